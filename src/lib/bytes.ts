@@ -1,0 +1,13 @@
+/** Byte counts for people, in the binary units that Kubernetes uses: `592Mi`, `1.3Gi`. */
+const units = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi'];
+
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  const digits = unit > 0 && value < 10 ? 1 : 0;
+  return `${value.toFixed(digits).replace(/\.0$/, '')}${units[unit]}`;
+}

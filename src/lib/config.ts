@@ -1,0 +1,67 @@
+/**
+ * Settings of a command: one table says flag, meaning and default, and gives `--help` and the values alike. Law: a flag wins
+ * over its environment variable, which wins over the default, and a wrong value ends the program with a sentence.
+ */
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+
+export interface Setting<S extends z.ZodType> {
+  /** Checks and converts the text that was given; its `.default()` applies when none was. */
+  schema: S;
+  /** What it stands for in the help, such as `PATH`. */
+  value: string;
+  help: string;
+}
+
+export type Settings = Record<string, Setting<z.ZodType>>;
+export type ValuesOf<T extends Settings> = { [K in keyof T]: z.output<T[K]['schema']> };
+
+/** Wrong usage: the message is for the person at the terminal. */
+export class UsageError extends Error {}
+
+/** Keys of the table are flags in camelCase: `healthAddress` is `--health-address` and `GLANCE_OPERATOR_HEALTH_ADDRESS`. */
+export function readSettings<T extends Settings>(table: T, args: string[], env: NodeJS.ProcessEnv): ValuesOf<T> {
+  const flags = Object.fromEntries(Object.keys(table).map((key) => [flagOf(key), { type: 'string' as const }]));
+  let given: Record<string, string | boolean | undefined>;
+  try {
+    given = parseArgs({ args, options: flags, allowPositionals: false }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+  const shape = Object.fromEntries(Object.entries(table).map(([key, { schema }]) => [key, schema]));
+  const raw = Object.fromEntries(Object.keys(table).map((key) => [key, given[flagOf(key)] ?? env[envOf(key)]]));
+  const parsed = z.object(shape).safeParse(raw);
+  if (parsed.success) return parsed.data as ValuesOf<T>;
+  const [issue] = parsed.error.issues;
+  throw new UsageError(`--${flagOf(String(issue?.path[0]))}: ${issue?.message}`);
+}
+
+export function helpOf(table: Settings): string {
+  return Object.entries(table)
+    .map(([key, { value, help }]) => `  --${flagOf(key)} ${value}\n      ${help}\n      Environment: ${envOf(key)}`)
+    .join('\n');
+}
+
+function flagOf(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function envOf(key: string): string {
+  return `GLANCE_OPERATOR_${flagOf(key).replaceAll('-', '_').toUpperCase()}`;
+}
+
+/** Schemas for what settings hold. */
+export const setting = {
+  count: (min: number, max: number, fallback: number) => z.coerce.number().int().min(min).max(max).default(fallback),
+  list: () =>
+    z
+      .string()
+      .default('')
+      .transform((text) =>
+        text
+          .split(',')
+          .map((item) => item.trim())
+          .filter((item) => item !== ''),
+      ),
+  text: () => z.string().min(1).optional(),
+};

@@ -1,0 +1,199 @@
+/**
+ * Where the operator lets a tenant's URL lead it. Law: a connection is made only when the name asked for, every address
+ * that it resolves to, and the address in fact connected to are all allowed; one bad address among good ones refuses all.
+ *
+ * A rule that denies wins over one that allows, and that wins over the defaults. The defaults refuse what is local to this
+ * process, its node or its link, metadata services among it, however the address is spelt. Private networks stay open,
+ * because that is where OpenStack clouds live.
+ */
+import { type LookupAddress, type LookupOptions, lookup as nodeLookup } from 'node:dns';
+import { BlockList, isIP, type LookupFunction } from 'node:net';
+import type { buildConnector } from 'undici';
+import { OperatorError, retry } from './errors.ts';
+
+type Connector = buildConnector.connector;
+
+export class EgressRefused extends OperatorError {
+  constructor(message: string) {
+    super(message, { code: 'EgressRefused', retry: retry.change });
+  }
+}
+
+export interface EgressRules {
+  /** Hosts (`mirror.example.com`, `*.example.com`), addresses and CIDRs (`10.0.0.0/8`) that the defaults would refuse. */
+  allow: string[];
+  /** Hosts, addresses and CIDRs that are refused in any case. */
+  deny: string[];
+}
+
+export interface EgressPolicy {
+  /** Throws EgressRefused for a host that is refused by its name, or that is an address, in any spelling, refused as such. */
+  checkHost(host: string): void;
+  /** Throws EgressRefused if `address`, reached under the name `host`, is refused. */
+  checkAddress(host: string, address: string): void;
+  /** For `net.connect`: resolves every address of a name, and fails with EgressRefused if any of them is refused. */
+  lookup: LookupFunction;
+}
+
+type Resolve = (
+  host: string,
+  options: LookupOptions & { all: true },
+  callback: (error: Error | null, addresses: LookupAddress[]) => void,
+) => void;
+
+/** What is refused unless a rule allows it, by the word that the user gets to see. */
+const refusedByDefault: Record<string, string[]> = {
+  'an unspecified address': ['0.0.0.0/8', '::/128'],
+  'a loopback address': ['127.0.0.0/8', '::1/128'],
+  'a metadata service': [
+    '169.254.169.254/32',
+    '100.100.100.200/32',
+    '168.63.129.16/32',
+    '192.0.0.192/32',
+    'fd00:ec2::254/128',
+    'fd20:ce::254/128',
+  ],
+  'a link-local address': ['169.254.0.0/16', 'fe80::/10', 'fec0::/10'],
+  'a multicast address': ['224.0.0.0/4', 'ff00::/8'],
+  'a reserved address': ['240.0.0.0/4'],
+  // Prefixes in which an IPv4 address hides where the rules for IPv4 would not find it. (BlockList itself sees through
+  // `::ffff:0:0/96`, and the NAT64 prefix is taken apart below.)
+  'an IPv4 address in disguise': [
+    '::/96',
+    '::ffff:0:0:0/96',
+    '64:ff9b::/112',
+    '64:ff9b:1::/48',
+    '2001::/32',
+    '2002::/16',
+  ],
+};
+
+/** Throws a RangeError, which names the rule, when one is neither a host nor an address nor a CIDR. */
+export function createEgressPolicy(rules: EgressRules, resolve: Resolve = nodeLookup): EgressPolicy {
+  const allowed = ruleSet(rules.allow);
+  const denied = ruleSet(rules.deny);
+  const defaults = Object.entries(refusedByDefault).map(([what, ranges]) => ({ what, set: ruleSet(ranges) }));
+
+  function checkHost(host: string): void {
+    const name = canonicalHost(host);
+    if (isIP(name) !== 0) checkAddress(host, name);
+    else if (denied.hasHost(name)) throw refused(`${host} is refused by --source-deny`);
+  }
+
+  function checkAddress(host: string, address: string): void {
+    const name = canonicalHost(host);
+    const at = name === address ? address : `${host} (${address})`;
+    // An address with a zone (`fe80::1%eth0`) is judged without it.
+    const forms = spellings(address.split('%', 1)[0] ?? '');
+    if (denied.hasHost(name) || forms.some(denied.hasAddress)) throw refused(`${at} is refused by --source-deny`);
+    if (allowed.hasHost(name) || forms.some(allowed.hasAddress)) return;
+    const hit = defaults.find(({ set }) => forms.some(set.hasAddress));
+    if (hit === undefined) return;
+    const flag = `--source-allow=${name === address ? address : name}`;
+    throw refused(`${at} is ${hit.what}; it is refused unless the operator runs with ${flag}`);
+  }
+
+  const lookup: LookupFunction = (host, options, callback) => {
+    resolve(host, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) return callback(error, '', 0);
+      const verdict = attempt(() => {
+        for (const { address } of addresses) checkAddress(host, address);
+      });
+      if (verdict !== undefined) return callback(verdict, '', 0);
+      const [first] = addresses;
+      if (options.all === true) callback(null, addresses);
+      else if (first !== undefined) callback(null, first.address, first.family);
+      else callback(new Error(`${host} has no address`), '', 0);
+    });
+  };
+
+  return { checkHost, checkAddress, lookup };
+}
+
+/**
+ * Puts the policy around an undici connector. `make` builds that connector and must hand `lookup` on to it. The name is
+ * checked before, every resolved address during, and the peer's address after connecting, before a byte of ours is sent.
+ */
+export function guardConnector(
+  policy: EgressPolicy,
+  make: (options: { lookup: LookupFunction }) => Connector,
+): Connector {
+  const connect = make({ lookup: policy.lookup });
+  return (options, callback) => {
+    const verdict = attempt(() => policy.checkHost(options.hostname));
+    if (verdict !== undefined) return queueMicrotask(() => callback(verdict, null));
+    connect(options, (...result) => {
+      const [error, socket] = result;
+      if (error !== null) return callback(error, null);
+      const peer = socket.remoteAddress;
+      const late = attempt(() => {
+        if (peer === undefined) throw new Error(`the connection to ${options.hostname} was closed at once`);
+        policy.checkAddress(options.hostname, peer);
+      });
+      if (late === undefined) return callback(null, socket);
+      socket.destroy();
+      callback(late, null);
+    });
+  };
+}
+
+interface RuleSet {
+  hasHost(name: string): boolean;
+  hasAddress(address: string): boolean;
+}
+
+function ruleSet(entries: string[]): RuleSet {
+  const ranges = new BlockList();
+  const hosts = new Set<string>();
+  const domains: string[] = [];
+  for (const entry of entries) {
+    const [base = '', prefix, ...rest] = entry.trim().split('/');
+    const host = canonicalHost(base);
+    const family = isIP(host);
+    const bits = family === 4 ? 32 : 128;
+    if (
+      rest.length > 0 ||
+      (prefix !== undefined && (family === 0 || !/^\d{1,3}$/.test(prefix) || Number(prefix) > bits))
+    )
+      throw new RangeError(`not a CIDR such as 10.0.0.0/8: ${entry}`);
+    if (family !== 0) ranges.addSubnet(host, Number(prefix ?? bits), family === 4 ? 'ipv4' : 'ipv6');
+    else if (/^\*\.[\w.-]+$/.test(host)) domains.push(host.slice(1));
+    else if (/^[\w.-]+$/.test(host)) hosts.add(host);
+    else throw new RangeError(`not a host, an address or a CIDR: ${entry}`);
+  }
+  return {
+    hasHost: (name) => hosts.has(name) || domains.some((domain) => name.endsWith(domain)),
+    hasAddress: (address) => ranges.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6'),
+  };
+}
+
+/**
+ * The host as a URL parser understands it: lower case, no brackets, no final dot, and every spelling of an IPv4 address
+ * (`0x7f.1`, `2130706433`, `0177.0.0.1`) in its usual form, because the system's resolver understands those too.
+ */
+function canonicalHost(host: string): string {
+  const bare = host.replace(/^\[(.*)\]$/, '$1');
+  const url = URL.parse(`http://${bare.includes(':') ? `[${bare}]` : bare}/`);
+  return (url?.hostname ?? bare.toLowerCase()).replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
+}
+
+/** The address, and the IPv4 address behind it where it is the NAT64 form of one (`64:ff9b::a9fe:a9fe`). */
+function spellings(address: string): string[] {
+  const nat64 = /^64:ff9b::([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(canonicalHost(address));
+  if (nat64 === null) return [address];
+  const [high, low] = [Number.parseInt(nat64[1] ?? '', 16), Number.parseInt(nat64[2] ?? '', 16)];
+  return [address, [high >> 8, high & 255, low >> 8, low & 255].join('.')];
+}
+
+function refused(text: string): EgressRefused {
+  return new EgressRefused(`the egress policy does not let the operator connect: ${text}`);
+}
+
+function attempt(check: () => void): Error | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}

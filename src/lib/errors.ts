@@ -1,0 +1,72 @@
+/**
+ * One shape for every failure that a user may come to see. Law: an error is classified once, where its cause is known, and
+ * says in its own words what happened; nobody upstream parses messages.
+ */
+
+/**
+ * What the reconciler does about a failure:
+ * `backoff`: try again, later and later; it may be a passing fault.
+ * `after`: try again after a stated time, because the server asked for it or the cause passes slowly (a quota, a full store).
+ * `change`: trying again cannot help until the spec or the Secret changes. Since nothing is latched for ever, another look is
+ * taken after `lookAgainMs` all the same (an hour unless stated).
+ */
+export type Retry = { kind: 'backoff' } | { kind: 'after'; ms: number } | { kind: 'change'; lookAgainMs?: number };
+
+export const retry = {
+  backoff: { kind: 'backoff' },
+  change: { kind: 'change' },
+  after: (ms: number): Retry => ({ kind: 'after', ms }),
+  changeOrAfter: (lookAgainMs: number): Retry => ({ kind: 'change', lookAgainMs }),
+} as const;
+
+export interface OperatorErrorOptions {
+  /** A stable CamelCase word; it becomes the condition's reason where the error ends a reconcile. */
+  code: string;
+  retry: Retry;
+  cause?: unknown;
+  /** The HTTP status of the answer that said so, if an answer did. */
+  httpStatus?: number;
+  /** The request id under which the server logged it. */
+  requestId?: string;
+}
+
+export class OperatorError extends Error {
+  readonly code: string;
+  readonly retry: Retry;
+  readonly httpStatus: number | undefined;
+  readonly requestId: string | undefined;
+
+  constructor(message: string, options: OperatorErrorOptions) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.code = options.code;
+    this.retry = options.retry;
+    this.httpStatus = options.httpStatus;
+    this.requestId = options.requestId;
+  }
+}
+
+/** The deepest useful sentence of an error: sockets wrap their cause several times, AggregateErrors say nothing at all. */
+export function describe(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '' && error.errors.length > 0)
+    return describe(error.errors[0]);
+  if (!(error instanceof Error)) return String(error);
+  if (error.message === '' || error.message === 'fetch failed' || error.message === 'terminated') {
+    return error.cause === undefined ? error.name : describe(error.cause);
+  }
+  return error.message;
+}
+
+/** The `code` of a Node, undici or operator error ('ECONNREFUSED', 'UND_ERR_SOCKET', …), looking through causes. */
+export function errorCode(error: unknown): string | undefined {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+    if ('code' in at && typeof at.code === 'string') return at.code;
+    if (at instanceof AggregateError && at.errors.length > 0) return errorCode(at.errors[0]);
+  }
+  return undefined;
+}
+
+/** Thrown where a union has grown a case that a switch does not know. */
+export function unreachable(value: never): never {
+  throw new Error(`unexpected case: ${JSON.stringify(value)}`);
+}
