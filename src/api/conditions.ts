@@ -1,0 +1,56 @@
+/**
+ * Conditions as kstatus reads them. Laws: `Reconciling` and `Stalled` are never both there; `lastTransitionTime` moves
+ * only when `status` flips; each condition carries the generation that it speaks of.
+ */
+import type { Reason } from './reasons.ts';
+import type { Condition } from './status.ts';
+
+export type ConditionType = 'Ready' | 'Reconciling' | 'Stalled';
+
+export interface Verdict {
+  status: Condition['status'];
+  reason: Reason;
+  message: string;
+}
+
+/** `Ready`, and beside it at most one of the two that say whether anything will happen by itself. */
+export interface Verdicts {
+  ready: Verdict;
+  beside:
+    | { kind: 'none' }
+    | { kind: 'reconciling'; reason: Reason; message: string }
+    | { kind: 'stalled'; reason: Reason; message: string };
+}
+
+/** The new list of conditions. `previous` only lends its transition times. */
+export function conditionsFrom(
+  verdicts: Verdicts,
+  previous: readonly Condition[],
+  generation: number,
+  now: Date,
+): Condition[] {
+  const condition = (type: ConditionType, { status, reason, message }: Verdict): Condition => {
+    const before = previous.find((one) => one.type === type);
+    const lastTransitionTime = before?.status === status ? before.lastTransitionTime : rfc3339(now);
+    return { type, status, reason, message, observedGeneration: generation, lastTransitionTime };
+  };
+  const { ready, beside } = verdicts;
+  const list = [condition('Ready', ready)];
+  if (beside.kind !== 'none') {
+    const type = beside.kind === 'reconciling' ? 'Reconciling' : 'Stalled';
+    list.push(condition(type, { status: 'True', reason: beside.reason, message: beside.message }));
+  }
+  return list;
+}
+
+export function findCondition(
+  conditions: readonly Condition[] | undefined,
+  type: ConditionType,
+): Condition | undefined {
+  return conditions?.find((one) => one.type === type);
+}
+
+/** Times in status have whole seconds, as Kubernetes writes them. */
+export function rfc3339(time: Date): string {
+  return time.toISOString().replace(/\.\d{3}Z$/, 'Z');
+}

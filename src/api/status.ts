@@ -1,0 +1,136 @@
+/**
+ * What the operator last saw and did. Law: it is admitted by the API server whatever Glance may say, so only its size is
+ * bounded, never its vocabulary.
+ */
+import { z } from 'zod';
+import { jsonMap, text, time } from './rules.ts';
+
+const short = (description: string) => text(0, 1024).meta({ description });
+const count = (description: string) => z.int().min(0).meta({ description, format: 'int64' });
+
+const condition = z
+  .object({
+    type: text(0, 64).meta({ description: 'Ready, Reconciling or Stalled.' }),
+    status: z.enum(['True', 'False', 'Unknown']).meta({ description: 'Whether the condition holds.' }),
+    reason: text(0, 64).meta({ description: 'One word from the documented list of reasons.' }),
+    message: text(0, 4096).meta({ description: 'The same in a sentence: what happened, and what happens next.' }),
+    observedGeneration: count('The generation of the spec that this is about.'),
+    lastTransitionTime: time().meta({ description: 'When the status of this condition last changed.' }),
+  })
+  .meta({ description: 'One condition.' });
+
+const seenImage = z
+  .object({
+    name: short('Name of the image.').optional(),
+    status: short('Status of the image in Glance, for example active.'),
+    visibility: short('Who may use it.').optional(),
+    owner: short('Project that owns it.').optional(),
+    diskFormat: short('Format of the data.').optional(),
+    containerFormat: short('Container around the data.').optional(),
+    size: count('Bytes of the data.').optional(),
+    virtualSize: count('Bytes of the disk that the data describes.').optional(),
+    checksum: short('MD5 of the data.').optional(),
+    hash: z
+      .object({ algorithm: short('Algorithm, for example sha512.'), value: short('Hex digits.') })
+      .optional()
+      .meta({ description: 'Digest of the data as Glance computed it.' }),
+    minDiskGiB: count('Smallest root disk, in GiB, of a server made from it.'),
+    minRAMMiB: count('Least memory, in MiB, of a server made from it.'),
+    protected: z.boolean().meta({ description: 'Whether it is protected from deletion.' }),
+    hidden: z.boolean().meta({ description: 'Whether it is left out of default listings.' }),
+    tags: z.array(text(0, 1024)).max(1024).meta({ description: 'Tags, sorted.', 'x-kubernetes-list-type': 'atomic' }),
+    properties: jsonMap(1024).meta({
+      description: 'Custom properties, without the owner mark; JSON text is parsed where Glance means JSON.',
+    }),
+    stores: z
+      .array(text(0, 255))
+      .max(64)
+      .optional()
+      .meta({ description: 'Stores that hold the data.', 'x-kubernetes-list-type': 'atomic' }),
+    createdAt: time().optional().meta({ description: 'When Glance created it.' }),
+    updatedAt: time().optional().meta({ description: 'When Glance last changed it.' }),
+    observedAt: time().meta({ description: 'When the operator saw it like this; not renewed while nothing changes.' }),
+  })
+  .meta({ description: 'The image as Glance last reported it. An outage keeps it as it was.' });
+
+const transfer = z
+  .object({
+    phase: z.enum(['Queued', 'Transferring', 'Waiting']).meta({
+      description:
+        'Queued: for a free slot. Transferring: bytes are moving. Waiting: Glance works on bytes that are not ours to move.',
+    }),
+    bytes: count('Bytes sent so far.'),
+    totalBytes: count('Bytes in all, where the source says so.').optional(),
+    percent: z.int().min(0).max(100).optional().meta({ description: 'Share of the bytes sent, in percent.' }),
+    bytesPerSecond: count('Present rate, in bytes a second.').optional(),
+    startedAt: time().meta({ description: 'When this phase began.' }),
+  })
+  .meta({ description: 'The transfer of the data, while there is one.' });
+
+const lastError = z
+  .object({
+    reason: short('One word from the documented list of reasons.'),
+    message: text(0, 4096).meta({ description: 'What happened, in the words of the server that said it.' }),
+    httpStatus: z.int().min(100).max(599).optional().meta({ description: 'HTTP status of the answer that said so.' }),
+    requestID: short('Request id under which the server logged it.').optional(),
+    retryable: z
+      .boolean()
+      .meta({ description: 'Whether the operator goes on by itself, without a change of the spec or the Secret.' }),
+    attempts: count('How often it was tried in a row.'),
+    at: time().meta({ description: 'When it happened.' }),
+  })
+  .meta({ description: 'The failure that keeps the image from being as declared.' });
+
+export const statusSchema = z
+  .object({
+    observedGeneration: z
+      .int()
+      .min(-1)
+      .optional()
+      .meta({ description: 'The generation of the spec that this status is about.', format: 'int64' }),
+    conditions: z
+      .array(condition)
+      .max(16)
+      .optional()
+      .meta({
+        description: 'Ready, and while there is work Reconciling, or Stalled when only a change can help.',
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['type'],
+      }),
+    imageID: short('Id of the image in Glance.').optional(),
+    size: short('Size of the data, for people.').optional(),
+    progress: short('Progress of the transfer, for people.').optional(),
+    image: seenImage.optional(),
+    content: z
+      .object({
+        url: text(0, 2048).meta({ description: 'Where it came from.' }),
+        digest: short('The digest that was verified.'),
+      })
+      .optional()
+      .meta({ description: 'The data that was transferred and verified.' }),
+    transfer: transfer.optional(),
+    lastError: lastError.optional(),
+    nextAttemptTime: time().optional().meta({ description: 'When the operator tries again after a failure.' }),
+    cloud: z
+      .object({
+        projectID: short('Project that the credentials lead to.'),
+        region: short('Region of the image service, if one is named.').optional(),
+      })
+      .optional()
+      .meta({ description: 'Where the image lives.' }),
+    secretVersion: short('resourceVersion of the Secret that was used last.').optional(),
+    propertyKeys: z.array(text(0, 255)).max(128).optional().meta({
+      description:
+        'Keys of the properties that were declared when last applied, so that a key that leaves the spec leaves Glance too.',
+      'x-kubernetes-list-type': 'atomic',
+    }),
+    lastHandledReconcileAt: short('Value of the reconcile-at annotation that was handled last.').optional(),
+  })
+  .default({ observedGeneration: -1 })
+  .meta({ description: 'What the operator last saw and did.' });
+
+export type GlanceImageStatus = z.output<typeof statusSchema>;
+export type Condition = z.output<typeof condition>;
+export type SeenImage = z.output<typeof seenImage>;
+export type TransferStatus = z.output<typeof transfer>;
+export type LastError = z.output<typeof lastError>;
