@@ -1,0 +1,98 @@
+/**
+ * The HTTP server for probes and metrics. Law: it answers from what is known already. A check is a function without I/O
+ * that returns the problem as a sentence, or undefined; a check that throws is a problem.
+ */
+import { createServer, type ServerResponse } from 'node:http';
+import { aborted } from '../lib/abort.ts';
+import { describe } from '../lib/errors.ts';
+
+export type Check = () => string | undefined;
+export type Checks = Readonly<Record<string, Check>>;
+
+export interface HealthServerOptions {
+  host: string;
+  /** 0 lets the system choose; `address` says which. */
+  port: number;
+  /** Red means: kill this process. */
+  live: Checks;
+  /** Red means: not ready yet. */
+  ready: Checks;
+  /** The text for Prometheus. */
+  metrics: () => Promise<{ contentType: string; text: string }>;
+}
+
+export interface HealthServer {
+  /** Serves until `stop`. Throws where the port cannot be had. */
+  run(stop: AbortSignal): Promise<void>;
+  /** Resolves once it serves. */
+  readonly address: Promise<{ host: string; port: number }>;
+}
+
+export function createHealthServer(options: HealthServerOptions): HealthServer {
+  const listening = Promise.withResolvers<{ host: string; port: number }>();
+  listening.promise.catch(() => {});
+
+  async function serve(path: string, response: ServerResponse): Promise<void> {
+    switch (path) {
+      case '/livez':
+        return report(options.live, response);
+      case '/readyz':
+        return report(options.ready, response);
+      case '/metrics': {
+        const { contentType, text } = await options.metrics();
+        response.writeHead(200, { 'content-type': contentType }).end(text);
+        return;
+      }
+      default:
+        response.writeHead(404, plainText).end('There are /livez, /readyz and /metrics.\n');
+    }
+  }
+
+  return {
+    address: listening.promise,
+    async run(stop) {
+      const server = createServer({ requestTimeout: 10_000, maxHeaderSize: 16_384 }, (request, response) => {
+        const [path = ''] = (request.url ?? '').split('?');
+        serve(path, response).catch((error: unknown) => {
+          if (!response.headersSent) response.writeHead(500, plainText);
+          response.end(`${describe(error)}\n`);
+        });
+      });
+      const failed = Promise.withResolvers<never>();
+      server.on('error', (error) => {
+        listening.reject(error);
+        failed.reject(error);
+      });
+      server.listen(options.port, options.host, () => {
+        const address = server.address();
+        if (address !== null && typeof address === 'object')
+          listening.resolve({ host: address.address, port: address.port });
+      });
+      try {
+        await Promise.race([aborted(stop), failed.promise]);
+      } finally {
+        server.close();
+        server.closeAllConnections();
+      }
+    },
+  };
+}
+
+const plainText = { 'content-type': 'text/plain; charset=utf-8' };
+
+function report(checks: Checks, response: ServerResponse): void {
+  const results = Object.entries(checks).map(([name, check]) => ({ name, problem: problemOf(check) }));
+  const healthy = results.every(({ problem }) => problem === undefined);
+  const lines = results.map(({ name, problem }) =>
+    problem === undefined ? `[+]${name} ok` : `[-]${name}: ${problem}`,
+  );
+  response.writeHead(healthy ? 200 : 503, plainText).end(`${lines.join('\n')}\n`);
+}
+
+function problemOf(check: Check): string | undefined {
+  try {
+    return check();
+  } catch (error) {
+    return describe(error);
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * How the process notices that a part of it has died while the rest goes on. Law: each of these turns red by the passing of
+ * time alone, so that what hangs need not do anything to be found out.
+ */
+import type { Clock } from '../lib/clock.ts';
+import { formatDuration } from '../lib/duration.ts';
+import type { Check } from './health.ts';
+import type { Queue } from './queue.ts';
+
+export interface Heartbeat {
+  /** The part moves. */
+  beat(): void;
+  check: Check;
+}
+
+/** Red when a loop that should beat has been silent for `limitMs`. */
+export function createHeartbeat(clock: Clock, limitMs: number): Heartbeat {
+  let lastAt = clock.monotonic();
+  return {
+    beat() {
+      lastAt = clock.monotonic();
+    },
+    check() {
+      const silentMs = clock.monotonic() - lastAt;
+      return silentMs > limitMs ? `no sign of life for ${formatDuration(silentMs)}` : undefined;
+    },
+  };
+}
+
+/** Red when a key has been worked on for longer than `limitMs`, which is far beyond the deadline of a reconcile. */
+export function stuckWorkers(queue: Queue, limitMs: number): Check {
+  return () => {
+    const longestMs = Math.max(0, ...queue.running());
+    return longestMs > limitMs ? `a reconcile has been running for ${formatDuration(longestMs)}` : undefined;
+  };
+}
+
+export interface LoopMonitor {
+  run(stop: AbortSignal): Promise<void>;
+  check: Check;
+}
+
+/** Red when the event loop has been `limitMs` late three times in a row: it is drowning, although it still answers. */
+export function createLoopMonitor(clock: Clock, limitMs: number): LoopMonitor {
+  const intervalMs = 1000;
+  const tolerated = 2;
+  let lateInARow = 0;
+  let lastLagMs = 0;
+  return {
+    async run(stop) {
+      for (;;) {
+        const before = clock.monotonic();
+        await clock.sleep(intervalMs, stop);
+        lastLagMs = clock.monotonic() - before - intervalMs;
+        lateInARow = lastLagMs > limitMs ? lateInARow + 1 : 0;
+      }
+    },
+    check: () =>
+      lateInARow > tolerated
+        ? `the event loop is late again and again, last by ${formatDuration(lastLagMs)}`
+        : undefined,
+  };
+}

@@ -1,0 +1,172 @@
+/**
+ * Prometheus metrics. Law: what controller-runtime and client-go measure is measured here under the same names, so that
+ * their dashboards and alerts work; and each series exists from the start, so that a rate over it is never missing.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Clock } from '../lib/clock.ts';
+import type { Queue, QueueObserver } from './queue.ts';
+import type { WorkersObserver } from './workers.ts';
+
+export interface Metrics {
+  /** For further metrics of the domain. */
+  readonly registry: Registry;
+  readonly queue: QueueObserver;
+  readonly workers: WorkersObserver;
+  /** Measures depth and running work of this queue at each scrape. */
+  observeQueue(queue: Queue): void;
+  /** One call to the API server. */
+  request(call: { method: string; host: string; code: string; durationMs: number }): void;
+  /** The progress of one watch. */
+  watch(resource: string): (progress: WatchStep) => void;
+  render(): Promise<{ contentType: string; text: string }>;
+}
+
+/** What a watch reports; the rest of it is of no concern here. */
+export type WatchStep =
+  | { kind: 'listed'; objects: number }
+  | { kind: 'connected' | 'event' | 'ended' }
+  | { kind: 'failed'; reason: string };
+
+/** controller-runtime's, in seconds. */
+const reconcileBuckets = [
+  0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 1.75, 2,
+  2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9, 10, 15, 20, 25, 30, 40, 50, 60,
+];
+const queueBuckets = [1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10, 100, 1000];
+const requestBuckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60];
+
+export function createMetrics(options: { controller: string; workerCount: number; clock: Clock }): Metrics {
+  const { controller, clock } = options;
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const queueLabels = { name: controller, controller };
+
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Counter({ name, help, labelNames, registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Gauge({ name, help, labelNames, registers });
+  const histogram = <L extends string>(name: string, help: string, labelNames: readonly L[], buckets: number[]) =>
+    new Histogram({ name, help, labelNames, buckets, registers });
+
+  const reconciles = counter('controller_runtime_reconcile_total', 'Reconciles by result', ['controller', 'result']);
+  const perController = ['controller'] as const;
+  const errors = counter('controller_runtime_reconcile_errors_total', 'Reconciles that failed', perController);
+  const panics = counter('controller_runtime_reconcile_panics_total', 'Reconciles that met a bug', perController);
+  const timeouts = counter(
+    'controller_runtime_reconcile_timeouts_total',
+    'Reconciles over the deadline',
+    perController,
+  );
+  const durations = histogram(
+    'controller_runtime_reconcile_time_seconds',
+    'Time per reconcile',
+    perController,
+    reconcileBuckets,
+  );
+  const active = gauge('controller_runtime_active_workers', 'Workers at work', perController);
+  const limit = gauge('controller_runtime_max_concurrent_reconciles', 'Number of workers', perController);
+
+  const perQueue = ['name', 'controller'] as const;
+  const depth = gauge('workqueue_depth', 'Keys that wait', [...perQueue, 'priority']);
+  const adds = counter('workqueue_adds_total', 'Keys added', perQueue);
+  const retries = counter('workqueue_retries_total', 'Keys added again after a failure', perQueue);
+  const waits = histogram('workqueue_queue_duration_seconds', 'Time a key waited', perQueue, queueBuckets);
+  const works = histogram('workqueue_work_duration_seconds', 'Time a key was worked on', perQueue, queueBuckets);
+  const unfinished = gauge('workqueue_unfinished_work_seconds', 'Time spent on keys that are not done', perQueue);
+  const longest = gauge('workqueue_longest_running_processor_seconds', 'The longest of these', perQueue);
+
+  const calls = counter('rest_client_requests_total', 'Calls to the API server', ['code', 'method', 'host']);
+  const callTimes = histogram(
+    'rest_client_request_duration_seconds',
+    'Time per call to the API server',
+    ['verb', 'host'],
+    requestBuckets,
+  );
+
+  const perResource = ['resource'] as const;
+  const objects = gauge('watch_listed_objects', 'Objects in the last list', perResource);
+  const connected = gauge('watch_connected', 'Whether a watch is open', perResource);
+  const lastMoved = gauge('watch_last_event_timestamp_seconds', 'When the watch last heard of the server', perResource);
+  const restarts = counter('watch_restarts_total', 'Watches that failed, by reason', ['resource', 'reason']);
+
+  for (const result of ['success', 'error', 'requeue_after', 'requeue']) reconciles.inc({ controller, result }, 0);
+  for (const each of [errors, panics, timeouts]) each.inc({ controller }, 0);
+  durations.zero({ controller });
+  active.set({ controller }, 0);
+  limit.set({ controller }, options.workerCount);
+  for (const each of [adds, retries]) each.inc(queueLabels, 0);
+  for (const each of [waits, works]) each.zero(queueLabels);
+
+  const queues: Queue[] = [];
+  function measureQueues(): void {
+    for (const queue of queues) {
+      for (const priority of ['fresh', 'periodic'] as const)
+        depth.set({ ...queueLabels, priority }, queue.depth(priority));
+      const running = queue.running();
+      unfinished.set(queueLabels, running.reduce((sum, ms) => sum + ms, 0) / 1000);
+      longest.set(queueLabels, Math.max(0, ...running) / 1000);
+    }
+  }
+
+  return {
+    registry,
+    queue: {
+      added: () => adds.inc(queueLabels),
+      taken: (waitedMs) => waits.observe(queueLabels, waitedMs / 1000),
+      done: (workedMs) => works.observe(queueLabels, workedMs / 1000),
+    },
+    workers: {
+      started: () => active.inc({ controller }),
+      ended(result, durationMs) {
+        active.dec({ controller });
+        reconciles.inc({ controller, result });
+        durations.observe({ controller }, durationMs / 1000);
+        if (result !== 'error') return;
+        errors.inc({ controller });
+        retries.inc(queueLabels);
+      },
+      timedOut: () => timeouts.inc({ controller }),
+      panicked: () => panics.inc({ controller }),
+    },
+    observeQueue(queue) {
+      queues.push(queue);
+    },
+    request({ method, host, code, durationMs }) {
+      calls.inc({ code, method, host });
+      callTimes.observe({ verb: method, host }, durationMs / 1000);
+    },
+    watch(resource) {
+      connected.set({ resource }, 0);
+      objects.set({ resource }, 0);
+      lastMoved.set({ resource }, 0);
+      restarts.inc({ resource, reason: 'Unreachable' }, 0);
+      return (progress) => {
+        switch (progress.kind) {
+          case 'listed':
+            objects.set({ resource }, progress.objects);
+            break;
+          case 'connected':
+            connected.set({ resource }, 1);
+            break;
+          case 'event':
+            break;
+          case 'ended':
+            connected.set({ resource }, 0);
+            break;
+          case 'failed':
+            connected.set({ resource }, 0);
+            restarts.inc({ resource, reason: progress.reason });
+            return;
+          default:
+            progress satisfies never;
+        }
+        lastMoved.set({ resource }, clock.now().getTime() / 1000);
+      };
+    },
+    async render() {
+      measureQueues();
+      return { contentType: registry.contentType, text: await registry.metrics() };
+    },
+  };
+}

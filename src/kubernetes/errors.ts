@@ -1,0 +1,181 @@
+/**
+ * What can go wrong between us and the API server, as one error class. Law: an answer is judged here and nowhere else, by
+ * the `reason` of its Status body, which is the API's own vocabulary (NotFound, Conflict, Expired, …); callers ask the
+ * predicates below and never read messages.
+ */
+import { z } from 'zod';
+import { describe, errorCode, OperatorError, type Retry, retry } from '../lib/errors.ts';
+
+interface KubernetesErrorOptions {
+  reason: string;
+  retry: Retry;
+  httpStatus?: number;
+  requestId?: string;
+  /** How long the server asked to be left alone. */
+  retryAfterMs?: number;
+  /** The reasons of `details.causes`; some meanings are said only there. */
+  causes?: readonly string[];
+  cause?: unknown;
+}
+
+export class KubernetesError extends OperatorError {
+  /** The Status reason, or one of our own: Unreachable, DeadlineExceeded, BadAnswer, KubeconfigInvalid, UnknownResource. */
+  readonly reason: string;
+  readonly retryAfterMs: number | undefined;
+  readonly causes: readonly string[];
+
+  constructor(message: string, options: KubernetesErrorOptions) {
+    const { reason, retryAfterMs, causes, ...rest } = options;
+    super(message, { code: `Kubernetes${reason}`, ...rest });
+    this.reason = reason;
+    this.retryAfterMs = retryAfterMs;
+    this.causes = causes ?? [];
+  }
+}
+
+const statusSchema = z.object({
+  kind: z.literal('Status'),
+  message: z.string().optional(),
+  reason: z.string().optional(),
+  code: z.int().optional(),
+  details: z
+    .object({
+      retryAfterSeconds: z.number().optional(),
+      causes: z.array(z.object({ reason: z.string().optional() })).optional(),
+    })
+    .optional(),
+});
+
+export interface Answer {
+  /** What was asked, for the message: `GET /api/v1/…`. */
+  call: string;
+  httpStatus: number;
+  /** The Retry-After header, in seconds; the API server sends no dates. */
+  retryAfter?: string | undefined;
+  /** The Audit-ID header: the id under which the server's audit log has the request. */
+  auditId?: string | undefined;
+  /** The parsed body, or its text where it is not JSON. */
+  body: unknown;
+}
+
+/** The error that an answer outside 2xx, or an ERROR event of a watch, stands for. */
+export function errorFromAnswer(answer: Answer): KubernetesError {
+  const parsed = statusSchema.safeParse(answer.body);
+  const status = parsed.success ? parsed.data : undefined;
+  const reason = status?.reason || reasonOf(answer.httpStatus, status !== undefined);
+  const seconds = Number(answer.retryAfter ?? status?.details?.retryAfterSeconds ?? Number.NaN);
+  const retryAfterMs = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
+  const words = status?.message ?? (typeof answer.body === 'string' ? answer.body.trim().slice(0, 200) : '');
+  const said = words === '' ? '' : `: ${words}`;
+  return new KubernetesError(
+    `The API server answered ${answer.call} with ${answer.httpStatus} ${reason}${said}${hint(reason)}`,
+    {
+      reason,
+      retry: retryOf(reason, answer.httpStatus, retryAfterMs),
+      httpStatus: answer.httpStatus,
+      causes: status?.details?.causes?.flatMap((cause) => cause.reason ?? []) ?? [],
+      ...(answer.auditId === undefined ? {} : { requestId: answer.auditId }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    },
+  );
+}
+
+const reasonsByStatus: Record<number, string> = {
+  400: 'BadRequest',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'NotFound',
+  409: 'Conflict',
+  410: 'Gone',
+  422: 'Invalid',
+  429: 'TooManyRequests',
+  500: 'InternalError',
+  502: 'BadGateway',
+  503: 'ServiceUnavailable',
+  504: 'Timeout',
+};
+
+function reasonOf(httpStatus: number, isStatus: boolean): string {
+  // A missing object is answered with a Status; a missing kind with the bare text of the router.
+  if (httpStatus === 404 && !isStatus) return 'UnknownResource';
+  return reasonsByStatus[httpStatus] ?? 'Unknown';
+}
+
+function hint(reason: string): string {
+  switch (reason) {
+    case 'Forbidden':
+      return '. The RBAC rules of the operator must allow it.';
+    case 'Unauthorized':
+      return '. The credentials of the kubeconfig or ServiceAccount are not accepted.';
+    case 'UnknownResource':
+      return '. Is the CustomResourceDefinition installed?';
+    default:
+      return '';
+  }
+}
+
+function retryOf(reason: string, httpStatus: number, retryAfterMs: number | undefined): Retry {
+  if (retryAfterMs !== undefined && (httpStatus === 429 || httpStatus >= 500)) return retry.after(retryAfterMs);
+  return reason === 'Invalid' || reason === 'BadRequest' ? retry.change : retry.backoff;
+}
+
+/** No answer at all: refused, reset, a failed TLS handshake, a name that does not resolve. */
+export function unreachableServer(server: string, error: unknown): KubernetesError {
+  const code = errorCode(error);
+  const detail = describe(error);
+  return new KubernetesError(
+    `No connection to the API server ${server}: ${detail}${code === undefined || detail.includes(code) ? '' : ` (${code})`}`,
+    { reason: 'Unreachable', retry: retry.backoff, cause: error },
+  );
+}
+
+/** The server was too slow for the deadline of the call. */
+export function deadlinePassed(call: string, ms: number, cause: unknown): KubernetesError {
+  return new KubernetesError(`The API server did not finish ${call} within ${ms / 1000} s`, {
+    reason: 'DeadlineExceeded',
+    retry: retry.backoff,
+    cause,
+  });
+}
+
+/** A success whose body is not what the API promises: a proxy's login page, a line cut short, an object without a name. */
+export function badAnswer(call: string, problem: string, cause?: unknown): KubernetesError {
+  return new KubernetesError(`The answer to ${call} cannot be used: ${problem}`, {
+    reason: 'BadAnswer',
+    retry: retry.backoff,
+    cause,
+  });
+}
+
+export function isNotFound(error: unknown): boolean {
+  return error instanceof KubernetesError && error.reason === 'NotFound';
+}
+
+/** Create found an object of that name. */
+export function isAlreadyExists(error: unknown): boolean {
+  return error instanceof KubernetesError && error.reason === 'AlreadyExists';
+}
+
+/** The object changed meanwhile, or the uid in an apply is not that of the object any more. */
+export function isConflict(error: unknown): boolean {
+  return error instanceof KubernetesError && error.reason === 'Conflict';
+}
+
+/** The server refused the content: validation, or the `test` of a JSON patch. */
+export function isInvalid(error: unknown): boolean {
+  return error instanceof KubernetesError && error.reason === 'Invalid';
+}
+
+/**
+ * The resourceVersion or continue token is of no use any more, so that only a new list helps: it is too old (410), from
+ * the future after etcd was restored from a backup (ResourceVersionTooLarge), or not understood (400).
+ */
+export function needsRelist(error: unknown): boolean {
+  if (!(error instanceof KubernetesError)) return false;
+  return (
+    error.httpStatus === 410 ||
+    error.reason === 'Expired' ||
+    error.reason === 'BadRequest' ||
+    error.causes.includes('ResourceVersionTooLarge')
+  );
+}

@@ -1,0 +1,32 @@
+/**
+ * Secrets. Law: they are listed and watched as metadata only, read live by name where their content is used, and their
+ * values are hidden from the moment they are parsed.
+ */
+import { z } from 'zod';
+import { SecretString } from '../lib/secret.ts';
+import { type KubernetesObject, metadataOnly, parseObject, type ResourceType } from './resource.ts';
+
+export interface Secret extends KubernetesObject {
+  /** The decoded values, as UTF-8 text. */
+  data: ReadonlyMap<string, SecretString>;
+}
+
+const dataSchema = z.object({ data: z.record(z.string(), z.base64()).optional() });
+
+/** For a live `get` of one. */
+export const secretType: ResourceType<Secret> = {
+  group: '',
+  version: 'v1',
+  kind: 'Secret',
+  plural: 'secrets',
+  parse(object) {
+    const { metadata } = parseObject(object);
+    const data = new Map<string, SecretString>();
+    for (const [name, value] of Object.entries(dataSchema.parse(object).data ?? {}))
+      data.set(name, new SecretString(Buffer.from(value, 'base64').toString('utf8')));
+    return { metadata, data };
+  },
+};
+
+/** For lists and watches. */
+export const secretMetadataType = metadataOnly(secretType);

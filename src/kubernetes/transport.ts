@@ -1,0 +1,325 @@
+/**
+ * HTTP to the API server. client-node knows every form of kubeconfig and every way to authenticate, but opens a TLS
+ * connection per call and knows no deadline; so it supplies credentials, and undici does the HTTP.
+ *
+ * Law: two long-lived agents, so that watches never take a connection away from a request; every call ends by its
+ * deadline or its signal; every body has a bound; credentials are read anew when they age and when the server refuses them.
+ * HTTP/1.1 on purpose: with one connection per call a dead connection is a local event, not a stall of everything.
+ */
+import { KubeConfig } from '@kubernetes/client-node';
+import { Agent, type Dispatcher, ProxyAgent } from 'undici';
+import { DeadlineExceeded, withDeadline } from '../lib/abort.ts';
+import type { Clock, Random } from '../lib/clock.ts';
+import { compact } from '../lib/compact.ts';
+import { describe, retry } from '../lib/errors.ts';
+import { safeUrl } from '../lib/secret.ts';
+import { readAnswer, readRefusal } from './answer.ts';
+import { type Credentials, readCredentials } from './credentials.ts';
+import { badAnswer, deadlinePassed, KubernetesError, unreachableServer } from './errors.ts';
+import { splitLines } from './lines.ts';
+import { retryDelay } from './retry.ts';
+
+export type Query = Record<string, string | number | boolean | undefined>;
+
+export interface RequestOptions {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  path: string;
+  query?: Query;
+  headers?: Record<string, string>;
+  /** Sent as JSON. */
+  body?: unknown;
+  /** For all tries together; 30 s unless stated. */
+  deadlineMs?: number;
+  /** Sending it twice does no harm. True for GET and DELETE unless stated. */
+  idempotent?: boolean;
+}
+
+export interface StreamOptions {
+  path: string;
+  query: Query;
+  headers?: Record<string, string>;
+  /** For the whole stream, first byte to last. */
+  deadlineMs: number;
+  /** The server accepted; lines follow. */
+  onOpen?: () => void;
+}
+
+/** One try of one call, for metrics. `code` is the HTTP status, or `<error>` where there was no answer. */
+export interface CallRecord {
+  method: string;
+  host: string;
+  code: string;
+  durationMs: number;
+}
+
+export interface Transport {
+  /** The API server's address. */
+  readonly server: string;
+  /** The namespace that the kubeconfig's context, or the Pod, is in. */
+  readonly namespace: string;
+  /** The parsed JSON of a 2xx answer. Throws a KubernetesError, or the signal's reason. */
+  request(options: RequestOptions, signal: AbortSignal): Promise<unknown>;
+  /** The lines of a long answer. Ends when the server ends it; throws as `request` does. */
+  stream(options: StreamOptions, signal: AbortSignal): AsyncGenerator<string>;
+  /** Ends all connections. Calls under way fail. */
+  close(): Promise<void>;
+}
+
+export interface TransportOptions {
+  /** A file; absent means KUBECONFIG, then ~/.kube/config, then the Pod's ServiceAccount. */
+  kubeconfig?: string;
+  context?: string;
+  /** Of this program, for the User-Agent. */
+  version: string;
+  clock: Clock;
+  random: Random;
+  observe?: (record: CallRecord) => void;
+}
+
+const defaultDeadlineMs = 30_000;
+const maxLineBytes = 16 * 2 ** 20;
+/** How long headers and certificates are used before files and plugins are asked again. */
+const credentialsAgeMs = 30_000;
+
+export function createTransport(options: TransportOptions): Transport {
+  const { clock, random, observe } = options;
+  let config = loadConfig(options);
+  const cluster = config.getCurrentCluster();
+  if (!cluster) throw invalidKubeconfig('its current context names no cluster');
+  const base = new URL(cluster.server);
+  const server = safeUrl(base).replace(/\/$/, '');
+  const prefix = base.pathname.replace(/\/$/, '');
+  const namespace = config.getContextObject(config.getCurrentContext())?.namespace?.trim() || 'default';
+
+  let agents: Agents | undefined;
+  let session: Session | undefined;
+  let renewal: Promise<Session> | undefined;
+
+  /** Reads the credentials once for all who wait for them. A new KubeConfig forgets what plugins and files said before. */
+  function renew(from: KubeConfig): Promise<Session> {
+    renewal ??= (async () => {
+      const credentials = await readCredentials(from);
+      if (agents?.fingerprint !== credentials.fingerprint) {
+        const old = agents;
+        agents = createAgents(credentials, cluster?.proxyUrl);
+        // A rotated certificate: calls under way finish on the old connections.
+        void old?.requests.close();
+        void old?.watches.close();
+      }
+      config = from;
+      session = { headers: credentials.headers, agents, readAt: clock.monotonic() };
+      return session;
+    })().finally(() => {
+      renewal = undefined;
+    });
+    return renewal;
+  }
+
+  async function currentSession(): Promise<Session> {
+    if (session && clock.monotonic() - session.readAt < credentialsAgeMs) return session;
+    return renew(config);
+  }
+
+  /** One try, with one more where the server refuses the credentials: they may just have been rotated. */
+  async function exchange(
+    kind: 'requests' | 'watches',
+    call: Call,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const first = await orAbort(currentSession(), signal);
+    const response = await send(first, kind, call, signal);
+    if (response.statusCode !== 401) return response;
+    await response.body.dump();
+    const second = session === first ? await orAbort(renew(loadConfig(options)), signal) : await currentSession();
+    return send(second, kind, call, signal);
+  }
+
+  async function send(on: Session, kind: 'requests' | 'watches', call: Call, signal: AbortSignal) {
+    const startedAt = clock.monotonic();
+    let code = '<error>';
+    try {
+      const response = await on.agents[kind].request({
+        origin: base.origin,
+        path: prefix + call.path,
+        query: compact(call.query),
+        method: call.method,
+        headers: {
+          accept: 'application/json',
+          'user-agent': `glance-operator/${options.version}`,
+          ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...call.headers,
+          ...on.headers,
+        },
+        body: call.body ?? null,
+        signal,
+      });
+      code = String(response.statusCode);
+      return response;
+    } finally {
+      observe?.({ method: call.method, host: base.host, code, durationMs: clock.monotonic() - startedAt });
+    }
+  }
+
+  /** The error that the caller sees for whatever was thrown under `work`, the signal of one call. */
+  function translate(error: unknown): KubernetesError {
+    return error instanceof KubernetesError ? error : unreachableServer(server, error);
+  }
+
+  return {
+    server,
+    namespace,
+
+    async request(request, signal) {
+      const { method, deadlineMs = defaultDeadlineMs } = request;
+      const idempotent = request.idempotent ?? (method === 'GET' || method === 'DELETE');
+      const name = `${method} ${request.path}`;
+      const call: Call = {
+        method,
+        path: request.path,
+        query: request.query ?? {},
+        headers: request.headers ?? {},
+        body: request.body === undefined ? undefined : JSON.stringify(request.body),
+      };
+      const deadlineAt = clock.monotonic() + deadlineMs;
+      try {
+        return await withDeadline(clock, name, deadlineMs, signal, async (work) => {
+          for (let attempt = 0; ; attempt++) {
+            try {
+              return await readAnswer(name, await exchange('requests', call, work));
+            } catch (error) {
+              work.throwIfAborted();
+              const failure = translate(error);
+              const delay = retryDelay(failure, attempt, idempotent, random);
+              // Waiting into the deadline would only hide what the server said.
+              if (delay === undefined || clock.monotonic() + delay >= deadlineAt) throw failure;
+              await clock.sleep(delay, work);
+            }
+          }
+        });
+      } catch (error) {
+        signal.throwIfAborted();
+        throw error instanceof DeadlineExceeded ? deadlinePassed(name, deadlineMs, error) : error;
+      }
+    },
+
+    async *stream(request, signal) {
+      signal.throwIfAborted();
+      const name = `GET ${request.path}`;
+      const call: Call = {
+        method: 'GET',
+        path: request.path,
+        query: request.query,
+        headers: request.headers ?? {},
+        body: undefined,
+      };
+      const work = new AbortController();
+      const forward = () => work.abort(signal.reason);
+      signal.addEventListener('abort', forward, { once: true });
+      const cancelTimer = clock.schedule(request.deadlineMs, () =>
+        work.abort(new DeadlineExceeded(name, request.deadlineMs)),
+      );
+      try {
+        const response = await exchange('watches', call, work.signal);
+        // A body that is destroyed early reports that as an error; the loop below is what matters.
+        response.body.on('error', () => {});
+        if (response.statusCode >= 300) throw await readRefusal(name, response);
+        request.onOpen?.();
+        yield* splitLines(response.body, maxLineBytes);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (work.signal.aborted) throw deadlinePassed(name, request.deadlineMs, work.signal.reason);
+        throw error instanceof RangeError ? badAnswer(name, error.message) : translate(error);
+      } finally {
+        cancelTimer();
+        signal.removeEventListener('abort', forward);
+        // Whoever stops reading early ends the request with it.
+        work.abort();
+      }
+    },
+
+    async close() {
+      const old = agents;
+      agents = undefined;
+      session = undefined;
+      await Promise.all([old?.requests.destroy(), old?.watches.destroy()]);
+    },
+  };
+}
+
+interface Call {
+  method: Dispatcher.HttpMethod;
+  path: string;
+  query: Query;
+  headers: Record<string, string>;
+  body: string | undefined;
+}
+
+interface Session {
+  headers: Record<string, string>;
+  agents: Agents;
+  readAt: number;
+}
+
+interface Agents {
+  fingerprint: string;
+  requests: Dispatcher;
+  watches: Dispatcher;
+}
+
+function loadConfig(options: TransportOptions): KubeConfig {
+  const config = new KubeConfig();
+  try {
+    if (options.kubeconfig === undefined) config.loadFromDefault();
+    else config.loadFromFile(options.kubeconfig);
+  } catch (error) {
+    throw invalidKubeconfig(describe(error), error);
+  }
+  if (options.context !== undefined) {
+    if (config.getContextObject(options.context) === null)
+      throw invalidKubeconfig(`it has no context ${options.context}`);
+    config.setCurrentContext(options.context);
+  }
+  // `kubectl proxy` and the like: there is no TLS to verify, and client-node insists on hearing so.
+  config.clusters = config.clusters.map((each) =>
+    each.server.startsWith('http:') ? { ...each, skipTLSVerify: true } : each,
+  );
+  return config;
+}
+
+function invalidKubeconfig(problem: string, cause?: unknown): KubernetesError {
+  return new KubernetesError(`The kubeconfig cannot be used: ${problem}`, {
+    reason: 'KubeconfigInvalid',
+    retry: retry.change,
+    cause,
+  });
+}
+
+function createAgents(credentials: Credentials, proxyUrl: string | undefined): Agents {
+  // Keep-alive probes turn a connection that a NAT or load balancer forgot into a reset.
+  const connect = { ...credentials.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 };
+  const create = (options: Agent.Options): Dispatcher => {
+    const common = { ...options, allowH2: false, keepAliveTimeout: 30_000 };
+    if (proxyUrl === undefined) return new Agent({ ...common, connect });
+    if (!/^https?:/.test(proxyUrl)) throw invalidKubeconfig('its proxy-url must be an http or https address');
+    return new ProxyAgent({ ...common, uri: proxyUrl, requestTls: connect });
+  };
+  return {
+    fingerprint: credentials.fingerprint,
+    // The deadline of each call is the clock's, so undici's own limits are off where they would be a second one.
+    requests: create({ connections: 16, headersTimeout: 0, bodyTimeout: 0 }),
+    watches: create({ headersTimeout: 30_000, bodyTimeout: 0 }),
+  };
+}
+
+/** For work that takes no signal: stops waiting for it when the signal aborts. */
+async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Backoff, createBackoff } from '../../src/controller/backoff.ts';
+import { createQueue } from '../../src/controller/queue.ts';
+import { createWorkers, type Reconcile, type WorkersObserver } from '../../src/controller/workers.ts';
+import { silentLogger } from '../../src/lib/log.ts';
+import { createVirtualClock } from '../clock.ts';
+
+function start(reconcile: Reconcile, options: { count?: number; backoff?: Backoff } = {}) {
+  const clock = createVirtualClock();
+  const seen: string[] = [];
+  const observer: WorkersObserver = {
+    started: () => {},
+    ended: (result) => seen.push(result),
+    timedOut: () => seen.push('timeout'),
+    panicked: () => seen.push('panic'),
+  };
+  const queue = createQueue(clock);
+  const backoff = options.backoff ?? createBackoff(() => 1);
+  const count = options.count ?? 1;
+  const workers = createWorkers({ count, queue, backoff, reconcile, clock, log: silentLogger, observer });
+  const stop = new AbortController();
+  const halt = new AbortController();
+  const ended = workers.run(stop.signal, halt.signal);
+  return { clock, queue, seen, stop, halt, ended };
+}
+
+test('done is not tried again, recheck is after its time, retry after the backoff', async () => {
+  const calls: string[] = [];
+  const { clock, queue, seen, stop, ended } = start(async (key) => {
+    calls.push(key);
+    if (key === 'recheck') return { kind: 'recheck', afterMs: 5000 };
+    if (key === 'retry') return { kind: 'retry', reason: 'Busy' };
+    return { kind: 'done' };
+  });
+  for (const key of ['done', 'recheck', 'retry']) queue.add(key);
+  await clock.advance(0);
+  assert.deepEqual(calls.splice(0), ['done', 'recheck', 'retry']);
+  assert.deepEqual(seen.splice(0), ['success', 'requeue_after', 'error']);
+  await clock.advance(1000);
+  assert.deepEqual(calls.splice(0), ['retry']);
+  await clock.advance(4000);
+  assert.deepEqual(calls.splice(0), ['retry', 'recheck']);
+  stop.abort();
+  await ended;
+});
+
+test('a retry waits at least as long as its cause asks', async () => {
+  let calls = 0;
+  const { clock, queue, stop, ended } = start(async () => {
+    calls++;
+    return { kind: 'retry', reason: 'Full', floorMs: 60_000 };
+  });
+  queue.add('a');
+  await clock.advance(59_999);
+  assert.equal(calls, 1);
+  await clock.advance(1);
+  assert.equal(calls, 2);
+  stop.abort();
+  await ended;
+});
+
+test('a throw is retried later and later, and success forgets the failures', async () => {
+  const starts: number[] = [];
+  const { clock, queue, seen, stop, ended } = start(async () => {
+    starts.push(clock.monotonic());
+    if (starts.length <= 3) throw new TypeError('a bug');
+    return { kind: 'done' };
+  });
+  queue.add('a');
+  await clock.advance(60_000);
+  assert.deepEqual(starts, [0, 1000, 3000, 7000]);
+  assert.deepEqual(seen, ['panic', 'error', 'panic', 'error', 'panic', 'error', 'success']);
+  stop.abort();
+  await ended;
+});
+
+test('a reconcile knows how often it failed and how long the next wait would be', async () => {
+  const attempts: unknown[] = [];
+  const { clock, queue, stop, ended } = start(
+    async (_key, _signal, attempt) => {
+      attempts.push({ ...attempt, at: clock.monotonic() });
+      return { kind: 'retry', reason: 'Busy' };
+    },
+    { backoff: createBackoff(() => 0.5) },
+  );
+  queue.add('a');
+  await clock.advance(2000);
+  assert.deepEqual(attempts, [
+    { failures: 0, delayMs: 500, at: 0 },
+    { failures: 1, delayMs: 1000, at: 500 },
+    { failures: 2, delayMs: 2000, at: 1500 },
+  ]);
+  stop.abort();
+  await ended;
+});
+
+test('a reconcile over its deadline is cancelled, counted and retried', async () => {
+  const { clock, queue, seen, stop, ended } = start(async (_key, signal) => {
+    await clock.sleep(1e9, signal);
+    return { kind: 'done' };
+  });
+  queue.add('a');
+  await clock.advance(120_000);
+  assert.deepEqual(seen, ['timeout', 'error']);
+  stop.abort();
+  await clock.advance(1e9);
+  await ended;
+});
+
+test('a reconcile that ignores its signal keeps its key, and other keys go on', async () => {
+  const stuck = Promise.withResolvers<void>();
+  const calls: string[] = [];
+  const { clock, queue, stop, ended } = start(
+    async (key) => {
+      calls.push(key);
+      if (key === 'stuck') await stuck.promise;
+      return { kind: 'done' };
+    },
+    { count: 2 },
+  );
+  queue.add('stuck');
+  await clock.advance(600_000);
+  queue.add('stuck');
+  queue.add('other');
+  await clock.advance(0);
+  assert.deepEqual(calls, ['stuck', 'other']);
+  assert.deepEqual(queue.running(), [600_000]);
+  stuck.resolve();
+  await clock.advance(0);
+  assert.deepEqual(calls, ['stuck', 'other', 'stuck']);
+  stop.abort();
+  await ended;
+});
+
+test('stop lets a reconcile finish and takes no further key', async () => {
+  const calls: string[] = [];
+  const { clock, queue, stop, ended } = start(async (key, signal) => {
+    calls.push(key);
+    await clock.sleep(5000, signal);
+    calls.push(`${key} finished`);
+    return { kind: 'done' };
+  });
+  queue.add('a');
+  queue.add('b');
+  await clock.advance(1000);
+  stop.abort();
+  await clock.advance(4000);
+  await ended;
+  assert.deepEqual(calls, ['a', 'a finished']);
+});
+
+test('halt cancels what is under way', async () => {
+  const { clock, queue, stop, halt, ended } = start(async (_key, signal) => {
+    await clock.sleep(100_000, signal);
+    return { kind: 'done' };
+  });
+  queue.add('a');
+  await clock.advance(0);
+  stop.abort();
+  halt.abort(new Error('the lease is lost'));
+  await ended;
+});

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { test } from 'node:test';
+import { inspect } from 'node:util';
+import { createClient } from '../../src/kubernetes/client.ts';
+import { metadataOnly } from '../../src/kubernetes/resource.ts';
+import { secretMetadataType, secretType } from '../../src/kubernetes/secret.ts';
+import { type Answer, connect, json, lines, never, object, startServer, status } from './server.ts';
+import { thingType } from './things.ts';
+
+async function setup(t: TestContext, ...answers: Answer[]) {
+  const server = await startServer(t, ...answers);
+  return { server, client: createClient(await connect(t, server)) };
+}
+
+const list = (items: unknown[], resourceVersion: string, next = '') =>
+  json(200, { kind: 'ThingList', metadata: { resourceVersion, continue: next }, items });
+
+const at = { namespace: 'default', name: 'a' };
+
+test('get returns the parsed object, or undefined where there is none', async (t) => {
+  const { server, client } = await setup(t, json(200, object('a', '7')), status(404, 'NotFound', 'gone'));
+  assert.equal((await client.get(thingType, at, never))?.metadata.resourceVersion, '7');
+  assert.equal(await client.get(thingType, at, never), undefined);
+  assert.equal(server.seen[0]?.path, '/apis/example.com/v1/namespaces/default/things/a');
+});
+
+test('an object that is not what its type says is an error of the get that asked for it', async (t) => {
+  const { client } = await setup(t, json(200, object('a', '7', { spec: { size: 'big' } })));
+  await assert.rejects(client.get(thingType, at, never), /spec\.size/);
+});
+
+test('a list follows its pages and adds apiVersion and kind where the server left them out', async (t) => {
+  const { apiVersion: _, kind: __, ...bare } = object('b', '2');
+  const { server, client } = await setup(t, list([object('a', '1')], '9', 'token'), list([bare], '9'));
+  const { items, resourceVersion } = await client.list(thingType, { labelSelector: 'x=y' }, never);
+  assert.deepEqual(
+    items.map((item) => [item.kind, item.object.metadata.name]),
+    [
+      ['readable', 'a'],
+      ['readable', 'b'],
+    ],
+  );
+  assert.equal(resourceVersion, '9');
+  assert.equal(server.seen[0]?.path, '/apis/example.com/v1/things');
+  assert.equal(server.seen[0]?.query.toString(), 'labelSelector=x%3Dy&limit=500');
+  assert.equal(server.seen[1]?.query.get('continue'), 'token');
+});
+
+test('a list whose token has expired begins anew and holds nothing twice', async (t) => {
+  const expired = status(410, 'Expired', 'The provided continue parameter is too old');
+  const pages = [list([object('a', '1')], '9', 'token'), expired, list([object('a', '3')], '12')];
+  const { client } = await setup(t, ...pages);
+  const { items, resourceVersion } = await client.list(thingType, {}, never);
+  assert.deepEqual(
+    items.map((item) => item.object.metadata.resourceVersion),
+    ['3'],
+  );
+  assert.equal(resourceVersion, '12');
+});
+
+test('one unreadable object does not hide the others', async (t) => {
+  const { client } = await setup(t, list([object('bad', '1', { spec: {} }), object('good', '2')], '9'));
+  const { items } = await client.list(thingType, {}, never);
+  const [bad, good] = items;
+  assert.equal(good?.kind, 'readable');
+  assert.ok(bad?.kind === 'unreadable');
+  assert.equal(bad.object.metadata.name, 'bad');
+  assert.match(bad.problem, /spec\.size/);
+});
+
+test('managedFields and the last applied configuration are not kept', async (t) => {
+  const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{…}', mine: 'yes' };
+  const metadata = { ...object('a', '1').metadata, managedFields: [{ manager: 'x' }], annotations };
+  const { client } = await setup(t, json(200, { ...object('a', '1'), metadata }));
+  const found = await client.get(thingType, at, never);
+  assert.equal(found?.metadata['managedFields'], undefined);
+  assert.deepEqual(found?.metadata['annotations'], { mine: 'yes' });
+});
+
+test('an apply is server-side, forced, by our field manager, and names kind and uid', async (t) => {
+  const { server, client } = await setup(t, json(200, object('a', '8')));
+  const metadata = { name: 'a', namespace: 'default', uid: 'u' };
+  await client.applyStatus(thingType, { metadata, status: { phase: 'Ready' } }, never);
+  const [seen] = server.seen;
+  assert.equal(seen?.method, 'PATCH');
+  assert.equal(seen?.path, '/apis/example.com/v1/namespaces/default/things/a/status');
+  assert.equal(seen?.query.toString(), 'fieldManager=glance-operator&force=true');
+  assert.equal(seen?.headers['content-type'], 'application/apply-patch+yaml');
+  assert.deepEqual(JSON.parse(seen?.body ?? ''), {
+    apiVersion: 'example.com/v1',
+    kind: 'Thing',
+    metadata,
+    status: { phase: 'Ready' },
+  });
+});
+
+test('delete is bound to the uid, and what is gone already is deleted', async (t) => {
+  const { server, client } = await setup(t, status(404, 'NotFound', 'gone'));
+  await client.delete(thingType, { ...at, uid: 'u' }, never);
+  assert.deepEqual(JSON.parse(server.seen[0]?.body ?? '').preconditions, { uid: 'u' });
+});
+
+test('a watch yields what happened, bookmarks included', async (t) => {
+  const events = [
+    { type: 'ADDED', object: object('a', '1') },
+    { type: 'MODIFIED', object: object('a', '2', { spec: {} }) },
+    { type: 'DELETED', object: object('a', '3') },
+    { type: 'BOOKMARK', object: { kind: 'Thing', metadata: { resourceVersion: '9' } } },
+  ];
+  const { server, client } = await setup(t, lines(...events));
+  const seen: unknown[] = [];
+  const options = { resourceVersion: '0', timeoutSeconds: 250 };
+  for await (const event of client.watch(thingType, { namespace: 'default' }, options, never))
+    seen.push([event.kind, event.kind === 'bookmark' ? '' : event.item.kind, event.resourceVersion]);
+  assert.deepEqual(seen, [
+    ['applied', 'readable', '1'],
+    ['applied', 'unreadable', '2'],
+    ['deleted', 'readable', '3'],
+    ['bookmark', '', '9'],
+  ]);
+  assert.equal(
+    server.seen[0]?.query.toString(),
+    'watch=true&allowWatchBookmarks=true&resourceVersion=0&timeoutSeconds=250',
+  );
+});
+
+test('an ERROR event and a line cut short end a watch with an error', async (t) => {
+  const gone = { type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' } };
+  const cut: Answer = (response) => void response.writeHead(200).end('{"type":"ADD');
+  const { client } = await setup(t, lines(gone), cut);
+  const options = { resourceVersion: '0', timeoutSeconds: 250 };
+  await assert.rejects(client.watch(thingType, {}, options, never).next(), /410 Expired: too old/);
+  await assert.rejects(client.watch(thingType, {}, options, never).next(), /not JSON/);
+});
+
+test('of Secrets a list asks for metadata only, and a get hides the values that it decodes', async (t) => {
+  const secret = { metadata: object('s', '1').metadata, data: { password: Buffer.from('hunter2').toString('base64') } };
+  const { server, client } = await setup(t, list([secret], '1'), json(200, secret));
+  const { items } = await client.list(secretMetadataType, {}, never);
+  assert.match(server.seen[0]?.headers.accept ?? '', /as=PartialObjectMetadataList;g=meta\.k8s\.io;v=v1/);
+  assert.ok(!inspect(items, { depth: 9 }).includes('aHVudGVyMg'));
+  const live = await client.get(secretType, { namespace: 'default', name: 's' }, never);
+  assert.equal(live?.data.get('password')?.reveal(), 'hunter2');
+  assert.ok(!inspect(live, { depth: 9 }).includes('hunter2'));
+  assert.equal(server.seen[1]?.path, '/api/v1/namespaces/default/secrets/s');
+});
+
+test('any type can be read as metadata only', async (t) => {
+  const { server, client } = await setup(t, json(200, object('a', '1', { spec: { size: 'whatever' } })));
+  const found = await client.get(metadataOnly(thingType), at, never);
+  assert.deepEqual(Object.keys(found ?? {}), ['metadata']);
+  assert.match(server.seen[0]?.headers.accept ?? '', /as=PartialObjectMetadata;/);
+});

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { createClient } from '../../src/kubernetes/client.ts';
+import { addFinalizer, removeFinalizer } from '../../src/kubernetes/finalizer.ts';
+import { type Answer, connect, json, never, startServer, status } from './server.ts';
+import { type Thing, thing, thingType } from './things.ts';
+
+const ours = 'example.com/ours';
+const refused = status(422, 'Invalid', 'the test operation failed');
+const gone = status(404, 'NotFound', 'gone');
+
+function withFinalizers(finalizers: string[], more: object = {}): Thing {
+  const object = thing('a', '1');
+  return { ...object, metadata: { ...object.metadata, finalizers, ...more } };
+}
+
+async function setup(t: TestContext, ...answers: Answer[]) {
+  const server = await startServer(t, ...answers);
+  const client = createClient(await connect(t, server));
+  const patches = () => server.seen.filter((each) => each.method === 'PATCH').map((each) => JSON.parse(each.body));
+  return { server, client, patches };
+}
+
+test('it is added beside those of others, and the patch tests what it relies on', async (t) => {
+  const { server, client, patches } = await setup(t, json(200, withFinalizers(['other', ours])));
+  const added = await addFinalizer(client, thingType, withFinalizers(['other']), ours, never);
+  assert.deepEqual(added?.metadata.finalizers, ['other', ours]);
+  assert.equal(server.seen[0]?.headers['content-type'], 'application/json-patch+json');
+  assert.deepEqual(patches(), [
+    [
+      { op: 'test', path: '/metadata/uid', value: 'uid-a' },
+      { op: 'test', path: '/metadata/finalizers', value: ['other'] },
+      { op: 'add', path: '/metadata/finalizers', value: ['other', ours] },
+    ],
+  ]);
+});
+
+test('an object that has it already costs no call', async (t) => {
+  const { server, client } = await setup(t, gone);
+  const object = withFinalizers([ours]);
+  assert.equal(await addFinalizer(client, thingType, object, ours, never), object);
+  assert.equal(server.seen.length, 0);
+});
+
+test('when the list changed meanwhile, it is added to what is there now', async (t) => {
+  const { client, patches } = await setup(
+    t,
+    refused,
+    json(200, withFinalizers(['new'])),
+    json(200, withFinalizers(['new', ours])),
+  );
+  await addFinalizer(client, thingType, thing('a', '1'), ours, never);
+  assert.deepEqual(
+    patches().map((patch) => patch[2].value),
+    [[ours], ['new', ours]],
+  );
+});
+
+test('an object that is gone, replaced or being deleted gets none', async (t) => {
+  const deleting = withFinalizers([], { deletionTimestamp: '2026-01-01T00:00:00Z' });
+  const { client } = await setup(t, gone, refused, json(200, thing('a', '2', { uid: 'another' })), refused, gone);
+  assert.equal(await addFinalizer(client, thingType, thing('a', '1'), ours, never), undefined);
+  assert.equal(await addFinalizer(client, thingType, thing('a', '1'), ours, never), undefined);
+  assert.equal(await addFinalizer(client, thingType, thing('a', '1'), ours, never), undefined);
+  assert.equal(await addFinalizer(client, thingType, deleting, ours, never), undefined);
+});
+
+test('it is removed by its place, and no other is touched', async (t) => {
+  const { client, patches } = await setup(t, json(200, withFinalizers(['other', 'more'])));
+  await removeFinalizer(client, thingType, withFinalizers(['other', ours, 'more']), ours, never);
+  assert.deepEqual(patches(), [
+    [
+      { op: 'test', path: '/metadata/uid', value: 'uid-a' },
+      { op: 'test', path: '/metadata/finalizers/1', value: ours },
+      { op: 'remove', path: '/metadata/finalizers/1' },
+    ],
+  ]);
+});
+
+test('a removal whose answer was lost is done when it is looked for again', async (t) => {
+  const { server, client } = await setup(t, refused, json(200, withFinalizers(['other'])));
+  await removeFinalizer(client, thingType, withFinalizers(['other', ours]), ours, never);
+  assert.equal(server.seen.length, 2);
+});
+
+test('removing from an object that is gone is success', async (t) => {
+  const { client } = await setup(t, gone);
+  await removeFinalizer(client, thingType, withFinalizers([ours]), ours, never);
+});
+
+test('other refusals are thrown', async (t) => {
+  const { client } = await setup(t, status(403, 'Forbidden', 'no'));
+  await assert.rejects(addFinalizer(client, thingType, thing('a', '1'), ours, never), /Forbidden/);
+});

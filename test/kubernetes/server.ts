@@ -1,0 +1,127 @@
+/** An API server that answers what a test tells it to: the n-th request gets the n-th answer, the last answer stays. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import type { TestContext } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type CallRecord, createTransport, type Transport } from '../../src/kubernetes/transport.ts';
+import { type Clock, systemClock } from '../../src/lib/clock.ts';
+
+export interface Seen {
+  method: string;
+  path: string;
+  query: URLSearchParams;
+  headers: IncomingMessage['headers'];
+  body: string;
+}
+
+export type Answer = (response: ServerResponse, request: IncomingMessage) => void;
+
+export interface ScriptedServer {
+  url: string;
+  seen: Seen[];
+  /** Connections that were opened so far. */
+  connections(): number;
+}
+
+export async function startServer(t: TestContext, ...answers: Answer[]): Promise<ScriptedServer> {
+  const seen: Seen[] = [];
+  let connections = 0;
+  const server = createServer(async (request, response) => {
+    const url = new URL(request.url ?? '', 'http://server');
+    const body = await text(request);
+    const answer = answers[Math.min(seen.length, answers.length - 1)];
+    const { method = '', headers } = request;
+    seen.push({ method, path: url.pathname, query: url.searchParams, headers, body });
+    answer?.(response, request);
+  });
+  server.on('connection', () => connections++);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address !== 'object') throw new Error('the server has no address');
+  t.after(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return { url: `http://127.0.0.1:${address.port}`, seen, connections: () => connections };
+}
+
+export const json =
+  (status: number, body: unknown, headers: Record<string, string> = {}): Answer =>
+  (response) =>
+    void response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
+
+export const status = (code: number, reason: string, message: string, more: object = {}): Answer =>
+  json(code, { kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message, ...more });
+
+export const reset: Answer = (response) => void response.destroy();
+
+/** Writes the lines of a watch and ends it. */
+export const lines =
+  (...events: unknown[]): Answer =>
+  (response) => {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    for (const event of events) response.write(`${JSON.stringify(event)}\n`);
+    response.end();
+  };
+
+/** Sends the head of an answer and then nothing. */
+export const silence: Answer = (response) => response.writeHead(200).flushHeaders();
+
+export const object = (name: string, resourceVersion: string, more: Record<string, unknown> = {}) => ({
+  apiVersion: 'example.com/v1',
+  kind: 'Thing',
+  metadata: { name, namespace: 'default', uid: `uid-${name}`, resourceVersion },
+  ...more,
+});
+
+/** The system's clock, but no sleep takes any time; what was slept is noted. */
+export function createImpatientClock(): Clock & { slept: number[] } {
+  const slept: number[] = [];
+  return {
+    ...systemClock,
+    slept,
+    async sleep(ms, signal) {
+      signal?.throwIfAborted();
+      slept.push(ms);
+      await nextTurn();
+    },
+  };
+}
+
+export async function writeKubeconfig(t: TestContext, server: string, user: object): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'kubeconfig-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'config');
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'c', cluster: { server } }],
+    users: [{ name: 'u', user }],
+    contexts: [{ name: 'x', context: { cluster: 'c', user: 'u', namespace: 'images' } }],
+    'current-context': 'x',
+  };
+  await writeFile(path, JSON.stringify(config));
+  return path;
+}
+
+export async function connect(
+  t: TestContext,
+  server: { url: string },
+  options: { clock?: Clock; user?: object; observe?: (record: CallRecord) => void } = {},
+): Promise<Transport> {
+  const kubeconfig = await writeKubeconfig(t, server.url, options.user ?? { token: 'secret-token' });
+  const transport = createTransport({
+    kubeconfig,
+    version: '1.2.3',
+    clock: options.clock ?? createImpatientClock(),
+    random: () => 0.5,
+    ...(options.observe === undefined ? {} : { observe: options.observe }),
+  });
+  t.after(() => transport.close());
+  return transport;
+}
+
+export const never = new AbortController().signal;

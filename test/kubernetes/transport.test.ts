@@ -1,0 +1,294 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { KubernetesError } from '../../src/kubernetes/errors.ts';
+import { type CallRecord, createTransport } from '../../src/kubernetes/transport.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { createVirtualClock } from '../clock.ts';
+import {
+  connect,
+  createImpatientClock,
+  json,
+  lines,
+  never,
+  reset,
+  silence,
+  startServer,
+  status,
+  writeKubeconfig,
+} from './server.ts';
+
+const path = '/api/v1/things';
+
+function rejectsWith(reason: string) {
+  return (error: unknown) => {
+    assert.ok(error instanceof KubernetesError, String(error));
+    assert.equal(error.reason, reason);
+    return true;
+  };
+}
+
+test('a request carries the credentials, the user agent and its query, and its answer is parsed', async (t) => {
+  const server = await startServer(t, json(200, { hello: 'world' }));
+  const transport = await connect(t, server);
+  const answer = await transport.request({ method: 'GET', path, query: { limit: 500, gone: undefined } }, never);
+  assert.deepEqual(answer, { hello: 'world' });
+  const [seen] = server.seen;
+  assert.equal(seen?.path, path);
+  assert.equal(seen?.query.toString(), 'limit=500');
+  assert.equal(seen?.headers.authorization, 'Bearer secret-token');
+  assert.equal(seen?.headers['user-agent'], 'glance-operator/1.2.3');
+  assert.equal(transport.namespace, 'images');
+  assert.equal(transport.server, server.url);
+});
+
+test('a server below a path, as Rancher has it, is asked below that path', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const transport = await connect(t, { url: `${server.url}/k8s/clusters/c-1` });
+  await transport.request({ method: 'GET', path }, never);
+  assert.equal(server.seen[0]?.path, `/k8s/clusters/c-1${path}`);
+});
+
+test('many requests share few connections', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const transport = await connect(t, server);
+  for (let i = 0; i < 20; i++) await transport.request({ method: 'GET', path }, never);
+  assert.ok(server.connections() <= 2);
+  await Promise.all(Array.from({ length: 60 }, () => transport.request({ method: 'GET', path }, never)));
+  assert.ok(server.connections() <= 16);
+});
+
+test('user and password of the kubeconfig become a basic authorization', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const transport = await connect(t, server, { user: { username: 'a', password: 'b' } });
+  await transport.request({ method: 'GET', path }, never);
+  assert.equal(server.seen[0]?.headers.authorization, `Basic ${Buffer.from('a:b').toString('base64')}`);
+});
+
+test('an exec plugin supplies the token', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const credential = { apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status: { token: 'T' } };
+  const exec = { apiVersion: credential.apiVersion, command: '/bin/echo', args: [JSON.stringify(credential)] };
+  const transport = await connect(t, server, { user: { exec } });
+  await transport.request({ method: 'GET', path }, never);
+  assert.equal(server.seen[0]?.headers.authorization, 'Bearer T');
+});
+
+test('an exec plugin that fails is named as the cause, and one that hangs ends with the deadline', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: '/bin/false', args: [] };
+  const failing = await connect(t, server, { user: { exec } });
+  await assert.rejects(failing.request({ method: 'GET', path }, never), rejectsWith('CredentialsUnavailable'));
+  const hanging = await connect(t, server, {
+    user: { exec: { ...exec, command: '/bin/sleep', args: ['2'] } },
+    clock: systemClock,
+  });
+  await assert.rejects(
+    hanging.request({ method: 'GET', path, deadlineMs: 50 }, never),
+    rejectsWith('DeadlineExceeded'),
+  );
+});
+
+test('a 401 makes the credentials be read anew, once', async (t) => {
+  const server = await startServer(t, json(200, {}), status(401, 'Unauthorized', 'no'), json(200, { ok: true }));
+  const kubeconfig = await writeKubeconfig(t, server.url, { token: 'old' });
+  const clock = createImpatientClock();
+  const transport = createTransport({ kubeconfig, version: '0', clock, random: () => 0.5 });
+  t.after(() => transport.close());
+  await transport.request({ method: 'GET', path }, never);
+  await writeFile(
+    kubeconfig,
+    JSON.stringify({
+      clusters: [{ name: 'c', cluster: { server: server.url } }],
+      users: [{ name: 'u', user: { token: 'new' } }],
+      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+      'current-context': 'x',
+    }),
+  );
+  assert.deepEqual(await transport.request({ method: 'POST', path, body: {} }, never), { ok: true });
+  assert.deepEqual(
+    server.seen.map((each) => each.headers.authorization),
+    ['Bearer old', 'Bearer old', 'Bearer new'],
+  );
+});
+
+test('a second 401 is the answer', async (t) => {
+  const server = await startServer(t, status(401, 'Unauthorized', 'no'));
+  const transport = await connect(t, server);
+  await assert.rejects(transport.request({ method: 'GET', path }, never), rejectsWith('Unauthorized'));
+  assert.equal(server.seen.length, 2);
+});
+
+test('a Status answer becomes an error with its reason, words, status and audit id', async (t) => {
+  const body = { kind: 'Status', reason: 'Forbidden', code: 403, message: 'things is forbidden: User "x" cannot list' };
+  const server = await startServer(t, json(403, body, { 'audit-id': 'req-1' }));
+  const transport = await connect(t, server);
+  await assert.rejects(transport.request({ method: 'GET', path }, never), (error) => {
+    assert.ok(error instanceof KubernetesError);
+    assert.equal(error.code, 'KubernetesForbidden');
+    assert.equal(error.httpStatus, 403);
+    assert.equal(error.requestId, 'req-1');
+    assert.match(error.message, /GET \/api\/v1\/things with 403 Forbidden: things is forbidden.*RBAC/);
+    return true;
+  });
+});
+
+test('a kind that the server does not know is told from an object that does not exist', async (t) => {
+  const notFound = status(404, 'NotFound', 'things "x" not found');
+  const server = await startServer(t, (response) => void response.writeHead(404).end('404 page not found'), notFound);
+  const transport = await connect(t, server);
+  await assert.rejects(transport.request({ method: 'GET', path }, never), rejectsWith('UnknownResource'));
+  await assert.rejects(transport.request({ method: 'GET', path }, never), rejectsWith('NotFound'));
+});
+
+test('429 is repeated after the time that the server asks for, whatever the method', async (t) => {
+  const busy = json(429, { kind: 'Status', code: 429 }, { 'retry-after': '2' });
+  const server = await startServer(t, busy, json(201, { ok: true }));
+  const clock = createImpatientClock();
+  const transport = await connect(t, server, { clock });
+  assert.deepEqual(await transport.request({ method: 'POST', path, body: {} }, never), { ok: true });
+  assert.deepEqual(clock.slept, [2200]);
+});
+
+test('a wait beyond the deadline is not begun: the error says how long', async (t) => {
+  const server = await startServer(t, json(429, { kind: 'Status', code: 429 }, { 'retry-after': '60' }));
+  const clock = createImpatientClock();
+  const transport = await connect(t, server, { clock });
+  await assert.rejects(transport.request({ method: 'GET', path }, never), (error) => {
+    assert.ok(error instanceof KubernetesError);
+    assert.deepEqual(error.retry, { kind: 'after', ms: 60_000 });
+    return true;
+  });
+  assert.deepEqual(clock.slept, []);
+});
+
+test('a broken connection is tried again for what is idempotent, three times with longer waits', async (t) => {
+  const server = await startServer(t, reset);
+  const clock = createImpatientClock();
+  const transport = await connect(t, server, { clock });
+  await assert.rejects(transport.request({ method: 'GET', path }, never), rejectsWith('Unreachable'));
+  assert.equal(server.seen.length, 4);
+  assert.deepEqual(clock.slept, [200, 400, 800]);
+});
+
+test('what may have been carried out is not sent again', async (t) => {
+  const server = await startServer(t, reset, json(503, {}), json(201, {}));
+  const transport = await connect(t, server);
+  await assert.rejects(transport.request({ method: 'POST', path, body: {} }, never), rejectsWith('Unreachable'));
+  await assert.rejects(transport.request({ method: 'POST', path, body: {} }, never), rejectsWith('ServiceUnavailable'));
+  assert.equal(server.seen.length, 2);
+  await transport.request({ method: 'PATCH', path, body: {}, idempotent: true }, never);
+});
+
+test('a refused connection names the server and the cause', async (t) => {
+  const transport = await connect(t, { url: 'http://127.0.0.1:1' });
+  await assert.rejects(transport.request({ method: 'GET', path }, never), /http:\/\/127\.0\.0\.1:1.*ECONNREFUSED/);
+});
+
+test('a server that does not answer is given up at the deadline', async (t) => {
+  const server = await startServer(t, silence);
+  const clock = createVirtualClock();
+  const transport = await connect(t, server, { clock });
+  const answer = transport.request({ method: 'GET', path, deadlineMs: 5000 }, never);
+  const expected = assert.rejects(answer, rejectsWith('DeadlineExceeded'));
+  while (server.seen.length === 0) await clock.advance(0);
+  await clock.advance(5000);
+  await expected;
+  assert.equal(clock.pending, 0);
+});
+
+test('an abort by the caller is thrown as its reason', async (t) => {
+  const server = await startServer(t, silence);
+  const transport = await connect(t, server);
+  const controller = new AbortController();
+  const answer = transport.request({ method: 'GET', path }, controller.signal);
+  controller.abort(new Error('the lease is lost'));
+  await assert.rejects(answer, /the lease is lost/);
+});
+
+test('a success that is not JSON is an error of its own', async (t) => {
+  const server = await startServer(t, (response) => void response.writeHead(200).end('<html>Log in'));
+  const transport = await connect(t, server);
+  await assert.rejects(transport.request({ method: 'GET', path }, never), /not JSON: <html>Log in/);
+});
+
+test('each try is observed with method, host, code and duration', async (t) => {
+  const server = await startServer(t, reset, json(200, {}));
+  const records: CallRecord[] = [];
+  const transport = await connect(t, server, { observe: (record) => records.push(record) });
+  await transport.request({ method: 'GET', path }, never);
+  const { host } = new URL(server.url);
+  assert.deepEqual(
+    records.map((record) => [record.method, record.host, record.code]),
+    [
+      ['GET', host, '<error>'],
+      ['GET', host, '200'],
+    ],
+  );
+  assert.ok(records.every((record) => record.durationMs >= 0));
+});
+
+test('a kubeconfig that is missing or has no such context is refused in words', async (t) => {
+  const common = { version: '0', clock: systemClock, random: () => 0 };
+  assert.throws(() => createTransport({ kubeconfig: '/does/not/exist', ...common }), rejectsWith('KubeconfigInvalid'));
+  const kubeconfig = await writeKubeconfig(t, 'http://127.0.0.1:1', {});
+  assert.throws(() => createTransport({ kubeconfig, context: 'other', ...common }), /no context other/);
+});
+
+test('a stream yields each line and tells when the server has accepted', async (t) => {
+  const server = await startServer(t, lines({ a: 1 }, { b: 2 }));
+  const transport = await connect(t, server);
+  const seen: string[] = [];
+  const onOpen = () => seen.push('open');
+  for await (const line of transport.stream({ path, query: { watch: true }, deadlineMs: 5000, onOpen }, never))
+    seen.push(line);
+  assert.deepEqual(seen, ['open', '{"a":1}', '{"b":2}']);
+});
+
+test('a stream that is refused throws what the server said', async (t) => {
+  const server = await startServer(t, status(410, 'Expired', 'too old resource version'));
+  const transport = await connect(t, server);
+  const stream = transport.stream({ path, query: {}, deadlineMs: 5000 }, never);
+  await assert.rejects(stream.next(), rejectsWith('Expired'));
+});
+
+test('a stream that falls silent ends at its deadline, or with its signal', async (t) => {
+  const server = await startServer(t, silence);
+  const clock = createVirtualClock();
+  const transport = await connect(t, server, { clock });
+  const first = transport.stream({ path, query: {}, deadlineMs: 5000 }, never).next();
+  const expected = assert.rejects(first, rejectsWith('DeadlineExceeded'));
+  while (server.seen.length === 0) await clock.advance(0);
+  await clock.advance(5000);
+  await expected;
+  const controller = new AbortController();
+  const second = transport.stream({ path, query: {}, deadlineMs: 5000 }, controller.signal).next();
+  while (server.seen.length === 1) await clock.advance(0);
+  controller.abort(new Error('over'));
+  await assert.rejects(second, /over/);
+  assert.equal(clock.pending, 0);
+});
+
+test('a stream that breaks off gives all complete lines and then fails', async (t) => {
+  const server = await startServer(t, (response) => {
+    response.writeHead(200);
+    response.write('{"a":1}\n{"b"');
+    setImmediate(() => response.destroy());
+  });
+  const transport = await connect(t, server);
+  const stream = transport.stream({ path, query: {}, deadlineMs: 5000 }, never);
+  assert.equal((await stream.next()).value, '{"a":1}');
+  await assert.rejects(stream.next(), rejectsWith('Unreachable'));
+});
+
+test('whoever stops reading a stream ends its request', async (t) => {
+  const closed = Promise.withResolvers<void>();
+  const server = await startServer(t, (response) => {
+    response.on('close', () => closed.resolve());
+    response.writeHead(200);
+    response.write('{"a":1}\n');
+  });
+  const transport = await connect(t, server);
+  for await (const _ of transport.stream({ path, query: {}, deadlineMs: 5000 }, never)) break;
+  await closed.promise;
+});

@@ -1,0 +1,285 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createClient } from '../../src/kubernetes/client.ts';
+import { KubernetesError } from '../../src/kubernetes/errors.ts';
+import { follow } from '../../src/kubernetes/follow.ts';
+import { parseObject } from '../../src/kubernetes/resource.ts';
+import { createStore } from '../../src/kubernetes/store.ts';
+import type { Transport } from '../../src/kubernetes/transport.ts';
+import { type WatcherEvent, type WatchProgress, watchResource } from '../../src/kubernetes/watcher.ts';
+import { retry } from '../../src/lib/errors.ts';
+import { silentLogger } from '../../src/lib/log.ts';
+import { createVirtualClock } from '../clock.ts';
+import { connect, createImpatientClock, json, lines, object, reset, startServer, status } from './server.ts';
+import { type Thing, thing, thingType } from './things.ts';
+
+const failure = (reason: string, httpStatus = 500) =>
+  new KubernetesError(reason, { reason, retry: retry.backoff, httpStatus });
+
+type Page = { resourceVersion: string; names: string[]; continueToken: string };
+/** One watch of a script: what it sends, at which time after its start in ms, and how it ends. */
+type Step = { at: number; line: object } | { at: number; end: 'cleanly' | Error };
+type Script = (Page | Error | Step[])[];
+
+const page = (resourceVersion: string, names: string[], continueToken = ''): Page => ({
+  resourceVersion,
+  names,
+  continueToken,
+});
+const applied = (name: string, resourceVersion: string) => ({ type: 'MODIFIED', object: thing(name, resourceVersion) });
+
+/** Runs a watcher over a script of answers; `asked` is what it asked the server for, with the time in seconds. */
+function start(script: Script) {
+  const clock = createVirtualClock();
+  const asked: string[] = [];
+  const told: string[] = [];
+  const progress: WatchProgress[] = [];
+  const left = [...script];
+  const note = (text: string) => asked.push(`${Math.round(clock.monotonic() / 100) / 10} ${text}`);
+  const transport: Transport = {
+    server: 'http://server',
+    namespace: 'default',
+    close: async () => {},
+    async request({ query }) {
+      note(query?.['continue'] === undefined ? 'list' : `list ${query['continue']}`);
+      const next = left.shift();
+      if (next instanceof Error) throw next;
+      if (next === undefined || Array.isArray(next)) throw new Error('the script expects no list here');
+      const { resourceVersion, names, continueToken } = next;
+      return {
+        metadata: { resourceVersion, continue: continueToken },
+        items: names.map((name) => thing(name, resourceVersion)),
+      };
+    },
+    async *stream({ query, deadlineMs, onOpen }, signal) {
+      note(`watch ${query['resourceVersion']}`);
+      const timeout = Number(query['timeoutSeconds']);
+      assert.ok(timeout >= 240 && timeout <= 290 && deadlineMs > timeout * 1000);
+      const next = left.shift();
+      if (next instanceof Error) throw next;
+      if (next !== undefined && !Array.isArray(next)) throw new Error('the script expects no watch here');
+      onOpen?.();
+      const startedAt = clock.monotonic();
+      for (const step of next ?? []) {
+        await clock.sleep(startedAt + step.at - clock.monotonic(), signal);
+        if ('line' in step) yield JSON.stringify(step.line);
+        else if (step.end instanceof Error) throw step.end;
+        else return;
+      }
+      await clock.sleep(1e12, signal);
+    },
+  };
+  const signal = new AbortController();
+  const options = {
+    client: createClient(transport),
+    type: thingType,
+    scope: {},
+    clock,
+    random: () => 0.5,
+    log: silentLogger,
+    onProgress: (step: WatchProgress) => void progress.push(step),
+  };
+  const ended = (async () => {
+    for await (const event of watchResource(options, signal.signal)) told.push(summary(event));
+  })();
+  ended.catch(() => {});
+  const finish = async () => {
+    signal.abort(new Error('the end of the test'));
+    await assert.rejects(ended, /the end of the test/);
+    assert.equal(clock.pending, 0);
+  };
+  return { clock, asked, told, progress, finish };
+}
+
+function summary(event: WatcherEvent<Thing>): string {
+  switch (event.kind) {
+    case 'restarted':
+      return `restarted ${event.items.map((item) => item.object.metadata.name).join(',')}`;
+    case 'bookmark':
+      return `bookmark ${event.resourceVersion}`;
+    default:
+      return `${event.kind} ${event.item.object.metadata.name} ${event.resourceVersion}`;
+  }
+}
+
+test('it lists page by page, replaces everything once, and watches from there', async () => {
+  const { clock, asked, told, progress, finish } = start([
+    page('5', ['a'], 'more'),
+    page('5', ['b']),
+    [{ at: 1000, line: applied('c', '6') }],
+  ]);
+  await clock.advance(2000);
+  assert.deepEqual(asked, ['0 list', '0 list more', '0 watch 5']);
+  assert.deepEqual(told, ['restarted a,b', 'applied c 6']);
+  assert.deepEqual(
+    progress.map((step) => step.kind),
+    ['listed', 'connected', 'event'],
+  );
+  await finish();
+});
+
+test('a watch that ends after its time is opened again at once, from the last bookmark', async () => {
+  const { clock, asked, finish } = start([
+    page('5', []),
+    [
+      { at: 60_000, line: { type: 'BOOKMARK', object: { metadata: { resourceVersion: '50' } } } },
+      { at: 265_000, end: 'cleanly' },
+    ],
+  ]);
+  await clock.advance(265_000);
+  assert.deepEqual(asked, ['0 list', '0 watch 5', '265 watch 50']);
+  await finish();
+});
+
+test('a broken watch goes on from the last event, after a wait', async () => {
+  const { clock, asked, told, finish } = start([
+    page('5', []),
+    [
+      { at: 1000, line: applied('a', '6') },
+      { at: 2000, end: failure('Unreachable') },
+    ],
+    failure('Unreachable'),
+    [{ at: 0, line: applied('b', '7') }],
+  ]);
+  await clock.advance(10_000);
+  assert.deepEqual(asked, ['0 list', '0 watch 5', '2.8 watch 6', '4.4 watch 6']);
+  assert.deepEqual(told, ['restarted ', 'applied a 6', 'applied b 7']);
+  await finish();
+});
+
+for (const [name, expired] of [
+  ['410 Expired', failure('Expired', 410)],
+  ['410 Gone', failure('Gone', 410)],
+  ['400 for a version it does not understand', failure('BadRequest', 400)],
+  [
+    'a version from the future, after a restore',
+    new KubernetesError('', { reason: 'Timeout', retry: retry.backoff, causes: ['ResourceVersionTooLarge'] }),
+  ],
+] as const)
+  test(`${name} leads to a new list, after a wait`, async () => {
+    const { clock, asked, told, finish } = start([page('5', ['a']), expired, page('9', ['b']), []]);
+    await clock.advance(5000);
+    assert.deepEqual(asked, ['0 list', '0 watch 5', '0.8 list', '0.8 watch 9']);
+    assert.deepEqual(told, ['restarted a', 'restarted b']);
+    await finish();
+  });
+
+test('an expired continue token begins the list anew and tells nothing of the first try', async () => {
+  const { clock, asked, told, finish } = start([
+    page('5', ['a'], 'more'),
+    failure('Expired', 410),
+    page('9', ['b']),
+    [],
+  ]);
+  await clock.advance(5000);
+  assert.deepEqual(asked, ['0 list', '0 list more', '0.8 list', '0.8 watch 9']);
+  assert.deepEqual(told, ['restarted b']);
+  await finish();
+});
+
+test('a page that fails for another reason is asked for again', async () => {
+  const { clock, asked, told, finish } = start([
+    page('5', ['a'], 'more'),
+    failure('Unreachable'),
+    page('5', ['b']),
+    [],
+  ]);
+  await clock.advance(5000);
+  assert.deepEqual(asked, ['0 list', '0 list more', '0.8 list more', '0.8 watch 5']);
+  assert.deepEqual(told, ['restarted a,b']);
+  await finish();
+});
+
+test('whatever the failure, it never gives up, and waits at most half a minute', async () => {
+  const reasons = ['Forbidden', 'InternalError', 'Unreachable', 'Unauthorized', 'UnknownResource', 'BadAnswer'];
+  const failures = Array.from({ length: 30 }, (_, i) => failure(reasons[i % reasons.length] ?? ''));
+  const { clock, asked, told, finish } = start([...failures, new TypeError('a bug'), page('5', ['a']), []]);
+  await clock.advance(30 * 60_000);
+  assert.deepEqual(told, ['restarted a']);
+  const times = asked.map((each) => Number(each.split(' ')[0]));
+  const waits = times.slice(1).map((time, i) => time - (times[i] ?? 0));
+  assert.ok(Math.max(...waits) <= 30.1);
+  assert.deepEqual(
+    waits.slice(0, 6).map((wait) => Math.round(wait * 10) / 10),
+    [0.8, 1.6, 3.2, 6.4, 12.8, 25.6],
+  );
+  await finish();
+});
+
+test('a server that accepts each watch and drops it at once is left alone longer and longer', async () => {
+  const dropped: Step[] = [{ at: 10, end: 'cleanly' }];
+  const { clock, asked, finish } = start([page('5', []), ...Array.from({ length: 200 }, () => dropped)]);
+  await clock.advance(10 * 60_000);
+  assert.ok(asked.length < 30, `${asked.length} requests in ten minutes`);
+  await finish();
+});
+
+test('two minutes of health make the waits short again', async () => {
+  const broken: Step[] = [{ at: 121_000, end: failure('Unreachable') }];
+  const { clock, asked, finish } = start([page('5', []), broken, broken, broken, []]);
+  await clock.advance(10 * 60_000);
+  assert.deepEqual(asked, ['0 list', '0 watch 5', '121.8 watch 5', '243.6 watch 5', '365.4 watch 5']);
+  await finish();
+});
+
+test('every few hours it lists again, in case an event was lost', async () => {
+  const healthy: Step[] = [{ at: 265_000, end: 'cleanly' }];
+  const watches = Array.from({ length: 55 }, () => healthy);
+  const { clock, asked, told, finish } = start([page('5', ['a']), ...watches, page('9', ['b']), []]);
+  await clock.advance(5 * 3_600_000);
+  assert.equal(asked.filter((each) => each.endsWith('list')).length, 2);
+  assert.deepEqual(told, ['restarted a', 'restarted b']);
+  await finish();
+});
+
+test('against a server: a store follows through refusals, resets, an expired version and an unreadable object', async (t) => {
+  const event = (type: string, name: string, version: string, more = {}) => ({
+    type,
+    object: object(name, version, more),
+  });
+  const list = (version: string, ...items: unknown[]) => json(200, { metadata: { resourceVersion: version }, items });
+  const server = await startServer(
+    t,
+    status(403, 'Forbidden', 'not yet'),
+    list('10', object('a', '1'), object('b', '2')),
+    lines(event('MODIFIED', 'a', '11'), event('ADDED', 'c', '12', { spec: { size: 'unreadable' } })),
+    reset,
+    lines({ type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' } }),
+    list('20', object('a', '11'), object('d', '19')),
+    lines(event('DELETED', 'd', '21')),
+    () => {},
+  );
+  const changes: string[] = [];
+  const finished = Promise.withResolvers<void>();
+  const store = createStore<Thing>({
+    log: silentLogger,
+    onChange: ({ kind, key, origin }) => {
+      changes.push(`${origin}: ${kind} ${key}`);
+      if (changes.length === 8) finished.resolve();
+    },
+  });
+  const signal = new AbortController();
+  const client = createClient(await connect(t, server));
+  const clock = createImpatientClock();
+  const options = { client, type: thingType, store, clock, random: () => 0.5, log: silentLogger };
+  const ended = follow(options, signal.signal);
+  await store.whenSynced(signal.signal);
+  await finished.promise;
+  signal.abort(new Error('over'));
+  await assert.rejects(ended, /over/);
+  assert.deepEqual(changes, [
+    'list: added default/a',
+    'list: added default/b',
+    'watch: updated default/a',
+    'watch: added default/c',
+    'list: deleted default/b',
+    'list: deleted default/c',
+    'list: added default/d',
+    'watch: deleted default/d',
+  ]);
+  assert.deepEqual(
+    store.list().map((item) => item.object.metadata.resourceVersion),
+    ['11'],
+  );
+  assert.equal(parseObject(store.get('default/a')?.object).metadata.name, 'a');
+});
