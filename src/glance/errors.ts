@@ -1,0 +1,150 @@
+/**
+ * What Glance can say no with, one class per meaning. Law: the same refusal is the same class whatever call it answers, the
+ * message quotes Glance with status and request id, and `retry` says what helps: nothing is given up for ever.
+ */
+import { describe, OperatorError, type OperatorErrorOptions, type Retry, retry } from '../lib/errors.ts';
+import { answered, ConnectionFailed, HttpFailure, quoted, UnreadableAnswer } from '../openstack/errors.ts';
+
+/** A quota is given back by people deleting things, a full store by people adding disks. */
+const quotaPauseMs = 5 * 60_000;
+/** Policies and roles change rarely, and by somebody else's hand. */
+const policyPauseMs = 10 * 60_000;
+
+type Details = Pick<OperatorErrorOptions, 'cause' | 'httpStatus' | 'requestId'>;
+
+/** 401 or 403: not with these credentials, or not in this state. */
+export class NotAuthorized extends OperatorError {
+  constructor(message: string, details: Details) {
+    const stale = details.httpStatus === 401;
+    super(message, {
+      code: stale ? 'AuthenticationFailed' : 'Forbidden',
+      retry: stale ? retry.backoff : retry.after(policyPauseMs),
+      ...details,
+    });
+  }
+}
+
+/** NotAuthorized, about one image. */
+export class ImageNotAuthorized extends NotAuthorized {}
+
+/** 404: something that was named is not there, or not for us to see. */
+export class NotFound extends OperatorError {
+  constructor(message: string, details: Details) {
+    super(message, { code: 'NotFound', retry: retry.backoff, ...details });
+  }
+}
+
+/** NotFound, about one image. */
+export class ImageNotFound extends NotFound {}
+
+/** 400 and its like: what was asked for cannot be. Also what we refuse to ask for. */
+export class InvalidRequest extends OperatorError {
+  constructor(message: string, details: Details = {}) {
+    super(message, { code: 'InvalidRequest', retry: retry.change, ...details });
+  }
+}
+
+/** 413: a quota, a limit or the store is used up. */
+export class ImageLimitExceeded extends OperatorError {
+  constructor(message: string, details: Details, askedMs = 0) {
+    super(message, { code: 'QuotaExceeded', retry: retry.after(Math.max(quotaPauseMs, askedMs)), ...details });
+  }
+}
+
+/** 409: not in the state that the image is in, or somebody was faster. */
+export class Conflict extends OperatorError {
+  constructor(message: string, details: Details = {}) {
+    super(message, { code: 'Conflict', retry: retry.backoff, ...details });
+  }
+}
+
+/** 410: the image was deleted while it was being filled. */
+export class ImageGone extends OperatorError {
+  constructor(message: string, details: Details) {
+    super(message, { code: 'ImageGone', retry: retry.backoff, ...details });
+  }
+}
+
+/** 415 to data: it is not what disk_format says, or it is unsafe. The image cannot be filled again. */
+export class FormatMismatch extends OperatorError {
+  constructor(message: string, details: Details) {
+    super(message, { code: 'FormatMismatch', retry: retry.change, ...details });
+  }
+}
+
+/** 5xx, 429, and answers that a working Glance does not give. */
+export class GlanceUnavailable extends OperatorError {
+  constructor(message: string, again: Retry, details: Details) {
+    super(message, { code: 'GlanceUnavailable', retry: again, ...details });
+  }
+}
+
+/** No answer. Whether Glance did what was asked is unknown. */
+export class GlanceConnectionFailed extends OperatorError {
+  constructor(message: string, cause: ConnectionFailed) {
+    super(message, { code: 'GlanceUnreachable', retry: retry.backoff, cause });
+  }
+}
+
+/** What was being done, as the message says it: "Glance answered 413 to the upload". */
+const phrases = {
+  read: 'the request for the image',
+  list: 'the request for a list of images',
+  create: 'the creation of the image',
+  update: 'the change of the image',
+  delete: 'the deletion of the image',
+  upload: 'the upload',
+};
+export type Operation = keyof typeof phrases;
+
+/** The failure of a call in Glance's terms; what is not of Glance (Keystone, the source, an abort) comes back unchanged. */
+export function translate(error: unknown, operation: Operation, imageId?: string): unknown {
+  const phrase = phrases[operation];
+  if (error instanceof ConnectionFailed) {
+    const message = `Glance at ${error.origin} gave no answer to ${phrase}: ${describe(error.cause)}`;
+    return new GlanceConnectionFailed(message, error);
+  }
+  if (error instanceof UnreadableAnswer) {
+    const { requestId } = error;
+    const details = requestId === undefined ? { cause: error } : { cause: error, requestId };
+    return new GlanceUnavailable(
+      `Glance's answer to ${phrase} is not usable: ${error.message}`,
+      retry.backoff,
+      details,
+    );
+  }
+  return error instanceof HttpFailure ? refusal(error, operation, imageId) : error;
+}
+
+function refusal(failure: HttpFailure, operation: Operation, imageId: string | undefined): OperatorError {
+  const { status, words, requestId } = failure;
+  const message = `Glance answered ${status} to ${phrases[operation]}${quoted(words, requestId)}`;
+  const details = { cause: failure, ...answered(failure) };
+  const aboutImage = imageId !== undefined;
+  switch (status) {
+    case 401:
+    case 403:
+      return aboutImage ? new ImageNotAuthorized(message, details) : new NotAuthorized(message, details);
+    case 404:
+      return aboutImage ? new ImageNotFound(message, details) : new NotFound(message, details);
+    case 408:
+    case 429:
+      return new GlanceUnavailable(message, failure.retry, details);
+    case 409:
+      return new Conflict(message, details);
+    case 410:
+      // Glance also says 410 for a store that takes no data.
+      if (/store/i.test(words) && /disabled|configuration/i.test(words)) {
+        return new GlanceUnavailable(message, retry.after(quotaPauseMs), details);
+      }
+      return new ImageGone(message, details);
+    case 413:
+      return new ImageLimitExceeded(message, details, failure.retryAfterMs);
+    case 415:
+      return operation === 'upload' ? new FormatMismatch(message, details) : new InvalidRequest(message, details);
+    default:
+      return status >= 400 && status < 500
+        ? new InvalidRequest(message, details)
+        : new GlanceUnavailable(message, failure.retry, details);
+  }
+}

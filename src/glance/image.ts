@@ -1,0 +1,125 @@
+/**
+ * An image as Glance reports it, in our own terms. Law: reading never fails for what somebody wrote into an image: unknown
+ * states, odd properties and unreadable JSON are kept as they are; only an answer that is no image at all is refused.
+ */
+import { z } from 'zod';
+import { isJsonObject, type JsonValue, parseJson } from '../openstack/json.ts';
+import { baseKeys, jsonKeys } from './schema.ts';
+
+/** The states of Glance, open to those that it may learn. */
+export type ImageStatus =
+  | 'queued'
+  | 'saving'
+  | 'uploading'
+  | 'importing'
+  | 'active'
+  | 'deactivated'
+  | 'killed'
+  | 'deleted'
+  | 'pending_delete'
+  | (string & {});
+
+export interface Image {
+  id: string;
+  name: string | null;
+  status: ImageStatus;
+  visibility: string;
+  protected: boolean;
+  hidden: boolean;
+  diskFormat: string | null;
+  containerFormat: string | null;
+  minDiskGiB: number;
+  minRAMMiB: number;
+  /** Project id. */
+  owner: string | null;
+  tags: string[];
+  /** Bytes; null until the data is there. */
+  size: number | null;
+  /** Bytes, where Glance's inspection found it out. */
+  virtualSize: number | null;
+  /** MD5 in hex. */
+  checksum: string | null;
+  hash: { algorithm: string; value: string } | null;
+  /** RFC 3339. */
+  createdAt: string;
+  /** RFC 3339. */
+  updatedAt: string;
+  /** Where the data lies, on clouds that show it. */
+  directUrl?: string;
+  /** The stores that hold the data, on clouds with more than one. */
+  stores?: string[];
+  /**
+   * Everything that Glance does not define itself, Glance's own `os_glance_*` notes included. All are text, except that
+   * `block_device_mapping` and `mappings` are decoded where they are JSON.
+   */
+  properties: Record<string, JsonValue>;
+}
+
+const text = z.string().nullish();
+const number = z.number().nullish();
+
+/** The base keys as the wire has them. A policy can hide any of them, so only what makes an image is required. */
+const wireSchema = z.object({
+  id: z.string().min(1),
+  name: text,
+  status: z.string(),
+  visibility: z.string(),
+  protected: z.boolean().nullish(),
+  os_hidden: z.boolean().nullish(),
+  disk_format: text,
+  container_format: text,
+  min_disk: number,
+  min_ram: number,
+  owner: text,
+  tags: z.array(z.string()).nullish(),
+  size: number,
+  virtual_size: number,
+  checksum: text,
+  os_hash_algo: text,
+  os_hash_value: text,
+  created_at: z.string(),
+  updated_at: z.string(),
+  direct_url: text,
+  stores: text,
+});
+
+/** The image in `body`; undefined when it is none. */
+export function readImage(body: JsonValue): Image | undefined {
+  const wire = wireSchema.safeParse(body);
+  if (!wire.success || !isJsonObject(body)) return undefined;
+  const w = wire.data;
+  return {
+    id: w.id,
+    name: w.name ?? null,
+    status: w.status,
+    visibility: w.visibility,
+    protected: w.protected ?? false,
+    hidden: w.os_hidden ?? false,
+    diskFormat: w.disk_format ?? null,
+    containerFormat: w.container_format ?? null,
+    minDiskGiB: w.min_disk ?? 0,
+    minRAMMiB: w.min_ram ?? 0,
+    owner: w.owner ?? null,
+    tags: w.tags ?? [],
+    size: w.size ?? null,
+    virtualSize: w.virtual_size ?? null,
+    checksum: w.checksum ?? null,
+    hash: w.os_hash_algo && w.os_hash_value ? { algorithm: w.os_hash_algo, value: w.os_hash_value } : null,
+    createdAt: w.created_at,
+    updatedAt: w.updated_at,
+    ...(w.direct_url ? { directUrl: w.direct_url } : {}),
+    ...(w.stores ? { stores: w.stores.split(',') } : {}),
+    // fromEntries defines keys instead of assigning them: a property may be called `__proto__`.
+    properties: Object.fromEntries(
+      Object.entries(body)
+        .filter(([key]) => !baseKeys.has(key))
+        .map(([key, value]) => [key, decodeProperty(key, value)]),
+    ),
+  };
+}
+
+/** A property's value as it is meant: JSON where the key promises JSON and the text keeps the promise, else the text. */
+export function decodeProperty(key: string, value: JsonValue): JsonValue {
+  if (typeof value !== 'string' || !jsonKeys.has(key)) return value;
+  return parseJson(value) ?? value;
+}

@@ -1,0 +1,97 @@
+/**
+ * What we want of an image, in the words of Glance. Law: every JSON value is written in exactly one way, reading it back
+ * and writing it again changes nothing, and a key that Glance would refuse is refused here, by its name, before any call.
+ */
+import type { JsonObject, JsonValue } from '../openstack/json.ts';
+import { InvalidRequest } from './errors.ts';
+import { reservedPropertyReason } from './schema.ts';
+
+/** What an image should be. A field that is absent is not ours to decide. */
+export interface WantedImage {
+  name?: string | null;
+  visibility?: string;
+  protected?: boolean;
+  hidden?: boolean;
+  diskFormat?: string | null;
+  containerFormat?: string | null;
+  minDiskGiB?: number;
+  minRAMMiB?: number;
+  /** Project id. */
+  owner?: string | null;
+  /** A set: order and repetition mean nothing. */
+  tags?: readonly string[];
+  /** Absent: no property is ours. A value null: that property shall not be there. */
+  properties?: Readonly<Record<string, JsonValue>>;
+}
+
+/** The plain attributes that are given, by their names in Glance. */
+export function attributesOf(image: WantedImage): Map<string, string | number | boolean | null> {
+  const all = {
+    name: image.name,
+    visibility: image.visibility,
+    protected: image.protected,
+    os_hidden: image.hidden,
+    disk_format: image.diskFormat,
+    container_format: image.containerFormat,
+    min_disk: image.minDiskGiB,
+    min_ram: image.minRAMMiB,
+    owner: image.owner,
+  };
+  return new Map(Object.entries(all).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
+}
+
+/** A set of tags in its one order. */
+export function tagSet(tags: readonly string[]): string[] {
+  return [...new Set(tags)].sort();
+}
+
+/**
+ * The texts of custom properties; undefined for one that shall not be there. Throws InvalidRequest, which names every key
+ * that cannot be a property.
+ */
+export function propertyTexts(properties: Readonly<Record<string, JsonValue>>): Map<string, string | undefined> {
+  const problems = Object.keys(properties).flatMap((key) => reservedPropertyReason(key) ?? []);
+  if (problems.length > 0) throw new InvalidRequest(problems.join('; '));
+  return new Map(Object.entries(properties).map(([key, value]) => [key, encodeProperty(value)]));
+}
+
+/** The body that creates an image with the id that we choose. */
+export function newImage(id: string, wanted: WantedImage): JsonObject {
+  const texts = [...propertyTexts(wanted.properties ?? {})].flatMap(([key, text]) =>
+    text === undefined ? [] : [[key, text] as const],
+  );
+  const attributes = [...attributesOf(wanted)].filter(([, value]) => value !== null);
+  return {
+    ...Object.fromEntries(attributes),
+    ...(wanted.tags === undefined ? {} : { tags: tagSet(wanted.tags) }),
+    ...Object.fromEntries(texts),
+    id,
+  };
+}
+
+/**
+ * The text of a property's value: text as it is, `true` and `false`, numbers in decimal digits without an exponent, lists
+ * and objects as JSON. Undefined for null: Glance knows no null, so the property is absent.
+ */
+export function encodeProperty(value: JsonValue): string | undefined {
+  switch (typeof value) {
+    case 'string':
+      return value;
+    case 'boolean':
+      return String(value);
+    case 'number':
+      return decimal(value);
+    default:
+      return value === null ? undefined : JSON.stringify(value);
+  }
+}
+
+/** `1e21` → `1000000000000000000000`, `1.5e-7` → `0.00000015`. */
+function decimal(value: number): string {
+  const [, sign = '', whole = '', fraction = '', exponent] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(value)) ?? [];
+  if (exponent === undefined) return String(value);
+  const digits = whole + fraction;
+  const point = whole.length + Number(exponent);
+  return point > 0 ? `${sign}${digits.padEnd(point, '0')}` : `${sign}0.${'0'.repeat(-point)}${digits}`;
+}

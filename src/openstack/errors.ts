@@ -1,0 +1,115 @@
+/**
+ * What can go wrong between us and an OpenStack cloud, one class per meaning. Law: the message says whose words it carries,
+ * the HTTP status and the request id are kept as numbers and text, and no message ever holds a credential.
+ *
+ * HttpFailure and ConnectionFailed are the raw material: a service's own client translates them into its own terms.
+ */
+import { describe, OperatorError, type Retry, retry } from '../lib/errors.ts';
+
+/** clouds.yaml cannot be used as it is. Only an edit of it helps. */
+export class ConfigurationError extends OperatorError {
+  constructor(code: 'SecretInvalid' | 'CloudNotFound', message: string) {
+    super(message, { code, retry: retry.change });
+  }
+}
+
+/** No answer came: refused, reset, unresolvable, TLS, or too slow. Whether the server acted on the request is unknown. */
+export class ConnectionFailed extends OperatorError {
+  /** Scheme, host and port that were tried. */
+  readonly origin: string;
+  constructor(origin: string, cause: unknown) {
+    super(`no answer from ${origin}: ${describe(cause)}`, { code: 'ConnectionFailed', retry: retry.backoff, cause });
+    this.origin = origin;
+  }
+}
+
+export interface HttpFailureOptions {
+  method: string;
+  /** The URL without credentials and query. */
+  url: string;
+  status: number;
+  /** What the server said, as plain text; empty when it said nothing. */
+  words: string;
+  requestId: string | undefined;
+  /** The server's Retry-After, in milliseconds. */
+  retryAfterMs: number | undefined;
+}
+
+/** An answer that says no, not yet translated into the terms of the service that gave it. */
+export class HttpFailure extends OperatorError {
+  readonly status: number;
+  readonly words: string;
+  readonly retryAfterMs: number | undefined;
+  constructor(options: HttpFailureOptions) {
+    const { status, words, requestId, retryAfterMs } = options;
+    super(`${options.method} ${options.url}: ${inTheirWords(options)}`, {
+      code: 'HttpFailure',
+      retry: retryAfterMs === undefined ? retry.backoff : retry.after(retryAfterMs),
+      httpStatus: status,
+      ...(requestId === undefined ? {} : { requestId }),
+    });
+    this.status = status;
+    this.words = words;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** `413: the words (req-…)`: how every message quotes a server. */
+export function inTheirWords({ status, words, requestId }: HttpFailureOptions | HttpFailure): string {
+  return `${status}${quoted(words, requestId)}`;
+}
+
+/** `: the words (req-…)`, as far as there are any. */
+export function quoted(words: string, requestId: string | undefined): string {
+  return `${words === '' ? '' : `: ${words}`}${requestId === undefined ? '' : ` (${requestId})`}`;
+}
+
+/** An answer came, but it is not one that its service gives: too large, no JSON, of another shape. */
+export class UnreadableAnswer extends OperatorError {
+  constructor(problem: string, requestId: string | undefined) {
+    super(problem, {
+      code: 'UnreadableAnswer',
+      retry: retry.backoff,
+      ...(requestId === undefined ? {} : { requestId }),
+    });
+  }
+}
+
+/** Keystone refuses the credentials, or a service refuses the token that Keystone just gave. */
+export class AuthenticationFailed extends OperatorError {
+  constructor(message: string, failure: HttpFailure, again: Retry = retry.change) {
+    super(message, { code: 'AuthenticationFailed', retry: again, cause: failure, ...answered(failure) });
+  }
+}
+
+/** Keystone gave no answer. */
+export class KeystoneUnreachable extends OperatorError {
+  constructor(cause: ConnectionFailed) {
+    super(`Keystone gives no answer at ${cause.origin}: ${describe(cause.cause)}`, {
+      code: 'IdentityUnavailable',
+      retry: retry.backoff,
+      cause,
+    });
+  }
+}
+
+/** Keystone answered, but not as a working Keystone v3 does. */
+export class KeystoneUnavailable extends OperatorError {
+  constructor(message: string, again: Retry, cause: unknown) {
+    super(message, { code: 'IdentityUnavailable', retry: again, cause, ...answered(cause) });
+  }
+}
+
+/** The catalog has no endpoint that fits; the message lists what is there. */
+export class EndpointNotFound extends OperatorError {
+  constructor(message: string) {
+    super(message, { code: 'EndpointNotFound', retry: retry.change });
+  }
+}
+
+/** Status and request id of a failure, to be handed on to the error that it is translated into. */
+export function answered(failure: unknown): { httpStatus?: number; requestId?: string } {
+  if (!(failure instanceof HttpFailure)) return {};
+  const { requestId } = failure;
+  return requestId === undefined ? { httpStatus: failure.status } : { httpStatus: failure.status, requestId };
+}

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  Conflict,
+  FormatMismatch,
+  GlanceConnectionFailed,
+  GlanceUnavailable,
+  ImageGone,
+  ImageLimitExceeded,
+  ImageNotAuthorized,
+  ImageNotFound,
+  InvalidRequest,
+  NotAuthorized,
+  NotFound,
+  type Operation,
+  translate,
+} from '../../src/glance/errors.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { ConnectionFailed, HttpFailure, UnreadableAnswer } from '../../src/openstack/errors.ts';
+
+const answer = (status: number, words = 'their words', retryAfterMs?: number) =>
+  new HttpFailure({ method: 'PUT', url: 'http://g/v2', status, words, requestId: 'req-1', retryAfterMs });
+const minutes = (n: number) => ({ kind: 'after', ms: n * 60_000 });
+const backoff = { kind: 'backoff' };
+const change = { kind: 'change' };
+
+type Kind = new (...args: never[]) => OperatorError;
+const cases: [failure: HttpFailure, operation: Operation, kind: Kind, code: string, retry: unknown][] = [
+  [answer(400), 'create', InvalidRequest, 'InvalidRequest', change],
+  [answer(401), 'upload', ImageNotAuthorized, 'AuthenticationFailed', backoff],
+  [answer(403), 'update', ImageNotAuthorized, 'Forbidden', minutes(10)],
+  [answer(404), 'read', ImageNotFound, 'NotFound', backoff],
+  [answer(409), 'delete', Conflict, 'Conflict', backoff],
+  [answer(410), 'upload', ImageGone, 'ImageGone', backoff],
+  [
+    answer(410, 'Error in store configuration. Adding images to store is disabled.'),
+    'upload',
+    GlanceUnavailable,
+    'GlanceUnavailable',
+    minutes(5),
+  ],
+  [answer(413), 'upload', ImageLimitExceeded, 'QuotaExceeded', minutes(5)],
+  [answer(413, '', 3_600_000), 'upload', ImageLimitExceeded, 'QuotaExceeded', minutes(60)],
+  [answer(415), 'upload', FormatMismatch, 'FormatMismatch', change],
+  [answer(415), 'update', InvalidRequest, 'InvalidRequest', change],
+  [answer(405), 'read', InvalidRequest, 'InvalidRequest', change],
+  [answer(429, '', 7000), 'read', GlanceUnavailable, 'GlanceUnavailable', { kind: 'after', ms: 7000 }],
+  [answer(300), 'read', GlanceUnavailable, 'GlanceUnavailable', backoff],
+  [answer(500), 'upload', GlanceUnavailable, 'GlanceUnavailable', backoff],
+  [answer(503, '', 9000), 'read', GlanceUnavailable, 'GlanceUnavailable', { kind: 'after', ms: 9000 }],
+];
+
+for (const [failure, operation, kind, code, retry] of cases) {
+  test(`${failure.status} to ${operation}${failure.retryAfterMs === undefined ? '' : ' with Retry-After'} is ${kind.name}: ${failure.words}`, () => {
+    const error = translate(failure, operation, 'an-image');
+    assert.ok(error instanceof kind);
+    assert.deepEqual({ code: error.code, retry: error.retry }, { code, retry });
+    assert.equal(error.httpStatus, failure.status);
+    assert.equal(error.requestId, 'req-1');
+    assert.equal(error.cause, failure);
+    assert.equal(error.name, kind.name);
+  });
+}
+
+test('where no image is named, 403 and 404 are about no image', () => {
+  const [denied, missing] = [translate(answer(403), 'list'), translate(answer(404), 'create')];
+  assert.ok(denied instanceof NotAuthorized && !(denied instanceof ImageNotAuthorized));
+  assert.ok(missing instanceof NotFound && !(missing instanceof ImageNotFound));
+});
+
+test('the message says what was done, and quotes Glance', () => {
+  const message = (error: unknown) => (error instanceof Error ? error.message : '');
+  assert.equal(
+    message(translate(answer(413, "the project's image_size_total is used up"), 'upload')),
+    "Glance answered 413 to the upload: the project's image_size_total is used up (req-1)",
+  );
+  assert.equal(
+    message(translate(answer(500, ''), 'create')),
+    'Glance answered 500 to the creation of the image (req-1)',
+  );
+});
+
+test('no answer names the endpoint and the cause', () => {
+  const error = translate(new ConnectionFailed('https://glance:9292', new Error('read ECONNRESET')), 'upload', 'x');
+  assert.ok(error instanceof GlanceConnectionFailed);
+  assert.equal(error.code, 'GlanceUnreachable');
+  assert.equal(error.message, 'Glance at https://glance:9292 gave no answer to the upload: read ECONNRESET');
+});
+
+test('an answer that nobody understands is the fault of Glance', () => {
+  const error = translate(new UnreadableAnswer('its answer is not JSON: Welcome', 'req-2'), 'list');
+  assert.ok(error instanceof GlanceUnavailable);
+  assert.match(error.message, /not usable: its answer is not JSON: Welcome/);
+  assert.equal(error.requestId, 'req-2');
+});
+
+test('what is not of Glance comes back unchanged', () => {
+  const bug = new TypeError('a bug');
+  const other = new OperatorError('x', { code: 'EgressRefused', retry: { kind: 'change' } });
+  assert.equal(translate(bug, 'read'), bug);
+  assert.equal(translate(other, 'read'), other);
+});

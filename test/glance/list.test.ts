@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Conflict, GlanceUnavailable, InvalidRequest } from '../../src/glance/errors.ts';
+import { listPages, listQuery, type Page } from '../../src/glance/list.ts';
+import { imageOf } from './model.ts';
+
+const image = (id: string) => ({ ...imageOf(), id });
+
+async function ids(pages: (query: URLSearchParams) => Page): Promise<string[]> {
+  const seen: string[] = [];
+  for await (const { id } of listPages({}, async (query) => pages(new URLSearchParams(query)))) seen.push(id);
+  return seen;
+}
+
+/** Pages of two over `all`; `vanish` is called before each page and may take images away. */
+function server(all: string[], vanish: (page: number) => string[] = () => []) {
+  const there = [...all];
+  let page = 0;
+  return (query: URLSearchParams): Page => {
+    for (const gone of vanish(page++)) if (there.includes(gone)) there.splice(there.indexOf(gone), 1);
+    const marker = query.get('marker');
+    if (marker !== null && !there.includes(marker)) throw new InvalidRequest('marker');
+    const from = marker === null ? 0 : there.indexOf(marker) + 1;
+    const images = there.slice(from, from + 2).map(image);
+    return { images, more: images.length === 2 };
+  };
+}
+
+test('all pages are walked, by a marker of our own', async () => {
+  assert.deepEqual(await ids(server(['a', 'b', 'c', 'd', 'e'])), ['a', 'b', 'c', 'd', 'e']);
+  assert.deepEqual(await ids(server([])), []);
+  assert.deepEqual(await ids(server(['a', 'b'])), ['a', 'b']);
+});
+
+test('an image that vanishes under the marker is no harm: an older marker is taken, nothing is seen twice', async () => {
+  assert.deepEqual(await ids(server(['a', 'b', 'c', 'd', 'e'], (page) => (page === 1 ? ['b'] : []))), [
+    'a',
+    'b',
+    'c',
+    'd',
+    'e',
+  ]);
+});
+
+test('whatever vanishes, what stays is seen exactly once, or the walk says that it has to start again', async () => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.constantFrom(...names), { maxLength: 4 }), async (gone) => {
+      const seen = await ids(server(names, (page) => gone.slice(page, page + 1))).catch((error: unknown) => error);
+      if (seen instanceof Conflict) return;
+      assert.ok(Array.isArray(seen));
+      assert.equal(new Set(seen).size, seen.length);
+      for (const name of names) if (!gone.includes(name)) assert.ok(seen.includes(name), name);
+    }),
+  );
+});
+
+test('where all markers vanish, the walk has to start again', async () => {
+  await assert.rejects(ids(server(['a', 'b', 'c'], (page) => (page === 1 ? ['a', 'b'] : []))), Conflict);
+});
+
+test('a server that repeats itself is found out', async () => {
+  await assert.rejects(
+    ids(() => ({ images: [image('a')], more: true })),
+    GlanceUnavailable,
+  );
+});
+
+test('filters become a query, repeated ones repeated', () => {
+  const query = new URLSearchParams(
+    listQuery(
+      {
+        name: 'a&b',
+        owner: 'p',
+        visibility: 'all',
+        hidden: true,
+        tags: ['x', 'y'],
+        properties: { glance_operator_cluster: 'c' },
+        updatedSince: new Date('2026-01-02T03:04:05.678Z'),
+      },
+      'm',
+    ),
+  );
+  assert.deepEqual([...query].sort(), [
+    ['glance_operator_cluster', 'c'],
+    ['limit', '500'],
+    ['marker', 'm'],
+    ['name', 'a&b'],
+    ['os_hidden', 'true'],
+    ['owner', 'p'],
+    ['sort', 'created_at:asc,id:asc'],
+    ['tag', 'x'],
+    ['tag', 'y'],
+    ['updated_at', 'gte:2026-01-02T03:04:05Z'],
+    ['visibility', 'all'],
+  ]);
+});

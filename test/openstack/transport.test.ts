@@ -1,0 +1,324 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { systemClock } from '../../src/lib/clock.ts';
+import { createEgressPolicy, EgressRefused, guardConnector } from '../../src/lib/egress.ts';
+import { ConnectionFailed, UnreadableAnswer } from '../../src/openstack/errors.ts';
+import {
+  createTransport,
+  type HttpRequest,
+  type HttpUpload,
+  type TransportOptions,
+} from '../../src/openstack/transport.ts';
+import { bodyOf, reply, serve } from './stub.ts';
+
+function transportOf(t: TestContext, options: Partial<TransportOptions> = {}) {
+  const transport = createTransport({
+    tls: { ca: undefined, verify: true },
+    userAgent: 'glance-operator/test',
+    clock: systemClock,
+    ...options,
+  });
+  t.after(() => transport.close());
+  return transport;
+}
+
+const get = (url: string, some: Partial<HttpRequest> = {}): HttpRequest => ({
+  method: 'GET',
+  url,
+  headers: {},
+  deadlineMs: 10_000,
+  bodyLimitBytes: 1000,
+  signal: new AbortController().signal,
+  ...some,
+});
+
+const put = (url: string, body: AsyncIterable<Uint8Array>, some: Partial<HttpUpload> = {}): HttpUpload => ({
+  method: 'PUT',
+  url,
+  headers: { 'content-type': 'application/octet-stream' },
+  body,
+  size: undefined,
+  answerDeadlineMs: 10_000,
+  signal: new AbortController().signal,
+  ...some,
+});
+
+async function* bytes(...sizes: number[]) {
+  for (const size of sizes) yield Buffer.alloc(size, 1);
+}
+
+test('an answer of any status is a result, with its request id, and every request carries its own', async (t) => {
+  const seen: (string | undefined)[] = [];
+  const url = await serve(t, (request, response) => {
+    assert.equal(request.headers['user-agent'], 'glance-operator/test');
+    assert.equal(request.headers.accept, 'application/json');
+    seen.push(request.headers['x-openstack-request-id']?.toString());
+    reply(response, 503, { message: 'busy' }, { 'x-openstack-request-id': 'req-1', 'retry-after': '3' });
+  });
+  const transport = transportOf(t);
+  const { status, requestId, text, headers } = await transport.request(get(url));
+  await transport.request(get(url));
+  assert.deepEqual({ status, requestId, text }, { status: 503, requestId: 'req-1', text: '{"message":"busy"}' });
+  assert.equal(headers['retry-after'], '3');
+  for (const id of seen) assert.match(id ?? '', /^req-[0-9a-f-]{36}$/);
+  assert.notEqual(seen[0], seen[1]);
+});
+
+test('a server that cannot be reached is named, with the cause', async (t) => {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  server.close();
+  await assert.rejects(transportOf(t).request(get(`http://127.0.0.1:${address.port}/v3?secret=x`)), (error) => {
+    assert.ok(error instanceof ConnectionFailed);
+    assert.equal(error.message, `no answer from ${error.origin}: connect ECONNREFUSED 127.0.0.1:${address.port}`);
+    return true;
+  });
+});
+
+test('a server that never answers, or never ends, is given up at the deadline', async (t) => {
+  const url = await serve(t, (request, response) => {
+    if (request.url === '/slow') response.write('{');
+  });
+  for (const path of ['/silent', '/slow']) {
+    await assert.rejects(transportOf(t).request(get(url + path, { deadlineMs: 50 })), (error) => {
+      assert.ok(error instanceof ConnectionFailed);
+      assert.match(error.message, /took longer than 0.05 s/);
+      return true;
+    });
+  }
+});
+
+test('an abort is the reason that was given, not a failure of the server', async (t) => {
+  const controller = new AbortController();
+  const reason = new Error('the resource was deleted');
+  const url = await serve(t, () => controller.abort(reason));
+  await assert.rejects(transportOf(t).request(get(url, { signal: controller.signal })), reason);
+});
+
+test('an answer above the bound is an error, the words of a refusal are cut', async (t) => {
+  const url = await serve(t, (request, response) => {
+    response.writeHead(request.url === '/big' ? 200 : 500);
+    response.end('x'.repeat(200_000));
+  });
+  await assert.rejects(transportOf(t).request(get(`${url}/big`)), UnreadableAnswer);
+  const refused = await transportOf(t).request(get(`${url}/refused`));
+  assert.equal(refused.text.length, 1000);
+});
+
+test('a cut answer is no answer', async (t) => {
+  const url = await serve(t, (_, response) => {
+    response.writeHead(200, { 'content-length': '100' });
+    response.write('{"images": [');
+    setImmediate(() => response.destroy());
+  });
+  await assert.rejects(transportOf(t).request(get(url)), ConnectionFailed);
+});
+
+test('a GET follows a redirect on the same host only, a POST none, and circles end', async (t) => {
+  const elsewhere = await serve(t, () => assert.fail('the token went to another host'));
+  const url = await serve(t, (request, response) => {
+    const { url: path = '' } = request;
+    if (path === '/there') return reply(response, 200, { path, method: request.method });
+    response.writeHead(302, { location: { '/away': elsewhere, '/circle': '/circle' }[path] ?? '/there' });
+    response.end();
+  });
+  const transport = transportOf(t);
+  assert.equal((await transport.request(get(`${url}/here`))).status, 200);
+  assert.equal((await transport.request(get(`${url}/away`))).status, 302);
+  assert.equal((await transport.request(get(`${url}/circle`))).status, 302);
+  assert.equal((await transport.request(get(`${url}/here`, { method: 'POST', body: '{}' }))).status, 302);
+});
+
+test('what the egress policy refuses is refused in its own words', async (t) => {
+  const url = await serve(t, () => assert.fail('it was reached'));
+  const policy = createEgressPolicy({ allow: [], deny: [] });
+  const transport = transportOf(t, { guard: (make) => guardConnector(policy, make) });
+  await assert.rejects(transport.request(get(url)), EgressRefused);
+  await assert.rejects(
+    transport.upload(put(url, bytes(1)), () => {}),
+    EgressRefused,
+  );
+});
+
+test('an upload of known size has a content-length, one of unknown size is chunked, and all bytes arrive', async (t) => {
+  const url = await serve(t, async (request, response) => {
+    const { length } = await bodyOf(request);
+    reply(response, 200, {
+      length,
+      announced: request.headers['content-length'] ?? request.headers['transfer-encoding'],
+    });
+  });
+  const transport = transportOf(t);
+  const known = await transport.upload(put(url, bytes(10, 0, 2_000_000, 5), { size: 2_000_015 }), () => {});
+  assert.deepEqual(JSON.parse(known.text), { length: 2_000_015, announced: '2000015' });
+  const unknown = await transport.upload(put(url, bytes(70_000, 3)), () => {});
+  assert.deepEqual(JSON.parse(unknown.text), { length: 70_003, announced: 'chunked' });
+});
+
+const wrong: [name: string, sizes: number[], size: number | undefined, code: string][] = [
+  ['shorter than announced', [5, 4], 10, 'SourceTooShort'],
+  ['longer than announced', [5, 5, 1], 10, 'SourceTooLong'],
+  ['longer in one piece', [11], 10, 'SourceTooLong'],
+  ['empty', [], undefined, 'EmptySource'],
+  ['empty as announced', [], 0, 'EmptySource'],
+];
+for (const [name, sizes, size, code] of wrong) {
+  test(`a body that is ${name} never reaches the server as a whole`, async (t) => {
+    const arrived = Promise.withResolvers<boolean>();
+    const url = await serve(t, (request) => {
+      request.resume();
+      request.on('end', () => arrived.resolve(true));
+      request.on('error', () => arrived.resolve(false));
+    });
+    await assert.rejects(
+      transportOf(t).upload(put(url, bytes(...sizes), { size }), () => {}),
+      { code },
+    );
+    // Nothing at all is sent of a body that is over before its first byte could leave.
+    if (sizes.length > 1) assert.equal(await arrived.promise, false);
+  });
+}
+
+test('what the source throws is what the upload throws, and the request stays incomplete', async (t) => {
+  const arrived = Promise.withResolvers<boolean>();
+  const url = await serve(t, (request) => {
+    request.resume();
+    request.on('end', () => arrived.resolve(true));
+    request.on('error', () => arrived.resolve(false));
+  });
+  const mismatch = new Error('the digest is wrong');
+  async function* source() {
+    yield* bytes(100_000, 100_000);
+    throw mismatch;
+  }
+  await assert.rejects(
+    transportOf(t).upload(put(url, source()), () => {}),
+    mismatch,
+  );
+  assert.equal(await arrived.promise, false);
+});
+
+test('an answer before the end of the body is the result, and a source that hangs is let go', async (t) => {
+  const url = await serve(t, (request, response) => {
+    request.once('data', () => reply(response, 409, { message: 'no' }, { connection: 'close' }));
+  });
+  const transport = transportOf(t);
+  let released = false;
+  async function* source() {
+    try {
+      yield* bytes(100_000, 100_000);
+      await new Promise<never>((_, reject) => controller.signal.addEventListener('abort', reject));
+    } finally {
+      released = true;
+    }
+  }
+  const controller = new AbortController();
+  const response = await transport.upload(put(url, source()), () => {});
+  assert.equal(response.status, 409);
+  controller.abort();
+  await new Promise(setImmediate);
+  assert.ok(released);
+});
+
+test('a success before the end of the body is not believed', async (t) => {
+  const url = await serve(t, (request, response) => {
+    request.once('data', () => reply(response, 200, {}));
+  });
+  async function* source() {
+    yield* bytes(100_000, 100_000);
+    await new Promise<never>(() => {});
+  }
+  await assert.rejects(
+    transportOf(t).upload(put(url, source()), () => {}),
+    UnreadableAnswer,
+  );
+});
+
+test('a server that stops reading, or does not answer, is given up; a slow source is not timed', async (t) => {
+  const url = await serve(t, (request) => {
+    if (request.url === '/silent') request.resume();
+  });
+  async function* endless() {
+    for (;;) yield Buffer.alloc(1_000_000);
+  }
+  const transport = transportOf(t);
+  for (const [path, source] of [
+    ['/deaf', endless()],
+    ['/silent', bytes(10)],
+  ] as const) {
+    await assert.rejects(
+      transport.upload(put(url + path, source, { answerDeadlineMs: 50 }), () => {}),
+      /took longer than 0.05 s/,
+    );
+  }
+  const patient = await serve(t, async (request, response) => {
+    await bodyOf(request);
+    reply(response, 200, {});
+  });
+  async function* slow() {
+    yield* bytes(10);
+    await systemClock.sleep(150);
+    yield* bytes(10);
+  }
+  assert.equal(
+    (await transport.upload(put(patient, slow(), { size: 20, answerDeadlineMs: 50 }), () => {})).status,
+    200,
+  );
+});
+
+test('an aborted upload ends at once with the reason that was given', async (t) => {
+  const controller = new AbortController();
+  const reason = new Error('suspended');
+  const url = await serve(t, (request) => {
+    request.once('data', () => controller.abort(reason));
+    request.on('error', () => {});
+  });
+  async function* hanging() {
+    yield* bytes(100_000, 100_000);
+    await new Promise<never>(() => {});
+  }
+  await assert.rejects(
+    transportOf(t).upload(put(url, hanging(), { signal: controller.signal }), () => {}),
+    reason,
+  );
+});
+
+test('uploads do not keep small calls waiting', async (t) => {
+  const url = await serve(t, (request, response) => {
+    if (request.method === 'GET') reply(response, 200, {});
+  });
+  const transport = transportOf(t);
+  const controller = new AbortController();
+  const uploads = Array.from({ length: 40 }, () =>
+    transport.upload(put(url, bytes(10), { signal: controller.signal }), () => {}).catch(() => 'ended'),
+  );
+  assert.equal((await transport.request(get(url))).status, 200);
+  controller.abort();
+  await Promise.all(uploads);
+});
+
+test('a body is only begun once there is a connection', async (t) => {
+  const transport = transportOf(t);
+  let begun = false;
+  const closed = createServer();
+  closed.listen(0, '127.0.0.1');
+  await once(closed, 'listening');
+  const address = closed.address();
+  assert.ok(address !== null && typeof address === 'object');
+  closed.close();
+  let asked = false;
+  async function* source() {
+    asked = true;
+    yield* bytes(1);
+  }
+  const upload = transport.upload(put(`http://127.0.0.1:${address.port}`, source()), () => {
+    begun = true;
+  });
+  await assert.rejects(upload, ConnectionFailed);
+  assert.deepEqual({ begun, asked }, { begun: false, asked: false });
+});
