@@ -1,0 +1,24 @@
+/**
+ * What a place to take bytes from looks like, whatever it is made of. Law: a body either ends because all of it was there,
+ * or throws; the one exception, a body whose end cannot be told from a cut, says so in `endIsCertain`.
+ */
+export interface Source {
+  /** Where the bytes come from in the end, after redirects. It may hold credentials: show it through `safeUrl`. */
+  readonly url: string;
+  /** Length of the body in bytes, where the server announced it. */
+  readonly size: number | undefined;
+  /** The server's name for this version of the file. */
+  readonly etag: string | undefined;
+  /** False when the server ends the body by closing the connection: then only a digest can tell that all of it came. */
+  readonly endIsCertain: boolean;
+  /** To be read once. Aborting the signal that the source was opened with closes it, read or not. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface SourceLimits {
+  /** A longer file is refused, at the announcement where there is one. */
+  maxBytes: number;
+  /** The source has stalled when fewer bytes than this came during `stallWindowMs` milliseconds of waiting for it. */
+  stallBytes: number;
+  stallWindowMs: number;
+}

@@ -1,0 +1,58 @@
+/**
+ * The connections to sources. Law: the only module of this folder that imports undici; every connection passes the egress
+ * policy, speaks HTTP/1.1, serves one request and is closed after it.
+ *
+ * One request per connection costs a handshake per file, which is nothing beside an image, and means that no connection
+ * made under an earlier answer of DNS is ever used again.
+ */
+import type { Readable } from 'node:stream';
+import { Agent, buildConnector, request } from 'undici';
+import { type EgressPolicy, guardConnector } from '../lib/egress.ts';
+
+const connectTimeoutMs = 10_000;
+/** Per origin. The transfers' own limits are lower; this bound is for the day when they are not. */
+const maxConnections = 64;
+
+export interface SourceResponse {
+  status: number;
+  /** The first value of a header; `name` in lower case. */
+  header(name: string): string | undefined;
+  /** Must be read or destroyed. An error before that is kept, not thrown at the process. */
+  body: Readable;
+}
+
+export interface SourceTransport {
+  /** GET. Resolves at the header of the answer, whatever its status. The signal governs the body too. */
+  get(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<SourceResponse>;
+  /** Ends all connections, those in use too. */
+  close(): Promise<void>;
+}
+
+export function createSourceTransport(policy: EgressPolicy): SourceTransport {
+  const connect = guardConnector(policy, ({ lookup }) =>
+    buildConnector({ lookup, allowH2: false, timeout: connectTimeoutMs }),
+  );
+  const agent = new Agent({
+    connect,
+    connections: maxConnections,
+    pipelining: 0,
+    // The deadlines of the answer and of the body are ours, by the injected clock.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+  return {
+    async get(url, headers, signal) {
+      const response = await request(url, { method: 'GET', headers, signal, dispatcher: agent });
+      response.body.on('error', () => {});
+      return {
+        status: response.statusCode,
+        header: (name) => {
+          const value = response.headers[name];
+          return typeof value === 'string' ? value : value?.[0];
+        },
+        body: response.body,
+      };
+    },
+    close: () => agent.destroy(),
+  };
+}

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { createDigestVerifier, formatDigest, parseDigest } from '../../src/source/digest.ts';
+
+const algorithms = ['sha256', 'sha384', 'sha512'] as const;
+const url = 'https://user:secret@example.com/image.raw?token=secret';
+const hashOf = (algorithm: string, data: Uint8Array) => createHash(algorithm).update(data).digest('hex');
+
+describe('a digest', () => {
+  test('is read back as it was written, in lower case', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...algorithms), fc.uint8Array(), (algorithm, data) => {
+        const hex = hashOf(algorithm, data);
+        assert.deepEqual(parseDigest(`${algorithm}:${hex.toUpperCase()}`), { algorithm, hex });
+        assert.equal(formatDigest(parseDigest(`${algorithm}:${hex}`)), `${algorithm}:${hex}`);
+      }),
+    );
+  });
+
+  const wrong = [
+    '',
+    'sha256',
+    'sha256:',
+    `sha256:${'a'.repeat(63)}`,
+    `sha512:${'a'.repeat(64)}`,
+    `sha256:${'g'.repeat(64)}`,
+    `md5:${'a'.repeat(32)}`,
+    `constructor:${'a'.repeat(64)}`,
+    ` sha256:${'a'.repeat(64)}`,
+  ];
+  for (const text of wrong)
+    test(`"${text.slice(0, 20)}" is refused as a fault of the spec`, () => {
+      assert.throws(
+        () => parseDigest(text),
+        (error) => error instanceof OperatorError && error.code === 'InvalidSpec',
+      );
+    });
+});
+
+describe('verifying a digest', () => {
+  test('gives the digest of all chunks, however the bytes were cut', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...algorithms), fc.array(fc.uint8Array()), (algorithm, chunks) => {
+        const hex = hashOf(algorithm, Buffer.concat(chunks));
+        const verifier = createDigestVerifier({ algorithm, hex }, url);
+        for (const chunk of chunks) verifier.update(chunk);
+        assert.deepEqual(verifier.finish(), { algorithm, hex });
+      }),
+    );
+  });
+
+  test('computes sha512 when none is declared', () => {
+    const verifier = createDigestVerifier(undefined, url);
+    verifier.update(Buffer.from('bytes'));
+    assert.deepEqual(verifier.finish(), { algorithm: 'sha512', hex: hashOf('sha512', Buffer.from('bytes')) });
+  });
+
+  test('fails for other bytes, and tells both digests but no secret', () => {
+    const hex = hashOf('sha256', Buffer.from('expected'));
+    const verifier = createDigestVerifier({ algorithm: 'sha256', hex }, url);
+    verifier.update(Buffer.from('other'));
+    assert.throws(
+      () => verifier.finish(),
+      (error) => {
+        assert(error instanceof OperatorError);
+        assert.equal(error.code, 'DigestMismatch');
+        assert.deepEqual(error.retry, { kind: 'after', ms: 600_000 });
+        assert(error.message.includes(hex));
+        assert(error.message.includes(hashOf('sha256', Buffer.from('other'))));
+        assert(!error.message.includes('secret'));
+        return true;
+      },
+    );
+  });
+});
