@@ -1,0 +1,101 @@
+/**
+ * Carrying out one action. Laws: an action is one or two calls and ends in what Glance then holds; doing it again after
+ * its answer was lost leads to the same end.
+ */
+import type { ImageClient } from '../glance/client.ts';
+import { Conflict, ImageNotFound } from '../glance/errors.ts';
+import type { Image } from '../glance/image.ts';
+import type { WantedImage } from '../glance/translation.ts';
+import { OperatorError, retry, unreachable } from '../lib/errors.ts';
+import type { Change } from './facts.ts';
+import { type Identity, imageIDOf } from './identity.ts';
+import { find, judge } from './observe.ts';
+import type { Action, Observation } from './plan.ts';
+
+/** The actions that change Glance; the others end a reconcile. */
+export type Deed = Extract<Action, { kind: 'create' | 'patch' | 'replace' }>;
+
+export interface Done {
+  observation: Observation;
+  change?: Change;
+}
+
+export interface Means {
+  images: ImageClient;
+  identity: Identity;
+  signal: AbortSignal;
+}
+
+export function act(deed: Deed, means: Means): Promise<Done> {
+  switch (deed.kind) {
+    case 'create':
+      return create(deed.incarnation, deed.image, means);
+    case 'patch':
+      return patch(deed, means);
+    case 'replace':
+      return replace(deed, means);
+    default:
+      return unreachable(deed);
+  }
+}
+
+/** A conflict means that the id was used before: by us, when an answer was lost, or by an image that is gone for good. */
+async function create(incarnation: number, wanted: WantedImage, { images, identity, signal }: Means): Promise<Done> {
+  const id = imageIDOf(identity.uid, incarnation);
+  try {
+    const image = await images.create(id, wanted, signal);
+    if (image.id !== id) throw await withdrawn(image, id, images, signal);
+    return { observation: { kind: 'present', incarnation, image }, change: { kind: 'created', id } };
+  } catch (error) {
+    if (!(error instanceof Conflict)) throw error;
+    return { observation: judge(await find(images, id, signal), identity, incarnation, undefined) };
+  }
+}
+
+/** Exactly-once creation rests on ids that we choose; a server that gives others cannot be used. */
+async function withdrawn(
+  image: Image,
+  asked: string,
+  images: ImageClient,
+  signal: AbortSignal,
+): Promise<OperatorError> {
+  await images.remove(image.id, signal);
+  return new OperatorError(`Glance made image ${image.id} although ${asked} was asked for; it was deleted again`, {
+    code: 'InvalidRequest',
+    retry: retry.change,
+  });
+}
+
+async function patch(deed: Extract<Deed, { kind: 'patch' }>, { images, identity, signal }: Means): Promise<Done> {
+  const { image, incarnation, operations } = deed;
+  const what = operations.map((operation) => operation.path.slice(1));
+  try {
+    const patched = await images.patch(image.id, operations, signal);
+    return { observation: { kind: 'present', incarnation, image: patched }, change: { kind: 'updated', what } };
+  } catch (error) {
+    if (error instanceof ImageNotFound) return { observation: { kind: 'absent', incarnation: incarnation + 1 } };
+    // A property that we wanted to remove was removed in the meantime: look again and plan anew.
+    if (error instanceof Conflict) {
+      return { observation: judge(await find(images, image.id, signal), identity, incarnation, image.id) };
+    }
+    throw error;
+  }
+}
+
+async function replace(deed: Extract<Deed, { kind: 'replace' }>, { images, signal }: Means): Promise<Done> {
+  const { image, incarnation, why } = deed;
+  if (image.protected) await images.patch(image.id, [{ op: 'replace', path: '/protected', value: false }], signal);
+  await removeIfThere(images, image.id, signal);
+  return {
+    observation: { kind: 'absent', incarnation: incarnation + 1 },
+    change: { kind: 'replaced', id: image.id, why },
+  };
+}
+
+export async function removeIfThere(images: ImageClient, id: string, signal: AbortSignal): Promise<void> {
+  try {
+    await images.remove(id, signal);
+  } catch (error) {
+    if (!(error instanceof ImageNotFound)) throw error;
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Deletion: the image first, the finalizer last. Laws: every incarnation of the image goes, also one whose creation was
+ * never recorded; nothing that is not ours is touched; what the operator protected it unprotects, what somebody else
+ * protected stays.
+ */
+import type { ImageClient } from '../glance/client.ts';
+import type { Image } from '../glance/image.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
+import { removeIfThere } from './act.ts';
+import type { Change, Facts } from './facts.ts';
+import { type Identity, isOurs, ownerProperty } from './identity.ts';
+import { find } from './observe.ts';
+
+export interface DeleteOptions {
+  images: ImageClient;
+  identity: Identity;
+  recordedID: string | undefined;
+  /** Whether the declaration protects the image. */
+  protects: boolean;
+  signal: AbortSignal;
+}
+
+/** An upload that is just being cut off may let an image appear late; each round looks again. */
+const maxRounds = 4;
+
+/** Resolves when Glance holds no image of ours any more. Adds the deletions to `facts` as they happen. */
+export async function deleteImages(facts: Facts, options: DeleteOptions): Promise<void> {
+  const { images, signal } = options;
+  for (let round = 0; round < maxRounds; round++) {
+    const ours = await findOurs(options);
+    if (ours.length === 0) {
+      facts.image = 'gone';
+      return;
+    }
+    for (const image of ours) {
+      facts.image = image;
+      if (image.protected && options.protects) await unprotect(images, image, signal);
+      await removeIfThere(images, image.id, signal);
+      const change: Change = { kind: 'deleted', id: image.id };
+      facts.changes.push(change);
+    }
+  }
+  throw new OperatorError('Glance still lists the image after it was deleted', {
+    code: 'Conflict',
+    retry: retry.backoff,
+  });
+}
+
+/** By the mark, hidden ones too, and the one that the status names, should a policy hide the mark. */
+async function findOurs({ images, identity, recordedID, signal }: DeleteOptions): Promise<Image[]> {
+  const found = new Map<string, Image>();
+  for (const hidden of [false, true]) {
+    for await (const image of images.list(
+      { properties: { [ownerProperty]: identity.owner }, hidden, visibility: 'all' },
+      signal,
+    )) {
+      if (isOurs(image, identity, recordedID)) found.set(image.id, image);
+    }
+  }
+  if (recordedID !== undefined && !found.has(recordedID)) {
+    const image = await find(images, recordedID, signal);
+    if (image !== undefined && isOurs(image, identity, recordedID)) found.set(image.id, image);
+  }
+  return [...found.values()];
+}
+
+async function unprotect(images: ImageClient, image: Image, signal: AbortSignal): Promise<void> {
+  await images.patch(image.id, [{ op: 'replace', path: '/protected', value: false }], signal);
+}

@@ -1,0 +1,28 @@
+/**
+ * Whether a resource needs a look now. Laws: a settled resource costs no call before its drift check is due, however often
+ * it is asked about and however often the operator restarts; a failed one is not tried before its time, unless its spec,
+ * its Secret or its annotation changed.
+ */
+import { findCondition } from '../api/conditions.ts';
+import type { GlanceImage } from '../api/glanceimage.ts';
+import { abandonAnnotation, reconcileAtAnnotation } from '../api/group.ts';
+import { parseDuration } from '../lib/duration.ts';
+
+export type Due = { kind: 'now' } | { kind: 'in'; ms: number } | { kind: 'settled'; intervalMs: number };
+
+/** `secretVersion` is the resourceVersion of the Secret as the watch last saw it; undefined when there is none. */
+export function dueOf(resource: GlanceImage, secretVersion: string | undefined, now: Date): Due {
+  const { status, metadata, spec } = resource;
+  const annotation = metadata.annotations[reconcileAtAnnotation];
+  if (status.observedGeneration !== metadata.generation || status.lastHandledReconcileAt !== annotation)
+    return { kind: 'now' };
+  if (secretVersion !== undefined && secretVersion !== status.secretVersion) return { kind: 'now' };
+  if (metadata.deletionTimestamp !== undefined && metadata.annotations[abandonAnnotation] === 'true')
+    return { kind: 'now' };
+  if (status.nextAttemptTime !== undefined) {
+    const ms = Date.parse(status.nextAttemptTime) - now.getTime();
+    return ms > 0 ? { kind: 'in', ms } : { kind: 'now' };
+  }
+  if (findCondition(status.conditions, 'Ready')?.reason !== 'Ready') return { kind: 'now' };
+  return { kind: 'settled', intervalMs: parseDuration(spec.interval) };
+}

@@ -1,0 +1,61 @@
+/**
+ * What a failure says to people. Law: it names its cause in the words of the server that said it, how often it was tried,
+ * and what happens next.
+ */
+import type { Verdicts } from '../api/conditions.ts';
+import { isReason, type Reason } from '../api/reasons.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
+import type { Failure } from './status.ts';
+
+/** The causes that say nothing about the image itself: whether it is still as declared is simply not known meanwhile. */
+const outages: ReadonlySet<Reason> = new Set([
+  'IdentityUnavailable',
+  'GlanceUnreachable',
+  'GlanceUnavailable',
+  'AuthenticationFailed',
+  'SecretNotFound',
+  'SecretInvalid',
+  'CloudNotFound',
+  'EndpointNotFound',
+  'EgressRefused',
+]);
+
+export function reasonOf(error: OperatorError): Reason {
+  return isReason(error.code) ? error.code : 'InternalError';
+}
+
+/** Any throw as a classified failure: what is not one of ours is a fault of the operator, and tried again. */
+export function asFailure(error: unknown): OperatorError {
+  if (error instanceof OperatorError) return error;
+  const words = error instanceof Error ? error.message : String(error);
+  return new OperatorError(`a fault of the operator itself: ${words}`, {
+    code: 'InternalError',
+    retry: retry.backoff,
+    cause: error,
+  });
+}
+
+export function verdictsOnFailure(
+  error: OperatorError,
+  failure: Failure,
+  wasReady: boolean,
+  deleting: boolean,
+): Verdicts {
+  const reason = reasonOf(error);
+  const message = `${deleting ? 'cannot delete the image: ' : ''}${failure.lastError.message}. ${whatNext(failure)}`;
+  const ready = {
+    status: wasReady && outages.has(reason) ? ('Unknown' as const) : ('False' as const),
+    reason,
+    message,
+  };
+  if (error.retry.kind === 'change') return { ready, beside: { kind: 'stalled', reason, message } };
+  return { ready, beside: { kind: 'reconciling', reason: 'ProgressingWithRetry', message } };
+}
+
+function whatNext({ lastError, nextAttemptTime, retry: kind }: Failure): string {
+  const tried = lastError.attempts === 1 ? 'Tried once' : `Tried ${lastError.attempts} times`;
+  const at = nextAttemptTime?.slice(11) ?? 'once it is possible';
+  if (kind.kind === 'change')
+    return `${tried}; it waits for a change of the resource or its Secret, and looks again at ${at}`;
+  return `${tried}, next at ${at}; it goes on by itself`;
+}

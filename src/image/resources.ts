@@ -1,0 +1,112 @@
+/**
+ * The API server as the reconciler sees it. Law: nobody reads an older state of a resource than the one that this process
+ * has written, although the watch brings our own writes back only after a while.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { type GlanceImage, parseGlanceImage } from '../api/glanceimage.ts';
+import { apiVersion, finalizer, group, kind, plural, version } from '../api/group.ts';
+import type { Reason } from '../api/reasons.ts';
+import type { GlanceImageStatus } from '../api/status.ts';
+import type { KubernetesClient } from '../kubernetes/client.ts';
+import type { EventRecorder } from '../kubernetes/events.ts';
+import { addFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
+import type { KubernetesObject, ResourceType } from '../kubernetes/resource.ts';
+import type { Change, Store } from '../kubernetes/store.ts';
+import type { Logger } from '../lib/log.ts';
+import { type Key, keyOf } from '../lib/outcome.ts';
+
+export const glanceImageType: ResourceType<GlanceImage> = { group, version, kind, plural, parse: parseGlanceImage };
+
+/** Index of the store of GlanceImages: by `namespace/name` of the Secret that they use. */
+export const bySecret = 'bySecret';
+export function secretKeyOf(resource: GlanceImage): string {
+  return keyOf(resource.metadata.namespace, resource.spec.cloud.secretName);
+}
+
+export interface Resources {
+  get(key: Key): GlanceImage | undefined;
+  /** resourceVersion of the Secret as last seen; undefined when there is none. */
+  secretVersion(namespace: string, name: string): string | undefined;
+  addFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
+  removeFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
+  writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<void>;
+  /** Whether a change of the store is nothing but our own write coming back. */
+  isEcho(change: Change<GlanceImage>): boolean;
+  /** Tells a turn of the story, as an Event and in the log. Best effort; never throws. */
+  event(resource: GlanceImage, type: 'Normal' | 'Warning', reason: Reason, note: string): void;
+}
+
+export interface ResourcesOptions {
+  client: KubernetesClient;
+  images: Store<GlanceImage>;
+  secrets: Store<KubernetesObject>;
+  events: EventRecorder;
+  log: Logger;
+}
+
+export function createResources({ client, images, secrets, events, log }: ResourcesOptions): Resources {
+  /** What we wrote and the watch has not brought back yet. */
+  const written = new Map<Key, GlanceImage>();
+
+  function remember(resource: GlanceImage): void {
+    written.set(keyOf(resource.metadata.namespace, resource.metadata.name), resource);
+  }
+
+  return {
+    get(key) {
+      const item = images.get(key);
+      const own = written.get(key);
+      if (item?.kind !== 'readable') {
+        written.delete(key);
+        return undefined;
+      }
+      if (own !== undefined && isNewer(own, item.object)) return own;
+      written.delete(key);
+      return item.object;
+    },
+    secretVersion: (namespace, name) => secrets.get(keyOf(namespace, name))?.object.metadata.resourceVersion,
+    async addFinalizer(resource, signal) {
+      const guarded = await addFinalizer(client, glanceImageType, resource, finalizer, signal);
+      if (guarded === undefined) throw new ResourceGone();
+      remember(guarded);
+    },
+    async removeFinalizer(resource, signal) {
+      await removeFinalizer(client, glanceImageType, resource, finalizer, signal);
+    },
+    async writeStatus(resource, status, signal) {
+      const { name, namespace, uid } = resource.metadata;
+      remember(await client.applyStatus(glanceImageType, { metadata: { name, namespace, uid }, status }, signal));
+    },
+    isEcho(change) {
+      if (change.kind !== 'updated' || change.before.kind !== 'readable' || change.after.kind !== 'readable')
+        return false;
+      const own = written.get(change.key);
+      const after = change.after.object;
+      return own !== undefined && !isNewer(after, own) && asksTheSame(change.before.object, after);
+    },
+    event(resource, type, reason, note) {
+      const { namespace, name, generation } = resource.metadata;
+      log[type === 'Warning' ? 'warn' : 'info']({ namespace, name, generation, reason }, note);
+      events.record({ apiVersion, kind, metadata: resource.metadata }, { type, reason, action: 'Reconcile', note });
+    },
+  };
+}
+
+/** The resource vanished, or began to be deleted, before anything was done for it: nothing is left to do. */
+export class ResourceGone extends Error {}
+
+/** Whether the user asks for nothing else than before. */
+function asksTheSame({ metadata: a }: GlanceImage, { metadata: b }: GlanceImage): boolean {
+  return (
+    a.generation === b.generation &&
+    a.deletionTimestamp === b.deletionTimestamp &&
+    isDeepStrictEqual(a.annotations, b.annotations) &&
+    isDeepStrictEqual(a.finalizers, b.finalizers)
+  );
+}
+
+/** Versions are counters in every API server there is, and comparable by contract since Kubernetes 1.35. */
+function isNewer(a: GlanceImage, b: GlanceImage): boolean {
+  if (a.metadata.uid !== b.metadata.uid) return false;
+  return BigInt(a.metadata.resourceVersion) > BigInt(b.metadata.resourceVersion);
+}

@@ -1,0 +1,256 @@
+/**
+ * The status, worked out from what a reconcile learned and the status before. Laws: pure; what was not asked for again
+ * keeps its last known value; the same facts twice give the same status, so a settled resource is never written; a
+ * failure names its cause, its attempts and what happens next.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { conditionsFrom, findCondition, rfc3339, type Verdicts } from '../api/conditions.ts';
+import type { GlanceImageStatus, LastError, SeenImage, TransferStatus } from '../api/status.ts';
+import type { Image } from '../glance/image.ts';
+import { formatBytes } from '../lib/bytes.ts';
+import { compact } from '../lib/compact.ts';
+import { formatDuration } from '../lib/duration.ts';
+import { type Retry, unreachable } from '../lib/errors.ts';
+import type { ActiveTransfer, End, Facts } from './facts.ts';
+import { reasonOf, verdictsOnFailure } from './failure.ts';
+import { clusterProperty, ownerProperty } from './identity.ts';
+
+/** What the summary needs beside facts: whose it is, and when. */
+export interface Moment {
+  generation: number;
+  /** Value of the reconcile-at annotation that this reconcile answers. */
+  reconcileAt: string | undefined;
+  deleting: boolean;
+  now: Date;
+  /** In [0, 1), for the jitter of the next try. */
+  random: number;
+}
+
+export function summarise(facts: Facts, previous: GlanceImageStatus, moment: Moment): GlanceImageStatus {
+  const image =
+    facts.image === undefined
+      ? previous.image
+      : facts.image === 'gone'
+        ? undefined
+        : seen(facts.image, previous.image, moment.now);
+  const failure = failureOf(facts.end, previous, moment);
+  const verdicts = judge(facts.end, { previous, image, imageID: imageIDOf(facts, previous), failure, moment });
+  const transfer = transferOf(facts.end, previous.transfer, moment.now);
+  return compact({
+    observedGeneration: moment.generation,
+    conditions: conditionsFrom(verdicts, previous.conditions ?? [], moment.generation, moment.now),
+    imageID: imageIDOf(facts, previous),
+    size: sizeOf(image, transfer),
+    progress: transfer?.percent === undefined ? undefined : `${transfer.percent}%`,
+    image,
+    content:
+      facts.uploaded === undefined
+        ? facts.image === 'gone'
+          ? undefined
+          : previous.content
+        : { url: facts.uploaded.url, digest: facts.uploaded.digest },
+    transfer,
+    lastError: failure?.lastError,
+    nextAttemptTime: failure?.nextAttemptTime,
+    cloud: facts.cloud === undefined ? previous.cloud : compact({ ...facts.cloud }),
+    secretVersion: facts.secret === undefined ? previous.secretVersion : facts.secret.version,
+    propertyKeys: facts.propertyKeys ?? previous.propertyKeys,
+    lastHandledReconcileAt: moment.reconcileAt,
+  });
+}
+
+function imageIDOf(facts: Facts, previous: GlanceImageStatus): string | undefined {
+  if (facts.image === undefined) return previous.imageID;
+  return facts.image === 'gone' ? undefined : facts.image.id;
+}
+
+/** The first try after a failure waits about this long; every further one twice as long. */
+const firstBackoffMs = 1_000;
+const longestBackoffMs = 600_000;
+const usualLookAgainMs = 3_600_000;
+
+/** Milliseconds until the next try, spread by ±20 % so that a cloud that comes back is not met by everybody at once. */
+export function delayOf(retry: Retry, attempts: number, random: number): number {
+  const spread = 0.8 + 0.4 * random;
+  switch (retry.kind) {
+    case 'backoff':
+      return Math.min(firstBackoffMs * 2 ** Math.min(attempts - 1, 20), longestBackoffMs) * spread;
+    case 'after':
+      return retry.ms * spread;
+    case 'change':
+      return (retry.lookAgainMs ?? usualLookAgainMs) * spread;
+    default:
+      return unreachable(retry);
+  }
+}
+
+export interface Failure {
+  lastError: LastError;
+  nextAttemptTime: string | undefined;
+  retry: Retry;
+}
+
+/** A failure stays in sight until the image is as declared; a new declaration starts the count again. */
+function failureOf(end: End, previous: GlanceImageStatus, moment: Moment): Failure | undefined {
+  const sameDeclaration = previous.observedGeneration === moment.generation;
+  const before = sameDeclaration ? previous.lastError : undefined;
+  if (end.kind === 'converged' || end.kind === 'suspended') return undefined;
+  if (end.kind !== 'failed') {
+    return before === undefined
+      ? undefined
+      : { lastError: before, nextAttemptTime: undefined, retry: { kind: 'backoff' } };
+  }
+  const { error } = end;
+  const attempts = (before?.attempts ?? 0) + 1;
+  const lastError = compact({
+    reason: reasonOf(error),
+    message: error.message.slice(0, 2048),
+    httpStatus: error.httpStatus,
+    requestID: error.requestId,
+    retryable: error.retry.kind !== 'change',
+    attempts,
+    at: rfc3339(moment.now),
+  });
+  const next = new Date(moment.now.getTime() + delayOf(error.retry, attempts, moment.random));
+  return { lastError, nextAttemptTime: rfc3339(roundUp(next)), retry: error.retry };
+}
+
+function roundUp(time: Date): Date {
+  return new Date(Math.ceil(time.getTime() / 1000) * 1000);
+}
+
+interface Scene {
+  previous: GlanceImageStatus;
+  image: SeenImage | undefined;
+  imageID: string | undefined;
+  failure: Failure | undefined;
+  moment: Moment;
+}
+
+function judge(end: End, scene: Scene): Verdicts {
+  const { previous, image, imageID, failure, moment } = scene;
+  switch (end.kind) {
+    case 'converged': {
+      const message = moment.deleting ? 'the image is deleted' : readyMessage(imageID, image);
+      return { ready: { status: 'True', reason: 'Ready', message }, beside: { kind: 'none' } };
+    }
+    case 'suspended': {
+      const before = findCondition(previous.conditions, 'Ready');
+      const message = 'suspended: the image is neither compared nor changed until spec.suspend is false';
+      return { ready: { status: before?.status ?? 'Unknown', reason: 'Suspended', message }, beside: { kind: 'none' } };
+    }
+    case 'transferring': {
+      const message = transferMessage(end.state, failure);
+      const reason = end.state.kind === 'queued' ? 'Queued' : 'Transferring';
+      return working(reason, message, failure);
+    }
+    case 'waiting':
+      return working(
+        'WaitingForGlance',
+        `image ${imageID ?? ''}: ${end.why}; the operator looks again in ${formatDuration(end.ms)}`,
+        failure,
+      );
+    case 'failed': {
+      if (failure === undefined) throw new Error('a failed end has a failure');
+      return verdictsOnFailure(end.error, failure, wasReady(previous, moment), moment.deleting);
+    }
+    default:
+      return unreachable(end);
+  }
+}
+
+function wasReady(previous: GlanceImageStatus, moment: Moment): boolean {
+  const ready = findCondition(previous.conditions, 'Ready');
+  return previous.observedGeneration === moment.generation && ready !== undefined && ready.status !== 'False';
+}
+
+function working(
+  reason: 'Queued' | 'Transferring' | 'WaitingForGlance',
+  message: string,
+  failure: Failure | undefined,
+): Verdicts {
+  return {
+    ready: { status: 'False', reason, message },
+    beside: { kind: 'reconciling', reason: failure === undefined ? 'Progressing' : 'ProgressingWithRetry', message },
+  };
+}
+
+function readyMessage(imageID: string | undefined, image: SeenImage | undefined): string {
+  if (image?.status === 'queued')
+    return `image ${imageID} is registered as declared; its data is to come from elsewhere`;
+  const size = image?.size === undefined ? '' : `, ${formatBytes(image.size)}`;
+  return `image ${imageID} is ${image?.status ?? 'there'} as declared${size}`;
+}
+
+function transferMessage(state: ActiveTransfer, failure: Failure | undefined): string {
+  const again =
+    failure === undefined ? '' : ` (try ${failure.lastError.attempts + 1}; before that: ${failure.lastError.message})`;
+  if (state.kind === 'queued') return `waits for a free transfer slot, place ${state.position}${again}`;
+  return `the data is on its way into Glance${again}`;
+}
+
+function transferOf(end: End, before: TransferStatus | undefined, now: Date): TransferStatus | undefined {
+  switch (end.kind) {
+    case 'transferring': {
+      const { state } = end;
+      if (state.kind === 'queued') {
+        const startedAt = before?.phase === 'Queued' ? before.startedAt : rfc3339(now);
+        return { phase: 'Queued', bytes: 0, startedAt };
+      }
+      const percent =
+        state.total === undefined || state.total === 0
+          ? undefined
+          : Math.min(100, Math.floor((100 * state.bytes) / state.total));
+      return compact({
+        phase: 'Transferring' as const,
+        bytes: state.bytes,
+        totalBytes: state.total,
+        percent,
+        bytesPerSecond: Math.round(state.bytesPerSecond),
+        startedAt: rfc3339(new Date(state.startedAt)),
+      });
+    }
+    case 'waiting':
+      return { phase: 'Waiting', bytes: 0, startedAt: before?.phase === 'Waiting' ? before.startedAt : rfc3339(now) };
+    case 'converged':
+    case 'suspended':
+    case 'failed':
+      return undefined;
+    default:
+      return unreachable(end);
+  }
+}
+
+function sizeOf(image: SeenImage | undefined, transfer: TransferStatus | undefined): string | undefined {
+  const bytes = image?.size ?? transfer?.totalBytes;
+  return bytes === undefined ? undefined : formatBytes(bytes);
+}
+
+/** The image as status shows it. While Glance reports the same, the time at which it was seen stays too. */
+function seen(image: Image, before: SeenImage | undefined, now: Date): SeenImage {
+  const { [ownerProperty]: _owner, [clusterProperty]: _cluster, ...properties } = image.properties;
+  const fresh: SeenImage = compact({
+    name: image.name ?? undefined,
+    status: image.status,
+    visibility: image.visibility,
+    owner: image.owner ?? undefined,
+    diskFormat: image.diskFormat ?? undefined,
+    containerFormat: image.containerFormat ?? undefined,
+    size: image.size ?? undefined,
+    virtualSize: image.virtualSize ?? undefined,
+    checksum: image.checksum ?? undefined,
+    hash: image.hash ?? undefined,
+    minDiskGiB: image.minDiskGiB,
+    minRAMMiB: image.minRAMMiB,
+    protected: image.protected,
+    hidden: image.hidden,
+    tags: [...image.tags].sort(),
+    properties,
+    stores: image.stores,
+    createdAt: image.createdAt,
+    updatedAt: image.updatedAt,
+    observedAt: rfc3339(now),
+  });
+  if (before !== undefined && isDeepStrictEqual({ ...fresh, observedAt: before.observedAt }, before)) return before;
+  return fresh;
+}

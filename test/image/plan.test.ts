@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import type { Image } from '../../src/glance/image.ts';
+import { readImage } from '../../src/glance/image.ts';
+import { newImage } from '../../src/glance/translation.ts';
+import { desire } from '../../src/image/desired.ts';
+import { imageIDOf, markOf } from '../../src/image/identity.ts';
+import { type Action, type Memory, type Observation, plan, savingGraceMs } from '../../src/image/plan.ts';
+import { content, digest, identity, imageOf, projectID, resourceOf, uid } from './resource.ts';
+
+const now = new Date('2026-01-02T00:00:00Z');
+const blank: Memory = { propertyKeys: [], transfer: undefined };
+const withContent = { spec: { content, image: { diskFormat: 'raw' } } };
+
+function planFor(
+  options: Parameters<typeof resourceOf>[0],
+  observation: Observation,
+  memory: Memory = blank,
+): Action[] {
+  return plan(desire(resourceOf(options), identity, projectID), observation, memory, now);
+}
+
+function present(image: Image): Observation {
+  return { kind: 'present', incarnation: 0, image };
+}
+
+function kinds(actions: Action[]): string[] {
+  return actions.map(({ kind }) => kind);
+}
+
+describe('planning', () => {
+  test('a resource without an image gets one, of the next incarnation', () => {
+    const [action] = planFor({}, { kind: 'absent', incarnation: 3 });
+    assert.equal(action?.kind, 'create');
+    assert.equal(action?.kind === 'create' && action.incarnation, 3);
+  });
+
+  test('a queued image with content is set right first and then filled', () => {
+    const queued = imageOf({ status: 'queued', checksum: null, hash: null, size: null, name: 'other' });
+    assert.deepEqual(kinds(planFor(withContent, present(queued))), ['patch', 'transfer']);
+  });
+
+  test('a queued image without content is all that is declared', () => {
+    const queued = imageOf({ status: 'queued', checksum: null, hash: null, size: null });
+    assert.deepEqual(planFor({ spec: { image: { diskFormat: 'raw' } } }, present(queued)), []);
+  });
+
+  test('a queued record that a failed upload has poisoned is replaced', () => {
+    assert.deepEqual(kinds(planFor(withContent, present(imageOf({ status: 'queued' })))), ['replace']);
+  });
+
+  test('an image is never patched while its data is on the way', () => {
+    for (const status of ['saving', 'uploading', 'importing']) {
+      assert.deepEqual(kinds(planFor(withContent, present(imageOf({ status, name: 'other' })))), ['wait']);
+    }
+  });
+
+  test('an interrupted upload is given time to fall back, and is replaced after that', () => {
+    const waitingSince = (ms: number): Memory => {
+      const startedAt = new Date(now.getTime() - ms).toISOString();
+      return { propertyKeys: [], transfer: { phase: 'Waiting', bytes: 0, startedAt } };
+    };
+    const saving = present(imageOf({ status: 'saving' }));
+    assert.deepEqual(kinds(planFor(withContent, saving, waitingSince(savingGraceMs - 1))), ['wait']);
+    assert.deepEqual(kinds(planFor(withContent, saving, waitingSince(savingGraceMs))), ['replace']);
+  });
+
+  test('the upload of somebody else into an image without content is never interrupted', () => {
+    const memory: Memory = {
+      propertyKeys: [],
+      transfer: { phase: 'Waiting', bytes: 0, startedAt: '2020-01-01T00:00:00Z' },
+    };
+    assert.deepEqual(kinds(planFor({}, present(imageOf({ status: 'saving' })), memory)), ['wait']);
+  });
+
+  test('formats of an image that has its data are left alone', () => {
+    assert.deepEqual(planFor(withContent, present(imageOf({ diskFormat: 'qcow2', containerFormat: 'ovf' }))), []);
+  });
+
+  test('an active image whose digest of the declared kind is another one is refused', () => {
+    const image = imageOf({ hash: { algorithm: 'sha256', value: '2'.repeat(64) } });
+    const [action] = planFor(withContent, present(image));
+    assert.equal(action?.kind === 'refuse' && action.reason, 'ContentMismatch');
+    assert.match(action?.kind === 'refuse' ? action.message : '', new RegExp(digest));
+  });
+
+  test('a deactivated image is reported, not reactivated', () => {
+    const [action] = planFor(withContent, present(imageOf({ status: 'deactivated' })));
+    assert.equal(action?.kind === 'refuse' && action.reason, 'Deactivated');
+  });
+
+  test('Purge removes what is not declared, and never the mark nor the notes of Glance', () => {
+    const image = imageOf({ properties: { ...markOf(identity), stray: 'x', os_glance_importing_to_stores: '' } });
+    const [action] = planFor({}, present(image));
+    assert.deepEqual(action?.kind === 'patch' && action.operations, [{ op: 'remove', path: '/stray' }]);
+  });
+
+  test('Merge leaves the properties of others alone, and removes what was declared once', () => {
+    const image = imageOf({ properties: { ...markOf(identity), stray: 'x', ours: 'y' } });
+    const memory: Memory = { propertyKeys: ['ours'], transfer: undefined };
+    const [action] = planFor({ spec: { propertyPolicy: 'Merge' } }, present(image), memory);
+    assert.deepEqual(action?.kind === 'patch' && action.operations, [{ op: 'remove', path: '/ours' }]);
+  });
+
+  test('a mark that somebody removed is restored', () => {
+    const [action] = planFor({}, present(imageOf({ properties: {} })));
+    assert.equal(action?.kind === 'patch' && action.operations.length, 2);
+  });
+
+  test('an image that was given to another project is taken back', () => {
+    const [action] = planFor({}, present(imageOf({ owner: 'b'.repeat(32) })));
+    assert.deepEqual(action?.kind === 'patch' && action.operations, [
+      { op: 'replace', path: '/owner', value: projectID },
+    ]);
+  });
+
+  const key = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }).filter((text) => !(text in imageOf()));
+  const specs = fc.record({
+    name: fc.string({ minLength: 1, maxLength: 20 }),
+    visibility: fc.constantFrom('public', 'private', 'shared', 'community'),
+    protected: fc.boolean(),
+    hidden: fc.boolean(),
+    minDiskGiB: fc.nat(1000),
+    minRAMMiB: fc.nat(100_000),
+    tags: fc.uniqueArray(fc.string({ minLength: 1, maxLength: 8 }), { maxLength: 5 }),
+    properties: fc.dictionary(key, fc.jsonValue(), { maxKeys: 8 }),
+  });
+
+  test('planning again after the plan was carried out gives nothing to do', () => {
+    fc.assert(
+      fc.property(specs, fc.option(specs), (image, before) => {
+        const desired = desire(resourceOf({ spec: { image } }), identity, projectID);
+        const start =
+          before === null ? undefined : glanceAfter(undefined, planned({ spec: { image: before } }, undefined));
+        const after = glanceAfter(start, planned({ spec: { image } }, start));
+        assert.deepEqual(plan(desired, present(after), blank, now), []);
+      }),
+    );
+  });
+});
+
+function planned(options: Parameters<typeof resourceOf>[0], image: Image | undefined): Action[] {
+  return planFor(options, image === undefined ? { kind: 'absent', incarnation: 0 } : present(image));
+}
+
+/** Glance, as far as a plan can change it. */
+function glanceAfter(image: Image | undefined, actions: Action[]): Image {
+  let wire: Record<string, unknown> = image === undefined ? {} : wireOf(image);
+  for (const action of actions) {
+    if (action.kind === 'create') {
+      wire = { ...blankWire, ...newImage(imageIDOf(uid, action.incarnation), action.image) };
+    } else if (action.kind === 'patch') {
+      for (const operation of action.operations) {
+        const name = operation.path.slice(1).replaceAll('~1', '/').replaceAll('~0', '~');
+        if (operation.op === 'remove') wire = Object.fromEntries(Object.entries(wire).filter(([at]) => at !== name));
+        else wire = Object.fromEntries([...Object.entries(wire), [name, operation.value]]);
+      }
+    } else {
+      assert.fail(`unexpected ${action.kind}`);
+    }
+  }
+  const result = readImage(JSON.parse(JSON.stringify({ ...wire, owner: projectID })));
+  assert.ok(result);
+  return result;
+}
+
+const blankWire = { status: 'queued', created_at: '2026-01-01T00:00:00Z', updated_at: '2026-01-01T00:00:00Z' };
+
+function wireOf(image: Image): Record<string, unknown> {
+  return { ...blankWire, ...newImage(image.id, { ...image, owner: projectID }) };
+}

@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { findCondition } from '../../src/api/conditions.ts';
+import type { GlanceImageStatus } from '../../src/api/status.ts';
+import type { Facts } from '../../src/image/facts.ts';
+import { delayOf, type Moment, summarise } from '../../src/image/status.ts';
+import { OperatorError, type Retry, retry } from '../../src/lib/errors.ts';
+import { imageOf } from './resource.ts';
+
+const moment: Moment = {
+  generation: 1,
+  reconcileAt: undefined,
+  deleting: false,
+  now: new Date('2026-01-02T00:00:00Z'),
+  random: 0.5,
+};
+const later: Moment = { ...moment, now: new Date('2026-01-02T00:10:00Z') };
+const fresh: GlanceImageStatus = { observedGeneration: -1 };
+const converged: Facts = {
+  cloud: { projectID: 'p', region: undefined },
+  secret: { version: '7' },
+  image: imageOf(),
+  propertyKeys: [],
+  changes: [],
+  end: { kind: 'converged' },
+};
+
+function failed(how: Retry, code = 'GlanceUnreachable', message = 'no connection to Glance'): Facts {
+  const error = new OperatorError(message, { code, retry: how, httpStatus: 503, requestId: 'req-1' });
+  return { changes: [], secret: { version: '7' }, end: { kind: 'failed', error } };
+}
+
+describe('the status', () => {
+  test('the same facts again, at any later time, change nothing', () => {
+    const first = summarise(converged, fresh, moment);
+    assert.deepEqual(summarise(converged, first, later), first);
+  });
+
+  test('an image as declared is Ready, with its id, size and everything that Glance says', () => {
+    const status = summarise(converged, fresh, moment);
+    const ready = findCondition(status.conditions, 'Ready');
+    assert.equal(ready?.status, 'True');
+    assert.equal(status.conditions?.length, 1);
+    assert.equal(status.imageID, imageOf().id);
+    assert.equal(status.size, '1Ki');
+    assert.deepEqual(status.image?.properties, {});
+    assert.equal(status.image?.hash?.algorithm, 'sha512');
+  });
+
+  test('an outage keeps what was last seen and makes Ready unknown, not false', () => {
+    const before = summarise(converged, fresh, moment);
+    const status = summarise(failed(retry.backoff), before, later);
+    assert.deepEqual(status.image, before.image);
+    assert.equal(status.imageID, before.imageID);
+    assert.deepEqual(status.cloud, before.cloud);
+    assert.equal(findCondition(status.conditions, 'Ready')?.status, 'Unknown');
+    assert.equal(findCondition(status.conditions, 'Reconciling')?.reason, 'ProgressingWithRetry');
+  });
+
+  test('an image that Glance does not have any more is not claimed', () => {
+    const before = summarise(converged, fresh, moment);
+    const status = summarise({ ...failed(retry.change, 'Forbidden'), image: 'gone' }, before, later);
+    assert.equal(status.image, undefined);
+    assert.equal(status.imageID, undefined);
+    assert.equal(status.size, undefined);
+  });
+
+  test('a failure says what happened, in whose words, how often it was tried and what is next', () => {
+    const first = summarise(failed(retry.backoff), fresh, moment);
+    const second = summarise(failed(retry.backoff), first, later);
+    assert.deepEqual(second.lastError, {
+      reason: 'GlanceUnreachable',
+      message: 'no connection to Glance',
+      httpStatus: 503,
+      requestID: 'req-1',
+      retryable: true,
+      attempts: 2,
+      at: '2026-01-02T00:10:00Z',
+    });
+    assert.equal(second.nextAttemptTime, '2026-01-02T00:10:02Z');
+    const message = findCondition(second.conditions, 'Ready')?.message;
+    assert.equal(message, 'no connection to Glance. Tried 2 times, next at 00:10:02Z; it goes on by itself');
+  });
+
+  test('only a failure that waits for a change is Stalled, and then it is not Reconciling', () => {
+    const status = summarise(failed(retry.change, 'DigestMismatch'), fresh, moment);
+    assert.equal(findCondition(status.conditions, 'Stalled')?.reason, 'DigestMismatch');
+    assert.equal(findCondition(status.conditions, 'Reconciling'), undefined);
+    assert.equal(status.lastError?.retryable, false);
+    assert.ok(status.nextAttemptTime, 'nothing is latched for ever');
+  });
+
+  test('a new declaration starts the count of tries again', () => {
+    const first = summarise(failed(retry.backoff), fresh, moment);
+    const second = summarise(failed(retry.backoff), first, { ...later, generation: 2 });
+    assert.equal(second.lastError?.attempts, 1);
+    assert.equal(second.observedGeneration, 2);
+  });
+
+  test('a failure stays in sight while it is tried again, and goes once the image is as declared', () => {
+    const plan = {
+      imageID: 'i',
+      source: { kind: 'http', url: 'u' },
+      diskFormat: 'raw',
+      limits: { maxBytes: 1, stallBytes: 1, stallWindowMs: 1 },
+      cloud: { namespace: 'n', secretName: 's', name: 'c' },
+    } as const;
+    const state = {
+      kind: 'running' as const,
+      plan,
+      bytes: 43,
+      total: 100,
+      bytesPerSecond: 7,
+      startedAt: '2026-01-02T00:09:00.123Z',
+    };
+    const first = summarise(failed(retry.backoff), fresh, moment);
+    const second = summarise({ changes: [], end: { kind: 'transferring', state } }, first, later);
+    assert.equal(second.lastError?.attempts, 1);
+    assert.equal(second.nextAttemptTime, undefined);
+    assert.equal(second.progress, '43%');
+    assert.equal(second.size, '100');
+    assert.equal(findCondition(second.conditions, 'Ready')?.reason, 'Transferring');
+    assert.match(
+      findCondition(second.conditions, 'Ready')?.message ?? '',
+      /try 2; before that: no connection to Glance/,
+    );
+    const third = summarise(converged, second, later);
+    assert.equal(third.lastError, undefined);
+    assert.equal(third.transfer, undefined);
+    assert.equal(third.progress, undefined);
+  });
+
+  test('suspending a ready image does not make it unready', () => {
+    const before = summarise(converged, fresh, moment);
+    const status = summarise({ changes: [], end: { kind: 'suspended' } }, before, { ...later, generation: 2 });
+    const ready = findCondition(status.conditions, 'Ready');
+    assert.equal(ready?.status, 'True');
+    assert.equal(ready?.reason, 'Suspended');
+    assert.equal(ready?.lastTransitionTime, '2026-01-02T00:00:00Z');
+  });
+
+  test('an unforeseen fault is InternalError, and tried again', () => {
+    const status = summarise(failed(retry.backoff, 'no such reason'), fresh, moment);
+    assert.equal(findCondition(status.conditions, 'Ready')?.reason, 'InternalError');
+  });
+
+  test('Reconciling and Stalled are never both there, and every condition speaks of the generation', () => {
+    const ends = fc.constantFrom<Facts>(
+      converged,
+      failed(retry.backoff),
+      failed(retry.change),
+      failed(retry.after(1000)),
+      { changes: [], end: { kind: 'suspended' } },
+      { changes: [], end: { kind: 'waiting', why: 'x', ms: 1000 } },
+    );
+    fc.assert(
+      fc.property(fc.array(ends, { maxLength: 8 }), (story) => {
+        let status = fresh;
+        for (const [index, facts] of story.entries()) {
+          status = summarise(facts, status, { ...moment, generation: index + 1 });
+          const types = status.conditions?.map(({ type }) => type) ?? [];
+          assert.ok(!(types.includes('Reconciling') && types.includes('Stalled')));
+          assert.ok(status.conditions?.every(({ observedGeneration }) => observedGeneration === index + 1));
+        }
+      }),
+    );
+  });
+});
+
+describe('the wait before the next try', () => {
+  test('it doubles from one second to ten minutes', () => {
+    const waits = [1, 2, 3, 4, 10, 100].map((attempts) => delayOf(retry.backoff, attempts, 0.5));
+    assert.deepEqual(waits, [1000, 2000, 4000, 8000, 512_000, 600_000]);
+  });
+
+  test('it is spread by a fifth to either side', () => {
+    assert.equal(delayOf(retry.after(1000), 1, 0), 800);
+    assert.ok(delayOf(retry.after(1000), 1, 0.999) < 1200);
+  });
+});
