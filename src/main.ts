@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+/**
+ * The `glance-operator` command. Law: it only chooses; each command is a file of its own, and a failure ends the process with
+ * a sentence and an exit code: 2 for wrong usage, 1 for everything else.
+ */
+import { run, runHelp } from './commands/run.ts';
+import { printVersion } from './commands/version.ts';
+import { UsageError } from './lib/config.ts';
+import { describe } from './lib/errors.ts';
+
+interface Command {
+  summary: string;
+  help: string;
+  main(args: string[]): Promise<void>;
+}
+
+const commands: Record<string, Command> = {
+  run: { summary: 'Run the operator (the default)', help: runHelp, main: run },
+  version: { summary: 'Print the version', help: '', main: printVersion },
+};
+
+function usage(): string {
+  const list = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`);
+  return `Usage: glance-operator [command] [flags]\n\nCommands:\n${list.join('\n')}\n\nFlags of a command: glance-operator <command> --help\n`;
+}
+
+async function main(args: string[]): Promise<void> {
+  const [first = 'run', ...rest] = args;
+  const [name, flags] = first.startsWith('--') && first !== '--help' ? ['run', args] : [first, rest];
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (name === '--help' || name === 'help') process.stdout.write(usage());
+  else if (command === undefined) throw new UsageError(`there is no command "${name}"\n\n${usage()}`);
+  else if (flags.includes('--help'))
+    process.stdout.write(`glance-operator ${name}: ${command.summary}\n\n${command.help}\n`);
+  else await command.main(flags);
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`glance-operator: ${describe(error)}\n`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
