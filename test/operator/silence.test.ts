@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { countByVerb } from '../env/audit.ts';
+import { raw } from '../env/images.ts';
+import { changesSomething, type FaultProxy, startProxy } from '../env/proxy.ts';
+import { connectStack } from '../env/stack.ts';
+import { digestOf } from './digest.ts';
+import { World } from './world.ts';
+
+const images = 20;
+/** The shortest interval there is. */
+const intervalMs = 10_000;
+
+describe('a converged cluster', () => {
+  let glance: FaultProxy;
+  let world: World;
+  before(async () => {
+    const { openstack } = await connectStack();
+    glance = await startProxy({ url: openstack.imageUrl });
+    world = await World.create({ clouds: { imageUrl: glance.url } });
+  });
+  after(async () => {
+    await world[Symbol.asyncDispose]();
+    await glance[Symbol.asyncDispose]();
+  });
+
+  test('is reached with at most four writes and four Glance calls an image, and is silent from then on', async () => {
+    const body = raw(64 * 1024);
+    const url = world.source.add('/image.raw', { body });
+    const names = Array.from({ length: images }, (_, index) => `image-${index}`);
+    const start = await world.stack.kubernetes.audit.mark();
+    await Promise.all(
+      names.map((name) =>
+        world.apply(name, {
+          interval: '10s',
+          image: { diskFormat: 'raw', properties: { os_distro: 'x' } },
+          content: { http: { url, digest: digestOf(body) } },
+        }),
+      ),
+    );
+    await Promise.all(names.map((name) => world.ready(name)));
+    // Events are sent a moment after what they tell of.
+    await world.untilEvents('Ready', images, 10_000);
+    const { audit } = world.stack.kubernetes;
+    const writes = await audit.writes(world.user, start);
+    const calls = glance.requests.filter(({ path }) => path.startsWith('/v2/'));
+    process.stdout.write(
+      `writes: ${JSON.stringify(countByVerb(writes))}; Glance calls: ${calls.length} for ${images} images\n`,
+    );
+    assert.ok(writes.length <= 4 * images, `${writes.length} writes: ${JSON.stringify(countByVerb(writes))}`);
+    const drift = glance.requests.length;
+    assert.ok(calls.length <= 4.5 * images, `${calls.length} calls`);
+
+    const settled = await audit.mark();
+    await sleep(3.3 * intervalMs);
+    assert.deepEqual(countByVerb(await audit.writes(world.user, settled)), {});
+    const later = glance.requests.slice(drift);
+    assert.deepEqual(later.filter(changesSomething), []);
+    assert.ok(later.length >= 2 * images, 'the drift checks were made');
+  });
+
+  test('costs nothing at a restart', async () => {
+    const { audit } = world.stack.kubernetes;
+    await world.operator.stop();
+    const mark = await audit.mark();
+    const before = glance.requests.length;
+    await world.start();
+    assert.deepEqual(countByVerb(await audit.writes(world.user, mark)), {});
+    assert.ok(glance.requests.length - before < images, 'the checks after a restart are spread over the interval');
+  });
+});

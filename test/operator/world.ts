@@ -1,0 +1,227 @@
+/**
+ * One namespace, one project, one source and one operator: the world of a test of the whole. Law: two worlds share nothing but
+ * the servers, and a world leaves nothing behind.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { findCondition } from '../../src/api/conditions.ts';
+import { type GlanceImage, glanceImageSchema } from '../../src/api/glanceimage.ts';
+import { apiVersion, kind, plural } from '../../src/api/group.ts';
+import type { CloudsYamlOptions, ImageRecord, Project } from '../env/project.ts';
+import { type Source, startSource } from '../env/source.ts';
+import { connectStack, type Stack } from '../env/stack.ts';
+import { type Operator, startOperator } from './operator.ts';
+
+export interface WorldOptions {
+  /** Further flags of the operator. */
+  flags?: readonly string[];
+  clouds?: CloudsYamlOptions;
+  /** The API server that the operator talks to, when it is not to talk to it directly. */
+  through?: { server: string; ca?: string };
+}
+
+const crd = new URL('../../crds/glance-operator.dev_glanceimages.yaml', import.meta.url).pathname;
+const eventsSchema = z.object({
+  items: z.array(z.object({ type: z.string(), reason: z.string(), note: z.string().default('') })),
+});
+
+export class World implements AsyncDisposable {
+  readonly stack: Stack;
+  readonly namespace: string;
+  readonly project: Project;
+  readonly source: Source;
+  /** The user of the API server that only this operator is. */
+  readonly user: string;
+  operator: Operator;
+  readonly #options: WorldOptions;
+
+  static async create(options: WorldOptions = {}): Promise<World> {
+    const stack = await connectStack();
+    const { kubernetes, openstack } = stack;
+    await kubernetes.apply(crd);
+    const [namespace, project, user, source] = await Promise.all([
+      kubernetes.createNamespace(),
+      openstack.createProject(),
+      kubernetes.claimUser(),
+      startSource(),
+    ]);
+    const world = new World(stack, namespace, project, user, source, options);
+    await world.writeSecret('openstack', { 'clouds.yaml': await project.cloudsYaml(options.clouds) });
+    await world.start();
+    return world;
+  }
+
+  private constructor(
+    stack: Stack,
+    namespace: string,
+    project: Project,
+    user: string,
+    source: Source,
+    options: WorldOptions,
+  ) {
+    this.stack = stack;
+    this.namespace = namespace;
+    this.project = project;
+    this.user = user;
+    this.source = source;
+    this.#options = options;
+    this.operator = none;
+  }
+
+  /** Starts the operator, which must not be running. */
+  async start(flags: readonly string[] = []): Promise<void> {
+    const kubeconfig = this.stack.kubernetes.kubeconfig(this.user, this.#options.through);
+    const own = [
+      '--namespaces',
+      this.namespace,
+      '--source-allow',
+      '127.0.0.0/8',
+      ...(this.#options.flags ?? []),
+      ...flags,
+    ];
+    this.operator = await startOperator({ kubeconfig, flags: own });
+  }
+
+  async writeSecret(name: string, data: Record<string, string>): Promise<void> {
+    await this.stack.kubernetes.apply(
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name, namespace: this.namespace },
+        stringData: data,
+      }),
+    );
+  }
+
+  /** `kubectl apply` of a GlanceImage; the cloud is filled in unless given. */
+  async apply(name: string, spec: Record<string, unknown>, metadata: Record<string, unknown> = {}): Promise<void> {
+    const cloud = { secretName: 'openstack', name: 'demo' };
+    await this.stack.kubernetes.apply(
+      JSON.stringify({
+        apiVersion,
+        kind,
+        metadata: { name, namespace: this.namespace, ...metadata },
+        spec: { cloud, ...spec },
+      }),
+    );
+  }
+
+  async annotate(name: string, annotation: string, value: string): Promise<void> {
+    const args = ['annotate', 'gimg', name, `${annotation}=${value}`, '--overwrite'];
+    const { code, stderr } = await this.stack.kubernetes.kubectl(args, { namespace: this.namespace });
+    if (code !== 0) throw new Error(stderr);
+  }
+
+  /** Asks for the deletion and does not wait for it. */
+  async delete(name: string): Promise<void> {
+    (await this.stack.kubernetes.request('DELETE', this.#path(name))).ok();
+  }
+
+  async get(name: string): Promise<GlanceImage | undefined> {
+    const answer = await this.stack.kubernetes.request('GET', this.#path(name));
+    return answer.status === 404 ? undefined : answer.as(glanceImageSchema);
+  }
+
+  /** Resolves with the resource as soon as it is as wanted; fails with what it is instead after `deadlineMs`. */
+  async until(
+    name: string,
+    what: string,
+    wanted: (resource: GlanceImage) => boolean,
+    deadlineMs = 60_000,
+  ): Promise<GlanceImage> {
+    const end = performance.now() + deadlineMs;
+    for (;;) {
+      const resource = await this.get(name);
+      if (resource !== undefined && wanted(resource)) return resource;
+      if (performance.now() > end) {
+        throw new Error(
+          `${name} is not ${what}: ${JSON.stringify(resource?.status, null, 2)}\n${this.operator.log.slice(-20).join('\n')}`,
+        );
+      }
+      await sleep(50);
+    }
+  }
+
+  ready(name: string, deadlineMs?: number): Promise<GlanceImage> {
+    return this.until(name, 'Ready', (resource) => isCurrent(resource) && reasonOf(resource) === 'Ready', deadlineMs);
+  }
+
+  /** Resolves once Ready gives this reason. */
+  reason(name: string, reason: string, deadlineMs?: number): Promise<GlanceImage> {
+    return this.until(name, reason, (resource) => isCurrent(resource) && reasonOf(resource) === reason, deadlineMs);
+  }
+
+  async gone(name: string, deadlineMs = 60_000): Promise<void> {
+    const end = performance.now() + deadlineMs;
+    for (;;) {
+      const resource = await this.get(name);
+      if (resource === undefined) return;
+      if (performance.now() > end)
+        throw new Error(`${name} is still there: ${JSON.stringify(resource.status, null, 2)}`);
+      await sleep(50);
+    }
+  }
+
+  /** What Glance holds in the project, hidden images too. */
+  images(): Promise<ImageRecord[]> {
+    return this.project.listImages();
+  }
+
+  /** The events of the namespace, as `type reason`. */
+  async events(): Promise<{ type: string; reason: string; note: string }[]> {
+    const path = `/apis/events.k8s.io/v1/namespaces/${this.namespace}/events`;
+    return (await this.stack.kubernetes.request('GET', path)).as(eventsSchema).items;
+  }
+
+  /** Changes an image behind the operator's back. */
+  async patchImage(id: string | undefined, operations: readonly unknown[]): Promise<void> {
+    (await this.project.image('PATCH', `/v2/images/${id}`, operations)).ok();
+  }
+
+  /** Resolves once the namespace has an event with this reason. */
+  untilEvent(reason: string, deadlineMs: number): Promise<void> {
+    return this.untilEvents(reason, 1, deadlineMs);
+  }
+
+  async untilEvents(reason: string, count: number, deadlineMs: number): Promise<void> {
+    const end = performance.now() + deadlineMs;
+    for (;;) {
+      const events = (await this.events()).filter((event) => event.reason === reason);
+      if (events.length >= count) return;
+      if (performance.now() > end) throw new Error(`${events.length} of ${count} events ${reason}`);
+      await sleep(100);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.operator.kill();
+    await this.source.stop();
+    await this.stack.stop();
+  }
+
+  #path(name: string): string {
+    return `/apis/${apiVersion}/namespaces/${this.namespace}/${plural}/${name}`;
+  }
+}
+
+const none: Operator = {
+  pid: -1,
+  log: [],
+  rss: () => 0,
+  ended: Promise.resolve(null),
+  stop: async () => null,
+  kill: async () => {},
+};
+
+export function reasonOf(resource: GlanceImage): string | undefined {
+  return findCondition(resource.status.conditions, 'Ready')?.reason;
+}
+
+export function messageOf(resource: GlanceImage): string {
+  return findCondition(resource.status.conditions, 'Ready')?.message ?? '';
+}
+
+/** Whether the status speaks of the present declaration. */
+function isCurrent({ metadata, status }: GlanceImage): boolean {
+  return status.observedGeneration === metadata.generation;
+}

@@ -1,0 +1,151 @@
+/**
+ * The house rules that a program can check. Law: arrows between folders point one way, what touches the outside world sits
+ * where one looks for it, and no file outgrows a reader.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, test } from 'node:test';
+
+const root = resolve(import.meta.dirname, '..');
+const src = join(root, 'src');
+
+/** What a folder may import besides itself and lib. */
+const allowed: Record<string, readonly string[]> = {
+  lib: [],
+  api: [],
+  kubernetes: [],
+  controller: [],
+  openstack: [],
+  glance: ['openstack'],
+  source: ['glance', 'openstack'],
+  transfer: ['source', 'glance', 'openstack'],
+  image: ['api', 'kubernetes', 'transfer', 'source', 'glance', 'openstack'],
+  commands: ['image', 'controller', 'kubernetes', 'api', 'transfer', 'source', 'glance', 'openstack'],
+  'main.ts': ['commands'],
+};
+
+interface Import {
+  from: string;
+  to: string;
+  typeOnly: boolean;
+}
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+const imports: Import[] = files.flatMap((file) => importsOf(file));
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(src, file), 'utf8');
+  const statements = text.matchAll(/^(?:import|export)\s+(type\s)?(?:([^'";]*?)\sfrom\s)?'([^']+)'/gm);
+  return [...statements].map(([, type, names = '', target = '']) => ({
+    from: file,
+    to: target.startsWith('.') ? relative(src, resolve(src, dirname(file), target)) : target,
+    typeOnly: type !== undefined || isTypesOnly(names),
+  }));
+}
+
+/** `{ type A, type B }` imports no values either. */
+function isTypesOnly(names: string): boolean {
+  const inner = /^\{([^}]*)\}$/.exec(names.trim())?.[1];
+  return inner?.split(',').every((name) => name.trim() === '' || name.trim().startsWith('type ')) ?? false;
+}
+
+function folderOf(file: string): string {
+  return file.split('/')[0] ?? file;
+}
+
+function offenders(text: RegExp, exceptions: readonly string[]): string[] {
+  return files.filter((file) => !exceptions.includes(file) && text.test(readFileSync(join(src, file), 'utf8')));
+}
+
+describe('the structure of the source', () => {
+  test('arrows between folders point one way', () => {
+    const wrong = imports
+      .filter(({ to }) => to.endsWith('.ts'))
+      .filter(({ from, to }) => {
+        const [a, b] = [folderOf(from), folderOf(to)];
+        return a !== b && b !== 'lib' && !(allowed[a] ?? []).includes(b);
+      });
+    assert.deepEqual(wrong, []);
+  });
+
+  test('imports are found at all', () => {
+    assert.ok(imports.some(({ from, to }) => from === 'commands/run.ts' && to === 'image/reconcile.ts'));
+  });
+
+  test('every folder is one of those that the design names', () => {
+    assert.deepEqual(
+      [...new Set(files.map(folderOf))].filter((folder) => !(folder in allowed)),
+      [],
+    );
+  });
+
+  test('no file imports itself through others', () => {
+    const edges = new Map<string, string[]>();
+    for (const { from, to, typeOnly } of imports) {
+      if (to.endsWith('.ts') && !typeOnly) edges.set(from, [...(edges.get(from) ?? []), to]);
+    }
+    const done = new Set<string>();
+    const visit = (file: string, path: readonly string[]): void => {
+      assert.ok(!path.includes(file), `a circle: ${[...path, file].join(' → ')}`);
+      if (done.has(file)) return;
+      for (const next of edges.get(file) ?? []) visit(next, [...path, file]);
+      done.add(file);
+    };
+    for (const file of files) visit(file, []);
+  });
+
+  test('only the transport imports values of the Kubernetes client package', () => {
+    const users = imports
+      .filter(({ to, typeOnly }) => to === '@kubernetes/client-node' && !typeOnly)
+      .map(({ from }) => from);
+    assert.deepEqual(
+      users.filter((file) => file !== 'kubernetes/transport.ts' && file !== 'kubernetes/credentials.ts'),
+      [],
+    );
+  });
+
+  test('only transports import values of undici', () => {
+    const users = imports.filter(({ to, typeOnly }) => to === 'undici' && !typeOnly).map(({ from }) => from);
+    assert.deepEqual(
+      users.filter((file) => !file.endsWith('/transport.ts')),
+      [],
+    );
+  });
+
+  test('only the clock touches timers and the time of day', () => {
+    const timers = /\bset(Timeout|Interval|Immediate)\(|node:timers|\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(/;
+    assert.deepEqual(offenders(timers, ['lib/clock.ts']), []);
+  });
+
+  test('no file has more than 400 lines, and each opens with its idea', () => {
+    const lines = (file: string) => readFileSync(join(src, file), 'utf8').split('\n');
+    assert.deepEqual(
+      files.filter((file) => lines(file).length > 400),
+      [],
+    );
+    assert.deepEqual(
+      files.filter(
+        (file) =>
+          !lines(file)
+            .find((line) => !line.startsWith('#!'))
+            ?.startsWith('/**'),
+      ),
+      [],
+    );
+  });
+
+  test('the tests and benchmarks keep to the same length', () => {
+    const others = ['test', 'bench'].flatMap((folder) => {
+      try {
+        return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file));
+      } catch {
+        return [];
+      }
+    });
+    const long = others
+      .filter((file) => /\.m?ts$/.test(file))
+      .filter((file) => readFileSync(join(root, file), 'utf8').split('\n').length > 401);
+    assert.deepEqual(long, []);
+  });
+});
