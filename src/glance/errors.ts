@@ -18,7 +18,7 @@ export class NotAuthorized extends OperatorError {
     const stale = details.httpStatus === 401;
     super(message, {
       code: stale ? 'AuthenticationFailed' : 'Forbidden',
-      retry: stale ? retry.backoff : retry.after(policyPauseMs),
+      retry: stale ? retry.backoff : retry.changeOrAfter(policyPauseMs),
       ...details,
     });
   }

@@ -51,8 +51,8 @@ export interface SchedulerOptions {
   concurrency: number;
   clock: Clock;
   /**
-   * Called when a run starts, when it ends, and now and then while it makes progress: first after a second, so that a small
-   * upload causes no such call, then every `progressIntervalMs` if anything has changed. Must not throw.
+   * Called when a run ends, and now and then while it makes progress: first after a second, so that a small upload causes
+   * no call but the last, then every `progressIntervalMs` if anything has changed. Must not throw.
    */
   onChange: (key: string) => void;
   /** Default 5000. */
@@ -117,7 +117,6 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       runNext();
     });
     runs.set(key, { controller, settled });
-    onChange(key);
   }
 
   /** Never rejects: a failure is a state. */
@@ -139,6 +138,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   }
 
   function reportProgress(transfer: Transfer, phase: Extract<Phase, { kind: 'running' }>): () => void {
+    let told = false;
     let seen = 0;
     let since = clock.monotonic();
     const tick = () => {
@@ -150,7 +150,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       seen = bytes;
       since = now;
       cancelTimer = clock.schedule(progressIntervalMs, tick);
-      if (changed && isCurrent(transfer)) onChange(transfer.key);
+      // The first is told in any case: that it runs at all is news to who waited in the queue.
+      if ((changed || !told) && isCurrent(transfer)) onChange(transfer.key);
+      told = true;
     };
     let cancelTimer = clock.schedule(firstProgressMs, tick);
     return () => cancelTimer();

@@ -206,6 +206,18 @@ interface Sending {
 }
 
 async function send(content: Content, start: number, end: number, sending: Sending): Promise<void> {
+  const { fault, response } = sending;
+  const { breakAt } = await sendUntilBreak(content, start, end, sending);
+  if (response.destroyed) return;
+  if (breakAt === undefined) return void response.end();
+  if (fault?.kind === 'stallAt') return;
+  // A reset discards what the kernel has not sent yet; so let the other side have it first.
+  await new Promise((resolve) => response.write('', resolve));
+  response.socket?.resetAndDestroy();
+}
+
+/** Where the fault breaks the body, if it does; everything before that is sent. */
+async function sendUntilBreak(content: Content, start: number, end: number, sending: Sending) {
   const { file, fault, response, record, stopped } = sending;
   const gate = file.gate !== undefined && file.gate.at >= start && file.gate.at <= end ? file.gate : undefined;
   const breakAt =
@@ -220,18 +232,14 @@ async function send(content: Content, start: number, end: number, sending: Sendi
     if (gate !== undefined && from === gate.at) await Promise.race([gate.released, stopped]);
     const to = Math.min(stops[index + 1] ?? until, until);
     for (const bytes of pieces(content, from, to, piece)) {
-      if (response.destroyed) return;
+      if (response.destroyed) return { breakAt };
       const flowing = response.write(bytes);
       record.sent += bytes.length;
       if (fault?.kind === 'drip') await sleep(50);
       else if (!flowing) await drained(response);
     }
   }
-  if (breakAt === undefined) return void response.end();
-  if (fault?.kind === 'stallAt') return;
-  // A reset discards what the kernel has not sent yet; so let the other side have it first.
-  await new Promise((resolve) => response.write('', resolve));
-  response.socket?.resetAndDestroy();
+  return { breakAt };
 }
 
 function drained(response: ServerResponse): Promise<void> {

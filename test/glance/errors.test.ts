@@ -28,7 +28,7 @@ type Kind = new (...args: never[]) => OperatorError;
 const cases: [failure: HttpFailure, operation: Operation, kind: Kind, code: string, retry: unknown][] = [
   [answer(400), 'create', InvalidRequest, 'InvalidRequest', change],
   [answer(401), 'upload', ImageNotAuthorized, 'AuthenticationFailed', backoff],
-  [answer(403), 'update', ImageNotAuthorized, 'Forbidden', minutes(10)],
+  [answer(403), 'update', ImageNotAuthorized, 'Forbidden', { kind: 'change', lookAgainMs: 600_000 }],
   [answer(404), 'read', ImageNotFound, 'NotFound', backoff],
   [answer(409), 'delete', Conflict, 'Conflict', backoff],
   [answer(410), 'upload', ImageGone, 'ImageGone', backoff],

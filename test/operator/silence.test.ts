@@ -16,9 +16,9 @@ describe('a converged cluster', () => {
   let glance: FaultProxy;
   let world: World;
   before(async () => {
-    const { openstack } = await connectStack();
-    glance = await startProxy({ url: openstack.imageUrl });
-    world = await World.create({ clouds: { imageUrl: glance.url } });
+    const stack = await connectStack();
+    glance = await startProxy({ url: stack.openstack.imageUrl });
+    world = await World.create({ stack, clouds: { imageUrl: glance.url } });
   });
   after(async () => {
     await world[Symbol.asyncDispose]();

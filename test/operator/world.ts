@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { findCondition } from '../../src/api/conditions.ts';
 import { type GlanceImage, glanceImageSchema } from '../../src/api/glanceimage.ts';
-import { apiVersion, kind, plural } from '../../src/api/group.ts';
+import { apiVersion, group, kind, plural } from '../../src/api/group.ts';
 import type { CloudsYamlOptions, ImageRecord, Project } from '../env/project.ts';
 import { type Source, startSource } from '../env/source.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
@@ -16,6 +16,8 @@ export interface WorldOptions {
   /** Further flags of the operator. */
   flags?: readonly string[];
   clouds?: CloudsYamlOptions;
+  /** Default: the stack of this run. */
+  stack?: Stack;
   /** The API server that the operator talks to, when it is not to talk to it directly. */
   through?: { server: string; ca?: string };
 }
@@ -36,9 +38,9 @@ export class World implements AsyncDisposable {
   readonly #options: WorldOptions;
 
   static async create(options: WorldOptions = {}): Promise<World> {
-    const stack = await connectStack();
+    const stack = options.stack ?? (await connectStack());
     const { kubernetes, openstack } = stack;
-    await kubernetes.apply(crd);
+    await installCrd(stack);
     const [namespace, project, user, source] = await Promise.all([
       kubernetes.createNamespace(),
       openstack.createProject(),
@@ -46,9 +48,14 @@ export class World implements AsyncDisposable {
       startSource(),
     ]);
     const world = new World(stack, namespace, project, user, source, options);
-    await world.writeSecret('openstack', { 'clouds.yaml': await project.cloudsYaml(options.clouds) });
-    await world.start();
-    return world;
+    try {
+      await world.writeSecret('openstack', { 'clouds.yaml': await project.cloudsYaml(options.clouds) });
+      await world.start();
+      return world;
+    } catch (error) {
+      await world[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   private constructor(
@@ -202,6 +209,21 @@ export class World implements AsyncDisposable {
   #path(name: string): string {
     return `/apis/${apiVersion}/namespaces/${this.namespace}/${plural}/${name}`;
   }
+}
+
+/** Test files begin at the same moment, and only one of them can be the one that creates it. */
+async function installCrd({ kubernetes }: Stack): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await kubernetes.apply(crd);
+      break;
+    } catch (error) {
+      if (tries === 5) throw error;
+    }
+  }
+  const args = ['wait', '--for=condition=Established', `crd/${plural}.${group}`, '--timeout=30s'];
+  const { code, stderr } = await kubernetes.kubectl(args);
+  if (code !== 0) throw new Error(stderr);
 }
 
 const none: Operator = {
