@@ -52,6 +52,8 @@ export const reasons = {
   EmptySource: 'The source has no bytes.',
   DigestMismatch: 'The bytes of the source do not have the declared digest.',
   EgressRefused: 'The policy of this operator does not allow connections to that address.',
+  KubernetesFailed:
+    'The API server of Kubernetes refused or failed a call of the operator, for example for want of a right.',
   InternalError: 'A fault of the operator itself; please report it.',
 } as const;
 

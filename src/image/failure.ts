@@ -4,6 +4,7 @@
  */
 import type { Verdicts } from '../api/conditions.ts';
 import { isReason, type Reason } from '../api/reasons.ts';
+import { KubernetesError } from '../kubernetes/errors.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import type { Failure } from './status.ts';
 
@@ -18,9 +19,12 @@ const outages: ReadonlySet<Reason> = new Set([
   'CloudNotFound',
   'EndpointNotFound',
   'EgressRefused',
+  'KubernetesFailed',
+  'InternalError',
 ]);
 
 export function reasonOf(error: OperatorError): Reason {
+  if (error instanceof KubernetesError) return 'KubernetesFailed';
   return isReason(error.code) ? error.code : 'InternalError';
 }
 

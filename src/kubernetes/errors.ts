@@ -41,7 +41,7 @@ const statusSchema = z.object({
   details: z
     .object({
       retryAfterSeconds: z.number().optional(),
-      causes: z.array(z.object({ reason: z.string().optional() })).optional(),
+      causes: z.array(z.object({ reason: z.string().optional(), field: z.string().optional() })).optional(),
     })
     .optional(),
 });
@@ -62,7 +62,10 @@ export interface Answer {
 export function errorFromAnswer(answer: Answer): KubernetesError {
   const parsed = statusSchema.safeParse(answer.body);
   const status = parsed.success ? parsed.data : undefined;
-  const reason = status?.reason || reasonOf(answer.httpStatus, status !== undefined);
+  const causes = status?.details?.causes ?? [];
+  const given = status?.reason || reasonOf(answer.httpStatus, status !== undefined);
+  // An apply for a uid that is gone is a Conflict; where a successor has taken the name, the server calls the same Invalid.
+  const reason = given === 'Invalid' && causes.some(({ field }) => field === 'metadata.uid') ? 'Conflict' : given;
   const seconds = Number(answer.retryAfter ?? status?.details?.retryAfterSeconds ?? Number.NaN);
   const retryAfterMs = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
   const words = status?.message ?? (typeof answer.body === 'string' ? answer.body.trim().slice(0, 200) : '');
@@ -73,7 +76,7 @@ export function errorFromAnswer(answer: Answer): KubernetesError {
       reason,
       retry: retryOf(reason, answer.httpStatus, retryAfterMs),
       httpStatus: answer.httpStatus,
-      causes: status?.details?.causes?.flatMap((cause) => cause.reason ?? []) ?? [],
+      causes: causes.flatMap((cause) => cause.reason ?? []),
       ...(answer.auditId === undefined ? {} : { requestId: answer.auditId }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     },

@@ -1,5 +1,6 @@
 /** The cloud of a stack as tests use it: its administrator, and projects made for one test each. */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { adminPassword, cloudSchema, region } from './bootstrap.ts';
 import type { Answer } from './http.ts';
@@ -27,7 +28,14 @@ const created = (kind: string) => z.object({ [kind]: z.object({ id: z.string() }
 
 export function openstackOf({ authUrl, imageUrl, cloud }: z.infer<typeof openstackSchema>): Openstack {
   const session = new Session({ authUrl, username: 'admin', password: adminPassword, project: { name: 'admin' } });
-  const identity = (method: string, path: string, body?: unknown) => session.ask(method, `${authUrl}${path}`, body);
+  // While others create users and roles, Keystone's cache denies even the administrator now and then, for a moment.
+  const identity = async (method: string, path: string, body?: unknown): Promise<Answer> => {
+    for (let tries = 1; ; tries++) {
+      const answer = await session.ask(method, `${authUrl}${path}`, body);
+      if (answer.status !== 403 || tries === 5) return answer;
+      await sleep(100 * tries);
+    }
+  };
   const create = async (collection: string, kind: string, value: object): Promise<string> => {
     const id = (await identity('POST', collection, { [kind]: value })).as(created(kind))[kind]?.id;
     if (id === undefined) throw new Error(`Keystone did not say the id of the new ${kind}`);

@@ -3,6 +3,7 @@ import type { TestContext } from 'node:test';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { createClient } from '../../src/kubernetes/client.ts';
+import { isConflict, isInvalid } from '../../src/kubernetes/errors.ts';
 import { metadataOnly } from '../../src/kubernetes/resource.ts';
 import { secretMetadataType, secretType } from '../../src/kubernetes/secret.ts';
 import { type Answer, connect, json, lines, never, object, startServer, status } from './server.ts';
@@ -93,6 +94,20 @@ test('an apply is server-side, forced, by our field manager, and names kind and 
     metadata,
     status: { phase: 'Ready' },
   });
+});
+
+test('an apply meant for another uid is a conflict, in both of the ways that the server says it', async (t) => {
+  const immutable = { details: { causes: [{ reason: 'FieldValueInvalid', field: 'metadata.uid' }] } };
+  const { client } = await setup(
+    t,
+    status(409, 'Conflict', 'uid mismatch: no existing object was found'),
+    status(422, 'Invalid', 'metadata.uid: Invalid value: field is immutable', immutable),
+    status(422, 'Invalid', 'spec.size: Invalid value'),
+  );
+  const apply = () => client.applyStatus(thingType, { metadata: { ...at, uid: 'u' }, status: {} }, never);
+  await assert.rejects(apply(), isConflict);
+  await assert.rejects(apply(), isConflict);
+  await assert.rejects(apply(), isInvalid);
 });
 
 test('delete is bound to the uid, and what is gone already is deleted', async (t) => {

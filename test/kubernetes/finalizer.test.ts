@@ -56,13 +56,18 @@ test('when the list changed meanwhile, it is added to what is there now', async 
   );
 });
 
-test('an object that is gone, replaced or being deleted gets none', async (t) => {
+test('an object that is gone or being deleted gets none', async (t) => {
   const deleting = withFinalizers([], { deletionTimestamp: '2026-01-01T00:00:00Z' });
-  const { client } = await setup(t, gone, refused, json(200, thing('a', '2', { uid: 'another' })), refused, gone);
-  assert.equal(await addFinalizer(client, thingType, thing('a', '1'), ours, never), undefined);
+  const { client } = await setup(t, gone, refused, json(200, deleting));
   assert.equal(await addFinalizer(client, thingType, thing('a', '1'), ours, never), undefined);
   assert.equal(await addFinalizer(client, thingType, thing('a', '1'), ours, never), undefined);
   assert.equal(await addFinalizer(client, thingType, deleting, ours, never), undefined);
+});
+
+test('a successor of the same name is left alone', async (t) => {
+  const { client, patches } = await setup(t, refused, json(200, thing('a', '2', { uid: 'another' })));
+  assert.equal(await addFinalizer(client, thingType, thing('a', '1'), ours, never), undefined);
+  assert.equal(patches().length, 1);
 });
 
 test('it is removed by its place, and no other is touched', async (t) => {

@@ -41,12 +41,12 @@ export class World implements AsyncDisposable {
     const stack = options.stack ?? (await connectStack());
     const { kubernetes, openstack } = stack;
     await installCrd(stack);
-    const [namespace, project, user, source] = await Promise.all([
+    const [namespace, project, user] = await Promise.all([
       kubernetes.createNamespace(),
       openstack.createProject(),
       kubernetes.claimUser(),
-      startSource(),
     ]);
+    const source = await startSource();
     const world = new World(stack, namespace, project, user, source, options);
     try {
       await world.writeSecret('openstack', { 'clouds.yaml': await project.cloudsYaml(options.clouds) });
