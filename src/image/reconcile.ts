@@ -179,7 +179,7 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
       if (!resource.spec.suspend) await pursue(key, facts, resource, identity, signal);
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof ResourceGone) return { kind: 'done' };
+      if (error instanceof ResourceGone) throw error;
       facts.end = { kind: 'failed', error: asFailure(error) };
     }
     const status = await report(facts, resource, signal);
@@ -198,7 +198,13 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
     const waits = transfers.get(key) === undefined && (isDeleting(resource) || !resource.spec.suspend);
     const ms = waits ? idleMs(key, resource) : 0;
     if (ms > 0) return Number.isFinite(ms) ? { kind: 'recheck', afterMs: ms } : { kind: 'done' };
-    return pass(key, resource, signal);
+    try {
+      return await pass(key, resource, signal);
+    } catch (error) {
+      // It vanished meanwhile, and the watch will say so.
+      if (error instanceof ResourceGone) return { kind: 'done' };
+      throw error;
+    }
   };
 }
 

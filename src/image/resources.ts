@@ -8,6 +8,7 @@ import { apiVersion, finalizer, group, kind, plural, version } from '../api/grou
 import type { Reason } from '../api/reasons.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
+import { isConflict, isNotFound } from '../kubernetes/errors.ts';
 import type { EventRecorder } from '../kubernetes/events.ts';
 import { addFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
 import type { KubernetesObject, ResourceType } from '../kubernetes/resource.ts';
@@ -75,7 +76,12 @@ export function createResources({ client, images, secrets, events, log }: Resour
     },
     async writeStatus(resource, status, signal) {
       const { name, namespace, uid } = resource.metadata;
-      remember(await client.applyStatus(glanceImageType, { metadata: { name, namespace, uid }, status }, signal));
+      try {
+        remember(await client.applyStatus(glanceImageType, { metadata: { name, namespace, uid }, status }, signal));
+      } catch (error) {
+        if (isNotFound(error) || isConflict(error)) throw new ResourceGone();
+        throw error;
+      }
     },
     isEcho(change) {
       if (change.kind !== 'updated' || change.before.kind !== 'readable' || change.after.kind !== 'readable')
