@@ -22,7 +22,7 @@ async function rate(work: () => Promise<void>): Promise<number> {
   return (images * 1000) / (performance.now() - start);
 }
 
-const stack = await startStack();
+const stack = await startStack({ quotas: false });
 try {
   await stack.kubernetes.apply('crds');
   const bare = await stack.openstack.createProject();
