@@ -10,7 +10,7 @@ import type { ServiceCall, Session } from '../openstack/session.ts';
 import type { HttpResponse } from '../openstack/transport.ts';
 import { Conflict, InvalidRequest, type Operation, translate } from './errors.ts';
 import { type Image, readImage } from './image.ts';
-import { type ListFilters, listPages, type Page } from './list.ts';
+import { defaultPageSize, type ListFilters, listPages, type Page } from './list.ts';
 import type { JsonPatchOperation } from './patch.ts';
 import { newImage, type WantedImage } from './translation.ts';
 
@@ -50,7 +50,8 @@ const imageLimitBytes = 16 * 1024 * 1024;
 const pageLimitBytes = 64 * 1024 * 1024;
 const patchType = 'application/openstack-images-v2.1-json-patch';
 
-export function createImageClient(session: Session): ImageClient {
+/** `pageSize`: images a request when listing; Glance may give fewer. */
+export function createImageClient(session: Session, pageSize = defaultPageSize): ImageClient {
   type Call = Pick<ServiceCall, 'method' | 'path' | 'headers' | 'body'>;
 
   async function call<T>(
@@ -96,7 +97,7 @@ export function createImageClient(session: Session): ImageClient {
     },
 
     list(filters, signal) {
-      return listPages(filters, (query) =>
+      return listPages(filters, pageSize, (query) =>
         call('list', undefined, { method: 'GET', path: `/images?${query}` }, signal, pageIn),
       );
     },

@@ -28,7 +28,7 @@ export interface Page {
 }
 
 /** Glance's own default allows up to 1000; the cost of an image in a list does not depend on it. */
-const pageSize = 500;
+export const defaultPageSize = 500;
 /** A list that does not end here does not end. */
 const mostPages = 2000;
 /** How many images in a row may vanish under the walk before it gives up. */
@@ -37,27 +37,29 @@ const mostMarkers = 20;
 /** `fetchPage` gets the query, without question mark; its InvalidRequest for a marker means that the marker is gone. */
 export async function* listPages(
   filters: ListFilters,
+  pageSize: number,
   fetchPage: (query: string) => Promise<Page>,
 ): AsyncGenerator<Image> {
+  const fetchAfter = (marker?: string) => fetchPage(listQuery(filters, pageSize, marker));
   // Ids of the last images, the latest first: where one has vanished, the one before it marks the same place.
   let markers: string[] = [];
   for (let pages = 0; pages < mostPages; pages++) {
-    const page = await nextPage(filters, markers, fetchPage);
+    const page = await nextPage(markers, fetchAfter);
     const seen = new Set(markers);
     const fresh = page.images.filter((image) => !seen.has(image.id));
     yield* fresh;
     if (!page.more) return;
     if (fresh.length === 0) throw endless();
-    markers = [...fresh.map((image) => image.id).reverse(), ...markers].slice(0, pageSize);
+    markers = [...fresh.map((image) => image.id).reverse(), ...markers].slice(0, Math.max(pageSize, mostMarkers));
   }
   throw endless();
 }
 
-async function nextPage(filters: ListFilters, markers: string[], fetchPage: (query: string) => Promise<Page>) {
-  if (markers.length === 0) return fetchPage(listQuery(filters));
+async function nextPage(markers: string[], fetchAfter: (marker?: string) => Promise<Page>): Promise<Page> {
+  if (markers.length === 0) return fetchAfter();
   for (const marker of markers.slice(0, mostMarkers)) {
     try {
-      return await fetchPage(listQuery(filters, marker));
+      return await fetchAfter(marker);
     } catch (error) {
       if (!(error instanceof InvalidRequest)) throw error;
     }
@@ -70,7 +72,7 @@ function endless(): GlanceUnavailable {
 }
 
 /** Oldest first, so that what is created during the walk comes at its end. */
-export function listQuery(filters: ListFilters, marker?: string): string {
+export function listQuery(filters: ListFilters, pageSize: number, marker?: string): string {
   const query = new URLSearchParams({ ...filters.properties, limit: String(pageSize), sort: 'created_at:asc,id:asc' });
   if (filters.name !== undefined) query.set('name', filters.name);
   if (filters.owner !== undefined) query.set('owner', filters.owner);

@@ -45,11 +45,13 @@ export interface Relay {
  * How long the server gets to refuse after the request's head and the first bytes. An answer that comes while we write is
  * lost if the server resets the connection; one that comes in this pause is not.
  */
-export const refusalPauseMs = 250;
+const refusalPauseMs = 250;
 /** What goes out before the pause: the head leaves only together with some of the body. */
 const firstBytes = 16 * 1024;
+/** uWSGI, under which Glance runs, answers 500 to a chunk of 1 MiB in a body of unknown length. */
+const largestPiece = 256 * 1024;
 /** A smaller body is in the server's buffers before it could reset anything. */
-export const smallBodyBytes = 1024 * 1024;
+const smallBodyBytes = 1024 * 1024;
 
 export function relay(source: AsyncIterable<Uint8Array>, { size, turn, begun, over, clock }: RelayOptions): Relay {
   let complete = false;
@@ -93,14 +95,15 @@ export function relay(source: AsyncIterable<Uint8Array>, { size, turn, begun, ov
   async function* paced(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     let pauses = size === undefined || size > smallBodyBytes;
     for await (const chunk of chunks) {
-      const pieces = pauses ? [chunk.subarray(0, firstBytes), chunk.subarray(firstBytes)] : [chunk];
-      for (const piece of pieces) {
-        if (piece.byteLength === 0) continue;
+      let start = 0;
+      while (start < chunk.byteLength) {
+        const piece = chunk.subarray(start, start + (pauses ? firstBytes : largestPiece));
         turn('server');
         yield piece;
         turn('source');
         if (pauses) await clock.sleep(refusalPauseMs, over);
         pauses = false;
+        start += piece.byteLength;
       }
     }
   }

@@ -225,7 +225,9 @@ async function installNodeModules() {
   const installed = existsSync(stamp) && readFileSync(stamp, 'utf8') === hash;
   // npm itself writes .package-lock.json last: newer than the lock file means that somebody ran `npm install`.
   if (installed || modified(join(modules, '.package-lock.json')) >= modified(lock)) return;
-  await watched({ name: 'node_modules' }, (run) => run('npm', ['ci', '--loglevel=error', '--no-audit', '--no-fund'], { cwd: root }));
+  await watched({ name: 'node_modules' }, (run) =>
+    run('npm', ['ci', '--loglevel=error', '--no-audit', '--no-fund'], { cwd: root }),
+  );
   writeFileSync(stamp, hash);
 }
 

@@ -9,7 +9,7 @@ const image = (id: string) => ({ ...imageOf(), id });
 
 async function ids(pages: (query: URLSearchParams) => Page): Promise<string[]> {
   const seen: string[] = [];
-  for await (const { id } of listPages({}, async (query) => pages(new URLSearchParams(query)))) seen.push(id);
+  for await (const { id } of listPages({}, 2, async (query) => pages(new URLSearchParams(query)))) seen.push(id);
   return seen;
 }
 
@@ -79,6 +79,7 @@ test('filters become a query, repeated ones repeated', () => {
         properties: { glance_operator_cluster: 'c' },
         updatedSince: new Date('2026-01-02T03:04:05.678Z'),
       },
+      500,
       'm',
     ),
   );

@@ -42,7 +42,7 @@ async function clientOf(
   const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-operator/test', clock: systemClock });
   const session = createSession({ cloud, transport, clock: systemClock, random: Math.random });
   t.after(() => session.close());
-  return { client: createImageClient(session), project };
+  return { client: createImageClient(session, 10), project };
 }
 
 async function* chunks(size: number, first = Buffer.alloc(0)) {
@@ -203,39 +203,42 @@ for (const size of [5 * mib, undefined]) {
   });
 }
 
-test('a body that ends early, goes on, fails or is empty leaves the image queued, and another upload fills it', async (t) => {
-  const { client } = await clientOf(t);
-  const id = randomUUID();
-  await client.create(id, raw, signal());
-  const digestIsWrong = new Error('the digest is wrong');
-  async function* failing() {
-    yield* chunks(2 * mib);
-    throw digestIsWrong;
-  }
-  const upload = (body: AsyncIterable<Uint8Array>, size?: number) =>
-    client.upload(id, body, { ...(size === undefined ? {} : { size }), signal: signal() });
-  for (const [attempt, expected] of [
-    [() => upload(chunks(2 * mib), 3 * mib), { code: 'SourceTooShort' }],
-    [() => upload(chunks(3 * mib), 2 * mib), { code: 'SourceTooLong' }],
-    [() => upload(failing()), digestIsWrong],
-    [() => upload(failing(), 2 * mib), digestIsWrong],
-    [() => upload(chunks(0)), { code: 'EmptySource' }],
-  ] as const) {
-    await assert.rejects(attempt, expected);
-    await settled(client, id);
-  }
-  await upload(chunks(mib), mib);
-  assert.equal((await client.get(id, signal())).status, 'active');
-});
+const digestIsWrong = new Error('the digest is wrong');
+async function* failing() {
+  yield* chunks(2 * mib);
+  throw digestIsWrong;
+}
+const incomplete: [name: string, body: () => AsyncIterable<Uint8Array>, size: number | undefined, error: object][] = [
+  ['ends early', () => chunks(2 * mib), 3 * mib, { code: 'SourceTooShort' }],
+  ['goes on', () => chunks(3 * mib), 2 * mib, { code: 'SourceTooLong' }],
+  ['fails', failing, undefined, digestIsWrong],
+  ['fails after all of its bytes', failing, 2 * mib, digestIsWrong],
+  ['is empty', () => chunks(0), undefined, { code: 'EmptySource' }],
+];
+for (const [name, body, size, expected] of incomplete) {
+  test(`a body that ${name} never makes an image active, and the next one fills it`, async (t) => {
+    const { client } = await clientOf(t);
+    const id = randomUUID();
+    await client.create(id, raw, signal());
+    const options = size === undefined ? {} : { size };
+    await assert.rejects(client.upload(id, body(), { ...options, signal: signal() }), expected);
+    await uploadOnceQueued(client, id);
+    const image = await client.get(id, signal());
+    assert.deepEqual([image.status, image.size], ['active', mib]);
+  });
+}
 
-/** Glance needs a moment to notice that an upload is over. */
-async function settled(client: ImageClient, id: string): Promise<void> {
-  const deadline = AbortSignal.timeout(20_000);
+/** Uploads 1 MiB. Glance needs a moment to notice that an earlier upload is over: till then it is a conflict. */
+async function uploadOnceQueued(client: ImageClient, id: string): Promise<void> {
+  const deadline = signal();
   for (;;) {
-    const { status } = await client.get(id, deadline);
-    if (status === 'queued') return;
-    assert.equal(status, 'saving');
-    await systemClock.sleep(20, deadline);
+    try {
+      return await client.upload(id, chunks(mib), { size: mib, signal: deadline });
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw error;
+      assert.notEqual((await client.get(id, deadline)).status, 'active');
+      await systemClock.sleep(20, deadline);
+    }
   }
 }
 
@@ -270,9 +273,8 @@ test('a used up quota is an ImageLimitExceeded, even with most of the data unsen
     return true;
   });
   assert.ok(read < 256 * mib);
-  await settled(client, id);
   await project.setLimit('image_size_total', 1000);
-  await client.upload(id, chunks(2 * mib), { size: 2 * mib, signal: signal() });
+  await uploadOnceQueued(client, id);
   assert.equal((await client.get(id, signal())).status, 'active');
 });
 
@@ -280,8 +282,7 @@ test('a list is walked page by page, by properties, tags and times, hidden image
   const { client, project } = await clientOf(t);
   const mark = randomUUID();
   const ids: string[] = [];
-  // More than one page.
-  const many = 520;
+  const many = 36;
   const one = async (index: number) => {
     const id = randomUUID();
     const tags = ['all', index % 2 === 0 ? 'even' : 'odd'];
@@ -316,20 +317,16 @@ test('images that vanish while the list is walked make nobody else vanish', asyn
   const { client } = await clientOf(t);
   const mark = randomUUID();
   const created: string[] = [];
-  await Promise.all(
-    [0, 1, 2, 3].map(async () => {
-      for (let index = 0; index < 126; index++) {
-        const id = randomUUID();
-        await client.create(id, { ...raw, properties: { mark } }, signal());
-        created.push(id);
-      }
-    }),
-  );
+  for (let index = 0; index < 14; index++) {
+    const id = randomUUID();
+    await client.create(id, { ...raw, properties: { mark } }, signal());
+    created.push(id);
+  }
   const seen: string[] = [];
   for await (const { id } of client.list({ properties: { mark } }, signal())) {
     seen.push(id);
-    // The end of the first page is the marker of the next.
-    if (seen.length === 500) for (const gone of seen.slice(-3)) await client.remove(gone, signal());
+    // The last of the first page is the marker of the next.
+    if (seen.length === 10) for (const gone of seen.slice(-3)) await client.remove(gone, signal());
   }
   assert.deepEqual(new Set(seen), new Set(created));
   assert.equal(seen.length, created.length);

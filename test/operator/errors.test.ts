@@ -122,15 +122,6 @@ describe('failures of credentials and clouds reach the status', () => {
       stalled: true,
     });
   });
-
-  test('a token that Keystone revokes is renewed, unseen by the user', async () => {
-    await world.apply('revoked', { interval: '0' });
-    await world.ready('revoked');
-    await world.project.setPassword('member', world.project.accounts.member.password);
-    await world.apply('revoked', { interval: '0', image: { name: 'renamed' } });
-    const { status } = await world.ready('revoked', 20_000);
-    assert.equal((await world.project.getImage(status.imageID ?? '')).name, 'renamed');
-  });
 });
 
 describe('failures of data reach the status, and nothing becomes active', () => {

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { type FaultProxy, startProxy } from '../env/proxy.ts';
+import { connectStack } from '../env/stack.ts';
+import { messageOf, World } from './world.ts';
+
+/** What the real Glance cannot be made to say at the wanted moment; the proxy in front of it says it. */
+describe('answers of Glance in the middle of the work', () => {
+  let glance: FaultProxy;
+  let world: World;
+  before(async () => {
+    const stack = await connectStack();
+    glance = await startProxy({ url: stack.openstack.imageUrl });
+    world = await World.create({ stack, clouds: { imageUrl: glance.url } });
+  });
+  after(async () => {
+    await world[Symbol.asyncDispose]();
+    await glance[Symbol.asyncDispose]();
+  });
+
+  const is = (wanted: string) => (request: { method: string }) => request.method === wanted;
+
+  test('401 once: a new token is fetched, and nobody notices', async () => {
+    const body = '{"error": {"message": "The request you have made requires authentication."}}';
+    const removed = glance.on({ matches: is('POST'), fault: { kind: 'answer', status: 401, body }, times: 1 });
+    await world.apply('renewed', { interval: '0' });
+    const { status } = await world.ready('renewed', 20_000);
+    removed();
+    assert.equal(status.lastError, undefined);
+    assert.equal(glance.requests.filter(is('POST')).length, 2);
+  });
+
+  test('401 again and again: the credentials are said to be the trouble, and work goes on when it passes', async () => {
+    const removed = glance.on({ matches: is('POST'), fault: { kind: 'answer', status: 401 } });
+    await world.apply('refused', { interval: '0' });
+    const resource = await world.reason('refused', 'AuthenticationFailed', 20_000);
+    assert.match(messageOf(resource), /refuses the token that Keystone has just given/);
+    assert.equal(resource.status.lastError?.httpStatus, 401);
+    removed();
+    await world.ready('refused');
+  });
+
+  test('409 to a deletion: the image is in use, which is said and tried again', async () => {
+    await world.apply('used', { interval: '0' });
+    await world.ready('used');
+    const headers = { 'x-openstack-request-id': 'req-in-use' };
+    const fault = { kind: 'answer', status: 409, headers, body: 'Image is in use: it has snapshot children' } as const;
+    const removed = glance.on({ matches: is('DELETE'), fault });
+    await world.delete('used');
+    const resource = await world.reason('used', 'Conflict', 20_000);
+    assert.match(messageOf(resource), /cannot delete the image: Glance answered 409.*in use.*req-in-use/);
+    assert.equal(resource.status.lastError?.httpStatus, 409);
+    assert.equal(resource.status.lastError?.requestID, 'req-in-use');
+    removed();
+    await world.gone('used');
+  });
+
+  test('503: the words of Glance are shown, what was seen stays, and it recovers by itself', async () => {
+    await world.apply('outage', { interval: '0' });
+    const { status: before } = await world.ready('outage');
+    const removed = glance.on({
+      matches: () => true,
+      fault: { kind: 'answer', status: 503, body: 'maintenance at noon' },
+    });
+    await world.annotate('outage', 'glance-operator.dev/reconcile-at', '1');
+    const resource = await world.reason('outage', 'GlanceUnavailable', 30_000);
+    assert.match(messageOf(resource), /503.*maintenance at noon/);
+    assert.deepEqual(resource.status.image, before.image);
+    assert.equal(resource.status.conditions?.find(({ type }) => type === 'Ready')?.status, 'Unknown');
+    removed();
+    await world.ready('outage');
+  });
+});
