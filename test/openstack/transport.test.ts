@@ -225,6 +225,20 @@ test('an answer before the end of the body is the result, and a source that hang
   assert.ok(released);
 });
 
+test('a refusal from the head alone is not lost, even where the server resets the connection behind it', async (t) => {
+  const url = await serve(t, (request, response) => {
+    request.socket.pause();
+    response.writeHead(413, { 'content-type': 'text/plain' });
+    response.end('quota', () => request.socket.destroy());
+  });
+  const transport = transportOf(t);
+  for (let round = 0; round < 5; round++) {
+    const body = bytes(...Array.from({ length: 64 }, () => 1024 * 1024));
+    const response = await transport.upload(put(url, body, { size: 64 * 1024 * 1024 }), () => {});
+    assert.deepEqual([response.status, response.text], [413, 'quota']);
+  }
+});
+
 test('a success before the end of the body is not believed', async (t) => {
   const url = await serve(t, (request, response) => {
     request.once('data', () => reply(response, 200, {}));
