@@ -31,5 +31,8 @@ Kubernetes ${kubernetes.server}, Keystone ${openstack.authUrl}, Glance ${opensta
 
 Logs are in ${join(stack.directory, 'logs')}. Ctrl-C ends everything.
 `);
+// Waiting for a signal alone does not keep a process alive.
+const alive = setInterval(() => {}, 2 ** 30);
 await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+clearInterval(alive);
 await stack.stop();
