@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, test } from 'node:test';
+import { reasons } from '../src/api/reasons.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const src = join(root, 'src');
@@ -131,6 +132,17 @@ describe('the structure of the source', () => {
             .find((line) => !line.startsWith('#!'))
             ?.startsWith('/**'),
       ),
+      [],
+    );
+  });
+
+  test('every documented reason is one that the operator can give', () => {
+    const texts = files
+      .filter((file) => file !== 'api/reasons.ts')
+      .map((file) => readFileSync(join(src, file), 'utf8'));
+    const given = (reason: string) => texts.some((text) => text.includes(`'${reason}'`));
+    assert.deepEqual(
+      Object.keys(reasons).filter((reason) => !given(reason)),
       [],
     );
   });

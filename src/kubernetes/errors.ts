@@ -154,11 +154,6 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof KubernetesError && error.reason === 'NotFound';
 }
 
-/** Create found an object of that name. */
-export function isAlreadyExists(error: unknown): boolean {
-  return error instanceof KubernetesError && error.reason === 'AlreadyExists';
-}
-
 /** The object changed meanwhile, or the uid in an apply is not that of the object any more. */
 export function isConflict(error: unknown): boolean {
   return error instanceof KubernetesError && error.reason === 'Conflict';

@@ -16,8 +16,3 @@ export type Key = string;
 export function keyOf(namespace: string, name: string): Key {
   return `${namespace}/${name}`;
 }
-
-export function splitKey(key: Key): { namespace: string; name: string } {
-  const at = key.indexOf('/');
-  return { namespace: key.slice(0, at), name: key.slice(at + 1) };
-}
