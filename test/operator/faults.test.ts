@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { raw } from '../env/images.ts';
 import { type FaultProxy, startProxy } from '../env/proxy.ts';
 import { connectStack } from '../env/stack.ts';
+import { digestOf } from './digest.ts';
 import { messageOf, World } from './world.ts';
 
 /** What the real Glance cannot be made to say at the wanted moment; the proxy in front of it says it. */
@@ -38,6 +40,24 @@ describe('answers of Glance in the middle of the work', () => {
     assert.equal(resource.status.lastError?.httpStatus, 401);
     removed();
     await world.ready('refused');
+  });
+
+  test('413 to the upload: larger than this Glance takes at all', async () => {
+    const body = raw(64 * 1024);
+    const url = world.source.add('/large.raw', { body });
+    const words = 'Denying attempt to upload image larger than 1099511627776 bytes.';
+    const removed = glance.on({ matches: is('PUT'), fault: { kind: 'answer', status: 413, body: words } });
+    await world.apply('large', {
+      interval: '0',
+      image: { diskFormat: 'raw' },
+      content: { http: { url, digest: digestOf(body) } },
+    });
+    const resource = await world.reason('large', 'QuotaExceeded', 20_000);
+    assert.match(messageOf(resource), /Glance answered 413.*Denying attempt to upload image larger than/);
+    assert.equal(resource.status.lastError?.httpStatus, 413);
+    removed();
+    await world.annotate('large', 'glance-operator.dev/reconcile-at', '1');
+    await world.ready('large');
   });
 
   test('409 to a deletion: the image is in use, which is said and tried again', async () => {
