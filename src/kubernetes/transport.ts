@@ -8,7 +8,7 @@
  */
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
-import { DeadlineExceeded, withDeadline } from '../lib/abort.ts';
+import { abortable, DeadlineExceeded, withDeadline } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { compact } from '../lib/compact.ts';
 import { describe, retry } from '../lib/errors.ts';
@@ -126,11 +126,11 @@ export function createTransport(options: TransportOptions): Transport {
     call: Call,
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
-    const first = await orAbort(currentSession(), signal);
+    const first = await abortable(currentSession(), signal);
     const response = await send(first, kind, call, signal);
     if (response.statusCode !== 401) return response;
     await response.body.dump();
-    const second = session === first ? await orAbort(renew(loadConfig(options)), signal) : await currentSession();
+    const second = session === first ? await abortable(renew(loadConfig(options)), signal) : await currentSession();
     return send(second, kind, call, signal);
   }
 
@@ -309,17 +309,4 @@ function createAgents(credentials: Credentials, proxyUrl: string | undefined): A
     requests: create({ connections: 16, headersTimeout: 0, bodyTimeout: 0 }),
     watches: create({ headersTimeout: 30_000, bodyTimeout: 0 }),
   };
-}
-
-/** For work that takes no signal: stops waiting for it when the signal aborts. */
-async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

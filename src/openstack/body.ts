@@ -3,9 +3,10 @@
  * request stays incomplete, so that the server cannot take it for the whole; the source is let go as soon as the upload has
  * ended, however it ended; and while it is the server that has to move, a clock is running.
  */
+
+import { abortable } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
-import { abortable } from './abortable.ts';
 
 /** The source has fewer or more bytes than announced, or none. */
 export class SizeMismatch extends OperatorError {

@@ -4,9 +4,9 @@
  * our monotonic clock, so a wrong wall clock on either side does no harm.
  */
 import { z } from 'zod';
+import { abortable } from '../lib/abort.ts';
 import { type OperatorError, retry } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
-import { abortable } from './abortable.ts';
 import { failureOf, jsonOf } from './answer.ts';
 import { type Catalog, catalogSchema } from './catalog.ts';
 import type { CloudConfig } from './clouds.ts';
