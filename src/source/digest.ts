@@ -51,8 +51,8 @@ export function createDigestVerifier(expected: Digest | undefined, url: string):
       if (expected === undefined || got.hex === expected.hex) return got;
       throw new OperatorError(
         `${safeUrl(url)} has the digest ${formatDigest(got)}, declared is ${formatDigest(expected)}: ` +
-          'correct the declaration, or wait for the publisher to correct the file',
-        // Mirrors in the middle of an update serve new sums with old files for a while.
+          'an image with the right digest has to be declared, or the publisher has to correct the file',
+        // Another download of the same wrong file helps nobody; a look once an hour still finds a corrected one.
         { code: 'DigestMismatch', retry: retry.change },
       );
     },
