@@ -1,0 +1,132 @@
+/**
+ * Where the certificates of image signatures come from. Law: what a store gives is a readable certificate, or it throws
+ * CertificateUnavailable, whose `retry` tells a passing fault from one that somebody has to mend; every read has a bound.
+ *
+ * No store judges a certificate: neither its dates nor who issued it. See signature-verifier.ts for why.
+ */
+import { X509Certificate } from 'node:crypto';
+import type { Clock } from '../lib/clock.ts';
+import { describe, retry } from '../lib/errors.ts';
+import { answered, ConnectionFailed, HttpFailure, inTheirWords } from '../openstack/errors.ts';
+import type { Session } from '../openstack/session.ts';
+import { CertificateUnavailable } from './signature-errors.ts';
+
+export interface CertificateStore {
+  /** Throws CertificateUnavailable, what a session throws that does not get as far as the key manager, or the signal's reason. */
+  get(id: string, signal: AbortSignal): Promise<X509Certificate>;
+}
+
+/** Barbican's own limit for a secret is 20 000 bytes unless it is configured otherwise. */
+const largestPayloadBytes = 64 * 1024;
+/** Who may read a secret changes rarely, and by somebody else's hand. */
+const accessPauseMs = 10 * 60_000;
+
+/** The certificates in the key manager of a cloud. An id is a secret's UUID, or a reference to it, which ends in the UUID. */
+export function barbicanCertificates(session: Pick<Session, 'download'>): CertificateStore {
+  return {
+    async get(id, signal) {
+      const uuid = /(?:^|\/)([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/?$/i.exec(id)?.[1];
+      if (uuid === undefined) {
+        throw new CertificateUnavailable(`not the id of a secret, which is a UUID: ${JSON.stringify(id.slice(0, 64))}`);
+      }
+      try {
+        const answer = await session.download('key-manager', {
+          path: `/secrets/${uuid}/payload`,
+          // The one type in which Barbican gives every secret, as the bytes that it is; it refuses application/pkix-cert.
+          headers: { accept: 'application/octet-stream' },
+          signal,
+        });
+        return certificateIn(await payloadOf(answer.body, uuid), uuid);
+      } catch (error) {
+        throw unavailable(error, uuid);
+      }
+    },
+  };
+}
+
+/** Certificates that are known beforehand: PEM by id. Throws CertificateUnavailable for one that cannot be read. */
+export function fixedCertificates(pems: ReadonlyMap<string, string>): CertificateStore {
+  const certificates = new Map([...pems].map(([id, pem]) => [id, certificateIn(Buffer.from(pem), id)]));
+  return {
+    async get(id) {
+      const certificate = certificates.get(id);
+      if (certificate === undefined) throw new CertificateUnavailable(`no certificate is known by the id ${id}`);
+      return certificate;
+    },
+  };
+}
+
+export interface CertificateCacheOptions {
+  clock: Clock;
+  /** Default 100. The one that was not asked for the longest gives way. */
+  maxEntries?: number;
+  /** How long a certificate is believed, in milliseconds. Default 10 minutes. */
+  maxAgeMs?: number;
+}
+
+/**
+ * Remembers what a store has given. A secret never changes in Barbican, but it can be deleted or closed to us, which is
+ * noticed when the age is over. Failures are not remembered.
+ */
+export function cachedCertificates(store: CertificateStore, options: CertificateCacheOptions): CertificateStore {
+  const { clock, maxEntries = 100, maxAgeMs = 10 * 60_000 } = options;
+  /** In the order of their last use. */
+  const entries = new Map<string, { certificate: X509Certificate; since: number }>();
+  return {
+    async get(id, signal) {
+      const known = entries.get(id);
+      entries.delete(id);
+      const entry =
+        known !== undefined && clock.monotonic() - known.since < maxAgeMs
+          ? known
+          : { certificate: await store.get(id, signal), since: clock.monotonic() };
+      entries.set(id, entry);
+      for (const oldest of entries.keys()) {
+        if (entries.size <= maxEntries) break;
+        entries.delete(oldest);
+      }
+      return entry.certificate;
+    },
+  };
+}
+
+async function payloadOf(body: AsyncIterable<Uint8Array>, id: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.byteLength;
+    if (length > largestPayloadBytes) {
+      throw new CertificateUnavailable(`${id} is no X.509 certificate: it is larger than ${largestPayloadBytes} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** `bytes`: DER or PEM. */
+function certificateIn(bytes: Uint8Array, id: string): X509Certificate {
+  try {
+    return new X509Certificate(bytes);
+  } catch (error) {
+    throw new CertificateUnavailable(`${id} is no X.509 certificate in DER or PEM form`, retry.change, {
+      cause: error,
+    });
+  }
+}
+
+/** What is not of the key manager (Keystone, an abort) comes back unchanged. */
+function unavailable(error: unknown, id: string): unknown {
+  if (error instanceof ConnectionFailed) {
+    const message = `the key manager at ${error.origin} did not give certificate ${id}: ${describe(error.cause)}`;
+    return new CertificateUnavailable(message, retry.backoff, { cause: error });
+  }
+  if (!(error instanceof HttpFailure)) return error;
+  const message = `the key manager answered the request for certificate ${id} with ${inTheirWords(error)}`;
+  return new CertificateUnavailable(message, againAfter(error), { cause: error, ...answered(error) });
+}
+
+function againAfter(failure: HttpFailure) {
+  if (failure.status === 401 || failure.status === 403) return retry.changeOrAfter(accessPauseMs);
+  const passing = failure.status >= 500 || failure.status === 408 || failure.status === 429;
+  return passing ? failure.retry : retry.change;
+}

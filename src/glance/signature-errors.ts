@@ -1,0 +1,30 @@
+/**
+ * How the verification of a signed image can end badly. Law: data that was not confirmed is an error of one of these classes
+ * and never a result; each says whether the image, its properties or the way to the certificate is at fault.
+ */
+import { OperatorError, type OperatorErrorOptions, type Retry, retry } from '../lib/errors.ts';
+
+/** The image has some of the four signature properties but not all: somebody wanted it verified, and nobody can. */
+export class InvalidImageSignature extends OperatorError {
+  constructor(message: string) {
+    super(message, { code: 'SignatureInvalid', retry: retry.change });
+  }
+}
+
+/** The data is not what was signed, or the signature cannot be checked for what its properties or its certificate say. */
+export class ImageSignatureVerificationFailed extends OperatorError {
+  constructor(message: string, cause?: unknown) {
+    super(message, { code: 'SignatureInvalid', retry: retry.change, cause });
+  }
+}
+
+/** The certificate that a signature names cannot be had. Nothing is known about the image. */
+export class CertificateUnavailable extends OperatorError {
+  constructor(
+    message: string,
+    again: Retry = retry.change,
+    details: Pick<OperatorErrorOptions, 'cause' | 'httpStatus' | 'requestId'> = {},
+  ) {
+    super(message, { code: 'CertificateUnavailable', retry: again, ...details });
+  }
+}
