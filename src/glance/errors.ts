@@ -3,7 +3,7 @@
  * message quotes Glance with status and request id, and `retry` says what helps: nothing is given up for ever.
  */
 import { describe, OperatorError, type OperatorErrorOptions, type Retry, retry } from '../lib/errors.ts';
-import { answered, ConnectionFailed, HttpFailure, quoted, UnreadableAnswer } from '../openstack/errors.ts';
+import { ConnectionFailed, HttpFailure, quoted, TokenRefused, UnreadableAnswer } from '../openstack/errors.ts';
 
 /** A quota is given back by people deleting things, a full store by people adding disks. */
 const quotaPauseMs = 5 * 60_000;
@@ -72,17 +72,60 @@ export class FormatMismatch extends OperatorError {
   }
 }
 
-/** 5xx, 429, and answers that a working Glance does not give. */
+/** A store was named that the cloud does not have. */
+export class StoreNotFound extends OperatorError {
+  constructor(message: string, details: Details = {}) {
+    super(message, { code: 'StoreNotFound', retry: retry.changeOrAfter(policyPauseMs), ...details });
+  }
+}
+
+/** The store, named or the default one, takes no data. */
+export class StoreReadOnly extends OperatorError {
+  constructor(message: string, details: Details = {}) {
+    super(message, { code: 'StoreReadOnly', retry: retry.changeOrAfter(policyPauseMs), ...details });
+  }
+}
+
+/** 429, 5xx but 503, and answers that a working Glance does not give. */
 export class GlanceUnavailable extends OperatorError {
   constructor(message: string, again: Retry, details: Details) {
     super(message, { code: 'GlanceUnavailable', retry: again, ...details });
   }
 }
 
-/** No answer. Whether Glance did what was asked is unknown. */
+/**
+ * Every try of the call ended without an answer (`GlanceUnreachable`) or with 503 (`GlanceUnavailable`). After the former
+ * it is unknown whether Glance did what was asked.
+ */
 export class GlanceConnectionFailed extends OperatorError {
-  constructor(message: string, cause: ConnectionFailed) {
-    super(message, { code: 'GlanceUnreachable', retry: retry.backoff, cause });
+  constructor(message: string, code: 'GlanceUnreachable' | 'GlanceUnavailable', again: Retry, details: Details) {
+    super(message, { code, retry: again, ...details });
+  }
+}
+
+/** The image has no data, its data broke off, or it could not be written where it was to go. */
+export class ImageDownloadFailed extends OperatorError {
+  constructor(imageId: string, problem: string, cause?: unknown) {
+    super(`cannot download image ${imageId}: ${problem}`, {
+      code: 'ImageDownloadFailed',
+      retry: retry.backoff,
+      cause,
+      ...(cause instanceof OperatorError ? answerOf(cause) : {}),
+    });
+  }
+}
+
+/** The bytes are not those that Glance has on record for the image. */
+export class ImageCorrupted extends OperatorError {
+  constructor(message: string) {
+    super(message, { code: 'ImageCorrupted', retry: retry.backoff });
+  }
+}
+
+/** Neither the id of an image nor the address of one. */
+export class InvalidImageRef extends OperatorError {
+  constructor(message: string, cause?: unknown) {
+    super(message, { code: 'InvalidSpec', retry: retry.change, cause });
   }
 }
 
@@ -90,10 +133,29 @@ export class GlanceConnectionFailed extends OperatorError {
 const phrases = {
   read: 'the request for the image',
   list: 'the request for a list of images',
+  schema: "the request for the images' schema",
   create: 'the creation of the image',
   update: 'the change of the image',
   delete: 'the deletion of the image',
   upload: 'the upload',
+  stage: 'the staging of the data',
+  download: 'the download',
+  import: 'the import of the image',
+  importMethods: 'the request for the import methods',
+  tasks: "the request for the image's tasks",
+  members: "the request for the image's members",
+  addMember: 'the addition of a member to the image',
+  removeMember: 'the removal of a member from the image',
+  setMember: "the change of a member's status",
+  stores: 'the request for the stores',
+  removeFromStore: 'the removal of the image from a store',
+  locations: "the request for the image's locations",
+  addLocation: 'the addition of a location to the image',
+  tag: "the change of the image's tags",
+  deactivate: 'the deactivation of the image',
+  reactivate: 'the reactivation of the image',
+  usage: 'the request for the usage of the quotas',
+  versions: 'the request for the versions of its API',
 };
 export type Operation = keyof typeof phrases;
 
@@ -102,24 +164,26 @@ export function translate(error: unknown, operation: Operation, imageId?: string
   const phrase = phrases[operation];
   if (error instanceof ConnectionFailed) {
     const message = `Glance at ${error.origin} gave no answer to ${phrase}: ${describe(error.cause)}`;
-    return new GlanceConnectionFailed(message, error);
+    return new GlanceConnectionFailed(message, 'GlanceUnreachable', retry.backoff, { cause: error });
   }
   if (error instanceof UnreadableAnswer) {
-    const { requestId } = error;
-    const details = requestId === undefined ? { cause: error } : { cause: error, requestId };
-    return new GlanceUnavailable(
-      `Glance's answer to ${phrase} is not usable: ${error.message}`,
-      retry.backoff,
-      details,
-    );
+    return new GlanceUnavailable(`Glance's answer to ${phrase} is not usable: ${error.message}`, retry.backoff, {
+      cause: error,
+      ...answerOf(error),
+    });
+  }
+  if (error instanceof TokenRefused) {
+    const Refusal = imageId === undefined ? NotAuthorized : ImageNotAuthorized;
+    return new Refusal(error.message, { cause: error, ...answerOf(error) });
   }
   return error instanceof HttpFailure ? refusal(error, operation, imageId) : error;
 }
 
 function refusal(failure: HttpFailure, operation: Operation, imageId: string | undefined): OperatorError {
   const { status, words, requestId } = failure;
-  const message = `Glance answered ${status} to ${phrases[operation]}${quoted(words, requestId)}`;
-  const details = { cause: failure, ...answered(failure) };
+  const answer = `answered ${status} to ${phrases[operation]}${quoted(words, requestId)}`;
+  const message = `Glance ${answer}`;
+  const details = { cause: failure, ...answerOf(failure) };
   const aboutImage = imageId !== undefined;
   switch (status) {
     case 401:
@@ -134,17 +198,28 @@ function refusal(failure: HttpFailure, operation: Operation, imageId: string | u
       return new Conflict(message, details);
     case 410:
       // Glance also says 410 for a store that takes no data.
-      if (/store/i.test(words) && /disabled|configuration/i.test(words)) {
-        return new GlanceUnavailable(message, retry.after(quotaPauseMs), details);
-      }
-      return new ImageGone(message, details);
+      return /store/i.test(words) && /disabled|configuration/i.test(words)
+        ? new StoreReadOnly(message, details)
+        : new ImageGone(message, details);
     case 413:
       return new ImageLimitExceeded(message, details, failure.retryAfterMs);
     case 415:
       return operation === 'upload' ? new FormatMismatch(message, details) : new InvalidRequest(message, details);
+    case 503: {
+      const at = `Glance at ${URL.parse(failure.url)?.origin ?? failure.url} ${answer}`;
+      return new GlanceConnectionFailed(at, 'GlanceUnavailable', failure.retry, details);
+    }
     default:
       return status >= 400 && status < 500
         ? new InvalidRequest(message, details)
         : new GlanceUnavailable(message, failure.retry, details);
   }
+}
+
+/** Status and request id of the answer behind an error, to be handed on to the error that it becomes. */
+export function answerOf({ httpStatus, requestId }: OperatorError): Pick<Details, 'httpStatus' | 'requestId'> {
+  return {
+    ...(httpStatus === undefined ? {} : { httpStatus }),
+    ...(requestId === undefined ? {} : { requestId }),
+  };
 }

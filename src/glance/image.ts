@@ -3,7 +3,8 @@
  * states, odd properties and unreadable JSON are kept as they are; only an answer that is no image at all is refused.
  */
 import { z } from 'zod';
-import { isJsonObject, type JsonValue, parseJson } from '../openstack/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../openstack/json.ts';
+import { builtInSchema, type ImageSchema, typedValue } from './cloud-schema.ts';
 import { baseKeys, jsonKeys } from './schema.ts';
 
 /** The states of Glance, open to those that it may learn. */
@@ -46,13 +47,25 @@ export interface Image {
   updatedAt: string;
   /** Where the data lies, on clouds that show it. */
   directUrl?: string;
+  /** All places where the data lies, on clouds that show them. */
+  locations?: ImageLocation[];
   /** The stores that hold the data, on clouds with more than one. */
   stores?: string[];
+  /** What this Glance defines beyond the fields here, by its names there. */
+  otherAttributes?: Record<string, JsonValue>;
   /**
    * Everything that Glance does not define itself, Glance's own `os_glance_*` notes included. All are text, except that
-   * `block_device_mapping` and `mappings` are decoded where they are JSON.
+   * `block_device_mapping` and `mappings` are decoded where they are JSON, and what the cloud's schema gives another type
+   * has that type where the schema is known.
    */
   properties: Record<string, JsonValue>;
+}
+
+/** Where the data of an image lies. */
+export interface ImageLocation {
+  url: string;
+  /** Glance puts the id of the store here, as `store`. */
+  metadata: JsonObject;
 }
 
 const text = z.string().nullish();
@@ -80,14 +93,18 @@ const wireSchema = z.object({
   created_at: z.string(),
   updated_at: z.string(),
   direct_url: text,
+  locations: z.array(z.unknown()).nullish(),
   stores: text,
 });
 
 /** The image in `body`; undefined when it is none. */
-export function readImage(body: JsonValue): Image | undefined {
+export function readImage(body: JsonValue, schema: ImageSchema = builtInSchema): Image | undefined {
   const wire = wireSchema.safeParse(body);
   if (!wire.success || !isJsonObject(body)) return undefined;
   const w = wire.data;
+  const others = Object.entries(body).filter(([key]) => !baseKeys.has(key));
+  const attributes = others.filter(([key]) => schema.baseKeys.has(key));
+  const properties = others.filter(([key]) => !schema.baseKeys.has(key));
   return {
     id: w.id,
     name: w.name ?? null,
@@ -108,18 +125,28 @@ export function readImage(body: JsonValue): Image | undefined {
     createdAt: w.created_at,
     updatedAt: w.updated_at,
     ...(w.direct_url ? { directUrl: w.direct_url } : {}),
+    ...(w.locations ? { locations: readLocations(body['locations']) } : {}),
     ...(w.stores ? { stores: w.stores.split(',') } : {}),
     // fromEntries defines keys instead of assigning them: a property may be called `__proto__`.
-    properties: Object.fromEntries(
-      Object.entries(body)
-        .filter(([key]) => !baseKeys.has(key))
-        .map(([key, value]) => [key, decodeProperty(key, value)]),
-    ),
+    ...(attributes.length > 0 ? { otherAttributes: Object.fromEntries(attributes) } : {}),
+    properties: Object.fromEntries(properties.map(([key, value]) => [key, decodeProperty(key, value, schema)])),
   };
 }
 
-/** A property's value as it is meant: JSON where the key promises JSON and the text keeps the promise, else the text. */
-export function decodeProperty(key: string, value: JsonValue): JsonValue {
-  if (typeof value !== 'string' || !jsonKeys.has(key)) return value;
-  return parseJson(value) ?? value;
+/** The locations in a list of them. What is none of them is left out. */
+export function readLocations(list: JsonValue | undefined): ImageLocation[] {
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((entry) => {
+    if (!isJsonObject(entry)) return [];
+    const { url, metadata } = entry;
+    return typeof url === 'string' ? [{ url, metadata: isJsonObject(metadata) ? metadata : {} }] : [];
+  });
+}
+
+/** A property's value as it is meant, where its text keeps the promise of the key or of the schema; else the text. */
+export function decodeProperty(key: string, value: JsonValue, schema: ImageSchema = builtInSchema): JsonValue {
+  if (typeof value !== 'string') return value;
+  if (jsonKeys.has(key)) return parseJson(value) ?? value;
+  const type = schema.propertyTypes.get(key);
+  return (type === undefined ? undefined : typedValue(type, value)) ?? value;
 }

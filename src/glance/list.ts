@@ -5,21 +5,60 @@
  * The marker is our own: the `next` link of Glance loses repeated parameters, and is only taken as the word that there is
  * more.
  */
+import { retry } from '../lib/errors.ts';
 import { Conflict, GlanceUnavailable, InvalidRequest } from './errors.ts';
 import type { Image } from './image.ts';
+import { baseKeys } from './schema.ts';
 
-/** All that are given must hold. Without `visibility`, community images of others are left out. */
+/** All that are given must hold; of a list one must. Without `visibility`, community images of others are left out. */
 export interface ListFilters {
+  ids?: readonly string[];
   name?: string;
+  statuses?: readonly string[];
   owner?: string;
   visibility?: 'public' | 'private' | 'shared' | 'community' | 'all';
+  /** Of the images that others share with us: those whose sharing has this state. Default: accepted. */
+  memberStatus?: 'pending' | 'accepted' | 'rejected' | 'all';
   /** true: only the hidden ones; otherwise only those that are not. */
   hidden?: boolean;
+  protected?: boolean;
+  diskFormats?: readonly string[];
+  containerFormats?: readonly string[];
+  /** Bytes. */
+  minSize?: number;
+  /** Bytes. */
+  maxSize?: number;
+  /** MD5 in hex. */
+  checksum?: string;
+  /** In hex, by the algorithm that the cloud uses. */
+  hash?: string;
+  /** All of them. */
   tags?: readonly string[];
   /** Custom properties, by equality of their texts. */
   properties?: Readonly<Record<string, string>>;
+  /** Only images created at or after this time; Glance counts in whole seconds. */
+  createdSince?: Date;
   /** Only images changed at or after this time; Glance counts in whole seconds. */
   updatedSince?: Date;
+}
+
+export interface ImageSort {
+  key: 'name' | 'status' | 'container_format' | 'disk_format' | 'size' | 'id' | 'created_at' | 'updated_at';
+  direction: 'asc' | 'desc';
+}
+
+export interface Walk {
+  /** Images a request; Glance may give fewer. */
+  pageSize: number;
+  /** The id of an image: the walk begins after it. It must be one that the filters let through. */
+  marker?: string;
+  /** No more images than this. */
+  limit?: number;
+  /**
+   * Default: oldest first, so that what is created during the walk comes at its end. The law holds for keys that do not
+   * change during the walk.
+   */
+  sort?: readonly ImageSort[];
 }
 
 export interface Page {
@@ -34,21 +73,28 @@ const mostPages = 2000;
 /** How many images in a row may vanish under the walk before it gives up. */
 const mostMarkers = 20;
 
-/** `fetchPage` gets the query, without question mark; its InvalidRequest for a marker means that the marker is gone. */
+/**
+ * `fetchPage` gets the query, without question mark; its InvalidRequest for a marker of ours means that the marker is gone.
+ * For the marker that the caller gave it is the answer.
+ */
 export async function* listPages(
   filters: ListFilters,
-  pageSize: number,
+  walk: Walk,
   fetchPage: (query: string) => Promise<Page>,
 ): AsyncGenerator<Image> {
-  const fetchAfter = (marker?: string) => fetchPage(listQuery(filters, pageSize, marker));
+  let left = walk.limit ?? Number.POSITIVE_INFINITY;
+  if (left <= 0 || isNothing(filters)) return;
+  const pageSize = Math.min(walk.pageSize, left);
+  const fetchAfter = (marker = walk.marker) => fetchPage(listQuery(filters, { ...walk, pageSize }, marker));
   // Ids of the last images, the latest first: where one has vanished, the one before it marks the same place.
   let markers: string[] = [];
   for (let pages = 0; pages < mostPages; pages++) {
     const page = await nextPage(markers, fetchAfter);
     const seen = new Set(markers);
     const fresh = page.images.filter((image) => !seen.has(image.id));
-    yield* fresh;
-    if (!page.more) return;
+    yield* fresh.slice(0, left);
+    left -= fresh.length;
+    if (!page.more || left <= 0) return;
     if (fresh.length === 0) throw endless();
     markers = [...fresh.map((image) => image.id).reverse(), ...markers].slice(0, Math.max(pageSize, mostMarkers));
   }
@@ -68,20 +114,63 @@ async function nextPage(markers: string[], fetchAfter: (marker?: string) => Prom
 }
 
 function endless(): GlanceUnavailable {
-  return new GlanceUnavailable("Glance's list of images does not end", { kind: 'backoff' }, {});
+  return new GlanceUnavailable("Glance's list of images does not end", retry.backoff, {});
 }
 
-/** Oldest first, so that what is created during the walk comes at its end. */
-export function listQuery(filters: ListFilters, pageSize: number, marker?: string): string {
-  const query = new URLSearchParams({ ...filters.properties, limit: String(pageSize), sort: 'created_at:asc,id:asc' });
-  if (filters.name !== undefined) query.set('name', filters.name);
-  if (filters.owner !== undefined) query.set('owner', filters.owner);
-  if (filters.visibility !== undefined) query.set('visibility', filters.visibility);
-  if (filters.hidden !== undefined) query.set('os_hidden', String(filters.hidden));
-  for (const tag of filters.tags ?? []) query.append('tag', tag);
-  if (filters.updatedSince !== undefined) {
-    query.set('updated_at', `gte:${filters.updatedSince.toISOString().replace(/\.\d+Z$/, 'Z')}`);
+/** One of nothing: no image is that. Glance would refuse the question. */
+function isNothing({ ids, statuses, diskFormats, containerFormats }: ListFilters): boolean {
+  return [ids, statuses, diskFormats, containerFormats].some((some) => some?.length === 0);
+}
+
+/** Parameters that are no filters, and filters that are not named as an attribute is. */
+const parameters = ['limit', 'marker', 'sort', 'sort_key', 'sort_dir', 'tag', 'member_status', 'size_min', 'size_max'];
+
+/** Throws InvalidRequest for a property that the list cannot be filtered by. */
+export function listQuery(filters: ListFilters, walk: Walk, marker?: string): string {
+  for (const key of Object.keys(filters.properties ?? {})) {
+    if (baseKeys.has(key) || parameters.includes(key)) {
+      throw new InvalidRequest(`a list of images cannot be filtered by a property that is called ${key}`);
+    }
   }
-  if (marker !== undefined) query.set('marker', marker);
+  const { sort = [{ key: 'created_at', direction: 'asc' } as const] } = walk;
+  const order = sort.some(({ key }) => key === 'id') ? sort : [...sort, { key: 'id', direction: 'asc' } as const];
+  const plain = {
+    limit: walk.pageSize,
+    sort: order.map(({ key, direction }) => `${key}:${direction}`).join(','),
+    marker,
+    id: oneOf(filters.ids),
+    name: filters.name === undefined ? undefined : literal(filters.name),
+    status: oneOf(filters.statuses),
+    owner: filters.owner,
+    visibility: filters.visibility,
+    member_status: filters.memberStatus,
+    os_hidden: filters.hidden,
+    protected: filters.protected,
+    disk_format: oneOf(filters.diskFormats),
+    container_format: oneOf(filters.containerFormats),
+    size_min: filters.minSize,
+    size_max: filters.maxSize,
+    checksum: filters.checksum,
+    os_hash_value: filters.hash,
+    created_at: since(filters.createdSince),
+    updated_at: since(filters.updatedSince),
+  };
+  const query = new URLSearchParams(filters.properties);
+  for (const [key, value] of Object.entries(plain)) if (value !== undefined) query.set(key, String(value));
+  for (const tag of filters.tags ?? []) query.append('tag', tag);
   return query.toString();
+}
+
+/** A name that looks like a comparison (`gt:x`) is a name all the same. */
+function literal(name: string): string {
+  return /^(?:gt|gte|lt|lte|eq|neq|in):/.test(name) ? `eq:${name}` : name;
+}
+
+/** None of these values has a quote or a comma of its own: they are ids and words of Glance. */
+function oneOf(values: readonly string[] | undefined): string | undefined {
+  return values === undefined ? undefined : `in:${values.join(',')}`;
+}
+
+function since(time: Date | undefined): string | undefined {
+  return time === undefined ? undefined : `gte:${time.toISOString().replace(/\.\d+Z$/, 'Z')}`;
 }

@@ -6,12 +6,16 @@
  * just removed would be refused. Attributes cannot be removed, so they are replaced.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { JsonValue } from '../openstack/json.ts';
+import { builtInSchema, type ImageSchema } from './cloud-schema.ts';
+import { InvalidRequest } from './errors.ts';
 import { decodeProperty, type Image } from './image.ts';
 import { isServerKey } from './schema.ts';
-import { attributesOf, propertyTexts, tagSet, type WantedImage } from './translation.ts';
+import { attributesOf, propertyValues, tagSet, type WantedImage } from './translation.ts';
 
+/** Glance takes no other: never `test`, `copy` or `move`. */
 export type JsonPatchOperation =
-  | { op: 'add' | 'replace'; path: string; value: string | number | boolean | null | string[] }
+  | { op: 'add' | 'replace'; path: string; value: JsonValue }
   | { op: 'remove'; path: string };
 
 export interface DiffOptions {
@@ -19,10 +23,13 @@ export interface DiffOptions {
   purge: boolean;
   /** Keys that purging leaves alone. */
   keep: (key: string) => boolean;
+  /** The one that `current` was read by. */
+  schema?: ImageSchema;
 }
 
 /** Empty when there is nothing to do. Throws InvalidRequest for a wanted property that cannot be one. */
-export function diffImage(current: Image, wanted: WantedImage, { purge, keep }: DiffOptions): JsonPatchOperation[] {
+export function diffImage(current: Image, wanted: WantedImage, options: DiffOptions): JsonPatchOperation[] {
+  const { purge, keep, schema = builtInSchema } = options;
   const operations: JsonPatchOperation[] = [];
   const attributes = attributesOf(current);
   for (const [key, value] of attributesOf(wanted)) {
@@ -34,19 +41,34 @@ export function diffImage(current: Image, wanted: WantedImage, { purge, keep }: 
   }
   if (wanted.properties === undefined) return operations;
   const properties = new Map(Object.entries(current.properties));
-  const texts = propertyTexts(wanted.properties);
-  for (const [key, value] of texts) {
+  const values = propertyValues(wanted.properties, schema);
+  for (const [key, value] of values) {
     if (value === undefined) continue;
     // Compared as they are meant: JSON that differs only in its spelling is the same.
-    if (!isDeepStrictEqual(properties.get(key), decodeProperty(key, value))) {
-      operations.push({ op: 'add', path: pointer(key), value });
-    }
+    if (isDeepStrictEqual(properties.get(key), decodeProperty(key, value, schema))) continue;
+    if (!isAddressable(key)) throw unaddressable(key);
+    operations.push({ op: 'add', path: pointer(key), value });
   }
   for (const key of properties.keys()) {
-    const unwanted = texts.has(key) ? texts.get(key) === undefined : purge && !keep(key);
-    if (unwanted && !isServerKey(key)) operations.push({ op: 'remove', path: pointer(key) });
+    const unwanted = values.has(key) ? values.get(key) === undefined : purge && !keep(key);
+    if (unwanted && !isServerKey(key) && isAddressable(key)) operations.push({ op: 'remove', path: pointer(key) });
   }
   return operations;
+}
+
+/**
+ * Glance cuts blanks off the ends of a path, so that the path of ` x` leads to the property `x`. What it would mistake is
+ * neither set nor removed.
+ */
+function isAddressable(key: string): boolean {
+  return key.trim() === key;
+}
+
+function unaddressable(key: string): InvalidRequest {
+  const name = JSON.stringify(key);
+  return new InvalidRequest(
+    `property ${name}: Glance can only set it when the image is made, for the blanks at its ends`,
+  );
 }
 
 /** The JSON Pointer to a key, whatever characters it has. */

@@ -61,11 +61,11 @@ export function isServerKey(key: string): boolean {
   return key.startsWith(reservedPrefix) || reservedKeys.has(key) || (baseKeys.has(key) && !writableKeys.has(key));
 }
 
-/** Why `key` cannot be a custom property; undefined when it can. */
-export function reservedPropertyReason(key: string): string | undefined {
+/** Why `key` cannot be a custom property; undefined when it can. `attributes`: those of a newer Glance among them. */
+export function reservedPropertyReason(key: string, attributes: ReadonlySet<string> = baseKeys): string | undefined {
   if (key.startsWith(reservedPrefix)) return `property ${key}: names beginning with ${reservedPrefix} are Glance's own`;
   if (reservedKeys.has(key)) return `property ${key}: the name is reserved by Glance`;
   if (writableKeys.has(key)) return `property ${key}: it is an attribute of every image and has a field of its own`;
-  if (baseKeys.has(key)) return `property ${key}: it is set by Glance and cannot be written`;
+  if (attributes.has(key)) return `property ${key}: it is set by Glance and cannot be written`;
   return undefined;
 }

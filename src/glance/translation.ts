@@ -3,6 +3,7 @@
  * and writing it again changes nothing, and a key that Glance would refuse is refused here, by its name, before any call.
  */
 import type { JsonObject, JsonValue } from '../openstack/json.ts';
+import { builtInSchema, type ImageSchema, typedValue } from './cloud-schema.ts';
 import { InvalidRequest } from './errors.ts';
 import { reservedPropertyReason } from './schema.ts';
 
@@ -45,26 +46,38 @@ export function tagSet(tags: readonly string[]): string[] {
   return [...new Set(tags)].sort();
 }
 
+/** What Glance takes for a custom property: text, unless the cloud's schema says otherwise. */
+export type PropertyValue = string | number | boolean;
+
 /**
- * The texts of custom properties; undefined for one that shall not be there. Throws InvalidRequest, which names every key
- * that cannot be a property.
+ * Custom properties as Glance takes them; undefined for one that shall not be there. Throws InvalidRequest, which names
+ * every key that cannot be a property.
  */
-export function propertyTexts(properties: Readonly<Record<string, JsonValue>>): Map<string, string | undefined> {
-  const problems = Object.keys(properties).flatMap((key) => reservedPropertyReason(key) ?? []);
+export function propertyValues(
+  properties: Readonly<Record<string, JsonValue>>,
+  schema: ImageSchema = builtInSchema,
+): Map<string, PropertyValue | undefined> {
+  const problems = Object.keys(properties).flatMap((key) => reservedPropertyReason(key, schema.baseKeys) ?? []);
   if (problems.length > 0) throw new InvalidRequest(problems.join('; '));
-  return new Map(Object.entries(properties).map(([key, value]) => [key, encodeProperty(value)]));
+  return new Map(
+    Object.entries(properties).map(([key, value]) => {
+      const text = encodeProperty(value);
+      const type = schema.propertyTypes.get(key);
+      return [key, text === undefined || type === undefined ? text : (typedValue(type, text) ?? text)];
+    }),
+  );
 }
 
 /** The body that creates an image with the id that we choose. */
-export function newImage(id: string, wanted: WantedImage): JsonObject {
-  const texts = [...propertyTexts(wanted.properties ?? {})].flatMap(([key, text]) =>
-    text === undefined ? [] : [[key, text] as const],
+export function newImage(id: string, wanted: WantedImage, schema: ImageSchema = builtInSchema): JsonObject {
+  const properties = [...propertyValues(wanted.properties ?? {}, schema)].flatMap(([key, value]) =>
+    value === undefined ? [] : [[key, value] as const],
   );
   const attributes = [...attributesOf(wanted)].filter(([, value]) => value !== null);
   return {
     ...Object.fromEntries(attributes),
     ...(wanted.tags === undefined ? {} : { tags: tagSet(wanted.tags) }),
-    ...Object.fromEntries(texts),
+    ...Object.fromEntries(properties),
     id,
   };
 }

@@ -13,10 +13,17 @@ import {
   NotAuthorized,
   NotFound,
   type Operation,
+  StoreReadOnly,
   translate,
 } from '../../src/glance/errors.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
-import { ConnectionFailed, HttpFailure, UnreadableAnswer } from '../../src/openstack/errors.ts';
+import {
+  AuthenticationFailed,
+  ConnectionFailed,
+  HttpFailure,
+  TokenRefused,
+  UnreadableAnswer,
+} from '../../src/openstack/errors.ts';
 
 const answer = (status: number, words = 'their words', retryAfterMs?: number) =>
   new HttpFailure({ method: 'PUT', url: 'http://g/v2', status, words, requestId: 'req-1', retryAfterMs });
@@ -35,9 +42,9 @@ const cases: [failure: HttpFailure, operation: Operation, kind: Kind, code: stri
   [
     answer(410, 'Error in store configuration. Adding images to store is disabled.'),
     'upload',
-    GlanceUnavailable,
-    'GlanceUnavailable',
-    minutes(5),
+    StoreReadOnly,
+    'StoreReadOnly',
+    { kind: 'change', lookAgainMs: 600_000 },
   ],
   [answer(413), 'upload', ImageLimitExceeded, 'QuotaExceeded', minutes(5)],
   [answer(413, '', 3_600_000), 'upload', ImageLimitExceeded, 'QuotaExceeded', minutes(60)],
@@ -47,7 +54,7 @@ const cases: [failure: HttpFailure, operation: Operation, kind: Kind, code: stri
   [answer(429, '', 7000), 'read', GlanceUnavailable, 'GlanceUnavailable', { kind: 'after', ms: 7000 }],
   [answer(300), 'read', GlanceUnavailable, 'GlanceUnavailable', backoff],
   [answer(500), 'upload', GlanceUnavailable, 'GlanceUnavailable', backoff],
-  [answer(503, '', 9000), 'read', GlanceUnavailable, 'GlanceUnavailable', { kind: 'after', ms: 9000 }],
+  [answer(503, '', 9000), 'read', GlanceConnectionFailed, 'GlanceUnavailable', { kind: 'after', ms: 9000 }],
 ];
 
 for (const [failure, operation, kind, code, retry] of cases) {
@@ -78,6 +85,21 @@ test('the message says what was done, and quotes Glance', () => {
     message(translate(answer(500, ''), 'create')),
     'Glance answered 500 to the creation of the image (req-1)',
   );
+});
+
+test('a token that Glance refuses is a matter of rights, credentials that Keystone refuses are not of Glance', () => {
+  const refused = translate(new TokenRefused('the image service refuses the token', answer(401)), 'read', 'x');
+  assert.ok(refused instanceof ImageNotAuthorized);
+  assert.deepEqual([refused.code, refused.httpStatus, refused.requestId], ['AuthenticationFailed', 401, 'req-1']);
+  assert.ok(!(translate(new TokenRefused('no', answer(401)), 'list') instanceof ImageNotAuthorized));
+  const failed = new AuthenticationFailed('Keystone says no', answer(401));
+  assert.equal(translate(failed, 'read', 'x'), failed);
+});
+
+test('503 to the last try names the endpoint too', () => {
+  const error = translate(answer(503, 'busy'), 'read', 'x');
+  assert.ok(error instanceof GlanceConnectionFailed);
+  assert.equal(error.message, 'Glance at http://g answered 503 to the request for the image: busy (req-1)');
 });
 
 test('no answer names the endpoint and the cause', () => {

@@ -9,7 +9,8 @@ const image = (id: string) => ({ ...imageOf(), id });
 
 async function ids(pages: (query: URLSearchParams) => Page): Promise<string[]> {
   const seen: string[] = [];
-  for await (const { id } of listPages({}, 2, async (query) => pages(new URLSearchParams(query)))) seen.push(id);
+  for await (const { id } of listPages({}, { pageSize: 2 }, async (query) => pages(new URLSearchParams(query))))
+    seen.push(id);
   return seen;
 }
 
@@ -67,6 +68,78 @@ test('a server that repeats itself is found out', async () => {
   );
 });
 
+test('a walk begins after the marker that is given and ends at the limit, asking for no more than that', async () => {
+  const all = server(['a', 'b', 'c', 'd', 'e']);
+  const asked: string[] = [];
+  const walk = async (options: { marker?: string; limit?: number }) => {
+    const seen: string[] = [];
+    const pages = listPages({}, { pageSize: 2, ...options }, async (query) => {
+      asked.push(query);
+      return all(new URLSearchParams(query));
+    });
+    for await (const { id } of pages) seen.push(id);
+    return seen;
+  };
+  assert.deepEqual(await walk({ marker: 'b' }), ['c', 'd', 'e']);
+  assert.deepEqual(await walk({ limit: 3 }), ['a', 'b', 'c']);
+  assert.deepEqual(await walk({ marker: 'a', limit: 2 }), ['b', 'c']);
+  asked.length = 0;
+  assert.deepEqual(await walk({ limit: 1 }), ['a']);
+  assert.match(asked.join(' '), /^limit=1&/);
+  asked.length = 0;
+  assert.deepEqual(await walk({ limit: 0 }), []);
+  assert.deepEqual(asked, []);
+  // The caller's own marker is not one that may vanish.
+  await assert.rejects(walk({ marker: 'x' }), InvalidRequest);
+});
+
+test('one of nothing is nothing, without a question', async () => {
+  for (const filters of [{ ids: [] }, { statuses: [] }, { diskFormats: [] }, { containerFormats: [] }]) {
+    for await (const _ of listPages(filters, { pageSize: 2 }, () => assert.fail('it was asked'))) assert.fail();
+  }
+});
+
+test('a query says all that was given, and an order always has an end', () => {
+  const query = new URLSearchParams(
+    listQuery(
+      {
+        ids: ['1', '2'],
+        name: 'in:a,b',
+        statuses: ['active'],
+        memberStatus: 'all',
+        protected: false,
+        diskFormats: ['raw', 'iso'],
+        containerFormats: ['bare'],
+        minSize: 0,
+        maxSize: 5,
+        checksum: 'c',
+        hash: 'h',
+        createdSince: new Date('2026-01-02T03:04:05Z'),
+      },
+      { pageSize: 7, sort: [{ key: 'name', direction: 'desc' }] },
+    ),
+  );
+  assert.deepEqual(Object.fromEntries(query), {
+    limit: '7',
+    sort: 'name:desc,id:asc',
+    id: 'in:1,2',
+    name: 'eq:in:a,b',
+    status: 'in:active',
+    member_status: 'all',
+    protected: 'false',
+    disk_format: 'in:raw,iso',
+    container_format: 'in:bare',
+    size_min: '0',
+    size_max: '5',
+    checksum: 'c',
+    os_hash_value: 'h',
+    created_at: 'gte:2026-01-02T03:04:05Z',
+  });
+  for (const key of ['marker', 'tag', 'sort', 'name', 'visibility', 'size_min']) {
+    assert.throws(() => listQuery({ properties: { [key]: 'x' } }, { pageSize: 1 }), InvalidRequest);
+  }
+});
+
 test('filters become a query, repeated ones repeated', () => {
   const query = new URLSearchParams(
     listQuery(
@@ -79,7 +152,7 @@ test('filters become a query, repeated ones repeated', () => {
         properties: { glance_operator_cluster: 'c' },
         updatedSince: new Date('2026-01-02T03:04:05.678Z'),
       },
-      500,
+      { pageSize: 500 },
       'm',
     ),
   );

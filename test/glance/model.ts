@@ -64,7 +64,7 @@ export function applied(wire: JsonObject, operations: readonly JsonPatchOperatio
 function keyOf(path: string): string {
   const match = /^\/((?:[^/~]|~[01])*)$/s.exec(path);
   if (match === null) throw new Error(`400: ${path} is no pointer to a key`);
-  return (match[1] ?? '').replaceAll('~1', '/').replaceAll('~0', '~');
+  return (match[1] ?? '').replaceAll('~1', '/').replaceAll('~0', '~').trim();
 }
 
 /** What a property reads back as after it was written as `text`. */

@@ -42,7 +42,7 @@ async function clientOf(
   const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-operator/test', clock: systemClock });
   const session = createSession({ cloud, transport, clock: systemClock, random: Math.random });
   t.after(() => session.close());
-  return { client: createImageClient(session, 4), project };
+  return { client: createImageClient(session, { pageSize: 4 }), project };
 }
 
 async function* chunks(size: number, first = Buffer.alloc(0)) {

@@ -113,6 +113,7 @@ test('an image is read in our own terms', () => {
     createdAt: '2026-01-01T00:00:00Z',
     updatedAt: '2026-01-01T00:00:00Z',
     directUrl: 'file:///x',
+    locations: [{ url: 'file:///x', metadata: {} }],
     stores: ['fast', 'slow'],
     properties: {
       kernel_id: 'k',

@@ -1,0 +1,178 @@
+/**
+ * Our images in one project of one cloud, as lists tell of them: what asking for each of them would have told, for the price
+ * of a few pages.
+ *
+ * Laws: what it shows was in Glance at a moment that the asker may name; nothing is concluded from a list that failed or broke
+ * off; nobody waits for a list; and that an image is in no list proves nothing, so then the answer is to ask Glance itself.
+ * That is also the way where a policy hides our mark.
+ *
+ * No list runs unless somebody wants to know something that is newer than the last one. It asks for what has changed since
+ * then, by the server's own time, with an overlap that covers transactions that end late and servers whose clocks disagree.
+ * What that cannot find, deletions above all, is found by the full list, which takes at most a hundredth of the time. Images
+ * that are hidden are in lists of their own. The memory is bounded by the number of images that `keeps` names.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { withDeadline } from '../../lib/abort.ts';
+import { type Clock, jitter, type Random } from '../../lib/clock.ts';
+import type { ImageClient } from '../client.ts';
+import type { Image } from '../image.ts';
+import type { ListFilters } from '../list.ts';
+import { createServerClock, type ServerClock } from './server-clock.ts';
+
+/** What is known of an image without asking for it. */
+export type Sighting =
+  /** Glance held this at the moment asked for, or later. */
+  | { kind: 'seen'; image: Image }
+  /** A list is on its way: look again in a second. */
+  | { kind: 'refreshing' }
+  /** No list shows it, or none can be had: ask Glance for the image itself. */
+  | { kind: 'unknown'; why: 'unlisted' | 'unavailable' };
+
+/** What a list told that the one before it had not. */
+export type ImageNews =
+  /** New here, or different from before. */
+  | { kind: 'seen'; image: Image }
+  /** A full list lacks it although an earlier one had it. It may be gone, or have lost its mark. */
+  | { kind: 'missing'; id: string };
+
+/** What happens to the cache, for metrics. */
+export interface ImageCacheObserver {
+  looked(answer: 'seen' | 'refreshing' | 'unlisted' | 'unavailable'): void;
+  /** `images` are those that this list brought, `kept` all that are known now. */
+  listed(list: { full: boolean; images: number; kept: number; durationMs: number }): void;
+  failed(list: { full: boolean; error: unknown }): void;
+}
+
+export interface ImageCacheOptions {
+  list: ImageClient['list'];
+  /** The custom properties by which our images are found in a list. */
+  mark: Readonly<Record<string, string>>;
+  /** Whether anybody will ask for this image. Others are not kept. */
+  keeps: (id: string) => boolean;
+  /** Called while a list is read, so it must be brief. */
+  onNews: (news: ImageNews) => void;
+  clock: Clock;
+  random: Random;
+  observer?: ImageCacheObserver;
+}
+
+export interface ImageCache {
+  /** What Glance held at the monotonic time `sinceMs` or later. Begins a list where that is not known. */
+  look(id: string, sinceMs: number): Sighting;
+  readonly size: number;
+  /** Ends the list on its way, if any; no other will begin. */
+  close(): void;
+}
+
+/** How much earlier than the last list the next one begins: for late commits, and for clocks that disagree. */
+export const overlapMs = 30_000;
+const listDeadlineMs = 600_000;
+/** A full list is made again after so many times the time that the last one took, but at the latest after the longest pause. */
+const fullListShare = 100;
+const longestBetweenFullMs = 3_600_000;
+/** After a list that failed, this long none is tried; twice as long after each further one. */
+const firstPauseMs = 15_000;
+const longestPauseMs = 3_600_000;
+
+export function createImageCache(options: ImageCacheOptions): ImageCache {
+  const { list, mark, keeps, onNews, clock, random, observer } = options;
+  const closed = new AbortController();
+  let images = new Map<string, Image>();
+  let server: ServerClock = createServerClock();
+  /** When the last complete list began: from then on, what is kept is what Glance held. */
+  let asOf: number | undefined;
+  let fullDueAt = 0;
+  let failures = 0;
+  let pausedUntil = 0;
+  let refreshing = false;
+
+  /** Both lists that fit, as what is new in them is told. `times` learns from their stamps. */
+  async function walk(filters: ListFilters, times: ServerClock, signal: AbortSignal): Promise<Map<string, Image>> {
+    const found = new Map<string, Image>();
+    for (const hidden of [false, true]) {
+      for await (const image of list({ ...filters, properties: mark, hidden }, signal)) {
+        times.saw(image.updatedAt, clock.monotonic());
+        if (!keeps(image.id)) continue;
+        const slim = slimmed(image);
+        const before = images.get(image.id);
+        const same = before !== undefined && isDeepStrictEqual(before, slim);
+        found.set(image.id, same ? before : slim);
+        if (!same) onNews({ kind: 'seen', image: slim });
+      }
+    }
+    return found;
+  }
+
+  async function readAll(startedAt: number, signal: AbortSignal): Promise<number> {
+    // Learned anew each time: a stamp from a clock that was wrong is forgotten with the image that bore it.
+    const times = createServerClock();
+    const found = await walk({}, times, signal);
+    const missing = [...images.keys()].filter((id) => !found.has(id) && keeps(id));
+    images = found;
+    server = times;
+    const pauseMs = Math.min((clock.monotonic() - startedAt) * fullListShare, longestBetweenFullMs);
+    fullDueAt = startedAt + jitter(pauseMs * 0.95, 0.05, random);
+    for (const id of missing) onNews({ kind: 'missing', id });
+    return found.size;
+  }
+
+  async function readChanges(since: Date, signal: AbortSignal): Promise<number> {
+    const found = await walk({ updatedSince: since }, server, signal);
+    for (const [id, image] of found) images.set(id, image);
+    return found.size;
+  }
+
+  async function refresh(): Promise<void> {
+    const startedAt = clock.monotonic();
+    const since = asOf === undefined || startedAt >= fullDueAt ? undefined : server.atLeast(asOf - overlapMs);
+    try {
+      const count = await withDeadline(clock, 'the list of images', listDeadlineMs, closed.signal, (signal) =>
+        since === undefined ? readAll(startedAt, signal) : readChanges(since, signal),
+      );
+      asOf = startedAt;
+      failures = 0;
+      const durationMs = clock.monotonic() - startedAt;
+      observer?.listed({ full: since === undefined, images: count, kept: images.size, durationMs });
+    } catch (error) {
+      if (closed.signal.aborted) return;
+      pausedUntil = clock.monotonic() + Math.min(firstPauseMs * 2 ** failures, longestPauseMs);
+      failures = Math.min(failures + 1, 20);
+      observer?.failed({ full: since === undefined, error });
+    } finally {
+      refreshing = false;
+    }
+  }
+
+  function look(id: string, sinceMs: number): Sighting {
+    if (asOf !== undefined && asOf >= sinceMs) {
+      const image = images.get(id);
+      return image === undefined ? { kind: 'unknown', why: 'unlisted' } : { kind: 'seen', image };
+    }
+    if (!refreshing) {
+      if (closed.signal.aborted || clock.monotonic() < pausedUntil) return { kind: 'unknown', why: 'unavailable' };
+      refreshing = true;
+      void refresh();
+    }
+    return { kind: 'refreshing' };
+  }
+
+  return {
+    look(id, sinceMs) {
+      const sighting = look(id, sinceMs);
+      observer?.looked(sighting.kind === 'unknown' ? sighting.why : sighting.kind);
+      return sighting;
+    },
+    get size() {
+      return images.size;
+    },
+    close() {
+      closed.abort(new Error('the session is closed'));
+    },
+  };
+}
+
+/** Where the data lies, and what only a newer Glance has, is part of no comparison and may be long. */
+function slimmed(image: Image): Image {
+  const { directUrl: _url, locations: _locations, otherAttributes: _attributes, ...rest } = image;
+  return rest;
+}

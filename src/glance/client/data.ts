@@ -1,0 +1,146 @@
+/**
+ * The data of images. Law: a body is read at most once and never sent again; what was begun and not finished leaves no image
+ * active.
+ */
+import { describe } from '../../lib/errors.ts';
+import { ConnectionFailed } from '../../openstack/errors.ts';
+import type { HttpStream } from '../../openstack/transport.ts';
+import { Conflict, ImageDownloadFailed, ImageNotFound, InvalidRequest, translate } from '../errors.ts';
+import type { Image } from '../image.ts';
+import { imagePath } from '../ref.ts';
+import type { Calls } from './call.ts';
+import type { ImageRecords } from './records.ts';
+import { type ImageStores, storeFailure } from './stores.ts';
+
+export interface ImageDataCalls {
+  /**
+   * Fills a queued image. Returns when it is active. The body is read at most once; what it throws is thrown, and leaves the
+   * image queued, as do fewer or more bytes than `size`. After any other failure only `get` tells what became of the image.
+   */
+  upload(id: string, body: AsyncIterable<Uint8Array>, options: UploadOptions): Promise<void>;
+  /**
+   * Hands the data of a queued image over for an import by `glance-direct`. A failure leaves the image queued, as with
+   * `upload`. Staged data can neither be replaced nor taken back: only deletion of the image helps then. InvalidRequest: this
+   * Glance does not take staged data.
+   */
+  stage(id: string, body: AsyncIterable<Uint8Array>, options: StageOptions): Promise<void>;
+  /** Throws ImageDownloadFailed where the image has no data; so does the body when it breaks off. */
+  download(id: string, options: { signal: AbortSignal }): Promise<ImageData>;
+}
+
+export interface StageOptions {
+  /** Bytes, when known. */
+  size?: number;
+  signal: AbortSignal;
+}
+
+export interface UploadOptions extends StageOptions {
+  /** Default: the cloud's default store. Throws StoreNotFound and StoreReadOnly. */
+  store?: string;
+  /** An image that the data builds on, for stores that can share it. Sent as x-openstack-base-image-ref. */
+  baseImageRef?: string;
+}
+
+export interface ImageData {
+  /** Bytes, where Glance announces them. */
+  size: number | undefined;
+  /** MD5 in hex, where Glance announces it. */
+  checksum: string | undefined;
+  /** To be read once, or returned. Not verified. */
+  body: AsyncIterable<Uint8Array>;
+}
+
+export function imageData({ session }: Calls, { get }: ImageRecords, { stores }: ImageStores): ImageDataCalls {
+  /** A refusal for the token or the image's state comes better now than against a stream of data. */
+  async function expectQueued(id: string, signal: AbortSignal): Promise<Image> {
+    const image = await get(id, signal);
+    if (image.status === 'queued') return image;
+    throw new Conflict(`image ${id} is ${image.status}: it takes data only while it is queued`);
+  }
+
+  return {
+    async upload(id, body, { size, store, baseImageRef, signal }) {
+      await expectQueued(id, signal);
+      const headers = {
+        'content-type': 'application/octet-stream',
+        ...(size === undefined ? {} : { 'x-openstack-image-size': String(size) }),
+        ...(store === undefined ? {} : { 'x-image-meta-store': headerValue('store', store) }),
+        ...(baseImageRef === undefined
+          ? {}
+          : { 'x-openstack-base-image-ref': headerValue('baseImageRef', baseImageRef) }),
+      };
+      try {
+        await session.upload('image', { path: `${imagePath(id)}/file`, headers, body, size, signal });
+      } catch (error) {
+        const failure = translate(error, 'upload', id);
+        throw await storeFailure(failure, store === undefined ? [] : [store], () => stores(signal));
+      }
+    },
+
+    async stage(id, body, { size, signal }) {
+      await expectQueued(id, signal);
+      const headers = { 'content-type': 'application/octet-stream' };
+      try {
+        await session.upload('image', { path: `${imagePath(id)}/stage`, headers, body, size, signal });
+      } catch (error) {
+        const failure = translate(error, 'stage', id);
+        if (!(failure instanceof ImageNotFound)) throw failure;
+        // 404 also means that there is no such method. Where the image is really gone, this says so.
+        await get(id, signal);
+        throw new InvalidRequest(`this Glance takes no staged data: ${failure.message}`, { cause: failure });
+      }
+    },
+
+    async download(id, { signal }) {
+      const path = `${imagePath(id)}/file`;
+      let answer: HttpStream;
+      try {
+        answer = await session.download('image', { path, headers: { accept: '*/*' }, signal });
+      } catch (error) {
+        throw translate(error, 'download', id);
+      }
+      const { status, headers, body } = answer;
+      const announced = headers['content-length'];
+      const size = announced === undefined ? undefined : Number(announced);
+      if (status === 204 || size === 0) {
+        await body[Symbol.asyncIterator]().return?.();
+        throw new ImageDownloadFailed(id, 'the image contains no data');
+      }
+      return { size, checksum: headers['content-md5'], body: namedBody(id, body, signal) };
+    },
+  };
+}
+
+/** The same body, whose failure says which image it was. */
+function namedBody(id: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  return {
+    [Symbol.asyncIterator]() {
+      const pieces = body[Symbol.asyncIterator]();
+      return {
+        async next() {
+          try {
+            return await pieces.next();
+          } catch (error) {
+            signal.throwIfAborted();
+            if (!(error instanceof ConnectionFailed)) throw error;
+            throw new ImageDownloadFailed(
+              id,
+              `its data from ${error.origin} broke off: ${describe(error.cause)}`,
+              error,
+            );
+          }
+        },
+        async return() {
+          await pieces.return?.();
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
+}
+
+/** Anything else would end the connection in the client instead of being refused. */
+function headerValue(name: string, value: string): string {
+  if (/^[\x21-\x7e]+$/.test(value)) return value;
+  throw new InvalidRequest(`${name}: not a name that a header can carry: ${JSON.stringify(value.slice(0, 64))}`);
+}

@@ -1,0 +1,143 @@
+/**
+ * Imports: Glance fetches, takes or copies the data of an image by itself. Law: what is accepted is not done; `importState` of
+ * the image tells how it goes, and the tasks tell why it failed.
+ */
+import { z } from 'zod';
+import { jsonOf } from '../../openstack/answer.ts';
+import { UnreadableAnswer } from '../../openstack/errors.ts';
+import type { JsonObject, JsonValue } from '../../openstack/json.ts';
+import { imagePath } from '../ref.ts';
+import { type Calls, listIn } from './call.ts';
+import { type ImageStores, storeFailure } from './stores.ts';
+
+export type ImportMethod =
+  /** The data was staged. */
+  | { name: 'glance-direct' }
+  /** Glance downloads it; the cloud decides which addresses it may go to. */
+  | { name: 'web-download'; uri: string }
+  /** From the stores that have it to others; the image is active and stays so. */
+  | { name: 'copy-image' }
+  /** From another region of the same Keystone. `serviceInterface`: which of its endpoints; default `public`. */
+  | { name: 'glance-download'; imageId: string; region: string; serviceInterface?: 'public' | 'internal' | 'admin' };
+
+export interface ImportRequest {
+  method: ImportMethod;
+  /** Default: the cloud's default store. Throws StoreNotFound. */
+  stores?: readonly string[];
+  /** Instead of naming them. */
+  allStores?: boolean;
+  /**
+   * Whether one store that fails makes all fail. Default, as Glance has it: true. With `glance-direct` such a failure leaves
+   * the image in `importing` for ever.
+   */
+  allStoresMustSucceed?: boolean;
+}
+
+export interface ImageTask {
+  id: string;
+  type: string;
+  status: 'pending' | 'processing' | 'success' | 'failure' | (string & {});
+  /** What went wrong, or how far it is: `Copied 12 MiB`. */
+  message: string;
+  /** RFC 3339, where Glance says it. */
+  createdAt?: string;
+  updatedAt?: string;
+}
+
+export interface ImageImports {
+  /** By what methods this cloud imports. */
+  importMethods(signal: AbortSignal): Promise<string[]>;
+  /**
+   * Returns when Glance has accepted to do it. Conflict: the image is not in the state that the method asks for, has no
+   * format, or is being imported already, perhaps by our own earlier try.
+   */
+  importImage(id: string, request: ImportRequest, signal: AbortSignal): Promise<void>;
+  /** What Glance did with the image of late, newest last. Empty after two days. */
+  tasks(id: string, signal: AbortSignal): Promise<ImageTask[]>;
+}
+
+const methodsSchema = z.object({ 'import-methods': z.object({ value: z.array(z.string()) }) });
+const taskSchema = z.object({
+  id: z.string(),
+  type: z.string().default(''),
+  status: z.string(),
+  message: z.string().nullish(),
+  created_at: z.string().nullish(),
+  updated_at: z.string().nullish(),
+});
+
+export function imageImports({ call, send }: Calls, { stores }: ImageStores): ImageImports {
+  return {
+    importMethods: (signal) =>
+      call({ operation: 'importMethods', method: 'GET', path: '/info/import' }, signal, (response) => {
+        const answer = methodsSchema.safeParse(jsonOf(response));
+        if (answer.success) return answer.data['import-methods'].value;
+        throw new UnreadableAnswer('it holds no import methods', response.requestId);
+      }),
+
+    async importImage(id, request, signal) {
+      const about = { operation: 'import', imageId: id, method: 'POST', path: `${imagePath(id)}/import` } as const;
+      try {
+        await send({ ...about, body: importBody(request) }, signal);
+      } catch (error) {
+        throw await storeFailure(error, request.stores ?? [], () => stores(signal));
+      }
+    },
+
+    async tasks(id, signal) {
+      const request = { operation: 'tasks', imageId: id, method: 'GET', path: `${imagePath(id)}/tasks` } as const;
+      const tasks = await call(request, signal, (response) => listIn(response, 'tasks', readTask));
+      return tasks.sort((a, b) => timeOf(a) - timeOf(b));
+    },
+  };
+}
+
+function importBody({ method, stores, allStores, allStoresMustSucceed }: ImportRequest): JsonObject {
+  return {
+    method: methodBody(method),
+    ...(stores === undefined ? {} : { stores: [...stores] }),
+    ...(allStores === undefined ? {} : { all_stores: allStores }),
+    ...(allStoresMustSucceed === undefined ? {} : { all_stores_must_succeed: allStoresMustSucceed }),
+  };
+}
+
+function methodBody(method: ImportMethod): JsonObject {
+  switch (method.name) {
+    case 'glance-direct':
+    case 'copy-image':
+      return { name: method.name };
+    case 'web-download':
+      return { name: method.name, uri: method.uri };
+    case 'glance-download':
+      return {
+        name: method.name,
+        glance_image_id: method.imageId,
+        glance_region: method.region,
+        ...(method.serviceInterface === undefined ? {} : { glance_service_interface: method.serviceInterface }),
+      };
+  }
+}
+
+function readTask(entry: JsonValue): ImageTask | undefined {
+  const task = taskSchema.safeParse(entry);
+  if (!task.success) return undefined;
+  const { id, type, status, message, created_at, updated_at } = task.data;
+  return {
+    id,
+    type,
+    status,
+    message: message ?? '',
+    ...(created_at ? { createdAt: zoned(created_at) } : {}),
+    ...(updated_at ? { updatedAt: zoned(updated_at) } : {}),
+  };
+}
+
+/** Glance writes the times of tasks in UTC and does not say so. */
+function zoned(time: string): string {
+  return /(?:Z|[+-]\d\d:?\d\d)$/.test(time) ? time : `${time}Z`;
+}
+
+/** Unknown times come first. */
+function timeOf({ createdAt }: ImageTask): number {
+  return createdAt === undefined ? 0 : new Date(createdAt).getTime();
+}

@@ -1,0 +1,45 @@
+/** What a cloud tells about its image service. Law: what it does not tell is absent, not made up. */
+import { z } from 'zod';
+import { jsonOf } from '../../openstack/answer.ts';
+import { UnreadableAnswer } from '../../openstack/errors.ts';
+import type { ImageSchema } from '../cloud-schema.ts';
+import { translate } from '../errors.ts';
+import type { Calls } from './call.ts';
+
+/** MiB for `image_size_total` and `image_stage_total`, numbers of images for `image_count_total` and `image_count_uploading`. */
+export interface QuotaUsage {
+  limit: number;
+  usage: number;
+}
+
+export interface ImageInfo {
+  /** Of the project, by quota: `image_size_total`, …. Empty on a cloud that has no quotas. */
+  usage(signal: AbortSignal): Promise<Record<string, QuotaUsage>>;
+  /** By what this client reads and writes images beside the facts that hold on every cloud. */
+  schema(signal: AbortSignal): Promise<ImageSchema>;
+  /** The versions of the API that the cloud has: `v2.17`, `v2.16`, … */
+  versions(signal: AbortSignal): Promise<readonly string[]>;
+}
+
+const usageSchema = z.object({ usage: z.record(z.string(), z.object({ limit: z.number(), usage: z.number() })) });
+
+export function imageInfo({ session, schema, call }: Calls): ImageInfo {
+  return {
+    schema,
+
+    usage: (signal) =>
+      call({ operation: 'usage', method: 'GET', path: '/info/usage' }, signal, (response) => {
+        const answer = usageSchema.safeParse(jsonOf(response));
+        if (answer.success) return answer.data.usage;
+        throw new UnreadableAnswer('it holds no usage of quotas', response.requestId);
+      }),
+
+    async versions(signal) {
+      try {
+        return await session.versions('image', signal);
+      } catch (error) {
+        throw translate(error, 'versions');
+      }
+    },
+  };
+}

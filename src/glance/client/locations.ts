@@ -1,0 +1,54 @@
+/**
+ * Where the data of an image lies: the API of Glance 2.17 for it. Law: nothing is decided here. (Before 2.17 locations were
+ * read with the image and added by `patch`, where a cloud allows that.)
+ */
+import { jsonOf } from '../../openstack/answer.ts';
+import { UnreadableAnswer } from '../../openstack/errors.ts';
+import type { JsonObject } from '../../openstack/json.ts';
+import { type ImageLocation, readLocations } from '../image.ts';
+import { imagePath } from '../ref.ts';
+import type { Calls } from './call.ts';
+
+/** What the data at a location must be; Glance finds it out itself where it is not told. */
+export interface LocationDigest {
+  algorithm: 'md5' | 'sha1' | 'sha256' | 'sha512';
+  /** In hex. */
+  value: string;
+}
+
+export interface ImageLocations {
+  /** For services and administrators. */
+  list(id: string, signal: AbortSignal): Promise<ImageLocation[]>;
+  /**
+   * Returns when Glance has accepted to look at it; `importState` of the image tells how it goes. Only for a queued image
+   * with its formats set. For anybody but services and administrators only `http` and `https`, and where the cloud allows it.
+   */
+  add(id: string, url: string, digest: LocationDigest | undefined, signal: AbortSignal): Promise<void>;
+}
+
+/** The version of the API that these came with. */
+export const locationsVersion = 'v2.17';
+
+export function imageLocations({ call, send }: Calls): ImageLocations {
+  const path = (id: string) => `${imagePath(id)}/locations`;
+  return {
+    async list(id, signal) {
+      const request = { operation: 'locations', imageId: id, method: 'GET', path: path(id) } as const;
+      return call(request, signal, (response) => {
+        const list = jsonOf(response);
+        if (Array.isArray(list)) return readLocations(list);
+        throw new UnreadableAnswer('it holds no list of locations', response.requestId);
+      });
+    },
+    async add(id, url, digest, signal) {
+      const about = { operation: 'addLocation', imageId: id, method: 'POST', path: path(id) } as const;
+      await send({ ...about, body: { url, ...validationOf(digest) } }, signal);
+    },
+  };
+}
+
+/** The digest as both APIs for locations take it. */
+export function validationOf(digest: LocationDigest | undefined): JsonObject {
+  if (digest === undefined) return {};
+  return { validation_data: { os_hash_algo: digest.algorithm, os_hash_value: digest.value } };
+}

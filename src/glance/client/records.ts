@@ -1,0 +1,101 @@
+/**
+ * Image records: what an image is, without its data. Law: an image is created only under an id that the caller chose, so that
+ * a lost answer can always be looked up.
+ */
+import { jsonOf } from '../../openstack/answer.ts';
+import { UnreadableAnswer } from '../../openstack/errors.ts';
+import type { HttpResponse } from '../../openstack/transport.ts';
+import type { ImageSchema } from '../cloud-schema.ts';
+import { type Image, readImage } from '../image.ts';
+import { type ListFilters, listPages, type Page, type Walk } from '../list.ts';
+import type { JsonPatchOperation } from '../patch.ts';
+import { imagePath } from '../ref.ts';
+import { newImage, type WantedImage } from '../translation.ts';
+import { type Calls, listIn, objectIn } from './call.ts';
+
+export interface ImageRecords {
+  /** The address of the image service, for messages. */
+  endpoint(signal: AbortSignal): Promise<string>;
+  get(id: string, signal: AbortSignal): Promise<Image>;
+  /**
+   * Creates the record under `id`. Conflict: the id exists, existed once, or the answer to our own earlier try was lost:
+   * look with `get`. The answer's id differs from `id` on a server that chooses for itself.
+   */
+  create(id: string, wanted: WantedImage, signal: AbortSignal): Promise<Image>;
+  /** All of the operations or none. Conflict: the image has changed since it was read. */
+  patch(id: string, operations: readonly JsonPatchOperation[], signal: AbortSignal): Promise<Image>;
+  /** ImageNotFound: it is gone already, perhaps by our own earlier try. */
+  remove(id: string, signal: AbortSignal): Promise<void>;
+  /** A marker that Glance does not know is an InvalidRequest. */
+  list(filters: ListFilters, signal: AbortSignal, walk?: Partial<Walk>): AsyncIterable<Image>;
+  /** Only administrators, as a rule. From then on nobody else can read the data. */
+  deactivate(id: string, signal: AbortSignal): Promise<void>;
+  reactivate(id: string, signal: AbortSignal): Promise<void>;
+}
+
+const pageLimitBytes = 64 * 1024 * 1024;
+const patchType = 'application/openstack-images-v2.1-json-patch';
+
+export function imageRecords(calls: Calls, pageSize: number): ImageRecords {
+  const { session, schema, call, send } = calls;
+
+  return {
+    endpoint: (signal) => session.endpoint('image', signal),
+
+    async get(id, signal) {
+      const request = { operation: 'read', imageId: id, method: 'GET', path: imagePath(id) } as const;
+      return call(request, signal, imageReader(await schema(signal)));
+    },
+
+    async create(id, wanted, signal) {
+      imagePath(id);
+      const known = await schema(signal);
+      const body = newImage(id, wanted, known);
+      return call({ operation: 'create', method: 'POST', path: '/images', body }, signal, imageReader(known));
+    },
+
+    async patch(id, operations, signal) {
+      const about = { operation: 'update', imageId: id, method: 'PATCH', path: imagePath(id) } as const;
+      const request = { ...about, type: patchType, body: [...operations] };
+      return call(request, signal, imageReader(await schema(signal)));
+    },
+
+    async remove(id, signal) {
+      await send({ operation: 'delete', imageId: id, method: 'DELETE', path: imagePath(id) }, signal);
+    },
+
+    list(filters, signal, walk = {}) {
+      return listPages(filters, { pageSize, ...walk }, async (query) => {
+        const about = { operation: 'list', method: 'GET', path: `/images?${query}` } as const;
+        return call({ ...about, bodyLimitBytes: pageLimitBytes }, signal, pageReader(await schema(signal)));
+      });
+    },
+
+    async deactivate(id, signal) {
+      const path = `${imagePath(id)}/actions/deactivate`;
+      await send({ operation: 'deactivate', imageId: id, method: 'POST', path }, signal);
+    },
+
+    async reactivate(id, signal) {
+      const path = `${imagePath(id)}/actions/reactivate`;
+      await send({ operation: 'reactivate', imageId: id, method: 'POST', path }, signal);
+    },
+  };
+}
+
+/** How an answer with one image is read. */
+function imageReader(schema: ImageSchema) {
+  return (response: HttpResponse): Image => {
+    const image = readImage(jsonOf(response), schema);
+    if (image === undefined) throw new UnreadableAnswer('it holds no image', response.requestId);
+    return image;
+  };
+}
+
+function pageReader(schema: ImageSchema) {
+  return (response: HttpResponse): Page => {
+    const body = objectIn(response, 'list of images');
+    const images = listIn(response, 'images', (entry) => readImage(entry, schema), body['images']);
+    return { images, more: typeof body['next'] === 'string' };
+  };
+}

@@ -1,0 +1,135 @@
+/**
+ * The stores of a cloud: the places where Glance keeps data. Law: a cloud that has no stores by name is not a failure; a
+ * store that was named and does not exist, or takes no data, is one of its own.
+ */
+import { z } from 'zod';
+import type { JsonObject, JsonValue } from '../../openstack/json.ts';
+import { answerOf, Conflict, ImageGone, InvalidRequest, NotFound, StoreNotFound, StoreReadOnly } from '../errors.ts';
+import { imagePath } from '../ref.ts';
+import { type Calls, listIn } from './call.ts';
+
+export interface ImageStore {
+  id: string;
+  description?: string;
+  /** Where data goes when no store is named. */
+  isDefault: boolean;
+  readOnly: boolean;
+}
+
+export interface ImageStoreDetails extends ImageStore {
+  /** The kind of store: `file`, `rbd`, `s3`, … */
+  type: string;
+  /** Images in several stores are read from the one with the greatest weight. */
+  weight: number;
+  /** As the kind of store has them. */
+  properties: JsonObject;
+}
+
+export interface ImageStores {
+  /** Undefined on a cloud that has only one, without a name. */
+  stores(signal: AbortSignal): Promise<ImageStore[] | undefined>;
+  /** For administrators. */
+  storeDetails(signal: AbortSignal): Promise<ImageStoreDetails[] | undefined>;
+  /** Removes one copy of the data. ImageNotAuthorized: it is the last one, or only administrators may. */
+  removeFromStore(id: string, store: string, signal: AbortSignal): Promise<void>;
+}
+
+/** Glance writes its truths as text. */
+const flag = z.union([z.boolean(), z.string().transform((text) => text === 'true')]).default(false);
+const storeSchema = z.object({
+  id: z.string(),
+  description: z.string().optional(),
+  default: flag,
+  'read-only': flag,
+});
+const detailsSchema = storeSchema.extend({
+  type: z.string(),
+  weight: z.number().default(0),
+  properties: z.record(z.string(), z.json()).default({}),
+});
+
+export function imageStores({ call, send }: Calls): ImageStores {
+  async function storesAt<T>(path: string, read: (entry: JsonValue) => T | undefined, signal: AbortSignal) {
+    try {
+      const request = { operation: 'stores', method: 'GET', path } as const;
+      return await call(request, signal, (response) => listIn(response, 'stores', read));
+    } catch (error) {
+      if (error instanceof NotFound) return undefined;
+      throw error;
+    }
+  }
+
+  const stores: ImageStores['stores'] = (signal) => storesAt('/info/stores', readStore, signal);
+
+  return {
+    stores,
+
+    storeDetails: (signal) => storesAt('/info/stores/detail', readDetails, signal),
+
+    async removeFromStore(id, store, signal) {
+      imagePath(id);
+      const path = `/stores/${encodeURIComponent(store)}/${id}`;
+      try {
+        await send({ operation: 'removeFromStore', imageId: id, method: 'DELETE', path }, signal);
+      } catch (error) {
+        throw await storeFailure(error, [store], () => stores(signal));
+      }
+    },
+  };
+}
+
+/**
+ * What a refusal is that may be for a store that was named: Glance says 400, 409 or 410, and more than one thing by each.
+ * Its own list of stores tells, and is only asked for then.
+ */
+export async function storeFailure(
+  failure: unknown,
+  named: readonly string[],
+  list: () => Promise<ImageStore[] | undefined>,
+): Promise<unknown> {
+  const mayBe =
+    failure instanceof InvalidRequest ||
+    failure instanceof Conflict ||
+    failure instanceof ImageGone ||
+    failure instanceof StoreReadOnly;
+  if (!mayBe || named.length === 0) return failure;
+  const known = await list().catch(() => undefined);
+  return known === undefined ? failure : (storeProblem(named, known, failure) ?? failure);
+}
+
+/** Why data cannot go to the named stores; undefined when it can. `cause` is the refusal that led to the question. */
+export function storeProblem(
+  named: readonly string[],
+  known: readonly ImageStore[],
+  cause?: Conflict | ImageGone | InvalidRequest | StoreReadOnly,
+): StoreNotFound | StoreReadOnly | undefined {
+  const details = cause === undefined ? {} : { cause, ...answerOf(cause) };
+  const said = cause === undefined ? '' : `; ${cause.message}`;
+  for (const name of named) {
+    const store = known.find(({ id }) => id === name);
+    const all = known.map(({ id }) => id).join(', ');
+    if (store === undefined) {
+      return new StoreNotFound(`the cloud has no store ${JSON.stringify(name)}; it has ${all}${said}`, details);
+    }
+    if (store.readOnly) return new StoreReadOnly(`store ${name} takes no data${said}`, details);
+  }
+  return undefined;
+}
+
+function readStore(entry: JsonValue): ImageStore | undefined {
+  const store = storeSchema.safeParse(entry);
+  return store.success ? storeOf(store.data) : undefined;
+}
+
+function readDetails(entry: JsonValue): ImageStoreDetails | undefined {
+  const store = detailsSchema.safeParse(entry);
+  if (!store.success) return undefined;
+  const { type, weight, properties } = store.data;
+  return { ...storeOf(store.data), type, weight, properties };
+}
+
+function storeOf(wire: z.infer<typeof storeSchema>): ImageStore {
+  const { id, description } = wire;
+  const isDefault = wire.default;
+  return { id, ...(description === undefined ? {} : { description }), isDefault, readOnly: wire['read-only'] };
+}

@@ -1,0 +1,34 @@
+/**
+ * The tags of an image, one at a time. Law: adding twice is adding once. (All at once: `patch`.) A tag that is empty, has a
+ * slash or a letter beyond ASCII is an InvalidRequest.
+ */
+import { InvalidRequest } from '../errors.ts';
+import { imagePath } from '../ref.ts';
+import type { Calls } from './call.ts';
+
+export interface ImageTags {
+  addTag(id: string, tag: string, signal: AbortSignal): Promise<void>;
+  /** ImageNotFound: the image is not there, or has no such tag, perhaps by our own earlier try. */
+  removeTag(id: string, tag: string, signal: AbortSignal): Promise<void>;
+}
+
+export function imageTags({ send }: Calls): ImageTags {
+  return {
+    async addTag(id, tag, signal) {
+      await send({ operation: 'tag', imageId: id, method: 'PUT', path: pathOf(id, tag) }, signal);
+    },
+    async removeTag(id, tag, signal) {
+      await send({ operation: 'tag', imageId: id, method: 'DELETE', path: pathOf(id, tag) }, signal);
+    },
+  };
+}
+
+/** Glance finds no route for a slash, however it is written, and takes other letters than those of ASCII apart. */
+export function standsInPath(tag: string): boolean {
+  return /^[\x20-\x7e]+$/.test(tag) && !tag.includes('/');
+}
+
+function pathOf(id: string, tag: string): string {
+  if (standsInPath(tag)) return `${imagePath(id)}/tags/${encodeURIComponent(tag)}`;
+  throw new InvalidRequest(`tag ${JSON.stringify(tag)}: Glance can only set it together with all others`);
+}

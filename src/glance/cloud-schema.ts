@@ -1,0 +1,61 @@
+/**
+ * What one cloud says about images beyond the facts of schema.ts: further attributes of a newer Glance, and custom
+ * properties that its administrator has given a type. Law: it only adds; without it everything still works, as text.
+ */
+import { z } from 'zod';
+import type { JsonValue } from '../openstack/json.ts';
+import { baseKeys } from './schema.ts';
+
+/** The types that Glance takes for a custom property, besides text. */
+export type PropertyType = 'integer' | 'number' | 'boolean';
+
+export interface ImageSchema {
+  /** Keys that Glance itself defines. */
+  readonly baseKeys: ReadonlySet<string>;
+  /** The custom properties that are no text. */
+  readonly propertyTypes: ReadonlyMap<string, PropertyType>;
+}
+
+/** What every Glance has. */
+export const builtInSchema: ImageSchema = { baseKeys, propertyTypes: new Map() };
+
+const wireSchema = z.object({
+  properties: z.record(
+    z.string(),
+    z.object({
+      /** Glance leaves it out of what it defines itself. */
+      is_base: z.boolean().default(true),
+      type: z.union([z.string().transform((type) => [type]), z.array(z.string())]).default([]),
+    }),
+  ),
+});
+
+/** The schema in the answer to `GET /v2/schemas/image`; undefined when it is none. */
+export function readSchema(body: JsonValue): ImageSchema | undefined {
+  const wire = wireSchema.safeParse(body);
+  if (!wire.success) return undefined;
+  const keys = new Set(baseKeys);
+  const types = new Map<string, PropertyType>();
+  for (const [key, { is_base, type }] of Object.entries(wire.data.properties)) {
+    if (is_base) keys.add(key);
+    const [only, ...others] = type.filter((one) => one !== 'null');
+    if (!keys.has(key) && others.length === 0 && isPropertyType(only)) types.set(key, only);
+  }
+  return { baseKeys: keys, propertyTypes: types };
+}
+
+function isPropertyType(type: string | undefined): type is PropertyType {
+  return type === 'integer' || type === 'number' || type === 'boolean';
+}
+
+/** `text` as the type means it; undefined when it is none of that type. */
+export function typedValue(type: PropertyType, text: string): number | boolean | undefined {
+  switch (type) {
+    case 'boolean':
+      return /^true$/i.test(text) ? true : /^false$/i.test(text) ? false : undefined;
+    case 'integer':
+      return /^-?\d{1,15}$/.test(text) ? Number(text) : undefined;
+    case 'number':
+      return /^-?\d{1,15}(?:\.\d{1,15})?$/.test(text) ? Number(text) : undefined;
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * How an import goes. Law: only the image tells it: its status, and the notes that Glance keeps among its properties.
+ *
+ * Glance sets the note of the running task before it accepts an import and takes it away shortly after the end, so there is
+ * no moment at which an accepted import looks like none.
+ */
+import type { Image } from './image.ts';
+
+export type ImportState =
+  /** `stores`: those that it still has to reach. A worker that died leaves this state; another import may be asked for after an hour. */
+  | { kind: 'running'; task: string | undefined; stores: string[] }
+  /** The image is active, and in all the stores that were asked for. */
+  | { kind: 'succeeded' }
+  /** The image is active, but not in these stores. */
+  | { kind: 'partial'; failedStores: string[] }
+  /** The image is as it was before, and the import may be asked for again. `tasks` tells why, as far as Glance does. */
+  | { kind: 'failed'; failedStores: string[] }
+  /** Nothing will happen any more and nothing is taken: only deletion of the image helps. */
+  | { kind: 'stuck' };
+
+/**
+ * Of an image for which an import, a copy or a new location was accepted. `asked`: the stores that were named for it. Without
+ * them a store counts as failed that only an earlier import has failed to reach, because Glance never takes that note back.
+ */
+export function importState(image: Pick<Image, 'status' | 'properties'>, asked?: readonly string[]): ImportState {
+  const task = image.properties['os_glance_import_task'];
+  if (typeof task === 'string')
+    return { kind: 'running', task, stores: listed(image, 'os_glance_importing_to_stores') };
+  const failedStores = listed(image, 'os_glance_failed_import').filter((store) => asked?.includes(store) ?? true);
+  switch (image.status) {
+    case 'active':
+    case 'deactivated':
+      return failedStores.length === 0 ? { kind: 'succeeded' } : { kind: 'partial', failedStores };
+    case 'queued':
+    case 'uploading':
+      return { kind: 'failed', failedStores };
+    case 'importing':
+    case 'killed':
+    case 'deleted':
+    case 'pending_delete':
+      return { kind: 'stuck' };
+    default:
+      // `saving`, or a state that Glance has learnt since: somebody works on it.
+      return { kind: 'running', task: undefined, stores: [] };
+  }
+}
+
+function listed({ properties }: Pick<Image, 'properties'>, key: string): string[] {
+  const text = properties[key];
+  return typeof text === 'string' ? text.split(',').filter((store) => store !== '') : [];
+}

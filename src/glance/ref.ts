@@ -1,0 +1,66 @@
+/**
+ * References to images: the bare id of one in the cloud at hand, or the address of one in another Glance. Law: a reference
+ * either names exactly one image of one server or is refused with the reason; nothing of it is dropped or unescaped.
+ *
+ *     6b1fd7a2-0000-4000-8000-000000000001
+ *     https://glance.example.com:9292/6b1fd7a2-0000-4000-8000-000000000001
+ *     https://example.com/image/v2/images/6b1fd7a2-0000-4000-8000-000000000001
+ *     http://[2001:db8::1]:9292/6b1fd7a2-0000-4000-8000-000000000001
+ */
+import { isIPv6 } from 'node:net';
+import { InvalidImageRef, InvalidRequest } from './errors.ts';
+
+export type ImageRef =
+  | { kind: 'id'; id: string }
+  /** `endpoint`: the image service without its version and without a trailing slash: `https://example.com/image`. */
+  | { kind: 'href'; id: string; endpoint: string; secure: boolean };
+
+/** Throws InvalidImageRef. */
+export function parseImageRef(ref: string): ImageRef {
+  if (!ref.includes('/')) return { kind: 'id', id: idIn(ref, ref) };
+  const [, scheme = '', authority = '', path = ''] = /^(https?):\/\/([^/]*)\/(.*)$/i.exec(ref) ?? [];
+  if (scheme === '') throw invalid(ref, 'an address begins with http:// or https:// and ends with the id of an image');
+  const segments = path.split('/');
+  const id = idIn(segments.pop() ?? '', ref);
+  const url = URL.parse(`${scheme}://${bracketed(authority)}/${segments.join('/')}`);
+  if (url === null || authority === '') throw invalid(ref, 'its host and port cannot be read');
+  if (url.username !== '' || url.password !== '') throw invalid(ref, 'it holds a user or a password');
+  if (/[?#]/.test(ref)) throw invalid(ref, 'it has a query or a fragment');
+  // What Glance itself puts between its endpoint and an id.
+  const prefix = url.pathname.replace(/\/+$/, '').replace(/(?:\/v2(?:\.\d+)?)?(?:\/images)?$/, '');
+  return { kind: 'href', id, endpoint: `${url.origin}${prefix}`, secure: url.protocol === 'https:' };
+}
+
+/** The path of an image, below the versioned endpoint. Glance's ids are UUIDs; anything else could lead elsewhere. */
+export function imagePath(id: string): string {
+  if (!isUuid(id)) {
+    throw new InvalidRequest(`not the id of an image, which is a UUID: ${JSON.stringify(id.slice(0, 64))}`);
+  }
+  return `/images/${id}`;
+}
+
+function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+}
+
+function idIn(text: string, ref: string): string {
+  if (isUuid(text)) return text;
+  throw invalid(ref, text === '' ? 'it ends without an id' : 'the id of an image is a UUID');
+}
+
+/** An IPv6 address that was written without the brackets it needs in a URL. */
+function bracketed(authority: string): string {
+  return isIPv6(authority) ? `[${authority}]` : authority;
+}
+
+function invalid(ref: string, problem: string): InvalidImageRef {
+  return new InvalidImageRef(`not a reference to an image: ${JSON.stringify(shown(ref))}: ${problem}`);
+}
+
+/** As it may be shown: a password in it must not get into a message. */
+function shown(ref: string): string {
+  return ref
+    .replace(/\/\/[^/@]*@/, '//…@')
+    .replace(/[?#].*$/s, '?…')
+    .slice(0, 200);
+}

@@ -1,0 +1,391 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { createImageCache, type ImageCacheOptions, type ImageNews } from '../../src/glance/cache/image-cache.ts';
+import { createServerClock } from '../../src/glance/cache/server-clock.ts';
+import type { Image } from '../../src/glance/image.ts';
+import type { ListFilters } from '../../src/glance/list.ts';
+import { createVirtualClock, type VirtualClock } from '../clock.ts';
+import { imageOf } from './model.ts';
+
+const second = 1_000;
+const minute = 60 * second;
+const hour = 60 * minute;
+
+/** A Glance that holds images and stamps them by a clock of its own, in whole seconds as the real one does. */
+class FakeGlance {
+  readonly images = new Map<string, Image>();
+  readonly lists: ListFilters[] = [];
+  /** Of its clock before ours. */
+  aheadMs = 7 * hour;
+  failing = false;
+  /** Called before each image of a list, with the number of those that were shown. */
+  onImage: (shown: number) => void = () => {};
+  /** How long a list takes for each image, and at the least. */
+  msAnImage = 0;
+  msAList = 0;
+  readonly clock: VirtualClock;
+
+  constructor(clock: VirtualClock) {
+    this.clock = clock;
+  }
+
+  get now(): number {
+    return this.clock.now().getTime() + this.aheadMs;
+  }
+
+  put(id: string, fields: Partial<Image> = {}, stampMs = this.now): void {
+    const updatedAt = new Date(Math.floor(stampMs / second) * second).toISOString();
+    const before = this.images.get(id) ?? { ...imageOf(), id };
+    this.images.set(id, { ...before, ...fields, updatedAt });
+  }
+
+  readonly list: ImageCacheOptions['list'] = (filters, signal) => {
+    this.lists.push(filters);
+    return this.#walk(filters, signal);
+  };
+
+  async *#walk({ hidden = false, updatedSince }: ListFilters, signal: AbortSignal): AsyncGenerator<Image> {
+    await this.clock.sleep(this.msAList, signal);
+    let shown = 0;
+    for (const id of [...this.images.keys()]) {
+      if (this.failing) throw new Error('503');
+      this.onImage(shown);
+      const image = this.images.get(id);
+      if (image === undefined || image.hidden !== hidden) continue;
+      if (updatedSince !== undefined && Date.parse(image.updatedAt) < updatedSince.getTime()) continue;
+      if (this.msAnImage > 0) await this.clock.sleep(this.msAnImage, signal);
+      yield image;
+      shown++;
+    }
+    if (this.failing) throw new Error('503');
+  }
+}
+
+function setUp(options: Partial<ImageCacheOptions> = {}) {
+  const clock = createVirtualClock();
+  const glance = new FakeGlance(clock);
+  const news: ImageNews[] = [];
+  const cache = createImageCache({
+    list: glance.list,
+    mark: { cluster: 'c' },
+    keeps: () => true,
+    onNews: (item) => news.push(item),
+    clock,
+    random: () => 0.5,
+    ...options,
+  });
+  /** What the cache says once no list is on its way. */
+  const settled = async (id: string, sinceMs = clock.monotonic()) => {
+    for (;;) {
+      const sighting = cache.look(id, sinceMs);
+      if (sighting.kind !== 'refreshing') return sighting;
+      await clock.advance(second);
+    }
+  };
+  const told = () => news.splice(0).map((item) => (item.kind === 'seen' ? item.image.id : `${item.id} missing`));
+  return { clock, glance, cache, settled, told };
+}
+
+function nameIn(sighting: Awaited<ReturnType<ReturnType<typeof setUp>['settled']>>): string | null | undefined {
+  return sighting.kind === 'seen' ? sighting.image.name : undefined;
+}
+
+describe('the cache of images', () => {
+  test('asks for nothing until somebody does, and then for the mark, among the hidden images too', async () => {
+    const { glance, clock, settled } = setUp();
+    await clock.advance(hour);
+    assert.deepEqual(glance.lists, []);
+    glance.put('a', { name: 'visible' });
+    glance.put('b', { name: 'hidden', hidden: true });
+    assert.equal(nameIn(await settled('a')), 'visible');
+    assert.equal(nameIn(await settled('b', 0)), 'hidden');
+    const properties = { cluster: 'c' };
+    assert.deepEqual(glance.lists, [
+      { properties, hidden: false },
+      { properties, hidden: true },
+    ]);
+  });
+
+  test('makes nobody wait for a list, and begins only one', async () => {
+    const { glance, clock, cache } = setUp();
+    glance.put('a');
+    glance.msAList = minute;
+    for (let times = 0; times < 100; times++) assert.equal(cache.look('a', 0).kind, 'refreshing');
+    await clock.advance(0);
+    assert.equal(glance.lists.length, 1);
+  });
+
+  test('answers all who ask for the same time, or an earlier one, from one list', async () => {
+    const { glance, clock, cache, settled } = setUp();
+    for (let index = 0; index < 50; index++) glance.put(`image-${index}`);
+    const since = clock.monotonic();
+    await settled('image-0', since);
+    for (let index = 0; index < 50; index++) assert.equal(cache.look(`image-${index}`, since).kind, 'seen');
+    assert.equal(glance.lists.length, 2);
+  });
+
+  test('then asks only for what has changed, by the time of the server, and tells of that alone', async () => {
+    const { glance, clock, settled, told } = setUp();
+    for (let index = 0; index < 50; index++) glance.put(`image-${index}`);
+    glance.msAList = 10 * second;
+    await settled('image-0');
+    assert.equal(told().length, 50);
+    await clock.advance(10 * minute);
+    const before = glance.now;
+    glance.put('image-7', { name: 'changed' });
+    assert.equal(nameIn(await settled('image-7')), 'changed');
+    assert.deepEqual(told(), ['image-7']);
+    const { updatedSince } = glance.lists.at(-1) ?? {};
+    assert.ok(
+      updatedSince !== undefined && updatedSince.getTime() < before - 10 * minute,
+      'since before the last list',
+    );
+    assert.ok(updatedSince.getTime() >= before - 11 * minute, 'and not long before');
+    await clock.advance(10 * minute);
+    await settled('image-7');
+    assert.deepEqual(told(), []);
+  });
+
+  test('after a quiet night asks for the time since its last list, not since the last change', async () => {
+    const { glance, clock, settled } = setUp();
+    for (let index = 0; index < 50; index++) glance.put(`image-${index}`);
+    glance.msAList = 10 * second;
+    await settled('image-0');
+    for (let times = 0; times < 3; times++) {
+      await clock.advance(10 * minute);
+      await settled('image-0');
+    }
+    const { updatedSince } = glance.lists.at(-1) ?? {};
+    assert.ok(updatedSince !== undefined && updatedSince.getTime() > glance.now - 12 * minute);
+  });
+
+  test('finds what changes behind the back of a long list in the next one', async () => {
+    const { glance, clock, settled } = setUp();
+    for (let index = 0; index < 50; index++) glance.put(`image-${index}`);
+    glance.msAnImage = 10 * second;
+    glance.onImage = (shown) => {
+      if (shown === 10) glance.put('image-2', { name: 'late' });
+      // A later stamp than that of the change that was not seen.
+      if (shown === 40) glance.put('image-45', { name: 'seen' });
+    };
+    await settled('image-2');
+    glance.onImage = () => {};
+    glance.msAnImage = 0;
+    await clock.advance(minute);
+    assert.equal(nameIn(await settled('image-2')), 'late');
+    assert.ok(glance.lists.at(-1)?.updatedSince !== undefined, 'a list of changes was enough');
+  });
+
+  test('finds a change that was stamped before the last list and could be seen only after it', async () => {
+    const { glance, settled } = setUp();
+    for (let index = 0; index < 50; index++) glance.put(`image-${index}`);
+    glance.msAnImage = second;
+    // The time of the server is known to the second.
+    glance.onImage = () => glance.put('image-49');
+    await settled('image-2');
+    glance.onImage = () => {};
+    glance.msAnImage = 0;
+    glance.put('image-2', { name: 'late' }, glance.now - 75 * second);
+    assert.equal(nameIn(await settled('image-2')), 'late');
+    assert.ok(glance.lists.at(-1)?.updatedSince !== undefined, 'a list of changes was enough');
+  });
+
+  test('concludes nothing from a list that failed or broke off', async () => {
+    const { glance, clock, cache, settled, told } = setUp();
+    glance.put('a');
+    glance.put('b');
+    await settled('a');
+    told();
+    glance.onImage = (shown) => {
+      if (shown === 1) glance.failing = true;
+    };
+    glance.put('a', { name: 'changed' });
+    await clock.advance(2 * hour);
+    assert.deepEqual(await settled('b'), { kind: 'unknown', why: 'unavailable' });
+    assert.deepEqual(told(), ['a'], 'nothing is missing');
+    assert.equal(cache.look('b', 0).kind, 'seen', 'what was known is known still, as of then');
+    const asked = glance.lists.length;
+    await settled('b');
+    assert.equal(glance.lists.length, asked, 'it is not tried again at once');
+    glance.onImage = () => {};
+    glance.failing = false;
+    await clock.advance(minute);
+    assert.equal((await settled('b')).kind, 'seen');
+  });
+
+  test('a deletion is told by the full list, which takes at most a hundredth of the time', async () => {
+    const { glance, clock, settled, told } = setUp();
+    glance.put('a');
+    glance.put('b');
+    glance.msAList = 2 * second;
+    await settled('a');
+    told();
+    glance.images.delete('a');
+    await clock.advance(minute);
+    assert.equal((await settled('a')).kind, 'seen', 'a list of changes cannot know');
+    await clock.advance(6 * minute);
+    assert.deepEqual(await settled('a'), { kind: 'unknown', why: 'unlisted' });
+    assert.deepEqual(told(), ['a missing']);
+    assert.equal(glance.lists.at(-1)?.updatedSince, undefined);
+  });
+
+  test('however long it takes, the full list is made every hour', async () => {
+    const { glance, clock, settled } = setUp();
+    glance.put('a');
+    glance.msAList = 5 * minute;
+    await settled('a');
+    await clock.advance(hour);
+    await settled('a');
+    assert.equal(glance.lists.at(-1)?.updatedSince, undefined);
+  });
+
+  test('where a policy hides the mark, the answer is to ask for the image itself, and metrics hear of it', async () => {
+    const looks: string[] = [];
+    const observer = { looked: (answer: string) => void looks.push(answer), listed: () => {}, failed: () => {} };
+    const { settled } = setUp({ observer });
+    assert.deepEqual(await settled('a'), { kind: 'unknown', why: 'unlisted' });
+    assert.equal(looks.at(-1), 'unlisted');
+  });
+
+  test('keeps only what somebody will ask for, and no more of it than is compared', async () => {
+    const { glance, cache, settled, told } = setUp({ keeps: (id) => id === 'a' });
+    glance.put('a', { directUrl: 'rbd://x', locations: [{ url: 'rbd://x', metadata: {} }] });
+    for (let index = 0; index < 1000; index++) glance.put(`foreign-${index}`);
+    const sighting = await settled('a');
+    assert.ok(
+      sighting.kind === 'seen' && sighting.image.directUrl === undefined && sighting.image.locations === undefined,
+    );
+    assert.equal(cache.size, 1);
+    assert.deepEqual(told(), ['a']);
+  });
+
+  test('closed, it ends its list and begins no other', async () => {
+    const { glance, clock, cache, settled } = setUp();
+    glance.put('a');
+    glance.msAList = minute;
+    assert.equal(cache.look('a', 0).kind, 'refreshing');
+    cache.close();
+    await clock.advance(2 * minute);
+    assert.deepEqual(await settled('a'), { kind: 'unknown', why: 'unavailable' });
+    assert.equal(glance.lists.length, 1);
+  });
+});
+
+/** Which names each image has had, and until when. */
+class Chronicle {
+  readonly glance: FakeGlance;
+  readonly #ended = new Map<string, { name: string | null; atMs: number }[]>();
+  #count = 0;
+
+  constructor(glance: FakeGlance) {
+    this.glance = glance;
+  }
+
+  put(id: string, hidden: boolean, lateMs: number): void {
+    this.#end(id);
+    // Stamped when its transaction began, a while before anybody can see it.
+    this.glance.put(id, { name: `name-${this.#count++}`, hidden }, this.glance.now - lateMs);
+  }
+
+  remove(id: string): void {
+    this.#end(id);
+    this.glance.images.delete(id);
+  }
+
+  assertHeld(id: string, name: string | null, sinceMs: number): void {
+    const now = this.glance.images.get(id);
+    if (now?.name === name) return;
+    const last = this.#ended.get(id)?.find((state) => state.name === name);
+    assert.ok(last !== undefined, `${id} was never called ${name}`);
+    // A deletion alone may be known only after the longest time between two full lists.
+    const slackMs = now === undefined && this.#ended.get(id)?.at(-1) === last ? 1.5 * hour : 0;
+    assert.ok(last.atMs + slackMs >= sinceMs, `${id} was called ${name} until ${last.atMs}, not at ${sinceMs}`);
+  }
+
+  #end(id: string): void {
+    const before = this.glance.images.get(id);
+    if (before === undefined) return;
+    const ended = this.#ended.get(id) ?? [];
+    this.#ended.set(id, [...ended, { name: before.name, atMs: this.glance.clock.monotonic() }]);
+  }
+}
+
+type Step =
+  | { kind: 'put'; id: string; hidden: boolean; lateMs: number }
+  | { kind: 'remove' | 'look'; id: string }
+  | { kind: 'pass'; ms: number }
+  | { kind: 'fail'; failing: boolean }
+  | { kind: 'slow'; msAnImage: number };
+
+async function take(step: Step, chronicle: Chronicle): Promise<void> {
+  const { glance } = chronicle;
+  switch (step.kind) {
+    case 'put':
+      return chronicle.put(step.id, step.hidden, step.lateMs);
+    case 'remove':
+      return chronicle.remove(step.id);
+    case 'pass':
+      return glance.clock.advance(step.ms);
+    case 'fail':
+      glance.failing = step.failing;
+      return;
+    case 'slow':
+      glance.msAnImage = step.msAnImage;
+      return;
+    case 'look':
+      return;
+  }
+}
+
+describe('the laws of the cache', () => {
+  const id = fc.constantFrom('a', 'b', 'c', 'd');
+  const kind = <K extends Step['kind']>(name: K) => fc.constant(name);
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ kind: kind('put'), id, hidden: fc.boolean(), lateMs: fc.nat(20 * second) }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('remove'), id }) },
+    { weight: 4, arbitrary: fc.record({ kind: kind('pass'), ms: fc.nat(15 * minute) }) },
+    { weight: 6, arbitrary: fc.record({ kind: kind('look'), id }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('fail'), failing: fc.boolean() }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('slow'), msAnImage: fc.nat(2 * minute) }) },
+  );
+
+  test('whatever happens, what it shows is what Glance held at the moment asked for or later', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        const { clock, glance, settled } = setUp();
+        glance.msAList = 5 * second;
+        const chronicle = new Chronicle(glance);
+        for (const one of steps) {
+          if (one.kind !== 'look') await take(one, chronicle);
+          else {
+            const sinceMs = clock.monotonic();
+            const sighting = await settled(one.id, sinceMs);
+            if (sighting.kind === 'seen') chronicle.assertHeld(one.id, sighting.image.name, sinceMs);
+          }
+        }
+      }),
+      { seed: 7, numRuns: 300 },
+    );
+  });
+
+  test('the time of the server is never thought later than it is', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: -1e9, max: 1e9 }),
+        fc.array(fc.record({ stampedMs: fc.nat(1e6), readLaterMs: fc.nat(1e5) }), { minLength: 1 }),
+        fc.nat(1e7),
+        (aheadMs, stamps, atMs) => {
+          const times = createServerClock();
+          for (const { stampedMs, readLaterMs } of stamps) {
+            times.saw(new Date(stampedMs + aheadMs).toISOString(), stampedMs + readLaterMs);
+          }
+          const guess = times.atLeast(atMs);
+          assert.ok(guess !== undefined && guess.getTime() <= atMs + aheadMs);
+        },
+      ),
+      { seed: 7 },
+    );
+    assert.equal(createServerClock().atLeast(0), undefined);
+  });
+});
