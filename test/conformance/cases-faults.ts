@@ -1,0 +1,166 @@
+/** A Glance, or a network, that fails. The faults are those of a proxy in front of the real one. */
+import type { ProxiedRequest, Rule } from '../env/proxy.ts';
+import { onlyCindersIsActive } from './active.ts';
+import type { Case } from './case.ts';
+import type { Reason } from './reasons.ts';
+
+const filled = { data: 'some data' };
+const isImage = ({ method, path }: ProxiedRequest) => method === 'GET' && /^\/v2\/images\/[0-9a-f-]+$/.test(path);
+const isFile =
+  (asked: string) =>
+  ({ method, path }: ProxiedRequest) =>
+    method === asked && path.endsWith('/file');
+const isCreation = ({ method, path }: ProxiedRequest) => method === 'POST' && path === '/v2/images';
+const answers = (status: number, matches: Rule['matches'], times?: number): Rule => ({
+  matches,
+  fault: { kind: 'answer', status, body: 'a fault' },
+  ...(times === undefined ? {} : { times }),
+});
+
+function showing(name: string, status: number, cinder: string, ours: string, reason: Reason): Case {
+  return {
+    name,
+    given: { '<image>': {} },
+    operations: [{ op: 'show', image: '<image>' }],
+    faults: [answers(status, isImage)],
+    retries: 1,
+    cinder: [cinder],
+    expect: { [reason]: { '/results/0': [cinder, ours] } },
+  };
+}
+
+export const faultCases: readonly Case[] = [
+  {
+    name: 'show an image while Glance is unavailable, once',
+    given: { '<image>': {} },
+    operations: [{ op: 'show', image: '<image>' }],
+    faults: [answers(503, isImage, 1)],
+    cinder: ['returned'],
+    expect: 'same',
+  },
+  {
+    name: 'show an image over connections that break, three times',
+    given: { '<image>': {} },
+    operations: [{ op: 'show', image: '<image>' }],
+    faults: [{ matches: isImage, fault: { kind: 'refuse' }, times: 3 }],
+    cinder: ['returned'],
+    expect: 'same',
+  },
+  {
+    name: 'show an image over connections that always break',
+    given: { '<image>': {} },
+    operations: [{ op: 'show', image: '<image>' }],
+    faults: [{ matches: isImage, fault: { kind: 'refuse' } }],
+    retries: 1,
+    cinder: ['GlanceConnectionFailed 500'],
+    expect: { numbers: { '/results/0': ['GlanceConnectionFailed 500', 'GlanceConnectionFailed'] } },
+  },
+  {
+    name: 'show an image while Glance refuses the token, once',
+    given: { '<image>': {} },
+    operations: [{ op: 'show', image: '<image>' }],
+    faults: [answers(401, isImage, 1)],
+    cinder: ['ImageNotAuthorized 500'],
+    expect: { token: { '/results/0': ['ImageNotAuthorized 500', 'returned'] } },
+  },
+  showing(
+    'show an image while Glance is unavailable',
+    503,
+    'GlanceConnectionFailed 500',
+    'GlanceConnectionFailed 503',
+    'numbers',
+  ),
+  showing(
+    'show an image while Glance has an error of its own',
+    500,
+    'HTTPInternalServerError 500',
+    'GlanceUnavailable 500',
+    'classes',
+  ),
+  showing(
+    'show an image while the gateway to Glance is bad',
+    502,
+    'HTTPBadGateway 502',
+    'GlanceUnavailable 502',
+    'classes',
+  ),
+  showing(
+    'show an image while the gateway to Glance is too slow',
+    504,
+    'HTTPException',
+    'GlanceUnavailable 504',
+    'classes',
+  ),
+  showing('show an image while Glance is asked too much', 429, 'HTTPException', 'GlanceUnavailable 429', 'classes'),
+  {
+    name: 'list images while Glance is unavailable, once',
+    given: { '<image>': { fields: { mark: '<mark>' } } },
+    operations: [{ op: 'detail', filters: { owner: '<project>', mark: '<mark>' } }],
+    faults: [answers(503, ({ path }) => path.startsWith('/v2/images?'), 1)],
+    cinder: ['HTTPServiceUnavailable 503'],
+    expect: { retries: { '/results/0': ['HTTPServiceUnavailable 503', 'returned'] } },
+  },
+  {
+    name: 'list members while Glance is unavailable, once',
+    given: { '<image>': { members: ['stranger'] } },
+    operations: [{ op: 'listMembers', image: '<image>' }],
+    faults: [answers(503, ({ path }) => path.endsWith('/members'), 1)],
+    cinder: ['HTTPServiceUnavailable 503'],
+    expect: { retries: { '/results/0': ['HTTPServiceUnavailable 503', 'returned'] } },
+  },
+  {
+    name: 'create an image and lose the answer',
+    operations: [{ op: 'create', meta: { name: 'image', disk_format: 'raw', container_format: 'bare' } }],
+    faults: [{ matches: isCreation, fault: { kind: 'loseAnswer' }, times: 1 }],
+    cinder: ['returned'],
+    expect: { onlyOnce: { '/glance/<new 2>': [{ status: 'queued' }, undefined] } },
+  },
+  {
+    name: 'delete an image and lose the answer',
+    given: { '<image>': {} },
+    operations: [{ op: 'delete', image: '<image>' }],
+    faults: [{ matches: ({ method }) => method === 'DELETE', fault: { kind: 'loseAnswer' }, times: 1 }],
+    cinder: ['ImageNotFound 404'],
+    expect: 'same',
+  },
+  {
+    name: 'upload data while Glance is unavailable, once',
+    given: { '<image>': {} },
+    operations: [{ op: 'update', image: '<image>', meta: {}, data: 'some data' }],
+    faults: [answers(503, isFile('PUT'), 1)],
+    cinder: ['returned'],
+    expect: {
+      replay: {
+        '/results/0': ['returned', 'GlanceConnectionFailed 503'],
+        ...onlyCindersIsActive(''),
+      },
+    },
+  },
+  {
+    name: 'download an image whose data breaks off',
+    given: { '<image>': filled },
+    operations: [{ op: 'download', image: '<image>' }],
+    faults: [{ matches: isFile('GET'), fault: { kind: 'truncate', bytes: 4 } }],
+    retries: 0,
+    cinder: ['ChunkedEncodingError'],
+    expect: { downloads: { '/results/0': ['ChunkedEncodingError', 'ImageDownloadFailed'] } },
+  },
+  {
+    name: 'download an image whose data is not what was stored',
+    given: { '<image>': filled },
+    operations: [{ op: 'download', image: '<image>' }],
+    faults: [
+      {
+        matches: isFile('GET'),
+        fault: {
+          kind: 'answer',
+          status: 200,
+          headers: { 'content-type': 'application/octet-stream' },
+          body: 'same size',
+        },
+      },
+    ],
+    cinder: ['BrokenPipeError'],
+    expect: { downloads: { '/results/0': ['BrokenPipeError', 'ImageCorrupted'] } },
+  },
+];

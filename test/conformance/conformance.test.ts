@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Project } from '../env/project.ts';
+import { connectStack } from '../env/stack.ts';
+import { cases } from './cases.ts';
+import { startCinder } from './cinder.ts';
+import { startUnlimitedCloud } from './glance.ts';
+import { createOurs } from './ours.ts';
+import { reasons } from './reasons.ts';
+import { play, type Scene } from './scene.ts';
+import type { Side } from './side.ts';
+import { problemsOf } from './verdict.ts';
+
+const open = new AsyncDisposableStack();
+let cinder: Scene;
+let ours: Scene;
+
+before(async () => {
+  const stack = await connectStack();
+  open.defer(() => stack.stop());
+  const cloud = await startUnlimitedCloud(stack);
+  open.defer(() => cloud.stop());
+  const { openstack } = cloud;
+  const glance = openstack.imageUrl;
+  const theirs = await openstack.createProject('cinder');
+  const own = await openstack.createProject('ours');
+  const stranger = await openstack.createProject('stranger');
+  const scene = (side: Side, project: Project): Scene => {
+    open.defer(() => side.close());
+    return { side, project, stranger, glance, seen: new Set<string>() };
+  };
+  cinder = scene(await startCinder({ glance, own: theirs, stranger }), theirs);
+  ours = scene(createOurs({ glance, own, stranger }), own);
+});
+
+after(() => open.disposeAsync());
+
+for (const each of cases) {
+  test(`Cinder's image service and ours ${each.name}`, { timeout: 120_000 }, async () => {
+    const [left, right] = await Promise.all([play(cinder, each), play(ours, each)]);
+    assert.deepEqual(problemsOf(each, left, right), []);
+  });
+}
+
+test('every case has a name of its own, and every reason a case', () => {
+  assert.equal(new Set(cases.map(({ name }) => name)).size, cases.length);
+  const given = new Set(cases.flatMap(({ expect }) => (expect === 'same' ? [] : Object.keys(expect))));
+  assert.deepEqual([...given].sort(), Object.keys(reasons).sort());
+});
