@@ -1,0 +1,244 @@
+/**
+ * The structure of an xz file (its format's specification, version 1.2.1): streams, blocks, chunks of LZMA2, index. Law: no
+ * byte of a block goes to the decoder before the dictionary that its header asks for was found to be within the limit, nor of
+ * a chunk before the size was that it will have: all of it can be read without decoding anything.
+ *
+ * The decoder verifies what it decodes and the checks of the blocks. What it does not look at is verified here: the sizes in
+ * the block headers and in the index, and the footer.
+ */
+import { crc32 } from 'node:zlib';
+import { checkDictionary, checkSize } from './bounds.ts';
+import { Cursor, type Parsing } from './cursor.ts';
+import { cutOff, damaged, type Job, unsupported } from './errors.ts';
+
+const magic = Buffer.from('\xfd7zXZ\0', 'latin1');
+const footerMagic = 0x5a59;
+/** Bytes of the check behind each block, by its type: none, CRC32, CRC64, SHA-256. */
+const checks: Readonly<Record<number, number>> = { 0: 0, 1: 4, 4: 8, 10: 32 };
+const lzma2 = 0x21;
+/** Delta, and branch converters for x86 to RISC-V. */
+const filters = [0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b];
+
+/** What a block header tells; the sizes where it tells them. */
+interface BlockHeader {
+  bytes: number;
+  compressed: number | undefined;
+  uncompressed: number | undefined;
+}
+
+export class XzStructure {
+  readonly #job: Job;
+  readonly #cursor = new Cursor();
+  readonly #parsing = this.#streams();
+  /** What the chunks so far decompress to. */
+  #announced = 0;
+  /** Where the file may end: behind a stream, and every four bytes of padding. */
+  #end = 0;
+  #isBetweenStreams = false;
+
+  constructor(job: Job) {
+    this.#job = job;
+  }
+
+  /** Looks at the next piece, before it is decoded. */
+  update(piece: Uint8Array): void {
+    this.#cursor.load(piece);
+    this.#parsing.next();
+  }
+
+  /** To be called at the end of the body. */
+  finish(): void {
+    if (this.#cursor.offset === this.#end) return;
+    if (this.#isBetweenStreams) throw this.#damaged('something else than a stream follows its end');
+    throw cutOff(this.#job, this.#cursor.offset);
+  }
+
+  #damaged(why: string): Error {
+    return damaged(this.#job, why, this.#cursor.offset);
+  }
+
+  *#streams(): Parsing<never> {
+    const cursor = this.#cursor;
+    for (;;) {
+      const start = yield* cursor.take(4);
+      if (this.#isBetweenStreams && start.readUInt32LE() === 0) {
+        this.#end = cursor.offset;
+        continue;
+      }
+      if (!start.equals(magic.subarray(0, 4))) throw this.#damaged('something else than a stream begins here');
+      this.#isBetweenStreams = false;
+      yield* this.#stream(start);
+      this.#isBetweenStreams = true;
+      this.#end = cursor.offset;
+    }
+  }
+
+  *#stream(start: Buffer): Parsing<void> {
+    const cursor = this.#cursor;
+    const header = Buffer.concat([start, yield* cursor.take(8)]);
+    if (!header.subarray(0, 6).equals(magic)) throw this.#damaged('something else than a stream begins here');
+    const flags = header.subarray(6, 8);
+    if (crc32(flags) !== header.readUInt32LE(8)) throw this.#damaged('the checksum of a stream header is wrong');
+    const check = checks[flags.readUInt16BE()];
+    if (check === undefined)
+      throw unsupported(this.#job, `its blocks have a check of the unknown type ${flags.toString('hex')}`);
+    const seen = new Records();
+    for (;;) {
+      const size = yield* cursor.byte();
+      if (size === 0) break;
+      yield* this.#block(size, check, seen);
+    }
+    yield* this.#index(seen, flags);
+  }
+
+  *#block(size: number, check: number, seen: Records): Parsing<void> {
+    const cursor = this.#cursor;
+    const header = yield* this.#blockHeader(size);
+    const start = cursor.offset;
+    const uncompressed = yield* this.#chunks();
+    const compressed = cursor.offset - start;
+    if (compressed !== (header.compressed ?? compressed) || uncompressed !== (header.uncompressed ?? uncompressed))
+      throw this.#damaged('a block has another size than its header tells');
+    yield* this.#padding(compressed);
+    yield* cursor.skip(check);
+    seen.add(header.bytes + compressed + check, uncompressed);
+  }
+
+  *#blockHeader(size: number): Parsing<BlockHeader> {
+    const bytes = (size + 1) * 4;
+    const header = Buffer.concat([Buffer.of(size), yield* this.#cursor.take(bytes - 1)]);
+    const content = header.subarray(0, -4);
+    if (crc32(content) !== header.readUInt32LE(content.length))
+      throw this.#damaged('the checksum of a block header is wrong');
+    const fields = new Fields(content, 2, () => this.#damaged('a block header is malformed'));
+    const flags = content[1] ?? 0;
+    if ((flags & 0x3c) !== 0) throw unsupported(this.#job, 'a block has flags from a newer version of the format');
+    const compressed = (flags & 0x40) === 0 ? undefined : fields.number();
+    const uncompressed = (flags & 0x80) === 0 ? undefined : fields.number();
+    const filterCount = (flags & 3) + 1;
+    for (let filter = 1; filter <= filterCount; filter++) this.#filter(fields, filter === filterCount);
+    return { bytes, compressed, uncompressed };
+  }
+
+  #filter(fields: Fields, isLast: boolean): void {
+    const id = fields.number();
+    const properties = fields.bytes(fields.number());
+    if (isLast ? id !== lzma2 : !filters.includes(id))
+      throw unsupported(this.#job, `a block uses the filter 0x${id.toString(16)} where it is not known`);
+    if (id !== lzma2) return;
+    const [dictionary, ...others] = properties;
+    if (dictionary === undefined || dictionary > 40 || others.length > 0) throw fields.malformed();
+    checkDictionary(this.#job, dictionaryOf(dictionary));
+  }
+
+  /** The chunks of LZMA2, up to their end; returns what they decompress to. */
+  *#chunks(): Parsing<number> {
+    const cursor = this.#cursor;
+    for (let total = 0; ; ) {
+      const control = yield* cursor.byte();
+      if (control === 0) return total;
+      if (control > 2 && control < 0x80) throw this.#damaged('a chunk has a reserved type');
+      const low = (yield* cursor.take(2)).readUInt16BE() + 1;
+      const uncompressed = control < 0x80 ? low : ((control & 0x1f) << 16) + low;
+      let compressed = low;
+      if (control >= 0x80) compressed = (yield* cursor.take(2)).readUInt16BE() + 1;
+      // The properties of the coder, where they change.
+      if (control >= 0xc0) compressed++;
+      total += uncompressed;
+      this.#announced += uncompressed;
+      checkSize(this.#job, this.#announced, cursor.offset + compressed);
+      yield* cursor.skip(compressed);
+    }
+  }
+
+  *#index(seen: Records, flags: Buffer): Parsing<void> {
+    const cursor = this.#cursor;
+    const start = cursor.offset - 1;
+    const listed = new Records();
+    let sum = crc32(Buffer.of(0));
+    const number = function* (): Parsing<number> {
+      const bytes: number[] = [];
+      do bytes.push(yield* cursor.byte());
+      while ((bytes.at(-1) ?? 0) >= 0x80 && bytes.length < 9);
+      const field = Buffer.from(bytes);
+      sum = crc32(field, sum);
+      return new Fields(field, 0, () => malformed()).number();
+    };
+    const malformed = () => this.#damaged('the index is malformed');
+    const count = yield* number();
+    // Compared first, so that no index is longer than its blocks.
+    if (count !== seen.count) throw this.#damaged('the index has not as many records as there are blocks');
+    while (listed.count < count) listed.add(yield* number(), yield* number());
+    if (listed.sum !== seen.sum) throw this.#damaged('the index does not fit the blocks');
+    sum = crc32(yield* this.#padding(cursor.offset - start), sum);
+    const size = cursor.offset - start;
+    if ((yield* cursor.take(4)).readUInt32LE() !== sum) throw this.#damaged('the checksum of the index is wrong');
+    yield* this.#footer(size + 4, flags);
+  }
+
+  *#footer(indexSize: number, flags: Buffer): Parsing<void> {
+    const footer = yield* this.#cursor.take(12);
+    const isRight =
+      footer.readUInt32LE() === crc32(footer.subarray(4, 10)) &&
+      (footer.readUInt32LE(4) + 1) * 4 === indexSize &&
+      footer.subarray(8, 10).equals(flags) &&
+      footer.readUInt16LE(10) === footerMagic;
+    if (!isRight) throw this.#damaged('the end of a stream does not fit the rest of it');
+  }
+
+  /** Zeros up to a multiple of four bytes. */
+  *#padding(bytes: number): Parsing<Buffer> {
+    const padding = yield* this.#cursor.take(-bytes & 3);
+    if (padding.some((byte) => byte !== 0)) throw this.#damaged('the padding is not of zeros');
+    return padding;
+  }
+}
+
+/** The sizes of blocks, kept as a sum so that their number does not count. */
+class Records {
+  count = 0;
+  sum = 0;
+
+  /** `unpadded` is the size of the block in the file without its padding. */
+  add(unpadded: number, uncompressed: number): void {
+    this.count++;
+    this.sum = crc32(`${unpadded} ${uncompressed} `, this.sum);
+  }
+}
+
+/** The fields of a header. `malformed` makes the error for one that does not fit in. */
+class Fields {
+  readonly #bytes: Buffer;
+  #at: number;
+  readonly malformed: () => Error;
+
+  constructor(bytes: Buffer, at: number, malformed: () => Error) {
+    this.#bytes = bytes;
+    this.#at = at;
+    this.malformed = malformed;
+  }
+
+  /** Seven bits a byte, the low ones first. */
+  number(): number {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.bytes(1)[0] ?? 0;
+      value += (byte & 0x7f) * scale;
+      if (value > Number.MAX_SAFE_INTEGER) throw this.malformed();
+      if (byte < 0x80) return value;
+    }
+  }
+
+  bytes(count: number): Buffer {
+    const end = this.#at + count;
+    if (end > this.#bytes.length) throw this.malformed();
+    const bytes = this.#bytes.subarray(this.#at, end);
+    this.#at = end;
+    return bytes;
+  }
+}
+
+/** The dictionary in bytes, for the numbers 0 to 40. */
+function dictionaryOf(property: number): number {
+  return property === 40 ? 2 ** 32 - 1 : (2 + (property & 1)) * 2 ** (11 + (property >>> 1));
+}

@@ -1,0 +1,123 @@
+/** Files that are small and would become large. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { checkSize } from '../../../src/source/decompress/bounds.ts';
+import type { Compression } from '../../../src/source/decompress/index.ts';
+import { compressions, mixed, tool, zstdFrame } from './files.ts';
+import type { Measured, Task } from './memory-child.ts';
+import { body, explodes, outcome, url } from './reading.ts';
+
+const mib = 2 ** 20;
+/** The most zeros that one block of bzip2 holds: 45 899 235. */
+const unit = 45_000_000;
+const zeros = Buffer.alloc(unit);
+const repeat = (file: Uint8Array, times: number) => Buffer.concat(Array.from({ length: times }, () => file));
+const units: Record<Compression, Buffer> = {
+  gzip: gzipSync(zeros),
+  zstd: zstdFrame(Array.from({ length: Math.floor(unit / 131_072) }, () => ({ byte: 0, times: 131_072 }))),
+  xz: tool('xz -c', zeros),
+  bzip2: tool('bzip2 -c', zeros),
+};
+
+function measure(file: Uint8Array, task: Task): Measured {
+  const child = join(import.meta.dirname, 'memory-child.ts');
+  const out = execFileSync(process.execPath, [child, JSON.stringify(task)], { input: file, timeout: 120_000 });
+  return JSON.parse(out.toString());
+}
+
+for (const name of compressions)
+  describe(`a bomb of ${name}`, () => {
+    // 360 MB out of a few KiB, in one piece.
+    const file = repeat(units[name], 8);
+
+    test('is refused by its ratio, after a head start', async () => {
+      const given = await explodes(file, /grows from \S+ to 2[56]\dMi; the limit is 10 times its size and 256Mi/, {
+        maxRatio: 10,
+        maxBytes: 2 ** 40,
+      });
+      assert.ok(given <= 256 * mib + 10 * file.length);
+    });
+
+    test('is refused beyond the limit for an image, and gives no byte more', async () => {
+      for (const maxBytes of [0, 1, 1000, 300_000, 100 * mib]) {
+        const given = await explodes(file, /holds more than .*, the limit for an image/, { maxBytes, maxRatio: 1e9 });
+        assert.ok(given <= maxBytes);
+      }
+    });
+
+    test('that is within the limits is no bomb', async () => {
+      const { bytes, error } = await outcome(body(units[name]), { maxBytes: unit, maxRatio: 1 });
+      assert.equal(error, undefined);
+      assert.ok(bytes.length > unit - 131_072);
+    });
+
+    test('takes little memory, however far one piece of it expands', () => {
+      const { bytes, largestPiece, code, grownMiB } = measure(file, { maxBytes: 2 ** 40, maxRatio: 1e9 });
+      assert.equal(code, undefined);
+      assert.ok(bytes > 350_000_000);
+      assert.ok(largestPiece <= 256 * 1024);
+      assert.ok(grownMiB < 100, `${grownMiB} MiB`);
+    });
+
+    test('stops within little memory', () => {
+      const { code, grownMiB } = measure(file, { maxBytes: 2 ** 40, maxRatio: 10 });
+      assert.equal(code, 'CompressionBomb');
+      assert.ok(grownMiB < 100, `${grownMiB} MiB`);
+    });
+
+    test('leaves nothing behind when it is given up again and again', () => {
+      const { code, grownMiB, threads } = measure(file, { maxBytes: 2 ** 40, maxRatio: 10, abandon: 100 });
+      assert.equal(code, 'CompressionBomb');
+      assert.ok(grownMiB < 150, `${grownMiB} MiB`);
+      // Those of a pool, which end after ten idle seconds.
+      assert.ok(threads < 20, `${threads} threads`);
+    });
+  });
+
+test('the thread that decodes xz ends when it is given up while it waits for a body that has stalled', () => {
+  const file = tool('xz -c', mixed(500_000));
+  const { bytes, threads } = measure(file, { maxBytes: 2 ** 40, maxRatio: 10, abandon: 100, stalls: true });
+  assert.equal(bytes, 500_000);
+  assert.ok(threads < 20, `${threads} threads`);
+});
+
+describe('what a header tells', () => {
+  test('is believed before anything is decoded', async () => {
+    const data = mixed(200_000);
+    for (const file of [zstdCompressSync(data), tool('xz -c', data)])
+      assert.equal(await explodes(file, /holds more than 195Ki/, { maxBytes: 199_999 }), 0);
+    const frames = Buffer.concat([zstdCompressSync(data), zstdCompressSync(data)]);
+    assert.ok((await explodes(frames, /holds more than/, { maxBytes: 399_999 })) <= 200_000);
+  });
+});
+
+describe('the size that a file may grow to', () => {
+  const job = {
+    compression: 'gzip',
+    url,
+    limits: { maxBytes: 2 ** 40, maxRatio: 100, maxDictionaryBytes: 0 },
+  } as const;
+  const isAllowed = (given: number, taken: number) => {
+    try {
+      checkSize(job, given, taken);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
+  test('is so many times its own, and 256 MiB', () => {
+    assert.ok(isAllowed(256 * mib, 0));
+    assert.ok(!isAllowed(256 * mib + 1, 0));
+    assert.ok(isAllowed(356 * mib, mib));
+    assert.ok(!isAllowed(356 * mib + 1, mib));
+  });
+
+  test('is never beyond the limit for an image', () => {
+    assert.ok(isAllowed(2 ** 40, 2 ** 39));
+    assert.ok(!isAllowed(2 ** 40 + 1, 2 ** 39));
+  });
+});

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { crc32, gzipSync } from 'node:zlib';
+import { mixed, tool } from './files.ts';
+import { body, outcome, refuses, unpacked } from './reading.ts';
+
+const data = mixed(200_000);
+const member = gzipSync(data);
+const small = gzipSync('small');
+const zeros = Buffer.alloc(1000);
+
+/** Whole, byte by byte, and cut where it matters: behind the first member and around it. */
+const cuts = (first: Uint8Array) => [[], [1], [first.length, 1e9], [first.length - 1, 1e9], [first.length + 1, 1e9]];
+
+describe('gzip', () => {
+  for (const level of [1, 6, 9])
+    test(`is read as gzip -${level} writes it`, async () => {
+      assert.ok((await unpacked(tool(`gzip -c -${level}`, data))).equals(data));
+    });
+
+  test('may have a name, a comment, extra fields and a checksum in its header', async () => {
+    // Flags: FHCRC, FEXTRA, FNAME, FCOMMENT. The checksum of the header is the low half of its CRC-32.
+    const header = Buffer.concat([
+      Buffer.from('1f8b081e000000000003', 'hex'),
+      Buffer.from('\x02\0xyname\0comment\0', 'latin1'),
+    ]);
+    const sum = Buffer.alloc(2);
+    sum.writeUInt16LE(crc32(header) & 0xffff);
+    const rest = small.subarray(10);
+    assert.equal((await unpacked(Buffer.concat([header, sum, rest]))).toString(), 'small');
+    await refuses(Buffer.concat([header, Buffer.from([sum[0] ?? 0, (sum[1] ?? 0) ^ 1]), rest]), /header crc mismatch/);
+  });
+
+  test('is read to the end of its last member, wherever chunks end', async () => {
+    for (const lengths of cuts(small))
+      assert.equal(
+        (await unpacked(Buffer.concat([small, gzipSync('er'), gzipSync('')]), lengths)).toString(),
+        'smaller',
+      );
+  });
+
+  test('may be padded with zeros, wherever chunks end', async () => {
+    for (const lengths of cuts(small))
+      assert.equal((await unpacked(Buffer.concat([small, zeros]), lengths)).toString(), 'small');
+  });
+
+  test('is refused with anything else behind it, and that byte is named', async () => {
+    for (const lengths of cuts(small)) {
+      await refuses(Buffer.concat([small, Buffer.from('garbage')]), /incorrect header check|something else/, lengths);
+      await refuses(
+        Buffer.concat([small, zeros, Buffer.from('x')]),
+        new RegExp(`near byte ${small.length + 1000}: something else follows its end`),
+        lengths,
+      );
+      // gzip itself takes no member after padding either.
+      await refuses(Buffer.concat([small, zeros, small]), /something else follows its end/, lengths);
+      await refuses(Buffer.concat([small, Buffer.of(0x1f)]), /cut off/, lengths);
+    }
+  });
+
+  test('is refused when its checksum or length is wrong', async () => {
+    for (const [from, message] of [
+      [8, /incorrect data check/],
+      [4, /incorrect length check/],
+    ] as const) {
+      const wrong = Buffer.from(member);
+      wrong[wrong.length - from] = (wrong.at(-from) ?? 0) ^ 1;
+      await refuses(wrong, message);
+    }
+  });
+
+  test('is refused when cut off, but for a cut between members, which nothing shows', async () => {
+    const two = Buffer.concat([small, gzipSync('er')]);
+    for (let length = 3; length < two.length; length++) {
+      const { bytes, error } = await outcome(body(two.subarray(0, length), [7]));
+      if (length === small.length) assert.deepEqual([bytes.toString(), error], ['small', undefined]);
+      else assert.match(error?.message ?? '', new RegExp(`cut off after ${length} bytes`));
+    }
+  });
+});
