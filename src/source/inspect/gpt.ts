@@ -1,0 +1,44 @@
+/**
+ * A disk with a partition table, MBR or GPT: the MBR, which both have, is what is looked at. Law: Glance's rules, by which one
+ * that is not as every partitioning tool writes it is unsafe, even where the declared format is raw.
+ */
+import { bytes, type Inspection, other, recognised, sound, unsafe, type Verdict } from './reader.ts';
+
+const sector = 512;
+const firstEntry = 446;
+const entryLength = 16;
+/** The type of the one entry that protects a GPT from tools that know no GPT. */
+const protective = 0xee;
+
+export function* inspectGpt(): Inspection<Verdict> {
+  const mbr = yield* bytes(0, sector);
+  if (mbr.length < sector || mbr.readUInt16LE(510) !== 0xaa55 || isFat(mbr)) return other;
+  yield recognised;
+  const problem = mbrProblem(mbr);
+  return problem === undefined ? sound : unsafe(problem);
+}
+
+/** The boot sector of a FAT file system has the same signature. */
+function isFat(sector: Buffer): boolean {
+  const [tables, medium] = [sector[0x10], sector[0x15]];
+  return tables === 2 && medium === 0xf8;
+}
+
+function mbrProblem(mbr: Buffer): string | undefined {
+  const used: number[] = [];
+  let hasProtective = false;
+  for (let index = 0; index < 4; index++) {
+    const entry = mbr.subarray(firstEntry + index * entryLength);
+    const [bootFlag, type] = [entry.readUInt8(0), entry.readUInt8(4)];
+    if (bootFlag !== 0 && bootFlag !== 0x80) return `has an MBR whose entry ${index + 1} has an invalid boot flag`;
+    if (type !== 0) used.push(index);
+    if (type !== protective) continue;
+    hasProtective = true;
+    if (entry.readUIntBE(1, 3) !== 0x000200 || entry.readUInt32LE(8) !== 1)
+      return 'has a protective MBR whose partition does not start at sector 1';
+  }
+  if (hasProtective && (used.length > 1 || used[0] !== 0))
+    return 'has a protective MBR with more than the protective partition';
+  if (used.length === 0) return 'has an MBR without partitions';
+  return undefined;
+}
