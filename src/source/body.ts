@@ -1,18 +1,25 @@
 /**
- * Reading the body of an answer to its end. Law: it ends with exactly the announced bytes or throws, and a source that
- * stops sending is noticed. Time counts only while we wait for the source: a slow consumer makes no stall.
+ * Reading the body of one answer to its end. Law: it gives exactly the announced bytes, or those from `wanted` on, or throws;
+ * and a source that stops sending is noticed. Time counts only while we wait for the source: a slow consumer makes no stall.
  */
-import type { Readable } from 'node:stream';
 import type { Clock } from '../lib/clock.ts';
-import { describe, retry } from '../lib/errors.ts';
+import { describe, OperatorError, retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { SourceError, tooLong, upstreamRetry } from './errors.ts';
+import { progress, SourceError, tooLong, upstreamRetry } from './errors.ts';
 import type { SourceLimits } from './source.ts';
 
 export interface BodyOptions {
-  body: Readable;
-  url: URL;
-  /** The announced length in bytes. */
+  body: AsyncIterable<unknown>;
+  /** Makes `body` throw, soon. Called at most once. */
+  stop: (error: SourceError) => void;
+  url: URL | string;
+  /** Where in the file the body begins… */
+  start: number;
+  /** …and has to end, exclusive; undefined where nobody knows. */
+  end: number | undefined;
+  /** What comes before this byte of the file is read and dropped. */
+  wanted: number;
+  /** Length of the whole file where it is known, for messages. */
   size: number | undefined;
   clock: Clock;
   limits: SourceLimits;
@@ -21,47 +28,50 @@ export interface BodyOptions {
 }
 
 export async function* readBody(options: BodyOptions): AsyncGenerator<Uint8Array, void, undefined> {
-  const { body, url, size, clock, limits, signal } = options;
-  let bytes = 0;
+  const { body, url, start, end, wanted, size, clock, limits, signal } = options;
+  let at = start;
+  let stalled: SourceError | undefined;
   const stall = createStallWatch(clock, limits, () => {
     const rate = `fewer than ${limits.stallBytes} bytes in ${limits.stallWindowMs / 1000} s`;
-    const message = `${safeUrl(url)} sent ${rate}, after ${progress(bytes, size)}`;
-    body.destroy(new SourceError('SourceStalled', retry.backoff, message));
+    stalled = new SourceError(
+      'SourceStalled',
+      retry.backoff,
+      `${safeUrl(url)} sent ${rate}, after ${progress(at, size)}`,
+    );
+    options.stop(stalled);
   });
   try {
     stall.waiting();
     for await (const chunk of body) {
       if (!(chunk instanceof Uint8Array)) throw new TypeError('a source sends bytes');
       stall.received(chunk.length);
-      bytes += chunk.length;
-      if (bytes > limits.maxBytes) throw tooLong(url, `sent ${bytes} bytes`, limits.maxBytes);
-      if (size !== undefined && bytes > size)
+      const before = at;
+      at += chunk.length;
+      if (at > limits.maxBytes) throw tooLong(url, `sent ${at} bytes`, limits.maxBytes);
+      if (end !== undefined && at > end)
         throw new SourceError(
           'SourceTooLong',
           upstreamRetry,
-          `${safeUrl(url)} sent more than the ${size} bytes it announced`,
+          `${safeUrl(url)} sent more than the ${end} bytes it announced`,
         );
-      yield chunk;
+      if (at > wanted) yield before >= wanted ? chunk : chunk.subarray(wanted - before);
       stall.waiting();
     }
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof SourceError) throw error;
-    throw tooShort(url, bytes, size, error);
+    if (stalled !== undefined) throw stalled;
+    if (error instanceof OperatorError) throw error;
+    throw tooShort(url, at, size, error);
   } finally {
     stall.stop();
   }
-  if (size !== undefined && bytes < size) throw tooShort(url, bytes, size, undefined);
+  if (end !== undefined && at < end) throw tooShort(url, at, size, undefined);
 }
 
-function tooShort(url: URL, bytes: number, size: number | undefined, cause: unknown): SourceError {
+function tooShort(url: URL | string, bytes: number, size: number | undefined, cause: unknown): SourceError {
   const why = cause === undefined ? '' : `: ${describe(cause)}`;
   const message = `the connection to ${safeUrl(url)} broke after ${progress(bytes, size)}${why}`;
   return new SourceError('SourceTooShort', retry.backoff, message, { cause });
-}
-
-function progress(bytes: number, size: number | undefined): string {
-  return size === undefined ? `${bytes} bytes` : `${bytes} of ${size} bytes`;
 }
 
 interface StallWatch {

@@ -5,16 +5,21 @@
 import { STATUS_CODES } from 'node:http';
 import { describe, errorCode, OperatorError, type Retry, retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
+import { certificateProblem } from './certificate.ts';
 
 export type SourceCode =
   | 'SourceNotFound'
   | 'SourceForbidden'
   | 'SourceRefused'
   | 'SourceUnreachable'
+  | 'SourceUntrusted'
   | 'SourceUnavailable'
+  | 'SourceSilent'
   | 'SourceStalled'
+  | 'SourceTooSlow'
   | 'SourceTooShort'
   | 'SourceTooLong'
+  | 'SourceChanged'
   | 'SourceInvalid'
   | 'EmptySource';
 
@@ -24,24 +29,37 @@ export class SourceError extends OperatorError {
     code: SourceCode,
     retry: Retry,
     message: string,
-    options: { cause?: unknown; httpStatus?: number | undefined } = {},
+    options: { cause?: unknown; httpStatus?: number | undefined; requestId?: string | undefined } = {},
   ) {
-    const { cause, httpStatus } = options;
-    super(message, { code, retry, cause, ...(httpStatus === undefined ? {} : { httpStatus }) });
+    const { cause, httpStatus, requestId } = options;
+    super(message, {
+      code,
+      retry,
+      cause,
+      ...(httpStatus === undefined ? {} : { httpStatus }),
+      ...(requestId === undefined ? {} : { requestId }),
+    });
   }
 }
 
 /** What only the publisher of the file can change is looked at again after this time. */
 export const upstreamRetry = retry.after(5 * 60_000);
 
-/** The error for an answer whose status is neither 200 nor a redirect. `retryAfter` is the header of that name. */
-export function statusError(url: URL, status: number, retryAfter: string | undefined): SourceError {
+/**
+ * The error for an answer whose status is neither the file nor a redirect. `retryAfter` is the header of that name;
+ * `withheld` says that headers were declared, but for another server than this one.
+ */
+export function statusError(url: URL, status: number, retryAfter: string | undefined, withheld: boolean): SourceError {
   const answer = `${safeUrl(url)} answered ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd();
   const options = { httpStatus: status };
   if (status === 404 || status === 410)
     return new SourceError('SourceNotFound', upstreamRetry, `${answer}: correct the URL, or publish the file`, options);
-  if (status === 401 || status === 403)
-    return new SourceError('SourceForbidden', upstreamRetry, `${answer}: the file must be readable for all`, options);
+  if (status === 401 || status === 403) {
+    const why = withheld
+      ? 'the declared headers are only sent to the server of the declared URL, which this is not'
+      : 'the file must be readable for all, or with the headers of headersSecretName';
+    return new SourceError('SourceForbidden', upstreamRetry, `${answer}: ${why}`, options);
+  }
   if (status === 408 || status === 425 || status === 429 || status >= 500)
     return new SourceError('SourceUnavailable', afterHeader(retryAfter), answer, options);
   if (status === 204)
@@ -58,16 +76,30 @@ export function connectionError(url: URL, error: unknown): SourceError {
       cause: error,
     });
   if (code === 'DeadlineExceeded')
-    return new SourceError('SourceStalled', retry.backoff, `${safeUrl(url)} gave no answer: ${describe(error)}`, {
+    return new SourceError('SourceSilent', retry.backoff, `${safeUrl(url)} gave no answer: ${describe(error)}`, {
       cause: error,
     });
+  const problem = code === undefined ? undefined : certificateProblem(code);
+  if (problem !== undefined)
+    return new SourceError(
+      'SourceUntrusted',
+      // Certificates are renewed by people or once in months, not within seconds.
+      retry.changeOrAfter(10 * 60_000),
+      `the certificate of ${url.host} is not trusted: ${problem.check} (${code}); ${problem.remedy}`,
+      { cause: error },
+    );
   const message = `no connection to the source ${safeUrl(url)}: ${describe(error)}`;
   return new SourceError('SourceUnreachable', retry.backoff, message, { cause: error });
 }
 
 /** The error for a file beyond the limit; `fact` says how that was seen. */
-export function tooLong(url: URL, fact: string, maxBytes: number): SourceError {
+export function tooLong(url: URL | string, fact: string, maxBytes: number): SourceError {
   return new SourceError('SourceTooLong', retry.change, `${safeUrl(url)} ${fact}; the limit is ${maxBytes} bytes`);
+}
+
+/** `11 of 100 bytes`: how messages say how far a download has come. */
+export function progress(bytes: number, size: number | undefined): string {
+  return size === undefined ? `${bytes} bytes` : `${bytes} of ${size} bytes`;
 }
 
 /** Servers that ask for a pause get it, within reason; only the form in seconds is in use among file servers. */

@@ -1,108 +1,189 @@
 /**
- * A file behind an HTTP URL. Law: the bytes are taken as served (no content coding is asked for), redirects are followed
- * here, one policy check each, and never from https to http; whatever is not a complete 200 is an error with a name.
+ * A file behind HTTP URLs: the declared one and its mirrors. Law: the bytes that come out are those of one version of the
+ * file, as served, in order, each once, however often a server breaks; where that cannot be known, only a declared digest
+ * makes going on right, and without one the download fails.
+ *
+ * Going on means asking for the rest by Range and If-Range. A server that sends the whole file again is read up to the byte
+ * where we were.
  */
-import { withDeadline } from '../lib/abort.ts';
-import type { Clock } from '../lib/clock.ts';
-import { EgressRefused } from '../lib/egress.ts';
-import { retry } from '../lib/errors.ts';
+import type { Clock, Random } from '../lib/clock.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { readBody } from './body.ts';
-import { connectionError, SourceError, statusError, tooLong, upstreamRetry } from './errors.ts';
+import { progress, SourceError, tooLong, upstreamRetry } from './errors.ts';
+import type { DeclaredHeaders } from './headers.ts';
+import { checkBeginning, joinPart, type KnownFile } from './join.ts';
+import { type Part, readPart } from './part.ts';
+import { ask } from './request.ts';
+import { createRotation } from './rotation.ts';
 import type { Source, SourceLimits } from './source.ts';
-import type { SourceResponse, SourceTransport } from './transport.ts';
+import { limitTime } from './time.ts';
+import type { SourceTransport } from './transport.ts';
+import { type Version, validatorOf } from './version.ts';
 
-const maxRedirects = 5;
-/** From the request to the header of its answer, connecting included; each hop has its own. */
-const firstByteMs = 30_000;
-const requestHeaders = { 'accept-encoding': 'identity', 'user-agent': 'glance-operator', accept: '*/*' };
+/** How long a server may take for the header of its answer, unless a stall is called one sooner. */
+const longestFirstByteMs = 30_000;
 
 export interface HttpSourceOptions {
-  url: string;
+  /** The URL, then its mirrors, in the order in which they are asked. */
+  urls: readonly [string, ...string[]];
+  /** As `readHeaders` makes them. Sent to the server of the URL, and to a mirror only if it is the same server. */
+  headers?: DeclaredHeaders;
   transport: SourceTransport;
   clock: Clock;
+  random: Random;
   limits: SourceLimits;
+  /** Whoever reads the body compares it with a digest: then answers that share no validator may be joined. */
+  hasDigest: boolean;
   /** Governs the body as well as the opening. */
   signal: AbortSignal;
+  /** Called when the body goes on after a failure: what the failure was, and at which byte it goes on. Must not throw. */
+  onResume?: (why: SourceError, from: number) => void;
 }
 
-/** Resolves once the server has begun to send the file. Throws SourceError, EgressRefused, or the signal's reason. */
+/**
+ * Resolves once a server has begun to send the file. Throws SourceError, EgressRefused, or the signal's reason; if several
+ * addresses failed, an OperatorError with the code of the failure that may pass soonest.
+ */
 export async function openHttpSource(options: HttpSourceOptions): Promise<Source> {
-  const { clock, limits, signal } = options;
-  const { url, response } = await follow(options);
-  const { header, status, body } = response;
-  try {
-    if (status !== 200) throw statusError(url, status, header('retry-after'));
-    const size = announcedSize(header('content-length'));
+  const { urls, headers = {}, transport, clock, random, limits, hasDigest, onResume } = options;
+  const firstByteMs = Math.min(longestFirstByteMs, limits.stallWindowMs);
+  /** Bytes given out. */
+  let given = 0;
+  const time = limitTime(options, () => `${safeUrl(urls[0])} had sent ${progress(given, file?.size)}`);
+  const { signal } = time;
+  const rotation = createRotation(urls.length, random);
+  const declaredFor = URL.parse(urls[0])?.origin;
+  let file: KnownFile | undefined;
+  /** By address: the version whose bytes were used. */
+  const versions = new Map<number, Version>();
+  let isPatchwork = false;
+
+  /** The part that comes next, from wherever it can be had. `failure` is what ended the one before. */
+  async function nextPart(failure?: OperatorError): Promise<Part> {
+    for (let why = failure; ; ) {
+      if (why !== undefined) await recover(why);
+      try {
+        return await askFor(rotation.index);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof OperatorError)) throw error;
+        why = error;
+      }
+    }
+  }
+
+  async function recover(why: OperatorError): Promise<void> {
+    const step = rotation.failed(why);
+    if (step.kind === 'over') throw step.error;
+    if (given > 0 && !hasDigest && file !== undefined && validatorOf(file.version) === undefined) throw cannotGoOn(why);
+    await clock.sleep(step.pauseMs, signal);
+  }
+
+  async function askFor(index: number): Promise<Part> {
+    const last = given === 0 ? undefined : versions.get(index);
+    const validator = last && validatorOf(last);
+    const range = given === 0 ? {} : { range: `bytes=${given}-`, ...(validator ? { 'if-range': validator } : {}) };
+    const url = urls[index] ?? urls[0];
+    const request = { url, range, declared: headers, declaredFor, transport, clock, firstByteMs, signal };
+    const { url: answered, response, withheld } = await ask(request);
+    try {
+      const ifRange = validator === undefined ? undefined : last;
+      const part = readPart(answered, response, { from: given, size: file?.size, ifRange, withheld });
+      accept(part, last);
+      versions.set(index, part.version);
+      return part;
+    } catch (error) {
+      response.body.destroy();
+      throw error;
+    }
+  }
+
+  /** Throws if the bytes of the part must not follow those that were given out. */
+  function accept(part: Part, last: Version | undefined): void {
+    const { url, version, size, endIsCertain } = part;
     if (size === 0) throw new SourceError('EmptySource', upstreamRetry, `${safeUrl(url)} is an empty file`);
     if (size !== undefined && size > limits.maxBytes) throw tooLong(url, `announces ${size} bytes`, limits.maxBytes);
-    return {
-      url: url.href,
-      size,
-      etag: header('etag'),
-      endIsCertain: size !== undefined || header('transfer-encoding') !== undefined,
-      body: readBody({ body, url, size, clock, limits, signal }),
-    };
+    if (file !== undefined && given > 0) {
+      if (joinPart(part, file, last, hasDigest) === 'assumed') isPatchwork = true;
+      file.size ??= size;
+      return;
+    }
+    if (file !== undefined) checkBeginning(part, file, hasDigest);
+    file = { version, size: size ?? file?.size, endIsCertain: file?.endIsCertain ?? endIsCertain };
+    versions.clear();
+  }
+
+  /** Gives out what a part brings; returns what is wrong if the file does not end there. */
+  async function* give(part: Part): AsyncGenerator<Uint8Array, SourceError | undefined, undefined> {
+    const size = file?.size;
+    const { body, url, start, end = size } = part;
+    const stop = (error: SourceError) => void body.destroy(error);
+    try {
+      for await (const chunk of readBody({ body, stop, url, start, end, wanted: given, size, clock, limits, signal })) {
+        given += chunk.length;
+        yield chunk;
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof SourceError)) throw error;
+      // Once all of it is there, it does not matter how the connection ended.
+      return error.code !== 'SourceTooLong' && given === size ? undefined : error;
+    }
+    // A body of unknown length is the whole rest, unless it was asked for as a range and says itself where it ends.
+    if (size === undefined ? end === undefined : given === size) return undefined;
+    const message = `${safeUrl(url)} sent only a part of the file, up to ${progress(given, size)}`;
+    return new SourceError('SourceTooShort', retry.backoff, message);
+  }
+
+  async function* body(): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      for (;;) {
+        const from = given;
+        const failure = yield* give(part);
+        if (failure === undefined) return;
+        // What had to be read again does not count, or a server without ranges could keep us reading without end.
+        if (given - from >= Math.max(limits.stallBytes, from - part.start)) rotation.progressed();
+        part = await nextPart(failure);
+        onResume?.(failure, given);
+      }
+    } finally {
+      time.stop();
+    }
+  }
+
+  /** The one that is being read, or was read last. */
+  let part: Part;
+  try {
+    part = await nextPart();
   } catch (error) {
-    body.destroy();
+    time.stop();
     throw error;
   }
+  const { size, endIsCertain } = part;
+  return {
+    get url() {
+      return part.url.href;
+    },
+    size,
+    get etag() {
+      return part.etag;
+    },
+    endIsCertain,
+    get isPatchwork() {
+      return isPatchwork;
+    },
+    body: body(),
+  };
 }
 
-/** Asks until an answer is no redirect. */
-async function follow(options: HttpSourceOptions): Promise<{ url: URL; response: SourceResponse }> {
-  let url = parseUrl(options.url);
-  const visited = new Set<string>();
-  for (;;) {
-    if (visited.has(url.href)) throw astray(url, 'its redirects lead in a circle');
-    if (visited.size > maxRedirects) throw astray(url, `more than ${maxRedirects} redirects led there`);
-    visited.add(url.href);
-    const response = await ask(url, options);
-    if (![301, 302, 303, 307, 308].includes(response.status)) return { url, response };
-    response.body.destroy();
-    url = redirectTarget(url, response);
-  }
-}
-
-async function ask(url: URL, { transport, clock, signal }: HttpSourceOptions): Promise<SourceResponse> {
-  try {
-    return await withDeadline(clock, 'the wait for its answer', firstByteMs, signal, (deadline) =>
-      // The caller's signal goes along by itself, because it outlives the deadline: it has to end the body too.
-      transport.get(url, requestHeaders, AbortSignal.any([signal, deadline])),
-    );
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error instanceof EgressRefused ? error : connectionError(url, error);
-  }
-}
-
-function redirectTarget(from: URL, response: SourceResponse): URL {
-  const location = response.header('location');
-  const target = location === undefined ? null : URL.parse(location, from.href);
-  if (target === null)
-    throw astray(from, `its answer ${response.status} is a redirect without a usable location`, response.status);
-  if (from.protocol === 'https:' && target.protocol === 'http:')
-    throw astray(from, `it redirects from https to plain http (${safeUrl(target)})`, response.status);
-  target.hash = '';
-  return parseUrl(target.href);
-}
-
-function parseUrl(text: string): URL {
-  const url = URL.parse(text);
-  const invalid = (why: string) => new SourceError('SourceInvalid', retry.change, `${safeUrl(text)}: ${why}`);
-  if (url === null) throw invalid('the source is not a URL');
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw invalid('only https and http sources are read');
-  if (url.username !== '' || url.password !== '')
-    throw invalid('user and password in the URL of a source are not used');
-  return url;
-}
-
-function astray(url: URL, why: string, httpStatus?: number): SourceError {
-  return new SourceError('SourceInvalid', upstreamRetry, `${safeUrl(url)} cannot be used: ${why}`, { httpStatus });
-}
-
-function announcedSize(contentLength: string | undefined): number | undefined {
-  if (contentLength === undefined || !/^\d+$/.test(contentLength)) return undefined;
-  const size = Number(contentLength);
-  return Number.isSafeInteger(size) ? size : undefined;
+/** The failure that ended the part before, and why it cannot be made good. */
+function cannotGoOn(why: OperatorError): OperatorError {
+  const hint = 'it cannot be gone on with, because the server names no version of the file and no digest is declared';
+  return new OperatorError(`${why.message}; ${hint}`, {
+    code: why.code,
+    retry: why.retry,
+    cause: why,
+    ...(why.httpStatus === undefined ? {} : { httpStatus: why.httpStatus }),
+  });
 }

@@ -3,14 +3,22 @@
  * or throws; the one exception, a body whose end cannot be told from a cut, says so in `endIsCertain`.
  */
 export interface Source {
-  /** Where the bytes come from in the end, after redirects. It may hold credentials: show it through `safeUrl`. */
+  /**
+   * Where the bytes come from in the end, after redirects, and after a break from the address that went on. It may hold
+   * credentials: show it through `safeUrl`.
+   */
   readonly url: string;
-  /** Length of the body in bytes, where the server announced it. */
+  /** Length of the body in bytes, where the server announced it. It does not change any more. */
   readonly size: number | undefined;
-  /** The server's name for this version of the file. */
+  /** The server's name for this version of the file, by whoever served it last. */
   readonly etag: string | undefined;
   /** False when the server ends the body by closing the connection: then only a digest can tell that all of it came. */
   readonly endIsCertain: boolean;
+  /**
+   * True once answers were joined that share no validator, which only a digest makes right: if that does not match, the
+   * joining may be at fault, and another download do better.
+   */
+  readonly isPatchwork?: boolean;
   /** To be read once. Aborting the signal that the source was opened with closes it, read or not. */
   readonly body: AsyncIterable<Uint8Array>;
 }
@@ -21,4 +29,6 @@ export interface SourceLimits {
   /** The source has stalled when fewer bytes than this came during `stallWindowMs` milliseconds of waiting for it. */
   stallBytes: number;
   stallWindowMs: number;
+  /** The longest time that the whole may take, whoever is slow. Unlimited when absent: large images take long. */
+  totalMs?: number;
 }

@@ -1,14 +1,17 @@
 /**
  * The connections to sources. Law: the only module of this folder that imports undici; every connection passes the egress
- * policy, speaks HTTP/1.1, serves one request and is closed after it.
+ * policy, checks the certificate anew, speaks HTTP/1.1, serves one request and is closed after it.
  *
  * One request per connection costs a handshake per file, which is nothing beside an image, and means that no connection
  * made under an earlier answer of DNS is ever used again.
  */
 import type { Readable } from 'node:stream';
+import { createSecureContext, getCACertificates } from 'node:tls';
 import { Agent, buildConnector, request } from 'undici';
 import { type EgressPolicy, guardConnector } from '../lib/egress.ts';
+import { readCertificates } from './certificate.ts';
 
+/** TCP and TLS together. */
 const connectTimeoutMs = 10_000;
 /** Per origin. The transfers' own limits are lower; this bound is for the day when they are not. */
 const maxConnections = 64;
@@ -28,9 +31,25 @@ export interface SourceTransport {
   close(): Promise<void>;
 }
 
-export function createSourceTransport(policy: EgressPolicy): SourceTransport {
+export interface SourceTls {
+  /**
+   * Authorities to trust beside the usual ones, as PEM. Beside, not instead: a redirect or a mirror may lead from a private
+   * server to a public one.
+   */
+  ca?: string;
+  /** Default: ten seconds. */
+  connectTimeoutMs?: number;
+}
+
+/** Throws SecretInvalid when `ca` is given and holds no certificates. */
+export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {}): SourceTransport {
+  // One context for all connections: to read the usual authorities takes longer than a handshake.
+  const ca = tls.ca === undefined ? undefined : [...getCACertificates('default'), ...readCertificates(tls.ca)];
+  const trust = ca === undefined ? {} : { secureContext: createSecureContext({ ca }) };
+  const timeout = tls.connectTimeoutMs ?? connectTimeoutMs;
   const connect = guardConnector(policy, ({ lookup }) =>
-    buildConnector({ lookup, allowH2: false, timeout: connectTimeoutMs }),
+    // A session that is taken up again would bring the verdict on an earlier certificate with it.
+    buildConnector({ ...trust, lookup, allowH2: false, timeout, maxCachedSessions: 0 }),
   );
   const agent = new Agent({
     connect,

@@ -11,6 +11,8 @@ import { testTls } from './tls.ts';
 export type SourceFault =
   /** The connection is reset when this byte of the body would be next. */
   | { kind: 'resetAt'; byte: number }
+  /** The connection is closed, in order, when this byte of the body would be next. */
+  | { kind: 'closeAt'; byte: number }
   /** Nothing more comes from this byte on; the connection stays open. */
   | { kind: 'stallAt'; byte: number }
   | { kind: 'drip'; bytesPerSecond: number }
@@ -19,22 +21,34 @@ export type SourceFault =
   | { kind: 'redirect'; to: string; status?: number }
   | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string }
   /** The request is taken and nothing is ever said. */
-  | { kind: 'never-answers' };
+  | { kind: 'never-answers' }
+  /** This request is answered as if the file were another: one that has changed, or that the server describes wrongly. */
+  | { kind: 'instead'; file: Partial<SourceFile> };
 
 export interface SourceFile {
   body: Buffer | Content;
   /** Sent and honoured by If-Range and If-None-Match. Default: one made of the content; null for none. */
   etag?: string | null;
-  /** `none` sends the body in chunks; a number is what Content-Length claims, right or not. Default `right`. */
-  contentLength?: 'right' | 'none' | number;
+  /**
+   * `none` sends the body in chunks, `close` ends it by closing the connection; a number is what Content-Length claims, right
+   * or not. Default `right`.
+   */
+  contentLength?: 'right' | 'none' | 'close' | number;
   /** Default 200. */
   status?: number;
+  /** They win over those that the server would send. `last-modified` is honoured by If-Range. */
   headers?: Record<string, string>;
-  /** Whether Range is honoured. Default true. */
-  ranges?: boolean;
+  /** Answers 401 to requests without these headers. */
+  required?: Record<string, string>;
+  /** Whether Range is honoured. Default true; `ignoring If-Range` sends a range of whatever there is now. */
+  ranges?: boolean | 'ignoring If-Range';
+  /** A range is cut to so many bytes. */
+  longestRange?: number;
   fault?: SourceFault;
   /** The fault strikes only the first so many requests. Default: all. */
   times?: number;
+  /** What strikes the first request, the second, and so on, in place of `fault`; null for nothing. */
+  faults?: readonly (SourceFault | null)[];
   /** The body is held back at byte `at` until the promise resolves. */
   gate?: { at: number; released: Promise<unknown> };
 }
@@ -49,10 +63,12 @@ export interface SourceRequest {
   status: number;
   /** Bytes of body sent so far. */
   sent: number;
+  /** Nothing more comes: a `stallAt` or `never-answers` has struck. */
+  stalled: boolean;
 }
 
 export interface Source {
-  /** `http://127.0.0.1:N`, without a slash at the end. */
+  /** `http://127.0.0.1:N`, or what `options` make of it, without a slash at the end. */
   readonly url: string;
   readonly port: number;
   /** Every request so far, in order. */
@@ -60,6 +76,8 @@ export interface Source {
   /** Serves a file at `path`, in place of an earlier one; returns its URL. */
   add(path: string, file: SourceFile): string;
   remove(path: string): void;
+  /** How many connections are open at this moment. */
+  connections(): Promise<number>;
   /** Resolves with the n-th request (from 1) for `path` as soon as it has come. */
   requested(path: string, nth?: number): Promise<SourceRequest>;
   stop(): Promise<void>;
@@ -70,8 +88,10 @@ export interface SourceOptions {
   port?: number;
   /** Take the first free one of these, such as `stack.sourcePorts`, from which Glance itself may fetch. */
   ports?: readonly number[];
-  /** Serve https with the certificate of `testTls()`. */
-  tls?: boolean;
+  /** Serve https, with the certificate of `testTls()` or with this one (PEM). */
+  tls?: boolean | { key: string; cert: string };
+  /** Default 127.0.0.1. */
+  host?: string;
 }
 
 export async function startSource(options: SourceOptions = {}): Promise<Source> {
@@ -89,21 +109,24 @@ export async function startSource(options: SourceOptions = {}): Promise<Source> 
       range: request.headers.range,
       status: 0,
       sent: 0,
+      stalled: false,
     };
     requests.push(record);
     for (const waiter of waiters) waiter();
     request.resume();
     const file = files.get(path) ?? files.get(path.split('?')[0] ?? path);
     if (file === undefined) return finish(response, record, 404, {}, 'no such file\n');
-    const struck = file.fault !== undefined && file.seen++ < (file.times ?? Number.POSITIVE_INFINITY);
-    await serve(file, struck ? file.fault : undefined, request, response, record, stopped.promise);
+    const nth = file.seen++;
+    const fault = file.faults ? file.faults[nth] : nth < (file.times ?? Number.POSITIVE_INFINITY) && file.fault;
+    await serve(file, fault || undefined, request, response, record, stopped.promise);
   };
   const listener = (request: IncomingMessage, response: ServerResponse) => {
     handle(request, response).catch((error) => response.destroy(error));
   };
-  const server = options.tls ? createTlsServer(testTls(), listener) : createServer(listener);
-  const port = await listenOnFirst(server, options.ports ?? [options.port ?? 0]);
-  const url = `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}`;
+  const { tls = false, host = '127.0.0.1' } = options;
+  const server = tls ? createTlsServer(tls === true ? testTls() : tls, listener) : createServer(listener);
+  const port = await listenOnFirst(server, options.ports ?? [options.port ?? 0], host);
+  const url = `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 
   return {
     url,
@@ -114,6 +137,10 @@ export async function startSource(options: SourceOptions = {}): Promise<Source> 
       return `${url}${path}`;
     },
     remove: (path) => void files.delete(path),
+    connections: () =>
+      new Promise((resolve, reject) => {
+        server.getConnections((error, count) => (error ? reject(error) : resolve(count)));
+      }),
     async requested(path, nth = 1) {
       for (;;) {
         const found = requests.filter((request) => request.path === path)[nth - 1];
@@ -132,11 +159,15 @@ export async function startSource(options: SourceOptions = {}): Promise<Source> 
   };
 }
 
-async function listenOnFirst(server: ReturnType<typeof createServer>, ports: readonly number[]): Promise<number> {
+async function listenOnFirst(
+  server: ReturnType<typeof createServer>,
+  ports: readonly number[],
+  host: string,
+): Promise<number> {
   for (const port of ports) {
     const listening = await new Promise<boolean>((resolve) => {
       server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => resolve(true));
+      server.listen(port, host, () => resolve(true));
     });
     server.removeAllListeners('error');
     const address = server.address();
@@ -165,7 +196,17 @@ async function serve(
   record: SourceRequest,
   stopped: Promise<void>,
 ): Promise<void> {
-  if (fault?.kind === 'never-answers') return;
+  if (fault?.kind === 'instead') {
+    return serve({ ...file, ...fault.file }, undefined, request, response, record, stopped);
+  }
+  if (fault?.kind === 'never-answers') {
+    record.stalled = true;
+    return;
+  }
+  const { headers: given } = request;
+  if (Object.entries(file.required ?? {}).some(([name, value]) => given[name] !== value)) {
+    return finish(response, record, 401, { 'www-authenticate': 'Bearer' });
+  }
   if (fault?.kind === 'redirect') return finish(response, record, fault.status ?? 302, { location: fault.to });
   if (fault?.kind === 'answer') return finish(response, record, fault.status, fault.headers ?? {}, fault.body);
 
@@ -175,20 +216,21 @@ async function serve(
     'content-type': 'application/octet-stream',
     ...(file.ranges === false ? {} : { 'accept-ranges': 'bytes' }),
     ...(etag === null ? {} : { etag }),
-    ...file.headers,
   };
-  if (etag !== null && request.headers['if-none-match'] === etag) return finish(response, record, 304, headers);
+  if (etag !== null && given['if-none-match'] === etag) return finish(response, record, 304, headers);
   const size = fault?.kind === 'short' ? Math.min(fault.bytes, content.size) : content.size;
-  const range = file.ranges === false ? undefined : rangeOf(request.headers, size, etag);
+  const range = rangeOf(file, given, size, etag);
   if (range === 'unsatisfiable') {
-    return finish(response, record, 416, { ...headers, 'content-range': `bytes */${size}` });
+    return finish(response, record, 416, { 'content-range': `bytes */${size}`, ...file.headers });
   }
   const { start, end } = range ?? { start: 0, end: size };
   record.status = range === undefined ? (file.status ?? 200) : 206;
   if (range !== undefined) headers['content-range'] = `bytes ${start}-${end - 1}/${size}`;
-  if (file.contentLength !== 'none') {
+  if (file.contentLength === 'close') response.removeHeader('transfer-encoding');
+  else if (file.contentLength !== 'none') {
     headers['content-length'] = String(typeof file.contentLength === 'number' ? file.contentLength : end - start);
   }
+  Object.assign(headers, file.headers);
   // Node would check our claims; a server that lies must be able to.
   response.strictContentLength = false;
   response.writeHead(record.status, headers);
@@ -206,11 +248,15 @@ interface Sending {
 }
 
 async function send(content: Content, start: number, end: number, sending: Sending): Promise<void> {
-  const { fault, response } = sending;
+  const { fault, response, record } = sending;
   const { breakAt } = await sendUntilBreak(content, start, end, sending);
   if (response.destroyed) return;
   if (breakAt === undefined) return void response.end();
-  if (fault?.kind === 'stallAt') return;
+  if (fault?.kind === 'stallAt') {
+    record.stalled = true;
+    return;
+  }
+  if (fault?.kind === 'closeAt') return void response.socket?.end();
   // A reset discards what the kernel has not sent yet; so let the other side have it first.
   await new Promise((resolve) => response.write('', resolve));
   response.socket?.resetAndDestroy();
@@ -220,10 +266,8 @@ async function send(content: Content, start: number, end: number, sending: Sendi
 async function sendUntilBreak(content: Content, start: number, end: number, sending: Sending) {
   const { file, fault, response, record, stopped } = sending;
   const gate = file.gate !== undefined && file.gate.at >= start && file.gate.at <= end ? file.gate : undefined;
-  const breakAt =
-    (fault?.kind === 'resetAt' || fault?.kind === 'stallAt') && fault.byte >= start && fault.byte < end
-      ? fault.byte
-      : undefined;
+  const breaks = fault?.kind === 'resetAt' || fault?.kind === 'closeAt' || fault?.kind === 'stallAt';
+  const breakAt = breaks && fault.byte >= start && fault.byte <= end ? fault.byte : undefined;
   // The body in stretches, so that a gate and a break lie between two of them.
   const stops = [start, gate?.at ?? start, breakAt ?? end].sort((a, b) => a - b);
   const until = breakAt ?? end;
@@ -255,13 +299,16 @@ function drained(response: ServerResponse): Promise<void> {
 }
 
 /** The range that is asked for, when it is asked for validly: one range, and the content is still the one that If-Range means. */
-function rangeOf(headers: IncomingHttpHeaders, size: number, etag: string | null) {
+function rangeOf(file: SourceFile, headers: IncomingHttpHeaders, size: number, etag: string | null) {
+  if (file.ranges === false) return undefined;
   const [, from = '', to = ''] = /^bytes=(\d*)-(\d*)$/.exec(headers.range ?? '') ?? [];
   const ifRange = headers['if-range'];
   if (from === '' && to === '') return undefined;
-  if (ifRange !== undefined && ifRange !== etag) return undefined;
+  const isSame = ifRange === undefined || ifRange === etag || ifRange === file.headers?.['last-modified'];
+  if (!isSame && file.ranges !== 'ignoring If-Range') return undefined;
   const start = from === '' ? Math.max(0, size - Number(to)) : Number(from);
-  const end = from === '' || to === '' ? size : Math.min(Number(to) + 1, size);
+  const asked = from === '' || to === '' ? size : Math.min(Number(to) + 1, size);
+  const end = Math.min(asked, start + (file.longestRange ?? size));
   return start >= end ? 'unsatisfiable' : { start, end };
 }
 

@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
-import { systemClock } from '../../src/lib/clock.ts';
+import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { readBody } from '../../src/source/body.ts';
 import { createVirtualClock } from '../clock.ts';
 import { failsWith, limits, read, useServer } from './server.ts';
 
 const { open } = useServer();
+
+/** The options for a body that is the whole of a file of `size` bytes. */
+const whole = (body: Readable, size: number | undefined) => ({
+  ...{ body, start: 0, end: size, wanted: 0, size },
+  stop: (error: Error) => void body.destroy(error),
+});
 
 describe('a broken body', () => {
   test('shorter than announced is SourceTooShort', async () => {
@@ -45,7 +51,7 @@ describe('a broken body', () => {
     const bytes = Readable.from([Buffer.from('12345'), Buffer.from('678901')]);
     const { signal } = new AbortController();
     const url = new URL('http://example.com/x');
-    const body = readBody({ body: bytes, url, size: 10, clock: systemClock, limits, signal });
+    const body = readBody({ ...whole(bytes, 10), url, clock: systemClock, limits, signal });
     assert.equal((await body.next()).value?.length, 5);
     await assert.rejects(body.next(), failsWith('SourceTooLong', /more than the 10 bytes/));
     assert.equal(bytes.destroyed, true);
@@ -53,17 +59,20 @@ describe('a broken body', () => {
 });
 
 describe('deadlines of a source', () => {
-  test('end the wait for an answer after 30 s', async () => {
+  test('end the wait for an answer after 30 s, twice', async () => {
     const clock = createVirtualClock();
-    const asked = Promise.withResolvers<void>();
+    const asked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let count = 0;
     const failed = assert.rejects(
-      open(() => asked.resolve(), { clock }),
-      failsWith('SourceStalled', /gave no answer: .* 30 s/, 'backoff'),
+      open(() => asked[count++]?.resolve(), { clock }),
+      failsWith('SourceSilent', /gave no answer: .* 30 s/, 'backoff'),
     );
-    await asked.promise;
+    await asked[0]?.promise;
     await clock.advance(29_999);
     assert.equal(clock.pending, 1);
-    await clock.advance(1);
+    await clock.advance(1 + 1000);
+    await asked[1]?.promise;
+    await clock.advance(30_000);
     await failed;
     assert.equal(clock.pending, 0);
   });
@@ -112,7 +121,7 @@ describe('deadlines of a source', () => {
     const feed = async (chunkBytes: number) => {
       const clock = createVirtualClock();
       const bytes = new Readable({ read() {} });
-      const body = readBody({ body: bytes, url, size: undefined, clock, limits, signal });
+      const body = readBody({ ...whole(bytes, undefined), url, clock, limits, signal });
       for (let i = 0; i < 20; i++) {
         const [next] = await Promise.allSettled([
           body.next(),
@@ -155,6 +164,25 @@ describe('aborting a source', () => {
     controller.abort(reason);
     await assert.rejects(next, reason);
     await hungUp.promise;
+  });
+
+  test('during the pause before another try rejects with the reason given', async () => {
+    const clock = createVirtualClock();
+    const controller = new AbortController();
+    const reason = new Error('not wanted any more');
+    const pausing = Promise.withResolvers<void>();
+    const sleep: Clock['sleep'] = (ms, signal) => {
+      pausing.resolve();
+      return clock.sleep(ms, signal);
+    };
+    const opened = open((_request, response) => response.writeHead(503).end(), {
+      clock: { ...clock, sleep },
+      signal: controller.signal,
+    });
+    await pausing.promise;
+    controller.abort(reason);
+    await assert.rejects(opened, reason);
+    assert.equal(clock.pending, 0);
   });
 
   test('hangs up even if it was never read', async () => {

@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { OperatorError } from '../../src/lib/errors.ts';
-import { createDigestVerifier, formatDigest, parseDigest } from '../../src/source/digest.ts';
+import { createDigestVerifier, digestOf, formatDigest, isWeak, parseDigest } from '../../src/source/digest.ts';
 
-const algorithms = ['sha256', 'sha384', 'sha512'] as const;
+const algorithms = ['md5', 'sha1', 'sha256', 'sha384', 'sha512'] as const;
 const url = 'https://user:secret@example.com/image.raw?token=secret';
 const hashOf = (algorithm: string, data: Uint8Array) => createHash(algorithm).update(data).digest('hex');
 
@@ -20,6 +20,17 @@ describe('a digest', () => {
     );
   });
 
+  test('is weak if others with the same value can be made', () => {
+    assert.deepEqual(algorithms.filter(isWeak), ['md5', 'sha1']);
+  });
+
+  test('of an algorithm that is not known, or with a value that does not fit, is none', () => {
+    assert.deepEqual(digestOf('md5', 'A'.repeat(32)), { algorithm: 'md5', hex: 'a'.repeat(32) });
+    assert.equal(digestOf('blake3', 'a'.repeat(64)), undefined);
+    assert.equal(digestOf('toString', 'a'.repeat(64)), undefined);
+    assert.equal(digestOf('sha256', 'z'.repeat(64)), undefined);
+  });
+
   const wrong = [
     '',
     'sha256',
@@ -27,7 +38,9 @@ describe('a digest', () => {
     `sha256:${'a'.repeat(63)}`,
     `sha512:${'a'.repeat(64)}`,
     `sha256:${'g'.repeat(64)}`,
-    `md5:${'a'.repeat(32)}`,
+    `md5:${'a'.repeat(31)}`,
+    `md5:${'a'.repeat(64)}`,
+    `sha224:${'a'.repeat(56)}`,
     `constructor:${'a'.repeat(64)}`,
     ` sha256:${'a'.repeat(64)}`,
   ];
@@ -74,5 +87,12 @@ describe('verifying a digest', () => {
         return true;
       },
     );
+  });
+
+  test('that fails for a download joined of unlike answers is worth another one', () => {
+    const expected = { algorithm: 'sha256', hex: hashOf('sha256', Buffer.from('expected')) } as const;
+    const verifier = createDigestVerifier(expected, url, () => true);
+    verifier.update(Buffer.from('other'));
+    assert.throws(() => verifier.finish(), { code: 'DigestMismatch', retry: { kind: 'backoff' }, message: /went on/ });
   });
 });

@@ -14,6 +14,12 @@ export type Handler = (request: IncomingMessage, response: ServerResponse) => vo
 
 export const limits: SourceLimits = { maxBytes: 1_000_000, stallBytes: 100, stallWindowMs: 60_000 };
 
+/** Real time, in which the pauses before further tries take none. */
+const quickClock: Clock = {
+  ...systemClock,
+  sleep: async (_ms, signal) => signal?.throwIfAborted(),
+};
+
 export interface OpenOptions {
   path?: string;
   url?: string;
@@ -41,9 +47,11 @@ export function useServer() {
   function open(handler: Handler, options: OpenOptions = {}): Promise<Source> {
     handle = handler;
     return openHttpSource({
-      url: options.url ?? `${at.origin}${options.path ?? '/image.raw'}`,
+      urls: [options.url ?? `${at.origin}${options.path ?? '/image.raw'}`],
       transport: options.transport ?? transport,
-      clock: options.clock ?? systemClock,
+      clock: options.clock ?? quickClock,
+      random: () => 0.5,
+      hasDigest: false,
       limits: { ...limits, ...options.limits },
       signal: options.signal ?? new AbortController().signal,
     });

@@ -1,0 +1,75 @@
+/**
+ * Certificates: the private authorities that a user adds, and what it means when one is not trusted. Law: a bad certificate is
+ * told by the check that it failed and by what helps, and nothing here can turn a check off.
+ */
+import { X509Certificate } from 'node:crypto';
+import { describe, OperatorError, retry } from '../lib/errors.ts';
+
+export interface CertificateProblem {
+  /** The check that failed, as a clause. */
+  check: string;
+  /** What helps. */
+  remedy: string;
+}
+
+const renew = 'the publisher has to renew it';
+const rename = 'use the name that the certificate is made for, or have a certificate made for this one';
+const trust = 'if it is signed by a private authority, put its certificate into a Secret and name that in caSecretName';
+const repair = 'the publisher has to repair it';
+
+/** By the codes of OpenSSL, as Node gives them. */
+const problems: Record<string, CertificateProblem> = {
+  CERT_HAS_EXPIRED: { check: 'it has expired', remedy: renew },
+  CERT_NOT_YET_VALID: { check: 'it is not valid yet', remedy: 'look at the clocks of both sides' },
+  ERR_TLS_CERT_ALTNAME_INVALID: { check: 'it is made for another name', remedy: rename },
+  HOSTNAME_MISMATCH: { check: 'it is made for another name', remedy: rename },
+  DEPTH_ZERO_SELF_SIGNED_CERT: { check: 'it is signed by itself', remedy: trust },
+  SELF_SIGNED_CERT_IN_CHAIN: { check: 'its authority is not known here', remedy: trust },
+  UNABLE_TO_GET_ISSUER_CERT: { check: 'its authority is not known here', remedy: trust },
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: { check: 'its authority is not known here', remedy: trust },
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: {
+    check: 'its authority is not known here, or the server leaves out a certificate in between',
+    remedy: trust,
+  },
+  CERT_UNTRUSTED: { check: 'its authority is not trusted', remedy: trust },
+  CERT_REVOKED: { check: 'it was revoked', remedy: renew },
+  CERT_CHAIN_TOO_LONG: { check: 'its chain is too long', remedy: repair },
+  PATH_LENGTH_EXCEEDED: { check: 'its chain is longer than its authority allows', remedy: repair },
+  CERT_SIGNATURE_FAILURE: { check: 'its signature is wrong', remedy: repair },
+  CERT_REJECTED: { check: 'its authority does not allow this use', remedy: repair },
+  INVALID_CA: { check: 'it is signed by a certificate that is no authority', remedy: repair },
+  INVALID_PURPOSE: { check: 'it is not made for servers', remedy: repair },
+};
+
+/** What is wrong with a certificate, by the code of the error; undefined when the error is about something else. */
+export function certificateProblem(code: string): CertificateProblem | undefined {
+  if (Object.hasOwn(problems, code)) return problems[code];
+  // OpenSSL knows some dozens more, all of which have one of these in their names.
+  return /(?:^|_)(?:CERT|CRL|ISSUER)(?:_|$)/.test(code) && !code.startsWith('ERR_')
+    ? { check: 'a check of its chain failed', remedy: repair }
+    : undefined;
+}
+
+/**
+ * The certificates in a PEM text, each as a PEM of its own. Throws SecretInvalid when there is none or one cannot be read:
+ * TLS would skip it without a word, and the user would look for the fault at the server.
+ */
+export function readCertificates(pem: string): string[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
+  if (blocks.length === 0) throw invalid('it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)');
+  blocks.forEach((block, index) => {
+    try {
+      new X509Certificate(block);
+    } catch (error) {
+      throw invalid(`certificate ${index + 1} of ${blocks.length} cannot be read: ${describe(error)}`);
+    }
+  });
+  return blocks;
+}
+
+function invalid(why: string): OperatorError {
+  return new OperatorError(`the Secret named by caSecretName cannot be used: ${why}`, {
+    code: 'SecretInvalid',
+    retry: retry.change,
+  });
+}

@@ -1,0 +1,87 @@
+/**
+ * Headers that a user declares for a source, credentials as a rule. Law: they go to the server of the URL that they were
+ * declared for and to no other, not even when that server sends us there, and their values are in no message.
+ */
+import { OperatorError, retry } from '../lib/errors.ts';
+import { SecretString } from '../lib/secret.ts';
+
+export type DeclaredHeaders = Readonly<Record<string, SecretString>>;
+
+/** What frames the request, or is how a download is continued: ours to say, never a user's. */
+const ours = new Set([
+  'accept-encoding',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+  'http2-settings',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'keep-alive',
+  'max-forwards',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'range',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'via',
+]);
+
+/** What servers take; more would be refused there with less clear words. */
+const maxBytes = 16 * 1024;
+
+/**
+ * The headers that the Secret of `headersSecretName` means. Each key is the name of a header, with these exceptions:
+ * `username` and `password` become basic authentication, `bearerToken` a bearer token. Throws SecretInvalid, which tells names
+ * and never values. White space around a value, such as the line end that `echo` leaves, is dropped.
+ */
+export function readHeaders(secret: Readonly<Record<string, string>>): DeclaredHeaders {
+  const { username, password, bearerToken, ...named } = secret;
+  const headers = new Map<string, SecretString>();
+  const add = (name: string, value: string) => {
+    if (headers.has(name)) throw invalid(`it sets the header ${name} twice`);
+    headers.set(name, new SecretString(value));
+  };
+  for (const [key, value] of Object.entries(named)) add(checkedName(key), checkedValue(key, value.trim()));
+  if (bearerToken !== undefined) add('authorization', `Bearer ${checkedValue('bearerToken', bearerToken.trim())}`);
+  if (username !== undefined || password !== undefined) {
+    if (username === undefined || password === undefined)
+      throw invalid('username and password are only of use together');
+    if (username.includes(':')) throw invalid('the value of username must not hold a colon');
+    const pair = Buffer.from(`${username.trim()}:${password.replace(/[\r\n]+$/, '')}`);
+    add('authorization', `Basic ${pair.toString('base64')}`);
+  }
+  const total = [...headers].reduce((sum, [name, value]) => sum + name.length + value.reveal().length, 0);
+  if (total > maxBytes) throw invalid(`its headers have ${total} bytes; the limit is ${maxBytes}`);
+  return Object.fromEntries(headers);
+}
+
+function checkedName(key: string): string {
+  const name = key.toLowerCase();
+  if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) throw invalid(`the key ${JSON.stringify(key)} is not the name of a header`);
+  if (ours.has(name)) throw invalid(`the header ${key} cannot be declared: the operator sets it itself`);
+  return name;
+}
+
+/** RFC 9110: visible characters and blanks. Anything else could end the header and begin another. */
+function checkedValue(key: string, value: string): string {
+  if (value === '') throw invalid(`the value of ${key} is empty`);
+  if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value))
+    throw invalid(`the value of ${key} has characters that no header can have`);
+  return value;
+}
+
+function invalid(why: string): OperatorError {
+  return new OperatorError(`the Secret named by headersSecretName cannot be used: ${why}`, {
+    code: 'SecretInvalid',
+    retry: retry.change,
+  });
+}

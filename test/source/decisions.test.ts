@@ -1,0 +1,135 @@
+/** The pure parts: versions, the turns of addresses. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { OperatorError, type Retry, retry } from '../../src/lib/errors.ts';
+import { createRotation, type Step } from '../../src/source/rotation.ts';
+import { compareVersions, type Version, validatorOf, versionOf } from '../../src/source/version.ts';
+
+const origin = 'https://one.example.com';
+const from = (headers: Record<string, string>, at = origin) => versionOf(at, (name) => headers[name]);
+const date = 'Mon, 05 Jan 2026 10:01:00 GMT';
+
+describe('the version of an answer', () => {
+  const cases: [words: string, headers: Record<string, string>, validator: string | undefined][] = [
+    ['a strong entity tag', { etag: '"abc"' }, '"abc"'],
+    [
+      'a strong entity tag rather than a date',
+      { etag: '"abc"', date, 'last-modified': 'Mon, 05 Jan 2026 10:00:00 GMT' },
+      '"abc"',
+    ],
+    ['not a weak entity tag', { etag: 'W/"abc"' }, undefined],
+    ['not an entity tag without quotes', { etag: 'abc' }, undefined],
+    [
+      'a date a minute before the answer',
+      { date, 'last-modified': 'Mon, 05 Jan 2026 10:00:00 GMT' },
+      'Mon, 05 Jan 2026 10:00:00 GMT',
+    ],
+    ['not a date a second later', { date, 'last-modified': 'Mon, 05 Jan 2026 10:00:01 GMT' }, undefined],
+    ['not a date in the future', { date, 'last-modified': 'Mon, 05 Jan 2027 10:00:00 GMT' }, undefined],
+    ['not a date without the date of the answer', { 'last-modified': 'Mon, 05 Jan 2026 10:00:00 GMT' }, undefined],
+    ['not a date that cannot be read', { date, 'last-modified': 'yesterday' }, undefined],
+    ['nothing', {}, undefined],
+  ];
+  for (const [words, headers, validator] of cases)
+    test(`is known by ${words}`, () => assert.equal(validatorOf(from(headers)), validator));
+
+  const [one, two] = ['"one"', '"two"'];
+  const [noon, later] = ['Mon, 05 Jan 2026 12:00:00 GMT', 'Mon, 05 Jan 2026 13:00:00 GMT'];
+  const version = (etag?: string, lastModified?: string, at = origin): Version => ({ origin: at, etag, lastModified });
+  const mirror = 'https://two.example.com';
+  const pairs: [words: string, Version, Version, 'same' | 'changed' | 'unknown'][] = [
+    ['same tags', version(one), version(one), 'same'],
+    ['same tags, whatever the dates', version(one, noon), version(one, later), 'same'],
+    ['other tags', version(one), version(two), 'changed'],
+    ['other tags, whatever the dates', version(one, noon), version(two, noon), 'changed'],
+    ['same dates', version(undefined, noon), version(undefined, noon), 'same'],
+    ['other dates', version(undefined, noon), version(undefined, later), 'changed'],
+    ['nothing in common', version(one), version(undefined, noon), 'unknown'],
+    ['nothing at all', version(), version(), 'unknown'],
+    ['same tags on two servers', version(one), version(one, undefined, mirror), 'same'],
+    ['other tags on two servers', version(one), version(two, undefined, mirror), 'unknown'],
+    ['other tags but the same dates on two servers', version(one, noon), version(two, noon, mirror), 'same'],
+    ['other dates on two servers', version(undefined, noon), version(undefined, later, mirror), 'unknown'],
+  ];
+  for (const [words, a, b, result] of pairs)
+    test(`compared with another: ${words} → ${result}`, () => {
+      assert.equal(compareVersions(a, b), result);
+      assert.equal(compareVersions(b, a), result);
+    });
+});
+
+const failure = (code: string, again: Retry = retry.backoff) => new OperatorError(code, { code, retry: again });
+
+describe('the turns of several addresses', () => {
+  const codes = fc.constantFrom(
+    'SourceUnreachable',
+    'SourceStalled',
+    'SourceNotFound',
+    'SourceChanged',
+    'EgressRefused',
+  );
+
+  test('end, however failures come, and never lead to an address that has failed without progress since', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 5 }), fc.infiniteStream(codes), (count, failures) => {
+        const rotation = createRotation(count, () => 0.5);
+        const left = new Set<number>();
+        let asked = 1;
+        for (const code of failures) {
+          const before = rotation.index;
+          const step: Step = rotation.failed(failure(code));
+          if (step.kind === 'over') break;
+          asked++;
+          assert.ok(!left.has(step.index));
+          assert.equal(rotation.index, step.index);
+          if (step.index !== before) left.add(before);
+        }
+        assert.ok(asked <= 4 * count);
+        assert.ok(left.size === count - 1, 'it gave up before it had asked all');
+      }),
+      { seed: 11 },
+    );
+  });
+
+  test('have pauses that grow, are spread, and are as long as a server asks for', () => {
+    for (const [random, expected] of [
+      [0, [125, 500, 2000]],
+      [0.5, [250, 1000, 4000]],
+    ] as const) {
+      const rotation = createRotation(1, () => random);
+      const pauses = expected.map(() => {
+        const step = rotation.failed(failure('SourceUnavailable'));
+        return step.kind === 'ask' ? step.pauseMs : undefined;
+      });
+      assert.deepEqual(pauses, expected);
+    }
+    const asking = createRotation(1, () => 0.5).failed(failure('SourceUnavailable', retry.after(9000)));
+    assert.deepEqual(asking, { kind: 'ask', index: 0, pauseMs: 9000 });
+  });
+
+  test('begin anew with progress, but not for an address that is of no use', () => {
+    const rotation = createRotation(3, () => 0.5);
+    const fail = (code: string) => {
+      for (let tries = 0; ; tries++) {
+        const before = rotation.index;
+        const step = rotation.failed(failure(code));
+        if (step.kind === 'over' || step.index !== before) return step.kind === 'over' ? 'over' : step.index;
+        assert.ok(tries < 4);
+      }
+    };
+    assert.equal(fail('SourceNotFound'), 1);
+    assert.equal(fail('SourceUnreachable'), 2);
+    rotation.progressed();
+    assert.equal(fail('SourceUnreachable'), 1);
+    assert.equal(fail('SourceUnreachable'), 'over');
+  });
+
+  test('list the failures of others, but not of dozens', () => {
+    const rotation = createRotation(8, () => 0.5);
+    let step: Step = { kind: 'ask', index: 0, pauseMs: 0 };
+    for (let tries = 0; tries < 8; tries++) step = rotation.failed(failure('SourceNotFound'));
+    assert.ok(step.kind === 'over');
+    assert.match(step.error.message, /^SourceNotFound\. The other.*: (?:SourceNotFound; ){3}and 4 more$/);
+  });
+});

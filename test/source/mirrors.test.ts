@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { generated } from '../env/content.ts';
+import { type Source as Server, type SourceFile, startSource } from '../env/source.ts';
+import { assertFailed, assertHungUp, assertWhole, type DownloadOptions, download, loopback } from './download.ts';
+
+const size = 200_000;
+const content = generated(size);
+const file = content.slice(0, size);
+const half = size / 2;
+const longAgo = { 'last-modified': 'Mon, 05 Jan 2026 10:00:00 GMT' };
+
+const transport = loopback();
+let servers: [Server, Server, Server];
+before(async () => {
+  servers = await Promise.all([startSource(), startSource(), startSource()]);
+});
+after(async () => {
+  await assertHungUp(servers);
+  await transport.close();
+  await Promise.all(servers.map((server) => server.stop()));
+});
+
+let count = 0;
+/** Downloads from as many servers as there are files, the first being the declared one; `asked` are the requests of each. */
+async function get(files: readonly Partial<SourceFile>[], options: Partial<DownloadOptions> = {}) {
+  const path = `/${++count}.raw`;
+  const [url = '', ...mirrors] = files.map((served, at) => servers[at]?.add(path, { body: content, ...served }) ?? '');
+  const result = await download([url, ...mirrors], { servers, transport, ...options });
+  const asked = servers.map((server) => server.requests.filter((request) => request.path === path));
+  return { ...result, asked, counts: asked.map(({ length }) => length) };
+}
+
+const answer = (status: number, headers = {}): Partial<SourceFile> => ({ fault: { kind: 'answer', status, headers } });
+const diesAt = (byte: number): Partial<SourceFile> => ({
+  faults: [{ kind: 'closeAt', byte }, ...Array(9).fill({ kind: 'answer', status: 503 })],
+});
+
+describe('mirrors', () => {
+  test('are not asked while the declared URL works', async () => {
+    const result = await get([{}, {}]);
+    assertWhole(result, file);
+    assert.deepEqual(result.counts, [1, 0, 0]);
+    assert.equal(result.source?.url, `${servers[0].url}/${count}.raw`);
+  });
+
+  for (const status of [404, 410, 403, 401, 400])
+    test(`are asked at once when the declared URL answers ${status}`, async () => {
+      const result = await get([answer(status), {}]);
+      assertWhole(result, file);
+      assert.deepEqual(result.counts, [1, 1, 0]);
+      assert.deepEqual(result.pauses, [0]);
+      assert.equal(result.source?.url, `${servers[1].url}/${count}.raw`);
+      assert.deepEqual(result.resumes, []);
+    });
+
+  test('are asked at once when the declared file is empty or redirects in a circle', async () => {
+    assertWhole(await get([{ body: Buffer.alloc(0) }, {}]), file);
+    const result = await get([{ fault: { kind: 'redirect', to: `/${count + 1}.raw` } }, {}]);
+    assertWhole(result, file);
+    assert.deepEqual(result.counts, [1, 1, 0]);
+  });
+
+  test('are asked when the declared URL has failed four times', async () => {
+    const result = await get([answer(503), {}]);
+    assertWhole(result, file);
+    assert.deepEqual(result.counts, [4, 1, 0]);
+  });
+
+  test('are asked when the declared URL wants a long pause, while a short one is granted', async () => {
+    const long = await get([answer(503, { 'retry-after': '600' }), {}]);
+    assertWhole(long, file);
+    assert.deepEqual(long.counts, [1, 1, 0]);
+    const short = await get([{ ...answer(429, { 'retry-after': '7' }), times: 1 }, {}]);
+    assertWhole(short, file);
+    assert.deepEqual(short.pauses, [7000]);
+    assert.deepEqual(short.counts, [2, 0, 0]);
+  });
+
+  test('are asked when the declared URL never answers', async () => {
+    const result = await get([{ fault: { kind: 'never-answers' } }, {}]);
+    assertWhole(result, file);
+    assert.deepEqual(result.counts, [2, 1, 0]);
+  });
+});
+
+describe('a mirror in the middle of a download', () => {
+  for (const byte of [1, half, size - 1])
+    test(`goes on from byte ${byte} when it has the same entity tag`, async () => {
+      const result = await get([diesAt(byte), {}]);
+      assertWhole(result, file);
+      assert.equal(result.asked[1]?.[0]?.range, `bytes=${byte}-`);
+      assert.deepEqual(result.resumes, [{ code: 'SourceTooShort', from: byte }]);
+      assert.equal(result.source?.isPatchwork, false);
+      assert.equal(result.source?.url, `${servers[1].url}/${count}.raw`);
+    });
+
+  test('goes on when it has the same Last-Modified and length', async () => {
+    const result = await get([
+      { etag: null, headers: longAgo, ...diesAt(half) },
+      { etag: '"its own"', headers: longAgo },
+    ]);
+    assertWhole(result, file);
+    assert.equal(result.source?.isPatchwork, false);
+  });
+
+  test('of another entity tag goes on only with a digest', async () => {
+    const files = [diesAt(half), { etag: '"its own"' }];
+    const failed = await get(files);
+    assertFailed(failed, 'SourceUnavailable', /answered 503.*does not show that it has the same version/, file);
+    assert.equal(failed.bytes.length, half);
+    const whole = await get(files, { hasDigest: true });
+    assertWhole(whole, file);
+    assert.equal(whole.source?.isPatchwork, true);
+  });
+
+  test('of another length does not go on, even with a digest', async () => {
+    const result = await get([diesAt(half), { body: generated(size + 1) }], { hasDigest: true });
+    assertFailed(result, 'SourceUnavailable', /has 200001 bytes, where the file had 200000/, file);
+    assert.equal(result.bytes.length, half);
+  });
+
+  test('without a length does not go on with a file of known length, even with a digest', async () => {
+    const chunked: Partial<SourceFile> = { etag: '"its own"', contentLength: 'none', ranges: false };
+    const result = await get([diesAt(half), chunked], { hasDigest: true });
+    assertFailed(result, 'SourceUnavailable', /does not show that its file is as long/, file);
+  });
+
+  test('is held to its own version once it has gone on', async () => {
+    const mirror: Partial<SourceFile> = {
+      etag: '"its own"',
+      faults: [{ kind: 'closeAt', byte: half + 50_000 }, null],
+    };
+    const whole = await get([diesAt(half), mirror], { hasDigest: true });
+    assertWhole(whole, file);
+    assert.equal(whole.asked[1]?.[1]?.headers['if-range'], '"its own"');
+    const changed = {
+      ...mirror,
+      faults: [mirror.faults?.[0] ?? null, { kind: 'instead', file: { etag: '"new"' } } as const],
+    };
+    const failed = await get([diesAt(half), changed], { hasDigest: true });
+    assertFailed(failed, 'SourceUnavailable', /another version of the file by now/, file);
+  });
+
+  test('takes over as any other, even if it was asked before the first byte and has not changed since', async () => {
+    const declared: Partial<SourceFile> = { etag: '"one"', faults: Array(4).fill({ kind: 'closeAt', byte: 0 }) };
+    const mirror: Partial<SourceFile> = { etag: '"two"', ...diesAt(half) };
+    const result = await get([declared, mirror]);
+    assertFailed(result, 'SourceChanged', /does not show that it has the same version.*answered 503/, file);
+    assert.equal(result.bytes.length, half);
+    assert.deepEqual(result.counts, [5, 4, 0]);
+  });
+
+  test('hands over to the next, and takes over again after progress', async () => {
+    const down = { kind: 'answer', status: 503 } as const;
+    const result = await get([
+      { faults: [{ kind: 'closeAt', byte: 50_000 }, down, down, down, null] },
+      { faults: [{ kind: 'closeAt', byte: 120_000 }, down, down, down, null] },
+    ]);
+    assertWhole(result, file);
+    assert.deepEqual(
+      result.resumes.map(({ from }) => from),
+      [50_000, 120_000],
+    );
+    assert.equal(result.source?.url, `${servers[0].url}/${count}.raw`);
+  });
+
+  test('that has lost the file is not asked a second time', async () => {
+    const result = await get([diesAt(50_000), answer(404), { faults: [{ kind: 'closeAt', byte: 120_000 }, null] }]);
+    assertWhole(result, file);
+    assert.deepEqual(result.counts, [4, 1, 2]);
+  });
+});
+
+describe('when all addresses have failed', () => {
+  test('the failure that may pass soonest is told, and the others beside it', async () => {
+    const result = await get([answer(404), answer(503), answer(403)]);
+    assertFailed(result, 'SourceUnavailable', /answered 503.*The other addresses.*answered 404.*answered 403/);
+    assert.ok(result.error instanceof OperatorError);
+    assert.deepEqual(result.error.retry, { kind: 'backoff' });
+    assert.equal(result.error.httpStatus, 503);
+    assert.deepEqual(result.counts, [1, 4, 1]);
+  });
+
+  test('for the same kind of cause, the declared URL is told first', async () => {
+    const result = await get([answer(404), answer(403), answer(410)]);
+    assertFailed(result, 'SourceNotFound', /answered 404.*answered 403.*answered 410/);
+  });
+
+  test('a secret part of a URL is in no message', async () => {
+    const path = '/secret.raw?token=hunter2';
+    const urls = servers.map((server) => `${server.url}${path}`);
+    const result = await download([urls[0] ?? '', ...urls.slice(1)], { servers, transport });
+    assertFailed(result, 'SourceNotFound', /secret\.raw\?…/);
+    assert.ok(!String(result.error).includes('hunter2'));
+  });
+
+  test('a file beyond the limit ends it at once: a mirror would have the same', async () => {
+    const result = await get([{}, {}], { limits: { maxBytes: 1000 } });
+    assertFailed(result, 'SourceTooLong', /announces 200000 bytes; the limit is 1000 bytes/);
+    assert.deepEqual(result.counts, [1, 0, 0]);
+  });
+});

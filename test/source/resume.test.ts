@@ -1,0 +1,306 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { generated } from '../env/content.ts';
+import { type Source as Server, type SourceFault, type SourceFile, startSource } from '../env/source.ts';
+import { assertFailed, assertHungUp, assertWhole, type DownloadOptions, download, loopback } from './download.ts';
+
+const size = 300_000;
+const content = generated(size);
+const file = content.slice(0, size);
+const other = generated(size, 'another version');
+const half = size / 2;
+const places: [name: string, byte: number][] = [
+  ['before its first byte', 0],
+  ['after 1 byte', 1],
+  ['half-way', half],
+  ['at 99 %', Math.floor(size * 0.99)],
+  ['before its last byte', size - 1],
+];
+const longAgo = { 'last-modified': 'Mon, 05 Jan 2026 10:00:00 GMT' };
+
+const transport = loopback();
+let server: Server;
+before(async () => {
+  server = await startSource();
+});
+after(async () => {
+  await assertHungUp([server]);
+  await transport.close();
+  await server.stop();
+});
+
+let count = 0;
+/** Downloads a file that the server serves as told; the requests are those for this file. */
+async function get(served: Partial<SourceFile>, options: Partial<DownloadOptions> = {}) {
+  const path = `/${++count}.raw`;
+  const url = server.add(path, { body: content, ...served });
+  const result = await download([url], { servers: [server], transport, ...options });
+  return { ...result, requests: server.requests.filter((request) => request.path === path) };
+}
+
+/** Serves the file, breaks it once at `byte`, and answers what comes after as `rest` says. */
+const brokenAt = (byte: number, rest?: Partial<SourceFile>): Partial<SourceFile> => ({
+  faults: [{ kind: 'closeAt', byte }, rest ? { kind: 'instead', file: rest } : null],
+});
+
+describe('a download that breaks', () => {
+  const breaks: [kind: 'resetAt' | 'closeAt' | 'stallAt', words: string, code: string][] = [
+    ['closeAt', 'because the server hangs up', 'SourceTooShort'],
+    ['resetAt', 'because the connection is reset', 'SourceTooShort'],
+    ['stallAt', 'because nothing more comes', 'SourceStalled'],
+  ];
+  for (const [kind, words, code] of breaks)
+    for (const contentLength of ['right', 'none'] as const)
+      for (const [name, byte] of places)
+        test(`${words} ${name}, goes on at that byte (length ${contentLength})`, async () => {
+          const faults: SourceFault[] = [{ kind, byte }];
+          const result = await get({ contentLength, faults });
+          assertWhole(result, file);
+          assert.equal(result.requests.length, 2);
+          const [, again] = result.requests;
+          // What a reset throws away on its way to us is known to nobody.
+          if (kind === 'resetAt') return;
+          assert.equal(again?.range, byte === 0 ? undefined : `bytes=${byte}-`);
+          assert.equal(again?.headers['if-range'], byte === 0 ? undefined : result.source?.etag);
+          assert.equal(again?.headers['accept-encoding'], 'identity');
+          assert.deepEqual(result.resumes, [{ code, from: byte }]);
+          assert.equal(result.source?.isPatchwork, false);
+        });
+
+  test('as often as it brings something in between, goes on', async () => {
+    const faults = Array.from({ length: 10 }, (_, index) => ({ kind: 'closeAt' as const, byte: (index + 1) * 20_000 }));
+    const result = await get({ faults });
+    assertWhole(result, file);
+    assert.equal(result.requests.length, 11);
+    assert.deepEqual(result.pauses, Array(10).fill(250));
+  });
+
+  test('again and again without anything in between, is given up after four tries, each after a longer pause', async () => {
+    const result = await get({ fault: { kind: 'closeAt', byte: half } });
+    assertFailed(result, 'SourceTooShort', /broke after 150000 of 300000 bytes/, file);
+    assert.equal(result.bytes.length, half);
+    assert.equal(result.requests.length, 4);
+    assert.deepEqual(result.pauses, [250, 1000, 4000]);
+  });
+
+  test('by silence, is given up earlier, because a silent try takes long', async () => {
+    const result = await get({ fault: { kind: 'stallAt', byte: half } });
+    assertFailed(result, 'SourceStalled', /fewer than 1000 bytes in 60 s, after 150000 of 300000 bytes/, file);
+    assert.equal(result.requests.length, 2);
+  });
+
+  test('does not take a few bytes for progress', async () => {
+    const faults = Array.from({ length: 20 }, (_, index) => ({ kind: 'closeAt' as const, byte: index + 1 }));
+    const result = await get({ faults });
+    assertFailed(result, 'SourceTooShort', /after 4 of 300000 bytes/, file);
+    assert.equal(result.requests.length, 4);
+  });
+
+  test('after the last byte, is whole all the same', async () => {
+    for (const contentLength of ['none', 'right'] as const) {
+      const result = await get({ contentLength, faults: [{ kind: 'closeAt', byte: size }] });
+      assertWhole(result, file);
+      assert.deepEqual(
+        result.requests.map(({ status }) => status),
+        contentLength === 'none' ? [200, 416] : [200],
+      );
+    }
+  });
+
+  test('goes on by Last-Modified where there is no strong entity tag', async () => {
+    for (const etag of [null, 'W/"weak"']) {
+      const result = await get({ etag, headers: longAgo, faults: [{ kind: 'closeAt', byte: half }] });
+      assertWhole(result, file);
+      assert.equal(result.requests[1]?.headers['if-range'], longAgo['last-modified']);
+      assert.equal(result.requests[1]?.status, 206);
+    }
+  });
+
+  test('is asked for in as many pieces as the server likes to give', async () => {
+    const result = await get({ longestRange: 40_000, faults: [{ kind: 'closeAt', byte: half }] });
+    assertWhole(result, file);
+    assert.equal(result.requests.length, 5);
+  });
+});
+
+describe('a server without ranges', () => {
+  for (const [name, byte] of places)
+    test(`that breaks ${name} is read again up to that byte`, async () => {
+      const result = await get({ ranges: false, faults: [{ kind: 'closeAt', byte }] });
+      assertWhole(result, file);
+      assert.deepEqual(
+        result.requests.map(({ status }) => status),
+        [200, 200],
+      );
+      assert.equal(result.source?.isPatchwork, false);
+    });
+
+  test('that stalls while it is read again is noticed', async () => {
+    const faults: SourceFault[] = [
+      { kind: 'closeAt', byte: half },
+      { kind: 'stallAt', byte: 1000 },
+    ];
+    const result = await get({ ranges: false, faults });
+    assertWhole(result, file);
+    assert.equal(result.requests.length, 3);
+  });
+
+  test('cannot keep us reading for ever what we have already', async () => {
+    const step = 2000;
+    const faults = Array.from({ length: 150 }, (_, index) => ({ kind: 'closeAt' as const, byte: (index + 1) * step }));
+    const result = await get({ ranges: false, faults });
+    assertFailed(result, 'SourceTooShort', /broke after/, file);
+    const read = result.requests.reduce((sum, { sent }) => sum + sent, 0);
+    assert.ok(result.requests.length < 10 && read < size, `${result.requests.length} requests brought ${read} bytes`);
+  });
+});
+
+describe('a file that changes while it is read', () => {
+  const changes: [words: string, rest: Partial<SourceFile>, message: RegExp][] = [
+    ['to another entity tag', { body: other, etag: '"two"' }, /another version/],
+    [
+      'to another entity tag, on a server that ignores If-Range',
+      { body: other, etag: '"two"', ranges: 'ignoring If-Range' },
+      /another version/,
+    ],
+    [
+      'to another entity tag, on a server without ranges',
+      { body: other, etag: '"two"', ranges: false },
+      /another version/,
+    ],
+    ['to a longer one', { body: generated(size + 1), etag: '"two"' }, /has 300001 bytes, where the file had 300000/],
+    ['to a longer one of the same entity tag', { body: generated(size + 1), etag: '"one"' }, /has 300001 bytes/],
+  ];
+  for (const [words, rest, message] of changes)
+    for (const [name, byte] of places.slice(1))
+      test(`${words}, ${name}, ends the download, with a digest too`, async () => {
+        for (const hasDigest of [false, true]) {
+          const result = await get({ etag: '"one"', ...brokenAt(byte, rest) }, { hasDigest });
+          assertFailed(result, 'SourceChanged', message, file);
+          assert.equal(result.bytes.length, byte);
+        }
+      });
+
+  test('to a shorter one than what was read, ends the download', async () => {
+    const result = await get({ etag: '"one"', ...brokenAt(half, { body: generated(1000), etag: '"one"' }) });
+    assertFailed(result, 'SourceChanged', /now has only 1000 bytes/, file);
+  });
+
+  test('by its Last-Modified, ends the download', async () => {
+    const later = { 'last-modified': 'Mon, 05 Jan 2026 11:00:00 GMT' };
+    const rest: Partial<SourceFile> = { body: other, headers: later };
+    const result = await get({ etag: null, headers: longAgo, ...brokenAt(half, rest) });
+    assertFailed(result, 'SourceChanged', /another version/, file);
+  });
+
+  test('before its first byte was read is simply taken as it is then, if it is as long', async () => {
+    const result = await get({ etag: '"one"', ...brokenAt(0, { body: other, etag: '"two"' }) });
+    assertWhole(result, other.slice(0, size));
+    assert.equal(result.source?.etag, '"two"');
+    const longer = await get({ etag: '"one"', ...brokenAt(0, { body: generated(size + 1), etag: '"two"' }) });
+    assertFailed(longer, 'SourceChanged', /has 300001 bytes, where the file had 300000/);
+  });
+});
+
+describe('a server that answers a range wrongly', () => {
+  const wrong: [words: string, headers: Record<string, string>][] = [
+    ['another beginning', { 'content-range': `bytes ${half - 1}-${size - 1}/${size}` }],
+    ['an end before the beginning', { 'content-range': `bytes ${half}-10/${size}` }],
+    ['an end beyond the file', { 'content-range': `bytes ${half}-${size}/${size}` }],
+    ['no numbers', { 'content-range': 'bytes half-end' }],
+    ['another unit', { 'content-range': `lines ${half}-${size - 1}/${size}` }],
+  ];
+  for (const [words, headers] of wrong)
+    test(`with ${words} is not believed`, async () => {
+      const result = await get(brokenAt(half, { headers }));
+      assertFailed(result, 'SourceInvalid', /was asked for the bytes from 150000 on and answered with the part/, file);
+      assert.equal(result.bytes.length, half);
+    });
+
+  test('with another total length has another file', async () => {
+    const headers = { 'content-range': `bytes ${half}-${size - 1}/${size + 1}` };
+    assertFailed(await get(brokenAt(half, { headers })), 'SourceChanged', /has 300001 bytes/, file);
+  });
+
+  test('without a total length is asked on until it has no more', async () => {
+    const headers = { 'content-range': `bytes ${half}-${size - 1}/*` };
+    assertWhole(await get(brokenAt(half, { headers })), file);
+    const chunked = await get({ contentLength: 'none', ...brokenAt(half, { headers }) });
+    assertWhole(chunked, file);
+    assert.deepEqual(
+      chunked.requests.map(({ status }) => status),
+      [200, 206, 416],
+    );
+  });
+
+  test('with fewer bytes than the range says is asked again', async () => {
+    const result = await get({
+      faults: [{ kind: 'closeAt', byte: half }, { kind: 'closeAt', byte: half + 5000 }, null],
+    });
+    assertWhole(result, file);
+    assert.deepEqual(
+      result.resumes.map(({ from }) => from),
+      [half, half + 5000],
+    );
+  });
+
+  test('with a file that ends before its announced length is too short', async () => {
+    const result = await get({ contentLength: size + 1000 });
+    assertFailed(result, 'SourceTooShort', /ended after 300000 of 301000 bytes: it has no more/, file);
+  });
+});
+
+describe('a server that names no version of its file', () => {
+  const nameless: Partial<SourceFile>[] = [
+    { etag: null },
+    { etag: 'W/"weak"' },
+    { etag: null, headers: { 'last-modified': new Date(Date.now() + 86_400_000).toUTCString() } },
+    { etag: 'unquoted' },
+  ];
+  for (const served of nameless)
+    test(`(${JSON.stringify(served)}) cannot be gone on with, unless a digest is declared`, async () => {
+      const failed = await get({ ...served, ...brokenAt(half) });
+      assertFailed(failed, 'SourceTooShort', /broke after 150000 of 300000 bytes.*no digest is declared/, file);
+      assert.equal(failed.requests.length, 1);
+
+      const whole = await get({ ...served, ...brokenAt(half) }, { hasDigest: true });
+      assertWhole(whole, file);
+      assert.equal(whole.source?.isPatchwork, true);
+    });
+
+  test('is asked again from the beginning while nothing has been read', async () => {
+    const result = await get({ etag: null, ...brokenAt(0) });
+    assertWhole(result, file);
+    assert.equal(result.source?.isPatchwork, false);
+  });
+
+  test('and no longer tells the end of the file is not believed without a digest', async () => {
+    const close: Partial<SourceFile> = { contentLength: 'close' };
+    const failed = await get({ etag: null, contentLength: 'none', ...brokenAt(0, close) });
+    assertFailed(failed, 'SourceChanged', /no longer says where the file ends/);
+    assertWhole(await get({ etag: null, contentLength: 'none', ...brokenAt(0, close) }, { hasDigest: true }), file);
+    // A length that was announced before tells the end as well.
+    assertWhole(await get({ etag: null, ...brokenAt(0, close) }), file);
+  });
+});
+
+describe('the end of a download', () => {
+  test('by an abort comes at any byte, while it waits and while it pauses', async () => {
+    for (const [, byte] of places) {
+      const controller = new AbortController();
+      const reason = new Error('not wanted any more');
+      const onBytes = (bytes: number) => bytes >= byte && controller.abort(reason);
+      const result = await get({}, { signal: controller.signal, onBytes });
+      assert.equal(result.error, reason);
+    }
+    await assertHungUp([server]);
+  });
+
+  test('by a limit on the whole time has a reason of its own', async () => {
+    const result = await get({ fault: { kind: 'stallAt', byte: half } }, { limits: { totalMs: 50_000 } });
+    assertFailed(result, 'SourceTooSlow', /had sent 150000 of 300000 bytes when the 50 s/, file);
+    assertWhole(await get({}, { limits: { totalMs: 50_000 } }), file);
+    const unopened = await get({ fault: { kind: 'never-answers' } }, { limits: { totalMs: 20_000 } });
+    assertFailed(unopened, 'SourceTooSlow', /had sent 0 bytes when the 20 s/);
+  });
+});
