@@ -1,76 +1,22 @@
 /**
- * What the operator costs, against the bound: a bare loop of POST, PUT and GET on the same Glance in the same run. Law: figures are
- * ratios and counts, so that they mean the same on another machine.
+ * `npm run bench [-- NAME… [N]]`: what things cost, against a bound that is measured in the same run. Law: figures are ratios and
+ * counts, so that they mean the same on another machine.
  */
-import { countByVerb } from '../test/env/audit.ts';
-import { raw } from '../test/env/images.ts';
-import { startProxy } from '../test/env/proxy.ts';
-import { startStack } from '../test/env/stack.ts';
-import { digestOf } from '../test/operator/digest.ts';
-import { World } from '../test/operator/world.ts';
+const benches: Record<string, () => Promise<unknown>> = {
+  operator: () => import('./operator.ts'),
+  scale: async () => (await import('./scale.ts')).scale(sizes),
+  transfer: () => import('./transfer.ts'),
+  decompress: () => import('./decompress.ts'),
+};
 
-const images = 100;
-const atOnce = 8;
-const body = raw(2 ** 20);
-
-const say = (text: string) => process.stdout.write(`${text}\n`);
-
-/** Images a second. */
-async function rate(work: () => Promise<void>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return (images * 1000) / (performance.now() - start);
-}
-
-const stack = await startStack({ quotas: false });
-try {
-  await stack.kubernetes.apply('crds');
-  const bare = await stack.openstack.createProject();
-  const bound = await rate(async () => {
-    let next = 0;
-    const loop = async () => {
-      while (next++ < images) await bare.createImage({}, body);
-    };
-    await Promise.all(Array.from({ length: atOnce }, loop));
-  });
-  say(`bound: ${bound.toFixed(1)} images of 1 MiB a second, ${atOnce} at a time (POST, PUT, GET)`);
-
-  await using glance = await startProxy({ url: stack.openstack.imageUrl });
-  await using world = await World.create({
-    stack,
-    clouds: { imageUrl: glance.url },
-    flags: ['--transfers', String(atOnce), '--workers', String(atOnce)],
-  });
-  const url = world.source.add('/image.raw', { body });
-  const names = Array.from({ length: images }, (_, index) => `image-${index}`);
-  const manifests = names.map((name) => ({
-    apiVersion: 'glance-operator.dev/v1alpha1',
-    kind: 'GlanceImage',
-    metadata: { name, namespace: world.namespace },
-    spec: {
-      cloud: { secretName: 'openstack', name: 'demo' },
-      interval: '1h',
-      image: { diskFormat: 'raw' },
-      content: { http: { url, digest: digestOf(body) } },
-    },
-  }));
-  const rssBefore = world.operator.rss();
-  const mark = await stack.kubernetes.audit.mark();
-  // Created straight at the API server: kubectl itself would take longer than the operator does.
-  const path = `/apis/glance-operator.dev/v1alpha1/namespaces/${world.namespace}/glanceimages`;
-  const reached = await rate(async () => {
-    await Promise.all(manifests.map(async (manifest) => (await stack.kubernetes.request('POST', path, manifest)).ok()));
-    for (const name of names) await world.ready(name, 120_000);
-  });
-  await world.untilEvents('Ready', images, 60_000);
-  const writes = await stack.kubernetes.audit.writes(world.user, mark);
-  const calls = glance.requests.filter((request) => request.path.startsWith('/v2/'));
-  say(`operator: ${reached.toFixed(1)} images a second, ${(reached / bound).toFixed(2)} of the bound`);
-  say(`API writes an image: ${(writes.length / images).toFixed(2)} ${JSON.stringify(countByVerb(writes))}`);
-  say(`Glance calls an image: ${(calls.length / images).toFixed(2)}`);
-  say(
-    `RSS: ${Math.round(rssBefore / 2 ** 20)} MiB at the start, ${Math.round(world.operator.rss() / 2 ** 20)} MiB after ${images} images`,
-  );
-} finally {
-  await stack.stop();
+const isSize = (text: string) => /^[0-9]+$/.test(text);
+const sizes = process.argv.slice(2).filter(isSize).map(Number);
+const given = process.argv.slice(2).filter((text) => !isSize(text));
+const named = given.length > 0 ? given : ['operator'];
+const unknown = named.filter((name) => !Object.hasOwn(benches, name));
+if (unknown.length > 0) {
+  process.stderr.write(`no bench is called ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}\n`);
+  process.exitCode = 2;
+} else {
+  for (const name of named) await benches[name]?.();
 }

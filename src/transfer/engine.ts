@@ -1,31 +1,22 @@
 /**
- * One transfer: source → digest → format → PUT, as one chain of async generators in constant memory. Laws: the last chunk
- * is held back until length, digest and format are known to be right, so Glance never activates what was not verified; and
- * the error that comes out is the first cause, not what it brought about at the other end.
+ * One transfer, from a plan to a verified image. Law: nothing that was not verified becomes active, and the error that comes
+ * out is the first cause, not what it brought about at the other end.
  */
 import type { Clock } from '../lib/clock.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { createDigestVerifier, type Digest, formatDigest, parseDigest } from '../source/digest.ts';
-import { SourceError, upstreamRetry } from '../source/errors.ts';
-import { createFormatCheck } from '../source/format.ts';
-import type { Source } from '../source/source.ts';
-import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
+import { formatDigest } from '../source/digest.ts';
+import { verifiedOf } from './arrival.ts';
+import { algorithmOf } from './digests.ts';
+import { openPipeline } from './pipeline.ts';
+import { noProgress, type TransferPlan, type TransferProgress, type TransferResult } from './plan.ts';
 import type { OpenSource } from './sources.ts';
-
-/**
- * PUTs `body` as the data of the image; resolves when Glance has accepted all of it. Must reject, and never let Glance see
- * a regular end, when `body` throws. `size` is the length of the body in bytes where it is known.
- */
-export type Upload = (
-  imageID: string,
-  body: AsyncIterable<Uint8Array>,
-  options: { size?: number; signal: AbortSignal },
-) => Promise<void>;
+import { stageImage } from './stage.ts';
+import type { Target } from './target.ts';
+import { uploadImage } from './upload.ts';
 
 export interface TransferOptions {
   openSource: OpenSource;
-  upload: Upload;
+  target: Target;
   clock: Clock;
   /** Called for every chunk: must be cheap. */
   onProgress: (progress: TransferProgress) => void;
@@ -34,19 +25,16 @@ export interface TransferOptions {
 
 /** Rejects with the first cause (an OperatorError, as a rule), or with the signal's reason. */
 export async function runTransfer(plan: TransferPlan, options: TransferOptions): Promise<TransferResult> {
-  const { openSource, clock, signal } = options;
+  const { clock, onProgress, signal } = options;
   signal.throwIfAborted();
   const startedAt = clock.now().toISOString();
   const start = clock.monotonic();
-  const expected = plan.source.digest === undefined ? undefined : parseDigest(plan.source.digest);
-  // Closes the source once the upload is through, well or ill.
+  // Closes the source once the delivery is through, well or ill.
   const over = new AbortController();
   try {
-    const source = await openSource(plan, AbortSignal.any([signal, over.signal]));
-    if (!source.endIsCertain && expected === undefined) throw uncertainEnd(source);
-    const { bytes, digest } = await send(plan, source, expected, options);
-    const durationMs = Math.round(clock.monotonic() - start);
-    return { bytes, digest: formatDigest(digest), url: safeUrl(source.url), startedAt, durationMs };
+    onProgress(noProgress);
+    const outcome = await move(plan, options, AbortSignal.any([signal, over.signal]));
+    return { ...outcome, startedAt, durationMs: Math.round(clock.monotonic() - start) };
   } catch (error) {
     signal.throwIfAborted();
     throw error;
@@ -55,81 +43,39 @@ export async function runTransfer(plan: TransferPlan, options: TransferOptions):
   }
 }
 
-interface Verified {
-  bytes: number;
-  digest: Digest;
-}
+type Outcome = Omit<TransferResult, 'startedAt' | 'durationMs'>;
 
-/**
- * Where the body has got to. A body that failed is the cause of whatever the upload says after it; an upload that rejects
- * while its body is well has a cause of its own, such as an early answer of Glance.
- */
-type BodyState = { kind: 'open' } | ({ kind: 'verified' } & Verified) | { kind: 'failed'; error: unknown };
-
-async function send(
-  plan: TransferPlan,
-  source: Source,
-  expected: Digest | undefined,
-  { upload, onProgress, signal }: TransferOptions,
-): Promise<Verified> {
-  const digest = createDigestVerifier(expected, source.url);
-  const format = createFormatCheck(plan.diskFormat, source.url);
-  let state: BodyState = { kind: 'open' };
-  const current = (): BodyState => state;
-
-  async function* body(): AsyncGenerator<Uint8Array, void, undefined> {
-    let bytes = 0;
-    let held: Uint8Array | undefined;
-    try {
-      for await (const chunk of source.body) {
-        if (chunk.length === 0) continue;
-        digest.update(chunk);
-        format.update(chunk);
-        if (held !== undefined) {
-          yield held;
-          bytes += held.length;
-          onProgress({ bytes, total: source.size });
-        }
-        held = chunk;
-      }
-      if (held === undefined) throw emptySource(source);
-      format.finish();
-      state = { kind: 'verified', bytes: bytes + held.length, digest: digest.finish() };
-    } catch (error) {
-      state = { kind: 'failed', error };
-      throw error;
-    }
-    yield held;
-  }
-
+/** `open` governs the source, `options.signal` the delivery. */
+async function move(plan: TransferPlan, options: TransferOptions, open: AbortSignal): Promise<Outcome> {
+  const { openSource, target, clock, onProgress, signal } = options;
+  let resumes = 0;
+  const source = await openSource(plan, {
+    signal: open,
+    onResume: () => {
+      resumes++;
+    },
+  });
+  const hashAlgorithm = algorithmOf(target.hashAlgorithm);
+  const pipeline = await openPipeline(plan, source, { hashAlgorithm, onProgress });
   try {
-    await upload(plan.imageID, body(), { signal, ...(source.size === undefined ? {} : { size: source.size }) });
-  } catch (error) {
-    const end = current();
-    throw end.kind === 'failed' ? end.error : error;
+    const deliver = plan.method === 'Upload' ? uploadImage : stageImage;
+    const image = await deliver(plan, pipeline, { images: target.images, clock, signal });
+    target.hashAlgorithm = image.hash?.algorithm ?? target.hashAlgorithm;
+    const { bytes, servedBytes, compression, format, virtualSize, imageDigest: sent } = verifiedOf(pipeline);
+    // Where the two can be compared they are equal, unless an import plugin of Glance has changed the data.
+    const imageDigest = image.hash === null ? formatDigest(sent) : `${image.hash.algorithm}:${image.hash.value}`;
+    return {
+      bytes,
+      servedBytes,
+      digest: plan.digest?.toLowerCase() ?? imageDigest,
+      imageDigest,
+      ...(compression === undefined ? {} : { compression }),
+      format,
+      ...(virtualSize === undefined ? {} : { virtualSize }),
+      url: safeUrl(source.url),
+      resumes,
+    };
+  } finally {
+    pipeline.close();
   }
-  const end = current();
-  switch (end.kind) {
-    case 'verified':
-      return end;
-    case 'failed':
-      throw end.error;
-    case 'open':
-      throw new OperatorError('Glance accepted the upload before all of the data was sent; the image is not complete', {
-        code: 'ContentMismatch',
-        retry: retry.backoff,
-      });
-  }
-}
-
-function uncertainEnd(source: Source): SourceError {
-  return new SourceError(
-    'SourceInvalid',
-    upstreamRetry,
-    `${safeUrl(source.url)} announces no length, so a broken download would look complete: declare a digest`,
-  );
-}
-
-function emptySource(source: Source): SourceError {
-  return new SourceError('EmptySource', upstreamRetry, `${safeUrl(source.url)} is an empty file`);
 }

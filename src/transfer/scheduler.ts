@@ -1,33 +1,46 @@
 /**
  * Decides when transfers run, and knows how each of them stands. Laws: a key has at most one run at a time, even while a
- * cancelled one is still winding up; no call throws and none waits, but `cancel` and `stop`, which wait for runs to settle.
+ * cancelled one is still winding up; no limit is ever exceeded by a start, and what cannot start yet keeps nobody waiting
+ * who can; no call throws and none waits, but `cancel` and `stop`, which wait for runs to settle.
  *
  * States are kept until forgotten, so that a result outlives the moment it came; whoever starts a transfer forgets it. They
  * do not outlive the process: after a restart Glance, not this module, knows what became of an image.
  */
 import type { Clock } from '../lib/clock.ts';
+import { OperatorError } from '../lib/errors.ts';
+import { type Meter, startMeter } from './meter.ts';
+import { silentObserver, type TransferEnd, type TransferObserver } from './observer.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
+import { createTally } from './tally.ts';
+import { createTurns } from './turns.ts';
 
 export type TransferState =
-  /** `position` counts from 1, which is the next to run. */
+  /** `position` counts from 1: its place in the order in which transfers start, as far as the limits let each of them. */
   | { kind: 'queued'; plan: TransferPlan; position: number }
-  | {
+  | ({
       kind: 'running';
       plan: TransferPlan;
-      bytes: number;
-      total: number | undefined;
       /** Over the last progress interval; 0 until the first one is over. */
       bytesPerSecond: number;
       /** RFC 3339. */
       startedAt: string;
-    }
+    } & TransferProgress)
   | { kind: 'succeeded'; plan: TransferPlan; result: TransferResult }
   | { kind: 'failed'; plan: TransferPlan; error: unknown };
+
+/** How many run at once. */
+export interface TransferLimits {
+  total: number;
+  /** Into one cloud. */
+  perCloud: number;
+  /** From one source host. */
+  perHost: number;
+}
 
 export interface Scheduler {
   /**
    * Queues a transfer. Nothing happens if an equal plan is queued or running under that key; another plan takes its place,
-   * once the run of the old one has settled. What had ended is replaced. Ignored after `stop`.
+   * once the run of the old one has settled. What had ended is replaced. Ignored after `drain` and `stop`.
    */
   start(key: string, plan: TransferPlan): void;
   get(key: string): TransferState | undefined;
@@ -35,20 +48,23 @@ export interface Scheduler {
   cancel(key: string): Promise<void>;
   /** Drops what has ended; leaves alone what has not. */
   forget(key: string): void;
-  /** What is queued or running, in the order of its start. */
+  /** What is queued or running, in the order of arrival. */
   active(): { key: string; state: TransferState }[];
+  /** What runs goes on, even beyond the new limits. */
+  setLimits(limits: TransferLimits): void;
+  /** Starts nothing any more. Resolves when all that runs has come to its own end. */
+  drain(): Promise<void>;
   /** Cancels everything. Resolves when all runs have settled. */
   stop(): Promise<void>;
 }
 
 export interface SchedulerOptions {
   /** Does one transfer. It must settle soon after its signal aborts. */
-  run: (
+  execute: (
     plan: TransferPlan,
     options: { signal: AbortSignal; onProgress: (progress: TransferProgress) => void },
   ) => Promise<TransferResult>;
-  /** How many run at once, in all. */
-  concurrency: number;
+  limits: TransferLimits;
   clock: Clock;
   /**
    * Called when a run ends, and now and then while it makes progress: first after a second, so that a small upload causes
@@ -57,9 +73,8 @@ export interface SchedulerOptions {
   onChange: (key: string) => void;
   /** Default 5000. */
   progressIntervalMs?: number;
+  observer?: TransferObserver;
 }
-
-const firstProgressMs = 1000;
 
 /** The reason with which a run is aborted by `cancel` and `stop`. */
 export class TransferCancelled extends Error {
@@ -70,14 +85,16 @@ export class TransferCancelled extends Error {
 }
 
 type Phase =
-  | { kind: 'queued' }
-  | { kind: 'running'; startedAt: string; progress: TransferProgress; bytesPerSecond: number }
+  | { kind: 'queued'; since: number }
+  | { kind: 'running'; meter: Meter }
   | { kind: 'succeeded'; result: TransferResult }
   | { kind: 'failed'; error: unknown };
 
 interface Transfer {
   readonly key: string;
   readonly plan: TransferPlan;
+  readonly cloud: string;
+  readonly host: string;
   phase: Phase;
 }
 
@@ -87,97 +104,100 @@ interface Run {
 }
 
 export function createScheduler(options: SchedulerOptions): Scheduler {
-  const { run, concurrency, clock, onChange, progressIntervalMs = 5000 } = options;
-  /** In the order of their start. A cancelled transfer is gone from here at once… */
+  const { execute, clock, onChange, progressIntervalMs = 5000, observer = silentObserver } = options;
+  let { limits } = options;
+  /** In the order of their arrival. A cancelled transfer is gone from here at once… */
   const transfers = new Map<string, Transfer>();
-  /** …but holds its slot here until its run has settled. */
+  /** …but holds its slot here, and in the tallies, until its run has settled. */
   const runs = new Map<string, Run>();
+  const runsTo = createTally();
+  const runsFrom = createTally();
+  const waitingFor = createTally();
+  const turns = createTurns<Transfer>(({ plan }) => plan.cloud.namespace);
   let stopped = false;
 
-  /** Limits per cloud and per host, and turns between namespaces, are a matter of this choice alone. */
-  function nextToRun(): Transfer | undefined {
-    if (stopped || runs.size >= concurrency) return undefined;
-    return queued().find(({ key }) => !runs.has(key));
-  }
-
-  function queued(): Transfer[] {
-    return [...transfers.values()].filter(({ phase }) => phase.kind === 'queued');
+  function hasRoom({ key, cloud, host }: Transfer): boolean {
+    return !runs.has(key) && runsTo.of(cloud) < limits.perCloud && runsFrom.of(host) < limits.perHost;
   }
 
   function runNext(): void {
-    for (let next = nextToRun(); next !== undefined; next = nextToRun()) begin(next);
+    while (!stopped && runs.size < limits.total) {
+      const next = turns.take(hasRoom);
+      if (next === undefined) return;
+      begin(next);
+    }
   }
 
   function begin(transfer: Transfer): void {
-    const { key } = transfer;
+    const { key, cloud, host, phase } = transfer;
     const controller = new AbortController();
-    const settled = execute(transfer, controller.signal).then(() => {
+    if (phase.kind === 'queued') observer.spent(cloud, 'queued', clock.monotonic() - phase.since);
+    waitingFor.remove(cloud);
+    runsTo.add(cloud);
+    runsFrom.add(host);
+    const settled = run(transfer, controller.signal).then(() => {
       runs.delete(key);
+      runsTo.remove(cloud);
+      runsFrom.remove(host);
+      count(cloud);
       if (isCurrent(transfer)) onChange(key);
       runNext();
     });
     runs.set(key, { controller, settled });
+    count(cloud);
   }
 
   /** Never rejects: a failure is a state. */
-  async function execute(transfer: Transfer, signal: AbortSignal): Promise<void> {
-    const progress: TransferProgress = { bytes: 0, total: undefined };
-    const phase = { kind: 'running' as const, startedAt: clock.now().toISOString(), progress, bytesPerSecond: 0 };
-    transfer.phase = phase;
-    const onProgress = (seen: TransferProgress) => {
-      phase.progress = seen;
+  async function run(transfer: Transfer, signal: AbortSignal): Promise<void> {
+    const { key, plan, cloud } = transfer;
+    const onNews = () => {
+      if (isCurrent(transfer)) onChange(key);
     };
-    const stopReporting = reportProgress(transfer, phase);
+    const meter = startMeter({ cloud, clock, intervalMs: progressIntervalMs, observer, onNews });
+    transfer.phase = { kind: 'running', meter };
     try {
-      transfer.phase = { kind: 'succeeded', result: await run(transfer.plan, { signal, onProgress }) };
+      const result = await execute(plan, { signal, onProgress: meter.report });
+      transfer.phase = { kind: 'succeeded', result };
     } catch (error) {
       transfer.phase = { kind: 'failed', error };
     } finally {
-      stopReporting();
+      meter.stop();
+      observer.ended(cloud, endOf(transfer.phase, signal));
     }
   }
 
-  function reportProgress(transfer: Transfer, phase: Extract<Phase, { kind: 'running' }>): () => void {
-    let told = false;
-    let seen = 0;
-    let since = clock.monotonic();
-    const tick = () => {
-      const now = clock.monotonic();
-      const { bytes } = phase.progress;
-      const rate = Math.round(((bytes - seen) * 1000) / Math.max(now - since, 1));
-      const changed = bytes !== seen || rate !== phase.bytesPerSecond;
-      phase.bytesPerSecond = rate;
-      seen = bytes;
-      since = now;
-      cancelTimer = clock.schedule(progressIntervalMs, tick);
-      // The first is told in any case: that it runs at all is news to who waited in the queue.
-      if ((changed || !told) && isCurrent(transfer)) onChange(transfer.key);
-      told = true;
-    };
-    let cancelTimer = clock.schedule(firstProgressMs, tick);
-    return () => cancelTimer();
+  function count(cloud: string): void {
+    observer.counted(cloud, { queued: waitingFor.of(cloud), active: runsTo.of(cloud) });
   }
 
   function isCurrent(transfer: Transfer): boolean {
     return transfers.get(transfer.key) === transfer;
   }
 
-  function stateOf({ plan, phase }: Transfer): TransferState {
+  function stateOf(transfer: Transfer): TransferState {
+    const { plan, phase } = transfer;
     switch (phase.kind) {
       case 'queued':
-        return { kind: 'queued', plan, position: queued().findIndex((one) => one.phase === phase) + 1 };
+        return { kind: 'queued', plan, position: turns.position(transfer) ?? 1 };
       case 'running': {
-        const { startedAt, bytesPerSecond, progress } = phase;
+        const { startedAt, bytesPerSecond, progress } = phase.meter;
         return { kind: 'running', plan, ...progress, bytesPerSecond, startedAt };
       }
       case 'succeeded':
+        return { kind: 'succeeded', plan, result: phase.result };
       case 'failed':
-        return { ...phase, plan };
+        return { kind: 'failed', plan, error: phase.error };
     }
   }
 
   async function cancel(key: string): Promise<void> {
+    const transfer = transfers.get(key);
     transfers.delete(key);
+    if (transfer?.phase.kind === 'queued') {
+      turns.remove(transfer);
+      waitingFor.remove(transfer.cloud);
+      count(transfer.cloud);
+    }
     const running = runs.get(key);
     running?.controller.abort(new TransferCancelled());
     await running?.settled;
@@ -189,7 +209,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       const known = transfers.get(key);
       if (known !== undefined && isActive(known) && samePlan(known.plan, plan)) return;
       void cancel(key);
-      transfers.set(key, { key, plan, phase: { kind: 'queued' } });
+      const cloud = plan.cloud.address;
+      const phase: Phase = { kind: 'queued', since: clock.monotonic() };
+      const transfer = { key, plan, cloud, host: sourceHost(plan), phase };
+      transfers.set(key, transfer);
+      turns.add(transfer);
+      waitingFor.add(cloud);
+      count(cloud);
       runNext();
     },
     get(key) {
@@ -203,15 +229,40 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     },
     active: () =>
       [...transfers.values()].filter(isActive).map((transfer) => ({ key: transfer.key, state: stateOf(transfer) })),
+    setLimits(next) {
+      limits = next;
+      runNext();
+    },
+    async drain() {
+      stopped = true;
+      await Promise.all([...runs.values()].map(({ settled }) => settled));
+    },
     async stop() {
       stopped = true;
-      await Promise.all([...new Set([...transfers.keys(), ...runs.keys()])].map(cancel));
+      // The last first, so that nobody moves up in the queue meanwhile.
+      await Promise.all([...new Set([...runs.keys(), ...transfers.keys()])].reverse().map(cancel));
     },
   };
 }
 
 function isActive({ phase }: Transfer): boolean {
   return phase.kind === 'queued' || phase.kind === 'running';
+}
+
+function endOf(phase: Phase, signal: AbortSignal): TransferEnd {
+  if (phase.kind === 'succeeded') return phase;
+  if (signal.aborted) return { kind: 'cancelled' };
+  const code = phase.kind === 'failed' && phase.error instanceof OperatorError ? phase.error.code : 'InternalError';
+  return { kind: 'failed', code };
+}
+
+/** Where the bytes come from, as far as the plan says: its mirrors are for bad days. */
+function sourceHost({ cloud, source }: TransferPlan): string {
+  const url = URL.parse(source.kind === 'http' ? source.url : source.ref);
+  if (url !== null) return url.host;
+  if (source.kind === 'http') return source.url;
+  const { secretName, name, region = '' } = source.cloud;
+  return [cloud.namespace, secretName, name, region].join('/');
 }
 
 /** Plans are plain JSON, made in one place, so that equal ones have their keys in the same order. */

@@ -1,21 +1,74 @@
 /**
  * From the source of a plan to its bytes. Law: the only place that knows which kinds of source there are.
  */
-import type { Clock } from '../lib/clock.ts';
+
+import { parseImageRef } from '../glance/ref.ts';
+import type { Clock, Random } from '../lib/clock.ts';
+import type { EgressPolicy } from '../lib/egress.ts';
+import { type ImageSource, openImageSource } from '../source/glance.ts';
+import { readHeaders } from '../source/headers.ts';
 import { openHttpSource } from '../source/http.ts';
 import type { Source } from '../source/source.ts';
-import type { SourceTransport } from '../source/transport.ts';
+import { createSourceTransport } from '../source/transport.ts';
+import type { TransferAccess } from './executor.ts';
 import type { TransferPlan } from './plan.ts';
+import type { Sessions } from './sessions.ts';
 
-/** The signal governs the body too; the source is closed when it aborts. */
-export type OpenSource = (plan: TransferPlan, signal: AbortSignal) => Promise<Source>;
+export interface OpenSourceOptions {
+  /** Governs the body too; the source is closed when it aborts. */
+  signal: AbortSignal;
+  /** The body broke and goes on. */
+  onResume: () => void;
+}
 
-export function createSourceOpener(transport: SourceTransport, clock: Clock): OpenSource {
-  return (plan, signal) => {
-    const { source, limits } = plan;
-    switch (source.kind) {
-      case 'http':
-        return openHttpSource({ url: source.url, transport, clock, limits, signal });
-    }
+/** A source, and the digest that its server has on record for it, if it has one. */
+export type TransferSource = Source & Partial<Pick<ImageSource, 'digest'>>;
+
+export type OpenSource = (plan: TransferPlan, options: OpenSourceOptions) => Promise<TransferSource>;
+
+export interface SourceOpener {
+  open: OpenSource;
+  /** Ends all connections to sources. */
+  close(): Promise<void>;
+}
+
+export interface SourceOpenerOptions {
+  egress: EgressPolicy;
+  sessions: Sessions;
+  clock: Clock;
+  random: Random;
+}
+
+/** For one run. */
+export function createSourceOpener(access: TransferAccess, options: SourceOpenerOptions): SourceOpener {
+  const { egress, sessions, clock, random } = options;
+  const transport = createSourceTransport(egress, access.ca === undefined ? {} : { ca: access.ca });
+  const leases = new DisposableStack();
+
+  return {
+    async open(plan, { signal, onResume }) {
+      const { source, limits } = plan;
+      const common = { clock, random, limits, signal, onResume };
+      switch (source.kind) {
+        case 'http': {
+          const headers = access.headers === undefined ? {} : { headers: readHeaders(access.headers) };
+          const urls: [string, ...string[]] = [source.url, ...source.mirrors];
+          const hasDigest = plan.digest !== undefined;
+          return openHttpSource({ urls, ...headers, hasDigest, transport, ...common });
+        }
+        case 'image': {
+          if (access.sourceCloud === undefined) throw new TypeError('the access has no cloud of the source image');
+          const { id, ...where } = parseImageRef(source.ref);
+          // The server that an address names is asked with the credentials that the plan names for it.
+          const endpoint = where.kind === 'href' ? { endpoint: where.endpoint } : {};
+          const lease = leases.use(sessions.lease(access.sourceCloud, { ...source.cloud, ...endpoint }));
+          return openImageSource({ images: lease.images, id, ...common });
+        }
+      }
+    },
+    async close() {
+      leases.dispose();
+      await transport.close();
+    },
   };
 }

@@ -1,223 +1,194 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { createServer, type ServerResponse } from 'node:http';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { type Clock, systemClock } from '../../src/lib/clock.ts';
-import { createEgressPolicy } from '../../src/lib/egress.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError, retry } from '../../src/lib/errors.ts';
-import type { Source } from '../../src/source/source.ts';
-import { createSourceTransport } from '../../src/source/transport.ts';
-import { runTransfer, type Upload } from '../../src/transfer/engine.ts';
-import { defaultLimits, TransferPlan, type TransferProgress, type TransferResult } from '../../src/transfer/plan.ts';
-import { createSourceOpener, type OpenSource } from '../../src/transfer/sources.ts';
+import { runTransfer, type TransferOptions } from '../../src/transfer/engine.ts';
+import type { TransferPlan, TransferProgress, TransferResult } from '../../src/transfer/plan.ts';
+import type { OpenSource } from '../../src/transfer/sources.ts';
+import type { Target } from '../../src/transfer/target.ts';
+import { planOf } from './plans.ts';
+import { createSink, sourceOf } from './sink.ts';
 
 const hashOf = (data: Uint8Array, algorithm = 'sha256') =>
   `${algorithm}:${createHash(algorithm).update(data).digest('hex')}`;
 
-function planFor(source: Partial<TransferPlan['source']> = {}, diskFormat = 'raw'): TransferPlan {
-  return TransferPlan.parse({
-    imageID: 'c0ffee',
-    source: { kind: 'http', url: 'https://example.com/image.raw', ...source },
-    diskFormat,
-    limits: defaultLimits,
-    cloud: { namespace: 'team', secretName: 'cloud', name: 'demo' },
-  });
-}
-
-/** A source that gives `chunks` and then ends, or throws `end`. */
-function sourceOf(chunks: Uint8Array[], end?: Error, endIsCertain = true): OpenSource {
-  return async (plan): Promise<Source> => ({
-    url: plan.source.url,
-    size: undefined,
-    etag: undefined,
-    endIsCertain,
-    body: (async function* () {
-      yield* chunks;
-      if (end !== undefined) throw end;
-    })(),
-  });
-}
-
-/** Glance, as far as an upload is concerned: keeps what came, and is active only after a regular end. */
-function createSink() {
-  const received: Uint8Array[] = [];
-  const sink = {
-    state: 'queued' as 'queued' | 'active',
-    bytes: () => Buffer.concat(received),
-    size: undefined as number | undefined,
-    upload: (async (_imageID, body, { size }) => {
-      sink.size = size;
-      try {
-        for await (const chunk of body) received.push(chunk);
-      } catch (error) {
-        // As a real client does: the PUT fails as a consequence, in words that explain nothing.
-        throw new Error('other side closed', { cause: error });
-      }
-      sink.state = 'active';
-    }) satisfies Upload,
-  };
-  return sink;
-}
-
-interface RunOptions {
-  upload?: Upload;
-  signal?: AbortSignal;
-  clock?: Clock;
-  onProgress?: (progress: TransferProgress) => void;
-}
-
-function run(plan: TransferPlan, openSource: OpenSource, options: RunOptions = {}): Promise<TransferResult> {
-  return runTransfer(plan, {
-    openSource,
-    upload: createSink().upload,
-    clock: systemClock,
-    onProgress: () => {},
-    signal: new AbortController().signal,
-    ...options,
-  });
+function run(
+  plan: TransferPlan,
+  openSource: OpenSource,
+  target: Target = createSink(),
+  options: Partial<TransferOptions> = {},
+): Promise<TransferResult> {
+  const signal = new AbortController().signal;
+  return runTransfer(plan, { openSource, target, clock: systemClock, onProgress: () => {}, signal, ...options });
 }
 
 const chunksOf = fc.array(fc.uint8Array({ minLength: 1, maxLength: 50_000 }), { minLength: 1, maxLength: 8 });
+/** No format that anybody knows begins with these. */
+const start = Buffer.from([0, 1]);
 
 describe('a transfer', () => {
   test('delivers every byte in order, whatever the chunks, and tells what it did', async () => {
     await fc.assert(
       fc.asyncProperty(chunksOf, async (chunks) => {
-        const data = Buffer.concat([Buffer.from([0]), ...chunks]);
+        const data = Buffer.concat([start, ...chunks]);
         const sink = createSink();
-        const plan = planFor({ digest: hashOf(data) });
-        const result = await run(plan, sourceOf([Buffer.from([0]), ...chunks]), sink);
-        assert.equal(sink.state, 'active');
+        const plan = planOf({ digest: hashOf(data) });
+        const result = await run(plan, sourceOf([start, ...chunks]), sink);
+        assert.equal(sink.status, 'active');
         assert(sink.bytes().equals(data));
-        assert.equal(result.bytes, data.length);
-        assert.equal(result.digest, plan.source.digest);
+        const { bytes, servedBytes, digest, imageDigest } = result;
+        const sha512 = hashOf(data, 'sha512');
+        assert.deepEqual(
+          { bytes, servedBytes, digest, imageDigest },
+          { bytes: data.length, servedBytes: data.length, digest: plan.digest, imageDigest: sha512 },
+        );
       }),
-      { numRuns: 50 },
+      { seed: 7, numRuns: 50 },
     );
   });
 
   test('never lets the last chunk go when the digest is wrong', async () => {
     await fc.assert(
-      fc.asyncProperty(chunksOf, async (chunks) => {
+      fc.asyncProperty(chunksOf, fc.constantFrom('Served' as const, 'Image' as const), async (chunks, digestOf) => {
         const sink = createSink();
-        const plan = planFor({ digest: hashOf(Buffer.from('something else')) });
-        await assert.rejects(run(plan, sourceOf([Buffer.from([0]), ...chunks]), sink), { code: 'DigestMismatch' });
-        assert.equal(sink.state, 'queued');
-        assert.equal(sink.bytes().length, Buffer.concat(chunks).length + 1 - (chunks.at(-1)?.length ?? 0));
+        const plan = planOf({ digest: hashOf(Buffer.from('something else')), digestOf });
+        await assert.rejects(run(plan, sourceOf([start, ...chunks]), sink), { code: 'DigestMismatch' });
+        assert.equal(sink.status, 'queued');
+        assert(sink.bytes().length < Buffer.concat([start, ...chunks]).length);
       }),
-      { numRuns: 50 },
+      { seed: 8, numRuns: 50 },
     );
   });
 
   test('is not misled by empty chunks at the end', async () => {
     const sink = createSink();
     const chunks = [Buffer.from('data'), Buffer.alloc(0)];
-    await assert.rejects(run(planFor({ digest: hashOf(Buffer.from('other')) }), sourceOf(chunks), sink));
+    await assert.rejects(run(planOf({ digest: hashOf(Buffer.from('other')) }), sourceOf(chunks), sink));
     assert.equal(sink.bytes().length, 0);
   });
 
-  test('refuses a source without bytes', async () => {
+  test('refuses a source without bytes, and one in another format, before anything is sent', async () => {
     const sink = createSink();
-    await assert.rejects(run(planFor(), sourceOf([Buffer.alloc(0)]), sink), { code: 'EmptySource' });
-    assert.equal(sink.state, 'queued');
-  });
-
-  test('refuses data in another format, short or long, before the end', async () => {
-    for (const length of [600, 100_000]) {
-      const data = Buffer.alloc(length);
-      const sink = createSink();
-      await assert.rejects(run(planFor({ digest: hashOf(data) }, 'qcow2'), sourceOf([data]), sink), {
-        code: 'FormatMismatch',
-      });
-      assert.equal(sink.state, 'queued');
-    }
+    await assert.rejects(run(planOf(), sourceOf([Buffer.alloc(0)]), sink), { code: 'EmptySource' });
+    const data = Buffer.alloc(600);
+    const plan = planOf({ digest: hashOf(data), diskFormat: 'qcow2' });
+    await assert.rejects(run(plan, sourceOf([data]), sink), { code: 'FormatMismatch' });
+    assert.equal(sink.uploads, 0);
   });
 
   test('calls an error page an error page, though its digest is wrong too', async () => {
     const page = Buffer.from('<!doctype html><title>Login</title>');
-    const plan = planFor({ digest: hashOf(Buffer.from('image')) });
+    const plan = planOf({ digest: hashOf(Buffer.from('image')) });
     await assert.rejects(run(plan, sourceOf([page])), /an HTML page/);
   });
 
   test('refuses a source whose end cannot be told from a cut, unless a digest tells', async () => {
     const data = Buffer.from('data');
-    let opened = 0;
-    const upload: Upload = async () => {
-      opened++;
-    };
-    await assert.rejects(run(planFor(), sourceOf([data], undefined, false), { upload }), /declare a digest/);
-    assert.equal(opened, 0);
-    await run(planFor({ digest: hashOf(data) }), sourceOf([data], undefined, false));
+    const sink = createSink();
+    await assert.rejects(run(planOf(), sourceOf([data], { endIsCertain: false }), sink), /declare a digest/);
+    assert.equal(sink.uploads, 0);
+    for (const digestOf of ['Served', 'Image'] as const)
+      await run(planOf({ digest: hashOf(data), digestOf }), sourceOf([data], { endIsCertain: false }));
   });
 
-  test('computes sha512 where no digest is declared', async () => {
-    const data = Buffer.from('data');
-    assert.equal((await run(planFor(), sourceOf([data]))).digest, hashOf(data, 'sha512'));
+  test('announces the size to Glance where it is known, and names the store that is asked for', async () => {
+    const sink = createSink();
+    const stores = { kind: 'some', names: ['fast', 'slow'] } as const;
+    await run(planOf({ stores: { ...stores, names: [...stores.names] } }), sourceOf([start], { size: 2 }), sink);
+    assert.deepEqual([sink.size, sink.store], [2, 'fast']);
+    const other = createSink();
+    await run(planOf(), sourceOf([start]), other);
+    assert.deepEqual([other.size, other.store], [undefined, undefined]);
   });
 
-  test('counts what Glance has taken', async () => {
-    const seen: number[] = [];
+  test('tells what Glance has taken and what the source has given, phase by phase', async () => {
+    const seen: TransferProgress[] = [];
     const chunks = [Buffer.alloc(10), Buffer.alloc(20), Buffer.alloc(30)];
-    const result = await run(planFor(), sourceOf(chunks), { onProgress: ({ bytes }) => seen.push(bytes) });
-    assert.deepEqual(seen, [10, 30]);
+    const result = await run(planOf(), sourceOf(chunks, { size: 60 }), createSink(), {
+      onProgress: (progress) => seen.push(progress),
+    });
+    assert.deepEqual(seen, [
+      { bytes: 0, servedBytes: 0, total: undefined, phase: 'connecting' },
+      { bytes: 0, servedBytes: 10, total: 60, phase: 'transferring' },
+      { bytes: 10, servedBytes: 30, total: 60, phase: 'transferring' },
+      { bytes: 30, servedBytes: 60, total: 60, phase: 'transferring' },
+      { bytes: 60, servedBytes: 60, total: 60, phase: 'finishing' },
+    ]);
     assert.equal(result.bytes, 60);
   });
 
   test('holds no more than two chunks, however slow the upload is', async () => {
     let made = 0;
     let taken = 0;
-    const openSource: OpenSource = async (plan) => ({
-      url: plan.source.url,
-      size: undefined,
-      etag: undefined,
-      endIsCertain: true,
-      body: (async function* () {
-        while (made < 100) {
-          made++;
-          yield Buffer.alloc(1000);
-        }
-      })(),
-    });
-    const upload: Upload = async (_imageID, body) => {
-      for await (const _chunk of body) {
-        taken++;
-        assert(made - taken <= 2);
+    function* chunks() {
+      while (made < 100) {
+        made++;
+        yield Buffer.alloc(1000);
       }
-    };
-    await run(planFor(), openSource, { upload });
+    }
+    const sink = createSink();
+    const { upload } = sink.images;
+    sink.images.upload = (id, body, options) =>
+      upload(
+        id,
+        (async function* () {
+          for await (const chunk of body) {
+            taken++;
+            assert(made - taken <= 2);
+            yield chunk;
+          }
+        })(),
+        options,
+      );
+    await run(planOf(), sourceOf(chunks()), sink);
     assert.equal(taken, 100);
+  });
+
+  test('hashes as this Glance does, once it knows how, and holds the image against that', async () => {
+    const data = Buffer.from('some data');
+    const wrong = { hash: { algorithm: 'sha256', value: '0'.repeat(64) } };
+    const sink = createSink({ reports: wrong });
+    await run(planOf(), sourceOf([data]), sink);
+    assert.equal(sink.hashAlgorithm, 'sha256');
+    const next = createSink({ reports: wrong });
+    next.hashAlgorithm = sink.hashAlgorithm;
+    await assert.rejects(run(planOf(), sourceOf([data]), next), { code: 'ContentMismatch' });
+    const right = createSink({ hashAlgorithm: 'sha256' });
+    right.hashAlgorithm = sink.hashAlgorithm;
+    assert.equal((await run(planOf(), sourceOf([data]), right)).imageDigest, hashOf(data, 'sha256'));
   });
 });
 
 describe('the error of a transfer', () => {
   const conflict = new OperatorError('Glance answered 409', { code: 'Conflict', retry: retry.backoff });
+  const broken = new OperatorError('the connection broke', { code: 'SourceTooShort', retry: retry.backoff });
+  const ten = Buffer.alloc(10);
 
   test('is what the source said, not the broken PUT that followed', async () => {
-    const broken = new OperatorError('the connection broke', { code: 'SourceTooShort', retry: retry.backoff });
-    await assert.rejects(run(planFor(), sourceOf([Buffer.alloc(10)], broken)), broken);
+    await assert.rejects(run(planOf(), sourceOf([ten, ten, ten], { end: broken })), broken);
   });
 
   test('is what the source said even if the upload claims success', async () => {
-    const broken = new OperatorError('the connection broke', { code: 'SourceTooShort', retry: retry.backoff });
-    const upload: Upload = async (_imageID, body) => {
+    const upload: Target['images']['upload'] = async (_id, body) => {
       try {
         for await (const _chunk of body);
       } catch {}
     };
-    await assert.rejects(run(planFor(), sourceOf([Buffer.alloc(10)], broken), { upload }), broken);
+    await assert.rejects(run(planOf(), sourceOf([ten, ten, ten], { end: broken }), createSink({ upload })), broken);
   });
 
   test('is the early answer of Glance, though the source is cut off because of it', async () => {
     let closed = false;
-    const openSource: OpenSource = async (plan, signal) => ({
-      url: plan.source.url,
+    const openSource: OpenSource = async (_plan, { signal }) => ({
+      url: 'https://example.com/',
       size: undefined,
       etag: undefined,
       endIsCertain: true,
       body: (async function* () {
-        yield Buffer.alloc(10);
-        yield Buffer.alloc(10);
+        yield ten;
+        yield ten;
         // A source that has nothing to say until it is closed.
         await new Promise((_resolve, reject) =>
           signal.addEventListener('abort', () => {
@@ -227,116 +198,37 @@ describe('the error of a transfer', () => {
         );
       })(),
     });
-    const upload: Upload = async (_imageID, body) => {
+    const upload: Target['images']['upload'] = async (_id, body) => {
       const chunks = body[Symbol.asyncIterator]();
       await chunks.next();
       chunks.next().catch(() => {});
       throw conflict;
     };
-    await assert.rejects(run(planFor(), openSource, { upload }), conflict);
+    await assert.rejects(run(planOf(), openSource, createSink({ upload })), conflict);
     assert.equal(closed, true);
   });
 
   test('is the answer of Glance after all was sent and verified', async () => {
-    const upload: Upload = async (_imageID, body) => {
+    const upload: Target['images']['upload'] = async (_id, body) => {
       for await (const _chunk of body);
       throw conflict;
     };
-    await assert.rejects(run(planFor(), sourceOf([Buffer.alloc(10)]), { upload }), conflict);
-  });
-
-  test('says so when Glance is content with a part of the data', async () => {
-    const upload: Upload = async (_imageID, body) => {
-      for await (const _chunk of body) break;
-    };
-    const chunks = [Buffer.alloc(10), Buffer.alloc(10), Buffer.alloc(10)];
-    await assert.rejects(run(planFor(), sourceOf(chunks), { upload }), { code: 'ContentMismatch' });
+    await assert.rejects(run(planOf(), sourceOf([ten]), createSink({ upload })), conflict);
   });
 
   test('is the reason of the signal when the transfer is cancelled', async () => {
     const controller = new AbortController();
     const reason = new Error('deleted');
-    const upload: Upload = async (_imageID, body, { signal }) => {
+    const upload: Target['images']['upload'] = async (_id, body, { signal }) => {
       for await (const _chunk of body) controller.abort(reason);
       signal.throwIfAborted();
     };
-    await assert.rejects(run(planFor(), sourceOf([Buffer.alloc(10)]), { upload, signal: controller.signal }), reason);
-    await assert.rejects(run(planFor(), sourceOf([]), { signal: AbortSignal.abort(reason) }), reason);
+    const { signal } = controller;
+    await assert.rejects(run(planOf(), sourceOf([ten]), createSink({ upload }), { signal }), reason);
+    await assert.rejects(run(planOf(), sourceOf([]), createSink(), { signal: AbortSignal.abort(reason) }), reason);
   });
 
   test('is the fault of the plan when its digest is none', async () => {
-    await assert.rejects(run(planFor({ digest: 'sha256:abc' }), sourceOf([])), { code: 'InvalidSpec' });
-  });
-});
-
-describe('a transfer from a real server', () => {
-  const data = Buffer.alloc(3_000_000, 'disk');
-  const transport = createSourceTransport(createEgressPolicy({ allow: ['127.0.0.1'], deny: [] }));
-  const openSource = createSourceOpener(transport, systemClock);
-  let answer: (response: ServerResponse) => void = () => {};
-  const server = createServer((_request, response) => answer(response));
-  let url = '';
-  before(async () => {
-    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-    const address = server.address();
-    assert(address !== null && typeof address === 'object');
-    url = `http://127.0.0.1:${address.port}/image.raw?token=hunter2`;
-  });
-  after(async () => {
-    await transport.close();
-    server.close();
-    server.closeAllConnections();
-  });
-
-  test('arrives whole, with its size announced to Glance', async () => {
-    answer = (response) => response.writeHead(200, { 'content-length': data.length }).end(data);
-    const sink = createSink();
-    const result = await run(planFor({ url, digest: hashOf(data) }), openSource, sink);
-    assert(sink.bytes().equals(data));
-    assert.equal(sink.size, data.length);
-    assert.equal(result.bytes, data.length);
-    assert.match(result.url, /^http:\/\/127\.0\.0\.1:\d+\/image\.raw\?…$/);
-    assert.match(result.startedAt, /^\d{4}-.*Z$/);
-  });
-
-  test('cut at any place never becomes active', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: data.length - 1 }), fc.boolean(), async (cut, chunked) => {
-        answer = (response) => {
-          response.writeHead(200, chunked ? {} : { 'content-length': data.length });
-          response.write(data.subarray(0, cut), () => response.socket?.destroySoon());
-        };
-        const sink = createSink();
-        await assert.rejects(run(planFor({ url }), openSource, sink), { code: 'SourceTooShort' });
-        assert.equal(sink.state, 'queued');
-        assert(sink.bytes().length < data.length);
-      }),
-      { numRuns: 20 },
-    );
-  });
-
-  test('that answers 404 opens no upload', async () => {
-    answer = (response) => response.writeHead(404).end('<html>not here</html>');
-    let uploads = 0;
-    const upload: Upload = async () => {
-      uploads++;
-    };
-    await assert.rejects(run(planFor({ url }), openSource, { upload }), { code: 'SourceNotFound', httpStatus: 404 });
-    assert.equal(uploads, 0);
-  });
-
-  test('is hung up on when Glance refuses the upload', async () => {
-    const hungUp = Promise.withResolvers<void>();
-    answer = (response) => {
-      response.on('close', () => hungUp.resolve());
-      response.writeHead(200, { 'content-length': data.length }).write(data.subarray(0, 1_000_000));
-    };
-    const full = new OperatorError('Glance answered 413', { code: 'QuotaExceeded', retry: retry.after(60_000) });
-    const upload: Upload = async (_imageID, body) => {
-      await body[Symbol.asyncIterator]().next();
-      throw full;
-    };
-    await assert.rejects(run(planFor({ url }), openSource, { upload }), full);
-    await hungUp.promise;
+    await assert.rejects(run(planOf({ digest: 'sha256:abc' }), sourceOf([])), { code: 'InvalidSpec' });
   });
 });

@@ -1,34 +1,21 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
-import fc from 'fast-check';
-import {
-  defaultLimits,
-  type TransferPlan,
-  type TransferProgress,
-  type TransferResult,
-} from '../../src/transfer/plan.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { OperatorError, retry } from '../../src/lib/errors.ts';
+import type { TransferObserver } from '../../src/transfer/observer.ts';
+import type { TransferPlan, TransferProgress, TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler, type Scheduler, TransferCancelled } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
+import { imageIDOf, type PlanOptions, planOf as planWith, resultOf } from './plans.ts';
 
-function planOf(imageID: string): TransferPlan {
-  return {
-    imageID,
-    source: { kind: 'http', url: 'https://example.com/image.raw' },
-    diskFormat: 'raw',
-    limits: defaultLimits,
-    cloud: { namespace: 'team', secretName: 'cloud', name: 'demo' },
-  };
-}
+const planOf = (name: string, options: PlanOptions = {}) => planWith({ imageID: imageIDOf(name), ...options });
 
-function resultOf(bytes: number): TransferResult {
-  return {
-    bytes,
-    digest: 'sha512:00',
-    url: 'https://example.com/',
-    startedAt: '1970-01-01T00:00:00.000Z',
-    durationMs: 1,
-  };
-}
+const moved = (bytes: number, total?: number): TransferProgress => ({
+  bytes,
+  servedBytes: bytes,
+  total,
+  phase: 'transferring',
+});
 
 /** A run under the hand of the test. */
 interface Run {
@@ -39,21 +26,25 @@ interface Run {
   fail: (error: unknown) => void;
 }
 
-function setUp(concurrency: number) {
+const ample = { total: 100, perCloud: 100, perHost: 100 };
+
+function setUp(total: number, observer?: TransferObserver) {
   const clock = createVirtualClock();
   const runs: Run[] = [];
   const changes: string[] = [];
   const scheduler = createScheduler({
-    run: (plan, { signal, onProgress }) => {
+    execute: (plan, { signal, onProgress }) => {
       const { promise, resolve, reject } = Promise.withResolvers<TransferResult>();
       runs.push({ plan, signal, onProgress, finish: resolve, fail: reject });
       return promise;
     },
-    concurrency,
+    limits: { ...ample, total },
     clock,
     onChange: (key) => changes.push(key),
+    ...(observer === undefined ? {} : { observer }),
   });
-  const runOf = (imageID: string): Run => runs.findLast(({ plan }) => plan.imageID === imageID) ?? assert.fail(imageID);
+  const runOf = (name: string): Run =>
+    runs.findLast(({ plan }) => plan.imageID === imageIDOf(name)) ?? assert.fail(`${name} does not run`);
   const kinds = (...keys: string[]) => keys.map((key) => scheduler.get(key)?.kind);
   return { clock, scheduler, runs, changes, runOf, kinds };
 }
@@ -105,10 +96,10 @@ describe('the scheduler', () => {
     await settle();
     assert.deepEqual(scheduler.get('a'), { kind: 'failed', plan: planOf('a'), error });
     const broken = createScheduler({
-      run: () => {
+      execute: () => {
         throw error;
       },
-      concurrency: 1,
+      limits: ample,
       clock: env.clock,
       onChange: () => {},
     });
@@ -150,7 +141,7 @@ describe('the scheduler', () => {
     await settle();
     assert.deepEqual(
       env.runs.map(({ plan }) => plan.imageID),
-      ['a', 'b', 'new'],
+      ['a', 'b', 'new'].map(imageIDOf),
     );
   });
 
@@ -191,6 +182,22 @@ describe('the scheduler', () => {
     assert.deepEqual(env.kinds('a', 'd'), [undefined, undefined]);
   });
 
+  test('drains by letting what runs come to its end, while what waits is not started', async () => {
+    for (const key of ['a', 'b', 'c']) scheduler.start(key, planOf(key));
+    let drained = false;
+    const ended = scheduler.drain().then(() => {
+      drained = true;
+    });
+    assert.equal(env.runs.length, 2);
+    env.runs[0]?.finish(resultOf(1));
+    await settle();
+    assert.equal(drained, false);
+    env.runs[1]?.finish(resultOf(1));
+    await ended;
+    assert.equal(env.runs.length, 2);
+    assert.equal(env.runs[0]?.signal.aborted, false);
+  });
+
   test('stops by cancelling everything, and starts nothing after that', async () => {
     for (const key of ['a', 'b', 'c']) scheduler.start(key, planOf(key));
     const stopped = scheduler.stop();
@@ -210,7 +217,7 @@ describe('the changes that a scheduler tells', () => {
   test('are the end alone, for a small upload', async () => {
     const { scheduler, runOf, changes, clock } = setUp(1);
     scheduler.start('a', planOf('a'));
-    runOf('a').onProgress({ bytes: 5, total: 10 });
+    runOf('a').onProgress(moved(5, 10));
     await clock.advance(999);
     runOf('a').finish(resultOf(10));
     await settle();
@@ -225,7 +232,7 @@ describe('the changes that a scheduler tells', () => {
     changes.length = 0;
     const told: number[] = [];
     for (let second = 1; second <= 20; second++) {
-      runOf('a').onProgress({ bytes: second * 1000, total: 50_000 });
+      runOf('a').onProgress(moved(second * 1000, 50_000));
       await clock.advance(1000);
       if (changes.splice(0).length > 0) told.push(second);
     }
@@ -233,8 +240,7 @@ describe('the changes that a scheduler tells', () => {
     assert.deepEqual(scheduler.get('a'), {
       kind: 'running',
       plan: planOf('a'),
-      bytes: 20_000,
-      total: 50_000,
+      ...moved(20_000, 50_000),
       bytesPerSecond: 1000,
       startedAt: '2026-01-01T00:00:00.000Z',
     });
@@ -243,7 +249,7 @@ describe('the changes that a scheduler tells', () => {
   test('cease when nothing moves, after one that says so', async () => {
     const { scheduler, runOf, changes, clock } = setUp(1);
     scheduler.start('a', planOf('a'));
-    runOf('a').onProgress({ bytes: 1000, total: undefined });
+    runOf('a').onProgress(moved(1000));
     for (const ms of [1000, 5000, 5000, 5000]) await clock.advance(ms);
     assert.deepEqual(changes, ['a', 'a']);
     const state = scheduler.get('a');
@@ -252,80 +258,125 @@ describe('the changes that a scheduler tells', () => {
   });
 });
 
-describe('whatever is asked of a scheduler, in whatever order', () => {
-  const key = fc.constantFrom('a', 'b', 'c', 'd');
-  const step = fc.oneof(
-    fc.record({ kind: fc.constant('start' as const), key, image: fc.constantFrom('x', 'y') }),
-    fc.record({ kind: fc.constant('cancel' as const), key }),
-    fc.record({ kind: fc.constant('forget' as const), key }),
-    fc.record({ kind: fc.constant('finish' as const), at: fc.nat(3) }),
-    fc.record({ kind: fc.constant('fail' as const), at: fc.nat(3) }),
-  );
-  type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+describe('the limits of a scheduler', () => {
+  test('hold for each cloud, and do not keep those waiting who go elsewhere', async () => {
+    const { scheduler, runOf, kinds } = setUp(10);
+    scheduler.setLimits({ ...ample, perCloud: 1 });
+    const busy = { address: 'https://busy.example.com' };
+    for (const key of ['a', 'b']) scheduler.start(key, planOf(key, busy));
+    scheduler.start('c', planOf('c', { address: 'https://idle.example.com' }));
+    assert.deepEqual(kinds('a', 'b', 'c'), ['running', 'queued', 'running']);
+    runOf('c').finish(resultOf(1));
+    await settle();
+    assert.deepEqual(kinds('b'), ['queued']);
+    runOf('a').finish(resultOf(1));
+    await settle();
+    assert.deepEqual(kinds('b'), ['running']);
+  });
 
-  interface OpenRun {
-    key: string;
-    finish: () => void;
-    fail: () => void;
-  }
+  test('hold for each source host, whatever the path', async () => {
+    const { scheduler, kinds } = setUp(10);
+    scheduler.setLimits({ ...ample, perHost: 1 });
+    scheduler.start('a', planOf('a', { url: 'https://mirror.example.com/a' }));
+    scheduler.start('b', planOf('b', { url: 'https://mirror.example.com/b' }));
+    scheduler.start('c', planOf('c', { url: 'https://other.example.com/c' }));
+    const image = (secretName: string) =>
+      ({ kind: 'image', ref: imageIDOf('x'), cloud: { secretName, name: 'demo' } }) as const;
+    scheduler.start('d', planOf('d', { source: image('one') }));
+    scheduler.start('e', planOf('e', { source: image('one') }));
+    scheduler.start('f', planOf('f', { source: image('two') }));
+    assert.deepEqual(kinds('a', 'b', 'c'), ['running', 'queued', 'running']);
+    assert.deepEqual(kinds('d', 'e', 'f'), ['running', 'queued', 'running']);
+  });
 
-  function setUp(concurrency: number) {
-    const open: OpenRun[] = [];
-    const violations: string[] = [];
-    const scheduler = createScheduler({
-      run: async ({ imageID }) => {
-        const { promise, resolve, reject } = Promise.withResolvers<TransferResult>();
-        const [key = ''] = imageID.split(':');
-        if (open.some((run) => run.key === key)) violations.push(`${key} runs twice`);
-        const run = { key, finish: () => resolve(resultOf(1)), fail: () => reject(new Error('no')) };
-        open.push(run);
-        if (open.length > concurrency) violations.push('more runs than allowed');
-        return promise.finally(() => open.splice(open.indexOf(run), 1));
-      },
-      concurrency,
-      clock: createVirtualClock(),
-      onChange: () => {},
+  test('take effect at once when they are raised, and leave alone what runs when they are lowered', async () => {
+    const { scheduler, runs, runOf, kinds } = setUp(1);
+    for (const key of ['a', 'b', 'c']) scheduler.start(key, planOf(key));
+    scheduler.setLimits({ ...ample, total: 3 });
+    assert.deepEqual(kinds('a', 'b', 'c'), ['running', 'running', 'running']);
+    scheduler.setLimits({ ...ample, total: 1 });
+    scheduler.start('d', planOf('d'));
+    assert(runs.every(({ signal }) => !signal.aborted));
+    for (const key of ['a', 'b']) runOf(key).finish(resultOf(1));
+    await settle();
+    assert.deepEqual(kinds('c', 'd'), ['running', 'queued']);
+    runOf('c').finish(resultOf(1));
+    await settle();
+    assert.deepEqual(kinds('d'), ['running']);
+  });
+});
+
+describe('the turns of namespaces', () => {
+  test('come one for one, however much one of them asks for', async () => {
+    const { scheduler, runs, clock } = setUp(1);
+    const started = () => runs.map(({ plan }) => plan.cloud.namespace).join('');
+    for (const key of ['1', '2', '3', '4']) scheduler.start(`a${key}`, planOf(`a${key}`, { namespace: 'a' }));
+    for (const key of ['1', '2']) scheduler.start(`b${key}`, planOf(`b${key}`, { namespace: 'b' }));
+    scheduler.start('c1', planOf('c1', { namespace: 'c' }));
+    const positions = ['a2', 'a3', 'a4', 'b1', 'b2', 'c1'].map((key) => {
+      const state = scheduler.get(key);
+      return state?.kind === 'queued' ? state.position : undefined;
     });
-    return { scheduler, open, violations };
-  }
-
-  function take(step: Step, scheduler: Scheduler, open: OpenRun[]): unknown {
-    switch (step.kind) {
-      case 'start':
-        return scheduler.start(step.key, planOf(`${step.key}:${step.image}`));
-      case 'cancel':
-        return scheduler.cancel(step.key);
-      case 'forget':
-        return scheduler.forget(step.key);
-      case 'finish':
-        return open[step.at]?.finish();
-      case 'fail':
-        return open[step.at]?.fail();
+    assert.deepEqual(positions, [3, 5, 6, 1, 4, 2]);
+    for (let run = 0; run < 7; run++) {
+      runs[run]?.finish(resultOf(1));
+      await settle();
     }
-  }
+    assert.equal(started(), 'abcabaa');
+    assert.equal(clock.pending, 0);
+  });
+});
 
-  test('limits hold, no key runs twice at once, no slot stays idle, and everything comes to its end', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.integer({ min: 1, max: 3 }),
-        fc.array(step, { maxLength: 40 }),
-        async (concurrency, steps) => {
-          const { scheduler, open, violations } = setUp(concurrency);
-          for (const step of steps) {
-            take(step, scheduler, open);
-            await settle();
-            assert.deepEqual(violations, []);
-            // What waits either waits for a slot, or for its own cancelled run.
-            const waiting = scheduler.active().filter(({ state }) => state.kind === 'queued');
-            if (open.length < concurrency) assert(waiting.every(({ key }) => open.some((run) => run.key === key)));
-          }
-          while (open.length > 0) {
-            for (const run of [...open]) run.finish();
-            await settle();
-          }
-          assert.deepEqual(scheduler.active(), []);
-        },
-      ),
-    );
+describe('the observer of a scheduler', () => {
+  test('hears what waits and runs for each cloud, what moved, where the time went, and how it ended', async () => {
+    const heard: unknown[] = [];
+    const observer: TransferObserver = {
+      counted: (cloud, { queued, active }) => heard.push(['counted', cloud, queued, active]),
+      moved: (cloud, bytes) => heard.push(['moved', cloud, bytes]),
+      spent: (cloud, phase, ms) => heard.push(['spent', cloud, phase, ms]),
+      ended: (cloud, end) => heard.push(['ended', cloud, end.kind === 'failed' ? end.code : end.kind]),
+    };
+    const { scheduler, runOf, clock } = setUp(1, observer);
+    const next = () => heard.splice(0);
+    scheduler.start('a', planOf('a', { address: 'A' }));
+    assert.deepEqual(next(), [
+      ['counted', 'A', 1, 0],
+      ['spent', 'A', 'queued', 0],
+      ['counted', 'A', 0, 1],
+    ]);
+    scheduler.start('b', planOf('b', { address: 'B' }));
+    scheduler.start('c', planOf('c', { address: 'B' }));
+    assert.deepEqual(next(), [
+      ['counted', 'B', 1, 0],
+      ['counted', 'B', 2, 0],
+    ]);
+    await clock.advance(500);
+    runOf('a').onProgress(moved(100));
+    await clock.advance(200);
+    runOf('a').onProgress(moved(150));
+    runOf('a').onProgress({ ...moved(150), phase: 'finishing' });
+    runOf('a').finish(resultOf(150));
+    await settle();
+    assert.deepEqual(next(), [
+      ['moved', 'A', 100],
+      ['spent', 'A', 'connecting', 500],
+      ['moved', 'A', 50],
+      ['spent', 'A', 'transferring', 200],
+      ['spent', 'A', 'finishing', 0],
+      ['ended', 'A', 'succeeded'],
+      ['counted', 'A', 0, 0],
+      ['spent', 'B', 'queued', 700],
+      ['counted', 'B', 1, 1],
+    ]);
+    runOf('b').fail(new OperatorError('no', { code: 'DigestMismatch', retry: retry.change }));
+    await settle();
+    assert(next().some((each) => isDeepStrictEqual(each, ['ended', 'B', 'DigestMismatch'])));
+    const cancelled = scheduler.cancel('c');
+    runOf('c').fail(runOf('c').signal.reason);
+    await cancelled;
+    assert.deepEqual(next().slice(-2), [
+      ['ended', 'B', 'cancelled'],
+      ['counted', 'B', 0, 0],
+    ]);
   });
 });

@@ -1,0 +1,57 @@
+/**
+ * Runs plans at once, as the operator does, and measures what that costs this process. It is a process of its own, so that the
+ * figures hold nothing else. Takes its task as JSON from standard input, and prints the figures as JSON.
+ */
+import { readFileSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { text } from 'node:stream/consumers';
+import { systemClock } from '../src/lib/clock.ts';
+import type { TransferAccess } from '../src/transfer/executor.ts';
+import type { TransferPlan } from '../src/transfer/plan.ts';
+import { createWorkerExecutor } from '../src/transfer/worker.ts';
+
+export interface Task {
+  access: TransferAccess;
+  /** Run first and alone: the thread is up and the session open after it. */
+  first: TransferPlan;
+  plans: TransferPlan[];
+}
+
+export interface Figures {
+  seconds: number;
+  cpuSeconds: number;
+  peakRssMiB: number;
+  /** Of the main thread. */
+  loopDelayP99Ms: number;
+}
+
+/** The histogram counts the interval between its own samples too. */
+const sampleMs = 1;
+
+const task: Task = JSON.parse(await text(process.stdin));
+const executor = createWorkerExecutor({ egress: { allow: ['127.0.0.0/8'], deny: [] }, clock: systemClock });
+const { signal } = new AbortController();
+const run = (plan: TransferPlan) => executor.run(plan, task.access, { signal, onProgress: () => {} });
+await run(task.first);
+const delay = monitorEventLoopDelay({ resolution: sampleMs });
+delay.enable();
+const start = performance.now();
+const before = process.cpuUsage();
+await Promise.all(task.plans.map(run));
+const seconds = (performance.now() - start) / 1000;
+const { user, system } = process.cpuUsage(before);
+delay.disable();
+await executor.close();
+const figures: Figures = {
+  seconds,
+  cpuSeconds: (user + system) / 1e6,
+  peakRssMiB: peakRssMiB(),
+  loopDelayP99Ms: Math.max(0, delay.percentile(99) / 1e6 - sampleMs),
+};
+process.stdout.write(JSON.stringify(figures));
+
+/** Of this program. (What the system's own call says begins with the size of the process that started this one.) */
+function peakRssMiB(): number {
+  const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+  return Number(kilobytes) / 1024;
+}

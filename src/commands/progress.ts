@@ -1,0 +1,103 @@
+/**
+ * The progress of a transfer for the person who waits for it. Law: on a terminal one line that is redrawn, elsewhere a plain
+ * line now and then; what is not known (the length, the time that is left) is not made up.
+ */
+import { formatBytes } from '../lib/bytes.ts';
+import type { Clock } from '../lib/clock.ts';
+import { formatDuration } from '../lib/duration.ts';
+import { noProgress, type TransferProgress } from '../transfer/plan.ts';
+
+/** As much of a stream as is needed; standard error, as a rule. */
+export interface Screen {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
+export interface ProgressDisplay {
+  update(progress: TransferProgress): void;
+  /** Leaves the last line standing. */
+  stop(): void;
+}
+
+const redrawMs = 200;
+const plainMs = 5_000;
+/** The rate is that of the last few seconds. */
+const rateWindowMs = 5_000;
+
+export function showProgress(screen: Screen, clock: Clock): ProgressDisplay {
+  const isTerminal = screen.isTTY === true;
+  const meter = createRateMeter(clock);
+  let latest = noProgress;
+  let shownPhase: TransferProgress['phase'] | undefined;
+
+  const show = () => {
+    const line = progressLine(latest, meter.rate(latest.servedBytes), isTerminal ? (screen.columns ?? 80) : undefined);
+    screen.write(isTerminal ? `\r${line}\x1b[K` : `${line}\n`);
+    shownPhase = latest.phase;
+  };
+  const tick = () => {
+    show();
+    cancelTimer = clock.schedule(isTerminal ? redrawMs : plainMs, tick);
+  };
+  let cancelTimer = clock.schedule(isTerminal ? redrawMs : plainMs, tick);
+
+  return {
+    update(progress) {
+      latest = progress;
+    },
+    stop() {
+      cancelTimer();
+      if (isTerminal || latest.phase !== shownPhase) show();
+      if (isTerminal) screen.write('\n');
+    },
+  };
+}
+
+/** Bytes a second over the last few seconds; undefined while there is nothing to go by. */
+function createRateMeter(clock: Clock) {
+  const samples = [{ at: clock.monotonic(), bytes: 0 }];
+  return {
+    rate(bytes: number): number | undefined {
+      const at = clock.monotonic();
+      samples.push({ at, bytes });
+      while (samples.length > 2 && at - (samples[1]?.at ?? at) >= rateWindowMs) samples.shift();
+      const [first] = samples;
+      return first === undefined || at === first.at ? undefined : ((bytes - first.bytes) * 1000) / (at - first.at);
+    },
+  };
+}
+
+const widestBar = 30;
+const narrowestBar = 10;
+
+/** One line; `columns` is the width of the terminal, if it is one. Bytes are those of the source, whose length is known. */
+export function progressLine(progress: TransferProgress, rate: number | undefined, columns?: number): string {
+  const { bytes, servedBytes, total, phase } = progress;
+  switch (phase) {
+    case 'connecting':
+      return fit('Connecting to the source', columns);
+    case 'finishing':
+      return fit(`All ${formatBytes(bytes)} sent; Glance makes the image of them`, columns);
+    case 'transferring': {
+      const speed = rate === undefined ? '' : `, ${formatBytes(Math.max(rate, 0))}/s`;
+      if (total === undefined || total === 0) return fit(`${formatBytes(servedBytes)}${speed}`, columns);
+      const share = Math.min(1, servedBytes / total);
+      const left =
+        rate === undefined || rate < 1 ? '' : `, ${formatDuration(((total - servedBytes) * 1000) / rate)} left`;
+      const percent = `${Math.floor(100 * share)}%`.padStart(4);
+      const words = `${percent}  ${formatBytes(servedBytes)} of ${formatBytes(total)}${speed}${left}`;
+      const room = columns === undefined ? 0 : Math.min(widestBar, columns - words.length - 4);
+      return room < narrowestBar ? fit(words, columns) : `${bar(share, room)} ${words}`;
+    }
+  }
+}
+
+function bar(share: number, width: number): string {
+  return `[${'='.repeat(Math.floor(share * width)).padEnd(width)}]`;
+}
+
+/** A line that is as wide as the terminal may already wrap. */
+function fit(text: string, columns: number | undefined): string {
+  return columns === undefined ? text.trimStart() : text.slice(0, Math.max(0, columns - 1));
+}

@@ -1,0 +1,62 @@
+/**
+ * `glance-operator transfer`: one plan, run by hand or by a Job. Law: it is what the operator does for a resource, by the same
+ * engine; the result goes to standard output as JSON, everything else to standard error; and whatever ends it early leaves
+ * the image queued.
+ */
+import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import { systemClock } from '../lib/clock.ts';
+import { helpOf, readCommandLine, UsageError } from '../lib/config.ts';
+import { describe } from '../lib/errors.ts';
+import { TransferPlan, type TransferResult } from '../transfer/plan.ts';
+import { createWorkerExecutor } from '../transfer/worker.ts';
+import { showProgress } from './progress.ts';
+import { type TransferSettings, transferSettings } from './settings.ts';
+import { readAccess } from './transfer-access.ts';
+
+export const transferHelp = `glance-operator transfer [flags] PLAN
+
+  PLAN
+      File with one plan as JSON, or - for standard input. It names an image that exists and is queued.
+
+${helpOf(transferSettings)}`;
+
+export async function transfer(args: string[]): Promise<void> {
+  const { settings, operands } = readCommandLine(transferSettings, args, process.env, 1);
+  const [path] = operands;
+  if (path === undefined) throw new UsageError('name the file of a plan, or - for standard input');
+  const plan = await readPlan(path);
+  const result = await runPlan(plan, settings);
+  process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+}
+
+async function readPlan(path: string): Promise<TransferPlan> {
+  const name = path === '-' ? 'standard input' : path;
+  let json: unknown;
+  try {
+    json = JSON.parse(path === '-' ? await text(process.stdin) : await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new UsageError(`cannot read the plan from ${name}: ${describe(error)}`);
+  }
+  const plan = TransferPlan.safeParse(json);
+  if (plan.success) return plan.data;
+  const problems = plan.error.issues.map(({ path: at, message }) => `\n  ${at.join('.') || 'plan'}: ${message}`);
+  throw new UsageError(`${name} is not a plan:${problems.join('')}`);
+}
+
+async function runPlan(plan: TransferPlan, settings: TransferSettings): Promise<TransferResult> {
+  const access = await readAccess(plan, settings, process.env);
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => stop.abort(new Error(`cancelled by ${signal}; image ${plan.imageID} is left queued`)));
+  }
+  const egress = { allow: settings.sourceAllow, deny: settings.sourceDeny };
+  const executor = createWorkerExecutor({ egress, clock: systemClock });
+  const display = showProgress(process.stderr, systemClock);
+  try {
+    return await executor.run(plan, access, { signal: stop.signal, onProgress: display.update });
+  } finally {
+    display.stop();
+    await executor.close();
+  }
+}

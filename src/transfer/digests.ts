@@ -1,0 +1,100 @@
+/**
+ * The digests of one transfer: of the bytes as served, and of those of the image. Law: every digest that was promised is
+ * verified, each kind is computed once, and where nothing was compressed one computation serves for both.
+ */
+import { createHash } from 'node:crypto';
+import { OperatorError } from '../lib/errors.ts';
+import { createDigestVerifier, type Digest, type DigestAlgorithm } from '../source/digest.ts';
+import type { Source } from '../source/source.ts';
+
+export interface Expected {
+  of: 'Served' | 'Image';
+  digest: Digest;
+}
+
+export interface Digests {
+  served(chunk: Uint8Array): void;
+  /** `isServed`: the image is what is served, byte for byte. It is the same for every chunk. */
+  image(chunk: Uint8Array, isServed: boolean): void;
+  /** The digest of the image, in the algorithm that was asked for. Throws DigestMismatch. To be called once. */
+  finish(): Digest;
+}
+
+/** The algorithm in which a Glance hashes, as far as it is one of ours; its default is sha512. */
+export function algorithmOf(name: string | undefined): DigestAlgorithm {
+  return known.find((each) => each === name) ?? 'sha512';
+}
+
+const known: readonly DigestAlgorithm[] = ['md5', 'sha1', 'sha256', 'sha384'];
+
+interface Computation {
+  algorithm: DigestAlgorithm;
+  update(chunk: Uint8Array): void;
+  finish(): Digest;
+}
+
+export function createDigests(
+  expected: readonly Expected[],
+  algorithm: DigestAlgorithm,
+  source: Pick<Source, 'url' | 'isPatchwork'>,
+): Digests {
+  const verifiers = (of: Expected['of']): Computation[] =>
+    expected
+      .filter((each) => each.of === of)
+      .map(({ digest }) => ({
+        algorithm: digest.algorithm,
+        ...createDigestVerifier(digest, source.url, () => source.isPatchwork === true),
+      }));
+  const ofServed = verifiers('Served');
+  const ofImage = verifiers('Image');
+  let own: Computation | undefined;
+  let wasCompressed = false;
+
+  /** The computation that gives the image's digest: one that is made anyway, or one more. */
+  function choose(): Computation {
+    const there = [...ofImage, ...(wasCompressed ? [] : ofServed)].find((each) => each.algorithm === algorithm);
+    if (there !== undefined) return there;
+    const made = computation(algorithm);
+    ofImage.push(made);
+    return made;
+  }
+
+  /** A mismatch says which of the two it is about, where they differ. */
+  function finishAll(computations: readonly Computation[], which: string): Map<Computation, Digest> {
+    try {
+      return new Map(computations.map((each) => [each, each.finish()]));
+    } catch (error) {
+      if (!(error instanceof OperatorError) || !wasCompressed) throw error;
+      const { code, retry, message } = error;
+      throw new OperatorError(`${which}, ${message}`, { code, retry, cause: error });
+    }
+  }
+
+  return {
+    served(chunk) {
+      for (const each of ofServed) each.update(chunk);
+    },
+    image(chunk, isServed) {
+      wasCompressed = !isServed;
+      own ??= choose();
+      for (const each of ofImage) each.update(chunk);
+    },
+    finish() {
+      const results = [...finishAll(ofServed, 'as served'), ...finishAll(ofImage, 'decompressed')];
+      const digest = results.find(([each]) => each === own)?.[1];
+      if (digest === undefined) throw new TypeError('an image without a byte has no digest');
+      return digest;
+    },
+  };
+}
+
+function computation(algorithm: DigestAlgorithm): Computation {
+  const hash = createHash(algorithm);
+  return {
+    algorithm,
+    update: (chunk) => {
+      hash.update(chunk);
+    },
+    finish: () => ({ algorithm, hex: hash.digest('hex') }),
+  };
+}

@@ -1,0 +1,159 @@
+/**
+ * The bytes on their way from the source to Glance: counted and hashed as served, decompressed, hashed and inspected as the
+ * image. Law: the last chunk is held back until everything is verified, so that whoever reads the body never sees a regular
+ * end of something wrong; memory is constant, and nothing is read that nobody asked for.
+ */
+import { safeUrl } from '../lib/secret.ts';
+import { type Compression, decompress } from '../source/decompress/index.ts';
+import { type Digest, type DigestAlgorithm, parseDigest } from '../source/digest.ts';
+import { SourceError, upstreamRetry } from '../source/errors.ts';
+import { createInspector } from '../source/inspect/index.ts';
+import { createDigests, type Expected } from './digests.ts';
+import type { TransferPhase, TransferPlan, TransferProgress } from './plan.ts';
+import type { TransferSource } from './sources.ts';
+
+/** What is known of the data when all of it was verified. */
+export interface Verified {
+  /** Of the image. */
+  bytes: number;
+  servedBytes: number;
+  /** Of the image, in the algorithm that was asked for. */
+  imageDigest: Digest;
+  compression: Compression | undefined;
+  format: string;
+  virtualSize: number | undefined;
+}
+
+/**
+ * Where the body has got to. A body that failed is the cause of whatever its reader says after it; a reader that fails while
+ * the body is well has a cause of its own.
+ */
+export type PipelineState = { kind: 'open' } | ({ kind: 'verified' } & Verified) | { kind: 'failed'; error: unknown };
+
+export interface Pipeline {
+  /** To be read once. */
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Length of the body, where it is known before its end. */
+  readonly size: number | undefined;
+  state(): PipelineState;
+  /** Lets go of what was not read. */
+  close(): void;
+}
+
+/** What is wrong with the data is why whoever reads the body fails. */
+export function throwIfFailed(pipeline: Pipeline): void {
+  const state = pipeline.state();
+  if (state.kind === 'failed') throw state.error;
+}
+
+export interface PipelineOptions {
+  /** Glance's algorithm, in which the image is hashed. */
+  hashAlgorithm: DigestAlgorithm;
+  /** Called for every chunk. */
+  onProgress: (progress: TransferProgress) => void;
+}
+
+/** Images in these formats and containers may be compressed themselves, and stay as they are. */
+const keptCompressed: ReadonlySet<string | undefined> = new Set(['aki', 'ari', 'ami', 'compressed']);
+
+/** Resolves when the first bytes have come and nothing is wrong with them; throws what is wrong. */
+export async function openPipeline(
+  plan: TransferPlan,
+  source: TransferSource,
+  options: PipelineOptions,
+): Promise<Pipeline> {
+  const { chunks, compression, state } = flow(plan, source, options);
+  const first = await chunks.next();
+  async function* body(): AsyncGenerator<Uint8Array, void, undefined> {
+    if (first.done === true) return;
+    yield first.value;
+    yield* chunks;
+  }
+  return {
+    body: body(),
+    size: compression() === undefined ? source.size : undefined,
+    state,
+    // Not waited for: a source that hangs must not keep the transfer from ending.
+    close: () => void chunks.return().catch(() => {}),
+  };
+}
+
+function flow(plan: TransferPlan, source: TransferSource, { hashAlgorithm, onProgress }: PipelineOptions) {
+  const { diskFormat, containerFormat, minDiskGiB, limits } = plan;
+  const { url, size: total } = source;
+  const expected = expectedDigests(plan, source);
+  if (!source.endIsCertain && expected.length === 0) throw uncertainEnd(url);
+  const digests = createDigests(expected, hashAlgorithm, source);
+  const inspector = createInspector({
+    diskFormat,
+    ...(containerFormat === undefined ? {} : { containerFormat }),
+    minDiskGiB,
+    maxVirtualBytes: limits.maxVirtualBytes,
+    url,
+  });
+  const isKept = keptCompressed.has(diskFormat) || keptCompressed.has(containerFormat);
+  const mode = isKept ? 'None' : plan.decompress;
+  const { body, compression } = decompress(served(), { mode, url, limits });
+  let servedBytes = 0;
+  let bytes = 0;
+  let state: PipelineState = { kind: 'open' };
+  const report = (phase: TransferPhase) => onProgress({ bytes, servedBytes, total, phase });
+
+  async function* served(): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of source.body) {
+      if (chunk.length === 0) continue;
+      servedBytes += chunk.length;
+      digests.served(chunk);
+      yield chunk;
+    }
+  }
+
+  async function* chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    let held: Uint8Array | undefined;
+    try {
+      for await (const chunk of body) {
+        if (chunk.length === 0) continue;
+        inspector.update(chunk);
+        digests.image(chunk, compression() === undefined);
+        if (held !== undefined) {
+          yield held;
+          bytes += held.length;
+        }
+        report('transferring');
+        held = chunk;
+      }
+      if (held === undefined) throw emptySource(url, compression());
+      const findings = inspector.finish();
+      const imageDigest = digests.finish();
+      const verified = { bytes: bytes + held.length, servedBytes, imageDigest, compression: compression() };
+      state = { kind: 'verified', ...verified, ...findings };
+    } catch (error) {
+      state = { kind: 'failed', error };
+      throw error;
+    }
+    yield held;
+    bytes += held.length;
+    report('finishing');
+  }
+
+  return { chunks: chunks(), compression, state: () => state };
+}
+
+/** What the plan declares, and what the source itself has on record. */
+function expectedDigests({ digest, digestOf }: TransferPlan, source: TransferSource): Expected[] {
+  const declared = digest === undefined ? [] : [{ of: digestOf, digest: parseDigest(digest) }];
+  return source.digest === undefined ? declared : [...declared, { of: 'Served', digest: source.digest }];
+}
+
+function uncertainEnd(url: string): SourceError {
+  return new SourceError(
+    'SourceInvalid',
+    upstreamRetry,
+    `${safeUrl(url)} announces no length, so a broken download would look complete: declare a digest`,
+  );
+}
+
+function emptySource(url: string, compression: Compression | undefined): SourceError {
+  const what = compression === undefined ? 'an empty file' : `an empty file, compressed with ${compression}`;
+  return new SourceError('EmptySource', upstreamRetry, `${safeUrl(url)} is ${what}`);
+}

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { digestOf, generated } from '../env/content.ts';
+import { connectStack, type Stack } from '../env/stack.ts';
+import { createScene, type Scene } from './real.ts';
+
+const mib = 2 ** 20;
+let stack: Stack;
+let scene: Scene;
+before(async () => {
+  stack = await connectStack();
+  scene = await createScene(stack);
+});
+after(async () => {
+  await scene[Symbol.asyncDispose]();
+  await stack.stop();
+});
+
+/** Half of it noise, half of it zeros. */
+const image = Buffer.concat([generated(mib).slice(0, mib), Buffer.alloc(mib)]);
+const packed = { gzip: gzipSync(image), zstd: zstdCompressSync(image) };
+const sha256 = (data: Buffer) => `sha256:${digestOf(data)}`;
+
+for (const compression of ['gzip', 'zstd'] as const) {
+  test(`a file compressed with ${compression} arrives as the image in it, by the digest of either`, async () => {
+    const { source, path, plan, run, project } = scene;
+    const body = packed[compression];
+    const url = source.add(path(), { body });
+    for (const [digestOf, digest] of [
+      ['Served', sha256(body)],
+      ['Image', sha256(image)],
+    ] as const) {
+      const wanted = await plan({ url, digest, digestOf });
+      const result = await run(wanted);
+      const found = await project.getImage(wanted.imageID);
+      assert.deepEqual([found.status, found.size], ['active', image.length]);
+      assert.deepEqual(
+        [result.compression, result.bytes, result.servedBytes, result.digest],
+        [compression, image.length, body.length, digest],
+      );
+      assert.equal(result.imageDigest, `sha512:${found.os_hash_value}`);
+    }
+  });
+}
+
+test('the digest of the one is not taken for that of the other', async () => {
+  const { source, path, plan, run, settled } = scene;
+  const url = source.add(path(), { body: packed.gzip });
+  for (const [digestOf, digest, words] of [
+    ['Served', sha256(image), /^as served, http.* has the digest/],
+    ['Image', sha256(packed.gzip), /^decompressed, http.* has the digest/],
+  ] as const) {
+    const wanted = await plan({ url, digest, digestOf });
+    await assert.rejects(run(wanted), { code: 'DigestMismatch', message: words });
+    assert.equal((await settled(wanted)).status, 'queued');
+  }
+});
+
+test('a compressed file is left as it is where that is asked for, and is then no disk image', async () => {
+  const { source, path, plan, run, project } = scene;
+  const url = source.add(path(), { body: packed.gzip });
+  await assert.rejects(run(await plan({ url, decompress: 'None' })), { code: 'FormatMismatch' });
+  const kernel = await plan({ url, diskFormat: 'aki' }, { container_format: 'aki' });
+  const result = await run(kernel);
+  assert.deepEqual([result.compression, result.bytes], [undefined, packed.gzip.length]);
+  assert.equal((await project.getImage(kernel.imageID)).status, 'active');
+});
+
+test('a damaged file, or one that grows beyond measure, never becomes active', async () => {
+  const { source, path, plan, run, settled } = scene;
+  const damaged = Buffer.from(packed.gzip);
+  damaged.writeUInt8(damaged.readUInt8(mib / 2) ^ 1, mib / 2);
+  const wrong = await plan({ url: source.add(path(), { body: damaged }) });
+  await assert.rejects(run(wrong), { code: 'CompressionInvalid' });
+  assert.equal((await settled(wrong)).status, 'queued');
+  const bomb = gzipSync(Buffer.alloc(64 * mib));
+  const limits = { maxBytes: 32 * mib };
+  const boom = await plan({ url: source.add(path(), { body: bomb }), limits });
+  await assert.rejects(run(boom), { code: 'CompressionBomb' });
+  assert.equal((await settled(boom)).status, 'queued');
+});
+
+test('a compressed file that breaks on its way is gone on with', async () => {
+  const { source, path, plan, run, settled } = scene;
+  const body = packed.zstd;
+  const faults = [300_000, 600_000, 900_000].map((byte) => ({ kind: 'resetAt', byte }) as const);
+  const wanted = await plan({ url: source.add(path(), { body, faults }), digest: sha256(body) });
+  const result = await run(wanted);
+  assert.deepEqual([result.resumes, result.bytes], [3, image.length]);
+  assert.equal((await settled(wanted)).status, 'active');
+});

@@ -1,0 +1,55 @@
+/** A thread of transfers that does what the URL of each plan says, such as dying. */
+import { parentPort } from 'node:worker_threads';
+import { aborted } from '../../src/lib/abort.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { OperatorError, retry } from '../../src/lib/errors.ts';
+import type { Executor } from '../../src/transfer/executor.ts';
+import { noProgress } from '../../src/transfer/plan.ts';
+import { serveExecutor } from '../../src/transfer/serve.ts';
+import { resultOf } from './plans.ts';
+
+const executor: Executor = {
+  async run({ source }, access, { signal, onProgress }) {
+    const deed = source.kind === 'http' ? source.url : source.ref;
+    switch (deed) {
+      case 'echo':
+        return { ...resultOf(1), url: JSON.stringify(access) };
+      case 'count':
+        for (let bytes = 1; bytes <= 100_000; bytes++) onProgress({ ...noProgress, bytes, phase: 'transferring' });
+        return resultOf(100_000);
+      case 'phases':
+        for (const phase of ['connecting', 'transferring', 'finishing'] as const) onProgress({ ...noProgress, phase });
+        break;
+      case 'fail':
+        throw new OperatorError('Glance answered 413', {
+          code: 'QuotaExceeded',
+          retry: retry.after(7000),
+          httpStatus: 413,
+          requestId: 'req-1',
+          cause: new Error('the answer'),
+        });
+      case 'bug':
+        throw new TypeError('x is not a function');
+      case 'throw':
+        queueMicrotask(() => {
+          throw new Error('nobody caught this');
+        });
+        break;
+      case 'exit':
+        process.exit(3);
+        break;
+      case 'heap': {
+        const hoard: unknown[] = [];
+        for (;;) hoard.push({ more: new Array(1000).fill(hoard.length) });
+      }
+      case 'spin':
+        for (;;);
+    }
+    await aborted(signal);
+    if (deed === 'deaf') await new Promise(() => {});
+    throw signal.reason;
+  },
+  async close() {},
+};
+
+if (parentPort !== null) serveExecutor(parentPort, executor, systemClock);

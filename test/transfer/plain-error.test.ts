@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { OperatorError, type Retry } from '../../src/lib/errors.ts';
+import { fromPlainError, toPlainError } from '../../src/transfer/plain-error.ts';
+
+const retry: fc.Arbitrary<Retry> = fc.oneof(
+  fc.constant({ kind: 'backoff' as const }),
+  fc.record({ kind: fc.constant('after' as const), ms: fc.nat() }, { noNullPrototype: true }),
+  fc.record({ kind: fc.constant('change' as const) }, { noNullPrototype: true }),
+  fc.record({ kind: fc.constant('change' as const), lookAgainMs: fc.nat() }, { noNullPrototype: true }),
+);
+const options = fc.record(
+  { code: fc.string(), retry, httpStatus: fc.nat(), requestId: fc.string() },
+  { requiredKeys: ['code', 'retry'], noNullPrototype: true },
+);
+
+test('an OperatorError survives a way through JSON with all that a status is made of', () => {
+  fc.assert(
+    fc.property(fc.string(), options, fc.string(), (message, given, why) => {
+      const cause = Object.assign(new Error(why), { code: 'ECONNRESET' });
+      const error = new OperatorError(message, { ...given, cause });
+      const back = fromPlainError(JSON.parse(JSON.stringify(toPlainError(error))));
+      assert(back instanceof OperatorError);
+      for (const key of ['message', 'code', 'retry', 'httpStatus', 'requestId'] as const)
+        assert.deepEqual(back[key], error[key]);
+      assert(back.cause instanceof Error && 'code' in back.cause);
+      assert.deepEqual([back.cause.message, back.cause.code], [why, 'ECONNRESET']);
+    }),
+    { seed: 6 },
+  );
+});
+
+test('a fault of our own keeps its name and its stack', () => {
+  const back = fromPlainError(toPlainError(new RangeError('too deep')));
+  assert.equal(back.name, 'RangeError');
+  assert.match(back.stack ?? '', /plain-error\.test/);
+  assert.equal(fromPlainError(toPlainError('a word')).message, 'a word');
+});
+
+test('a chain of causes without end has one', () => {
+  const error = new Error('a');
+  error.cause = error;
+  assert(JSON.stringify(toPlainError(error)).length < 10_000);
+});

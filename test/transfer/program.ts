@@ -1,0 +1,75 @@
+/** The command `glance-operator` as a process, from its source or from the bundle. Law: it ends with its test. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { z } from 'zod';
+
+const root = resolve(import.meta.dirname, '../..');
+
+export interface Program {
+  /** The arguments to Node that come before those of the command. */
+  file: string;
+  remove(): void;
+}
+
+export const fromSource: Program = { file: join(root, 'src/main.ts'), remove() {} };
+
+/** Builds what ships, by the command that builds it, into a folder of its own. */
+export async function buildBundle(): Promise<Program> {
+  const folder = mkdtempSync(join(tmpdir(), 'glance-operator-bundle-'));
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  const { scripts } = z
+    .object({ scripts: z.object({ build: z.string() }) })
+    .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')));
+  const [bundle = ''] = scripts.build.split('&&');
+  const build = spawn('sh', ['-c', bundle.replaceAll(/\bdist\b/g, folder)], {
+    cwd: root,
+    env: { PATH: [join(root, 'node_modules/.bin'), process.env['PATH']].join(delimiter) },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const [words, [code]] = await Promise.all([text(build.stderr), once(build, 'exit')]);
+  if (code !== 0) throw new Error(`the build failed: ${words}`);
+  return {
+    file: join(folder, 'glance-operator.js'),
+    remove: () => rmSync(folder, { recursive: true }),
+  };
+}
+
+export interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunningCommand {
+  ended: Promise<Ended>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+export interface CommandOptions {
+  stdin?: string;
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+export function start(
+  { file }: Program,
+  args: readonly string[],
+  { stdin = '', env = {}, cwd = root }: CommandOptions = {},
+): RunningCommand {
+  const child = spawn(process.execPath, [file, ...args], { cwd, env: { PATH: process.env['PATH'], ...env } });
+  child.stdin.on('error', () => {});
+  child.stdin.end(stdin);
+  const leave = () => child.kill('SIGKILL');
+  process.once('exit', leave);
+  const ended = Promise.all([once(child, 'exit'), text(child.stdout), text(child.stderr)]).then(
+    ([[code], stdout, stderr]) => {
+      process.removeListener('exit', leave);
+      return { code, stdout, stderr };
+    },
+  );
+  return { ended, kill: (signal) => child.kill(signal) };
+}

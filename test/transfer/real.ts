@@ -1,0 +1,82 @@
+/**
+ * A cloud, a source and an executor for transfers on real servers. Law: the tests of a file share it and do not meet, since each
+ * has files and images of its own; nothing of it outlives them.
+ */
+import { systemClock } from '../../src/lib/clock.ts';
+import { createEgressPolicy } from '../../src/lib/egress.ts';
+import type { Executor, TransferAccess } from '../../src/transfer/executor.ts';
+import { createInlineExecutor } from '../../src/transfer/inline.ts';
+import type { TransferPlan, TransferProgress, TransferResult } from '../../src/transfer/plan.ts';
+import type { ImageRecord, Project } from '../env/project.ts';
+import { type FaultProxy, startProxy } from '../env/proxy.ts';
+import { type Source, startSource } from '../env/source.ts';
+import type { Stack } from '../env/stack.ts';
+import { type PlanOptions, planOf } from './plans.ts';
+
+export const egress = { allow: ['127.0.0.0/8'], deny: [] };
+
+export interface Scene extends AsyncDisposable {
+  project: Project;
+  source: Source;
+  /** In front of Glance. */
+  glance: FaultProxy;
+  access: TransferAccess;
+  /** In this thread. */
+  executor: Executor;
+  /** A path that no other test has. */
+  path(): string;
+  /** A new queued image and the plan to fill it. */
+  plan(options: PlanOptions, fields?: Record<string, unknown>): Promise<TransferPlan>;
+  run(plan: TransferPlan, options?: RunOptions): Promise<TransferResult>;
+  /** Resolves with the image as soon as its status is none of a transfer under way. */
+  settled(plan: TransferPlan): Promise<ImageRecord>;
+  /** How often Glance was given data for the image. */
+  puts(plan: TransferPlan): number;
+}
+
+export interface RunOptions {
+  signal?: AbortSignal;
+  onProgress?: (progress: TransferProgress) => void;
+  executor?: Executor;
+}
+
+export async function createScene(stack: Stack): Promise<Scene> {
+  const project = await stack.openstack.createProject('transfer');
+  const source = await startSource();
+  const glance = await startProxy({ url: stack.openstack.imageUrl });
+  const executor = createInlineExecutor({
+    egress: createEgressPolicy(egress),
+    clock: systemClock,
+    random: Math.random,
+  });
+  const access = { cloud: { cloudsYaml: await project.cloudsYaml({ imageUrl: glance.url }) } };
+  let paths = 0;
+  return {
+    path: () => `/image-${++paths}.raw`,
+    project,
+    source,
+    glance,
+    access,
+    executor,
+    async plan(options, fields = {}) {
+      const { id } = await project.createImage({ disk_format: options.diskFormat ?? 'raw', ...fields });
+      return planOf({ imageID: id, ...options });
+    },
+    run(plan, { signal = AbortSignal.timeout(60_000), onProgress = () => {}, executor: other = executor } = {}) {
+      return other.run(plan, access, { signal, onProgress });
+    },
+    async settled({ imageID }) {
+      for (;;) {
+        const image = await project.getImage(imageID);
+        if (!['saving', 'uploading', 'importing'].includes(image.status)) return image;
+      }
+    },
+    puts: ({ imageID }) =>
+      glance.requests.filter(({ method, path }) => method === 'PUT' && path.includes(`${imageID}/`)).length,
+    async [Symbol.asyncDispose]() {
+      await executor.close();
+      await source.stop();
+      await glance[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { systemClock } from '../../src/lib/clock.ts';
+import type { Executor, TransferAccess } from '../../src/transfer/executor.ts';
+import { toPlainError } from '../../src/transfer/plain-error.ts';
+import type { TransferPlan } from '../../src/transfer/plan.ts';
+import { createWorkerExecutor } from '../../src/transfer/worker.ts';
+import { generated } from '../env/content.ts';
+import { connectStack, type Stack } from '../env/stack.ts';
+import { type PlanOptions, planOf } from './plans.ts';
+import { createScene, egress, type Scene } from './real.ts';
+
+let stack: Stack;
+let scene: Scene;
+let executor: Executor;
+before(async () => {
+  stack = await connectStack();
+  scene = await createScene(stack);
+  executor = createWorkerExecutor({ egress, clock: systemClock });
+});
+after(async () => {
+  await executor.close();
+  await scene[Symbol.asyncDispose]();
+  await stack.stop();
+});
+
+const planted = 'hunter2-planted';
+
+/** What is told of a failure, the whole chain of it, stack and all. */
+async function told(plan: TransferPlan, access: Partial<TransferAccess>): Promise<string> {
+  const signal = AbortSignal.timeout(60_000);
+  try {
+    await executor.run(plan, { ...scene.access, ...access }, { signal, onProgress: () => {} });
+  } catch (error) {
+    return JSON.stringify([toPlainError(error), String(error), error instanceof Error && error.stack]);
+  }
+  return assert.fail('it went well');
+}
+
+test('no error of a transfer shows what is in its access', async () => {
+  const { source, path } = scene;
+  const fine = source.add(path(), { body: generated(1000) });
+  const closed = source.add(path(), { body: generated(1000), required: { authorization: 'Bearer other' } });
+  const { imageID } = await scene.plan({});
+  const yaml = scene.access.cloud.cloudsYaml;
+  const password = yaml.replace(/password: .*/, `password: ${planted}`);
+  const failures: [PlanOptions, Partial<TransferAccess>, RegExp][] = [
+    [{ url: fine }, { cloud: { cloudsYaml: password } }, /AuthenticationFailed/],
+    [{ url: fine }, { cloud: { cloudsYaml: `clouds: {demo: [${planted}` } }, /SecretInvalid/],
+    [{ url: fine }, { cloud: { cloudsYaml: yaml, cacert: planted } }, /SecretInvalid/],
+    [{ url: fine }, { cloud: { cloudsYaml: yaml, cert: planted, key: planted } }, /SecretInvalid/],
+    [{ url: fine }, { ca: planted }, /SecretInvalid/],
+    [{ url: fine }, { headers: { authorization: `${planted}\n`, host: planted } }, /SecretInvalid/],
+    [{ url: fine }, { headers: { authorization: `${planted}\u0000` } }, /SecretInvalid/],
+    [{ url: closed }, { headers: { authorization: planted } }, /SourceForbidden/],
+    [{ url: closed }, { headers: { username: planted, password: planted } }, /SourceForbidden/],
+    [{ url: `${source.url}/missing?token=${planted}` }, {}, /SourceNotFound/],
+  ];
+  for (const [options, access, expected] of failures) {
+    const words = await told(planOf({ imageID, ...options }), access);
+    assert.match(words, expected);
+    assert(!words.includes(planted), words);
+    assert(!words.includes(Buffer.from(`${planted}:${planted}`).toString('base64')), words);
+  }
+});

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import type { ImageTask } from '../../src/glance/client.ts';
+import type { Image } from '../../src/glance/image.ts';
+import { runTransfer } from '../../src/transfer/engine.ts';
+import type { Target } from '../../src/transfer/target.ts';
+import { createVirtualClock } from '../clock.ts';
+import { imageOf } from '../glance/model.ts';
+import { planOf } from './plans.ts';
+import { sourceOf } from './sink.ts';
+
+const data = Buffer.from('the data of an image');
+const value = createHash('sha512').update(data).digest('hex');
+const task = { os_glance_import_task: 'task-1' };
+const staged: Partial<Image> = { status: 'uploading', size: data.length, diskFormat: 'raw' };
+const active: Partial<Image> = { ...staged, status: 'active', hash: { algorithm: 'sha512', value } };
+
+/** Takes and stages everything; what it reports afterwards are the `looks`, the last of them for ever. */
+async function run(looks: readonly Partial<Image>[], tasks: Partial<ImageTask>[] = []) {
+  const requests: unknown[] = [];
+  let looked = 0;
+  const target: Target = {
+    hashAlgorithm: undefined,
+    images: {
+      get: async () => ({ ...imageOf(), ...looks[Math.min(looked++, looks.length - 1)] }),
+      upload: async () => assert.fail('it is not uploaded'),
+      async stage(_id, body) {
+        for await (const _chunk of body);
+      },
+      importImage: async (_id, request) => void requests.push(request),
+      tasks: async () => tasks.map((each) => ({ id: '', type: '', status: 'failure', message: '', ...each })),
+    },
+  };
+  const clock = createVirtualClock();
+  const { signal } = new AbortController();
+  const options = { openSource: sourceOf([data]), target, clock, onProgress: () => {}, signal };
+  const transfer = runTransfer(planOf({ method: 'Stage' }), options);
+  let settled = false;
+  const end = () => {
+    settled = true;
+  };
+  transfer.then(end, end);
+  for (let minutes = 0; !settled && minutes < 60; minutes++) await clock.advance(60_000);
+  return { result: await transfer, requests, looked, elapsedMs: clock.monotonic() };
+}
+
+test('an import is waited for as long as it runs', async () => {
+  const running = { ...staged, status: 'importing', properties: task };
+  const { result, requests } = await run([staged, { ...staged, properties: task }, running, running, active]);
+  assert.equal(result.imageDigest, `sha512:${value}`);
+  assert.deepEqual(requests, [{ method: { name: 'glance-direct' } }]);
+});
+
+test('an import without end is given up', async () => {
+  const running = { ...staged, status: 'importing', properties: task };
+  await assert.rejects(run([staged, running]), { code: 'ImportFailed', message: /does not come to an end/ });
+});
+
+test('an import that failed says so in the words of Glance, where there are any', async () => {
+  const failed = { ...staged, status: 'queued', properties: { os_glance_failed_import: 'fast' } };
+  const tasks = [{ message: 'the first' }, { message: 'Store fast is full' }, { status: 'success', message: 'no' }];
+  await assert.rejects(run([staged, failed], tasks), {
+    code: 'ImportFailed',
+    message: /Glance says: Store fast is full/,
+  });
+  const stuck = { ...staged, status: 'importing', properties: {} };
+  await assert.rejects(run([staged, stuck]), { code: 'ImportFailed', message: /does not say why/ });
+  const partial = { ...active, properties: { os_glance_failed_import: 'slow' } };
+  await assert.rejects(run([staged, partial]), { code: 'ImportFailed', message: /did not reach slow/ });
+});
+
+test('what lies in the staging area has to be complete before it is imported', async () => {
+  await assert.rejects(run([{ ...staged, size: 3 }]), { code: 'ContentMismatch', message: /3 staged bytes/ });
+  await assert.rejects(run([{ ...staged, size: null }]), { code: 'ContentMismatch' });
+});
+
+test('an image that no plugin has changed is held against what was sent', async () => {
+  const other = { ...active, hash: { algorithm: 'sha512', value: 'abc' } };
+  await assert.rejects(run([staged, other]), { code: 'ContentMismatch' });
+});
+
+test('an image that a plugin has changed is what Glance says', async () => {
+  const converted = { ...active, diskFormat: 'qcow2', size: 7, hash: { algorithm: 'sha512', value: 'abc' } };
+  assert.equal((await run([staged, converted])).result.imageDigest, 'sha512:abc');
+});

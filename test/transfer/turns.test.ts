@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { createTurns, type Turns } from '../../src/transfer/turns.ts';
+
+interface Waiter {
+  group: string;
+  name: string;
+  /** What it waits for; it may go only while that is open. */
+  door: number;
+}
+
+let serial = 0;
+const waiter = (group: string, door = 0): Waiter => ({ group, name: `${group}${serial++}`, door });
+const newTurns = () => createTurns<Waiter>(({ group }) => group);
+const anybody = () => true;
+
+function drain(turns: Turns<Waiter>): Waiter[] {
+  const gone: Waiter[] = [];
+  for (let next = turns.take(anybody); next !== undefined; next = turns.take(anybody)) gone.push(next);
+  return gone;
+}
+
+describe('turns', () => {
+  test('go round the groups, and in a group by arrival', () => {
+    const turns = newTurns();
+    const [a, b, c, d, e] = ['x', 'x', 'x', 'y', 'z'].map((group) => waiter(group));
+    for (const each of [a, b, c, d, e]) if (each !== undefined) turns.add(each);
+    assert.deepEqual(drain(turns), [a, d, e, b, c]);
+  });
+
+  test('of a group that has just had one come after the first of the others', () => {
+    const turns = newTurns();
+    turns.add(waiter('x'));
+    turns.take(anybody);
+    const again = waiter('x');
+    const fresh = waiter('y');
+    turns.add(again);
+    turns.add(fresh);
+    assert.deepEqual(drain(turns), [fresh, again]);
+  });
+
+  test('that were given up go to the next of the same group', () => {
+    const turns = newTurns();
+    const [x1, x2, y1, y2] = [waiter('x'), waiter('x'), waiter('y'), waiter('y')];
+    for (const each of [x1, x2, y1, y2]) turns.add(each);
+    turns.remove(x1);
+    assert.deepEqual(drain(turns), [x2, y1, y2]);
+  });
+
+  test('that were given up by the last of a group are there for its next newcomer', () => {
+    const turns = newTurns();
+    const [x1, x2, x3] = [waiter('x'), waiter('x'), waiter('x')];
+    const [y1, y2, y3] = [waiter('y'), waiter('y'), waiter('y')];
+    for (const each of [x1, x2, y1, y2, y3]) turns.add(each);
+    turns.remove(x2);
+    turns.add(x3);
+    assert.deepEqual(drain(turns), [x1, y1, y2, x3, y3]);
+  });
+
+  test('that were given up late do not lead into a round that was over', () => {
+    const turns = newTurns();
+    const [x1, x2, y1, y2, z] = [waiter('x', 1), waiter('x'), waiter('y'), waiter('y'), waiter('z')];
+    for (const each of [x1, y1, y2]) turns.add(each);
+    for (const went of [y1, y2])
+      assert.equal(
+        turns.take(({ door }) => door === 0),
+        went,
+      );
+    turns.add(z);
+    turns.add(x2);
+    turns.remove(x1);
+    assert.deepEqual(drain(turns), [z, x2]);
+  });
+
+  test('are not lost by those whose way is blocked', () => {
+    const turns = newTurns();
+    const blocked = waiter('x', 1);
+    turns.add(blocked);
+    for (let busy = 0; busy < 20; busy++) {
+      turns.add(waiter('x'));
+      turns.add(waiter('y', busy % 2));
+      assert.notEqual(
+        turns.take(({ door }) => door === 0),
+        undefined,
+      );
+    }
+    assert.equal(
+      turns.take(({ door }) => door === 1),
+      blocked,
+    );
+  });
+});
+
+describe('whoever comes and goes, in whatever order', () => {
+  const group = fc.constantFrom('a', 'b', 'c', 'd');
+  const door = fc.nat(2);
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('come' as const), group, door }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('open' as const), door }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('leave' as const), at: fc.nat(9) }) },
+  );
+
+  test('places are 1, 2, 3… in the order in which all would go, and in a group by arrival', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const turns = newTurns();
+        const waiting: Waiter[] = [];
+        for (const each of steps) {
+          if (each.kind === 'come') {
+            const next = waiter(each.group, each.door);
+            waiting.push(next);
+            turns.add(next);
+          } else {
+            const gone = each.kind === 'open' ? turns.take((one) => one.door === each.door) : waiting[each.at];
+            if (gone === undefined) continue;
+            if (each.kind === 'leave') turns.remove(gone);
+            waiting.splice(waiting.indexOf(gone), 1);
+            assert.equal(turns.position(gone), undefined);
+          }
+        }
+        const places = waiting.map((one) => turns.position(one));
+        assert.deepEqual(
+          [...places].sort((a, b) => Number(a) - Number(b)),
+          waiting.map((_, index) => index + 1),
+        );
+        const sorted = [...waiting].sort((a, b) => Number(turns.position(a)) - Number(turns.position(b)));
+        for (const name of ['a', 'b', 'c', 'd']) {
+          const of = (list: Waiter[]) => list.filter((one) => one.group === name);
+          assert.deepEqual(of(sorted), of(waiting));
+        }
+        assert.deepEqual(drain(turns), sorted);
+      }),
+      { seed: 1, numRuns: 500 },
+    );
+  });
+
+  test('nobody is overtaken at the own door by more than the others’ fair turns', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+        const turns = newTurns();
+        const waiting = new Map<Waiter, { ahead: number; overtaken: number }>();
+        const come = (next: Waiter) => {
+          const ahead = [...waiting.keys()].filter(({ group }) => group === next.group).length;
+          waiting.set(next, { ahead, overtaken: 0 });
+          turns.add(next);
+        };
+        const go = (went: Waiter) => {
+          const arrivals = [...waiting];
+          waiting.delete(went);
+          const earlier = arrivals.slice(
+            0,
+            arrivals.findIndex(([one]) => one === went),
+          );
+          for (const [one, fate] of earlier) if (one.door === went.door) fate.overtaken++;
+        };
+        for (const each of steps) {
+          if (each.kind === 'come') come(waiter(each.group, each.door));
+          const went = each.kind === 'open' ? turns.take((one) => one.door === each.door) : undefined;
+          if (went !== undefined) go(went);
+        }
+        // A newcomer of each other group may go before it, once for its own turn and once for each turn of its group before.
+        for (const { ahead, overtaken } of waiting.values()) assert(overtaken <= 3 * (ahead + 2));
+      }),
+      { seed: 2, numRuns: 500 },
+    );
+  });
+
+  test('however many groups have come and gone, turns stay fair', () => {
+    const turns = newTurns();
+    for (let index = 0; index < 5000; index++) {
+      turns.add(waiter(`group-${index}`));
+      turns.take(anybody);
+    }
+    const [first, second, other] = [waiter('x'), waiter('x'), waiter('y')];
+    for (const each of [first, second, other]) turns.add(each);
+    assert.deepEqual(drain(turns), [first, other, second]);
+  });
+});

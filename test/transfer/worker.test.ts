@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { systemClock } from '../../src/lib/clock.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { type Executor, ExecutorClosed } from '../../src/transfer/executor.ts';
+import type { TransferProgress } from '../../src/transfer/plan.ts';
+import { createWorkerExecutor } from '../../src/transfer/worker.ts';
+import { createVirtualClock } from '../clock.ts';
+import { planOf } from './plans.ts';
+
+const egress = { allow: [], deny: [] };
+const entry = new URL('./odd-thread.ts', import.meta.url);
+const access = { cloud: { cloudsYaml: 'clouds: {}' } };
+const never = new AbortController().signal;
+
+function executorOf(t: TestContext, clock = systemClock): Executor {
+  const executor = createWorkerExecutor({ egress, clock, entry, heapMiB: 32 });
+  t.after(() => executor.close());
+  return executor;
+}
+
+function run(
+  executor: Executor,
+  deed: string,
+  signal = never,
+  onProgress: (seen: TransferProgress) => void = () => {},
+) {
+  return executor.run(planOf({ url: deed }), access, { signal, onProgress });
+}
+
+const isCrash = (why: RegExp) => (error: unknown) => {
+  assert(error instanceof OperatorError);
+  assert.equal(error.code, 'TransferCrashed');
+  assert.deepEqual(error.retry, { kind: 'backoff' });
+  assert.match(error.message, why);
+  return true;
+};
+
+test('a thread gets plan and access, and gives the result', async (t) => {
+  const executor = executorOf(t);
+  const { url } = await run(executor, 'echo');
+  assert.deepEqual(JSON.parse(url), access);
+});
+
+test('an error of the other thread arrives as what it was', async (t) => {
+  const executor = executorOf(t);
+  await assert.rejects(run(executor, 'fail'), (error) => {
+    assert(error instanceof OperatorError);
+    const { message, code, retry, httpStatus, requestId } = error;
+    assert.deepEqual(
+      { message, code, retry, httpStatus, requestId },
+      {
+        message: 'Glance answered 413',
+        code: 'QuotaExceeded',
+        retry: { kind: 'after', ms: 7000 },
+        httpStatus: 413,
+        requestId: 'req-1',
+      },
+    );
+    assert.equal(error.cause instanceof Error && error.cause.message, 'the answer');
+    return true;
+  });
+  await assert.rejects(run(executor, 'bug'), { name: 'TypeError', message: 'x is not a function' });
+});
+
+test('much progress makes few messages, the last of which is complete', async (t) => {
+  const seen: TransferProgress[] = [];
+  await run(executorOf(t), 'count', never, (progress) => seen.push(progress));
+  assert(seen.length < 20, `${seen.length} messages`);
+  assert.equal(seen.at(-1)?.bytes, 100_000);
+});
+
+test('a change of phase is told at once', async (t) => {
+  const controller = new AbortController();
+  const phases: string[] = [];
+  const running = run(executorOf(t), 'phases', controller.signal, ({ phase }) => {
+    phases.push(phase);
+    if (phase === 'finishing') controller.abort(new Error('enough'));
+  });
+  await assert.rejects(running, /enough/);
+  assert.deepEqual(phases, ['connecting', 'transferring', 'finishing']);
+});
+
+test('a cancelled transfer ends with the reason that was given, and leaves the others alone', async (t) => {
+  const executor = executorOf(t);
+  const controller = new AbortController();
+  const other = run(executor, 'echo');
+  const cancelled = run(executor, 'wait', controller.signal);
+  const reason = new Error('deleted');
+  controller.abort(reason);
+  await assert.rejects(cancelled, reason);
+  await other;
+  await assert.rejects(run(executor, 'echo', AbortSignal.abort(reason)), reason);
+});
+
+for (const [what, deed, why] of [
+  ['an uncaught error', 'throw', /nobody caught this/],
+  ['an exit', 'exit', /ended with code 3/],
+  ['the end of its memory', 'heap', /memory limit/],
+] as const) {
+  test(`${what} fails the transfers of the thread by name, and the next one gets a fresh thread`, async (t) => {
+    const executor = executorOf(t);
+    await run(executor, 'echo');
+    const innocent = run(executor, 'wait');
+    await Promise.all([assert.rejects(innocent, isCrash(why)), assert.rejects(run(executor, deed), isCrash(why))]);
+    await run(executor, 'echo');
+  });
+}
+
+test('a thread that does not answer any more is given up', async (t) => {
+  const clock = createVirtualClock();
+  const executor = executorOf(t, clock);
+  await run(executor, 'echo');
+  const healthy = run(executor, 'wait');
+  healthy.catch(() => {});
+  const stuck = run(executor, 'spin');
+  const given = assert.rejects(stuck, isCrash(/has not answered for \d+ s/));
+  for (let tens = 0; tens < 5; tens++) await clock.advance(10_000);
+  await given;
+  await assert.rejects(healthy, isCrash(/has not answered/));
+  await run(executor, 'echo');
+  assert.equal(clock.pending, 0);
+});
+
+test('a thread that does not let go of a cancelled transfer is given up', async (t) => {
+  const clock = createVirtualClock();
+  const executor = executorOf(t, clock);
+  const controller = new AbortController();
+  const deaf = run(executor, 'deaf', controller.signal);
+  const other = assert.rejects(run(executor, 'wait'), isCrash(/did not let go/));
+  const reason = new Error('deleted');
+  const cancelled = assert.rejects(deaf, reason);
+  controller.abort(reason);
+  await clock.advance(10_000);
+  await Promise.all([cancelled, other]);
+});
+
+test('closing ends what runs, and nothing runs after it', async (t) => {
+  const executor = executorOf(t);
+  const running = assert.rejects(run(executor, 'wait'), ExecutorClosed);
+  await executor.close();
+  await running;
+  await assert.rejects(run(executor, 'echo'), ExecutorClosed);
+  await createWorkerExecutor({ egress, clock: systemClock }).close();
+});
