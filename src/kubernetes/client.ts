@@ -21,9 +21,12 @@ import type { RequestOptions, Transport } from './transport.ts';
 /** The field manager of all that is applied. */
 export const fieldManager = 'glance-operator';
 
+/** Bounds what one answer of a list can hold; a streaming list holds one object at a time. */
 const pageSize = 500;
 /** How long after its own `timeoutSeconds` a server may take to end a watch. */
 const watchMarginMs = 10_000;
+/** Servers send a bookmark every 60 to 75 s; two of them may be late. */
+const watchSilenceMs = 150_000;
 
 export interface Page<T extends KubernetesObject> {
   items: Item<T>[];
@@ -40,11 +43,15 @@ export interface Listing<T extends KubernetesObject> {
 export type WatchEvent<T extends KubernetesObject> =
   | { kind: 'applied'; item: Item<T>; resourceVersion: string }
   | { kind: 'deleted'; item: Item<T>; resourceVersion: string }
-  /** Nothing happened up to here. */
-  | { kind: 'bookmark'; resourceVersion: string };
+  /** Nothing else happened up to here. `endsList`: what was told before it is all that there is. */
+  | { kind: 'bookmark'; resourceVersion: string; endsList: boolean };
 
 export interface WatchOptions {
-  resourceVersion: string;
+  /**
+   * The version after which it begins. Absent means a streaming list: all that there is comes first, as `applied`, up to the
+   * bookmark that `endsList`; what happens after that follows. Servers that offer none refuse it (`isUnsupported`).
+   */
+  resourceVersion?: string;
   timeoutSeconds: number;
   onOpen?: () => void;
 }
@@ -74,7 +81,7 @@ export interface KubernetesClient {
     continueToken: string | undefined,
     signal: AbortSignal,
   ): Promise<Page<T>>;
-  /** What happened since a resourceVersion. Ends when the server ends it; throws on an ERROR event. */
+  /** What happens, event by event. Ends when the server ends it; throws on an ERROR event. */
   watch<T extends KubernetesObject>(
     type: ResourceType<T>,
     scope: Scope,
@@ -110,7 +117,10 @@ const listSchema = z.object({
   items: z.array(z.unknown()).nullable(),
 });
 
-const bookmarkSchema = z.object({ metadata: z.object({ resourceVersion: z.string() }) });
+const bookmarkSchema = z.object({
+  metadata: z.object({ resourceVersion: z.string(), annotations: z.record(z.string(), z.string()).optional() }),
+});
+const endOfListAnnotation = 'k8s.io/initial-events-end';
 
 const eventSchema = z.object({
   type: z.enum(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR']),
@@ -118,6 +128,9 @@ const eventSchema = z.object({
 });
 
 const errorCodeSchema = z.object({ code: z.int() });
+
+/** Without a version: as fresh as a list from etcd itself, so that a restart never sees an older state than the one before. */
+const streamingList = { sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' };
 
 export function createClient(transport: Transport): KubernetesClient {
   async function call<T extends KubernetesObject>(
@@ -204,11 +217,12 @@ export function createClient(transport: Transport): KubernetesClient {
             fieldSelector,
             watch: true,
             allowWatchBookmarks: true,
-            resourceVersion,
             timeoutSeconds,
+            ...(resourceVersion === undefined ? streamingList : { resourceVersion }),
           },
           headers: accept(type, 'one'),
           deadlineMs: timeoutSeconds * 1000 + watchMarginMs,
+          silenceMs: watchSilenceMs,
           ...(onOpen === undefined ? {} : { onOpen }),
         },
         signal,
@@ -281,7 +295,8 @@ function readEvent<T extends KubernetesObject>(call: string, type: ResourceType<
     case 'BOOKMARK': {
       const bookmark = bookmarkSchema.safeParse(object);
       if (!bookmark.success) throw badAnswer(call, 'a bookmark without resourceVersion', bookmark.error);
-      return { kind: 'bookmark', resourceVersion: bookmark.data.metadata.resourceVersion };
+      const { resourceVersion, annotations } = bookmark.data.metadata;
+      return { kind: 'bookmark', resourceVersion, endsList: annotations?.[endOfListAnnotation] === 'true' };
     }
     case 'ERROR': {
       const status = errorCodeSchema.safeParse(object);

@@ -19,7 +19,10 @@ interface KubernetesErrorOptions {
 }
 
 export class KubernetesError extends OperatorError {
-  /** The Status reason, or one of our own: Unreachable, DeadlineExceeded, BadAnswer, KubeconfigInvalid, UnknownResource. */
+  /**
+   * The Status reason, or one of our own: Unreachable, DeadlineExceeded, FellSilent, EndedEarly, BadAnswer, KubeconfigInvalid,
+   * CredentialsUnavailable, UnknownResource.
+   */
   readonly reason: string;
   readonly retryAfterMs: number | undefined;
   readonly causes: readonly string[];
@@ -141,6 +144,14 @@ export function deadlinePassed(call: string, ms: number, cause: unknown): Kubern
   });
 }
 
+/** A stream on which nothing came for longer than the server leaves it idle: its connection is taken for dead. */
+export function fellSilent(call: string, ms: number): KubernetesError {
+  return new KubernetesError(`Nothing came from ${call} for ${ms / 1000} s: its connection is taken for dead`, {
+    reason: 'FellSilent',
+    retry: retry.backoff,
+  });
+}
+
 /** A success whose body is not what the API promises: a proxy's login page, a line cut short, an object without a name. */
 export function badAnswer(call: string, problem: string, cause?: unknown): KubernetesError {
   return new KubernetesError(`The answer to ${call} cannot be used: ${problem}`, {
@@ -152,6 +163,11 @@ export function badAnswer(call: string, problem: string, cause?: unknown): Kuber
 
 export function isNotFound(error: unknown): boolean {
   return error instanceof KubernetesError && error.reason === 'NotFound';
+}
+
+/** There is an object of this name already. */
+export function isAlreadyExists(error: unknown): boolean {
+  return error instanceof KubernetesError && error.reason === 'AlreadyExists';
 }
 
 /** The object changed meanwhile, or the uid in an apply is not that of the object any more. */
@@ -166,14 +182,21 @@ export function isInvalid(error: unknown): boolean {
 
 /**
  * The resourceVersion or continue token is of no use any more, so that only a new list helps: it is too old (410), from
- * the future after etcd was restored from a backup (ResourceVersionTooLarge), or not understood (400).
+ * the future after etcd was restored from a backup (ResourceVersionTooLarge), not understood (400), or of a kind that is gone
+ * and may come back empty (404).
  */
 export function needsRelist(error: unknown): boolean {
   if (!(error instanceof KubernetesError)) return false;
   return (
     error.httpStatus === 410 ||
+    error.httpStatus === 404 ||
     error.reason === 'Expired' ||
     error.reason === 'BadRequest' ||
     error.causes.includes('ResourceVersionTooLarge')
   );
+}
+
+/** The server does not know what it was asked for, or does not allow it in this combination. */
+export function isUnsupported(error: unknown): boolean {
+  return error instanceof KubernetesError && (error.reason === 'Invalid' || error.reason === 'BadRequest');
 }

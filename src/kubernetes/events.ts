@@ -8,7 +8,7 @@ import type { Clock, Random } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { KubernetesClient } from './client.ts';
-import { isNotFound } from './errors.ts';
+import { isAlreadyExists, isNotFound } from './errors.ts';
 import { microTime } from './microtime.ts';
 import { type KubernetesObject, type ObjectMeta, parseObject, type ResourceType } from './resource.ts';
 import { createTokenBuckets } from './tokens.ts';
@@ -58,6 +58,12 @@ interface Series {
   sent: boolean;
 }
 
+/** The `series` of an Event. */
+interface Counted {
+  count: number;
+  lastObservedTime: string;
+}
+
 const seriesMs = 6 * 60_000;
 const maxSeries = 1000;
 const maxUnsent = 256;
@@ -86,7 +92,9 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   let wake = Promise.withResolvers<void>();
 
   function seriesOf(regarding: Regarding, event: RecordedEvent): Series {
-    const key = [regarding.metadata.uid, event.type, event.reason, event.action, event.note].join('\n');
+    // Of an object only this much is kept: its annotations may be large.
+    const { name, namespace, uid, resourceVersion } = regarding.metadata;
+    const key = [uid, event.type, event.reason, event.action, event.note].join('\n');
     const now = clock.now();
     const before = known.get(key);
     known.delete(key);
@@ -94,9 +102,9 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
       before && clock.monotonic() - before.lastSeen < seriesMs
         ? before
         : {
-            name: eventName(regarding.metadata.name, now, random),
-            namespace: regarding.metadata.namespace ?? 'default',
-            regarding,
+            name: eventName(name, now, random),
+            namespace: namespace ?? 'default',
+            regarding: { ...regarding, metadata: { name, namespace, uid, resourceVersion } },
             event,
             firstAt: now,
             lastAt: now,
@@ -113,22 +121,31 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     return series;
   }
 
+  /** Resolves with whether the Event was there. */
+  async function recount(series: Series, counted: Counted, signal: AbortSignal): Promise<boolean> {
+    const test = { op: 'test', path: '/metadata/name', value: series.name } as const;
+    try {
+      await client.jsonPatch(eventType, series, [test, { op: 'add', path: '/series', value: counted }], signal);
+      return true;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
+
   async function send(series: Series, halt: AbortSignal): Promise<void> {
-    const counted = { count: series.count, lastObservedTime: microTime(series.lastAt) };
+    const counted: Counted = { count: series.count, lastObservedTime: microTime(series.lastAt) };
     try {
       await withDeadline(clock, 'sending an Event', sendDeadlineMs, halt, async (signal) => {
-        if (series.sent) {
-          const test = { op: 'test', path: '/metadata/name', value: series.name } as const;
-          const operations = [test, { op: 'add', path: '/series', value: counted }] as const;
-          try {
-            await client.jsonPatch(eventType, series, operations, signal);
-            return;
-          } catch (error) {
-            // Events live for an hour; this one is told anew.
-            if (!isNotFound(error)) throw error;
-          }
+        // Events live for an hour; one that is gone is told anew.
+        if (series.sent && (await recount(series, counted, signal))) return;
+        try {
+          await client.create(eventType, body(series, options), signal);
+        } catch (error) {
+          if (!isAlreadyExists(error)) throw error;
+          // It is ours: the answer to an earlier try was lost.
+          await recount(series, counted, signal);
         }
-        await client.create(eventType, body(series, options), signal);
         series.sent = true;
       });
     } catch (error) {

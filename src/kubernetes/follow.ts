@@ -1,7 +1,8 @@
 /**
- * Keeps a store equal to the server: one watcher per namespace that the store covers, or one for all. Law: it runs until
- * its signal aborts and then throws the signal's reason.
+ * Keeps a store equal to the server: one watcher per namespace that the store covers, one for all, or none where it covers
+ * none. Law: it runs until its signal aborts and then throws the signal's reason.
  */
+import { aborted } from '../lib/abort.ts';
 import type { KubernetesObject } from './resource.ts';
 import type { Store } from './store.ts';
 import { type WatcherOptions, watchResource } from './watcher.ts';
@@ -20,5 +21,7 @@ export async function follow<T extends KubernetesObject>(
     const scope = namespace === undefined ? selector : { namespace, ...selector };
     for await (const event of watchResource({ ...options, scope }, signal)) store.handle(event, namespace);
   };
-  await Promise.all((store.namespaces ?? [undefined]).map(followOne));
+  const watchers = (store.namespaces ?? [undefined]).map(followOne);
+  await Promise.all([...watchers, aborted(signal)]);
+  signal.throwIfAborted();
 }

@@ -3,19 +3,20 @@
  * sending it twice does no harm. A reconcile's own retries are another level and not decided here.
  */
 import { jitter, type Random } from '../lib/clock.ts';
-import type { KubernetesError } from './errors.ts';
+import type { OperatorError } from '../lib/errors.ts';
+import { KubernetesError } from './errors.ts';
 
 const maxRetries = 3;
 const firstDelayMs = 200;
 
 /** Milliseconds to wait before retry number `attempt` (0 for the first), or undefined where there shall be none. */
 export function retryDelay(
-  error: KubernetesError,
+  error: OperatorError,
   attempt: number,
   idempotent: boolean,
   random: Random,
 ): number | undefined {
-  if (attempt >= maxRetries || !mayRepeat(error, idempotent)) return undefined;
+  if (attempt >= maxRetries || !(error instanceof KubernetesError) || !mayRepeat(error, idempotent)) return undefined;
   const delay = jitter(firstDelayMs * 2 ** attempt, 0.5, random);
   // The server's wish is a minimum; the jitter on top keeps its clients apart.
   return error.retryAfterMs === undefined ? delay : error.retryAfterMs + delay;

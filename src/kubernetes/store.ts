@@ -2,6 +2,10 @@
  * What the server holds, as far as the watcher has told: a cache with indexes. Law: it changes only by watcher events, each
  * change is told once to the listener, what did not change (the same resourceVersion) is not told, and the changes told so
  * far always add up to the content.
+ *
+ * Memory, of 20 000 GlanceImages with every field of the status set (4.5 to 4.7 kB of JSON each): 4 kB of heap each, indexes
+ * included, so about 40 MB for 10 000; a test holds it to that. While a list comes in, the old and the new objects are held
+ * beside each other until it replaces them.
  */
 import { aborted } from '../lib/abort.ts';
 import { describe, unreachable } from '../lib/errors.ts';

@@ -3,7 +3,8 @@
  * connection per call and knows no deadline; so it supplies credentials, and undici does the HTTP.
  *
  * Law: two long-lived agents, so that watches never take a connection away from a request; every call ends by its
- * deadline or its signal; every body has a bound; credentials are read anew when they age and when the server refuses them.
+ * deadline or its signal, a stream also by its silence; every body has a bound; credentials are read anew when they age and
+ * when the server refuses them.
  * HTTP/1.1 on purpose: with one connection per call a dead connection is a local event, not a stall of everything.
  */
 import { KubeConfig } from '@kubernetes/client-node';
@@ -11,13 +12,15 @@ import { Agent, type Dispatcher, ProxyAgent } from 'undici';
 import { abortable, DeadlineExceeded, withDeadline } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { compact } from '../lib/compact.ts';
-import { describe, retry } from '../lib/errors.ts';
+import { describe, OperatorError, retry } from '../lib/errors.ts';
+import { fenceRequests, type MayWrite, mayAlwaysWrite } from '../lib/fence.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { readAnswer, readRefusal } from './answer.ts';
 import { type Credentials, readCredentials } from './credentials.ts';
-import { badAnswer, deadlinePassed, KubernetesError, unreachableServer } from './errors.ts';
+import { badAnswer, deadlinePassed, fellSilent, KubernetesError, unreachableServer } from './errors.ts';
 import { splitLines } from './lines.ts';
 import { retryDelay } from './retry.ts';
+import { watchSilence } from './silence.ts';
 
 export type Query = Record<string, string | number | boolean | undefined>;
 
@@ -40,6 +43,8 @@ export interface StreamOptions {
   headers?: Record<string, string>;
   /** For the whole stream, first byte to last. */
   deadlineMs: number;
+  /** How long nothing at all may come. */
+  silenceMs: number;
   /** The server accepted; lines follow. */
   onOpen?: () => void;
 }
@@ -74,6 +79,8 @@ export interface TransportOptions {
   clock: Clock;
   random: Random;
   observe?: (record: CallRecord) => void;
+  /** Asked right before anything but a GET is sent; what it throws ends the call. Default: always. */
+  mayWrite?: MayWrite;
 }
 
 const defaultDeadlineMs = 30_000;
@@ -82,7 +89,7 @@ const maxLineBytes = 16 * 2 ** 20;
 const credentialsAgeMs = 30_000;
 
 export function createTransport(options: TransportOptions): Transport {
-  const { clock, random, observe } = options;
+  const { clock, random, observe, mayWrite = mayAlwaysWrite } = options;
   let config = loadConfig(options);
   const cluster = config.getCurrentCluster();
   if (!cluster) throw invalidKubeconfig('its current context names no cluster');
@@ -101,7 +108,7 @@ export function createTransport(options: TransportOptions): Transport {
       const credentials = await readCredentials(from);
       if (agents?.fingerprint !== credentials.fingerprint) {
         const old = agents;
-        agents = createAgents(credentials, cluster?.proxyUrl);
+        agents = createAgents(credentials, cluster?.proxyUrl, mayWrite);
         // A rotated certificate: calls under way finish on the old connections.
         void old?.requests.close();
         void old?.watches.close();
@@ -161,8 +168,8 @@ export function createTransport(options: TransportOptions): Transport {
   }
 
   /** The error that the caller sees for whatever was thrown under `work`, the signal of one call. */
-  function translate(error: unknown): KubernetesError {
-    return error instanceof KubernetesError ? error : unreachableServer(server, error);
+  function translate(error: unknown): OperatorError {
+    return error instanceof OperatorError ? error : unreachableServer(server, error);
   }
 
   return {
@@ -215,8 +222,9 @@ export function createTransport(options: TransportOptions): Transport {
       const work = new AbortController();
       const forward = () => work.abort(signal.reason);
       signal.addEventListener('abort', forward, { once: true });
-      const cancelTimer = clock.schedule(request.deadlineMs, () =>
-        work.abort(new DeadlineExceeded(name, request.deadlineMs)),
+      const { deadlineMs, silenceMs } = request;
+      const cancelTimer = clock.schedule(deadlineMs, () =>
+        work.abort(deadlinePassed(name, deadlineMs, new DeadlineExceeded(name, deadlineMs))),
       );
       try {
         const response = await exchange('watches', call, work.signal);
@@ -224,10 +232,11 @@ export function createTransport(options: TransportOptions): Transport {
         response.body.on('error', () => {});
         if (response.statusCode >= 300) throw await readRefusal(name, response);
         request.onOpen?.();
-        yield* splitLines(response.body, maxLineBytes);
+        const onSilence = () => work.abort(fellSilent(name, silenceMs));
+        yield* splitLines(watchSilence(response.body, clock, silenceMs, onSilence), maxLineBytes);
       } catch (error) {
         signal.throwIfAborted();
-        if (work.signal.aborted) throw deadlinePassed(name, request.deadlineMs, work.signal.reason);
+        work.signal.throwIfAborted();
         throw error instanceof RangeError ? badAnswer(name, error.message) : translate(error);
       } finally {
         cancelTimer();
@@ -294,7 +303,7 @@ function invalidKubeconfig(problem: string, cause?: unknown): KubernetesError {
   });
 }
 
-function createAgents(credentials: Credentials, proxyUrl: string | undefined): Agents {
+function createAgents(credentials: Credentials, proxyUrl: string | undefined, mayWrite: MayWrite): Agents {
   // Keep-alive probes turn a connection that a NAT or load balancer forgot into a reset.
   const connect = { ...credentials.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 };
   const create = (options: Agent.Options): Dispatcher => {
@@ -306,7 +315,7 @@ function createAgents(credentials: Credentials, proxyUrl: string | undefined): A
   return {
     fingerprint: credentials.fingerprint,
     // The deadline of each call is the clock's, so undici's own limits are off where they would be a second one.
-    requests: create({ connections: 16, headersTimeout: 0, bodyTimeout: 0 }),
+    requests: create({ connections: 16, headersTimeout: 0, bodyTimeout: 0 }).compose(fenceRequests(mayWrite)),
     watches: create({ headersTimeout: 30_000, bodyTimeout: 0 }),
   };
 }

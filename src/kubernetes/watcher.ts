@@ -2,18 +2,35 @@
  * List, then watch, for ever: what a cache is fed with.
  *
  * Guarantees: whoever applies the events in order holds what the server holds, with some delay. `restarted` replaces
- * everything in one step. No failure ends the generator; only its signal does, whose reason it throws.
- * Caveats: intermediate states may be skipped, and an object deleted during an outage is missed by the next `restarted`
- * instead of being reported as `deleted`.
+ * everything in one step. No event is lost across a reconnect, for a watch goes on from the last version told. No failure
+ * ends the generator; only its signal does, whose reason it throws. All times are monotonic: a clock that jumps moves nothing.
+ * Caveats: intermediate states may be skipped, an object deleted during an outage is missed by the next `restarted` instead of
+ * being reported as `deleted`, and a `restarted` tells again what has not changed (the store knows it by its version).
  *
- * The states and where failures lead: from `empty` and `listing` back to the same request, from `watching` to a new watch
- * from the last resourceVersion; and from each to `empty` when the server has forgotten that version.
+ * Where each failure leads, after a wait that grows from 0.8 s to 30 s and that a Retry-After can only make longer:
+ *
+ * | while            | failure                                                    | leads to                           |
+ * | ---------------- | ---------------------------------------------------------- | ---------------------------------- |
+ * | a streaming list | 422 or 400: the server offers none                         | pages, at once and from now on     |
+ * | a streaming list | any other, or its end without its mark                     | this one list in pages             |
+ * | a page           | 410, 400 or 404: the token has expired                     | a list from its beginning          |
+ * | a page           | any other                                                  | the same page                      |
+ * | a watch          | 410 at its start or in its stream, 400, 404, or a version  | a list; what is known stays until  |
+ * |                  | from the future (etcd was restored)                        | that is complete                   |
+ * | a watch          | 401 (the credentials were read anew), 403, 429, 5xx, a     | a watch from the last version      |
+ * |                  | reset, silence (half-open), its deadline, its early end    |                                    |
+ * | a watch          | a line that is cut, too long or no event                   | a watch from the last version      |
+ * | a watch          | such a line again before any other                         | a list, which gets past that line  |
+ *
+ * A watch that ends after its time is no failure: it goes on from the last version at once, and every four hours from a new
+ * list, in case an event was lost.
  */
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { describe, retry, unreachable } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Key } from '../lib/outcome.ts';
 import type { KubernetesClient, WatchEvent } from './client.ts';
-import { KubernetesError, needsRelist } from './errors.ts';
+import { isUnsupported, KubernetesError, needsRelist } from './errors.ts';
 import { type Item, type KubernetesObject, keyOfObject, type ResourceType, type Scope } from './resource.ts';
 
 export type WatcherEvent<T extends KubernetesObject> =
@@ -39,14 +56,22 @@ export interface WatcherOptions<T extends KubernetesObject> {
 }
 
 type State<T extends KubernetesObject> =
-  /** Nothing is known. */
-  | { kind: 'empty' }
+  /** Nothing is known, or what is known is of no use. */
+  | { kind: 'empty'; by: 'stream' | 'pages' }
   /** Some pages of the list are known. */
   | { kind: 'listing'; items: Item<T>[]; continueToken: string }
-  | Watching;
+  /**
+   * Everything is known up to a version, which moves on with each event. `unusable` counts the answers at this version that
+   * could not be read; `relistAt` is monotonic.
+   */
+  | { kind: 'watching'; resourceVersion: string; unusable: number; relistAt: number };
 
-/** Everything is known up to a version, which moves on with each event; `relistAt` is monotonic. */
-type Watching = { kind: 'watching'; resourceVersion: string; relistAt: number };
+/** Where a watcher stands; what a failure falls back on, and so moved on with each event and not at the end of a step. */
+interface Position<T extends KubernetesObject> {
+  state: State<T>;
+  /** Whether streaming lists are worth asking for; the answer does not change while the process lives. */
+  offersStreams: boolean;
+}
 
 /** Random within this range, so that the watches of many clients do not end together. Bookmarks come once a minute. */
 const shortestWatchSeconds = 240;
@@ -63,80 +88,143 @@ export async function* watchResource<T extends KubernetesObject>(
   const { type, scope, clock, random, onProgress } = options;
   const log = options.log.child({ resource: type.plural, ...scope });
   const pause = createPause(clock, random);
-  let state: State<T> = { kind: 'empty' };
+  const position: Position<T> = { state: { kind: 'empty', by: 'stream' }, offersStreams: true };
   for (;;) {
     signal.throwIfAborted();
     try {
-      state = yield* step(state, { ...options, log }, signal);
+      yield* step(position, { ...options, log }, signal);
     } catch (error) {
       signal.throwIfAborted();
-      const expired = needsRelist(error);
-      if (expired) state = { kind: 'empty' };
-      const delayMs = pause();
+      const { state } = position;
+      if (isStreamingList(state) && isUnsupported(error)) {
+        position.offersStreams = false;
+        position.state = { kind: 'empty', by: 'pages' };
+        log.info({ problem: describe(error) }, 'The API server offers no streaming lists; they come in pages');
+        continue;
+      }
+      position.state = afterFailure(state, error, position.offersStreams);
+      const asked = error instanceof KubernetesError ? error.retryAfterMs : undefined;
+      const delayMs = pause(asked);
       onProgress?.({ kind: 'failed', reason: error instanceof KubernetesError ? error.reason : 'Unknown' });
-      const text = expired ? 'The watch is too far behind; listing again' : 'A watch failed; it goes on by itself';
-      log[expired ? 'info' : 'warn']({ state: state.kind, delayMs, problem: describe(error) }, text);
+      const behind = state.kind !== 'empty' && position.state.kind === 'empty';
+      const text = behind
+        ? 'A watch cannot go on from where it was; listing again'
+        : 'A watch failed; it goes on by itself';
+      log[behind ? 'info' : 'warn']({ state: state.kind, delayMs, problem: describe(error) }, text);
       await clock.sleep(delayMs, signal);
     }
   }
 }
 
-async function* step<T extends KubernetesObject>(
-  state: State<T>,
-  options: WatcherOptions<T>,
-  signal: AbortSignal,
-): AsyncGenerator<WatcherEvent<T>, State<T>> {
+function isStreamingList(state: State<KubernetesObject>): boolean {
+  return state.kind === 'empty' && state.by === 'stream';
+}
+
+/** The table above. */
+function afterFailure<T extends KubernetesObject>(state: State<T>, error: unknown, offersStreams: boolean): State<T> {
+  const relist: State<T> = { kind: 'empty', by: offersStreams ? 'stream' : 'pages' };
   switch (state.kind) {
     case 'empty':
-      return yield* listOnce([], undefined, options, signal);
+      return { kind: 'empty', by: 'pages' };
     case 'listing':
-      return yield* listOnce(state.items, state.continueToken, options, signal);
-    case 'watching':
-      return yield* watchOnce(state, options, signal);
+      return needsRelist(error) ? relist : state;
+    case 'watching': {
+      const unusable = state.unusable + (error instanceof KubernetesError && error.reason === 'BadAnswer' ? 1 : 0);
+      return needsRelist(error) || unusable > 1 ? relist : { ...state, unusable };
+    }
     default:
       return unreachable(state);
   }
 }
 
-async function* listOnce<T extends KubernetesObject>(
-  known: Item<T>[],
-  continueToken: string | undefined,
-  { client, type, scope, clock, random, log, onProgress }: WatcherOptions<T>,
+/** One request to the server, and what came of it. */
+async function* step<T extends KubernetesObject>(
+  position: Position<T>,
+  options: WatcherOptions<T>,
   signal: AbortSignal,
-): AsyncGenerator<WatcherEvent<T>, State<T>> {
-  const page = await client.listPage(type, scope, continueToken, signal);
-  const items = [...known, ...page.items];
-  if (page.continueToken !== undefined) return { kind: 'listing', items, continueToken: page.continueToken };
-  for (const item of items) reportUnreadable(log, item);
-  onProgress?.({ kind: 'listed', objects: items.length });
-  yield { kind: 'restarted', items };
-  const relistAt = clock.monotonic() + jitter(relistMs, 0.2, random);
-  return { kind: 'watching', resourceVersion: page.resourceVersion, relistAt };
+): AsyncGenerator<WatcherEvent<T>, void> {
+  const { state } = position;
+  switch (state.kind) {
+    case 'empty':
+      if (state.by === 'stream') return yield* watchOnce(position, options, signal);
+      return yield* listPage(position, [], undefined, options, signal);
+    case 'listing':
+      return yield* listPage(position, state.items, state.continueToken, options, signal);
+    case 'watching':
+      return yield* watchOnce(position, options, signal);
+    default:
+      return unreachable(state);
+  }
 }
 
-async function* watchOnce<T extends KubernetesObject>(
-  state: Watching,
-  { client, type, scope, clock, random, log, onProgress }: WatcherOptions<T>,
+async function* listPage<T extends KubernetesObject>(
+  position: Position<T>,
+  known: Item<T>[],
+  continueToken: string | undefined,
+  options: WatcherOptions<T>,
   signal: AbortSignal,
-): AsyncGenerator<WatcherEvent<T>, State<T>> {
+): AsyncGenerator<WatcherEvent<T>, void> {
+  const page = await options.client.listPage(options.type, options.scope, continueToken, signal);
+  const items = [...known, ...page.items];
+  if (page.continueToken === undefined) yield listed(position, items, page.resourceVersion, options);
+  else position.state = { kind: 'listing', items, continueToken: page.continueToken };
+}
+
+/** A list is complete as of a version: from here on it is watched. */
+function listed<T extends KubernetesObject>(
+  position: Position<T>,
+  items: Item<T>[],
+  resourceVersion: string,
+  { clock, random, log, onProgress }: WatcherOptions<T>,
+): WatcherEvent<T> {
+  for (const item of items) reportUnreadable(log, item);
+  onProgress?.({ kind: 'listed', objects: items.length });
+  const relistAt = clock.monotonic() + jitter(relistMs, 0.2, random);
+  position.state = { kind: 'watching', resourceVersion, unusable: 0, relistAt };
+  return { kind: 'restarted', items };
+}
+
+/** A watch; in state `empty` a streaming list, which goes on as one. */
+async function* watchOnce<T extends KubernetesObject>(
+  position: Position<T>,
+  options: WatcherOptions<T>,
+  signal: AbortSignal,
+): AsyncGenerator<WatcherEvent<T>, void> {
+  const { client, type, scope, clock, random, log, onProgress } = options;
   const openedAt = clock.monotonic();
   const timeoutSeconds = Math.round(shortestWatchSeconds + random() * (longestWatchSeconds - shortestWatchSeconds));
+  const from = position.state.kind === 'watching' ? { resourceVersion: position.state.resourceVersion } : {};
   const onOpen = () => onProgress?.({ kind: 'connected' });
-  const watch = client.watch(type, scope, { resourceVersion: state.resourceVersion, timeoutSeconds, onOpen }, signal);
-  for await (const event of watch) {
-    if (event.kind !== 'bookmark') reportUnreadable(log, event.item);
-    // Kept in the state that a failure falls back on, so that nothing is told twice and nothing is left out.
-    state.resourceVersion = event.resourceVersion;
+  const initial = new Map<Key, Item<T>>();
+  for await (const event of client.watch(type, scope, { ...from, timeoutSeconds, onOpen }, signal)) {
     onProgress?.({ kind: 'event' });
+    if (position.state.kind !== 'watching') {
+      collect(initial, event);
+      if (event.kind !== 'bookmark' || !event.endsList) continue;
+      yield listed(position, [...initial.values()], event.resourceVersion, options);
+      initial.clear();
+      continue;
+    }
+    if (event.kind !== 'bookmark') reportUnreadable(log, event.item);
+    position.state = { ...position.state, resourceVersion: event.resourceVersion, unusable: 0 };
     yield event;
   }
   onProgress?.({ kind: 'ended' });
-  if (clock.monotonic() - openedAt < shortestHealthyWatchMs) throw endedEarly(type);
-  return clock.monotonic() >= state.relistAt ? { kind: 'empty' } : state;
+  const { state } = position;
+  if (state.kind !== 'watching') throw ended(type, 'before its list was complete');
+  if (clock.monotonic() - openedAt < shortestHealthyWatchMs) throw ended(type, 'at once');
+  if (clock.monotonic() >= state.relistAt)
+    position.state = { kind: 'empty', by: position.offersStreams ? 'stream' : 'pages' };
 }
 
-function endedEarly(type: ResourceType<KubernetesObject>): KubernetesError {
-  return new KubernetesError(`The API server ended the watch of ${type.plural} at once`, {
+/** What happens while a list streams is among it, deletions too. */
+function collect<T extends KubernetesObject>(items: Map<Key, Item<T>>, event: WatchEvent<T>): void {
+  if (event.kind === 'applied') items.set(keyOfObject(event.item.object), event.item);
+  if (event.kind === 'deleted') items.delete(keyOfObject(event.item.object));
+}
+
+function ended(type: ResourceType<KubernetesObject>, when: string): KubernetesError {
+  return new KubernetesError(`The API server ended the watch of ${type.plural} ${when}`, {
     reason: 'EndedEarly',
     retry: retry.backoff,
   });
@@ -147,16 +235,22 @@ function reportUnreadable(log: Logger, item: Item<KubernetesObject>): void {
     log.warn({ key: keyOfObject(item.object), problem: item.problem }, 'An object cannot be read');
 }
 
-/** The wait after each failure: doubling, and small again only after two minutes without one. */
-function createPause(clock: Clock, random: Random): () => number {
+/**
+ * The wait after each failure: doubling, small again only after two minutes without one, and never shorter than the server
+ * asked for, within reason.
+ */
+function createPause(clock: Clock, random: Random): (askedMs: number | undefined) => number {
   const firstMs = 800;
   const longestMs = 30_000;
+  const longestAskedMs = 120_000;
   const healthyMs = 120_000;
   let failures = 0;
   let resumedAt = Number.NEGATIVE_INFINITY;
-  return () => {
+  return (askedMs = 0) => {
     if (clock.monotonic() - resumedAt >= healthyMs) failures = 0;
-    const delayMs = jitter(Math.min(longestMs, firstMs * 2 ** failures), 0.2, random);
+    const ownMs = jitter(Math.min(longestMs, firstMs * 2 ** failures), 0.2, random);
+    // The server's wish is a minimum; what comes on top keeps its clients apart.
+    const delayMs = Math.max(ownMs, Math.min(askedMs, longestAskedMs) * (1 + 0.2 * random()));
     failures++;
     resumedAt = clock.monotonic() + delayMs;
     return delayMs;

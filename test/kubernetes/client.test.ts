@@ -136,7 +136,27 @@ test('a watch yields what happened, bookmarks included', async (t) => {
   ]);
   assert.equal(
     server.seen[0]?.query.toString(),
-    'watch=true&allowWatchBookmarks=true&resourceVersion=0&timeoutSeconds=250',
+    'watch=true&allowWatchBookmarks=true&timeoutSeconds=250&resourceVersion=0',
+  );
+});
+
+test('a watch from no version is a streaming list, whose end is marked', async (t) => {
+  const mark = { 'k8s.io/initial-events-end': 'true' };
+  const { server, client } = await setup(
+    t,
+    lines(
+      { type: 'ADDED', object: object('a', '1') },
+      { type: 'BOOKMARK', object: { kind: 'Thing', metadata: { resourceVersion: '8' } } },
+      { type: 'BOOKMARK', object: { kind: 'Thing', metadata: { resourceVersion: '9', annotations: mark } } },
+    ),
+  );
+  const ends: unknown[] = [];
+  for await (const event of client.watch(thingType, {}, { timeoutSeconds: 250 }, never))
+    ends.push(event.kind === 'bookmark' ? event.endsList : event.kind);
+  assert.deepEqual(ends, ['applied', false, true]);
+  assert.equal(
+    server.seen[0]?.query.toString(),
+    'watch=true&allowWatchBookmarks=true&timeoutSeconds=250&sendInitialEvents=true&resourceVersionMatch=NotOlderThan',
   );
 });
 

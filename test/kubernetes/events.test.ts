@@ -126,6 +126,26 @@ test('an event that has expired in the cluster meanwhile is told anew', async ()
   await ended;
 });
 
+test('an event whose answer was lost is counted where it is, instead of being told to no avail', async () => {
+  const errors = [
+    new KubernetesError('reset', { reason: 'Unreachable', retry: retry.backoff }),
+    new KubernetesError('there', { reason: 'AlreadyExists', retry: retry.backoff, httpStatus: 409 }),
+  ];
+  const { clock, created, patched, recorder, stop, ended } = setup(() => errors.shift());
+  recorder.record(thing('a', '1'), failed);
+  await clock.advance(1000);
+  recorder.record(thing('a', '1'), failed);
+  await clock.advance(1000);
+  assert.equal(created.length, 0);
+  assert.equal(patched.length, 1);
+  recorder.record(thing('a', '1'), failed);
+  await clock.advance(1000);
+  assert.equal(created.length, 0);
+  assert.equal(patched.length, 2);
+  stop.abort();
+  await ended;
+});
+
 test('one object can say so much and no more, and others are not affected', async () => {
   const { clock, created, recorder, stop, ended } = setup();
   for (let i = 0; i < 100; i++) recorder.record(thing('noisy', '1'), { ...failed, note: `note ${i}` });

@@ -13,6 +13,7 @@ import { createStore } from '../../src/kubernetes/store.ts';
 import { createTransport, type Transport } from '../../src/kubernetes/transport.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/lib/log.ts';
+import { countByVerb } from '../env/audit.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { never } from './server.ts';
 
@@ -125,13 +126,17 @@ test('a list of more than one page is complete, and a store follows what happens
     names.filter((name) => !listed.has(name)),
     [],
   );
+  const user = await stack.kubernetes.claimUser('operator');
+  const observed = createTransport({ kubeconfig: stack.kubernetes.kubeconfig(user), version: 'test', ...common });
+  const mark = await stack.kubernetes.audit.mark();
   const store = createStore<KubernetesObject>({ namespaces: [namespace], log: silentLogger });
   const signal = new AbortController();
   let connected = false;
   const onProgress = ({ kind }: { kind: string }) => {
     connected ||= kind === 'connected';
   };
-  const options = { client, type: configMapType, store, log: silentLogger, onProgress, ...common };
+  const following = createClient(observed);
+  const options = { client: following, type: configMapType, store, log: silentLogger, onProgress, ...common };
   const ended = follow(options, signal.signal);
   await store.whenSynced(never);
   assert.ok(store.size >= 620);
@@ -152,6 +157,9 @@ test('a list of more than one page is complete, and a store follows what happens
   await until('the deletion', () => store.get(`${namespace}/late`) === undefined);
   signal.abort(new Error('over'));
   await assert.rejects(ended, /over/);
+  await observed.close();
+  // This server offers streaming lists, so nothing else was asked.
+  assert.deepEqual(countByVerb(await stack.kubernetes.audit.read(user, mark)), { 'watch configmaps': 1 });
 });
 
 test('a continue token that the server does not take asks for a new list', async () => {
@@ -177,6 +185,19 @@ test('of Secrets nothing but metadata is listed, and one is read live', async ()
   );
   const live = await client.get(secretType, { namespace, name: 'cloud' }, never);
   assert.equal(live?.data.get('password')?.reveal(), 'hunter2');
+});
+
+test('what streams in before the mark is what a list holds, of metadata too', async () => {
+  for (const type of [configMapType, secretMetadataType]) {
+    const streamed: string[] = [];
+    for await (const event of client.watch(type, { namespace }, { timeoutSeconds: 240 }, never)) {
+      if (event.kind === 'bookmark' && event.endsList) break;
+      if (event.kind === 'applied') streamed.push(event.item.object.metadata.name);
+    }
+    const { items } = await client.list(type, { namespace }, never);
+    assert.deepEqual(streamed.sort(), items.map((item) => item.object.metadata.name).sort());
+    assert.ok(streamed.length > 0);
+  }
 });
 
 test('events are accepted, and repeats become a series', async () => {

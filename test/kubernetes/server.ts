@@ -110,7 +110,7 @@ export async function writeKubeconfig(t: TestContext, server: string, user: obje
 export async function connect(
   t: TestContext,
   server: { url: string },
-  options: { clock?: Clock; user?: object; observe?: (record: CallRecord) => void } = {},
+  options: { clock?: Clock; user?: object; observe?: (record: CallRecord) => void; mayWrite?: () => void } = {},
 ): Promise<Transport> {
   const kubeconfig = await writeKubeconfig(t, server.url, options.user ?? { token: 'secret-token' });
   const transport = createTransport({
@@ -119,6 +119,7 @@ export async function connect(
     clock: options.clock ?? createImpatientClock(),
     random: () => 0.5,
     ...(options.observe === undefined ? {} : { observe: options.observe }),
+    ...(options.mayWrite === undefined ? {} : { mayWrite: options.mayWrite }),
   });
   t.after(() => transport.close());
   return transport;

@@ -19,6 +19,8 @@ import {
 } from './server.ts';
 
 const path = '/api/v1/things';
+/** Of a stream. */
+const limits = { deadlineMs: 5000, silenceMs: 60_000 };
 
 function rejectsWith(reason: string) {
   return (error: unknown) => {
@@ -240,7 +242,7 @@ test('a stream yields each line and tells when the server has accepted', async (
   const transport = await connect(t, server);
   const seen: string[] = [];
   const onOpen = () => seen.push('open');
-  for await (const line of transport.stream({ path, query: { watch: true }, deadlineMs: 5000, onOpen }, never))
+  for await (const line of transport.stream({ path, query: { watch: true }, ...limits, onOpen }, never))
     seen.push(line);
   assert.deepEqual(seen, ['open', '{"a":1}', '{"b":2}']);
 });
@@ -248,24 +250,48 @@ test('a stream yields each line and tells when the server has accepted', async (
 test('a stream that is refused throws what the server said', async (t) => {
   const server = await startServer(t, status(410, 'Expired', 'too old resource version'));
   const transport = await connect(t, server);
-  const stream = transport.stream({ path, query: {}, deadlineMs: 5000 }, never);
+  const stream = transport.stream({ path, query: {}, ...limits }, never);
   await assert.rejects(stream.next(), rejectsWith('Expired'));
 });
 
-test('a stream that falls silent ends at its deadline, or with its signal', async (t) => {
+test('a stream that is not answered ends at its deadline, or with its signal', async (t) => {
   const server = await startServer(t, silence);
   const clock = createVirtualClock();
   const transport = await connect(t, server, { clock });
-  const first = transport.stream({ path, query: {}, deadlineMs: 5000 }, never).next();
+  const first = transport.stream({ path, query: {}, ...limits }, never).next();
   const expected = assert.rejects(first, rejectsWith('DeadlineExceeded'));
   while (server.seen.length === 0) await clock.advance(0);
   await clock.advance(5000);
   await expected;
   const controller = new AbortController();
-  const second = transport.stream({ path, query: {}, deadlineMs: 5000 }, controller.signal).next();
+  const second = transport.stream({ path, query: {}, ...limits }, controller.signal).next();
   while (server.seen.length === 1) await clock.advance(0);
   controller.abort(new Error('over'));
   await assert.rejects(second, /over/);
+  assert.equal(clock.pending, 0);
+});
+
+test('a stream on which nothing comes any more is taken for dead, however long its deadline', async (t) => {
+  const more = Promise.withResolvers<void>();
+  const server = await startServer(t, async (response) => {
+    response.writeHead(200).write('{"a":1}\n');
+    await more.promise;
+    response.write('{"b":2}\n');
+  });
+  const clock = createVirtualClock();
+  const transport = await connect(t, server, { clock });
+  const stream = transport.stream({ path, query: {}, deadlineMs: 300_000, silenceMs: 1000 }, never);
+  assert.equal((await stream.next()).value, '{"a":1}');
+  const second = stream.next();
+  await clock.advance(900);
+  more.resolve();
+  assert.equal((await second).value, '{"b":2}');
+  const third = stream.next();
+  third.catch(() => {});
+  await clock.advance(900);
+  assert.equal(await Promise.race([third, 'still open']), 'still open');
+  await clock.advance(100);
+  await assert.rejects(third, rejectsWith('FellSilent'));
   assert.equal(clock.pending, 0);
 });
 
@@ -276,7 +302,7 @@ test('a stream that breaks off gives all complete lines and then fails', async (
     setImmediate(() => response.destroy());
   });
   const transport = await connect(t, server);
-  const stream = transport.stream({ path, query: {}, deadlineMs: 5000 }, never);
+  const stream = transport.stream({ path, query: {}, ...limits }, never);
   assert.equal((await stream.next()).value, '{"a":1}');
   await assert.rejects(stream.next(), rejectsWith('Unreachable'));
 });
@@ -289,6 +315,6 @@ test('whoever stops reading a stream ends its request', async (t) => {
     response.write('{"a":1}\n');
   });
   const transport = await connect(t, server);
-  for await (const _ of transport.stream({ path, query: {}, deadlineMs: 5000 }, never)) break;
+  for await (const _ of transport.stream({ path, query: {}, ...limits }, never)) break;
   await closed.promise;
 });

@@ -5,102 +5,11 @@ import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { follow } from '../../src/kubernetes/follow.ts';
 import { parseObject } from '../../src/kubernetes/resource.ts';
 import { createStore } from '../../src/kubernetes/store.ts';
-import type { Transport } from '../../src/kubernetes/transport.ts';
-import { type WatcherEvent, type WatchProgress, watchResource } from '../../src/kubernetes/watcher.ts';
 import { retry } from '../../src/lib/errors.ts';
 import { silentLogger } from '../../src/lib/log.ts';
-import { createVirtualClock } from '../clock.ts';
+import { applied, failure, page, type Step, start } from './script.ts';
 import { connect, createImpatientClock, json, lines, object, reset, startServer, status } from './server.ts';
-import { type Thing, thing, thingType } from './things.ts';
-
-const failure = (reason: string, httpStatus = 500) =>
-  new KubernetesError(reason, { reason, retry: retry.backoff, httpStatus });
-
-type Page = { resourceVersion: string; names: string[]; continueToken: string };
-/** One watch of a script: what it sends, at which time after its start in ms, and how it ends. */
-type Step = { at: number; line: object } | { at: number; end: 'cleanly' | Error };
-type Script = (Page | Error | Step[])[];
-
-const page = (resourceVersion: string, names: string[], continueToken = ''): Page => ({
-  resourceVersion,
-  names,
-  continueToken,
-});
-const applied = (name: string, resourceVersion: string) => ({ type: 'MODIFIED', object: thing(name, resourceVersion) });
-
-/** Runs a watcher over a script of answers; `asked` is what it asked the server for, with the time in seconds. */
-function start(script: Script) {
-  const clock = createVirtualClock();
-  const asked: string[] = [];
-  const told: string[] = [];
-  const progress: WatchProgress[] = [];
-  const left = [...script];
-  const note = (text: string) => asked.push(`${Math.round(clock.monotonic() / 100) / 10} ${text}`);
-  const transport: Transport = {
-    server: 'http://server',
-    namespace: 'default',
-    close: async () => {},
-    async request({ query }) {
-      note(query?.['continue'] === undefined ? 'list' : `list ${query['continue']}`);
-      const next = left.shift();
-      if (next instanceof Error) throw next;
-      if (next === undefined || Array.isArray(next)) throw new Error('the script expects no list here');
-      const { resourceVersion, names, continueToken } = next;
-      return {
-        metadata: { resourceVersion, continue: continueToken },
-        items: names.map((name) => thing(name, resourceVersion)),
-      };
-    },
-    async *stream({ query, deadlineMs, onOpen }, signal) {
-      note(`watch ${query['resourceVersion']}`);
-      const timeout = Number(query['timeoutSeconds']);
-      assert.ok(timeout >= 240 && timeout <= 290 && deadlineMs > timeout * 1000);
-      const next = left.shift();
-      if (next instanceof Error) throw next;
-      if (next !== undefined && !Array.isArray(next)) throw new Error('the script expects no watch here');
-      onOpen?.();
-      const startedAt = clock.monotonic();
-      for (const step of next ?? []) {
-        await clock.sleep(startedAt + step.at - clock.monotonic(), signal);
-        if ('line' in step) yield JSON.stringify(step.line);
-        else if (step.end instanceof Error) throw step.end;
-        else return;
-      }
-      await clock.sleep(1e12, signal);
-    },
-  };
-  const signal = new AbortController();
-  const options = {
-    client: createClient(transport),
-    type: thingType,
-    scope: {},
-    clock,
-    random: () => 0.5,
-    log: silentLogger,
-    onProgress: (step: WatchProgress) => void progress.push(step),
-  };
-  const ended = (async () => {
-    for await (const event of watchResource(options, signal.signal)) told.push(summary(event));
-  })();
-  ended.catch(() => {});
-  const finish = async () => {
-    signal.abort(new Error('the end of the test'));
-    await assert.rejects(ended, /the end of the test/);
-    assert.equal(clock.pending, 0);
-  };
-  return { clock, asked, told, progress, finish };
-}
-
-function summary(event: WatcherEvent<Thing>): string {
-  switch (event.kind) {
-    case 'restarted':
-      return `restarted ${event.items.map((item) => item.object.metadata.name).join(',')}`;
-    case 'bookmark':
-      return `bookmark ${event.resourceVersion}`;
-    default:
-      return `${event.kind} ${event.item.object.metadata.name} ${event.resourceVersion}`;
-  }
-}
+import { type Thing, thingType } from './things.ts';
 
 test('it lists page by page, replaces everything once, and watches from there', async () => {
   const { clock, asked, told, progress, finish } = start([
@@ -151,6 +60,7 @@ for (const [name, expired] of [
   ['410 Expired', failure('Expired', 410)],
   ['410 Gone', failure('Gone', 410)],
   ['400 for a version it does not understand', failure('BadRequest', 400)],
+  ['404, because the kind is gone for now,', failure('UnknownResource', 404)],
   [
     'a version from the future, after a restore',
     new KubernetesError('', { reason: 'Timeout', retry: retry.backoff, causes: ['ResourceVersionTooLarge'] }),
@@ -187,6 +97,30 @@ test('a page that fails for another reason is asked for again', async () => {
   await clock.advance(5000);
   assert.deepEqual(asked, ['0 list', '0 list more', '0.8 list more', '0.8 watch 5']);
   assert.deepEqual(told, ['restarted a,b']);
+  await finish();
+});
+
+test('a server that asks to be left alone is left alone that long, within reason', async () => {
+  const asked429 = (retryAfterMs: number) =>
+    new KubernetesError('', { reason: 'TooManyRequests', retry: retry.backoff, httpStatus: 429, retryAfterMs });
+  const { clock, asked, finish } = start([page('5', []), asked429(10_000), asked429(86_400_000), []]);
+  await clock.advance(10 * 60_000);
+  assert.deepEqual(asked, ['0 list', '0 watch 5', '11 watch 5', '143 watch 5']);
+  await finish();
+});
+
+test('a line that cannot be read is asked for once more; struck by it again, it lists past it', async () => {
+  const poison: Step[] = [{ at: 1000, line: { type: 'MODIFIED', object: { metadata: {} } } }];
+  const { clock, asked, told, finish } = start([
+    page('5', ['a']),
+    [{ at: 0, line: applied('a', '6') }, ...poison],
+    poison,
+    page('9', ['a']),
+    [],
+  ]);
+  await clock.advance(20_000);
+  assert.deepEqual(asked, ['0 list', '0 watch 5', '1.8 watch 6', '4.4 list', '4.4 watch 9']);
+  assert.deepEqual(told, ['restarted a', 'applied a 6', 'restarted a']);
   await finish();
 });
 
@@ -232,6 +166,17 @@ test('every few hours it lists again, in case an event was lost', async () => {
   await finish();
 });
 
+test('a store that covers no namespace is synced, and following it asks for nothing until the end', async () => {
+  const store = createStore<Thing>({ namespaces: [], log: silentLogger });
+  const signal = new AbortController();
+  const options = { type: thingType, store, clock: createImpatientClock(), random: () => 0.5, log: silentLogger };
+  const transport = { request: assert.fail, stream: assert.fail, close: assert.fail, server: '', namespace: '' };
+  const ended = follow({ ...options, client: createClient(transport) }, signal.signal);
+  await store.whenSynced(signal.signal);
+  signal.abort(new Error('over'));
+  await assert.rejects(ended, /over/);
+});
+
 test('against a server: a store follows through refusals, resets, an expired version and an unreadable object', async (t) => {
   const event = (type: string, name: string, version: string, more = {}) => ({
     type,
@@ -240,6 +185,7 @@ test('against a server: a store follows through refusals, resets, an expired ver
   const list = (version: string, ...items: unknown[]) => json(200, { metadata: { resourceVersion: version }, items });
   const server = await startServer(
     t,
+    status(422, 'Invalid', 'sendInitialEvents is forbidden'),
     status(403, 'Forbidden', 'not yet'),
     list('10', object('a', '1'), object('b', '2')),
     lines(event('MODIFIED', 'a', '11'), event('ADDED', 'c', '12', { spec: { size: 'unreadable' } })),

@@ -1,0 +1,88 @@
+/**
+ * The election as the settings ask for it. Law: processes are rivals for one Lease exactly when they look after the same
+ * resources; an installation that looks after others has a name, or a selector, of its own.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Component } from '../controller/supervisor.ts';
+import type { ElectionTiming } from '../kubernetes/election.ts';
+import { createElector } from '../kubernetes/elector.ts';
+import { createLeaseClient } from '../kubernetes/lease.ts';
+import { createTransport, type TransportOptions } from '../kubernetes/transport.ts';
+import { UsageError } from '../lib/config.ts';
+import { createFence, type MayWrite, mayAlwaysWrite } from '../lib/fence.ts';
+import type { Logger } from '../lib/log.ts';
+import type { RunSettings } from './settings.ts';
+
+export interface Leadership {
+  /** For every transport that writes. */
+  mayWrite: MayWrite;
+  /** The same for other threads (`fenceOf`); undefined where there is no fence. */
+  fence: SharedArrayBuffer | undefined;
+  /** Resolves when work may begin; rejects with the signal's reason. */
+  whenLeading(signal: AbortSignal): Promise<void>;
+  /** Has to be stopped after all that writes. */
+  components: Component[];
+  close(): Promise<void>;
+}
+
+export interface LeadershipOptions {
+  settings: RunSettings;
+  connection: Omit<TransportOptions, 'mayWrite'>;
+  log: Logger;
+  /** Told of the Lease's name whether this process leads. */
+  observe?: (leaseName: string) => (leads: boolean) => void;
+}
+
+/** Throws a UsageError for durations that do not fit together. */
+export function createLeadership({ settings, connection, log, observe }: LeadershipOptions): Leadership {
+  if (!settings.leaderElect) return alone;
+  const timing = electionTiming(settings);
+  const { clock, random } = connection;
+  // Connections of its own: a renewal waits behind nothing.
+  const transport = createTransport(connection);
+  const fence = createFence(clock);
+  const at = {
+    namespace: settings.leaseNamespace ?? process.env['POD_NAMESPACE'] ?? transport.namespace,
+    name: leaseName(settings),
+  };
+  const identity = `${hostname()}_${randomUUID()}`;
+  const leases = createLeaseClient(transport, at, clock.now);
+  const elector = createElector({ leases, identity, timing, fence, clock, random, log, observe: observe?.(at.name) });
+  return {
+    mayWrite: fence.mayWrite,
+    fence: fence.memory,
+    whenLeading: elector.whenLeading,
+    components: [{ name: 'lease', run: elector.run }],
+    close: transport.close,
+  };
+}
+
+const alone: Leadership = {
+  mayWrite: mayAlwaysWrite,
+  fence: undefined,
+  whenLeading: async (signal) => signal.throwIfAborted(),
+  components: [],
+  close: async () => {},
+};
+
+export function electionTiming(settings: RunSettings): ElectionTiming {
+  const { leaseDuration: leaseMs, leaseRenewDeadline: renewDeadlineMs, leaseRetry: retryMs } = settings;
+  // What is between the first two is the time that a write under way has to arrive.
+  if (leaseMs <= renewDeadlineMs) throw new UsageError('--lease-duration must be longer than --lease-renew-deadline');
+  if (renewDeadlineMs < 2 * retryMs) {
+    throw new UsageError('--lease-renew-deadline must be at least twice --lease-retry, so that one renewal may fail');
+  }
+  if (retryMs < 100) throw new UsageError('--lease-retry must be at least 100ms');
+  if (leaseMs % 1000 !== 0)
+    throw new UsageError('--lease-duration must be a whole number of seconds: a Lease knows no others');
+  return { leaseMs, renewDeadlineMs, retryMs };
+}
+
+export function leaseName({
+  leaseName = 'glance-operator',
+  selector,
+}: Pick<RunSettings, 'leaseName' | 'selector'>): string {
+  if (selector === undefined) return leaseName;
+  return `${leaseName}-${createHash('sha256').update(selector).digest('hex').slice(0, 8)}`;
+}

@@ -1,0 +1,83 @@
+/**
+ * The fence around everything that this process writes while only one may. Law: leave to write is judged in the request's own
+ * path, right before its first byte leaves, by comparing the time with that of the last renewal. A process that slept through
+ * its lease is stopped there, although none of its timers has fired yet and no signal has aborted.
+ */
+import type { Dispatcher } from 'undici';
+import type { Clock } from './clock.ts';
+import { formatDuration } from './duration.ts';
+import { OperatorError, retry } from './errors.ts';
+
+/** Another may lead by now: nothing may be written any more, and the process has to end. */
+export class LeadershipLost extends OperatorError {
+  constructor(why: string, cause?: unknown) {
+    super(`this process must not write any more: ${why}`, { code: 'LeadershipLost', retry: retry.backoff, cause });
+  }
+}
+
+/** Throws LeadershipLost where nothing may be written. */
+export type MayWrite = () => void;
+
+/** For a process that is alone by declaration. */
+export const mayAlwaysWrite: MayWrite = () => {};
+
+export interface Fence {
+  mayWrite: MayWrite;
+  /** Writes pass before this moment of the monotonic clock. */
+  openUntil(monotonicMs: number): void;
+  /** From now on nothing passes. */
+  close(): void;
+  /** For the other threads of this process, to be read by `fenceOf`. */
+  readonly memory: SharedArrayBuffer;
+}
+
+export function createFence(clock: Clock): Fence {
+  const memory = new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT);
+  const until = new BigInt64Array(memory);
+  return {
+    mayWrite: fenceOf(memory, clock),
+    openUntil: (monotonicMs) => void Atomics.store(until, 0, BigInt(Math.floor(monotonicMs))),
+    close: () => void Atomics.store(until, 0, closed),
+    memory,
+  };
+}
+
+/** The same fence, seen from any thread: the system clock's monotonic time is that of the process. */
+export function fenceOf(memory: SharedArrayBuffer, clock: Clock): MayWrite {
+  const until = new BigInt64Array(memory);
+  return () => {
+    const untilMs = Atomics.load(until, 0);
+    if (untilMs === closed) throw new LeadershipLost('it does not hold the lease');
+    const lateMs = clock.monotonic() - Number(untilMs);
+    if (lateMs >= 0) throw new LeadershipLost(`its lease should have been renewed ${formatDuration(lateMs)} ago`);
+  };
+}
+
+const closed = 0n;
+
+/** For `Dispatcher.compose`: what is not a read asks when it is queued, and again when a connection is about to send it. */
+export function fenceRequests(mayWrite: MayWrite): Dispatcher.DispatcherComposeInterceptor {
+  return (dispatch) => (options, handler) => {
+    if (options.method === 'GET' || options.method === 'HEAD') return dispatch(options, handler);
+    mayWrite();
+    return dispatch(options, fencedHandler(handler, mayWrite));
+  };
+}
+
+/** The client calls `onRequestStart` at the moment of sending; what that throws fails the request, and nothing is sent. */
+function fencedHandler(handler: Dispatcher.DispatchHandler, mayWrite: MayWrite): Dispatcher.DispatchHandler {
+  return {
+    onRequestStart(controller, context) {
+      mayWrite();
+      handler.onRequestStart?.(controller, context);
+    },
+    onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
+    onResponseStart: (...args) => handler.onResponseStart?.(...args),
+    onResponseData: (...args) => handler.onResponseData?.(...args),
+    onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
+    onResponseError: (...args) => handler.onResponseError?.(...args),
+    onResponseStarted: () => handler.onResponseStarted?.(),
+    onBodySent: (chunk) => handler.onBodySent?.(chunk),
+    onRequestSent: () => handler.onRequestSent?.(),
+  };
+}

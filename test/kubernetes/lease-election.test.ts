@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Election, next, start } from '../../src/kubernetes/election.ts';
+import type { Lease } from '../../src/kubernetes/lease.ts';
+
+const timing = { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2000 };
+
+const lease = (holder: string, renewTime = 't0', durationMs: number | undefined = 15_000): Lease => ({
+  holder,
+  durationMs,
+  renewTime,
+  acquireTime: 't0',
+  transitions: 0,
+  object: { metadata: { resourceVersion: '1' } },
+});
+
+const step = (state: Election, finding: Parameters<typeof next>[1]) => next(state, finding, 'me', timing);
+const read = (found: Lease | undefined, at: number) => ({ kind: 'read', lease: found, at }) as const;
+const held = (sentAt: number, at = sentAt) => ({ kind: 'held', lease: lease('me'), sentAt, at }) as const;
+const nothing = (at: number) => ({ kind: 'nothing', at }) as const;
+const leading: Election = { kind: 'leading', lease: lease('me'), renewedAt: 1000 };
+
+test('where there is no lease, or a released one, it is to be had at once', () => {
+  assert.equal(step(start, read(undefined, 0)).kind, 'acquiring');
+  assert.equal(step(start, read(lease(''), 0)).kind, 'acquiring');
+});
+
+test('a lease is over only after it has been seen unchanged for its whole duration, whatever its times say', () => {
+  const ancient = lease('other', '1999-01-01T00:00:00.000000Z');
+  const first = step(start, read(ancient, 100_000));
+  assert.equal(first.kind, 'following');
+  const second = step(first, read(ancient, 114_999));
+  assert.equal(second.kind, 'following');
+  assert.equal(step(second, read(ancient, 115_000)).kind, 'acquiring');
+});
+
+test('each renewal that is seen begins the wait anew', () => {
+  const first = step(start, read(lease('other', 't0'), 0));
+  const second = step(first, read(lease('other', 't1'), 14_000));
+  assert.equal(step(second, read(lease('other', 't1'), 28_999)).kind, 'following');
+  assert.equal(step(second, read(lease('other', 't1'), 29_000)).kind, 'acquiring');
+});
+
+test('the duration is the one that the holder has promised', () => {
+  const first = step(start, read(lease('other', 't0', 60_000), 0));
+  assert.equal(step(first, read(lease('other', 't0', 60_000), 59_999)).kind, 'following');
+  assert.equal(step(first, read(lease('other', 't0', 60_000), 60_000)).kind, 'acquiring');
+});
+
+test('a deleted lease counts as held until what was last seen of it would be over', () => {
+  const first = step(start, read(lease('other'), 0));
+  const second = step(first, read(undefined, 5000));
+  assert.equal(second.kind, 'following');
+  assert.equal(step(second, read(undefined, 15_000)).kind, 'acquiring');
+});
+
+test('a lease that names us is ours by a write whose answer was lost', () => {
+  assert.equal(step(start, read(lease('me'), 0)).kind, 'acquiring');
+});
+
+test('whoever was faster is followed', () => {
+  const state = step(start, read(undefined, 0));
+  assert.equal(step(state, read(lease('other'), 10)).kind, 'following');
+});
+
+test('leadership counts from the moment at which the write was sent', () => {
+  assert.deepEqual(step({ kind: 'acquiring', seen: undefined, over: undefined }, held(500, 3000)), {
+    kind: 'leading',
+    lease: lease('me'),
+    renewedAt: 500,
+  });
+  assert.equal(step({ kind: 'acquiring', seen: undefined, over: undefined }, held(500, 10_500)).kind, 'following');
+});
+
+test('a leader that cannot renew gives up at its deadline and never leads again', () => {
+  assert.equal(step(leading, nothing(10_999)).kind, 'leading');
+  const lost = step(leading, nothing(11_000));
+  assert.deepEqual(lost, { kind: 'lost', why: 'it could not renew its lease for 10 s' });
+  assert.equal(step(lost, held(12_000)), lost);
+});
+
+test('a renewal whose answer comes after its own deadline does not save the leader', () => {
+  assert.equal(step(leading, held(2000, 11_999)).kind, 'leading');
+  assert.equal(step(leading, held(2000, 12_000)).kind, 'lost');
+});
+
+test('a leader that sees the name of another, or none, has lost', () => {
+  assert.deepEqual(step(leading, read(lease('other'), 2000)), { kind: 'lost', why: 'other has taken its lease' });
+  assert.deepEqual(step(leading, read(lease(''), 2000)), { kind: 'lost', why: 'somebody has released its lease' });
+});
+
+test('a leader whose lease was edited or deleted by a stranger writes it again, and its time does not begin anew', () => {
+  assert.deepEqual(step(leading, read(lease('me', 't9'), 2000)), {
+    kind: 'leading',
+    lease: lease('me', 't9'),
+    renewedAt: 1000,
+  });
+  assert.deepEqual(step(leading, read(undefined, 2000)), { kind: 'leading', lease: undefined, renewedAt: 1000 });
+});
