@@ -1,23 +1,17 @@
 /**
- * How long to wait after a failure, per key: exponential with full jitter. Law: the wait is drawn once per failure, so that
- * what a reconcile tells its user ("next try at …") is what then happens.
+ * How long to wait after a reconcile that threw, per key: exponential, with full jitter. Law: each failure in a row doubles the
+ * ceiling, up to ten minutes; one reconcile that ends in an outcome, whatever it says, starts anew.
+ *
+ * It is for faults that no status could tell of: a bug, the deadline, a status that could not be written. What the status tells
+ * of has its own time, `status.nextAttemptTime`, and comes here as an outcome that says when to look again.
  */
 import type { Random } from '../lib/clock.ts';
 import type { Key } from '../lib/outcome.ts';
 
-export interface Attempt {
-  /** Failures in a row before this attempt. */
-  failures: number;
-  /** The wait that follows if this attempt fails, too. */
-  delayMs: number;
-}
-
 export interface Backoff {
-  /** What is so for the attempt that is under way; stays the same until `fail` or `forget`. */
-  attempt(key: Key): Attempt;
-  /** The attempt failed: returns its wait, in ms. */
+  /** One more failure: how long to wait now, in ms. */
   fail(key: Key): number;
-  /** It succeeded, or the key is gone. */
+  /** It went well, or the key is gone. */
   forget(key: Key): void;
 }
 
@@ -25,23 +19,13 @@ const baseMs = 1000;
 const capMs = 10 * 60_000;
 
 export function createBackoff(random: Random): Backoff {
-  const attempts = new Map<Key, Attempt>();
-  const draw = (failures: number): Attempt => ({
-    failures,
-    delayMs: Math.round(random() * Math.min(capMs, baseMs * 2 ** failures)),
-  });
-  function attempt(key: Key): Attempt {
-    const found = attempts.get(key) ?? draw(0);
-    attempts.set(key, found);
-    return found;
-  }
+  const failures = new Map<Key, number>();
   return {
-    attempt,
     fail(key) {
-      const { failures, delayMs } = attempt(key);
-      attempts.set(key, draw(failures + 1));
-      return delayMs;
+      const before = failures.get(key) ?? 0;
+      failures.set(key, before + 1);
+      return Math.round(random() * Math.min(capMs, baseMs * 2 ** before));
     },
-    forget: (key) => attempts.delete(key),
+    forget: (key) => failures.delete(key),
   };
 }

@@ -6,6 +6,7 @@ import type { Clock } from '../lib/clock.ts';
 import { formatDuration } from '../lib/duration.ts';
 import type { Check } from './health.ts';
 import type { Queue } from './queue.ts';
+import type { Workers } from './workers.ts';
 
 export interface Heartbeat {
   /** The part moves. */
@@ -32,6 +33,14 @@ export function stuckWorkers(queue: Queue, limitMs: number): Check {
   return () => {
     const longestMs = Math.max(0, ...queue.running());
     return longestMs > limitMs ? `a reconcile has been running for ${formatDuration(longestMs)}` : undefined;
+  };
+}
+
+/** Red when keys wait and no worker has taken any for `limitMs`. A standby, whose workers do not run, is not idle. */
+export function idleWorkers(workers: Workers, queue: Queue, limitMs: number): Check {
+  return () => {
+    const idleMs = Math.min(workers.idleMs() ?? 0, queue.longestWait());
+    return idleMs > limitMs ? `resources wait, but no worker has taken one for ${formatDuration(idleMs)}` : undefined;
   };
 }
 

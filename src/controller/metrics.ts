@@ -2,8 +2,10 @@
  * Prometheus metrics. Law: what controller-runtime and client-go measure is measured here under the same names, so that
  * their dashboards and alerts work; and each series exists from the start, so that a rate over it is never missing.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../lib/clock.ts';
+import { createMeters } from '../lib/meters.ts';
+import { version } from '../lib/version.ts';
 import type { Queue, QueueObserver } from './queue.ts';
 import type { WorkersObserver } from './workers.ts';
 
@@ -18,6 +20,8 @@ export interface Metrics {
   request(call: { method: string; host: string; code: string; durationMs: number }): void;
   /** The progress of one watch. */
   watch(resource: string): (progress: WatchStep) => void;
+  /** The election of this name; to be told of each change. */
+  election(name: string): (leads: boolean) => void;
   render(): Promise<{ contentType: string; text: string }>;
 }
 
@@ -39,15 +43,8 @@ export function createMetrics(options: { controller: string; workerCount: number
   const { controller, clock } = options;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const registers = [registry];
+  const { counter, gauge, histogram } = createMeters(registry);
   const queueLabels = { name: controller, controller };
-
-  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
-    new Counter({ name, help, labelNames, registers });
-  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
-    new Gauge({ name, help, labelNames, registers });
-  const histogram = <L extends string>(name: string, help: string, labelNames: readonly L[], buckets: number[]) =>
-    new Histogram({ name, help, labelNames, buckets, registers });
 
   const reconciles = counter('controller_runtime_reconcile_total', 'Reconciles by result', ['controller', 'result']);
   const perController = ['controller'] as const;
@@ -90,6 +87,10 @@ export function createMetrics(options: { controller: string; workerCount: number
   const lastMoved = gauge('watch_last_event_timestamp_seconds', 'When the watch last heard of the server', perResource);
   const restarts = counter('watch_restarts_total', 'Watches that failed, by reason', ['resource', 'reason']);
 
+  const leads = gauge('leader_election_master_status', 'Whether this process leads', ['name']);
+  const build = gauge('glance_operator_build_info', 'Always 1; the version is a label', ['version']);
+
+  build.set({ version }, 1);
   for (const result of ['success', 'error', 'requeue_after', 'requeue']) reconciles.inc({ controller, result }, 0);
   for (const each of [errors, panics, timeouts]) each.inc({ controller }, 0);
   durations.zero({ controller });
@@ -163,6 +164,10 @@ export function createMetrics(options: { controller: string; workerCount: number
         }
         lastMoved.set({ resource }, clock.now().getTime() / 1000);
       };
+    },
+    election(name) {
+      leads.set({ name }, 0);
+      return (now) => leads.set({ name }, now ? 1 : 0);
     },
     async render() {
       measureQueues();

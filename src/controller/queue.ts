@@ -4,10 +4,12 @@
  * Guarantees: a key is never with two workers. After each `add` a `take` that begins later hands out the key; after each
  * `addAfter` that happens at the latest when its time has come. A key waits in one place only, however often it is added.
  * The laws of one key: waiting beats delayed, the earlier delay beats the later, fresh beats periodic; what is added while
- * the key is being worked on waits until `done`.
+ * the key is being worked on waits until `done`. The laws between keys: see `line.ts`; and one lane may occupy at most half
+ * of the workers that no other lane does, but always one, so that clouds that hang, one or several, leave workers to the rest.
  */
 import type { Clock } from '../lib/clock.ts';
 import type { Key } from '../lib/outcome.ts';
+import { createLine, type Lane } from './line.ts';
 
 /** Something just changed, or it is only time to look again. Ten thousand old objects must not delay one new one. */
 export type Priority = 'fresh' | 'periodic';
@@ -23,6 +25,8 @@ export interface Queue {
   done(key: Key): void;
   /** Keys waiting to be taken. */
   depth(priority: Priority): number;
+  /** For how long the key has waited that has waited longest, in ms; 0 when none waits. */
+  longestWait(): number;
   /** How long each key that is being worked on has been so, in ms. */
   running(): number[];
 }
@@ -34,10 +38,19 @@ export interface QueueObserver {
   done(workedMs: number): void;
 }
 
+export interface QueueOptions {
+  clock: Clock;
+  /** How many take from it. */
+  workers: number;
+  /** What the key has in common with others that can be slow; undefined if nothing. Asked when the key begins to wait. */
+  laneOf?: (key: Key) => Lane;
+  observer?: QueueObserver;
+}
+
 /** A storm of fresh keys lets a periodic one through each so many takes. */
 const freshInARow = 8;
 
-interface Waiting {
+interface Entry {
   priority: Priority;
   since: number;
 }
@@ -48,10 +61,10 @@ interface Delayed {
   cancel: () => void;
 }
 
-export function createQueue(clock: Clock, observer?: QueueObserver): Queue {
-  const waiting = { fresh: new Map<Key, Waiting>(), periodic: new Map<Key, Waiting>() };
+export function createQueue({ clock, workers, laneOf = () => undefined, observer }: QueueOptions): Queue {
+  const lines = { fresh: createLine(), periodic: createLine() };
   const delayed = new Map<Key, Delayed>();
-  const processing = new Map<Key, { startedAt: number; again: Waiting | undefined }>();
+  const processing = new Map<Key, { startedAt: number; lane: Lane; again: Entry | undefined }>();
   const takers = new Set<(key: Key) => void>();
   let inARow = 0;
 
@@ -65,34 +78,56 @@ export function createQueue(clock: Clock, observer?: QueueObserver): Queue {
       current.again = urgent(current.again, entry);
       return;
     }
-    const before = waiting.fresh.get(key) ?? waiting.periodic.get(key);
+    const before = entryOf(key);
     if (!before) observer?.added();
     wait(key, urgent(before, entry));
+    serve();
   }
 
-  function wait(key: Key, entry: Waiting): void {
-    if (entry.priority === 'fresh') waiting.periodic.delete(key);
-    waiting[entry.priority].set(key, entry);
-    const [taker] = takers;
-    if (!taker) return;
-    takers.delete(taker);
-    const next = pop();
-    if (next !== undefined) taker(next);
+  function entryOf(key: Key): Entry | undefined {
+    for (const priority of ['fresh', 'periodic'] as const) {
+      const waiting = lines[priority].get(key);
+      if (waiting !== undefined) return { priority, since: waiting.since };
+    }
+    return undefined;
+  }
+
+  function wait(key: Key, { priority, since }: Entry): void {
+    if (priority === 'fresh') lines.periodic.remove(key);
+    lines[priority].put(key, { lane: laneOf(key), since });
+  }
+
+  /** Hands out what may go to those who wait for it. */
+  function serve(): void {
+    for (const taker of takers) {
+      const key = pop();
+      if (key === undefined) return;
+      takers.delete(taker);
+      taker(key);
+    }
+  }
+
+  function mayGo(lane: Lane): boolean {
+    if (lane === undefined) return true;
+    let own = 0;
+    for (const each of processing.values()) if (each.lane === lane) own++;
+    const others = processing.size - own;
+    return own < Math.max(1, Math.floor((workers - others) / 2));
   }
 
   /** The key whose turn it is, marked as being worked on. */
   function pop(): Key | undefined {
-    const yieldToPeriodic = inARow >= freshInARow && waiting.periodic.size > 0;
-    const from = waiting.fresh.size > 0 && !yieldToPeriodic ? waiting.fresh : waiting.periodic;
-    const [first] = from;
-    if (!first) return undefined;
-    const [key, { since }] = first;
-    inARow = from === waiting.fresh ? inARow + 1 : 0;
-    from.delete(key);
-    const startedAt = clock.monotonic();
-    processing.set(key, { startedAt, again: undefined });
-    observer?.taken(startedAt - since);
-    return key;
+    const order = inARow < freshInARow ? (['fresh', 'periodic'] as const) : (['periodic', 'fresh'] as const);
+    for (const priority of order) {
+      const next = lines[priority].take(mayGo);
+      if (next === undefined) continue;
+      inARow = priority === 'fresh' ? inARow + 1 : 0;
+      const startedAt = clock.monotonic();
+      processing.set(next.key, { startedAt, lane: next.lane, again: undefined });
+      observer?.taken(startedAt - next.since);
+      return next.key;
+    }
+    return undefined;
   }
 
   return {
@@ -100,7 +135,7 @@ export function createQueue(clock: Clock, observer?: QueueObserver): Queue {
 
     addAfter(key, ms, priority = 'periodic') {
       if (ms <= 0) return add(key, priority);
-      if (waiting.fresh.has(key) || waiting.periodic.has(key) || processing.get(key)?.again) return;
+      if (entryOf(key) !== undefined || processing.get(key)?.again) return;
       const dueAt = clock.monotonic() + ms;
       const before = delayed.get(key);
       if (before && before.dueAt <= dueAt) return;
@@ -134,15 +169,21 @@ export function createQueue(clock: Clock, observer?: QueueObserver): Queue {
       processing.delete(key);
       observer?.done(clock.monotonic() - current.startedAt);
       if (current.again) wait(key, current.again);
+      // Its lane has room again, perhaps for others that wait.
+      serve();
     },
 
-    depth: (priority) => waiting[priority].size,
+    depth: (priority) => lines[priority].size,
+    longestWait() {
+      const now = clock.monotonic();
+      return Math.max(...Object.values(lines).map((line) => now - (line.oldest() ?? now)));
+    },
     running: () => [...processing.values()].map(({ startedAt }) => clock.monotonic() - startedAt),
   };
 }
 
 /** The more urgent of the two priorities, waiting since the first of them. */
-function urgent(before: Waiting | undefined, entry: Waiting): Waiting {
+function urgent(before: Entry | undefined, entry: Entry): Entry {
   if (!before) return entry;
   return { priority: before.priority === 'fresh' ? 'fresh' : entry.priority, since: before.since };
 }

@@ -2,21 +2,24 @@
  * The workers: take a key, reconcile it, act on the outcome, give the key back.
  *
  * Guarantees: a reconcile that throws, or is too slow, costs nobody but its own key, which is tried again. A worker gives
- * up a key only when its reconcile has really ended; one that ignores its signal keeps the key, and liveness sees it.
+ * up a key only when its reconcile has really ended; one that ignores its signal keeps the key, and liveness sees it. Whatever
+ * a reconcile logs or asks of a server can be found by its id.
  */
+import { randomUUID } from 'node:crypto';
 import { DeadlineExceeded, withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import { describe, unreachable } from '../lib/errors.ts';
+import { during } from '../lib/context.ts';
+import { unreachable } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
-import type { Key, Outcome } from '../lib/outcome.ts';
-import type { Attempt, Backoff } from './backoff.ts';
+import { type Key, type Outcome, partsOf } from '../lib/outcome.ts';
+import type { Backoff } from './backoff.ts';
 import type { Queue } from './queue.ts';
 
 /**
  * Brings the world nearer to what the object of this key wants. The key says only where to look; what to do is found by
- * looking. `signal` aborts at the deadline and when the process must not act any more. `attempt` is for telling users.
+ * looking. `signal` aborts at the deadline and when the process must not act any more.
  */
-export type Reconcile = (key: Key, signal: AbortSignal, attempt: Attempt) => Promise<Outcome>;
+export type Reconcile = (key: Key, signal: AbortSignal) => Promise<Outcome>;
 
 /** `panic` is a bug of ours (a TypeError and the like); it counts as `error`, too. */
 export interface WorkersObserver {
@@ -41,32 +44,44 @@ export interface WorkersOptions {
 export interface Workers {
   /** Takes keys until `stop`, then finishes what is held. `halt` cancels that, too. */
   run(stop: AbortSignal, halt: AbortSignal): Promise<void>;
+  /** For how long none of them has taken a key, in ms; undefined while they do not run, as in a standby. */
+  idleMs(): number | undefined;
 }
 
 export function createWorkers(options: WorkersOptions): Workers {
   const { queue, backoff, reconcile, clock, log, observer, deadlineMs = 120_000 } = options;
+  let lastTookAt: number | undefined;
 
-  async function work(key: Key, halt: AbortSignal): Promise<Outcome> {
+  /** Undefined when it failed. */
+  async function work(key: Key, halt: AbortSignal): Promise<Outcome | undefined> {
     const startedAt = clock.monotonic();
     observer?.started();
-    let outcome: Outcome;
+    let outcome: Outcome | undefined;
     try {
       outcome = await withDeadline(clock, `the reconcile of ${key}`, deadlineMs, halt, (signal) =>
-        reconcile(key, signal, backoff.attempt(key)),
+        reconcile(key, signal),
       );
     } catch (error) {
-      if (error instanceof DeadlineExceeded && !halt.aborted) observer?.timedOut();
+      const late = error instanceof DeadlineExceeded && !halt.aborted;
+      if (late) observer?.timedOut();
       if (isBug(error)) observer?.panicked();
-      if (!halt.aborted) log.error({ key, error }, 'A reconcile failed unexpectedly');
-      outcome = { kind: 'retry', reason: describe(error) };
+      if (!halt.aborted) log.error({ error }, late ? 'A reconcile was too slow' : 'A reconcile failed unexpectedly');
     }
-    const result = { done: 'success', recheck: 'requeue_after', retry: 'error' } as const;
-    observer?.ended(result[outcome.kind], clock.monotonic() - startedAt);
+    const durationMs = clock.monotonic() - startedAt;
+    const result = ({ done: 'success', recheck: 'requeue_after', failed: 'error' } as const)[outcome?.kind ?? 'failed'];
+    observer?.ended(result, durationMs);
+    log.debug({ result, durationMs: Math.round(durationMs), outcome }, 'Reconciled');
     return outcome;
   }
 
-  function settle(key: Key, outcome: Outcome): void {
-    switch (outcome.kind) {
+  function settle(key: Key, outcome: Outcome | undefined): void {
+    switch (outcome?.kind) {
+      case undefined: {
+        const delayMs = backoff.fail(key);
+        log.debug({ delayMs }, 'Will be tried again');
+        queue.addAfter(key, delayMs);
+        break;
+      }
       case 'done':
         backoff.forget(key);
         break;
@@ -74,12 +89,6 @@ export function createWorkers(options: WorkersOptions): Workers {
         backoff.forget(key);
         queue.addAfter(key, outcome.afterMs);
         break;
-      case 'retry': {
-        const delayMs = Math.max(backoff.fail(key), outcome.floorMs ?? 0);
-        log.debug({ key, reason: outcome.reason, delayMs }, 'Will be tried again');
-        queue.addAfter(key, delayMs);
-        break;
-      }
       default:
         unreachable(outcome);
     }
@@ -93,15 +102,22 @@ export function createWorkers(options: WorkersOptions): Workers {
       } catch {
         return;
       }
-      settle(key, await work(key, halt));
+      lastTookAt = clock.monotonic();
+      await during({ reconcileID: randomUUID(), ...partsOf(key) }, async () => settle(key, await work(key, halt)));
       queue.done(key);
     }
   }
 
   return {
     async run(stop, halt) {
-      await Promise.all(Array.from({ length: options.count }, () => runOne(stop, halt)));
+      lastTookAt = clock.monotonic();
+      try {
+        await Promise.all(Array.from({ length: options.count }, () => runOne(stop, halt)));
+      } finally {
+        lastTookAt = undefined;
+      }
     },
+    idleMs: () => (lastTookAt === undefined ? undefined : clock.monotonic() - lastTookAt),
   };
 }
 

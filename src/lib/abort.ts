@@ -8,7 +8,7 @@ import type { Clock } from './clock.ts';
 export class DeadlineExceeded extends Error {
   readonly code = 'DeadlineExceeded';
   constructor(what: string, ms: number) {
-    super(`${what} took longer than ${ms / 1000} s`);
+    super(`${what} took longer than ${Number((ms / 1000).toPrecision(3))} s`);
     this.name = 'DeadlineExceeded';
   }
 }

@@ -7,7 +7,7 @@ import { setTimeout as nodeSleep } from 'node:timers/promises';
 export interface Clock {
   /** Wall-clock time, for what is shown to people and compared with servers. */
   now(): Date;
-  /** Milliseconds that never go backwards, for durations and deadlines. */
+  /** Milliseconds that never go backwards, for durations and deadlines; the same in every thread of the process. */
   monotonic(): number;
   /** Resolves after `ms` milliseconds, or rejects with the signal's reason as soon as it aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
@@ -20,7 +20,10 @@ const longestDelayMs = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => new Date(),
-  monotonic: () => performance.now(),
+  monotonic() {
+    const [seconds, nanoseconds] = process.hrtime();
+    return seconds * 1000 + nanoseconds / 1e6;
+  },
   async sleep(ms, signal) {
     signal?.throwIfAborted();
     try {

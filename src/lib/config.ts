@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import { parseDuration } from './duration.ts';
 
 export interface Setting<S extends z.ZodType> {
   /** Checks and converts the text that was given; its `.default()` applies when none was. */
@@ -21,24 +22,46 @@ export class UsageError extends Error {}
 
 /** Keys of the table are flags in camelCase: `healthAddress` is `--health-address` and `GLANCE_OPERATOR_HEALTH_ADDRESS`. */
 export function readSettings<T extends Settings>(table: T, args: string[], env: NodeJS.ProcessEnv): ValuesOf<T> {
+  return readCommandLine(table, args, env, 0).settings;
+}
+
+/** As `readSettings`, for a command that takes up to `most` operands beside its flags. */
+export function readCommandLine<T extends Settings>(
+  table: T,
+  args: string[],
+  env: NodeJS.ProcessEnv,
+  most: number,
+): { settings: ValuesOf<T>; operands: string[] } {
   const flags = Object.fromEntries(Object.keys(table).map((key) => [flagOf(key), { type: 'string' as const }]));
   let given: Record<string, string | boolean | undefined>;
+  let operands: string[];
   try {
-    given = parseArgs({ args, options: flags, allowPositionals: false }).values;
+    ({ values: given, positionals: operands } = parseArgs({ args, options: flags, allowPositionals: most > 0 }));
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
+  if (operands.length > most) throw new UsageError(`Unexpected argument '${operands[most]}'`);
   const shape = Object.fromEntries(Object.entries(table).map(([key, { schema }]) => [key, schema]));
   const raw = Object.fromEntries(Object.keys(table).map((key) => [key, given[flagOf(key)] ?? env[envOf(key)]]));
   const parsed = z.object(shape).safeParse(raw);
-  if (parsed.success) return parsed.data as ValuesOf<T>;
+  if (parsed.success) return { settings: parsed.data as ValuesOf<T>, operands };
   const [issue] = parsed.error.issues;
   throw new UsageError(`--${flagOf(String(issue?.path[0]))}: ${issue?.message}`);
 }
 
+/** What a person needs to know of each setting. */
+export function describeSettings(table: Settings): { flag: string; value: string; env: string; help: string }[] {
+  return Object.entries(table).map(([key, { value, help }]) => ({
+    flag: `--${flagOf(key)}`,
+    value,
+    env: envOf(key),
+    help,
+  }));
+}
+
 export function helpOf(table: Settings): string {
-  return Object.entries(table)
-    .map(([key, { value, help }]) => `  --${flagOf(key)} ${value}\n      ${help}\n      Environment: ${envOf(key)}`)
+  return describeSettings(table)
+    .map(({ flag, value, env, help }) => `  ${flag} ${value}\n      ${help}\n      Environment: ${env}`)
     .join('\n');
 }
 
@@ -52,6 +75,24 @@ function envOf(key: string): string {
 
 /** Schemas for what settings hold. */
 export const setting = {
+  /** Milliseconds, from text such as `15s`. */
+  duration: (fallback: string) =>
+    z
+      .string()
+      .default(fallback)
+      .transform((text, context) => {
+        try {
+          return parseDuration(text);
+        } catch {
+          context.addIssue({ code: 'custom', message: `must be a duration such as ${fallback}` });
+          return z.NEVER;
+        }
+      }),
+  flag: (fallback: boolean) =>
+    z
+      .enum(['true', 'false'])
+      .default(fallback ? 'true' : 'false')
+      .transform((text) => text === 'true'),
   count: (min: number, max: number, fallback: number) => z.coerce.number().int().min(min).max(max).default(fallback),
   list: () =>
     z

@@ -1,6 +1,8 @@
 /**
  * Where the operator lets a tenant's URL lead it. Law: a connection is made only when the name asked for, every address
  * that it resolves to, and the address in fact connected to are all allowed; one bad address among good ones refuses all.
+ * A name is resolved once for each connection, and only the addresses that were judged are tried: an answer of DNS that
+ * changes between the judgement and the connection changes nothing.
  *
  * A rule that denies wins over one that allows, and that wins over the defaults. The defaults refuse what is local to this
  * process, its node or its link, metadata services among it, however the address is spelt. Private networks stay open,
@@ -85,6 +87,8 @@ export function createEgressPolicy(rules: EgressRules, resolve: Resolve = nodeLo
     const at = name === address ? address : `${host} (${address})`;
     // An address with a zone (`fe80::1%eth0`) is judged without it.
     const forms = spellings(address.split('%', 1)[0] ?? '');
+    // What is not understood is in no range, and must not get through for that.
+    if (forms.some((form) => isIP(form) === 0)) throw refused(`${at} is not an address`);
     if (denied.hasHost(name) || forms.some(denied.hasAddress)) throw refused(`${at} is refused by --source-deny`);
     if (allowed.hasHost(name) || forms.some(allowed.hasAddress)) return;
     const hit = defaults.find(({ set }) => forms.some(set.hasAddress));
@@ -101,9 +105,10 @@ export function createEgressPolicy(rules: EgressRules, resolve: Resolve = nodeLo
       });
       if (verdict !== undefined) return callback(verdict, '', 0);
       const [first] = addresses;
-      if (options.all === true) callback(null, addresses);
-      else if (first !== undefined) callback(null, first.address, first.family);
-      else callback(new Error(`${host} has no address`), '', 0);
+      // Node takes an empty list for granted not to be, and would throw where nobody catches.
+      if (first === undefined) callback(new Error(`${host} has no address`), '', 0);
+      else if (options.all === true) callback(null, addresses);
+      else callback(null, first.address, first.family);
     });
   };
 
@@ -112,7 +117,7 @@ export function createEgressPolicy(rules: EgressRules, resolve: Resolve = nodeLo
 
 /**
  * Puts the policy around an undici connector. `make` builds that connector and must hand `lookup` on to it. The name is
- * checked before, every resolved address during, and the peer's address after connecting, before a byte of ours is sent.
+ * checked before, every resolved address during, and the peer's address after connecting, before a request is sent.
  */
 export function guardConnector(
   policy: EgressPolicy,

@@ -14,21 +14,26 @@ test('keys do not know of each other, and success forgets', () => {
   backoff.fail('a');
   assert.equal(backoff.fail('b'), 1000);
   backoff.forget('a');
-  assert.deepEqual(backoff.attempt('a'), { failures: 0, delayMs: 1000 });
+  assert.equal(backoff.fail('a'), 1000);
+  assert.equal(backoff.fail('b'), 2000);
 });
 
-test('the wait that was announced is the wait that follows, and lies under the ceiling', () => {
+test('whatever is drawn, a wait lies under the ceiling of the failures in a row since the last success', () => {
+  const draw = fc.double({ min: 0, max: 0.999, noNaN: true });
+  const step = fc.record({ key: fc.constantFrom('a', 'b'), fails: fc.boolean(), draw });
   fc.assert(
-    fc.property(fc.array(fc.double({ min: 0, max: 0.999, noNaN: true }), { minLength: 3, maxLength: 3 }), (draws) => {
-      let at = 0;
-      const backoff = createBackoff(() => draws[at++ % draws.length] ?? 0);
-      for (let failures = 0; failures < 30; failures++) {
-        const announced = backoff.attempt('a');
-        assert.equal(announced.failures, failures);
-        assert.deepEqual(backoff.attempt('a'), announced);
-        assert.equal(backoff.fail('a'), announced.delayMs);
-        assert.ok(announced.delayMs <= Math.min(600_000, 1000 * 2 ** failures));
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      let drawn = 0;
+      const backoff = createBackoff(() => drawn);
+      const inARow = new Map<string, number>();
+      for (const { key, fails, draw } of steps) {
+        drawn = draw;
+        const before = inARow.get(key) ?? 0;
+        inARow.set(key, fails ? before + 1 : 0);
+        if (fails) assert.equal(backoff.fail(key), Math.round(draw * Math.min(600_000, 1000 * 2 ** before)));
+        else backoff.forget(key);
       }
     }),
+    { seed: 1, numRuns: 200 },
   );
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Checks, createHealthServer } from '../../src/controller/health.ts';
-import { createHeartbeat, createLoopMonitor, stuckWorkers } from '../../src/controller/liveness.ts';
+import { createHeartbeat, createLoopMonitor, idleWorkers, stuckWorkers } from '../../src/controller/liveness.ts';
 import { createMetrics } from '../../src/controller/metrics.ts';
 import { createQueue } from '../../src/controller/queue.ts';
 import type { WatchProgress } from '../../src/kubernetes/watcher.ts';
@@ -81,9 +81,28 @@ test('a heartbeat turns red by silence alone and green by a beat', async () => {
   assert.equal(heart.check(), undefined);
 });
 
+test('keys that wait while no worker takes any turn liveness red, but not in a standby, nor when nothing waits', async () => {
+  const clock = createVirtualClock();
+  const queue = createQueue({ clock, workers: 2 });
+  let idleSince: number | undefined = 0;
+  const workers = {
+    run: async () => {},
+    idleMs: () => (idleSince === undefined ? undefined : clock.monotonic() - idleSince),
+  };
+  const check = idleWorkers(workers, queue, 600_000);
+  await clock.advance(700_000);
+  assert.equal(check(), undefined);
+  queue.add('a');
+  assert.equal(check(), undefined);
+  await clock.advance(600_001);
+  assert.match(check() ?? '', /resources wait, but no worker has taken one for 10m/);
+  idleSince = undefined;
+  assert.equal(check(), undefined);
+});
+
 test('a worker that hangs turns liveness red', async () => {
   const clock = createVirtualClock();
-  const queue = createQueue(clock);
+  const queue = createQueue({ clock, workers: 2 });
   const check = stuckWorkers(queue, 600_000);
   queue.add('a');
   await queue.take(new AbortController().signal);
@@ -133,7 +152,7 @@ test('metrics have the names of controller-runtime and exist from the start', as
 test('metrics follow the queue, the workers, the calls and the watches', async () => {
   const clock = createVirtualClock();
   const metrics = createMetrics({ controller: 'c', workerCount: 1, clock });
-  const queue = createQueue(clock, metrics.queue);
+  const queue = createQueue({ clock, workers: 2, observer: metrics.queue });
   metrics.observeQueue(queue);
   queue.add('a');
   queue.add('b', 'periodic');

@@ -14,7 +14,7 @@ async function takeAll(queue: Queue): Promise<string[]> {
 }
 
 test('a key added many times is handed out once', async () => {
-  const queue = createQueue(createVirtualClock());
+  const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   queue.add('a');
   queue.add('b');
   queue.add('a');
@@ -22,7 +22,7 @@ test('a key added many times is handed out once', async () => {
 });
 
 test('a key added while it is being worked on comes again after done, and not before', async () => {
-  const queue = createQueue(createVirtualClock());
+  const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   queue.add('a');
   await queue.take(never);
   queue.add('a');
@@ -33,14 +33,14 @@ test('a key added while it is being worked on comes again after done, and not be
 });
 
 test('a taker that waits gets the key as soon as it is added', async () => {
-  const queue = createQueue(createVirtualClock());
+  const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   const taken = queue.take(never);
   queue.add('a', 'periodic');
   assert.equal(await taken, 'a');
 });
 
 test('an aborted taker rejects with the reason and swallows no key', async () => {
-  const queue = createQueue(createVirtualClock());
+  const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   const controller = new AbortController();
   const taken = queue.take(controller.signal);
   controller.abort(new Error('stop'));
@@ -51,7 +51,7 @@ test('an aborted taker rejects with the reason and swallows no key', async () =>
 
 test('a delayed key comes when its time has come', async () => {
   const clock = createVirtualClock();
-  const queue = createQueue(clock);
+  const queue = createQueue({ clock, workers: 4 });
   queue.addAfter('a', 1000);
   await clock.advance(999);
   assert.deepEqual(await takeAll(queue), []);
@@ -61,7 +61,7 @@ test('a delayed key comes when its time has come', async () => {
 
 test('of two delays the earlier wins, whichever was asked for first', async () => {
   const clock = createVirtualClock();
-  const queue = createQueue(clock);
+  const queue = createQueue({ clock, workers: 4 });
   queue.addAfter('a', 1000);
   queue.addAfter('a', 500);
   queue.addAfter('b', 500);
@@ -77,7 +77,7 @@ test('of two delays the earlier wins, whichever was asked for first', async () =
 
 test('a live add overrides the delay and clears its timer', async () => {
   const clock = createVirtualClock();
-  const queue = createQueue(clock);
+  const queue = createQueue({ clock, workers: 4 });
   queue.addAfter('a', 1000);
   queue.add('a');
   assert.equal(clock.pending, 0);
@@ -85,7 +85,7 @@ test('a live add overrides the delay and clears its timer', async () => {
 });
 
 test('fresh keys come before periodic ones, and a periodic key that is added fresh moves forward', async () => {
-  const queue = createQueue(createVirtualClock());
+  const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   for (const key of ['p1', 'p2', 'p3']) queue.add(key, 'periodic');
   queue.add('f1');
   queue.add('p3');
@@ -93,7 +93,7 @@ test('fresh keys come before periodic ones, and a periodic key that is added fre
 });
 
 test('a storm of fresh keys does not starve the periodic ones', async () => {
-  const queue = createQueue(createVirtualClock());
+  const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   queue.add('periodic', 'periodic');
   for (let i = 0; i < 100; i++) queue.add(`fresh-${i}`);
   const order = await takeAll(queue);
@@ -102,7 +102,7 @@ test('a storm of fresh keys does not starve the periodic ones', async () => {
 
 test('the time that a key has been worked on is known', async () => {
   const clock = createVirtualClock();
-  const queue = createQueue(clock);
+  const queue = createQueue({ clock, workers: 4 });
   queue.add('a');
   await queue.take(never);
   await clock.advance(5000);
@@ -112,7 +112,7 @@ test('the time that a key has been worked on is known', async () => {
 });
 
 test('done without take is a bug that shows itself', () => {
-  const queue = createQueue(createVirtualClock());
+  const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   assert.throws(() => queue.done('a'), /nobody had taken/);
 });
 
@@ -137,7 +137,7 @@ test('for every sequence of steps: no key is with two workers, none is lost, non
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
       const clock = createVirtualClock();
-      const queue = createQueue(clock);
+      const queue = createQueue({ clock, workers: 4 });
       // The model: for each key the moment from which it must be handed out, and who has it.
       const dueAt = new Map<string, number>();
       const held: string[] = [];
@@ -200,7 +200,7 @@ test('for every number of workers and keys: all keys are worked on, one worker a
       fc.integer({ min: 1, max: 4 }),
       async (keys, n) => {
         const clock = createVirtualClock();
-        const queue = createQueue(clock);
+        const queue = createQueue({ clock, workers: 4 });
         const stop = new AbortController();
         const busy = new Set<string>();
         const lastStart = new Map<string, number>();

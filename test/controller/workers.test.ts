@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Backoff, createBackoff } from '../../src/controller/backoff.ts';
+import { createBackoff } from '../../src/controller/backoff.ts';
 import { createQueue } from '../../src/controller/queue.ts';
 import { createWorkers, type Reconcile, type WorkersObserver } from '../../src/controller/workers.ts';
-import { silentLogger } from '../../src/lib/log.ts';
+import { noteInContext } from '../../src/lib/context.ts';
+import { createLogger, type Logger, silentLogger } from '../../src/lib/log.ts';
+import { newRequestId } from '../../src/openstack/request-id.ts';
 import { createVirtualClock } from '../clock.ts';
 
-function start(reconcile: Reconcile, options: { count?: number; backoff?: Backoff } = {}) {
+function start(reconcile: Reconcile, options: { count?: number; log?: Logger } = {}) {
   const clock = createVirtualClock();
   const seen: string[] = [];
   const observer: WorkersObserver = {
@@ -15,14 +17,22 @@ function start(reconcile: Reconcile, options: { count?: number; backoff?: Backof
     timedOut: () => seen.push('timeout'),
     panicked: () => seen.push('panic'),
   };
-  const queue = createQueue(clock);
-  const backoff = options.backoff ?? createBackoff(() => 1);
   const count = options.count ?? 1;
-  const workers = createWorkers({ count, queue, backoff, reconcile, clock, log: silentLogger, observer });
+  const queue = createQueue({ clock, workers: count });
+  const backoff = createBackoff(() => 1);
+  const workers = createWorkers({
+    count,
+    queue,
+    backoff,
+    reconcile,
+    clock,
+    log: options.log ?? silentLogger,
+    observer,
+  });
   const stop = new AbortController();
   const halt = new AbortController();
   const ended = workers.run(stop.signal, halt.signal);
-  return { clock, queue, seen, stop, halt, ended };
+  return { clock, queue, workers, seen, stop, halt, ended };
 }
 
 test('done is not tried again, recheck is after its time, retry after the backoff', async () => {
@@ -30,7 +40,7 @@ test('done is not tried again, recheck is after its time, retry after the backof
   const { clock, queue, seen, stop, ended } = start(async (key) => {
     calls.push(key);
     if (key === 'recheck') return { kind: 'recheck', afterMs: 5000 };
-    if (key === 'retry') return { kind: 'retry', reason: 'Busy' };
+    if (key === 'retry') throw new Error('Busy');
     return { kind: 'done' };
   });
   for (const key of ['done', 'recheck', 'retry']) queue.add(key);
@@ -41,21 +51,6 @@ test('done is not tried again, recheck is after its time, retry after the backof
   assert.deepEqual(calls.splice(0), ['retry']);
   await clock.advance(4000);
   assert.deepEqual(calls.splice(0), ['retry', 'recheck']);
-  stop.abort();
-  await ended;
-});
-
-test('a retry waits at least as long as its cause asks', async () => {
-  let calls = 0;
-  const { clock, queue, stop, ended } = start(async () => {
-    calls++;
-    return { kind: 'retry', reason: 'Full', floorMs: 60_000 };
-  });
-  queue.add('a');
-  await clock.advance(59_999);
-  assert.equal(calls, 1);
-  await clock.advance(1);
-  assert.equal(calls, 2);
   stop.abort();
   await ended;
 });
@@ -71,26 +66,6 @@ test('a throw is retried later and later, and success forgets the failures', asy
   await clock.advance(60_000);
   assert.deepEqual(starts, [0, 1000, 3000, 7000]);
   assert.deepEqual(seen, ['panic', 'error', 'panic', 'error', 'panic', 'error', 'success']);
-  stop.abort();
-  await ended;
-});
-
-test('a reconcile knows how often it failed and how long the next wait would be', async () => {
-  const attempts: unknown[] = [];
-  const { clock, queue, stop, ended } = start(
-    async (_key, _signal, attempt) => {
-      attempts.push({ ...attempt, at: clock.monotonic() });
-      return { kind: 'retry', reason: 'Busy' };
-    },
-    { backoff: createBackoff(() => 0.5) },
-  );
-  queue.add('a');
-  await clock.advance(2000);
-  assert.deepEqual(attempts, [
-    { failures: 0, delayMs: 500, at: 0 },
-    { failures: 1, delayMs: 1000, at: 500 },
-    { failures: 2, delayMs: 2000, at: 1500 },
-  ]);
   stop.abort();
   await ended;
 });
@@ -160,4 +135,56 @@ test('halt cancels what is under way', async () => {
   stop.abort();
   halt.abort(new Error('the lease is lost'));
   await ended;
+});
+
+test('the log follows each reconcile by its id, and says which was too slow', async () => {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLogger('debug', { write: (line) => lines.push(JSON.parse(line)) });
+  const seen: string[] = [];
+  const { clock, queue, stop, ended } = start(
+    async (key, signal) => {
+      log.info(`working on ${key}`);
+      noteInContext({ generation: 3, cloud: 'demo' });
+      seen.push(newRequestId());
+      if (key === 'ns/slow') await clock.sleep(1e9, signal);
+      return { kind: 'done' };
+    },
+    { count: 2, log },
+  );
+  queue.add('ns/slow');
+  queue.add('ns/quick');
+  await clock.advance(120_000);
+  stop.abort();
+  await ended;
+  const of = (name: string) => lines.filter((line) => line['name'] === name);
+  const told = (name: string) => of(name).map(({ msg }) => msg);
+  assert.deepEqual(told('quick'), ['working on ns/quick', 'Reconciled']);
+  assert.deepEqual(told('slow'), [
+    'working on ns/slow',
+    'A reconcile was too slow',
+    'Reconciled',
+    'Will be tried again',
+  ]);
+  const ids = ['slow', 'quick'].map((name) => new Set(of(name).map(({ reconcileID }) => `req-${reconcileID}`)));
+  assert.deepEqual(
+    ids.map((each) => [...each]),
+    seen.map((id) => [id]),
+  );
+  const after = lines.filter(({ msg }) => msg === 'Reconciled');
+  assert.deepEqual(
+    after.map(({ namespace, generation, cloud }) => [namespace, generation, cloud]),
+    [
+      ['ns', 3, 'demo'],
+      ['ns', 3, 'demo'],
+    ],
+  );
+});
+
+test('workers that run know for how long they took nothing; those that do not, such as a standby, say nothing', async () => {
+  const { clock, workers, stop, ended } = start(async () => ({ kind: 'done' }));
+  await clock.advance(5000);
+  assert.equal(workers.idleMs(), 5000);
+  stop.abort();
+  await ended;
+  assert.equal(workers.idleMs(), undefined);
 });

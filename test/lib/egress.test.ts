@@ -114,6 +114,13 @@ describe('the egress policy', () => {
     assert.equal(await resolve(policy, 'good.example.com', false), '203.0.113.7');
   });
 
+  test('refuses an answer of DNS that is no address, and fails for an empty one', async () => {
+    for (const answer of ['', 'metadata', '127.0.0.1.', '[::1]', '1.2.3.4/32'])
+      await assert.rejects(resolve(policyResolving({}, answer), 'odd.example.com'), EgressRefused);
+    for (const all of [true, false])
+      await assert.rejects(resolve(policyResolving({}), 'empty.example.com', all), /has no address/);
+  });
+
   test('hands a failure of DNS on as it is', async () => {
     const policy = createEgressPolicy(none, (_host, _options, callback) => callback(new Error('ENOTFOUND'), []));
     await assert.rejects(resolve(policy, 'gone.example.com'), /ENOTFOUND/);

@@ -1,0 +1,102 @@
+/**
+ * The second wall before a log: whatever is about to be written is searched for what looks like a secret. Law: it changes
+ * nothing but what it must, never throws, and is bounded in depth and size. The first wall is where things are made:
+ * `SecretString`, `safeUrl`, and errors that quote nothing secret.
+ */
+import { SecretString, safeUrl } from './secret.ts';
+
+const placeholder = '[redacted]';
+const deepest = 8;
+const mostEntries = 100;
+const longestText = 16_384;
+
+/** A field with such a name holds a secret, but `secretName`, `tokenVersion` and the like only speak of one. */
+const secretName =
+  /(pass(word|wd|phrase|code)?|secret|token|authorization|credentials?|cookie|api[-_]?key|private[-_]?key|signature[-_]?key|clouds\.ya?ml|kubeconfig)$/i;
+
+const url = '[a-z][a-z0-9+.-]*://';
+const rules: readonly [RegExp, string][] = [
+  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g, placeholder],
+  // User and password, then query and fragment of a URL. What has an @ further back is a path.
+  [new RegExp(`(${url})[^\\s"'<>/?#]*@`, 'gi'), '$1'],
+  [new RegExp(`(${url}[^\\s"'<>?#]*)[?#][^\\s"'<>]*`, 'gi'), '$1?…'],
+  [/\b(bearer|basic|negotiate|digest)\s+[\w.~+/=-]{4,}/gi, `$1 ${placeholder}`],
+  // Headers to the end of their line, settings to the end of their value.
+  [/\b((?:set-)?cookie|(?:proxy-)?authorization)(\\*["']?\s*[:=]\s*)[^\r\n]+/gi, `$1$2${placeholder}`],
+  [
+    /([\w-]*(?:password|passwd|passphrase|secret|token|credential|api[-_]?key|private[-_]?key))(\\*["']?\s*[:=]\s*\\*["']?)(?!\[redacted\])[^\s"',;&}\\]+/gi,
+    `$1$2${placeholder}`,
+  ],
+  // Tokens of Keystone, and those of Kubernetes and OpenID Connect, wherever they stand.
+  [/\bgAAAA[\w-]{16,}=*/g, placeholder],
+  [/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, placeholder],
+];
+
+export function cleanText(text: string): string {
+  const short = text.length > longestText ? `${text.slice(0, longestText)}…` : text;
+  return rules.reduce((cleaned, [pattern, replacement]) => cleaned.replace(pattern, replacement), short);
+}
+
+/** A copy of plain data that can be logged. */
+export function cleanFields(fields: object): Record<string, unknown> {
+  return cleanEntries(Object.entries(fields), 0, new Set([fields]));
+}
+
+function cleanEntries(
+  entries: readonly [unknown, unknown][],
+  depth: number,
+  above: ReadonlySet<object>,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    entries.slice(0, mostEntries).map(([key, value]) => {
+      const name = String(key);
+      const hidden = secretName.test(name) && value !== undefined && value !== null;
+      return [cleanText(name), hidden ? placeholder : clean(value, depth + 1, above)];
+    }),
+  );
+}
+
+function clean(value: unknown, depth: number, above: ReadonlySet<object>): unknown {
+  if (typeof value === 'string') return cleanText(value);
+  if (typeof value === 'bigint') return value.toString();
+  if (typeof value === 'function' || typeof value === 'symbol') return undefined;
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof SecretString) return placeholder;
+  if (value instanceof URL) return safeUrl(value);
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'no time' : value.toISOString();
+  if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
+  if (depth > deepest || above.has(value)) return '…';
+  const path = new Set(above).add(value);
+  if (value instanceof Error) return cleanError(value, depth, path);
+  if (value instanceof Map) return cleanEntries([...value], depth, path);
+  if (value instanceof Set) return cleanList([...value], depth, path);
+  if (Array.isArray(value)) return cleanList(value, depth, path);
+  return cleanEntries(Object.entries(value), depth, path);
+}
+
+/** Raw headers are lists in which each name is followed by its value. */
+function cleanList(list: readonly unknown[], depth: number, above: ReadonlySet<object>): unknown[] {
+  return list.slice(0, mostEntries).map((value, index) => {
+    const before = list[index - 1];
+    return typeof before === 'string' && secretName.test(before) ? placeholder : clean(value, depth + 1, above);
+  });
+}
+
+/** An error's own words and codes, and the chain of causes; its stack only where it is a bug of ours. */
+function cleanError(error: Error, depth: number, above: ReadonlySet<object>): Record<string, unknown> {
+  const { name, message, cause, stack } = error;
+  const field = (key: string): unknown => (key in error ? Reflect.get(error, key) : undefined);
+  const isBug = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+  const known = {
+    name,
+    message,
+    code: field('code'),
+    httpStatus: field('httpStatus'),
+    requestId: field('requestId'),
+    cause,
+    errors: field('errors'),
+    stack: isBug ? stack : undefined,
+  };
+  const told = Object.entries(known).filter(([, value]) => value !== undefined);
+  return cleanEntries(told, depth, above);
+}
