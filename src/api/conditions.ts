@@ -5,10 +5,15 @@
 import type { Reason } from './reasons.ts';
 import type { Condition } from './status.ts';
 
-export type ConditionType = 'Ready' | 'Reconciling' | 'Stalled';
+export type ConditionType = 'Ready' | 'Reconciling' | 'Stalled' | 'Warning';
 
 export interface Verdict {
   status: Condition['status'];
+  reason: Reason;
+  message: string;
+}
+
+export interface Warning {
   reason: Reason;
   message: string;
 }
@@ -20,6 +25,8 @@ export interface Verdicts {
     | { kind: 'none' }
     | { kind: 'reconciling'; reason: Reason; message: string }
     | { kind: 'stalled'; reason: Reason; message: string };
+  /** Says nothing about whether the image is as declared. */
+  warning: Warning | undefined;
 }
 
 /** The new list of conditions. `previous` only lends its transition times. */
@@ -34,12 +41,13 @@ export function conditionsFrom(
     const lastTransitionTime = before?.status === status ? before.lastTransitionTime : rfc3339(now);
     return { type, status, reason, message, observedGeneration: generation, lastTransitionTime };
   };
-  const { ready, beside } = verdicts;
+  const { ready, beside, warning } = verdicts;
   const list = [condition('Ready', ready)];
   if (beside.kind !== 'none') {
     const type = beside.kind === 'reconciling' ? 'Reconciling' : 'Stalled';
     list.push(condition(type, { status: 'True', reason: beside.reason, message: beside.message }));
   }
+  if (warning !== undefined) list.push(condition('Warning', { status: 'True', ...warning }));
   return list;
 }
 

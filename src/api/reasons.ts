@@ -8,6 +8,7 @@ export const reasons = {
   ProgressingWithRetry: 'The last try failed; the operator goes on by itself. Ready says why and when.',
   Queued: 'The transfer waits for a free slot.',
   Transferring: 'The data is on its way into Glance.',
+  Importing: 'Glance fetches the data, or brings it to its stores; the operator looks again.',
   WaitingForGlance: 'Glance still works on the data; the operator looks again.',
   Suspended: 'spec.suspend is true: nothing is changed until it is false again.',
   DriftCorrected: 'The image differed from what is declared and was set right.',
@@ -19,12 +20,12 @@ export const reasons = {
 
   InvalidSpec: 'The declaration asks for something that cannot be.',
   SecretNotFound: 'The Secret that spec.cloud.secretName names does not exist.',
-  SecretInvalid: 'The Secret does not hold a usable clouds.yaml.',
+  SecretInvalid: 'The Secret does not hold what it is for: a usable clouds.yaml, headers or certificates.',
   CloudNotFound: 'clouds.yaml has no cloud of that name.',
   CloudChanged: 'The Secret now leads to another project or region than the one that holds the image.',
   AuthenticationFailed: 'Keystone refused the credentials, or Glance refused the token twice.',
   IdentityUnavailable: 'Keystone cannot be reached or does not work.',
-  EndpointNotFound: 'The service catalog has no image endpoint for this region and interface.',
+  EndpointNotFound: 'The service catalog has no endpoint of the service that is needed, for this region and interface.',
   GlanceUnreachable: 'No connection to Glance.',
   GlanceUnavailable: 'Glance answers that it does not work.',
   Forbidden: 'The credentials may not do what is declared.',
@@ -33,22 +34,43 @@ export const reasons = {
   NotFound: 'Glance does not know something that it was asked for.',
   ImageGone: 'The image was deleted while it was being worked on.',
   QuotaExceeded: 'A quota or size limit of the cloud is used up.',
+  StoreNotFound: 'The cloud has no store of that name.',
+  StoreReadOnly: 'The store takes no data.',
+  ImageDownloadFailed: 'The data of an image could not be read from Glance.',
+  ImageCorrupted: 'The data of an image is not what Glance says that it is.',
   Deactivated: 'An administrator has deactivated the image.',
   ContentMismatch: 'The image holds other data than what is declared.',
-  FormatMismatch: 'The data is not in the declared disk format.',
-  UnsafeImage: 'The data refers to files outside itself, which could expose the host that uses it.',
+  SignatureInvalid:
+    'The image is not what its signature vouches for, or its signature cannot be checked as it is declared.',
+  CertificateUnavailable: 'The certificate that the signature of the image names cannot be had from the key manager.',
+  FormatMismatch: 'The data is not in the declared disk format, or is damaged.',
+  UnsafeImage:
+    'The data could harm the host that uses it: it refers to files outside itself, or is not made as sound images are.',
+  VirtualSizeExceeded: 'The disk inside the image is larger than this operator allows.',
+  MinDiskTooSmall: 'The disk inside the image does not fit into the declared minDiskGiB.',
   SourceNotFound: 'The source answered that the file does not exist.',
   SourceForbidden: 'The source does not allow the download.',
   SourceRefused: 'The source refused the request.',
   SourceUnreachable: 'No connection to the source.',
+  SourceUntrusted: 'The certificate of the source is not trusted.',
   SourceUnavailable: 'The source answered that it does not work.',
+  SourceSilent: 'The source took the request and gave no answer.',
   SourceStalled: 'The source stopped sending.',
+  SourceTooSlow: 'The source did not send all of the file in the time that it may take.',
   SourceTooShort: 'The source sent less than it had announced.',
   SourceTooLong: 'The source sent more than it had announced, or more than is allowed.',
+  SourceChanged: 'The file at the source changed during the download, or a mirror may have another one.',
   SourceInvalid: 'The address of the source cannot be used, or leads in circles.',
   EmptySource: 'The source has no bytes.',
+  ImportFailed: 'Glance could not make the image of the data, or not bring it to every store.',
+  WeakDigest:
+    'The declared digest is md5 or sha1: it finds accidents, but not somebody who changes the file on purpose.',
+  CompressionInvalid:
+    'The compressed data of the source is damaged, cut off, or of a kind that cannot be decompressed.',
+  CompressionBomb: 'The compressed data of the source would grow beyond what is allowed, or needs too much memory.',
   DigestMismatch: 'The bytes of the source do not have the declared digest.',
   EgressRefused: 'The policy of this operator does not allow connections to that address.',
+  TransferCrashed: 'The part of the operator that moves data ended unexpectedly; the transfer starts again.',
   KubernetesFailed:
     'The API server of Kubernetes refused or failed a call of the operator, for example for want of a right.',
   InternalError: 'A fault of the operator itself; please report it.',
@@ -58,20 +80,4 @@ export type Reason = keyof typeof reasons;
 
 export function isReason(text: string): text is Reason {
   return Object.hasOwn(reasons, text);
-}
-
-/** The list as a page of the documentation. */
-export function reasonsPage(): string {
-  const rows = Object.entries(reasons).map(([reason, text]) => `| \`${reason}\` | ${text} |`);
-  return `# Reasons
-
-Every word that the STATUS column, a condition or an event can show, and what it means. The message beside it says the rest: who said
-it, how often it was tried, and when it is tried next.
-
-<!-- Generated by "npm run generate" from src/api/reasons.ts. -->
-
-| reason | meaning |
-|---|---|
-${rows.join('\n')}
-`;
 }

@@ -59,15 +59,6 @@ export function transition<S extends z.ZodType>(schema: S, entry: CelRule): S {
   return schema.meta({ [validations]: [...celRules(schema), entry] });
 }
 
-/** The optional field of an object that cannot be added, changed or removed once the resource exists. */
-export function fixedField<S extends z.ZodType>(schema: S, field: string, message: string): S {
-  return transition(schema, {
-    rule: `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,
-    message,
-    fieldPath: `.${field}`,
-  });
-}
-
 /** Text of `min` to `max` code points, which is how the API server counts; JavaScript's own length counts UTF-16 units. */
 export function text(min: number, max: number): z.ZodString {
   const inBounds = (value: string) => {

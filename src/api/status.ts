@@ -10,7 +10,7 @@ const count = (description: string) => z.int().min(0).meta({ description, format
 
 const condition = z
   .object({
-    type: text(0, 64).meta({ description: 'Ready, Reconciling or Stalled.' }),
+    type: text(0, 64).meta({ description: 'Ready, Reconciling, Stalled or Warning.' }),
     status: z.enum(['True', 'False', 'Unknown']).meta({ description: 'Whether the condition holds.' }),
     reason: text(0, 64).meta({ description: 'One word from the documented list of reasons.' }),
     message: text(0, 4096).meta({ description: 'The same in a sentence: what happened, and what happens next.' }),
@@ -55,9 +55,9 @@ const seenImage = z
 
 const transfer = z
   .object({
-    phase: z.enum(['Queued', 'Transferring', 'Waiting']).meta({
+    phase: z.enum(['Queued', 'Transferring', 'Importing', 'Waiting']).meta({
       description:
-        'Queued: for a free slot. Transferring: bytes are moving. Waiting: Glance works on bytes that are not ours to move.',
+        'Queued: for a free slot. Transferring: bytes are moving. Importing: Glance brings the data to its stores. Waiting: Glance works on bytes that are not ours to move.',
     }),
     bytes: count('Bytes sent so far.'),
     totalBytes: count('Bytes in all, where the source says so.').optional(),
@@ -105,6 +105,12 @@ export const statusSchema = z
       .object({
         url: text(0, 2048).meta({ description: 'Where it came from.' }),
         digest: short('The digest that was verified.'),
+        imageDigest: short(
+          'Digest of the bytes that went into Glance, which differ from those served where they were decompressed.',
+        ).optional(),
+        size: count('Bytes that went into Glance.').optional(),
+        compression: short('What they were compressed with: gzip, zstd, xz or bzip2.').optional(),
+        virtualSize: count('Bytes of the disk that they describe, as the operator read it.').optional(),
       })
       .optional()
       .meta({ description: 'The data that was transferred and verified.' }),
@@ -118,7 +124,7 @@ export const statusSchema = z
       })
       .optional()
       .meta({ description: 'Where the image lives.' }),
-    secretVersion: short('resourceVersion of the Secret that was used last.').optional(),
+    secretVersion: short('resourceVersions of the Secrets that were used last.').optional(),
     propertyKeys: z.array(text(0, 255)).max(128).optional().meta({
       description:
         'Keys of the properties that were declared when last applied, so that a key that leaves the spec leaves Glance too.',

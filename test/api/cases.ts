@@ -1,77 +1,29 @@
 /** Declarations that zod and the API server must judge alike. Law: each rule of the CRD is broken here or in changes.ts. */
-
-export interface Refusal {
-  /** The field that the refusal names; empty where it names none. */
-  field: string;
-  /** What the API server says of it. A rule in CEL is cited whole: zod must then say the same. */
-  says: string;
-}
-
-export interface Case {
-  what: string;
-  spec: unknown;
-  /** Absent: the declaration is accepted. */
-  refused?: Refusal;
-  /** What zod says of the declaration as it was written, where the API server changes it before it judges. */
-  zodAlone?: 'accepts' | 'refuses';
-}
-
-const cloud = { secretName: 'openstack', name: 'demo' };
-export const hex = (digits: number) => 'a0'.repeat(digits / 2);
-export const http = { url: 'https://example.com/image.qcow2', digest: `sha256:${hex(64)}` };
-const emoji = (count: number) => '\u{1f600}'.repeat(count);
-const map = (count: number) =>
-  Object.fromEntries(Array.from({ length: count }, (_, index) => [`key${index}`, 'value']));
-const list = (count: number) => Array.from({ length: count }, (_, index) => `tag${index}`);
-
-export const spec = (fields: object) => ({ cloud, ...fields });
-export const image = (fields: object) => spec({ image: fields });
-export const from = (fields: object) =>
-  spec({ image: { diskFormat: 'qcow2' }, content: { http: { ...http, ...fields } } });
-
-const tooLong = 'Too long';
-const tooShort = 'at least 1 chars long';
-const required = 'Required value';
-const unsupported = 'Unsupported value';
-const wrongType = (type: string) => `must be of type ${type}`;
-
-export const says = {
-  interval: 'must be 0, which turns the check off, or a duration from 10s to 24h such as 90s, 10m or 1h30m',
-  url: 'must be an http:// or https:// URL without spaces, user name or password, for example https://example.com/image.qcow2',
-  digest:
-    'must be sha256:, sha384: or sha512: followed by the 64, 96 or 128 lower-case hex digits that sha256sum, sha384sum or sha512sum print',
-  secretName: 'must be the name of a Secret: lower-case letters, digits, - and ., for example openstack',
-  format: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
-  diskFormatFixed:
-    'diskFormat cannot change once the resource exists: Glance fixes it with the data; create another GlanceImage instead',
-  containerFormatFixed:
-    'containerFormat cannot change once the resource exists: Glance fixes it with the data; create another GlanceImage instead',
-  contentFixed:
-    'content cannot change once the resource exists: the data of an image is fixed in Glance; create another GlanceImage instead',
-};
-
-/** A value in the name of a case: its beginning and end, and its length where that is not all. */
-function short(value: unknown): string {
-  const text = [...JSON.stringify(value)];
-  return text.length > 60
-    ? `${text.slice(0, 40).join('')}…${text.slice(-5).join('')} of ${text.length} characters`
-    : text.join('');
-}
+import { contentCases } from './cases-content.ts';
+import {
+  type Case,
+  cloud,
+  emoji,
+  from,
+  http,
+  id,
+  image,
+  list,
+  map,
+  required,
+  says,
+  short,
+  spec,
+  tooLong,
+  tooShort,
+  unsupported,
+  wrongType,
+} from './declarations.ts';
 
 const interval = (value: unknown, refusal: string | undefined = undefined): Case => ({
   what: `interval ${JSON.stringify(value)}`,
   spec: spec({ interval: value }),
   ...(refusal === undefined ? {} : { refused: { field: 'spec.interval', says: refusal } }),
-});
-const url = (value: unknown, refusal: string | undefined = undefined): Case => ({
-  what: `URL ${short(value)}`,
-  spec: from({ url: value }),
-  ...(refusal === undefined ? {} : { refused: { field: 'spec.content.http.url', says: refusal } }),
-});
-const digest = (value: unknown, refusal: string | undefined = undefined): Case => ({
-  what: `digest ${short(value)}`,
-  spec: from({ digest: value }),
-  ...(refusal === undefined ? {} : { refused: { field: 'spec.content.http.digest', says: refusal } }),
 });
 const secretName = (value: unknown, refusal: string | undefined = undefined): Case => ({
   what: `name of the Secret ${short(value)}`,
@@ -105,10 +57,29 @@ export const cases: Case[] = [
         owner: '5f0b1c',
         tags: ['ubuntu', 'lts'],
         properties: { hw_disk_bus: 'virtio', os_version: 24.04, mappings: [{ virtual: 'ami', device: '/dev/sda' }] },
+        stores: ['ceph-a', 'ceph-b'],
+        allStores: false,
       },
       propertyPolicy: 'Merge',
-      content: { http },
+      content: {
+        http: {
+          ...http,
+          mirrors: ['https://mirror.example.org/image.qcow2.xz'],
+          digestOf: 'Image',
+          decompress: 'None',
+          headersSecretName: 'mirror-token',
+          caSecretName: 'mirror-ca',
+        },
+      },
+      method: 'Stage',
     },
+  },
+  {
+    what: 'every field of another image as the source',
+    spec: spec({
+      image: { diskFormat: 'raw' },
+      content: { image: { ref: id, cloud: { secretName: 'other', name: 'other', region: 'Two' } } },
+    }),
   },
 
   { what: 'no cloud', spec: {}, refused: { field: 'spec.cloud', says: required } },
@@ -251,59 +222,14 @@ export const cases: Case[] = [
   { what: 'properties with odd keys', spec: image({ properties: { 'a.b/c d': 'x', ü: 'y', '': 'z' } }) },
 
   {
-    what: 'content without diskFormat',
-    spec: spec({ content: { http } }),
-    refused: { field: 'spec.image.diskFormat', says: says.format },
+    what: 'all stores and some',
+    spec: image({ stores: ['a'], allStores: true }),
+    refused: { field: 'spec.image.stores', says: says.stores },
   },
-  {
-    what: 'content with an image but no diskFormat',
-    spec: spec({ image: { name: 'a' }, content: { http } }),
-    refused: { field: 'spec.image.diskFormat', says: says.format },
-  },
-  {
-    what: 'content without a source',
-    spec: spec({ image: { diskFormat: 'raw' }, content: {} }),
-    refused: { field: 'spec.content.http', says: required },
-  },
-  {
-    what: 'a source without a digest',
-    spec: spec({ image: { diskFormat: 'raw' }, content: { http: { url: http.url } } }),
-    refused: { field: 'spec.content.http.digest', says: required },
-  },
-  {
-    what: 'a source without a URL',
-    spec: spec({ image: { diskFormat: 'raw' }, content: { http: { digest: http.digest } } }),
-    refused: { field: 'spec.content.http.url', says: required },
-  },
-  digest(`sha384:${hex(96)}`),
-  digest(`sha512:${hex(128)}`),
-  digest(`sha256:${hex(64).toUpperCase()}`, says.digest),
-  digest(`sha256:${hex(62)}`, says.digest),
-  digest(`sha256:${hex(66)}`, says.digest),
-  digest(`sha512:${hex(64)}`, says.digest),
-  digest(`SHA256:${hex(64)}`, says.digest),
-  digest(`sha256:${hex(64)}\n`, says.digest),
-  digest(hex(64), says.digest),
-  digest(`md5:${hex(32)}`, says.digest),
-  digest('', tooShort),
-  url('http://a'),
-  url('http://192.0.2.1:8080/x?sig=a@b%20c#d'),
-  url('https://[2001:db8::1]/image.raw'),
-  url('https://example.com?file=image.raw'),
-  url(`https://example.com/${'a'.repeat(2028)}`),
-  url(`https://example.com/${'a'.repeat(2029)}`, tooLong),
-  url('http://', 'at least 8 chars long'),
-  url('https:///image.raw', says.url),
-  url('HTTPS://example.com/image.raw', says.url),
-  url('ftp://example.com/image.raw', says.url),
-  url('file:///etc/passwd', says.url),
-  url('https://user:secret@example.com/image.raw', says.url),
-  url('https://user@example.com/image.raw', says.url),
-  url('https://example.com/an image.raw', says.url),
-  url('https://example.com/image.raw\n', says.url),
-  url('https://exämple.com/image.raw', says.url),
-  url('https://example.com/\u{1f4bf}.iso', says.url),
-  url('example.com/image.raw', says.url),
+  inImage('stores', ['a', 'b']),
+  inImage('stores', list(33), 'Too many'),
+  inImage('allStores', true),
+  ...contentCases,
 
   { what: 'null for a field with a default', spec: spec({ interval: null }), zodAlone: 'refuses' },
   { what: 'null for an object with a default', spec: spec({ image: null }), zodAlone: 'refuses' },

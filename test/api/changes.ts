@@ -1,75 +1,120 @@
 /** Changes of a declaration, which only the API server can judge. */
-import { from, hex, image, type Refusal, says, spec } from './cases.ts';
+import { from, hex, image, type Refusal, says, spec } from './declarations.ts';
 
 export interface Change {
   what: string;
   from: unknown;
   to: unknown;
+  /** What Glance was last seen to hold; absent: nothing was seen yet. */
+  image?: 'queued' | 'active' | 'deactivated';
   refused?: Refusal;
 }
 
 const withContent = from({});
-export const changes: Change[] = [
-  { what: 'everything that may change', from: withContent, to: { ...withContent, interval: '0', suspend: true } },
-  {
-    what: 'the name, tags and properties',
-    from: image({}),
-    to: image({ name: 'b', tags: ['a'], properties: { a: 1 } }),
-  },
-  { what: 'the cloud', from: withContent, to: { ...withContent, cloud: { secretName: 'other', name: 'other' } } },
+const other = { ref: '6b1fd7a2-0000-5000-8000-000000000001' };
+const copyOf = (content: object) => spec({ image: { diskFormat: 'qcow2' }, content: { image: content } });
+const fixed = (field: string): Refusal => ({ field: `spec.${field}`, says: says.fixed(field) });
+
+/** What the data fixes; free until it is in Glance. */
+const fixings: { what: string; from: unknown; to: unknown; refused: Refusal }[] = [
   {
     what: 'another diskFormat',
     from: image({ diskFormat: 'raw' }),
     to: image({ diskFormat: 'qcow2' }),
-    refused: { field: 'spec.image.diskFormat', says: says.diskFormatFixed },
+    refused: fixed('image.diskFormat'),
   },
   {
     what: 'a diskFormat that was not there',
     from: image({}),
     to: image({ diskFormat: 'qcow2' }),
-    refused: { field: 'spec.image.diskFormat', says: says.diskFormatFixed },
-  },
-  {
-    what: 'no diskFormat any more',
-    from: image({ diskFormat: 'raw' }),
-    to: image({}),
-    refused: { field: 'spec.image.diskFormat', says: says.diskFormatFixed },
+    refused: fixed('image.diskFormat'),
   },
   {
     what: 'no image any more',
     from: image({ diskFormat: 'raw' }),
     to: spec({}),
-    refused: { field: 'spec.image.diskFormat', says: says.diskFormatFixed },
+    refused: fixed('image.diskFormat'),
   },
   {
     what: 'another containerFormat',
     from: image({}),
     to: image({ containerFormat: 'ova' }),
-    refused: { field: 'spec.image.containerFormat', says: says.containerFormatFixed },
+    refused: fixed('image.containerFormat'),
   },
-  { what: 'the default containerFormat in writing', from: image({}), to: image({ containerFormat: 'bare' }) },
   {
     what: 'content that was not there',
     from: image({ diskFormat: 'qcow2' }),
     to: withContent,
-    refused: { field: 'spec.content', says: says.contentFixed },
+    refused: fixed('content'),
   },
   {
     what: 'another digest',
     from: withContent,
     to: from({ digest: `sha512:${hex(128)}` }),
-    refused: { field: 'spec.content', says: says.contentFixed },
+    refused: fixed('content'),
   },
   {
-    what: 'another URL',
+    what: 'the digest of something else',
     from: withContent,
-    to: from({ url: 'https://example.org/image.qcow2' }),
-    refused: { field: 'spec.content', says: says.contentFixed },
+    to: from({ digestOf: 'Image' }),
+    refused: fixed('content'),
+  },
+  { what: 'a source of another kind', from: withContent, to: copyOf(other), refused: fixed('content') },
+  {
+    what: 'another image as the source',
+    from: copyOf({ ref: '6b1fd7a2-0000-5000-8000-000000000000' }),
+    to: copyOf(other),
+    refused: fixed('content'),
   },
   {
     what: 'no content any more',
     from: withContent,
     to: image({ diskFormat: 'qcow2' }),
-    refused: { field: 'spec.content', says: says.contentFixed },
+    refused: fixed('content'),
   },
+];
+
+export const changes: Change[] = [
+  {
+    what: 'everything that may change',
+    image: 'active',
+    from: withContent,
+    to: { ...withContent, interval: '0', suspend: true, method: 'Stage' },
+  },
+  {
+    what: 'the name, tags and properties',
+    image: 'active',
+    from: image({}),
+    to: image({ name: 'b', tags: ['a'], properties: { a: 1 } }),
+  },
+  {
+    what: 'the cloud',
+    image: 'active',
+    from: withContent,
+    to: { ...withContent, cloud: { secretName: 'other', name: 'other' } },
+  },
+  {
+    what: 'the place where the same data is served',
+    image: 'active',
+    from: withContent,
+    to: from({ url: 'https://example.org/image.qcow2', mirrors: ['https://example.com/image.qcow2'] }),
+  },
+  {
+    what: 'the credentials for the same image',
+    image: 'active',
+    from: copyOf(other),
+    to: copyOf({ ...other, cloud: { secretName: 'other', name: 'other' } }),
+  },
+  {
+    what: 'the default containerFormat in writing',
+    image: 'active',
+    from: image({}),
+    to: image({ containerFormat: 'bare' }),
+  },
+  ...fixings.flatMap(({ refused, ...change }): Change[] => [
+    { ...change, what: `${change.what}, before anything was seen` },
+    { ...change, what: `${change.what}, before there is data`, image: 'queued' },
+    { ...change, what: `${change.what}, once there is data`, image: 'active', refused },
+    { ...change, what: `${change.what}, while the data is deactivated`, image: 'deactivated', refused },
+  ]),
 ];

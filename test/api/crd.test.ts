@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { crdYaml, customResourceDefinition } from '../../src/api/crd/crd.ts';
 import { structuralSchema } from '../../src/api/crd/schema.ts';
 import type { StructuralSchema } from '../../src/api/crd/structural.ts';
-import { fixedField, jsonMap, matching, rule, set, text, time } from '../../src/api/rules.ts';
+import { jsonMap, matching, rule, set, text, time, transition } from '../../src/api/rules.ts';
 
 const file = 'crds/glance-operator.dev_glanceimages.yaml';
 const root = join(import.meta.dirname, '../..');
@@ -74,7 +74,12 @@ describe('the generated CRD', () => {
       ([, field]) => field['x-kubernetes-validations']?.map(({ message }) => message) ?? [],
     );
     assert(messages.length > 0);
-    for (const message of messages) assert.match(message, /for example|such as|followed by|create another/, message);
+    for (const message of messages)
+      assert.match(
+        message,
+        /for example|such as|followed by|create another|or use method|name the stores|exactly one/,
+        message,
+      );
   });
 });
 
@@ -147,7 +152,7 @@ describe('the conversion', () => {
 
   it('keeps the rules of an object beside those of its fields, through optional, default and prefault', () => {
     const inner = z.object({ a: text(0, 9).optional().meta({ description }) });
-    const ruled = rule(fixedField(inner, 'a', 'a is fixed'), {
+    const ruled = rule(transition(inner, { rule: 'self == oldSelf', message: 'a is fixed' }), {
       cel: 'has(self.a)',
       test: () => true,
       message: 'needs a',

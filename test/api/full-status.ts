@@ -1,5 +1,5 @@
 /** A status with every field. */
-import { hex, http } from './cases.ts';
+import { hex, http } from './declarations.ts';
 
 const now = '2026-03-01T10:00:00.123Z';
 const condition = (type: string) => ({
@@ -40,7 +40,14 @@ export const fullStatus = {
     updatedAt: '2026-03-01T10:00:00+02:00',
     observedAt: now,
   },
-  content: { url: http.url, digest: http.digest },
+  content: {
+    url: http.url,
+    digest: http.digest,
+    imageDigest: `sha512:${hex(128)}`,
+    size: 620_756_992,
+    compression: 'xz',
+    virtualSize: 3_758_096_384,
+  },
   transfer: {
     phase: 'Transferring',
     bytes: 0,

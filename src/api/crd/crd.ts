@@ -5,12 +5,45 @@
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { group, kind, plural, version } from '../group.ts';
+import { transition } from '../rules.ts';
 import { specSchema } from '../spec.ts';
 import { statusSchema } from '../status.ts';
 import { structuralSchema } from './schema.ts';
 
-const resource = z
-  .object({ spec: specSchema, status: statusSchema })
+/** Once Glance holds the data, what is fixed with it cannot change; before that a wrong digest or format is only a typo. */
+const holdsData =
+  "has(oldSelf.status) && has(oldSelf.status.image) && oldSelf.status.image.status in ['active', 'deactivated']";
+const same = (field: string) => `self.spec.${field} == oldSelf.spec.${field}`;
+const unchanged = (field: string) =>
+  `has(self.spec.${field}) == has(oldSelf.spec.${field}) && (!has(self.spec.${field}) || ${same(field)})`;
+const from = (kind: string) =>
+  ['self', 'oldSelf'].map((at) => `has(${at}.spec.content) && has(${at}.spec.content.${kind})`).join(' && ');
+
+const fixedWithTheData = [
+  { field: 'image.diskFormat', fixed: unchanged('image.diskFormat') },
+  { field: 'image.containerFormat', fixed: unchanged('image.containerFormat') },
+  {
+    field: 'content',
+    fixed: [
+      '!has(self.spec.content) && !has(oldSelf.spec.content)',
+      `${from('http')} && ${same('content.http.digest')} && ${same('content.http.digestOf')}`,
+      `${from('image')} && ${same('content.image.ref')}`,
+    ]
+      .map((each) => `(${each})`)
+      .join(' || '),
+  },
+];
+
+const resource = fixedWithTheData
+  .reduce<z.ZodType>(
+    (schema, { field, fixed }) =>
+      transition(schema, {
+        rule: `!(${holdsData}) || (${fixed})`,
+        message: `${field} cannot change once the data is in Glance, which fixes it: create another GlanceImage instead`,
+        fieldPath: `.spec.${field}`,
+      }),
+    z.object({ spec: specSchema, status: statusSchema }),
+  )
   .meta({ description: 'An image in OpenStack Glance: spec says what it should be, status what it is.' });
 
 const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;

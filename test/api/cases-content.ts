@@ -1,0 +1,152 @@
+/** Declarations of data: sources, digests and methods. */
+import {
+  type Case,
+  from,
+  hex,
+  http,
+  id,
+  required,
+  says,
+  short,
+  spec,
+  tooLong,
+  tooShort,
+  unsupported,
+} from './declarations.ts';
+
+const url = (value: unknown, refusal: string | undefined = undefined): Case => ({
+  what: `URL ${short(value)}`,
+  spec: from({ url: value }),
+  ...(refusal === undefined ? {} : { refused: { field: 'spec.content.http.url', says: refusal } }),
+});
+const digest = (value: unknown, refusal: string | undefined = undefined): Case => ({
+  what: `digest ${short(value)}`,
+  spec: from({ digest: value }),
+  ...(refusal === undefined ? {} : { refused: { field: 'spec.content.http.digest', says: refusal } }),
+});
+const ref = (value: unknown, refusal: string | undefined = undefined): Case => ({
+  what: `the image ${short(value)} as a source`,
+  spec: spec({ image: { diskFormat: 'raw' }, content: { image: { ref: value } } }),
+  ...(refusal === undefined ? {} : { refused: { field: 'spec.content.image.ref', says: refusal } }),
+});
+const web = (fields: object) => ({ ...from({ digest: `sha512:${hex(128)}`, ...fields }), method: 'WebDownload' });
+
+export const contentCases: Case[] = [
+  {
+    what: 'content without diskFormat',
+    spec: spec({ content: { http } }),
+    refused: { field: 'spec.image.diskFormat', says: says.format },
+  },
+  {
+    what: 'content with an image but no diskFormat',
+    spec: spec({ image: { name: 'a' }, content: { http } }),
+    refused: { field: 'spec.image.diskFormat', says: says.format },
+  },
+  {
+    what: 'content without a source',
+    spec: spec({ image: { diskFormat: 'raw' }, content: {} }),
+    refused: { field: 'spec.content', says: says.source },
+  },
+  {
+    what: 'content with two sources',
+    spec: spec({ image: { diskFormat: 'raw' }, content: { http, image: { ref: id } } }),
+    refused: { field: 'spec.content', says: says.source },
+  },
+  ref(id),
+  ref(`https://glance.example.com:9292/v2/images/${id}`),
+  ref(`http://[2001:db8::1]:9292/${id}`),
+  ref(`https://user@example.com/${id}`, says.ref),
+  ref(`https://example.com/${id}?x`, says.ref),
+  ref(`/v2/images/${id}`, says.ref),
+  ref(id.slice(1), 'at least 36 chars long'),
+  ref('ubuntu-24.04-of-the-other-project-that-is', says.ref),
+  {
+    what: 'an unknown method',
+    spec: { ...from({}), method: 'Import' },
+    refused: { field: 'spec.method', says: unsupported },
+  },
+  { what: 'method WebDownload', spec: web({}) },
+  { what: 'method WebDownload without content', spec: spec({ method: 'WebDownload' }) },
+  { what: 'method Stage', spec: { ...from({}), method: 'Stage' } },
+  {
+    what: 'method WebDownload with sha256',
+    spec: web(http),
+    refused: { field: 'spec.method', says: says.webDownload },
+  },
+  {
+    what: 'method WebDownload with the digest of something else',
+    spec: web({ digestOf: 'Image' }),
+    refused: { field: 'spec.method', says: says.webDownload },
+  },
+  {
+    what: 'method WebDownload of another image',
+    spec: { ...spec({ image: { diskFormat: 'raw' }, content: { image: { ref: id } } }), method: 'WebDownload' },
+    refused: { field: 'spec.method', says: says.webDownload },
+  },
+  {
+    what: 'method WebDownload with mirrors',
+    spec: web({ mirrors: ['https://example.org/image.qcow2'] }),
+    refused: { field: 'spec.content.http', says: says.webDownloadAlone },
+  },
+  {
+    what: 'method WebDownload with headers',
+    spec: web({ headersSecretName: 'a' }),
+    refused: { field: 'spec.content.http', says: says.webDownloadAlone },
+  },
+  {
+    what: 'nine mirrors',
+    spec: from({ mirrors: Array.from({ length: 9 }, (_, index) => `https://example.com/${index}`) }),
+    refused: { field: 'spec.content.http.mirrors', says: 'Too many' },
+  },
+  {
+    what: 'a mirror with a password',
+    spec: from({ mirrors: ['https://user:secret@example.com/image.raw'] }),
+    refused: { field: 'spec.content.http.mirrors[0]', says: says.url },
+  },
+  {
+    what: 'an unknown decompress',
+    spec: from({ decompress: 'Gzip' }),
+    refused: { field: 'spec.content.http.decompress', says: unsupported },
+  },
+  {
+    what: 'a source without a digest',
+    spec: spec({ image: { diskFormat: 'raw' }, content: { http: { url: http.url } } }),
+    refused: { field: 'spec.content.http.digest', says: required },
+  },
+  {
+    what: 'a source without a URL',
+    spec: spec({ image: { diskFormat: 'raw' }, content: { http: { digest: http.digest } } }),
+    refused: { field: 'spec.content.http.url', says: required },
+  },
+  digest(`sha384:${hex(96)}`),
+  digest(`sha512:${hex(128)}`),
+  digest(`sha256:${hex(64).toUpperCase()}`, says.digest),
+  digest(`sha256:${hex(62)}`, says.digest),
+  digest(`sha256:${hex(66)}`, says.digest),
+  digest(`sha512:${hex(64)}`, says.digest),
+  digest(`SHA256:${hex(64)}`, says.digest),
+  digest(`sha256:${hex(64)}\n`, says.digest),
+  digest(hex(64), says.digest),
+  digest(`md5:${hex(32)}`),
+  digest(`sha1:${hex(40)}`),
+  digest(`md5:${hex(40)}`, says.digest),
+  digest('', tooShort),
+  url('http://a'),
+  url('http://192.0.2.1:8080/x?sig=a@b%20c#d'),
+  url('https://[2001:db8::1]/image.raw'),
+  url('https://example.com?file=image.raw'),
+  url(`https://example.com/${'a'.repeat(2028)}`),
+  url(`https://example.com/${'a'.repeat(2029)}`, tooLong),
+  url('http://', 'at least 8 chars long'),
+  url('https:///image.raw', says.url),
+  url('HTTPS://example.com/image.raw', says.url),
+  url('ftp://example.com/image.raw', says.url),
+  url('file:///etc/passwd', says.url),
+  url('https://user:secret@example.com/image.raw', says.url),
+  url('https://user@example.com/image.raw', says.url),
+  url('https://example.com/an image.raw', says.url),
+  url('https://example.com/image.raw\n', says.url),
+  url('https://exämple.com/image.raw', says.url),
+  url('https://example.com/\u{1f4bf}.iso', says.url),
+  url('example.com/image.raw', says.url),
+];

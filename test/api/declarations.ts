@@ -1,0 +1,63 @@
+/** What the tables of declarations are written in. */
+
+export interface Refusal {
+  /** The field that the refusal names; empty where it names none. */
+  field: string;
+  /** What the API server says of it. A rule in CEL is cited whole: zod must then say the same. */
+  says: string;
+}
+
+export interface Case {
+  what: string;
+  spec: unknown;
+  /** Absent: the declaration is accepted. */
+  refused?: Refusal;
+  /** What zod says of the declaration as it was written, where the API server changes it before it judges. */
+  zodAlone?: 'accepts' | 'refuses';
+}
+
+export const cloud = { secretName: 'openstack', name: 'demo' };
+export const id = '6b1fd7a2-0000-5000-8000-000000000000';
+export const hex = (digits: number) => 'a0'.repeat(digits / 2);
+export const http = { url: 'https://example.com/image.qcow2', digest: `sha256:${hex(64)}` };
+export const emoji = (count: number) => '\u{1f600}'.repeat(count);
+export const map = (count: number) =>
+  Object.fromEntries(Array.from({ length: count }, (_, index) => [`key${index}`, 'value']));
+export const list = (count: number) => Array.from({ length: count }, (_, index) => `tag${index}`);
+
+export const spec = (fields: object) => ({ cloud, ...fields });
+export const image = (fields: object) => spec({ image: fields });
+export const from = (fields: object) =>
+  spec({ image: { diskFormat: 'qcow2' }, content: { http: { ...http, ...fields } } });
+
+export const tooLong = 'Too long';
+export const tooShort = 'at least 1 chars long';
+export const required = 'Required value';
+export const unsupported = 'Unsupported value';
+export const wrongType = (type: string) => `must be of type ${type}`;
+
+export const says = {
+  interval: 'must be 0, which turns the check off, or a duration from 10s to 24h such as 90s, 10m or 1h30m',
+  url: 'must be an http:// or https:// URL without spaces, user name or password, for example https://example.com/image.qcow2',
+  digest:
+    'must be sha256:, sha384: or sha512: (or md5: or sha1:, which are weak) followed by the 64, 96 or 128 (32, 40) lower-case hex digits that sha256sum and its like print',
+  secretName: 'must be the name of a Secret: lower-case letters, digits, - and ., for example openstack',
+  format: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
+  fixed: (field: string) =>
+    `${field} cannot change once the data is in Glance, which fixes it: create another GlanceImage instead`,
+  source: 'content needs exactly one source: http or image',
+  ref: 'must be the id of an image, or its address such as https://glance.example.com/v2/images/<id>',
+  stores: 'allStores and stores exclude each other: name the stores, or ask for all of them',
+  webDownload:
+    'method WebDownload needs content.http with a sha512 digest of the file as served: Glance fetches the file itself, and sha512 is what it computes; or use method Upload',
+  webDownloadAlone:
+    'method WebDownload knows no mirrors, headersSecretName or caSecretName: Glance fetches the file with a URL alone; leave them out, or use method Upload',
+};
+
+/** A value in the name of a case: its beginning and end, and its length where that is not all. */
+export function short(value: unknown): string {
+  const text = [...JSON.stringify(value)];
+  return text.length > 60
+    ? `${text.slice(0, 40).join('')}…${text.slice(-5).join('')} of ${text.length} characters`
+    : text.join('');
+}
