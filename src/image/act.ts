@@ -13,7 +13,7 @@ import { find, judge } from './observe.ts';
 import type { Action, Observation } from './plan.ts';
 
 /** The actions that change Glance; the others end a reconcile. */
-export type Deed = Extract<Action, { kind: 'create' | 'patch' | 'replace' }>;
+export type Deed = Extract<Action, { kind: 'create' | 'patch' | 'import' | 'uncopy' | 'replace' }>;
 
 export interface Done {
   observation: Observation;
@@ -32,6 +32,10 @@ export function act(deed: Deed, means: Means): Promise<Done> {
       return create(deed.incarnation, deed.image, means);
     case 'patch':
       return patch(deed, means);
+    case 'import':
+      return startImport(deed, means);
+    case 'uncopy':
+      return uncopy(deed, means);
     case 'replace':
       return replace(deed, means);
     default:
@@ -82,14 +86,42 @@ async function patch(deed: Extract<Deed, { kind: 'patch' }>, { images, identity,
   }
 }
 
+/** A conflict means that an import runs already: ours, when its answer was lost. */
+async function startImport(
+  deed: Extract<Deed, { kind: 'import' }>,
+  { images, identity, signal }: Means,
+): Promise<Done> {
+  const { image, incarnation, request } = deed;
+  try {
+    await images.importImage(image.id, request, signal);
+  } catch (error) {
+    if (!(error instanceof Conflict)) throw error;
+  }
+  return { observation: judge(await find(images, image.id, signal), identity, incarnation, image.id) };
+}
+
+async function uncopy(deed: Extract<Deed, { kind: 'uncopy' }>, { images, identity, signal }: Means): Promise<Done> {
+  const { image, incarnation, store } = deed;
+  await images.removeFromStore(image.id, store, signal);
+  return {
+    observation: judge(await find(images, image.id, signal), identity, incarnation, image.id),
+    change: { kind: 'updated', what: [`stores (${store} removed)`] },
+  };
+}
+
 async function replace(deed: Extract<Deed, { kind: 'replace' }>, { images, signal }: Means): Promise<Done> {
   const { image, incarnation, why } = deed;
-  if (image.protected) await images.patch(image.id, [{ op: 'replace', path: '/protected', value: false }], signal);
-  await removeIfThere(images, image.id, signal);
+  await removeUnprotected(images, image, signal);
   return {
     observation: { kind: 'absent', incarnation: incarnation + 1 },
     change: { kind: 'replaced', id: image.id, why },
   };
+}
+
+/** Removes an image of ours that must not stay, whatever its declaration says of protection. */
+export async function removeUnprotected(images: ImageClient, image: Image, signal: AbortSignal): Promise<void> {
+  if (image.protected) await images.patch(image.id, [{ op: 'replace', path: '/protected', value: false }], signal);
+  await removeIfThere(images, image.id, signal);
 }
 
 export async function removeIfThere(images: ImageClient, id: string, signal: AbortSignal): Promise<void> {

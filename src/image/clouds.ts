@@ -1,13 +1,19 @@
 /**
  * From a Secret to a cloud that can be talked to. Laws: the Secret is read live, by name, and never kept; resources whose
- * credentials are equal share one session, with its token and its connections; a session nobody has used for a while is
- * closed.
+ * credentials are equal share one session, with its token, its connections and what it knows of its images; a session nobody
+ * has used for a while is closed.
  */
 import { createHash } from 'node:crypto';
+import {
+  createImageCache,
+  type ImageCache,
+  type ImageCacheObserver,
+  type ImageCacheOptions,
+} from '../glance/cache/image-cache.ts';
 import { createImageClient, type ImageClient } from '../glance/client.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { type Secret, secretType } from '../kubernetes/secret.ts';
-import type { Clock } from '../lib/clock.ts';
+import type { Clock, Random } from '../lib/clock.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import { type CloudConfig, type CloudFiles, parseCloud } from '../openstack/clouds.ts';
 import type { Session } from '../openstack/session.ts';
@@ -22,8 +28,14 @@ export interface CloudRef {
 
 export interface Cloud {
   images: ImageClient;
+  /** Our images there, as lists tell of them. */
+  cache: ImageCache;
   projectID: string;
   region: string | undefined;
+  /** Origin of the image endpoint, by which transfers into one cloud are counted, whoever's they are. */
+  address: string;
+  /** Names of its stores; undefined where it has only one, without a name. Remembered for some minutes. */
+  storeNames(signal: AbortSignal): Promise<readonly string[] | undefined>;
 }
 
 /** A Secret as it is read at the moment of use. */
@@ -36,42 +48,96 @@ export interface ReadSecret {
 export interface Clouds {
   /** Throws an OperatorError `SecretNotFound` when there is no such Secret. */
   read(ref: CloudRef, signal: AbortSignal): Promise<ReadSecret>;
+  /** Sessions that are open. */
+  readonly open: number;
+  /** The cloud that was opened by the Secret of exactly this version, if its session is open still: no call is made. */
+  known(ref: CloudRef, version: string | undefined): Cloud | undefined;
   close(): Promise<void>;
 }
 
 export interface CloudsOptions {
   client: KubernetesClient;
   clock: Clock;
+  random: Random;
   createSession: (config: CloudConfig) => Session;
+  /** Of every cloud's images. */
+  cache: Pick<ImageCacheOptions, 'mark' | 'keeps' | 'onNews'>;
+  /** `cloud` is the origin of the image endpoint, and the project. */
+  observeCache: (cloud: string) => ImageCacheObserver & { closed(): void };
 }
 
 const idleMs = 3_600_000;
 /** A bound on open sessions; the one that was used longest ago makes room. */
 const maxSessions = 1000;
+/** A bound on the Secrets that are remembered to lead to one of them. */
+const maxRefs = 10_000;
+
+/** How long the names of stores are taken for known: they change when an administrator reconfigures Glance. */
+const storeNamesMs = 300_000;
 
 interface Entry {
   session: Session;
+  observer: ReturnType<CloudsOptions['observeCache']> | undefined;
   images: ImageClient;
+  cache: ImageCache;
   usedAt: number;
+  /** Once somebody has got through to it. */
+  cloud: Cloud | undefined;
+  stores: { names: readonly string[] | undefined; at: number } | undefined;
 }
 
-export function createClouds({ client, clock, createSession }: CloudsOptions): Clouds {
+export function createClouds(options: CloudsOptions): Clouds {
+  const { client, clock, random, createSession, cache, observeCache } = options;
   const sessions = new Map<string, Entry>();
+  /** Which session a version of a Secret leads to; the one learned longest ago makes room. */
+  const refs = new Map<string, { version: string; session: string }>();
 
   function open(key: string, config: CloudConfig): Entry {
     const session = createSession(config);
-    const entry = { session, images: createImageClient(session), usedAt: clock.monotonic() };
+    const images = createImageClient(session);
+    // Its name is known once somebody has got through to the cloud, and nobody looks before that.
+    const observer: ImageCacheObserver = {
+      looked: (answer) => entry.observer?.looked(answer),
+      listed: (list) => entry.observer?.listed(list),
+      failed: (list) => entry.observer?.failed(list),
+    };
+    const imageCache = createImageCache({ ...cache, list: images.list, clock, random, observer });
+    const entry: Entry = {
+      session,
+      observer: undefined,
+      images,
+      cache: imageCache,
+      usedAt: clock.monotonic(),
+      cloud: undefined,
+      stores: undefined,
+    };
     sessions.set(key, entry);
     return entry;
   }
 
+  async function storeNames(entry: Entry, signal: AbortSignal): Promise<readonly string[] | undefined> {
+    if (entry.stores === undefined || clock.monotonic() - entry.stores.at > storeNamesMs) {
+      const stores = await entry.images.stores(signal);
+      entry.stores = { names: stores?.map(({ id }) => id), at: clock.monotonic() };
+    }
+    return entry.stores.names;
+  }
+
   function closeUnused(): void {
     const byAge = [...sessions].sort(([, a], [, b]) => a.usedAt - b.usedAt);
-    for (const [key, { session, usedAt }] of byAge) {
-      if (clock.monotonic() - usedAt < idleMs && sessions.size <= maxSessions) return;
+    for (const [key, entry] of byAge) {
+      if (clock.monotonic() - entry.usedAt < idleMs && sessions.size <= maxSessions) return;
       sessions.delete(key);
-      void session.close();
+      void end(entry);
     }
+  }
+
+  function remember(ref: CloudRef, version: string, session: string): void {
+    const name = nameOf(ref);
+    refs.delete(name);
+    refs.set(name, { version, session });
+    const [oldest] = refs.keys();
+    if (refs.size > maxRefs && oldest !== undefined) refs.delete(oldest);
   }
 
   return {
@@ -89,28 +155,67 @@ export function createClouds({ client, clock, createSession }: CloudsOptions): C
           closeUnused();
           const { project } = await entry.session.identity(openSignal);
           if (project === undefined) throw unscoped(ref);
-          return { images: entry.images, projectID: project.id, region: entry.session.cloud.services.image.region };
+          entry.cloud = {
+            images: entry.images,
+            cache: entry.cache,
+            projectID: project.id,
+            region: entry.session.cloud.services.image.region,
+            address: new URL(await entry.session.endpoint('image', openSignal)).origin,
+            storeNames: (storesSignal) => storeNames(entry, storesSignal),
+          };
+          entry.observer ??= observeCache(`${entry.cloud.address}/${project.id}`);
+          remember(ref, secret.metadata.resourceVersion, key);
+          return entry.cloud;
         },
       };
+    },
+    get open() {
+      return sessions.size;
+    },
+    known(ref, version) {
+      const found = refs.get(nameOf(ref));
+      const entry = found !== undefined && found.version === version ? sessions.get(found.session) : undefined;
+      if (entry?.cloud === undefined) return undefined;
+      entry.usedAt = clock.monotonic();
+      return entry.cloud;
     },
     async close() {
       const open = [...sessions.values()];
       sessions.clear();
-      await Promise.all(open.map(({ session }) => session.close()));
+      await Promise.all(open.map(end));
     },
   };
+}
+
+function end({ cache, session, observer }: Entry): Promise<void> {
+  cache.close();
+  observer?.closed();
+  return session.close();
+}
+
+function nameOf({ namespace, secretName, name, region }: CloudRef): string {
+  return JSON.stringify([namespace, secretName, name, region]);
 }
 
 async function readSecret(client: KubernetesClient, ref: CloudRef, signal: AbortSignal): Promise<Secret> {
   const secret = await client.get(secretType, { namespace: ref.namespace, name: ref.secretName }, signal);
   if (secret !== undefined) return secret;
-  throw new OperatorError(
-    `there is no Secret "${ref.secretName}" in namespace ${ref.namespace}: create it with a key clouds.yaml, or mend spec.cloud.secretName`,
-    { code: 'SecretNotFound', retry: retry.changeOrAfter(600_000) },
+  throw secretNotFound(
+    ref.namespace,
+    ref.secretName,
+    'create it with a key clouds.yaml, or mend spec.cloud.secretName',
   );
 }
 
-function filesOf(ref: CloudRef, data: Secret['data']): CloudFiles {
+/** `remedy` ends the sentence. */
+export function secretNotFound(namespace: string, name: string, remedy: string): OperatorError {
+  return new OperatorError(`there is no Secret "${name}" in namespace ${namespace}: ${remedy}`, {
+    code: 'SecretNotFound',
+    retry: retry.changeOrAfter(600_000),
+  });
+}
+
+export function filesOf(ref: Pick<CloudRef, 'secretName'>, data: Secret['data']): CloudFiles {
   const cloudsYaml = data.get('clouds.yaml');
   if (cloudsYaml === undefined) {
     const keys = [...data.keys()].join(', ');
@@ -122,8 +227,12 @@ function filesOf(ref: CloudRef, data: Secret['data']): CloudFiles {
       },
     );
   }
-  const cacert = data.get('cacert');
-  return { cloudsYaml: cloudsYaml.reveal(), ...(cacert === undefined ? {} : { cacert: cacert.reveal() }) };
+  return {
+    cloudsYaml: cloudsYaml.reveal(),
+    cacert: data.get('cacert')?.reveal(),
+    cert: data.get('cert')?.reveal(),
+    key: data.get('key')?.reveal(),
+  };
 }
 
 function unscoped({ name }: CloudRef): OperatorError {

@@ -2,23 +2,31 @@
  * From what is declared to what Glance holds: observe, plan, act, until nothing is left to do by this reconcile. Law: it
  * ends in facts whatever happens, so that a failure half-way still tells what was seen before it.
  */
+
+import { rfc3339 } from '../api/conditions.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { ImageClient } from '../glance/client.ts';
+import type { Image } from '../glance/image.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError, retry, unreachable } from '../lib/errors.ts';
-import { act } from './act.ts';
-import { type Content, desire } from './desired.ts';
+import { act, removeUnprotected } from './act.ts';
+import { addressOf, type Content } from './content.ts';
+import { type Desired, desire } from './desired.ts';
 import type { Facts } from './facts.ts';
-import type { Identity } from './identity.ts';
-import { observe } from './observe.ts';
-import { type Observation, plan } from './plan.ts';
+import { type Identity, incarnationOf } from './identity.ts';
+import { judge, observe } from './observe.ts';
+import { type Action, type Memory, type Observation, plan } from './plan.ts';
 
 export interface ConvergeOptions {
   resource: GlanceImage;
   identity: Identity;
   images: ImageClient;
   projectID: string;
+  /** Names of all stores of the cloud; undefined where it has one without a name. */
+  storeNames: (signal: AbortSignal) => Promise<readonly string[] | undefined>;
   clock: Clock;
+  /** The image as a list has shown it lately. It may end the pass, but nothing is done on its word. */
+  listed?: Image | undefined;
   /** Called before the first change in Glance, so that deletion will find it. */
   beforeFirstDeed: () => Promise<void>;
   signal: AbortSignal;
@@ -35,31 +43,51 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
   const { resource, identity, images, projectID, clock, signal } = options;
   const { status } = resource;
   const desired = desire(resource, identity, projectID);
-  const memory = { propertyKeys: status.propertyKeys ?? [], transfer: status.transfer };
-  let observation = note(facts, await observe(images, identity, status.imageID, signal));
+  const memory: Memory = {
+    propertyKeys: status.propertyKeys ?? [],
+    transfer: status.transfer,
+    content: facts.sent ?? status.content,
+    storeNames: desired.stores.kind === 'all' ? await options.storeNames(signal) : undefined,
+  };
+  const quiet = seenSettled(desired, memory, options);
+  let observation = note(facts, quiet ?? (await observe(images, identity, status.imageID, signal)));
   for (let round = 0; round < maxRounds; round++) {
     // One deed at a time: what it led to decides what comes next.
     const [action] = plan(desired, observation, memory, clock.now());
     switch (action?.kind) {
       case undefined:
         facts.propertyKeys = desired.propertyKeys;
+        facts.sent ??= fetched(desired, observation, status.content);
         facts.end = { kind: 'converged' };
         return { kind: 'nothing' };
       case 'transfer':
         facts.propertyKeys = desired.propertyKeys;
         return { kind: 'transfer', imageID: action.image.id, content: action.content };
       case 'wait':
-        facts.end = { kind: 'waiting', why: action.why, ms: action.ms };
+        facts.end = { kind: 'waiting', phase: action.phase, why: action.why, ms: action.ms };
         return { kind: 'nothing' };
+      case 'importFailed':
+        throw await importFailure(action, images, signal);
+      case 'reject':
+        await removeUnprotected(images, action.image, signal);
+        facts.image = 'gone';
+        facts.changes.push({ kind: 'replaced', id: action.image.id, why: action.message });
+        throw new OperatorError(action.message, { code: action.reason, retry: retry.change });
       case 'refuse':
         throw new OperatorError(action.message, { code: action.reason, retry: retry.changeOrAfter(600_000) });
       case 'create':
       case 'patch':
+      case 'import':
+      case 'uncopy':
       case 'replace': {
         await options.beforeFirstDeed();
         const done = await act(action, { images, identity, signal });
         if (done.change !== undefined) facts.changes.push(done.change);
         observation = note(facts, done.observation);
+        // An import that has failed by now must not be asked for again as if it had never been.
+        if (action.kind === 'import') {
+          memory.transfer = { phase: 'Importing', bytes: 0, startedAt: rfc3339(clock.now()) };
+        }
         break;
       }
       default:
@@ -75,7 +103,40 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
   );
 }
 
+/** What the list has shown, where that leaves nothing to do. */
+function seenSettled(desired: Desired, memory: Memory, options: ConvergeOptions): Observation | undefined {
+  const { listed, resource, identity, clock } = options;
+  if (listed === undefined) return undefined;
+  const observation = judge(listed, identity, incarnationOf(identity.uid, listed.id) ?? 0, resource.status.imageID);
+  const settled = observation.kind === 'present' && plan(desired, observation, memory, clock.now()).length === 0;
+  return settled ? observation : undefined;
+}
+
 function note(facts: Facts, observation: Observation): Observation {
   facts.image = observation.kind === 'absent' ? 'gone' : observation.image;
   return observation;
+}
+
+/** What Glance fetched by itself counts as sent once it is verified. */
+function fetched({ content }: Desired, observation: Observation, before: Facts['sent']): Facts['sent'] {
+  if (before !== undefined || content?.method !== 'WebDownload' || content.digest === undefined) return undefined;
+  if (observation.kind !== 'present' || observation.image.status !== 'active') return undefined;
+  const { size } = observation.image;
+  const { digest } = content;
+  return { url: addressOf(content), digest, imageDigest: digest, ...(size === null ? {} : { size }) };
+}
+
+/** The words are in the last task of the image, if anywhere. */
+async function importFailure(
+  { image, what }: Extract<Action, { kind: 'importFailed' }>,
+  images: ImageClient,
+  signal: AbortSignal,
+): Promise<OperatorError> {
+  const tasks = await images.tasks(image.id, signal);
+  const words = tasks.findLast(({ status }) => status === 'failure')?.message;
+  const said = words === undefined || words === '' ? 'it does not say why' : words;
+  return new OperatorError(`Glance could not import ${what} of image ${image.id}: ${said}`, {
+    code: 'ImportFailed',
+    retry: retry.backoff,
+  });
 }

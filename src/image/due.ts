@@ -10,13 +10,13 @@ import { parseDuration } from '../lib/duration.ts';
 
 export type Due = { kind: 'now' } | { kind: 'in'; ms: number } | { kind: 'settled'; intervalMs: number };
 
-/** `secretVersion` is the resourceVersion of the Secret as the watch last saw it; undefined when there is none. */
-export function dueOf(resource: GlanceImage, secretVersion: string | undefined, now: Date): Due {
+/** `secretVersions` are those of its Secrets as the watch last saw them; undefined when one of them is missing. */
+export function dueOf(resource: GlanceImage, secretVersions: string | undefined, now: Date): Due {
   const { status, metadata, spec } = resource;
   const annotation = metadata.annotations[reconcileAtAnnotation];
   if (status.observedGeneration !== metadata.generation || status.lastHandledReconcileAt !== annotation)
     return { kind: 'now' };
-  if (secretVersion !== undefined && secretVersion !== status.secretVersion) return { kind: 'now' };
+  if (secretVersions !== undefined && secretVersions !== status.secretVersion) return { kind: 'now' };
   if (metadata.deletionTimestamp !== undefined && metadata.annotations[abandonAnnotation] === 'true')
     return { kind: 'now' };
   if (status.nextAttemptTime !== undefined) {

@@ -1,19 +1,20 @@
 /** What one reconcile learned and how it ended: the only thing that a status is made of, beside the status before it. */
 
+import type { GlanceImageStatus } from '../api/status.ts';
 import type { Image } from '../glance/image.ts';
 import type { OperatorError } from '../lib/errors.ts';
 import type { TransferState } from '../transfer/scheduler.ts';
 
 export interface Facts {
   cloud?: { projectID: string; region: string | undefined };
-  /** The Secret that was asked for; its version is undefined when there is none. */
+  /** The Secrets that were asked for; their versions are undefined when one of them is not there. */
   secret?: { version: string | undefined };
   /** The image as Glance reported it, or `gone` when Glance said that it is not there. Absent: Glance was not asked, or did not answer. */
   image?: Image | 'gone';
   /** Keys of the properties that are declared now and applied. */
   propertyKeys?: string[];
-  /** Data that arrived verified. */
-  uploaded?: { url: string; digest: string; bytes: number };
+  /** Data that was verified and is in Glance now. */
+  sent?: GlanceImageStatus['content'];
   /** What was set right or replaced, for the events; in the order in which it happened. */
   changes: Change[];
   end: End;
@@ -29,7 +30,7 @@ export type End =
   | { kind: 'converged' }
   | { kind: 'transferring'; state: ActiveTransfer }
   /** Glance, or somebody else, still moves the data. */
-  | { kind: 'waiting'; why: string; ms: number }
+  | { kind: 'waiting'; phase: 'Importing' | 'Waiting'; why: string; ms: number }
   | { kind: 'suspended' }
   | { kind: 'failed'; error: OperatorError };
 

@@ -44,7 +44,7 @@ export function verdictsOnFailure(
   failure: Failure,
   wasReady: boolean,
   deleting: boolean,
-): Verdicts {
+): Omit<Verdicts, 'warning'> {
   const reason = reasonOf(error);
   const message = `${deleting ? 'cannot delete the image: ' : ''}${failure.lastError.message}. ${whatNext(failure)}`;
   const ready = {

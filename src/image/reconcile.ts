@@ -7,14 +7,18 @@ import { isDeepStrictEqual } from 'node:util';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { abandonAnnotation, finalizer, reconcileAtAnnotation } from '../api/group.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
-import { type Clock, jitter, type Random } from '../lib/clock.ts';
+import type { Image } from '../glance/image.ts';
+import type { Clock, Random } from '../lib/clock.ts';
+import { noteInContext } from '../lib/context.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { OperatorError, retry, unreachable } from '../lib/errors.ts';
 import type { Key, Outcome } from '../lib/outcome.ts';
-import type { Scheduler } from '../transfer/scheduler.ts';
+import type { TransferPlan } from '../transfer/plan.ts';
+import type { Scheduler, TransferState } from '../transfer/scheduler.ts';
 import type { Cloud, Clouds } from './clouds.ts';
 import { converge } from './converge.ts';
 import { deleteImages } from './delete.ts';
+import type { Comparison, Drift } from './drift.ts';
 import { dueOf } from './due.ts';
 import { happenings } from './events.ts';
 import type { Facts } from './facts.ts';
@@ -22,79 +26,116 @@ import { asFailure } from './failure.ts';
 import { type Identity, identityOf } from './identity.ts';
 import { ResourceGone, type Resources } from './resources.ts';
 import { type Moment, summarise } from './status.ts';
-import { cloudRefOf, transferPlan } from './transfer.ts';
+import { cloudRefOf, consequenceOf, isStillWanted, removeTransferred, sentBy, transferPlan } from './transfer.ts';
+import { warningOf } from './warning.ts';
 
 export interface ReconcilerOptions {
   resources: Resources;
   clouds: Clouds;
+  drift: Drift;
   transfers: Scheduler;
+  /** Of every transfer. */
+  limits: TransferPlan['limits'];
   /** Name of this cluster in the owner mark. */
   cluster: string;
   clock: Clock;
   random: Random;
 }
 
-export function createReconciler(options: ReconcilerOptions): (key: Key, signal: AbortSignal) => Promise<Outcome> {
-  const { resources, clouds, transfers, cluster, clock, random } = options;
-  /** When each settled resource is compared next, in monotonic milliseconds. Forgotten with the resource. */
-  const comparisons = new Map<Key, number>();
+/** What a pass compares the image with. */
+type Turn = Exclude<Comparison, { kind: 'in' }>;
 
-  /** How long nothing needs to be done, in milliseconds; 0 means now, Infinity until something changes. */
-  function idleMs(key: Key, resource: GlanceImage): number {
-    const { namespace } = resource.metadata;
-    const due = dueOf(resource, resources.secretVersion(namespace, resource.spec.cloud.secretName), clock.now());
+/** A list of a cloud is on its way; those who need it look again after this. */
+const listPollMs = 2_000;
+
+export function createReconciler(options: ReconcilerOptions): (key: Key, signal: AbortSignal) => Promise<Outcome> {
+  const { resources, clouds, drift, transfers, limits, cluster, clock, random } = options;
+
+  /** Whether it is this resource's turn, and if so, what its image is compared with. */
+  function turnOf(key: Key, resource: GlanceImage): Comparison {
+    const due = dueOf(resource, resources.secretVersions(resource), clock.now());
     switch (due.kind) {
       case 'now':
-        return 0;
+        return { kind: 'live' };
       case 'in':
-        return due.ms;
-      case 'settled': {
-        if (due.intervalMs === 0) return Number.POSITIVE_INFINITY;
-        // Settled before this process began: its checks are spread, so that a restart asks Glance nothing all at once.
-        const at = comparisons.get(key) ?? clock.monotonic() + random() * due.intervalMs;
-        comparisons.set(key, at);
-        return Math.max(0, at - clock.monotonic());
-      }
+        return due;
+      case 'settled':
+        return drift.next(key, due.intervalMs);
       default:
         return unreachable(due);
     }
   }
 
-  async function openCloud(facts: Facts, resource: GlanceImage, signal: AbortSignal): Promise<Cloud> {
-    facts.secret = { version: undefined };
-    const secret = await clouds.read(cloudRefOf(resource), signal);
-    facts.secret = { version: secret.version };
-    const cloud = await secret.open(signal);
+  async function openCloud(facts: Facts, resource: GlanceImage, turn: Turn, signal: AbortSignal): Promise<Cloud> {
+    noteInContext({ cloud: resource.spec.cloud.name });
+    const known = turn.kind === 'listed' ? knownCloud(facts, resource) : undefined;
+    const cloud = known ?? (await readCloud(facts, resource, signal));
     refuseOtherCloud(resource.status, cloud);
     facts.cloud = { projectID: cloud.projectID, region: cloud.region };
     return cloud;
   }
 
+  /** A comparison need not read a Secret that the watch says is the same. */
+  function knownCloud(facts: Facts, resource: GlanceImage): Cloud | undefined {
+    const cloud = clouds.known(cloudRefOf(resource), resources.cloudVersion(resource));
+    if (cloud !== undefined) facts.secret = { version: resources.secretVersions(resource) };
+    return cloud;
+  }
+
+  async function readCloud(facts: Facts, resource: GlanceImage, signal: AbortSignal): Promise<Cloud> {
+    facts.secret = { version: undefined };
+    const secret = await clouds.read(cloudRefOf(resource), signal);
+    facts.secret = { version: resources.secretVersions(resource, secret.version) };
+    return secret.open(signal);
+  }
+
+  /** The transfer of this resource, unless it was for another declaration than the present one: that one is over. */
+  async function currentTransfer(key: Key, resource: GlanceImage): Promise<TransferState | undefined> {
+    const transfer = transfers.get(key);
+    if (transfer === undefined || isStillWanted(transfer.plan, resource)) return transfer;
+    await transfers.cancel(key);
+    return undefined;
+  }
+
+  /** Resolves with false when a list has to come first. */
   async function pursue(
     key: Key,
     facts: Facts,
     resource: GlanceImage,
     identity: Identity,
+    turn: Turn,
     signal: AbortSignal,
-  ): Promise<void> {
-    const transfer = transfers.get(key);
+  ): Promise<boolean> {
+    const transfer = await currentTransfer(key, resource);
     if (transfer?.kind === 'queued' || transfer?.kind === 'running') {
       facts.end = { kind: 'transferring', state: transfer };
-      return;
+      return true;
     }
-    if (transfer?.kind === 'failed') throw transfer.error;
-    if (transfer?.kind === 'succeeded') facts.uploaded = transfer.result;
-    const { images, projectID } = await openCloud(facts, resource, signal);
+    const failed = transfer?.kind === 'failed' ? transfer : undefined;
+    const consequence = failed && consequenceOf(failed.error);
+    if (consequence === 'tell') throw failed?.error;
+    const cloud = await openCloud(facts, resource, turn, signal);
+    const { images } = cloud;
+    const listed = listedImage(turn, cloud, resource);
+    if (listed === 'on its way') return false;
+    if (failed !== undefined && consequence === 'remove') {
+      await removeTransferred(facts, failed.plan.imageID, images, identity, signal);
+      throw failed.error;
+    }
+    if (transfer?.kind === 'succeeded') facts.sent = sentBy(transfer.result);
     let guarded = resource.metadata.finalizers.includes(finalizer);
     const beforeFirstDeed = async () => {
       if (!guarded) await resources.addFinalizer(resource, signal);
       guarded = true;
     };
-    const rest = await converge(facts, { resource, identity, images, projectID, clock, beforeFirstDeed, signal });
-    if (rest.kind === 'nothing') return;
-    transfers.start(key, transferPlan(resource, rest.imageID, rest.content));
+    const rest = await converge(facts, { resource, identity, ...cloud, listed, clock, beforeFirstDeed, signal });
+    if (rest.kind === 'nothing') return true;
+    // It waits for its data as if nobody stood in the way: then who did is the news.
+    if (failed !== undefined) throw failed.error;
+    transfers.start(key, transferPlan(resource, rest.imageID, rest.content, { address: cloud.address, limits }));
     const started = transfers.get(key);
     if (started?.kind === 'queued' || started?.kind === 'running') facts.end = { kind: 'transferring', state: started };
+    return true;
   }
 
   /** Resolves once the image is dealt with as the resource says; the finalizer may go then. */
@@ -118,7 +159,7 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
       );
       return;
     }
-    const { images } = await openCloud(facts, resource, signal);
+    const { images } = await openCloud(facts, resource, { kind: 'live' }, signal);
     await deleteImages(facts, { images, identity, recordedID: status.imageID, protects: spec.image.protected, signal });
     for (const { type, reason, note } of happenings(status, status, facts))
       resources.event(resource, type, reason, note);
@@ -130,6 +171,7 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
       generation: metadata.generation,
       reconcileAt: metadata.annotations[reconcileAtAnnotation],
       deleting: isDeleting(resource),
+      warning: warningOf(resource),
       now: clock.now(),
       random: random(),
     };
@@ -140,14 +182,18 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
     return status;
   }
 
-  function outcome(key: Key, facts: Facts, resource: GlanceImage, status: GlanceImageStatus): Outcome {
+  function outcome(
+    key: Key,
+    facts: Facts,
+    resource: GlanceImage,
+    status: GlanceImageStatus,
+    startedMs: number,
+  ): Outcome {
     switch (facts.end.kind) {
       case 'converged': {
         const intervalMs = parseDuration(resource.spec.interval);
         if (intervalMs === 0) return { kind: 'done' };
-        const afterMs = jitter(intervalMs, 0.1, random);
-        comparisons.set(key, clock.monotonic() + afterMs);
-        return { kind: 'recheck', afterMs };
+        return { kind: 'recheck', afterMs: drift.compared(key, startedMs, intervalMs) };
       }
       case 'waiting':
         return { kind: 'recheck', afterMs: facts.end.ms };
@@ -166,17 +212,20 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
   }
 
   /** Resolves with the outcome, once the end of the pass is written down. */
-  async function pass(key: Key, resource: GlanceImage, signal: AbortSignal): Promise<Outcome> {
+  async function pass(key: Key, resource: GlanceImage, turn: Turn, signal: AbortSignal): Promise<Outcome> {
+    const startedMs = clock.monotonic();
     const identity = identityOf(resource, cluster);
     const facts: Facts = { changes: [], end: { kind: 'suspended' } };
     try {
       if (isDeleting(resource)) {
         await release(facts, resource, identity, signal);
         await resources.removeFinalizer(resource, signal);
-        comparisons.delete(key);
+        drift.forget(key);
         return { kind: 'done' };
       }
-      if (!resource.spec.suspend) await pursue(key, facts, resource, identity, signal);
+      if (!resource.spec.suspend && !(await pursue(key, facts, resource, identity, turn, signal))) {
+        return { kind: 'recheck', afterMs: listPollMs };
+      }
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof ResourceGone) throw error;
@@ -184,28 +233,45 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
     }
     const status = await report(facts, resource, signal);
     transfers.forget(key);
-    return outcome(key, facts, resource, status);
+    return outcome(key, facts, resource, status, startedMs);
   }
 
   return async (key, signal) => {
     const resource = resources.get(key);
     if (resource === undefined || (isDeleting(resource) && !resource.metadata.finalizers.includes(finalizer))) {
-      comparisons.delete(key);
+      drift.forget(key);
       await transfers.cancel(key);
       return { kind: 'done' };
     }
+    noteInContext({ generation: resource.metadata.generation });
     if (isDeleting(resource) || resource.spec.suspend) await transfers.cancel(key);
     const waits = transfers.get(key) === undefined && (isDeleting(resource) || !resource.spec.suspend);
-    const ms = waits ? idleMs(key, resource) : 0;
-    if (ms > 0) return Number.isFinite(ms) ? { kind: 'recheck', afterMs: ms } : { kind: 'done' };
+    const turn: Comparison = waits ? turnOf(key, resource) : { kind: 'live' };
+    if (turn.kind === 'in') return Number.isFinite(turn.ms) ? { kind: 'recheck', afterMs: turn.ms } : { kind: 'done' };
     try {
-      return await pass(key, resource, signal);
+      return await pass(key, resource, turn, signal);
     } catch (error) {
       // It vanished meanwhile, and the watch will say so.
       if (error instanceof ResourceGone) return { kind: 'done' };
       throw error;
     }
   };
+}
+
+/** What lists say of the image, where they are asked and know it. */
+function listedImage(turn: Turn, { cache }: Cloud, { status }: GlanceImage): Image | 'on its way' | undefined {
+  if (turn.kind === 'live' || status.imageID === undefined) return undefined;
+  const sighting = cache.look(status.imageID, turn.sinceMs);
+  switch (sighting.kind) {
+    case 'seen':
+      return sighting.image;
+    case 'refreshing':
+      return 'on its way';
+    case 'unknown':
+      return undefined;
+    default:
+      return unreachable(sighting);
+  }
 }
 
 function isDeleting(resource: GlanceImage): boolean {

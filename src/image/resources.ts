@@ -11,23 +11,38 @@ import type { KubernetesClient } from '../kubernetes/client.ts';
 import { isConflict, isNotFound } from '../kubernetes/errors.ts';
 import type { EventRecorder } from '../kubernetes/events.ts';
 import { addFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
-import type { KubernetesObject, ResourceType } from '../kubernetes/resource.ts';
+import { type KubernetesObject, keyOfObject, type ResourceType } from '../kubernetes/resource.ts';
 import type { Change, Store } from '../kubernetes/store.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Key, keyOf } from '../lib/outcome.ts';
 
 export const glanceImageType: ResourceType<GlanceImage> = { group, version, kind, plural, parse: parseGlanceImage };
 
-/** Index of the store of GlanceImages: by `namespace/name` of the Secret that they use. */
+/** Index of the store of GlanceImages: by `namespace/name` of each Secret that they use. */
 export const bySecret = 'bySecret';
-export function secretKeyOf(resource: GlanceImage): string {
-  return keyOf(resource.metadata.namespace, resource.spec.cloud.secretName);
+export function secretKeysOf({ metadata, spec }: GlanceImage): string[] {
+  const { http, image } = spec.content ?? {};
+  const names = [spec.cloud.secretName, http?.headersSecretName, http?.caSecretName, image?.cloud?.secretName];
+  return [...new Set(names.filter((name) => name !== undefined))].map((name) => keyOf(metadata.namespace, name));
+}
+
+/** Index of the store of GlanceImages: by the id of the image in Glance. */
+export const byImage = 'byImage';
+export function imageIDsOf({ status }: GlanceImage): string[] {
+  return status.imageID === undefined ? [] : [status.imageID];
 }
 
 export interface Resources {
   get(key: Key): GlanceImage | undefined;
-  /** resourceVersion of the Secret as last seen; undefined when there is none. */
-  secretVersion(namespace: string, name: string): string | undefined;
+  /** Whose status names this image. */
+  ofImage(id: string): Key[];
+  /**
+   * resourceVersions of its Secrets as last seen, in one text; `cloud` is a later one of the first. Undefined when one of
+   * them is not there, so that a Secret that goes makes no stir.
+   */
+  secretVersions(resource: GlanceImage, cloud?: string): string | undefined;
+  /** That of the Secret with its clouds.yaml alone. */
+  cloudVersion(resource: GlanceImage): string | undefined;
   addFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
   removeFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
   writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<void>;
@@ -43,14 +58,20 @@ export interface ResourcesOptions {
   secrets: Store<KubernetesObject>;
   events: EventRecorder;
   log: Logger;
+  /** Told of each event, for metrics. */
+  onEvent?: (reason: Reason) => void;
 }
 
-export function createResources({ client, images, secrets, events, log }: ResourcesOptions): Resources {
+export function createResources({ client, images, secrets, events, log, onEvent }: ResourcesOptions): Resources {
   /** What we wrote and the watch has not brought back yet. */
   const written = new Map<Key, GlanceImage>();
 
   function remember(resource: GlanceImage): void {
     written.set(keyOf(resource.metadata.namespace, resource.metadata.name), resource);
+  }
+
+  function versionOf(secret: Key): string | undefined {
+    return secrets.get(secret)?.object.metadata.resourceVersion;
   }
 
   return {
@@ -65,7 +86,13 @@ export function createResources({ client, images, secrets, events, log }: Resour
       written.delete(key);
       return item.object;
     },
-    secretVersion: (namespace, name) => secrets.get(keyOf(namespace, name))?.object.metadata.resourceVersion,
+    ofImage: (id) => images.findBy(byImage, id).map((item) => keyOfObject(item.object)),
+    cloudVersion: ({ metadata, spec }) => versionOf(keyOf(metadata.namespace, spec.cloud.secretName)),
+    secretVersions(resource, cloud) {
+      const [first, ...others] = secretKeysOf(resource).map(versionOf);
+      const versions = [cloud ?? first, ...others];
+      return versions.includes(undefined) ? undefined : versions.join(',');
+    },
     async addFinalizer(resource, signal) {
       const guarded = await addFinalizer(client, glanceImageType, resource, finalizer, signal);
       if (guarded === undefined) throw new ResourceGone();
@@ -88,11 +115,15 @@ export function createResources({ client, images, secrets, events, log }: Resour
         return false;
       const own = written.get(change.key);
       const after = change.after.object;
-      return own !== undefined && !isNewer(after, own) && asksTheSame(change.before.object, after);
+      if (own === undefined || isNewer(after, own)) return false;
+      // From here on the store knows as much, and two copies of ten thousand resources are too many.
+      if (!isNewer(own, after)) written.delete(change.key);
+      return asksTheSame(change.before.object, after);
     },
     event(resource, type, reason, note) {
       const { namespace, name, generation } = resource.metadata;
       log[type === 'Warning' ? 'warn' : 'info']({ namespace, name, generation, reason }, note);
+      onEvent?.(reason);
       events.record({ apiVersion, kind, metadata: resource.metadata }, { type, reason, action: 'Reconcile', note });
     },
   };

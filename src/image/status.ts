@@ -4,7 +4,7 @@
  * failure names its cause, its attempts and what happens next.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { conditionsFrom, findCondition, rfc3339, type Verdicts } from '../api/conditions.ts';
+import { conditionsFrom, findCondition, rfc3339, type Verdicts, type Warning } from '../api/conditions.ts';
 import type { GlanceImageStatus, LastError, SeenImage, TransferStatus } from '../api/status.ts';
 import type { Image } from '../glance/image.ts';
 import { formatBytes } from '../lib/bytes.ts';
@@ -21,6 +21,8 @@ export interface Moment {
   /** Value of the reconcile-at annotation that this reconcile answers. */
   reconcileAt: string | undefined;
   deleting: boolean;
+  /** What people should know although it keeps nothing from being done. */
+  warning: Warning | undefined;
   now: Date;
   /** In [0, 1), for the jitter of the next try. */
   random: number;
@@ -38,17 +40,17 @@ export function summarise(facts: Facts, previous: GlanceImageStatus, moment: Mom
   const transfer = transferOf(facts.end, previous.transfer, moment.now);
   return compact({
     observedGeneration: moment.generation,
-    conditions: conditionsFrom(verdicts, previous.conditions ?? [], moment.generation, moment.now),
+    conditions: conditionsFrom(
+      { ...verdicts, warning: moment.warning },
+      previous.conditions ?? [],
+      moment.generation,
+      moment.now,
+    ),
     imageID: imageIDOf(facts, previous),
     size: sizeOf(image, transfer),
     progress: transfer?.percent === undefined ? undefined : `${transfer.percent}%`,
     image,
-    content:
-      facts.uploaded === undefined
-        ? facts.image === 'gone'
-          ? undefined
-          : previous.content
-        : { url: facts.uploaded.url, digest: facts.uploaded.digest },
+    content: facts.image === 'gone' ? undefined : (facts.sent ?? previous.content),
     transfer,
     lastError: failure?.lastError,
     nextAttemptTime: failure?.nextAttemptTime,
@@ -127,7 +129,7 @@ interface Scene {
   moment: Moment;
 }
 
-function judge(end: End, scene: Scene): Verdicts {
+function judge(end: End, scene: Scene): Omit<Verdicts, 'warning'> {
   const { previous, image, imageID, failure, moment } = scene;
   switch (end.kind) {
     case 'converged': {
@@ -146,7 +148,7 @@ function judge(end: End, scene: Scene): Verdicts {
     }
     case 'waiting':
       return working(
-        'WaitingForGlance',
+        end.phase === 'Importing' ? 'Importing' : 'WaitingForGlance',
         `image ${imageID ?? ''}: ${end.why}; the operator looks again in ${formatDuration(end.ms)}`,
         failure,
       );
@@ -165,10 +167,10 @@ function wasReady(previous: GlanceImageStatus, moment: Moment): boolean {
 }
 
 function working(
-  reason: 'Queued' | 'Transferring' | 'WaitingForGlance',
+  reason: 'Queued' | 'Transferring' | 'Importing' | 'WaitingForGlance',
   message: string,
   failure: Failure | undefined,
-): Verdicts {
+): Omit<Verdicts, 'warning'> {
   return {
     ready: { status: 'False', reason, message },
     beside: { kind: 'reconciling', reason: failure === undefined ? 'Progressing' : 'ProgressingWithRetry', message },
@@ -200,7 +202,7 @@ function transferOf(end: End, before: TransferStatus | undefined, now: Date): Tr
       const percent =
         state.total === undefined || state.total === 0
           ? undefined
-          : Math.min(100, Math.floor((100 * state.bytes) / state.total));
+          : Math.min(100, Math.floor((100 * state.servedBytes) / state.total));
       return compact({
         phase: 'Transferring' as const,
         bytes: state.bytes,
@@ -211,7 +213,7 @@ function transferOf(end: End, before: TransferStatus | undefined, now: Date): Tr
       });
     }
     case 'waiting':
-      return { phase: 'Waiting', bytes: 0, startedAt: before?.phase === 'Waiting' ? before.startedAt : rfc3339(now) };
+      return { phase: end.phase, bytes: 0, startedAt: before?.phase === end.phase ? before.startedAt : rfc3339(now) };
     case 'converged':
     case 'suspended':
     case 'failed':
@@ -224,6 +226,11 @@ function transferOf(end: End, before: TransferStatus | undefined, now: Date): Tr
 function sizeOf(image: SeenImage | undefined, transfer: TransferStatus | undefined): string | undefined {
   const bytes = image?.size ?? transfer?.totalBytes;
   return bytes === undefined ? undefined : formatBytes(bytes);
+}
+
+/** Whether a status that shows `before` would show the same of this image. */
+export function isAsSeen(image: Image, before: SeenImage | undefined): boolean {
+  return before !== undefined && seen(image, before, new Date(0)) === before;
 }
 
 /** The image as status shows it. While Glance reports the same, the time at which it was seen stays too. */

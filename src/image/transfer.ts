@@ -1,19 +1,80 @@
-/** The transfer that a resource asks for, as a plan in plain JSON. */
+/** The transfer that a resource asks for, as a plan in plain JSON, and what its end means for the resource. */
+import { isDeepStrictEqual } from 'node:util';
 import type { GlanceImage } from '../api/glanceimage.ts';
-import { defaultLimits, type TransferPlan } from '../transfer/plan.ts';
+import type { GlanceImageStatus } from '../api/status.ts';
+import type { ImageClient } from '../glance/client.ts';
+import { compact } from '../lib/compact.ts';
+import { OperatorError } from '../lib/errors.ts';
+import type { TransferPlan, TransferResult } from '../transfer/plan.ts';
+import { removeUnprotected } from './act.ts';
 import type { CloudRef } from './clouds.ts';
-import type { Content } from './desired.ts';
+import { type Content, contentOf, storesOf } from './content.ts';
+import type { Facts } from './facts.ts';
+import { type Identity, isOurs } from './identity.ts';
+import { find } from './observe.ts';
 
 export function cloudRefOf(resource: GlanceImage): CloudRef {
   return { namespace: resource.metadata.namespace, ...resource.spec.cloud };
 }
 
-export function transferPlan(resource: GlanceImage, imageID: string, content: Content): TransferPlan {
-  return {
+/** `address` is the origin of the image endpoint. */
+export function transferPlan(
+  resource: GlanceImage,
+  imageID: string,
+  content: Content,
+  { address, limits }: { address: string; limits: TransferPlan['limits'] },
+): TransferPlan {
+  const { origin, digest, digestOf, decompress, diskFormat, containerFormat, minDiskGiB, method } = content;
+  return compact({
     imageID,
-    cloud: cloudRefOf(resource),
-    source: { kind: 'http', url: content.url, digest: content.digest },
-    diskFormat: content.diskFormat,
-    limits: defaultLimits,
-  };
+    cloud: compact({ ...cloudRefOf(resource), address }),
+    source: origin.kind === 'http' ? compact({ ...origin }) : { ...origin, cloud: compact({ ...origin.cloud }) },
+    digest,
+    digestOf,
+    decompress,
+    diskFormat,
+    containerFormat,
+    minDiskGiB,
+    method: method === 'Stage' ? ('Stage' as const) : ('Upload' as const),
+    stores: storesOf(resource),
+    limits,
+  });
+}
+
+/** Whether a transfer does what is declared now. A lower bound on the disk, which only refuses, does not start it anew. */
+export function isStillWanted(plan: TransferPlan, resource: GlanceImage): boolean {
+  const content = contentOf(resource);
+  if (content === undefined || content.method === 'WebDownload') return false;
+  const wanted = transferPlan(resource, plan.imageID, content, { address: plan.cloud.address, limits: plan.limits });
+  return isDeepStrictEqual({ ...wanted, minDiskGiB: 0 }, { ...plan, minDiskGiB: 0 });
+}
+
+export function sentBy(result: TransferResult): GlanceImageStatus['content'] {
+  const { url, digest, imageDigest, bytes, compression, virtualSize } = result;
+  return compact({ url, digest, imageDigest, size: bytes, compression, virtualSize });
+}
+
+/**
+ * What follows from a failed transfer, beside being told. `remove`: Glance has activated something else than was sent.
+ * `look`: the image was not waiting for data; an earlier upload of ours may be in its last breath, and then there is nothing
+ * to tell.
+ */
+export function consequenceOf(error: unknown): 'tell' | 'remove' | 'look' {
+  if (!(error instanceof OperatorError)) return 'tell';
+  if (error.code === 'ContentMismatch') return 'remove';
+  return error.code === 'Conflict' ? 'look' : 'tell';
+}
+
+export async function removeTransferred(
+  facts: Facts,
+  imageID: string,
+  images: ImageClient,
+  identity: Identity,
+  signal: AbortSignal,
+): Promise<void> {
+  const image = await find(images, imageID, signal);
+  if (image === undefined || !isOurs(image, identity, imageID)) return;
+  await removeUnprotected(images, image, signal);
+  facts.image = 'gone';
+  facts.changes.push({ kind: 'replaced', id: imageID, why: 'Glance holds other data than was sent' });
 }

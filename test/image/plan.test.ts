@@ -6,28 +6,9 @@ import { readImage } from '../../src/glance/image.ts';
 import { newImage } from '../../src/glance/translation.ts';
 import { desire } from '../../src/image/desired.ts';
 import { imageIDOf, markOf } from '../../src/image/identity.ts';
-import { type Action, type Memory, type Observation, plan, savingGraceMs } from '../../src/image/plan.ts';
+import { type Action, type Memory, plan, savingGraceMs } from '../../src/image/plan.ts';
+import { after, blank, kinds, now, planFor, present, withContent } from './planning.ts';
 import { content, digest, identity, imageOf, projectID, resourceOf, uid } from './resource.ts';
-
-const now = new Date('2026-01-02T00:00:00Z');
-const blank: Memory = { propertyKeys: [], transfer: undefined };
-const withContent = { spec: { content, image: { diskFormat: 'raw' } } };
-
-function planFor(
-  options: Parameters<typeof resourceOf>[0],
-  observation: Observation,
-  memory: Memory = blank,
-): Action[] {
-  return plan(desire(resourceOf(options), identity, projectID), observation, memory, now);
-}
-
-function present(image: Image): Observation {
-  return { kind: 'present', incarnation: 0, image };
-}
-
-function kinds(actions: Action[]): string[] {
-  return actions.map(({ kind }) => kind);
-}
 
 describe('planning', () => {
   test('a resource without an image gets one, of the next incarnation', () => {
@@ -57,20 +38,13 @@ describe('planning', () => {
   });
 
   test('an interrupted upload is given time to fall back, and is replaced after that', () => {
-    const waitingSince = (ms: number): Memory => {
-      const startedAt = new Date(now.getTime() - ms).toISOString();
-      return { propertyKeys: [], transfer: { phase: 'Waiting', bytes: 0, startedAt } };
-    };
     const saving = present(imageOf({ status: 'saving' }));
-    assert.deepEqual(kinds(planFor(withContent, saving, waitingSince(savingGraceMs - 1))), ['wait']);
-    assert.deepEqual(kinds(planFor(withContent, saving, waitingSince(savingGraceMs))), ['replace']);
+    assert.deepEqual(kinds(planFor(withContent, saving, after('Waiting', savingGraceMs - 1))), ['wait']);
+    assert.deepEqual(kinds(planFor(withContent, saving, after('Waiting', savingGraceMs))), ['replace']);
   });
 
   test('the upload of somebody else into an image without content is never interrupted', () => {
-    const memory: Memory = {
-      propertyKeys: [],
-      transfer: { phase: 'Waiting', bytes: 0, startedAt: '2020-01-01T00:00:00Z' },
-    };
+    const memory = after('Waiting', 100 * savingGraceMs);
     assert.deepEqual(kinds(planFor({}, present(imageOf({ status: 'saving' })), memory)), ['wait']);
   });
 
@@ -80,9 +54,15 @@ describe('planning', () => {
 
   test('an active image whose digest of the declared kind is another one is refused', () => {
     const image = imageOf({ hash: { algorithm: 'sha256', value: '2'.repeat(64) } });
-    const [action] = planFor(withContent, present(image));
+    const asServed = { http: { ...content.http, decompress: 'None' } };
+    const [action] = planFor({ spec: { ...withContent.spec, content: asServed } }, present(image));
     assert.equal(action?.kind === 'refuse' && action.reason, 'ContentMismatch');
     assert.match(action?.kind === 'refuse' ? action.message : '', new RegExp(digest));
+  });
+
+  test('an active image whose digest may be that of a decompressed file, and of which nothing is remembered, is made anew', () => {
+    const image = imageOf({ hash: { algorithm: 'sha256', value: '2'.repeat(64) } });
+    assert.deepEqual(kinds(planFor(withContent, present(image))), ['replace']);
   });
 
   test('a deactivated image is reported, not reactivated', () => {
@@ -98,7 +78,7 @@ describe('planning', () => {
 
   test('Merge leaves the properties of others alone, and removes what was declared once', () => {
     const image = imageOf({ properties: { ...markOf(identity), stray: 'x', ours: 'y' } });
-    const memory: Memory = { propertyKeys: ['ours'], transfer: undefined };
+    const memory: Memory = { ...blank, propertyKeys: ['ours'] };
     const [action] = planFor({ spec: { propertyPolicy: 'Merge' } }, present(image), memory);
     assert.deepEqual(action?.kind === 'patch' && action.operations, [{ op: 'remove', path: '/ours' }]);
   });
@@ -108,6 +88,13 @@ describe('planning', () => {
     assert.equal(action?.kind === 'patch' && action.operations.length, 2);
   });
 
+  test('a property that Glance could never change again is refused', () => {
+    assert.throws(() => planFor({ spec: { image: { properties: { ' a': 1 } } } }, { kind: 'absent', incarnation: 0 }), {
+      code: 'InvalidSpec',
+      message: /" a": Glance ignores blanks/,
+    });
+  });
+
   test('an image that was given to another project is taken back', () => {
     const [action] = planFor({}, present(imageOf({ owner: 'b'.repeat(32) })));
     assert.deepEqual(action?.kind === 'patch' && action.operations, [
@@ -115,7 +102,9 @@ describe('planning', () => {
     ]);
   });
 
-  const key = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }).filter((text) => !(text in imageOf()));
+  const key = fc
+    .string({ unit: 'grapheme', minLength: 1, maxLength: 12 })
+    .filter((text) => text.trim() === text && !(text in imageOf()));
   const specs = fc.record({
     name: fc.string({ minLength: 1, maxLength: 20 }),
     visibility: fc.constantFrom('public', 'private', 'shared', 'community'),

@@ -6,12 +6,14 @@ import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { Facts } from '../../src/image/facts.ts';
 import { delayOf, type Moment, summarise } from '../../src/image/status.ts';
 import { OperatorError, type Retry, retry } from '../../src/lib/errors.ts';
+import { planOf } from '../transfer/plans.ts';
 import { imageOf } from './resource.ts';
 
 const moment: Moment = {
   generation: 1,
   reconcileAt: undefined,
   deleting: false,
+  warning: undefined,
   now: new Date('2026-01-02T00:00:00Z'),
   random: 0.5,
 };
@@ -99,18 +101,13 @@ describe('the status', () => {
   });
 
   test('a failure stays in sight while it is tried again, and goes once the image is as declared', () => {
-    const plan = {
-      imageID: 'i',
-      source: { kind: 'http', url: 'u' },
-      diskFormat: 'raw',
-      limits: { maxBytes: 1, stallBytes: 1, stallWindowMs: 1 },
-      cloud: { namespace: 'n', secretName: 's', name: 'c' },
-    } as const;
     const state = {
       kind: 'running' as const,
-      plan,
-      bytes: 43,
+      plan: planOf(),
+      bytes: 86,
+      servedBytes: 43,
       total: 100,
+      phase: 'transferring' as const,
       bytesPerSecond: 7,
       startedAt: '2026-01-02T00:09:00.123Z',
     };
@@ -152,7 +149,7 @@ describe('the status', () => {
       failed(retry.change),
       failed(retry.after(1000)),
       { changes: [], end: { kind: 'suspended' } },
-      { changes: [], end: { kind: 'waiting', why: 'x', ms: 1000 } },
+      { changes: [], end: { kind: 'waiting', phase: 'Waiting', why: 'x', ms: 1000 } },
     );
     fc.assert(
       fc.property(fc.array(ends, { maxLength: 8 }), (story) => {

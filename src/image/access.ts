@@ -1,0 +1,51 @@
+/**
+ * The secrets of a transfer. Law: they are read live, just before the run, and handed to nobody but its executor; what is
+ * wrong with one of them is said by its name, never by its content.
+ */
+import type { KubernetesClient } from '../kubernetes/client.ts';
+import { type Secret, secretType } from '../kubernetes/secret.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
+import type { TransferAccess } from '../transfer/executor.ts';
+import type { TransferPlan } from '../transfer/plan.ts';
+import { filesOf, secretNotFound } from './clouds.ts';
+
+export async function readAccess(
+  client: KubernetesClient,
+  { cloud, source }: TransferPlan,
+  signal: AbortSignal,
+): Promise<TransferAccess> {
+  const { namespace } = cloud;
+  const read = async (name: string, field: string): Promise<Secret['data']> => {
+    const secret = await client.get(secretType, { namespace, name }, signal);
+    if (secret === undefined) throw secretNotFound(namespace, name, `create it, or mend ${field}`);
+    return secret.data;
+  };
+  const files = filesOf(cloud, await read(cloud.secretName, 'spec.cloud.secretName'));
+  switch (source.kind) {
+    case 'http': {
+      const { headersSecretName: headers, caSecretName: ca } = source;
+      return {
+        cloud: files,
+        ...(headers === undefined ? {} : { headers: valuesIn(await read(headers, 'headersSecretName')) }),
+        ...(ca === undefined ? {} : { ca: caIn(ca, await read(ca, 'caSecretName')) }),
+      };
+    }
+    case 'image': {
+      const data = await read(source.cloud.secretName, 'spec.content.image.cloud.secretName');
+      return { cloud: files, sourceCloud: filesOf(source.cloud, data) };
+    }
+  }
+}
+
+function valuesIn(data: Secret['data']): Record<string, string> {
+  return Object.fromEntries([...data].map(([name, value]) => [name, value.reveal()]));
+}
+
+function caIn(name: string, data: Secret['data']): string {
+  const pem = data.get('ca.crt');
+  if (pem !== undefined) return pem.reveal();
+  throw new OperatorError(`Secret "${name}" has no key ca.crt, which holds the CA certificates of a source in PEM`, {
+    code: 'SecretInvalid',
+    retry: retry.change,
+  });
+}

@@ -1,0 +1,71 @@
+/**
+ * The data that a declaration asks for, in one shape for all kinds of source. Law: pure; everything about the data that is
+ * declared appears here, and nothing about the record does.
+ */
+import type { GlanceImage } from '../api/glanceimage.ts';
+
+/** Where the bytes come from. */
+export type Origin =
+  | {
+      kind: 'http';
+      url: string;
+      mirrors: string[];
+      headersSecretName: string | undefined;
+      caSecretName: string | undefined;
+    }
+  | { kind: 'image'; ref: string; cloud: { secretName: string; name: string; region?: string | undefined } };
+
+export type Stores = { kind: 'default' } | { kind: 'some'; names: string[] } | { kind: 'all' };
+
+export interface Content {
+  origin: Origin;
+  /** `<algorithm>:<hex>`; undefined where the source knows its own digest. */
+  digest: string | undefined;
+  digestOf: 'Served' | 'Image';
+  decompress: 'Auto' | 'None';
+  method: GlanceImage['spec']['method'];
+  diskFormat: string;
+  containerFormat: string;
+  minDiskGiB: number;
+}
+
+/** What may itself be a compressed file, and is then meant to stay one. */
+const neverDecompressed: ReadonlySet<string> = new Set(['ami', 'ari', 'aki']);
+
+/** Undefined where the data is not ours to bring. */
+export function contentOf({ spec }: GlanceImage): Content | undefined {
+  const { content, method, cloud } = spec;
+  const { diskFormat, containerFormat, minDiskGiB } = spec.image;
+  if (diskFormat === undefined) return undefined;
+  const common = { method, diskFormat, containerFormat, minDiskGiB };
+  if (content?.http !== undefined) {
+    const { url, mirrors, headersSecretName, caSecretName, digest, digestOf } = content.http;
+    const stays = method === 'WebDownload' || neverDecompressed.has(diskFormat) || containerFormat === 'compressed';
+    return {
+      ...common,
+      origin: { kind: 'http', url, mirrors, headersSecretName, caSecretName },
+      digest,
+      digestOf,
+      decompress: stays ? 'None' : content.http.decompress,
+    };
+  }
+  if (content?.image === undefined) return undefined;
+  const origin = { kind: 'image' as const, ref: content.image.ref, cloud: content.image.cloud ?? cloud };
+  return { ...common, origin, digest: undefined, digestOf: 'Image', decompress: 'None' };
+}
+
+export function storesOf({ spec }: GlanceImage): Stores {
+  const { stores, allStores } = spec.image;
+  if (allStores) return { kind: 'all' };
+  return stores.length === 0 ? { kind: 'default' } : { kind: 'some', names: [...stores] };
+}
+
+/** Where it is served, for people. */
+export function addressOf({ origin }: Content): string {
+  return origin.kind === 'http' ? origin.url : origin.ref;
+}
+
+/** The digest that the bytes in Glance must have, where the declaration alone tells it. */
+export function digestInGlance({ digest, digestOf, decompress }: Content): string | undefined {
+  return digestOf === 'Image' || decompress === 'None' ? digest : undefined;
+}

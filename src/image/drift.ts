@@ -1,0 +1,106 @@
+/**
+ * When a settled resource is compared with Glance again, and whether a list may answer. Laws: within its interval, however
+ * often it is asked about; what was seen to differ from its status is compared at once, with Glance itself; and after a
+ * restart the comparisons are spread, so that Glance is asked nothing all at once.
+ */
+import type { GlanceImage } from '../api/glanceimage.ts';
+import type { ImageNews } from '../glance/cache/image-cache.ts';
+import { type Clock, jitter, type Random } from '../lib/clock.ts';
+import { unreachable } from '../lib/errors.ts';
+import type { Key } from '../lib/outcome.ts';
+import { dueOf } from './due.ts';
+import type { Resources } from './resources.ts';
+import { isAsSeen } from './status.ts';
+
+export type Comparison =
+  | { kind: 'in'; ms: number }
+  /** Now; what Glance held at the monotonic time `sinceMs` or later is news. */
+  | { kind: 'listed'; sinceMs: number }
+  /** Now, by asking for the image itself. */
+  | { kind: 'live' };
+
+export interface Drift {
+  /** For a settled resource. An interval of 0 turns the comparisons off. */
+  next(key: Key, intervalMs: number): Comparison;
+  /** It was compared by a pass that began at the monotonic time `startedMs`. Returns the wait until the next, in ms. */
+  compared(key: Key, startedMs: number, intervalMs: number): number;
+  /** What a list told. Wakes the resource whose status says otherwise. */
+  hear(news: ImageNews): void;
+  forget(key: Key): void;
+}
+
+export interface DriftOptions {
+  resources: Pick<Resources, 'get' | 'ofImage' | 'secretVersions'>;
+  /** Has the reconciler look at a key. */
+  wake: (key: Key) => void;
+  clock: Clock;
+  random: Random;
+}
+
+/** All in monotonic milliseconds. */
+interface Schedule {
+  dueAt: number;
+  /** What Glance held before this is older than what the status says. */
+  sinceMs: number;
+  /** When a list was last heard to differ, unless a comparison has begun since. */
+  suspectedAt: number | undefined;
+}
+
+export function createDrift({ resources, wake, clock, random }: DriftOptions): Drift {
+  const schedules = new Map<Key, Schedule>();
+
+  function scheduleOf(key: Key, intervalMs: number): Schedule {
+    const known = schedules.get(key);
+    if (known !== undefined) return known;
+    // Settled before this process began.
+    const now = clock.monotonic();
+    const schedule = { dueAt: now + random() * intervalMs, sinceMs: now, suspectedAt: undefined };
+    schedules.set(key, schedule);
+    return schedule;
+  }
+
+  function suspect(key: Key, differs: (resource: GlanceImage) => boolean): void {
+    const resource = resources.get(key);
+    if (resource === undefined || resource.spec.suspend || !differs(resource)) return;
+    // What is on its way anyway needs no push.
+    const due = dueOf(resource, resources.secretVersions(resource), clock.now());
+    if (due.kind !== 'settled' || due.intervalMs === 0) return;
+    scheduleOf(key, due.intervalMs).suspectedAt = clock.monotonic();
+    wake(key);
+  }
+
+  return {
+    next(key, intervalMs) {
+      if (intervalMs === 0) return { kind: 'in', ms: Number.POSITIVE_INFINITY };
+      const { dueAt, sinceMs, suspectedAt } = scheduleOf(key, intervalMs);
+      if (suspectedAt !== undefined) return { kind: 'live' };
+      const ms = dueAt - clock.monotonic();
+      return ms > 0 ? { kind: 'in', ms } : { kind: 'listed', sinceMs };
+    },
+    compared(key, startedMs, intervalMs) {
+      const ms = jitter(0.95 * intervalMs, 0.05, random);
+      const now = clock.monotonic();
+      const heardAt = schedules.get(key)?.suspectedAt;
+      const suspectedAt = heardAt !== undefined && heardAt > startedMs ? heardAt : undefined;
+      schedules.set(key, { dueAt: now + ms, sinceMs: now, suspectedAt });
+      return ms;
+    },
+    hear(news) {
+      switch (news.kind) {
+        case 'seen':
+          for (const key of resources.ofImage(news.image.id)) {
+            suspect(key, ({ status }) => !isAsSeen(news.image, status.image));
+          }
+          return;
+        case 'missing':
+          for (const key of resources.ofImage(news.id)) suspect(key, () => true);
+          return;
+        default:
+          return unreachable(news);
+      }
+    },
+    forget(key) {
+      schedules.delete(key);
+    },
+  };
+}

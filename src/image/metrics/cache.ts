@@ -1,0 +1,49 @@
+/** How fresh the caches of images are, by cloud, and what they are good for. */
+import type { ImageCacheObserver } from '../../glance/cache/image-cache.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Meters } from '../../lib/meters.ts';
+
+/** Of one cache, which is one cloud and project. */
+export interface CacheObserver extends ImageCacheObserver {
+  /** It is not used any more. */
+  closed(): void;
+}
+
+const answers = ['seen', 'refreshing', 'unlisted', 'unavailable'] as const;
+
+/** `cloud` names the cache: origin of the image endpoint and project. */
+export function createCacheMetrics({ counter, gauge }: Meters, clock: Clock): (cloud: string) => CacheObserver {
+  const lists = counter('glance_operator_cache_lists_total', 'Lists of images, by kind and result', [
+    'cloud',
+    'list',
+    'result',
+  ]);
+  const images = gauge('glance_operator_cache_images', 'Images that the cache knows', ['cloud']);
+  const listedAt = gauge('glance_operator_cache_last_list_timestamp_seconds', 'When the last list succeeded', [
+    'cloud',
+  ]);
+  const looks = counter(
+    'glance_operator_cache_looks_total',
+    'Comparisons by what a list could tell: unlisted and unavailable ask for the image itself',
+    ['answer'],
+  );
+  for (const answer of answers) looks.inc({ answer }, 0);
+  return (cloud) => {
+    const end = (full: boolean, result: 'succeeded' | 'failed') =>
+      lists.inc({ cloud, list: full ? 'full' : 'changes', result });
+    for (const list of ['full', 'changes'])
+      for (const result of ['succeeded', 'failed']) lists.inc({ cloud, list, result }, 0);
+    return {
+      looked: (answer) => looks.inc({ answer }),
+      listed({ full, kept }) {
+        end(full, 'succeeded');
+        images.set({ cloud }, kept);
+        listedAt.set({ cloud }, clock.now().getTime() / 1000);
+      },
+      failed: ({ full }) => end(full, 'failed'),
+      closed() {
+        for (const each of [images, listedAt]) each.remove({ cloud });
+      },
+    };
+  };
+}

@@ -1,0 +1,49 @@
+/** How the resources stand, counted at each scrape. Law: a resource has no series of its own, so that thousands cost nothing. */
+import { type ConditionType, findCondition } from '../../api/conditions.ts';
+import type { GlanceImage } from '../../api/glanceimage.ts';
+import { type Reason, reasons } from '../../api/reasons.ts';
+import type { Condition } from '../../api/status.ts';
+import type { Item } from '../../kubernetes/resource.ts';
+import type { Meters } from '../../lib/meters.ts';
+
+/** Those that are not there mean False, but Ready is not known until it is said. */
+const statuses: Readonly<Record<ConditionType, readonly Condition['status'][]>> = {
+  Ready: ['Unknown', 'True', 'False'],
+  Reconciling: ['False', 'True'],
+  Stalled: ['False', 'True'],
+  Warning: ['False', 'True'],
+};
+const types = ['Ready', 'Reconciling', 'Stalled', 'Warning'] as const;
+
+/** Beside the reasons of Ready: no status yet, and what cannot even be read. */
+const others = ['Unseen', 'Unreadable'] as const;
+
+export interface ImageMetrics {
+  /** Told of each event of a resource. */
+  event(reason: Reason): void;
+}
+
+export function createImageMetrics({ counter, gauge }: Meters, list: () => readonly Item<GlanceImage>[]): ImageMetrics {
+  gauge('glance_operator_image_status', 'Resources by condition and its status', ['condition', 'status'], (each) => {
+    for (const condition of types) for (const status of statuses[condition]) each.set({ condition, status }, 0);
+    for (const item of list()) {
+      for (const condition of types) {
+        const said = item.kind === 'readable' ? findCondition(item.object.status.conditions, condition) : undefined;
+        each.inc({ condition, status: said?.status ?? statuses[condition][0] ?? 'Unknown' });
+      }
+    }
+  });
+  gauge('glance_operator_images', 'Resources by the reason of their condition Ready', ['reason'], (each) => {
+    for (const reason of [...Object.keys(reasons), ...others]) each.set({ reason }, 0);
+    for (const item of list()) {
+      const ready = item.kind === 'readable' ? findCondition(item.object.status.conditions, 'Ready') : undefined;
+      each.inc({ reason: item.kind === 'unreadable' ? 'Unreadable' : (ready?.reason ?? 'Unseen') });
+    }
+  });
+  const drift = counter('glance_operator_drift_corrected_total', 'Changes by others that were set right');
+  return {
+    event(reason) {
+      if (reason === 'DriftCorrected') drift.inc();
+    },
+  };
+}

@@ -1,0 +1,66 @@
+/** How transfers fare. Law: every name is bounded: clouds that tenants name beyond the first hundred are counted together. */
+import { isReason } from '../../api/reasons.ts';
+import { failureReasons } from '../../api/remedies.ts';
+import type { Meters } from '../../lib/meters.ts';
+import type { MeasuredPhase, TransferObserver } from '../../transfer/observer.ts';
+
+const mostClouds = 100;
+const phases: readonly MeasuredPhase[] = ['queued', 'connecting', 'transferring', 'finishing'];
+const phaseBuckets = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400];
+
+export function createTransferMetrics({ counter, gauge, histogram }: Meters): TransferObserver {
+  const transfers = gauge('glance_operator_transfers', 'Transfers that wait or run', ['cloud', 'state']);
+  const bytes = counter('glance_operator_transfer_bytes_total', 'Bytes that Glance took', ['cloud']);
+  const spent = histogram(
+    'glance_operator_transfer_phase_duration_seconds',
+    'Time that transfers spend in each of their phases',
+    ['phase'],
+    phaseBuckets,
+  );
+  const ends = counter('glance_operator_transfers_total', 'Transfers that ended, by result', ['result']);
+  const failures = counter('glance_operator_transfer_failures_total', 'Transfers that failed, by reason', ['reason']);
+  const resumes = counter(
+    'glance_operator_transfer_resumes_total',
+    'Downloads that were taken up again where they broke',
+  );
+
+  for (const phase of phases) spent.zero({ phase });
+  for (const result of ['succeeded', 'failed', 'cancelled']) ends.inc({ result }, 0);
+  for (const reason of failureReasons) failures.inc({ reason }, 0);
+
+  const known = new Map<string, Counts>();
+  /** Of the clouds without a name of their own here; those of which nothing waits or runs take no memory. */
+  const beyond = new Map<string, Counts>();
+  const nameOf = (address: string) => (known.has(address) ? address : 'other');
+
+  function tell(cloud: string, { queued, active }: Counts): void {
+    transfers.set({ cloud, state: 'queued' }, queued);
+    transfers.set({ cloud, state: 'active' }, active);
+  }
+
+  return {
+    counted(address, counts) {
+      if (!known.has(address) && known.size < mostClouds) bytes.inc({ cloud: address }, 0);
+      if (known.has(address) || known.size < mostClouds) {
+        known.set(address, counts);
+        return tell(address, counts);
+      }
+      if (counts.queued + counts.active > 0) beyond.set(address, counts);
+      else beyond.delete(address);
+      const sum = (of: keyof Counts) => [...beyond.values()].reduce((total, each) => total + each[of], 0);
+      tell('other', { queued: sum('queued'), active: sum('active') });
+    },
+    moved: (address, count) => bytes.inc({ cloud: nameOf(address) }, count),
+    spent: (_address, phase, ms) => spent.observe({ phase }, ms / 1000),
+    ended(_address, end) {
+      ends.inc({ result: end.kind });
+      if (end.kind === 'succeeded') resumes.inc(end.result.resumes);
+      if (end.kind === 'failed') failures.inc({ reason: isReason(end.code) ? end.code : 'InternalError' });
+    },
+  };
+}
+
+interface Counts {
+  queued: number;
+  active: number;
+}

@@ -1,0 +1,36 @@
+/**
+ * Where the data of an active image has to be, against where it is. Law: pure; a copy is removed only once all that are
+ * wanted are there, so that the data is never in fewer places than before.
+ */
+import type { Image } from '../glance/image.ts';
+import { importState } from '../glance/import-state.ts';
+import type { Stores } from './content.ts';
+
+export type Move =
+  | { kind: 'none' }
+  | { kind: 'copy'; stores: string[] }
+  | { kind: 'remove'; store: string }
+  /** The copy that we asked for did not come about. */
+  | { kind: 'failed'; stores: string[] }
+  | { kind: 'impossible'; message: string };
+
+/** `names` are all stores of the cloud, where that matters; `asked` says that our last step was to ask for a copy. */
+export function storeMove(wanted: Stores, image: Image, names: readonly string[] | undefined, asked: boolean): Move {
+  if (wanted.kind === 'default') return { kind: 'none' };
+  const { stores: present } = image;
+  if (present === undefined || (wanted.kind === 'all' && names === undefined)) {
+    return {
+      kind: 'impossible',
+      message: 'this cloud has one store without a name: remove image.stores and image.allStores',
+    };
+  }
+  const places = wanted.kind === 'all' ? (names ?? []) : wanted.names;
+  const missing = places.filter((store) => !present.includes(store));
+  if (missing.length > 0) {
+    const state = importState(image);
+    const failed = state.kind === 'partial' ? missing.filter((store) => state.failedStores.includes(store)) : [];
+    return asked && failed.length > 0 ? { kind: 'failed', stores: failed } : { kind: 'copy', stores: missing };
+  }
+  const extra = wanted.kind === 'some' ? present.find((store) => !places.includes(store)) : undefined;
+  return extra === undefined ? { kind: 'none' } : { kind: 'remove', store: extra };
+}

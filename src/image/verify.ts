@@ -1,0 +1,88 @@
+/**
+ * Whether an active image holds the data that was declared. Law: pure, and what cannot be compared is not called right when
+ * the data was never seen by us.
+ *
+ * What the operator streams is verified before the last byte, so here it only has to be what went in; what Glance fetched
+ * by itself is verified here for the first time.
+ */
+import type { Reason } from '../api/reasons.ts';
+import type { GlanceImageStatus } from '../api/status.ts';
+import type { Image } from '../glance/image.ts';
+import { type Content, digestInGlance } from './content.ts';
+
+export type Verdict =
+  | { kind: 'right' }
+  /** Wrong, and it was brought here on our behalf: the image goes. */
+  | { kind: 'ours'; reason: Reason; message: string }
+  /** Ours, but its end was lost in a crash, and what it was compressed with with it: it is brought anew. */
+  | { kind: 'unknown' }
+  /** Wrong, and somebody else's doing: it stays, and people decide. */
+  | { kind: 'foreign'; message: string };
+
+/** `sent` is the data that was verified and went into Glance, as the status remembers it. */
+export function verify(content: Content | undefined, image: Image, sent: GlanceImageStatus['content']): Verdict {
+  if (content === undefined) return { kind: 'right' };
+  if (sent !== undefined) return verifySent(content, image, sent);
+  const expected = digestInGlance(content);
+  const found = digestOf(image);
+  if (content.method === 'WebDownload') return verifyFetched(expected, found);
+  // Nothing is remembered: a crash came between the upload and the status, or somebody else uploaded.
+  const { digest } = content;
+  if (digest === undefined || found === undefined || !sameAlgorithm(digest, found) || digest === found) {
+    return { kind: 'right' };
+  }
+  if (expected === undefined) return { kind: 'unknown' };
+  return {
+    kind: 'foreign',
+    message: `image ${image.id} holds data with the digest ${found}, not the declared ${expected}; somebody else uploaded it. Delete that image, or declare its digest`,
+  };
+}
+
+function verifySent(content: Content, image: Image, sent: Exclude<GlanceImageStatus['content'], undefined>): Verdict {
+  if (content.digest !== undefined && content.digest !== sent.digest) {
+    return {
+      kind: 'foreign',
+      message: `image ${image.id} holds the data with the digest ${sent.digest}, which is fixed; declare that digest again, or create another GlanceImage for ${content.digest}`,
+    };
+  }
+  // Import plugins of the cloud may convert what they are given; then the bytes are theirs, and the format tells so.
+  if (content.method === 'Stage' && image.diskFormat !== content.diskFormat) return { kind: 'right' };
+  const found = digestOf(image);
+  const { imageDigest, size } = sent;
+  const otherDigest =
+    imageDigest !== undefined && found !== undefined && sameAlgorithm(imageDigest, found) && imageDigest !== found;
+  const otherSize = size !== undefined && image.size !== null && image.size !== size;
+  if (!otherDigest && !otherSize) return { kind: 'right' };
+  const what = otherDigest ? `the digest ${found}, sent was ${imageDigest}` : `${image.size} bytes, sent were ${size}`;
+  return {
+    kind: 'ours',
+    reason: 'ContentMismatch',
+    message: `image ${image.id} holds other data than was sent: ${what}`,
+  };
+}
+
+function verifyFetched(expected: string | undefined, found: string | undefined): Verdict {
+  if (expected !== undefined && expected === found) return { kind: 'right' };
+  if (expected !== undefined && found !== undefined && sameAlgorithm(expected, found)) {
+    return {
+      kind: 'ours',
+      reason: 'DigestMismatch',
+      message: `Glance fetched a file with the digest ${found}, declared is ${expected}; the image was deleted`,
+    };
+  }
+  const has = found === undefined ? 'no digest' : `a digest of another kind (${found.split(':', 1)[0]})`;
+  return {
+    kind: 'ours',
+    reason: 'ContentMismatch',
+    message: `what Glance fetched cannot be verified, because this Glance gives ${has}; use method Upload`,
+  };
+}
+
+/** As Glance computed it. */
+function digestOf({ hash }: Image): string | undefined {
+  return hash === null ? undefined : `${hash.algorithm}:${hash.value}`;
+}
+
+function sameAlgorithm(a: string, b: string): boolean {
+  return a.split(':', 1)[0] === b.split(':', 1)[0];
+}

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { GlanceImage } from '../../src/api/glanceimage.ts';
+import type { Image } from '../../src/glance/image.ts';
+import { createDrift } from '../../src/image/drift.ts';
+import { type Moment, summarise } from '../../src/image/status.ts';
+import { createVirtualClock } from '../clock.ts';
+import { imageOf, resourceOf } from './resource.ts';
+
+const intervalMs = 600_000;
+const key = 'demo/ubuntu';
+
+/** A resource whose status tells of this image. */
+function settledOn(image: Image, spec: Record<string, unknown> = {}): GlanceImage {
+  const moment: Moment = {
+    generation: 1,
+    reconcileAt: undefined,
+    deleting: false,
+    warning: undefined,
+    now: new Date('2026-01-01T00:00:00Z'),
+    random: 0.5,
+  };
+  const facts = { image, secret: { version: '7' }, changes: [], end: { kind: 'converged' } } as const;
+  const status = summarise({ ...facts, changes: [] }, { observedGeneration: -1 }, moment);
+  return resourceOf({ spec, status: { ...status } });
+}
+
+function setUp(resource = settledOn(imageOf()), random = () => 0.5) {
+  const clock = createVirtualClock();
+  const woken: string[] = [];
+  const drift = createDrift({
+    resources: {
+      get: () => resource,
+      ofImage: (id) => (id === resource.status.imageID ? [key] : []),
+      secretVersions: () => '7',
+    },
+    wake: (name) => woken.push(name),
+    clock,
+    random,
+  });
+  return { clock, drift, woken };
+}
+
+describe('when a settled resource is compared', () => {
+  test('after a restart at a time of its own within the interval, by what lists tell from now on', () => {
+    assert.deepEqual(setUp(undefined, () => 0.25).drift.next(key, intervalMs), { kind: 'in', ms: intervalMs / 4 });
+    const { drift } = setUp(undefined, () => 0);
+    assert.deepEqual(drift.next(key, intervalMs), { kind: 'listed', sinceMs: 0 });
+  });
+
+  test('after each comparison within the interval, whatever the dice say', () => {
+    for (const dice of [0, 0.5, 0.999999]) {
+      const ms = setUp(undefined, () => dice).drift.compared(key, 0, intervalMs);
+      assert.ok(ms <= intervalMs && ms >= 0.9 * intervalMs, `${ms} ms`);
+    }
+  });
+
+  test('by nothing older than its last comparison', async () => {
+    const { clock, drift } = setUp();
+    await clock.advance(5_000);
+    drift.compared(key, 4_000, intervalMs);
+    await clock.advance(intervalMs);
+    assert.deepEqual(drift.next(key, intervalMs), { kind: 'listed', sinceMs: 5_000 });
+  });
+
+  test('never, where the interval is 0', async () => {
+    const resource = settledOn(imageOf(), { interval: '0' });
+    const { clock, drift, woken } = setUp(resource);
+    drift.hear({ kind: 'seen', image: imageOf({ name: 'other' }) });
+    await clock.advance(1e9);
+    assert.deepEqual(drift.next(key, 0), { kind: 'in', ms: Number.POSITIVE_INFINITY });
+    assert.deepEqual(woken, []);
+  });
+
+  test('at once and with Glance itself, when a list says otherwise than its status', () => {
+    const { drift, woken } = setUp();
+    drift.hear({ kind: 'seen', image: imageOf() });
+    assert.deepEqual(woken, []);
+    drift.hear({ kind: 'seen', image: imageOf({ name: 'other' }) });
+    assert.deepEqual(woken, [key]);
+    assert.deepEqual(drift.next(key, intervalMs), { kind: 'live' });
+  });
+
+  test('at once and with Glance itself, when a list lacks its image', () => {
+    const { drift, woken } = setUp();
+    drift.hear({ kind: 'missing', id: imageOf().id });
+    assert.deepEqual(woken, [key]);
+    assert.deepEqual(drift.next(key, intervalMs), { kind: 'live' });
+  });
+
+  test('again, when a list told of a change that came after the look was taken', async () => {
+    const { clock, drift } = setUp();
+    const startedMs = clock.monotonic();
+    await clock.advance(10);
+    drift.hear({ kind: 'seen', image: imageOf({ name: 'other' }) });
+    await clock.advance(10);
+    drift.compared(key, startedMs, intervalMs);
+    assert.deepEqual(drift.next(key, intervalMs), { kind: 'live' });
+    drift.compared(key, clock.monotonic(), intervalMs);
+    assert.equal(drift.next(key, intervalMs).kind, 'in');
+  });
+
+  test('not for what lists tell while it is suspended, or on its way anyway', () => {
+    const image = imageOf({ name: 'other' });
+    for (const resource of [settledOn(imageOf(), { suspend: true }), resourceOf({ status: { imageID: image.id } })]) {
+      const { drift, woken } = setUp(resource);
+      drift.hear({ kind: 'seen', image });
+      assert.deepEqual(woken, []);
+    }
+  });
+});
