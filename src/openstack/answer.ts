@@ -4,21 +4,30 @@
  */
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../lib/clock.ts';
-import { safeUrl } from '../lib/secret.ts';
-import { HttpFailure, UnreadableAnswer } from './errors.ts';
+import { errorCode, OperatorError } from '../lib/errors.ts';
+import { type SecretString, safeUrl } from '../lib/secret.ts';
+import { ConnectionFailed, HttpFailure, UnreadableAnswer } from './errors.ts';
 import { type JsonValue, parseJson } from './json.ts';
 import { retryAfterMs } from './retry.ts';
-import type { HttpResponse } from './transport.ts';
+import type { HttpHead, HttpResponse } from './transport.ts';
 import { wordsOf } from './words.ts';
 
-/** Reads a whole answer. One above `limit` bytes is an error, a refusal is only cut. */
-export async function readAnswer(answer: Dispatcher.ResponseData, limit: number): Promise<HttpResponse> {
+/** Of the words of a refusal. */
+export const refusalLimitBytes = 64 * 1024;
+
+/** What is known of an answer before its body. */
+export function headOf(answer: Dispatcher.ResponseData): HttpHead {
   const headers = Object.fromEntries(
     Object.entries(answer.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : `${value}`]),
   );
-  const refused = answer.statusCode >= 300;
-  const requestId = headers['x-openstack-request-id']?.slice(0, 128);
-  const response = { status: answer.statusCode, headers, requestId };
+  return { status: answer.statusCode, headers, requestId: headers['x-openstack-request-id']?.slice(0, 128) };
+}
+
+/** Reads a whole answer. One above `limit` bytes is an error, a refusal is only cut. */
+export async function readAnswer(answer: Dispatcher.ResponseData, limit: number): Promise<HttpResponse> {
+  const head = headOf(answer);
+  const { requestId } = head;
+  const refused = head.status >= 300;
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
@@ -35,15 +44,36 @@ export async function readAnswer(answer: Dispatcher.ResponseData, limit: number)
     // A refusal counts, even where its words were cut off by a reset.
     if (!refused) throw error;
   }
-  return { ...response, text: Buffer.concat(chunks).subarray(0, limit).toString('utf8') };
+  return { ...head, text: Buffer.concat(chunks).subarray(0, limit).toString('utf8') };
 }
 
 /** Where a GET is sent on to, on the same scheme, host and port only: the token goes along. */
-export function redirectTarget(response: HttpResponse, from: string): string | undefined {
+export function redirectTarget(response: HttpHead, from: string): string | undefined {
   const { location } = response.headers;
   if (location === undefined || ![301, 302, 303, 307, 308].includes(response.status)) return undefined;
   const target = URL.canParse(location, from) ? new URL(location, from) : undefined;
   return target?.origin === new URL(from).origin ? target.href : undefined;
+}
+
+/** The answer as it may be quoted: some servers echo what they were sent. */
+export function withoutSecrets(response: HttpResponse, secrets: readonly SecretString[]): HttpResponse {
+  let { text } = response;
+  for (const secret of secrets) {
+    const plain = secret.reveal();
+    // One that short is no secret, and its letters are everywhere.
+    if (plain.length < 4) continue;
+    for (const form of new Set([plain, JSON.stringify(plain).slice(1, -1)])) text = text.replaceAll(form, '[redacted]');
+  }
+  return { ...response, text };
+}
+
+/** The error for an exchange that had no answer: ours stay what they are, a mistake in the call is no fault of the network. */
+export function withoutAnswer(url: string, error: unknown): unknown {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+    if (at instanceof OperatorError) return at;
+  }
+  if (error instanceof TypeError || errorCode(error) === 'UND_ERR_INVALID_ARG') return error;
+  return new ConnectionFailed(new URL(url).origin, error);
 }
 
 export function failureOf(method: string, url: string, response: HttpResponse, clock: Clock): HttpFailure {

@@ -7,6 +7,7 @@
 import { abortable } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
+import type { MayWrite } from '../lib/fence.ts';
 
 /** The source has fewer or more bytes than announced, or none. */
 export class SizeMismatch extends OperatorError {
@@ -28,6 +29,8 @@ export interface RelayOptions {
   turn: (whose: 'server' | 'source') => void;
   /** Called before the first byte leaves; from then on the request must not be repeated. */
   begun: () => void;
+  /** Asked before each piece: what has begun while this process might write must not be completed when it may not. */
+  mayWrite: MayWrite;
   /** Aborts when the upload is over. */
   over: AbortSignal;
   clock: Clock;
@@ -54,7 +57,8 @@ const largestPiece = 256 * 1024;
 /** A smaller body is in the server's buffers before it could reset anything. */
 const smallBodyBytes = 1024 * 1024;
 
-export function relay(source: AsyncIterable<Uint8Array>, { size, turn, begun, over, clock }: RelayOptions): Relay {
+export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions): Relay {
+  const { size, turn, begun, mayWrite, over, clock } = options;
   let complete = false;
   let failure: { error: unknown } | undefined;
 
@@ -99,6 +103,7 @@ export function relay(source: AsyncIterable<Uint8Array>, { size, turn, begun, ov
       let start = 0;
       while (start < chunk.byteLength) {
         const piece = chunk.subarray(start, start + (pauses ? firstBytes : largestPiece));
+        mayWrite();
         turn('server');
         yield piece;
         turn('source');

@@ -1,10 +1,11 @@
 /**
- * Keystone's service catalog. Law: an endpoint is chosen by type, interface and region, never silently from another region,
- * and where none fits the error lists what is there. The host of a URL is kept as the catalog has it.
+ * Keystone's service catalog. Law: endpoints are chosen by type, name, interface and region; all that are given out are of one
+ * service, one interface and one region, for they are taken for each other; and where none fits the error lists what is there.
+ * The host of a URL is kept as the catalog has it.
  */
 import { z } from 'zod';
-import type { ServiceConfig } from './clouds.ts';
 import { EndpointNotFound } from './errors.ts';
+import type { ServiceConfig } from './services.ts';
 
 const endpointSchema = z.object({
   interface: z.string(),
@@ -12,54 +13,88 @@ const endpointSchema = z.object({
   region: z.string().nullish(),
   region_id: z.string().nullish(),
 });
-export const catalogSchema = z.array(z.object({ type: z.string(), endpoints: z.array(endpointSchema) }));
+const serviceSchema = z.object({ type: z.string(), name: z.string().optional(), endpoints: listOf(endpointSchema) });
+/** Entries of another shape are left out: they are mostly of other services, and no reason to lose the whole token. */
+export const catalogSchema = listOf(serviceSchema);
 export type Catalog = z.infer<typeof catalogSchema>;
+type Service = Catalog[number];
 type Endpoint = z.infer<typeof endpointSchema>;
 
+function listOf<T extends z.ZodType>(schema: T) {
+  return z.array(z.unknown()).transform((entries) =>
+    entries.flatMap((entry) => {
+      const result = schema.safeParse(entry);
+      return result.success ? [result.data] : [];
+    }),
+  );
+}
+
 /**
- * The URL of a service, as the catalog (or the override) has it. Interfaces are tried in their order; without a region the
- * first endpoint wins. Throws EndpointNotFound.
+ * The URLs of a service as the catalog has them, each once. Interfaces are tried in their order; where no region is asked for,
+ * that of the first endpoint that fits. Throws EndpointNotFound.
  */
-export function findEndpoint(catalog: Catalog, type: string, wanted: ServiceConfig): string {
-  if (wanted.endpointOverride !== undefined) return wanted.endpointOverride;
-  const services = catalog.filter((service) => service.type === type);
-  if (services.length === 0) {
-    const types = [...new Set(catalog.map((service) => service.type))].sort();
-    const there = types.length === 0 ? 'it is empty' : `it has ${types.join(', ')}`;
-    throw new EndpointNotFound(`Keystone's catalog has no service of type ${type}; ${there}`);
-  }
-  const endpoints = services.flatMap((service) => service.endpoints);
-  const inRegion = endpoints.filter((endpoint) => wanted.region === undefined || isIn(endpoint, wanted.region));
+export function findEndpoints(catalog: Catalog, wanted: ServiceConfig): readonly [string, ...string[]] {
+  const services = catalog.filter(
+    ({ type, name }) => type === wanted.type && (wanted.name === undefined || wanted.name === name),
+  );
+  if (services.length === 0) throw noService(catalog, wanted);
   for (const name of wanted.interfaces) {
-    const found = inRegion.find((endpoint) => endpoint.interface === name);
-    if (found !== undefined) return found.url;
+    for (const { endpoints } of services) {
+      const [first, ...others] = endpoints.filter((one) => one.interface === name && isIn(one, wanted.region));
+      if (first === undefined) continue;
+      const same = others.filter((one) => regionOf(one) === regionOf(first));
+      const [url, ...urls] = new Set([first, ...same].map((one) => one.url));
+      if (url !== undefined) return [url, ...urls];
+    }
   }
   const where = wanted.region === undefined ? '' : ` in region ${wanted.region}`;
+  const there = listed(services.flatMap(({ endpoints }) => endpoints).map(described), 'none of any kind');
   throw new EndpointNotFound(
-    `Keystone's catalog has no ${wanted.interfaces.join(' or ')} endpoint of type ${type}${where}; it has ${listed(endpoints)}`,
+    `Keystone's catalog has no ${wanted.interfaces.join(' or ')} endpoint of ${phrase(wanted)}${where}; it has ${there}`,
   );
 }
 
-function isIn(endpoint: Endpoint, region: string): boolean {
-  return endpoint.region_id === region || endpoint.region === region;
+function noService(catalog: Catalog, wanted: ServiceConfig): EndpointNotFound {
+  const named = catalog.filter(({ type }) => type === wanted.type);
+  const there = named.length === 0 ? catalog.map(({ type }) => type).sort() : named.map(withName);
+  const has = catalog.length === 0 ? 'it is empty' : `it has ${listed(there, 'none')}`;
+  return new EndpointNotFound(`Keystone's catalog has no service of ${phrase(wanted)}; ${has}`);
 }
 
-function listed(endpoints: readonly Endpoint[]): string {
-  const all = endpoints.map(
-    (endpoint) => `${endpoint.interface} in ${endpoint.region_id ?? endpoint.region ?? 'no region'}`,
-  );
-  return all.length === 0 ? 'none of any kind' : [...new Set(all)].slice(0, 20).join(', ');
+function phrase({ type, name }: ServiceConfig): string {
+  return name === undefined ? `type ${type}` : `type ${type} named ${name}`;
 }
 
-/** `https://host/image/`, `…/v2.1`, `…/v2/` → `https://host/image/v2`. Throws EndpointNotFound where it is no http URL. */
-export function versionedUrl(endpoint: string, version: string): string {
+function withName({ type, name }: Service): string {
+  return name === undefined || name === '' ? `${type} without a name` : `${type} named ${name}`;
+}
+
+function isIn(endpoint: Endpoint, region: string | undefined): boolean {
+  return region === undefined || endpoint.region_id === region || endpoint.region === region;
+}
+
+function regionOf({ region_id, region }: Endpoint): string | undefined {
+  return region_id ?? region ?? undefined;
+}
+
+function described(endpoint: Endpoint): string {
+  return `${endpoint.interface} in ${regionOf(endpoint) ?? 'no region'}`;
+}
+
+function listed(all: readonly string[], none: string): string {
+  return all.length === 0 ? none : [...new Set(all)].slice(0, 20).join(', ');
+}
+
+/**
+ * The address of a service without its version and without a trailing slash: `https://host/image/`, `…/v2.1`, `…/v2/` →
+ * `https://host/image`. Undefined where it is no http URL.
+ */
+export function serviceRoot(endpoint: string): string | undefined {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
-  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new EndpointNotFound(`Keystone's catalog names an endpoint that is not an http or https URL`);
-  }
+  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) return undefined;
   const path = url.pathname
     .replace(/\/+$/, '')
     .replace(/\/v\d+(?:\.\d+)?$/, '')
     .replace(/\/+$/, '');
-  return `${url.origin}${path}/${version}`;
+  return `${url.origin}${path}`;
 }

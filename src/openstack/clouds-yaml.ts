@@ -2,7 +2,7 @@
  * clouds.yaml as text, to the settings of one cloud. Law: no text can make this slow or large, every scalar is taken as the
  * text that stands there (a password `0123` or a project id `1234e5` stays what it is), and no error quotes the text.
  */
-import { isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { ConfigurationError } from './errors.ts';
 
 /** What people write is a few KiB; what is larger only takes time. */
@@ -15,14 +15,34 @@ export type Mapping = Record<string, unknown>;
 
 /**
  * The settings of cloud `name`: those under `auth` and those beside it in one mapping, where those beside win, under their
- * current names and without the empty ones. Throws ConfigurationError.
+ * current names and without the empty ones; where they differ by region, those of `region`. Throws ConfigurationError.
  */
-export function readCloud(text: string, name: string): Mapping {
-  const { auth, ...beside } = underscored(present(cloudEntry(text, name)));
-  if (auth !== undefined && !isMapping(auth)) {
-    throw new ConfigurationError('SecretInvalid', `cloud ${name} in clouds.yaml: auth is not a mapping`);
-  }
-  return fannedOut({ ...underscored(present(auth ?? {})), ...beside });
+export function readCloud(text: string, name: string, region: string | undefined): Mapping {
+  const fail = (problem: string) => new ConfigurationError('SecretInvalid', `cloud ${name} in clouds.yaml: ${problem}`);
+  const { regions, ...general } = plain(cloudEntry(text, name));
+  const special = regions === undefined ? {} : regionValues(regions, region ?? general['region_name'], fail);
+  const { auth, ...beside } = { ...general, ...special };
+  const auths = [general['auth'], special['auth']].map((one) => {
+    if (one !== undefined && !isMapping(one)) throw fail('auth is not a mapping');
+    return plain(one ?? {});
+  });
+  return settled({ ...auths[0], ...auths[1], ...beside });
+}
+
+/** Settings as they stand in the text, under their current names and without the empty ones. */
+export function settled(mapping: Mapping): Mapping {
+  return fannedOut(plain(mapping));
+}
+
+/** What holds in one region of `regions`, a list of names and of `{name, values}`; in the first one where none is asked for. */
+function regionValues(regions: unknown, wanted: unknown, fail: (problem: string) => ConfigurationError): Mapping {
+  if (!Array.isArray(regions) || regions.length === 0) throw fail('regions is not a list');
+  const all = regions.map((one: unknown): Mapping => (isMapping(one) ? one : { name: one }));
+  const found = all.find(({ name }) => wanted === undefined || name === wanted);
+  if (found === undefined) throw fail('the region is none of those under regions');
+  const values = found['values'] ?? {};
+  if (!isMapping(values)) throw fail('the values of a region are not a mapping');
+  return { ...plain(values), region_name: found['name'] };
 }
 
 /** The mapping under `clouds.<name>`. */
@@ -54,6 +74,8 @@ function parsed(text: string): unknown {
       // The parser compares each key with all before it, which takes seconds; we look ourselves.
       uniqueKeys: false,
       prettyErrors: false,
+      // Its warnings go to the process's standard error, and quote.
+      logLevel: 'error',
       lineCounter: lines,
     });
     const [error] = document.errors;
@@ -62,7 +84,7 @@ function parsed(text: string): unknown {
       Map(_, { items }) {
         const seen = new Set<unknown>();
         for (const { key } of items) {
-          if (!isScalar(key)) continue;
+          if (!isScalar(key)) throw notYaml('KEY_IS_NO_TEXT', isNode(key) ? (key.range?.[0] ?? 0) : 0, lines);
           if (seen.has(key.value)) throw notYaml('DUPLICATE_KEY', key.range?.[0] ?? 0, lines);
           seen.add(key.value);
         }
@@ -81,33 +103,35 @@ function notYaml(code: string, offset: number, lines: LineCounter): Configuratio
   return new ConfigurationError('SecretInvalid', `clouds.yaml is not YAML: ${code} at line ${line}, column ${col}`);
 }
 
-function isMapping(value: unknown): value is Mapping {
+export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** `user-domain-name` is an old spelling of `user_domain_name`. */
-function underscored(mapping: Mapping): Mapping {
-  return Object.fromEntries(Object.entries(mapping).map(([key, value]) => [key.replaceAll('-', '_'), value]));
+/** `user-domain-name` is an old spelling of `user_domain_name`; keys that are written but empty say nothing. */
+function plain(mapping: Mapping): Mapping {
+  const given = Object.entries(mapping).filter(([, value]) => value !== null && value !== '');
+  return Object.fromEntries(given.map(([key, value]) => [key.replaceAll('-', '_'), value]));
 }
 
-/** Without the keys that are written but empty, which say nothing. */
-function present(mapping: Mapping): Mapping {
-  return Object.fromEntries(Object.entries(mapping).filter(([, value]) => value !== null && value !== ''));
-}
-
-/** Old names to current ones, and `domain_*` to the user's and the project's domain where those are not given. */
+/**
+ * Old names to current ones, and the domain that is named for all to the user and the project where they have none of their own.
+ * `domain_*` itself stays: without a project it is what the token is for.
+ */
 function fannedOut(given: Mapping): Mapping {
-  const { tenant_id, tenant_name, domain_id, domain_name, ...rest } = given;
-  const domain = domain_id !== undefined ? { id: domain_id } : domain_name !== undefined ? { name: domain_name } : {};
+  const { tenant_id, tenant_name, default_domain_id, default_domain_name, ...rest } = given;
+  const general = rest['domain_id'] === undefined && rest['domain_name'] === undefined;
+  const id = general ? default_domain_id : rest['domain_id'];
+  const domain = id === undefined ? { name: general ? default_domain_name : rest['domain_name'] } : { id };
   const fan = (whose: 'user_domain' | 'project_domain') =>
     rest[`${whose}_id`] !== undefined || rest[`${whose}_name`] !== undefined
       ? {}
       : Object.fromEntries(Object.entries(domain).map(([key, value]) => [`${whose}_${key}`, value]));
-  return present({
+  const all = {
     project_id: tenant_id,
     project_name: tenant_name,
     ...rest,
     ...fan('user_domain'),
     ...fan('project_domain'),
-  });
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }

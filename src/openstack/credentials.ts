@@ -1,6 +1,6 @@
 /**
- * Who we are to Keystone, and how we say it. Law: an object in a domain is named completely, by its id or by its name and
- * its domain, and secrets are revealed only in the body that goes to Keystone.
+ * Who we are to Keystone, what we want to act on, and how we say it. Law: an object in a domain is named completely, by its id
+ * or by its name and its domain, and secrets are revealed only in the body that goes to Keystone.
  */
 import type { SecretString } from '../lib/secret.ts';
 
@@ -8,37 +8,75 @@ import type { SecretString } from '../lib/secret.ts';
 export type DomainRef = { id: string } | { name: string };
 export type ScopedRef = { id: string } | { name: string; domain: DomainRef };
 
-export type Credentials =
-  /** `project` undefined: the user's default project. */
-  | { kind: 'password'; user: ScopedRef; password: SecretString; project: ScopedRef | undefined }
+/** How we prove who we are. */
+export type Method =
+  | { kind: 'password'; user: ScopedRef; password: SecretString }
+  /** An earlier token. What it is exchanged for ends when it does. */
+  | { kind: 'token'; token: SecretString }
+  /** Its project is part of it: the scope is always the default one. */
   | { kind: 'applicationCredential'; credential: ApplicationCredentialRef; secret: SecretString };
 export type ApplicationCredentialRef = { id: string } | { name: string; user: ScopedRef };
 
+/** What the token is to be good for. */
+export type Scope =
+  /** What Keystone takes without being told: the user's default project if there is one, otherwise nothing. */
+  | { kind: 'default' }
+  | { kind: 'project'; project: ScopedRef }
+  | { kind: 'domain'; domain: DomainRef }
+  | { kind: 'system' }
+  | { kind: 'trust'; id: string };
+
+export interface Credentials {
+  method: Method;
+  scope: Scope;
+}
+
+/** What must never be seen of them. */
+export function secretOf({ method }: Credentials): SecretString {
+  switch (method.kind) {
+    case 'password':
+      return method.password;
+    case 'token':
+      return method.token;
+    case 'applicationCredential':
+      return method.secret;
+  }
+}
+
 /** The body of `POST /v3/auth/tokens`. It holds the secret in the clear. */
-export function authenticationRequest(credentials: Credentials) {
-  switch (credentials.kind) {
+export function authenticationRequest({ method, scope }: Credentials) {
+  const wanted = requestedScope(scope);
+  return { auth: { identity: identityOf(method), ...(wanted === undefined ? {} : { scope: wanted }) } };
+}
+
+function identityOf(method: Method) {
+  switch (method.kind) {
     case 'password': {
-      const { user, password, project } = credentials;
-      return {
-        auth: {
-          identity: { methods: ['password'], password: { user: { ...scoped(user), password: password.reveal() } } },
-          ...(project === undefined ? {} : { scope: { project: scoped(project) } }),
-        },
-      };
+      const user = { ...scoped(method.user), password: method.password.reveal() };
+      return { methods: ['password'], password: { user } };
     }
+    case 'token':
+      return { methods: ['token'], token: { id: method.token.reveal() } };
     case 'applicationCredential': {
-      // Its project is part of the credential: Keystone refuses a request that names a scope.
-      const { credential, secret } = credentials;
+      const { credential, secret } = method;
       const which = 'id' in credential ? credential : { name: credential.name, user: scoped(credential.user) };
-      return {
-        auth: {
-          identity: {
-            methods: ['application_credential'],
-            application_credential: { ...which, secret: secret.reveal() },
-          },
-        },
-      };
+      return { methods: ['application_credential'], application_credential: { ...which, secret: secret.reveal() } };
     }
+  }
+}
+
+function requestedScope(scope: Scope) {
+  switch (scope.kind) {
+    case 'default':
+      return undefined;
+    case 'project':
+      return { project: scoped(scope.project) };
+    case 'domain':
+      return { domain: scope.domain };
+    case 'system':
+      return { system: { all: true } };
+    case 'trust':
+      return { 'OS-TRUST:trust': { id: scope.id } };
   }
 }
 

@@ -37,6 +37,8 @@ export interface HttpFailureOptions {
 
 /** An answer that says no, not yet translated into the terms of the service that gave it. */
 export class HttpFailure extends OperatorError {
+  /** Without credentials and query. */
+  readonly url: string;
   readonly status: number;
   readonly words: string;
   readonly retryAfterMs: number | undefined;
@@ -48,6 +50,7 @@ export class HttpFailure extends OperatorError {
       httpStatus: status,
       ...(requestId === undefined ? {} : { requestId }),
     });
+    this.url = options.url;
     this.status = status;
     this.words = words;
     this.retryAfterMs = retryAfterMs;
@@ -79,6 +82,13 @@ export class UnreadableAnswer extends OperatorError {
 export class AuthenticationFailed extends OperatorError {
   constructor(message: string, failure: HttpFailure, again: Retry = retry.change) {
     super(message, { code: 'AuthenticationFailed', retry: again, cause: failure, ...answered(failure) });
+  }
+}
+
+/** A service refuses the token that Keystone has just given: it is the service that says no. */
+export class TokenRefused extends AuthenticationFailed {
+  constructor(message: string, failure: HttpFailure) {
+    super(message, failure, retry.backoff);
   }
 }
 

@@ -1,13 +1,15 @@
 /**
  * The call policy: how often one call is tried. Law: `1 + retries` tries within one deadline, and only where a second try
- * cannot do harm that the first one did not do: a body that was begun is never sent again, and answers that may follow an
- * applied change (429, 502, 504) are tried again only when the call is idempotent.
+ * cannot do harm that the first one did not do: what may have been applied is sent again only where applying it twice is the
+ * same as applying it once, and what the cloud cannot bear (`budget.ts`) is not sent again at all.
  *
  * What a caller sees after the last try is the last failure, unchanged.
  */
 
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
+import { EgressRefused } from '../lib/egress.ts';
 import { errorCode } from '../lib/errors.ts';
+import type { RetryBudget } from './budget.ts';
 import { ConnectionFailed, HttpFailure } from './errors.ts';
 
 export interface RetryPolicy {
@@ -30,29 +32,48 @@ export const defaultRetryPolicy: RetryPolicy = {
 
 export interface RetryContext {
   policy: RetryPolicy;
+  budget: RetryBudget;
   clock: Clock;
   random: Random;
   signal: AbortSignal;
 }
 
-/**
- * Runs `attempt` until it succeeds, fails in a way that `mayRepeat` refuses, or the policy is used up. `attempt` is told how
- * many milliseconds are left of the whole; it must end within them.
- */
+/** What a failure means for the next try. */
+export type Verdict =
+  /** It would fare no better, or could do harm. */
+  | 'never'
+  /** It is about the endpoint: another one may do. */
+  | 'elsewhere'
+  | 'anywhere';
+
+export interface Attempts<T> {
+  /** It must end within the milliseconds that are left of the whole. */
+  once: (leftMs: number) => Promise<T>;
+  verdict: (error: unknown) => Verdict;
+  /** Whether the next try goes to an endpoint that has not been tried. */
+  hasUntried: () => boolean;
+}
+
+/** Tries until it succeeds, fails in a way that forbids another try, or the policy or the budget is used up. */
 export async function withRetries<T>(
-  { policy, clock, random, signal }: RetryContext,
-  mayRepeat: (error: unknown) => boolean,
-  attempt: (leftMs: number) => Promise<T>,
+  { policy, budget, clock, random, signal }: RetryContext,
+  { once, verdict, hasUntried }: Attempts<T>,
 ): Promise<T> {
   const end = clock.monotonic() + policy.deadlineMs;
   for (let tried = 0; ; tried++) {
     signal.throwIfAborted();
     try {
-      return await attempt(end - clock.monotonic());
+      const result = await once(end - clock.monotonic());
+      budget.answered();
+      return result;
     } catch (error) {
       signal.throwIfAborted();
-      if (tried >= policy.retries || !mayRepeat(error)) throw error;
-      const delay = delayBefore(policy, tried, error, random);
+      const outlook = verdict(error);
+      if (outlook === 'never' && error instanceof HttpFailure) budget.answered();
+      if (outlook === 'never' || (outlook === 'elsewhere' && !hasUntried())) throw error;
+      const affordable = budget.failed();
+      if (tried >= policy.retries || !(affordable || hasUntried())) throw error;
+      const delay = delayBefore(policy, tried, hasUntried() ? 0 : patienceAsked(error), random);
       if (delay === undefined || clock.monotonic() + delay >= end) throw error;
       await clock.sleep(delay, signal);
     }
@@ -60,32 +81,46 @@ export async function withRetries<T>(
 }
 
 /** Milliseconds to wait before the next try; undefined when the server asks for more patience than a call has. */
-function delayBefore(policy: RetryPolicy, tried: number, error: unknown, random: Random): number | undefined {
+function delayBefore(policy: RetryPolicy, tried: number, askedMs: number, random: Random): number | undefined {
   const backoff = jitter(Math.min(policy.firstDelayMs * 2 ** tried, policy.longestDelayMs), 0.5, random);
-  const asked = error instanceof HttpFailure ? (error.retryAfterMs ?? 0) : 0;
-  return asked > policy.longestDelayMs ? undefined : Math.max(asked, backoff);
+  return askedMs > policy.longestDelayMs ? undefined : Math.max(askedMs, backoff);
 }
 
-/** Whether the same call, sent again, may fare better. `idempotent`: applying it twice is the same as applying it once. */
-export function isPassing(error: unknown, idempotent: boolean): boolean {
-  if (error instanceof ConnectionFailed) return !isCertificateProblem(error);
-  if (!(error instanceof HttpFailure)) return false;
+/** What an endpoint asks for holds for itself: another one may have time now. */
+function patienceAsked(error: unknown): number {
+  return error instanceof HttpFailure ? (error.retryAfterMs ?? 0) : 0;
+}
+
+/** What becomes of the same call, sent again. `idempotent`: applying it twice is the same as applying it once. */
+export function verdictOn(error: unknown, idempotent: boolean): Verdict {
+  if (error instanceof EgressRefused) return 'elsewhere';
+  if (error instanceof ConnectionFailed) {
+    if (isCertificateProblem(error)) return 'elsewhere';
+    return idempotent || isUndelivered(error) ? 'anywhere' : 'never';
+  }
+  if (!(error instanceof HttpFailure)) return 'never';
   switch (error.status) {
     case 503:
-      return true;
+      return 'anywhere';
     case 429:
     case 502:
     case 504:
-      return idempotent;
+      return idempotent ? 'anywhere' : 'never';
     default:
-      return false;
+      return 'never';
   }
 }
 
 /** A certificate that we do not trust now will not be trusted in two seconds. */
 function isCertificateProblem(error: ConnectionFailed): boolean {
   const code = errorCode(error.cause) ?? '';
-  return /CERT|ERR_TLS|UNABLE_TO_(?:GET|VERIFY)/.test(code);
+  return /CERT|ERR_TLS|ERR_SSL|UNABLE_TO_(?:GET|VERIFY)/.test(code);
+}
+
+/** Nothing can have been applied where there was no connection. */
+function isUndelivered(error: ConnectionFailed): boolean {
+  const code = errorCode(error.cause) ?? '';
+  return /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/.test(code);
 }
 
 /** A Retry-After header (seconds, or an HTTP date) in milliseconds from `now`; undefined when absent or unreadable. */

@@ -1,58 +1,73 @@
 /**
- * A session with one cloud: authenticated calls to its services. Law: a caller never sees a token; a service's 401 leads to
- * one new token and one more try, no further; what a service refuses comes back as an HttpFailure for the service's own
- * client to translate.
+ * A session with one cloud: authenticated calls to its services. Law: a caller never sees a token; every wait has a deadline; what
+ * a service refuses comes back as an HttpFailure for the service's own client to translate.
  */
 
 import type { Clock, Random } from '../lib/clock.ts';
-import { retry } from '../lib/errors.ts';
 import { failureOf } from './answer.ts';
-import { findEndpoint, versionedUrl } from './catalog.ts';
+import { createAuthorizer } from './authorizer.ts';
+import { createRetryBudget } from './budget.ts';
+import { createCaller, type Target } from './caller.ts';
 import type { CloudConfig } from './clouds.ts';
-import { AuthenticationFailed, EndpointNotFound, inTheirWords } from './errors.ts';
-import { defaultRetryPolicy, isPassing, type RetryPolicy, withRetries } from './retry.ts';
-import { createTokenSource, type Identity, type Token } from './token.ts';
-import type { HttpResponse, Transport } from './transport.ts';
+import { usable, versionsIn } from './discovery.ts';
+import { UnreadableAnswer } from './errors.ts';
+import type { Identity } from './keystone.ts';
+import { defaultRetryPolicy, type RetryPolicy } from './retry.ts';
+import { type ServiceType, spokenVersions } from './services.ts';
+import type { HttpResponse, HttpStream, Transport } from './transport.ts';
 
-export type ServiceType = keyof CloudConfig['services'];
+export type { ServiceType } from './services.ts';
 
-/** The API version that we speak with each service; it is the last segment of its URL. */
-const versions: Record<ServiceType, string> = { image: 'v2' };
-
-export interface ServiceCall {
-  method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
+interface Request {
   /** Below the versioned endpoint, with a leading slash, escaped, query included. */
   path: string;
+  /** For this call only. */
   headers?: Record<string, string>;
+  /** The global request id, up to 64 letters, digits and `.:_-`. Default: a new `req-<uuid>`. */
+  requestId?: string;
+  signal: AbortSignal;
+}
+
+export interface ServiceCall extends Request {
+  method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   body?: string;
   /** Whether applying the call twice is the same as applying it once. */
   idempotent: boolean;
   bodyLimitBytes: number;
-  signal: AbortSignal;
 }
 
-export interface ServiceUpload {
-  path: string;
-  headers: Record<string, string>;
+export interface ServiceUpload extends Request {
   /** Read at most once, and not before there is a connection. */
   body: AsyncIterable<Uint8Array>;
   /** In bytes, when known. */
   size: number | undefined;
-  signal: AbortSignal;
 }
 
+export type ServiceDownload = Request;
+
 /**
- * All of these throw AuthenticationFailed, KeystoneUnreachable, KeystoneUnavailable or EndpointNotFound; `call` and `upload`
- * also HttpFailure for an answer of 300 and above, ConnectionFailed for none, and UnreadableAnswer for one that is too large.
+ * All of these throw AuthenticationFailed, KeystoneUnreachable, KeystoneUnavailable or EndpointNotFound; those that send
+ * something to a service also HttpFailure for an answer of 300 and above, ConnectionFailed for none, and UnreadableAnswer for
+ * one that is too large; and all the signal's reason when it aborts.
  */
 export interface Session {
   readonly cloud: CloudConfig;
   identity(signal: AbortSignal): Promise<Identity>;
-  /** The service's versioned URL, without a trailing slash: `https://host/image/v2`. */
+  /** The service's versioned URL, without a trailing slash: `https://host/image/v2`. Of several the first in the catalog. */
   endpoint(service: ServiceType, signal: AbortSignal): Promise<string>;
   call(service: ServiceType, call: ServiceCall): Promise<HttpResponse>;
   /** PUT of a stream. Tried again only while nothing of the body was read. */
   upload(service: ServiceType, upload: ServiceUpload): Promise<HttpResponse>;
+  /**
+   * GET of a stream. Tried again until the head of an answer has come. The body ends with all announced bytes or throws
+   * ConnectionFailed; a server that falls silent within it is noticed. It must be read or returned, or `signal` aborted.
+   */
+  download(service: ServiceType, download: ServiceDownload): Promise<HttpStream>;
+  /**
+   * The ids of the API versions that the service offers, `v2.17`, `v2.16`, …, in the order of its own list. An endpoint is
+   * asked once, and what it says is remembered for an hour.
+   */
+  versions(service: ServiceType, signal: AbortSignal): Promise<readonly string[]>;
   /** Ends what is running. */
   close(): Promise<void>;
 }
@@ -63,6 +78,7 @@ export interface SessionOptions {
   transport: Transport;
   clock: Clock;
   random: Random;
+  /** `retries` of the cloud's own configuration wins. */
   policy?: RetryPolicy;
 }
 
@@ -70,92 +86,100 @@ export interface SessionOptions {
 const callDeadlineMs = 60_000;
 /** Glance answers an upload only when the store has written and hashed all of it. */
 const answerDeadlineMs = 600_000;
+/** What the token of an upload has left at its start: some stores show it again at the end. */
+const uploadTokenMs = 600_000;
+/** The longest silence of a service within the data of a download. */
+const idleMs = 60_000;
+const versionsLimitBytes = 256 * 1024;
+/** Services are upgraded under running sessions. */
+const versionsLiveMs = 3_600_000;
 
 export function createSession(options: SessionOptions): Session {
   const { cloud, transport, clock, random, policy = defaultRetryPolicy } = options;
-  const tokens = createTokenSource({ cloud, transport, clock, random, policy });
+  const closed = new AbortController();
+  const retries = { policy: { ...policy, retries: cloud.retries ?? policy.retries }, budget: createRetryBudget() };
+  const authorizer = createAuthorizer({ cloud, transport, clock, random, ...retries, signal: closed.signal });
+  const caller = createCaller({ cloud, authorizer, clock, random, ...retries, closed: closed.signal });
+  const versions = new Map<string, { ids: readonly string[]; until: number }>();
+  const deadlineOf = ({ leftMs }: Target) => Math.min(cloud.apiTimeoutMs ?? callDeadlineMs, leftMs);
+  const address = (service: ServiceType, root: string) => `${root}/${spokenVersions[service]}`;
 
-  function endpointOf(token: Token, service: ServiceType): string {
-    if (token.identity.project === undefined) {
-      throw new EndpointNotFound(
-        `the token of cloud ${cloud.name} is not scoped to a project: set project_name (or project_id) in clouds.yaml`,
-      );
+  /** Glance lists its versions under `/versions`, others at the root. Anybody may look, so no token is shown. */
+  async function askVersions(target: Target, signal: AbortSignal): Promise<readonly string[]> {
+    const { root, requestId } = target;
+    const end = clock.monotonic() + deadlineOf(target);
+    const common = { method: 'GET', headers: {}, requestId, bodyLimitBytes: versionsLimitBytes, signal };
+    const look = (url: string) => transport.request({ ...common, url, deadlineMs: end - clock.monotonic() });
+    for (const url of [`${root}/versions`, `${root}/`]) {
+      const answer = await look(url);
+      const found = versionsIn(answer);
+      if (found !== undefined) return usable(found);
+      if (answer.status >= 500 || answer.status === 429) throw failureOf('GET', url, answer, clock);
     }
-    return versionedUrl(findEndpoint(token.catalog, service, cloud.services[service]), versions[service]);
-  }
-
-  async function send(token: Token, service: ServiceType, call: ServiceCall, leftMs: number) {
-    const url = `${endpointOf(token, service)}${call.path}`;
-    const { method, body, bodyLimitBytes, signal } = call;
-    const response = await transport.request({
-      method,
-      url,
-      headers: { ...call.headers, 'x-auth-token': token.id.reveal() },
-      ...(body === undefined ? {} : { body }),
-      deadlineMs: Math.min(cloud.apiTimeoutMs ?? callDeadlineMs, leftMs),
-      bodyLimitBytes,
-      signal,
-    });
-    return { response, failure: response.status < 300 ? undefined : failureOf(method, url, response, clock) };
+    throw new UnreadableAnswer(`neither ${root}/versions nor ${root}/ is a list of API versions`, undefined);
   }
 
   return {
     cloud,
     async identity(signal) {
-      return (await tokens.current(signal)).identity;
+      return (await authorizer.current(signal)).identity;
     },
     async endpoint(service, signal) {
-      return endpointOf(await tokens.current(signal), service);
+      const [root] = await caller.roots(service, signal);
+      return address(service, root);
     },
 
-    call(service, call) {
-      const { signal } = call;
-      const again = (error: unknown) => isPassing(error, call.idempotent);
-      return withRetries({ policy, clock, random, signal }, again, async (leftMs) => {
-        const token = await tokens.current(signal);
-        const first = await send(token, service, call, leftMs);
-        if (first.failure === undefined) return first.response;
-        if (first.failure.status !== 401) throw first.failure;
-        tokens.reject(token);
-        const second = await send(await tokens.current(signal), service, call, leftMs);
-        if (second.failure === undefined) return second.response;
-        if (second.failure.status !== 401) throw second.failure;
-        const said = inTheirWords(second.failure);
-        const message = `the ${service} service refuses the token that Keystone has just given: ${said}`;
-        throw new AuthenticationFailed(message, second.failure, retry.backoff);
+    call(service, { method, path, headers, body, idempotent, bodyLimitBytes, requestId, signal }) {
+      return caller.call(service, { requestId, idempotent, signal }, async (target) => {
+        const url = `${address(service, target.root)}${path}`;
+        const response = await transport.request({
+          method,
+          url,
+          headers: { ...headers, ...target.headers },
+          requestId: target.requestId,
+          ...(body === undefined ? {} : { body }),
+          deadlineMs: deadlineOf(target),
+          bodyLimitBytes,
+          signal,
+        });
+        return response.status < 300 ? { taken: response } : { refused: response, method, url };
       });
     },
 
-    upload(service, upload) {
-      const { path, headers, body, size, signal } = upload;
+    upload(service, { path, headers, body, size, requestId, signal }) {
       let begun = false;
-      const again = (error: unknown) => !begun && isPassing(error, false);
-      return withRetries({ policy, clock, random, signal }, again, async () => {
-        const token = await tokens.current(signal);
-        const url = `${endpointOf(token, service)}${path}`;
-        const response = await transport.upload(
-          {
-            method: 'PUT',
-            url,
-            headers: { ...headers, 'x-auth-token': token.id.reveal() },
-            body,
-            size,
-            answerDeadlineMs,
-            signal,
-          },
-          () => {
-            begun = true;
-          },
-        );
-        // The body is gone, so the call cannot be repeated here; the next one gets a new token.
-        if (response.status === 401) tokens.reject(token);
-        if (response.status >= 300) throw failureOf('PUT', url, response, clock);
-        return response;
+      const options = { requestId, idempotent: true, mayResend: () => !begun, tokenLifeMs: uploadTokenMs, signal };
+      return caller.call(service, options, async (target) => {
+        const url = `${address(service, target.root)}${path}`;
+        const common = { method: 'PUT', url, requestId: target.requestId, body, size, answerDeadlineMs, signal };
+        const response = await transport.upload({ ...common, headers: { ...headers, ...target.headers } }, () => {
+          begun = true;
+        });
+        return response.status < 300 ? { taken: response } : { refused: response, method: 'PUT', url };
+      });
+    },
+
+    download(service, { path, headers, requestId, signal }) {
+      return caller.call(service, { requestId, idempotent: true, signal }, async (target) => {
+        const url = `${address(service, target.root)}${path}`;
+        const common = { url, requestId: target.requestId, answerDeadlineMs: deadlineOf(target), idleMs, signal };
+        const answer = await transport.download({ ...common, headers: { ...headers, ...target.headers } });
+        return 'taken' in answer ? answer : { ...answer, method: 'GET', url };
+      });
+    },
+
+    versions(service, signal) {
+      return caller.call(service, { requestId: undefined, idempotent: true, signal }, async (target) => {
+        const known = versions.get(target.root);
+        if (known !== undefined && clock.monotonic() < known.until) return { taken: known.ids };
+        const ids = await askVersions(target, signal);
+        versions.set(target.root, { ids, until: clock.monotonic() + versionsLiveMs });
+        return { taken: ids };
       });
     },
 
     async close() {
-      tokens.close();
+      closed.abort(new Error(`the session with cloud ${cloud.name} is closed`));
       await transport.close();
     },
   };

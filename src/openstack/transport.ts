@@ -1,24 +1,26 @@
 /**
  * HTTP to one cloud. Law: every exchange has a deadline and a bound on what is read; an answer of any status is a result,
- * and only the lack of one is an error; uploads have connections of their own, so that no number of them can keep a small
- * call, such as a deletion, waiting.
+ * and only the lack of one is an error; connections are kept and bounded, and streams have their own, so that no number of
+ * them can keep a small call, such as a deletion, waiting.
  */
-import { randomUUID } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
-import { Readable } from 'node:stream';
-import { Agent, buildConnector, request as undiciRequest } from 'undici';
-import { DeadlineExceeded, withDeadline } from '../lib/abort.ts';
+import type { Readable } from 'node:stream';
+import { Agent, buildConnector, type Dispatcher, request as undiciRequest } from 'undici';
+import { withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import { errorCode, OperatorError } from '../lib/errors.ts';
+import { fenceRequests, type MayWrite, mayAlwaysWrite } from '../lib/fence.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { readAnswer, redirectTarget } from './answer.ts';
-import { type Relay, relay } from './body.ts';
-import { ConnectionFailed, UnreadableAnswer } from './errors.ts';
+import { headOf, readAnswer, redirectTarget, withoutAnswer } from './answer.ts';
+import type { TlsConfig } from './clouds.ts';
+import { createDownload } from './download.ts';
+import { createUpload } from './upload.ts';
 
 export interface HttpRequest {
   method: string;
   url: string;
   headers: Record<string, string>;
+  /** The global request id: sent along, and the same for all tries of a call. */
+  requestId: string;
   body?: string;
   /** From the start to the last byte of the answer, redirects included. */
   deadlineMs: number;
@@ -31,6 +33,7 @@ export interface HttpUpload {
   method: string;
   url: string;
   headers: Record<string, string>;
+  requestId: string;
   /** Read at most once. What it throws is what `upload` throws. */
   body: AsyncIterable<Uint8Array>;
   /** In bytes, when known; sent as Content-Length and enforced. */
@@ -40,20 +43,41 @@ export interface HttpUpload {
   signal: AbortSignal;
 }
 
-export interface HttpResponse {
+export interface HttpDownload {
+  url: string;
+  headers: Record<string, string>;
+  requestId: string;
+  /** From the start to the head of the answer, redirects included, or to the end of a refusal. */
+  answerDeadlineMs: number;
+  /** How long the server may be silent within the body. The reader's pace is not timed. */
+  idleMs: number;
+  signal: AbortSignal;
+}
+
+export interface HttpHead {
   status: number;
   /** Lower-case names; repeated ones joined by commas. */
   headers: Record<string, string>;
-  text: string;
   /** The server's own request id. */
   requestId: string | undefined;
 }
 
-/** Both throw ConnectionFailed when no answer came, and the signal's reason when it aborts. */
+export interface HttpResponse extends HttpHead {
+  text: string;
+}
+
+export interface HttpStream extends HttpHead {
+  /** Ends with all announced bytes or throws ConnectionFailed. Must be read or returned, or the signal aborted. */
+  body: AsyncIterable<Uint8Array>;
+}
+
+/** All throw ConnectionFailed when no answer came, and the signal's reason when it aborts. */
 export interface Transport {
   request(request: HttpRequest): Promise<HttpResponse>;
   /** `begun` is called before the first byte of the body leaves: from then on a repetition could do harm. */
   upload(upload: HttpUpload, begun: () => void): Promise<HttpResponse>;
+  /** GET: a stream for a status below 300, otherwise the answer as it was read. */
+  download(download: HttpDownload): Promise<{ taken: HttpStream } | { refused: HttpResponse }>;
   /** Ends what is running and closes all connections. */
   close(): Promise<void>;
 }
@@ -63,133 +87,118 @@ type Connector = buildConnector.connector;
 export type ConnectorGuard = (make: (options: { lookup?: LookupFunction }) => Connector) => Connector;
 
 export interface TransportOptions {
-  tls: { ca: string | undefined; verify: boolean };
+  tls: TlsConfig;
   /** `product/version`. */
   userAgent: string;
   clock: Clock;
   guard?: ConnectorGuard;
+  /** Told of each exchange once the head of its answer is there, or fails to come. */
+  observe?: (exchange: Exchange) => void;
+  /** Asked right before anything but a read is sent, and before each piece of an upload. Default: always. */
+  mayWrite?: MayWrite;
 }
 
-/** Small calls at once to one host. More would only queue in the server. */
+/** One request and its answer, for metrics. `code` is the HTTP status, or `<error>` where there was no answer. */
+export interface Exchange {
+  method: string;
+  url: string;
+  code: string;
+  durationMs: number;
+}
+
+/** One request, to the head of its answer. */
+export interface Outgoing {
+  method: string;
+  url: string;
+  headers: Record<string, string>;
+  requestId: string;
+  body?: string | Readable;
+  signal: AbortSignal;
+}
+export type Send = (request: Outgoing) => Promise<Dispatcher.ResponseData>;
+
+/** Small calls at once to one endpoint. More would only queue in the server. */
 const callConnections = 16;
+/** Uploads and downloads at once to one endpoint: far above what a scheduler lets run. */
+const streamConnections = 128;
 const connectDeadlineMs = 10_000;
 const mostRedirects = 3;
-/** Of the words of a refusal. */
-const refusalLimitBytes = 64 * 1024;
 
-export function createTransport({ tls, userAgent, clock, guard }: TransportOptions): Transport {
+export function createTransport(options: TransportOptions): Transport {
+  const { tls, userAgent, clock, guard, observe, mayWrite = mayAlwaysWrite } = options;
   const make = (options: { lookup?: LookupFunction }): Connector =>
     buildConnector({
       ...options,
       ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+      ...(tls.client === undefined ? {} : { cert: tls.client.cert, key: tls.client.key.reveal() }),
       rejectUnauthorized: tls.verify,
       timeout: connectDeadlineMs,
       allowH2: false,
     });
   const connect = guard === undefined ? make({}) : guard(make);
   // Deadlines are ours, from the injected clock; those of the client are off.
-  const common = { connect, allowH2: false, headersTimeout: 0, bodyTimeout: 0 };
-  const calls = new Agent({ ...common, connections: callConnections, pipelining: 1 });
-  const uploads = new Agent(common);
-  const withIdentity = (headers: Record<string, string>) => ({
-    accept: 'application/json',
-    'user-agent': userAgent,
-    ...headers,
-    'x-openstack-request-id': `req-${randomUUID()}`,
-  });
+  const common = { connect, allowH2: false, headersTimeout: 0, bodyTimeout: 0, pipelining: 1 };
+  const fence = fenceRequests(mayWrite);
+  const calls = new Agent({ ...common, connections: callConnections }).compose(fence);
+  const streams = new Agent({ ...common, connections: streamConnections }).compose(fence);
 
-  async function exchange(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
-    let url = request.url;
-    for (let redirects = 0; ; redirects++) {
-      const answer = await undiciRequest(url, {
-        dispatcher: calls,
-        method: request.method,
-        headers: withIdentity(request.headers),
-        body: request.body ?? null,
-        signal,
-      });
-      const response = await readAnswer(answer, request.bodyLimitBytes);
-      const target = request.method === 'GET' ? redirectTarget(response, url) : undefined;
-      if (target === undefined || redirects >= mostRedirects) return response;
-      url = target;
-    }
-  }
+  /** Follows a GET to where it is sent on to, on the same origin: the token goes along. */
+  const sendBy =
+    (dispatcher: Dispatcher): Send =>
+    async ({ method, url, headers, requestId, body, signal }) => {
+      for (let at = url, redirects = 0; ; redirects++) {
+        const answer = await undiciRequest(at, {
+          dispatcher,
+          method,
+          headers: {
+            accept: 'application/json',
+            'user-agent': userAgent,
+            ...headers,
+            'x-openstack-request-id': requestId,
+          },
+          body: body ?? null,
+          signal,
+          // Not used again: after an early answer nobody knows what the server still takes for a part of this body.
+          ...(typeof body === 'object' ? { reset: true } : {}),
+        });
+        const target = method === 'GET' ? redirectTarget(headOf(answer), at) : undefined;
+        if (target === undefined || redirects >= mostRedirects) return answer;
+        await answer.body.dump();
+        at = target;
+      }
+    };
+  const observed =
+    (send: Send): Send =>
+    async (request) => {
+      const startedAt = clock.monotonic();
+      let code = '<error>';
+      try {
+        const answer = await send(request);
+        code = String(answer.statusCode);
+        return answer;
+      } finally {
+        const { method, url } = request;
+        observe?.({ method, url, code, durationMs: clock.monotonic() - startedAt });
+      }
+    };
+  const send = observed(sendBy(calls));
 
   return {
-    async request(request) {
-      const { signal } = request;
+    async request({ deadlineMs, bodyLimitBytes, signal, ...request }) {
+      const what = `${request.method} ${safeUrl(request.url)}`;
       try {
-        const what = `${request.method} ${safeUrl(request.url)}`;
-        return await withDeadline(clock, what, request.deadlineMs, signal, (inner) => exchange(request, inner));
+        return await withDeadline(clock, what, deadlineMs, signal, async (inner) =>
+          readAnswer(await send({ ...request, signal: inner }), bodyLimitBytes),
+        );
       } catch (error) {
         signal.throwIfAborted();
         throw withoutAnswer(request.url, error);
       }
     },
-
-    async upload(upload, begun) {
-      const { url, size, signal } = upload;
-      signal.throwIfAborted();
-      const over = new AbortController();
-      const cancel = () => over.abort(signal.reason);
-      signal.addEventListener('abort', cancel, { once: true });
-      let stopTimer = () => {};
-      const turn = (whose: 'server' | 'source') => {
-        stopTimer();
-        if (whose === 'source') return;
-        stopTimer = clock.schedule(upload.answerDeadlineMs, () =>
-          over.abort(new DeadlineExceeded(`${upload.method} ${safeUrl(url)}`, upload.answerDeadlineMs)),
-        );
-      };
-      const relayed = relay(upload.body, { size, turn, begun, over: over.signal, clock });
-      const stream = Readable.from(relayed.body);
-      // Its errors are known to the relay; without a listener a late one would end the process.
-      stream.on('error', () => {});
-      try {
-        const answer = await undiciRequest(url, {
-          dispatcher: uploads,
-          method: upload.method,
-          headers: withIdentity({
-            ...upload.headers,
-            ...(size === undefined ? {} : { 'content-length': String(size) }),
-          }),
-          body: stream,
-          signal: over.signal,
-          reset: true,
-        });
-        // The answer itself is the server's turn too.
-        turn('server');
-        const response = await readAnswer(answer, refusalLimitBytes);
-        return complete(response, relayed);
-      } catch (error) {
-        signal.throwIfAborted();
-        const failure = relayed.failure();
-        if (failure !== undefined) throw failure.error;
-        throw withoutAnswer(url, over.signal.aborted ? over.signal.reason : error);
-      } finally {
-        stopTimer();
-        signal.removeEventListener('abort', cancel);
-        over.abort();
-      }
-    },
-
+    upload: createUpload(observed(sendBy(streams)), clock, mayWrite),
+    download: createDownload(observed(sendBy(streams)), clock),
     async close() {
-      await Promise.all([calls.destroy(), uploads.destroy()]);
+      await Promise.all([calls.destroy(), streams.destroy()]);
     },
   };
-}
-
-/** Success is only believed when the whole body was handed over before. */
-function complete(response: HttpResponse, relayed: Relay): HttpResponse {
-  if (response.status >= 300 || relayed.isComplete()) return response;
-  throw new UnreadableAnswer(`it answered ${response.status} before it had all of the data`, response.requestId);
-}
-
-/** The error for an exchange that had no answer: ours stay what they are, a mistake in the call is no fault of the network. */
-function withoutAnswer(url: string, error: unknown): unknown {
-  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-    if (at instanceof OperatorError) return at;
-  }
-  if (error instanceof TypeError || errorCode(error) === 'UND_ERR_INVALID_ARG') return error;
-  return new ConnectionFailed(new URL(url).origin, error);
 }

@@ -17,7 +17,7 @@ export function wordsOf(contentType: string | undefined, text: string): string {
   return line.length > longestWords ? `${line.slice(0, longestWords)}…` : line;
 }
 
-/** Glance: `{message, code, title}`. Keystone: `{error: {message, …}}`. Others put a message one level down too. */
+/** Glance: `{message, code, title}`. Keystone: `{error: {message, …}}`. Barbican: `{description, code, title}`. */
 function jsonWords(text: string): string | undefined {
   // The message of Glance's JSON is a page fragment: markup that lays out text goes, other angle brackets are its own.
   return messageIn(parseJson(text))?.replace(/<\/?(?:br|p|b|i|div|span|pre|h[1-6]|ul|li)\b[^<>]*>/gi, ' ');
@@ -25,7 +25,8 @@ function jsonWords(text: string): string | undefined {
 
 function messageIn(body: JsonValue | undefined, depth = 0): string | undefined {
   if (!isJsonObject(body) || depth > 2) return undefined;
-  if (typeof body['message'] === 'string') return body['message'];
+  const said = body['message'] ?? body['description'];
+  if (typeof said === 'string') return said;
   return Object.values(body)
     .map((value) => messageIn(value, depth + 1))
     .find((message) => message !== undefined);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Catalog, findEndpoint, versionedUrl } from '../../src/openstack/catalog.ts';
-import type { ServiceConfig } from '../../src/openstack/clouds.ts';
+import { type Catalog, catalogSchema, findEndpoints, serviceRoot } from '../../src/openstack/catalog.ts';
 import { EndpointNotFound } from '../../src/openstack/errors.ts';
+import type { ServiceConfig } from '../../src/openstack/services.ts';
 
 const catalog: Catalog = [
   { type: 'identity', endpoints: [{ interface: 'public', url: 'http://k', region_id: 'R1' }] },
@@ -16,35 +16,60 @@ const catalog: Catalog = [
   },
 ];
 const wanted = (some: Partial<ServiceConfig> = {}): ServiceConfig => ({
+  type: 'image',
+  name: undefined,
   region: undefined,
   interfaces: ['public'],
-  endpointOverride: undefined,
+  override: undefined,
   ...some,
 });
+const found = (some: Partial<ServiceConfig> = {}, from = catalog) => findEndpoints(from, wanted(some));
 
-test('an endpoint is found by interface and by the id or name of the region', () => {
-  assert.equal(findEndpoint(catalog, 'image', wanted({ region: 'R1' })), 'http://one');
-  assert.equal(findEndpoint(catalog, 'image', wanted({ region: 'R2' })), 'http://two');
-  assert.equal(findEndpoint(catalog, 'image', wanted({ region: 'Two' })), 'http://two');
-  assert.equal(findEndpoint(catalog, 'image', wanted({ interfaces: ['internal'] })), 'http://one.internal');
+test('endpoints are found by interface and by the id or name of the region', () => {
+  assert.deepEqual(found({ region: 'R1' }), ['http://one']);
+  assert.deepEqual(found({ region: 'R2' }), ['http://two']);
+  assert.deepEqual(found({ region: 'Two' }), ['http://two']);
+  assert.deepEqual(found({ interfaces: ['internal'] }), ['http://one.internal']);
 });
 
-test('without a region the first endpoint wins; interfaces count in their order', () => {
-  assert.equal(findEndpoint(catalog, 'image', wanted()), 'http://one');
-  assert.equal(
-    findEndpoint(catalog, 'image', wanted({ interfaces: ['admin', 'internal', 'public'] })),
-    'http://one.internal',
-  );
+test('without a region the one of the first endpoint wins; interfaces count in their order', () => {
+  assert.deepEqual(found(), ['http://one']);
+  assert.deepEqual(found({ interfaces: ['admin', 'internal', 'public'] }), ['http://one.internal']);
 });
 
-test('an override needs no catalog', () => {
-  assert.equal(findEndpoint([], 'image', wanted({ endpointOverride: 'http://o' })), 'http://o');
+const crowd: Catalog = [
+  {
+    type: 'image',
+    name: 'glance',
+    endpoints: [
+      { interface: 'public', url: 'http://a', region_id: 'R' },
+      { interface: 'public', url: 'http://other', region_id: 'S' },
+      { interface: 'public', url: 'http://b', region_id: 'R' },
+      { interface: 'public', url: 'http://a', region_id: 'R' },
+      { interface: 'internal', url: 'http://inside', region_id: 'R' },
+    ],
+  },
+  { type: 'image', name: 'mirror', endpoints: [{ interface: 'public', url: 'http://mirror', region_id: 'R' }] },
+];
+
+test('all endpoints of one service, region and interface are found, each once, and no others', () => {
+  assert.deepEqual(found({ region: 'R' }, crowd), ['http://a', 'http://b']);
+  assert.deepEqual(found({}, crowd), ['http://a', 'http://b']);
+  assert.deepEqual(found({ region: 'S' }, crowd), ['http://other']);
+});
+
+test('a service can be told apart by its name', () => {
+  assert.deepEqual(found({ name: 'mirror' }, crowd), ['http://mirror']);
+  assert.throws(() => found({ name: 'swift' }, crowd), {
+    message:
+      "Keystone's catalog has no service of type image named swift; it has image named glance, image named mirror",
+  });
 });
 
 test('where nothing fits, the error lists what is there', () => {
   const message = (some: Partial<ServiceConfig>, from = catalog) => {
     try {
-      findEndpoint(from, 'image', wanted(some));
+      found(some, from);
     } catch (error) {
       assert.ok(error instanceof EndpointNotFound);
       assert.equal(error.code, 'EndpointNotFound');
@@ -59,20 +84,32 @@ test('where nothing fits, the error lists what is there', () => {
   assert.match(message({ interfaces: ['internal'], region: 'R2' }), /no internal endpoint of type image in region R2/);
   assert.match(message({}, catalog.slice(0, 1)), /no service of type image; it has identity/);
   assert.match(message({}, []), /no service of type image; it is empty/);
+  assert.match(message({}, [{ type: 'image', endpoints: [] }]), /no public endpoint of type image; it has none of any/);
 });
 
-test('every spelling of an endpoint leads to /v2, and a path before it is kept', () => {
+test('entries that are none are left out of a catalog, and do not spoil it', () => {
+  const endpoint = { interface: 'public', url: 'http://a', region: null, region_id: 'R' };
+  const given = [
+    null,
+    { type: 7 },
+    { type: 'image', endpoints: [{ publicURL: 'http://v2' }, { url: null }, endpoint] },
+  ];
+  const catalog = catalogSchema.parse(given);
+  assert.deepEqual(found({ region: 'R' }, catalog), ['http://a']);
+});
+
+test('every spelling of an endpoint leads to the same root, and a path before the version is kept', () => {
   for (const [given, expected] of [
-    ['http://h:9292', 'http://h:9292/v2'],
-    ['http://h:9292/', 'http://h:9292/v2'],
-    ['https://h/image', 'https://h/image/v2'],
-    ['https://h/image/v2', 'https://h/image/v2'],
-    ['https://h/image/v2/', 'https://h/image/v2'],
-    ['https://h/image/v2.15//', 'https://h/image/v2'],
-    ['https://h/v1', 'https://h/v2'],
-    ['https://h/v2x', 'https://h/v2x/v2'],
+    ['http://h:9292', 'http://h:9292'],
+    ['http://h:9292/', 'http://h:9292'],
+    ['https://h/image', 'https://h/image'],
+    ['https://h/image/v2', 'https://h/image'],
+    ['https://h/image/v2/', 'https://h/image'],
+    ['https://h/image/v2.15//', 'https://h/image'],
+    ['https://h/v1', 'https://h'],
+    ['https://h/v2x', 'https://h/v2x'],
   ] as const) {
-    assert.equal(versionedUrl(given, 'v2'), expected);
+    assert.equal(serviceRoot(given), expected);
   }
-  assert.throws(() => versionedUrl('glance', 'v2'), EndpointNotFound);
+  for (const wrong of ['glance', 'ftp://glance', '']) assert.equal(serviceRoot(wrong), undefined);
 });

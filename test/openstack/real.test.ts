@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
-import { after, before, type TestContext, test } from 'node:test';
-import { systemClock } from '../../src/lib/clock.ts';
-import { parseCloud } from '../../src/openstack/clouds.ts';
+import { after, before, test } from 'node:test';
 import { AuthenticationFailed, EndpointNotFound, KeystoneUnavailable } from '../../src/openstack/errors.ts';
-import { createSession, type Session } from '../../src/openstack/session.ts';
-import { createTransport, type Transport } from '../../src/openstack/transport.ts';
 import type { Project } from '../env/project.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
+import { list, sessionOf, signal } from './real-session.ts';
 
 let stack: Stack;
 let project: Project;
@@ -17,42 +14,12 @@ before(async () => {
 });
 after(() => stack.stop());
 
-const signal = () => AbortSignal.timeout(60_000);
-
-/** A session as the operator has it, and the tokens that Keystone gave to it. */
-function sessionOf(t: TestContext, cloudsYaml: string, region?: string): { session: Session; tokens: string[] } {
-  const cloud = parseCloud({ cloudsYaml }, 'demo', region);
-  const real = createTransport({ tls: cloud.tls, userAgent: 'glance-operator/test', clock: systemClock });
-  const tokens: string[] = [];
-  const transport: Transport = {
-    ...real,
-    async request(request) {
-      const response = await real.request(request);
-      const token = response.headers['x-subject-token'];
-      if (token !== undefined) tokens.push(token);
-      return response;
-    },
-  };
-  const session = createSession({ cloud, transport, clock: systemClock, random: Math.random });
-  t.after(() => session.close());
-  return { session, tokens };
-}
-
-const list = (session: Session) =>
-  session.call('image', {
-    method: 'GET',
-    path: '/images?limit=1',
-    idempotent: true,
-    bodyLimitBytes: 1024 * 1024,
-    signal: signal(),
-  });
-
 for (const auth of ['password', 'applicationCredential'] as const) {
   test(`${auth} signs in, finds Glance in the catalog and is let in by it`, async (t) => {
-    const { session, tokens } = sessionOf(t, await project.cloudsYaml({ auth }));
+    const { session, tokens } = sessionOf(t, { cloudsYaml: await project.cloudsYaml({ auth }) });
     const identity = await session.identity(signal());
     assert.equal(identity.project?.id, project.id);
-    assert.equal(identity.user.id, project.accounts.member.id);
+    assert.equal(identity.user?.id, project.accounts.member.id);
     assert.ok(identity.roles.includes('member'));
     assert.equal(await session.endpoint('image', signal()), `${stack.openstack.imageUrl}/v2`);
     const response = await list(session);
@@ -65,13 +32,13 @@ for (const auth of ['password', 'applicationCredential'] as const) {
 test('a user is signed in by the ids of user and project too', async (t) => {
   const { id, password } = project.accounts.member;
   const auth = { auth_url: stack.openstack.authUrl, user_id: id, password, project_id: project.id };
-  const { session } = sessionOf(t, JSON.stringify({ clouds: { demo: { auth } } }));
+  const { session } = sessionOf(t, { cloudsYaml: JSON.stringify({ clouds: { demo: { auth } } }) });
   assert.equal((await list(session)).status, 200);
 });
 
 test("a wrong password is an AuthenticationFailed with Keystone's words and request id", async (t) => {
   const extra = { password: 'a-wr0ng-one' };
-  const { session } = sessionOf(t, await project.cloudsYaml({ extra }));
+  const { session } = sessionOf(t, { cloudsYaml: await project.cloudsYaml({ extra }) });
   await assert.rejects(list(session), (error) => {
     assert.ok(error instanceof AuthenticationFailed);
     assert.equal(error.httpStatus, 401);
@@ -83,19 +50,22 @@ test("a wrong password is an AuthenticationFailed with Keystone's words and requ
 
 test('credentials without a domain that Keystone knows, or with a project that is not there, are refused', async (t) => {
   for (const extra of [{ user_domain_name: 'Nowhere' }, { project_name: 'nowhere' }]) {
-    await assert.rejects(list(sessionOf(t, await project.cloudsYaml({ extra })).session), AuthenticationFailed);
+    await assert.rejects(
+      list(sessionOf(t, { cloudsYaml: await project.cloudsYaml({ extra }) }).session),
+      AuthenticationFailed,
+    );
   }
 });
 
 test('an unscoped token is told as such', async (t) => {
   const { id, password } = project.accounts.member;
   const auth = { auth_url: stack.openstack.authUrl, user_id: id, password };
-  const { session } = sessionOf(t, JSON.stringify({ clouds: { demo: { auth } } }));
+  const { session } = sessionOf(t, { cloudsYaml: JSON.stringify({ clouds: { demo: { auth } } }) });
   await assert.rejects(list(session), /not scoped to a project: set project_name/);
 });
 
 test('a region or an interface that is not in the catalog is told with what is', async (t) => {
-  const { session } = sessionOf(t, await project.cloudsYaml(), 'Nowhere');
+  const { session } = sessionOf(t, { cloudsYaml: await project.cloudsYaml() }, 'Nowhere');
   await assert.rejects(list(session), (error) => {
     assert.ok(error instanceof EndpointNotFound);
     assert.match(error.message, /no public endpoint of type image in region Nowhere; it has .*public in RegionOne/);
@@ -104,7 +74,7 @@ test('a region or an interface that is not in the catalog is told with what is',
 });
 
 test('an auth_url that is no Keystone is told as such', async (t) => {
-  const { session } = sessionOf(t, await project.cloudsYaml({ authUrl: stack.openstack.imageUrl }));
+  const { session } = sessionOf(t, { cloudsYaml: await project.cloudsYaml({ authUrl: stack.openstack.imageUrl }) });
   await assert.rejects(list(session), (error) => {
     assert.ok(error instanceof KeystoneUnavailable);
     assert.match(error.message, /is auth_url the address of a Keystone with the v3 API\?$/);
@@ -112,14 +82,20 @@ test('an auth_url that is no Keystone is told as such', async (t) => {
   });
 });
 
+test('Glance tells which versions of its API it has', async (t) => {
+  const { session } = sessionOf(t, { cloudsYaml: await project.cloudsYaml() });
+  const versions = await session.versions('image', signal());
+  assert.ok(versions.includes('v2.17') && versions.includes('v2.0'), versions.join(' '));
+});
+
 test('an endpoint override wins over the catalog, whatever its spelling', async (t) => {
   const imageUrl = `${stack.openstack.imageUrl}/v2/`;
-  const { session } = sessionOf(t, await project.cloudsYaml({ imageUrl }));
+  const { session } = sessionOf(t, { cloudsYaml: await project.cloudsYaml({ imageUrl }) });
   assert.equal((await list(session)).status, 200);
 });
 
 test('a token that was revoked is replaced within the call', async (t) => {
-  const { session, tokens } = sessionOf(t, await project.cloudsYaml());
+  const { session, tokens } = sessionOf(t, { cloudsYaml: await project.cloudsYaml() });
   await session.identity(signal());
   const [revoked = ''] = tokens;
   // Before Glance has seen it: it would believe its own memory of the token for a while.

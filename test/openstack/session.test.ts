@@ -1,122 +1,7 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import { parseCloud } from '../../src/openstack/clouds.ts';
-import {
-  AuthenticationFailed,
-  ConnectionFailed,
-  EndpointNotFound,
-  HttpFailure,
-  KeystoneUnavailable,
-  KeystoneUnreachable,
-} from '../../src/openstack/errors.ts';
-import { createSession, type ServiceCall } from '../../src/openstack/session.ts';
-import type { HttpRequest, HttpResponse, HttpUpload } from '../../src/openstack/transport.ts';
-import { ManualClock } from './manual-clock.ts';
-
-type Reply = Partial<HttpResponse> | Error;
-
-/** A cloud that exists only as answers: what a real one does not do on demand. */
-function cloudOf(t: TestContext, answers: { keystone?: Reply[]; image?: Reply[]; life?: number; unscoped?: boolean }) {
-  const clock = new ManualClock();
-  const seen: (HttpRequest | HttpUpload)[] = [];
-  let tokens = 0;
-  const token = (): Partial<HttpResponse> => ({
-    status: 201,
-    headers: { 'x-subject-token': `token-${++tokens}` },
-    text: JSON.stringify({
-      token: {
-        // Hours away from our clock: only the difference counts.
-        issued_at: '2030-01-01T00:00:00.000000Z',
-        expires_at: new Date(Date.parse('2030-01-01T00:00:00Z') + (answers.life ?? 3_600_000)).toISOString(),
-        user: { id: 'u', name: 'alice' },
-        ...(answers.unscoped ? {} : { project: { id: 'p', name: 'web' } }),
-        roles: [{ name: 'member' }],
-        catalog: [{ type: 'image', endpoints: [{ interface: 'public', url: 'http://glance/', region_id: 'R' }] }],
-      },
-    }),
-  });
-  const answer = (reply: Reply | undefined): HttpResponse => {
-    if (reply instanceof Error) throw reply;
-    return { status: 200, headers: {}, text: '{}', requestId: undefined, ...reply };
-  };
-  const to = (url: string) => {
-    const isKeystone = url.startsWith('http://keystone/');
-    return isKeystone ? answer(answers.keystone?.shift() ?? token()) : answer(answers.image?.shift());
-  };
-  const transport = {
-    async request(request: HttpRequest) {
-      seen.push(request);
-      await Promise.resolve();
-      request.signal.throwIfAborted();
-      return to(request.url);
-    },
-    async upload(upload: HttpUpload, begun: () => void) {
-      seen.push(upload);
-      const response = to(upload.url);
-      begun();
-      return response;
-    },
-    close: async () => {},
-  };
-  const cloudsYaml = `{clouds: {demo: {auth: {auth_url: "http://keystone", user_id: u, password: wr0ng, project_id: p}}}}`;
-  const session = createSession({ cloud: parseCloud({ cloudsYaml }, 'demo'), transport, clock, random: () => 0.5 });
-  t.after(() => session.close());
-  return { session, clock, seen, tokensGiven: () => tokens };
-}
-
-const signal = () => new AbortController().signal;
-const look = (some: Partial<ServiceCall> = {}): ServiceCall => ({
-  method: 'GET',
-  path: '/images/1',
-  idempotent: true,
-  bodyLimitBytes: 1000,
-  signal: signal(),
-  ...some,
-});
-const refused: Reply = {
-  status: 401,
-  text: '{"error": {"message": "The request needs authentication."}}',
-  requestId: 'req-k',
-};
-const reset = () => new ConnectionFailed('http://glance', new Error('read ECONNRESET'));
-
-test('one token serves many calls, and those that ask at once wait for the same one', async (t) => {
-  const { session, seen, tokensGiven } = cloudOf(t, {});
-  await Promise.all(Array.from({ length: 5 }, () => session.call('image', look())));
-  await session.call('image', look());
-  assert.equal(tokensGiven(), 1);
-  const calls = seen.filter(({ url }) => url === 'http://glance/v2/images/1');
-  assert.equal(calls.length, 6);
-  assert.ok(calls.every(({ headers }) => headers['x-auth-token'] === 'token-1'));
-  assert.deepEqual(await session.identity(signal()), {
-    user: { id: 'u', name: 'alice' },
-    project: { id: 'p', name: 'web' },
-    roles: ['member'],
-  });
-  assert.equal(await session.endpoint('image', signal()), 'http://glance/v2');
-});
-
-test('a token is renewed when less than 120 s of its life are left', async (t) => {
-  const { session, clock, tokensGiven } = cloudOf(t, {});
-  await session.call('image', look());
-  clock.advance(3_600_000 - 120_001);
-  await session.call('image', look());
-  assert.equal(tokensGiven(), 1);
-  clock.advance(1);
-  await session.call('image', look());
-  assert.equal(tokensGiven(), 2);
-});
-
-test('a token whose whole life is short is used for half of it', async (t) => {
-  const { session, clock, tokensGiven } = cloudOf(t, { life: 20_000 });
-  await session.call('image', look());
-  clock.advance(9999);
-  await session.call('image', look());
-  assert.equal(tokensGiven(), 1);
-  clock.advance(1);
-  await session.call('image', look());
-  assert.equal(tokensGiven(), 2);
-});
+import { test } from 'node:test';
+import { AuthenticationFailed, EndpointNotFound, HttpFailure, UnreadableAnswer } from '../../src/openstack/errors.ts';
+import { cloudOf, look, type Reply, reset, signal } from './fake-cloud.ts';
 
 test("a service's 401 leads to one new token and one more try", async (t) => {
   const { session, seen, tokensGiven } = cloudOf(t, { image: [{ status: 401 }, { status: 200, text: '{"ok":1}' }] });
@@ -138,91 +23,8 @@ test('a second 401 in a row is an AuthenticationFailed that will be tried again'
   assert.equal(tokensGiven(), 2);
 });
 
-test('calls that meet a revoked token together ask for one new token', async (t) => {
-  const { session, tokensGiven } = cloudOf(t, { image: [{}, { status: 401 }, { status: 401 }, { status: 401 }] });
-  await session.call('image', look());
-  await Promise.all([1, 2, 3].map(() => session.call('image', look())));
-  assert.equal(tokensGiven(), 2);
-});
-
-test('refused credentials are an error for all who wait, in the words of Keystone, and are left alone for half a minute', async (t) => {
-  const { session, clock, seen } = cloudOf(t, { keystone: [refused, refused] });
-  const results = await Promise.allSettled([1, 2, 3].map(() => session.call('image', look())));
-  for (const result of results) {
-    assert.ok(result.status === 'rejected' && result.reason instanceof AuthenticationFailed);
-    const { code, retry, httpStatus, requestId, message } = result.reason;
-    assert.deepEqual(
-      { code, retry, httpStatus, requestId },
-      { code: 'AuthenticationFailed', retry: { kind: 'change' }, httpStatus: 401, requestId: 'req-k' },
-    );
-    assert.equal(
-      message,
-      'Keystone answered the credentials of cloud demo with 401: The request needs authentication. (req-k)',
-    );
-  }
-  await assert.rejects(session.identity(signal()), AuthenticationFailed);
-  assert.equal(seen.length, 1);
-  clock.advance(30_000);
-  await assert.rejects(session.identity(signal()), AuthenticationFailed);
-  clock.advance(30_000);
-  assert.equal((await session.identity(signal())).user.id, 'u');
-});
-
-test('one who gives up waiting for a token takes nothing from the others', async (t) => {
-  const { session } = cloudOf(t, {});
-  const controller = new AbortController();
-  const reason = new Error('deleted');
-  const first = session.identity(controller.signal);
-  const second = session.identity(signal());
-  controller.abort(reason);
-  await assert.rejects(first, reason);
-  assert.equal((await second).user.id, 'u');
-});
-
-test('a closed session ends those who wait for a token', async (t) => {
-  const { session } = cloudOf(t, {});
-  const waiting = session.identity(signal());
-  await session.close();
-  await assert.rejects(waiting, /the session with cloud demo is closed/);
-});
-
-const keystoneFailures: [name: string, replies: Reply[], kind: new (...args: never[]) => Error, message: RegExp][] = [
-  [
-    'that is not there',
-    Array.from({ length: 4 }, () => new ConnectionFailed('http://keystone', new Error('connect ECONNREFUSED'))),
-    KeystoneUnreachable,
-    /^Keystone gives no answer at http:\/\/keystone: connect ECONNREFUSED$/,
-  ],
-  ['that is broken', [{ status: 500, text: 'Oops' }], KeystoneUnavailable, /^Keystone answered 500: Oops$/],
-  ['at the wrong address', [{ status: 404 }], KeystoneUnavailable, /is auth_url the address of a Keystone/],
-  ['that is a web page', [{ status: 200, text: '<html>Hi' }], KeystoneUnavailable, /its answer is not JSON: Hi$/],
-  ['that gives no token', [{ status: 201, text: '{"token": {}}' }], KeystoneUnavailable, /its answer holds no token/],
-  ['that finds the request wrong', [{ status: 400, text: 'Expecting to find domain' }], AuthenticationFailed, /domain/],
-];
-for (const [name, keystone, kind, message] of keystoneFailures) {
-  test(`a Keystone ${name} is told apart, and the next try is a new one`, async (t) => {
-    const { session, clock } = cloudOf(t, { keystone });
-    await assert.rejects(session.call('image', look()), (error) => {
-      assert.ok(error instanceof kind);
-      assert.match(error.message, message);
-      assert.ok(!error.message.includes('wr0ng'));
-      return true;
-    });
-    clock.advance(30_000);
-    assert.equal((await session.identity(signal())).user.id, 'u');
-  });
-}
-
-test('a busy Keystone is asked again', async (t) => {
-  const { session, clock } = cloudOf(t, {
-    keystone: [{ status: 503, headers: { 'retry-after': '2' } }, { status: 429 }],
-  });
-  assert.equal((await session.identity(signal())).user.id, 'u');
-  assert.deepEqual(clock.slept, [2000, 1000]);
-});
-
 test('a token without a project is no use, and the error says what to set', async (t) => {
-  const { session } = cloudOf(t, { unscoped: true });
+  const { session } = cloudOf(t, { scope: {} });
   await assert.rejects(session.call('image', look()), (error) => {
     assert.ok(error instanceof EndpointNotFound);
     assert.match(error.message, /not scoped to a project: set project_name/);
@@ -261,7 +63,7 @@ test('an upload is repeated only while nothing of its body was asked for', async
   assert.equal((await before.session.upload('image', upload())).status, 204);
   const after = cloudOf(t, { image: [{ status: 503 }] });
   await assert.rejects(after.session.upload('image', upload()), HttpFailure);
-  assert.equal(after.seen.length, 2);
+  assert.equal(after.asked('http://glance').length, 1);
 });
 
 test('an upload that is refused with 401 is not repeated, but the next call has a new token', async (t) => {
@@ -273,4 +75,191 @@ test('an upload that is refused with 401 is not repeated, but the next call has 
   await assert.rejects(session.upload('image', upload), HttpFailure);
   await session.call('image', look());
   assert.equal(seen.at(-1)?.headers['x-auth-token'], 'token-2');
+});
+
+test('a download is tried again until its head has come, with a new token where the old one is refused', async (t) => {
+  const { session, seen } = cloudOf(t, {
+    image: [reset(), { status: 503 }, { status: 401 }, { status: 200, text: 'data', requestId: 'req-d' }],
+  });
+  const headers = { range: 'bytes=0-3' };
+  const { status, requestId, body } = await session.download('image', {
+    path: '/images/1/file',
+    headers,
+    signal: signal(),
+  });
+  assert.deepEqual([status, requestId], [200, 'req-d']);
+  let read = '';
+  for await (const chunk of body) read += Buffer.from(chunk).toString();
+  assert.equal(read, 'data');
+  const { url, headers: sent } = seen.at(-1) ?? assert.fail();
+  assert.equal(url, 'http://glance/v2/images/1/file');
+  assert.deepEqual([sent['range'], sent['x-auth-token']], ['bytes=0-3', 'token-2']);
+});
+
+test('a download that is refused is an HttpFailure', async (t) => {
+  const { session } = cloudOf(t, { image: [{ status: 403, text: 'not yours' }] });
+  await assert.rejects(session.download('image', { path: '/images/1/file', signal: signal() }), HttpFailure);
+});
+
+const versionsOf = (...versions: [id: string, status: string][]): Reply => ({
+  status: 300,
+  text: JSON.stringify({ versions: versions.map(([id, status]) => ({ id, status, links: [] })) }),
+});
+
+test('the versions of a service are asked once and remembered for an hour', async (t) => {
+  const { session, seen, clock } = cloudOf(t, {
+    image: [
+      versionsOf(['v2.17', 'CURRENT'], ['v2.16', 'SUPPORTED'], ['v2.1', 'DEPRECATED'], ['v3.0', 'EXPERIMENTAL']),
+      versionsOf(['v2.18', 'CURRENT']),
+    ],
+  });
+  for (const _ of [1, 2]) assert.deepEqual(await session.versions('image', signal()), ['v2.17', 'v2.16', 'v3.0']);
+  const asked = () => seen.map(({ url }) => url).filter((url) => url.startsWith('http://glance/'));
+  assert.deepEqual(asked(), ['http://glance/versions']);
+  clock.advance(3_600_000);
+  assert.deepEqual(await session.versions('image', signal()), ['v2.18']);
+});
+
+test('a service that lists its versions at its root only is asked there', async (t) => {
+  const { session, seen } = cloudOf(t, { image: [{ status: 404 }, versionsOf(['v2.9', 'CURRENT'])] });
+  assert.deepEqual(await session.versions('image', signal()), ['v2.9']);
+  assert.equal(seen.at(-1)?.url, 'http://glance/');
+});
+
+test('a service that lists no versions is told as such, and one that is busy is asked again', async (t) => {
+  const { session, asked } = cloudOf(t, { image: [{ status: 503 }, { text: '{}' }, { status: 404 }, { status: 500 }] });
+  await assert.rejects(session.versions('image', signal()), (error) => {
+    assert.ok(error instanceof UnreadableAnswer);
+    assert.equal(error.message, 'neither http://glance/versions nor http://glance/ is a list of API versions');
+    return true;
+  });
+  assert.equal(asked('http://glance').length, 3);
+  await assert.rejects(session.versions('image', signal()), /GET http:\/\/glance\/versions: 500/);
+});
+
+test('a domain or system scope is enough to ask a service', async (t) => {
+  for (const [scope, kind] of [
+    [{ domain: { id: 'd', name: 'D' } }, 'domain'],
+    [{ system: { all: true } }, 'system'],
+  ] as const) {
+    const { session } = cloudOf(t, { scope });
+    assert.equal((await session.call('image', look())).status, 200);
+    const identity = await session.identity(signal());
+    assert.deepEqual([identity.scope, identity.project], [kind, undefined]);
+  }
+});
+
+test('one request id goes with every try of a call: its own, or the one that the caller gave', async (t) => {
+  const image: Reply[] = [{ status: 503 }, { status: 401 }];
+  const { session, asked } = cloudOf(t, { image: [...image, {}, ...image] });
+  const ids = () => asked('http://glance').map(({ requestId }) => requestId);
+  await session.call('image', look());
+  assert.equal(ids().length, 3);
+  assert.equal(new Set(ids()).size, 1);
+  assert.match(ids()[0] ?? '', /^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  await session.call('image', look({ requestId: 'req-mine' }));
+  assert.deepEqual(ids().slice(3), ['req-mine', 'req-mine', 'req-mine']);
+  for (const requestId of ['x'.repeat(65), 'a b', 'a\nb', '']) {
+    await assert.rejects(session.call('image', look({ requestId })), TypeError);
+  }
+});
+
+test('a token is renewed once in a call, not once in a try', async (t) => {
+  const { session, tokensGiven } = cloudOf(t, { image: [{ status: 401 }, { status: 503 }, { status: 401 }] });
+  await assert.rejects(session.call('image', look()), AuthenticationFailed);
+  assert.equal(tokensGiven(), 2);
+});
+
+test('a closed session begins no other try', async (t) => {
+  const { session, asked } = cloudOf(t, {
+    at: (url) => {
+      if (!url.startsWith('http://glance')) return undefined;
+      void session.close();
+      return { status: 503 };
+    },
+  });
+  await assert.rejects(session.call('image', look()), /the session with cloud demo is closed/);
+  assert.equal(asked('http://glance').length, 1);
+});
+
+test('a header is for its call only, and cannot replace the token', async (t) => {
+  const { session, seen } = cloudOf(t);
+  await session.call('image', look({ headers: { 'x-image-meta-store': 'fast', 'x-auth-token': 'mine' } }));
+  assert.deepEqual(seen.at(-1)?.headers, { 'x-image-meta-store': 'fast', 'x-auth-token': 'token-1' });
+  await session.call('image', look());
+  assert.deepEqual(seen.at(-1)?.headers, { 'x-auth-token': 'token-1' });
+});
+
+test('a service that echoes the token is quoted without it', async (t) => {
+  const { session } = cloudOf(t, { image: [{ status: 400, text: 'you sent X-Auth-Token: token-1' }] });
+  await assert.rejects(session.call('image', look()), /400: you sent X-Auth-Token: \[redacted\]/);
+});
+
+test('the number of tries can be set in clouds.yaml', async (t) => {
+  const { session, asked } = cloudOf(t, {
+    entry: { image_connect_retries: '1' },
+    image: Array.from({ length: 9 }, () => ({ status: 503 })),
+  });
+  await assert.rejects(session.call('image', look()), HttpFailure);
+  assert.equal(asked('http://glance').length, 2);
+});
+
+test('a service token goes beside the token, and both are renewed when the service refuses one', async (t) => {
+  const service_auth = { user_id: 's', password: 'another', project_id: 'service' };
+  const { session, seen, tokensGiven } = cloudOf(t, { entry: { service_auth }, image: [{}, { status: 401 }] });
+  const shown = () => [seen.at(-1)?.headers['x-auth-token'], seen.at(-1)?.headers['x-service-token']].sort();
+  await session.call('image', look());
+  assert.deepEqual(shown(), ['token-1', 'token-2']);
+  await session.call('image', look());
+  assert.deepEqual(shown(), ['token-3', 'token-4']);
+  assert.equal(tokensGiven(), 4);
+});
+
+test('service credentials that Keystone refuses are told apart from the others', async (t) => {
+  const service_auth = { user_id: 's', password: 'another', project_id: 'service' };
+  const { session } = cloudOf(t, { entry: { service_auth }, keystone: ['token', { status: 401, text: 'no' }] });
+  await assert.rejects(
+    session.call('image', look()),
+    /the service credentials \(service_auth\) of cloud demo with 401: no/,
+  );
+});
+
+test('where there is no Keystone, every service sees what clouds.yaml says, and no other is asked for', async (t) => {
+  const image_endpoint_override = 'http://glance';
+  for (const [entry, headers] of [
+    [{ auth_type: 'none' }, {}],
+    [{ auth_type: 'admin_token', token: 'given' }, { 'x-auth-token': 'given' }],
+    [{ auth_type: 'http_basic', username: 'alice' }, { authorization: `Basic ${btoa('alice:wr0ng')}` }],
+  ] as const) {
+    const { session, seen, asked } = cloudOf(t, { entry: { ...entry, image_endpoint_override } });
+    await session.call('image', look());
+    assert.deepEqual(seen.at(-1)?.headers, headers);
+    assert.deepEqual(asked('http://keystone'), []);
+    assert.deepEqual((await session.identity(signal())).project, { id: 'p', name: 'p' });
+    await assert.rejects(
+      session.endpoint('key-manager', signal()),
+      /has no catalog to find its key-manager service in/,
+    );
+  }
+});
+
+test('what Keystone did not give is not renewed, and its refusal waits for a change', async (t) => {
+  const entry = { auth_type: 'admin_token', token: 'given', image_endpoint_override: 'http://glance' };
+  const { session, asked } = cloudOf(t, { entry, image: [{ status: 401, text: 'no' }] });
+  await assert.rejects(session.call('image', look()), (error) => {
+    assert.ok(error instanceof AuthenticationFailed);
+    assert.deepEqual(error.retry, { kind: 'change' });
+    assert.equal(error.message, 'the image service refuses what clouds.yaml gives it to see: 401: no');
+    return true;
+  });
+  assert.equal(asked('http://glance').length, 1);
+});
+
+test('a catalog without a usable address for the service says so', async (t) => {
+  const { session } = cloudOf(t, { endpoints: ['ftp://glance', 'glance'] });
+  await assert.rejects(session.call('image', look()), (error) => {
+    assert.ok(error instanceof EndpointNotFound);
+    assert.match(error.message, /names no http or https URL for the image service/);
+    return true;
+  });
 });

@@ -17,6 +17,12 @@ const cases: [name: string, type: string | undefined, body: string, words: strin
     'The request needs authentication.',
   ],
   [
+    "Barbican's JSON",
+    'application/json',
+    '{"code": 404, "title": "Not Found", "description": "Secret not found."}',
+    'Secret not found.',
+  ],
+  [
     'a page of Glance',
     'text/html',
     '<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  No image &lt;x&gt;<br /><br />\n </body>\n</html>',

@@ -1,0 +1,138 @@
+/**
+ * One logical call to a service over its tries. Law: every try goes to the next endpoint, under the same request id; a 401
+ * leads to one new token and one more sending in the whole call, no further; what was begun and cannot be begun again is not.
+ */
+import type { Clock, Random } from '../lib/clock.ts';
+import { failureOf, withoutSecrets } from './answer.ts';
+import type { Authorization, Authorizer } from './authorizer.ts';
+import type { RetryBudget } from './budget.ts';
+import { findEndpoints, serviceRoot } from './catalog.ts';
+import type { CloudConfig } from './clouds.ts';
+import { createEndpoints, type Endpoints } from './endpoints.ts';
+import { AuthenticationFailed, EndpointNotFound, type HttpFailure, inTheirWords, TokenRefused } from './errors.ts';
+import { checkedRequestId, newRequestId } from './request-id.ts';
+import { type RetryPolicy, verdictOn, withRetries } from './retry.ts';
+import type { ServiceType } from './services.ts';
+import type { HttpResponse } from './transport.ts';
+
+/** Where one sending goes, and with what. */
+export interface Target {
+  /** The service's address without version and trailing slash. */
+  root: string;
+  /** They hold a secret. */
+  headers: Record<string, string>;
+  requestId: string;
+  /** Of the whole call. */
+  leftMs: number;
+}
+
+export type Sent<T> = { taken: T } | { refused: HttpResponse; method: string; url: string };
+
+export interface CallOptions {
+  /** The caller's own request id. */
+  requestId: string | undefined;
+  idempotent: boolean;
+  /** Whether the request can still be sent again. Default: always. */
+  mayResend?: () => boolean;
+  /** What the token should have left. */
+  tokenLifeMs?: number;
+  signal: AbortSignal;
+}
+
+export interface Caller {
+  /** The addresses of a service, in the order of the catalog. Throws EndpointNotFound and what signing in throws. */
+  roots(service: ServiceType, signal: AbortSignal): Promise<readonly [string, ...string[]]>;
+  call<T>(service: ServiceType, options: CallOptions, send: (target: Target) => Promise<Sent<T>>): Promise<T>;
+}
+
+export interface CallerOptions {
+  cloud: CloudConfig;
+  authorizer: Authorizer;
+  policy: RetryPolicy;
+  budget: RetryBudget;
+  clock: Clock;
+  random: Random;
+  /** Aborts when the session is closed: no call begins another try. */
+  closed: AbortSignal;
+}
+
+export function createCaller({ cloud, authorizer, closed, ...common }: CallerOptions): Caller {
+  const { clock, random } = common;
+  const turns: Record<ServiceType, Endpoints> = {
+    image: createEndpoints(clock, random),
+    'key-manager': createEndpoints(clock, random),
+  };
+
+  return {
+    async roots(service, signal) {
+      return rootsOf(cloud, await authorizer.current(signal), service);
+    },
+
+    async call(service, { requestId: given, idempotent, mayResend = () => true, tokenLifeMs, signal }, send) {
+      const requestId = given === undefined ? newRequestId() : checkedRequestId(given);
+      const route = turns[service].route();
+      const verdict = (error: unknown) => (mayResend() ? verdictOn(error, idempotent) : 'never');
+      let renewed = false;
+
+      async function attempt(leftMs: number) {
+        let authorization = await authorizer.current(signal, tokenLifeMs);
+        const root = route.next(rootsOf(cloud, authorization, service));
+        for (;;) {
+          const answer = await send({ root, headers: authorization.headers(), requestId, leftMs });
+          if ('taken' in answer) return answer.taken;
+          const { method, url, refused } = answer;
+          const failure = failureOf(method, url, withoutSecrets(refused, authorization.secrets), clock);
+          if (failure.status !== 401) throw failure;
+          const another = authorization.refused();
+          if (!mayResend()) throw failure;
+          if (!another || renewed) throw unwelcome(service, another, failure);
+          renewed = true;
+          authorization = await authorizer.current(signal, tokenLifeMs);
+        }
+      }
+
+      return withRetries(
+        { ...common, signal: AbortSignal.any([signal, closed]) },
+        {
+          async once(leftMs) {
+            try {
+              return await attempt(leftMs);
+            } catch (error) {
+              if (verdictOn(error, true) !== 'never') route.failed();
+              throw error;
+            }
+          },
+          verdict,
+          hasUntried: route.hasUntried,
+        },
+      );
+    },
+  };
+}
+
+function rootsOf(
+  cloud: CloudConfig,
+  { identity, catalog }: Authorization,
+  service: ServiceType,
+): readonly [string, ...string[]] {
+  const wanted = cloud.services[service];
+  if (catalog === undefined && wanted.override === undefined) {
+    throw new EndpointNotFound(`cloud ${cloud.name} has no catalog to find its ${service} service in`);
+  }
+  if (catalog !== undefined && identity.scope === 'none') {
+    throw new EndpointNotFound(
+      `the token of cloud ${cloud.name} is not scoped to a project: set project_name (or project_id) in clouds.yaml`,
+    );
+  }
+  const urls = wanted.override ?? findEndpoints(catalog ?? [], wanted);
+  const [first, ...others] = new Set(urls.map(serviceRoot).filter((root) => root !== undefined));
+  if (first !== undefined) return [first, ...others];
+  throw new EndpointNotFound(`Keystone's catalog names no http or https URL for the ${service} service`);
+}
+
+function unwelcome(service: ServiceType, renewed: boolean, failure: HttpFailure): AuthenticationFailed {
+  const said = inTheirWords(failure);
+  return renewed
+    ? new TokenRefused(`the ${service} service refuses the token that Keystone has just given: ${said}`, failure)
+    : new AuthenticationFailed(`the ${service} service refuses what clouds.yaml gives it to see: ${said}`, failure);
+}

@@ -1,0 +1,224 @@
+/**
+ * The part of clouds.yaml that says how to sign in. Law: it names one way and one scope, completely; a way that a program
+ * without a person beside it cannot go is refused with the one that it can.
+ */
+import { z } from 'zod';
+import { SecretString } from '../lib/secret.ts';
+import type { ApplicationCredentialRef, Credentials, DomainRef, Method, Scope, ScopedRef } from './credentials.ts';
+import type { ConfigurationError } from './errors.ts';
+
+/** How a cloud is entered. */
+export type Access =
+  /** `service`: whose token is shown beside the user's. */
+  | { kind: 'keystone'; user: KeystoneLogin; service: KeystoneLogin | undefined }
+  /** A token that somebody else cares for; no Keystone is asked. */
+  | { kind: 'adminToken'; token: SecretString }
+  | { kind: 'httpBasic'; username: string; password: SecretString }
+  /** The services ask for nothing. */
+  | { kind: 'none' };
+
+export interface KeystoneLogin {
+  /** As it is written, without a trailing slash: Keystone's root or its v3 root. */
+  authUrl: string;
+  credentials: Credentials;
+}
+
+/** Makes the error for a problem, which is a sentence without any value of the text. */
+export type Fail = (problem: string) => ConfigurationError;
+
+const text = z.string();
+
+/** What may stand under `auth` and `service_auth`, or beside them. */
+export const authShape = {
+  auth_type: text.optional(),
+  auth_url: text.optional(),
+  username: text.optional(),
+  user_id: text.optional(),
+  password: text.optional(),
+  token: text.optional(),
+  user_domain_id: text.optional(),
+  user_domain_name: text.optional(),
+  domain_id: text.optional(),
+  domain_name: text.optional(),
+  project_id: text.optional(),
+  project_name: text.optional(),
+  project_domain_id: text.optional(),
+  project_domain_name: text.optional(),
+  system_scope: text.optional(),
+  trust_id: text.optional(),
+  application_credential_id: text.optional(),
+  application_credential_name: text.optional(),
+  application_credential_secret: text.optional(),
+};
+export const authSchema = z.object(authShape);
+export type AuthSettings = z.infer<typeof authSchema>;
+
+/** `service`: the settings under `service_auth`; what they leave out of the address is the user's. */
+export function accessOf(
+  user: AuthSettings,
+  service: AuthSettings | undefined,
+  region: string | undefined,
+  fail: Fail,
+): Access {
+  const kind = kindOf(user, fail);
+  if (service !== undefined && !asksKeystone(kind)) throw fail('service_auth is of no use without a Keystone');
+  switch (kind) {
+    case 'none':
+      return { kind };
+    case 'adminToken':
+      if (user.token === undefined) throw fail('token is missing');
+      return { kind, token: new SecretString(user.token) };
+    case 'httpBasic':
+      if (user.username === undefined) throw fail('username is missing');
+      if (user.password === undefined) throw fail('password is missing');
+      return { kind, username: user.username, password: new SecretString(user.password) };
+    default: {
+      const failThere: Fail = (problem) => fail(`service_auth: ${problem}`);
+      const beside = service && { auth_url: user.auth_url, ...service };
+      return {
+        kind: 'keystone',
+        user: loginOf(user, kind, region, fail),
+        service: beside && loginOf(beside, keystoneKindOf(beside, failThere), region, failThere),
+      };
+    }
+  }
+}
+
+type Kind = Method['kind'] | Exclude<Access['kind'], 'keystone'>;
+
+function asksKeystone(kind: Kind): kind is Method['kind'] {
+  return kind === 'password' || kind === 'token' || kind === 'applicationCredential';
+}
+
+function keystoneKindOf(s: AuthSettings, fail: Fail): Method['kind'] {
+  const kind = kindOf(s, fail);
+  if (!asksKeystone(kind)) throw fail('its auth_type asks no Keystone for a token');
+  return kind;
+}
+
+const kinds: ReadonlyMap<string, Kind> = new Map([
+  ['password', 'password'],
+  ['v3password', 'password'],
+  ['token', 'token'],
+  ['v3token', 'token'],
+  ['v3applicationcredential', 'applicationCredential'],
+  ['admin_token', 'adminToken'],
+  ['token_endpoint', 'adminToken'],
+  ['http_basic', 'httpBasic'],
+  ['none', 'none'],
+  ['noauth', 'none'],
+]);
+
+/** What openstacksdk knows besides, and why it is of no use here. */
+const refusedKinds: ReadonlyMap<string, string> = new Map([
+  ['v3totp', 'needs a fresh passcode at every sign-in, and nobody is here to type it'],
+  ['v3multifactor', 'needs a second factor at every sign-in, and nobody is here to give it'],
+  ['v2password', 'belongs to Identity v2, which is not spoken'],
+  ['v2token', 'belongs to Identity v2, which is not spoken'],
+]);
+
+function kindOf(s: AuthSettings, fail: Fail): Kind {
+  if (s.auth_type === undefined) {
+    if (s.password !== undefined) return 'password';
+    if (s.application_credential_secret !== undefined) return 'applicationCredential';
+    return s.token === undefined ? 'password' : 'token';
+  }
+  const kind = kinds.get(s.auth_type.toLowerCase());
+  if (kind !== undefined) return kind;
+  const why = refusedKinds.get(s.auth_type);
+  const advice = 'an application credential (auth_type v3applicationcredential) does the same for any user';
+  if (why !== undefined) throw fail(`auth_type ${s.auth_type} ${why}: ${advice}`);
+  throw fail(`auth_type is none of ${[...kinds.keys()].join(', ')}: ${advice}`);
+}
+
+function loginOf(s: AuthSettings, kind: Method['kind'], region: string | undefined, fail: Fail): KeystoneLogin {
+  if (s.auth_url === undefined) throw fail('auth_url is missing');
+  const { origin, pathname } = httpUrl('auth_url', s.auth_url.replaceAll('{region_name}', region ?? ''), fail);
+  const authUrl = `${origin}${pathname.replace(/\/+$/, '')}`;
+  return { authUrl, credentials: credentialsOf(s, kind, fail) };
+}
+
+function credentialsOf(s: AuthSettings, kind: Method['kind'], fail: Fail): Credentials {
+  switch (kind) {
+    case 'password':
+      if (s.password === undefined) throw fail('password is missing');
+      return {
+        method: { kind, user: userOf(s, fail), password: new SecretString(s.password) },
+        scope: scopeOf(s, fail),
+      };
+    case 'token':
+      if (s.token === undefined) throw fail('token is missing');
+      return { method: { kind, token: new SecretString(s.token) }, scope: scopeOf(s, fail) };
+    case 'applicationCredential':
+      if (s.application_credential_secret === undefined) throw fail('application_credential_secret is missing');
+      if (s.system_scope !== undefined || s.trust_id !== undefined) {
+        throw fail('an application credential is always for its own project: take system_scope and trust_id out');
+      }
+      return {
+        method: {
+          kind,
+          credential: applicationCredentialOf(s, fail),
+          secret: new SecretString(s.application_credential_secret),
+        },
+        scope: { kind: 'default' },
+      };
+  }
+}
+
+function applicationCredentialOf(s: AuthSettings, fail: Fail): ApplicationCredentialRef {
+  if (s.application_credential_id !== undefined) return { id: s.application_credential_id };
+  if (s.application_credential_name === undefined) throw fail('application_credential_id is missing');
+  return { name: s.application_credential_name, user: userOf(s, fail) };
+}
+
+function userOf(s: AuthSettings, fail: Fail): ScopedRef {
+  if (s.user_id !== undefined) return { id: s.user_id };
+  if (s.username === undefined) throw fail('username (or user_id) is missing');
+  const domain = domainOf(s.user_domain_id, s.user_domain_name);
+  if (domain === undefined) throw fail('user_domain_name (or user_domain_id) is missing; it is often Default');
+  return { name: s.username, domain };
+}
+
+/** The one scope that is named. `domain_*` beside a project only tells where the project is. */
+function scopeOf(s: AuthSettings, fail: Fail): Scope {
+  const project = projectOf(s, fail);
+  const domain = project === undefined ? domainOf(s.domain_id, s.domain_name) : undefined;
+  if (s.system_scope !== undefined && s.system_scope.toLowerCase() !== 'all') {
+    throw fail('system_scope is not all, and there is no other');
+  }
+  const scopes: Scope[] = [
+    ...(project === undefined ? [] : [{ kind: 'project' as const, project }]),
+    ...(domain === undefined ? [] : [{ kind: 'domain' as const, domain }]),
+    ...(s.system_scope === undefined ? [] : [{ kind: 'system' as const }]),
+    ...(s.trust_id === undefined ? [] : [{ kind: 'trust' as const, id: s.trust_id }]),
+  ];
+  if (scopes.length > 1) {
+    throw fail(`a token has one scope, and here are ${scopes.map(({ kind }) => kind).join(' and ')}: keep one of them`);
+  }
+  return scopes[0] ?? { kind: 'default' };
+}
+
+function projectOf(s: AuthSettings, fail: Fail): ScopedRef | undefined {
+  if (s.project_id !== undefined) return { id: s.project_id };
+  if (s.project_name === undefined) return undefined;
+  const domain = domainOf(s.project_domain_id, s.project_domain_name);
+  if (domain === undefined) throw fail('project_domain_name (or project_domain_id) is missing; it is often Default');
+  return { name: s.project_name, domain };
+}
+
+function domainOf(id: string | undefined, name: string | undefined): DomainRef | undefined {
+  if (id !== undefined) return { id };
+  return name === undefined ? undefined : { name };
+}
+
+/** `key` is where it stands, for the error. */
+export function httpUrl(key: string, value: string, fail: Fail): URL {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw fail(`${key} is not an http or https URL`);
+  }
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    throw fail(`${key} has a user, a query or a fragment, which it must not have`);
+  }
+  return url;
+}

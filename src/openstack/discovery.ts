@@ -1,0 +1,76 @@
+/**
+ * Version documents: what a service says that it speaks. Law: ids and states are believed, and of an address at most its path,
+ * since a service behind a proxy often does not know its own name.
+ */
+import { z } from 'zod';
+import { UnreadableAnswer } from './errors.ts';
+import { parseJson } from './json.ts';
+import type { HttpResponse } from './transport.ts';
+
+export interface ApiVersion {
+  /** `v2.17`, `v3.14`. */
+  id: string;
+  /** In capitals as Glance has it; Keystone says `stable` where Glance says `CURRENT`. */
+  status: string;
+  /** What it takes for its own address. */
+  href: string | undefined;
+}
+
+/** A bound on what is kept: Glance lists some thirty. */
+const mostVersions = 200;
+
+const version = z
+  .object({
+    id: z.string().max(32),
+    status: z.string().max(32).toUpperCase(),
+    links: z.array(z.looseObject({ rel: z.string(), href: z.string() })).default([]),
+  })
+  .transform(
+    ({ id, status, links }): ApiVersion => ({ id, status, href: links.find(({ rel }) => rel === 'self')?.href }),
+  );
+const versions = z.array(version).max(mostVersions);
+/** Glance has a list under `versions`, Keystone one level deeper; a versioned address describes just itself. */
+const documentSchema = z.union([
+  z.object({ versions }).transform((document) => document.versions),
+  z.object({ versions: z.object({ values: versions }) }).transform((document) => document.versions.values),
+  z.object({ version }).transform((document) => [document.version]),
+]);
+
+/** The versions in an answer of status 200 or 300; undefined where it is no version document. */
+export function versionsIn(response: HttpResponse): readonly ApiVersion[] | undefined {
+  if (response.status !== 200 && response.status !== 300) return undefined;
+  return documentSchema.safeParse(parseJson(response.text)).data;
+}
+
+/** The ids of the versions that may be used, in the order of the document. */
+export function usable(all: readonly ApiVersion[]): readonly string[] {
+  return all.filter(({ status }) => usableStates.has(status)).map(({ id }) => id);
+}
+
+/** `STABLE` is Keystone's and Barbican's word; `DEPRECATED` versions are left out, as glanceclient leaves them. */
+const usableStates: ReadonlySet<string> = new Set(['SUPPORTED', 'CURRENT', 'EXPERIMENTAL', 'STABLE']);
+
+/**
+ * The root of Keystone's v3 API, without a trailing slash, from the answer to GET `authUrl`, which may be that root or the one
+ * above it. On the host of `authUrl` in any case; where the answer is no version document, on its path too, and it is not sure
+ * that this is a Keystone at all. Throws UnreadableAnswer where it has no v3.
+ */
+export function keystoneRoot(authUrl: string, answer: HttpResponse): { root: string; isSure: boolean } {
+  const { origin, pathname } = new URL(authUrl);
+  const base = pathname.replace(/\/+$/, '').replace(/\/v\d+(?:\.\d+)?$/, '');
+  const known = versionsIn(answer);
+  const v3 = known?.find(({ id }) => /^v3(?:\.|$)/.test(id));
+  if (known !== undefined && known.length > 0 && v3 === undefined) {
+    const there = known
+      .slice(0, 3)
+      .map(({ id }) => id)
+      .join(', ');
+    const advice = 'is auth_url the address of a Keystone with the v3 API?';
+    throw new UnreadableAnswer(`it offers ${there} and no v3; ${advice}`, answer.requestId);
+  }
+  const href = v3?.href;
+  const path =
+    href === undefined || !URL.canParse(href, authUrl) ? '' : new URL(href, authUrl).pathname.replace(/\/+$/, '');
+  const isBelow = path.startsWith(`${base}/`) && path.endsWith('/v3');
+  return { root: `${origin}${isBelow ? path : `${base}/v3`}`, isSure: v3 !== undefined };
+}

@@ -1,0 +1,99 @@
+/**
+ * One download. Law: its body ends with exactly the bytes that were announced or throws, a server that stops sending is noticed,
+ * and however the reading ends, the connection is let go. Time counts only while we wait for the server: a slow reader makes
+ * no stall.
+ */
+import type { Readable } from 'node:stream';
+import { DeadlineExceeded } from '../lib/abort.ts';
+import type { Clock } from '../lib/clock.ts';
+import { safeUrl } from '../lib/secret.ts';
+import { headOf, readAnswer, refusalLimitBytes, withoutAnswer } from './answer.ts';
+import { ConnectionFailed } from './errors.ts';
+import type { Send, Transport } from './transport.ts';
+
+export function createDownload(send: Send, clock: Clock): Transport['download'] {
+  return async ({ url, headers, requestId, answerDeadlineMs, idleMs, signal }) => {
+    signal.throwIfAborted();
+    const what = `GET ${safeUrl(url)}`;
+    const over = new AbortController();
+    const cancel = () => over.abort(signal.reason);
+    signal.addEventListener('abort', cancel, { once: true });
+    const ended = () => signal.removeEventListener('abort', cancel);
+    const late = () => over.abort(new DeadlineExceeded(what, answerDeadlineMs));
+    const stopTimer = clock.schedule(answerDeadlineMs, late);
+    try {
+      const answer = await send({ method: 'GET', url, headers, requestId, signal: over.signal });
+      const head = headOf(answer);
+      if (head.status >= 300) {
+        const refused = await readAnswer(answer, refusalLimitBytes);
+        ended();
+        return { refused };
+      }
+      const { origin } = new URL(url);
+      const body = readBody({ body: answer.body, what, origin, idleMs, clock, signal, ended });
+      return { taken: { ...head, body } };
+    } catch (error) {
+      ended();
+      signal.throwIfAborted();
+      throw withoutAnswer(url, over.signal.aborted ? over.signal.reason : error);
+    } finally {
+      stopTimer();
+    }
+  };
+}
+
+interface IncomingBody {
+  body: Readable;
+  /** Of the request, as messages may show it. */
+  what: string;
+  /** Scheme, host and port of the server. */
+  origin: string;
+  /** The longest silence, in milliseconds. */
+  idleMs: number;
+  clock: Clock;
+  /** Whoever made `body` has bound it to this signal; here it only tells an abort from a failure. */
+  signal: AbortSignal;
+  /** Called when the body is over, perhaps more than once. */
+  ended: () => void;
+}
+
+/** To be read once. Letting it go unread, by `return()`, closes the connection too. */
+function readBody(options: IncomingBody): AsyncIterable<Uint8Array> {
+  const pieces = read(options);
+  const iterator: AsyncIterator<Uint8Array, void, undefined> = {
+    next: () => pieces.next(),
+    // A generator that was never started would not clean up, and one that waits would do so only later.
+    return() {
+      // Nobody reads any more, so nobody is to hear of the end: an error without a listener would end the process.
+      options.body.once('error', () => {}).destroy();
+      options.ended();
+      return pieces.return();
+    },
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
+}
+
+async function* read(options: IncomingBody): AsyncGenerator<Uint8Array, void, undefined> {
+  const { body, what, origin, idleMs, clock, signal, ended } = options;
+  let stop = () => {};
+  const wait = () => {
+    stop = clock.schedule(idleMs, () => body.destroy(new DeadlineExceeded(`the next piece of ${what}`, idleMs)));
+  };
+  try {
+    wait();
+    // The client holds the server to the length that it announced.
+    for await (const chunk of body) {
+      stop();
+      const bytes: Uint8Array = chunk;
+      yield bytes;
+      wait();
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new ConnectionFailed(origin, error);
+  } finally {
+    stop();
+    body.destroy();
+    ended();
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Certificates and keys as a Secret holds them. Law: what Node would silently ignore, or report in the middle of a connection, is
+ * said here in a sentence, which never shows the text.
+ */
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { SecretString } from '../lib/secret.ts';
+import { ConfigurationError } from './errors.ts';
+
+export interface ClientCertificate {
+  /** PEM: ours, then those that lead to its authority. */
+  cert: string;
+  /** PEM. */
+  key: SecretString;
+}
+
+/** Node takes a bundle that it cannot read for an empty one, and then trusts nobody. */
+export function readableCa(pem: string): string {
+  certificatesIn('cacert', pem);
+  return pem;
+}
+
+/** Both or none. */
+export function clientCertificate(cert: string | undefined, key: string | undefined): ClientCertificate | undefined {
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined) throw wrong('the Secret has a key without a cert: a client certificate needs both');
+  if (key === undefined) throw wrong('the Secret has a cert without a key: a client certificate needs both');
+  const [first] = certificatesIn('cert', cert);
+  if (!first?.checkPrivateKey(privateKeyIn(key))) throw wrong('key is not the private key of the certificate in cert');
+  return { cert, key: new SecretString(key) };
+}
+
+function certificatesIn(name: string, pem: string): X509Certificate[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
+  if (blocks.length === 0) throw wrong(`${name} holds no certificate in PEM form`);
+  try {
+    return blocks.map((block) => new X509Certificate(block));
+  } catch {
+    throw wrong(`${name} holds a certificate that cannot be read`);
+  }
+}
+
+function privateKeyIn(pem: string): KeyObject {
+  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED/.test(pem)) {
+    throw wrong('key is locked with a passphrase: put it into the Secret without one');
+  }
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    throw wrong('key holds no private key in PEM form');
+  }
+}
+
+function wrong(problem: string): ConfigurationError {
+  return new ConfigurationError('SecretInvalid', problem);
+}

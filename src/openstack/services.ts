@@ -1,0 +1,114 @@
+/**
+ * The services that we speak to, and where clouds.yaml says they are. Law: what is said for one service wins over what is said
+ * for all, and an address that is written out wins over the catalog.
+ */
+import { z } from 'zod';
+import { type Fail, httpUrl } from './clouds-auth.ts';
+
+/** By their types in the catalog. */
+export const serviceTypes = ['image', 'key-manager'] as const;
+export type ServiceType = (typeof serviceTypes)[number];
+
+/** The API version that we speak with each service; it is the last segment of its URL. */
+export const spokenVersions: Readonly<Record<ServiceType, string>> = { image: 'v2', 'key-manager': 'v1' };
+
+export const endpointInterfaces = ['public', 'internal', 'admin'] as const;
+export type EndpointInterface = (typeof endpointInterfaces)[number];
+
+/** Where a service is looked for. */
+export interface ServiceConfig {
+  /** In the catalog. */
+  type: string;
+  /** Undefined: any. */
+  name: string | undefined;
+  /** Undefined: that of the first endpoint that fits. */
+  region: string | undefined;
+  /** In order of preference. */
+  interfaces: readonly [EndpointInterface, ...EndpointInterface[]];
+  /** Addresses that win over the catalog. */
+  override: readonly [string, ...string[]] | undefined;
+}
+
+const text = z.string();
+/** `publicURL` is an old spelling of `public`. */
+const interfaceNamed = (name: string) => endpointInterfaces.find((one) => one === name.replace(/URL$/, ''));
+/** One name or a list of them in order of preference. */
+const interfaces = z.union([text.transform((name) => [name]), z.array(text)]).transform((names, context) => {
+  const known = names.map(interfaceNamed);
+  const [first, ...others] = known.filter((name) => name !== undefined);
+  if (first !== undefined && others.length === names.length - 1) return [first, ...others] as const;
+  context.addIssue({ code: 'custom', message: `is none of ${endpointInterfaces.join(', ')}` });
+  return z.NEVER;
+});
+const addresses = z.union([text.transform((one) => [one]), z.array(text).nonempty()]).optional();
+
+export const serviceShape = {
+  region_name: text.optional(),
+  interface: interfaces.optional(),
+  endpoint_type: interfaces.optional(),
+  /** Of Glance, where there is no Keystone: openstacksdk's name for it. */
+  endpoint: addresses,
+  image_service_name: text.optional(),
+  image_region_name: text.optional(),
+  image_interface: interfaces.optional(),
+  image_endpoint_override: addresses,
+  /** As Cinder's `glance_catalog_info`: type, name and interface. */
+  image_catalog_info: text.optional(),
+  key_manager_service_name: text.optional(),
+  key_manager_region_name: text.optional(),
+  key_manager_interface: interfaces.optional(),
+  key_manager_endpoint_override: addresses,
+};
+const serviceSchema = z.object(serviceShape);
+type ServiceSettings = z.infer<typeof serviceSchema>;
+
+/** `region` is where the images are; it wins over what the text says of that. */
+export function servicesOf(
+  s: ServiceSettings,
+  region: string | undefined,
+  fail: Fail,
+): Readonly<Record<ServiceType, ServiceConfig>> {
+  const general = s.interface ?? s.endpoint_type ?? (['public'] as const);
+  const info = s.image_catalog_info === undefined ? undefined : catalogInfoOf(s.image_catalog_info, fail);
+  return {
+    image: {
+      type: info?.type ?? 'image',
+      name: s.image_service_name ?? info?.name,
+      region: region ?? s.image_region_name ?? s.region_name,
+      interfaces: s.image_interface ?? info?.interfaces ?? general,
+      override: overrideOf('image_endpoint_override', s.image_endpoint_override, fail),
+    },
+    'key-manager': {
+      type: 'key-manager',
+      name: s.key_manager_service_name,
+      // Keys may be kept elsewhere than images.
+      region: s.key_manager_region_name ?? region ?? s.region_name,
+      interfaces: s.key_manager_interface ?? general,
+      override: overrideOf('key_manager_endpoint_override', s.key_manager_endpoint_override, fail),
+    },
+  };
+}
+
+/**
+ * Cinder's `service_type:service_name:endpoint_type`, such as `image:glance:publicURL`. Unlike there the name counts; left empty,
+ * as in `image::public`, it does not.
+ */
+function catalogInfoOf(triple: string, fail: Fail): Pick<ServiceConfig, 'type' | 'name' | 'interfaces'> {
+  const parts = triple.split(':').map((part) => part.trim());
+  const [type = '', name = '', interfaceName = ''] = parts;
+  const known = interfaceNamed(interfaceName);
+  if (parts.length !== 3 || type === '' || known === undefined) {
+    const interfaces = endpointInterfaces.join(', ');
+    throw fail(
+      `image_catalog_info is not service_type:service_name:endpoint_type, where the last is one of ${interfaces}`,
+    );
+  }
+  return { type, name: name === '' ? undefined : name, interfaces: [known] };
+}
+
+/** Without a scheme an address is taken for http, as Cinder's `glance_api_servers` takes it. */
+export function overrideOf(key: string, given: readonly string[] | undefined, fail: Fail): ServiceConfig['override'] {
+  const urls = given?.map((one) => httpUrl(key, one.includes('//') ? one : `http://${one}`, fail).href) ?? [];
+  const [first, ...others] = new Set(urls);
+  return first === undefined ? undefined : [first, ...others];
+}

@@ -1,0 +1,57 @@
+/**
+ * One upload. Law: its answer counts, whether it comes after the body or before it; a success counts only when the whole body was
+ * handed over; and when it ends, however it ends, its connection and its source are let go.
+ */
+import { Readable } from 'node:stream';
+import { DeadlineExceeded } from '../lib/abort.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { MayWrite } from '../lib/fence.ts';
+import { safeUrl } from '../lib/secret.ts';
+import { readAnswer, refusalLimitBytes, withoutAnswer } from './answer.ts';
+import { type Relay, relay } from './body.ts';
+import { UnreadableAnswer } from './errors.ts';
+import type { HttpResponse, Send, Transport } from './transport.ts';
+
+export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Transport['upload'] {
+  return async (upload, begun) => {
+    const { method, url, headers, requestId, size, answerDeadlineMs, signal } = upload;
+    signal.throwIfAborted();
+    const over = new AbortController();
+    const cancel = () => over.abort(signal.reason);
+    signal.addEventListener('abort', cancel, { once: true });
+    let stopTimer = () => {};
+    const turn = (whose: 'server' | 'source') => {
+      stopTimer();
+      if (whose === 'source') return;
+      const late = () => over.abort(new DeadlineExceeded(`${method} ${safeUrl(url)}`, answerDeadlineMs));
+      stopTimer = clock.schedule(answerDeadlineMs, late);
+    };
+    const relayed = relay(upload.body, { size, turn, begun, mayWrite, over: over.signal, clock });
+    const body = Readable.from(relayed.body);
+    // Its errors are known to the relay; without a listener a late one would end the process.
+    body.on('error', () => {});
+    const length: Record<string, string> = size === undefined ? {} : { 'content-length': String(size) };
+    try {
+      const request = { method, url, headers: { ...headers, ...length }, requestId, body, signal: over.signal };
+      const answer = await send(request);
+      // The answer itself is the server's turn too.
+      turn('server');
+      return complete(await readAnswer(answer, refusalLimitBytes), relayed);
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = relayed.failure();
+      if (failure !== undefined) throw failure.error;
+      throw withoutAnswer(url, over.signal.aborted ? over.signal.reason : error);
+    } finally {
+      stopTimer();
+      signal.removeEventListener('abort', cancel);
+      over.abort();
+    }
+  };
+}
+
+/** Success is only believed when the whole body was handed over before. */
+function complete(response: HttpResponse, relayed: Relay): HttpResponse {
+  if (response.status >= 300 || relayed.isComplete()) return response;
+  throw new UnreadableAnswer(`it answered ${response.status} before it had all of the data`, response.requestId);
+}

@@ -1,0 +1,36 @@
+/**
+ * A second Keystone on the keys and the database of a running stack, whose tokens live only so long. Law: they are as good to the
+ * stack's Glance as any, and the stack itself is left as it is.
+ */
+import { writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { startKeystone } from './keystone.ts';
+import { claimPorts } from './ports.ts';
+import { createProcesses } from './processes.ts';
+import { ini } from './wsgi.ts';
+
+export interface BriefKeystone extends AsyncDisposable {
+  /** With its version. */
+  readonly authUrl: string;
+}
+
+export async function startBriefKeystone(stackDirectory: string, tokenSeconds: number): Promise<BriefKeystone> {
+  const block = await claimPorts();
+  const processes = createProcesses();
+  const stop = async () => {
+    await processes.stop();
+    await block.release();
+  };
+  try {
+    const [port = 0] = block.ports;
+    const text = await readFile(join(stackDirectory, 'keystone-conf', 'keystone.conf'), 'utf8');
+    const file = join(processes.directory, 'keystone.conf');
+    writeFileSync(file, `${text}\n${ini({ token: { expiration: tokenSeconds } })}`);
+    await startKeystone(processes, file, port);
+    return { authUrl: `http://127.0.0.1:${port}/v3`, [Symbol.asyncDispose]: stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

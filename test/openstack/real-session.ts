@@ -1,0 +1,30 @@
+/** A session as the operator has it, with the real servers, and the tokens that Keystone gave to it. */
+import type { TestContext } from 'node:test';
+import { systemClock } from '../../src/lib/clock.ts';
+import { type CloudFiles, parseCloud } from '../../src/openstack/clouds.ts';
+import { createSession, type Session } from '../../src/openstack/session.ts';
+import { createTransport, type Transport } from '../../src/openstack/transport.ts';
+
+export function sessionOf(t: TestContext, files: CloudFiles, region?: string): { session: Session; tokens: string[] } {
+  const cloud = parseCloud(files, 'demo', region);
+  const real = createTransport({ tls: cloud.tls, userAgent: 'glance-operator/test', clock: systemClock });
+  const tokens: string[] = [];
+  const transport: Transport = {
+    ...real,
+    async request(request) {
+      const response = await real.request(request);
+      const token = response.headers['x-subject-token'];
+      if (token !== undefined) tokens.push(token);
+      return response;
+    },
+  };
+  const session = createSession({ cloud, transport, clock: systemClock, random: Math.random });
+  t.after(() => session.close());
+  return { session, tokens };
+}
+
+export const signal = () => AbortSignal.timeout(60_000);
+
+/** A small call that anybody with a project may make. */
+export const list = (session: Session, path = '/images?limit=1') =>
+  session.call('image', { method: 'GET', path, idempotent: true, bodyLimitBytes: 1024 * 1024, signal: signal() });
