@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 /**
  * The `glance-operator` command. Law: it only chooses; each command is a file of its own, and a failure ends the process with
- * a sentence and an exit code: 2 for wrong usage, 1 for everything else.
+ * a sentence and an exit code (`commands/exit.ts`).
  */
+import { exitCodeOf, exitCodes } from './commands/exit.ts';
 import { run, runHelp } from './commands/run.ts';
+import { transfer, transferHelp } from './commands/transfer.ts';
 import { printVersion } from './commands/version.ts';
 import { UsageError } from './lib/config.ts';
 import { describe } from './lib/errors.ts';
@@ -16,6 +18,7 @@ interface Command {
 
 const commands: Record<string, Command> = {
   run: { summary: 'Run the operator (the default)', help: runHelp, main: run },
+  transfer: { summary: 'Fill one queued image as a plan says', help: transferHelp, main: transfer },
   version: { summary: 'Print the version', help: '', main: printVersion },
 };
 
@@ -39,5 +42,7 @@ try {
   await main(process.argv.slice(2));
 } catch (error) {
   process.stderr.write(`glance-operator: ${describe(error)}\n`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  process.exit(exitCodeOf(error));
 }
+// What was left behind, such as a socket that does not close, must not keep the process.
+process.exit(exitCodes.stopped);

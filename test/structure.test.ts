@@ -138,7 +138,7 @@ describe('the structure of the source', () => {
 
   test('every documented reason is one that the operator can give', () => {
     const texts = files
-      .filter((file) => file !== 'api/reasons.ts')
+      .filter((file) => file !== 'api/reasons.ts' && file !== 'api/remedies.ts')
       .map((file) => readFileSync(join(src, file), 'utf8'));
     const given = (reason: string) => texts.some((text) => text.includes(`'${reason}'`));
     assert.deepEqual(

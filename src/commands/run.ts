@@ -5,47 +5,67 @@
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { createBackoff } from '../controller/backoff.ts';
 import { createHealthServer } from '../controller/health.ts';
-import { createHeartbeat, createLoopMonitor, stuckWorkers } from '../controller/liveness.ts';
+import { createHeartbeat, createLoopMonitor, idleWorkers, stuckWorkers } from '../controller/liveness.ts';
 import { createMetrics } from '../controller/metrics.ts';
 import { createQueue } from '../controller/queue.ts';
 import { type Component, supervise } from '../controller/supervisor.ts';
 import { createWorkers } from '../controller/workers.ts';
+import { readAccess } from '../image/access.ts';
 import { createClouds } from '../image/clouds.ts';
+import { createDrift } from '../image/drift.ts';
+import { clusterProperty } from '../image/identity.ts';
+import { createDomainMetrics, type DomainMetrics } from '../image/metrics.ts';
 import { createReconciler } from '../image/reconcile.ts';
-import { bySecret, createResources, glanceImageType, secretKeyOf } from '../image/resources.ts';
+import { byImage, bySecret, createResources, glanceImageType, imageIDsOf, secretKeysOf } from '../image/resources.ts';
 import { createClient, type KubernetesClient } from '../kubernetes/client.ts';
+import { KubernetesError } from '../kubernetes/errors.ts';
 import { createEventRecorder } from '../kubernetes/events.ts';
 import { follow } from '../kubernetes/follow.ts';
-import { type KubernetesObject, keyOfObject, parseObject } from '../kubernetes/resource.ts';
+import { type Item, type KubernetesObject, keyOfObject, parseObject } from '../kubernetes/resource.ts';
 import { secretMetadataType } from '../kubernetes/secret.ts';
 import { createStore } from '../kubernetes/store.ts';
 import { createTransport } from '../kubernetes/transport.ts';
+import { aborted } from '../lib/abort.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { helpOf, readSettings } from '../lib/config.ts';
 import { createEgressPolicy, type EgressPolicy, guardConnector } from '../lib/egress.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
+import type { MayWrite } from '../lib/fence.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
+import { keyOf } from '../lib/outcome.ts';
 import { userAgent, version } from '../lib/version.ts';
 import type { CloudConfig } from '../openstack/clouds.ts';
+import { defaultRetryPolicy } from '../openstack/retry.ts';
 import { createSession } from '../openstack/session.ts';
 import { createTransport as createCloudTransport } from '../openstack/transport.ts';
-import { createSourceTransport } from '../source/transport.ts';
-import { runTransfer } from '../transfer/engine.ts';
+import { defaultLimits } from '../transfer/plan.ts';
 import { createScheduler } from '../transfer/scheduler.ts';
-import { createSourceOpener } from '../transfer/sources.ts';
+import { createWorkerExecutor } from '../transfer/worker.ts';
+import { exitCodesHelp, exitOnUnhandled } from './exit.ts';
+import { createLeadership } from './leadership.ts';
+import { memoryLimits, reportMemory } from './memory.ts';
 import { type RunSettings, runSettings } from './settings.ts';
 
-export const runHelp = helpOf(runSettings);
+export const runHelp = `${helpOf(runSettings)}\n\nExit codes:\n${exitCodesHelp}`;
 
 /** A watch reconnects at the latest after about five minutes; three times that without a sign means that it is dead. */
 const watchSilenceMs = 15 * 60_000;
 /** A reconcile is cancelled after two minutes; one that ignores that is stuck. */
 const stuckReconcileMs = 10 * 60_000;
+/** Each worker takes a key at least as often as reconciles have their deadline. */
+const idleWorkersMs = 10 * 60_000;
 const loopLagMs = 5_000;
+/**
+ * For one call to a cloud, tries included. A reconcile that meets a Keystone and then a Glance that take a call and never answer
+ * must end before its own deadline, or its status could not tell of it.
+ */
+const cloudCallMs = 50_000;
 
 export async function run(args: string[]): Promise<void> {
   const settings = readSettings(runSettings, args, process.env);
   const log = createLogger(settings.logLevel);
+  exitOnUnhandled(log);
+  reportMemory(memoryLimits(), log);
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
@@ -61,16 +81,39 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const random = Math.random;
   const metrics = createMetrics({ controller: 'glanceimage', workerCount: settings.workers, clock });
   const kubeconfig = settings.kubeconfig === undefined ? {} : { kubeconfig: settings.kubeconfig };
-  const transport = createTransport({ ...kubeconfig, version, clock, random, observe: metrics.request });
+  const connection = { ...kubeconfig, version, clock, random, observe: metrics.request };
+  const leadership = createLeadership({ settings, connection, log, observe: metrics.election });
+  const { mayWrite } = leadership;
+  const transport = createTransport({ ...connection, mayWrite });
   const client = createClient(transport);
   const cluster = settings.clusterName ?? (await uidOfCluster(client, signal));
 
-  const egress = createEgressPolicy({
-    allow: settings.sourceAllow,
-    deny: [...settings.sourceDeny, ...apiServerHost(transport.server)],
+  const rules = { allow: settings.sourceAllow, deny: [...settings.sourceDeny, ...apiServerHost(transport.server)] };
+  const egress = createEgressPolicy(rules);
+  const domain = createDomainMetrics(
+    metrics.registry,
+    { images: () => images.list(), sessions: () => clouds.open },
+    clock,
+  );
+  const access: CloudAccess = { egress, mayWrite, clock, observe: domain.clouds.exchange };
+  const clouds = createClouds({
+    client,
+    clock,
+    random,
+    createSession: (cloud) => sessionOf(cloud, access),
+    cache: {
+      mark: { [clusterProperty]: cluster },
+      keeps: (id) => images.findBy(byImage, id).length > 0,
+      onNews: (news) => drift.hear(news),
+    },
+    observeCache: domain.cache,
   });
-  const clouds = createClouds({ client, clock, createSession: (cloud) => sessionOf(cloud, egress, clock) });
-  const queue = createQueue(clock, metrics.queue);
+  const queue = createQueue({
+    clock,
+    workers: settings.workers,
+    laneOf: (key) => laneOf(images.get(key)),
+    observer: metrics.queue,
+  });
   metrics.observeQueue(queue);
 
   const events = createEventRecorder({
@@ -81,9 +124,11 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     random,
     log,
   });
+  const selected = settings.selector === undefined ? {} : { labelSelector: settings.selector };
   const scope = settings.namespaces.length === 0 ? {} : { namespaces: settings.namespaces };
   const secrets = createStore<KubernetesObject>({
-    ...scope,
+    // Covering no namespace, it is never told of any Secret, and they are all read when they are used.
+    ...(settings.watchSecrets ? scope : { namespaces: [] }),
     log,
     onChange: (change) => {
       const key = keyOfObject((change.kind === 'deleted' ? change.before : change.after).object);
@@ -93,26 +138,38 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const images = createStore<GlanceImage>({
     ...scope,
     log,
-    indexes: { [bySecret]: (item) => (item.kind === 'readable' ? [secretKeyOf(item.object)] : []) },
+    indexes: {
+      [bySecret]: (item) => (item.kind === 'readable' ? secretKeysOf(item.object) : []),
+      [byImage]: (item) => (item.kind === 'readable' ? imageIDsOf(item.object) : []),
+    },
     onChange: (change) => {
       if (!resources.isEcho(change)) queue.add(change.key, change.origin === 'list' ? 'periodic' : 'fresh');
     },
   });
-  const resources = createResources({ client, images, secrets, events, log });
+  const resources = createResources({ client, images, secrets, events, log, onEvent: domain.images.event });
+  const drift = createDrift({ resources, wake: (key) => queue.add(key, 'periodic'), clock, random });
 
-  const openSource = createSourceOpener(createSourceTransport(egress), clock);
+  // Whoever talks to the cloud for a transfer is the executor, by the same policy.
+  const executor = createWorkerExecutor({ egress: rules, fence: leadership.fence, clock });
   const transfers = createScheduler({
-    run: async (plan, { signal: cancelled, onProgress }) => {
-      const secret = await clouds.read(plan.cloud, cancelled);
-      const { images: glance } = await secret.open(cancelled);
-      return runTransfer(plan, { openSource, upload: glance.upload, clock, onProgress, signal: cancelled });
+    execute: async (plan, options) => executor.run(plan, await readAccess(client, plan, options.signal), options),
+    limits: {
+      total: settings.transfers,
+      perCloud: settings.transfersPerCloud,
+      perHost: settings.transfersPerHost,
     },
-    concurrency: settings.transfers,
     clock,
     onChange: (key) => queue.add(key),
+    observer: domain.transfers,
   });
 
-  const reconcile = createReconciler({ resources, clouds, transfers, cluster, clock, random });
+  const limits = {
+    ...defaultLimits,
+    maxBytes: settings.maxImageSize * 2 ** 30,
+    maxVirtualBytes: settings.maxVirtualSize * 2 ** 30,
+    stallWindowMs: settings.sourceStallSeconds * 1000,
+  };
+  const reconcile = createReconciler({ resources, clouds, drift, transfers, limits, cluster, clock, random });
   const backoff = createBackoff(random);
   const workers = createWorkers({
     count: settings.workers,
@@ -128,7 +185,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const imageWatch = createHeartbeat(clock, watchSilenceMs);
   const secretWatch = createHeartbeat(clock, watchSilenceMs);
   const observeImages = metrics.watch('glanceimages');
-  const observeSecrets = metrics.watch('secrets');
+  const observeSecrets = settings.watchSecrets ? metrics.watch('secrets') : () => {};
   const [host, port] = splitAddress(settings.healthAddress);
   const health = createHealthServer({
     host,
@@ -136,8 +193,9 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     live: {
       'event-loop': loop.check,
       'watch-glanceimages': imageWatch.check,
-      'watch-secrets': secretWatch.check,
-      workers: stuckWorkers(queue, stuckReconcileMs),
+      ...(settings.watchSecrets ? { 'watch-secrets': secretWatch.check } : {}),
+      'slow-reconciles': stuckWorkers(queue, stuckReconcileMs),
+      workers: idleWorkers(workers, queue, idleWorkersMs),
     },
     ready: {
       glanceimages: () => (images.synced ? undefined : 'the first list has not arrived'),
@@ -146,9 +204,15 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     metrics: metrics.render,
   });
 
+  health.address.then(
+    (address) => log.info(address, 'Serving probes and metrics'),
+    () => {},
+  );
+
   const components: Component[] = [
     { name: 'health', run: (until) => health.run(until) },
     { name: 'event-loop', run: (until) => loop.run(until) },
+    ...leadership.components,
     { name: 'events', run: (until, halt) => events.run(until, halt) },
     {
       name: 'watch-secrets',
@@ -176,6 +240,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
           {
             client,
             type: glanceImageType,
+            ...selected,
             store: images,
             clock,
             random,
@@ -189,38 +254,71 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
         ),
     },
     {
+      name: 'transfers',
+      async run(until, halt) {
+        await Promise.race([aborted(until), aborted(halt)]);
+        if (settings.transfersOnStop === 'drain') await Promise.race([transfers.drain(), aborted(halt)]);
+        // What is on its way is given up: after a restart, Glance's own state says where to go on.
+        await transfers.stop();
+      },
+    },
+    {
       name: 'workers',
       async run(until, halt) {
         await Promise.all([secrets.whenSynced(until), images.whenSynced(until)]);
-        log.info({ version, cluster, images: images.size }, 'Ready');
+        log.info({ version, cluster, images: images.size }, 'Synced');
+        await leadership.whenLeading(until);
+        log.info({ images: images.size }, 'Ready');
         await workers.run(until, halt);
-        // What is on its way is given up: after a restart, Glance's own state says where to go on.
-        await transfers.stop();
       },
     },
   ];
   try {
     await supervise(components, { clock, log, drainMs: settings.drainSeconds * 1000 }, signal);
   } finally {
-    await Promise.all([clouds.close(), transport.close()]);
+    await Promise.all([executor.close(), clouds.close(), transport.close(), leadership.close()]);
   }
 }
 
-function sessionOf(cloud: CloudConfig, egress: EgressPolicy, clock: Clock) {
+/** Resources of one cloud share its fate, so they share a part of the workers. */
+function laneOf(item: Item<GlanceImage> | undefined): string | undefined {
+  if (item?.kind !== 'readable') return undefined;
+  const { metadata, spec } = item.object;
+  return keyOf(metadata.namespace, spec.cloud.secretName);
+}
+
+interface CloudAccess {
+  egress: EgressPolicy;
+  mayWrite: MayWrite;
+  clock: Clock;
+  observe: DomainMetrics['clouds']['exchange'];
+}
+
+function sessionOf(cloud: CloudConfig, { egress, mayWrite, clock, observe }: CloudAccess) {
   const guard = (make: Parameters<typeof guardConnector>[1]) => guardConnector(egress, make);
-  const transport = createCloudTransport({ tls: cloud.tls, userAgent, clock, guard });
-  return createSession({ cloud, transport, clock, random: Math.random });
+  const transport = createCloudTransport({ tls: cloud.tls, userAgent, clock, guard, mayWrite, observe });
+  const policy = { ...defaultRetryPolicy, deadlineMs: cloudCallMs };
+  return createSession({ cloud, transport, clock, random: Math.random, policy });
 }
 
 const namespaceType = { group: '', version: 'v1', kind: 'Namespace', plural: 'namespaces', parse: parseObject };
 
 async function uidOfCluster(client: KubernetesClient, signal: AbortSignal): Promise<string> {
-  const namespace = await client.get(namespaceType, { name: 'kube-system' }, signal);
+  const namespace = await client.get(namespaceType, { name: 'kube-system' }, signal).catch((error: unknown) => {
+    throw error instanceof KubernetesError && error.reason === 'Forbidden' ? unnamedCluster(error) : error;
+  });
   if (namespace !== undefined) return namespace.metadata.uid;
   throw new OperatorError('there is no namespace kube-system to name this cluster by: set --cluster-name', {
     code: 'InvalidSpec',
     retry: retry.change,
   });
+}
+
+function unnamedCluster(cause: KubernetesError): OperatorError {
+  return new OperatorError(
+    `the operator may not read the namespace kube-system, whose uid tells this cluster's images from those of others: set --cluster-name to a name that no other cluster has, or allow it to get that namespace (${cause.message})`,
+    { code: 'InvalidSpec', retry: retry.change, cause },
+  );
 }
 
 /** Nobody reaches the API server through the operator. On loopback, where only developers have it, all is refused anyway. */

@@ -1,7 +1,32 @@
-/** The settings of `glance-operator run`. */
+/** The settings of the commands. */
 import { z } from 'zod';
 import { type Settings, setting, type ValuesOf } from '../lib/config.ts';
+import { createEgressPolicy } from '../lib/egress.ts';
+import { describe } from '../lib/errors.ts';
 import { logLevels } from '../lib/log.ts';
+
+/** Refused here, where it is known which flag is wrong. */
+const egressRules = () =>
+  setting.list().superRefine((allow, context) => {
+    try {
+      createEgressPolicy({ allow, deny: [] });
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: describe(error) });
+    }
+  });
+
+const egressSettings = {
+  sourceAllow: {
+    schema: egressRules(),
+    value: 'HOST|CIDR,…',
+    help: 'Hosts and networks that may be connected to although they are refused by default (loopback, link-local, metadata).',
+  },
+  sourceDeny: {
+    schema: egressRules(),
+    value: 'HOST|CIDR,…',
+    help: 'Hosts and networks that are never connected to, for sources and clouds alike.',
+  },
+} as const satisfies Settings;
 
 export const runSettings = {
   kubeconfig: {
@@ -14,30 +39,86 @@ export const runSettings = {
     value: 'NAME,…',
     help: 'Namespaces whose resources are looked after. Default: all.',
   },
+  selector: {
+    schema: setting.text(),
+    value: 'LABELS',
+    help: 'Label selector of the resources that are looked after, so that several installations share the work. Default: all.',
+  },
   clusterName: {
     schema: setting.text(),
     value: 'NAME',
     help: 'Name of this cluster in the owner mark of images. Default: the uid of the namespace kube-system.',
   },
+  watchSecrets: {
+    schema: setting.flag(true),
+    value: 'true|false',
+    help: 'Whether changed Secrets are noticed at once. With false, the right to `get` Secrets is enough. Default: true.',
+  },
   workers: {
-    schema: setting.count(1, 100, 8),
+    schema: setting.count(1, 100, 16),
     value: 'N',
-    help: 'How many resources are reconciled at once. Default: 8.',
+    help: 'How many resources are reconciled at once, of one cloud at most half as many. Default: 16.',
   },
   transfers: {
     schema: setting.count(1, 100, 4),
     value: 'N',
     help: 'How many transfers run at once. Default: 4.',
   },
-  sourceAllow: {
-    schema: setting.list(),
-    value: 'HOST|CIDR,…',
-    help: 'Hosts and networks that may be connected to although they are refused by default (loopback, link-local, metadata).',
+  transfersPerCloud: {
+    schema: setting.count(1, 100, 4),
+    value: 'N',
+    help: 'How many of them into one cloud. Default: 4.',
   },
-  sourceDeny: {
-    schema: setting.list(),
-    value: 'HOST|CIDR,…',
-    help: 'Hosts and networks that are never connected to, for sources and clouds alike.',
+  transfersPerHost: {
+    schema: setting.count(1, 100, 4),
+    value: 'N',
+    help: 'How many of them from one source host. Default: 4.',
+  },
+  maxImageSize: {
+    schema: setting.count(1, 1_000_000, 1024),
+    value: 'GIB',
+    help: 'Largest file that is taken from a source, and largest image that is made of it, in GiB. Default: 1024.',
+  },
+  maxVirtualSize: {
+    schema: setting.count(1, 8_000_000, 8192),
+    value: 'GIB',
+    help: 'Largest disk that an image may describe, in GiB. Default: 8192.',
+  },
+  sourceStallSeconds: {
+    schema: setting.count(1, 3600, 60),
+    value: 'N',
+    help: 'A source has stalled when it sends less than 64 KiB in this time. Default: 60.',
+  },
+  ...egressSettings,
+  leaderElect: {
+    schema: setting.flag(true),
+    value: 'true|false',
+    help: 'Whether replicas elect the one that works, by a Lease. With false there must be one only. Default: true.',
+  },
+  leaseName: {
+    schema: setting.text(),
+    value: 'NAME',
+    help: 'Name of the Lease; of its own for each installation in a namespace. Default: glance-operator. A hash of --selector is added.',
+  },
+  leaseNamespace: {
+    schema: setting.text(),
+    value: 'NAME',
+    help: 'Where the Lease is. Default: POD_NAMESPACE, or the namespace of the kubeconfig or ServiceAccount.',
+  },
+  leaseDuration: {
+    schema: setting.duration('15s'),
+    value: 'DURATION',
+    help: 'How long others wait for a leader that is silent. Default: 15s.',
+  },
+  leaseRenewDeadline: {
+    schema: setting.duration('10s'),
+    value: 'DURATION',
+    help: 'How long after its last renewal a leader stops writing and ends. Default: 10s.',
+  },
+  leaseRetry: {
+    schema: setting.duration('2s'),
+    value: 'DURATION',
+    help: 'How often the leader renews; the others look twice as often. Default: 2s.',
   },
   healthAddress: {
     schema: z
@@ -52,6 +133,11 @@ export const runSettings = {
     value: 'N',
     help: 'How long work in progress may go on after SIGTERM. Default: 20.',
   },
+  transfersOnStop: {
+    schema: z.enum(['cancel', 'drain']).default('cancel'),
+    value: 'cancel|drain',
+    help: 'Whether transfers are given up at SIGTERM, to begin anew elsewhere, or finished within --drain-seconds. Default: cancel.',
+  },
   logLevel: {
     schema: z.enum(logLevels).default('info'),
     value: 'LEVEL',
@@ -60,3 +146,34 @@ export const runSettings = {
 } as const satisfies Settings;
 
 export type RunSettings = ValuesOf<typeof runSettings>;
+
+export const transferSettings = {
+  cloudsYaml: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'Where the cloud of the plan is found. Default: OS_CLIENT_CONFIG_FILE, ./clouds.yaml, ~/.config/openstack, /etc/openstack.',
+  },
+  cacert: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'Certificate authorities of that cloud, as PEM. Default: the file that clouds.yaml names, or else those of the system.',
+  },
+  headerFile: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'Headers for the source, one "Name: value" a line.',
+  },
+  sourceCa: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'More certificate authorities for the source, as PEM.',
+  },
+  sourceCloudsYaml: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'Where the cloud of an image to copy is found. Default: where the cloud of the plan is.',
+  },
+  ...egressSettings,
+} as const satisfies Settings;
+
+export type TransferSettings = ValuesOf<typeof transferSettings>;

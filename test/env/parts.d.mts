@@ -6,6 +6,7 @@ export declare const toolsArePackaged: boolean;
 export declare const folders: {
   readonly controlPlane: string;
   readonly python: string;
+  readonly cinder: string;
   readonly postgres: string;
   readonly tools: string;
   readonly template: string;

@@ -13,6 +13,9 @@ import {
 } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { passLines, type StreamFault } from './stream-faults.ts';
+
+const maxRecordedBody = 64 * 1024;
 
 export interface ProxiedRequest {
   /** From 1, over all requests. */
@@ -21,8 +24,16 @@ export interface ProxiedRequest {
   /** With its query. */
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
+  /** When it came, in milliseconds since 1970. */
+  readonly at: number;
   /** Of the upstream's answer; 0 until there is one. */
   status: number;
+  /** What was sent, where it is JSON or YAML: as far as it has passed, and at most 64 KiB. */
+  body: string;
+  /** What befell it. */
+  fault: Fault | undefined;
+  /** When that came, in milliseconds since 1970; 0 until then. */
+  answeredAt: number;
 }
 
 export type Fault =
@@ -33,6 +44,10 @@ export type Fault =
   | { kind: 'loseAnswer' }
   /** The answer breaks off after so many bytes of its body. */
   | { kind: 'truncate'; bytes: number }
+  /** Something happens to the answer after so many of its lines. */
+  | { kind: 'afterLines'; lines: number; what: StreamFault }
+  /** The server is asked for something else. */
+  | { kind: 'rewrite'; path: (path: string) => string }
   /** Nothing happens until the promise resolves; then the request goes on. */
   | { kind: 'hold'; released: Promise<unknown> }
   /** Called when the server has answered and before the client hears of it. */
@@ -83,9 +98,20 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = 'GET', url = '/', headers } = request;
-    const record: ProxiedRequest = { index: requests.length + 1, method, path: url, headers, status: 0 };
+    const record: ProxiedRequest = {
+      index: requests.length + 1,
+      method,
+      path: url,
+      headers,
+      at: Date.now(),
+      status: 0,
+      answeredAt: 0,
+      body: '',
+      fault: undefined,
+    };
     requests.push(record);
     const fault = strike(record);
+    record.fault = fault;
     if (fault?.kind === 'refuse') {
       request.socket.destroy();
       return;
@@ -107,7 +133,8 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
   ) {
     const target = new URL(upstream.url);
     const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
-    const outgoing = send(new URL(record.path, target), {
+    const path = fault?.kind === 'rewrite' ? fault.path(record.path) : record.path;
+    const outgoing = send(new URL(path, target), {
       method: record.method,
       headers: { ...request.headers, host: target.host },
       ...(upstream.ca === undefined ? {} : { ca: upstream.ca }),
@@ -121,10 +148,16 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
       if (!response.writableFinished) outgoing.destroy();
     });
     outgoing.on('error', cut);
+    if (/json|yaml/.test(request.headers['content-type'] ?? '')) {
+      request.on('data', (chunk: Buffer) => {
+        if (record.body.length < maxRecordedBody) record.body += chunk.toString();
+      });
+    }
     request.pipe(outgoing);
     const [answer]: IncomingMessage[] = await once(outgoing, 'response');
     if (answer === undefined) return;
     record.status = answer.statusCode ?? 0;
+    record.answeredAt = Date.now();
     if (fault?.kind === 'loseAnswer') {
       answer.resume();
       await once(answer, 'end');
@@ -135,6 +168,11 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
     response.writeHead(record.status, answer.headers);
     // The head of a watch has to arrive before its first event does.
     response.flushHeaders();
+    if (fault?.kind === 'afterLines') {
+      answer.on('error', cut);
+      passLines(answer, response, fault.lines, fault.what);
+      return;
+    }
     if (fault?.kind !== 'truncate') {
       answer.pipe(response);
       answer.on('error', cut);
@@ -142,6 +180,7 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
     }
     let left = fault.bytes;
     answer.on('data', (chunk: Buffer) => {
+      if (left <= 0) return;
       response.write(chunk.subarray(0, left));
       left -= chunk.length;
       if (left <= 0) response.socket?.destroySoon();

@@ -60,6 +60,22 @@ describe('answers of Glance in the middle of the work', () => {
     await world.ready('large');
   });
 
+  test('415 to the upload: a Glance that is stricter than we are', async () => {
+    const body = raw(64 * 1024);
+    const url = world.source.add('/odd.raw', { body });
+    const words = 'Image failed safety checks';
+    const removed = glance.on({ matches: is('PUT'), fault: { kind: 'answer', status: 415, body: words } });
+    await world.apply('odd', {
+      interval: '0',
+      image: { diskFormat: 'raw' },
+      content: { http: { url, digest: digestOf(body) } },
+    });
+    const resource = await world.reason('odd', 'FormatMismatch', 20_000);
+    assert.match(messageOf(resource), /Glance answered 415.*Image failed safety checks/);
+    assert.equal(resource.status.lastError?.httpStatus, 415);
+    removed();
+  });
+
   test('409 to a deletion: the image is in use, which is said and tried again', async () => {
     await world.apply('used', { interval: '0' });
     await world.ready('used');

@@ -16,6 +16,8 @@ export interface Operator {
   rss(): number;
   /** Resolves with the exit code once it has ended by itself. */
   readonly ended: Promise<number | null>;
+  /** Sends it a signal, such as SIGSTOP. */
+  signal(name: NodeJS.Signals): void;
   /** SIGTERM and wait; resolves with the exit code. */
   stop(): Promise<number | null>;
   /** SIGKILL and wait. */
@@ -25,12 +27,14 @@ export interface Operator {
 export interface OperatorOptions {
   kubeconfig: string;
   flags?: readonly string[];
+  /** The log line that is waited for. Default: `Ready`, which a replica that stands by does not say. */
+  awaited?: 'Ready' | 'Synced';
 }
 
 const main = join(import.meta.dirname, '../../src/main.ts');
 
-/** Resolves once the operator has its caches and works. */
-export async function startOperator({ kubeconfig, flags = [] }: OperatorOptions): Promise<Operator> {
+/** Resolves once the operator has its caches and works, or stands by. */
+export async function startOperator({ kubeconfig, flags = [], awaited = 'Ready' }: OperatorOptions): Promise<Operator> {
   const args = [main, 'run', '--kubeconfig', kubeconfig, '--health-address', '127.0.0.1:0', ...flags];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -41,7 +45,7 @@ export async function startOperator({ kubeconfig, flags = [] }: OperatorOptions)
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       log.push(line);
-      if (line.includes('"msg":"Ready"')) ready.resolve();
+      if (line.includes(`"msg":"${awaited}"`)) ready.resolve();
     });
   }
   const ended = once(child, 'exit').then(([code]: (number | null)[]) => code ?? null);
@@ -64,6 +68,7 @@ function operatorOf(child: ChildProcess, log: string[], ended: Promise<number | 
       const kilobytes = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
       return Number(kilobytes) * 1024;
     },
+    signal: (name) => void child.kill(name),
     async stop() {
       child.kill('SIGTERM');
       return ended;

@@ -39,7 +39,7 @@ describe('a converged cluster', () => {
         }),
       ),
     );
-    await Promise.all(names.map((name) => world.ready(name)));
+    await Promise.all(names.map((name) => world.ready(name, 240_000)));
     // Events are sent a moment after what they tell of.
     await world.untilEvents('Ready', images, 10_000);
     const { audit } = world.stack.kubernetes;
@@ -51,14 +51,16 @@ describe('a converged cluster', () => {
     // Four when nothing is slow (see the bench); a slow transfer tells its progress, too.
     assert.ok(writes.length <= 6 * images, `${writes.length} writes: ${JSON.stringify(countByVerb(writes))}`);
     const drift = glance.requests.length;
-    assert.ok(calls.length <= 6 * images, `${calls.length} calls`);
+    // Create, look, upload, look, compare; and a few for all of them together.
+    assert.ok(calls.length <= 6 * images + 5, `${calls.length} calls`);
 
     const settled = await audit.mark();
     await sleep(3.3 * intervalMs);
     assert.deepEqual(countByVerb(await audit.writes(world.user, settled)), {});
     const later = glance.requests.slice(drift);
     assert.deepEqual(later.filter(changesSomething), []);
-    assert.ok(later.length >= 2 * images, 'the drift checks were made');
+    assert.ok(later.length >= 2, 'the drift checks were made');
+    assert.ok(later.length < images, `they cost pages, not a call for each image: ${later.length} calls`);
   });
 
   test('costs nothing at a restart', async () => {

@@ -12,12 +12,23 @@ import { type Source, startSource } from '../env/source.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { type Operator, startOperator } from './operator.ts';
 
+/** As in a Role. */
+export interface PolicyRule {
+  apiGroups: readonly string[];
+  resources: readonly string[];
+  verbs: readonly string[];
+}
+
 export interface WorldOptions {
   /** Further flags of the operator. */
   flags?: readonly string[];
   clouds?: CloudsYamlOptions;
+  /** No operator is started. */
+  idle?: boolean;
   /** Default: the stack of this run. */
   stack?: Stack;
+  /** All that the operator may do, and only in its namespace. Default: everything. */
+  rules?: readonly PolicyRule[];
   /** The API server that the operator talks to, when it is not to talk to it directly. */
   through?: { server: string; ca?: string };
 }
@@ -44,13 +55,14 @@ export class World implements AsyncDisposable {
     const [namespace, project, user] = await Promise.all([
       kubernetes.createNamespace(),
       openstack.createProject(),
-      kubernetes.claimUser(),
+      kubernetes.claimUser(options.rules === undefined ? 'operator' : 'tenant'),
     ]);
+    if (options.rules !== undefined) await grant(stack, namespace, user, options.rules);
     const source = await startSource();
     const world = new World(stack, namespace, project, user, source, options);
     try {
       await world.writeSecret('openstack', { 'clouds.yaml': await project.cloudsYaml(options.clouds) });
-      await world.start();
+      if (options.idle !== true) await world.start();
       return world;
     } catch (error) {
       await world[Symbol.asyncDispose]();
@@ -83,6 +95,8 @@ export class World implements AsyncDisposable {
       this.namespace,
       '--source-allow',
       '127.0.0.0/8',
+      // One process at a time, which need not wait for the lease of the one that was killed before it.
+      '--leader-elect=false',
       ...(this.#options.flags ?? []),
       ...flags,
     ];
@@ -211,6 +225,18 @@ export class World implements AsyncDisposable {
   }
 }
 
+async function grant({ kubernetes }: Stack, namespace: string, user: string, rules: readonly PolicyRule[]) {
+  const apiGroup = 'rbac.authorization.k8s.io';
+  const common = { apiVersion: `${apiGroup}/v1`, metadata: { name: 'glance-operator', namespace } };
+  const subjects = [{ apiGroup, kind: 'User', name: user }];
+  const roleRef = { apiGroup, kind: 'Role', name: 'glance-operator' };
+  for (const object of [
+    { ...common, kind: 'Role', rules },
+    { ...common, kind: 'RoleBinding', subjects, roleRef },
+  ])
+    await kubernetes.apply(JSON.stringify(object));
+}
+
 /** Test files begin at the same moment, and only one of them can be the one that creates it. */
 async function installCrd({ kubernetes }: Stack): Promise<void> {
   for (let tries = 1; ; tries++) {
@@ -231,6 +257,7 @@ const none: Operator = {
   log: [],
   rss: () => 0,
   ended: Promise.resolve(null),
+  signal: () => {},
   stop: async () => null,
   kill: async () => {},
 };

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { pino } from 'pino';
+import { reportMemory } from '../../src/commands/memory.ts';
+
+function reported(heapMiB: number, containerMiB: number | undefined): { level: number; msg: string } {
+  let line = '';
+  const write = (text: string) => {
+    line = text;
+  };
+  const log = pino({ base: null }, { write });
+  const bytes = (mebibytes: number) => mebibytes * 2 ** 20;
+  const containerBytes = containerMiB === undefined ? undefined : bytes(containerMiB);
+  reportMemory({ heapBytes: bytes(heapMiB), containerBytes }, log);
+  return JSON.parse(line);
+}
+
+test('a heap that may outgrow its container is warned of, with what to set', () => {
+  const { level, msg } = reported(400, 450);
+  assert.equal(level, pino.levels.values['warn']);
+  assert.match(msg, /NODE_OPTIONS=--max-old-space-size-percentage=\d+/);
+});
+
+test('a heap that fits, or has no bound to fit into, is only told', () => {
+  assert.equal(reported(300, 512).level, pino.levels.values['info']);
+  assert.equal(reported(4000, undefined).level, pino.levels.values['info']);
+});

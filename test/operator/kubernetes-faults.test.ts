@@ -1,0 +1,35 @@
+import { after, before, describe, test } from 'node:test';
+import { connectStack, type Stack } from '../env/stack.ts';
+import { cases } from './kubernetes-fault-cases.ts';
+import { FaultScene } from './kubernetes-faults.ts';
+
+/** The short form: one fault for each of the states of a watcher and each kind of write. `npm run campaign` takes every one. */
+const chosen = [
+  'a streaming list: a reset after 1 line',
+  'a later page of a list: 410 at once',
+  'a watch: 410 after 1 line',
+  'writing the finalizer: the answer is lost',
+  'writing the status: 429 with Retry-After',
+];
+const short = cases.filter(({ phase, name }) => chosen.includes(`${phase}: ${name}`));
+
+describe('whatever befalls the talk with the API server, the end is what was declared and nothing is written twice', () => {
+  let stack: Stack;
+  let scene: FaultScene;
+  before(async () => {
+    stack = await connectStack();
+    scene = await FaultScene.create(stack, short);
+  });
+  after(async () => {
+    await scene?.[Symbol.asyncDispose]();
+    await stack.stop();
+  });
+
+  for (const [at, { phase, name }] of short.entries()) {
+    test(`${phase}: ${name}`, async (context) => {
+      context.diagnostic(`settled after ${(await scene.play(at)).toFixed(1)} s`);
+    });
+  }
+
+  test('and in the end, Glance is equal to what is declared, and nothing is left to write', () => scene.assertEnd());
+});

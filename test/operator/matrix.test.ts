@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { GlanceImage } from '../../src/api/glanceimage.ts';
+import { contentOf } from '../env/content.ts';
+import { type Source, startSource } from '../env/source.ts';
+import { claimPort } from './closed-port.ts';
+import { digestOf } from './digest.ts';
+import { body, healthy, type Row, rows, size } from './matrix.ts';
+import { messageOf, reasonOf, World } from './world.ts';
+
+/** Faults of HTTP itself: what the operator streams and what Glance fetches meet them alike. */
+const glanceMeets: Record<string, RegExp> = {
+  '404': /could not import/,
+  '401': /could not import/,
+  'wrong format': /could not import|FormatMismatch/,
+};
+
+describe('every fault of a source, by every method', () => {
+  let world: World;
+  let web: Source;
+  let tls: Source;
+  before(async () => {
+    const flags = ['--transfers', '100', '--transfers-per-cloud', '100', '--transfers-per-host', '100'];
+    world = await World.create({
+      flags: [...flags, '--source-stall-seconds', '3', '--max-virtual-size', '5120', '--workers', '16'],
+    });
+    web = await startSource({ ports: world.stack.sourcePorts });
+    tls = await startSource({ tls: true });
+  });
+  after(async () => {
+    await Promise.all([web?.stop(), tls?.stop()]);
+    await world[Symbol.asyncDispose]();
+  });
+
+  const nameOf = (method: string, fault: string) =>
+    `${method}-${fault}`
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/-$/, '');
+
+  async function apply(method: string, row: Row, source: Source): Promise<string> {
+    const name = nameOf(method, row.fault);
+    const url = source.add(`/${name}`, row.file);
+    const digest = row.digest ?? digestOf(contentOf(row.file.body), 'sha512');
+    await world.apply(name, {
+      method,
+      image: { diskFormat: row.diskFormat ?? 'raw', ...row.image },
+      content: { http: { url, digest } },
+    });
+    return name;
+  }
+
+  /** Glance may still be giving the upload up; it falls back to a record without data, or the record is replaced. */
+  async function assertNeverActive({ metadata }: GlanceImage): Promise<void> {
+    for (let looks = 0; ; looks++) {
+      const found = (await world.images()).filter(({ name }) => name === metadata.name);
+      for (const { status } of found) assert.notEqual(status, 'active');
+      if (found.every(({ status, size: bytes }) => status === 'queued' && bytes === null)) return;
+      assert.ok(looks < 200, JSON.stringify(found));
+      await sleep(100);
+    }
+  }
+
+  /** Once it is ready or has failed, with another reason than the one that comes `firstly`. */
+  async function settled(name: string, firstly?: string): Promise<GlanceImage> {
+    const isSettled = (resource: GlanceImage) => {
+      const { lastError } = resource.status;
+      return reasonOf(resource) === 'Ready' || (lastError !== undefined && lastError.reason !== firstly);
+    };
+    return world.until(name, 'at an end', isSettled, 120_000);
+  }
+
+  for (const method of ['Upload', 'Stage']) {
+    describe(method, () => {
+      const names = new Map<string, string>();
+      before(async () => {
+        for (const row of rows) names.set(row.fault, await apply(method, row, world.source));
+        await apply(method, { fault: 'healthy', file: { body: healthy } }, world.source);
+      });
+
+      test('a healthy transfer is done while another one stalls', async () => {
+        const ready = await world.ready(nameOf(method, 'healthy'), 60_000);
+        assert.equal(ready.status.image?.size, healthy.size);
+        const stalled = await world.get(names.get('no answer') ?? '');
+        assert.notEqual(reasonOf(stalled ?? assert.fail()), 'Ready');
+      });
+
+      for (const row of rows) {
+        test(`${row.fault}: ${row.ends?.reason ?? 'Ready'}`, async () => {
+          const name = names.get(row.fault) ?? assert.fail();
+          if (row.ends === undefined) {
+            const { status } = await world.ready(name, 120_000);
+            assert.equal(status.image?.status, 'active');
+            assert.equal(status.image.size, size);
+            assert.equal(`sha512:${status.image.hash?.value}`, digestOf(body, 'sha512'));
+            return;
+          }
+          const resource = await settled(name, row.firstly);
+          assert.equal(resource.status.lastError?.reason, row.ends.reason, resource.status.lastError?.message);
+          assert.match(resource.status.lastError?.message ?? '', row.ends.says);
+          await assertNeverActive(resource);
+          if (row.firstly === undefined) return;
+          const told = (await world.events()).filter(
+            ({ reason, note }) => reason === row.firstly && note.includes(name),
+          );
+          assert.equal(told.length, 1);
+        });
+      }
+    });
+  }
+
+  test('a refused connection', async () => {
+    const url = `http://127.0.0.1:${await claimPort()}/a.raw`;
+    await world.apply('refused', {
+      image: { diskFormat: 'raw' },
+      content: { http: { url, digest: digestOf(body) } },
+    });
+    const resource = await settled('refused');
+    assert.equal(resource.status.lastError?.reason, 'SourceUnreachable');
+    await assertNeverActive(resource);
+  });
+
+  test('a redirect that leads in a circle', async () => {
+    const url = world.source.add('/circle', { body, fault: { kind: 'redirect', to: '/circle' } });
+    await world.apply('circle', { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
+    const resource = await settled('circle');
+    assert.equal(resource.status.lastError?.reason, 'SourceInvalid');
+    assert.match(messageOf(resource), /circle/);
+  });
+
+  test('a certificate that nobody vouches for', async () => {
+    const url = tls.add('/untrusted', { body });
+    await world.apply('tls', { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
+    const resource = await settled('tls');
+    assert.equal(resource.status.lastError?.reason, 'SourceUntrusted');
+    assert.match(messageOf(resource), /caSecretName/);
+  });
+
+  describe('WebDownload', () => {
+    const web404 = rows.filter(({ fault }) => Object.hasOwn(glanceMeets, fault));
+
+    test('a file that Glance fetches becomes ready and visible once it is verified', async () => {
+      const name = await apply('WebDownload', { fault: 'none', file: { body } }, web);
+      const { status } = await world.ready(name, 120_000);
+      assert.equal(status.content?.imageDigest, digestOf(body, 'sha512'));
+      const found = (await world.images()).find(({ id }) => id === status.imageID);
+      assert.equal(found?.status, 'active');
+      assert.equal(found?.os_hidden, false);
+    });
+
+    for (const row of web404) {
+      test(`${row.fault}: the words of Glance, and no image`, async () => {
+        const resource = await settled(await apply('WebDownload', row, web));
+        assert.equal(resource.status.lastError?.reason, 'ImportFailed', resource.status.lastError?.message);
+        assert.match(resource.status.lastError?.message ?? '', /could not import/);
+        const active = (await world.images()).filter(
+          ({ id, status }) => id === resource.status.imageID && status === 'active',
+        );
+        assert.deepEqual(active, []);
+      });
+    }
+
+    test('another file than declared is deleted again', async () => {
+      const row: Row = { fault: 'another file', file: { body }, digest: digestOf(Buffer.from('x'), 'sha512') };
+      const resource = await settled(await apply('WebDownload', row, web));
+      assert.equal(resource.status.lastError?.reason, 'DigestMismatch');
+      const kept = (await world.images()).filter(({ name }) => name === nameOf('WebDownload', 'another file'));
+      assert.deepEqual(
+        kept.filter(({ status }) => status === 'active'),
+        [],
+      );
+    });
+  });
+});

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { isOfTheProcess } from '../../src/commands/tables.ts';
+import { raw } from '../env/images.ts';
+import { type FaultProxy, startProxy } from '../env/proxy.ts';
+import { connectStack } from '../env/stack.ts';
+import { digestOf } from './digest.ts';
+import { ask, sampleOf, scrape } from './scrape.ts';
+import { World } from './world.ts';
+
+const page = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
+
+/** The table of the documentation: name, type, labels and help of each metric. */
+function documented() {
+  const rows = page.matchAll(/^\| `([a-z_]+)` \| (counter|gauge|histogram) \| ([^|]*) \| (.*) \|$/gm);
+  return [...rows].map(([, name = '', type = '', labels = '', help = '']) => ({
+    name,
+    type,
+    labels: [...labels.matchAll(/`(\w+)`/g)].map(([, label = '']) => label),
+    help,
+  }));
+}
+
+describe('what a running operator tells about itself', () => {
+  let glance: FaultProxy;
+  let world: World;
+  before(async () => {
+    const stack = await connectStack();
+    glance = await startProxy({ url: stack.openstack.imageUrl });
+    world = await World.create({ stack, clouds: { imageUrl: glance.url }, flags: ['--log-level', 'debug'] });
+  });
+  after(async () => {
+    await world[Symbol.asyncDispose]();
+    await glance[Symbol.asyncDispose]();
+  });
+
+  test('every series that can be foretold is there from the start, at 0', async () => {
+    const metrics = await scrape(world);
+    const zeros: [string, Record<string, string>][] = [
+      ['controller_runtime_reconcile_total', { controller: 'glanceimage', result: 'error' }],
+      ['controller_runtime_reconcile_timeouts_total', {}],
+      ['glance_operator_drift_corrected_total', {}],
+      ['glance_operator_image_status', { condition: 'Stalled', status: 'True' }],
+      ['glance_operator_images', { reason: 'QuotaExceeded' }],
+      ['glance_operator_transfers_total', { result: 'failed' }],
+      ['glance_operator_transfer_failures_total', { reason: 'DigestMismatch' }],
+      ['glance_operator_transfer_phase_duration_seconds_count', { phase: 'queued' }],
+      ['glance_operator_openstack_requests_total', { service: 'image', operation: 'POST images', code: '201' }],
+      ['glance_operator_cloud_sessions', {}],
+    ];
+    for (const [name, labels] of zeros)
+      assert.equal(sampleOf(metrics, name, labels), 0, `${name} ${JSON.stringify(labels)}`);
+  });
+
+  test('images, transfers, drift and the talk with the cloud are counted', async () => {
+    const body = raw(256 * 1024);
+    const url = world.source.add('/image.raw', { body });
+    const image = { diskFormat: 'raw', properties: { os_distro: 'x' } };
+    await world.apply('good', { interval: '10s', image, content: { http: { url, digest: digestOf(body) } } });
+    await world.apply('wrong', { image, content: { http: { url, digest: `sha256:${'0'.repeat(64)}` } } });
+    const good = await world.ready('good');
+    await world.reason('wrong', 'DigestMismatch');
+    await world.patchImage(good.status.imageID, [{ op: 'replace', path: '/os_distro', value: 'other' }]);
+    await world.untilEvent('DriftCorrected', 60_000);
+    const metrics = await scrape(world);
+    const value = (name: string, labels?: Record<string, string>) => sampleOf(metrics, name, labels);
+    assert.equal(value('glance_operator_image_status', { condition: 'Ready', status: 'True' }), 1);
+    assert.equal(value('glance_operator_image_status', { condition: 'Ready', status: 'False' }), 1);
+    assert.equal(value('glance_operator_images', { reason: 'DigestMismatch' }), 1);
+    assert.equal(value('glance_operator_images'), 2);
+    assert.equal(value('glance_operator_transfers_total', { result: 'succeeded' }), 1);
+    assert.ok((value('glance_operator_transfer_failures_total', { reason: 'DigestMismatch' }) ?? 0) >= 1);
+    assert.ok((value('glance_operator_transfer_bytes_total', { cloud: glance.url }) ?? 0) >= body.length);
+    // The wrong one may be on its way again.
+    assert.ok((value('glance_operator_transfers', { cloud: glance.url, state: 'active' }) ?? 2) <= 1);
+    assert.ok((value('glance_operator_transfer_phase_duration_seconds_count', { phase: 'transferring' }) ?? 0) >= 1);
+    assert.equal(value('glance_operator_drift_corrected_total'), 1);
+    assert.equal(value('glance_operator_cloud_sessions'), 1);
+    const posts = glance.requests.filter(({ method, path }) => method === 'POST' && path === '/v2/images').length;
+    assert.equal(value('glance_operator_openstack_requests_total', { operation: 'POST images', code: '201' }), posts);
+    assert.ok((value('glance_operator_openstack_requests_total', { service: 'identity', code: '201' }) ?? 0) >= 1);
+    assert.equal(value('watch_connected', { resource: 'glanceimages' }), 1);
+  });
+
+  test('the metrics are those of the documentation: name, type, labels and meaning', async () => {
+    const metrics = await scrape(world);
+    const table = documented();
+    assert.deepEqual(
+      [...metrics]
+        .filter(([name]) => !isOfTheProcess(name))
+        .map(([name, { type, help }]) => ({ name, type, help }))
+        .sort(byName),
+      table.map(({ name, type, help }) => ({ name, type, help })).sort(byName),
+    );
+    for (const { name, labels } of table) {
+      for (const sample of metrics.get(name)?.samples ?? []) {
+        const used = Object.keys(sample.labels).filter((label) => label !== 'le');
+        assert.deepEqual(used.sort(), [...labels].sort(), name);
+      }
+    }
+    const told = table.filter(({ name }) => (metrics.get(name)?.samples.length ?? 0) > 0).length;
+    assert.ok(told > 30, `${told} of them have values`);
+  });
+
+  test('one id finds a reconcile in the log of the operator and in what Glance was asked', async () => {
+    const lines = world.operator.log.map((line): Record<string, unknown> => JSON.parse(line));
+    const own = lines.filter(({ reconcileID }) => reconcileID !== undefined);
+    const posts = glance.requests.filter(({ method, path }) => method === 'POST' && path === '/v2/images');
+    for (const { headers } of posts) {
+      const id = headers['x-openstack-request-id'];
+      const story = own.filter(({ reconcileID }) => `req-${reconcileID}` === id);
+      assert.ok(story.length > 0, `${id} is in no line`);
+      for (const { namespace, name } of story) {
+        assert.equal(namespace, world.namespace);
+        assert.match(String(name), /^(good|wrong)$/);
+      }
+      assert.ok(
+        story.some(({ msg, generation, cloud }) => msg === 'Reconciled' && generation === 1 && cloud === 'demo'),
+      );
+    }
+    const drift = own.filter(({ reason }) => reason === 'DriftCorrected');
+    assert.deepEqual(
+      drift.map(({ level, name, cloud }) => [level, name, cloud]),
+      [['info', 'good', 'demo']],
+    );
+    const { password } = world.project.accounts.member;
+    assert.deepEqual(
+      world.operator.log.filter((line) => line.includes(password)),
+      [],
+    );
+  });
+
+  test('probes are green and name what they check', async () => {
+    const live = await ask(world, '/livez');
+    assert.equal(live.status, 200, live.text);
+    for (const [, check = ''] of page.matchAll(/^\| (?:`\/livez`)? ?\| `([a-z-]+)`/gm))
+      assert.ok(live.text.includes(`[+]${check} ok`), check);
+    assert.equal((await ask(world, '/readyz')).status, 200);
+  });
+});
+
+function byName(a: { name: string }, b: { name: string }): number {
+  return a.name < b.name ? -1 : 1;
+}

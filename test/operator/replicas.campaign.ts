@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Fleet, type Mishap } from './replicas.ts';
+import { Work } from './work.ts';
+import { World } from './world.ts';
+
+const mishaps: readonly Mishap[] = ['suspended', 'killed', 'cut off', 'stopped', 'suspended'];
+const rounds = 15;
+const suspendedMs = 20_000;
+/** After a clean stop nobody waits for anything to expire. */
+const handOverMs = 2000;
+
+describe('of several replicas only the one that holds the lease writes', () => {
+  for (const size of [2, 3]) {
+    describe(`${size} replicas, ${rounds} rounds, with the default lease`, () => {
+      let world: World;
+      before(async () => {
+        world = await World.create({ idle: true });
+      });
+      after(() => world[Symbol.asyncDispose]());
+
+      test('another takes over each time, and the work is done once', async (context) => {
+        await using fleet = await Fleet.create(world, size, { duration: '15s', renewDeadline: '10s', retry: '2s' });
+        await using work = new Work(world);
+        for (let round = 0; round < rounds; round++) {
+          const mishap = mishaps[round % mishaps.length] ?? 'killed';
+          const ms = Math.round(await fleet.befall(mishap, suspendedMs));
+          const { gapsMs } = await fleet.assertOneWriter();
+          const gap = gapsMs.at(-1) ?? 0;
+          context.diagnostic(
+            `${mishap}: another led after ${ms} ms, ${gap} ms after the last lease write of the first`,
+          );
+          if (mishap === 'stopped') assert.ok(gap <= handOverMs, `a clean hand-over took ${gap} ms`);
+        }
+        const images = await work.settled();
+        const { kubernetes, glance } = await fleet.assertOneWriter();
+        context.diagnostic(`${work.steps} steps of work, ${images} images in the end`);
+        context.diagnostic(`${kubernetes} writes to the API server, ${glance} to Glance, each by the leader`);
+      });
+    });
+  }
+});

@@ -1,0 +1,201 @@
+/**
+ * Replicas that elect the one that works, and what befalls them. Each replica has a user of its own at the API server, and a
+ * proxy of its own before either server, so that every write has an author whom the servers name. Law: at no moment does
+ * anybody write but the one whose lease write was the last.
+ */
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { exitCodes } from '../../src/commands/exit.ts';
+import { changesSomething, type FaultProxy, startProxy } from '../env/proxy.ts';
+import { type Operator, startOperator } from './operator.ts';
+import type { World } from './world.ts';
+
+/** `killed`: SIGKILL. `suspended`: SIGSTOP, and SIGCONT when another leads. `cut off`: its API server says nothing more. `stopped`: SIGTERM. */
+export type Mishap = 'killed' | 'suspended' | 'cut off' | 'stopped';
+
+export interface LeaseSettings {
+  duration: string;
+  renewDeadline: string;
+  retry: string;
+}
+
+export interface Replica {
+  readonly user: string;
+  readonly kubernetes: FaultProxy;
+  readonly glance: FaultProxy;
+  operator: Operator;
+}
+
+const secretSchema = z.looseObject({ data: z.record(z.string(), z.string()) });
+const leaseSchema = z.object({ spec: z.object({ holderIdentity: z.string().default('') }) });
+const patienceMs = 90_000;
+
+export interface Verdict {
+  /** Writes by the leader of their time. */
+  kubernetes: number;
+  glance: number;
+  /** For each change of leader, how long after the last lease write of the one the first of the next came, in milliseconds. */
+  gapsMs: number[];
+}
+
+export class Fleet implements AsyncDisposable {
+  readonly world: World;
+  readonly replicas: Replica[] = [];
+  readonly #lease: LeaseSettings;
+  readonly #since: number;
+
+  static async create(world: World, size: number, lease: LeaseSettings): Promise<Fleet> {
+    const fleet = new Fleet(world, lease, await world.stack.kubernetes.audit.mark());
+    for (let at = 0; at < size; at++) await fleet.#add();
+    return fleet;
+  }
+
+  private constructor(world: World, lease: LeaseSettings, since: number) {
+    this.world = world;
+    this.#lease = lease;
+    this.#since = since;
+  }
+
+  async #add(): Promise<void> {
+    const { kubernetes: cluster, openstack } = this.world.stack;
+    const user = await cluster.claimUser();
+    const kubernetes = await startProxy({ url: cluster.server, ca: cluster.caPem });
+    const glance = await startProxy({ url: openstack.imageUrl });
+    await this.#showOwnGlance(kubernetes, glance);
+    const operator = await this.#start(user, kubernetes);
+    this.replicas.push({ user, kubernetes, glance, operator });
+  }
+
+  /** All replicas read one Secret; each finds the way to its own proxy in it. */
+  async #showOwnGlance(kubernetes: FaultProxy, glance: FaultProxy): Promise<void> {
+    const path = `/api/v1/namespaces/${this.world.namespace}/secrets/openstack`;
+    const secret = (await this.world.stack.kubernetes.request('GET', path)).as(secretSchema);
+    const text = await this.world.project.cloudsYaml({ imageUrl: glance.url });
+    const data = { ...secret.data, 'clouds.yaml': Buffer.from(text).toString('base64') };
+    const headers = { 'content-type': 'application/json' };
+    const body = JSON.stringify({ ...secret, data });
+    kubernetes.on({
+      matches: ({ method, path: asked }) => method === 'GET' && asked === path,
+      fault: { kind: 'answer', status: 200, headers, body },
+    });
+  }
+
+  #start(user: string, kubernetes: FaultProxy): Promise<Operator> {
+    const { namespace, stack } = this.world;
+    const { duration, renewDeadline, retry } = this.#lease;
+    const flags = ['--namespaces', namespace, '--source-allow', '127.0.0.0/8', '--lease-namespace', namespace];
+    flags.push('--lease-duration', duration, '--lease-renew-deadline', renewDeadline, '--lease-retry', retry);
+    const kubeconfig = stack.kubernetes.kubeconfig(user, { server: kubernetes.url });
+    return startOperator({ kubeconfig, flags, awaited: 'Synced' });
+  }
+
+  /** The replica that the lease names, as soon as it names one that is not `other`. */
+  async leader(other?: Replica): Promise<Replica> {
+    const path = `/apis/coordination.k8s.io/v1/namespaces/${this.world.namespace}/leases/glance-operator`;
+    const end = performance.now() + patienceMs;
+    for (;;) {
+      const answer = await this.world.stack.kubernetes.request('GET', path);
+      const holder = answer.status === 404 ? '' : answer.as(leaseSchema).spec.holderIdentity;
+      const found = this.replicas.find(({ operator }) => holder !== '' && leads(operator, holder));
+      if (found !== undefined && found !== other) return found;
+      if (performance.now() > end) throw new Error(`nobody else leads; the lease names "${holder}"\n${this.logs()}`);
+      await sleep(25);
+    }
+  }
+
+  /** One round: the mishap befalls the leader, another takes over, and the struck one is started anew. Resolves with the time that took. */
+  async befall(mishap: Mishap, suspendedMs: number): Promise<number> {
+    const struck = await this.leader();
+    const startedAt = performance.now();
+    const restore = await strike(struck, mishap);
+    await this.leader(struck);
+    const tookMs = performance.now() - startedAt;
+    if (mishap === 'suspended') {
+      await sleep(Math.max(0, suspendedMs - (performance.now() - startedAt)));
+      struck.operator.signal('SIGCONT');
+    }
+    const code = await struck.operator.ended;
+    assert.equal(code, expectedCode[mishap], `${mishap}:\n${struck.operator.log.slice(-20).join('\n')}`);
+    restore();
+    struck.operator = await this.#start(struck.user, struck.kubernetes);
+    return tookMs;
+  }
+
+  /** Throws where somebody wrote whose lease write was not the last before. */
+  async assertOneWriter(): Promise<Verdict> {
+    const { audit } = this.world.stack.kubernetes;
+    const byUser = await Promise.all(this.replicas.map(({ user }) => audit.writes(user, this.#since)));
+    const records = byUser.flat();
+    const elections = records
+      .filter(({ resource, status }) => resource === 'leases' && (status ?? 0) < 300)
+      .sort((a, b) => (a.at < b.at ? -1 : 1));
+    const holderAt = (at: string) => elections.findLast((election) => election.at <= at)?.user;
+    const writes = records.filter(({ resource }) => resource !== 'leases');
+    const foreign = writes.filter(({ user, at }) => holderAt(at) !== user);
+    assert.deepEqual(foreign, [], 'writes to the API server by one that did not lead');
+
+    const told = this.replicas.flatMap(({ user, glance }) => {
+      const changes = glance.requests.filter(changesSomething);
+      return changes.map(({ method, path, at, status, answeredAt }) => ({
+        user,
+        method,
+        path,
+        at,
+        status,
+        answeredAt,
+      }));
+    });
+    const late = told.filter(({ user, at, status, answeredAt }) => {
+      const times = status > 0 && status < 300 ? [at, answeredAt] : [at];
+      return times.some((time) => holderAt(new Date(time).toISOString()) !== user);
+    });
+    assert.deepEqual(late, [], 'writes to Glance by one that did not lead');
+    const gapsMs = elections.flatMap(({ user, at }, index) => {
+      const before = elections[index - 1];
+      return before === undefined || before.user === user ? [] : [Date.parse(at) - Date.parse(before.at)];
+    });
+    return { kubernetes: writes.length, glance: told.length, gapsMs };
+  }
+
+  logs(): string {
+    return this.replicas.map(({ user, operator }) => `${user}:\n${operator.log.slice(-15).join('\n')}`).join('\n');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { operator, kubernetes, glance } of this.replicas) {
+      await operator.kill();
+      await kubernetes[Symbol.asyncDispose]();
+      await glance[Symbol.asyncDispose]();
+    }
+  }
+}
+
+function leads({ log }: Operator, identity: string): boolean {
+  return log.some((line) => line.includes('"msg":"Leading"') && line.includes(identity));
+}
+
+/** null: ended by a signal. */
+const expectedCode: Record<Mishap, number | null> = {
+  killed: null,
+  suspended: exitCodes.leaseLost,
+  'cut off': exitCodes.leaseLost,
+  stopped: exitCodes.stopped,
+};
+
+/** Resolves with the end of what was done. */
+async function strike({ operator, kubernetes }: Replica, mishap: Mishap): Promise<() => void> {
+  switch (mishap) {
+    case 'killed':
+      await operator.kill();
+      return () => {};
+    case 'suspended':
+      operator.signal('SIGSTOP');
+      return () => {};
+    case 'cut off':
+      return kubernetes.on({ matches: () => true, fault: { kind: 'hold', released: new Promise(() => {}) } });
+    case 'stopped':
+      operator.signal('SIGTERM');
+      return () => {};
+  }
+}

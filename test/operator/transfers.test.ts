@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { findCondition } from '../../src/api/conditions.ts';
+import { makeCertificates } from '../env/certificates.ts';
+import { generated } from '../env/content.ts';
+import { qcow2, raw } from '../env/images.ts';
+import { startSource } from '../env/source.ts';
+import { digestOf } from './digest.ts';
+import { World } from './world.ts';
+
+const body = raw(256 * 1024);
+
+describe('data arrives as it is declared', () => {
+  let world: World;
+  before(async () => {
+    world = await World.create();
+  });
+  after(() => world[Symbol.asyncDispose]());
+
+  const source = (http: Record<string, unknown>, more: Record<string, unknown> = {}) => ({
+    image: { diskFormat: 'raw' },
+    content: { http },
+    ...more,
+  });
+
+  test('a compressed file is decompressed, whichever of the two its digest is of', async () => {
+    const image = qcow2(3 * 2 ** 30);
+    const file = gzipSync(image);
+    const url = world.source.add('/image.qcow2.gz', { body: file });
+    const of = (digestOf: string, digest: string) => ({
+      image: { diskFormat: 'qcow2', minDiskGiB: 3 },
+      content: { http: { url, digest, digestOf } },
+    });
+    await world.apply('served', of('Served', digestOf(file)));
+    await world.apply('image', of('Image', digestOf(image)));
+    for (const name of ['served', 'image']) {
+      const { status } = await world.ready(name);
+      assert.equal(`sha512:${status.image?.hash?.value}`, digestOf(image, 'sha512'));
+      assert.equal(status.image?.virtualSize, 3 * 2 ** 30);
+      assert.partialDeepStrictEqual(status.content, {
+        compression: 'gzip',
+        size: image.length,
+        virtualSize: 3 * 2 ** 30,
+        imageDigest: digestOf(image, 'sha512'),
+      });
+    }
+  });
+
+  test('a file that is to stay compressed stays so', async () => {
+    const file = gzipSync(body);
+    const url = world.source.add('/initrd', { body: file });
+    await world.apply('ramdisk', {
+      image: { diskFormat: 'ari', containerFormat: 'ari' },
+      content: { http: { url, digest: digestOf(file) } },
+    });
+    const { status } = await world.ready('ramdisk');
+    assert.equal(status.image?.size, file.length);
+  });
+
+  test('the next mirror goes on where the URL breaks', async () => {
+    const file = generated(2 ** 20, 'mirrored');
+    const broken = world.source.add('/broken.raw', { body: file, fault: { kind: 'resetAt', byte: 600_000 } });
+    world.source.remove('/gone.raw');
+    const mirror = world.source.add('/mirror.raw', { body: file });
+    const mirrors = [`${world.source.url}/gone.raw`, mirror];
+    await world.apply('mirrored', source({ url: broken, mirrors, digest: digestOf(file) }));
+    const { status } = await world.ready('mirrored');
+    assert.equal(status.content?.url, mirror);
+    const asked = world.source.requests.filter(({ path }) => path === '/mirror.raw').map(({ range }) => range);
+    assert.deepEqual(asked, ['bytes=600000-']);
+  });
+
+  test('a private source gets its headers and is believed by its own authority', async () => {
+    const { ca, good } = await makeCertificates();
+    await using disposer = new AsyncDisposableStack();
+    const server = await startSource({ tls: good });
+    disposer.defer(() => server.stop());
+    const secret = 'Bearer planted-secret-of-the-source';
+    const url = server.add('/private.raw', { body, required: { authorization: secret } });
+    await world.writeSecret('headers', { Authorization: secret });
+    await world.writeSecret('authority', { 'ca.crt': ca });
+    const http = { url, digest: digestOf(body), caSecretName: 'authority' };
+    await world.apply('no-headers', source(http));
+    await world.reason('no-headers', 'SourceForbidden');
+    await world.apply('private', source({ ...http, headersSecretName: 'headers' }));
+    const resource = await world.ready('private');
+    const seen = [JSON.stringify(resource), ...world.operator.log, ...(await world.events()).map(({ note }) => note)];
+    assert.ok(!seen.some((text) => text.includes('planted-secret')));
+  });
+
+  test('a Secret of headers that appears later is used without a restart', async () => {
+    const url = world.source.add('/late.raw', { body, required: { 'x-token': 'late' } });
+    await world.apply('late', source({ url, digest: digestOf(body), headersSecretName: 'late' }));
+    await world.reason('late', 'SecretNotFound');
+    await world.writeSecret('late', { 'x-token': 'late' });
+    await world.ready('late', 20_000);
+  });
+
+  test('a weak digest is obeyed, and warned of', async () => {
+    const url = world.source.add('/weak.raw', { body });
+    await world.apply('weak', source({ url, digest: digestOf(body, 'md5') }));
+    const { status } = await world.ready('weak');
+    const warning = findCondition(status.conditions, 'Warning');
+    assert.equal(warning?.reason, 'WeakDigest');
+    assert.match(warning?.message ?? '', /declare a sha256 or sha512/);
+  });
+
+  test('a wrong digest is mended in place, and what was wrong is stopped at once', async () => {
+    const released = new Promise(() => {});
+    const url = world.source.add('/typo.raw', { body: generated(2 ** 20), gate: { at: 2 ** 19, released } });
+    await world.apply('typo', source({ url, digest: digestOf(Buffer.from('typo')) }));
+    await world.source.requested('/typo.raw');
+    const right = world.source.add('/right.raw', { body });
+    await world.apply('typo', source({ url: right, digest: digestOf(body) }));
+    const { status } = await world.ready('typo');
+    assert.equal(status.content?.url, right);
+    assert.equal(status.lastError, undefined);
+    assert.equal((await world.images()).filter(({ name }) => name === 'typo').length, 1);
+  });
+
+  test('another image of Glance is a source, also one of another project', async () => {
+    const own = await world.project.createImage({ name: 'own' }, body);
+    await world.apply('copy', { image: { diskFormat: 'raw' }, content: { image: { ref: own.id } } });
+    const copied = await world.ready('copy');
+    assert.equal(copied.status.image?.hash?.value, own.os_hash_value);
+
+    const other = await world.stack.openstack.createProject();
+    const foreign = await other.createImage({ name: 'foreign' }, body);
+    const ref = `${world.stack.openstack.imageUrl}/v2/images/${foreign.id}`;
+    await world.apply('not-mine', { image: { diskFormat: 'raw' }, content: { image: { ref } } });
+    const refused = await world.until('not-mine', 'failed', ({ status }) => status.lastError !== undefined);
+    assert.match(refused.status.lastError?.message ?? '', /404/);
+    await world.writeSecret('other', { 'clouds.yaml': await other.cloudsYaml({ cloudName: 'other' }) });
+    const cloud = { secretName: 'other', name: 'other' };
+    await world.apply('from-other', { image: { diskFormat: 'raw' }, content: { image: { ref, cloud } } });
+    await world.ready('from-other');
+  });
+
+  test('staging and Glance itself bring it to the stores that are declared', async () => {
+    const url = world.source.add('/stored.raw', { body });
+    const http = { url, digest: digestOf(body) };
+    await world.apply('slow', { image: { diskFormat: 'raw', stores: ['slow'] }, content: { http } });
+    await world.apply('both', { method: 'Stage', image: { diskFormat: 'raw', allStores: true }, content: { http } });
+    assert.deepEqual((await world.ready('slow')).status.image?.stores, ['slow']);
+    assert.deepEqual((await world.ready('both')).status.image?.stores?.toSorted(), ['fast', 'slow']);
+    await world.apply('nowhere', { image: { diskFormat: 'raw', stores: ['nowhere'] }, content: { http } });
+    const { status } = await world.until('nowhere', 'failed', (resource) => resource.status.lastError !== undefined);
+    assert.match(status.lastError?.message ?? '', /has no store "nowhere"; it has fast, slow/);
+  });
+});
