@@ -31,6 +31,7 @@ export function verify(content: Content | undefined, image: Image, sent: GlanceI
   if (digest === undefined || found === undefined || !sameAlgorithm(digest, found) || digest === found) {
     return { kind: 'right' };
   }
+  if (content.method === 'Stage' && isConverted(content, image)) return { kind: 'right' };
   if (expected === undefined) return { kind: 'unknown' };
   return {
     kind: 'foreign',
@@ -45,20 +46,19 @@ function verifySent(content: Content, image: Image, sent: Exclude<GlanceImageSta
       message: `image ${image.id} holds the data with the digest ${sent.digest}, which is fixed; declare that digest again, or create another GlanceImage for ${content.digest}`,
     };
   }
-  // Import plugins of the cloud may convert what they are given; then the bytes are theirs, and the format tells so.
-  if (content.method === 'Stage' && image.diskFormat !== content.diskFormat) return { kind: 'right' };
   const found = digestOf(image);
   const { imageDigest, size } = sent;
-  const otherDigest =
-    imageDigest !== undefined && found !== undefined && sameAlgorithm(imageDigest, found) && imageDigest !== found;
-  const otherSize = size !== undefined && image.size !== null && image.size !== size;
-  if (!otherDigest && !otherSize) return { kind: 'right' };
-  const what = otherDigest ? `the digest ${found}, sent was ${imageDigest}` : `${image.size} bytes, sent were ${size}`;
-  return {
+  const ours = (what: string): Verdict => ({
     kind: 'ours',
     reason: 'ContentMismatch',
     message: `image ${image.id} holds other data than was sent: ${what}`,
-  };
+  });
+  if (imageDigest !== undefined && found !== undefined && sameAlgorithm(imageDigest, found)) {
+    return imageDigest === found ? { kind: 'right' } : ours(`the digest ${found}, sent was ${imageDigest}`);
+  }
+  // What was staged may have another size by now, because plugins of the cloud have rewritten it.
+  const isOtherSize = content.method !== 'Stage' && size !== undefined && image.size !== null && image.size !== size;
+  return isOtherSize ? ours(`${image.size} bytes, sent were ${size}`) : { kind: 'right' };
 }
 
 function verifyFetched(expected: string | undefined, found: string | undefined): Verdict {
@@ -76,6 +76,11 @@ function verifyFetched(expected: string | undefined, found: string | undefined):
     reason: 'ContentMismatch',
     message: `what Glance fetched cannot be verified, because this Glance gives ${has}; use method Upload`,
   };
+}
+
+/** By a plugin of the cloud: Glance itself keeps the formats that an image was made with. */
+function isConverted({ diskFormat, containerFormat }: Content, image: Image): boolean {
+  return image.diskFormat !== diskFormat || image.containerFormat !== containerFormat;
 }
 
 /** As Glance computed it. */

@@ -78,7 +78,7 @@ describe('data that was sent', () => {
   });
 
   test('and is there with another size or digest is deleted', () => {
-    for (const found of [{ size: 1023 }, { hash: { algorithm: 'sha512', value: '0'.repeat(128) } }]) {
+    for (const found of [{ size: 1023, hash: null }, { hash: { algorithm: 'sha512', value: '0'.repeat(128) } }]) {
       const [action] = planFor(withContent, present(imageOf(found)), memory);
       assert.partialDeepStrictEqual(action, { kind: 'reject', reason: 'ContentMismatch' });
     }
@@ -92,14 +92,24 @@ describe('data that was sent', () => {
     assert.partialDeepStrictEqual(action, { kind: 'refuse', reason: 'ContentMismatch' });
   });
 
-  test('may have been converted by the plugins of the cloud on its way through staging', () => {
+  test('may have been rewritten by plugins of the cloud on its way through staging', () => {
     const staged = { spec: { ...withContent.spec, method: 'Stage' } };
-    const converted = imageOf({
-      diskFormat: 'qcow2',
-      size: 7,
-      hash: { algorithm: 'sha512', value: '0'.repeat(128) },
-    });
-    assert.deepEqual(planFor(staged, present(converted), memory), []);
+    // What the transfer remembers is the digest of what Glance made of it, and the size of what was sent.
+    const rewritten = { ...memory, content: { ...sent, size: 2048 } };
+    assert.deepEqual(planFor(staged, present(imageOf({ diskFormat: 'qcow2' })), rewritten), []);
+    assert.deepEqual(planFor(staged, present(imageOf()), rewritten), []);
+    const [other] = planFor(
+      staged,
+      present(imageOf({ hash: { algorithm: 'sha512', value: '0'.repeat(128) } })),
+      rewritten,
+    );
+    assert.partialDeepStrictEqual(other, { kind: 'reject', reason: 'ContentMismatch' });
+  });
+
+  test('and converted is right also where a crash took the memory of it', () => {
+    const hash = { algorithm: 'sha256', value: '2'.repeat(64) };
+    const staged = { spec: { ...withContent.spec, method: 'Stage' } };
+    assert.deepEqual(planFor(staged, present(imageOf({ diskFormat: 'qcow2', hash }))), []);
   });
 });
 
