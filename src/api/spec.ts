@@ -246,8 +246,6 @@ export const specSchema = rule(
   },
 ).meta({ description: 'What is declared.' });
 
-export type GlanceImageSpec = z.output<typeof specSchema>;
-
 function integer(description: string) {
   return z.int().min(0).max(maxInteger).default(0).meta({ description });
 }

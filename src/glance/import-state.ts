@@ -4,6 +4,7 @@
  * Glance sets the note of the running task before it accepts an import and takes it away shortly after the end, so there is
  * no moment at which an accepted import looks like none.
  */
+import type { ImageTask } from './client/imports.ts';
 import type { Image } from './image.ts';
 
 export type ImportState =
@@ -48,4 +49,10 @@ export function importState(image: Pick<Image, 'status' | 'properties'>, asked?:
 function listed({ properties }: Pick<Image, 'properties'>, key: string): string[] {
   const text = properties[key];
   return typeof text === 'string' ? text.split(',').filter((store) => store !== '') : [];
+}
+
+/** Why the last import failed, in the words of Glance, as the end of a sentence; often it says little. */
+export function whyImportFailed(tasks: readonly Pick<ImageTask, 'status' | 'message'>[]): string {
+  const words = tasks.findLast(({ status }) => status === 'failure')?.message;
+  return words ? `Glance says: ${words}` : 'Glance does not say why';
 }

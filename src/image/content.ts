@@ -3,6 +3,7 @@
  * declared appears here, and nothing about the record does.
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
+import { staysCompressed } from '../transfer/plan.ts';
 
 /** Where the bytes come from. */
 export type Origin =
@@ -29,9 +30,6 @@ export interface Content {
   minDiskGiB: number;
 }
 
-/** What may itself be a compressed file, and is then meant to stay one. */
-const neverDecompressed: ReadonlySet<string> = new Set(['ami', 'ari', 'aki']);
-
 /** Undefined where the data is not ours to bring. */
 export function contentOf({ spec }: GlanceImage): Content | undefined {
   const { content, method, cloud } = spec;
@@ -40,7 +38,7 @@ export function contentOf({ spec }: GlanceImage): Content | undefined {
   const common = { method, diskFormat, containerFormat, minDiskGiB };
   if (content?.http !== undefined) {
     const { url, mirrors, headersSecretName, caSecretName, digest, digestOf } = content.http;
-    const stays = method === 'WebDownload' || neverDecompressed.has(diskFormat) || containerFormat === 'compressed';
+    const stays = method === 'WebDownload' || staysCompressed(diskFormat, containerFormat);
     return {
       ...common,
       origin: { kind: 'http', url, mirrors, headersSecretName, caSecretName },

@@ -7,6 +7,7 @@ import { rfc3339 } from '../api/conditions.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { ImageClient } from '../glance/client.ts';
 import type { Image } from '../glance/image.ts';
+import { whyImportFailed } from '../glance/import-state.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError, retry, unreachable } from '../lib/errors.ts';
 import { act, removeUnprotected } from './act.ts';
@@ -132,10 +133,8 @@ async function importFailure(
   images: ImageClient,
   signal: AbortSignal,
 ): Promise<OperatorError> {
-  const tasks = await images.tasks(image.id, signal);
-  const words = tasks.findLast(({ status }) => status === 'failure')?.message;
-  const said = words === undefined || words === '' ? 'it does not say why' : words;
-  return new OperatorError(`Glance could not import ${what} of image ${image.id}: ${said}`, {
+  const why = whyImportFailed(await images.tasks(image.id, signal));
+  return new OperatorError(`Glance could not import ${what} of image ${image.id}: ${why}`, {
     code: 'ImportFailed',
     retry: retry.backoff,
   });

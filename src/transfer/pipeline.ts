@@ -9,7 +9,7 @@ import { type Digest, type DigestAlgorithm, parseDigest } from '../source/digest
 import { SourceError, upstreamRetry } from '../source/errors.ts';
 import { createInspector } from '../source/inspect/index.ts';
 import { createDigests, type Expected } from './digests.ts';
-import type { TransferPhase, TransferPlan, TransferProgress } from './plan.ts';
+import { staysCompressed, type TransferPhase, type TransferPlan, type TransferProgress } from './plan.ts';
 import type { TransferSource } from './sources.ts';
 
 /** What is known of the data when all of it was verified. */
@@ -53,9 +53,6 @@ export interface PipelineOptions {
   onProgress: (progress: TransferProgress) => void;
 }
 
-/** Images in these formats and containers may be compressed themselves, and stay as they are. */
-const keptCompressed: ReadonlySet<string | undefined> = new Set(['aki', 'ari', 'ami', 'compressed']);
-
 /** Resolves when the first bytes have come and nothing is wrong with them; throws what is wrong. */
 export async function openPipeline(
   plan: TransferPlan,
@@ -91,8 +88,7 @@ function flow(plan: TransferPlan, source: TransferSource, { hashAlgorithm, onPro
     maxVirtualBytes: limits.maxVirtualBytes,
     url,
   });
-  const isKept = keptCompressed.has(diskFormat) || keptCompressed.has(containerFormat);
-  const mode = isKept ? 'None' : plan.decompress;
+  const mode = staysCompressed(diskFormat, containerFormat) ? 'None' : plan.decompress;
   const { body, compression } = decompress(served(), { mode, url, limits });
   let servedBytes = 0;
   let bytes = 0;

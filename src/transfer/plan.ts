@@ -81,6 +81,13 @@ export const TransferPlan = z.strictObject({
 });
 export type TransferPlan = z.infer<typeof TransferPlan>;
 
+const keptCompressed: ReadonlySet<string | undefined> = new Set(['aki', 'ari', 'ami', 'compressed']);
+
+/** Whether an image in these formats may be a compressed file itself, and stays as it is. */
+export function staysCompressed(diskFormat: string, containerFormat: string | undefined): boolean {
+  return keptCompressed.has(diskFormat) || keptCompressed.has(containerFormat);
+}
+
 /**
  * `maxBytes` is Glance's own default for `image_size_cap`; gzip cannot pack tighter than 1032 : 1; `xz -9` needs 64 MiB; the
  * stall limit is 1 KiB/s, seen over a minute.

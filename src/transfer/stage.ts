@@ -5,7 +5,7 @@
  */
 import { Conflict } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
-import { importState } from '../glance/import-state.ts';
+import { importState, whyImportFailed } from '../glance/import-state.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import { contentMismatch, expectActive, expectArrival, verifiedOf } from './arrival.ts';
 import { type Pipeline, throwIfFailed, type Verified } from './pipeline.ts';
@@ -91,12 +91,11 @@ async function imported({ imageID }: TransferPlan, { bytes }: Verified, delivery
 /** Why it failed, as far as Glance tells. */
 async function wordsOfTask(imageID: string, { images, signal }: Delivery): Promise<string> {
   try {
-    const tasks = await images.tasks(imageID, signal);
-    const words = tasks.findLast(({ status }) => status === 'failure')?.message;
-    return words ? `Glance says: ${words}` : 'Glance does not say why';
+    return whyImportFailed(await images.tasks(imageID, signal));
   } catch {
+    // The failure is the news, and not that nobody can tell the cause.
     signal.throwIfAborted();
-    return 'Glance does not say why';
+    return whyImportFailed([]);
   }
 }
 
