@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { unreachable } from '../lib/errors.ts';
-import { badAnswer, errorFromAnswer, isNotFound, needsRelist } from './errors.ts';
+import { badAnswer, errorFromAnswer, isNotFound } from './errors.ts';
 import {
   apiVersionOf,
   type Item,
@@ -33,11 +33,6 @@ export interface Page<T extends KubernetesObject> {
   resourceVersion: string;
   /** Asks for the next page; absent on the last. */
   continueToken?: string;
-}
-
-export interface Listing<T extends KubernetesObject> {
-  items: Item<T>[];
-  resourceVersion: string;
 }
 
 export type WatchEvent<T extends KubernetesObject> =
@@ -73,8 +68,7 @@ export interface KubernetesClient {
     at: ObjectReference,
     signal: AbortSignal,
   ): Promise<T | undefined>;
-  /** All objects of the scope as they were at one moment, whatever number of pages that takes. */
-  list<T extends KubernetesObject>(type: ResourceType<T>, scope: Scope, signal: AbortSignal): Promise<Listing<T>>;
+  /** One page of a list, beginning anew without a token. A token that has expired is a reason to list again. */
   listPage<T extends KubernetesObject>(
     type: ResourceType<T>,
     scope: Scope,
@@ -171,24 +165,6 @@ export function createClient(transport: Transport): KubernetesClient {
       } catch (error) {
         if (isNotFound(error)) return undefined;
         throw error;
-      }
-    },
-
-    async list<T extends KubernetesObject>(type: ResourceType<T>, scope: Scope, signal: AbortSignal) {
-      for (let attempt = 0; ; attempt++) {
-        const items: Item<T>[] = [];
-        try {
-          let page = await client.listPage(type, scope, undefined, signal);
-          items.push(...page.items);
-          while (page.continueToken !== undefined) {
-            page = await client.listPage(type, scope, page.continueToken, signal);
-            items.push(...page.items);
-          }
-          return { items, resourceVersion: page.resourceVersion };
-        } catch (error) {
-          // A token lives for some minutes; a list that takes longer begins anew.
-          if (items.length === 0 || attempt >= 3 || !needsRelist(error)) throw error;
-        }
       }
     },
 

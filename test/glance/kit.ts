@@ -1,5 +1,7 @@
 /** An image service of a project of its own, on the real Glance, with a proxy in between that counts and can misbehave. */
+
 import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
 import { createImageClient, type ImageClient } from '../../src/glance/client.ts';
 import { type ConnectedImageService, type ConnectOptions, connectImageService } from '../../src/glance/connect.ts';
@@ -129,6 +131,6 @@ export async function until(
   for (;;) {
     const image = await images.show(id, { signal: deadline });
     if (holds(image)) return image;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
   }
 }

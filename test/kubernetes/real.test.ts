@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { createClient, type KubernetesClient } from '../../src/kubernetes/client.ts';
+import { createClient, type KubernetesClient, type Page } from '../../src/kubernetes/client.ts';
 import { isConflict, KubernetesError, needsRelist } from '../../src/kubernetes/errors.ts';
 import { createEventRecorder } from '../../src/kubernetes/events.ts';
 import { addFinalizer, removeFinalizer } from '../../src/kubernetes/finalizer.ts';
 import { follow } from '../../src/kubernetes/follow.ts';
-import { type KubernetesObject, parseObject, type ResourceType } from '../../src/kubernetes/resource.ts';
+import { type Item, type KubernetesObject, parseObject, type ResourceType } from '../../src/kubernetes/resource.ts';
 import { secretMetadataType, secretType } from '../../src/kubernetes/secret.ts';
 import { createStore } from '../../src/kubernetes/store.ts';
 import { createTransport, type Transport } from '../../src/kubernetes/transport.ts';
@@ -51,6 +51,16 @@ function create(name: string, finalizers: string[] = []): Promise<KubernetesObje
 }
 const get = (name: string) => client.get(configMapType, { namespace, name }, never);
 const remove = (object: KubernetesObject) => client.delete(configMapType, object.metadata, never);
+
+async function listAll<T extends KubernetesObject>(type: ResourceType<T>): Promise<Item<T>[]> {
+  const items: Item<T>[] = [];
+  let page: Page<T> | undefined;
+  do {
+    page = await client.listPage(type, { namespace }, page?.continueToken, never);
+    items.push(...page.items);
+  } while (page.continueToken !== undefined);
+  return items;
+}
 
 async function until(what: string, condition: () => boolean): Promise<void> {
   for (let waited = 0; !condition(); waited += 20) {
@@ -120,7 +130,7 @@ test('an apply that changes nothing writes nothing', async () => {
 test('a list of more than one page is complete, and a store follows what happens after it', async () => {
   const names = Array.from({ length: 620 }, (_, i) => `page-${i}`);
   for (let at = 0; at < names.length; at += 20) await Promise.all(names.slice(at, at + 20).map((name) => create(name)));
-  const { items } = await client.list(configMapType, { namespace }, never);
+  const items = await listAll(configMapType);
   const listed = new Set(items.map((item) => item.object.metadata.name));
   assert.deepEqual(
     names.filter((name) => !listed.has(name)),
@@ -178,7 +188,7 @@ test('of Secrets nothing but metadata is listed, and one is read live', async ()
     never,
   );
   assert.ok(!JSON.stringify(raw).includes(data.password));
-  const { items } = await client.list(secretMetadataType, { namespace }, never);
+  const items = await listAll(secretMetadataType);
   assert.deepEqual(
     items.map((item) => [item.kind, item.object.metadata.name]),
     [['readable', 'cloud']],
@@ -194,7 +204,7 @@ test('what streams in before the mark is what a list holds, of metadata too', as
       if (event.kind === 'bookmark' && event.endsList) break;
       if (event.kind === 'applied') streamed.push(event.item.object.metadata.name);
     }
-    const { items } = await client.list(type, { namespace }, never);
+    const items = await listAll(type);
     assert.deepEqual(streamed.sort(), items.map((item) => item.object.metadata.name).sort());
     assert.ok(streamed.length > 0);
   }
@@ -234,7 +244,7 @@ test('a user without rights is told so in the words of the server, with the id o
   const user = await stack.kubernetes.claimUser('tenant');
   const other = createTransport({ kubeconfig: stack.kubernetes.kubeconfig(user), version: 'test', ...common });
   t.after(() => other.close());
-  await assert.rejects(createClient(other).list(configMapType, { namespace }, never), (error) => {
+  await assert.rejects(createClient(other).listPage(configMapType, { namespace }, undefined, never), (error) => {
     assert.ok(error instanceof KubernetesError);
     assert.equal(error.code, 'KubernetesForbidden');
     assert.match(error.message, new RegExp(`"${user}" cannot list resource "configmaps"`));
