@@ -65,8 +65,10 @@ export async function ask(method: string, url: string, { headers = {}, body, ca,
   const sent = secure ? httpsRequest(url, options) : httpRequest(url, options);
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     sent.once('response', resolve);
-    sent.once('error', reject);
-    sent.setTimeout(timeoutMs, () => sent.destroy(new Error(`${method} ${url}: no answer for ${timeoutMs} ms`)));
+    sent.once('error', (error) =>
+      reject(new Error(`${method} ${url} got no answer: ${error.message}`, { cause: error })),
+    );
+    sent.setTimeout(timeoutMs, () => sent.destroy(new Error(`silence for ${timeoutMs} ms`)));
   });
   if (content instanceof Readable) {
     // A server may answer before it has read everything; then its answer is what counts, not the broken upload.
