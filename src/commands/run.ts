@@ -45,6 +45,7 @@ import { exitCodesHelp, exitOnUnhandled } from './exit.ts';
 import { createLeadership } from './leadership.ts';
 import { memoryLimits, reportMemory } from './memory.ts';
 import { type RunSettings, runSettings } from './settings.ts';
+import { followTransferLimits, type TransferLimitsOptions } from './transfer-limits.ts';
 
 export const runHelp = `${helpOf(runSettings)}\n\nExit codes:\n${exitCodesHelp}`;
 
@@ -151,13 +152,14 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
 
   // Whoever talks to the cloud for a transfer is the executor, by the same policy.
   const executor = createWorkerExecutor({ egress: rules, fence: leadership.fence, clock });
+  const transferLimits = {
+    total: settings.transfers,
+    perCloud: settings.transfersPerCloud,
+    perHost: settings.transfersPerHost,
+  };
   const transfers = createScheduler({
     execute: async (plan, options) => executor.run(plan, await readAccess(client, plan, options.signal), options),
-    limits: {
-      total: settings.transfers,
-      perCloud: settings.transfersPerCloud,
-      perHost: settings.transfersPerHost,
-    },
+    limits: transferLimits,
     clock,
     onChange: (key) => queue.add(key),
     observer: domain.transfers,
@@ -253,6 +255,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
           until,
         ),
     },
+    ...limitsComponents(settings.transferLimits, { otherwise: transferLimits, apply: transfers.setLimits, clock, log }),
     {
       name: 'transfers',
       async run(until, halt) {
@@ -278,6 +281,11 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   } finally {
     await Promise.all([executor.close(), clouds.close(), transport.close(), leadership.close()]);
   }
+}
+
+function limitsComponents(path: string | undefined, options: Omit<TransferLimitsOptions, 'path'>): Component[] {
+  if (path === undefined) return [];
+  return [{ name: 'transfer-limits', run: (until) => followTransferLimits({ ...options, path }, until) }];
 }
 
 /** Resources of one cloud share its fate, so they share a part of the workers. */

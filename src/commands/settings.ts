@@ -74,6 +74,11 @@ export const runSettings = {
     value: 'N',
     help: 'How many of them from one source host. Default: 4.',
   },
+  transferLimits: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'YAML or JSON with total, perCloud and perHost, which win over these three flags. It is read again when it changes, and what runs goes on.',
+  },
   maxImageSize: {
     schema: setting.count(1, 1_000_000, 1024),
     value: 'GIB',

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { findCondition } from '../../src/api/conditions.ts';
@@ -7,7 +10,7 @@ import { generated } from '../env/content.ts';
 import { qcow2, raw } from '../env/images.ts';
 import { startSource } from '../env/source.ts';
 import { digestOf } from './digest.ts';
-import { World } from './world.ts';
+import { messageOf, reasonOf, World } from './world.ts';
 
 const body = raw(256 * 1024);
 
@@ -147,5 +150,32 @@ describe('data arrives as it is declared', () => {
     await world.apply('nowhere', { image: { diskFormat: 'raw', stores: ['nowhere'] }, content: { http } });
     const { status } = await world.until('nowhere', 'failed', (resource) => resource.status.lastError !== undefined);
     assert.match(status.lastError?.message ?? '', /has no store "nowhere"; it has fast, slow/);
+  });
+});
+
+describe('limits', () => {
+  test('change while transfers run: one that waited for a slot starts beside the one that has it', async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'limits-'));
+    t.after(() => rm(directory, { recursive: true }));
+    const file = join(directory, 'limits.yaml');
+    await writeFile(file, 'total: 1\n');
+    await using world = await World.create({ flags: ['--transfer-limits', file, '--transfers', '1'] });
+    const released = Promise.withResolvers<void>();
+    const slow = world.source.add('/slow.raw', { body, gate: { at: 1024, released: released.promise } });
+    const http = (url: string) => ({
+      image: { diskFormat: 'raw' },
+      content: { http: { url, digest: digestOf(body) } },
+    });
+    await world.apply('first', http(slow));
+    await world.source.requested('/slow.raw');
+    await world.apply('second', http(world.source.add('/second.raw', { body })));
+    assert.match(messageOf(await world.reason('second', 'Queued')), /place 1/);
+    await writeFile(file, 'total: 2\n');
+    await world.ready('second', 20_000);
+    const first = (await world.get('first')) ?? assert.fail();
+    assert.equal(reasonOf(first), 'Transferring');
+    released.resolve();
+    await world.ready('first');
+    assert.equal(world.source.requests.filter(({ path }) => path === '/slow.raw').length, 1, 'it was not begun again');
   });
 });

@@ -1,0 +1,51 @@
+/**
+ * How many transfers may run, from a file that may change while they do, such as a mounted ConfigMap. Law: a file that says
+ * nothing usable changes nothing, and is told once; what runs goes on, whatever the new limits are.
+ */
+import { readFile } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import type { Clock } from '../lib/clock.ts';
+import { describe } from '../lib/errors.ts';
+import type { Logger } from '../lib/log.ts';
+import type { TransferLimits } from '../transfer/scheduler.ts';
+
+/** The kubelet brings a changed ConfigMap within a minute or so; looking is cheap. */
+const lookMs = 5_000;
+
+const limit = z.int().min(1).max(1000).exactOptional();
+const limitsSchema = z.strictObject({ total: limit, perCloud: limit, perHost: limit });
+
+export interface TransferLimitsOptions {
+  path: string;
+  /** For what the file does not say. */
+  otherwise: TransferLimits;
+  apply: (limits: TransferLimits) => void;
+  clock: Clock;
+  log: Logger;
+}
+
+/** Looks at the file until `stop`, whose reason it then throws. */
+export async function followTransferLimits(options: TransferLimitsOptions, stop: AbortSignal): Promise<never> {
+  const { path, otherwise, apply, clock, log } = options;
+  let limits = otherwise;
+  let told: string | undefined;
+  for (;;) {
+    try {
+      const found = { ...otherwise, ...limitsSchema.parse(parse(await readFile(path, 'utf8')) ?? {}) };
+      told = undefined;
+      if (!isDeepStrictEqual(found, limits)) {
+        limits = found;
+        apply(limits);
+        log.info({ ...limits }, 'The limits of transfers have changed');
+      }
+    } catch (error) {
+      const problem = error instanceof z.ZodError ? z.prettifyError(error) : describe(error);
+      if (problem !== told)
+        log.warn({ path, problem }, 'The file of transfer limits cannot be used; they stay as they are');
+      told = problem;
+    }
+    await clock.sleep(lookMs, stop);
+  }
+}
