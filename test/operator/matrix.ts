@@ -26,7 +26,8 @@ export interface Row {
 export const size = 512 * 1024;
 export const body = raw(size);
 const bytes = Buffer.from(body);
-const at = (share: number) => Math.min(Math.floor(size * share), size - 1);
+/** A byte of the file, by its share of the whole. */
+export const at = (share: number) => Math.min(Math.floor(size * share), size - 1);
 const broken = (says: RegExp) => ({ reason: 'SourceTooShort' as const, says });
 const resets = [0, 1, at(0.5), at(0.99)];
 
