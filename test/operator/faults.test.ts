@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { raw } from '../env/images.ts';
-import { type FaultProxy, startProxy } from '../env/proxy.ts';
+import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
 import { connectStack } from '../env/stack.ts';
 import { digestOf } from './digest.ts';
 import { messageOf, World } from './world.ts';
@@ -105,5 +105,69 @@ describe('answers of Glance in the middle of the work', () => {
     assert.equal(resource.status.conditions?.find(({ type }) => type === 'Ready')?.status, 'Unknown');
     removed();
     await world.ready('outage');
+  });
+
+  /** The image of a resource whose data is on its way, held at a byte until `release`. */
+  async function underWay(name: string) {
+    const body = raw(2 ** 20, name);
+    const gate = Promise.withResolvers<void>();
+    const url = world.source.add(`/${name}.raw`, { body, gate: { at: 2 ** 19, released: gate.promise } });
+    await world.apply(name, { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
+    const { status } = await world.until(name, 'under way', (resource) => (resource.status.transfer?.bytes ?? 0) > 0);
+    const id = status.imageID ?? assert.fail();
+    return { id, record: await world.project.getImage(id), size: body.length, release: () => gate.resolve() };
+  }
+
+  const asks = (method: string, id: string) => (request: ProxiedRequest) =>
+    request.method === method && request.path === `/v2/images/${id}`;
+
+  test('an image that is active with other data than was sent is never ready, and is made anew', async () => {
+    const { id, record, size, release } = await underWay('mangled');
+    const mangled = {
+      ...record,
+      status: 'active',
+      size: size - 1,
+      os_hash_algo: 'sha512',
+      os_hash_value: '0'.repeat(128),
+    };
+    glance.on({
+      matches: asks('GET', id),
+      fault: {
+        kind: 'answer',
+        status: 200,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(mangled),
+      },
+      times: 1,
+    });
+    release();
+    const { status } = await world.ready('mangled');
+    assert.notEqual(status.imageID, id);
+    assert.equal(glance.requests.filter(asks('DELETE', id)).length, 1);
+    assert.deepEqual(
+      (await world.images()).filter(({ name }) => name === 'mangled').map((image) => image.id),
+      [status.imageID],
+    );
+    const told = (await world.events()).filter(({ reason }) => reason === 'ContentMismatch');
+    assert.match(told[0]?.note ?? '', /bytes, sent were/);
+  });
+
+  test('an image that Glance leaves in saving for ever is replaced', async () => {
+    const { id, record, release } = await underWay('stuck');
+    await world.operator.kill();
+    release();
+    const saving = JSON.stringify({ ...record, status: 'saving' });
+    const removed = glance.on({
+      matches: asks('GET', id),
+      fault: { kind: 'answer', status: 200, headers: { 'content-type': 'application/json' }, body: saving },
+    });
+    await world.start();
+    const { status } = await world.ready('stuck', 90_000);
+    removed();
+    assert.notEqual(status.imageID, id);
+    assert.deepEqual(
+      (await world.images()).filter(({ name }) => name === 'stuck').map((image) => image.id),
+      [status.imageID],
+    );
   });
 });
