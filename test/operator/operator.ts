@@ -2,11 +2,12 @@
  * The operator as a process of its own, as a user runs it. Law: it ends with its test, also when the test fails, and what it
  * logged is shown when it does.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 
 export interface Operator {
   readonly pid: number;
@@ -40,6 +41,14 @@ export async function startOperator({ kubeconfig, flags = [], awaited = 'Ready' 
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] },
   });
+  return attachOperator(child, awaited);
+}
+
+/** The operator as a process that somebody else has started, with pipes for its output. */
+export async function attachOperator(
+  child: ChildProcessByStdio<null, Readable, Readable>,
+  awaited: 'Ready' | 'Synced' = 'Ready',
+): Promise<Operator> {
   const log: string[] = [];
   const ready = Promise.withResolvers<void>();
   for (const stream of [child.stdout, child.stderr]) {
