@@ -29,8 +29,11 @@ export interface OperatorOptions {
   kubeconfig: string;
   flags?: readonly string[];
   /** The log line that is waited for. Default: `Ready`, which a replica that stands by does not say. */
-  awaited?: 'Ready' | 'Synced';
+  awaited?: Milestone;
 }
+
+/** In the order in which they come. */
+export type Milestone = 'Serving probes and metrics' | 'Synced' | 'Ready';
 
 const main = join(import.meta.dirname, '../../src/main.ts');
 
@@ -47,7 +50,7 @@ export async function startOperator({ kubeconfig, flags = [], awaited = 'Ready' 
 /** The operator as a process that somebody else has started, with pipes for its output. */
 export async function attachOperator(
   child: ChildProcessByStdio<null, Readable, Readable>,
-  awaited: 'Ready' | 'Synced' = 'Ready',
+  awaited: Milestone = 'Ready',
 ): Promise<Operator> {
   const log: string[] = [];
   const ready = Promise.withResolvers<void>();

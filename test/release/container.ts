@@ -62,7 +62,7 @@ export interface Confinement {
 export async function confinementOf(pid: number): Promise<Confinement> {
   const text = await readFile(`/proc/${pid}/status`, 'utf8');
   const field = (name: string) =>
-    new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(text)?.[1]?.split(/\s+/).filter(Boolean) ?? [];
+    new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(text)?.[1]?.split(/\s+/).filter(Boolean) ?? [];
   return {
     uid: Number(field('Uid')[0]),
     gid: Number(field('Gid')[0]),

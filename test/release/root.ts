@@ -117,7 +117,7 @@ export async function filesOf(directory: string): Promise<string[]> {
 async function snapshotOf(directory: string, writable: readonly string[]): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   for (const path of await readdir(directory, { recursive: true })) {
-    if (writable.some((folder) => `/${path}`.startsWith(`${folder}/`))) continue;
+    if (writable.some((folder) => `/${path}/`.startsWith(`${folder}/`))) continue;
     const { mode, size, mtimeMs, uid } = await lstat(join(directory, path));
     found.set(path, `${mode} ${size} ${mtimeMs} ${uid}`);
   }
