@@ -1,16 +1,24 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
 import packageLock from '../../package-lock.json' with { type: 'json' };
 import { raw } from '../env/images.ts';
 import { digestOf } from '../operator/digest.ts';
+import type { Operator } from '../operator/operator.ts';
 import { World } from '../operator/world.ts';
+import { ofKind, render } from '../rbac/chart.ts';
 import { requestToken } from '../rbac/service-account.ts';
 import { compressors } from '../source/decompress/files.ts';
 import { confinementOf, noContainers, startContainer } from './container.ts';
 import { parseDockerfile } from './dockerfile.ts';
+import { podOf } from './pod.ts';
 import { buildRoot, filesOf, type ImageRoot, readStages } from './root.ts';
 
 const mib = 2 ** 20;
@@ -111,7 +119,55 @@ describe('the image', { skip: noContainers }, () => {
     assert.equal(await world.operator.stop(), 0, world.operator.log.join('\n'));
     assert.deepEqual(await image.snapshot(['/var']), before);
   });
+
+  test('runs as the Deployment of the chart says, and answers its probes', async () => {
+    const { kubernetes } = world.stack;
+    const namespace = await kubernetes.createNamespace('operator');
+    const values = {
+      fullnameOverride: namespace,
+      watchNamespaces: [world.namespace],
+      healthPort: await freePort(),
+      settings: { clusterName: namespace, sourceAllow: ['127.0.0.0/8'] },
+    };
+    const objects = await render(kubernetes, { release: 'r', namespace, values });
+    const items = ofKind(objects, 'ServiceAccount', 'Role', 'RoleBinding');
+    await kubernetes.apply(JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+    const [deployment] = ofKind(objects, 'Deployment');
+    assert.ok(deployment !== undefined);
+    const { args, env, probes, serviceAccount: name } = podOf(deployment, namespace);
+    const token = await requestToken(kubernetes, { namespace, name });
+    world.operator = await startContainer({
+      image,
+      server: kubernetes.server,
+      serviceAccount: { namespace, token, ca: kubernetes.caPem },
+      args,
+      env,
+    });
+    await world.apply('of-the-pod', {});
+    await world.ready('of-the-pod');
+    assertHeapFollowsMemory(world.operator);
+    for (const url of probes) assert.equal((await fetch(url)).status, 200, url);
+    assert.equal(await world.operator.stop(), 0, world.operator.log.join('\n'));
+  });
 });
+
+/** By NODE_OPTIONS of the image. A root without /sys shows no limit of a container, so that it is a share of the machine. */
+function assertHeapFollowsMemory({ log }: Operator): void {
+  const line = log.find((each) => each.includes('"msg":"Memory limits"')) ?? '{}';
+  const { heapMiB } = z.object({ heapMiB: z.number() }).parse(JSON.parse(line));
+  const share = (heapMiB * mib) / totalmem();
+  assert.ok(share > 0.55 && share < 0.65, `the heap may have ${Math.round(share * 100)} % of the memory`);
+}
+
+/** One that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  await promisify(server.close.bind(server))();
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
 
 function mayEverything({ namespace, name }: { namespace: string; name: string }): object[] {
   const apiGroup = 'rbac.authorization.k8s.io';
