@@ -28,6 +28,9 @@ const deploymentSchema = z.looseObject({
   }),
 });
 
+/** Long enough for a machine that has much else to do. */
+const patienceMs = 60_000;
+
 export class Installation implements AsyncDisposable {
   readonly world: World;
   /** The value of the label `installation` of the resources that it looks after. */
@@ -127,12 +130,27 @@ export class Installation implements AsyncDisposable {
   /** Resolves when the operator logs that the API server forbade it this, in the server's own words. */
   async untilForbidden(verb: string, resource: string): Promise<void> {
     const words = `cannot ${verb} resource \\"${resource}\\"`;
-    const end = performance.now() + 30_000;
+    const end = performance.now() + patienceMs;
     while (!this.operator.log.some((line) => line.includes(words))) {
       if (performance.now() > end)
         throw new Error(`nothing was forbidden (${words}):\n${this.operator.log.slice(-20).join('\n')}`);
       await sleep(50);
     }
+  }
+
+  /** Resolves when the API server refuses a request for this path that begins from now on. */
+  async untilRefusedAgain(path: string): Promise<void> {
+    const from = this.proxy.requests.length;
+    const refused = () =>
+      this.proxy.requests.slice(from).some((asked) => asked.status === 403 && asked.path.includes(path));
+    for (const end = performance.now() + patienceMs; !refused(); await sleep(50)) {
+      if (performance.now() > end) throw new Error(`nothing for ${path} was refused again`);
+    }
+  }
+
+  async #outOfPatience(what: string): Promise<never> {
+    await sleep(patienceMs, undefined, { ref: false });
+    throw new Error(`it never came: ${what}\n${this.operator.log.slice(-20).join('\n')}`);
   }
 
   /** Someone else's finalizer gets onto the resource between the operator's look at it and its own finalizer. */
@@ -147,7 +165,7 @@ export class Installation implements AsyncDisposable {
     };
     const remove = this.proxy.on({ matches, fault: { kind: 'hold', released: released.promise }, times: 1 });
     await this.apply(name);
-    await arrived.promise;
+    await Promise.race([arrived.promise, this.#outOfPatience(`a finalizer for ${name}`)]);
     const body = { metadata: { finalizers: [foreign] } };
     const options = { contentType: 'application/merge-patch+json' };
     (await this.world.stack.kubernetes.request('PATCH', path, body, options)).ok();
