@@ -34,6 +34,7 @@ ARG VERSION=0.0.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="glance-operator" \
   org.opencontainers.image.description="The Kubernetes operator for OpenStack images" \
+  org.opencontainers.image.source="https://github.com/glance-operator/glance-operator" \
   org.opencontainers.image.licenses="Apache-2.0" \
   org.opencontainers.image.version="$VERSION" \
   org.opencontainers.image.revision="$REVISION"

@@ -3,7 +3,7 @@
  * a way to gain any, with the token and the variables that every Pod is given. Law: a program finds nothing in there that a Pod
  * would not have; much that a Pod has (/proc, DNS) is missing.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRoot } from '../env/parts.mjs';
@@ -15,16 +15,21 @@ export interface ContainerOptions {
   /** What follows the ENTRYPOINT. */
   args?: readonly string[];
   env?: Readonly<Record<string, string>>;
-  /** `uid:gid`. Default: that of the image. */
-  user?: string;
   /** The API server, and who the Pod is there. */
   server: string;
   serviceAccount: { token: string; ca: string; namespace: string };
 }
 
 /** Why no container can be made here; undefined where it can. */
-export const noContainers =
-  isRoot && process.platform === 'linux' ? undefined : 'only root on Linux can change its root';
+export const noContainers = mayConfine() ? undefined : 'only root may change the root and the user of a process';
+
+function mayConfine(): boolean {
+  return isRoot && spawnSync('setpriv', [...confinement('65532:65532', '/'), 'true']).status === 0;
+}
+
+function confinement(user: string, directory: string): string[] {
+  return ['--no-new-privs', 'chroot', `--userspec=${user}`, '--groups=', directory];
+}
 
 const tokenFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
 
@@ -40,8 +45,7 @@ export async function startContainer(options: ContainerOptions): Promise<Operato
   }
   const { hostname, port } = new URL(server);
   const variables = { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port, ...stage.env, ...env };
-  const confined = ['--no-new-privs', 'chroot', `--userspec=${options.user ?? stage.user}`, '--groups=', directory];
-  const child = spawn('setpriv', [...confined, ...stage.entrypoint, ...args], {
+  const child = spawn('setpriv', [...confinement(stage.user, directory), ...stage.entrypoint, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     // Programs are looked up here before the root is changed; the image's own are named in full.
     env: { ...variables, PATH: process.env['PATH'] },

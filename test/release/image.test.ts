@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
 import packageLock from '../../package-lock.json' with { type: 'json' };
+import { repository } from '../../release/notes.ts';
 import { raw } from '../env/images.ts';
 import { digestOf } from '../operator/digest.ts';
 import type { Operator } from '../operator/operator.ts';
@@ -48,7 +49,18 @@ describe('the Dockerfile', () => {
     const last = (await readStages()).at(-1);
     assert.match(last?.user ?? '', /^[1-9]\d+:[1-9]\d+$/);
     assert.deepEqual(last?.entrypoint.slice(1), ['/app/dist/glance-operator.js']);
-    assert.equal(last?.labels['org.opencontainers.image.licenses'], packageJson.license);
+  });
+
+  test('says what the image is, and where it comes from', async () => {
+    const labels = (await readStages()).at(-1)?.labels;
+    assert.equal(labels?.['org.opencontainers.image.licenses'], packageJson.license);
+    assert.equal(labels?.['org.opencontainers.image.source'], `https://github.com/${repository}`);
+    assert.deepEqual(
+      Object.keys(labels ?? {})
+        .map((label) => label.replace(/.*\./, ''))
+        .sort(),
+      ['description', 'licenses', 'revision', 'source', 'title', 'version'],
+    );
   });
 
   test('is refused by its parser where it says what that does not know', () => {
