@@ -16,6 +16,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.types.json ./
 COPY src src
+COPY release/licences.ts release/
 RUN npm run build
 
 FROM --platform=$BUILDPLATFORM $NODE AS native
@@ -42,7 +43,7 @@ COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=native /src/node_modules/@napi-rs /app/node_modules/@napi-rs
 # package.json says that the programs are modules, and scanners read the version from it.
 COPY LICENSE package.json /app/
-COPY --from=bundle /src/dist/glance-operator.js /src/dist/transfer-thread.js /app/dist/
+COPY --from=bundle /src/dist/LICENSES /src/dist/glance-operator.js /src/dist/transfer-thread.js /app/dist/
 # The heap follows the memory limit of the container. Buffers lie outside of it, so that it may not have all.
 ENV NODE_OPTIONS=--max-old-space-size-percentage=60
 # Numeric, because runAsNonRoot cannot judge a name.

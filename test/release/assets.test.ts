@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
+import { noticeOf, packagesOf } from '../../release/licences.ts';
 import { notesOf, verification, versionOf } from '../../release/notes.ts';
 import { run } from '../env/processes.ts';
 
@@ -71,6 +72,45 @@ describe('the files of a release', () => {
       Object.keys(packageJson.devDependencies).filter((name) => found.has(name) && name !== '@types/node'),
       [],
     );
+  });
+});
+
+describe('the licences of what is bundled', () => {
+  const metafile = {
+    inputs: {
+      'src/main.ts': {},
+      'node_modules/pino/lib/x.js': {},
+      'node_modules/@kubernetes/client-node/dist/y.js': {},
+    },
+    outputs: {
+      'dist/a.js': {
+        imports: [{ path: 'node:fs' }, { path: 'zlib' }, { path: '@napi-rs/lzma/xz' }, { path: 'not-here' }],
+      },
+    },
+  };
+
+  test('are those of the packages that were bundled, or are loaded from beside the bundle', () => {
+    const found = ['@kubernetes/client-node', '@napi-rs/lzma', 'pino'].map((name) => `node_modules/${name}`);
+    assert.deepEqual(packagesOf(metafile), found);
+  });
+
+  test('are told with their text', () => {
+    const notice = noticeOf(join(root, 'node_modules/pino'));
+    assert.match(notice, /^pino \d+\.\d+\.\d+ \(MIT\)\n/);
+    assert.match(notice, /Permission is hereby granted, free of charge/);
+  });
+
+  test('are refused where they may forbid what we do', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'package-'));
+    try {
+      await writeFile(
+        join(folder, 'package.json'),
+        JSON.stringify({ name: 'p', version: '1.0.0', license: 'AGPL-3.0' }),
+      );
+      assert.throws(() => noticeOf(folder), /p is under "AGPL-3.0"/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
 

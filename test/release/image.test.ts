@@ -84,7 +84,7 @@ describe('the image', { skip: noContainers }, () => {
   test('holds Node, the two programs and their native library, and nothing to build or install with', async () => {
     const files = await filesOf(join(image.directory, 'app'));
     const own = files.filter((file) => !file.startsWith('node_modules/@napi-rs/lzma'));
-    const programs = ['dist/glance-operator.js', 'dist/transfer-thread.js'];
+    const programs = ['dist/LICENSES', 'dist/glance-operator.js', 'dist/transfer-thread.js'];
     assert.deepEqual(own.sort(), ['LICENSE', ...programs, 'package.json']);
     assert.equal(files.filter((file) => file.endsWith('.node')).length, 1);
     const elsewhere = (await filesOf(image.directory)).filter(
