@@ -74,12 +74,10 @@ describe('the image', { skip: noContainers }, () => {
   let image: ImageRoot;
   let world: World;
   before(async () => {
-    [image, world] = await Promise.all([buildRoot(), World.create({ idle: true })]);
+    world = await World.create({ idle: true });
+    image = await buildRoot(world.stack.directory);
   });
-  after(async () => {
-    await world[Symbol.asyncDispose]();
-    await image[Symbol.asyncDispose]();
-  });
+  after(() => world[Symbol.asyncDispose]());
 
   test('holds Node, the two programs and their native library, and nothing to build or install with', async () => {
     const files = await filesOf(join(image.directory, 'app'));

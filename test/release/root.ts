@@ -5,12 +5,12 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { chmod, cp, lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { chmod, cp, lstat, mkdir, mkdtemp, readdir, readFile, symlink } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { run } from '../env/processes.ts';
 import { parseDockerfile, type Stage } from './dockerfile.ts';
 
-export interface ImageRoot extends AsyncDisposable {
+export interface ImageRoot {
   readonly directory: string;
   /** The last stage, whose ENTRYPOINT, ENV and USER are those of the image. */
   readonly stage: Stage;
@@ -27,37 +27,27 @@ export async function readStages(): Promise<Stage[]> {
   return parseDockerfile(await readFile(join(repository, 'Dockerfile'), 'utf8'));
 }
 
-export async function buildRoot(): Promise<ImageRoot> {
+/** `parent` is a folder that every user can reach, such as the one of a stack, with which it goes. */
+export async function buildRoot(parent: string): Promise<ImageRoot> {
   const stages = await readStages();
   const stage = stages.at(-1);
   assert.ok(stage !== undefined);
-  // Not below a home folder, which nobody else may enter.
-  const parent = await mkdtemp('/tmp/glance-operator-image-');
-  await chmod(parent, 0o755);
-  try {
-    const context = join(parent, 'context');
-    const directory = join(parent, 'root');
-    await copyContext(context);
-    for (const command of stages.flatMap(({ runs }) => runs)) {
-      // What that would install is here already.
-      if (!command.includes('npm ci')) await run('sh', ['-c', `cd '${context}' && ${command}`], { env: buildEnv });
-    }
-    for (const copy of stage.copies) {
-      const from = stages.find(({ name }) => name === copy.from);
-      const sources = copy.sources.map((source) => placeOf(source, from, context));
-      await copyAll(sources, join(directory, copy.to), copy.to.endsWith('/'));
-    }
-    await addBase(directory);
-    return {
-      directory,
-      stage,
-      snapshot: (writable) => snapshotOf(directory, writable),
-      [Symbol.asyncDispose]: () => rm(parent, { recursive: true, force: true }),
-    };
-  } catch (error) {
-    await rm(parent, { recursive: true, force: true });
-    throw error;
+  const folder = await mkdtemp(join(parent, 'image-'));
+  await chmod(folder, 0o755);
+  const context = join(folder, 'context');
+  const directory = join(folder, 'root');
+  await copyContext(context);
+  for (const command of stages.flatMap(({ runs }) => runs)) {
+    // What that would install is here already.
+    if (!command.includes('npm ci')) await run('sh', ['-c', `cd '${context}' && ${command}`], { env: buildEnv });
   }
+  for (const copy of stage.copies) {
+    const from = stages.find(({ name }) => name === copy.from);
+    const sources = copy.sources.map((source) => placeOf(source, from, context));
+    await copyAll(sources, join(directory, copy.to), copy.to.endsWith('/'));
+  }
+  await addBase(directory);
+  return { directory, stage, snapshot: (writable) => snapshotOf(directory, writable) };
 }
 
 const buildEnv = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH']}` };
