@@ -31,6 +31,8 @@ export interface AuditRecord {
   verb: string;
   /** `images` or `images/status`; '' for a URL that is no resource, such as /version. */
   resource: string;
+  /** '' for the core group and for a URL that is no resource. */
+  apiGroup: string;
   namespace: string | undefined;
   name: string | undefined;
   status: number | undefined;
@@ -107,11 +109,12 @@ async function linesFrom(file: string, offset: number): Promise<string[]> {
 
 function parse(line: string): AuditRecord {
   const { verb, user, objectRef, responseStatus, requestURI, stageTimestamp } = recordSchema.parse(JSON.parse(line));
-  const { resource = '', subresource } = objectRef ?? {};
+  const { resource = '', subresource, apiGroup = '' } = objectRef ?? {};
   return {
     user: user.username,
     verb,
     resource: subresource === undefined ? resource : `${resource}/${subresource}`,
+    apiGroup,
     namespace: objectRef?.namespace,
     name: objectRef?.name,
     status: responseStatus?.code,

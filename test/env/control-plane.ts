@@ -150,6 +150,7 @@ export async function startControlPlane(processes: Processes, ports: readonly [n
         'job-controller',
         'serviceaccount-controller',
         'ttl-after-finished-controller',
+        'clusterrole-aggregation-controller',
       ].join(',')}`,
     ],
     // It serves nothing; its first sign of life is the service account that it puts into the namespace `default`.

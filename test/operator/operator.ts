@@ -2,11 +2,12 @@
  * The operator as a process of its own, as a user runs it. Law: it ends with its test, also when the test fails, and what it
  * logged is shown when it does.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 
 export interface Operator {
   readonly pid: number;
@@ -28,10 +29,13 @@ export interface OperatorOptions {
   kubeconfig: string;
   flags?: readonly string[];
   /** The log line that is waited for. Default: `Ready`, which a replica that stands by does not say. */
-  awaited?: 'Ready' | 'Synced';
+  awaited?: Milestone;
   /** What node is told to run: its own flags and the program. Default: the sources. */
   program?: readonly string[];
 }
+
+/** In the order in which they come. */
+export type Milestone = 'Serving probes and metrics' | 'Synced' | 'Ready';
 
 const sources = [join(import.meta.dirname, '../../src/main.ts')];
 
@@ -43,6 +47,14 @@ export async function startOperator(options: OperatorOptions): Promise<Operator>
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] },
   });
+  return attachOperator(child, awaited);
+}
+
+/** The operator as a process that somebody else has started, with pipes for its output. */
+export async function attachOperator(
+  child: ChildProcessByStdio<null, Readable, Readable>,
+  awaited: Milestone = 'Ready',
+): Promise<Operator> {
   const log: string[] = [];
   const ready = Promise.withResolvers<void>();
   for (const stream of [child.stdout, child.stderr]) {

@@ -1,0 +1,52 @@
+# The operator's image: Node, two bundled programs, and the one native library that they load. Nothing in it can install,
+# compile or open a shell.
+#
+# What is pinned, and by whom: both bases by the digest of their multi-platform index, which Renovate moves together with the tag
+# (.github/renovate.json); the npm packages by package-lock.json. Node is the very version that the tests run on: a test holds
+# its tag to the devDependency `node`.
+#
+# Every RUN happens on the platform of the builder, and the last stage has none, so that building for another platform needs no
+# emulation. A test takes the last stage apart and runs it; see test/release/image.test.ts.
+ARG NODE=node:24.21.0-trixie-slim@sha256:8ec5d7557396cfe32d21c3f9c13072355ceab22b584578ca4bb28af31120cffe
+ARG BASE=gcr.io/distroless/cc-debian13:nonroot@sha256:e792ab3d241a468a4fd7519ddbbebe66b49b5f365771716ea688ad40b6c6f1c2
+
+FROM --platform=$BUILDPLATFORM $NODE AS bundle
+WORKDIR /src
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --ignore-scripts
+COPY tsconfig.json tsconfig.types.json ./
+COPY src src
+COPY release/licences.ts release/
+RUN npm run build
+
+FROM --platform=$BUILDPLATFORM $NODE AS native
+ARG TARGETARCH
+WORKDIR /src
+COPY package.json package-lock.json .npmrc ./
+# npm leaves out an optional package that does not fit without a word; the test of its file says so instead.
+RUN cpu=$(echo "$TARGETARCH" | sed s/amd64/x64/) \
+  && npm ci --ignore-scripts --omit=dev --os=linux --cpu="$cpu" --libc=glibc \
+  && test -s "node_modules/@napi-rs/lzma-linux-$cpu-gnu/lzma.linux-$cpu-gnu.node"
+
+FROM $NODE AS node
+
+FROM $BASE
+ARG VERSION=0.0.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="glance-operator" \
+  org.opencontainers.image.description="The Kubernetes operator for OpenStack images" \
+  org.opencontainers.image.source="https://github.com/glance-operator/glance-operator" \
+  org.opencontainers.image.licenses="Apache-2.0" \
+  org.opencontainers.image.version="$VERSION" \
+  org.opencontainers.image.revision="$REVISION"
+COPY --from=node /usr/local/bin/node /usr/local/bin/node
+COPY --from=native /src/node_modules/@napi-rs /app/node_modules/@napi-rs
+# package.json says that the programs are modules, and scanners read the version from it.
+COPY LICENSE package.json /app/
+COPY --from=bundle /src/dist/LICENSES /src/dist/glance-operator.js /src/dist/transfer-thread.js /app/dist/
+# The heap follows the memory limit of the container. Buffers lie outside of it, so that it may not have all.
+ENV NODE_OPTIONS=--max-old-space-size-percentage=60
+# Numeric, because runAsNonRoot cannot judge a name.
+USER 65532:65532
+EXPOSE 8081
+ENTRYPOINT ["/usr/local/bin/node", "/app/dist/glance-operator.js"]

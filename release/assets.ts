@@ -1,0 +1,62 @@
+/**
+ * Makes the files of a release in a folder: `npm run package [FOLDER]`, by default dist/release. Law: whatever a release publishes
+ * beside its image is made here, by the same programs on every machine, so that it can be looked at before there is a tag.
+ */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { globSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { chart, helm } from '../charts/helm.ts';
+import { manifests } from '../charts/manifests.ts';
+import packageJson from '../package.json' with { type: 'json' };
+
+const root = resolve(import.meta.dirname, '..');
+
+/** Writes the chart, the plain manifests, the definitions, the bill of materials, and the sums of them all. */
+export async function makeAssets(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await packageChart(folder);
+  const texts = {
+    'install.yaml': await manifests(),
+    'crds.yaml': await definitions(),
+    'sbom.spdx.json': await billOfMaterials(),
+  };
+  for (const [name, text] of Object.entries(texts)) await writeFile(join(folder, name), text);
+  const sums = await sumsOf(folder, [`${packageJson.name}-${packageJson.version}.tgz`, ...Object.keys(texts)]);
+  await writeFile(join(folder, 'SHA256SUMS'), sums);
+}
+
+async function packageChart(folder: string): Promise<void> {
+  for (const args of [
+    ['lint', '--strict', chart],
+    ['package', chart, '--destination', folder],
+  ]) {
+    const ended = await helm(...args);
+    if (ended.kind === 'refused') throw new Error(`helm ${args.join(' ')}:\n${ended.stderr}`);
+  }
+}
+
+async function definitions(): Promise<string> {
+  const files = globSync('crds/*.yaml', { cwd: root }).sort();
+  const texts = await Promise.all(files.map((file) => readFile(join(root, file), 'utf8')));
+  return texts.join('---\n');
+}
+
+/** Of what `package-lock.json` brings into the bundle, on any platform. */
+async function billOfMaterials(): Promise<string> {
+  const options = { cwd: root, maxBuffer: 2 ** 26, timeout: 60_000 };
+  return (await promisify(execFile)('npm', ['run', '--silent', 'sbom'], options)).stdout;
+}
+
+/** As sha256sum writes them. */
+async function sumsOf(folder: string, names: readonly string[]): Promise<string> {
+  const lines = names.map(async (name) => {
+    const hash = createHash('sha256').update(await readFile(join(folder, name)));
+    return `${hash.digest('hex')}  ${name}\n`;
+  });
+  return (await Promise.all(lines)).join('');
+}
+
+if (import.meta.main) await makeAssets(process.argv[2] ?? 'dist/release');

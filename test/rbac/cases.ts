@@ -1,0 +1,155 @@
+/**
+ * What each permission of the chart is for, shown by what an operator without it does. Law: a permission without a case here is
+ * one that nobody needs, and a case whose symptom does not come proves nothing.
+ */
+import assert from 'node:assert/strict';
+import { exitCodes } from '../../src/commands/exit.ts';
+import type { Permission } from './chart.ts';
+import type { Installation, InstallationOptions } from './installation.ts';
+import { correctDriftTwice } from './main-job.ts';
+import { eventsOf, readiness } from './seen.ts';
+
+export interface Case {
+  /** What an operator without it does, as the end of a sentence. */
+  symptom: string;
+  options?: InstallationOptions;
+  show(installation: Installation): Promise<void>;
+}
+
+/** Short, and long enough for one renewal to be tried on a machine that has much else to do. */
+const shortLease = { leaseDuration: '6s', leaseRenewDeadline: '5s', leaseRetry: '1s' };
+
+/** Starts it, and waits for what it cannot do. */
+async function startAndFail(installation: Installation, verb: string, resource: string): Promise<void> {
+  await installation.start('Serving probes and metrics');
+  await installation.untilForbidden(verb, resource);
+}
+
+const neverSees = (verb: string, resource: string): Case => ({
+  symptom: 'is not ready, and names the list that is missing',
+  async show(installation) {
+    await startAndFail(installation, verb, resource);
+    assert.match(await readiness(installation.operator), new RegExp(`${resource}.*the first list has not arrived`));
+  },
+});
+
+const neverLeads = (verb: string): Case => ({
+  symptom: 'never leads',
+  async show(installation) {
+    await startAndFail(installation, verb, 'leases');
+    assert.ok(!installation.operator.log.some((line) => line.includes('"msg":"Leading"')));
+  },
+});
+
+const images = 'glance-operator.dev/glanceimages';
+
+export const cases: Record<Permission, Case> = {
+  'get namespaces': {
+    symptom: 'does not start, and says to name the cluster',
+    options: { watch: 'cluster' },
+    show: (installation) =>
+      assert.rejects(installation.start(), /may not read the namespace kube-system.*--cluster-name/),
+  },
+  [`list ${images}`]: neverSees('list', 'glanceimages'),
+  'list secrets': neverSees('list', 'secrets'),
+  [`watch ${images}`]: {
+    symptom: 'does not see what is declared after its start',
+    async show(installation) {
+      await installation.start();
+      await installation.untilForbidden('watch', 'glanceimages');
+      await installation.apply('unseen');
+      await installation.untilRefusedAgain('/glanceimages?');
+      assert.equal(await seenGeneration(installation, 'unseen'), -1);
+    },
+  },
+  'watch secrets': {
+    symptom: 'does not see a Secret that comes late',
+    async show(installation) {
+      await installation.start();
+      await installation.untilForbidden('watch', 'secrets');
+      const secretName = `late-${installation.name}`;
+      await installation.apply('waiting', { cloud: { secretName, name: 'demo' } });
+      await installation.world.reason('waiting', 'SecretNotFound');
+      await installation.world.writeSecret(secretName, {
+        'clouds.yaml': await installation.world.project.cloudsYaml(),
+      });
+      // What it does see shows that it had the time to.
+      await installation.apply('seen');
+      await installation.world.ready('seen');
+      await installation.world.reason('waiting', 'SecretNotFound');
+    },
+  },
+  'get secrets': {
+    symptom: 'gets into no cloud',
+    async show(installation) {
+      await installation.start();
+      await installation.apply('no-secret');
+      await installation.untilForbidden('get', 'secrets');
+      assert.equal((await installation.world.get('no-secret'))?.status.imageID, undefined);
+    },
+  },
+  [`patch ${images}`]: {
+    symptom: 'makes nothing, because it could not guard it by its finalizer',
+    async show(installation) {
+      await installation.start();
+      await installation.apply('no-finalizer');
+      await installation.untilForbidden('patch', 'glanceimages');
+      const names = (await installation.world.images()).map(({ name }) => name);
+      assert.ok(!names.includes('no-finalizer'));
+    },
+  },
+  [`get ${images}`]: {
+    symptom: 'fails where another finalizer comes in between',
+    async show(installation) {
+      await installation.start();
+      await installation.raceForFinalizer('raced', 'example.com/foreign');
+      await installation.untilForbidden('get', 'glanceimages');
+    },
+  },
+  [`patch ${images}/status`]: {
+    symptom: 'cannot say what it did',
+    async show(installation) {
+      await installation.start();
+      await installation.apply('no-status');
+      await installation.untilForbidden('patch', 'glanceimages/status');
+      assert.equal(await seenGeneration(installation, 'no-status'), -1);
+    },
+  },
+  'create events.k8s.io/events': {
+    symptom: 'does its work without an event',
+    async show(installation) {
+      await installation.start();
+      await installation.apply('no-event');
+      await installation.world.ready('no-event');
+      await installation.untilForbidden('create', 'events');
+      assert.deepEqual(await eventsOf(installation, 'no-event'), []);
+    },
+  },
+  'patch events.k8s.io/events': {
+    symptom: 'does not count an event that comes again',
+    async show(installation) {
+      await installation.start();
+      await installation.apply('uncounted');
+      const { status } = await installation.world.ready('uncounted');
+      await correctDriftTwice(installation, 'uncounted', status.imageID);
+      await installation.untilForbidden('patch', 'events');
+      const counts = (await eventsOf(installation, 'uncounted')).map(({ count }) => count);
+      assert.ok(counts.every((count) => count === 1));
+    },
+  },
+  'get coordination.k8s.io/leases': neverLeads('get'),
+  'create coordination.k8s.io/leases': neverLeads('create'),
+  'update coordination.k8s.io/leases': {
+    symptom: 'loses what it leads',
+    options: { settings: shortLease },
+    async show(installation) {
+      const operator = await installation.start('Synced');
+      assert.equal(await operator.ended, exitCodes.leaseLost);
+      await installation.untilForbidden('update', 'leases');
+    },
+  },
+};
+
+async function seenGeneration({ world }: Installation, name: string): Promise<number | undefined> {
+  return (await world.get(name))?.status.observedGeneration;
+}

@@ -1,0 +1,48 @@
+/** All that an operator does in its life, in one go. Law: each verb that it ever needs of the API server is among it. */
+import assert from 'node:assert/strict';
+import { raw } from '../env/images.ts';
+import { digestOf } from '../operator/digest.ts';
+import type { Installation } from './installation.ts';
+
+export async function doMainJob(installation: Installation): Promise<void> {
+  const { world } = installation;
+  const body = raw(2 ** 20);
+  const url = world.source.add('/image.raw', { body });
+  const content = { http: { url, digest: digestOf(body) } };
+
+  await installation.apply('image', { image: { diskFormat: 'raw' }, content });
+  await world.ready('image');
+  await installation.apply('image', { image: { diskFormat: 'raw', properties: { a: '1' } }, content });
+  const { status } = await world.ready('image');
+  await correctDriftTwice(installation, 'image', status.imageID);
+
+  await installation.apply('late', { cloud: { secretName: 'late', name: 'demo' } });
+  await world.reason('late', 'SecretNotFound');
+  await world.writeSecret('late', { 'clouds.yaml': await world.project.cloudsYaml() });
+  await world.ready('late');
+
+  await installation.raceForFinalizer('raced', 'example.com/foreign');
+  await world.ready('raced');
+
+  for (const name of ['image', 'late']) {
+    await world.delete(name);
+    await world.gone(name);
+  }
+  assert.deepEqual(
+    (await world.images()).map((image) => image.name),
+    ['raced'],
+  );
+}
+
+/** The second time is told by the same event, with a count. */
+export async function correctDriftTwice(
+  { world }: Installation,
+  name: string,
+  imageID: string | undefined,
+): Promise<void> {
+  for (const round of ['1', '2']) {
+    await world.patchImage(imageID, [{ op: 'add', path: '/stray', value: round }]);
+    await world.annotate(name, 'glance-operator.dev/reconcile-at', round);
+    await world.until(name, 'looked at', (now) => now.status.lastHandledReconcileAt === round);
+  }
+}

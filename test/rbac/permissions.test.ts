@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { z } from 'zod';
+import { group, plural } from '../../src/api/group.ts';
+import { World } from '../operator/world.ts';
+import { cases } from './cases.ts';
+import { permission, permissionsOf, render, rolesOf } from './chart.ts';
+import { Installation } from './installation.ts';
+import { doMainJob } from './main-job.ts';
+
+/** As many operators at once as a small machine bears. */
+const concurrency = 4;
+
+/** What the operator asked the API server for since the mark, and what it was refused. */
+async function asked({ world, user }: Installation, mark: number) {
+  const records = await world.stack.kubernetes.audit.read(user, mark);
+  const requests = records.filter(({ resource }) => resource !== '');
+  const used = requests.map(({ verb, apiGroup, resource }) => permission(verb, apiGroup, resource));
+  const refused = requests.filter(({ status }) => status === 403).map(({ uri }) => uri);
+  const namespaces = new Set(requests.flatMap(({ namespace }) => (namespace === undefined ? [] : [namespace])));
+  return { used: [...new Set(used)].sort(), refused, namespaces };
+}
+
+const reviewSchema = z.object({ status: z.object({ allowed: z.boolean() }) });
+
+/** Which of these the API server would let the operator do. */
+async function allowed({ world, user }: Installation, things: readonly Attributes[]): Promise<Attributes[]> {
+  const reviews = things.map(async (resourceAttributes) => {
+    const body = {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SubjectAccessReview',
+      spec: { user, resourceAttributes },
+    };
+    const path = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
+    const answer = await world.stack.kubernetes.request('POST', path, body);
+    return answer.as(reviewSchema).status.allowed ? [resourceAttributes] : [];
+  });
+  return (await Promise.all(reviews)).flat();
+}
+
+interface Attributes {
+  verb: string;
+  group?: string;
+  resource: string;
+  namespace?: string;
+  name?: string;
+}
+
+/** What somebody who got hold of the operator's token would try. */
+function temptations({ namespace }: World, own: string): Attributes[] {
+  const leases = { group: 'coordination.k8s.io', resource: 'leases', namespace: own };
+  return [
+    ...['create', 'update', 'patch', 'delete'].map((verb) => ({ verb, resource: 'secrets', namespace })),
+    { verb: 'get', resource: 'secrets', namespace: 'kube-system' },
+    { verb: 'create', resource: 'pods', namespace },
+    { verb: 'create', resource: 'serviceaccounts/token', namespace: own },
+    { verb: 'delete', group, resource: plural, namespace },
+    { verb: 'update', ...leases, name: 'of-another' },
+    { verb: 'list', ...leases },
+    { verb: 'get', resource: 'namespaces', name: 'default' },
+    { verb: 'list', resource: 'namespaces' },
+  ];
+}
+
+describe('an operator with the rights that the chart gives it', { concurrency }, () => {
+  for (const watch of ['namespace', 'cluster'] as const) {
+    test(`does its whole work, uses every right, and asks for nothing else: ${watch}`, async () => {
+      await using world = await World.create({ idle: true });
+      await using installation = await Installation.create(world, { watch });
+      await using elsewhere = await World.create({ idle: true });
+      const mark = await world.stack.kubernetes.audit.mark();
+      const operator = await installation.start();
+      await elsewhere.apply('other', { interval: '0' }, { labels: { installation: installation.name } });
+      await doMainJob(installation);
+      if (watch === 'cluster') await elsewhere.ready('other');
+      else assert.equal((await elsewhere.get('other'))?.status.observedGeneration, -1);
+      assert.equal(await operator.stop(), 0, operator.log.join('\n'));
+
+      const { used, refused, namespaces } = await asked(installation, mark);
+      assert.deepEqual(refused, []);
+      assert.deepEqual(used, installation.permissions);
+      assert.equal(namespaces.has(elsewhere.namespace), watch === 'cluster');
+      const can = await allowed(installation, temptations(world, installation.account.namespace));
+      // A Secret is needed wherever somebody declares an image.
+      const everywhere = { verb: 'get', resource: 'secrets', namespace: 'kube-system' };
+      assert.deepEqual(can, watch === 'cluster' ? [everywhere] : []);
+    });
+  }
+});
+
+describe('without the right to', { concurrency }, () => {
+  let world: World;
+  before(async () => {
+    world = await World.create({ idle: true });
+  });
+  after(() => world[Symbol.asyncDispose]());
+
+  for (const [lost, { symptom, options, show }] of Object.entries(cases)) {
+    test(`${lost}, it ${symptom}`, async () => {
+      await using installation = await Installation.create(world, { ...options, lost });
+      await show(installation);
+    });
+  }
+
+  test('there is a case for every right of the chart, and for no other', async () => {
+    const rendering = { release: 'r', namespace: 'n' };
+    const values = { watchNamespaces: ['a', 'b'], settings: { clusterName: 'c' } };
+    const cluster = permissionsOf(rolesOf(await render(world.stack.kubernetes, rendering)));
+    const namespaced = permissionsOf(rolesOf(await render(world.stack.kubernetes, { ...rendering, values })));
+    assert.deepEqual(cluster, Object.keys(cases).sort());
+    assert.deepEqual(
+      cluster.filter((right) => !namespaced.includes(right)),
+      ['get namespaces'],
+    );
+    assert.deepEqual(
+      namespaced.filter((right) => !cluster.includes(right)),
+      [],
+    );
+  });
+});

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
+import { z } from 'zod';
+import packageJson from '../../package.json' with { type: 'json' };
+import { noticeOf, packagesOf } from '../../release/licences.ts';
+import { notesOf, verification, versionOf } from '../../release/notes.ts';
+import { run } from '../env/processes.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const version = packageJson.version;
+const archive = `glance-operator-${version}.tgz`;
+
+describe('the files of a release', () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'release-'));
+    await run('npm', ['--prefix', root, 'run', '--silent', 'package', '--', folder]);
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  const read = (name: string) => readFile(join(folder, name), 'utf8');
+
+  test('are the chart, manifests, definitions, a bill of materials, and their sums', async () => {
+    const sums = (await read('SHA256SUMS')).trim().split('\n');
+    const named = sums.map((line) => line.split('  ')[1] ?? '');
+    assert.deepEqual(named, [archive, 'install.yaml', 'crds.yaml', 'sbom.spdx.json']);
+    assert.deepEqual((await readdir(folder)).sort(), ['SHA256SUMS', ...named].sort());
+    await run('sh', ['-c', `cd '${folder}' && sha256sum --check --strict SHA256SUMS`]);
+  });
+
+  test('the chart is packaged whole: its files are those of the checkout, and its version is that of the program', async () => {
+    const list = (await run('tar', ['-tzf', join(folder, archive)])).trim().split('\n');
+    for (const file of [
+      'Chart.yaml',
+      'README.md',
+      'values.schema.json',
+      'files/alerts.yaml',
+      'templates/deployment.yaml',
+    ])
+      assert.ok(list.includes(`glance-operator/${file}`), file);
+    assert.deepEqual(
+      list.filter((file) => /\.ts$|node_modules/.test(file)),
+      [],
+    );
+    const chart = await run('tar', ['-xzOf', join(folder, archive), 'glance-operator/Chart.yaml']);
+    assert.match(chart, new RegExp(`^version: ${version}$`, 'm'));
+    assert.match(chart, new RegExp(`^appVersion: ${version}$`, 'm'));
+  });
+
+  test('the manifests run the image of this version, and hold the definition', async () => {
+    const documents = parseAllDocuments(await read('install.yaml')).map((document): unknown => document.toJS());
+    const kinds = documents.map((object) => z.looseObject({ kind: z.string() }).parse(object).kind);
+    for (const kind of ['Namespace', 'CustomResourceDefinition', 'Deployment']) assert.ok(kinds.includes(kind), kind);
+    assert.match(
+      await read('install.yaml'),
+      new RegExp(`image: "?ghcr.io/glance-operator/glance-operator:${version}"?$`, 'm'),
+    );
+    assert.match(await read('crds.yaml'), /^kind: CustomResourceDefinition$/m);
+  });
+
+  test('the bill of materials holds what runs, in its version, and nothing that only tests', async () => {
+    const packages = z.array(z.object({ name: z.string(), versionInfo: z.string() }));
+    const bill = z.object({ spdxVersion: z.string(), packages }).parse(JSON.parse(await read('sbom.spdx.json')));
+    const found = new Map(bill.packages.map(({ name, versionInfo }) => [name, versionInfo]));
+    for (const [name, wanted] of Object.entries(packageJson.dependencies)) assert.equal(found.get(name), wanted, name);
+    for (const cpu of ['x64', 'arm64']) assert.ok(found.has(`@napi-rs/lzma-linux-${cpu}-gnu`), cpu);
+    assert.deepEqual(
+      Object.keys(packageJson.devDependencies).filter((name) => found.has(name) && name !== '@types/node'),
+      [],
+    );
+  });
+});
+
+describe('the licences of what is bundled', () => {
+  const metafile = {
+    inputs: {
+      'src/main.ts': {},
+      'node_modules/pino/lib/x.js': {},
+      'node_modules/@kubernetes/client-node/dist/y.js': {},
+    },
+    outputs: {
+      'dist/a.js': {
+        imports: [{ path: 'node:fs' }, { path: 'zlib' }, { path: '@napi-rs/lzma/xz' }, { path: 'not-here' }],
+      },
+    },
+  };
+
+  test('are those of the packages that were bundled, or are loaded from beside the bundle', () => {
+    const found = ['@kubernetes/client-node', '@napi-rs/lzma', 'pino'].map((name) => `node_modules/${name}`);
+    assert.deepEqual(packagesOf(metafile), found);
+  });
+
+  test('are told with their text', () => {
+    const notice = noticeOf(join(root, 'node_modules/pino'));
+    assert.match(notice, /^pino \d+\.\d+\.\d+ \(MIT\)\n/);
+    assert.match(notice, /Permission is hereby granted, free of charge/);
+  });
+
+  test('are refused where they may forbid what we do', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'package-'));
+    try {
+      await writeFile(
+        join(folder, 'package.json'),
+        JSON.stringify({ name: 'p', version: '1.0.0', license: 'AGPL-3.0' }),
+      );
+      assert.throws(() => noticeOf(folder), /p is under "AGPL-3.0"/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+describe('the notes of a release', () => {
+  const changelog = '# Changes\n\n## 2.0.0 (unreleased)\n\n- Not yet.\n\n## 1.0.0 (2026-01-31)\n\n- This.\n- That.\n';
+
+  test('are what the changelog says of its version', () => {
+    assert.equal(notesOf(changelog, '1.0.0'), '- This.\n- That.');
+  });
+
+  test('are refused where there are none, or where nobody has dated them', () => {
+    assert.throws(() => notesOf(changelog, '1.0.1'), /no section "## 1.0.1"/);
+    assert.throws(() => notesOf(changelog, '2.0.0'), /no date for 2.0.0: its heading is "## 2.0.0 \(unreleased\)"/);
+  });
+
+  test('are refused for a tag that is not the version of the checkout', () => {
+    assert.equal(versionOf(`v${version}`), version);
+    for (const tag of ['', version, 'v9.9.9', `v${version}-rc.1`]) assert.throws(() => versionOf(tag), /package\.json/);
+  });
+
+  test('say how to verify exactly what was published', () => {
+    const subjects = { image: 'ghcr.io/a/b@sha256:1', chart: 'ghcr.io/a/charts/b@sha256:2' };
+    const text = verification(`v${version}`, subjects);
+    for (const subject of Object.values(subjects)) assert.ok(text.includes(`${subject}`));
+    assert.match(text, new RegExp(`/release\\.yaml@refs/tags/v${version}$`, 'm'));
+  });
+
+  test('exist for the version of the checkout, dated or not', async () => {
+    const text = await readFile(join(root, 'CHANGELOG.md'), 'utf8');
+    assert.match(text, new RegExp(`^## ${version} \\((unreleased|\\d{4}-\\d{2}-\\d{2})\\)$`, 'm'));
+  });
+});

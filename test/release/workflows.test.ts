@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, test } from 'node:test';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import packageJson from '../../package.json' with { type: 'json' };
+import { repository } from '../../release/notes.ts';
+import { commandsOf, readWorkflows, stepsOf } from './workflow.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const workflows = readWorkflows();
+const release = workflows.find(({ file }) => file === 'release.yaml');
+assert.ok(release !== undefined);
+
+/** What a job may write, and why it must. */
+const mayWrite: Record<string, readonly string[]> = {
+  'ci.yaml test': [],
+  'ci.yaml image': [],
+  'release.yaml verify': [],
+  'release.yaml image': ['packages', 'id-token', 'attestations'],
+  'release.yaml chart': ['packages', 'id-token', 'attestations'],
+  'release.yaml publish': ['contents', 'id-token', 'attestations'],
+};
+
+for (const workflow of workflows) {
+  describe(`the workflow ${workflow.file}`, () => {
+    const { jobs, text } = workflow;
+
+    test('pins every action by the digest of a commit, and says which version that is', () => {
+      const uses = text.split('\n').filter((line) => /^\s*(- )?uses:/.test(line));
+      assert.equal(uses.length, stepsOf(workflow).filter((step) => 'uses' in step).length);
+      for (const line of uses) assert.match(line, /uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+    });
+
+    test('lets nothing but its own text into a shell', () => {
+      for (const command of commandsOf(workflow)) assert.ok(!command.includes('${{'), command);
+    });
+
+    test('is read by bash without an error', () => {
+      for (const command of commandsOf(workflow)) execFileSync('bash', ['-n'], { input: command });
+    });
+
+    test('calls only scripts that there are', () => {
+      const names = commandsOf(workflow).flatMap((command) => [...command.matchAll(/npm run (?:--silent )?(\S+)/g)]);
+      for (const [, name = ''] of names) assert.ok(Object.hasOwn(packageJson.scripts, name), `npm run ${name}`);
+      const files = commandsOf(workflow).filter((command) => command.startsWith('.'));
+      for (const file of files) accessSync(join(root, file), constants.X_OK);
+    });
+
+    test('gives each job the rights that it needs, no more, and an end', () => {
+      for (const [name, job] of Object.entries(jobs)) {
+        const written = Object.entries(job.permissions).filter(([, right]) => right === 'write');
+        const rights = written.map(([scope]) => scope);
+        assert.deepEqual(rights, mayWrite[`${workflow.file} ${name}`], name);
+        assert.equal(job.environment, rights.length > 0 ? 'release' : undefined, name);
+        assert.ok(job['timeout-minutes'] <= 60);
+      }
+    });
+
+    test('leaves no credentials in the checkout', () => {
+      for (const step of stepsOf(workflow)) {
+        if ('uses' in step && step.uses.startsWith('actions/checkout@'))
+          assert.equal(step.with['persist-credentials'], false);
+      }
+    });
+  });
+}
+
+describe('the release', () => {
+  test('restores nothing from a cache that another run could have filled', () => {
+    for (const step of stepsOf(release)) {
+      if (!('uses' in step)) continue;
+      assert.doesNotMatch(step.uses, /^actions\/cache/);
+      if (step.uses.startsWith('actions/setup-go@')) assert.equal(step.with['cache'], false);
+      if (step.uses.startsWith('actions/setup-node@')) assert.equal(step.with['package-manager-cache'], false);
+      assert.equal(step.with['cache-from'], undefined);
+    }
+  });
+
+  test('publishes nothing before everything has passed', () => {
+    const needs = (job: string): string[] => [release.jobs[job]?.needs ?? []].flat();
+    assert.deepEqual(needs('image'), ['verify']);
+    assert.deepEqual(needs('chart'), ['image']);
+    assert.deepEqual(needs('publish'), ['image', 'chart']);
+    assert.ok(release.jobs['verify']?.steps.some((step) => 'run' in step && step.run === '.ci/run'));
+  });
+
+  test('builds the image that the chart asks for, for both platforms', () => {
+    const values = z
+      .looseObject({ image: z.looseObject({ registry: z.string(), repository: z.string() }) })
+      .parse(parse(readFileSync(join(root, 'charts/glance-operator/values.yaml'), 'utf8')));
+    assert.equal(release.env['IMAGE'], `${values.image.registry}/${values.image.repository}`);
+    const build = stepsOf(release).find((step) => 'uses' in step && step.uses.startsWith('docker/build-push-action@'));
+    assert.ok(build !== undefined && 'uses' in build);
+    assert.equal(build.with['platforms'], 'linux/amd64,linux/arm64');
+    const built = workflows.flatMap(stepsOf).filter((step) => 'uses' in step && step.uses.startsWith('docker/build-'));
+    assert.equal(built.length, 3);
+  });
+
+  test('names itself as those who verify a signature are told to name it', () => {
+    assert.ok(release.env['IMAGE']?.endsWith(`/${repository}`));
+    assert.equal(release.file, 'release.yaml');
+    assert.deepEqual(release.on, { push: { tags: ['v*'] } });
+  });
+
+  test('signs and attests by digest what it publishes', () => {
+    const signed = commandsOf(release).filter((command) => command.startsWith('cosign sign'));
+    assert.equal(signed.length, 2);
+    for (const command of signed) assert.match(command, /@\$DIGEST"$/);
+    for (const name of ['image', 'chart', 'publish']) {
+      const steps = release.jobs[name]?.steps ?? [];
+      assert.ok(
+        steps.some((step) => 'uses' in step && step.uses.startsWith('actions/attest@')),
+        name,
+      );
+    }
+  });
+});
