@@ -1,13 +1,12 @@
 /**
  * Makes everything that the tests, the demo and the benchmarks run on: node_modules, a Kubernetes control plane, PostgreSQL,
- * Keystone and Glance, Cinder, kubectl and helm, and with `--campaign` what only the long runs need. Law: what exists is not
- * made again; what is made appears whole or not at all; and whoever waits is told for what. Runs on Node 20 in a fresh clone,
- * without node_modules.
+ * Keystone and Glance, Cinder, kubectl and helm. Law: what exists is not made again; what is made appears whole or not at all;
+ * and whoever waits is told for what. Runs on Node 20 in a fresh clone, without node_modules.
  */
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { appendFileSync, createWriteStream, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { chmod, copyFile, cp, lstat, mkdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { chmod, copyFile, cp, lstat, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import * as parts from './parts.mjs';
@@ -85,9 +84,10 @@ async function output(command, args) {
 }
 
 /** Builds the program of a Go module that lies in `module`. */
-async function goBuild(run, module, program, ldflags) {
-  const args = ['build', '-buildvcs=false', '-trimpath', '-ldflags', ldflags.join(' '), '-o', program, '.'];
-  await run('go', args, { cwd: module, env: { ...process.env, CGO_ENABLED: '0' } });
+async function goBuild(run, module, program, { linked = [], env = {} } = {}) {
+  const ldflags = ['-s', '-w', ...linked].join(' ');
+  const args = ['build', '-buildvcs=false', '-trimpath', '-ldflags', ldflags, '-o', program, '.'];
+  await run('go', args, { cwd: module, env: { ...process.env, CGO_ENABLED: '0', ...env } });
 }
 
 const builds = [
@@ -99,11 +99,11 @@ const builds = [
     async build(directory, run) {
       const [major, minor] = parts.kubernetesVersion.split('.');
       const version = 'k8s.io/component-base/version';
-      const ldflags = [
-        ...['-s', '-w', '-X', `${version}.gitVersion=v${parts.kubernetesVersion}`],
+      const linked = [
+        ...['-X', `${version}.gitVersion=v${parts.kubernetesVersion}`],
         ...['-X', `${version}.gitMajor=${major}`, '-X', `${version}.gitMinor=${minor}`],
       ];
-      await goBuild(run, parts.goModule, join(directory, 'control-plane'), ldflags);
+      await goBuild(run, parts.goModule, join(directory, 'control-plane'), { linked });
     },
   },
   {
@@ -111,7 +111,7 @@ const builds = [
     folder: folders.judge,
     usually: 'about 30 seconds',
     needs: goIsRecent,
-    build: (directory, run) => goBuild(run, parts.judgeModule, join(directory, 'judge'), ['-s', '-w']),
+    build: (directory, run) => goBuild(run, parts.judgeModule, join(directory, 'judge')),
   },
   {
     name: 'Keystone and Glance',
@@ -175,46 +175,6 @@ const builds = [
   },
 ];
 
-/** What only the long runs need. */
-const campaignBuilds = [
-  {
-    name: 'Flux',
-    folder: folders.flux,
-    usually: 'about 4 minutes',
-    needs: goIsRecent,
-    async build(directory, run) {
-      const module = join(directory, 'module');
-      const fetched = async (name) => {
-        await run('go', ['mod', 'download', `${name}@v${parts.fluxVersion}`], { cwd: directory });
-        return join(await output('go', ['env', 'GOMODCACHE']), `${name}@v${parts.fluxVersion}`);
-      };
-      const source = await fetched('github.com/fluxcd/kustomize-controller');
-      // The module cache is read-only, and so is what is copied from it.
-      await cp(source, module, { recursive: true });
-      await run('chmod', ['-R', 'u+w', module]);
-      // Its own API lies beside it in its repository, but not in its module.
-      await run('go', ['mod', 'edit', '-dropreplace=github.com/fluxcd/kustomize-controller/api'], { cwd: module });
-      const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod' };
-      const args = [
-        'build',
-        '-buildvcs=false',
-        '-trimpath',
-        '-ldflags',
-        '-s -w',
-        '-o',
-        join(directory, 'kustomize-controller'),
-        '.',
-      ];
-      await run('go', args, { cwd: module, env });
-      await rm(module, { recursive: true });
-      const crds = join('config', 'crd', 'bases');
-      for (const from of [source, await fetched('github.com/fluxcd/source-controller')])
-        await cp(join(from, crds), join(directory, 'crds'), { recursive: true });
-      await run('chmod', ['-R', 'u+w', directory]);
-    },
-  },
-];
-
 const cinder = {
   name: 'Cinder',
   folder: folders.cinder,
@@ -236,6 +196,35 @@ const databases = {
     await run(join(root, 'node_modules', '.bin', 'node'), [join(root, 'test', 'env', 'template.ts'), directory]);
   },
 };
+
+/** Only the long runs need it. */
+const flux = {
+  name: 'Flux',
+  folder: folders.flux,
+  usually: 'about 4 minutes',
+  needs: goIsRecent,
+  async build(directory, run) {
+    const module = join(directory, 'module');
+    const fetched = async (name) => {
+      await run('go', ['mod', 'download', `${name}@v${parts.fluxVersion}`], { cwd: directory });
+      return join(await output('go', ['env', 'GOMODCACHE']), `${name}@v${parts.fluxVersion}`);
+    };
+    const source = await fetched('github.com/fluxcd/kustomize-controller');
+    // The module cache is read-only, and so is what is copied from it.
+    await cp(source, module, { recursive: true });
+    await run('chmod', ['-R', 'u+w', module]);
+    // Its own API lies beside it in its repository, but not in its module.
+    await run('go', ['mod', 'edit', '-dropreplace=github.com/fluxcd/kustomize-controller/api'], { cwd: module });
+    await goBuild(run, module, join(directory, 'kustomize-controller'), { env: { GOFLAGS: '-mod=mod' } });
+    await rm(module, { recursive: true });
+    await mkdir(join(directory, 'crds'));
+    for (const from of [source, await fetched('github.com/fluxcd/source-controller')]) {
+      const crds = join(from, 'config', 'crd', 'bases');
+      for (const file of await readdir(crds)) await copyFile(join(crds, file), join(directory, 'crds', file));
+    }
+  },
+};
+if (process.argv.includes('--campaign')) builds.push(flux);
 
 /** Builds a part in a folder of its own and moves it into place when it is whole, so that two runs at once do no harm. */
 async function make(part) {
@@ -332,8 +321,7 @@ function stopChildren(reason) {
 
 async function main() {
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stopChildren(new SetupFailure('interrupted')));
-  const wanted = process.argv.includes('--campaign') ? [...builds, ...campaignBuilds] : builds;
-  const missing = [...wanted, cinder, databases].filter((part) => !existsSync(part.folder));
+  const missing = [...builds, cinder, databases].filter((part) => !existsSync(part.folder));
   for (const part of missing) await part.needs?.();
   if (missing.length > 0) {
     say(`setup: making ${missing.map(({ name, usually }) => `${name} (${usually})`).join(', ')}`);
@@ -341,7 +329,7 @@ async function main() {
   }
   const stop = showProgress();
   try {
-    const begun = new Map(wanted.map((part) => [part.folder, make(part)]));
+    const begun = new Map(builds.map((part) => [part.folder, make(part)]));
     const work = [installNodeModules(), ...begun.values(), begun.get(folders.python).then(() => make(cinder))];
     // The first failure ends the others too; each still tidies up after itself.
     for (const each of work) each.catch(stopChildren);
