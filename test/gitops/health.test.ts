@@ -178,7 +178,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await world.ready('early', 10_000);
   });
 
-  test('one that is suspended stays as good as it was, and Argo CD shows that it is suspended', async () => {
+  test('one that is suspended stays as good as it was until it is edited, and Argo CD shows that it is suspended', async () => {
     await world.apply('paused', filled());
     await world.ready('paused');
     await world.apply('paused', filled({ suspend: true }));
@@ -188,6 +188,9 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
       argo: 'Suspended',
       message: /spec\.suspend is true/,
     });
+    await world.apply('paused', filled({ suspend: true, image: { ...image, tags: ['new'] } }));
+    await world.until('paused', 'seen', ({ metadata, status }) => status.observedGeneration === metadata.generation);
+    await assertJudged(await object('paused'), { kstatus: 'InProgress', argo: 'Suspended', message: /suspend/ });
   });
 
   test('one that was suspended before it had an image is waited for', async () => {
