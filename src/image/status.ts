@@ -4,7 +4,14 @@
  * failure names its cause, its attempts and what happens next.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { conditionsFrom, findCondition, rfc3339, type Verdicts, type Warning } from '../api/conditions.ts';
+import {
+  conditionsFrom,
+  findCondition,
+  rfc3339,
+  type Verdict,
+  type Verdicts,
+  type Warning,
+} from '../api/conditions.ts';
 import type { GlanceImageStatus, LastError, SeenImage, TransferStatus } from '../api/status.ts';
 import type { Image } from '../glance/image.ts';
 import { formatBytes } from '../lib/bytes.ts';
@@ -136,11 +143,8 @@ function judge(end: End, scene: Scene): Omit<Verdicts, 'warning'> {
       const message = moment.deleting ? 'the image is deleted' : readyMessage(imageID, image);
       return { ready: { status: 'True', reason: 'Ready', message }, beside: { kind: 'none' } };
     }
-    case 'suspended': {
-      const before = findCondition(previous.conditions, 'Ready');
-      const message = 'suspended: the image is neither compared nor changed until spec.suspend is false';
-      return { ready: { status: before?.status ?? 'Unknown', reason: 'Suspended', message }, beside: { kind: 'none' } };
-    }
+    case 'suspended':
+      return { ready: whileSuspended(previous, moment), beside: { kind: 'none' } };
     case 'transferring': {
       const message = transferMessage(end.state, failure);
       const reason = end.state.kind === 'queued' ? 'Queued' : 'Transferring';
@@ -164,6 +168,21 @@ function judge(end: End, scene: Scene): Omit<Verdicts, 'warning'> {
 function wasReady(previous: GlanceImageStatus, moment: Moment): boolean {
   const ready = findCondition(previous.conditions, 'Ready');
   return previous.observedGeneration === moment.generation && ready !== undefined && ready.status !== 'False';
+}
+
+/** As good as it was, until the declaration changes: nobody compares the image with that one. */
+function whileSuspended(previous: GlanceImageStatus, moment: Moment): Verdict {
+  const rest = 'the image is neither compared nor changed until spec.suspend is false';
+  const before = findCondition(previous.conditions, 'Ready');
+  if (before?.reason !== 'Suspended')
+    return { status: before?.status ?? 'Unknown', reason: 'Suspended', message: `suspended: ${rest}` };
+  if (previous.observedGeneration === moment.generation)
+    return { status: before.status, reason: 'Suspended', message: before.message };
+  return {
+    status: 'Unknown',
+    reason: 'Suspended',
+    message: `suspended: the declaration has changed since, and ${rest}`,
+  };
 }
 
 function working(

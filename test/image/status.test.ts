@@ -137,6 +137,16 @@ describe('the status', () => {
     assert.equal(ready?.lastTransitionTime, '2026-01-02T00:00:00Z');
   });
 
+  test('an edit of a suspended image makes Ready unknown, because nobody has compared', () => {
+    const suspended: Facts = { changes: [], end: { kind: 'suspended' } };
+    const ready = summarise(converged, fresh, moment);
+    const before = summarise(suspended, ready, { ...later, generation: 2 });
+    const status = summarise(suspended, before, { ...later, generation: 3 });
+    assert.equal(findCondition(status.conditions, 'Ready')?.status, 'Unknown');
+    assert.match(findCondition(status.conditions, 'Ready')?.message ?? '', /declaration has changed/);
+    assert.deepEqual(summarise(suspended, status, { ...later, generation: 3 }), status);
+  });
+
   test('an unforeseen fault is InternalError, and tried again', () => {
     const status = summarise(failed(retry.backoff, 'no such reason'), fresh, moment);
     assert.equal(findCondition(status.conditions, 'Ready')?.reason, 'InternalError');
