@@ -31,6 +31,7 @@ export const toolsArePackaged = process.platform === 'linux' && process.arch ===
 export const goModule = join(import.meta.dirname, 'control-plane');
 export const requirements = join(import.meta.dirname, 'requirements.txt');
 export const cinderRequirements = join(root, 'test', 'conformance', 'requirements.txt');
+export const openstackClientRequirements = join(root, 'test', 'docs', 'requirements.txt');
 
 /** The sources that decide what the bootstrapped databases hold. */
 const templateSources = ['template.ts', 'keystone.ts', 'glance.ts', 'postgres.ts', 'wsgi.ts', 'bootstrap.ts', 'tls.ts'];
@@ -51,6 +52,7 @@ const controlPlane = folder(
 );
 const python = folder(cache, 'python', text(requirements));
 const cinder = folder(cache, 'cinder', python, text(cinderRequirements));
+const openstackClient = folder(cache, 'openstack-client', python, text(openstackClientRequirements));
 const postgres = folder(reachableCache, 'postgres', postgresPackage);
 const tools = folder(cache, 'kubectl-helm', toolsPackage);
 const template = folder(
@@ -62,4 +64,4 @@ const template = folder(
 );
 
 /** Where each part lies once `setup.mjs` has made it. */
-export const folders = { controlPlane, python, cinder, postgres, tools, template };
+export const folders = { controlPlane, python, cinder, openstackClient, postgres, tools, template };
