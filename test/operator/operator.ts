@@ -27,6 +27,8 @@ export interface Operator {
 export interface OperatorOptions {
   kubeconfig: string;
   flags?: readonly string[];
+  /** Environment variables beside PATH. */
+  env?: NodeJS.ProcessEnv;
   /** The log line that is waited for. Default: `Ready`, which a replica that stands by does not say. */
   awaited?: 'Ready' | 'Synced';
 }
@@ -34,11 +36,16 @@ export interface OperatorOptions {
 const main = join(import.meta.dirname, '../../src/main.ts');
 
 /** Resolves once the operator has its caches and works, or stands by. */
-export async function startOperator({ kubeconfig, flags = [], awaited = 'Ready' }: OperatorOptions): Promise<Operator> {
+export async function startOperator({
+  kubeconfig,
+  flags = [],
+  env = {},
+  awaited = 'Ready',
+}: OperatorOptions): Promise<Operator> {
   const args = [main, 'run', '--kubeconfig', kubeconfig, '--health-address', '127.0.0.1:0', ...flags];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'] },
+    env: { PATH: process.env['PATH'], ...env },
   });
   const log: string[] = [];
   const ready = Promise.withResolvers<void>();

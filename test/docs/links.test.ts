@@ -1,0 +1,68 @@
+/** What the pages refer to exists: files, headings, reasons, flags, scripts. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { describe, test } from 'node:test';
+import { reasons } from '../../src/api/reasons.ts';
+import { runSettings, transferSettings } from '../../src/commands/settings.ts';
+import { readPages, root } from './pages.ts';
+
+const pages = readPages();
+const flagOf = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+const flags = new Set([...Object.keys(runSettings), ...Object.keys(transferSettings)].map(flagOf));
+/** Flags of other programs that the pages name outside of blocks. */
+const foreignFlags = new Set(['help', 'from-file', 'os-cloud', 'recursive', 'keep', 'previous']);
+
+/** Headings as GitHub makes anchors of them, and anchors that are set by hand. */
+function anchorsOf(text: string): Set<string> {
+  const headings = [...text.matchAll(/^#+ +(.+)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+  const byHand = [...text.matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id);
+  return new Set([...headings, ...byHand]);
+}
+
+const prose = (text: string) => text.replace(/^\s*```[\s\S]*?^\s*```$/gm, '');
+
+describe('the pages', () => {
+  for (const { file, text } of pages) {
+    test(`${file}: every link leads somewhere`, () => {
+      for (const [, target = ''] of prose(text).matchAll(/\]\(([^)\s]+)[^)]*\)/g)) {
+        if (/^[a-z]+:/.test(target)) continue;
+        const [path = '', anchor] = target.split('#');
+        const to = path === '' ? file : normalize(join(dirname(file), path));
+        assert.ok(existsSync(join(root, to)), `${target}: there is no ${to}`);
+        if (anchor === undefined || statSync(join(root, to)).isDirectory()) continue;
+        assert.ok(anchorsOf(readFileSync(join(root, to), 'utf8')).has(anchor), `${target}: ${to} has no such heading`);
+      }
+    });
+
+    test(`${file}: every reason and every flag exists`, () => {
+      for (const [, flag = ''] of prose(text).matchAll(/`--([a-z][a-z-]+)[`= ]/g)) {
+        assert.ok(flags.has(flag) || foreignFlags.has(flag), `--${flag}`);
+      }
+      for (const [, reason = ''] of prose(text).matchAll(
+        /`(Source[A-Z]\w+|Digest\w+|Format\w+|Compression[A-Z]\w+)`/g,
+      )) {
+        assert.ok(Object.hasOwn(reasons, reason), reason);
+      }
+    });
+  }
+
+  test('every page of docs/ is found from the index', () => {
+    const reachable = new Set<string>();
+    const visit = (file: string) => {
+      if (reachable.has(file)) return;
+      reachable.add(file);
+      const text = pages.find((page) => page.file === file)?.text ?? '';
+      for (const [, target = ''] of prose(text).matchAll(/\]\(([^)#\s]+)/g))
+        if (!/^[a-z]+:/.test(target)) visit(normalize(join(dirname(file), target)));
+    };
+    visit('docs/README.md');
+    const lost = pages.map(({ file }) => file).filter((file) => file.startsWith('docs/') && !reachable.has(file));
+    assert.deepEqual(lost, []);
+  });
+});
