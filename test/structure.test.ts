@@ -148,7 +148,7 @@ describe('the structure of the source', () => {
   });
 
   test('the tests and benchmarks keep to the same length', () => {
-    const others = ['test', 'bench'].flatMap((folder) => {
+    const others = ['test', 'bench', 'charts'].flatMap((folder) => {
       try {
         return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file));
       } catch {

@@ -15,7 +15,7 @@ import type { TransferLimits } from '../transfer/scheduler.ts';
 const lookMs = 5_000;
 
 const limit = z.int().min(1).max(1000).exactOptional();
-const limitsSchema = z.strictObject({ total: limit, perCloud: limit, perHost: limit });
+export const transferLimitsSchema = z.strictObject({ total: limit, perCloud: limit, perHost: limit });
 
 export interface TransferLimitsOptions {
   path: string;
@@ -33,7 +33,7 @@ export async function followTransferLimits(options: TransferLimitsOptions, stop:
   let told: string | undefined;
   for (;;) {
     try {
-      const found = { ...otherwise, ...limitsSchema.parse(parse(await readFile(path, 'utf8')) ?? {}) };
+      const found = { ...otherwise, ...transferLimitsSchema.parse(parse(await readFile(path, 'utf8')) ?? {}) };
       told = undefined;
       if (!isDeepStrictEqual(found, limits)) {
         limits = found;

@@ -1,0 +1,32 @@
+/**
+ * Writes what is generated of the chart: its version, the CRD that it installs, the schema of its values and the tables of its
+ * README. With `--check` it only says whether they are right.
+ */
+import { readFileSync } from 'node:fs';
+import { crdYaml } from '../src/api/crd/crd.ts';
+import { putGenerated } from '../src/api/crd/generated.ts';
+import { group, plural } from '../src/api/group.ts';
+import { withPart } from '../src/commands/tables.ts';
+import { version } from '../src/lib/version.ts';
+import { settingsTable, valuesTable } from './readme.ts';
+import { valuesSchema } from './schema.ts';
+import { readValues } from './values.ts';
+
+const chart = 'charts/glance-operator';
+const read = (file: string) => readFileSync(`${chart}/${file}`, 'utf8');
+const values = readValues(read('values.yaml'));
+
+const readme = Object.entries({ values: valuesTable(values), settings: settingsTable() }).reduce(
+  (page, [name, table]) => withPart(page, name, table),
+  read('README.md'),
+);
+const definition = read('Chart.yaml')
+  .replace(/^(version|appVersion): .*$/gm, `$1: ${version}`)
+  .replace(/(image: \S+\/glance-operator):\S+/, `$1:${version}`);
+
+putGenerated({
+  [`${chart}/Chart.yaml`]: definition,
+  [`${chart}/README.md`]: readme,
+  [`${chart}/values.schema.json`]: `${JSON.stringify(valuesSchema(values), null, 2)}\n`,
+  [`${chart}/files/crds/${group}_${plural}.yaml`]: crdYaml(),
+});

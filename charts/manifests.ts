@@ -1,0 +1,44 @@
+/**
+ * Writes dist/install.yaml, for those who install without Helm: `npm run manifests [FILE]`. Law: it is what the chart makes of
+ * its defaults, in a namespace of its own that holds Pods to `restricted`, without what only Helm reads; one object a document.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { type Document, isScalar, parseAllDocuments, visit } from 'yaml';
+import { render } from './helm.ts';
+
+const name = 'glance-operator';
+const namespaceName = 'glance-operator-system';
+
+const namespace = `apiVersion: v1
+kind: Namespace
+metadata:
+  name: ${namespaceName}
+  labels:
+    app.kubernetes.io/part-of: ${name}
+    pod-security.kubernetes.io/enforce: restricted
+`;
+
+/** Labels that would say that Helm looks after an object. */
+const ofHelm: readonly unknown[] = ['helm.sh/chart', 'app.kubernetes.io/managed-by'];
+
+export async function manifests(): Promise<string> {
+  // That a definition is kept is a word to Helm, too.
+  const rendered = await render({ name, namespace: namespaceName, set: ['crds.keep=false'] });
+  const withoutSources = rendered.replaceAll(/^# Source: .*\n/gm, '');
+  const objects = [...parseAllDocuments(withoutSources)].filter((document) => document.contents !== null);
+  return [namespace, ...objects.map(withoutHelm)].join('---\n');
+}
+
+function withoutHelm(document: Document): string {
+  visit(document, {
+    Pair: (_key, { key }) => (isScalar(key) && ofHelm.includes(key.value) ? visit.REMOVE : undefined),
+  });
+  return document.toString({ lineWidth: 0, directives: false });
+}
+
+if (import.meta.main) {
+  const [file = 'dist/install.yaml'] = process.argv.slice(2);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, await manifests());
+}

@@ -1,0 +1,142 @@
+/**
+ * values.schema.json: types come from the defaults in values.yaml, and this adds what a default cannot say. Law: at our own levels
+ * a name that does not exist is refused; inside what is handed on to Kubernetes anything goes, since Kubernetes checks it.
+ */
+import { limitsSchema, settingsSchema } from './settings.ts';
+import { type Entry, type Group, listValues, type Value } from './values.ts';
+
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+const text: JsonSchema = { type: 'string' };
+const object: JsonSchema = { type: 'object' };
+const objects: JsonSchema = { type: 'array', items: object };
+const texts: JsonSchema = { type: 'object', additionalProperties: text };
+const port: JsonSchema = { type: 'integer', minimum: 1, maximum: 65535 };
+/** As Kubernetes names namespaces and most objects; empty where there is a default. */
+const label: JsonSchema = { type: 'string', maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' };
+const optionalLabel: JsonSchema = { ...label, pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$' };
+const named: JsonSchema = {
+  type: 'array',
+  items: { type: 'object', properties: { name: { ...text, minLength: 1 } }, required: ['name'] },
+};
+const seconds: JsonSchema = { type: 'integer', minimum: 1 };
+const probe: JsonSchema = {
+  type: 'object',
+  properties: {
+    initialDelaySeconds: { type: 'integer', minimum: 0 },
+    periodSeconds: seconds,
+    timeoutSeconds: seconds,
+    failureThreshold: seconds,
+  },
+  additionalProperties: false,
+};
+/** As Prometheus writes durations. */
+const duration: JsonSchema = { type: 'string', pattern: '^([0-9]+(ms|s|m|h))+$' };
+const optionalDuration: JsonSchema = { ...duration, pattern: '^([0-9]+(ms|s|m|h))*$' };
+
+/** By path; a path may begin with `*.`, which stands for any group. */
+const shapes: Readonly<Record<string, JsonSchema>> = {
+  nameOverride: optionalLabel,
+  fullnameOverride: optionalLabel,
+  namespaceOverride: optionalLabel,
+  commonLabels: texts,
+  '*.labels': texts,
+  '*.annotations': texts,
+  podAnnotations: texts,
+  podLabels: texts,
+  nodeSelector: texts,
+  'image.registry': { ...text, pattern: '^([A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._/-]*[A-Za-z0-9])?)?$' },
+  'image.repository': { ...text, pattern: '^[a-z0-9]([a-z0-9._/-]*[a-z0-9])?$' },
+  'image.tag': { ...text, pattern: '^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$' },
+  'image.digest': { ...text, pattern: '^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})?$' },
+  'image.pullPolicy': { enum: ['IfNotPresent', 'Always', 'Never'] },
+  imagePullSecrets: named,
+  watchNamespaces: { type: 'array', uniqueItems: true, items: label },
+  settings: settingsSchema(),
+  transferLimits: limitsSchema(),
+  replicas: { type: 'integer', minimum: 0 },
+  'serviceAccount.name': { ...text, maxLength: 253, pattern: '^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$' },
+  'rbac.userRoles': { enum: ['auto', 'always', 'never'] },
+  resources: {
+    type: 'object',
+    properties: { requests: object, limits: object, claims: objects },
+    additionalProperties: false,
+  },
+  'probes.liveness': probe,
+  'probes.readiness': probe,
+  'probes.startup': probe,
+  healthPort: port,
+  tolerations: objects,
+  topologySpreadConstraints: objects,
+  hostAliases: objects,
+  dnsPolicy: { enum: ['', 'ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'] },
+  extraEnv: named,
+  extraArgs: { type: 'array', items: { ...text, pattern: '^--[a-z]' } },
+  extraVolumes: named,
+  extraVolumeMounts: named,
+  extraObjects: { type: 'array', items: { type: ['object', 'string'] } },
+  'podDisruptionBudget.maxUnavailable': { type: ['integer', 'string'], pattern: '^[0-9]+%$', minimum: 0 },
+  'metrics.service.port': port,
+  '*.interval': duration,
+  '*.scrapeTimeout': optionalDuration,
+  '*.relabelings': objects,
+  '*.metricRelabelings': objects,
+  'networkPolicy.metricsFrom': objects,
+  'networkPolicy.apiServer.to': objects,
+  'networkPolicy.apiServer.ports': { type: 'array', minItems: 1, items: port },
+  'networkPolicy.egress': objects,
+};
+
+/** What Helm, or a chart that this one is a part of, adds. */
+const fromOutside: JsonSchema = {
+  enabled: { type: 'boolean', description: 'Not read by this chart: a condition for charts that it is a part of.' },
+};
+
+/** Throws an Error that names a shape of no value, or a list or empty map without a shape. */
+export function valuesSchema(values: Group): JsonSchema {
+  const known = listValues(values).map(({ path }) => path);
+  const stale = Object.keys(shapes).find((shape) => !known.some((path) => shapeNames(path).includes(shape)));
+  if (stale !== undefined) throw new Error(`there is a shape for ${stale}, and no such value`);
+  const { properties, ...root } = groupSchema(values);
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: 'Values of the chart glance-operator',
+    ...root,
+    properties: { ...fromOutside, ...asObject(properties) },
+  };
+}
+
+function groupSchema({ members, path }: Group) {
+  const properties = [...members].map(([name, entry]) => [name, entrySchema(entry)] as const);
+  // `global` is shared with all charts of an umbrella.
+  const open = path === 'global';
+  return { type: 'object', properties: Object.fromEntries(properties), additionalProperties: open };
+}
+
+function entrySchema(entry: Entry): JsonSchema {
+  if (entry.kind === 'group') return groupSchema(entry);
+  return { description: entry.description, default: entry.default, ...shapeOf(entry) };
+}
+
+function shapeOf({ path, default: fallback }: Value): JsonSchema {
+  const name = shapeNames(path).find((each) => Object.hasOwn(shapes, each));
+  const shape = name === undefined ? undefined : shapes[name];
+  if (shape !== undefined) return shape;
+  switch (typeof fallback) {
+    case 'string':
+      return text;
+    case 'boolean':
+      return { type: 'boolean' };
+    case 'object':
+      if (fallback !== null && !Array.isArray(fallback)) return object;
+  }
+  throw new Error(`${path} needs a shape: its default does not say what it takes`);
+}
+
+function shapeNames(path: string): string[] {
+  return [path, `*.${path.slice(path.lastIndexOf('.') + 1)}`];
+}
+
+function asObject(value: unknown): object {
+  return typeof value === 'object' && value !== null ? value : {};
+}

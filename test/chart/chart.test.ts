@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { chart } from '../../charts/helm.ts';
+import { customResourceDefinition } from '../../src/api/crd/crd.ts';
+import { version } from '../../src/lib/version.ts';
+import { deploymentIn, type KubernetesObject, objectsWith, ofKind, rulesOf } from './objects.ts';
+
+const longest = 'r'.repeat(53);
+/** Everything that has a name. */
+const everything = [
+  'transferLimits.total=1',
+  'replicas=2',
+  'podDisruptionBudget.enabled=true',
+  'networkPolicy.enabled=true',
+  'metrics.serviceMonitor.enabled=true',
+  'metrics.prometheusRule.enabled=true',
+  'metrics.dashboard.enabled=true',
+];
+const identify = ({ kind, metadata }: KubernetesObject) => `${kind}/${metadata.namespace ?? ''}/${metadata.name}`;
+const crdSpec = z.looseObject({ spec: z.unknown() });
+
+describe('the chart', () => {
+  test('the longest names stay within 63 characters, and apart', async () => {
+    const overrides = [[], [`nameOverride=${'n'.repeat(63)}`], [`fullnameOverride=${'f'.repeat(63)}`]];
+    for (const override of overrides) {
+      const objects = await objectsWith([...everything, ...override], { name: longest });
+      for (const { kind, metadata } of objects) {
+        assert.ok(metadata.name.length <= 63, `${kind} ${metadata.name}`);
+        for (const [label, value] of Object.entries(metadata.labels ?? {})) assert.ok(value.length <= 63, label);
+      }
+      assert.equal(new Set(objects.map(identify)).size, objects.length);
+    }
+  });
+
+  test('names that look like numbers stay names', async () => {
+    const objects = await objectsWith(['watchNamespaces={team-a}', 'settings.clusterName=x'], {
+      name: '1e3',
+      namespace: '42',
+    });
+    assert.equal(ofKind(objects, 'ServiceAccount').metadata.namespace, '42');
+  });
+
+  test('the definition is the generated one, whole', async () => {
+    const rendered = crdSpec.parse(ofKind(await objectsWith([]), 'CustomResourceDefinition')).spec;
+    assert.deepEqual(rendered, JSON.parse(JSON.stringify(customResourceDefinition().spec)));
+  });
+
+  test('the definition is kept, unless somebody says that it is not', async () => {
+    const policy = async (...set: string[]) =>
+      ofKind(await objectsWith(set), 'CustomResourceDefinition').metadata.annotations?.['helm.sh/resource-policy'];
+    assert.deepEqual([await policy(), await policy('crds.keep=false')], ['keep', undefined]);
+  });
+
+  test('the image is found by its digest before its tag, and in the registry of all charts before its own', async () => {
+    const image = async (...set: string[]) => deploymentIn(await objectsWith(set)).container.image;
+    const digest = `sha256:${'a'.repeat(64)}`;
+    assert.equal(await image(), `ghcr.io/glance-operator/glance-operator:${version}`);
+    assert.equal(await image('image.tag=v1', 'image.registry='), 'glance-operator/glance-operator:v1');
+    const given = [
+      'image.tag=v1',
+      `image.digest=${digest}`,
+      'global.imageRegistry=mirror:5000',
+      'image.registry=other',
+    ];
+    assert.equal(await image(...given), `mirror:5000/glance-operator/glance-operator@${digest}`);
+  });
+
+  test('with namespaces there are rights in these alone, and none in the cluster', async () => {
+    const objects = await objectsWith(['watchNamespaces={team-a,team-b}', 'settings.clusterName=x']);
+    const kinds = objects.map(({ kind }) => kind);
+    assert.ok(!kinds.some((kind) => kind.startsWith('ClusterRole')));
+    const roles = objects.filter(({ kind }) => kind === 'Role');
+    assert.deepEqual(
+      roles.map(({ metadata }) => metadata.namespace),
+      ['team-a', 'team-b', 'images-system'],
+    );
+    const clusterWide = rulesOf(ofKind(await objectsWith(['settings.clusterName=x']), 'ClusterRole'));
+    for (const role of roles.slice(0, 2)) assert.deepEqual(rulesOf(role), clusterWide);
+  });
+
+  test('Secrets can be listed only where they are watched, and kube-system be read only where it names the cluster', async () => {
+    const rules = async (...set: string[]) => rulesOf(ofKind(await objectsWith(set), 'ClusterRole'));
+    const verbs = async (resource: string, ...set: string[]) =>
+      (await rules(...set)).find(({ resources }) => resources.includes(resource))?.verbs;
+    assert.deepEqual(await verbs('secrets'), ['get', 'list', 'watch']);
+    assert.deepEqual(await verbs('secrets', 'settings.watchSecrets=false'), ['get']);
+    assert.deepEqual(await verbs('namespaces'), ['get']);
+    assert.equal(await verbs('namespaces', 'settings.clusterName=x'), undefined);
+  });
+
+  test('nothing depends on the moment or on the cluster', () => {
+    for (const file of globSync('templates/*', { cwd: chart })) {
+      const text = readFileSync(join(chart, file), 'utf8');
+      assert.doesNotMatch(
+        text,
+        /\b(rand\w+|uuidv4|now|lookup|gen[A-Z]\w+)\b|\.Capabilities|\.Release\.(Revision|Is)/,
+        file,
+      );
+    }
+  });
+
+  test('it has the version of the program', () => {
+    const { version: own, appVersion } = z
+      .looseObject({ version: z.string(), appVersion: z.string() })
+      .parse(parse(readFileSync(join(chart, 'Chart.yaml'), 'utf8')));
+    assert.deepEqual([own, appVersion], [version, version]);
+  });
+});
