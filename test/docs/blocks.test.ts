@@ -1,8 +1,9 @@
 /** What the pages show, a reader will copy: every block is a kind of thing that is checked here or in the files beside. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { parseAllDocuments, stringify } from 'yaml';
+import { parse, parseAllDocuments, stringify } from 'yaml';
 import { z } from 'zod';
 import { customResourceDefinition } from '../../src/api/crd/crd.ts';
 import { apiVersion, kind } from '../../src/api/group.ts';
@@ -31,6 +32,19 @@ const applicationSchema = z.looseObject({
   spec: z.looseObject({ source: z.looseObject({ helm: z.looseObject({ valuesObject: z.looseObject({}) }) }) }),
 });
 
+const valuesOfChart = z
+  .looseObject({})
+  .parse(parse(readFileSync(join(root, 'charts/glance-operator/values.yaml'), 'utf8')));
+
+/** By the name of the file, or because that is what the chart's own pages speak of. */
+function isValues(document: unknown, block: Block): boolean {
+  const name = fileNameOf(block);
+  if (name !== undefined) return name.endsWith('values.yaml');
+  const object = z.looseObject({}).safeParse(document);
+  if (!object.success || !block.page.startsWith('charts/')) return false;
+  return Object.keys(object.data).every((key) => Object.hasOwn(valuesOfChart, key));
+}
+
 describe('the blocks of the pages', () => {
   let stack: Stack;
   let dryRun: DryRun;
@@ -49,8 +63,8 @@ describe('the blocks of the pages', () => {
     assert.equal(code, 0, stderr);
   }
 
-  async function checkYaml(document: unknown, name: string | undefined): Promise<void> {
-    if (name?.endsWith('values.yaml')) return checkValues(document);
+  async function checkYaml(document: unknown, block: Block): Promise<void> {
+    if (isValues(document, block)) return checkValues(document);
     const clouds = cloudsSchema.safeParse(document);
     if (clouds.success) {
       const cloudsYaml = stringify(document);
@@ -82,7 +96,7 @@ describe('the blocks of the pages', () => {
         assert.ok(documents.length > 0, 'there is nothing in it');
         for (const document of documents) {
           assert.deepEqual([...document.errors, ...document.warnings], []);
-          await checkYaml(document.toJS(), fileNameOf(block));
+          await checkYaml(document.toJS(), block);
         }
         return;
       }
