@@ -1,6 +1,6 @@
 /** What the pages show, a reader will copy: every block is a kind of thing that is checked here or in the files beside. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parse, parseAllDocuments, stringify } from 'yaml';
@@ -16,7 +16,7 @@ import { type DryRun, dryRunner, manifestSchema } from './manifests.ts';
 import { type Block, blocksOf, fileNameOf, readPages, root } from './pages.ts';
 
 /** What is run rather than read is in commands.test.ts and walk.test.ts. */
-const languages = ['yaml', 'json', 'sh', 'text'];
+const languages = ['yaml', 'json', 'sh', 'console', 'text'];
 
 const cloudsSchema = z.object({ clouds: z.record(z.string(), z.looseObject({})) });
 const fragmentSchema = z.strictObject(
@@ -104,7 +104,8 @@ describe('the blocks of the pages', () => {
         TransferPlan.parse(JSON.parse(block.text));
         return;
       case 'text':
-        checkTable(block.text);
+      case 'console':
+        checkTable(block.text.replace(/^\$ .*\n/gm, ''));
         return;
       default:
         assert.ok(languages.includes(block.language), `nobody checks blocks of ${block.language || 'no language'}`);
@@ -138,6 +139,13 @@ describe('the blocks of the pages', () => {
           });
         });
       }
+    });
+  }
+
+  for (const file of globSync('examples/**/*.yaml', { cwd: root }).sort()) {
+    test(`${file}: every manifest is accepted`, async () => {
+      const text = readFileSync(join(root, file), 'utf8');
+      await check({ at: file, page: file, language: 'yaml', text, heading: '' });
     });
   }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { kubeconfig } from '../env/kubeconfig.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
-import { blocksOf, type Page, readPages, root } from './pages.ts';
+import { blocksOf, commandsOf, type Page, readPages, root } from './pages.ts';
 import { createSandbox } from './sandbox.ts';
 import { startShell } from './shell.ts';
 
@@ -32,11 +32,12 @@ describe('the commands of the pages', () => {
     try {
       await using shell = startShell({ directory, env: sandbox.env });
       const strange: string[] = [];
-      for (const { at, language, text } of page.blocks) {
-        if (language !== 'sh') continue;
-        const { output } = await shell.run(text);
+      for (const block of page.blocks) {
+        const commands = commandsOf(block);
+        if (commands === '') continue;
+        const { output } = await shell.run(commands);
         const [line] = /^.*(?:command not found|syntax error).*$/m.exec(output) ?? [];
-        if (line !== undefined) strange.push(`${at}: ${line}`);
+        if (line !== undefined) strange.push(`${block.at}: ${line}`);
       }
       return [...strange, ...sandbox.complaints()];
     } finally {
@@ -45,7 +46,7 @@ describe('the commands of the pages', () => {
   }
 
   for (const page of readPages()) {
-    if (walked.includes(page.file) || !page.blocks.some(({ language }) => language === 'sh')) continue;
+    if (walked.includes(page.file) || page.blocks.every((block) => commandsOf(block) === '')) continue;
     test(`${page.file}: every command is one that can be given`, async () => {
       assert.deepEqual(await complaintsAbout(page), []);
     });

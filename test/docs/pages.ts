@@ -58,6 +58,13 @@ export function blocksOf(page: string, text: string): Block[] {
   return blocks;
 }
 
+/** What a reader would type of this block: all of `sh`, and of `console`, which shows the output too, what stands behind a `$`. */
+export function commandsOf({ language, text }: Block): string {
+  if (language === 'sh') return text;
+  if (language !== 'console') return '';
+  return [...text.matchAll(/^\$ (.*\n)/gm)].map(([, command = '']) => command).join('');
+}
+
 /** The name that a block gives itself in its first line, as in `# clouds.yaml`. */
 export function fileNameOf({ text }: Block): string | undefined {
   return /^# ([\w./-]+\.(?:ya?ml|json|lua))$/.exec(text.split('\n', 1)[0] ?? '')?.[1];
