@@ -1,10 +1,14 @@
-/** What the pages refer to exists: files, headings, reasons, flags, scripts. */
+/** What the pages refer to exists: files, headings, reasons, flags, fields, metrics. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, test } from 'node:test';
+import { customResourceDefinition } from '../../src/api/crd/crd.ts';
+import type { StructuralSchema } from '../../src/api/crd/structural.ts';
 import { reasons } from '../../src/api/reasons.ts';
 import { runSettings, transferSettings } from '../../src/commands/settings.ts';
+import { describeMetrics, emptyRegistry } from '../../src/commands/tables.ts';
+import { clusterProperty, ownerProperty } from '../../src/image/identity.ts';
 import { readPages, root } from './pages.ts';
 
 const pages = readPages();
@@ -26,6 +30,21 @@ function anchorsOf(text: string): Set<string> {
   const byHand = [...text.matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id);
   return new Set([...headings, ...byHand]);
 }
+
+const [version] = customResourceDefinition().spec.versions;
+
+/** Whether the resource has this field; below a map of any JSON there is every field. */
+function isField(path: string): boolean {
+  let schema: StructuralSchema | undefined = version?.schema.openAPIV3Schema;
+  for (const name of path.replaceAll('[]', '').split('.')) {
+    if (schema?.additionalProperties !== undefined) return true;
+    schema = (schema?.items ?? schema)?.properties?.[name];
+  }
+  return schema !== undefined;
+}
+
+const metrics = new Set((await describeMetrics(emptyRegistry())).map(({ name }) => name));
+const marks = new Set([ownerProperty, clusterProperty]);
 
 const prose = (text: string) => text.replace(/^\s*```[\s\S]*?^\s*```$/gm, '');
 
@@ -50,6 +69,19 @@ describe('the pages', () => {
         /`(Source[A-Z]\w+|Digest\w+|Format\w+|Compression[A-Z]\w+)`/g,
       )) {
         assert.ok(Object.hasOwn(reasons, reason), reason);
+      }
+    });
+  }
+
+  for (const { file, text } of pages) {
+    test(`${file}: every field and every metric exists`, () => {
+      for (const [, path = ''] of prose(text).matchAll(/`((?:spec|status)\.\w[\w.[\]]*)/g)) {
+        assert.ok(isField(path), path);
+      }
+      for (const [, name = ''] of prose(text).matchAll(
+        /`((?:glance_operator|controller_runtime|workqueue|watch)_\w+)/g,
+      )) {
+        assert.ok(metrics.has(name) || marks.has(name), name);
       }
     });
   }
