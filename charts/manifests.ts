@@ -17,14 +17,14 @@ metadata:
   labels:
     app.kubernetes.io/part-of: ${name}
     pod-security.kubernetes.io/enforce: restricted
+    pod-security.kubernetes.io/warn: restricted
 `;
 
-/** Labels that would say that Helm looks after an object. */
-const ofHelm: readonly unknown[] = ['helm.sh/chart', 'app.kubernetes.io/managed-by'];
+/** Labels and annotations that would say that Helm looks after an object. */
+const ofHelm: readonly unknown[] = ['helm.sh/chart', 'app.kubernetes.io/managed-by', 'helm.sh/resource-policy'];
 
 export async function manifests(): Promise<string> {
-  // That a definition is kept is a word to Helm, too.
-  const rendered = await render({ name, namespace: namespaceName, set: ['crds.keep=false'] });
+  const rendered = await render({ name, namespace: namespaceName });
   const withoutSources = rendered.replaceAll(/^# Source: .*\n/gm, '');
   const objects = [...parseAllDocuments(withoutSources)].filter((document) => document.contents !== null);
   return [namespace, ...objects.map(withoutHelm)].join('---\n');

@@ -337,6 +337,6 @@ function apiServerHost(server: string): string[] {
 
 function splitAddress(address: string): [host: string, port: number] {
   const at = address.lastIndexOf(':');
-  const host = address.slice(0, at);
-  return [host === '' ? '0.0.0.0' : host, Number(address.slice(at + 1))];
+  // An IPv6 address is written in brackets there.
+  return [address.slice(0, at).replace(/^\[(.*)\]$/, '$1'), Number(address.slice(at + 1))];
 }

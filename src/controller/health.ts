@@ -10,6 +10,7 @@ export type Check = () => string | undefined;
 export type Checks = Readonly<Record<string, Check>>;
 
 export interface HealthServerOptions {
+  /** Empty means every address of the machine, those of IPv6 too: a Pod may have no other. */
   host: string;
   /** 0 lets the system choose; `address` says which. */
   port: number;
@@ -63,7 +64,8 @@ export function createHealthServer(options: HealthServerOptions): HealthServer {
         listening.reject(error);
         failed.reject(error);
       });
-      server.listen(options.port, options.host, () => {
+      const { host, port } = options;
+      server.listen(host === '' ? { port } : { port, host }, () => {
         const address = server.address();
         if (address !== null && typeof address === 'object')
           listening.resolve({ host: address.address, port: address.port });

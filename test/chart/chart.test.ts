@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { chart } from '../../charts/helm.ts';
+import { chart, helm } from '../../charts/helm.ts';
 import { customResourceDefinition } from '../../src/api/crd/crd.ts';
 import { version } from '../../src/lib/version.ts';
 import { deploymentIn, type KubernetesObject, objectsWith, ofKind, rulesOf } from './objects.ts';
@@ -49,10 +49,15 @@ describe('the chart', () => {
     assert.deepEqual(rendered, JSON.parse(JSON.stringify(customResourceDefinition().spec)));
   });
 
-  test('the definition is kept, unless somebody says that it is not', async () => {
-    const policy = async (...set: string[]) =>
-      ofKind(await objectsWith(set), 'CustomResourceDefinition').metadata.annotations?.['helm.sh/resource-policy'];
-    assert.deepEqual([await policy(), await policy('crds.keep=false')], ['keep', undefined]);
+  test('the definition is kept by Helm, Argo CD and Flux, unless somebody says that it is not', async () => {
+    const annotations = async (...set: string[]) =>
+      ofKind(await objectsWith(set), 'CustomResourceDefinition').metadata.annotations;
+    assert.deepEqual(await annotations(), {
+      'helm.sh/resource-policy': 'keep',
+      'argocd.argoproj.io/sync-options': 'Delete=false,Prune=false',
+      'kustomize.toolkit.fluxcd.io/prune': 'disabled',
+    });
+    assert.equal(await annotations('crds.keep=false'), undefined);
   });
 
   test('the image is found by its digest before its tag, and in the registry of all charts before its own', async () => {
@@ -90,6 +95,24 @@ describe('the chart', () => {
     assert.deepEqual(await verbs('secrets', 'settings.watchSecrets=false'), ['get']);
     assert.deepEqual(await verbs('namespaces'), ['get']);
     assert.equal(await verbs('namespaces', 'settings.clusterName=x'), undefined);
+  });
+
+  test('what is said after an installation deletes nothing that others look after', async () => {
+    const deletions = async (...set: string[]) => {
+      const values = set.flatMap((each) => ['--set', each]);
+      const ended = await helm('install', 'images', chart, '--dry-run=client', ...values);
+      assert.equal(ended.kind, 'done');
+      return ended.kind === 'done' ? ended.stdout.match(/kubectl.* delete .*/g) : [];
+    };
+    const definition = 'kubectl delete crd glanceimages.glance-operator.dev';
+    assert.deepEqual(await deletions(), ['kubectl delete glanceimages --all-namespaces --all', definition]);
+    assert.deepEqual(await deletions('settings.selector=shard=a', 'crds.enabled=false'), [
+      "kubectl delete glanceimages --all-namespaces --selector='shard=a'",
+    ]);
+    assert.deepEqual(
+      await deletions('watchNamespaces={team-a,team-b}', 'settings.clusterName=x', 'crds.enabled=false'),
+      ['kubectl --namespace team-a delete glanceimages --all', 'kubectl --namespace team-b delete glanceimages --all'],
+    );
   });
 
   test('nothing depends on the moment or on the cluster', () => {

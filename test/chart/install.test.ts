@@ -103,6 +103,15 @@ describe('the chart on a cluster', () => {
     assert.equal(await versions(), earlier);
   });
 
+  test('the election can be turned off and on again', async () => {
+    const strategy = () =>
+      kubectl('get', 'deployment', name, '--namespace', namespace, '--output=jsonpath={.spec.strategy}');
+    await helm('upgrade', name, chart, '--set', 'settings.leaderElect=false');
+    assert.equal(await strategy(), '{"type":"Recreate"}');
+    await helm('upgrade', name, chart, '--reset-values');
+    assert.equal(await strategy(), '{"rollingUpdate":{"maxSurge":1,"maxUnavailable":0},"type":"RollingUpdate"}');
+  });
+
   test('the first resource that is shown after an installation, and the one on the page of the chart, are accepted', async () => {
     const [, notes = ''] = /<<EOF\n([\s\S]*?)\n {2}EOF/.exec(await helm('get', 'notes', name)) ?? [];
     const { annotations } = z
@@ -155,7 +164,9 @@ describe('the chart on a cluster', () => {
     await writeFile(file, text);
     assert.doesNotMatch(text, /helm/i);
     assert.equal(objectsIn(text).length, text.split(/^---$/m).length, 'one object a document');
-    await kubectl('apply', '--validate=strict', '--filename', file);
+    const { code, stderr } = await cluster.kubernetes.kubectl(['apply', '--validate=strict', '--filename', file]);
+    assert.equal(code, 0, stderr);
+    assert.doesNotMatch(stderr, /would violate PodSecurity/);
     await established();
     const kinds = (await versions()).trim().split('\n');
     assert.equal(kinds.length, objectsIn(text).length - 1, 'all but the namespace bear the label');

@@ -1,40 +1,47 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { leaseName } from '../../src/commands/leadership.ts';
 import { type RunSettings, runSettings } from '../../src/commands/settings.ts';
 import { readSettings } from '../../src/lib/config.ts';
 import { deploymentIn, type KubernetesObject, objectsWith, ofKind, rulesOf } from './objects.ts';
 
-/** For each flag: how a user sets it by the chart, and what the operator then has. None of them is its default. */
-const reached: { [K in keyof RunSettings]: { set: string; value: RunSettings[K] } } = {
-  kubeconfig: { set: 'settings.kubeconfig=/etc/cluster/kubeconfig', value: '/etc/cluster/kubeconfig' },
-  namespaces: { set: 'watchNamespaces={team-a,team-b}', value: ['team-a', 'team-b'] },
-  selector: { set: 'settings.selector=shard in (a\\,b)', value: 'shard in (a,b)' },
-  clusterName: { set: 'settings.clusterName=prod', value: 'prod' },
-  watchSecrets: { set: 'settings.watchSecrets=false', value: false },
-  workers: { set: 'settings.workers=32', value: 32 },
-  transfers: { set: 'settings.transfers=8', value: 8 },
-  transfersPerCloud: { set: 'settings.transfersPerCloud=7', value: 7 },
-  transfersPerHost: { set: 'settings.transfersPerHost=6', value: 6 },
-  transferLimits: { set: 'transferLimits.total=5', value: '/etc/glance-operator/transfer-limits.yaml' },
-  // From a million on, helm would write 1e+06.
-  maxImageSize: { set: 'settings.maxImageSize=1000000', value: 1_000_000 },
-  maxVirtualSize: { set: 'settings.maxVirtualSize=7654321', value: 7_654_321 },
-  sourceStallSeconds: { set: 'settings.sourceStallSeconds=30', value: 30 },
-  sourceAllow: { set: 'settings.sourceAllow={127.0.0.1,10.0.0.0/8}', value: ['127.0.0.1', '10.0.0.0/8'] },
-  sourceDeny: { set: 'settings.sourceDeny={*.example.org}', value: ['*.example.org'] },
-  leaderElect: { set: 'settings.leaderElect=false', value: false },
-  leaseName: { set: 'settings.leaseName=images', value: 'images' },
-  leaseNamespace: { set: 'settings.leaseNamespace=leases', value: 'leases' },
-  leaseDuration: { set: 'settings.leaseDuration=1m', value: 60_000 },
-  leaseRenewDeadline: { set: 'settings.leaseRenewDeadline=12s', value: 12_000 },
-  leaseRetry: { set: 'settings.leaseRetry=1500ms', value: 1500 },
-  healthAddress: { set: 'healthPort=9440', value: ':9440' },
-  drainSeconds: { set: 'settings.drainSeconds=600', value: 600 },
-  transfersOnStop: { set: 'settings.transfersOnStop=drain', value: 'drain' },
-  logLevel: { set: 'settings.logLevel=debug', value: 'debug' },
+/** For each flag: the values by which a user sets it, and what the operator then has. None of them is its default. */
+const reached: { [K in keyof RunSettings]: { values: object; has: RunSettings[K] } } = {
+  kubeconfig: setting('kubeconfig', '/etc/cluster/kubeconfig'),
+  namespaces: { values: { watchNamespaces: ['team-a', 'team-b'] }, has: ['team-a', 'team-b'] },
+  selector: setting('selector', 'shard in (a,b)'),
+  clusterName: setting('clusterName', 'prod'),
+  watchSecrets: setting('watchSecrets', false),
+  workers: setting('workers', 32),
+  transfers: setting('transfers', 8),
+  transfersPerCloud: setting('transfersPerCloud', 7),
+  transfersPerHost: setting('transfersPerHost', 6),
+  transferLimits: { values: { transferLimits: { total: 5 } }, has: '/etc/glance-operator/transfer-limits.yaml' },
+  maxImageSize: setting('maxImageSize', 1_000_000),
+  maxVirtualSize: setting('maxVirtualSize', 7_654_321),
+  sourceStallSeconds: setting('sourceStallSeconds', 30),
+  sourceAllow: setting('sourceAllow', ['127.0.0.1', '10.0.0.0/8']),
+  sourceDeny: setting('sourceDeny', ['*.example.org']),
+  leaderElect: setting('leaderElect', false),
+  leaseName: setting('leaseName', 'images'),
+  leaseNamespace: setting('leaseNamespace', 'leases'),
+  leaseDuration: { values: { settings: { leaseDuration: '1m' } }, has: 60_000 },
+  leaseRenewDeadline: { values: { settings: { leaseRenewDeadline: '12s' } }, has: 12_000 },
+  leaseRetry: { values: { settings: { leaseRetry: '1500ms' } }, has: 1500 },
+  healthAddress: { values: { healthPort: 9440 }, has: ':9440' },
+  drainSeconds: setting('drainSeconds', 600),
+  transfersOnStop: setting('transfersOnStop', 'drain'),
+  logLevel: setting('logLevel', 'debug'),
 };
+
+function setting<T>(name: string, value: T): { values: object; has: T } {
+  return { values: { settings: { [name]: value } }, has: value };
+}
 
 /** The settings as the operator reads them from the arguments that the chart gives it. */
 function settingsIn(objects: readonly KubernetesObject[]): RunSettings {
@@ -46,13 +53,27 @@ function settingsIn(objects: readonly KubernetesObject[]): RunSettings {
 const configMap = z.looseObject({ data: z.record(z.string(), z.string()) });
 
 describe('the settings of the operator', () => {
-  test('every flag can be set by the chart, and arrives as it was meant', async () => {
-    const electing = Object.entries(reached).filter(([name]) => name !== 'leaderElect');
-    const all = settingsIn(await objectsWith(electing.map(([, { set }]) => set)));
-    const wanted = Object.fromEntries(Object.entries(reached).map(([name, { value }]) => [name, value]));
+  test('every flag can be set by the chart, and arrives as it was meant', async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'values-'));
+    t.after(() => rm(directory, { recursive: true }));
+    const { leaderElect, ...electing } = reached;
+    // One file each, as a person would keep them: what is read from files is converted in another way than `--set`.
+    const values = await Promise.all(
+      Object.entries(electing).map(async ([name, { values: given }]) => {
+        const file = join(directory, `${name}.json`);
+        await writeFile(file, JSON.stringify(given));
+        return file;
+      }),
+    );
+    const all = settingsIn(await objectsWith([], { values }));
+    const wanted = Object.fromEntries(Object.entries(electing).map(([name, { has }]) => [name, has]));
     assert.deepEqual(all, { ...wanted, leaderElect: true });
-    assert.equal(settingsIn(await objectsWith([reached.leaderElect.set])).leaderElect, false);
-    assert.notDeepEqual(readSettings(runSettings, [], {}), all);
+    const alone = settingsIn(await objectsWith(['settings.leaderElect=false']));
+    assert.equal(alone.leaderElect, leaderElect.has);
+    const unset = Object.entries(readSettings(runSettings, [], {})).filter(([name, value]) =>
+      isDeepStrictEqual(Object.entries(reached).find(([other]) => other === name)?.[1].has, value),
+    );
+    assert.deepEqual(unset, [], 'these are at their defaults, and show nothing');
   });
 
   test('where nothing is said, all is as the program has it, but for the name of the Lease', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 import { type Checks, createHealthServer } from '../../src/controller/health.ts';
 import { createHeartbeat, createLoopMonitor, idleWorkers, stuckWorkers } from '../../src/controller/liveness.ts';
@@ -38,6 +39,24 @@ test('a probe is green when all its checks are, and says what is wrong when one 
     assert.equal(red.status, 503);
     assert.equal(await red.text(), '[-]watch: no sign of life for 15m\n[+]loop ok\n');
   });
+});
+
+test('without a host it answers at every address, as the kubelet asks in clusters of either family', async (t) => {
+  const server = createHealthServer({ host: '', port: 0, live: {}, ready: {}, metrics: noMetrics });
+  const stop = new AbortController();
+  const ended = server.run(stop.signal);
+  t.after(async () => {
+    stop.abort();
+    await ended;
+  });
+  const { port } = await server.address;
+  const loopback = Object.values(networkInterfaces()).flatMap((addresses = []) =>
+    addresses
+      .filter(({ internal }) => internal)
+      .map(({ address, family }) => (family === 'IPv6' ? `[${address}]` : address)),
+  );
+  assert.ok(loopback.length > 0);
+  for (const address of loopback) assert.equal((await fetch(`http://${address}:${port}/livez`)).status, 200, address);
 });
 
 test('a check that throws makes its probe red, and the others stay as they are', async () => {
