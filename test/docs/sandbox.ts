@@ -34,19 +34,30 @@ const foreignKinds =
 
 /** Runs the real one; its failure counts unless it is that something is not there, or there already. */
 const judged = `judge() {
-  local out; out="$(timeout 20 "$@" 2>&1)"; local code=$?
+  local out; out="$(timeout 60 "$@" 2>&1)"; local code=$?
   printf '%s\\n' "$out"
-  case "$code" in 0|124) return 0 ;; esac
+  [ "$code" = 0 ] && return
   printf '%s' "$out" | grep -qE "resource type \\"(${foreignKinds})s?\\"" && return 0
   printf '%s' "$out" | grep -qiE 'already exists|not ?found|no [a-z]+ found|No resources found|could not be found' && return 0
-  printf '%s: %s\\n' "$*" "$out" | tr '\\n' ' ' >> "$COMPLAINTS"; echo >> "$COMPLAINTS"
-}`;
+  complain "$*: $out"
+}
+complain() { printf '%s\\n' "\${1//$'\\n'/ }" >> "$COMPLAINTS"; }`;
 
 const commands: Readonly<Record<string, string>> = {
   kubectl: `real=${join(folders.tools, 'kubectl')}
-verb=''
-for word in "$@"; do case "$word" in apply|create|delete|patch|annotate|label|scale|set) verb=$word; break ;; get|describe|wait|logs|events|explain|rollout|kustomize|port-forward|auth) break ;; esac; done
-if [ -n "$verb" ]; then judge "$real" "$@" --dry-run=server; else judge "$real" "$@"; fi`,
+args=(); dry=''
+for word in "$@"; do
+  case "$word" in
+    apply|create|delete|patch|annotate|label|scale|set) [ -n "$dry" ] || dry=--dry-run=server ;;
+    get|describe|wait|logs|events|explain|rollout|kustomize|auth) [ -n "$dry" ] || dry=none ;;
+    # They would not end.
+    --watch|-w|--follow) continue ;;
+    port-forward) dry=--help ;;
+  esac
+  args+=("$word")
+done
+[ "$dry" = none ] && dry=''
+judge "$real" "\${args[@]}" $dry`,
   helm: `real=${join(folders.tools, 'helm')}
 args=(); skip=''
 for word in "$@"; do
@@ -64,13 +75,18 @@ case "$1" in
   *) judge "$real" help "$1" > /dev/null ;;
 esac`,
   openstack: `PYTHONPATH=${folders.openstackClient} judge ${join(folders.python, 'bin/python')} -m openstackclient.shell "$@"`,
-  'glance-operator': `judge ${process.execPath} ${main} "\${1:-run}" --help > /dev/null
-for word in "$@"; do case "$word" in --*) judge ${process.execPath} -e 'if (!require("child_process").execFileSync(process.execPath, process.argv.slice(1, 4)).toString().includes("  " + process.argv[4].split("=")[0] + " ")) throw new Error("no such flag")' ${main} "\${1:-run}" --help "$word" > /dev/null ;; esac; done`,
-  node: `case "$1" in dist/glance-operator.js) shift; exec glance-operator "$@" ;; *) [ -e "$1" ] || echo "node: there is no $1" >> "$COMPLAINTS" ;; esac`,
+  'glance-operator': `help="$(${process.execPath} ${main} "\${1:-run}" --help 2>&1)" || complain "glance-operator $1: $help"
+for word in "$@"; do
+  case "$word" in
+    --help) ;;
+    --*) grep -q -- "  \${word%%=*} " <<< "$help" || complain "glance-operator $1: there is no $word" ;;
+  esac
+done`,
+  node: `case "$1" in dist/glance-operator.js) shift; exec glance-operator "$@" ;; *) [ -e "$1" ] || complain "node: there is no $1" ;; esac`,
   npm: `case "$1" in
-  run) grep -q "\\"$2\\":" ${join(root, 'package.json')} || echo "npm run $2: there is no such script" >> "$COMPLAINTS" ;;
+  run) grep -q "\\"$2\\":" ${join(root, 'package.json')} || complain "npm run $2: there is no such script" ;;
   test|ci|install) ;;
-  *) echo "npm $1: nobody checks this" >> "$COMPLAINTS" ;;
+  *) complain "npm $1: nobody checks this" ;;
 esac`,
 };
 

@@ -121,7 +121,7 @@ describe('a reader who does what the pages say', () => {
   const steps = quickStart.filter(({ heading }) => heading !== 'Remove it');
   const removal = quickStart.filter(({ heading }) => heading === 'Remove it');
 
-  test('gets a verified image with the quick start', { timeout: 180_000 }, async () => {
+  test('gets a verified image with the quick start', { timeout: 300_000 }, async () => {
     assert.ok(removal.length > 0);
     await walk(steps);
     assert.deepEqual(
