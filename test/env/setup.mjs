@@ -6,7 +6,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { appendFileSync, createWriteStream, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { chmod, copyFile, lstat, mkdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { chmod, copyFile, cp, lstat, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import * as parts from './parts.mjs';
@@ -83,6 +83,13 @@ async function output(command, args) {
   }
 }
 
+/** Builds the program of a Go module that lies in `module`. */
+async function goBuild(run, module, program, { linked = [], env = {} } = {}) {
+  const ldflags = ['-s', '-w', ...linked].join(' ');
+  const args = ['build', '-buildvcs=false', '-trimpath', '-ldflags', ldflags, '-o', program, '.'];
+  await run('go', args, { cwd: module, env: { ...process.env, CGO_ENABLED: '0', ...env } });
+}
+
 const builds = [
   {
     name: 'Kubernetes control plane',
@@ -92,13 +99,19 @@ const builds = [
     async build(directory, run) {
       const [major, minor] = parts.kubernetesVersion.split('.');
       const version = 'k8s.io/component-base/version';
-      const ldflags = `-s -w -X ${version}.gitVersion=v${parts.kubernetesVersion} -X ${version}.gitMajor=${major} -X ${version}.gitMinor=${minor}`;
-      const target = join(directory, 'control-plane');
-      await run('go', ['build', '-buildvcs=false', '-trimpath', '-ldflags', ldflags, '-o', target, '.'], {
-        cwd: parts.goModule,
-        env: { ...process.env, CGO_ENABLED: '0' },
-      });
+      const linked = [
+        ...['-X', `${version}.gitVersion=v${parts.kubernetesVersion}`],
+        ...['-X', `${version}.gitMajor=${major}`, '-X', `${version}.gitMinor=${minor}`],
+      ];
+      await goBuild(run, parts.goModule, join(directory, 'control-plane'), { linked });
     },
+  },
+  {
+    name: 'judge of objects',
+    folder: folders.judge,
+    usually: 'about 30 seconds',
+    needs: goIsRecent,
+    build: (directory, run) => goBuild(run, parts.judgeModule, join(directory, 'judge')),
   },
   {
     name: 'Keystone and Glance',
@@ -190,6 +203,35 @@ const databases = {
     await run(join(root, 'node_modules', '.bin', 'node'), [join(root, 'test', 'env', 'template.ts'), directory]);
   },
 };
+
+/** Only the long runs need it. */
+const flux = {
+  name: 'Flux',
+  folder: folders.flux,
+  usually: 'about 4 minutes',
+  needs: goIsRecent,
+  async build(directory, run) {
+    const module = join(directory, 'module');
+    const fetched = async (name) => {
+      await run('go', ['mod', 'download', `${name}@v${parts.fluxVersion}`], { cwd: directory });
+      return join(await output('go', ['env', 'GOMODCACHE']), `${name}@v${parts.fluxVersion}`);
+    };
+    const source = await fetched('github.com/fluxcd/kustomize-controller');
+    // The module cache is read-only, and so is what is copied from it.
+    await cp(source, module, { recursive: true });
+    await run('chmod', ['-R', 'u+w', module]);
+    // Its own API lies beside it in its repository, but not in its module.
+    await run('go', ['mod', 'edit', '-dropreplace=github.com/fluxcd/kustomize-controller/api'], { cwd: module });
+    await goBuild(run, module, join(directory, 'kustomize-controller'), { env: { GOFLAGS: '-mod=mod' } });
+    await rm(module, { recursive: true });
+    await mkdir(join(directory, 'crds'));
+    for (const from of [source, await fetched('github.com/fluxcd/source-controller')]) {
+      const crds = join(from, 'config', 'crd', 'bases');
+      for (const file of await readdir(crds)) await copyFile(join(crds, file), join(directory, 'crds', file));
+    }
+  },
+};
+if (process.argv.includes('--campaign')) builds.push(flux);
 
 /** Builds a part in a folder of its own and moves it into place when it is whole, so that two runs at once do no harm. */
 async function make(part) {

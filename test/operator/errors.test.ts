@@ -37,7 +37,7 @@ describe('failures of credentials and clouds reach the status', () => {
   test('no Secret', async () => {
     await world.apply('no-secret', cloud('missing'));
     const resource = await world.reason('no-secret', 'SecretNotFound');
-    assertTold(resource, { message: /there is no Secret "missing".*create it with a key clouds.yaml/, stalled: true });
+    assertTold(resource, { message: /there is no Secret "missing".*create it with a key clouds.yaml/ });
   });
 
   test('a Secret that appears later is used without a restart', async () => {

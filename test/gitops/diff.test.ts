@@ -1,0 +1,85 @@
+/**
+ * What GitOps tools compare. Law: a manifest that was applied is applied again without a difference, whatever the operator has
+ * written meanwhile, so nobody needs `ignoreDifferences`.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { apiVersion, kind } from '../../src/api/group.ts';
+import { raw } from '../env/images.ts';
+import { digestOf } from '../operator/digest.ts';
+import { World } from '../operator/world.ts';
+
+const metadataSchema = z.looseObject({
+  finalizers: z.array(z.string()).optional(),
+  managedFields: z.unknown().optional(),
+});
+/** All of it but who manages which field, and since when. */
+const objectSchema = z
+  .looseObject({ metadata: metadataSchema, status: z.unknown() })
+  .transform(({ metadata, ...rest }) => ({ ...rest, metadata: { ...metadata, managedFields: undefined } }));
+
+describe('a manifest that is applied again', () => {
+  let world: World;
+  let manifest: string;
+  before(async () => {
+    world = await World.create();
+    const body = raw(64 * 1024);
+    const http = { url: world.source.add('/image.raw', { body }), digest: digestOf(body) };
+    const spec = {
+      cloud: { secretName: 'openstack', name: 'demo' },
+      // Not as the API server would write it: defaults left out and given, a list out of order, values of every kind.
+      image: {
+        diskFormat: 'raw',
+        visibility: 'private',
+        minDiskGiB: 3,
+        tags: ['b', 'a'],
+        properties: { text: 'x', number: 1.5, yes: true, list: [2, 1], nested: { deep: { er: null } } },
+      },
+      interval: '90m',
+      content: { http },
+    };
+    manifest = stringify({ apiVersion, kind, metadata: { name: 'image', namespace: world.namespace }, spec });
+  });
+  after(() => world[Symbol.asyncDispose]());
+
+  async function apply(manager: string, ...flags: string[]) {
+    const args = ['apply', '--server-side', `--field-manager=${manager}`, '-f', '-', '-o', 'json', ...flags];
+    const { code, stdout, stderr } = await world.stack.kubernetes.kubectl(args, { input: manifest });
+    assert.equal(code, 0, stderr);
+    return objectSchema.parse(JSON.parse(stdout));
+  }
+
+  async function diff(...flags: string[]) {
+    return world.stack.kubernetes.kubectl(['diff', ...flags, '-f', '-'], { input: manifest });
+  }
+
+  test('with server-side apply is the live object, field by field, as Argo CD with ServerSideDiff compares', async () => {
+    await apply('argocd-controller');
+    await world.ready('image');
+    const live = await apply('argocd-controller');
+    assert.deepEqual(await apply('argocd-controller', '--dry-run=server'), live);
+    assert.equal((await diff('--server-side', '--field-manager=argocd-controller')).stdout, '');
+  });
+
+  test('does not take the finalizer, the status or a default away from anybody', async () => {
+    const { metadata, status } = await apply('kustomize-controller', '--dry-run=server');
+    assert.deepEqual(metadata.finalizers, ['glance-operator.dev/image']);
+    assert.ok(status);
+  });
+
+  test('with client-side apply shows no difference either', async () => {
+    await world.stack.kubernetes.apply(manifest);
+    const { code, stdout } = await diff();
+    assert.equal(stdout, '');
+    assert.equal(code, 0);
+  });
+
+  test('shows an edit by hand of what it declares', async () => {
+    const args = ['patch', 'gimg', 'image', '--type=merge', '-p', '{"spec":{"image":{"minDiskGiB":4}}}'];
+    const { code, stderr } = await world.stack.kubernetes.kubectl(args, { namespace: world.namespace });
+    assert.equal(code, 0, stderr);
+    assert.match((await diff('--server-side', '--force-conflicts')).stdout, /-\s+minDiskGiB: 4\n\+\s+minDiskGiB: 3/);
+  });
+});

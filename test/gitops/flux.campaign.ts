@@ -1,0 +1,171 @@
+/**
+ * Flux, for real: its kustomize-controller applies images from a source, waits for them, and takes them away again. Law: a
+ * Kustomization is Ready when its images are in Glance, fails when they cannot come, and leaves nothing behind.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { apiVersion, kind } from '../../src/api/group.ts';
+import { raw } from '../env/images.ts';
+import { digestOf } from '../operator/digest.ts';
+import { World } from '../operator/world.ts';
+import { Flux, readyOf } from './flux.ts';
+import { yamlBlocks } from './pages.ts';
+
+const body = raw(512 * 1024);
+/** Longer than any test waits: what comes earlier is no timeout. */
+const wait = { wait: true, timeout: '5m', retryInterval: '1s' };
+
+/** Of the kinds whose definitions are here; helm-controller's are not to be had as a module. */
+const shownSchema = z.looseObject({
+  kind: z.enum(['Kustomization', 'OCIRepository']),
+  metadata: z.looseObject({}),
+  spec: z.looseObject({ healthCheckExprs: z.array(z.unknown()).optional() }),
+});
+
+function shown(): z.infer<typeof shownSchema>[] {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/how-to/flux.md'), 'utf8');
+  return yamlBlocks(page).flatMap((object) => shownSchema.safeParse(object).data ?? []);
+}
+
+describe('Flux', () => {
+  let world: World;
+  let flux: Flux;
+  let url: string;
+  before(async () => {
+    world = await World.create();
+    flux = await Flux.start(world);
+    url = world.source.add('/image.raw', { body });
+  });
+  after(async () => {
+    await flux?.[Symbol.asyncDispose]();
+    await world?.[Symbol.asyncDispose]();
+  });
+
+  const image = (name: string, more: Record<string, unknown> = {}, at = url, digest = digestOf(body)) => ({
+    apiVersion,
+    kind,
+    metadata: { name, namespace: world.namespace },
+    spec: {
+      cloud: { secretName: 'openstack', name: 'demo' },
+      image: { diskFormat: 'raw' },
+      content: { http: { url: at, digest } },
+      ...more,
+    },
+  });
+  const failed = (name: string, message: RegExp) =>
+    flux.until(name, `failed with ${message}`, (status) => {
+      const ready = readyOf(status);
+      return ready?.status === 'False' && message.test(ready.message);
+    });
+
+  async function namesInGlance(): Promise<string[]> {
+    return (await world.images()).map(({ name, status }) => `${name} ${status}`).sort();
+  }
+
+  test('waits until every image is active in Glance, and takes away those that leave the source', async () => {
+    const released = Promise.withResolvers<void>();
+    const held = world.source.add('/held.raw', { body, gate: { at: 1024, released: released.promise } });
+    const first = await flux.publish('images', { 'a.yaml': image('a'), 'b.yaml': image('b', {}, held) });
+    await flux.kustomization('images', wait);
+    await world.reason('b', 'Transferring');
+    await world.ready('a');
+    await sleep(5_000);
+    assert.notEqual(readyOf(await flux.get('images'))?.status, 'True');
+    released.resolve();
+    await flux.ready('images', first);
+    assert.deepEqual(await namesInGlance(), ['a active', 'b active']);
+
+    const second = await flux.publish('images', { 'a.yaml': image('a') });
+    await flux.ready('images', second);
+    await world.gone('b');
+    assert.deepEqual(await namesInGlance(), ['a active']);
+  });
+
+  test('applies what is applied already without a write', async () => {
+    const mark = await world.stack.kubernetes.audit.mark();
+    // Another revision of the same objects, so that it looks again.
+    const revision = await flux.publish('images', { 'renamed.yaml': image('a') });
+    await flux.ready('images', revision);
+    const records = await world.stack.kubernetes.audit.read(flux.user, mark);
+    const writes = records.filter(({ resource, verb, uri }) => {
+      return (
+        resource === 'glanceimages' && ['patch', 'apply', 'update', 'create'].includes(verb) && !/dryRun/.test(uri)
+      );
+    });
+    assert.deepEqual(writes, []);
+    assert.ok(records.some(({ resource, uri }) => resource === 'glanceimages' && /dryRun=All/.test(uri)));
+  });
+
+  test('fails at once, and not at its timeout, when an image cannot be, and is Ready once that is mended', async () => {
+    const other = digestOf(raw(4096));
+    await flux.publish('broken', { 'c.yaml': image('c', {}, url, other) });
+    const start = performance.now();
+    await flux.kustomization('broken', wait);
+    const named = `GlanceImage/${world.namespace}/c`;
+    await failed('broken', new RegExp(`failed early due to stalled resources: \\[${named} status: 'Failed'`));
+    assert.ok(performance.now() - start < 60_000);
+    const mended = await flux.publish('broken', { 'c.yaml': image('c') });
+    await flux.ready('broken', mended);
+  });
+
+  test('can be told by expressions to fail for a file that may still come', async () => {
+    const [expressions] = shown().flatMap(({ spec }) => spec.healthCheckExprs ?? []);
+    const missing = `${world.source.url}/to-come.raw`;
+    await flux.publish('told', { 'h.yaml': image('h', {}, missing) });
+    await flux.kustomization('told', { ...wait, healthCheckExprs: [expressions] });
+    await failed('told', /failed early/);
+    await world.reason('h', 'SourceNotFound');
+    const mended = await flux.publish('told', { 'h.yaml': image('h') });
+    await flux.ready('told', mended);
+  });
+
+  test('accepts all that the page shows', async () => {
+    const objects = shown();
+    assert.ok(objects.length >= 4);
+    for (const object of objects) {
+      const metadata = { ...object.metadata, namespace: world.namespace };
+      const args = ['apply', '--dry-run=server', '--validate=strict', '-f', '-'];
+      const input = stringify({ ...object, metadata });
+      const { code, stderr } = await world.stack.kubernetes.kubectl(args, { input });
+      assert.equal(code, 0, stderr);
+    }
+  });
+
+  test('is not upset by an image that comes before its Secret', async () => {
+    const cloud = { secretName: 'late', name: 'demo' };
+    const revision = await flux.publish('early', { 'd.yaml': image('d', { cloud }) });
+    await flux.kustomization('early', wait);
+    await world.reason('d', 'SecretNotFound');
+    await sleep(5_000);
+    assert.equal(readyOf(await flux.get('early'))?.status, 'Unknown');
+    await world.writeSecret('late', { 'clouds.yaml': await world.project.cloudsYaml() });
+    await flux.ready('early', revision);
+  });
+
+  test('does not wait for an image that was suspended when it was ready', async () => {
+    const first = await flux.publish('paused', { 'e.yaml': image('e') });
+    await flux.kustomization('paused', wait);
+    await flux.ready('paused', first);
+    const second = await flux.publish('paused', { 'e.yaml': image('e', { suspend: true }) });
+    await flux.ready('paused', second);
+    await world.reason('e', 'Suspended');
+  });
+
+  test('with WaitForTermination is gone only when its images are gone from Glance', async () => {
+    const revision = await flux.publish('going', {
+      'f.yaml': image('f'),
+      'g.yaml': image('g', { image: { diskFormat: 'raw', protected: true } }),
+    });
+    await flux.kustomization('going', { ...wait, deletionPolicy: 'WaitForTermination' });
+    await flux.ready('going', revision);
+    await flux.delete('going');
+    await flux.gone('going');
+    const left = await namesInGlance();
+    assert.ok(!left.some((name) => /^[fg] /.test(name)), left.join());
+  });
+});

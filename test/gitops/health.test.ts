@@ -1,0 +1,249 @@
+/**
+ * Each phase of a resource, taken from the real API server, as Flux and Argo CD judge it. Law: nobody goes on before the image
+ * is there; nobody waits for what cannot come by itself; and a fault that passes turns nothing red.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { z } from 'zod';
+import { apiVersion, plural } from '../../src/api/group.ts';
+import { raw } from '../env/images.ts';
+import { claimPort } from '../operator/closed-port.ts';
+import { digestOf } from '../operator/digest.ts';
+import { World } from '../operator/world.ts';
+import { judge } from './judge.ts';
+
+const body = raw(256 * 1024);
+const anyObject = z.record(z.string(), z.unknown());
+
+interface Expected {
+  kstatus: 'Current' | 'InProgress' | 'Failed' | 'Terminating';
+  argo: 'Healthy' | 'Progressing' | 'Degraded' | 'Suspended';
+  message: RegExp;
+}
+
+describe('a resource in the eyes of Flux and Argo CD', () => {
+  let world: World;
+  let content: { http: { url: string; digest: string } };
+  before(async () => {
+    world = await World.create({ idle: true });
+    content = { http: { url: world.source.add('/image.raw', { body }), digest: digestOf(body) } };
+  });
+  after(() => world[Symbol.asyncDispose]());
+
+  const image = { diskFormat: 'raw' };
+  const filled = (more: Record<string, unknown> = {}) => ({ image, content, ...more });
+  const from = (url: string) => ({ image, content: { http: { ...content.http, url } } });
+
+  async function object(name: string): Promise<Record<string, unknown>> {
+    const path = `/apis/${apiVersion}/namespaces/${world.namespace}/${plural}/${name}`;
+    return (await world.stack.kubernetes.request('GET', path)).as(anyObject);
+  }
+
+  async function assertJudged(judged: Record<string, unknown>, { kstatus, argo, message }: Expected): Promise<void> {
+    const [judgement] = await judge([judged]);
+    assert.equal(judgement?.kstatus.status, kstatus, judgement?.kstatus.message);
+    assert.equal(judgement?.argo.status, argo, judgement?.argo.message);
+    assert.match(judgement?.argo.message ?? '', message);
+  }
+
+  /** Asks for another try until so many have failed. */
+  async function fail(name: string, attempts: number): Promise<void> {
+    for (let tries = 1; tries <= attempts; tries++) {
+      await world.annotate(name, 'glance-operator.dev/reconcile-at', String(tries));
+      await world.until(name, `failed ${tries} times`, ({ status }) => (status.lastError?.attempts ?? 0) >= tries);
+    }
+  }
+
+  test('one that the operator has not seen yet is waited for', async () => {
+    await world.apply('unseen', filled());
+    await assertJudged(await object('unseen'), {
+      kstatus: 'InProgress',
+      argo: 'Progressing',
+      message: /^Waiting for glance-operator/,
+    });
+    await world.start(['--transfers', '1']);
+    await world.ready('unseen');
+  });
+
+  test('one whose data is on its way is waited for, and one that waits for a free slot', async () => {
+    const released = Promise.withResolvers<void>();
+    const url = world.source.add('/held.raw', { body, gate: { at: 1024, released: released.promise } });
+    await world.apply('moving', from(url));
+    await world.reason('moving', 'Transferring');
+    await world.apply('queued', filled());
+    await world.reason('queued', 'Queued');
+    const wanted = { kstatus: 'InProgress', argo: 'Progressing' } as const;
+    await assertJudged(await object('moving'), { ...wanted, message: /^Transferring: the data is on its way/ });
+    await assertJudged(await object('queued'), { ...wanted, message: /^Queued: .*place 1/ });
+    released.resolve();
+    await world.ready('queued');
+  });
+
+  test('one whose image is as declared is healthy, with its id', async () => {
+    await world.apply('done', filled());
+    const { status } = await world.ready('done');
+    await assertJudged(await object('done'), {
+      kstatus: 'Current',
+      argo: 'Healthy',
+      message: new RegExp(`^Ready: image ${status.imageID} is active`),
+    });
+  });
+
+  test('one without data is healthy as soon as its record is there', async () => {
+    await world.apply('record', {});
+    await world.ready('record');
+    await assertJudged(await object('record'), {
+      kstatus: 'Current',
+      argo: 'Healthy',
+      message: /^Ready: .*registered/,
+    });
+  });
+
+  test('a warning is shown, and makes nothing unhealthy', async () => {
+    const md5 = digestOf(body, 'md5');
+    await world.apply('weak', { image, content: { http: { ...content.http, digest: md5 } } });
+    await world.ready('weak');
+    await assertJudged(await object('weak'), { kstatus: 'Current', argo: 'Healthy', message: /\(warning: md5 .*\)$/ });
+  });
+
+  test('one whose declaration has changed is waited for, even before the operator sees the change', async () => {
+    await world.apply('edited', filled());
+    await world.ready('edited');
+    world.operator.signal('SIGSTOP');
+    await world.apply('edited', filled({ image: { ...image, tags: ['new'] } }));
+    const unseen = await object('edited');
+    world.operator.signal('SIGCONT');
+    await assertJudged(unseen, { kstatus: 'InProgress', argo: 'Progressing', message: /^Waiting for glance-operator/ });
+    await world.ready('edited');
+    await assertJudged(await object('edited'), { kstatus: 'Current', argo: 'Healthy', message: /^Ready/ });
+  });
+
+  test('one that is tried again is waited for, and is degraded for Argo CD after five failures in a row', async () => {
+    await world.apply('retried', from(`${world.source.url}/to-come.raw`));
+    await world.reason('retried', 'SourceNotFound');
+    await assertJudged(await object('retried'), {
+      kstatus: 'InProgress',
+      argo: 'Progressing',
+      message: /^SourceNotFound: .*Tried once/,
+    });
+    await fail('retried', 5);
+    await world.reason('retried', 'SourceNotFound');
+    await assertJudged(await object('retried'), {
+      kstatus: 'InProgress',
+      argo: 'Degraded',
+      message: /Tried \d+ times/,
+    });
+  });
+
+  test('one whose cloud cannot be asked is waited for, although its image was as declared', async () => {
+    await world.writeSecret('outage', { 'clouds.yaml': await world.project.cloudsYaml() });
+    await world.apply('outage', { cloud: { secretName: 'outage', name: 'demo' } });
+    await world.ready('outage');
+    const authUrl = `http://127.0.0.1:${await claimPort()}/v3`;
+    await world.writeSecret('outage', { 'clouds.yaml': await world.project.cloudsYaml({ authUrl }) });
+    await world.reason('outage', 'IdentityUnavailable');
+    await assertJudged(await object('outage'), {
+      kstatus: 'InProgress',
+      argo: 'Progressing',
+      message: /^IdentityUnavailable/,
+    });
+  });
+
+  test('one that needs another declaration is given up at once, with the reason', async () => {
+    const other = world.source.add('/other.raw', { body: raw(4096) });
+    await world.apply('tampered', from(other));
+    await world.reason('tampered', 'DigestMismatch');
+    await assertJudged(await object('tampered'), {
+      kstatus: 'Failed',
+      argo: 'Degraded',
+      message: /^DigestMismatch: .*waits for a change/,
+    });
+  });
+
+  test('one whose Secret is wrong is given up at once', async () => {
+    await world.apply('misnamed', { cloud: { secretName: 'openstack', name: 'prod' } });
+    await world.reason('misnamed', 'CloudNotFound');
+    await assertJudged(await object('misnamed'), { kstatus: 'Failed', argo: 'Degraded', message: /^CloudNotFound/ });
+  });
+
+  test('one whose Secret is still to come is waited for, because what is applied together has no order', async () => {
+    await world.apply('early', filled({ cloud: { secretName: 'late', name: 'demo' } }));
+    await world.reason('early', 'SecretNotFound');
+    await assertJudged(await object('early'), {
+      kstatus: 'InProgress',
+      argo: 'Progressing',
+      message: /^SecretNotFound: there is no Secret "late"/,
+    });
+    await world.writeSecret('late', { 'clouds.yaml': await world.project.cloudsYaml() });
+    await world.ready('early', 10_000);
+  });
+
+  test('one that is suspended stays as good as it was, and Argo CD shows that it is suspended', async () => {
+    await world.apply('paused', filled());
+    await world.ready('paused');
+    await world.apply('paused', filled({ suspend: true }));
+    await world.reason('paused', 'Suspended');
+    await assertJudged(await object('paused'), {
+      kstatus: 'Current',
+      argo: 'Suspended',
+      message: /spec\.suspend is true/,
+    });
+  });
+
+  test('one that was suspended before it had an image is waited for', async () => {
+    await world.apply('unborn', filled({ suspend: true }));
+    await world.reason('unborn', 'Suspended');
+    await assertJudged(await object('unborn'), { kstatus: 'InProgress', argo: 'Suspended', message: /suspend/ });
+  });
+
+  test('one that is being deleted is terminating until its image is gone', async () => {
+    await world.writeSecret('going', { 'clouds.yaml': await world.project.cloudsYaml() });
+    await world.apply('leaving', { cloud: { secretName: 'going', name: 'demo' } });
+    await world.ready('leaving');
+    const secret = `/api/v1/namespaces/${world.namespace}/secrets/going`;
+    (await world.stack.kubernetes.request('DELETE', secret)).ok();
+    await world.delete('leaving');
+    await world.reason('leaving', 'SecretNotFound');
+    await assertJudged(await object('leaving'), { kstatus: 'Terminating', argo: 'Progressing', message: /deletion/ });
+    await world.writeSecret('going', { 'clouds.yaml': await world.project.cloudsYaml() });
+    await world.gone('leaving');
+  });
+});
+
+describe('the health script', () => {
+  const metadata = { name: 'odd', namespace: 'default', generation: 2 };
+  const seen = (status: unknown) => ({ apiVersion, kind: 'GlanceImage', metadata, spec: {}, status });
+  const condition = (type: string, status: string) => ({ type, status, reason: type, message: 'words' });
+  const cases: readonly [string, unknown, Expected['argo']][] = [
+    ['no status at all', undefined, 'Progressing'],
+    ['an empty status', {}, 'Progressing'],
+    ['the default of the CRD', { observedGeneration: -1 }, 'Progressing'],
+    ['no condition', { observedGeneration: 2, conditions: [] }, 'Progressing'],
+    [
+      'Ready for an earlier generation',
+      { observedGeneration: 1, conditions: [condition('Ready', 'True')] },
+      'Progressing',
+    ],
+    [
+      'Ready and Reconciling at once',
+      { observedGeneration: 2, conditions: [condition('Ready', 'True'), condition('Reconciling', 'True')] },
+      'Progressing',
+    ],
+    [
+      'Ready, and Stalled said to be False',
+      { observedGeneration: 2, conditions: [condition('Ready', 'True'), condition('Stalled', 'False')] },
+      'Healthy',
+    ],
+    [
+      'Stalled, said before Ready',
+      { observedGeneration: 2, conditions: [condition('Stalled', 'True'), condition('Ready', 'False')] },
+      'Degraded',
+    ],
+  ];
+  for (const [what, status, argo] of cases) {
+    test(`says ${argo} to ${what}`, async () => {
+      const [judgement] = await judge([seen(status)]);
+      assert.equal(judgement?.argo.status, argo);
+    });
+  }
+});

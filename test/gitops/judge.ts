@@ -1,0 +1,27 @@
+/**
+ * How Flux and Argo CD see an object: kstatus by the library that Flux is made of, and our health script in the Lua that Argo CD
+ * runs. Law: nothing of either is imitated in TypeScript.
+ */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import { folders } from '../env/parts.mjs';
+
+const verdict = z.object({ status: z.string(), message: z.string() });
+const judgement = z.object({ kstatus: verdict, argo: verdict });
+export type Judgement = z.infer<typeof judgement>;
+
+export const healthScript = readFileSync(
+  join(import.meta.dirname, '../../charts/glance-operator/files/argocd-health.lua'),
+  'utf8',
+);
+
+/** One judgement for each object, in their order. The objects are as the API server hands them out. */
+export async function judge(objects: readonly unknown[]): Promise<Judgement[]> {
+  const asked = promisify(execFile)(join(folders.judge, 'judge'), { timeout: 30_000 });
+  asked.child.stdin?.end(JSON.stringify({ health: healthScript, objects }));
+  const { stdout } = await asked;
+  return z.array(judgement).length(objects.length).parse(JSON.parse(stdout));
+}
