@@ -87,6 +87,19 @@ describe('the chart', () => {
     for (const role of roles.slice(0, 2)) assert.deepEqual(rulesOf(role), clusterWide);
   });
 
+  test('what people may do is extended in the whole cluster, or where there are no cluster rights only if asked', async () => {
+    const roles = async (...set: string[]) => {
+      const objects = await objectsWith(set);
+      return objects.filter(({ kind }) => kind === 'ClusterRole').map(({ metadata }) => metadata.name);
+    };
+    const own = 'images-glance-operator';
+    const namespaced = ['watchNamespaces={team-a}', 'settings.clusterName=x'];
+    assert.deepEqual(await roles(), [own, `${own}-view`, `${own}-edit`]);
+    assert.deepEqual(await roles('rbac.userRoles=never'), [own]);
+    assert.deepEqual(await roles(...namespaced), []);
+    assert.deepEqual(await roles(...namespaced, 'rbac.userRoles=always'), [`${own}-view`, `${own}-edit`]);
+  });
+
   test('Secrets can be listed only where they are watched, and kube-system be read only where it names the cluster', async () => {
     const rules = async (...set: string[]) => rulesOf(ofKind(await objectsWith(set), 'ClusterRole'));
     const verbs = async (resource: string, ...set: string[]) =>
