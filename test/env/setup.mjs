@@ -109,7 +109,7 @@ const builds = [
   {
     name: 'judge of objects',
     folder: folders.judge,
-    usually: 'about 30 seconds',
+    usually: 'about 1 minute',
     needs: goIsRecent,
     build: (directory, run) => goBuild(run, parts.judgeModule, join(directory, 'judge')),
   },
