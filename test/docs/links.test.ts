@@ -1,8 +1,10 @@
-/** What the pages refer to exists: files, headings, reasons, flags, fields, metrics. */
+/** What the pages refer to exists: files, headings, reasons, flags, fields, metrics, values of the chart. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, test } from 'node:test';
+import { parse } from 'yaml';
+import { z } from 'zod';
 import { customResourceDefinition } from '../../src/api/crd/crd.ts';
 import type { StructuralSchema } from '../../src/api/crd/structural.ts';
 import { reasons } from '../../src/api/reasons.ts';
@@ -41,6 +43,21 @@ function isField(path: string): boolean {
     schema = (schema?.items ?? schema)?.properties?.[name];
   }
   return schema !== undefined;
+}
+
+const values: unknown = parse(readFileSync(join(root, 'charts/glance-operator/values.yaml'), 'utf8'));
+
+/** Settings are a map in values.yaml, with the flags of the program as keys. */
+function isValue(path: string): boolean {
+  const [first = '', ...rest] = path.split('.');
+  if (first === 'settings') return rest.length === 1 && Object.hasOwn(runSettings, rest[0] ?? '');
+  let at = values;
+  for (const name of [first, ...rest]) {
+    const object = z.looseObject({}).safeParse(at);
+    if (!object.success || !Object.hasOwn(object.data, name)) return false;
+    at = object.data[name];
+  }
+  return true;
 }
 
 const metrics = new Set((await describeMetrics(emptyRegistry())).map(({ name }) => name));
@@ -82,6 +99,16 @@ describe('the pages', () => {
         /`((?:glance_operator|controller_runtime|workqueue|watch)_\w+)/g,
       )) {
         assert.ok(metrics.has(name) || marks.has(name), name);
+      }
+    });
+  }
+
+  for (const { file, text } of pages) {
+    test(`${file}: every value of the chart exists`, () => {
+      for (const [, path = ''] of prose(text).matchAll(
+        /`((?:crds|rbac|settings|metrics|networkPolicy|probes)(?:\.\w+)+)/g,
+      )) {
+        assert.ok(isValue(path), path);
       }
     });
   }
