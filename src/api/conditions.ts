@@ -7,6 +7,16 @@ import type { Condition } from './status.ts';
 
 export type ConditionType = 'Ready' | 'Reconciling' | 'Stalled' | 'Warning';
 
+/** For the pages. */
+export const conditionMeanings: Readonly<Record<ConditionType, string>> = {
+  Ready:
+    '`True`: the image is as declared. `Unknown`: it was, and the cloud cannot be asked at the moment. `False`: it is not, and the reason says why.',
+  Reconciling: '`True`: the operator works on it, or tries again by itself.',
+  Stalled:
+    '`True`: trying again does not help until somebody changes the resource or its Secret. The operator looks again all the same, every 10 minutes to an hour.',
+  Warning: '`True`: something that people should know, though it keeps nothing from being done.',
+};
+
 export interface Verdict {
   status: Condition['status'];
   reason: Reason;

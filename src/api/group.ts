@@ -7,7 +7,13 @@ export const plural = 'glanceimages';
 
 /** Keeps the resource until its image is dealt with. */
 export const finalizer = `${group}/image`;
-/** Any new value of this annotation means: reconcile now. */
 export const reconcileAtAnnotation = `${group}/reconcile-at`;
-/** `"true"` lets a deleted resource go although its image cannot be reached any more. */
 export const abandonAnnotation = `${group}/abandon`;
+
+/** For the pages. */
+export const annotationMeanings: Readonly<Record<string, string>> = {
+  [reconcileAtAnnotation]:
+    'Any new value means: compare the image now, and try again now what has failed. `status.lastHandledReconcileAt` holds the value that was handled last.',
+  [abandonAnnotation]:
+    '`"true"` lets a deleted resource go without its image, which is left in Glance: for when the cloud is gone or its Secret is lost.',
+};

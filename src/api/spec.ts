@@ -60,12 +60,13 @@ const image = rule(
       .optional()
       .meta({ description: 'Name of the image in Glance. Default: the name of this resource.' }),
     diskFormat: z.enum(diskFormats).optional().meta({
-      description: 'Format of the data, for example qcow2, raw, vmdk or iso. Required with content. Cannot change.',
+      description:
+        'Format of the data, for example qcow2, raw, vmdk or iso. Required with content. Fixed once the data is in Glance.',
     }),
     containerFormat: z
       .enum(containerFormats)
       .default('bare')
-      .meta({ description: 'Container around the data; bare where there is none. Cannot change.' }),
+      .meta({ description: 'Container around the data; bare where there is none. Fixed once the data is in Glance.' }),
     visibility: z
       .enum(visibilities)
       .default('private')

@@ -7,6 +7,7 @@ export declare const folders: {
   readonly controlPlane: string;
   readonly python: string;
   readonly cinder: string;
+  readonly openstackClient: string;
   readonly postgres: string;
   readonly tools: string;
   readonly template: string;

@@ -34,6 +34,7 @@ export const goModule = join(import.meta.dirname, 'control-plane');
 export const judgeModule = join(root, 'test', 'gitops', 'judge');
 export const requirements = join(import.meta.dirname, 'requirements.txt');
 export const cinderRequirements = join(root, 'test', 'conformance', 'requirements.txt');
+export const openstackClientRequirements = join(root, 'test', 'docs', 'requirements.txt');
 
 /** The sources that decide what the bootstrapped databases hold. */
 const templateSources = ['template.ts', 'keystone.ts', 'glance.ts', 'postgres.ts', 'wsgi.ts', 'bootstrap.ts', 'tls.ts'];
@@ -52,6 +53,7 @@ const judge = folder(cache, 'gitops-judge', ...sources(judgeModule));
 const flux = folder(cache, 'flux', fluxVersion);
 const python = folder(cache, 'python', text(requirements));
 const cinder = folder(cache, 'cinder', python, text(cinderRequirements));
+const openstackClient = folder(cache, 'openstack-client', python, text(openstackClientRequirements));
 const postgres = folder(reachableCache, 'postgres', postgresPackage);
 const tools = folder(cache, 'kubectl-helm', toolsPackage);
 const template = folder(
@@ -63,4 +65,4 @@ const template = folder(
 );
 
 /** Where each part lies once `setup.mjs` has made it. */
-export const folders = { controlPlane, python, cinder, postgres, tools, template, judge, flux };
+export const folders = { controlPlane, python, cinder, openstackClient, postgres, tools, template, judge, flux };

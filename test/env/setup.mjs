@@ -1,7 +1,7 @@
 /**
  * Makes everything that the tests, the demo and the benchmarks run on: node_modules, a Kubernetes control plane, PostgreSQL,
- * Keystone and Glance, Cinder, kubectl and helm. Law: what exists is not made again; what is made appears whole or not at all;
- * and whoever waits is told for what. Runs on Node 20 in a fresh clone, without node_modules.
+ * Keystone and Glance, Cinder, kubectl, helm and the openstack command. Law: what exists is not made again; what is made appears
+ * whole or not at all; and whoever waits is told for what. Runs on Node 20 in a fresh clone, without node_modules.
  */
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -175,18 +175,25 @@ const builds = [
   },
 ];
 
-const cinder = {
-  name: 'Cinder',
-  folder: folders.cinder,
-  usually: 'about 10 seconds',
-  async build(directory, run) {
-    // Laid on top of Glance's environment, which has most of what Cinder needs: a tenth of the time of an environment of its own.
-    const python = join(folders.python, 'bin', 'python');
-    const pip = ['-m', 'pip', '--disable-pip-version-check', '--no-input'];
-    await run(python, [...pip, 'install', '--no-deps', '--target', directory, '-r', parts.cinderRequirements]);
-    await run(python, [...pip, 'check'], { env: { ...process.env, PYTHONPATH: directory } });
-  },
-};
+/** Laid on top of Glance's environment, which has most of what it needs: a tenth of the time of an environment of its own. */
+function layer(name, folder, requirements) {
+  return {
+    name,
+    folder,
+    usually: 'about 10 seconds',
+    async build(directory, run) {
+      const python = join(folders.python, 'bin', 'python');
+      const pip = ['-m', 'pip', '--disable-pip-version-check', '--no-input'];
+      await run(python, [...pip, 'install', '--no-deps', '--target', directory, '-r', requirements]);
+      await run(python, [...pip, 'check'], { env: { ...process.env, PYTHONPATH: directory } });
+    },
+  };
+}
+
+const layers = [
+  layer('Cinder', folders.cinder, parts.cinderRequirements),
+  layer('openstack command', folders.openstackClient, parts.openstackClientRequirements),
+];
 
 const databases = {
   name: 'bootstrapped databases',
@@ -321,7 +328,7 @@ function stopChildren(reason) {
 
 async function main() {
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stopChildren(new SetupFailure('interrupted')));
-  const missing = [...builds, cinder, databases].filter((part) => !existsSync(part.folder));
+  const missing = [...builds, ...layers, databases].filter((part) => !existsSync(part.folder));
   for (const part of missing) await part.needs?.();
   if (missing.length > 0) {
     say(`setup: making ${missing.map(({ name, usually }) => `${name} (${usually})`).join(', ')}`);
@@ -330,7 +337,8 @@ async function main() {
   const stop = showProgress();
   try {
     const begun = new Map(builds.map((part) => [part.folder, make(part)]));
-    const work = [installNodeModules(), ...begun.values(), begun.get(folders.python).then(() => make(cinder))];
+    const onPython = layers.map((part) => begun.get(folders.python).then(() => make(part)));
+    const work = [installNodeModules(), ...begun.values(), ...onPython];
     // The first failure ends the others too; each still tidies up after itself.
     for (const each of work) each.catch(stopChildren);
     const failed = (await Promise.allSettled(work)).find(({ status }) => status === 'rejected');

@@ -28,6 +28,8 @@ export interface Operator {
 export interface OperatorOptions {
   kubeconfig: string;
   flags?: readonly string[];
+  /** Environment variables beside PATH. */
+  env?: NodeJS.ProcessEnv;
   /** The log line that is waited for. Default: `Ready`, which a replica that stands by does not say. */
   awaited?: Milestone;
   /** What node is told to run: its own flags and the program. Default: the sources. */
@@ -41,11 +43,11 @@ const sources = [join(import.meta.dirname, '../../src/main.ts')];
 
 /** Resolves once the operator has its caches and works, or stands by. */
 export async function startOperator(options: OperatorOptions): Promise<Operator> {
-  const { kubeconfig, flags = [], awaited = 'Ready', program = sources } = options;
+  const { kubeconfig, flags = [], env = {}, awaited = 'Ready', program = sources } = options;
   const args = [...program, 'run', '--kubeconfig', kubeconfig, '--health-address', '127.0.0.1:0', ...flags];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'] },
+    env: { PATH: process.env['PATH'], ...env },
   });
   return attachOperator(child, awaited);
 }

@@ -1,0 +1,173 @@
+/** What the pages show, a reader will copy: every block is a kind of thing that is checked here or in the files beside. */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { parse, parseAllDocuments, stringify } from 'yaml';
+import { z } from 'zod';
+import { customResourceDefinition } from '../../src/api/crd/crd.ts';
+import { apiVersion, kind } from '../../src/api/group.ts';
+import { reasons } from '../../src/api/reasons.ts';
+import { specSchema } from '../../src/api/spec.ts';
+import { parseCloud } from '../../src/openstack/clouds.ts';
+import { TransferPlan } from '../../src/transfer/plan.ts';
+import { connectStack, type Stack } from '../env/stack.ts';
+import { type DryRun, dryRunner, manifestSchema } from './manifests.ts';
+import { type Block, blocksOf, fileNameOf, readPages, root } from './pages.ts';
+
+/** What is run rather than read is in commands.test.ts and walk.test.ts. */
+const languages = ['yaml', 'json', 'sh', 'console', 'text'];
+
+const cloudsSchema = z.object({ clouds: z.record(z.string(), z.looseObject({})) });
+const fragmentSchema = z.strictObject(
+  Object.fromEntries(Object.keys(specSchema.shape).map((key) => [key, z.unknown().optional()])),
+);
+/** Values of our chart in the resources of those who install it. */
+const helmReleaseSchema = z.looseObject({
+  kind: z.literal('HelmRelease'),
+  spec: z.looseObject({ values: z.looseObject({}) }),
+});
+const applicationSchema = z.looseObject({
+  kind: z.literal('Application'),
+  spec: z.looseObject({ source: z.looseObject({ helm: z.looseObject({ valuesObject: z.looseObject({}) }) }) }),
+});
+
+const valuesOfChart = z
+  .looseObject({})
+  .parse(parse(readFileSync(join(root, 'charts/glance-operator/values.yaml'), 'utf8')));
+
+/** By the name of the file, or because that is what the chart's own pages speak of. */
+function isValues(document: unknown, block: Block): boolean {
+  const name = fileNameOf(block);
+  if (name !== undefined) return name.endsWith('values.yaml');
+  const object = z.looseObject({}).safeParse(document);
+  if (!object.success || !block.page.startsWith('charts/')) return false;
+  return Object.keys(object.data).every((key) => Object.hasOwn(valuesOfChart, key));
+}
+
+describe('the blocks of the pages', () => {
+  let stack: Stack;
+  let dryRun: DryRun;
+  before(async () => {
+    stack = await connectStack();
+    await stack.kubernetes.apply(join(root, 'crds'));
+    dryRun = dryRunner(stack.kubernetes, await stack.kubernetes.createNamespace('docs'));
+  });
+  after(() => stack.stop());
+
+  async function checkValues(values: unknown): Promise<void> {
+    const chart = join(root, 'charts/glance-operator');
+    const { code, stderr } = await stack.kubernetes.helm(['template', 'glance-operator', chart, '--values', '-'], {
+      input: stringify(values),
+    });
+    assert.equal(code, 0, stderr);
+  }
+
+  async function checkYaml(document: unknown, block: Block): Promise<void> {
+    if (isValues(document, block)) return checkValues(document);
+    const clouds = cloudsSchema.safeParse(document);
+    if (clouds.success) {
+      const cloudsYaml = stringify(document);
+      for (const cloud of Object.keys(clouds.data.clouds)) parseCloud({ cloudsYaml }, cloud);
+      return;
+    }
+    const manifest = manifestSchema.safeParse(document);
+    if (manifest.success) {
+      const release = helmReleaseSchema.safeParse(document);
+      if (release.success) await checkValues(release.data.spec.values);
+      const application = applicationSchema.safeParse(document);
+      if (application.success) await checkValues(application.data.spec.source.helm.valuesObject);
+      return dryRun(manifest.data);
+    }
+    // A part of a GlanceImage, below spec.
+    const { image = {}, ...rest } = fragmentSchema.parse(document);
+    const spec = {
+      cloud: { secretName: 'openstack', name: 'demo' },
+      image: { diskFormat: 'qcow2', ...z.looseObject({}).parse(image) },
+      ...rest,
+    };
+    await dryRun({ apiVersion, kind, metadata: { name: 'part' }, spec });
+  }
+
+  async function check(block: Block): Promise<void> {
+    switch (block.language) {
+      case 'yaml': {
+        const documents = parseAllDocuments(block.text, { version: '1.1' });
+        assert.ok(documents.length > 0, 'there is nothing in it');
+        for (const document of documents) {
+          assert.deepEqual([...document.errors, ...document.warnings], []);
+          await checkYaml(document.toJS(), block);
+        }
+        return;
+      }
+      case 'json':
+        TransferPlan.parse(JSON.parse(block.text));
+        return;
+      case 'text':
+      case 'console':
+        checkTable(block.text.replace(/^\$ .*\n/gm, ''));
+        return;
+      default:
+        assert.ok(languages.includes(block.language), `nobody checks blocks of ${block.language || 'no language'}`);
+    }
+  }
+
+  /** What `kubectl get` shows has our columns and our reasons. */
+  function checkTable(text: string): void {
+    const [head = '', ...rows] = text.split('\n').filter((line) => line.trim() !== '');
+    if (!/^(?:NAMESPACE +)?NAME +READY/.test(head)) return;
+    const columns = customResourceDefinition().spec.versions[0]?.additionalPrinterColumns.map(({ name }) => name);
+    const shown = head.split(/ {2,}/).filter((name) => !/^NAME/.test(name));
+    assert.deepEqual(
+      shown.filter((name) => !columns?.some((column) => column.toUpperCase() === name)),
+      [],
+    );
+    const at = head.indexOf('STATUS');
+    for (const row of rows) {
+      const [reason = ''] = row.slice(at).split(' ');
+      assert.ok(Object.hasOwn(reasons, reason), `there is no reason ${reason}`);
+    }
+  }
+
+  for (const { file, blocks } of readPages()) {
+    if (blocks.length === 0) continue;
+    test(`${file}: every block is what it says it is`, async () => {
+      for (const block of blocks) {
+        await check(block).catch((error: unknown) => {
+          throw new Error(`${block.at}: ${error instanceof Error ? error.message : error}\n${block.text}`, {
+            cause: error,
+          });
+        });
+      }
+    });
+  }
+
+  for (const file of globSync('examples/**/*.yaml', { cwd: root }).sort()) {
+    test(`${file}: every manifest is accepted`, async () => {
+      const text = readFileSync(join(root, file), 'utf8');
+      await check({ at: file, page: file, language: 'yaml', text, heading: '' });
+    });
+  }
+
+  describe('a wrong one is found', () => {
+    const wrong: Record<string, string> = {
+      'a language that nobody checks': '```rust\nfn main() {}\n```\n',
+      'no language at all': '```\nhello\n```\n',
+      'a field that does not exist':
+        '```yaml\ncontent:\n  http:\n    url: https://example.com/a\n    digset: sha256:00\n```\n',
+      'a kind that does not exist': '```yaml\napiVersion: v1\nkind: Sercet\nmetadata:\n  name: a\n```\n',
+      'a value that the chart does not know': '```yaml\n# values.yaml\nreplikas: 2\n```\n',
+      'a cloud without credentials': '```yaml\nclouds:\n  demo: {}\n```\n',
+      'a reason that does not exist':
+        '```text\nNAME   READY   STATUS    IMAGE   SIZE   PROGRESS   AGE\na      False   Broken                             3s\n```\n',
+      'a plan with a field too few': '```json\n{}\n```\n',
+    };
+    for (const [what, page] of Object.entries(wrong)) {
+      test(what, async () => {
+        const [block] = blocksOf('page.md', page);
+        assert.ok(block);
+        await assert.rejects(check(block));
+      });
+    }
+  });
+});

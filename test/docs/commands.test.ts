@@ -1,0 +1,75 @@
+/** The commands of the pages, run by a shell in a sandbox: what they name exists, and the real servers take what they ask. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { kubeconfig } from '../env/kubeconfig.ts';
+import { connectStack, type Stack } from '../env/stack.ts';
+import { blocksOf, commandsOf, type Page, readPages, root } from './pages.ts';
+import { createSandbox } from './sandbox.ts';
+import { startShell } from './shell.ts';
+
+/** They are walked for real, by walk.test.ts. */
+const walked = ['docs/quick-start.md', 'docs/tutorial.md'];
+
+describe('the commands of the pages', () => {
+  let stack: Stack;
+  let login: string;
+  let access: string;
+  before(async () => {
+    stack = await connectStack();
+    await stack.kubernetes.apply(join(root, 'crds'));
+    const { server, caPem: ca, adminToken: token } = stack.kubernetes;
+    access = kubeconfig({ server, ca, token, namespace: await stack.kubernetes.createNamespace('docs') });
+    login = await (await stack.openstack.createProject()).cloudsYaml();
+  });
+  after(() => stack.stop());
+
+  async function complaintsAbout(page: Page): Promise<string[]> {
+    const directory = mkdtempSync(join(tmpdir(), 'commands-'));
+    const sandbox = createSandbox({ directory, kubeconfig: access, login, page });
+    try {
+      await using shell = startShell({ directory, env: sandbox.env });
+      const strange: string[] = [];
+      for (const block of page.blocks) {
+        const commands = commandsOf(block);
+        if (commands === '') continue;
+        const { output } = await shell.run(commands);
+        const [line] = /^.*(?:command not found|syntax error).*$/m.exec(output) ?? [];
+        if (line !== undefined) strange.push(`${block.at}: ${line}`);
+      }
+      return [...strange, ...sandbox.complaints()];
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  }
+
+  for (const page of readPages()) {
+    if (walked.includes(page.file) || page.blocks.every((block) => commandsOf(block) === '')) continue;
+    test(`${page.file}: every command is one that can be given`, async () => {
+      assert.deepEqual(await complaintsAbout(page), []);
+    });
+  }
+
+  describe('a wrong one is found', () => {
+    const wrong = {
+      'a program that does not exist': 'kubctl get pods',
+      'a kind that does not exist': 'kubectl get glanceimgs',
+      'a flag that does not exist': 'kubectl get gimg --al-namespaces',
+      'a file that does not exist': 'kubectl apply -f nothing.yaml',
+      'a value that the chart does not have':
+        'helm install a oci://ghcr.io/glance-operator/charts/glance-operator --set replikas=2',
+      'a script that does not exist': 'npm run demonstration',
+      'a flag of ours that does not exist': 'glance-operator run --workerz 3',
+      'a flag of the openstack command that does not exist': 'openstack image set --hiden x',
+    };
+    for (const [what, command] of Object.entries(wrong)) {
+      test(what, async () => {
+        const text = `\`\`\`sh\n${command}\n\`\`\`\n`;
+        const page = { file: 'page.md', text, blocks: blocksOf('page.md', text) };
+        assert.equal((await complaintsAbout(page)).length, 1);
+      });
+    }
+  });
+});

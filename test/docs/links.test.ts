@@ -1,0 +1,129 @@
+/** What the pages refer to exists: files, headings, reasons, flags, fields, metrics, values of the chart. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { describe, test } from 'node:test';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { customResourceDefinition } from '../../src/api/crd/crd.ts';
+import type { StructuralSchema } from '../../src/api/crd/structural.ts';
+import { reasons } from '../../src/api/reasons.ts';
+import { runSettings, transferSettings } from '../../src/commands/settings.ts';
+import { describeMetrics, emptyRegistry } from '../../src/commands/tables.ts';
+import { clusterProperty, ownerProperty } from '../../src/image/identity.ts';
+import { readPages, root } from './pages.ts';
+
+const pages = readPages();
+const flagOf = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+const flags = new Set([...Object.keys(runSettings), ...Object.keys(transferSettings)].map(flagOf));
+/** Flags of other programs that the pages name outside of blocks. */
+const foreignFlags = new Set(
+  'help from-file os-cloud recursive previous take-ownership force-conflicts feature-gates'.split(' '),
+);
+
+/** Headings as GitHub makes anchors of them, and anchors that are set by hand. */
+function anchorsOf(text: string): Set<string> {
+  const headings = [...text.matchAll(/^#+ +(.+)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+  const byHand = [...text.matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id);
+  return new Set([...headings, ...byHand]);
+}
+
+const [version] = customResourceDefinition().spec.versions;
+
+/** Whether the resource has this field; below a map of any JSON there is every field. */
+function isField(path: string): boolean {
+  let schema: StructuralSchema | undefined = version?.schema.openAPIV3Schema;
+  for (const name of path.replaceAll('[]', '').split('.')) {
+    if (schema?.additionalProperties !== undefined) return true;
+    schema = (schema?.items ?? schema)?.properties?.[name];
+  }
+  return schema !== undefined;
+}
+
+const values: unknown = parse(readFileSync(join(root, 'charts/glance-operator/values.yaml'), 'utf8'));
+
+/** Settings are a map in values.yaml, with the flags of the program as keys. */
+function isValue(path: string): boolean {
+  const [first = '', ...rest] = path.split('.');
+  if (first === 'settings') return rest.length === 1 && Object.hasOwn(runSettings, rest[0] ?? '');
+  let at = values;
+  for (const name of [first, ...rest]) {
+    const object = z.looseObject({}).safeParse(at);
+    if (!object.success || !Object.hasOwn(object.data, name)) return false;
+    at = object.data[name];
+  }
+  return true;
+}
+
+const metrics = new Set((await describeMetrics(emptyRegistry())).map(({ name }) => name));
+const marks = new Set([ownerProperty, clusterProperty]);
+
+const prose = (text: string) => text.replace(/^\s*```[\s\S]*?^\s*```$/gm, '');
+
+describe('the pages', () => {
+  for (const { file, text } of pages) {
+    test(`${file}: every link leads somewhere`, () => {
+      for (const [, target = ''] of prose(text).matchAll(/\]\(([^)\s]+)[^)]*\)/g)) {
+        if (/^[a-z]+:/.test(target)) continue;
+        const [path = '', anchor] = target.split('#');
+        const to = path === '' ? file : normalize(join(dirname(file), path));
+        assert.ok(existsSync(join(root, to)), `${target}: there is no ${to}`);
+        if (anchor === undefined || statSync(join(root, to)).isDirectory()) continue;
+        assert.ok(anchorsOf(readFileSync(join(root, to), 'utf8')).has(anchor), `${target}: ${to} has no such heading`);
+      }
+    });
+
+    test(`${file}: every reason and every flag exists`, () => {
+      for (const [, flag = ''] of prose(text).matchAll(/`--([a-z][a-z-]+)[`= ]/g)) {
+        assert.ok(flags.has(flag) || foreignFlags.has(flag), `--${flag}`);
+      }
+      for (const [, reason = ''] of prose(text).matchAll(
+        /`(Source[A-Z]\w+|Digest\w+|Format\w+|Compression[A-Z]\w+)`/g,
+      )) {
+        assert.ok(Object.hasOwn(reasons, reason), reason);
+      }
+    });
+  }
+
+  for (const { file, text } of pages) {
+    test(`${file}: every field and every metric exists`, () => {
+      for (const [, path = ''] of prose(text).matchAll(/`((?:spec|status)\.\w[\w.[\]]*)/g)) {
+        assert.ok(isField(path), path);
+      }
+      for (const [, name = ''] of prose(text).matchAll(
+        /`((?:glance_operator|controller_runtime|workqueue|watch)_\w+)/g,
+      )) {
+        assert.ok(metrics.has(name) || marks.has(name), name);
+      }
+    });
+  }
+
+  for (const { file, text } of pages) {
+    test(`${file}: every value of the chart exists`, () => {
+      for (const [, path = ''] of prose(text).matchAll(
+        /`((?:crds|rbac|settings|metrics|networkPolicy|probes)(?:\.\w+)+)/g,
+      )) {
+        assert.ok(isValue(path), path);
+      }
+    });
+  }
+
+  test('every page of docs/ is found from the index', () => {
+    const reachable = new Set<string>();
+    const visit = (file: string) => {
+      if (reachable.has(file)) return;
+      reachable.add(file);
+      const text = pages.find((page) => page.file === file)?.text ?? '';
+      for (const [, target = ''] of prose(text).matchAll(/\]\(([^)#\s]+)/g))
+        if (!/^[a-z]+:/.test(target)) visit(normalize(join(dirname(file), target)));
+    };
+    visit('docs/README.md');
+    const lost = pages.map(({ file }) => file).filter((file) => file.startsWith('docs/') && !reachable.has(file));
+    assert.deepEqual(lost, []);
+  });
+});

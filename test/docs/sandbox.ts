@@ -1,0 +1,133 @@
+/**
+ * A directory and a PATH in which the commands of a page can be run without doing what they say: what would change a cluster
+ * is a dry run, what would start something is only looked up. Law: a command, a flag, a file or a kind that does not exist
+ * is told, and that the object itself does not exist is not.
+ */
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { folders } from '../env/parts.mjs';
+import { fileNameOf, type Page, root } from './pages.ts';
+
+export interface Sandbox {
+  directory: string;
+  env: NodeJS.ProcessEnv;
+  /** What was wrong with the commands so far. */
+  complaints(): string[];
+}
+
+export interface SandboxOptions {
+  /** An empty directory. */
+  directory: string;
+  /** The text of it. */
+  kubeconfig: string;
+  /** clouds.yaml of the login of the reader. */
+  login: string;
+  page: Page;
+}
+
+const chart = join(root, 'charts/glance-operator');
+const main = join(root, 'src/main.ts');
+
+/** Kinds of others, which the server of the tests does not know. */
+const foreignKinds =
+  'kustomization|helmrelease|ocirepositorie|ocirepository|gitrepository|application|appproject|machinedeployment|openstackmachinetemplate';
+
+/** Runs the real one; its failure counts unless it is that something is not there, or there already. */
+const judged = `judge() {
+  local out; out="$(timeout 60 "$@" 2>&1)"; local code=$?
+  printf '%s\\n' "$out"
+  [ "$code" = 0 ] && return
+  printf '%s' "$out" | grep -qE "resource type \\"(${foreignKinds})s?\\"" && return 0
+  printf '%s' "$out" | grep -qiE 'already exists|not ?found|no [a-z]+ found|No resources found|could not be found' && return 0
+  complain "$*: $out"
+}
+complain() { printf '%s\\n' "\${1//$'\\n'/ }" >> "$COMPLAINTS"; }`;
+
+const commands: Readonly<Record<string, string>> = {
+  kubectl: `real=${join(folders.tools, 'kubectl')}
+args=(); dry=''
+for word in "$@"; do
+  case "$word" in
+    apply|create|delete|patch|annotate|label|scale|set) [ -n "$dry" ] || dry=--dry-run=server ;;
+    get|describe|wait|logs|events|explain|rollout|kustomize|auth) [ -n "$dry" ] || dry=none ;;
+    # They would not end.
+    --watch|-w|--follow) continue ;;
+    port-forward) dry=--help ;;
+  esac
+  args+=("$word")
+done
+[ "$dry" = none ] && dry=''
+judge "$real" "\${args[@]}" $dry`,
+  helm: `real=${join(folders.tools, 'helm')}
+args=(); skip=''
+for word in "$@"; do
+  case "$skip$word" in
+    oci://ghcr.io/glance-operator/charts/glance-operator*) args+=(${chart}) ;;
+    --version|--timeout) skip=skip: ; continue ;;
+    skip:*|--install|--atomic|--wait|--reuse-values|--version=*|--timeout=*|--create-namespace) ;;
+    *) args+=("$word") ;;
+  esac
+  skip=''
+done
+case "$1" in
+  install|upgrade) args[0]=template; judge "$real" "\${args[@]}" > /dev/null ;;
+  template|lint|show|uninstall|status|history|get|list) judge "$real" "\${args[@]}" ;;
+  *) judge "$real" help "$1" > /dev/null ;;
+esac`,
+  openstack: `PYTHONPATH=${folders.openstackClient} judge ${join(folders.python, 'bin/python')} -m openstackclient.shell "$@"`,
+  'glance-operator': `help="$(${process.execPath} ${main} "\${1:-run}" --help 2>&1)" || complain "glance-operator $1: $help"
+for word in "$@"; do
+  case "$word" in
+    --help) ;;
+    --*) grep -q -- "  \${word%%=*} " <<< "$help" || complain "glance-operator $1: there is no $word" ;;
+  esac
+done`,
+  node: `case "$1" in dist/glance-operator.js) shift; exec glance-operator "$@" ;; *) [ -e "$1" ] || complain "node: there is no $1" ;; esac`,
+  npm: `case "$1" in
+  run) grep -q "\\"$2\\":" ${join(root, 'package.json')} || complain "npm run $2: there is no such script" ;;
+  test|ci|install) ;;
+  *) complain "npm $1: nobody checks this" ;;
+esac`,
+};
+
+/** Cannot be had here: that the line is shell is all that is known of them. */
+const unchecked = ['argocd', 'flux', 'git', 'cosign', 'terraform', 'tofu', 'ssh'];
+
+export function createSandbox({ directory, kubeconfig, login, page }: SandboxOptions): Sandbox {
+  const bin = join(directory, '.bin');
+  mkdirSync(bin);
+  const complaints = join(directory, '.complaints');
+  writeFileSync(complaints, '');
+  for (const [name, body] of Object.entries(commands)) {
+    writeFileSync(join(bin, name), `#!/usr/bin/env bash\n${judged}\n${body}\n`, { mode: 0o755 });
+  }
+  for (const name of unchecked) writeFileSync(join(bin, name), '#!/bin/sh\n', { mode: 0o755 });
+  for (const name of ['crds', 'charts', 'examples']) symlinkSync(join(root, name), join(directory, name));
+  for (const block of page.blocks) {
+    const name = fileNameOf(block);
+    if (name === undefined) continue;
+    mkdirSync(dirname(join(directory, name)), { recursive: true });
+    writeFileSync(join(directory, name), block.text);
+  }
+  for (const name of ['clouds.yaml', 'ca.pem', 'plan.json'])
+    if (!existsSync(join(directory, name))) writeFileSync(join(directory, name), '');
+  const kubeconfigFile = join(directory, '.kubeconfig');
+  writeFileSync(kubeconfigFile, kubeconfig, { mode: 0o600 });
+  const loginFile = join(directory, '.login.yaml');
+  writeFileSync(loginFile, login, { mode: 0o600 });
+  return {
+    directory,
+    env: {
+      PATH: `${bin}:/usr/bin:/bin`,
+      HOME: directory,
+      COMPLAINTS: complaints,
+      KUBECONFIG: kubeconfigFile,
+      OS_CLIENT_CONFIG_FILE: loginFile,
+      OS_CLOUD: 'demo',
+    },
+    complaints: () =>
+      readFileSync(complaints, 'utf8')
+        .split('\n')
+        .filter((line) => line !== ''),
+  };
+}

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { blocksOf, commandsOf } from './pages.ts';
+import { assertShown } from './shown.ts';
+
+const table = `NAME     READY   STATUS   IMAGE                                  SIZE   PROGRESS   AGE
+cirros   True    Ready    7692c2b8-27a5-590a-a79f-a615feb2aec1   21Mi              9s
+`;
+const holds = (real: string, shown: string) => {
+  try {
+    assertShown(real, shown, 'page.md:1');
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+describe('what a page shows as output', () => {
+  test('stands for outputs with other ids, ages and widths of columns', () => {
+    const later = table.replace('7692c2b8', '00000000').replace('9s', '1m12s').replaceAll('   ', '     ');
+    assert.ok(holds(later, table));
+  });
+
+  test('does not stand for another word, another number, a line more or a line less', () => {
+    assert.ok(!holds(table.replace('True ', 'False'), table));
+    assert.ok(!holds(table.replace('21Mi', '20Mi'), table));
+    assert.ok(!holds(`${table}other\n`, table));
+    assert.ok(!holds(table.split('\n')[0] ?? '', table));
+  });
+
+  test('may leave out what does not matter', () => {
+    assert.ok(holds('the digest is abc, declared is def', '… declared is def'));
+    assert.ok(!holds('the digest is abc, declared is xyz', '… declared is def'));
+  });
+});
+
+describe('the blocks of a page', () => {
+  test('are found with their heading and language, also indented ones, without what the fence is indented by', () => {
+    const page = '# A\n\n- x:\n\n  ```yaml\n  a:\n    b: 1\n  ```\n\n## B\n\n~~~sh\nls\n~~~\n';
+    assert.deepEqual(
+      blocksOf('p.md', page).map(({ at, language, text, heading }) => [at, language, text, heading]),
+      [
+        ['p.md:5', 'yaml', 'a:\n  b: 1\n', 'A'],
+        ['p.md:12', 'sh', 'ls\n', 'B'],
+      ],
+    );
+  });
+
+  test('are refused where one is never closed', () => {
+    assert.throws(() => blocksOf('p.md', '```sh\nls\n'), /p\.md:1: the block is never closed/);
+  });
+
+  test('of a console are commands and what they print', () => {
+    const [block] = blocksOf('p.md', '```console\n$ ls a\na\n$ pwd\n/\n```\n');
+    assert.ok(block);
+    assert.equal(commandsOf(block), 'ls a\npwd\n');
+  });
+});

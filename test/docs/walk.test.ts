@@ -1,0 +1,149 @@
+/** The quick start and the tutorial, walked as they stand: on a cluster and a cloud that nobody else uses. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { qcow2 } from '../env/images.ts';
+import { folders } from '../env/parts.mjs';
+import type { Project } from '../env/project.ts';
+import { type Source, startSource } from '../env/source.ts';
+import { type Stack, startStack } from '../env/stack.ts';
+import { digestOf } from '../operator/digest.ts';
+import type { Operator } from '../operator/operator.ts';
+import { runDeployment } from './kubelet.ts';
+import { type Block, fileNameOf, readPage, root } from './pages.ts';
+import { type Shell, startShell } from './shell.ts';
+import { assertShown } from './shown.ts';
+
+const chartAddress = 'oci://ghcr.io/glance-operator/charts/glance-operator';
+const publisher = 'https://download.cirros-cloud.net';
+/** What the pages load, and the digests that it has there. What stands in for them has about the same size. */
+const files = [
+  {
+    path: '/0.6.2/cirros-0.6.2-x86_64-disk.img',
+    digest: '07e44a73e54c94d988028515403c1ed762055e01b83a767edf3c2b387f78ce00',
+  },
+  {
+    path: '/0.6.3/cirros-0.6.3-x86_64-disk.img',
+    digest: '7d6355852aeb6dbcd191bcda7cd74f1536cfe5cbf8a10495a7283a8396e4b75b',
+  },
+];
+
+describe('a reader who does what the pages say', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'walk-'));
+  const ended = new AbortController();
+  let stack: Stack;
+  let project: Project;
+  let source: Source;
+  let shell: Shell;
+  let operator: Promise<Operator>;
+  let replacements: [string, string][];
+
+  before(async () => {
+    stack = await startStack();
+    project = await stack.openstack.createProject();
+    source = await startSource();
+    replacements = [
+      [chartAddress, join(root, 'charts/glance-operator')],
+      [publisher, source.url],
+      ...files.map(({ path, digest }): [string, string] => {
+        const body = qcow2(112 * 2 ** 20, { dataClusters: 327, seed: path });
+        source.add(path, { body });
+        return [digest, digestOf(body).replace('sha256:', '')];
+      }),
+    ];
+    shell = startShell({ directory, env: await environment() });
+    operator = runDeployment({
+      kubernetes: stack.kubernetes,
+      namespace: 'glance-operator-system',
+      deployment: 'glance-operator',
+      directory,
+      flags: ['--source-allow=127.0.0.0/8'],
+      signal: ended.signal,
+    });
+    operator.catch(() => {});
+  });
+  after(async () => {
+    ended.abort();
+    await operator.then((running) => running.kill()).catch(() => {});
+    await shell[Symbol.asyncDispose]();
+    await source.stop();
+    await stack.stop();
+    rmSync(directory, { recursive: true });
+  });
+
+  async function environment(): Promise<NodeJS.ProcessEnv> {
+    const tools = join(directory, '.tools');
+    mkdirSync(tools);
+    for (const tool of ['kubectl', 'helm']) symlinkSync(join(folders.tools, tool), join(tools, tool));
+    const python = join(folders.python, 'bin', 'python');
+    const openstack = `#!/bin/sh\nPYTHONPATH=${folders.openstackClient} exec ${python} -m openstackclient.shell "$@"\n`;
+    writeFileSync(join(tools, 'openstack'), openstack, { mode: 0o755 });
+    const login = join(directory, '.login.yaml');
+    writeFileSync(login, await project.cloudsYaml(), { mode: 0o600 });
+    return {
+      PATH: `${tools}:/usr/local/bin:/usr/bin:/bin`,
+      HOME: directory,
+      KUBECONFIG: stack.kubernetes.kubeconfig(),
+      OS_CLIENT_CONFIG_FILE: login,
+      OS_CLOUD: 'demo',
+    };
+  }
+
+  const localised = (text: string) => replacements.reduce((before, [from, to]) => before.replaceAll(from, to), text);
+
+  /** Does what the blocks say, in their order. */
+  async function walk(blocks: readonly Block[]): Promise<void> {
+    let last = '';
+    for (const block of blocks) {
+      const name = fileNameOf(block);
+      if (name === 'clouds.yaml') {
+        const text = await project.cloudsYaml({ auth: 'applicationCredential' });
+        writeFileSync(join(directory, name), text, { mode: 0o600 });
+      } else if (name !== undefined) {
+        const { output } = await shell.run('pwd');
+        const file = join(output.trim(), name);
+        mkdirSync(dirname(file), { recursive: true });
+        writeFileSync(file, localised(block.text));
+      } else if (block.language === 'sh') {
+        const { output, code } = await shell.run(localised(block.text));
+        assert.equal(code, 0, `${block.at}: exit code ${code}\n${block.text}\n${output}`);
+        last = output;
+      } else {
+        assert.equal(block.language, 'text', `${block.at}: a walk knows files, sh and text`);
+        assertShown(last, localised(block.text), block.at);
+      }
+    }
+  }
+
+  const quickStart = readPage('docs/quick-start.md').blocks;
+  const steps = quickStart.filter(({ heading }) => heading !== 'Remove it');
+  const removal = quickStart.filter(({ heading }) => heading === 'Remove it');
+
+  test('gets a verified image with the quick start', { timeout: 300_000 }, async () => {
+    assert.ok(removal.length > 0);
+    await walk(steps);
+    assert.deepEqual(
+      (await project.listImages()).map(({ name, status }) => [name, status]),
+      [['cirros', 'active']],
+    );
+  });
+
+  test('takes an image through its life with the tutorial', { timeout: 300_000 }, async () => {
+    await walk(readPage('docs/tutorial.md').blocks);
+    const names = (await project.listImages()).map(({ name }) => name);
+    assert.deepEqual(names.sort(), ['cirros', 'cirros-0.6.3']);
+  });
+
+  test('removes everything as the quick start says, and nothing is left that was to go', {
+    timeout: 120_000,
+  }, async () => {
+    await shell.run('cd "$HOME"');
+    await walk(removal);
+    const names = (await project.listImages()).map(({ name }) => name);
+    assert.deepEqual(names, ['cirros-0.6.3']);
+    const left = await stack.kubernetes.kubectl(['get', 'glanceimages', '-o', 'name']);
+    assert.equal(left.stdout.trim(), 'glanceimage.glance-operator.dev/cirros-0.6.3');
+  });
+});
