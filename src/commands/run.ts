@@ -198,6 +198,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
       ...(settings.watchSecrets ? { 'watch-secrets': secretWatch.check } : {}),
       'slow-reconciles': stuckWorkers(queue, stuckReconcileMs),
       workers: idleWorkers(workers, queue, idleWorkersMs),
+      ...leadership.live,
     },
     ready: {
       glanceimages: () => (images.synced ? undefined : 'the first list has not arrived'),
