@@ -11,12 +11,13 @@ import { createQueue } from '../controller/queue.ts';
 import { type Component, supervise } from '../controller/supervisor.ts';
 import { createWorkers } from '../controller/workers.ts';
 import { readAccess } from '../image/access.ts';
-import { createClouds } from '../image/clouds.ts';
+import { type Clouds, createClouds } from '../image/clouds.ts';
 import { createDrift } from '../image/drift.ts';
 import { clusterProperty } from '../image/identity.ts';
 import { createDomainMetrics, type DomainMetrics } from '../image/metrics.ts';
 import { createReconciler } from '../image/reconcile.ts';
 import { byImage, bySecret, createResources, glanceImageType, imageIDsOf, secretKeysOf } from '../image/resources.ts';
+import { cloudRefOf } from '../image/transfer.ts';
 import { createClient, type KubernetesClient } from '../kubernetes/client.ts';
 import { KubernetesError } from '../kubernetes/errors.ts';
 import { createEventRecorder } from '../kubernetes/events.ts';
@@ -112,7 +113,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const queue = createQueue({
     clock,
     workers: settings.workers,
-    laneOf: (key) => laneOf(images.get(key)),
+    laneOf: (key) => laneOf(images.get(key), clouds),
     observer: metrics.queue,
   });
   metrics.observeQueue(queue);
@@ -289,11 +290,11 @@ function limitsComponents(path: string | undefined, options: Omit<TransferLimits
   return [{ name: 'transfer-limits', run: (until) => followTransferLimits({ ...options, path }, until) }];
 }
 
-/** Resources of one cloud share its fate, so they share a part of the workers. */
-function laneOf(item: Item<GlanceImage> | undefined): string | undefined {
+/** Resources of one cloud share its fate, so they share a part of the workers. Until its Secret is read, those of one Secret do. */
+function laneOf(item: Item<GlanceImage> | undefined, clouds: Clouds): string | undefined {
   if (item?.kind !== 'readable') return undefined;
   const { metadata, spec } = item.object;
-  return keyOf(metadata.namespace, spec.cloud.secretName);
+  return clouds.destinationOf(cloudRefOf(item.object)) ?? keyOf(metadata.namespace, spec.cloud.secretName);
 }
 
 interface CloudAccess {
