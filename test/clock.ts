@@ -1,4 +1,5 @@
 /** Time that a test owns: it stands still until `advance`, and then all that is due happens in order. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../src/lib/clock.ts';
 
@@ -15,7 +16,8 @@ export function createVirtualClock(start = '2026-01-01T00:00:00.000Z'): VirtualC
   let elapsed = 0;
 
   function schedule(ms: number, fire: () => void): () => void {
-    const timer = { at: elapsed + Math.max(ms, 0), fire };
+    // As real timers do, it runs in the context in which it was set.
+    const timer = { at: elapsed + Math.max(ms, 0), fire: AsyncLocalStorage.bind(fire) };
     timers.add(timer);
     return () => timers.delete(timer);
   }

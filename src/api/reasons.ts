@@ -71,6 +71,7 @@ export const reasons = {
   DigestMismatch: 'The bytes of the source do not have the declared digest.',
   EgressRefused: 'The policy of this operator does not allow connections to that address.',
   TransferCrashed: 'The part of the operator that moves data ended unexpectedly; the transfer starts again.',
+  TimedOut: 'A look at the image took longer than it may, two minutes, and was cut off.',
   KubernetesFailed:
     'The API server of Kubernetes refused or failed a call of the operator, for example for want of a right.',
   InternalError: 'A fault of the operator itself; please report it.',

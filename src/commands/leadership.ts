@@ -4,9 +4,11 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { Checks } from '../controller/health.ts';
+import { createHeartbeat } from '../controller/liveness.ts';
 import type { Component } from '../controller/supervisor.ts';
 import type { ElectionTiming } from '../kubernetes/election.ts';
-import { createElector } from '../kubernetes/elector.ts';
+import { createElector, longestTurnMs } from '../kubernetes/elector.ts';
 import { createLeaseClient } from '../kubernetes/lease.ts';
 import { createTransport, type TransportOptions } from '../kubernetes/transport.ts';
 import { UsageError } from '../lib/config.ts';
@@ -23,8 +25,13 @@ export interface Leadership {
   whenLeading(signal: AbortSignal): Promise<void>;
   /** Has to be stopped after all that writes. */
   components: Component[];
+  /** Red when the election does not move. */
+  live: Checks;
   close(): Promise<void>;
 }
+
+/** Short leases must not make a busy event loop look like a dead election. */
+const shortestSilenceMs = 60_000;
 
 export interface LeadershipOptions {
   settings: RunSettings;
@@ -48,12 +55,24 @@ export function createLeadership({ settings, connection, log, observe }: Leaders
   };
   const identity = `${hostname()}_${randomUUID()}`;
   const leases = createLeaseClient(transport, at, clock.now);
-  const elector = createElector({ leases, identity, timing, fence, clock, random, log, observe: observe?.(at.name) });
+  const heartbeat = createHeartbeat(clock, Math.max(shortestSilenceMs, 3 * longestTurnMs(timing)));
+  const elector = createElector({
+    leases,
+    identity,
+    timing,
+    fence,
+    clock,
+    random,
+    log,
+    observe: observe?.(at.name),
+    onTurn: heartbeat.beat,
+  });
   return {
     mayWrite: fence.mayWrite,
     fence: fence.memory,
     whenLeading: elector.whenLeading,
     components: [{ name: 'lease', run: elector.run }],
+    live: { lease: heartbeat.check },
     close: transport.close,
   };
 }
@@ -63,6 +82,7 @@ const alone: Leadership = {
   fence: undefined,
   whenLeading: async (signal) => signal.throwIfAborted(),
   components: [],
+  live: {},
   close: async () => {},
 };
 

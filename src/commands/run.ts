@@ -11,17 +11,17 @@ import { createQueue } from '../controller/queue.ts';
 import { type Component, supervise } from '../controller/supervisor.ts';
 import { createWorkers } from '../controller/workers.ts';
 import { readAccess } from '../image/access.ts';
-import { createClouds } from '../image/clouds.ts';
+import { type Clouds, createClouds } from '../image/clouds.ts';
 import { createDrift } from '../image/drift.ts';
 import { clusterProperty } from '../image/identity.ts';
 import { createDomainMetrics, type DomainMetrics } from '../image/metrics.ts';
 import { createReconciler } from '../image/reconcile.ts';
 import { byImage, bySecret, createResources, glanceImageType, imageIDsOf, secretKeysOf } from '../image/resources.ts';
-import { createClient, type KubernetesClient } from '../kubernetes/client.ts';
-import { KubernetesError } from '../kubernetes/errors.ts';
+import { cloudRefOf } from '../image/transfer.ts';
+import { createClient } from '../kubernetes/client.ts';
 import { createEventRecorder } from '../kubernetes/events.ts';
 import { follow } from '../kubernetes/follow.ts';
-import { type Item, type KubernetesObject, keyOfObject, parseObject } from '../kubernetes/resource.ts';
+import { type Item, type KubernetesObject, keyOfObject } from '../kubernetes/resource.ts';
 import { secretMetadataType } from '../kubernetes/secret.ts';
 import { createStore } from '../kubernetes/store.ts';
 import { createTransport } from '../kubernetes/transport.ts';
@@ -29,7 +29,6 @@ import { aborted } from '../lib/abort.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { helpOf, readSettings } from '../lib/config.ts';
 import { createEgressPolicy, type EgressPolicy, guardConnector } from '../lib/egress.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
 import type { MayWrite } from '../lib/fence.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import { keyOf } from '../lib/outcome.ts';
@@ -41,6 +40,7 @@ import { createTransport as createCloudTransport } from '../openstack/transport.
 import { defaultLimits } from '../transfer/plan.ts';
 import { createScheduler } from '../transfer/scheduler.ts';
 import { createWorkerExecutor } from '../transfer/worker.ts';
+import { checkSelector, uidOfCluster } from './cluster.ts';
 import { exitCodesHelp, exitOnUnhandled } from './exit.ts';
 import { createLeadership } from './leadership.ts';
 import { memoryLimits, reportMemory } from './memory.ts';
@@ -88,6 +88,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const transport = createTransport({ ...connection, mayWrite });
   const client = createClient(transport);
   const cluster = settings.clusterName ?? (await uidOfCluster(client, signal));
+  await checkSelector(client, settings, signal);
 
   const rules = { allow: settings.sourceAllow, deny: [...settings.sourceDeny, ...apiServerHost(transport.server)] };
   const egress = createEgressPolicy(rules);
@@ -112,7 +113,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const queue = createQueue({
     clock,
     workers: settings.workers,
-    laneOf: (key) => laneOf(images.get(key)),
+    laneOf: (key) => laneOf(images.get(key), clouds),
     observer: metrics.queue,
   });
   metrics.observeQueue(queue);
@@ -127,11 +128,14 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   });
   const selected = settings.selector === undefined ? {} : { labelSelector: settings.selector };
   const scope = settings.namespaces.length === 0 ? {} : { namespaces: settings.namespaces };
+  const imageMetrics = metrics.watch('glanceimages');
+  const secretMetrics = settings.watchSecrets ? metrics.watch('secrets') : undefined;
   const secrets = createStore<KubernetesObject>({
     // Covering no namespace, it is never told of any Secret, and they are all read when they are used.
     ...(settings.watchSecrets ? scope : { namespaces: [] }),
     log,
     onChange: (change) => {
+      if (change.origin === 'list' && secrets.synced) secretMetrics?.missed();
       const key = keyOfObject((change.kind === 'deleted' ? change.before : change.after).object);
       for (const user of images.findBy(bySecret, key)) queue.add(keyOfObject(user.object));
     },
@@ -144,6 +148,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
       [byImage]: (item) => (item.kind === 'readable' ? imageIDsOf(item.object) : []),
     },
     onChange: (change) => {
+      if (change.origin === 'list' && images.synced) imageMetrics.missed();
       if (!resources.isEcho(change)) queue.add(change.key, change.origin === 'list' ? 'periodic' : 'fresh');
     },
   });
@@ -186,8 +191,6 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const loop = createLoopMonitor(clock, loopLagMs);
   const imageWatch = createHeartbeat(clock, watchSilenceMs);
   const secretWatch = createHeartbeat(clock, watchSilenceMs);
-  const observeImages = metrics.watch('glanceimages');
-  const observeSecrets = settings.watchSecrets ? metrics.watch('secrets') : () => {};
   const [host, port] = splitAddress(settings.healthAddress);
   const health = createHealthServer({
     host,
@@ -198,6 +201,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
       ...(settings.watchSecrets ? { 'watch-secrets': secretWatch.check } : {}),
       'slow-reconciles': stuckWorkers(queue, stuckReconcileMs),
       workers: idleWorkers(workers, queue, idleWorkersMs),
+      ...leadership.live,
     },
     ready: {
       glanceimages: () => (images.synced ? undefined : 'the first list has not arrived'),
@@ -229,7 +233,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
             log,
             onProgress: (progress) => {
               secretWatch.beat();
-              observeSecrets(progress);
+              secretMetrics?.moved(progress);
             },
           },
           until,
@@ -249,7 +253,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
             log,
             onProgress: (progress) => {
               imageWatch.beat();
-              observeImages(progress);
+              imageMetrics.moved(progress);
             },
           },
           until,
@@ -288,11 +292,11 @@ function limitsComponents(path: string | undefined, options: Omit<TransferLimits
   return [{ name: 'transfer-limits', run: (until) => followTransferLimits({ ...options, path }, until) }];
 }
 
-/** Resources of one cloud share its fate, so they share a part of the workers. */
-function laneOf(item: Item<GlanceImage> | undefined): string | undefined {
+/** Resources of one cloud share its fate, so they share a part of the workers. Until its Secret is read, those of one Secret do. */
+function laneOf(item: Item<GlanceImage> | undefined, clouds: Clouds): string | undefined {
   if (item?.kind !== 'readable') return undefined;
   const { metadata, spec } = item.object;
-  return keyOf(metadata.namespace, spec.cloud.secretName);
+  return clouds.destinationOf(cloudRefOf(item.object)) ?? keyOf(metadata.namespace, spec.cloud.secretName);
 }
 
 interface CloudAccess {
@@ -307,26 +311,6 @@ function sessionOf(cloud: CloudConfig, { egress, mayWrite, clock, observe }: Clo
   const transport = createCloudTransport({ tls: cloud.tls, userAgent, clock, guard, mayWrite, observe });
   const policy = { ...defaultRetryPolicy, deadlineMs: cloudCallMs };
   return createSession({ cloud, transport, clock, random: Math.random, policy });
-}
-
-const namespaceType = { group: '', version: 'v1', kind: 'Namespace', plural: 'namespaces', parse: parseObject };
-
-async function uidOfCluster(client: KubernetesClient, signal: AbortSignal): Promise<string> {
-  const namespace = await client.get(namespaceType, { name: 'kube-system' }, signal).catch((error: unknown) => {
-    throw error instanceof KubernetesError && error.reason === 'Forbidden' ? unnamedCluster(error) : error;
-  });
-  if (namespace !== undefined) return namespace.metadata.uid;
-  throw new OperatorError('there is no namespace kube-system to name this cluster by: set --cluster-name', {
-    code: 'InvalidSpec',
-    retry: retry.change,
-  });
-}
-
-function unnamedCluster(cause: KubernetesError): OperatorError {
-  return new OperatorError(
-    `the operator may not read the namespace kube-system, whose uid tells this cluster's images from those of others: set --cluster-name to a name that no other cluster has, or allow it to get that namespace (${cause.message})`,
-    { code: 'InvalidSpec', retry: retry.change, cause },
-  );
 }
 
 /** Nobody reaches the API server through the operator. On loopback, where only developers have it, all is refused anyway. */

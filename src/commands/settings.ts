@@ -42,7 +42,7 @@ export const runSettings = {
   selector: {
     schema: setting.text(),
     value: 'LABELS',
-    help: 'Label selector of the resources that are looked after, so that several installations share the work. Default: all.',
+    help: 'Label selector of the resources that are looked after, so that several installations share the work; one that the API server cannot read is wrong usage. Default: all.',
   },
   clusterName: {
     schema: setting.text(),

@@ -18,11 +18,16 @@ export interface Metrics {
   observeQueue(queue: Queue): void;
   /** One call to the API server. */
   request(call: { method: string; host: string; code: string; durationMs: number }): void;
-  /** The progress of one watch. */
-  watch(resource: string): (progress: WatchStep) => void;
+  watch(resource: string): WatchMetrics;
   /** The election of this name; to be told of each change. */
   election(name: string): (leads: boolean) => void;
   render(): Promise<{ contentType: string; text: string }>;
+}
+
+export interface WatchMetrics {
+  moved(progress: WatchStep): void;
+  /** A list after the first has found a change that the watch had not told. */
+  missed(): void;
 }
 
 /** What a watch reports; the rest of it is of no concern here. */
@@ -30,6 +35,8 @@ export type WatchStep =
   | { kind: 'listed'; objects: number }
   | { kind: 'connected' | 'event' | 'ended' }
   | { kind: 'failed'; reason: string };
+
+const missedHelp = 'Changes that a new list found and the watch had not told: those of an outage, or lost events';
 
 /** controller-runtime's, in seconds. */
 const reconcileBuckets = [
@@ -86,6 +93,7 @@ export function createMetrics(options: { controller: string; workerCount: number
   const connected = gauge('watch_connected', 'Whether a watch is open', perResource);
   const lastMoved = gauge('watch_last_event_timestamp_seconds', 'When the watch last heard of the server', perResource);
   const restarts = counter('watch_restarts_total', 'Watches that failed, by reason', ['resource', 'reason']);
+  const missed = counter('watch_missed_changes_total', missedHelp, perResource);
 
   const leads = gauge('leader_election_master_status', 'Whether this process leads', ['name']);
   const build = gauge('glance_operator_build_info', 'Always 1; the version is a label', ['version']);
@@ -108,6 +116,29 @@ export function createMetrics(options: { controller: string; workerCount: number
       unfinished.set(queueLabels, running.reduce((sum, ms) => sum + ms, 0) / 1000);
       longest.set(queueLabels, Math.max(0, ...running) / 1000);
     }
+  }
+
+  function moved(resource: string, progress: WatchStep): void {
+    switch (progress.kind) {
+      case 'listed':
+        objects.set({ resource }, progress.objects);
+        break;
+      case 'connected':
+        connected.set({ resource }, 1);
+        break;
+      case 'event':
+        break;
+      case 'ended':
+        connected.set({ resource }, 0);
+        break;
+      case 'failed':
+        connected.set({ resource }, 0);
+        restarts.inc({ resource, reason: progress.reason });
+        return;
+      default:
+        progress satisfies never;
+    }
+    lastMoved.set({ resource }, clock.now().getTime() / 1000);
   }
 
   return {
@@ -142,28 +173,8 @@ export function createMetrics(options: { controller: string; workerCount: number
       objects.set({ resource }, 0);
       lastMoved.set({ resource }, 0);
       restarts.inc({ resource, reason: 'Unreachable' }, 0);
-      return (progress) => {
-        switch (progress.kind) {
-          case 'listed':
-            objects.set({ resource }, progress.objects);
-            break;
-          case 'connected':
-            connected.set({ resource }, 1);
-            break;
-          case 'event':
-            break;
-          case 'ended':
-            connected.set({ resource }, 0);
-            break;
-          case 'failed':
-            connected.set({ resource }, 0);
-            restarts.inc({ resource, reason: progress.reason });
-            return;
-          default:
-            progress satisfies never;
-        }
-        lastMoved.set({ resource }, clock.now().getTime() / 1000);
-      };
+      missed.inc({ resource }, 0);
+      return { moved: (progress) => moved(resource, progress), missed: () => missed.inc({ resource }) };
     },
     election(name) {
       leads.set({ name }, 0);

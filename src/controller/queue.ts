@@ -42,7 +42,7 @@ export interface QueueOptions {
   clock: Clock;
   /** How many take from it. */
   workers: number;
-  /** What the key has in common with others that can be slow; undefined if nothing. Asked when the key begins to wait. */
+  /** What the key has in common with others that can be slow; undefined if nothing. Asked until the key is handed out. */
   laneOf?: (key: Key) => Lane;
   observer?: QueueObserver;
 }
@@ -62,7 +62,7 @@ interface Delayed {
 }
 
 export function createQueue({ clock, workers, laneOf = () => undefined, observer }: QueueOptions): Queue {
-  const lines = { fresh: createLine(), periodic: createLine() };
+  const lines = { fresh: createLine(laneOf), periodic: createLine(laneOf) };
   const delayed = new Map<Key, Delayed>();
   const processing = new Map<Key, { startedAt: number; lane: Lane; again: Entry | undefined }>();
   const takers = new Set<(key: Key) => void>();
@@ -86,15 +86,15 @@ export function createQueue({ clock, workers, laneOf = () => undefined, observer
 
   function entryOf(key: Key): Entry | undefined {
     for (const priority of ['fresh', 'periodic'] as const) {
-      const waiting = lines[priority].get(key);
-      if (waiting !== undefined) return { priority, since: waiting.since };
+      const since = lines[priority].since(key);
+      if (since !== undefined) return { priority, since };
     }
     return undefined;
   }
 
   function wait(key: Key, { priority, since }: Entry): void {
     if (priority === 'fresh') lines.periodic.remove(key);
-    lines[priority].put(key, { lane: laneOf(key), since });
+    lines[priority].put(key, since);
   }
 
   /** Hands out what may go to those who wait for it. */

@@ -17,14 +17,18 @@ import type { Queue } from './queue.ts';
 
 /**
  * Brings the world nearer to what the object of this key wants. The key says only where to look; what to do is found by
- * looking. `signal` aborts at the deadline and when the process must not act any more.
+ * looking. `signal` aborts at the deadline, with DeadlineExceeded; `grace` a while after that, so that one that is late can
+ * still write down that it is. Both abort when the process must not act any more.
  */
-export type Reconcile = (key: Key, signal: AbortSignal) => Promise<Outcome>;
+export type Reconcile = (key: Key, signal: AbortSignal, grace: AbortSignal) => Promise<Outcome>;
+
+/** For two or three calls to the API server. */
+const graceMs = 30_000;
 
 /** `panic` is a bug of ours (a TypeError and the like); it counts as `error`, too. */
 export interface WorkersObserver {
   started(): void;
-  ended(result: 'success' | 'error' | 'requeue_after', durationMs: number): void;
+  ended(result: 'success' | 'error' | 'requeue' | 'requeue_after', durationMs: number): void;
   timedOut(): void;
   panicked(): void;
 }
@@ -48,6 +52,8 @@ export interface Workers {
   idleMs(): number | undefined;
 }
 
+const results = { done: 'success', again: 'requeue', recheck: 'requeue_after', failed: 'error' } as const;
+
 export function createWorkers(options: WorkersOptions): Workers {
   const { queue, backoff, reconcile, clock, log, observer, deadlineMs = 120_000 } = options;
   let lastTookAt: number | undefined;
@@ -58,20 +64,33 @@ export function createWorkers(options: WorkersOptions): Workers {
     observer?.started();
     let outcome: Outcome | undefined;
     try {
-      outcome = await withDeadline(clock, `the reconcile of ${key}`, deadlineMs, halt, (signal) =>
-        reconcile(key, signal),
-      );
+      outcome = await withGrace(key, halt);
     } catch (error) {
-      const late = error instanceof DeadlineExceeded && !halt.aborted;
-      if (late) observer?.timedOut();
       if (isBug(error)) observer?.panicked();
-      if (!halt.aborted) log.error({ error }, late ? 'A reconcile was too slow' : 'A reconcile failed unexpectedly');
+      if (!halt.aborted && !(error instanceof DeadlineExceeded))
+        log.error({ error }, 'A reconcile failed unexpectedly');
     }
     const durationMs = clock.monotonic() - startedAt;
-    const result = ({ done: 'success', recheck: 'requeue_after', failed: 'error' } as const)[outcome?.kind ?? 'failed'];
+    const result = results[outcome?.kind ?? 'failed'];
     observer?.ended(result, durationMs);
     log.debug({ result, durationMs: Math.round(durationMs), outcome }, 'Reconciled');
     return outcome;
+  }
+
+  /** It is counted at its deadline already, for it may never end. */
+  function withGrace(key: Key, halt: AbortSignal): Promise<Outcome> {
+    const what = `the reconcile of ${key}`;
+    const onAbort = (reason: unknown) => {
+      if (!(reason instanceof DeadlineExceeded) || halt.aborted) return;
+      observer?.timedOut();
+      log.error({ error: reason }, 'A reconcile was too slow');
+    };
+    return withDeadline(clock, what, deadlineMs + graceMs, halt, (grace) =>
+      withDeadline(clock, what, deadlineMs, grace, (signal) => {
+        signal.addEventListener('abort', () => onAbort(signal.reason), { once: true });
+        return reconcile(key, signal, grace);
+      }),
+    );
   }
 
   function settle(key: Key, outcome: Outcome | undefined): void {
@@ -84,6 +103,10 @@ export function createWorkers(options: WorkersOptions): Workers {
       }
       case 'done':
         backoff.forget(key);
+        break;
+      case 'again':
+        // As fresh: a new resource must not stand behind all those that are only compared.
+        queue.add(key);
         break;
       case 'recheck':
         backoff.forget(key);

@@ -1,7 +1,7 @@
 /**
  * From a Secret to a cloud that can be talked to. Laws: the Secret is read live, by name, and never kept; resources whose
  * credentials are equal share one session, with its token, its connections and what it knows of its images; a session nobody
- * has used for a while is closed.
+ * has used for a while is closed; nobody talks to a cloud before it is known which one it is, so that the workers can be shared.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -41,7 +41,10 @@ export interface Cloud {
 /** A Secret as it is read at the moment of use. */
 export interface ReadSecret {
   version: string;
-  /** Throws an OperatorError that says what is wrong with the Secret or the cloud behind it. */
+  /**
+   * Throws an OperatorError that says what is wrong with the Secret or the cloud behind it; and `DestinationLearned` where the
+   * destination was not known, or was another, when the Secret was asked for.
+   */
   open(signal: AbortSignal): Promise<Cloud>;
 }
 
@@ -50,6 +53,8 @@ export interface Clouds {
   read(ref: CloudRef, signal: AbortSignal): Promise<ReadSecret>;
   /** Sessions that are open. */
   readonly open: number;
+  /** The servers that the Secret leads to, in one text, once it has been read. They are what can be slow. */
+  destinationOf(ref: CloudRef): string | undefined;
   /** The cloud that was opened by the Secret of exactly this version, if its session is open still: no call is made. */
   known(ref: CloudRef, version: string | undefined): Cloud | undefined;
   close(): Promise<void>;
@@ -71,12 +76,18 @@ const idleMs = 3_600_000;
 const maxSessions = 1000;
 /** A bound on the Secrets that are remembered to lead to one of them. */
 const maxRefs = 10_000;
+/** A bound on those whose destination is remembered: far more than there are, as one that is forgotten costs a pass. */
+const maxDestinations = 100_000;
 
 /** How long the names of stores are taken for known: they change when an administrator reconfigures Glance. */
 const storeNamesMs = 300_000;
 
+/** Nothing has been asked of the cloud yet: the pass is to begin anew, when it is the turn of those who go there. */
+export class DestinationLearned extends Error {}
+
 interface Entry {
   session: Session;
+  destination: string;
   observer: ReturnType<CloudsOptions['observeCache']> | undefined;
   images: ImageClient;
   cache: ImageCache;
@@ -89,8 +100,9 @@ interface Entry {
 export function createClouds(options: CloudsOptions): Clouds {
   const { client, clock, random, createSession, cache, observeCache } = options;
   const sessions = new Map<string, Entry>();
-  /** Which session a version of a Secret leads to; the one learned longest ago makes room. */
+  /** Which session a version of a Secret leads to. */
   const refs = new Map<string, { version: string; session: string }>();
+  const destinations = new Map<string, string>();
 
   function open(key: string, config: CloudConfig): Entry {
     const session = createSession(config);
@@ -104,6 +116,7 @@ export function createClouds(options: CloudsOptions): Clouds {
     const imageCache = createImageCache({ ...cache, list: images.list, clock, random, observer });
     const entry: Entry = {
       session,
+      destination: destinationOf(config),
       observer: undefined,
       images,
       cache: imageCache,
@@ -132,16 +145,9 @@ export function createClouds(options: CloudsOptions): Clouds {
     }
   }
 
-  function remember(ref: CloudRef, version: string, session: string): void {
-    const name = nameOf(ref);
-    refs.delete(name);
-    refs.set(name, { version, session });
-    const [oldest] = refs.keys();
-    if (refs.size > maxRefs && oldest !== undefined) refs.delete(oldest);
-  }
-
   return {
     async read(ref, signal) {
+      const destination = destinations.get(nameOf(ref));
       const secret = await readSecret(client, ref, signal);
       return {
         version: secret.metadata.resourceVersion,
@@ -153,6 +159,10 @@ export function createClouds(options: CloudsOptions): Clouds {
           const entry = sessions.get(key) ?? open(key, parseCloud(files, ref.name, ref.region));
           entry.usedAt = clock.monotonic();
           closeUnused();
+          if (entry.destination !== destination) {
+            remember(destinations, maxDestinations, nameOf(ref), entry.destination);
+            throw new DestinationLearned();
+          }
           const { project } = await entry.session.identity(openSignal);
           if (project === undefined) throw unscoped(ref);
           entry.cloud = {
@@ -164,7 +174,7 @@ export function createClouds(options: CloudsOptions): Clouds {
             storeNames: (storesSignal) => storeNames(entry, storesSignal),
           };
           entry.observer ??= observeCache(`${entry.cloud.address}/${project.id}`);
-          remember(ref, secret.metadata.resourceVersion, key);
+          remember(refs, maxRefs, nameOf(ref), { version: secret.metadata.resourceVersion, session: key });
           return entry.cloud;
         },
       };
@@ -172,6 +182,7 @@ export function createClouds(options: CloudsOptions): Clouds {
     get open() {
       return sessions.size;
     },
+    destinationOf: (ref) => destinations.get(nameOf(ref)),
     known(ref, version) {
       const found = refs.get(nameOf(ref));
       const entry = found !== undefined && found.version === version ? sessions.get(found.session) : undefined;
@@ -191,6 +202,20 @@ function end({ cache, session, observer }: Entry): Promise<void> {
   cache.close();
   observer?.closed();
   return session.close();
+}
+
+/** Only hosts count, as a path can be written in many ways; two regions of one Keystone do not share a fate. */
+function destinationOf({ access, services: { image } }: CloudConfig): string {
+  const addresses = [...(access.kind === 'keystone' ? [access.user.authUrl] : []), ...(image.override ?? [])];
+  return [...addresses.map((address) => new URL(address).origin), image.region ?? ''].join(' ');
+}
+
+/** The one learned longest ago makes room. */
+function remember<T>(known: Map<string, T>, most: number, name: string, value: T): void {
+  known.delete(name);
+  known.set(name, value);
+  const [oldest] = known.keys();
+  if (known.size > most && oldest !== undefined) known.delete(oldest);
 }
 
 function nameOf({ namespace, secretName, name, region }: CloudRef): string {

@@ -16,9 +16,10 @@ export interface Happening {
 }
 
 export function happenings(previous: GlanceImageStatus, next: GlanceImageStatus, facts: Facts): Happening[] {
-  const drift = previous.observedGeneration === next.observedGeneration;
-  const events = facts.changes.flatMap((change) => fromChange(change, drift));
   const [before, after] = [findCondition(previous.conditions, 'Ready'), findCondition(next.conditions, 'Ready')];
+  // What this declaration has not brought about yet, because it failed at first, is nobody's doing.
+  const drift = previous.observedGeneration === next.observedGeneration && before?.status !== 'False';
+  const events = facts.changes.flatMap((change) => fromChange(change, drift));
   if (after === undefined) return events;
   const { lastError } = next;
   if (facts.end.kind === 'failed' && lastError !== undefined && previous.lastError?.reason !== lastError.reason) {

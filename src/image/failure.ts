@@ -5,6 +5,7 @@
 import type { Verdicts } from '../api/conditions.ts';
 import { isReason, type Reason } from '../api/reasons.ts';
 import { KubernetesError } from '../kubernetes/errors.ts';
+import { DeadlineExceeded } from '../lib/abort.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import type { Failure } from './status.ts';
 
@@ -19,6 +20,7 @@ const outages: ReadonlySet<Reason> = new Set([
   'CloudNotFound',
   'EndpointNotFound',
   'EgressRefused',
+  'TimedOut',
   'KubernetesFailed',
   'InternalError',
 ]);
@@ -31,6 +33,13 @@ export function reasonOf(error: OperatorError): Reason {
 /** Any throw as a classified failure: what is not one of ours is a fault of the operator, and tried again. */
 export function asFailure(error: unknown): OperatorError {
   if (error instanceof OperatorError) return error;
+  if (error instanceof DeadlineExceeded) {
+    return new OperatorError(`${error.message} and was cut off: a server takes calls and is slow to answer them`, {
+      code: 'TimedOut',
+      retry: retry.backoff,
+      cause: error,
+    });
+  }
   const words = error instanceof Error ? error.message : String(error);
   return new OperatorError(`a fault of the operator itself: ${words}`, {
     code: 'InternalError',

@@ -15,7 +15,7 @@ import { OperatorError, retry, unreachable } from '../lib/errors.ts';
 import type { Key, Outcome } from '../lib/outcome.ts';
 import type { TransferPlan } from '../transfer/plan.ts';
 import type { Scheduler, TransferState } from '../transfer/scheduler.ts';
-import type { Cloud, Clouds } from './clouds.ts';
+import { type Cloud, type Clouds, DestinationLearned } from './clouds.ts';
 import { converge } from './converge.ts';
 import { deleteImages } from './delete.ts';
 import type { Comparison, Drift } from './drift.ts';
@@ -56,7 +56,10 @@ type Turn = Exclude<Comparison, { kind: 'in' }>;
 /** A list of a cloud is on its way; those who need it look again after this. */
 const listPollMs = 2_000;
 
-export function createReconciler(options: ReconcilerOptions): (key: Key, signal: AbortSignal) => Promise<Outcome> {
+/** `grace` aborts a while after `signal`: what did not get done in time is written down meanwhile. */
+type Reconcile = (key: Key, signal: AbortSignal, grace: AbortSignal) => Promise<Outcome>;
+
+export function createReconciler(options: ReconcilerOptions): Reconcile {
   const { resources, clouds, drift, transfers, limits, cluster, clock, random } = options;
 
   /** Whether it is this resource's turn, and if so, what its image is compared with. */
@@ -242,7 +245,13 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
   }
 
   /** Resolves with the outcome, once the end of the pass is written down. */
-  async function pass(key: Key, resource: GlanceImage, turn: Turn, signal: AbortSignal): Promise<Outcome> {
+  async function pass(
+    key: Key,
+    resource: GlanceImage,
+    turn: Turn,
+    signal: AbortSignal,
+    grace: AbortSignal,
+  ): Promise<Outcome> {
     const startedMs = clock.monotonic();
     const identity = identityOf(resource, cluster);
     const facts: Facts = { changes: [], end: { kind: 'suspended' } };
@@ -257,16 +266,17 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
         return { kind: 'recheck', afterMs: listPollMs };
       }
     } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof ResourceGone) throw error;
-      facts.end = { kind: 'failed', error: asFailure(error) };
+      grace.throwIfAborted();
+      if (error instanceof ResourceGone || error instanceof DestinationLearned) throw error;
+      // What was cut off fails in many ways; the deadline says why.
+      facts.end = { kind: 'failed', error: asFailure(signal.aborted ? signal.reason : error) };
     }
-    const status = await report(facts, resource, signal);
+    const status = await report(facts, resource, grace);
     transfers.forget(key);
     return outcome(key, facts, resource, status, startedMs);
   }
 
-  return async (key, signal) => {
+  return async (key, signal, grace) => {
     const resource = resources.get(key);
     if (resource === undefined || (isDeleting(resource) && !resource.metadata.finalizers.includes(finalizer))) {
       drift.forget(key);
@@ -279,10 +289,11 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
     const turn: Comparison = waits ? turnOf(key, resource) : { kind: 'live' };
     if (turn.kind === 'in') return Number.isFinite(turn.ms) ? { kind: 'recheck', afterMs: turn.ms } : { kind: 'done' };
     try {
-      return await pass(key, resource, turn, signal);
+      return await pass(key, resource, turn, signal, grace);
     } catch (error) {
       // It vanished meanwhile, and the watch will say so.
       if (error instanceof ResourceGone) return { kind: 'done' };
+      if (error instanceof DestinationLearned) return { kind: 'again' };
       throw error;
     }
   };

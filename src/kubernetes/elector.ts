@@ -22,6 +22,8 @@ export interface ElectorOptions {
   log: Logger;
   /** Called when this process begins to lead, and when that is over. */
   observe?: ((leads: boolean) => void) | undefined;
+  /** Called at each turn, whatever it found: at least every `longestTurnMs`. */
+  onTurn?: () => void;
 }
 
 export interface Elector {
@@ -38,9 +40,19 @@ export interface Elector {
 const jitterFraction = 0.1;
 const releaseDeadlineMs = 2000;
 
+/** Of one call. */
+function callDeadlineOf({ renewDeadlineMs }: ElectionTiming): number {
+  return Math.max(1000, renewDeadlineMs / 2);
+}
+
+/** Two calls that are not answered, and the wait before the next. An elector that is silent for longer hangs. */
+export function longestTurnMs(timing: ElectionTiming): number {
+  return 2 * callDeadlineOf(timing) + timing.retryMs * (1 + jitterFraction);
+}
+
 export function createElector(options: ElectorOptions): Elector {
-  const { leases, identity, timing, fence, clock, random, log, observe } = options;
-  const callDeadlineMs = Math.max(1000, timing.renewDeadlineMs / 2);
+  const { leases, identity, timing, fence, clock, random, log, observe, onTurn } = options;
+  const callDeadlineMs = callDeadlineOf(timing);
   const won = Promise.withResolvers<void>();
   let state: Election = start;
   let cancelDeadline = () => {};
@@ -160,6 +172,7 @@ export function createElector(options: ElectorOptions): Elector {
       try {
         for (;;) {
           const finding = await ask(over.signal);
+          onTurn?.();
           learn(finding, over);
           over.signal.throwIfAborted();
           await clock.sleep(pause(finding), over.signal);

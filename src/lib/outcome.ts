@@ -5,6 +5,8 @@
 export type Outcome =
   /** Nothing to do until something changes. */
   | { kind: 'done' }
+  /** Come again at once, in turn: what was learned may make it another's turn. */
+  | { kind: 'again' }
   /** Look again after `afterMs` (drift check, the next try of what failed, polling of something that moves). */
   | { kind: 'recheck'; afterMs: number };
 

@@ -20,7 +20,8 @@ const rules: readonly [RegExp, string][] = [
   // User and password, then query and fragment of a URL. What has an @ further back is a path.
   [new RegExp(`(${url})[^\\s"'<>/?#]*@`, 'gi'), '$1'],
   [new RegExp(`(${url}[^\\s"'<>?#]*)[?#][^\\s"'<>]*`, 'gi'), '$1?…'],
-  [/\b(bearer|basic|negotiate|digest)\s+[\w.~+/=-]{4,}/gi, `$1 ${placeholder}`],
+  // The digest of a file is no credential, and the first thing that one wants to read.
+  [/\b(bearer|basic|negotiate|digest)\s+(?!(?:sha\d+|md5):)[\w.~+/=-]{4,}/gi, `$1 ${placeholder}`],
   // Headers to the end of their line, settings to the end of their value.
   [/\b((?:set-)?cookie|(?:proxy-)?authorization)(\\*["']?\s*[:=]\s*)[^\r\n]+/gi, `$1$2${placeholder}`],
   [

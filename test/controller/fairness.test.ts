@@ -71,6 +71,21 @@ test('a key whose lane has changed waits in the new one', async () => {
   assert.deepEqual(await takeNow(queue), ['ns/moving']);
 });
 
+test('a key whose lane comes to be known while it waits goes with that lane, and nobody loses a turn by it', async () => {
+  const clock = createVirtualClock();
+  const known = new Set<string>();
+  const secrets = (key: string) => (known.has(key) ? 'dead' : `secret of ${key}`);
+  const queue = createQueue({ clock, workers, laneOf: secrets });
+  const keys = Array.from({ length: 50 }, (_, index) => `a/${index}`);
+  for (const key of keys) queue.add(key);
+  queue.add('b/1');
+  for (const key of keys) known.add(key);
+  assert.deepEqual(await takeNow(queue), ['a/0', 'b/1', ...keys.slice(1, workers / 2 - 1)]);
+  assert.equal(queue.depth('fresh'), keys.length - (workers / 2 - 1));
+  for (const key of keys.slice(0, 3)) queue.done(key);
+  assert.deepEqual(await takeNow(queue), keys.slice(7, 10));
+});
+
 test('the longest wait is known, whoever has it', async () => {
   const { clock, queue } = queueOf();
   assert.equal(queue.longestWait(), 0);

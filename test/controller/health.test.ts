@@ -180,11 +180,13 @@ test('metrics follow the queue, the workers, the calls and the watches', async (
   metrics.workers.started();
   metrics.workers.ended('error', 2000);
   metrics.request({ method: 'GET', host: 'api', code: '200', durationMs: 12 });
-  const onProgress: (progress: WatchProgress) => void = metrics.watch('secrets');
+  const { moved, missed } = metrics.watch('secrets');
+  const onProgress: (progress: WatchProgress) => void = moved;
   onProgress({ kind: 'listed', objects: 3 });
   onProgress({ kind: 'connected' });
   onProgress({ kind: 'failed', reason: 'Expired' });
   onProgress({ kind: 'connected' });
+  missed();
   const { text } = await metrics.render();
   for (const line of [
     'workqueue_depth{name="c",controller="c",priority="periodic"} 1',
@@ -197,6 +199,7 @@ test('metrics follow the queue, the workers, the calls and the watches', async (
     'watch_connected{resource="secrets"} 1',
     'watch_listed_objects{resource="secrets"} 3',
     'watch_restarts_total{resource="secrets",reason="Expired"} 1',
+    'watch_missed_changes_total{resource="secrets"} 1',
   ])
     assert.ok(text.includes(line), `${line} is missing in\n${text}`);
 });

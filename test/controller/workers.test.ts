@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { createBackoff } from '../../src/controller/backoff.ts';
 import { createQueue } from '../../src/controller/queue.ts';
@@ -178,6 +179,27 @@ test('the log follows each reconcile by its id, and says which was too slow', as
       ['ns', 3, 'demo'],
     ],
   );
+});
+
+test('however much is worked on, no listener stays behind on a signal of the process', async () => {
+  const { clock, queue, stop, halt, ended } = start(
+    async (key, signal) => {
+      await clock.sleep(1, signal);
+      if (key.endsWith('7')) throw new Error('Busy');
+      return { kind: 'done' };
+    },
+    { count: 3 },
+  );
+  const listeners = () => [stop, halt].map(({ signal }) => getEventListeners(signal, 'abort').length);
+  await clock.advance(0);
+  const idle = listeners();
+  for (let round = 0; round < 30; round++) {
+    for (let i = 0; i < 10; i++) queue.add(`ns/${i}`);
+    await clock.advance(700_000);
+  }
+  assert.deepEqual(listeners(), idle);
+  stop.abort();
+  await ended;
 });
 
 test('workers that run know for how long they took nothing; those that do not, such as a standby, say nothing', async () => {

@@ -66,6 +66,8 @@ export interface Rule {
 export interface FaultProxy extends AsyncDisposable {
   readonly url: string;
   readonly requests: readonly ProxiedRequest[];
+  /** Forgets them: a long run would fill the memory with them. */
+  forget(): void;
   /** Adds a rule; returns its removal. The first rule that strikes wins. */
   on(rule: Rule): () => void;
 }
@@ -83,6 +85,7 @@ export function changesSomething({ method, path }: ProxiedRequest): boolean {
 
 export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
   const requests: ProxiedRequest[] = [];
+  let count = 0;
   const rules = new Set<Rule & { seen: number; struck: number }>();
 
   function strike(record: ProxiedRequest): Fault | undefined {
@@ -99,7 +102,7 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = 'GET', url = '/', headers } = request;
     const record: ProxiedRequest = {
-      index: requests.length + 1,
+      index: ++count,
       method,
       path: url,
       headers,
@@ -122,6 +125,8 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
       return;
     }
     if (fault?.kind === 'hold') await fault.released;
+    // Whoever asked may be gone by now.
+    if (request.socket.destroyed) return;
     await forward(request, response, record, fault);
   }
 
@@ -196,6 +201,7 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
   return {
     url: `http://127.0.0.1:${address.port}`,
     requests,
+    forget: () => void requests.splice(0),
     on(rule) {
       const entry = { ...rule, seen: 0, struck: 0 };
       rules.add(entry);

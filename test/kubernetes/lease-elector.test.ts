@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { createElector, type ElectorOptions } from '../../src/kubernetes/elector.ts';
+import { createHeartbeat } from '../../src/controller/liveness.ts';
+import { createElector, type ElectorOptions, longestTurnMs } from '../../src/kubernetes/elector.ts';
 import { createFence, LeadershipLost } from '../../src/lib/fence.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { createVirtualClock, type VirtualClock } from '../clock.ts';
@@ -12,6 +13,7 @@ const timing = { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2000 };
 function participant(clock: VirtualClock, server: LeaseServer, identity: string, fate?: () => Fate) {
   const fence = createFence(clock);
   const told: boolean[] = [];
+  const heartbeat = createHeartbeat(clock, longestTurnMs(timing));
   const options: ElectorOptions = {
     leases: server.client(fate),
     identity,
@@ -21,14 +23,21 @@ function participant(clock: VirtualClock, server: LeaseServer, identity: string,
     random: () => 0.5,
     log: silentLogger,
     observe: (leads) => void told.push(leads),
+    onTurn: heartbeat.beat,
   };
   const elector = createElector(options);
   const stop = new AbortController();
   const halt = new AbortController();
-  const ended = elector.run(stop.signal, halt.signal).then(
-    () => undefined,
-    (error: unknown) => error,
-  );
+  let over = false;
+  const ended = elector
+    .run(stop.signal, halt.signal)
+    .then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    .finally(() => {
+      over = true;
+    });
   const mayWrite = () => {
     try {
       fence.mayWrite();
@@ -38,7 +47,7 @@ function participant(clock: VirtualClock, server: LeaseServer, identity: string,
       return false;
     }
   };
-  return { elector, fence, told, mayWrite, stop, halt, ended };
+  return { elector, fence, told, mayWrite, alive: heartbeat.check, over: () => over, stop, halt, ended };
 }
 
 function setup() {
@@ -154,6 +163,37 @@ test('whoever finds the name of another on its lease ends', async () => {
   assert.equal(a.mayWrite(), false);
 });
 
+test('an elector that hangs is found out by its silence, whether it leads or follows', async () => {
+  const { clock, server } = setup();
+  const never = new Promise<never>(() => {});
+  let hangs = false;
+  const hanging: LeaseServer = {
+    ...server,
+    client() {
+      const client = server.client();
+      // Worse than any server: not even the deadline and the signal end the call.
+      return {
+        ...client,
+        read: (...args) => (hangs ? never : client.read(...args)),
+        hold: (...args) => (hangs ? never : client.hold(...args)),
+      };
+    },
+  };
+  const both = [participant(clock, hanging, 'a'), participant(clock, hanging, 'b')];
+  await clock.advance(60_000);
+  assert.deepEqual(
+    both.map(({ alive }) => alive()),
+    [undefined, undefined],
+  );
+  hangs = true;
+  await clock.advance(longestTurnMs(timing) + timing.retryMs);
+  for (const { alive } of both) assert.match(alive() ?? 'nothing', /no sign of life/);
+  assert.deepEqual(
+    both.map(({ mayWrite }) => mayWrite()),
+    [false, false],
+  );
+});
+
 const fate: fc.Arbitrary<Fate> = fc.oneof(
   { weight: 5, arbitrary: fc.constant(wellMet) },
   {
@@ -185,6 +225,8 @@ test('whatever becomes of their calls, no two may write at the same moment', asy
         await clock.advance(250);
         const writers = all.flatMap((one, index) => (one.mayWrite() ? [index] : []));
         assert.ok(writers.length <= 1, `at ${t} ms these may write: ${writers}`);
+        const silent = all.filter((one) => !one.over() && one.alive() !== undefined);
+        assert.deepEqual(silent, [], `at ${t} ms an elector that moves is taken for dead`);
         for (const index of writers) led.add(index);
       }
       terms += led.size;

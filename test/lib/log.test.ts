@@ -80,6 +80,7 @@ test('what is no secret is left as it is', () => {
     'Keystone refused the password of user bob, see https://docs.example.com/a/b.',
     'mail to someone@example.com',
     'pulling https://registry.example.com/disks/ubuntu@sha256:0d7a2b8f',
+    `https://example.com/a has the digest sha256:${'0a'.repeat(32)}, declared is sha256:${'1b'.repeat(32)}`,
   ])
     assert.equal(cleanText(text), text);
   const { log, last } = recorder();

@@ -34,6 +34,9 @@ export const phases = {
   'writing the finalizer': writes(new RegExp(`/${plural}/[^/]+$`)),
   'writing the status': writes(new RegExp(`/${plural}/[^/]+/status$`)),
   'telling an Event': writes(/\/events/),
+  'reading the Lease': reads(/\/leases\/[^/]+$/),
+  'taking the Lease': (request) => request.method === 'POST' && asks(request, /\/leases$/),
+  'renewing the Lease': (request) => request.method === 'PUT' && asks(request, /\/leases\/[^/]+$/),
 } satisfies Record<string, Matches>;
 export type Phase = keyof typeof phases;
 
@@ -45,9 +48,14 @@ export interface Case {
   times: number;
   /** It is noticed only by a deadline of half a minute or more. */
   slow: boolean;
+  /**
+   * What the operator does: it `goes on`; it `waits`, and writes nothing, until the fault is over; or it `ends`, because it
+   * must not write any more, and is started anew.
+   */
+  outcome: 'goes on' | 'waits' | 'ends';
 }
 
-type Named = Omit<Case, 'phase' | 'slow'> & { slow?: boolean };
+type Named = Omit<Case, 'phase' | 'slow' | 'outcome'> & Partial<Pick<Case, 'slow' | 'outcome'>>;
 
 /** A refusal as the API server writes it. */
 export function refusal(code: number, reason: string, more: { retryAfter?: number; causes?: object[] } = {}): Fault {
@@ -113,6 +121,22 @@ const streamed: Named[] = [
 
 const ofFuture = { causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }] };
 
+const always = Number.POSITIVE_INFINITY;
+const lasting: Named[] = [
+  { name: 'the connection is cut for a long time', fault: { kind: 'refuse' }, times: always },
+  { name: '403 for a long time', fault: refusal(403, 'Forbidden'), times: always },
+  { name: '500 for a long time', fault: refusal(500, 'InternalError'), times: always },
+  { name: 'no answer for a long time', fault: { kind: 'hold', released: new Promise(() => {}) }, times: always },
+];
+const untilOver = lasting.map((each) => ({ ...each, outcome: 'waits' as const }));
+const untilTheEnd = lasting.map((each) => ({ ...each, outcome: 'ends' as const }));
+const overtaken: Named[] = [
+  { name: '409', fault: refusal(409, 'Conflict'), times: 1 },
+  { name: '404', fault: refusal(404, 'NotFound'), times: 1 },
+];
+/** Its calls have short deadlines. */
+const ofLease = unanswered.map((each) => ({ ...each, slow: false }));
+
 const byPhase: Record<Phase, Named[]> = {
   'a streaming list': [...streamed, ...forgotten, { name: '422', fault: refusal(422, 'Invalid'), times: 1 }],
   'the first page of a list': unanswered,
@@ -128,8 +152,16 @@ const byPhase: Record<Phase, Named[]> = {
   'writing the finalizer': unanswered,
   'writing the status': unanswered,
   'telling an Event': unanswered.filter(({ slow }) => !slow),
+  'reading the Lease': [...ofLease, ...untilOver],
+  'taking the Lease': [...ofLease, ...overtaken, ...untilOver],
+  'renewing the Lease': [...ofLease, ...overtaken, ...untilTheEnd],
 };
 
-export const cases: Case[] = (Object.keys(phases) as Phase[]).flatMap((phase) =>
-  byPhase[phase].map((each) => ({ phase, slow: false, ...each })),
+const all: Case[] = (Object.keys(phases) as Phase[]).flatMap((phase) =>
+  byPhase[phase].map((each) => ({ phase, slow: false, outcome: 'goes on' as const, ...each })),
 );
+const isOfLease = ({ phase }: Case) => phase.endsWith('the Lease');
+
+/** Those that an operator without an election can meet, and those that only one with an election does. */
+export const cases = all.filter((each) => !isOfLease(each));
+export const leaseCases = all.filter(isOfLease);

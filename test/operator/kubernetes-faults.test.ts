@@ -1,24 +1,26 @@
 import { after, before, describe, test } from 'node:test';
 import { connectStack, type Stack } from '../env/stack.ts';
-import { cases } from './kubernetes-fault-cases.ts';
+import { cases, leaseCases } from './kubernetes-fault-cases.ts';
 import { FaultScene } from './kubernetes-faults.ts';
 
-/** The short form: one fault for each of the states of a watcher and each kind of write. `npm run campaign` takes every one. */
+/** The short form: one fault for each of the states of a watcher, each kind of write, and each turn of an election. `npm run campaign` takes every one. */
 const chosen = [
   'a streaming list: a reset after 1 line',
   'a later page of a list: 410 at once',
   'a watch: 410 after 1 line',
   'writing the finalizer: the answer is lost',
   'writing the status: 429 with Retry-After',
+  'renewing the Lease: the answer is lost',
+  'taking the Lease: 403 for a long time',
 ];
-const short = cases.filter(({ phase, name }) => chosen.includes(`${phase}: ${name}`));
+const short = [...cases, ...leaseCases].filter(({ phase, name }) => chosen.includes(`${phase}: ${name}`));
 
 describe('whatever befalls the talk with the API server, the end is what was declared and nothing is written twice', () => {
   let stack: Stack;
   let scene: FaultScene;
   before(async () => {
     stack = await connectStack();
-    scene = await FaultScene.create(stack, short);
+    scene = await FaultScene.create(stack, short, true);
   });
   after(async () => {
     await scene?.[Symbol.asyncDispose]();

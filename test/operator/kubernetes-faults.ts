@@ -1,10 +1,13 @@
 /**
  * The fault campaign against the API server: while a fault strikes, one image is created, one edited and one deleted. Law: the
- * end state is what was declared, in Kubernetes and in Glance, and nothing was written twice on the way to it.
+ * end state is what was declared, in Kubernetes and in Glance, and nothing was written twice on the way to it; and nothing at all
+ * by an operator that does not lead.
  */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { apiVersion, kind, plural } from '../../src/api/group.ts';
+import { exitCodes } from '../../src/commands/exit.ts';
 import { raw } from '../env/images.ts';
 import { changesSomething, type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
 import type { Stack } from '../env/stack.ts';
@@ -14,7 +17,16 @@ import { World } from './world.ts';
 
 const inPages: readonly Phase[] = ['the first page of a list', 'a later page of a list', 'a watch'];
 /** Phases through which an operator comes when it starts. */
-const listing: readonly Phase[] = ['a streaming list', 'the list of Secrets', ...inPages];
+const beginning: readonly Phase[] = [
+  'a streaming list',
+  'the list of Secrets',
+  ...inPages,
+  'reading the Lease',
+  'taking the Lease',
+];
+/** Long enough for a machine that has much else to do, short enough to wait for. In milliseconds. */
+const lease = { duration: 20_000, renewDeadline: 12_000, retry: 1000 };
+
 /** A case in four has data. */
 const dataEvery = 4;
 const dataBytes = 256 * 1024;
@@ -24,35 +36,51 @@ export class FaultScene implements AsyncDisposable {
   readonly #kubernetes: FaultProxy;
   readonly #glance: FaultProxy;
   readonly #cases: readonly Case[];
+  /** Where it elects a leader; else there is no election. */
+  readonly #leaseName: string | undefined;
   /** What Glance should hold, as `name a=value`. */
   readonly #declared = new Set<string>();
 
   /** One world for all cases, each of which has an image to edit and one to delete in it from the start. */
-  static async create(stack: Stack, cases: readonly Case[]): Promise<FaultScene> {
+  static async create(stack: Stack, cases: readonly Case[], elects = false): Promise<FaultScene> {
     const { server: url, caPem: ca } = stack.kubernetes;
     const [kubernetes, glance] = await Promise.all([
       startProxy({ url, ca }),
       startProxy({ url: stack.openstack.imageUrl }),
     ]);
     const clouds = { imageUrl: glance.url };
-    const world = await World.create({ stack, clouds, through: { server: kubernetes.url } }).catch(
+    const leaseName = elects ? `faults-${randomUUID()}` : undefined;
+    const flags = leaseName === undefined ? [] : electing(leaseName);
+    const world = await World.create({ stack, clouds, through: { server: kubernetes.url }, flags }).catch(
       async (error: unknown) => {
         await Promise.all([kubernetes[Symbol.asyncDispose](), glance[Symbol.asyncDispose]()]);
         throw error;
       },
     );
-    const scene = new FaultScene(world, kubernetes, glance, cases);
+    const scene = new FaultScene(world, kubernetes, glance, cases, leaseName);
     const names = cases.flatMap((_, at) => [`edited-${at}`, `deleted-${at}`]);
-    for (const name of names) await scene.#create(name);
-    for (const name of names) await world.ready(name);
-    return scene;
+    try {
+      for (const name of names) await scene.#create(name);
+      for (const name of names) await world.ready(name);
+      return scene;
+    } catch (error) {
+      await scene[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
-  private constructor(world: World, kubernetes: FaultProxy, glance: FaultProxy, cases: readonly Case[]) {
+  private constructor(
+    world: World,
+    kubernetes: FaultProxy,
+    glance: FaultProxy,
+    cases: readonly Case[],
+    leaseName: string | undefined,
+  ) {
     this.#world = world;
     this.#kubernetes = kubernetes;
     this.#glance = glance;
     this.#cases = cases;
+    this.#leaseName = leaseName;
   }
 
   /** Brings the operator through the phase of the case, and the fault over it. Resolves with the seconds that it took. */
@@ -60,13 +88,19 @@ export class FaultScene implements AsyncDisposable {
     const each = this.#cases[at];
     assert.ok(each);
     const world = this.#world;
-    const begins = listing.includes(each.phase);
-    if (begins) await world.operator.kill();
+    const begins = beginning.includes(each.phase);
+    if (begins) await this.#end();
     const asked = this.#kubernetes.requests.length;
     const uploaded = this.#glance.requests.length;
     const disarm = this.#arm(each);
     const startedAt = performance.now();
-    await Promise.all([begins ? world.start() : undefined, this.#change(at)]);
+    const started = begins ? world.start() : undefined;
+    started?.catch(() => {});
+    await Promise.all([each.outcome === 'goes on' ? started : undefined, this.#change(at, each)]);
+    if (each.outcome === 'ends') await this.#assertEnds(each, asked, uploaded);
+    if (each.outcome === 'waits') await this.#assertWaits(each, asked, uploaded);
+    if (each.outcome !== 'goes on') disarm();
+    await (each.outcome === 'ends' ? this.#restart() : started);
     await Promise.all([
       world.ready(`created-${at}`, 240_000),
       world.ready(`edited-${at}`, 240_000),
@@ -78,7 +112,8 @@ export class FaultScene implements AsyncDisposable {
     this.#declared.delete(`deleted-${at} a=1`);
     this.#declared.delete(`edited-${at} a=1`);
     this.#declared.add(`edited-${at} a=2`);
-    this.#assertWrittenOnce(at, asked, uploaded);
+    this.#assertWrittenOnce(at, each, asked, uploaded);
+    if (this.#leaseName !== undefined) this.#assertLed(asked, uploaded);
     return seconds;
   }
 
@@ -87,17 +122,64 @@ export class FaultScene implements AsyncDisposable {
     const images = await this.#world.images();
     assert.deepEqual(images.map(({ name, a }) => `${name} a=${a}`).sort(), [...this.#declared].sort());
     assert.ok(images.filter(({ size }) => size === dataBytes).every(({ status }) => status === 'active'));
-    await this.#world.operator.kill();
+    await this.#end();
     const before = [this.#kubernetes.requests.length, this.#glance.requests.length] as const;
     await this.#world.start();
     await sleep(1000);
     const after = [...this.#kubernetes.requests.slice(before[0]), ...this.#glance.requests.slice(before[1])];
-    assert.deepEqual(after.filter(changesSomething).map(callOf), []);
+    const written = after.filter((request) => changesSomething(request) && !isOfLease(request));
+    assert.deepEqual(written.map(callOf), []);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#world[Symbol.asyncDispose]();
     await Promise.all([this.#kubernetes[Symbol.asyncDispose](), this.#glance[Symbol.asyncDispose]()]);
+  }
+
+  /** The next one need not wait for its Lease. */
+  async #end(): Promise<void> {
+    await this.#world.operator.kill();
+    if (this.#leaseName === undefined) return;
+    const path = `/apis/coordination.k8s.io/v1/namespaces/default/leases/${this.#leaseName}`;
+    await this.#world.stack.kubernetes.request('DELETE', path);
+  }
+
+  async #restart(): Promise<void> {
+    await this.#end();
+    await this.#world.start();
+  }
+
+  #writes(asked: number, uploaded: number): ProxiedRequest[] {
+    const all = [...this.#kubernetes.requests.slice(asked), ...this.#glance.requests.slice(uploaded)];
+    return all.filter((request) => changesSomething(request) && !isOfLease(request));
+  }
+
+  async #assertEnds(each: Case, asked: number, uploaded: number): Promise<void> {
+    const { operator } = this.#world;
+    assert.equal(await operator.ended, exitCodes.leaseLost, operator.log.slice(-20).join('\n'));
+    assert.ok(this.#strikes(each, asked) > 0);
+    this.#assertLed(asked, uploaded);
+  }
+
+  async #assertWaits(each: Case, asked: number, uploaded: number): Promise<void> {
+    await this.#untilStruck(each, asked, 3);
+    assert.deepEqual(this.#writes(asked, uploaded).map(callOf), [], 'written by one that does not lead');
+  }
+
+  /** Every write is covered by a renewal that had been carried out, and so young that nobody else could lead when it came. */
+  #assertLed(asked: number, uploaded: number): void {
+    const renewals = this.#kubernetes.requests.filter(
+      (request) => isOfLease(request) && changesSomething(request) && isDone(request),
+    );
+    const uncovered = this.#writes(asked, uploaded).filter(({ at }) => {
+      const last = renewals.findLast((renewal) => renewal.answeredAt <= at);
+      return last === undefined || at - last.at > lease.duration;
+    });
+    assert.deepEqual(uncovered.map(callOf), [], 'written without a lease');
+  }
+
+  #strikes({ fault }: Case, since: number): number {
+    return this.#kubernetes.requests.slice(since).filter((request) => request.fault === fault).length;
   }
 
   #arm({ phase, fault, times }: Case): () => void {
@@ -116,9 +198,9 @@ export class FaultScene implements AsyncDisposable {
     };
   }
 
-  async #change(at: number): Promise<void> {
+  async #change(at: number, each: Case): Promise<void> {
     const { kubernetes } = this.#world.stack;
-    await this.#create(`created-${at}`, at % dataEvery === 0);
+    await this.#create(`created-${at}`, hasData(at, each));
     const edit = { spec: { image: { properties: { a: '2' } } } };
     const contentType = 'application/merge-patch+json';
     (await kubernetes.request('PATCH', this.#path(`edited-${at}`), edit, { contentType })).ok();
@@ -146,24 +228,28 @@ export class FaultScene implements AsyncDisposable {
   }
 
   /** Events are told a little later than the rest. */
-  async #untilStruck({ phase, name, fault }: Case, since: number): Promise<void> {
-    const struck = () => this.#kubernetes.requests.slice(since).some((request) => request.fault === fault);
-    for (let tries = 0; !struck(); tries++) {
-      if (tries > 100) throw new Error(`${name} did not strike ${phase}`);
+  async #untilStruck(each: Case, since: number, times = 1): Promise<void> {
+    const { phase, name } = each;
+    for (let tries = 0; this.#strikes(each, since) < times; tries++) {
+      if (tries > 1000) throw new Error(`${name} did not strike ${phase}`);
       await sleep(50);
     }
   }
 
-  #assertWrittenOnce(at: number, asked: number, uploaded: number): void {
+  #assertWrittenOnce(at: number, each: Case, asked: number, uploaded: number): void {
     const done = (requests: readonly ProxiedRequest[]) =>
-      requests.filter((request) => changesSomething(request) && request.status >= 200 && request.status < 300);
+      requests.filter((request) => changesSomething(request) && isDone(request));
     const toGlance = done(this.#glance.requests.slice(uploaded)).map(({ method }) => method);
-    const upload = at % dataEvery === 0 ? ['PUT'] : [];
-    assert.deepEqual(toGlance.sort(), ['DELETE', 'PATCH', 'POST', ...upload].sort(), 'what Glance was made to do');
+    const upload = hasData(at, each) ? ['PUT'] : [];
+    const once = ['DELETE', 'PATCH', 'POST', ...upload].sort();
+    // Of one that ends, an answer may be heard by nobody; its successor sees what was done.
+    if (each.outcome === 'ends') assert.equal(new Set(toGlance).size, toGlance.length, `Glance: ${toGlance}`);
+    else assert.deepEqual(toGlance.sort(), once, 'what Glance was made to do');
 
     const toKubernetes = done(this.#kubernetes.requests.slice(asked));
     const finalizers = toKubernetes.filter(phases['writing the finalizer']);
-    assert.equal(finalizers.length, 2, 'one finalizer is added and one removed');
+    if (each.outcome === 'ends') assert.ok(finalizers.length <= 2, 'finalizers');
+    else assert.equal(finalizers.length, 2, 'one finalizer is added and one removed');
     const last = new Map<string, string>();
     for (const request of toKubernetes.filter(phases['writing the status'])) {
       assert.notEqual(request.body, last.get(request.path), `the same status was written twice: ${request.body}`);
@@ -171,6 +257,25 @@ export class FaultScene implements AsyncDisposable {
       if (request.fault === undefined) last.set(request.path, request.body);
     }
   }
+}
+
+/** A transfer that ends with its process begins anew, which is for other tests. */
+function hasData(at: number, { outcome }: Case): boolean {
+  return at % dataEvery === 0 && outcome !== 'ends';
+}
+
+function isOfLease({ path }: ProxiedRequest): boolean {
+  return path.includes('/leases');
+}
+
+function isDone({ status }: ProxiedRequest): boolean {
+  return status >= 200 && status < 300;
+}
+
+function electing(name: string): string[] {
+  const { duration, renewDeadline, retry } = lease;
+  const times = ['--lease-duration', `${duration / 1000}s`, '--lease-renew-deadline', `${renewDeadline / 1000}s`];
+  return ['--leader-elect=true', '--lease-name', name, ...times, '--lease-retry', `${retry}ms`];
 }
 
 function callOf({ method, path }: ProxiedRequest): string {

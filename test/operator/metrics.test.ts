@@ -29,7 +29,9 @@ describe('what a running operator tells about itself', () => {
   before(async () => {
     const stack = await connectStack();
     glance = await startProxy({ url: stack.openstack.imageUrl });
-    world = await World.create({ stack, clouds: { imageUrl: glance.url }, flags: ['--log-level', 'debug'] });
+    // With an election, so that there is everything that can be told of.
+    const flags = ['--log-level', 'debug', '--leader-elect=true', '--lease-name', 'told'];
+    world = await World.create({ stack, clouds: { imageUrl: glance.url }, flags });
   });
   after(async () => {
     await world[Symbol.asyncDispose]();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { apiVersion, kind } from '../../src/api/group.ts';
 import { type FaultProxy, startProxy } from '../env/proxy.ts';
 import { connectStack } from '../env/stack.ts';
 import { World } from './world.ts';
@@ -25,16 +26,41 @@ describe('a cloud that takes every call and answers none', () => {
     await silent[Symbol.asyncDispose]();
   });
 
-  test('delays no resource of another cloud, neither its creation nor its deletion', async () => {
-    const cloud = { secretName: 'dead', name: 'demo' };
-    await Promise.all(Array.from({ length: dead }, (_, index) => world.apply(`dead-${index}`, { cloud })));
-    while (silent.requests.length < 8) await sleep(20);
-    const start = performance.now();
-    await world.apply('alive', { interval: '0' });
-    await world.ready('alive', 10_000);
-    await world.delete('alive');
-    await world.gone('alive', 10_000);
-    process.stdout.write(`beside ${dead} resources of a dead cloud: ${Math.round(performance.now() - start)} ms\n`);
-    assert.ok(silent.requests.length <= 8, 'half of the workers, each with one call');
+  test('delays no resource of another cloud, neither its creation nor its deletion', () => beside(['dead']));
+
+  test('nor does it when it is used through many Secrets', async () => {
+    const stringData = { 'clouds.yaml': await world.project.cloudsYaml({ imageUrl: silent.url }) };
+    const names = Array.from({ length: 40 }, (_, index) => `dead-${index}`);
+    await applyAll(names.map((name) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name }, stringData })));
+    await beside(names);
   });
+
+  async function applyAll(items: readonly object[]): Promise<void> {
+    const { kubernetes } = world.stack;
+    await kubernetes.apply(JSON.stringify({ apiVersion: 'v1', kind: 'List', items }), { namespace: world.namespace });
+  }
+
+  /** So many resources of the dead cloud, by these Secrets in turn. */
+  async function beside(secrets: readonly string[]): Promise<void> {
+    await world.operator.kill();
+    const asked = silent.requests.length;
+    const resource = (index: number) => ({
+      apiVersion,
+      kind,
+      metadata: { name: `dead-${secrets.length}-${index}` },
+      spec: { cloud: { secretName: secrets[index % secrets.length], name: 'demo' } },
+    });
+    await applyAll(Array.from({ length: dead }, (_, index) => resource(index)));
+    await world.start();
+    while (silent.requests.length < asked + 8) await sleep(20);
+    const start = performance.now();
+    const name = `alive-${secrets.length}`;
+    await world.apply(name, { interval: '0' });
+    await world.ready(name, 10_000);
+    await world.delete(name);
+    await world.gone(name, 10_000);
+    const took = Math.round(performance.now() - start);
+    process.stdout.write(`beside ${dead} resources of a dead cloud, by ${secrets.length} Secrets: ${took} ms\n`);
+    assert.ok(silent.requests.length <= asked + 8, 'half of the workers, each with one call');
+  }
 });

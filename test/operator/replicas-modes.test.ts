@@ -49,6 +49,18 @@ describe('who looks after what', () => {
     }
   });
 
+  test('a selector that is none is refused at the start, in the words of the API server', async () => {
+    const user = await world.stack.kubernetes.claimUser();
+    await assert.rejects(start(user, ['--selector', 'shard in (a']), (error: Error) => {
+      assert.match(error.message, new RegExp(`ended with ${exitCodes.usage}`));
+      assert.match(
+        error.message,
+        /--selector: the API server cannot use "shard in \(a": .*unable to parse requirement/,
+      );
+      return true;
+    });
+  });
+
   test('without rights over the cluster a name for it has to be given, and then namespaces are enough', async () => {
     const { kubernetes } = world.stack;
     const user = await kubernetes.claimUser('tenant');

@@ -217,10 +217,13 @@ export class World implements AsyncDisposable {
     }
   }
 
+  /** Throws where the operator has warned of itself, as Node does of listeners that pile up. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.operator.kill();
     await this.source.stop();
     await this.stack.stop();
+    const warnings = this.operator.log.filter((line) => /^\(node:\d+\) /.test(line));
+    if (warnings.length > 0) throw new Error(warnings.join('\n'));
   }
 
   #path(name: string): string {

@@ -1,0 +1,48 @@
+/**
+ * What the API server has to be asked before the parts can be built. Law: what a person has to set right ends the process
+ * with the flag that it is about; whatever else goes wrong here is left to the parts, which live with it.
+ */
+import { glanceImageType } from '../image/resources.ts';
+import type { KubernetesClient } from '../kubernetes/client.ts';
+import { KubernetesError } from '../kubernetes/errors.ts';
+import { parseObject } from '../kubernetes/resource.ts';
+import { UsageError } from '../lib/config.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
+import type { RunSettings } from './settings.ts';
+
+const namespaceType = { group: '', version: 'v1', kind: 'Namespace', plural: 'namespaces', parse: parseObject };
+
+/** The name of this cluster where none is given. */
+export async function uidOfCluster(client: KubernetesClient, signal: AbortSignal): Promise<string> {
+  const namespace = await client.get(namespaceType, { name: 'kube-system' }, signal).catch((error: unknown) => {
+    throw error instanceof KubernetesError && error.reason === 'Forbidden' ? unnamedCluster(error) : error;
+  });
+  if (namespace !== undefined) return namespace.metadata.uid;
+  throw new OperatorError('there is no namespace kube-system to name this cluster by: set --cluster-name', {
+    code: 'InvalidSpec',
+    retry: retry.change,
+  });
+}
+
+/** A watch that is refused goes on trying, as the server may be to blame; a selector that nobody can read is not its fault. */
+export async function checkSelector(
+  client: KubernetesClient,
+  { selector, namespaces: [namespace] }: RunSettings,
+  signal: AbortSignal,
+): Promise<void> {
+  if (selector === undefined) return;
+  const scope = { labelSelector: selector, ...(namespace === undefined ? {} : { namespace }) };
+  try {
+    await client.listPage(glanceImageType, scope, undefined, signal);
+  } catch (error) {
+    if (!(error instanceof KubernetesError) || error.httpStatus !== 400) return;
+    throw new UsageError(`--selector: the API server cannot use "${selector}": ${error.message}`);
+  }
+}
+
+function unnamedCluster(cause: KubernetesError): OperatorError {
+  return new OperatorError(
+    `the operator may not read the namespace kube-system, whose uid tells this cluster's images from those of others: set --cluster-name to a name that no other cluster has, or allow it to get that namespace (${cause.message})`,
+    { code: 'InvalidSpec', retry: retry.change, cause },
+  );
+}

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { findCondition } from '../../src/api/conditions.ts';
+import type { GlanceImage } from '../../src/api/glanceimage.ts';
+import { finalizer, reconcileAtAnnotation } from '../../src/api/group.ts';
+import type { GlanceImageStatus } from '../../src/api/status.ts';
+import { createBackoff } from '../../src/controller/backoff.ts';
+import { createQueue } from '../../src/controller/queue.ts';
+import { createWorkers } from '../../src/controller/workers.ts';
+import type { Clouds } from '../../src/image/clouds.ts';
+import { createDrift } from '../../src/image/drift.ts';
+import { createReconciler } from '../../src/image/reconcile.ts';
+import type { Resources } from '../../src/image/resources.ts';
+import { keyOfObject } from '../../src/kubernetes/resource.ts';
+import { abortable } from '../../src/lib/abort.ts';
+import { silentLogger } from '../../src/lib/log.ts';
+import { defaultLimits } from '../../src/transfer/plan.ts';
+import { createScheduler } from '../../src/transfer/scheduler.ts';
+import { createVirtualClock } from '../clock.ts';
+import { imageOf, resourceOf } from './resource.ts';
+
+/** The machine and the reconciler, before a cloud that takes every call and answers none. */
+function setup(before: GlanceImage) {
+  const clock = createVirtualClock();
+  const random = () => 0.5;
+  const key = keyOfObject(before);
+  const told = { statuses: [] as GlanceImageStatus[], events: [] as string[], results: [] as string[], opened: 0 };
+  let resource = before;
+  const resources: Resources = {
+    get: () => resource,
+    ofImage: () => [],
+    secretVersions: () => '1',
+    cloudVersion: () => '1',
+    addFinalizer: async () => {},
+    removeFinalizer: async () => {},
+    isEcho: () => false,
+    async writeStatus(of, status, signal) {
+      signal.throwIfAborted();
+      told.statuses.push(status);
+      resource = { ...of, status };
+    },
+    event: (_resource, type, reason) => void told.events.push(`${type} ${reason}`),
+  };
+  const clouds: Clouds = {
+    open: 0,
+    known: () => undefined,
+    destinationOf: () => 'cloud',
+    close: async () => {},
+    read: async () => ({
+      version: '1',
+      open(signal) {
+        told.opened++;
+        return abortable(new Promise<never>(() => {}), signal);
+      },
+    }),
+  };
+  const transfers = createScheduler({
+    execute: () => Promise.reject(new Error('nothing is to be transferred')),
+    limits: { total: 1, perCloud: 1, perHost: 1 },
+    clock,
+    onChange: () => {},
+  });
+  const queue = createQueue({ clock, workers: 1 });
+  const drift = createDrift({ resources, wake: queue.add, clock, random });
+  const limits = { ...defaultLimits, maxBytes: 1, maxVirtualBytes: 1 };
+  const workers = createWorkers({
+    count: 1,
+    queue,
+    backoff: createBackoff(random),
+    reconcile: createReconciler({ resources, clouds, drift, transfers, limits, cluster: 'test', clock, random }),
+    clock,
+    log: silentLogger,
+    observer: {
+      started: () => {},
+      ended: (result) => told.results.push(result),
+      timedOut: () => told.results.push('timeout'),
+      panicked: () => told.results.push('panic'),
+    },
+  });
+  const stop = new AbortController();
+  const halt = new AbortController();
+  const ended = workers.run(stop.signal, halt.signal);
+  queue.add(key);
+  return { clock, told, stop, halt, ended };
+}
+
+test('a look that exceeds its deadline is cut off, counted and told, with what comes next', async () => {
+  const { clock, told, stop, ended } = setup(resourceOf());
+  await clock.advance(119_000);
+  assert.deepEqual([told.statuses.length, told.results], [0, []]);
+  await clock.advance(1000);
+  assert.deepEqual(told.results, ['timeout', 'requeue_after']);
+  assert.deepEqual(told.events, ['Warning TimedOut']);
+  const [status] = told.statuses;
+  const ready = findCondition(status?.conditions, 'Ready');
+  assert.deepEqual([ready?.status, ready?.reason], ['False', 'TimedOut']);
+  assert.match(ready?.message ?? '', /demo\/ubuntu took longer than 120 s and was cut off: a server .* slow to answer/);
+  assert.match(ready?.message ?? '', /Tried once, next at .*; it goes on by itself$/);
+  assert.equal(status?.lastError?.retryable, true);
+  await clock.advance(2000);
+  assert.equal(told.opened, 2, 'it is tried again');
+  stop.abort();
+  await clock.advance(200_000);
+  await ended;
+  assert.deepEqual(told.events, ['Warning TimedOut'], 'the same again is no news');
+});
+
+test('an image that was ready is not called wrong by it, and a deletion tells of it too', async () => {
+  const image = imageOf();
+  const condition = { type: 'Ready', status: 'True', reason: 'Ready', message: 'as declared', observedGeneration: 1 };
+  const conditions = [{ ...condition, lastTransitionTime: '2026-01-01T00:00:00Z' }];
+  const status = { observedGeneration: 1, imageID: image.id, conditions };
+  const metadata = {
+    deletionTimestamp: '2026-01-01T00:00:00Z',
+    finalizers: [finalizer],
+    annotations: { [reconcileAtAnnotation]: 'now' },
+  };
+  for (const [of, message] of [
+    [
+      resourceOf({ status, metadata: { annotations: metadata.annotations } }),
+      /^the reconcile of demo\/ubuntu took longer/,
+    ],
+    [resourceOf({ status, metadata }), /^cannot delete the image: the reconcile of demo\/ubuntu took longer/],
+  ] as const) {
+    const { clock, told, stop, ended } = setup(of);
+    await clock.advance(120_000);
+    const ready = findCondition(told.statuses[0]?.conditions, 'Ready');
+    assert.deepEqual([ready?.status, ready?.reason, told.statuses[0]?.imageID], ['Unknown', 'TimedOut', image.id]);
+    assert.match(ready?.message ?? '', message);
+    stop.abort();
+    await clock.advance(200_000);
+    await ended;
+  }
+});
+
+test('where the process must not act any more, nothing is written about it', async () => {
+  const { clock, told, stop, halt, ended } = setup(resourceOf());
+  await clock.advance(60_000);
+  stop.abort();
+  halt.abort(new Error('the lease is lost'));
+  await clock.advance(0);
+  await ended;
+  assert.deepEqual([told.statuses, told.events, told.results], [[], [], ['error']]);
+});

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { GlanceImageStatus } from '../../src/api/status.ts';
+import { happenings } from '../../src/image/events.ts';
+import type { Facts } from '../../src/image/facts.ts';
+import { type Moment, summarise } from '../../src/image/status.ts';
+import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { imageOf } from './resource.ts';
+
+const moment: Moment = {
+  generation: 2,
+  reconcileAt: undefined,
+  deleting: false,
+  warning: undefined,
+  now: new Date('2026-01-01T00:00:00Z'),
+  random: 0.5,
+};
+const ready: Facts = { image: imageOf(), changes: [], end: { kind: 'converged' } };
+const changed: Facts = { ...ready, changes: [{ kind: 'updated', what: ['n'] }] };
+const error = new OperatorError('no connection to Glance', { code: 'GlanceUnreachable', retry: retry.backoff });
+const failed: Facts = { changes: [], end: { kind: 'failed', error } };
+
+/** The reasons told when this follows the status before. */
+function told(before: GlanceImageStatus, facts: Facts): string[] {
+  return happenings(before, summarise(facts, before, moment), facts).map(({ reason }) => reason);
+}
+
+test('a change of the image is drift where it had been as declared, also if the cloud was away meanwhile', () => {
+  const settled = summarise(ready, {}, moment);
+  assert.deepEqual(told(settled, changed), ['DriftCorrected']);
+  assert.deepEqual(told(summarise(failed, settled, moment), changed), ['DriftCorrected', 'Ready']);
+});
+
+test('it is the declaration that is applied where that had failed at first', () => {
+  const earlier = summarise(ready, {}, { ...moment, generation: 1 });
+  assert.deepEqual(told(earlier, changed), ['Updated']);
+  assert.deepEqual(told(summarise(failed, earlier, moment), changed), ['Updated', 'Ready']);
+});
