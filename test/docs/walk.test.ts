@@ -83,7 +83,7 @@ describe('a reader who does what the pages say', () => {
     const login = join(directory, '.login.yaml');
     writeFileSync(login, await project.cloudsYaml(), { mode: 0o600 });
     return {
-      PATH: `${tools}:/usr/local/bin:/usr/bin:/bin`,
+      PATH: `${tools}:${process.env['PATH']}`,
       HOME: directory,
       KUBECONFIG: stack.kubernetes.kubeconfig(),
       OS_CLIENT_CONFIG_FILE: login,
