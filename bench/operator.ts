@@ -7,6 +7,7 @@ import { startProxy } from '../test/env/proxy.ts';
 import { startStack } from '../test/env/stack.ts';
 import { digestOf } from '../test/operator/digest.ts';
 import { World } from '../test/operator/world.ts';
+import { buildProgram } from './program.ts';
 
 const images = 100;
 const atOnce = 8;
@@ -21,6 +22,7 @@ async function rate(work: () => Promise<void>): Promise<number> {
   return (images * 1000) / (performance.now() - start);
 }
 
+const program = await buildProgram();
 const stack = await startStack({ quotas: false });
 try {
   await stack.kubernetes.apply('crds');
@@ -37,6 +39,7 @@ try {
   await using glance = await startProxy({ url: stack.openstack.imageUrl });
   await using world = await World.create({
     stack,
+    program,
     clouds: { imageUrl: glance.url },
     flags: ['--transfers', String(atOnce), '--workers', String(atOnce)],
   });

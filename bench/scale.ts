@@ -8,6 +8,7 @@ import { countByVerb } from '../test/env/audit.ts';
 import { type FaultProxy, type ProxiedRequest, startProxy } from '../test/env/proxy.ts';
 import { startStack } from '../test/env/stack.ts';
 import { World } from '../test/operator/world.ts';
+import { buildProgram } from './program.ts';
 
 const atOnce = 8;
 const boundSample = 500;
@@ -17,16 +18,17 @@ const patience = 3_600_000;
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
 export async function scale(sizes: readonly number[]): Promise<void> {
-  for (const size of sizes.length > 0 ? sizes : [1_000]) await measure(size);
+  const program = await buildProgram();
+  for (const size of sizes.length > 0 ? sizes : [1_000]) await measure(size, program);
 }
 
-async function measure(size: number): Promise<void> {
+async function measure(size: number, program: readonly string[]): Promise<void> {
   const stack = await startStack({ quotas: false });
   try {
     await stack.kubernetes.apply('crds');
     await using glance = await startProxy({ url: stack.openstack.imageUrl });
     const flags = ['--workers', String(atOnce)];
-    await using world = await World.create({ stack, clouds: { imageUrl: glance.url }, flags });
+    await using world = await World.create({ stack, clouds: { imageUrl: glance.url }, flags, program });
     const rssEmpty = world.operator.rss();
     await world.operator.stop();
 

@@ -26,8 +26,8 @@ export interface ConvergeOptions {
   /** Names of all stores of the cloud; undefined where it has one without a name. */
   storeNames: (signal: AbortSignal) => Promise<readonly string[] | undefined>;
   clock: Clock;
-  /** The image as a list has shown it lately. It may end the pass, but nothing is done on its word. */
-  listed?: Image | undefined;
+  /** The image as a list or its transfer has shown it lately. It may end the pass, but nothing is done on its word. */
+  seen?: Image | undefined;
   /** Called before the first change in Glance, so that deletion will find it. */
   beforeFirstDeed: () => Promise<void>;
   signal: AbortSignal;
@@ -104,11 +104,11 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
   );
 }
 
-/** What the list has shown, where that leaves nothing to do. */
+/** What was seen lately, where that leaves nothing to do. */
 function seenSettled(desired: Desired, memory: Memory, options: ConvergeOptions): Observation | undefined {
-  const { listed, resource, identity, clock } = options;
-  if (listed === undefined) return undefined;
-  const observation = judge(listed, identity, incarnationOf(identity.uid, listed.id) ?? 0, resource.status.imageID);
+  const { seen, resource, identity, clock } = options;
+  if (seen === undefined) return undefined;
+  const observation = judge(seen, identity, incarnationOf(identity.uid, seen.id) ?? 0, resource.status.imageID);
   const settled = observation.kind === 'present' && plan(desired, observation, memory, clock.now()).length === 0;
   return settled ? observation : undefined;
 }

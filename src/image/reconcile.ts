@@ -26,7 +26,15 @@ import { asFailure } from './failure.ts';
 import { type Identity, identityOf } from './identity.ts';
 import { ResourceGone, type Resources } from './resources.ts';
 import { type Moment, summarise } from './status.ts';
-import { cloudRefOf, consequenceOf, isStillWanted, removeTransferred, sentBy, transferPlan } from './transfer.ts';
+import {
+  cloudRefOf,
+  consequenceOf,
+  imageLeftBy,
+  isStillWanted,
+  removeTransferred,
+  sentBy,
+  transferPlan,
+} from './transfer.ts';
 import { warningOf } from './warning.ts';
 
 export interface ReconcilerOptions {
@@ -66,17 +74,17 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
     }
   }
 
-  async function openCloud(facts: Facts, resource: GlanceImage, turn: Turn, signal: AbortSignal): Promise<Cloud> {
+  async function openCloud(facts: Facts, resource: GlanceImage, signal: AbortSignal): Promise<Cloud> {
     noteInContext({ cloud: resource.spec.cloud.name });
-    const known = turn.kind === 'listed' ? knownCloud(facts, resource) : undefined;
-    const cloud = known ?? (await readCloud(facts, resource, signal));
+    const cloud = knownCloud(facts, resource) ?? (await readCloud(facts, resource, signal));
     refuseOtherCloud(resource.status, cloud);
     facts.cloud = { projectID: cloud.projectID, region: cloud.region };
     return cloud;
   }
 
-  /** A comparison need not read a Secret that the watch says is the same. */
+  /** A Secret that the watch says is the same need not be read, unless something has gone wrong since. */
   function knownCloud(facts: Facts, resource: GlanceImage): Cloud | undefined {
+    if (resource.status.lastError !== undefined) return undefined;
     const cloud = clouds.known(cloudRefOf(resource), resources.cloudVersion(resource));
     if (cloud !== undefined) facts.secret = { version: resources.secretVersions(resource) };
     return cloud;
@@ -97,6 +105,28 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
     return undefined;
   }
 
+  /** The image as it was seen lately: by the transfer that filled it, or in a list, where lists are asked and know it. */
+  function seenImage(
+    turn: Turn,
+    { cache }: Cloud,
+    { status }: GlanceImage,
+    transfer: TransferState | undefined,
+  ): Image | 'on its way' | undefined {
+    if (transfer?.kind === 'succeeded') return imageLeftBy(transfer.result, status, clock.now());
+    if (turn.kind === 'live' || status.imageID === undefined) return undefined;
+    const sighting = cache.look(status.imageID, turn.sinceMs);
+    switch (sighting.kind) {
+      case 'seen':
+        return sighting.image;
+      case 'refreshing':
+        return 'on its way';
+      case 'unknown':
+        return undefined;
+      default:
+        return unreachable(sighting);
+    }
+  }
+
   /** Resolves with false when a list has to come first. */
   async function pursue(
     key: Key,
@@ -114,21 +144,21 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
     const failed = transfer?.kind === 'failed' ? transfer : undefined;
     const consequence = failed && consequenceOf(failed.error);
     if (consequence === 'tell') throw failed?.error;
-    const cloud = await openCloud(facts, resource, turn, signal);
+    const cloud = await openCloud(facts, resource, signal);
     const { images } = cloud;
-    const listed = listedImage(turn, cloud, resource);
-    if (listed === 'on its way') return false;
+    const seen = seenImage(turn, cloud, resource, transfer);
+    if (seen === 'on its way') return false;
+    if (transfer?.kind === 'succeeded') facts.sent = sentBy(transfer.result);
     if (failed !== undefined && consequence === 'remove') {
       await removeTransferred(facts, failed.plan.imageID, images, identity, signal);
       throw failed.error;
     }
-    if (transfer?.kind === 'succeeded') facts.sent = sentBy(transfer.result);
     let guarded = resource.metadata.finalizers.includes(finalizer);
     const beforeFirstDeed = async () => {
       if (!guarded) await resources.addFinalizer(resource, signal);
       guarded = true;
     };
-    const rest = await converge(facts, { resource, identity, ...cloud, listed, clock, beforeFirstDeed, signal });
+    const rest = await converge(facts, { resource, identity, ...cloud, seen, clock, beforeFirstDeed, signal });
     if (rest.kind === 'nothing') return true;
     // It waits for its data as if nobody stood in the way: then who did is the news.
     if (failed !== undefined) throw failed.error;
@@ -159,7 +189,7 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
       );
       return;
     }
-    const { images } = await openCloud(facts, resource, { kind: 'live' }, signal);
+    const { images } = await openCloud(facts, resource, signal);
     await deleteImages(facts, { images, identity, recordedID: status.imageID, protects: spec.image.protected, signal });
     for (const { type, reason, note } of happenings(status, status, facts))
       resources.event(resource, type, reason, note);
@@ -256,22 +286,6 @@ export function createReconciler(options: ReconcilerOptions): (key: Key, signal:
       throw error;
     }
   };
-}
-
-/** What lists say of the image, where they are asked and know it. */
-function listedImage(turn: Turn, { cache }: Cloud, { status }: GlanceImage): Image | 'on its way' | undefined {
-  if (turn.kind === 'live' || status.imageID === undefined) return undefined;
-  const sighting = cache.look(status.imageID, turn.sinceMs);
-  switch (sighting.kind) {
-    case 'seen':
-      return sighting.image;
-    case 'refreshing':
-      return 'on its way';
-    case 'unknown':
-      return undefined;
-    default:
-      return unreachable(sighting);
-  }
 }
 
 function isDeleting(resource: GlanceImage): boolean {

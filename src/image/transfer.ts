@@ -49,6 +49,15 @@ export function isStillWanted(plan: TransferPlan, resource: GlanceImage): boolea
   return isDeepStrictEqual({ ...wanted, minDiskGiB: 0 }, { ...plan, minDiskGiB: 0 });
 }
 
+/** How long the word of a transfer is as good as a look at Glance. */
+const freshMs = 30_000;
+
+/** The resource's image as the transfer left it, unless that was a while ago. */
+export function imageLeftBy({ image, startedAt, durationMs }: TransferResult, status: GlanceImageStatus, now: Date) {
+  const ageMs = now.getTime() - Date.parse(startedAt) - durationMs;
+  return image.id === status.imageID && ageMs < freshMs ? image : undefined;
+}
+
 export function sentBy(result: TransferResult): GlanceImageStatus['content'] {
   const { url, digest, imageDigest, bytes, compression, virtualSize } = result;
   return compact({ url, digest, imageDigest, size: bytes, compression, virtualSize });

@@ -74,6 +74,7 @@ async function move(plan: TransferPlan, options: TransferOptions, open: AbortSig
       ...(virtualSize === undefined ? {} : { virtualSize }),
       url: safeUrl(source.url),
       resumes,
+      image,
     };
   } finally {
     pipeline.close();

@@ -3,6 +3,7 @@
  * equal plans mean the same work; so it can be compared, logged and sent to another thread or machine.
  */
 import { z } from 'zod';
+import type { Image } from '../glance/image.ts';
 
 const text = z.string().min(1);
 /** A cloud in a Secret of the plan's namespace. */
@@ -124,6 +125,8 @@ export interface TransferResult {
   /** RFC 3339. */
   startedAt: string;
   durationMs: number;
+  /** As Glance reported it in the end. */
+  image: Image;
 }
 
 /** connecting: to the source; transferring: bytes move; finishing: Glance has them all and makes the image of them. */

@@ -5,8 +5,10 @@
 import { writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { adminPassword } from './bootstrap.ts';
 import { databaseUrl } from './postgres.ts';
 import type { Processes, ServerProcess } from './processes.ts';
+import { Session } from './session.ts';
 import { ini, startWsgi } from './wsgi.ts';
 
 export interface KeystoneFolders {
@@ -36,8 +38,8 @@ export async function configureKeystone(folders: KeystoneFolders, postgresPort: 
   return file;
 }
 
-export function startKeystone(processes: Processes, configuration: string, port: number): Promise<ServerProcess> {
-  return startWsgi(processes, {
+export async function startKeystone(processes: Processes, configuration: string, port: number): Promise<ServerProcess> {
+  const server = await startWsgi(processes, {
     name: 'keystone',
     module: 'keystone.wsgi.api:application',
     port,
@@ -47,4 +49,15 @@ export function startKeystone(processes: Processes, configuration: string, port:
     threads: 8,
     env: { OS_KEYSTONE_CONFIG_FILES: configuration },
   });
+  await readPolicies(`http://127.0.0.1:${port}/v3`);
+  return server;
+}
+
+/**
+ * Keystone reads its policies when it is first asked for something that they govern. Whoever asks at the same moment from another
+ * thread meets half of them, and is refused or gets no answer at all.
+ */
+async function readPolicies(authUrl: string): Promise<void> {
+  const admin = new Session({ authUrl, username: 'admin', password: adminPassword, project: { name: 'admin' } });
+  (await admin.ask('GET', `${authUrl}/projects`)).ok();
 }

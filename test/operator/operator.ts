@@ -30,16 +30,19 @@ export interface OperatorOptions {
   flags?: readonly string[];
   /** The log line that is waited for. Default: `Ready`, which a replica that stands by does not say. */
   awaited?: Milestone;
+  /** What node is told to run: its own flags and the program. Default: the sources. */
+  program?: readonly string[];
 }
 
 /** In the order in which they come. */
 export type Milestone = 'Serving probes and metrics' | 'Synced' | 'Ready';
 
-const main = join(import.meta.dirname, '../../src/main.ts');
+const sources = [join(import.meta.dirname, '../../src/main.ts')];
 
 /** Resolves once the operator has its caches and works, or stands by. */
-export async function startOperator({ kubeconfig, flags = [], awaited = 'Ready' }: OperatorOptions): Promise<Operator> {
-  const args = [main, 'run', '--kubeconfig', kubeconfig, '--health-address', '127.0.0.1:0', ...flags];
+export async function startOperator(options: OperatorOptions): Promise<Operator> {
+  const { kubeconfig, flags = [], awaited = 'Ready', program = sources } = options;
+  const args = [...program, 'run', '--kubeconfig', kubeconfig, '--health-address', '127.0.0.1:0', ...flags];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] },

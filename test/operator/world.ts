@@ -29,6 +29,8 @@ export interface WorldOptions {
   stack?: Stack;
   /** All that the operator may do, and only in its namespace. Default: everything. */
   rules?: readonly PolicyRule[];
+  /** What node is told to run as the operator. Default: the sources. */
+  program?: readonly string[];
   /** The API server that the operator talks to, when it is not to talk to it directly. */
   through?: { server: string; ca?: string };
 }
@@ -100,7 +102,8 @@ export class World implements AsyncDisposable {
       ...(this.#options.flags ?? []),
       ...flags,
     ];
-    this.operator = await startOperator({ kubeconfig, flags: own });
+    const { program } = this.#options;
+    this.operator = await startOperator({ kubeconfig, flags: own, ...(program === undefined ? {} : { program }) });
   }
 
   async writeSecret(name: string, data: Record<string, string>): Promise<void> {

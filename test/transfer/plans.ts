@@ -1,5 +1,7 @@
 /** Plans and results for tests that do not care about most of what is in them. */
+
 import { defaultLimits, TransferPlan, type TransferResult } from '../../src/transfer/plan.ts';
+import { imageOf } from '../image/resource.ts';
 
 export interface PlanOptions extends Partial<Omit<TransferPlan, 'cloud' | 'source' | 'limits'>> {
   namespace?: string;
@@ -44,6 +46,7 @@ export function resultOf(bytes: number): TransferResult {
     resumes: 0,
     startedAt: '1970-01-01T00:00:00.000Z',
     durationMs: 1,
+    image: imageOf({ size: bytes }),
   };
 }
 
