@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import type { Kubernetes } from '../env/kubernetes.ts';
+import type { Attributes } from './review.ts';
 
 const chart = join(resolve(import.meta.dirname, '../..'), 'charts/glance-operator');
 
@@ -69,6 +70,20 @@ export function permissionsOf(roles: readonly Role[]): Permission[] {
       ),
     );
   return [...new Set(all)].sort();
+}
+
+/** What the roles allow, as the server would be asked for it; of a ClusterRole in one namespace. */
+export function attributesOf(roles: readonly Role[], otherwise: string): Attributes[] {
+  return roles.flatMap(({ metadata: { namespace = otherwise }, rules }) =>
+    rules.flatMap(({ apiGroups, resources, verbs, resourceNames: [name] = [] }) =>
+      apiGroups.flatMap((group) =>
+        resources.flatMap((path) => {
+          const [resource = '', subresource = ''] = path.split('/');
+          return verbs.map((verb) => ({ verb, group, resource, subresource, namespace, name: name ?? '' }));
+        }),
+      ),
+    ),
+  );
 }
 
 /** The same role without one permission. */

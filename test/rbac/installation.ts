@@ -10,7 +10,8 @@ import { group, plural } from '../../src/api/group.ts';
 import { type FaultProxy, startProxy } from '../env/proxy.ts';
 import { type Milestone, type Operator, startOperator } from '../operator/operator.ts';
 import type { World } from '../operator/world.ts';
-import { ofKind, type Permission, permissionsOf, render, rolesOf, without } from './chart.ts';
+import { attributesOf, ofKind, type Permission, permissionsOf, render, rolesOf, without } from './chart.ts';
+import { untilAllowed } from './review.ts';
 import { kubeconfigOf, type ServiceAccount, userOf } from './service-account.ts';
 
 export interface InstallationOptions {
@@ -66,6 +67,7 @@ export class Installation implements AsyncDisposable {
     const left = lost === undefined ? roles : roles.map((role) => without(role, lost));
     const rest = ofKind(objects, 'ServiceAccount', 'RoleBinding', 'ClusterRoleBinding');
     await kubernetes.apply(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [...rest, ...left] }));
+    await untilAllowed(kubernetes, userOf({ namespace, name }), attributesOf(left, world.namespace));
     const proxy = await startProxy({ url: kubernetes.server, ca: kubernetes.caPem });
     const refusal = {
       kind: 'Status',

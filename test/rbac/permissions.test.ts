@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { z } from 'zod';
 import { group, plural } from '../../src/api/group.ts';
 import { World } from '../operator/world.ts';
 import { cases } from './cases.ts';
 import { permission, permissionsOf, render, rolesOf } from './chart.ts';
 import { Installation } from './installation.ts';
 import { doMainJob } from './main-job.ts';
+import { type Attributes, allowed } from './review.ts';
 
 /** As many operators at once as a small machine bears. */
 const concurrency = 4;
@@ -19,31 +19,6 @@ async function asked({ world, user }: Installation, mark: number) {
   const refused = requests.filter(({ status }) => status === 403).map(({ uri }) => uri);
   const namespaces = new Set(requests.flatMap(({ namespace }) => (namespace === undefined ? [] : [namespace])));
   return { used: [...new Set(used)].sort(), refused, namespaces };
-}
-
-const reviewSchema = z.object({ status: z.object({ allowed: z.boolean() }) });
-
-/** Which of these the API server would let the operator do. */
-async function allowed({ world, user }: Installation, things: readonly Attributes[]): Promise<Attributes[]> {
-  const reviews = things.map(async (resourceAttributes) => {
-    const body = {
-      apiVersion: 'authorization.k8s.io/v1',
-      kind: 'SubjectAccessReview',
-      spec: { user, resourceAttributes },
-    };
-    const path = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
-    const answer = await world.stack.kubernetes.request('POST', path, body);
-    return answer.as(reviewSchema).status.allowed ? [resourceAttributes] : [];
-  });
-  return (await Promise.all(reviews)).flat();
-}
-
-interface Attributes {
-  verb: string;
-  group?: string;
-  resource: string;
-  namespace?: string;
-  name?: string;
 }
 
 /** What somebody who got hold of the operator's token would try. */
@@ -80,7 +55,8 @@ describe('an operator with the rights that the chart gives it', { concurrency },
       assert.deepEqual(refused, []);
       assert.deepEqual(used, installation.permissions);
       assert.equal(namespaces.has(elsewhere.namespace), watch === 'cluster');
-      const can = await allowed(installation, temptations(world, installation.account.namespace));
+      const things = temptations(world, installation.account.namespace);
+      const can = await allowed(world.stack.kubernetes, installation.user, things);
       // A Secret is needed wherever somebody declares an image.
       const everywhere = { verb: 'get', resource: 'secrets', namespace: 'kube-system' };
       assert.deepEqual(can, watch === 'cluster' ? [everywhere] : []);

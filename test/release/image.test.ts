@@ -116,12 +116,11 @@ describe('the image', { skip: noContainers }, () => {
       capabilities: 0n,
       noNewPrivileges: true,
     });
-    const body = raw(4 * mib);
-    const url = world.source.add('/disk.raw.xz', { body: compressors.xz(body) });
-    await world.apply('from-xz', {
-      image: { diskFormat: 'raw' },
-      content: { http: { url, digest: digestOf(compressors.xz(body)) } },
-    });
+    const body = raw(mib);
+    const compressed = compressors.xz(body);
+    const url = world.source.add('/disk.raw.xz', { body: compressed });
+    const content = { http: { url, digest: digestOf(compressed) } };
+    await world.apply('from-xz', { image: { diskFormat: 'raw' }, content });
     const { status } = await world.ready('from-xz');
     assert.equal(status.image?.size, body.length);
     await world.delete('from-xz');

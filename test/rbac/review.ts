@@ -1,0 +1,41 @@
+/** What the API server would let a user do, by its own word. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import type { Kubernetes } from '../env/kubernetes.ts';
+
+/** As in a SubjectAccessReview. */
+export interface Attributes {
+  verb: string;
+  /** Default: the core group. */
+  group?: string;
+  resource: string;
+  subresource?: string;
+  namespace?: string;
+  name?: string;
+}
+
+const reviewSchema = z.object({ status: z.object({ allowed: z.boolean() }) });
+
+/** Those of the things that `user` may do. */
+export async function allowed(
+  kubernetes: Kubernetes,
+  user: string,
+  things: readonly Attributes[],
+): Promise<Attributes[]> {
+  const reviews = things.map(async (resourceAttributes) => {
+    const spec = { user, resourceAttributes };
+    const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', spec };
+    const answer = await kubernetes.request('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', body);
+    return answer.as(reviewSchema).status.allowed ? [resourceAttributes] : [];
+  });
+  return (await Promise.all(reviews)).flat();
+}
+
+/** Resolves when `user` may do them all: the server learns of new roles a moment after they are made. */
+export async function untilAllowed(kubernetes: Kubernetes, user: string, things: readonly Attributes[]): Promise<void> {
+  const end = performance.now() + 30_000;
+  while ((await allowed(kubernetes, user, things)).length < things.length) {
+    if (performance.now() > end) throw new Error(`${user} never came to be allowed what its roles allow`);
+    await sleep(50);
+  }
+}
