@@ -63,20 +63,21 @@ export const cases: Record<Permission, Case> = {
     },
   },
   'watch secrets': {
-    symptom: 'does not see a Secret that comes late',
+    symptom: 'does not see that a Secret was mended',
     async show(installation) {
       await installation.start();
       await installation.untilForbidden('watch', 'secrets');
-      const secretName = `late-${installation.name}`;
+      const secretName = `mended-${installation.name}`;
+      await installation.world.writeSecret(secretName, { 'cloud.yaml': 'x' });
       await installation.apply('waiting', { cloud: { secretName, name: 'demo' } });
-      await installation.world.reason('waiting', 'SecretNotFound');
+      await installation.world.reason('waiting', 'SecretInvalid');
       await installation.world.writeSecret(secretName, {
         'clouds.yaml': await installation.world.project.cloudsYaml(),
       });
       // What it does see shows that it had the time to.
       await installation.apply('seen');
       await installation.world.ready('seen');
-      await installation.world.reason('waiting', 'SecretNotFound');
+      await installation.world.reason('waiting', 'SecretInvalid');
     },
   },
   'get secrets': {
