@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { group, plural } from '../../src/api/group.ts';
-import { type FaultProxy, startProxy } from '../env/proxy.ts';
+import { type FaultProxy, type Rule, startProxy } from '../env/proxy.ts';
 import { type Milestone, type Operator, startOperator } from '../operator/operator.ts';
 import type { World } from '../operator/world.ts';
 import { attributesOf, ofKind, type Permission, permissionsOf, render, rolesOf, without } from './chart.ts';
@@ -28,6 +28,17 @@ const deploymentSchema = z.looseObject({
     }),
   }),
 });
+
+/** A server that offers no streaming lists says so, and is asked for pages. */
+const noStreams: Rule = {
+  matches: ({ path }) => path.includes('sendInitialEvents=true'),
+  fault: {
+    kind: 'answer',
+    status: 422,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'Invalid', code: 422 }),
+  },
+};
 
 /** Long enough for a machine that has much else to do. */
 const patienceMs = 60_000;
@@ -69,23 +80,7 @@ export class Installation implements AsyncDisposable {
     await kubernetes.apply(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [...rest, ...left] }));
     await untilAllowed(kubernetes, userOf({ namespace, name }), attributesOf(left, world.namespace));
     const proxy = await startProxy({ url: kubernetes.server, ca: kubernetes.caPem });
-    const refusal = {
-      kind: 'Status',
-      apiVersion: 'v1',
-      status: 'Failure',
-      reason: 'Invalid',
-      code: 422,
-      message: 'no streams',
-    };
-    proxy.on({
-      matches: ({ path }) => path.includes('sendInitialEvents=true'),
-      fault: {
-        kind: 'answer',
-        status: 422,
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(refusal),
-      },
-    });
+    proxy.on(noStreams);
     const [deployment] = ofKind(objects, 'Deployment').map((object) => deploymentSchema.parse(object));
     const args = deployment?.spec.template.spec.containers[0].args ?? [];
     return new Installation(world, name, { namespace, name }, permissionsOf(left), proxy, args);

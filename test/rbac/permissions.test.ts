@@ -28,7 +28,7 @@ function temptations({ namespace }: World, own: string): Attributes[] {
     ...['create', 'update', 'patch', 'delete'].map((verb) => ({ verb, resource: 'secrets', namespace })),
     { verb: 'get', resource: 'secrets', namespace: 'kube-system' },
     { verb: 'create', resource: 'pods', namespace },
-    { verb: 'create', resource: 'serviceaccounts/token', namespace: own },
+    { verb: 'create', resource: 'serviceaccounts', subresource: 'token', namespace: own },
     { verb: 'delete', group, resource: plural, namespace },
     { verb: 'update', ...leases, name: 'of-another' },
     { verb: 'list', ...leases },

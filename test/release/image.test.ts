@@ -49,6 +49,8 @@ describe('the Dockerfile', () => {
     const last = (await readStages()).at(-1);
     assert.match(last?.user ?? '', /^[1-9]\d+:[1-9]\d+$/);
     assert.deepEqual(last?.entrypoint.slice(1), ['/app/dist/glance-operator.js']);
+    const env = { NODE_OPTIONS: '--max-old-space-size-percentage=60 --max-semi-space-size=8', MALLOC_ARENA_MAX: '2' };
+    assert.deepEqual(last?.env, env);
   });
 
   test('says what the image is, and where it comes from', async () => {
