@@ -38,7 +38,8 @@ export async function startOperator({ kubeconfig, flags = [], awaited = 'Ready' 
   const args = [main, 'run', '--kubeconfig', kubeconfig, '--health-address', '127.0.0.1:0', ...flags];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'] },
+    // As docs/operations.md asks for.
+    env: { PATH: process.env['PATH'], MALLOC_ARENA_MAX: '2' },
   });
   const log: string[] = [];
   const ready = Promise.withResolvers<void>();

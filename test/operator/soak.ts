@@ -155,7 +155,15 @@ export class Soak implements AsyncDisposable {
     });
     const late = await this.#churn.look();
     const { patienceMs } = this.#options;
-    assert.ok(late.ms <= patienceMs, `${late.of} has been waited for for ${Math.round(late.ms / 1000)} s`);
+    if (late.ms > patienceMs) throw new Error(await this.#storyOf(late));
+  }
+
+  async #storyOf({ ms, of }: { ms: number; of: string }): Promise<string> {
+    const resource = await this.#world.get(of);
+    const image = (await this.#world.images()).find(({ name }) => name === of);
+    const told = this.#world.operator.log.filter((line) => line.includes(`"name":"${of}"`)).slice(-20);
+    const now = JSON.stringify({ status: resource?.status, image }, null, 2);
+    return `${of} has been waited for for ${Math.round(ms / 1000)} s: ${now}\n${told.join('\n')}`;
   }
 
   async #verdict(): Promise<Verdict> {
