@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 
 const root = join(import.meta.dirname, '..');
 /** As the image says: of the 512 MiB of its container, 60 % are for what stays. */
-const flags = ['--max-old-space-size=307', '--max-semi-space-size=8'];
+const flags = ['--max-old-space-size=307'];
 
 /** Builds it, and resolves with what node has to be told to run it. */
 export async function buildProgram(): Promise<readonly string[]> {

@@ -123,7 +123,7 @@ export class Churn {
     const waits = [...this.#declared].flatMap(([of, { since }]) =>
       since === undefined ? [] : [{ ms: at - since, of }],
     );
-    const deletions = [...this.#deleted].map(([of, since]) => ({ ms: at - since, of: `${of}, deleted` }));
+    const deletions = [...this.#deleted].map(([of, since]) => ({ ms: at - since, of }));
     const none = { ms: 0, of: 'nobody' };
     return [...waits, ...deletions].reduce((a, b) => (a.ms > b.ms ? a : b), none);
   }

@@ -9,16 +9,17 @@ const seconds = Number(process.env['GLANCE_OPERATOR_SOAK_SECONDS'] ?? 1800);
 /**
  * What may be added over the last two thirds, as a part of the median and in any case so much. In twenty minutes there are more
  * than a thousand changes and several thousand reconciles: a kilobyte lost in each would be a tenth of the heap, a descriptor,
- * a socket or a timer lost in one of a hundred would be dozens.
+ * a socket or a timer lost in one of a hundred would be dozens. Resident memory as such has no bound: V8 reserves room for a heap
+ * that it is allowed, whether there is anything in it or not.
  */
-const bounds: Record<Exclude<Measure, 'lag'>, { part: number; atLeast: number }> = {
-  heap: { part: 0.1, atLeast: 4 * 2 ** 20 },
-  rss: { part: 0.08, atLeast: 8 * 2 ** 20 },
-  external: { part: 0.2, atLeast: 4 * 2 ** 20 },
-  descriptors: { part: 0.1, atLeast: 3 },
-  handles: { part: 0.1, atLeast: 3 },
-  resources: { part: 0.1, atLeast: 3 },
-};
+const bounds: readonly { measure: Measure; part: number; atLeast: number }[] = [
+  { measure: 'heap', part: 0.1, atLeast: 4 * 2 ** 20 },
+  { measure: 'outside', part: 0.15, atLeast: 16 * 2 ** 20 },
+  { measure: 'external', part: 0.2, atLeast: 4 * 2 ** 20 },
+  { measure: 'descriptors', part: 0.1, atLeast: 3 },
+  { measure: 'handles', part: 0.1, atLeast: 3 },
+  { measure: 'resources', part: 0.1, atLeast: 3 },
+];
 
 describe(`an operator with work and trouble for ${seconds} seconds`, () => {
   let stack: Stack;
@@ -48,9 +49,8 @@ describe(`an operator with work and trouble for ${seconds} seconds`, () => {
     context.diagnostic(JSON.stringify(verdict));
     for (const [measure, { median, growth }] of Object.entries(trends))
       context.diagnostic(`${measure}: median ${median.toPrecision(4)}, growth ${growth.toPrecision(3)}`);
-    const grown = (Object.keys(bounds) as (keyof typeof bounds)[]).filter((measure) => {
+    const grown = bounds.filter(({ measure, part, atLeast }) => {
       const { median, growth } = trends[measure];
-      const { part, atLeast } = bounds[measure];
       return growth > Math.max(atLeast, part * median);
     });
     assert.deepEqual(grown, []);

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startProxy } from '../env/proxy.ts';
 import type { Stack } from '../env/stack.ts';
-import { ask, sampleOf, scrape } from './scrape.ts';
+import { ask, type Family, sampleOf, scrape } from './scrape.ts';
 import { Churn } from './soak-churn.ts';
 import { type Random, type Servers, shortenTokens, strike, troubleWatches } from './soak-faults.ts';
 import { quantileOf, type Trend, trendOf } from './soak-trend.ts';
@@ -30,19 +30,36 @@ export interface SoakOptions {
   random: Random;
 }
 
-/** What is measured, by the metric that the operator itself has for it. */
+/** What is measured, by the metrics that the operator itself has for it. */
 const measures = {
   rss: 'process_resident_memory_bytes',
+  /** The heap of the main thread, as far as it is in use. */
   heap: 'nodejs_heap_size_used_bytes',
+  reserved: 'nodejs_heap_size_total_bytes',
   external: 'nodejs_external_memory_bytes',
   descriptors: 'process_open_fds',
   handles: 'nodejs_active_handles_total',
   resources: 'nodejs_active_resources_total',
   lag: 'nodejs_eventloop_lag_p99_seconds',
 } as const;
-export type Measure = keyof typeof measures;
+/** `outside`: what is resident and not of that heap, the transfer thread among it. */
+export type Measure = keyof typeof measures | 'outside';
 
-type Sample = Record<Measure, number> & { at: number };
+interface Sample {
+  at: number;
+  families: ReadonlyMap<string, Family>;
+}
+
+function measured({ families }: Sample, measure: Measure): number {
+  if (measure === 'outside') return valueIn(families, measures.rss) - valueIn(families, measures.reserved);
+  return valueIn(families, measures[measure]);
+}
+
+function valueIn(families: Sample['families'], name: string): number {
+  const value = sampleOf(families, name);
+  if (value === undefined) throw new Error(`the operator has no metric ${name}`);
+  return value;
+}
 
 export interface Verdict {
   seconds: number;
@@ -138,24 +155,19 @@ export class Soak implements AsyncDisposable {
     for (const proxy of Object.values(this.#servers)) proxy.forget();
     const live = await ask(this.#world, '/livez');
     assert.equal(live.status, 200, `liveness was red: ${live.text}`);
-    const metrics = await scrape(this.#world);
-    const at = (performance.now() - this.#startedAt) / 1000;
-    const value = (measure: Measure) => sampleOf(metrics, measures[measure]) ?? Number.NaN;
-    const { rss, heap, external, descriptors, handles, resources, lag } = measures;
-    assert.ok([rss, heap, external, descriptors, handles, resources, lag].every((name) => metrics.has(name)));
-    this.#samples.push({
-      at,
-      rss: value('rss'),
-      heap: value('heap'),
-      external: value('external'),
-      descriptors: value('descriptors'),
-      handles: value('handles'),
-      resources: value('resources'),
-      lag: value('lag'),
-    });
+    const families = await scrape(this.#world);
+    this.#samples.push({ at: (performance.now() - this.#startedAt) / 1000, families: onlyMeasured(families) });
     const late = await this.#churn.look();
     const { patienceMs } = this.#options;
-    assert.ok(late.ms <= patienceMs, `${late.of} has been waited for for ${Math.round(late.ms / 1000)} s`);
+    if (late.ms > patienceMs) throw new Error(await this.#storyOf(late));
+  }
+
+  async #storyOf({ ms, of }: { ms: number; of: string }): Promise<string> {
+    const resource = await this.#world.get(of);
+    const image = (await this.#world.images()).find(({ name }) => name === of);
+    const told = this.#world.operator.log.filter((line) => line.includes(`"name":"${of}"`)).slice(-20);
+    const now = JSON.stringify({ status: resource?.status, image }, null, 2);
+    return `${of} has been waited for for ${Math.round(ms / 1000)} s: ${now}\n${told.join('\n')}`;
   }
 
   async #verdict(): Promise<Verdict> {
@@ -163,7 +175,7 @@ export class Soak implements AsyncDisposable {
     await this.#sample();
     const metrics = await scrape(this.#world);
     const trend = (measure: Measure) =>
-      trendOf(this.#samples.map((sample) => ({ at: sample.at, value: sample[measure] })));
+      trendOf(this.#samples.map((sample) => ({ at: sample.at, value: measured(sample, measure) })));
     const { tookMs: took, counts } = this.#churn;
     return {
       seconds: Math.round((performance.now() - this.#startedAt) / 1000),
@@ -172,7 +184,9 @@ export class Soak implements AsyncDisposable {
       took: { median: quantileOf(took, 0.5), p99: quantileOf(took, 0.99), longest: quantileOf(took, 1) },
       trends: {
         rss: trend('rss'),
+        outside: trend('outside'),
         heap: trend('heap'),
+        reserved: trend('reserved'),
         external: trend('external'),
         descriptors: trend('descriptors'),
         handles: trend('handles'),
@@ -190,8 +204,9 @@ export class Soak implements AsyncDisposable {
     await this.#churn.deleteAll();
     const { operator } = this.#world;
     assert.equal(await operator.stop(), 0, operator.log.slice(-20).join('\n'));
+    // A stack is logged only where it is a fault of the operator.
     const complaints = operator.log.filter((line) =>
-      /Warning: |"level":"fatal"|InternalError|faults? of the operator/.test(line),
+      /^\(node:|"level":"fatal"|"stack":|"reason":"InternalError"/.test(line),
     );
     assert.deepEqual(complaints, []);
   }
@@ -200,6 +215,11 @@ export class Soak implements AsyncDisposable {
     await this.#world[Symbol.asyncDispose]();
     await closeAll(this.#servers);
   }
+}
+
+function onlyMeasured(families: ReadonlyMap<string, Family>): Sample['families'] {
+  const names: readonly string[] = Object.values(measures);
+  return new Map([...families].filter(([name]) => names.includes(name)));
 }
 
 /** A sequence of its own for each seed, so that a run can be had again (mulberry32). */
