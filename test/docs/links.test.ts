@@ -18,7 +18,9 @@ const flagOf = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toL
 const flags = new Set([...Object.keys(runSettings), ...Object.keys(transferSettings)].map(flagOf));
 /** Flags of other programs that the pages name outside of blocks. */
 const foreignFlags = new Set(
-  'help from-file os-cloud recursive previous take-ownership force-conflicts feature-gates'.split(' '),
+  'help from-file os-cloud recursive previous take-ownership force-conflicts feature-gates max-semi-space-size'.split(
+    ' ',
+  ),
 );
 
 /** Headings as GitHub makes anchors of them, and anchors that are set by hand. */
