@@ -255,6 +255,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
     const startedMs = clock.monotonic();
     const identity = identityOf(resource, cluster);
     const facts: Facts = { changes: [], end: { kind: 'suspended' } };
+    const transfer = transfers.get(key);
     try {
       if (isDeleting(resource)) {
         await release(facts, resource, identity, signal);
@@ -272,7 +273,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       facts.end = { kind: 'failed', error: asFailure(signal.aborted ? signal.reason : error) };
     }
     const status = await report(facts, resource, grace);
-    transfers.forget(key);
+    if (transfer !== undefined) transfers.forget(key, transfer);
     return outcome(key, facts, resource, status, startedMs);
   }
 

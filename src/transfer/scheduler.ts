@@ -46,8 +46,8 @@ export interface Scheduler {
   get(key: string): TransferState | undefined;
   /** Makes the transfer vanish, in whatever state it is, without a call of `onChange`. Resolves when its run has settled. */
   cancel(key: string): Promise<void>;
-  /** Drops what has ended; leaves alone what has not. */
-  forget(key: string): void;
+  /** Drops the transfer that was `seen` to have ended. One that has ended since, or is another, is news and stays. */
+  forget(key: string, seen: TransferState): void;
   /** What is queued or running, in the order of arrival. */
   active(): { key: string; state: TransferState }[];
   /** What runs goes on, even beyond the new limits. */
@@ -223,9 +223,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       return transfer && stateOf(transfer);
     },
     cancel,
-    forget(key) {
+    forget(key, { kind, plan }) {
       const transfer = transfers.get(key);
-      if (transfer !== undefined && !isActive(transfer)) transfers.delete(key);
+      const isSame = transfer?.plan === plan && transfer.phase.kind === kind;
+      if (isSame && !isActive(transfer)) transfers.delete(key);
     },
     active: () =>
       [...transfers.values()].filter(isActive).map((transfer) => ({ key: transfer.key, state: stateOf(transfer) })),

@@ -40,7 +40,7 @@ describe('a transfer to the real Glance', () => {
     const image = await project.getImage(wanted.imageID);
     assert.equal(image.status, 'active');
     assert.equal(image.os_hash_value, digestOf(body, 'sha512'));
-    const { startedAt, durationMs, ...rest } = result;
+    const { startedAt, durationMs, image: left, ...rest } = result;
     assert.deepEqual(rest, {
       bytes: body.size,
       servedBytes: body.size,
@@ -53,6 +53,7 @@ describe('a transfer to the real Glance', () => {
     });
     assert.match(startedAt, /^\d{4}-.*Z$/);
     assert(durationMs > 0);
+    assert.deepEqual([left.id, left.status, left.size], [wanted.imageID, 'active', body.size]);
     assert.equal(puts(wanted), 1);
   });
 

@@ -55,6 +55,7 @@ const settle = () => new Promise((done) => setImmediate(done));
 describe('the scheduler', () => {
   let env: ReturnType<typeof setUp>;
   let scheduler: Scheduler;
+  const stateOf = (key: string) => scheduler.get(key) ?? assert.fail(`nothing is known of ${key}`);
   beforeEach(() => {
     env = setUp(2);
     scheduler = env.scheduler;
@@ -80,13 +81,28 @@ describe('the scheduler', () => {
 
   test('keeps a result until it is forgotten', async () => {
     scheduler.start('a', planOf('a'));
-    scheduler.forget('a');
+    const running = stateOf('a');
+    scheduler.forget('a', running);
     assert.deepEqual(env.kinds('a'), ['running']);
     env.runOf('a').finish(resultOf(7));
     await settle();
     assert.deepEqual(scheduler.get('a'), { kind: 'succeeded', plan: planOf('a'), result: resultOf(7) });
-    scheduler.forget('a');
+    scheduler.forget('a', running);
+    assert.deepEqual(env.kinds('a'), ['succeeded'], 'that it has ended is news to whoever saw it run');
+    scheduler.forget('a', stateOf('a'));
     assert.equal(scheduler.get('a'), undefined);
+  });
+
+  test('keeps the result of a transfer that came after the one to be forgotten', async () => {
+    scheduler.start('a', planOf('a'));
+    env.runOf('a').fail(new Error('no'));
+    await settle();
+    const failed = stateOf('a');
+    scheduler.start('a', planOf('a'));
+    env.runOf('a').fail(new Error('again'));
+    await settle();
+    scheduler.forget('a', failed);
+    assert.deepEqual(env.kinds('a'), ['failed']);
   });
 
   test('keeps a failure, even one that a run throws at once', async () => {

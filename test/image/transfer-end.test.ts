@@ -1,0 +1,141 @@
+/** Law: however a transfer ends, and whenever, its end is told: a pass that is busy writing what it saw before does not swallow it. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { findCondition } from '../../src/api/conditions.ts';
+import { finalizer } from '../../src/api/group.ts';
+import { createImageCache } from '../../src/glance/cache/image-cache.ts';
+import { createImageClient } from '../../src/glance/client.ts';
+import type { Image } from '../../src/glance/image.ts';
+import type { Cloud, Clouds } from '../../src/image/clouds.ts';
+import { createReconciler } from '../../src/image/reconcile.ts';
+import type { Resources } from '../../src/image/resources.ts';
+import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { parseCloud } from '../../src/openstack/clouds.ts';
+import { createSession } from '../../src/openstack/session.ts';
+import { createTransport } from '../../src/openstack/transport.ts';
+import { defaultLimits, type TransferResult } from '../../src/transfer/plan.ts';
+import { createScheduler } from '../../src/transfer/scheduler.ts';
+import { createVirtualClock } from '../clock.ts';
+import { resultOf } from '../transfer/plans.ts';
+import { content, digest, imageOf, projectID, resourceOf } from './resource.ts';
+
+const { signal } = new AbortController();
+
+/** A reconciler whose first write of a status takes until its transfer has ended as `end` says. */
+function setup(end: (image: Image) => Promise<TransferResult>) {
+  const clock = createVirtualClock();
+  const random = () => 0.5;
+  const queued = imageOf({ status: 'queued', size: null, checksum: null, hash: null });
+  let image = queued;
+  let resource = resourceOf({
+    spec: { content, image: { diskFormat: 'raw' } },
+    status: { observedGeneration: 1, imageID: image.id, conditions: [] },
+    metadata: { finalizers: [finalizer] },
+  });
+  const released = Promise.withResolvers<void>();
+  const events: string[] = [];
+  const resources: Resources = {
+    get: () => resource,
+    ofImage: () => [],
+    secretVersions: () => '1',
+    cloudVersion: () => '1',
+    addFinalizer: async () => {},
+    removeFinalizer: async () => {},
+    isEcho: () => false,
+    async writeStatus(of, status) {
+      released.resolve();
+      await new Promise((done) => setImmediate(done));
+      resource = { ...of, status };
+    },
+    event: (_resource, _type, reason) => void events.push(reason),
+  };
+  // Nobody is asked anything but for the image itself.
+  const config = parseCloud(
+    {
+      cloudsYaml:
+        'clouds: {demo: {auth: {auth_url: "http://localhost", username: u, password: p, user_domain_id: d, project_id: x}}}',
+    },
+    'demo',
+  );
+  const transport = createTransport({ tls: config.tls, userAgent: 'test', clock });
+  const client = createImageClient(createSession({ cloud: config, transport, clock, random }));
+  const images = { ...client, get: async () => image };
+  const cache = createImageCache({ list: client.list, mark: {}, keeps: () => false, onNews: () => {}, clock, random });
+  const cloud: Cloud = {
+    images,
+    cache,
+    projectID,
+    region: undefined,
+    address: 'https://glance.example.com',
+    storeNames: async () => undefined,
+  };
+  const clouds: Clouds = {
+    open: 1,
+    known: () => cloud,
+    destinationOf: () => 'cloud',
+    close: async () => {},
+    read: () => assert.fail('it is known'),
+  };
+  let runs = 0;
+  const transfers = createScheduler({
+    async execute() {
+      runs++;
+      await released.promise;
+      const result = await end(queued);
+      image = result.image;
+      return result;
+    },
+    limits: { total: 1, perCloud: 1, perHost: 1 },
+    clock,
+    onChange: () => {},
+  });
+  const drift = {
+    next: () => ({ kind: 'live' }) as const,
+    compared: () => 1,
+    hear: () => {},
+    forget: () => {},
+  };
+  const limits = { ...defaultLimits, maxBytes: 1, maxVirtualBytes: 1 };
+  const reconcile = createReconciler({
+    resources,
+    clouds,
+    drift,
+    transfers,
+    limits,
+    cluster: 'test-cluster',
+    clock,
+    random,
+  });
+  return {
+    pass: () => reconcile('demo/ubuntu', signal, signal),
+    status: () => resource.status,
+    runs: () => runs,
+    events,
+  };
+}
+
+describe('a transfer that ends while the status is written', () => {
+  test('well, is told with what was sent', async () => {
+    const { pass, status, runs } = setup(async ({ id }) => ({
+      ...resultOf(1024),
+      digest,
+      imageDigest: `sha512:${'e'.repeat(128)}`,
+      image: imageOf({ id }),
+    }));
+    await pass();
+    assert.equal(findCondition(status().conditions, 'Ready')?.reason, 'Transferring');
+    await pass();
+    assert.equal(findCondition(status().conditions, 'Ready')?.status, 'True');
+    assert.equal(status().content?.digest, digest);
+    assert.equal(runs(), 1);
+  });
+
+  test('ill, is told and not begun anew', async () => {
+    const mismatch = new OperatorError('another digest', { code: 'DigestMismatch', retry: retry.change });
+    const { pass, status, runs, events } = setup(() => Promise.reject(mismatch));
+    await pass();
+    await pass();
+    assert.equal(status().lastError?.reason, 'DigestMismatch');
+    assert.deepEqual([runs(), events.at(-1)], [1, 'DigestMismatch']);
+  });
+});
