@@ -124,7 +124,7 @@ function rights(namespace: string, user: string): object {
       rule('glance-operator.dev', ['glanceimages'], ['get', 'list', 'watch', 'patch']),
       rule('glance-operator.dev', ['glanceimages/status'], ['patch']),
       rule('', ['secrets'], ['get', 'list', 'watch']),
-      rule('events.k8s.io', ['events'], ['create', 'patch', 'update']),
+      rule('events.k8s.io', ['events'], ['create', 'patch']),
       rule('coordination.k8s.io', ['leases'], ['get', 'create', 'update']),
     ],
   };
