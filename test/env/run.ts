@@ -26,7 +26,7 @@ const stack = await startStack();
 // Once, before many files at the same moment would each try to create it.
 await stack.kubernetes.apply(join(root, 'crds'));
 process.stdout.write(`They are up; ${files.length} test files run against them.\n`);
-const child = spawn(process.execPath, ['--test', '--test-concurrency=3', ...flags, ...files], {
+const child = spawn(process.execPath, ['--test', '--test-concurrency=4', ...flags, ...files], {
   cwd: root,
   stdio: 'inherit',
   env: { ...process.env, [stackVariable]: stack.file },
