@@ -30,6 +30,7 @@ import {
   cloudRefOf,
   consequenceOf,
   imageLeftBy,
+  isSettled,
   isStillWanted,
   removeTransferred,
   sentBy,
@@ -144,6 +145,8 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       facts.end = { kind: 'transferring', state: transfer };
       return true;
     }
+    // It was verified, whatever may befall the rest of this pass.
+    if (transfer?.kind === 'succeeded') facts.sent = sentBy(transfer.result);
     const failed = transfer?.kind === 'failed' ? transfer : undefined;
     const consequence = failed && consequenceOf(failed.error);
     if (consequence === 'tell') throw failed?.error;
@@ -151,7 +154,6 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
     const { images } = cloud;
     const seen = seenImage(turn, cloud, resource, transfer);
     if (seen === 'on its way') return false;
-    if (transfer?.kind === 'succeeded') facts.sent = sentBy(transfer.result);
     if (failed !== undefined && consequence === 'remove') {
       await removeTransferred(facts, failed.plan.imageID, images, identity, signal);
       throw failed.error;
@@ -273,7 +275,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       facts.end = { kind: 'failed', error: asFailure(signal.aborted ? signal.reason : error) };
     }
     const status = await report(facts, resource, grace);
-    if (transfer !== undefined) transfers.forget(key, transfer);
+    if (transfer !== undefined && isSettled(transfer, facts)) transfers.forget(key, transfer);
     return outcome(key, facts, resource, status, startedMs);
   }
 

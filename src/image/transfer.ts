@@ -6,6 +6,7 @@ import type { ImageClient } from '../glance/client.ts';
 import { compact } from '../lib/compact.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { TransferPlan, TransferResult } from '../transfer/plan.ts';
+import type { TransferState } from '../transfer/scheduler.ts';
 import { removeUnprotected } from './act.ts';
 import type { CloudRef } from './clouds.ts';
 import { type Content, contentOf, storesOf } from './content.ts';
@@ -72,6 +73,15 @@ export function consequenceOf(error: unknown): 'tell' | 'remove' | 'look' {
   if (!(error instanceof OperatorError)) return 'tell';
   if (error.code === 'ContentMismatch') return 'remove';
   return error.code === 'Conflict' ? 'look' : 'tell';
+}
+
+/**
+ * Whether nothing follows from this transfer any more, once the facts are written down. Of a failure with a consequence, what
+ * kept it from being drawn may pass, and it is drawn then.
+ */
+export function isSettled(transfer: TransferState, { end }: Facts): boolean {
+  if (transfer.kind !== 'failed' || consequenceOf(transfer.error) === 'tell') return true;
+  return end.kind !== 'failed' || end.error === transfer.error;
 }
 
 export async function removeTransferred(

@@ -20,6 +20,7 @@ import { resultOf } from '../transfer/plans.ts';
 import { content, digest, imageOf, projectID, resourceOf } from './resource.ts';
 
 const { signal } = new AbortController();
+const outage = new OperatorError('nobody answers', { code: 'IdentityUnavailable', retry: retry.backoff });
 
 /** A reconciler whose first write of a status takes until its transfer has ended as `end` says. */
 function setup(end: (image: Image) => Promise<TransferResult>) {
@@ -59,7 +60,13 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
   );
   const transport = createTransport({ tls: config.tls, userAgent: 'test', clock });
   const client = createImageClient(createSession({ cloud: config, transport, clock, random }));
-  const images = { ...client, get: async () => image };
+  const cloudIs = { down: false };
+  const removed: string[] = [];
+  const images = {
+    ...client,
+    get: async () => image,
+    remove: async (id: string) => void removed.push(id),
+  };
   const cache = createImageCache({ list: client.list, mark: {}, keeps: () => false, onNews: () => {}, clock, random });
   const cloud: Cloud = {
     images,
@@ -71,10 +78,13 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
   };
   const clouds: Clouds = {
     open: 1,
-    known: () => cloud,
+    known: () => (cloudIs.down ? undefined : cloud),
     destinationOf: () => 'cloud',
     close: async () => {},
-    read: () => assert.fail('it is known'),
+    async read() {
+      if (cloudIs.down) throw outage;
+      return { version: '1', open: async () => cloud };
+    },
   };
   let runs = 0;
   const transfers = createScheduler({
@@ -107,6 +117,11 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     random,
   });
   return {
+    cloudIs,
+    removed,
+    become: (other: Image) => {
+      image = other;
+    },
     pass: () => reconcile('demo/ubuntu', signal, signal),
     status: () => resource.status,
     runs: () => runs,
@@ -137,5 +152,34 @@ describe('a transfer that ends while the status is written', () => {
     await pass();
     assert.equal(status().lastError?.reason, 'DigestMismatch');
     assert.deepEqual([runs(), events.at(-1)], [1, 'DigestMismatch']);
+  });
+});
+
+describe('a transfer that has ended before an outage', () => {
+  test('well, is remembered with what was sent', async () => {
+    const { pass, status, runs, cloudIs } = setup(async ({ id }) => ({
+      ...resultOf(1024),
+      digest,
+      image: imageOf({ id }),
+    }));
+    await pass();
+    cloudIs.down = true;
+    await pass();
+    assert.equal(status().lastError?.reason, 'IdentityUnavailable');
+    assert.deepEqual([status().content?.digest, runs()], [digest, 1]);
+  });
+
+  test('with other data in Glance than was sent, has that image removed when the outage is over', async () => {
+    const mismatch = new OperatorError('other data', { code: 'ContentMismatch', retry: retry.backoff });
+    const { pass, status, cloudIs, removed, become } = setup(() => Promise.reject(mismatch));
+    await pass();
+    become(imageOf());
+    cloudIs.down = true;
+    await pass();
+    assert.equal(status().lastError?.reason, 'IdentityUnavailable');
+    cloudIs.down = false;
+    await pass();
+    assert.equal(status().lastError?.reason, 'ContentMismatch');
+    assert.deepEqual(removed, [imageOf().id]);
   });
 });
