@@ -44,6 +44,20 @@ const ofTheImage = { NODE_OPTIONS: '--max-semi-space-size=8', MALLOC_ARENA_MAX: 
 
 const sources = [join(import.meta.dirname, '../../src/main.ts')];
 
+/** A process that dies must not leave them behind. */
+const running = new Set<ChildProcess>();
+function killAll(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+process.once('exit', killAll);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    killAll();
+    // Nobody else wants to hear of it: it means what it always means.
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+  });
+}
+
 /** Resolves once the operator has its caches and works, or stands by. */
 export async function startOperator(options: OperatorOptions): Promise<Operator> {
   const { kubeconfig, flags = [], env = {}, awaited = 'Ready', program = sources } = options;
@@ -70,10 +84,8 @@ export async function attachOperator(
   }
   const ended = once(child, 'exit').then(([code]: (number | null)[]) => code ?? null);
   void ended.then((code) => ready.reject(new Error(`the operator ended with ${code}:\n${log.join('\n')}`)));
-  // A test process that dies must not leave it behind.
-  const leave = () => child.kill('SIGKILL');
-  process.once('exit', leave);
-  void ended.then(() => process.removeListener('exit', leave));
+  running.add(child);
+  void ended.then(() => running.delete(child));
   await ready.promise;
   return operatorOf(child, log, ended);
 }
