@@ -33,9 +33,9 @@ FROM $NODE AS node
 FROM $BASE
 ARG VERSION=0.0.0
 ARG REVISION=unknown
-LABEL org.opencontainers.image.title="glance-operator" \
+LABEL org.opencontainers.image.title="glance-image-operator" \
   org.opencontainers.image.description="The Kubernetes operator for OpenStack images" \
-  org.opencontainers.image.source="https://github.com/glance-operator/glance-operator" \
+  org.opencontainers.image.source="https://github.com/glance-image-operator/glance-image-operator" \
   org.opencontainers.image.licenses="Apache-2.0" \
   org.opencontainers.image.version="$VERSION" \
   org.opencontainers.image.revision="$REVISION"
@@ -43,11 +43,11 @@ COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=native /src/node_modules/@napi-rs /app/node_modules/@napi-rs
 # package.json says that the programs are modules, and scanners read the version from it.
 COPY LICENSE package.json /app/
-COPY --from=bundle /src/dist/LICENSES /src/dist/glance-operator.js /src/dist/transfer-thread.js /app/dist/
+COPY --from=bundle /src/dist/LICENSES /src/dist/glance-image-operator.js /src/dist/transfer-thread.js /app/dist/
 # The heap follows the memory limit of the container. Buffers lie outside of it, so that it may not have all. What is short-lived
 # would be let grow to 128 MiB before anybody tidied up, and glibc would keep what was freed in an arena for each thread.
 ENV NODE_OPTIONS="--max-old-space-size-percentage=60 --max-semi-space-size=8" MALLOC_ARENA_MAX=2
 # Numeric, because runAsNonRoot cannot judge a name.
 USER 65532:65532
 EXPOSE 8081
-ENTRYPOINT ["/usr/local/bin/node", "/app/dist/glance-operator.js"]
+ENTRYPOINT ["/usr/local/bin/node", "/app/dist/glance-image-operator.js"]

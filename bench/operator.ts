@@ -46,7 +46,7 @@ try {
   const url = world.source.add('/image.raw', { body });
   const names = Array.from({ length: images }, (_, index) => `image-${index}`);
   const manifests = names.map((name) => ({
-    apiVersion: 'glance-operator.dev/v1alpha1',
+    apiVersion: 'glance-image-operator.dev/v1alpha1',
     kind: 'GlanceImage',
     metadata: { name, namespace: world.namespace },
     spec: {
@@ -59,7 +59,7 @@ try {
   const rssBefore = world.operator.rss();
   const mark = await stack.kubernetes.audit.mark();
   // Created straight at the API server: kubectl itself would take longer than the operator does.
-  const path = `/apis/glance-operator.dev/v1alpha1/namespaces/${world.namespace}/glanceimages`;
+  const path = `/apis/glance-image-operator.dev/v1alpha1/namespaces/${world.namespace}/glanceimages`;
   const reached = await rate(async () => {
     await Promise.all(manifests.map(async (manifest) => (await stack.kubernetes.request('POST', path, manifest)).ok()));
     for (const name of names) await world.ready(name, 120_000);

@@ -10,5 +10,5 @@ const flags = ['--max-old-space-size=307'];
 /** Builds it, and resolves with what node has to be told to run it. */
 export async function buildProgram(): Promise<readonly string[]> {
   await promisify(execFile)('npm', ['run', 'build'], { cwd: root });
-  return [...flags, join(root, 'dist/glance-operator.js')];
+  return [...flags, join(root, 'dist/glance-image-operator.js')];
 }

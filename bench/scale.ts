@@ -38,7 +38,7 @@ async function measure(size: number, program: readonly string[]): Promise<void> 
     const sample = Math.min(size, boundSample);
     const bound = () => rate(sample, () => inParallel(range(sample), () => bare.createImage(fields)));
 
-    const path = `/apis/glance-operator.dev/v1alpha1/namespaces/${world.namespace}/glanceimages`;
+    const path = `/apis/glance-image-operator.dev/v1alpha1/namespaces/${world.namespace}/glanceimages`;
     await inParallel(range(size), async (index) =>
       (await stack.kubernetes.request('POST', path, manifest(world.namespace, index))).ok(),
     );
@@ -84,7 +84,7 @@ const fields = {
 function manifest(namespace: string, index: number) {
   const { name: _, visibility: __, ...properties } = fields;
   return {
-    apiVersion: 'glance-operator.dev/v1alpha1',
+    apiVersion: 'glance-image-operator.dev/v1alpha1',
     kind: 'GlanceImage',
     metadata: { name: `image-${index}`, namespace },
     spec: {

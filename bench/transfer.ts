@@ -29,7 +29,7 @@ const codecs = [
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const isThere = (tool: string) => spawnSync('sh', ['-c', `command -v ${tool}`]).status === 0;
-const folder = mkdtempSync(join(tmpdir(), 'glance-operator-bench-'));
+const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-bench-'));
 
 async function write(name: string, content: Content): Promise<void> {
   await pipeline(Readable.from(pieces(content, 0, content.size, mib)), createWriteStream(join(folder, name)));

@@ -12,7 +12,7 @@ import { settingsTable, valuesTable } from './readme.ts';
 import { valuesSchema } from './schema.ts';
 import { readValues } from './values.ts';
 
-const chart = 'charts/glance-operator';
+const chart = 'charts/glance-image-operator';
 const read = (file: string) => readFileSync(`${chart}/${file}`, 'utf8');
 const values = readValues(read('values.yaml'));
 
@@ -22,7 +22,7 @@ const readme = Object.entries({ values: valuesTable(values), settings: settingsT
 );
 const definition = read('Chart.yaml')
   .replace(/^(version|appVersion): .*$/gm, `$1: ${version}`)
-  .replace(/(image: \S+\/glance-operator):\S+/, `$1:${version}`);
+  .replace(/(image: \S+\/glance-image-operator):\S+/, `$1:${version}`);
 
 putGenerated({
   [`${chart}/Chart.yaml`]: definition,

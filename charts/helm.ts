@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { folders } from '../test/env/parts.mjs';
 
-export const chart = resolve(import.meta.dirname, 'glance-operator');
+export const chart = resolve(import.meta.dirname, 'glance-image-operator');
 
 export type Ended = { kind: 'done'; stdout: string } | { kind: 'refused'; stderr: string };
 

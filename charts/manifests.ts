@@ -7,8 +7,8 @@ import { dirname } from 'node:path';
 import { type Document, isScalar, parseAllDocuments, visit } from 'yaml';
 import { render } from './helm.ts';
 
-const name = 'glance-operator';
-const namespaceName = 'glance-operator-system';
+const name = 'glance-image-operator';
+const namespaceName = 'glance-image-operator-system';
 
 const namespace = `apiVersion: v1
 kind: Namespace

@@ -100,7 +100,7 @@ export function valuesSchema(values: Group): JsonSchema {
   const { properties, ...root } = groupSchema(values);
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
-    title: 'Values of the chart glance-operator',
+    title: 'Values of the chart glance-image-operator',
     ...root,
     properties: { ...fromOutside, ...asObject(properties) },
   };

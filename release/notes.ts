@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
 
 /** Where releases are made; it is what their signatures name. */
-export const repository = 'glance-operator/glance-operator';
+export const repository = 'glance-image-operator/glance-image-operator';
 
 /** The section of `version` without its heading. Throws where there is none, or none with a date. */
 export function notesOf(changelog: string, version: string): string {
@@ -33,7 +33,7 @@ export function verification(tag: string, { image, chart }: { image: string; cha
   return `## Install
 
 \`\`\`sh
-helm install glance-operator oci://${chart} --namespace glance-operator-system --create-namespace
+helm install glance-image-operator oci://${chart} --namespace glance-image-operator-system --create-namespace
 \`\`\`
 
 or \`kubectl apply --server-side -f install.yaml\`. The image is \`${image}\`.

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The `glance-operator` command. Law: it only chooses; each command is a file of its own, and a failure ends the process with
+ * The `glance-image-operator` command. Law: it only chooses; each command is a file of its own, and a failure ends the process with
  * a sentence and an exit code (`commands/exit.ts`).
  */
 import { exitCodeOf, exitCodes } from './commands/exit.ts';
@@ -24,7 +24,7 @@ const commands: Record<string, Command> = {
 
 function usage(): string {
   const list = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`);
-  return `Usage: glance-operator [command] [flags]\n\nCommands:\n${list.join('\n')}\n\nFlags of a command: glance-operator <command> --help\n`;
+  return `Usage: glance-image-operator [command] [flags]\n\nCommands:\n${list.join('\n')}\n\nFlags of a command: glance-image-operator <command> --help\n`;
 }
 
 async function main(args: string[]): Promise<void> {
@@ -34,14 +34,14 @@ async function main(args: string[]): Promise<void> {
   if (name === '--help' || name === 'help') process.stdout.write(usage());
   else if (command === undefined) throw new UsageError(`there is no command "${name}"\n\n${usage()}`);
   else if (flags.includes('--help'))
-    process.stdout.write(`glance-operator ${name}: ${command.summary}\n\n${command.help}\n`);
+    process.stdout.write(`glance-image-operator ${name}: ${command.summary}\n\n${command.help}\n`);
   else await command.main(flags);
 }
 
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  process.stderr.write(`glance-operator: ${describe(error)}\n`);
+  process.stderr.write(`glance-image-operator: ${describe(error)}\n`);
   process.exit(exitCodeOf(error));
 }
 // What was left behind, such as a socket that does not close, must not keep the process.

@@ -7,7 +7,7 @@
 
 import { createReadStream } from 'node:fs';
 import { readFile, rm, stat } from 'node:fs/promises';
-import { connectImageService, ImageLimitExceeded, importState, OperatorError } from 'glance-operator/glance';
+import { connectImageService, ImageLimitExceeded, importState, OperatorError } from 'glance-image-operator/glance';
 
 const [cloudsFile, cloud, file] = process.argv.slice(2);
 if (cloudsFile === undefined || cloud === undefined || file === undefined) {

@@ -1,5 +1,5 @@
 /** The names under which the Kubernetes API knows us. Each is written once, here. */
-export const group = 'glance-operator.dev';
+export const group = 'glance-image-operator.dev';
 export const version = 'v1alpha1';
 export const apiVersion = `${group}/${version}`;
 export const kind = 'GlanceImage';

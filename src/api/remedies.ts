@@ -78,7 +78,7 @@ export const remedies = {
   EgressRefused: 'Use another address, or allow this one with --source-allow.',
   TransferCrashed: 'Nothing: the transfer starts again. If it happens again, raise the memory limit and report it.',
   TimedOut:
-    'Nothing at first: it is tried again. If it lasts, glance_operator_openstack_request_duration_seconds shows the server that is slow.',
+    'Nothing at first: it is tried again. If it lasts, glance_image_operator_openstack_request_duration_seconds shows the server that is slow.',
   KubernetesFailed: 'See the message: rights of the ServiceAccount, admission webhooks, quotas of the namespace.',
   InternalError: 'Report it with the log lines of its reconcileID.',
 } as const satisfies Record<Exclude<Reason, Calm>, string>;

@@ -100,7 +100,7 @@ export function electionTiming(settings: RunSettings): ElectionTiming {
 }
 
 export function leaseName({
-  leaseName = 'glance-operator',
+  leaseName = 'glance-image-operator',
   selector,
 }: Pick<RunSettings, 'leaseName' | 'selector'>): string {
   if (selector === undefined) return leaseName;

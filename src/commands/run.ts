@@ -1,5 +1,5 @@
 /**
- * `glance-operator run`: the controller. Law: this is the only place that builds the parts and joins them; the parts know
+ * `glance-image-operator run`: the controller. Law: this is the only place that builds the parts and joins them; the parts know
  * each other by what they are given here.
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
@@ -120,8 +120,8 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
 
   const events = createEventRecorder({
     client,
-    reportingController: 'glance-operator.dev/glance-operator',
-    reportingInstance: process.env['HOSTNAME'] ?? 'glance-operator',
+    reportingController: 'glance-image-operator.dev/glance-image-operator',
+    reportingInstance: process.env['HOSTNAME'] ?? 'glance-image-operator',
     clock,
     random,
     log,

@@ -103,7 +103,7 @@ export const runSettings = {
   leaseName: {
     schema: setting.text(),
     value: 'NAME',
-    help: 'Name of the Lease; of its own for each installation in a namespace. Default: glance-operator. A hash of --selector is added.',
+    help: 'Name of the Lease; of its own for each installation in a namespace. Default: glance-image-operator. A hash of --selector is added.',
   },
   leaseNamespace: {
     schema: setting.text(),

@@ -1,5 +1,5 @@
 /**
- * `glance-operator transfer`: one plan, run by hand or by a Job. Law: it is what the operator does for a resource, by the same
+ * `glance-image-operator transfer`: one plan, run by hand or by a Job. Law: it is what the operator does for a resource, by the same
  * engine; the result goes to standard output as JSON, everything else to standard error; and whatever ends it early leaves
  * the image queued.
  */
@@ -14,7 +14,7 @@ import { showProgress } from './progress.ts';
 import { type TransferSettings, transferSettings } from './settings.ts';
 import { readAccess } from './transfer-access.ts';
 
-export const transferHelp = `glance-operator transfer [flags] PLAN
+export const transferHelp = `glance-image-operator transfer [flags] PLAN
 
   PLAN
       File with one plan as JSON, or - for standard input. It names an image that exists and is queued.

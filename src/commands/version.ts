@@ -1,4 +1,4 @@
-/** `glance-operator version` */
+/** `glance-image-operator version` */
 import { version } from '../lib/version.ts';
 
 export async function printVersion(): Promise<void> {

@@ -96,7 +96,7 @@ export function createMetrics(options: { controller: string; workerCount: number
   const missed = counter('watch_missed_changes_total', missedHelp, perResource);
 
   const leads = gauge('leader_election_master_status', 'Whether this process leads', ['name']);
-  const build = gauge('glance_operator_build_info', 'Always 1; the version is a label', ['version']);
+  const build = gauge('glance_image_operator_build_info', 'Always 1; the version is a label', ['version']);
 
   build.set({ version }, 1);
   for (const result of ['success', 'error', 'requeue_after', 'requeue']) reconciles.inc({ controller, result }, 0);

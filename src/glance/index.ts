@@ -1,5 +1,5 @@
 /**
- * The image service of OpenStack for programs: `glance-operator/glance`. Law: what a program needs and no more; all of it is
+ * The image service of OpenStack for programs: `glance-image-operator/glance`. Law: what a program needs and no more; all of it is
  * documented where it is defined.
  *
  *     await using images = connectImageService({ cloudsYaml: await readFile('clouds.yaml', 'utf8'), cloud: 'demo' });

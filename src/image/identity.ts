@@ -7,8 +7,8 @@ import { createHash } from 'node:crypto';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { Image } from '../glance/image.ts';
 
-export const ownerProperty = 'glance_operator_owner';
-export const clusterProperty = 'glance_operator_cluster';
+export const ownerProperty = 'glance_image_operator_owner';
+export const clusterProperty = 'glance_image_operator_cluster';
 
 /** Far more ids than a resource ever burns; a bound on the search for the incarnation of an id. */
 const maxIncarnations = 1000;

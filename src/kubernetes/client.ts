@@ -19,7 +19,7 @@ import {
 import type { RequestOptions, Transport } from './transport.ts';
 
 /** The field manager of all that is applied. */
-export const fieldManager = 'glance-operator';
+export const fieldManager = 'glance-image-operator';
 
 /** Bounds what one answer of a list can hold; a streaming list holds one object at a time. */
 const pageSize = 500;
@@ -87,7 +87,7 @@ export interface KubernetesClient {
     object: { metadata: { name: string; namespace?: string | undefined }; [field: string]: unknown },
     signal: AbortSignal,
   ): Promise<T>;
-  /** Server-side apply as `glance-operator`, taking fields from other managers. Conflict where the uid is another now. */
+  /** Server-side apply as `glance-image-operator`, taking fields from other managers. Conflict where the uid is another now. */
   apply<T extends KubernetesObject>(type: ResourceType<T>, object: Applied, signal: AbortSignal): Promise<T>;
   /** The same for the status subresource. */
   applyStatus<T extends KubernetesObject>(type: ResourceType<T>, object: Applied, signal: AbortSignal): Promise<T>;

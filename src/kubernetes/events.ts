@@ -36,7 +36,7 @@ export interface EventRecorder {
 
 export interface EventRecorderOptions {
   client: Pick<KubernetesClient, 'create' | 'jsonPatch'>;
-  /** Who says it, e.g. `glance-operator`; and which Pod of it. */
+  /** Who says it, e.g. `glance-image-operator`; and which Pod of it. */
   reportingController: string;
   reportingInstance: string;
   clock: Clock;

@@ -152,7 +152,7 @@ export function createTransport(options: TransportOptions): Transport {
         method: call.method,
         headers: {
           accept: 'application/json',
-          'user-agent': `glance-operator/${options.version}`,
+          'user-agent': `glance-image-operator/${options.version}`,
           ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
           ...call.headers,
           ...on.headers,

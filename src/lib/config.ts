@@ -20,7 +20,7 @@ export type ValuesOf<T extends Settings> = { [K in keyof T]: z.output<T[K]['sche
 /** Wrong usage: the message is for the person at the terminal. */
 export class UsageError extends Error {}
 
-/** Keys of the table are flags in camelCase: `healthAddress` is `--health-address` and `GLANCE_OPERATOR_HEALTH_ADDRESS`. */
+/** Keys of the table are flags in camelCase: `healthAddress` is `--health-address` and `GLANCE_IMAGE_OPERATOR_HEALTH_ADDRESS`. */
 export function readSettings<T extends Settings>(table: T, args: string[], env: NodeJS.ProcessEnv): ValuesOf<T> {
   return readCommandLine(table, args, env, 0).settings;
 }
@@ -70,7 +70,7 @@ function flagOf(key: string): string {
 }
 
 function envOf(key: string): string {
-  return `GLANCE_OPERATOR_${flagOf(key).replaceAll('-', '_').toUpperCase()}`;
+  return `GLANCE_IMAGE_OPERATOR_${flagOf(key).replaceAll('-', '_').toUpperCase()}`;
 }
 
 /** Schemas for what settings hold. */

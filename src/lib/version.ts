@@ -2,4 +2,4 @@
 import packageJson from '../../package.json' with { type: 'json' };
 
 export const version: string = packageJson.version;
-export const userAgent = `glance-operator/${version}`;
+export const userAgent = `glance-image-operator/${version}`;

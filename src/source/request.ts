@@ -13,7 +13,7 @@ import type { DeclaredHeaders } from './headers.ts';
 import type { SourceResponse, SourceTransport } from './transport.ts';
 
 const maxRedirects = 5;
-const plainHeaders = { 'accept-encoding': 'identity', 'user-agent': 'glance-operator', accept: '*/*' };
+const plainHeaders = { 'accept-encoding': 'identity', 'user-agent': 'glance-image-operator', accept: '*/*' };
 
 export interface SourceRequest {
   url: string;

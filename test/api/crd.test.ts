@@ -11,7 +11,7 @@ import { structuralSchema } from '../../src/api/crd/schema.ts';
 import type { StructuralSchema } from '../../src/api/crd/structural.ts';
 import { jsonMap, matching, rule, set, text, time, transition } from '../../src/api/rules.ts';
 
-const file = 'crds/glance-operator.dev_glanceimages.yaml';
+const file = 'crds/glance-image-operator.dev_glanceimages.yaml';
 const root = join(import.meta.dirname, '../..');
 
 /** A schema whose only field is `field`, with a description unless it has one. */

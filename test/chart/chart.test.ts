@@ -63,15 +63,15 @@ describe('the chart', () => {
   test('the image is found by its digest before its tag, and in the registry of all charts before its own', async () => {
     const image = async (...set: string[]) => deploymentIn(await objectsWith(set)).container.image;
     const digest = `sha256:${'a'.repeat(64)}`;
-    assert.equal(await image(), `ghcr.io/glance-operator/glance-operator:${version}`);
-    assert.equal(await image('image.tag=v1', 'image.registry='), 'glance-operator/glance-operator:v1');
+    assert.equal(await image(), `ghcr.io/glance-image-operator/glance-image-operator:${version}`);
+    assert.equal(await image('image.tag=v1', 'image.registry='), 'glance-image-operator/glance-image-operator:v1');
     const given = [
       'image.tag=v1',
       `image.digest=${digest}`,
       'global.imageRegistry=mirror:5000',
       'image.registry=other',
     ];
-    assert.equal(await image(...given), `mirror:5000/glance-operator/glance-operator@${digest}`);
+    assert.equal(await image(...given), `mirror:5000/glance-image-operator/glance-image-operator@${digest}`);
   });
 
   test('with namespaces there are rights in these alone, and none in the cluster', async () => {
@@ -92,7 +92,7 @@ describe('the chart', () => {
       const objects = await objectsWith(set);
       return objects.filter(({ kind }) => kind === 'ClusterRole').map(({ metadata }) => metadata.name);
     };
-    const own = 'images-glance-operator';
+    const own = 'images-glance-image-operator';
     const namespaced = ['watchNamespaces={team-a}', 'settings.clusterName=x'];
     assert.deepEqual(await roles(), [own, `${own}-view`, `${own}-edit`]);
     assert.deepEqual(await roles('rbac.userRoles=never'), [own]);
@@ -117,7 +117,7 @@ describe('the chart', () => {
       assert.equal(ended.kind, 'done');
       return ended.kind === 'done' ? ended.stdout.match(/kubectl.* delete .*/g) : [];
     };
-    const definition = 'kubectl delete crd glanceimages.glance-operator.dev';
+    const definition = 'kubectl delete crd glanceimages.glance-image-operator.dev';
     assert.deepEqual(await deletions(), ['kubectl delete glanceimages --all-namespaces --all', definition]);
     assert.deepEqual(await deletions('settings.selector=shard=a', 'crds.enabled=false'), [
       "kubectl delete glanceimages --all-namespaces --selector='shard=a'",

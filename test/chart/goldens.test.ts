@@ -22,7 +22,7 @@ describe('what helm makes of the chart', () => {
         assert.equal(metadata.namespace === undefined, clusterScoped.test(kind), identify(object));
         if (metadata.labels === undefined) continue;
         assert.equal(metadata.labels['app.kubernetes.io/instance'], 'images');
-        assert.equal(metadata.labels['app.kubernetes.io/name'], 'glance-operator');
+        assert.equal(metadata.labels['app.kubernetes.io/name'], 'glance-image-operator');
       }
     });
 

@@ -12,13 +12,13 @@ import { type Cluster, startCluster } from './cluster.ts';
 import { goldens } from './goldens.ts';
 import { type KubernetesObject, objectsIn } from './objects.ts';
 
-const name = 'glance-operator';
-const namespace = 'glance-operator-system';
-const definition = 'crd/glanceimages.glance-operator.dev';
+const name = 'glance-image-operator';
+const namespace = 'glance-image-operator-system';
+const definition = 'crd/glanceimages.glance-image-operator.dev';
 
 const image = (spec: object = {}) =>
   JSON.stringify({
-    apiVersion: 'glance-operator.dev/v1alpha1',
+    apiVersion: 'glance-image-operator.dev/v1alpha1',
     kind: 'GlanceImage',
     metadata: { name: 'kept', namespace: 'default' },
     spec: { cloud: { secretName: 'openstack', name: 'demo' }, ...spec },
@@ -48,7 +48,7 @@ const uidOf = (what: string) => kubectl('get', what, '--output=jsonpath={.metada
 /** The versions of everything in the namespace of the release, and of what it has in the whole cluster. */
 async function versions(): Promise<string> {
   const kinds = 'deployments,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,crds';
-  const selector = '--selector=app.kubernetes.io/instance=glance-operator';
+  const selector = '--selector=app.kubernetes.io/instance=glance-image-operator';
   const format = '--output=jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.resourceVersion}{"\\n"}{end}';
   return kubectl('get', kinds, '--namespace', namespace, selector, format);
 }
@@ -57,7 +57,7 @@ async function versions(): Promise<string> {
 async function earlierChart(): Promise<string> {
   const copy = join(cluster.directory, 'earlier');
   await cp(chart, copy, { recursive: true });
-  const file = join(copy, 'files/crds/glance-operator.dev_glanceimages.yaml');
+  const file = join(copy, 'files/crds/glance-image-operator.dev_glanceimages.yaml');
   const crd = parseDocument(await readFile(file, 'utf8'));
   const version = ['spec', 'versions', 0, 'schema', 'openAPIV3Schema'];
   assert.ok(crd.deleteIn([...version, 'properties', 'spec', 'properties', 'suspend']));
@@ -180,7 +180,11 @@ describe('the chart on a cluster', () => {
       resources: ['install.yaml'],
       namespace: 'elsewhere',
       images: [
-        { name: 'ghcr.io/glance-operator/glance-operator', newName: 'registry.example.com/images', newTag: '1' },
+        {
+          name: 'ghcr.io/glance-image-operator/glance-image-operator',
+          newName: 'registry.example.com/images',
+          newTag: '1',
+        },
       ],
       replicas: [{ name, count: 2 }],
     };
@@ -198,7 +202,7 @@ describe('the chart on a cluster', () => {
     const args = ['install', 'other', chart, '--create-namespace'];
     const { code, stderr } = await cluster.kubernetes.helm(args, { namespace: 'other' });
     assert.notEqual(code, 0);
-    assert.match(stderr, /CustomResourceDefinition "glanceimages\.glance-operator\.dev" .*cannot be imported/);
+    assert.match(stderr, /CustomResourceDefinition "glanceimages\.glance-image-operator\.dev" .*cannot be imported/);
     const taking = ['--take-ownership', '--force-conflicts'];
     const again = await cluster.kubernetes.helm([...args, ...taking], { namespace: 'other' });
     assert.equal(again.code, 0, again.stderr);

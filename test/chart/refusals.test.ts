@@ -72,8 +72,8 @@ const cases: readonly { why: string; set: readonly string[]; words: RegExp }[] =
   },
   {
     why: 'a variable that other objects depend on',
-    set: ['extraEnv[0].name=GLANCE_OPERATOR_SELECTOR', 'extraEnv[0].value=x'],
-    words: /extraEnv holds GLANCE_OPERATOR_SELECTOR/,
+    set: ['extraEnv[0].name=GLANCE_IMAGE_OPERATOR_SELECTOR', 'extraEnv[0].value=x'],
+    words: /extraEnv holds GLANCE_IMAGE_OPERATOR_SELECTOR/,
   },
 ];
 

@@ -21,7 +21,7 @@ const reached: { [K in keyof RunSettings]: { values: object; has: RunSettings[K]
   transfers: setting('transfers', 8),
   transfersPerCloud: setting('transfersPerCloud', 7),
   transfersPerHost: setting('transfersPerHost', 6),
-  transferLimits: { values: { transferLimits: { total: 5 } }, has: '/etc/glance-operator/transfer-limits.yaml' },
+  transferLimits: { values: { transferLimits: { total: 5 } }, has: '/etc/glance-image-operator/transfer-limits.yaml' },
   maxImageSize: setting('maxImageSize', 1_000_000),
   maxVirtualSize: setting('maxVirtualSize', 7_654_321),
   sourceStallSeconds: setting('sourceStallSeconds', 30),
@@ -81,7 +81,7 @@ describe('the settings of the operator', () => {
     const { healthAddress: _, leaseName: __, ...defaults } = readSettings(runSettings, [], {});
     assert.deepEqual(others, defaults);
     assert.equal(healthAddress, ':8081');
-    assert.equal(name, 'images-glance-operator');
+    assert.equal(name, 'images-glance-image-operator');
   });
 
   test('the right to renew is for the very Lease that the operator takes, whatever its selector', async () => {

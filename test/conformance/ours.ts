@@ -1,5 +1,5 @@
 /**
- * Our side of a comparison: the library `glance-operator/glance`, called as a program without types would call it, so that odd
+ * Our side of a comparison: the library `glance-image-operator/glance`, called as a program without types would call it, so that odd
  * values reach it too. Law: names are translated, values never: what differs in a value is a difference.
  */
 import { createHash } from 'node:crypto';

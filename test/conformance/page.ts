@@ -11,7 +11,7 @@ export function differencesPage(cases: readonly Case[], cinderVersion: string): 
   const ids = Object.keys(reasons).filter(isReason);
   return `# How the image service differs from Cinder's
 
-\`glance-operator/glance\` does what \`GlanceImageService\` does in Cinder. Both run side by side on the same Glance, here with Cinder
+\`glance-image-operator/glance\` does what \`GlanceImageService\` does in Cinder. Both run side by side on the same Glance, here with Cinder
 ${cinderVersion}. They are asked the same ${cases.length} times, mostly something odd, and what they return, how they fail and what Glance holds
 afterwards is compared field by field. ${same.length} times there is no difference: those are listed at the end. These are the others, each with
 its reason. A difference that is not on this page fails the tests, and so does one that is and has gone.

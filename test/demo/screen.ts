@@ -18,7 +18,7 @@ export function indent(text: string): void {
   process.stdout.write(`${text.trimEnd().replace(/^/gm, '  ')}\n`);
 }
 
-const internal = new Set(['glance_operator_owner', 'glance_operator_cluster']);
+const internal = new Set(['glance_image_operator_owner', 'glance_image_operator_cluster']);
 const base = new Set(
   (
     'id name status visibility protected owner size virtual_size checksum os_hash_algo os_hash_value os_hidden min_disk min_ram disk_format ' +

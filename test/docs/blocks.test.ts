@@ -34,7 +34,7 @@ const applicationSchema = z.looseObject({
 
 const valuesOfChart = z
   .looseObject({})
-  .parse(parse(readFileSync(join(root, 'charts/glance-operator/values.yaml'), 'utf8')));
+  .parse(parse(readFileSync(join(root, 'charts/glance-image-operator/values.yaml'), 'utf8')));
 
 /** By the name of the file, or because that is what the chart's own pages speak of. */
 function isValues(document: unknown, block: Block): boolean {
@@ -56,10 +56,13 @@ describe('the blocks of the pages', () => {
   after(() => stack.stop());
 
   async function checkValues(values: unknown): Promise<void> {
-    const chart = join(root, 'charts/glance-operator');
-    const { code, stderr } = await stack.kubernetes.helm(['template', 'glance-operator', chart, '--values', '-'], {
-      input: stringify(values),
-    });
+    const chart = join(root, 'charts/glance-image-operator');
+    const { code, stderr } = await stack.kubernetes.helm(
+      ['template', 'glance-image-operator', chart, '--values', '-'],
+      {
+        input: stringify(values),
+      },
+    );
     assert.equal(code, 0, stderr);
   }
 

@@ -59,9 +59,9 @@ describe('the commands of the pages', () => {
       'a flag that does not exist': 'kubectl get gimg --al-namespaces',
       'a file that does not exist': 'kubectl apply -f nothing.yaml',
       'a value that the chart does not have':
-        'helm install a oci://ghcr.io/glance-operator/charts/glance-operator --set replikas=2',
+        'helm install a oci://ghcr.io/glance-image-operator/charts/glance-image-operator --set replikas=2',
       'a script that does not exist': 'npm run demonstration',
-      'a flag of ours that does not exist': 'glance-operator run --workerz 3',
+      'a flag of ours that does not exist': 'glance-image-operator run --workerz 3',
       'a flag of the openstack command that does not exist': 'openstack image set --hiden x',
     };
     for (const [what, command] of Object.entries(wrong)) {

@@ -47,7 +47,7 @@ function isField(path: string): boolean {
   return schema !== undefined;
 }
 
-const values: unknown = parse(readFileSync(join(root, 'charts/glance-operator/values.yaml'), 'utf8'));
+const values: unknown = parse(readFileSync(join(root, 'charts/glance-image-operator/values.yaml'), 'utf8'));
 
 /** Settings are a map in values.yaml, with the flags of the program as keys. */
 function isValue(path: string): boolean {
@@ -98,7 +98,7 @@ describe('the pages', () => {
         assert.ok(isField(path), path);
       }
       for (const [, name = ''] of prose(text).matchAll(
-        /`((?:glance_operator|controller_runtime|workqueue|watch)_\w+)/g,
+        /`((?:glance_image_operator|controller_runtime|workqueue|watch)_\w+)/g,
       )) {
         assert.ok(metrics.has(name) || marks.has(name), name);
       }

@@ -25,7 +25,7 @@ export interface SandboxOptions {
   page: Page;
 }
 
-const chart = join(root, 'charts/glance-operator');
+const chart = join(root, 'charts/glance-image-operator');
 const main = join(root, 'src/main.ts');
 
 /** Kinds of others, which the server of the tests does not know. */
@@ -62,7 +62,7 @@ judge "$real" "\${args[@]}" $dry`,
 args=(); skip=''
 for word in "$@"; do
   case "$skip$word" in
-    oci://ghcr.io/glance-operator/charts/glance-operator*) args+=(${chart}) ;;
+    oci://ghcr.io/glance-image-operator/charts/glance-image-operator*) args+=(${chart}) ;;
     --version|--timeout) skip=skip: ; continue ;;
     skip:*|--install|--atomic|--wait|--reuse-values|--version=*|--timeout=*|--create-namespace) ;;
     *) args+=("$word") ;;
@@ -75,14 +75,14 @@ case "$1" in
   *) judge "$real" help "$1" > /dev/null ;;
 esac`,
   openstack: `PYTHONPATH=${folders.openstackClient} judge ${join(folders.python, 'bin/python')} -m openstackclient.shell "$@"`,
-  'glance-operator': `help="$(${process.execPath} ${main} "\${1:-run}" --help 2>&1)" || complain "glance-operator $1: $help"
+  'glance-image-operator': `help="$(${process.execPath} ${main} "\${1:-run}" --help 2>&1)" || complain "glance-image-operator $1: $help"
 for word in "$@"; do
   case "$word" in
     --help) ;;
-    --*) grep -q -- "  \${word%%=*} " <<< "$help" || complain "glance-operator $1: there is no $word" ;;
+    --*) grep -q -- "  \${word%%=*} " <<< "$help" || complain "glance-image-operator $1: there is no $word" ;;
   esac
 done`,
-  node: `case "$1" in dist/glance-operator.js) shift; exec glance-operator "$@" ;; *) [ -e "$1" ] || complain "node: there is no $1" ;; esac`,
+  node: `case "$1" in dist/glance-image-operator.js) shift; exec glance-image-operator "$@" ;; *) [ -e "$1" ] || complain "node: there is no $1" ;; esac`,
   npm: `case "$1" in
   run) grep -q "\\"$2\\":" ${join(root, 'package.json')} || complain "npm run $2: there is no such script" ;;
   test|ci|install) ;;

@@ -16,7 +16,7 @@ import { type Block, fileNameOf, readPage, root } from './pages.ts';
 import { type Shell, startShell } from './shell.ts';
 import { assertShown } from './shown.ts';
 
-const chartAddress = 'oci://ghcr.io/glance-operator/charts/glance-operator';
+const chartAddress = 'oci://ghcr.io/glance-image-operator/charts/glance-image-operator';
 const publisher = 'https://download.cirros-cloud.net';
 /** What the pages load, and the digests that it has there. What stands in for them has about the same size. */
 const files = [
@@ -45,7 +45,7 @@ describe('a reader who does what the pages say', () => {
     project = await stack.openstack.createProject();
     source = await startSource();
     replacements = [
-      [chartAddress, join(root, 'charts/glance-operator')],
+      [chartAddress, join(root, 'charts/glance-image-operator')],
       [publisher, source.url],
       ...files.map(({ path, digest }): [string, string] => {
         const body = qcow2(112 * 2 ** 20, { dataClusters: 327, seed: path });
@@ -56,8 +56,8 @@ describe('a reader who does what the pages say', () => {
     shell = startShell({ directory, env: await environment() });
     operator = runDeployment({
       kubernetes: stack.kubernetes,
-      namespace: 'glance-operator-system',
-      deployment: 'glance-operator',
+      namespace: 'glance-image-operator-system',
+      deployment: 'glance-image-operator',
       directory,
       flags: ['--source-allow=127.0.0.0/8'],
       signal: ended.signal,
@@ -144,6 +144,6 @@ describe('a reader who does what the pages say', () => {
     const names = (await project.listImages()).map(({ name }) => name);
     assert.deepEqual(names, ['cirros-0.6.3']);
     const left = await stack.kubernetes.kubectl(['get', 'glanceimages', '-o', 'name']);
-    assert.equal(left.stdout.trim(), 'glanceimage.glance-operator.dev/cirros-0.6.3');
+    assert.equal(left.stdout.trim(), 'glanceimage.glance-image-operator.dev/cirros-0.6.3');
   });
 });

@@ -63,7 +63,7 @@ json.dump({
 
 /** Takes about half a second. */
 export async function makeCertificates(): Promise<Certificates> {
-  const folder = await mkdtemp(join(tmpdir(), 'glance-operator-certificates-'));
+  const folder = await mkdtemp(join(tmpdir(), 'glance-image-operator-certificates-'));
   try {
     const file = join(folder, 'certificates.json');
     await run(python, ['-c', program, file]);

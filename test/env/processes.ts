@@ -49,7 +49,7 @@ export interface Processes {
 
 export function createProcesses(): Processes {
   // `nobody`, as whom PostgreSQL runs under root, must be able to reach it.
-  const directory = mkdtempSync(join(isRoot ? '/tmp' : tmpdir(), 'glance-operator-'));
+  const directory = mkdtempSync(join(isRoot ? '/tmp' : tmpdir(), 'glance-image-operator-'));
   if (isRoot) chmodSync(directory, 0o711);
   mkdirSync(join(directory, 'logs'));
   const reaper = spawn('/bin/sh', [join(import.meta.dirname, 'reaper.sh'), directory], {

@@ -240,7 +240,7 @@ async function make(part) {
   await mkdir(parent, { recursive: true, mode: 0o755 });
   if (parts.isRoot && statSync(parent).uid !== 0)
     throw new SetupFailure(
-      `${parent} belongs to another user: remove it, or name another folder in GLANCE_OPERATOR_CACHE.`,
+      `${parent} belongs to another user: remove it, or name another folder in GLANCE_IMAGE_OPERATOR_CACHE.`,
     );
   const temporary = `${part.folder}.${process.pid}.tmp`;
   await rm(temporary, { recursive: true, force: true });

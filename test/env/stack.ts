@@ -35,7 +35,7 @@ type Description = z.infer<typeof descriptionSchema>;
 export interface Stack {
   /** The stack's own directory, with `logs/` and `stack.json`. */
   readonly directory: string;
-  /** The JSON file by which other processes attach, named to them in GLANCE_OPERATOR_STACK. */
+  /** The JSON file by which other processes attach, named to them in GLANCE_IMAGE_OPERATOR_STACK. */
   readonly file: string;
   readonly kubernetes: Kubernetes;
   readonly openstack: Openstack;
@@ -46,9 +46,9 @@ export interface Stack {
 }
 
 /** The environment variable that names a running stack's file. */
-export const stackVariable = 'GLANCE_OPERATOR_STACK';
+export const stackVariable = 'GLANCE_IMAGE_OPERATOR_STACK';
 
-/** Attaches to the stack that GLANCE_OPERATOR_STACK names, or starts one. */
+/** Attaches to the stack that GLANCE_IMAGE_OPERATOR_STACK names, or starts one. */
 export async function connectStack(): Promise<Stack> {
   const file = process.env[stackVariable];
   if (file === undefined) return startStack();

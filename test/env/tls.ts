@@ -24,7 +24,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 key = ec.generate_private_key(ec.SECP256R1())
-name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "glance-operator tests")])
+name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "glance-image-operator tests")])
 now = datetime.datetime.now(datetime.timezone.utc)
 names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
 cert = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())

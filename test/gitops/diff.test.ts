@@ -65,7 +65,7 @@ describe('a manifest that is applied again', () => {
 
   test('does not take the finalizer, the status or a default away from anybody', async () => {
     const { metadata, status } = await apply('kustomize-controller', '--dry-run=server');
-    assert.deepEqual(metadata.finalizers, ['glance-operator.dev/image']);
+    assert.deepEqual(metadata.finalizers, ['glance-image-operator.dev/image']);
     assert.ok(status);
   });
 

@@ -60,7 +60,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
   /** Asks for another try until so many have failed. */
   async function fail(name: string, attempts: number): Promise<void> {
     for (let tries = 1; tries <= attempts; tries++) {
-      await world.annotate(name, 'glance-operator.dev/reconcile-at', String(tries));
+      await world.annotate(name, 'glance-image-operator.dev/reconcile-at', String(tries));
       await world.until(name, `failed ${tries} times`, ({ status }) => (status.lastError?.attempts ?? 0) >= tries);
     }
   }
@@ -70,7 +70,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await assertJudged(await object('unseen'), {
       kstatus: 'InProgress',
       argo: 'Progressing',
-      message: /^Waiting for glance-operator/,
+      message: /^Waiting for glance-image-operator/,
     });
     await world.start(['--transfers', '1']);
     await world.ready('unseen');
@@ -124,7 +124,11 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await world.apply('edited', filled({ image: { ...image, tags: ['new'] } }));
     const unseen = await object('edited');
     world.operator.signal('SIGCONT');
-    await assertJudged(unseen, { kstatus: 'InProgress', argo: 'Progressing', message: /^Waiting for glance-operator/ });
+    await assertJudged(unseen, {
+      kstatus: 'InProgress',
+      argo: 'Progressing',
+      message: /^Waiting for glance-image-operator/,
+    });
     await world.ready('edited');
     await assertJudged(await object('edited'), { kstatus: 'Current', argo: 'Healthy', message: /^Ready/ });
   });

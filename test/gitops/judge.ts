@@ -14,7 +14,7 @@ const judgement = z.object({ kstatus: verdict, argo: verdict });
 export type Judgement = z.infer<typeof judgement>;
 
 export const healthScript = readFileSync(
-  join(import.meta.dirname, '../../charts/glance-operator/files/argocd-health.lua'),
+  join(import.meta.dirname, '../../charts/glance-image-operator/files/argocd-health.lua'),
   'utf8',
 );
 

@@ -26,7 +26,7 @@ keys = {name: serialization.load_pem_private_key(pem.encode(), None) for name, p
 
 
 def certificate_of(key):
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "glance-operator tests")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "glance-image-operator tests")])
     # Long over: nobody who verifies images in this way looks at the dates.
     start = datetime.datetime(2020, 1, 1)
     return (

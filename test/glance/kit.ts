@@ -77,7 +77,7 @@ export async function openClient(
   const proxy = await startProxy({ url: stack.openstack.imageUrl });
   t.after(() => proxy[Symbol.asyncDispose]());
   const cloud = parseCloud({ cloudsYaml: await project.cloudsYaml({ user, imageUrl: proxy.url }) }, 'demo');
-  const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-operator/test', clock: systemClock });
+  const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-image-operator/test', clock: systemClock });
   const session = createSession({ cloud, transport, clock: systemClock, random: Math.random });
   t.after(() => session.close());
   return { client: createImageClient(session, { pageSize }), project, proxy };

@@ -19,9 +19,9 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'library-'));
   await run('npm', ['run', 'build'], { cwd: root });
   const modules = join(folder, 'node_modules');
-  await mkdir(join(modules, 'glance-operator'), { recursive: true });
+  await mkdir(join(modules, 'glance-image-operator'), { recursive: true });
   for (const part of ['package.json', 'dist']) {
-    await cp(join(root, part), join(modules, 'glance-operator', part), { recursive: true });
+    await cp(join(root, part), join(modules, 'glance-image-operator', part), { recursive: true });
   }
   await cp(join(root, 'examples/glance'), folder, { recursive: true });
   await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }));
@@ -84,7 +84,7 @@ test('the example is right by the types that come with the library', async () =>
   // They do check something.
   await writeFile(
     join(folder, 'wrong.ts'),
-    `import { connectImageService } from 'glance-operator/glance';
+    `import { connectImageService } from 'glance-image-operator/glance';
     const images = connectImageService({ cloudsYaml: '', cloud: 'demo' });
     await images.create({ nmae: 'x' });`,
   );

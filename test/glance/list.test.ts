@@ -149,7 +149,7 @@ test('filters become a query, repeated ones repeated', () => {
         visibility: 'all',
         hidden: true,
         tags: ['x', 'y'],
-        properties: { glance_operator_cluster: 'c' },
+        properties: { glance_image_operator_cluster: 'c' },
         updatedSince: new Date('2026-01-02T03:04:05.678Z'),
       },
       { pageSize: 500 },
@@ -157,7 +157,7 @@ test('filters become a query, repeated ones repeated', () => {
     ),
   );
   assert.deepEqual([...query].sort(), [
-    ['glance_operator_cluster', 'c'],
+    ['glance_image_operator_cluster', 'c'],
     ['limit', '500'],
     ['marker', 'm'],
     ['name', 'a&b'],

@@ -39,7 +39,7 @@ async function clientOf(
 ): Promise<{ client: ImageClient; project: Project }> {
   const project = await stack.openstack.createProject('client');
   const cloud = parseCloud({ cloudsYaml: await project.cloudsYaml({ user }) }, 'demo');
-  const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-operator/test', clock: systemClock });
+  const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-image-operator/test', clock: systemClock });
   const session = createSession({ cloud, transport, clock: systemClock, random: Math.random });
   t.after(() => session.close());
   return { client: createImageClient(session, { pageSize: 4 }), project };

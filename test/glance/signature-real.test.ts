@@ -52,7 +52,7 @@ async function cloudOf(t: TestContext): Promise<Cloud> {
   const barbican = await startBarbican(t);
   const extra = { key_manager_endpoint_override: barbican.url };
   const cloud = parseCloud({ cloudsYaml: await project.cloudsYaml({ extra }) }, 'demo');
-  const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-operator/test', clock: systemClock });
+  const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-image-operator/test', clock: systemClock });
   const policy = { retries: 1, firstDelayMs: 1, longestDelayMs: 1, deadlineMs: 60_000 };
   const session = createSession({ cloud, transport, clock: systemClock, random: Math.random, policy });
   t.after(() => session.close());
@@ -224,7 +224,7 @@ describe('a certificate of the key manager', () => {
 
   test('is not found out where the cloud has no key manager', async (t) => {
     const cloud = parseCloud({ cloudsYaml: await project.cloudsYaml() }, 'demo');
-    const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-operator/test', clock: systemClock });
+    const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-image-operator/test', clock: systemClock });
     const session = createSession({ cloud, transport, clock: systemClock, random: Math.random });
     t.after(() => session.close());
     const id = '5f0b6a52-0000-4000-8000-000000000001';

@@ -30,16 +30,16 @@ test('transfers are counted by cloud, phase, result and reason', async () => {
   transfers.ended('https://a', { kind: 'failed', code: 'SourceStalled' });
   transfers.ended('https://a', { kind: 'failed', code: 'no reason of ours' });
   transfers.ended('https://a', { kind: 'cancelled' });
-  await has('glance_operator_transfers{cloud="https://a",state="queued"} 2');
-  await has('glance_operator_transfers{cloud="https://a",state="active"} 1');
-  await has('glance_operator_transfer_bytes_total{cloud="https://a"} 123');
-  await has('glance_operator_transfer_phase_duration_seconds_sum{phase="queued"} 3');
-  await has('glance_operator_transfers_total{result="succeeded"} 1');
-  await has('glance_operator_transfers_total{result="failed"} 2');
-  await has('glance_operator_transfers_total{result="cancelled"} 1');
-  await has('glance_operator_transfer_failures_total{reason="SourceStalled"} 1');
-  await has('glance_operator_transfer_failures_total{reason="InternalError"} 1');
-  await has('glance_operator_transfer_resumes_total 2');
+  await has('glance_image_operator_transfers{cloud="https://a",state="queued"} 2');
+  await has('glance_image_operator_transfers{cloud="https://a",state="active"} 1');
+  await has('glance_image_operator_transfer_bytes_total{cloud="https://a"} 123');
+  await has('glance_image_operator_transfer_phase_duration_seconds_sum{phase="queued"} 3');
+  await has('glance_image_operator_transfers_total{result="succeeded"} 1');
+  await has('glance_image_operator_transfers_total{result="failed"} 2');
+  await has('glance_image_operator_transfers_total{result="cancelled"} 1');
+  await has('glance_image_operator_transfer_failures_total{reason="SourceStalled"} 1');
+  await has('glance_image_operator_transfer_failures_total{reason="InternalError"} 1');
+  await has('glance_image_operator_transfer_resumes_total 2');
 });
 
 test('however many clouds tenants name, their series are bounded, and the rest is counted together', async () => {
@@ -49,34 +49,37 @@ test('however many clouds tenants name, their series are bounded, and the rest i
     domain.transfers.moved(`https://cloud-${i}`, 1);
   }
   const text = await registry.metrics();
-  assert.equal(text.split('\n').filter((line) => line.startsWith('glance_operator_transfer_bytes_total{')).length, 101);
-  await has('glance_operator_transfers{cloud="other",state="queued"} 900');
-  await has('glance_operator_transfer_bytes_total{cloud="other"} 900');
+  assert.equal(
+    text.split('\n').filter((line) => line.startsWith('glance_image_operator_transfer_bytes_total{')).length,
+    101,
+  );
+  await has('glance_image_operator_transfers{cloud="other",state="queued"} 900');
+  await has('glance_image_operator_transfer_bytes_total{cloud="other"} 900');
   domain.transfers.counted('https://cloud-999', { queued: 0, active: 1 });
-  await has('glance_operator_transfers{cloud="other",state="queued"} 899');
-  await has('glance_operator_transfers{cloud="other",state="active"} 1');
+  await has('glance_image_operator_transfers{cloud="other",state="queued"} 899');
+  await has('glance_image_operator_transfers{cloud="other",state="active"} 1');
 });
 
 test('a cache tells how fresh it is, and says nothing any more once it is closed', async () => {
   const { domain, registry, clock, has } = metrics();
   const cache = domain.cache('https://a/p1');
-  await has('glance_operator_cache_lists_total{cloud="https://a/p1",list="full",result="failed"} 0');
+  await has('glance_image_operator_cache_lists_total{cloud="https://a/p1",list="full",result="failed"} 0');
   cache.listed({ full: true, images: 15, kept: 12, durationMs: 5 });
   const at = clock.now().getTime() / 1000;
   await clock.advance(60_000);
   cache.failed({ full: false, error: new Error('unreachable') });
   cache.looked('unlisted');
-  await has(`glance_operator_cache_last_list_timestamp_seconds{cloud="https://a/p1"} ${at}`);
-  await has('glance_operator_cache_images{cloud="https://a/p1"} 12');
-  await has('glance_operator_cache_lists_total{cloud="https://a/p1",list="changes",result="failed"} 1');
-  await has('glance_operator_cache_looks_total{answer="unlisted"} 1');
+  await has(`glance_image_operator_cache_last_list_timestamp_seconds{cloud="https://a/p1"} ${at}`);
+  await has('glance_image_operator_cache_images{cloud="https://a/p1"} 12');
+  await has('glance_image_operator_cache_lists_total{cloud="https://a/p1",list="changes",result="failed"} 1');
+  await has('glance_image_operator_cache_looks_total{answer="unlisted"} 1');
   cache.closed();
-  assert.ok(!(await registry.metrics()).includes('glance_operator_cache_images{'));
+  assert.ok(!(await registry.metrics()).includes('glance_image_operator_cache_images{'));
 });
 
 test('what is known only at the scrape is asked then', async () => {
   const { has } = metrics();
-  await has('glance_operator_cloud_sessions 7');
+  await has('glance_image_operator_cloud_sessions 7');
 });
 
 test('every failure has a remedy on the page of reasons', () => {

@@ -82,7 +82,7 @@ test('an apply is server-side, forced, by our field manager, and names kind and 
   const [seen] = server.seen;
   assert.equal(seen?.method, 'PATCH');
   assert.equal(seen?.path, '/apis/example.com/v1/namespaces/default/things/a/status');
-  assert.equal(seen?.query.toString(), 'fieldManager=glance-operator&force=true');
+  assert.equal(seen?.query.toString(), 'fieldManager=glance-image-operator&force=true');
   assert.equal(seen?.headers['content-type'], 'application/apply-patch+yaml');
   assert.deepEqual(JSON.parse(seen?.body ?? ''), {
     apiVersion: 'example.com/v1',

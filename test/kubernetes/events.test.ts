@@ -37,7 +37,7 @@ function setup(failWith?: () => Error | undefined) {
   };
   const recorder = createEventRecorder({
     client: createClient(transport),
-    reportingController: 'glance-operator',
+    reportingController: 'glance-image-operator',
     reportingInstance: 'pod-1',
     clock,
     random: () => 0.5,
@@ -64,7 +64,7 @@ test('an event has the form that events.k8s.io wants', async () => {
       kind: 'Event',
       metadata: { namespace: 'default' },
       eventTime: '2026-01-01T00:00:00.000000Z',
-      reportingController: 'glance-operator',
+      reportingController: 'glance-image-operator',
       reportingInstance: 'pod-1',
       ...failed,
       regarding: {

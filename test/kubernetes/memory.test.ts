@@ -32,9 +32,9 @@ function line(at: number): string {
     resourceVersion: String(1000 + at),
     generation: 1,
     creationTimestamp: '2026-01-01T00:00:00Z',
-    finalizers: ['glance-operator.dev/image'],
+    finalizers: ['glance-image-operator.dev/image'],
     annotations: { [annotation]: JSON.stringify(spec).repeat(2) },
-    managedFields: [{ manager: 'glance-operator', fieldsV1: { padding: 'x'.repeat(1500) } }],
+    managedFields: [{ manager: 'glance-image-operator', fieldsV1: { padding: 'x'.repeat(1500) } }],
   };
   return JSON.stringify({ metadata, spec, status: fullStatus });
 }

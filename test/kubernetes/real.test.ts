@@ -214,7 +214,7 @@ test('events are accepted, and repeats become a series', async () => {
   const { metadata } = await create('eventful');
   const recorder = createEventRecorder({
     client,
-    reportingController: 'glance-operator',
+    reportingController: 'glance-image-operator',
     reportingInstance: 'test',
     log: silentLogger,
     ...common,

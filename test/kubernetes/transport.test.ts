@@ -39,7 +39,7 @@ test('a request carries the credentials, the user agent and its query, and its a
   assert.equal(seen?.path, path);
   assert.equal(seen?.query.toString(), 'limit=500');
   assert.equal(seen?.headers.authorization, 'Bearer secret-token');
-  assert.equal(seen?.headers['user-agent'], 'glance-operator/1.2.3');
+  assert.equal(seen?.headers['user-agent'], 'glance-image-operator/1.2.3');
   assert.equal(transport.namespace, 'images');
   assert.equal(transport.server, server.url);
 });

@@ -99,7 +99,7 @@ test('a region stands in auth_url where it asks for one', () => {
 test('a service may sign in beside the user, by the same keys, and at the same Keystone unless it says another', () => {
   const service_auth = {
     'user-domain-name': 'Default',
-    username: 'glance-operator',
+    username: 'glance-image-operator',
     password: 's3cret-value',
     tenant_name: 'service',
     domain_name: 'Default',
@@ -107,7 +107,7 @@ test('a service may sign in beside the user, by the same keys, and at the same K
   assert.deepEqual(requestOf({ auth, service_auth }, 'service'), {
     identity: {
       methods: ['password'],
-      password: { user: { name: 'glance-operator', domain: { name: 'Default' }, password: 's3cret-value' } },
+      password: { user: { name: 'glance-image-operator', domain: { name: 'Default' }, password: 's3cret-value' } },
     },
     scope: { project: { name: 'service', domain: { name: 'Default' } } },
   });

@@ -7,7 +7,7 @@ import { reply, serve } from './stub.ts';
 
 function transportOf(t: TestContext) {
   const tls = { ca: undefined, verify: true, client: undefined };
-  const transport = createTransport({ tls, userAgent: 'glance-operator/test', clock: systemClock });
+  const transport = createTransport({ tls, userAgent: 'glance-image-operator/test', clock: systemClock });
   t.after(() => transport.close());
   return transport;
 }

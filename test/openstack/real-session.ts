@@ -7,7 +7,7 @@ import { createTransport, type Transport } from '../../src/openstack/transport.t
 
 export function sessionOf(t: TestContext, files: CloudFiles, region?: string): { session: Session; tokens: string[] } {
   const cloud = parseCloud(files, 'demo', region);
-  const real = createTransport({ tls: cloud.tls, userAgent: 'glance-operator/test', clock: systemClock });
+  const real = createTransport({ tls: cloud.tls, userAgent: 'glance-image-operator/test', clock: systemClock });
   const tokens: string[] = [];
   const transport: Transport = {
     ...real,

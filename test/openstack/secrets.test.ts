@@ -141,7 +141,11 @@ test('a server that says everything it was told makes no error that shows a secr
       async (keystone, glance, way) => {
         reply = { keystone, glance };
         const cloud = parseCloud({ cloudsYaml }, 'demo');
-        const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-operator/test', clock: systemClock });
+        const transport = createTransport({
+          tls: cloud.tls,
+          userAgent: 'glance-image-operator/test',
+          clock: systemClock,
+        });
         const session = createSession({ cloud, transport, clock: systemClock, random: () => 0.5 });
         async function* body() {
           yield Buffer.from('x');

@@ -16,7 +16,7 @@ import { bodyOf, reply, serve } from './stub.ts';
 function transportOf(t: TestContext, options: Partial<TransportOptions> = {}) {
   const transport = createTransport({
     tls: { ca: undefined, verify: true, client: undefined },
-    userAgent: 'glance-operator/test',
+    userAgent: 'glance-image-operator/test',
     clock: systemClock,
     ...options,
   });
@@ -53,7 +53,7 @@ async function* bytes(...sizes: number[]) {
 
 test('an answer of any status is a result, with its request id, and the request carries that of its call', async (t) => {
   const url = await serve(t, (request, response) => {
-    assert.equal(request.headers['user-agent'], 'glance-operator/test');
+    assert.equal(request.headers['user-agent'], 'glance-image-operator/test');
     assert.equal(request.headers.accept, 'application/json');
     assert.equal(request.headers['x-openstack-request-id'], 'req-of-the-call');
     reply(response, 503, { message: 'busy' }, { 'x-openstack-request-id': 'req-1', 'retry-after': '3' });

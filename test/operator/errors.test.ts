@@ -152,7 +152,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     await world.apply('quota', { cloud: { secretName: 'quota', name: 'demo' } });
     assertTold(await world.reason('quota', 'QuotaExceeded'), { message: /Glance answered 413/, httpStatus: 413 });
     await other.setLimit('image_count_total', 10);
-    await world.annotate('quota', 'glance-operator.dev/reconcile-at', '1');
+    await world.annotate('quota', 'glance-image-operator.dev/reconcile-at', '1');
     await world.ready('quota', 20_000);
   });
 
@@ -165,7 +165,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     await world.apply('bytes', { ...http(url), cloud: { secretName: 'bytes', name: 'demo' } });
     assertTold(await world.reason('bytes', 'QuotaExceeded'), { message: /Glance answered 413/, httpStatus: 413 });
     await other.setLimit('image_size_total', 10);
-    await world.annotate('bytes', 'glance-operator.dev/reconcile-at', '1');
+    await world.annotate('bytes', 'glance-image-operator.dev/reconcile-at', '1');
     await world.ready('bytes', 60_000);
   });
 

@@ -56,7 +56,7 @@ describe('answers of Glance in the middle of the work', () => {
     assert.match(messageOf(resource), /Glance answered 413.*Denying attempt to upload image larger than/);
     assert.equal(resource.status.lastError?.httpStatus, 413);
     removed();
-    await world.annotate('large', 'glance-operator.dev/reconcile-at', '1');
+    await world.annotate('large', 'glance-image-operator.dev/reconcile-at', '1');
     await world.ready('large');
   });
 
@@ -98,7 +98,7 @@ describe('answers of Glance in the middle of the work', () => {
       matches: () => true,
       fault: { kind: 'answer', status: 503, body: 'maintenance at noon' },
     });
-    await world.annotate('outage', 'glance-operator.dev/reconcile-at', '1');
+    await world.annotate('outage', 'glance-image-operator.dev/reconcile-at', '1');
     const resource = await world.reason('outage', 'GlanceUnavailable', 30_000);
     assert.match(messageOf(resource), /503.*maintenance at noon/);
     assert.deepEqual(resource.status.image, before.image);

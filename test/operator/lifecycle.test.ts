@@ -112,7 +112,7 @@ describe('an image follows its declaration', () => {
     await world.apply('now', filled({}, { interval: '0' }));
     const { status } = await world.ready('now');
     await world.patchImage(status.imageID, [{ op: 'replace', path: '/name', value: 'by hand' }]);
-    await world.annotate('now', 'glance-operator.dev/reconcile-at', 'today');
+    await world.annotate('now', 'glance-image-operator.dev/reconcile-at', 'today');
     await world.until('now', 'handled', (resource) => resource.status.lastHandledReconcileAt === 'today');
     assert.equal((await inGlance('now')).name, 'now');
   });
@@ -121,7 +121,7 @@ describe('an image follows its declaration', () => {
     await world.apply('lost', filled({}, { interval: '0' }));
     const { status: before } = await world.ready('lost');
     (await world.project.image('DELETE', `/v2/images/${before.imageID}`)).ok();
-    await world.annotate('lost', 'glance-operator.dev/reconcile-at', '1');
+    await world.annotate('lost', 'glance-image-operator.dev/reconcile-at', '1');
     const after = await world.until(
       'lost',
       'made again',
@@ -223,7 +223,7 @@ describe('an image follows its declaration', () => {
     await world.delete('orphan');
     const resource = await world.reason('orphan', 'SecretNotFound');
     assert.match(messageOf(resource), /cannot delete the image: there is no Secret "going"/);
-    await world.annotate('orphan', 'glance-operator.dev/abandon', 'true');
+    await world.annotate('orphan', 'glance-image-operator.dev/abandon', 'true');
     await world.gone('orphan');
     assert.equal((await world.project.getImage(status.imageID ?? '')).status, 'active');
   });
@@ -240,11 +240,11 @@ describe('an image follows its declaration', () => {
     const { metadata } = await world.ready('marked');
     const image = await inGlance('marked');
     const owner = `${world.namespace}/marked/${metadata.uid}`;
-    assert.equal(image['glance_operator_owner'], owner);
-    assert.equal(typeof image['glance_operator_cluster'], 'string');
+    assert.equal(image['glance_image_operator_owner'], owner);
+    assert.equal(typeof image['glance_image_operator_cluster'], 'string');
     assert.deepEqual(Object.keys(markOf({ uid: '', owner: '', cluster: '' })).sort(), [
-      'glance_operator_cluster',
-      'glance_operator_owner',
+      'glance_image_operator_cluster',
+      'glance_image_operator_owner',
     ]);
   });
 });

@@ -12,7 +12,7 @@ const root = join(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
 
 const rule = z.strictObject({
-  alert: z.string().regex(/^GlanceOperator[A-Za-z]+$/),
+  alert: z.string().regex(/^GlanceImageOperator[A-Za-z]+$/),
   expr: z.string(),
   for: z
     .string()
@@ -23,7 +23,7 @@ const rule = z.strictObject({
 });
 const alerts = z
   .strictObject({ groups: z.array(z.strictObject({ name: z.string(), rules: z.array(rule) })) })
-  .parse(parse(read('charts/glance-operator/files/alerts.yaml')))
+  .parse(parse(read('charts/glance-image-operator/files/alerts.yaml')))
   .groups.flatMap(({ rules }) => rules);
 
 const panel = z.looseObject({ title: z.string(), targets: z.array(z.looseObject({ expr: z.string() })).optional() });
@@ -34,7 +34,7 @@ const dashboard = z
       list: z.array(z.looseObject({ name: z.string(), definition: z.string().optional() })),
     }),
   })
-  .parse(JSON.parse(read('charts/glance-operator/files/dashboard.json')));
+  .parse(JSON.parse(read('charts/glance-image-operator/files/dashboard.json')));
 const queries = dashboard.panels.flatMap(({ title, targets }) => (targets ?? []).map(({ expr }) => ({ title, expr })));
 
 /** Names under which samples come, with the labels that each may have. */
@@ -75,11 +75,13 @@ describe('what is shipped for Prometheus and Grafana', () => {
       metricsIn('sum by (a) (rate(x_total{b="c"}[5m])) / on (d) group_left () y > 1 and z offset 5m'),
       ['x_total', 'y', 'z', 'm'].slice(0, 3),
     );
-    assert.deepEqual(await wrongNames('rate(glance_operator_transfers_totl[5m])'), ['glance_operator_transfers_totl']);
-    assert.deepEqual(await wrongNames('glance_operator_transfers_total{reason="x"}'), [
-      'glance_operator_transfers_total{reason}',
+    assert.deepEqual(await wrongNames('rate(glance_image_operator_transfers_totl[5m])'), [
+      'glance_image_operator_transfers_totl',
     ]);
-    assert.deepEqual(await wrongNames('sum by (cloud) (glance_operator_transfers_total)'), ['cloud']);
+    assert.deepEqual(await wrongNames('glance_image_operator_transfers_total{reason="x"}'), [
+      'glance_image_operator_transfers_total{reason}',
+    ]);
+    assert.deepEqual(await wrongNames('sum by (cloud) (glance_image_operator_transfers_total)'), ['cloud']);
   });
 
   test('no alert speaks of a metric or label that the operator does not have', async () => {
@@ -96,12 +98,15 @@ describe('what is shipped for Prometheus and Grafana', () => {
       assert.deepEqual(await wrongNames(expr), [], title);
     }
     const variables = dashboard.templating.list.flatMap(({ definition }) => definition ?? []);
-    for (const definition of variables) assert.match(definition, /label_values\(glance_operator_build_info, job\)/);
+    for (const definition of variables)
+      assert.match(definition, /label_values\(glance_image_operator_build_info, job\)/);
   });
 
   test('every metric of ours is in an alert or on the dashboard', async () => {
     const shown = new Set([...alerts, ...queries].flatMap(({ expr }) => metricsIn(expr)));
-    const own = (await describeMetrics(emptyRegistry())).filter(({ name }) => name.startsWith('glance_operator_'));
+    const own = (await describeMetrics(emptyRegistry())).filter(({ name }) =>
+      name.startsWith('glance_image_operator_'),
+    );
     const missing = own.filter(({ name, type }) => !shown.has(type === 'histogram' ? `${name}_bucket` : name));
     assert.deepEqual(missing, []);
   });
@@ -118,7 +123,7 @@ describe('what is shipped for Prometheus and Grafana', () => {
   });
 
   test('every alert has a section that says what it means and what to do, and no section is of an alert that is gone', () => {
-    const sections = [...read('docs/operations.md').matchAll(/^### (GlanceOperator\w+)\n+(.+)/gm)];
+    const sections = [...read('docs/operations.md').matchAll(/^### (GlanceImageOperator\w+)\n+(.+)/gm)];
     assert.deepEqual(sections.map(([, name]) => name).sort(), alerts.map(({ alert }) => alert).sort());
     for (const [, name, text = ''] of sections) assert.ok(text.length > 80, name);
   });

@@ -43,14 +43,14 @@ describe('what a running operator tells about itself', () => {
     const zeros: [string, Record<string, string>][] = [
       ['controller_runtime_reconcile_total', { controller: 'glanceimage', result: 'error' }],
       ['controller_runtime_reconcile_timeouts_total', {}],
-      ['glance_operator_drift_corrected_total', {}],
-      ['glance_operator_image_status', { condition: 'Stalled', status: 'True' }],
-      ['glance_operator_images', { reason: 'QuotaExceeded' }],
-      ['glance_operator_transfers_total', { result: 'failed' }],
-      ['glance_operator_transfer_failures_total', { reason: 'DigestMismatch' }],
-      ['glance_operator_transfer_phase_duration_seconds_count', { phase: 'queued' }],
-      ['glance_operator_openstack_requests_total', { service: 'image', operation: 'POST images', code: '201' }],
-      ['glance_operator_cloud_sessions', {}],
+      ['glance_image_operator_drift_corrected_total', {}],
+      ['glance_image_operator_image_status', { condition: 'Stalled', status: 'True' }],
+      ['glance_image_operator_images', { reason: 'QuotaExceeded' }],
+      ['glance_image_operator_transfers_total', { result: 'failed' }],
+      ['glance_image_operator_transfer_failures_total', { reason: 'DigestMismatch' }],
+      ['glance_image_operator_transfer_phase_duration_seconds_count', { phase: 'queued' }],
+      ['glance_image_operator_openstack_requests_total', { service: 'image', operation: 'POST images', code: '201' }],
+      ['glance_image_operator_cloud_sessions', {}],
     ];
     for (const [name, labels] of zeros)
       assert.equal(sampleOf(metrics, name, labels), 0, `${name} ${JSON.stringify(labels)}`);
@@ -68,21 +68,28 @@ describe('what a running operator tells about itself', () => {
     await world.untilEvent('DriftCorrected', 60_000);
     const metrics = await scrape(world);
     const value = (name: string, labels?: Record<string, string>) => sampleOf(metrics, name, labels);
-    assert.equal(value('glance_operator_image_status', { condition: 'Ready', status: 'True' }), 1);
-    assert.equal(value('glance_operator_image_status', { condition: 'Ready', status: 'False' }), 1);
-    assert.equal(value('glance_operator_images', { reason: 'DigestMismatch' }), 1);
-    assert.equal(value('glance_operator_images'), 2);
-    assert.equal(value('glance_operator_transfers_total', { result: 'succeeded' }), 1);
-    assert.ok((value('glance_operator_transfer_failures_total', { reason: 'DigestMismatch' }) ?? 0) >= 1);
-    assert.ok((value('glance_operator_transfer_bytes_total', { cloud: glance.url }) ?? 0) >= body.length);
+    assert.equal(value('glance_image_operator_image_status', { condition: 'Ready', status: 'True' }), 1);
+    assert.equal(value('glance_image_operator_image_status', { condition: 'Ready', status: 'False' }), 1);
+    assert.equal(value('glance_image_operator_images', { reason: 'DigestMismatch' }), 1);
+    assert.equal(value('glance_image_operator_images'), 2);
+    assert.equal(value('glance_image_operator_transfers_total', { result: 'succeeded' }), 1);
+    assert.ok((value('glance_image_operator_transfer_failures_total', { reason: 'DigestMismatch' }) ?? 0) >= 1);
+    assert.ok((value('glance_image_operator_transfer_bytes_total', { cloud: glance.url }) ?? 0) >= body.length);
     // The wrong one may be on its way again.
-    assert.ok((value('glance_operator_transfers', { cloud: glance.url, state: 'active' }) ?? 2) <= 1);
-    assert.ok((value('glance_operator_transfer_phase_duration_seconds_count', { phase: 'transferring' }) ?? 0) >= 1);
-    assert.equal(value('glance_operator_drift_corrected_total'), 1);
-    assert.equal(value('glance_operator_cloud_sessions'), 1);
+    assert.ok((value('glance_image_operator_transfers', { cloud: glance.url, state: 'active' }) ?? 2) <= 1);
+    assert.ok(
+      (value('glance_image_operator_transfer_phase_duration_seconds_count', { phase: 'transferring' }) ?? 0) >= 1,
+    );
+    assert.equal(value('glance_image_operator_drift_corrected_total'), 1);
+    assert.equal(value('glance_image_operator_cloud_sessions'), 1);
     const posts = glance.requests.filter(({ method, path }) => method === 'POST' && path === '/v2/images').length;
-    assert.equal(value('glance_operator_openstack_requests_total', { operation: 'POST images', code: '201' }), posts);
-    assert.ok((value('glance_operator_openstack_requests_total', { service: 'identity', code: '201' }) ?? 0) >= 1);
+    assert.equal(
+      value('glance_image_operator_openstack_requests_total', { operation: 'POST images', code: '201' }),
+      posts,
+    );
+    assert.ok(
+      (value('glance_image_operator_openstack_requests_total', { service: 'identity', code: '201' }) ?? 0) >= 1,
+    );
     assert.equal(value('watch_connected', { resource: 'glanceimages' }), 1);
   });
 

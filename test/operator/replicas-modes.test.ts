@@ -119,10 +119,10 @@ function rights(namespace: string, user: string): object {
   const role = {
     apiVersion: 'rbac.authorization.k8s.io/v1',
     kind: 'Role',
-    metadata: { name: 'glance-operator', namespace },
+    metadata: { name: 'glance-image-operator', namespace },
     rules: [
-      rule('glance-operator.dev', ['glanceimages'], ['get', 'list', 'watch', 'patch']),
-      rule('glance-operator.dev', ['glanceimages/status'], ['patch']),
+      rule('glance-image-operator.dev', ['glanceimages'], ['get', 'list', 'watch', 'patch']),
+      rule('glance-image-operator.dev', ['glanceimages/status'], ['patch']),
       rule('', ['secrets'], ['get', 'list', 'watch']),
       rule('events.k8s.io', ['events'], ['create', 'patch']),
       rule('coordination.k8s.io', ['leases'], ['get', 'create', 'update']),
@@ -132,7 +132,7 @@ function rights(namespace: string, user: string): object {
     apiVersion: role.apiVersion,
     kind: 'RoleBinding',
     metadata: role.metadata,
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'glance-operator' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'glance-image-operator' },
     subjects: [{ kind: 'User', name: user, apiGroup: 'rbac.authorization.k8s.io' }],
   };
   return { apiVersion: 'v1', kind: 'List', items: [role, binding] };

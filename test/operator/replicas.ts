@@ -92,7 +92,7 @@ export class Fleet implements AsyncDisposable {
 
   /** The replica that the lease names, as soon as it names one that is not `other`. */
   async leader(other?: Replica): Promise<Replica> {
-    const path = `/apis/coordination.k8s.io/v1/namespaces/${this.world.namespace}/leases/glance-operator`;
+    const path = `/apis/coordination.k8s.io/v1/namespaces/${this.world.namespace}/leases/glance-image-operator`;
     const end = performance.now() + patienceMs;
     for (;;) {
       const answer = await this.world.stack.kubernetes.request('GET', path);

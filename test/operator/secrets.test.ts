@@ -40,7 +40,7 @@ describe('an operator that may only get Secrets', () => {
     await world.apply('late', { interval: '0', cloud: { secretName: 'late', name: 'demo' } });
     await world.reason('late', 'SecretNotFound');
     await world.writeSecret('late', { 'clouds.yaml': await world.project.cloudsYaml() });
-    await world.annotate('late', 'glance-operator.dev/reconcile-at', '1');
+    await world.annotate('late', 'glance-image-operator.dev/reconcile-at', '1');
     await world.ready('late');
   });
 });

@@ -3,8 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { type Measure, randomOf, Soak } from './soak.ts';
 
-/** GLANCE_OPERATOR_SOAK_SECONDS makes it shorter or longer. */
-const seconds = Number(process.env['GLANCE_OPERATOR_SOAK_SECONDS'] ?? 1800);
+/** GLANCE_IMAGE_OPERATOR_SOAK_SECONDS makes it shorter or longer. */
+const seconds = Number(process.env['GLANCE_IMAGE_OPERATOR_SOAK_SECONDS'] ?? 1800);
 
 /**
  * What may be added over the last two thirds, as a part of the median and in any case so much. In twenty minutes there are more

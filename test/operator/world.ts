@@ -35,7 +35,7 @@ export interface WorldOptions {
   through?: { server: string; ca?: string };
 }
 
-const crd = new URL('../../crds/glance-operator.dev_glanceimages.yaml', import.meta.url).pathname;
+const crd = new URL('../../crds/glance-image-operator.dev_glanceimages.yaml', import.meta.url).pathname;
 const eventsSchema = z.object({
   items: z.array(z.object({ type: z.string(), reason: z.string(), note: z.string().default('') })),
 });
@@ -233,9 +233,9 @@ export class World implements AsyncDisposable {
 
 async function grant({ kubernetes }: Stack, namespace: string, user: string, rules: readonly PolicyRule[]) {
   const apiGroup = 'rbac.authorization.k8s.io';
-  const common = { apiVersion: `${apiGroup}/v1`, metadata: { name: 'glance-operator', namespace } };
+  const common = { apiVersion: `${apiGroup}/v1`, metadata: { name: 'glance-image-operator', namespace } };
   const subjects = [{ apiGroup, kind: 'User', name: user }];
-  const roleRef = { apiGroup, kind: 'Role', name: 'glance-operator' };
+  const roleRef = { apiGroup, kind: 'Role', name: 'glance-image-operator' };
   for (const object of [
     { ...common, kind: 'Role', rules },
     { ...common, kind: 'RoleBinding', subjects, roleRef },

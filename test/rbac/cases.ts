@@ -41,7 +41,7 @@ const neverLeads = (verb: string): Case => ({
   },
 });
 
-const images = 'glance-operator.dev/glanceimages';
+const images = 'glance-image-operator.dev/glanceimages';
 
 export const cases: Record<Permission, Case> = {
   'get namespaces': {

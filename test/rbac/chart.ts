@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { Kubernetes } from '../env/kubernetes.ts';
 import type { Attributes } from './review.ts';
 
-const chart = join(resolve(import.meta.dirname, '../..'), 'charts/glance-operator');
+const chart = join(resolve(import.meta.dirname, '../..'), 'charts/glance-image-operator');
 
 export interface Rendering {
   release: string;
@@ -35,7 +35,7 @@ export function ofKind(objects: readonly RenderedObject[], ...kinds: string[]): 
   return objects.filter(({ kind }) => kinds.includes(kind));
 }
 
-/** One verb on one resource, as `patch glance-operator.dev/glanceimages/status`; the core group has no name. */
+/** One verb on one resource, as `patch glance-image-operator.dev/glanceimages/status`; the core group has no name. */
 export type Permission = string;
 
 export function permission(verb: string, apiGroup: string, resource: string): Permission {

@@ -42,7 +42,7 @@ export async function correctDriftTwice(
 ): Promise<void> {
   for (const round of ['1', '2']) {
     await world.patchImage(imageID, [{ op: 'add', path: '/stray', value: round }]);
-    await world.annotate(name, 'glance-operator.dev/reconcile-at', round);
+    await world.annotate(name, 'glance-image-operator.dev/reconcile-at', round);
     await world.until(name, 'looked at', (now) => now.status.lastHandledReconcileAt === round);
   }
 }

@@ -12,7 +12,7 @@ import { run } from '../env/processes.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const version = packageJson.version;
-const archive = `glance-operator-${version}.tgz`;
+const archive = `glance-image-operator-${version}.tgz`;
 
 describe('the files of a release', () => {
   let folder: string;
@@ -41,12 +41,12 @@ describe('the files of a release', () => {
       'files/alerts.yaml',
       'templates/deployment.yaml',
     ])
-      assert.ok(list.includes(`glance-operator/${file}`), file);
+      assert.ok(list.includes(`glance-image-operator/${file}`), file);
     assert.deepEqual(
       list.filter((file) => /\.ts$|node_modules/.test(file)),
       [],
     );
-    const chart = await run('tar', ['-xzOf', join(folder, archive), 'glance-operator/Chart.yaml']);
+    const chart = await run('tar', ['-xzOf', join(folder, archive), 'glance-image-operator/Chart.yaml']);
     assert.match(chart, new RegExp(`^version: ${version}$`, 'm'));
     assert.match(chart, new RegExp(`^appVersion: ${version}$`, 'm'));
   });
@@ -57,7 +57,7 @@ describe('the files of a release', () => {
     for (const kind of ['Namespace', 'CustomResourceDefinition', 'Deployment']) assert.ok(kinds.includes(kind), kind);
     assert.match(
       await read('install.yaml'),
-      new RegExp(`image: "?ghcr.io/glance-operator/glance-operator:${version}"?$`, 'm'),
+      new RegExp(`image: "?ghcr.io/glance-image-operator/glance-image-operator:${version}"?$`, 'm'),
     );
     assert.match(await read('crds.yaml'), /^kind: CustomResourceDefinition$/m);
   });

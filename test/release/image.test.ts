@@ -48,7 +48,7 @@ describe('the Dockerfile', () => {
   test('ends with a user in numbers, and a command without a shell', async () => {
     const last = (await readStages()).at(-1);
     assert.match(last?.user ?? '', /^[1-9]\d+:[1-9]\d+$/);
-    assert.deepEqual(last?.entrypoint.slice(1), ['/app/dist/glance-operator.js']);
+    assert.deepEqual(last?.entrypoint.slice(1), ['/app/dist/glance-image-operator.js']);
     const env = { NODE_OPTIONS: '--max-old-space-size-percentage=60 --max-semi-space-size=8', MALLOC_ARENA_MAX: '2' };
     assert.deepEqual(last?.env, env);
   });
@@ -84,7 +84,7 @@ describe('the image', { skip: noContainers }, () => {
   test('holds Node, the two programs and their native library, and nothing to build or install with', async () => {
     const files = await filesOf(join(image.directory, 'app'));
     const own = files.filter((file) => !file.startsWith('node_modules/@napi-rs/lzma'));
-    const programs = ['dist/LICENSES', 'dist/glance-operator.js', 'dist/transfer-thread.js'];
+    const programs = ['dist/LICENSES', 'dist/glance-image-operator.js', 'dist/transfer-thread.js'];
     assert.deepEqual(own.sort(), ['LICENSE', ...programs, 'package.json']);
     assert.equal(files.filter((file) => file.endsWith('.node')).length, 1);
     const elsewhere = (await filesOf(image.directory)).filter(
@@ -106,9 +106,9 @@ describe('the image', { skip: noContainers }, () => {
       server: kubernetes.server,
       serviceAccount: { ...account, token: await requestToken(kubernetes, account), ca: kubernetes.caPem },
       env: {
-        GLANCE_OPERATOR_NAMESPACES: world.namespace,
-        GLANCE_OPERATOR_SOURCE_ALLOW: '127.0.0.0/8',
-        GLANCE_OPERATOR_HEALTH_ADDRESS: '127.0.0.1:0',
+        GLANCE_IMAGE_OPERATOR_NAMESPACES: world.namespace,
+        GLANCE_IMAGE_OPERATOR_SOURCE_ALLOW: '127.0.0.0/8',
+        GLANCE_IMAGE_OPERATOR_HEALTH_ADDRESS: '127.0.0.1:0',
       },
     });
     assert.deepEqual(await confinementOf(world.operator.pid), {

@@ -90,7 +90,7 @@ describe('the release', () => {
   test('builds the image that the chart asks for, for both platforms', () => {
     const values = z
       .looseObject({ image: z.looseObject({ registry: z.string(), repository: z.string() }) })
-      .parse(parse(readFileSync(join(root, 'charts/glance-operator/values.yaml'), 'utf8')));
+      .parse(parse(readFileSync(join(root, 'charts/glance-image-operator/values.yaml'), 'utf8')));
     assert.equal(release.env['IMAGE'], `${values.image.registry}/${values.image.repository}`);
     const build = stepsOf(release).find((step) => 'uses' in step && step.uses.startsWith('docker/build-push-action@'));
     assert.ok(build !== undefined && 'uses' in build);

@@ -12,7 +12,7 @@ import { imageIDOf, planOf } from './plans.ts';
 
 let folder: string;
 before(() => {
-  folder = mkdtempSync(join(tmpdir(), 'glance-operator-access-'));
+  folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-access-'));
 });
 after(() => rmSync(folder, { recursive: true }));
 

@@ -17,7 +17,7 @@ let folder: string;
 before(async () => {
   [stack, bundle] = await Promise.all([connectStack(), buildBundle()]);
   scene = await createScene(stack);
-  folder = mkdtempSync(join(tmpdir(), 'glance-operator-command-'));
+  folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-command-'));
   writeFileSync(join(folder, 'clouds.yaml'), scene.access.cloud.cloudsYaml);
 });
 after(async () => {
@@ -37,7 +37,7 @@ for (const [from, program] of [
   ['source', () => fromSource],
   ['the bundle', () => bundle],
 ] as const) {
-  describe(`glance-operator transfer, run from ${from},`, () => {
+  describe(`glance-image-operator transfer, run from ${from},`, () => {
     const run = (args: readonly string[], options: Parameters<typeof start>[2] = {}) =>
       start(program(), ['transfer', ...loopback, ...args], options);
 
@@ -69,7 +69,7 @@ for (const [from, program] of [
       const wanted = await plan({ url: `${source.url}/missing.raw` });
       const { code, stdout, stderr } = await run(['-'], { stdin: JSON.stringify(wanted), cwd: folder }).ended;
       assert.deepEqual([code, stdout], [1, '']);
-      assert.match(stderr, /glance-operator: .*missing\.raw answered 404/);
+      assert.match(stderr, /glance-image-operator: .*missing\.raw answered 404/);
     });
 
     test('leaves the image queued when it is interrupted', async () => {
@@ -92,7 +92,7 @@ for (const [from, program] of [
   });
 }
 
-describe('wrong usage of glance-operator transfer ends with 2 and says what is wrong:', () => {
+describe('wrong usage of glance-image-operator transfer ends with 2 and says what is wrong:', () => {
   const usage = async (args: readonly string[], options: Parameters<typeof start>[2] = {}) => {
     const { code, stdout, stderr } = await start(fromSource, ['transfer', ...args], options).ended;
     assert.deepEqual([code, stdout], [2, '']);
@@ -125,7 +125,7 @@ describe('wrong usage of glance-operator transfer ends with 2 and says what is w
   });
 });
 
-test('the help of glance-operator transfer names every flag', async () => {
+test('the help of glance-image-operator transfer names every flag', async () => {
   const { code, stdout } = await start(fromSource, ['transfer', '--help']).ended;
   assert.equal(code, 0);
   for (const flag of ['--clouds-yaml', '--cacert', '--header-file', '--source-ca', '--source-allow', 'PLAN'])

@@ -1,4 +1,4 @@
-/** The command `glance-operator` as a process, from its source or from the bundle. Law: it ends with its test. */
+/** The command `glance-image-operator` as a process, from its source or from the bundle. Law: it ends with its test. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
@@ -19,7 +19,7 @@ export const fromSource: Program = { file: join(root, 'src/main.ts'), remove() {
 
 /** Builds what ships, by the command that builds it, into a folder of its own. */
 export async function buildBundle(): Promise<Program> {
-  const folder = mkdtempSync(join(tmpdir(), 'glance-operator-bundle-'));
+  const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-bundle-'));
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   const { scripts } = z
     .object({ scripts: z.object({ build: z.string() }) })
@@ -33,7 +33,7 @@ export async function buildBundle(): Promise<Program> {
   const [words, [code]] = await Promise.all([text(build.stderr), once(build, 'exit')]);
   if (code !== 0) throw new Error(`the build failed: ${words}`);
   return {
-    file: join(folder, 'glance-operator.js'),
+    file: join(folder, 'glance-image-operator.js'),
     remove: () => rmSync(folder, { recursive: true }),
   };
 }

@@ -13,17 +13,17 @@ const answers = ['seen', 'refreshing', 'unlisted', 'unavailable'] as const;
 
 /** `cloud` names the cache: origin of the image endpoint and project. */
 export function createCacheMetrics({ counter, gauge }: Meters, clock: Clock): (cloud: string) => CacheObserver {
-  const lists = counter('glance_operator_cache_lists_total', 'Lists of images, by kind and result', [
+  const lists = counter('glance_image_operator_cache_lists_total', 'Lists of images, by kind and result', [
     'cloud',
     'list',
     'result',
   ]);
-  const images = gauge('glance_operator_cache_images', 'Images that the cache knows', ['cloud']);
-  const listedAt = gauge('glance_operator_cache_last_list_timestamp_seconds', 'When the last list succeeded', [
+  const images = gauge('glance_image_operator_cache_images', 'Images that the cache knows', ['cloud']);
+  const listedAt = gauge('glance_image_operator_cache_last_list_timestamp_seconds', 'When the last list succeeded', [
     'cloud',
   ]);
   const looks = counter(
-    'glance_operator_cache_looks_total',
+    'glance_image_operator_cache_looks_total',
     'Comparisons by what a list could tell: unlisted and unavailable ask for the image itself',
     ['answer'],
   );

@@ -23,14 +23,20 @@ export interface CloudMetrics {
 
 export function createCloudMetrics({ counter, gauge, histogram }: Meters, sessions: () => number): CloudMetrics {
   const labels = ['service', 'operation', 'code'] as const;
-  const total = counter('glance_operator_openstack_requests_total', 'Requests to OpenStack, tries included', labels);
+  const total = counter(
+    'glance_image_operator_openstack_requests_total',
+    'Requests to OpenStack, tries included',
+    labels,
+  );
   const durations = histogram(
-    'glance_operator_openstack_request_duration_seconds',
+    'glance_image_operator_openstack_request_duration_seconds',
     'Time to the head of the answer',
     labels,
     buckets,
   );
-  gauge('glance_operator_cloud_sessions', 'Sessions with clouds that are open', [], (each) => each.set(sessions()));
+  gauge('glance_image_operator_cloud_sessions', 'Sessions with clouds that are open', [], (each) =>
+    each.set(sessions()),
+  );
   for (const each of usual) {
     total.inc(each, 0);
     durations.zero(each);

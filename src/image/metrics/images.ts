@@ -24,23 +24,28 @@ export interface ImageMetrics {
 }
 
 export function createImageMetrics({ counter, gauge }: Meters, list: () => readonly Item<GlanceImage>[]): ImageMetrics {
-  gauge('glance_operator_image_status', 'Resources by condition and its status', ['condition', 'status'], (each) => {
-    for (const condition of types) for (const status of statuses[condition]) each.set({ condition, status }, 0);
-    for (const item of list()) {
-      for (const condition of types) {
-        const said = item.kind === 'readable' ? findCondition(item.object.status.conditions, condition) : undefined;
-        each.inc({ condition, status: said?.status ?? statuses[condition][0] ?? 'Unknown' });
+  gauge(
+    'glance_image_operator_image_status',
+    'Resources by condition and its status',
+    ['condition', 'status'],
+    (each) => {
+      for (const condition of types) for (const status of statuses[condition]) each.set({ condition, status }, 0);
+      for (const item of list()) {
+        for (const condition of types) {
+          const said = item.kind === 'readable' ? findCondition(item.object.status.conditions, condition) : undefined;
+          each.inc({ condition, status: said?.status ?? statuses[condition][0] ?? 'Unknown' });
+        }
       }
-    }
-  });
-  gauge('glance_operator_images', 'Resources by the reason of their condition Ready', ['reason'], (each) => {
+    },
+  );
+  gauge('glance_image_operator_images', 'Resources by the reason of their condition Ready', ['reason'], (each) => {
     for (const reason of [...Object.keys(reasons), ...others]) each.set({ reason }, 0);
     for (const item of list()) {
       const ready = item.kind === 'readable' ? findCondition(item.object.status.conditions, 'Ready') : undefined;
       each.inc({ reason: item.kind === 'unreadable' ? 'Unreadable' : (ready?.reason ?? 'Unseen') });
     }
   });
-  const drift = counter('glance_operator_drift_corrected_total', 'Changes by others that were set right');
+  const drift = counter('glance_image_operator_drift_corrected_total', 'Changes by others that were set right');
   return {
     event(reason) {
       if (reason === 'DriftCorrected') drift.inc();

@@ -1,4 +1,4 @@
-module glance-operator.dev/test/control-plane
+module glance-image-operator.dev/test/control-plane
 
 go 1.26.0
 

@@ -1,4 +1,4 @@
-module glance-operator.dev/test/judge
+module glance-image-operator.dev/test/judge
 
 go 1.26.0
 
