@@ -3,10 +3,10 @@
  * README. With `--check` it only says whether they are right.
  */
 import { readFileSync } from 'node:fs';
-import { crdYaml } from '../src/api/crd/crd.ts';
-import { putGenerated } from '../src/api/crd/generated.ts';
 import { group, plural } from '../src/api/group.ts';
-import { withPart } from '../src/commands/tables.ts';
+import { crdYaml } from '../src/generate/crd.ts';
+import { putGenerated } from '../src/generate/generated.ts';
+import { withPart } from '../src/generate/tables.ts';
 import { version } from '../src/lib/version.ts';
 import { settingsTable, valuesTable } from './readme.ts';
 import { valuesSchema } from './schema.ts';

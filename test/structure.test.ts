@@ -23,6 +23,8 @@ const allowed: Record<string, readonly string[]> = {
   transfer: ['source', 'glance', 'openstack'],
   image: ['api', 'kubernetes', 'transfer', 'source', 'glance', 'openstack'],
   commands: ['image', 'controller', 'kubernetes', 'api', 'transfer', 'source', 'glance', 'openstack'],
+  library: ['glance', 'openstack'],
+  generate: ['commands', 'image', 'controller', 'api'],
   'main.ts': ['commands'],
 };
 

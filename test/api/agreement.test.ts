@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { z } from 'zod';
-import { crdYaml, customResourceDefinition } from '../../src/api/crd/crd.ts';
-import type { StructuralSchema } from '../../src/api/crd/structural.ts';
 import { parseGlanceImage } from '../../src/api/glanceimage.ts';
 import { apiVersion, kind, plural } from '../../src/api/group.ts';
 import { specSchema } from '../../src/api/spec.ts';
+import { crdYaml, customResourceDefinition } from '../../src/generate/crd.ts';
+import type { StructuralSchema } from '../../src/generate/structural.ts';
 import type { Kubernetes } from '../env/kubernetes.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { cases } from './cases.ts';

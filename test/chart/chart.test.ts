@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { chart, helm } from '../../charts/helm.ts';
-import { customResourceDefinition } from '../../src/api/crd/crd.ts';
+import { customResourceDefinition } from '../../src/generate/crd.ts';
 import { version } from '../../src/lib/version.ts';
 import { deploymentIn, type KubernetesObject, objectsWith, ofKind, rulesOf } from './objects.ts';
 

@@ -1,7 +1,7 @@
 /** Writes the page of differences, in the working directory; with `--check` it only says whether the page is what it should be. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { putGenerated } from '../../src/api/crd/generated.ts';
+import { putGenerated } from '../../src/generate/generated.ts';
 import { cases } from './cases.ts';
 import { differencesPage } from './page.ts';
 

@@ -16,7 +16,7 @@ import {
   isImageAvailable,
   OperatorError,
   type ServiceImage,
-} from '../../src/glance/index.ts';
+} from '../../src/library/index.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../src/openstack/json.ts';
 import type { Project } from '../env/project.ts';
 import type { Meta, Operation, Who } from './operation.ts';

@@ -5,11 +5,11 @@ import { dirname, join, normalize } from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { customResourceDefinition } from '../../src/api/crd/crd.ts';
-import type { StructuralSchema } from '../../src/api/crd/structural.ts';
 import { reasons } from '../../src/api/reasons.ts';
 import { runSettings, transferSettings } from '../../src/commands/settings.ts';
-import { describeMetrics, emptyRegistry } from '../../src/commands/tables.ts';
+import { customResourceDefinition } from '../../src/generate/crd.ts';
+import type { StructuralSchema } from '../../src/generate/structural.ts';
+import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
 import { clusterProperty, ownerProperty } from '../../src/image/identity.ts';
 import { readPages, root } from './pages.ts';
 

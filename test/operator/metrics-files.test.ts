@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { reasons } from '../../src/api/reasons.ts';
-import { describeMetrics, emptyRegistry } from '../../src/commands/tables.ts';
+import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
 import { metricsIn } from './promql.ts';
 
 const root = join(import.meta.dirname, '../..');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { isOfTheProcess } from '../../src/commands/tables.ts';
+import { isOfTheProcess } from '../../src/generate/tables.ts';
 import { raw } from '../env/images.ts';
 import { type FaultProxy, startProxy } from '../env/proxy.ts';
 import { connectStack } from '../env/stack.ts';

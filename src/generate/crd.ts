@@ -1,0 +1,99 @@
+/**
+ * The CustomResourceDefinition of GlanceImage. Law: everything about the fields comes from the zod schemas; this file adds
+ * only what a resource has beyond its fields: names, scope, columns.
+ */
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { group, kind, plural, version } from '../api/group.ts';
+import { transition } from '../api/rules.ts';
+import { specSchema } from '../api/spec.ts';
+import { statusSchema } from '../api/status.ts';
+import { structuralSchema } from './crd-schema.ts';
+
+/** Once Glance holds the data, what is fixed with it cannot change; before that a wrong digest or format is only a typo. */
+const holdsData =
+  "has(oldSelf.status) && has(oldSelf.status.image) && oldSelf.status.image.status in ['active', 'deactivated']";
+const same = (field: string) => `self.spec.${field} == oldSelf.spec.${field}`;
+const unchanged = (field: string) =>
+  `has(self.spec.${field}) == has(oldSelf.spec.${field}) && (!has(self.spec.${field}) || ${same(field)})`;
+const from = (kind: string) =>
+  ['self', 'oldSelf'].map((at) => `has(${at}.spec.content) && has(${at}.spec.content.${kind})`).join(' && ');
+
+const fixedWithTheData = [
+  { field: 'image.diskFormat', fixed: unchanged('image.diskFormat') },
+  { field: 'image.containerFormat', fixed: unchanged('image.containerFormat') },
+  {
+    field: 'content',
+    fixed: [
+      '!has(self.spec.content) && !has(oldSelf.spec.content)',
+      `${from('http')} && ${same('content.http.digest')} && ${same('content.http.digestOf')}`,
+      `${from('image')} && ${same('content.image.ref')}`,
+    ]
+      .map((each) => `(${each})`)
+      .join(' || '),
+  },
+];
+
+const resource = fixedWithTheData
+  .reduce<z.ZodType>(
+    (schema, { field, fixed }) =>
+      transition(schema, {
+        rule: `!(${holdsData}) || (${fixed})`,
+        message: `${field} cannot change once the data is in Glance, which fixes it: create another GlanceImage instead`,
+        fieldPath: `.spec.${field}`,
+      }),
+    z.object({ spec: specSchema, status: statusSchema }),
+  )
+  .meta({ description: 'An image in OpenStack Glance: spec says what it should be, status what it is.' });
+
+const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
+
+/** What `kubectl get` shows, and from priority 1 on what only `-o wide` shows. */
+const printerColumns = [
+  { name: 'Ready', type: 'string', jsonPath: ready('status') },
+  { name: 'Status', type: 'string', jsonPath: ready('reason') },
+  { name: 'Image', type: 'string', jsonPath: '.status.imageID' },
+  { name: 'Size', type: 'string', jsonPath: '.status.size' },
+  { name: 'Progress', type: 'string', jsonPath: '.status.progress' },
+  { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+  { name: 'Cloud', type: 'string', jsonPath: '.spec.cloud.name', priority: 1 },
+  { name: 'Digest', type: 'string', jsonPath: '.status.content.digest', priority: 1 },
+  { name: 'Message', type: 'string', jsonPath: ready('message'), priority: 1 },
+];
+
+/** The definition as an object for the API server. Throws where the schemas hold what it cannot enforce. */
+export function customResourceDefinition() {
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${plural}.${group}` },
+    spec: {
+      group,
+      names: {
+        kind,
+        listKind: `${kind}List`,
+        plural,
+        singular: kind.toLowerCase(),
+        shortNames: ['gimg'],
+        categories: ['openstack'],
+      },
+      scope: 'Namespaced',
+      versions: [
+        {
+          name: version,
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema: structuralSchema(resource) },
+          subresources: { status: {} },
+          additionalPrinterColumns: printerColumns,
+        },
+      ],
+    },
+  };
+}
+
+/** The definition as the file in crds/. YAML 1.1, because kubectl reads an unquoted y, n, on or off as a boolean. */
+export function crdYaml(): string {
+  const yaml = stringify(customResourceDefinition(), { version: '1.1', lineWidth: 120, aliasDuplicateObjects: false });
+  return `# Generated from src/api by "npm run generate". Do not edit.\n${yaml}`;
+}

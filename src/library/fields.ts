@@ -1,0 +1,125 @@
+/**
+ * What a caller gives for an image, checked. Law: what is given is written, left out for a stated reason, or refused by its
+ * name before anything is changed; nothing else happens to it.
+ *
+ * An image that was shown may be given back: its status and its times are left out, and so is what else only Glance sets where
+ * the image has it just as it is given; otherwise that is refused. A key that is none of the fields is a custom property, as is
+ * everything in `properties`, which wins.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
+import { InvalidRequest } from '../glance/errors.ts';
+import { reservedPrefix, reservedPropertyReason } from '../glance/schema.ts';
+import type { WantedImage } from '../glance/translation.ts';
+import { compact } from '../lib/compact.ts';
+import type { JsonValue } from '../openstack/json.ts';
+import { encryptionKeyProperty, type ServiceImage } from './service-image.ts';
+
+/** What an image should be. A field that is absent, or undefined, is not touched. */
+export interface ImageFields extends Omit<WantedImage, 'properties'> {
+  /** A UUID, for `create`. An update takes no notice of it. */
+  id?: string;
+  /** Written as the property `cinder_encryption_key_id`. */
+  cinderEncryptionKeyId?: JsonValue;
+  /**
+   * Custom properties. Absent: none is touched. `{}`: with purging none shall be there, without it none is touched. `null`:
+   * none shall be there, with purging or without. A single property that is null shall not be there.
+   */
+  properties?: Readonly<Record<string, JsonValue>> | null;
+}
+
+export interface CheckedFields {
+  id: string | undefined;
+  wanted: WantedImage;
+  /** What was said about `properties`: nothing, which they are, or that there shall be none. */
+  properties: 'untouched' | 'declared' | 'cleared';
+}
+
+const text = z.string().nullable().exactOptional();
+const flag = z.boolean().exactOptional();
+const count = z.number().int().min(0).exactOptional();
+const attributes = z.object({
+  name: text,
+  visibility: z.string().exactOptional(),
+  protected: flag,
+  hidden: flag,
+  diskFormat: text,
+  containerFormat: text,
+  minDiskGiB: count,
+  minRAMMiB: count,
+  owner: text,
+  tags: z.array(z.string()).exactOptional(),
+});
+
+const leftOut = ['status', 'createdAt', 'updatedAt', 'deletedAt', 'created_at', 'updated_at', 'deleted_at'];
+/** By the names that the service shows them under; Glance's own names are refused as those of properties. */
+const readOnly = ['size', 'virtualSize', 'checksum', 'hash', 'directUrl', 'locations', 'stores', 'otherAttributes'];
+
+/** Whether anything is given that is shown and that only Glance sets. */
+export function givesReadOnly(given: ImageFields): boolean {
+  return Object.keys(given).some(isReadOnly) || Object.keys(given.properties ?? {}).some(isNote);
+}
+
+/** What is given, without what only Glance sets and the image has just so. */
+export function withoutUnchanged(given: ImageFields, image: ServiceImage): ImageFields {
+  const has = new Map<string, unknown>(Object.entries(image));
+  const properties = new Map(Object.entries(image.properties));
+  const fields: ImageFields = Object.fromEntries(
+    Object.entries(given).filter(([key, value]) => !(isReadOnly(key) && isDeepStrictEqual(value, has.get(key)))),
+  );
+  if (!given.properties) return fields;
+  const kept = Object.entries(given.properties).filter(
+    ([key, value]) => !(isNote(key) && isDeepStrictEqual(value, properties.get(key))),
+  );
+  return { ...fields, properties: Object.fromEntries(kept) };
+}
+
+function isReadOnly(key: string): boolean {
+  return readOnly.includes(key);
+}
+
+/** A property that only Glance sets. */
+function isNote(key: string): boolean {
+  return key.startsWith(reservedPrefix);
+}
+
+/** Throws InvalidRequest, which names every field that is refused. */
+export function checkFields(given: ImageFields): CheckedFields {
+  const { id, properties, cinderEncryptionKeyId, ...rest } = compact(given);
+  const parsed = attributes.safeParse(rest);
+  const problems = parsed.success ? [] : parsed.error.issues.map(issueSentence);
+  const custom = new Map<string, JsonValue>();
+  const take = (key: string, value: unknown) => {
+    const reason = reservedPropertyReason(key);
+    if (reason !== undefined) problems.push(reason);
+    else if (isJson(value)) custom.set(key, value);
+    else problems.push(`property ${key}: it is no JSON value`);
+  };
+  for (const [key, value] of Object.entries(rest)) {
+    if (isReadOnly(key)) problems.push(`${key}: it is set by Glance and cannot be written`);
+    else if (!leftOut.includes(key) && !Object.hasOwn(attributes.shape, key)) take(key, value);
+  }
+  if (cinderEncryptionKeyId !== undefined) take(encryptionKeyProperty, cinderEncryptionKeyId);
+  for (const [key, value] of Object.entries(compact(properties ?? {}))) take(key, value);
+  if (problems.length > 0 || !parsed.success) throw new InvalidRequest(problems.join('; '));
+  const declared = properties !== undefined || custom.size > 0;
+  return {
+    id,
+    wanted: declared ? { ...parsed.data, properties: Object.fromEntries(custom) } : parsed.data,
+    properties: properties === undefined ? 'untouched' : properties === null ? 'cleared' : 'declared',
+  };
+}
+
+/** Types do not bind those who call from JavaScript. */
+function isJson(value: unknown): value is JsonValue {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (Array.isArray(value)) return value.every(isJson);
+  const isPlain = typeof value === 'object' && [Object.prototype, null].includes(Object.getPrototypeOf(value));
+  return isPlain && Object.values(value).every(isJson);
+}
+
+/** Where and what, for people: `minDiskGiB: expected number, received string`. */
+function issueSentence({ path, message }: z.core.$ZodIssue): string {
+  return `${path.join('.')}: ${message.replace(/^Invalid input: /, '')}`;
+}

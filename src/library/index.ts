@@ -1,0 +1,63 @@
+/**
+ * The image service of OpenStack for programs: `glance-image-operator/glance`. Law: what a program needs and no more; all of it is
+ * documented where it is defined.
+ *
+ *     await using images = connectImageService({ cloudsYaml: await readFile('clouds.yaml', 'utf8'), cloud: 'demo' });
+ *     for await (const image of images.detail()) console.log(image.id, image.name, image.status);
+ */
+
+export type {
+  ImageMember,
+  ImageStore,
+  ImageStoreDetails,
+  ImageTask,
+  ImportMethod,
+  ImportRequest,
+  LocationDigest,
+  MemberStatus,
+  QuotaUsage,
+} from '../glance/client.ts';
+export {
+  Conflict,
+  FormatMismatch,
+  GlanceConnectionFailed,
+  GlanceUnavailable,
+  ImageCorrupted,
+  ImageDownloadFailed,
+  ImageGone,
+  ImageLimitExceeded,
+  ImageNotAuthorized,
+  ImageNotFound,
+  InvalidImageRef,
+  InvalidRequest,
+  NotAuthorized,
+  NotFound,
+  StoreNotFound,
+  StoreReadOnly,
+} from '../glance/errors.ts';
+export type { ImageLocation, ImageStatus } from '../glance/image.ts';
+export { type ImportState, importState } from '../glance/import-state.ts';
+export type { ImageSort, ListFilters } from '../glance/list.ts';
+export { type ImageRef, parseImageRef } from '../glance/ref.ts';
+export { OperatorError, type Retry } from '../lib/errors.ts';
+export { SizeMismatch } from '../openstack/body.ts';
+export {
+  AuthenticationFailed,
+  ConfigurationError,
+  EndpointNotFound,
+  KeystoneUnavailable,
+  KeystoneUnreachable,
+} from '../openstack/errors.ts';
+export type { JsonObject, JsonValue } from '../openstack/json.ts';
+export { isImageAvailable, type Requester } from './availability.ts';
+export { type CertificateStore, fixedCertificates } from './certificates.ts';
+export { type ConnectedImageService, type ConnectOptions, connectImageService } from './connect.ts';
+export type { ImageDownload } from './download.ts';
+export type { ImageFields } from './fields.ts';
+export type { FoundLocations, NewLocation } from './locations.ts';
+export type { ImageQuery } from './reads.ts';
+export { getRemoteImageService, type OpenImageService, type RemoteImage, type RemoteOptions } from './remote.ts';
+export type { Abortable, ImageService } from './service.ts';
+export type { ServiceImage } from './service-image.ts';
+export { CertificateUnavailable, ImageSignatureVerificationFailed, InvalidImageSignature } from './signature-errors.ts';
+export type { CreateOptions, DataOptions, ImageContent, UpdateOptions } from './writes.ts';

@@ -1,0 +1,113 @@
+/**
+ * Where the data of images lies, on new and on old clouds. Law: the API of 2.17 is asked first where the cloud has it, the
+ * earlier one where the new one does not serve; only what both refuse is refused.
+ */
+
+import { type LocationDigest, locationsVersion, validationOf } from '../glance/client/locations.ts';
+import type { ImageClient } from '../glance/client.ts';
+import { answerOf, GlanceUnavailable, ImageNotAuthorized, NotAuthorized, NotFound } from '../glance/errors.ts';
+import type { Image, ImageLocation } from '../glance/image.ts';
+import { OperatorError } from '../lib/errors.ts';
+import type { JsonObject } from '../openstack/json.ts';
+
+/** Null and empty where the cloud shows nothing. */
+export interface FoundLocations {
+  /** Only by the earlier API. */
+  directUrl: string | null;
+  locations: ImageLocation[];
+}
+
+export interface NewLocation {
+  url: string;
+  /**
+   * Kept with the location, by the earlier API only: the new one works out the `store` by itself and takes no more, so other
+   * keys than that send the location by the earlier way.
+   */
+  metadata?: JsonObject;
+  /** What the data must be. */
+  digest?: LocationDigest;
+}
+
+export interface Locations {
+  getLocation(id: string, signal: AbortSignal): Promise<FoundLocations>;
+  /** `accepted`: Glance looks at it by itself; `importState` of the image tells how it goes. */
+  addLocation(id: string, location: NewLocation, signal: AbortSignal): Promise<'done' | 'accepted'>;
+}
+
+export interface LocationOptions {
+  client: ImageClient;
+  /** Speaks for a service, which may use the new API. */
+  privileged: ImageClient;
+  /** Throws ImageNotFound where the image is not to be had. */
+  find: (id: string, signal: AbortSignal) => Promise<Image>;
+  /** The same, without a call where it is certain beforehand. */
+  expect: (id: string, signal: AbortSignal) => Promise<void>;
+}
+
+/** What came of the new API. `why`: its refusal, where it was asked. */
+type Attempt<T> = { served: true; value: T } | { served: false; why?: OperatorError };
+
+export function createLocations({ client, privileged, find, expect }: LocationOptions): Locations {
+  async function byNewApi<T>(signal: AbortSignal, call: () => Promise<T>): Promise<Attempt<T>> {
+    if (!(await offersLocations(privileged, signal))) return { served: false };
+    try {
+      return { served: true, value: await call() };
+    } catch (error) {
+      if (error instanceof OperatorError && (error.httpStatus === 403 || error.httpStatus === 501)) {
+        return { served: false, why: error };
+      }
+      throw error;
+    }
+  }
+
+  return {
+    async getLocation(id, signal) {
+      const attempt = await byNewApi(signal, () => privileged.locations.list(id, signal));
+      if (attempt.served) {
+        await expect(id, signal);
+        return { directUrl: null, locations: attempt.value };
+      }
+      try {
+        const { directUrl = null, locations = [] } = await find(id, signal);
+        return { directUrl, locations };
+      } catch (error) {
+        if (error instanceof ImageNotAuthorized && error.httpStatus === 403) return { directUrl: null, locations: [] };
+        throw error;
+      }
+    },
+
+    async addLocation(id, { url, metadata = {}, digest }, signal) {
+      const newApiWillDo = Object.keys(metadata).every((key) => key === 'store');
+      const attempt: Attempt<void> = newApiWillDo
+        ? await byNewApi(signal, () => privileged.locations.add(id, url, digest, signal))
+        : { served: false };
+      if (attempt.served) return 'accepted';
+      const value = { url, metadata, ...validationOf(digest) };
+      try {
+        await client.patch(id, [{ op: 'add', path: '/locations/-', value }], signal);
+        return 'done';
+      } catch (error) {
+        throw error instanceof ImageNotAuthorized && attempt.why !== undefined
+          ? refusedTwice(error, attempt.why)
+          : error;
+      }
+    },
+  };
+}
+
+/** A cloud that does not tell its versions is taken for an old one. */
+async function offersLocations(client: ImageClient, signal: AbortSignal): Promise<boolean> {
+  try {
+    return (await client.versions(signal)).includes(locationsVersion);
+  } catch (error) {
+    if (error instanceof NotFound || error instanceof NotAuthorized || error instanceof GlanceUnavailable) return false;
+    throw error;
+  }
+}
+
+function refusedTwice(error: ImageNotAuthorized, first: OperatorError): ImageNotAuthorized {
+  return new ImageNotAuthorized(`${first.message}; and by the earlier API: ${error.message}`, {
+    cause: error,
+    ...answerOf(error),
+  });
+}

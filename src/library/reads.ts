@@ -1,0 +1,80 @@
+/**
+ * Finding images. Law: what the requester may not use is not there, in a list as by its id.
+ */
+
+import type { ImageClient } from '../glance/client.ts';
+import { ImageNotFound, NotAuthorized, NotFound } from '../glance/errors.ts';
+import type { Image } from '../glance/image.ts';
+import type { ImageSort, ListFilters } from '../glance/list.ts';
+import { isImageAvailable, type Requester } from './availability.ts';
+
+export interface ImageQuery {
+  filters?: ListFilters;
+  /** The id of an image that the filters let through: the list begins after it. */
+  marker?: string;
+  /** At most so many images. Default: all. */
+  limit?: number;
+  /** Default: newest first, as Glance has it. */
+  sort?: readonly ImageSort[];
+}
+
+export interface Reads {
+  detail(query: ImageQuery, signal: AbortSignal): AsyncGenerator<Image>;
+  /** Throws ImageNotFound where it is not available. */
+  find(id: string, signal: AbortSignal): Promise<Image>;
+  /** `find` without a call where that could only succeed. */
+  expect(id: string, signal: AbortSignal): Promise<void>;
+}
+
+const newestFirst: readonly ImageSort[] = [
+  { key: 'created_at', direction: 'desc' },
+  { key: 'id', direction: 'desc' },
+];
+
+export function createReads(client: ImageClient, requester: Requester): Reads {
+  /** With a token or as an administrator everything that Glance shows is available. */
+  const seesAll = requester.token || requester.admin === true;
+
+  async function isAvailable(image: Image, signal: AbortSignal): Promise<boolean> {
+    const answer = isImageAvailable(image, requester);
+    if (answer !== 'unknown') return answer;
+    return isImageAvailable(image, requester, await membersOf(image.id, signal)) === true;
+  }
+
+  /** Whoever may not even see the members is none. */
+  async function membersOf(id: string, signal: AbortSignal) {
+    try {
+      return await client.members.list(id, signal);
+    } catch (error) {
+      if (error instanceof NotAuthorized || error instanceof NotFound) return [];
+      throw error;
+    }
+  }
+
+  async function find(id: string, signal: AbortSignal): Promise<Image> {
+    const image = await client.get(id, signal);
+    if (await isAvailable(image, signal)) return image;
+    throw new ImageNotFound(`image ${id} is not available to project ${requester.projectId ?? '(none)'}`, {});
+  }
+
+  return {
+    async *detail({ filters = {}, marker, limit, sort = newestFirst }, signal) {
+      const walk = {
+        sort,
+        ...(marker === undefined ? {} : { marker }),
+        ...(limit === undefined || !seesAll ? {} : { limit }),
+      };
+      let left = limit ?? Number.POSITIVE_INFINITY;
+      if (left <= 0) return;
+      for await (const image of client.list(filters, signal, walk)) {
+        if (!(await isAvailable(image, signal))) continue;
+        yield image;
+        if (--left === 0) return;
+      }
+    },
+    find,
+    async expect(id, signal) {
+      if (!seesAll) await find(id, signal);
+    },
+  };
+}

@@ -1,0 +1,41 @@
+/**
+ * From a reference to the service that has the image: Cinder's `get_remote_image_service`. Law: a service made for an address
+ * speaks with that server alone, and with no other after it.
+ */
+import { parseImageRef } from '../glance/ref.ts';
+import type { ImageService } from './service.ts';
+
+/** An image service that has to be closed. */
+export interface OpenImageService extends ImageService, AsyncDisposable {
+  /** Ends what is running. */
+  close(): Promise<void>;
+}
+
+export interface RemoteOptions {
+  /** Has the images that are named by their id alone. */
+  service: ImageService;
+  /**
+   * Makes a service for one endpoint, such as `https://example.com/image`. Its token goes there: connect only to servers that
+   * may have it.
+   */
+  connect: (endpoint: string) => OpenImageService;
+}
+
+export interface RemoteImage extends AsyncDisposable {
+  id: string;
+  service: ImageService;
+  /** Closes the service if it was made for this image. */
+  close(): Promise<void>;
+}
+
+/** Throws InvalidImageRef. */
+export function getRemoteImageService(ref: string, { service, connect }: RemoteOptions): RemoteImage {
+  const { id, ...where } = parseImageRef(ref);
+  if (where.kind === 'id') return closing({ id, service }, async () => {});
+  const remote = connect(where.endpoint);
+  return closing({ id, service: remote }, () => remote.close());
+}
+
+function closing(image: { id: string; service: ImageService }, close: () => Promise<void>): RemoteImage {
+  return { ...image, close, [Symbol.asyncDispose]: close };
+}

@@ -1,0 +1,32 @@
+/**
+ * An image as the service shows it: what Glance reports, with times that one can compute with. Law: nothing that Glance says
+ * is lost.
+ */
+
+import type { Image } from '../glance/image.ts';
+import type { JsonValue } from '../openstack/json.ts';
+
+export interface ServiceImage extends Omit<Image, 'createdAt' | 'updatedAt'> {
+  createdAt: Date;
+  updatedAt: Date;
+  /** The key manager's id of the key of an encrypted volume's image. Also among the properties. */
+  cinderEncryptionKeyId?: JsonValue;
+}
+
+export const encryptionKeyProperty = 'cinder_encryption_key_id';
+
+export function shown(image: Image): ServiceImage {
+  const { createdAt, updatedAt, ...rest } = image;
+  const key = image.properties[encryptionKeyProperty];
+  return {
+    ...rest,
+    createdAt: timeOf(createdAt),
+    updatedAt: timeOf(updatedAt),
+    ...(key === undefined ? {} : { cinderEncryptionKeyId: key }),
+  };
+}
+
+/** Glance means UTC, even where it does not say so. */
+function timeOf(text: string): Date {
+  return new Date(/(?:Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`);
+}

@@ -1,0 +1,204 @@
+/**
+ * The image service of one cloud, as programs use it that make volumes, servers or copies from images: what Cinder's
+ * `GlanceImageService` does, on the terms of this language. Law: every call is retried, fails over and is translated alike;
+ * names of properties are only data; and nothing is asked of Glance twice that could be wrong the second time.
+ *
+ * `ImageClient` below it makes one call a method. What takes several, or a decision, is in service/.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Writable } from 'node:stream';
+import { storeProblem } from '../glance/client/stores.ts';
+import {
+  createImageClient,
+  type ImageMember,
+  type ImageStore,
+  type ImageStoreDetails,
+  type ImageTask,
+  type ImportRequest,
+  type QuotaUsage,
+} from '../glance/client.ts';
+import { InvalidRequest } from '../glance/errors.ts';
+import { systemClock } from '../lib/clock.ts';
+import type { Session } from '../openstack/session.ts';
+import type { Requester } from './availability.ts';
+import { barbicanCertificates, type CertificateStore, cachedCertificates } from './certificates.ts';
+import { createDownloads, type ImageDownload } from './download.ts';
+import type { ImageFields } from './fields.ts';
+import { createLocations, type FoundLocations, type NewLocation } from './locations.ts';
+import { createReads, type ImageQuery } from './reads.ts';
+import { type ServiceImage, shown } from './service-image.ts';
+import { type CreateOptions, contentOf, createWrites, type ImageContent, type UpdateOptions } from './writes.ts';
+
+export interface Abortable {
+  /** Ends the call when it aborts; the call then rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/**
+ * All methods throw the classes of errors.ts: about an image ImageNotFound, ImageNotAuthorized; else NotFound, NotAuthorized;
+ * InvalidRequest, Conflict, ImageLimitExceeded, GlanceUnavailable, and GlanceConnectionFailed after the last try. Each has a
+ * `code`, and the HTTP status and request id where Glance answered. Failures of Keystone are AuthenticationFailed,
+ * KeystoneUnreachable, KeystoneUnavailable and EndpointNotFound. An id that is no UUID is an InvalidRequest.
+ */
+export interface ImageService {
+  /** The images that are available, page by page as they are read. A marker that Glance does not know is an InvalidRequest. */
+  detail(query?: ImageQuery, options?: Abortable): AsyncGenerator<ServiceImage>;
+  show(id: string, options?: Abortable): Promise<ServiceImage>;
+  /**
+   * Makes an image under a new id, or the given one, and fills it where there is `data`; if that fails, the image is deleted
+   * again. Conflict: the given id exists or existed once.
+   */
+  create(fields: ImageFields, options?: CreateOptions & Abortable): Promise<ServiceImage>;
+  /**
+   * Makes the image what the fields say, by one PATCH of what differs or none, and then fills it where there is `data`. The
+   * image must be queued for data, and for its formats to change.
+   */
+  update(id: string, fields: ImageFields, options?: UpdateOptions & Abortable): Promise<ServiceImage>;
+  /** ImageNotAuthorized: it is protected. Conflict: it is in use. */
+  delete(id: string, options?: Abortable): Promise<void>;
+  /** Only administrators, as a rule. From then on nobody else can read the data. */
+  deactivate(id: string, options?: Abortable): Promise<void>;
+  reactivate(id: string, options?: Abortable): Promise<void>;
+  addTag(id: string, tag: string, options?: Abortable): Promise<void>;
+  /** ImageNotFound: the image is not there, or has no such tag. */
+  removeTag(id: string, tag: string, options?: Abortable): Promise<void>;
+
+  /** A stream of the data; see `ImageDownload`. ImageDownloadFailed: there is none. */
+  download(id: string, options?: Abortable): Promise<ImageDownload>;
+  /** Ends the sink, or destroys it on failure. Returns the number of bytes. */
+  downloadTo(id: string, sink: Writable, options?: Abortable): Promise<number>;
+  /** Overwrites the file, or leaves none behind on failure. Returns the number of bytes. */
+  downloadToFile(id: string, path: string, options?: Abortable): Promise<number>;
+
+  /** Hands data to a queued image for an import by `glance-direct`. It cannot be replaced or taken back. */
+  stage(id: string, data: ImageContent, options?: { size?: number } & Abortable): Promise<void>;
+  /** Returns when Glance has accepted to do it: `importState` of the image tells how it goes. */
+  importImage(id: string, request: ImportRequest, options?: Abortable): Promise<void>;
+  /** The same, from the stores that have the data to others. Only administrators, as a rule. */
+  copyToStores(id: string, stores: readonly string[] | 'all', options?: Abortable): Promise<void>;
+  /** Removes one copy. ImageNotAuthorized: it is the last, or only administrators may. */
+  deleteFromStore(id: string, store: string, options?: Abortable): Promise<void>;
+  /** What Glance did with the image of late, newest last. */
+  tasks(id: string, options?: Abortable): Promise<ImageTask[]>;
+  importMethods(options?: Abortable): Promise<string[]>;
+
+  getLocation(id: string, options?: Abortable): Promise<FoundLocations>;
+  /** `accepted`: Glance looks at it by itself; `importState` of the image tells how it goes. */
+  addLocation(id: string, location: NewLocation, options?: Abortable): Promise<'done' | 'accepted'>;
+
+  listMembers(id: string, options?: Abortable): Promise<ImageMember[]>;
+  /** Shares an image whose visibility is `shared` with a project. */
+  addMember(id: string, projectId: string, options?: Abortable): Promise<ImageMember>;
+  removeMember(id: string, projectId: string, options?: Abortable): Promise<void>;
+  /** For the member: from now on its lists have the image. */
+  acceptMembership(id: string, options?: Abortable): Promise<ImageMember>;
+  rejectMembership(id: string, options?: Abortable): Promise<ImageMember>;
+
+  /** Undefined on a cloud that has only one store, without a name. */
+  getStores(options?: Abortable): Promise<ImageStore[] | undefined>;
+  /** For administrators. */
+  getStoreDetails(options?: Abortable): Promise<ImageStoreDetails[] | undefined>;
+  /** Throws StoreNotFound or StoreReadOnly unless data can go to all of them. */
+  checkStores(names: readonly string[], options?: Abortable): Promise<void>;
+  /** Of the project, by quota. Empty on a cloud that has none. */
+  usage(options?: Abortable): Promise<Record<string, QuotaUsage>>;
+  /** The versions of the Images API that the cloud has: `v2.17`, `v2.16`, … */
+  versions(options?: Abortable): Promise<readonly string[]>;
+}
+
+export interface ImageServiceOptions {
+  /** Speaks for a service, whose role lets it read and add locations. Default: the session itself. */
+  privileged?: Session;
+  /** `file`: data that lies in files which this machine has too is read from there, where it goes into a sink. Default: none. */
+  directSchemes?: readonly string[];
+  /** Whether the data of signed images is verified by their signatures. Default: `enabled`. */
+  signatures?: 'enabled' | 'disabled';
+  /** Where the certificates of signatures are. Default: in the key manager of the cloud. */
+  certificates?: CertificateStore;
+  /** In whose name images are asked for where the cloud does not ask. Default: somebody with a token. */
+  requester?: Requester;
+  /** Images a request when listing; Glance may give fewer. */
+  pageSize?: number;
+  /** A new UUID. */
+  newId?: () => string;
+}
+
+/** The session stays the caller's, to be closed when nothing uses it any more. */
+export function createImageService(session: Session, options: ImageServiceOptions = {}): ImageService {
+  const { privileged, directSchemes = [], requester = { token: true }, pageSize, newId = randomUUID } = options;
+  const { signatures = 'enabled', certificates = cloudCertificates(session) } = options;
+  const client = createImageClient(session, { useSchema: true, ...(pageSize === undefined ? {} : { pageSize }) });
+  const { detail, find, expect } = createReads(client, requester);
+  const { create, update, addTag, removeTag } = createWrites({ client, find, newId });
+  const downloads = createDownloads({ client, find, directSchemes: new Set(directSchemes), signatures, certificates });
+  const locations = createLocations({
+    client,
+    privileged: privileged === undefined ? client : createImageClient(privileged),
+    find,
+    expect,
+  });
+
+  async function answerMembership(id: string, status: 'accepted' | 'rejected', signal: AbortSignal) {
+    const project = requester.projectId ?? (await session.identity(signal)).project?.id;
+    if (project === undefined) throw new InvalidRequest('only a project can be a member, and there is none');
+    return client.members.setStatus(id, project, status, signal);
+  }
+
+  return {
+    async *detail(query = {}, { signal = never() } = {}) {
+      for await (const image of detail(query, signal)) yield shown(image);
+    },
+    show: async (id, { signal = never() } = {}) => shown(await find(id, signal)),
+    create: async (fields, { signal = never(), ...rest } = {}) => shown(await create(fields, rest, signal)),
+    update: async (id, fields, { signal = never(), ...rest } = {}) => shown(await update(id, fields, rest, signal)),
+    delete: (id, { signal = never() } = {}) => client.remove(id, signal),
+    deactivate: (id, { signal = never() } = {}) => client.deactivate(id, signal),
+    reactivate: (id, { signal = never() } = {}) => client.reactivate(id, signal),
+    addTag: (id, tag, { signal = never() } = {}) => addTag(id, tag, signal),
+    removeTag: (id, tag, { signal = never() } = {}) => removeTag(id, tag, signal),
+
+    download: (id, { signal = never() } = {}) => downloads.download(id, signal),
+    downloadTo: (id, sink, { signal = never() } = {}) => downloads.downloadTo(id, sink, signal),
+    downloadToFile: (id, path, { signal = never() } = {}) => downloads.downloadToFile(id, path, signal),
+
+    async stage(id, data, { signal = never(), size: announced } = {}) {
+      const { body, size } = contentOf(data, announced);
+      await client.stage(id, body, { ...(size === undefined ? {} : { size }), signal });
+    },
+    importImage: (id, request, { signal = never() } = {}) => client.importImage(id, request, signal),
+    copyToStores(id, stores, { signal = never() } = {}) {
+      const where = stores === 'all' ? { allStores: true } : { stores };
+      return client.importImage(id, { method: { name: 'copy-image' }, ...where }, signal);
+    },
+    deleteFromStore: (id, store, { signal = never() } = {}) => client.removeFromStore(id, store, signal),
+    tasks: (id, { signal = never() } = {}) => client.tasks(id, signal),
+    importMethods: ({ signal = never() } = {}) => client.importMethods(signal),
+
+    getLocation: (id, { signal = never() } = {}) => locations.getLocation(id, signal),
+    addLocation: (id, location, { signal = never() } = {}) => locations.addLocation(id, location, signal),
+
+    listMembers: (id, { signal = never() } = {}) => client.members.list(id, signal),
+    addMember: (id, projectId, { signal = never() } = {}) => client.members.add(id, projectId, signal),
+    removeMember: (id, projectId, { signal = never() } = {}) => client.members.remove(id, projectId, signal),
+    acceptMembership: (id, { signal = never() } = {}) => answerMembership(id, 'accepted', signal),
+    rejectMembership: (id, { signal = never() } = {}) => answerMembership(id, 'rejected', signal),
+
+    getStores: ({ signal = never() } = {}) => client.stores(signal),
+    getStoreDetails: ({ signal = never() } = {}) => client.storeDetails(signal),
+    async checkStores(names, { signal = never() } = {}) {
+      const problem = storeProblem(names, (await client.stores(signal)) ?? []);
+      if (problem !== undefined) throw problem;
+    },
+    usage: ({ signal = never() } = {}) => client.usage(signal),
+    versions: ({ signal = never() } = {}) => client.versions(signal),
+  };
+}
+
+function cloudCertificates(session: Session): CertificateStore {
+  return cachedCertificates(barbicanCertificates(session), { clock: systemClock });
+}
+
+/** A signal for those who never give up. */
+function never(): AbortSignal {
+  return new AbortController().signal;
+}

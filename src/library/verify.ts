@@ -1,0 +1,67 @@
+/**
+ * Whether the bytes of a download are those that Glance has on record. Law: the last chunk is held back until all is known to
+ * be right, so nobody who reads to the end can take a corrupted image for a whole one.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { ImageCorrupted } from '../glance/errors.ts';
+import type { Image } from '../glance/image.ts';
+
+/** What an image is checked against. */
+export interface Check {
+  /** As Glance calls it: `sha512`, `md5`, … */
+  algorithm: string;
+  /** In hex. */
+  value: string;
+}
+
+/** The best digest on record that can be computed here; undefined where there is none. */
+export function checkOf({ hash, checksum }: Pick<Image, 'hash' | 'checksum'>): Check | undefined {
+  if (hash !== null && hasherFor(hash.algorithm) !== undefined) return hash;
+  return checksum !== null && hasherFor('md5') !== undefined ? { algorithm: 'md5', value: checksum } : undefined;
+}
+
+export interface Expected {
+  id: string;
+  /** Bytes; null where Glance does not say. */
+  size: number | null;
+  check: Check | undefined;
+}
+
+/** The same bytes. Throws ImageCorrupted before the last of them when they are others than expected. */
+export async function* verified(body: AsyncIterable<Uint8Array>, expected: Expected): AsyncGenerator<Uint8Array> {
+  const { id, size, check } = expected;
+  const hasher = check === undefined ? undefined : hasherFor(check.algorithm);
+  let seen = 0;
+  let held: Uint8Array | undefined;
+  for await (const chunk of body) {
+    // Were an empty chunk the last one, holding it back would keep nothing from the reader.
+    if (chunk.byteLength === 0) continue;
+    seen += chunk.byteLength;
+    if (size !== null && seen > size) throw new ImageCorrupted(`image ${id} has more than the ${size} bytes on record`);
+    hasher?.update(chunk);
+    if (held !== undefined) yield held;
+    held = chunk;
+  }
+  if (size !== null && seen < size) {
+    throw new ImageCorrupted(`image ${id} ended after ${seen} of the ${size} bytes on record`);
+  }
+  const digest = hasher?.digest('hex');
+  if (check !== undefined && digest !== check.value.toLowerCase()) {
+    const { algorithm, value } = check;
+    throw new ImageCorrupted(
+      `image ${id} has the ${algorithm} digest ${digest} instead of the one on record, ${value}`,
+    );
+  }
+  if (held !== undefined) yield held;
+}
+
+/** Glance names algorithms as Python does. */
+const names: Readonly<Record<string, string>> = { blake2b: 'blake2b512', blake2s: 'blake2s256' };
+
+function hasherFor(algorithm: string): Hash | undefined {
+  try {
+    return createHash(names[algorithm] ?? algorithm.replaceAll('_', '-'));
+  } catch {
+    return undefined;
+  }
+}

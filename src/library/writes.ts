@@ -1,0 +1,160 @@
+/**
+ * Creating and changing images. Law: an image is created once, however often an answer is lost; a change says only what
+ * differs, and nothing when nothing does; data is handed over once, and its size is looked at afterwards.
+ */
+import { Readable } from 'node:stream';
+import { standsInPath } from '../glance/client/tags.ts';
+import type { ImageClient } from '../glance/client.ts';
+import { Conflict, ImageCorrupted, ImageNotFound, InvalidRequest } from '../glance/errors.ts';
+import type { Image } from '../glance/image.ts';
+import { diffImage } from '../glance/patch.ts';
+import { type CheckedFields, checkFields, givesReadOnly, type ImageFields, withoutUnchanged } from './fields.ts';
+import { shown } from './service-image.ts';
+
+/** Bytes, or a stream of them, such as a `Readable`. A stream is read at most once. */
+export type ImageContent = Uint8Array | AsyncIterable<Uint8Array>;
+
+export interface DataOptions {
+  /** The size of a stream in bytes, when known: other numbers of bytes are then refused, and quotas checked up front. */
+  size?: number;
+  /** Default: the cloud's default store. */
+  store?: string;
+  /** An image that the data builds on, for stores that can share it. */
+  baseImageRef?: string;
+}
+
+export interface CreateOptions extends DataOptions {
+  data?: ImageContent;
+}
+
+export interface UpdateOptions extends CreateOptions {
+  /** Whether properties that are not given are removed, where `properties` is given. Default: true. */
+  purge?: boolean;
+}
+
+export interface Writes {
+  create(fields: ImageFields, options: CreateOptions, signal: AbortSignal): Promise<Image>;
+  update(id: string, fields: ImageFields, options: UpdateOptions, signal: AbortSignal): Promise<Image>;
+  addTag(id: string, tag: string, signal: AbortSignal): Promise<void>;
+  /** ImageNotFound: the image is not there, or has no such tag. */
+  removeTag(id: string, tag: string, signal: AbortSignal): Promise<void>;
+}
+
+export interface WriteOptions {
+  client: ImageClient;
+  /** Throws ImageNotFound where the image is not to be had. */
+  find: (id: string, signal: AbortSignal) => Promise<Image>;
+  newId: () => string;
+}
+
+/** Others may change the image between our look and our change; after so many times they are not going to stop. */
+const mostLooks = 4;
+
+export function createWrites({ client, find, newId }: WriteOptions): Writes {
+  async function createRecord({ id: chosen, wanted }: CheckedFields, signal: AbortSignal): Promise<Image> {
+    const id = chosen ?? newId();
+    try {
+      return await client.create(id, wanted, signal);
+    } catch (error) {
+      if (!(error instanceof Conflict) || chosen !== undefined) throw error;
+      // Nobody else knows this id: it is our own earlier try, whose answer was lost.
+      return await client.get(id, signal);
+    }
+  }
+
+  async function change(id: string, fields: CheckedFields, purge: boolean, signal: AbortSignal): Promise<Image> {
+    const purges = fields.properties === 'cleared' || (fields.properties === 'declared' && purge);
+    const schema = await client.schema(signal);
+    const differences = (image: Image) => diffImage(image, fields.wanted, { purge: purges, keep: () => false, schema });
+    for (let looks = 1; ; looks++) {
+      const image = await find(id, signal);
+      const operations = differences(image);
+      if (operations.length === 0) return image;
+      try {
+        const changed = await client.patch(id, operations, signal);
+        const left = differences(changed).map(({ path }) => path);
+        if (left.length === 0) return changed;
+        throw new InvalidRequest(`Glance took the change of image ${id} and yet did not make it: ${left.join(', ')}`);
+      } catch (error) {
+        if (!(error instanceof Conflict) || looks === mostLooks) throw error;
+      }
+    }
+  }
+
+  async function fill(id: string, data: ImageContent, options: DataOptions, signal: AbortSignal): Promise<Image> {
+    let sent = 0;
+    const { size, body } = contentOf(data, options.size);
+    async function* counted() {
+      for await (const chunk of body) {
+        sent += chunk.byteLength;
+        yield chunk;
+      }
+    }
+    const { store, baseImageRef } = options;
+    await client.upload(id, counted(), {
+      ...(size === undefined ? {} : { size }),
+      ...(store === undefined ? {} : { store }),
+      ...(baseImageRef === undefined ? {} : { baseImageRef }),
+      signal,
+    });
+    const image = await client.get(id, signal);
+    // A policy may hide the size.
+    if (image.size === sent || (image.size === null && image.status === 'active')) return image;
+    throw new ImageCorrupted(`Glance has ${image.size ?? 0} bytes of image ${id}, but ${sent} were sent`);
+  }
+
+  return {
+    async create(given, { data, ...options }, signal) {
+      const image = await createRecord(checkFields(given), signal);
+      if (data === undefined) return image;
+      try {
+        return await fill(image.id, data, options, signal);
+      } catch (error) {
+        // Why the creation failed is what counts, not why its remains are still there.
+        await withdraw(client, image.id).catch(() => undefined);
+        throw error;
+      }
+    },
+
+    async update(id, given, { data, purge = true, ...options }, signal) {
+      const fields = checkFields(givesReadOnly(given) ? withoutUnchanged(given, shown(await find(id, signal))) : given);
+      // Before the data, because formats cannot be set after it, and so that nobody finds it under the old name.
+      const image = Object.keys(fields.wanted).length > 0 ? await change(id, fields, purge, signal) : undefined;
+      if (data !== undefined) return fill(id, data, options, signal);
+      return image ?? find(id, signal);
+    },
+
+    async addTag(id, tag, signal) {
+      if (standsInPath(tag)) return client.addTag(id, tag, signal);
+      const { tags } = await find(id, signal);
+      await change(id, checkFields({ tags: [...tags, tag] }), false, signal);
+    },
+
+    async removeTag(id, tag, signal) {
+      if (standsInPath(tag)) return client.removeTag(id, tag, signal);
+      const { tags } = await find(id, signal);
+      if (!tags.includes(tag)) throw new ImageNotFound(`image ${id} has no tag ${JSON.stringify(tag)}`, {});
+      await change(id, checkFields({ tags: tags.filter((one) => one !== tag) }), false, signal);
+    },
+  };
+}
+
+/** Bytes have a size; a stream's must be told. */
+export function contentOf(
+  data: ImageContent,
+  size: number | undefined,
+): { body: AsyncIterable<Uint8Array>; size: number | undefined } {
+  if (!(data instanceof Uint8Array)) return { body: data, size };
+  if (size !== undefined && size !== data.byteLength) {
+    throw new InvalidRequest(`size is ${size}, but the data has ${data.byteLength} bytes`);
+  }
+  return { body: Readable.from([data]), size: data.byteLength };
+}
+
+/** An image that could not be filled is of no use. One that has become active all the same is left alone. */
+async function withdraw(client: ImageClient, id: string): Promise<void> {
+  // Also after an abort: what ended the creation must not keep its remains.
+  const { signal } = new AbortController();
+  const { status } = await client.get(id, signal);
+  if (status === 'queued' || status === 'saving') await client.remove(id, signal);
+}

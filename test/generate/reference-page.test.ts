@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { z } from 'zod';
+import { abandonAnnotation, reconcileAtAnnotation } from '../../src/api/group.ts';
+import { customResourceDefinition } from '../../src/generate/crd.ts';
+import { referencePage } from '../../src/generate/reference-page.ts';
+
+const objectSchema = z.looseObject({});
+
+/** Every text under one of these keys, however deep; not found in the way in which the page finds it. */
+function* textsOf(value: unknown, keys: readonly string[]): Generator<string> {
+  if (Array.isArray(value)) for (const each of value) yield* textsOf(each, keys);
+  const object = objectSchema.safeParse(value);
+  if (Array.isArray(value) || !object.success) return;
+  for (const [key, each] of Object.entries(object.data)) {
+    if (keys.includes(key) && typeof each === 'string') yield each;
+    else yield* textsOf(each, keys);
+  }
+}
+
+describe('the page of the resource', () => {
+  const page = referencePage();
+  const [version] = customResourceDefinition().spec.versions;
+  const { spec, status } = version?.schema.openAPIV3Schema.properties ?? {};
+
+  test('describes every field of spec and status, but for the entries of lists, which their list describes', () => {
+    const texts = [...textsOf([spec?.properties, status?.properties], ['description'])];
+    assert.ok(texts.length > 80);
+    const missing = texts.filter((text) => !page.includes(text.replaceAll('|', '\\|')));
+    assert.deepEqual(
+      missing.filter((text) => text !== 'One condition.' && !/^Address of the same file elsewhere\.$/.test(text)),
+      [],
+    );
+  });
+
+  test('has the sentence of every rule', () => {
+    const sentences = [...textsOf(version?.schema, ['message'])];
+    assert.ok(sentences.length > 10);
+    assert.deepEqual(
+      sentences.filter((sentence) => !page.includes(sentence)),
+      [],
+    );
+  });
+
+  test('has every column and annotation, and says what is required, bounded or chosen by itself', () => {
+    for (const { jsonPath } of version?.additionalPrinterColumns ?? []) assert.ok(page.includes(jsonPath), jsonPath);
+    for (const name of [reconcileAtAnnotation, abandonAnnotation]) assert.ok(page.includes(`\`${name}\``), name);
+    assert.match(page, /`spec\.cloud\.name` \| text, 1 to 255 characters; \*\*required\*\* \|/);
+    assert.match(page, /`spec\.interval` \| text, 1 to 32 characters \| `10m` \|/);
+    assert.match(page, /`spec\.method` \| `Upload`, `Stage`, `WebDownload` \| `Upload` \|/);
+    assert.match(page, /`status\.lastError\.httpStatus` \| integer, 100 to 599 \|/);
+  });
+});
