@@ -50,7 +50,7 @@ try {
     kind: 'GlanceImage',
     metadata: { name, namespace: world.namespace },
     spec: {
-      cloud: { secretName: 'openstack', name: 'demo' },
+      cloud: { secretRef: { name: 'openstack' }, name: 'demo' },
       interval: '1h',
       image: { diskFormat: 'raw' },
       content: { http: { url, digest: digestOf(body) } },

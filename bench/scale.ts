@@ -88,7 +88,7 @@ function manifest(namespace: string, index: number) {
     kind: 'GlanceImage',
     metadata: { name: `image-${index}`, namespace },
     spec: {
-      cloud: { secretName: 'openstack', name: 'demo' },
+      cloud: { secretRef: { name: 'openstack' }, name: 'demo' },
       interval: index === 0 ? '10s' : '1h',
       image: { diskFormat: 'raw', properties },
     },

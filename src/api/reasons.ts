@@ -19,7 +19,7 @@ export const reasons = {
   Replaced: 'An image record that could not be used any more was replaced by a new one.',
 
   InvalidSpec: 'The declaration asks for something that cannot be.',
-  SecretNotFound: 'The Secret that spec.cloud.secretName names does not exist.',
+  SecretNotFound: 'The Secret that spec.cloud.secretRef names does not exist.',
   SecretInvalid: 'The Secret does not hold what it is for: a usable clouds.yaml, headers or certificates.',
   CloudNotFound: 'clouds.yaml has no cloud of that name.',
   CloudChanged: 'The Secret now leads to another project or region than the one that holds the image.',

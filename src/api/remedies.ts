@@ -26,7 +26,7 @@ const publisher = 'Compare with what the publisher of the file says; fix content
 
 export const remedies = {
   InvalidSpec: 'Fix the field that the message names.',
-  SecretNotFound: 'Create the Secret in the namespace of the resource, or fix spec.cloud.secretName.',
+  SecretNotFound: 'Create the Secret in the namespace of the resource, or fix spec.cloud.secretRef.',
   SecretInvalid: 'Fix the key of the Secret that the message names.',
   CloudNotFound: 'Fix spec.cloud.name, or add that cloud to clouds.yaml.',
   CloudChanged:
@@ -56,10 +56,10 @@ export const remedies = {
   VirtualSizeExceeded: 'Use a smaller disk, or raise --max-virtual-size.',
   MinDiskTooSmall: 'Set image.minDiskGiB to at least the number in the message.',
   SourceNotFound: 'Fix content.http.url, or publish the file.',
-  SourceForbidden: 'Fix the headers in the Secret headersSecretName, or the rights at the source.',
+  SourceForbidden: 'Fix the headers in the Secret of headersSecretRef, or the rights at the source.',
   SourceRefused: 'See what the source says in the message; fix the URL or the headers.',
   SourceUnreachable: `${itself} If only the operator cannot reach it: network policy, DNS, --source-allow.`,
-  SourceUntrusted: 'Name the CA of the source with caSecretName, or have its certificate renewed.',
+  SourceUntrusted: 'Name the CA of the source with caSecretRef, or have its certificate renewed.',
   SourceUnavailable: itself,
   SourceSilent: itself,
   SourceStalled: `${itself} If it lasts, use a mirror, or raise --source-stall-seconds.`,

@@ -31,12 +31,16 @@ const secretNamePattern = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*
 const durationPattern = '^([0-9]+(ms|s|m|h))+$';
 const [minIntervalMs, maxIntervalMs] = [10_000, 24 * 3_600_000];
 
-const secretName = (description: string) =>
-  matching(
-    text(1, 253),
-    secretNamePattern,
-    'must be the name of a Secret: lower-case letters, digits, - and ., for example openstack',
-  ).meta({ description });
+const secretRef = (description: string) =>
+  z
+    .object({
+      name: matching(
+        text(1, 253),
+        secretNamePattern,
+        'must be the name of a Secret: lower-case letters, digits, - and ., for example openstack',
+      ).meta({ description: 'Name of the Secret.' }),
+    })
+    .meta({ description });
 const url = (description: string) =>
   matching(
     text(8, 2048),
@@ -45,9 +49,7 @@ const url = (description: string) =>
   ).meta({ description });
 
 const cloud = z.object({
-  secretName: secretName(
-    'Name of the Secret, in the namespace of the resource, whose key clouds.yaml holds the credentials.',
-  ),
+  secretRef: secretRef('The Secret, in the namespace of the resource, whose key clouds.yaml holds the credentials.'),
   name: text(1, maxText).meta({ description: 'Which cloud of clouds.yaml to use.' }),
   region: text(1, maxText)
     .optional()
@@ -135,16 +137,16 @@ const http = z.object({
         'Auto: a file compressed with gzip, zstd, xz or bzip2 is decompressed on its way; what it is, its first bytes say. None: it is stored as it is. ' +
         'Kernels and ramdisks (ami, ari, aki) and the container compressed are never decompressed, nor is what Glance downloads itself.',
     }),
-  headersSecretName: secretName(
-    'Name of a Secret in the namespace of the resource, each of whose keys is a header to send, for example Authorization. They go to the host of url only, never across a redirect to another host.',
+  headersSecretRef: secretRef(
+    'A Secret in the namespace of the resource. Each key is a header to send, for example Authorization. The headers go to the host of url only, never across a redirect to another host.',
   ).optional(),
-  caSecretName: secretName(
-    'Name of a Secret in the namespace of the resource whose key ca.crt holds the CA certificates of the source in PEM.',
+  caSecretRef: secretRef(
+    'A Secret in the namespace of the resource. Its key ca.crt holds the CA certificates of the source in PEM.',
   ).optional(),
 });
 
-const otherImage = z.object({
-  ref: matching(
+const glance = z.object({
+  image: matching(
     text(36, 2048),
     imageRefPattern,
     'must be the id of an image, or its address such as https://glance.example.com/v2/images/<id>',
@@ -154,18 +156,51 @@ const otherImage = z.object({
   }),
 });
 
+const webDownload = "self.method != 'WebDownload'";
+
 const content = rule(
-  z.object({
-    http: http.optional().meta({ description: 'A file on a web server.' }),
-    image: otherImage.optional().meta({
-      description:
-        'Another image in Glance, of this cloud or of another. Its data is verified against the digest that its Glance reports.',
-    }),
-  }),
+  rule(
+    rule(
+      z.object({
+        http: http.optional().meta({ description: 'A file on a web server.' }),
+        glance: glance.optional().meta({
+          description:
+            'Another image in Glance, of this cloud or of another. Its data is verified against the digest that its Glance reports.',
+        }),
+        method: z
+          .enum(['Upload', 'Stage', 'WebDownload'])
+          .default('Upload')
+          .meta({
+            description:
+              'How the data gets into Glance. Upload: the operator streams it and verifies it before the last byte. ' +
+              'Stage: the same, into the staging area of Glance, whose import then brings it to the stores and runs the plugins of the cloud. ' +
+              'WebDownload: Glance fetches the file itself; it is verified afterwards, and removed if it is another.',
+          }),
+      }),
+      {
+        cel: '[has(self.http), has(self.glance)].exists_one(x, x)',
+        test: ({ http: file, glance: other }) => (file === undefined) !== (other === undefined),
+        message: 'content needs exactly one source: http or glance',
+      },
+    ),
+    {
+      cel: `${webDownload} || (has(self.http) && self.http.digest.startsWith('sha512:') && self.http.digestOf == 'Served')`,
+      test: ({ method, http: file }) =>
+        method !== 'WebDownload' || (file?.digest.startsWith('sha512:') === true && file.digestOf === 'Served'),
+      message:
+        'method WebDownload needs content.http with a sha512 digest of the file as served: Glance fetches the file itself, and sha512 is what it computes; or use method Upload',
+      fieldPath: '.method',
+    },
+  ),
   {
-    cel: '[has(self.http), has(self.image)].exists_one(x, x)',
-    test: ({ http: file, image: other }) => (file === undefined) !== (other === undefined),
-    message: 'content needs exactly one source: http or image',
+    cel: `${webDownload} || !has(self.http) || (size(self.http.mirrors) == 0 && !has(self.http.headersSecretRef) && !has(self.http.caSecretRef))`,
+    test: ({ method, http: file }) =>
+      method !== 'WebDownload' ||
+      file === undefined ||
+      (file.mirrors.length === 0 && file.headersSecretRef === undefined && file.caSecretRef === undefined),
+    message:
+      'method WebDownload knows no mirrors, headersSecretRef or caSecretRef: Glance fetches the file with a URL alone; leave them out, or use method Upload',
+    fieldPath: '.http',
   },
 ).meta({
   description:
@@ -201,51 +236,14 @@ const declared = z.object({
       'Purge removes properties that are not declared. Merge leaves those of others alone; keys that were declared once and are not any more are removed.',
   }),
   content: content.optional(),
-  method: z
-    .enum(['Upload', 'Stage', 'WebDownload'])
-    .default('Upload')
-    .meta({
-      description:
-        'How the data gets into Glance. Upload: the operator streams it and verifies it before the last byte. ' +
-        'Stage: the same, into the staging area of Glance, whose import then brings it to the stores and runs the plugins of the cloud. ' +
-        'WebDownload: Glance fetches the file itself; it is verified afterwards, and removed if it is another.',
-    }),
 });
 
-const webDownload = "self.method != 'WebDownload' || !has(self.content)";
-
-export const specSchema = rule(
-  rule(
-    rule(declared, {
-      cel: '!has(self.content) || has(self.image.diskFormat)',
-      test: (spec) => spec.content === undefined || spec.image.diskFormat !== undefined,
-      message: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
-      fieldPath: '.image.diskFormat',
-    }),
-    {
-      cel: `${webDownload} || (has(self.content.http) && self.content.http.digest.startsWith('sha512:') && self.content.http.digestOf == 'Served')`,
-      test: ({ method, content: from }) =>
-        method !== 'WebDownload' ||
-        from === undefined ||
-        (from.http?.digest.startsWith('sha512:') === true && from.http.digestOf === 'Served'),
-      message:
-        'method WebDownload needs content.http with a sha512 digest of the file as served: Glance fetches the file itself, and sha512 is what it computes; or use method Upload',
-      fieldPath: '.method',
-    },
-  ),
-  {
-    cel: `${webDownload} || !has(self.content.http) || (size(self.content.http.mirrors) == 0 && !has(self.content.http.headersSecretName) && !has(self.content.http.caSecretName))`,
-    test: ({ method, content: from }) =>
-      method !== 'WebDownload' ||
-      from?.http === undefined ||
-      (from.http.mirrors.length === 0 &&
-        from.http.headersSecretName === undefined &&
-        from.http.caSecretName === undefined),
-    message:
-      'method WebDownload knows no mirrors, headersSecretName or caSecretName: Glance fetches the file with a URL alone; leave them out, or use method Upload',
-    fieldPath: '.content.http',
-  },
-).meta({ description: 'What is declared.' });
+export const specSchema = rule(declared, {
+  cel: '!has(self.content) || has(self.image.diskFormat)',
+  test: (spec) => spec.content === undefined || spec.image.diskFormat !== undefined,
+  message: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
+  fieldPath: '.image.diskFormat',
+}).meta({ description: 'What is declared.' });
 
 function integer(description: string) {
   return z.int().min(0).max(maxInteger).default(0).meta({ description });

@@ -296,7 +296,7 @@ function limitsComponents(path: string | undefined, options: Omit<TransferLimits
 function laneOf(item: Item<GlanceImage> | undefined, clouds: Clouds): string | undefined {
   if (item?.kind !== 'readable') return undefined;
   const { metadata, spec } = item.object;
-  return clouds.destinationOf(cloudRefOf(item.object)) ?? keyOf(metadata.namespace, spec.cloud.secretName);
+  return clouds.destinationOf(cloudRefOf(item.object)) ?? keyOf(metadata.namespace, spec.cloud.secretRef.name);
 }
 
 interface CloudAccess {

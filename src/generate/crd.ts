@@ -27,7 +27,7 @@ const fixedWithTheData = [
     fixed: [
       '!has(self.spec.content) && !has(oldSelf.spec.content)',
       `${from('http')} && ${same('content.http.digest')} && ${same('content.http.digestOf')}`,
-      `${from('image')} && ${same('content.image.ref')}`,
+      `${from('glance')} && ${same('content.glance.image')}`,
     ]
       .map((each) => `(${each})`)
       .join(' || '),

@@ -17,21 +17,23 @@ export async function readAccess(
   const { namespace } = cloud;
   const read = async (name: string, field: string): Promise<Secret['data']> => {
     const secret = await client.get(secretType, { namespace, name }, signal);
-    if (secret === undefined) throw secretNotFound(namespace, name, `create it, or mend ${field}`);
+    if (secret === undefined) throw secretNotFound(namespace, name, `create it, or fix ${field}`);
     return secret.data;
   };
-  const files = filesOf(cloud, await read(cloud.secretName, 'spec.cloud.secretName'));
+  const files = filesOf(cloud, await read(cloud.secretRef.name, 'spec.cloud.secretRef'));
   switch (source.kind) {
     case 'http': {
-      const { headersSecretName: headers, caSecretName: ca } = source;
+      const { headersSecretRef: headers, caSecretRef: ca } = source;
       return {
         cloud: files,
-        ...(headers === undefined ? {} : { headers: valuesIn(await read(headers, 'headersSecretName')) }),
-        ...(ca === undefined ? {} : { ca: caIn(ca, await read(ca, 'caSecretName')) }),
+        ...(headers === undefined
+          ? {}
+          : { headers: valuesIn(await read(headers.name, 'spec.content.http.headersSecretRef')) }),
+        ...(ca === undefined ? {} : { ca: caIn(ca.name, await read(ca.name, 'spec.content.http.caSecretRef')) }),
       };
     }
-    case 'image': {
-      const data = await read(source.cloud.secretName, 'spec.content.image.cloud.secretName');
+    case 'glance': {
+      const data = await read(source.cloud.secretRef.name, 'spec.content.glance.cloud.secretRef');
       return { cloud: files, sourceCloud: filesOf(source.cloud, data) };
     }
   }

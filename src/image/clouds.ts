@@ -21,7 +21,7 @@ import type { Session } from '../openstack/session.ts';
 /** Which cloud of which Secret; plain JSON. */
 export interface CloudRef {
   namespace: string;
-  secretName: string;
+  secretRef: { name: string };
   name: string;
   region?: string | undefined;
 }
@@ -218,17 +218,17 @@ function remember<T>(known: Map<string, T>, most: number, name: string, value: T
   if (known.size > most && oldest !== undefined) known.delete(oldest);
 }
 
-function nameOf({ namespace, secretName, name, region }: CloudRef): string {
-  return JSON.stringify([namespace, secretName, name, region]);
+function nameOf({ namespace, secretRef, name, region }: CloudRef): string {
+  return JSON.stringify([namespace, secretRef.name, name, region]);
 }
 
 async function readSecret(client: KubernetesClient, ref: CloudRef, signal: AbortSignal): Promise<Secret> {
-  const secret = await client.get(secretType, { namespace: ref.namespace, name: ref.secretName }, signal);
+  const secret = await client.get(secretType, { namespace: ref.namespace, name: ref.secretRef.name }, signal);
   if (secret !== undefined) return secret;
   throw secretNotFound(
     ref.namespace,
-    ref.secretName,
-    'create it with a key clouds.yaml, or mend spec.cloud.secretName',
+    ref.secretRef.name,
+    'create it with a key clouds.yaml, or fix spec.cloud.secretRef',
   );
 }
 
@@ -243,12 +243,12 @@ export function secretNotFound(namespace: string, name: string, remedy: string):
   });
 }
 
-export function filesOf(ref: Pick<CloudRef, 'secretName'>, data: Secret['data']): CloudFiles {
+export function filesOf(ref: Pick<CloudRef, 'secretRef'>, data: Secret['data']): CloudFiles {
   const cloudsYaml = data.get('clouds.yaml');
   if (cloudsYaml === undefined) {
     const keys = [...data.keys()].join(', ');
     throw new OperatorError(
-      `Secret "${ref.secretName}" has no key clouds.yaml; it has ${keys === '' ? 'no key at all' : keys}`,
+      `Secret "${ref.secretRef.name}" has no key clouds.yaml; it has ${keys === '' ? 'no key at all' : keys}`,
       {
         code: 'SecretInvalid',
         retry: retry.change,

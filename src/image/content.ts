@@ -5,16 +5,18 @@
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { staysCompressed } from '../transfer/plan.ts';
 
+type SecretRef = GlanceImage['spec']['cloud']['secretRef'];
+
 /** Where the bytes come from. */
 export type Origin =
   | {
       kind: 'http';
       url: string;
       mirrors: string[];
-      headersSecretName: string | undefined;
-      caSecretName: string | undefined;
+      headersSecretRef: SecretRef | undefined;
+      caSecretRef: SecretRef | undefined;
     }
-  | { kind: 'image'; ref: string; cloud: { secretName: string; name: string; region?: string | undefined } };
+  | { kind: 'glance'; image: string; cloud: GlanceImage['spec']['cloud'] };
 
 export type Stores = { kind: 'default' } | { kind: 'some'; names: string[] } | { kind: 'all' };
 
@@ -24,7 +26,7 @@ export interface Content {
   digest: string | undefined;
   digestOf: 'Served' | 'Image';
   decompress: 'Auto' | 'None';
-  method: GlanceImage['spec']['method'];
+  method: NonNullable<GlanceImage['spec']['content']>['method'];
   diskFormat: string;
   containerFormat: string;
   minDiskGiB: number;
@@ -32,23 +34,24 @@ export interface Content {
 
 /** Undefined where the data is not ours to bring. */
 export function contentOf({ spec }: GlanceImage): Content | undefined {
-  const { content, method, cloud } = spec;
+  const { content, cloud } = spec;
   const { diskFormat, containerFormat, minDiskGiB } = spec.image;
-  if (diskFormat === undefined) return undefined;
+  if (content === undefined || diskFormat === undefined) return undefined;
+  const { method } = content;
   const common = { method, diskFormat, containerFormat, minDiskGiB };
-  if (content?.http !== undefined) {
-    const { url, mirrors, headersSecretName, caSecretName, digest, digestOf } = content.http;
+  if (content.http !== undefined) {
+    const { url, mirrors, headersSecretRef, caSecretRef, digest, digestOf } = content.http;
     const stays = method === 'WebDownload' || staysCompressed(diskFormat, containerFormat);
     return {
       ...common,
-      origin: { kind: 'http', url, mirrors, headersSecretName, caSecretName },
+      origin: { kind: 'http', url, mirrors, headersSecretRef, caSecretRef },
       digest,
       digestOf,
       decompress: stays ? 'None' : content.http.decompress,
     };
   }
-  if (content?.image === undefined) return undefined;
-  const origin = { kind: 'image' as const, ref: content.image.ref, cloud: content.image.cloud ?? cloud };
+  if (content.glance === undefined) return undefined;
+  const origin = { kind: 'glance' as const, image: content.glance.image, cloud: content.glance.cloud ?? cloud };
   return { ...common, origin, digest: undefined, digestOf: 'Image', decompress: 'None' };
 }
 
@@ -60,7 +63,7 @@ export function storesOf({ spec }: GlanceImage): Stores {
 
 /** Where it is served, for people. */
 export function addressOf({ origin }: Content): string {
-  return origin.kind === 'http' ? origin.url : origin.ref;
+  return origin.kind === 'http' ? origin.url : origin.image;
 }
 
 /** The digest that the bytes in Glance must have, where the declaration alone tells it. */

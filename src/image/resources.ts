@@ -21,9 +21,10 @@ export const glanceImageType: ResourceType<GlanceImage> = { group, version, kind
 /** Index of the store of GlanceImages: by `namespace/name` of each Secret that they use. */
 export const bySecret = 'bySecret';
 export function secretKeysOf({ metadata, spec }: GlanceImage): string[] {
-  const { http, image } = spec.content ?? {};
-  const names = [spec.cloud.secretName, http?.headersSecretName, http?.caSecretName, image?.cloud?.secretName];
-  return [...new Set(names.filter((name) => name !== undefined))].map((name) => keyOf(metadata.namespace, name));
+  const { http, glance } = spec.content ?? {};
+  const refs = [spec.cloud.secretRef, http?.headersSecretRef, http?.caSecretRef, glance?.cloud?.secretRef];
+  const names = refs.flatMap((ref) => (ref === undefined ? [] : [ref.name]));
+  return [...new Set(names)].map((name) => keyOf(metadata.namespace, name));
 }
 
 /** Index of the store of GlanceImages: by the id of the image in Glance. */
@@ -87,7 +88,7 @@ export function createResources({ client, images, secrets, events, log, onEvent 
       return item.object;
     },
     ofImage: (id) => images.findBy(byImage, id).map((item) => keyOfObject(item.object)),
-    cloudVersion: ({ metadata, spec }) => versionOf(keyOf(metadata.namespace, spec.cloud.secretName)),
+    cloudVersion: ({ metadata, spec }) => versionOf(keyOf(metadata.namespace, spec.cloud.secretRef.name)),
     secretVersions(resource, cloud) {
       const [first, ...others] = secretKeysOf(resource).map(versionOf);
       const versions = [cloud ?? first, ...others];

@@ -14,7 +14,7 @@ export interface CertificateProblem {
 
 const renew = 'the publisher has to renew it';
 const rename = 'use the name that the certificate is made for, or have a certificate made for this one';
-const trust = 'if it is signed by a private authority, put its certificate into a Secret and name that in caSecretName';
+const trust = 'if it is signed by a private authority, put its certificate into a Secret and name that in caSecretRef';
 const repair = 'the publisher has to repair it';
 
 /** By the codes of OpenSSL, as Node gives them. */
@@ -68,7 +68,7 @@ export function readCertificates(pem: string): string[] {
 }
 
 function invalid(why: string): OperatorError {
-  return new OperatorError(`the Secret named by caSecretName cannot be used: ${why}`, {
+  return new OperatorError(`the Secret of caSecretRef cannot be used: ${why}`, {
     code: 'SecretInvalid',
     retry: retry.change,
   });

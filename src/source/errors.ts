@@ -57,7 +57,7 @@ export function statusError(url: URL, status: number, retryAfter: string | undef
   if (status === 401 || status === 403) {
     const why = withheld
       ? 'the declared headers are only sent to the server of the declared URL, which this is not'
-      : 'the file must be readable for all, or with the headers of headersSecretName';
+      : 'the file must be readable for all, or with the headers of headersSecretRef';
     return new SourceError('SourceForbidden', upstreamRetry, `${answer}: ${why}`, options);
   }
   if (status === 408 || status === 425 || status === 429 || status >= 500)

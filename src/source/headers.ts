@@ -39,7 +39,7 @@ const ours = new Set([
 const maxBytes = 16 * 1024;
 
 /**
- * The headers that the Secret of `headersSecretName` means. Each key is the name of a header, with these exceptions:
+ * The headers that the Secret of `headersSecretRef` means. Each key is the name of a header, with these exceptions:
  * `username` and `password` become basic authentication, `bearerToken` a bearer token. Throws SecretInvalid, which tells names
  * and never values. White space around a value, such as the line end that `echo` leaves, is dropped.
  */
@@ -80,7 +80,7 @@ function checkedValue(key: string, value: string): string {
 }
 
 function invalid(why: string): OperatorError {
-  return new OperatorError(`the Secret named by headersSecretName cannot be used: ${why}`, {
+  return new OperatorError(`the Secret of headersSecretRef cannot be used: ${why}`, {
     code: 'SecretInvalid',
     retry: retry.change,
   });

@@ -95,7 +95,7 @@ function parseUrl(text: string): URL {
   if (url.protocol !== 'https:' && url.protocol !== 'http:') throw invalid('only https and http sources are read');
   if (url.username !== '' || url.password !== '')
     throw invalid(
-      'user and password in the URL of a source are not used: put them into the Secret of headersSecretName',
+      'user and password in the URL of a source are not used: put them into the Secret of headersSecretRef',
     );
   return url;
 }

@@ -7,7 +7,8 @@ import type { Image } from '../glance/image.ts';
 
 const text = z.string().min(1);
 /** A cloud in a Secret of the plan's namespace. */
-const cloud = { secretName: text, name: text, region: text.optional() };
+const secretRef = z.strictObject({ name: text });
+const cloud = { secretRef, name: text, region: text.optional() };
 const count = z.int().positive();
 
 export const TransferPlan = z.strictObject({
@@ -27,14 +28,14 @@ export const TransferPlan = z.strictObject({
       /** Other places of the same file, in order of preference. */
       mirrors: z.array(text).max(32),
       /** A Secret whose keys and values are sent to the source as headers. */
-      headersSecretName: text.optional(),
+      headersSecretRef: secretRef.optional(),
       /** A Secret with the certificate authorities of the source. */
-      caSecretName: text.optional(),
+      caSecretRef: secretRef.optional(),
     }),
     z.strictObject({
-      kind: z.literal('image'),
+      kind: z.literal('glance'),
       /** Id of another image, or the address of one. */
-      ref: text,
+      image: text,
       cloud: z.strictObject(cloud),
     }),
   ]),

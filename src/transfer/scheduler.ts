@@ -259,11 +259,11 @@ function endOf(phase: Phase, signal: AbortSignal): TransferEnd {
 
 /** Where the bytes come from, as far as the plan says: its mirrors are for bad days. */
 function sourceHost({ cloud, source }: TransferPlan): string {
-  const url = URL.parse(source.kind === 'http' ? source.url : source.ref);
+  const url = URL.parse(source.kind === 'http' ? source.url : source.image);
   if (url !== null) return url.host;
   if (source.kind === 'http') return source.url;
-  const { secretName, name, region = '' } = source.cloud;
-  return [cloud.namespace, secretName, name, region].join('/');
+  const { secretRef, name, region = '' } = source.cloud;
+  return [cloud.namespace, secretRef.name, name, region].join('/');
 }
 
 /** Plans are plain JSON, made in one place, so that equal ones have their keys in the same order. */

@@ -56,9 +56,9 @@ export function createSourceOpener(access: TransferAccess, options: SourceOpener
           const hasDigest = plan.digest !== undefined;
           return openHttpSource({ urls, ...headers, hasDigest, transport, ...common });
         }
-        case 'image': {
+        case 'glance': {
           if (access.sourceCloud === undefined) throw new TypeError('the access has no cloud of the source image');
-          const { id, ...where } = parseImageRef(source.ref);
+          const { id, ...where } = parseImageRef(source.image);
           // The server that an address names is asked with the credentials that the plan names for it.
           const endpoint = where.kind === 'href' ? { endpoint: where.endpoint } : {};
           const lease = leases.use(sessions.lease(access.sourceCloud, { ...source.cloud, ...endpoint }));

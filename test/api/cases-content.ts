@@ -24,12 +24,12 @@ const digest = (value: unknown, refusal: string | undefined = undefined): Case =
   spec: from({ digest: value }),
   ...(refusal === undefined ? {} : { refused: { field: 'spec.content.http.digest', says: refusal } }),
 });
-const ref = (value: unknown, refusal: string | undefined = undefined): Case => ({
+const copy = (value: unknown, refusal: string | undefined = undefined): Case => ({
   what: `the image ${short(value)} as a source`,
-  spec: spec({ image: { diskFormat: 'raw' }, content: { image: { ref: value } } }),
-  ...(refusal === undefined ? {} : { refused: { field: 'spec.content.image.ref', says: refusal } }),
+  spec: spec({ image: { diskFormat: 'raw' }, content: { glance: { image: value } } }),
+  ...(refusal === undefined ? {} : { refused: { field: 'spec.content.glance.image', says: refusal } }),
 });
-const web = (fields: object) => ({ ...from({ digest: `sha512:${hex(128)}`, ...fields }), method: 'WebDownload' });
+const web = (fields: object) => from({ digest: `sha512:${hex(128)}`, ...fields }, { method: 'WebDownload' });
 
 export const contentCases: Case[] = [
   {
@@ -49,39 +49,43 @@ export const contentCases: Case[] = [
   },
   {
     what: 'content with two sources',
-    spec: spec({ image: { diskFormat: 'raw' }, content: { http, image: { ref: id } } }),
+    spec: spec({ image: { diskFormat: 'raw' }, content: { http, glance: { image: id } } }),
     refused: { field: 'spec.content', says: says.source },
   },
-  ref(id),
-  ref(`https://glance.example.com:9292/v2/images/${id}`),
-  ref(`http://[2001:db8::1]:9292/${id}`),
-  ref(`https://user@example.com/${id}`, says.ref),
-  ref(`https://example.com/${id}?x`, says.ref),
-  ref(`/v2/images/${id}`, says.ref),
-  ref(id.slice(1), 'at least 36 chars long'),
-  ref('ubuntu-24.04-of-the-other-project-that-is', says.ref),
+  copy(id),
+  copy(`https://glance.example.com:9292/v2/images/${id}`),
+  copy(`http://[2001:db8::1]:9292/${id}`),
+  copy(`https://user@example.com/${id}`, says.ref),
+  copy(`https://example.com/${id}?x`, says.ref),
+  copy(`/v2/images/${id}`, says.ref),
+  copy(id.slice(1), 'at least 36 chars long'),
+  copy('ubuntu-24.04-of-the-other-project-that-is', says.ref),
   {
     what: 'an unknown method',
-    spec: { ...from({}), method: 'Import' },
-    refused: { field: 'spec.method', says: unsupported },
+    spec: from({}, { method: 'Import' }),
+    refused: { field: 'spec.content.method', says: unsupported },
   },
   { what: 'method WebDownload', spec: web({}) },
-  { what: 'method WebDownload without content', spec: spec({ method: 'WebDownload' }) },
-  { what: 'method Stage', spec: { ...from({}), method: 'Stage' } },
+  {
+    what: 'a method without a source',
+    spec: spec({ image: { diskFormat: 'raw' }, content: { method: 'Stage' } }),
+    refused: { field: 'spec.content', says: says.source },
+  },
+  { what: 'method Stage', spec: from({}, { method: 'Stage' }) },
   {
     what: 'method WebDownload with sha256',
     spec: web(http),
-    refused: { field: 'spec.method', says: says.webDownload },
+    refused: { field: 'spec.content.method', says: says.webDownload },
   },
   {
     what: 'method WebDownload with the digest of something else',
     spec: web({ digestOf: 'Image' }),
-    refused: { field: 'spec.method', says: says.webDownload },
+    refused: { field: 'spec.content.method', says: says.webDownload },
   },
   {
     what: 'method WebDownload of another image',
-    spec: { ...spec({ image: { diskFormat: 'raw' }, content: { image: { ref: id } } }), method: 'WebDownload' },
-    refused: { field: 'spec.method', says: says.webDownload },
+    spec: spec({ image: { diskFormat: 'raw' }, content: { glance: { image: id }, method: 'WebDownload' } }),
+    refused: { field: 'spec.content.method', says: says.webDownload },
   },
   {
     what: 'method WebDownload with mirrors',
@@ -90,7 +94,7 @@ export const contentCases: Case[] = [
   },
   {
     what: 'method WebDownload with headers',
-    spec: web({ headersSecretName: 'a' }),
+    spec: web({ headersSecretRef: { name: 'a' } }),
     refused: { field: 'spec.content.http', says: says.webDownloadAlone },
   },
   {

@@ -27,8 +27,8 @@ const interval = (value: unknown, refusal: string | undefined = undefined): Case
 });
 const secretName = (value: unknown, refusal: string | undefined = undefined): Case => ({
   what: `name of the Secret ${short(value)}`,
-  spec: { cloud: { ...cloud, secretName: value } },
-  ...(refusal === undefined ? {} : { refused: { field: 'spec.cloud.secretName', says: refusal } }),
+  spec: { cloud: { ...cloud, secretRef: { name: value } } },
+  ...(refusal === undefined ? {} : { refused: { field: 'spec.cloud.secretRef.name', says: refusal } }),
 });
 const inImage = (field: string, value: unknown, refusal: string | undefined = undefined): Case => ({
   what: `image.${field} ${short(value)}`,
@@ -67,18 +67,18 @@ export const cases: Case[] = [
           mirrors: ['https://mirror.example.org/image.qcow2.xz'],
           digestOf: 'Image',
           decompress: 'None',
-          headersSecretName: 'mirror-token',
-          caSecretName: 'mirror-ca',
+          headersSecretRef: { name: 'mirror-token' },
+          caSecretRef: { name: 'mirror-ca' },
         },
+        method: 'Stage',
       },
-      method: 'Stage',
     },
   },
   {
     what: 'every field of another image as the source',
     spec: spec({
       image: { diskFormat: 'raw' },
-      content: { image: { ref: id, cloud: { secretName: 'other', name: 'other', region: 'Two' } } },
+      content: { glance: { image: id, cloud: { secretRef: { name: 'other' }, name: 'other', region: 'Two' } } },
     }),
   },
 
@@ -91,11 +91,21 @@ export const cases: Case[] = [
   {
     what: 'a cloud without its Secret',
     spec: { cloud: { name: 'demo' } },
-    refused: { field: 'spec.cloud.secretName', says: required },
+    refused: { field: 'spec.cloud.secretRef', says: required },
+  },
+  {
+    what: 'a Secret that is named by text alone',
+    spec: { cloud: { ...cloud, secretRef: 'openstack' } },
+    refused: { field: 'spec.cloud.secretRef', says: wrongType('object') },
+  },
+  {
+    what: 'a Secret without its name',
+    spec: { cloud: { ...cloud, secretRef: {} } },
+    refused: { field: 'spec.cloud.secretRef.name', says: required },
   },
   {
     what: 'a cloud without its name',
-    spec: { cloud: { secretName: 'openstack' } },
+    spec: { cloud: { secretRef: { name: 'openstack' } } },
     refused: { field: 'spec.cloud.name', says: required },
   },
   {

@@ -11,8 +11,8 @@ export interface Change {
 }
 
 const withContent = from({});
-const other = { ref: '6b1fd7a2-0000-5000-8000-000000000001' };
-const copyOf = (content: object) => spec({ image: { diskFormat: 'qcow2' }, content: { image: content } });
+const other = { image: '6b1fd7a2-0000-5000-8000-000000000001' };
+const copyOf = (content: object) => spec({ image: { diskFormat: 'qcow2' }, content: { glance: content } });
 const fixed = (field: string): Refusal => ({ field: `spec.${field}`, says: says.fixed(field) });
 
 /** What the data fixes; free until it is in Glance. */
@@ -62,7 +62,7 @@ const fixings: { what: string; from: unknown; to: unknown; refused: Refusal }[] 
   { what: 'a source of another kind', from: withContent, to: copyOf(other), refused: fixed('content') },
   {
     what: 'another image as the source',
-    from: copyOf({ ref: '6b1fd7a2-0000-5000-8000-000000000000' }),
+    from: copyOf({ image: '6b1fd7a2-0000-5000-8000-000000000000' }),
     to: copyOf(other),
     refused: fixed('content'),
   },
@@ -79,7 +79,7 @@ export const changes: Change[] = [
     what: 'everything that may change',
     image: 'active',
     from: withContent,
-    to: { ...withContent, interval: '0', suspend: true, method: 'Stage' },
+    to: { ...from({}, { method: 'Stage' }), interval: '0', suspend: true },
   },
   {
     what: 'the name, tags and properties',
@@ -91,7 +91,7 @@ export const changes: Change[] = [
     what: 'the cloud',
     image: 'active',
     from: withContent,
-    to: { ...withContent, cloud: { secretName: 'other', name: 'other' } },
+    to: { ...withContent, cloud: { secretRef: { name: 'other' }, name: 'other' } },
   },
   {
     what: 'the place where the same data is served',
@@ -103,7 +103,7 @@ export const changes: Change[] = [
     what: 'the credentials for the same image',
     image: 'active',
     from: copyOf(other),
-    to: copyOf({ ...other, cloud: { secretName: 'other', name: 'other' } }),
+    to: copyOf({ ...other, cloud: { secretRef: { name: 'other' }, name: 'other' } }),
   },
   {
     what: 'the default containerFormat in writing',

@@ -16,7 +16,7 @@ export interface Case {
   zodAlone?: 'accepts' | 'refuses';
 }
 
-export const cloud = { secretName: 'openstack', name: 'demo' };
+export const cloud = { secretRef: { name: 'openstack' }, name: 'demo' };
 export const id = '6b1fd7a2-0000-5000-8000-000000000000';
 export const hex = (digits: number) => 'a0'.repeat(digits / 2);
 export const http = { url: 'https://example.com/image.qcow2', digest: `sha256:${hex(64)}` };
@@ -27,8 +27,8 @@ export const list = (count: number) => Array.from({ length: count }, (_, index) 
 
 export const spec = (fields: object) => ({ cloud, ...fields });
 export const image = (fields: object) => spec({ image: fields });
-export const from = (fields: object) =>
-  spec({ image: { diskFormat: 'qcow2' }, content: { http: { ...http, ...fields } } });
+export const from = (fields: object, content: object = {}) =>
+  spec({ image: { diskFormat: 'qcow2' }, content: { http: { ...http, ...fields }, ...content } });
 
 export const tooLong = 'Too long';
 export const tooShort = 'at least 1 chars long';
@@ -45,13 +45,13 @@ export const says = {
   format: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
   fixed: (field: string) =>
     `${field} cannot change once the data is in Glance, which fixes it: create another GlanceImage instead`,
-  source: 'content needs exactly one source: http or image',
+  source: 'content needs exactly one source: http or glance',
   ref: 'must be the id of an image, or its address such as https://glance.example.com/v2/images/<id>',
   stores: 'allStores and stores exclude each other: name the stores, or ask for all of them',
   webDownload:
     'method WebDownload needs content.http with a sha512 digest of the file as served: Glance fetches the file itself, and sha512 is what it computes; or use method Upload',
   webDownloadAlone:
-    'method WebDownload knows no mirrors, headersSecretName or caSecretName: Glance fetches the file with a URL alone; leave them out, or use method Upload',
+    'method WebDownload knows no mirrors, headersSecretRef or caSecretRef: Glance fetches the file with a URL alone; leave them out, or use method Upload',
 };
 
 /** A value in the name of a case: its beginning and end, and its length where that is not all. */

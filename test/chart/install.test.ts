@@ -21,7 +21,7 @@ const image = (spec: object = {}) =>
     apiVersion: 'glance-image-operator.dev/v1alpha1',
     kind: 'GlanceImage',
     metadata: { name: 'kept', namespace: 'default' },
-    spec: { cloud: { secretName: 'openstack', name: 'demo' }, ...spec },
+    spec: { cloud: { secretRef: { name: 'openstack' }, name: 'demo' }, ...spec },
   });
 
 let cluster: Cluster;

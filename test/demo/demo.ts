@@ -32,7 +32,12 @@ const kubectl = async (...args: string[]) => {
 };
 
 function manifest(name: string, spec: Record<string, unknown>): Record<string, unknown> {
-  return { apiVersion, kind, metadata: { name }, spec: { cloud: { secretName: 'openstack', name: 'demo' }, ...spec } };
+  return {
+    apiVersion,
+    kind,
+    metadata: { name },
+    spec: { cloud: { secretRef: { name: 'openstack' }, name: 'demo' }, ...spec },
+  };
 }
 
 async function apply(...manifests: Record<string, unknown>[]): Promise<void> {

@@ -85,7 +85,7 @@ describe('the blocks of the pages', () => {
     // A part of a GlanceImage, below spec.
     const { image = {}, ...rest } = fragmentSchema.parse(document);
     const spec = {
-      cloud: { secretName: 'openstack', name: 'demo' },
+      cloud: { secretRef: { name: 'openstack' }, name: 'demo' },
       image: { diskFormat: 'qcow2', ...z.looseObject({}).parse(image) },
       ...rest,
     };

@@ -47,7 +47,7 @@ describe('the page of the resource', () => {
     for (const name of [reconcileAtAnnotation, abandonAnnotation]) assert.ok(page.includes(`\`${name}\``), name);
     assert.match(page, /`spec\.cloud\.name` \| text, 1 to 255 characters; \*\*required\*\* \|/);
     assert.match(page, /`spec\.interval` \| text, 1 to 32 characters \| `10m` \|/);
-    assert.match(page, /`spec\.method` \| `Upload`, `Stage`, `WebDownload` \| `Upload` \|/);
+    assert.match(page, /`spec\.content\.method` \| `Upload`, `Stage`, `WebDownload` \| `Upload` \|/);
     assert.match(page, /`status\.lastError\.httpStatus` \| integer, 100 to 599 \|/);
   });
 });

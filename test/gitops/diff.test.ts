@@ -28,7 +28,7 @@ describe('a manifest that is applied again', () => {
     const body = raw(64 * 1024);
     const http = { url: world.source.add('/image.raw', { body }), digest: digestOf(body) };
     const spec = {
-      cloud: { secretName: 'openstack', name: 'demo' },
+      cloud: { secretRef: { name: 'openstack' }, name: 'demo' },
       // Not as the API server would write it: defaults left out and given, a list out of order, values of every kind.
       image: {
         diskFormat: 'raw',

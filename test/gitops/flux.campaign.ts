@@ -51,7 +51,7 @@ describe('Flux', () => {
     kind,
     metadata: { name, namespace: world.namespace },
     spec: {
-      cloud: { secretName: 'openstack', name: 'demo' },
+      cloud: { secretRef: { name: 'openstack' }, name: 'demo' },
       image: { diskFormat: 'raw' },
       content: { http: { url: at, digest } },
       ...more,
@@ -137,7 +137,7 @@ describe('Flux', () => {
   });
 
   test('is not upset by an image that comes before its Secret', async () => {
-    const cloud = { secretName: 'late', name: 'demo' };
+    const cloud = { secretRef: { name: 'late' }, name: 'demo' };
     const revision = await flux.publish('early', { 'd.yaml': image('d', { cloud }) });
     await flux.kustomization('early', wait);
     await world.reason('d', 'SecretNotFound');

@@ -150,7 +150,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
 
   test('one whose cloud cannot be asked is waited for, although its image was as declared', async () => {
     await world.writeSecret('outage', { 'clouds.yaml': await world.project.cloudsYaml() });
-    await world.apply('outage', { cloud: { secretName: 'outage', name: 'demo' } });
+    await world.apply('outage', { cloud: { secretRef: { name: 'outage' }, name: 'demo' } });
     await world.ready('outage');
     const authUrl = `http://127.0.0.1:${await claimPort()}/v3`;
     await world.writeSecret('outage', { 'clouds.yaml': await world.project.cloudsYaml({ authUrl }) });
@@ -173,13 +173,13 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
   });
 
   test('one whose Secret is wrong is given up at once', async () => {
-    await world.apply('misnamed', { cloud: { secretName: 'openstack', name: 'prod' } });
+    await world.apply('misnamed', { cloud: { secretRef: { name: 'openstack' }, name: 'prod' } });
     await world.reason('misnamed', 'CloudNotFound');
     await assertJudged(await object('misnamed'), { kstatus: 'Failed', argo: 'Degraded', message: /^CloudNotFound/ });
   });
 
   test('one whose Secret is still to come is waited for, because what is applied together has no order', async () => {
-    await world.apply('early', filled({ cloud: { secretName: 'late', name: 'demo' } }));
+    await world.apply('early', filled({ cloud: { secretRef: { name: 'late' }, name: 'demo' } }));
     await world.reason('early', 'SecretNotFound');
     await assertJudged(await object('early'), {
       kstatus: 'InProgress',
@@ -213,7 +213,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
 
   test('one that is being deleted is terminating until its image is gone', async () => {
     await world.writeSecret('going', { 'clouds.yaml': await world.project.cloudsYaml() });
-    await world.apply('leaving', { cloud: { secretName: 'going', name: 'demo' } });
+    await world.apply('leaving', { cloud: { secretRef: { name: 'going' }, name: 'demo' } });
     await world.ready('leaving');
     const secret = `/api/v1/namespaces/${world.namespace}/secrets/going`;
     (await world.stack.kubernetes.request('DELETE', secret)).ok();

@@ -9,8 +9,7 @@ describe('data that Glance fetches by itself', () => {
   const sha512 = `sha512:${'e'.repeat(128)}`;
   const fetched = {
     spec: {
-      method: 'WebDownload',
-      content: { http: { ...content.http, digest: sha512 } },
+      content: { http: { ...content.http, digest: sha512 }, method: 'WebDownload' },
       image: { diskFormat: 'raw', visibility: 'public' },
     },
   };
@@ -93,7 +92,7 @@ describe('data that was sent', () => {
   });
 
   test('may have been rewritten by plugins of the cloud on its way through staging', () => {
-    const staged = { spec: { ...withContent.spec, method: 'Stage' } };
+    const staged = { spec: { ...withContent.spec, content: { ...withContent.spec.content, method: 'Stage' } } };
     // What the transfer remembers is the digest of what Glance made of it, and the size of what was sent.
     const rewritten = { ...memory, content: { ...sent, size: 2048 } };
     assert.deepEqual(planFor(staged, present(imageOf({ diskFormat: 'qcow2' })), rewritten), []);
@@ -108,7 +107,7 @@ describe('data that was sent', () => {
 
   test('and converted is right also where a crash took the memory of it', () => {
     const hash = { algorithm: 'sha256', value: '2'.repeat(64) };
-    const staged = { spec: { ...withContent.spec, method: 'Stage' } };
+    const staged = { spec: { ...withContent.spec, content: { ...withContent.spec.content, method: 'Stage' } } };
     assert.deepEqual(planFor(staged, present(imageOf({ diskFormat: 'qcow2', hash }))), []);
   });
 });

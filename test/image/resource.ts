@@ -26,7 +26,7 @@ export function resourceOf({ spec = {}, status, metadata = {} }: ResourceOptions
       creationTimestamp: '2026-01-01T00:00:00Z',
       ...metadata,
     },
-    spec: { cloud: { secretName: 'openstack', name: 'demo' }, ...spec },
+    spec: { cloud: { secretRef: { name: 'openstack' }, name: 'demo' }, ...spec },
     ...(status === undefined ? {} : { status }),
   });
 }

@@ -22,7 +22,7 @@ function line(at: number): string {
   const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
   const properties = { os_distro: 'ubuntu', os_version: '24.04', hw_disk_bus: 'virtio', build: String(at) };
   const spec = {
-    cloud: { secretName: 'openstack', name: 'demo' },
+    cloud: { secretRef: { name: 'openstack' }, name: 'demo' },
     image: { name: `image-${at}`, diskFormat: 'qcow2', properties, tags: ['ubuntu', 'lts'] },
   };
   const metadata = {

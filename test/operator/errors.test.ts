@@ -32,7 +32,9 @@ describe('failures of credentials and clouds reach the status', () => {
   });
   after(() => world[Symbol.asyncDispose]());
 
-  const cloud = (secretName: string, name = 'demo', more = {}) => ({ cloud: { secretName, name, ...more } });
+  const cloud = (secretName: string, name = 'demo', more = {}) => ({
+    cloud: { secretRef: { name: secretName }, name, ...more },
+  });
 
   test('no Secret', async () => {
     await world.apply('no-secret', cloud('missing'));
@@ -149,7 +151,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     const other = await world.stack.openstack.createProject();
     await other.setLimit('image_count_total', 0);
     await world.writeSecret('quota', { 'clouds.yaml': await other.cloudsYaml() });
-    await world.apply('quota', { cloud: { secretName: 'quota', name: 'demo' } });
+    await world.apply('quota', { cloud: { secretRef: { name: 'quota' }, name: 'demo' } });
     assertTold(await world.reason('quota', 'QuotaExceeded'), { message: /Glance answered 413/, httpStatus: 413 });
     await other.setLimit('image_count_total', 10);
     await world.annotate('quota', 'glance-image-operator.dev/reconcile-at', '1');
@@ -162,7 +164,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     await other.createImage({}, raw(2 * 2 ** 20));
     await other.setLimit('image_size_total', 1);
     const url = world.source.add('/quota.raw', { body });
-    await world.apply('bytes', { ...http(url), cloud: { secretName: 'bytes', name: 'demo' } });
+    await world.apply('bytes', { ...http(url), cloud: { secretRef: { name: 'bytes' }, name: 'demo' } });
     assertTold(await world.reason('bytes', 'QuotaExceeded'), { message: /Glance answered 413/, httpStatus: 413 });
     await other.setLimit('image_size_total', 10);
     await world.annotate('bytes', 'glance-image-operator.dev/reconcile-at', '1');
@@ -175,7 +177,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     await world.writeSecret('small', { 'clouds.yaml': await other.cloudsYaml() });
     const released = new Promise(() => {});
     const url = world.source.add('/huge.raw', { body: generated(21 * 2 ** 30), gate: { at: 2 ** 20, released } });
-    await world.apply('huge', { ...http(url), cloud: { secretName: 'small', name: 'demo' } });
+    await world.apply('huge', { ...http(url), cloud: { secretRef: { name: 'small' }, name: 'demo' } });
     assertTold(await world.reason('huge', 'QuotaExceeded'), { message: /Glance answered 413/, httpStatus: 413 });
     assert.deepEqual(
       (await other.listImages()).map(({ status }) => status),

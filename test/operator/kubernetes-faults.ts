@@ -214,7 +214,7 @@ export class FaultScene implements AsyncDisposable {
     const body = raw(dataBytes);
     const http = { url: source.add(`/${name}.raw`, { body }), digest: digestOf(body) };
     const spec = {
-      cloud: { secretName: 'openstack', name: 'demo' },
+      cloud: { secretRef: { name: 'openstack' }, name: 'demo' },
       interval: '0',
       image: { diskFormat: 'raw', properties: { a: '1' } },
       ...(hasData ? { content: { http } } : {}),

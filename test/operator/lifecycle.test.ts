@@ -200,7 +200,7 @@ describe('an image follows its declaration', () => {
   test('a Secret that leads to another project does not make a second image', async () => {
     const other = await world.stack.openstack.createProject();
     await world.writeSecret('moving', { 'clouds.yaml': await world.project.cloudsYaml() });
-    const cloud = { secretName: 'moving', name: 'demo' };
+    const cloud = { secretRef: { name: 'moving' }, name: 'demo' };
     await world.apply('moving', filled({}, { cloud }));
     const { status } = await world.ready('moving');
     await world.writeSecret('moving', { 'clouds.yaml': await other.cloudsYaml() });
@@ -216,7 +216,7 @@ describe('an image follows its declaration', () => {
 
   test('a resource whose Secret is gone says so when it is deleted, and can be let go', async () => {
     await world.writeSecret('going', { 'clouds.yaml': await world.project.cloudsYaml() });
-    await world.apply('orphan', filled({}, { cloud: { secretName: 'going', name: 'demo' } }));
+    await world.apply('orphan', filled({}, { cloud: { secretRef: { name: 'going' }, name: 'demo' } }));
     const { status } = await world.ready('orphan');
     const path = `/api/v1/namespaces/${world.namespace}/secrets/going`;
     (await world.stack.kubernetes.request('DELETE', path)).ok();
@@ -229,7 +229,7 @@ describe('an image follows its declaration', () => {
   });
 
   test('a resource that never reached its cloud is deleted at once', async () => {
-    await world.apply('never', { cloud: { secretName: 'nowhere', name: 'demo' } });
+    await world.apply('never', { cloud: { secretRef: { name: 'nowhere' }, name: 'demo' } });
     await world.reason('never', 'SecretNotFound');
     await world.delete('never');
     await world.gone('never', 5_000);

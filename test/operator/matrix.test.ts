@@ -45,9 +45,8 @@ describe('every fault of a source, by every method', () => {
     const url = source.add(`/${name}`, row.file);
     const digest = row.digest ?? digestOf(contentOf(row.file.body), 'sha512');
     await world.apply(name, {
-      method,
       image: { diskFormat: row.diskFormat ?? 'raw', ...row.image },
-      content: { http: { url, digest } },
+      content: { http: { url, digest }, method },
     });
     return name;
   }
@@ -135,7 +134,7 @@ describe('every fault of a source, by every method', () => {
     await world.apply('tls', { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
     const resource = await settled('tls');
     assert.equal(resource.status.lastError?.reason, 'SourceUntrusted');
-    assert.match(messageOf(resource), /caSecretName/);
+    assert.match(messageOf(resource), /caSecretRef/);
   });
 
   describe('WebDownload', () => {

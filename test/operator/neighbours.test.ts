@@ -48,7 +48,7 @@ describe('a cloud that takes every call and answers none', () => {
       apiVersion,
       kind,
       metadata: { name: `dead-${secrets.length}-${index}` },
-      spec: { cloud: { secretName: secrets[index % secrets.length], name: 'demo' } },
+      spec: { cloud: { secretRef: { name: secrets[index % secrets.length] }, name: 'demo' } },
     });
     await applyAll(Array.from({ length: dead }, (_, index) => resource(index)));
     await world.start();

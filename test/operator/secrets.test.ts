@@ -37,7 +37,7 @@ describe('an operator that may only get Secrets', () => {
   });
 
   test('notices a Secret that came late at the next check, which the annotation brings about', async () => {
-    await world.apply('late', { interval: '0', cloud: { secretName: 'late', name: 'demo' } });
+    await world.apply('late', { interval: '0', cloud: { secretRef: { name: 'late' }, name: 'demo' } });
     await world.reason('late', 'SecretNotFound');
     await world.writeSecret('late', { 'clouds.yaml': await world.project.cloudsYaml() });
     await world.annotate('late', 'glance-image-operator.dev/reconcile-at', '1');

@@ -60,7 +60,7 @@ export class Churn {
     this.#declared.set(name, { n: this.#n, bytes, since: performance.now() });
     this.counts.created++;
     const spec = {
-      cloud: { secretName: 'openstack', name: 'demo' },
+      cloud: { secretRef: { name: 'openstack' }, name: 'demo' },
       interval: '10s',
       image: { diskFormat: 'raw', properties: { n: String(this.#n) } },
       ...(bytes === undefined ? {} : { content: this.#content(name, bytes) }),

@@ -83,10 +83,10 @@ describe('data arrives as it is declared', () => {
     const url = server.add('/private.raw', { body, required: { authorization: secret } });
     await world.writeSecret('headers', { Authorization: secret });
     await world.writeSecret('authority', { 'ca.crt': ca });
-    const http = { url, digest: digestOf(body), caSecretName: 'authority' };
+    const http = { url, digest: digestOf(body), caSecretRef: { name: 'authority' } };
     await world.apply('no-headers', source(http));
     await world.reason('no-headers', 'SourceForbidden');
-    await world.apply('private', source({ ...http, headersSecretName: 'headers' }));
+    await world.apply('private', source({ ...http, headersSecretRef: { name: 'headers' } }));
     const resource = await world.ready('private');
     const seen = [JSON.stringify(resource), ...world.operator.log, ...(await world.events()).map(({ note }) => note)];
     assert.ok(!seen.some((text) => text.includes('planted-secret')));
@@ -94,7 +94,7 @@ describe('data arrives as it is declared', () => {
 
   test('a Secret of headers that appears later is used without a restart', async () => {
     const url = world.source.add('/late.raw', { body, required: { 'x-token': 'late' } });
-    await world.apply('late', source({ url, digest: digestOf(body), headersSecretName: 'late' }));
+    await world.apply('late', source({ url, digest: digestOf(body), headersSecretRef: { name: 'late' } }));
     await world.reason('late', 'SecretNotFound');
     await world.writeSecret('late', { 'x-token': 'late' });
     await world.ready('late', 20_000);
@@ -124,19 +124,19 @@ describe('data arrives as it is declared', () => {
 
   test('another image of Glance is a source, also one of another project', async () => {
     const own = await world.project.createImage({ name: 'own' }, body);
-    await world.apply('copy', { image: { diskFormat: 'raw' }, content: { image: { ref: own.id } } });
+    await world.apply('copy', { image: { diskFormat: 'raw' }, content: { glance: { image: own.id } } });
     const copied = await world.ready('copy');
     assert.equal(copied.status.image?.hash?.value, own.os_hash_value);
 
     const other = await world.stack.openstack.createProject();
     const foreign = await other.createImage({ name: 'foreign' }, body);
-    const ref = `${world.stack.openstack.imageUrl}/v2/images/${foreign.id}`;
-    await world.apply('not-mine', { image: { diskFormat: 'raw' }, content: { image: { ref } } });
+    const image = `${world.stack.openstack.imageUrl}/v2/images/${foreign.id}`;
+    await world.apply('not-mine', { image: { diskFormat: 'raw' }, content: { glance: { image } } });
     const refused = await world.until('not-mine', 'failed', ({ status }) => status.lastError !== undefined);
     assert.match(refused.status.lastError?.message ?? '', /404/);
     await world.writeSecret('other', { 'clouds.yaml': await other.cloudsYaml({ cloudName: 'other' }) });
-    const cloud = { secretName: 'other', name: 'other' };
-    await world.apply('from-other', { image: { diskFormat: 'raw' }, content: { image: { ref, cloud } } });
+    const cloud = { secretRef: { name: 'other' }, name: 'other' };
+    await world.apply('from-other', { image: { diskFormat: 'raw' }, content: { glance: { image, cloud } } });
     await world.ready('from-other');
   });
 
@@ -144,7 +144,7 @@ describe('data arrives as it is declared', () => {
     const url = world.source.add('/stored.raw', { body });
     const http = { url, digest: digestOf(body) };
     await world.apply('slow', { image: { diskFormat: 'raw', stores: ['slow'] }, content: { http } });
-    await world.apply('both', { method: 'Stage', image: { diskFormat: 'raw', allStores: true }, content: { http } });
+    await world.apply('both', { image: { diskFormat: 'raw', allStores: true }, content: { http, method: 'Stage' } });
     assert.deepEqual((await world.ready('slow')).status.image?.stores, ['slow']);
     assert.deepEqual((await world.ready('both')).status.image?.stores?.toSorted(), ['fast', 'slow']);
     await world.apply('nowhere', { image: { diskFormat: 'raw', stores: ['nowhere'] }, content: { http } });

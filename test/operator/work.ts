@@ -54,7 +54,7 @@ export class Work implements AsyncDisposable {
     this.#declared.set(name, n);
     const path = `/apis/${apiVersion}/namespaces/${this.#world.namespace}/${plural}/${name}`;
     const spec = {
-      cloud: { secretName: 'openstack', name: 'demo' },
+      cloud: { secretRef: { name: 'openstack' }, name: 'demo' },
       image: { diskFormat: 'raw', properties: { n: String(n) } },
     };
     const body = { apiVersion, kind, metadata: { name }, spec };

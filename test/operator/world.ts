@@ -119,7 +119,7 @@ export class World implements AsyncDisposable {
 
   /** `kubectl apply` of a GlanceImage; the cloud is filled in unless given. */
   async apply(name: string, spec: Record<string, unknown>, metadata: Record<string, unknown> = {}): Promise<void> {
-    const cloud = { secretName: 'openstack', name: 'demo' };
+    const cloud = { secretRef: { name: 'openstack' }, name: 'demo' };
     await this.stack.kubernetes.apply(
       JSON.stringify({
         apiVersion,

@@ -69,7 +69,7 @@ export const cases: Record<Permission, Case> = {
       await installation.untilForbidden('watch', 'secrets');
       const secretName = `mended-${installation.name}`;
       await installation.world.writeSecret(secretName, { 'cloud.yaml': 'x' });
-      await installation.apply('waiting', { cloud: { secretName, name: 'demo' } });
+      await installation.apply('waiting', { cloud: { secretRef: { name: secretName }, name: 'demo' } });
       await installation.world.reason('waiting', 'SecretInvalid');
       await installation.world.writeSecret(secretName, {
         'clouds.yaml': await installation.world.project.cloudsYaml(),

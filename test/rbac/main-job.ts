@@ -16,7 +16,7 @@ export async function doMainJob(installation: Installation): Promise<void> {
   const { status } = await world.ready('image');
   await correctDriftTwice(installation, 'image', status.imageID);
 
-  await installation.apply('late', { cloud: { secretName: 'late', name: 'demo' } });
+  await installation.apply('late', { cloud: { secretRef: { name: 'late' }, name: 'demo' } });
   await world.reason('late', 'SecretNotFound');
   await world.writeSecret('late', { 'clouds.yaml': await world.project.cloudsYaml() });
   await world.ready('late');

@@ -16,7 +16,7 @@ describe('who may do what with GlanceImages, once the chart is installed', () =>
     apiVersion,
     kind,
     metadata: { name, namespace: world.namespace },
-    spec: { cloud: { secretName: 'openstack', name: 'demo' } },
+    spec: { cloud: { secretRef: { name: 'openstack' }, name: 'demo' } },
   });
   const ask = async (role: Role, method: string, path: string, body?: object, contentType = 'application/json') => {
     const user = users.get(role) ?? '';

@@ -47,9 +47,9 @@ describe('a source behind https', () => {
   });
 
   const refusals: [words: string, kind: Kind, trusts: 'ca' | 'otherCa' | 'nothing', message: RegExp][] = [
-    ['of an authority that is not given', 'good', 'nothing', /authority is not known here.*caSecretName/],
-    ['of another authority than the one given', 'good', 'otherCa', /authority is not known here.*caSecretName/],
-    ['that is signed by itself', 'selfSigned', 'ca', /signed by itself.*caSecretName/],
+    ['of an authority that is not given', 'good', 'nothing', /authority is not known here.*caSecretRef/],
+    ['of another authority than the one given', 'good', 'otherCa', /authority is not known here.*caSecretRef/],
+    ['that is signed by itself', 'selfSigned', 'ca', /signed by itself.*caSecretRef/],
     ['for another name', 'misnamed', 'ca', /made for another name.*use the name that the certificate is made for/],
     ['that has expired', 'expired', 'ca', /has expired \(CERT_HAS_EXPIRED\); the publisher has to renew it/],
     ['that is not valid yet', 'early', 'ca', /not valid yet.*clocks/],
@@ -80,7 +80,7 @@ describe('a source behind https', () => {
   });
 });
 
-describe('the authorities of caSecretName', () => {
+describe('the authorities of caSecretRef', () => {
   test('are read from text around them, one or several', () => {
     assert.equal(readCertificates(`# ours\n${made.ca}\n# theirs\n${made.otherCa}`).length, 2);
   });

@@ -95,12 +95,12 @@ describe('declared headers', () => {
   test('that are not enough are not shown in the failure', async () => {
     const url = ours.add('/c.raw', { body: content, required: { ...required, 'x-other': '1' } });
     const result = await get(url);
-    assertFailed(result, 'SourceForbidden', /headersSecretName/);
+    assertFailed(result, 'SourceForbidden', /headersSecretRef/);
     assert.ok(!inspect(result.error, { depth: 10 }).includes(secret));
   });
 });
 
-describe('the Secret of headersSecretName', () => {
+describe('the Secret of headersSecretRef', () => {
   const revealed = (data: Record<string, string>) =>
     Object.fromEntries(Object.entries(readHeaders(data)).map(([name, value]) => [name, value.reveal()]));
 
@@ -161,7 +161,7 @@ describe('the Secret of headersSecretName', () => {
         (error) => {
           assert.ok(error instanceof OperatorError && error.code === 'SecretInvalid');
           assert.match(error.message, message);
-          assert.match(error.message, /headersSecretName/);
+          assert.match(error.message, /headersSecretRef/);
           assert.ok(!error.message.includes(secret));
           return true;
         },

@@ -70,7 +70,7 @@ test('headers, certificates and another cloud come from their files', async () =
   const http = await readAccess(planOf(), flags, {});
   assert.deepEqual([http.headers, http.ca], [{ Authorization: 'Bearer a:b', 'X-Token': 't' }, 'source']);
   assert.equal(http.sourceCloud, undefined);
-  const source = { kind: 'image', ref: imageIDOf('x'), cloud: { secretName: 's', name: 'other' } } as const;
+  const source = { kind: 'glance', image: imageIDOf('x'), cloud: { secretRef: { name: 's' }, name: 'other' } } as const;
   const image = await readAccess(planOf({ source }), flags, {});
   assert(image.sourceCloud?.cloudsYaml.includes('other.example.com'));
 });

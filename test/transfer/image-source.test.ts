@@ -21,7 +21,8 @@ after(async () => {
   await stack.stop();
 });
 
-const sourceOf = (ref: string) => ({ kind: 'image', ref, cloud: { secretName: 'other', name: 'demo' } }) as const;
+const sourceOf = (ref: string) =>
+  ({ kind: 'glance', image: ref, cloud: { secretRef: { name: 'other' }, name: 'demo' } }) as const;
 
 async function run(ref: string, options: Parameters<Scene['plan']>[0] = {}) {
   const plan = await scene.plan({ source: sourceOf(ref), ...options });

@@ -10,7 +10,7 @@ import { resultOf } from './plans.ts';
 
 const executor: Executor = {
   async run({ source }, access, { signal, onProgress }) {
-    const deed = source.kind === 'http' ? source.url : source.ref;
+    const deed = source.kind === 'http' ? source.url : source.image;
     switch (deed) {
       case 'echo':
         return { ...resultOf(1), url: JSON.stringify(access) };

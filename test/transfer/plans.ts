@@ -19,7 +19,7 @@ export function planOf(options: PlanOptions = {}): TransferPlan {
     imageID: '6b1fd7a2-0000-4000-8000-000000000000',
     cloud: {
       namespace: namespace ?? 'team',
-      secretName: 'openstack',
+      secretRef: { name: 'openstack' },
       name: cloudName ?? 'demo',
       address: address ?? 'https://glance.example.com',
     },

@@ -297,7 +297,7 @@ describe('the limits of a scheduler', () => {
     scheduler.start('b', planOf('b', { url: 'https://mirror.example.com/b' }));
     scheduler.start('c', planOf('c', { url: 'https://other.example.com/c' }));
     const image = (secretName: string) =>
-      ({ kind: 'image', ref: imageIDOf('x'), cloud: { secretName, name: 'demo' } }) as const;
+      ({ kind: 'glance', image: imageIDOf('x'), cloud: { secretRef: { name: secretName }, name: 'demo' } }) as const;
     scheduler.start('d', planOf('d', { source: image('one') }));
     scheduler.start('e', planOf('e', { source: image('one') }));
     scheduler.start('f', planOf('f', { source: image('two') }));
