@@ -1,0 +1,92 @@
+/**
+ * `npm run words`: counts the phrases, clauses and test names that this project avoids, and fails on more than the allowed ones.
+ * With paths as arguments it lists what stands there.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { allowed, limits } from './allowed.ts';
+import { type Finding, findingsIn } from './find.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+
+/** Generated copies of checked texts, other people's texts, data, and the tables of this tool. */
+const skipped = [
+  /^(?:package-lock\.json|LICENSE|\.npmrc|\.gitignore|\.dockerignore)$/,
+  /^crds\/|\/files\/crds\/|values\.schema\.json$|\.svg$|go\.(?:sum|mod)$|\.helmignore$/,
+  /^test\/chart\/goldens\//,
+  /^test\/words\/(?:rules|clauses|names|allowed|words\.test)\.ts$/,
+];
+
+/** Their comments are rewritten together with the code; their messages are checked. */
+const stringsOnly = [/^src\/(?:image|controller)\//, /^src\/commands\/run\.ts$/, /^src\/transfer\/scheduler\.ts$/];
+
+function allFindings(): Finding[] {
+  const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  return files
+    .split('\n')
+    .filter((file) => file !== '' && !skipped.some((pattern) => pattern.test(file)))
+    .flatMap((file) => {
+      const content = contentOf(file);
+      if (content === undefined) return [];
+      return findingsIn(file, content, stringsOnly.some((pattern) => pattern.test(file)) ? ['string'] : undefined);
+    });
+}
+
+/** Undefined if the file was deleted and the deletion is not committed yet. */
+function contentOf(file: string): string | undefined {
+  try {
+    return readFileSync(join(root, file), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function isAllowed({ file, text }: Finding): boolean {
+  return allowed.some((entry) => entry.file === file && text.includes(entry.text));
+}
+
+function areaOf(file: string): string {
+  if (file.startsWith('src/api/')) return 'src/api';
+  return file.includes('/') ? (file.split('/')[0] ?? file) : 'the root';
+}
+
+function countBy(findings: readonly Finding[], key: (finding: Finding) => string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const finding of findings) counts.set(key(finding), (counts.get(key(finding)) ?? 0) + 1);
+  return counts;
+}
+
+function list(findings: readonly Finding[]): string {
+  return findings
+    .map(({ file, line, rule, match, instead }) => `${file}:${line}  ${rule}: "${match}" → ${instead}`)
+    .join('\n');
+}
+
+const every = allFindings();
+const findings = every.filter((finding) => !isAllowed(finding));
+const paths = process.argv.slice(2);
+if (paths.length > 0) {
+  const here = findings.filter(({ file }) => paths.some((path) => file.startsWith(path)));
+  if (here.length > 0) console.log(list(here));
+  console.log(`${here.length} in ${paths.join(', ')}`);
+} else {
+  const folders = countBy(findings, ({ file }) => file.split('/').slice(0, 2).join('/'));
+  for (const [folder, count] of [...folders].sort()) console.log(`${String(count).padStart(6)}  ${folder}`);
+  const problems = [
+    ...[...countBy(findings, ({ file }) => areaOf(file))]
+      .filter(([area, count]) => count > (limits[area] ?? 0))
+      .map(([area, count]) => `${area} has ${count}, and may have ${limits[area] ?? 0}`),
+    ...allowed
+      .filter((entry) => !every.some(({ file, text }) => file === entry.file && text.includes(entry.text)))
+      .map(({ file, text }) => `${file} does not contain "${text}" any more: remove it from test/words/allowed.ts`),
+  ];
+  for (const problem of problems) console.error(problem);
+  if (problems.length > 0) {
+    console.error('`npm run words PATH` lists them with what to write instead.');
+    process.exitCode = 1;
+  }
+}
