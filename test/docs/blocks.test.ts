@@ -16,7 +16,7 @@ import { type DryRun, dryRunner, manifestSchema } from './manifests.ts';
 import { type Block, blocksOf, fileNameOf, readPages, root } from './pages.ts';
 
 /** What is run rather than read is in commands.test.ts and walk.test.ts. */
-const languages = ['yaml', 'json', 'sh', 'console', 'text'];
+const languages = ['yaml', 'json', 'sh', 'console', 'text', 'hcl'];
 
 const cloudsSchema = z.object({ clouds: z.record(z.string(), z.looseObject({})) });
 const fragmentSchema = z.strictObject(
@@ -106,6 +106,9 @@ describe('the blocks of the pages', () => {
       case 'json':
         TransferPlan.parse(JSON.parse(block.text));
         return;
+      case 'hcl':
+        checkHcl(block.text);
+        return;
       case 'text':
       case 'console':
         checkTable(block.text.replace(/^\$ .*\n/gm, ''));
@@ -113,6 +116,14 @@ describe('the blocks of the pages', () => {
       default:
         assert.ok(languages.includes(block.language), `nobody checks blocks of ${block.language || 'no language'}`);
     }
+  }
+
+  /** There is no Terraform here: brackets match, and every resource is one of OpenStack's provider. */
+  function checkHcl(text: string): void {
+    for (const [open, close] of ['{}', '[]', '()'].map((pair) => pair.split(''))) {
+      assert.equal(text.split(open ?? '').length, text.split(close ?? '').length, `${open} and ${close} do not match`);
+    }
+    for (const [, type = ''] of text.matchAll(/^resource "(\w+)"/gm)) assert.match(type, /^openstack_/);
   }
 
   /** What `kubectl get` shows has our columns and our reasons. */
@@ -164,6 +175,7 @@ describe('the blocks of the pages', () => {
       'a reason that does not exist':
         '```text\nNAME   READY   STATUS    IMAGE   SIZE   PROGRESS   AGE\na      False   Broken                             3s\n```\n',
       'a plan with a field too few': '```json\n{}\n```\n',
+      'a Terraform block that is never closed': '```hcl\nremoved {\n  lifecycle {\n}\n```\n',
     };
     for (const [what, page] of Object.entries(wrong)) {
       test(what, async () => {
