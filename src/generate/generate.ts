@@ -11,19 +11,22 @@ import { reasonsPage } from './reasons-page.ts';
 import { referencePage } from './reference-page.ts';
 import { describeMetrics, emptyRegistry, flagsTable, metricsTable, withPart } from './tables.ts';
 
-const operations = 'docs/operations.md';
-const parts = {
-  flags: flagsTable(),
-  metrics: metricsTable(await describeMetrics(emptyRegistry())),
-  'exit codes': exitCodesTable(),
+/** Pages that are written by hand, with the parts of them that are generated. */
+const partsOf: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'docs/reference/flags.md': { flags: flagsTable(), 'exit codes': exitCodesTable() },
+  'docs/reference/monitoring.md': { metrics: metricsTable(await describeMetrics(emptyRegistry())) },
 };
+
+function filled(page: string): string {
+  return Object.entries(partsOf[page] ?? {}).reduce(
+    (text, [name, part]) => withPart(text, name, part),
+    readFileSync(page, 'utf8'),
+  );
+}
 
 putGenerated({
   [`crds/${group}_${plural}.yaml`]: crdYaml(),
-  'docs/reasons.md': reasonsPage(),
+  'docs/reference/reasons.md': reasonsPage(),
   'docs/reference/glanceimage.md': referencePage(),
-  [operations]: Object.entries(parts).reduce(
-    (page, [name, part]) => withPart(page, name, part),
-    readFileSync(operations, 'utf8'),
-  ),
+  ...Object.fromEntries(Object.keys(partsOf).map((page) => [page, filled(page)])),
 });

@@ -7,4 +7,4 @@ import { differencesPage } from './page.ts';
 
 const requirements = readFileSync(join(import.meta.dirname, 'requirements.txt'), 'utf8');
 const [, version = ''] = /^cinder==(.*)$/m.exec(requirements) ?? [];
-putGenerated({ 'docs/differences-from-cinder.md': differencesPage(cases, version) });
+putGenerated({ 'docs/reference/differences-from-cinder.md': differencesPage(cases, version) });

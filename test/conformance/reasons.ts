@@ -1,6 +1,6 @@
 /**
  * Why our image service differs from Cinder's, where it does. Law: each reason is one that somebody who uses Cinder's would
- * accept; what is merely different is a defect. They are the chapters of docs/differences-from-cinder.md.
+ * accept; what is merely different is a defect. They are the chapters of docs/reference/differences-from-cinder.md.
  */
 export const reasons = {
   classes: {

@@ -123,7 +123,7 @@ describe('what is shipped for Prometheus and Grafana', () => {
   });
 
   test('every alert has a section that says what it means and what to do, and no section is of an alert that is gone', () => {
-    const sections = [...read('docs/operations.md').matchAll(/^### (GlanceImageOperator\w+)\n+(.+)/gm)];
+    const sections = [...read('docs/reference/monitoring.md').matchAll(/^### (GlanceImageOperator\w+)\n+(.+)/gm)];
     assert.deepEqual(sections.map(([, name]) => name).sort(), alerts.map(({ alert }) => alert).sort());
     for (const [, name, text = ''] of sections) assert.ok(text.length > 80, name);
   });

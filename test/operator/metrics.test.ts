@@ -10,7 +10,7 @@ import { digestOf } from './digest.ts';
 import { ask, sampleOf, scrape } from './scrape.ts';
 import { World } from './world.ts';
 
-const page = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
+const page = readFileSync(join(import.meta.dirname, '../../docs/reference/monitoring.md'), 'utf8');
 
 /** The table of the documentation: name, type, labels and help of each metric. */
 function documented() {
