@@ -5,6 +5,7 @@
  * It is for faults that no status could tell of: a bug, the deadline, a status that could not be written. What the status tells
  * of has its own time, `status.nextAttemptTime`, and comes here as an outcome that says when to look again.
  */
+import { backoff } from '../lib/backoff.ts';
 import type { Random } from '../lib/clock.ts';
 import type { Key } from '../lib/outcome.ts';
 
@@ -15,8 +16,7 @@ export interface Backoff {
   forget(key: Key): void;
 }
 
-const baseMs = 1000;
-const capMs = 10 * 60_000;
+const ceiling = { firstMs: 1000, maxMs: 10 * 60_000 };
 
 export function createBackoff(random: Random): Backoff {
   const failures = new Map<Key, number>();
@@ -24,7 +24,7 @@ export function createBackoff(random: Random): Backoff {
     fail(key) {
       const before = failures.get(key) ?? 0;
       failures.set(key, before + 1);
-      return Math.round(random() * Math.min(capMs, baseMs * 2 ** before));
+      return Math.round(random() * backoff(ceiling, before));
     },
     forget: (key) => failures.delete(key),
   };

@@ -13,6 +13,7 @@ import {
 import { createImageClient, type ImageClient } from '../glance/client.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { type Secret, secretType } from '../kubernetes/secret.ts';
+import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import { type CloudConfig, type CloudFiles, parseCloud } from '../openstack/clouds.ts';
@@ -101,8 +102,8 @@ export function createClouds(options: CloudsOptions): Clouds {
   const { client, clock, random, createSession, cache, observeCache } = options;
   const sessions = new Map<string, Entry>();
   /** Which session a version of a Secret leads to. */
-  const refs = new Map<string, { version: string; session: string }>();
-  const destinations = new Map<string, string>();
+  const refs = new BoundedMap<string, { version: string; session: string }>(maxRefs);
+  const destinations = new BoundedMap<string, string>(maxDestinations);
 
   function open(key: string, config: CloudConfig): Entry {
     const session = createSession(config);
@@ -160,7 +161,7 @@ export function createClouds(options: CloudsOptions): Clouds {
           entry.usedAt = clock.monotonic();
           closeUnused();
           if (entry.destination !== destination) {
-            remember(destinations, maxDestinations, nameOf(ref), entry.destination);
+            destinations.set(nameOf(ref), entry.destination);
             throw new DestinationLearned();
           }
           const { project } = await entry.session.identity(openSignal);
@@ -174,7 +175,7 @@ export function createClouds(options: CloudsOptions): Clouds {
             storeNames: (storesSignal) => storeNames(entry, storesSignal),
           };
           entry.observer ??= observeCache(`${entry.cloud.address}/${project.id}`);
-          remember(refs, maxRefs, nameOf(ref), { version: secret.metadata.resourceVersion, session: key });
+          refs.set(nameOf(ref), { version: secret.metadata.resourceVersion, session: key });
           return entry.cloud;
         },
       };
@@ -208,14 +209,6 @@ function end({ cache, session, observer }: Entry): Promise<void> {
 function destinationOf({ access, services: { image } }: CloudConfig): string {
   const addresses = [...(access.kind === 'keystone' ? [access.user.authUrl] : []), ...(image.override ?? [])];
   return [...addresses.map((address) => new URL(address).origin), image.region ?? ''].join(' ');
-}
-
-/** The one learned longest ago makes room. */
-function remember<T>(known: Map<string, T>, most: number, name: string, value: T): void {
-  known.delete(name);
-  known.set(name, value);
-  const [oldest] = known.keys();
-  if (known.size > most && oldest !== undefined) known.delete(oldest);
 }
 
 function nameOf({ namespace, secretRef, name, region }: CloudRef): string {

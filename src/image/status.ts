@@ -14,6 +14,7 @@ import {
 } from '../api/conditions.ts';
 import type { GlanceImageStatus, LastError, SeenImage, TransferStatus } from '../api/status.ts';
 import type { Image } from '../glance/image.ts';
+import { backoff } from '../lib/backoff.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { compact } from '../lib/compact.ts';
 import { formatDuration } from '../lib/duration.ts';
@@ -74,8 +75,7 @@ function imageIDOf(facts: Facts, previous: GlanceImageStatus): string | undefine
 }
 
 /** The first try after a failure waits about this long; every further one twice as long. */
-const firstBackoffMs = 1_000;
-const longestBackoffMs = 600_000;
+const failedAgain = { firstMs: 1_000, maxMs: 600_000 };
 const usualLookAgainMs = 3_600_000;
 
 /** Milliseconds until the next try, spread by ±20 % so that a cloud that comes back is not met by everybody at once. */
@@ -83,7 +83,7 @@ export function delayOf(retry: Retry, attempts: number, random: number): number 
   const spread = 0.8 + 0.4 * random;
   switch (retry.kind) {
     case 'backoff':
-      return Math.min(firstBackoffMs * 2 ** Math.min(attempts - 1, 20), longestBackoffMs) * spread;
+      return backoff(failedAgain, attempts - 1) * spread;
     case 'after':
       return retry.ms * spread;
     case 'change':

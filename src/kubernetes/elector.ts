@@ -3,7 +3,7 @@
  * is open only while the lease is held and renewed in time; it is closed before the lease is given back; each call has a
  * deadline of its own, so that one that hangs leaves time for the next.
  */
-import { aborted } from '../lib/abort.ts';
+import { aborted, type LinkedAbort, linked, neverAborted } from '../lib/abort.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { describe, unreachable } from '../lib/errors.ts';
 import { type Fence, LeadershipLost } from '../lib/fence.ts';
@@ -58,7 +58,7 @@ export function createElector(options: ElectorOptions): Elector {
   let cancelDeadline = () => {};
   let problem: string | undefined;
 
-  function learn(finding: Finding, over: AbortController): void {
+  function learn(finding: Finding, over: LinkedAbort): void {
     const before = state;
     state = next(before, finding, identity, timing);
     cancelDeadline();
@@ -146,7 +146,7 @@ export function createElector(options: ElectorOptions): Elector {
   /** What it is now is read first: the stop may have cut off a write of ours that the server has carried out. */
   async function release(): Promise<void> {
     if (state.kind !== 'acquiring' && state.kind !== 'leading') return;
-    const never = new AbortController().signal;
+    const never = neverAborted();
     try {
       const lease = await leases.read(releaseDeadlineMs, never);
       if (lease?.holder !== identity) return;
@@ -166,9 +166,7 @@ export function createElector(options: ElectorOptions): Elector {
       signal.throwIfAborted();
     },
     async run(stop, halt) {
-      const over = new AbortController();
-      const forward = () => over.abort(stop.reason);
-      stop.addEventListener('abort', forward, { once: true });
+      using over = linked(stop);
       try {
         for (;;) {
           const finding = await ask(over.signal);
@@ -180,7 +178,6 @@ export function createElector(options: ElectorOptions): Elector {
           if (state.kind === 'leading') learn({ kind: 'nothing', at: clock.monotonic() }, over);
         }
       } finally {
-        stop.removeEventListener('abort', forward);
         cancelDeadline();
         fence.close();
         observe?.(false);

@@ -4,6 +4,7 @@
  * one object can only say so much.
  */
 import { withDeadline } from '../lib/abort.ts';
+import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
@@ -87,8 +88,8 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   const { client, clock, random, log } = options;
   const buckets = createTokenBuckets(clock, { burst, refillMs, maxKeys: maxSeries });
   /** By what makes two events the same; the least recently seen first. */
-  const known = new Map<string, Series>();
-  const unsent = new Set<Series>();
+  const known = new BoundedMap<string, Series>(maxSeries);
+  const unsent = new BoundedMap<Series, true>(maxUnsent);
   let wake = Promise.withResolvers<void>();
 
   function seriesOf(regarding: Regarding, event: RecordedEvent): Series {
@@ -97,7 +98,6 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     const key = [uid, event.type, event.reason, event.action, event.note].join('\n');
     const now = clock.now();
     const before = known.get(key);
-    known.delete(key);
     const series: Series =
       before && clock.monotonic() - before.lastSeen < seriesMs
         ? before
@@ -116,8 +116,6 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     series.lastAt = now;
     series.lastSeen = clock.monotonic();
     known.set(key, series);
-    const [oldest] = known.keys();
-    if (known.size > maxSeries && oldest !== undefined) known.delete(oldest);
     return series;
   }
 
@@ -155,7 +153,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   }
 
   async function sendAll(until: AbortSignal, halt: AbortSignal): Promise<void> {
-    for (const series of unsent) {
+    for (const series of unsent.keys()) {
       if (until.aborted) return;
       unsent.delete(series);
       await send(series, halt);
@@ -168,9 +166,9 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
         log.debug({ name: regarding.metadata.name, reason: event.reason }, 'Too many Events for one object; left out');
         return;
       }
-      unsent.add(seriesOf(regarding, { ...event, note: cut(event.note, maxNoteBytes) }));
-      const [oldest] = unsent;
-      if (unsent.size > maxUnsent && oldest) unsent.delete(oldest);
+      const series = seriesOf(regarding, { ...event, note: cut(event.note, maxNoteBytes) });
+      // One that is waiting keeps its place.
+      if (!unsent.has(series)) unsent.set(series, true);
       wake.resolve();
     },
 

@@ -9,7 +9,7 @@
  */
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
-import { abortable, DeadlineExceeded, withDeadline } from '../lib/abort.ts';
+import { abortable, DeadlineExceeded, linked, withDeadline } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { compact } from '../lib/compact.ts';
 import { describe, OperatorError, retry } from '../lib/errors.ts';
@@ -219,9 +219,7 @@ export function createTransport(options: TransportOptions): Transport {
         headers: request.headers ?? {},
         body: undefined,
       };
-      const work = new AbortController();
-      const forward = () => work.abort(signal.reason);
-      signal.addEventListener('abort', forward, { once: true });
+      using work = linked(signal);
       const { deadlineMs, silenceMs } = request;
       const cancelTimer = clock.schedule(deadlineMs, () =>
         work.abort(deadlinePassed(name, deadlineMs, new DeadlineExceeded(name, deadlineMs))),
@@ -240,7 +238,6 @@ export function createTransport(options: TransportOptions): Transport {
         throw error instanceof RangeError ? badAnswer(name, error.message) : translate(error);
       } finally {
         cancelTimer();
-        signal.removeEventListener('abort', forward);
         // Whoever stops reading early ends the request with it.
         work.abort();
       }

@@ -25,6 +25,7 @@
  * A watch that ends after its time is no failure: it goes on from the last version at once, and every four hours from a new
  * list, in case an event was lost.
  */
+import { backoff } from '../lib/backoff.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { describe, retry, unreachable } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
@@ -240,15 +241,14 @@ function reportUnreadable(log: Logger, item: Item<KubernetesObject>): void {
  * asked for, within reason.
  */
 function createPause(clock: Clock, random: Random): (askedMs: number | undefined) => number {
-  const firstMs = 800;
-  const longestMs = 30_000;
+  const growth = { firstMs: 800, maxMs: 30_000 };
   const longestAskedMs = 120_000;
   const healthyMs = 120_000;
   let failures = 0;
   let resumedAt = Number.NEGATIVE_INFINITY;
   return (askedMs = 0) => {
     if (clock.monotonic() - resumedAt >= healthyMs) failures = 0;
-    const ownMs = jitter(Math.min(longestMs, firstMs * 2 ** failures), 0.2, random);
+    const ownMs = jitter(backoff(growth, failures), 0.2, random);
     // The server's wish is a minimum; what comes on top keeps its clients apart.
     const delayMs = Math.max(ownMs, Math.min(askedMs, longestAskedMs) * (1 + 0.2 * random()));
     failures++;

@@ -1,10 +1,10 @@
 /**
- * Cancellation. Law: one AbortSignal goes through everything that waits, and an abort is never mistaken for a failure of
- * the thing that was being done.
+ * Cancellation. Invariant: one AbortSignal governs everything that waits, an abort is never mistaken for a failure of the
+ * work itself, and no listener stays on a long-lived signal after the work is over.
  */
 import type { Clock } from './clock.ts';
 
-/** Thrown when a deadline of ours passed. `what` names the thing that was too slow. */
+/** Thrown when a deadline of ours has passed. `what` names the operation that was too slow. */
 export class DeadlineExceeded extends Error {
   readonly code = 'DeadlineExceeded';
   constructor(what: string, ms: number) {
@@ -13,9 +13,33 @@ export class DeadlineExceeded extends Error {
   }
 }
 
+/** A signal that this program can abort and that also follows a parent signal, until it is disposed. */
+export interface LinkedAbort extends Disposable {
+  readonly signal: AbortSignal;
+  abort(reason?: unknown): void;
+}
+
+/** Aborts with the parent's reason as soon as the parent aborts. Disposing it ends the link and aborts nothing. */
+export function linked(parent: AbortSignal | undefined): LinkedAbort {
+  const controller = new AbortController();
+  const forward = () => controller.abort(parent?.reason);
+  if (parent?.aborted) forward();
+  parent?.addEventListener('abort', forward, { once: true });
+  return {
+    signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
+    [Symbol.dispose]: () => parent?.removeEventListener('abort', forward),
+  };
+}
+
+/** A signal that never aborts, for calls without a caller who could cancel them. */
+export function neverAborted(): AbortSignal {
+  return new AbortController().signal;
+}
+
 /**
- * Runs `work` under a deadline of `ms` milliseconds beside the caller's own signal. The work's signal aborts with
- * DeadlineExceeded when the time is up; its timer is gone as soon as the work settles.
+ * Runs `work` under a deadline of `ms` milliseconds and the caller's own signal. The signal that the work gets aborts with
+ * DeadlineExceeded when the time is up. The timer is removed as soon as the work settles.
  */
 export async function withDeadline<T>(
   clock: Clock,
@@ -25,19 +49,16 @@ export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   signal?.throwIfAborted();
-  const controller = new AbortController();
-  const cancelTimer = clock.schedule(ms, () => controller.abort(new DeadlineExceeded(what, ms)));
-  const forward = () => controller.abort(signal?.reason);
-  signal?.addEventListener('abort', forward, { once: true });
+  using over = linked(signal);
+  const cancelTimer = clock.schedule(ms, () => over.abort(new DeadlineExceeded(what, ms)));
   try {
-    return await work(controller.signal);
+    return await work(over.signal);
   } catch (error) {
-    // Libraries reject with errors of their own when aborted; the reason that we gave says more.
-    controller.signal.throwIfAborted();
+    // Libraries reject with errors of their own when aborted; the reason of the abort is more useful.
+    over.signal.throwIfAborted();
     throw error;
   } finally {
     cancelTimer();
-    signal?.removeEventListener('abort', forward);
   }
 }
 
@@ -48,8 +69,8 @@ export function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Waiting for something that has no signal of its own: the wait ends at once when the signal aborts, what was waited for goes
- * on undisturbed, and no listener stays behind on a long-lived signal.
+ * Waits for a promise that cannot be cancelled. The wait ends as soon as the signal aborts; the work behind the promise
+ * continues, and no listener stays on the signal.
  */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {

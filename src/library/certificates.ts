@@ -5,6 +5,7 @@
  * No store judges a certificate: neither its dates nor who issued it. See signature-verifier.ts for why.
  */
 import { X509Certificate } from 'node:crypto';
+import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe, retry } from '../lib/errors.ts';
 import { answered, ConnectionFailed, HttpFailure, inTheirWords } from '../openstack/errors.ts';
@@ -71,20 +72,15 @@ export interface CertificateCacheOptions {
 export function cachedCertificates(store: CertificateStore, options: CertificateCacheOptions): CertificateStore {
   const { clock, maxEntries = 100, maxAgeMs = 10 * 60_000 } = options;
   /** In the order of their last use. */
-  const entries = new Map<string, { certificate: X509Certificate; since: number }>();
+  const entries = new BoundedMap<string, { certificate: X509Certificate; since: number }>(maxEntries);
   return {
     async get(id, signal) {
       const known = entries.get(id);
-      entries.delete(id);
       const entry =
         known !== undefined && clock.monotonic() - known.since < maxAgeMs
           ? known
           : { certificate: await store.get(id, signal), since: clock.monotonic() };
       entries.set(id, entry);
-      for (const oldest of entries.keys()) {
-        if (entries.size <= maxEntries) break;
-        entries.delete(oldest);
-      }
       return entry.certificate;
     },
   };

@@ -4,7 +4,7 @@
  * no stall.
  */
 import type { Readable } from 'node:stream';
-import { DeadlineExceeded } from '../lib/abort.ts';
+import { DeadlineExceeded, linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { headOf, readAnswer, refusalLimitBytes, withoutAnswer } from './answer.ts';
@@ -15,10 +15,8 @@ export function createDownload(send: Send, clock: Clock): Transport['download'] 
   return async ({ url, headers, requestId, answerDeadlineMs, idleMs, signal }) => {
     signal.throwIfAborted();
     const what = `GET ${safeUrl(url)}`;
-    const over = new AbortController();
-    const cancel = () => over.abort(signal.reason);
-    signal.addEventListener('abort', cancel, { once: true });
-    const ended = () => signal.removeEventListener('abort', cancel);
+    const over = linked(signal);
+    const ended = () => over[Symbol.dispose]();
     const late = () => over.abort(new DeadlineExceeded(what, answerDeadlineMs));
     const stopTimer = clock.schedule(answerDeadlineMs, late);
     try {

@@ -6,6 +6,7 @@
  * What a caller sees after the last try is the last failure, unchanged.
  */
 
+import { backoff } from '../lib/backoff.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { EgressRefused } from '../lib/egress.ts';
 import { errorCode } from '../lib/errors.ts';
@@ -82,8 +83,9 @@ export async function withRetries<T>(
 
 /** Milliseconds to wait before the next try; undefined when the server asks for more patience than a call has. */
 function delayBefore(policy: RetryPolicy, tried: number, askedMs: number, random: Random): number | undefined {
-  const backoff = jitter(Math.min(policy.firstDelayMs * 2 ** tried, policy.longestDelayMs), 0.5, random);
-  return askedMs > policy.longestDelayMs ? undefined : Math.max(askedMs, backoff);
+  const growth = { firstMs: policy.firstDelayMs, maxMs: policy.longestDelayMs };
+  const ownMs = jitter(backoff(growth, tried), 0.5, random);
+  return askedMs > policy.longestDelayMs ? undefined : Math.max(askedMs, ownMs);
 }
 
 /** What an endpoint asks for holds for itself: another one may have time now. */

@@ -3,7 +3,7 @@
  * handed over; and when it ends, however it ends, its connection and its source are let go.
  */
 import { Readable } from 'node:stream';
-import { DeadlineExceeded } from '../lib/abort.ts';
+import { DeadlineExceeded, linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { MayWrite } from '../lib/fence.ts';
 import { safeUrl } from '../lib/secret.ts';
@@ -16,9 +16,7 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
   return async (upload, begun) => {
     const { method, url, headers, requestId, size, answerDeadlineMs, signal } = upload;
     signal.throwIfAborted();
-    const over = new AbortController();
-    const cancel = () => over.abort(signal.reason);
-    signal.addEventListener('abort', cancel, { once: true });
+    using over = linked(signal);
     let stopTimer = () => {};
     const turn = (whose: 'server' | 'source') => {
       stopTimer();
@@ -44,7 +42,6 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
       throw withoutAnswer(url, over.signal.aborted ? over.signal.reason : error);
     } finally {
       stopTimer();
-      signal.removeEventListener('abort', cancel);
       over.abort();
     }
   };

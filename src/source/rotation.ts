@@ -2,15 +2,16 @@
  * Which of several addresses is asked next, and after what pause. Law: pure decisions; between two pieces of progress each
  * address is tried a bounded number of times, so a download ends; progress gives every address that may recover its tries back.
  */
+import { backoff } from '../lib/backoff.ts';
 import { jitter, type Random } from '../lib/clock.ts';
 import { OperatorError, type Retry } from '../lib/errors.ts';
 
 /** At one address, without progress. */
 const tries = 4;
-/** Before the second try; four times longer before each further one. ± half. */
-const firstPauseMs = 250;
 /** A server that asks for a longer pause is left for the next address. */
 const longestPauseMs = 10_000;
+/** Before the second try and each further one, ± half. */
+const growth = { firstMs: 250, maxMs: longestPauseMs, factor: 4 };
 /** How many of the other failures a message lists. */
 const listed = 3;
 
@@ -43,7 +44,7 @@ export function createRotation(count: number, random: Random): Rotation {
     tried += error.code === 'SourceStalled' || error.code === 'SourceSilent' ? 2 : 1;
     const asked = error.retry.kind === 'after' ? error.retry.ms : 0;
     if (verdict === 'passing' && tried < tries && asked <= longestPauseMs) {
-      const pause = jitter(firstPauseMs * 4 ** (tried - 1), 0.5, random);
+      const pause = jitter(backoff(growth, tried - 1), 0.5, random);
       return { kind: 'ask', index, pauseMs: Math.max(pause, asked) };
     }
     failures.set(index, { error, forGood: verdict === 'elsewhere' });

@@ -2,6 +2,7 @@
  * The limit on the time that a download may take in all, where there is one. Law: the timer is gone when the download is over,
  * however it ended.
  */
+import { aborted, linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { retry } from '../lib/errors.ts';
 import { SourceError } from './errors.ts';
@@ -21,15 +22,15 @@ export function limitTime(
 ): TimeLimit {
   const { totalMs } = limits;
   if (totalMs === undefined) return { signal, stop: () => {} };
-  const over = new AbortController();
+  const over = linked(signal);
   const cancel = clock.schedule(totalMs, () => {
     const message = `${soFar()} when the ${totalMs / 1000} s that it may take were over`;
     over.abort(new SourceError('SourceTooSlow', retry.backoff, message));
   });
+  void aborted(over.signal).then(cancel);
   const stop = () => {
     cancel();
-    signal.removeEventListener('abort', stop);
+    over[Symbol.dispose]();
   };
-  signal.addEventListener('abort', stop, { once: true });
-  return { signal: AbortSignal.any([signal, over.signal]), stop };
+  return { signal: over.signal, stop };
 }

@@ -2,6 +2,7 @@
  * One transfer, from a plan to a verified image. Law: nothing that was not verified becomes active, and the error that comes
  * out is the first cause, not what it brought about at the other end.
  */
+import { linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { formatDigest } from '../source/digest.ts';
@@ -29,11 +30,11 @@ export async function runTransfer(plan: TransferPlan, options: TransferOptions):
   signal.throwIfAborted();
   const startedAt = clock.now().toISOString();
   const start = clock.monotonic();
-  // Closes the source once the delivery is through, well or ill.
-  const over = new AbortController();
+  // Aborts the source when the delivery ends, whether it succeeded or failed.
+  using over = linked(signal);
   try {
     onProgress(noProgress);
-    const outcome = await move(plan, options, AbortSignal.any([signal, over.signal]));
+    const outcome = await move(plan, options, over.signal);
     return { ...outcome, startedAt, durationMs: Math.round(clock.monotonic() - start) };
   } catch (error) {
     signal.throwIfAborted();

@@ -6,14 +6,14 @@
 import { Conflict } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { importState, whyImportFailed } from '../glance/import-state.ts';
+import { backoff } from '../lib/backoff.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import { contentMismatch, expectActive, expectArrival, verifiedOf } from './arrival.ts';
 import { type Pipeline, throwIfFailed, type Verified } from './pipeline.ts';
 import type { TransferPlan } from './plan.ts';
 import { type Delivery, inTransferTerms, leavesOpen, look } from './target.ts';
 
-const firstPollMs = 250;
-const longestPollMs = 5_000;
+const pollGrowth = { firstMs: 250, maxMs: 5_000 };
 /** An import that is slower than this is given up: the worker that did it may have died, which Glance never notices. */
 const importMs = 600_000;
 const importBytesPerMs = 4096;
@@ -69,7 +69,7 @@ async function requestImport({ imageID, stores }: TransferPlan, delivery: Delive
 async function imported({ imageID }: TransferPlan, { bytes }: Verified, delivery: Delivery): Promise<Image> {
   const { clock, signal } = delivery;
   const end = clock.monotonic() + importMs + bytes / importBytesPerMs;
-  for (let pauseMs = firstPollMs; ; pauseMs = Math.min(pauseMs * 2, longestPollMs)) {
+  for (let polls = 0; ; polls++) {
     const image = await look(imageID, delivery);
     const state = importState(image);
     switch (state.kind) {
@@ -77,7 +77,7 @@ async function imported({ imageID }: TransferPlan, { bytes }: Verified, delivery
         return image;
       case 'running':
         if (clock.monotonic() >= end) throw importFailed(imageID, 'it does not come to an end');
-        await clock.sleep(pauseMs, signal);
+        await clock.sleep(backoff(pollGrowth, polls), signal);
         break;
       case 'partial':
         throw importFailed(imageID, `it did not reach ${state.failedStores.join(', ')}`);

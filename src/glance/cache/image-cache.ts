@@ -13,6 +13,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { withDeadline } from '../../lib/abort.ts';
+import { backoff } from '../../lib/backoff.ts';
 import { type Clock, jitter, type Random } from '../../lib/clock.ts';
 import type { ImageClient } from '../client.ts';
 import type { Image } from '../image.ts';
@@ -70,9 +71,8 @@ const listDeadlineMs = 600_000;
 /** A full list is made again after so many times the time that the last one took, but at the latest after the longest pause. */
 const fullListShare = 100;
 const longestBetweenFullMs = 3_600_000;
-/** After a list that failed, this long none is tried; twice as long after each further one. */
-const firstPauseMs = 15_000;
-const longestPauseMs = 3_600_000;
+/** After a list that failed, none is tried for this long. */
+const afterFailure = { firstMs: 15_000, maxMs: 3_600_000 };
 
 export function createImageCache(options: ImageCacheOptions): ImageCache {
   const { list, mark, keeps, onNews, clock, random, observer } = options;
@@ -135,8 +135,8 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
       observer?.listed({ full: since === undefined, images: count, kept: images.size, durationMs });
     } catch (error) {
       if (closed.signal.aborted) return;
-      pausedUntil = clock.monotonic() + Math.min(firstPauseMs * 2 ** failures, longestPauseMs);
-      failures = Math.min(failures + 1, 20);
+      pausedUntil = clock.monotonic() + backoff(afterFailure, failures);
+      failures++;
       observer?.failed({ full: since === undefined, error });
     } finally {
       refreshing = false;
