@@ -28,6 +28,12 @@ const allowed: Record<string, readonly string[]> = {
   'main.ts': ['commands'],
 };
 
+/** Where a mechanism lives, and the text by which a second implementation is recognised. */
+const mechanisms: Record<string, { home: string; sign: RegExp }> = {
+  'session pool': { home: 'openstack/pool.ts', sign: /(?<!function )\b(?:createSession|parseCloud)\(/ },
+  'reader of Secrets': { home: 'kubernetes/secret.ts', sign: /\.get\(secretType\b/ },
+};
+
 interface Import {
   from: string;
   to: string;
@@ -114,6 +120,17 @@ describe('the structure of the source', () => {
       users.filter((file) => !file.endsWith('/transport.ts')),
       [],
     );
+  });
+
+  test('each mechanism has one implementation', () => {
+    const elsewhere = Object.entries(mechanisms).flatMap(([name, { home, sign }]) =>
+      offenders(sign, [home]).map((file) => `${file}: the ${name} is ${home}`),
+    );
+    assert.deepEqual(elsewhere, []);
+    const absent = Object.values(mechanisms).filter(
+      ({ home, sign }) => !sign.test(readFileSync(join(src, home), 'utf8')),
+    );
+    assert.deepEqual(absent, []);
   });
 
   test('only the clock touches timers and the time of day', () => {

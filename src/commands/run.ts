@@ -10,11 +10,10 @@ import { createMetrics } from '../controller/metrics.ts';
 import { createQueue } from '../controller/queue.ts';
 import { type Component, supervise } from '../controller/supervisor.ts';
 import { createWorkers } from '../controller/workers.ts';
-import { readAccess } from '../image/access.ts';
 import { type Clouds, createClouds } from '../image/clouds.ts';
 import { createDrift } from '../image/drift.ts';
 import { clusterProperty } from '../image/identity.ts';
-import { createDomainMetrics, type DomainMetrics } from '../image/metrics.ts';
+import { createDomainMetrics } from '../image/metrics.ts';
 import { createReconciler } from '../image/reconcile.ts';
 import { byImage, bySecret, createResources, glanceImageType, imageIDsOf, secretKeysOf } from '../image/resources.ts';
 import { cloudRefOf } from '../image/transfer.ts';
@@ -22,21 +21,19 @@ import { createClient } from '../kubernetes/client.ts';
 import { createEventRecorder } from '../kubernetes/events.ts';
 import { follow } from '../kubernetes/follow.ts';
 import { type Item, type KubernetesObject, keyOfObject } from '../kubernetes/resource.ts';
-import { secretMetadataType } from '../kubernetes/secret.ts';
+import { createSecretReader, secretMetadataType } from '../kubernetes/secret.ts';
 import { createStore } from '../kubernetes/store.ts';
 import { createTransport } from '../kubernetes/transport.ts';
 import { aborted } from '../lib/abort.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { helpOf, readSettings } from '../lib/config.ts';
-import { createEgressPolicy, type EgressPolicy, guardConnector } from '../lib/egress.ts';
-import type { MayWrite } from '../lib/fence.ts';
+import { createEgressPolicy } from '../lib/egress.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import { keyOf } from '../lib/outcome.ts';
-import { userAgent, version } from '../lib/version.ts';
-import type { CloudConfig } from '../openstack/clouds.ts';
+import { version } from '../lib/version.ts';
+import { openSession } from '../openstack/pool.ts';
 import { defaultRetryPolicy } from '../openstack/retry.ts';
-import { createSession } from '../openstack/session.ts';
-import { createTransport as createCloudTransport } from '../openstack/transport.ts';
+import { readAccess } from '../transfer/access.ts';
 import { defaultLimits } from '../transfer/plan.ts';
 import { createScheduler } from '../transfer/scheduler.ts';
 import { createWorkerExecutor } from '../transfer/worker.ts';
@@ -97,12 +94,14 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     { images: () => images.list(), sessions: () => clouds.open },
     clock,
   );
-  const access: CloudAccess = { egress, mayWrite, clock, observe: domain.clouds.exchange };
+  const policy = { ...defaultRetryPolicy, deadlineMs: cloudCallMs };
+  const toClouds = { egress, mayWrite, clock, random, observe: domain.clouds.exchange, policy };
+  const credentials = createSecretReader(client);
   const clouds = createClouds({
-    client,
+    credentials,
     clock,
     random,
-    createSession: (cloud) => sessionOf(cloud, access),
+    openSession: (cloud) => openSession(cloud, toClouds),
     cache: {
       mark: { [clusterProperty]: cluster },
       keeps: (id) => images.findBy(byImage, id).length > 0,
@@ -163,7 +162,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     perHost: settings.transfersPerHost,
   };
   const transfers = createScheduler({
-    execute: async (plan, options) => executor.run(plan, await readAccess(client, plan, options.signal), options),
+    execute: async (plan, options) => executor.run(plan, await readAccess(credentials, plan, options.signal), options),
     limits: transferLimits,
     clock,
     onChange: (key) => queue.add(key),
@@ -297,20 +296,6 @@ function laneOf(item: Item<GlanceImage> | undefined, clouds: Clouds): string | u
   if (item?.kind !== 'readable') return undefined;
   const { metadata, spec } = item.object;
   return clouds.destinationOf(cloudRefOf(item.object)) ?? keyOf(metadata.namespace, spec.cloud.secretRef.name);
-}
-
-interface CloudAccess {
-  egress: EgressPolicy;
-  mayWrite: MayWrite;
-  clock: Clock;
-  observe: DomainMetrics['clouds']['exchange'];
-}
-
-function sessionOf(cloud: CloudConfig, { egress, mayWrite, clock, observe }: CloudAccess) {
-  const guard = (make: Parameters<typeof guardConnector>[1]) => guardConnector(egress, make);
-  const transport = createCloudTransport({ tls: cloud.tls, userAgent, clock, guard, mayWrite, observe });
-  const policy = { ...defaultRetryPolicy, deadlineMs: cloudCallMs };
-  return createSession({ cloud, transport, clock, random: Math.random, policy });
 }
 
 /** Nobody reaches the API server through the operator. On loopback, where only developers have it, all is refused anyway. */

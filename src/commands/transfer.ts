@@ -8,11 +8,12 @@ import { text } from 'node:stream/consumers';
 import { systemClock } from '../lib/clock.ts';
 import { helpOf, readCommandLine, UsageError } from '../lib/config.ts';
 import { describe } from '../lib/errors.ts';
+import { readAccess } from '../transfer/access.ts';
 import { TransferPlan, type TransferResult } from '../transfer/plan.ts';
 import { createWorkerExecutor } from '../transfer/worker.ts';
+import { withFileCredentials } from './file-credentials.ts';
 import { showProgress } from './progress.ts';
 import { type TransferSettings, transferSettings } from './settings.ts';
-import { readAccess } from './transfer-access.ts';
 
 export const transferHelp = `glance-image-operator transfer [flags] PLAN
 
@@ -44,8 +45,8 @@ async function readPlan(path: string): Promise<TransferPlan> {
   throw new UsageError(`${name} is not a plan:${problems.join('')}`);
 }
 
-async function runPlan(plan: TransferPlan, settings: TransferSettings): Promise<TransferResult> {
-  const access = await readAccess(plan, settings, process.env);
+async function runPlan(given: TransferPlan, settings: TransferSettings): Promise<TransferResult> {
+  const { plan, credentials } = withFileCredentials(given, settings, process.env);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => stop.abort(new Error(`cancelled by ${signal}; image ${plan.imageID} is left queued`)));
@@ -54,6 +55,7 @@ async function runPlan(plan: TransferPlan, settings: TransferSettings): Promise<
   const executor = createWorkerExecutor({ egress, clock: systemClock });
   const display = showProgress(process.stderr, systemClock);
   try {
+    const access = await readAccess(credentials, plan, stop.signal);
     return await executor.run(plan, access, { signal: stop.signal, onProgress: display.update });
   } finally {
     display.stop();

@@ -3,7 +3,6 @@
  * credentials are equal share one session, with its token, its connections and what it knows of its images; a session nobody
  * has used for a while is closed; nobody talks to a cloud before it is known which one it is, so that the workers can be shared.
  */
-import { createHash } from 'node:crypto';
 import {
   createImageCache,
   type ImageCache,
@@ -11,12 +10,12 @@ import {
   type ImageCacheOptions,
 } from '../glance/cache/image-cache.ts';
 import { createImageClient, type ImageClient } from '../glance/client.ts';
-import type { KubernetesClient } from '../kubernetes/client.ts';
-import { type Secret, secretType } from '../kubernetes/secret.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
-import { type CloudConfig, type CloudFiles, parseCloud } from '../openstack/clouds.ts';
+import type { CloudConfig } from '../openstack/clouds.ts';
+import { type CredentialSource, cloudFilesIn, readSecret } from '../openstack/credential-source.ts';
+import { createSessionPool } from '../openstack/pool.ts';
 import type { Session } from '../openstack/session.ts';
 
 /** Which cloud of which Secret; plain JSON. */
@@ -62,10 +61,10 @@ export interface Clouds {
 }
 
 export interface CloudsOptions {
-  client: KubernetesClient;
+  credentials: CredentialSource;
   clock: Clock;
   random: Random;
-  createSession: (config: CloudConfig) => Session;
+  openSession: (config: CloudConfig) => Session;
   /** Of every cloud's images. */
   cache: Pick<ImageCacheOptions, 'mark' | 'keeps' | 'onNews'>;
   /** `cloud` is the origin of the image endpoint, and the project. */
@@ -73,8 +72,6 @@ export interface CloudsOptions {
 }
 
 const idleMs = 3_600_000;
-/** A bound on open sessions; the one that was used longest ago makes room. */
-const maxSessions = 1000;
 /** A bound on the Secrets that are remembered to lead to one of them. */
 const maxRefs = 10_000;
 /** A bound on those whose destination is remembered: far more than there are, as one that is forgotten costs a pass. */
@@ -86,27 +83,26 @@ const storeNamesMs = 300_000;
 /** Nothing has been asked of the cloud yet: the pass is to begin anew, when it is the turn of those who go there. */
 export class DestinationLearned extends Error {}
 
+/** What is kept with a session. */
 interface Entry {
   session: Session;
   destination: string;
   observer: ReturnType<CloudsOptions['observeCache']> | undefined;
   images: ImageClient;
   cache: ImageCache;
-  usedAt: number;
   /** Once somebody has got through to it. */
   cloud: Cloud | undefined;
   stores: { names: readonly string[] | undefined; at: number } | undefined;
 }
 
 export function createClouds(options: CloudsOptions): Clouds {
-  const { client, clock, random, createSession, cache, observeCache } = options;
-  const sessions = new Map<string, Entry>();
+  const { credentials, clock, random, openSession, cache, observeCache } = options;
+  const sessions = createSessionPool({ clock, open: openSession, attach, detach, idleMs });
   /** Which session a version of a Secret leads to. */
   const refs = new BoundedMap<string, { version: string; session: string }>(maxRefs);
   const destinations = new BoundedMap<string, string>(maxDestinations);
 
-  function open(key: string, config: CloudConfig): Entry {
-    const session = createSession(config);
+  function attach(session: Session): Entry {
     const images = createImageClient(session);
     // Its name is known once somebody has got through to the cloud, and nobody looks before that.
     const observer: ImageCacheObserver = {
@@ -114,18 +110,15 @@ export function createClouds(options: CloudsOptions): Clouds {
       listed: (list) => entry.observer?.listed(list),
       failed: (list) => entry.observer?.failed(list),
     };
-    const imageCache = createImageCache({ ...cache, list: images.list, clock, random, observer });
     const entry: Entry = {
       session,
-      destination: destinationOf(config),
+      destination: destinationOf(session.cloud),
       observer: undefined,
       images,
-      cache: imageCache,
-      usedAt: clock.monotonic(),
+      cache: createImageCache({ ...cache, list: images.list, clock, random, observer }),
       cloud: undefined,
       stores: undefined,
     };
-    sessions.set(key, entry);
     return entry;
   }
 
@@ -137,45 +130,33 @@ export function createClouds(options: CloudsOptions): Clouds {
     return entry.stores.names;
   }
 
-  function closeUnused(): void {
-    const byAge = [...sessions].sort(([, a], [, b]) => a.usedAt - b.usedAt);
-    for (const [key, entry] of byAge) {
-      if (clock.monotonic() - entry.usedAt < idleMs && sessions.size <= maxSessions) return;
-      sessions.delete(key);
-      void end(entry);
-    }
-  }
-
   return {
     async read(ref, signal) {
+      const { namespace, secretRef, name, region } = ref;
       const destination = destinations.get(nameOf(ref));
-      const secret = await readSecret(client, ref, signal);
+      const reference = { namespace, name: secretRef.name, field: 'spec.cloud.secretRef', key: 'clouds.yaml' };
+      const { version, data } = await readSecret(credentials, reference, signal);
       return {
-        version: secret.metadata.resourceVersion,
+        version,
         async open(openSignal) {
-          const files = filesOf(ref, secret.data);
-          const key = createHash('sha256')
-            .update(JSON.stringify([files, ref.name, ref.region]))
-            .digest('hex');
-          const entry = sessions.get(key) ?? open(key, parseCloud(files, ref.name, ref.region));
-          entry.usedAt = clock.monotonic();
-          closeUnused();
+          using used = sessions.use(cloudFilesIn(secretRef.name, data), { name, region });
+          const { key, session, attached: entry } = used;
           if (entry.destination !== destination) {
             destinations.set(nameOf(ref), entry.destination);
             throw new DestinationLearned();
           }
-          const { project } = await entry.session.identity(openSignal);
+          const { project } = await session.identity(openSignal);
           if (project === undefined) throw unscoped(ref);
           entry.cloud = {
             images: entry.images,
             cache: entry.cache,
             projectID: project.id,
-            region: entry.session.cloud.services.image.region,
-            address: new URL(await entry.session.endpoint('image', openSignal)).origin,
+            region: session.cloud.services.image.region,
+            address: new URL(await session.endpoint('image', openSignal)).origin,
             storeNames: (storesSignal) => storeNames(entry, storesSignal),
           };
           entry.observer ??= observeCache(`${entry.cloud.address}/${project.id}`);
-          refs.set(nameOf(ref), { version: secret.metadata.resourceVersion, session: key });
+          refs.set(nameOf(ref), { version, session: key });
           return entry.cloud;
         },
       };
@@ -186,23 +167,17 @@ export function createClouds(options: CloudsOptions): Clouds {
     destinationOf: (ref) => destinations.get(nameOf(ref)),
     known(ref, version) {
       const found = refs.get(nameOf(ref));
-      const entry = found !== undefined && found.version === version ? sessions.get(found.session) : undefined;
-      if (entry?.cloud === undefined) return undefined;
-      entry.usedAt = clock.monotonic();
-      return entry.cloud;
+      if (found === undefined || found.version !== version) return undefined;
+      using used = sessions.reuse(found.session);
+      return used?.attached.cloud;
     },
-    async close() {
-      const open = [...sessions.values()];
-      sessions.clear();
-      await Promise.all(open.map(end));
-    },
+    close: () => sessions.close(),
   };
 }
 
-function end({ cache, session, observer }: Entry): Promise<void> {
+function detach({ cache, observer }: Entry): void {
   cache.close();
   observer?.closed();
-  return session.close();
 }
 
 /** Only hosts count, as a path can be written in many ways; two regions of one Keystone do not share a fate. */
@@ -213,47 +188,6 @@ function destinationOf({ access, services: { image } }: CloudConfig): string {
 
 function nameOf({ namespace, secretRef, name, region }: CloudRef): string {
   return JSON.stringify([namespace, secretRef.name, name, region]);
-}
-
-async function readSecret(client: KubernetesClient, ref: CloudRef, signal: AbortSignal): Promise<Secret> {
-  const secret = await client.get(secretType, { namespace: ref.namespace, name: ref.secretRef.name }, signal);
-  if (secret !== undefined) return secret;
-  throw secretNotFound(
-    ref.namespace,
-    ref.secretRef.name,
-    'create it with a key clouds.yaml, or fix spec.cloud.secretRef',
-  );
-}
-
-/**
- * `remedy` ends the sentence. A Secret that is not there may be on its way, applied together with the resource or made by another
- * controller: nobody who waits for the resource is to give up at once.
- */
-export function secretNotFound(namespace: string, name: string, remedy: string): OperatorError {
-  return new OperatorError(`there is no Secret "${name}" in namespace ${namespace}: ${remedy}`, {
-    code: 'SecretNotFound',
-    retry: retry.backoff,
-  });
-}
-
-export function filesOf(ref: Pick<CloudRef, 'secretRef'>, data: Secret['data']): CloudFiles {
-  const cloudsYaml = data.get('clouds.yaml');
-  if (cloudsYaml === undefined) {
-    const keys = [...data.keys()].join(', ');
-    throw new OperatorError(
-      `Secret "${ref.secretRef.name}" has no key clouds.yaml; it has ${keys === '' ? 'no key at all' : keys}`,
-      {
-        code: 'SecretInvalid',
-        retry: retry.change,
-      },
-    );
-  }
-  return {
-    cloudsYaml: cloudsYaml.reveal(),
-    cacert: data.get('cacert')?.reveal(),
-    cert: data.get('cert')?.reveal(),
-    key: data.get('key')?.reveal(),
-  };
 }
 
 function unscoped({ name }: CloudRef): OperatorError {

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { SecretString } from '../lib/secret.ts';
+import type { KubernetesClient } from './client.ts';
 import { type KubernetesObject, metadataOnly, parseObject, type ResourceType } from './resource.ts';
 
 export interface Secret extends KubernetesObject {
@@ -30,3 +31,13 @@ export const secretType: ResourceType<Secret> = {
 
 /** For lists and watches. */
 export const secretMetadataType = metadataOnly(secretType);
+
+/** Reads Secrets live, as the credential source of the operator. */
+export function createSecretReader(client: Pick<KubernetesClient, 'get'>) {
+  return {
+    async secret(namespace: string, name: string, signal: AbortSignal) {
+      const secret = await client.get(secretType, { namespace, name }, signal);
+      return secret && { version: secret.metadata.resourceVersion, data: secret.data };
+    },
+  };
+}

@@ -2,11 +2,8 @@
  * From a clouds.yaml to an image service, in one step. Law: all that is opened is closed with it.
  */
 import { systemClock } from '../lib/clock.ts';
-import { userAgent } from '../lib/version.ts';
-import { type CloudConfig, type CloudFiles, parseCloud } from '../openstack/clouds.ts';
-import type { ServiceConfig } from '../openstack/services.ts';
-import { createSession, type Session } from '../openstack/session.ts';
-import { createTransport } from '../openstack/transport.ts';
+import type { CloudConfig, CloudFiles } from '../openstack/clouds.ts';
+import { createSessionPool, openSession } from '../openstack/pool.ts';
 import type { Requester } from './availability.ts';
 import type { OpenImageService } from './remote.ts';
 import { createImageService, type ImageServiceOptions } from './service.ts';
@@ -36,34 +33,35 @@ export interface ConnectedImageService extends OpenImageService {
  */
 export function connectImageService(options: ConnectOptions): ConnectedImageService {
   const { cloud: name, region, retries, privilegedCloud, ...rest } = options;
-  const configOf = (entry: string): CloudConfig => {
-    const config = parseCloud(rest, entry, region);
-    return { ...config, retries: retries ?? config.retries };
-  };
-  const cloud = configOf(name);
-  const session = open(cloud);
-  const privileged = privilegedCloud === undefined ? undefined : open(configOf(privilegedCloud));
-  const serviceOptions = { requester: requesterOf(cloud), ...rest };
-  const close = async () => {
-    await Promise.all([session.close(), privileged?.close()]);
-  };
+  const common = { region, retries };
+  const sessions = createSessionPool({
+    clock: systemClock,
+    open: (config) => openSession(config, { clock: systemClock, random: Math.random }),
+    attach: () => undefined,
+    idleMs: 0,
+  });
+  const { session } = sessions.use(rest, { name, ...common });
+  const privileged =
+    privilegedCloud === undefined
+      ? {}
+      : { privileged: sessions.use(rest, { name: privilegedCloud, ...common }).session };
+  const serviceOptions = { requester: requesterOf(session.cloud), ...rest };
+  const close = () => sessions.close();
 
   return {
-    ...createImageService(session, { ...serviceOptions, ...(privileged === undefined ? {} : { privileged }) }),
+    ...createImageService(session, { ...serviceOptions, ...privileged }),
     close,
     [Symbol.asyncDispose]: close,
     at(endpoint) {
-      const image: ServiceConfig = { ...cloud.services.image, override: [endpoint] };
-      const there = open({ ...cloud, services: { ...cloud.services, image } });
-      const closeThere = () => there.close();
-      return { ...createImageService(there, serviceOptions), close: closeThere, [Symbol.asyncDispose]: closeThere };
+      const there = sessions.use(rest, { name, ...common, endpoint });
+      const closeThere = () => there.release();
+      return {
+        ...createImageService(there.session, serviceOptions),
+        close: closeThere,
+        [Symbol.asyncDispose]: closeThere,
+      };
     },
   };
-}
-
-function open(cloud: CloudConfig): Session {
-  const transport = createTransport({ tls: cloud.tls, userAgent, clock: systemClock });
-  return createSession({ cloud, transport, clock: systemClock, random: Math.random });
 }
 
 /** A cloud that asks for nothing leaves the decision to us. */

@@ -2,17 +2,14 @@
  * The executor that works in the thread where it is called. Law: what a run opens is closed when it has settled, but for the
  * session with the cloud, which the next run finds open.
  */
+import { createImageClient } from '../glance/client.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { type EgressPolicy, guardConnector } from '../lib/egress.ts';
-import { type MayWrite, mayAlwaysWrite } from '../lib/fence.ts';
-import { userAgent } from '../lib/version.ts';
-import type { CloudConfig } from '../openstack/clouds.ts';
-import { createSession, type Session } from '../openstack/session.ts';
-import { createTransport } from '../openstack/transport.ts';
+import type { EgressPolicy } from '../lib/egress.ts';
+import type { MayWrite } from '../lib/fence.ts';
+import { createSessionPool, openSession } from '../openstack/pool.ts';
 import { runTransfer } from './engine.ts';
 import { type Executor, ExecutorClosed } from './executor.ts';
-import { createSessions } from './sessions.ts';
-import { createSourceOpener } from './sources.ts';
+import { type CloudSessions, createSourceOpener } from './sources.ts';
 
 export interface InlineExecutorOptions {
   /** For sources and clouds alike. */
@@ -23,26 +20,28 @@ export interface InlineExecutorOptions {
   random: Random;
 }
 
+/** The next transfer with the same credentials finds a token and connections. */
+const idleSessionMs = 300_000;
+
 export function createInlineExecutor(options: InlineExecutorOptions): Executor {
-  const { egress, mayWrite = mayAlwaysWrite, clock, random } = options;
+  const { egress, clock, random } = options;
   const closed = new AbortController();
   const running = new Set<Promise<unknown>>();
-  const sessions = createSessions(clock, openSession);
-
-  function openSession(cloud: CloudConfig): Session {
-    const guard = (make: Parameters<typeof guardConnector>[1]) => guardConnector(egress, make);
-    const transport = createTransport({ tls: cloud.tls, userAgent, clock, guard, mayWrite });
-    return createSession({ cloud, transport, clock, random });
-  }
+  const sessions: CloudSessions = createSessionPool({
+    clock,
+    open: (cloud) => openSession(cloud, options),
+    attach: (session) => ({ images: createImageClient(session), hashAlgorithm: undefined }),
+    idleMs: idleSessionMs,
+  });
 
   const execute: Executor['run'] = async (plan, access, { signal: cancelled, onProgress }) => {
     const signal = AbortSignal.any([cancelled, closed.signal]);
     signal.throwIfAborted();
     const { name, region } = plan.cloud;
-    using target = sessions.lease(access.cloud, { name, region });
+    using session = sessions.use(access.cloud, { name, region });
     const source = createSourceOpener(access, { egress, sessions, clock, random });
     try {
-      return await runTransfer(plan, { openSource: source.open, target, clock, onProgress, signal });
+      return await runTransfer(plan, { openSource: source.open, target: session.attached, clock, onProgress, signal });
     } finally {
       await source.close();
     }

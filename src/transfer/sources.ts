@@ -2,9 +2,11 @@
  * From the source of a plan to its bytes. Law: the only place that knows which kinds of source there are.
  */
 
+import type { ImageClient } from '../glance/client.ts';
 import { parseImageRef } from '../glance/ref.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { EgressPolicy } from '../lib/egress.ts';
+import type { SessionPool } from '../openstack/pool.ts';
 import { type ImageSource, openImageSource } from '../source/glance.ts';
 import { readHeaders } from '../source/headers.ts';
 import { openHttpSource } from '../source/http.ts';
@@ -12,7 +14,7 @@ import type { Source } from '../source/source.ts';
 import { createSourceTransport } from '../source/transport.ts';
 import type { TransferAccess } from './executor.ts';
 import type { TransferPlan } from './plan.ts';
-import type { Sessions } from './sessions.ts';
+import type { Target } from './target.ts';
 
 export interface OpenSourceOptions {
   /** Governs the body too; the source is closed when it aborts. */
@@ -32,9 +34,12 @@ export interface SourceOpener {
   close(): Promise<void>;
 }
 
+/** Sessions with the clouds that images are read from and written to. */
+export type CloudSessions = SessionPool<Target & { readonly images: ImageClient }>;
+
 export interface SourceOpenerOptions {
   egress: EgressPolicy;
-  sessions: Sessions;
+  sessions: CloudSessions;
   clock: Clock;
   random: Random;
 }
@@ -43,7 +48,7 @@ export interface SourceOpenerOptions {
 export function createSourceOpener(access: TransferAccess, options: SourceOpenerOptions): SourceOpener {
   const { egress, sessions, clock, random } = options;
   const transport = createSourceTransport(egress, access.ca === undefined ? {} : { ca: access.ca });
-  const leases = new DisposableStack();
+  const used = new DisposableStack();
 
   return {
     async open(plan, { signal, onResume }) {
@@ -61,13 +66,14 @@ export function createSourceOpener(access: TransferAccess, options: SourceOpener
           const { id, ...where } = parseImageRef(source.image);
           // The server that an address names is asked with the credentials that the plan names for it.
           const endpoint = where.kind === 'href' ? { endpoint: where.endpoint } : {};
-          const lease = leases.use(sessions.lease(access.sourceCloud, { ...source.cloud, ...endpoint }));
-          return openImageSource({ images: lease.images, id, ...common });
+          const { name, region } = source.cloud;
+          const session = used.use(sessions.use(access.sourceCloud, { name, region, ...endpoint }));
+          return openImageSource({ images: session.attached.images, id, ...common });
         }
       }
     },
     async close() {
-      leases.dispose();
+      used.dispose();
       await transport.close();
     },
   };

@@ -121,7 +121,7 @@ describe('wrong usage of glance-image-operator transfer ends with 2 and says wha
     assert.match(await usage([...flags, '--cacert', '/nowhere.pem', '-'], options), /cannot read \/nowhere\.pem/);
     const headers = file('headers', 'authorization: hunter2\nnonsense\n');
     const stderr = await usage([...flags, '--header-file', headers, '-'], options);
-    assert.match(stderr, /line 2 is no header/);
+    assert.match(stderr, /line 2 is not a header/);
   });
 });
 

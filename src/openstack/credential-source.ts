@@ -1,0 +1,71 @@
+/**
+ * Where credentials come from. A Secret is read at the moment of use; the cluster and a person's own files are two such
+ * sources.
+ *
+ * Guarantees: an error names the Secret and its keys, never a value.
+ */
+import { OperatorError, retry } from '../lib/errors.ts';
+import type { SecretString } from '../lib/secret.ts';
+import type { CloudFiles } from './clouds.ts';
+import { ConfigurationError } from './errors.ts';
+
+export type SecretData = ReadonlyMap<string, SecretString>;
+
+export interface SecretContent {
+  /** Changes whenever the content changes. */
+  version: string;
+  data: SecretData;
+}
+
+export interface CredentialSource {
+  /** Undefined where there is no such Secret. */
+  secret(namespace: string, name: string, signal: AbortSignal): Promise<SecretContent | undefined>;
+}
+
+export interface SecretReference {
+  namespace: string;
+  name: string;
+  /** The field that names the Secret, for messages. */
+  field: string;
+  /** The key that it needs, for messages. */
+  key?: string;
+}
+
+/**
+ * Throws SecretNotFound where there is none. That is retried: a Secret is often applied together with the resource, or created
+ * by another controller.
+ */
+export async function readSecret(
+  credentials: CredentialSource,
+  { namespace, name, field, key }: SecretReference,
+  signal: AbortSignal,
+): Promise<SecretContent> {
+  const secret = await credentials.secret(namespace, name, signal);
+  if (secret !== undefined) return secret;
+  const create = key === undefined ? 'create it' : `create it with a key ${key}`;
+  throw new OperatorError(`there is no Secret "${name}" in namespace ${namespace}: ${create}, or fix ${field}`, {
+    code: 'SecretNotFound',
+    retry: retry.backoff,
+  });
+}
+
+/** The files of a cloud in the Secret `name`. Throws ConfigurationError. */
+export function cloudFilesIn(name: string, data: SecretData): CloudFiles {
+  const files = Object.fromEntries(
+    (['cacert', 'cert', 'key'] as const).flatMap((key) => {
+      const value = data.get(key);
+      return value === undefined ? [] : [[key, value.reveal()]];
+    }),
+  );
+  return { cloudsYaml: requiredValue(name, data, 'clouds.yaml'), ...files };
+}
+
+/** The value of one key of the Secret `name`. `meaning` says what the key should hold. Throws ConfigurationError. */
+export function requiredValue(name: string, data: SecretData, key: string, meaning?: string): string {
+  const value = data.get(key);
+  if (value !== undefined) return value.reveal();
+  const keys = [...data.keys()].join(', ');
+  const what = meaning === undefined ? key : `${key}, which should hold ${meaning}`;
+  const there = keys === '' ? 'it has no keys' : `it has ${keys}`;
+  throw new ConfigurationError('SecretInvalid', `Secret "${name}" has no key ${what}; ${there}`);
+}
