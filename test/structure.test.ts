@@ -78,11 +78,11 @@ describe('the structure of the source', () => {
     assert.deepEqual(wrong, []);
   });
 
-  test('imports are found at all', () => {
+  test('the scan of imports finds known imports', () => {
     assert.ok(imports.some(({ from, to }) => from === 'commands/run.ts' && to === 'image/reconcile.ts'));
   });
 
-  test('every folder is one of those that the design names', () => {
+  test('every folder of the source has its rule', () => {
     assert.deepEqual(
       [...new Set(files.map(folderOf))].filter((folder) => !(folder in allowed)),
       [],
@@ -138,7 +138,7 @@ describe('the structure of the source', () => {
     assert.deepEqual(offenders(timers, ['lib/clock.ts']), []);
   });
 
-  test('no file has more than 400 lines, and each opens with its idea', () => {
+  test('no file has more than 400 lines, and each opens with a header', () => {
     const lines = (file: string) => readFileSync(join(src, file), 'utf8').split('\n');
     assert.deepEqual(
       files.filter((file) => lines(file).length > 400),
@@ -155,7 +155,7 @@ describe('the structure of the source', () => {
     );
   });
 
-  test('every documented reason is one that the operator can give', () => {
+  test('every documented reason is used in the source', () => {
     const texts = files
       .filter((file) => file !== 'api/reasons.ts' && file !== 'api/remedies.ts')
       .map((file) => readFileSync(join(src, file), 'utf8'));
@@ -166,7 +166,7 @@ describe('the structure of the source', () => {
     );
   });
 
-  test('the tests and benchmarks keep to the same length', () => {
+  test('no test or benchmark has more than 400 lines', () => {
     const others = ['test', 'bench', 'charts'].flatMap((folder) => {
       try {
         return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file));

@@ -42,7 +42,7 @@ for (const each of cases) {
   });
 }
 
-test('every case has a name of its own, and every reason a case', () => {
+test('case names are unique, and every reason has a case', () => {
   assert.equal(new Set(cases.map(({ name }) => name)).size, cases.length);
   const given = new Set(cases.flatMap(({ expect }) => (expect === 'same' ? [] : Object.keys(expect))));
   assert.deepEqual([...given].sort(), Object.keys(reasons).sort());

@@ -14,7 +14,7 @@ const showing = (expect: Case['expect'], cinder = ['returned']): Case => ({
 const returned = (value: JsonValue, glance: JsonObject = {}): Played => ({ results: [{ value }], glance });
 const failed = (error: string): Played => ({ results: [{ error }], glance: {} });
 
-test('outcomes that are the same where that is expected are no problem', () => {
+test('equal outcomes pass where they are expected to be equal', () => {
   assert.deepEqual(
     problemsOf(showing('same'), returned({ a: [1, { b: null }] }), returned({ a: [1, { b: null }] })),
     [],
@@ -22,7 +22,7 @@ test('outcomes that are the same where that is expected are no problem', () => {
   assert.deepEqual(problemsOf(showing('same', ['Invalid 400']), failed('Invalid 400'), failed('Invalid 400')), []);
 });
 
-test('a difference without a reason is a problem, wherever it is', () => {
+test('a difference without a reason is a problem at any depth', () => {
   const differing: [Played, Played, place: string][] = [
     [returned({ a: '1' }), returned({ a: '2' }), '/results/0/value/a'],
     [returned({ a: '1' }), returned({}), '/results/0/value/a'],
@@ -40,7 +40,7 @@ test('a difference without a reason is a problem, wherever it is', () => {
   }
 });
 
-test('a difference with a reason is none as long as it is just that', () => {
+test('a documented difference passes only if it is exactly as documented', () => {
   const known = showing({ values: { '/results/0/value/a': [undefined, '1'] } });
   assert.deepEqual(problemsOf(known, returned({}), returned({ a: '1' })), []);
   const other = problemsOf(known, returned({}), returned({ a: '2' }));
@@ -49,7 +49,7 @@ test('a difference with a reason is none as long as it is just that', () => {
   assert.deepEqual(gone, ['a difference that has gone: /results/0/value/a: Cinder undefined, ours "1"']);
 });
 
-test('an expected object stands for all that have its keys, an expected list for itself', () => {
+test('an expected object matches any object with its keys, an expected list only an equal list', () => {
   const known = showing({ values: { '/glance/<image>': [undefined, { a: '1', tags: ['t'] }] } });
   const holding = (image: JsonObject) => problemsOf(known, returned({}), returned({}, { '<image>': image }));
   assert.deepEqual(holding({ a: '1', b: '2', tags: ['t'] }), []);
@@ -57,7 +57,7 @@ test('an expected object stands for all that have its keys, an expected list for
   assert.equal(holding({ a: '1', tags: ['t', 'u'] }).length, 1);
 });
 
-test('both failing alike is a problem where Cinder was to succeed', () => {
+test('equal failures are a problem where Cinder is expected to succeed', () => {
   const problems = problemsOf(showing('same'), failed('ImageNotFound 404'), failed('ImageNotFound 404'));
   assert.deepEqual(problems, ['Cinder comes to ["ImageNotFound 404"]']);
 });

@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createBackoff } from '../../src/controller/backoff.ts';
 
-test('the ceiling doubles from one second to ten minutes', () => {
+test('the ceiling of a retry delay doubles from one second to ten minutes', () => {
   const backoff = createBackoff(() => 1);
   const waits = Array.from({ length: 12 }, () => backoff.fail('a') / 1000);
   assert.deepEqual(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
 });
 
-test('keys do not know of each other, and success forgets', () => {
+test('each key has its own backoff, and a success resets it', () => {
   const backoff = createBackoff(() => 1);
   backoff.fail('a');
   assert.equal(backoff.fail('b'), 1000);
@@ -18,7 +18,7 @@ test('keys do not know of each other, and success forgets', () => {
   assert.equal(backoff.fail('b'), 2000);
 });
 
-test('whatever is drawn, a wait lies under the ceiling of the failures in a row since the last success', () => {
+test('every random delay lies below the ceiling for the failures since the last success', () => {
   const draw = fc.double({ min: 0, max: 0.999, noNaN: true });
   const step = fc.record({ key: fc.constantFrom('a', 'b'), fails: fc.boolean(), draw });
   fc.assert(

@@ -26,7 +26,7 @@ async function takeNow(queue: Queue, most = Number.POSITIVE_INFINITY): Promise<s
   return taken;
 }
 
-test('namespaces take turns, however much one of them asks for', async () => {
+test('namespaces alternate, however many keys one of them adds', async () => {
   const { queue } = queueOf();
   for (let i = 0; i < 100; i++) queue.add(`greedy/c1-${i}`);
   queue.add('modest/c2-a');
@@ -34,13 +34,13 @@ test('namespaces take turns, however much one of them asks for', async () => {
   assert.deepEqual(await takeNow(queue, 4), ['greedy/c1-0', 'modest/c2-a', 'greedy/c1-1', 'modest/c2-b']);
 });
 
-test('in one namespace its clouds take turns, and in a cloud who came first goes first', async () => {
+test('within a namespace clouds alternate, and within a cloud keys are first in, first out', async () => {
   const { queue } = queueOf();
   for (const name of ['c1-a', 'c1-b', 'c1-c', 'c2-a']) queue.add(`ns/${name}`);
   assert.deepEqual(await takeNow(queue), ['ns/c1-a', 'ns/c2-a', 'ns/c1-b', 'ns/c1-c']);
 });
 
-test('a dead cloud with a thousand resources gets half of the workers, and a resource of another cloud goes at once', async () => {
+test('a dead cloud with a thousand resources gets half of the workers, and a resource of another cloud starts immediately', async () => {
   const { queue } = queueOf();
   for (let i = 0; i < 1000; i++) queue.add(`ns/dead-${i}`);
   assert.equal((await takeNow(queue)).length, workers / 2);
@@ -48,7 +48,7 @@ test('a dead cloud with a thousand resources gets half of the workers, and a res
   assert.deepEqual(await takeNow(queue), ['ns/alive-1']);
 });
 
-test('a worker that waits gets the key of a lane as soon as that has room again', async () => {
+test('a waiting worker gets the key of a flow as soon as the flow has room again', async () => {
   const { queue } = queueOf(2);
   queue.add('ns/c1-a');
   queue.add('ns/c1-b');
@@ -58,7 +58,7 @@ test('a worker that waits gets the key of a lane as soon as that has room again'
   assert.equal(await next, 'ns/c1-b');
 });
 
-test('a key whose lane has changed waits in the new one', async () => {
+test('a key whose flow has changed waits in the new flow', async () => {
   const clock = createVirtualClock();
   let lane = 'dead';
   const queue = createQueue({ clock, workers: 2, laneOf: (key) => (key === 'ns/moving' ? lane : 'dead') });
@@ -71,7 +71,7 @@ test('a key whose lane has changed waits in the new one', async () => {
   assert.deepEqual(await takeNow(queue), ['ns/moving']);
 });
 
-test('a key whose lane comes to be known while it waits goes with that lane, and nobody loses a turn by it', async () => {
+test('a waiting key moves to its flow once the flow is known, without losing its turn', async () => {
   const clock = createVirtualClock();
   const known = new Set<string>();
   const secrets = (key: string) => (known.has(key) ? 'dead' : `secret of ${key}`);
@@ -86,7 +86,7 @@ test('a key whose lane comes to be known while it waits goes with that lane, and
   assert.deepEqual(await takeNow(queue), keys.slice(7, 10));
 });
 
-test('the longest wait is known, whoever has it', async () => {
+test('the queue reports the longest wait of any key', async () => {
   const { clock, queue } = queueOf();
   assert.equal(queue.longestWait(), 0);
   queue.add('a/c1-1', 'periodic');
@@ -113,7 +113,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('done' as const), pick: fc.nat(20) }) },
 );
 
-test('for every sequence of steps: no lane has more than its share, no worker is idle that has a key it may take, and nothing is lost', async () => {
+test('in every sequence of steps no flow exceeds its share, no worker idles while a key is available, and no key is lost', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 9 }), fc.array(step, { maxLength: 80 }), async (count, steps) => {
       const clock = createVirtualClock();
@@ -153,7 +153,7 @@ test('for every sequence of steps: no lane has more than its share, no worker is
   );
 });
 
-test('for every number of clouds that hang up to four, a key of another cloud finds one of sixteen workers free', async () => {
+test('with up to four hanging clouds, a key of another cloud finds one of sixteen workers free', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(key, { maxLength: 60 }), async (dead, keys) => {
       const { queue } = queueOf();
@@ -168,7 +168,7 @@ test('for every number of clouds that hang up to four, a key of another cloud fi
   );
 });
 
-test('for every backlog, a namespace gets its first turn after at most one of each of the others', async () => {
+test('for every backlog, a namespace gets its first turn after at most one turn of each other namespace', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat(5), { minLength: 1, maxLength: 60 }), fc.nat(30), async (backlog, before) => {
       const clock = createVirtualClock();

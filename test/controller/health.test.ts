@@ -24,7 +24,7 @@ async function serving(checks: { live?: Checks; ready?: Checks }, work: (url: st
   }
 }
 
-test('a probe is green when all its checks are, and says what is wrong when one is not', async () => {
+test('a probe succeeds when all its checks succeed, and otherwise names the failed check', async () => {
   let problem: string | undefined;
   const live = {
     watch: () => problem,
@@ -41,7 +41,7 @@ test('a probe is green when all its checks are, and says what is wrong when one 
   });
 });
 
-test('without a host it answers at every address, as the kubelet asks in clusters of either family', async (t) => {
+test('without a host, the server listens on every address, for kubelets of IPv4 and IPv6 clusters', async (t) => {
   const server = createHealthServer({ host: '', port: 0, live: {}, ready: {}, metrics: noMetrics });
   const stop = new AbortController();
   const ended = server.run(stop.signal);
@@ -59,7 +59,7 @@ test('without a host it answers at every address, as the kubelet asks in cluster
   for (const address of loopback) assert.equal((await fetch(`http://${address}:${port}/livez`)).status, 200, address);
 });
 
-test('a check that throws makes its probe red, and the others stay as they are', async () => {
+test('a check that throws fails its probe and no other', async () => {
   const ready = {
     synced: () => {
       throw new Error('not built');
@@ -73,14 +73,14 @@ test('a check that throws makes its probe red, and the others stay as they are',
   });
 });
 
-test('metrics are served, and other paths are not there', async () => {
+test('the server serves metrics and returns 404 for other paths', async () => {
   await serving({}, async (url) => {
     assert.equal(await (await fetch(`${url}/metrics`)).text(), 'some_metric 1\n');
     assert.equal((await fetch(`${url}/etc/passwd`)).status, 404);
   });
 });
 
-test('a port that is taken fails the server, in words', async () => {
+test('a port in use fails the server with a message that names the port', async () => {
   await serving({}, async (url) => {
     const port = Number(new URL(url).port);
     const second = createHealthServer({ host: '127.0.0.1', port, live: {}, ready: {}, metrics: noMetrics });
@@ -89,7 +89,7 @@ test('a port that is taken fails the server, in words', async () => {
   });
 });
 
-test('a heartbeat turns red by silence alone and green by a beat', async () => {
+test('a heartbeat fails only when beats stop, and recovers with the next beat', async () => {
   const clock = createVirtualClock();
   const heart = createHeartbeat(clock, 60_000);
   await clock.advance(60_000);
@@ -100,7 +100,7 @@ test('a heartbeat turns red by silence alone and green by a beat', async () => {
   assert.equal(heart.check(), undefined);
 });
 
-test('keys that wait while no worker takes any turn liveness red, but not in a standby, nor when nothing waits', async () => {
+test('waiting keys that no worker takes fail liveness, except in a standby', async () => {
   const clock = createVirtualClock();
   const queue = createQueue({ clock, workers: 2 });
   let idleSince: number | undefined = 0;
@@ -119,7 +119,7 @@ test('keys that wait while no worker takes any turn liveness red, but not in a s
   assert.equal(check(), undefined);
 });
 
-test('a worker that hangs turns liveness red', async () => {
+test('a worker that hangs fails liveness', async () => {
   const clock = createVirtualClock();
   const queue = createQueue({ clock, workers: 2 });
   const check = stuckWorkers(queue, 600_000);
@@ -133,7 +133,7 @@ test('a worker that hangs turns liveness red', async () => {
   assert.equal(check(), undefined);
 });
 
-test('an event loop that is late again and again is noticed; late once is forgiven', async () => {
+test('an event loop that is late repeatedly fails liveness; a single delay does not', async () => {
   const clock = createVirtualClock();
   let lagMs = 0;
   const late = { ...clock, sleep: (ms: number, signal?: AbortSignal) => clock.sleep(ms + lagMs, signal) };

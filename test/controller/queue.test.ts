@@ -13,7 +13,7 @@ async function takeAll(queue: Queue): Promise<string[]> {
   return taken;
 }
 
-test('a key added many times is handed out once', async () => {
+test('a key added many times is taken once', async () => {
   const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   queue.add('a');
   queue.add('b');
@@ -21,7 +21,7 @@ test('a key added many times is handed out once', async () => {
   assert.deepEqual(await takeAll(queue), ['a', 'b']);
 });
 
-test('a key added while it is being worked on comes again after done, and not before', async () => {
+test('a key added during its reconcile is taken again after that reconcile, not before', async () => {
   const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   queue.add('a');
   await queue.take(never);
@@ -32,14 +32,14 @@ test('a key added while it is being worked on comes again after done, and not be
   assert.deepEqual(await takeAll(queue), ['a']);
 });
 
-test('a taker that waits gets the key as soon as it is added', async () => {
+test('a waiting worker gets the key as soon as it is added', async () => {
   const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   const taken = queue.take(never);
   queue.add('a', 'periodic');
   assert.equal(await taken, 'a');
 });
 
-test('an aborted taker rejects with the reason and swallows no key', async () => {
+test('an aborted take rejects with the reason and loses no key', async () => {
   const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   const controller = new AbortController();
   const taken = queue.take(controller.signal);
@@ -49,7 +49,7 @@ test('an aborted taker rejects with the reason and swallows no key', async () =>
   assert.deepEqual(await takeAll(queue), ['a']);
 });
 
-test('a delayed key comes when its time has come', async () => {
+test('a delayed key becomes available after its delay', async () => {
   const clock = createVirtualClock();
   const queue = createQueue({ clock, workers: 4 });
   queue.addAfter('a', 1000);
@@ -59,7 +59,7 @@ test('a delayed key comes when its time has come', async () => {
   assert.deepEqual(await takeAll(queue), ['a']);
 });
 
-test('of two delays the earlier wins, whichever was asked for first', async () => {
+test('the earlier of two delays wins, in either order', async () => {
   const clock = createVirtualClock();
   const queue = createQueue({ clock, workers: 4 });
   queue.addAfter('a', 1000);
@@ -75,7 +75,7 @@ test('of two delays the earlier wins, whichever was asked for first', async () =
   assert.equal(clock.pending, 0);
 });
 
-test('a live add overrides the delay and clears its timer', async () => {
+test('an immediate add overrides the delay and clears its timer', async () => {
   const clock = createVirtualClock();
   const queue = createQueue({ clock, workers: 4 });
   queue.addAfter('a', 1000);
@@ -84,7 +84,7 @@ test('a live add overrides the delay and clears its timer', async () => {
   assert.deepEqual(await takeAll(queue), ['a']);
 });
 
-test('fresh keys come before periodic ones, and a periodic key that is added fresh moves forward', async () => {
+test('new keys precede periodic ones, and a periodic key that is added as new moves forward', async () => {
   const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   for (const key of ['p1', 'p2', 'p3']) queue.add(key, 'periodic');
   queue.add('f1');
@@ -92,7 +92,7 @@ test('fresh keys come before periodic ones, and a periodic key that is added fre
   assert.deepEqual(await takeAll(queue), ['f1', 'p3', 'p1', 'p2']);
 });
 
-test('a storm of fresh keys does not starve the periodic ones', async () => {
+test('a burst of new keys does not starve the periodic ones', async () => {
   const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   queue.add('periodic', 'periodic');
   for (let i = 0; i < 100; i++) queue.add(`fresh-${i}`);
@@ -100,7 +100,7 @@ test('a storm of fresh keys does not starve the periodic ones', async () => {
   assert.ok(order.indexOf('periodic') < 10);
 });
 
-test('the time that a key has been worked on is known', async () => {
+test('the queue reports how long a key has been in work', async () => {
   const clock = createVirtualClock();
   const queue = createQueue({ clock, workers: 4 });
   queue.add('a');
@@ -111,7 +111,7 @@ test('the time that a key has been worked on is known', async () => {
   assert.deepEqual(queue.running(), []);
 });
 
-test('done without take is a bug that shows itself', () => {
+test('the queue throws on done without take', () => {
   const queue = createQueue({ clock: createVirtualClock(), workers: 4 });
   assert.throws(() => queue.done('a'), /nobody had taken/);
 });
@@ -133,7 +133,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 30 }) }),
 );
 
-test('for every sequence of steps: no key is with two workers, none is lost, none comes unasked', async () => {
+test('in every sequence of steps no key has two workers, none is lost, none appears without being added', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
       const clock = createVirtualClock();
@@ -193,7 +193,7 @@ test('for every sequence of steps: no key is with two workers, none is lost, non
   );
 });
 
-test('for every number of workers and keys: all keys are worked on, one worker at a time', async () => {
+test('for every number of workers and keys, each key is reconciled by one worker at a time', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(key, { minLength: 1, maxLength: 40 }),

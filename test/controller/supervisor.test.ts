@@ -23,7 +23,7 @@ const waits = (name: string, story: string[]): Component => ({
   },
 });
 
-test('parts start in order and stop in the opposite order, each after the next has finished', async () => {
+test('parts start in order and stop in reverse order, each after the next has finished', async () => {
   const { clock, story, signal, ended } = setup((story) => [
     waits('health', story),
     {
@@ -45,7 +45,7 @@ test('parts start in order and stop in the opposite order, each after the next h
   assert.deepEqual(story, ['health started', 'workers started', 'workers drained', 'health stopped']);
 });
 
-test('a part that fails ends all others at once and is the error', async () => {
+test('the failure of one part stops all others immediately and becomes the error', async () => {
   const { story, ended } = setup((story) => [
     waits('health', story),
     {
@@ -58,18 +58,18 @@ test('a part that fails ends all others at once and is the error', async () => {
   assert.deepEqual(story.toSorted(), ['health started', 'health stopped', 'workers halted']);
 });
 
-test('a part that ends unasked is a failure', async () => {
+test('a part that ends before shutdown counts as a failure', async () => {
   const { ended } = setup((story) => [waits('health', story), { name: 'watch', run: async () => {} }]);
   await assert.rejects(ended, /watch ended although nobody asked it to/);
 });
 
-test('a part that throws the reason of its stop has ended well', async () => {
+test('a part that throws the reason of its stop has ended normally', async () => {
   const { signal, ended } = setup((_, time) => [{ name: 'watch', run: (stop) => time.sleep(1e9, stop) }]);
   signal.abort(new Error('SIGTERM'));
   await ended;
 });
 
-test('at the drain deadline what is left is halted', async () => {
+test('at the drain deadline, the remaining parts are halted', async () => {
   const { clock, story, signal, ended } = setup((story) => [
     {
       name: 'slow',
@@ -87,7 +87,7 @@ test('at the drain deadline what is left is halted', async () => {
   assert.deepEqual(story, ['slow halted']);
 });
 
-test('a part that ends in no way is left behind', async () => {
+test('a part that never ends does not block the shutdown', async () => {
   const { clock, signal, ended } = setup(() => [{ name: 'stuck', run: () => new Promise(() => {}) }]);
   signal.abort();
   await clock.advance(20_000);

@@ -36,7 +36,7 @@ function start(reconcile: Reconcile, options: { count?: number; log?: Logger } =
   return { clock, queue, workers, seen, stop, halt, ended };
 }
 
-test('done is not tried again, recheck is after its time, retry after the backoff', async () => {
+test('done schedules nothing, recheck a reconcile after its delay, retry one after the backoff', async () => {
   const calls: string[] = [];
   const { clock, queue, seen, stop, ended } = start(async (key) => {
     calls.push(key);
@@ -56,7 +56,7 @@ test('done is not tried again, recheck is after its time, retry after the backof
   await ended;
 });
 
-test('a throw is retried later and later, and success forgets the failures', async () => {
+test('an exception is retried with growing delays, and a success resets them', async () => {
   const starts: number[] = [];
   const { clock, queue, seen, stop, ended } = start(async () => {
     starts.push(clock.monotonic());
@@ -84,7 +84,7 @@ test('a reconcile over its deadline is cancelled, counted and retried', async ()
   await ended;
 });
 
-test('a reconcile that ignores its signal keeps its key, and other keys go on', async () => {
+test('a reconcile that ignores its signal keeps its key, and other keys continue', async () => {
   const stuck = Promise.withResolvers<void>();
   const calls: string[] = [];
   const { clock, queue, stop, ended } = start(
@@ -109,7 +109,7 @@ test('a reconcile that ignores its signal keeps its key, and other keys go on', 
   await ended;
 });
 
-test('stop lets a reconcile finish and takes no further key', async () => {
+test('a stop lets the running reconcile finish and takes no further key', async () => {
   const calls: string[] = [];
   const { clock, queue, stop, ended } = start(async (key, signal) => {
     calls.push(key);
@@ -126,7 +126,7 @@ test('stop lets a reconcile finish and takes no further key', async () => {
   assert.deepEqual(calls, ['a', 'a finished']);
 });
 
-test('halt cancels what is under way', async () => {
+test('a halt cancels the reconcile in progress', async () => {
   const { clock, queue, stop, halt, ended } = start(async (_key, signal) => {
     await clock.sleep(100_000, signal);
     return { kind: 'done' };
@@ -138,7 +138,7 @@ test('halt cancels what is under way', async () => {
   await ended;
 });
 
-test('the log follows each reconcile by its id, and says which was too slow', async () => {
+test('log lines carry the id of their reconcile, and a slow one is reported', async () => {
   const lines: Record<string, unknown>[] = [];
   const log = createLogger('debug', { write: (line) => lines.push(JSON.parse(line)) });
   const seen: string[] = [];
@@ -181,7 +181,7 @@ test('the log follows each reconcile by its id, and says which was too slow', as
   );
 });
 
-test('however much is worked on, no listener stays behind on a signal of the process', async () => {
+test('after any number of reconciles, no listener remains on a signal of the process', async () => {
   const { clock, queue, stop, halt, ended } = start(
     async (key, signal) => {
       await clock.sleep(1, signal);
@@ -202,7 +202,7 @@ test('however much is worked on, no listener stays behind on a signal of the pro
   await ended;
 });
 
-test('workers that run know for how long they took nothing; those that do not, such as a standby, say nothing', async () => {
+test('running workers report how long they have been idle; stopped ones, as in a standby, report nothing', async () => {
   const { clock, workers, stop, ended } = start(async () => ({ kind: 'done' }));
   await clock.advance(5000);
   assert.equal(workers.idleMs(), 5000);

@@ -11,7 +11,7 @@ const textsOf = (svg: string) =>
   );
 
 describe('the picture of a terminal', () => {
-  test('keeps columns, styles and characters that mean something in XML', () => {
+  test('the picture keeps columns, styles and characters that are special in XML', () => {
     const svg = terminalPicture('a', ['\u001b[2m$ get <x> & y\u001b[22m', 'ab  cd']);
     const [, , , get, open] = textsOf(svg);
     assert.deepEqual([get?.text, get?.style], ['&lt;x&gt;', 'dim']);
@@ -21,13 +21,13 @@ describe('the picture of a terminal', () => {
     assert.ok(Math.abs(Number(cd?.x) - Number(ab?.x) - 4 * 7.83) < 0.2);
   });
 
-  test('wraps what is longer than it is wide, between words', () => {
+  test('the picture wraps long lines between words', () => {
     const long = Array.from({ length: 40 }, (_, at) => `word${at}`).join(' ');
     const rows = new Set(textsOf(terminalPicture('a', [long])).map(({ y }) => y));
     assert.equal(rows.size, 4);
   });
 
-  test('of the demo shows reasons that there are', () => {
+  test('the picture of the demo shows only reasons that exist', () => {
     const texts = textsOf(readFileSync(join(import.meta.dirname, '../../docs/demo.svg'), 'utf8')).map(
       ({ text }) => text,
     );

@@ -145,7 +145,7 @@ describe('the blocks of the pages', () => {
 
   for (const { file, blocks } of readPages()) {
     if (blocks.length === 0) continue;
-    test(`${file}: every block is what it says it is`, async () => {
+    test(`${file}: every block is valid in its language`, async () => {
       for (const block of blocks) {
         await check(block).catch((error: unknown) => {
           throw new Error(`${block.at}: ${error instanceof Error ? error.message : error}\n${block.text}`, {
@@ -157,7 +157,7 @@ describe('the blocks of the pages', () => {
   }
 
   for (const file of globSync('examples/**/*.yaml', { cwd: root }).sort()) {
-    test(`${file}: every manifest is accepted`, async () => {
+    test(`${file}: the API server accepts every manifest`, async () => {
       const text = readFileSync(join(root, file), 'utf8');
       await check({ at: file, page: file, language: 'yaml', text, heading: '' });
     });

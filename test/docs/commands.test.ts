@@ -47,7 +47,7 @@ describe('the commands of the pages', () => {
 
   for (const page of readPages()) {
     if (walked.includes(page.file) || page.blocks.every((block) => commandsOf(block) === '')) continue;
-    test(`${page.file}: every command is one that can be given`, async () => {
+    test(`${page.file}: every command and option exists`, async () => {
       assert.deepEqual(await complaintsAbout(page), []);
     });
   }

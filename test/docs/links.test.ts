@@ -69,7 +69,7 @@ const prose = (text: string) => text.replace(/^\s*```[\s\S]*?^\s*```$/gm, '');
 
 describe('the pages', () => {
   for (const { file, text } of pages) {
-    test(`${file}: every link leads somewhere`, () => {
+    test(`${file}: every link has a target`, () => {
       for (const [, target = ''] of prose(text).matchAll(/\]\(([^)\s]+)[^)]*\)/g)) {
         if (/^[a-z]+:/.test(target)) continue;
         const [path = '', anchor] = target.split('#');

@@ -16,26 +16,26 @@ const holds = (real: string, shown: string) => {
 };
 
 describe('what a page shows as output', () => {
-  test('stands for outputs with other ids, ages and widths of columns', () => {
+  test('shown output matches output with other ids, ages and column widths', () => {
     const later = table.replace('7692c2b8', '00000000').replace('9s', '1m12s').replaceAll('   ', '     ');
     assert.ok(holds(later, table));
   });
 
-  test('does not stand for another word, another number, a line more or a line less', () => {
+  test('shown output does not match another word or number, or an extra or missing line', () => {
     assert.ok(!holds(table.replace('True ', 'False'), table));
     assert.ok(!holds(table.replace('21Mi', '20Mi'), table));
     assert.ok(!holds(`${table}other\n`, table));
     assert.ok(!holds(table.split('\n')[0] ?? '', table));
   });
 
-  test('may leave out what does not matter', () => {
+  test('shown output may contain an ellipsis', () => {
     assert.ok(holds('the digest is abc, declared is def', '… declared is def'));
     assert.ok(!holds('the digest is abc, declared is xyz', '… declared is def'));
   });
 });
 
 describe('the blocks of a page', () => {
-  test('are found with their heading and language, also indented ones, without what the fence is indented by', () => {
+  test('blocks are found with heading and language, and lose the indentation of their fence', () => {
     const page = '# A\n\n- x:\n\n  ```yaml\n  a:\n    b: 1\n  ```\n\n## B\n\n~~~sh\nls\n~~~\n';
     assert.deepEqual(
       blocksOf('p.md', page).map(({ at, language, text, heading }) => [at, language, text, heading]),
@@ -46,11 +46,11 @@ describe('the blocks of a page', () => {
     );
   });
 
-  test('are refused where one is never closed', () => {
+  test('a block that is never closed is an error', () => {
     assert.throws(() => blocksOf('p.md', '```sh\nls\n'), /p\.md:1: the block is never closed/);
   });
 
-  test('of a console are commands and what they print', () => {
+  test('a console block contains commands and their output', () => {
     const [block] = blocksOf('p.md', '```console\n$ ls a\na\n$ pwd\n/\n```\n');
     assert.ok(block);
     assert.equal(commandsOf(block), 'ls a\npwd\n');

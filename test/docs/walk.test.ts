@@ -121,7 +121,7 @@ describe('a reader who does what the pages say', () => {
   const steps = quickStart.filter(({ heading }) => heading !== 'Remove it');
   const removal = quickStart.filter(({ heading }) => heading === 'Remove it');
 
-  test('gets a verified image with the quick start', { timeout: 300_000 }, async () => {
+  test('the quick start creates a verified image', { timeout: 300_000 }, async () => {
     assert.ok(removal.length > 0);
     await walk(steps);
     assert.deepEqual(
@@ -130,13 +130,13 @@ describe('a reader who does what the pages say', () => {
     );
   });
 
-  test('takes an image through its life with the tutorial', { timeout: 300_000 }, async () => {
+  test('the tutorial creates, edits and deletes an image', { timeout: 300_000 }, async () => {
     await walk(readPage('docs/tutorial.md').blocks);
     const names = (await project.listImages()).map(({ name }) => name);
     assert.deepEqual(names.sort(), ['cirros', 'cirros-0.6.3']);
   });
 
-  test('removes everything as the quick start says, and nothing is left that was to go', {
+  test('the removal steps of the quick start remove everything they name', {
     timeout: 120_000,
   }, async () => {
     await shell.run('cd "$HOME"');

@@ -18,7 +18,7 @@ import { connectStack, type Stack } from './stack.ts';
 
 const mib = 1024 ** 2;
 
-test('a killed owner leaves no server and no directory behind', async () => {
+test('servers and directories of a killed test run are removed', async () => {
   const owner = spawn(process.execPath, [
     '--input-type=module',
     '--eval',
@@ -55,13 +55,13 @@ describe('the servers', () => {
   });
   after(() => stack.stop());
 
-  test('the API server, Keystone and Glance answer', async () => {
+  test('the API server, Keystone and Glance respond to requests', async () => {
     assert.equal((await stack.kubernetes.request('GET', '/readyz')).text, 'ok');
     assert.equal((await stack.openstack.identity('GET', '/auth/projects')).status, 200);
     assert.equal((await project.image('GET', '/v2/images')).status, 200);
   });
 
-  test('the audit log counts what one user did', async () => {
+  test('the audit log counts the requests of one user', async () => {
     const { audit } = stack.kubernetes;
     const user = await stack.kubernetes.claimUser();
     const namespace = await stack.kubernetes.createNamespace();
@@ -78,7 +78,7 @@ describe('the servers', () => {
     assert.equal((await audit.read(user, mark)).length, 2);
   });
 
-  test('a small limit of the project makes Glance answer 413', async () => {
+  test('a small quota of the project makes Glance respond with 413', async () => {
     const small = await stack.openstack.createProject('small');
     await small.createImage({}, Buffer.alloc(2 * mib));
     await small.setLimit('image_size_total', 1);
@@ -86,7 +86,7 @@ describe('the servers', () => {
     assert.equal((await small.image('PUT', `/v2/images/${id}/file`, Buffer.alloc(mib))).status, 413);
   });
 
-  test('a body without a declared length is stored whole', async () => {
+  test('Glance stores a body without a declared length completely', async () => {
     const body = generated(3 * mib + 17);
     const { id } = await project.createImage();
     (await project.image('PUT', `/v2/images/${id}/file`, Readable.from(pieces(body)))).ok();
@@ -95,7 +95,7 @@ describe('the servers', () => {
     assert.equal(image.os_hash_value, digestOf(body, 'sha512'));
   });
 
-  test('the images made here pass the inspection of Glance, and one with a backing file does not', async () => {
+  test('generated images pass the inspection of Glance, and one with a backing file does not', async () => {
     const upload = async (format: string, data: Buffer) => {
       const { id } = await project.createImage({ disk_format: format });
       const { status } = await project.image('PUT', `/v2/images/${id}/file`, data);
@@ -110,7 +110,7 @@ describe('the servers', () => {
     assert.equal((await upload('qcow2', qcow2(mib, { dataFile: '/etc/passwd' }))).status, 415);
   });
 
-  test('a lost answer is lost after the server has done what it was asked', async () => {
+  test('the proxy drops a response after the server has completed the request', async () => {
     await using proxy = await startProxy({ url: stack.openstack.imageUrl });
     proxy.on({ matches: changesSomething, fault: { kind: 'loseAnswer' }, times: 1 });
     const headers = { 'x-auth-token': await project.token() };
@@ -121,7 +121,7 @@ describe('the servers', () => {
     (await ask('GET', `${proxy.url}/v2/images`, { headers })).ok();
   });
 
-  test('web-download fetches from a source on one of the ports that are open to it', async () => {
+  test('web-download fetches from a source on one of the ports that Glance allows', async () => {
     const source = await startSource({ ports: stack.sourcePorts });
     try {
       const data = raw(mib);
@@ -143,7 +143,7 @@ describe('the servers', () => {
 });
 
 describe('the source', () => {
-  test('it resets at a byte once, and then serves the rest by Range', async () => {
+  test('the source resets at a byte once, and then serves the rest by Range', async () => {
     const source = await startSource();
     try {
       const body = generated(mib);
@@ -162,7 +162,7 @@ describe('the source', () => {
     }
   });
 
-  test('a changed entity tag makes If-Range start again from the beginning', async () => {
+  test('a changed entity tag makes a request with If-Range start from the beginning', async () => {
     const source = await startSource();
     try {
       const url = source.add('/file', { body: raw(5000), etag: '"two"' });

@@ -45,20 +45,20 @@ describe('the fault proxy in the middle of a stream', () => {
     }
   }
 
-  test('cuts it, ends it, or leaves it silent after so many lines', async () => {
+  test('the proxy resets, ends or stalls a stream after a number of lines', async () => {
     assert.deepEqual(await read(1, 'cut'), ['first\n', 'broken']);
     assert.deepEqual(await read(2, 'end'), ['first\nsecond\n', 'ended']);
     assert.deepEqual(await read(0, 'end'), ['', 'ended']);
     assert.deepEqual(await read(1, 'silence', 'first\n'), ['first\n', 'open']);
   });
 
-  test('cuts a line in two and ends', async () => {
+  test('the proxy cuts a line of a stream in two and ends the stream', async () => {
     const [text, end] = await read(1, 'halfLine');
     assert.match(text, /^first\ns[econd]*$/);
     assert.equal(end, 'ended');
   });
 
-  test('adds a line that the server did not send, and passes on the rest', async () => {
+  test('the proxy adds a line to a stream and passes on the rest', async () => {
     const all = 'first\nadded\nsecond\nthird\n';
     assert.deepEqual(await read(1, { insert: 'added' }, all), [all, 'open']);
   });

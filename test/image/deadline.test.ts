@@ -19,7 +19,7 @@ import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
 import { imageOf, resourceOf } from './resource.ts';
 
-/** The machine and the reconciler, before a cloud that takes every call and answers none. */
+/** A controller with its reconciler, and a cloud that accepts every request and never responds. */
 function setup(before: GlanceImage) {
   const clock = createVirtualClock();
   const random = () => 0.5;
@@ -84,7 +84,7 @@ function setup(before: GlanceImage) {
   return { clock, told, stop, halt, ended };
 }
 
-test('a look that exceeds its deadline is cut off, counted and told, with what comes next', async () => {
+test('a reconcile over its deadline is cancelled, counted and reported with the time of the next attempt', async () => {
   const { clock, told, stop, ended } = setup(resourceOf());
   await clock.advance(119_000);
   assert.deepEqual([told.statuses.length, told.results], [0, []]);
@@ -102,10 +102,10 @@ test('a look that exceeds its deadline is cut off, counted and told, with what c
   stop.abort();
   await clock.advance(200_000);
   await ended;
-  assert.deepEqual(told.events, ['Warning TimedOut'], 'the same again is no news');
+  assert.deepEqual(told.events, ['Warning TimedOut'], 'a repeated failure emits no second event');
 });
 
-test('an image that was ready is not called wrong by it, and a deletion tells of it too', async () => {
+test('an exceeded deadline does not make a ready image wrong, and is reported for deletions too', async () => {
   const image = imageOf();
   const condition = { type: 'Ready', status: 'True', reason: 'Ready', message: 'as declared', observedGeneration: 1 };
   const conditions = [{ ...condition, lastTransitionTime: '2026-01-01T00:00:00Z' }];
@@ -133,7 +133,7 @@ test('an image that was ready is not called wrong by it, and a deletion tells of
   }
 });
 
-test('where the process must not act any more, nothing is written about it', async () => {
+test('a process that has lost the right to act writes no status', async () => {
   const { clock, told, stop, halt, ended } = setup(resourceOf());
   await clock.advance(60_000);
   stop.abort();

@@ -10,7 +10,7 @@ import { imageOf, resourceOf } from './resource.ts';
 const intervalMs = 600_000;
 const key = 'demo/ubuntu';
 
-/** A resource whose status tells of this image. */
+/** A resource whose status describes this image. */
 function settledOn(image: Image, spec: Record<string, unknown> = {}): GlanceImage {
   const moment: Moment = {
     generation: 1,
@@ -42,20 +42,20 @@ function setUp(resource = settledOn(imageOf()), random = () => 0.5) {
 }
 
 describe('when a settled resource is compared', () => {
-  test('after a restart at a time of its own within the interval, by what lists tell from now on', () => {
+  test('after a restart, each resource is compared at its own time within the interval, with lists read since then', () => {
     assert.deepEqual(setUp(undefined, () => 0.25).drift.next(key, intervalMs), { kind: 'in', ms: intervalMs / 4 });
     const { drift } = setUp(undefined, () => 0);
     assert.deepEqual(drift.next(key, intervalMs), { kind: 'listed', sinceMs: 0 });
   });
 
-  test('after each comparison within the interval, whatever the dice say', () => {
+  test('the next comparison lies within the interval for every random value', () => {
     for (const dice of [0, 0.5, 0.999999]) {
       const ms = setUp(undefined, () => dice).drift.compared(key, 0, intervalMs);
       assert.ok(ms <= intervalMs && ms >= 0.9 * intervalMs, `${ms} ms`);
     }
   });
 
-  test('by nothing older than its last comparison', async () => {
+  test('a resource is never compared with data older than its last comparison', async () => {
     const { clock, drift } = setUp();
     await clock.advance(5_000);
     drift.compared(key, 4_000, intervalMs);
@@ -63,7 +63,7 @@ describe('when a settled resource is compared', () => {
     assert.deepEqual(drift.next(key, intervalMs), { kind: 'listed', sinceMs: 5_000 });
   });
 
-  test('never, where the interval is 0', async () => {
+  test('an interval of 0 disables comparisons', async () => {
     const resource = settledOn(imageOf(), { interval: '0' });
     const { clock, drift, woken } = setUp(resource);
     drift.hear({ kind: 'seen', image: imageOf({ name: 'other' }) });
@@ -72,7 +72,7 @@ describe('when a settled resource is compared', () => {
     assert.deepEqual(woken, []);
   });
 
-  test('at once and with Glance itself, when a list says otherwise than its status', () => {
+  test('a list that contradicts the status triggers a comparison with Glance itself', () => {
     const { drift, woken } = setUp();
     drift.hear({ kind: 'seen', image: imageOf() });
     assert.deepEqual(woken, []);
@@ -81,14 +81,14 @@ describe('when a settled resource is compared', () => {
     assert.deepEqual(drift.next(key, intervalMs), { kind: 'live' });
   });
 
-  test('at once and with Glance itself, when a list lacks its image', () => {
+  test('a list that lacks the image triggers a comparison with Glance itself', () => {
     const { drift, woken } = setUp();
     drift.hear({ kind: 'missing', id: imageOf().id });
     assert.deepEqual(woken, [key]);
     assert.deepEqual(drift.next(key, intervalMs), { kind: 'live' });
   });
 
-  test('again, when a list told of a change that came after the look was taken', async () => {
+  test('a change listed after the last read triggers another comparison', async () => {
     const { clock, drift } = setUp();
     const startedMs = clock.monotonic();
     await clock.advance(10);
@@ -100,7 +100,7 @@ describe('when a settled resource is compared', () => {
     assert.equal(drift.next(key, intervalMs).kind, 'in');
   });
 
-  test('not for what lists tell while it is suspended, or on its way anyway', () => {
+  test('a list triggers no comparison of a suspended resource or of one in progress', () => {
     const image = imageOf({ name: 'other' });
     for (const resource of [settledOn(imageOf(), { suspend: true }), resourceOf({ status: { imageID: image.id } })]) {
       const { drift, woken } = setUp(resource);

@@ -21,33 +21,33 @@ const failing = {
 };
 
 describe('when a resource is due', () => {
-  test('a settled one is not, until its interval', () => {
+  test('an unchanged resource is not due until its interval has passed', () => {
     assert.deepEqual(dueOf(resourceOf({ status: settled }), '7', now), { kind: 'settled', intervalMs: 600_000 });
   });
-  test('a failed one waits for its time', () => {
+  test('a failed resource is not due before its retry time', () => {
     assert.deepEqual(dueOf(resourceOf({ status: failing }), '7', now), { kind: 'in', ms: 60_000 });
     const at = new Date('2026-01-02T00:01:00Z');
     assert.deepEqual(dueOf(resourceOf({ status: failing }), '7', at), { kind: 'now' });
   });
-  test('a change of the spec is due at once', () => {
+  test('a changed spec is due immediately', () => {
     const resource = resourceOf({ status: failing, metadata: { generation: 2 } });
     assert.deepEqual(dueOf(resource, '7', now), { kind: 'now' });
   });
-  test('a changed or new Secret is due at once', () => {
+  test('a changed or new Secret makes its resource due immediately', () => {
     assert.deepEqual(dueOf(resourceOf({ status: failing }), '8', now), { kind: 'now' });
     const { secretVersion: _, ...without } = failing;
     assert.deepEqual(dueOf(resourceOf({ status: without }), '1', now), { kind: 'now' });
   });
-  test('a Secret that is gone is no reason to look', () => {
+  test('a deleted Secret does not make its resource due', () => {
     assert.equal(dueOf(resourceOf({ status: settled }), undefined, now).kind, 'settled');
   });
-  test('a new value of the annotation is due at once, and only once', () => {
+  test('a new value of the annotation makes the resource due immediately, and only once', () => {
     const metadata = { annotations: { [reconcileAtAnnotation]: 'a' } };
     assert.deepEqual(dueOf(resourceOf({ status: failing, metadata }), '7', now), { kind: 'now' });
     const handled = { ...failing, lastHandledReconcileAt: 'a' };
     assert.equal(dueOf(resourceOf({ status: handled, metadata }), '7', now).kind, 'in');
   });
-  test('letting go of a resource that cannot be deleted is due at once', () => {
+  test('permission to abandon an image makes its resource due immediately', () => {
     const metadata = { deletionTimestamp: '2026-01-01T00:00:00Z', annotations: { [abandonAnnotation]: 'true' } };
     assert.deepEqual(dueOf(resourceOf({ status: failing, metadata }), '7', now), { kind: 'now' });
   });

@@ -20,18 +20,18 @@ const changed: Facts = { ...ready, changes: [{ kind: 'updated', what: ['n'] }] }
 const error = new OperatorError('no connection to Glance', { code: 'GlanceUnreachable', retry: retry.backoff });
 const failed: Facts = { changes: [], end: { kind: 'failed', error } };
 
-/** The reasons told when this follows the status before. */
+/** The reasons of the events for this status change. */
 function told(before: GlanceImageStatus, facts: Facts): string[] {
   return happenings(before, summarise(facts, before, moment), facts).map(({ reason }) => reason);
 }
 
-test('a change of the image is drift where it had been as declared, also if the cloud was away meanwhile', () => {
+test('a change of an image that was as declared is drift, also after an outage of the cloud', () => {
   const settled = summarise(ready, {}, moment);
   assert.deepEqual(told(settled, changed), ['DriftCorrected']);
   assert.deepEqual(told(summarise(failed, settled, moment), changed), ['DriftCorrected', 'Ready']);
 });
 
-test('it is the declaration that is applied where that had failed at first', () => {
+test('a change after a failed first attempt is an update, not drift', () => {
   const earlier = summarise(ready, {}, { ...moment, generation: 1 });
   assert.deepEqual(told(earlier, changed), ['Updated']);
   assert.deepEqual(told(summarise(failed, earlier, moment), changed), ['Updated', 'Ready']);

@@ -5,12 +5,12 @@ import { imageIDOf, incarnationOf, isOurs, markOf, ownerProperty } from '../../s
 import { identity, imageOf, uid } from './resource.ts';
 
 describe('the identity of an image', () => {
-  test('the id is the UUID of version 5 that every other program derives', () => {
+  test('the id is the UUID of version 5 that other programs derive, too', () => {
     // Python: uuid.uuid5(uuid.UUID('6ba7b810-9dad-11d1-80b4-00c04fd430c8'), '0')
     assert.equal(imageIDOf('6ba7b810-9dad-11d1-80b4-00c04fd430c8', 0), '6af613b6-569c-5c22-9c37-2ed93f31d3af');
   });
 
-  test('the incarnation is found back from the id', () => {
+  test('the incarnation can be derived from the id', () => {
     fc.assert(
       fc.property(fc.uuid(), fc.nat(999), (resource, incarnation) => {
         const id = imageIDOf(resource, incarnation);
@@ -20,17 +20,17 @@ describe('the identity of an image', () => {
     );
   });
 
-  test('an image with an id of another resource is not ours, whatever its mark says', () => {
+  test('an image with the id of another resource is foreign, whatever its owner marker is', () => {
     const other = imageIDOf('11111111-1111-4111-8111-111111111111', 0);
     assert.equal(isOurs(imageOf({ id: other }), identity, other), false);
   });
 
-  test('an image with our id and the mark of somebody else is not ours', () => {
+  test('an image with our id and the owner marker of another resource is foreign', () => {
     const image = imageOf({ properties: { ...markOf(identity), [ownerProperty]: 'other' } });
     assert.equal(isOurs(image, identity, image.id), false);
   });
 
-  test('an image without a mark is ours only when we have recorded it', () => {
+  test('an image without an owner marker is ours only if the status has recorded it', () => {
     const image = imageOf({ properties: {} });
     assert.equal(isOurs(image, identity, undefined), false);
     assert.equal(isOurs(image, identity, imageIDOf(uid, 0)), true);

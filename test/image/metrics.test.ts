@@ -42,7 +42,7 @@ test('transfers are counted by cloud, phase, result and reason', async () => {
   await has('glance_image_operator_transfer_resumes_total 2');
 });
 
-test('however many clouds tenants name, their series are bounded, and the rest is counted together', async () => {
+test('the number of cloud series is bounded, and further clouds are counted together', async () => {
   const { domain, registry, has } = metrics();
   for (let i = 0; i < 1000; i++) {
     domain.transfers.counted(`https://cloud-${i}`, { queued: 1, active: 0 });
@@ -60,7 +60,7 @@ test('however many clouds tenants name, their series are bounded, and the rest i
   await has('glance_image_operator_transfers{cloud="other",state="active"} 1');
 });
 
-test('a cache tells how fresh it is, and says nothing any more once it is closed', async () => {
+test('a cache reports its age until it is closed', async () => {
   const { domain, registry, clock, has } = metrics();
   const cache = domain.cache('https://a/p1');
   await has('glance_image_operator_cache_lists_total{cloud="https://a/p1",list="full",result="failed"} 0');
@@ -77,7 +77,7 @@ test('a cache tells how fresh it is, and says nothing any more once it is closed
   assert.ok(!(await registry.metrics()).includes('glance_image_operator_cache_images{'));
 });
 
-test('what is known only at the scrape is asked then', async () => {
+test('gauges are read at the time of the scrape', async () => {
   const { has } = metrics();
   await has('glance_image_operator_cloud_sessions 7');
 });

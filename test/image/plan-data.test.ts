@@ -17,7 +17,7 @@ describe('data that Glance fetches by itself', () => {
   const queued = imageOf({ ...unseen, status: 'queued', checksum: null, hash: null, size: null });
   const lock = { os_glance_import_task: 'some task', ...markOf(identity) };
 
-  test('is kept out of sight until it is verified', () => {
+  test('imported data stays hidden until it is verified', () => {
     const [create] = planFor(fetched, { kind: 'absent', incarnation: 0 });
     assert.partialDeepStrictEqual(create, { kind: 'create', image: unseen });
     const [patch] = planFor(fetched, present(imageOf(unseen)));
@@ -27,7 +27,7 @@ describe('data that Glance fetches by itself', () => {
     ]);
   });
 
-  test('is asked for once, and looked after until the import has ended', () => {
+  test('an import is started once and watched until it has ended', () => {
     assert.deepEqual(kinds(planFor(fetched, present(queued))), ['import']);
     for (const status of ['queued', 'importing', 'active']) {
       const [wait] = planFor(fetched, present({ ...queued, status, properties: lock }));
@@ -35,7 +35,7 @@ describe('data that Glance fetches by itself', () => {
     }
   });
 
-  test('is looked at less and less often while it takes its time', () => {
+  test('a long import is checked at growing intervals', () => {
     const importing = present({ ...queued, status: 'importing', properties: lock });
     const waits = [0, 5_000, 60_000, 3_600_000].map((ms) => planFor(fetched, importing, after('Importing', ms))[0]);
     assert.deepEqual(
@@ -44,25 +44,25 @@ describe('data that Glance fetches by itself', () => {
     );
   });
 
-  test('that did not come is a failure first, and asked for again after that', () => {
+  test('an import without data is first reported as a failure and then started again', () => {
     assert.deepEqual(kinds(planFor(fetched, present(queued), after('Importing', 5_000))), ['importFailed']);
     assert.deepEqual(kinds(planFor(fetched, present(queued))), ['import']);
   });
 
-  test('that is another file than declared is deleted', () => {
+  test('imported data with another digest than declared is deleted', () => {
     const other = imageOf({ ...unseen, hash: { algorithm: 'sha512', value: 'f'.repeat(128) } });
     const [action] = planFor(fetched, present(other));
     assert.partialDeepStrictEqual(action, { kind: 'reject', reason: 'DigestMismatch' });
   });
 
-  test('that cannot be verified is deleted', () => {
+  test('imported data that cannot be verified is deleted', () => {
     for (const hash of [null, { algorithm: 'blake2b', value: 'f'.repeat(128) }]) {
       const [action] = planFor(fetched, present(imageOf({ ...unseen, hash })));
       assert.partialDeepStrictEqual(action, { kind: 'reject', reason: 'ContentMismatch' });
     }
   });
 
-  test('and whose import nobody runs any more is made anew', () => {
+  test('an image whose import task has disappeared is created again', () => {
     const stuck = present({ ...queued, status: 'importing' });
     assert.deepEqual(kinds(planFor(fetched, stuck, after('Waiting', savingGraceMs))), ['replace']);
   });
@@ -72,18 +72,18 @@ describe('data that was sent', () => {
   const sent = { url: content.http.url, digest, imageDigest: `sha512:${'e'.repeat(128)}`, size: 1024 };
   const memory: Memory = { ...blank, content: sent };
 
-  test('and is there as it was sent leaves nothing to do', () => {
+  test('an uploaded image as it was sent needs no step', () => {
     assert.deepEqual(planFor(withContent, present(imageOf()), memory), []);
   });
 
-  test('and is there with another size or digest is deleted', () => {
+  test('an uploaded image with another size or digest is deleted', () => {
     for (const found of [{ size: 1023, hash: null }, { hash: { algorithm: 'sha512', value: '0'.repeat(128) } }]) {
       const [action] = planFor(withContent, present(imageOf(found)), memory);
       assert.partialDeepStrictEqual(action, { kind: 'reject', reason: 'ContentMismatch' });
     }
   });
 
-  test('is left alone, and the mistake named, when another digest is declared afterwards', () => {
+  test('an uploaded image stays, and an error is reported, when another digest is declared later', () => {
     const [action] = planFor(withContent, present(imageOf()), {
       ...memory,
       content: { ...sent, digest: `sha256:${'2'.repeat(64)}` },
@@ -91,9 +91,9 @@ describe('data that was sent', () => {
     assert.partialDeepStrictEqual(action, { kind: 'refuse', reason: 'ContentMismatch' });
   });
 
-  test('may have been rewritten by plugins of the cloud on its way through staging', () => {
+  test('staged data may have been rewritten by plugins of the cloud', () => {
     const staged = { spec: { ...withContent.spec, content: { ...withContent.spec.content, method: 'Stage' } } };
-    // What the transfer remembers is the digest of what Glance made of it, and the size of what was sent.
+    // The transfer recorded the digest of the data that Glance stored, and the size of the data that was sent.
     const rewritten = { ...memory, content: { ...sent, size: 2048 } };
     assert.deepEqual(planFor(staged, present(imageOf({ diskFormat: 'qcow2' })), rewritten), []);
     assert.deepEqual(planFor(staged, present(imageOf()), rewritten), []);
@@ -105,7 +105,7 @@ describe('data that was sent', () => {
     assert.partialDeepStrictEqual(other, { kind: 'reject', reason: 'ContentMismatch' });
   });
 
-  test('and converted is right also where a crash took the memory of it', () => {
+  test('a converted image is accepted also after a crash lost its record', () => {
     const hash = { algorithm: 'sha256', value: '2'.repeat(64) };
     const staged = { spec: { ...withContent.spec, content: { ...withContent.spec.content, method: 'Stage' } } };
     assert.deepEqual(planFor(staged, present(imageOf({ diskFormat: 'qcow2', hash }))), []);
@@ -117,7 +117,7 @@ describe('stores', () => {
   const allStores = { spec: { image: { diskFormat: 'raw', allStores: true } } };
   const held = (...stores: string[]) => present(imageOf({ stores }));
 
-  test('that lack the data get a copy, before others lose theirs', () => {
+  test('declared stores get a copy before other stores lose theirs', () => {
     const [copy] = planFor(inStores(['a', 'b']), held('b', 'c'));
     assert.partialDeepStrictEqual(copy, {
       kind: 'import',
@@ -128,25 +128,25 @@ describe('stores', () => {
     assert.deepEqual(planFor(inStores(['a', 'b']), held('b', 'a')), []);
   });
 
-  test('are all of the cloud when all are asked for', () => {
+  test('every store of the cloud is used when all stores are declared', () => {
     const memory: Memory = { ...blank, storeNames: ['a', 'b'] };
     const [copy] = planFor(allStores, held('a'), memory);
     assert.partialDeepStrictEqual(copy, { kind: 'import', request: { stores: ['b'] } });
     assert.deepEqual(planFor(allStores, held('a', 'b'), memory), []);
   });
 
-  test('that nobody declares are left as they are', () => {
+  test('stores are left unchanged when none are declared', () => {
     assert.deepEqual(planFor({}, held('a', 'b')), []);
   });
 
-  test('into which Glance could not copy are a failure first, and tried again after that', () => {
+  test('a failed copy to a store is first reported and then retried', () => {
     const failed = { os_glance_failed_import: 'b', ...markOf(identity) };
     const image = present(imageOf({ stores: ['a'], properties: failed }));
     assert.deepEqual(kinds(planFor(inStores(['a', 'b']), image, after('Importing', 5_000))), ['importFailed']);
     assert.deepEqual(kinds(planFor(inStores(['a', 'b']), image)), ['import']);
   });
 
-  test('cannot be named where the cloud has only one without a name', () => {
+  test('declared stores are an error in a cloud with a single unnamed store', () => {
     const [action] = planFor(inStores(['a']), present(imageOf()));
     assert.partialDeepStrictEqual(action, { kind: 'refuse', reason: 'InvalidSpec' });
   });

@@ -11,48 +11,48 @@ import { after, blank, kinds, now, planFor, present, withContent } from './plann
 import { content, digest, identity, imageOf, projectID, resourceOf, uid } from './resource.ts';
 
 describe('planning', () => {
-  test('a resource without an image gets one, of the next incarnation', () => {
+  test('a resource without an image gets one with the next incarnation', () => {
     const [action] = planFor({}, { kind: 'absent', incarnation: 3 });
     assert.equal(action?.kind, 'create');
     assert.equal(action?.kind === 'create' && action.incarnation, 3);
   });
 
-  test('a queued image with content is set right first and then filled', () => {
+  test('a queued image with content is corrected first and filled then', () => {
     const queued = imageOf({ status: 'queued', checksum: null, hash: null, size: null, name: 'other' });
     assert.deepEqual(kinds(planFor(withContent, present(queued))), ['patch', 'transfer']);
   });
 
-  test('a queued image without content is all that is declared', () => {
+  test('a queued image satisfies a declaration without content', () => {
     const queued = imageOf({ status: 'queued', checksum: null, hash: null, size: null });
     assert.deepEqual(planFor({ spec: { image: { diskFormat: 'raw' } } }, present(queued)), []);
   });
 
-  test('a queued record that a failed upload has poisoned is replaced', () => {
+  test('a queued image damaged by a failed upload is replaced', () => {
     assert.deepEqual(kinds(planFor(withContent, present(imageOf({ status: 'queued' })))), ['replace']);
   });
 
-  test('an image is never patched while its data is on the way', () => {
+  test('an image is never patched during its transfer', () => {
     for (const status of ['saving', 'uploading', 'importing']) {
       assert.deepEqual(kinds(planFor(withContent, present(imageOf({ status, name: 'other' })))), ['wait']);
     }
   });
 
-  test('an interrupted upload is given time to fall back, and is replaced after that', () => {
+  test('an interrupted upload may return to queued for a while, and is replaced after that', () => {
     const saving = present(imageOf({ status: 'saving' }));
     assert.deepEqual(kinds(planFor(withContent, saving, after('Waiting', savingGraceMs - 1))), ['wait']);
     assert.deepEqual(kinds(planFor(withContent, saving, after('Waiting', savingGraceMs))), ['replace']);
   });
 
-  test('the upload of somebody else into an image without content is never interrupted', () => {
+  test('an upload by another client into an image without content is never interrupted', () => {
     const memory = after('Waiting', 100 * savingGraceMs);
     assert.deepEqual(kinds(planFor({}, present(imageOf({ status: 'saving' })), memory)), ['wait']);
   });
 
-  test('formats of an image that has its data are left alone', () => {
+  test('formats of an image with data are never changed', () => {
     assert.deepEqual(planFor(withContent, present(imageOf({ diskFormat: 'qcow2', containerFormat: 'ovf' }))), []);
   });
 
-  test('an active image whose digest of the declared kind is another one is refused', () => {
+  test('an active image with another digest of the declared algorithm is an error', () => {
     const image = imageOf({ hash: { algorithm: 'sha256', value: '2'.repeat(64) } });
     const asServed = { http: { ...content.http, decompress: 'None' } };
     const [action] = planFor({ spec: { ...withContent.spec, content: asServed } }, present(image));
@@ -60,7 +60,7 @@ describe('planning', () => {
     assert.match(action?.kind === 'refuse' ? action.message : '', new RegExp(digest));
   });
 
-  test('an active image whose digest may be that of a decompressed file, and of which nothing is remembered, is made anew', () => {
+  test('an active image whose digest may be that of a decompressed file, without a record of it, is created again', () => {
     const image = imageOf({ hash: { algorithm: 'sha256', value: '2'.repeat(64) } });
     assert.deepEqual(kinds(planFor(withContent, present(image))), ['replace']);
   });
@@ -70,32 +70,32 @@ describe('planning', () => {
     assert.equal(action?.kind === 'refuse' && action.reason, 'Deactivated');
   });
 
-  test('Purge removes what is not declared, and never the mark nor the notes of Glance', () => {
+  test('Purge removes undeclared properties, except the owner marker and those that Glance sets', () => {
     const image = imageOf({ properties: { ...markOf(identity), stray: 'x', os_glance_importing_to_stores: '' } });
     const [action] = planFor({}, present(image));
     assert.deepEqual(action?.kind === 'patch' && action.operations, [{ op: 'remove', path: '/stray' }]);
   });
 
-  test('Merge leaves the properties of others alone, and removes what was declared once', () => {
+  test('Merge keeps foreign properties and removes formerly declared ones', () => {
     const image = imageOf({ properties: { ...markOf(identity), stray: 'x', ours: 'y' } });
     const memory: Memory = { ...blank, propertyKeys: ['ours'] };
     const [action] = planFor({ spec: { propertyPolicy: 'Merge' } }, present(image), memory);
     assert.deepEqual(action?.kind === 'patch' && action.operations, [{ op: 'remove', path: '/ours' }]);
   });
 
-  test('a mark that somebody removed is restored', () => {
+  test('a removed owner marker is restored', () => {
     const [action] = planFor({}, present(imageOf({ properties: {} })));
     assert.equal(action?.kind === 'patch' && action.operations.length, 2);
   });
 
-  test('a property that Glance could never change again is refused', () => {
+  test('a property that Glance could never change again is rejected', () => {
     assert.throws(() => planFor({ spec: { image: { properties: { ' a': 1 } } } }, { kind: 'absent', incarnation: 0 }), {
       code: 'InvalidSpec',
       message: /" a": Glance ignores blanks/,
     });
   });
 
-  test('an image that was given to another project is taken back', () => {
+  test('the owner is restored on an image given to another project', () => {
     const [action] = planFor({}, present(imageOf({ owner: 'b'.repeat(32) })));
     assert.deepEqual(action?.kind === 'patch' && action.operations, [
       { op: 'replace', path: '/owner', value: projectID },
@@ -116,7 +116,7 @@ describe('planning', () => {
     properties: fc.dictionary(key, fc.jsonValue(), { maxKeys: 8 }),
   });
 
-  test('planning again after the plan was carried out gives nothing to do', () => {
+  test('a second plan after the first was applied is empty', () => {
     fc.assert(
       fc.property(specs, fc.option(specs), (image, before) => {
         const desired = desire(resourceOf({ spec: { image } }), identity, projectID);

@@ -34,12 +34,12 @@ function failed(how: Retry, code = 'GlanceUnreachable', message = 'no connection
 }
 
 describe('the status', () => {
-  test('the same facts again, at any later time, change nothing', () => {
+  test('equal observations leave the status unchanged at any later time', () => {
     const first = summarise(converged, fresh, moment);
     assert.deepEqual(summarise(converged, first, later), first);
   });
 
-  test('an image as declared is Ready, with its id, size and everything that Glance says', () => {
+  test('an image as declared is Ready, with its id, size and everything that Glance reports', () => {
     const status = summarise(converged, fresh, moment);
     const ready = findCondition(status.conditions, 'Ready');
     assert.equal(ready?.status, 'True');
@@ -50,7 +50,7 @@ describe('the status', () => {
     assert.equal(status.image?.hash?.algorithm, 'sha512');
   });
 
-  test('an outage keeps what was last seen and makes Ready unknown, not false', () => {
+  test('an outage keeps the last observation and makes Ready unknown, not false', () => {
     const before = summarise(converged, fresh, moment);
     const status = summarise(failed(retry.backoff), before, later);
     assert.deepEqual(status.image, before.image);
@@ -60,7 +60,7 @@ describe('the status', () => {
     assert.equal(findCondition(status.conditions, 'Reconciling')?.reason, 'ProgressingWithRetry');
   });
 
-  test('an image that Glance does not have any more is not claimed', () => {
+  test('the status does not list an image that Glance has deleted', () => {
     const before = summarise(converged, fresh, moment);
     const status = summarise({ ...failed(retry.change, 'Forbidden'), image: 'gone' }, before, later);
     assert.equal(status.image, undefined);
@@ -68,7 +68,7 @@ describe('the status', () => {
     assert.equal(status.size, undefined);
   });
 
-  test('a failure says what happened, in whose words, how often it was tried and what is next', () => {
+  test("a failure names its cause, the server's message, the attempts and the next step", () => {
     const first = summarise(failed(retry.backoff), fresh, moment);
     const second = summarise(failed(retry.backoff), first, later);
     assert.deepEqual(second.lastError, {
@@ -85,22 +85,22 @@ describe('the status', () => {
     assert.equal(message, 'no connection to Glance. Tried 2 times, next at 00:10:02Z; it goes on by itself');
   });
 
-  test('only a failure that waits for a change is Stalled, and then it is not Reconciling', () => {
+  test('a failure is Stalled only if it needs a change, and then it is not Reconciling', () => {
     const status = summarise(failed(retry.change, 'DigestMismatch'), fresh, moment);
     assert.equal(findCondition(status.conditions, 'Stalled')?.reason, 'DigestMismatch');
     assert.equal(findCondition(status.conditions, 'Reconciling'), undefined);
     assert.equal(status.lastError?.retryable, false);
-    assert.ok(status.nextAttemptTime, 'nothing is latched for ever');
+    assert.ok(status.nextAttemptTime, 'every failure has a next attempt');
   });
 
-  test('a new declaration starts the count of tries again', () => {
+  test('a new generation resets the count of attempts', () => {
     const first = summarise(failed(retry.backoff), fresh, moment);
     const second = summarise(failed(retry.backoff), first, { ...later, generation: 2 });
     assert.equal(second.lastError?.attempts, 1);
     assert.equal(second.observedGeneration, 2);
   });
 
-  test('a failure stays in sight while it is tried again, and goes once the image is as declared', () => {
+  test('a failure stays in the status during retries and goes once the image is as declared', () => {
     const state = {
       kind: 'running' as const,
       plan: planOf(),
@@ -128,7 +128,7 @@ describe('the status', () => {
     assert.equal(third.progress, undefined);
   });
 
-  test('suspending a ready image does not make it unready', () => {
+  test('suspend keeps a ready image Ready', () => {
     const before = summarise(converged, fresh, moment);
     const status = summarise({ changes: [], end: { kind: 'suspended' } }, before, { ...later, generation: 2 });
     const ready = findCondition(status.conditions, 'Ready');
@@ -137,7 +137,7 @@ describe('the status', () => {
     assert.equal(ready?.lastTransitionTime, '2026-01-02T00:00:00Z');
   });
 
-  test('an edit of a suspended image makes Ready unknown, because nobody has compared', () => {
+  test('an edit of a suspended image makes Ready unknown, because it was not compared', () => {
     const suspended: Facts = { changes: [], end: { kind: 'suspended' } };
     const ready = summarise(converged, fresh, moment);
     const before = summarise(suspended, ready, { ...later, generation: 2 });
@@ -147,12 +147,12 @@ describe('the status', () => {
     assert.deepEqual(summarise(suspended, status, { ...later, generation: 3 }), status);
   });
 
-  test('an unforeseen fault is InternalError, and tried again', () => {
+  test('an unexpected fault is an InternalError and retried', () => {
     const status = summarise(failed(retry.backoff, 'no such reason'), fresh, moment);
     assert.equal(findCondition(status.conditions, 'Ready')?.reason, 'InternalError');
   });
 
-  test('Reconciling and Stalled are never both there, and every condition speaks of the generation', () => {
+  test('Reconciling and Stalled never exist together, and every condition has the observed generation', () => {
     const ends = fc.constantFrom<Facts>(
       converged,
       failed(retry.backoff),
@@ -176,12 +176,12 @@ describe('the status', () => {
 });
 
 describe('the wait before the next try', () => {
-  test('it doubles from one second to ten minutes', () => {
+  test('the wait before the next attempt doubles from one second to ten minutes', () => {
     const waits = [1, 2, 3, 4, 10, 100].map((attempts) => delayOf(retry.backoff, attempts, 0.5));
     assert.deepEqual(waits, [1000, 2000, 4000, 8000, 512_000, 600_000]);
   });
 
-  test('it is spread by a fifth to either side', () => {
+  test('the wait before the next attempt has a jitter of one fifth', () => {
     assert.equal(delayOf(retry.after(1000), 1, 0), 800);
     assert.ok(delayOf(retry.after(1000), 1, 0.999) < 1200);
   });

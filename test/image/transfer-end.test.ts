@@ -1,4 +1,4 @@
-/** Law: however a transfer ends, and whenever, its end is told: a pass that is busy writing what it saw before does not swallow it. */
+/** Invariant: the end of a transfer is always reported, also while a reconcile is writing an older observation. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { findCondition } from '../../src/api/conditions.ts';
@@ -20,7 +20,7 @@ import { resultOf } from '../transfer/plans.ts';
 import { content, digest, imageOf, projectID, resourceOf } from './resource.ts';
 
 const { signal } = new AbortController();
-const outage = new OperatorError('nobody answers', { code: 'IdentityUnavailable', retry: retry.backoff });
+const outage = new OperatorError('Keystone is unreachable', { code: 'IdentityUnavailable', retry: retry.backoff });
 
 /** A reconciler whose first write of a status takes until its transfer has ended as `end` says. */
 function setup(end: (image: Image) => Promise<TransferResult>) {
@@ -50,7 +50,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     },
     event: (_resource, _type, reason) => void events.push(reason),
   };
-  // Nobody is asked anything but for the image itself.
+  // Only the image itself may be requested.
   const config = parseCloud(
     {
       cloudsYaml:
@@ -130,7 +130,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
 }
 
 describe('a transfer that ends while the status is written', () => {
-  test('well, is told with what was sent', async () => {
+  test('a success during a status write is recorded with the digests that were sent', async () => {
     const { pass, status, runs } = setup(async ({ id }) => ({
       ...resultOf(1024),
       digest,
@@ -145,7 +145,7 @@ describe('a transfer that ends while the status is written', () => {
     assert.equal(runs(), 1);
   });
 
-  test('ill, is told and not begun anew', async () => {
+  test('a failure during a status write is recorded and the transfer is not started again', async () => {
     const mismatch = new OperatorError('another digest', { code: 'DigestMismatch', retry: retry.change });
     const { pass, status, runs, events } = setup(() => Promise.reject(mismatch));
     await pass();
@@ -156,7 +156,7 @@ describe('a transfer that ends while the status is written', () => {
 });
 
 describe('a transfer that has ended before an outage', () => {
-  test('well, is remembered with what was sent', async () => {
+  test('a success before an outage is recorded with the digests that were sent', async () => {
     const { pass, status, runs, cloudIs } = setup(async ({ id }) => ({
       ...resultOf(1024),
       digest,
@@ -169,7 +169,7 @@ describe('a transfer that has ended before an outage', () => {
     assert.deepEqual([status().content?.digest, runs()], [digest, 1]);
   });
 
-  test('with other data in Glance than was sent, has that image removed when the outage is over', async () => {
+  test('an image with other data than was sent is removed after the outage', async () => {
     const mismatch = new OperatorError('other data', { code: 'ContentMismatch', retry: retry.backoff });
     const { pass, status, cloudIs, removed, become } = setup(() => Promise.reject(mismatch));
     await pass();

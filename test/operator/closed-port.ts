@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** A port on which nobody listens: it was free a moment ago, and the system does not hand it out again soon. */
+/** A port without a listener: it was free a moment ago, and the system does not assign it again soon. */
 export async function claimPort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -9,7 +9,7 @@ describe('a crash between any two writes loses nothing and duplicates nothing', 
   });
   after(() => stack.stop());
 
-  for (const mishap of ['killed after', 'answer lost of'] satisfies Mishap[]) {
+  for (const mishap of ['killed after', 'response lost of'] satisfies Mishap[]) {
     test(`${mishap} each single write`, async (context) => {
       const writes = await countWrites(stack);
       for (let nth = 1; nth <= writes; nth++) {

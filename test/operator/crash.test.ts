@@ -13,11 +13,11 @@ describe('a crash between any two writes loses nothing and duplicates nothing', 
   });
   after(() => stack.stop());
 
-  test('the scenario writes what it has to, and no more', () => {
+  test('the scenario needs exactly the expected number of writes', () => {
     assert.ok(writes >= 9 && writes <= 14, `${writes} writes`);
   });
 
-  for (const mishap of ['killed after', 'answer lost of'] satisfies Mishap[]) {
+  for (const mishap of ['killed after', 'response lost of'] satisfies Mishap[]) {
     for (const nth of [2, 4, 7]) {
       test(`${mishap} write ${nth}`, async (context) => {
         context.diagnostic(await playWith(stack, mishap, nth));

@@ -1,7 +1,8 @@
 /**
- * The crash campaign: a scenario is run once to number every write that leaves the operator, then again for each of them, with
- * the process killed right after that write, or with the answer to it lost. Law: every run ends with exactly the declared image,
- * and after the deletion with none.
+ * The crash campaign. A first run numbers every write of the operator. One run for each write then kills the process
+ * right after that write, or loses the response to it.
+ *
+ * Invariant: every run ends with exactly the declared image, and after its deletion with none.
  */
 import assert from 'node:assert/strict';
 import { raw } from '../env/images.ts';
@@ -10,7 +11,7 @@ import type { Stack } from '../env/stack.ts';
 import { digestOf } from './digest.ts';
 import { World } from './world.ts';
 
-export type Mishap = 'killed after' | 'answer lost of';
+export type Mishap = 'killed after' | 'response lost of';
 
 interface Scene extends AsyncDisposable {
   world: World;
@@ -19,7 +20,7 @@ interface Scene extends AsyncDisposable {
   name: string;
 }
 
-/** Events are told for people and decide nothing; losing one harms nothing, and their number is not fixed. */
+/** Events inform people and decide nothing. Losing one does no harm, and their number is not fixed. */
 function counts(request: ProxiedRequest): boolean {
   return changesSomething(request) && !request.path.includes('events.k8s.io');
 }
@@ -107,12 +108,12 @@ export async function playWith(stack: Stack, mishap: Mishap, nth: number): Promi
     await world.start();
   };
   const fault: Fault =
-    mishap === 'answer lost of'
+    mishap === 'response lost of'
       ? { kind: 'loseAnswer' }
       : { kind: 'afterAnswer', run: () => void restart().then(restarted.resolve, restarted.reject) };
   for (const proxy of [scene.kubernetes, scene.glance]) proxy.on({ matches, fault });
   await play(scene);
   if (struck === undefined) return 'nothing: the scenario made fewer writes';
-  if (mishap !== 'answer lost of') await restarted.promise;
+  if (mishap !== 'response lost of') await restarted.promise;
   return `${struck.method} ${struck.path.replace(/[0-9a-f-]{36}/, '{id}').replace(/\?.*/, '')}`;
 }

@@ -57,7 +57,7 @@ describe('drift of settled resources', () => {
     return { calls: glance.requests.slice(from), writes: countByVerb(await audit.writes(world.user, mark)) };
   }
 
-  test('costs pages of lists, and no call for any image or its Secret', async () => {
+  test('a drift check costs pages of lists, and no call for a single image or its Secret', async () => {
     const { audit } = world.stack.kubernetes;
     const mark = await audit.mark();
     const { calls, writes } = await watched();
@@ -73,7 +73,7 @@ describe('drift of settled resources', () => {
     assert.ok(lists >= 2 && lists <= 2 * 4, `${lists} lists, of the visible and the hidden images, in two intervals`);
   });
 
-  test('is set right within the interval, for a call to look and one to act', async () => {
+  test('drift is corrected within the interval by one read and one write', async () => {
     const { status } = await world.ready('image-3');
     const from = glance.requests.length;
     await world.patchImage(status.imageID, [{ op: 'replace', path: '/os_distro', value: 'other' }]);
@@ -103,7 +103,7 @@ describe('drift of settled resources', () => {
     assert.equal((await world.ready('image-4')).status.image?.hidden, false);
   });
 
-  test('nothing is done on the word of a list', async () => {
+  test('a wrong entry in a list causes no write', async () => {
     const { status } = await world.ready('image-6');
     const record = await world.project.getImage(status.imageID ?? '');
     const remove = answerLists([{ ...record, os_distro: 'stale' }]);
@@ -117,7 +117,7 @@ describe('drift of settled resources', () => {
     );
   });
 
-  test('lists that fail are no loss: each image is asked for', async () => {
+  test('when lists fail, each image is read by itself', async () => {
     const remove = glance.on({ matches: isList, fault: { kind: 'answer', status: 403, body: 'no lists for you' } });
     await quiet();
     const { calls, writes } = await watched();
@@ -127,7 +127,7 @@ describe('drift of settled resources', () => {
     assert.ok(calls.filter(isRead).length >= images);
   });
 
-  test('where a policy hides the mark, each image is asked for, and none is thought lost', async () => {
+  test('when a policy hides the owner marker, each image is read by itself, and none counts as lost', async () => {
     await world.operator.stop();
     const remove = answerLists([]);
     await world.start();
@@ -139,7 +139,7 @@ describe('drift of settled resources', () => {
     assert.ok(calls.filter(isRead).length >= images);
   });
 
-  test('a restart costs pages, and finds what was deleted meanwhile', async () => {
+  test('a restart costs pages of lists, and finds images deleted in the meantime', async () => {
     await world.operator.stop();
     const { status } = await world.ready('image-5');
     (await world.project.image('DELETE', `/v2/images/${status.imageID}`)).ok();

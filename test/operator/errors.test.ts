@@ -10,7 +10,7 @@ import { messageOf, World } from './world.ts';
 const body = raw(256 * 1024);
 const digest = digestOf(body);
 
-/** What law 6 asks of every failure: a cause in its own words, and what happens next. */
+/** Every failure has a cause with its own message, and says what happens next. */
 function assertTold(
   resource: GlanceImage,
   expected: { message: RegExp; httpStatus?: number; stalled?: boolean },
@@ -36,7 +36,7 @@ describe('failures of credentials and clouds reach the status', () => {
     cloud: { secretRef: { name: secretName }, name, ...more },
   });
 
-  test('no Secret', async () => {
+  test('a missing Secret reaches the status', async () => {
     await world.apply('no-secret', cloud('missing'));
     const resource = await world.reason('no-secret', 'SecretNotFound');
     assertTold(resource, { message: /there is no Secret "missing".*create it with a key clouds.yaml/ });
@@ -49,26 +49,26 @@ describe('failures of credentials and clouds reach the status', () => {
     await world.ready('late-secret', 20_000);
   });
 
-  test('a Secret without clouds.yaml', async () => {
+  test('a Secret without clouds.yaml reaches the status', async () => {
     await world.writeSecret('wrong-key', { 'cloud.yaml': 'x' });
     await world.apply('wrong-key', cloud('wrong-key'));
     const resource = await world.reason('wrong-key', 'SecretInvalid');
     assertTold(resource, { message: /has no key clouds.yaml; it has cloud.yaml/, stalled: true });
   });
 
-  test('text that is not YAML', async () => {
+  test('a clouds.yaml that is not YAML reaches the status', async () => {
     await world.writeSecret('not-yaml', { 'clouds.yaml': 'clouds: {demo: [' });
     await world.apply('not-yaml', cloud('not-yaml'));
     assertTold(await world.reason('not-yaml', 'SecretInvalid'), { message: /YAML/, stalled: true });
   });
 
-  test('no such cloud in it', async () => {
+  test('an unknown cloud name reaches the status', async () => {
     await world.apply('no-cloud', cloud('openstack', 'prod'));
     const resource = await world.reason('no-cloud', 'CloudNotFound');
     assertTold(resource, { message: /prod.*demo/, stalled: true });
   });
 
-  test('an unknown way to authenticate, and a file path', async () => {
+  test('an unknown auth_type and a file path reach the status', async () => {
     await world.writeSecret('odd-auth', {
       'clouds.yaml': await world.project.cloudsYaml({ extra: { auth_type: 'v3kerberos' } }),
     });
@@ -84,7 +84,7 @@ describe('failures of credentials and clouds reach the status', () => {
     assertTold(await world.reason('path', 'SecretInvalid'), { message: /cacert/, stalled: true });
   });
 
-  test('a wrong password, and recovery when the Secret is mended', async () => {
+  test('a wrong password reaches the status, and a corrected Secret recovers', async () => {
     const right = await world.project.cloudsYaml();
     const { password } = world.project.accounts.member;
     await world.writeSecret('wrong-password', { 'clouds.yaml': right.replace(password, 'wrong-password-canary') });
@@ -96,26 +96,26 @@ describe('failures of credentials and clouds reach the status', () => {
     await world.ready('wrong-password', 20_000);
   });
 
-  test('Keystone down', async () => {
+  test('an unreachable Keystone reaches the status', async () => {
     const authUrl = `http://127.0.0.1:${await claimPort()}/v3`;
     await world.writeSecret('no-keystone', { 'clouds.yaml': await world.project.cloudsYaml({ authUrl }) });
     await world.apply('no-keystone', cloud('no-keystone'));
     assertTold(await world.reason('no-keystone', 'IdentityUnavailable'), { message: /Keystone.*127\.0\.0\.1/ });
   });
 
-  test('no image endpoint in that region', async () => {
+  test('a region without an image endpoint reaches the status', async () => {
     await world.apply('no-endpoint', cloud('openstack', 'demo', { region: 'Mars' }));
     assertTold(await world.reason('no-endpoint', 'EndpointNotFound'), { message: /Mars.*RegionOne/, stalled: true });
   });
 
-  test('Glance down', async () => {
+  test('an unreachable Glance reaches the status', async () => {
     const imageUrl = `http://127.0.0.1:${await claimPort()}`;
     await world.writeSecret('no-glance', { 'clouds.yaml': await world.project.cloudsYaml({ imageUrl }) });
     await world.apply('no-glance', cloud('no-glance'));
     assertTold(await world.reason('no-glance', 'GlanceUnreachable'), { message: /Glance.*127\.0\.0\.1.*refused/i });
   });
 
-  test('403: the role may only read', async () => {
+  test('a read-only role reaches the status as a 403', async () => {
     await world.writeSecret('reader', { 'clouds.yaml': await world.project.cloudsYaml({ user: 'reader' }) });
     await world.apply('reader', cloud('reader'));
     assertTold(await world.reason('reader', 'Forbidden'), {
@@ -147,7 +147,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     );
   }
 
-  test('413: the quota of the project', async () => {
+  test('an exceeded image quota reaches the status as a 413', async () => {
     const other = await world.stack.openstack.createProject();
     await other.setLimit('image_count_total', 0);
     await world.writeSecret('quota', { 'clouds.yaml': await other.cloudsYaml() });
@@ -158,7 +158,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     await world.ready('quota', 20_000);
   });
 
-  test('413: the quota of bytes, and recovery', async () => {
+  test('an exceeded size quota reaches the status as a 413, and a raised one recovers', async () => {
     const other = await world.stack.openstack.createProject();
     await world.writeSecret('bytes', { 'clouds.yaml': await other.cloudsYaml() });
     await other.createImage({}, raw(2 * 2 ** 20));
@@ -171,7 +171,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     await world.ready('bytes', 60_000);
   });
 
-  test('413: larger than what is left of the quota, told before the bytes are sent', async () => {
+  test('a file larger than the remaining quota fails before its bytes are sent', async () => {
     const other = await world.stack.openstack.createProject();
     await other.setLimit('image_size_total', 1);
     await world.writeSecret('small', { 'clouds.yaml': await other.cloudsYaml() });
@@ -185,7 +185,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     );
   });
 
-  test('a file that has nothing of its format but the signature: known before Glance could refuse it', async () => {
+  test('a file with only the signature of its format fails before Glance sees it', async () => {
     const fake = Buffer.concat([Buffer.from('KDMV'), raw(1 << 20)]);
     const url = world.source.add('/fake.vmdk', { body: fake });
     await world.apply('fake', { image: { diskFormat: 'vmdk' }, content: { http: { url, digest: digestOf(fake) } } });
@@ -194,7 +194,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     await assertNotActive(resource);
   });
 
-  test('a page instead of an image', async () => {
+  test('an HTML page instead of an image reaches the status', async () => {
     const page = Buffer.from('<!DOCTYPE html><html><body>Please log in</body></html>');
     const url = world.source.add('/page', { body: page });
     await world.apply('page', { image: { diskFormat: 'qcow2' }, content: { http: { url, digest: digestOf(page) } } });
@@ -203,21 +203,21 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     await assertNotActive(resource);
   });
 
-  test('source 404', async () => {
+  test('a source that returns 404 reaches the status', async () => {
     await world.apply('missing', http(`${world.source.url}/missing.raw`));
     const resource = await world.reason('missing', 'SourceNotFound');
     assertTold(resource, { message: /answered 404/, httpStatus: 404 });
     await assertNotActive(resource);
   });
 
-  test('source refused', async () => {
+  test('an unreachable source reaches the status', async () => {
     await world.apply('refused', http(`http://127.0.0.1:${await claimPort()}/a.raw`));
     const resource = await world.reason('refused', 'SourceUnreachable');
     assertTold(resource, { message: /127\.0\.0\.1.*refused/i });
     await assertNotActive(resource);
   });
 
-  test('source too short', async () => {
+  test('a source that is too short reaches the status', async () => {
     const url = world.source.add('/short.raw', { body, contentLength: body.length + 1000 });
     await world.apply('short', http(url));
     const resource = await world.reason('short', 'SourceTooShort');
@@ -225,7 +225,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     await assertNotActive(resource);
   });
 
-  test('wrong digest', async () => {
+  test('a wrong digest reaches the status', async () => {
     const url = world.source.add('/other.raw', { body });
     await world.apply('digest', http(url, digestOf(Buffer.from('other'))));
     const resource = await world.reason('digest', 'DigestMismatch');
@@ -233,7 +233,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     await assertNotActive(resource);
   });
 
-  test('a source that fails at first and works later', async () => {
+  test('a source that fails at first is retried until it works', async () => {
     const url = world.source.add('/flaky.raw', { body, fault: { kind: 'answer', status: 503 }, times: 5 });
     await world.apply('flaky', http(url));
     const { status } = await world.ready('flaky', 30_000);
@@ -242,12 +242,12 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     assert.equal(warnings.length, 1, 'one event for the failure, not one for each try');
   });
 
-  test('an address that the policy refuses', async () => {
+  test('an address blocked by the egress policy reaches the status', async () => {
     await world.apply('egress', http('http://[::1]:9/x.raw'));
     assertTold(await world.reason('egress', 'EgressRefused'), { message: /--source-allow/, stalled: true });
   });
 
-  test('a key of a property that Glance keeps for itself', async () => {
+  test('a property reserved by Glance reaches the status', async () => {
     await world.apply('reserved', { image: { properties: { os_glance_x: 'y' } } });
     assertTold(await world.reason('reserved', 'InvalidSpec'), { message: /os_glance_x/, stalled: true });
   });

@@ -6,8 +6,8 @@ import { connectStack } from '../env/stack.ts';
 import { digestOf } from './digest.ts';
 import { messageOf, World } from './world.ts';
 
-/** What the real Glance cannot be made to say at the wanted moment; the proxy in front of it says it. */
-describe('answers of Glance in the middle of the work', () => {
+/** Faults that the real Glance does not produce on demand; the proxy in front of it injects them. */
+describe('responses of Glance during the work', () => {
   let glance: FaultProxy;
   let world: World;
   before(async () => {
@@ -22,7 +22,7 @@ describe('answers of Glance in the middle of the work', () => {
 
   const is = (wanted: string) => (request: { method: string }) => request.method === wanted;
 
-  test('401 once: a new token is fetched, and nobody notices', async () => {
+  test('a single 401 fetches a new token and is not reported', async () => {
     const body = '{"error": {"message": "The request you have made requires authentication."}}';
     const removed = glance.on({ matches: is('POST'), fault: { kind: 'answer', status: 401, body }, times: 1 });
     await world.apply('renewed', { interval: '0' });
@@ -32,7 +32,7 @@ describe('answers of Glance in the middle of the work', () => {
     assert.equal(glance.requests.filter(is('POST')).length, 2);
   });
 
-  test('401 again and again: the credentials are said to be the trouble, and work goes on when it passes', async () => {
+  test('repeated 401s are reported as a credentials error, and work continues when they stop', async () => {
     const removed = glance.on({ matches: is('POST'), fault: { kind: 'answer', status: 401 } });
     await world.apply('refused', { interval: '0' });
     const resource = await world.reason('refused', 'AuthenticationFailed', 20_000);
@@ -42,7 +42,7 @@ describe('answers of Glance in the middle of the work', () => {
     await world.ready('refused');
   });
 
-  test('413 to the upload: larger than this Glance takes at all', async () => {
+  test('a 413 to the upload is reported as a size limit of Glance', async () => {
     const body = raw(64 * 1024);
     const url = world.source.add('/large.raw', { body });
     const words = 'Denying attempt to upload image larger than 1099511627776 bytes.';
@@ -60,7 +60,7 @@ describe('answers of Glance in the middle of the work', () => {
     await world.ready('large');
   });
 
-  test('415 to the upload: a Glance that is stricter than we are', async () => {
+  test('a 415 to the upload is reported as a rejected format', async () => {
     const body = raw(64 * 1024);
     const url = world.source.add('/odd.raw', { body });
     const words = 'Image failed safety checks';
@@ -76,7 +76,7 @@ describe('answers of Glance in the middle of the work', () => {
     removed();
   });
 
-  test('409 to a deletion: the image is in use, which is said and tried again', async () => {
+  test('a 409 to a deletion is reported as an image in use, and retried', async () => {
     await world.apply('used', { interval: '0' });
     await world.ready('used');
     const headers = { 'x-openstack-request-id': 'req-in-use' };
@@ -91,7 +91,7 @@ describe('answers of Glance in the middle of the work', () => {
     await world.gone('used');
   });
 
-  test('503: the words of Glance are shown, what was seen stays, and it recovers by itself', async () => {
+  test('a 503 is reported with the message of Glance, keeps the last observation, and is retried', async () => {
     await world.apply('outage', { interval: '0' });
     const { status: before } = await world.ready('outage');
     const removed = glance.on({
@@ -121,7 +121,7 @@ describe('answers of Glance in the middle of the work', () => {
   const asks = (method: string, id: string) => (request: ProxiedRequest) =>
     request.method === method && request.path === `/v2/images/${id}`;
 
-  test('an image that is active with other data than was sent is never ready, and is made anew', async () => {
+  test('an active image with other data than was sent never becomes Ready and is created again', async () => {
     const { id, record, size, release } = await underWay('mangled');
     const mangled = {
       ...record,
@@ -152,7 +152,7 @@ describe('answers of Glance in the middle of the work', () => {
     assert.match(told[0]?.note ?? '', /bytes, sent were/);
   });
 
-  test('an image that Glance leaves in saving for ever is replaced', async () => {
+  test('an image that stays in saving is replaced', async () => {
     const { id, record, release } = await underWay('stuck');
     await world.operator.kill();
     release();

@@ -10,7 +10,7 @@ describe('a process that is killed in the middle of a transfer', () => {
   after(() => stack.stop());
 
   for (let round = 1; round <= 10; round++) {
-    test(`has done no harm, round ${round}`, async (context) => {
+    test(`a killed process leaves no damage, round ${round}`, async (context) => {
       const byte = randomByte();
       context.diagnostic(`killed at byte ${byte}`);
       await killAt(stack, byte);

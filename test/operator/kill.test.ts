@@ -9,7 +9,7 @@ describe('a process that is killed in the middle of a transfer', () => {
   });
   after(() => stack.stop());
 
-  test('has done no harm', async (context) => {
+  test('a process killed during a transfer leaves no damage', async (context) => {
     const byte = randomByte();
     context.diagnostic(`killed at byte ${byte}`);
     await killAt(stack, byte);

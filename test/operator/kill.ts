@@ -1,6 +1,7 @@
 /**
- * The process is killed in the middle of a transfer, at a byte of the source, and started again. Law: there is one image in the
- * end, and its data is what was declared.
+ * Kills the process during a transfer, at a byte of the source, and starts it again.
+ *
+ * Invariant: one image exists in the end, with the declared data.
  */
 import assert from 'node:assert/strict';
 import { generated } from '../env/content.ts';

@@ -23,7 +23,7 @@ const without =
 
 const images = new RegExp(`/${plural}$`);
 
-/** What the operator is doing when the fault strikes, by the requests that do it. */
+/** Requests that identify the phase in which a fault is injected. */
 export const phases = {
   'a streaming list': reads(images, 'sendInitialEvents'),
   'the first page of a list': without(reads(images, 'limit'), 'continue'),
@@ -33,7 +33,7 @@ export const phases = {
   'reading a Secret': reads(/\/secrets\/[^/]+$/),
   'writing the finalizer': writes(new RegExp(`/${plural}/[^/]+$`)),
   'writing the status': writes(new RegExp(`/${plural}/[^/]+/status$`)),
-  'telling an Event': writes(/\/events/),
+  'sending an Event': writes(/\/events/),
   'reading the Lease': reads(/\/leases\/[^/]+$/),
   'taking the Lease': (request) => request.method === 'POST' && asks(request, /\/leases$/),
   'renewing the Lease': (request) => request.method === 'PUT' && asks(request, /\/leases\/[^/]+$/),
@@ -49,15 +49,15 @@ export interface Case {
   /** It is noticed only by a deadline of half a minute or more. */
   slow: boolean;
   /**
-   * What the operator does: it `goes on`; it `waits`, and writes nothing, until the fault is over; or it `ends`, because it
-   * must not write any more, and is started anew.
+   * How the operator reacts: it `goes on`; it `waits` without writing until the fault is over; or it `ends`, because it
+   * must not write any more, and is started again.
    */
   outcome: 'goes on' | 'waits' | 'ends';
 }
 
 type Named = Omit<Case, 'phase' | 'slow' | 'outcome'> & Partial<Pick<Case, 'slow' | 'outcome'>>;
 
-/** A refusal as the API server writes it. */
+/** A rejection in the format of the API server. */
 export function refusal(code: number, reason: string, more: { retryAfter?: number; causes?: object[] } = {}): Fault {
   const { retryAfter, causes } = more;
   return {
@@ -85,9 +85,9 @@ const refused: Named[] = [
 
 const unanswered: Named[] = [
   ...refused,
-  { name: 'the answer is lost', fault: { kind: 'loseAnswer' }, times: 1 },
-  { name: 'the answer is cut short', fault: { kind: 'truncate', bytes: 20 }, times: 1 },
-  { name: 'no answer', fault: { kind: 'hold', released: new Promise(() => {}) }, times: 1, slow: true },
+  { name: 'the response is lost', fault: { kind: 'loseAnswer' }, times: 1 },
+  { name: 'the response is cut short', fault: { kind: 'truncate', bytes: 20 }, times: 1 },
+  { name: 'no response', fault: { kind: 'hold', released: new Promise(() => {}) }, times: 1, slow: true },
 ];
 
 const forgotten: Named[] = [
@@ -126,7 +126,7 @@ const lasting: Named[] = [
   { name: 'the connection is cut for a long time', fault: { kind: 'refuse' }, times: always },
   { name: '403 for a long time', fault: refusal(403, 'Forbidden'), times: always },
   { name: '500 for a long time', fault: refusal(500, 'InternalError'), times: always },
-  { name: 'no answer for a long time', fault: { kind: 'hold', released: new Promise(() => {}) }, times: always },
+  { name: 'no response for a long time', fault: { kind: 'hold', released: new Promise(() => {}) }, times: always },
 ];
 const untilOver = lasting.map((each) => ({ ...each, outcome: 'waits' as const }));
 const untilTheEnd = lasting.map((each) => ({ ...each, outcome: 'ends' as const }));
@@ -151,7 +151,7 @@ const byPhase: Record<Phase, Named[]> = {
   'reading a Secret': unanswered,
   'writing the finalizer': unanswered,
   'writing the status': unanswered,
-  'telling an Event': unanswered.filter(({ slow }) => !slow),
+  'sending an Event': unanswered.filter(({ slow }) => !slow),
   'reading the Lease': [...ofLease, ...untilOver],
   'taking the Lease': [...ofLease, ...overtaken, ...untilOver],
   'renewing the Lease': [...ofLease, ...overtaken, ...untilTheEnd],

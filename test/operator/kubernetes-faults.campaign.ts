@@ -7,7 +7,7 @@ for (const [election, chosen] of [
   ['without an election', cases],
   ['with an election', leaseCases],
 ] as const) {
-  describe(`whatever befalls the talk with the API server ${election}, the end is what was declared and nothing is written twice`, () => {
+  describe(`after every API server fault ${election}, the declared state is reached and nothing is written twice`, () => {
     let stack: Stack;
     let scene: FaultScene;
     before(async () => {
@@ -25,6 +25,6 @@ for (const [election, chosen] of [
       });
     }
 
-    test('and in the end, Glance is equal to what is declared, and nothing is left to write', () => scene.assertEnd());
+    test('after all faults, Glance is as declared and nothing is left to write', () => scene.assertEnd());
   });
 }

@@ -8,14 +8,14 @@ const chosen = [
   'a streaming list: a reset after 1 line',
   'a later page of a list: 410 at once',
   'a watch: 410 after 1 line',
-  'writing the finalizer: the answer is lost',
+  'writing the finalizer: the response is lost',
   'writing the status: 429 with Retry-After',
-  'renewing the Lease: the answer is lost',
+  'renewing the Lease: the response is lost',
   'taking the Lease: 403 for a long time',
 ];
 const short = [...cases, ...leaseCases].filter(({ phase, name }) => chosen.includes(`${phase}: ${name}`));
 
-describe('whatever befalls the talk with the API server, the end is what was declared and nothing is written twice', () => {
+describe('after every API server fault, the declared state is reached and nothing is written twice', () => {
   let stack: Stack;
   let scene: FaultScene;
   before(async () => {
@@ -33,5 +33,5 @@ describe('whatever befalls the talk with the API server, the end is what was dec
     });
   }
 
-  test('and in the end, Glance is equal to what is declared, and nothing is left to write', () => scene.assertEnd());
+  test('after all faults, Glance is as declared and nothing is left to write', () => scene.assertEnd());
 });

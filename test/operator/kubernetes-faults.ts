@@ -1,7 +1,8 @@
 /**
- * The fault campaign against the API server: while a fault strikes, one image is created, one edited and one deleted. Law: the
- * end state is what was declared, in Kubernetes and in Glance, and nothing was written twice on the way to it; and nothing at all
- * by an operator that does not lead.
+ * The fault campaign against the API server: during a fault, one image is created, one edited and one deleted.
+ *
+ * Invariant: the declared state is reached in Kubernetes and in Glance, nothing is written twice on the way, and an
+ * operator that does not lead writes nothing.
  */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -168,7 +169,7 @@ export class FaultScene implements AsyncDisposable {
     assert.deepEqual(this.#writes(asked, uploaded).map(callOf), [], 'written by one that does not lead');
   }
 
-  /** Every write is covered by a renewal that had been carried out, and so young that nobody else could lead when it came. */
+  /** Every write follows a completed renewal that is recent enough to rule out another leader. */
   #assertLed(asked: number, uploaded: number): void {
     const renewals = this.#kubernetes.requests.filter(
       (request) => isOfLease(request) && changesSomething(request) && isDone(request),
@@ -229,7 +230,7 @@ export class FaultScene implements AsyncDisposable {
     return name === undefined ? path : `${path}/${name}`;
   }
 
-  /** Events are told a little later than the rest. */
+  /** Events are sent a little later than the rest. */
   async #untilStruck(each: Case, since: number, times = 1): Promise<void> {
     const { phase, name } = each;
     for (let tries = 0; this.#strikes(each, since) < times; tries++) {
@@ -244,9 +245,9 @@ export class FaultScene implements AsyncDisposable {
     const toGlance = done(this.#glance.requests.slice(uploaded)).map(({ method }) => method);
     const upload = hasData(at, each) ? ['PUT'] : [];
     const once = ['DELETE', 'PATCH', 'POST', ...upload].sort();
-    // Of one that ends, an answer may be heard by nobody; its successor sees what was done.
+    // When the operator ends, the response may be lost; its successor reads the result.
     if (each.outcome === 'ends') assert.equal(new Set(toGlance).size, toGlance.length, `Glance: ${toGlance}`);
-    else assert.deepEqual(toGlance.sort(), once, 'what Glance was made to do');
+    else assert.deepEqual(toGlance.sort(), once, 'the writes to Glance');
 
     const toKubernetes = done(this.#kubernetes.requests.slice(asked));
     const finalizers = toKubernetes.filter(phases['writing the finalizer']);
@@ -255,13 +256,13 @@ export class FaultScene implements AsyncDisposable {
     const last = new Map<string, string>();
     for (const request of toKubernetes.filter(phases['writing the status'])) {
       assert.notEqual(request.body, last.get(request.path), `the same status was written twice: ${request.body}`);
-      // One whose answer was lost has to be sent again.
+      // A write whose response was lost has to be sent again.
       if (request.fault === undefined) last.set(request.path, request.body);
     }
   }
 }
 
-/** A transfer that ends with its process begins anew, which is for other tests. */
+/** A transfer that ends with its process starts again; other tests cover that. */
 function hasData(at: number, { outcome }: Case): boolean {
   return at % dataEvery === 0 && outcome !== 'ends';
 }

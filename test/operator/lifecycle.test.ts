@@ -28,7 +28,7 @@ describe('an image follows its declaration', () => {
     return world.project.getImage(resource?.status.imageID ?? '');
   }
 
-  test('edits arrive, and what is not declared any more is removed', async () => {
+  test('edits reach Glance, and fields that are no longer declared are removed', async () => {
     await world.apply(
       'edited',
       filled({ name: 'one', tags: ['a', 'b'], properties: { keep: '1', change: 'old', drop: 'x' } }),
@@ -57,7 +57,7 @@ describe('an image follows its declaration', () => {
     assert.equal(image['drop'], undefined);
   });
 
-  test('any JSON value is a property, and the two that Nova reads arrive as JSON text', async () => {
+  test('a property accepts any JSON value, and the two that Nova reads become JSON text', async () => {
     const mapping = [{ device_name: 'vda', boot_index: 0, nested: { deep: true } }];
     const properties = {
       text: 'a',
@@ -80,7 +80,7 @@ describe('an image follows its declaration', () => {
     assert.deepEqual(status.image?.properties['block_device_mapping'], mapping);
   });
 
-  test('drift is corrected within the interval, and told once', async () => {
+  test('drift is corrected within the interval and reported once', async () => {
     await world.apply('drift', filled({ properties: { a: '1' } }, { interval: '10s' }));
     const { status } = await world.ready('drift');
     const change = [
@@ -96,7 +96,7 @@ describe('an image follows its declaration', () => {
     assert.equal(image['stray'], undefined);
   });
 
-  test('with Merge the properties of others stay, and our own leave when they leave the declaration', async () => {
+  test('Merge keeps foreign properties and removes our own when they are no longer declared', async () => {
     await world.apply('merge', filled({ properties: { ours: '1', gone: '2' } }, { propertyPolicy: 'Merge' }));
     const { status } = await world.ready('merge');
     await world.patchImage(status.imageID, [{ op: 'add', path: '/theirs', value: 'x' }]);
@@ -108,7 +108,7 @@ describe('an image follows its declaration', () => {
     assert.equal(image['theirs'], 'x');
   });
 
-  test('the annotation means now', async () => {
+  test('a new value of the annotation triggers a reconcile immediately', async () => {
     await world.apply('now', filled({}, { interval: '0' }));
     const { status } = await world.ready('now');
     await world.patchImage(status.imageID, [{ op: 'replace', path: '/name', value: 'by hand' }]);
@@ -117,7 +117,7 @@ describe('an image follows its declaration', () => {
     assert.equal((await inGlance('now')).name, 'now');
   });
 
-  test('an image that somebody deletes is made again, under a new id', async () => {
+  test('an image deleted in Glance is created again with a new id', async () => {
     await world.apply('lost', filled({}, { interval: '0' }));
     const { status: before } = await world.ready('lost');
     (await world.project.image('DELETE', `/v2/images/${before.imageID}`)).ok();
@@ -130,7 +130,7 @@ describe('an image follows its declaration', () => {
     assert.equal(after.status.content?.digest, digest);
   });
 
-  test('an image of the same name that is not ours is never touched', async () => {
+  test('a foreign image of the same name is never changed', async () => {
     const foreign = await world.project.createImage({ name: 'twin', visibility: 'private', stray: 'x' }, raw(1024));
     await world.apply('twin', filled());
     const { status } = await world.ready('twin');
@@ -157,7 +157,7 @@ describe('an image follows its declaration', () => {
     assert.equal((await world.project.getImage(status.imageID ?? '')).status, 'active');
   });
 
-  test('deletion in the middle of a transfer leaves nothing', async () => {
+  test('a deletion during a transfer leaves no image behind', async () => {
     const url = world.source.add('/slow.raw', {
       body: generated(64 * 2 ** 20),
       gate: { at: 2 ** 20, released: new Promise(() => {}) },
@@ -170,7 +170,7 @@ describe('an image follows its declaration', () => {
     assert.equal((await world.project.image('GET', `/v2/images/${status.imageID}`)).status, 404);
   });
 
-  test('suspending ends a transfer, and going on begins it again', async () => {
+  test('suspend cancels a transfer, and resume starts it again', async () => {
     const released = Promise.withResolvers<void>();
     const big = raw(4 * 2 ** 20);
     const url = world.source.add('/held.raw', { body: big, gate: { at: 2 ** 20, released: released.promise } });
@@ -185,7 +185,7 @@ describe('an image follows its declaration', () => {
     await world.ready('suspended');
   });
 
-  test('progress moves in the status', async () => {
+  test('the status shows the progress of a transfer', async () => {
     const released = Promise.withResolvers<void>();
     const big = raw(8 * 2 ** 20);
     const url = world.source.add('/progress.raw', { body: big, gate: { at: 4 * 2 ** 20, released: released.promise } });
@@ -214,7 +214,7 @@ describe('an image follows its declaration', () => {
     await world.ready('moving');
   });
 
-  test('a resource whose Secret is gone says so when it is deleted, and can be let go', async () => {
+  test('a resource whose Secret is missing reports it on deletion, and can be abandoned', async () => {
     await world.writeSecret('going', { 'clouds.yaml': await world.project.cloudsYaml() });
     await world.apply('orphan', filled({}, { cloud: { secretRef: { name: 'going' }, name: 'demo' } }));
     const { status } = await world.ready('orphan');
@@ -228,7 +228,7 @@ describe('an image follows its declaration', () => {
     assert.equal((await world.project.getImage(status.imageID ?? '')).status, 'active');
   });
 
-  test('a resource that never reached its cloud is deleted at once', async () => {
+  test('a resource that never reached its cloud is deleted immediately', async () => {
     await world.apply('never', { cloud: { secretRef: { name: 'nowhere' }, name: 'demo' } });
     await world.reason('never', 'SecretNotFound');
     await world.delete('never');

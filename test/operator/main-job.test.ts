@@ -33,7 +33,7 @@ describe('the main job', () => {
     assert.equal(status.content?.digest, digestOf(body));
   });
 
-  test('a raw image and a record without data', async () => {
+  test('a raw image and a record without data become Ready', async () => {
     const body = raw(3 * 2 ** 20);
     const url = world.source.add('/raw', { body });
     await world.apply('raw', {

@@ -10,8 +10,8 @@ import { at, body, healthy, type Row, rows, size } from './matrix.ts';
 import { messageOf, reasonOf, World } from './world.ts';
 
 /**
- * The faults that Glance can meet when it fetches by itself. It knows no resume, no mirror, no stall and no decompression; what it
- * makes of a file is judged by its digest afterwards.
+ * Faults of a source from which Glance itself imports. Glance has no resume, no mirror, no stall limit and no
+ * decompression; the result is verified afterwards by its digest.
  */
 const glanceFails = ['404', '401', `reset at byte ${at(0.5)} every time`, 'wrong format', 'qcow2 with a backing file'];
 const glanceIsFooled = ['a cut file with the right headers', 'wrong digest'];
@@ -82,7 +82,7 @@ describe('every fault of a source, by every method', () => {
       test('a healthy transfer is done while another one stalls', async () => {
         const ready = await world.ready(nameOf(method, 'healthy'), 60_000);
         assert.equal(ready.status.image?.size, healthy.size);
-        const stalled = await world.get(names.get('no answer') ?? '');
+        const stalled = await world.get(names.get('no response') ?? '');
         assert.notEqual(reasonOf(stalled ?? assert.fail()), 'Ready');
       });
 
@@ -110,7 +110,7 @@ describe('every fault of a source, by every method', () => {
     });
   }
 
-  test('a refused connection', async () => {
+  test('a refused connection is retried and reported', async () => {
     const url = `http://127.0.0.1:${await claimPort()}/a.raw`;
     await world.apply('refused', {
       image: { diskFormat: 'raw' },
@@ -121,7 +121,7 @@ describe('every fault of a source, by every method', () => {
     await assertNeverActive(resource);
   });
 
-  test('a redirect that leads in a circle', async () => {
+  test('a redirect loop is reported with its limit', async () => {
     const url = world.source.add('/circle', { body, fault: { kind: 'redirect', to: '/circle' } });
     await world.apply('circle', { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
     const resource = await settled('circle');
@@ -129,7 +129,7 @@ describe('every fault of a source, by every method', () => {
     assert.match(messageOf(resource), /circle/);
   });
 
-  test('a certificate that nobody vouches for', async () => {
+  test('a certificate of an unknown authority is reported', async () => {
     const url = tls.add('/untrusted', { body });
     await world.apply('tls', { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
     const resource = await settled('tls');
@@ -157,7 +157,7 @@ describe('every fault of a source, by every method', () => {
     });
 
     for (const row of named(glanceFails)) {
-      test(`${row.fault}: the words of Glance, and no image`, async () => {
+      test(`${row.fault}: the status has the message of Glance, and no image stays`, async () => {
         const resource = await settled(await apply('WebDownload', row, web));
         assert.equal(resource.status.lastError?.reason, 'ImportFailed', resource.status.lastError?.message);
         assert.match(resource.status.lastError?.message ?? '', /could not import/);
@@ -166,7 +166,7 @@ describe('every fault of a source, by every method', () => {
     }
 
     for (const row of named(glanceIsFooled)) {
-      test(`${row.fault}: another file than declared is deleted again`, async () => {
+      test(`${row.fault}: a file with another digest is deleted again`, async () => {
         const resource = await settled(await apply('WebDownload', row, web));
         assert.equal(resource.status.lastError?.reason, 'DigestMismatch', resource.status.lastError?.message);
         assert.match(resource.status.lastError?.message ?? '', /Glance fetched a file with the digest/);

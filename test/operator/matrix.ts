@@ -1,6 +1,8 @@
 /**
- * The faults of a source, each with what must come of it. Law: a row says what the source does, which reason and words the
- * status then has, and whether the image can become active at all.
+ * The faults of a source, each with the expected result.
+ *
+ * Invariant: a row names the behaviour of the source, the expected reason and message, and whether the image may become
+ * active.
  */
 import { zstdCompressSync } from 'node:zlib';
 import type { Reason } from '../../src/api/reasons.ts';
@@ -17,7 +19,7 @@ export interface Row {
   image?: Record<string, unknown>;
   /** Default: that of the file's body. */
   digest?: string;
-  /** What is told before that. */
+  /** A reason that is reported before that. */
   firstly?: Reason;
   /** Absent: all goes well in the end. */
   ends?: { reason: Reason; says: RegExp };
@@ -90,7 +92,7 @@ export const rows: Row[] = [
     ends: { reason: 'SourceStalled', says: /fewer than 65536 bytes/ },
   },
   {
-    fault: 'no answer',
+    fault: 'no response',
     file: { body: bytes, fault: { kind: 'never-answers' } },
     ends: { reason: 'SourceSilent', says: /no answer/ },
   },
@@ -161,5 +163,5 @@ export const rows: Row[] = [
   },
 ];
 
-/** Enough that it takes a while, little enough that it ends within the stalls beside it. */
+/** Large enough to take a while, small enough to end within the stalls of the other sources. */
 export const healthy = generated(4 * 2 ** 20, 'healthy');

@@ -84,14 +84,14 @@ describe('what is shipped for Prometheus and Grafana', () => {
     assert.deepEqual(await wrongNames('sum by (cloud) (glance_image_operator_transfers_total)'), ['cloud']);
   });
 
-  test('no alert speaks of a metric or label that the operator does not have', async () => {
+  test('every metric and label of an alert exists in the operator', async () => {
     for (const { alert, expr } of alerts) {
       assert.ok(metricsIn(expr).length > 0, alert);
       assert.deepEqual(await wrongNames(expr), [], alert);
     }
   });
 
-  test('nor does a panel of the dashboard', async () => {
+  test('every metric and label of the dashboard exists in the operator', async () => {
     assert.ok(queries.length > 30);
     for (const { title, expr } of queries) {
       assert.ok(metricsIn(expr).length > 0, title);
@@ -102,7 +102,7 @@ describe('what is shipped for Prometheus and Grafana', () => {
       assert.match(definition, /label_values\(glance_image_operator_build_info, job\)/);
   });
 
-  test('every metric of ours is in an alert or on the dashboard', async () => {
+  test('every metric of the operator is in an alert or on the dashboard', async () => {
     const shown = new Set([...alerts, ...queries].flatMap(({ expr }) => metricsIn(expr)));
     const own = (await describeMetrics(emptyRegistry())).filter(({ name }) =>
       name.startsWith('glance_image_operator_'),
@@ -111,7 +111,7 @@ describe('what is shipped for Prometheus and Grafana', () => {
     assert.deepEqual(missing, []);
   });
 
-  test('reasons that alerts ask for exist', () => {
+  test('every reason in an alert expression exists', () => {
     const asked = alerts.flatMap(({ expr }) =>
       [...expr.matchAll(/reason=~"([^"]*)"/g)].flatMap(([, list = '']) => list.split('|')),
     );
@@ -122,7 +122,7 @@ describe('what is shipped for Prometheus and Grafana', () => {
     );
   });
 
-  test('every alert has a section that says what it means and what to do, and no section is of an alert that is gone', () => {
+  test('every alert has a section with meaning and remedy, and every section has an alert', () => {
     const sections = [...read('docs/reference/monitoring.md').matchAll(/^### (GlanceImageOperator\w+)\n+(.+)/gm)];
     assert.deepEqual(sections.map(([, name]) => name).sort(), alerts.map(({ alert }) => alert).sort());
     for (const [, name, text = ''] of sections) assert.ok(text.length > 80, name);

@@ -23,13 +23,13 @@ function documented() {
   }));
 }
 
-describe('what a running operator tells about itself', () => {
+describe('metrics, logs and probes of a running operator', () => {
   let glance: FaultProxy;
   let world: World;
   before(async () => {
     const stack = await connectStack();
     glance = await startProxy({ url: stack.openstack.imageUrl });
-    // With an election, so that there is everything that can be told of.
+    // With leader election, so that every metric exists.
     const flags = ['--log-level', 'debug', '--leader-elect=true', '--lease-name', 'told'];
     world = await World.create({ stack, clouds: { imageUrl: glance.url }, flags });
   });
@@ -38,7 +38,7 @@ describe('what a running operator tells about itself', () => {
     await glance[Symbol.asyncDispose]();
   });
 
-  test('every series that can be foretold is there from the start, at 0', async () => {
+  test('every series with known labels exists from the start with value 0', async () => {
     const metrics = await scrape(world);
     const zeros: [string, Record<string, string>][] = [
       ['controller_runtime_reconcile_total', { controller: 'glanceimage', result: 'error' }],
@@ -56,7 +56,7 @@ describe('what a running operator tells about itself', () => {
       assert.equal(sampleOf(metrics, name, labels), 0, `${name} ${JSON.stringify(labels)}`);
   });
 
-  test('images, transfers, drift and the talk with the cloud are counted', async () => {
+  test('images, transfers, drift and calls to the cloud are counted', async () => {
     const body = raw(256 * 1024);
     const url = world.source.add('/image.raw', { body });
     const image = { diskFormat: 'raw', properties: { os_distro: 'x' } };
@@ -93,7 +93,7 @@ describe('what a running operator tells about itself', () => {
     assert.equal(value('watch_connected', { resource: 'glanceimages' }), 1);
   });
 
-  test('the metrics are those of the documentation: name, type, labels and meaning', async () => {
+  test('the metrics match their documentation in name, type, labels and help', async () => {
     const metrics = await scrape(world);
     const table = documented();
     assert.deepEqual(
@@ -113,7 +113,7 @@ describe('what a running operator tells about itself', () => {
     assert.ok(told > 30, `${told} of them have values`);
   });
 
-  test('one id finds a reconcile in the log of the operator and in what Glance was asked', async () => {
+  test("the id of a reconcile appears in the operator's log and in its requests to Glance", async () => {
     const lines = world.operator.log.map((line): Record<string, unknown> => JSON.parse(line));
     const own = lines.filter(({ reconcileID }) => reconcileID !== undefined);
     const posts = glance.requests.filter(({ method, path }) => method === 'POST' && path === '/v2/images');
@@ -141,7 +141,7 @@ describe('what a running operator tells about itself', () => {
     );
   });
 
-  test('probes are green and name what they check', async () => {
+  test('probes succeed and name their checks', async () => {
     const live = await ask(world, '/livez');
     assert.equal(live.status, 200, live.text);
     for (const [, check = ''] of page.matchAll(/^\| (?:`\/livez`)? ?\| `([a-z-]+)`/gm))

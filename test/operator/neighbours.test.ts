@@ -6,7 +6,7 @@ import { type FaultProxy, startProxy } from '../env/proxy.ts';
 import { connectStack } from '../env/stack.ts';
 import { World } from './world.ts';
 
-describe('a cloud that takes every call and answers none', () => {
+describe('a cloud that accepts every request and never responds', () => {
   const dead = 60;
   let silent: FaultProxy;
   let world: World;
@@ -26,9 +26,9 @@ describe('a cloud that takes every call and answers none', () => {
     await silent[Symbol.asyncDispose]();
   });
 
-  test('delays no resource of another cloud, neither its creation nor its deletion', () => beside(['dead']));
+  test('a hanging cloud delays neither creation nor deletion in another cloud', () => beside(['dead']));
 
-  test('nor does it when it is used through many Secrets', async () => {
+  test('a hanging cloud used through many Secrets delays no other cloud', async () => {
     const stringData = { 'clouds.yaml': await world.project.cloudsYaml({ imageUrl: silent.url }) };
     const names = Array.from({ length: 40 }, (_, index) => `dead-${index}`);
     await applyAll(names.map((name) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name }, stringData })));
@@ -60,7 +60,7 @@ describe('a cloud that takes every call and answers none', () => {
     await world.delete(name);
     await world.gone(name, 10_000);
     const took = Math.round(performance.now() - start);
-    process.stdout.write(`beside ${dead} resources of a dead cloud, by ${secrets.length} Secrets: ${took} ms\n`);
+    process.stdout.write(`next to ${dead} resources of a dead cloud, by ${secrets.length} Secrets: ${took} ms\n`);
     assert.ok(silent.requests.length <= asked + 8, 'half of the workers, each with one call');
   }
 });

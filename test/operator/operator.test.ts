@@ -17,7 +17,7 @@ const owner = `
 `;
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  test(`a test that is ended by ${signal} leaves no operator behind`, { timeout: 30_000 }, async () => {
+  test(`a test stopped by ${signal} leaves no operator process behind`, { timeout: 30_000 }, async () => {
     const child = spawn(process.execPath, ['--input-type=module', '-e', owner], {
       stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
     });

@@ -1,6 +1,7 @@
 /**
- * The operator as a process of its own, as a user runs it. Law: it ends with its test, also when the test fails, and what it
- * logged is shown when it does.
+ * The operator as a separate process, as a user runs it.
+ *
+ * Guarantees: the process ends with its test, and its log is shown if the test fails.
  */
 import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -28,11 +29,11 @@ export interface Operator {
 export interface OperatorOptions {
   kubeconfig: string;
   flags?: readonly string[];
-  /** Environment variables beside PATH. */
+  /** Environment variables in addition to PATH. */
   env?: NodeJS.ProcessEnv;
   /** The log line that is waited for. Default: `Ready`, which a replica that stands by does not say. */
   awaited?: Milestone;
-  /** What node is told to run: its own flags and the program. Default: the sources. */
+  /** Node options and program to run. Default: the sources. */
   program?: readonly string[];
 }
 
@@ -53,7 +54,7 @@ process.once('exit', killAll);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     killAll();
-    // Nobody else wants to hear of it: it means what it always means.
+    // Other listeners are absent: the signal keeps its default meaning.
     if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
   });
 }
@@ -69,7 +70,7 @@ export async function startOperator(options: OperatorOptions): Promise<Operator>
   return attachOperator(child, awaited);
 }
 
-/** The operator as a process that somebody else has started, with pipes for its output. */
+/** An operator process that another program has started, with pipes for its output. */
 export async function attachOperator(
   child: ChildProcessByStdio<null, Readable, Readable>,
   awaited: Milestone = 'Ready',

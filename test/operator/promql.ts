@@ -1,4 +1,4 @@
-/** Which metrics a PromQL expression speaks of. Law: it errs on the side of naming too much, so that no wrong name hides. */
+/** Lists the metrics in a PromQL expression. It rather names too many, so that no wrong name is missed. */
 
 const keywords = new Set(
   'and or unless by without on ignoring group_left group_right offset bool inf nan start end atan2'.split(' '),

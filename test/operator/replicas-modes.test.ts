@@ -6,7 +6,7 @@ import { digestOf } from './digest.ts';
 import { type Operator, startOperator } from './operator.ts';
 import { World } from './world.ts';
 
-describe('who looks after what', () => {
+describe('how installations share resources', () => {
   let world: World;
   before(async () => {
     world = await World.create({ idle: true });
@@ -49,7 +49,7 @@ describe('who looks after what', () => {
     }
   });
 
-  test('a selector that is none is refused at the start, in the words of the API server', async () => {
+  test('an invalid selector ends the process at the start with the message of the API server', async () => {
     const user = await world.stack.kubernetes.claimUser();
     await assert.rejects(start(user, ['--selector', 'shard in (a']), (error: Error) => {
       assert.match(error.message, new RegExp(`ended with ${exitCodes.usage}`));
@@ -61,7 +61,7 @@ describe('who looks after what', () => {
     });
   });
 
-  test('without rights over the cluster a name for it has to be given, and then namespaces are enough', async () => {
+  test('without cluster-wide rights a cluster name is required, and rights in namespaces suffice', async () => {
     const { kubernetes } = world.stack;
     const user = await kubernetes.claimUser('tenant');
     await kubernetes.apply(JSON.stringify(rights(world.namespace, user)));
@@ -88,7 +88,7 @@ describe('who looks after what', () => {
     ['drain', 'active'],
     ['cancel', 'queued'],
   ] as const) {
-    test(`a stop ${choice}s the transfers that are under way`, async () => {
+    test(`a stop ${choice}s running transfers`, async () => {
       const name = `stopped-${choice}`;
       const body = raw(2 ** 20);
       const gate = Promise.withResolvers<void>();
@@ -99,7 +99,7 @@ describe('who looks after what', () => {
         await world.apply(name, { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
         await world.source.requested(`/${name}`);
         operator.signal('SIGTERM');
-        // Whatever the stop does to the transfer it does before the source goes on, or waits for it.
+        // Everything that the stop does to the transfer happens before the source continues, or waits for it.
         if (choice === 'cancel') assert.equal(await operator.ended, exitCodes.stopped);
         gate.resolve();
         assert.equal(await operator.ended, exitCodes.stopped, operator.log.join('\n'));
@@ -113,7 +113,7 @@ describe('who looks after what', () => {
   }
 });
 
-/** What the operator needs where it looks after one namespace. */
+/** The permissions of an operator that watches one namespace. */
 function rights(namespace: string, user: string): object {
   const rule = (group: string, resources: string[], verbs: string[]) => ({ apiGroups: [group], resources, verbs });
   const role = {

@@ -7,7 +7,7 @@ import { World } from './world.ts';
 const mishaps: readonly Mishap[] = ['suspended', 'killed', 'cut off', 'stopped', 'suspended'];
 const rounds = 15;
 const suspendedMs = 20_000;
-/** After a clean stop nobody waits for anything to expire. */
+/** After a clean stop, the successor does not wait for the lease to expire. */
 const handOverMs = 2000;
 
 describe('of several replicas only the one that holds the lease writes', () => {
@@ -19,7 +19,7 @@ describe('of several replicas only the one that holds the lease writes', () => {
       });
       after(() => world[Symbol.asyncDispose]());
 
-      test('another takes over each time, and the work is done once', async (context) => {
+      test('after each loss of the leader another replica takes over, and all work is done once', async (context) => {
         await using fleet = await Fleet.create(world, size, { duration: '15s', renewDeadline: '10s', retry: '2s' });
         await using work = new Work(world);
         for (let round = 0; round < rounds; round++) {

@@ -11,7 +11,7 @@ describe('of several replicas only the one that holds the lease writes', () => {
   });
   after(() => world[Symbol.asyncDispose]());
 
-  test('whatever happens to the leader, another takes over, and the work is done once', async (context) => {
+  test('after every loss of the leader another replica takes over, and all work is done once', async (context) => {
     await using fleet = await Fleet.create(world, 2, { duration: '8s', renewDeadline: '5s', retry: '1s' });
     await using work = new Work(world);
     for (const mishap of ['suspended', 'stopped', 'cut off'] satisfies Mishap[]) {

@@ -1,7 +1,8 @@
 /**
- * Replicas that elect the one that works, and what befalls them. Each replica has a user of its own at the API server, and a
- * proxy of its own before either server, so that every write has an author whom the servers name. Law: at no moment does
- * anybody write but the one whose lease write was the last.
+ * Replicas with leader election, and faults of the leader. Each replica has its own user at the API server and its own
+ * proxy in front of each server, so that every write has an author.
+ *
+ * Invariant: only the replica whose lease write was the last one writes.
  */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +12,10 @@ import { changesSomething, type FaultProxy, startProxy } from '../env/proxy.ts';
 import { type Operator, startOperator } from './operator.ts';
 import type { World } from './world.ts';
 
-/** `killed`: SIGKILL. `suspended`: SIGSTOP, and SIGCONT when another leads. `cut off`: its API server says nothing more. `stopped`: SIGTERM. */
+/**
+ * `killed`: SIGKILL. `suspended`: SIGSTOP, and SIGCONT when another leads. `cut off`: its API server stops responding.
+ * `stopped`: SIGTERM.
+ */
 export type Mishap = 'killed' | 'suspended' | 'cut off' | 'stopped';
 
 export interface LeaseSettings {
@@ -99,12 +103,15 @@ export class Fleet implements AsyncDisposable {
       const holder = answer.status === 404 ? '' : answer.as(leaseSchema).spec.holderIdentity;
       const found = this.replicas.find(({ operator }) => holder !== '' && leads(operator, holder));
       if (found !== undefined && found !== other) return found;
-      if (performance.now() > end) throw new Error(`nobody else leads; the lease names "${holder}"\n${this.logs()}`);
+      if (performance.now() > end) throw new Error(`no other replica leads; the lease names "${holder}"\n${this.logs()}`);
       await sleep(25);
     }
   }
 
-  /** One round: the mishap befalls the leader, another takes over, and the struck one is started anew. Resolves with the time that took. */
+  /**
+   * One round: the fault hits the leader, another takes over, and the former leader is started again. Resolves with the
+   * time that took.
+   */
   async befall(mishap: Mishap, suspendedMs: number): Promise<number> {
     const struck = await this.leader();
     const startedAt = performance.now();
@@ -122,7 +129,7 @@ export class Fleet implements AsyncDisposable {
     return tookMs;
   }
 
-  /** Throws where somebody wrote whose lease write was not the last before. */
+  /** Throws if a replica wrote whose lease write was not the last one before. */
   async assertOneWriter(): Promise<Verdict> {
     const { audit } = this.world.stack.kubernetes;
     const byUser = await Promise.all(this.replicas.map(({ user }) => audit.writes(user, this.#since)));

@@ -22,7 +22,7 @@ describe('an operator that may only get Secrets', () => {
   });
   after(() => world[Symbol.asyncDispose]());
 
-  test('does its work, and asks for nothing that it may not have', async () => {
+  test('an operator that may only get Secrets works and makes no forbidden request', async () => {
     await world.apply('plain', { interval: '0' });
     await world.ready('plain');
     await world.delete('plain');
@@ -36,7 +36,7 @@ describe('an operator that may only get Secrets', () => {
     assert.deepEqual(verbs, ['get secrets']);
   });
 
-  test('notices a Secret that came late at the next check, which the annotation brings about', async () => {
+  test('an operator that may only get Secrets finds a late Secret at the check that the annotation triggers', async () => {
     await world.apply('late', { interval: '0', cloud: { secretRef: { name: 'late' }, name: 'demo' } });
     await world.reason('late', 'SecretNotFound');
     await world.writeSecret('late', { 'clouds.yaml': await world.project.cloudsYaml() });

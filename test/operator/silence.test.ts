@@ -25,7 +25,7 @@ describe('a converged cluster', () => {
     await glance[Symbol.asyncDispose]();
   });
 
-  test('is reached with few writes and calls an image, and is silent from then on', async () => {
+  test('an image becomes Ready with few writes and calls, and causes none from then on', async () => {
     const body = raw(64 * 1024);
     const url = world.source.add('/image.raw', { body });
     const names = Array.from({ length: images }, (_, index) => `image-${index}`);
@@ -40,7 +40,7 @@ describe('a converged cluster', () => {
       ),
     );
     await Promise.all(names.map((name) => world.ready(name, 240_000)));
-    // Events are sent a moment after what they tell of.
+    // Events are sent shortly after the status that they describe.
     await world.untilEvents('Ready', images, 10_000);
     const { audit } = world.stack.kubernetes;
     const writes = await audit.writes(world.user, start);
@@ -48,7 +48,7 @@ describe('a converged cluster', () => {
     process.stdout.write(
       `writes: ${JSON.stringify(countByVerb(writes))}; Glance calls: ${calls.length} for ${images} images\n`,
     );
-    // Four when nothing is slow (see the bench); a slow transfer tells its progress, too.
+    // Four when nothing is slow (see the bench); a slow transfer also writes its progress.
     assert.ok(writes.length <= 6 * images, `${writes.length} writes: ${JSON.stringify(countByVerb(writes))}`);
     const drift = glance.requests.length;
     // Create, look, upload, look; and the lists that come in meanwhile.
@@ -63,7 +63,7 @@ describe('a converged cluster', () => {
     assert.ok(later.length < images, `they cost pages, not a call for each image: ${later.length} calls`);
   });
 
-  test('costs nothing at a restart', async () => {
+  test('a restart of the operator causes no writes', async () => {
     const { audit } = world.stack.kubernetes;
     await world.operator.stop();
     const mark = await audit.mark();

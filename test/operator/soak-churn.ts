@@ -1,6 +1,7 @@
 /**
- * A user who never rests: images are declared, edited, deleted, and changed behind the operator's back. Law: it knows at every
- * moment what has to be there in the end, and for how long it has been waited for.
+ * A user who constantly declares, edits and deletes images, and changes them in Glance behind the operator's back.
+ *
+ * Invariant: the expected state is known at every moment, and since when it has been expected.
  */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -90,7 +91,7 @@ export class Churn {
     (await this.#ask('DELETE', this.#path(name))).ok();
   }
 
-  /** It may not be there yet, or be under way; then nobody has changed anything. */
+  /** The image may not exist yet, or be in transfer; then nothing is changed. */
   async #drift(name: string): Promise<void> {
     const image = (await this.#world.images()).find((each) => each.name === name);
     if (image?.status !== 'active') return;
@@ -128,7 +129,7 @@ export class Churn {
     return [...waits, ...deletions].reduce((a, b) => (a.ms > b.ms ? a : b), none);
   }
 
-  /** What is declared is there, once and in full, and nothing else is. Resolves with how many images there are. */
+  /** Checks that every declared image exists once and completely, and no other. Resolves with the number of images. */
   async assertThere(): Promise<number> {
     for (const name of this.#declared.keys()) await this.#world.ready(name, 120_000);
     for (const name of this.#deleted.keys()) await this.#world.gone(name, 120_000);
@@ -137,7 +138,7 @@ export class Churn {
       return `${name} ${data} n=${n} undefined`;
     });
     wanted.sort();
-    // What was changed behind the operator's back at the last moment is found out by the next comparison.
+    // A late change behind the operator's back is found by the next comparison.
     for (let tries = 0; ; tries++) {
       const images = await this.#world.images();
       const there = images

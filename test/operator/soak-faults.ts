@@ -1,6 +1,8 @@
 /**
- * What passes over an operator in a long life, one thing after the other and without an end. Law: each of these passes by
- * itself, so that in the end all is as declared; the lease alone is spared, for a process that loses it has to end.
+ * The faults that an operator meets in a long life, one after the other without an end.
+ *
+ * Invariant: each fault passes by itself, so that the declared state is reached in the end. The lease is spared,
+ * because a process that loses it has to exit.
  */
 import type { Fault, FaultProxy, ProxiedRequest, Rule } from '../env/proxy.ts';
 import type { SourceFault } from '../env/source.ts';
@@ -67,8 +69,8 @@ const watchFaults: readonly Fault[] = [
 ];
 
 /**
- * Watches last minutes, and nothing befalls one but what is laid upon it when it begins: of each `period` watches one meets a
- * fault, each time another, and the rest end in order after little more than a minute.
+ * Watches last minutes, and a fault has to be injected when a watch begins: one of `period` watches gets a fault, a
+ * different one each time, and the rest end regularly after little more than a minute.
  */
 export function troubleWatches({ kubernetes }: Servers, period: number): void {
   let nth = 0;
@@ -89,14 +91,14 @@ export function shortenTokens({ glance }: Servers, lifeMs: number): void {
     const token = String(headers['x-auth-token']);
     const since = firstUse.get(token) ?? at;
     firstUse.set(token, since);
-    // Long forgotten by everybody.
+    // A resourceVersion that has expired long ago.
     for (const [old, from] of firstUse) if (at - from > 10 * lifeMs) firstUse.delete(old);
     return at - since > lifeMs;
   };
   glance.on({ matches: isOver, fault: refused });
 }
 
-/** What befalls the first requests for a file of so many bytes; later ones are served. */
+/** Faults of the first requests for a file of so many bytes; later requests succeed. */
 export function sourceFaults(bytes: number, random: Random): readonly (SourceFault | null)[] {
   const byte = Math.floor(random() * bytes);
   const kinds: readonly (SourceFault | null)[] = [

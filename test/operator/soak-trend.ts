@@ -1,6 +1,8 @@
 /**
- * Whether a measured quantity grows. Law: neither a few odd samples nor the saw of the garbage collector decides, but the median
- * of the slopes between all pairs of samples (Theil and Sen), which stands up to 29 % of samples that are anything.
+ * Decides whether a measured quantity grows, by the median of the slopes between all pairs of samples (Theil and Sen),
+ * which tolerates 29 % of arbitrary samples.
+ *
+ * Invariant: neither outliers nor the sawtooth of the garbage collector decide.
  */
 
 export interface Point {

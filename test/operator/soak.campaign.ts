@@ -44,7 +44,7 @@ describe(`an operator with work and trouble for ${seconds} seconds`, () => {
     await stack.stop();
   });
 
-  test('brings every change about, is alive all the time, and does not grow', async (context) => {
+  test('an operator under load applies every change, stays alive and does not grow', async (context) => {
     const { trends, ...verdict } = await soak.run();
     context.diagnostic(JSON.stringify(verdict));
     for (const [measure, { median, growth }] of Object.entries(trends))
@@ -55,7 +55,7 @@ describe(`an operator with work and trouble for ${seconds} seconds`, () => {
     });
     assert.deepEqual(grown, []);
     assert.ok(trends.lag.median < 1, 'the event loop is late');
-    assert.ok(verdict.missed > 0, 'what lists find beside the watch is counted');
+    assert.ok(verdict.missed > 0, 'changes found by lists instead of the watch are counted');
     await soak.finish();
   });
 });

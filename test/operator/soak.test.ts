@@ -9,7 +9,7 @@ describe('the measure of growth', () => {
   const line = (slope: number, noise: (at: number) => number) =>
     Array.from({ length: 120 }, (_, at) => ({ at, value: 100 + slope * at + noise(at) }));
 
-  test('finds the slope of a line, whatever a quarter of the samples is', () => {
+  test('the measure of growth finds the slope of a line although a quarter of the samples is arbitrary', () => {
     fc.assert(
       fc.property(
         fc.double({ min: -5, max: 5, noNaN: true }),
@@ -25,13 +25,13 @@ describe('the measure of growth', () => {
     );
   });
 
-  test('does not take the saw of a garbage collector for growth, nor miss growth beneath it', () => {
+  test('the measure of growth ignores the sawtooth of a garbage collector and finds growth beneath it', () => {
     const saw = (at: number) => (at % 9) * 4;
     assert.ok(Math.abs(trendOf(line(0, saw)).growth) < 5);
     assert.ok(trendOf(line(0.5, saw)).growth > 35);
   });
 
-  test('leaves out what a process takes while it warms up', () => {
+  test('the measure of growth ignores the memory of the warm-up', () => {
     const warming = (at: number) => Math.min(at, 39) * 10;
     assert.equal(Math.round(trendOf(line(0, warming)).growth), 0);
   });
@@ -61,7 +61,7 @@ describe('an operator with work and trouble without an end', () => {
     await stack.stop();
   });
 
-  test('brings every change about, is alive all the time, and leaves nothing behind', async (context) => {
+  test('an operator under load applies every change, stays alive and leaves nothing behind', async (context) => {
     const { trends, ...verdict } = await soak.run();
     context.diagnostic(JSON.stringify(verdict));
     const { created, edited, deleted } = verdict.counts;

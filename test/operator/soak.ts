@@ -1,7 +1,8 @@
 /**
- * The soak: one operator, work without an end, and whatever can pass over it, in compressed time. Laws: in the end everything is
- * as declared; at no time has anything been waited for too long; the process is the one that was started and was alive all the
- * time; and what it holds does not grow.
+ * The soak: one operator with endless work and every kind of fault, in compressed time.
+ *
+ * Invariant: the declared state is reached in the end; nothing has ever been waited for too long; the first process is
+ * still running and was live all the time; and its resources do not grow.
  */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,7 +31,7 @@ export interface SoakOptions {
   random: Random;
 }
 
-/** What is measured, by the metrics that the operator itself has for it. */
+/** The measured quantities, from the operator's own metrics. */
 const measures = {
   rss: 'process_resident_memory_bytes',
   /** The heap of the main thread, as far as it is in use. */

@@ -27,7 +27,7 @@ describe('data arrives as it is declared', () => {
     ...more,
   });
 
-  test('a compressed file is decompressed, whichever of the two its digest is of', async () => {
+  test('a compressed file is decompressed and verified by the digest of either form', async () => {
     const image = qcow2(3 * 2 ** 30);
     const file = gzipSync(image);
     const url = world.source.add('/image.qcow2.gz', { body: file });
@@ -50,7 +50,7 @@ describe('data arrives as it is declared', () => {
     }
   });
 
-  test('a file that is to stay compressed stays so', async () => {
+  test('a file in a format that is never decompressed stays compressed', async () => {
     const file = gzipSync(body);
     const url = world.source.add('/initrd', { body: file });
     await world.apply('ramdisk', {
@@ -61,7 +61,7 @@ describe('data arrives as it is declared', () => {
     assert.equal(status.image?.size, file.length);
   });
 
-  test('the next mirror goes on where the URL breaks', async () => {
+  test('the next mirror continues at the byte where the URL failed', async () => {
     const file = generated(2 ** 20, 'mirrored');
     const broken = world.source.add('/broken.raw', { body: file, fault: { kind: 'resetAt', byte: 600_000 } });
     world.source.remove('/gone.raw');
@@ -74,7 +74,7 @@ describe('data arrives as it is declared', () => {
     assert.deepEqual(asked, ['bytes=600000-']);
   });
 
-  test('a private source gets its headers and is believed by its own authority', async () => {
+  test('a private source gets its headers and is trusted through its own authority', async () => {
     const { ca, good } = await makeCertificates();
     await using disposer = new AsyncDisposableStack();
     const server = await startSource({ tls: good });
@@ -100,7 +100,7 @@ describe('data arrives as it is declared', () => {
     await world.ready('late', 20_000);
   });
 
-  test('a weak digest is obeyed, and warned of', async () => {
+  test('a weak digest is verified and causes a warning', async () => {
     const url = world.source.add('/weak.raw', { body });
     await world.apply('weak', source({ url, digest: digestOf(body, 'md5') }));
     const { status } = await world.ready('weak');
@@ -109,7 +109,7 @@ describe('data arrives as it is declared', () => {
     assert.match(warning?.message ?? '', /declare a sha256 or sha512/);
   });
 
-  test('a wrong digest is mended in place, and what was wrong is stopped at once', async () => {
+  test('a corrected digest takes effect in place and cancels the wrong transfer', async () => {
     const released = new Promise(() => {});
     const url = world.source.add('/typo.raw', { body: generated(2 ** 20), gate: { at: 2 ** 19, released } });
     await world.apply('typo', source({ url, digest: digestOf(Buffer.from('typo')) }));
@@ -122,7 +122,7 @@ describe('data arrives as it is declared', () => {
     assert.equal((await world.images()).filter(({ name }) => name === 'typo').length, 1);
   });
 
-  test('another image of Glance is a source, also one of another project', async () => {
+  test('another image of Glance can be the source, also one of another project', async () => {
     const own = await world.project.createImage({ name: 'own' }, body);
     await world.apply('copy', { image: { diskFormat: 'raw' }, content: { glance: { image: own.id } } });
     const copied = await world.ready('copy');
@@ -140,7 +140,7 @@ describe('data arrives as it is declared', () => {
     await world.ready('from-other');
   });
 
-  test('staging and Glance itself bring it to the stores that are declared', async () => {
+  test('staging and imports by Glance fill the declared stores', async () => {
     const url = world.source.add('/stored.raw', { body });
     const http = { url, digest: digestOf(body) };
     await world.apply('slow', { image: { diskFormat: 'raw', stores: ['slow'] }, content: { http } });
@@ -154,7 +154,7 @@ describe('data arrives as it is declared', () => {
 });
 
 describe('limits', () => {
-  test('change while transfers run: one that waited for a slot starts beside the one that has it', async (t) => {
+  test('raised transfer limits start a waiting transfer next to a running one', async (t) => {
     const directory = await mkdtemp(join(tmpdir(), 'limits-'));
     t.after(() => rm(directory, { recursive: true }));
     const file = join(directory, 'limits.yaml');

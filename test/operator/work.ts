@@ -1,6 +1,7 @@
 /**
- * Work for operators while a test does things to them: images are created, edited and deleted, some with slow data. Law: it
- * knows what has to be there in the end.
+ * Work for operators during a test of faults: images are created, edited and deleted, some with slow data.
+ *
+ * Invariant: the expected end state is known.
  */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';

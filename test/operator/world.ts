@@ -1,6 +1,7 @@
 /**
- * One namespace, one project, one source and one operator: the world of a test of the whole. Law: two worlds share nothing but
- * the servers, and a world leaves nothing behind.
+ * One namespace, one project, one source and one operator, for tests of the whole.
+ *
+ * Guarantees: two worlds share only the servers, and a world leaves nothing behind.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -29,7 +30,7 @@ export interface WorldOptions {
   stack?: Stack;
   /** All that the operator may do, and only in its namespace. Default: everything. */
   rules?: readonly PolicyRule[];
-  /** What node is told to run as the operator. Default: the sources. */
+  /** Node options and program to run as the operator. Default: the sources. */
   program?: readonly string[];
   /** The API server that the operator talks to, when it is not to talk to it directly. */
   through?: { server: string; ca?: string };

@@ -40,7 +40,7 @@ const irregular = new Set(
   accept reject allow deny fail pass throw return report leave lie lead lose win find look add remove delete create update
   change replace restore set put move open close cut drop hide follow carry bring break build check compare decide differ
   know share serve win became began broke came gave got held kept left lost made ran said sent stood took went wrote lay
-  meet reach speak stand exit match agree belong expire remain name list log use survive converge cover retry receive`.split(
+  become meet reach speak stand exit match agree belong expire remain name list log use survive converge cover retry receive`.split(
     /\s+/,
   ),
 );
