@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../src/lib/clock.ts';
 
 export interface VirtualClock extends Clock {
-  /** Moves time on; what becomes due runs at its own time, and what it sets off runs before the next. */
+  /** Advances time. Each timer runs at its own time, and work that it starts runs before the next timer. */
   advance(ms: number): Promise<void>;
   /** Timers and sleeps that wait. */
   readonly pending: number;

@@ -1,6 +1,8 @@
 /**
- * The house rules that a program can check. Law: arrows between folders point one way, what touches the outside world sits
- * where one looks for it, and no file outgrows a reader.
+ * The rules of the structure that a program can check.
+ *
+ * Invariant: imports between folders have one direction, code that touches the outside world is in known files, and
+ * every file is short.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -11,7 +13,7 @@ import { reasons } from '../src/api/reasons.ts';
 const root = resolve(import.meta.dirname, '..');
 const src = join(root, 'src');
 
-/** What a folder may import besides itself and lib. */
+/** Folders that each folder may import, in addition to itself and lib. */
 const allowed: Record<string, readonly string[]> = {
   lib: [],
   api: [],

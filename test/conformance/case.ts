@@ -1,6 +1,8 @@
 /**
- * A case of the comparison: what is given, what is asked, and how the two services may differ. Law: a difference is written
- * down field by field with its reason, or it is a failure; one that is written down and does not show is a failure too.
+ * A case of the comparison: the given images, the operations, and the expected differences between the two services.
+ *
+ * Invariant: a difference is listed field by field with its reason, or the case fails. A listed difference that does
+ * not occur fails, too.
  */
 import type { JsonValue } from '../../src/openstack/json.ts';
 import type { Rule } from '../env/proxy.ts';
@@ -8,7 +10,7 @@ import type { Given, Operation } from './operation.ts';
 import type { Reason } from './reasons.ts';
 
 export interface Case {
-  /** What is asked, as the page of differences tells it: begins with a verb. */
+  /** The operation, as the page of differences describes it: begins with a verb. */
   name: string;
   given?: Readonly<Record<`<${string}>`, Given>>;
   operations: readonly Operation[];
@@ -19,7 +21,7 @@ export interface Case {
   remote?: true;
   /** Faults of a proxy that then stands in front of Glance. */
   faults?: readonly Rule[];
-  /** How often a call that found no answer is tried again. */
+  /** How often a call without a response is repeated. */
   retries?: number;
 }
 

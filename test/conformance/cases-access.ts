@@ -4,7 +4,7 @@ import type { Meta, Operation, Requester } from './operation.ts';
 
 const filled = { data: 'some data' };
 
-/** Whether somebody without a token may have an image. */
+/** Whether a user without a token may access an image. */
 function asking(image: Meta, to: Partial<Requester> = {}, status?: string): Operation {
   const members = status === undefined ? [] : [{ project: 'us', status }];
   return { op: 'isAvailable', image, to: { token: null, admin: false, project: 'us', user: 'me', ...to }, members };
@@ -37,7 +37,7 @@ export const accessCases: readonly Case[] = [
     expect: 'same',
   },
   {
-    name: 'decide without Glance who may have an image of the Images API v2, whose properties lie beside its attributes',
+    name: 'decide without Glance who may access an image of the Images API v2, whose properties are at the level of its attributes',
     operations: [
       asking({ visibility: 'private', is_public: true }),
       ...[{ owner_id: 'us' }, { project_id: 'us' }, { user_id: 'me' }, { owner_id: 'them', user_id: 'me' }].map(
@@ -95,21 +95,21 @@ export const accessCases: readonly Case[] = [
     },
   },
   {
-    name: 'tell where the data of an image lies',
+    name: 'show where the data of an image lies',
     given: { '<image>': filled },
     operations: [{ op: 'getLocation', image: '<image>' }],
     cinder: ['returned'],
     expect: 'same',
   },
   {
-    name: 'tell where the data of an image without data lies',
+    name: 'show where the data of an image without data lies',
     given: { '<image>': {} },
     operations: [{ op: 'getLocation', image: '<image>' }],
     cinder: ['returned'],
     expect: 'same',
   },
   {
-    name: 'tell where the data of a deleted image lies',
+    name: 'show where the data of a deleted image lies',
     given: { '<image>': { ...filled, is: 'deleted' } },
     operations: [{ op: 'getLocation', image: '<image>' }],
     cinder: ['ImageNotFound 404'],
@@ -161,7 +161,7 @@ export const accessCases: readonly Case[] = [
     expect: 'same',
   },
   {
-    name: 'delete an image as somebody who may only read',
+    name: 'delete an image as a user with a read-only role',
     given: { '<image>': {} },
     operations: [{ op: 'delete', as: 'reader', image: '<image>' }],
     cinder: ['HTTPForbidden 403'],

@@ -80,7 +80,7 @@ export const createCases: readonly Case[] = [
     expect: { validity: { '/results/0': ['TypeError', 'Invalid 400'] } },
   },
   {
-    name: 'create an image in a disk format that nobody knows',
+    name: 'create an image in an unknown disk format',
     operations: [{ op: 'create', meta: { ...raw, disk_format: 'floppy' } }],
     cinder: ['TypeError'],
     expect: { validity: { '/results/0': ['TypeError', 'Invalid 400'] } },
@@ -127,13 +127,13 @@ export const createCases: readonly Case[] = [
     expect: { classes: { '/results/0': ['HTTPForbidden 403', 'NotAuthorized 403'] } },
   },
   {
-    name: 'create a public image as somebody who may not',
+    name: 'create a public image as a user without that right',
     operations: [{ op: 'create', meta: { ...raw, visibility: 'public' } }],
     cinder: ['HTTPForbidden 403'],
     expect: { classes: { '/results/0': ['HTTPForbidden 403', 'NotAuthorized 403'] } },
   },
   {
-    name: 'create an image as somebody who may only read',
+    name: 'create an image as a user with a read-only role',
     operations: [{ op: 'create', as: 'reader', meta: raw }],
     cinder: ['HTTPForbidden 403'],
     expect: { classes: { '/results/0': ['HTTPForbidden 403', 'NotAuthorized 403'] } },

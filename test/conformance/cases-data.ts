@@ -91,7 +91,7 @@ export const dataCases: readonly Case[] = [
     expect: { classes: { '/results/0': ['HTTPException', 'FormatMismatch 415'] } },
   },
   {
-    name: 'upload data and set what Glance refuses',
+    name: 'upload data and set an attribute that Glance rejects',
     given: { '<image>': {} },
     operations: [{ op: 'update', image: '<image>', meta: { visibility: 'public' }, purge: false, data: 'some data' }],
     cinder: ['ImageNotAuthorized 500'],
@@ -103,7 +103,7 @@ export const dataCases: readonly Case[] = [
     },
   },
   {
-    name: 'upload data as somebody who may only read',
+    name: 'upload data as a user with a read-only role',
     given: { '<image>': {} },
     operations: [{ op: 'update', as: 'reader', image: '<image>', meta: {}, data: 'some data' }],
     cinder: ['ImageNotAuthorized 500'],

@@ -56,7 +56,7 @@ export const faultCases: readonly Case[] = [
     expect: { numbers: { '/results/0': ['GlanceConnectionFailed 500', 'GlanceConnectionFailed'] } },
   },
   {
-    name: 'show an image while Glance refuses the token, once',
+    name: 'show an image while Glance rejects the token once',
     given: { '<image>': {} },
     operations: [{ op: 'show', image: '<image>' }],
     faults: [answers(401, isImage, 1)],
@@ -91,7 +91,13 @@ export const faultCases: readonly Case[] = [
     'GlanceUnavailable 504',
     'classes',
   ),
-  showing('show an image while Glance is asked too much', 429, 'HTTPException', 'GlanceUnavailable 429', 'classes'),
+  showing(
+    'show an image while Glance limits the request rate',
+    429,
+    'HTTPException',
+    'GlanceUnavailable 429',
+    'classes',
+  ),
   {
     name: 'list images while Glance is unavailable, once',
     given: { '<image>': { fields: { mark: '<mark>' } } },
@@ -109,14 +115,14 @@ export const faultCases: readonly Case[] = [
     expect: { retries: { '/results/0': ['HTTPServiceUnavailable 503', 'returned'] } },
   },
   {
-    name: 'create an image and lose the answer',
+    name: 'create an image and lose the response',
     operations: [{ op: 'create', meta: { name: 'image', disk_format: 'raw', container_format: 'bare' } }],
     faults: [{ matches: isCreation, fault: { kind: 'loseAnswer' }, times: 1 }],
     cinder: ['returned'],
     expect: { onlyOnce: { '/glance/<new 2>': [{ status: 'queued' }, undefined] } },
   },
   {
-    name: 'delete an image and lose the answer',
+    name: 'delete an image and lose the response',
     given: { '<image>': {} },
     operations: [{ op: 'delete', image: '<image>' }],
     faults: [{ matches: ({ method }) => method === 'DELETE', fault: { kind: 'loseAnswer' }, times: 1 }],

@@ -149,13 +149,13 @@ export const propertyCases: readonly Case[] = [
     json: { '/results/0': ['JSONDecodeError', 'returned'] },
   }),
   {
-    name: 'create a property beside the attributes instead of among the properties',
+    name: 'create a property at the level of the attributes instead of among the properties',
     operations: [{ op: 'create', meta: { ...raw, hw_disk_bus: 'virtio' } }],
     cinder: ['returned'],
     expect: 'same',
   },
   {
-    name: 'create a property both beside the attributes and among the properties',
+    name: 'create a property both at the level of the attributes and among the properties',
     operations: [{ op: 'create', meta: { ...raw, bus: 'outer', properties: { bus: 'inner' } } }],
     cinder: ['returned'],
     expect: 'same',

@@ -7,7 +7,7 @@ const marked = { ...ours, mark: '<mark>' };
 
 export const readCases: readonly Case[] = [
   {
-    name: 'show images that are filled and that are not, also to somebody who may only read',
+    name: 'show images with and without data, also to a user with a read-only role',
     given: {
       '<filled>': { data: 'some data', fields: { hw_disk_bus: 'virtio', os_distro: 'debian', tags: ['t'] } },
       '<image>': { fields: { visibility: 'private' } },
@@ -21,7 +21,7 @@ export const readCases: readonly Case[] = [
     expect: 'same',
   },
   {
-    name: 'show images that never were, that were deleted, that belong to somebody else',
+    name: 'show images that never existed, that were deleted, that belong to another project',
     given: {
       '<image>': { is: 'deleted' },
       '<foreign>': { owner: 'stranger', fields: { visibility: 'private' } },
@@ -35,7 +35,7 @@ export const readCases: readonly Case[] = [
     expect: 'same',
   },
   {
-    name: 'show images that others open to the community, or share but nobody has accepted yet',
+    name: 'show images that other projects open to the community, or share before the image is accepted',
     given: {
       '<community>': { owner: 'stranger', fields: { visibility: 'community' } },
       '<shared>': { owner: 'stranger', members: ['member'] },

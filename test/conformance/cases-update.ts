@@ -241,14 +241,14 @@ export const updateCases: readonly Case[] = [
     expect: 'same',
   },
   {
-    name: 'set a visibility that nobody knows',
+    name: 'set an unknown visibility',
     given: { '<image>': two },
     operations: [{ op: 'update', image: '<image>', meta: { visibility: 'secret' }, purge: false }],
     cinder: ['TypeError'],
     expect: { validity: { '/results/0': ['TypeError', 'Invalid 400'] } },
   },
   {
-    name: 'make an image public as somebody who may not',
+    name: 'make an image public as a user without that right',
     given: { '<image>': two },
     operations: [{ op: 'update', image: '<image>', meta: { visibility: 'public' }, purge: false }],
     cinder: ['ImageNotAuthorized 500'],
@@ -315,7 +315,7 @@ export const updateCases: readonly Case[] = [
     },
   },
   {
-    name: 'update an image as somebody who may only read',
+    name: 'update an image as a user with a read-only role',
     given: { '<image>': two },
     operations: [{ op: 'update', as: 'reader', image: '<image>', meta: { name: 'after' }, purge: false }],
     cinder: ['ImageNotAuthorized 500'],

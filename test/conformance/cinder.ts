@@ -1,6 +1,7 @@
 /**
- * Cinder's side of a comparison: its image service in one Python process that answers case by case. Law: it is asked in the
- * types of its own callers, and what it says comes back as it was said.
+ * Cinder's side of a comparison: its image service in one Python process that runs case by case.
+ *
+ * Invariant: it is called with the types of its own callers, and its results are passed on unchanged.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -59,7 +60,7 @@ export async function startCinder({ glance, own, stranger }: CinderOptions): Pro
   };
 }
 
-/** Somebody as Cinder's request context has them. */
+/** A user as in Cinder's request context. */
 interface Person {
   token: string;
   project: string;

@@ -1,6 +1,8 @@
 /**
- * Where two outcomes of a case differ. Law: what is not the same is found, at the deepest place where it can be named; what
- * differs only because one side failed is named once.
+ * Finds where two outcomes of a case differ.
+ *
+ * Invariant: every difference is found, at the deepest place that can be named. Differences that follow from the
+ * failure of one side are named once.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../src/openstack/json.ts';

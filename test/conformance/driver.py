@@ -1,11 +1,11 @@
 """Cinder's own image service as a filter: a case a line in, its outcomes a line out.
 
-Law: nothing is repaired on the way. What Cinder returns is written down as JSON, what it raises by its class, code and text;
-what it is given is what the case says, in the types that Cinder's callers use.
+Invariant: nothing is repaired on the way. A result is written as JSON, an exception as its class, code and text. Arguments
+come from the case, in the types that Cinder's callers use.
 
-The first line says who asks where: {"glance": URL, "people": {NAME: {"token", "project", "user"}}}. Each further one is a case:
-{"operations": [...], "glance": URL, "retries": N, "remote": REFERENCE}. Its answer is a list with {"returned": ...} or
-{"raised": ...} for each operation. One service speaks with a server in all cases, as one does in Cinder.
+The first line has the users and the server: {"glance": URL, "people": {NAME: {"token", "project", "user"}}}. Each further one is a case:
+{"operations": [...], "glance": URL, "retries": N, "remote": REFERENCE}. Its result is a list with {"returned": ...} or
+{"raised": ...} for each operation. One service calls a server in all cases, as in Cinder.
 """
 import datetime
 import hashlib
@@ -21,8 +21,8 @@ from cinder import context
 from cinder.image import glance
 
 CONF = cfg.CONF
-# Whoever prints, prints beside the answers.
-ANSWERS, sys.stdout = sys.stdout, sys.stderr
+# Output of print goes to standard error, apart from the outcomes.
+OUTCOMES, sys.stdout = sys.stdout, sys.stderr
 # The second between two tries decides nothing here.
 glance.time = types.SimpleNamespace(sleep=lambda seconds: None)
 
@@ -104,7 +104,7 @@ def digest(data):
 
 
 def plain(value):
-    """A value of Cinder's as JSON has it; what is a Python object inside is named as such."""
+    """A value of Cinder's as JSON; Python objects in it are named as such."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, dict):
@@ -143,9 +143,9 @@ def main():
             service, _ = glance.get_remote_image_service(people['member'], case['remote'])
         else:
             service = services.setdefault(server, glance.GlanceImageService())
-        answers = [outcome(service, people[op['as']], op) for op in case['operations']]
-        ANSWERS.write(json.dumps(answers) + '\n')
-        ANSWERS.flush()
+        outcomes = [outcome(service, people[op['as']], op) for op in case['operations']]
+        OUTCOMES.write(json.dumps(outcomes) + '\n')
+        OUTCOMES.flush()
 
 
 if __name__ == '__main__':

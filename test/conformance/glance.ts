@@ -1,6 +1,8 @@
 /**
- * A second Glance beside the stack's, for the many images of a comparison. Law: it is the same Glance, on the same database and
- * stores, except that it asks Keystone once whose a token is, and never for quotas: that would take three quarters of the time.
+ * A second Glance in addition to the stack's, for the many images of a comparison.
+ *
+ * Invariant: it uses the same database and stores. It only caches the validation of tokens and reads no quotas, which
+ * would take three quarters of the time.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

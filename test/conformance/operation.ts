@@ -1,10 +1,12 @@
 /**
- * What is asked of both image services, in the words of Cinder's. Law: an operation means the same on both sides; a value that
- * one of them cannot be given is a difference, and is told as one.
+ * The operations on both image services, named as in Cinder's.
  *
- * Names in angle brackets stand for ids that differ from run to run: `<image>` and whatever else a case names as given, `<new>`
- * for an image that it creates, `<mark>` for a text that no other case has, `<project>` and `<stranger>` for the projects,
- * `<glance>` for the address that is spoken with.
+ * Names in angle brackets stand for ids that differ from run to run: `<image>` and other names given by a case, `<new>`
+ * for an image that it creates, `<mark>` for a text that no other case has, `<project>` and `<stranger>` for the
+ * projects, `<glance>` for the address of the server.
+ *
+ * Invariant: an operation means the same on both sides. A value that one of them does not accept is reported as a
+ * difference.
  */
 import type { JsonValue } from '../../src/openstack/json.ts';
 
@@ -37,7 +39,7 @@ export type Operation = { as?: Who } & (
       sortDir?: string;
     }
   | { op: 'delete'; image: string }
-  /** Whether the rules for clouds that do not ask who it is let somebody have an image. */
+  /** Whether the rules for clouds without authentication give a user access to an image. */
   | { op: 'isAvailable'; image: Meta; to: Requester; members: readonly { project: string; status: string }[] }
   | { op: 'listMembers'; image: string }
   | { op: 'getStores' }

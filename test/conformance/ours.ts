@@ -1,6 +1,8 @@
 /**
- * Our side of a comparison: the library `glance-image-operator/glance`, called as a program without types would call it, so that odd
- * values reach it too. Law: names are translated, values never: what differs in a value is a difference.
+ * Our side of a comparison: the library `glance-image-operator/glance`, called as a program without types would call
+ * it, so that odd values reach it, too.
+ *
+ * Invariant: names are translated and values never, so every difference in a value is found.
  */
 import { createHash } from 'node:crypto';
 import { Writable } from 'node:stream';

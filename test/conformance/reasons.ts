@@ -1,175 +1,181 @@
 /**
- * Why our image service differs from Cinder's, where it does. Law: each reason is one that somebody who uses Cinder's would
- * accept; what is merely different is a defect. They are the chapters of docs/reference/differences-from-cinder.md.
+ * Why our image service differs from Cinder's, where it does. They are the chapters of
+ * docs/reference/differences-from-cinder.md.
+ *
+ * Invariant: a user of Cinder's service would accept each reason. A difference without such a reason is a defect.
  */
 export const reasons = {
   classes: {
-    title: 'Every refusal has a class that says what it means',
+    title: 'Every error has a class that states its meaning',
     text:
-      'Cinder translates what Glance refuses for some calls and some numbers; from the others an exception of the HTTP client ' +
-      'below it comes through, and for 415, 429 and 504 not even with its number. Here every call is translated alike, and the ' +
-      'error carries the HTTP status, the request id and the words of Glance.',
+      'Cinder translates the errors of Glance for some calls and some status codes. For the others an exception of the ' +
+      'underlying HTTP client comes through, and for 415, 429 and 504 even without its status code. Here every call is ' +
+      'translated alike, and the error carries the HTTP status, the request ID and the message of Glance.',
   },
   numbers: {
-    title: 'The number of an error is the one that Glance answered',
+    title: 'The status code of an error is the one that Glance returned',
     text:
-      "The numbers of Cinder's exceptions belong to their classes: not to be allowed to touch an image is a 500. Here " +
-      '`httpStatus` is what Glance answered, and absent where it answered nothing or was not asked.',
+      "The codes of Cinder's exceptions belong to their classes: an image that the user may not access is a 500. Here " +
+      '`httpStatus` is the code that Glance returned. It is absent if Glance did not respond or was not called.',
   },
   validity: {
     title: 'A value that no image can have is an InvalidRequest',
     text:
-      "In Cinder the HTTP client's model of an image raises a TypeError for a value that does not fit the schema, and Glance's " +
-      'own refusal has another class. Here it is one class either way: by Glance, in its words, where only the cloud can know; ' +
-      'else before any call.',
+      "In Cinder, the HTTP client's model of an image raises a TypeError for a value that does not fit the schema, and " +
+      'an error from Glance has another class. Here both are one class: raised before any call where possible, and by ' +
+      'Glance, with its message, where only the cloud can know.',
   },
   readOnly: {
-    title: 'What only Glance sets is refused by its name',
+    title: 'Attributes that only Glance sets are rejected by name',
     text:
-      'As in Cinder, an image that was shown can be given back as it is. What only Glance sets is refused when it is given ' +
-      'otherwise: as an InvalidRequest that names all such keys, where Cinder passes on that something is forbidden.',
+      'As in Cinder, an image that was shown can be given back unchanged. A changed value for an attribute that only ' +
+      'Glance sets is an InvalidRequest that names all such keys; Cinder passes on that something is forbidden.',
   },
   values: {
     title: 'A property can have any JSON value',
     text:
-      'Glance keeps texts. Cinder raises a TypeError for everything else; here numbers and truth values are written as JSON ' +
-      'writes them, lists and objects as JSON, and a property that is null is one that shall not be there.',
+      'Glance stores texts. Cinder raises a TypeError for everything else. Here numbers, booleans, lists and objects ' +
+      'are written as JSON, and a property that is null is absent.',
   },
   names: {
     title: 'The names of properties are only data',
     text:
-      'Cinder hands properties to Python functions as arguments. So some names crash it, some are swallowed or become headers of ' +
-      'the request, and some read back as methods of a Python object. Here a name means nothing but itself, and the few that ' +
-      'Glance keeps to itself are refused by name.',
+      'Cinder hands properties to Python functions as arguments. So some names crash it, some are lost or become ' +
+      'headers of the request, and some read back as methods of a Python object. Here a name has no other meaning, and ' +
+      'the few names that Glance reserves are rejected by name.',
   },
   attributes: {
     title: 'An attribute is not set by a property of its name',
     text:
-      'In Cinder a property called `name` overwrites the name of the image, whatever the caller gave as that. Here it is refused ' +
-      'by name: whoever passes on the metadata of a volume must not rename the image by it.',
+      'In Cinder a property called `name` overwrites the name of the image, even if the caller gave another one. Here ' +
+      'it is rejected by name: passing on the metadata of a volume must not rename the image.',
   },
   json: {
-    title: 'Text that is no JSON stays text',
+    title: 'Text that is not JSON stays text',
     text:
-      'The properties `mappings` and `block_device_mapping` hold JSON by convention. Anybody who may write an image can write ' +
-      'something else into them, and Cinder then fails to create, show, change and list it, after Glance has done what was asked. ' +
-      'Here such a text is shown as it is.',
+      'The properties `mappings` and `block_device_mapping` contain JSON by convention. Every user who may write an ' +
+      'image can write other text into them. Cinder then fails to create, show, change and list the image, after Glance ' +
+      'has carried out the request. Here such a text is shown unchanged.',
   },
   spelling: {
     title: 'The same JSON in another spelling is no change',
     text:
-      'JSON is written without blanks here. A value is compared with what Glance has as JSON, not as text, so an image does not ' +
-      'change when only blanks or the order of keys do.',
+      'JSON is written without blanks here. A value is compared with the one in Glance as JSON, not as text, so an ' +
+      'image does not change when only blanks or the order of keys do.',
   },
   purge: {
     title: 'Purging is about the properties that are given',
     text:
-      'In Cinder the default of `purge_props` makes a mere change of the name remove all properties, while `{properties: {}}` ' +
-      'removes none and `{properties: None}` raises an AttributeError. Here absent properties are not touched; given ones are those ' +
-      'that shall be there, none with `{}`; and `null` removes all.',
+      'In Cinder the default of `purge_props` makes a mere change of the name remove all properties, while ' +
+      '`{properties: {}}` removes none and `{properties: None}` raises an AttributeError. Here absent properties are ' +
+      'not touched; given properties replace all others, so `{}` removes them; and `null` removes all.',
   },
   move: {
-    title: 'Glance is asked only for what it can do',
+    title: 'Glance gets only requests that it supports',
     text:
-      'When one property goes and another comes with the same value, the HTTP client that Cinder uses asks Glance to move it, ' +
-      'which Glance refuses. Here a patch adds, replaces and removes.',
+      'When one property is removed and another is added with the same value, the HTTP client that Cinder uses sends a ' +
+      'move operation, which Glance rejects. Here a patch adds, replaces and removes.',
   },
   glancesNotes: {
-    title: 'Purging leaves alone what is not ours to remove',
+    title: 'Purging keeps the properties that Glance reserves',
     text:
-      'Glance notes the stores of an import in properties that nobody else may remove. Cinder tries to, and cannot purge an ' +
-      'imported image. Here they stay.',
+      'Glance records the stores of an import in properties that only Glance may remove. Cinder tries to remove them, ' +
+      'and cannot purge an imported image. Here they stay.',
   },
   tags: {
     title: 'Tags can be cleared',
-    text: 'Tags are a set like any other: given as none, there are none.',
+    text: 'Tags are a set like any other: an empty list removes all.',
   },
   creationWithData: {
     title: 'An image can be created together with its data',
     text:
-      "Cinder's `create` takes data, and then fails: that part of it is from the first version of the Images API. Here the image " +
-      'is created and filled, and deleted again if that fails.',
+      "Cinder's `create` takes data, and then fails: that part of it is from the first version of the Images API. Here " +
+      'the image is created and filled, and deleted again if that fails.',
   },
   emptiness: {
-    title: 'No bytes are no data',
+    title: 'Empty data is not accepted',
     text:
-      'Glance makes an active image out of no bytes at all, which nothing can be started from. Here that is refused, and the ' +
+      'Glance makes an image active with no bytes at all, which cannot be booted. Here empty data is rejected, and the ' +
       'image stays queued.',
   },
   order: {
     title: 'Attributes are set before the data is sent',
     text:
-      'Cinder uploads first. If Glance then refuses the attributes, the image is active all the same, under its old name and ' +
-      'without the properties. Here a refusal comes before the first byte.',
+      'Cinder uploads first. If Glance then rejects the attributes, the image is active all the same, with its old name ' +
+      'and without the properties. Here the rejection comes before the first byte.',
   },
   replay: {
     title: 'Data is never sent twice',
     text:
-      'When Glance gives up on an upload with 503, Cinder sends the rest of the same file again, which is nothing, and the image ' +
-      'becomes active with no bytes. Here the call fails once something of the data was read, the image stays queued, and the ' +
-      'caller can begin again.',
+      'When Glance ends an upload with 503, Cinder sends the rest of the same file again, which is empty, and the image ' +
+      'becomes active with no bytes. Here the call fails once any of the data was read, the image stays queued, and the ' +
+      'caller can start again.',
   },
   onlyOnce: {
-    title: 'An image is created once, even if the answer is lost',
+    title: 'An image is created once, even if the response is lost',
     text:
-      'Cinder sends the request again and leaves a second image. Here the id is chosen before, so that Glance refuses the second ' +
-      'request, and the image of the first is the answer.',
+      'Cinder sends the request again and leaves a second image. Here the ID is chosen before, so Glance rejects the ' +
+      'second request, and the image of the first one is returned.',
   },
   retries: {
-    title: 'Every call is tried again',
+    title: 'Every call is retried',
     text:
-      'Lists are fetched by Cinder when they are read, after the code that would have tried again, gone to another server or ' +
-      'translated the error. Here they are calls like any other.',
+      'Cinder fetches lists when they are read, outside the code that retries, switches to another server and ' +
+      'translates errors. Here they are calls like any other.',
   },
   token: {
-    title: 'A token that is refused is renewed once',
+    title: 'A rejected token is renewed once',
     text: 'Cinder has only the token of the request that it serves. Here the session signs in again and repeats the call.',
   },
   downloads: {
     title: 'A download that fails has one class for each cause',
     text:
-      'An image without data, data that breaks off and data that is not what was stored are accidents of Python in Cinder. Here ' +
-      'they are ImageDownloadFailed, the same, and ImageCorrupted, which comes before the last bytes do.',
+      'In Cinder, an image without data, data that breaks off and corrupted data raise accidental Python exceptions. ' +
+      'Here the first two are ImageDownloadFailed, and the third is ImageCorrupted, which is raised before the last ' +
+      'bytes are returned.',
   },
   ids: {
-    title: 'The id of an image is a UUID',
+    title: 'The ID of an image is a UUID',
     text:
-      'Cinder puts the id into the path of the request as it is, so that an id with slashes reaches other things than images: a ' +
-      'schema is shown as an image, and a deletion takes a tag. Here anything but a UUID is refused before any call.',
+      'Cinder puts the ID into the path of the request unchanged, so that an ID with slashes reaches other resources ' +
+      'than images: a schema is shown as an image, and a deletion removes a tag. Here anything but a UUID is rejected ' +
+      'before any call.',
   },
   references: {
-    title: 'A reference is used whole or refused',
+    title: 'A reference is used completely or rejected',
     text:
-      'Of a reference Cinder uses the host and what follows the last slash. What lies between is dropped, which asks another ' +
-      'server when several share an address. Here the path is kept, and what is no reference is an InvalidImageRef.',
+      'Of a reference, Cinder uses the host and the text after the last slash. It drops the path between them, and so ' +
+      'calls another server when several share an address. Here the path is kept, and an invalid reference is an ' +
+      'InvalidImageRef.',
   },
   stores: {
     title: 'Stores are typed, and one that does not exist is named',
     text:
-      'Cinder hands on what Glance says of its stores, in which truth is the text "true" and its opposite is absent. A store ' +
-      'that the cloud does not have is StoreNotFound, which tells those that it has.',
+      'Cinder passes on Glance\'s description of its stores, in which true is the text "true" and false is absent. A ' +
+      'store that the cloud does not have is StoreNotFound, with the names of the existing stores.',
   },
   perCall: {
     title: 'A store is chosen for one call',
     text:
-      'In Cinder a service that was made from a reference sends the store of one upload along with all later calls, so that the ' +
-      'data of other images lands there too.',
+      'In Cinder a service that was made from a reference sends the store of one upload along with all later calls, so ' +
+      'that the data of other images lands there too.',
   },
   locations: {
-    title: 'A location can be added by whoever either API allows to',
+    title: 'A location can be added if either API allows it',
     text:
-      'Where the new API of locations is only for services, Cinder gives up. Here the earlier API is asked then, as Cinder ' +
-      'itself does for reading them, and its answer counts.',
+      'Where the new locations API is restricted to services, Cinder fails. Here the earlier API is called then, as ' +
+      'Cinder itself does for reading locations, and its result counts.',
   },
   owners: {
-    title: 'Whoever asks without a token owns what the properties say',
+    title: 'Without a token, properties decide the owner',
     text:
-      'On a cloud that asks nobody who it is, properties tell whose an image is. Cinder looks for them where no image of the ' +
-      'Images API v2 has any, so that owners do not find their own. Here they are read where they are.',
+      'On a cloud without authentication, properties state the owner of an image. Cinder looks for them in a place ' +
+      'where no image of the Images API v2 has them, so that owners do not find their own images. Here they are read ' +
+      'from the right place.',
   },
   noImages: {
-    title: 'A limit of nothing is nothing',
-    text: 'Cinder takes a limit of 0 for none.',
+    title: 'A limit of 0 returns no image',
+    text: 'Cinder takes a limit of 0 for no limit.',
   },
 } satisfies Readonly<Record<string, { title: string; text: string }>>;
 

@@ -1,7 +1,8 @@
 /**
- * Plays a case on one side: makes what is given, runs the operations, and looks at what Glance then holds. Law: both sides play
- * the same case in a project of their own, and the same eyes look at both; what differs from run to run (ids, times, request ids,
- * addresses) is replaced by names.
+ * Runs a case on one side: creates the given images, runs the operations, and reads the result from Glance.
+ *
+ * Invariant: each side runs the same case in its own project, and the same code reads both. Values that differ from run
+ * to run (ids, times, request ids, addresses) are replaced by names.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -91,7 +92,7 @@ async function recordsOf(project: Project, since: string, hidden: boolean) {
   return (await Promise.all(lists)).flat();
 }
 
-/** The images that were given to the stranger; nobody else may have changed them. */
+/** The images of the other project; they must be unchanged. */
 async function foreignRecords(stranger: Project, { given = {} }: Case, names: Names) {
   const foreign = Object.entries(given).filter(([, { owner }]) => owner === 'stranger');
   return Promise.all(

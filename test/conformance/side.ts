@@ -8,7 +8,7 @@ export type Outcome = { returned: JsonValue } | { error: string; code: number | 
 export interface RunOptions {
   /** Another Glance than the cloud's, such as a proxy in front of it. Without a version. */
   glance?: string;
-  /** How often a call that found no answer is tried again. */
+  /** How often a call without a response is repeated. */
   retries?: number;
   /** A reference to an image on a server: the service is made from it. */
   remote?: string;

@@ -36,7 +36,7 @@ test('a difference without a reason is a problem at any depth', () => {
   for (const [cinder, ours, place] of differing) {
     const [problem = '', ...more] = problemsOf(showing('same'), cinder, ours);
     assert.deepEqual(more, []);
-    assert.ok(problem.startsWith(`a difference that nobody gave a reason for: ${place}: `), problem);
+    assert.ok(problem.startsWith(`a difference without a reason: ${place}: `), problem);
   }
 });
 

@@ -1,4 +1,4 @@
-/** Whether a case went as it says. Law: neither a new difference nor the end of a known one passes in silence. */
+/** Checks a case against its expectation. Invariant: both a new difference and the end of a known one are problems. */
 import { isDeepStrictEqual } from 'node:util';
 import { isJsonObject, type JsonValue } from '../../src/openstack/json.ts';
 import type { Case, Pair } from './case.ts';
@@ -12,13 +12,13 @@ export function problemsOf(expected: Case, cinder: Played, ours: Played): string
   const known = expectedPairs(expected);
   for (const [place, pair] of found) {
     const expectation = known.get(place);
-    if (expectation === undefined) problems.push(`a difference that nobody gave a reason for: ${told(place, pair)}`);
+    if (expectation === undefined) problems.push(`a difference without a reason: ${described(place, pair)}`);
     else if (!pair.every((value, side) => matches(value, expectation[side]))) {
-      problems.push(`another difference than expected: ${told(place, pair)}`);
+      problems.push(`another difference than expected: ${described(place, pair)}`);
     }
   }
   for (const [place, pair] of known) {
-    if (!found.has(place)) problems.push(`a difference that has gone: ${told(place, pair)}`);
+    if (!found.has(place)) problems.push(`a difference that has gone: ${described(place, pair)}`);
   }
   return problems;
 }
@@ -39,6 +39,6 @@ function matches(actual: JsonValue | undefined, expected: JsonValue | undefined)
   return isDeepStrictEqual(actual, expected);
 }
 
-function told(place: string, [cinder, ours]: Pair): string {
+function described(place: string, [cinder, ours]: Pair): string {
   return `${place}: Cinder ${JSON.stringify(cinder)}, ours ${JSON.stringify(ours)}`;
 }

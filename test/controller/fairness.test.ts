@@ -71,7 +71,7 @@ test('a key whose flow has changed waits in the new flow', async () => {
   assert.deepEqual(await takeNow(queue), ['ns/moving']);
 });
 
-test('a waiting key moves to its flow once the flow is known, without losing its turn', async () => {
+test('a waiting key moves to its flow once the flow is known, without losing its place', async () => {
   const clock = createVirtualClock();
   const known = new Set<string>();
   const secrets = (key: string) => (known.has(key) ? 'dead' : `secret of ${key}`);

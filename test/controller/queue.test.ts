@@ -152,7 +152,7 @@ test('in every sequence of steps no key has two workers, none is lost, none appe
         assert.equal(queue.depth('fresh') + queue.depth('periodic'), expected.size);
         if (expected.size === 0) return;
         const taken = await queue.take(never);
-        assert.ok(expected.has(taken), `${taken} was handed out although it was not its turn`);
+        assert.ok(expected.has(taken), `${taken} was taken too early`);
         dueAt.delete(taken);
         held.push(taken);
       };

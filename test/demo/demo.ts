@@ -1,6 +1,8 @@
 /**
- * `npm run demo`: the operator does its whole job on a real Kubernetes API server, a real Keystone and a real Glance, and a
- * person watches. Law: everything on the screen was said by those servers. It ends by itself, or stays up with `--keep`.
+ * `npm run demo`: the operator does its whole job on a real Kubernetes API server, a real Keystone and a real Glance,
+ * for a human viewer. It ends by itself, or stays up with `--keep`.
+ *
+ * Invariant: all output comes from those servers.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -73,7 +75,7 @@ async function watching(work: () => Promise<unknown>): Promise<void> {
 }
 
 async function showGlance(): Promise<void> {
-  say('  What Glance holds, as Glance says it:');
+  say('  The images in Glance, as Glance lists them:');
   showImages(await world.images());
 }
 
@@ -122,7 +124,7 @@ try {
   await kubectl('get', 'glanceimages');
   await showGlance();
 
-  title('2. The wrong digest was refused before Glance could activate it, and the resource says why');
+  title('2. The file with the wrong digest was rejected before Glance could activate it, and the status says why');
   await kubectl(
     'get',
     'glanceimage',
@@ -136,7 +138,7 @@ try {
   await world.ready('ubuntu-24.04');
   await showGlance();
 
-  title('4. Somebody changes the image by hand in Glance; the operator sets it right within its interval');
+  title('4. A user changes the image by hand in Glance; the operator corrects it within its interval');
   const { status } = await world.ready('ubuntu-24.04');
   const byHand = [
     { op: 'replace', path: '/name', value: 'renamed-by-hand' },

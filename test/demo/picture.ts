@@ -1,6 +1,7 @@
 /**
- * Draws docs/demo.svg from a run of the demo: `node_modules/.bin/node test/demo/picture.ts`, after `npm run setup`. Law: it
- * chooses what is shown, and changes no line of it.
+ * Draws docs/demo.svg from a run of the demo: `node_modules/.bin/node test/demo/picture.ts`, after `npm run setup`.
+ *
+ * Invariant: it selects lines and changes none.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

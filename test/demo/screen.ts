@@ -1,4 +1,4 @@
-/** What the demo shows a person. Law: it prints what servers and tools said, never a made-up line. */
+/** Prints the demo on the terminal. Invariant: every line is output of a server or tool, none is made up. */
 import { styleText } from 'node:util';
 import type { ImageRecord } from '../env/project.ts';
 

@@ -1,4 +1,6 @@
-/** What a terminal showed, as a picture. Law: pure; each line comes from the recording, and what is left out is marked. */
+/**
+ * Renders terminal output as a picture. Invariant: pure; each line comes from the recording, and omissions are marked.
+ */
 
 /** A piece of a line in one style. */
 interface Span {

@@ -1,4 +1,7 @@
-/** What the pages show, a reader will copy: every block is a kind of thing that is checked here or in the files beside. */
+/**
+ * Readers copy the blocks of the pages, so the kind and the content of every block are checked, here or in the other
+ * files.
+ */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +18,7 @@ import { connectStack, type Stack } from '../env/stack.ts';
 import { type DryRun, dryRunner, manifestSchema } from './manifests.ts';
 import { type Block, blocksOf, fileNameOf, readPages, root } from './pages.ts';
 
-/** What is run rather than read is in commands.test.ts and walk.test.ts. */
+/** Blocks that are run rather than read are in commands.test.ts and walk.test.ts. */
 const languages = ['yaml', 'json', 'sh', 'console', 'text', 'hcl'];
 
 const cloudsSchema = z.object({ clouds: z.record(z.string(), z.looseObject({})) });
@@ -114,7 +117,7 @@ describe('the blocks of the pages', () => {
         checkTable(block.text.replace(/^\$ .*\n/gm, ''));
         return;
       default:
-        assert.ok(languages.includes(block.language), `nobody checks blocks of ${block.language || 'no language'}`);
+        assert.ok(languages.includes(block.language), `no test checks blocks of ${block.language || 'no language'}`);
     }
   }
 
@@ -165,7 +168,7 @@ describe('the blocks of the pages', () => {
 
   describe('a wrong one is found', () => {
     const wrong: Record<string, string> = {
-      'a language that nobody checks': '```rust\nfn main() {}\n```\n',
+      'a language without a check': '```rust\nfn main() {}\n```\n',
       'no language at all': '```\nhello\n```\n',
       'a field that does not exist':
         '```yaml\ncontent:\n  http:\n    url: https://example.com/a\n    digset: sha256:00\n```\n',

@@ -1,7 +1,8 @@
 /**
- * The part of a node that the test environment lacks: it runs what the Deployment of the chart says, as a process, with the
- * arguments, the environment and the ServiceAccount of its Pods, and reports it available once it is. Law: what is made up is
- * only that there is a node; whether the operator works with what the chart gives it, it has to show.
+ * The part of a node that the test environment lacks: it runs the container of the chart's Deployment as a process,
+ * with the arguments, the environment and the ServiceAccount of its Pods, and reports it available once it is ready.
+ *
+ * Invariant: only the node is simulated; the operator gets everything else from the chart.
  */
 
 import { writeFile } from 'node:fs/promises';

@@ -1,6 +1,8 @@
 /**
- * Whether the real API server would take a manifest. Law: a dry run with strict validation, so a field that does not exist is
- * refused as well as a value that cannot be; only kinds of others, which this server cannot know, get by as YAML.
+ * Whether the real API server accepts a manifest, by a dry run with strict validation.
+ *
+ * Invariant: an unknown field is rejected as well as an invalid value. Only kinds of other projects, unknown to this
+ * server, are merely parsed as YAML.
  */
 import assert from 'node:assert/strict';
 import { z } from 'zod';
@@ -13,7 +15,7 @@ export const manifestSchema = z.looseObject({
 });
 export type Manifest = z.infer<typeof manifestSchema>;
 
-/** What the pages speak of beside Kubernetes and us. */
+/** API groups in the pages, in addition to those of Kubernetes and ours. */
 const foreign =
   /^(?:argoproj\.io|(?:\w+\.)?toolkit\.fluxcd\.io|(?:infrastructure|controlplane|bootstrap)?\.?cluster\.x-k8s\.io|monitoring\.coreos\.com|kustomize\.config\.k8s\.io|openstack\.k-orc\.cloud)\//;
 

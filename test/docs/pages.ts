@@ -1,6 +1,7 @@
 /**
- * The pages of the documentation and the blocks in them. Law: every fenced block is found, also an indented one, and a page
- * that is added later is checked without being named anywhere.
+ * The pages of the documentation and their blocks.
+ *
+ * Invariant: every fenced block is found, also an indented one, and a new page is checked without being listed.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

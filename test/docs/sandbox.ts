@@ -1,7 +1,8 @@
 /**
- * A directory and a PATH in which the commands of a page can be run without doing what they say: what would change a cluster
- * is a dry run, what would start something is only looked up. Law: a command, a flag, a file or a kind that does not exist
- * is told, and that the object itself does not exist is not.
+ * A directory and a PATH in which the commands of a page run without effect: a command that would change a cluster is a
+ * dry run, a command that would start something is only looked up.
+ *
+ * Invariant: a command, a flag, a file or a kind that does not exist is an error; a missing object is not.
  */
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -36,7 +37,7 @@ const foreignKinds =
  * Runs the real one; its failure counts unless it is that something is not there, or there already. "Multi Backend" is what
  * `openstack image delete` of python-openstackclient 9.0.1 says of an image that does not exist.
  */
-const judged = `judge() {
+const checked = `check() {
   local out; out="$(timeout 60 "$@" 2>&1)"; local code=$?
   printf '%s\\n' "$out"
   [ "$code" = 0 ] && return
@@ -60,7 +61,7 @@ for word in "$@"; do
   args+=("$word")
 done
 [ "$dry" = none ] && dry=''
-judge "$real" "\${args[@]}" $dry`,
+check "$real" "\${args[@]}" $dry`,
   helm: `real=${join(folders.tools, 'helm')}
 args=(); skip=''
 for word in "$@"; do
@@ -73,11 +74,11 @@ for word in "$@"; do
   skip=''
 done
 case "$1" in
-  install|upgrade) args[0]=template; judge "$real" "\${args[@]}" > /dev/null ;;
-  template|lint|show|uninstall|status|history|get|list) judge "$real" "\${args[@]}" ;;
-  *) judge "$real" help "$1" > /dev/null ;;
+  install|upgrade) args[0]=template; check "$real" "\${args[@]}" > /dev/null ;;
+  template|lint|show|uninstall|status|history|get|list) check "$real" "\${args[@]}" ;;
+  *) check "$real" help "$1" > /dev/null ;;
 esac`,
-  openstack: `PYTHONPATH=${folders.openstackClient} judge ${join(folders.python, 'bin/python')} -m openstackclient.shell "$@"`,
+  openstack: `PYTHONPATH=${folders.openstackClient} check ${join(folders.python, 'bin/python')} -m openstackclient.shell "$@"`,
   'glance-image-operator': `help="$(${process.execPath} ${main} "\${1:-run}" --help 2>&1)" || complain "glance-image-operator $1: $help"
 for word in "$@"; do
   case "$word" in
@@ -89,7 +90,7 @@ done`,
   npm: `case "$1" in
   run) grep -q "\\"$2\\":" ${join(root, 'package.json')} || complain "npm run $2: there is no such script" ;;
   test|ci|install) ;;
-  *) complain "npm $1: nobody checks this" ;;
+  *) complain "npm $1: no test covers this" ;;
 esac`,
 };
 
@@ -102,7 +103,7 @@ export function createSandbox({ directory, kubeconfig, login, page }: SandboxOpt
   const complaints = join(directory, '.complaints');
   writeFileSync(complaints, '');
   for (const [name, body] of Object.entries(commands)) {
-    writeFileSync(join(bin, name), `#!/usr/bin/env bash\n${judged}\n${body}\n`, { mode: 0o755 });
+    writeFileSync(join(bin, name), `#!/usr/bin/env bash\n${checked}\n${body}\n`, { mode: 0o755 });
   }
   for (const name of unchecked) writeFileSync(join(bin, name), '#!/bin/sh\n', { mode: 0o755 });
   for (const name of ['crds', 'charts', 'examples']) symlinkSync(join(root, name), join(directory, name));

@@ -1,6 +1,8 @@
 /**
- * A shell that runs the blocks of a page one after the other, as a reader does who copies them. Law: what one block leaves
- * behind (variables, the directory, files) the next one finds, and a command that fails in the middle of a block is noticed.
+ * A shell that runs the blocks of a page in order, as a reader copies them.
+ *
+ * Invariant: variables, the directory and files of one block are there in the next, and a command that fails in the
+ * middle of a block is noticed.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -28,7 +30,7 @@ export function startShell({ directory, env, deadlineMs = 120_000 }: ShellOption
     cwd: directory,
     env,
     stdio: ['pipe', 'pipe', 'inherit'],
-    // A group of its own, so that what a block has started ends with it.
+    // A process group of its own, so that processes of a block end with it.
     detached: true,
   });
   const exited = once(child, 'exit');

@@ -1,6 +1,8 @@
 /**
- * What a page shows as output, against what there is. Law: everything counts but what differs each time (ids, times, ages, the
- * width of columns), and what the page leaves out with `…`.
+ * Compares the output in a page with real output.
+ *
+ * Invariant: everything must match except values that differ each time (ids, times, ages, column widths) and parts that
+ * the page omits with `…`.
  */
 import assert from 'node:assert/strict';
 

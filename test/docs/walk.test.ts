@@ -1,4 +1,4 @@
-/** The quick start and the tutorial, walked as they stand: on a cluster and a cloud that nobody else uses. */
+/** Runs the quick start and the tutorial as written, on a cluster and a cloud of their own. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

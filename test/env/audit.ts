@@ -1,6 +1,8 @@
 /**
- * The API server's audit log, by which a test tells who asked what. Law: what was answered before `read` is called is in its
- * result, and a user's requests are counted by the server, not by the program under test.
+ * The API server's audit log, in which a test finds the requests of each user.
+ *
+ * Invariant: requests completed before `read` is called are in its result, and the server counts them, not the program
+ * under test.
  */
 import { randomUUID } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
@@ -57,9 +59,9 @@ export function countByVerb(records: readonly AuditRecord[]): Record<string, num
 }
 
 export interface AuditLog {
-  /** A place in the log; what is asked after this call lies behind it. */
+  /** A position in the log; later requests are behind it. */
   mark(): Promise<number>;
-  /** Every request of `user` since the mark that the server has answered. A watch counts when it ends. */
+  /** Every completed request of `user` since the mark. A watch counts when it ends. */
   read(user: string, since: number): Promise<AuditRecord[]>;
   /** The writes of `user` since the mark. */
   writes(user: string, since: number): Promise<AuditRecord[]>;
@@ -68,7 +70,7 @@ export interface AuditLog {
 /** `probe` sends any request for the given URI path as a user whom no test counts. */
 export function auditLog(file: string, probe: (path: string) => Promise<unknown>): AuditLog {
   async function recordsSince(offset: number): Promise<AuditRecord[]> {
-    // A line is written just after its answer is sent. So ask something, and wait for the line of that.
+    // A line is written just after its response is sent. So send a request, and wait for its line.
     const id = randomUUID();
     await probe(`/version?audit=${id}`);
     for (let tries = 0; tries < 200; tries++) {
@@ -76,7 +78,7 @@ export function auditLog(file: string, probe: (path: string) => Promise<unknown>
       if (lines.some((line) => line.includes(id))) return lines.filter((line) => !line.includes(id)).map(parse);
       await sleep(10);
     }
-    throw new Error(`the audit log ${file} does not show a request that was answered 2 s ago`);
+    throw new Error(`the audit log ${file} does not show a request that completed 2 s ago`);
   }
   const read = async (user: string, since: number) =>
     (await recordsSince(since)).filter((record) => record.user === user);

@@ -1,6 +1,8 @@
 /**
- * What a cloud has before its first tenant: the service project, Glance's user and catalog entry, the roles, and generous default
- * quotas. Law: it is the same for every stack, so it is done once and kept in the template databases.
+ * Sets up a cloud before its first tenant: the service project, Glance's user and catalog entry, the roles, and
+ * generous default quotas.
+ *
+ * Invariant: the result is the same for every stack, so it is made once and kept in the template databases.
  */
 import { z } from 'zod';
 import { glancePassword } from './glance.ts';
@@ -20,8 +22,8 @@ export const cloudSchema = z.object({
 export type Cloud = z.infer<typeof cloudSchema>;
 
 /**
- * The quotas that a project has unless a test gives it others: sizes in MiB, and counts. What is not registered counts as zero
- * to Glance, and everything would be refused.
+ * The quotas of a project unless a test sets others: sizes in MiB, and counts. Glance takes an unregistered quota for
+ * zero, and would reject everything.
  */
 const defaultLimits = {
   image_size_total: 1024 * 1024,

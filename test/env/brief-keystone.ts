@@ -1,6 +1,7 @@
 /**
- * A second Keystone on the keys and the database of a running stack, whose tokens live only so long. Law: they are as good to the
- * stack's Glance as any, and the stack itself is left as it is.
+ * A second Keystone on the keys and the database of a running stack, whose tokens have a short lifetime.
+ *
+ * Invariant: the stack's Glance accepts these tokens, and the stack itself is unchanged.
  */
 import { writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';

@@ -1,6 +1,8 @@
 /**
- * A private certificate authority, and certificates of servers that are right or wrong in one way each. Law: nothing is kept: the
- * keys live as long as the test. They are made by Python's cryptography: Node can make keys but no certificates.
+ * A private certificate authority, and server certificates that are correct or wrong in one way each. They are made by
+ * Python's cryptography, because Node cannot make certificates.
+ *
+ * Invariant: nothing is stored; the keys live as long as the test.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,7 +25,7 @@ const certificates = z.object({
   expired: pair,
   /** Signed by `ca`, and valid from tomorrow on. */
   early: pair,
-  /** Signed by nobody else. */
+  /** Self-signed. */
   selfSigned: pair,
 });
 export type Certificates = z.infer<typeof certificates>;

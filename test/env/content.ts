@@ -1,6 +1,8 @@
 /**
- * Bytes of any size that take no memory. Law: what byte lies where is a function of the seed alone, so any range can be made
- * again, and nothing compresses.
+ * Bytes of any size that take no memory.
+ *
+ * Invariant: each byte is a function of the seed and its offset, so any range can be made again, and the data does not
+ * compress.
  */
 import { createCipheriv, createHash } from 'node:crypto';
 

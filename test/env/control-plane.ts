@@ -1,6 +1,8 @@
 /**
- * etcd, kube-apiserver and kube-controller-manager on loopback ports. Law: everything that a user of a cluster would notice is as
- * in a cluster (RBAC, admission, garbage collection, namespaces, Jobs), except that nothing runs Pods.
+ * etcd, kube-apiserver and kube-controller-manager on loopback ports.
+ *
+ * Invariant: everything that a user of a cluster notices is as in a cluster (RBAC, admission, garbage collection,
+ * namespaces, Jobs), except that Pods do not run.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,8 @@
 /**
- * Glance, the image service: two file stores, every import method, quotas by Keystone's unified limits. Law: it is configured as
- * an operator of a cloud would, with only the loopback address and the stack's own source ports open to web-download.
+ * Glance, the image service: two file stores, every import method, quotas by Keystone's unified limits.
+ *
+ * Invariant: it is configured as in production, except that only the loopback address and the stack's own source ports
+ * are open to web-download.
  */
 import { writeFileSync } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
@@ -11,7 +13,7 @@ import type { Processes, ServerProcess } from './processes.ts';
 import { ini, startWsgi } from './wsgi.ts';
 
 export const glancePassword = 'glance';
-/** A body that is declared larger than this, in bytes, is refused by Glance with 413. */
+/** Glance rejects a body that is declared larger than this, in bytes, with 413. */
 export const imageSizeCap = 20 * 1024 ** 3;
 
 export interface GlanceOptions {
@@ -21,7 +23,7 @@ export interface GlanceOptions {
   /** The id of the image service's public endpoint in Keystone, by which limits are looked up. */
   endpointId: string;
   sourcePorts: readonly number[];
-  /** Whether Glance asks Keystone for the project's limits; each question makes a call several times slower. Default true. */
+  /** Whether Glance reads the project's limits from Keystone, which makes a call several times slower. Default true. */
   quotas?: boolean;
 }
 

@@ -1,6 +1,7 @@
 /**
- * One HTTP request and its whole answer, for talking to the servers of the test environment. Law: nothing is retried and no
- * status is an error here; a test says what it expects.
+ * One HTTP request and its complete response, for the servers of the test environment.
+ *
+ * Invariant: nothing is retried and no status is an error here; the test checks the status.
  */
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
@@ -14,7 +15,7 @@ export interface Ask {
   body?: unknown;
   /** PEM of the certificate authority to trust, for https. */
   ca?: string;
-  /** The longest silence of the server, in milliseconds. Default 60 000. */
+  /** The idle timeout, in milliseconds. Default 60 000. */
   timeoutMs?: number;
 }
 
@@ -40,20 +41,20 @@ export class Answer {
     return this.bytes.length === 0 ? undefined : JSON.parse(this.text);
   }
 
-  /** The body as `schema` sees it; throws, naming the request, when the answer is no success. */
+  /** The body parsed by `schema`; throws, naming the request, unless the response is a success. */
   as<T>(schema: z.ZodType<T>): T {
     return schema.parse(this.ok().json);
   }
 
-  /** Itself, or an error that names the request and tells what the server said when the status is no success. */
+  /** Itself, or an error with the request and the server's message unless the status is a success. */
   ok(): this {
     if (this.status < 200 || this.status > 299)
-      throw new Error(`${this.#asked} was answered ${this.status}: ${this.text.slice(0, 500)}`);
+      throw new Error(`${this.#asked} returned ${this.status}: ${this.text.slice(0, 500)}`);
     return this;
   }
 }
 
-/** Sends one request and reads the answer to its end. Rejects only when there is no answer. */
+/** Sends one request and reads the complete response. Rejects only without a response. */
 export async function ask(method: string, url: string, { headers = {}, body, ca, timeoutMs = 60_000 }: Ask = {}) {
   const asIs = body === undefined || typeof body === 'string' || Buffer.isBuffer(body) || body instanceof Readable;
   const content = asIs ? body : JSON.stringify(body);
@@ -66,12 +67,12 @@ export async function ask(method: string, url: string, { headers = {}, body, ca,
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     sent.once('response', resolve);
     sent.once('error', (error) =>
-      reject(new Error(`${method} ${url} got no answer: ${error.message}`, { cause: error })),
+      reject(new Error(`${method} ${url} got no response: ${error.message}`, { cause: error })),
     );
-    sent.setTimeout(timeoutMs, () => sent.destroy(new Error(`silence for ${timeoutMs} ms`)));
+    sent.setTimeout(timeoutMs, () => sent.destroy(new Error(`no data for ${timeoutMs} ms`)));
   });
   if (content instanceof Readable) {
-    // A server may answer before it has read everything; then its answer is what counts, not the broken upload.
+    // A server may respond before it has read everything; then its response counts, not the broken upload.
     pipeline(content, sent).catch(() => {});
   } else {
     sent.end(content);

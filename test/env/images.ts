@@ -1,6 +1,7 @@
 /**
- * Small disk images that real tools accept: made by their formats' specifications, not recorded. Law: the same arguments give the
- * same bytes.
+ * Small disk images that real tools accept, made by the specifications of their formats.
+ *
+ * Invariant: equal arguments give equal bytes.
  */
 import { crc32 } from 'node:zlib';
 import { generated } from './content.ts';

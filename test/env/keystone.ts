@@ -1,6 +1,8 @@
 /**
- * Keystone, the identity service. Law: a changed limit, role or password counts at once, whichever thread answers: all share one
- * process and its cache.
+ * Keystone, the identity service.
+ *
+ * Invariant: a changed limit, role or password takes effect immediately in all threads, which share one process and its
+ * cache.
  */
 import { writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -54,8 +56,8 @@ export async function startKeystone(processes: Processes, configuration: string,
 }
 
 /**
- * Keystone reads its policies when it is first asked for something that they govern. Whoever asks at the same moment from another
- * thread meets half of them, and is refused or gets no answer at all.
+ * Keystone reads its policies at the first request that they govern. A concurrent request in another thread sees half
+ * of them, and is rejected or gets no response at all.
  */
 async function readPolicies(authUrl: string): Promise<void> {
   const admin = new Session({ authUrl, username: 'admin', password: adminPassword, project: { name: 'admin' } });

@@ -1,6 +1,7 @@
 /**
- * The cluster of a stack as tests use it: kubectl, kubeconfigs, users, namespaces, the audit log. Law: two tests that run at once
- * never share a namespace or a claimed user.
+ * The cluster of a stack as tests use it: kubectl, kubeconfigs, users, namespaces, the audit log.
+ *
+ * Invariant: concurrent tests never share a namespace or a claimed user.
  */
 
 import { spawn } from 'node:child_process';
@@ -51,7 +52,7 @@ export interface Kubernetes {
   /** Runs kubectl; never throws for its exit code. */
   kubectl(args: readonly string[], options?: KubectlOptions): Promise<Finished>;
   helm(args: readonly string[], options?: KubectlOptions): Promise<Finished>;
-  /** `kubectl apply -f` of a path or of YAML text; throws kubectl's own words when it fails. */
+  /** `kubectl apply -f` of a path or of YAML text; throws kubectl's own message when it fails. */
   apply(pathOrYaml: string, options?: KubectlOptions): Promise<string>;
   /** A new namespace with a name of its own. */
   createNamespace(prefix?: string): Promise<string>;
@@ -153,7 +154,7 @@ function runTool(
         code: code ?? 255,
       });
     });
-    // A kubectl that needs no input may be gone before it is written.
+    // A kubectl that needs no input may have exited before it is written.
     child.stdin.on('error', () => {});
     child.stdin.end(input);
   });

@@ -16,9 +16,9 @@ export interface Openstack {
   readonly imageUrl: string;
   readonly region: string;
   readonly admin: { readonly projectId: string; token(): Promise<string> };
-  /** Asks Keystone as the administrator: `identity('GET', '/projects')`. */
+  /** A request to Keystone as the administrator: `identity('GET', '/projects')`. */
   identity(method: string, path: string, body?: unknown): Promise<Answer>;
-  /** Asks Glance as the administrator, who sees every project: `image('GET', '/v2/images')`. */
+  /** A request to Glance as the administrator, who sees every project: `image('GET', '/v2/images')`. */
   image(method: string, path: string, body?: unknown): Promise<Answer>;
   /** A new project with a member and a reader. */
   createProject(prefix?: string): Promise<Project>;

@@ -1,7 +1,8 @@
 /**
- * What the test environment is made of, and where each part lies. Law: a part's folder is named by a hash of everything that
- * decides its contents, so a folder that exists is complete and right, and two checkouts never disturb each other.
- * Plain JavaScript, because it runs before anything is installed.
+ * The parts of the test environment and their folders. Plain JavaScript, because it runs before anything is installed.
+ *
+ * Invariant: a part's folder is named by a hash of everything that decides its contents, so an existing folder is
+ * complete and correct, and two checkouts never disturb each other.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -16,8 +17,8 @@ export const cache =
   env.GLANCE_IMAGE_OPERATOR_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'glance-image-operator');
 
 /**
- * PostgreSQL refuses to run as root and then runs as `nobody`, who cannot reach into root's home: its programs go to a place
- * that everybody can reach.
+ * PostgreSQL does not run as root. It runs as the user `nobody`, who cannot read root's home, so its programs go to a
+ * directory that all users can read.
  */
 export const isRoot = process.getuid?.() === 0;
 const reachableCache =

@@ -1,7 +1,8 @@
 /**
- * Ports for a stack. Law: two stacks on one machine never get the same port, however they start. The ports come in blocks below
- * the range that the system gives out by itself, and a block belongs to whoever listens on its first port: the kernel lets go
- * of it when the owner dies.
+ * Ports for a stack, in blocks below the range that the system assigns by itself.
+ *
+ * Invariant: two stacks on one machine never get the same port. A block belongs to the process that listens on its
+ * first port: the kernel releases it when the owner dies.
  */
 import { createServer, type Server } from 'node:net';
 

@@ -1,6 +1,7 @@
 /**
- * PostgreSQL, the database of Keystone and Glance (SQLite locks up under a handful of writers). Law: nothing in it outlives the
- * test, so it never waits for a disk.
+ * PostgreSQL, the database of Keystone and Glance (SQLite locks up under a handful of writers).
+ *
+ * Invariant: no data outlives the test, so it never waits for a disk.
  */
 import { connect } from 'node:net';
 import { join } from 'node:path';

@@ -1,7 +1,8 @@
 /**
- * The servers of a stack as child processes. Law: none outlives its owner. Every server runs in a process group of its own that
- * a small reaper knows, and the reaper ends them all when its standard input closes: by `stop`, at the owner's exit, or when the
- * owner is killed without a chance to say goodbye.
+ * The servers of a stack as child processes, each in a process group of its own that a small reaper knows.
+ *
+ * Guarantees: no server outlives its owner. The reaper ends all groups when its standard input closes: by `stop`, at
+ * the owner's exit, or when the owner is killed.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
@@ -41,7 +42,7 @@ export interface Processes {
   readonly directory: string;
   /** Starts a server and resolves once it is ready; rejects with the end of its log when it ends or is too slow. */
   start(options: ServerOptions): Promise<ServerProcess>;
-  /** Keeps the directory, so that somebody can read the logs. */
+  /** Keeps the directory with its logs for a reader. */
   keepLogs(): void;
   /** Ends all servers and removes the directory. */
   stop(): Promise<void>;
@@ -60,7 +61,7 @@ export function createProcesses(): Processes {
   reaper.unref();
   const reaped = new Promise<void>((resolve) => reaper.once('exit', () => resolve()));
   const { stdin } = reaper;
-  // A pipe is a socket to Node, and only sockets can be told not to keep the process alive.
+  // A pipe is a socket to Node, and only a socket can be unreferenced so that it does not keep the process alive.
   if ('unref' in stdin && typeof stdin.unref === 'function') stdin.unref();
 
   return {
@@ -143,7 +144,7 @@ export interface RunOptions {
   gid?: number;
 }
 
-/** The unprivileged user for programs that refuse to be root; undefined when we are not root. */
+/** The unprivileged user for programs that do not run as root; undefined when we are not root. */
 export async function unprivileged(): Promise<Identity | undefined> {
   if (!isRoot) return undefined;
   const [uid, gid] = await Promise.all([run('id', ['-u', 'nobody']), run('id', ['-g', 'nobody'])]);

@@ -1,6 +1,7 @@
 /**
- * A project of the cloud with its two users, as a tenant has it. Law: a project belongs to one test; what happens in it disturbs
- * no other.
+ * A project of the cloud with its two users, as a tenant has it.
+ *
+ * Invariant: a project belongs to one test and affects no other.
  */
 import { stringify } from 'yaml';
 import { z } from 'zod';
@@ -29,7 +30,7 @@ export interface CloudsYamlOptions {
   extra?: Record<string, unknown>;
 }
 
-/** An image as Glance lists it; custom properties lie beside these. */
+/** An image as Glance lists it; custom properties are at the same level. */
 export const imageRecordSchema = z.looseObject({
   id: z.string(),
   name: z.string().nullable(),
@@ -60,12 +61,12 @@ export interface Account {
   password: string;
 }
 
-/** What a project needs of the cloud that it is in. */
+/** The cloud's functions that a project needs. */
 export interface ProjectContext {
   authUrl: string;
   imageUrl: string;
   region: string;
-  /** Asks Keystone as the cloud's administrator. */
+  /** A request to Keystone as the cloud's administrator. */
   identity: (method: string, path: string, body?: unknown) => Promise<Answer>;
   imageServiceId: string;
 }
@@ -132,7 +133,7 @@ export class Project {
     return this.#sessions[user].token();
   }
 
-  /** Asks Glance as this project's member: `image('PUT', '/v2/images/<id>/file', bytes)`. */
+  /** A request to Glance as this project's member: `image('PUT', '/v2/images/<id>/file', bytes)`. */
   image(method: string, path: string, body?: unknown, user: ProjectUser = 'member'): Promise<Answer> {
     return this.#sessions[user].image(this.#cloud.imageUrl, method, path, body);
   }

@@ -1,6 +1,8 @@
 /**
- * A fault proxy in front of a server of the stack. Law: it passes bytes as they come, in both directions, and every fault is
- * placed at a request, never at a time; what it was asked is kept in order, so that a test can count.
+ * A fault proxy in front of a server of the stack.
+ *
+ * Invariant: it passes bytes as they come, in both directions. Every fault belongs to a request, never to a time.
+ * Requests are recorded in order, so that a test can count them.
  */
 
 import { once } from 'node:events';
@@ -26,11 +28,11 @@ export interface ProxiedRequest {
   readonly headers: IncomingHttpHeaders;
   /** When it came, in milliseconds since 1970. */
   readonly at: number;
-  /** Of the upstream's answer; 0 until there is one. */
+  /** Of the upstream's response; 0 until it arrives. */
   status: number;
   /** What was sent, where it is JSON or YAML: as far as it has passed, and at most 64 KiB. */
   body: string;
-  /** What befell it. */
+  /** The fault that was applied. */
   fault: Fault | undefined;
   /** When that came, in milliseconds since 1970; 0 until then. */
   answeredAt: number;
@@ -40,17 +42,17 @@ export type Fault =
   /** The connection is cut before the request reaches the server. */
   | { kind: 'refuse' }
   | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string }
-  /** The server does what it was asked, and the answer never arrives. */
+  /** The server processes the request, and the response never arrives. */
   | { kind: 'loseAnswer' }
-  /** The answer breaks off after so many bytes of its body. */
+  /** The response breaks off after so many bytes of its body. */
   | { kind: 'truncate'; bytes: number }
-  /** Something happens to the answer after so many of its lines. */
+  /** A fault after so many lines of the response. */
   | { kind: 'afterLines'; lines: number; what: StreamFault }
   /** The server is asked for something else. */
   | { kind: 'rewrite'; path: (path: string) => string }
   /** Nothing happens until the promise resolves; then the request goes on. */
   | { kind: 'hold'; released: Promise<unknown> }
-  /** Called when the server has answered and before the client hears of it. */
+  /** Called when the server has responded and before the client receives it. */
   | { kind: 'afterAnswer'; run: (request: ProxiedRequest) => void };
 
 export interface Rule {
@@ -78,7 +80,7 @@ export interface Upstream {
   ca?: string;
 }
 
-/** Everything but reading, and but asking Keystone for a token. */
+/** Every request except reads and authentication. */
 export function changesSomething({ method, path }: ProxiedRequest): boolean {
   return !['GET', 'HEAD', 'OPTIONS'].includes(method) && !path.startsWith('/v3/auth/');
 }
@@ -125,7 +127,7 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
       return;
     }
     if (fault?.kind === 'hold') await fault.released;
-    // Whoever asked may be gone by now.
+    // The client may have disconnected.
     if (request.socket.destroyed) return;
     await forward(request, response, record, fault);
   }

@@ -1,4 +1,4 @@
-# Ends the servers of one stack when their owner is gone, however it went. The owner tells the process groups on standard input,
+# Ends the servers of one stack when their owner has ended in any way. The owner writes the process groups to standard input,
 # one a line; when that closes (the owner stopped the stack, or died, even by SIGKILL), every group is ended and the directory
 # in $1 removed, unless the owner said `keep`.
 trap '' INT TERM HUP

@@ -1,6 +1,7 @@
 /**
- * Runs tests against one stack: all of `test/`, or the files that are named; with `--campaign` the long runs instead. Law: the
- * stack is started once, however many test files there are, and is gone when this ends.
+ * Runs tests against one stack: all of `test/`, or the named files; with `--campaign` the long runs instead.
+ *
+ * Invariant: the stack starts once for all test files, and stops with this process.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,8 @@
 /**
- * Somebody who is signed in to Keystone and asks the cloud's services. Law: a token is asked for when it is first needed and
- * again when a service refuses it; nothing else is repeated.
+ * A user with a Keystone session who calls the cloud's services.
+ *
+ * Invariant: a token is requested when it is first needed and again when a service rejects it; nothing else is
+ * repeated.
  */
 import { Readable } from 'node:stream';
 import { z } from 'zod';
@@ -33,7 +35,7 @@ export class Session {
     return this.#token;
   }
 
-  /** Asks with this session's token. A 401 to anything but a stream is answered with a fresh token, once. */
+  /** A request with this session's token. A 401, except to a stream, is followed by one request with a new token. */
   async ask(method: string, url: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
     const withToken = async () => {
       return ask(method, url, { body, headers: { ...headers, 'x-auth-token': await this.token() } });
@@ -45,7 +47,8 @@ export class Session {
   }
 
   /**
-   * Asks Glance. Bytes and streams go as image data, a PATCH as the JSON patch that Glance wants, anything else as JSON.
+   * A request to Glance. Bytes and streams go as image data, a PATCH as the JSON patch that Glance expects, anything
+   * else as JSON.
    */
   image(imageUrl: string, method: string, path: string, body?: unknown): Promise<Answer> {
     const bytes = Buffer.isBuffer(body) || body instanceof Readable;
@@ -65,6 +68,6 @@ async function signIn({ authUrl, username, password, project }: Credentials): Pr
   const answer = await ask('POST', `${authUrl}/auth/tokens`, { body: { auth: { identity, scope } } });
   answer.as(tokenSchema);
   const token = answer.headers['x-subject-token'];
-  if (typeof token !== 'string') throw new Error('Keystone answered without a token');
+  if (typeof token !== 'string') throw new Error('Keystone responded without a token');
   return token;
 }

@@ -1,7 +1,9 @@
 /**
- * Makes everything that the tests, the demo and the benchmarks run on: node_modules, a Kubernetes control plane, PostgreSQL,
- * Keystone and Glance, Cinder, kubectl, helm and the openstack command. Law: what exists is not made again; what is made appears
- * whole or not at all; and whoever waits is told for what. Runs on Node 20 in a fresh clone, without node_modules.
+ * Makes everything that the tests, the demo and the benchmarks run on: node_modules, a Kubernetes control plane,
+ * PostgreSQL, Keystone and Glance, Cinder, kubectl, helm and the openstack command. Runs on Node 20 in a fresh clone,
+ * without node_modules.
+ *
+ * Invariant: existing parts are not made again; a new part appears complete or not at all; and a wait prints its cause.
  */
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -107,7 +109,7 @@ const builds = [
     },
   },
   {
-    name: 'judge of objects',
+    name: 'checker of objects',
     folder: folders.judge,
     usually: 'about 1 minute',
     needs: goIsRecent,
@@ -220,7 +222,7 @@ const flux = {
     // The module cache is read-only, and so is what is copied from it.
     await cp(source, module, { recursive: true });
     await run('chmod', ['-R', 'u+w', module]);
-    // Its own API lies beside it in its repository, but not in its module.
+    // Its API is a separate module in the same repository, which is not part of the downloaded module.
     await run('go', ['mod', 'edit', '-dropreplace=github.com/fluxcd/kustomize-controller/api'], { cwd: module });
     await goBuild(run, module, join(directory, 'kustomize-controller'), { env: { GOFLAGS: '-mod=mod' } });
     await rm(module, { recursive: true });
@@ -285,7 +287,7 @@ async function installNodeModules() {
   const hash = createHash('sha256').update(readFileSync(lock)).digest('hex');
   const modified = (file) => (existsSync(file) ? statSync(file).mtimeMs : 0);
   const installed = existsSync(stamp) && readFileSync(stamp, 'utf8') === hash;
-  // npm itself writes .package-lock.json last: newer than the lock file means that somebody ran `npm install`.
+  // npm itself writes .package-lock.json last: if it is newer than the lock file, `npm install` was run.
   if (installed || modified(join(modules, '.package-lock.json')) >= modified(lock)) return;
   const quiet = ['--loglevel=error', '--no-audit', '--no-fund'];
   await watched({ name: 'node_modules' }, async (run) => {

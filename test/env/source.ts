@@ -1,6 +1,7 @@
 /**
- * An HTTP server of images that fails as real mirrors fail. Law: every fault is placed at a byte or a request, never at a time,
- * so that a test needs no luck.
+ * An HTTP server of images that fails as real mirrors fail.
+ *
+ * Invariant: every fault belongs to a byte or a request, never to a time, so that a test does not depend on timing.
  */
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -22,7 +23,7 @@ export type SourceFault =
   | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string }
   /** The request is taken and nothing is ever said. */
   | { kind: 'never-answers' }
-  /** This request is answered as if the file were another: one that has changed, or that the server describes wrongly. */
+  /** The response to this request is for another file: one that has changed, or that the server describes wrongly. */
   | { kind: 'instead'; file: Partial<SourceFile> };
 
 export interface SourceFile {
@@ -38,7 +39,7 @@ export interface SourceFile {
   status?: number;
   /** They win over those that the server would send. `last-modified` is honoured by If-Range. */
   headers?: Record<string, string>;
-  /** Answers 401 to requests without these headers. */
+  /** Returns 401 to requests without these headers. */
   required?: Record<string, string>;
   /** Whether Range is honoured. Default true; `ignoring If-Range` sends a range of whatever there is now. */
   ranges?: boolean | 'ignoring If-Range';
@@ -59,7 +60,7 @@ export interface SourceRequest {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly range: string | undefined;
-  /** 0 until it is answered. */
+  /** 0 until the response is sent. */
   status: number;
   /** Bytes of body sent so far. */
   sent: number;
@@ -314,7 +315,7 @@ function rangeOf(file: SourceFile, headers: IncomingHttpHeaders, size: number, e
 
 const fingerprints = new WeakMap<Content, string>();
 
-/** An entity tag of the content's ends and size: enough to tell two contents of a test apart, at no cost. */
+/** An entity tag of the content's ends and size: enough to distinguish two contents of a test, at no cost. */
 function fingerprint(content: Content): string {
   const known = fingerprints.get(content);
   if (known !== undefined) return known;

@@ -1,6 +1,7 @@
 /**
- * `npm run stack`: the servers, kept up for a person, with a project whose credentials lie in a Secret. Law: it prints what is
- * needed to use them, and leaves nothing when it ends.
+ * `npm run stack`: keeps the servers running for interactive use, with a project whose credentials are in a Secret.
+ *
+ * Guarantees: it prints how to use them, and removes everything when it ends.
  */
 import { once } from 'node:events';
 import { join, resolve } from 'node:path';

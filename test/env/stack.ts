@@ -1,12 +1,14 @@
 /**
  * The whole test environment: a Kubernetes control plane, PostgreSQL, Keystone and Glance, on ports and in a directory of its
- * own. Law: stacks never meet, however many run at once, and none outlives its owner.
+ * own.
  *
- *     const stack = await connectStack();          // the one that `npm test` started, or one of our own
+ * Guarantees: concurrent stacks do not interfere, and none outlives its owner.
+ *
+ *     const stack = await connectStack();          // that of `npm test`, or a new one
  *     const project = await stack.openstack.createProject();
  *     const namespace = await stack.kubernetes.createNamespace();
  *     …
- *     await stack.stop();                          // ends it if it is ours
+ *     await stack.stop();                          // stops a new one
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { chown, readFile } from 'node:fs/promises';
@@ -23,7 +25,7 @@ import { sql, startPostgres } from './postgres.ts';
 import { createProcesses, type Processes, unprivileged } from './processes.ts';
 import { copyTemplate } from './template.ts';
 
-/** A running stack as its JSON file tells it; enough for another process to use it. */
+/** A running stack as in its JSON file; enough for another process to use it. */
 const descriptionSchema = z.object({
   directory: z.string(),
   kubernetes: kubernetesSchema,
@@ -57,8 +59,8 @@ export async function connectStack(): Promise<Stack> {
 
 export interface StackOptions {
   /**
-   * Whether projects have quotas (Keystone's unified limits). Default true. A measurement wants none: Glance asks Keystone nine
-   * times an upload for them, which costs ten times what the upload itself does.
+   * Whether projects have quotas (Keystone's unified limits). Default true. Benchmarks turn them off: Glance reads them
+   * from Keystone nine times for each upload, at ten times the cost of the upload itself.
    */
   quotas?: boolean;
 }
@@ -103,7 +105,7 @@ interface CloudOptions {
 
 async function startCloud(processes: Processes, ports: CloudOptions): Promise<Description['openstack']> {
   const at = (name: string) => join(processes.directory, name);
-  // PostgreSQL's user must be able to write beside its data.
+  // PostgreSQL's user must be able to write files next to its data.
   mkdirSync(at('cloud'));
   const identity = await unprivileged();
   if (identity) await chown(at('cloud'), identity.uid, identity.gid);

@@ -25,7 +25,7 @@ describe('the fault proxy in the middle of a stream', () => {
     server.close();
   });
 
-  /** What arrives until `enough` has, and how it went on: the answer ended, broke off, or stayed open. */
+  /** Reads until `enough` has arrived. Reports how the response went on: it ended, broke off, or stayed open. */
   async function read(lines: number, fault: StreamFault, enough?: string): Promise<[text: string, end: string]> {
     const removed = proxy.on({ matches: () => true, fault: { kind: 'afterLines', lines, what: fault } });
     const client = new AbortController();

@@ -1,14 +1,17 @@
-/** Faults inside an answer that is a stream of lines, as a watch is. Law: each is placed after a number of lines, never at a time. */
+/**
+ * Faults within a response that is a stream of lines, such as a watch. Invariant: each is placed after a number of
+ * lines, never at a time.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 export type StreamFault =
   /** The connection is cut. */
   | 'cut'
-  /** Nothing comes any more, and nobody says so: a half-open connection. */
+  /** No more data comes, and the connection stays open: a half-open connection. */
   | 'silence'
-  /** The answer ends as it should, but early. */
+  /** The response ends regularly, but early. */
   | 'end'
-  /** The next line is cut in two, and the answer ends after the first half. */
+  /** The next line is cut in two, and the response ends after the first half. */
   | 'halfLine'
   /** A line that the server did not send; the rest follows. */
   | { insert: string };

@@ -1,7 +1,8 @@
 /**
- * Makes the template of the databases: `node template.ts DIRECTORY` leaves there a PostgreSQL cluster with Keystone and Glance
- * bootstrapped, Keystone's keys, and the ids that later runs need. Law: a stack that copies it differs from one that was
- * bootstrapped by hand only in its ports.
+ * Makes the template of the databases: `node template.ts DIRECTORY` leaves there a PostgreSQL cluster with Keystone and
+ * Glance bootstrapped, Keystone's keys, and the ids that later runs need.
+ *
+ * Invariant: a stack that copies it differs only in its ports from one that was bootstrapped by hand.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { chown, cp, mkdir, readFile } from 'node:fs/promises';

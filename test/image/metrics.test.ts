@@ -72,7 +72,7 @@ test('a cache reports its age until it is closed', async () => {
   await has(`glance_image_operator_cache_last_list_timestamp_seconds{cloud="https://a/p1"} ${at}`);
   await has('glance_image_operator_cache_images{cloud="https://a/p1"} 12');
   await has('glance_image_operator_cache_lists_total{cloud="https://a/p1",list="changes",result="failed"} 1');
-  await has('glance_image_operator_cache_looks_total{answer="unlisted"} 1');
+  await has('glance_image_operator_cache_lookups_total{result="unlisted"} 1');
   cache.closed();
   assert.ok(!(await registry.metrics()).includes('glance_image_operator_cache_images{'));
 });

@@ -103,7 +103,8 @@ export class Fleet implements AsyncDisposable {
       const holder = answer.status === 404 ? '' : answer.as(leaseSchema).spec.holderIdentity;
       const found = this.replicas.find(({ operator }) => holder !== '' && leads(operator, holder));
       if (found !== undefined && found !== other) return found;
-      if (performance.now() > end) throw new Error(`no other replica leads; the lease names "${holder}"\n${this.logs()}`);
+      if (performance.now() > end)
+        throw new Error(`no other replica leads; the lease names "${holder}"\n${this.logs()}`);
       await sleep(25);
     }
   }

@@ -22,19 +22,19 @@ export function createCacheMetrics({ counter, gauge }: Meters, clock: Clock): (c
   const listedAt = gauge('glance_image_operator_cache_last_list_timestamp_seconds', 'When the last list succeeded', [
     'cloud',
   ]);
-  const looks = counter(
-    'glance_image_operator_cache_looks_total',
-    'Comparisons by what a list could tell: unlisted and unavailable ask for the image itself',
-    ['answer'],
+  const lookups = counter(
+    'glance_image_operator_cache_lookups_total',
+    'Comparisons with listed images; after unlisted and unavailable the image itself is requested',
+    ['result'],
   );
-  for (const answer of answers) looks.inc({ answer }, 0);
+  for (const answer of answers) lookups.inc({ result: answer }, 0);
   return (cloud) => {
     const end = (full: boolean, result: 'succeeded' | 'failed') =>
       lists.inc({ cloud, list: full ? 'full' : 'changes', result });
     for (const list of ['full', 'changes'])
       for (const result of ['succeeded', 'failed']) lists.inc({ cloud, list, result }, 0);
     return {
-      looked: (answer) => looks.inc({ answer }),
+      looked: (answer) => lookups.inc({ result: answer }),
       listed({ full, kept }) {
         end(full, 'succeeded');
         images.set({ cloud }, kept);
