@@ -145,16 +145,29 @@ const http = z.object({
   ).optional(),
 });
 
-const glance = z.object({
-  image: matching(
-    text(36, 2048),
-    imageRefPattern,
-    'must be the id of an image, or its address such as https://glance.example.com/v2/images/<id>',
-  ).meta({ description: 'Id of the image, or its address at another Glance.' }),
-  cloud: cloud.optional().meta({
-    description: 'The cloud that holds that image, and the credentials to read it with. Default: spec.cloud.',
+const glance = rule(
+  z.object({
+    image: matching(
+      text(36, 2048),
+      imageRefPattern,
+      'must be the id of an image, or its address such as https://glance.example.com/v2/images/<id>',
+    ).meta({
+      description:
+        'Id of the image, or its address. An address needs cloud, and must begin with an image endpoint of that cloud: one of its catalog, or image_endpoint_override of its clouds.yaml.',
+    }),
+    cloud: cloud.optional().meta({
+      description:
+        'The cloud that holds that image, and the credentials to read it with. They go to endpoints of that cloud only. Default: spec.cloud.',
+    }),
   }),
-});
+  {
+    cel: "!self.image.contains('/') || has(self.cloud)",
+    test: ({ image: ref, cloud: holder }) => !ref.includes('/') || holder !== undefined,
+    message:
+      'an address needs the cloud that it belongs to: name it in cloud; for an image of spec.cloud give the id alone',
+    fieldPath: '.cloud',
+  },
+);
 
 const webDownload = "self.method != 'WebDownload'";
 

@@ -2,6 +2,7 @@
  * From a clouds.yaml to an image service, in one step. Law: all that is opened is closed with it.
  */
 import { systemClock } from '../lib/clock.ts';
+import { serviceRoot } from '../openstack/catalog.ts';
 import type { CloudConfig, CloudFiles } from '../openstack/clouds.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import type { Requester } from './availability.ts';
@@ -18,12 +19,20 @@ export interface ConnectOptions extends CloudFiles, Omit<ImageServiceOptions, 'p
    * as clouds.yaml says, otherwise 3.
    */
   retries?: number;
+  /**
+   * Image services beyond those of the cloud to which `at` may send its token, such as `https://example.com/image`. Default:
+   * none, so that a token goes only to endpoints of the cloud that issued it.
+   */
+  trustedEndpoints?: readonly string[];
   /** The entry of a user with the `service` role, for reading and adding locations. */
   privilegedCloud?: string;
 }
 
 export interface ConnectedImageService extends OpenImageService {
-  /** A service with the same credentials that speaks with one other endpoint only: `https://example.com/image`. */
+  /**
+   * A service with the same credentials that calls one endpoint only: `https://example.com/image`. Where that is neither an
+   * endpoint of the cloud nor trusted, each call throws ForeignEndpoint and sends nothing to it.
+   */
   at(endpoint: string): OpenImageService;
 }
 
@@ -32,7 +41,8 @@ export interface ConnectedImageService extends OpenImageService {
  * cannot be used.
  */
 export function connectImageService(options: ConnectOptions): ConnectedImageService {
-  const { cloud: name, region, retries, privilegedCloud, ...rest } = options;
+  const { cloud: name, region, retries, privilegedCloud, trustedEndpoints = [], ...rest } = options;
+  const trusted = new Set(trustedEndpoints.map(serviceRoot));
   const common = { region, retries };
   const sessions = createSessionPool({
     clock: systemClock,
@@ -53,7 +63,8 @@ export function connectImageService(options: ConnectOptions): ConnectedImageServ
     close,
     [Symbol.asyncDispose]: close,
     at(endpoint) {
-      const there = sessions.use(rest, { name, ...common, endpoint });
+      const trustEndpoint = trusted.has(serviceRoot(endpoint));
+      const there = sessions.use(rest, { name, ...common, endpoint, trustEndpoint });
       const closeThere = () => there.release();
       return {
         ...createImageService(there.session, serviceOptions),

@@ -45,6 +45,7 @@ export {
   AuthenticationFailed,
   ConfigurationError,
   EndpointNotFound,
+  ForeignEndpoint,
   KeystoneUnavailable,
   KeystoneUnreachable,
 } from '../openstack/errors.ts';

@@ -15,8 +15,8 @@ export interface RemoteOptions {
   /** Has the images that are named by their id alone. */
   service: ImageService;
   /**
-   * Makes a service for one endpoint, such as `https://example.com/image`. Its token goes there: connect only to servers that
-   * may have it.
+   * Makes a service for one endpoint, such as `https://example.com/image`. `at` of a connected service sends its token only to
+   * endpoints of its own cloud and to those that it was told to trust.
    */
   connect: (endpoint: string) => OpenImageService;
 }

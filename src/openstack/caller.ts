@@ -6,10 +6,17 @@ import type { Clock, Random } from '../lib/clock.ts';
 import { failureOf, withoutSecrets } from './answer.ts';
 import type { Authorization, Authorizer } from './authorizer.ts';
 import type { RetryBudget } from './budget.ts';
-import { findEndpoints, serviceRoot } from './catalog.ts';
+import { allEndpoints, type Catalog, findEndpoints, serviceRoot } from './catalog.ts';
 import type { CloudConfig } from './clouds.ts';
 import { createEndpoints, type Endpoints } from './endpoints.ts';
-import { AuthenticationFailed, EndpointNotFound, type HttpFailure, inTheirWords, TokenRefused } from './errors.ts';
+import {
+  AuthenticationFailed,
+  EndpointNotFound,
+  ForeignEndpoint,
+  type HttpFailure,
+  inTheirWords,
+  TokenRefused,
+} from './errors.ts';
 import { checkedRequestId, newRequestId } from './request-id.ts';
 import { type RetryPolicy, verdictOn, withRetries } from './retry.ts';
 import type { ServiceType } from './services.ts';
@@ -124,10 +131,20 @@ function rootsOf(
       `the token of cloud ${cloud.name} is not scoped to a project: set project_name (or project_id) in clouds.yaml`,
     );
   }
+  if (wanted.only !== undefined) return [onlyRoot(cloud, wanted.only, catalog, service)];
   const urls = wanted.override ?? findEndpoints(catalog ?? [], wanted);
   const [first, ...others] = new Set(urls.map(serviceRoot).filter((root) => root !== undefined));
   if (first !== undefined) return [first, ...others];
   throw new EndpointNotFound(`Keystone's catalog names no http or https URL for the ${service} service`);
+}
+
+/** Throws ForeignEndpoint for an address that neither clouds.yaml nor the catalog names. */
+function onlyRoot(cloud: CloudConfig, address: string, catalog: Catalog | undefined, service: ServiceType): string {
+  const wanted = cloud.services[service];
+  const root = serviceRoot(address);
+  const own = [...(wanted.override ?? []), ...allEndpoints(catalog ?? [], wanted)].map(serviceRoot);
+  if (root !== undefined && own.includes(root)) return root;
+  throw new ForeignEndpoint(address, service, cloud.name);
 }
 
 function unwelcome(service: ServiceType, renewed: boolean, failure: HttpFailure): AuthenticationFailed {

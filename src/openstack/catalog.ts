@@ -54,6 +54,11 @@ export function findEndpoints(catalog: Catalog, wanted: ServiceConfig): readonly
   );
 }
 
+/** The URLs of a service as the catalog has them, of every name, interface and region. */
+export function allEndpoints(catalog: Catalog, wanted: Pick<ServiceConfig, 'type'>): readonly string[] {
+  return catalog.filter(({ type }) => type === wanted.type).flatMap(({ endpoints }) => endpoints.map(({ url }) => url));
+}
+
 function noService(catalog: Catalog, wanted: ServiceConfig): EndpointNotFound {
   const named = catalog.filter(({ type }) => type === wanted.type);
   const there = named.length === 0 ? catalog.map(({ type }) => type).sort() : named.map(withName);

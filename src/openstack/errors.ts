@@ -5,6 +5,7 @@
  * HttpFailure and ConnectionFailed are the raw material: a service's own client translates them into its own terms.
  */
 import { describe, OperatorError, type Retry, retry } from '../lib/errors.ts';
+import { safeUrl } from '../lib/secret.ts';
 
 /** clouds.yaml cannot be used as it is. Only an edit of it helps. */
 export class ConfigurationError extends OperatorError {
@@ -114,6 +115,17 @@ export class KeystoneUnavailable extends OperatorError {
 export class EndpointNotFound extends OperatorError {
   constructor(message: string) {
     super(message, { code: 'EndpointNotFound', retry: retry.change });
+  }
+}
+
+/** An address was named that is no endpoint of the cloud whose token would go there. */
+export class ForeignEndpoint extends OperatorError {
+  constructor(address: string, service: string, cloud: string) {
+    super(
+      `${safeUrl(address)} is no ${service} endpoint of cloud ${cloud}, and a token goes only to endpoints of the cloud that issued it: ` +
+        'name the cloud that it belongs to',
+      { code: 'InvalidSpec', retry: retry.change },
+    );
   }
 }
 

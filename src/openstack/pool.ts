@@ -22,8 +22,10 @@ export interface CloudSelection {
   name: string;
   /** Overrides the region in clouds.yaml. */
   region?: string | undefined;
-  /** The image service to use instead of the one in the catalog: `https://example.com/image`. */
+  /** The one image endpoint to call: `https://example.com/image`. Default: those that the cloud prefers. */
   endpoint?: string | undefined;
+  /** Whether the token may go to `endpoint` although it is no endpoint of the cloud. Default: false. */
+  trustEndpoint?: boolean;
   /** How often a call is retried. Overrides clouds.yaml. */
   retries?: number | undefined;
 }
@@ -149,17 +151,19 @@ export function createSessionPool<T>(options: SessionPoolOptions<T>): SessionPoo
   };
 }
 
-function keyOf(files: CloudFiles, { name, region, endpoint, retries }: CloudSelection): string {
+function keyOf(files: CloudFiles, { name, region, endpoint, trustEndpoint, retries }: CloudSelection): string {
   const { cloudsYaml, cacert, cert, key } = files;
-  const identity = JSON.stringify([cloudsYaml, cacert, cert, key, name, region, endpoint, retries]);
+  const identity = JSON.stringify([cloudsYaml, cacert, cert, key, name, region, endpoint, trustEndpoint, retries]);
   return createHash('sha256').update(identity).digest('hex');
 }
 
-function configOf(files: CloudFiles, { name, region, endpoint, retries }: CloudSelection): CloudConfig {
+function configOf(files: CloudFiles, cloud: CloudSelection): CloudConfig {
+  const { name, region, endpoint, trustEndpoint = false, retries } = cloud;
   const parsed = parseCloud(files, name, region);
   const config = { ...parsed, retries: retries ?? parsed.retries };
   if (endpoint === undefined) return config;
-  const image: ServiceConfig = { ...config.services.image, override: [endpoint] };
+  const where = trustEndpoint ? { override: [endpoint] as const } : { only: endpoint };
+  const image: ServiceConfig = { ...config.services.image, ...where };
   return { ...config, services: { ...config.services, image } };
 }
 

@@ -27,6 +27,8 @@ export interface ServiceConfig {
   interfaces: readonly [EndpointInterface, ...EndpointInterface[]];
   /** Addresses that win over the catalog. */
   override: readonly [string, ...string[]] | undefined;
+  /** The one address to call. It must be an endpoint of this cloud, of any region and interface: tokens go nowhere else. */
+  only?: string;
 }
 
 const text = z.string();

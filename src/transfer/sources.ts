@@ -64,7 +64,7 @@ export function createSourceOpener(access: TransferAccess, options: SourceOpener
         case 'glance': {
           if (access.sourceCloud === undefined) throw new TypeError('the access has no cloud of the source image');
           const { id, ...where } = parseImageRef(source.image);
-          // The server that an address names is asked with the credentials that the plan names for it.
+          // An address must be an endpoint of the cloud whose credentials the plan names for it.
           const endpoint = where.kind === 'href' ? { endpoint: where.endpoint } : {};
           const { name, region } = source.cloud;
           const session = used.use(sessions.use(access.sourceCloud, { name, region, ...endpoint }));

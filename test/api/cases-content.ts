@@ -1,6 +1,7 @@
 /** Declarations of data: sources, digests and methods. */
 import {
   type Case,
+  cloud,
   from,
   hex,
   http,
@@ -29,6 +30,12 @@ const copy = (value: unknown, refusal: string | undefined = undefined): Case => 
   spec: spec({ image: { diskFormat: 'raw' }, content: { glance: { image: value } } }),
   ...(refusal === undefined ? {} : { refused: { field: 'spec.content.glance.image', says: refusal } }),
 });
+/** An address is a source only together with its cloud. */
+const copyFrom = (value: unknown, refusal: string | undefined = undefined): Case => ({
+  what: `the image ${short(value)} of a named cloud as a source`,
+  spec: spec({ image: { diskFormat: 'raw' }, content: { glance: { image: value, cloud } } }),
+  ...(refusal === undefined ? {} : { refused: { field: 'spec.content.glance.image', says: refusal } }),
+});
 const web = (fields: object) => from({ digest: `sha512:${hex(128)}`, ...fields }, { method: 'WebDownload' });
 
 export const contentCases: Case[] = [
@@ -53,11 +60,20 @@ export const contentCases: Case[] = [
     refused: { field: 'spec.content', says: says.source },
   },
   copy(id),
-  copy(`https://glance.example.com:9292/v2/images/${id}`),
-  copy(`http://[2001:db8::1]:9292/${id}`),
-  copy(`https://user@example.com/${id}`, says.ref),
-  copy(`https://example.com/${id}?x`, says.ref),
-  copy(`/v2/images/${id}`, says.ref),
+  copyFrom(id),
+  copyFrom(`https://glance.example.com:9292/v2/images/${id}`),
+  copyFrom(`http://[2001:db8::1]:9292/${id}`),
+  copyFrom(`https://user@example.com/${id}`, says.ref),
+  copyFrom(`https://example.com/${id}?x`, says.ref),
+  {
+    what: 'the address of an image without the cloud that it belongs to',
+    spec: spec({
+      image: { diskFormat: 'raw' },
+      content: { glance: { image: `https://glance.example.com/v2/images/${id}` } },
+    }),
+    refused: { field: 'spec.content.glance.cloud', says: says.refCloud },
+  },
+  copyFrom(`/v2/images/${id}`, says.ref),
   copy(id.slice(1), 'at least 36 chars long'),
   copy('ubuntu-24.04-of-the-other-project-that-is', says.ref),
   {

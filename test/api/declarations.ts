@@ -47,6 +47,8 @@ export const says = {
     `${field} cannot change once the data is in Glance, which fixes it: create another GlanceImage instead`,
   source: 'content needs exactly one source: http or glance',
   ref: 'must be the id of an image, or its address such as https://glance.example.com/v2/images/<id>',
+  refCloud:
+    'an address needs the cloud that it belongs to: name it in cloud; for an image of spec.cloud give the id alone',
   stores: 'allStores and stores exclude each other: name the stores, or ask for all of them',
   webDownload:
     'method WebDownload needs content.http with a sha512 digest of the file as served: Glance fetches the file itself, and sha512 is what it computes; or use method Upload',

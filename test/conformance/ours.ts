@@ -37,7 +37,9 @@ export function createOurs({ glance: usual, own, stranger }: OursOptions): Side 
   async function connect(who: Who, imageUrl: string, options: Partial<ConnectOptions>) {
     const project = who === 'stranger' ? stranger : own;
     const cloudsYaml = await project.cloudsYaml({ user: who === 'reader' ? 'reader' : 'member', imageUrl });
-    return connectImageService({ cloudsYaml, cloud: 'demo', ...options });
+    // Cinder sends its token wherever a reference leads; here it has to be allowed.
+    const trustedEndpoints = [usual, `${imageUrl}/another`];
+    return connectImageService({ cloudsYaml, cloud: 'demo', trustedEndpoints, ...options });
   }
 
   /** One service for all cases that ask alike, so that not each of them has to sign in. */

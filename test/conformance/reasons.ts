@@ -146,7 +146,8 @@ export const reasons = {
     text:
       'Of a reference, Cinder uses the host and the text after the last slash. It drops the path between them, and so ' +
       'calls another server when several share an address. Here the path is kept, and an invalid reference is an ' +
-      'InvalidImageRef.',
+      'InvalidImageRef. Cinder sends its token to any server that a reference names. Here the token goes only to ' +
+      'endpoints of its own cloud and to those that the program lists as trusted.',
   },
   stores: {
     title: 'Stores are typed, and one that does not exist is named',

@@ -31,9 +31,9 @@ test('an id alone is an image of the service at hand, which stays open', async (
 });
 
 test('an address is an image of that server, and nothing of it is asked elsewhere', async (t) => {
-  const { images, proxy } = await open(t);
   const there = await startProxy({ url: stack.openstack.imageUrl });
   t.after(() => there[Symbol.asyncDispose]());
+  const { images, proxy } = await open(t, { trustedEndpoints: [there.url] });
   const { id } = await images.create(raw);
   const before = proxy.requests.length;
   for (const href of [`${there.url}/${id}`, `${there.url}/v2/images/${id}`]) {
@@ -54,11 +54,13 @@ test('an address is an image of that server, and nothing of it is asked elsewher
 });
 
 test('a path in an address is kept', async (t) => {
-  const { images, proxy } = await open(t);
+  const there = await startProxy({ url: stack.openstack.imageUrl });
+  t.after(() => there[Symbol.asyncDispose]());
+  const { images } = await open(t, { trustedEndpoints: [`${there.url}/image`] });
   const { id } = await images.create(raw);
-  await using remote = getRemoteImageService(`${proxy.url}/image/${id}`, { service: images, connect: images.at });
+  await using remote = getRemoteImageService(`${there.url}/image/${id}`, { service: images, connect: images.at });
   await assert.rejects(remote.service.show(id));
-  assert.equal(proxy.requests.filter(isAboutImages).at(-1)?.path, `/image/v2/images/${id}`);
+  assert.equal(there.requests.filter(isAboutImages).at(-1)?.path, `/image/v2/images/${id}`);
 });
 
 test('what is neither is refused, and nothing is opened for it', async (t) => {

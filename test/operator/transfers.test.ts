@@ -8,6 +8,7 @@ import { findCondition } from '../../src/api/conditions.ts';
 import { makeCertificates } from '../env/certificates.ts';
 import { generated } from '../env/content.ts';
 import { qcow2, raw } from '../env/images.ts';
+import { startProxy } from '../env/proxy.ts';
 import { startSource } from '../env/source.ts';
 import { digestOf } from './digest.ts';
 import { messageOf, reasonOf, World } from './world.ts';
@@ -130,14 +131,25 @@ describe('data arrives as it is declared', () => {
 
     const other = await world.stack.openstack.createProject();
     const foreign = await other.createImage({ name: 'foreign' }, body);
-    const image = `${world.stack.openstack.imageUrl}/v2/images/${foreign.id}`;
-    await world.apply('not-mine', { image: { diskFormat: 'raw' }, content: { glance: { image } } });
+    await world.apply('not-mine', { image: { diskFormat: 'raw' }, content: { glance: { image: foreign.id } } });
     const refused = await world.until('not-mine', 'failed', ({ status }) => status.lastError !== undefined);
     assert.match(refused.status.lastError?.message ?? '', /404/);
+    const image = `${world.stack.openstack.imageUrl}/v2/images/${foreign.id}`;
     await world.writeSecret('other', { 'clouds.yaml': await other.cloudsYaml({ cloudName: 'other' }) });
     const cloud = { secretRef: { name: 'other' }, name: 'other' };
     await world.apply('from-other', { image: { diskFormat: 'raw' }, content: { glance: { image, cloud } } });
     await world.ready('from-other');
+  });
+
+  test('an address of another server gets no token, and the message says what to do', async () => {
+    await using elsewhere = await startProxy({ url: world.stack.openstack.imageUrl });
+    const own = await world.project.createImage({ name: 'own' }, body);
+    const cloud = { secretRef: { name: 'openstack' }, name: 'demo' };
+    const image = `${elsewhere.url}/v2/images/${own.id}`;
+    await world.apply('lured', { image: { diskFormat: 'raw' }, content: { glance: { image, cloud } } });
+    const resource = await world.reason('lured', 'InvalidSpec');
+    assert.match(messageOf(resource), /is no image endpoint of cloud demo, .*name the cloud that it belongs to/);
+    assert.deepEqual(elsewhere.requests, []);
   });
 
   test('staging and imports by Glance fill the declared stores', async () => {

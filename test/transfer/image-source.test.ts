@@ -24,9 +24,13 @@ after(async () => {
 const sourceOf = (ref: string) =>
   ({ kind: 'glance', image: ref, cloud: { secretRef: { name: 'other' }, name: 'demo' } }) as const;
 
-async function run(ref: string, options: Parameters<Scene['plan']>[0] = {}) {
+/** `imageUrl`: what the clouds.yaml of the source has as its image endpoint. */
+async function run(ref: string, options: Parameters<Scene['plan']>[0] = {}, imageUrl?: string) {
   const plan = await scene.plan({ source: sourceOf(ref), ...options });
-  const access = { ...scene.access, sourceCloud: { cloudsYaml: await other.cloudsYaml() } };
+  const access = {
+    ...scene.access,
+    sourceCloud: { cloudsYaml: await other.cloudsYaml(imageUrl === undefined ? {} : { imageUrl }) },
+  };
   const signal = AbortSignal.timeout(60_000);
   const result = await scene.executor.run(plan, access, { signal, onProgress: () => {} });
   return { result, image: await scene.project.getImage(plan.imageID) };
@@ -45,7 +49,7 @@ test('an image of another project is copied, with the credentials that the plan 
 test('an image is found by its address too, on the server that it names and no other', async () => {
   await using there = await startProxy({ url: stack.openstack.imageUrl });
   const { id } = await other.createImage({}, generated(mib).slice(0, mib));
-  const { image } = await run(`${there.url}/v2/images/${id}`);
+  const { image } = await run(`${there.url}/v2/images/${id}`, {}, there.url);
   assert.equal(image.status, 'active');
   assert(there.requests.some(({ path }) => path === `/v2/images/${id}/file`));
 });
@@ -65,7 +69,7 @@ test('data that is not what its Glance has on record never becomes active', asyn
     matches: ({ path }) => path === `/v2/images/${id}/file`,
     fault: { kind: 'answer', status: 200, body: 'x'.repeat(mib) },
   });
-  await assert.rejects(run(`${there.url}/${id}`), { code: 'DigestMismatch' });
+  await assert.rejects(run(`${there.url}/${id}`, {}, there.url), { code: 'DigestMismatch' });
 });
 
 test('what is wrong with the source image is said of the source', async () => {
