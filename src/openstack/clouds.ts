@@ -41,12 +41,18 @@ export interface CloudFiles {
   key?: string | undefined;
 }
 
-/** The cloud `name` of the files; `region` wins over the file's own. Throws ConfigurationError. */
-export function parseCloud(files: CloudFiles, name: string, region?: string): CloudConfig {
+/**
+ * The cloud `name` of the files; `region` wins over the file's own. Throws ConfigurationError.
+ *
+ * Cluster API's templates for OpenStack write a Secret whose clouds.yaml keeps the path of a certificate next to its text under the
+ * key `cacert`, and a `cacert` of one line break where the cloud has none: the text counts, and an empty one is absent.
+ */
+export function parseCloud(given: CloudFiles, name: string, region?: string): CloudConfig {
+  const files = { ...given, cacert: given.cacert?.trim() === '' ? undefined : given.cacert };
   const fail = (problem: string) => new ConfigurationError('SecretInvalid', `cloud ${name} in clouds.yaml: ${problem}`);
   const s = parsed(cloudSchema, readCloud(files.cloudsYaml, name, region), fail);
   for (const key of ['cacert', 'cert', 'key'] as const) {
-    if (s[key] !== undefined) {
+    if (s[key] !== undefined && files[key] === undefined) {
       throw fail(`${key} names a file, and no file is read here: put the PEM text into the key ${key} of the Secret`);
     }
   }

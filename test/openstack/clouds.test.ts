@@ -195,6 +195,16 @@ test('a cacert without a readable certificate is refused', () => {
   );
 });
 
+test('a Secret as the templates of Cluster API write it is used unchanged, with a certificate of the cloud and without', () => {
+  const { cert } = tls();
+  assert.equal(parse({ auth, cacert: '/etc/ssl/ca.pem' }, undefined, { cacert: cert }).tls.ca, cert);
+  assert.equal(parse({ auth }, undefined, { cacert: '\n' }).tls.ca, undefined);
+  assert.throws(
+    () => parse({ auth, cacert: '/etc/ssl/ca.pem' }, undefined, { cacert: '\n' }),
+    /key cacert of the Secret/,
+  );
+});
+
 test('a client certificate is the cert and the key of the Secret, and they belong together', () => {
   const { cert, key, garbage } = tls();
   const { client } = parse({ auth }, undefined, { cert, key }).tls;
