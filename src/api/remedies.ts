@@ -26,56 +26,66 @@ const publisher = 'Compare with what the publisher of the file says; fix content
 
 export const remedies = {
   InvalidSpec: 'Fix the field that the message names.',
-  SecretNotFound: 'Create the Secret in the namespace of the resource, or fix spec.cloud.secretRef.',
+  SecretNotFound:
+    'Create the Secret in the namespace of the resource, or fix spec.cloud.secretRef. In a namespace that is being deleted no Secret can be created: release the resource without its image, by `kubectl annotate glanceimage NAME glance-image-operator.dev/abandon=true`.',
   SecretInvalid: 'Fix the key of the Secret that the message names.',
   CloudNotFound: 'Fix spec.cloud.name, or add that cloud to clouds.yaml.',
   CloudChanged:
-    'Put the former credentials back; or delete the resource with them, and create it again with the new ones.',
+    'Restore the previous project and region in clouds.yaml and in spec.cloud. To move the image to another project: restore them, delete the resource, and create it again with the new ones.',
   AuthenticationFailed:
-    'Renew the password or the application credential in the Secret, and see that its project is enabled.',
+    'Renew the password or the application credential in the Secret, and check that its project is enabled.',
   IdentityUnavailable: `${itself} If only the operator cannot reach Keystone: network policy, DNS, cacert.`,
   EndpointNotFound: 'Fix region_name or interface in clouds.yaml, or have the service entered in the catalog.',
   GlanceUnreachable: `${itself} If only the operator cannot reach it: network policy, DNS, cacert, the interface in clouds.yaml.`,
   GlanceUnavailable: `${itself} The request id finds the cause in the log of Glance.`,
   Forbidden: 'Give the user the role that the policy of Glance asks for, or do not declare what needs it.',
-  InvalidRequest: 'Fix what the message names; the cloud may be older than what is declared.',
-  Conflict: 'Nothing at first: it is tried again. If it lasts, see in Glance what uses or changes the image.',
-  NotFound: 'See whether what the message names exists in this cloud and project.',
-  ImageGone: 'Nothing: the image is made again. If it happens again, find who deletes it.',
+  InvalidRequest:
+    'Fix the field that the message names. If the field is right, this Glance is too old for it, or its policy forbids it.',
+  Conflict:
+    'Nothing at first: the operator retries. If it lasts, find the server, volume or tool that uses or changes the image.',
+  NotFound: 'Check that the object that the message names exists in this cloud and project.',
+  ImageGone: 'Nothing: the operator creates the image again. If it happens again, find out which tool deletes it.',
   QuotaExceeded: 'Free space in the project, or raise its quota; it goes on by itself then.',
-  StoreNotFound: 'Fix image.stores; the names are those of `openstack image stores info`.',
+  StoreNotFound: 'Fix image.stores. `openstack image stores list` shows the names.',
   StoreReadOnly: 'Choose another store, or have this one opened for writing.',
   ImageDownloadFailed: `${itself} If it lasts, the store behind Glance has lost the data.`,
-  ImageCorrupted: 'Have the store behind Glance examined; delete the image, so that it is made again from its source.',
-  Deactivated: 'Ask the administrator why; `openstack image set --activate` makes it usable again.',
-  ContentMismatch: 'Delete the image in Glance, so that it is made again; or declare the content that it holds.',
+  ImageCorrupted:
+    'Report it to the administrator of the cloud: the store behind Glance returns damaged data. Then delete the image, and the operator creates it again: `openstack image set --unprotected ID`, then `openstack image delete ID`.',
+  Deactivated:
+    'Ask the administrator of the cloud why. `openstack image set --activate ID` makes the image usable again.',
+  ContentMismatch:
+    'Declare the content that the image has; or delete the image, and the operator creates it again: `openstack image set --unprotected ID`, then `openstack image delete ID`.',
   SignatureInvalid: 'Do not use the image. Compare its signature properties and its data with those of the publisher.',
   CertificateUnavailable: 'See whether the certificate is in the key manager, and whether the user may read it.',
   FormatMismatch: 'Set image.diskFormat to what the file is; or have the file repaired.',
   UnsafeImage: 'Do not use the file. Convert it with qemu-img on a machine of its own, if it is trusted.',
-  VirtualSizeExceeded: 'Use a smaller disk, or raise --max-virtual-size.',
+  VirtualSizeExceeded:
+    'Use a smaller disk; or ask the administrator of the operator to raise --max-virtual-size (chart: settings.maxVirtualSize).',
   MinDiskTooSmall: 'Set image.minDiskGiB to at least the number in the message.',
   SourceNotFound: 'Fix content.http.url, or publish the file.',
   SourceForbidden: 'Fix the headers in the Secret of headersSecretRef, or the rights at the source.',
   SourceRefused: 'See what the source says in the message; fix the URL or the headers.',
-  SourceUnreachable: `${itself} If only the operator cannot reach it: network policy, DNS, --source-allow.`,
+  SourceUnreachable: `${itself} If only the operator cannot reach it: check network policy, DNS, and --source-allow (chart: settings.sourceAllow).`,
   SourceUntrusted: 'Name the CA of the source with caSecretRef, or have its certificate renewed.',
   SourceUnavailable: itself,
   SourceSilent: itself,
-  SourceStalled: `${itself} If it lasts, use a mirror, or raise --source-stall-seconds.`,
+  SourceStalled: `${itself} If it lasts, use a mirror, or raise --source-stall-seconds (chart: settings.sourceStallSeconds).`,
   SourceTooSlow: 'Use a mirror that is nearer.',
   SourceTooShort: `${itself} If it lasts, the file at the source is damaged.`,
-  SourceTooLong: 'Raise --max-image-size if the file is meant to be as large.',
+  SourceTooLong:
+    'If the file is meant to be this large, ask the administrator of the operator to raise --max-image-size (chart: settings.maxImageSize).',
   SourceChanged:
     'Nothing at first: it starts anew. If it lasts, fix the mirrors, or use an address that names one version.',
   SourceInvalid: 'Fix the URL that the message names.',
   EmptySource: publisher,
-  ImportFailed: 'See the message: it is the words of the task in Glance. Its log tells the rest.',
+  ImportFailed: 'The message quotes the import task. See the log of Glance for its cause.',
   WeakDigest: 'Declare a sha256 or sha512 digest, if the publisher has one.',
   CompressionInvalid: publisher,
-  CompressionBomb: 'Do not use the file, unless you know that it is meant to be so; raise --max-image-size then.',
+  CompressionBomb:
+    'Do not use the file, unless its size is intended: then raise --max-image-size (chart: settings.maxImageSize).',
   DigestMismatch: publisher,
-  EgressRefused: 'Use another address, or allow this one with --source-allow.',
+  EgressRefused:
+    'Use another address; or ask the administrator of the operator to allow this one with --source-allow (chart: settings.sourceAllow).',
   TransferCrashed: 'Nothing: the transfer starts again. If it happens again, raise the memory limit and report it.',
   TimedOut:
     'Nothing at first: it is tried again. If it lasts, glance_image_operator_openstack_request_duration_seconds shows the server that is slow.',

@@ -315,7 +315,7 @@ function refuseOtherCloud(status: GlanceImageStatus, cloud: Cloud): void {
     `project ${projectID}${region === undefined ? '' : ` in ${region}`}`;
   throw new OperatorError(
     `the image is in ${place(home.projectID, home.region)}, but the credentials lead to ${place(cloud.projectID, cloud.region)}: ` +
-      'restore the former ones, or delete this resource and create another',
+      'restore the previous ones; to move the image, delete this resource while they are in place, then create it again',
     { code: 'CloudChanged', retry: retry.changeOrAfter(600_000) },
   );
 }

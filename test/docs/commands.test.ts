@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { remedies } from '../../src/api/remedies.ts';
 import { kubeconfig } from '../env/kubeconfig.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
-import { blocksOf, commandsOf, type Page, readPages, root } from './pages.ts';
+import { blocksOf, commandsOf, inlineCommandsOf, type Page, readPages, root } from './pages.ts';
 import { createSandbox } from './sandbox.ts';
 import { startShell } from './shell.ts';
 
@@ -39,6 +40,8 @@ describe('the commands of the pages', () => {
         const [line] = /^.*(?:command not found|syntax error).*$/m.exec(output) ?? [];
         if (line !== undefined) strange.push(`${block.at}: ${line}`);
       }
+      const inline = inlineCommandsOf(page.text);
+      if (inline.length > 0) await shell.run(inline.join('\n'));
       return [...strange, ...sandbox.complaints()];
     } finally {
       rmSync(directory, { recursive: true });
@@ -46,11 +49,19 @@ describe('the commands of the pages', () => {
   }
 
   for (const page of readPages()) {
-    if (walked.includes(page.file) || page.blocks.every((block) => commandsOf(block) === '')) continue;
+    const commands = page.blocks.map(commandsOf).join('') + inlineCommandsOf(page.text).join('');
+    if (walked.includes(page.file) || commands === '') continue;
     test(`${page.file}: every command and option exists`, async () => {
       assert.deepEqual(await complaintsAbout(page), []);
     });
   }
+
+  test('every command that a remedy names exists', async () => {
+    const commands = Object.values(remedies).flatMap(inlineCommandsOf);
+    assert.ok(commands.length > 4, `${commands}`);
+    const text = `\`\`\`sh\n${commands.join('\n')}\n\`\`\`\n`;
+    assert.deepEqual(await complaintsAbout({ file: 'remedies.md', text, blocks: blocksOf('remedies.md', text) }), []);
+  });
 
   describe('a wrong one is found', () => {
     const wrong = {
@@ -63,6 +74,7 @@ describe('the commands of the pages', () => {
       'a script that does not exist': 'npm run demonstration',
       'a flag of ours that does not exist': 'glance-image-operator run --workerz 3',
       'a flag of the openstack command that does not exist': 'openstack image set --hiden x',
+      'an openstack command that does not exist': 'openstack image stores info',
     };
     for (const [what, command] of Object.entries(wrong)) {
       test(what, async () => {
@@ -71,5 +83,10 @@ describe('the commands of the pages', () => {
         assert.equal((await complaintsAbout(page)).length, 1);
       });
     }
+
+    test('the check of the commands finds a wrong one in the middle of a sentence', async () => {
+      const text = 'The names are those of `openstack image stores info`.\n';
+      assert.equal((await complaintsAbout({ file: 'page.md', text, blocks: [] })).length, 1);
+    });
   });
 });

@@ -11,7 +11,7 @@ import { customResourceDefinition } from '../../src/generate/crd.ts';
 import type { StructuralSchema } from '../../src/generate/structural.ts';
 import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
 import { clusterProperty, ownerProperty } from '../../src/image/identity.ts';
-import { readPages, root } from './pages.ts';
+import { readPages, root, withoutBlocks } from './pages.ts';
 
 const pages = readPages();
 const flagOf = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -65,12 +65,10 @@ function isValue(path: string): boolean {
 const metrics = new Set((await describeMetrics(emptyRegistry())).map(({ name }) => name));
 const marks = new Set([ownerProperty, clusterProperty]);
 
-const prose = (text: string) => text.replace(/^\s*```[\s\S]*?^\s*```$/gm, '');
-
 describe('the pages', () => {
   for (const { file, text } of pages) {
     test(`${file}: every link has a target`, () => {
-      for (const [, target = ''] of prose(text).matchAll(/\]\(([^)\s]+)[^)]*\)/g)) {
+      for (const [, target = ''] of withoutBlocks(text).matchAll(/\]\(([^)\s]+)[^)]*\)/g)) {
         if (/^[a-z]+:/.test(target)) continue;
         const [path = '', anchor] = target.split('#');
         const to = path === '' ? file : normalize(join(dirname(file), path));
@@ -81,10 +79,10 @@ describe('the pages', () => {
     });
 
     test(`${file}: every reason and every flag exists`, () => {
-      for (const [, flag = ''] of prose(text).matchAll(/`--([a-z][a-z-]+)[`= ]/g)) {
+      for (const [, flag = ''] of withoutBlocks(text).matchAll(/`--([a-z][a-z-]+)[`= ]/g)) {
         assert.ok(flags.has(flag) || foreignFlags.has(flag), `--${flag}`);
       }
-      for (const [, reason = ''] of prose(text).matchAll(
+      for (const [, reason = ''] of withoutBlocks(text).matchAll(
         /`(Source[A-Z]\w+|Digest\w+|Format\w+|Compression[A-Z]\w+)`/g,
       )) {
         assert.ok(Object.hasOwn(reasons, reason), reason);
@@ -94,10 +92,10 @@ describe('the pages', () => {
 
   for (const { file, text } of pages) {
     test(`${file}: every field and every metric exists`, () => {
-      for (const [, path = ''] of prose(text).matchAll(/`((?:spec|status)\.\w[\w.[\]]*)/g)) {
+      for (const [, path = ''] of withoutBlocks(text).matchAll(/`((?:spec|status)\.\w[\w.[\]]*)/g)) {
         assert.ok(isField(path), path);
       }
-      for (const [, name = ''] of prose(text).matchAll(
+      for (const [, name = ''] of withoutBlocks(text).matchAll(
         /`((?:glance_image_operator|controller_runtime|workqueue|watch)_\w+)/g,
       )) {
         assert.ok(metrics.has(name) || marks.has(name), name);
@@ -107,7 +105,7 @@ describe('the pages', () => {
 
   for (const { file, text } of pages) {
     test(`${file}: every value of the chart exists`, () => {
-      for (const [, path = ''] of prose(text).matchAll(
+      for (const [, path = ''] of withoutBlocks(text).matchAll(
         /`((?:crds|rbac|settings|metrics|networkPolicy|probes)(?:\.\w+)+)/g,
       )) {
         assert.ok(isValue(path), path);
@@ -121,7 +119,7 @@ describe('the pages', () => {
       if (reachable.has(file)) return;
       reachable.add(file);
       const text = pages.find((page) => page.file === file)?.text ?? '';
-      for (const [, target = ''] of prose(text).matchAll(/\]\(([^)#\s]+)/g))
+      for (const [, target = ''] of withoutBlocks(text).matchAll(/\]\(([^)#\s]+)/g))
         if (!/^[a-z]+:/.test(target)) visit(normalize(join(dirname(file), target)));
     };
     visit('docs/README.md');

@@ -66,6 +66,16 @@ export function commandsOf({ language, text }: Block): string {
   return [...text.matchAll(/^\$ (.*\n)/gm)].map(([, command = '']) => command).join('');
 }
 
+/** Commands between backticks in sentences, with their arguments; `kubectl get` alone is only the name of one. */
+export function inlineCommandsOf(text: string): string[] {
+  return [...withoutBlocks(text).matchAll(/`((?:kubectl|helm|openstack|npm run) [^`]+)`/g)]
+    .map(([, command = '']) => command.replace(/\s+/g, ' '))
+    .filter((command) => command.split(' ').length > 2);
+}
+
+/** The text of a page without its blocks. */
+export const withoutBlocks = (text: string) => text.replace(/^\s*```[\s\S]*?^\s*```$/gm, '');
+
 /** The name that a block gives itself in its first line, as in `# clouds.yaml`. */
 export function fileNameOf({ text }: Block): string | undefined {
   return /^# ([\w./-]+\.(?:ya?ml|json|lua))$/.exec(text.split('\n', 1)[0] ?? '')?.[1];
