@@ -13,10 +13,10 @@ import { reasons } from '../src/api/reasons.ts';
 const root = resolve(import.meta.dirname, '..');
 const src = join(root, 'src');
 
-/** Folders that each folder may import, in addition to itself and lib. */
+/** Folders, or single files of others, that each folder may import, in addition to itself and lib. */
 const allowed: Record<string, readonly string[]> = {
   lib: [],
-  api: [],
+  api: ['glance/property-names.ts'],
   kubernetes: [],
   controller: [],
   openstack: [],
@@ -75,7 +75,8 @@ describe('the structure of the source', () => {
       .filter(({ to }) => to.endsWith('.ts'))
       .filter(({ from, to }) => {
         const [a, b] = [folderOf(from), folderOf(to)];
-        return a !== b && b !== 'lib' && !(allowed[a] ?? []).includes(b);
+        const may = allowed[a] ?? [];
+        return a !== b && b !== 'lib' && !may.includes(b) && !may.includes(to);
       });
     assert.deepEqual(wrong, []);
   });

@@ -27,7 +27,16 @@ export const glanceImageSchema = z.object({
 
 export type GlanceImage = z.output<typeof glanceImageSchema>;
 
+/** zod drops the key `__proto__` from every map, but an image can have a property of that name. `custom` copies nothing. */
+const rawProperties = z.object({
+  spec: z.object({ image: z.object({ properties: z.custom<Record<string, unknown>>() }) }),
+});
+
 /** Parses an object from the API server; throws a ZodError where it is not a GlanceImage as the CRD has it. */
 export function parseGlanceImage(object: unknown): GlanceImage {
-  return glanceImageSchema.parse(object);
+  const resource = glanceImageSchema.parse(object);
+  const raw = rawProperties.safeParse(object).data?.spec.image.properties ?? {};
+  if (!Object.hasOwn(raw, '__proto__')) return resource;
+  const { spec } = resource;
+  return { ...resource, spec: { ...spec, image: { ...spec.image, properties: { ...raw } } } };
 }

@@ -63,6 +63,8 @@ export const reasons = {
   SourceInvalid: 'The address of the source cannot be used, or leads in circles.',
   EmptySource: 'The source has no bytes.',
   ImportFailed: 'Glance could not make the image of the data, or not bring it to every store.',
+  PropertyNotRemovable:
+    'The image has properties that are not declared and that Glance cannot remove: it uses their names internally, or they begin or end with white space.',
   WeakDigest:
     'The declared digest is md5 or sha1: it finds accidents, but not somebody who changes the file on purpose.',
   CompressionInvalid:

@@ -79,6 +79,8 @@ export const remedies = {
   SourceInvalid: 'Fix the URL that the message names.',
   EmptySource: publisher,
   ImportFailed: 'The message quotes the import task. See the log of Glance for its cause.',
+  PropertyNotRemovable:
+    'Everything else is as declared. To get rid of the properties, create the image again: only a new image can be without them.',
   WeakDigest: 'Declare a sha256 or sha512 digest, if the publisher has one.',
   CompressionInvalid: publisher,
   CompressionBomb:

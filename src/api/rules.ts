@@ -89,3 +89,17 @@ export function jsonMap(maxProperties: number) {
     maxProperties,
   });
 }
+
+/**
+ * A jsonMap that must not hold any of `names`. A CEL rule sees only the declared fields of an object whose values are of any
+ * type, so the CRD declares the names in order to refuse them.
+ */
+export function jsonMapWithout(names: readonly string[], maxProperties: number, message: string) {
+  const declared = { type: 'string', maxLength: 65_535, description: 'Not allowed: Glance uses the name internally.' };
+  const absent = (map: Record<string, unknown>) => names.every((name) => !Object.hasOwn(map, name));
+  return pair(jsonMap(maxProperties), absent, message, {
+    'x-kubernetes-preserve-unknown-fields': true,
+    properties: Object.fromEntries(names.map((name) => [name, declared])),
+    [validations]: [{ rule: names.map((name) => `!has(self.${name})`).join(' && '), message }],
+  });
+}

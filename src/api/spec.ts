@@ -3,8 +3,9 @@
  * whatever they admit the operator obeys in full.
  */
 import { z } from 'zod';
+import { internalNames } from '../glance/property-names.ts';
 import { parseDuration } from '../lib/duration.ts';
-import { jsonMap, matching, rule, set, text } from './rules.ts';
+import { jsonMapWithout, matching, rule, set, text } from './rules.ts';
 
 export const diskFormats = ['ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso', 'ploop'] as const;
 export const containerFormats = ['ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed'] as const;
@@ -56,6 +57,9 @@ const cloud = z.object({
     .meta({ description: 'Region of the image service. Default: region_name of that cloud.' }),
 });
 
+/** Names that a person might choose; the operator refuses the others that property-names.ts lists. */
+const refusedProperties = internalNames.filter((name) => !name.startsWith('_'));
+
 const image = rule(
   z.object({
     name: text(1, maxText)
@@ -86,7 +90,11 @@ const image = rule(
     tags: set(text(1, maxText), maxTags)
       .default([])
       .meta({ description: 'The tags of the image; others are removed.' }),
-    properties: jsonMap(maxProperties)
+    properties: jsonMapWithout(
+      refusedProperties,
+      maxProperties,
+      `must not hold a property that Glance uses internally (${refusedProperties.join(', ')}): a change of it would overwrite another image or be lost. Choose another name`,
+    )
       .default({})
       .meta({
         description:

@@ -42,6 +42,8 @@ export function structuralSchema(schema: z.ZodType): StructuralSchema {
     override: ({ zodSchema, jsonSchema, path }) => {
       twins.push(...examine(zodSchema, path));
       if (zodSchema._zod.def.type === 'unknown') jsonSchema['x-kubernetes-preserve-unknown-fields'] = true;
+      // Fields and a schema for all others exclude each other in a structural schema.
+      if (jsonSchema.properties !== undefined) delete jsonSchema.additionalProperties;
     },
   });
   for (const { path, twin } of twins) {

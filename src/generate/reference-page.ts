@@ -5,7 +5,7 @@
 import { conditionMeanings } from '../api/conditions.ts';
 import { annotationMeanings, apiVersion, finalizer, kind } from '../api/group.ts';
 import { customResourceDefinition } from './crd.ts';
-import type { StructuralSchema } from './structural.ts';
+import { isMap, type StructuralSchema } from './structural.ts';
 
 interface Field {
   /** Dotted, from `spec` or `status` on, with `[]` after a list. */
@@ -87,6 +87,7 @@ ${rows(Object.entries(annotationMeanings).map(([name, meaning]) => [`\`${name}\`
 
 function* fieldsOf(schema: StructuralSchema, path: string): Generator<Field> {
   const { items } = schema;
+  if (isMap(schema)) return;
   if (items !== undefined) yield* fieldsOf(items, `${path}[]`);
   for (const [name, field] of Object.entries(schema.properties ?? {})) {
     const at = `${path}.${name}`;

@@ -23,6 +23,7 @@ export interface StructuralSchema {
   required?: string[] | undefined;
   maxProperties?: number | undefined;
   additionalProperties?: { 'x-kubernetes-preserve-unknown-fields': true } | undefined;
+  'x-kubernetes-preserve-unknown-fields'?: true | undefined;
   'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map' | undefined;
   'x-kubernetes-list-map-keys'?: string[] | undefined;
   'x-kubernetes-validations'?: { rule: string; message: string; fieldPath?: string | undefined }[] | undefined;
@@ -82,6 +83,13 @@ const field = z
   .lazy(() => structural)
   .refine((schema) => schema.description !== undefined, 'a field needs a description, which kubectl explain shows');
 
+/** Whether its keys are data. The fields that it declares all the same are those that it refuses. */
+export function isMap(
+  schema: Pick<StructuralSchema, 'additionalProperties' | 'x-kubernetes-preserve-unknown-fields'>,
+): boolean {
+  return schema.additionalProperties !== undefined || schema['x-kubernetes-preserve-unknown-fields'] === true;
+}
+
 const objectSchema = z
   .strictObject({
     ...common,
@@ -92,11 +100,9 @@ const objectSchema = z
     additionalProperties: z
       .strictObject({ 'x-kubernetes-preserve-unknown-fields': z.literal(true) }, 'the values of a map are any JSON')
       .optional(),
+    'x-kubernetes-preserve-unknown-fields': z.literal(true).optional(),
   })
-  .refine(
-    (object) => object.additionalProperties === undefined || object.maxProperties !== undefined,
-    'a map needs a bound: use jsonMap()',
-  );
+  .refine((object) => !isMap(object) || object.maxProperties !== undefined, 'a map needs a bound: use jsonMap()');
 
 /** Reads the result of zod's conversion; its issues say what breaks the lint, and where. */
 export const structural: z.ZodType<StructuralSchema> = z.discriminatedUnion(

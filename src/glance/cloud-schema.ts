@@ -1,10 +1,10 @@
 /**
- * What one cloud says about images beyond the facts of schema.ts: further attributes of a newer Glance, and custom
+ * What one cloud says about images beyond the facts of property-names.ts: further attributes of a newer Glance, and custom
  * properties that its administrator has given a type. Law: it only adds; without it everything still works, as text.
  */
 import { z } from 'zod';
 import type { JsonValue } from '../openstack/json.ts';
-import { baseKeys } from './schema.ts';
+import { baseKeys } from './property-names.ts';
 
 /** The types that Glance takes for a custom property, besides text. */
 export type PropertyType = 'integer' | 'number' | 'boolean';

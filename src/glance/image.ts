@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../openstack/json.ts';
 import { builtInSchema, type ImageSchema, typedValue } from './cloud-schema.ts';
-import { baseKeys, jsonKeys } from './schema.ts';
+import { baseKeys, jsonKeys } from './property-names.ts';
 
 /** The states of Glance, open to those that it may learn. */
 export type ImageStatus =

@@ -8,7 +8,7 @@
 import { retry } from '../lib/errors.ts';
 import { Conflict, GlanceUnavailable, InvalidRequest } from './errors.ts';
 import type { Image } from './image.ts';
-import { baseKeys } from './schema.ts';
+import { baseKeys } from './property-names.ts';
 
 /** All that are given must hold; of a list one must. Without `visibility`, community images of others are left out. */
 export interface ListFilters {

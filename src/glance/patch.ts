@@ -10,7 +10,7 @@ import type { JsonValue } from '../openstack/json.ts';
 import { builtInSchema, type ImageSchema } from './cloud-schema.ts';
 import { InvalidRequest } from './errors.ts';
 import { decodeProperty, type Image } from './image.ts';
-import { isServerKey } from './schema.ts';
+import { isPatchable, isServerKey } from './property-names.ts';
 import { attributesOf, propertyValues, tagSet, type WantedImage } from './translation.ts';
 
 /** Glance takes no other: never `test`, `copy` or `move`. */
@@ -46,28 +46,20 @@ export function diffImage(current: Image, wanted: WantedImage, options: DiffOpti
     if (value === undefined) continue;
     // Compared as they are meant: JSON that differs only in its spelling is the same.
     if (isDeepStrictEqual(properties.get(key), decodeProperty(key, value, schema))) continue;
-    if (!isAddressable(key)) throw unaddressable(key);
+    if (!isPatchable(key)) throw unpatchable(key);
     operations.push({ op: 'add', path: pointer(key), value });
   }
   for (const key of properties.keys()) {
     const unwanted = values.has(key) ? values.get(key) === undefined : purge && !keep(key);
-    if (unwanted && !isServerKey(key) && isAddressable(key)) operations.push({ op: 'remove', path: pointer(key) });
+    if (unwanted && !isServerKey(key) && isPatchable(key)) operations.push({ op: 'remove', path: pointer(key) });
   }
   return operations;
 }
 
-/**
- * Glance cuts blanks off the ends of a path, so that the path of ` x` leads to the property `x`. What it would mistake is
- * neither set nor removed.
- */
-function isAddressable(key: string): boolean {
-  return key.trim() === key;
-}
-
-function unaddressable(key: string): InvalidRequest {
+function unpatchable(key: string): InvalidRequest {
   const name = JSON.stringify(key);
   return new InvalidRequest(
-    `property ${name}: Glance can only set it when the image is made, for the blanks at its ends`,
+    `property ${name}: Glance strips white space from both ends of a name and cannot change this property`,
   );
 }
 

@@ -5,7 +5,7 @@
 import type { JsonObject, JsonValue } from '../openstack/json.ts';
 import { builtInSchema, type ImageSchema, typedValue } from './cloud-schema.ts';
 import { InvalidRequest } from './errors.ts';
-import { reservedPropertyReason } from './schema.ts';
+import { reservedPropertyReason } from './property-names.ts';
 
 /** What an image should be. A field that is absent is not ours to decide. */
 export interface WantedImage {

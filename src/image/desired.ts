@@ -4,9 +4,10 @@
  */
 import { z } from 'zod';
 import type { GlanceImage } from '../api/glanceimage.ts';
-import { reservedPropertyReason } from '../glance/schema.ts';
+import { isPatchable, reservedPropertyReason } from '../glance/property-names.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
+import type { JsonValue } from '../openstack/json.ts';
 import { type Content, contentOf, type Stores, storesOf } from './content.ts';
 import { clusterProperty, type Identity, markOf, ownerProperty } from './identity.ts';
 
@@ -28,11 +29,11 @@ export interface Desired {
 export function desire(resource: GlanceImage, identity: Identity, projectID: string): Desired {
   const { image, propertyPolicy } = resource.spec;
   const { name, diskFormat, containerFormat, visibility, hidden, minDiskGiB, minRAMMiB, owner, tags } = image;
-  const properties = jsonObject.parse(image.properties);
+  const properties = jsonObject(image.properties);
   const mark = markOf(identity);
   for (const key of Object.keys(properties)) {
-    const refusal = key in mark ? 'it is the mark by which the operator knows its images' : problemOf(key);
-    if (refusal !== undefined) throw invalid(`spec.image.properties cannot hold "${key}": ${refusal}`);
+    const refusal = Object.hasOwn(mark, key) ? 'it is the mark by which the operator knows its images' : problemOf(key);
+    if (refusal !== undefined) throw invalid(`spec.image.properties cannot hold ${JSON.stringify(key)}: ${refusal}`);
   }
   return {
     image: {
@@ -55,13 +56,16 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
   };
 }
 
-/** What Glance could set once and never change is refused beside what it would refuse itself. */
+/** A property that Glance could set once and never change is refused, as is one that Glance would reject. */
 function problemOf(key: string): string | undefined {
-  if (key.trim() !== key) return 'Glance ignores blanks at the ends of a name when it is to change a property';
+  if (!isPatchable(key)) return 'Glance strips white space from both ends of a name and cannot change such a property';
   return reservedPropertyReason(key);
 }
 
-const jsonObject = z.record(z.string(), z.json());
+/** `z.record` would drop the key `__proto__`. */
+function jsonObject(map: Readonly<Record<string, unknown>>): Record<string, JsonValue> {
+  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, z.json().parse(value)]));
+}
 
 /**
  * The record as it has to be while it is in this state: what Glance fetches by itself is kept out of sight until it is

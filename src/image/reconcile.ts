@@ -206,7 +206,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       generation: metadata.generation,
       reconcileAt: metadata.annotations[reconcileAtAnnotation],
       deleting: isDeleting(resource),
-      warning: warningOf(resource),
+      warning: warningOf(resource, (facts.image === 'gone' ? undefined : (facts.image ?? previous.image))?.properties),
       now: clock.now(),
       random: random(),
     };

@@ -254,7 +254,9 @@ export function isAsSeen(image: Image, before: SeenImage | undefined): boolean {
 
 /** The image as status shows it. While Glance reports the same, the time at which it was seen stays too. */
 function seen(image: Image, before: SeenImage | undefined, now: Date): SeenImage {
-  const { [ownerProperty]: _owner, [clusterProperty]: _cluster, ...properties } = image.properties;
+  // `__proto__` is left out too: zod drops it when the status is read, so it would look like a change each time.
+  const hidden = [ownerProperty, clusterProperty, '__proto__'];
+  const properties = Object.fromEntries(Object.entries(image.properties).filter(([key]) => !hidden.includes(key)));
   const fresh: SeenImage = compact({
     name: image.name ?? undefined,
     status: image.status,

@@ -1,15 +1,36 @@
-/** What people should know about a declaration although nothing keeps it from being carried out. */
+/** What users should know about a resource although nothing keeps the operator from doing what it declares. */
 import type { Warning } from '../api/conditions.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
+import { isPatchable, isServerKey, reservedPrefix } from '../glance/property-names.ts';
 import { isWeak, parseDigest } from '../source/digest.ts';
 
-export function warningOf({ spec }: GlanceImage): Warning | undefined {
-  const digest = spec.content?.http?.digest;
+/** `properties`: those that the image has, as last seen. */
+export function warningOf(
+  { spec }: GlanceImage,
+  properties: Readonly<Record<string, unknown>> | undefined,
+): Warning | undefined {
+  const algorithm = weakAlgorithm(spec);
+  if (algorithm !== undefined)
+    return {
+      reason: 'WeakDigest',
+      message: `${algorithm} finds accidents, but not a file that somebody changed on purpose: declare a sha256 or sha512 digest if the publisher has one`,
+    };
+  const stuck = spec.propertyPolicy === 'Purge' ? Object.keys(properties ?? {}).filter(cannotBeRemoved) : [];
+  if (stuck.length === 0) return undefined;
+  return {
+    reason: 'PropertyNotRemovable',
+    message: `the image has properties that are not declared and that Glance cannot remove because of their names: ${stuck.map((name) => JSON.stringify(name)).join(', ')}`,
+  };
+}
+
+function weakAlgorithm({ content }: GlanceImage['spec']): string | undefined {
+  const digest = content?.http?.digest;
   if (digest === undefined) return undefined;
   const { algorithm } = parseDigest(digest);
-  if (!isWeak(algorithm)) return undefined;
-  return {
-    reason: 'WeakDigest',
-    message: `${algorithm} finds accidents, but not a file that somebody changed on purpose: declare a sha256 or sha512 digest if the publisher has one`,
-  };
+  return isWeak(algorithm) ? algorithm : undefined;
+}
+
+/** Glance's own notes about imports are not among them: Glance removes them itself. */
+function cannotBeRemoved(name: string): boolean {
+  return !name.startsWith(reservedPrefix) && (isServerKey(name) || !isPatchable(name));
 }

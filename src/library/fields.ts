@@ -9,7 +9,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { InvalidRequest } from '../glance/errors.ts';
-import { reservedPrefix, reservedPropertyReason } from '../glance/schema.ts';
+import { isServerKey, reservedPropertyReason } from '../glance/property-names.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import { compact } from '../lib/compact.ts';
 import type { JsonValue } from '../openstack/json.ts';
@@ -57,7 +57,7 @@ const readOnly = ['size', 'virtualSize', 'checksum', 'hash', 'directUrl', 'locat
 
 /** Whether anything is given that is shown and that only Glance sets. */
 export function givesReadOnly(given: ImageFields): boolean {
-  return Object.keys(given).some(isReadOnly) || Object.keys(given.properties ?? {}).some(isNote);
+  return Object.keys(given).some(isReadOnly) || Object.keys(given.properties ?? {}).some(isServerKey);
 }
 
 /** What is given, without what only Glance sets and the image has just so. */
@@ -69,18 +69,13 @@ export function withoutUnchanged(given: ImageFields, image: ServiceImage): Image
   );
   if (!given.properties) return fields;
   const kept = Object.entries(given.properties).filter(
-    ([key, value]) => !(isNote(key) && isDeepStrictEqual(value, properties.get(key))),
+    ([key, value]) => !(isServerKey(key) && isDeepStrictEqual(value, properties.get(key))),
   );
   return { ...fields, properties: Object.fromEntries(kept) };
 }
 
 function isReadOnly(key: string): boolean {
   return readOnly.includes(key);
-}
-
-/** A property that only Glance sets. */
-function isNote(key: string): boolean {
-  return key.startsWith(reservedPrefix);
 }
 
 /** Throws InvalidRequest, which names every field that is refused. */

@@ -1,4 +1,5 @@
 /** Declarations that zod and the API server must judge alike. Law: each rule of the CRD is broken here or in changes.ts. */
+import { internalNames } from '../../src/glance/property-names.ts';
 import { contentCases } from './cases-content.ts';
 import {
   type Case,
@@ -230,6 +231,13 @@ export const cases: Case[] = [
     spec: image({ properties: { a: '', b: 1.5, c: false, d: [null], e: { f: null } } }),
   },
   { what: 'properties with odd keys', spec: image({ properties: { 'a.b/c d': 'x', ü: 'y', '': 'z' } }) },
+  {
+    what: 'properties that are named like methods of JavaScript or half like those of Python',
+    spec: image({ properties: { toString: 'x', constructor: 'y', hasOwnProperty: 'z', __init: '1', init__: '2' } }),
+  },
+  ...internalNames
+    .filter((name) => !name.startsWith('_'))
+    .map((name) => inImage('properties', { [name]: 'x', ok: 'y' }, says.properties)),
 
   {
     what: 'all stores and some',

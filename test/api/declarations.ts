@@ -37,6 +37,10 @@ export const unsupported = 'Unsupported value';
 export const wrongType = (type: string) => `must be of type ${type}`;
 
 export const says = {
+  properties:
+    'must not hold a property that Glance uses internally (image_id, member, extra_properties, base, context, helper, notifier, ' +
+    'repo, get_data, set_data, delete, deactivate, reactivate, get_payload, get_super_class, send_notification): a change of it ' +
+    'would overwrite another image or be lost. Choose another name',
   interval: 'must be 0, which turns the check off, or a duration from 10s to 24h such as 90s, 10m or 1h30m',
   url: 'must be an http:// or https:// URL without spaces, user name or password, for example https://example.com/image.qcow2',
   digest:

@@ -67,10 +67,7 @@ export const propertyCases: readonly Case[] = [
     names: { '/results/0': ['TypeError', 'returned'], '/glance/<new>': [undefined, { method: 'x', status: 'queued' }] },
   }),
   withProperties('create a property called context', { context: 'x' }, 'TypeError', {
-    names: {
-      '/results/0': ['TypeError', 'returned'],
-      '/glance/<new>': [undefined, { context: 'x', status: 'queued' }],
-    },
+    names: { '/results/0': ['TypeError', 'Invalid'] },
   }),
   withProperties('create a property called controller', { controller: 'x' }, 'AttributeError', {
     names: {

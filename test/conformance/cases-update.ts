@@ -5,6 +5,26 @@ const two = { fields: { name: 'before', a: '1', b: '2', tags: ['x', 'y'] } };
 
 export const updateCases: readonly Case[] = [
   {
+    name: 'set a property called image_id to the id of another image',
+    given: { '<image>': two, '<other>': { fields: { name: 'other' } } },
+    operations: [{ op: 'update', image: '<image>', meta: { properties: { image_id: '<other>' } }, purge: false }],
+    cinder: ['TypeError'],
+    expect: { names: { '/results/0': ['TypeError', 'Invalid'] } },
+  },
+  {
+    name: 'purge an image that has a property called member',
+    given: { '<image>': { fields: { name: 'before', a: '1', member: 'x' } } },
+    operations: [{ op: 'update', image: '<image>', meta: { properties: { b: '2' } } }],
+    cinder: ['ImageNotAuthorized 500'],
+    expect: {
+      names: {
+        '/results/0': ['ImageNotAuthorized 500', 'returned'],
+        '/glance/<image>/a': ['1', undefined],
+        '/glance/<image>/b': [undefined, '2'],
+      },
+    },
+  },
+  {
     name: 'rename an image, purging',
     given: { '<image>': two },
     operations: [{ op: 'update', image: '<image>', meta: { name: 'after' } }],

@@ -41,8 +41,9 @@ export const reasons = {
     title: 'The names of properties are only data',
     text:
       'Cinder hands properties to Python functions as arguments. So some names crash it, some are lost or become ' +
-      'headers of the request, and some read back as methods of a Python object. Here a name has no other meaning, and ' +
-      'the few names that Glance reserves are rejected by name.',
+      'headers of the request, and some read back as methods of a Python object. Here a name has no other meaning. The names ' +
+      'that Glance reserves or uses internally are rejected: Glance would change another image (`image_id`) or lose the change. ' +
+      'Where an image has such a property, a purge keeps it, because Glance cannot remove it.',
   },
   attributes: {
     title: 'An attribute is not set by a property of its name',

@@ -2,7 +2,7 @@
 import type { Image } from '../../src/glance/image.ts';
 import { decodeProperty, readImage } from '../../src/glance/image.ts';
 import type { JsonPatchOperation } from '../../src/glance/patch.ts';
-import { baseKeys, isServerKey } from '../../src/glance/schema.ts';
+import { baseKeys, isServerKey } from '../../src/glance/property-names.ts';
 import type { JsonObject, JsonValue } from '../../src/openstack/json.ts';
 
 export const imageId = '6b1fd7a2-0000-4000-8000-000000000001';

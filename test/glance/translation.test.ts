@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { InvalidRequest } from '../../src/glance/errors.ts';
 import { decodeProperty, readImage } from '../../src/glance/image.ts';
-import { reservedPropertyReason } from '../../src/glance/schema.ts';
+import { reservedPropertyReason } from '../../src/glance/property-names.ts';
 import { encodeProperty, newImage } from '../../src/glance/translation.ts';
 import type { JsonValue } from '../../src/openstack/json.ts';
 import { imageId, imageOf, wireImage } from './model.ts';

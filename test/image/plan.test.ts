@@ -91,7 +91,7 @@ describe('planning', () => {
   test('a property that Glance could never change again is rejected', () => {
     assert.throws(() => planFor({ spec: { image: { properties: { ' a': 1 } } } }, { kind: 'absent', incarnation: 0 }), {
       code: 'InvalidSpec',
-      message: /" a": Glance ignores blanks/,
+      message: /" a": Glance strips white space/,
     });
   });
 
