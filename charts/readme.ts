@@ -1,7 +1,7 @@
 /** The tables of the chart's README. */
 
+import { describeSettings } from '../src/commands/config.ts';
 import { runSettings } from '../src/commands/settings.ts';
-import { describeSettings } from '../src/lib/config.ts';
 import { chartSettings, settingsOfTheChart } from './settings.ts';
 import { type Group, listValues } from './values.ts';
 

@@ -3,9 +3,9 @@
  * for those that the chart sets from values of its own.
  */
 import { z } from 'zod';
+import { describeSettings } from '../src/commands/config.ts';
 import { runSettings } from '../src/commands/settings.ts';
 import { transferLimitsSchema } from '../src/commands/transfer-limits.ts';
-import { describeSettings } from '../src/lib/config.ts';
 import type { JsonSchema } from './schema.ts';
 
 /** The value that stands for each of these flags. */

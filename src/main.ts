@@ -3,11 +3,11 @@
  * The `glance-image-operator` command. Law: it only chooses; each command is a file of its own, and a failure ends the process with
  * a sentence and an exit code (`commands/exit.ts`).
  */
+import { UsageError } from './commands/config.ts';
 import { exitCodeOf, exitCodes } from './commands/exit.ts';
 import { run, runHelp } from './commands/run.ts';
 import { transfer, transferHelp } from './commands/transfer.ts';
 import { printVersion } from './commands/version.ts';
-import { UsageError } from './lib/config.ts';
 import { describe } from './lib/errors.ts';
 
 interface Command {

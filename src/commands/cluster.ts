@@ -6,8 +6,8 @@ import { glanceImageType } from '../image/resources.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { KubernetesError } from '../kubernetes/errors.ts';
 import { parseObject } from '../kubernetes/resource.ts';
-import { UsageError } from '../lib/config.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
+import { UsageError } from './config.ts';
 import type { RunSettings } from './settings.ts';
 
 const namespaceType = { group: '', version: 'v1', kind: 'Namespace', plural: 'namespaces', parse: parseObject };

@@ -2,10 +2,11 @@
  * How the process ends. Law: every end has an exit code of this table and one log line that names the reason, that of an
  * error which nobody handled too; nothing that was left behind keeps a process alive that has ended.
  */
-import { UsageError } from '../lib/config.ts';
+
+import { LeadershipLost } from '../http/fence.ts';
 import { describe } from '../lib/errors.ts';
-import { LeadershipLost } from '../lib/fence.ts';
 import type { Logger } from '../lib/log.ts';
+import { UsageError } from './config.ts';
 
 export const exitCodes = { stopped: 0, failed: 1, usage: 2, leaseLost: 3, bug: 4 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];

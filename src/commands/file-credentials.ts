@@ -9,11 +9,11 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { isCollection, isScalar, parseDocument } from 'yaml';
-import { UsageError } from '../lib/config.ts';
 import { describe } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
 import type { CredentialSource } from '../openstack/credential-source.ts';
 import type { TransferPlan } from '../transfer/plan.ts';
+import { UsageError } from './config.ts';
 import type { TransferSettings } from './settings.ts';
 
 /** The plan, with the files of this machine in the place of the Secrets that it names. */

@@ -7,13 +7,13 @@ import { hostname } from 'node:os';
 import type { Checks } from '../controller/health.ts';
 import { createHeartbeat } from '../controller/liveness.ts';
 import type { Component } from '../controller/supervisor.ts';
+import { createFence, type MayWrite, mayAlwaysWrite } from '../http/fence.ts';
 import type { ElectionTiming } from '../kubernetes/election.ts';
 import { createElector, longestTurnMs } from '../kubernetes/elector.ts';
 import { createLeaseClient } from '../kubernetes/lease.ts';
 import { createTransport, type TransportOptions } from '../kubernetes/transport.ts';
-import { UsageError } from '../lib/config.ts';
-import { createFence, type MayWrite, mayAlwaysWrite } from '../lib/fence.ts';
 import type { Logger } from '../lib/log.ts';
+import { UsageError } from './config.ts';
 import type { RunSettings } from './settings.ts';
 
 export interface Leadership {

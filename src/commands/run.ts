@@ -10,6 +10,7 @@ import { createMetrics } from '../controller/metrics.ts';
 import { createQueue } from '../controller/queue.ts';
 import { type Component, supervise } from '../controller/supervisor.ts';
 import { createWorkers } from '../controller/workers.ts';
+import { createEgressPolicy } from '../http/egress.ts';
 import { type Clouds, createClouds } from '../image/clouds.ts';
 import { createDrift } from '../image/drift.ts';
 import { clusterProperty } from '../image/identity.ts';
@@ -26,10 +27,8 @@ import { createStore } from '../kubernetes/store.ts';
 import { createTransport } from '../kubernetes/transport.ts';
 import { aborted } from '../lib/abort.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
-import { helpOf, readSettings } from '../lib/config.ts';
-import { createEgressPolicy } from '../lib/egress.ts';
+import { keyOf } from '../lib/key.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
-import { keyOf } from '../lib/outcome.ts';
 import { version } from '../lib/version.ts';
 import { openSession } from '../openstack/pool.ts';
 import { defaultRetryPolicy } from '../openstack/retry.ts';
@@ -38,6 +37,8 @@ import { defaultLimits } from '../transfer/plan.ts';
 import { createScheduler } from '../transfer/scheduler.ts';
 import { createWorkerExecutor } from '../transfer/worker.ts';
 import { checkSelector, uidOfCluster } from './cluster.ts';
+import { helpOf, readSettings } from './config.ts';
+import { operatorEgress } from './egress.ts';
 import { exitCodesHelp, exitOnUnhandled } from './exit.ts';
 import { createLeadership } from './leadership.ts';
 import { memoryLimits, reportMemory } from './memory.ts';
@@ -87,7 +88,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const cluster = settings.clusterName ?? (await uidOfCluster(client, signal));
   await checkSelector(client, settings, signal);
 
-  const rules = { allow: settings.sourceAllow, deny: [...settings.sourceDeny, ...apiServerHost(transport.server)] };
+  const rules = operatorEgress(settings, transport.server);
   const egress = createEgressPolicy(rules);
   const domain = createDomainMetrics(
     metrics.registry,
@@ -296,12 +297,6 @@ function laneOf(item: Item<GlanceImage> | undefined, clouds: Clouds): string | u
   if (item?.kind !== 'readable') return undefined;
   const { metadata, spec } = item.object;
   return clouds.destinationOf(cloudRefOf(item.object)) ?? keyOf(metadata.namespace, spec.cloud.secretRef.name);
-}
-
-/** Nobody reaches the API server through the operator. On loopback, where only developers have it, all is refused anyway. */
-function apiServerHost(server: string): string[] {
-  const host = new URL(server).hostname;
-  return host === 'localhost' || host === '[::1]' || host.startsWith('127.') ? [] : [host];
 }
 
 function splitAddress(address: string): [host: string, port: number] {

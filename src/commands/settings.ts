@@ -1,32 +1,8 @@
 /** The settings of the commands. */
 import { z } from 'zod';
-import { type Settings, setting, type ValuesOf } from '../lib/config.ts';
-import { createEgressPolicy } from '../lib/egress.ts';
-import { describe } from '../lib/errors.ts';
 import { logLevels } from '../lib/log.ts';
-
-/** Refused here, where it is known which flag is wrong. */
-const egressRules = () =>
-  setting.list().superRefine((allow, context) => {
-    try {
-      createEgressPolicy({ allow, deny: [] });
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: describe(error) });
-    }
-  });
-
-const egressSettings = {
-  sourceAllow: {
-    schema: egressRules(),
-    value: 'HOST|CIDR,…',
-    help: 'Hosts and networks that may be connected to although they are refused by default (loopback, link-local, metadata).',
-  },
-  sourceDeny: {
-    schema: egressRules(),
-    value: 'HOST|CIDR,…',
-    help: 'Hosts and networks that are never connected to, for sources and clouds alike.',
-  },
-} as const satisfies Settings;
+import { type Settings, setting, type ValuesOf } from './config.ts';
+import { egressSettings } from './egress.ts';
 
 export const runSettings = {
   kubeconfig: {

@@ -6,11 +6,12 @@
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { systemClock } from '../lib/clock.ts';
-import { helpOf, readCommandLine, UsageError } from '../lib/config.ts';
 import { describe } from '../lib/errors.ts';
 import { readAccess } from '../transfer/access.ts';
 import { TransferPlan, type TransferResult } from '../transfer/plan.ts';
 import { createWorkerExecutor } from '../transfer/worker.ts';
+import { helpOf, readCommandLine, UsageError } from './config.ts';
+import { commandEgress } from './egress.ts';
 import { withFileCredentials } from './file-credentials.ts';
 import { showProgress } from './progress.ts';
 import { type TransferSettings, transferSettings } from './settings.ts';
@@ -51,7 +52,7 @@ async function runPlan(given: TransferPlan, settings: TransferSettings): Promise
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => stop.abort(new Error(`cancelled by ${signal}; image ${plan.imageID} is left queued`)));
   }
-  const egress = { allow: settings.sourceAllow, deny: settings.sourceDeny };
+  const egress = commandEgress(settings);
   const executor = createWorkerExecutor({ egress, clock: systemClock });
   const display = showProgress(process.stderr, systemClock);
   try {

@@ -7,7 +7,7 @@
  */
 import { backoff } from '../lib/backoff.ts';
 import type { Random } from '../lib/clock.ts';
-import type { Key } from '../lib/outcome.ts';
+import type { Key } from '../lib/key.ts';
 
 export interface Backoff {
   /** One more failure: how long to wait now, in ms. */

@@ -5,7 +5,7 @@
  * A lane is what keys have in common that can be slow: the cloud behind them. Which one it is may come to be known while a key
  * waits, so it is asked again when the turn of the key has come.
  */
-import { type Key, namespaceOf } from '../lib/outcome.ts';
+import { type Key, namespaceOf } from '../lib/key.ts';
 
 export type Lane = string | undefined;
 

@@ -4,8 +4,8 @@
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../lib/clock.ts';
-import { createMeters } from '../lib/meters.ts';
 import { version } from '../lib/version.ts';
+import { createMeters } from './meters.ts';
 import type { Queue, QueueObserver } from './queue.ts';
 import type { WorkersObserver } from './workers.ts';
 

@@ -8,7 +8,7 @@
  * of the workers that no other lane does, but always one, so that clouds that hang, one or several, leave workers to the rest.
  */
 import type { Clock } from '../lib/clock.ts';
-import type { Key } from '../lib/outcome.ts';
+import type { Key } from '../lib/key.ts';
 import { createLine, type Lane } from './line.ts';
 
 /** Something just changed, or it is only time to look again. Ten thousand old objects must not delay one new one. */

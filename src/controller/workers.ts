@@ -8,11 +8,12 @@
 import { randomUUID } from 'node:crypto';
 import { DeadlineExceeded, withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import { during } from '../lib/context.ts';
+import { withContext } from '../lib/context.ts';
 import { unreachable } from '../lib/errors.ts';
+import { type Key, partsOf } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Key, type Outcome, partsOf } from '../lib/outcome.ts';
 import type { Backoff } from './backoff.ts';
+import type { Outcome } from './outcome.ts';
 import type { Queue } from './queue.ts';
 
 /**
@@ -126,7 +127,9 @@ export function createWorkers(options: WorkersOptions): Workers {
         return;
       }
       lastTookAt = clock.monotonic();
-      await during({ reconcileID: randomUUID(), ...partsOf(key) }, async () => settle(key, await work(key, halt)));
+      const id = randomUUID();
+      const context = { id, fields: { reconcileID: id, ...partsOf(key) } };
+      await withContext(context, async () => settle(key, await work(key, halt)));
       queue.done(key);
     }
   }

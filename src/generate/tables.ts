@@ -4,11 +4,11 @@
  */
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
+import { describeSettings } from '../commands/config.ts';
 import { runSettings } from '../commands/settings.ts';
 import { createMetrics } from '../controller/metrics.ts';
 import { createDomainMetrics } from '../image/metrics.ts';
 import { systemClock } from '../lib/clock.ts';
-import { describeSettings } from '../lib/config.ts';
 
 export interface MetricDescription {
   name: string;

@@ -7,7 +7,7 @@ import type { GlanceImage } from '../api/glanceimage.ts';
 import type { ImageNews } from '../glance/cache/image-cache.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { unreachable } from '../lib/errors.ts';
-import type { Key } from '../lib/outcome.ts';
+import type { Key } from '../lib/key.ts';
 import { dueOf } from './due.ts';
 import type { Resources } from './resources.ts';
 import { isAsSeen } from './status.ts';

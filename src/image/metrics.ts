@@ -1,9 +1,9 @@
 /** The metrics of the domain, beside those of the machine that works on it. */
 import type { Registry } from 'prom-client';
 import type { GlanceImage } from '../api/glanceimage.ts';
+import { createMeters } from '../controller/meters.ts';
 import type { Item } from '../kubernetes/resource.ts';
 import type { Clock } from '../lib/clock.ts';
-import { createMeters } from '../lib/meters.ts';
 import type { TransferObserver } from '../transfer/observer.ts';
 import { type CacheObserver, createCacheMetrics } from './metrics/cache.ts';
 import { type CloudMetrics, createCloudMetrics } from './metrics/clouds.ts';

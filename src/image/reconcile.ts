@@ -7,12 +7,13 @@ import { isDeepStrictEqual } from 'node:util';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { abandonAnnotation, finalizer, reconcileAtAnnotation } from '../api/group.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
+import type { Outcome } from '../controller/outcome.ts';
 import type { Image } from '../glance/image.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { noteInContext } from '../lib/context.ts';
+import { addToContext } from '../lib/context.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { OperatorError, retry, unreachable } from '../lib/errors.ts';
-import type { Key, Outcome } from '../lib/outcome.ts';
+import type { Key } from '../lib/key.ts';
 import type { TransferPlan } from '../transfer/plan.ts';
 import type { Scheduler, TransferState } from '../transfer/scheduler.ts';
 import { type Cloud, type Clouds, DestinationLearned } from './clouds.ts';
@@ -79,7 +80,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
   }
 
   async function openCloud(facts: Facts, resource: GlanceImage, signal: AbortSignal): Promise<Cloud> {
-    noteInContext({ cloud: resource.spec.cloud.name });
+    addToContext({ cloud: resource.spec.cloud.name });
     const cloud = knownCloud(facts, resource) ?? (await readCloud(facts, resource, signal));
     refuseOtherCloud(resource.status, cloud);
     facts.cloud = { projectID: cloud.projectID, region: cloud.region };
@@ -286,7 +287,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       await transfers.cancel(key);
       return { kind: 'done' };
     }
-    noteInContext({ generation: resource.metadata.generation });
+    addToContext({ generation: resource.metadata.generation });
     if (isDeleting(resource) || resource.spec.suspend) await transfers.cancel(key);
     const waits = transfers.get(key) === undefined && (isDeleting(resource) || !resource.spec.suspend);
     const turn: Comparison = waits ? turnOf(key, resource) : { kind: 'live' };

@@ -13,8 +13,8 @@ import type { EventRecorder } from '../kubernetes/events.ts';
 import { addFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
 import { type KubernetesObject, keyOfObject, type ResourceType } from '../kubernetes/resource.ts';
 import type { Change, Store } from '../kubernetes/store.ts';
+import { type Key, keyOf } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Key, keyOf } from '../lib/outcome.ts';
 
 export const glanceImageType: ResourceType<GlanceImage> = { group, version, kind, plural, parse: parseGlanceImage };
 

@@ -3,10 +3,11 @@
  * is open only while the lease is held and renewed in time; it is closed before the lease is given back; each call has a
  * deadline of its own, so that one that hangs leaves time for the next.
  */
+
+import { type Fence, LeadershipLost } from '../http/fence.ts';
 import { aborted, type LinkedAbort, linked, neverAborted } from '../lib/abort.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { describe, unreachable } from '../lib/errors.ts';
-import { type Fence, LeadershipLost } from '../lib/fence.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Election, type ElectionTiming, type Finding, next, start } from './election.ts';
 import type { Lease, LeaseClient } from './lease.ts';

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { describe } from '../lib/errors.ts';
-import { type Key, keyOf } from '../lib/outcome.ts';
+import { type Key, keyOf } from '../lib/key.ts';
 
 export interface ObjectMeta {
   name: string;

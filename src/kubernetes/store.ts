@@ -9,8 +9,8 @@
  */
 import { aborted } from '../lib/abort.ts';
 import { describe, unreachable } from '../lib/errors.ts';
+import type { Key } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
-import type { Key } from '../lib/outcome.ts';
 import { type Item, type KubernetesObject, keyOfObject } from './resource.ts';
 import type { WatcherEvent } from './watcher.ts';
 

@@ -9,11 +9,11 @@
  */
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
+import { fenceRequests, type MayWrite, mayAlwaysWrite } from '../http/fence.ts';
 import { abortable, DeadlineExceeded, linked, withDeadline } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { compact } from '../lib/compact.ts';
 import { describe, OperatorError, retry } from '../lib/errors.ts';
-import { fenceRequests, type MayWrite, mayAlwaysWrite } from '../lib/fence.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { readAnswer, readRefusal } from './answer.ts';
 import { type Credentials, readCredentials } from './credentials.ts';

@@ -28,8 +28,8 @@
 import { backoff } from '../lib/backoff.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { describe, retry, unreachable } from '../lib/errors.ts';
+import type { Key } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
-import type { Key } from '../lib/outcome.ts';
 import type { KubernetesClient, WatchEvent } from './client.ts';
 import { isUnsupported, KubernetesError, needsRelist } from './errors.ts';
 import { type Item, type KubernetesObject, keyOfObject, type ResourceType, type Scope } from './resource.ts';

@@ -1,33 +1,33 @@
 /**
- * What is being worked on, carried along with the asynchronous calls that the work makes. Law: it names things for whoever
- * follows the story (log lines, request ids), and nothing ever decides by it; so no signature has to hand it on.
+ * Labels of the current asynchronous work, carried along with the calls that it makes. Invariant: they only label log lines
+ * and request ids. Nothing decides by them, so no signature has to pass them on.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 
+type Fields = Readonly<Record<string, string | number | undefined>>;
+
 export interface WorkContext {
-  /** One pass over one resource; a UUID. Servers see it as the request id `req-<reconcileID>`. */
-  readonly reconcileID: string;
-  readonly namespace: string;
-  readonly name: string;
-  /** Of the resource that was read. */
-  generation?: number;
-  /** Name of the cloud in clouds.yaml. */
-  cloud?: string;
+  /** A UUID that identifies the work; the request ids of its calls are made from it. */
+  readonly id: string;
+  /** Each log line that the work writes has these fields. */
+  readonly fields: Fields;
 }
 
-const storage = new AsyncLocalStorage<WorkContext>();
+const storage = new AsyncLocalStorage<{ current: WorkContext }>();
 
-/** Runs `work` as a part of this pass. */
-export function during<T>(context: WorkContext, work: () => T): T {
-  return storage.run(context, work);
+/** Runs `work`, and everything that it calls, in this context. */
+export function withContext<T>(context: WorkContext, work: () => T): T {
+  return storage.run({ current: context }, work);
 }
 
-/** Adds what was learned to the pass under way, if there is one. */
-export function noteInContext(learned: Pick<WorkContext, 'generation' | 'cloud'>): void {
-  const context = storage.getStore();
-  if (context !== undefined) Object.assign(context, learned);
+/** Adds fields to the context of the caller, if there is one. */
+export function addToContext(fields: Fields): void {
+  const cell = storage.getStore();
+  if (cell === undefined) return;
+  const { id, fields: before } = cell.current;
+  cell.current = { id, fields: { ...before, ...fields } };
 }
 
-export function workContext(): WorkContext | undefined {
-  return storage.getStore();
+export function currentContext(): WorkContext | undefined {
+  return storage.getStore()?.current;
 }

@@ -3,7 +3,7 @@
  * without having been searched for secrets.
  */
 import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
-import { workContext } from './context.ts';
+import { currentContext } from './context.ts';
 import { cleanFields, cleanText } from './redact.ts';
 
 export type Logger = PinoLogger;
@@ -18,7 +18,7 @@ export function createLogger(level: LogLevel, destination?: DestinationStream): 
       base: null,
       timestamp: stdTimeFunctions.isoTime,
       // What the line says itself wins over the context.
-      mixin: () => ({ ...workContext() }),
+      mixin: () => ({ ...currentContext()?.fields }),
       formatters: { level: (label) => ({ level: label }), log: cleanFields },
       // Errors have been made plain by then.
       serializers: { err: (error: unknown) => error },

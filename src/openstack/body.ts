@@ -4,10 +4,10 @@
  * ended, however it ended; and while it is the server that has to move, a clock is running.
  */
 
+import type { MayWrite } from '../http/fence.ts';
 import { abortable } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
-import type { MayWrite } from '../lib/fence.ts';
 
 /** The source has fewer or more bytes than announced, or none. */
 export class SizeMismatch extends OperatorError {

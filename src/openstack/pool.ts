@@ -6,9 +6,9 @@
  * the pool itself is closed; secrets are forgotten with the session.
  */
 import { createHash } from 'node:crypto';
+import { type EgressPolicy, guardConnector } from '../http/egress.ts';
+import type { MayWrite } from '../http/fence.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { type EgressPolicy, guardConnector } from '../lib/egress.ts';
-import type { MayWrite } from '../lib/fence.ts';
 import { userAgent } from '../lib/version.ts';
 import { type CloudConfig, type CloudFiles, parseCloud } from './clouds.ts';
 import type { RetryPolicy } from './retry.ts';

@@ -4,12 +4,12 @@
  * takes over, and never so long that Glance answers 500 to it.
  */
 import { randomUUID } from 'node:crypto';
-import { workContext } from '../lib/context.ts';
+import { currentContext } from '../lib/context.ts';
 
 const longest = 64;
 
 export function newRequestId(): string {
-  return `req-${workContext()?.reconcileID ?? randomUUID()}`;
+  return `req-${currentContext()?.id ?? randomUUID()}`;
 }
 
 /** Throws a TypeError for one that cannot be sent. */

@@ -6,9 +6,9 @@
  * What a caller sees after the last try is the last failure, unchanged.
  */
 
+import { EgressRefused } from '../http/egress.ts';
 import { backoff } from '../lib/backoff.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
-import { EgressRefused } from '../lib/egress.ts';
 import { errorCode } from '../lib/errors.ts';
 import type { RetryBudget } from './budget.ts';
 import { ConnectionFailed, HttpFailure } from './errors.ts';

@@ -6,9 +6,9 @@
 import type { LookupFunction } from 'node:net';
 import type { Readable } from 'node:stream';
 import { Agent, buildConnector, type Dispatcher, request as undiciRequest } from 'undici';
+import { fenceRequests, type MayWrite, mayAlwaysWrite } from '../http/fence.ts';
 import { withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import { fenceRequests, type MayWrite, mayAlwaysWrite } from '../lib/fence.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { headOf, readAnswer, redirectTarget, withoutAnswer } from './answer.ts';
 import type { TlsConfig } from './clouds.ts';

@@ -3,9 +3,9 @@
  * handed over; and when it ends, however it ends, its connection and its source are let go.
  */
 import { Readable } from 'node:stream';
+import type { MayWrite } from '../http/fence.ts';
 import { DeadlineExceeded, linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { MayWrite } from '../lib/fence.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { readAnswer, refusalLimitBytes, withoutAnswer } from './answer.ts';
 import { type Relay, relay } from './body.ts';

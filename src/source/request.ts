@@ -3,9 +3,10 @@
  * https to http and not for ever; every hop has a deadline; and declared headers stay behind at the first hop that leads to
  * another server, for good.
  */
+
+import { EgressRefused } from '../http/egress.ts';
 import { withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import { EgressRefused } from '../lib/egress.ts';
 import { retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { connectionError, SourceError, upstreamRetry } from './errors.ts';

@@ -8,7 +8,7 @@
 import type { Readable } from 'node:stream';
 import { createSecureContext, getCACertificates } from 'node:tls';
 import { Agent, buildConnector, request } from 'undici';
-import { type EgressPolicy, guardConnector } from '../lib/egress.ts';
+import { type EgressPolicy, guardConnector } from '../http/egress.ts';
 import { readCertificates } from './certificate.ts';
 
 /** TCP and TLS together. */

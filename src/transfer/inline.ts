@@ -3,9 +3,9 @@
  * session with the cloud, which the next run finds open.
  */
 import { createImageClient } from '../glance/client.ts';
+import type { EgressPolicy } from '../http/egress.ts';
+import type { MayWrite } from '../http/fence.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import type { EgressPolicy } from '../lib/egress.ts';
-import type { MayWrite } from '../lib/fence.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import { runTransfer } from './engine.ts';
 import { type Executor, ExecutorClosed } from './executor.ts';

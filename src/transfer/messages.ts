@@ -1,5 +1,5 @@
 /** What an executor and its thread say to each other. Law: all of it can be cloned. */
-import type { EgressRules } from '../lib/egress.ts';
+import type { EgressRules } from '../http/egress.ts';
 import type { TransferAccess } from './executor.ts';
 import type { PlainError } from './plain-error.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
@@ -7,7 +7,7 @@ import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
 /** With which a thread is born. */
 export interface ThreadData {
   egress: EgressRules;
-  /** Of the fence around what is written (`lib/fence.ts`); absent where there is none. */
+  /** Of the fence around what is written (`http/fence.ts`); absent where there is none. */
   fence: SharedArrayBuffer | undefined;
 }
 

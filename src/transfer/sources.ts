@@ -4,8 +4,8 @@
 
 import type { ImageClient } from '../glance/client.ts';
 import { parseImageRef } from '../glance/ref.ts';
+import type { EgressPolicy } from '../http/egress.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import type { EgressPolicy } from '../lib/egress.ts';
 import type { SessionPool } from '../openstack/pool.ts';
 import { type ImageSource, openImageSource } from '../source/glance.ts';
 import { readHeaders } from '../source/headers.ts';

@@ -3,9 +3,9 @@
  * to a file beside the command's, without the client of Kubernetes and all else that only the command needs.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { createEgressPolicy } from '../http/egress.ts';
+import { fenceOf, mayAlwaysWrite } from '../http/fence.ts';
 import { systemClock } from '../lib/clock.ts';
-import { createEgressPolicy } from '../lib/egress.ts';
-import { fenceOf, mayAlwaysWrite } from '../lib/fence.ts';
 import { createInlineExecutor } from './inline.ts';
 import type { ThreadData } from './messages.ts';
 import { serveExecutor } from './serve.ts';

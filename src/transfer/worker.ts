@@ -4,8 +4,8 @@
  * retryable error, and the next run gets a fresh one; the process lives on.
  */
 import { Worker } from 'node:worker_threads';
+import type { EgressRules } from '../http/egress.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { EgressRules } from '../lib/egress.ts';
 import { describe, OperatorError, retry } from '../lib/errors.ts';
 import { type ExecuteOptions, type Executor, ExecutorClosed, type TransferAccess } from './executor.ts';
 import type { FromThread, ThreadData, ToThread } from './messages.ts';
@@ -15,7 +15,7 @@ import type { TransferPlan, TransferResult } from './plan.ts';
 export interface WorkerExecutorOptions {
   /** For sources and clouds alike. */
   egress: EgressRules;
-  /** The memory of a fence that the thread's writes heed (`lib/fence.ts`). Default: none. */
+  /** The memory of a fence that the thread's writes heed (`http/fence.ts`). Default: none. */
   fence?: SharedArrayBuffer | undefined;
   clock: Clock;
   /** Where the thread's program is; in the bundle it lies beside the command. */

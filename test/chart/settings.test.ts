@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { readSettings } from '../../src/commands/config.ts';
 import { leaseName } from '../../src/commands/leadership.ts';
 import { type RunSettings, runSettings } from '../../src/commands/settings.ts';
-import { readSettings } from '../../src/lib/config.ts';
 import { deploymentIn, type KubernetesObject, objectsWith, ofKind, rulesOf } from './objects.ts';
 
 /** For each flag: the values by which a user sets it, and what the operator then has. None of them is its default. */

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { UsageError } from '../../src/commands/config.ts';
 import { exitCodeOf, exitCodes } from '../../src/commands/exit.ts';
-import { UsageError } from '../../src/lib/config.ts';
+import { LeadershipLost } from '../../src/http/fence.ts';
 import { OperatorError, retry } from '../../src/lib/errors.ts';
-import { LeadershipLost } from '../../src/lib/fence.ts';
 
 const root = join(import.meta.dirname, '../..');
 const node = (args: string[]) => spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', env: {} });

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { createBackoff } from '../../src/controller/backoff.ts';
 import { createQueue } from '../../src/controller/queue.ts';
 import { createWorkers, type Reconcile, type WorkersObserver } from '../../src/controller/workers.ts';
-import { noteInContext } from '../../src/lib/context.ts';
+import { addToContext } from '../../src/lib/context.ts';
 import { createLogger, type Logger, silentLogger } from '../../src/lib/log.ts';
 import { newRequestId } from '../../src/openstack/request-id.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -145,7 +145,7 @@ test('log lines carry the id of their reconcile, and a slow one is reported', as
   const { clock, queue, stop, ended } = start(
     async (key, signal) => {
       log.info(`working on ${key}`);
-      noteInContext({ generation: 3, cloud: 'demo' });
+      addToContext({ generation: 3, cloud: 'demo' });
       seen.push(newRequestId());
       if (key === 'ns/slow') await clock.sleep(1e9, signal);
       return { kind: 'done' };

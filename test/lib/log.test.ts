@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { DeadlineExceeded } from '../../src/lib/abort.ts';
-import { during, noteInContext } from '../../src/lib/context.ts';
+import { addToContext, withContext } from '../../src/lib/context.ts';
 import { OperatorError, retry } from '../../src/lib/errors.ts';
 import { createLogger } from '../../src/lib/log.ts';
 import { cleanText } from '../../src/lib/redact.ts';
@@ -19,18 +19,18 @@ const pass = { reconcileID: '7b0a6d5e-6c1c-4f0e-9d0f-0d7a2b8f7e11', namespace: '
 
 test('every line of a reconcile says to which it belongs, and what was learned on the way; others say nothing', async () => {
   const { log, last } = recorder();
-  await during({ ...pass }, async () => {
+  await withContext({ id: pass.reconcileID, fields: pass }, async () => {
     log.info('begun');
     assert.deepEqual({ ...last(), time: 0 }, { level: 'info', time: 0, ...pass, msg: 'begun' });
     await Promise.resolve();
-    noteInContext({ generation: 4, cloud: 'demo' });
+    addToContext({ generation: 4, cloud: 'demo' });
     log.warn({ generation: 3 }, 'its own words win');
     assert.deepEqual(
       { ...last(), time: 0 },
       { level: 'warn', time: 0, ...pass, generation: 3, cloud: 'demo', msg: 'its own words win' },
     );
   });
-  noteInContext({ cloud: 'nobody listens' });
+  addToContext({ cloud: 'nobody listens' });
   log.info('outside');
   assert.deepEqual({ ...last(), time: 0 }, { level: 'info', time: 0, msg: 'outside' });
 });
@@ -38,7 +38,7 @@ test('every line of a reconcile says to which it belongs, and what was learned o
 test('two reconciles at once do not take each other for themselves', async () => {
   const { log, lines } = recorder();
   const run = (name: string) =>
-    during({ ...pass, name }, async () => {
+    withContext({ id: pass.reconcileID, fields: { ...pass, name } }, async () => {
       for (let i = 0; i < 3; i++) {
         await new Promise(setImmediate);
         log.info(name);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EgressRefused } from '../../src/lib/egress.ts';
+import { EgressRefused } from '../../src/http/egress.ts';
 import { createRetryBudget, type RetryBudget } from '../../src/openstack/budget.ts';
 import { ConnectionFailed, HttpFailure, UnreadableAnswer } from '../../src/openstack/errors.ts';
 import { defaultRetryPolicy, retryAfterMs, type Verdict, verdictOn, withRetries } from '../../src/openstack/retry.ts';
@@ -112,7 +112,7 @@ test('what may be tried again, where, and what only when the call is idempotent'
     [socket('CERT_HAS_EXPIRED'), 'elsewhere', 'elsewhere'],
     [socket('ERR_TLS_CERT_ALTNAME_INVALID'), 'elsewhere', 'elsewhere'],
     [socket('ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED'), 'elsewhere', 'elsewhere'],
-    [new EgressRefused('no'), 'elsewhere', 'elsewhere'],
+    [new EgressRefused({ cause: 'denied', host: 'a', shown: 'a', problem: 'is denied' }), 'elsewhere', 'elsewhere'],
     [answer(503), 'anywhere', 'anywhere'],
     [answer(429), 'never', 'anywhere'],
     [answer(502), 'never', 'anywhere'],

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { createEgressPolicy, EgressRefused, guardConnector } from '../../src/http/egress.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { createEgressPolicy, EgressRefused, guardConnector } from '../../src/lib/egress.ts';
 import { ConnectionFailed, UnreadableAnswer } from '../../src/openstack/errors.ts';
 import {
   createTransport,

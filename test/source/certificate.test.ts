@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { createEgressPolicy } from '../../src/lib/egress.ts';
+import { createEgressPolicy } from '../../src/http/egress.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { certificateProblem, readCertificates } from '../../src/source/certificate.ts';
 import { createSourceTransport } from '../../src/source/transport.ts';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { createEgressPolicy } from '../../src/lib/egress.ts';
+import { createEgressPolicy } from '../../src/http/egress.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { type HttpSourceOptions, openHttpSource } from '../../src/source/http.ts';
 import type { Source, SourceLimits } from '../../src/source/source.ts';

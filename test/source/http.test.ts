@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
-import { createEgressPolicy, EgressRefused } from '../../src/lib/egress.ts';
+import { createEgressPolicy, EgressRefused } from '../../src/http/egress.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { createSourceTransport, type SourceTransport } from '../../src/source/transport.ts';
 import { failsWith, type Handler, listen, read, useServer } from './server.ts';

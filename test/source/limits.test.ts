@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createServer as createTcpServer, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { createEgressPolicy } from '../../src/lib/egress.ts';
+import { createEgressPolicy } from '../../src/http/egress.ts';
 import { createSourceTransport } from '../../src/source/transport.ts';
 import { generated } from '../env/content.ts';
 import { type Source as Server, startSource } from '../env/source.ts';

@@ -2,8 +2,9 @@
  * A cloud, a source and an executor for transfers on real servers. Law: the tests of a file share it and do not meet, since each
  * has files and images of its own; nothing of it outlives them.
  */
+
+import { createEgressPolicy } from '../../src/http/egress.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { createEgressPolicy } from '../../src/lib/egress.ts';
 import type { Executor, TransferAccess } from '../../src/transfer/executor.ts';
 import { createInlineExecutor } from '../../src/transfer/inline.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from '../../src/transfer/plan.ts';

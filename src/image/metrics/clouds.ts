@@ -2,7 +2,7 @@
  * The talk with clouds. What transfers say to Glance is not in it: they run in a thread of their own, and are measured as
  * transfers.
  */
-import type { Meters } from '../../lib/meters.ts';
+import type { Meters } from '../../controller/meters.ts';
 import { operationOf } from '../../openstack/operation.ts';
 import type { Exchange } from '../../openstack/transport.ts';
 

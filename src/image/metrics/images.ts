@@ -3,8 +3,8 @@ import { type ConditionType, findCondition } from '../../api/conditions.ts';
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { type Reason, reasons } from '../../api/reasons.ts';
 import type { Condition } from '../../api/status.ts';
+import type { Meters } from '../../controller/meters.ts';
 import type { Item } from '../../kubernetes/resource.ts';
-import type { Meters } from '../../lib/meters.ts';
 
 /** Those that are not there mean False, but Ready is not known until it is said. */
 const statuses: Readonly<Record<ConditionType, readonly Condition['status'][]>> = {

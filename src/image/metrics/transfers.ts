@@ -1,7 +1,7 @@
 /** How transfers fare. Law: every name is bounded: clouds that tenants name beyond the first hundred are counted together. */
 import { isReason } from '../../api/reasons.ts';
 import { failureReasons } from '../../api/remedies.ts';
-import type { Meters } from '../../lib/meters.ts';
+import type { Meters } from '../../controller/meters.ts';
 import type { MeasuredPhase, TransferObserver } from '../../transfer/observer.ts';
 
 const mostClouds = 100;

@@ -4,7 +4,7 @@ import { connect as connectSocket, createServer, isIPv4, type Server, type Socke
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { buildConnector } from 'undici';
-import { createEgressPolicy, EgressRefused, type EgressRules, guardConnector } from '../../src/lib/egress.ts';
+import { createEgressPolicy, EgressRefused, type EgressRules, guardConnector } from '../../src/http/egress.ts';
 
 const none: EgressRules = { allow: [], deny: [] };
 
@@ -88,13 +88,15 @@ describe('the egress policy', () => {
     test(`allows ${host}`, () => createEgressPolicy(none).checkHost(host));
   }
 
-  test('says which host, which address and which flag', async () => {
-    await assert.rejects(resolve(policyResolving({}, '169.254.169.254'), 'images.example.com'), (error) => {
+  test('a refusal names the host, its address, the cause and the advice', async () => {
+    const advice = { default: 'allow {host}', denied: 'do not deny it' };
+    await assert.rejects(resolve(policyResolving({ advice }, '169.254.169.254'), 'images.example.com'), (error) => {
       assert(error instanceof EgressRefused);
       assert.equal(error.code, 'EgressRefused');
       assert.deepEqual(error.retry, { kind: 'change' });
       assert.match(error.message, /images\.example\.com \(169\.254\.169\.254\) is a metadata service/);
-      assert.match(error.message, /--source-allow=images\.example\.com/);
+      assert.match(error.message, /; allow images\.example\.com$/);
+      assert.deepEqual([error.host, error.refusal], ['images.example.com', 'default']);
       return true;
     });
   });
@@ -137,12 +139,19 @@ describe('the egress policy', () => {
   });
 
   test('lets a rule that denies win over everything', async () => {
-    const rules = { allow: ['10.1.2.3', 'mirror.example.com'], deny: ['10.0.0.0/8', 'evil.example.com'] };
-    assert.throws(() => createEgressPolicy(rules).checkHost('10.1.2.3'), /--source-deny/);
-    assert.throws(() => createEgressPolicy(rules).checkHost('::ffff:10.1.2.3'), /--source-deny/);
-    assert.throws(() => createEgressPolicy(rules).checkHost('64:ff9b::10.1.2.3'), /--source-deny/);
-    assert.throws(() => createEgressPolicy(rules).checkHost('EVIL.example.com.'), /--source-deny/);
-    await assert.rejects(resolve(policyResolving(rules, '10.1.2.3'), 'mirror.example.com'), /--source-deny/);
+    const rules = {
+      allow: ['10.1.2.3', 'mirror.example.com'],
+      deny: ['10.0.0.0/8', 'evil.example.com'],
+      advice: { denied: 'a rule denies it' },
+    };
+    assert.throws(() => createEgressPolicy(rules).checkHost('10.1.2.3'), /is denied; a rule denies it$/);
+    assert.throws(() => createEgressPolicy(rules).checkHost('::ffff:10.1.2.3'), /is denied; a rule denies it$/);
+    assert.throws(() => createEgressPolicy(rules).checkHost('64:ff9b::10.1.2.3'), /is denied; a rule denies it$/);
+    assert.throws(() => createEgressPolicy(rules).checkHost('EVIL.example.com.'), /is denied; a rule denies it$/);
+    await assert.rejects(
+      resolve(policyResolving(rules, '10.1.2.3'), 'mirror.example.com'),
+      /is denied; a rule denies it$/,
+    );
   });
 
   for (const rule of ['10.0.0.0/33', '10.0.0.0/8/8', 'example.com/8', '10.0.0.0/', '', 'a b', 'https://example.com'])

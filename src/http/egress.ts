@@ -1,31 +1,53 @@
 /**
- * Where the operator lets a tenant's URL lead it. Law: a connection is made only when the name asked for, every address
- * that it resolves to, and the address in fact connected to are all allowed; one bad address among good ones refuses all.
- * A name is resolved once for each connection, and only the addresses that were judged are tried: an answer of DNS that
- * changes between the judgement and the connection changes nothing.
+ * The egress policy: which hosts and addresses a URL from outside may lead to. A rule that denies wins over a rule that
+ * allows, which wins over the defaults. The defaults refuse addresses that are local to this process, its node or its link,
+ * metadata services included, in every spelling. Private networks stay open, because OpenStack clouds run there.
  *
- * A rule that denies wins over one that allows, and that wins over the defaults. The defaults refuse what is local to this
- * process, its node or its link, metadata services among it, however the address is spelt. Private networks stay open,
- * because that is where OpenStack clouds live.
+ * Guarantees: a connection is made only if the requested name, every address that it resolves to and the peer's address are
+ * all allowed; one refused address among allowed ones refuses the connection. A name is resolved once per connection and
+ * only the checked addresses are tried, so a DNS answer that changes between check and connection (rebinding) has no effect.
  */
 import { type LookupAddress, type LookupOptions, lookup as nodeLookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import type { buildConnector } from 'undici';
-import { OperatorError, retry } from './errors.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
 
 type Connector = buildConnector.connector;
 
+/** Why a connection was refused: a rule denies it, the defaults refuse it, or the address cannot be parsed. */
+export type RefusalCause = 'denied' | 'default' | 'unreadable';
+
+export interface Refusal {
+  cause: RefusalCause;
+  /** As the URL names it. */
+  host: string;
+  /** The host and, where they differ, its address, as messages show them. */
+  shown: string;
+  /** What is wrong with it, as the end of a sentence. */
+  problem: string;
+}
+
 export class EgressRefused extends OperatorError {
-  constructor(message: string) {
+  readonly host: string;
+  readonly refusal: RefusalCause;
+
+  constructor({ cause, host, shown, problem }: Refusal, advice?: string) {
+    const next = advice === undefined ? '' : `; ${advice.replaceAll('{host}', host)}`;
+    const message = `the egress policy does not allow this connection: ${shown} ${problem}${next}`;
     super(message, { code: 'EgressRefused', retry: retry.change });
+    this.host = host;
+    this.refusal = cause;
   }
 }
 
+/** Plain data, so that it can be sent to another thread. */
 export interface EgressRules {
   /** Hosts (`mirror.example.com`, `*.example.com`), addresses and CIDRs (`10.0.0.0/8`) that the defaults would refuse. */
   allow: string[];
-  /** Hosts, addresses and CIDRs that are refused in any case. */
+  /** Hosts, addresses and CIDRs that are always refused. */
   deny: string[];
+  /** What a user can do about a refusal, by its cause. It ends the message; `{host}` stands for the host. */
+  advice?: Readonly<Partial<Record<RefusalCause, string>>>;
 }
 
 export interface EgressPolicy {
@@ -43,7 +65,7 @@ type Resolve = (
   callback: (error: Error | null, addresses: LookupAddress[]) => void,
 ) => void;
 
-/** What is refused unless a rule allows it, by the word that the user gets to see. */
+/** What is refused unless a rule allows it, by the words that messages use. */
 const refusedByDefault: Record<string, string[]> = {
   'an unspecified address': ['0.0.0.0/8', '::/128'],
   'a loopback address': ['127.0.0.0/8', '::1/128'],
@@ -58,54 +80,50 @@ const refusedByDefault: Record<string, string[]> = {
   'a link-local address': ['169.254.0.0/16', 'fe80::/10', 'fec0::/10'],
   'a multicast address': ['224.0.0.0/4', 'ff00::/8'],
   'a reserved address': ['240.0.0.0/4'],
-  // Prefixes in which an IPv4 address hides where the rules for IPv4 would not find it. (BlockList itself sees through
-  // `::ffff:0:0/96`, and the NAT64 prefix is taken apart below.)
-  'an IPv4 address in disguise': [
-    '::/96',
-    '::ffff:0:0:0/96',
-    '64:ff9b::/112',
-    '64:ff9b:1::/48',
-    '2001::/32',
-    '2002::/16',
-  ],
+  // Prefixes that embed an IPv4 address which the rules for IPv4 would not find. (BlockList itself reads
+  // `::ffff:0:0/96`, and `spellings` reads the NAT64 prefix.)
+  'an embedded IPv4 address': ['::/96', '::ffff:0:0:0/96', '64:ff9b::/112', '64:ff9b:1::/48', '2001::/32', '2002::/16'],
 };
 
-/** Throws a RangeError, which names the rule, when one is neither a host nor an address nor a CIDR. */
+/** Throws a RangeError that names the rule if a rule is neither a host nor an address nor a CIDR. */
 export function createEgressPolicy(rules: EgressRules, resolve: Resolve = nodeLookup): EgressPolicy {
   const allowed = ruleSet(rules.allow);
   const denied = ruleSet(rules.deny);
   const defaults = Object.entries(refusedByDefault).map(([what, ranges]) => ({ what, set: ruleSet(ranges) }));
 
+  const refused = (refusal: Refusal) => new EgressRefused(refusal, rules.advice?.[refusal.cause]);
+
   function checkHost(host: string): void {
     const name = canonicalHost(host);
     if (isIP(name) !== 0) checkAddress(host, name);
-    else if (denied.hasHost(name)) throw refused(`${host} is refused by --source-deny`);
+    else if (denied.hasHost(name)) throw refused({ cause: 'denied', host: name, shown: host, problem: 'is denied' });
   }
 
   function checkAddress(host: string, address: string): void {
     const name = canonicalHost(host);
-    const at = name === address ? address : `${host} (${address})`;
-    // An address with a zone (`fe80::1%eth0`) is judged without it.
+    const shown = name === address ? address : `${host} (${address})`;
+    const at = { host: name, shown };
+    // An address with a zone (`fe80::1%eth0`) is checked without it.
     const forms = spellings(address.split('%', 1)[0] ?? '');
-    // What is not understood is in no range, and must not get through for that.
-    if (forms.some((form) => isIP(form) === 0)) throw refused(`${at} is not an address`);
-    if (denied.hasHost(name) || forms.some(denied.hasAddress)) throw refused(`${at} is refused by --source-deny`);
+    // An address that cannot be parsed is in no range, and must not pass for that reason.
+    if (forms.some((form) => isIP(form) === 0))
+      throw refused({ ...at, cause: 'unreadable', problem: 'is not an address' });
+    if (denied.hasHost(name) || forms.some(denied.hasAddress))
+      throw refused({ ...at, cause: 'denied', problem: 'is denied' });
     if (allowed.hasHost(name) || forms.some(allowed.hasAddress)) return;
     const hit = defaults.find(({ set }) => forms.some(set.hasAddress));
-    if (hit === undefined) return;
-    const flag = `--source-allow=${name === address ? address : name}`;
-    throw refused(`${at} is ${hit.what}; it is refused unless the operator runs with ${flag}`);
+    if (hit !== undefined) throw refused({ ...at, cause: 'default', problem: `is ${hit.what}` });
   }
 
   const lookup: LookupFunction = (host, options, callback) => {
     resolve(host, { ...options, all: true }, (error, addresses) => {
       if (error !== null) return callback(error, '', 0);
-      const verdict = attempt(() => {
+      const failure = failureOf(() => {
         for (const { address } of addresses) checkAddress(host, address);
       });
-      if (verdict !== undefined) return callback(verdict, '', 0);
+      if (failure !== undefined) return callback(failure, '', 0);
       const [first] = addresses;
-      // Node takes an empty list for granted not to be, and would throw where nobody catches.
+      // Node assumes that the list is not empty, and would throw an error that nothing catches.
       if (first === undefined) callback(new Error(`${host} has no address`), '', 0);
       else if (options.all === true) callback(null, addresses);
       else callback(null, first.address, first.family);
@@ -116,8 +134,8 @@ export function createEgressPolicy(rules: EgressRules, resolve: Resolve = nodeLo
 }
 
 /**
- * Puts the policy around an undici connector. `make` builds that connector and must hand `lookup` on to it. The name is
- * checked before, every resolved address during, and the peer's address after connecting, before a request is sent.
+ * Applies the policy to an undici connector. `make` builds that connector and must pass `lookup` on to it. The name is
+ * checked before connecting, every resolved address meanwhile, and the peer's address before a request is sent.
  */
 export function guardConnector(
   policy: EgressPolicy,
@@ -125,13 +143,13 @@ export function guardConnector(
 ): Connector {
   const connect = make({ lookup: policy.lookup });
   return (options, callback) => {
-    const verdict = attempt(() => policy.checkHost(options.hostname));
-    if (verdict !== undefined) return queueMicrotask(() => callback(verdict, null));
+    const failure = failureOf(() => policy.checkHost(options.hostname));
+    if (failure !== undefined) return queueMicrotask(() => callback(failure, null));
     connect(options, (...result) => {
       const [error, socket] = result;
       if (error !== null) return callback(error, null);
       const peer = socket.remoteAddress;
-      const late = attempt(() => {
+      const late = failureOf(() => {
         if (peer === undefined) throw new Error(`the connection to ${options.hostname} was closed at once`);
         policy.checkAddress(options.hostname, peer);
       });
@@ -190,11 +208,7 @@ function spellings(address: string): string[] {
   return [address, [high >> 8, high & 255, low >> 8, low & 255].join('.')];
 }
 
-function refused(text: string): EgressRefused {
-  return new EgressRefused(`the egress policy does not let the operator connect: ${text}`);
-}
-
-function attempt(check: () => void): Error | undefined {
+function failureOf(check: () => void): Error | undefined {
   try {
     check();
     return undefined;

@@ -4,9 +4,9 @@
  * its lease is stopped there, although none of its timers has fired yet and no signal has aborted.
  */
 import type { Dispatcher } from 'undici';
-import type { Clock } from './clock.ts';
-import { formatDuration } from './duration.ts';
-import { OperatorError, retry } from './errors.ts';
+import type { Clock } from '../lib/clock.ts';
+import { formatDuration } from '../lib/duration.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
 
 /** Another may lead by now: nothing may be written any more, and the process has to end. */
 export class LeadershipLost extends OperatorError {

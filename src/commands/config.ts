@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { parseDuration } from './duration.ts';
+import { parseDuration } from '../lib/duration.ts';
 
 export interface Setting<S extends z.ZodType> {
   /** Checks and converts the text that was given; its `.default()` applies when none was. */
