@@ -204,8 +204,8 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
       ...leadership.live,
     },
     ready: {
-      glanceimages: () => (images.synced ? undefined : 'the first list has not arrived'),
-      secrets: () => (secrets.synced ? undefined : 'the first list has not arrived'),
+      glanceimages: () => (images.synced ? undefined : 'the initial list has not completed'),
+      secrets: () => (secrets.synced ? undefined : 'the initial list has not completed'),
     },
     metrics: metrics.render,
   });

@@ -45,7 +45,7 @@ export function createHealthServer(options: HealthServerOptions): HealthServer {
         return;
       }
       default:
-        response.writeHead(404, plainText).end('There are /livez, /readyz and /metrics.\n');
+        response.writeHead(404, plainText).end('Not found. Available paths: /livez, /readyz, /metrics.\n');
     }
   }
 

@@ -23,7 +23,7 @@ export function createHeartbeat(clock: Clock, limitMs: number): Heartbeat {
     },
     check() {
       const silentMs = clock.monotonic() - lastAt;
-      return silentMs > limitMs ? `no sign of life for ${formatDuration(silentMs)}` : undefined;
+      return silentMs > limitMs ? `no heartbeat for ${formatDuration(silentMs)}` : undefined;
     },
   };
 }
@@ -40,7 +40,7 @@ export function stuckWorkers(queue: Queue, limitMs: number): Check {
 export function idleWorkers(workers: Workers, queue: Queue, limitMs: number): Check {
   return () => {
     const idleMs = Math.min(workers.idleMs() ?? 0, queue.longestWait());
-    return idleMs > limitMs ? `resources wait, but no worker has taken one for ${formatDuration(idleMs)}` : undefined;
+    return idleMs > limitMs ? `keys are waiting, but no worker has taken one for ${formatDuration(idleMs)}` : undefined;
   };
 }
 
@@ -65,8 +65,6 @@ export function createLoopMonitor(clock: Clock, limitMs: number): LoopMonitor {
       }
     },
     check: () =>
-      lateInARow > tolerated
-        ? `the event loop is late again and again, last by ${formatDuration(lastLagMs)}`
-        : undefined,
+      lateInARow > tolerated ? `the event loop is repeatedly late, last by ${formatDuration(lastLagMs)}` : undefined,
   };
 }

@@ -36,7 +36,7 @@ export type WatchStep =
   | { kind: 'connected' | 'event' | 'ended' }
   | { kind: 'failed'; reason: string };
 
-const missedHelp = 'Changes that a new list found and the watch had not told: those of an outage, or lost events';
+const missedHelp = 'Changes found by a new list and not by the watch: those of an outage, or lost events';
 
 /** controller-runtime's, in seconds. */
 const reconcileBuckets = [
@@ -56,7 +56,11 @@ export function createMetrics(options: { controller: string; workerCount: number
   const reconciles = counter('controller_runtime_reconcile_total', 'Reconciles by result', ['controller', 'result']);
   const perController = ['controller'] as const;
   const errors = counter('controller_runtime_reconcile_errors_total', 'Reconciles that failed', perController);
-  const panics = counter('controller_runtime_reconcile_panics_total', 'Reconciles that met a bug', perController);
+  const panics = counter(
+    'controller_runtime_reconcile_panics_total',
+    'Reconciles that ended with an unexpected exception',
+    perController,
+  );
   const timeouts = counter(
     'controller_runtime_reconcile_timeouts_total',
     'Reconciles over the deadline',
@@ -68,17 +72,26 @@ export function createMetrics(options: { controller: string; workerCount: number
     perController,
     reconcileBuckets,
   );
-  const active = gauge('controller_runtime_active_workers', 'Workers at work', perController);
+  const active = gauge('controller_runtime_active_workers', 'Busy workers', perController);
   const limit = gauge('controller_runtime_max_concurrent_reconciles', 'Number of workers', perController);
 
   const perQueue = ['name', 'controller'] as const;
-  const depth = gauge('workqueue_depth', 'Keys that wait', [...perQueue, 'priority']);
+  const depth = gauge('workqueue_depth', 'Keys waiting in the queue', [...perQueue, 'priority']);
   const adds = counter('workqueue_adds_total', 'Keys added', perQueue);
   const retries = counter('workqueue_retries_total', 'Keys added again after a failure', perQueue);
-  const waits = histogram('workqueue_queue_duration_seconds', 'Time a key waited', perQueue, queueBuckets);
-  const works = histogram('workqueue_work_duration_seconds', 'Time a key was worked on', perQueue, queueBuckets);
-  const unfinished = gauge('workqueue_unfinished_work_seconds', 'Time spent on keys that are not done', perQueue);
-  const longest = gauge('workqueue_longest_running_processor_seconds', 'The longest of these', perQueue);
+  const waits = histogram(
+    'workqueue_queue_duration_seconds',
+    'Time that keys waited in the queue',
+    perQueue,
+    queueBuckets,
+  );
+  const works = histogram('workqueue_work_duration_seconds', 'Time that keys were in work', perQueue, queueBuckets);
+  const unfinished = gauge('workqueue_unfinished_work_seconds', 'Total time so far of the keys in work', perQueue);
+  const longest = gauge(
+    'workqueue_longest_running_processor_seconds',
+    'Longest time so far of a key in work',
+    perQueue,
+  );
 
   const calls = counter('rest_client_requests_total', 'Calls to the API server', ['code', 'method', 'host']);
   const callTimes = histogram(
@@ -91,7 +104,7 @@ export function createMetrics(options: { controller: string; workerCount: number
   const perResource = ['resource'] as const;
   const objects = gauge('watch_listed_objects', 'Objects in the last list', perResource);
   const connected = gauge('watch_connected', 'Whether a watch is open', perResource);
-  const lastMoved = gauge('watch_last_event_timestamp_seconds', 'When the watch last heard of the server', perResource);
+  const lastMoved = gauge('watch_last_event_timestamp_seconds', 'When the watch last received data', perResource);
   const restarts = counter('watch_restarts_total', 'Watches that failed, by reason', ['resource', 'reason']);
   const missed = counter('watch_missed_changes_total', missedHelp, perResource);
 

@@ -165,7 +165,7 @@ export function createQueue({ clock, workers, laneOf = () => undefined, observer
 
     done(key) {
       const current = processing.get(key);
-      if (!current) throw new Error(`done was called for ${key}, which nobody had taken`);
+      if (!current) throw new Error(`done was called for ${key}, which was not taken`);
       processing.delete(key);
       observer?.done(clock.monotonic() - current.startedAt);
       if (current.again) wait(key, current.again);

@@ -50,11 +50,11 @@ export async function supervise(
     part.ended = (async () => {
       try {
         await component.run(stop.signal, halt.signal);
-        if (!stop.signal.aborted) fail(name, `${name} ended although nobody asked it to`);
+        if (!stop.signal.aborted) fail(name, `${name} ended before the shutdown`);
       } catch (error) {
         if (!stop.signal.aborted) fail(name, `${name} failed: ${describe(error)}`, error);
         else if (error !== stop.signal.reason && error !== halt.signal.reason)
-          log.warn({ component: name, error }, 'A component failed while it was ending');
+          log.warn({ component: name, error }, 'A component failed during the shutdown');
       } finally {
         part.over = true;
       }
@@ -65,7 +65,7 @@ export async function supervise(
   const halted = aborted(halt.signal);
   await Promise.race([aborted(signal), halted]);
   const cancelDrain = clock.schedule(drainMs, () => {
-    log.warn({ drainMs }, 'The drain deadline has passed; what is still under way is cancelled');
+    log.warn({ drainMs }, 'The drain deadline has passed; running work is cancelled');
     halt.abort(new DeadlineExceeded('stopping', drainMs));
   });
   for (const part of running.toReversed()) {
@@ -79,6 +79,6 @@ export async function supervise(
   await Promise.race([Promise.all(running.map((part) => part.ended)), limit]);
   ended.abort();
   const left = running.filter((part) => !part.over).map((part) => part.name);
-  if (left.length > 0) log.error({ components: left }, 'Components did not end in time and are left behind');
+  if (left.length > 0) log.error({ components: left }, 'Components did not stop in time and are abandoned');
   if (failure) throw failure;
 }

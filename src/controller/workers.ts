@@ -84,7 +84,7 @@ export function createWorkers(options: WorkersOptions): Workers {
     const onAbort = (reason: unknown) => {
       if (!(reason instanceof DeadlineExceeded) || halt.aborted) return;
       observer?.timedOut();
-      log.error({ error: reason }, 'A reconcile was too slow');
+      log.error({ error: reason }, 'A reconcile exceeded its deadline');
     };
     return withDeadline(clock, what, deadlineMs + graceMs, halt, (grace) =>
       withDeadline(clock, what, deadlineMs, grace, (signal) => {
@@ -98,7 +98,7 @@ export function createWorkers(options: WorkersOptions): Workers {
     switch (outcome?.kind) {
       case undefined: {
         const delayMs = backoff.fail(key);
-        log.debug({ delayMs }, 'Will be tried again');
+        log.debug({ delayMs }, 'Reconcile will be retried');
         queue.addAfter(key, delayMs);
         break;
       }

@@ -64,10 +64,13 @@ async function withdrawn(
   signal: AbortSignal,
 ): Promise<OperatorError> {
   await images.remove(image.id, signal);
-  return new OperatorError(`Glance made image ${image.id} although ${asked} was asked for; it was deleted again`, {
-    code: 'InvalidRequest',
-    retry: retry.change,
-  });
+  return new OperatorError(
+    `Glance created image ${image.id} although ${asked} was requested; the new image was deleted`,
+    {
+      code: 'InvalidRequest',
+      retry: retry.change,
+    },
+  );
 }
 
 async function patch(deed: Extract<Deed, { kind: 'patch' }>, { images, identity, signal }: Means): Promise<Done> {

@@ -192,7 +192,7 @@ function nameOf({ namespace, secretRef, name, region }: CloudRef): string {
 
 function unscoped({ name }: CloudRef): OperatorError {
   return new OperatorError(
-    `the credentials of cloud "${name}" name no project: set project_name or project_id in clouds.yaml`,
+    `the credentials of cloud "${name}" have no project: set project_name or project_id in clouds.yaml`,
     {
       code: 'SecretInvalid',
       retry: retry.change,

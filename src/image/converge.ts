@@ -96,7 +96,7 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
     }
   }
   throw new OperatorError(
-    `image ${resource.status.imageID ?? ''} does not come to rest: every change is undone at once`,
+    `image ${resource.status.imageID ?? ''} does not converge: another client reverts every change immediately`,
     {
       code: 'Conflict',
       retry: retry.backoff,

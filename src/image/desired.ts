@@ -32,8 +32,8 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
   const properties = jsonObject(image.properties);
   const mark = markOf(identity);
   for (const key of Object.keys(properties)) {
-    const refusal = Object.hasOwn(mark, key) ? 'it is the mark by which the operator knows its images' : problemOf(key);
-    if (refusal !== undefined) throw invalid(`spec.image.properties cannot hold ${JSON.stringify(key)}: ${refusal}`);
+    const refusal = Object.hasOwn(mark, key) ? 'it is the owner marker of the operator' : problemOf(key);
+    if (refusal !== undefined) throw invalid(`spec.image.properties cannot contain ${JSON.stringify(key)}: ${refusal}`);
   }
   return {
     image: {

@@ -40,13 +40,21 @@ function fromChange(change: Change, drift: boolean): Happening[] {
       const what = change.what.join(', ');
       if (drift)
         return [
-          { type: 'Normal', reason: 'DriftCorrected', note: `somebody had changed the image; set right: ${what}` },
+          {
+            type: 'Normal',
+            reason: 'DriftCorrected',
+            note: `the image was changed in Glance by another client; corrected: ${what}`,
+          },
         ];
-      return [{ type: 'Normal', reason: 'Updated', note: `the new declaration was applied: ${what}` }];
+      return [{ type: 'Normal', reason: 'Updated', note: `applied the new declaration: ${what}` }];
     }
     case 'replaced':
       return [
-        { type: 'Warning', reason: 'Replaced', note: `image ${change.id} was deleted and is made anew: ${change.why}` },
+        {
+          type: 'Warning',
+          reason: 'Replaced',
+          note: `image ${change.id} was deleted and is created again: ${change.why}`,
+        },
       ];
     case 'deleted':
       return [{ type: 'Normal', reason: 'Deleted', note: `image ${change.id} was deleted from Glance` }];

@@ -34,14 +34,14 @@ export function reasonOf(error: OperatorError): Reason {
 export function asFailure(error: unknown): OperatorError {
   if (error instanceof OperatorError) return error;
   if (error instanceof DeadlineExceeded) {
-    return new OperatorError(`${error.message} and was cut off: a server takes calls and is slow to answer them`, {
+    return new OperatorError(`${error.message} and was cancelled: a server accepts requests but responds too slowly`, {
       code: 'TimedOut',
       retry: retry.backoff,
       cause: error,
     });
   }
   const words = error instanceof Error ? error.message : String(error);
-  return new OperatorError(`a fault of the operator itself: ${words}`, {
+  return new OperatorError(`unexpected error in the operator: ${words}`, {
     code: 'InternalError',
     retry: retry.backoff,
     cause: error,
@@ -66,9 +66,9 @@ export function verdictsOnFailure(
 }
 
 function whatNext({ lastError, nextAttemptTime, retry: kind }: Failure): string {
-  const tried = lastError.attempts === 1 ? 'Tried once' : `Tried ${lastError.attempts} times`;
-  const at = nextAttemptTime?.slice(11) ?? 'once it is possible';
+  const attempt = `Attempt ${lastError.attempts} failed`;
+  const at = nextAttemptTime === undefined ? 'as soon as possible' : `at ${nextAttemptTime.slice(11)}`;
   if (kind.kind === 'change')
-    return `${tried}; it waits for a change of the resource or its Secret, and looks again at ${at}`;
-  return `${tried}, next at ${at}; it goes on by itself`;
+    return `${attempt}; it needs a change of the resource or its Secret, and the operator checks again ${at}`;
+  return `${attempt}; the operator retries ${at}`;
 }

@@ -83,7 +83,7 @@ export function plan(desired: Desired, observation: Observation, memory: Memory,
     case 'deactivated':
       return [...patches(scene), { kind: 'refuse', reason: 'Deactivated', message: deactivated(image) }];
     case 'killed':
-      return [{ kind: 'replace', image, incarnation, why: 'Glance gave its data up (killed)' }];
+      return [{ kind: 'replace', image, incarnation, why: 'its upload failed in Glance (killed)' }];
     default:
       return [wait(scene, foreignUploadPollMs, `its status in Glance is ${image.status}`)];
   }
@@ -121,7 +121,7 @@ function whileMoving(scene: Scene): Action {
   if (now.getTime() - since >= savingGraceMs) {
     return { kind: 'replace', image, incarnation, why: `an interrupted upload left it in ${image.status}` };
   }
-  return wait(scene, savingPollMs, 'Glance is giving up an interrupted upload');
+  return wait(scene, savingPollMs, 'Glance is cleaning up an interrupted upload');
 }
 
 function whileActive(scene: Scene): Action[] {
@@ -134,7 +134,7 @@ function whileActive(scene: Scene): Action[] {
     case 'ours':
       return [{ kind: 'reject', image, incarnation, reason: verdict.reason, message: verdict.message }];
     case 'unknown':
-      return [{ kind: 'replace', image, incarnation, why: 'its data cannot be told to be what is declared' }];
+      return [{ kind: 'replace', image, incarnation, why: 'its data cannot be compared with the declared digest' }];
     case 'foreign':
       return [{ kind: 'refuse', reason: 'ContentMismatch', message: verdict.message }];
   }
@@ -157,7 +157,7 @@ function moves(move: Move, image: Image, incarnation: number): Action[] {
   }
 }
 
-const poisonedRecord = 'an earlier upload left it in a state in which Glance accepts no data any more';
+const poisonedRecord = 'an earlier upload left it in a state in which Glance accepts no more data';
 
 /** Glance refuses every later upload to a queued image that has digests already, left by an upload that failed late. */
 function isPoisoned(image: Image): boolean {
@@ -174,7 +174,7 @@ function importing(scene: Scene): Action {
   const { image, memory, now } = scene;
   const elapsed = memory.transfer?.phase === 'Importing' ? now.getTime() - Date.parse(memory.transfer.startedAt) : 0;
   const ms = Math.min(Math.max(elapsed / 10, importPollMs.shortest), importPollMs.longest);
-  return { kind: 'wait', image, ms, phase: 'Importing', why: `Glance imports its data (${image.status})` };
+  return { kind: 'wait', image, ms, phase: 'Importing', why: `Glance is importing its data (${image.status})` };
 }
 
 function wait({ image }: Scene, ms: number, why: string): Action {
@@ -193,5 +193,5 @@ function patches({ desired, image, incarnation, memory }: Scene): Action[] {
 }
 
 function deactivated(image: Image): string {
-  return `image ${image.id} was deactivated by an administrator of the cloud; it cannot be used until they reactivate it`;
+  return `image ${image.id} was deactivated by an administrator of the cloud; only an administrator can reactivate it`;
 }

@@ -182,7 +182,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
         resource,
         'Warning',
         'Abandoned',
-        `let go by annotation; image ${status.imageID ?? '(none known)'} may still exist`,
+        `abandoned by annotation; image ${status.imageID ?? '(none known)'} may still exist in Glance`,
       );
       return;
     }
@@ -191,7 +191,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
         resource,
         'Normal',
         'Retained',
-        `image ${status.imageID ?? '(none)'} stays in Glance, as deletionPolicy says`,
+        `image ${status.imageID ?? '(none)'} is kept in Glance (deletionPolicy: Retain)`,
       );
       return;
     }
@@ -315,8 +315,8 @@ function refuseOtherCloud(status: GlanceImageStatus, cloud: Cloud): void {
   const place = (projectID: string, region: string | undefined) =>
     `project ${projectID}${region === undefined ? '' : ` in ${region}`}`;
   throw new OperatorError(
-    `the image is in ${place(home.projectID, home.region)}, but the credentials lead to ${place(cloud.projectID, cloud.region)}: ` +
-      'restore the previous ones; to move the image, delete this resource while they are in place, then create it again',
+    `the image is in ${place(home.projectID, home.region)}, but the credentials are for ${place(cloud.projectID, cloud.region)}: ` +
+      'restore the previous credentials; to move the image, delete this resource while they are in place, then create it again with the new ones',
     { code: 'CloudChanged', retry: retry.changeOrAfter(600_000) },
   );
 }

@@ -140,7 +140,7 @@ function judge(end: End, scene: Scene): Omit<Verdicts, 'warning'> {
   const { previous, image, imageID, failure, moment } = scene;
   switch (end.kind) {
     case 'converged': {
-      const message = moment.deleting ? 'the image is deleted' : readyMessage(imageID, image);
+      const message = moment.deleting ? 'the image is being deleted' : readyMessage(imageID, image);
       return { ready: { status: 'True', reason: 'Ready', message }, beside: { kind: 'none' } };
     }
     case 'suspended':
@@ -153,7 +153,7 @@ function judge(end: End, scene: Scene): Omit<Verdicts, 'warning'> {
     case 'waiting':
       return working(
         end.phase === 'Importing' ? 'Importing' : 'WaitingForGlance',
-        `image ${imageID ?? ''}: ${end.why}; the operator looks again in ${formatDuration(end.ms)}`,
+        `image ${imageID ?? ''}: ${end.why}; the operator checks again in ${formatDuration(end.ms)}`,
         failure,
       );
     case 'failed': {
@@ -181,7 +181,7 @@ function whileSuspended(previous: GlanceImageStatus, moment: Moment): Verdict {
   return {
     status: 'Unknown',
     reason: 'Suspended',
-    message: `suspended: the declaration has changed since, and ${rest}`,
+    message: `suspended: the spec has changed since, and ${rest}`,
   };
 }
 
@@ -198,16 +198,18 @@ function working(
 
 function readyMessage(imageID: string | undefined, image: SeenImage | undefined): string {
   if (image?.status === 'queued')
-    return `image ${imageID} is registered as declared; its data is to come from elsewhere`;
+    return `image ${imageID} has the declared metadata and no data; another client has to upload the data`;
   const size = image?.size === undefined ? '' : `, ${formatBytes(image.size)}`;
   return `image ${imageID} is ${image?.status ?? 'there'} as declared${size}`;
 }
 
 function transferMessage(state: ActiveTransfer, failure: Failure | undefined): string {
   const again =
-    failure === undefined ? '' : ` (try ${failure.lastError.attempts + 1}; before that: ${failure.lastError.message})`;
-  if (state.kind === 'queued') return `waits for a free transfer slot, place ${state.position}${again}`;
-  return `the data is on its way into Glance${again}`;
+    failure === undefined
+      ? ''
+      : ` (attempt ${failure.lastError.attempts + 1}; previous error: ${failure.lastError.message})`;
+  if (state.kind === 'queued') return `waiting for a free transfer slot, position ${state.position}${again}`;
+  return `transferring the data to Glance${again}`;
 }
 
 function transferOf(end: End, before: TransferStatus | undefined, now: Date): TransferStatus | undefined {

@@ -95,5 +95,5 @@ export async function removeTransferred(
   if (image === undefined || !isOurs(image, identity, imageID)) return;
   await removeUnprotected(images, image, signal);
   facts.image = 'gone';
-  facts.changes.push({ kind: 'replaced', id: imageID, why: 'Glance holds other data than was sent' });
+  facts.changes.push({ kind: 'replaced', id: imageID, why: 'the data in Glance differs from the data that was sent' });
 }

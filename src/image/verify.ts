@@ -35,7 +35,7 @@ export function verify(content: Content | undefined, image: Image, sent: GlanceI
   if (expected === undefined) return { kind: 'unknown' };
   return {
     kind: 'foreign',
-    message: `image ${image.id} holds data with the digest ${found}, not the declared ${expected}; somebody else uploaded it. Delete that image, or declare its digest`,
+    message: `image ${image.id} has data with the digest ${found}, not the declared ${expected}; another client uploaded it. Delete that image, or declare its digest`,
   };
 }
 
@@ -43,7 +43,7 @@ function verifySent(content: Content, image: Image, sent: Exclude<GlanceImageSta
   if (content.digest !== undefined && content.digest !== sent.digest) {
     return {
       kind: 'foreign',
-      message: `image ${image.id} holds the data with the digest ${sent.digest}, which is fixed; declare that digest again, or create another GlanceImage for ${content.digest}`,
+      message: `image ${image.id} has data with the digest ${sent.digest}, and the data of an image cannot change; declare that digest again, or create another GlanceImage for ${content.digest}`,
     };
   }
   const found = digestOf(image);
@@ -51,7 +51,7 @@ function verifySent(content: Content, image: Image, sent: Exclude<GlanceImageSta
   const ours = (what: string): Verdict => ({
     kind: 'ours',
     reason: 'ContentMismatch',
-    message: `image ${image.id} holds other data than was sent: ${what}`,
+    message: `image ${image.id} has other data than was sent: ${what}`,
   });
   if (imageDigest !== undefined && found !== undefined && sameAlgorithm(imageDigest, found)) {
     return imageDigest === found ? { kind: 'right' } : ours(`the digest ${found}, sent was ${imageDigest}`);
@@ -67,14 +67,14 @@ function verifyFetched(expected: string | undefined, found: string | undefined):
     return {
       kind: 'ours',
       reason: 'DigestMismatch',
-      message: `Glance fetched a file with the digest ${found}, declared is ${expected}; the image was deleted`,
+      message: `Glance imported a file with the digest ${found} instead of the declared ${expected}; the image was deleted`,
     };
   }
   const has = found === undefined ? 'no digest' : `a digest of another kind (${found.split(':', 1)[0]})`;
   return {
     kind: 'ours',
     reason: 'ContentMismatch',
-    message: `what Glance fetched cannot be verified, because this Glance gives ${has}; use method Upload`,
+    message: `the imported data cannot be verified, because this Glance reports ${has}; use method Upload`,
   };
 }
 

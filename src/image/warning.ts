@@ -13,7 +13,7 @@ export function warningOf(
   if (algorithm !== undefined)
     return {
       reason: 'WeakDigest',
-      message: `${algorithm} finds accidents, but not a file that somebody changed on purpose: declare a sha256 or sha512 digest if the publisher has one`,
+      message: `${algorithm} detects accidental corruption, but not a deliberate change of the file: declare a sha256 or sha512 digest if the publisher provides one`,
     };
   const stuck = spec.propertyPolicy === 'Purge' ? Object.keys(properties ?? {}).filter(cannotBeRemoved) : [];
   if (stuck.length === 0) return undefined;

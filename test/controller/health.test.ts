@@ -34,10 +34,10 @@ test('a probe succeeds when all its checks succeed, and otherwise names the fail
     const green = await fetch(`${url}/livez`);
     assert.equal(green.status, 200);
     assert.equal(await green.text(), '[+]watch ok\n[+]loop ok\n');
-    problem = 'no sign of life for 15m';
+    problem = 'no heartbeat for 15m';
     const red = await fetch(`${url}/livez?verbose`);
     assert.equal(red.status, 503);
-    assert.equal(await red.text(), '[-]watch: no sign of life for 15m\n[+]loop ok\n');
+    assert.equal(await red.text(), '[-]watch: no heartbeat for 15m\n[+]loop ok\n');
   });
 });
 
@@ -95,7 +95,7 @@ test('a heartbeat fails only when beats stop, and recovers with the next beat', 
   await clock.advance(60_000);
   assert.equal(heart.check(), undefined);
   await clock.advance(30_000);
-  assert.equal(heart.check(), 'no sign of life for 1m30s');
+  assert.equal(heart.check(), 'no heartbeat for 1m30s');
   heart.beat();
   assert.equal(heart.check(), undefined);
 });
@@ -114,7 +114,7 @@ test('waiting keys that no worker takes fail liveness, except in a standby', asy
   queue.add('a');
   assert.equal(check(), undefined);
   await clock.advance(600_001);
-  assert.match(check() ?? '', /resources wait, but no worker has taken one for 10m/);
+  assert.match(check() ?? '', /keys are waiting, but no worker has taken one for 10m/);
   idleSince = undefined;
   assert.equal(check(), undefined);
 });
@@ -145,7 +145,7 @@ test('an event loop that is late repeatedly fails liveness; a single delay does 
   await clock.advance(7000);
   assert.equal(monitor.check(), undefined);
   await clock.advance(14_000);
-  assert.match(monitor.check() ?? '', /late again and again/);
+  assert.match(monitor.check() ?? '', /repeatedly late/);
   lagMs = 0;
   await clock.advance(8000);
   assert.equal(monitor.check(), undefined);

@@ -60,7 +60,7 @@ test('the failure of one part stops all others immediately and becomes the error
 
 test('a part that ends before shutdown counts as a failure', async () => {
   const { ended } = setup((story) => [waits('health', story), { name: 'watch', run: async () => {} }]);
-  await assert.rejects(ended, /watch ended although nobody asked it to/);
+  await assert.rejects(ended, /watch ended before the shutdown/);
 });
 
 test('a part that throws the reason of its stop has ended normally', async () => {

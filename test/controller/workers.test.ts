@@ -162,9 +162,9 @@ test('log lines carry the id of their reconcile, and a slow one is reported', as
   assert.deepEqual(told('quick'), ['working on ns/quick', 'Reconciled']);
   assert.deepEqual(told('slow'), [
     'working on ns/slow',
-    'A reconcile was too slow',
+    'A reconcile exceeded its deadline',
     'Reconciled',
-    'Will be tried again',
+    'Reconcile will be retried',
   ]);
   const ids = ['slow', 'quick'].map((name) => new Set(of(name).map(({ reconcileID }) => `req-${reconcileID}`)));
   assert.deepEqual(

@@ -84,8 +84,8 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await world.apply('queued', filled());
     await world.reason('queued', 'Queued');
     const wanted = { kstatus: 'InProgress', argo: 'Progressing' } as const;
-    await assertJudged(await object('moving'), { ...wanted, message: /^Transferring: the data is on its way/ });
-    await assertJudged(await object('queued'), { ...wanted, message: /^Queued: .*place 1/ });
+    await assertJudged(await object('moving'), { ...wanted, message: /^Transferring: transferring the data/ });
+    await assertJudged(await object('queued'), { ...wanted, message: /^Queued: .*position 1/ });
     released.resolve();
     await world.ready('queued');
   });
@@ -138,13 +138,13 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await assertJudged(await objectGiving('retried', 'SourceNotFound'), {
       kstatus: 'InProgress',
       argo: 'Progressing',
-      message: /^SourceNotFound: .*Tried (once|\d times)/,
+      message: /^SourceNotFound: .*Attempt \d+ failed/,
     });
     await fail('retried', 5);
     await assertJudged(await objectGiving('retried', 'SourceNotFound'), {
       kstatus: 'InProgress',
       argo: 'Degraded',
-      message: /Tried \d+ times/,
+      message: /Attempt \d+ failed/,
     });
   });
 
@@ -168,7 +168,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await assertJudged(await object('tampered'), {
       kstatus: 'Failed',
       argo: 'Degraded',
-      message: /^DigestMismatch: .*waits for a change/,
+      message: /^DigestMismatch: .*needs a change/,
     });
   });
 

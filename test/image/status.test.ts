@@ -82,7 +82,7 @@ describe('the status', () => {
     });
     assert.equal(second.nextAttemptTime, '2026-01-02T00:10:02Z');
     const message = findCondition(second.conditions, 'Ready')?.message;
-    assert.equal(message, 'no connection to Glance. Tried 2 times, next at 00:10:02Z; it goes on by itself');
+    assert.equal(message, 'no connection to Glance. Attempt 2 failed; the operator retries at 00:10:02Z');
   });
 
   test('a failure is Stalled only if it needs a change, and then it is not Reconciling', () => {
@@ -120,7 +120,7 @@ describe('the status', () => {
     assert.equal(findCondition(second.conditions, 'Ready')?.reason, 'Transferring');
     assert.match(
       findCondition(second.conditions, 'Ready')?.message ?? '',
-      /try 2; before that: no connection to Glance/,
+      /attempt 2; previous error: no connection to Glance/,
     );
     const third = summarise(converged, second, later);
     assert.equal(third.lastError, undefined);
@@ -143,7 +143,7 @@ describe('the status', () => {
     const before = summarise(suspended, ready, { ...later, generation: 2 });
     const status = summarise(suspended, before, { ...later, generation: 3 });
     assert.equal(findCondition(status.conditions, 'Ready')?.status, 'Unknown');
-    assert.match(findCondition(status.conditions, 'Ready')?.message ?? '', /declaration has changed/);
+    assert.match(findCondition(status.conditions, 'Ready')?.message ?? '', /spec has changed/);
     assert.deepEqual(summarise(suspended, status, { ...later, generation: 3 }), status);
   });
 

@@ -187,7 +187,7 @@ test('an elector that hangs is found out by its silence, whether it leads or fol
   );
   hangs = true;
   await clock.advance(longestTurnMs(timing) + timing.retryMs);
-  for (const { alive } of both) assert.match(alive() ?? 'nothing', /no sign of life/);
+  for (const { alive } of both) assert.match(alive() ?? 'nothing', /no heartbeat/);
   assert.deepEqual(
     both.map(({ mayWrite }) => mayWrite()),
     [false, false],

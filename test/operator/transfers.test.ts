@@ -181,7 +181,7 @@ describe('limits', () => {
     await world.apply('first', http(slow));
     await world.source.requested('/slow.raw');
     await world.apply('second', http(world.source.add('/second.raw', { body })));
-    assert.match(messageOf(await world.reason('second', 'Queued')), /place 1/);
+    assert.match(messageOf(await world.reason('second', 'Queued')), /position 1/);
     await writeFile(file, 'total: 2\n');
     await world.ready('second', 20_000);
     const first = (await world.get('first')) ?? assert.fail();

@@ -29,7 +29,7 @@ const neverSees = (verb: string, resource: string): Case => ({
   symptom: 'is not ready, and names the list that is missing',
   async show(installation) {
     await startAndFail(installation, verb, resource);
-    assert.match(await readiness(installation.operator), new RegExp(`${resource}.*the first list has not arrived`));
+    assert.match(await readiness(installation.operator), new RegExp(`${resource}.*the initial list has not completed`));
   },
 });
 

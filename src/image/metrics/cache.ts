@@ -19,7 +19,7 @@ export function createCacheMetrics({ counter, gauge }: Meters, clock: Clock): (c
     'list',
     'result',
   ]);
-  const images = gauge('glance_image_operator_cache_images', 'Images that the cache knows', ['cloud']);
+  const images = gauge('glance_image_operator_cache_images', 'Images in the cache', ['cloud']);
   const listedAt = gauge('glance_image_operator_cache_last_list_timestamp_seconds', 'When the last list succeeded', [
     'cloud',
   ]);

@@ -25,18 +25,16 @@ export function createCloudMetrics({ counter, gauge, histogram }: Meters, sessio
   const labels = ['service', 'operation', 'code'] as const;
   const total = counter(
     'glance_image_operator_openstack_requests_total',
-    'Requests to OpenStack, tries included',
+    'Requests to OpenStack, including retries',
     labels,
   );
   const durations = histogram(
     'glance_image_operator_openstack_request_duration_seconds',
-    'Time to the head of the answer',
+    'Time to the response headers',
     labels,
     buckets,
   );
-  gauge('glance_image_operator_cloud_sessions', 'Sessions with clouds that are open', [], (each) =>
-    each.set(sessions()),
-  );
+  gauge('glance_image_operator_cloud_sessions', 'Open sessions with clouds', [], (each) => each.set(sessions()));
   for (const each of usual) {
     total.inc(each, 0);
     durations.zero(each);

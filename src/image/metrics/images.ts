@@ -45,7 +45,7 @@ export function createImageMetrics({ counter, gauge }: Meters, list: () => reado
       each.inc({ reason: item.kind === 'unreadable' ? 'Unreadable' : (ready?.reason ?? 'Unseen') });
     }
   });
-  const drift = counter('glance_image_operator_drift_corrected_total', 'Changes by others that were set right');
+  const drift = counter('glance_image_operator_drift_corrected_total', 'Corrected changes by other clients');
   return {
     event(reason) {
       if (reason === 'DriftCorrected') drift.inc();

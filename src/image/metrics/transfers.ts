@@ -9,22 +9,17 @@ const phases: readonly MeasuredPhase[] = ['queued', 'connecting', 'transferring'
 const phaseBuckets = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400];
 
 export function createTransferMetrics({ counter, gauge, histogram }: Meters): TransferObserver {
-  const transfers = gauge('glance_image_operator_transfers', 'Transfers that wait or run', ['cloud', 'state']);
-  const bytes = counter('glance_image_operator_transfer_bytes_total', 'Bytes that Glance took', ['cloud']);
+  const transfers = gauge('glance_image_operator_transfers', 'Waiting and running transfers', ['cloud', 'state']);
+  const bytes = counter('glance_image_operator_transfer_bytes_total', 'Bytes uploaded to Glance', ['cloud']);
   const spent = histogram(
     'glance_image_operator_transfer_phase_duration_seconds',
-    'Time that transfers spend in each of their phases',
+    'Time of transfers in each phase',
     ['phase'],
     phaseBuckets,
   );
-  const ends = counter('glance_image_operator_transfers_total', 'Transfers that ended, by result', ['result']);
-  const failures = counter('glance_image_operator_transfer_failures_total', 'Transfers that failed, by reason', [
-    'reason',
-  ]);
-  const resumes = counter(
-    'glance_image_operator_transfer_resumes_total',
-    'Downloads that were taken up again where they broke',
-  );
+  const ends = counter('glance_image_operator_transfers_total', 'Finished transfers by result', ['result']);
+  const failures = counter('glance_image_operator_transfer_failures_total', 'Failed transfers by reason', ['reason']);
+  const resumes = counter('glance_image_operator_transfer_resumes_total', 'Downloads resumed where they broke off');
 
   for (const phase of phases) spent.zero({ phase });
   for (const result of ['succeeded', 'failed', 'cancelled']) ends.inc({ result }, 0);
