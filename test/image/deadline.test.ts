@@ -94,7 +94,10 @@ test('a reconcile over its deadline is cancelled, counted and reported with the 
   const [status] = told.statuses;
   const ready = findCondition(status?.conditions, 'Ready');
   assert.deepEqual([ready?.status, ready?.reason], ['False', 'TimedOut']);
-  assert.match(ready?.message ?? '', /demo\/ubuntu took longer than 120 s and was cancelled: a server .* responds too slowly/);
+  assert.match(
+    ready?.message ?? '',
+    /demo\/ubuntu took longer than 120 s and was cancelled: a server .* responds too slowly/,
+  );
   assert.match(ready?.message ?? '', /Attempt 1 failed; the operator retries at .*Z$/);
   assert.equal(status?.lastError?.retryable, true);
   await clock.advance(2000);

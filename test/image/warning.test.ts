@@ -33,7 +33,7 @@ test('a declared property is refused by name where Glance cannot change a proper
   for (const name of ['__init__', '_abc_impl', 'size', 'os_glance_x', ' a', 'a\x1c']) {
     assert.throws(
       () => desire(declare({ [name]: 'x' }), identity, projectID),
-      (error) => error instanceof Error && error.message.includes(`cannot hold ${JSON.stringify(name)}: `),
+      (error) => error instanceof Error && error.message.includes(`cannot contain ${JSON.stringify(name)}: `),
     );
   }
 });
