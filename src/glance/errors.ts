@@ -3,7 +3,7 @@
  * message quotes Glance with status and request id, and `retry` says what helps: nothing is given up for ever.
  */
 import { describe, OperatorError, type OperatorErrorOptions, type Retry, retry } from '../lib/errors.ts';
-import { ConnectionFailed, HttpFailure, quoted, TokenRefused, UnreadableAnswer } from '../openstack/errors.ts';
+import { ConnectionFailed, HttpFailure, MalformedResponse, quoted, TokenRejected } from '../openstack/errors.ts';
 
 /** A quota is given back by people deleting things, a full store by people adding disks. */
 const quotaPauseMs = 5 * 60_000;
@@ -166,13 +166,13 @@ export function translate(error: unknown, operation: Operation, imageId?: string
     const message = `Glance at ${error.origin} gave no answer to ${phrase}: ${describe(error.cause)}`;
     return new GlanceConnectionFailed(message, 'GlanceUnreachable', retry.backoff, { cause: error });
   }
-  if (error instanceof UnreadableAnswer) {
+  if (error instanceof MalformedResponse) {
     return new GlanceUnavailable(`Glance's answer to ${phrase} is not usable: ${error.message}`, retry.backoff, {
       cause: error,
       ...answerOf(error),
     });
   }
-  if (error instanceof TokenRefused) {
+  if (error instanceof TokenRejected) {
     const Refusal = imageId === undefined ? NotAuthorized : ImageNotAuthorized;
     return new Refusal(error.message, { cause: error, ...answerOf(error) });
   }
@@ -180,8 +180,8 @@ export function translate(error: unknown, operation: Operation, imageId?: string
 }
 
 function refusal(failure: HttpFailure, operation: Operation, imageId: string | undefined): OperatorError {
-  const { status, words, requestId } = failure;
-  const answer = `answered ${status} to ${phrases[operation]}${quoted(words, requestId)}`;
+  const { status, serverMessage, requestId } = failure;
+  const answer = `answered ${status} to ${phrases[operation]}${quoted(serverMessage, requestId)}`;
   const message = `Glance ${answer}`;
   const details = { cause: failure, ...answerOf(failure) };
   const aboutImage = imageId !== undefined;
@@ -198,7 +198,7 @@ function refusal(failure: HttpFailure, operation: Operation, imageId: string | u
       return new Conflict(message, details);
     case 410:
       // Glance also says 410 for a store that takes no data.
-      return /store/i.test(words) && /disabled|configuration/i.test(words)
+      return /store/i.test(serverMessage) && /disabled|configuration/i.test(serverMessage)
         ? new StoreReadOnly(message, details)
         : new ImageGone(message, details);
     case 413:

@@ -8,7 +8,7 @@ import { X509Certificate } from 'node:crypto';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe, retry } from '../lib/errors.ts';
-import { answered, ConnectionFailed, HttpFailure, inTheirWords } from '../openstack/errors.ts';
+import { ConnectionFailed, HttpFailure, quoteFailure, responseFieldsOf } from '../openstack/errors.ts';
 import type { Session } from '../openstack/session.ts';
 import { CertificateUnavailable } from './signature-errors.ts';
 
@@ -117,8 +117,8 @@ function unavailable(error: unknown, id: string): unknown {
     return new CertificateUnavailable(message, retry.backoff, { cause: error });
   }
   if (!(error instanceof HttpFailure)) return error;
-  const message = `the key manager answered the request for certificate ${id} with ${inTheirWords(error)}`;
-  return new CertificateUnavailable(message, againAfter(error), { cause: error, ...answered(error) });
+  const message = `the key manager answered the request for certificate ${id} with ${quoteFailure(error)}`;
+  return new CertificateUnavailable(message, againAfter(error), { cause: error, ...responseFieldsOf(error) });
 }
 
 function againAfter(failure: HttpFailure) {

@@ -6,10 +6,10 @@ import { SecretString } from '../lib/secret.ts';
 import type { Catalog } from './catalog.ts';
 import type { CloudConfig } from './clouds.ts';
 import type { KeystoneLogin } from './clouds-auth.ts';
+import type { Transport } from './exchange.ts';
 import { createSignIn, type Identity } from './keystone.ts';
 import type { RetryContext } from './retry.ts';
 import { createTokenSource } from './token.ts';
-import type { Transport } from './transport.ts';
 
 export interface Authorization {
   identity: Identity;
@@ -20,7 +20,7 @@ export interface Authorization {
   /** What a server may echo and nobody may see. */
   secrets: readonly SecretString[];
   /** A service refused it. Whether another one can be had: `current` gives that then. */
-  refused(): boolean;
+  reject(): boolean;
 }
 
 export interface Authorizer {
@@ -66,7 +66,7 @@ function unchanging(
     scope: projectId === undefined ? 'none' : 'project',
     roles: [],
   };
-  const authorization: Authorization = { identity, catalog: undefined, headers, secrets, refused: () => false };
+  const authorization: Authorization = { identity, catalog: undefined, headers, secrets, reject: () => false };
   return {
     async current(signal) {
       signal.throwIfAborted();
@@ -101,7 +101,7 @@ function keystoneAuthorizer(
           ...(beside === undefined ? {} : { 'x-service-token': beside.id.reveal() }),
         }),
         secrets: beside === undefined ? [id] : [id, beside.id],
-        refused() {
+        reject() {
           // The service does not say which of the two it refuses.
           users.reject(token);
           if (beside !== undefined) services?.reject(beside);

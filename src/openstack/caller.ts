@@ -3,9 +3,7 @@
  * leads to one new token and one more sending in the whole call, no further; what was begun and cannot be begun again is not.
  */
 import type { Clock, Random } from '../lib/clock.ts';
-import { failureOf, withoutSecrets } from './answer.ts';
 import type { Authorization, Authorizer } from './authorizer.ts';
-import type { RetryBudget } from './budget.ts';
 import { allEndpoints, type Catalog, findEndpoints, serviceRoot } from './catalog.ts';
 import type { CloudConfig } from './clouds.ts';
 import { createEndpoints, type Endpoints } from './endpoints.ts';
@@ -14,13 +12,14 @@ import {
   EndpointNotFound,
   ForeignEndpoint,
   type HttpFailure,
-  inTheirWords,
-  TokenRefused,
+  quoteFailure,
+  TokenRejected,
 } from './errors.ts';
+import type { HttpResponse } from './exchange.ts';
 import { checkedRequestId, newRequestId } from './request-id.ts';
-import { type RetryPolicy, verdictOn, withRetries } from './retry.ts';
+import { failureOf, redactSecrets } from './response.ts';
+import { classify, type RetryBudget, type RetryPolicy, withRetries } from './retry.ts';
 import type { ServiceType } from './services.ts';
-import type { HttpResponse } from './transport.ts';
 
 /** Where one sending goes, and with what. */
 export interface Target {
@@ -33,7 +32,7 @@ export interface Target {
   leftMs: number;
 }
 
-export type Sent<T> = { taken: T } | { refused: HttpResponse; method: string; url: string };
+export type Sent<T> = { accepted: T } | { rejected: HttpResponse; method: string; url: string };
 
 export interface CallOptions {
   /** The caller's own request id. */
@@ -78,7 +77,7 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
     async call(service, { requestId: given, idempotent, mayResend = () => true, tokenLifeMs, signal }, send) {
       const requestId = given === undefined ? newRequestId() : checkedRequestId(given);
       const route = turns[service].route();
-      const verdict = (error: unknown) => (mayResend() ? verdictOn(error, idempotent) : 'never');
+      const verdict = (error: unknown) => (mayResend() ? classify(error, idempotent) : 'never');
       let renewed = false;
 
       async function attempt(leftMs: number) {
@@ -86,13 +85,13 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
         const root = route.next(rootsOf(cloud, authorization, service));
         for (;;) {
           const answer = await send({ root, headers: authorization.headers(), requestId, leftMs });
-          if ('taken' in answer) return answer.taken;
-          const { method, url, refused } = answer;
-          const failure = failureOf(method, url, withoutSecrets(refused, authorization.secrets), clock);
+          if ('accepted' in answer) return answer.accepted;
+          const { method, url, rejected } = answer;
+          const failure = failureOf(method, url, redactSecrets(rejected, authorization.secrets), clock);
           if (failure.status !== 401) throw failure;
-          const another = authorization.refused();
+          const another = authorization.reject();
           if (!mayResend()) throw failure;
-          if (!another || renewed) throw unwelcome(service, another, failure);
+          if (!another || renewed) throw authenticationFailed(service, another, failure);
           renewed = true;
           authorization = await authorizer.current(signal, tokenLifeMs);
         }
@@ -105,7 +104,7 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
             try {
               return await attempt(leftMs);
             } catch (error) {
-              if (verdictOn(error, true) !== 'never') route.failed();
+              if (classify(error, true) !== 'never') route.failed();
               throw error;
             }
           },
@@ -147,9 +146,9 @@ function onlyRoot(cloud: CloudConfig, address: string, catalog: Catalog | undefi
   throw new ForeignEndpoint(address, service, cloud.name);
 }
 
-function unwelcome(service: ServiceType, renewed: boolean, failure: HttpFailure): AuthenticationFailed {
-  const said = inTheirWords(failure);
+function authenticationFailed(service: ServiceType, renewed: boolean, failure: HttpFailure): AuthenticationFailed {
+  const said = quoteFailure(failure);
   return renewed
-    ? new TokenRefused(`the ${service} service refuses the token that Keystone has just given: ${said}`, failure)
+    ? new TokenRejected(`the ${service} service refuses the token that Keystone has just given: ${said}`, failure)
     : new AuthenticationFailed(`the ${service} service refuses what clouds.yaml gives it to see: ${said}`, failure);
 }

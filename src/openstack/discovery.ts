@@ -3,9 +3,9 @@
  * since a service behind a proxy often does not know its own name.
  */
 import { z } from 'zod';
-import { UnreadableAnswer } from './errors.ts';
+import { MalformedResponse } from './errors.ts';
+import type { HttpResponse } from './exchange.ts';
 import { parseJson } from './json.ts';
-import type { HttpResponse } from './transport.ts';
 
 export interface ApiVersion {
   /** `v2.17`, `v3.14`. */
@@ -53,7 +53,7 @@ const usableStates: ReadonlySet<string> = new Set(['SUPPORTED', 'CURRENT', 'EXPE
 /**
  * The root of Keystone's v3 API, without a trailing slash, from the answer to GET `authUrl`, which may be that root or the one
  * above it. On the host of `authUrl` in any case; where the answer is no version document, on its path too, and it is not sure
- * that this is a Keystone at all. Throws UnreadableAnswer where it has no v3.
+ * that this is a Keystone at all. Throws MalformedResponse where it has no v3.
  */
 export function keystoneRoot(authUrl: string, answer: HttpResponse): { root: string; isSure: boolean } {
   const { origin, pathname } = new URL(authUrl);
@@ -66,7 +66,7 @@ export function keystoneRoot(authUrl: string, answer: HttpResponse): { root: str
       .map(({ id }) => id)
       .join(', ');
     const advice = 'is auth_url the address of a Keystone with the v3 API?';
-    throw new UnreadableAnswer(`it offers ${there} and no v3; ${advice}`, answer.requestId);
+    throw new MalformedResponse(`it offers ${there} and no v3; ${advice}`, answer.requestId);
   }
   const href = v3?.href;
   const path =

@@ -7,9 +7,9 @@ import type { Readable } from 'node:stream';
 import { DeadlineExceeded, linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { headOf, readAnswer, refusalLimitBytes, withoutAnswer } from './answer.ts';
 import { ConnectionFailed } from './errors.ts';
-import type { Send, Transport } from './transport.ts';
+import type { Send, Transport } from './exchange.ts';
+import { connectionError, errorBodyLimitBytes, headOf, readResponse } from './response.ts';
 
 export function createDownload(send: Send, clock: Clock): Transport['download'] {
   return async ({ url, headers, requestId, answerDeadlineMs, idleMs, signal }) => {
@@ -23,17 +23,17 @@ export function createDownload(send: Send, clock: Clock): Transport['download'] 
       const answer = await send({ method: 'GET', url, headers, requestId, signal: over.signal });
       const head = headOf(answer);
       if (head.status >= 300) {
-        const refused = await readAnswer(answer, refusalLimitBytes);
+        const rejected = await readResponse(answer, errorBodyLimitBytes);
         ended();
-        return { refused };
+        return { rejected };
       }
       const { origin } = new URL(url);
       const body = readBody({ body: answer.body, what, origin, idleMs, clock, signal, ended });
-      return { taken: { ...head, body } };
+      return { accepted: { ...head, body } };
     } catch (error) {
       ended();
       signal.throwIfAborted();
-      throw withoutAnswer(url, over.signal.aborted ? over.signal.reason : error);
+      throw connectionError(url, over.signal.aborted ? over.signal.reason : error);
     } finally {
       stopTimer();
     }

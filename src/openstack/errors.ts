@@ -30,7 +30,7 @@ export interface HttpFailureOptions {
   url: string;
   status: number;
   /** What the server said, as plain text; empty when it said nothing. */
-  words: string;
+  serverMessage: string;
   requestId: string | undefined;
   /** The server's Retry-After, in milliseconds. */
   retryAfterMs: number | undefined;
@@ -41,11 +41,11 @@ export class HttpFailure extends OperatorError {
   /** Without credentials and query. */
   readonly url: string;
   readonly status: number;
-  readonly words: string;
+  readonly serverMessage: string;
   readonly retryAfterMs: number | undefined;
   constructor(options: HttpFailureOptions) {
-    const { status, words, requestId, retryAfterMs } = options;
-    super(`${options.method} ${options.url}: ${inTheirWords(options)}`, {
+    const { status, serverMessage, requestId, retryAfterMs } = options;
+    super(`${options.method} ${options.url}: ${quoteFailure(options)}`, {
       code: 'HttpFailure',
       retry: retryAfterMs === undefined ? retry.backoff : retry.after(retryAfterMs),
       httpStatus: status,
@@ -53,26 +53,26 @@ export class HttpFailure extends OperatorError {
     });
     this.url = options.url;
     this.status = status;
-    this.words = words;
+    this.serverMessage = serverMessage;
     this.retryAfterMs = retryAfterMs;
   }
 }
 
 /** `413: the words (req-…)`: how every message quotes a server. */
-export function inTheirWords({ status, words, requestId }: HttpFailureOptions | HttpFailure): string {
-  return `${status}${quoted(words, requestId)}`;
+export function quoteFailure({ status, serverMessage, requestId }: HttpFailureOptions | HttpFailure): string {
+  return `${status}${quoted(serverMessage, requestId)}`;
 }
 
 /** `: the words (req-…)`, as far as there are any. */
-export function quoted(words: string, requestId: string | undefined): string {
-  return `${words === '' ? '' : `: ${words}`}${requestId === undefined ? '' : ` (${requestId})`}`;
+export function quoted(serverMessage: string, requestId: string | undefined): string {
+  return `${serverMessage === '' ? '' : `: ${serverMessage}`}${requestId === undefined ? '' : ` (${requestId})`}`;
 }
 
 /** An answer came, but it is not one that its service gives: too large, no JSON, of another shape. */
-export class UnreadableAnswer extends OperatorError {
+export class MalformedResponse extends OperatorError {
   constructor(problem: string, requestId: string | undefined) {
     super(problem, {
-      code: 'UnreadableAnswer',
+      code: 'MalformedResponse',
       retry: retry.backoff,
       ...(requestId === undefined ? {} : { requestId }),
     });
@@ -82,12 +82,12 @@ export class UnreadableAnswer extends OperatorError {
 /** Keystone refuses the credentials, or a service refuses the token that Keystone just gave. */
 export class AuthenticationFailed extends OperatorError {
   constructor(message: string, failure: HttpFailure, again: Retry = retry.change) {
-    super(message, { code: 'AuthenticationFailed', retry: again, cause: failure, ...answered(failure) });
+    super(message, { code: 'AuthenticationFailed', retry: again, cause: failure, ...responseFieldsOf(failure) });
   }
 }
 
 /** A service refuses the token that Keystone has just given: it is the service that says no. */
-export class TokenRefused extends AuthenticationFailed {
+export class TokenRejected extends AuthenticationFailed {
   constructor(message: string, failure: HttpFailure) {
     super(message, failure, retry.backoff);
   }
@@ -107,7 +107,7 @@ export class KeystoneUnreachable extends OperatorError {
 /** Keystone answered, but not as a working Keystone v3 does. */
 export class KeystoneUnavailable extends OperatorError {
   constructor(message: string, again: Retry, cause: unknown) {
-    super(message, { code: 'IdentityUnavailable', retry: again, cause, ...answered(cause) });
+    super(message, { code: 'IdentityUnavailable', retry: again, cause, ...responseFieldsOf(cause) });
   }
 }
 
@@ -130,7 +130,7 @@ export class ForeignEndpoint extends OperatorError {
 }
 
 /** Status and request id of a failure, to be handed on to the error that it is translated into. */
-export function answered(failure: unknown): { httpStatus?: number; requestId?: string } {
+export function responseFieldsOf(failure: unknown): { httpStatus?: number; requestId?: string } {
   if (!(failure instanceof HttpFailure)) return {};
   const { requestId } = failure;
   return requestId === undefined ? { httpStatus: failure.status } : { httpStatus: failure.status, requestId };

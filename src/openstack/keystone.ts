@@ -5,7 +5,6 @@
 import { z } from 'zod';
 import { type OperatorError, retry } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
-import { failureOf, jsonOf, withoutSecrets } from './answer.ts';
 import { type Catalog, catalogSchema } from './catalog.ts';
 import type { KeystoneLogin } from './clouds-auth.ts';
 import { authenticationRequest, secretOf } from './credentials.ts';
@@ -14,15 +13,16 @@ import {
   AuthenticationFailed,
   ConnectionFailed,
   HttpFailure,
-  inTheirWords,
   KeystoneUnavailable,
   KeystoneUnreachable,
-  UnreadableAnswer,
+  MalformedResponse,
+  quoteFailure,
 } from './errors.ts';
+import type { HttpResponse, Transport } from './exchange.ts';
 import { parseJson } from './json.ts';
 import { newRequestId } from './request-id.ts';
-import { type RetryContext, verdictOn, withRetries } from './retry.ts';
-import type { HttpResponse, Transport } from './transport.ts';
+import { failureOf, jsonOf, redactSecrets } from './response.ts';
+import { classify, type RetryContext, withRetries } from './retry.ts';
 
 /** Who Keystone says we are, and what the token is good for. */
 export interface Identity {
@@ -82,7 +82,7 @@ export function createSignIn(options: KeystoneOptions): SignIn {
       });
       // What is no JSON may come to be quoted too.
       const quotable = answer.status >= 300 || parseJson(answer.text) === undefined;
-      const clean = quotable ? withoutSecrets(answer, [secretOf(credentials)]) : answer;
+      const clean = quotable ? redactSecrets(answer, [secretOf(credentials)]) : answer;
       if (isBusy(clean)) throw failureOf(method, url, clean, options.clock);
       return clean;
     };
@@ -100,7 +100,7 @@ export function createSignIn(options: KeystoneOptions): SignIn {
       // A token more or less is no harm: the request may be repeated freely.
       const response = await withRetries(options, {
         once: (leftMs) => exchange(requestId, leftMs),
-        verdict: (error) => verdictOn(error, true),
+        verdict: (error) => classify(error, true),
         hasUntried: () => false,
       });
       return readToken(response);
@@ -121,13 +121,13 @@ function translated(error: unknown, { whose, login }: KeystoneOptions, isKeyston
   const unusable = (problem: string, cause: OperatorError) =>
     new KeystoneUnavailable(`no usable Keystone at ${login.authUrl}: ${problem}`, retry.backoff, cause);
   if (error instanceof ConnectionFailed) return new KeystoneUnreachable(error);
-  if (error instanceof UnreadableAnswer) return unusable(error.message, error);
+  if (error instanceof MalformedResponse) return unusable(error.message, error);
   if (!(error instanceof HttpFailure)) return error;
-  const { status, words } = error;
-  const said = inTheirWords(error);
+  const { status, serverMessage } = error;
+  const said = quoteFailure(error);
   if ([400, 401, 403].includes(status) || (status === 404 && isKeystone)) {
     // A 401 that is half a yes: the method was right, and another one is asked for besides.
-    const advice = words.includes('required_auth_methods') ? `; ${severalMethods}` : '';
+    const advice = serverMessage.includes('required_auth_methods') ? `; ${severalMethods}` : '';
     return new AuthenticationFailed(`Keystone answered ${whose} with ${said}${advice}`, error);
   }
   if (status < 400 || status === 404 || status === 405) {
@@ -156,7 +156,7 @@ const tokenSchema = z.object({
 function readToken(response: HttpResponse): NewToken {
   const body = tokenSchema.safeParse(jsonOf(response));
   const id = response.headers['x-subject-token'];
-  if (!body.success || id === undefined) throw new UnreadableAnswer('its answer holds no token', response.requestId);
+  if (!body.success || id === undefined) throw new MalformedResponse('its answer holds no token', response.requestId);
   const { issued_at, expires_at, user, project, domain, system, roles, catalog } = body.data.token;
   const scope = project ? 'project' : domain ? 'domain' : system ? 'system' : 'none';
   const identity: Identity = { user, project, scope, roles: roles.map((role) => role.name) };

@@ -11,10 +11,11 @@ import type { MayWrite } from '../http/fence.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { userAgent } from '../lib/version.ts';
 import { type CloudConfig, type CloudFiles, parseCloud } from './clouds.ts';
+import type { Exchange } from './exchange.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { ServiceConfig } from './services.ts';
 import { createSession, type Session } from './session.ts';
-import { createTransport, type Exchange } from './transport.ts';
+import { createTransport } from './transport.ts';
 
 /** Which cloud of a clouds.yaml, and how to use it. */
 export interface CloudSelection {

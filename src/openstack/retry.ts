@@ -10,7 +10,6 @@ import { EgressRefused } from '../http/egress.ts';
 import { backoff } from '../lib/backoff.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { errorCode } from '../lib/errors.ts';
-import type { RetryBudget } from './budget.ts';
 import { ConnectionFailed, HttpFailure } from './errors.ts';
 
 export interface RetryPolicy {
@@ -65,16 +64,16 @@ export async function withRetries<T>(
     signal.throwIfAborted();
     try {
       const result = await once(end - clock.monotonic());
-      budget.answered();
+      budget.responseFieldsOf();
       return result;
     } catch (error) {
       signal.throwIfAborted();
       const outlook = verdict(error);
-      if (outlook === 'never' && error instanceof HttpFailure) budget.answered();
+      if (outlook === 'never' && error instanceof HttpFailure) budget.responseFieldsOf();
       if (outlook === 'never' || (outlook === 'elsewhere' && !hasUntried())) throw error;
       const affordable = budget.failed();
       if (tried >= policy.retries || !(affordable || hasUntried())) throw error;
-      const delay = delayBefore(policy, tried, hasUntried() ? 0 : patienceAsked(error), random);
+      const delay = delayBefore(policy, tried, hasUntried() ? 0 : retryAfterOf(error), random);
       if (delay === undefined || clock.monotonic() + delay >= end) throw error;
       await clock.sleep(delay, signal);
     }
@@ -89,12 +88,12 @@ function delayBefore(policy: RetryPolicy, tried: number, askedMs: number, random
 }
 
 /** What an endpoint asks for holds for itself: another one may have time now. */
-function patienceAsked(error: unknown): number {
+function retryAfterOf(error: unknown): number {
   return error instanceof HttpFailure ? (error.retryAfterMs ?? 0) : 0;
 }
 
 /** What becomes of the same call, sent again. `idempotent`: applying it twice is the same as applying it once. */
-export function verdictOn(error: unknown, idempotent: boolean): Verdict {
+export function classify(error: unknown, idempotent: boolean): Verdict {
   if (error instanceof EgressRefused) return 'elsewhere';
   if (error instanceof ConnectionFailed) {
     if (isCertificateProblem(error)) return 'elsewhere';
@@ -132,4 +131,43 @@ export function retryAfterMs(header: string | undefined, now: Date): number | un
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
   const at = /^[A-Z][a-z]{2},? /.test(text) ? new Date(text).getTime() : Number.NaN;
   return Number.isNaN(at) ? undefined : Math.max(0, at - now.getTime());
+}
+
+/**
+ * How many retries one cloud gets. Over any time they are at most `capacity`, and one more for every ten responses, so that a
+ * cloud that is down or overloaded does not get four times the load.
+ *
+ * This is the token bucket of gRPC's retry throttling: a failed attempt takes one token, and it is retried only if there was
+ * one; a response gives a tenth of a token back. An empty bucket leaves the first attempts: each call still tries every endpoint
+ * once, because an endpoint that the call has not tried yet gets no repetition.
+ */
+export interface RetryBudget {
+  /** A try was answered, if only with a refusal. */
+  responseFieldsOf(): void;
+  /** A try failed. Whether the bucket held a token for its repetition, which is taken. */
+  failed(): boolean;
+}
+
+export const budgetDefaults = {
+  /** Ten calls in a row may fail in each of their four attempts. */
+  capacity: 40,
+  /** Tokens that a response gives back. */
+  refill: 0.1,
+};
+
+export function createRetryBudget({ capacity, refill } = budgetDefaults): RetryBudget {
+  // In thousandths, for sums that stay exact.
+  const unit = 1000;
+  const most = capacity * unit;
+  let left = most;
+  return {
+    responseFieldsOf() {
+      left = Math.min(most, left + Math.round(refill * unit));
+    },
+    failed() {
+      if (left < unit) return false;
+      left -= unit;
+      return true;
+    },
+  };
 }

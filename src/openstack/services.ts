@@ -114,3 +114,39 @@ export function overrideOf(key: string, given: readonly string[] | undefined, fa
   const [first, ...others] = new Set(urls);
   return first === undefined ? undefined : [first, ...others];
 }
+
+/** What a request does, as a label of which there are few: it contains no id, name or other text of a user. */
+export interface Operation {
+  service: 'identity' | 'image' | 'key-manager' | 'unknown';
+  /** Such as `GET images/{id}/members`. */
+  operation: string;
+}
+
+/** By the version in the path: each service that we call has a version of its own. */
+const servicesByVersion: Readonly<Record<string, Operation['service']>> = {
+  v3: 'identity',
+  v2: 'image',
+  v1: 'key-manager',
+};
+
+/** Path segments that the APIs define. */
+const apiSegments = new Set(
+  'auth tokens catalog images file stage import tasks tags members locations actions deactivate reactivate stores info usage schemas image secrets payload versions'.split(
+    ' ',
+  ),
+);
+/** The segment after one of these may be a name that a user has chosen. */
+const collections = new Set(['images', 'tags', 'members', 'secrets', 'tasks', 'stores']);
+
+export function operationOf(method: string, url: string): Operation {
+  const segments = new URL(url).pathname.split('/').filter((segment) => segment !== '');
+  const at = segments.findIndex((segment) => Object.hasOwn(servicesByVersion, segment));
+  const version = segments[at];
+  if (version === undefined) return { service: 'unknown', operation: `${method} versions` };
+  const path = segments.slice(at + 1);
+  const shown = path.map((segment, index) => {
+    const named = collections.has(path[index - 1] ?? '') && path[index - 2] !== 'info';
+    return apiSegments.has(segment) && !named ? segment : '{id}';
+  });
+  return { service: servicesByVersion[version] ?? 'unknown', operation: `${method} ${shown.join('/')}`.trim() };
+}

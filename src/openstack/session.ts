@@ -4,17 +4,16 @@
  */
 
 import type { Clock, Random } from '../lib/clock.ts';
-import { failureOf } from './answer.ts';
 import { createAuthorizer } from './authorizer.ts';
-import { createRetryBudget } from './budget.ts';
 import { createCaller, type Target } from './caller.ts';
 import type { CloudConfig } from './clouds.ts';
 import { usable, versionsIn } from './discovery.ts';
-import { UnreadableAnswer } from './errors.ts';
+import { MalformedResponse } from './errors.ts';
+import type { HttpResponse, HttpStream, Transport } from './exchange.ts';
 import type { Identity } from './keystone.ts';
-import { defaultRetryPolicy, type RetryPolicy } from './retry.ts';
+import { failureOf } from './response.ts';
+import { createRetryBudget, defaultRetryPolicy, type RetryPolicy } from './retry.ts';
 import { type ServiceType, spokenVersions } from './services.ts';
-import type { HttpResponse, HttpStream, Transport } from './transport.ts';
 
 export type { ServiceType } from './services.ts';
 
@@ -47,7 +46,7 @@ export type ServiceDownload = Request;
 
 /**
  * All of these throw AuthenticationFailed, KeystoneUnreachable, KeystoneUnavailable or EndpointNotFound; those that send
- * something to a service also HttpFailure for an answer of 300 and above, ConnectionFailed for none, and UnreadableAnswer for
+ * something to a service also HttpFailure for an answer of 300 and above, ConnectionFailed for none, and MalformedResponse for
  * one that is too large; and all the signal's reason when it aborts.
  */
 export interface Session {
@@ -116,7 +115,7 @@ export function createSession(options: SessionOptions): Session {
       if (found !== undefined) return usable(found);
       if (answer.status >= 500 || answer.status === 429) throw failureOf('GET', url, answer, clock);
     }
-    throw new UnreadableAnswer(`neither ${root}/versions nor ${root}/ is a list of API versions`, undefined);
+    throw new MalformedResponse(`neither ${root}/versions nor ${root}/ is a list of API versions`, undefined);
   }
 
   return {
@@ -142,7 +141,7 @@ export function createSession(options: SessionOptions): Session {
           bodyLimitBytes,
           signal,
         });
-        return response.status < 300 ? { taken: response } : { refused: response, method, url };
+        return response.status < 300 ? { accepted: response } : { rejected: response, method, url };
       });
     },
 
@@ -155,7 +154,7 @@ export function createSession(options: SessionOptions): Session {
         const response = await transport.upload({ ...common, headers: { ...headers, ...target.headers } }, () => {
           begun = true;
         });
-        return response.status < 300 ? { taken: response } : { refused: response, method: 'PUT', url };
+        return response.status < 300 ? { accepted: response } : { rejected: response, method: 'PUT', url };
       });
     },
 
@@ -164,17 +163,17 @@ export function createSession(options: SessionOptions): Session {
         const url = `${address(service, target.root)}${path}`;
         const common = { url, requestId: target.requestId, answerDeadlineMs: deadlineOf(target), idleMs, signal };
         const answer = await transport.download({ ...common, headers: { ...headers, ...target.headers } });
-        return 'taken' in answer ? answer : { ...answer, method: 'GET', url };
+        return 'accepted' in answer ? answer : { ...answer, method: 'GET', url };
       });
     },
 
     versions(service, signal) {
       return caller.call(service, { requestId: undefined, idempotent: true, signal }, async (target) => {
         const known = versions.get(target.root);
-        if (known !== undefined && clock.monotonic() < known.until) return { taken: known.ids };
+        if (known !== undefined && clock.monotonic() < known.until) return { accepted: known.ids };
         const ids = await askVersions(target, signal);
         versions.set(target.root, { ids, until: clock.monotonic() + versionsLiveMs });
-        return { taken: ids };
+        return { accepted: ids };
       });
     },
 

@@ -4,83 +4,16 @@
  * them can keep a small call, such as a deletion, waiting.
  */
 import type { LookupFunction } from 'node:net';
-import type { Readable } from 'node:stream';
 import { Agent, buildConnector, type Dispatcher, request as undiciRequest } from 'undici';
 import { fenceRequests, type MayWrite, mayAlwaysWrite } from '../http/fence.ts';
 import { withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { headOf, readAnswer, redirectTarget, withoutAnswer } from './answer.ts';
 import type { TlsConfig } from './clouds.ts';
 import { createDownload } from './download.ts';
+import type { Exchange, Send, Transport } from './exchange.ts';
+import { connectionError, headOf, readResponse, redirectTarget } from './response.ts';
 import { createUpload } from './upload.ts';
-
-export interface HttpRequest {
-  method: string;
-  url: string;
-  headers: Record<string, string>;
-  /** The global request id: sent along, and the same for all tries of a call. */
-  requestId: string;
-  body?: string;
-  /** From the start to the last byte of the answer, redirects included. */
-  deadlineMs: number;
-  /** A larger answer is an error; of a refusal only this much is read. */
-  bodyLimitBytes: number;
-  signal: AbortSignal;
-}
-
-export interface HttpUpload {
-  method: string;
-  url: string;
-  headers: Record<string, string>;
-  requestId: string;
-  /** Read at most once. What it throws is what `upload` throws. */
-  body: AsyncIterable<Uint8Array>;
-  /** In bytes, when known; sent as Content-Length and enforced. */
-  size: number | undefined;
-  /** How long the server may take for a chunk, and for its answer after the last one. The source's pace is not timed here. */
-  answerDeadlineMs: number;
-  signal: AbortSignal;
-}
-
-export interface HttpDownload {
-  url: string;
-  headers: Record<string, string>;
-  requestId: string;
-  /** From the start to the head of the answer, redirects included, or to the end of a refusal. */
-  answerDeadlineMs: number;
-  /** How long the server may be silent within the body. The reader's pace is not timed. */
-  idleMs: number;
-  signal: AbortSignal;
-}
-
-export interface HttpHead {
-  status: number;
-  /** Lower-case names; repeated ones joined by commas. */
-  headers: Record<string, string>;
-  /** The server's own request id. */
-  requestId: string | undefined;
-}
-
-export interface HttpResponse extends HttpHead {
-  text: string;
-}
-
-export interface HttpStream extends HttpHead {
-  /** Ends with all announced bytes or throws ConnectionFailed. Must be read or returned, or the signal aborted. */
-  body: AsyncIterable<Uint8Array>;
-}
-
-/** All throw ConnectionFailed when no answer came, and the signal's reason when it aborts. */
-export interface Transport {
-  request(request: HttpRequest): Promise<HttpResponse>;
-  /** `begun` is called before the first byte of the body leaves: from then on a repetition could do harm. */
-  upload(upload: HttpUpload, begun: () => void): Promise<HttpResponse>;
-  /** GET: a stream for a status below 300, otherwise the answer as it was read. */
-  download(download: HttpDownload): Promise<{ taken: HttpStream } | { refused: HttpResponse }>;
-  /** Ends what is running and closes all connections. */
-  close(): Promise<void>;
-}
 
 type Connector = buildConnector.connector;
 /** Wraps the making of connections, as an egress policy does; `make` hands `lookup` on to the socket. */
@@ -97,25 +30,6 @@ export interface TransportOptions {
   /** Asked right before anything but a read is sent, and before each piece of an upload. Default: always. */
   mayWrite?: MayWrite;
 }
-
-/** One request and its answer, for metrics. `code` is the HTTP status, or `<error>` where there was no answer. */
-export interface Exchange {
-  method: string;
-  url: string;
-  code: string;
-  durationMs: number;
-}
-
-/** One request, to the head of its answer. */
-export interface Outgoing {
-  method: string;
-  url: string;
-  headers: Record<string, string>;
-  requestId: string;
-  body?: string | Readable;
-  signal: AbortSignal;
-}
-export type Send = (request: Outgoing) => Promise<Dispatcher.ResponseData>;
 
 /** Small calls at once to one endpoint. More would only queue in the server. */
 const callConnections = 16;
@@ -188,11 +102,11 @@ export function createTransport(options: TransportOptions): Transport {
       const what = `${request.method} ${safeUrl(request.url)}`;
       try {
         return await withDeadline(clock, what, deadlineMs, signal, async (inner) =>
-          readAnswer(await send({ ...request, signal: inner }), bodyLimitBytes),
+          readResponse(await send({ ...request, signal: inner }), bodyLimitBytes),
         );
       } catch (error) {
         signal.throwIfAborted();
-        throw withoutAnswer(request.url, error);
+        throw connectionError(request.url, error);
       }
     },
     upload: createUpload(observed(sendBy(streams)), clock, mayWrite),

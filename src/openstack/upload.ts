@@ -7,10 +7,10 @@ import type { MayWrite } from '../http/fence.ts';
 import { DeadlineExceeded, linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { readAnswer, refusalLimitBytes, withoutAnswer } from './answer.ts';
 import { type Relay, relay } from './body.ts';
-import { UnreadableAnswer } from './errors.ts';
-import type { HttpResponse, Send, Transport } from './transport.ts';
+import { MalformedResponse } from './errors.ts';
+import type { HttpResponse, Send, Transport } from './exchange.ts';
+import { connectionError, errorBodyLimitBytes, readResponse } from './response.ts';
 
 export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Transport['upload'] {
   return async (upload, begun) => {
@@ -34,12 +34,12 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
       const answer = await send(request);
       // The answer itself is the server's turn too.
       turn('server');
-      return complete(await readAnswer(answer, refusalLimitBytes), relayed);
+      return complete(await readResponse(answer, errorBodyLimitBytes), relayed);
     } catch (error) {
       signal.throwIfAborted();
       const failure = relayed.failure();
       if (failure !== undefined) throw failure.error;
-      throw withoutAnswer(url, over.signal.aborted ? over.signal.reason : error);
+      throw connectionError(url, over.signal.aborted ? over.signal.reason : error);
     } finally {
       stopTimer();
       over.abort();
@@ -50,5 +50,5 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
 /** Success is only believed when the whole body was handed over before. */
 function complete(response: HttpResponse, relayed: Relay): HttpResponse {
   if (response.status >= 300 || relayed.isComplete()) return response;
-  throw new UnreadableAnswer(`it answered ${response.status} before it had all of the data`, response.requestId);
+  throw new MalformedResponse(`it answered ${response.status} before it had all of the data`, response.requestId);
 }

@@ -21,12 +21,12 @@ import {
   AuthenticationFailed,
   ConnectionFailed,
   HttpFailure,
-  TokenRefused,
-  UnreadableAnswer,
+  MalformedResponse,
+  TokenRejected,
 } from '../../src/openstack/errors.ts';
 
-const answer = (status: number, words = 'their words', retryAfterMs?: number) =>
-  new HttpFailure({ method: 'PUT', url: 'http://g/v2', status, words, requestId: 'req-1', retryAfterMs });
+const answer = (status: number, serverMessage = 'their words', retryAfterMs?: number) =>
+  new HttpFailure({ method: 'PUT', url: 'http://g/v2', status, serverMessage, requestId: 'req-1', retryAfterMs });
 const minutes = (n: number) => ({ kind: 'after', ms: n * 60_000 });
 const backoff = { kind: 'backoff' };
 const change = { kind: 'change' };
@@ -58,7 +58,7 @@ const cases: [failure: HttpFailure, operation: Operation, kind: Kind, code: stri
 ];
 
 for (const [failure, operation, kind, code, retry] of cases) {
-  test(`${failure.status} to ${operation}${failure.retryAfterMs === undefined ? '' : ' with Retry-After'} is ${kind.name}: ${failure.words}`, () => {
+  test(`${failure.status} to ${operation}${failure.retryAfterMs === undefined ? '' : ' with Retry-After'} is ${kind.name}: ${failure.serverMessage}`, () => {
     const error = translate(failure, operation, 'an-image');
     assert.ok(error instanceof kind);
     assert.deepEqual({ code: error.code, retry: error.retry }, { code, retry });
@@ -88,10 +88,10 @@ test('the message says what was done, and quotes Glance', () => {
 });
 
 test('a token that Glance refuses is a matter of rights, credentials that Keystone refuses are not of Glance', () => {
-  const refused = translate(new TokenRefused('the image service refuses the token', answer(401)), 'read', 'x');
+  const refused = translate(new TokenRejected('the image service refuses the token', answer(401)), 'read', 'x');
   assert.ok(refused instanceof ImageNotAuthorized);
   assert.deepEqual([refused.code, refused.httpStatus, refused.requestId], ['AuthenticationFailed', 401, 'req-1']);
-  assert.ok(!(translate(new TokenRefused('no', answer(401)), 'list') instanceof ImageNotAuthorized));
+  assert.ok(!(translate(new TokenRejected('no', answer(401)), 'list') instanceof ImageNotAuthorized));
   const failed = new AuthenticationFailed('Keystone says no', answer(401));
   assert.equal(translate(failed, 'read', 'x'), failed);
 });
@@ -110,7 +110,7 @@ test('no answer names the endpoint and the cause', () => {
 });
 
 test('an answer that nobody understands is the fault of Glance', () => {
-  const error = translate(new UnreadableAnswer('its answer is not JSON: Welcome', 'req-2'), 'list');
+  const error = translate(new MalformedResponse('its answer is not JSON: Welcome', 'req-2'), 'list');
   assert.ok(error instanceof GlanceUnavailable);
   assert.match(error.message, /not usable: its answer is not JSON: Welcome/);
   assert.equal(error.requestId, 'req-2');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { budgetDefaults, createRetryBudget } from '../../src/openstack/budget.ts';
+import { budgetDefaults, createRetryBudget } from '../../src/openstack/retry.ts';
 
 const seed = 20_260_101;
 
@@ -15,7 +15,7 @@ test('over any course of things the retries are at most the capacity and a share
       let retries = 0;
       for (const isAnswer of events) {
         if (isAnswer) answers++;
-        if (isAnswer) budget.answered();
+        if (isAnswer) budget.responseFieldsOf();
         else if (budget.failed()) retries++;
         assert.ok(retries <= options.capacity + options.refill * answers + 1e-9);
       }
@@ -28,11 +28,11 @@ test('whatever came before, an outage ends all retries and as many answers bring
   fc.assert(
     fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (before) => {
       const budget = createRetryBudget();
-      for (const isAnswer of before) isAnswer ? budget.answered() : budget.failed();
+      for (const isAnswer of before) isAnswer ? budget.responseFieldsOf() : budget.failed();
       const { capacity, refill } = budgetDefaults;
       for (let failures = 0; failures <= capacity; failures++) budget.failed();
       assert.ok(!budget.failed());
-      for (let answers = 0; answers < capacity / refill; answers++) budget.answered();
+      for (let answers = 0; answers < capacity / refill; answers++) budget.responseFieldsOf();
       const back = Array.from({ length: 2 * capacity }, () => budget.failed()).filter((allowed) => allowed);
       assert.equal(back.length, capacity);
     }),
@@ -43,9 +43,9 @@ test('whatever came before, an outage ends all retries and as many answers bring
 test('ten answers pay for one retry', () => {
   const budget = createRetryBudget();
   while (budget.failed());
-  for (let answers = 0; answers < 9; answers++) budget.answered();
+  for (let answers = 0; answers < 9; answers++) budget.responseFieldsOf();
   assert.ok(!budget.failed());
-  budget.answered();
+  budget.responseFieldsOf();
   assert.ok(budget.failed());
   assert.ok(!budget.failed());
 });

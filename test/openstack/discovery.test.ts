@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keystoneRoot, usable, versionsIn } from '../../src/openstack/discovery.ts';
-import { UnreadableAnswer } from '../../src/openstack/errors.ts';
+import { MalformedResponse } from '../../src/openstack/errors.ts';
 
 const answer = (body: unknown, status = 300) => ({
   status,
@@ -43,7 +43,7 @@ test('the newest of many versions is not looked for: v3 is', () => {
     keystone('http://k/v2.0', 'v2.0'),
   );
   assert.equal(keystoneRoot('http://k', all).root, 'http://k/v3');
-  assert.throws(() => keystoneRoot('http://k', list(keystone('http://k/v2.0', 'v2.0'))), UnreadableAnswer);
+  assert.throws(() => keystoneRoot('http://k', list(keystone('http://k/v2.0', 'v2.0'))), MalformedResponse);
 });
 
 test('where there is no version document, the path decides', () => {

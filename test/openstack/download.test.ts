@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
 import { ConnectionFailed } from '../../src/openstack/errors.ts';
-import { createTransport, type HttpDownload } from '../../src/openstack/transport.ts';
+import type { HttpDownload } from '../../src/openstack/exchange.ts';
+import { createTransport } from '../../src/openstack/transport.ts';
 import { reply, serve } from './stub.ts';
 
 function transportOf(t: TestContext) {
@@ -24,8 +25,8 @@ const from = (url: string, some: Partial<HttpDownload> = {}): HttpDownload => ({
 
 async function streamOf(t: TestContext, download: HttpDownload) {
   const answer = await transportOf(t).download(download);
-  assert.ok('taken' in answer);
-  return answer.taken;
+  assert.ok('accepted' in answer);
+  return answer.accepted;
 }
 
 async function lengthOf(body: AsyncIterable<Uint8Array>): Promise<number> {
@@ -67,8 +68,8 @@ test('no content can be let go unread', async (t) => {
 test('a refusal comes with its words', async (t) => {
   const url = await serve(t, (_, response) => reply(response, 404, { message: 'no such image' }));
   const answer = await transportOf(t).download(from(url));
-  assert.ok('refused' in answer);
-  assert.deepEqual([answer.refused.status, answer.refused.text], [404, '{"message":"no such image"}']);
+  assert.ok('rejected' in answer);
+  assert.deepEqual([answer.rejected.status, answer.rejected.text], [404, '{"message":"no such image"}']);
 });
 
 test('a body that is cut off is a ConnectionFailed and never an end', async (t) => {
@@ -145,7 +146,7 @@ test('a download follows a redirect within its origin, and takes its token nowhe
   });
   assert.equal(await lengthOf((await streamOf(t, from(`${url}/here`))).body), 5);
   const answer = await transportOf(t).download(from(`${url}/away`));
-  assert.ok('refused' in answer && answer.refused.status === 302);
+  assert.ok('rejected' in answer && answer.rejected.status === 302);
 });
 
 test('an abort before the head is the reason that was given', async (t) => {

@@ -3,9 +3,9 @@ import type { TestContext } from 'node:test';
 import { stringify } from 'yaml';
 import { parseCloud } from '../../src/openstack/clouds.ts';
 import { ConnectionFailed } from '../../src/openstack/errors.ts';
+import type { HttpDownload, HttpRequest, HttpResponse, HttpUpload } from '../../src/openstack/exchange.ts';
 import type { RetryPolicy } from '../../src/openstack/retry.ts';
 import { createSession, type ServiceCall } from '../../src/openstack/session.ts';
-import type { HttpDownload, HttpRequest, HttpResponse, HttpUpload } from '../../src/openstack/transport.ts';
 import { ManualClock } from './manual-clock.ts';
 
 export type Reply = Partial<HttpResponse> | Error;
@@ -86,7 +86,7 @@ export function cloudOf(t: TestContext, answers: Answers = {}) {
     async download(download: HttpDownload) {
       seen.push(download);
       const { text, ...head } = to(download);
-      return head.status < 300 ? { taken: { ...head, body: pieces(text) } } : { refused: { text, ...head } };
+      return head.status < 300 ? { accepted: { ...head, body: pieces(text) } } : { rejected: { text, ...head } };
     },
     close: async () => {},
   };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { operationOf } from '../../src/openstack/operation.ts';
+import { operationOf } from '../../src/openstack/services.ts';
 
 const id = '0c9e5f04-6c1c-4f0e-9d0f-0d7a2b8f7e11';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Transport } from '../../src/openstack/exchange.ts';
 import { createSessionPool } from '../../src/openstack/pool.ts';
 import { createSession } from '../../src/openstack/session.ts';
-import type { Transport } from '../../src/openstack/transport.ts';
 import { ManualClock } from './manual-clock.ts';
 
 const unused = () => assert.fail('the pool makes no call');

@@ -2,8 +2,9 @@
 import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
 import { type CloudFiles, parseCloud } from '../../src/openstack/clouds.ts';
+import type { Transport } from '../../src/openstack/exchange.ts';
 import { createSession, type Session } from '../../src/openstack/session.ts';
-import { createTransport, type Transport } from '../../src/openstack/transport.ts';
+import { createTransport } from '../../src/openstack/transport.ts';
 
 export function sessionOf(t: TestContext, files: CloudFiles, region?: string): { session: Session; tokens: string[] } {
   const cloud = parseCloud(files, 'demo', region);

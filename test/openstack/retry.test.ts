@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EgressRefused } from '../../src/http/egress.ts';
-import { createRetryBudget, type RetryBudget } from '../../src/openstack/budget.ts';
-import { ConnectionFailed, HttpFailure, UnreadableAnswer } from '../../src/openstack/errors.ts';
-import { defaultRetryPolicy, retryAfterMs, type Verdict, verdictOn, withRetries } from '../../src/openstack/retry.ts';
+import { ConnectionFailed, HttpFailure, MalformedResponse } from '../../src/openstack/errors.ts';
+import {
+  classify,
+  createRetryBudget,
+  defaultRetryPolicy,
+  type RetryBudget,
+  retryAfterMs,
+  type Verdict,
+  withRetries,
+} from '../../src/openstack/retry.ts';
 import { ManualClock } from './manual-clock.ts';
 
 const answer = (status: number, retryAfterMs?: number) =>
-  new HttpFailure({ method: 'GET', url: 'http://h/', status, words: '', requestId: undefined, retryAfterMs });
+  new HttpFailure({ method: 'GET', url: 'http://h/', status, serverMessage: '', requestId: undefined, retryAfterMs });
 const socket = (code: string) => new ConnectionFailed('http://h', Object.assign(new Error(code), { code }));
 
 /** Runs a call that fails with `failures` one after the other and then succeeds. */
@@ -35,7 +42,7 @@ async function run(
       if (failure !== undefined) throw failure;
       return 'done';
     },
-    verdict: (error) => verdictOn(error, true),
+    verdict: (error) => classify(error, true),
     hasUntried: () => tries < (options.endpoints ?? 1),
   }).catch((error: unknown) => error);
   return { result, tries, slept: clock.slept };
@@ -92,7 +99,7 @@ test('the pause is spread by half on either side', async () => {
         first = false;
         throw answer(503);
       },
-      verdict: (error) => verdictOn(error, true),
+      verdict: (error) => classify(error, true),
       hasUntried: () => false,
     });
     assert.equal(Math.round(clock.slept[0] ?? 0), slept);
@@ -122,12 +129,12 @@ test('what may be tried again, where, and what only when the call is idempotent'
       'never',
       'never',
     ]),
-    [new UnreadableAnswer('no JSON', undefined), 'never', 'never'],
+    [new MalformedResponse('no JSON', undefined), 'never', 'never'],
     [new TypeError('a bug'), 'never', 'never'],
   ];
   for (const [error, always, whenIdempotent] of cases) {
-    assert.equal(verdictOn(error, false), always, String(error));
-    assert.equal(verdictOn(error, true), whenIdempotent, String(error));
+    assert.equal(classify(error, false), always, String(error));
+    assert.equal(classify(error, true), whenIdempotent, String(error));
   }
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AuthenticationFailed, EndpointNotFound, HttpFailure, UnreadableAnswer } from '../../src/openstack/errors.ts';
+import { AuthenticationFailed, EndpointNotFound, HttpFailure, MalformedResponse } from '../../src/openstack/errors.ts';
 import { cloudOf, look, type Reply, reset, signal } from './fake-cloud.ts';
 
 test("a service's 401 leads to one new token and one more try", async (t) => {
@@ -129,7 +129,7 @@ test('a service that lists its versions at its root only is asked there', async 
 test('a service that lists no versions is told as such, and one that is busy is asked again', async (t) => {
   const { session, asked } = cloudOf(t, { image: [{ status: 503 }, { text: '{}' }, { status: 404 }, { status: 500 }] });
   await assert.rejects(session.versions('image', signal()), (error) => {
-    assert.ok(error instanceof UnreadableAnswer);
+    assert.ok(error instanceof MalformedResponse);
     assert.equal(error.message, 'neither http://glance/versions nor http://glance/ is a list of API versions');
     return true;
   });

@@ -4,13 +4,9 @@ import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createEgressPolicy, EgressRefused, guardConnector } from '../../src/http/egress.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { ConnectionFailed, UnreadableAnswer } from '../../src/openstack/errors.ts';
-import {
-  createTransport,
-  type HttpRequest,
-  type HttpUpload,
-  type TransportOptions,
-} from '../../src/openstack/transport.ts';
+import { ConnectionFailed, MalformedResponse } from '../../src/openstack/errors.ts';
+import type { HttpRequest, HttpUpload } from '../../src/openstack/exchange.ts';
+import { createTransport, type TransportOptions } from '../../src/openstack/transport.ts';
 import { bodyOf, reply, serve } from './stub.ts';
 
 function transportOf(t: TestContext, options: Partial<TransportOptions> = {}) {
@@ -103,7 +99,7 @@ test('an answer above the bound is an error, the words of a refusal are cut', as
     response.writeHead(request.url === '/big' ? 200 : 500);
     response.end('x'.repeat(200_000));
   });
-  await assert.rejects(transportOf(t).request(get(`${url}/big`)), UnreadableAnswer);
+  await assert.rejects(transportOf(t).request(get(`${url}/big`)), MalformedResponse);
   const refused = await transportOf(t).request(get(`${url}/refused`));
   assert.equal(refused.text.length, 1000);
 });
@@ -247,7 +243,7 @@ test('a success before the end of the body is not believed', async (t) => {
   }
   await assert.rejects(
     transportOf(t).upload(put(url, source()), () => {}),
-    UnreadableAnswer,
+    MalformedResponse,
   );
 });
 

@@ -2,11 +2,12 @@
  * The one way from a method of the client to Glance. Law: every failure comes out in Glance's terms, and whatever a retry may
  * send twice is safe to be sent twice: Glance refuses the second of two equal changes with 409, or takes it as done.
  */
-import { jsonOf } from '../../openstack/answer.ts';
-import { UnreadableAnswer } from '../../openstack/errors.ts';
+
+import { MalformedResponse } from '../../openstack/errors.ts';
+import type { HttpResponse } from '../../openstack/exchange.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../openstack/json.ts';
+import { jsonOf } from '../../openstack/response.ts';
 import type { ServiceCall, Session } from '../../openstack/session.ts';
-import type { HttpResponse } from '../../openstack/transport.ts';
 import { builtInSchema, type ImageSchema } from '../cloud-schema.ts';
 import { type Operation, translate } from '../errors.ts';
 import { rememberedSchema } from './known-schema.ts';
@@ -32,7 +33,7 @@ export interface Calls {
   readonly session: Session;
   /** How this cloud's images are read. */
   schema(signal: AbortSignal): Promise<ImageSchema>;
-  /** `read` parses the answer; it throws UnreadableAnswer. */
+  /** `read` parses the answer; it throws MalformedResponse. */
   call<T>(request: Request, signal: AbortSignal, read: (response: HttpResponse) => T): Promise<T>;
   /** A call whose answer has no body. */
   send(request: Request, signal: AbortSignal): Promise<void>;
@@ -65,7 +66,7 @@ export function createCalls(session: Session, useSchema: boolean): Calls {
 export function objectIn(response: HttpResponse, what: string): JsonObject {
   const body = jsonOf(response);
   if (isJsonObject(body)) return body;
-  throw new UnreadableAnswer(`it holds no ${what}`, response.requestId);
+  throw new MalformedResponse(`it holds no ${what}`, response.requestId);
 }
 
 /** The entries under `key` of an answer, each as `read` parses it; undefined from `read` refuses the answer. */
@@ -75,10 +76,10 @@ export function listIn<T>(
   read: (entry: JsonValue) => T | undefined,
   list: JsonValue | undefined = objectIn(response, `list of ${key}`)[key],
 ): T[] {
-  if (!Array.isArray(list)) throw new UnreadableAnswer(`it holds no list of ${key}`, response.requestId);
+  if (!Array.isArray(list)) throw new MalformedResponse(`it holds no list of ${key}`, response.requestId);
   return list.map((entry) => {
     const value = read(entry);
-    if (value === undefined) throw new UnreadableAnswer(`its list of ${key} holds something else`, response.requestId);
+    if (value === undefined) throw new MalformedResponse(`its list of ${key} holds something else`, response.requestId);
     return value;
   });
 }

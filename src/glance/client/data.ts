@@ -4,7 +4,7 @@
  */
 import { describe } from '../../lib/errors.ts';
 import { ConnectionFailed } from '../../openstack/errors.ts';
-import type { HttpStream } from '../../openstack/transport.ts';
+import type { HttpStream } from '../../openstack/exchange.ts';
 import { Conflict, ImageDownloadFailed, ImageNotFound, InvalidRequest, translate } from '../errors.ts';
 import type { Image } from '../image.ts';
 import { imagePath } from '../ref.ts';

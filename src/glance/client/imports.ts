@@ -3,9 +3,9 @@
  * the image tells how it goes, and the tasks tell why it failed.
  */
 import { z } from 'zod';
-import { jsonOf } from '../../openstack/answer.ts';
-import { UnreadableAnswer } from '../../openstack/errors.ts';
+import { MalformedResponse } from '../../openstack/errors.ts';
 import type { JsonObject, JsonValue } from '../../openstack/json.ts';
+import { jsonOf } from '../../openstack/response.ts';
 import { imagePath } from '../ref.ts';
 import { type Calls, listIn } from './call.ts';
 import { type ImageStores, storeFailure } from './stores.ts';
@@ -72,7 +72,7 @@ export function imageImports({ call, send }: Calls, { stores }: ImageStores): Im
       call({ operation: 'importMethods', method: 'GET', path: '/info/import' }, signal, (response) => {
         const answer = methodsSchema.safeParse(jsonOf(response));
         if (answer.success) return answer.data['import-methods'].value;
-        throw new UnreadableAnswer('it holds no import methods', response.requestId);
+        throw new MalformedResponse('it holds no import methods', response.requestId);
       }),
 
     async importImage(id, request, signal) {

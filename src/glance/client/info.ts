@@ -1,7 +1,7 @@
 /** What a cloud tells about its image service. Law: what it does not tell is absent, not made up. */
 import { z } from 'zod';
-import { jsonOf } from '../../openstack/answer.ts';
-import { UnreadableAnswer } from '../../openstack/errors.ts';
+import { MalformedResponse } from '../../openstack/errors.ts';
+import { jsonOf } from '../../openstack/response.ts';
 import type { ImageSchema } from '../cloud-schema.ts';
 import { translate } from '../errors.ts';
 import type { Calls } from './call.ts';
@@ -31,7 +31,7 @@ export function imageInfo({ session, schema, call }: Calls): ImageInfo {
       call({ operation: 'usage', method: 'GET', path: '/info/usage' }, signal, (response) => {
         const answer = usageSchema.safeParse(jsonOf(response));
         if (answer.success) return answer.data.usage;
-        throw new UnreadableAnswer('it holds no usage of quotas', response.requestId);
+        throw new MalformedResponse('it holds no usage of quotas', response.requestId);
       }),
 
     async versions(signal) {

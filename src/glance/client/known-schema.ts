@@ -3,8 +3,8 @@
  * cloud that does not show it is read without it.
  */
 import { abortable } from '../../lib/abort.ts';
-import { jsonOf } from '../../openstack/answer.ts';
-import { UnreadableAnswer } from '../../openstack/errors.ts';
+import { MalformedResponse } from '../../openstack/errors.ts';
+import { jsonOf } from '../../openstack/response.ts';
 import { builtInSchema, type ImageSchema, readSchema } from '../cloud-schema.ts';
 import { GlanceUnavailable, InvalidRequest, NotAuthorized, NotFound } from '../errors.ts';
 import type { Calls } from './call.ts';
@@ -19,7 +19,7 @@ export function rememberedSchema(call: Calls['call']): Calls['schema'] {
       return await call(request, new AbortController().signal, (response) => {
         const schema = readSchema(jsonOf(response));
         if (schema !== undefined) return schema;
-        throw new UnreadableAnswer('it holds no schema', response.requestId);
+        throw new MalformedResponse('it holds no schema', response.requestId);
       });
     } catch (error) {
       const refused = error instanceof NotFound || error instanceof NotAuthorized || error instanceof InvalidRequest;

@@ -2,9 +2,10 @@
  * Where the data of an image lies: the API of Glance 2.17 for it. Law: nothing is decided here. (Before 2.17 locations were
  * read with the image and added by `patch`, where a cloud allows that.)
  */
-import { jsonOf } from '../../openstack/answer.ts';
-import { UnreadableAnswer } from '../../openstack/errors.ts';
+
+import { MalformedResponse } from '../../openstack/errors.ts';
 import type { JsonObject } from '../../openstack/json.ts';
+import { jsonOf } from '../../openstack/response.ts';
 import { type ImageLocation, readLocations } from '../image.ts';
 import { imagePath } from '../ref.ts';
 import type { Calls } from './call.ts';
@@ -37,7 +38,7 @@ export function imageLocations({ call, send }: Calls): ImageLocations {
       return call(request, signal, (response) => {
         const list = jsonOf(response);
         if (Array.isArray(list)) return readLocations(list);
-        throw new UnreadableAnswer('it holds no list of locations', response.requestId);
+        throw new MalformedResponse('it holds no list of locations', response.requestId);
       });
     },
     async add(id, url, digest, signal) {

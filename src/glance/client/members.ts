@@ -3,10 +3,10 @@
  * the other's part.
  */
 import { z } from 'zod';
-import { jsonOf } from '../../openstack/answer.ts';
-import { UnreadableAnswer } from '../../openstack/errors.ts';
+import { MalformedResponse } from '../../openstack/errors.ts';
+import type { HttpResponse } from '../../openstack/exchange.ts';
 import type { JsonValue } from '../../openstack/json.ts';
-import type { HttpResponse } from '../../openstack/transport.ts';
+import { jsonOf } from '../../openstack/response.ts';
 import { imagePath } from '../ref.ts';
 import { type Calls, listIn } from './call.ts';
 
@@ -70,7 +70,7 @@ export function imageMembers({ call, send }: Calls): ImageMembers {
 
 function memberIn(response: HttpResponse): ImageMember {
   const member = readMember(jsonOf(response));
-  if (member === undefined) throw new UnreadableAnswer('it holds no member', response.requestId);
+  if (member === undefined) throw new MalformedResponse('it holds no member', response.requestId);
   return member;
 }
 

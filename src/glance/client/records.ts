@@ -2,9 +2,10 @@
  * Image records: what an image is, without its data. Law: an image is created only under an id that the caller chose, so that
  * a lost answer can always be looked up.
  */
-import { jsonOf } from '../../openstack/answer.ts';
-import { UnreadableAnswer } from '../../openstack/errors.ts';
-import type { HttpResponse } from '../../openstack/transport.ts';
+
+import { MalformedResponse } from '../../openstack/errors.ts';
+import type { HttpResponse } from '../../openstack/exchange.ts';
+import { jsonOf } from '../../openstack/response.ts';
 import type { ImageSchema } from '../cloud-schema.ts';
 import { type Image, readImage } from '../image.ts';
 import { type ListFilters, listPages, type Page, type Walk } from '../list.ts';
@@ -87,7 +88,7 @@ export function imageRecords(calls: Calls, pageSize: number): ImageRecords {
 function imageReader(schema: ImageSchema) {
   return (response: HttpResponse): Image => {
     const image = readImage(jsonOf(response), schema);
-    if (image === undefined) throw new UnreadableAnswer('it holds no image', response.requestId);
+    if (image === undefined) throw new MalformedResponse('it holds no image', response.requestId);
     return image;
   };
 }

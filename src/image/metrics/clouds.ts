@@ -3,8 +3,8 @@
  * transfers.
  */
 import type { Meters } from '../../controller/meters.ts';
-import { operationOf } from '../../openstack/operation.ts';
-import type { Exchange } from '../../openstack/transport.ts';
+import type { Exchange } from '../../openstack/exchange.ts';
+import { operationOf } from '../../openstack/services.ts';
 
 const buckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const usual = [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { wordsOf } from '../../src/openstack/words.ts';
+import { errorMessageIn } from '../../src/openstack/error-message.ts';
 
 const cases: [name: string, type: string | undefined, body: string, words: string][] = [
   [
@@ -43,7 +43,7 @@ const cases: [name: string, type: string | undefined, body: string, words: strin
 ];
 
 for (const [name, type, body, words] of cases) {
-  test(`the words of ${name}`, () => assert.equal(wordsOf(type, body), words));
+  test(`the words of ${name}`, () => assert.equal(errorMessageIn(type, body), words));
 }
 
 test('words are bounded and one line, whatever the body', () => {
@@ -52,7 +52,7 @@ test('words are bounded and one line, whatever the body', () => {
       fc.constantFrom('text/html', 'application/json', undefined),
       fc.string({ maxLength: 5000 }),
       (type, body) => {
-        const words = wordsOf(type, body);
+        const words = errorMessageIn(type, body);
         assert.ok(words.length <= 601);
         assert.doesNotMatch(words, /\n/);
       },
@@ -63,7 +63,7 @@ test('words are bounded and one line, whatever the body', () => {
 test('a hostile page takes no time', () => {
   for (const part of ['<script', '<', '&lt;', '<script>', '<!doctype']) {
     const started = performance.now();
-    wordsOf('text/html', part.repeat(20_000));
+    errorMessageIn('text/html', part.repeat(20_000));
     assert.ok(performance.now() - started < 1000, part);
   }
 });

@@ -6,19 +6,19 @@
 import { isJsonObject, type JsonValue, parseJson } from './json.ts';
 
 /** A condition's message must stay readable; servers put whole pages into errors. */
-const longestWords = 600;
+const maxLength = 600;
 
 /** `contentType` as the header has it; `text` may be cut anywhere. Empty when the server said nothing. */
-export function wordsOf(contentType: string | undefined, text: string): string {
+export function errorMessageIn(contentType: string | undefined, text: string): string {
   const type = contentType?.split(';', 1)[0]?.trim().toLowerCase();
   const words =
-    jsonWords(text) ?? (type === 'text/html' || /^\s*<(?:!doctype|html)/i.test(text) ? htmlWords(text) : text);
+    jsonMessage(text) ?? (type === 'text/html' || /^\s*<(?:!doctype|html)/i.test(text) ? htmlText(text) : text);
   const line = words.replace(/\s+/g, ' ').trim();
-  return line.length > longestWords ? `${line.slice(0, longestWords)}…` : line;
+  return line.length > maxLength ? `${line.slice(0, maxLength)}…` : line;
 }
 
 /** Glance: `{message, code, title}`. Keystone: `{error: {message, …}}`. Barbican: `{description, code, title}`. */
-function jsonWords(text: string): string | undefined {
+function jsonMessage(text: string): string | undefined {
   // The message of Glance's JSON is a page fragment: markup that lays out text goes, other angle brackets are its own.
   return messageIn(parseJson(text))?.replace(/<\/?(?:br|p|b|i|div|span|pre|h[1-6]|ul|li)\b[^<>]*>/gi, ' ');
 }
@@ -33,7 +33,7 @@ function messageIn(body: JsonValue | undefined, depth = 0): string | undefined {
 }
 
 /** The lines of a page, each once, as people would read them: `404 Not Found: No image found`. */
-function htmlWords(html: string): string {
+function htmlText(html: string): string {
   const text = html
     .replace(/<(script|style)\b[\s\S]*?(?:<\/\1>|$)/gi, '\n')
     .replace(/<[^<>]*>/g, '\n')

@@ -1,19 +1,19 @@
 /**
  * Reading answers. Law: an answer that says no becomes one HttpFailure with status, words and request id; one that says yes
- * in a way nobody understands becomes an UnreadableAnswer, never an exception of a parser.
+ * in a way nobody understands becomes an MalformedResponse, never an exception of a parser.
  */
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../lib/clock.ts';
 import { errorCode, OperatorError } from '../lib/errors.ts';
 import { type SecretString, safeUrl } from '../lib/secret.ts';
-import { ConnectionFailed, HttpFailure, UnreadableAnswer } from './errors.ts';
+import { errorMessageIn } from './error-message.ts';
+import { ConnectionFailed, HttpFailure, MalformedResponse } from './errors.ts';
+import type { HttpHead, HttpResponse } from './exchange.ts';
 import { type JsonValue, parseJson } from './json.ts';
 import { retryAfterMs } from './retry.ts';
-import type { HttpHead, HttpResponse } from './transport.ts';
-import { wordsOf } from './words.ts';
 
 /** Of the words of a refusal. */
-export const refusalLimitBytes = 64 * 1024;
+export const errorBodyLimitBytes = 64 * 1024;
 
 /** What is known of an answer before its body. */
 export function headOf(answer: Dispatcher.ResponseData): HttpHead {
@@ -24,7 +24,7 @@ export function headOf(answer: Dispatcher.ResponseData): HttpHead {
 }
 
 /** Reads a whole answer. One above `limit` bytes is an error, a refusal is only cut. */
-export async function readAnswer(answer: Dispatcher.ResponseData, limit: number): Promise<HttpResponse> {
+export async function readResponse(answer: Dispatcher.ResponseData, limit: number): Promise<HttpResponse> {
   const head = headOf(answer);
   const { requestId } = head;
   const refused = head.status >= 300;
@@ -37,7 +37,7 @@ export async function readAnswer(answer: Dispatcher.ResponseData, limit: number)
       chunks.push(bytes);
       if (length > limit) {
         if (refused) break;
-        throw new UnreadableAnswer(`its answer is larger than ${limit} bytes`, requestId);
+        throw new MalformedResponse(`its answer is larger than ${limit} bytes`, requestId);
       }
     }
   } catch (error) {
@@ -56,7 +56,7 @@ export function redirectTarget(response: HttpHead, from: string): string | undef
 }
 
 /** The answer as it may be quoted: some servers echo what they were sent. */
-export function withoutSecrets(response: HttpResponse, secrets: readonly SecretString[]): HttpResponse {
+export function redactSecrets(response: HttpResponse, secrets: readonly SecretString[]): HttpResponse {
   let { text } = response;
   for (const secret of secrets) {
     const plain = secret.reveal();
@@ -68,7 +68,7 @@ export function withoutSecrets(response: HttpResponse, secrets: readonly SecretS
 }
 
 /** The error for an exchange that had no answer: ours stay what they are, a mistake in the call is no fault of the network. */
-export function withoutAnswer(url: string, error: unknown): unknown {
+export function connectionError(url: string, error: unknown): unknown {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
     if (at instanceof OperatorError) return at;
   }
@@ -82,7 +82,7 @@ export function failureOf(method: string, url: string, response: HttpResponse, c
     method,
     url: safeUrl(url),
     status,
-    words: wordsOf(headers['content-type'], text),
+    serverMessage: errorMessageIn(headers['content-type'], text),
     requestId,
     retryAfterMs: retryAfterMs(headers['retry-after'], clock.now()),
   });
@@ -91,12 +91,12 @@ export function failureOf(method: string, url: string, response: HttpResponse, c
 export function jsonOf(response: HttpResponse): JsonValue {
   const value = parseJson(response.text);
   if (value === undefined) {
-    throw new UnreadableAnswer(`its answer is not JSON: ${quoted(response)}`, response.requestId);
+    throw new MalformedResponse(`its answer is not JSON: ${quoted(response)}`, response.requestId);
   }
   return value;
 }
 
 function quoted(response: HttpResponse): string {
-  const words = wordsOf(response.headers['content-type'], response.text).slice(0, 120);
+  const words = errorMessageIn(response.headers['content-type'], response.text).slice(0, 120);
   return words === '' ? 'it is empty' : words;
 }
