@@ -7,43 +7,11 @@ import { z } from 'zod';
 import { chart, helm } from '../../charts/helm.ts';
 import { customResourceDefinition } from '../../src/generate/crd.ts';
 import { version } from '../../src/lib/version.ts';
-import { deploymentIn, type KubernetesObject, objectsWith, ofKind, rulesOf } from './objects.ts';
+import { deploymentIn, objectsWith, ofKind, rulesOf } from './objects.ts';
 
-const longest = 'r'.repeat(53);
-/** Everything that has a name. */
-const everything = [
-  'transferLimits.total=1',
-  'replicas=2',
-  'podDisruptionBudget.enabled=true',
-  'networkPolicy.enabled=true',
-  'metrics.serviceMonitor.enabled=true',
-  'metrics.prometheusRule.enabled=true',
-  'metrics.dashboard.enabled=true',
-];
-const identify = ({ kind, metadata }: KubernetesObject) => `${kind}/${metadata.namespace ?? ''}/${metadata.name}`;
 const crdSpec = z.looseObject({ spec: z.unknown() });
 
 describe('the chart', () => {
-  test('the longest names stay within 63 characters, and apart', async () => {
-    const overrides = [[], [`nameOverride=${'n'.repeat(63)}`], [`fullnameOverride=${'f'.repeat(63)}`]];
-    for (const override of overrides) {
-      const objects = await objectsWith([...everything, ...override], { name: longest });
-      for (const { kind, metadata } of objects) {
-        assert.ok(metadata.name.length <= 63, `${kind} ${metadata.name}`);
-        for (const [label, value] of Object.entries(metadata.labels ?? {})) assert.ok(value.length <= 63, label);
-      }
-      assert.equal(new Set(objects.map(identify)).size, objects.length);
-    }
-  });
-
-  test('names that look like numbers stay names', async () => {
-    const objects = await objectsWith(['watchNamespaces={team-a}', 'settings.clusterName=x'], {
-      name: '1e3',
-      namespace: '42',
-    });
-    assert.equal(ofKind(objects, 'ServiceAccount').metadata.namespace, '42');
-  });
-
   test('the definition is the generated one, whole', async () => {
     const rendered = crdSpec.parse(ofKind(await objectsWith([]), 'CustomResourceDefinition')).spec;
     assert.deepEqual(rendered, JSON.parse(JSON.stringify(customResourceDefinition().spec)));

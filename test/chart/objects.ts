@@ -25,6 +25,17 @@ export function objectsIn(text: string): KubernetesObject[] {
     .map((object) => objectSchema.parse(object));
 }
 
+/** Values that render every object with a name of its own. */
+export const everything: readonly string[] = [
+  'transferLimits.total=1',
+  'replicas=2',
+  'podDisruptionBudget.enabled=true',
+  'networkPolicy.enabled=true',
+  'metrics.serviceMonitor.enabled=true',
+  'metrics.prometheusRule.enabled=true',
+  'metrics.dashboard.enabled=true',
+];
+
 const release = { name: 'images', namespace: 'images-system' };
 
 /** What the chart makes with these `--set`s. */

@@ -1,4 +1,4 @@
-{{/* Names end before 64 characters, wherever Kubernetes allows more: they become labels and host names, too. */}}
+{{/* All names have at most 63 characters, even where Kubernetes allows more, because some become labels and host names. */}}
 
 {{- define "glance-image-operator.name" -}}
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
@@ -14,11 +14,15 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The name of a part: (list "metrics" $). What is cut off is of the full name, so that parts stay apart. */}}
+{{/* The name of a part: (list "metrics" $). A full name that is too long is cut and gets a hash, so that two long releases stay apart. */}}
 {{- define "glance-image-operator.partname" -}}
 {{- $part := index . 0 -}}
 {{- $full := include "glance-image-operator.fullname" (index . 1) -}}
-{{- printf "%s-%s" ($full | trunc (int (sub 62 (len $part))) | trimSuffix "-") $part -}}
+{{- $room := int (sub 62 (len $part)) -}}
+{{- if gt (len $full) $room -}}
+{{- $full = printf "%s-%s" ($full | trunc (int (sub $room 9)) | trimSuffix "-") (sha256sum $full | trunc 8) -}}
+{{- end -}}
+{{- printf "%s-%s" $full $part -}}
 {{- end -}}
 
 {{- define "glance-image-operator.namespace" -}}
