@@ -1,6 +1,6 @@
 /**
- * Writes what is generated of the chart: its version, the CRD that it installs, the schema of its values and the tables of its
- * README. With `--check` it only says whether they are right.
+ * Generates parts of the chart: its version, the CRD, the schema of the values, the links of the alerts, and the tables of the README.
+ * With `--check` it only reports whether they are up to date.
  */
 import { readFileSync } from 'node:fs';
 import { group, plural } from '../src/api/group.ts';
@@ -8,6 +8,7 @@ import { crdYaml } from '../src/generate/crd.ts';
 import { putGenerated } from '../src/generate/generated.ts';
 import { withPart } from '../src/generate/tables.ts';
 import { version } from '../src/lib/version.ts';
+import { withVersion } from './alerts.ts';
 import { settingsTable, valuesTable } from './readme.ts';
 import { valuesSchema } from './schema.ts';
 import { readValues } from './values.ts';
@@ -28,5 +29,6 @@ putGenerated({
   [`${chart}/Chart.yaml`]: definition,
   [`${chart}/README.md`]: readme,
   [`${chart}/values.schema.json`]: `${JSON.stringify(valuesSchema(values), null, 2)}\n`,
+  [`${chart}/files/alerts.yaml`]: withVersion(read('files/alerts.yaml'), version),
   [`${chart}/files/crds/${group}_${plural}.yaml`]: crdYaml(),
 });

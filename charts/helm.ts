@@ -1,6 +1,6 @@
 /**
- * The chart through helm itself: the one that `npm run setup` brings, or the one on the PATH. Law: no cluster is asked, and
- * nothing is read or written in the home of the user.
+ * Runs helm on the chart: the helm that `npm run setup` installs, or the one on the PATH. Invariant: it contacts no cluster, and
+ * neither reads nor writes the home directory of the user.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -13,7 +13,7 @@ export const chart = resolve(import.meta.dirname, 'glance-image-operator');
 
 export type Ended = { kind: 'done'; stdout: string } | { kind: 'refused'; stderr: string };
 
-/** One run of helm, whose exit code is an answer. Rejects where there is no helm, or it takes longer than a minute. */
+/** One run of helm. Resolves whatever its exit code is; rejects if helm is missing or takes longer than a minute. */
 export async function helm(...args: string[]): Promise<Ended> {
   const packaged = join(folders.tools, 'helm');
   const home = await mkdtemp(join(tmpdir(), 'helm-'));
@@ -41,19 +41,19 @@ export async function helm(...args: string[]): Promise<Ended> {
 export interface Release {
   name: string;
   namespace: string;
-  /** Files of values. */
+  /** Paths of values files. */
   values?: readonly string[];
-  /** As `--set` takes them. */
+  /** Arguments of `--set`. */
   set?: readonly string[];
 }
 
-/** What `helm template` makes of the chart. */
+/** Runs `helm template` on the chart. */
 export function template({ name, namespace, values = [], set = [] }: Release): Promise<Ended> {
   const given = [...values.flatMap((file) => ['--values', file]), ...set.flatMap((each) => ['--set', each])];
   return helm('template', name, chart, '--namespace', namespace, ...given);
 }
 
-/** As `template`. Throws helm's own words where the chart refuses the values. */
+/** Like `template`, but throws helm's error message if the chart refuses the values. */
 export async function render(release: Release): Promise<string> {
   const ended = await template(release);
   if (ended.kind === 'refused') throw new Error(ended.stderr);

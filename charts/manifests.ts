@@ -1,6 +1,7 @@
 /**
- * Writes dist/install.yaml, for those who install without Helm: `npm run manifests [FILE]`. Law: it is what the chart makes of
- * its defaults, in a namespace of its own that holds Pods to `restricted`, without what only Helm reads; one object a document.
+ * Writes dist/install.yaml, to install without Helm: `npm run manifests [FILE]`. Invariant: it holds the objects of the chart with
+ * default values, one per document, without the labels and annotations that only Helm reads, and a namespace that enforces the Pod
+ * Security Standard `restricted`.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -20,7 +21,7 @@ metadata:
     pod-security.kubernetes.io/warn: restricted
 `;
 
-/** Labels and annotations that would say that Helm looks after an object. */
+/** Labels and annotations that would claim that Helm manages an object. */
 const ofHelm: readonly unknown[] = ['helm.sh/chart', 'app.kubernetes.io/managed-by', 'helm.sh/resource-policy'];
 
 export async function manifests(): Promise<string> {

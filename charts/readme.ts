@@ -1,5 +1,4 @@
-/** The tables of the chart's README. */
-
+/** The tables of values and settings in the README of the chart. */
 import { describeSettings } from '../src/commands/config.ts';
 import { runSettings } from '../src/commands/settings.ts';
 import { chartSettings, settingsOfTheChart } from './settings.ts';
@@ -7,7 +6,7 @@ import { type Group, listValues } from './values.ts';
 
 const cell = (text: string) => text.replaceAll('|', '\\|');
 
-/** Longer defaults are found in values.yaml. */
+/** The table refers to values.yaml for longer defaults. */
 const longestDefault = 60;
 
 export function valuesTable(values: Group): string {

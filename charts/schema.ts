@@ -1,8 +1,11 @@
 /**
- * values.schema.json: types come from the defaults in values.yaml, and this adds what a default cannot say. Law: at our own levels
- * a name that does not exist is refused; inside what is handed on to Kubernetes anything goes, since Kubernetes checks it.
+ * values.schema.json: types come from the defaults in values.yaml, and this file adds the rest. Invariant: an unknown name is
+ * refused, except in `global`, and inside values that are passed to Kubernetes, which validates them.
  */
-import { limitsSchema, settingsSchema } from './settings.ts';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { changesSchema, readAlerts } from './alerts.ts';
+import { limitShapes, settingsSchema } from './settings.ts';
 import { type Entry, type Group, listValues, type Value } from './values.ts';
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -12,13 +15,14 @@ const object: JsonSchema = { type: 'object' };
 const objects: JsonSchema = { type: 'array', items: object };
 const texts: JsonSchema = { type: 'object', additionalProperties: text };
 const port: JsonSchema = { type: 'integer', minimum: 1, maximum: 65535 };
-/** As Kubernetes names namespaces and most objects; empty where there is a default. */
+/** The format of namespaces and most names in Kubernetes. */
 const label: JsonSchema = { type: 'string', maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' };
 const optionalLabel: JsonSchema = { ...label, pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$' };
 const named: JsonSchema = {
   type: 'array',
   items: { type: 'object', properties: { name: { ...text, minLength: 1 } }, required: ['name'] },
 };
+const optionalInteger = (minimum: number): JsonSchema => ({ type: ['integer', 'null'], minimum });
 const seconds: JsonSchema = { type: 'integer', minimum: 1 };
 const probe: JsonSchema = {
   type: 'object',
@@ -30,16 +34,20 @@ const probe: JsonSchema = {
   },
   additionalProperties: false,
 };
-/** As Prometheus writes durations. */
+/** The format of durations in Prometheus. */
 const duration: JsonSchema = { type: 'string', pattern: '^([0-9]+(ms|s|m|h))+$' };
 const optionalDuration: JsonSchema = { ...duration, pattern: '^([0-9]+(ms|s|m|h))*$' };
 
-/** By path; a path may begin with `*.`, which stands for any group. */
+const alerts = readAlerts(readFileSync(join(import.meta.dirname, 'glance-image-operator/files/alerts.yaml'), 'utf8'));
+
+/** By path; `*.` at the start of a path matches any group. */
 const shapes: Readonly<Record<string, JsonSchema>> = {
   nameOverride: optionalLabel,
   fullnameOverride: optionalLabel,
   namespaceOverride: optionalLabel,
   commonLabels: texts,
+  commonAnnotations: texts,
+  deploymentAnnotations: texts,
   '*.labels': texts,
   '*.annotations': texts,
   podAnnotations: texts,
@@ -50,11 +58,15 @@ const shapes: Readonly<Record<string, JsonSchema>> = {
   'image.tag': { ...text, pattern: '^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$' },
   'image.digest': { ...text, pattern: '^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})?$' },
   'image.pullPolicy': { enum: ['IfNotPresent', 'Always', 'Never'] },
+  'global.imagePullSecrets': { type: 'array', items: { anyOf: [{ ...text, minLength: 1 }, named['items']] } },
   imagePullSecrets: named,
   watchNamespaces: { type: 'array', uniqueItems: true, items: label },
   settings: settingsSchema(),
-  transferLimits: limitsSchema(),
-  replicas: { type: 'integer', minimum: 0 },
+  ...limitShapes(),
+  replicaCount: { type: 'integer', minimum: 0 },
+  revisionHistoryLimit: optionalInteger(0),
+  terminationGracePeriodSeconds: optionalInteger(1),
+  hostUsers: { type: ['boolean', 'null'] },
   'serviceAccount.name': { ...text, maxLength: 253, pattern: '^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$' },
   'rbac.userRoles': { enum: ['auto', 'always', 'never'] },
   resources: {
@@ -71,28 +83,41 @@ const shapes: Readonly<Record<string, JsonSchema>> = {
   hostAliases: objects,
   dnsPolicy: { enum: ['', 'ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'] },
   extraEnv: named,
+  extraEnvFrom: objects,
   extraArgs: { type: 'array', items: { ...text, pattern: '^--[a-z]' } },
   extraVolumes: named,
   extraVolumeMounts: named,
+  extraContainers: named,
+  extraInitContainers: named,
   extraObjects: { type: 'array', items: { type: ['object', 'string'] } },
   'podDisruptionBudget.maxUnavailable': { type: ['integer', 'string'], pattern: '^[0-9]+%$', minimum: 0 },
+  'metrics.service.type': { enum: ['ClusterIP', 'NodePort', 'LoadBalancer'] },
   'metrics.service.port': port,
+  'metrics.service.ipFamilies': { type: 'array', maxItems: 2, uniqueItems: true, items: { enum: ['IPv4', 'IPv6'] } },
+  'metrics.service.ipFamilyPolicy': { enum: ['', 'SingleStack', 'PreferDualStack', 'RequireDualStack'] },
+  'metrics.prometheusRule.alerts': changesSchema(alerts),
+  'metrics.prometheusRule.alertLabels': texts,
+  'metrics.prometheusRule.runbookUrl': { ...text, pattern: '^(https?://.+)?$' },
   '*.interval': duration,
   '*.scrapeTimeout': optionalDuration,
   '*.relabelings': objects,
   '*.metricRelabelings': objects,
   'networkPolicy.metricsFrom': objects,
-  'networkPolicy.apiServer.to': objects,
-  'networkPolicy.apiServer.ports': { type: 'array', minItems: 1, items: port },
+  'networkPolicy.extraIngress': objects,
+  '*.to': objects,
+  '*.ports': { type: 'array', minItems: 1, items: port },
   'networkPolicy.egress': objects,
 };
 
-/** What Helm, or a chart that this one is a part of, adds. */
-const fromOutside: JsonSchema = {
-  enabled: { type: 'boolean', description: 'Not read by this chart: a condition for charts that it is a part of.' },
+/** Values that an umbrella chart adds. */
+const ofUmbrellas: JsonSchema = {
+  enabled: {
+    type: 'boolean',
+    description: 'Not read by this chart. Umbrella charts use it as the condition of a dependency.',
+  },
 };
 
-/** Throws an Error that names a shape of no value, or a list or empty map without a shape. */
+/** Throws an Error that names a shape without a value, or a list or empty map without a shape. */
 export function valuesSchema(values: Group): JsonSchema {
   const known = listValues(values).map(({ path }) => path);
   const stale = Object.keys(shapes).find((shape) => !known.some((path) => shapeNames(path).includes(shape)));
@@ -102,13 +127,13 @@ export function valuesSchema(values: Group): JsonSchema {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Values of the chart glance-image-operator',
     ...root,
-    properties: { ...fromOutside, ...asObject(properties) },
+    properties: { ...ofUmbrellas, ...asObject(properties) },
   };
 }
 
 function groupSchema({ members, path }: Group) {
   const properties = [...members].map(([name, entry]) => [name, entrySchema(entry)] as const);
-  // `global` is shared with all charts of an umbrella.
+  // Helm passes all globals of an umbrella chart to each of its charts, and validates them against this schema.
   const open = path === 'global';
   return { type: 'object', properties: Object.fromEntries(properties), additionalProperties: open };
 }

@@ -1,6 +1,6 @@
 /**
- * The settings of the operator as values of the chart. Law: there is one for each flag, with the limits that the program has, but
- * for those that the chart sets from values of its own.
+ * The settings of the operator as values of the chart. Invariant: each flag of the program is set by exactly one value, with the
+ * limits of the program, or is listed here as one that the chart does not set.
  */
 import { z } from 'zod';
 import { describeSettings } from '../src/commands/config.ts';
@@ -8,12 +8,18 @@ import { runSettings } from '../src/commands/settings.ts';
 import { transferLimitsSchema } from '../src/commands/transfer-limits.ts';
 import type { JsonSchema } from './schema.ts';
 
-/** The value that stands for each of these flags. */
+/** Flags that are set by values outside `settings`. */
 export const settingsOfTheChart: Readonly<Record<string, string>> = {
   namespaces: 'watchNamespaces',
+  transfers: 'transferLimits.total',
+  transfersPerCloud: 'transferLimits.perCloud',
+  transfersPerHost: 'transferLimits.perHost',
   transferLimits: 'transferLimits',
   healthAddress: 'healthPort',
 };
+
+/** Flags that the chart does not set: in a Pod, the operator uses its ServiceAccount. */
+export const outsideTheChart: readonly string[] = ['kubeconfig'];
 
 export interface ChartSetting {
   name: string;
@@ -22,7 +28,7 @@ export interface ChartSetting {
   schema: JsonSchema;
 }
 
-const given = z.looseObject({
+const schemaOfSetting = z.looseObject({
   type: z.string(),
   enum: z.array(z.string()).optional(),
   minimum: z.number().optional(),
@@ -33,14 +39,14 @@ export function chartSettings(): ChartSetting[] {
   const descriptions = describeSettings(runSettings);
   return Object.entries(runSettings).flatMap(([name, { schema, value }], at) => {
     const { flag = '', help = '' } = descriptions[at] ?? {};
-    if (Object.hasOwn(settingsOfTheChart, name)) return [];
+    if (Object.hasOwn(settingsOfTheChart, name) || outsideTheChart.includes(name)) return [];
     return [{ name, flag, description: help, schema: valueSchema(schema, value) }];
   });
 }
 
-/** What is text on a command line is a list, a number or a truth value in YAML. */
+/** A setting is text on the command line; in YAML it may be a list, a number or a boolean. */
 function valueSchema(schema: z.ZodType, value: string): JsonSchema {
-  const { type, enum: choices, minimum, maximum } = given.parse(z.toJSONSchema(schema, { io: 'input' }));
+  const { type, enum: choices, minimum, maximum } = schemaOfSetting.parse(z.toJSONSchema(schema, { io: 'input' }));
   if (value.endsWith(',…')) return { type: 'array', items: { type: 'string', pattern: '^[^,]+$' } };
   if (value === 'true|false') return { type: 'boolean' };
   if (value === 'DURATION') return { type: 'string', pattern: '^([0-9]+(ms|s|m|h))+$' };
@@ -56,7 +62,11 @@ export function settingsSchema(): JsonSchema {
   return { type: 'object', properties: Object.fromEntries(properties), additionalProperties: false };
 }
 
-export function limitsSchema(): JsonSchema {
-  const { $schema: _, ...schema } = z.toJSONSchema(transferLimitsSchema);
-  return schema;
+/** By path of the value. */
+export function limitShapes(): Record<string, JsonSchema> {
+  const limit = z.looseObject({ type: z.string(), minimum: z.number(), maximum: z.number() });
+  const { properties } = z
+    .looseObject({ properties: z.record(z.string(), limit) })
+    .parse(z.toJSONSchema(transferLimitsSchema));
+  return Object.fromEntries(Object.entries(properties).map(([name, schema]) => [`transferLimits.${name}`, schema]));
 }

@@ -1,6 +1,6 @@
 /**
- * The values of the chart as values.yaml tells them: names, defaults, and a description in the comment `# -- …` above each. Law:
- * every value has a description, or is a map all of whose values have one.
+ * Reads values.yaml: names, defaults, and descriptions, which are comments `# -- …` above a value. Invariant: every value has a
+ * description, or is a map whose values all have one.
  */
 import { isMap, isNode, isScalar, type Pair, parseDocument } from 'yaml';
 
@@ -12,7 +12,7 @@ export interface Value {
   description: string;
 }
 
-/** A map that only holds others. */
+/** A map of values. */
 export interface Group {
   kind: 'group';
   path: string;
@@ -21,7 +21,7 @@ export interface Group {
 
 export type Entry = Value | Group;
 
-/** Throws an Error that names the value without a description. */
+/** Throws an Error that names a value without a description. */
 export function readValues(text: string): Group {
   const document = parseDocument(text);
   return groupOf('', document.contents);
@@ -32,10 +32,10 @@ export function listValues(group: Group): Value[] {
 }
 
 function groupOf(path: string, node: unknown): Group {
-  if (!isMap(node)) throw new Error(`${path || 'values.yaml'} has no description and is no map`);
+  if (!isMap(node)) throw new Error(`${path || 'values.yaml'} has no description and is not a map`);
   const members = node.items.map((pair, index) => {
     const name = isScalar(pair.key) ? String(pair.key.value) : '';
-    // What stands above the first of a map belongs to the map, as the parser sees it.
+    // The parser attaches the comment above the first entry of a map to the map.
     const comment = commentAbove(pair) ?? (index === 0 ? node.commentBefore : undefined) ?? '';
     return [name, entryOf(path === '' ? name : `${path}.${name}`, pair.value, comment)] as const;
   });

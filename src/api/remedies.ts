@@ -60,7 +60,7 @@ export const remedies = {
   FormatMismatch: 'Set image.diskFormat to what the file is; or have the file repaired.',
   UnsafeImage: 'Do not use the file. Convert it with qemu-img on a machine of its own, if it is trusted.',
   VirtualSizeExceeded:
-    'Use a smaller disk; or ask the administrator of the operator to raise --max-virtual-size (chart: settings.maxVirtualSize).',
+    'Use a smaller disk; or ask the administrator of the operator to raise --max-virtual-size-gib (chart: settings.maxVirtualSizeGiB).',
   MinDiskTooSmall: 'Set image.minDiskGiB to at least the number in the message.',
   SourceNotFound: 'Fix content.http.url, or publish the file.',
   SourceForbidden: 'Fix the headers in the Secret of headersSecretRef, or the rights at the source.',
@@ -73,7 +73,7 @@ export const remedies = {
   SourceTooSlow: 'Use a mirror that is nearer.',
   SourceTooShort: `${itself} If it lasts, the file at the source is damaged.`,
   SourceTooLong:
-    'If the file is meant to be this large, ask the administrator of the operator to raise --max-image-size (chart: settings.maxImageSize).',
+    'If the file is meant to be this large, ask the administrator of the operator to raise --max-image-size-gib (chart: settings.maxImageSizeGiB).',
   SourceChanged:
     'Nothing at first: it starts anew. If it lasts, fix the mirrors, or use an address that names one version.',
   SourceInvalid: 'Fix the URL that the message names.',
@@ -84,7 +84,7 @@ export const remedies = {
   WeakDigest: 'Declare a sha256 or sha512 digest, if the publisher has one.',
   CompressionInvalid: publisher,
   CompressionBomb:
-    'Do not use the file, unless its size is intended: then raise --max-image-size (chart: settings.maxImageSize).',
+    'Do not use the file, unless its size is intended: then raise --max-image-size-gib (chart: settings.maxImageSizeGiB).',
   DigestMismatch: publisher,
   EgressRefused:
     'Use another address; or ask the administrator of the operator to allow this one with --source-allow (chart: settings.sourceAllow).',

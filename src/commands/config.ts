@@ -66,7 +66,7 @@ export function helpOf(table: Settings): string {
 }
 
 function flagOf(key: string): string {
-  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return key.replace(/GiB|[A-Z]/g, (start) => `-${start.toLowerCase()}`);
 }
 
 function envOf(key: string): string {

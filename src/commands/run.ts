@@ -172,8 +172,8 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
 
   const limits = {
     ...defaultLimits,
-    maxBytes: settings.maxImageSize * 2 ** 30,
-    maxVirtualBytes: settings.maxVirtualSize * 2 ** 30,
+    maxBytes: settings.maxImageSizeGiB * 2 ** 30,
+    maxVirtualBytes: settings.maxVirtualSizeGiB * 2 ** 30,
     stallWindowMs: settings.sourceStallSeconds * 1000,
   };
   const reconcile = createReconciler({ resources, clouds, drift, transfers, limits, cluster, clock, random });

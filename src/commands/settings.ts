@@ -55,12 +55,12 @@ export const runSettings = {
     value: 'FILE',
     help: 'YAML or JSON with total, perCloud and perHost, which win over these three flags. It is read again when it changes, and what runs goes on.',
   },
-  maxImageSize: {
+  maxImageSizeGiB: {
     schema: setting.count(1, 1_000_000, 1024),
     value: 'GIB',
     help: 'Largest file that is taken from a source, and largest image that is made of it, in GiB. Default: 1024.',
   },
-  maxVirtualSize: {
+  maxVirtualSizeGiB: {
     schema: setting.count(1, 8_000_000, 8192),
     value: 'GIB',
     help: 'Largest disk that an image may describe, in GiB. Default: 8192.',

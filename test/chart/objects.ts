@@ -28,7 +28,7 @@ export function objectsIn(text: string): KubernetesObject[] {
 /** Values that render every object with a name of its own. */
 export const everything: readonly string[] = [
   'transferLimits.total=1',
-  'replicas=2',
+  'replicaCount=2',
   'podDisruptionBudget.enabled=true',
   'networkPolicy.enabled=true',
   'metrics.serviceMonitor.enabled=true',

@@ -47,7 +47,7 @@ const cases: readonly { why: string; set: readonly string[]; words: RegExp }[] =
   },
   {
     why: 'replicas that do not elect a leader',
-    set: ['replicas=2', 'settings.leaderElect=false'],
+    set: ['replicaCount=2', 'settings.leaderElect=false'],
     words: /they would all work at once\. Let them elect a leader, or run one\./,
   },
   {

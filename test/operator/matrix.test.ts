@@ -24,7 +24,7 @@ describe('every fault of a source, by every method', () => {
   before(async () => {
     const flags = ['--transfers', '100', '--transfers-per-cloud', '100', '--transfers-per-host', '100'];
     world = await World.create({
-      flags: [...flags, '--source-stall-seconds', '3', '--max-virtual-size', '5120', '--workers', '16'],
+      flags: [...flags, '--source-stall-seconds', '3', '--max-virtual-size-gib', '5120', '--workers', '16'],
     });
     web = await startSource({ ports: world.stack.sourcePorts });
     tls = await startSource({ tls: true });

@@ -2,29 +2,18 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { parse } from 'yaml';
 import { z } from 'zod';
+import { readAlerts, runbookOf } from '../../charts/alerts.ts';
 import { reasons } from '../../src/api/reasons.ts';
+import { failureReasons } from '../../src/api/remedies.ts';
 import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
+import { version } from '../../src/lib/version.ts';
 import { metricsIn } from './promql.ts';
 
 const root = join(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
 
-const rule = z.strictObject({
-  alert: z.string().regex(/^GlanceImageOperator[A-Za-z]+$/),
-  expr: z.string(),
-  for: z
-    .string()
-    .regex(/^\d+[mh]$/)
-    .optional(),
-  labels: z.strictObject({ severity: z.enum(['info', 'warning', 'critical']) }),
-  annotations: z.strictObject({ summary: z.string(), description: z.string() }),
-});
-const alerts = z
-  .strictObject({ groups: z.array(z.strictObject({ name: z.string(), rules: z.array(rule) })) })
-  .parse(parse(read('charts/glance-image-operator/files/alerts.yaml')))
-  .groups.flatMap(({ rules }) => rules);
+const alerts = readAlerts(read('charts/glance-image-operator/files/alerts.yaml'));
 
 const panel = z.looseObject({ title: z.string(), targets: z.array(z.looseObject({ expr: z.string() })).optional() });
 const dashboard = z
@@ -37,11 +26,11 @@ const dashboard = z
   .parse(JSON.parse(read('charts/glance-image-operator/files/dashboard.json')));
 const queries = dashboard.panels.flatMap(({ title, targets }) => (targets ?? []).map(({ expr }) => ({ title, expr })));
 
-/** Names under which samples come, with the labels that each may have. */
+/** The names of all samples, with the labels that each may have. */
 async function samples(): Promise<Map<string, ReadonlySet<string>>> {
   const registry = emptyRegistry();
   const all = new Map<string, ReadonlySet<string>>();
-  const usual = ['job', 'instance', 'namespace', 'pod'];
+  const usual = ['cluster', 'job', 'instance', 'namespace', 'pod'];
   for (const { name, type, labels } of await describeMetrics(registry)) {
     const own = new Set([...labels, ...usual]);
     if (type !== 'histogram') all.set(name, own);
@@ -52,7 +41,7 @@ async function samples(): Promise<Map<string, ReadonlySet<string>>> {
   return all;
 }
 
-/** What is wrong with the names in an expression. */
+/** Names in an expression that do not exist. */
 async function wrongNames(expression: string): Promise<string[]> {
   const known = await samples();
   const names = metricsIn(expression);
@@ -69,7 +58,20 @@ async function wrongNames(expression: string): Promise<string[]> {
   return [...names.filter((name) => !known.has(name)), ...matched, ...grouped];
 }
 
-describe('what is shipped for Prometheus and Grafana', () => {
+/** Labels that tell installations apart, in one Prometheus for many of them. */
+const installation = ['cluster', 'namespace', 'job'];
+
+/** Aggregations and joins in an expression that would mix installations. */
+function mixed(expression: string): string[] {
+  const aggregation =
+    /\b(sum|min|max|avg|count|topk|bottomk|quantile|stddev)\b\s*(?:by\s*\(([^)]*)\))?|\bon\s*\(([^)]+)\)/g;
+  return [...expression.matchAll(aggregation)].flatMap(([all, , grouped, joined]) => {
+    const labels = (grouped ?? joined ?? '').split(',').map((label) => label.trim());
+    return installation.every((label) => labels.includes(label)) ? [] : [all];
+  });
+}
+
+describe('the alerts and the dashboard', () => {
   test('the check of names finds a wrong metric, a wrong label and a wrong grouping', async () => {
     assert.deepEqual(
       metricsIn('sum by (a) (rate(x_total{b="c"}[5m])) / on (d) group_left () y > 1 and z offset 5m'),
@@ -84,14 +86,14 @@ describe('what is shipped for Prometheus and Grafana', () => {
     assert.deepEqual(await wrongNames('sum by (cloud) (glance_image_operator_transfers_total)'), ['cloud']);
   });
 
-  test('every metric and label of an alert exists in the operator', async () => {
+  test('every metric and label in an alert exists', async () => {
     for (const { alert, expr } of alerts) {
       assert.ok(metricsIn(expr).length > 0, alert);
       assert.deepEqual(await wrongNames(expr), [], alert);
     }
   });
 
-  test('every metric and label of the dashboard exists in the operator', async () => {
+  test('every metric and label on the dashboard exists', async () => {
     assert.ok(queries.length > 30);
     for (const { title, expr } of queries) {
       assert.ok(metricsIn(expr).length > 0, title);
@@ -102,7 +104,7 @@ describe('what is shipped for Prometheus and Grafana', () => {
       assert.match(definition, /label_values\(glance_image_operator_build_info, job\)/);
   });
 
-  test('every metric of the operator is in an alert or on the dashboard', async () => {
+  test('every metric with the prefix of the project is in an alert or on the dashboard', async () => {
     const shown = new Set([...alerts, ...queries].flatMap(({ expr }) => metricsIn(expr)));
     const own = (await describeMetrics(emptyRegistry())).filter(({ name }) =>
       name.startsWith('glance_image_operator_'),
@@ -111,7 +113,31 @@ describe('what is shipped for Prometheus and Grafana', () => {
     assert.deepEqual(missing, []);
   });
 
-  test('every reason in an alert expression exists', () => {
+  test('an alert about one installation neither hides in another one nor counts it', () => {
+    assert.deepEqual(mixed('sum(x) / max by (job) (y)'), ['sum', 'max by (job)']);
+    assert.deepEqual(mixed('a * on (job, instance) group_left () b'), ['on (job, instance)']);
+    assert.deepEqual(mixed('sum by (cluster, namespace, job, cloud) (x)'), []);
+    for (const { alert, expr } of alerts) assert.deepEqual(mixed(expr), [], alert);
+  });
+
+  test('the end of any installation fires an alert, not only the end of the last one', () => {
+    const [down] = alerts.filter(({ alert }) => alert === 'GlanceImageOperatorDown');
+    const info = 'glance_image_operator_build_info';
+    const labels = installation.join(', ');
+    assert.equal(
+      down?.expr,
+      `max by (${labels}) (max_over_time(${info}[1d])) unless max by (${labels}) (${info}) or on () absent(${info})`,
+    );
+  });
+
+  test('the alert about images that fail for hours counts every reason of a failure, and no other reason', () => {
+    const expr = alerts.find(({ alert }) => alert === 'GlanceImageOperatorImagesNotReady')?.expr ?? '';
+    const [, others = ''] = /glance_image_operator_images\{reason!~"([^"]*)"\}/.exec(expr) ?? [];
+    const counted = Object.keys(reasons).filter((reason) => !new RegExp(`^(?:${others})$`).test(reason));
+    assert.deepEqual(counted.sort(), [...failureReasons].sort());
+  });
+
+  test('every reason in an alert exists', () => {
     const asked = alerts.flatMap(({ expr }) =>
       [...expr.matchAll(/reason=~"([^"]*)"/g)].flatMap(([, list = '']) => list.split('|')),
     );
@@ -122,8 +148,14 @@ describe('what is shipped for Prometheus and Grafana', () => {
     );
   });
 
-  test('every alert has a section with meaning and remedy, and every section has an alert', () => {
-    const sections = [...read('docs/reference/monitoring.md').matchAll(/^### (GlanceImageOperator\w+)\n+(.+)/gm)];
+  test('every alert links to a section that explains it, and every such section has its alert', () => {
+    const runbooks = alerts.map((alert) => ({ alert, runbook: runbookOf(alert, version) }));
+    for (const { alert, runbook } of runbooks) {
+      assert.ok(runbook !== undefined, alert.alert);
+      assert.equal(runbook.anchor, alert.alert.toLowerCase());
+    }
+    const pages = [...new Set(runbooks.flatMap(({ runbook }) => runbook?.file ?? []))];
+    const sections = pages.flatMap((page) => [...read(page).matchAll(/^### (GlanceImageOperator\w+)\n+(.+)/gm)]);
     assert.deepEqual(sections.map(([, name]) => name).sort(), alerts.map(({ alert }) => alert).sort());
     for (const [, name, text = ''] of sections) assert.ok(text.length > 80, name);
   });

@@ -21,7 +21,7 @@ const deploymentSchema = z.looseObject({
 
 /** All that is off by default and of a kind that every cluster has. */
 const everything = {
-  replicas: 2,
+  replicaCount: 2,
   networkPolicy: { enabled: true },
   podDisruptionBudget: { enabled: true },
   metrics: { dashboard: { enabled: true } },

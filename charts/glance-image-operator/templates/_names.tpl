@@ -33,23 +33,36 @@
 {{- .Values.serviceAccount.name | default (include "glance-image-operator.fullname" .) -}}
 {{- end -}}
 
-{{/* What a Deployment can never change. */}}
+{{/* Kubernetes refuses to change them in a Deployment. */}}
 {{- define "glance-image-operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "glance-image-operator.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: controller
 {{- end -}}
 
-{{/* Ours win over common ones: the selector relies on them. */}}
-{{- define "glance-image-operator.labels" -}}
-{{- $version := printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" -}}
-{{- $own := dict "app.kubernetes.io/version" .Chart.AppVersion "app.kubernetes.io/part-of" "glance-image-operator" "app.kubernetes.io/managed-by" .Release.Service "helm.sh/chart" $version -}}
-{{- merge (include "glance-image-operator.selectorLabels" . | fromYaml) $own .Values.commonLabels | toYaml -}}
+{{/* The chart's labels win over other labels, because selectors rely on them: (list $ .Values.podLabels). */}}
+{{- define "glance-image-operator.labelsWith" -}}
+{{- $root := index . 0 -}}
+{{- $chart := printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" -}}
+{{- $own := dict "app.kubernetes.io/version" $root.Chart.AppVersion "app.kubernetes.io/part-of" "glance-image-operator" "app.kubernetes.io/managed-by" $root.Release.Service "helm.sh/chart" $chart -}}
+{{- merge (include "glance-image-operator.selectorLabels" $root | fromYaml) $own (index . 1) $root.Values.commonLabels | toYaml -}}
 {{- end -}}
 
-{{/* With the labels of one object: (list $ .Values.metrics.service.labels). */}}
-{{- define "glance-image-operator.labelsWith" -}}
-{{- merge (include "glance-image-operator.labels" (index . 0) | fromYaml) (index . 1) | toYaml -}}
+{{/* The metadata of an object: (list $ (dict "name" … "namespace" … "labels" … "annotations" …)); cluster-scoped objects have no namespace. */}}
+{{- define "glance-image-operator.metadata" -}}
+{{- $root := index . 0 -}}
+{{- $object := index . 1 -}}
+metadata:
+  name: {{ $object.name | quote }}
+  {{- with $object.namespace }}
+  namespace: {{ . | quote }}
+  {{- end }}
+  labels:
+    {{- include "glance-image-operator.labelsWith" (list $root ($object.labels | default dict)) | nindent 4 }}
+  {{- with merge (dict) ($object.annotations | default dict) $root.Values.commonAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- end -}}
 
 {{- define "glance-image-operator.image" -}}
@@ -59,5 +72,16 @@ app.kubernetes.io/component: controller
 {{- printf "%s@%s" $repository .Values.image.digest -}}
 {{- else -}}
 {{- printf "%s:%s" $repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A list, or nothing. Charts that share `global` write names or objects. */}}
+{{- define "glance-image-operator.imagePullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat .Values.imagePullSecrets .Values.global.imagePullSecrets -}}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- with uniq $secrets -}}
+{{ toYaml . }}
 {{- end -}}
 {{- end -}}

@@ -1,8 +1,8 @@
-{{/* What the operator does with the resources that it looks after; exactly that. */}}
+{{/* What the operator does with the resources that it manages, and no more. */}}
 {{- define "glance-image-operator.resourceRules" -}}
 - apiGroups: [glance-image-operator.dev]
   resources: [glanceimages]
-  # Patched is the finalizer alone.
+  # `patch` is for the finalizer only.
   verbs: [get, list, watch, patch]
 - apiGroups: [glance-image-operator.dev]
   resources: [glanceimages/status]
@@ -10,7 +10,7 @@
 - apiGroups: [""]
   resources: [secrets]
   {{- if include "glance-image-operator.watchSecrets" . }}
-  # Lists and watches ask for metadata only; the content is read of those that a GlanceImage names.
+  # The operator lists and watches metadata only, and reads the content of the Secrets that a GlanceImage names.
   verbs: [get, list, watch]
   {{- else }}
   verbs: [get]

@@ -1,4 +1,4 @@
-{{/* What follows for the objects of the chart from the settings of the operator. Their defaults are those of the program. */}}
+{{/* Values that the chart derives from the settings of the operator. Defaults are those of the program. */}}
 
 {{/* "true" or "". */}}
 {{- define "glance-image-operator.leaderElect" -}}
@@ -10,12 +10,17 @@
 {{- if dig "watchSecrets" true .Values.settings -}}true{{- end -}}
 {{- end -}}
 
-{{/* Installations that share the work by selectors are told apart by their full names, and so are their Leases. */}}
+{{/* How long the operator may take to end: it drains, and then releases its Lease. */}}
+{{- define "glance-image-operator.shutdownSeconds" -}}
+{{- add (dig "drainSeconds" 20 .Values.settings) 10 -}}
+{{- end -}}
+
+{{/* Installations that shard resources by selectors have different full names, and therefore different Leases. */}}
 {{- define "glance-image-operator.leaseName" -}}
 {{- .Values.settings.leaseName | default (include "glance-image-operator.fullname" .) -}}
 {{- end -}}
 
-{{/* The program adds a hash of the selector to the name. */}}
+{{/* The program appends a hash of the selector. */}}
 {{- define "glance-image-operator.heldLeaseName" -}}
 {{- include "glance-image-operator.leaseName" . -}}
 {{- with .Values.settings.selector }}-{{ sha256sum . | trunc 8 }}{{ end -}}
@@ -25,7 +30,7 @@
 {{- .Values.settings.leaseNamespace | default (include "glance-image-operator.namespace" .) -}}
 {{- end -}}
 
-{{/* The arguments of the container, in a list. Numbers are formatted as such, because Helm writes large ones as 1e+06. */}}
+{{/* The arguments of the container. Numbers become integers first, because Helm prints large ones as 1e+06. */}}
 {{- define "glance-image-operator.args" -}}
 - run
 - {{ printf "--health-address=:%d" (int .Values.healthPort) }}
@@ -35,16 +40,14 @@
 {{- with .Values.watchNamespaces }}
 - {{ printf "--namespaces=%s" (join "," .) }}
 {{- end }}
-{{- if .Values.transferLimits }}
 - --transfer-limits=/etc/glance-image-operator/transfer-limits.yaml
-{{- end }}
 {{- range $name, $value := omit .Values.settings "leaseName" }}
 {{- if kindIs "slice" $value }}
 {{- $value = join "," $value }}
 {{- else if kindIs "float64" $value }}
 {{- $value = int64 $value }}
 {{- end }}
-- {{ printf "--%s=%v" (kebabcase $name) $value | quote }}
+- {{ printf "--%s=%v" ($name | replace "GiB" "Gib" | kebabcase) $value | quote }}
 {{- end }}
 {{- with .Values.extraArgs }}
 {{ toYaml . }}

@@ -1,29 +1,41 @@
-{{/* What values.schema.json cannot say. Each sentence says what to do. */}}
+{{/* Rules that values.schema.json cannot express. Each message says what to do. */}}
 {{- define "glance-image-operator.validate" -}}
-{{- $clusterName := .Values.settings.clusterName -}}
-{{- if and .Values.watchNamespaces (not $clusterName) -}}
-{{- fail "\n\nwatchNamespaces needs settings.clusterName: with rights in some namespaces only, the operator cannot read the uid of the namespace kube-system, by which it tells the images of this cluster from those of others. Set it to a name that no other cluster has in the same clouds, and never change it." -}}
+{{- $elects := include "glance-image-operator.leaderElect" . -}}
+{{- $shutdownSeconds := int (include "glance-image-operator.shutdownSeconds" .) -}}
+{{- if and .Values.watchNamespaces (not .Values.settings.clusterName) -}}
+{{- fail "\n\nwatchNamespaces requires settings.clusterName: without cluster-wide permissions the operator cannot read the uid of the namespace kube-system, which identifies the images of this cluster. Set settings.clusterName to a name that no other cluster uses in the same clouds, and never change it." -}}
 {{- end -}}
-{{- if and (gt (int .Values.replicas) 1) (not (include "glance-image-operator.leaderElect" .)) -}}
-{{- fail "\n\nreplicas is greater than 1 and settings.leaderElect is false: they would all work at once. Let them elect a leader, or run one." -}}
+{{- if and (gt (int .Values.replicaCount) 1) (not $elects) -}}
+{{- fail "\n\nreplicaCount is greater than 1 and settings.leaderElect is false: all Pods would work at once. Enable leader election, or set replicaCount to 1." -}}
+{{- end -}}
+{{- if and (not $elects) .Values.strategy (ne (toString .Values.strategy.type) "Recreate") -}}
+{{- fail "\n\nsettings.leaderElect is false, so strategy.type must be Recreate: otherwise two Pods would work at once during an update." -}}
+{{- end -}}
+{{- with .Values.terminationGracePeriodSeconds -}}
+{{- if lt (int .) $shutdownSeconds -}}
+{{- fail (printf "\n\nterminationGracePeriodSeconds is %d, but the operator may need %d seconds to end: settings.drainSeconds plus 10. Increase it, or reduce settings.drainSeconds." (int .) $shutdownSeconds) -}}
+{{- end -}}
 {{- end -}}
 {{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) -}}
-{{- fail "\n\nserviceAccount.create is false and serviceAccount.name is empty: name the ServiceAccount that the operator is to use." -}}
+{{- fail "\n\nserviceAccount.create is false and serviceAccount.name is empty: set the name of an existing ServiceAccount." -}}
 {{- end -}}
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.service.enabled) -}}
-{{- fail "\n\nmetrics.serviceMonitor needs metrics.service.enabled: without a Service use metrics.podMonitor." -}}
+{{- fail "\n\nmetrics.serviceMonitor requires metrics.service.enabled. Without a Service, use metrics.podMonitor." -}}
 {{- end -}}
 {{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled -}}
-{{- fail "\n\nmetrics.serviceMonitor and metrics.podMonitor are both enabled: every sample would be counted twice. Choose one." -}}
+{{- fail "\n\nmetrics.serviceMonitor and metrics.podMonitor are both enabled, so every sample would be counted twice. Enable one of them." -}}
 {{- end -}}
 {{- range .Values.extraArgs -}}
-{{- if regexMatch "^--(namespaces|selector|cluster-name|watch-secrets|transfer-limits|leader-elect|lease-name|lease-namespace|health-address|drain-seconds)(=|$)" . -}}
-{{- fail (printf "\n\nextraArgs holds %s, on which other objects of the chart depend: set it by settings, watchNamespaces, transferLimits or healthPort." .) -}}
+{{- if regexMatch "^--(namespaces|selector|cluster-name|watch-secrets|transfers|transfers-per-cloud|transfers-per-host|transfer-limits|leader-elect|lease-name|lease-namespace|health-address|drain-seconds)(=|$)" . -}}
+{{- fail (printf "\n\nextraArgs contains %s, on which other objects of the chart depend. Set it with settings, watchNamespaces, transferLimits or healthPort." .) -}}
 {{- end -}}
 {{- end -}}
 {{- range .Values.extraEnv -}}
 {{- if hasPrefix "GLANCE_IMAGE_OPERATOR_" (default "" .name) -}}
-{{- fail (printf "\n\nextraEnv holds %s: what the operator reads from GLANCE_IMAGE_OPERATOR_… is set by settings, watchNamespaces, transferLimits or healthPort." .name) -}}
+{{- fail (printf "\n\nextraEnv contains %s. Set variables GLANCE_IMAGE_OPERATOR_… with settings, watchNamespaces, transferLimits or healthPort." .name) -}}
+{{- end -}}
+{{- if regexMatch "(?i)^((https?|no|all)_proxy|node_use_env_proxy)$" (default "" .name) -}}
+{{- fail (printf "\n\nextraEnv contains %s, but the operator does not support proxies yet and would ignore it. Remove it, and give the Pods a direct route to the clouds and image sources." .name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
