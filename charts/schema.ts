@@ -121,7 +121,7 @@ const ofUmbrellas: JsonSchema = {
 export function valuesSchema(values: Group): JsonSchema {
   const known = listValues(values).map(({ path }) => path);
   const stale = Object.keys(shapes).find((shape) => !known.some((path) => shapeNames(path).includes(shape)));
-  if (stale !== undefined) throw new Error(`there is a shape for ${stale}, and no such value`);
+  if (stale !== undefined) throw new Error(`there is a shape for ${stale}, but no such value`);
   const { properties, ...root } = groupSchema(values);
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
@@ -155,7 +155,7 @@ function shapeOf({ path, default: fallback }: Value): JsonSchema {
     case 'object':
       if (fallback !== null && !Array.isArray(fallback)) return object;
   }
-  throw new Error(`${path} needs a shape: its default does not say what it takes`);
+  throw new Error(`${path} needs a shape: its default does not imply its type`);
 }
 
 function shapeNames(path: string): string[] {

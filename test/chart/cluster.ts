@@ -1,6 +1,6 @@
 /**
- * A control plane of its own for what changes the definition of GlanceImage, on which every other test of a stack depends. Law: it
- * is gone when `stop` resolves.
+ * A separate control plane for tests that change the CRD of GlanceImage, on which all other tests of a stack depend. Invariant: all
+ * its processes have ended when `stop` resolves.
  */
 import { startControlPlane } from '../env/control-plane.ts';
 import { type Kubernetes, kubernetesOf } from '../env/kubernetes.ts';
@@ -9,7 +9,7 @@ import { createProcesses } from '../env/processes.ts';
 
 export interface Cluster {
   kubernetes: Kubernetes;
-  /** A directory that is gone with the cluster. */
+  /** A temporary directory that is deleted with the cluster. */
   directory: string;
   stop(): Promise<void>;
 }

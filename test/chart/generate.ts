@@ -1,4 +1,4 @@
-/** Writes what helm makes of each set of values in goldens/. It needs `npm run setup`, or helm on the PATH. */
+/** Renders each set of values in goldens/. Requires `npm run setup`, or helm on the PATH. */
 import { writeFileSync } from 'node:fs';
 import { goldens } from './goldens.ts';
 

@@ -7,13 +7,13 @@ import { type KubernetesObject, objectsIn } from './objects.ts';
 const clusterScoped = /^(ClusterRole|ClusterRoleBinding|CustomResourceDefinition)$/;
 const identify = ({ kind, metadata }: KubernetesObject) => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
 
-describe('what helm makes of the chart', () => {
+describe('the objects that the chart renders', () => {
   for (const { name, file, rendered } of goldens) {
-    test(`${name}: is as it was`, async () => {
-      assert.equal(await rendered(), readFileSync(file, 'utf8'), `see whether it should be; then "npm run generate"`);
+    test(`${name}: the rendered objects have not changed`, async () => {
+      assert.equal(await rendered(), readFileSync(file, 'utf8'), 'if the change is intended, run "npm run generate"');
     });
 
-    test(`${name}: every object has a name of its own, says where it belongs, and who looks after it`, () => {
+    test(`${name}: every object has a unique name, its scope, and the labels of the release`, () => {
       const objects = objectsIn(readFileSync(file, 'utf8'));
       assert.equal(new Set(objects.map(identify)).size, objects.length);
       for (const object of objects) {
@@ -26,13 +26,13 @@ describe('what helm makes of the chart', () => {
       }
     });
 
-    test(`${name}: nothing is a hook, so that what applies manifests applies all of them`, () => {
+    test(`${name}: no object is a Helm hook, so that other tools apply all of them`, () => {
       for (const object of objectsIn(readFileSync(file, 'utf8')))
         assert.equal(object.metadata.annotations?.['helm.sh/hook'], undefined, identify(object));
     });
   }
 
-  test('there are no two sets of values for the same thing, and enough of them', () => {
+  test('there are enough sets of values, and each renders different objects', () => {
     assert.ok(goldens.length >= 8);
     assert.equal(new Set(goldens.map(({ file }) => readFileSync(file, 'utf8'))).size, goldens.length);
   });

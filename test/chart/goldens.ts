@@ -1,6 +1,6 @@
 /**
- * Sets of values and what the chart makes of them: `goldens/NAME.values.yaml` and `goldens/NAME.yaml`. A change of the chart shows
- * in them; `npm run generate` writes them anew.
+ * Sets of values and the objects that the chart renders with them: `goldens/NAME.values.yaml` and `goldens/NAME.yaml`, so that every
+ * change of the chart is reviewed. `npm run generate` updates them.
  */
 import { globSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -11,7 +11,7 @@ const suffix = '.values.yaml';
 
 export interface Golden {
   name: string;
-  /** The file with what helm is to say. */
+  /** The file with the expected output of helm. */
   file: string;
   rendered(): Promise<string>;
 }

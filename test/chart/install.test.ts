@@ -1,4 +1,4 @@
-/** Real helm on a real API server. The tests are steps of one story, since there is one definition of GlanceImage in a cluster. */
+/** Real helm on a real API server. The tests run in order and depend on each other, because a cluster has only one CRD of GlanceImage. */
 import assert from 'node:assert/strict';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { type KubernetesObject, objectsIn } from './objects.ts';
 
 const name = 'glance-image-operator';
 const namespace = 'glance-image-operator-system';
-const definition = 'crd/glanceimages.glance-image-operator.dev';
+const crdName = 'crd/glanceimages.glance-image-operator.dev';
 
 const image = (spec: object = {}) =>
   JSON.stringify({
@@ -42,10 +42,10 @@ async function helm(...args: string[]): Promise<string> {
   return stdout;
 }
 
-const established = () => kubectl('wait', '--for=condition=Established', definition, '--timeout=30s');
+const established = () => kubectl('wait', '--for=condition=Established', crdName, '--timeout=30s');
 const uidOf = (what: string) => kubectl('get', what, '--output=jsonpath={.metadata.uid}');
 
-/** The versions of everything in the namespace of the release, and of what it has in the whole cluster. */
+/** The resource versions of all objects of the release, cluster-scoped ones included. */
 async function versions(): Promise<string> {
   const kinds = 'deployments,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,crds';
   const selector = '--selector=app.kubernetes.io/instance=glance-image-operator';
@@ -53,7 +53,7 @@ async function versions(): Promise<string> {
   return kubectl('get', kinds, '--namespace', namespace, selector, format);
 }
 
-/** The chart as a release before this one: its definition knows no `suspend`. */
+/** An earlier version of the chart, whose CRD has no field `suspend`. */
 async function earlierChart(): Promise<string> {
   const copy = join(cluster.directory, 'earlier');
   await cp(chart, copy, { recursive: true });
@@ -65,7 +65,7 @@ async function earlierChart(): Promise<string> {
   return copy;
 }
 
-/** Everything by server-side dry run; field names must all exist. */
+/** Applies the objects by server-side dry run. Unknown fields are errors. */
 async function acceptable(objects: readonly KubernetesObject[]): Promise<void> {
   const input = objects.map((object) => JSON.stringify(object)).join('\n---\n');
   const args = ['apply', '--dry-run=server', '--validate=strict', '--filename=-'];
@@ -73,8 +73,8 @@ async function acceptable(objects: readonly KubernetesObject[]): Promise<void> {
   assert.equal(code, 0, stderr);
 }
 
-describe('the chart on a cluster', () => {
-  test('an upgrade brings the new definition, and resources stay', async () => {
+describe('the chart in a cluster', () => {
+  test('an upgrade installs the new CRD, and resources stay', async () => {
     await helm('install', name, await earlierChart(), '--create-namespace');
     await established();
     const { kubernetes } = cluster;
@@ -82,13 +82,13 @@ describe('the chart on a cluster', () => {
     await kubernetes.apply(image());
     const uid = await uidOf('glanceimage/kept');
 
-    const said = await helm('upgrade', name, chart);
-    assert.match(said, /looks after the GlanceImages of all namespaces/);
+    const notes = await helm('upgrade', name, chart);
+    assert.match(notes, /manages the GlanceImages in all namespaces/);
     await kubernetes.apply(image({ suspend: true }));
     assert.equal(await uidOf('glanceimage/kept'), uid);
   });
 
-  test('a rollback takes the earlier definition back, and resources stay', async () => {
+  test('a rollback restores the earlier CRD, and resources stay', async () => {
     const uid = await uidOf('glanceimage/kept');
     await helm('rollback', name, '1');
     await assert.rejects(cluster.kubernetes.apply(image({ suspend: true })), /unknown field "spec.suspend"/);
@@ -96,14 +96,14 @@ describe('the chart on a cluster', () => {
     assert.equal(await uidOf('glanceimage/kept'), uid);
   });
 
-  test('an upgrade to the same changes no object', async () => {
+  test('an upgrade to the same version changes no object', async () => {
     const earlier = await versions();
     assert.ok(earlier.split('\n').length > 8, earlier);
     await helm('upgrade', name, chart);
     assert.equal(await versions(), earlier);
   });
 
-  test('the election can be turned off and on again', async () => {
+  test('leader election can be disabled and enabled again', async () => {
     const strategy = () =>
       kubectl('get', 'deployment', name, '--namespace', namespace, '--output=jsonpath={.spec.strategy}');
     await helm('upgrade', name, chart, '--set', 'settings.leaderElect=false');
@@ -112,7 +112,7 @@ describe('the chart on a cluster', () => {
     assert.equal(await strategy(), '{"rollingUpdate":{"maxSurge":1,"maxUnavailable":0},"type":"RollingUpdate"}');
   });
 
-  test('the first resource that is shown after an installation, and the one on the page of the chart, are accepted', async () => {
+  test('the API server accepts the example in the notes, which is also the example of the chart on Artifact Hub', async () => {
     const [, notes = ''] = /<<EOF\n([\s\S]*?)\n {2}EOF/.exec(await helm('get', 'notes', name)) ?? [];
     const { annotations } = z
       .looseObject({ annotations: z.record(z.string(), z.string()) })
@@ -125,7 +125,7 @@ describe('the chart on a cluster', () => {
   });
 
   for (const { name: golden, file } of goldens) {
-    test(`${golden}: the API server takes every object of a kind that it knows`, async () => {
+    test(`${golden}: the API server accepts every object of a kind that it knows`, async () => {
       const objects = objectsIn(await readFile(file, 'utf8'));
       const known = objects.filter(({ apiVersion }) => !apiVersion.startsWith('monitoring.coreos.com/'));
       const namespaces = new Set(known.flatMap(({ metadata }) => metadata.namespace ?? []));
@@ -137,7 +137,7 @@ describe('the chart on a cluster', () => {
     });
   }
 
-  test('uninstalling leaves the definition and the resources, and nothing else; they are there for the next installation', async () => {
+  test('uninstalling keeps the CRD and the resources for the next installation, and nothing else', async () => {
     const uid = await uidOf('glanceimage/kept');
     await helm('uninstall', name);
     const left = (await versions()).trim().split('\n');
@@ -148,31 +148,31 @@ describe('the chart on a cluster', () => {
     assert.equal(await uidOf('glanceimage/kept'), uid);
   });
 
-  test('with crds.keep=false the definition goes with the release, and all resources with it', async () => {
-    const said = await helm('upgrade', name, chart, '--set', 'crds.keep=false');
-    assert.match(said, /CAREFUL: crds\.keep is false/);
+  test('with crds.keep=false, uninstalling deletes the CRD and all resources', async () => {
+    const notes = await helm('upgrade', name, chart, '--set', 'crds.keep=false');
+    assert.match(notes, /WARNING: crds\.keep is false/);
     await helm('uninstall', name);
-    await kubectl('wait', '--for=delete', definition, '--timeout=30s');
+    await kubectl('wait', '--for=delete', crdName, '--timeout=30s');
     const { stderr } = await cluster.kubernetes.kubectl(['get', 'glanceimages', '--all-namespaces']);
     assert.match(stderr, /the server (doesn't have a resource type|could not find the requested resource)/);
     assert.equal(await versions(), '');
   });
 
-  test('the plain manifests can be applied, and are what the chart makes but for what only helm reads', async () => {
+  test('kubectl applies the plain manifests, which contain nothing that only helm reads', async () => {
     const file = join(cluster.directory, 'install.yaml');
     const text = await manifests();
     await writeFile(file, text);
     assert.doesNotMatch(text, /helm/i);
-    assert.equal(objectsIn(text).length, text.split(/^---$/m).length, 'one object a document');
+    assert.equal(objectsIn(text).length, text.split(/^---$/m).length, 'one object per document');
     const { code, stderr } = await cluster.kubernetes.kubectl(['apply', '--validate=strict', '--filename', file]);
     assert.equal(code, 0, stderr);
     assert.doesNotMatch(stderr, /would violate PodSecurity/);
     await established();
     const kinds = (await versions()).trim().split('\n');
-    assert.equal(kinds.length, objectsIn(text).length - 1, 'all but the namespace bear the label');
+    assert.equal(kinds.length, objectsIn(text).length - 1, 'all objects except the namespace have the label');
   });
 
-  test('a kustomization over the plain manifests can move and change them', async () => {
+  test('a kustomization can change the namespace, the image and the replicas of the plain manifests', async () => {
     const directory = join(cluster.directory, 'kustomization');
     await mkdir(directory);
     await writeFile(join(directory, 'install.yaml'), await manifests());
@@ -198,7 +198,7 @@ describe('the chart on a cluster', () => {
     await acceptable(rest);
   });
 
-  test('a definition that came by kubectl is taken over only by somebody who says so', async () => {
+  test('helm takes over a CRD that kubectl installed only with --take-ownership', async () => {
     const args = ['install', 'other', chart, '--create-namespace'];
     const { code, stderr } = await cluster.kubernetes.helm(args, { namespace: 'other' });
     assert.notEqual(code, 0);

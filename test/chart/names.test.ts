@@ -11,7 +11,7 @@ import { group } from '../../src/api/group.ts';
 import { runSettings } from '../../src/commands/settings.ts';
 import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
 import { clusterProperty, ownerProperty } from '../../src/image/identity.ts';
-import { describeSettings } from '../../src/lib/config.ts';
+import { describeSettings } from '../../src/commands/config.ts';
 import { deploymentIn, everything, type KubernetesObject, objectsIn, objectsWith, ofKind, rulesOf } from './objects.ts';
 
 const name = 'glance-image-operator';

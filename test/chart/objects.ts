@@ -38,7 +38,7 @@ export const everything: readonly string[] = [
 
 const release = { name: 'images', namespace: 'images-system' };
 
-/** What the chart makes with these `--set`s. */
+/** The objects that the chart renders with these arguments of `--set`. */
 export async function objectsWith(set: readonly string[], options: Partial<Release> = {}): Promise<KubernetesObject[]> {
   return objectsIn(await render({ ...release, ...options, set }));
 }
@@ -54,8 +54,10 @@ const deploymentSchema = z.looseObject({
     replicas: z.int(),
     strategy: z.looseObject({ type: z.string() }),
     template: z.looseObject({
+      metadata: z.looseObject({ annotations: z.record(z.string(), z.string()) }),
       spec: z.looseObject({
         terminationGracePeriodSeconds: z.int(),
+        imagePullSecrets: z.array(z.strictObject({ name: z.string() })).optional(),
         containers: z.tuple([z.looseObject({ image: z.string(), args: z.array(z.string()) })]),
       }),
     }),

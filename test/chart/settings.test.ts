@@ -4,26 +4,29 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
+import { parse } from 'yaml';
 import { z } from 'zod';
-import { readSettings } from '../../src/commands/config.ts';
+import { chartSettings, outsideTheChart, settingsOfTheChart } from '../../charts/settings.ts';
 import { leaseName } from '../../src/commands/leadership.ts';
 import { type RunSettings, runSettings } from '../../src/commands/settings.ts';
+import { transferLimitsSchema } from '../../src/commands/transfer-limits.ts';
+import { readSettings } from '../../src/commands/config.ts';
 import { deploymentIn, type KubernetesObject, objectsWith, ofKind, rulesOf } from './objects.ts';
 
-/** For each flag: the values by which a user sets it, and what the operator then has. None of them is its default. */
-const reached: { [K in keyof RunSettings]: { values: object; has: RunSettings[K] } } = {
-  kubeconfig: setting('kubeconfig', '/etc/cluster/kubeconfig'),
+const limitsFile = '/etc/glance-image-operator/transfer-limits.yaml';
+
+/** Flags that the chart never sets: those of `outsideTheChart`, and the limits, which are in the file. */
+type Unset = 'kubeconfig' | 'transfers' | 'transfersPerCloud' | 'transfersPerHost' | 'transferLimits';
+
+/** For each flag: values that set it, and the setting that the operator then reads. None of them is its default. */
+const reached: { [K in Exclude<keyof RunSettings, Unset>]: { values: object; has: RunSettings[K] } } = {
   namespaces: { values: { watchNamespaces: ['team-a', 'team-b'] }, has: ['team-a', 'team-b'] },
   selector: setting('selector', 'shard in (a,b)'),
   clusterName: setting('clusterName', 'prod'),
   watchSecrets: setting('watchSecrets', false),
   workers: setting('workers', 32),
-  transfers: setting('transfers', 8),
-  transfersPerCloud: setting('transfersPerCloud', 7),
-  transfersPerHost: setting('transfersPerHost', 6),
-  transferLimits: { values: { transferLimits: { total: 5 } }, has: '/etc/glance-image-operator/transfer-limits.yaml' },
-  maxImageSizeGiB: setting('maxImageSize', 1_000_000),
-  maxVirtualSizeGiB: setting('maxVirtualSize', 7_654_321),
+  maxImageSizeGiB: setting('maxImageSizeGiB', 1_000_000),
+  maxVirtualSizeGiB: setting('maxVirtualSizeGiB', 7_654_321),
   sourceStallSeconds: setting('sourceStallSeconds', 30),
   sourceAllow: setting('sourceAllow', ['127.0.0.1', '10.0.0.0/8']),
   sourceDeny: setting('sourceDeny', ['*.example.org']),
@@ -43,7 +46,7 @@ function setting<T>(name: string, value: T): { values: object; has: T } {
   return { values: { settings: { [name]: value } }, has: value };
 }
 
-/** The settings as the operator reads them from the arguments that the chart gives it. */
+/** The settings that the operator reads from the arguments in the Deployment. */
 function settingsIn(objects: readonly KubernetesObject[]): RunSettings {
   const [command, ...args] = deploymentIn(objects).container.args;
   assert.equal(command, 'run');
@@ -52,12 +55,25 @@ function settingsIn(objects: readonly KubernetesObject[]): RunSettings {
 
 const configMap = z.looseObject({ data: z.record(z.string(), z.string()) });
 
-describe('the settings of the operator', () => {
-  test('every flag can be set by the chart, and arrives as it was meant', async (t) => {
+/** What the operator reads from the mounted file. */
+function limitsIn(objects: readonly KubernetesObject[]): unknown {
+  const { data } = configMap.parse(ofKind(objects, 'ConfigMap'));
+  return transferLimitsSchema.parse(parse(data['transfer-limits.yaml'] ?? ''));
+}
+
+const defaults = readSettings(runSettings, [], {});
+
+describe('the settings of the operator in the chart', () => {
+  test('every flag is set by one value of the chart, or is listed as one that the chart does not set', () => {
+    const names = [...chartSettings().map(({ name }) => name), ...Object.keys(settingsOfTheChart), ...outsideTheChart];
+    assert.deepEqual(names.sort(), Object.keys(runSettings).sort());
+  });
+
+  test('the operator reads every setting as the values of the chart declare it', async (t) => {
     const directory = await mkdtemp(join(tmpdir(), 'values-'));
     t.after(() => rm(directory, { recursive: true }));
     const { leaderElect, ...electing } = reached;
-    // One file each, as a person would keep them: what is read from files is converted in another way than `--set`.
+    // Files, because helm converts the values of files differently from those of `--set`.
     const values = await Promise.all(
       Object.entries(electing).map(async ([name, { values: given }]) => {
         const file = join(directory, `${name}.json`);
@@ -67,24 +83,28 @@ describe('the settings of the operator', () => {
     );
     const all = settingsIn(await objectsWith([], { values }));
     const wanted = Object.fromEntries(Object.entries(electing).map(([name, { has }]) => [name, has]));
-    assert.deepEqual(all, { ...wanted, leaderElect: true });
+    assert.deepEqual(all, { ...defaults, ...wanted, transferLimits: limitsFile });
     const alone = settingsIn(await objectsWith(['settings.leaderElect=false']));
     assert.equal(alone.leaderElect, leaderElect.has);
-    const unset = Object.entries(readSettings(runSettings, [], {})).filter(([name, value]) =>
+    const unset = Object.entries(defaults).filter(([name, value]) =>
       isDeepStrictEqual(Object.entries(reached).find(([other]) => other === name)?.[1].has, value),
     );
-    assert.deepEqual(unset, [], 'these are at their defaults, and show nothing');
+    const unreached = unset.filter(([name]) => Object.hasOwn(reached, name));
+    assert.deepEqual(unreached, [], 'these have their default value, which proves nothing');
   });
 
-  test('where nothing is said, all is as the program has it, but for the name of the Lease', async () => {
-    const { healthAddress, leaseName: name, ...others } = settingsIn(await objectsWith([]));
-    const { healthAddress: _, leaseName: __, ...defaults } = readSettings(runSettings, [], {});
-    assert.deepEqual(others, defaults);
-    assert.equal(healthAddress, ':8081');
-    assert.equal(name, 'images-glance-image-operator');
+  test('without values, the operator has the defaults of the program, except for the name of the Lease', async () => {
+    const objects = await objectsWith([]);
+    assert.deepEqual(settingsIn(objects), {
+      ...defaults,
+      leaseName: 'images-glance-image-operator',
+      transferLimits: limitsFile,
+    });
+    const { transfers, transfersPerCloud, transfersPerHost } = defaults;
+    assert.deepEqual(limitsIn(objects), { total: transfers, perCloud: transfersPerCloud, perHost: transfersPerHost });
   });
 
-  test('the right to renew is for the very Lease that the operator takes, whatever its selector', async () => {
+  test('the permission to renew is for the Lease that the operator holds, whatever its selector is', async () => {
     for (const set of [
       [],
       ['settings.selector=shard in (a\\,b)'],
@@ -103,19 +123,19 @@ describe('the settings of the operator', () => {
     }
   });
 
-  test('the Pod has more time to end than the operator takes, and is alone where nobody is elected', async () => {
+  test('the Pod has a longer grace period than the operator needs, and without leader election it is replaced', async () => {
     const usual = deploymentIn(await objectsWith([]));
     const longer = deploymentIn(await objectsWith(['settings.drainSeconds=600']));
     const alone = deploymentIn(await objectsWith(['settings.leaderElect=false']));
-    const { drainSeconds } = readSettings(runSettings, [], {});
-    assert.equal(usual.pod.terminationGracePeriodSeconds, drainSeconds + 10);
+    assert.equal(usual.pod.terminationGracePeriodSeconds, defaults.drainSeconds + 10);
     assert.equal(longer.pod.terminationGracePeriodSeconds, 610);
     assert.deepEqual([usual.strategy.type, alone.strategy.type], ['RollingUpdate', 'Recreate']);
   });
 
-  test('limits of transfers lie in the file that the operator reads', async () => {
-    const objects = await objectsWith(['transferLimits.total=20', 'transferLimits.perHost=2']);
-    const { data } = configMap.parse(ofKind(objects, 'ConfigMap'));
-    assert.deepEqual(data, { 'transfer-limits.yaml': 'perHost: 2\ntotal: 20\n' });
+  test('a changed transfer limit is in the file that the operator reads, and changes no Pod', async () => {
+    const before = await objectsWith([]);
+    const after = await objectsWith(['transferLimits.total=20', 'transferLimits.perHost=2']);
+    assert.deepEqual(limitsIn(after), { total: 20, perCloud: defaults.transfersPerCloud, perHost: 2 });
+    assert.deepEqual(ofKind(after, 'Deployment'), ofKind(before, 'Deployment'));
   });
 });

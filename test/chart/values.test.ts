@@ -14,7 +14,7 @@ const objectSchema = z.looseObject({
   additionalProperties: z.boolean(),
 });
 
-/** Paths of the groups whose schema lets names pass that do not exist. */
+/** Paths of the groups whose schema accepts unknown names. */
 function openGroups(group: Group, schema: unknown): string[] {
   const { properties, additionalProperties } = objectSchema.parse(schema);
   const inner = [...group.members].flatMap(([name, entry]) =>
@@ -23,18 +23,18 @@ function openGroups(group: Group, schema: unknown): string[] {
   return additionalProperties ? [group.path, ...inner] : inner;
 }
 
-describe('what is generated from values.yaml', () => {
-  test('descriptions may go over several lines, and end where the value begins', () => {
+describe('values.yaml and its schema', () => {
+  test('the description of a value may have several lines, and ends where the value begins', () => {
     const values = readValues(
-      '# For whom it may concern.\n\n# -- What it\n#  does.\na: 1\nb:\n  # -- Another.\n  c: [x]\n',
+      '# A comment for readers of the file.\n\n# -- Several\n#  lines.\na: 1\nb:\n  # -- One line.\n  c: [x]\n',
     );
     assert.deepEqual(listValues(values), [
-      { kind: 'value', path: 'a', default: 1, description: 'What it does.' },
-      { kind: 'value', path: 'b.c', default: ['x'], description: 'Another.' },
+      { kind: 'value', path: 'a', default: 1, description: 'Several lines.' },
+      { kind: 'value', path: 'b.c', default: ['x'], description: 'One line.' },
     ]);
   });
 
-  test('a value without a description is refused, wherever it is', () => {
+  test('a value without a description is refused at any depth', () => {
     assert.throws(() => readValues('a: 1\n'), /^Error: a has no description/);
     assert.throws(
       () => readValues('# -- A.\na: 1\nb:\n  # -- C.\n  c: 1\n  # no description\n  d: 2\n'),
@@ -43,15 +43,18 @@ describe('what is generated from values.yaml', () => {
     assert.throws(() => readValues('a: {}\n'), /^Error: a has no description/);
   });
 
-  test('a value whose default does not say what it takes needs a shape, and a shape needs its value', () => {
+  test('a value whose default does not imply its type needs a shape, and a shape needs its value', () => {
     const more = `${text}\n# -- More.\nmore: []\n`;
     assert.throws(() => valuesSchema(readValues(more)), /^Error: more needs a shape/);
-    const fewer = text.replace(/^# -- .*\nreplicas: 1\n/m, '');
+    const fewer = text.replace(/^# -- .*\nreplicaCount: 1\n/m, '');
     assert.notEqual(fewer, text);
-    assert.throws(() => valuesSchema(readValues(fewer)), /^Error: there is a shape for replicas, and no such value/);
+    assert.throws(
+      () => valuesSchema(readValues(fewer)),
+      /^Error: there is a shape for replicaCount, but no such value/,
+    );
   });
 
-  test('no group lets a misspelt name pass, but for the one that all charts of an umbrella share', () => {
+  test('every group refuses unknown names, except global, which all charts of an umbrella chart share', () => {
     const values = readValues(text);
     assert.deepEqual(openGroups(values, valuesSchema(values)), ['global']);
   });

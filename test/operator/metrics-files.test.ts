@@ -52,7 +52,7 @@ async function wrongNames(expression: string): Promise<string[]> {
       known.get(name)?.has(label) === true ? [] : [`${name}{${label}}`],
     ),
   );
-  const grouped = [...expression.matchAll(/\b(?:by|without|on)\s*\(([^)]*)\)/g)]
+  const grouped = [...expression.matchAll(/\b(?:by|without|on)\s*\(([^)]+)\)/g)]
     .flatMap(([, inside = '']) => inside.split(',').map((label) => label.trim()))
     .filter((label) => !labels.includes(label));
   return [...names.filter((name) => !known.has(name)), ...matched, ...grouped];
