@@ -47,7 +47,8 @@ const uidOf = (what: string) => kubectl('get', what, '--output=jsonpath={.metada
 
 /** The resource versions of all objects of the release, cluster-scoped ones included. */
 async function versions(): Promise<string> {
-  const kinds = 'deployments,configmaps,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,crds';
+  const kinds =
+    'deployments,configmaps,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,crds';
   const selector = '--selector=app.kubernetes.io/instance=glance-image-operator';
   const format = '--output=jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.resourceVersion}{"\\n"}{end}';
   return kubectl('get', kinds, '--namespace', namespace, selector, format);

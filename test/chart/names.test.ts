@@ -8,10 +8,10 @@ import { chart } from '../../charts/helm.ts';
 import { manifests } from '../../charts/manifests.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { group } from '../../src/api/group.ts';
+import { describeSettings } from '../../src/commands/config.ts';
 import { runSettings } from '../../src/commands/settings.ts';
 import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
 import { clusterProperty, ownerProperty } from '../../src/image/identity.ts';
-import { describeSettings } from '../../src/commands/config.ts';
 import { deploymentIn, everything, type KubernetesObject, objectsIn, objectsWith, ofKind, rulesOf } from './objects.ts';
 
 const name = 'glance-image-operator';
