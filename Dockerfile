@@ -44,10 +44,10 @@ COPY --from=native /src/node_modules/@napi-rs /app/node_modules/@napi-rs
 # package.json says that the programs are modules, and scanners read the version from it.
 COPY LICENSE package.json /app/
 COPY --from=bundle /src/dist/LICENSES /src/dist/glance-image-operator.js /src/dist/transfer-thread.js /app/dist/
-# The heap follows the memory limit of the container. Buffers lie outside of it, so that it may not have all. What is short-lived
-# would be let grow to 128 MiB before anybody tidied up, and glibc would keep what was freed in an arena for each thread.
+# The heap follows the memory limit of the container. Buffers are outside of it, so it may not use all. The young
+# generation would grow to 128 MiB before a collection, and glibc would keep freed memory in an arena for each thread.
 ENV NODE_OPTIONS="--max-old-space-size-percentage=60 --max-semi-space-size=8" MALLOC_ARENA_MAX=2
-# Numeric, because runAsNonRoot cannot judge a name.
+# Numeric, because runAsNonRoot cannot check a name.
 USER 65532:65532
 EXPOSE 8081
 ENTRYPOINT ["/usr/local/bin/node", "/app/dist/glance-image-operator.js"]

@@ -1,7 +1,7 @@
 /**
- * The least that any controller does for an image: make it in Glance, and before and after that the three writes without which
- * nobody would be sure of it or hear of it. It looks at nothing, waits for nothing and remembers nothing. On one machine the API
- * server takes as much processor time for these writes as others have left, so this is a bound of its own.
+ * The minimum that any controller does for an image: one creation in Glance and three writes to the API server, which
+ * record and report it. It reads nothing, waits for nothing and remembers nothing. On one machine the API server needs
+ * the whole remaining processor time for these writes, so this is a bound of its own.
  */
 
 import type { GlanceImage } from '../src/api/glanceimage.ts';

@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- NAME… [N]]`: what things cost, against a bound that is measured in the same run. Law: figures are ratios and
- * counts, so that they mean the same on another machine.
+ * `npm run bench [-- NAME… [N]]`: measures costs against a bound from the same run.
+ *
+ * Invariant: results are ratios and counts, so that they are comparable between machines.
  */
 const benches: Record<string, () => Promise<unknown>> = {
   operator: () => import('./operator.ts'),

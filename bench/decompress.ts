@@ -1,6 +1,7 @@
 /**
- * What decompression costs, against the bound: the command line tools on the same files in the same run. Law: figures are CPU
- * seconds for each GiB that comes out, and their ratio, so that they mean the same on another machine.
+ * The cost of decompression against the command line tools on the same files in the same run.
+ *
+ * Invariant: results are CPU seconds per GiB of output, and their ratio, so that they are comparable between machines.
  */
 import { execFileSync } from 'node:child_process';
 import { createReadStream } from 'node:fs';

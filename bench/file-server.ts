@@ -1,4 +1,7 @@
-/** Serves the files of a folder over HTTP, as cheaply as Node can, in a process of its own so that its cost is nobody else's. */
+/**
+ * Serves the files of a folder over HTTP at minimal cost, in a separate process so that its cost is measured
+ * separately.
+ */
 import { createReadStream, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { basename, join } from 'node:path';

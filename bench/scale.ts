@@ -101,7 +101,7 @@ async function creation(world: World, glance: FaultProxy, size: number, rssEmpty
   const from = glance.requests.length;
   await world.start();
   const reached = await rate(size, () => until(() => ready(world) >= size));
-  // Events are sent a moment after what they tell of.
+  // Events are sent shortly after the status that they describe.
   await calm(world);
   const writes = await audit.writes(world.user, mark);
   const calls = glance.requests.slice(from).filter(isAboutImages);

@@ -113,7 +113,9 @@ try {
     return figures;
   }
 
-  /** Both by turns, so that neither has the better moment; the best round of each counts, since noise only slows. */
+  /**
+   * Runs both alternately, so that neither has an advantage. The best round of each counts, because noise only slows.
+   */
   async function compare(what: string, file: string, bytes: number, count = 1, unpack = ''): Promise<void> {
     let tools = Number.POSITIVE_INFINITY;
     const figures: Figures[] = [];

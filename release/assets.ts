@@ -1,6 +1,8 @@
 /**
- * Makes the files of a release in a folder: `npm run package [FOLDER]`, by default dist/release. Law: whatever a release publishes
- * beside its image is made here, by the same programs on every machine, so that it can be looked at before there is a tag.
+ * Makes the files of a release in a folder: `npm run package [FOLDER]`, by default dist/release.
+ *
+ * Invariant: all files of a release, except its container image, are made here, by the same programs on every machine,
+ * so that they can be checked before the tag exists.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';

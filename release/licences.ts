@@ -1,13 +1,15 @@
 /**
- * Writes dist/LICENSES: whose work is in the programs, and under which terms. The last step of `npm run build`. Law: it is about what
- * was bundled, as the bundler tells it, and not about what is installed; a package under terms that are not known here ends the build.
+ * Writes dist/LICENSES: the packages in the programs and their licences. The last step of `npm run build`.
+ *
+ * Invariant: the list has the bundled packages, as reported by the bundler, not the installed ones. A package with an
+ * unknown licence fails the build.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { z } from 'zod';
 
-/** Terms that let anybody pass a work on with its notice, in any programme. */
+/** Licences that allow redistribution with their notice, in any program. */
 const permissive: ReadonlySet<string> = new Set([
   'Apache-2.0',
   'BSD-2-Clause',
@@ -32,7 +34,7 @@ export function packagesOf(metafile: unknown): string[] {
     .map((path) => `node_modules/${path}/`);
   const files = [...Object.keys(inputs), ...loaded];
   const folders = files.map((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(file)?.[0] ?? '');
-  // What is ours lies in no package, and some packages try to load others that nobody has asked for.
+  // Our own files are in no package, and some packages have optional imports that are not installed.
   return [...new Set(folders)].filter((folder) => folder !== '' && existsSync(folder)).sort();
 }
 

@@ -1,6 +1,8 @@
 /**
- * Prints the text of a release's page: `npm run --silent notes -- v0.1.0 [--image REF@DIGEST --chart REF@DIGEST]`. Law: a tag that is not the
- * version of package.json, or a version whose changes nobody has written down and dated, is refused before anything is published.
+ * Prints the text of a release's page: `npm run --silent notes -- v0.1.0 [--image REF@DIGEST --chart REF@DIGEST]`.
+ *
+ * Invariant: a tag that differs from the version of package.json, or a version without a dated section of changes, is
+ * rejected before anything is published.
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

@@ -46,6 +46,6 @@ try {
   if (!(error instanceof OperatorError)) throw error;
   const { code, httpStatus, requestId } = error;
   console.error(`${error.message} [${[code, httpStatus, requestId].filter(Boolean).join(' ')}]`);
-  if (error instanceof ImageLimitExceeded) console.error('Delete images that nobody needs, or ask for a larger quota.');
+  if (error instanceof ImageLimitExceeded) console.error('Delete unused images, or request a larger quota.');
   process.exitCode = 1;
 }

@@ -1,6 +1,8 @@
 /**
- * What the API server has to be asked before the parts can be built. Law: what a person has to set right ends the process
- * with the flag that it is about; whatever else goes wrong here is left to the parts, which live with it.
+ * Requests to the API server before the parts are assembled.
+ *
+ * Invariant: an error that a user has to fix ends the process with the name of the flag. Other errors are left to the
+ * parts, which retry.
  */
 import { glanceImageType } from '../image/resources.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
@@ -24,7 +26,10 @@ export async function uidOfCluster(client: KubernetesClient, signal: AbortSignal
   });
 }
 
-/** A watch that is refused goes on trying, as the server may be to blame; a selector that nobody can read is not its fault. */
+/**
+ * A rejected watch is retried, because the server may be the cause. An invalid selector is never valid later, so it
+ * ends the process.
+ */
 export async function checkSelector(
   client: KubernetesClient,
   { selector, namespaces: [namespace] }: RunSettings,
@@ -42,7 +47,7 @@ export async function checkSelector(
 
 function unnamedCluster(cause: KubernetesError): OperatorError {
   return new OperatorError(
-    `the operator may not read the namespace kube-system, whose uid tells this cluster's images from those of others: set --cluster-name to a name that no other cluster has, or allow it to get that namespace (${cause.message})`,
+    `the operator may not read the namespace kube-system, whose uid distinguishes this cluster's images from those of others: set --cluster-name to a name that no other cluster has, or allow it to get that namespace (${cause.message})`,
     { code: 'InvalidSpec', retry: retry.change, cause },
   );
 }

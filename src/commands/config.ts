@@ -1,6 +1,8 @@
 /**
- * Settings of a command: one table says flag, meaning and default, and gives `--help` and the values alike. Law: a flag wins
- * over its environment variable, which wins over the default, and a wrong value ends the program with a sentence.
+ * Settings of a command: one table has the flag, meaning and default of each, for `--help` and for the values.
+ *
+ * Invariant: a flag overrides its environment variable, which overrides the default. An invalid value ends the program
+ * with a message.
  */
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
@@ -17,7 +19,7 @@ export interface Setting<S extends z.ZodType> {
 export type Settings = Record<string, Setting<z.ZodType>>;
 export type ValuesOf<T extends Settings> = { [K in keyof T]: z.output<T[K]['schema']> };
 
-/** Wrong usage: the message is for the person at the terminal. */
+/** Wrong usage: the message is for the user at the terminal. */
 export class UsageError extends Error {}
 
 /** Keys of the table are flags in camelCase: `healthAddress` is `--health-address` and `GLANCE_IMAGE_OPERATOR_HEALTH_ADDRESS`. */
@@ -25,7 +27,7 @@ export function readSettings<T extends Settings>(table: T, args: string[], env: 
   return readCommandLine(table, args, env, 0).settings;
 }
 
-/** As `readSettings`, for a command that takes up to `most` operands beside its flags. */
+/** As `readSettings`, for a command that takes up to `most` operands in addition to its flags. */
 export function readCommandLine<T extends Settings>(
   table: T,
   args: string[],

@@ -1,6 +1,6 @@
 /**
  * The egress settings of the commands, and the policy that follows from them. The policy itself names no flag
- * (`http/egress.ts`): what a user can do about a refusal is known here.
+ * (`http/egress.ts`); the advice in its errors comes from here.
  */
 import { createEgressPolicy, type EgressRules } from '../http/egress.ts';
 import { describe } from '../lib/errors.ts';
@@ -20,12 +20,12 @@ export const egressSettings = {
   sourceAllow: {
     schema: ruleList(),
     value: 'HOST|CIDR,…',
-    help: 'Hosts and networks that may be connected to although they are refused by default (loopback, link-local, metadata).',
+    help: 'Hosts and networks that sources may use although they are blocked by default (loopback, link-local, metadata).',
   },
   sourceDeny: {
     schema: ruleList(),
     value: 'HOST|CIDR,…',
-    help: 'Hosts and networks that are never connected to, for sources and clouds alike.',
+    help: 'Hosts and networks that are always blocked, for sources and clouds alike.',
   },
 } as const satisfies Settings;
 
@@ -53,7 +53,7 @@ export function commandEgress({ sourceAllow, sourceDeny }: EgressSettings): Egre
   };
 }
 
-/** An API server on loopback, as developers have it, needs no rule: the defaults refuse it. */
+/** An API server on loopback, as in development, needs no rule: the defaults block it. */
 function apiServerHost(server: string): string[] {
   const host = new URL(server).hostname;
   return host === 'localhost' || host === '[::1]' || host.startsWith('127.') ? [] : [host];

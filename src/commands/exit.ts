@@ -1,6 +1,8 @@
 /**
- * How the process ends. Law: every end has an exit code of this table and one log line that names the reason, that of an
- * error which nobody handled too; nothing that was left behind keeps a process alive that has ended.
+ * Ends the process.
+ *
+ * Invariant: every exit path maps to a code in this table and logs its reason, unhandled errors included. Open handles
+ * never keep the process alive.
  */
 
 import { LeadershipLost } from '../http/fence.ts';
@@ -12,11 +14,11 @@ export const exitCodes = { stopped: 0, failed: 1, usage: 2, leaseLost: 3, bug: 4
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 const meanings: Record<keyof typeof exitCodes, string> = {
-  stopped: 'done, or asked to stop by SIGTERM or SIGINT',
-  failed: 'a failure, which the last line names',
+  stopped: 'success, or stopped by SIGTERM or SIGINT',
+  failed: 'a failure; see the last log line',
   usage: 'wrong usage',
-  leaseLost: 'the lease was lost: another replica works, and this one has stopped writing',
-  bug: 'an error that nobody handled; please report the last line',
+  leaseLost: 'the lease was lost: another replica leads, and this one has stopped writing',
+  bug: 'an unhandled error; please report the last log line',
 };
 
 const rows = (['stopped', 'failed', 'usage', 'leaseLost', 'bug'] as const satisfies (keyof typeof exitCodes)[]).map(
@@ -38,12 +40,14 @@ export function exitCodeOf(error: unknown): ExitCode {
   return exitCodes.failed;
 }
 
-/** From here on an error that nobody handles ends the process with one line: its state is not known any more. */
+/**
+ * Installs handlers that end the process after an unhandled error with one log line, because its state is unknown then.
+ */
 export function exitOnUnhandled(log: Logger): void {
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error: unknown) => {
       const stack = error instanceof Error ? error.stack : undefined;
-      log.fatal({ event, error, stack }, `The process ends by an error that nobody handled: ${describe(error)}`);
+      log.fatal({ event, error, stack }, `The process exits because of an unhandled error: ${describe(error)}`);
       process.exit(exitCodes.bug);
     });
   }

@@ -1,6 +1,8 @@
 /**
- * The election as the settings ask for it. Law: processes are rivals for one Lease exactly when they look after the same
- * resources; an installation that looks after others has a name, or a selector, of its own.
+ * Leader election as configured by the settings.
+ *
+ * Invariant: processes compete for one Lease exactly if they manage the same resources. An installation for other
+ * resources has its own name or selector.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -37,7 +39,7 @@ export interface LeadershipOptions {
   settings: RunSettings;
   connection: Omit<TransportOptions, 'mayWrite'>;
   log: Logger;
-  /** Told of the Lease's name whether this process leads. */
+  /** Called with the name of the Lease and whether this process leads. */
   observe?: (leaseName: string) => (leads: boolean) => void;
 }
 
@@ -88,7 +90,7 @@ const alone: Leadership = {
 
 export function electionTiming(settings: RunSettings): ElectionTiming {
   const { leaseDuration: leaseMs, leaseRenewDeadline: renewDeadlineMs, leaseRetry: retryMs } = settings;
-  // What is between the first two is the time that a write under way has to arrive.
+  // The difference between the first two is the time for a write in progress to arrive.
   if (leaseMs <= renewDeadlineMs) throw new UsageError('--lease-duration must be longer than --lease-renew-deadline');
   if (renewDeadlineMs < 2 * retryMs) {
     throw new UsageError('--lease-renew-deadline must be at least twice --lease-retry, so that one renewal may fail');

@@ -1,6 +1,6 @@
 /**
- * Whether the heap fits into the container. Law: said at the start, because the kernel ends a process that needs more than its
- * container has without a word. Buffers lie outside the heap, so that it may not have all of it.
+ * Whether the heap fits into the container. Logged at start-up, because the kernel OOM-kills a process that exceeds its
+ * container limit without any message. Buffers are outside the heap, so the heap may not use all of it.
  */
 import { getHeapStatistics } from 'node:v8';
 import type { Logger } from '../lib/log.ts';

@@ -1,6 +1,7 @@
 /**
- * The progress of a transfer for the person who waits for it. Law: on a terminal one line that is redrawn, elsewhere a plain
- * line now and then; what is not known (the length, the time that is left) is not made up.
+ * Shows the progress of a transfer: on a terminal one line that is redrawn, elsewhere a plain line now and then.
+ *
+ * Invariant: unknown values, such as the length or the remaining time, are omitted.
  */
 import { formatBytes } from '../lib/bytes.ts';
 import type { Clock } from '../lib/clock.ts';

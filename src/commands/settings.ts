@@ -13,57 +13,57 @@ export const runSettings = {
   namespaces: {
     schema: setting.list(),
     value: 'NAME,…',
-    help: 'Namespaces whose resources are looked after. Default: all.',
+    help: 'Namespaces to watch. Default: all.',
   },
   selector: {
     schema: setting.text(),
     value: 'LABELS',
-    help: 'Label selector of the resources that are looked after, so that several installations share the work; one that the API server cannot read is wrong usage. Default: all.',
+    help: 'Label selector of the resources to manage; use it to shard resources across installations. An invalid selector exits with code 2. Default: all.',
   },
   clusterName: {
     schema: setting.text(),
     value: 'NAME',
-    help: 'Name of this cluster in the owner mark of images. Default: the uid of the namespace kube-system.',
+    help: 'Name of this cluster in the owner marker of images. Default: the uid of the namespace kube-system.',
   },
   watchSecrets: {
     schema: setting.flag(true),
     value: 'true|false',
-    help: 'Whether changed Secrets are noticed at once. With false, the right to `get` Secrets is enough. Default: true.',
+    help: 'Whether to watch Secrets, so that a change takes effect immediately. With false, the permission to `get` Secrets suffices. Default: true.',
   },
   workers: {
     schema: setting.count(1, 100, 16),
     value: 'N',
-    help: 'How many resources are reconciled at once, of one cloud at most half as many. Default: 16.',
+    help: 'Number of resources that are reconciled at the same time; one cloud uses at most half of it. Default: 16.',
   },
   transfers: {
     schema: setting.count(1, 100, 4),
     value: 'N',
-    help: 'How many transfers run at once. Default: 4.',
+    help: 'Number of transfers that run at the same time. Default: 4.',
   },
   transfersPerCloud: {
     schema: setting.count(1, 100, 4),
     value: 'N',
-    help: 'How many of them into one cloud. Default: 4.',
+    help: 'Limit of running transfers into one cloud. Default: 4.',
   },
   transfersPerHost: {
     schema: setting.count(1, 100, 4),
     value: 'N',
-    help: 'How many of them from one source host. Default: 4.',
+    help: 'Limit of running transfers from one source host. Default: 4.',
   },
   transferLimits: {
     schema: setting.text(),
     value: 'FILE',
-    help: 'YAML or JSON with total, perCloud and perHost, which win over these three flags. It is read again when it changes, and what runs goes on.',
+    help: 'YAML or JSON file with total, perCloud and perHost, which override these three flags. It is read again when it changes; running transfers continue.',
   },
   maxImageSizeGiB: {
     schema: setting.count(1, 1_000_000, 1024),
     value: 'GIB',
-    help: 'Largest file that is taken from a source, and largest image that is made of it, in GiB. Default: 1024.',
+    help: 'Size limit of a file from a source, and of the image made from it, in GiB. Default: 1024.',
   },
   maxVirtualSizeGiB: {
     schema: setting.count(1, 8_000_000, 8192),
     value: 'GIB',
-    help: 'Largest disk that an image may describe, in GiB. Default: 8192.',
+    help: 'Size limit of the virtual disk of an image, in GiB. Default: 8192.',
   },
   sourceStallSeconds: {
     schema: setting.count(1, 3600, 60),
@@ -74,32 +74,32 @@ export const runSettings = {
   leaderElect: {
     schema: setting.flag(true),
     value: 'true|false',
-    help: 'Whether replicas elect the one that works, by a Lease. With false there must be one only. Default: true.',
+    help: 'Whether replicas elect a leader by a Lease. With false, run a single replica. Default: true.',
   },
   leaseName: {
     schema: setting.text(),
     value: 'NAME',
-    help: 'Name of the Lease; of its own for each installation in a namespace. Default: glance-image-operator. A hash of --selector is added.',
+    help: 'Name of the Lease; use a different one for each installation in a namespace. Default: glance-image-operator. A hash of --selector is added.',
   },
   leaseNamespace: {
     schema: setting.text(),
     value: 'NAME',
-    help: 'Where the Lease is. Default: POD_NAMESPACE, or the namespace of the kubeconfig or ServiceAccount.',
+    help: 'Namespace of the Lease. Default: POD_NAMESPACE, or the namespace of the kubeconfig or ServiceAccount.',
   },
   leaseDuration: {
     schema: setting.duration('15s'),
     value: 'DURATION',
-    help: 'How long others wait for a leader that is silent. Default: 15s.',
+    help: 'How long standbys wait before taking over a lease that is not renewed. Default: 15s.',
   },
   leaseRenewDeadline: {
     schema: setting.duration('10s'),
     value: 'DURATION',
-    help: 'How long after its last renewal a leader stops writing and ends. Default: 10s.',
+    help: 'Time after the last renewal at which a leader stops writing and exits. Default: 10s.',
   },
   leaseRetry: {
     schema: setting.duration('2s'),
     value: 'DURATION',
-    help: 'How often the leader renews; the others look twice as often. Default: 2s.',
+    help: 'Interval at which the leader renews; standbys check twice as often. Default: 2s.',
   },
   healthAddress: {
     schema: z
@@ -107,17 +107,17 @@ export const runSettings = {
       .regex(/^.*:[0-9]{1,5}$/, 'must be host:port or :port')
       .default(':8081'),
     value: 'HOST:PORT',
-    help: 'Where /livez, /readyz and /metrics are served. Default: :8081.',
+    help: 'Address of /livez, /readyz and /metrics. Default: :8081.',
   },
   drainSeconds: {
     schema: setting.count(0, 3600, 20),
     value: 'N',
-    help: 'How long work in progress may go on after SIGTERM. Default: 20.',
+    help: 'Time limit in seconds for work in progress after SIGTERM. Default: 20.',
   },
   transfersOnStop: {
     schema: z.enum(['cancel', 'drain']).default('cancel'),
     value: 'cancel|drain',
-    help: 'Whether transfers are given up at SIGTERM, to begin anew elsewhere, or finished within --drain-seconds. Default: cancel.',
+    help: 'Whether SIGTERM cancels running transfers, which another replica restarts, or lets them finish within --drain-seconds. Default: cancel.',
   },
   logLevel: {
     schema: z.enum(logLevels).default('info'),
@@ -132,12 +132,12 @@ export const transferSettings = {
   cloudsYaml: {
     schema: setting.text(),
     value: 'FILE',
-    help: 'Where the cloud of the plan is found. Default: OS_CLIENT_CONFIG_FILE, ./clouds.yaml, ~/.config/openstack, /etc/openstack.',
+    help: 'clouds.yaml with the cloud of the plan. Default: OS_CLIENT_CONFIG_FILE, ./clouds.yaml, ~/.config/openstack, /etc/openstack.',
   },
   cacert: {
     schema: setting.text(),
     value: 'FILE',
-    help: 'Certificate authorities of that cloud, as PEM. Default: the file that clouds.yaml names, or else those of the system.',
+    help: 'Certificate authorities of that cloud, as PEM. Default: the file named in clouds.yaml, or those of the system.',
   },
   headerFile: {
     schema: setting.text(),
@@ -152,7 +152,7 @@ export const transferSettings = {
   sourceCloudsYaml: {
     schema: setting.text(),
     value: 'FILE',
-    help: 'Where the cloud of an image to copy is found. Default: where the cloud of the plan is.',
+    help: 'clouds.yaml with the cloud of an image to copy. Default: that of the plan.',
   },
   ...egressSettings,
 } as const satisfies Settings;

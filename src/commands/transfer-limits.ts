@@ -1,6 +1,7 @@
 /**
- * How many transfers may run, from a file that may change while they do, such as a mounted ConfigMap. Law: a file that says
- * nothing usable changes nothing, and is told once; what runs goes on, whatever the new limits are.
+ * The limits of running transfers, from a file that may change at any time, such as a mounted ConfigMap.
+ *
+ * Invariant: an unusable file changes nothing and is logged once. Running transfers continue under any new limits.
  */
 import { readFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -11,7 +12,7 @@ import { describe } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { TransferLimits } from '../transfer/scheduler.ts';
 
-/** The kubelet brings a changed ConfigMap within a minute or so; looking is cheap. */
+/** The kubelet updates a changed ConfigMap within about a minute, and reading is cheap. */
 const lookMs = 5_000;
 
 const limit = z.int().min(1).max(1000).exactOptional();
@@ -19,14 +20,14 @@ export const transferLimitsSchema = z.strictObject({ total: limit, perCloud: lim
 
 export interface TransferLimitsOptions {
   path: string;
-  /** For what the file does not say. */
+  /** For values that are absent from the file. */
   otherwise: TransferLimits;
   apply: (limits: TransferLimits) => void;
   clock: Clock;
   log: Logger;
 }
 
-/** Looks at the file until `stop`, whose reason it then throws. */
+/** Reads the file repeatedly until `stop`, whose reason it then throws. */
 export async function followTransferLimits(options: TransferLimitsOptions, stop: AbortSignal): Promise<never> {
   const { path, otherwise, apply, clock, log } = options;
   let limits = otherwise;
@@ -43,7 +44,7 @@ export async function followTransferLimits(options: TransferLimitsOptions, stop:
     } catch (error) {
       const problem = error instanceof z.ZodError ? z.prettifyError(error) : describe(error);
       if (problem !== told)
-        log.warn({ path, problem }, 'The file of transfer limits cannot be used; they stay as they are');
+        log.warn({ path, problem }, 'The file of transfer limits is unusable; the limits stay unchanged');
       told = problem;
     }
     await clock.sleep(lookMs, stop);

@@ -1,7 +1,8 @@
 /**
- * `glance-image-operator transfer`: one plan, run by hand or by a Job. Law: it is what the operator does for a resource, by the same
- * engine; the result goes to standard output as JSON, everything else to standard error; and whatever ends it early leaves
- * the image queued.
+ * `glance-image-operator transfer`: runs one plan, started by hand or by a Job, with the engine of the operator. The
+ * result goes to standard output as JSON, everything else to standard error.
+ *
+ * Guarantees: if it ends early, the image stays queued.
  */
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
@@ -26,7 +27,7 @@ ${helpOf(transferSettings)}`;
 export async function transfer(args: string[]): Promise<void> {
   const { settings, operands } = readCommandLine(transferSettings, args, process.env, 1);
   const [path] = operands;
-  if (path === undefined) throw new UsageError('name the file of a plan, or - for standard input');
+  if (path === undefined) throw new UsageError('give the file of a plan, or - for standard input');
   const plan = await readPlan(path);
   const result = await runPlan(plan, settings);
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);

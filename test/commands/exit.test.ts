@@ -38,7 +38,7 @@ test('durations of the lease that do not fit together are refused in words', () 
   }
 });
 
-test('an error that nobody handled ends the process with one line that names it', () => {
+test('an unhandled error ends the process with one log line that names it', () => {
   const program = (last: string) => `
     import { exitOnUnhandled } from './src/commands/exit.ts';
     import { createLogger } from './src/lib/log.ts';
@@ -54,7 +54,7 @@ test('an error that nobody handled ends the process with one line that names it'
     assert.deepEqual(others, []);
     const told = JSON.parse(line ?? '');
     assert.equal(told.event, event);
-    assert.equal(told.msg, 'The process ends by an error that nobody handled: boom');
+    assert.equal(told.msg, 'The process exits because of an unhandled error: boom');
     assert.match(told.stack, /boom\n/);
   }
 });
