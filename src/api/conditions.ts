@@ -61,6 +61,11 @@ export function conditionsFrom(
   return list;
 }
 
+/** Whether Ready has this reason once all that is declared is done. */
+export function isConvergedReason(reason: string | undefined): reason is 'Ready' | 'RecordOnly' {
+  return reason === 'Ready' || reason === 'RecordOnly';
+}
+
 export function findCondition(
   conditions: readonly Condition[] | undefined,
   type: ConditionType,

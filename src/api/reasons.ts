@@ -4,6 +4,8 @@
  */
 export const reasons = {
   Ready: 'The image exists in Glance exactly as declared.',
+  RecordOnly:
+    'No spec.content is declared: the record of the image is as declared, and the operator neither uploads nor verifies its data. As a Warning: the image has no data yet.',
   Progressing: 'The operator is working on the image.',
   ProgressingWithRetry: 'The last try failed; the operator goes on by itself. Ready says why and when.',
   Queued: 'The transfer waits for a free slot.',

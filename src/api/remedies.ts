@@ -25,6 +25,8 @@ const itself = 'Nothing: the operator goes on by itself once it works again.';
 const publisher = 'Compare with what the publisher of the file says; fix content.http, or have the file repaired.';
 
 export const remedies = {
+  RecordOnly:
+    'Nothing, if something else uploads the data to the image in `status.imageID`. Otherwise declare `spec.content`.',
   InvalidSpec: 'Fix the field that the message names.',
   SecretNotFound:
     'Create the Secret in the namespace of the resource, or fix spec.cloud.secretRef. In a namespace that is being deleted no Secret can be created: release the resource without its image, by `kubectl annotate glanceimage NAME glance-image-operator.dev/abandon=true`.',

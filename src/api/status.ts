@@ -105,6 +105,7 @@ export const statusSchema = z
       .object({
         url: text(0, 2048).meta({ description: 'Where it came from.' }),
         digest: short('The digest that was verified.'),
+        shortDigest: text(0, 12).optional().meta({ description: 'The first 12 hex digits of digest, for lists.' }),
         imageDigest: short(
           'Digest of the bytes that went into Glance, which differ from those served where they were decompressed.',
         ).optional(),

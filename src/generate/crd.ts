@@ -4,35 +4,51 @@
  */
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { group, kind, plural, version } from '../api/group.ts';
+import { fixedFields } from '../api/content.ts';
+import { annotationMeanings, group, kind, plural, version } from '../api/group.ts';
 import { transition } from '../api/rules.ts';
-import { specSchema } from '../api/spec.ts';
+import { imageDefaults, specSchema } from '../api/spec.ts';
 import { statusSchema } from '../api/status.ts';
 import { structuralSchema } from './crd-schema.ts';
 
-/** Once Glance holds the data, what is fixed with it cannot change; before that a wrong digest or format is only a typo. */
+/** Once Glance holds the data, what is fixed with it cannot change; before that, a wrong digest or format is only a typo. */
 const holdsData =
   "has(oldSelf.status) && has(oldSelf.status.image) && oldSelf.status.image.status in ['active', 'deactivated']";
 const same = (field: string) => `self.spec.${field} == oldSelf.spec.${field}`;
 const unchanged = (field: string) =>
   `has(self.spec.${field}) == has(oldSelf.spec.${field}) && (!has(self.spec.${field}) || ${same(field)})`;
-const from = (kind: string) =>
-  ['self', 'oldSelf'].map((at) => `has(${at}.spec.content) && has(${at}.spec.content.${kind})`).join(' && ');
+/** Writing the default down, or leaving it out again, is no change. */
+const unchangedOrDefault = (field: string, absent: string) =>
+  ['self', 'oldSelf'].map((at) => `(has(${at}.spec.${field}) ? ${at}.spec.${field} : '${absent}')`).join(' == ');
+const both = (field: string) => `has(self.spec.${field}) && has(oldSelf.spec.${field})`;
 
 const fixedWithTheData = [
   { field: 'image.diskFormat', fixed: unchanged('image.diskFormat') },
-  { field: 'image.containerFormat', fixed: unchanged('image.containerFormat') },
+  {
+    field: 'image.containerFormat',
+    fixed: unchangedOrDefault('image.containerFormat', imageDefaults.containerFormat),
+  },
   {
     field: 'content',
     fixed: [
       '!has(self.spec.content) && !has(oldSelf.spec.content)',
-      `${from('http')} && ${same('content.http.digest')} && ${same('content.http.digestOf')}`,
-      `${from('glance')} && ${same('content.glance.image')}`,
+      ...Object.entries(fixedFields).map(([kind, fields]) =>
+        [both('content'), both(`content.${kind}`), ...fields.map((field) => same(`content.${kind}.${field}`))].join(
+          ' && ',
+        ),
+      ),
     ]
       .map((each) => `(${each})`)
       .join(' || '),
   },
 ];
+
+const documentation =
+  'https://github.com/glance-image-operator/glance-image-operator/blob/main/docs/reference/glanceimage.md';
+const annotations = Object.entries(annotationMeanings)
+  .map(([name, meaning]) => `${name}: ${meaning}`)
+  .join(' ')
+  .replaceAll('`', '');
 
 const resource = fixedWithTheData
   .reduce<z.ZodType>(
@@ -44,21 +60,28 @@ const resource = fixedWithTheData
       }),
     z.object({ spec: specSchema, status: statusSchema }),
   )
-  .meta({ description: 'An image in OpenStack Glance: spec says what it should be, status what it is.' });
+  .meta({
+    description:
+      'An image in OpenStack Glance: spec says what it should be, status says what it is. ' +
+      `Annotations: ${annotations} Documentation: ${documentation}`,
+  });
 
 const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
 
-/** What `kubectl get` shows, and from priority 1 on what only `-o wide` shows. */
+/**
+ * What `kubectl get` shows, and with priority 1 what only `-o wide` shows. No column has the message: it would make the lines
+ * too long to read, and `kubectl describe` shows it.
+ */
 const printerColumns = [
   { name: 'Ready', type: 'string', jsonPath: ready('status') },
-  { name: 'Status', type: 'string', jsonPath: ready('reason') },
-  { name: 'Image', type: 'string', jsonPath: '.status.imageID' },
+  { name: 'Reason', type: 'string', jsonPath: ready('reason') },
+  { name: 'Cloud', type: 'string', jsonPath: '.spec.cloud.name' },
   { name: 'Size', type: 'string', jsonPath: '.status.size' },
   { name: 'Progress', type: 'string', jsonPath: '.status.progress' },
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
-  { name: 'Cloud', type: 'string', jsonPath: '.spec.cloud.name', priority: 1 },
-  { name: 'Digest', type: 'string', jsonPath: '.status.content.digest', priority: 1 },
-  { name: 'Message', type: 'string', jsonPath: ready('message'), priority: 1 },
+  { name: 'Image ID', type: 'string', jsonPath: '.status.imageID', priority: 1 },
+  { name: 'Image Name', type: 'string', jsonPath: '.status.image.name', priority: 1 },
+  { name: 'Digest', type: 'string', jsonPath: '.status.content.shortDigest', priority: 1 },
 ];
 
 /** The definition as an object for the API server. Throws where the schemas hold what it cannot enforce. */

@@ -100,8 +100,7 @@ function fieldTable(schema: StructuralSchema, path: string): string {
   const lines = [...fieldsOf(schema, path)].map(({ path: at, schema: field, required }) => [
     `<a id="${anchorOf(at)}"></a>\`${at}\``,
     [typeOf(field), required ? '**required**' : ''].filter((text) => text !== '').join('; '),
-    defaultOf(field),
-    field.description ?? '',
+    ...defaultAndMeaning(field),
   ]);
   return `| field | type and limits | default | meaning |\n|---|---|---|---|\n${rows(lines)}`;
 }
@@ -143,9 +142,11 @@ function between(minimum: number | undefined, maximum: number | undefined): stri
   return minimum === undefined ? `, at most ${maximum}` : `, ${minimum} to ${maximum}`;
 }
 
-function defaultOf({ default: value }: StructuralSchema): string {
-  if (value === undefined) return '';
-  return `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
+/** A default is the last sentence of a description, because the API server does not know those that the operator fills in. */
+function defaultAndMeaning({ description = '' }: StructuralSchema): [byDefault: string, meaning: string] {
+  const [, meaning = description, byDefault = ''] = /^(.*?) Default: (.+)\.$/.exec(description) ?? [];
+  // A value, not a phrase or "none".
+  return [/^\S+$/.test(byDefault) && byDefault !== 'none' ? `\`${byDefault}\`` : byDefault, meaning];
 }
 
 /** Rules of objects speak of several fields; \`fieldPath\` says where the API server puts the blame. */

@@ -2,10 +2,11 @@
  * The data that a declaration asks for, in one shape for all kinds of source. Law: pure; everything about the data that is
  * declared appears here, and nothing about the record does.
  */
+
+import { type CompleteSpec, withDefaults } from '../api/defaults.ts';
+import type { CloudSpec, SecretRef } from '../api/fields.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { staysCompressed } from '../transfer/plan.ts';
-
-type SecretRef = GlanceImage['spec']['cloud']['secretRef'];
 
 /** Where the bytes come from. */
 export type Origin =
@@ -16,7 +17,7 @@ export type Origin =
       headersSecretRef: SecretRef | undefined;
       caSecretRef: SecretRef | undefined;
     }
-  | { kind: 'glance'; image: string; cloud: GlanceImage['spec']['cloud'] };
+  | { kind: 'glance'; image: string; cloud: CloudSpec };
 
 export type Stores = { kind: 'default' } | { kind: 'some'; names: string[] } | { kind: 'all' };
 
@@ -26,7 +27,7 @@ export interface Content {
   digest: string | undefined;
   digestOf: 'Served' | 'Image';
   decompress: 'Auto' | 'None';
-  method: NonNullable<GlanceImage['spec']['content']>['method'];
+  method: NonNullable<CompleteSpec['content']>['method'];
   diskFormat: string;
   containerFormat: string;
   minDiskGiB: number;
@@ -34,8 +35,8 @@ export interface Content {
 
 /** Undefined where the data is not ours to bring. */
 export function contentOf({ spec }: GlanceImage): Content | undefined {
-  const { content, cloud } = spec;
-  const { diskFormat, containerFormat, minDiskGiB } = spec.image;
+  const { content, cloud, image } = withDefaults(spec);
+  const { diskFormat, containerFormat, minDiskGiB } = image;
   if (content === undefined || diskFormat === undefined) return undefined;
   const { method } = content;
   const common = { method, diskFormat, containerFormat, minDiskGiB };
@@ -56,7 +57,7 @@ export function contentOf({ spec }: GlanceImage): Content | undefined {
 }
 
 export function storesOf({ spec }: GlanceImage): Stores {
-  const { stores, allStores } = spec.image;
+  const { stores, allStores } = withDefaults(spec).image;
   if (allStores) return { kind: 'all' };
   return stores.length === 0 ? { kind: 'default' } : { kind: 'some', names: [...stores] };
 }

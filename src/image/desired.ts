@@ -3,6 +3,7 @@
  * the image appears here, or the declaration is refused with a sentence.
  */
 import { z } from 'zod';
+import { withDefaults } from '../api/defaults.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { isPatchable, reservedPropertyReason } from '../glance/property-names.ts';
 import type { WantedImage } from '../glance/translation.ts';
@@ -27,7 +28,7 @@ export interface Desired {
  * Throws an OperatorError `InvalidSpec` for what the API server cannot check: the keys of properties.
  */
 export function desire(resource: GlanceImage, identity: Identity, projectID: string): Desired {
-  const { image, propertyPolicy } = resource.spec;
+  const { image, propertyPolicy } = withDefaults(resource.spec);
   const { name, diskFormat, containerFormat, visibility, hidden, minDiskGiB, minRAMMiB, owner, tags } = image;
   const properties = jsonObject(image.properties);
   const mark = markOf(identity);

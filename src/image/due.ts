@@ -3,7 +3,7 @@
  * it is asked about and however often the operator restarts; a failed one is not tried before its time, unless its spec,
  * its Secret or its annotation changed.
  */
-import { findCondition } from '../api/conditions.ts';
+import { findCondition, isConvergedReason } from '../api/conditions.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { abandonAnnotation, reconcileAtAnnotation } from '../api/group.ts';
 import { parseDuration } from '../lib/duration.ts';
@@ -23,6 +23,6 @@ export function dueOf(resource: GlanceImage, secretVersions: string | undefined,
     const ms = Date.parse(status.nextAttemptTime) - now.getTime();
     return ms > 0 ? { kind: 'in', ms } : { kind: 'now' };
   }
-  if (findCondition(status.conditions, 'Ready')?.reason !== 'Ready') return { kind: 'now' };
+  if (!isConvergedReason(findCondition(status.conditions, 'Ready')?.reason)) return { kind: 'now' };
   return { kind: 'settled', intervalMs: parseDuration(spec.interval) };
 }

@@ -2,7 +2,7 @@
  * What is worth an event. Laws: pure; only turns of the story make one (a change made, a failure that is new, the goal
  * reached), never a repetition, so a settled or steadily failing resource is silent.
  */
-import { findCondition } from '../api/conditions.ts';
+import { findCondition, isConvergedReason } from '../api/conditions.ts';
 import type { Reason } from '../api/reasons.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import { unreachable } from '../lib/errors.ts';
@@ -25,8 +25,8 @@ export function happenings(previous: GlanceImageStatus, next: GlanceImageStatus,
   if (facts.end.kind === 'failed' && lastError !== undefined && previous.lastError?.reason !== lastError.reason) {
     events.push({ type: 'Warning', reason: reasonOf(facts.end.error), note: after.message });
   }
-  if (after.reason === 'Ready' && before?.reason !== 'Ready') {
-    events.push({ type: 'Normal', reason: 'Ready', note: after.message });
+  if (isConvergedReason(after.reason) && after.reason !== before?.reason) {
+    events.push({ type: 'Normal', reason: after.reason, note: after.message });
   }
   return events;
 }

@@ -4,6 +4,7 @@
  * status, in the words of the one who said it.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { withDefaults } from '../api/defaults.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { abandonAnnotation, finalizer, reconcileAtAnnotation } from '../api/group.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
@@ -176,7 +177,8 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
 
   /** Resolves once the image is dealt with as the resource says; the finalizer may go then. */
   async function release(facts: Facts, resource: GlanceImage, identity: Identity, signal: AbortSignal): Promise<void> {
-    const { metadata, spec, status } = resource;
+    const { metadata, status } = resource;
+    const { deletionPolicy, image } = withDefaults(resource.spec);
     if (metadata.annotations[abandonAnnotation] === 'true') {
       resources.event(
         resource,
@@ -186,7 +188,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       );
       return;
     }
-    if (spec.deletionPolicy === 'Retain') {
+    if (deletionPolicy === 'Retain') {
       resources.event(
         resource,
         'Normal',
@@ -196,7 +198,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       return;
     }
     const { images } = await openCloud(facts, resource, signal);
-    await deleteImages(facts, { images, identity, recordedID: status.imageID, protects: spec.image.protected, signal });
+    await deleteImages(facts, { images, identity, recordedID: status.imageID, protects: image.protected, signal });
     for (const { type, reason, note } of happenings(status, status, facts))
       resources.event(resource, type, reason, note);
   }
@@ -207,6 +209,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       generation: metadata.generation,
       reconcileAt: metadata.annotations[reconcileAtAnnotation],
       deleting: isDeleting(resource),
+      recordOnly: resource.spec.content === undefined,
       warning: warningOf(resource, (facts.image === 'gone' ? undefined : (facts.image ?? previous.image))?.properties),
       now: clock.now(),
       random: random(),

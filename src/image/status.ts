@@ -29,6 +29,8 @@ export interface Moment {
   /** Value of the reconcile-at annotation that this reconcile answers. */
   reconcileAt: string | undefined;
   deleting: boolean;
+  /** No content is declared: nothing says what the data should be. */
+  recordOnly: boolean;
   /** What people should know although it keeps nothing from being done. */
   warning: Warning | undefined;
   now: Date;
@@ -49,7 +51,7 @@ export function summarise(facts: Facts, previous: GlanceImageStatus, moment: Mom
   return compact({
     observedGeneration: moment.generation,
     conditions: conditionsFrom(
-      { ...verdicts, warning: moment.warning },
+      { ...verdicts, warning: moment.warning ?? missingData(image, moment) },
       previous.conditions ?? [],
       moment.generation,
       moment.now,
@@ -58,7 +60,7 @@ export function summarise(facts: Facts, previous: GlanceImageStatus, moment: Mom
     size: sizeOf(image, transfer),
     progress: transfer?.percent === undefined ? undefined : `${transfer.percent}%`,
     image,
-    content: facts.image === 'gone' ? undefined : (facts.sent ?? previous.content),
+    content: facts.image === 'gone' ? undefined : withShortDigest(facts.sent ?? previous.content),
     transfer,
     lastError: failure?.lastError,
     nextAttemptTime: failure?.nextAttemptTime,
@@ -67,6 +69,12 @@ export function summarise(facts: Facts, previous: GlanceImageStatus, moment: Mom
     propertyKeys: facts.propertyKeys ?? previous.propertyKeys,
     lastHandledReconcileAt: moment.reconcileAt,
   });
+}
+
+/** Twelve hex digits are enough to recognise a digest in a column. */
+function withShortDigest(content: GlanceImageStatus['content']): GlanceImageStatus['content'] {
+  if (content === undefined) return undefined;
+  return { ...content, shortDigest: content.digest.slice(content.digest.indexOf(':') + 1).slice(0, 12) };
 }
 
 function imageIDOf(facts: Facts, previous: GlanceImageStatus): string | undefined {
@@ -137,11 +145,10 @@ interface Scene {
 }
 
 function judge(end: End, scene: Scene): Omit<Verdicts, 'warning'> {
-  const { previous, image, imageID, failure, moment } = scene;
+  const { previous, imageID, failure, moment } = scene;
   switch (end.kind) {
     case 'converged': {
-      const message = moment.deleting ? 'the image is being deleted' : readyMessage(imageID, image);
-      return { ready: { status: 'True', reason: 'Ready', message }, beside: { kind: 'none' } };
+      return { ready: whenConverged(scene), beside: { kind: 'none' } };
     }
     case 'suspended':
       return { ready: whileSuspended(previous, moment), beside: { kind: 'none' } };
@@ -196,11 +203,22 @@ function working(
   };
 }
 
-function readyMessage(imageID: string | undefined, image: SeenImage | undefined): string {
-  if (image?.status === 'queued')
-    return `image ${imageID} has the declared metadata and no data; another client has to upload the data`;
+function whenConverged({ image, imageID, moment }: Scene): Verdict {
+  if (moment.deleting) return { status: 'True', reason: 'Ready', message: 'the image is being deleted' };
   const size = image?.size === undefined ? '' : `, ${formatBytes(image.size)}`;
-  return `image ${imageID} is ${image?.status ?? 'there'} as declared${size}`;
+  const found = `image ${imageID} is ${image?.status ?? 'there'} as declared${size}`;
+  if (!moment.recordOnly) return { status: 'True', reason: 'Ready', message: found };
+  const message = `${found}; spec.content is absent, so the operator neither uploads nor verifies its data`;
+  return { status: 'True', reason: 'RecordOnly', message };
+}
+
+/** Ready alone would not say that nobody can boot from this image yet. */
+function missingData(image: SeenImage | undefined, { recordOnly }: Moment): Warning | undefined {
+  if (!recordOnly || image?.status !== 'queued') return undefined;
+  return {
+    reason: 'RecordOnly',
+    message: 'the image has no data, and no server can use it: declare spec.content, or upload the data to this image',
+  };
 }
 
 function transferMessage(state: ActiveTransfer, failure: Failure | undefined): string {

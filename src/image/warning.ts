@@ -1,5 +1,6 @@
 /** What users should know about a resource although nothing keeps the operator from doing what it declares. */
 import type { Warning } from '../api/conditions.ts';
+import { withDefaults } from '../api/defaults.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { isPatchable, isServerKey, reservedPrefix } from '../glance/property-names.ts';
 import { isWeak, parseDigest } from '../source/digest.ts';
@@ -15,7 +16,8 @@ export function warningOf(
       reason: 'WeakDigest',
       message: `${algorithm} detects accidental corruption, but not a deliberate change of the file: declare a sha256 or sha512 digest if the publisher provides one`,
     };
-  const stuck = spec.propertyPolicy === 'Purge' ? Object.keys(properties ?? {}).filter(cannotBeRemoved) : [];
+  const stuck =
+    withDefaults(spec).propertyPolicy === 'Purge' ? Object.keys(properties ?? {}).filter(cannotBeRemoved) : [];
   if (stuck.length === 0) return undefined;
   return {
     reason: 'PropertyNotRemovable',

@@ -10,7 +10,7 @@ import type { Kubernetes } from '../env/kubernetes.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { cases } from './cases.ts';
 import { changes } from './changes.ts';
-import { type Refusal, says } from './declarations.ts';
+import { cloud, from, http, type Refusal, says } from './declarations.ts';
 import { fullStatus } from './full-status.ts';
 
 const [version] = customResourceDefinition().spec.versions;
@@ -155,6 +155,19 @@ describe('the API server', () => {
     const answer = await kubernetes.request('POST', collection, manifest('new', cases[0]?.spec));
     const { status } = parseGlanceImage(answer.ok().json);
     assert.deepEqual(status, { observedGeneration: -1 });
+  });
+
+  it('stores no default that could be taken for a wish', async () => {
+    const { spec } = (await kubernetes.request('POST', collection, manifest('bare', { cloud }))).as(storedSchema);
+    assert.deepEqual(spec, { cloud, suspend: false, interval: '10m', image: {} });
+    const filled = await kubernetes.request('POST', collection, manifest('filled', from({})));
+    const file = { ...http, mirrors: [], digestOf: 'Served', decompress: 'Auto' };
+    assert.deepEqual(filled.as(storedSchema).spec, {
+      ...from({}),
+      content: { http: file },
+      suspend: false,
+      interval: '10m',
+    });
   });
 
   it('stores a status with every field as it was written, and that parses here', async () => {

@@ -223,8 +223,8 @@ export const cases: Case[] = [
     refused: { field: 'spec.image.tags[0]', says: wrongType('string') },
   },
   inImage('properties', {}),
-  inImage('properties', map(126)),
-  inImage('properties', map(127), 'Too many'),
+  inImage('properties', map(122)),
+  inImage('properties', map(123), 'Too many'),
   inImage('properties', ['hw_disk_bus=virtio'], wrongType('object')),
   {
     what: 'properties of every type',

@@ -42,6 +42,12 @@ const fixings: { what: string; from: unknown; to: unknown; refused: Refusal }[] 
     refused: fixed('image.containerFormat'),
   },
   {
+    what: 'a containerFormat that is left out again',
+    from: image({ containerFormat: 'ova' }),
+    to: image({}),
+    refused: fixed('image.containerFormat'),
+  },
+  {
     what: 'content that was not there',
     from: image({ diskFormat: 'qcow2' }),
     to: withContent,
@@ -57,6 +63,12 @@ const fixings: { what: string; from: unknown; to: unknown; refused: Refusal }[] 
     what: 'the digest of something else',
     from: withContent,
     to: from({ digestOf: 'Image' }),
+    refused: fixed('content'),
+  },
+  {
+    what: 'another decompression',
+    from: withContent,
+    to: from({ decompress: 'None' }),
     refused: fixed('content'),
   },
   { what: 'a source of another kind', from: withContent, to: copyOf(other), refused: fixed('content') },
@@ -110,6 +122,12 @@ export const changes: Change[] = [
     image: 'active',
     from: image({}),
     to: image({ containerFormat: 'bare' }),
+  },
+  {
+    what: 'the default containerFormat left out again',
+    image: 'active',
+    from: image({ containerFormat: 'bare' }),
+    to: image({}),
   },
   ...fixings.flatMap(({ refused, ...change }): Change[] => [
     { ...change, what: `${change.what}, before anything was seen` },

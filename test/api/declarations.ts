@@ -55,9 +55,9 @@ export const says = {
     'an address needs the cloud that it belongs to: name it in cloud; for an image of spec.cloud give the id alone',
   stores: 'allStores and stores exclude each other: name the stores, or ask for all of them',
   webDownload:
-    'method WebDownload needs content.http with a sha512 digest of the file as served: Glance fetches the file itself, and sha512 is what it computes; or use method Upload',
+    'method WebDownload needs content.http with a sha512 digest of the file as served: Glance downloads the file itself, and sha512 is what it computes; or use method Upload',
   webDownloadAlone:
-    'method WebDownload knows no mirrors, headersSecretRef or caSecretRef: Glance fetches the file with a URL alone; leave them out, or use method Upload',
+    'method WebDownload takes no mirrors, headersSecretRef or caSecretRef, because Glance downloads the file with a URL alone: leave them out, or use method Upload',
 };
 
 /** A value in the name of a case: its beginning and end, and its length where that is not all. */

@@ -43,6 +43,7 @@ export const fullStatus = {
   content: {
     url: http.url,
     digest: http.digest,
+    shortDigest: hex(12),
     imageDigest: `sha512:${hex(128)}`,
     size: 620_756_992,
     compression: 'xz',

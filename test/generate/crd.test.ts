@@ -52,9 +52,9 @@ describe('the generated CRD', () => {
       version?.additionalPrinterColumns
         .filter(({ priority = 0 }) => wide || priority === 0)
         .map(({ name }) => name)
-        .join(' ');
-    assert.equal(columns(false), 'Ready Status Image Size Progress Age');
-    assert.equal(columns(true), 'Ready Status Image Size Progress Age Cloud Digest Message');
+        .join(', ');
+    assert.equal(columns(false), 'Ready, Reason, Cloud, Size, Progress, Age');
+    assert.equal(columns(true), 'Ready, Reason, Cloud, Size, Progress, Age, Image ID, Image Name, Digest');
   });
 
   it('shows in its columns only fields that exist', () => {
@@ -77,7 +77,7 @@ describe('the generated CRD', () => {
     for (const message of messages)
       assert.match(
         message,
-        /for example|such as|followed by|create another|or use method|name the stores|exactly one/,
+        /for example|such as|followed by|create another|or use method|name the stores|name it in|Choose another name|exactly one/,
         message,
       );
   });

@@ -100,13 +100,13 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     });
   });
 
-  test('one without data is healthy as soon as its record is there', async () => {
+  test('one without content is healthy as soon as its record is there, with a warning that it has no data', async () => {
     await world.apply('record', {});
     await world.ready('record');
     await assertJudged(await object('record'), {
       kstatus: 'Current',
       argo: 'Healthy',
-      message: /^Ready: .*registered/,
+      message: /^RecordOnly: .*neither uploads nor verifies its data \(warning: the image has no data/,
     });
   });
 

@@ -16,6 +16,7 @@ function settledOn(image: Image, spec: Record<string, unknown> = {}): GlanceImag
     generation: 1,
     reconcileAt: undefined,
     deleting: false,
+    recordOnly: false,
     warning: undefined,
     now: new Date('2026-01-01T00:00:00Z'),
     random: 0.5,

@@ -24,6 +24,11 @@ describe('when a resource is due', () => {
   test('an unchanged resource is not due until its interval has passed', () => {
     assert.deepEqual(dueOf(resourceOf({ status: settled }), '7', now), { kind: 'settled', intervalMs: 600_000 });
   });
+  test('a record without content is settled, too', () => {
+    const conditions = [{ ...ready, reason: 'RecordOnly' }];
+    const resource = resourceOf({ status: { ...settled, conditions } });
+    assert.deepEqual(dueOf(resource, '7', now), { kind: 'settled', intervalMs: 600_000 });
+  });
   test('a failed resource is not due before its retry time', () => {
     assert.deepEqual(dueOf(resourceOf({ status: failing }), '7', now), { kind: 'in', ms: 60_000 });
     const at = new Date('2026-01-02T00:01:00Z');

@@ -11,6 +11,7 @@ const moment: Moment = {
   generation: 2,
   reconcileAt: undefined,
   deleting: false,
+  recordOnly: false,
   warning: undefined,
   now: new Date('2026-01-01T00:00:00Z'),
   random: 0.5,

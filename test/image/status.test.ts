@@ -13,6 +13,7 @@ const moment: Moment = {
   generation: 1,
   reconcileAt: undefined,
   deleting: false,
+  recordOnly: false,
   warning: undefined,
   now: new Date('2026-01-02T00:00:00Z'),
   random: 0.5,
@@ -48,6 +49,25 @@ describe('the status', () => {
     assert.equal(status.size, '1Ki');
     assert.deepEqual(status.image?.properties, {});
     assert.equal(status.image?.hash?.algorithm, 'sha512');
+  });
+
+  test('a record without content is Ready for its own reason, with a warning while it has no data', () => {
+    const record = { ...moment, recordOnly: true };
+    const queued = { ...converged, image: imageOf({ status: 'queued', size: null }) };
+    const empty = summarise(queued, fresh, record);
+    assert.partialDeepStrictEqual(findCondition(empty.conditions, 'Ready'), { status: 'True', reason: 'RecordOnly' });
+    assert.partialDeepStrictEqual(findCondition(empty.conditions, 'Warning'), { status: 'True', reason: 'RecordOnly' });
+    assert.deepEqual(summarise(queued, empty, { ...later, recordOnly: true }), empty);
+    const filled = summarise(converged, empty, record);
+    assert.equal(findCondition(filled.conditions, 'Ready')?.reason, 'RecordOnly');
+    assert.equal(findCondition(filled.conditions, 'Warning'), undefined);
+  });
+
+  test('the status of the data has the first twelve hex digits of its digest', () => {
+    const sent = { url: 'https://example.com/image.raw', digest: `sha256:0123456789abcdef${'0'.repeat(48)}` };
+    const status = summarise({ ...converged, sent }, fresh, moment);
+    assert.equal(status.content?.shortDigest, '0123456789ab');
+    assert.deepEqual(summarise(converged, status, later), status);
   });
 
   test('an outage keeps the last observation and makes Ready unknown, not false', () => {

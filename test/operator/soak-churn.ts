@@ -115,7 +115,7 @@ export class Churn {
       const resource = there.get(name);
       if (resource === undefined || declared.since === undefined || declared.since > at) continue;
       const { spec, status, metadata } = resource;
-      const isSeen = spec.image.properties['n'] === String(declared.n);
+      const isSeen = spec.image.properties?.['n'] === String(declared.n);
       const isCurrent = isSeen && status.observedGeneration === metadata.generation;
       if (!isCurrent || findCondition(status.conditions, 'Ready')?.status !== 'True') continue;
       this.tookMs.push(at - declared.since);

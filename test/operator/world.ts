@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { findCondition } from '../../src/api/conditions.ts';
+import { findCondition, isConvergedReason } from '../../src/api/conditions.ts';
 import { type GlanceImage, glanceImageSchema } from '../../src/api/glanceimage.ts';
 import { apiVersion, group, kind, plural } from '../../src/api/group.ts';
 import type { CloudsYamlOptions, ImageRecord, Project } from '../env/project.ts';
@@ -168,7 +168,12 @@ export class World implements AsyncDisposable {
   }
 
   ready(name: string, deadlineMs?: number): Promise<GlanceImage> {
-    return this.until(name, 'Ready', (resource) => isCurrent(resource) && reasonOf(resource) === 'Ready', deadlineMs);
+    return this.until(
+      name,
+      'Ready',
+      (resource) => isCurrent(resource) && isConvergedReason(reasonOf(resource)),
+      deadlineMs,
+    );
   }
 
   /** Resolves once Ready gives this reason. */

@@ -1,0 +1,70 @@
+/**
+ * `spec.content`: where the data comes from and how it gets into Glance. The kinds of source are listed here and nowhere else
+ * in this folder; each has its schema in sources/.
+ */
+import { z } from 'zod';
+import { byDefault } from './fields.ts';
+import { rule } from './rules.ts';
+import { fixedInGlance, glance } from './sources/glance.ts';
+import { fixedInHttp, http } from './sources/http.ts';
+
+/** By kind, the fields that cannot change once the data is in Glance. */
+export const fixedFields = { http: fixedInHttp, glance: fixedInGlance } as const;
+export type SourceKind = keyof typeof fixedFields;
+
+const kinds = Object.keys(fixedFields);
+
+/** What the operator does where `method` is absent. */
+export const defaultMethod = 'Upload';
+
+const webDownload = "has(self.method) && self.method == 'WebDownload'";
+
+export const content = rule(
+  rule(
+    rule(
+      z.object({
+        http: http.optional(),
+        glance: glance.optional(),
+        method: z
+          .enum(['Upload', 'Stage', 'WebDownload'])
+          .optional()
+          .meta({
+            description:
+              'How the data gets into Glance. Upload: the operator streams it into the image and verifies it before it sends the last bytes. ' +
+              'Stage: the same, into the staging area of Glance; Glance then imports it into its stores and runs the import plugins of the cloud, which may convert the data or set properties. ' +
+              `WebDownload: Glance downloads the file itself; the operator verifies it afterwards, and deletes it if it is wrong.${byDefault(defaultMethod)}`,
+          }),
+      }),
+      {
+        cel: `[${kinds.map((kind) => `has(self.${kind})`).join(', ')}].exists_one(x, x)`,
+        test: (declared) => [declared.http, declared.glance].filter((source) => source !== undefined).length === 1,
+        message: `content needs exactly one source: ${kinds.join(' or ')}`,
+      },
+    ),
+    {
+      cel: `!(${webDownload}) || (has(self.http) && self.http.digest.startsWith('sha512:') && self.http.digestOf == 'Served')`,
+      test: ({ method, http: file }) =>
+        method !== 'WebDownload' || (file?.digest.startsWith('sha512:') === true && file.digestOf === 'Served'),
+      message:
+        'method WebDownload needs content.http with a sha512 digest of the file as served: Glance downloads the file itself, and sha512 is what it computes; or use method Upload',
+      fieldPath: '.method',
+    },
+  ),
+  {
+    cel: `!(${webDownload}) || !has(self.http) || (size(self.http.mirrors) == 0 && !has(self.http.headersSecretRef) && !has(self.http.caSecretRef))`,
+    test: ({ method, http: file }) =>
+      method !== 'WebDownload' ||
+      file === undefined ||
+      (file.mirrors.length === 0 && file.headersSecretRef === undefined && file.caSecretRef === undefined),
+    message:
+      'method WebDownload takes no mirrors, headersSecretRef or caSecretRef, because Glance downloads the file with a URL alone: leave them out, or use method Upload',
+    fieldPath: '.http',
+  },
+).meta({
+  description:
+    'Where the data comes from: exactly one source. Without content the operator keeps only the record of the image and others have to upload the data: ' +
+    'Ready is True with the reason RecordOnly, also while the image has no data, so that kubectl wait --for=condition=Ready succeeds; the condition Warning says that data is missing. ' +
+    'Once the data is in Glance, another digest or another source image cannot be declared. Default: none.',
+});
+
+export type ContentSpec = z.output<typeof content>;

@@ -1,0 +1,40 @@
+/**
+ * What the absence of a field means for an image that the operator creates: the only place that fills in the documented
+ * defaults. Guarantees: pure; a spec that has every field comes back equal.
+ */
+import { type ContentSpec, defaultMethod } from './content.ts';
+import { type GlanceImageSpec, imageDefaults, policyDefaults } from './spec.ts';
+
+type Image = GlanceImageSpec['image'];
+
+export interface CompleteSpec extends Omit<GlanceImageSpec, 'image' | 'content'> {
+  deletionPolicy: NonNullable<GlanceImageSpec['deletionPolicy']>;
+  propertyPolicy: NonNullable<GlanceImageSpec['propertyPolicy']>;
+  image: Pick<Image, 'name' | 'owner' | 'diskFormat'> & {
+    [Field in keyof typeof imageDefaults]: NonNullable<Image[Field]>;
+  };
+  content: (ContentSpec & { method: NonNullable<ContentSpec['method']> }) | undefined;
+}
+
+export function withDefaults(spec: GlanceImageSpec): CompleteSpec {
+  const { image, content } = spec;
+  return {
+    ...spec,
+    deletionPolicy: spec.deletionPolicy ?? policyDefaults.deletionPolicy,
+    propertyPolicy: spec.propertyPolicy ?? policyDefaults.propertyPolicy,
+    image: {
+      ...image,
+      containerFormat: image.containerFormat ?? imageDefaults.containerFormat,
+      visibility: image.visibility ?? imageDefaults.visibility,
+      protected: image.protected ?? imageDefaults.protected,
+      hidden: image.hidden ?? imageDefaults.hidden,
+      minDiskGiB: image.minDiskGiB ?? imageDefaults.minDiskGiB,
+      minRAMMiB: image.minRAMMiB ?? imageDefaults.minRAMMiB,
+      tags: image.tags ?? [...imageDefaults.tags],
+      properties: image.properties ?? { ...imageDefaults.properties },
+      stores: image.stores ?? [...imageDefaults.stores],
+      allStores: image.allStores ?? imageDefaults.allStores,
+    },
+    content: content === undefined ? undefined : { ...content, method: content.method ?? defaultMethod },
+  };
+}

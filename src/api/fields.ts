@@ -1,0 +1,52 @@
+/**
+ * Fields that several parts of a spec share: references, URLs, clouds, and the documented default. A description that names
+ * a default ends with "Default: ….", which the reference page shows in a column of its own.
+ */
+import { z } from 'zod';
+import { matching, text } from './rules.ts';
+
+/** The widest text column of Glance's database. */
+export const maxText = 255;
+
+const secretNamePattern = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$';
+/** No user name or password before the host: they would appear in the status and in logs. */
+const urlPattern = '^https?://[A-Za-z0-9._~:%\\[\\]-]+([/?#][!-~]*)?$';
+
+/** A Secret in the namespace of the resource. An object, so that a key or a kind can be added later. */
+export const secretRef = (description: string) =>
+  z
+    .object({
+      name: matching(
+        text(1, 253),
+        secretNamePattern,
+        'must be the name of a Secret: lower-case letters, digits, - and ., for example openstack',
+      ).meta({ description: 'Name of the Secret.' }),
+    })
+    .meta({ description });
+
+export const url = (description: string) =>
+  matching(
+    text(8, 2048),
+    urlPattern,
+    'must be an http:// or https:// URL without spaces, user name or password, for example https://example.com/image.qcow2',
+  ).meta({ description });
+
+export const cloud = z.object({
+  secretRef: secretRef(
+    'The Secret, in the namespace of the resource, that holds the credentials. Its key clouds.yaml is a file as openstacksdk reads it. ' +
+      'Optional keys, in PEM: cacert (CA certificates of the cloud), cert and key (a client certificate).',
+  ),
+  name: text(1, maxText).meta({ description: 'Name of the cloud in clouds.yaml.' }),
+  region: text(1, maxText)
+    .optional()
+    .meta({ description: 'Region of the image service. Default: region_name of that cloud.' }),
+});
+
+export type CloudSpec = z.output<typeof cloud>;
+export type SecretRef = CloudSpec['secretRef'];
+
+/** The end of the description of a field that may be absent. */
+export function byDefault(value: unknown): string {
+  const isNone = Array.isArray(value) || typeof value === 'object';
+  return ` Default: ${isNone ? 'none' : String(value)}.`;
+}

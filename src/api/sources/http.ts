@@ -1,0 +1,59 @@
+/** The source `content.http`: a file on a web server, verified against a declared digest. */
+import { z } from 'zod';
+import { secretRef, url } from '../fields.ts';
+import { matching, set, text } from '../rules.ts';
+
+const maxMirrors = 8;
+const digestPattern =
+  '^(md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$';
+
+export const http = z
+  .object({
+    url: url('URL of the file, http:// or https://. Everyone who can read this resource sees it.'),
+    mirrors: set(url('URL of the same file on another server.'), maxMirrors)
+      .default([])
+      .meta({
+        description:
+          'URLs of the same file on other servers, tried in this order when url fails. ' +
+          'An interrupted download resumes at the next server, from the byte where it stopped. Default: none.',
+      }),
+    digest: matching(
+      text(1, 256),
+      digestPattern,
+      'must be sha256:, sha384: or sha512: (or md5: or sha1:, which are weak) followed by the 64, 96 or 128 (32, 40) lower-case hex digits that sha256sum and its like print',
+    ).meta({
+      description:
+        'Digest of the data: sha256:, sha384: or sha512: followed by the hex digits. Data with another digest never becomes an active image. ' +
+        'md5: and sha1: are accepted with a warning, because some publishers offer nothing else.',
+    }),
+    digestOf: z
+      .enum(['Served', 'Image'])
+      .default('Served')
+      .meta({
+        description:
+          'What the digest is of. Served: the file as the server sends it, compressed if it is compressed. ' +
+          'Image: the image after decompression. Default: Served.',
+      }),
+    decompress: z
+      .enum(['Auto', 'None'])
+      .default('Auto')
+      .meta({
+        description:
+          'Auto: a file compressed with gzip, zstd, xz or bzip2 is decompressed during the transfer; its first bytes decide, not its name. ' +
+          'None: the file is stored as it is. ' +
+          'The disk formats ami, ari and aki, the container format compressed and method WebDownload never decompress. ' +
+          'Cannot change once the data is in Glance. Default: Auto.',
+      }),
+    headersSecretRef: secretRef(
+      'A Secret in the namespace of the resource. Each key is a header to send, for example Authorization. ' +
+        'The keys username and password, or bearerToken, are combined into one. ' +
+        'The headers are sent to the server of url only, not to other servers that it redirects to and not to mirrors.',
+    ).optional(),
+    caSecretRef: secretRef(
+      'A Secret in the namespace of the resource. Its key ca.crt holds CA certificates, in PEM, that are trusted in addition to those of the system.',
+    ).optional(),
+  })
+  .meta({ description: 'A file on a web server.' });
+
+/** What cannot change once the data is in Glance. */
+export const fixedInHttp = ['digest', 'digestOf', 'decompress'] as const satisfies (keyof z.output<typeof http>)[];
