@@ -139,7 +139,7 @@ describe('the blocks of the pages', () => {
       shown.filter((name) => !columns?.some((column) => column.toUpperCase() === name)),
       [],
     );
-    const at = head.indexOf('STATUS');
+    const at = head.indexOf('REASON');
     for (const row of rows) {
       const [reason = ''] = row.slice(at).split(' ');
       assert.ok(Object.hasOwn(reasons, reason), `there is no reason ${reason}`);
@@ -176,7 +176,7 @@ describe('the blocks of the pages', () => {
       'a value that the chart does not know': '```yaml\n# values.yaml\nreplikas: 2\n```\n',
       'a cloud without credentials': '```yaml\nclouds:\n  demo: {}\n```\n',
       'a reason that does not exist':
-        '```text\nNAME   READY   STATUS    IMAGE   SIZE   PROGRESS   AGE\na      False   Broken                             3s\n```\n',
+        '```text\nNAME   READY   REASON   CLOUD   SIZE   PROGRESS   AGE\na      False   Broken   demo                      3s\n```\n',
       'a plan with a field too few': '```json\n{}\n```\n',
       'a Terraform block that is never closed': '```hcl\nremoved {\n  lifecycle {\n}\n```\n',
     };

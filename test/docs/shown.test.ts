@@ -3,8 +3,8 @@ import { describe, test } from 'node:test';
 import { blocksOf, commandsOf } from './pages.ts';
 import { assertShown } from './shown.ts';
 
-const table = `NAME     READY   STATUS   IMAGE                                  SIZE   PROGRESS   AGE
-cirros   True    Ready    7692c2b8-27a5-590a-a79f-a615feb2aec1   21Mi              9s
+const table = `NAME     READY   REASON   SIZE   AGE   IMAGE ID
+cirros   True    Ready    21Mi   9s    7692c2b8-27a5-590a-a79f-a615feb2aec1
 `;
 const holds = (real: string, shown: string) => {
   try {
