@@ -5,9 +5,10 @@
  * No store judges a certificate: neither its dates nor who issued it. See signature-verifier.ts for why.
  */
 import { X509Certificate } from 'node:crypto';
+import { readBounded } from '../http/body.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../lib/clock.ts';
-import { describe, retry } from '../lib/errors.ts';
+import { describe, retry, unreachable } from '../lib/errors.ts';
 import { ConnectionFailed, HttpFailure, quoteFailure, responseFieldsOf } from '../openstack/errors.ts';
 import type { Session } from '../openstack/session.ts';
 import { CertificateUnavailable } from './signature-errors.ts';
@@ -87,16 +88,17 @@ export function cachedCertificates(store: CertificateStore, options: Certificate
 }
 
 async function payloadOf(body: AsyncIterable<Uint8Array>, id: string): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.byteLength;
-    if (length > largestPayloadBytes) {
+  const payload = await readBounded(body, largestPayloadBytes);
+  switch (payload.end) {
+    case 'complete':
+      return payload.bytes;
+    case 'limit':
       throw new CertificateUnavailable(`${id} is no X.509 certificate: it is larger than ${largestPayloadBytes} bytes`);
-    }
-    chunks.push(chunk);
+    case 'failed':
+      throw payload.error;
+    default:
+      return unreachable(payload);
   }
-  return Buffer.concat(chunks);
 }
 
 /** `bytes`: DER or PEM. */

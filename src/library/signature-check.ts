@@ -7,11 +7,12 @@
  */
 
 import type { Image } from '../glance/image.ts';
+import { holdBack } from '../http/body.ts';
 import { unreachable } from '../lib/errors.ts';
 import type { CertificateStore } from './certificates.ts';
 import { type ImageSignature, signatureOf, signatureProperties } from './signature.ts';
 import { ImageSignatureVerificationFailed, InvalidImageSignature } from './signature-errors.ts';
-import { createSignatureVerifier, type SignatureVerifier } from './signature-verifier.ts';
+import { createSignatureVerifier } from './signature-verifier.ts';
 
 export interface SignatureCheckOptions {
   /** `disabled`: signatures are not looked at, not even at whether they could be checked. */
@@ -43,7 +44,7 @@ export async function signatureCheck(
   if (signed === undefined) return { verifies: false, through: (body) => body };
   const certificate = await certificates.get(signed.certificateId, signal);
   const verifier = createSignatureVerifier(signed, certificate, `image ${image.id}`);
-  return { verifies: true, through: (body) => heldBack(body, verifier) };
+  return { verifies: true, through: (body) => holdBack(body, verifier) };
 }
 
 function usableSignature(image: Pick<Image, 'id' | 'properties'>): ImageSignature | undefined {
@@ -65,34 +66,4 @@ function usableSignature(image: Pick<Image, 'id' | 'properties'>): ImageSignatur
     default:
       return unreachable(declared);
   }
-}
-
-function heldBack(body: AsyncIterable<Uint8Array>, verifier: SignatureVerifier): AsyncIterable<Uint8Array> {
-  const source = body[Symbol.asyncIterator]();
-  const chunks = verified({ [Symbol.asyncIterator]: () => source }, verifier);
-  const iterator: AsyncIterator<Uint8Array, void, undefined> = {
-    next: () => chunks.next(),
-    // A generator that was never started would not let the source go, and one that waits for it would do so only later.
-    async return() {
-      await source.return?.();
-      return chunks.return();
-    },
-  };
-  return { [Symbol.asyncIterator]: () => iterator };
-}
-
-async function* verified(
-  body: AsyncIterable<Uint8Array>,
-  verifier: SignatureVerifier,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  let held: Uint8Array | undefined;
-  for await (const chunk of body) {
-    // Were an empty chunk the last one, holding it back would keep nothing from the reader.
-    if (chunk.byteLength === 0) continue;
-    verifier.update(chunk);
-    if (held !== undefined) yield held;
-    held = chunk;
-  }
-  verifier.finish();
-  if (held !== undefined) yield held;
 }

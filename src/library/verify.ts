@@ -5,6 +5,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { ImageCorrupted } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
+import { holdBack } from '../http/body.ts';
 
 /** What an image is checked against. */
 export interface Check {
@@ -28,31 +29,30 @@ export interface Expected {
 }
 
 /** The same bytes. Throws ImageCorrupted before the last of them when they are others than expected. */
-export async function* verified(body: AsyncIterable<Uint8Array>, expected: Expected): AsyncGenerator<Uint8Array> {
+export function verified(body: AsyncIterable<Uint8Array>, expected: Expected): AsyncIterable<Uint8Array> {
   const { id, size, check } = expected;
   const hasher = check === undefined ? undefined : hasherFor(check.algorithm);
   let seen = 0;
-  let held: Uint8Array | undefined;
-  for await (const chunk of body) {
-    // Were an empty chunk the last one, holding it back would keep nothing from the reader.
-    if (chunk.byteLength === 0) continue;
-    seen += chunk.byteLength;
-    if (size !== null && seen > size) throw new ImageCorrupted(`image ${id} has more than the ${size} bytes on record`);
-    hasher?.update(chunk);
-    if (held !== undefined) yield held;
-    held = chunk;
-  }
-  if (size !== null && seen < size) {
-    throw new ImageCorrupted(`image ${id} ended after ${seen} of the ${size} bytes on record`);
-  }
-  const digest = hasher?.digest('hex');
-  if (check !== undefined && digest !== check.value.toLowerCase()) {
-    const { algorithm, value } = check;
-    throw new ImageCorrupted(
-      `image ${id} has the ${algorithm} digest ${digest} instead of the one on record, ${value}`,
-    );
-  }
-  if (held !== undefined) yield held;
+  return holdBack(body, {
+    update(chunk) {
+      seen += chunk.byteLength;
+      if (size !== null && seen > size)
+        throw new ImageCorrupted(`image ${id} has more than the ${size} bytes on record`);
+      hasher?.update(chunk);
+    },
+    finish() {
+      if (size !== null && seen < size) {
+        throw new ImageCorrupted(`image ${id} ended after ${seen} of the ${size} bytes on record`);
+      }
+      const digest = hasher?.digest('hex');
+      if (check !== undefined && digest !== check.value.toLowerCase()) {
+        const { algorithm, value } = check;
+        throw new ImageCorrupted(
+          `image ${id} has the ${algorithm} digest ${digest} instead of the one on record, ${value}`,
+        );
+      }
+    },
+  });
 }
 
 /** Glance names algorithms as Python does. */

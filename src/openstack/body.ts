@@ -4,6 +4,7 @@
  * ended, however it ended; and while it is the server that has to move, a clock is running.
  */
 
+import { type BodyCheck, holdBack } from '../http/body.ts';
 import type { MayWrite } from '../http/fence.ts';
 import { abortable } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -65,9 +66,9 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
   async function* body(): AsyncGenerator<Uint8Array> {
     turn('source');
     begun();
-    const chunks = source[Symbol.asyncIterator]();
+    const chunks = holdBack(source, sizeCheck(size))[Symbol.asyncIterator]();
     try {
-      yield* paced(heldBack(chunks));
+      yield* paced({ [Symbol.asyncIterator]: () => ({ next: () => abortable(chunks.next(), over) }) });
       complete = true;
       turn('server');
     } catch (error) {
@@ -77,23 +78,6 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
       // Not waited for: a source that hangs must not keep the upload from ending.
       chunks.return?.()?.catch(() => undefined);
     }
-  }
-
-  /** One chunk is always kept: the last one is handed on only after the source has ended, at the announced size. */
-  async function* heldBack(chunks: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
-    let seen = 0;
-    let held: Uint8Array | undefined;
-    for (;;) {
-      const next = await abortable(chunks.next(), over);
-      if (next.done === true) break;
-      if (next.value.byteLength === 0) continue;
-      seen += next.value.byteLength;
-      if (size !== undefined && seen > size) throw new SizeMismatch(size, seen);
-      if (held !== undefined) yield held;
-      held = next.value;
-    }
-    if (held === undefined || (size !== undefined && seen < size)) throw new SizeMismatch(size, seen);
-    yield held;
   }
 
   /** Keeps the turns, and makes the pause after the first bytes of a body that is not small. */
@@ -115,4 +99,18 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
   }
 
   return { body: body(), isComplete: () => complete, failure: () => failure };
+}
+
+/** The last chunk is sent only after the source has ended, at the announced size. */
+function sizeCheck(size: number | undefined): BodyCheck {
+  let seen = 0;
+  return {
+    update(chunk) {
+      seen += chunk.byteLength;
+      if (size !== undefined && seen > size) throw new SizeMismatch(size, seen);
+    },
+    finish() {
+      if (seen === 0 || (size !== undefined && seen < size)) throw new SizeMismatch(size, seen);
+    },
+  };
 }

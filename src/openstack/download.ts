@@ -4,6 +4,7 @@
  * no stall.
  */
 import type { Readable } from 'node:stream';
+import { idleTimeout } from '../http/idle-timeout.ts';
 import { DeadlineExceeded, linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
@@ -73,24 +74,14 @@ function readBody(options: IncomingBody): AsyncIterable<Uint8Array> {
 
 async function* read(options: IncomingBody): AsyncGenerator<Uint8Array, void, undefined> {
   const { body, what, origin, idleMs, clock, signal, ended } = options;
-  let stop = () => {};
-  const wait = () => {
-    stop = clock.schedule(idleMs, () => body.destroy(new DeadlineExceeded(`the next piece of ${what}`, idleMs)));
-  };
+  const onIdle = () => void body.destroy(new DeadlineExceeded(`the next piece of ${what}`, idleMs));
   try {
-    wait();
-    // The client holds the server to the length that it announced.
-    for await (const chunk of body) {
-      stop();
-      const bytes: Uint8Array = chunk;
-      yield bytes;
-      wait();
-    }
+    // The client checks that the server sends the length that it announced.
+    yield* idleTimeout(body, { clock, windowMs: idleMs }, onIdle);
   } catch (error) {
     signal.throwIfAborted();
     throw new ConnectionFailed(origin, error);
   } finally {
-    stop();
     body.destroy();
     ended();
   }

@@ -2,7 +2,9 @@
  * Certificates and keys as a Secret holds them. Law: what Node would silently ignore, or report in the middle of a connection, is
  * said here in a sentence, which never shows the text.
  */
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
+import { readPemCertificates } from '../http/pem.ts';
+import { unreachable } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
 import { ConfigurationError } from './errors.ts';
 
@@ -25,17 +27,21 @@ export function clientCertificate(cert: string | undefined, key: string | undefi
   if (cert === undefined) throw wrong('the Secret has a key without a cert: a client certificate needs both');
   if (key === undefined) throw wrong('the Secret has a cert without a key: a client certificate needs both');
   const [first] = certificatesIn('cert', cert);
-  if (!first?.checkPrivateKey(privateKeyIn(key))) throw wrong('key is not the private key of the certificate in cert');
+  if (!first.checkPrivateKey(privateKeyIn(key))) throw wrong('key is not the private key of the certificate in cert');
   return { cert, key: new SecretString(key) };
 }
 
-function certificatesIn(name: string, pem: string): X509Certificate[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
-  if (blocks.length === 0) throw wrong(`${name} holds no certificate in PEM form`);
-  try {
-    return blocks.map((block) => new X509Certificate(block));
-  } catch {
-    throw wrong(`${name} holds a certificate that cannot be read`);
+function certificatesIn(name: string, pem: string): readonly [X509Certificate, ...X509Certificate[]] {
+  const read = readPemCertificates(pem);
+  switch (read.kind) {
+    case 'certificates':
+      return read.certificates;
+    case 'none':
+      throw wrong(`${name} holds no certificate in PEM form`);
+    case 'unreadable':
+      throw wrong(`${name} holds a certificate that cannot be read`);
+    default:
+      return unreachable(read);
   }
 }
 

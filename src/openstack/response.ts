@@ -3,6 +3,8 @@
  * in a way nobody understands becomes an MalformedResponse, never an exception of a parser.
  */
 import type { Dispatcher } from 'undici';
+import { readBounded } from '../http/body.ts';
+import { redirectOf } from '../http/redirects.ts';
 import type { Clock } from '../lib/clock.ts';
 import { errorCode, OperatorError } from '../lib/errors.ts';
 import { type SecretString, safeUrl } from '../lib/secret.ts';
@@ -27,32 +29,20 @@ export function headOf(answer: Dispatcher.ResponseData): HttpHead {
 export async function readResponse(answer: Dispatcher.ResponseData, limit: number): Promise<HttpResponse> {
   const head = headOf(answer);
   const { requestId } = head;
-  const refused = head.status >= 300;
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of answer.body) {
-      const bytes: Uint8Array = chunk;
-      length += bytes.byteLength;
-      chunks.push(bytes);
-      if (length > limit) {
-        if (refused) break;
-        throw new MalformedResponse(`its answer is larger than ${limit} bytes`, requestId);
-      }
-    }
-  } catch (error) {
-    // A refusal counts, even where its words were cut off by a reset.
-    if (!refused) throw error;
+  const body = await readBounded(answer.body, limit);
+  // An error response counts even if its message was cut off.
+  if (head.status < 300) {
+    if (body.end === 'limit') throw new MalformedResponse(`its answer is larger than ${limit} bytes`, requestId);
+    if (body.end === 'failed') throw body.error;
   }
-  return { ...head, text: Buffer.concat(chunks).subarray(0, limit).toString('utf8') };
+  return { ...head, text: body.bytes.toString('utf8') };
 }
 
 /** Where a GET is sent on to, on the same scheme, host and port only: the token goes along. */
 export function redirectTarget(response: HttpHead, from: string): string | undefined {
-  const { location } = response.headers;
-  if (location === undefined || ![301, 302, 303, 307, 308].includes(response.status)) return undefined;
-  const target = URL.canParse(location, from) ? new URL(location, from) : undefined;
-  return target?.origin === new URL(from).origin ? target.href : undefined;
+  const { status, headers } = response;
+  const redirect = redirectOf({ status, location: headers['location'] }, from, 'same-origin');
+  return redirect.kind === 'follow' ? redirect.url.href : undefined;
 }
 
 /** The answer as it may be quoted: some servers echo what they were sent. */

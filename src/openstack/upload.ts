@@ -4,6 +4,7 @@
  */
 import { Readable } from 'node:stream';
 import type { MayWrite } from '../http/fence.ts';
+import { createIdleTimer } from '../http/idle-timeout.ts';
 import { DeadlineExceeded, linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
@@ -17,12 +18,11 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
     const { method, url, headers, requestId, size, answerDeadlineMs, signal } = upload;
     signal.throwIfAborted();
     using over = linked(signal);
-    let stopTimer = () => {};
+    const late = () => over.abort(new DeadlineExceeded(`${method} ${safeUrl(url)}`, answerDeadlineMs));
+    const timer = createIdleTimer({ clock, windowMs: answerDeadlineMs }, late);
     const turn = (whose: 'server' | 'source') => {
-      stopTimer();
-      if (whose === 'source') return;
-      const late = () => over.abort(new DeadlineExceeded(`${method} ${safeUrl(url)}`, answerDeadlineMs));
-      stopTimer = clock.schedule(answerDeadlineMs, late);
+      timer.received(1);
+      if (whose === 'server') timer.waiting();
     };
     const relayed = relay(upload.body, { size, turn, begun, mayWrite, over: over.signal, clock });
     const body = Readable.from(relayed.body);
@@ -41,7 +41,7 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
       if (failure !== undefined) throw failure.error;
       throw connectionError(url, over.signal.aborted ? over.signal.reason : error);
     } finally {
-      stopTimer();
+      timer.stop();
       over.abort();
     }
   };

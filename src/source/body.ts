@@ -2,6 +2,7 @@
  * Reading the body of one answer to its end. Law: it gives exactly the announced bytes, or those from `wanted` on, or throws;
  * and a source that stops sending is noticed. Time counts only while we wait for the source: a slow consumer makes no stall.
  */
+import { idleTimeout } from '../http/idle-timeout.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe, OperatorError, retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
@@ -9,7 +10,7 @@ import { progress, SourceError, tooLong, upstreamRetry } from './errors.ts';
 import type { SourceLimits } from './source.ts';
 
 export interface BodyOptions {
-  body: AsyncIterable<unknown>;
+  body: AsyncIterable<Uint8Array>;
   /** Makes `body` throw, soon. Called at most once. */
   stop: (error: SourceError) => void;
   url: URL | string;
@@ -31,7 +32,7 @@ export async function* readBody(options: BodyOptions): AsyncGenerator<Uint8Array
   const { body, url, start, end, wanted, size, clock, limits, signal } = options;
   let at = start;
   let stalled: SourceError | undefined;
-  const stall = createStallWatch(clock, limits, () => {
+  const onIdle = () => {
     const rate = `fewer than ${limits.stallBytes} bytes in ${limits.stallWindowMs / 1000} s`;
     stalled = new SourceError(
       'SourceStalled',
@@ -39,12 +40,10 @@ export async function* readBody(options: BodyOptions): AsyncGenerator<Uint8Array
       `${safeUrl(url)} sent ${rate}, after ${progress(at, size)}`,
     );
     options.stop(stalled);
-  });
+  };
+  const idle = { clock, windowMs: limits.stallWindowMs, minBytes: limits.stallBytes };
   try {
-    stall.waiting();
-    for await (const chunk of body) {
-      if (!(chunk instanceof Uint8Array)) throw new TypeError('a source sends bytes');
-      stall.received(chunk.length);
+    for await (const chunk of idleTimeout(body, idle, onIdle)) {
       const before = at;
       at += chunk.length;
       if (at > limits.maxBytes) throw tooLong(url, `sent ${at} bytes`, limits.maxBytes);
@@ -55,15 +54,12 @@ export async function* readBody(options: BodyOptions): AsyncGenerator<Uint8Array
           `${safeUrl(url)} sent more than the ${end} bytes it announced`,
         );
       if (at > wanted) yield before >= wanted ? chunk : chunk.subarray(wanted - before);
-      stall.waiting();
     }
   } catch (error) {
     signal.throwIfAborted();
     if (stalled !== undefined) throw stalled;
     if (error instanceof OperatorError) throw error;
     throw tooShort(url, at, size, error);
-  } finally {
-    stall.stop();
   }
   if (end !== undefined && at < end) throw tooShort(url, at, size, undefined);
 }
@@ -72,37 +68,4 @@ function tooShort(url: URL | string, bytes: number, size: number | undefined, ca
   const why = cause === undefined ? '' : `: ${describe(cause)}`;
   const message = `the connection to ${safeUrl(url)} broke after ${progress(bytes, size)}${why}`;
   return new SourceError('SourceTooShort', retry.backoff, message, { cause });
-}
-
-interface StallWatch {
-  waiting(): void;
-  received(bytes: number): void;
-  stop(): void;
-}
-
-/** Calls `onStall` when too few bytes came during one window of time spent waiting. */
-function createStallWatch(clock: Clock, limits: SourceLimits, onStall: () => void): StallWatch {
-  let bytes = 0;
-  let waitedMs = 0;
-  let since = 0;
-  let cancel = () => {};
-  const windowEnds = () => {
-    if (bytes < limits.stallBytes) return onStall();
-    bytes = 0;
-    waitedMs = 0;
-    waiting();
-  };
-  const waiting = () => {
-    since = clock.monotonic();
-    cancel = clock.schedule(Math.max(limits.stallWindowMs - waitedMs, 0), windowEnds);
-  };
-  return {
-    waiting,
-    received(length) {
-      cancel();
-      waitedMs += clock.monotonic() - since;
-      bytes += length;
-    },
-    stop: () => cancel(),
-  };
 }

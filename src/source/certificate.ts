@@ -2,8 +2,8 @@
  * Certificates: the private authorities that a user adds, and what it means when one is not trusted. Law: a bad certificate is
  * told by the check that it failed and by what helps, and nothing here can turn a check off.
  */
-import { X509Certificate } from 'node:crypto';
-import { describe, OperatorError, retry } from '../lib/errors.ts';
+import { readPemCertificates } from '../http/pem.ts';
+import { describe, OperatorError, retry, unreachable } from '../lib/errors.ts';
 
 export interface CertificateProblem {
   /** The check that failed, as a clause. */
@@ -51,20 +51,21 @@ export function certificateProblem(code: string): CertificateProblem | undefined
 }
 
 /**
- * The certificates in a PEM text, each as a PEM of its own. Throws SecretInvalid when there is none or one cannot be read:
- * TLS would skip it without a word, and the user would look for the fault at the server.
+ * The certificates in a PEM text, each as a PEM of its own. Throws SecretInvalid if there is none or one cannot be read: TLS
+ * would ignore it silently.
  */
 export function readCertificates(pem: string): string[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
-  if (blocks.length === 0) throw invalid('it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)');
-  blocks.forEach((block, index) => {
-    try {
-      new X509Certificate(block);
-    } catch (error) {
-      throw invalid(`certificate ${index + 1} of ${blocks.length} cannot be read: ${describe(error)}`);
-    }
-  });
-  return blocks;
+  const read = readPemCertificates(pem);
+  switch (read.kind) {
+    case 'certificates':
+      return read.certificates.map(String);
+    case 'none':
+      throw invalid('it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)');
+    case 'unreadable':
+      throw invalid(`certificate ${read.number} of ${read.of} cannot be read: ${describe(read.error)}`);
+    default:
+      return unreachable(read);
+  }
 }
 
 function invalid(why: string): OperatorError {

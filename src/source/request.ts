@@ -5,9 +5,10 @@
  */
 
 import { EgressRefused } from '../http/egress.ts';
+import { redirectOf } from '../http/redirects.ts';
 import { withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import { retry } from '../lib/errors.ts';
+import { retry, unreachable } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { connectionError, SourceError, upstreamRetry } from './errors.ts';
 import type { DeclaredHeaders } from './headers.ts';
@@ -51,10 +52,9 @@ export async function ask(request: SourceRequest): Promise<SourceAnswer> {
     visited.add(url.href);
     trusted &&= url.origin === declaredFor;
     const response = await askOnce(url, { ...plainHeaders, ...(trusted ? revealed(declared) : {}), ...range }, request);
-    if (![301, 302, 303, 307, 308].includes(response.status))
-      return { url, response, withheld: !trusted && Object.keys(declared).length > 0 };
-    response.body.destroy();
-    url = redirectTarget(url, response);
+    const target = redirectTarget(url, response);
+    if (target === undefined) return { url, response, withheld: !trusted && Object.keys(declared).length > 0 };
+    url = target;
   }
 }
 
@@ -78,15 +78,22 @@ function revealed(declared: DeclaredHeaders): Record<string, string> {
   return Object.fromEntries(Object.entries(declared).map(([name, value]) => [name, value.reveal()]));
 }
 
-function redirectTarget(from: URL, response: SourceResponse): URL {
-  const location = response.header('location');
-  const target = location === undefined ? null : URL.parse(location, from.href);
-  if (target === null)
-    throw astray(from, `its answer ${response.status} is a redirect without a usable location`, response.status);
-  if (from.protocol === 'https:' && target.protocol === 'http:')
-    throw astray(from, `it redirects from https to plain http (${safeUrl(target)})`, response.status);
-  target.hash = '';
-  return parseUrl(target.href);
+/** Where a redirect leads; undefined for any other response. The body of a redirect is closed. */
+function redirectTarget(from: URL, { status, header, body }: SourceResponse): URL | undefined {
+  const redirect = redirectOf({ status, location: header('location') }, from, 'any-origin');
+  if (redirect.kind !== 'none') body.destroy();
+  switch (redirect.kind) {
+    case 'none':
+      return undefined;
+    case 'follow':
+      return parseUrl(redirect.url.href);
+    case 'unusable':
+      throw astray(from, `its answer ${status} is a redirect without a usable location`, status);
+    case 'forbidden':
+      throw astray(from, `it redirects from https to plain http (${safeUrl(redirect.url)})`, status);
+    default:
+      return unreachable(redirect);
+  }
 }
 
 function parseUrl(text: string): URL {

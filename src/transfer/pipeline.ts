@@ -3,6 +3,7 @@
  * image. Law: the last chunk is held back until everything is verified, so that whoever reads the body never sees a regular
  * end of something wrong; memory is constant, and nothing is read that nobody asked for.
  */
+import { type BodyCheck, holdBack } from '../http/body.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { type Compression, decompress } from '../source/decompress/index.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from '../source/digest.ts';
@@ -59,15 +60,20 @@ export async function openPipeline(
   source: TransferSource,
   options: PipelineOptions,
 ): Promise<Pipeline> {
-  const { chunks, compression, state } = flow(plan, source, options);
+  const { chunks, check, compression, state } = flow(plan, source, options);
+  // Two chunks, because a file that ends with its first one is verified as a whole before anything is sent.
   const first = await chunks.next();
+  const second = await chunks.next();
+  if (second.done === true) check.finish();
   async function* body(): AsyncGenerator<Uint8Array, void, undefined> {
     if (first.done === true) return;
     yield first.value;
+    if (second.done === true) return;
+    yield second.value;
     yield* chunks;
   }
   return {
-    body: body(),
+    body: holdBack(body(), check),
     size: compression() === undefined ? source.size : undefined,
     state,
     // Not waited for: a source that hangs must not keep the transfer from ending.
@@ -91,9 +97,10 @@ function flow(plan: TransferPlan, source: TransferSource, { hashAlgorithm, onPro
   const mode = staysCompressed(diskFormat, containerFormat) ? 'None' : plan.decompress;
   const { body, compression } = decompress(served(), { mode, url, limits });
   let servedBytes = 0;
-  let bytes = 0;
+  let imageBytes = 0;
+  let passedBytes = 0;
   let state: PipelineState = { kind: 'open' };
-  const report = (phase: TransferPhase) => onProgress({ bytes, servedBytes, total, phase });
+  const report = (phase: TransferPhase) => onProgress({ bytes: passedBytes, servedBytes, total, phase });
 
   async function* served(): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const chunk of source.body) {
@@ -105,34 +112,44 @@ function flow(plan: TransferPlan, source: TransferSource, { hashAlgorithm, onPro
   }
 
   async function* chunks(): AsyncGenerator<Uint8Array, void, undefined> {
-    let held: Uint8Array | undefined;
     try {
       for await (const chunk of body) {
         if (chunk.length === 0) continue;
         inspector.update(chunk);
         digests.image(chunk, compression() === undefined);
-        if (held !== undefined) {
-          yield held;
-          bytes += held.length;
-        }
-        report('transferring');
-        held = chunk;
+        const isFirst = imageBytes === 0;
+        imageBytes += chunk.length;
+        if (isFirst) report('transferring');
+        yield chunk;
       }
-      if (held === undefined) throw emptySource(url, compression());
-      const findings = inspector.finish();
-      const imageDigest = digests.finish();
-      const verified = { bytes: bytes + held.length, servedBytes, imageDigest, compression: compression() };
-      state = { kind: 'verified', ...verified, ...findings };
     } catch (error) {
       state = { kind: 'failed', error };
       throw error;
     }
-    yield held;
-    bytes += held.length;
-    report('finishing');
   }
 
-  return { chunks: chunks(), compression, state: () => state };
+  const check: BodyCheck = {
+    finish() {
+      // A short file was verified when the pipeline was opened.
+      if (state.kind === 'verified') return;
+      try {
+        if (imageBytes === 0) throw emptySource(url, compression());
+        const findings = inspector.finish();
+        const imageDigest = digests.finish();
+        const verified = { bytes: imageBytes, servedBytes, imageDigest, compression: compression() };
+        state = { kind: 'verified', ...verified, ...findings };
+      } catch (error) {
+        state = { kind: 'failed', error };
+        throw error;
+      }
+    },
+    passed(chunk) {
+      passedBytes += chunk.length;
+      report(state.kind === 'verified' && passedBytes === imageBytes ? 'finishing' : 'transferring');
+    },
+  };
+
+  return { chunks: chunks(), check, compression, state: () => state };
 }
 
 /** What the plan declares, and what the source itself has on record. */

@@ -1,0 +1,26 @@
+/**
+ * Certificates in PEM form. Node ignores a certificate in a bundle that it cannot read, and trusts nobody if none is left;
+ * the user would then look for the error at the server. Invariant: a text that is accepted here is read in full by TLS.
+ */
+import { X509Certificate } from 'node:crypto';
+
+export type PemCertificates =
+  | { kind: 'certificates'; certificates: readonly [X509Certificate, ...X509Certificate[]] }
+  | { kind: 'none' }
+  /** The certificate with this number, counted from 1, cannot be read. */
+  | { kind: 'unreadable'; number: number; of: number; error: unknown };
+
+/** All certificates of a PEM text, in order. Text around them is ignored. */
+export function readPemCertificates(pem: string): PemCertificates {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
+  const certificates: X509Certificate[] = [];
+  for (const [index, block] of blocks.entries()) {
+    try {
+      certificates.push(new X509Certificate(block));
+    } catch (error) {
+      return { kind: 'unreadable', number: index + 1, of: blocks.length, error };
+    }
+  }
+  const [first, ...others] = certificates;
+  return first === undefined ? { kind: 'none' } : { kind: 'certificates', certificates: [first, ...others] };
+}
