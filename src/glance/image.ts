@@ -33,6 +33,7 @@ export interface Image {
   minRAMMiB: number;
   /** Project id. */
   owner: string | null;
+  /** Sorted. Glance sends a Python set, whose order differs between its processes. */
   tags: string[];
   /** Bytes; null until the data is there. */
   size: number | null;
@@ -59,6 +60,11 @@ export interface Image {
    * has that type where the schema is known.
    */
   properties: Record<string, JsonValue>;
+}
+
+/** A set of tags in one order: theirs has no meaning, and Glance ignores repetitions. */
+export function tagSet(tags: readonly string[]): string[] {
+  return [...new Set(tags)].sort();
 }
 
 /** Where the data of an image lies. */
@@ -117,7 +123,7 @@ export function readImage(body: JsonValue, schema: ImageSchema = builtInSchema):
     minDiskGiB: w.min_disk ?? 0,
     minRAMMiB: w.min_ram ?? 0,
     owner: w.owner ?? null,
-    tags: w.tags ?? [],
+    tags: tagSet(w.tags ?? []),
     size: w.size ?? null,
     virtualSize: w.virtual_size ?? null,
     checksum: w.checksum ?? null,

@@ -9,9 +9,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type { JsonValue } from '../openstack/json.ts';
 import { builtInSchema, type ImageSchema } from './cloud-schema.ts';
 import { InvalidRequest } from './errors.ts';
-import { decodeProperty, type Image } from './image.ts';
+import { decodeProperty, type Image, tagSet } from './image.ts';
 import { isPatchable, isServerKey } from './property-names.ts';
-import { attributesOf, propertyValues, tagSet, type WantedImage } from './translation.ts';
+import { attributesOf, propertyValues, type WantedImage } from './translation.ts';
 
 /** Glance takes no other: never `test`, `copy` or `move`. */
 export type JsonPatchOperation =

@@ -5,6 +5,7 @@
 import type { JsonObject, JsonValue } from '../openstack/json.ts';
 import { builtInSchema, type ImageSchema, typedValue } from './cloud-schema.ts';
 import { InvalidRequest } from './errors.ts';
+import { tagSet } from './image.ts';
 import { reservedPropertyReason } from './property-names.ts';
 
 /** What an image should be. A field that is absent is not ours to decide. */
@@ -39,11 +40,6 @@ export function attributesOf(image: WantedImage): Map<string, string | number | 
     owner: image.owner,
   };
   return new Map(Object.entries(all).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
-}
-
-/** A set of tags in its one order. */
-export function tagSet(tags: readonly string[]): string[] {
-  return [...new Set(tags)].sort();
 }
 
 /** What Glance takes for a custom property: text, unless the cloud's schema says otherwise. */

@@ -292,7 +292,7 @@ function seen(image: Image, before: SeenImage | undefined, now: Date): SeenImage
     minRAMMiB: image.minRAMMiB,
     protected: image.protected,
     hidden: image.hidden,
-    tags: [...image.tags].sort(),
+    tags: image.tags,
     properties,
     stores: image.stores,
     createdAt: image.createdAt,

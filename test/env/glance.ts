@@ -4,6 +4,7 @@
  * Invariant: it is configured as in production, except that only the loopback address and the stack's own source ports
  * are open to web-download.
  */
+import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -83,6 +84,13 @@ export async function configureGlance(options: GlanceOptions): Promise<string> {
   return file;
 }
 
+/** Each Glance gets a seed of its own, because the order of the tags that it sends depends on it. PYTHONHASHSEED fixes it. */
+function hashSeed(): string {
+  const seed = process.env['PYTHONHASHSEED'] ?? String(randomInt(2 ** 32));
+  process.stderr.write(`Glance runs with PYTHONHASHSEED=${seed}.\n`);
+  return seed;
+}
+
 export function startGlance(processes: Processes, configuration: string, port: number): Promise<ServerProcess> {
   const directory = join(configuration, '..');
   return startWsgi(processes, {
@@ -92,6 +100,6 @@ export function startGlance(processes: Processes, configuration: string, port: n
     directory,
     processes: 2,
     threads: 8,
-    env: { OS_GLANCE_CONFIG_DIR: directory, OS_GLANCE_CONFIG_FILES: 'glance-api.conf' },
+    env: { OS_GLANCE_CONFIG_DIR: directory, OS_GLANCE_CONFIG_FILES: 'glance-api.conf', PYTHONHASHSEED: hashSeed() },
   });
 }

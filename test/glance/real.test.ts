@@ -120,6 +120,7 @@ test('a patch with purge makes the image what is wanted, and a second one is emp
   const options = { purge: true, keep: (key: string) => key === 'kept' };
   const after = await client.patch(id, diffImage(before, wanted, options), signal());
   assert.deepEqual(diffImage(after, wanted, options), []);
+  assert.deepEqual(after.tags, ['a', 'b']);
   assert.deepEqual(after.properties, {
     stays: '1',
     changes: '2',

@@ -124,6 +124,11 @@ test('an image is read in our own terms', () => {
   });
 });
 
+test('tags are read sorted and each once, in whatever order Glance sends them', () => {
+  assert.deepEqual(imageOf({ tags: ['b', 'ü', 'a', 'b', 'B'] }).tags, ['B', 'a', 'b', 'ü']);
+  assert.deepEqual(imageOf({ tags: null }).tags, []);
+});
+
 test('a state or a null that we do not know does not make an image unreadable, another document is none', () => {
   assert.equal(imageOf({ status: 'hibernating', checksum: null, strange: null }).status, 'hibernating');
   assert.equal(imageOf({ strange: null }).properties['strange'], null);

@@ -243,7 +243,7 @@ test('tags are a set like any other, and can be cleared', async (t) => {
   const { id } = await images.create({ tags: ['a', 'b'] });
   assert.deepEqual((await images.update(id, { tags: ['c'] })).tags, ['c']);
   for (const tag of ['ü', 'a/b', '? &', '? &']) await images.addTag(id, tag);
-  assert.deepEqual((await images.show(id)).tags.sort(), ['? &', 'a/b', 'c', 'ü']);
+  assert.deepEqual((await images.show(id)).tags, ['? &', 'a/b', 'c', 'ü']);
   for (const tag of ['c', 'ü', '? &']) {
     await images.removeTag(id, tag);
     await assert.rejects(images.removeTag(id, tag), ImageNotFound);
