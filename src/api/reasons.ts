@@ -41,6 +41,7 @@ export const reasons = {
   ImageDownloadFailed: 'The data of an image could not be read from Glance.',
   ImageCorrupted: 'The data of an image is not what Glance says that it is.',
   Deactivated: 'An administrator has deactivated the image.',
+  TakenOver: 'The image was given to another project. It is foreign now, and is neither changed nor deleted.',
   ContentMismatch: 'The image holds other data than what is declared.',
   SignatureInvalid:
     'The image is not what its signature vouches for, or its signature cannot be checked as it is declared.',

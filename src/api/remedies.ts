@@ -55,6 +55,8 @@ export const remedies = {
     'Report it to the administrator of the cloud: the store behind Glance returns damaged data. Then delete the image, and the operator creates it again: `openstack image set --unprotected ID`, then `openstack image delete ID`.',
   Deactivated:
     'Ask the administrator of the cloud why. `openstack image set --activate ID` makes the image usable again.',
+  TakenOver:
+    'Ask an administrator of the cloud to give the image back; or declare that project as spec.image.owner; or delete the resource, which leaves the image, and create it again.',
   ContentMismatch:
     'Declare the content that the image has; or delete the image, and the operator creates it again: `openstack image set --unprotected ID`, then `openstack image delete ID`.',
   SignatureInvalid: 'Do not use the image. Compare its signature properties and its data with those of the publisher.',

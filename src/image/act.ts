@@ -8,7 +8,7 @@ import type { Image } from '../glance/image.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import { OperatorError, retry, unreachable } from '../lib/errors.ts';
 import type { Change } from './facts.ts';
-import { type Identity, imageIDOf } from './identity.ts';
+import { type Claim, imageIDOf } from './identity.ts';
 import { find, judge } from './observe.ts';
 import type { Action, Observation } from './plan.ts';
 
@@ -22,7 +22,7 @@ export interface Done {
 
 export interface Means {
   images: ImageClient;
-  identity: Identity;
+  claim: Claim;
   signal: AbortSignal;
 }
 
@@ -44,15 +44,15 @@ export function act(deed: Deed, means: Means): Promise<Done> {
 }
 
 /** A conflict means that the id was used before: by us, when an answer was lost, or by an image that is gone for good. */
-async function create(incarnation: number, wanted: WantedImage, { images, identity, signal }: Means): Promise<Done> {
-  const id = imageIDOf(identity.uid, incarnation);
+async function create(incarnation: number, wanted: WantedImage, { images, claim, signal }: Means): Promise<Done> {
+  const id = imageIDOf(claim.uid, incarnation);
   try {
     const image = await images.create(id, wanted, signal);
     if (image.id !== id) throw await withdrawn(image, id, images, signal);
     return { observation: { kind: 'present', incarnation, image }, change: { kind: 'created', id } };
   } catch (error) {
     if (!(error instanceof Conflict)) throw error;
-    return { observation: judge(await find(images, id, signal), identity, incarnation, undefined) };
+    return { observation: judge(await find(images, id, signal), claim, incarnation, undefined) };
   }
 }
 
@@ -73,7 +73,7 @@ async function withdrawn(
   );
 }
 
-async function patch(deed: Extract<Deed, { kind: 'patch' }>, { images, identity, signal }: Means): Promise<Done> {
+async function patch(deed: Extract<Deed, { kind: 'patch' }>, { images, claim, signal }: Means): Promise<Done> {
   const { image, incarnation, operations } = deed;
   const what = operations.map((operation) => operation.path.slice(1));
   try {
@@ -83,31 +83,28 @@ async function patch(deed: Extract<Deed, { kind: 'patch' }>, { images, identity,
     if (error instanceof ImageNotFound) return { observation: { kind: 'absent', incarnation: incarnation + 1 } };
     // A property that we wanted to remove was removed in the meantime: look again and plan anew.
     if (error instanceof Conflict) {
-      return { observation: judge(await find(images, image.id, signal), identity, incarnation, image.id) };
+      return { observation: judge(await find(images, image.id, signal), claim, incarnation, image.id) };
     }
     throw error;
   }
 }
 
 /** A conflict means that an import runs already: ours, when its answer was lost. */
-async function startImport(
-  deed: Extract<Deed, { kind: 'import' }>,
-  { images, identity, signal }: Means,
-): Promise<Done> {
+async function startImport(deed: Extract<Deed, { kind: 'import' }>, { images, claim, signal }: Means): Promise<Done> {
   const { image, incarnation, request } = deed;
   try {
     await images.importImage(image.id, request, signal);
   } catch (error) {
     if (!(error instanceof Conflict)) throw error;
   }
-  return { observation: judge(await find(images, image.id, signal), identity, incarnation, image.id) };
+  return { observation: judge(await find(images, image.id, signal), claim, incarnation, image.id) };
 }
 
-async function uncopy(deed: Extract<Deed, { kind: 'uncopy' }>, { images, identity, signal }: Means): Promise<Done> {
+async function uncopy(deed: Extract<Deed, { kind: 'uncopy' }>, { images, claim, signal }: Means): Promise<Done> {
   const { image, incarnation, store } = deed;
   await images.removeFromStore(image.id, store, signal);
   return {
-    observation: judge(await find(images, image.id, signal), identity, incarnation, image.id),
+    observation: judge(await find(images, image.id, signal), claim, incarnation, image.id),
     change: { kind: 'updated', what: [`stores (${store} removed)`] },
   };
 }

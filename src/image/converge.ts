@@ -14,13 +14,13 @@ import { act, removeUnprotected } from './act.ts';
 import { addressOf, type Content } from './content.ts';
 import { type Desired, desire } from './desired.ts';
 import type { Facts } from './facts.ts';
-import { type Identity, incarnationOf } from './identity.ts';
+import { type Claim, incarnationOf } from './identity.ts';
 import { judge, observe } from './observe.ts';
 import { type Action, type Memory, type Observation, plan } from './plan.ts';
 
 export interface ConvergeOptions {
   resource: GlanceImage;
-  identity: Identity;
+  claim: Claim;
   images: ImageClient;
   projectID: string;
   /** Names of all stores of the cloud; undefined where it has one without a name. */
@@ -41,9 +41,9 @@ const maxRounds = 40;
 
 /** Adds to `facts` as it learns; throws what ends it early. */
 export async function converge(facts: Facts, options: ConvergeOptions): Promise<Rest> {
-  const { resource, identity, images, projectID, clock, signal } = options;
+  const { resource, claim, images, projectID, clock, signal } = options;
   const { status } = resource;
-  const desired = desire(resource, identity, projectID);
+  const desired = desire(resource, claim, projectID);
   const memory: Memory = {
     propertyKeys: status.propertyKeys ?? [],
     transfer: status.transfer,
@@ -51,7 +51,7 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
     storeNames: desired.stores.kind === 'all' ? await options.storeNames(signal) : undefined,
   };
   const quiet = seenSettled(desired, memory, options);
-  let observation = note(facts, quiet ?? (await observe(images, identity, status.imageID, signal)));
+  let observation = note(facts, quiet ?? (await observe(images, claim, signal)));
   for (let round = 0; round < maxRounds; round++) {
     // One deed at a time: what it led to decides what comes next.
     const [action] = plan(desired, observation, memory, clock.now());
@@ -82,7 +82,7 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
       case 'uncopy':
       case 'replace': {
         await options.beforeFirstDeed();
-        const done = await act(action, { images, identity, signal });
+        const done = await act(action, { images, claim, signal });
         if (done.change !== undefined) facts.changes.push(done.change);
         observation = note(facts, done.observation);
         // An import that has failed by now must not be asked for again as if it had never been.
@@ -106,15 +106,16 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
 
 /** What was seen lately, where that leaves nothing to do. */
 function seenSettled(desired: Desired, memory: Memory, options: ConvergeOptions): Observation | undefined {
-  const { seen, resource, identity, clock } = options;
+  const { seen, claim, clock } = options;
   if (seen === undefined) return undefined;
-  const observation = judge(seen, identity, incarnationOf(identity.uid, seen.id) ?? 0, resource.status.imageID);
+  const observation = judge(seen, claim, incarnationOf(claim.uid, seen.id) ?? 0, claim.recorded?.id);
   const settled = observation.kind === 'present' && plan(desired, observation, memory, clock.now()).length === 0;
   return settled ? observation : undefined;
 }
 
 function note(facts: Facts, observation: Observation): Observation {
-  facts.image = observation.kind === 'absent' ? 'gone' : observation.image;
+  // What became foreign is not shown as ours: the status keeps what was seen of it before.
+  if (observation.kind !== 'takenOver') facts.image = observation.kind === 'absent' ? 'gone' : observation.image;
   return observation;
 }
 

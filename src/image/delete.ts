@@ -8,13 +8,12 @@ import type { Image } from '../glance/image.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import { removeIfThere } from './act.ts';
 import type { Change, Facts } from './facts.ts';
-import { type Identity, isOurs, ownerProperty } from './identity.ts';
+import { type Claim, isOurs, isTakenOver, ownerProperty } from './identity.ts';
 import { find } from './observe.ts';
 
 export interface DeleteOptions {
   images: ImageClient;
-  identity: Identity;
-  recordedID: string | undefined;
+  claim: Claim;
   /** Whether the declaration protects the image. */
   protects: boolean;
   signal: AbortSignal;
@@ -27,8 +26,9 @@ const maxRounds = 4;
 export async function deleteImages(facts: Facts, options: DeleteOptions): Promise<void> {
   const { images, signal } = options;
   for (let round = 0; round < maxRounds; round++) {
-    const ours = await findOurs(options);
+    const { ours, takenOver } = await findOurs(options);
     if (ours.length === 0) {
+      if (takenOver !== undefined) facts.changes.push({ kind: 'left', id: takenOver.id, owner: takenOver.owner });
       facts.image = 'gone';
       return;
     }
@@ -46,22 +46,25 @@ export async function deleteImages(facts: Facts, options: DeleteOptions): Promis
   });
 }
 
-/** By the mark, hidden ones too, and the one that the status names, should a policy hide the mark. */
-async function findOurs({ images, identity, recordedID, signal }: DeleteOptions): Promise<Image[]> {
+/** By the mark, hidden ones too, and the one in the status, should a policy hide the mark. */
+async function findOurs({ images, claim, signal }: DeleteOptions): Promise<{ ours: Image[]; takenOver?: Image }> {
   const found = new Map<string, Image>();
+  const recordedID = claim.recorded?.id;
   for (const hidden of [false, true]) {
     for await (const image of images.list(
-      { properties: { [ownerProperty]: identity.owner }, hidden, visibility: 'all' },
+      { properties: { [ownerProperty]: claim.owner }, hidden, visibility: 'all' },
       signal,
     )) {
-      if (isOurs(image, identity, recordedID)) found.set(image.id, image);
+      if (isOurs(image, claim, recordedID)) found.set(image.id, image);
     }
   }
   if (recordedID !== undefined && !found.has(recordedID)) {
     const image = await find(images, recordedID, signal);
-    if (image !== undefined && isOurs(image, identity, recordedID)) found.set(image.id, image);
+    if (image !== undefined && isOurs(image, claim, recordedID)) found.set(image.id, image);
+    if (image !== undefined && isTakenOver(image, claim, recordedID))
+      return { ours: [...found.values()], takenOver: image };
   }
-  return [...found.values()];
+  return { ours: [...found.values()] };
 }
 
 async function unprotect(images: ImageClient, image: Image, signal: AbortSignal): Promise<void> {

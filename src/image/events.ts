@@ -58,6 +58,10 @@ function fromChange(change: Change, drift: boolean): Happening[] {
       ];
     case 'deleted':
       return [{ type: 'Normal', reason: 'Deleted', note: `image ${change.id} was deleted from Glance` }];
+    case 'left': {
+      const note = `image ${change.id} stays in Glance: it belongs to project ${change.owner ?? '(none)'} now`;
+      return [{ type: 'Warning', reason: 'TakenOver', note }];
+    }
     default:
       return unreachable(change);
   }

@@ -24,7 +24,9 @@ export type Change =
   | { kind: 'created'; id: string }
   | { kind: 'updated'; what: string[] }
   | { kind: 'replaced'; id: string; why: string }
-  | { kind: 'deleted'; id: string };
+  | { kind: 'deleted'; id: string }
+  /** At the deletion: it belongs to another project. */
+  | { kind: 'left'; id: string; owner: string | null };
 
 export type End =
   | { kind: 'converged' }

@@ -1,7 +1,10 @@
 /**
- * Which image belongs to a resource. Laws: the id is a function of the resource's uid and a count of incarnations, not a
- * record, so a crash anywhere derives the same id again; and an image is ours by that id and its owner mark, never by its
+ * Which image belongs to a resource. The ID is a function of the resource's uid and a count of incarnations, so a crash
+ * anywhere derives the same ID again. An image is ours by that ID, its owner mark and the project that owns it, never by its
  * name.
+ *
+ * Invariant: an image of another project is foreign. Its ID and its marks prove nothing, because the neighbours in a cloud can
+ * read the marks and choose IDs.
  */
 import { createHash } from 'node:crypto';
 import type { GlanceImage } from '../api/glanceimage.ts';
@@ -25,6 +28,25 @@ export interface Identity {
 export function identityOf(resource: GlanceImage, cluster: string): Identity {
   const { namespace, name, uid } = resource.metadata;
   return { uid, owner: `${namespace}/${name}/${uid}`, cluster };
+}
+
+/** What a resource may take for its own. */
+export interface Claim extends Identity {
+  /** The projects that may own its images: the declared one, and that of the credentials. */
+  owners: readonly string[];
+  /** The image in the status, and the project that owned it when it was seen last. */
+  recorded: { id: string; owner: string | undefined } | undefined;
+}
+
+/** `projectID`: the project of the credentials. */
+export function claimOf({ spec, status }: GlanceImage, identity: Identity, projectID: string): Claim {
+  const { owner } = spec.image;
+  const { imageID, image } = status;
+  return {
+    ...identity,
+    owners: owner === undefined ? [projectID] : [owner, projectID],
+    recorded: imageID === undefined ? undefined : { id: imageID, owner: image?.owner },
+  };
 }
 
 /** The id of the `incarnation`-th image of a resource: a UUID of version 5 in the namespace of the resource's uid. */
@@ -52,11 +74,24 @@ export function markOf(identity: Identity): Record<string, string> {
 }
 
 /**
- * Whether the image is ours. `recordedID` is the id that our status names: an image that we know and whose mark somebody
- * has removed is still ours, and the mark is restored as any drift is; one that bears another mark is not.
+ * Whether the image is ours. `knownID` is the ID of an image that we know: with its mark removed it is still ours, and the mark
+ * is restored as any drift is; with another mark it is not.
  */
-export function isOurs(image: Image, identity: Identity, recordedID: string | undefined): boolean {
-  if (incarnationOf(identity.uid, image.id) === undefined) return false;
-  const owner = image.properties[ownerProperty];
-  return owner === undefined ? image.id === recordedID : owner === identity.owner;
+export function isOurs(image: Image, claim: Claim, knownID: string | undefined): boolean {
+  return bearsOurMark(image, claim, knownID) && isInOurProject(image, claim);
+}
+
+/** Whether it is the image that we know, with our mark, in a project that it was neither made in nor declared for. */
+export function isTakenOver(image: Image, claim: Claim, knownID: string | undefined): boolean {
+  return image.id === knownID && bearsOurMark(image, claim, knownID) && !isInOurProject(image, claim);
+}
+
+function bearsOurMark(image: Image, { uid, owner }: Identity, knownID: string | undefined): boolean {
+  if (incarnationOf(uid, image.id) === undefined) return false;
+  const mark = image.properties[ownerProperty];
+  return mark === undefined ? image.id === knownID : mark === owner;
+}
+
+function isInOurProject({ id, owner }: Image, { owners, recorded }: Claim): boolean {
+  return owner !== null && (owners.includes(owner) || (id === recorded?.id && owner === recorded.owner));
 }

@@ -2,35 +2,35 @@
 import type { ImageClient } from '../glance/client.ts';
 import { ImageNotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
-import { type Identity, incarnationOf, isOurs } from './identity.ts';
+import { type Claim, incarnationOf, isOurs, isTakenOver } from './identity.ts';
 import type { Observation } from './plan.ts';
 
 /**
- * `recordedID` is the id that the status names. Without one nothing was ever seen, and the answer to the first POST tells
- * whether an image is there already, so no question is spent here.
+ * By the ID in the status. Without one no image was ever seen, and the answer to the first POST shows whether there is an
+ * image already, so no call is made here.
  */
-export async function observe(
-  images: ImageClient,
-  identity: Identity,
-  recordedID: string | undefined,
-  signal: AbortSignal,
-): Promise<Observation> {
-  const incarnation = recordedID === undefined ? undefined : incarnationOf(identity.uid, recordedID);
-  if (recordedID === undefined || incarnation === undefined) return { kind: 'absent', incarnation: 0 };
-  return judge(await find(images, recordedID, signal), identity, incarnation, recordedID);
+export async function observe(images: ImageClient, claim: Claim, signal: AbortSignal): Promise<Observation> {
+  const id = claim.recorded?.id;
+  const incarnation = id === undefined ? undefined : incarnationOf(claim.uid, id);
+  if (id === undefined || incarnation === undefined) return { kind: 'absent', incarnation: 0 };
+  return judge(await find(images, id, signal), claim, incarnation, id);
 }
 
-/** An id is never reused by Glance: when its image is gone, or was never ours, the next incarnation is the one to make. */
+/**
+ * Glance never reuses an ID: when its image is gone, or was never ours, the next incarnation is the one to make. `knownID` is
+ * the ID of an image that we know.
+ */
 export function judge(
   image: Image | undefined,
-  identity: Identity,
+  claim: Claim,
   incarnation: number,
-  recordedID: string | undefined,
+  knownID: string | undefined,
 ): Observation {
-  if (image === undefined || isDeleted(image) || !isOurs(image, identity, recordedID)) {
-    return { kind: 'absent', incarnation: incarnation + 1 };
+  if (image !== undefined && !isDeleted(image)) {
+    if (isOurs(image, claim, knownID)) return { kind: 'present', incarnation, image };
+    if (isTakenOver(image, claim, knownID)) return { kind: 'takenOver', image };
   }
-  return { kind: 'present', incarnation, image };
+  return { kind: 'absent', incarnation: incarnation + 1 };
 }
 
 function isDeleted(image: Image): boolean {

@@ -18,7 +18,10 @@ import { verify } from './verify.ts';
 /** What Glance was seen to hold for a resource. */
 export type Observation =
   /** No image; the next one to make is this incarnation. */
-  { kind: 'absent'; incarnation: number } | { kind: 'present'; incarnation: number; image: Image };
+  | { kind: 'absent'; incarnation: number }
+  | { kind: 'present'; incarnation: number; image: Image }
+  /** Our image, which somebody gave to another project. It is foreign now. */
+  | { kind: 'takenOver'; image: Image };
 
 export type Action =
   | { kind: 'create'; incarnation: number; image: WantedImage }
@@ -68,6 +71,9 @@ interface Scene {
 export function plan(desired: Desired, observation: Observation, memory: Memory, now: Date): Action[] {
   if (observation.kind === 'absent') {
     return [{ kind: 'create', incarnation: observation.incarnation, image: imageBefore(desired, false) }];
+  }
+  if (observation.kind === 'takenOver') {
+    return [{ kind: 'refuse', reason: 'TakenOver', message: takenOver(desired, observation.image) }];
   }
   const { image, incarnation } = observation;
   const scene: Scene = { desired, image, incarnation, memory, now };
@@ -190,6 +196,14 @@ function patches({ desired, image, incarnation, memory }: Scene): Action[] {
     keep: (key) => keepsProperty(desired, memory.propertyKeys, key),
   });
   return operations.length === 0 ? [] : [{ kind: 'patch', image, incarnation, operations }];
+}
+
+function takenOver({ image: { owner } }: Desired, image: Image): string {
+  return (
+    `image ${image.id} belongs to project ${image.owner} now, and is left as it is. To take it back, run ` +
+    `\`openstack image set --project ${owner} ${image.id}\` as an administrator of the cloud. To keep it there, declare ` +
+    `spec.image.owner: ${image.owner}. To get another image, delete this GlanceImage and create it again`
+  );
 }
 
 function deactivated(image: Image): string {

@@ -25,7 +25,7 @@ import { dueOf } from './due.ts';
 import { happenings } from './events.ts';
 import type { Facts } from './facts.ts';
 import { asFailure } from './failure.ts';
-import { type Identity, identityOf } from './identity.ts';
+import { claimOf, type Identity, identityOf } from './identity.ts';
 import { ResourceGone, type Resources } from './resources.ts';
 import { type Moment, summarise } from './status.ts';
 import {
@@ -153,11 +153,12 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
     const consequence = failed && consequenceOf(failed.error);
     if (consequence === 'tell') throw failed?.error;
     const cloud = await openCloud(facts, resource, signal);
-    const { images } = cloud;
+    const { images, projectID } = cloud;
+    const claim = claimOf(resource, identity, projectID);
     const seen = seenImage(turn, cloud, resource, transfer);
     if (seen === 'on its way') return false;
     if (failed !== undefined && consequence === 'remove') {
-      await removeTransferred(facts, failed.plan.imageID, images, identity, signal);
+      await removeTransferred(facts, failed.plan.imageID, images, claim, signal);
       throw failed.error;
     }
     let guarded = resource.metadata.finalizers.includes(finalizer);
@@ -165,7 +166,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       if (!guarded) await resources.addFinalizer(resource, signal);
       guarded = true;
     };
-    const rest = await converge(facts, { resource, identity, ...cloud, seen, clock, beforeFirstDeed, signal });
+    const rest = await converge(facts, { resource, claim, ...cloud, seen, clock, beforeFirstDeed, signal });
     if (rest.kind === 'nothing') return true;
     // It waits for its data as if nobody stood in the way: then who did is the news.
     if (failed !== undefined) throw failed.error;
@@ -197,8 +198,9 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       );
       return;
     }
-    const { images } = await openCloud(facts, resource, signal);
-    await deleteImages(facts, { images, identity, recordedID: status.imageID, protects: image.protected, signal });
+    const { images, projectID } = await openCloud(facts, resource, signal);
+    const claim = claimOf(resource, identity, projectID);
+    await deleteImages(facts, { images, claim, protects: image.protected, signal });
     for (const { type, reason, note } of happenings(status, status, facts))
       resources.event(resource, type, reason, note);
   }

@@ -11,7 +11,7 @@ import { removeUnprotected } from './act.ts';
 import type { CloudRef } from './clouds.ts';
 import { type Content, contentOf, storesOf } from './content.ts';
 import type { Facts } from './facts.ts';
-import { type Identity, isOurs } from './identity.ts';
+import { type Claim, isOurs } from './identity.ts';
 import { find } from './observe.ts';
 
 export function cloudRefOf(resource: GlanceImage): CloudRef {
@@ -88,11 +88,11 @@ export async function removeTransferred(
   facts: Facts,
   imageID: string,
   images: ImageClient,
-  identity: Identity,
+  claim: Claim,
   signal: AbortSignal,
 ): Promise<void> {
   const image = await find(images, imageID, signal);
-  if (image === undefined || !isOurs(image, identity, imageID)) return;
+  if (image === undefined || !isOurs(image, claim, imageID)) return;
   await removeUnprotected(images, image, signal);
   facts.image = 'gone';
   facts.changes.push({ kind: 'replaced', id: imageID, why: 'the data in Glance differs from the data that was sent' });

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { imageIDOf, incarnationOf, isOurs, markOf, ownerProperty } from '../../src/image/identity.ts';
-import { identity, imageOf, uid } from './resource.ts';
+import { claimOf, imageIDOf, incarnationOf, isOurs, markOf, ownerProperty } from '../../src/image/identity.ts';
+import { identity, imageOf, projectID, resourceOf, uid } from './resource.ts';
+
+const claim = claimOf(resourceOf(), identity, projectID);
 
 describe('the identity of an image', () => {
   test('the id is the UUID of version 5 that other programs derive, too', () => {
@@ -22,17 +24,33 @@ describe('the identity of an image', () => {
 
   test('an image with the id of another resource is foreign, whatever its owner marker is', () => {
     const other = imageIDOf('11111111-1111-4111-8111-111111111111', 0);
-    assert.equal(isOurs(imageOf({ id: other }), identity, other), false);
+    assert.equal(isOurs(imageOf({ id: other }), claim, other), false);
   });
 
   test('an image with our id and the owner marker of another resource is foreign', () => {
     const image = imageOf({ properties: { ...markOf(identity), [ownerProperty]: 'other' } });
-    assert.equal(isOurs(image, identity, image.id), false);
+    assert.equal(isOurs(image, claim, image.id), false);
   });
 
   test('an image without an owner marker is ours only if the status has recorded it', () => {
     const image = imageOf({ properties: {} });
-    assert.equal(isOurs(image, identity, undefined), false);
-    assert.equal(isOurs(image, identity, imageIDOf(uid, 0)), true);
+    assert.equal(isOurs(image, claim, undefined), false);
+    assert.equal(isOurs(image, claim, imageIDOf(uid, 0)), true);
+  });
+
+  test('an image of another project is foreign, whatever its ID and its marks are', () => {
+    const other = 'b'.repeat(32);
+    const owners = (declared: string | undefined, seen: string | undefined) => ({
+      ...claimOf(resourceOf({ spec: { image: { owner: declared } } }), identity, projectID),
+      recorded: { id: imageIDOf(uid, 0), owner: seen },
+    });
+    const theirs = imageOf({ owner: other });
+    assert.equal(isOurs(theirs, owners(undefined, undefined), theirs.id), false);
+    assert.equal(isOurs(theirs, owners(undefined, projectID), theirs.id), false);
+    assert.equal(isOurs(imageOf({ owner: null }), owners(undefined, undefined), theirs.id), false);
+    assert.equal(isOurs(theirs, owners(other, undefined), undefined), true);
+    assert.equal(isOurs(theirs, owners(undefined, other), undefined), true);
+    const next = imageOf({ owner: other, id: imageIDOf(uid, 1) });
+    assert.equal(isOurs(next, owners(undefined, other), next.id), false);
   });
 });

@@ -5,7 +5,8 @@ import type { Image } from '../../src/glance/image.ts';
 import { readImage } from '../../src/glance/image.ts';
 import { newImage } from '../../src/glance/translation.ts';
 import { desire } from '../../src/image/desired.ts';
-import { imageIDOf, markOf } from '../../src/image/identity.ts';
+import { claimOf, imageIDOf, markOf } from '../../src/image/identity.ts';
+import { judge } from '../../src/image/observe.ts';
 import { type Action, type Memory, plan, savingGraceMs } from '../../src/image/plan.ts';
 import { after, blank, kinds, now, planFor, present, withContent } from './planning.ts';
 import { content, digest, identity, imageOf, projectID, resourceOf, uid } from './resource.ts';
@@ -95,10 +96,18 @@ describe('planning', () => {
     });
   });
 
-  test('the owner is restored on an image given to another project', () => {
-    const [action] = planFor({}, present(imageOf({ owner: 'b'.repeat(32) })));
+  test('an image given to another project is foreign: nothing is planned on it, and the plan says why', () => {
+    const image = imageOf({ owner: 'b'.repeat(32) });
+    const observation = judge(image, claimOf(resourceOf(), identity, projectID), 0, image.id);
+    assert.deepEqual(kinds(planFor({}, observation)), ['refuse']);
+    const [action] = planFor({}, observation);
+    assert.equal(action?.kind === 'refuse' && action.reason, 'TakenOver');
+  });
+
+  test('an image moves to the project that is declared now', () => {
+    const [action] = planFor({ spec: { image: { owner: 'c'.repeat(32) } } }, present(imageOf()));
     assert.deepEqual(action?.kind === 'patch' && action.operations, [
-      { op: 'replace', path: '/owner', value: projectID },
+      { op: 'replace', path: '/owner', value: 'c'.repeat(32) },
     ]);
   });
 
