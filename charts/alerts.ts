@@ -46,7 +46,7 @@ export function hasThreshold({ expr }: Alert): boolean {
   return /[<>] [0-9.]+\s*$/.test(expr) && !/\b(and|or|unless)\b/.test(expr);
 }
 
-/** Of the value metrics.prometheusRule.alerts: a name that is no alert is refused. */
+/** Of the value metrics.prometheusRule.alerts: other names are rejected. */
 export function changesSchema(alerts: readonly Alert[]): JsonSchema {
   const common = {
     enabled: { type: 'boolean' },

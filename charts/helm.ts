@@ -11,7 +11,7 @@ import { folders } from '../test/env/parts.mjs';
 
 export const chart = resolve(import.meta.dirname, 'glance-image-operator');
 
-export type Ended = { kind: 'done'; stdout: string } | { kind: 'refused'; stderr: string };
+export type Ended = { kind: 'done'; stdout: string } | { kind: 'rejected'; stderr: string };
 
 /** One run of helm. Resolves whatever its exit code is; rejects if helm is missing or takes longer than a minute. */
 export async function helm(...args: string[]): Promise<Ended> {
@@ -29,7 +29,7 @@ export async function helm(...args: string[]): Promise<Ended> {
     return await new Promise((done, failed) => {
       execFile(existsSync(packaged) ? packaged : 'helm', args, options, (error, stdout, stderr) => {
         if (error === null) done({ kind: 'done', stdout });
-        else if (typeof error.code === 'number') done({ kind: 'refused', stderr });
+        else if (typeof error.code === 'number') done({ kind: 'rejected', stderr });
         else failed(error);
       });
     });
@@ -53,9 +53,9 @@ export function template({ name, namespace, values = [], set = [] }: Release): P
   return helm('template', name, chart, '--namespace', namespace, ...given);
 }
 
-/** Like `template`, but throws helm's error message if the chart refuses the values. */
+/** Like `template`, but throws helm's error message if the chart rejects the values. */
 export async function render(release: Release): Promise<string> {
   const ended = await template(release);
-  if (ended.kind === 'refused') throw new Error(ended.stderr);
+  if (ended.kind === 'rejected') throw new Error(ended.stderr);
   return ended.stdout;
 }

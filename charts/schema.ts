@@ -1,6 +1,6 @@
 /**
  * values.schema.json: types come from the defaults in values.yaml, and this file adds the rest. Invariant: an unknown name is
- * refused, except in `global`, and inside values that are passed to Kubernetes, which validates them.
+ * rejected, except in `global`, and inside values that are passed to Kubernetes, which validates them.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -36,7 +36,7 @@ async function packageChart(folder: string): Promise<void> {
     ['package', chart, '--destination', folder],
   ]) {
     const ended = await helm(...args);
-    if (ended.kind === 'refused') throw new Error(`helm ${args.join(' ')}:\n${ended.stderr}`);
+    if (ended.kind === 'rejected') throw new Error(`helm ${args.join(' ')}:\n${ended.stderr}`);
   }
 }
 

@@ -111,7 +111,7 @@ describe('names', () => {
     assert.deepEqual(shared, ['CustomResourceDefinition//glanceimages.glance-image-operator.dev']);
   });
 
-  test('names that look like numbers stay names', async () => {
+  test('a release name that looks like a number stays a string', async () => {
     const objects = await objectsWith(['watchNamespaces={team-a}', 'settings.clusterName=x'], {
       name: '1e3',
       namespace: '42',

@@ -1,4 +1,4 @@
-/** What the chart tells its users: the notes after an installation, and the examples in its README. */
+/** Texts for users: the notes after an installation, and the examples in its README. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ async function install(values: unknown): Promise<string> {
   try {
     await writeFile(file, JSON.stringify(values));
     const ended = await helm('install', 'images', chart, '--dry-run=client', '--values', file);
-    assert.equal(ended.kind, 'done', ended.kind === 'refused' ? ended.stderr : '');
+    assert.equal(ended.kind, 'done', ended.kind === 'rejected' ? ended.stderr : '');
     return ended.kind === 'done' ? ended.stdout : '';
   } finally {
     await rm(directory, { recursive: true });

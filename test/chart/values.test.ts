@@ -34,7 +34,7 @@ describe('values.yaml and its schema', () => {
     ]);
   });
 
-  test('a value without a description is refused at any depth', () => {
+  test('a value without a description is rejected at any depth', () => {
     assert.throws(() => readValues('a: 1\n'), /^Error: a has no description/);
     assert.throws(
       () => readValues('# -- A.\na: 1\nb:\n  # -- C.\n  c: 1\n  # no description\n  d: 2\n'),
@@ -54,7 +54,7 @@ describe('values.yaml and its schema', () => {
     );
   });
 
-  test('every group refuses unknown names, except global, which all charts of an umbrella chart share', () => {
+  test('every group rejects unknown names, except global, which all charts of an umbrella chart share', () => {
     const values = readValues(text);
     assert.deepEqual(openGroups(values, valuesSchema(values)), ['global']);
   });

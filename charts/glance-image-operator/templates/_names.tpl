@@ -33,7 +33,7 @@
 {{- .Values.serviceAccount.name | default (include "glance-image-operator.fullname" .) -}}
 {{- end -}}
 
-{{/* Kubernetes refuses to change them in a Deployment. */}}
+{{/* Immutable in a Deployment. */}}
 {{- define "glance-image-operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "glance-image-operator.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { chart, helm, template } from '../../charts/helm.ts';
 
-/** helm's error message for these values, which the chart must refuse. */
-async function refusal(...set: string[]): Promise<string> {
+/** helm's error message for these values, which the chart must reject. */
+async function rejection(...set: string[]): Promise<string> {
   const ended = await template({ name: 'images', namespace: 'images-system', set });
-  assert.equal(ended.kind, 'refused', 'the values were accepted');
-  return ended.kind === 'refused' ? ended.stderr : '';
+  assert.equal(ended.kind, 'rejected', 'the values were accepted');
+  return ended.kind === 'rejected' ? ended.stderr : '';
 }
 
 const cases: readonly { what: string; set: readonly string[]; message: RegExp }[] = [
@@ -116,16 +116,16 @@ const cases: readonly { what: string; set: readonly string[]; message: RegExp }[
   })),
 ];
 
-describe('values that the chart refuses', () => {
+describe('values that the chart rejects', () => {
   for (const { what, set, message } of cases) {
-    test(`the chart refuses ${what} with a message that helps`, async () =>
-      assert.match(await refusal(...set), message));
+    test(`the chart rejects ${what} with a message that helps`, async () =>
+      assert.match(await rejection(...set), message));
   }
 
   test('the chart accepts an environment variable that is no proxy variable', async () => {
     const set = ['extraEnv[0].name=NODE_EXTRA_CA_CERTS', 'extraEnv[0].value=/ca.crt'];
     const ended = await template({ name: 'images', namespace: 'images-system', set });
-    assert.equal(ended.kind, 'done', ended.kind === 'refused' ? ended.stderr : '');
+    assert.equal(ended.kind, 'done', ended.kind === 'rejected' ? ended.stderr : '');
   });
 
   test('an umbrella chart can have a condition and globals of its own', async (t) => {
@@ -139,13 +139,13 @@ describe('values that the chart refuses', () => {
     await writeFile(join(umbrella, 'Chart.yaml'), JSON.stringify(definition));
     await writeFile(join(umbrella, 'values.yaml'), JSON.stringify(values));
     const ended = await helm('template', 'images', umbrella);
-    assert.equal(ended.kind, 'done', ended.kind === 'refused' ? ended.stderr : '');
+    assert.equal(ended.kind, 'done', ended.kind === 'rejected' ? ended.stderr : '');
     assert.match(ended.kind === 'done' ? ended.stdout : '', /^kind: Deployment$/m);
   });
 
   test('helm lint reports nothing except the missing icon', async () => {
     const ended = await helm('lint', '--strict', chart);
-    assert.equal(ended.kind, 'done', ended.kind === 'refused' ? ended.stderr : '');
+    assert.equal(ended.kind, 'done', ended.kind === 'rejected' ? ended.stderr : '');
     const remarks = ended.kind === 'done' ? ended.stdout.match(/^\[.*$/gm) : [];
     assert.deepEqual(remarks, ['[INFO] Chart.yaml: icon is recommended']);
   });
