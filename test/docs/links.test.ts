@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { reasons } from '../../src/api/reasons.ts';
+import { describeSettings } from '../../src/commands/config.ts';
 import { runSettings, transferSettings } from '../../src/commands/settings.ts';
 import { customResourceDefinition } from '../../src/generate/crd.ts';
 import type { StructuralSchema } from '../../src/generate/structural.ts';
@@ -14,11 +15,10 @@ import { clusterProperty, ownerProperty } from '../../src/image/identity.ts';
 import { readPages, root, withoutBlocks } from './pages.ts';
 
 const pages = readPages();
-const flagOf = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-const flags = new Set([...Object.keys(runSettings), ...Object.keys(transferSettings)].map(flagOf));
+const flags = new Set([runSettings, transferSettings].flatMap(describeSettings).map(({ flag }) => flag.slice(2)));
 /** Flags of other programs that the pages name outside of blocks. */
 const foreignFlags = new Set(
-  'help from-file os-cloud recursive previous take-ownership force-conflicts feature-gates max-semi-space-size'.split(
+  'help from-file os-cloud recursive previous take-ownership force-conflicts reset-then-reuse-values feature-gates max-semi-space-size'.split(
     ' ',
   ),
 );

@@ -68,7 +68,7 @@ for word in "$@"; do
   case "$skip$word" in
     oci://ghcr.io/glance-image-operator/charts/glance-image-operator*) args+=(${chart}) ;;
     --version|--timeout) skip=skip: ; continue ;;
-    skip:*|--install|--atomic|--wait|--reuse-values|--version=*|--timeout=*|--create-namespace) ;;
+    skip:*|--install|--atomic|--wait|--reuse-values|--reset-then-reuse-values|--version=*|--timeout=*|--create-namespace) ;;
     *) args+=("$word") ;;
   esac
   skip=''
@@ -95,7 +95,7 @@ esac`,
 };
 
 /** Cannot be had here: that the line is shell is all that is known of them. */
-const unchecked = ['argocd', 'flux', 'git', 'cosign', 'terraform', 'tofu', 'ssh'];
+const unchecked = ['argocd', 'docker', 'flux', 'git', 'cosign', 'terraform', 'tofu', 'ssh'];
 
 export function createSandbox({ directory, kubeconfig, login, page }: SandboxOptions): Sandbox {
   const bin = join(directory, '.bin');
