@@ -15,7 +15,7 @@ const whole = (body: Readable, size: number | undefined) => ({
 });
 
 describe('a broken body', () => {
-  test('shorter than announced is SourceTooShort', async () => {
+  test('a body shorter than announced is SourceTooShort', async () => {
     const source = await open((_request, response) => {
       response.socket?.end('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nfirst bytes');
     });
@@ -24,7 +24,7 @@ describe('a broken body', () => {
 
   for (const connection of ['keep-alive', 'close'])
     for (const framing of ['content-length: 100', 'transfer-encoding: chunked'])
-      test(`cut by a reset is SourceTooShort (${framing}, connection: ${connection})`, async () => {
+      test(`a body cut by a reset is SourceTooShort (${framing}, connection: ${connection})`, async () => {
         const reset = Promise.withResolvers<void>();
         const source = await open((_request, response) => {
           const start = framing.startsWith('transfer') ? 'b\r\nfirst bytes\r\n' : 'first bytes';
@@ -37,7 +37,7 @@ describe('a broken body', () => {
         await assert.rejects(body.next(), failsWith('SourceTooShort', /after 11 /, 'backoff'));
       });
 
-  test('chunked and ended without its last chunk is SourceTooShort', async () => {
+  test('a chunked body that ends without its last chunk is SourceTooShort', async () => {
     for (const connection of ['keep-alive', 'close']) {
       const source = await open((_request, response) => {
         const head = `HTTP/1.1 200 OK\r\nconnection: ${connection}\r\ntransfer-encoding: chunked\r\n\r\n`;
@@ -47,7 +47,7 @@ describe('a broken body', () => {
     }
   });
 
-  test('longer than announced is SourceTooLong', async () => {
+  test('a body longer than announced is SourceTooLong', async () => {
     const bytes = Readable.from([Buffer.from('12345'), Buffer.from('678901')]);
     const { signal } = new AbortController();
     const url = new URL('http://example.com/x');
@@ -59,7 +59,7 @@ describe('a broken body', () => {
 });
 
 describe('deadlines of a source', () => {
-  test('end the wait for an answer after 30 s, twice', async () => {
+  test('the wait for a response ends after 30 s, twice', async () => {
     const clock = createVirtualClock();
     const asked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     let count = 0;
@@ -93,7 +93,7 @@ describe('deadlines of a source', () => {
     return { clock, body, send: rest.resolve };
   }
 
-  test('end a body that stops coming', async () => {
+  test('a deadline ends a body without further data', async () => {
     const { clock, body } = await halfSent();
     const stalled = failsWith('SourceStalled', /fewer than 100 bytes in 60 s, after 4 of 8 bytes/, 'backoff');
     const failed = assert.rejects(body.next(), stalled);
@@ -104,7 +104,7 @@ describe('deadlines of a source', () => {
     assert.equal(clock.pending, 0);
   });
 
-  test('do not run while nobody asks for more', async () => {
+  test('a deadline of the body does not run while the reader pauses', async () => {
     const { clock, body, send } = await halfSent();
     await clock.advance(3_600_000);
     const next = body.next();
@@ -115,7 +115,7 @@ describe('deadlines of a source', () => {
     assert.equal(clock.pending, 0);
   });
 
-  test('end a body that trickles, and spare one that is slow but moves', async () => {
+  test('a deadline ends a body that trickles, but not one that is merely slow', async () => {
     const url = new URL('http://example.com/x');
     const { signal } = new AbortController();
     const feed = async (chunkBytes: number) => {
@@ -138,7 +138,7 @@ describe('deadlines of a source', () => {
 });
 
 describe('aborting a source', () => {
-  test('while it opens rejects with the reason given', async () => {
+  test('an abort while a source opens rejects with the given reason', async () => {
     const controller = new AbortController();
     const reason = new Error('not wanted any more');
     await assert.rejects(
@@ -147,7 +147,7 @@ describe('aborting a source', () => {
     );
   });
 
-  test('while it is read rejects with the reason given, and hangs up', async () => {
+  test('an abort during reading rejects with the given reason and closes the connection', async () => {
     const controller = new AbortController();
     const reason = new Error('not wanted any more');
     const hungUp = Promise.withResolvers<void>();
@@ -166,7 +166,7 @@ describe('aborting a source', () => {
     await hungUp.promise;
   });
 
-  test('during the pause before another try rejects with the reason given', async () => {
+  test('an abort during the pause before a retry rejects with the given reason', async () => {
     const clock = createVirtualClock();
     const controller = new AbortController();
     const reason = new Error('not wanted any more');
@@ -185,7 +185,7 @@ describe('aborting a source', () => {
     assert.equal(clock.pending, 0);
   });
 
-  test('hangs up even if it was never read', async () => {
+  test('an abort closes the connection of a source that was never read', async () => {
     const controller = new AbortController();
     const hungUp = Promise.withResolvers<void>();
     await open(
@@ -199,7 +199,7 @@ describe('aborting a source', () => {
     await hungUp.promise;
   });
 
-  test('happens by itself when the reader stops early', async () => {
+  test('a reader that stops early closes the connection', async () => {
     const hungUp = Promise.withResolvers<void>();
     const source = await open((_request, response) => {
       response.on('close', () => hungUp.resolve());

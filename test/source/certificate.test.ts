@@ -40,7 +40,7 @@ async function get(kinds: readonly Kind[], ca: string | undefined, host = '127.0
 }
 
 describe('a source behind https', () => {
-  test('with a certificate of a private authority is read when that authority is given', async () => {
+  test('a source with a certificate of a private authority is read when that authority is given', async () => {
     assertWhole(await get(['good'], made.ca), file);
     assertWhole(await get(['good'], made.ca, 'localhost'), file);
     assertWhole(await get(['good'], `a comment\n${made.otherCa}\n${made.ca}`), file);
@@ -55,7 +55,7 @@ describe('a source behind https', () => {
     ['that is not valid yet', 'early', 'ca', /not valid yet.*clocks/],
   ];
   for (const [words, kind, trusts, message] of refusals)
-    test(`with a certificate ${words} is not trusted, says why, and is not asked again`, async () => {
+    test(`a source with a certificate ${words} is not trusted, with the cause, and not retried`, async () => {
       const before = servers.get(kind)?.requests.length;
       const result = await get([kind], trusts === 'nothing' ? undefined : made[trusts]);
       assertFailed(result, 'SourceUntrusted', message);
@@ -66,11 +66,11 @@ describe('a source behind https', () => {
       assert.equal(servers.get(kind)?.requests.length, before);
     });
 
-  test('that is not trusted is left for a mirror that is', async () => {
+  test('an untrusted source is left for a trusted mirror', async () => {
     assertWhole(await get(['expired', 'good'], made.ca), file);
   });
 
-  test('is left alone when it is no TLS at all', async () => {
+  test('a source without TLS on its port is not retried', async () => {
     const plain = await startSource();
     const transport = createSourceTransport(policy);
     const result = await download([plain.url.replace('http:', 'https:')], { servers: [plain], transport });
@@ -81,7 +81,7 @@ describe('a source behind https', () => {
 });
 
 describe('the authorities of caSecretRef', () => {
-  test('are read from text around them, one or several', () => {
+  test('one or several authorities are read from surrounding text', () => {
     assert.equal(readCertificates(`# ours\n${made.ca}\n# theirs\n${made.otherCa}`).length, 2);
   });
 
@@ -97,7 +97,7 @@ describe('the authorities of caSecretRef', () => {
     ],
   ];
   for (const [words, pem, message] of broken)
-    test(`cannot be ${words}, which is said at once and without showing it`, () => {
+    test(`caSecretRef rejects ${words} immediately, without showing it`, () => {
       const text = pem(made.ca);
       assert.throws(
         () => createSourceTransport(policy, { ca: text }),
@@ -111,7 +111,7 @@ describe('the authorities of caSecretRef', () => {
     });
 });
 
-test('a problem with a certificate is told from other problems of TLS', () => {
+test('certificate errors are distinguished from other TLS errors', () => {
   for (const code of [
     'CERT_HAS_EXPIRED',
     'UNABLE_TO_GET_CRL',

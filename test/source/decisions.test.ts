@@ -32,7 +32,7 @@ describe('the version of an answer', () => {
     ['nothing', {}, undefined],
   ];
   for (const [words, headers, validator] of cases)
-    test(`is known by ${words}`, () => assert.equal(validatorOf(from(headers)), validator));
+    test(`a response has a validator from ${words}`, () => assert.equal(validatorOf(from(headers)), validator));
 
   const [one, two] = ['"one"', '"two"'];
   const [noon, later] = ['Mon, 05 Jan 2026 12:00:00 GMT', 'Mon, 05 Jan 2026 13:00:00 GMT'];
@@ -53,7 +53,7 @@ describe('the version of an answer', () => {
     ['other dates on two servers', version(undefined, noon), version(undefined, later, mirror), 'unknown'],
   ];
   for (const [words, a, b, result] of pairs)
-    test(`compared with another: ${words} → ${result}`, () => {
+    test(`validators are compared: ${words} → ${result}`, () => {
       assert.equal(compareVersions(a, b), result);
       assert.equal(compareVersions(b, a), result);
     });
@@ -70,7 +70,7 @@ describe('the turns of several addresses', () => {
     'EgressRefused',
   );
 
-  test('end, however failures come, and never lead to an address that has failed without progress since', () => {
+  test('rotation ends for every sequence of failures, and never repeats a failed address without progress', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 5 }), fc.infiniteStream(codes), (count, failures) => {
         const rotation = createRotation(count, () => 0.5);
@@ -92,7 +92,7 @@ describe('the turns of several addresses', () => {
     );
   });
 
-  test('have pauses that grow, are spread, and are as long as a server asks for', () => {
+  test('pauses between rounds grow, have jitter, and respect Retry-After', () => {
     for (const [random, expected] of [
       [0, [125, 500, 2000]],
       [0.5, [250, 1000, 4000]],
@@ -108,7 +108,7 @@ describe('the turns of several addresses', () => {
     assert.deepEqual(asking, { kind: 'ask', index: 0, pauseMs: 9000 });
   });
 
-  test('begin anew with progress, but not for an address that is of no use', () => {
+  test('progress restarts the rotation, except for unusable addresses', () => {
     const rotation = createRotation(3, () => 0.5);
     const fail = (code: string) => {
       for (let tries = 0; ; tries++) {
@@ -125,7 +125,7 @@ describe('the turns of several addresses', () => {
     assert.equal(fail('SourceUnreachable'), 'over');
   });
 
-  test('list the failures of others, but not of dozens', () => {
+  test('an error lists the failures of other addresses up to a limit', () => {
     const rotation = createRotation(8, () => 0.5);
     let step: Step = { kind: 'ask', index: 0, pauseMs: 0 };
     for (let tries = 0; tries < 8; tries++) step = rotation.failed(failure('SourceNotFound'));

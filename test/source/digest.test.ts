@@ -10,7 +10,7 @@ const url = 'https://user:secret@example.com/image.raw?token=secret';
 const hashOf = (algorithm: string, data: Uint8Array) => createHash(algorithm).update(data).digest('hex');
 
 describe('a digest', () => {
-  test('is read back as it was written, in lower case', () => {
+  test('a digest is parsed and written in lower case', () => {
     fc.assert(
       fc.property(fc.constantFrom(...algorithms), fc.uint8Array(), (algorithm, data) => {
         const hex = hashOf(algorithm, data);
@@ -20,11 +20,11 @@ describe('a digest', () => {
     );
   });
 
-  test('is weak if others with the same value can be made', () => {
+  test('a digest is weak if collisions are feasible', () => {
     assert.deepEqual(algorithms.filter(isWeak), ['md5', 'sha1']);
   });
 
-  test('of an algorithm that is not known, or with a value that does not fit, is none', () => {
+  test('a digest with an unknown algorithm or a wrong length is invalid', () => {
     assert.deepEqual(digestOf('md5', 'A'.repeat(32)), { algorithm: 'md5', hex: 'a'.repeat(32) });
     assert.equal(digestOf('blake3', 'a'.repeat(64)), undefined);
     assert.equal(digestOf('toString', 'a'.repeat(64)), undefined);
@@ -45,7 +45,7 @@ describe('a digest', () => {
     ` sha256:${'a'.repeat(64)}`,
   ];
   for (const text of wrong)
-    test(`"${text.slice(0, 20)}" is refused as a fault of the spec`, () => {
+    test(`the digest "${text.slice(0, 20)}" is rejected as an invalid spec`, () => {
       assert.throws(
         () => parseDigest(text),
         (error) => error instanceof OperatorError && error.code === 'InvalidSpec',
@@ -54,7 +54,7 @@ describe('a digest', () => {
 });
 
 describe('verifying a digest', () => {
-  test('gives the digest of all chunks, however the bytes were cut', () => {
+  test('verification gives the digest of all bytes for any chunks', () => {
     fc.assert(
       fc.property(fc.constantFrom(...algorithms), fc.array(fc.uint8Array()), (algorithm, chunks) => {
         const hex = hashOf(algorithm, Buffer.concat(chunks));
@@ -65,13 +65,13 @@ describe('verifying a digest', () => {
     );
   });
 
-  test('computes sha512 when none is declared', () => {
+  test('verification computes sha512 when no digest is declared', () => {
     const verifier = createDigestVerifier(undefined, url);
     verifier.update(Buffer.from('bytes'));
     assert.deepEqual(verifier.finish(), { algorithm: 'sha512', hex: hashOf('sha512', Buffer.from('bytes')) });
   });
 
-  test('fails for other bytes, and tells both digests but no secret', () => {
+  test('verification of wrong bytes fails with both digests and no secret', () => {
     const hex = hashOf('sha256', Buffer.from('expected'));
     const verifier = createDigestVerifier({ algorithm: 'sha256', hex }, url);
     verifier.update(Buffer.from('other'));
@@ -89,7 +89,7 @@ describe('verifying a digest', () => {
     );
   });
 
-  test('that fails for a download joined of unlike answers is worth another one', () => {
+  test('a mismatch in a spliced download is retried', () => {
     const expected = { algorithm: 'sha256', hex: hashOf('sha256', Buffer.from('expected')) } as const;
     const verifier = createDigestVerifier(expected, url, () => true);
     verifier.update(Buffer.from('other'));

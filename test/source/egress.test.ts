@@ -46,14 +46,14 @@ async function get(urls: [string, ...string[]], answers: string[][], rules: Part
 const named = (path: string, name = 'images.example.com') => `http://${name}:${good.port}${path}`;
 
 describe('the egress policy of a download', () => {
-  test('lets it connect to what was judged, though DNS would say something else a moment later', async () => {
+  test('a download connects to the checked address, although DNS returns another one later', async () => {
     good.add('/a.raw', { body: content });
     const result = await get([named('/a.raw')], [['127.0.0.2'], ['127.0.0.3']]);
     assertWhole(result, file);
     assert.equal(result.asked, 1);
   });
 
-  test('judges anew when the download goes on', async () => {
+  test('the egress policy is checked again when a download resumes', async () => {
     good.add('/b.raw', { body: content, faults: [{ kind: 'closeAt', byte: half }] });
     const result = await get([named('/b.raw')], [['127.0.0.2'], ['127.0.0.3']]);
     assertFailed(result, 'EgressRefused', /images\.example\.com \(127\.0\.0\.3\) is a loopback address/, file);
@@ -61,7 +61,7 @@ describe('the egress policy of a download', () => {
     assert.equal(result.asked, 2);
   });
 
-  test('refuses a name with one bad address among good ones', async () => {
+  test('the egress policy rejects a name with one bad address among good ones', async () => {
     for (const answer of [
       ['127.0.0.2', '127.0.0.3'],
       ['127.0.0.3', '127.0.0.2'],
@@ -83,11 +83,11 @@ describe('the egress policy of a download', () => {
     '::1',
   ];
   for (const address of disguises)
-    test(`refuses a name that resolves to ${address}`, async () => {
+    test(`the egress policy rejects a name that resolves to ${address}`, async () => {
       assertFailed(await get([named('/a.raw')], [[address]]), 'EgressRefused', /images\.example\.com \(/);
     });
 
-  test('refuses by a rule that denies, in whatever form the address comes', async () => {
+  test('a deny rule rejects an address in every notation', async () => {
     for (const address of ['127.0.0.3', '::ffff:127.0.0.3', '64:ff9b::127.0.0.3'])
       assertFailed(
         await get([named('/a.raw')], [[address]], { allow: ['127.0.0.0/8', '64:ff9b::/96'], deny: ['127.0.0.3'] }),
@@ -96,7 +96,7 @@ describe('the egress policy of a download', () => {
       );
   });
 
-  test('holds at every redirect, for names and for odd spellings of addresses', async () => {
+  test('the egress policy applies to every redirect, for names and unusual notations of addresses', async () => {
     const targets = [
       '127.0.0.3',
       '2130706435',
@@ -116,7 +116,7 @@ describe('the egress policy of a download', () => {
     assertFailed(await get([named('/to-name')], answers), 'EgressRefused', /other\.example\.com \(127\.0\.0\.3\)/);
   });
 
-  test('holds for mirrors, and does not keep a good one from serving', async () => {
+  test('the egress policy applies to mirrors, and an allowed one still serves', async () => {
     good.add('/c.raw', { body: content });
     const missing = named('/missing.raw');
     const [refused, allowed] = [`http://127.0.0.3:${good.port}/image.raw`, named('/c.raw')];
@@ -129,7 +129,7 @@ describe('the egress policy of a download', () => {
     assertFailed(await get([refused], [['127.0.0.2']]), 'EgressRefused', /127\.0\.0\.3 is a loopback address/);
   });
 
-  test('knows IPv6', async (t) => {
+  test('the egress policy covers IPv6 addresses', async (t) => {
     const sixth = await startSource({ host: '::1' });
     t.after(() => sixth.stop());
     const url = sixth.add('/image.raw', { body: content });

@@ -63,7 +63,7 @@ describe('an image of a real Glance, as a source', () => {
   const isDownload = ({ method, path }: ProxiedRequest) => method === 'GET' && path === `/v2/images/${filled}/file`;
   const downloads = () => proxy.requests.filter(isDownload).length;
 
-  test('gives its bytes, its length and the digest that Glance has on record', async () => {
+  test('an image in Glance gives its bytes, its length and its recorded digest', async () => {
     const source = await open(filled);
     assert.equal(source.size, size);
     assert.equal(source.url, `glance://${filled}`);
@@ -73,7 +73,7 @@ describe('an image of a real Glance, as a source', () => {
   });
 
   for (const bytes of [1, size / 2, size - 1])
-    test(`goes on when its download breaks after ${bytes} bytes`, async () => {
+    test(`a download from Glance resumes when it breaks after ${bytes} bytes`, async () => {
       const removed = proxy.on({ matches: isDownload, fault: { kind: 'truncate', bytes }, times: 1 });
       const resumes: [string, number][] = [];
       const source = await open(filled, { onResume: (why, from) => resumes.push([why.code, from]) });
@@ -82,7 +82,7 @@ describe('an image of a real Glance, as a source', () => {
       assert.deepEqual(resumes, [['SourceTooShort', bytes]]);
     });
 
-  test('is given up when its download breaks at the same byte again and again', async () => {
+  test('a download from Glance fails when it breaks at the same byte repeatedly', async () => {
     const before = downloads();
     const removed = proxy.on({ matches: isDownload, fault: { kind: 'truncate', bytes: 5000 } });
     await assert.rejects(
@@ -93,19 +93,19 @@ describe('an image of a real Glance, as a source', () => {
     assert.equal(downloads() - before, 4);
   });
 
-  test('without data, says so', async () => {
+  test('an image without data fails with that reason', async () => {
     const id = await newImage();
     await assert.rejects(open(id), failsWith('SourceUnavailable', /is queued: its data is not there yet/, 'after'));
   });
 
-  test('that is not there, or not ours to see, is told as a failure of the source', async () => {
+  test('a missing or invisible image is reported as a failure of the source', async () => {
     await assert.rejects(open(randomUUID()), failsWith('SourceNotFound', /the source image .* answered 404/, 'after'));
     const removed = proxy.on({ matches: isDownload, fault: { kind: 'answer', status: 403, body: 'not yours' } });
     await assert.rejects(open(filled), failsWith('SourceForbidden', /source image .*answered 403.*not yours/));
     removed();
   });
 
-  test('beyond the limit is refused before its data is asked for', async () => {
+  test('an image beyond the size limit is rejected before its data is requested', async () => {
     const before = downloads();
     const tight = { ...limits, maxBytes: 1000 };
     await assert.rejects(
@@ -115,7 +115,7 @@ describe('an image of a real Glance, as a source', () => {
     assert.equal(downloads(), before);
   });
 
-  test('ends at once when it is not wanted any more', async () => {
+  test('an abort ends a download from Glance immediately', async () => {
     const controller = new AbortController();
     const reason = new Error('not wanted any more');
     const source = await open(filled, { signal: controller.signal });
@@ -147,11 +147,11 @@ describe('an image in a state that a Glance shows only at times', () => {
     ['killed', 'SourceNotFound'],
     ['a state of the future', 'SourceUnavailable'],
   ] as const)
-    test(`(${status}) is no source`, async () => {
+    test(`an image in status ${status} is rejected as a source`, async () => {
       await assert.rejects(openAs({ status }), failsWith(code, new RegExp(`the source image .* is ${status}`)));
     });
 
-  test('without bytes is an empty source', async () => {
+  test('an image of zero bytes is an empty source', async () => {
     await assert.rejects(openAs({ size: 0 }), failsWith('EmptySource', /has no bytes/));
   });
 
@@ -165,7 +165,7 @@ describe('an image in a state that a Glance shows only at times', () => {
       })(),
     });
 
-  test('has the older digest where there is no newer one, and none where the cloud shows none', async () => {
+  test('the digest of an image is the md5 without a newer one, and absent without both', async () => {
     const checksum = 'd'.repeat(32);
     const md5 = { algorithm: 'md5', hex: checksum };
     const unknown = { algorithm: 'blake2b', value: 'e'.repeat(128) };
@@ -174,7 +174,7 @@ describe('an image in a state that a Glance shows only at times', () => {
     assert.equal((await openAs({}, bytesOf('data'))).digest, undefined);
   });
 
-  test('with other bytes than are on record fails', async () => {
+  test('an image with other bytes than recorded fails', async () => {
     await assert.rejects(
       read(await openAs({}, bytesOf('da', 'ta', '!'))),
       failsWith('SourceTooLong', /more than the 4 bytes/),
@@ -182,7 +182,7 @@ describe('an image in a state that a Glance shows only at times', () => {
     await assert.rejects(read(await openAs({}, bytesOf('da'))), failsWith('SourceTooShort', /after 2 of 4 bytes/));
   });
 
-  test('that sends nothing more is left, and asked again', async () => {
+  test('a stalled download from Glance is closed and retried', async () => {
     const clock = createVirtualClock();
     const asked: AbortSignal[] = [];
     const download: ImageClient['download'] = async (_id, { signal }) => {

@@ -36,13 +36,13 @@ const all = [`Bearer ${secret}`, 'blue'];
 const none = [undefined, undefined];
 
 describe('declared headers', () => {
-  test('go to the server of the URL, with every request', async () => {
+  test('declared headers are sent to the server of the URL with every request', async () => {
     const url = ours.add('/a.raw', { body: content, required, faults: [{ kind: 'closeAt', byte: 1000 }] });
     assertWhole(await get(url), file);
     assert.deepEqual(seen(ours), all);
   });
 
-  test('go along with a redirect on the same server', async () => {
+  test('declared headers are sent along with a redirect on the same server', async () => {
     ours.add('/target.raw', { body: content, required });
     assertWhole(
       await get(ours.add('/moved.raw', { body: content, fault: { kind: 'redirect', to: '/target.raw' } })),
@@ -50,7 +50,7 @@ describe('declared headers', () => {
     );
   });
 
-  test('stay behind at a redirect to another server, and the rest of the request goes on', async () => {
+  test('declared headers are dropped at a redirect to another server', async () => {
     const to = theirs.add('/b.raw', { body: content, faults: [{ kind: 'closeAt', byte: 1000 }] });
     assertWhole(await get(ours.add('/b.raw', { body: content, fault: { kind: 'redirect', to } })), file);
     assert.deepEqual(seen(theirs), none);
@@ -68,7 +68,7 @@ describe('declared headers', () => {
     ]);
   });
 
-  test('do not come back when another server redirects to ours', async () => {
+  test('declared headers stay dropped when another server redirects back', async () => {
     const back = ours.add('/back.raw', { body: content, required });
     const to = theirs.add('/there.raw', { body: content, fault: { kind: 'redirect', to: back } });
     const result = await get(ours.add('/there.raw', { body: content, fault: { kind: 'redirect', to } }));
@@ -76,14 +76,14 @@ describe('declared headers', () => {
     assert.deepEqual(seen(ours), none);
   });
 
-  test('go to a mirror only if it is on the same server', async () => {
+  test('declared headers are sent to a mirror only if it is on the same server', async () => {
     const missing = `${ours.url}/missing.raw`;
     assertWhole(await get(missing, ours.add('/mirror.raw', { body: content, required })), file);
     assertWhole(await get(missing, theirs.add('/mirror.raw', { body: content })), file);
     assert.deepEqual(seen(theirs), none);
   });
 
-  test('do not go to another port, scheme or spelling of the server', async () => {
+  test('declared headers are not sent to another port, scheme or spelling of the server', async () => {
     const to = theirs.add('/port.raw', { body: content, required });
     const result = await get(ours.add('/port.raw', { body: content, fault: { kind: 'redirect', to } }));
     assertFailed(result, 'SourceForbidden', /which this is not/);
@@ -92,7 +92,7 @@ describe('declared headers', () => {
     assertFailed(await get(ours.add('/host2.raw', moved)), 'SourceUnreachable', /127\.0\.0\.2/);
   });
 
-  test('that are not enough are not shown in the failure', async () => {
+  test('declared headers are not shown in the failure when they do not suffice', async () => {
     const url = ours.add('/c.raw', { body: content, required: { ...required, 'x-other': '1' } });
     const result = await get(url);
     assertFailed(result, 'SourceForbidden', /headersSecretRef/);
@@ -104,18 +104,18 @@ describe('the Secret of headersSecretRef', () => {
   const revealed = (data: Record<string, string>) =>
     Object.fromEntries(Object.entries(readHeaders(data)).map(([name, value]) => [name, value.reveal()]));
 
-  test('holds headers by their names, without the line end of a file', () => {
+  test('the Secret contains headers by name, and trailing newlines are dropped', () => {
     assert.deepEqual(revealed({ 'X-Token': 'abc\n', Cookie: ' a=b; c=d ' }), { 'x-token': 'abc', cookie: 'a=b; c=d' });
   });
 
-  test('may hold a user and a password, or a bearer token', () => {
+  test('the Secret may contain a user and a password, or a bearer token', () => {
     const basic = `Basic ${Buffer.from('me:pass word:ü').toString('base64')}`;
     assert.deepEqual(revealed({ username: 'me\n', password: 'pass word:ü\n' }), { authorization: basic });
     assert.deepEqual(revealed({ bearerToken: 'abc\n' }), { authorization: 'Bearer abc' });
     assert.deepEqual(revealed({}), {});
   });
 
-  test('never shows its values', () => {
+  test("the Secret's values are never shown", () => {
     const headers = readHeaders({ 'x-token': secret, username: 'me', password: secret });
     for (const text of [
       inspect(headers, { depth: 9, showHidden: true }),
@@ -155,7 +155,7 @@ describe('the Secret of headersSecretRef', () => {
     [{ 'x-token': secret.repeat(5000) }, /its headers have \d+ bytes; the limit is 16384/],
   ];
   for (const [data, message] of wrong)
-    test(`cannot hold ${JSON.stringify(Object.keys(data))} so: ${message.source}`, () => {
+    test(`the Secret cannot have ${JSON.stringify(Object.keys(data))}: ${message.source}`, () => {
       assert.throws(
         () => readHeaders(data),
         (error) => {

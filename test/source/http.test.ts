@@ -11,7 +11,7 @@ import { failsWith, type Handler, listen, read, useServer } from './server.ts';
 const { at, open } = useServer();
 
 describe('an HTTP source', () => {
-  test('gives the bytes as served, with length, etag and address, and asks for no coding', async () => {
+  test('an HTTP source gives the bytes as served, with length, etag and address, and requests no coding', async () => {
     let asked: IncomingMessage | undefined;
     const source = await open((request, response) => {
       asked = request;
@@ -25,7 +25,7 @@ describe('an HTTP source', () => {
     assert.equal(asked?.headers['accept-encoding'], 'identity');
   });
 
-  test('knows the end of a chunked body, but not its length', async () => {
+  test('an HTTP source knows the end of a chunked body, but not its length', async () => {
     const source = await open((_request, response) => {
       response.write('some ');
       response.end('bytes');
@@ -35,7 +35,7 @@ describe('an HTTP source', () => {
     assert.equal((await read(source)).toString(), 'some bytes');
   });
 
-  test('says when a body is ended by the connection alone', async () => {
+  test('an HTTP source reports when only the connection ends a body', async () => {
     const source = await open((_request, response) => {
       response.socket?.end('HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nbytes');
     });
@@ -59,7 +59,7 @@ describe('an HTTP source', () => {
     [503, 'SourceUnavailable', 'backoff'],
   ];
   for (const [status, code, retryKind] of answers)
-    test(`turns the answer ${status} into ${code}, naming URL and status without secrets`, async () => {
+    test(`a response with ${status} becomes ${code}, with URL and status but no secrets`, async () => {
       await assert.rejects(
         open((_request, response) => response.writeHead(status).end(), { path: '/image.raw?token=hunter2' }),
         (error) => {
@@ -71,7 +71,7 @@ describe('an HTTP source', () => {
       );
     });
 
-  test('waits as long as the server asks for, up to an hour', async () => {
+  test('an HTTP source respects Retry-After up to an hour', async () => {
     const asking = (seconds: string) =>
       open((_request, response) => response.writeHead(503, { 'retry-after': seconds }).end());
     await assert.rejects(asking('120'), { retry: { kind: 'after', ms: 120_000 } });
@@ -79,7 +79,7 @@ describe('an HTTP source', () => {
     await assert.rejects(asking('soon'), { retry: { kind: 'backoff' } });
   });
 
-  test('refuses an empty file, and one announced beyond the limit, before reading', async () => {
+  test('an empty file and one announced beyond the limit are rejected before reading', async () => {
     await assert.rejects(
       open((_request, response) => response.writeHead(200, { 'content-length': 0 }).end()),
       failsWith('EmptySource', /empty/),
@@ -90,7 +90,7 @@ describe('an HTTP source', () => {
     );
   });
 
-  test('refuses a file that grows beyond the limit without announcing it', async () => {
+  test('a file that grows beyond the limit is rejected', async () => {
     const grow: Handler = (_request, response) => {
       response.write('x'.repeat(9_000));
       response.end('x'.repeat(9_000));
@@ -100,7 +100,7 @@ describe('an HTTP source', () => {
   });
 
   for (const url of ['image.raw', 'file:///etc/passwd', 'ftp://127.0.0.1/x', 'http://user:pass@127.0.0.1/x'])
-    test(`does not take ${url} for a source`, async () => {
+    test(`the URL ${url} is rejected as a source`, async () => {
       await assert.rejects(
         open(() => {}, { url }),
         (error) => {
@@ -115,7 +115,7 @@ describe('redirects', () => {
   const redirect = (response: ServerResponse, location: string, status = 302) =>
     response.writeHead(status, { location }).end('moved');
 
-  test('are followed, relative and absolute, and the last address is told', async () => {
+  test('redirects are followed, relative and absolute, and the last address is reported', async () => {
     const source = await open((request, response) => {
       if (request.url === '/image.raw') redirect(response, 'there#part', 301);
       else if (request.url === '/there') redirect(response, `${at.origin}/end?x=1`, 307);
@@ -125,7 +125,7 @@ describe('redirects', () => {
     assert.equal((await read(source)).toString(), 'bytes');
   });
 
-  test('are followed five times, not six', async () => {
+  test('redirects are followed five times, not six', async () => {
     let asked = 0;
     const chain = (hops: number) =>
       open((_request, response) => {
@@ -138,7 +138,7 @@ describe('redirects', () => {
     assert.equal(asked, 6);
   });
 
-  test('in a circle are noticed', async () => {
+  test('a redirect loop is detected', async () => {
     let asked = 0;
     await assert.rejects(
       open((request, response) => {
@@ -150,14 +150,14 @@ describe('redirects', () => {
     assert.equal(asked, 3);
   });
 
-  test('to an address that the egress policy refuses are not followed', async () => {
+  test('redirects to addresses that the egress policy blocks are not followed', async () => {
     await assert.rejects(
       open((_request, response) => redirect(response, 'http://127.0.0.2:1/latest/meta-data')),
       EgressRefused,
     );
   });
 
-  test('to nowhere, to another scheme or with a password are refused', async () => {
+  test('redirects without a target, to another scheme or with a password are rejected', async () => {
     await assert.rejects(
       open((_request, response) => response.writeHead(302).end()),
       failsWith('SourceInvalid', /302 .*without a usable location/),
@@ -172,7 +172,7 @@ describe('redirects', () => {
     );
   });
 
-  test('from https to plain http are refused', async () => {
+  test('redirects from https to plain http are rejected', async () => {
     const asked: string[] = [];
     const secure: SourceTransport = {
       async get(url) {
@@ -191,7 +191,7 @@ describe('redirects', () => {
 });
 
 describe('a source that cannot be reached', () => {
-  test('because nobody listens is SourceUnreachable', async () => {
+  test('a port without a listener is SourceUnreachable', async () => {
     const closed = createTcpServer();
     const port = await listen(closed);
     await new Promise((done) => closed.close(done));
@@ -201,28 +201,28 @@ describe('a source that cannot be reached', () => {
     );
   });
 
-  test('because TLS fails is SourceUnreachable', async () => {
+  test('a failed TLS handshake is SourceUnreachable', async () => {
     await assert.rejects(
       open(() => {}, { url: `${at.origin.replace('http:', 'https:')}/x` }),
       failsWith('SourceUnreachable', /no connection to the source https:/, 'backoff'),
     );
   });
 
-  test('because it hangs up without an answer is SourceUnreachable', async () => {
+  test('a connection closed without a response is SourceUnreachable', async () => {
     await assert.rejects(
       open((request) => request.socket.destroy()),
       failsWith('SourceUnreachable', /./, 'backoff'),
     );
   });
 
-  test('because it speaks something else is SourceInvalid', async () => {
+  test('a server that does not speak HTTP is SourceInvalid', async () => {
     await assert.rejects(
       open((request) => request.socket.end('SSH-2.0-OpenSSH_9.6\r\n')),
       failsWith('SourceInvalid', /does not speak HTTP/),
     );
   });
 
-  test('by the egress policy is refused before a connection is made', async () => {
+  test('the egress policy rejects a source before a connection is made', async () => {
     const strict = createSourceTransport(createEgressPolicy({ allow: [], deny: [] }));
     let asked = 0;
     const count: Handler = (_request, response) => response.end(String(asked++));

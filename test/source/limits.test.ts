@@ -22,17 +22,17 @@ after(async () => {
 const get = (url: string, limits = {}) => download([url], { servers: [server], transport, limits });
 
 describe('a source that wastes our time ends with a reason of its own', () => {
-  test('when it takes the request and never answers', async () => {
+  test('a source that never responds to a request ends with its own reason', async () => {
     const url = server.add('/silent', { body: generated(1000), fault: { kind: 'never-answers' } });
     assertFailed(await get(url), 'SourceSilent', /gave no answer: the wait for its answer took longer than 30 s/);
   });
 
-  test('when it answers and then sends nothing', async () => {
+  test('a source that responds and then sends nothing ends with its own reason', async () => {
     const url = server.add('/empty', { body: generated(1000), fault: { kind: 'stallAt', byte: 0 } });
     assertFailed(await get(url), 'SourceStalled', /sent fewer than 1000 bytes in 60 s, after 0 of 1000 bytes/);
   });
 
-  test('when it sends for ever', async () => {
+  test('a source that sends without end ends with its own reason', async () => {
     const endless = { size: Number.MAX_SAFE_INTEGER, slice: (start: number, end: number) => Buffer.alloc(end - start) };
     const url = server.add('/endless', { body: endless, contentLength: 'none' });
     const result = await get(url, { maxBytes: 5_000_000 });
@@ -40,13 +40,13 @@ describe('a source that wastes our time ends with a reason of its own', () => {
     assert.ok(result.bytes.length <= 5_000_000);
   });
 
-  test('when it sends us round in circles', async () => {
+  test('a source with endless redirects ends with its own reason', async () => {
     server.add('/there', { body: generated(1000), fault: { kind: 'redirect', to: '/back' } });
     const url = server.add('/back', { body: generated(1000), fault: { kind: 'redirect', to: '/there' } });
     assertFailed(await get(url), 'SourceInvalid', /redirects lead in a circle/);
   });
 
-  test('when it takes the connection and says nothing to our TLS', async () => {
+  test('a source that never completes the TLS handshake ends with its own reason', async () => {
     const sockets: Socket[] = [];
     const mute = createTcpServer((socket) => sockets.push(socket));
     const url = `https://127.0.0.1:${await listen(mute)}/image.raw`;
@@ -66,7 +66,7 @@ describe('a coding that was not asked for', () => {
   const coded = (path: string, coding: string) =>
     get(server.add(path, { body: generated(1000), headers: { 'content-encoding': coding } }));
 
-  test('is refused, because the bytes would not be those of the file', async () => {
+  test('an unrequested coding is rejected, because its bytes differ from the file', async () => {
     for (const [path, coding] of [
       ['/image.raw', 'gzip'],
       ['/image.gz', 'br'],
@@ -76,7 +76,7 @@ describe('a coding that was not asked for', () => {
       assertFailed(await coded(path, coding), 'SourceInvalid', /content-encoding .* the server has to leave it alone/);
   });
 
-  test('is of no matter when it only names what the file is', async () => {
+  test('a coding that only names the compression of the file is accepted', async () => {
     for (const [path, coding] of [
       ['/image.raw.gz', 'gzip'],
       ['/image.RAW.GZ', 'x-gzip'],

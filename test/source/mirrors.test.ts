@@ -38,7 +38,7 @@ const diesAt = (byte: number): Partial<SourceFile> => ({
 });
 
 describe('mirrors', () => {
-  test('are not asked while the declared URL works', async () => {
+  test('mirrors are not used while the declared URL works', async () => {
     const result = await get([{}, {}]);
     assertWhole(result, file);
     assert.deepEqual(result.counts, [1, 0, 0]);
@@ -46,7 +46,7 @@ describe('mirrors', () => {
   });
 
   for (const status of [404, 410, 403, 401, 400])
-    test(`are asked at once when the declared URL answers ${status}`, async () => {
+    test(`mirrors are used immediately when the declared URL returns ${status}`, async () => {
       const result = await get([answer(status), {}]);
       assertWhole(result, file);
       assert.deepEqual(result.counts, [1, 1, 0]);
@@ -55,20 +55,20 @@ describe('mirrors', () => {
       assert.deepEqual(result.resumes, []);
     });
 
-  test('are asked at once when the declared file is empty or redirects in a circle', async () => {
+  test('mirrors are used immediately when the declared URL is empty or a redirect loop', async () => {
     assertWhole(await get([{ body: Buffer.alloc(0) }, {}]), file);
     const result = await get([{ fault: { kind: 'redirect', to: `/${count + 1}.raw` } }, {}]);
     assertWhole(result, file);
     assert.deepEqual(result.counts, [1, 1, 0]);
   });
 
-  test('are asked when the declared URL has failed four times', async () => {
+  test('mirrors are used when the declared URL has failed four times', async () => {
     const result = await get([answer(503), {}]);
     assertWhole(result, file);
     assert.deepEqual(result.counts, [4, 1, 0]);
   });
 
-  test('are asked when the declared URL wants a long pause, while a short one is granted', async () => {
+  test('mirrors are used when the declared URL requests a long pause, but not for a short one', async () => {
     const long = await get([answer(503, { 'retry-after': '600' }), {}]);
     assertWhole(long, file);
     assert.deepEqual(long.counts, [1, 1, 0]);
@@ -78,7 +78,7 @@ describe('mirrors', () => {
     assert.deepEqual(short.counts, [2, 0, 0]);
   });
 
-  test('are asked when the declared URL never answers', async () => {
+  test('mirrors are used when the declared URL never responds', async () => {
     const result = await get([{ fault: { kind: 'never-answers' } }, {}]);
     assertWhole(result, file);
     assert.deepEqual(result.counts, [2, 1, 0]);
@@ -87,7 +87,7 @@ describe('mirrors', () => {
 
 describe('a mirror in the middle of a download', () => {
   for (const byte of [1, half, size - 1])
-    test(`goes on from byte ${byte} when it has the same entity tag`, async () => {
+    test(`a mirror continues at byte ${byte} when it has the same entity tag`, async () => {
       const result = await get([diesAt(byte), {}]);
       assertWhole(result, file);
       assert.equal(result.asked[1]?.[0]?.range, `bytes=${byte}-`);
@@ -96,7 +96,7 @@ describe('a mirror in the middle of a download', () => {
       assert.equal(result.source?.url, `${servers[1].url}/${count}.raw`);
     });
 
-  test('goes on when it has the same Last-Modified and length', async () => {
+  test('a mirror continues when it has the same Last-Modified and length', async () => {
     const result = await get([
       { etag: null, headers: longAgo, ...diesAt(half) },
       { etag: '"its own"', headers: longAgo },
@@ -105,7 +105,7 @@ describe('a mirror in the middle of a download', () => {
     assert.equal(result.source?.isPatchwork, false);
   });
 
-  test('of another entity tag goes on only with a digest', async () => {
+  test('a mirror with another entity tag continues only with a declared digest', async () => {
     const files = [diesAt(half), { etag: '"its own"' }];
     const failed = await get(files);
     assertFailed(failed, 'SourceUnavailable', /answered 503.*does not show that it has the same version/, file);
@@ -115,19 +115,19 @@ describe('a mirror in the middle of a download', () => {
     assert.equal(whole.source?.isPatchwork, true);
   });
 
-  test('of another length does not go on, even with a digest', async () => {
+  test('a mirror with another length does not continue, even with a digest', async () => {
     const result = await get([diesAt(half), { body: generated(size + 1) }], { hasDigest: true });
     assertFailed(result, 'SourceUnavailable', /has 200001 bytes, where the file had 200000/, file);
     assert.equal(result.bytes.length, half);
   });
 
-  test('without a length does not go on with a file of known length, even with a digest', async () => {
+  test('a mirror without a length does not continue a file of known length, even with a digest', async () => {
     const chunked: Partial<SourceFile> = { etag: '"its own"', contentLength: 'none', ranges: false };
     const result = await get([diesAt(half), chunked], { hasDigest: true });
     assertFailed(result, 'SourceUnavailable', /does not show that its file is as long/, file);
   });
 
-  test('is held to its own version once it has gone on', async () => {
+  test('a mirror that has continued is held to its own validator', async () => {
     const mirror: Partial<SourceFile> = {
       etag: '"its own"',
       faults: [{ kind: 'closeAt', byte: half + 50_000 }, null],
@@ -143,7 +143,7 @@ describe('a mirror in the middle of a download', () => {
     assertFailed(failed, 'SourceUnavailable', /another version of the file by now/, file);
   });
 
-  test('takes over as any other, even if it was asked before the first byte and has not changed since', async () => {
+  test('a mirror that was tried before the first byte can take over later', async () => {
     const declared: Partial<SourceFile> = { etag: '"one"', faults: Array(4).fill({ kind: 'closeAt', byte: 0 }) };
     const mirror: Partial<SourceFile> = { etag: '"two"', ...diesAt(half) };
     const result = await get([declared, mirror]);
@@ -152,7 +152,7 @@ describe('a mirror in the middle of a download', () => {
     assert.deepEqual(result.counts, [5, 4, 0]);
   });
 
-  test('hands over to the next, and takes over again after progress', async () => {
+  test('a mirror hands over to the next, and takes over again after progress', async () => {
     const down = { kind: 'answer', status: 503 } as const;
     const result = await get([
       { faults: [{ kind: 'closeAt', byte: 50_000 }, down, down, down, null] },
@@ -166,7 +166,7 @@ describe('a mirror in the middle of a download', () => {
     assert.equal(result.source?.url, `${servers[0].url}/${count}.raw`);
   });
 
-  test('that has lost the file is not asked a second time', async () => {
+  test('a mirror without the file is not tried a second time', async () => {
     const result = await get([diesAt(50_000), answer(404), { faults: [{ kind: 'closeAt', byte: 120_000 }, null] }]);
     assertWhole(result, file);
     assert.deepEqual(result.counts, [4, 1, 2]);
@@ -174,7 +174,7 @@ describe('a mirror in the middle of a download', () => {
 });
 
 describe('when all addresses have failed', () => {
-  test('the failure that may pass soonest is told, and the others beside it', async () => {
+  test('the most transient failure is reported, with the others listed', async () => {
     const result = await get([answer(404), answer(503), answer(403)]);
     assertFailed(result, 'SourceUnavailable', /answered 503.*The other addresses.*answered 404.*answered 403/);
     assert.ok(result.error instanceof OperatorError);
@@ -183,12 +183,12 @@ describe('when all addresses have failed', () => {
     assert.deepEqual(result.counts, [1, 4, 1]);
   });
 
-  test('for the same kind of cause, the declared URL is told first', async () => {
+  test('for equal kinds of failure, the declared URL is reported first', async () => {
     const result = await get([answer(404), answer(403), answer(410)]);
     assertFailed(result, 'SourceNotFound', /answered 404.*answered 403.*answered 410/);
   });
 
-  test('a secret part of a URL is in no message', async () => {
+  test('no message contains a secret part of a URL', async () => {
     const path = '/secret.raw?token=hunter2';
     const urls = servers.map((server) => `${server.url}${path}`);
     const result = await download([urls[0] ?? '', ...urls.slice(1)], { servers, transport });
@@ -196,7 +196,7 @@ describe('when all addresses have failed', () => {
     assert.ok(!String(result.error).includes('hunter2'));
   });
 
-  test('a file beyond the limit ends it at once: a mirror would have the same', async () => {
+  test('a file beyond the limit ends the download immediately, without mirrors', async () => {
     const result = await get([{}, {}], { limits: { maxBytes: 1000 } });
     assertFailed(result, 'SourceTooLong', /announces 200000 bytes; the limit is 1000 bytes/);
     assert.deepEqual(result.counts, [1, 0, 0]);

@@ -52,7 +52,7 @@ describe('a download that breaks', () => {
   for (const [kind, words, code] of breaks)
     for (const contentLength of ['right', 'none'] as const)
       for (const [name, byte] of places)
-        test(`${words} ${name}, goes on at that byte (length ${contentLength})`, async () => {
+        test(`${words} ${name}, continues at that byte (length ${contentLength})`, async () => {
           const faults: SourceFault[] = [{ kind, byte }];
           const result = await get({ contentLength, faults });
           assertWhole(result, file);
@@ -67,7 +67,7 @@ describe('a download that breaks', () => {
           assert.equal(result.source?.isPatchwork, false);
         });
 
-  test('as often as it brings something in between, goes on', async () => {
+  test('a download that breaks with progress in between continues every time', async () => {
     const faults = Array.from({ length: 10 }, (_, index) => ({ kind: 'closeAt' as const, byte: (index + 1) * 20_000 }));
     const result = await get({ faults });
     assertWhole(result, file);
@@ -75,7 +75,7 @@ describe('a download that breaks', () => {
     assert.deepEqual(result.pauses, Array(10).fill(250));
   });
 
-  test('again and again without anything in between, is given up after four tries, each after a longer pause', async () => {
+  test('a download that breaks without progress fails after four attempts with growing pauses', async () => {
     const result = await get({ fault: { kind: 'closeAt', byte: half } });
     assertFailed(result, 'SourceTooShort', /broke after 150000 of 300000 bytes/, file);
     assert.equal(result.bytes.length, half);
@@ -83,20 +83,20 @@ describe('a download that breaks', () => {
     assert.deepEqual(result.pauses, [250, 1000, 4000]);
   });
 
-  test('by silence, is given up earlier, because a silent try takes long', async () => {
+  test('a download that stalls fails after fewer attempts, because each takes long', async () => {
     const result = await get({ fault: { kind: 'stallAt', byte: half } });
     assertFailed(result, 'SourceStalled', /fewer than 1000 bytes in 60 s, after 150000 of 300000 bytes/, file);
     assert.equal(result.requests.length, 2);
   });
 
-  test('does not take a few bytes for progress', async () => {
+  test('a few bytes do not count as progress', async () => {
     const faults = Array.from({ length: 20 }, (_, index) => ({ kind: 'closeAt' as const, byte: index + 1 }));
     const result = await get({ faults });
     assertFailed(result, 'SourceTooShort', /after 4 of 300000 bytes/, file);
     assert.equal(result.requests.length, 4);
   });
 
-  test('after the last byte, is whole all the same', async () => {
+  test('a download that breaks after the last byte is complete', async () => {
     for (const contentLength of ['none', 'right'] as const) {
       const result = await get({ contentLength, faults: [{ kind: 'closeAt', byte: size }] });
       assertWhole(result, file);
@@ -107,7 +107,7 @@ describe('a download that breaks', () => {
     }
   });
 
-  test('goes on by Last-Modified where there is no strong entity tag', async () => {
+  test('a download resumes by Last-Modified without a strong entity tag', async () => {
     for (const etag of [null, 'W/"weak"']) {
       const result = await get({ etag, headers: longAgo, faults: [{ kind: 'closeAt', byte: half }] });
       assertWhole(result, file);
@@ -116,7 +116,7 @@ describe('a download that breaks', () => {
     }
   });
 
-  test('is asked for in as many pieces as the server likes to give', async () => {
+  test('a download continues for as many pieces as the server sends', async () => {
     const result = await get({ longestRange: 40_000, faults: [{ kind: 'closeAt', byte: half }] });
     assertWhole(result, file);
     assert.equal(result.requests.length, 5);
@@ -125,7 +125,7 @@ describe('a download that breaks', () => {
 
 describe('a server without ranges', () => {
   for (const [name, byte] of places)
-    test(`that breaks ${name} is read again up to that byte`, async () => {
+    test(`a source without ranges that breaks ${name} is read again up to that byte`, async () => {
       const result = await get({ ranges: false, faults: [{ kind: 'closeAt', byte }] });
       assertWhole(result, file);
       assert.deepEqual(
@@ -135,7 +135,7 @@ describe('a server without ranges', () => {
       assert.equal(result.source?.isPatchwork, false);
     });
 
-  test('that stalls while it is read again is noticed', async () => {
+  test('a source without ranges that stalls while it is read again is detected', async () => {
     const faults: SourceFault[] = [
       { kind: 'closeAt', byte: half },
       { kind: 'stallAt', byte: 1000 },
@@ -145,7 +145,7 @@ describe('a server without ranges', () => {
     assert.equal(result.requests.length, 3);
   });
 
-  test('cannot keep us reading for ever what we have already', async () => {
+  test('a source without ranges cannot cause endless reading of known bytes', async () => {
     const step = 2000;
     const faults = Array.from({ length: 150 }, (_, index) => ({ kind: 'closeAt' as const, byte: (index + 1) * step }));
     const result = await get({ ranges: false, faults });
@@ -181,19 +181,19 @@ describe('a file that changes while it is read', () => {
         }
       });
 
-  test('to a shorter one than what was read, ends the download', async () => {
+  test('a file that becomes shorter than the read bytes ends the download', async () => {
     const result = await get({ etag: '"one"', ...brokenAt(half, { body: generated(1000), etag: '"one"' }) });
     assertFailed(result, 'SourceChanged', /now has only 1000 bytes/, file);
   });
 
-  test('by its Last-Modified, ends the download', async () => {
+  test('a file with a changed Last-Modified ends the download', async () => {
     const later = { 'last-modified': 'Mon, 05 Jan 2026 11:00:00 GMT' };
     const rest: Partial<SourceFile> = { body: other, headers: later };
     const result = await get({ etag: null, headers: longAgo, ...brokenAt(half, rest) });
     assertFailed(result, 'SourceChanged', /another version/, file);
   });
 
-  test('before its first byte was read is simply taken as it is then, if it is as long', async () => {
+  test('a file of equal length that changes before its first byte is accepted', async () => {
     const result = await get({ etag: '"one"', ...brokenAt(0, { body: other, etag: '"two"' }) });
     assertWhole(result, other.slice(0, size));
     assert.equal(result.source?.etag, '"two"');
@@ -211,18 +211,18 @@ describe('a server that answers a range wrongly', () => {
     ['another unit', { 'content-range': `lines ${half}-${size - 1}/${size}` }],
   ];
   for (const [words, headers] of wrong)
-    test(`with ${words} is not believed`, async () => {
+    test(`a range response with ${words} is rejected`, async () => {
       const result = await get(brokenAt(half, { headers }));
       assertFailed(result, 'SourceInvalid', /was asked for the bytes from 150000 on and answered with the part/, file);
       assert.equal(result.bytes.length, half);
     });
 
-  test('with another total length has another file', async () => {
+  test('a range response with another total length is another file', async () => {
     const headers = { 'content-range': `bytes ${half}-${size - 1}/${size + 1}` };
     assertFailed(await get(brokenAt(half, { headers })), 'SourceChanged', /has 300001 bytes/, file);
   });
 
-  test('without a total length is asked on until it has no more', async () => {
+  test('ranges without a total length are requested until the end', async () => {
     const headers = { 'content-range': `bytes ${half}-${size - 1}/*` };
     assertWhole(await get(brokenAt(half, { headers })), file);
     const chunked = await get({ contentLength: 'none', ...brokenAt(half, { headers }) });
@@ -233,7 +233,7 @@ describe('a server that answers a range wrongly', () => {
     );
   });
 
-  test('with fewer bytes than the range says is asked again', async () => {
+  test('a range response with missing bytes is continued', async () => {
     const result = await get({
       faults: [{ kind: 'closeAt', byte: half }, { kind: 'closeAt', byte: half + 5000 }, null],
     });
@@ -244,7 +244,7 @@ describe('a server that answers a range wrongly', () => {
     );
   });
 
-  test('with a file that ends before its announced length is too short', async () => {
+  test('a file that ends before its announced length is too short', async () => {
     const result = await get({ contentLength: size + 1000 });
     assertFailed(result, 'SourceTooShort', /ended after 300000 of 301000 bytes: it has no more/, file);
   });
@@ -258,7 +258,7 @@ describe('a server that names no version of its file', () => {
     { etag: 'unquoted' },
   ];
   for (const served of nameless)
-    test(`(${JSON.stringify(served)}) cannot be gone on with, unless a digest is declared`, async () => {
+    test(`a file without a validator (${JSON.stringify(served)}) is resumed only with a declared digest`, async () => {
       const failed = await get({ ...served, ...brokenAt(half) });
       assertFailed(failed, 'SourceTooShort', /broke after 150000 of 300000 bytes.*no digest is declared/, file);
       assert.equal(failed.requests.length, 1);
@@ -268,13 +268,13 @@ describe('a server that names no version of its file', () => {
       assert.equal(whole.source?.isPatchwork, true);
     });
 
-  test('is asked again from the beginning while nothing has been read', async () => {
+  test('a file without a validator starts again from the beginning while nothing was read', async () => {
     const result = await get({ etag: null, ...brokenAt(0) });
     assertWhole(result, file);
     assert.equal(result.source?.isPatchwork, false);
   });
 
-  test('and no longer tells the end of the file is not believed without a digest', async () => {
+  test('a file without a validator and without a known end needs a digest', async () => {
     const close: Partial<SourceFile> = { contentLength: 'close' };
     const failed = await get({ etag: null, contentLength: 'none', ...brokenAt(0, close) });
     assertFailed(failed, 'SourceChanged', /no longer says where the file ends/);
@@ -285,7 +285,7 @@ describe('a server that names no version of its file', () => {
 });
 
 describe('the end of a download', () => {
-  test('by an abort comes at any byte, while it waits and while it pauses', async () => {
+  test('an abort ends a download at any byte, in waits and pauses', async () => {
     for (const [, byte] of places) {
       const controller = new AbortController();
       const reason = new Error('not wanted any more');
@@ -296,7 +296,7 @@ describe('the end of a download', () => {
     await assertHungUp([server]);
   });
 
-  test('by a limit on the whole time has a reason of its own', async () => {
+  test('a limit on the whole time ends a download with its own reason', async () => {
     const result = await get({ fault: { kind: 'stallAt', byte: half } }, { limits: { totalMs: 50_000 } });
     assertFailed(result, 'SourceTooSlow', /had sent 150000 of 300000 bytes when the 50 s/, file);
     assertWhole(await get({}, { limits: { totalMs: 50_000 } }), file);

@@ -73,7 +73,7 @@ async function run(files: readonly Partial<SourceFile>[], hasDigest: boolean) {
 }
 
 describe('a download', () => {
-  test('gives the bytes of one version of the file in order, or ends with an error that has a name', async () => {
+  test('a download gives the bytes of one version in order, or ends with a classified error', async () => {
     let whole = 0;
     let resumed = 0;
     await fc.assert(
@@ -103,7 +103,7 @@ describe('a download', () => {
     assert.ok(whole > 50 && resumed > 25, `${whole} whole and ${resumed} resumed downloads prove little`);
   });
 
-  test('is whole if servers only break, and something comes in between', async () => {
+  test('a download with breaks and progress in between is complete', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.tuple(fc.constantFrom('resetAt' as const, 'closeAt' as const, 'stallAt' as const), byte), {

@@ -33,7 +33,7 @@ for (const name of compressions)
     // 360 MB out of a few KiB, in one piece.
     const file = repeat(units[name], 8);
 
-    test('is refused by its ratio, after a head start', async () => {
+    test('a bomb is rejected by its ratio, after an allowance', async () => {
       const given = await explodes(file, /grows from \S+ to 2[56]\dMi; the limit is 10 times its size and 256Mi/, {
         maxRatio: 10,
         maxBytes: 2 ** 40,
@@ -41,20 +41,20 @@ for (const name of compressions)
       assert.ok(given <= 256 * mib + 10 * file.length);
     });
 
-    test('is refused beyond the limit for an image, and gives no byte more', async () => {
+    test('a bomb is rejected at the size limit, without a byte beyond it', async () => {
       for (const maxBytes of [0, 1, 1000, 300_000, 100 * mib]) {
         const given = await explodes(file, /holds more than .*, the limit for an image/, { maxBytes, maxRatio: 1e9 });
         assert.ok(given <= maxBytes);
       }
     });
 
-    test('that is within the limits is no bomb', async () => {
+    test('a file within the limits is decompressed', async () => {
       const { bytes, error } = await outcome(body(units[name]), { maxBytes: unit, maxRatio: 1 });
       assert.equal(error, undefined);
       assert.ok(bytes.length > unit - 131_072);
     });
 
-    test('takes little memory, however far one piece of it expands', () => {
+    test('a bomb takes little memory, however far one piece of it expands', () => {
       const { bytes, largestPiece, code, grownMiB } = measure(file, { maxBytes: 2 ** 40, maxRatio: 1e9 });
       assert.equal(code, undefined);
       assert.ok(bytes > 350_000_000);
@@ -62,13 +62,13 @@ for (const name of compressions)
       assert.ok(grownMiB < 100, `${grownMiB} MiB`);
     });
 
-    test('stops within little memory', () => {
+    test('a bomb is stopped within little memory', () => {
       const { code, grownMiB } = measure(file, { maxBytes: 2 ** 40, maxRatio: 10 });
       assert.equal(code, 'CompressionBomb');
       assert.ok(grownMiB < 100, `${grownMiB} MiB`);
     });
 
-    test('leaves nothing behind when it is given up again and again', () => {
+    test('repeated aborts of a bomb leave nothing behind', () => {
       const { code, grownMiB, threads } = measure(file, { maxBytes: 2 ** 40, maxRatio: 10, abandon: 100 });
       assert.equal(code, 'CompressionBomb');
       assert.ok(grownMiB < 150, `${grownMiB} MiB`);
@@ -77,7 +77,7 @@ for (const name of compressions)
     });
   });
 
-test('the thread that decodes xz ends when it is given up while it waits for a body that has stalled', () => {
+test('the xz thread ends on an abort while it waits for a stalled body', () => {
   const file = tool('xz -c', mixed(500_000));
   const { bytes, threads } = measure(file, { maxBytes: 2 ** 40, maxRatio: 10, abandon: 100, stalls: true });
   assert.equal(bytes, 500_000);
@@ -85,7 +85,7 @@ test('the thread that decodes xz ends when it is given up while it waits for a b
 });
 
 describe('what a header tells', () => {
-  test('is believed before anything is decoded', async () => {
+  test('the size in a header is checked before anything is decoded', async () => {
     const data = mixed(200_000);
     for (const file of [zstdCompressSync(data), tool('xz -c', data)])
       assert.equal(await explodes(file, /holds more than 195Ki/, { maxBytes: 199_999 }), 0);
@@ -109,14 +109,14 @@ describe('the size that a file may grow to', () => {
     }
   };
 
-  test('is so many times its own, and 256 MiB', () => {
+  test('a file may grow by a ratio and 256 MiB', () => {
     assert.ok(isAllowed(256 * mib, 0));
     assert.ok(!isAllowed(256 * mib + 1, 0));
     assert.ok(isAllowed(356 * mib, mib));
     assert.ok(!isAllowed(356 * mib + 1, mib));
   });
 
-  test('is never beyond the limit for an image', () => {
+  test('a file may never grow beyond the size limit', () => {
     assert.ok(isAllowed(2 ** 40, 2 ** 39));
     assert.ok(!isAllowed(2 ** 40 + 1, 2 ** 39));
   });

@@ -25,7 +25,7 @@ const origin = randomised + 1;
 
 describe('bzip2', () => {
   for (const level of [1, 2, 9])
-    test(`is read as bzip2 -${level} writes it, over several blocks`, async () => {
+    test(`bzip2 data of several blocks written with -${level} is decompressed`, async () => {
       const file = tool(`bzip2 -c -${level}`, data);
       for (const lengths of [[], [1000], [100_000, 1]]) assert.ok((await unpacked(file, lengths)).equals(data));
     });
@@ -46,11 +46,11 @@ describe('bzip2', () => {
     ),
   };
   for (const [name, content] of Object.entries(contents))
-    test(`gives back ${name}`, async () => {
+    test(`bzip2 data gives back ${name}`, async () => {
       assert.ok((await unpacked(tool('bzip2 -c', content), [10_000])).equals(content));
     });
 
-  test('agrees with the tool on whatever it is given', async () => {
+  test('the bzip2 decoder agrees with the tool on arbitrary input', async () => {
     const parts = fc.array(
       fc.oneof(
         fc.uint8Array({ maxLength: 300 }),
@@ -68,18 +68,18 @@ describe('bzip2', () => {
     );
   });
 
-  test('is read to the end of its last stream, of whatever levels', async () => {
+  test('bzip2 data is read to the end of its last stream, with any levels', async () => {
     const file = Buffer.concat([small, empty, tool('bzip2 -c -1', data), empty, tool('bzip2 -c -9', data), small]);
     const whole = Buffer.concat([Buffer.from('small'), data, data, Buffer.from('small')]);
     for (const lengths of [[], [small.length, 1e9], [777]]) assert.ok((await unpacked(file, lengths)).equals(whole));
   });
 
-  test('may be empty, but not of no bytes at all', async () => {
+  test('bzip2 data may decompress to nothing, but a file of no bytes is an error', async () => {
     assert.equal((await unpacked(empty)).length, 0);
     await refuses(Buffer.from('BZh9'), /cut off after 4 bytes/);
   });
 
-  test('is refused with anything else behind it, and that byte is named', async () => {
+  test('bzip2 data followed by garbage is rejected with the offset', async () => {
     for (const garbage of ['g', 'garbage', '\0\0\0\0', 'BZh0', 'BZ', '\x1f\x8b\x08\0']) {
       const { bytes, error } = await outcome(body(Buffer.concat([small, Buffer.from(garbage, 'latin1')]), [9]));
       assert.equal(bytes.toString(), 'small');
@@ -87,7 +87,7 @@ describe('bzip2', () => {
     }
   });
 
-  test('is refused when cut off, but for a cut between streams, which nothing shows', async () => {
+  test('truncated bzip2 data is rejected, except between streams, which is undetectable', async () => {
     const file = Buffer.concat([small, small]);
     for (let length = 4; length < file.length; length++) {
       const { bytes, error } = await outcome(body(file.subarray(0, length), [7]));
@@ -96,17 +96,17 @@ describe('bzip2', () => {
     }
   });
 
-  test('is refused when the checksum of a block or of the stream is wrong', async () => {
+  test('bzip2 data with a wrong checksum of a block or stream is rejected', async () => {
     await refuses(patched(small, 32 + 48, 1, (((small[10] ?? 0) >> 7) ^ 1) & 1), /checksum of a block/);
     // The checksum of an empty stream is 0, and stands behind its signature.
     await refuses(patched(empty, 32 + 48, 32, 1), /checksum of a stream/);
   });
 
-  test('is refused when it is randomised, as nobody writes it any more', async () => {
+  test('randomised bzip2 data, an obsolete format, is rejected', async () => {
     await refuses(patched(small, randomised, 1, 1), /randomised/);
   });
 
-  test('is refused when a field has a value that it cannot have', async () => {
+  test('bzip2 data with an impossible field value is rejected', async () => {
     await refuses(patched(small, origin, 24, 5), /begins outside itself/);
     await refuses(patched(small, origin + 24, 16, 0), /uses no values/);
     await refuses(patched(small, 32, 8, 0), /something else than a block/);
@@ -118,11 +118,11 @@ describe('bzip2', () => {
     await refuses(patched(small, codes + 18, 6, 63), /selector is out of range/);
   });
 
-  test('is refused when a block is longer than its level allows', async () => {
+  test('a bzip2 block longer than its level allows is rejected', async () => {
     await refuses(patched(tool('bzip2 -c -2', data), 24, 8, 0x31), /longer than its level allows|should/);
   });
 
-  test('is refused when a block is longer than any can be', async () => {
+  test('a bzip2 block longer than the maximum is rejected', async () => {
     // The lengths of the codes go up and down for ever.
     const file = patched(
       Buffer.concat([small, Buffer.alloc(3_000_000, 0xaa)]),

@@ -31,7 +31,7 @@ for (const { name, file, boundary } of files)
   describe(`a file of ${name}`, () => {
     const inside = fc.integer({ min: magicBytes, max: file.length - 1 });
 
-    test('that was cut off is an error', async () => {
+    test('a truncated file is an error', async () => {
       await fc.assert(
         fc.asyncProperty(inside, cuts, async (length, lengths) => {
           const { bytes, error } = await outcome(body(file.subarray(0, length), lengths), limits);
@@ -42,7 +42,7 @@ for (const { name, file, boundary } of files)
       );
     });
 
-    test('with a few bytes changed is right or an error', async () => {
+    test('a file with a few changed bytes is correct or an error', async () => {
       const changes = fc.array(fc.tuple(inside, fc.integer({ min: 1, max: 255 })), { minLength: 1, maxLength: 3 });
       await fc.assert(
         fc.asyncProperty(changes, cuts, async (list, lengths) => {
@@ -54,7 +54,7 @@ for (const { name, file, boundary } of files)
       );
     });
 
-    test('with a part lost, doubled, moved or overwritten is right or an error', async () => {
+    test('a file with a part lost, doubled, moved or overwritten is correct or an error', async () => {
       const damage = fc.constantFrom<(before: Buffer, part: Buffer, after: Buffer) => Buffer[]>(
         (before, _part, after) => [before, after],
         (before, part, after) => [before, part, part, after],
@@ -74,7 +74,7 @@ for (const { name, file, boundary } of files)
       );
     });
 
-    test('that begins right and goes on with noise is an error', async () => {
+    test('a valid header followed by garbage is rejected', async () => {
       await fc.assert(
         fc.asyncProperty(
           fc.integer({ min: magicBytes, max: 200 }),
@@ -89,7 +89,7 @@ for (const { name, file, boundary } of files)
     });
   });
 
-test('a damaged file of bzip2 is refused where the tool refuses it', async () => {
+test('a damaged bzip2 file is rejected where the tool rejects it', async () => {
   const [, , , bzip2] = files;
   assert.ok(bzip2 !== undefined);
   const start = bzip2.file.subarray(0, bzip2.boundary);

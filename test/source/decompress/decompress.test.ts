@@ -46,11 +46,11 @@ const never: AsyncIterable<Uint8Array> = {
 
 describe('a body in Auto mode', () => {
   for (const [name, file] of files)
-    test(`is decompressed when it begins like ${name}`, async () => {
+    test(`Auto mode decompresses a body that begins like ${name}`, async () => {
       assert.deepEqual(await outcome(body(file)), { bytes: data, compression: name, error: undefined });
     });
 
-  test('comes out the same however it was cut into chunks', async () => {
+  test('Auto mode gives the same result for any chunks', async () => {
     const lengths = fc.array(fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 100_000 })), {
       minLength: 1,
       maxLength: 20,
@@ -66,12 +66,12 @@ describe('a body in Auto mode', () => {
     );
   });
 
-  test('may come byte by byte, with empty chunks in between', async () => {
+  test('Auto mode accepts single bytes with empty chunks in between', async () => {
     const small = mixed(3000);
     for (const name of compressions) assert.ok((await unpacked(compressors[name](small), [1, 0])).equals(small), name);
   });
 
-  test('goes through as the very chunks it came in when it is not compressed', async () => {
+  test('Auto mode passes the chunks of an uncompressed body through', async () => {
     for (const bytes of [
       data,
       Buffer.from('BZ'),
@@ -89,7 +89,7 @@ describe('a body in Auto mode', () => {
     }
   });
 
-  test('that is empty stays empty', async () => {
+  test('Auto mode passes an empty body through', async () => {
     assert.deepEqual(await outcome(body(Buffer.alloc(0))), {
       bytes: Buffer.alloc(0),
       compression: undefined,
@@ -97,18 +97,18 @@ describe('a body in Auto mode', () => {
     });
   });
 
-  test('is not read before somebody asks for it', () => {
+  test('Auto mode does not read a body before its consumer does', () => {
     assert.equal(decompress(never, options).compression(), undefined);
   });
 
-  test('is not judged by the name in its URL', async () => {
+  test('Auto mode ignores the name in the URL', async () => {
     assert.ok(url.includes('.xz'));
     assert.ok((await unpacked(data)).equals(data));
   });
 });
 
 describe('a body in None mode', () => {
-  test('is handed back as it is', () => {
+  test('None mode returns the body unchanged', () => {
     const whole = decompress(never, { ...options, mode: 'None' });
     assert.equal(whole.body, never);
     assert.equal(whole.compression(), undefined);
@@ -117,7 +117,7 @@ describe('a body in None mode', () => {
 
 describe('a decompressed body', () => {
   for (const [name, file] of files) {
-    test(`says what it is as soon as something came out (${name})`, async () => {
+    test(`the compression is reported with the first output (${name})`, async () => {
       const whole = decompress(body(file, [1000]), options);
       const iterator = whole.body[Symbol.asyncIterator]();
       await iterator.next();
@@ -125,7 +125,7 @@ describe('a decompressed body', () => {
       await iterator.return?.();
     });
 
-    test(`throws what the body throws, unchanged (${name})`, async () => {
+    test(`an error of the compressed body comes through unchanged (${name})`, async () => {
       for (const length of [0, 3, 1000]) {
         const error = new Error('the connection broke');
         const { iterator, state } = watched(file.subarray(0, length), 100, error);
@@ -137,7 +137,7 @@ describe('a decompressed body', () => {
       }
     });
 
-    test(`closes the body when whoever reads it stops (${name})`, async () => {
+    test(`a reader that stops closes the compressed body (${name})`, async () => {
       const { iterator, state } = watched(long(file), 1000);
       for await (const chunk of decompress(iterator, options).body) {
         assert.ok(chunk.length > 0);
@@ -149,20 +149,20 @@ describe('a decompressed body', () => {
       assert.equal(state.reads, reads);
     });
 
-    test(`lets go of a body that has stalled when whoever reads stops (${name})`, async () => {
+    test(`a reader that stops releases a stalled compressed body (${name})`, async () => {
       const { iterator, state } = watched(long(file, name === 'bzip2' ? 40 : 2).subarray(0, -10), 60_000, 'stalls');
       for await (const _ of decompress(iterator, options).body) break;
       assert.equal(state.closed, 1);
     });
 
-    test(`closes the body when its bytes are refused (${name})`, async () => {
+    test(`a rejection closes the compressed body (${name})`, async () => {
       const { iterator, state } = watched(Buffer.concat([file.subarray(0, 20), long(data)]), 1000);
       const { error } = await outcome(iterator);
       assert.equal(error?.code, 'CompressionInvalid');
       assert.equal(state.closed, 1);
     });
 
-    test(`is cut off wherever its file is, and that may pass (${name})`, async () => {
+    test(`truncated data is an error that may be retried (${name})`, async () => {
       await refuses(file.subarray(0, 10), new RegExp(`the ${name} data of .* is cut off after 10 bytes`));
       const { error } = await outcome(body(file.subarray(0, -1), [1000]));
       assert.equal(error?.retry.kind, 'after');

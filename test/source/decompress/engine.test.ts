@@ -9,7 +9,7 @@ import { body, limits, url } from './reading.ts';
 const zeros = Buffer.alloc(50_000_000);
 
 describe('an engine', () => {
-  test('goes no further than one chunk ahead of whoever reads', async () => {
+  test('an engine decodes at most one chunk ahead of its reader', async () => {
     const decoder = createGunzip({ chunkSize });
     const engine = new Engine(decoder, (error) => error);
     const outputs = engine.write(gzipSync(zeros));
@@ -24,7 +24,7 @@ describe('an engine', () => {
     engine.close();
   });
 
-  test('can be closed in the middle of a write', async () => {
+  test('an engine can be closed during a write', async () => {
     const decoder = createGunzip({ chunkSize });
     const closed = new Promise((resolve) => decoder.once('close', resolve));
     const engine = new Engine(decoder, (error) => error);
@@ -37,7 +37,7 @@ describe('an engine', () => {
 
 const decoders = { gzip: createGunzip(), zstd: createZstdDecompress() };
 for (const name of ['gzip', 'zstd'] as const)
-  test(`the decoder of ${name} is closed at the end of the body, when it is given up, and when it fails`, async () => {
+  test(`the decoder of ${name} is closed at the end of the body, on abort and on failure`, async () => {
     const destroy = mock.method(Object.getPrototypeOf(decoders[name]), 'destroy');
     const file = compressors[name](mixed(600_000));
     const read = async (bytes: Uint8Array, givesUp: boolean) => {

@@ -14,11 +14,11 @@ const cuts = (first: Uint8Array) => [[], [1], [first.length, 1e9], [first.length
 
 describe('gzip', () => {
   for (const level of [1, 6, 9])
-    test(`is read as gzip -${level} writes it`, async () => {
+    test(`gzip data written with -${level} is decompressed`, async () => {
       assert.ok((await unpacked(tool(`gzip -c -${level}`, data))).equals(data));
     });
 
-  test('may have a name, a comment, extra fields and a checksum in its header', async () => {
+  test('a gzip header may have a name, a comment, extra fields and a checksum', async () => {
     // Flags: FHCRC, FEXTRA, FNAME, FCOMMENT. The checksum of the header is the low half of its CRC-32.
     const header = Buffer.concat([
       Buffer.from('1f8b081e000000000003', 'hex'),
@@ -31,7 +31,7 @@ describe('gzip', () => {
     await refuses(Buffer.concat([header, Buffer.from([sum[0] ?? 0, (sum[1] ?? 0) ^ 1]), rest]), /header crc mismatch/);
   });
 
-  test('is read to the end of its last member, wherever chunks end', async () => {
+  test('gzip data is read to the end of its last member, for any chunks', async () => {
     for (const lengths of cuts(small))
       assert.equal(
         (await unpacked(Buffer.concat([small, gzipSync('er'), gzipSync('')]), lengths)).toString(),
@@ -39,12 +39,12 @@ describe('gzip', () => {
       );
   });
 
-  test('may be padded with zeros, wherever chunks end', async () => {
+  test('gzip data may be padded with zeros, for any chunks', async () => {
     for (const lengths of cuts(small))
       assert.equal((await unpacked(Buffer.concat([small, zeros]), lengths)).toString(), 'small');
   });
 
-  test('is refused with anything else behind it, and that byte is named', async () => {
+  test('gzip data followed by garbage is rejected with the offset', async () => {
     for (const lengths of cuts(small)) {
       await refuses(Buffer.concat([small, Buffer.from('garbage')]), /incorrect header check|something else/, lengths);
       await refuses(
@@ -58,7 +58,7 @@ describe('gzip', () => {
     }
   });
 
-  test('is refused when its checksum or length is wrong', async () => {
+  test('gzip data with a wrong checksum or length is rejected', async () => {
     for (const [from, message] of [
       [8, /incorrect data check/],
       [4, /incorrect length check/],
@@ -69,7 +69,7 @@ describe('gzip', () => {
     }
   });
 
-  test('is refused when cut off, but for a cut between members, which nothing shows', async () => {
+  test('truncated gzip data is rejected, except between members, which is undetectable', async () => {
     const two = Buffer.concat([small, gzipSync('er')]);
     for (let length = 3; length < two.length; length++) {
       const { bytes, error } = await outcome(body(two.subarray(0, length), [7]));

@@ -27,24 +27,24 @@ describe('xz', () => {
     '--lzma2=mode=fast,pb=0,dict=4KiB',
   ];
   for (const flags of writers)
-    test(`is read as xz ${flags} writes it`, async () => {
+    test(`xz data written with ${flags} is decompressed`, async () => {
       const file = tool(`xz -c ${flags}`, data);
       for (const lengths of [[], [1000]]) assert.ok((await unpacked(file, lengths)).equals(data));
     });
 
-  test('may have several streams, with padding between and behind them', async () => {
+  test('xz data may have several streams with padding', async () => {
     const file = Buffer.concat([tool('xz -c', text), padding, padding, small, xzStream([]), small, padding]);
     assert.equal(tool('xz -dc', file).toString(), 'some text'.repeat(3));
     for (const lengths of [[], [1], [7, 100]])
       assert.equal((await unpacked(file, lengths)).toString(), 'some text'.repeat(3));
   });
 
-  test('is refused with anything else behind it', async () => {
+  test('xz data followed by garbage is rejected', async () => {
     for (const garbage of ['\0', '\0\0\0\0\0', 'garb', 'garbage!', '\0\0\0\0x', '\xfd7zXZ\x01      '])
       await refuses(Buffer.concat([small, Buffer.from(garbage, 'latin1')]), /something else than a stream|is cut off/);
   });
 
-  test('is refused when cut off, but for a cut between streams, which nothing shows', async () => {
+  test('truncated xz data is rejected, except between streams, which is undetectable', async () => {
     const first = tool('xz -c', text);
     const file = Buffer.concat([first, padding, padding, small]);
     const ends = [first.length, first.length + 4, first.length + 8];
@@ -56,18 +56,18 @@ describe('xz', () => {
   });
 
   for (const check of ['crc32', 'crc64', 'sha256'])
-    test(`is refused when a ${check} is wrong`, async () => {
+    test(`xz data with a wrong ${check} is rejected`, async () => {
       const file = tool(`xz -c -C ${check}`, text);
       // Behind the blocks: the index of 8 bytes with its checksum, and the footer.
       file[file.length - 12 - 8 - 1] = (file.at(-12 - 8 - 1) ?? 0) ^ 1;
       await refuses(file, /checksum/);
     });
 
-  test('is refused with a check that nobody writes', async () => {
+  test('xz data with an unknown check is rejected', async () => {
     await refuses(xzStream([{ data: text }], { check: 2 }), /check of the unknown type 0002/);
   });
 
-  test('is refused with filters that are not known', async () => {
+  test('xz data with unknown filters is rejected', async () => {
     const of = (count: number, ...fields: number[]) =>
       xzStream([{ data: text, filters: { count, fields: Buffer.from(fields) } }]);
     await refuses(of(1, 0x05, 0), /filter 0x5/);
@@ -93,7 +93,7 @@ describe('xz', () => {
         await refuses(file, message);
       });
 
-    test('sizes in a block header', async () => {
+    test('wrong sizes in an xz block header are rejected', async () => {
       const right = { compressed: 13, uncompressed: 9 };
       assert.equal((await unpacked(xzStream([{ data: text, sizes: right }]))).toString(), 'some text');
       for (const sizes of [
@@ -106,13 +106,13 @@ describe('xz', () => {
       }
     });
 
-    test('a number beyond all sizes', async () => {
+    test('an xz number beyond all sizes is rejected', async () => {
       const sizes = { compressed: 2 ** 60, uncompressed: 9 };
       await refuses(xzStream([{ data: text, sizes }]), /malformed/);
     });
   });
 
-  test('can be read in a worker thread, which may be ended at any moment', async () => {
+  test('xz data is decoded in a worker thread, which may be terminated at any time', async () => {
     const file = tool('xz -c', mixed(3_000_000));
     const module = new URL('../../../src/source/decompress/index.ts', import.meta.url);
     const code = `
@@ -146,7 +146,7 @@ describe('xz', () => {
 describe('the dictionary of xz', () => {
   const of = (dictionary: number) => ({ data: text, dictionary });
 
-  test('is refused above the limit before anything is decoded, in whichever block and stream', async () => {
+  test('an xz dictionary above the limit is rejected before decoding, in any block and stream', async () => {
     // 34: 512 MiB; 40: 4 GiB less one byte.
     assert.equal(await explodes(xzStream([of(34)]), /needs 512Mi of memory to be decompressed; the limit is 128Mi/), 0);
     await explodes(xzStream([of(40)]), /needs 4Gi of memory to be decompressed/);
@@ -154,7 +154,7 @@ describe('the dictionary of xz', () => {
     await explodes(Buffer.concat([small, padding, xzStream([of(0), of(34)])]), /512Mi/);
   });
 
-  test('is accepted up to the limit', async () => {
+  test('an xz dictionary up to the limit is accepted', async () => {
     for (const [dictionary, bytes] of [
       [0, 4096],
       [1, 6144],
@@ -167,11 +167,11 @@ describe('the dictionary of xz', () => {
     }
   });
 
-  test('that is none is damage', async () => {
+  test('an invalid xz dictionary size is rejected as damage', async () => {
     await refuses(xzStream([of(41)]), /malformed/);
   });
 
-  test('is seen behind other filters too', async () => {
+  test('an xz dictionary is found behind other filters, too', async () => {
     const filters = { count: 2, fields: Buffer.of(0x04, 0, 0x21, 1, 34) };
     await explodes(xzStream([{ data: text, filters }]), /512Mi/);
   });

@@ -13,12 +13,12 @@ const cuts = [[], [1], [small.length, 1e9], [small.length - 1, 1e9], [small.leng
 
 describe('zstd', () => {
   for (const flags of ['-1', '-19', '--no-check', '--long=27', '--ultra -22', '--no-content-size', '-3 -B20000'])
-    test(`is read as zstd ${flags} writes it`, async () => {
+    test(`zstd data written with ${flags} is decompressed`, async () => {
       const file = tool(`zstd -q -c ${flags}`, data);
       for (const lengths of [[], [1000]]) assert.ok((await unpacked(file, lengths)).equals(data));
     });
 
-  test('is read to the end of its last frame, wherever chunks end', async () => {
+  test('zstd data is read to the end of its last frame, for any chunks', async () => {
     for (const lengths of cuts)
       assert.equal(
         (await unpacked(Buffer.concat([small, er, compressors.zstd(Buffer.alloc(0))]), lengths)).toString(),
@@ -26,7 +26,7 @@ describe('zstd', () => {
       );
   });
 
-  test('may have frames to be skipped before, between and behind the others', async () => {
+  test('zstd data may have skippable frames in any place', async () => {
     const file = Buffer.concat([skippable, zstdSkippable(Buffer.alloc(0)), small, skippable, er, skippable]);
     for (const lengths of cuts) {
       const { bytes, compression } = await outcome(body(file, lengths));
@@ -34,23 +34,23 @@ describe('zstd', () => {
     }
   });
 
-  test('may have a frame to be skipped that is larger than any buffer', async () => {
+  test('a skippable zstd frame may be larger than any buffer', async () => {
     const file = Buffer.concat([zstdSkippable(Buffer.alloc(3_000_000, 1)), small]);
     assert.equal((await unpacked(file, [100_000])).toString(), 'small');
   });
 
-  test('may consist of thousands of frames', async () => {
+  test('zstd data may have thousands of frames', async () => {
     const file = Buffer.concat(Array.from({ length: 3000 }, () => er));
     assert.equal((await unpacked(file, [1000])).toString(), 'er'.repeat(3000));
   });
 
-  test('may have blocks that are raw or repeated', async () => {
+  test('zstd data may have raw or repeated blocks', async () => {
     const file = zstdFrame([{ raw: Buffer.from('raw') }, { byte: 0x41, times: 1000 }, { raw: Buffer.alloc(0) }]);
     assert.ok(zstdDecompressSync(file).equals(await unpacked(file, [1])));
     assert.equal((await unpacked(file)).toString(), `raw${'A'.repeat(1000)}`);
   });
 
-  test('is refused with anything else behind it, and that byte is named', async () => {
+  test('zstd data followed by garbage is rejected with the offset', async () => {
     assert.equal(small.length, 18);
     for (const lengths of cuts)
       for (const garbage of ['garbage', '\0\0\0\0', '\x1f\x8b\x08\0']) {
@@ -59,19 +59,19 @@ describe('zstd', () => {
       }
   });
 
-  test('is refused when a checksum is wrong', async () => {
+  test('zstd data with a wrong checksum is rejected', async () => {
     const wrong = Buffer.from(small);
     wrong[wrong.length - 1] = (wrong.at(-1) ?? 0) ^ 1;
     await refuses(wrong, /checksum/);
     await refuses(Buffer.concat([wrong, small]), /checksum/);
   });
 
-  test('is refused when its content is not as long as its header tells', async () => {
+  test('zstd data with another length than in its header is rejected', async () => {
     // Single segment, no checksum, content size 5; then a raw block of 4 bytes.
     await refuses(Buffer.from(`28b52ffd2005${'210000'}61626364`, 'hex'), /damaged/);
   });
 
-  test('is refused when cut off, but for a cut between frames, which nothing shows', async () => {
+  test('truncated zstd data is rejected, except between frames, which is undetectable', async () => {
     const file = Buffer.concat([small, skippable, er]);
     const ends = [small.length, small.length + skippable.length];
     for (let length = 4; length < file.length; length++) {
@@ -81,7 +81,7 @@ describe('zstd', () => {
     }
   });
 
-  test('is refused with reserved bits, a reserved block, or a dictionary of its own', async () => {
+  test('zstd data with reserved bits, a reserved block or an external dictionary is rejected', async () => {
     await refuses(Buffer.from('28b52ffd0838010000', 'hex'), /reserved bit/);
     await refuses(Buffer.from('28b52ffd0038070000', 'hex'), /reserved type/);
     await refuses(Buffer.from('28b52ffd013805010000', 'hex'), /dictionary that is not part of it/);
@@ -91,7 +91,7 @@ describe('zstd', () => {
 });
 
 describe('the window of zstd', () => {
-  test('is refused above the limit before anything is decoded, in whichever frame', async () => {
+  test('a zstd window above the limit is rejected before decoding, in any frame', async () => {
     // 0x98: 2^29 bytes.
     const large = zstdFrame([{ raw: Buffer.from('x') }], 0x98);
     await explodes(large, /needs 512Mi of memory to be decompressed; the limit is 128Mi/);
@@ -99,21 +99,21 @@ describe('the window of zstd', () => {
     assert.equal(zstdDecompressSync(zstdFrame([{ raw: Buffer.from('x') }], 0x88)).toString(), 'x');
   });
 
-  test('is accepted up to the limit, also where the decoder would not by itself', async () => {
+  test('a zstd window up to the limit is accepted, also beyond the default of the decoder', async () => {
     const file = zstdFrame([{ raw: Buffer.from('x') }], 0x98);
     assert.throws(() => zstdDecompressSync(file), /memory/);
     const { bytes, error } = await outcome(body(file), { maxDictionaryBytes: 2 ** 29 });
     assert.deepEqual([bytes.toString(), error], ['x', undefined]);
   });
 
-  test('has eighths of a power of two', async () => {
+  test('a zstd window size has eighths of a power of two', async () => {
     const file = zstdFrame([{ raw: Buffer.from('x') }], 0x39);
     await explodes(file, /needs 144Ki of memory to be decompressed; the limit is 128Ki/, {
       maxDictionaryBytes: 2 ** 17,
     });
   });
 
-  test('is all of the content of a frame without blocks of its own size', async () => {
+  test('a single-segment zstd frame has its content size as window', async () => {
     const file = zstdCompressSync(data, {
       params: { [constants.ZSTD_c_contentSizeFlag]: 1 },
       pledgedSrcSize: data.length,

@@ -39,7 +39,7 @@ describe('beside the code of Glance', () => {
     });
   }
 
-  test('in whatever pieces its store reads, but that in large ones it loses sight of the size of a VHDX', async () => {
+  test('Glance inspects alike for any piece size, except that large pieces hide the size of a VHDX', async () => {
     for (const chunk of [512, 8 * mib]) {
       const own = await askGlance(catalogue.map(({ image, label }) => ({ image, labels: [label], chunk })));
       const milder = catalogue.filter(
@@ -55,7 +55,7 @@ describe('beside the code of Glance', () => {
     }
   });
 
-  test('hundreds of mutants', async () => {
+  test('Glance and the inspection agree on hundreds of mutants', async () => {
     const sample = fc.sample(mutants, { numRuns: 700, seed: 20261124 });
     const questions = sample.map(({ label, image }) => ({
       image,
@@ -86,7 +86,7 @@ describe('beside the code of Glance', () => {
   });
 });
 
-test('Glance looks into no container but bare', async () => {
+test('Glance inspects images only in bare containers', async () => {
   const [answer] = await askGlance([
     { image: Buffer.from('x'.repeat(100)), labels: ['qcow2', 'vmdk'], container: 'ova' },
   ]);

@@ -36,7 +36,7 @@ describe('every image of the catalogue is judged as it says', () => {
 });
 
 describe('a refusal', () => {
-  test('says what the file is, and that the declaration or the URL is wrong', () => {
+  test('a rejection says what the file is, and that the declaration or the URL is wrong', () => {
     const says = (diskFormat: string, image: Buffer) => refusal(judge([image], { diskFormat })).message;
     const start = 'https://example.com/image is declared as';
     const help = 'correct the URL or the format';
@@ -54,13 +54,13 @@ describe('a refusal', () => {
     assert.match(says('vmdk', gpt()), /it is a raw disk with a partition table/);
   });
 
-  test('waits for another declaration, but for a page that the server may stop sending', () => {
+  test('a rejection needs a change of the spec, except for an HTML page', () => {
     assert.equal(refusal(judge([qcow2(mib)])).retry, 'change');
     assert.equal(refusal(judge([Buffer.from('<html>')])).retry, 'after');
     assert.equal(refusal(judge([Buffer.from('<html>')], { diskFormat: 'qcow2' })).retry, 'after');
   });
 
-  test('shows nothing of the URL that might be secret', () => {
+  test('a rejection shows no secret part of the URL', () => {
     const { message } = refusal(judge([qcow2(mib)], { url: 'https://me:pw@example.com/image?token=abc' }));
     assert.match(message, /^https:\/\/example\.com\/image\?… is declared as raw/);
   });
@@ -70,7 +70,7 @@ describe('a verdict comes as soon as it is certain', () => {
   const at = (image: Buffer, diskFormat: string, rest = {}) =>
     refusal(judge(inPieces(image, 512), { diskFormat, ...rest })).at;
 
-  test('once every format has had its look, for what stands in the header', () => {
+  test('a verdict from the header comes once every format has been checked', () => {
     assert.equal(at(qcow2(gib, { backingFile: 'x' }), 'qcow2'), headLength);
     assert.equal(at(qcow2(gib), 'raw'), headLength);
     assert.equal(at(qcow2(gib), 'qcow2', { maxVirtualBytes: gib - 1 }), headLength);
@@ -81,7 +81,7 @@ describe('a verdict comes as soon as it is certain', () => {
     assert.equal(at(patched(mbr(), [446, '\x01']), 'raw'), headLength);
   });
 
-  test('where the format keeps it, for what stands deeper', () => {
+  test('a verdict from deeper structures comes at their position', () => {
     const size = 1 * mib + 64 * 1024 + 512;
     assert.equal(at(vhdx({ size: gib }), 'vhdx', { maxVirtualBytes: mib }), size);
     assert.equal(at(vhdx({ hasParent: true }), 'vhdx'), size);
@@ -90,7 +90,7 @@ describe('a verdict comes as soon as it is certain', () => {
     assert.equal(at(vmdk({ text, descriptorSectors: 300 }), 'vmdk'), 512 + Math.ceil(text.length / 512) * 512);
   });
 
-  test('at the end, for what stands at the end', () => {
+  test('a verdict from the end of the file comes at the end', () => {
     const image = vmdk({ footer: (footer) => patched(footer, [12, le(4, 2)]) });
     assert.equal(at(image, 'vmdk'), image.length + 1);
   });
@@ -107,7 +107,7 @@ describe('the size of the disk inside', () => {
     ['iso', (size) => iso({ blocks: size / 2048 })],
   ];
   for (const [diskFormat, image] of containers) {
-    test(`is limited, and fits into the declared minDiskGiB: ${diskFormat}`, () => {
+    test(`the virtual size is limited and must fit into minDiskGiB: ${diskFormat}`, () => {
       const judged = (options: object) => judge([image(2 * gib)], { diskFormat, ...options });
       assert.equal(code(judged({ maxVirtualBytes: 2 * gib })), 'ok');
       assert.equal(code(judged({ maxVirtualBytes: 2 * gib - 1 })), 'VirtualSizeExceeded');
@@ -117,7 +117,7 @@ describe('the size of the disk inside', () => {
     });
   }
 
-  test('may be beyond what a number can count', () => {
+  test('the virtual size may exceed the range of exact integers', () => {
     const image = patched(qcow2(gib), [24, Buffer.alloc(8, 0xff)]);
     const { code, message } = refusal(
       judge([image], { diskFormat: 'qcow2', maxVirtualBytes: Number.MAX_SAFE_INTEGER }),
@@ -126,7 +126,7 @@ describe('the size of the disk inside', () => {
     assert.match(message, /is a disk of at least 16384Pi, and this operator allows 8Pi: use a smaller image/);
   });
 
-  test('is the length where nothing else says it, and limited as soon as the file is longer', () => {
+  test('the virtual size of a plain file is its length, and limited while it grows', () => {
     const zeros = Buffer.alloc(mib);
     const disk = (start: Buffer, length: number) => [start, ...Array<Buffer>(length - 1).fill(zeros)];
     for (const start of [zeros, gpt().subarray(0, mib), iso({ length: mib })]) {
@@ -142,19 +142,19 @@ describe('the size of the disk inside', () => {
     }
   });
 
-  test('is the longer of the two where an ISO image goes on behind its volume', () => {
+  test('the virtual size of an ISO image is the larger of volume and file', () => {
     const image = [iso({ length: mib }), ...Array<Buffer>(1024).fill(Buffer.alloc(mib))];
     assert.equal(code(judge(image, { diskFormat: 'iso', minDiskGiB: 1 })), 'MinDiskTooSmall');
     assert.equal(code(judge(image, { diskFormat: 'iso', maxVirtualBytes: mib })), 'VirtualSizeExceeded');
   });
 
-  test('counts without the header in a LUKS volume', () => {
+  test('the virtual size of a LUKS volume excludes its header', () => {
     const judgement = judge([luks()], { diskFormat: 'luks', maxVirtualBytes: 60 * 1024 });
     assert.equal(judgement.kind === 'accepted' && judgement.virtualSize, 60 * 1024);
     assert.equal(code(judge([luks()], { diskFormat: 'luks', maxVirtualBytes: 60 * 1024 - 1 })), 'VirtualSizeExceeded');
   });
 
-  test('tells which number to set', () => {
+  test('a rejected virtual size names the value to set', () => {
     assert.equal(
       refusal(judge([qcow2(2362232320)], { diskFormat: 'qcow2', minDiskGiB: 2 })).message,
       'https://example.com/image is a disk of 2.2Gi (2362232320 bytes), which does not fit into the 2 GiB that image.minDiskGiB declares: set it to 3',
@@ -165,13 +165,13 @@ describe('the size of the disk inside', () => {
 describe('the container', () => {
   const kernel = file(mib, [0, 'MZ'], [446, 'code where a partition table would be'], [510, '\x55\xaa']);
 
-  test('that goes with ami, ari and aki holds kernels, whose MBR is none', () => {
+  test('kernel images in ami, ari and aki containers are not taken for an MBR', () => {
     assert.equal(code(judge([kernel], { diskFormat: 'aki' })), 'ok');
     assert.equal(code(judge([kernel], { diskFormat: 'aki', containerFormat: 'bare' })), 'FormatMismatch');
     assert.equal(code(judge([kernel])), 'UnsafeImage');
   });
 
-  test('is not the disk: what it holds need not be in the declared format, but must be safe', () => {
+  test('an image in a container may have another format than declared, but must be safe', () => {
     const ova = { diskFormat: 'vmdk', containerFormat: 'ova', minDiskGiB: 1 };
     const archive = file(2 * mib, [257, 'ustar']);
     assert.deepEqual(judge([archive], ova), { kind: 'accepted', format: 'raw', virtualSize: undefined });
@@ -181,7 +181,7 @@ describe('the container', () => {
   });
 });
 
-test('what was recognised is told', () => {
+test('a verdict names the recognised format', () => {
   const format = (image: Buffer, diskFormat: string) => {
     const judgement = judge([image], { diskFormat });
     return judgement.kind === 'accepted' ? judgement.format : judgement.code;

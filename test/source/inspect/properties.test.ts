@@ -53,7 +53,7 @@ const essence = (judgement: Judgement) =>
   judgement.kind === 'accepted' ? [judgement.format, judgement.virtualSize] : [judgement.code];
 
 describe('the inspection of any bytes', () => {
-  test('comes to the same verdict however they are cut into chunks', () => {
+  test('the inspection has the same verdict for any chunks', () => {
     const lengths = fc.array(
       fc.oneof(fc.nat(3), fc.nat(600), fc.nat(100_000), fc.constantFrom(63, 64, 511, 512, 4096, 32_768, 65_536)),
       { maxLength: 60 },
@@ -72,7 +72,7 @@ describe('the inspection of any bytes', () => {
     );
   });
 
-  test('even byte by byte', () => {
+  test('the inspection has the same verdict for single bytes', () => {
     const small = fc.oneof(
       anyBytes,
       mutants.filter(({ image }) => image.length < 70_000).map(({ image }) => image),
@@ -126,7 +126,7 @@ describe('an inspection', () => {
   };
   const kib = 1024;
 
-  test('never looks back, asks for 64 KiB at once at most, and comes to an end', () => {
+  test('an inspection never seeks back, requests at most 64 KiB at once, and ends', () => {
     const evil = [
       // As many header extensions as fit into the largest cluster.
       patched(qcow2(2 ** 30), [20, be(4, 21)], [100, be(4, 104)], [104, Buffer.alloc(150_000, be(8, 1n << 32n))]),

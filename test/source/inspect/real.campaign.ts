@@ -10,6 +10,6 @@ before(async () => {
 });
 after(() => stack.stop());
 
-test('a real Glance takes and refuses every image of the catalogue as the inspection says', async () => {
+test('a real Glance accepts and rejects every image of the catalogue as the inspection does', async () => {
   await compareAll(await stack.openstack.createProject('inspect'), catalogue.flatMap(pairsOf));
 });

@@ -32,7 +32,7 @@ const chosen = [
   'raw: a FAT file system',
 ];
 
-test('a real Glance takes and refuses what the inspection says', async () => {
+test('a real Glance accepts and rejects images as the inspection does', async () => {
   const entries = catalogue.filter(({ label, name }) => chosen.includes(`${label}: ${name}`));
   assert.equal(entries.length, chosen.length);
   await compareAll(await stack.openstack.createProject('inspect'), entries.flatMap(pairsOf));
