@@ -26,7 +26,7 @@ after(async () => {
 });
 
 let count = 0;
-/** Downloads by https from servers with these certificates, trusting `ca` beside the usual authorities. */
+/** Downloads by https from servers with these certificates, trusting `ca` in addition to the usual authorities. */
 async function get(kinds: readonly Kind[], ca: string | undefined, host = '127.0.0.1'): Promise<Download> {
   const transport = createSourceTransport(policy, ca === undefined ? {} : { ca });
   const path = `/${++count}.raw`;

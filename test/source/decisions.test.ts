@@ -10,7 +10,7 @@ const origin = 'https://one.example.com';
 const from = (headers: Record<string, string>, at = origin) => versionOf(at, (name) => headers[name]);
 const date = 'Mon, 05 Jan 2026 10:01:00 GMT';
 
-describe('the version of an answer', () => {
+describe('the validator of a response', () => {
   const cases: [words: string, headers: Record<string, string>, validator: string | undefined][] = [
     ['a strong entity tag', { etag: '"abc"' }, '"abc"'],
     [
@@ -21,13 +21,13 @@ describe('the version of an answer', () => {
     ['not a weak entity tag', { etag: 'W/"abc"' }, undefined],
     ['not an entity tag without quotes', { etag: 'abc' }, undefined],
     [
-      'a date a minute before the answer',
+      'a date a minute before the response',
       { date, 'last-modified': 'Mon, 05 Jan 2026 10:00:00 GMT' },
       'Mon, 05 Jan 2026 10:00:00 GMT',
     ],
     ['not a date a second later', { date, 'last-modified': 'Mon, 05 Jan 2026 10:00:01 GMT' }, undefined],
     ['not a date in the future', { date, 'last-modified': 'Mon, 05 Jan 2027 10:00:00 GMT' }, undefined],
-    ['not a date without the date of the answer', { 'last-modified': 'Mon, 05 Jan 2026 10:00:00 GMT' }, undefined],
+    ['not a date without the date of the response', { 'last-modified': 'Mon, 05 Jan 2026 10:00:00 GMT' }, undefined],
     ['not a date that cannot be read', { date, 'last-modified': 'yesterday' }, undefined],
     ['nothing', {}, undefined],
   ];

@@ -46,7 +46,7 @@ export async function download(urls: readonly [string, ...string[]], options: Do
   const clock = createVirtualClock();
   const earlier = servers.map((server) => server.requests.length);
   const ours = () => servers.flatMap((server, index) => server.requests.slice(earlier[index]));
-  /** Requests whose silence was sat out. */
+  /** Requests whose idle timeout was waited for. */
   const passed = new Set<SourceRequest>();
   const chunks: Uint8Array[] = [];
   const result: Download = {
@@ -110,7 +110,7 @@ export async function download(urls: readonly [string, ...string[]], options: Do
   return result;
 }
 
-/** The byte of the file up to which a request was answered. */
+/** The byte of the file up to which a response was sent. */
 function placeOf({ status, range, sent }: SourceRequest): number {
   const start = status === 206 ? Number(/^bytes=(\d+)-/.exec(range ?? '')?.[1] ?? 0) : 0;
   return start + sent;
@@ -122,7 +122,7 @@ export function assertWhole({ bytes, error }: Download, expected: Uint8Array): v
   assert.ok(bytes.equals(expected), `${bytes.length} bytes that are not the ${expected.length} of the file`);
 }
 
-/** Asserts the code and message of the failure, and that what came before it is the beginning of the file. */
+/** Asserts the code and message of the failure, and that the bytes before it are the beginning of the file. */
 export function assertFailed({ bytes, error }: Download, code: string, message: RegExp, file?: Uint8Array): void {
   assert.ok(error instanceof OperatorError, `it did not fail with an error of ours, but with ${error}`);
   assert.equal(error.code, code, error.message);

@@ -30,7 +30,7 @@ after(async () => {
 });
 
 let count = 0;
-/** Downloads a file that the server serves as told; the requests are those for this file. */
+/** Downloads a file that the server serves as configured; the requests are those for this file. */
 async function get(served: Partial<SourceFile>, options: Partial<DownloadOptions> = {}) {
   const path = `/${++count}.raw`;
   const url = server.add(path, { body: content, ...served });
@@ -38,7 +38,7 @@ async function get(served: Partial<SourceFile>, options: Partial<DownloadOptions
   return { ...result, requests: server.requests.filter((request) => request.path === path) };
 }
 
-/** Serves the file, breaks it once at `byte`, and answers what comes after as `rest` says. */
+/** Serves the file, breaks it once at `byte`, and responds to later requests as in `rest`. */
 const brokenAt = (byte: number, rest?: Partial<SourceFile>): Partial<SourceFile> => ({
   faults: [{ kind: 'closeAt', byte }, rest ? { kind: 'instead', file: rest } : null],
 });
@@ -58,7 +58,7 @@ describe('a download that breaks', () => {
           assertWhole(result, file);
           assert.equal(result.requests.length, 2);
           const [, again] = result.requests;
-          // What a reset throws away on its way to us is known to nobody.
+          // The bytes lost by a reset on their way to us are unknown.
           if (kind === 'resetAt') return;
           assert.equal(again?.range, byte === 0 ? undefined : `bytes=${byte}-`);
           assert.equal(again?.headers['if-range'], byte === 0 ? undefined : result.source?.etag);
@@ -202,7 +202,7 @@ describe('a file that changes while it is read', () => {
   });
 });
 
-describe('a server that answers a range wrongly', () => {
+describe('a server with wrong range responses', () => {
   const wrong: [words: string, headers: Record<string, string>][] = [
     ['another beginning', { 'content-range': `bytes ${half - 1}-${size - 1}/${size}` }],
     ['an end before the beginning', { 'content-range': `bytes ${half}-10/${size}` }],
@@ -279,7 +279,7 @@ describe('a server that names no version of its file', () => {
     const failed = await get({ etag: null, contentLength: 'none', ...brokenAt(0, close) });
     assertFailed(failed, 'SourceChanged', /no longer says where the file ends/);
     assertWhole(await get({ etag: null, contentLength: 'none', ...brokenAt(0, close) }, { hasDigest: true }), file);
-    // A length that was announced before tells the end as well.
+    // A length that was announced earlier defines the end as well.
     assertWhole(await get({ etag: null, ...brokenAt(0, close) }), file);
   });
 });

@@ -1,4 +1,4 @@
-/** A real server on the loopback, whose answers a test scripts, and the transport that reaches it. */
+/** A real server on loopback whose responses a test scripts, and the transport to reach it. */
 import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Server } from 'node:net';
@@ -43,7 +43,7 @@ export function useServer() {
     server.close();
     server.closeAllConnections();
   });
-  /** Opens a source on the server, which answers by `handler`. */
+  /** Opens a source on the server, which responds by `handler`. */
   function open(handler: Handler, options: OpenOptions = {}): Promise<Source> {
     handle = handler;
     return openHttpSource({

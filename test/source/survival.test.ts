@@ -51,7 +51,7 @@ const oddities: fc.Arbitrary<SourceFault> = fc
   )
   .map((served) => ({ kind: 'instead', file: served }));
 
-/** A server of the file; its own words for it may differ from those of others. */
+/** A server of the file; its validator may differ from those of others. */
 const served = fc.record({
   etag: fc.constantFrom('"one"', '"one"', '"own"', null, 'W/"weak"'),
   contentLength: fc.constantFrom('right' as const, 'none' as const),

@@ -84,7 +84,7 @@ test('the xz thread ends on an abort while it waits for a stalled body', () => {
   assert.ok(threads < 20, `${threads} threads`);
 });
 
-describe('what a header tells', () => {
+describe('the size in a header', () => {
   test('the size in a header is checked before anything is decoded', async () => {
     const data = mixed(200_000);
     for (const file of [zstdCompressSync(data), tool('xz -c', data)])

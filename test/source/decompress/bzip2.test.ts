@@ -123,7 +123,7 @@ describe('bzip2', () => {
   });
 
   test('a bzip2 block longer than the maximum is rejected', async () => {
-    // The lengths of the codes go up and down for ever.
+    // The lengths of the codes rise and fall without end.
     const file = patched(
       Buffer.concat([small, Buffer.alloc(3_000_000, 0xaa)]),
       origin + 24 + 16 + 2 * 16 + 3 + 15 + 1,

@@ -12,7 +12,7 @@ const files = compressions.map((name) => [name, compressors[name](data)] as cons
 /** Longer than what any decoder reads before it gives something. */
 const long = (file: Uint8Array, times = 40) => Buffer.concat(Array.from({ length: times }, () => file));
 
-/** A body that says what was asked of it, and may end badly. */
+/** A body that records how it is used, and may fail. */
 function watched(bytes: Uint8Array, length: number, end: 'ends' | 'stalls' | Error = 'ends') {
   const state = { reads: 0, closed: 0, given: 0 };
   const chunks = pieces(bytes, [length]);
@@ -57,7 +57,7 @@ describe('a body in Auto mode', () => {
     });
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...files), lengths, async ([, file], cuts) => {
-        // A file is at most a thousand chunks, or the property would measure nothing but patience.
+        // A file has at most a thousand chunks, to keep the property fast.
         const average = cuts.reduce((sum, cut) => sum + cut, 0) / cuts.length;
         fc.pre(file.length / average < 5000);
         assert.ok((await unpacked(file, cuts)).equals(data));

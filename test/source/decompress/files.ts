@@ -50,7 +50,7 @@ export function zstdSkippable(content: Uint8Array, kind = 0): Buffer {
 
 export type ZstdBlock = { raw: Uint8Array } | { byte: number; times: number };
 
-/** A frame of zstd without checksum. `window` is the byte of the header that says how large it is; the size is not told. */
+/** A frame of zstd without checksum. `window` is the header byte with the window size; the content size is absent. */
 export function zstdFrame(blocks: readonly ZstdBlock[], window = 0x38): Buffer {
   const parts = blocks.map((block, index) => {
     const last = index === blocks.length - 1 ? 1 : 0;

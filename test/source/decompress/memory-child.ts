@@ -54,7 +54,7 @@ try {
   for await (const chunk of open(task)) {
     measured.bytes += chunk.length;
     measured.largestPiece = Math.max(measured.largestPiece, chunk.length);
-    // Whatever works in the background gets its turn, and could run ahead.
+    // Background work gets a chance to run ahead.
     await nextTurn();
     look();
   }

@@ -46,14 +46,14 @@ export async function outcome(
   return { bytes: Buffer.concat(chunks), compression: decompressed.compression(), error: failure };
 }
 
-/** What comes out of a file that is right. */
+/** The output of a valid file. */
 export async function unpacked(bytes: Uint8Array, lengths: readonly number[] = []): Promise<Buffer> {
   const { bytes: out, error } = await outcome(body(bytes, lengths));
   if (error !== undefined) throw error;
   return out;
 }
 
-/** Fails unless the file is refused as CompressionInvalid in words that `message` matches. */
+/** Fails unless the file is rejected as CompressionInvalid with a message that `message` matches. */
 export async function refuses(bytes: Uint8Array, message: RegExp, lengths: readonly number[] = []): Promise<void> {
   const { error } = await outcome(body(bytes, lengths));
   assert.ok(error !== undefined, 'it was accepted');
@@ -63,7 +63,10 @@ export async function refuses(bytes: Uint8Array, message: RegExp, lengths: reado
   assert.doesNotMatch(error.message, /secret/);
 }
 
-/** Fails unless the file is refused as CompressionBomb in words that `message` matches; returns what came out before. */
+/**
+ * Fails unless the file is rejected as CompressionBomb with a message that `message` matches; returns the output
+ * before.
+ */
 export async function explodes(
   bytes: Uint8Array,
   message: RegExp,

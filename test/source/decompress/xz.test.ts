@@ -77,7 +77,7 @@ describe('xz', () => {
     await refuses(of(1, 0x21, 0x7f, 0), /malformed/);
   });
 
-  describe('is refused when its structure is not what its parts tell', () => {
+  describe('xz data with a contradictory structure is rejected', () => {
     const wrong: [string, XzOptions, RegExp][] = [
       ['a record too many', { records: (right) => [...right, [40, 0]] }, /not as many records/],
       ['a record too few', { records: () => [] }, /not as many records/],

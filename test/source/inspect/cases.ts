@@ -1,6 +1,8 @@
 /**
- * What becomes of an image, as a line of a table. Law: a line that says `why` is one where the inspection is stricter than
- * Glance, and no other line is, but for container formats that are declared as raw.
+ * The expected outcome for an image, as a row of a table.
+ *
+ * Invariant: only rows with `why` have an inspection stricter than Glance, except for container formats that are
+ * declared as raw.
  */
 
 export type Outcome = 'ok' | 'FormatMismatch' | 'UnsafeImage';
@@ -19,7 +21,7 @@ export interface Case {
   virtualSize: number | undefined;
   /** Glance takes it without computing a size. */
   unsized: boolean;
-  /** Why it is refused though Glance takes it. */
+  /** Why it is rejected although Glance accepts it. */
   why: string | undefined;
   /** What the message under its own label, or else the one as raw, must say. */
   says: RegExp | undefined;
@@ -63,7 +65,7 @@ export const mismatch = (label: string, name: string, image: Buffer, says: RegEx
 
 export function line(label: string, own: Outcome, name: string, image: Buffer, rest: Rest): Case {
   const defaults = { plain: false, unsized: false, virtualSize: undefined, why: undefined, says: undefined };
-  // What is no container format may be declared as raw as well.
+  // An image that is not a container format may be declared as raw, too.
   const asRaw = ['raw', 'gpt', 'iso', 'luks'].includes(label) ? own : 'FormatMismatch';
   return { name, image, label, own, raw: asRaw, ...defaults, ...rest };
 }

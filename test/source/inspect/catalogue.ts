@@ -1,4 +1,4 @@
-/** Images of every kind, and what becomes of each: what the inspection is held against, alone and beside Glance. */
+/** Images of every kind with their expected outcomes, for the inspection alone and in comparison with Glance. */
 import { gpt, mbr, qcow2, raw } from '../../env/images.ts';
 import { breaksOff, broken, type Case, line, mismatch, plain, sound, unsafe } from './cases.ts';
 import { vmdkCases } from './catalogue-vmdk.ts';
@@ -38,7 +38,7 @@ const qcow2Cases = [
   unsafe('qcow2', 'a backing file', qcow2(gib, { backingFile: '/etc/passwd' }), /it has a backing file/),
   unsafe('qcow2', 'an external data file', qcow2(gib, { dataFile: '/etc/passwd' }), /an external data file/),
   unsafe('qcow2', 'the name of a data file only', extension(0x44415441, '/etc/pas'), /names an external data file/, {
-    why: 'QEMU takes the name together with the feature bit only, but nobody innocent writes it',
+    why: 'QEMU takes the name together with the feature bit only, but no regular tool writes it',
   }),
   unsafe(
     'qcow2',
@@ -187,7 +187,7 @@ const gptCases = [
 const compressed = (name: string, start: string): Case =>
   line('raw', 'FormatMismatch', name, file(64_000, [0, start]), {
     plain: true,
-    why: 'somebody has forgotten to unpack it',
+    why: 'it was probably not unpacked by mistake',
     says: new RegExp(`a file compressed with ${name}`),
   });
 

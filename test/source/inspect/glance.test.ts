@@ -1,4 +1,7 @@
-/** The inspection beside Glance's code: never milder, stricter only where the catalogue says why, of one mind about sizes. */
+/**
+ * The inspection compared with Glance's code: never more lenient, stricter only where the catalogue has a reason, and
+ * equal in sizes.
+ */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -7,15 +10,15 @@ import { catalogue } from './catalogue.ts';
 import { mib } from './images.ts';
 import { judge } from './inspect.ts';
 import { mutants } from './mutants.ts';
-import { type Answers, askGlance } from './oracle.ts';
+import { type Verdicts, askGlance } from './oracle.ts';
 
 /** Container formats, which Glance lets pass for raw. */
 const containers = ['qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'qed'];
 
 const inBare = (image: Buffer, diskFormat: string) => judge([image], { diskFormat, containerFormat: 'bare' });
 
-describe('beside the code of Glance', () => {
-  let answers: Answers[];
+describe('in comparison with the code of Glance', () => {
+  let answers: Verdicts[];
   before(async () => {
     answers = await askGlance(catalogue.map(({ image }) => ({ image, labels })));
   });
@@ -27,15 +30,15 @@ describe('beside the code of Glance', () => {
         assert.ok(glance);
         const ours = inBare(entry.image, label);
         if (ours.kind === 'accepted') {
-          assert.ok(glance.accepted, `Glance refuses it as ${label}: ${glance.words}`);
+          assert.ok(glance.accepted, `Glance rejects it as ${label}: ${glance.message}`);
           if (!entry.unsized) assert.equal(ours.virtualSize ?? null, glance.virtual_size, `the size as ${label}`);
           return false;
         }
-        // What is stricter and would need a reason.
+        // Stricter than Glance, which needs a reason.
         return glance.accepted && !(label === 'raw' && containers.includes(entry.label));
       });
-      if (entry.why === undefined) assert.deepEqual(reasons, [], 'refused without need');
-      else assert.ok(reasons.length > 0, `Glance refuses it too, so no reason is needed: ${entry.why}`);
+      if (entry.why === undefined) assert.deepEqual(reasons, [], 'rejected without a reason');
+      else assert.ok(reasons.length > 0, `Glance rejects it, too, so no reason is needed: ${entry.why}`);
     });
   }
 
@@ -46,7 +49,7 @@ describe('beside the code of Glance', () => {
         ({ image, label }, index) =>
           inBare(image, label).kind === 'accepted' && own[index]?.some(({ accepted }) => !accepted),
       );
-      // A store on Ceph reads 8 MiB at once; then Glance refuses every VHDX, and nobody can know of the store beforehand.
+      // A store on Ceph reads 8 MiB at once; then Glance rejects every VHDX, and the store is not known beforehand.
       const known = chunk === 512 ? [] : catalogue.filter(({ label, own }) => label === 'vhdx' && own === 'ok');
       assert.deepEqual(
         milder.map(({ name }) => name),
@@ -90,5 +93,5 @@ test('Glance inspects images only in bare containers', async () => {
   const [answer] = await askGlance([
     { image: Buffer.from('x'.repeat(100)), labels: ['qcow2', 'vmdk'], container: 'ova' },
   ]);
-  assert.deepEqual(answer, Array(2).fill({ accepted: true, virtual_size: null, words: '' }));
+  assert.deepEqual(answer, Array(2).fill({ accepted: true, virtual_size: null, message: '' }));
 });

@@ -1,6 +1,8 @@
 /**
- * Small images of every format that the inspection knows, made by the formats' specifications and then spoilt, one thing each.
- * Law: the same arguments give the same bytes.
+ * Small images of every format that the inspection knows, made by the specifications of the formats, each with one
+ * defect.
+ *
+ * Invariant: equal arguments give equal bytes.
  */
 import { gpt } from '../../env/images.ts';
 
@@ -38,7 +40,7 @@ export interface VmdkOptions {
   /** In sectors. */
   capacity?: number;
   text?: string | Buffer;
-  /** What the header says about the length of the descriptor. */
+  /** The length of the descriptor as stated in the header. */
   descriptorSectors?: number | bigint;
   descriptorSector?: number;
   /** The image is stream-optimised: with a footer, to which `footer` is done. */

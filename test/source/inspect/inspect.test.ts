@@ -18,7 +18,7 @@ function refusal(judgement: Judgement) {
   assert.fail('it was accepted');
 }
 
-describe('every image of the catalogue is judged as it says', () => {
+describe('every image of the catalogue has its expected verdict', () => {
   for (const entry of catalogue) {
     test(`${entry.label}: ${entry.name}`, () => {
       for (const diskFormat of labels) {
@@ -35,7 +35,7 @@ describe('every image of the catalogue is judged as it says', () => {
   }
 });
 
-describe('a refusal', () => {
+describe('a rejection', () => {
   test('a rejection says what the file is, and that the declaration or the URL is wrong', () => {
     const says = (diskFormat: string, image: Buffer) => refusal(judge([image], { diskFormat })).message;
     const start = 'https://example.com/image is declared as';

@@ -1,8 +1,8 @@
-"""Glance's own judgement of images, without a server.
+"""Glance's own verdicts on images, without a server.
 
 Reads lines of JSON {"length", "parts": [[offset, base64], ...], "labels": [...], "container", "chunk"}: a file that is zero but for
-its parts, the disk formats to try, and in which pieces the store reads. Answers each with one line, a list in the order of the
-labels: {"accepted", "virtual_size", "words"}. It is Glance's code that judges, from the point where an upload's bytes arrive.
+its parts, the disk formats to try, and in which pieces the store reads. Writes one line for each, a list in the order of the
+labels: {"accepted", "virtual_size", "message"}. Glance's code checks the image, from the point where an upload's bytes arrive.
 """
 import base64
 import io
@@ -30,8 +30,8 @@ def upload(data, label, container, chunk):
     try:
         location.ImageProxy.set_data(proxy, io.BytesIO(data))
     except exception.InvalidImageData as error:
-        return {'accepted': False, 'virtual_size': None, 'words': str(error)}
-    return {'accepted': True, 'virtual_size': image.virtual_size, 'words': ''}
+        return {'accepted': False, 'virtual_size': None, 'message': str(error)}
+    return {'accepted': True, 'virtual_size': image.virtual_size, 'message': ''}
 
 
 for line in sys.stdin:
@@ -40,5 +40,5 @@ for line in sys.stdin:
     for offset, text in case['parts']:
         part = base64.b64decode(text)
         data[offset:offset + len(part)] = part
-    answers = [upload(bytes(data), label, case['container'], case['chunk']) for label in case['labels']]
-    print(json.dumps(answers), flush=True)
+    verdicts = [upload(bytes(data), label, case['container'], case['chunk']) for label in case['labels']]
+    print(json.dumps(verdicts), flush=True)

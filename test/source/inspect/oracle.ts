@@ -1,6 +1,7 @@
 /**
- * Glance's own judgement of images, by its Python code in a process of its own. Law: it is asked about one image after the
- * other, and answers in the same order.
+ * Glance's own verdict on images, by its Python code in a separate process.
+ *
+ * Invariant: requests are sent one after the other, and responses come in the same order.
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -18,13 +19,13 @@ export interface Question {
   chunk?: number;
 }
 
-const answersSchema = z.array(
-  z.object({ accepted: z.boolean(), virtual_size: z.number().nullable(), words: z.string() }),
+const verdictsSchema = z.array(
+  z.object({ accepted: z.boolean(), virtual_size: z.number().nullable(), message: z.string() }),
 );
 /** One for each label. */
-export type Answers = z.infer<typeof answersSchema>;
+export type Verdicts = z.infer<typeof verdictsSchema>;
 
-export async function askGlance(questions: readonly Question[]): Promise<Answers[]> {
+export async function askGlance(questions: readonly Question[]): Promise<Verdicts[]> {
   const child = spawn(join(folders.python, 'bin', 'python'), [join(import.meta.dirname, 'oracle.py')], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
@@ -32,14 +33,14 @@ export async function askGlance(questions: readonly Question[]): Promise<Answers
   child.stderr.setEncoding('utf8').on('data', (text) => {
     complaints = (complaints + text).slice(-4000);
   });
-  // A process that has died tells why by itself.
+  // A process that has died explains itself on standard error.
   child.stdin.on('error', () => {});
   for (const question of questions) child.stdin.write(`${JSON.stringify(asJSON(question))}\n`);
   child.stdin.end();
-  const answers: Answers[] = [];
-  for await (const line of createInterface(child.stdout)) answers.push(answersSchema.parse(JSON.parse(line)));
-  if (answers.length !== questions.length) throw new Error(`Glance's code gave up: ${complaints}`);
-  return answers;
+  const verdicts: Verdicts[] = [];
+  for await (const line of createInterface(child.stdout)) verdicts.push(verdictsSchema.parse(JSON.parse(line)));
+  if (verdicts.length !== questions.length) throw new Error(`Glance's code gave up: ${complaints}`);
+  return verdicts;
 }
 
 function asJSON({ image, labels, container = 'bare', chunk = 65536 }: Question) {

@@ -20,7 +20,7 @@ import { mutants } from './mutants.ts';
 
 const anyBytes = fc.oneof(
   fc.uint8Array({ maxLength: 2000 }),
-  // Behind a signature, so that somebody looks at them.
+  // After a signature, so that a format reads them.
   fc
     .tuple(
       fc.constantFrom(

@@ -1,10 +1,13 @@
-/** The inspection beside the real Glance: what it would let through, an upload makes active, with the size that it told. */
+/**
+ * The inspection compared with the real Glance: an upload of an accepted image becomes active, with the size from the
+ * inspection.
+ */
 import assert from 'node:assert/strict';
 import type { Project } from '../../env/project.ts';
 import { type Case, outcome } from './cases.ts';
 import { judge } from './inspect.ts';
 
-/** Glance has no such formats unless it is told to. */
+/** Glance has no such formats unless it is configured to. */
 const unknownToGlance = ['gpt', 'luks', 'qed'];
 
 export interface Pair {
