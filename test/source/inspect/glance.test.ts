@@ -10,7 +10,7 @@ import { catalogue } from './catalogue.ts';
 import { mib } from './images.ts';
 import { judge } from './inspect.ts';
 import { mutants } from './mutants.ts';
-import { type Verdicts, askGlance } from './oracle.ts';
+import { askGlance, type Verdicts } from './oracle.ts';
 
 /** Container formats, which Glance lets pass for raw. */
 const containers = ['qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi', 'qed'];
