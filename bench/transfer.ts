@@ -76,7 +76,7 @@ try {
   const [origin]: string[] = await once(server, 'message');
   const project = await stack.openstack.createProject();
   const token = await project.token();
-  const access = { cloud: { cloudsYaml: await project.cloudsYaml() } };
+  const access = { cloud: { cloudsYaml: await project.cloudsYaml() }, source: {} };
 
   const newImage = async () => (await project.createImage()).id;
   const remove = (ids: string[]) => Promise.all(ids.map((id) => project.image('DELETE', `/v2/images/${id}`)));

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, test } from 'node:test';
+import { fixedFields } from '../src/api/content.ts';
 import { reasons } from '../src/api/reasons.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -22,7 +23,7 @@ const allowed: Record<string, readonly string[]> = {
   kubernetes: ['http'],
   openstack: ['http'],
   glance: ['openstack'],
-  source: ['glance', 'openstack', 'http'],
+  source: ['api', 'glance', 'openstack', 'http'],
   transfer: ['source', 'glance', 'openstack', 'http'],
   image: ['api', 'controller', 'kubernetes', 'transfer', 'source', 'glance', 'openstack'],
   commands: ['image', 'controller', 'kubernetes', 'api', 'transfer', 'source', 'glance', 'openstack', 'http'],
@@ -106,6 +107,23 @@ describe('the structure of the source', () => {
       done.add(file);
     };
     for (const file of files) visit(file, []);
+  });
+
+  test('only the registry and the files of the kinds name a kind of source', () => {
+    const kind = `(?:${Object.keys(fixedFields).join('|')})`;
+    // `source.kind` of a plan, `content.<kind>` of a declaration, and the same taken apart.
+    const named = new RegExp(
+      `\\bkind\\b.*'${kind}'|\\bcase '${kind}'|\\bcontent\\??\\.${kind}\\b|[{,] ${kind}\\b[^:]*\\} =`,
+    );
+    const homes = /^(?:api\/(?:content\.ts|sources\/)|source\/(?:registry\.ts|kinds\/))/;
+    // Remedies are prose that names fields.
+    const exceptions = ['api/remedies.ts'];
+    assert.deepEqual(
+      offenders(named, exceptions).filter((file) => !homes.test(file)),
+      [],
+    );
+    for (const each of Object.keys(fixedFields))
+      assert.ok(named.test(`case '${each}'`) && files.includes(`source/kinds/${each}.ts`), each);
   });
 
   test('only the transport imports values of the Kubernetes client package', () => {

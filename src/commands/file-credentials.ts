@@ -12,6 +12,8 @@ import { isCollection, isScalar, parseDocument } from 'yaml';
 import { describe } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
 import type { CredentialSource } from '../openstack/credential-source.ts';
+import type { SecretUse } from '../source/kind.ts';
+import { sourceOf } from '../source/registry.ts';
 import type { TransferPlan } from '../transfer/plan.ts';
 import { UsageError } from './config.ts';
 import type { TransferSettings } from './settings.ts';
@@ -34,31 +36,21 @@ export function withFileCredentials(plan: TransferPlan, settings: TransferSettin
   };
   const { headerFile, sourceCa, sourceCloudsYaml = cloudsYaml } = settings;
 
-  function localSource(source: TransferPlan['source']): TransferPlan['source'] {
-    switch (source.kind) {
-      case 'http': {
-        const { headersSecretRef: _headers, caSecretRef: _ca, ...rest } = source;
-        return {
-          ...rest,
-          ...(headerFile === undefined
-            ? {}
-            : { headersSecretRef: secret('headers', () => readHeaderFile(headerFile)) }),
-          ...(sourceCa === undefined
-            ? {}
-            : { caSecretRef: secret('source-ca', async () => [['ca.crt', await read(sourceCa)]]) }),
-        };
-      }
-      case 'glance': {
-        const { cloud } = source;
-        const readFiles = () => readCloudFiles(sourceCloudsYaml, cloud.name, sourceCa);
-        return { ...source, cloud: { ...cloud, secretRef: secret('source-cloud', readFiles) } };
-      }
+  /** The files in the place of the Secrets of the source. A header file or a CA file counts also where the plan names none. */
+  function localSecret(use: SecretUse, cloud = ''): { name: string } | undefined {
+    switch (use) {
+      case 'headers':
+        return headerFile === undefined ? undefined : secret('headers', () => readHeaderFile(headerFile));
+      case 'ca':
+        return sourceCa === undefined ? undefined : secret('source-ca', async () => [['ca.crt', await read(sourceCa)]]);
+      case 'cloud':
+        return secret('source-cloud', () => readCloudFiles(sourceCloudsYaml, cloud, sourceCa));
     }
   }
 
   const secretRef = secret('cloud', () => readCloudFiles(cloudsYaml, plan.cloud.name, settings.cacert));
   return {
-    plan: { ...plan, cloud: { ...plan.cloud, secretRef }, source: localSource(plan.source) },
+    plan: { ...plan, cloud: { ...plan.cloud, secretRef }, source: sourceOf(plan.source).withSecrets(localSecret) },
     credentials: {
       async secret(_namespace, name) {
         const entries = await files.get(name)?.();

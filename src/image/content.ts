@@ -4,29 +4,14 @@
  */
 
 import { type CompleteSpec, withDefaults } from '../api/defaults.ts';
-import type { CloudSpec, SecretRef } from '../api/fields.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
+import type { DeclaredData } from '../source/kind.ts';
+import { declaredData, type SourcePlan, sourceOf } from '../source/registry.ts';
 import { staysCompressed } from '../transfer/plan.ts';
-
-/** Where the bytes come from. */
-export type Origin =
-  | {
-      kind: 'http';
-      url: string;
-      mirrors: string[];
-      headersSecretRef: SecretRef | undefined;
-      caSecretRef: SecretRef | undefined;
-    }
-  | { kind: 'glance'; image: string; cloud: CloudSpec };
 
 export type Stores = { kind: 'default' } | { kind: 'some'; names: string[] } | { kind: 'all' };
 
-export interface Content {
-  origin: Origin;
-  /** `<algorithm>:<hex>`; undefined where the source knows its own digest. */
-  digest: string | undefined;
-  digestOf: 'Served' | 'Image';
-  decompress: 'Auto' | 'None';
+export interface Content extends DeclaredData<SourcePlan> {
   method: NonNullable<CompleteSpec['content']>['method'];
   diskFormat: string;
   containerFormat: string;
@@ -38,22 +23,12 @@ export function contentOf({ spec }: GlanceImage): Content | undefined {
   const { content, cloud, image } = withDefaults(spec);
   const { diskFormat, containerFormat, minDiskGiB } = image;
   if (content === undefined || diskFormat === undefined) return undefined;
+  const data = declaredData(content, { cloud });
+  if (data === undefined) return undefined;
   const { method } = content;
-  const common = { method, diskFormat, containerFormat, minDiskGiB };
-  if (content.http !== undefined) {
-    const { url, mirrors, headersSecretRef, caSecretRef, digest, digestOf } = content.http;
-    const stays = method === 'WebDownload' || staysCompressed(diskFormat, containerFormat);
-    return {
-      ...common,
-      origin: { kind: 'http', url, mirrors, headersSecretRef, caSecretRef },
-      digest,
-      digestOf,
-      decompress: stays ? 'None' : content.http.decompress,
-    };
-  }
-  if (content.glance === undefined) return undefined;
-  const origin = { kind: 'glance' as const, image: content.glance.image, cloud: content.glance.cloud ?? cloud };
-  return { ...common, origin, digest: undefined, digestOf: 'Image', decompress: 'None' };
+  const stays = method === 'WebDownload' || staysCompressed(diskFormat, containerFormat);
+  const decompress = stays ? 'None' : data.decompress;
+  return { ...data, decompress, method, diskFormat, containerFormat, minDiskGiB };
 }
 
 export function storesOf({ spec }: GlanceImage): Stores {
@@ -63,8 +38,8 @@ export function storesOf({ spec }: GlanceImage): Stores {
 }
 
 /** Where it is served, for people. */
-export function addressOf({ origin }: Content): string {
-  return origin.kind === 'http' ? origin.url : origin.image;
+export function addressOf({ source }: Content): string {
+  return sourceOf(source).address;
 }
 
 /** The digest that the bytes in Glance must have, where the declaration alone tells it. */

@@ -10,6 +10,7 @@ import type { Image } from '../glance/image.ts';
 import { importState } from '../glance/import-state.ts';
 import { diffImage, type JsonPatchOperation } from '../glance/patch.ts';
 import type { WantedImage } from '../glance/translation.ts';
+import { sourceOf } from '../source/registry.ts';
 import type { Content } from './content.ts';
 import { type Desired, imageBefore, keepsProperty } from './desired.ts';
 import { type Move, storeMove } from './stores.ts';
@@ -106,10 +107,11 @@ function whileQueued(scene: Scene): Action[] {
 }
 
 function filling({ desired, image, incarnation }: Scene, content: Content): Action {
-  if (content.method !== 'WebDownload' || content.origin.kind !== 'http') return { kind: 'transfer', image, content };
+  const { webDownloadURL } = sourceOf(content.source);
+  if (content.method !== 'WebDownload' || webDownloadURL === undefined) return { kind: 'transfer', image, content };
   const { stores } = desired;
   const request: ImportRequest = {
-    method: { name: 'web-download', uri: content.origin.url },
+    method: { name: 'web-download', uri: webDownloadURL },
     ...(stores.kind === 'some' ? { stores: stores.names } : {}),
     ...(stores.kind === 'all' ? { allStores: true } : {}),
   };

@@ -15,15 +15,18 @@ import { type KubernetesObject, keyOfObject, type ResourceType } from '../kubern
 import type { Change, Store } from '../kubernetes/store.ts';
 import { type Key, keyOf } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
+import { sourceOf } from '../source/registry.ts';
+import { contentOf } from './content.ts';
 
 export const glanceImageType: ResourceType<GlanceImage> = { group, version, kind, plural, parse: parseGlanceImage };
 
 /** Index of the store of GlanceImages: by `namespace/name` of each Secret that they use. */
 export const bySecret = 'bySecret';
-export function secretKeysOf({ metadata, spec }: GlanceImage): string[] {
-  const { http, glance } = spec.content ?? {};
-  const refs = [spec.cloud.secretRef, http?.headersSecretRef, http?.caSecretRef, glance?.cloud?.secretRef];
-  const names = refs.flatMap((ref) => (ref === undefined ? [] : [ref.name]));
+export function secretKeysOf(resource: GlanceImage): string[] {
+  const { metadata, spec } = resource;
+  const content = contentOf(resource);
+  const needs = content === undefined ? [] : sourceOf(content.source).secrets;
+  const names = [spec.cloud.secretRef.name, ...needs.map(({ ref }) => ref.name)];
   return [...new Set(names)].map((name) => keyOf(metadata.namespace, name));
 }
 

@@ -25,11 +25,11 @@ export function transferPlan(
   content: Content,
   { address, limits }: { address: string; limits: TransferPlan['limits'] },
 ): TransferPlan {
-  const { origin, digest, digestOf, decompress, diskFormat, containerFormat, minDiskGiB, method } = content;
+  const { source, digest, digestOf, decompress, diskFormat, containerFormat, minDiskGiB, method } = content;
   return compact({
     imageID,
     cloud: compact({ ...cloudRefOf(resource), address }),
-    source: origin.kind === 'http' ? compact({ ...origin }) : { ...origin, cloud: compact({ ...origin.cloud }) },
+    source,
     digest,
     digestOf,
     decompress,

@@ -4,20 +4,21 @@ import { withDefaults } from '../api/defaults.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { isPatchable, isServerKey, reservedPrefix } from '../glance/property-names.ts';
 import { isWeak, parseDigest } from '../source/digest.ts';
+import { contentOf } from './content.ts';
 
 /** `properties`: those that the image has, as last seen. */
 export function warningOf(
-  { spec }: GlanceImage,
+  resource: GlanceImage,
   properties: Readonly<Record<string, unknown>> | undefined,
 ): Warning | undefined {
-  const algorithm = weakAlgorithm(spec);
+  const algorithm = weakAlgorithm(resource);
   if (algorithm !== undefined)
     return {
       reason: 'WeakDigest',
       message: `${algorithm} detects accidental corruption, but not a deliberate change of the file: declare a sha256 or sha512 digest if the publisher provides one`,
     };
   const stuck =
-    withDefaults(spec).propertyPolicy === 'Purge' ? Object.keys(properties ?? {}).filter(cannotBeRemoved) : [];
+    withDefaults(resource.spec).propertyPolicy === 'Purge' ? Object.keys(properties ?? {}).filter(cannotBeRemoved) : [];
   if (stuck.length === 0) return undefined;
   return {
     reason: 'PropertyNotRemovable',
@@ -25,8 +26,8 @@ export function warningOf(
   };
 }
 
-function weakAlgorithm({ content }: GlanceImage['spec']): string | undefined {
-  const digest = content?.http?.digest;
+function weakAlgorithm(resource: GlanceImage): string | undefined {
+  const digest = contentOf(resource)?.digest;
   if (digest === undefined) return undefined;
   const { algorithm } = parseDigest(digest);
   return isWeak(algorithm) ? algorithm : undefined;

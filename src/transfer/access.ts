@@ -10,48 +10,42 @@ import {
   requiredValue,
   type SecretData,
 } from '../openstack/credential-source.ts';
+import type { SecretNeed, SecretUse, SourceSecrets } from '../source/kind.ts';
+import { sourceOf } from '../source/registry.ts';
 import type { TransferAccess } from './executor.ts';
 import type { TransferPlan } from './plan.ts';
+
+/** By use, the key that a Secret must have. */
+const requiredKeys: Readonly<Record<SecretUse, string | undefined>> = {
+  headers: undefined,
+  ca: 'ca.crt',
+  cloud: 'clouds.yaml',
+};
 
 export async function readAccess(
   credentials: CredentialSource,
   { cloud, source }: TransferPlan,
   signal: AbortSignal,
 ): Promise<TransferAccess> {
-  const read = async (name: string, field: string, key?: string): Promise<SecretData> => {
-    const reference = {
-      namespace: cloud.namespace,
-      name,
-      field: `spec.${field}`,
-      ...(key === undefined ? {} : { key }),
-    };
+  const read = async ({ use, ref, field }: SecretNeed): Promise<SecretData> => {
+    const key = requiredKeys[use];
+    const reference = { namespace: cloud.namespace, name: ref.name, field, ...(key === undefined ? {} : { key }) };
     return (await readSecret(credentials, reference, signal)).data;
   };
-  const cloudFiles = async (name: string, field: string) => cloudFilesIn(name, await read(name, field, 'clouds.yaml'));
-  const files = await cloudFiles(cloud.secretRef.name, 'cloud.secretRef');
-  switch (source.kind) {
-    case 'http': {
-      const { headersSecretRef: headers, caSecretRef: ca } = source;
-      return {
-        cloud: files,
-        ...(headers === undefined
-          ? {}
-          : { headers: revealed(await read(headers.name, 'content.http.headersSecretRef')) }),
-        ...(ca === undefined ? {} : { ca: caIn(ca.name, await read(ca.name, 'content.http.caSecretRef', 'ca.crt')) }),
-      };
-    }
-    case 'glance':
-      return {
-        cloud: files,
-        sourceCloud: await cloudFiles(source.cloud.secretRef.name, 'content.glance.cloud.secretRef'),
-      };
+  const target = { use: 'cloud', ref: cloud.secretRef, field: 'spec.cloud.secretRef' } as const;
+  const files = cloudFilesIn(target.ref.name, await read(target));
+  let secrets: SourceSecrets = {};
+  for (const need of sourceOf(source).secrets) secrets = { ...secrets, ...secretsIn(need, await read(need)) };
+  return { cloud: files, source: secrets };
+}
+
+function secretsIn({ use, ref: { name } }: SecretNeed, data: SecretData): SourceSecrets {
+  switch (use) {
+    case 'headers':
+      return { headers: Object.fromEntries([...data].map(([header, value]) => [header, value.reveal()])) };
+    case 'ca':
+      return { ca: requiredValue(name, data, 'ca.crt', 'the CA certificates of a source in PEM') };
+    case 'cloud':
+      return { cloud: cloudFilesIn(name, data) };
   }
-}
-
-function revealed(data: SecretData): Record<string, string> {
-  return Object.fromEntries([...data].map(([name, value]) => [name, value.reveal()]));
-}
-
-function caIn(name: string, data: SecretData): string {
-  return requiredValue(name, data, 'ca.crt', 'the CA certificates of a source in PEM');
 }

@@ -4,18 +4,14 @@
  * travel in the access alone, which is never logged and kept no longer than the run and its session with the cloud.
  */
 import type { CloudFiles } from '../openstack/clouds.ts';
+import type { SourceSecrets } from '../source/kind.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
 
 /** The secrets that a plan names, read just before its run. */
 export interface TransferAccess {
   /** Of the cloud where the image waits. */
   cloud: CloudFiles;
-  /** What the Secret of the headers holds, as `readHeaders` of the source takes it. */
-  headers?: Record<string, string>;
-  /** PEM: the certificate authorities of the source. */
-  ca?: string;
-  /** Of the cloud that holds the image to copy. */
-  sourceCloud?: CloudFiles;
+  source: SourceSecrets;
 }
 
 export interface ExecuteOptions {

@@ -9,9 +9,9 @@ import { type Compression, decompress } from '../source/decompress/index.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from '../source/digest.ts';
 import { SourceError, upstreamRetry } from '../source/errors.ts';
 import { createInspector } from '../source/inspect/index.ts';
+import type { OpenedSource } from '../source/kind.ts';
 import { createDigests, type Expected } from './digests.ts';
 import { staysCompressed, type TransferPhase, type TransferPlan, type TransferProgress } from './plan.ts';
-import type { TransferSource } from './sources.ts';
 
 /** What is known of the data when all of it was verified. */
 export interface Verified {
@@ -57,7 +57,7 @@ export interface PipelineOptions {
 /** Resolves when the first bytes have come and nothing is wrong with them; throws what is wrong. */
 export async function openPipeline(
   plan: TransferPlan,
-  source: TransferSource,
+  source: OpenedSource,
   options: PipelineOptions,
 ): Promise<Pipeline> {
   const { chunks, check, compression, state } = flow(plan, source, options);
@@ -81,7 +81,7 @@ export async function openPipeline(
   };
 }
 
-function flow(plan: TransferPlan, source: TransferSource, { hashAlgorithm, onProgress }: PipelineOptions) {
+function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgress }: PipelineOptions) {
   const { diskFormat, containerFormat, minDiskGiB, limits } = plan;
   const { url, size: total } = source;
   const expected = expectedDigests(plan, source);
@@ -153,7 +153,7 @@ function flow(plan: TransferPlan, source: TransferSource, { hashAlgorithm, onPro
 }
 
 /** What the plan declares, and what the source itself has on record. */
-function expectedDigests({ digest, digestOf }: TransferPlan, source: TransferSource): Expected[] {
+function expectedDigests({ digest, digestOf }: TransferPlan, source: OpenedSource): Expected[] {
   const declared = digest === undefined ? [] : [{ of: digestOf, digest: parseDigest(digest) }];
   return source.digest === undefined ? declared : [...declared, { of: 'Served', digest: source.digest }];
 }

@@ -4,11 +4,10 @@
  */
 import { z } from 'zod';
 import type { Image } from '../glance/image.ts';
+import { planned } from '../source/kind.ts';
+import { SourcePlan } from '../source/registry.ts';
 
-const text = z.string().min(1);
-/** A cloud in a Secret of the plan's namespace. */
-const secretRef = z.strictObject({ name: text });
-const cloud = { secretRef, name: text, region: text.optional() };
+const { text } = planned;
 const count = z.int().positive();
 
 export const TransferPlan = z.strictObject({
@@ -17,28 +16,11 @@ export const TransferPlan = z.strictObject({
   /** Where the image waits: which cloud of which Secret. Turns between namespaces go by it too. */
   cloud: z.strictObject({
     namespace: text,
-    ...cloud,
+    ...planned.cloud,
     /** Origin of the image endpoint. Limits and metrics per cloud go by it, however many Secrets lead there. */
     address: text,
   }),
-  source: z.discriminatedUnion('kind', [
-    z.strictObject({
-      kind: z.literal('http'),
-      url: text,
-      /** Other places of the same file, in order of preference. */
-      mirrors: z.array(text).max(32),
-      /** A Secret whose keys and values are sent to the source as headers. */
-      headersSecretRef: secretRef.optional(),
-      /** A Secret with the certificate authorities of the source. */
-      caSecretRef: secretRef.optional(),
-    }),
-    z.strictObject({
-      kind: z.literal('glance'),
-      /** Id of another image, or the address of one. */
-      image: text,
-      cloud: z.strictObject(cloud),
-    }),
-  ]),
+  source: SourcePlan,
   /** `<algorithm>:<hex>`, of the bytes that `digestOf` names. */
   digest: z
     .string()

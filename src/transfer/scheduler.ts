@@ -6,8 +6,10 @@
  * States are kept until forgotten, so that a result outlives the moment it came; whoever starts a transfer forgets it. They
  * do not outlive the process: after a restart Glance, not this module, knows what became of an image.
  */
+
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError } from '../lib/errors.ts';
+import { sourceOf } from '../source/registry.ts';
 import { type Meter, startMeter } from './meter.ts';
 import { silentObserver, type TransferEnd, type TransferObserver } from './observer.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
@@ -257,13 +259,8 @@ function endOf(phase: Phase, signal: AbortSignal): TransferEnd {
   return { kind: 'failed', code };
 }
 
-/** Where the bytes come from, as far as the plan says: its mirrors are for bad days. */
 function sourceHost({ cloud, source }: TransferPlan): string {
-  const url = URL.parse(source.kind === 'http' ? source.url : source.image);
-  if (url !== null) return url.host;
-  if (source.kind === 'http') return source.url;
-  const { secretRef, name, region = '' } = source.cloud;
-  return [cloud.namespace, secretRef.name, name, region].join('/');
+  return sourceOf(source).host(cloud.namespace);
 }
 
 /** Plans are plain JSON, made in one place, so that equal ones have their keys in the same order. */

@@ -64,7 +64,7 @@ test('--cacert overrides the cacert of clouds.yaml', async () => {
 test('a file that is not a clouds.yaml is passed on unchanged, so that its parser reports the error', async () => {
   for (const text of ['clouds: [', 'clouds: 1', '', 'clouds: {demo: x}']) {
     const flags = settings('--clouds-yaml', file('odd.yaml', text));
-    assert.deepEqual(await accessOf(planOf(), flags), { cloud: { cloudsYaml: text } });
+    assert.deepEqual(await accessOf(planOf(), flags), { cloud: { cloudsYaml: text }, source: {} });
   }
 });
 
@@ -75,18 +75,18 @@ test('headers, CA certificates and the cloud of a source image are read from the
     ...['--header-file', file('headers', 'Authorization: Bearer a:b\r\n\nX-Token:  t \n')],
   );
   const http = await accessOf(planOf(), flags);
-  assert.deepEqual([http.headers, http.ca], [{ Authorization: 'Bearer a:b', 'X-Token': 't' }, 'source']);
-  assert.equal(http.sourceCloud, undefined);
+  assert.deepEqual([http.source.headers, http.source.ca], [{ Authorization: 'Bearer a:b', 'X-Token': 't' }, 'source']);
+  assert.equal(http.source.cloud, undefined);
   const source = { kind: 'glance', image: imageIDOf('x'), cloud: { secretRef: { name: 's' }, name: 'other' } } as const;
   const image = await accessOf(planOf({ source }), flags);
-  assert(image.sourceCloud?.cloudsYaml.includes('other.example.com'));
+  assert(image.source.cloud?.cloudsYaml.includes('other.example.com'));
 });
 
 test('the Secrets that a plan names are never read when it runs from files', async () => {
   const http = { kind: 'http' as const, url: 'https://example.com/a.raw', mirrors: [] };
   const source = { ...http, headersSecretRef: { name: 'headers' }, caSecretRef: { name: 'ca' } };
   const access = await accessOf(planOf({ source }), settings('--clouds-yaml', file('clouds.yaml', cloud(''))));
-  assert.deepEqual(Object.keys(access), ['cloud']);
+  assert.deepEqual([Object.keys(access), access.source], [['cloud', 'source'], {}]);
 });
 
 test('clouds.yaml is found in the places where openstacksdk looks', () => {

@@ -26,8 +26,7 @@ test('a transfer gets the Secrets that its plan names, and no other key than it 
   const source = { ...http, headersSecretRef: { name: 'headers' }, caSecretRef: { name: 'ca' } };
   assert.deepEqual(await readFrom(secrets, { source }), {
     cloud: { cloudsYaml: 'clouds: {}', cacert: 'pem' },
-    headers: { authorization: 'Bearer x' },
-    ca: 'authority',
+    source: { headers: { authorization: 'Bearer x' }, ca: 'authority' },
   });
 });
 
@@ -39,7 +38,7 @@ test('a transfer of another image gets the Secret of the cloud that holds it', a
   } as const;
   const secrets = { openstack, other: { 'clouds.yaml': 'clouds: {other: {}}' } };
   const access = await readFrom(secrets, { source });
-  assert.deepEqual(access.sourceCloud, { cloudsYaml: 'clouds: {other: {}}' });
+  assert.deepEqual(access.source.cloud, { cloudsYaml: 'clouds: {other: {}}' });
 });
 
 test('a missing Secret of a transfer is retried, and the message names the Secret and the field', async () => {

@@ -29,7 +29,7 @@ async function run(ref: string, options: Parameters<Scene['plan']>[0] = {}, imag
   const plan = await scene.plan({ source: sourceOf(ref), ...options });
   const access = {
     ...scene.access,
-    sourceCloud: { cloudsYaml: await other.cloudsYaml(imageUrl === undefined ? {} : { imageUrl }) },
+    source: { cloud: { cloudsYaml: await other.cloudsYaml(imageUrl === undefined ? {} : { imageUrl }) } },
   };
   const signal = AbortSignal.timeout(60_000);
   const result = await scene.executor.run(plan, access, { signal, onProgress: () => {} });

@@ -50,7 +50,7 @@ export async function createScene(stack: Stack): Promise<Scene> {
     clock: systemClock,
     random: Math.random,
   });
-  const access = { cloud: { cloudsYaml: await project.cloudsYaml({ imageUrl: glance.url }) } };
+  const access = { cloud: { cloudsYaml: await project.cloudsYaml({ imageUrl: glance.url }) }, source: {} };
   let paths = 0;
   return {
     path: () => `/image-${++paths}.raw`,

@@ -49,11 +49,11 @@ test('no error of a transfer shows what is in its access', async () => {
     [{ url: fine }, { cloud: { cloudsYaml: `clouds: {demo: [${planted}` } }, /SecretInvalid/],
     [{ url: fine }, { cloud: { cloudsYaml: yaml, cacert: planted } }, /SecretInvalid/],
     [{ url: fine }, { cloud: { cloudsYaml: yaml, cert: planted, key: planted } }, /SecretInvalid/],
-    [{ url: fine }, { ca: planted }, /SecretInvalid/],
-    [{ url: fine }, { headers: { authorization: `${planted}\n`, host: planted } }, /SecretInvalid/],
-    [{ url: fine }, { headers: { authorization: `${planted}\u0000` } }, /SecretInvalid/],
-    [{ url: closed }, { headers: { authorization: planted } }, /SourceForbidden/],
-    [{ url: closed }, { headers: { username: planted, password: planted } }, /SourceForbidden/],
+    [{ url: fine }, { source: { ca: planted } }, /SecretInvalid/],
+    [{ url: fine }, { source: { headers: { authorization: `${planted}\n`, host: planted } } }, /SecretInvalid/],
+    [{ url: fine }, { source: { headers: { authorization: `${planted}\u0000` } } }, /SecretInvalid/],
+    [{ url: closed }, { source: { headers: { authorization: planted } } }, /SourceForbidden/],
+    [{ url: closed }, { source: { headers: { username: planted, password: planted } } }, /SourceForbidden/],
     [{ url: `${source.url}/missing?token=${planted}` }, {}, /SourceNotFound/],
   ];
   for (const [options, access, expected] of failures) {

@@ -10,7 +10,7 @@ import { planOf } from './plans.ts';
 
 const egress = { allow: [], deny: [] };
 const entry = new URL('./odd-thread.ts', import.meta.url);
-const access = { cloud: { cloudsYaml: 'clouds: {}' } };
+const access = { cloud: { cloudsYaml: 'clouds: {}' }, source: {} };
 const never = new AbortController().signal;
 
 function executorOf(t: TestContext, clock = systemClock): Executor {

@@ -1,0 +1,43 @@
+/** The source `content.glance`: another image of Glance, in the same cloud or in another one. */
+import { z } from 'zod';
+import type { ContentSpec } from '../../api/content.ts';
+import { parseImageRef } from '../../glance/ref.ts';
+import { compact } from '../../lib/compact.ts';
+import { openImageSource } from '../glance.ts';
+import { type DeclaredContext, type DeclaredData, type PlannedSource, planned } from '../kind.ts';
+
+export const GlancePlan = z.strictObject({
+  kind: z.literal('glance'),
+  /** ID of the image, or its URL. */
+  image: planned.text,
+  cloud: z.strictObject(planned.cloud),
+});
+export type GlancePlan = z.infer<typeof GlancePlan>;
+
+export function declaredGlance(
+  { image, cloud }: NonNullable<ContentSpec['glance']>,
+  context: DeclaredContext,
+): DeclaredData<GlancePlan> {
+  const source = { kind: 'glance' as const, image, cloud: compact({ ...(cloud ?? context.cloud) }) };
+  return { source, digest: undefined, digestOf: 'Image', decompress: 'None' };
+}
+
+export function glanceSource(plan: GlancePlan): PlannedSource<GlancePlan> {
+  const { image, cloud } = plan;
+  const { secretRef, name, region } = cloud;
+  return {
+    secrets: [{ use: 'cloud', ref: secretRef, field: 'spec.content.glance.cloud.secretRef' }],
+    address: image,
+    webDownloadURL: undefined,
+    host: (namespace) => URL.parse(image)?.host ?? [namespace, secretRef.name, name, region ?? ''].join('/'),
+    withSecrets: (replace) => ({ ...plan, cloud: { ...cloud, secretRef: replace('cloud', name) ?? secretRef } }),
+    async open({ secrets, sessions, resources, ...common }) {
+      if (secrets.cloud === undefined) throw new TypeError('the credentials of the source cloud were not read');
+      const { id, ...where } = parseImageRef(image);
+      // A URL must be an endpoint of the cloud whose credentials the plan names: the session refuses any other.
+      const endpoint = where.kind === 'href' ? { endpoint: where.endpoint } : {};
+      const session = resources.use(sessions.use(secrets.cloud, { name, region, ...endpoint }));
+      return openImageSource({ ...common, images: session.attached.images, id });
+    },
+  };
+}
