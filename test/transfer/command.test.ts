@@ -101,7 +101,7 @@ describe('wrong usage of glance-image-operator transfer ends with 2 and says wha
   const aPlan = JSON.stringify(planOf());
 
   test('no plan, two plans, an unknown flag', async () => {
-    assert.match(await usage([]), /name the file of a plan/);
+    assert.match(await usage([]), /give the file of a plan/);
     assert.match(await usage(['a', 'b']), /Unexpected argument 'b'/);
     assert.match(await usage(['--password', 'x']), /Unknown option '--password'/);
     assert.match(await usage(['--source-allow', '10.0.0.0/99', '-']), /--source-allow: not a CIDR/);
