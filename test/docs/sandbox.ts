@@ -66,7 +66,7 @@ check "$real" "\${args[@]}" $dry`,
 args=(); skip=''
 for word in "$@"; do
   case "$skip$word" in
-    oci://ghcr.io/glance-image-operator/charts/glance-image-operator*) args+=(${chart}) ;;
+    oci://ghcr.io/glance-image-operator/charts/glance-image-operator*|./charts/glance-image-operator) args+=(${chart}) ;;
     --version|--timeout) skip=skip: ; continue ;;
     skip:*|--install|--atomic|--wait|--reuse-values|--reset-then-reuse-values|--version=*|--timeout=*|--create-namespace) ;;
     *) args+=("$word") ;;
@@ -106,7 +106,7 @@ export function createSandbox({ directory, kubeconfig, login, page }: SandboxOpt
     writeFileSync(join(bin, name), `#!/usr/bin/env bash\n${checked}\n${body}\n`, { mode: 0o755 });
   }
   for (const name of unchecked) writeFileSync(join(bin, name), '#!/bin/sh\n', { mode: 0o755 });
-  for (const name of ['crds', 'charts', 'examples']) symlinkSync(join(root, name), join(directory, name));
+  for (const name of ['crds', 'charts', 'examples', 'Dockerfile']) symlinkSync(join(root, name), join(directory, name));
   for (const block of page.blocks) {
     const name = fileNameOf(block);
     if (name === undefined) continue;

@@ -1,6 +1,6 @@
 /** Runs the quick start and the tutorial as written, on a cluster and a cloud of their own. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -16,7 +16,14 @@ import { type Block, fileNameOf, readPage, root } from './pages.ts';
 import { type Shell, startShell } from './shell.ts';
 import { assertShown } from './shown.ts';
 
-const chartAddress = 'oci://ghcr.io/glance-image-operator/charts/glance-image-operator';
+/** There is no container engine here. This one pushes only images that it has built from a Dockerfile. */
+const docker = `#!/bin/sh
+case "$1" in
+  build) [ "$2" = --tag ] && [ -e "$4/Dockerfile" ] && echo "$3" >> "$HOME/.built" ;;
+  push) grep -qxF "$2" "$HOME/.built" && echo "$2" >> "$HOME/.pushed" ;;
+  *) exit 1 ;;
+esac
+`;
 const publisher = 'https://download.cirros-cloud.net';
 /** What the pages load, and the digests that it has there. What stands in for them has about the same size. */
 const files = [
@@ -45,7 +52,6 @@ describe('a reader who does what the pages say', () => {
     project = await stack.openstack.createProject();
     source = await startSource();
     replacements = [
-      [chartAddress, join(root, 'charts/glance-image-operator')],
       [publisher, source.url],
       ...files.map(({ path, digest }): [string, string] => {
         const body = qcow2(112 * 2 ** 20, { dataClusters: 327, seed: path });
@@ -80,6 +86,9 @@ describe('a reader who does what the pages say', () => {
     const python = join(folders.python, 'bin', 'python');
     const openstack = `#!/bin/sh\nPYTHONPATH=${folders.openstackClient} exec ${python} -m openstackclient.shell "$@"\n`;
     writeFileSync(join(tools, 'openstack'), openstack, { mode: 0o755 });
+    writeFileSync(join(tools, 'docker'), docker, { mode: 0o755 });
+    // The reader begins in a clone.
+    for (const name of ['charts', 'Dockerfile']) symlinkSync(join(root, name), join(directory, name));
     const login = join(directory, '.login.yaml');
     writeFileSync(login, await project.cloudsYaml(), { mode: 0o600 });
     return {
@@ -117,6 +126,18 @@ describe('a reader who does what the pages say', () => {
     }
   }
 
+  async function installedImages(): Promise<string[]> {
+    const path = '-o=jsonpath={.items[*].spec.template.spec.containers[*].image}';
+    const { stdout } = await stack.kubernetes.kubectl([
+      'get',
+      'deployments',
+      '-n',
+      'glance-image-operator-system',
+      path,
+    ]);
+    return stdout.trim().split(' ');
+  }
+
   const quickStart = readPage('docs/quick-start.md').blocks;
   const steps = quickStart.filter(({ heading }) => heading !== 'Remove it');
   const removal = quickStart.filter(({ heading }) => heading === 'Remove it');
@@ -124,6 +145,7 @@ describe('a reader who does what the pages say', () => {
   test('the quick start creates a verified image', { timeout: 300_000 }, async () => {
     assert.ok(removal.length > 0);
     await walk(steps);
+    assert.deepEqual(await installedImages(), readFileSync(join(directory, '.pushed'), 'utf8').trim().split('\n'));
     assert.deepEqual(
       (await project.listImages()).map(({ name, status }) => [name, status]),
       [['cirros', 'active']],
