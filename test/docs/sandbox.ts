@@ -39,7 +39,7 @@ const foreignKinds =
  */
 const checked = `check() {
   local out; out="$(timeout 60 "$@" 2>&1)"; local code=$?
-  printf '%s\\n' "$out"
+  [ -z "$out" ] || printf '%s\\n' "$out"
   [ "$code" = 0 ] && return
   printf '%s' "$out" | grep -qE "resource type \\"(${foreignKinds})s?\\"" && return 0
   printf '%s' "$out" | grep -qiE 'already exists|not ?found|no [a-z]+ found|No resources found|could not be found|Multi Backend support not enabled' && return 0
@@ -113,7 +113,7 @@ export function createSandbox({ directory, kubeconfig, login, page }: SandboxOpt
     mkdirSync(dirname(join(directory, name)), { recursive: true });
     writeFileSync(join(directory, name), block.text);
   }
-  for (const name of ['clouds.yaml', 'ca.pem', 'plan.json'])
+  for (const name of ['clouds.yaml', 'ca.pem', 'my-ca.pem', 'plan.json'])
     if (!existsSync(join(directory, name))) writeFileSync(join(directory, name), '');
   const kubeconfigFile = join(directory, '.kubeconfig');
   writeFileSync(kubeconfigFile, kubeconfig, { mode: 0o600 });
