@@ -1,6 +1,7 @@
 /**
- * What a cloud wants to see with every call: a token, a token beside it, a password, or nothing. Law: who calls a service need not
- * know which, and never sees more than headers that are about to leave.
+ * The credentials that go with every call to a cloud: a token, a second token of a service user, a password, or none.
+ *
+ * Guarantees: callers of a service need not know which kind it is, and see secrets only in headers that are about to be sent.
  */
 import { SecretString } from '../lib/secret.ts';
 import type { Catalog } from './catalog.ts';
@@ -13,18 +14,18 @@ import { createTokenSource } from './token.ts';
 
 export interface Authorization {
   identity: Identity;
-  /** Undefined where there is no Keystone to have one. */
+  /** Undefined for a cloud without Keystone. */
   catalog: Catalog | undefined;
-  /** With secrets in the clear, to be sent at once. */
+  /** Contain secrets in plain text: send them at once. */
   headers(): Record<string, string>;
-  /** What a server may echo and nobody may see. */
+  /** Removed from every response before it is quoted, because a server may echo them. */
   secrets: readonly SecretString[];
-  /** A service refused it. Whether another one can be had: `current` gives that then. */
+  /** Call it when a service has rejected this authorization. Returns whether `current` can get another one. */
   reject(): boolean;
 }
 
 export interface Authorizer {
-  /** Good for `lifeMs` more, as far as it can be had. Throws what signing in throws, and the signal's reason. */
+  /** Valid for another `lifeMs` if possible. Throws the errors of signing in, and the signal's reason. */
   current(signal: AbortSignal, lifeMs?: number): Promise<Authorization>;
 }
 
@@ -41,20 +42,20 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       return keystoneAuthorizer(access.user, access.service, options);
     case 'adminToken': {
       const { token } = access;
-      return unchanging(cloud, undefined, [token], () => ({ 'x-auth-token': token.reveal() }));
+      return fixedAuthorizer(cloud, undefined, [token], () => ({ 'x-auth-token': token.reveal() }));
     }
     case 'httpBasic': {
       const { username, password } = access;
       const pair = new SecretString(Buffer.from(`${username}:${password.reveal()}`).toString('base64'));
-      return unchanging(cloud, username, [password, pair], () => ({ authorization: `Basic ${pair.reveal()}` }));
+      return fixedAuthorizer(cloud, username, [password, pair], () => ({ authorization: `Basic ${pair.reveal()}` }));
     }
     case 'none':
-      return unchanging(cloud, undefined, [], () => ({}));
+      return fixedAuthorizer(cloud, undefined, [], () => ({}));
   }
 }
 
-/** What no Keystone vouches for: the project is the one that clouds.yaml names. */
-function unchanging(
+/** Without Keystone the project is the one in clouds.yaml. */
+function fixedAuthorizer(
   { projectId }: CloudConfig,
   user: string | undefined,
   secrets: readonly SecretString[],
@@ -91,20 +92,20 @@ function keystoneAuthorizer(
 
   return {
     async current(signal, lifeMs) {
-      const [token, beside] = await Promise.all([users.current(signal, lifeMs), services?.current(signal)]);
+      const [token, serviceToken] = await Promise.all([users.current(signal, lifeMs), services?.current(signal)]);
       const { id, identity, catalog } = token;
       return {
         identity,
         catalog,
         headers: () => ({
           'x-auth-token': id.reveal(),
-          ...(beside === undefined ? {} : { 'x-service-token': beside.id.reveal() }),
+          ...(serviceToken === undefined ? {} : { 'x-service-token': serviceToken.id.reveal() }),
         }),
-        secrets: beside === undefined ? [id] : [id, beside.id],
+        secrets: serviceToken === undefined ? [id] : [id, serviceToken.id],
         reject() {
-          // The service does not say which of the two it refuses.
+          // The response does not show which of the two was rejected.
           users.reject(token);
-          if (beside !== undefined) services?.reject(beside);
+          if (serviceToken !== undefined) services?.reject(serviceToken);
           return true;
         },
       };

@@ -1,9 +1,10 @@
 /**
- * The body of an upload on its way to the server. Law: unless the source ends properly and at its announced size, the
- * request stays incomplete, so that the server cannot take it for the whole; the source is let go as soon as the upload has
- * ended, however it ended; and while it is the server that has to move, a clock is running.
+ * Relays the body of an upload from its source to the server.
+ *
+ * Guarantees: unless the source ends properly and at its announced size, the request stays incomplete, so that the server cannot
+ * take it for the whole; the source is released as soon as the upload ends; waiting for the server is reported, so that it can be
+ * timed.
  */
-
 import { type BodyCheck, holdBack } from '../http/body.ts';
 import type { MayWrite } from '../http/fence.ts';
 import { abortable } from '../lib/abort.ts';
@@ -26,11 +27,11 @@ export class SizeMismatch extends OperatorError {
 export interface RelayOptions {
   /** Announced size in bytes. */
   size: number | undefined;
-  /** Whose move it is now. The server has to take a chunk or to answer; the source has to bring the next one. */
-  turn: (whose: 'server' | 'source') => void;
-  /** Called before the first byte leaves; from then on the request must not be repeated. */
-  begun: () => void;
-  /** Asked before each piece: what has begun while this process might write must not be completed when it may not. */
+  /** Reports which side the upload waits for: the server (accept a chunk or respond) or the source (produce the next chunk). */
+  onWait: (waitingFor: 'server' | 'source') => void;
+  /** Called before the first byte is sent. From then on the request must not be repeated. */
+  onSending: () => void;
+  /** Called before each piece: an upload must not be completed after this process has lost the right to write. */
   mayWrite: MayWrite;
   /** Aborts when the upload is over. */
   over: AbortSignal;
@@ -38,49 +39,49 @@ export interface RelayOptions {
 }
 
 export interface Relay {
-  /** To be given to the HTTP client. */
+  /** For the HTTP client. */
   body: AsyncIterable<Uint8Array>;
-  /** Whether the source has ended well and its last byte was handed over. */
+  /** Whether the source has ended without an error and its last byte was handed over. */
   isComplete(): boolean;
-  /** What the source threw, if it did: then that is why the upload failed. */
+  /** The error of the source, which is then the cause of the failed upload. */
   failure(): { error: unknown } | undefined;
 }
 
 /**
- * How long the server gets to refuse after the request's head and the first bytes. An answer that comes while we write is
- * lost if the server resets the connection; one that comes in this pause is not.
+ * Time for the server to reject the request after its head and the first bytes. A response that arrives while we write is lost if
+ * the server resets the connection. One that arrives in this pause is not.
  */
-const refusalPauseMs = 250;
-/** What goes out before the pause: the head leaves only together with some of the body. */
+const rejectionPauseMs = 250;
+/** Sent before the pause, because the head is sent only together with the start of the body. */
 const firstBytes = 16 * 1024;
-/** uWSGI, under which Glance runs, answers 500 to a chunk of 1 MiB in a body of unknown length. */
+/** Glance under uWSGI returns 500 for a chunk of 1 MiB in a body of unknown length. */
 const largestPiece = 256 * 1024;
-/** A smaller body is in the server's buffers before it could reset anything. */
+/** A smaller body is in the buffers of the server before the server can reset the connection. */
 const smallBodyBytes = 1024 * 1024;
 
 export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions): Relay {
-  const { size, turn, begun, mayWrite, over, clock } = options;
+  const { size, onWait, onSending, mayWrite, over, clock } = options;
   let complete = false;
   let failure: { error: unknown } | undefined;
 
   async function* body(): AsyncGenerator<Uint8Array> {
-    turn('source');
-    begun();
+    onWait('source');
+    onSending();
     const chunks = holdBack(source, sizeCheck(size))[Symbol.asyncIterator]();
     try {
       yield* paced({ [Symbol.asyncIterator]: () => ({ next: () => abortable(chunks.next(), over) }) });
       complete = true;
-      turn('server');
+      onWait('server');
     } catch (error) {
       if (!over.aborted) failure = { error };
       throw error;
     } finally {
-      // Not waited for: a source that hangs must not keep the upload from ending.
+      // Not awaited: a hanging source must not delay the end of the upload.
       chunks.return?.()?.catch(() => undefined);
     }
   }
 
-  /** Keeps the turns, and makes the pause after the first bytes of a body that is not small. */
+  /** Splits chunks into pieces, reports the waiting, and pauses after the first bytes of a body that is not small. */
   async function* paced(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     let pauses = size === undefined || size > smallBodyBytes;
     for await (const chunk of chunks) {
@@ -88,10 +89,10 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
       while (start < chunk.byteLength) {
         const piece = chunk.subarray(start, start + (pauses ? firstBytes : largestPiece));
         mayWrite();
-        turn('server');
+        onWait('server');
         yield piece;
-        turn('source');
-        if (pauses) await clock.sleep(refusalPauseMs, over);
+        onWait('source');
+        if (pauses) await clock.sleep(rejectionPauseMs, over);
         pauses = false;
         start += piece.byteLength;
       }

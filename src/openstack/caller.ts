@@ -1,6 +1,8 @@
 /**
- * One logical call to a service over its tries. Law: every try goes to the next endpoint, under the same request id; a 401
- * leads to one new token and one more sending in the whole call, no further; what was begun and cannot be begun again is not.
+ * One logical call to a service, with its retries.
+ *
+ * Guarantees: every attempt goes to the next endpoint, with the same request id; a 401 leads to one new token and one repetition
+ * in the whole call; a body that was partly sent and cannot be read again is not sent again.
  */
 import type { Clock, Random } from '../lib/clock.ts';
 import type { Authorization, Authorizer } from './authorizer.ts';
@@ -21,14 +23,14 @@ import { failureOf, redactSecrets } from './response.ts';
 import { classify, type RetryBudget, type RetryPolicy, withRetries } from './retry.ts';
 import type { ServiceType } from './services.ts';
 
-/** Where one sending goes, and with what. */
+/** The destination and credentials of one attempt. */
 export interface Target {
   /** The service's address without version and trailing slash. */
   root: string;
-  /** They hold a secret. */
+  /** Contain a secret. */
   headers: Record<string, string>;
   requestId: string;
-  /** Of the whole call. */
+  /** Until the deadline of the whole call. */
   leftMs: number;
 }
 
@@ -38,15 +40,15 @@ export interface CallOptions {
   /** The caller's own request id. */
   requestId: string | undefined;
   idempotent: boolean;
-  /** Whether the request can still be sent again. Default: always. */
+  /** Whether the request can be sent again. Default: always. */
   mayResend?: () => boolean;
-  /** What the token should have left. */
+  /** The remaining life that the token should have. */
   tokenLifeMs?: number;
   signal: AbortSignal;
 }
 
 export interface Caller {
-  /** The addresses of a service, in the order of the catalog. Throws EndpointNotFound and what signing in throws. */
+  /** The addresses of a service, in the order of the catalog. Throws EndpointNotFound and the errors of signing in. */
   roots(service: ServiceType, signal: AbortSignal): Promise<readonly [string, ...string[]]>;
   call<T>(service: ServiceType, options: CallOptions, send: (target: Target) => Promise<Sent<T>>): Promise<T>;
 }
@@ -58,13 +60,13 @@ export interface CallerOptions {
   budget: RetryBudget;
   clock: Clock;
   random: Random;
-  /** Aborts when the session is closed: no call begins another try. */
+  /** Aborts when the session is closed. No call starts another attempt after that. */
   closed: AbortSignal;
 }
 
 export function createCaller({ cloud, authorizer, closed, ...common }: CallerOptions): Caller {
   const { clock, random } = common;
-  const turns: Record<ServiceType, Endpoints> = {
+  const endpoints: Record<ServiceType, Endpoints> = {
     image: createEndpoints(clock, random),
     'key-manager': createEndpoints(clock, random),
   };
@@ -76,22 +78,21 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
 
     async call(service, { requestId: given, idempotent, mayResend = () => true, tokenLifeMs, signal }, send) {
       const requestId = given === undefined ? newRequestId() : checkedRequestId(given);
-      const route = turns[service].route();
-      const verdict = (error: unknown) => (mayResend() ? classify(error, idempotent) : 'never');
+      const route = endpoints[service].route();
       let renewed = false;
 
       async function attempt(leftMs: number) {
         let authorization = await authorizer.current(signal, tokenLifeMs);
         const root = route.next(rootsOf(cloud, authorization, service));
         for (;;) {
-          const answer = await send({ root, headers: authorization.headers(), requestId, leftMs });
-          if ('accepted' in answer) return answer.accepted;
-          const { method, url, rejected } = answer;
+          const result = await send({ root, headers: authorization.headers(), requestId, leftMs });
+          if ('accepted' in result) return result.accepted;
+          const { method, url, rejected } = result;
           const failure = failureOf(method, url, redactSecrets(rejected, authorization.secrets), clock);
           if (failure.status !== 401) throw failure;
-          const another = authorization.reject();
+          const canRenew = authorization.reject();
           if (!mayResend()) throw failure;
-          if (!another || renewed) throw authenticationFailed(service, another, failure);
+          if (!canRenew || renewed) throw authenticationFailed(service, canRenew, failure);
           renewed = true;
           authorization = await authorizer.current(signal, tokenLifeMs);
         }
@@ -100,7 +101,7 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
       return withRetries(
         { ...common, signal: AbortSignal.any([signal, closed]) },
         {
-          async once(leftMs) {
+          async attempt(leftMs) {
             try {
               return await attempt(leftMs);
             } catch (error) {
@@ -108,7 +109,7 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
               throw error;
             }
           },
-          verdict,
+          classify: (error) => (mayResend() ? classify(error, idempotent) : 'never'),
           hasUntried: route.hasUntried,
         },
       );
@@ -123,7 +124,7 @@ function rootsOf(
 ): readonly [string, ...string[]] {
   const wanted = cloud.services[service];
   if (catalog === undefined && wanted.override === undefined) {
-    throw new EndpointNotFound(`cloud ${cloud.name} has no catalog to find its ${service} service in`);
+    throw new EndpointNotFound(`cloud ${cloud.name} has no catalog that could list its ${service} service`);
   }
   if (catalog !== undefined && identity.scope === 'none') {
     throw new EndpointNotFound(
@@ -134,7 +135,7 @@ function rootsOf(
   const urls = wanted.override ?? findEndpoints(catalog ?? [], wanted);
   const [first, ...others] = new Set(urls.map(serviceRoot).filter((root) => root !== undefined));
   if (first !== undefined) return [first, ...others];
-  throw new EndpointNotFound(`Keystone's catalog names no http or https URL for the ${service} service`);
+  throw new EndpointNotFound(`Keystone's catalog has no http or https URL for the ${service} service`);
 }
 
 /** Throws ForeignEndpoint for an address that neither clouds.yaml nor the catalog names. */
@@ -147,8 +148,8 @@ function onlyRoot(cloud: CloudConfig, address: string, catalog: Catalog | undefi
 }
 
 function authenticationFailed(service: ServiceType, renewed: boolean, failure: HttpFailure): AuthenticationFailed {
-  const said = quoteFailure(failure);
+  const quote = quoteFailure(failure);
   return renewed
-    ? new TokenRejected(`the ${service} service refuses the token that Keystone has just given: ${said}`, failure)
-    : new AuthenticationFailed(`the ${service} service refuses what clouds.yaml gives it to see: ${said}`, failure);
+    ? new TokenRejected(`the ${service} service rejects the token that Keystone has just issued: ${quote}`, failure)
+    : new AuthenticationFailed(`the ${service} service rejects the credentials in clouds.yaml: ${quote}`, failure);
 }

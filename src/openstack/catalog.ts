@@ -1,7 +1,8 @@
 /**
- * Keystone's service catalog. Law: endpoints are chosen by type, name, interface and region; all that are given out are of one
- * service, one interface and one region, for they are taken for each other; and where none fits the error lists what is there.
- * The host of a URL is kept as the catalog has it.
+ * Keystone's service catalog. Endpoints are chosen by type, name, interface and region.
+ *
+ * Guarantees: all endpoints that are returned belong to one service, one interface and one region, because callers treat them as
+ * interchangeable; if none matches, the error lists those that exist; the host of a URL stays as it is in the catalog.
  */
 import { z } from 'zod';
 import { EndpointNotFound } from './errors.ts';
@@ -14,7 +15,7 @@ const endpointSchema = z.object({
   region_id: z.string().nullish(),
 });
 const serviceSchema = z.object({ type: z.string(), name: z.string().optional(), endpoints: listOf(endpointSchema) });
-/** Entries of another shape are left out: they are mostly of other services, and no reason to lose the whole token. */
+/** Entries of another shape are ignored: they mostly describe other services and do not make the token unusable. */
 export const catalogSchema = listOf(serviceSchema);
 export type Catalog = z.infer<typeof catalogSchema>;
 type Service = Catalog[number];
@@ -30,8 +31,8 @@ function listOf<T extends z.ZodType>(schema: T) {
 }
 
 /**
- * The URLs of a service as the catalog has them, each once. Interfaces are tried in their order; where no region is asked for,
- * that of the first endpoint that fits. Throws EndpointNotFound.
+ * The URLs of a service as they are in the catalog, each once. Interfaces are tried in their order. If no region is given, it is
+ * that of the first endpoint that matches. Throws EndpointNotFound.
  */
 export function findEndpoints(catalog: Catalog, wanted: ServiceConfig): readonly [string, ...string[]] {
   const services = catalog.filter(
@@ -54,7 +55,7 @@ export function findEndpoints(catalog: Catalog, wanted: ServiceConfig): readonly
   );
 }
 
-/** The URLs of a service as the catalog has them, of every name, interface and region. */
+/** The URLs of a service as they are in the catalog, for every name, interface and region. */
 export function allEndpoints(catalog: Catalog, wanted: Pick<ServiceConfig, 'type'>): readonly string[] {
   return catalog.filter(({ type }) => type === wanted.type).flatMap(({ endpoints }) => endpoints.map(({ url }) => url));
 }
@@ -92,7 +93,7 @@ function listed(all: readonly string[], none: string): string {
 
 /**
  * The address of a service without its version and without a trailing slash: `https://host/image/`, `…/v2.1`, `…/v2/` →
- * `https://host/image`. Undefined where it is no http URL.
+ * `https://host/image`. Undefined if it is not an http URL.
  */
 export function serviceRoot(endpoint: string): string | undefined {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;

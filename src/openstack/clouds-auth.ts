@@ -1,34 +1,36 @@
 /**
- * The part of clouds.yaml that says how to sign in. Law: it names one way and one scope, completely; a way that a program
- * without a person beside it cannot go is refused with the one that it can.
+ * The part of clouds.yaml that describes how to sign in.
+ *
+ * Guarantees: the result is one complete method and one scope; a method that needs a person at every sign-in is rejected, and the
+ * message names one that a program can use.
  */
 import { z } from 'zod';
 import { SecretString } from '../lib/secret.ts';
 import type { ApplicationCredentialRef, Credentials, DomainRef, Method, Scope, ScopedRef } from './credentials.ts';
 import type { ConfigurationError } from './errors.ts';
 
-/** How a cloud is entered. */
+/** How to authenticate to a cloud. */
 export type Access =
-  /** `service`: whose token is shown beside the user's. */
+  /** The token of `service`, a service user, is sent in addition to that of the user. */
   | { kind: 'keystone'; user: KeystoneLogin; service: KeystoneLogin | undefined }
-  /** A token that somebody else cares for; no Keystone is asked. */
+  /** A token that is renewed by other means. Keystone is not called. */
   | { kind: 'adminToken'; token: SecretString }
   | { kind: 'httpBasic'; username: string; password: SecretString }
-  /** The services ask for nothing. */
+  /** The services need no credentials. */
   | { kind: 'none' };
 
 export interface KeystoneLogin {
-  /** As it is written, without a trailing slash: Keystone's root or its v3 root. */
+  /** As in clouds.yaml, without a trailing slash: Keystone's root or its v3 root. */
   authUrl: string;
   credentials: Credentials;
 }
 
-/** Makes the error for a problem, which is a sentence without any value of the text. */
+/** Creates the error for a problem. The problem is a sentence that contains no value of the text. */
 export type Fail = (problem: string) => ConfigurationError;
 
 const text = z.string();
 
-/** What may stand under `auth` and `service_auth`, or beside them. */
+/** The settings that may stand under `auth` and `service_auth`, or on the level above them. */
 export const authShape = {
   auth_type: text.optional(),
   auth_url: text.optional(),
@@ -53,7 +55,7 @@ export const authShape = {
 export const authSchema = z.object(authShape);
 export type AuthSettings = z.infer<typeof authSchema>;
 
-/** `service`: the settings under `service_auth`; what they leave out of the address is the user's. */
+/** `service`: the settings under `service_auth`. Without an `auth_url` of its own the service user has that of the user. */
 export function accessOf(
   user: AuthSettings,
   service: AuthSettings | undefined,
@@ -61,7 +63,8 @@ export function accessOf(
   fail: Fail,
 ): Access {
   const kind = kindOf(user, fail);
-  if (service !== undefined && !asksKeystone(kind)) throw fail('service_auth is of no use without a Keystone');
+  if (service !== undefined && !usesKeystone(kind))
+    throw fail('service_auth has no effect without a Keystone: remove it');
   switch (kind) {
     case 'none':
       return { kind };
@@ -74,11 +77,11 @@ export function accessOf(
       return { kind, username: user.username, password: new SecretString(user.password) };
     default: {
       const failThere: Fail = (problem) => fail(`service_auth: ${problem}`);
-      const beside = service && { auth_url: user.auth_url, ...service };
+      const serviceUser = service && { auth_url: user.auth_url, ...service };
       return {
         kind: 'keystone',
         user: loginOf(user, kind, region, fail),
-        service: beside && loginOf(beside, keystoneKindOf(beside, failThere), region, failThere),
+        service: serviceUser && loginOf(serviceUser, keystoneKindOf(serviceUser, failThere), region, failThere),
       };
     }
   }
@@ -86,13 +89,13 @@ export function accessOf(
 
 type Kind = Method['kind'] | Exclude<Access['kind'], 'keystone'>;
 
-function asksKeystone(kind: Kind): kind is Method['kind'] {
+function usesKeystone(kind: Kind): kind is Method['kind'] {
   return kind === 'password' || kind === 'token' || kind === 'applicationCredential';
 }
 
 function keystoneKindOf(s: AuthSettings, fail: Fail): Method['kind'] {
   const kind = kindOf(s, fail);
-  if (!asksKeystone(kind)) throw fail('its auth_type asks no Keystone for a token');
+  if (!usesKeystone(kind)) throw fail('its auth_type does not get a token from Keystone');
   return kind;
 }
 
@@ -109,12 +112,12 @@ const kinds: ReadonlyMap<string, Kind> = new Map([
   ['noauth', 'none'],
 ]);
 
-/** What openstacksdk knows besides, and why it is of no use here. */
-const refusedKinds: ReadonlyMap<string, string> = new Map([
-  ['v3totp', 'needs a fresh passcode at every sign-in, and nobody is here to type it'],
-  ['v3multifactor', 'needs a second factor at every sign-in, and nobody is here to give it'],
-  ['v2password', 'belongs to Identity v2, which is not spoken'],
-  ['v2token', 'belongs to Identity v2, which is not spoken'],
+/** Other types of openstacksdk, and why they cannot be used here. */
+const unusableKinds: ReadonlyMap<string, string> = new Map([
+  ['v3totp', 'needs a new passcode at every sign-in, which a program cannot type'],
+  ['v3multifactor', 'needs a second factor at every sign-in, which a program does not have'],
+  ['v2password', 'belongs to Identity v2, which is not supported'],
+  ['v2token', 'belongs to Identity v2, which is not supported'],
 ]);
 
 function kindOf(s: AuthSettings, fail: Fail): Kind {
@@ -125,7 +128,7 @@ function kindOf(s: AuthSettings, fail: Fail): Kind {
   }
   const kind = kinds.get(s.auth_type.toLowerCase());
   if (kind !== undefined) return kind;
-  const why = refusedKinds.get(s.auth_type);
+  const why = unusableKinds.get(s.auth_type);
   const advice = 'an application credential (auth_type v3applicationcredential) does the same for any user';
   if (why !== undefined) throw fail(`auth_type ${s.auth_type} ${why}: ${advice}`);
   throw fail(`auth_type is none of ${[...kinds.keys()].join(', ')}: ${advice}`);
@@ -152,7 +155,7 @@ function credentialsOf(s: AuthSettings, kind: Method['kind'], fail: Fail): Crede
     case 'applicationCredential':
       if (s.application_credential_secret === undefined) throw fail('application_credential_secret is missing');
       if (s.system_scope !== undefined || s.trust_id !== undefined) {
-        throw fail('an application credential is always for its own project: take system_scope and trust_id out');
+        throw fail('an application credential is always for its own project: remove system_scope and trust_id');
       }
       return {
         method: {
@@ -179,12 +182,12 @@ function userOf(s: AuthSettings, fail: Fail): ScopedRef {
   return { name: s.username, domain };
 }
 
-/** The one scope that is named. `domain_*` beside a project only tells where the project is. */
+/** The one scope of the token. With a project, `domain_*` only names the domain of the project. */
 function scopeOf(s: AuthSettings, fail: Fail): Scope {
   const project = projectOf(s, fail);
   const domain = project === undefined ? domainOf(s.domain_id, s.domain_name) : undefined;
   if (s.system_scope !== undefined && s.system_scope.toLowerCase() !== 'all') {
-    throw fail('system_scope is not all, and there is no other');
+    throw fail('system_scope must be all');
   }
   const scopes: Scope[] = [
     ...(project === undefined ? [] : [{ kind: 'project' as const, project }]),
@@ -193,7 +196,9 @@ function scopeOf(s: AuthSettings, fail: Fail): Scope {
     ...(s.trust_id === undefined ? [] : [{ kind: 'trust' as const, id: s.trust_id }]),
   ];
   if (scopes.length > 1) {
-    throw fail(`a token has one scope, and here are ${scopes.map(({ kind }) => kind).join(' and ')}: keep one of them`);
+    throw fail(
+      `a token has one scope, but this entry has ${scopes.map(({ kind }) => kind).join(' and ')}: keep one of them`,
+    );
   }
   return scopes[0] ?? { kind: 'default' };
 }
@@ -211,14 +216,14 @@ function domainOf(id: string | undefined, name: string | undefined): DomainRef |
   return name === undefined ? undefined : { name };
 }
 
-/** `key` is where it stands, for the error. */
+/** `key` names the setting in the error. */
 export function httpUrl(key: string, value: string, fail: Fail): URL {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw fail(`${key} is not an http or https URL`);
   }
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
-    throw fail(`${key} has a user, a query or a fragment, which it must not have`);
+    throw fail(`${key} must not have a user, a query or a fragment`);
   }
   return url;
 }

@@ -1,45 +1,47 @@
 /**
- * clouds.yaml as text, to the settings of one cloud. Law: no text can make this slow or large, every scalar is taken as the
- * text that stands there (a password `0123` or a project id `1234e5` stays what it is), and no error quotes the text.
+ * Reads the settings of one cloud from the text of a clouds.yaml.
+ *
+ * Guarantees: time and memory are bounded for any text; every scalar is read as text, so that a password `0123` and a project id
+ * `1234e5` stay unchanged; no error quotes the text.
  */
 import { isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { ConfigurationError } from './errors.ts';
 
-/** What people write is a few KiB; what is larger only takes time. */
+/** Real files have a few KiB. */
 const largestFile = 64 * 1024;
-/** More aliases than any human file has, far fewer than an alias bomb needs. */
+/** More aliases than real files have, far fewer than an alias bomb needs. */
 const mostAliases = 50;
 
 /** Keys to texts, lists and mappings. */
 export type Mapping = Record<string, unknown>;
 
 /**
- * The settings of cloud `name`: those under `auth` and those beside it in one mapping, where those beside win, under their
- * current names and without the empty ones; where they differ by region, those of `region`. Throws ConfigurationError.
+ * The settings of cloud `name` in one mapping: those under `auth`, overridden by those next to `auth`, with current names and
+ * without empty ones. If they differ by region, those of `region`. Throws ConfigurationError.
  */
 export function readCloud(text: string, name: string, region: string | undefined): Mapping {
   const fail = (problem: string) => new ConfigurationError('SecretInvalid', `cloud ${name} in clouds.yaml: ${problem}`);
   const { regions, ...general } = plain(cloudEntry(text, name));
   const special = regions === undefined ? {} : regionValues(regions, region ?? general['region_name'], fail);
-  const { auth, ...beside } = { ...general, ...special };
+  const { auth, ...outer } = { ...general, ...special };
   const auths = [general['auth'], special['auth']].map((one) => {
     if (one !== undefined && !isMapping(one)) throw fail('auth is not a mapping');
     return plain(one ?? {});
   });
-  return settled({ ...auths[0], ...auths[1], ...beside });
+  return settled({ ...auths[0], ...auths[1], ...outer });
 }
 
-/** Settings as they stand in the text, under their current names and without the empty ones. */
+/** Settings with current names and without empty ones. */
 export function settled(mapping: Mapping): Mapping {
   return fannedOut(plain(mapping));
 }
 
-/** What holds in one region of `regions`, a list of names and of `{name, values}`; in the first one where none is asked for. */
+/** The settings for one region of `regions`, a list of names and of `{name, values}`. Default: the first region. */
 function regionValues(regions: unknown, wanted: unknown, fail: (problem: string) => ConfigurationError): Mapping {
   if (!Array.isArray(regions) || regions.length === 0) throw fail('regions is not a list');
   const all = regions.map((one: unknown): Mapping => (isMapping(one) ? one : { name: one }));
   const found = all.find(({ name }) => wanted === undefined || name === wanted);
-  if (found === undefined) throw fail('the region is none of those under regions');
+  if (found === undefined) throw fail('regions does not list the region');
   const values = found['values'] ?? {};
   if (!isMapping(values)) throw fail('the values of a region are not a mapping');
   return { ...plain(values), region_name: found['name'] };
@@ -71,10 +73,10 @@ function parsed(text: string): unknown {
     const document = parseDocument(text, {
       schema: 'failsafe',
       customTags: ['null', 'merge'],
-      // The parser compares each key with all before it, which takes seconds; we look ourselves.
+      // The parser compares each key with all before it, which takes seconds. The check below is linear.
       uniqueKeys: false,
       prettyErrors: false,
-      // Its warnings go to the process's standard error, and quote.
+      // Warnings of the parser go to standard error and quote the text.
       logLevel: 'error',
       lineCounter: lines,
     });
@@ -93,8 +95,11 @@ function parsed(text: string): unknown {
     return document.toJS({ maxAliasCount: mostAliases });
   } catch (error) {
     if (error instanceof ConfigurationError) throw error;
-    // The library's own words may quote the text. What ends here: aliases, and nesting deeper than the stack.
-    throw new ConfigurationError('SecretInvalid', 'clouds.yaml is not usable: too many aliases, or nested too deeply');
+    // Messages of the library may quote the text. The causes are too many aliases, and nesting deeper than the stack.
+    throw new ConfigurationError(
+      'SecretInvalid',
+      'clouds.yaml cannot be used: it has too many aliases, or is nested too deeply',
+    );
   }
 }
 
@@ -107,15 +112,15 @@ export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** `user-domain-name` is an old spelling of `user_domain_name`; keys that are written but empty say nothing. */
+/** `user-domain-name` is an old spelling of `user_domain_name`. Empty keys are ignored. */
 function plain(mapping: Mapping): Mapping {
   const given = Object.entries(mapping).filter(([, value]) => value !== null && value !== '');
   return Object.fromEntries(given.map(([key, value]) => [key.replaceAll('-', '_'), value]));
 }
 
 /**
- * Old names to current ones, and the domain that is named for all to the user and the project where they have none of their own.
- * `domain_*` itself stays: without a project it is what the token is for.
+ * Replaces old names, and copies the default domain to the user and the project if they have none of their own. `domain_*` itself
+ * stays: without a project it is the scope of the token.
  */
 function fannedOut(given: Mapping): Mapping {
   const { tenant_id, tenant_name, default_domain_id, default_domain_name, ...rest } = given;

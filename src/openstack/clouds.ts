@@ -1,6 +1,8 @@
 /**
- * clouds.yaml, read as openstacksdk reads it. Law: whatever the text is, the answer is a complete CloudConfig or one
- * sentence that says what to change; nothing is guessed, no file is opened, and no value of the text is shown in an error.
+ * Parses clouds.yaml as openstacksdk does.
+ *
+ * Guarantees: the result is a complete CloudConfig or one sentence that names what to change; nothing is guessed; no file is
+ * opened; no value of the text appears in an error.
  */
 import { z } from 'zod';
 import { type Access, accessOf, authSchema, authShape, type Fail } from './clouds-auth.ts';
@@ -12,7 +14,7 @@ import { overrideOf, type ServiceConfig, type ServiceType, serviceShape, service
 export interface TlsConfig {
   /** PEM. Undefined: the system's certificate authorities. */
   ca: string | undefined;
-  /** Whether the server must show a certificate that we trust. */
+  /** Whether the certificate of the server is verified. */
   verify: boolean;
   client: ClientCertificate | undefined;
 }
@@ -20,12 +22,12 @@ export interface TlsConfig {
 export interface CloudConfig {
   name: string;
   access: Access;
-  /** The project where no token tells it. */
+  /** The project, for a cloud whose token does not contain it. */
   projectId: string | undefined;
   tls: TlsConfig;
-  /** The deadline of one try of a call, where clouds.yaml sets one. */
+  /** The deadline of one attempt of a call, if clouds.yaml sets one. */
   apiTimeoutMs: number | undefined;
-  /** Tries after the first one, where clouds.yaml says how many. */
+  /** How often a call is retried, if clouds.yaml sets it. */
   retries: number | undefined;
   services: Readonly<Record<ServiceType, ServiceConfig>>;
 }
@@ -42,7 +44,7 @@ export interface CloudFiles {
 }
 
 /**
- * The cloud `name` of the files; `region` wins over the file's own. Throws ConfigurationError.
+ * The cloud `name` of the files. `region` overrides that of the file. Throws ConfigurationError.
  *
  * Cluster API's templates for OpenStack write a Secret whose clouds.yaml keeps the path of a certificate next to its text under the
  * key `cacert`, and a `cacert` of one line break where the cloud has none: the text counts, and an empty one is absent.
@@ -53,7 +55,7 @@ export function parseCloud(given: CloudFiles, name: string, region?: string): Cl
   const s = parsed(cloudSchema, readCloud(files.cloudsYaml, name, region), fail);
   for (const key of ['cacert', 'cert', 'key'] as const) {
     if (s[key] !== undefined && files[key] === undefined) {
-      throw fail(`${key} names a file, and no file is read here: put the PEM text into the key ${key} of the Secret`);
+      throw fail(`${key} names a file, but files are not read: put the PEM text into the key ${key} of the Secret`);
     }
   }
   if (s.profile !== undefined || s.cloud !== undefined) {
@@ -82,10 +84,10 @@ function serviceAuthOf(value: unknown, fail: Fail) {
   return parsed(authSchema, settled(value), (problem) => fail(`service_auth: ${problem}`));
 }
 
-/** Where no Keystone tells the addresses of the services, clouds.yaml has to. */
+/** Without Keystone's catalog, clouds.yaml must contain the addresses of the services. */
 function withoutCatalog(services: CloudConfig['services'], endpoint: string[] | undefined, fail: Fail) {
   const override = services.image.override ?? overrideOf('endpoint', endpoint, fail);
-  if (override === undefined) throw fail('with this auth_type there is no catalog: set image_endpoint_override');
+  if (override === undefined) throw fail('this auth_type has no catalog: set image_endpoint_override');
   return { ...services, image: { ...services.image, override } };
 }
 
@@ -101,7 +103,7 @@ const seconds = text
   .transform(Number);
 const count = text.refine((given) => /^\d{1,2}$/.test(given), 'is not a number from 0 to 99').transform(Number);
 
-/** What we read of a cloud. Keys of other tools and services are left alone. */
+/** The settings that are read. Those of other tools and services are ignored. */
 const cloudSchema = z.object({
   ...authShape,
   ...serviceShape,
@@ -124,7 +126,7 @@ function parsed<T extends z.ZodType>(schema: T, value: unknown, fail: Fail): z.o
   throw fail(result.error.issues.map(issueSentence).join('; '));
 }
 
-/** Where and what, never the value: it may be a password in the wrong place. */
+/** Names the setting and the problem, never the value, which may be a password in the wrong place. */
 function issueSentence(issue: z.core.$ZodIssue): string {
   return `${issue.path.join('.')} ${issue.code === 'custom' ? issue.message : 'is not plain text'}`;
 }

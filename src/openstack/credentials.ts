@@ -1,6 +1,8 @@
 /**
- * Who we are to Keystone, what we want to act on, and how we say it. Law: an object in a domain is named completely, by its id
- * or by its name and its domain, and secrets are revealed only in the body that goes to Keystone.
+ * The credentials for Keystone, the scope of the token, and the request that contains both.
+ *
+ * Guarantees: an object in a domain is always named completely, by its id or by its name and its domain; secrets are revealed only
+ * in the body that is sent to Keystone.
  */
 import type { SecretString } from '../lib/secret.ts';
 
@@ -8,18 +10,18 @@ import type { SecretString } from '../lib/secret.ts';
 export type DomainRef = { id: string } | { name: string };
 export type ScopedRef = { id: string } | { name: string; domain: DomainRef };
 
-/** How we prove who we are. */
+/** The authentication method. */
 export type Method =
   | { kind: 'password'; user: ScopedRef; password: SecretString }
-  /** An earlier token. What it is exchanged for ends when it does. */
+  /** An earlier token. The new token expires together with it. */
   | { kind: 'token'; token: SecretString }
-  /** Its project is part of it: the scope is always the default one. */
+  /** Contains its project: the scope is always the default one. */
   | { kind: 'applicationCredential'; credential: ApplicationCredentialRef; secret: SecretString };
 export type ApplicationCredentialRef = { id: string } | { name: string; user: ScopedRef };
 
-/** What the token is to be good for. */
+/** What the token is valid for. */
 export type Scope =
-  /** What Keystone takes without being told: the user's default project if there is one, otherwise nothing. */
+  /** Chosen by Keystone: the user's default project, or no scope if there is none. */
   | { kind: 'default' }
   | { kind: 'project'; project: ScopedRef }
   | { kind: 'domain'; domain: DomainRef }
@@ -31,7 +33,7 @@ export interface Credentials {
   scope: Scope;
 }
 
-/** What must never be seen of them. */
+/** The secret part, which must never be shown. */
 export function secretOf({ method }: Credentials): SecretString {
   switch (method.kind) {
     case 'password':
@@ -43,7 +45,7 @@ export function secretOf({ method }: Credentials): SecretString {
   }
 }
 
-/** The body of `POST /v3/auth/tokens`. It holds the secret in the clear. */
+/** The body of `POST /v3/auth/tokens`. Contains the secret in plain text. */
 export function authenticationRequest({ method, scope }: Credentials) {
   const wanted = requestedScope(scope);
   return { auth: { identity: identityOf(method), ...(wanted === undefined ? {} : { scope: wanted }) } };

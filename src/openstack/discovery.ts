@@ -1,6 +1,8 @@
 /**
- * Version documents: what a service says that it speaks. Law: ids and states are believed, and of an address at most its path,
- * since a service behind a proxy often does not know its own name.
+ * Version documents: the API versions that a service offers.
+ *
+ * Invariant: only the ids, the states and the paths of a document are used. Its hosts are not, because a service behind a proxy
+ * often does not know its own name.
  */
 import { z } from 'zod';
 import { MalformedResponse } from './errors.ts';
@@ -10,14 +12,14 @@ import { parseJson } from './json.ts';
 export interface ApiVersion {
   /** `v2.17`, `v3.14`. */
   id: string;
-  /** In capitals as Glance has it; Keystone says `stable` where Glance says `CURRENT`. */
+  /** In upper case, as in Glance. Keystone's `stable` is Glance's `CURRENT`. */
   status: string;
-  /** What it takes for its own address. */
+  /** The address in the document, which may be wrong. */
   href: string | undefined;
 }
 
-/** A bound on what is kept: Glance lists some thirty. */
-const mostVersions = 200;
+/** Glance lists about thirty. */
+const maxVersions = 200;
 
 const version = z
   .object({
@@ -28,7 +30,7 @@ const version = z
   .transform(
     ({ id, status, links }): ApiVersion => ({ id, status, href: links.find(({ rel }) => rel === 'self')?.href }),
   );
-const versions = z.array(version).max(mostVersions);
+const versions = z.array(version).max(maxVersions);
 /** Glance has a list under `versions`, Keystone one level deeper; a versioned address describes just itself. */
 const documentSchema = z.union([
   z.object({ versions }).transform((document) => document.versions),
@@ -36,29 +38,29 @@ const documentSchema = z.union([
   z.object({ version }).transform((document) => [document.version]),
 ]);
 
-/** The versions in an answer of status 200 or 300; undefined where it is no version document. */
+/** The versions in a response of status 200 or 300. Undefined if it is not a version document. */
 export function versionsIn(response: HttpResponse): readonly ApiVersion[] | undefined {
   if (response.status !== 200 && response.status !== 300) return undefined;
   return documentSchema.safeParse(parseJson(response.text)).data;
 }
 
-/** The ids of the versions that may be used, in the order of the document. */
-export function usable(all: readonly ApiVersion[]): readonly string[] {
+/** The ids of the versions that can be used, in the order of the document. */
+export function usableVersions(all: readonly ApiVersion[]): readonly string[] {
   return all.filter(({ status }) => usableStates.has(status)).map(({ id }) => id);
 }
 
-/** `STABLE` is Keystone's and Barbican's word; `DEPRECATED` versions are left out, as glanceclient leaves them. */
+/** `STABLE` is a state of Keystone and Barbican. `DEPRECATED` versions are left out, as in glanceclient. */
 const usableStates: ReadonlySet<string> = new Set(['SUPPORTED', 'CURRENT', 'EXPERIMENTAL', 'STABLE']);
 
 /**
- * The root of Keystone's v3 API, without a trailing slash, from the answer to GET `authUrl`, which may be that root or the one
- * above it. On the host of `authUrl` in any case; where the answer is no version document, on its path too, and it is not sure
- * that this is a Keystone at all. Throws MalformedResponse where it has no v3.
+ * The root of Keystone's v3 API, without a trailing slash, from the response to GET `authUrl`, which may be that root or the one
+ * above it. It is always on the host of `authUrl`. `isSure` is false if the response is not a version document: then the path
+ * is that of `authUrl`, and the server may not be a Keystone. Throws MalformedResponse if the document has no v3.
  */
-export function keystoneRoot(authUrl: string, answer: HttpResponse): { root: string; isSure: boolean } {
+export function keystoneRoot(authUrl: string, response: HttpResponse): { root: string; isSure: boolean } {
   const { origin, pathname } = new URL(authUrl);
   const base = pathname.replace(/\/+$/, '').replace(/\/v\d+(?:\.\d+)?$/, '');
-  const known = versionsIn(answer);
+  const known = versionsIn(response);
   const v3 = known?.find(({ id }) => /^v3(?:\.|$)/.test(id));
   if (known !== undefined && known.length > 0 && v3 === undefined) {
     const there = known
@@ -66,7 +68,7 @@ export function keystoneRoot(authUrl: string, answer: HttpResponse): { root: str
       .map(({ id }) => id)
       .join(', ');
     const advice = 'is auth_url the address of a Keystone with the v3 API?';
-    throw new MalformedResponse(`it offers ${there} and no v3; ${advice}`, answer.requestId);
+    throw new MalformedResponse(`it offers ${there} and no v3; ${advice}`, response.requestId);
   }
   const href = v3?.href;
   const path =

@@ -1,7 +1,8 @@
 /**
- * One download. Law: its body ends with exactly the bytes that were announced or throws, a server that stops sending is noticed,
- * and however the reading ends, the connection is let go. Time counts only while we wait for the server: a slow reader makes
- * no stall.
+ * One download.
+ *
+ * Guarantees: the body ends after exactly the announced bytes or throws; a server that stops sending is timed out, and a slow
+ * reader is not; the connection is released in any case.
  */
 import type { Readable } from 'node:stream';
 import { idleTimeout } from '../http/idle-timeout.ts';
@@ -13,23 +14,23 @@ import type { Send, Transport } from './exchange.ts';
 import { connectionError, errorBodyLimitBytes, headOf, readResponse } from './response.ts';
 
 export function createDownload(send: Send, clock: Clock): Transport['download'] {
-  return async ({ url, headers, requestId, answerDeadlineMs, idleMs, signal }) => {
+  return async ({ url, headers, requestId, responseDeadlineMs, idleMs, signal }) => {
     signal.throwIfAborted();
     const what = `GET ${safeUrl(url)}`;
     const over = linked(signal);
     const ended = () => over[Symbol.dispose]();
-    const late = () => over.abort(new DeadlineExceeded(what, answerDeadlineMs));
-    const stopTimer = clock.schedule(answerDeadlineMs, late);
+    const late = () => over.abort(new DeadlineExceeded(what, responseDeadlineMs));
+    const stopTimer = clock.schedule(responseDeadlineMs, late);
     try {
-      const answer = await send({ method: 'GET', url, headers, requestId, signal: over.signal });
-      const head = headOf(answer);
+      const response = await send({ method: 'GET', url, headers, requestId, signal: over.signal });
+      const head = headOf(response);
       if (head.status >= 300) {
-        const rejected = await readResponse(answer, errorBodyLimitBytes);
+        const rejected = await readResponse(response, errorBodyLimitBytes);
         ended();
         return { rejected };
       }
       const { origin } = new URL(url);
-      const body = readBody({ body: answer.body, what, origin, idleMs, clock, signal, ended });
+      const body = readBody({ body: response.body, what, origin, idleMs, clock, signal, ended });
       return { accepted: { ...head, body } };
     } catch (error) {
       ended();
@@ -43,27 +44,27 @@ export function createDownload(send: Send, clock: Clock): Transport['download'] 
 
 interface IncomingBody {
   body: Readable;
-  /** Of the request, as messages may show it. */
+  /** The request, for messages. */
   what: string;
   /** Scheme, host and port of the server. */
   origin: string;
-  /** The longest silence, in milliseconds. */
+  /** How long the server may send nothing. */
   idleMs: number;
   clock: Clock;
-  /** Whoever made `body` has bound it to this signal; here it only tells an abort from a failure. */
+  /** Aborts `body`, too. Distinguishes an abort from a failure here. */
   signal: AbortSignal;
-  /** Called when the body is over, perhaps more than once. */
+  /** Called at the end of the body, possibly more than once. */
   ended: () => void;
 }
 
-/** To be read once. Letting it go unread, by `return()`, closes the connection too. */
+/** Can be read once. `return()` closes the connection, also before the first read. */
 function readBody(options: IncomingBody): AsyncIterable<Uint8Array> {
   const pieces = read(options);
   const iterator: AsyncIterator<Uint8Array, void, undefined> = {
     next: () => pieces.next(),
-    // A generator that was never started would not clean up, and one that waits would do so only later.
+    // A generator that has not started would not clean up, and one that waits would do so only later.
     return() {
-      // Nobody reads any more, so nobody is to hear of the end: an error without a listener would end the process.
+      // An error without a listener would end the process.
       options.body.once('error', () => {}).destroy();
       options.ended();
       return pieces.return();

@@ -1,17 +1,19 @@
 /**
- * The endpoints of a service, in turn. Law: they are shuffled once and then cycled, each call beginning one further than the last
- * and each of its tries one further than the try before, so that a call meets every endpoint before it meets one twice; one
- * that failed is met last for a while, so that a dead one costs few calls any time.
+ * Rotation over the endpoints of a service. They are shuffled once. Each call starts one endpoint further than the call before, and
+ * each of its attempts goes one endpoint further.
+ *
+ * Guarantees: a call uses every endpoint before it uses one twice; an endpoint that failed comes last for a while, so that a dead
+ * endpoint slows few calls.
  */
 import type { Clock, Random } from '../lib/clock.ts';
 
-/** The way of one call through the endpoints. */
+/** The endpoints in the order of one call. */
 export interface Route {
-  /** For the next try. */
+  /** The endpoint for the next attempt. */
   next(endpoints: readonly string[]): string;
-  /** What `next` gave last has failed. */
+  /** Reports that the endpoint which `next` returned last has failed. */
   failed(): void;
-  /** Whether there is an endpoint that this call has not met. */
+  /** Whether there is an endpoint that this call has not tried. */
   hasUntried(): boolean;
 }
 
@@ -19,21 +21,21 @@ export interface Endpoints {
   route(): Route;
 }
 
-/** How long an endpoint that failed is met last. */
+/** How long an endpoint that failed comes last. */
 const restMs = 30_000;
 
 export function createEndpoints(clock: Clock, random: Random): Endpoints {
   let cycle: readonly string[] = [];
-  let turn = 0;
+  let calls = 0;
   const restingUntil = new Map<string, number>();
 
-  /** The cycle of these endpoints from where the next call begins, the resting ones last. */
+  /** The endpoints in the order of the next call, with those that failed recently at the end. */
   function arranged(endpoints: readonly string[]): readonly string[] {
     if (!isSame(endpoints, cycle)) {
       cycle = shuffled(endpoints, random);
       restingUntil.clear();
     }
-    const start = turn++ % cycle.length;
+    const start = calls++ % cycle.length;
     const order = [...cycle.slice(start), ...cycle.slice(0, start)];
     const rests = (one: string) => clock.monotonic() < (restingUntil.get(one) ?? 0);
     return [...order.filter((one) => !rests(one)), ...order.filter(rests)];
@@ -59,12 +61,12 @@ export function createEndpoints(clock: Clock, random: Random): Endpoints {
   };
 }
 
-/** In whatever order: a new token may have a catalog in another one. */
+/** In any order: the catalog of a new token may have another one. */
 function isSame(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((one) => b.includes(one));
 }
 
-/** A copy in an order that `random` gives, each as likely as any other. */
+/** A copy in random order. Every order is equally likely. */
 function shuffled<T>(all: readonly T[], random: Random): T[] {
   const rest = [...all];
   return all.flatMap(() => rest.splice(Math.floor(random() * rest.length), 1));

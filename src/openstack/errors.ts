@@ -1,25 +1,26 @@
 /**
- * What can go wrong between us and an OpenStack cloud, one class per meaning. Law: the message says whose words it carries,
- * the HTTP status and the request id are kept as numbers and text, and no message ever holds a credential.
+ * The errors of calls to an OpenStack cloud, one class per meaning. HttpFailure and ConnectionFailed are generic: the client of a
+ * service translates them into its own errors.
  *
- * HttpFailure and ConnectionFailed are the raw material: a service's own client translates them into its own terms.
+ * Guarantees: a message names the server that it quotes; the HTTP status and the request id are fields of their own; no message
+ * contains a credential.
  */
 import { describe, OperatorError, type Retry, retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 
-/** clouds.yaml cannot be used as it is. Only an edit of it helps. */
+/** clouds.yaml cannot be used. Only an edit helps. */
 export class ConfigurationError extends OperatorError {
   constructor(code: 'SecretInvalid' | 'CloudNotFound', message: string) {
     super(message, { code, retry: retry.change });
   }
 }
 
-/** No answer came: refused, reset, unresolvable, TLS, or too slow. Whether the server acted on the request is unknown. */
+/** No response: connection refused or reset, unresolvable, TLS, or too slow. Whether the server acted on the request is unknown. */
 export class ConnectionFailed extends OperatorError {
   /** Scheme, host and port that were tried. */
   readonly origin: string;
   constructor(origin: string, cause: unknown) {
-    super(`no answer from ${origin}: ${describe(cause)}`, { code: 'ConnectionFailed', retry: retry.backoff, cause });
+    super(`no response from ${origin}: ${describe(cause)}`, { code: 'ConnectionFailed', retry: retry.backoff, cause });
     this.origin = origin;
   }
 }
@@ -29,14 +30,14 @@ export interface HttpFailureOptions {
   /** The URL without credentials and query. */
   url: string;
   status: number;
-  /** What the server said, as plain text; empty when it said nothing. */
+  /** The message in the response as plain text. Empty if there was none. */
   serverMessage: string;
   requestId: string | undefined;
   /** The server's Retry-After, in milliseconds. */
   retryAfterMs: number | undefined;
 }
 
-/** An answer that says no, not yet translated into the terms of the service that gave it. */
+/** An error response, not yet translated into the error of a service. */
 export class HttpFailure extends OperatorError {
   /** Without credentials and query. */
   readonly url: string;
@@ -58,17 +59,17 @@ export class HttpFailure extends OperatorError {
   }
 }
 
-/** `413: the words (req-…)`: how every message quotes a server. */
+/** `413: the message (req-…)`: how every error quotes a server. */
 export function quoteFailure({ status, serverMessage, requestId }: HttpFailureOptions | HttpFailure): string {
   return `${status}${quoted(serverMessage, requestId)}`;
 }
 
-/** `: the words (req-…)`, as far as there are any. */
+/** `: the message (req-…)`, without the parts that are unknown. */
 export function quoted(serverMessage: string, requestId: string | undefined): string {
   return `${serverMessage === '' ? '' : `: ${serverMessage}`}${requestId === undefined ? '' : ` (${requestId})`}`;
 }
 
-/** An answer came, but it is not one that its service gives: too large, no JSON, of another shape. */
+/** A response that is too large, not JSON, or of an unexpected shape. */
 export class MalformedResponse extends OperatorError {
   constructor(problem: string, requestId: string | undefined) {
     super(problem, {
@@ -79,24 +80,24 @@ export class MalformedResponse extends OperatorError {
   }
 }
 
-/** Keystone refuses the credentials, or a service refuses the token that Keystone just gave. */
+/** Keystone rejects the credentials, or a service rejects the token that Keystone has just issued. */
 export class AuthenticationFailed extends OperatorError {
   constructor(message: string, failure: HttpFailure, again: Retry = retry.change) {
     super(message, { code: 'AuthenticationFailed', retry: again, cause: failure, ...responseFieldsOf(failure) });
   }
 }
 
-/** A service refuses the token that Keystone has just given: it is the service that says no. */
+/** A service rejects a token that Keystone has just issued. The fault is with the service, so the call is retried. */
 export class TokenRejected extends AuthenticationFailed {
   constructor(message: string, failure: HttpFailure) {
     super(message, failure, retry.backoff);
   }
 }
 
-/** Keystone gave no answer. */
+/** Keystone did not respond. */
 export class KeystoneUnreachable extends OperatorError {
   constructor(cause: ConnectionFailed) {
-    super(`Keystone gives no answer at ${cause.origin}: ${describe(cause.cause)}`, {
+    super(`Keystone at ${cause.origin} does not respond: ${describe(cause.cause)}`, {
       code: 'IdentityUnavailable',
       retry: retry.backoff,
       cause,
@@ -104,21 +105,21 @@ export class KeystoneUnreachable extends OperatorError {
   }
 }
 
-/** Keystone answered, but not as a working Keystone v3 does. */
+/** Keystone responded, but not as a working Keystone v3 does. */
 export class KeystoneUnavailable extends OperatorError {
   constructor(message: string, again: Retry, cause: unknown) {
     super(message, { code: 'IdentityUnavailable', retry: again, cause, ...responseFieldsOf(cause) });
   }
 }
 
-/** The catalog has no endpoint that fits; the message lists what is there. */
+/** No endpoint in the catalog matches. The message lists those that exist. */
 export class EndpointNotFound extends OperatorError {
   constructor(message: string) {
     super(message, { code: 'EndpointNotFound', retry: retry.change });
   }
 }
 
-/** An address was named that is no endpoint of the cloud whose token would go there. */
+/** The declared address is not an endpoint of the cloud whose token would be sent there. */
 export class ForeignEndpoint extends OperatorError {
   constructor(address: string, service: string, cloud: string) {
     super(
@@ -129,7 +130,7 @@ export class ForeignEndpoint extends OperatorError {
   }
 }
 
-/** Status and request id of a failure, to be handed on to the error that it is translated into. */
+/** The status and request id of a failure, for the error that it is translated into. */
 export function responseFieldsOf(failure: unknown): { httpStatus?: number; requestId?: string } {
   if (!(failure instanceof HttpFailure)) return {};
   const { requestId } = failure;

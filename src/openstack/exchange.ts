@@ -8,12 +8,12 @@ export interface HttpRequest {
   method: string;
   url: string;
   headers: Record<string, string>;
-  /** The global request id: sent along, and the same for all tries of a call. */
+  /** The global request id. It is sent with the request, and is the same for all attempts of a call. */
   requestId: string;
   body?: string;
-  /** From the start to the last byte of the answer, redirects included. */
+  /** From the start to the last byte of the response, redirects included. */
   deadlineMs: number;
-  /** A larger answer is an error; of a refusal only this much is read. */
+  /** A larger response is an error. An error response is truncated to this size. */
   bodyLimitBytes: number;
   signal: AbortSignal;
 }
@@ -23,12 +23,12 @@ export interface HttpUpload {
   url: string;
   headers: Record<string, string>;
   requestId: string;
-  /** Read at most once. What it throws is what `upload` throws. */
+  /** Read at most once. `upload` throws the errors that it throws. */
   body: AsyncIterable<Uint8Array>;
-  /** In bytes, when known; sent as Content-Length and enforced. */
+  /** In bytes, if known. Sent as Content-Length and enforced. */
   size: number | undefined;
-  /** How long the server may take for a chunk, and for its answer after the last one. The source's pace is not timed here. */
-  answerDeadlineMs: number;
+  /** How long the server may take to accept a chunk, and to respond after the last one. A slow source is not counted. */
+  responseDeadlineMs: number;
   signal: AbortSignal;
 }
 
@@ -36,18 +36,18 @@ export interface HttpDownload {
   url: string;
   headers: Record<string, string>;
   requestId: string;
-  /** From the start to the head of the answer, redirects included, or to the end of a refusal. */
-  answerDeadlineMs: number;
-  /** How long the server may be silent within the body. The reader's pace is not timed. */
+  /** From the start to the head of the response, redirects included, or to the end of an error response. */
+  responseDeadlineMs: number;
+  /** How long the server may send nothing within the body. A slow reader is not counted. */
   idleMs: number;
   signal: AbortSignal;
 }
 
 export interface HttpHead {
   status: number;
-  /** Lower-case names; repeated ones joined by commas. */
+  /** With lower-case names. Repeated headers are joined by commas. */
   headers: Record<string, string>;
-  /** The server's own request id. */
+  /** The request id of the server. */
   requestId: string | undefined;
 }
 
@@ -56,22 +56,22 @@ export interface HttpResponse extends HttpHead {
 }
 
 export interface HttpStream extends HttpHead {
-  /** Ends with all announced bytes or throws ConnectionFailed. Must be read or returned, or the signal aborted. */
+  /** Ends after all announced bytes or throws ConnectionFailed. Read it, return it, or abort the signal. */
   body: AsyncIterable<Uint8Array>;
 }
 
-/** All throw ConnectionFailed when no answer came, and the signal's reason when it aborts. */
+/** All methods throw ConnectionFailed without a response, and the signal's reason when it aborts. */
 export interface Transport {
   request(request: HttpRequest): Promise<HttpResponse>;
   /** `onSending` is called before the first byte of the body is sent. A repetition could do harm from then on. */
   upload(upload: HttpUpload, onSending: () => void): Promise<HttpResponse>;
-  /** GET: a stream for a status below 300, otherwise the answer as it was read. */
+  /** GET: a stream for a status below 300, otherwise the whole response. */
   download(download: HttpDownload): Promise<{ accepted: HttpStream } | { rejected: HttpResponse }>;
-  /** Ends what is running and closes all connections. */
+  /** Cancels running requests and closes all connections. */
   close(): Promise<void>;
 }
 
-/** One request and its answer, for metrics. `code` is the HTTP status, or `<error>` where there was no answer. */
+/** One request and its response, for metrics. `code` is the HTTP status, or `<error>` without a response. */
 export interface Exchange {
   method: string;
   url: string;
@@ -79,7 +79,7 @@ export interface Exchange {
   durationMs: number;
 }
 
-/** One request, to the head of its answer. */
+/** One request, to the head of its response. */
 export interface Outgoing {
   method: string;
   url: string;

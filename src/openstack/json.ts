@@ -1,6 +1,4 @@
-/**
- * JSON as a type. Law: what comes out of a parser is one of these, and text that is no JSON is undefined, not an exception.
- */
+/** JSON as a type. Text that is not JSON parses as undefined, without an exception. */
 export type JsonObject = { [key: string]: JsonValue };
 export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
 

@@ -1,6 +1,8 @@
 /**
- * Keystone v3: credentials in, a token out. Law: what Keystone refuses comes back in its words and without our secrets, whatever
- * it echoes; it is found where `auth_url` leads, on that host and no other, whatever it says of its own address.
+ * Signs in to Keystone v3: exchanges credentials for a token.
+ *
+ * Guarantees: an error quotes Keystone's message without our secrets, even if Keystone echoes them; requests go only to the host of
+ * `auth_url`, even if Keystone reports another address.
  */
 import { z } from 'zod';
 import { type OperatorError, retry } from '../lib/errors.ts';
@@ -24,10 +26,10 @@ import { newRequestId } from './request-id.ts';
 import { failureOf, jsonOf, redactSecrets } from './response.ts';
 import { classify, type RetryContext, withRetries } from './retry.ts';
 
-/** Who Keystone says we are, and what the token is good for. */
+/** The user that Keystone authenticated, and the scope of the token. */
 export interface Identity {
   user: { id: string; name: string } | undefined;
-  /** Undefined where the token is not scoped to a project. */
+  /** Undefined if the token is not scoped to a project. */
   project: { id: string; name: string } | undefined;
   scope: 'project' | 'domain' | 'system' | 'none';
   roles: string[];
@@ -41,7 +43,7 @@ export interface Token {
 
 export interface NewToken {
   token: Token;
-  /** By the server's own two times, in milliseconds: a wrong wall clock on either side does no harm. */
+  /** From the two times in the response, in milliseconds: a wrong wall clock on either side has no effect. */
   lifeMs: number;
 }
 
@@ -56,9 +58,9 @@ export interface KeystoneOptions extends RetryContext {
 /** Throws AuthenticationFailed, KeystoneUnreachable or KeystoneUnavailable, and the signal's reason when it aborts. */
 export type SignIn = () => Promise<NewToken>;
 
-/** For one try of a request, where clouds.yaml sets no api_timeout. */
+/** For one attempt of a request, unless clouds.yaml sets api_timeout. */
 const deadlineMs = 30_000;
-/** A catalog with dozens of services in dozens of regions stays well below. */
+/** Enough for a catalog with dozens of services in dozens of regions. */
 const tokenLimitBytes = 4 * 1024 * 1024;
 const versionsLimitBytes = 256 * 1024;
 
@@ -69,8 +71,8 @@ export function createSignIn(options: KeystoneOptions): SignIn {
 
   async function exchange(requestId: string, leftMs: number): Promise<HttpResponse> {
     const end = options.clock.monotonic() + Math.min(options.timeoutMs ?? deadlineMs, leftMs);
-    const ask = async (method: 'GET' | 'POST', url: string, bodyLimitBytes: number, body?: string) => {
-      const answer = await transport.request({
+    const fetch = async (method: 'GET' | 'POST', url: string, bodyLimitBytes: number, body?: string) => {
+      const response = await transport.request({
         method,
         url,
         requestId,
@@ -80,27 +82,27 @@ export function createSignIn(options: KeystoneOptions): SignIn {
         bodyLimitBytes,
         signal,
       });
-      // What is no JSON may come to be quoted too.
-      const quotable = answer.status >= 300 || parseJson(answer.text) === undefined;
-      const clean = quotable ? redactSecrets(answer, [secretOf(credentials)]) : answer;
+      // Errors quote responses that are not JSON, too.
+      const isQuoted = response.status >= 300 || parseJson(response.text) === undefined;
+      const clean = isQuoted ? redactSecrets(response, [secretOf(credentials)]) : response;
       if (isBusy(clean)) throw failureOf(method, url, clean, options.clock);
       return clean;
     };
-    // What is not sure, such as a page about maintenance in its place, is looked at again the next time.
-    if (found?.isSure !== true) found = keystoneRoot(authUrl, await ask('GET', authUrl, versionsLimitBytes));
+    // A root that is not sure is fetched again the next time: the response may have been a maintenance page.
+    if (found?.isSure !== true) found = keystoneRoot(authUrl, await fetch('GET', authUrl, versionsLimitBytes));
     const url = `${found.root}/auth/tokens`;
-    const answer = await ask('POST', url, tokenLimitBytes, JSON.stringify(authenticationRequest(credentials)));
-    if (answer.status < 300) return answer;
-    throw failureOf('POST', url, answer, options.clock);
+    const response = await fetch('POST', url, tokenLimitBytes, JSON.stringify(authenticationRequest(credentials)));
+    if (response.status < 300) return response;
+    throw failureOf('POST', url, response, options.clock);
   }
 
   return async () => {
     const requestId = newRequestId();
     try {
-      // A token more or less is no harm: the request may be repeated freely.
+      // An unused token does no harm, so the request can always be repeated.
       const response = await withRetries(options, {
-        once: (leftMs) => exchange(requestId, leftMs),
-        verdict: (error) => classify(error, true),
+        attempt: (leftMs) => exchange(requestId, leftMs),
+        classify: (error) => classify(error, true),
         hasUntried: () => false,
       });
       return readToken(response);
@@ -111,12 +113,12 @@ export function createSignIn(options: KeystoneOptions): SignIn {
   };
 }
 
-/** Not now, whatever was asked. */
+/** The server cannot handle any request at the moment. */
 function isBusy({ status }: HttpResponse): boolean {
   return status === 429 || status === 502 || status === 503 || status === 504;
 }
 
-/** `isKeystone`: it told its address itself, so that a 404 is about what the credentials name: a token, a trust. */
+/** `isKeystone`: the server returned Keystone's version document, so a 404 is about a token or trust in the credentials. */
 function translated(error: unknown, { whose, login }: KeystoneOptions, isKeystone: boolean): unknown {
   const unusable = (problem: string, cause: OperatorError) =>
     new KeystoneUnavailable(`no usable Keystone at ${login.authUrl}: ${problem}`, retry.backoff, cause);
@@ -124,16 +126,16 @@ function translated(error: unknown, { whose, login }: KeystoneOptions, isKeyston
   if (error instanceof MalformedResponse) return unusable(error.message, error);
   if (!(error instanceof HttpFailure)) return error;
   const { status, serverMessage } = error;
-  const said = quoteFailure(error);
+  const quote = quoteFailure(error);
   if ([400, 401, 403].includes(status) || (status === 404 && isKeystone)) {
-    // A 401 that is half a yes: the method was right, and another one is asked for besides.
+    // This 401 accepts the method and requires a second one.
     const advice = serverMessage.includes('required_auth_methods') ? `; ${severalMethods}` : '';
-    return new AuthenticationFailed(`Keystone answered ${whose} with ${said}${advice}`, error);
+    return new AuthenticationFailed(`Keystone rejected ${whose}: ${quote}${advice}`, error);
   }
   if (status < 400 || status === 404 || status === 405) {
-    return unusable(`it answered ${said}; is auth_url the address of a Keystone with the v3 API?`, error);
+    return unusable(`it returned ${quote}; is auth_url the address of a Keystone with the v3 API?`, error);
   }
-  return new KeystoneUnavailable(`Keystone answered ${said}`, error.retry, error);
+  return new KeystoneUnavailable(`Keystone returned ${quote}`, error.retry, error);
 }
 
 const severalMethods =
@@ -156,7 +158,7 @@ const tokenSchema = z.object({
 function readToken(response: HttpResponse): NewToken {
   const body = tokenSchema.safeParse(jsonOf(response));
   const id = response.headers['x-subject-token'];
-  if (!body.success || id === undefined) throw new MalformedResponse('its answer holds no token', response.requestId);
+  if (!body.success || id === undefined) throw new MalformedResponse('its response has no token', response.requestId);
   const { issued_at, expires_at, user, project, domain, system, roles, catalog } = body.data.token;
   const scope = project ? 'project' : domain ? 'domain' : system ? 'system' : 'none';
   const identity: Identity = { user, project, scope, roles: roles.map((role) => role.name) };

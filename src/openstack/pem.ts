@@ -1,6 +1,6 @@
 /**
- * Certificates and keys as a Secret holds them. Law: what Node would silently ignore, or report in the middle of a connection, is
- * said here in a sentence, which never shows the text.
+ * Certificates and keys in a Secret. Node ignores a malformed bundle silently, or reports it in the middle of a connection. Here it
+ * is reported before, in a sentence that never contains the text.
  */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
 import { readPemCertificates } from '../http/pem.ts';
@@ -9,13 +9,13 @@ import { SecretString } from '../lib/secret.ts';
 import { ConfigurationError } from './errors.ts';
 
 export interface ClientCertificate {
-  /** PEM: ours, then those that lead to its authority. */
+  /** PEM: the certificate, then those between it and its authority. */
   cert: string;
   /** PEM. */
   key: SecretString;
 }
 
-/** Node takes a bundle that it cannot read for an empty one, and then trusts nobody. */
+/** Node treats a malformed bundle as an empty one, and then trusts no server. */
 export function readableCa(pem: string): string {
   certificatesIn('cacert', pem);
   return pem;
@@ -37,9 +37,9 @@ function certificatesIn(name: string, pem: string): readonly [X509Certificate, .
     case 'certificates':
       return read.certificates;
     case 'none':
-      throw wrong(`${name} holds no certificate in PEM form`);
+      throw wrong(`${name} contains no certificate in PEM form`);
     case 'unreadable':
-      throw wrong(`${name} holds a certificate that cannot be read`);
+      throw wrong(`${name} contains a certificate that cannot be read`);
     default:
       return unreachable(read);
   }
@@ -47,12 +47,12 @@ function certificatesIn(name: string, pem: string): readonly [X509Certificate, .
 
 function privateKeyIn(pem: string): KeyObject {
   if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED/.test(pem)) {
-    throw wrong('key is locked with a passphrase: put it into the Secret without one');
+    throw wrong('key is encrypted with a passphrase: put it into the Secret without one');
   }
   try {
     return createPrivateKey(pem);
   } catch {
-    throw wrong('key holds no private key in PEM form');
+    throw wrong('key contains no private key in PEM form');
   }
 }
 

@@ -1,12 +1,12 @@
 /**
  * Open sessions with clouds. Callers with equal credentials for the same cloud share one session, with its token, its
- * connections and whatever is kept with it, such as a client. A session that nobody uses is closed after a while.
+ * connections and what is kept with it, such as a client. An unused session is closed after a while.
  *
  * Guarantees: at most one session is open for equal credentials; the pool never closes a session that is in use, except when
  * the pool itself is closed; secrets are forgotten with the session.
  */
 import { createHash } from 'node:crypto';
-import { type EgressPolicy, guardConnector } from '../http/egress.ts';
+import type { EgressPolicy } from '../http/egress.ts';
 import type { MayWrite } from '../http/fence.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { userAgent } from '../lib/version.ts';
@@ -182,14 +182,7 @@ export interface Connection {
 
 /** Opens a session with connections of its own. Makes no call. */
 export function openSession(cloud: CloudConfig, connection: Connection): Session {
-  const { egress, policy, clock, random, ...others } = connection;
-  const guard = egress && ((make: Parameters<typeof guardConnector>[1]) => guardConnector(egress, make));
-  const transport = createTransport({
-    tls: cloud.tls,
-    userAgent,
-    clock,
-    ...others,
-    ...(guard === undefined ? {} : { guard }),
-  });
-  return createSession({ cloud, transport, clock, random, ...(policy === undefined ? {} : { policy }) });
+  const { policy, random, ...options } = connection;
+  const transport = createTransport({ tls: cloud.tls, userAgent, ...options });
+  return createSession({ cloud, transport, clock: options.clock, random, ...(policy === undefined ? {} : { policy }) });
 }

@@ -1,19 +1,21 @@
 /**
- * The id under which servers log what one logical call made them do. Law: one for all tries of a call, and for all calls of one
- * reconcile, whose id it is, so that one id finds the story in our log and in theirs; in the form that OpenStack's middleware
- * takes over, and never so long that Glance answers 500 to it.
+ * The global request id, under which OpenStack services log a call.
+ *
+ * Guarantees: all attempts of a call have the same id, and all calls of a reconcile have the id of the reconcile, so that one id
+ * finds the log entries on both sides; OpenStack's middleware accepts the format; it is short enough for Glance, which returns 500
+ * for longer ones.
  */
 import { randomUUID } from 'node:crypto';
 import { currentContext } from '../lib/context.ts';
 
-const longest = 64;
+const maxLength = 64;
 
 export function newRequestId(): string {
   return `req-${currentContext()?.id ?? randomUUID()}`;
 }
 
-/** Throws a TypeError for one that cannot be sent. */
+/** Throws a TypeError for an id that cannot be sent. */
 export function checkedRequestId(id: string): string {
-  if (/^[\w.:-]+$/.test(id) && id.length <= longest) return id;
-  throw new TypeError(`a request id has at most ${longest} letters, digits and .:_-`);
+  if (/^[\w.:-]+$/.test(id) && id.length <= maxLength) return id;
+  throw new TypeError(`a request id has at most ${maxLength} letters, digits and .:_-`);
 }

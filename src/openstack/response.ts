@@ -1,6 +1,8 @@
 /**
- * Reading answers. Law: an answer that says no becomes one HttpFailure with status, words and request id; one that says yes
- * in a way nobody understands becomes an MalformedResponse, never an exception of a parser.
+ * Reads responses.
+ *
+ * Guarantees: a non-2xx response becomes an HttpFailure with status, message and request id; a 2xx response that cannot be parsed
+ * becomes a MalformedResponse, never the exception of a parser.
  */
 import type { Dispatcher } from 'undici';
 import { readBounded } from '../http/body.ts';
@@ -14,50 +16,53 @@ import type { HttpHead, HttpResponse } from './exchange.ts';
 import { type JsonValue, parseJson } from './json.ts';
 import { retryAfterMs } from './retry.ts';
 
-/** Of the words of a refusal. */
+/** Limit for the body of an error response. */
 export const errorBodyLimitBytes = 64 * 1024;
 
-/** What is known of an answer before its body. */
-export function headOf(answer: Dispatcher.ResponseData): HttpHead {
+/** The status and headers of a response, before its body is read. */
+export function headOf(response: Dispatcher.ResponseData): HttpHead {
   const headers = Object.fromEntries(
-    Object.entries(answer.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : `${value}`]),
+    Object.entries(response.headers).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join(', ') : `${value}`,
+    ]),
   );
-  return { status: answer.statusCode, headers, requestId: headers['x-openstack-request-id']?.slice(0, 128) };
+  return { status: response.statusCode, headers, requestId: headers['x-openstack-request-id']?.slice(0, 128) };
 }
 
-/** Reads a whole answer. One above `limit` bytes is an error, a refusal is only cut. */
-export async function readResponse(answer: Dispatcher.ResponseData, limit: number): Promise<HttpResponse> {
-  const head = headOf(answer);
+/** Reads a whole response. One above `limit` bytes is an error; an error response is truncated. */
+export async function readResponse(response: Dispatcher.ResponseData, limit: number): Promise<HttpResponse> {
+  const head = headOf(response);
   const { requestId } = head;
-  const body = await readBounded(answer.body, limit);
-  // An error response counts even if its message was cut off.
+  const body = await readBounded(response.body, limit);
+  // The status of an error response is enough, even if a reset truncated the message.
   if (head.status < 300) {
-    if (body.end === 'limit') throw new MalformedResponse(`its answer is larger than ${limit} bytes`, requestId);
+    if (body.end === 'limit') throw new MalformedResponse(`its response is larger than ${limit} bytes`, requestId);
     if (body.end === 'failed') throw body.error;
   }
   return { ...head, text: body.bytes.toString('utf8') };
 }
 
-/** Where a GET is sent on to, on the same scheme, host and port only: the token goes along. */
+/** The target of a redirect, if it has the same scheme, host and port: the token is sent there. */
 export function redirectTarget(response: HttpHead, from: string): string | undefined {
   const { status, headers } = response;
   const redirect = redirectOf({ status, location: headers['location'] }, from, 'same-origin');
   return redirect.kind === 'follow' ? redirect.url.href : undefined;
 }
 
-/** The answer as it may be quoted: some servers echo what they were sent. */
+/** The response as it may be quoted. Some servers echo the request. */
 export function redactSecrets(response: HttpResponse, secrets: readonly SecretString[]): HttpResponse {
   let { text } = response;
   for (const secret of secrets) {
     const plain = secret.reveal();
-    // One that short is no secret, and its letters are everywhere.
+    // A shorter value is not a secret, and would occur in ordinary text.
     if (plain.length < 4) continue;
     for (const form of new Set([plain, JSON.stringify(plain).slice(1, -1)])) text = text.replaceAll(form, '[redacted]');
   }
   return { ...response, text };
 }
 
-/** The error for an exchange that had no answer: ours stay what they are, a mistake in the call is no fault of the network. */
+/** The error for a request without a response. Errors of ours and programming errors stay unchanged. */
 export function connectionError(url: string, error: unknown): unknown {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
     if (at instanceof OperatorError) return at;
@@ -81,12 +86,12 @@ export function failureOf(method: string, url: string, response: HttpResponse, c
 export function jsonOf(response: HttpResponse): JsonValue {
   const value = parseJson(response.text);
   if (value === undefined) {
-    throw new MalformedResponse(`its answer is not JSON: ${quoted(response)}`, response.requestId);
+    throw new MalformedResponse(`its response is not JSON: ${quoted(response)}`, response.requestId);
   }
   return value;
 }
 
 function quoted(response: HttpResponse): string {
-  const words = errorMessageIn(response.headers['content-type'], response.text).slice(0, 120);
-  return words === '' ? 'it is empty' : words;
+  const message = errorMessageIn(response.headers['content-type'], response.text).slice(0, 120);
+  return message === '' ? 'it is empty' : message;
 }

@@ -1,9 +1,8 @@
 /**
- * The call policy: how often one call is tried. Law: `1 + retries` tries within one deadline, and only where a second try
- * cannot do harm that the first one did not do: what may have been applied is sent again only where applying it twice is the
- * same as applying it once, and what the cloud cannot bear (`budget.ts`) is not sent again at all.
+ * Retries of one call. After the last attempt the caller gets the last failure, unchanged.
  *
- * What a caller sees after the last try is the last failure, unchanged.
+ * Guarantees: at most `1 + retries` attempts within one deadline; a request that may have been applied is repeated only if it is
+ * idempotent; no retries beyond the budget of the cloud.
  */
 
 import { EgressRefused } from '../http/egress.ts';
@@ -13,13 +12,13 @@ import { errorCode } from '../lib/errors.ts';
 import { ConnectionFailed, HttpFailure } from './errors.ts';
 
 export interface RetryPolicy {
-  /** Tries after the first one. */
+  /** Attempts after the first one. */
   retries: number;
-  /** The first pause; it doubles with every further one up to `longestDelayMs`, ± half. */
+  /** The first pause. Each further one is twice as long, up to `longestDelayMs`, ± half. */
   firstDelayMs: number;
-  /** Also the longest Retry-After that a call sits out; what takes longer is left to the caller. */
+  /** Also the longest Retry-After that a call waits for. With a longer one the call fails. */
   longestDelayMs: number;
-  /** All tries and pauses together. */
+  /** For all attempts and pauses together. */
   deadlineMs: number;
 }
 
@@ -38,39 +37,39 @@ export interface RetryContext {
   signal: AbortSignal;
 }
 
-/** What a failure means for the next try. */
-export type Verdict =
-  /** It would fare no better, or could do harm. */
+/** Where a failed request may be sent again. */
+export type RetryTarget =
+  /** A repetition would fail, too, or could do harm. */
   | 'never'
-  /** It is about the endpoint: another one may do. */
+  /** The endpoint is at fault: another one may work. */
   | 'elsewhere'
   | 'anywhere';
 
 export interface Attempts<T> {
-  /** It must end within the milliseconds that are left of the whole. */
-  once: (leftMs: number) => Promise<T>;
-  verdict: (error: unknown) => Verdict;
-  /** Whether the next try goes to an endpoint that has not been tried. */
+  /** Must end within `leftMs`, the time until the deadline of the call. */
+  attempt: (leftMs: number) => Promise<T>;
+  classify: (error: unknown) => RetryTarget;
+  /** Whether the next attempt goes to an endpoint that has not been tried. */
   hasUntried: () => boolean;
 }
 
-/** Tries until it succeeds, fails in a way that forbids another try, or the policy or the budget is used up. */
+/** Repeats the attempt until it succeeds, must not be repeated, or has used up the policy or the budget. */
 export async function withRetries<T>(
   { policy, budget, clock, random, signal }: RetryContext,
-  { once, verdict, hasUntried }: Attempts<T>,
+  { attempt, classify, hasUntried }: Attempts<T>,
 ): Promise<T> {
   const end = clock.monotonic() + policy.deadlineMs;
   for (let tried = 0; ; tried++) {
     signal.throwIfAborted();
     try {
-      const result = await once(end - clock.monotonic());
+      const result = await attempt(end - clock.monotonic());
       budget.responseFieldsOf();
       return result;
     } catch (error) {
       signal.throwIfAborted();
-      const outlook = verdict(error);
-      if (outlook === 'never' && error instanceof HttpFailure) budget.responseFieldsOf();
-      if (outlook === 'never' || (outlook === 'elsewhere' && !hasUntried())) throw error;
+      const target = classify(error);
+      if (target === 'never' && error instanceof HttpFailure) budget.responseFieldsOf();
+      if (target === 'never' || (target === 'elsewhere' && !hasUntried())) throw error;
       const affordable = budget.failed();
       if (tried >= policy.retries || !(affordable || hasUntried())) throw error;
       const delay = delayBefore(policy, tried, hasUntried() ? 0 : retryAfterOf(error), random);
@@ -80,20 +79,20 @@ export async function withRetries<T>(
   }
 }
 
-/** Milliseconds to wait before the next try; undefined when the server asks for more patience than a call has. */
+/** Milliseconds to wait before the next attempt. Undefined if the server's Retry-After is longer than a call waits. */
 function delayBefore(policy: RetryPolicy, tried: number, askedMs: number, random: Random): number | undefined {
   const growth = { firstMs: policy.firstDelayMs, maxMs: policy.longestDelayMs };
   const ownMs = jitter(backoff(growth, tried), 0.5, random);
   return askedMs > policy.longestDelayMs ? undefined : Math.max(askedMs, ownMs);
 }
 
-/** What an endpoint asks for holds for itself: another one may have time now. */
+/** Applies to the endpoint that sent it: another endpoint can be tried at once. */
 function retryAfterOf(error: unknown): number {
   return error instanceof HttpFailure ? (error.retryAfterMs ?? 0) : 0;
 }
 
-/** What becomes of the same call, sent again. `idempotent`: applying it twice is the same as applying it once. */
-export function classify(error: unknown, idempotent: boolean): Verdict {
+/** Where the same request may be sent again. `idempotent`: applying it twice has the same effect as applying it once. */
+export function classify(error: unknown, idempotent: boolean): RetryTarget {
   if (error instanceof EgressRefused) return 'elsewhere';
   if (error instanceof ConnectionFailed) {
     if (isCertificateProblem(error)) return 'elsewhere';
@@ -112,19 +111,19 @@ export function classify(error: unknown, idempotent: boolean): Verdict {
   }
 }
 
-/** A certificate that we do not trust now will not be trusted in two seconds. */
+/** A certificate that is not trusted now will not be trusted in two seconds. */
 function isCertificateProblem(error: ConnectionFailed): boolean {
   const code = errorCode(error.cause) ?? '';
   return /CERT|ERR_TLS|ERR_SSL|UNABLE_TO_(?:GET|VERIFY)/.test(code);
 }
 
-/** Nothing can have been applied where there was no connection. */
+/** Without a connection nothing can have been applied. */
 function isUndelivered(error: ConnectionFailed): boolean {
   const code = errorCode(error.cause) ?? '';
   return /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/.test(code);
 }
 
-/** A Retry-After header (seconds, or an HTTP date) in milliseconds from `now`; undefined when absent or unreadable. */
+/** A Retry-After header (seconds, or an HTTP date) in milliseconds from `now`. Undefined if it is absent or malformed. */
 export function retryAfterMs(header: string | undefined, now: Date): number | undefined {
   if (header === undefined) return undefined;
   const text = header.trim();
@@ -142,7 +141,7 @@ export function retryAfterMs(header: string | undefined, now: Date): number | un
  * once, because an endpoint that the call has not tried yet gets no repetition.
  */
 export interface RetryBudget {
-  /** A try was answered, if only with a refusal. */
+  /** An attempt got a response, including one that rejects the request. */
   responseFieldsOf(): void;
   /** A try failed. Whether the bucket held a token for its repetition, which is taken. */
   failed(): boolean;

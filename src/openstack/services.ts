@@ -1,31 +1,31 @@
 /**
- * The services that we speak to, and where clouds.yaml says they are. Law: what is said for one service wins over what is said
- * for all, and an address that is written out wins over the catalog.
+ * The services that we call, and where to find them according to clouds.yaml. A setting for one service overrides the setting for
+ * all services; an address in clouds.yaml overrides the catalog.
  */
 import { z } from 'zod';
 import { type Fail, httpUrl } from './clouds-auth.ts';
 
-/** By their types in the catalog. */
+/** Their types in the catalog. */
 export const serviceTypes = ['image', 'key-manager'] as const;
 export type ServiceType = (typeof serviceTypes)[number];
 
-/** The API version that we speak with each service; it is the last segment of its URL. */
-export const spokenVersions: Readonly<Record<ServiceType, string>> = { image: 'v2', 'key-manager': 'v1' };
+/** The API version that we use of each service. It is the last segment of the URL. */
+export const usedVersions: Readonly<Record<ServiceType, string>> = { image: 'v2', 'key-manager': 'v1' };
 
 export const endpointInterfaces = ['public', 'internal', 'admin'] as const;
 export type EndpointInterface = (typeof endpointInterfaces)[number];
 
-/** Where a service is looked for. */
+/** How to find a service. */
 export interface ServiceConfig {
   /** In the catalog. */
   type: string;
   /** Undefined: any. */
   name: string | undefined;
-  /** Undefined: that of the first endpoint that fits. */
+  /** Undefined: that of the first endpoint that matches. */
   region: string | undefined;
   /** In order of preference. */
   interfaces: readonly [EndpointInterface, ...EndpointInterface[]];
-  /** Addresses that win over the catalog. */
+  /** Addresses that override the catalog. */
   override: readonly [string, ...string[]] | undefined;
   /** The one address to call. It must be an endpoint of this cloud, of any region and interface: tokens go nowhere else. */
   only?: string;
@@ -48,7 +48,7 @@ export const serviceShape = {
   region_name: text.optional(),
   interface: interfaces.optional(),
   endpoint_type: interfaces.optional(),
-  /** Of Glance, where there is no Keystone: openstacksdk's name for it. */
+  /** The address of Glance in a cloud without Keystone, as openstacksdk names it. */
   endpoint: addresses,
   image_service_name: text.optional(),
   image_region_name: text.optional(),
@@ -64,7 +64,7 @@ export const serviceShape = {
 const serviceSchema = z.object(serviceShape);
 type ServiceSettings = z.infer<typeof serviceSchema>;
 
-/** `region` is where the images are; it wins over what the text says of that. */
+/** `region` is the region of the images. It overrides that in clouds.yaml. */
 export function servicesOf(
   s: ServiceSettings,
   region: string | undefined,
@@ -83,7 +83,7 @@ export function servicesOf(
     'key-manager': {
       type: 'key-manager',
       name: s.key_manager_service_name,
-      // Keys may be kept elsewhere than images.
+      // Keys may be in another region than images.
       region: s.key_manager_region_name ?? region ?? s.region_name,
       interfaces: s.key_manager_interface ?? general,
       override: overrideOf('key_manager_endpoint_override', s.key_manager_endpoint_override, fail),
@@ -92,8 +92,8 @@ export function servicesOf(
 }
 
 /**
- * Cinder's `service_type:service_name:endpoint_type`, such as `image:glance:publicURL`. Unlike there the name counts; left empty,
- * as in `image::public`, it does not.
+ * Cinder's `service_type:service_name:endpoint_type`, such as `image:glance:publicURL`. Unlike in Cinder the name is compared,
+ * unless it is empty, as in `image::public`.
  */
 function catalogInfoOf(triple: string, fail: Fail): Pick<ServiceConfig, 'type' | 'name' | 'interfaces'> {
   const parts = triple.split(':').map((part) => part.trim());
@@ -108,7 +108,7 @@ function catalogInfoOf(triple: string, fail: Fail): Pick<ServiceConfig, 'type' |
   return { type, name: name === '' ? undefined : name, interfaces: [known] };
 }
 
-/** Without a scheme an address is taken for http, as Cinder's `glance_api_servers` takes it. */
+/** The default scheme of an address is http, as in Cinder's `glance_api_servers`. */
 export function overrideOf(key: string, given: readonly string[] | undefined, fail: Fail): ServiceConfig['override'] {
   const urls = given?.map((one) => httpUrl(key, one.includes('//') ? one : `http://${one}`, fail).href) ?? [];
   const [first, ...others] = new Set(urls);

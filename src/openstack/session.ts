@@ -1,24 +1,26 @@
 /**
- * A session with one cloud: authenticated calls to its services. Law: a caller never sees a token; every wait has a deadline; what
- * a service refuses comes back as an HttpFailure for the service's own client to translate.
+ * A session with one cloud: authenticated calls to its services.
+ *
+ * Guarantees: callers never see a token; every wait has a deadline; an error response is thrown as HttpFailure, which the client of
+ * the service translates.
  */
 
 import type { Clock, Random } from '../lib/clock.ts';
 import { createAuthorizer } from './authorizer.ts';
 import { createCaller, type Target } from './caller.ts';
 import type { CloudConfig } from './clouds.ts';
-import { usable, versionsIn } from './discovery.ts';
+import { usableVersions, versionsIn } from './discovery.ts';
 import { MalformedResponse } from './errors.ts';
 import type { HttpResponse, HttpStream, Transport } from './exchange.ts';
 import type { Identity } from './keystone.ts';
 import { failureOf } from './response.ts';
 import { createRetryBudget, defaultRetryPolicy, type RetryPolicy } from './retry.ts';
-import { type ServiceType, spokenVersions } from './services.ts';
+import { type ServiceType, usedVersions } from './services.ts';
 
 export type { ServiceType } from './services.ts';
 
 interface Request {
-  /** Below the versioned endpoint, with a leading slash, escaped, query included. */
+  /** Relative to the versioned endpoint, with a leading slash, escaped, query included. */
   path: string;
   /** For this call only. */
   headers?: Record<string, string>;
@@ -30,44 +32,44 @@ interface Request {
 export interface ServiceCall extends Request {
   method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   body?: string;
-  /** Whether applying the call twice is the same as applying it once. */
+  /** Whether applying the call twice has the same effect as applying it once. */
   idempotent: boolean;
   bodyLimitBytes: number;
 }
 
 export interface ServiceUpload extends Request {
-  /** Read at most once, and not before there is a connection. */
+  /** Read at most once, and only after the connection is established. */
   body: AsyncIterable<Uint8Array>;
-  /** In bytes, when known. */
+  /** In bytes, if known. */
   size: number | undefined;
 }
 
 export type ServiceDownload = Request;
 
 /**
- * All of these throw AuthenticationFailed, KeystoneUnreachable, KeystoneUnavailable or EndpointNotFound; those that send
- * something to a service also HttpFailure for an answer of 300 and above, ConnectionFailed for none, and MalformedResponse for
- * one that is too large; and all the signal's reason when it aborts.
+ * All methods throw AuthenticationFailed, KeystoneUnreachable, KeystoneUnavailable or EndpointNotFound, and the signal's reason
+ * when it aborts. Those that call a service also throw HttpFailure for a status of 300 and above, ConnectionFailed without a
+ * response, and MalformedResponse for one that is too large.
  */
 export interface Session {
   readonly cloud: CloudConfig;
   identity(signal: AbortSignal): Promise<Identity>;
-  /** The service's versioned URL, without a trailing slash: `https://host/image/v2`. Of several the first in the catalog. */
+  /** The versioned URL of the service, without a trailing slash: `https://host/image/v2`. If there are several, the first in the catalog. */
   endpoint(service: ServiceType, signal: AbortSignal): Promise<string>;
   call(service: ServiceType, call: ServiceCall): Promise<HttpResponse>;
-  /** PUT of a stream. Tried again only while nothing of the body was read. */
+  /** PUT of a stream. Retried only while nothing of the body was read. */
   upload(service: ServiceType, upload: ServiceUpload): Promise<HttpResponse>;
   /**
-   * GET of a stream. Tried again until the head of an answer has come. The body ends with all announced bytes or throws
-   * ConnectionFailed; a server that falls silent within it is noticed. It must be read or returned, or `signal` aborted.
+   * GET of a stream. Retried until the head of a response has arrived. The body ends after all announced bytes or throws
+   * ConnectionFailed, also if the server sends nothing for too long. Read it, return it, or abort `signal`.
    */
   download(service: ServiceType, download: ServiceDownload): Promise<HttpStream>;
   /**
-   * The ids of the API versions that the service offers, `v2.17`, `v2.16`, …, in the order of its own list. An endpoint is
-   * asked once, and what it says is remembered for an hour.
+   * The ids of the API versions that the service offers, `v2.17`, `v2.16`, …, in the order of its list. The list of an endpoint is
+   * cached for an hour.
    */
   versions(service: ServiceType, signal: AbortSignal): Promise<readonly string[]>;
-  /** Ends what is running. */
+  /** Cancels running calls. */
   close(): Promise<void>;
 }
 
@@ -77,21 +79,21 @@ export interface SessionOptions {
   transport: Transport;
   clock: Clock;
   random: Random;
-  /** `retries` of the cloud's own configuration wins. */
+  /** `retries` of the cloud's configuration overrides that of the policy. */
   policy?: RetryPolicy;
 }
 
-/** For one try of a call, where clouds.yaml sets no api_timeout: a full page of a long list takes seconds. */
+/** For one attempt of a call, unless clouds.yaml sets api_timeout. A full page of a long list takes seconds. */
 const callDeadlineMs = 60_000;
-/** Glance answers an upload only when the store has written and hashed all of it. */
-const answerDeadlineMs = 600_000;
-/** What the token of an upload has left at its start: some stores show it again at the end. */
+/** Glance responds to an upload after the store has written and hashed all of it. */
+const responseDeadlineMs = 600_000;
+/** The remaining life of the token at the start of an upload. Some stores use it again at the end. */
 const uploadTokenMs = 600_000;
-/** The longest silence of a service within the data of a download. */
+/** How long a service may send nothing within a download. */
 const idleMs = 60_000;
 const versionsLimitBytes = 256 * 1024;
-/** Services are upgraded under running sessions. */
-const versionsLiveMs = 3_600_000;
+/** A service may be upgraded while a session is open. */
+const versionsCacheMs = 3_600_000;
 
 export function createSession(options: SessionOptions): Session {
   const { cloud, transport, clock, random, policy = defaultRetryPolicy } = options;
@@ -101,19 +103,19 @@ export function createSession(options: SessionOptions): Session {
   const caller = createCaller({ cloud, authorizer, clock, random, ...retries, closed: closed.signal });
   const versions = new Map<string, { ids: readonly string[]; until: number }>();
   const deadlineOf = ({ leftMs }: Target) => Math.min(cloud.apiTimeoutMs ?? callDeadlineMs, leftMs);
-  const address = (service: ServiceType, root: string) => `${root}/${spokenVersions[service]}`;
+  const address = (service: ServiceType, root: string) => `${root}/${usedVersions[service]}`;
 
-  /** Glance lists its versions under `/versions`, others at the root. Anybody may look, so no token is shown. */
-  async function askVersions(target: Target, signal: AbortSignal): Promise<readonly string[]> {
+  /** Glance lists its versions under `/versions`, other services at the root. The list is public, so no token is sent. */
+  async function fetchVersions(target: Target, signal: AbortSignal): Promise<readonly string[]> {
     const { root, requestId } = target;
     const end = clock.monotonic() + deadlineOf(target);
     const common = { method: 'GET', headers: {}, requestId, bodyLimitBytes: versionsLimitBytes, signal };
-    const look = (url: string) => transport.request({ ...common, url, deadlineMs: end - clock.monotonic() });
+    const get = (url: string) => transport.request({ ...common, url, deadlineMs: end - clock.monotonic() });
     for (const url of [`${root}/versions`, `${root}/`]) {
-      const answer = await look(url);
-      const found = versionsIn(answer);
-      if (found !== undefined) return usable(found);
-      if (answer.status >= 500 || answer.status === 429) throw failureOf('GET', url, answer, clock);
+      const response = await get(url);
+      const found = versionsIn(response);
+      if (found !== undefined) return usableVersions(found);
+      if (response.status >= 500 || response.status === 429) throw failureOf('GET', url, response, clock);
     }
     throw new MalformedResponse(`neither ${root}/versions nor ${root}/ is a list of API versions`, undefined);
   }
@@ -146,13 +148,13 @@ export function createSession(options: SessionOptions): Session {
     },
 
     upload(service, { path, headers, body, size, requestId, signal }) {
-      let begun = false;
-      const options = { requestId, idempotent: true, mayResend: () => !begun, tokenLifeMs: uploadTokenMs, signal };
+      let isSending = false;
+      const options = { requestId, idempotent: true, mayResend: () => !isSending, tokenLifeMs: uploadTokenMs, signal };
       return caller.call(service, options, async (target) => {
         const url = `${address(service, target.root)}${path}`;
-        const common = { method: 'PUT', url, requestId: target.requestId, body, size, answerDeadlineMs, signal };
+        const common = { method: 'PUT', url, requestId: target.requestId, body, size, responseDeadlineMs, signal };
         const response = await transport.upload({ ...common, headers: { ...headers, ...target.headers } }, () => {
-          begun = true;
+          isSending = true;
         });
         return response.status < 300 ? { accepted: response } : { rejected: response, method: 'PUT', url };
       });
@@ -161,9 +163,9 @@ export function createSession(options: SessionOptions): Session {
     download(service, { path, headers, requestId, signal }) {
       return caller.call(service, { requestId, idempotent: true, signal }, async (target) => {
         const url = `${address(service, target.root)}${path}`;
-        const common = { url, requestId: target.requestId, answerDeadlineMs: deadlineOf(target), idleMs, signal };
-        const answer = await transport.download({ ...common, headers: { ...headers, ...target.headers } });
-        return 'accepted' in answer ? answer : { ...answer, method: 'GET', url };
+        const common = { url, requestId: target.requestId, responseDeadlineMs: deadlineOf(target), idleMs, signal };
+        const result = await transport.download({ ...common, headers: { ...headers, ...target.headers } });
+        return 'accepted' in result ? result : { ...result, method: 'GET', url };
       });
     },
 
@@ -171,8 +173,8 @@ export function createSession(options: SessionOptions): Session {
       return caller.call(service, { requestId: undefined, idempotent: true, signal }, async (target) => {
         const known = versions.get(target.root);
         if (known !== undefined && clock.monotonic() < known.until) return { accepted: known.ids };
-        const ids = await askVersions(target, signal);
-        versions.set(target.root, { ids, until: clock.monotonic() + versionsLiveMs });
+        const ids = await fetchVersions(target, signal);
+        versions.set(target.root, { ids, until: clock.monotonic() + versionsCacheMs });
         return { accepted: ids };
       });
     },

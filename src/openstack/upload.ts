@@ -1,6 +1,8 @@
 /**
- * One upload. Law: its answer counts, whether it comes after the body or before it; a success counts only when the whole body was
- * handed over; and when it ends, however it ends, its connection and its source are let go.
+ * One upload.
+ *
+ * Guarantees: a response is the result also if it arrives before the end of the body; a success counts only if the whole body was
+ * handed over; at the end of the upload, connection and source are released in any case.
  */
 import { Readable } from 'node:stream';
 import type { MayWrite } from '../http/fence.ts';
@@ -14,27 +16,26 @@ import type { HttpResponse, Send, Transport } from './exchange.ts';
 import { connectionError, errorBodyLimitBytes, readResponse } from './response.ts';
 
 export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Transport['upload'] {
-  return async (upload, begun) => {
-    const { method, url, headers, requestId, size, answerDeadlineMs, signal } = upload;
+  return async (upload, onSending) => {
+    const { method, url, headers, requestId, size, responseDeadlineMs, signal } = upload;
     signal.throwIfAborted();
     using over = linked(signal);
-    const late = () => over.abort(new DeadlineExceeded(`${method} ${safeUrl(url)}`, answerDeadlineMs));
-    const timer = createIdleTimer({ clock, windowMs: answerDeadlineMs }, late);
-    const turn = (whose: 'server' | 'source') => {
+    const late = () => over.abort(new DeadlineExceeded(`${method} ${safeUrl(url)}`, responseDeadlineMs));
+    const timer = createIdleTimer({ clock, windowMs: responseDeadlineMs }, late);
+    const onWait = (waitingFor: 'server' | 'source') => {
       timer.received(1);
-      if (whose === 'server') timer.waiting();
+      if (waitingFor === 'server') timer.waiting();
     };
-    const relayed = relay(upload.body, { size, turn, begun, mayWrite, over: over.signal, clock });
+    const relayed = relay(upload.body, { size, onWait, onSending, mayWrite, over: over.signal, clock });
     const body = Readable.from(relayed.body);
-    // Its errors are known to the relay; without a listener a late one would end the process.
+    // The relay knows its errors. Without a listener a late one would end the process.
     body.on('error', () => {});
     const length: Record<string, string> = size === undefined ? {} : { 'content-length': String(size) };
     try {
       const request = { method, url, headers: { ...headers, ...length }, requestId, body, signal: over.signal };
-      const answer = await send(request);
-      // The answer itself is the server's turn too.
-      turn('server');
-      return complete(await readResponse(answer, errorBodyLimitBytes), relayed);
+      const response = await send(request);
+      onWait('server');
+      return checkComplete(await readResponse(response, errorBodyLimitBytes), relayed);
     } catch (error) {
       signal.throwIfAborted();
       const failure = relayed.failure();
@@ -47,8 +48,11 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
   };
 }
 
-/** Success is only believed when the whole body was handed over before. */
-function complete(response: HttpResponse, relayed: Relay): HttpResponse {
+/** A success counts only if the whole body was handed over before. */
+function checkComplete(response: HttpResponse, relayed: Relay): HttpResponse {
   if (response.status >= 300 || relayed.isComplete()) return response;
-  throw new MalformedResponse(`it answered ${response.status} before it had all of the data`, response.requestId);
+  throw new MalformedResponse(
+    `it returned ${response.status} before it had received all of the data`,
+    response.requestId,
+  );
 }

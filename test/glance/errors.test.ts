@@ -88,7 +88,7 @@ test('the message says what was done, and quotes Glance', () => {
 });
 
 test('a token that Glance refuses is a matter of rights, credentials that Keystone refuses are not of Glance', () => {
-  const refused = translate(new TokenRejected('the image service refuses the token', answer(401)), 'read', 'x');
+  const refused = translate(new TokenRejected('the image service rejects the token', answer(401)), 'read', 'x');
   assert.ok(refused instanceof ImageNotAuthorized);
   assert.deepEqual([refused.code, refused.httpStatus, refused.requestId], ['AuthenticationFailed', 401, 'req-1']);
   assert.ok(!(translate(new TokenRejected('no', answer(401)), 'list') instanceof ImageNotAuthorized));
@@ -110,9 +110,9 @@ test('no answer names the endpoint and the cause', () => {
 });
 
 test('an answer that nobody understands is the fault of Glance', () => {
-  const error = translate(new MalformedResponse('its answer is not JSON: Welcome', 'req-2'), 'list');
+  const error = translate(new MalformedResponse('its response is not JSON: Welcome', 'req-2'), 'list');
   assert.ok(error instanceof GlanceUnavailable);
-  assert.match(error.message, /not usable: its answer is not JSON: Welcome/);
+  assert.match(error.message, /not usable: its response is not JSON: Welcome/);
   assert.equal(error.requestId, 'req-2');
 });
 

@@ -115,7 +115,7 @@ test('an upload whose fence closes sends no further piece, so that the server ne
     requestId: 'req-1',
     body: body(),
     size: 3000,
-    answerDeadlineMs: 5000,
+    responseDeadlineMs: 5000,
     signal: never,
   };
   await assert.rejects(

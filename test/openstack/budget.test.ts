@@ -5,7 +5,7 @@ import { budgetDefaults, createRetryBudget } from '../../src/openstack/retry.ts'
 
 const seed = 20_260_101;
 
-test('over any course of things the retries are at most the capacity and a share of the answers', () => {
+test('the number of retries never exceeds the capacity plus a tenth of the responses', () => {
   const course = fc.array(fc.boolean(), { maxLength: 400 });
   const numbers = fc.record({ capacity: fc.integer({ min: 0, max: 20 }), refill: fc.constantFrom(0, 0.1, 0.25, 1) });
   fc.assert(
@@ -24,7 +24,7 @@ test('over any course of things the retries are at most the capacity and a share
   );
 });
 
-test('whatever came before, an outage ends all retries and as many answers bring all of them back', () => {
+test('an outage uses up all retries, and ten responses for each restore them', () => {
   fc.assert(
     fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (before) => {
       const budget = createRetryBudget();
@@ -40,7 +40,7 @@ test('whatever came before, an outage ends all retries and as many answers bring
   );
 });
 
-test('ten answers pay for one retry', () => {
+test('ten responses pay for one retry', () => {
   const budget = createRetryBudget();
   while (budget.failed());
   for (let answers = 0; answers < 9; answers++) budget.responseFieldsOf();

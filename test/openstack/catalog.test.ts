@@ -32,7 +32,7 @@ test('endpoints are found by interface and by the id or name of the region', () 
   assert.deepEqual(found({ interfaces: ['internal'] }), ['http://one.internal']);
 });
 
-test('without a region the one of the first endpoint wins; interfaces count in their order', () => {
+test('the region defaults to that of the first endpoint, and interfaces are tried in their order', () => {
   assert.deepEqual(found(), ['http://one']);
   assert.deepEqual(found({ interfaces: ['admin', 'internal', 'public'] }), ['http://one.internal']);
 });
@@ -52,13 +52,13 @@ const crowd: Catalog = [
   { type: 'image', name: 'mirror', endpoints: [{ interface: 'public', url: 'http://mirror', region_id: 'R' }] },
 ];
 
-test('all endpoints of one service, region and interface are found, each once, and no others', () => {
+test('all endpoints of one service, region and interface are returned, each once, and no others', () => {
   assert.deepEqual(found({ region: 'R' }, crowd), ['http://a', 'http://b']);
   assert.deepEqual(found({}, crowd), ['http://a', 'http://b']);
   assert.deepEqual(found({ region: 'S' }, crowd), ['http://other']);
 });
 
-test('a service can be told apart by its name', () => {
+test('services of one type are distinguished by name', () => {
   assert.deepEqual(found({ name: 'mirror' }, crowd), ['http://mirror']);
   assert.throws(() => found({ name: 'swift' }, crowd), {
     message:
@@ -66,7 +66,7 @@ test('a service can be told apart by its name', () => {
   });
 });
 
-test('where nothing fits, the error lists what is there', () => {
+test('the error for a missing endpoint lists those that exist', () => {
   const message = (some: Partial<ServiceConfig>, from = catalog) => {
     try {
       found(some, from);
@@ -87,7 +87,7 @@ test('where nothing fits, the error lists what is there', () => {
   assert.match(message({}, [{ type: 'image', endpoints: [] }]), /no public endpoint of type image; it has none of any/);
 });
 
-test('entries that are none are left out of a catalog, and do not spoil it', () => {
+test('malformed entries of a catalog are ignored', () => {
   const endpoint = { interface: 'public', url: 'http://a', region: null, region_id: 'R' };
   const given = [
     null,
@@ -98,7 +98,7 @@ test('entries that are none are left out of a catalog, and do not spoil it', () 
   assert.deepEqual(found({ region: 'R' }, catalog), ['http://a']);
 });
 
-test('every spelling of an endpoint leads to the same root, and a path before the version is kept', () => {
+test('every spelling of an endpoint has the same root, and a path before the version is kept', () => {
   for (const [given, expected] of [
     ['http://h:9292', 'http://h:9292'],
     ['http://h:9292/', 'http://h:9292'],

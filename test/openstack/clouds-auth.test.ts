@@ -5,7 +5,7 @@ import { auth, loginOf, parse, requestOf, without } from './clouds-text.ts';
 
 const { auth_url } = auth;
 
-test('a password is for a user and a project, which are named by name and domain or by id', () => {
+test('a password login names its user and project by name and domain or by id', () => {
   assert.deepEqual(requestOf({ auth }), {
     identity: {
       methods: ['password'],
@@ -19,7 +19,7 @@ test('a password is for a user and a project, which are named by name and domain
   });
 });
 
-test('a domain that is named for all stands in for that of the user and of the project, where these have none', () => {
+test('a general domain is the default for the domains of the user and of the project', () => {
   const bare = without('user_domain_name', 'project_domain_name');
   for (const [given, user, project] of [
     [{ domain_name: 'D' }, { name: 'D' }, { name: 'D' }],
@@ -37,13 +37,13 @@ test('a domain that is named for all stands in for that of the user and of the p
   }
 });
 
-test('an old name works: tenant_name', () => {
+test('the old name tenant_name is accepted', () => {
   assert.deepEqual(requestOf({ auth: { ...without('project_name'), tenant_name: 'old' } }).scope, {
     project: { name: 'old', domain: { name: 'Default' } },
   });
 });
 
-test('a token is for a project, a domain, the system, what a trust gives, or what Keystone makes of it', () => {
+test('the scope of a token is a project, a domain, the system, a trust, or the default of Keystone', () => {
   const user = without('project_name', 'project_domain_name');
   for (const [given, scope] of [
     [{}, undefined],
@@ -58,7 +58,7 @@ test('a token is for a project, a domain, the system, what a trust gives, or wha
   }
 });
 
-test('application credentials by id, or by name and user, never ask for a scope', () => {
+test('application credentials, by id or by name and user, have the default scope', () => {
   const byId = { auth_url, application_credential_id: 'ac', application_credential_secret: 'x', project_name: 'web' };
   const byName = {
     auth_url,
@@ -82,7 +82,7 @@ test('application credentials by id, or by name and user, never ask for a scope'
   });
 });
 
-test('a token is exchanged for one of the scope that is asked for', () => {
+test('a token login has the scope that clouds.yaml names', () => {
   const expected = { identity: { methods: ['token'], token: { id: 't0ken' } }, scope: { project: { id: 'p' } } };
   const given = { auth_url, token: 't0ken', project_id: 'p' };
   for (const auth_type of [{ auth_type: 'token' }, { auth_type: 'v3token' }, {}]) {
@@ -90,13 +90,13 @@ test('a token is exchanged for one of the scope that is asked for', () => {
   }
 });
 
-test('a region stands in auth_url where it asks for one', () => {
+test('a placeholder for the region in auth_url is replaced', () => {
   const given = { auth: { ...auth, auth_url: 'https://{region_name}.k/v3/' }, region_name: 'one' };
   assert.equal(loginOf(given).authUrl, 'https://one.k/v3');
   assert.equal(loginOf(given, 'user', 'two').authUrl, 'https://two.k/v3');
 });
 
-test('a service may sign in beside the user, by the same keys, and at the same Keystone unless it says another', () => {
+test('service_auth has the same settings as auth, and by default the same auth_url', () => {
   const service_auth = {
     'user-domain-name': 'Default',
     username: 'glance-image-operator',
@@ -116,7 +116,7 @@ test('a service may sign in beside the user, by the same keys, and at the same K
   assert.equal(loginOf({ auth, service_auth: elsewhere }, 'service').authUrl, 'http://k');
 });
 
-test('without a Keystone the address is written out, and the project may be', () => {
+test('a login without Keystone needs an address, and may name a project', () => {
   const endpoint = 'http://glance:9292';
   const given = { username: 'alice', password: 's3cret-value', token: 't0ken', project_id: 'p' };
   for (const [auth_type, kind] of [
@@ -132,7 +132,10 @@ test('without a Keystone the address is written out, and the project may be', ()
       assert.deepEqual(services.image.override, ['http://glance:9292/']);
       assert.equal(projectId, 'p');
     }
-    assert.throws(() => parse({ auth_type, auth: given }), /there is no catalog: set image_endpoint_override/);
+    assert.throws(
+      () => parse({ auth_type, auth: given }),
+      /this auth_type has no catalog: set image_endpoint_override/,
+    );
   }
 });
 
@@ -143,10 +146,22 @@ const refusals: [name: string, cloud: unknown, message: RegExp][] = [
   ['no user', { auth: without('username') }, /username \(or user_id\) is missing/],
   ['no domain of the user', { auth: without('user_domain_name') }, /user_domain_name .*often Default/],
   ['no domain of the project', { auth: without('project_domain_name') }, /project_domain_name .*often Default/],
-  ['a passcode', { auth, auth_type: 'v3totp' }, /v3totp needs a fresh passcode .* an application credential/],
-  ['several factors', { auth, auth_type: 'v3multifactor' }, /second factor .* an application credential/],
-  ['an old API', { auth, auth_type: 'v2password' }, /Identity v2, which is not spoken/],
-  ['a browser', { auth, auth_type: 'v3oidcdeviceauthz' }, /auth_type is none of password, .*application credential/],
+  [
+    'an auth_type with a passcode',
+    { auth, auth_type: 'v3totp' },
+    /v3totp needs a new passcode .* an application credential/,
+  ],
+  [
+    'an auth_type with several factors',
+    { auth, auth_type: 'v3multifactor' },
+    /second factor .* an application credential/,
+  ],
+  ['an auth_type of an old API', { auth, auth_type: 'v2password' }, /Identity v2, which is not supported/],
+  [
+    'an auth_type that needs a browser',
+    { auth, auth_type: 'v3oidcdeviceauthz' },
+    /auth_type is none of password, .*application credential/,
+  ],
   ['an auth_type that is a secret', { auth, auth_type: 's3cret-value' }, /auth_type is none of password, v3password/],
   ['an auth_type named like a method', { auth, auth_type: 'constructor' }, /auth_type is none of password/],
   ['no secret', { auth, auth_type: 'v3applicationcredential' }, /application_credential_secret is missing/],
@@ -161,37 +176,49 @@ const refusals: [name: string, cloud: unknown, message: RegExp][] = [
     /an application credential is always for its own project/,
   ],
   ['no token', { auth, auth_type: 'token' }, /token is missing/],
-  ['two scopes', { auth: { ...auth, system_scope: 'all' } }, /one scope, and here are project and system: keep one/],
-  ['three scopes', { auth: { ...auth, system_scope: 'all', trust_id: 't' } }, /project and system and trust/],
   [
-    'a part of the system',
-    { auth: { ...auth, system_scope: 'half' } },
-    /system_scope is not all, and there is no other/,
+    'two scopes',
+    { auth: { ...auth, system_scope: 'all' } },
+    /one scope, but this entry has project and system: keep one/,
   ],
+  ['three scopes', { auth: { ...auth, system_scope: 'all', trust_id: 't' } }, /project and system and trust/],
+  ['a part of the system', { auth: { ...auth, system_scope: 'half' } }, /system_scope must be all/],
   ['no token for admin_token', { ...static_, auth_type: 'admin_token' }, /token is missing/],
   ['no user for http_basic', { ...static_, auth_type: 'http_basic', password: 'p' }, /username is missing/],
   ['no password for http_basic', { ...static_, auth_type: 'http_basic', username: 'u' }, /password is missing/],
-  ['auth_url that is no URL', { auth: { ...auth, auth_url: 'keystone:5000' } }, /auth_url is not an http or https URL/],
-  ['auth_url of a file', { auth: { ...auth, auth_url: 'file:///etc/passwd' } }, /auth_url is not an http/],
-  ['auth_url with a password', { auth: { ...auth, auth_url: 'http://u:s3cret-value@k' } }, /auth_url has a user/],
-  ['auth_url that is a list', { auth: { ...auth, auth_url: ['http://k'] } }, /auth_url is not plain text/],
-  ['service_auth that is text', { auth, service_auth: 's3cret-value' }, /service_auth is not a mapping/],
-  ['service_auth without a user', { auth, service_auth: { password: 'p' } }, /service_auth: username/],
-  ['service_auth with a list', { auth, service_auth: { password: ['s3cret-value'] } }, /service_auth: password is not/],
   [
-    'service_auth of another kind',
-    { auth, service_auth: { auth_type: 'none' } },
-    /service_auth: its auth_type asks no/,
+    'an auth_url that is not a URL',
+    { auth: { ...auth, auth_url: 'keystone:5000' } },
+    /auth_url is not an http or https URL/,
+  ],
+  ['an auth_url of a file', { auth: { ...auth, auth_url: 'file:///etc/passwd' } }, /auth_url is not an http/],
+  [
+    'an auth_url with a password',
+    { auth: { ...auth, auth_url: 'http://u:s3cret-value@k' } },
+    /auth_url must not have a user/,
+  ],
+  ['an auth_url that is a list', { auth: { ...auth, auth_url: ['http://k'] } }, /auth_url is not plain text/],
+  ['a service_auth that is text', { auth, service_auth: 's3cret-value' }, /service_auth is not a mapping/],
+  ['a service_auth without a user', { auth, service_auth: { password: 'p' } }, /service_auth: username/],
+  [
+    'a service_auth with a list',
+    { auth, service_auth: { password: ['s3cret-value'] } },
+    /service_auth: password is not/,
   ],
   [
-    'service_auth without a Keystone',
+    'a service_auth of another kind',
+    { auth, service_auth: { auth_type: 'none' } },
+    /service_auth: its auth_type does not get a token/,
+  ],
+  [
+    'a service_auth without a Keystone',
     { ...static_, auth_type: 'none', service_auth: { password: 'p' } },
-    /service_auth is of no use without a Keystone/,
+    /service_auth has no effect without a Keystone: remove it/,
   ],
 ];
 
 for (const [name, cloud, message] of refusals) {
-  test(`refused with a sentence: ${name}`, () => {
+  test(`a login with ${name} is rejected with one sentence`, () => {
     assert.throws(
       () => parse(cloud),
       (error) => {

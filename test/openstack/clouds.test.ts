@@ -7,7 +7,7 @@ import { ConfigurationError } from '../../src/openstack/errors.ts';
 import { testTls } from '../env/tls.ts';
 import { auth, parse, requestOf } from './clouds-text.ts';
 
-test('a plain clouds.yaml gives a complete configuration', () => {
+test('a simple clouds.yaml results in a complete configuration', () => {
   const given = { auth, region_name: 'RegionOne', interface: 'internal', api_timeout: 30, connect_retries: 5 };
   const { access, ...cloud } = parse(given);
   const service = { name: undefined, region: 'RegionOne', interfaces: ['internal'], override: undefined };
@@ -24,7 +24,7 @@ test('a plain clouds.yaml gives a complete configuration', () => {
   assert.equal(access.service, undefined);
 });
 
-test('keys beside auth win over the same keys inside it, dashes are underscores, and empty keys say nothing', () => {
+test('keys next to auth override those inside it, dashes equal underscores, and empty keys are ignored', () => {
   const given = {
     auth: { ...auth, 'auth-url': null, 'project-name': 'inner' },
     'project-name': 'outer',
@@ -35,7 +35,7 @@ test('keys beside auth win over the same keys inside it, dashes are underscores,
   assert.equal(parse(given).services.image.region, 'R');
 });
 
-test('certificates are checked unless verify or insecure says otherwise', () => {
+test('certificates are verified unless verify or insecure disables it', () => {
   for (const [given, verify] of [
     [{}, true],
     [{ verify: true }, true],
@@ -49,7 +49,7 @@ test('certificates are checked unless verify or insecure says otherwise', () => 
   }
 });
 
-test('scalars are the text that stands there', () => {
+test('scalars are read as text', () => {
   const text = `clouds:
   demo:
     auth: {auth_url: "http://k", user_id: 1234e5, password: 0123, project_id: 00000000000000000000000000000001}
@@ -63,7 +63,7 @@ test('scalars are the text that stands there', () => {
   assert.equal(services.image.region, 'no');
 });
 
-test('anchors and merge keys work as people use them', () => {
+test('anchors and merge keys are resolved', () => {
   const text = `
 defaults: &defaults
   region_name: R
@@ -79,7 +79,7 @@ clouds:
   assert.equal(services.image.region, 'R');
 });
 
-test('what differs by region is taken from the list of regions: as asked, as written, or the first', () => {
+test('settings by region are those of the requested region, of region_name, or of the first region', () => {
   const values = { auth: { auth_url: 'http://two', project_name: null }, image_interface: 'internal' };
   const regions = ['One', { name: 'Two', values }];
   const of = (cloud: object, region?: string) => {
@@ -97,30 +97,30 @@ test('what differs by region is taken from the list of regions: as asked, as wri
 
 const refusals: [name: string, cloud: unknown, message: RegExp][] = [
   ['a profile', { auth, profile: 'vexxhost' }, /profile is not supported/],
-  ['its old name', { auth, cloud: 'vexxhost' }, /profile is not supported/],
+  ['a profile under its old name', { auth, cloud: 'vexxhost' }, /profile is not supported/],
   ['a file of certificates', { auth, cacert: '/etc/ssl/ca.pem' }, /key cacert of the Secret/],
   ['a file with a client certificate', { auth, cert: '/c.pem' }, /PEM text into the key cert of the Secret/],
   ['a file with a client key', { auth, key: '/k.pem' }, /PEM text into the key key of the Secret/],
-  ['a timeout that is no number', { auth, api_timeout: 'soon' }, /api_timeout is not a number of seconds/],
+  ['a timeout that is not a number', { auth, api_timeout: 'soon' }, /api_timeout is not a number of seconds/],
   ['a timeout of nothing', { auth, api_timeout: 0 }, /api_timeout is not a number of seconds/],
-  ['a flag that is none', { auth, verify: 'perhaps' }, /verify is neither true nor false/],
+  ['a flag that is not a boolean', { auth, verify: 'perhaps' }, /verify is neither true nor false/],
   ['a flag named like a method', { auth, verify: 'constructor' }, /verify is neither true nor false/],
   [
     'a number of retries that is none',
     { auth, connect_retries: 'many' },
     /connect_retries is not a number from 0 to 99/,
   ],
-  ['regions that are no list', { auth, regions: 'One' }, /regions is not a list/],
-  ['a region that is not listed', { auth, regions: ['One'], region_name: 'Two' }, /none of those under regions/],
+  ['regions that are not a list', { auth, regions: 'One' }, /regions is not a list/],
+  ['a region that is not listed', { auth, regions: ['One'], region_name: 'Two' }, /regions does not list the region/],
   ['a region of text', { auth, regions: [{ name: 'One', values: 'x' }] }, /values of a region are not a mapping/],
   ['a region without a name', { auth, regions: [['One']] }, /region_name is not plain text/],
-  ['auth of a region that is text', { auth, regions: [{ name: 'One', values: { auth: 'x' } }] }, /auth is not a map/],
-  ['auth that is text', { auth: 'alice' }, /auth is not a mapping/],
-  ['a cloud that is text', 'alice', /is not a mapping/],
+  ['a region whose auth is text', { auth, regions: [{ name: 'One', values: { auth: 'x' } }] }, /auth is not a map/],
+  ['an auth that is text', { auth: 'alice' }, /auth is not a mapping/],
+  ['text instead of settings', 'alice', /is not a mapping/],
 ];
 
 for (const [name, cloud, message] of refusals) {
-  test(`refused with a sentence: ${name}`, () => {
+  test(`a cloud with ${name} is rejected with one sentence`, () => {
     assert.throws(
       () => parse(cloud),
       (error) => {
@@ -135,7 +135,7 @@ for (const [name, cloud, message] of refusals) {
   });
 }
 
-test('a cloud that is not there is CloudNotFound, and the ones that are there are named', () => {
+test('a missing cloud is CloudNotFound, and the message names the existing ones', () => {
   const text = stringify({ clouds: { prod: {}, test: {} } });
   for (const name of ['demo', 'constructor', '__proto__']) {
     assert.throws(() => parseCloud({ cloudsYaml: text }, name), {
@@ -146,15 +146,15 @@ test('a cloud that is not there is CloudNotFound, and the ones that are there ar
 });
 
 const unreadable: [name: string, text: string, message: RegExp][] = [
-  ['no YAML', 'clouds: {demo: [s3cret-value', /not YAML: \w+ at line 1, column \d+/],
-  ['the same key twice', 'clouds: {}\nclouds: {}\n', /not YAML: DUPLICATE_KEY at line 2/],
+  ['not YAML', 'clouds: {demo: [s3cret-value', /not YAML: \w+ at line 1, column \d+/],
+  ['a mapping with the same key twice', 'clouds: {}\nclouds: {}\n', /not YAML: DUPLICATE_KEY at line 2/],
   ['two documents', 'clouds: {}\n---\nclouds: {}\n', /not YAML/],
   ['empty', '', /no mapping named clouds/],
   ['a list', '- clouds', /no mapping named clouds/],
   ['another mapping', 'users: {}', /no mapping named clouds/],
-  ['an alias of nothing', 'clouds: *s3cret-value', /YAML|usable/],
+  ['an alias without an anchor', 'clouds: *s3cret-value', /YAML|cannot be used/],
   ['too large', `clouds: {}\n${'#'.repeat(300_000)}`, /larger than 64 KiB/],
-  ['a key that is a list', '? [s3cret-value]\n: x', /not YAML: KEY_IS_NO_TEXT at line 1, column 3/],
+  ['a mapping whose key is a list', '? [s3cret-value]\n: x', /not YAML: KEY_IS_NO_TEXT at line 1, column 3/],
   ['nested deeply', '['.repeat(60_000), /clouds.yaml/],
   [
     'an alias bomb',
@@ -168,7 +168,7 @@ const unreadable: [name: string, text: string, message: RegExp][] = [
 ];
 
 for (const [name, text, message] of unreadable) {
-  test(`a text that is ${name} is refused, without being quoted`, () => {
+  test(`a clouds.yaml that is ${name} is rejected, and the message does not quote it`, () => {
     assert.throws(
       () => parseCloud({ cloudsYaml: text }, 'demo'),
       (error) => {
@@ -186,16 +186,16 @@ const tls = () => {
   return { cert, key, garbage: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n' };
 };
 
-test('a cacert without a readable certificate is refused', () => {
+test('a cacert without a valid certificate is rejected', () => {
   const { garbage } = tls();
-  assert.throws(() => parse({ auth }, undefined, { cacert: 'hello' }), /cacert holds no certificate in PEM form/);
+  assert.throws(() => parse({ auth }, undefined, { cacert: 'hello' }), /cacert contains no certificate in PEM form/);
   assert.throws(
     () => parse({ auth }, undefined, { cacert: garbage }),
-    /cacert holds a certificate that cannot be read/,
+    /cacert contains a certificate that cannot be read/,
   );
 });
 
-test('a Secret as the templates of Cluster API write it is used unchanged, with a certificate of the cloud and without', () => {
+test('a Secret from the templates of Cluster API is used unchanged, with and without a certificate of the cloud', () => {
   const { cert } = tls();
   assert.equal(parse({ auth, cacert: '/etc/ssl/ca.pem' }, undefined, { cacert: cert }).tls.ca, cert);
   assert.equal(parse({ auth }, undefined, { cacert: '\n' }).tls.ca, undefined);
@@ -205,7 +205,7 @@ test('a Secret as the templates of Cluster API write it is used unchanged, with 
   );
 });
 
-test('a client certificate is the cert and the key of the Secret, and they belong together', () => {
+test('a client certificate consists of cert and key of the Secret, and they must match', () => {
   const { cert, key, garbage } = tls();
   const { client } = parse({ auth }, undefined, { cert, key }).tls;
   assert.equal(client?.cert, cert);
@@ -216,12 +216,12 @@ test('a client certificate is the cert and the key of the Secret, and they belon
   for (const [files, message] of [
     [{ cert }, /a cert without a key: a client certificate needs both/],
     [{ key }, /a key without a cert/],
-    [{ cert: 'hello', key }, /cert holds no certificate in PEM form/],
-    [{ cert: garbage, key }, /cert holds a certificate that cannot be read/],
-    [{ cert, key: 'hello' }, /key holds no private key in PEM form/],
-    [{ cert, key: cert }, /key holds no private key in PEM form/],
+    [{ cert: 'hello', key }, /cert contains no certificate in PEM form/],
+    [{ cert: garbage, key }, /cert contains a certificate that cannot be read/],
+    [{ cert, key: 'hello' }, /key contains no private key in PEM form/],
+    [{ cert, key: cert }, /key contains no private key in PEM form/],
     [{ cert, key: another }, /key is not the private key of the certificate in cert/],
-    [{ cert, key: locked }, /key is locked with a passphrase/],
+    [{ cert, key: locked }, /key is encrypted with a passphrase/],
   ] as const) {
     assert.throws(() => parse({ auth }, undefined, files), message);
   }

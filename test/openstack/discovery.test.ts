@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { keystoneRoot, usable, versionsIn } from '../../src/openstack/discovery.ts';
+import { keystoneRoot, usableVersions, versionsIn } from '../../src/openstack/discovery.ts';
 import { MalformedResponse } from '../../src/openstack/errors.ts';
 
 const answer = (body: unknown, status = 300) => ({
@@ -12,7 +12,7 @@ const answer = (body: unknown, status = 300) => ({
 const keystone = (href: string, id = 'v3.14') => ({ id, status: 'stable', links: [{ rel: 'self', href }] });
 const list = (...values: object[]) => answer({ versions: { values } });
 
-test('the address of Keystone is where auth_url leads, with or without its v3', () => {
+test('the root of Keystone is found from an auth_url with and without v3', () => {
   for (const [authUrl, body, expected] of [
     ['http://k:5000', list(keystone('http://k:5000/v3/')), 'http://k:5000/v3'],
     ['http://k:5000/v3', answer({ version: keystone('http://k:5000/v3/') }, 200), 'http://k:5000/v3'],
@@ -24,7 +24,7 @@ test('the address of Keystone is where auth_url leads, with or without its v3', 
   }
 });
 
-test('host and scheme of auth_url are kept, and so is the path that a proxy hides from Keystone', () => {
+test('host and scheme of auth_url are kept, and so is a path that only the proxy knows', () => {
   for (const [authUrl, href, expected] of [
     ['https://k.example.com', 'http://10.0.0.1:5000/v3/', 'https://k.example.com/v3'],
     ['https://k.example.com/identity', 'http://10.0.0.1:5000/v3/', 'https://k.example.com/identity/v3'],
@@ -36,7 +36,7 @@ test('host and scheme of auth_url are kept, and so is the path that a proxy hide
   }
 });
 
-test('the newest of many versions is not looked for: v3 is', () => {
+test('of many versions v3 is chosen, not the newest', () => {
   const all = list(
     keystone('http://k/v4', 'v4.0'),
     keystone('http://k/v3', 'v3.14'),
@@ -46,7 +46,7 @@ test('the newest of many versions is not looked for: v3 is', () => {
   assert.throws(() => keystoneRoot('http://k', list(keystone('http://k/v2.0', 'v2.0'))), MalformedResponse);
 });
 
-test('where there is no version document, the path decides', () => {
+test('without a version document the path of auth_url decides, and the root is not sure', () => {
   for (const nothing of [answer('<html>', 200), answer({}, 404), answer('{"versions": 3}'), answer({ versions: [] })]) {
     for (const [authUrl, expected] of [
       ['http://k:5000', 'http://k:5000/v3'],
@@ -60,7 +60,7 @@ test('where there is no version document, the path decides', () => {
   }
 });
 
-test('versions are read in the shape of Glance, of Keystone and of a single version', () => {
+test('version documents of Glance, of Keystone and of a single version are parsed', () => {
   const ids = (body: unknown) => versionsIn(answer(body))?.map(({ id }) => id);
   const one = { id: 'v1', status: 'CURRENT' };
   assert.deepEqual(ids({ versions: [one, { id: 'v2', status: 'x', links: [], more: 1 }] }), ['v1', 'v2']);
@@ -70,8 +70,8 @@ test('versions are read in the shape of Glance, of Keystone and of a single vers
   assert.equal(versionsIn(answer({ versions: [one] }, 404)), undefined);
 });
 
-test('usable are the current, supported and experimental ones', () => {
+test('usable versions are the current, supported, stable and experimental ones', () => {
   const states = ['SUPPORTED', 'current', 'EXPERIMENTAL', 'stable', 'DEPRECATED', 'OBSOLETE'];
   const all = versionsIn(answer({ versions: states.map((status) => ({ id: status, status })) })) ?? [];
-  assert.deepEqual(usable(all), ['SUPPORTED', 'current', 'EXPERIMENTAL', 'stable']);
+  assert.deepEqual(usableVersions(all), ['SUPPORTED', 'current', 'EXPERIMENTAL', 'stable']);
 });

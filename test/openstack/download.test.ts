@@ -17,7 +17,7 @@ const from = (url: string, some: Partial<HttpDownload> = {}): HttpDownload => ({
   url,
   headers: {},
   requestId: 'req-of-the-call',
-  answerDeadlineMs: 10_000,
+  responseDeadlineMs: 10_000,
   idleMs: 10_000,
   signal: new AbortController().signal,
   ...some,
@@ -35,7 +35,7 @@ async function lengthOf(body: AsyncIterable<Uint8Array>): Promise<number> {
   return length;
 }
 
-test('a download gives the head first and then every byte, announced or not', async (t) => {
+test('a download returns the head first and then every byte, with and without a content-length', async (t) => {
   for (const announced of [{ 'content-length': '2000000' }, {}]) {
     const url = await serve(t, (request, response) => {
       assert.equal(request.headers['x-auth-token'], 'a-token');
@@ -51,13 +51,13 @@ test('a download gives the head first and then every byte, announced or not', as
   }
 });
 
-test('no content is a stream without bytes', async (t) => {
+test('a response without content is a stream without bytes', async (t) => {
   const url = await serve(t, (_, response) => response.writeHead(204).end());
   const { status, body } = await streamOf(t, from(url));
   assert.deepEqual([status, await lengthOf(body)], [204, 0]);
 });
 
-test('no content can be let go unread', async (t) => {
+test('a response without content may stay unread', async (t) => {
   const url = await serve(t, (_, response) => response.writeHead(204).end());
   const { body } = await streamOf(t, from(url));
   await body[Symbol.asyncIterator]().return?.();
@@ -65,14 +65,14 @@ test('no content can be let go unread', async (t) => {
   await new Promise(setImmediate);
 });
 
-test('a refusal comes with its words', async (t) => {
+test('a rejected download returns the error message of the server', async (t) => {
   const url = await serve(t, (_, response) => reply(response, 404, { message: 'no such image' }));
   const answer = await transportOf(t).download(from(url));
   assert.ok('rejected' in answer);
   assert.deepEqual([answer.rejected.status, answer.rejected.text], [404, '{"message":"no such image"}']);
 });
 
-test('a body that is cut off is a ConnectionFailed and never an end', async (t) => {
+test('a truncated body throws ConnectionFailed and never ends normally', async (t) => {
   for (const announced of [{ 'content-length': '1000' }, {}]) {
     const url = await serve(t, (_, response) => {
       response.writeHead(200, announced);
@@ -83,13 +83,13 @@ test('a body that is cut off is a ConnectionFailed and never an end', async (t) 
   }
 });
 
-test('a server that falls silent is given up; a reader that takes its time is not', async (t) => {
+test('a server that stops sending is timed out, and a slow reader is not', async (t) => {
   const silent = await serve(t, (_, response) => {
     response.writeHead(200, { 'content-length': '100' });
     response.write('x');
   });
   const { body } = await streamOf(t, from(silent, { idleMs: 50 }));
-  await assert.rejects(lengthOf(body), /no answer from .*: the next piece of GET http:.* took longer than 0.05 s/);
+  await assert.rejects(lengthOf(body), /no response from .*: the next piece of GET http:.* took longer than 0.05 s/);
 
   const steady = await serve(t, (_, response) => response.end(Buffer.alloc(1_000_000)));
   let length = 0;
@@ -100,12 +100,12 @@ test('a server that falls silent is given up; a reader that takes its time is no
   assert.equal(length, 1_000_000);
 });
 
-test('a server that sends no head is given up', async (t) => {
+test('a server that sends no head is timed out', async (t) => {
   const url = await serve(t, () => {});
-  await assert.rejects(transportOf(t).download(from(url, { answerDeadlineMs: 50 })), /took longer than 0.05 s/);
+  await assert.rejects(transportOf(t).download(from(url, { responseDeadlineMs: 50 })), /took longer than 0.05 s/);
 });
 
-test('the connection is let go when the body is returned, read in part, or aborted', async (t) => {
+test('the connection is closed when the body is returned, read in part, or aborted', async (t) => {
   const reason = new Error('suspended');
   const ends: [name: string, end: (body: AsyncIterable<Uint8Array>, abort: () => void) => Promise<void>][] = [
     ['returned unread', async (body) => void (await body[Symbol.asyncIterator]().return?.())],
@@ -138,7 +138,7 @@ test('the connection is let go when the body is returned, read in part, or abort
   }
 });
 
-test('a download follows a redirect within its origin, and takes its token nowhere else', async (t) => {
+test('a download follows a redirect within its origin, and sends its token nowhere else', async (t) => {
   const elsewhere = await serve(t, () => assert.fail('the token went to another host'));
   const url = await serve(t, (request, response) => {
     if (request.url === '/there') return void response.end('bytes');
@@ -149,14 +149,14 @@ test('a download follows a redirect within its origin, and takes its token nowhe
   assert.ok('rejected' in answer && answer.rejected.status === 302);
 });
 
-test('an abort before the head is the reason that was given', async (t) => {
+test("an abort before the head rejects with the signal's reason", async (t) => {
   const controller = new AbortController();
   const reason = new Error('deleted');
   const url = await serve(t, () => controller.abort(reason));
   await assert.rejects(transportOf(t).download(from(url, { signal: controller.signal })), reason);
 });
 
-test('downloads do not keep small calls waiting', async (t) => {
+test('many downloads do not delay small calls', async (t) => {
   const url = await serve(t, (request, response) => {
     if (request.url === '/small') return reply(response, 200, {});
     response.writeHead(200);

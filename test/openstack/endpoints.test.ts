@@ -8,7 +8,7 @@ import { ManualClock } from './manual-clock.ts';
 
 const three = ['http://a', 'http://b', 'http://c'];
 
-test('calls take turns, and so do the tries of a call', () => {
+test('consecutive calls and attempts use the endpoints in rotation', () => {
   const endpoints = createEndpoints(new ManualClock(), () => 0);
   const walk = (tries: number) => {
     const route = endpoints.route();
@@ -17,7 +17,7 @@ test('calls take turns, and so do the tries of a call', () => {
   assert.deepEqual([walk(4), walk(3), walk(2), walk(1)], ['abca', 'bca', 'ca', 'a']);
 });
 
-test('the order is shuffled once, by the random numbers that are given', () => {
+test('the order of endpoints is shuffled once, with the injected random numbers', () => {
   const first = (random: () => number) => {
     const route = createEndpoints(new ManualClock(), random).route();
     return three.map(() => route.next(three)).join(' ');
@@ -30,7 +30,7 @@ test('the order is shuffled once, by the random numbers that are given', () => {
   assert.ok(orders.size > 1);
 });
 
-test('however calls mix, each meets every endpoint before it meets one twice', () => {
+test('concurrent calls each use every endpoint before they use one twice', () => {
   fc.assert(
     fc.property(
       fc.uniqueArray(fc.webUrl(), { minLength: 1, maxLength: 5 }),
@@ -51,7 +51,7 @@ test('however calls mix, each meets every endpoint before it meets one twice', (
   );
 });
 
-test('an endpoint that failed is met last for half a minute', () => {
+test('an endpoint that failed comes last for half a minute', () => {
   const clock = new ManualClock();
   const endpoints = createEndpoints(clock, () => 0);
   const begins = () => endpoints.route().next(three);
@@ -63,7 +63,7 @@ test('an endpoint that failed is met last for half a minute', () => {
   assert.ok([begins(), begins(), begins()].includes('http://a'));
 });
 
-test('the order of the catalog does not matter, another list does', () => {
+test('a catalog in another order keeps the rotation, and another list starts a new one', () => {
   const endpoints = createEndpoints(new ManualClock(), () => 0);
   const begins = (urls: string[]) => endpoints.route().next(urls);
   assert.deepEqual([begins(three), begins([...three].reverse())], ['http://a', 'http://b']);
@@ -75,8 +75,8 @@ const deaths: [name: string, reply: () => Reply][] = [
   ['refuses connections', () => new ConnectionFailed('http://dead', coded('ECONNREFUSED'))],
   ['cannot be resolved', () => new ConnectionFailed('http://dead', coded('ENOTFOUND'))],
   ['resets connections', () => reset('dead')],
-  ['shows a certificate that is not trusted', () => new ConnectionFailed('http://dead', coded('CERT_HAS_EXPIRED'))],
-  ['answers 503', () => ({ status: 503 })],
+  ['has a certificate that is not trusted', () => new ConnectionFailed('http://dead', coded('CERT_HAS_EXPIRED'))],
+  ['returns 503', () => ({ status: 503 })],
 ];
 const coded = (code: string) => Object.assign(new Error(code), { code });
 
@@ -92,12 +92,12 @@ for (const [name, reply] of deaths) {
       else for (let calls = 0; calls < 200; calls++) await call();
       assert.equal(asked('http://glance').length, 200);
       assert.ok(asked('http://dead').length > 0);
-      if (!atOnce) assert.ok(asked('http://dead').length < 20, 'a dead endpoint is asked now and then only');
+      if (!atOnce) assert.ok(asked('http://dead').length < 20, 'a dead endpoint is tried only now and then');
     });
   }
 }
 
-test('an upload and a download go to the other endpoint too, as long as nothing was sent', async (t) => {
+test('uploads and downloads also go to the other endpoint as long as nothing was sent', async (t) => {
   const { session, asked } = cloudOf(t, {
     endpoints: ['http://dead', 'http://glance'],
     at: (url) =>
@@ -130,12 +130,12 @@ test('the last failure names its endpoint and its cause', async (t) => {
   ];
   assert.equal(asked('http://one').length + asked('http://two').length, 8);
   assert.deepEqual(failures.sort(), [
-    'ConnectionFailed: no answer from http://two: ECONNREFUSED',
+    'ConnectionFailed: no response from http://two: ECONNREFUSED',
     'HttpFailure: GET http://one/v2/images/1: 503: busy (req-1)',
   ]);
 });
 
-test('a cloud that answers nothing any more gets one request a call', async (t) => {
+test('a cloud that no longer responds gets one request per call', async (t) => {
   const { session, asked } = cloudOf(t, {
     at: (url) => (url.startsWith('http://glance') ? { status: 503 } : undefined),
   });

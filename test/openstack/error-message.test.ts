@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { errorMessageIn } from '../../src/openstack/error-message.ts';
 
-const cases: [name: string, type: string | undefined, body: string, words: string][] = [
+const cases: [name: string, type: string | undefined, body: string, message: string][] = [
   [
     "Glance's JSON",
     'application/json; charset=UTF-8',
@@ -32,35 +32,35 @@ const cases: [name: string, type: string | undefined, body: string, words: strin
   ['scripts and styles', 'text/html', '<style>p{}</style><script>let a</script><p>Oops</p>', 'Oops'],
   ['plain text', 'text/plain', '  Denying attempt\n to upload  ', 'Denying attempt to upload'],
   [
-    'angle brackets of its own',
+    'JSON with angle brackets of its own',
     'application/json',
     '{"message": "{} of <type> is no \'string\'"}',
     "{} of <type> is no 'string'",
   ],
   ['JSON without a message', 'application/json', '{"versions": []}', '{"versions": []}'],
-  ['cut JSON', 'application/json', '{"message": "No im', '{"message": "No im'],
-  ['nothing', undefined, '', ''],
+  ['truncated JSON', 'application/json', '{"message": "No im', '{"message": "No im'],
+  ['an empty body', undefined, '', ''],
 ];
 
-for (const [name, type, body, words] of cases) {
-  test(`the words of ${name}`, () => assert.equal(errorMessageIn(type, body), words));
+for (const [name, type, body, message] of cases) {
+  test(`the message of ${name} is extracted`, () => assert.equal(errorMessageIn(type, body), message));
 }
 
-test('words are bounded and one line, whatever the body', () => {
+test('an error message is one line of bounded length for any body', () => {
   fc.assert(
     fc.property(
       fc.constantFrom('text/html', 'application/json', undefined),
       fc.string({ maxLength: 5000 }),
       (type, body) => {
-        const words = errorMessageIn(type, body);
-        assert.ok(words.length <= 601);
-        assert.doesNotMatch(words, /\n/);
+        const message = errorMessageIn(type, body);
+        assert.ok(message.length <= 601);
+        assert.doesNotMatch(message, /\n/);
       },
     ),
   );
 });
 
-test('a hostile page takes no time', () => {
+test('a hostile page is parsed in linear time', () => {
   for (const part of ['<script', '<', '&lt;', '<script>', '<!doctype']) {
     const started = performance.now();
     errorMessageIn('text/html', part.repeat(20_000));

@@ -37,7 +37,7 @@ const page = z.object({ images: z.array(z.object({ id: z.string() })), next: z.s
 const outlived = () => systemClock.sleep((tokenSeconds + 1) * 1000);
 
 describe('a token of seconds', { concurrency: true }, () => {
-  test('ends in the middle of a long list, and no page is lost', async (t) => {
+  test('a token that expires within a long list is renewed, and no page is lost', async (t) => {
     const { session, tokens } = await signIn(t);
     const ids = await Promise.all(Array.from({ length: 8 }, async () => (await project.createImage()).id));
     const found: string[] = [];
@@ -54,7 +54,7 @@ describe('a token of seconds', { concurrency: true }, () => {
     assert.ok(tokens.length >= 3, `${tokens.length} tokens`);
   });
 
-  test('ends in the middle of an upload, which goes on, and the next call has a new one', async (t) => {
+  test('a token that expires within an upload does not stop it, and the next call has a new token', async (t) => {
     const { session, tokens } = await signIn(t);
     const { id } = await project.createImage({ name: 'long' });
     async function* slow() {
@@ -74,7 +74,7 @@ describe('a token of seconds', { concurrency: true }, () => {
     assert.equal(tokens.length, 2);
   });
 
-  test('ends while a call is on its way: Glance says 401, and one new token makes it right', async (t) => {
+  test('a token that expires during a call leads to a 401, and the call succeeds with a new token', async (t) => {
     await using proxy = await startProxy({ url: stack.openstack.imageUrl });
     const { session, tokens } = await signIn(t, { imageUrl: proxy.url });
     await session.identity(signal());
@@ -88,7 +88,7 @@ describe('a token of seconds', { concurrency: true }, () => {
     assert.equal(tokens.length, 2);
   });
 
-  test('ends in the pause before a retry, which takes a new one', async (t) => {
+  test('a token that expires in the pause before a retry is renewed for the retry', async (t) => {
     await using proxy = await startProxy({ url: stack.openstack.imageUrl });
     const { session, tokens } = await signIn(t, { imageUrl: proxy.url });
     const busy = { kind: 'answer', status: 503, headers: { 'retry-after': `${tokenSeconds + 1}` } } as const;

@@ -1,4 +1,4 @@
-/** A cloud that exists only as answers: for what a real one does not do on demand. */
+/** A cloud that consists of canned responses, for behaviour that a real cloud does not show on demand. */
 import type { TestContext } from 'node:test';
 import { stringify } from 'yaml';
 import { parseCloud } from '../../src/openstack/clouds.ts';
@@ -11,9 +11,9 @@ import { ManualClock } from './manual-clock.ts';
 export type Reply = Partial<HttpResponse> | Error;
 
 interface Answers {
-  /** To requests for a token; `token`, and what comes after the last, is a good answer. */
+  /** Responses to requests for a token. `token` is a valid one, which is also sent after the last. */
   keystone?: (Reply | 'token')[];
-  /** To all other requests, before they are answered 200. */
+  /** Responses to all other requests. After the last they are 200. */
   image?: Reply[];
   /** The same by address, tried first. */
   at?: (url: string) => Reply | undefined;

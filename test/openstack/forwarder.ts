@@ -19,11 +19,11 @@ export interface Forwarder {
 export interface ForwarderOptions {
   /** Without a path. */
   upstream: string;
-  /** Headers in place of those that came; a number refuses with that status. */
+  /** Headers that replace those of the request. A number rejects it with that status. */
   admit?: (request: IncomingMessage) => Record<string, string> | number;
-  /** The answer's text in place of the upstream's own. */
+  /** The text that replaces the body of the upstream response. */
   rewrite?: (answer: Answer, request: IncomingMessage) => string;
-  /** Served by https, and only to those who show a certificate that it knows. */
+  /** Served by https, and only to clients with a known certificate. */
   mutualTls?: boolean;
 }
 
@@ -35,7 +35,7 @@ export async function forwarder(t: TestContext, options: ForwarderOptions): Prom
     const verdict = admit(request);
     if (typeof verdict === 'number') {
       request.resume();
-      return void response.writeHead(verdict, { 'content-type': 'text/plain' }).end('the proxy says no');
+      return void response.writeHead(verdict, { 'content-type': 'text/plain' }).end('rejected by the proxy');
     }
     const { host: _, connection: __, ...headers } = request.headers;
     const body = request.method === 'GET' ? undefined : request;

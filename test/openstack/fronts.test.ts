@@ -29,7 +29,7 @@ const login = () => {
   return { user_id, password, project_id: project.id };
 };
 
-test('behind mutual TLS, Keystone and Glance let in who shows the certificate of the Secret, and nobody else', async (t) => {
+test('Keystone and Glance behind mutual TLS accept the client certificate of the Secret, and no client without it', async (t) => {
   const keystone = await forwarder(t, { upstream: keystoneUrl, mutualTls: true });
   const glance = await forwarder(t, { upstream: stack.openstack.imageUrl, mutualTls: true });
   const entry = { auth: { auth_url: keystone.url, ...login() }, image_endpoint_override: `${glance.url}/v2` };
@@ -44,12 +44,12 @@ test('behind mutual TLS, Keystone and Glance let in who shows the certificate of
   const open = { ...once, auth: { auth_url: stack.openstack.authUrl, ...login() } };
   await assert.rejects(list(signIn(t, open, { cacert: cert })), (error) => {
     assert.ok(error instanceof ConnectionFailed);
-    assert.equal(error.message, `no answer from ${glance.url}: other side closed`);
+    assert.equal(error.message, `no response from ${glance.url}: other side closed`);
     return true;
   });
 });
 
-test('a Glance that asks for nothing is used without a Keystone', async (t) => {
+test('a Glance without authentication is used without a Keystone', async (t) => {
   const token = await project.token();
   const glance = await forwarder(t, {
     upstream: stack.openstack.imageUrl,
@@ -78,7 +78,7 @@ test('a Glance that asks for nothing is used without a Keystone', async (t) => {
   assert.equal(length, 1000);
 });
 
-test('a Glance behind a password is let into by it, and says no to another', async (t) => {
+test('a Glance with HTTP basic authentication accepts the right password and rejects another', async (t) => {
   const token = await project.token();
   const glance = await forwarder(t, {
     upstream: stack.openstack.imageUrl,
@@ -88,14 +88,14 @@ test('a Glance behind a password is let into by it, and says no to another', asy
   assert.equal((await list(signIn(t, { ...entry, password: 'p' }))).status, 200);
   await assert.rejects(list(signIn(t, { ...entry, password: 'q' })), (error) => {
     assert.ok(error instanceof AuthenticationFailed && error.retry.kind === 'change');
-    assert.match(error.message, /what clouds.yaml gives it to see: 401: the proxy says no/);
+    assert.match(error.message, /rejects the credentials in clouds.yaml: 401: rejected by the proxy/);
     return true;
   });
 });
 
 const tokenSchema = z.object({ token: z.looseObject({ catalog: z.array(z.looseObject({ type: z.string() })) }) });
 
-test('of two addresses of Glance in the catalog one is dead, and of 200 calls none fails', async (t) => {
+test('none of 200 calls fails while one of two Glance endpoints in the catalog is dead', async (t) => {
   const dead = `http://127.0.0.1:${await claimPort()}`;
   const keystone = await forwarder(t, {
     upstream: keystoneUrl,
@@ -123,7 +123,7 @@ test('of two addresses of Glance in the catalog one is dead, and of 200 calls no
   assert.ok(statuses.every((status) => status === 200));
 });
 
-test('a list of addresses that are written out is used in the same way', async (t) => {
+test('a list of addresses in clouds.yaml is used like several endpoints of the catalog', async (t) => {
   const dead = `127.0.0.1:${await claimPort()}`;
   const image_endpoint_override = [dead, stack.openstack.imageUrl.replace('http://', '')];
   for (let sessions = 0; sessions < 4; sessions++) {

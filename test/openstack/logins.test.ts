@@ -25,11 +25,11 @@ function signIn(t: TestContext, entry: { auth: object; [key: string]: unknown })
   return sessionOf(t, { cloudsYaml: stringify({ clouds: { demo } }) }).session;
 }
 
-/** Asks Keystone as the member of the project. */
+/** Calls Keystone as the member of the project. */
 const asMember = async (method: string, path: string, body?: unknown) =>
   ask(method, `${stack.openstack.authUrl}${path}`, { headers: { 'x-auth-token': await project.token() }, body });
 
-test('an application credential is found by the names of itself and of its user', async (t) => {
+test('an application credential can be identified by its name and its user', async (t) => {
   const { id, name: username } = project.accounts.member;
   const name = `robot-${project.name}`;
   const made = await asMember('POST', `/users/${id}/application_credentials`, { application_credential: { name } });
@@ -48,7 +48,7 @@ test('an application credential is found by the names of itself and of its user'
   assert.equal((await list(session)).status, 200);
 });
 
-test('a token is exchanged for one of the project, and serves as it is where no Keystone is asked', async (t) => {
+test('a token is exchanged for one of the project with Keystone, and sent unchanged without', async (t) => {
   const token = await project.token();
   const exchanged = signIn(t, { auth: { token, project_id: project.id } });
   assert.equal((await exchanged.identity(signal())).project?.id, project.id);
@@ -62,7 +62,7 @@ test('a token is exchanged for one of the project, and serves as it is where no 
   assert.equal((await list(asItIs)).status, 200);
 });
 
-test('a token that Keystone does not know is refused, by Keystone or by Glance', async (t) => {
+test('an unknown token is rejected by Keystone or by Glance', async (t) => {
   const exchanged = signIn(t, { auth: { token: 'gAAAA-nothing', project_id: project.id } });
   await assert.rejects(list(exchanged), AuthenticationFailed);
   const asItIs = signIn(t, {
@@ -72,13 +72,13 @@ test('a token that Keystone does not know is refused, by Keystone or by Glance',
   });
   await assert.rejects(list(asItIs), (error) => {
     assert.ok(error instanceof AuthenticationFailed);
-    assert.match(error.message, /the image service refuses what clouds.yaml gives it to see: 401/);
+    assert.match(error.message, /the image service rejects the credentials in clouds.yaml: 401/);
     assert.ok(!error.message.includes('gAAAA-nothing'));
     return true;
   });
 });
 
-test('a trust gives the trustee the role and the project of the trustor', async (t) => {
+test('a trust grants the trustee the role and the project of the trustor', async (t) => {
   const { member, reader } = project.accounts;
   const made = await asMember('POST', '/OS-TRUST/trusts', {
     trust: {
@@ -101,7 +101,7 @@ test('a trust gives the trustee the role and the project of the trustor', async 
   assert.equal(z.object({ owner: z.string() }).parse(JSON.parse(created.text)).owner, project.id);
 });
 
-test('the administrator may ask for the system, or for a domain, and finds Glance from there', async (t) => {
+test('an administrator gets tokens for the system and for a domain, and finds Glance with them', async (t) => {
   const admin = { username: 'admin', password: adminPassword, user_domain_name: 'Default' };
   const system = signIn(t, { auth: { ...admin, system_scope: 'all' } });
   const ofSystem = await system.identity(signal());
@@ -116,36 +116,33 @@ test('the administrator may ask for the system, or for a domain, and finds Glanc
   const domain = signIn(t, { auth: { user_id, password, domain_id: 'default' } });
   assert.equal((await domain.identity(signal())).scope, 'domain');
   assert.equal((await list(domain, '/info/import')).status, 200);
-  // Images belong to projects, and Glance says so itself.
+  // Images belong to projects, so Glance rejects a system token.
   await assert.rejects(list(system), /403: You are not authorized to complete get_images action/);
 });
 
-test('a scope that the user has no role in is refused by Keystone', async (t) => {
+test('Keystone rejects a scope in which the user has no role', async (t) => {
   const { id: user_id, password } = project.accounts.member;
   for (const scope of [{ system_scope: 'all' }, { domain_id: 'default' }, { trust_id: '0'.repeat(32) }]) {
     await assert.rejects(list(signIn(t, { auth: { user_id, password, ...scope } })), AuthenticationFailed);
   }
 });
 
-test('a service vouches for the user beside it; one without a token that is good does not let him in', async (t) => {
+test('a service token is sent with the token of the user, and an invalid service token is rejected', async (t) => {
   const { member, reader } = project.accounts;
   const auth = { user_id: member.id, password: member.password, project_id: project.id };
   const service_auth = { user_id: reader.id, password: reader.password, project_id: project.id };
   assert.equal((await list(signIn(t, { auth, service_auth }))).status, 200);
   const wrong = signIn(t, { auth, service_auth: { ...service_auth, password: 'a-wr0ng-one' } });
-  await assert.rejects(
-    list(wrong),
-    /Keystone answered the service credentials \(service_auth\) of cloud demo with 401/,
-  );
+  await assert.rejects(list(wrong), /Keystone rejected the service credentials \(service_auth\) of cloud demo: 401/);
 });
 
-test('the global request id arrives at Glance, however long a caller may make it', async (t) => {
+test('the global request id reaches Glance up to the longest allowed length', async (t) => {
   const { id: user_id, password } = project.accounts.member;
   const session = signIn(t, { auth: { user_id, password, project_id: project.id } });
   const call = { method: 'GET', path: '/images/none', idempotent: true, bodyLimitBytes: 10_000 } as const;
   for (const requestId of ['req-01234567-89ab-cdef-0123-456789abcdef', 'x'.repeat(64)]) {
     await assert.rejects(session.call('image', { ...call, requestId, signal: signal() }), (error) => {
-      // 500 is Glance's answer to one that is too long.
+      // Glance returns 500 for an id that is too long.
       assert.ok(error instanceof HttpFailure && error.httpStatus === 404, String(error));
       return true;
     });

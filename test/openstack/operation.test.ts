@@ -5,7 +5,7 @@ import { operationOf } from '../../src/openstack/services.ts';
 
 const id = '0c9e5f04-6c1c-4f0e-9d0f-0d7a2b8f7e11';
 
-test('a request is named by what the API calls it', () => {
+test('an operation is named by the segments of the API', () => {
   const cases: [method: string, url: string, service: string, operation: string][] = [
     ['POST', 'https://keystone/v3/auth/tokens', 'identity', 'POST auth/tokens'],
     ['POST', 'https://host/identity/v3/auth/tokens?nocatalog', 'identity', 'POST auth/tokens'],
@@ -27,7 +27,7 @@ test('a request is named by what the API calls it', () => {
     assert.deepEqual(operationOf(method, url), { service, operation });
 });
 
-test('no text of a user gets into the name, whatever the address holds', () => {
+test('the name of an operation never contains text of a user', () => {
   const segment = fc.string({ minLength: 1, maxLength: 12 }).map((text) => `user-${encodeURIComponent(text)}`);
   fc.assert(
     fc.property(fc.array(segment, { maxLength: 5 }), fc.constantFrom('v1', 'v2', 'v3', 'x'), (segments, version) => {

@@ -54,11 +54,11 @@ test('another file, cloud, region, endpoint or number of retries gets a session 
   const elsewhere = pool.use(files, { name: 'demo', endpoint: 'https://elsewhere.example.com' });
   const retried = pool.use(files, { name: 'demo', retries: 7 });
   assert.equal(pool.size, 6);
-  assert.deepEqual(elsewhere.session.cloud.services.image.override, ['https://elsewhere.example.com']);
+  assert.deepEqual(elsewhere.session.cloud.services.image.only, 'https://elsewhere.example.com');
   assert.equal(retried.session.cloud.retries, 7);
 });
 
-test('a session is closed once nobody has used it for the idle time', () => {
+test('a session is closed after it has been unused for the idle time', () => {
   const { pool, clock, log } = poolOf();
   const first = pool.use(files, { name: 'demo' });
   const second = pool.use(files, { name: 'demo' });
@@ -78,7 +78,7 @@ test('a session is closed once nobody has used it for the idle time', () => {
   assert.equal(log.at(-1), 'open 2');
 });
 
-test('without an idle time a released session is closed before the release resolves', async () => {
+test('a pool without idle time closes a session before its release resolves', async () => {
   const { pool, log } = poolOf({ idle: 0 });
   await pool.use(files, { name: 'demo' }).release();
   assert.deepEqual([pool.size, log.at(-1)], [0, 'close 1']);

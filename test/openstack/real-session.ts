@@ -26,6 +26,6 @@ export function sessionOf(t: TestContext, files: CloudFiles, region?: string): {
 
 export const signal = () => AbortSignal.timeout(60_000);
 
-/** A small call that anybody with a project may make. */
+/** A small call that every user with a project may make. */
 export const list = (session: Session, path = '/images?limit=1') =>
   session.call('image', { method: 'GET', path, idempotent: true, bodyLimitBytes: 1024 * 1024, signal: signal() });

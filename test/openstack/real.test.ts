@@ -15,7 +15,7 @@ before(async () => {
 after(() => stack.stop());
 
 for (const auth of ['password', 'applicationCredential'] as const) {
-  test(`${auth} signs in, finds Glance in the catalog and is let in by it`, async (t) => {
+  test(`${auth} signs in, finds Glance in the catalog and is accepted by it`, async (t) => {
     const { session, tokens } = sessionOf(t, { cloudsYaml: await project.cloudsYaml({ auth }) });
     const identity = await session.identity(signal());
     assert.equal(identity.project?.id, project.id);
@@ -29,26 +29,26 @@ for (const auth of ['password', 'applicationCredential'] as const) {
   });
 }
 
-test('a user is signed in by the ids of user and project too', async (t) => {
+test('a user can also sign in with the ids of user and project', async (t) => {
   const { id, password } = project.accounts.member;
   const auth = { auth_url: stack.openstack.authUrl, user_id: id, password, project_id: project.id };
   const { session } = sessionOf(t, { cloudsYaml: JSON.stringify({ clouds: { demo: { auth } } }) });
   assert.equal((await list(session)).status, 200);
 });
 
-test("a wrong password is an AuthenticationFailed with Keystone's words and request id", async (t) => {
+test("a wrong password is an AuthenticationFailed with Keystone's message and request id", async (t) => {
   const extra = { password: 'a-wr0ng-one' };
   const { session } = sessionOf(t, { cloudsYaml: await project.cloudsYaml({ extra }) });
   await assert.rejects(list(session), (error) => {
     assert.ok(error instanceof AuthenticationFailed);
     assert.equal(error.httpStatus, 401);
-    assert.match(error.message, /^Keystone answered the credentials of cloud demo with 401: .* \(req-[0-9a-f-]+\)$/);
+    assert.match(error.message, /^Keystone rejected the credentials of cloud demo: 401: .* \(req-[0-9a-f-]+\)$/);
     assert.ok(!error.message.includes(extra.password));
     return true;
   });
 });
 
-test('credentials without a domain that Keystone knows, or with a project that is not there, are refused', async (t) => {
+test('credentials with an unknown domain or project are rejected', async (t) => {
   for (const extra of [{ user_domain_name: 'Nowhere' }, { project_name: 'nowhere' }]) {
     await assert.rejects(
       list(sessionOf(t, { cloudsYaml: await project.cloudsYaml({ extra }) }).session),
@@ -57,14 +57,14 @@ test('credentials without a domain that Keystone knows, or with a project that i
   }
 });
 
-test('an unscoped token is told as such', async (t) => {
+test('an unscoped token is reported with the setting that is missing', async (t) => {
   const { id, password } = project.accounts.member;
   const auth = { auth_url: stack.openstack.authUrl, user_id: id, password };
   const { session } = sessionOf(t, { cloudsYaml: JSON.stringify({ clouds: { demo: { auth } } }) });
   await assert.rejects(list(session), /not scoped to a project: set project_name/);
 });
 
-test('a region or an interface that is not in the catalog is told with what is', async (t) => {
+test('an unknown region or interface is reported with those in the catalog', async (t) => {
   const { session } = sessionOf(t, { cloudsYaml: await project.cloudsYaml() }, 'Nowhere');
   await assert.rejects(list(session), (error) => {
     assert.ok(error instanceof EndpointNotFound);
@@ -73,7 +73,7 @@ test('a region or an interface that is not in the catalog is told with what is',
   });
 });
 
-test('an auth_url that is no Keystone is told as such', async (t) => {
+test('an auth_url that is not a Keystone is reported', async (t) => {
   const { session } = sessionOf(t, { cloudsYaml: await project.cloudsYaml({ authUrl: stack.openstack.imageUrl }) });
   await assert.rejects(list(session), (error) => {
     assert.ok(error instanceof KeystoneUnavailable);
@@ -82,13 +82,13 @@ test('an auth_url that is no Keystone is told as such', async (t) => {
   });
 });
 
-test('Glance tells which versions of its API it has', async (t) => {
+test('Glance lists the versions of its API', async (t) => {
   const { session } = sessionOf(t, { cloudsYaml: await project.cloudsYaml() });
   const versions = await session.versions('image', signal());
   assert.ok(versions.includes('v2.17') && versions.includes('v2.0'), versions.join(' '));
 });
 
-test('an endpoint override wins over the catalog, whatever its spelling', async (t) => {
+test('an endpoint override replaces the catalog in every spelling', async (t) => {
   const imageUrl = `${stack.openstack.imageUrl}/v2/`;
   const { session } = sessionOf(t, { cloudsYaml: await project.cloudsYaml({ imageUrl }) });
   assert.equal((await list(session)).status, 200);

@@ -7,8 +7,8 @@ import {
   createRetryBudget,
   defaultRetryPolicy,
   type RetryBudget,
+  type RetryTarget,
   retryAfterMs,
-  type Verdict,
   withRetries,
 } from '../../src/openstack/retry.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -37,18 +37,18 @@ async function run(
   };
   let tries = 0;
   const result = await withRetries(context, {
-    once: async () => {
+    attempt: async () => {
       const failure = failures[tries++];
       if (failure !== undefined) throw failure;
       return 'done';
     },
-    verdict: (error) => classify(error, true),
+    classify: (error) => classify(error, true),
     hasUntried: () => tries < (options.endpoints ?? 1),
   }).catch((error: unknown) => error);
   return { result, tries, slept: clock.slept };
 }
 
-test('a call is tried four times, waiting longer each time, and then fails with the last failure', async () => {
+test('a call is attempted four times with growing pauses, and fails with the last failure', async () => {
   const last = answer(503);
   const { result, tries, slept } = await run([socket('ECONNRESET'), answer(503), answer(503), last, answer(503)]);
   assert.equal(result, last);
@@ -56,35 +56,35 @@ test('a call is tried four times, waiting longer each time, and then fails with 
   assert.deepEqual(slept, [500, 1000, 2000]);
 });
 
-test('a success ends the tries', async () => {
+test('a success ends the attempts', async () => {
   assert.deepEqual(await run([answer(503)]), { result: 'done', tries: 2, slept: [500] });
 });
 
-test('Retry-After is waited for, where it asks for more than the pause', async () => {
+test('Retry-After extends the pause if it is longer', async () => {
   assert.deepEqual((await run([answer(503, 3000), answer(429, 100)])).slept, [3000, 1000]);
 });
 
-test('a Retry-After beyond the patience of a call ends it', async () => {
+test('a Retry-After beyond the longest pause ends the call', async () => {
   const busy = answer(503, 60_000);
   assert.deepEqual(await run([busy]), { result: busy, tries: 1, slept: [] });
 });
 
-test('the patience that one endpoint asks for does not keep a call from the next', async () => {
+test('the Retry-After of one endpoint does not delay the attempt at the next one', async () => {
   const closed = answer(503, 3_600_000);
   assert.deepEqual(await run([closed], { endpoints: 2 }), { result: 'done', tries: 2, slept: [500] });
   assert.equal((await run([closed, closed], { endpoints: 2 })).tries, 2);
 });
 
-test('the deadline ends the tries before a pause that would pass it', async () => {
+test('the deadline ends the attempts before a pause that would exceed it', async () => {
   assert.equal((await run([answer(503), answer(503)], { policy: { deadlineMs: 600 } })).tries, 2);
 });
 
-test('an abort ends the tries with its own reason', async () => {
+test("an abort ends the attempts with the signal's reason", async () => {
   const reason = new Error('the resource was deleted');
   assert.equal((await run([answer(503)], { signal: AbortSignal.abort(reason) })).result, reason);
 });
 
-test('the pause is spread by half on either side', async () => {
+test('the pause is spread by half in both directions', async () => {
   for (const [random, slept] of [
     [0, 250],
     [0.999999, 750],
@@ -94,23 +94,23 @@ test('the pause is spread by half on either side', async () => {
     const context = { policy: defaultRetryPolicy, budget: createRetryBudget(), clock, random: () => random, signal };
     let first = true;
     await withRetries(context, {
-      once: async () => {
+      attempt: async () => {
         if (!first) return;
         first = false;
         throw answer(503);
       },
-      verdict: (error) => classify(error, true),
+      classify: (error) => classify(error, true),
       hasUntried: () => false,
     });
     assert.equal(Math.round(clock.slept[0] ?? 0), slept);
   }
 });
 
-test('what may be tried again, where, and what only when the call is idempotent', () => {
-  const cases: [error: unknown, always: Verdict, whenIdempotent: Verdict][] = [
+test('a failure is classified by where the call may be sent again, and whether only an idempotent one may', () => {
+  const cases: [error: unknown, always: RetryTarget, whenIdempotent: RetryTarget][] = [
     // Nothing can have been applied: there was no connection.
     ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'].map(
-      (code): [unknown, Verdict, Verdict] => [socket(code), 'anywhere', 'anywhere'],
+      (code): [unknown, RetryTarget, RetryTarget] => [socket(code), 'anywhere', 'anywhere'],
     ),
     [socket('ECONNRESET'), 'never', 'anywhere'],
     [socket('DeadlineExceeded'), 'never', 'anywhere'],
@@ -124,7 +124,7 @@ test('what may be tried again, where, and what only when the call is idempotent'
     [answer(429), 'never', 'anywhere'],
     [answer(502), 'never', 'anywhere'],
     [answer(504), 'never', 'anywhere'],
-    ...[400, 401, 403, 404, 409, 410, 413, 415, 500, 501].map((status): [unknown, Verdict, Verdict] => [
+    ...[400, 401, 403, 404, 409, 410, 413, 415, 500, 501].map((status): [unknown, RetryTarget, RetryTarget] => [
       answer(status),
       'never',
       'never',
@@ -138,14 +138,14 @@ test('what may be tried again, where, and what only when the call is idempotent'
   }
 });
 
-test('a failure that is about the endpoint is tried again only where there is another one', async () => {
+test('a failure of the endpoint is retried only at another endpoint', async () => {
   const distrusted = socket('CERT_HAS_EXPIRED');
   assert.equal((await run([distrusted])).tries, 1);
   assert.deepEqual(await run([distrusted], { endpoints: 2 }), { result: 'done', tries: 2, slept: [500] });
   assert.equal((await run([distrusted, distrusted], { endpoints: 2 })).tries, 2);
 });
 
-test('with an empty budget only first tries are made, one at each endpoint', async () => {
+test('an empty budget allows one attempt at each endpoint and no retry, and then the call fails', async () => {
   const empty = createRetryBudget({ capacity: 0, refill: 0 });
   const failures = Array.from({ length: 9 }, () => answer(503));
   assert.equal((await run(failures, { budget: empty })).tries, 1);
@@ -153,7 +153,7 @@ test('with an empty budget only first tries are made, one at each endpoint', asy
   assert.equal((await run(failures, { budget: empty, endpoints: 9 })).tries, 4);
 });
 
-test('refusals fill the budget as successes do, since they are answers', async () => {
+test('error responses refill the budget as successes do', async () => {
   const budget = createRetryBudget({ capacity: 1, refill: 0.5 });
   budget.failed();
   await run([answer(404)], { budget });
@@ -161,7 +161,7 @@ test('refusals fill the budget as successes do, since they are answers', async (
   assert.ok(budget.failed());
 });
 
-test('Retry-After is seconds or a date, and anything else is nothing', () => {
+test('Retry-After is parsed as seconds or a date, and anything else is ignored', () => {
   const now = new Date('2026-01-01T00:00:00Z');
   for (const [header, expected] of [
     ['5', 5000],

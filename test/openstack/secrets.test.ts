@@ -1,4 +1,4 @@
-/** Law: no error of this part shows a secret, whatever the text that it was in and whatever the server that saw it. */
+/** Invariant: no error of this folder shows a secret, for any text that contained it and any server that received it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
@@ -43,7 +43,7 @@ const slip = fc.record({
   put: fc.constantFrom(...'{}[]:,"\'|>&*!%#@-? \n\t', ''),
 });
 
-test('no clouds.yaml, however it is mangled, is quoted with its secrets', async (t) => {
+test('errors for a damaged clouds.yaml never quote its secrets', async (t) => {
   const warnings: Error[] = [];
   const note = (warning: Error) => void warnings.push(warning);
   process.on('warning', note);
@@ -59,7 +59,7 @@ test('no clouds.yaml, however it is mangled, is quoted with its secrets', async 
         flow ? JSON.stringify({ clouds: { demo: entry } }) : stringify({ clouds: { demo: entry } }),
       ),
     );
-  let refused = 0;
+  let rejected = 0;
   fc.assert(
     fc.property(texts, (cloudsYaml) => {
       try {
@@ -67,17 +67,17 @@ test('no clouds.yaml, however it is mangled, is quoted with its secrets', async 
       } catch (error) {
         assert.ok(error instanceof ConfigurationError, String(error));
         assert.ok(!shown(error).includes(secret), error.message);
-        refused++;
+        rejected++;
       }
     }),
     { seed, numRuns: 2000 },
   );
-  assert.ok(refused > 1000, `only ${refused} texts were refused`);
+  assert.ok(rejected > 1000, `only ${rejected} texts were rejected`);
   await setImmediate();
   assert.deepEqual(warnings, []);
 });
 
-test('whatever the text is, the answer is a cloud or a ConfigurationError', () => {
+test('any text results in a cloud or a ConfigurationError', () => {
   const anything = fc.oneof(
     fc.string(),
     fc.anything().map((value) => JSON.stringify({ clouds: { demo: value } }) ?? ''),
@@ -94,7 +94,7 @@ test('whatever the text is, the answer is a cloud or a ConfigurationError', () =
   );
 });
 
-test('a parsed cloud shows no secret, however it is printed', () => {
+test('a parsed cloud shows no secret in any printed form', () => {
   const [password, , , , , ,] = entries;
   const cloud = parseCloud(
     { cloudsYaml: stringify({ clouds: { demo: { ...password, service_auth: { ...password?.auth } } } }) },
@@ -104,7 +104,7 @@ test('a parsed cloud shows no secret, however it is printed', () => {
   assert.ok(!inspect(cloud, { depth: 20, showHidden: true }).includes(secret));
 });
 
-test('a server that says everything it was told makes no error that shows a secret', async (t) => {
+test('errors show no secret even if the server echoes the whole request', async (t) => {
   const token = 'gAAAA-t0ken';
   let reply: { keystone: Reply; glance: Reply };
   type Reply = { status: number; type: string; cut: boolean };

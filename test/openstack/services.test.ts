@@ -7,7 +7,7 @@ const image = (some: object, region?: string) => parse({ auth, ...some }, region
 const keys = (some: object, region?: string) =>
   parse({ auth, region_name: 'R', ...some }, region).services['key-manager'];
 
-test('the region and interface of the image service: the argument, then image_*, then the general one', () => {
+test('the region and interface of the image service come from the argument, then image_*, then the general setting', () => {
   const both = {
     region_name: 'R',
     image_region_name: 'I',
@@ -23,7 +23,7 @@ test('the region and interface of the image service: the argument, then image_*,
   assert.deepEqual(image({ endpoint_type: 'adminURL' }).interfaces, ['admin']);
 });
 
-test('the key manager has an override, an interface and a region of its own', () => {
+test('the key manager has its own override, interface and region', () => {
   const own = { key_manager_region_name: 'K', key_manager_interface: 'internal' };
   assert.equal(keys({}).region, 'R');
   assert.deepEqual([keys(own, 'A').region, keys(own, 'A').interfaces], ['K', ['internal']]);
@@ -32,7 +32,7 @@ test('the key manager has an override, an interface and a region of its own', ()
   assert.equal(keys({ key_manager_service_name: 'barbican' }).name, 'barbican');
 });
 
-test('addresses that are written out are one or a list, with or without a scheme', () => {
+test('an address setting is one address or a list, with or without a scheme', () => {
   for (const [given, expected] of [
     ['https://glance/image/v2', ['https://glance/image/v2']],
     ['glance:9292', ['http://glance:9292/']],
@@ -48,7 +48,7 @@ test('addresses that are written out are one or a list, with or without a scheme
   }
 });
 
-test("Cinder's glance_catalog_info can be brought along, and what is said more precisely wins over it", () => {
+test("Cinder's glance_catalog_info is accepted as image_catalog_info, and more specific settings override it", () => {
   const of = (image_catalog_info: string, more: object = {}) => {
     const { type, name, interfaces } = image({ image_catalog_info, interface: 'admin', ...more });
     return [type, name, ...interfaces];
@@ -74,18 +74,34 @@ const refusals: [name: string, some: object, message: RegExp][] = [
     { image_catalog_info: triple },
     /image_catalog_info is not service_type:service_name:endpoint_type, where the last is one of public, internal, admin/,
   ]),
-  ['an address of a file', { image_endpoint_override: 'file:///etc/passwd' }, /image_endpoint_override is not an http/],
+  [
+    'a file as its address',
+    { image_endpoint_override: 'file:///etc/passwd' },
+    /image_endpoint_override is not an http/,
+  ],
   ['an address without a host', { image_endpoint_override: '//' }, /image_endpoint_override is not an http/],
-  ['an address with a password', { image_endpoint_override: 'http://u:s3cret-value@g' }, /has a user, a query/],
-  ['a password in a list', { image_endpoint_override: ['g', 'http://u:s3cret-value@g'] }, /has a user, a query/],
+  [
+    'an address with a password',
+    { image_endpoint_override: 'http://u:s3cret-value@g' },
+    /must not have a user, a query/,
+  ],
+  [
+    'a password in a list',
+    { image_endpoint_override: ['g', 'http://u:s3cret-value@g'] },
+    /must not have a user, a query/,
+  ],
   ['an empty list', { image_endpoint_override: [] }, /image_endpoint_override is not/],
-  ['another service elsewhere', { key_manager_endpoint_override: 'k?x=1' }, /key_manager_endpoint_override has a user/],
+  [
+    'a key manager address with a query',
+    { key_manager_endpoint_override: 'k?x=1' },
+    /key_manager_endpoint_override must not have a user/,
+  ],
   ['an unknown interface', { interface: 'secret' }, /interface is none of public, internal, admin/],
   ['an empty list of interfaces', { interface: [] }, /interface /],
 ];
 
 for (const [name, some, message] of refusals) {
-  test(`refused with a sentence: ${name}`, () => {
+  test(`a service with ${name} is rejected with one sentence`, () => {
     assert.throws(
       () => image(some),
       (error) => {

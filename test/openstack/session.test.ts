@@ -3,27 +3,27 @@ import { test } from 'node:test';
 import { AuthenticationFailed, EndpointNotFound, HttpFailure, MalformedResponse } from '../../src/openstack/errors.ts';
 import { cloudOf, look, type Reply, reset, signal } from './fake-cloud.ts';
 
-test("a service's 401 leads to one new token and one more try", async (t) => {
+test('a 401 of a service leads to one new token and one more attempt', async (t) => {
   const { session, seen, tokensGiven } = cloudOf(t, { image: [{ status: 401 }, { status: 200, text: '{"ok":1}' }] });
   assert.equal((await session.call('image', look())).text, '{"ok":1}');
   assert.equal(tokensGiven(), 2);
   assert.equal(seen.at(-1)?.headers['x-auth-token'], 'token-2');
 });
 
-test('a second 401 in a row is an AuthenticationFailed that will be tried again', async (t) => {
+test('a second 401 in a row is an AuthenticationFailed that is retried later', async (t) => {
   const { session, tokensGiven } = cloudOf(t, {
     image: [{ status: 401 }, { status: 401, text: '', requestId: 'req-g' }],
   });
   await assert.rejects(session.call('image', look()), (error) => {
     assert.ok(error instanceof AuthenticationFailed);
     assert.deepEqual(error.retry, { kind: 'backoff' });
-    assert.match(error.message, /the image service refuses the token that Keystone has just given: 401 \(req-g\)/);
+    assert.match(error.message, /the image service rejects the token that Keystone has just issued: 401 \(req-g\)/);
     return true;
   });
   assert.equal(tokensGiven(), 2);
 });
 
-test('a token without a project is no use, and the error says what to set', async (t) => {
+test('a token without a project is an error that names the missing setting', async (t) => {
   const { session } = cloudOf(t, { scope: {} });
   await assert.rejects(session.call('image', look()), (error) => {
     assert.ok(error instanceof EndpointNotFound);
@@ -32,7 +32,7 @@ test('a token without a project is no use, and the error says what to set', asyn
   });
 });
 
-test('a refusal of a service is an HttpFailure with status, words and request id', async (t) => {
+test('an error response of a service is an HttpFailure with status, message and request id', async (t) => {
   const { session } = cloudOf(t, {
     image: [{ status: 413, text: 'Quota is used up', requestId: 'req-9', headers: { 'content-type': 'text/plain' } }],
   });
@@ -43,7 +43,7 @@ test('a refusal of a service is an HttpFailure with status, words and request id
   });
 });
 
-test('a call that is not idempotent is not repeated where it may have been applied', async (t) => {
+test('a call that is not idempotent is not repeated if it may have been applied', async (t) => {
   for (const [idempotent, calls] of [
     [true, 2],
     [false, 1],
@@ -54,7 +54,7 @@ test('a call that is not idempotent is not repeated where it may have been appli
   }
 });
 
-test('an upload is repeated only while nothing of its body was asked for', async (t) => {
+test('an upload is repeated only while nothing of its body was read', async (t) => {
   async function* body() {
     yield Buffer.from('x');
   }
@@ -66,7 +66,7 @@ test('an upload is repeated only while nothing of its body was asked for', async
   assert.equal(after.asked('http://glance').length, 1);
 });
 
-test('an upload that is refused with 401 is not repeated, but the next call has a new token', async (t) => {
+test('an upload that gets a 401 is not repeated, and the next call has a new token', async (t) => {
   const { session, seen } = cloudOf(t, { image: [{ status: 401 }] });
   async function* body() {
     yield Buffer.from('x');
@@ -77,7 +77,7 @@ test('an upload that is refused with 401 is not repeated, but the next call has 
   assert.equal(seen.at(-1)?.headers['x-auth-token'], 'token-2');
 });
 
-test('a download is tried again until its head has come, with a new token where the old one is refused', async (t) => {
+test('a download is retried until its head has arrived, with a new token after a 401', async (t) => {
   const { session, seen } = cloudOf(t, {
     image: [reset(), { status: 503 }, { status: 401 }, { status: 200, text: 'data', requestId: 'req-d' }],
   });
@@ -96,7 +96,7 @@ test('a download is tried again until its head has come, with a new token where 
   assert.deepEqual([sent['range'], sent['x-auth-token']], ['bytes=0-3', 'token-2']);
 });
 
-test('a download that is refused is an HttpFailure', async (t) => {
+test('a rejected download is an HttpFailure', async (t) => {
   const { session } = cloudOf(t, { image: [{ status: 403, text: 'not yours' }] });
   await assert.rejects(session.download('image', { path: '/images/1/file', signal: signal() }), HttpFailure);
 });
@@ -106,7 +106,7 @@ const versionsOf = (...versions: [id: string, status: string][]): Reply => ({
   text: JSON.stringify({ versions: versions.map(([id, status]) => ({ id, status, links: [] })) }),
 });
 
-test('the versions of a service are asked once and remembered for an hour', async (t) => {
+test('the versions of a service are fetched once and cached for an hour', async (t) => {
   const { session, seen, clock } = cloudOf(t, {
     image: [
       versionsOf(['v2.17', 'CURRENT'], ['v2.16', 'SUPPORTED'], ['v2.1', 'DEPRECATED'], ['v3.0', 'EXPERIMENTAL']),
@@ -120,13 +120,13 @@ test('the versions of a service are asked once and remembered for an hour', asyn
   assert.deepEqual(await session.versions('image', signal()), ['v2.18']);
 });
 
-test('a service that lists its versions at its root only is asked there', async (t) => {
+test('the versions of a service are also found at its root', async (t) => {
   const { session, seen } = cloudOf(t, { image: [{ status: 404 }, versionsOf(['v2.9', 'CURRENT'])] });
   assert.deepEqual(await session.versions('image', signal()), ['v2.9']);
   assert.equal(seen.at(-1)?.url, 'http://glance/');
 });
 
-test('a service that lists no versions is told as such, and one that is busy is asked again', async (t) => {
+test('a service without a list of versions is an error, and a busy one is retried', async (t) => {
   const { session, asked } = cloudOf(t, { image: [{ status: 503 }, { text: '{}' }, { status: 404 }, { status: 500 }] });
   await assert.rejects(session.versions('image', signal()), (error) => {
     assert.ok(error instanceof MalformedResponse);
@@ -137,7 +137,7 @@ test('a service that lists no versions is told as such, and one that is busy is 
   await assert.rejects(session.versions('image', signal()), /GET http:\/\/glance\/versions: 500/);
 });
 
-test('a domain or system scope is enough to ask a service', async (t) => {
+test('a domain or system scope is enough to call a service', async (t) => {
   for (const [scope, kind] of [
     [{ domain: { id: 'd', name: 'D' } }, 'domain'],
     [{ system: { all: true } }, 'system'],
@@ -149,7 +149,7 @@ test('a domain or system scope is enough to ask a service', async (t) => {
   }
 });
 
-test('one request id goes with every try of a call: its own, or the one that the caller gave', async (t) => {
+test('every attempt of a call has the same request id, its own or that of the caller', async (t) => {
   const image: Reply[] = [{ status: 503 }, { status: 401 }];
   const { session, asked } = cloudOf(t, { image: [...image, {}, ...image] });
   const ids = () => asked('http://glance').map(({ requestId }) => requestId);
@@ -164,13 +164,13 @@ test('one request id goes with every try of a call: its own, or the one that the
   }
 });
 
-test('a token is renewed once in a call, not once in a try', async (t) => {
+test('a token is renewed once per call, not once per attempt', async (t) => {
   const { session, tokensGiven } = cloudOf(t, { image: [{ status: 401 }, { status: 503 }, { status: 401 }] });
   await assert.rejects(session.call('image', look()), AuthenticationFailed);
   assert.equal(tokensGiven(), 2);
 });
 
-test('a closed session begins no other try', async (t) => {
+test('a closed session starts no further attempt', async (t) => {
   const { session, asked } = cloudOf(t, {
     at: (url) => {
       if (!url.startsWith('http://glance')) return undefined;
@@ -182,7 +182,7 @@ test('a closed session begins no other try', async (t) => {
   assert.equal(asked('http://glance').length, 1);
 });
 
-test('a header is for its call only, and cannot replace the token', async (t) => {
+test('a header applies to its call only, and cannot replace the token', async (t) => {
   const { session, seen } = cloudOf(t);
   await session.call('image', look({ headers: { 'x-image-meta-store': 'fast', 'x-auth-token': 'mine' } }));
   assert.deepEqual(seen.at(-1)?.headers, { 'x-image-meta-store': 'fast', 'x-auth-token': 'token-1' });
@@ -195,7 +195,7 @@ test('a service that echoes the token is quoted without it', async (t) => {
   await assert.rejects(session.call('image', look()), /400: you sent X-Auth-Token: \[redacted\]/);
 });
 
-test('the number of tries can be set in clouds.yaml', async (t) => {
+test('the number of retries can be set in clouds.yaml', async (t) => {
   const { session, asked } = cloudOf(t, {
     entry: { image_connect_retries: '1' },
     image: Array.from({ length: 9 }, () => ({ status: 503 })),
@@ -204,7 +204,7 @@ test('the number of tries can be set in clouds.yaml', async (t) => {
   assert.equal(asked('http://glance').length, 2);
 });
 
-test('a service token goes beside the token, and both are renewed when the service refuses one', async (t) => {
+test('a service token is sent with the token, and both are renewed after a 401', async (t) => {
   const service_auth = { user_id: 's', password: 'another', project_id: 'service' };
   const { session, seen, tokensGiven } = cloudOf(t, { entry: { service_auth }, image: [{}, { status: 401 }] });
   const shown = () => [seen.at(-1)?.headers['x-auth-token'], seen.at(-1)?.headers['x-service-token']].sort();
@@ -215,16 +215,16 @@ test('a service token goes beside the token, and both are renewed when the servi
   assert.equal(tokensGiven(), 4);
 });
 
-test('service credentials that Keystone refuses are told apart from the others', async (t) => {
+test('rejected service credentials are distinguished from the credentials of the user', async (t) => {
   const service_auth = { user_id: 's', password: 'another', project_id: 'service' };
   const { session } = cloudOf(t, { entry: { service_auth }, keystone: ['token', { status: 401, text: 'no' }] });
   await assert.rejects(
     session.call('image', look()),
-    /the service credentials \(service_auth\) of cloud demo with 401: no/,
+    /the service credentials \(service_auth\) of cloud demo: 401: no/,
   );
 });
 
-test('where there is no Keystone, every service sees what clouds.yaml says, and no other is asked for', async (t) => {
+test('a cloud without Keystone sends the credentials of clouds.yaml to every service, and has no other services', async (t) => {
   const image_endpoint_override = 'http://glance';
   for (const [entry, headers] of [
     [{ auth_type: 'none' }, {}],
@@ -238,28 +238,28 @@ test('where there is no Keystone, every service sees what clouds.yaml says, and 
     assert.deepEqual((await session.identity(signal())).project, { id: 'p', name: 'p' });
     await assert.rejects(
       session.endpoint('key-manager', signal()),
-      /has no catalog to find its key-manager service in/,
+      /has no catalog that could list its key-manager service/,
     );
   }
 });
 
-test('what Keystone did not give is not renewed, and its refusal waits for a change', async (t) => {
+test('credentials that do not come from Keystone are not renewed, and their rejection needs an edit', async (t) => {
   const entry = { auth_type: 'admin_token', token: 'given', image_endpoint_override: 'http://glance' };
   const { session, asked } = cloudOf(t, { entry, image: [{ status: 401, text: 'no' }] });
   await assert.rejects(session.call('image', look()), (error) => {
     assert.ok(error instanceof AuthenticationFailed);
     assert.deepEqual(error.retry, { kind: 'change' });
-    assert.equal(error.message, 'the image service refuses what clouds.yaml gives it to see: 401: no');
+    assert.equal(error.message, 'the image service rejects the credentials in clouds.yaml: 401: no');
     return true;
   });
   assert.equal(asked('http://glance').length, 1);
 });
 
-test('a catalog without a usable address for the service says so', async (t) => {
+test('a catalog without a usable address of the service is an error', async (t) => {
   const { session } = cloudOf(t, { endpoints: ['ftp://glance', 'glance'] });
   await assert.rejects(session.call('image', look()), (error) => {
     assert.ok(error instanceof EndpointNotFound);
-    assert.match(error.message, /names no http or https URL for the image service/);
+    assert.match(error.message, /has no http or https URL for the image service/);
     return true;
   });
 });

@@ -15,7 +15,7 @@ const refused: Reply = {
   requestId: 'req-k',
 };
 
-test('one token serves many calls, and those that ask at once wait for the same one', async (t) => {
+test('one token is used for many calls, and concurrent calls wait for the same one', async (t) => {
   const { session, seen, tokensGiven } = cloudOf(t, {});
   await Promise.all(Array.from({ length: 5 }, () => session.call('image', look())));
   await session.call('image', look());
@@ -32,7 +32,7 @@ test('one token serves many calls, and those that ask at once wait for the same 
   assert.equal(await session.endpoint('image', signal()), 'http://glance/v2');
 });
 
-test('a token is renewed when less than 120 s of its life are left', async (t) => {
+test('a token is renewed when it expires in less than 120 s', async (t) => {
   const { session, clock, tokensGiven } = cloudOf(t, {});
   await session.call('image', look());
   clock.advance(3_600_000 - 120_001);
@@ -43,7 +43,7 @@ test('a token is renewed when less than 120 s of its life are left', async (t) =
   assert.equal(tokensGiven(), 2);
 });
 
-test('a token whose whole life is short is used for half of it', async (t) => {
+test('a token with a short life is used for half of it', async (t) => {
   const { session, clock, tokensGiven } = cloudOf(t, { life: 20_000 });
   await session.call('image', look());
   clock.advance(9999);
@@ -54,14 +54,14 @@ test('a token whose whole life is short is used for half of it', async (t) => {
   assert.equal(tokensGiven(), 2);
 });
 
-test('calls that meet a revoked token together ask for one new token', async (t) => {
+test('concurrent calls with a revoked token cause one request for a new one', async (t) => {
   const { session, tokensGiven } = cloudOf(t, { image: [{}, { status: 401 }, { status: 401 }, { status: 401 }] });
   await session.call('image', look());
   await Promise.all([1, 2, 3].map(() => session.call('image', look())));
   assert.equal(tokensGiven(), 2);
 });
 
-test('refused credentials are an error for all who wait, in the words of Keystone, and are left alone for half a minute', async (t) => {
+test('rejected credentials fail all waiting calls with the message of Keystone, and are not sent again for half a minute', async (t) => {
   const { session, clock, asked } = cloudOf(t, { keystone: [refused, refused] });
   const results = await Promise.allSettled([1, 2, 3].map(() => session.call('image', look())));
   for (const result of results) {
@@ -73,7 +73,7 @@ test('refused credentials are an error for all who wait, in the words of Keyston
     );
     assert.equal(
       message,
-      'Keystone answered the credentials of cloud demo with 401: The request needs authentication. (req-k)',
+      'Keystone rejected the credentials of cloud demo: 401: The request needs authentication. (req-k)',
     );
   }
   await assert.rejects(session.identity(signal()), AuthenticationFailed);
@@ -84,7 +84,7 @@ test('refused credentials are an error for all who wait, in the words of Keyston
   assert.equal((await session.identity(signal())).user?.id, 'u');
 });
 
-test('one who gives up waiting for a token takes nothing from the others', async (t) => {
+test('a call that stops waiting for a token does not affect the others', async (t) => {
   const { session } = cloudOf(t, {});
   const controller = new AbortController();
   const reason = new Error('deleted');
@@ -95,7 +95,7 @@ test('one who gives up waiting for a token takes nothing from the others', async
   assert.equal((await second).user?.id, 'u');
 });
 
-test('a closed session ends those who wait for a token', async (t) => {
+test('closing a session rejects the calls that wait for a token', async (t) => {
   const { session } = cloudOf(t, {});
   const waiting = session.identity(signal());
   await session.close();
@@ -104,24 +104,29 @@ test('a closed session ends those who wait for a token', async (t) => {
 
 const keystoneFailures: [name: string, replies: Reply[], kind: new (...args: never[]) => Error, message: RegExp][] = [
   [
-    'that is not there',
+    'that does not run',
     Array.from({ length: 4 }, () => new ConnectionFailed('http://keystone', new Error('connect ECONNREFUSED'))),
     KeystoneUnreachable,
-    /^Keystone gives no answer at http:\/\/keystone: connect ECONNREFUSED$/,
+    /^Keystone at http:\/\/keystone does not respond: connect ECONNREFUSED$/,
   ],
-  ['that is broken', [{ status: 500, text: 'Oops' }], KeystoneUnavailable, /^Keystone answered 500: Oops$/],
+  ['that is broken', [{ status: 500, text: 'Oops' }], KeystoneUnavailable, /^Keystone returned 500: Oops$/],
   [
     'that does not know the token or the trust',
     [{ status: 404, text: 'Could not recognize Fernet token' }],
     AuthenticationFailed,
-    /Keystone answered the credentials of cloud demo with 404: Could not recognize/,
+    /Keystone rejected the credentials of cloud demo: 404: Could not recognize/,
   ],
-  ['that is a web page', [{ status: 200, text: '<html>Hi' }], KeystoneUnavailable, /its answer is not JSON: Hi$/],
-  ['that gives no token', [{ status: 201, text: '{"token": {}}' }], KeystoneUnavailable, /its answer holds no token/],
-  ['that finds the request wrong', [{ status: 400, text: 'Expecting to find domain' }], AuthenticationFailed, /domain/],
+  ['that is a web page', [{ status: 200, text: '<html>Hi' }], KeystoneUnavailable, /its response is not JSON: Hi$/],
+  ['that returns no token', [{ status: 201, text: '{"token": {}}' }], KeystoneUnavailable, /its response has no token/],
+  [
+    'that rejects the request as malformed',
+    [{ status: 400, text: 'Expecting to find domain' }],
+    AuthenticationFailed,
+    /domain/,
+  ],
 ];
 for (const [name, keystone, kind, message] of keystoneFailures) {
-  test(`a Keystone ${name} is told apart, and the next try is a new one`, async (t) => {
+  test(`a Keystone ${name} has an error of its own, and the next call signs in again`, async (t) => {
     const { session, clock } = cloudOf(t, { keystone });
     await assert.rejects(session.call('image', look()), (error) => {
       assert.ok(error instanceof kind);
@@ -134,7 +139,7 @@ for (const [name, keystone, kind, message] of keystoneFailures) {
   });
 }
 
-test('a busy Keystone is asked again', async (t) => {
+test('a busy Keystone is retried within the call', async (t) => {
   const { session, clock } = cloudOf(t, {
     keystone: [{ status: 503, headers: { 'retry-after': '2' } }, { status: 429 }],
   });
@@ -142,7 +147,7 @@ test('a busy Keystone is asked again', async (t) => {
   assert.deepEqual(clock.slept, [2000, 1000]);
 });
 
-test('while Keystone does not work a token is used for as long as it lives', async (t) => {
+test('a token is used until it expires while Keystone does not work', async (t) => {
   const broken: Reply = { status: 500 };
   const { session, clock, seen, asked } = cloudOf(t, { life: 1_000_000, keystone: ['token', broken, broken, broken] });
   const works = async (token: string, requests: number) => {
@@ -162,7 +167,7 @@ test('while Keystone does not work a token is used for as long as it lives', asy
   await works('token-2', 5);
 });
 
-test('an upload begins with a token that has ten minutes left', async (t) => {
+test('an upload starts with a token that is valid for ten more minutes', async (t) => {
   const { session, clock, seen } = cloudOf(t, { life: 3_600_000 });
   await session.call('image', look());
   clock.advance(3_600_000 - 600_000);
@@ -175,7 +180,7 @@ test('an upload begins with a token that has ten minutes left', async (t) => {
   assert.equal(seen.at(-1)?.headers['x-auth-token'], 'token-2');
 });
 
-test('Keystone is looked for until it was found, once in a session', async (t) => {
+test('the root of Keystone is fetched until it is found, and then once per session', async (t) => {
   const pages: Reply[] = [{ status: 200, text: '<html>Maintenance' }];
   const { session, clock, asked } = cloudOf(t, {
     at: (url) => (url === 'http://keystone' ? pages.shift() : undefined),
@@ -191,16 +196,16 @@ test('Keystone is looked for until it was found, once in a session', async (t) =
   );
 });
 
-test('an auth_url that leads to something else is told as such', async (t) => {
+test('an auth_url of another server is reported as such', async (t) => {
   const { session } = cloudOf(t, { at: () => ({ status: 404, text: 'no such page' }) });
   await assert.rejects(session.identity(signal()), (error) => {
     assert.ok(error instanceof KeystoneUnavailable);
-    assert.match(error.message, /answered 404: no such page; is auth_url the address of a Keystone with the v3 API\?$/);
+    assert.match(error.message, /returned 404: no such page; is auth_url the address of a Keystone with the v3 API\?$/);
     return true;
   });
 });
 
-test('a Keystone without v3 is told as such', async (t) => {
+test('a Keystone without v3 is reported as such', async (t) => {
   const old = '{"versions": {"values": [{"id": "v2.0", "status": "deprecated"}]}}';
   const { session } = cloudOf(t, { at: () => ({ status: 300, text: old }) });
   await assert.rejects(session.identity(signal()), (error) => {
@@ -213,13 +218,13 @@ test('a Keystone without v3 is told as such', async (t) => {
   });
 });
 
-test('a user who needs a second factor is told what works instead', async (t) => {
+test('the error for a user who needs a second factor names an alternative', async (t) => {
   const text = JSON.stringify({ receipt: { methods: ['password'] }, required_auth_methods: [['password', 'totp']] });
   const { session } = cloudOf(t, { keystone: [{ status: 401, text }] });
   await assert.rejects(session.identity(signal()), /sign in by several methods: use an application credential/);
 });
 
-test('a Keystone that echoes the password is quoted without it', async (t) => {
+test('the message of a Keystone that echoes the password is quoted without it', async (t) => {
   for (const reply of [
     { status: 400, text: 'bad body: {"password": "wr0ng"}' },
     { status: 200, text: '<p>You said wr0ng' },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { createEgressPolicy, EgressRefused, guardConnector } from '../../src/http/egress.ts';
+import { createEgressPolicy, EgressRefused } from '../../src/http/egress.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { ConnectionFailed, MalformedResponse } from '../../src/openstack/errors.ts';
 import type { HttpRequest, HttpUpload } from '../../src/openstack/exchange.ts';
@@ -38,7 +38,7 @@ const put = (url: string, body: AsyncIterable<Uint8Array>, some: Partial<HttpUpl
   requestId: 'req-of-the-call',
   body,
   size: undefined,
-  answerDeadlineMs: 10_000,
+  responseDeadlineMs: 10_000,
   signal: new AbortController().signal,
   ...some,
 });
@@ -47,7 +47,7 @@ async function* bytes(...sizes: number[]) {
   for (const size of sizes) yield Buffer.alloc(size, 1);
 }
 
-test('an answer of any status is a result, with its request id, and the request carries that of its call', async (t) => {
+test('a response of any status is a result with its request id, and the request has the id of its call', async (t) => {
   const url = await serve(t, (request, response) => {
     assert.equal(request.headers['user-agent'], 'glance-image-operator/test');
     assert.equal(request.headers.accept, 'application/json');
@@ -60,7 +60,7 @@ test('an answer of any status is a result, with its request id, and the request 
   assert.equal(headers['retry-after'], '3');
 });
 
-test('a server that cannot be reached is named, with the cause', async (t) => {
+test('the error for an unreachable server names the server and the cause', async (t) => {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -69,12 +69,12 @@ test('a server that cannot be reached is named, with the cause', async (t) => {
   server.close();
   await assert.rejects(transportOf(t).request(get(`http://127.0.0.1:${address.port}/v3?secret=x`)), (error) => {
     assert.ok(error instanceof ConnectionFailed);
-    assert.equal(error.message, `no answer from ${error.origin}: connect ECONNREFUSED 127.0.0.1:${address.port}`);
+    assert.equal(error.message, `no response from ${error.origin}: connect ECONNREFUSED 127.0.0.1:${address.port}`);
     return true;
   });
 });
 
-test('a server that never answers, or never ends, is given up at the deadline', async (t) => {
+test('a server that never responds, or never ends its response, is timed out at the deadline', async (t) => {
   const url = await serve(t, (request, response) => {
     if (request.url === '/slow') response.write('{');
   });
@@ -87,24 +87,24 @@ test('a server that never answers, or never ends, is given up at the deadline', 
   }
 });
 
-test('an abort is the reason that was given, not a failure of the server', async (t) => {
+test("an abort rejects with the signal's reason, not with a failure of the server", async (t) => {
   const controller = new AbortController();
   const reason = new Error('the resource was deleted');
   const url = await serve(t, () => controller.abort(reason));
   await assert.rejects(transportOf(t).request(get(url, { signal: controller.signal })), reason);
 });
 
-test('an answer above the bound is an error, the words of a refusal are cut', async (t) => {
+test('a response above the limit is an error, and an error response is truncated', async (t) => {
   const url = await serve(t, (request, response) => {
     response.writeHead(request.url === '/big' ? 200 : 500);
     response.end('x'.repeat(200_000));
   });
   await assert.rejects(transportOf(t).request(get(`${url}/big`)), MalformedResponse);
-  const refused = await transportOf(t).request(get(`${url}/refused`));
-  assert.equal(refused.text.length, 1000);
+  const rejected = await transportOf(t).request(get(`${url}/rejected`));
+  assert.equal(rejected.text.length, 1000);
 });
 
-test('a cut answer is no answer', async (t) => {
+test('a truncated response is a ConnectionFailed', async (t) => {
   const url = await serve(t, (_, response) => {
     response.writeHead(200, { 'content-length': '100' });
     response.write('{"images": [');
@@ -113,7 +113,7 @@ test('a cut answer is no answer', async (t) => {
   await assert.rejects(transportOf(t).request(get(url)), ConnectionFailed);
 });
 
-test('a GET follows a redirect on the same host only, a POST none, and circles end', async (t) => {
+test('a GET follows redirects on the same host only, a POST follows none, and loops end', async (t) => {
   const elsewhere = await serve(t, () => assert.fail('the token went to another host'));
   const url = await serve(t, (request, response) => {
     const { url: path = '' } = request;
@@ -128,10 +128,10 @@ test('a GET follows a redirect on the same host only, a POST none, and circles e
   assert.equal((await transport.request(get(`${url}/here`, { method: 'POST', body: '{}' }))).status, 302);
 });
 
-test('what the egress policy refuses is refused in its own words', async (t) => {
+test('the error of the egress policy is thrown unchanged', async (t) => {
   const url = await serve(t, () => assert.fail('it was reached'));
   const policy = createEgressPolicy({ allow: [], deny: [] });
-  const transport = transportOf(t, { guard: (make) => guardConnector(policy, make) });
+  const transport = transportOf(t, { egress: policy });
   await assert.rejects(transport.request(get(url)), EgressRefused);
   await assert.rejects(
     transport.upload(put(url, bytes(1)), () => {}),
@@ -139,7 +139,7 @@ test('what the egress policy refuses is refused in its own words', async (t) => 
   );
 });
 
-test('an upload of known size has a content-length, one of unknown size is chunked, and all bytes arrive', async (t) => {
+test('an upload has a content-length if its size is known and is chunked otherwise, and all bytes arrive', async (t) => {
   const url = await serve(t, async (request, response) => {
     const { length } = await bodyOf(request);
     reply(response, 200, {
@@ -162,7 +162,7 @@ const wrong: [name: string, sizes: number[], size: number | undefined, code: str
   ['empty as announced', [], 0, 'EmptySource'],
 ];
 for (const [name, sizes, size, code] of wrong) {
-  test(`a body that is ${name} never reaches the server as a whole`, async (t) => {
+  test(`a body that is ${name} never reaches the server as a complete request`, async (t) => {
     const arrived = Promise.withResolvers<boolean>();
     const url = await serve(t, (request) => {
       request.resume();
@@ -178,7 +178,7 @@ for (const [name, sizes, size, code] of wrong) {
   });
 }
 
-test('what the source throws is what the upload throws, and the request stays incomplete', async (t) => {
+test('an upload throws the error of its source, and the request stays incomplete', async (t) => {
   const arrived = Promise.withResolvers<boolean>();
   const url = await serve(t, (request) => {
     request.resume();
@@ -197,7 +197,7 @@ test('what the source throws is what the upload throws, and the request stays in
   assert.equal(await arrived.promise, false);
 });
 
-test('an answer before the end of the body is the result, and a source that hangs is let go', async (t) => {
+test('a response before the end of the body is the result, and a hanging source is released', async (t) => {
   const url = await serve(t, (request, response) => {
     request.once('data', () => reply(response, 409, { message: 'no' }, { connection: 'close' }));
   });
@@ -219,7 +219,7 @@ test('an answer before the end of the body is the result, and a source that hang
   assert.ok(released);
 });
 
-test('a refusal from the head alone is not lost, even where the server resets the connection behind it', async (t) => {
+test('an early error response is not lost even if the server resets the connection after it', async (t) => {
   const url = await serve(t, (request, response) => {
     request.socket.pause();
     response.writeHead(413, { 'content-type': 'text/plain' });
@@ -233,7 +233,7 @@ test('a refusal from the head alone is not lost, even where the server resets th
   }
 });
 
-test('a success before the end of the body is not believed', async (t) => {
+test('a success response before the end of the body is a MalformedResponse', async (t) => {
   const url = await serve(t, (request, response) => {
     request.once('data', () => reply(response, 200, {}));
   });
@@ -247,7 +247,7 @@ test('a success before the end of the body is not believed', async (t) => {
   );
 });
 
-test('a server that stops reading, or does not answer, is given up; a slow source is not timed', async (t) => {
+test('a server that stops reading or does not respond is timed out, and a slow source is not', async (t) => {
   const url = await serve(t, (request) => {
     if (request.url === '/silent') request.resume();
   });
@@ -260,7 +260,7 @@ test('a server that stops reading, or does not answer, is given up; a slow sourc
     ['/silent', bytes(10)],
   ] as const) {
     await assert.rejects(
-      transport.upload(put(url + path, source, { answerDeadlineMs: 50 }), () => {}),
+      transport.upload(put(url + path, source, { responseDeadlineMs: 50 }), () => {}),
       /took longer than 0.05 s/,
     );
   }
@@ -274,12 +274,12 @@ test('a server that stops reading, or does not answer, is given up; a slow sourc
     yield* bytes(10);
   }
   assert.equal(
-    (await transport.upload(put(patient, slow(), { size: 20, answerDeadlineMs: 50 }), () => {})).status,
+    (await transport.upload(put(patient, slow(), { size: 20, responseDeadlineMs: 50 }), () => {})).status,
     200,
   );
 });
 
-test('an aborted upload ends at once with the reason that was given', async (t) => {
+test("an aborted upload ends at once with the signal's reason", async (t) => {
   const controller = new AbortController();
   const reason = new Error('suspended');
   const url = await serve(t, (request) => {
@@ -296,7 +296,7 @@ test('an aborted upload ends at once with the reason that was given', async (t) 
   );
 });
 
-test('uploads do not keep small calls waiting', async (t) => {
+test('many uploads do not delay small calls', async (t) => {
   const url = await serve(t, (request, response) => {
     if (request.method === 'GET') reply(response, 200, {});
   });
@@ -310,7 +310,7 @@ test('uploads do not keep small calls waiting', async (t) => {
   await Promise.all(uploads);
 });
 
-test('a body is only begun once there is a connection', async (t) => {
+test('a body is read only after the connection is established', async (t) => {
   const transport = transportOf(t);
   let begun = false;
   const closed = createServer();
@@ -331,7 +331,7 @@ test('a body is only begun once there is a connection', async (t) => {
   assert.deepEqual({ begun, asked }, { begun: false, asked: false });
 });
 
-test('whoever measures is told of each exchange: its status, or that there was none', async (t) => {
+test('each exchange is observed with its status, or as an error without one', async (t) => {
   const seen: { method: string; url: string; code: string }[] = [];
   const transport = transportOf(t, {
     observe: ({ durationMs, ...exchange }) => {
@@ -346,7 +346,7 @@ test('whoever measures is told of each exchange: its status, or that there was n
   });
   await transport.request(get(`${url}/busy`));
   await transport.upload(put(`${url}/file`, bytes(10)), () => {});
-  await transport.download({ ...get(`${url}/data`), answerDeadlineMs: 10_000, idleMs: 10_000 });
+  await transport.download({ ...get(`${url}/data`), responseDeadlineMs: 10_000, idleMs: 10_000 });
   await assert.rejects(transport.request(get(`${url}/cut`)), ConnectionFailed);
   assert.deepEqual(seen, [
     { method: 'GET', url: `${url}/busy`, code: '503' },
