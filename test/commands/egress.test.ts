@@ -1,4 +1,4 @@
-/** What the commands say about a connection that the egress policy refuses. */
+/** Messages of the commands about a connection that the egress policy blocks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commandEgress, operatorEgress } from '../../src/commands/egress.ts';
@@ -16,21 +16,21 @@ function refusalOf(rules: EgressRules, host: string): string {
   assert.fail(`${host} is allowed`);
 }
 
-test('a refusal by the operator names the flag and the chart value that allow the host', () => {
+test('a host blocked by the operator is reported with the flag and chart value that allow it', () => {
   const message = refusalOf(operatorEgress(settings, 'https://192.0.2.1:6443'), '127.0.0.1');
   assert.match(message, /--source-allow=127\.0\.0\.1 \(chart value settings\.sourceAllow\)$/);
 });
 
-test('a refusal by a rule that denies names the flag and the chart value of that rule', () => {
+test('a host blocked by a deny rule is reported with the flag and chart value of the rule', () => {
   const message = refusalOf(operatorEgress(settings, 'https://192.0.2.1:6443'), '10.1.2.3');
   assert.match(message, /--source-deny \(chart value settings\.sourceDeny\)/);
 });
 
-test('the operator refuses the API server of its cluster as a source', () => {
+test('the operator rejects the API server of its cluster as a source', () => {
   assert.match(refusalOf(operatorEgress(settings, 'https://192.0.2.1:6443'), '192.0.2.1'), /API server/);
 });
 
-test('a refusal by the transfer command names the flag and no chart value', () => {
+test('a host blocked by the transfer command is reported with the flag and no chart value', () => {
   const message = refusalOf(commandEgress(settings), '127.0.0.1');
   assert.match(message, /--source-allow=127\.0\.0\.1$/);
 });

@@ -10,7 +10,7 @@ import { OperatorError, retry } from '../../src/lib/errors.ts';
 const root = join(import.meta.dirname, '../..');
 const node = (args: string[]) => spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', env: {} });
 
-test('the exit code tells a lost lease and wrong usage from every other failure', () => {
+test('the exit code distinguishes a lost lease and wrong usage from other failures', () => {
   const lost = new LeadershipLost('another leads');
   const wrapped = new OperatorError('lease failed', { code: 'ComponentFailed', retry: retry.backoff, cause: lost });
   assert.equal(exitCodeOf(lost), exitCodes.leaseLost);
@@ -25,7 +25,7 @@ test('--help says what each exit code means', () => {
   for (const code of Object.values(exitCodes)) assert.match(stdout, new RegExp(`^  ${code}  \\S`, 'm'));
 });
 
-test('durations of the lease that do not fit together are refused in words', () => {
+test('contradictory durations of the lease are rejected with a message', () => {
   for (const [flags, words] of [
     [['--lease-duration', '10s'], /--lease-duration must be longer than --lease-renew-deadline/],
     [['--lease-retry', '6s'], /at least twice --lease-retry/],

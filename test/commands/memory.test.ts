@@ -15,13 +15,13 @@ function reported(heapMiB: number, containerMiB: number | undefined): { level: n
   return JSON.parse(line);
 }
 
-test('a heap that may outgrow its container is warned of, with what to set', () => {
+test('a heap that may outgrow its container causes a warning with the option to set', () => {
   const { level, msg } = reported(400, 450);
   assert.equal(level, pino.levels.values['warn']);
   assert.match(msg, /NODE_OPTIONS=--max-old-space-size-percentage=\d+/);
 });
 
-test('a heap that fits, or has no bound to fit into, is only told', () => {
+test('a heap that fits, or has no limit, is only logged', () => {
   assert.equal(reported(300, 512).level, pino.levels.values['info']);
   assert.equal(reported(4000, undefined).level, pino.levels.values['info']);
 });

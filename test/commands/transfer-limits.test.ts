@@ -11,7 +11,7 @@ import { createVirtualClock } from '../clock.ts';
 
 const otherwise = { total: 4, perCloud: 3, perHost: 2 };
 
-test('limits follow their file, and stay as they are while it says nothing usable', async (t) => {
+test('transfer limits follow their file, and stay unchanged while it is unusable', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'limits-'));
   t.after(() => rm(directory, { recursive: true }));
   const path = join(directory, 'limits.yaml');
@@ -34,7 +34,7 @@ test('limits follow their file, and stay as they are while it says nothing usabl
 
   await look();
   await look();
-  assert.equal(warnings.length, 1, 'a file that is not there is told of once');
+  assert.equal(warnings.length, 1, 'a missing file is logged once');
   await look('total: 10\n');
   await look('{"total": 10, "perHost": 9}');
   await look('total: 0\nperCluod: 3\n');

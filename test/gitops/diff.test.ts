@@ -1,6 +1,8 @@
 /**
- * What GitOps tools compare. Law: a manifest that was applied is applied again without a difference, whatever the operator has
- * written meanwhile, so nobody needs `ignoreDifferences`.
+ * How GitOps tools compare.
+ *
+ * Invariant: applying a manifest again shows no difference, whatever the operator has written in the meantime, so
+ * `ignoreDifferences` is not needed.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -55,7 +57,7 @@ describe('a manifest that is applied again', () => {
     return world.stack.kubernetes.kubectl(['diff', ...flags, '-f', '-'], { input: manifest });
   }
 
-  test('with server-side apply is the live object, field by field, as Argo CD with ServerSideDiff compares', async () => {
+  test('a manifest applied again server-side equals the live object, as Argo CD compares with ServerSideDiff', async () => {
     await apply('argocd-controller');
     await world.ready('image');
     const live = await apply('argocd-controller');
@@ -63,20 +65,20 @@ describe('a manifest that is applied again', () => {
     assert.equal((await diff('--server-side', '--field-manager=argocd-controller')).stdout, '');
   });
 
-  test('does not take the finalizer, the status or a default away from anybody', async () => {
+  test('a manifest applied again keeps the finalizer, the status and the defaults', async () => {
     const { metadata, status } = await apply('kustomize-controller', '--dry-run=server');
     assert.deepEqual(metadata.finalizers, ['glance-image-operator.dev/image']);
     assert.ok(status);
   });
 
-  test('with client-side apply shows no difference either', async () => {
+  test('a manifest applied again client-side shows no difference', async () => {
     await world.stack.kubernetes.apply(manifest);
     const { code, stdout } = await diff();
     assert.equal(stdout, '');
     assert.equal(code, 0);
   });
 
-  test('shows an edit by hand of what it declares', async () => {
+  test('a manual edit of a declared field shows as a difference', async () => {
     const args = ['patch', 'gimg', 'image', '--type=merge', '-p', '{"spec":{"image":{"minDiskGiB":4}}}'];
     const { code, stderr } = await world.stack.kubernetes.kubectl(args, { namespace: world.namespace });
     assert.equal(code, 0, stderr);

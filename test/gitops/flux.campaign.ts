@@ -1,6 +1,8 @@
 /**
- * Flux, for real: its kustomize-controller applies images from a source, waits for them, and takes them away again. Law: a
- * Kustomization is Ready when its images are in Glance, fails when they cannot come, and leaves nothing behind.
+ * Flux's real kustomize-controller applies images from a source, waits for them, and prunes them.
+ *
+ * Invariant: a Kustomization is Ready when its images are in Glance, fails when they are impossible, and leaves nothing
+ * behind.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -17,7 +19,7 @@ import { Flux, readyOf } from './flux.ts';
 import { yamlBlocks } from './pages.ts';
 
 const body = raw(512 * 1024);
-/** Longer than any test waits: what comes earlier is no timeout. */
+/** Longer than any test waits: an earlier failure is not the timeout. */
 const wait = { wait: true, timeout: '5m', retryInterval: '1s' };
 
 /** Of the kinds whose definitions are here; helm-controller's are not to be had as a module. */
@@ -67,7 +69,7 @@ describe('Flux', () => {
     return (await world.images()).map(({ name, status }) => `${name} ${status}`).sort();
   }
 
-  test('waits until every image is active in Glance, and takes away those that leave the source', async () => {
+  test('Flux waits until every image is active in Glance, and prunes images that leave the source', async () => {
     const released = Promise.withResolvers<void>();
     const held = world.source.add('/held.raw', { body, gate: { at: 1024, released: released.promise } });
     const first = await flux.publish('images', { 'a.yaml': image('a'), 'b.yaml': image('b', {}, held) });
@@ -86,7 +88,7 @@ describe('Flux', () => {
     assert.deepEqual(await namesInGlance(), ['a active']);
   });
 
-  test('applies what is applied already without a write', async () => {
+  test('Flux applies unchanged images without a write', async () => {
     const mark = await world.stack.kubernetes.audit.mark();
     // Another revision of the same objects, so that it looks again.
     const revision = await flux.publish('images', { 'renamed.yaml': image('a') });
@@ -101,7 +103,7 @@ describe('Flux', () => {
     assert.ok(records.some(({ resource, uri }) => resource === 'glanceimages' && /dryRun=All/.test(uri)));
   });
 
-  test('fails at once, and not at its timeout, when an image cannot be, and is Ready once that is mended', async () => {
+  test('Flux fails before its timeout on an impossible image, and becomes Ready after the correction', async () => {
     const other = digestOf(raw(4096));
     await flux.publish('broken', { 'c.yaml': image('c', {}, url, other) });
     const start = performance.now();
@@ -113,7 +115,7 @@ describe('Flux', () => {
     await flux.ready('broken', mended);
   });
 
-  test('can be told by expressions to fail for a file that may still come', async () => {
+  test('Flux can be configured to fail for a missing file', async () => {
     const [expressions] = shown().flatMap(({ spec }) => spec.healthCheckExprs ?? []);
     const missing = `${world.source.url}/to-come.raw`;
     await flux.publish('told', { 'h.yaml': image('h', {}, missing) });
@@ -124,7 +126,7 @@ describe('Flux', () => {
     await flux.ready('told', mended);
   });
 
-  test('accepts all that the page shows', async () => {
+  test('Flux accepts all manifests of its page', async () => {
     const objects = shown();
     assert.ok(objects.length >= 4);
     for (const object of objects) {
@@ -136,7 +138,7 @@ describe('Flux', () => {
     }
   });
 
-  test('is not upset by an image that comes before its Secret', async () => {
+  test('Flux accepts an image that is applied before its Secret', async () => {
     const cloud = { secretRef: { name: 'late' }, name: 'demo' };
     const revision = await flux.publish('early', { 'd.yaml': image('d', { cloud }) });
     await flux.kustomization('early', wait);
@@ -147,7 +149,7 @@ describe('Flux', () => {
     await flux.ready('early', revision);
   });
 
-  test('does not wait for an image that was suspended when it was ready', async () => {
+  test('Flux does not wait for an image that was suspended when it was ready', async () => {
     const first = await flux.publish('paused', { 'e.yaml': image('e') });
     await flux.kustomization('paused', wait);
     await flux.ready('paused', first);
@@ -156,7 +158,7 @@ describe('Flux', () => {
     await world.reason('e', 'Suspended');
   });
 
-  test('with WaitForTermination is gone only when its images are gone from Glance', async () => {
+  test('Flux with WaitForTermination waits for the deletion of images in Glance', async () => {
     const revision = await flux.publish('going', {
       'f.yaml': image('f'),
       'g.yaml': image('g', { image: { diskFormat: 'raw', protected: true } }),

@@ -1,6 +1,8 @@
 /**
- * Flux's own kustomize-controller, and the artifacts that it applies. Law: the controller is the real one; only the source is
- * played, by an ExternalArtifact, which Flux has for sources other than its own.
+ * Flux's own kustomize-controller, and the artifacts that it applies.
+ *
+ * Invariant: the controller is the real one; only the source is simulated, by an ExternalArtifact, which Flux has for
+ * third-party sources.
  */
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';

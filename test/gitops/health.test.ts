@@ -1,6 +1,8 @@
 /**
- * Each phase of a resource, taken from the real API server, as Flux and Argo CD judge it. Law: nobody goes on before the image
- * is there; nobody waits for what cannot come by itself; and a fault that passes turns nothing red.
+ * Each phase of a resource, taken from the real API server, as Flux and Argo CD see it.
+ *
+ * Invariant: a wait ends when the image is ready; an impossible image fails immediately; and a passing fault is not a
+ * failure.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -40,7 +42,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     return (await world.stack.kubernetes.request('GET', path)).as(anyObject);
   }
 
-  /** The object as it is between two attempts: one that has begun meanwhile tells of itself. */
+  /** The object between two attempts; an attempt in progress has its own status. */
   async function objectGiving(name: string, reason: string): Promise<Record<string, unknown>> {
     for (let tries = 0; tries < 100; tries++) {
       await world.reason(name, reason);
@@ -65,7 +67,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     }
   }
 
-  test('one that the operator has not seen yet is waited for', async () => {
+  test('a resource that the operator has not seen yet is in progress', async () => {
     await world.apply('unseen', filled());
     await assertJudged(await object('unseen'), {
       kstatus: 'InProgress',
@@ -76,7 +78,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await world.ready('unseen');
   });
 
-  test('one whose data is on its way is waited for, and one that waits for a free slot', async () => {
+  test('a resource during its transfer, or waiting for a slot, is in progress', async () => {
     const released = Promise.withResolvers<void>();
     const url = world.source.add('/held.raw', { body, gate: { at: 1024, released: released.promise } });
     await world.apply('moving', from(url));
@@ -90,7 +92,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await world.ready('queued');
   });
 
-  test('one whose image is as declared is healthy, with its id', async () => {
+  test('a resource with its declared image is healthy, with the id of the image', async () => {
     await world.apply('done', filled());
     const { status } = await world.ready('done');
     await assertJudged(await object('done'), {
@@ -100,7 +102,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     });
   });
 
-  test('one without content is healthy as soon as its record is there, with a warning that it has no data', async () => {
+  test('a resource without content is healthy once its record exists, with a warning about missing data', async () => {
     await world.apply('record', {});
     await world.ready('record');
     await assertJudged(await object('record'), {
@@ -110,14 +112,14 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     });
   });
 
-  test('a warning is shown, and makes nothing unhealthy', async () => {
+  test('a warning is shown and does not make a resource unhealthy', async () => {
     const md5 = digestOf(body, 'md5');
     await world.apply('weak', { image, content: { http: { ...content.http, digest: md5 } } });
     await world.ready('weak');
     await assertJudged(await object('weak'), { kstatus: 'Current', argo: 'Healthy', message: /\(warning: md5 .*\)$/ });
   });
 
-  test('one whose declaration has changed is waited for, even before the operator sees the change', async () => {
+  test('a resource with a changed spec is in progress, even before the operator sees the change', async () => {
     await world.apply('edited', filled());
     await world.ready('edited');
     world.operator.signal('SIGSTOP');
@@ -133,7 +135,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await assertJudged(await object('edited'), { kstatus: 'Current', argo: 'Healthy', message: /^Ready/ });
   });
 
-  test('one that is tried again is waited for, and is degraded for Argo CD after five failures in a row', async () => {
+  test('a resource in retry is in progress, and degraded for Argo CD after five failures in a row', async () => {
     await world.apply('retried', from(`${world.source.url}/to-come.raw`));
     await assertJudged(await objectGiving('retried', 'SourceNotFound'), {
       kstatus: 'InProgress',
@@ -148,7 +150,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     });
   });
 
-  test('one whose cloud cannot be asked is waited for, although its image was as declared', async () => {
+  test('a ready resource is in progress during an outage of its cloud', async () => {
     await world.writeSecret('outage', { 'clouds.yaml': await world.project.cloudsYaml() });
     await world.apply('outage', { cloud: { secretRef: { name: 'outage' }, name: 'demo' } });
     await world.ready('outage');
@@ -161,7 +163,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     });
   });
 
-  test('one that needs another declaration is given up at once, with the reason', async () => {
+  test('a resource that needs a change of its spec fails immediately with the reason', async () => {
     const other = world.source.add('/other.raw', { body: raw(4096) });
     await world.apply('tampered', from(other));
     await world.reason('tampered', 'DigestMismatch');
@@ -172,13 +174,13 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     });
   });
 
-  test('one whose Secret is wrong is given up at once', async () => {
+  test('a resource with a wrong Secret fails immediately', async () => {
     await world.apply('misnamed', { cloud: { secretRef: { name: 'openstack' }, name: 'prod' } });
     await world.reason('misnamed', 'CloudNotFound');
     await assertJudged(await object('misnamed'), { kstatus: 'Failed', argo: 'Degraded', message: /^CloudNotFound/ });
   });
 
-  test('one whose Secret is still to come is waited for, because what is applied together has no order', async () => {
+  test('a resource without its Secret is in progress, because objects are applied in any order', async () => {
     await world.apply('early', filled({ cloud: { secretRef: { name: 'late' }, name: 'demo' } }));
     await world.reason('early', 'SecretNotFound');
     await assertJudged(await object('early'), {
@@ -190,7 +192,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await world.ready('early', 10_000);
   });
 
-  test('one that is suspended stays as good as it was until it is edited, and Argo CD shows that it is suspended', async () => {
+  test('a suspended resource keeps its health until its spec changes, and Argo CD shows it as suspended', async () => {
     await world.apply('paused', filled());
     await world.ready('paused');
     await world.apply('paused', filled({ suspend: true }));
@@ -205,13 +207,13 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await assertJudged(await object('paused'), { kstatus: 'InProgress', argo: 'Suspended', message: /suspend/ });
   });
 
-  test('one that was suspended before it had an image is waited for', async () => {
+  test('a resource suspended before it had an image is in progress', async () => {
     await world.apply('unborn', filled({ suspend: true }));
     await world.reason('unborn', 'Suspended');
     await assertJudged(await object('unborn'), { kstatus: 'InProgress', argo: 'Suspended', message: /suspend/ });
   });
 
-  test('one that is being deleted is terminating until its image is gone', async () => {
+  test('a deleted resource is terminating until its image is deleted', async () => {
     await world.writeSecret('going', { 'clouds.yaml': await world.project.cloudsYaml() });
     await world.apply('leaving', { cloud: { secretRef: { name: 'going' }, name: 'demo' } });
     await world.ready('leaving');
@@ -256,7 +258,7 @@ describe('the health script', () => {
     ],
   ];
   for (const [what, status, argo] of cases) {
-    test(`says ${argo} to ${what}`, async () => {
+    test(`the health script returns ${argo} for ${what}`, async () => {
       const [judgement] = await judge([seen(status)]);
       assert.equal(judgement?.argo.status, argo);
     });

@@ -1,6 +1,8 @@
 /**
- * How Flux and Argo CD see an object: kstatus by the library that Flux is made of, and our health script in the Lua that Argo CD
- * runs. Law: nothing of either is imitated in TypeScript.
+ * The state of an object for Flux and Argo CD: kstatus by the library of Flux, and our health script in the Lua of Argo
+ * CD.
+ *
+ * Invariant: neither is imitated in TypeScript.
  */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -18,7 +20,7 @@ export const healthScript = readFileSync(
   'utf8',
 );
 
-/** One judgement for each object, in their order. The objects are as the API server hands them out. */
+/** One result for each object, in their order. The objects are as the API server returns them. */
 export async function judge(objects: readonly unknown[]): Promise<Judgement[]> {
   const asked = promisify(execFile)(join(folders.judge, 'judge'), { timeout: 30_000 });
   asked.child.stdin?.end(JSON.stringify({ health: healthScript, objects }));

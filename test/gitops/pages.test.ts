@@ -1,4 +1,4 @@
-/** The health script is in two places, where it is shipped and where it is read. Law: they are one text. */
+/** The health script is in the chart and on a page. Invariant: both texts are equal. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { healthScript } from './judge.ts';
 import { yamlBlocks } from './pages.ts';
 
 describe('the page about Argo CD', () => {
-  test('shows the health script that the chart holds', () => {
+  test('the page shows the health script of the chart', () => {
     const page = readFileSync(join(import.meta.dirname, '../../docs/how-to/argo-cd.md'), 'utf8');
     const entry = `resource.customizations.health.${group}_${kind}`;
     const configMap = z.object({ kind: z.literal('ConfigMap'), data: z.object({ [entry]: z.string() }) });

@@ -29,7 +29,7 @@ test('a property that is named like a method or like the prototype of a JavaScri
   for (const name of names) assert.equal(wanted.get(name), name);
 });
 
-test('a declared property is refused by name where Glance cannot change a property of that name', () => {
+test('a declared property is rejected by name if Glance cannot change a property of that name', () => {
   for (const name of ['__init__', '_abc_impl', 'size', 'os_glance_x', ' a', 'a\x1c']) {
     assert.throws(
       () => desire(declare({ [name]: 'x' }), identity, projectID),

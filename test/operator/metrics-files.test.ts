@@ -58,7 +58,7 @@ async function wrongNames(expression: string): Promise<string[]> {
   return [...names.filter((name) => !known.has(name)), ...matched, ...grouped];
 }
 
-/** Labels that tell installations apart, in one Prometheus for many of them. */
+/** Labels that distinguish installations in a shared Prometheus. */
 const installation = ['cluster', 'namespace', 'job'];
 
 /** Aggregations and joins in an expression that would mix installations. */

@@ -1,6 +1,7 @@
 /**
- * What each permission of the chart is for, shown by what an operator without it does. Law: a permission without a case here is
- * one that nobody needs, and a case whose symptom does not come proves nothing.
+ * The purpose of each permission of the chart, shown by an operator without it.
+ *
+ * Invariant: a permission without a case here is not needed, and a case without its symptom proves nothing.
  */
 import assert from 'node:assert/strict';
 import { exitCodes } from '../../src/commands/exit.ts';
@@ -63,7 +64,7 @@ export const cases: Record<Permission, Case> = {
     },
   },
   'watch secrets': {
-    symptom: 'does not see that a Secret was mended',
+    symptom: 'does not see that a Secret was corrected',
     async show(installation) {
       await installation.start();
       await installation.untilForbidden('watch', 'secrets');
@@ -74,7 +75,7 @@ export const cases: Record<Permission, Case> = {
       await installation.world.writeSecret(secretName, {
         'clouds.yaml': await installation.world.project.cloudsYaml(),
       });
-      // What it does see shows that it had the time to.
+      // Other changes show that it had the time.
       await installation.apply('seen');
       await installation.world.ready('seen');
       await installation.world.reason('waiting', 'SecretInvalid');

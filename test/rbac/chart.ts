@@ -1,4 +1,4 @@
-/** The chart as Helm renders it, and what its roles allow. Law: rendered by Helm itself, never read from templates. */
+/** The chart as rendered by Helm, and the permissions in its roles. It is never read from templates. */
 import { join, resolve } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';

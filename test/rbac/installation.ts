@@ -1,6 +1,8 @@
 /**
- * The operator as the chart installs it: under its own ServiceAccount, with the chart's arguments and with no right but those of
- * the chart's roles. Law: what the chart renders is applied as it is, but for the one permission that a test takes away.
+ * The operator as installed by the chart: with its own ServiceAccount, the chart's arguments and only the permissions
+ * of the chart's roles.
+ *
+ * Invariant: the rendered objects are applied unchanged, except for the permission that a test removes.
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -15,7 +17,7 @@ import { untilAllowed } from './review.ts';
 import { kubeconfigOf, type ServiceAccount, userOf } from './service-account.ts';
 
 export interface InstallationOptions {
-  /** Default: the namespace of the world. `cluster` is all of them, so that only labelled resources are looked after. */
+  /** Default: the namespace of the world. `cluster` is all namespaces, so that only labelled resources are managed. */
   watch?: 'cluster' | 'namespace';
   lost?: Permission;
   settings?: Readonly<Record<string, unknown>>;
@@ -45,7 +47,7 @@ const patienceMs = 60_000;
 
 export class Installation implements AsyncDisposable {
   readonly world: World;
-  /** The value of the label `installation` of the resources that it looks after. */
+  /** The value of the label `installation` of its resources. */
   readonly name: string;
   readonly account: ServiceAccount;
   readonly permissions: readonly Permission[];
@@ -119,12 +121,12 @@ export class Installation implements AsyncDisposable {
     return this.#operator;
   }
 
-  /** As `World.apply`, of a resource that this installation looks after. */
+  /** As `World.apply`, for a resource that this installation manages. */
   async apply(name: string, spec: Record<string, unknown> = {}): Promise<void> {
     await this.world.apply(name, { interval: '0', ...spec }, { labels: { installation: this.name } });
   }
 
-  /** Resolves when the operator logs that the API server forbade it this, in the server's own words. */
+  /** Resolves when the operator logs that the API server forbade this request, with the server's message. */
   async untilForbidden(verb: string, resource: string): Promise<void> {
     const words = `cannot ${verb} resource \\"${resource}\\"`;
     const end = performance.now() + patienceMs;
@@ -135,13 +137,13 @@ export class Installation implements AsyncDisposable {
     }
   }
 
-  /** Resolves when the API server refuses a request for this path that begins from now on. */
+  /** Resolves when the API server rejects a request for this path that begins from now on. */
   async untilRefusedAgain(path: string): Promise<void> {
     const from = this.proxy.requests.length;
     const refused = () =>
       this.proxy.requests.slice(from).some((asked) => asked.status === 403 && asked.path.includes(path));
     for (const end = performance.now() + patienceMs; !refused(); await sleep(50)) {
-      if (performance.now() > end) throw new Error(`nothing for ${path} was refused again`);
+      if (performance.now() > end) throw new Error(`nothing for ${path} was rejected again`);
     }
   }
 

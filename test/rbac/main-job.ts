@@ -1,4 +1,4 @@
-/** All that an operator does in its life, in one go. Law: each verb that it ever needs of the API server is among it. */
+/** All functions of an operator in one run. Invariant: it uses every verb that the operator ever needs. */
 import assert from 'node:assert/strict';
 import { raw } from '../env/images.ts';
 import { digestOf } from '../operator/digest.ts';
@@ -34,7 +34,7 @@ export async function doMainJob(installation: Installation): Promise<void> {
   );
 }
 
-/** The second time is told by the same event, with a count. */
+/** The second time is reported by the same event, with a count. */
 export async function correctDriftTwice(
   { world }: Installation,
   name: string,

@@ -11,7 +11,7 @@ import { type Attributes, allowed } from './review.ts';
 /** As many operators at once as a small machine bears. */
 const concurrency = 4;
 
-/** What the operator asked the API server for since the mark, and what it was refused. */
+/** The operator's requests to the API server since the mark, and the rejected ones. */
 async function asked({ world, user }: Installation, mark: number) {
   const records = await world.stack.kubernetes.audit.read(user, mark);
   const requests = records.filter(({ resource }) => resource !== '');
@@ -21,7 +21,7 @@ async function asked({ world, user }: Installation, mark: number) {
   return { used: [...new Set(used)].sort(), refused, namespaces };
 }
 
-/** What somebody who got hold of the operator's token would try. */
+/** Requests that an attacker with the operator's token would try. */
 function temptations({ namespace }: World, own: string): Attributes[] {
   const leases = { group: 'coordination.k8s.io', resource: 'leases', namespace: own };
   return [
@@ -39,7 +39,7 @@ function temptations({ namespace }: World, own: string): Attributes[] {
 
 describe('an operator with the rights that the chart gives it', { concurrency }, () => {
   for (const watch of ['namespace', 'cluster'] as const) {
-    test(`does its whole work, uses every right, and asks for nothing else: ${watch}`, async () => {
+    test(`an operator with the chart's permissions works, uses each of them and needs no other: ${watch}`, async () => {
       await using world = await World.create({ idle: true });
       await using installation = await Installation.create(world, { watch });
       await using elsewhere = await World.create({ idle: true });
@@ -57,14 +57,14 @@ describe('an operator with the rights that the chart gives it', { concurrency },
       assert.equal(namespaces.has(elsewhere.namespace), watch === 'cluster');
       const things = temptations(world, installation.account.namespace);
       const can = await allowed(world.stack.kubernetes, installation.user, things);
-      // A Secret is needed wherever somebody declares an image.
+      // A Secret is needed in every namespace with an image.
       const everywhere = { verb: 'get', resource: 'secrets', namespace: 'kube-system' };
       assert.deepEqual(can, watch === 'cluster' ? [everywhere] : []);
     });
   }
 });
 
-describe('without the right to', { concurrency }, () => {
+describe('an operator without one permission', { concurrency }, () => {
   let world: World;
   before(async () => {
     world = await World.create({ idle: true });
@@ -72,13 +72,13 @@ describe('without the right to', { concurrency }, () => {
   after(() => world[Symbol.asyncDispose]());
 
   for (const [lost, { symptom, options, show }] of Object.entries(cases)) {
-    test(`${lost}, it ${symptom}`, async () => {
+    test(`without permission to ${lost}, the operator ${symptom}`, async () => {
       await using installation = await Installation.create(world, { ...options, lost });
       await show(installation);
     });
   }
 
-  test('there is a case for every right of the chart, and for no other', async () => {
+  test('every permission of the chart has a case, and no other has one', async () => {
     const rendering = { release: 'r', namespace: 'n' };
     const values = { watchNamespaces: ['a', 'b'], settings: { clusterName: 'c' } };
     const cluster = permissionsOf(rolesOf(await render(world.stack.kubernetes, rendering)));

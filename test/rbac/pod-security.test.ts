@@ -28,7 +28,7 @@ const everything = {
   transferLimits: { total: 2 },
 };
 
-/** One step back from what `restricted` asks for, and the word by which the server refuses it. */
+/** Each relaxes one rule of `restricted`, with the field in the server's message. */
 const loosened: [what: string, said: RegExp, loosen: (spec: PodSpec) => unknown][] = [
   [
     'that may be root',
@@ -98,13 +98,13 @@ describe('in a namespace that enforces restricted Pod Security', () => {
       input: JSON.stringify(object),
     });
 
-  test('the Pod of the chart is taken without a warning', async () => {
+  test('the Pod of the chart is accepted without a warning', async () => {
     const { code, stderr } = await create(asPod(pod.spec));
     assert.equal(stderr, '');
     assert.equal(code, 0);
   });
 
-  test('and everything else of the chart, with no field that the server does not know', async () => {
+  test('all other objects of the chart are accepted without unknown fields', async () => {
     assert.ok(
       ['NetworkPolicy', 'PodDisruptionBudget', 'Deployment', 'Service', 'ConfigMap'].every(
         (kind) => ofKind(objects, kind).length > 0,
@@ -116,14 +116,14 @@ describe('in a namespace that enforces restricted Pod Security', () => {
     assert.equal(stdout.trim().split('\n').length, objects.filter(isNew).length);
   });
 
-  test('a field that the server does not know would be refused', async () => {
+  test('an unknown field of a Pod is rejected by the server', async () => {
     const { code, stderr } = await create(asPod({ ...pod.spec, terminationGrace: 1 }));
     assert.notEqual(code, 0);
     assert.match(stderr, /unknown field "spec.terminationGrace"/);
   });
 
   for (const [what, said, loosen] of loosened) {
-    test(`a Pod ${what} is refused`, async () => {
+    test(`a Pod ${what} is rejected`, async () => {
       const { code, stderr } = await create(asPod(loosen(pod.spec)));
       assert.notEqual(code, 0);
       assert.match(stderr, /violates PodSecurity "restricted:/);

@@ -1,4 +1,4 @@
-/** What the API server would let a user do, by its own word. */
+/** The permissions of a user according to the API server. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Kubernetes } from '../env/kubernetes.ts';

@@ -8,7 +8,7 @@ import { ofKind, render } from './chart.ts';
 const roles = ['view', 'edit', 'admin'] as const;
 type Role = (typeof roles)[number];
 
-describe('who may do what with GlanceImages, once the chart is installed', () => {
+describe('the permissions of the built-in roles on GlanceImages after the installation', () => {
   let world: World;
   const users = new Map<Role, string>();
   let collection: string;
@@ -61,18 +61,18 @@ describe('who may do what with GlanceImages, once the chart is installed', () =>
   ];
 
   for (const role of roles) {
-    test(`${role} may read them, one and all`, async () => {
+    test(`${role} may read, list and watch GlanceImages`, async () => {
       for (const path of ['', '/there', '?watch=true&timeoutSeconds=1'])
         assert.equal(await ask(role, 'GET', `${collection}${path}`), 200, path);
     });
     for (const [name, send] of writes) {
-      test(`${role} may ${role === 'view' ? 'not ' : ''}${name} them`, async () => {
+      test(`${role} may ${role === 'view' ? 'not ' : ''}${name} GlanceImages`, async () => {
         const status = await send(role);
         if (role === 'view') assert.equal(status, 403);
         else assert.ok(status === 200 || status === 201, `${status}`);
       });
     }
-    test(`${role} may not write their status, which is the operator's word`, async () => {
+    test(`${role} may not write the status of GlanceImages`, async () => {
       const path = `${collection}/there/status${dry}`;
       assert.equal(await ask(role, 'PATCH', path, { status: { observedGeneration: 9 } }, merge), 403);
     });

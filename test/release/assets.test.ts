@@ -24,7 +24,7 @@ describe('the files of a release', () => {
 
   const read = (name: string) => readFile(join(folder, name), 'utf8');
 
-  test('are the chart, manifests, definitions, a bill of materials, and their sums', async () => {
+  test('the files of a release are chart, manifests, CRD, bill of materials and checksums', async () => {
     const sums = (await read('SHA256SUMS')).trim().split('\n');
     const named = sums.map((line) => line.split('  ')[1] ?? '');
     assert.deepEqual(named, [archive, 'install.yaml', 'crds.yaml', 'sbom.spdx.json']);
@@ -32,7 +32,7 @@ describe('the files of a release', () => {
     await run('sh', ['-c', `cd '${folder}' && sha256sum --check --strict SHA256SUMS`]);
   });
 
-  test('the chart is packaged whole: its files are those of the checkout, and its version is that of the program', async () => {
+  test('the packaged chart has the files of the checkout and the version of the program', async () => {
     const list = (await run('tar', ['-tzf', join(folder, archive)])).trim().split('\n');
     for (const file of [
       'Chart.yaml',
@@ -51,7 +51,7 @@ describe('the files of a release', () => {
     assert.match(chart, new RegExp(`^appVersion: ${version}$`, 'm'));
   });
 
-  test('the manifests run the image of this version, and hold the definition', async () => {
+  test('the manifests run the image of this version and contain the CRD', async () => {
     const documents = parseAllDocuments(await read('install.yaml')).map((document): unknown => document.toJS());
     const kinds = documents.map((object) => z.looseObject({ kind: z.string() }).parse(object).kind);
     for (const kind of ['Namespace', 'CustomResourceDefinition', 'Deployment']) assert.ok(kinds.includes(kind), kind);
@@ -62,7 +62,7 @@ describe('the files of a release', () => {
     assert.match(await read('crds.yaml'), /^kind: CustomResourceDefinition$/m);
   });
 
-  test('the bill of materials holds what runs, in its version, and nothing that only tests', async () => {
+  test('the bill of materials lists the runtime packages with versions, and no test packages', async () => {
     const packages = z.array(z.object({ name: z.string(), versionInfo: z.string() }));
     const bill = z.object({ spdxVersion: z.string(), packages }).parse(JSON.parse(await read('sbom.spdx.json')));
     const found = new Map(bill.packages.map(({ name, versionInfo }) => [name, versionInfo]));
@@ -89,18 +89,18 @@ describe('the licences of what is bundled', () => {
     },
   };
 
-  test('are those of the packages that were bundled, or are loaded from beside the bundle', () => {
+  test('the licences are those of the bundled and separately loaded packages', () => {
     const found = ['@kubernetes/client-node', '@napi-rs/lzma', 'pino'].map((name) => `node_modules/${name}`);
     assert.deepEqual(packagesOf(metafile), found);
   });
 
-  test('are told with their text', () => {
+  test('each licence is listed with its text', () => {
     const notice = noticeOf(join(root, 'node_modules/pino'));
     assert.match(notice, /^pino \d+\.\d+\.\d+ \(MIT\)\n/);
     assert.match(notice, /Permission is hereby granted, free of charge/);
   });
 
-  test('are refused where they may forbid what we do', async () => {
+  test('a package with an unknown licence fails the build', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'package-'));
     try {
       await writeFile(
@@ -117,28 +117,28 @@ describe('the licences of what is bundled', () => {
 describe('the notes of a release', () => {
   const changelog = '# Changes\n\n## 2.0.0 (unreleased)\n\n- Not yet.\n\n## 1.0.0 (2026-01-31)\n\n- This.\n- That.\n';
 
-  test('are what the changelog says of its version', () => {
+  test('the release notes are the section of the changelog for that version', () => {
     assert.equal(notesOf(changelog, '1.0.0'), '- This.\n- That.');
   });
 
-  test('are refused where there are none, or where nobody has dated them', () => {
+  test('release notes that are missing or not dated are an error', () => {
     assert.throws(() => notesOf(changelog, '1.0.1'), /no section "## 1.0.1"/);
     assert.throws(() => notesOf(changelog, '2.0.0'), /no date for 2.0.0: its heading is "## 2.0.0 \(unreleased\)"/);
   });
 
-  test('are refused for a tag that is not the version of the checkout', () => {
+  test('release notes for a tag that differs from the version are an error', () => {
     assert.equal(versionOf(`v${version}`), version);
     for (const tag of ['', version, 'v9.9.9', `v${version}-rc.1`]) assert.throws(() => versionOf(tag), /package\.json/);
   });
 
-  test('say how to verify exactly what was published', () => {
+  test('release notes contain the commands that verify the published files', () => {
     const subjects = { image: 'ghcr.io/a/b@sha256:1', chart: 'ghcr.io/a/charts/b@sha256:2' };
     const text = verification(`v${version}`, subjects);
     for (const subject of Object.values(subjects)) assert.ok(text.includes(`${subject}`));
     assert.match(text, new RegExp(`/release\\.yaml@refs/tags/v${version}$`, 'm'));
   });
 
-  test('exist for the version of the checkout, dated or not', async () => {
+  test('release notes exist for the version of the checkout, dated or not', async () => {
     const text = await readFile(join(root, 'CHANGELOG.md'), 'utf8');
     assert.match(text, new RegExp(`^## ${version} \\((unreleased|\\d{4}-\\d{2}-\\d{2})\\)$`, 'm'));
   });

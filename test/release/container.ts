@@ -1,7 +1,8 @@
 /**
- * The operator as a container runtime starts it: in a root file system of its own, as the image's user, without capabilities or
- * a way to gain any, with the token and the variables that every Pod is given. Law: a program finds nothing in there that a Pod
- * would not have; much that a Pod has (/proc, DNS) is missing.
+ * The operator as a container runtime starts it: in its own root file system, as the image's user, without capabilities
+ * or a way to gain them, with the token and the variables of a Pod.
+ *
+ * Invariant: the program finds nothing that a Pod would not have. Parts of a Pod, such as /proc and DNS, are missing.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';

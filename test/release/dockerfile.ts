@@ -1,6 +1,7 @@
 /**
- * The part of a Dockerfile's language that ours speaks. Law: what it does not know it refuses, so that a test never judges an
- * image by half of its file.
+ * Parses the subset of Dockerfile syntax that ours uses.
+ *
+ * Invariant: unknown syntax is an error, so that a test never covers only half of the file.
  */
 import { z } from 'zod';
 

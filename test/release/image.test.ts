@@ -25,18 +25,18 @@ import { buildRoot, filesOf, type ImageRoot, readStages } from './root.ts';
 const mib = 2 ** 20;
 
 describe('the Dockerfile', () => {
-  test('pins every base by digest, and Node to the version that the tests run on', async () => {
+  test('the Dockerfile pins every base by digest, and Node to the version of the tests', async () => {
     const stages = await readStages();
     for (const { base } of stages) assert.match(base, /^[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}$/);
     const versions = stages.flatMap(({ base }) => /^node:([\d.]+)-/.exec(base)?.[1] ?? []);
     assert.deepEqual([...new Set(versions)], [packageJson.devDependencies.node]);
   });
 
-  test('runs no command on the platform it builds for, so that it needs no emulation', async () => {
+  test('the Dockerfile runs no command on the target platform, so that it needs no emulation', async () => {
     for (const { runs, platform } of await readStages()) assert.ok(runs.length === 0 || platform === '$BUILDPLATFORM');
   });
 
-  test('installs from a lock that holds the native library for every platform', () => {
+  test('the Dockerfile installs from a lock file with the native library for every platform', () => {
     const packages: Record<string, { version?: string; integrity?: string }> = packageLock.packages;
     for (const cpu of ['x64', 'arm64']) {
       const found = packages[`node_modules/@napi-rs/lzma-linux-${cpu}-gnu`];
@@ -45,7 +45,7 @@ describe('the Dockerfile', () => {
     }
   });
 
-  test('ends with a user in numbers, and a command without a shell', async () => {
+  test('the Dockerfile ends with a numeric user and a command without a shell', async () => {
     const last = (await readStages()).at(-1);
     assert.match(last?.user ?? '', /^[1-9]\d+:[1-9]\d+$/);
     assert.deepEqual(last?.entrypoint.slice(1), ['/app/dist/glance-image-operator.js']);
@@ -53,7 +53,7 @@ describe('the Dockerfile', () => {
     assert.deepEqual(last?.env, env);
   });
 
-  test('says what the image is, and where it comes from', async () => {
+  test('the image has labels with its title and its source', async () => {
     const labels = (await readStages()).at(-1)?.labels;
     assert.equal(labels?.['org.opencontainers.image.licenses'], packageJson.license);
     assert.equal(labels?.['org.opencontainers.image.source'], `https://github.com/${repository}`);
@@ -65,7 +65,7 @@ describe('the Dockerfile', () => {
     );
   });
 
-  test('is refused by its parser where it says what that does not know', () => {
+  test('the parser rejects unknown instructions in a Dockerfile', () => {
     for (const line of ['ADD a b', 'COPY --chmod=755 a b', 'CMD node x', 'ENTRYPOINT node x', 'ENV A b']) {
       assert.throws(() => parseDockerfile(`FROM a\n${line}`), Error, `${line} was taken`);
     }
@@ -81,7 +81,7 @@ describe('the image', { skip: noContainers }, () => {
   });
   after(() => world[Symbol.asyncDispose]());
 
-  test('holds Node, the two programs and their native library, and nothing to build or install with', async () => {
+  test('the image contains Node, the two programs and their native library, and no build tools', async () => {
     const files = await filesOf(join(image.directory, 'app'));
     const own = files.filter((file) => !file.startsWith('node_modules/@napi-rs/lzma'));
     const programs = ['dist/LICENSES', 'dist/glance-image-operator.js', 'dist/transfer-thread.js'];
@@ -93,10 +93,10 @@ describe('the image', { skip: noContainers }, () => {
     assert.deepEqual(elsewhere, ['usr/local/bin/node']);
     const sizes = await Promise.all(files.map(async (file) => (await stat(join(image.directory, 'app', file))).size));
     const size = sizes.reduce((sum, bytes) => sum + bytes, 0);
-    assert.ok(size < 12 * mib, `${(size / mib).toFixed(1)} MiB beside Node`);
+    assert.ok(size < 12 * mib, `${(size / mib).toFixed(1)} MiB in addition to Node`);
   });
 
-  test('runs without arguments as nobody in particular, moves an xz file, and writes nothing to its disk', async () => {
+  test('the image runs without arguments as an arbitrary user, transfers an xz file, and writes nothing to its disk', async () => {
     const { kubernetes } = world.stack;
     const account = { namespace: world.namespace, name: 'operator' };
     for (const object of mayEverything(account)) await kubernetes.apply(JSON.stringify(object));
@@ -131,7 +131,7 @@ describe('the image', { skip: noContainers }, () => {
     assert.deepEqual(await image.snapshot(['/var']), before);
   });
 
-  test('runs as the Deployment of the chart says, and answers its probes', async () => {
+  test('the image runs as in the Deployment of the chart, and its probes succeed', async () => {
     const { kubernetes } = world.stack;
     const namespace = await kubernetes.createNamespace('operator');
     const values = {

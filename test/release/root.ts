@@ -1,7 +1,8 @@
 /**
- * The root file system of the image, made without a container engine: what the last stage of the Dockerfile copies, from a build
- * of exactly the files that .dockerignore lets through, upon what its base holds. Law: the Dockerfile says what is in it; nothing
- * is added here but the C libraries of the base, from this machine.
+ * The root file system of the image, made without a container engine: the files copied by the last stage of the
+ * Dockerfile, from a build of exactly the files that .dockerignore includes, on top of its base.
+ *
+ * Invariant: the Dockerfile defines the content; only the C libraries of the base are added from this machine.
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -14,13 +15,16 @@ export interface ImageRoot {
   readonly directory: string;
   /** The last stage, whose ENTRYPOINT, ENV and USER are those of the image. */
   readonly stage: Stage;
-  /** What lies in it and may not change: by path, what a change would change. Directories to be written to are left out. */
+  /**
+   * The content that may not change: by path, the attributes that a change would alter. Writable directories are left
+   * out.
+   */
   snapshot(writable: readonly string[]): Promise<Map<string, string>>;
 }
 
 const repository = resolve(import.meta.dirname, '../..');
 
-/** The shared libraries of gcr.io/distroless/cc: those of libc6, libgcc-s1 and libstdc++6 that anybody links. */
+/** The shared libraries of gcr.io/distroless/cc: those of libc6, libgcc-s1 and libstdc++6 that programs link. */
 const librariesOfBase = /^(ld-linux-.*|lib(c|dl|m|pthread|rt|gcc_s|stdc\+\+))\.so/;
 
 export async function readStages(): Promise<Stage[]> {
@@ -38,7 +42,7 @@ export async function buildRoot(parent: string): Promise<ImageRoot> {
   const directory = join(folder, 'root');
   await copyContext(context);
   for (const command of stages.flatMap(({ runs }) => runs)) {
-    // What that would install is here already.
+    // The packages are already installed here.
     if (!command.includes('npm ci')) await run('sh', ['-c', `cd '${context}' && ${command}`], { env: buildEnv });
   }
   for (const copy of stage.copies) {
@@ -52,7 +56,10 @@ export async function buildRoot(parent: string): Promise<ImageRoot> {
 
 const buildEnv = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH']}` };
 
-/** What .dockerignore lets through. Ours refuses everything and then names what may pass, at the top of the repository. */
+/**
+ * The files that .dockerignore includes. Ours excludes everything and then lists the included files, at the top of the
+ * repository.
+ */
 async function copyContext(context: string): Promise<void> {
   const patterns = (await readFile(join(repository, '.dockerignore'), 'utf8'))
     .split('\n')

@@ -1,4 +1,4 @@
-/** The workflows as GitHub reads them, as far as ours go. Law: a key that is not known here is refused. */
+/** Parses the workflows as GitHub does, for the keys that ours use. Invariant: an unknown key is an error. */
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { parse } from 'yaml';

@@ -28,28 +28,28 @@ for (const workflow of workflows) {
   describe(`the workflow ${workflow.file}`, () => {
     const { jobs, text } = workflow;
 
-    test('pins every action by the digest of a commit, and says which version that is', () => {
+    test('every action is pinned by a commit digest and names its version', () => {
       const uses = text.split('\n').filter((line) => /^\s*(- )?uses:/.test(line));
       assert.equal(uses.length, stepsOf(workflow).filter((step) => 'uses' in step).length);
       for (const line of uses) assert.match(line, /uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
     });
 
-    test('lets nothing but its own text into a shell', () => {
+    test('a shell step contains only text of the workflow', () => {
       for (const command of commandsOf(workflow)) assert.ok(!command.includes('${{'), command);
     });
 
-    test('is read by bash without an error', () => {
+    test('bash parses every shell step without an error', () => {
       for (const command of commandsOf(workflow)) execFileSync('bash', ['-n'], { input: command });
     });
 
-    test('calls only scripts that there are', () => {
+    test('every npm script in a step exists', () => {
       const names = commandsOf(workflow).flatMap((command) => [...command.matchAll(/npm run (?:--silent )?(\S+)/g)]);
       for (const [, name = ''] of names) assert.ok(Object.hasOwn(packageJson.scripts, name), `npm run ${name}`);
       const files = commandsOf(workflow).filter((command) => command.startsWith('.'));
       for (const file of files) accessSync(join(root, file), constants.X_OK);
     });
 
-    test('gives each job the rights that it needs, no more, and an end', () => {
+    test('each job has minimal permissions and a timeout', () => {
       for (const [name, job] of Object.entries(jobs)) {
         const written = Object.entries(job.permissions).filter(([, right]) => right === 'write');
         const rights = written.map(([scope]) => scope);
@@ -59,7 +59,7 @@ for (const workflow of workflows) {
       }
     });
 
-    test('leaves no credentials in the checkout', () => {
+    test('no checkout step leaves credentials behind', () => {
       for (const step of stepsOf(workflow)) {
         if ('uses' in step && step.uses.startsWith('actions/checkout@'))
           assert.equal(step.with['persist-credentials'], false);
@@ -69,7 +69,7 @@ for (const workflow of workflows) {
 }
 
 describe('the release', () => {
-  test('restores nothing from a cache that another run could have filled', () => {
+  test('the release restores nothing from a cache that another run could have filled', () => {
     for (const step of stepsOf(release)) {
       if (!('uses' in step)) continue;
       assert.doesNotMatch(step.uses, /^actions\/cache/);
@@ -79,7 +79,7 @@ describe('the release', () => {
     }
   });
 
-  test('publishes nothing before everything has passed', () => {
+  test('the release publishes nothing before all tests have passed', () => {
     const needs = (job: string): string[] => [release.jobs[job]?.needs ?? []].flat();
     assert.deepEqual(needs('image'), ['verify']);
     assert.deepEqual(needs('chart'), ['image']);
@@ -87,7 +87,7 @@ describe('the release', () => {
     assert.ok(release.jobs['verify']?.steps.some((step) => 'run' in step && step.run === '.ci/run'));
   });
 
-  test('builds the image that the chart asks for, for both platforms', () => {
+  test('the release builds the image named in the chart, for both platforms', () => {
     const values = z
       .looseObject({ image: z.looseObject({ registry: z.string(), repository: z.string() }) })
       .parse(parse(readFileSync(join(root, 'charts/glance-image-operator/values.yaml'), 'utf8')));
@@ -99,13 +99,13 @@ describe('the release', () => {
     assert.equal(built.length, 3);
   });
 
-  test('names itself as those who verify a signature are told to name it', () => {
+  test('the release has the identity that the verification commands name', () => {
     assert.ok(release.env['IMAGE']?.endsWith(`/${repository}`));
     assert.equal(release.file, 'release.yaml');
     assert.deepEqual(release.on, { push: { tags: ['v*'] } });
   });
 
-  test('signs and attests by digest what it publishes', () => {
+  test('the release signs and attests the published artifacts by digest', () => {
     const signed = commandsOf(release).filter((command) => command.startsWith('cosign sign'));
     assert.equal(signed.length, 2);
     for (const command of signed) assert.match(command, /@\$DIGEST"$/);

@@ -36,7 +36,7 @@ const pronouns =
 const verb =
   /^(?:is|are|was|were|be|been|has|have|had|can|cannot|may|might|must|will|would|should|could|do|does|did|[a-z-]+(?:[^s]s|ed)|.*n't)$/i;
 const irregular = new Set(
-  `go come stay hold keep end give take make get let read write send wait begin start stop run work say show need count call
+  `x go come stay hold keep end give take make get let read write send wait begin start stop run work say show need count call
   accept reject allow deny fail pass throw return report leave lie lead lose win find look add remove delete create update
   change replace restore set put move open close cut drop hide follow carry bring break build check compare decide differ
   know share serve win became began broke came gave got held kept left lost made ran said sent stood took went wrote lay

@@ -1,5 +1,5 @@
 /**
- * Finds the prose of a file: comments and strings of TypeScript, Markdown outside code, whole YAML, templates and scripts.
+ * Finds the prose of a file: comments and strings of TypeScript and Go, Markdown outside code, whole YAML, templates and scripts.
  *
  * Invariant: a text has the length and the line breaks of its place in the file, and code in it is blank. So an offset in
  * a text is an offset in the file, and a phrase is found across the line breaks of a comment.
@@ -16,7 +16,7 @@ export interface Text {
 
 /** The prose of one file, by its name. */
 export function textsOf(file: string, content: string): Text[] {
-  if (/\.m?[tj]s$/.test(file)) return textsOfScript(content);
+  if (/\.(?:m?[tj]s|go)$/.test(file)) return textsOfScript(content);
   if (file.endsWith('.md')) return [{ kind: 'prose', start: 0, text: proseOfMarkdown(content) }];
   return [{ kind: 'prose', start: 0, text: blank(blank(content, /^[ \t]*#+/gm), inlineCode) }];
 }

@@ -1,5 +1,5 @@
-// Judges objects as Flux and Argo CD would: kstatus by the library that Flux uses, health by the Lua that Argo CD runs.
-// Reads {"health": "<script>", "objects": […]} and writes one judgement for each object, in their order.
+// Classifies objects as Flux and Argo CD do: kstatus by the library of Flux, health by the Lua of Argo CD.
+// Reads {"health": "<script>", "objects": […]} and writes one result for each object, in their order.
 package main
 
 import (
@@ -66,7 +66,7 @@ func run() error {
 
 // health runs the script with what Argo CD allows it: of the libraries only base and table (strings have no methods), and one second.
 func health(script string, object *unstructured.Unstructured) (verdict, error) {
-	// Argo CD answers for what is being deleted itself, and asks no script.
+	// Argo CD has a fixed result for a deleted object, without the script.
 	if object.GetDeletionTimestamp() != nil {
 		return verdict{Status: "Progressing", Message: "Pending deletion"}, nil
 	}
