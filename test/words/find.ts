@@ -69,5 +69,5 @@ function hitsIn({ kind, start, text }: Text, content: string): Hit[] {
 
 /** A `describe` may be a noun. */
 function isTest(start: number, content: string): boolean {
-  return /\b(?:test|it)(?:\.\w+)?\(\s*$/.test(content.slice(Math.max(0, start - 40), start));
+  return /(?<!\.)\b(?:test|it)(?:\.\w+)?\(\s*$/.test(content.slice(Math.max(0, start - 40), start));
 }

@@ -45,7 +45,7 @@ function proseOfMarkdown(content: string): string {
 /** Whether a slash divides or starts a regular expression depends on the token before it. */
 const endsValue = /(?:[\w$)\]'"`]|\+\+|--)$/;
 const keywordBeforeRegex = /(?:^|[^\w$.])(?:return|typeof|case|in|of|delete|void|throw|new|else|await|yield)$/;
-const callOfTest = /(?:^|[^\w$])(?:test|it|describe|suite)(?:\.(?:only|skip|todo))?\(\s*$/;
+const callOfTest = /(?:^|[^\w$.])(?:test|it|describe|suite)(?:\.(?:only|skip|todo))?\(\s*$/;
 
 const token =
   /\/\/[^\n]*|\/\*[\s\S]*?\*\/|'(?:\\[\s\S]|[^'\\\n])*'|"(?:\\[\s\S]|[^"\\\n])*"|`|\/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])+\/[a-z]*|[{}]/g;
