@@ -7,26 +7,29 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { globSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { chart, helm } from '../charts/helm.ts';
 import { manifests } from '../charts/manifests.ts';
 import packageJson from '../package.json' with { type: 'json' };
+import { makeLibrary } from './library.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
-/** Writes the chart, the plain manifests, the definitions, the bill of materials, and the sums of them all. */
+/** Writes the chart, the library, the plain manifests, the definitions, the bill of materials, and the sums of them all. */
 export async function makeAssets(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await packageChart(folder);
+  const library = await packageLibrary(folder);
   const texts = {
     'install.yaml': await manifests(),
     'crds.yaml': await definitions(),
     'sbom.spdx.json': await billOfMaterials(),
   };
   for (const [name, text] of Object.entries(texts)) await writeFile(join(folder, name), text);
-  const sums = await sumsOf(folder, [`${packageJson.name}-${packageJson.version}.tgz`, ...Object.keys(texts)]);
+  const sums = await sumsOf(folder, [`${packageJson.name}-${packageJson.version}.tgz`, library, ...Object.keys(texts)]);
   await writeFile(join(folder, 'SHA256SUMS'), sums);
 }
 
@@ -38,6 +41,17 @@ async function packageChart(folder: string): Promise<void> {
     const ended = await helm(...args);
     if (ended.kind === 'rejected') throw new Error(`helm ${args.join(' ')}:\n${ended.stderr}`);
   }
+}
+
+/** Returns the name of the file: not the one that npm gives it, which is that of the chart. */
+async function packageLibrary(folder: string): Promise<string> {
+  const made = await mkdtemp(join(tmpdir(), 'library-'));
+  await makeLibrary(join(made, 'package'));
+  const { stdout } = await promisify(execFile)('npm', ['pack', '--silent', './package'], { cwd: made });
+  const name = `${packageJson.name}-library-${packageJson.version}.tgz`;
+  await copyFile(join(made, stdout.trim()), join(folder, name));
+  await rm(made, { recursive: true });
+  return name;
 }
 
 async function definitions(): Promise<string> {

@@ -1,7 +1,7 @@
 /**
  * Makes an image of a file, shows it, brings it back verified, and deletes it:
  *
- *     npm run build
+ *     npm ci && npm run build
  *     node examples/glance/round-trip.ts clouds.yaml demo disk.raw
  */
 

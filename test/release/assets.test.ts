@@ -13,6 +13,7 @@ import { run } from '../env/processes.ts';
 const root = resolve(import.meta.dirname, '../..');
 const version = packageJson.version;
 const archive = `glance-image-operator-${version}.tgz`;
+const library = `glance-image-operator-library-${version}.tgz`;
 
 describe('the files of a release', () => {
   let folder: string;
@@ -24,10 +25,10 @@ describe('the files of a release', () => {
 
   const read = (name: string) => readFile(join(folder, name), 'utf8');
 
-  test('the files of a release are chart, manifests, CRD, bill of materials and checksums', async () => {
+  test('the files of a release are chart, library, manifests, CRD, bill of materials and checksums', async () => {
     const sums = (await read('SHA256SUMS')).trim().split('\n');
     const named = sums.map((line) => line.split('  ')[1] ?? '');
-    assert.deepEqual(named, [archive, 'install.yaml', 'crds.yaml', 'sbom.spdx.json']);
+    assert.deepEqual(named, [archive, library, 'install.yaml', 'crds.yaml', 'sbom.spdx.json']);
     assert.deepEqual((await readdir(folder)).sort(), ['SHA256SUMS', ...named].sort());
     await run('sh', ['-c', `cd '${folder}' && sha256sum --check --strict SHA256SUMS`]);
   });
@@ -49,6 +50,12 @@ describe('the files of a release', () => {
     const chart = await run('tar', ['-xzOf', join(folder, archive), 'glance-image-operator/Chart.yaml']);
     assert.match(chart, new RegExp(`^version: ${version}$`, 'm'));
     assert.match(chart, new RegExp(`^appVersion: ${version}$`, 'm'));
+  });
+
+  test('the library is packaged as npm installs it', async () => {
+    const list = (await run('tar', ['-tzf', join(folder, library)])).trim().split('\n');
+    for (const file of ['package.json', 'README.md', 'LICENSE', 'glance.js', 'types/library/index.d.ts'])
+      assert.ok(list.includes(`package/${file}`), file);
   });
 
   test('the manifests run the image of this version and contain the CRD', async () => {
