@@ -11,7 +11,7 @@ import { glanceImageType } from '../src/image/resources.ts';
 import { createClient } from '../src/kubernetes/client.ts';
 import { addFinalizer } from '../src/kubernetes/finalizer.ts';
 import { parseObject } from '../src/kubernetes/resource.ts';
-import { createTransport } from '../src/kubernetes/transport.ts';
+import { createApiTransport } from '../src/kubernetes/transport.ts';
 import { systemClock } from '../src/lib/clock.ts';
 import type { Kubernetes } from '../test/env/kubernetes.ts';
 
@@ -30,7 +30,7 @@ export async function startBareController(
 ): Promise<BareController> {
   const namespace = await kubernetes.createNamespace();
   const kubeconfig = kubernetes.kubeconfig();
-  const transport = createTransport({ kubeconfig, version: 'bench', clock: systemClock, random: Math.random });
+  const transport = createApiTransport({ kubeconfig, version: 'bench', clock: systemClock, random: Math.random });
   const client = createClient(transport);
   const { signal } = new AbortController();
   const path = `/apis/${glanceImageType.group}/${glanceImageType.version}/namespaces/${namespace}/${glanceImageType.plural}`;

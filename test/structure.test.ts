@@ -126,12 +126,12 @@ describe('the structure of the source', () => {
       assert.ok(named.test(`case '${each}'`) && files.includes(`source/kinds/${each}.ts`), each);
   });
 
-  test('only the transport imports values of the Kubernetes client package', () => {
+  test('only the kubeconfig module imports values of the Kubernetes client package', () => {
     const users = imports
       .filter(({ to, typeOnly }) => to === '@kubernetes/client-node' && !typeOnly)
       .map(({ from }) => from);
     assert.deepEqual(
-      users.filter((file) => file !== 'kubernetes/transport.ts' && file !== 'kubernetes/credentials.ts'),
+      users.filter((file) => file !== 'kubernetes/kubeconfig.ts'),
       [],
     );
   });

@@ -11,9 +11,9 @@ import { createHeartbeat } from '../controller/liveness.ts';
 import type { Component } from '../controller/supervisor.ts';
 import { createFence, type MayWrite, mayAlwaysWrite } from '../http/fence.ts';
 import type { ElectionTiming } from '../kubernetes/election.ts';
-import { createElector, longestTurnMs } from '../kubernetes/elector.ts';
+import { createElector, longestRoundMs } from '../kubernetes/elector.ts';
 import { createLeaseClient } from '../kubernetes/lease.ts';
-import { createTransport, type TransportOptions } from '../kubernetes/transport.ts';
+import { type ApiTransportOptions, createApiTransport } from '../kubernetes/transport.ts';
 import type { Logger } from '../lib/log.ts';
 import { UsageError } from './config.ts';
 import type { RunSettings } from './settings.ts';
@@ -37,7 +37,7 @@ const shortestSilenceMs = 60_000;
 
 export interface LeadershipOptions {
   settings: RunSettings;
-  connection: Omit<TransportOptions, 'mayWrite'>;
+  connection: Omit<ApiTransportOptions, 'mayWrite'>;
   log: Logger;
   /** Called with the name of the Lease and whether this process leads. */
   observe?: (leaseName: string) => (leads: boolean) => void;
@@ -49,7 +49,7 @@ export function createLeadership({ settings, connection, log, observe }: Leaders
   const timing = electionTiming(settings);
   const { clock, random } = connection;
   // Connections of its own: a renewal waits behind nothing.
-  const transport = createTransport(connection);
+  const transport = createApiTransport(connection);
   const fence = createFence(clock);
   const at = {
     namespace: settings.leaseNamespace ?? process.env['POD_NAMESPACE'] ?? transport.namespace,
@@ -57,7 +57,7 @@ export function createLeadership({ settings, connection, log, observe }: Leaders
   };
   const identity = `${hostname()}_${randomUUID()}`;
   const leases = createLeaseClient(transport, at, clock.now);
-  const heartbeat = createHeartbeat(clock, Math.max(shortestSilenceMs, 3 * longestTurnMs(timing)));
+  const heartbeat = createHeartbeat(clock, Math.max(shortestSilenceMs, 3 * longestRoundMs(timing)));
   const elector = createElector({
     leases,
     identity,
@@ -67,7 +67,7 @@ export function createLeadership({ settings, connection, log, observe }: Leaders
     random,
     log,
     observe: observe?.(at.name),
-    onTurn: heartbeat.beat,
+    onRound: heartbeat.beat,
   });
   return {
     mayWrite: fence.mayWrite,

@@ -20,11 +20,10 @@ import { byImage, bySecret, createResources, glanceImageType, imageIDsOf, secret
 import { cloudRefOf } from '../image/transfer.ts';
 import { createClient } from '../kubernetes/client.ts';
 import { createEventRecorder } from '../kubernetes/events.ts';
-import { follow } from '../kubernetes/follow.ts';
+import { createStore, runReflector } from '../kubernetes/reflector.ts';
 import { type Item, type KubernetesObject, keyOfObject } from '../kubernetes/resource.ts';
 import { createSecretReader, secretMetadataType } from '../kubernetes/secret.ts';
-import { createStore } from '../kubernetes/store.ts';
-import { createTransport } from '../kubernetes/transport.ts';
+import { createApiTransport } from '../kubernetes/transport.ts';
 import { aborted } from '../lib/abort.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { keyOf } from '../lib/key.ts';
@@ -83,7 +82,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const connection = { ...kubeconfig, version, clock, random, observe: metrics.request };
   const leadership = createLeadership({ settings, connection, log, observe: metrics.election });
   const { mayWrite } = leadership;
-  const transport = createTransport({ ...connection, mayWrite });
+  const transport = createApiTransport({ ...connection, mayWrite });
   const client = createClient(transport);
   const cluster = settings.clusterName ?? (await uidOfCluster(client, signal));
   await checkSelector(client, settings, signal);
@@ -223,7 +222,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     {
       name: 'watch-secrets',
       run: (until) =>
-        follow(
+        runReflector(
           {
             client,
             type: secretMetadataType,
@@ -242,7 +241,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     {
       name: 'watch-glanceimages',
       run: (until) =>
-        follow(
+        runReflector(
           {
             client,
             type: glanceImageType,

@@ -11,8 +11,8 @@ import type { KubernetesClient } from '../kubernetes/client.ts';
 import { isConflict, isNotFound } from '../kubernetes/errors.ts';
 import type { EventRecorder } from '../kubernetes/events.ts';
 import { addFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
+import type { Store, StoreChange } from '../kubernetes/reflector.ts';
 import { type KubernetesObject, keyOfObject, type ResourceType } from '../kubernetes/resource.ts';
-import type { Change, Store } from '../kubernetes/store.ts';
 import { type Key, keyOf } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
 import { sourceOf } from '../source/registry.ts';
@@ -51,7 +51,7 @@ export interface Resources {
   removeFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
   writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<void>;
   /** Whether a change of the store is nothing but our own write coming back. */
-  isEcho(change: Change<GlanceImage>): boolean;
+  isEcho(change: StoreChange<GlanceImage>): boolean;
   /** Tells a turn of the story, as an Event and in the log. Best effort; never throws. */
   event(resource: GlanceImage, type: 'Normal' | 'Warning', reason: Reason, note: string): void;
 }

@@ -1,11 +1,11 @@
 /**
- * The Kubernetes API as this program uses it: typed, paged, by server-side apply. Law: what is read is parsed by its type,
- * and what is applied names the uid it is meant for, so that a write can never bring a deleted object back to life nor hit
- * its successor of the same name.
+ * The Kubernetes API as this program uses it: typed, paged, with server-side apply. Invariant: objects are parsed by their
+ * type when they are read, and an apply names the uid that it is meant for, so it can neither recreate a deleted object nor
+ * change a new object of the same name.
  */
 import { z } from 'zod';
 import { unreachable } from '../lib/errors.ts';
-import { badAnswer, errorFromAnswer, isNotFound } from './errors.ts';
+import { errorFromResponse, isNotFound, malformedResponse } from './errors.ts';
 import {
   apiVersionOf,
   type Item,
@@ -14,37 +14,38 @@ import {
   pathOf,
   type ResourceType,
   readItem,
-  type Scope,
+  type WatchScope,
 } from './resource.ts';
-import type { RequestOptions, Transport } from './transport.ts';
+import { parseJson } from './response.ts';
+import type { ApiTransport, RequestOptions } from './transport.ts';
 
-/** The field manager of all that is applied. */
-export const fieldManager = 'glance-image-operator';
+/** The field manager of every apply. */
+const fieldManager = 'glance-image-operator';
 
-/** Bounds what one answer of a list can hold; a streaming list holds one object at a time. */
+/** Bounds the size of one page of a list; a streaming list holds one object at a time. */
 const pageSize = 500;
 /** How long after its own `timeoutSeconds` a server may take to end a watch. */
 const watchMarginMs = 10_000;
 /** Servers send a bookmark every 60 to 75 s; two of them may be late. */
-const watchSilenceMs = 150_000;
+const watchIdleMs = 150_000;
 
-export interface Page<T extends KubernetesObject> {
+export interface ListPage<T extends KubernetesObject> {
   items: Item<T>[];
   resourceVersion: string;
-  /** Asks for the next page; absent on the last. */
+  /** Requests the next page; absent on the last. */
   continueToken?: string;
 }
 
 export type WatchEvent<T extends KubernetesObject> =
   | { kind: 'applied'; item: Item<T>; resourceVersion: string }
   | { kind: 'deleted'; item: Item<T>; resourceVersion: string }
-  /** Nothing else happened up to here. `endsList`: what was told before it is all that there is. */
+  /** No other event up to this version. `endsList`: the events before it are the complete list. */
   | { kind: 'bookmark'; resourceVersion: string; endsList: boolean };
 
 export interface WatchOptions {
   /**
-   * The version after which it begins. Absent means a streaming list: all that there is comes first, as `applied`, up to the
-   * bookmark that `endsList`; what happens after that follows. Servers that offer none refuse it (`isUnsupported`).
+   * The version after which the watch begins. Absent means a streaming list: all existing objects come first, as `applied`, up
+   * to the bookmark that `endsList`, and changes follow. Servers without streaming lists reject it (`isUnsupported`).
    */
   resourceVersion?: string;
   timeoutSeconds: number;
@@ -52,33 +53,33 @@ export interface WatchOptions {
 }
 
 /** The fields to apply. apiVersion and kind are added. */
-export interface Applied {
+export interface AppliedObject {
   metadata: { name: string; namespace?: string | undefined; uid: string; [field: string]: unknown };
   [field: string]: unknown;
 }
 
-export type JsonPatchOperation =
+export type ObjectPatchOperation =
   | { op: 'test' | 'add' | 'replace'; path: string; value: unknown }
   | { op: 'remove'; path: string };
 
 export interface KubernetesClient {
-  /** undefined where there is no such object. Throws where it cannot be parsed. */
+  /** Undefined if the object does not exist. Throws if it cannot be parsed. */
   get<T extends KubernetesObject>(
     type: ResourceType<T>,
     at: ObjectReference,
     signal: AbortSignal,
   ): Promise<T | undefined>;
-  /** One page of a list, beginning anew without a token. A token that has expired is a reason to list again. */
+  /** One page of a list, the first one without a token. After a token has expired the list must start again. */
   listPage<T extends KubernetesObject>(
     type: ResourceType<T>,
-    scope: Scope,
+    scope: WatchScope,
     continueToken: string | undefined,
     signal: AbortSignal,
-  ): Promise<Page<T>>;
-  /** What happens, event by event. Ends when the server ends it; throws on an ERROR event. */
+  ): Promise<ListPage<T>>;
+  /** Changes, event by event. Ends when the server ends it; throws on an ERROR event. */
   watch<T extends KubernetesObject>(
     type: ResourceType<T>,
-    scope: Scope,
+    scope: WatchScope,
     options: WatchOptions,
     signal: AbortSignal,
   ): AsyncGenerator<WatchEvent<T>>;
@@ -87,23 +88,22 @@ export interface KubernetesClient {
     object: { metadata: { name: string; namespace?: string | undefined }; [field: string]: unknown },
     signal: AbortSignal,
   ): Promise<T>;
-  /** Server-side apply as `glance-image-operator`, taking fields from other managers. Conflict where the uid is another now. */
-  apply<T extends KubernetesObject>(type: ResourceType<T>, object: Applied, signal: AbortSignal): Promise<T>;
-  /** The same for the status subresource. */
-  applyStatus<T extends KubernetesObject>(type: ResourceType<T>, object: Applied, signal: AbortSignal): Promise<T>;
-  /** Must begin with a `test`, without which sending it twice would do harm. Invalid where a test fails. */
+  /**
+   * Server-side apply to the status as `glance-image-operator`, taking over fields of other managers. Throws Conflict if the
+   * object has another uid.
+   */
+  applyStatus<T extends KubernetesObject>(
+    type: ResourceType<T>,
+    object: AppliedObject,
+    signal: AbortSignal,
+  ): Promise<T>;
+  /** Begins with a `test`, because the call may be sent twice. Throws Invalid if a test fails. */
   jsonPatch<T extends KubernetesObject>(
     type: ResourceType<T>,
     at: ObjectReference,
-    operations: readonly [{ op: 'test'; path: string; value: unknown }, ...JsonPatchOperation[]],
+    operations: readonly [{ op: 'test'; path: string; value: unknown }, ...ObjectPatchOperation[]],
     signal: AbortSignal,
   ): Promise<T>;
-  /** Gone already is success; another uid is a Conflict. */
-  delete(
-    type: ResourceType<KubernetesObject>,
-    at: ObjectReference & { uid: string },
-    signal: AbortSignal,
-  ): Promise<void>;
 }
 
 const listSchema = z.object({
@@ -123,10 +123,10 @@ const eventSchema = z.object({
 
 const errorCodeSchema = z.object({ code: z.int() });
 
-/** Without a version: as fresh as a list from etcd itself, so that a restart never sees an older state than the one before. */
+/** Without a version: as fresh as a list from etcd itself, so a restart never sees an older state than the last process. */
 const streamingList = { sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' };
 
-export function createClient(transport: Transport): KubernetesClient {
+export function createClient(transport: ApiTransport): KubernetesClient {
   async function call<T extends KubernetesObject>(
     type: ResourceType<T>,
     request: RequestOptions,
@@ -134,31 +134,11 @@ export function createClient(transport: Transport): KubernetesClient {
   ): Promise<T> {
     const name = `${request.method} ${request.path}`;
     const item = parsed(name, type, await transport.request(request, signal));
-    if (item.kind === 'unreadable') throw badAnswer(name, item.problem);
+    if (item.kind === 'unreadable') throw malformedResponse(name, item.problem);
     return item.object;
   }
 
-  function applyAt<T extends KubernetesObject>(
-    type: ResourceType<T>,
-    object: Applied,
-    signal: AbortSignal,
-    subresource?: 'status',
-  ): Promise<T> {
-    return call(
-      type,
-      {
-        method: 'PATCH',
-        path: pathOf(type, object.metadata, subresource),
-        query: { fieldManager, force: true },
-        headers: { 'content-type': 'application/apply-patch+yaml' },
-        body: { ...object, apiVersion: apiVersionOf(type), kind: type.kind },
-        idempotent: true,
-      },
-      signal,
-    );
-  }
-
-  const client: KubernetesClient = {
+  return {
     async get(type, at, signal) {
       try {
         return await call(type, { method: 'GET', path: pathOf(type, at), headers: accept(type, 'one') }, signal);
@@ -174,7 +154,7 @@ export function createClient(transport: Transport): KubernetesClient {
       const query = { labelSelector, fieldSelector, limit: pageSize, continue: continueToken };
       const body = await transport.request({ method: 'GET', path, query, headers: accept(type, 'list') }, signal);
       const list = listSchema.safeParse(body);
-      if (!list.success) throw badAnswer(`GET ${path}`, 'it is not a list', list.error);
+      if (!list.success) throw malformedResponse(`GET ${path}`, 'it is not a list', list.error);
       const { resourceVersion, continue: next } = list.data.metadata;
       const items = (list.data.items ?? []).map((raw) => parsed(`GET ${path}`, type, raw));
       return next === undefined || next === ''
@@ -198,7 +178,7 @@ export function createClient(transport: Transport): KubernetesClient {
           },
           headers: accept(type, 'one'),
           deadlineMs: timeoutSeconds * 1000 + watchMarginMs,
-          silenceMs: watchSilenceMs,
+          idleMs: watchIdleMs,
           ...(onOpen === undefined ? {} : { onOpen }),
         },
         signal,
@@ -212,8 +192,20 @@ export function createClient(transport: Transport): KubernetesClient {
       return call(type, { method: 'POST', path, query: { fieldManager }, body }, signal);
     },
 
-    apply: (type, object, signal) => applyAt(type, object, signal),
-    applyStatus: (type, object, signal) => applyAt(type, object, signal, 'status'),
+    applyStatus(type, object, signal) {
+      return call(
+        type,
+        {
+          method: 'PATCH',
+          path: pathOf(type, object.metadata, 'status'),
+          query: { fieldManager, force: true },
+          headers: { 'content-type': 'application/apply-patch+yaml' },
+          body: { ...object, apiVersion: apiVersionOf(type), kind: type.kind },
+          idempotent: true,
+        },
+        signal,
+      );
+    },
 
     jsonPatch(type, at, operations, signal) {
       return call(
@@ -229,17 +221,7 @@ export function createClient(transport: Transport): KubernetesClient {
         signal,
       );
     },
-
-    async delete(type, at, signal) {
-      const body = { preconditions: { uid: at.uid }, propagationPolicy: 'Background' };
-      try {
-        await transport.request({ method: 'DELETE', path: pathOf(type, at), body }, signal);
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-      }
-    },
   };
-  return client;
 }
 
 function accept(type: ResourceType<KubernetesObject>, what: 'one' | 'list'): Record<string, string> {
@@ -252,13 +234,13 @@ function parsed<T extends KubernetesObject>(call: string, type: ResourceType<T>,
   try {
     return readItem(type, raw);
   } catch (error) {
-    throw badAnswer(call, 'it holds something without metadata', error);
+    throw malformedResponse(call, 'it holds an object without metadata', error);
   }
 }
 
 function readEvent<T extends KubernetesObject>(call: string, type: ResourceType<T>, line: string): WatchEvent<T> {
   const event = eventSchema.safeParse(parseJson(call, line));
-  if (!event.success) throw badAnswer(call, `it is not a watch event: ${line.slice(0, 100)}`, event.error);
+  if (!event.success) throw malformedResponse(call, `it is not a watch event: ${line.slice(0, 100)}`, event.error);
   const { type: kind, object } = event.data;
   switch (kind) {
     case 'ADDED':
@@ -270,23 +252,15 @@ function readEvent<T extends KubernetesObject>(call: string, type: ResourceType<
     }
     case 'BOOKMARK': {
       const bookmark = bookmarkSchema.safeParse(object);
-      if (!bookmark.success) throw badAnswer(call, 'a bookmark without resourceVersion', bookmark.error);
+      if (!bookmark.success) throw malformedResponse(call, 'a bookmark without resourceVersion', bookmark.error);
       const { resourceVersion, annotations } = bookmark.data.metadata;
       return { kind: 'bookmark', resourceVersion, endsList: annotations?.[endOfListAnnotation] === 'true' };
     }
     case 'ERROR': {
       const status = errorCodeSchema.safeParse(object);
-      throw errorFromAnswer({ call, httpStatus: status.success ? status.data.code : 500, body: object });
+      throw errorFromResponse({ call, httpStatus: status.success ? status.data.code : 500, body: object });
     }
     default:
       return unreachable(kind);
-  }
-}
-
-function parseJson(call: string, line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch (error) {
-    throw badAnswer(call, `a line is not JSON: ${line.slice(0, 100)}`, error);
   }
 }

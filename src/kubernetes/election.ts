@@ -1,42 +1,44 @@
 /**
- * Who leads, as a state machine without I/O. Laws: a lease of another is over only after this process itself has seen it
- * unchanged for as long as its holder may be silent, by the monotonic clock; what any clock of another says is not looked at.
- * One's own lease counts from the moment at which the renewal was sent, and ends `leaseMs - renewDeadlineMs` before anybody
- * else may take it: that is the time that a write under way has to arrive.
+ * Leader election, as a state machine without I/O.
+ *
+ * Invariants: another replica's lease counts as expired only after this process has observed it unchanged for its full
+ * duration, on the local monotonic clock; remote timestamps are ignored. Our own lease counts from the time at which the
+ * renewal was sent, and ends `leaseMs - renewDeadlineMs` before another replica may take it: a write in progress has that time
+ * to arrive.
  */
 import { unreachable } from '../lib/errors.ts';
 import type { Lease } from './lease.ts';
 
 export interface ElectionTiming {
-  /** How long others wait for a silent holder. */
+  /** How long standbys wait before they take over a lease that is not renewed. */
   leaseMs: number;
-  /** How long after the last renewal a holder still holds. */
+  /** How long after its last renewal the holder still leads. */
   renewDeadlineMs: number;
-  /** How often it renews. Others look twice as often, so that what is given up is taken within this time. */
+  /** How often the holder renews. Standbys read twice as often, so a released lease is taken within this time. */
   retryMs: number;
 }
 
 export type Election =
-  /** Another leads, or may lead. */
+  /** Another replica leads, or may lead. */
   | { kind: 'following'; seen: Seen | undefined }
-  /** Nobody leads: it is ours if our write comes first. */
+  /** No replica leads: the lease is ours if our write is the first. */
   | { kind: 'acquiring'; seen: Seen | undefined; over: Lease | undefined }
-  /** `lease` is what the next renewal replaces; undefined where somebody has deleted it. */
+  /** The next renewal replaces `lease`; undefined if it was deleted. */
   | { kind: 'leading'; lease: Lease | undefined; renewedAt: number }
-  /** For good: a process that has led once does not lead again. */
+  /** Final: a process that has led does not lead again. */
   | { kind: 'lost'; why: string };
 
-/** A state of the lease of another, and when we first saw it. */
+/** A state of another replica's lease, and when we first saw it. */
 export interface Seen {
   lease: Lease;
   at: number;
 }
 
-/** What has come to be known; `at` is monotonic and in milliseconds, like all times here. */
+/** The result of one call or timer; `at` is monotonic and in milliseconds, like all times here. */
 export type Finding =
   | { kind: 'read'; lease: Lease | undefined; at: number }
   | { kind: 'held'; lease: Lease; sentAt: number; at: number }
-  /** Time has passed, or a call failed: whatever the server did, we do not know of it. */
+  /** Time has passed, or a call failed: whether the server has carried it out is unknown. */
   | { kind: 'nothing'; at: number };
 
 export const start: Election = { kind: 'following', seen: undefined };
@@ -61,19 +63,19 @@ function candidate(seen: Seen | undefined, finding: Finding, identity: string, t
       return { kind: 'following', seen };
     case 'held': {
       const { lease, sentAt, at } = finding;
-      // An answer that took too long is no beginning; the lease is ours all the same, and the next look will say so.
+      // After a response that took too long we do not lead yet; the lease is ours, and the next read confirms it.
       if (at - sentAt >= timing.renewDeadlineMs) return { kind: 'following', seen: undefined };
       return { kind: 'leading', lease, renewedAt: sentAt };
     }
     case 'read': {
       const { lease, at } = finding;
-      // Somebody deleted it; its holder may not know, and has as much time to find out as it always has.
+      // It was deleted; its holder may not know yet, and has its full duration to notice.
       if (lease === undefined) {
         const isOver = seen === undefined || isFree(seen, at, timing);
         return isOver ? { kind: 'acquiring', seen, over: undefined } : { kind: 'following', seen };
       }
       const now = seen !== undefined && isUnchanged(seen.lease, lease) ? { lease, at: seen.at } : { lease, at };
-      // Ours by a write whose answer was lost.
+      // Ours, by a write whose response was lost.
       if (lease.holder === identity || isFree(now, at, timing)) return { kind: 'acquiring', seen: now, over: lease };
       return { kind: 'following', seen: now };
     }
@@ -91,7 +93,10 @@ function leader(
   const renewedAt = finding.kind === 'held' ? finding.sentAt : state.renewedAt;
   if (finding.kind === 'read' && finding.lease !== undefined && finding.lease.holder !== identity) {
     const { holder } = finding.lease;
-    return { kind: 'lost', why: holder === '' ? 'somebody has released its lease' : `${holder} has taken its lease` };
+    return {
+      kind: 'lost',
+      why: holder === '' ? 'its lease was released by another client' : `${holder} has taken its lease`,
+    };
   }
   const silentMs = finding.at - renewedAt;
   if (silentMs >= timing.renewDeadlineMs) {
@@ -112,7 +117,7 @@ function isFree({ lease, at }: Seen, now: number, { leaseMs }: ElectionTiming): 
   return lease.holder === '' || now - at >= (lease.durationMs ?? leaseMs);
 }
 
-/** Whether the holder has given no sign between the two. Labels that others set are no sign of the holder. */
+/** Whether the holder has not renewed it between the two. Labels that others have set do not matter. */
 function isUnchanged(a: Lease, b: Lease): boolean {
   return a.holder === b.holder && a.renewTime === b.renewTime && a.transitions === b.transitions;
 }

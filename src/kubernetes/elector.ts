@@ -1,7 +1,7 @@
 /**
- * Takes part in an election until it is told to stop: looks at the lease, takes it, renews it, gives it back. Laws: the fence
- * is open only while the lease is held and renewed in time; it is closed before the lease is given back; each call has a
- * deadline of its own, so that one that hangs leaves time for the next.
+ * Takes part in a leader election until `stop` aborts: reads the lease, acquires it, renews it, releases it. Invariants: the
+ * fence is open only while the lease is held and renewed in time; it is closed before the lease is released; each call has a
+ * deadline of its own, so a call that hangs leaves time for the next.
  */
 
 import { type Fence, LeadershipLost } from '../http/fence.ts';
@@ -14,26 +14,25 @@ import type { Lease, LeaseClient } from './lease.ts';
 
 export interface ElectorOptions {
   leases: LeaseClient;
-  /** Never used before: whoever starts anew is somebody else. */
+  /** Unique to this process: a restarted process is another replica. */
   identity: string;
   timing: ElectionTiming;
   fence: Fence;
   clock: Clock;
   random: Random;
   log: Logger;
-  /** Called when this process begins to lead, and when that is over. */
+  /** Called when this process starts to lead, and when it stops. */
   observe?: ((leads: boolean) => void) | undefined;
-  /** Called at each turn, whatever it found: at least every `longestTurnMs`. */
-  onTurn?: () => void;
+  /** Called after each round, whatever its result: at least every `longestRoundMs`. */
+  onRound?: () => void;
 }
 
 export interface Elector {
-  readonly leading: boolean;
   /** Resolves as soon as this process leads; rejects with the signal's reason. */
   whenLeading(signal: AbortSignal): Promise<void>;
   /**
-   * Until `stop`, after which the lease is given back, unless `halt` has cut off work that may still be on its way. Throws
-   * LeadershipLost as soon as that is known: nothing may be written then, and the process has to end.
+   * Runs until `stop`, and then releases the lease, unless `halt` has aborted work that may still be in progress. Throws
+   * LeadershipLost as soon as leadership is lost: from then on the process must not write, and has to exit.
    */
   run(stop: AbortSignal, halt: AbortSignal): Promise<void>;
 }
@@ -41,18 +40,17 @@ export interface Elector {
 const jitterFraction = 0.1;
 const releaseDeadlineMs = 2000;
 
-/** Of one call. */
 function callDeadlineOf({ renewDeadlineMs }: ElectionTiming): number {
   return Math.max(1000, renewDeadlineMs / 2);
 }
 
-/** Two calls that are not answered, and the wait before the next. An elector that is silent for longer hangs. */
-export function longestTurnMs(timing: ElectionTiming): number {
+/** Two calls without a response, and the delay before the next round. An elector that takes longer hangs. */
+export function longestRoundMs(timing: ElectionTiming): number {
   return 2 * callDeadlineOf(timing) + timing.retryMs * (1 + jitterFraction);
 }
 
 export function createElector(options: ElectorOptions): Elector {
-  const { leases, identity, timing, fence, clock, random, log, observe, onTurn } = options;
+  const { leases, identity, timing, fence, clock, random, log, observe, onRound } = options;
   const callDeadlineMs = callDeadlineOf(timing);
   const won = Promise.withResolvers<void>();
   let state: Election = start;
@@ -65,7 +63,7 @@ export function createElector(options: ElectorOptions): Elector {
     cancelDeadline();
     switch (state.kind) {
       case 'following':
-        if (before.kind !== 'following' || holderOf(before) !== holderOf(state)) tellFollowing(state);
+        if (before.kind !== 'following' || holderOf(before) !== holderOf(state)) logFollowing(state);
         break;
       case 'acquiring':
         break;
@@ -90,22 +88,22 @@ export function createElector(options: ElectorOptions): Elector {
     }
   }
 
-  function tellFollowing({ seen }: Extract<Election, { kind: 'following' }>): void {
+  function logFollowing({ seen }: Extract<Election, { kind: 'following' }>): void {
     if (seen !== undefined) log.info({ lease: leases.at, identity, leader: seen.lease.holder }, 'Following');
   }
 
-  /** One call, and what is known after it. */
-  async function ask(signal: AbortSignal): Promise<Finding> {
+  /** One call, and its result. */
+  async function round(signal: AbortSignal): Promise<Finding> {
     try {
       const finding = await call(state, signal);
       problem = undefined;
       return finding;
     } catch (error) {
       signal.throwIfAborted();
-      const said = describe(error);
-      if (said !== problem)
-        log.warn({ lease: leases.at, error }, 'The lease could not be read or written; trying again');
-      problem = said;
+      const description = describe(error);
+      if (description !== problem)
+        log.warn({ lease: leases.at, error }, 'The lease could not be read or written; retrying');
+      problem = description;
       return { kind: 'nothing', at: clock.monotonic() };
     }
   }
@@ -137,14 +135,14 @@ export function createElector(options: ElectorOptions): Elector {
     return { kind: 'held', lease: result.lease, sentAt, at: clock.monotonic() };
   }
 
-  /** Until something is to be done in this state. Renewing over what was just read waits for nothing. */
+  /** The delay before the next round. Replacing a lease that was just read does not wait. */
   function pause(last: Finding): number {
     if (state.kind === 'acquiring' || (state.kind === 'leading' && last.kind === 'read')) return 0;
     const periodMs = state.kind === 'leading' ? timing.retryMs : timing.retryMs / 2;
     return jitter(periodMs, jitterFraction, random);
   }
 
-  /** What it is now is read first: the stop may have cut off a write of ours that the server has carried out. */
+  /** Reads the lease first: the stop may have aborted a write of ours that the server has carried out. */
   async function release(): Promise<void> {
     if (state.kind !== 'acquiring' && state.kind !== 'leading') return;
     const never = neverAborted();
@@ -154,14 +152,14 @@ export function createElector(options: ElectorOptions): Elector {
       await leases.release(lease, releaseDeadlineMs, never);
       log.info({ lease: leases.at, identity }, 'Released the lease');
     } catch (error) {
-      log.warn({ lease: leases.at, error }, 'The lease could not be released; another can lead once it has expired');
+      log.warn(
+        { lease: leases.at, error },
+        'The lease could not be released; another replica can lead once it has expired',
+      );
     }
   }
 
   return {
-    get leading() {
-      return state.kind === 'leading';
-    },
     async whenLeading(signal) {
       await Promise.race([won.promise, aborted(signal)]);
       signal.throwIfAborted();
@@ -170,12 +168,12 @@ export function createElector(options: ElectorOptions): Elector {
       using over = linked(stop);
       try {
         for (;;) {
-          const finding = await ask(over.signal);
-          onTurn?.();
+          const finding = await round(over.signal);
+          onRound?.();
           learn(finding, over);
           over.signal.throwIfAborted();
           await clock.sleep(pause(finding), over.signal);
-          // Whoever wakes too late has lost, even where nobody has taken the lease yet.
+          // A process that wakes too late has lost, even if no other replica has taken the lease yet.
           if (state.kind === 'leading') learn({ kind: 'nothing', at: clock.monotonic() }, over);
         }
       } finally {

@@ -1,7 +1,7 @@
 /**
- * What can go wrong between us and the API server, as one error class. Law: an answer is judged here and nowhere else, by
- * the `reason` of its Status body, which is the API's own vocabulary (NotFound, Conflict, Expired, …); callers ask the
- * predicates below and never read messages.
+ * Errors of calls to the API server, as one class. Invariant: a response is classified only here, by the `reason` of its
+ * Status body, which is the API's own vocabulary (NotFound, Conflict, Expired, …). Callers use the predicates below and never
+ * parse messages.
  */
 import { z } from 'zod';
 import { describe, errorCode, OperatorError, type Retry, retry } from '../lib/errors.ts';
@@ -11,17 +11,17 @@ interface KubernetesErrorOptions {
   retry: Retry;
   httpStatus?: number;
   requestId?: string;
-  /** How long the server asked to be left alone. */
+  /** The server's Retry-After. */
   retryAfterMs?: number;
-  /** The reasons of `details.causes`; some meanings are said only there. */
+  /** The reasons of `details.causes`; some errors can be recognised only by them. */
   causes?: readonly string[];
   cause?: unknown;
 }
 
 export class KubernetesError extends OperatorError {
   /**
-   * The Status reason, or one of our own: Unreachable, DeadlineExceeded, FellSilent, EndedEarly, BadAnswer, KubeconfigInvalid,
-   * CredentialsUnavailable, UnknownResource.
+   * The Status reason, or one of our own: Unreachable, DeadlineExceeded, IdleTimeout, EndedEarly, MalformedResponse,
+   * KubeconfigInvalid, CredentialsUnavailable, UnknownResource.
    */
   readonly reason: string;
   readonly retryAfterMs: number | undefined;
@@ -49,8 +49,8 @@ const statusSchema = z.object({
     .optional(),
 });
 
-export interface Answer {
-  /** What was asked, for the message: `GET /api/v1/…`. */
+export interface ErrorResponse {
+  /** The call, for the message: `GET /api/v1/…`. */
   call: string;
   httpStatus: number;
   /** The Retry-After header, in seconds; the API server sends no dates. */
@@ -61,26 +61,26 @@ export interface Answer {
   body: unknown;
 }
 
-/** The error that an answer outside 2xx, or an ERROR event of a watch, stands for. */
-export function errorFromAnswer(answer: Answer): KubernetesError {
-  const parsed = statusSchema.safeParse(answer.body);
+/** The error that a response outside 2xx, or an ERROR event of a watch, stands for. */
+export function errorFromResponse(response: ErrorResponse): KubernetesError {
+  const parsed = statusSchema.safeParse(response.body);
   const status = parsed.success ? parsed.data : undefined;
   const causes = status?.details?.causes ?? [];
-  const given = status?.reason || reasonOf(answer.httpStatus, status !== undefined);
-  // An apply for a uid that is gone is a Conflict; where a successor has taken the name, the server calls the same Invalid.
+  const given = status?.reason || reasonOf(response.httpStatus, status !== undefined);
+  // An apply for a deleted uid is a Conflict; if a new object has the name, the server calls the same Invalid.
   const reason = given === 'Invalid' && causes.some(({ field }) => field === 'metadata.uid') ? 'Conflict' : given;
-  const seconds = Number(answer.retryAfter ?? status?.details?.retryAfterSeconds ?? Number.NaN);
+  const seconds = Number(response.retryAfter ?? status?.details?.retryAfterSeconds ?? Number.NaN);
   const retryAfterMs = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
-  const words = status?.message ?? (typeof answer.body === 'string' ? answer.body.trim().slice(0, 200) : '');
-  const said = words === '' ? '' : `: ${words}`;
+  const message = status?.message ?? (typeof response.body === 'string' ? response.body.trim().slice(0, 200) : '');
+  const detail = message === '' ? '' : `: ${message}`;
   return new KubernetesError(
-    `The API server answered ${answer.call} with ${answer.httpStatus} ${reason}${said}${hint(reason)}`,
+    `The API server answered ${response.call} with ${response.httpStatus} ${reason}${detail}${hint(reason)}`,
     {
       reason,
-      retry: retryOf(reason, answer.httpStatus, retryAfterMs),
-      httpStatus: answer.httpStatus,
+      retry: retryOf(reason, response.httpStatus, retryAfterMs),
+      httpStatus: response.httpStatus,
       causes: causes.flatMap((cause) => cause.reason ?? []),
-      ...(answer.auditId === undefined ? {} : { requestId: answer.auditId }),
+      ...(response.auditId === undefined ? {} : { requestId: response.auditId }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     },
   );
@@ -102,7 +102,7 @@ const reasonsByStatus: Record<number, string> = {
 };
 
 function reasonOf(httpStatus: number, isStatus: boolean): string {
-  // A missing object is answered with a Status; a missing kind with the bare text of the router.
+  // The response for a missing object has a Status; the one for a missing kind is the bare text of the router.
   if (httpStatus === 404 && !isStatus) return 'UnknownResource';
   return reasonsByStatus[httpStatus] ?? 'Unknown';
 }
@@ -125,7 +125,7 @@ function retryOf(reason: string, httpStatus: number, retryAfterMs: number | unde
   return reason === 'Invalid' || reason === 'BadRequest' ? retry.change : retry.backoff;
 }
 
-/** No answer at all: refused, reset, a failed TLS handshake, a name that does not resolve. */
+/** No response at all: refused, reset, a failed TLS handshake, a name that does not resolve. */
 export function unreachableServer(server: string, error: unknown): KubernetesError {
   const code = errorCode(error);
   const detail = describe(error);
@@ -144,18 +144,18 @@ export function deadlinePassed(call: string, ms: number, cause: unknown): Kubern
   });
 }
 
-/** A stream on which nothing came for longer than the server leaves it idle: its connection is taken for dead. */
-export function fellSilent(call: string, ms: number): KubernetesError {
-  return new KubernetesError(`Nothing came from ${call} for ${ms / 1000} s: its connection is taken for dead`, {
-    reason: 'FellSilent',
+/** A stream without data for longer than the server leaves it idle: its connection is considered dead. */
+export function idleTimeoutOf(call: string, ms: number): KubernetesError {
+  return new KubernetesError(`No data from ${call} for ${ms / 1000} s: its connection is considered dead`, {
+    reason: 'IdleTimeout',
     retry: retry.backoff,
   });
 }
 
-/** A success whose body is not what the API promises: a proxy's login page, a line cut short, an object without a name. */
-export function badAnswer(call: string, problem: string, cause?: unknown): KubernetesError {
-  return new KubernetesError(`The answer to ${call} cannot be used: ${problem}`, {
-    reason: 'BadAnswer',
+/** A 2xx response whose body is not what the API specifies: a proxy's login page, a cut line, an object without a name. */
+export function malformedResponse(call: string, problem: string, cause?: unknown): KubernetesError {
+  return new KubernetesError(`The response to ${call} cannot be used: ${problem}`, {
+    reason: 'MalformedResponse',
     retry: retry.backoff,
     cause,
   });
@@ -165,25 +165,25 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof KubernetesError && error.reason === 'NotFound';
 }
 
-/** There is an object of this name already. */
+/** An object of this name exists. */
 export function isAlreadyExists(error: unknown): boolean {
   return error instanceof KubernetesError && error.reason === 'AlreadyExists';
 }
 
-/** The object changed meanwhile, or the uid in an apply is not that of the object any more. */
+/** The object has changed meanwhile, or the uid in an apply is no longer that of the object. */
 export function isConflict(error: unknown): boolean {
   return error instanceof KubernetesError && error.reason === 'Conflict';
 }
 
-/** The server refused the content: validation, or the `test` of a JSON patch. */
+/** The server rejected the content: validation, or the `test` of a JSON patch. */
 export function isInvalid(error: unknown): boolean {
   return error instanceof KubernetesError && error.reason === 'Invalid';
 }
 
 /**
- * The resourceVersion or continue token is of no use any more, so that only a new list helps: it is too old (410), from
- * the future after etcd was restored from a backup (ResourceVersionTooLarge), not understood (400), or of a kind that is gone
- * and may come back empty (404).
+ * The resourceVersion or continue token can no longer be used, so only a new list helps: it is too old (410), from the
+ * future after etcd was restored from a backup (ResourceVersionTooLarge), malformed (400), or of a kind that was removed and
+ * may come back empty (404).
  */
 export function needsRelist(error: unknown): boolean {
   if (!(error instanceof KubernetesError)) return false;
@@ -196,7 +196,7 @@ export function needsRelist(error: unknown): boolean {
   );
 }
 
-/** The server does not know what it was asked for, or does not allow it in this combination. */
+/** The server does not support the request, or not this combination of its parameters. */
 export function isUnsupported(error: unknown): boolean {
   return error instanceof KubernetesError && (error.reason === 'Invalid' || error.reason === 'BadRequest');
 }

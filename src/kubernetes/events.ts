@@ -1,7 +1,7 @@
 /**
- * Events (events.k8s.io/v1): the story of an object, for `kubectl describe`. Law: best effort. Recording never waits, never
- * throws and never fills the memory; a failure is logged. What repeats within six minutes is one Event with a count, and
- * one object can only say so much.
+ * Events (events.k8s.io/v1) of an object, for `kubectl describe`. Guarantees: best effort. Recording never waits, never throws
+ * and uses bounded memory; a failure is logged. Repetitions within six minutes are one Event with a count, and the Events of
+ * one object are limited in rate.
  */
 import { withDeadline } from '../lib/abort.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
@@ -10,15 +10,13 @@ import { describe } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { KubernetesClient } from './client.ts';
 import { isAlreadyExists, isNotFound } from './errors.ts';
-import { microTime } from './microtime.ts';
-import { type KubernetesObject, type ObjectMeta, parseObject, type ResourceType } from './resource.ts';
-import { createTokenBuckets } from './tokens.ts';
+import { type KubernetesObject, microTime, type ObjectMeta, parseObject, type ResourceType } from './resource.ts';
 
 export interface RecordedEvent {
   type: 'Normal' | 'Warning';
   /** CamelCase; the same word as in the condition. */
   reason: string;
-  /** CamelCase: what was being done. */
+  /** CamelCase: the operation. */
   action: string;
   note: string;
 }
@@ -31,13 +29,13 @@ export interface Regarding {
 
 export interface EventRecorder {
   record(regarding: Regarding, event: RecordedEvent): void;
-  /** Sends what was recorded until `stop`, then what is left within two seconds. `halt` ends it at once. */
+  /** Sends recorded Events until `stop`, then the remaining ones within two seconds. `halt` ends it immediately. */
   run(stop: AbortSignal, halt: AbortSignal): Promise<void>;
 }
 
 export interface EventRecorderOptions {
   client: Pick<KubernetesClient, 'create' | 'jsonPatch'>;
-  /** Who says it, e.g. `glance-image-operator`; and which Pod of it. */
+  /** The controller that reports, e.g. `glance-image-operator`, and its Pod. */
   reportingController: string;
   reportingInstance: string;
   clock: Clock;
@@ -72,7 +70,7 @@ const maxNoteBytes = 1024;
 const maxWordLength = 128;
 const sendDeadlineMs = 10_000;
 const drainMs = 2000;
-/** As in client-go: 25 at once, then one every five minutes, per object. */
+/** As in client-go, per object: a burst of 25, then one every five minutes. */
 const burst = 25;
 const refillMs = 5 * 60_000;
 
@@ -86,14 +84,14 @@ const eventType: ResourceType<KubernetesObject> = {
 
 export function createEventRecorder(options: EventRecorderOptions): EventRecorder {
   const { client, clock, random, log } = options;
-  const buckets = createTokenBuckets(clock, { burst, refillMs, maxKeys: maxSeries });
-  /** By what makes two events the same; the least recently seen first. */
+  const mayRecord = createRateLimiter(clock);
+  /** By the fields that make two events the same; the least recently seen first. */
   const known = new BoundedMap<string, Series>(maxSeries);
   const unsent = new BoundedMap<Series, true>(maxUnsent);
   let wake = Promise.withResolvers<void>();
 
   function seriesOf(regarding: Regarding, event: RecordedEvent): Series {
-    // Of an object only this much is kept: its annotations may be large.
+    // Only these fields of the object are kept: its annotations may be large.
     const { name, namespace, uid, resourceVersion } = regarding.metadata;
     const key = [uid, event.type, event.reason, event.action, event.note].join('\n');
     const now = clock.now();
@@ -119,7 +117,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     return series;
   }
 
-  /** Resolves with whether the Event was there. */
+  /** Resolves with whether the Event exists. */
   async function recount(series: Series, counted: Counted, signal: AbortSignal): Promise<boolean> {
     const test = { op: 'test', path: '/metadata/name', value: series.name } as const;
     try {
@@ -135,13 +133,13 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     const counted: Counted = { count: series.count, lastObservedTime: microTime(series.lastAt) };
     try {
       await withDeadline(clock, 'sending an Event', sendDeadlineMs, halt, async (signal) => {
-        // Events live for an hour; one that is gone is told anew.
+        // The server deletes Events after an hour; a deleted one is created again.
         if (series.sent && (await recount(series, counted, signal))) return;
         try {
           await client.create(eventType, body(series, options), signal);
         } catch (error) {
           if (!isAlreadyExists(error)) throw error;
-          // It is ours: the answer to an earlier try was lost.
+          // It is ours: the response to an earlier attempt was lost.
           await recount(series, counted, signal);
         }
         series.sent = true;
@@ -162,12 +160,15 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
 
   return {
     record(regarding, event) {
-      if (!buckets.take(regarding.metadata.uid)) {
-        log.debug({ name: regarding.metadata.name, reason: event.reason }, 'Too many Events for one object; left out');
+      if (!mayRecord(regarding.metadata.uid)) {
+        log.debug(
+          { name: regarding.metadata.name, reason: event.reason },
+          'Too many Events for one object; this one is dropped',
+        );
         return;
       }
       const series = seriesOf(regarding, { ...event, note: cut(event.note, maxNoteBytes) });
-      // One that is waiting keeps its place.
+      // A series that is waiting keeps its place.
       if (!unsent.has(series)) unsent.set(series, true);
       wake.resolve();
     },
@@ -182,6 +183,19 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
       const drain = (signal: AbortSignal) => sendAll(signal, signal);
       if (!halt.aborted) await withDeadline(clock, 'sending the last Events', drainMs, halt, drain).catch(() => {});
     },
+  };
+}
+
+/** A token bucket for each key. Whether a key may go now; the least recently used keys are dropped. */
+function createRateLimiter(clock: Clock): (key: string) => boolean {
+  const buckets = new BoundedMap<string, { tokens: number; at: number }>(maxSeries);
+  return (key) => {
+    const now = clock.monotonic();
+    const bucket = buckets.get(key) ?? { tokens: burst, at: now };
+    const tokens = Math.min(burst, bucket.tokens + (now - bucket.at) / refillMs);
+    const granted = tokens >= 1;
+    buckets.set(key, { tokens: granted ? tokens - 1 : tokens, at: now });
+    return granted;
   };
 }
 
@@ -202,7 +216,7 @@ function body(series: Series, { reportingController, reportingInstance }: EventR
   };
 }
 
-/** `<object>.<hex>`, as client-go names them; `generateName` is refused for some names. */
+/** `<object>.<hex>`, as client-go names them; the server rejects `generateName` for some names. */
 function eventName(object: string, at: Date, random: Random): string {
   const hex =
     at.getTime().toString(16) +
@@ -212,7 +226,7 @@ function eventName(object: string, at: Date, random: Random): string {
   return `${object.slice(0, 200).replace(/[-.]+$/, '')}.${hex}`;
 }
 
-/** The text within `bytes` of UTF-8, cut between characters. */
+/** The text within `bytes` bytes of UTF-8, cut between characters. */
 function cut(text: string, bytes: number): string {
   if (Buffer.byteLength(text) <= bytes) return text;
   let kept = Buffer.from(text)

@@ -1,20 +1,20 @@
 /**
- * Our own finalizer, and nobody else's. It is added before the first side effect outside the cluster and removed after the
- * last, so that the object cannot go while something of it is left.
+ * Adds and removes our own finalizer. It is added before the first side effect outside the cluster and removed after the
+ * last, so the object exists as long as something remains to be cleaned up.
  *
- * Law: each write is a JSON patch that tests the uid and the entries it relies on; so it cannot hit a successor of the same
- * name, nor overwrite what another controller did to the list meanwhile, nor bring a deleted object back.
+ * Guarantees: each write is a JSON patch that tests the uid and the entries that it relies on. So it can neither change a new
+ * object of the same name, nor overwrite concurrent changes of other controllers, nor recreate a deleted object.
  */
-import type { JsonPatchOperation, KubernetesClient } from './client.ts';
+import type { KubernetesClient, ObjectPatchOperation } from './client.ts';
 import { isConflict, isInvalid, isNotFound } from './errors.ts';
 import type { KubernetesObject, ResourceType } from './resource.ts';
 
 type Client = Pick<KubernetesClient, 'get' | 'jsonPatch'>;
-type Operations = readonly [{ op: 'test'; path: string; value: unknown }, ...JsonPatchOperation[]];
+type Operations = readonly [{ op: 'test'; path: string; value: unknown }, ...ObjectPatchOperation[]];
 
 const maxTries = 5;
 
-/** Returns the object with the finalizer, or undefined where it is gone or already being deleted. */
+/** Returns the object with the finalizer, or undefined if it does not exist or is already being deleted. */
 export function addFinalizer<T extends KubernetesObject>(
   client: Client,
   type: ResourceType<T>,
@@ -35,7 +35,7 @@ export function addFinalizer<T extends KubernetesObject>(
   });
 }
 
-/** Does nothing where the object or the finalizer is gone. */
+/** Does nothing if the object or the finalizer does not exist. */
 export async function removeFinalizer<T extends KubernetesObject>(
   client: Client,
   type: ResourceType<T>,
@@ -54,7 +54,7 @@ export async function removeFinalizer<T extends KubernetesObject>(
   });
 }
 
-/** Patches as `plan` says; when a test fails, the object changed meanwhile: then anew from what it is now. */
+/** Patches as `plan` says. A failed test means that the object has changed meanwhile: then it is read and planned again. */
 async function change<T extends KubernetesObject>(
   client: Client,
   type: ResourceType<T>,

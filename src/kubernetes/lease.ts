@@ -1,20 +1,19 @@
 /**
- * One Lease (coordination.k8s.io/v1) of the API server. Law: it is replaced as a whole and with the resourceVersion that was
- * read, so that of two who write at once only one succeeds; what others keep on the object stays there.
+ * One Lease (coordination.k8s.io/v1) of the API server. Invariant: it is replaced as a whole and with the resourceVersion
+ * that was read, so only one of two concurrent writers succeeds; fields that others have set on the object are kept.
  */
 import { z } from 'zod';
-import { badAnswer, isConflict, isNotFound, KubernetesError } from './errors.ts';
-import { microTime } from './microtime.ts';
-import type { Transport } from './transport.ts';
+import { isConflict, isNotFound, KubernetesError, malformedResponse } from './errors.ts';
+import { microTime } from './resource.ts';
+import type { ApiTransport } from './transport.ts';
 
 export interface Lease {
-  /** Empty when it was given up, or never taken. */
+  /** Empty if it was released, or never held. */
   holder: string;
-  /** How long the holder may be silent, by its own word. */
+  /** How long the holder may take to renew it, as the holder declares. */
   durationMs: number | undefined;
-  /** When the holder renewed it, by the holder's clock: good for telling two renewals apart, and for nothing else. */
+  /** When the holder renewed it, by the holder's clock: used only to distinguish two renewals. */
   renewTime: string | undefined;
-  acquireTime: string | undefined;
   transitions: number;
   /** The object as it was read. */
   object: LeaseObject;
@@ -25,21 +24,21 @@ export interface LeaseAt {
   name: string;
 }
 
-/** Somebody else wrote first, or the object is another or none by now. */
+/** `overtaken`: another client wrote first, or the object was replaced or deleted. */
 export type Written = { kind: 'written'; lease: Lease } | { kind: 'overtaken' };
 
 export interface LeaseClient {
   readonly at: LeaseAt;
-  /** undefined where there is none. */
+  /** Undefined if the Lease does not exist. */
   read(deadlineMs: number, signal: AbortSignal): Promise<Lease | undefined>;
-  /** Takes or renews for `identity`, over what was read before: `undefined` creates it. */
+  /** Takes or renews the Lease for `identity`, replacing the one that was read; `undefined` creates it. */
   hold(
     over: Lease | undefined,
     claim: { identity: string; durationMs: number },
     deadlineMs: number,
     signal: AbortSignal,
   ): Promise<Written>;
-  /** Lets it go, so that another need not wait for it to expire. */
+  /** Releases it, so that standbys need not wait for it to expire. */
   release(held: Lease, deadlineMs: number, signal: AbortSignal): Promise<Written>;
 }
 
@@ -49,7 +48,6 @@ const leaseSchema = z.looseObject({
     .looseObject({
       holderIdentity: z.string().optional(),
       leaseDurationSeconds: z.int().optional(),
-      acquireTime: z.string().optional(),
       renewTime: z.string().optional(),
       leaseTransitions: z.int().optional(),
     })
@@ -57,8 +55,8 @@ const leaseSchema = z.looseObject({
 });
 type LeaseObject = z.infer<typeof leaseSchema>;
 
-/** `transport` should be one of its own: a renewal must not wait behind other calls, and no fence may be in its way. */
-export function createLeaseClient(transport: Transport, at: LeaseAt, now: () => Date): LeaseClient {
+/** `transport` should be a separate one: a renewal must not queue behind other calls, nor pass the write fence. */
+export function createLeaseClient(transport: ApiTransport, at: LeaseAt, now: () => Date): LeaseClient {
   const collection = `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(at.namespace)}/leases`;
   const path = `${collection}/${encodeURIComponent(at.name)}`;
 
@@ -112,14 +110,13 @@ export function createLeaseClient(transport: Transport, at: LeaseAt, now: () => 
 
 function leaseOf(path: string, body: unknown): Lease {
   const parsed = leaseSchema.safeParse(body);
-  if (!parsed.success) throw badAnswer(`GET ${path}`, 'it is not a Lease', parsed.error);
+  if (!parsed.success) throw malformedResponse(`GET ${path}`, 'it is not a Lease', parsed.error);
   const { spec = {} } = parsed.data;
   const seconds = spec.leaseDurationSeconds;
   return {
     holder: spec.holderIdentity ?? '',
     durationMs: seconds === undefined ? undefined : seconds * 1000,
     renewTime: spec.renewTime,
-    acquireTime: spec.acquireTime,
     transitions: spec.leaseTransitions ?? 0,
     object: parsed.data,
   };

@@ -1,7 +1,7 @@
 /**
- * Kinds of objects, as far as this folder needs to know them: where they live and how they are parsed. Law: an object is
- * parsed once, where it comes in; one that cannot be parsed is kept as `unreadable` with its metadata, so that it can be
- * reported and never hides the others.
+ * Kinds of objects, as far as this folder needs them: their paths and how they are parsed. Invariant: an object is parsed
+ * once, when it is read; an object that cannot be parsed is kept as `unreadable` with its metadata, so that it can be reported
+ * and never hides the others.
  */
 import { z } from 'zod';
 import { describe } from '../lib/errors.ts';
@@ -9,7 +9,7 @@ import { type Key, keyOf } from '../lib/key.ts';
 
 export interface ObjectMeta {
   name: string;
-  /** Absent for what lives in no namespace. */
+  /** Absent for cluster-scoped objects. */
   namespace?: string | undefined;
   uid: string;
   resourceVersion: string;
@@ -31,13 +31,13 @@ export interface ResourceType<T extends KubernetesObject> {
   version: string;
   kind: string;
   plural: string;
-  /** Throws where the object is not what the type says. Must keep the metadata. */
+  /** Throws if the object is not of this type. Must keep the metadata. */
   parse(object: unknown): T;
-  /** Ask the server for metadata only: of Secrets nothing else may come near a cache. */
+  /** Requests metadata only: the data of Secrets must not get into a cache. */
   metadataOnly?: true;
 }
 
-/** One object as it was read. `object.metadata` is there either way. */
+/** One object as it was read. Both variants have `object.metadata`. */
 export type Item<T extends KubernetesObject> =
   | { kind: 'readable'; object: T }
   | { kind: 'unreadable'; object: KubernetesObject; problem: string };
@@ -47,8 +47,8 @@ export interface ObjectReference {
   name: string;
 }
 
-/** What a list or watch is about. Without a namespace: all of them. */
-export interface Scope {
+/** Which objects a list or watch covers. Without a namespace: all namespaces. */
+export interface WatchScope {
   namespace?: string;
   labelSelector?: string;
   fieldSelector?: string;
@@ -78,10 +78,10 @@ export function metadataOnly(type: ResourceType<KubernetesObject>): ResourceType
   return { ...type, parse: parseObject, metadataOnly: true };
 }
 
-/** Parses one object of a list or watch. Throws only where it has no metadata to speak of. */
+/** Parses one object of a list or watch. Throws only if it has no metadata. */
 export function readItem<T extends KubernetesObject>(type: ResourceType<T>, raw: unknown): Item<T> {
-  const object = withoutBallast(raw);
-  // The server leaves both out in lists of its built-in kinds.
+  const object = withoutUnusedFields(raw);
+  // The server omits both in lists of its built-in kinds.
   const complete = { apiVersion: apiVersionOf(type), kind: type.kind, ...object };
   try {
     return { kind: 'readable', object: type.parse(complete) };
@@ -91,8 +91,8 @@ export function readItem<T extends KubernetesObject>(type: ResourceType<T>, raw:
   }
 }
 
-/** Without what nobody reads and which makes up a third of a cached object. */
-function withoutBallast(raw: unknown): object {
+/** Without fields that nothing reads; they are a third of a cached object. */
+function withoutUnusedFields(raw: unknown): object {
   if (!isRecord(raw) || !isRecord(raw['metadata'])) return {};
   const { managedFields: _, ...metadata } = raw['metadata'];
   const annotations = metadata['annotations'];
@@ -109,12 +109,12 @@ export function apiVersionOf(type: ResourceType<KubernetesObject>): string {
   return type.group === '' ? type.version : `${type.group}/${type.version}`;
 }
 
-/** `namespace/name`; of what lives in no namespace `/name`. */
+/** `namespace/name`; of a cluster-scoped object `/name`. */
 export function keyOfObject(object: KubernetesObject): Key {
   return keyOf(object.metadata.namespace ?? '', object.metadata.name);
 }
 
-/** The URL path of a collection, or with a name of one object. */
+/** The URL path of a collection, or of one object if `at` has a name. */
 export function pathOf(
   type: ResourceType<KubernetesObject>,
   at: { namespace?: string | undefined; name?: string },
@@ -124,4 +124,9 @@ export function pathOf(
   const namespace = at.namespace === undefined ? '' : `/namespaces/${encodeURIComponent(at.namespace)}`;
   const name = at.name === undefined ? '' : `/${encodeURIComponent(at.name)}`;
   return `${root}${namespace}/${type.plural}${name}${subresource === undefined ? '' : `/${subresource}`}`;
+}
+
+/** MicroTime, as Leases and Events contain it: six digits of fraction; the API server rejects three. */
+export function microTime(at: Date): string {
+  return at.toISOString().replace(/\.(\d{3})Z$/, '.$1000Z');
 }

@@ -1,5 +1,5 @@
 /**
- * Secrets. Law: they are listed and watched as metadata only, read live by name where their content is used, and their
+ * Secrets. Invariant: they are listed and watched as metadata only and read live by name when their content is used; their
  * values are hidden from the moment they are parsed.
  */
 import { z } from 'zod';
@@ -14,7 +14,7 @@ export interface Secret extends KubernetesObject {
 
 const dataSchema = z.object({ data: z.record(z.string(), z.base64()).optional() });
 
-/** For a live `get` of one. */
+/** For a live `get` of one Secret. */
 export const secretType: ResourceType<Secret> = {
   group: '',
   version: 'v1',

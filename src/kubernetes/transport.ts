@@ -1,26 +1,26 @@
 /**
- * HTTP to the API server. client-node knows every form of kubeconfig and every way to authenticate, but opens a TLS
- * connection per call and knows no deadline; so it supplies credentials, and undici does the HTTP.
+ * HTTP to the API server. client-node supports every form of kubeconfig and authentication, but opens a TLS connection per
+ * call and has no deadlines; so it supplies the credentials, and undici does the HTTP. HTTP/1.1 on purpose: with one
+ * connection per call, a dead connection affects one call and not all of them.
  *
- * Law: two long-lived agents, so that watches never take a connection away from a request; every call ends by its
- * deadline or its signal, a stream also by its silence; every body has a bound; credentials are read anew when they age and
- * when the server refuses them.
- * HTTP/1.1 on purpose: with one connection per call a dead connection is a local event, not a stall of everything.
+ * Guarantees: requests and watches have agents of their own, so that watches never take a connection away from a request.
+ * Every call ends by its deadline or its signal, a stream also by its idle timeout. Every body is bounded. Credentials are
+ * read again when they are old and when the server rejects them. A call that the server may have carried out is retried only
+ * if repeating it does no harm.
  */
-import { KubeConfig } from '@kubernetes/client-node';
+import type { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
 import { fenceRequests, type MayWrite, mayAlwaysWrite } from '../http/fence.ts';
+import { idleTimeout } from '../http/idle-timeout.ts';
 import { abortable, DeadlineExceeded, linked, withDeadline } from '../lib/abort.ts';
-import type { Clock, Random } from '../lib/clock.ts';
+import { backoff } from '../lib/backoff.ts';
+import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { compact } from '../lib/compact.ts';
-import { describe, OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { readAnswer, readRefusal } from './answer.ts';
-import { type Credentials, readCredentials } from './credentials.ts';
-import { badAnswer, deadlinePassed, fellSilent, KubernetesError, unreachableServer } from './errors.ts';
-import { splitLines } from './lines.ts';
-import { retryDelay } from './retry.ts';
-import { watchSilence } from './silence.ts';
+import { deadlinePassed, idleTimeoutOf, KubernetesError, malformedResponse, unreachableServer } from './errors.ts';
+import { type ApiCredentials, invalidKubeconfig, loadKubeconfig, readCredentials } from './kubeconfig.ts';
+import { readError, readJson, splitLines } from './response.ts';
 
 export type Query = Record<string, string | number | boolean | undefined>;
 
@@ -31,9 +31,9 @@ export interface RequestOptions {
   headers?: Record<string, string>;
   /** Sent as JSON. */
   body?: unknown;
-  /** For all tries together; 30 s unless stated. */
+  /** For all attempts together. Default: 30 s. */
   deadlineMs?: number;
-  /** Sending it twice does no harm. True for GET and DELETE unless stated. */
+  /** Whether sending it twice does no harm. Default: true for GET and DELETE. */
   idempotent?: boolean;
 }
 
@@ -41,15 +41,15 @@ export interface StreamOptions {
   path: string;
   query: Query;
   headers?: Record<string, string>;
-  /** For the whole stream, first byte to last. */
+  /** For the whole stream, from its first byte to its last. */
   deadlineMs: number;
-  /** How long nothing at all may come. */
-  silenceMs: number;
-  /** The server accepted; lines follow. */
+  /** How long the server may send no data. */
+  idleMs: number;
+  /** Called when the server has accepted the request; lines follow. */
   onOpen?: () => void;
 }
 
-/** One try of one call, for metrics. `code` is the HTTP status, or `<error>` where there was no answer. */
+/** One attempt of one call, for metrics. `code` is the HTTP status, or `<error>` without a response. */
 export interface CallRecord {
   method: string;
   host: string;
@@ -57,40 +57,39 @@ export interface CallRecord {
   durationMs: number;
 }
 
-export interface Transport {
+export interface ApiTransport {
   /** The API server's address. */
   readonly server: string;
-  /** The namespace that the kubeconfig's context, or the Pod, is in. */
+  /** The namespace of the kubeconfig's context, or of the Pod. */
   readonly namespace: string;
-  /** The parsed JSON of a 2xx answer. Throws a KubernetesError, or the signal's reason. */
+  /** The parsed JSON of a 2xx response. Throws a KubernetesError, or the signal's reason. */
   request(options: RequestOptions, signal: AbortSignal): Promise<unknown>;
-  /** The lines of a long answer. Ends when the server ends it; throws as `request` does. */
+  /** The lines of a long response. Ends when the server ends it; throws as `request` does. */
   stream(options: StreamOptions, signal: AbortSignal): AsyncGenerator<string>;
-  /** Ends all connections. Calls under way fail. */
+  /** Closes all connections. Calls in progress fail. */
   close(): Promise<void>;
 }
 
-export interface TransportOptions {
+export interface ApiTransportOptions {
   /** A file; absent means KUBECONFIG, then ~/.kube/config, then the Pod's ServiceAccount. */
   kubeconfig?: string;
-  context?: string;
   /** Of this program, for the User-Agent. */
   version: string;
   clock: Clock;
   random: Random;
   observe?: (record: CallRecord) => void;
-  /** Asked right before anything but a GET is sent; what it throws ends the call. Default: always. */
+  /** Called right before anything but a GET is sent; an error that it throws ends the call. Default: always allowed. */
   mayWrite?: MayWrite;
 }
 
 const defaultDeadlineMs = 30_000;
 const maxLineBytes = 16 * 2 ** 20;
-/** How long headers and certificates are used before files and plugins are asked again. */
+/** How long headers and certificates are used before files are read and plugins run again. */
 const credentialsAgeMs = 30_000;
 
-export function createTransport(options: TransportOptions): Transport {
+export function createApiTransport(options: ApiTransportOptions): ApiTransport {
   const { clock, random, observe, mayWrite = mayAlwaysWrite } = options;
-  let config = loadConfig(options);
+  let config = loadKubeconfig(options.kubeconfig);
   const cluster = config.getCurrentCluster();
   if (!cluster) throw invalidKubeconfig('its current context names no cluster');
   const base = new URL(cluster.server);
@@ -99,49 +98,50 @@ export function createTransport(options: TransportOptions): Transport {
   const namespace = config.getContextObject(config.getCurrentContext())?.namespace?.trim() || 'default';
 
   let agents: Agents | undefined;
-  let session: Session | undefined;
-  let renewal: Promise<Session> | undefined;
+  let login: Login | undefined;
+  let renewal: Promise<Login> | undefined;
 
-  /** Reads the credentials once for all who wait for them. A new KubeConfig forgets what plugins and files said before. */
-  function renew(from: KubeConfig): Promise<Session> {
+  /** Reads the credentials once for all concurrent callers. A new KubeConfig has no cached results of plugins and files. */
+  function renew(from: KubeConfig): Promise<Login> {
     renewal ??= (async () => {
       const credentials = await readCredentials(from);
       if (agents?.fingerprint !== credentials.fingerprint) {
         const old = agents;
         agents = createAgents(credentials, cluster?.proxyUrl, mayWrite);
-        // A rotated certificate: calls under way finish on the old connections.
+        // A rotated certificate: calls in progress finish on the old connections.
         void old?.requests.close();
         void old?.watches.close();
       }
       config = from;
-      session = { headers: credentials.headers, agents, readAt: clock.monotonic() };
-      return session;
+      login = { headers: credentials.headers, agents, readAt: clock.monotonic() };
+      return login;
     })().finally(() => {
       renewal = undefined;
     });
     return renewal;
   }
 
-  async function currentSession(): Promise<Session> {
-    if (session && clock.monotonic() - session.readAt < credentialsAgeMs) return session;
+  async function currentLogin(): Promise<Login> {
+    if (login && clock.monotonic() - login.readAt < credentialsAgeMs) return login;
     return renew(config);
   }
 
-  /** One try, with one more where the server refuses the credentials: they may just have been rotated. */
+  /** One attempt, and a second one if the server rejects the credentials: they may just have been rotated. */
   async function exchange(
     kind: 'requests' | 'watches',
     call: Call,
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
-    const first = await abortable(currentSession(), signal);
+    const first = await abortable(currentLogin(), signal);
     const response = await send(first, kind, call, signal);
     if (response.statusCode !== 401) return response;
     await response.body.dump();
-    const second = session === first ? await abortable(renew(loadConfig(options)), signal) : await currentSession();
+    const second =
+      login === first ? await abortable(renew(loadKubeconfig(options.kubeconfig)), signal) : await currentLogin();
     return send(second, kind, call, signal);
   }
 
-  async function send(on: Session, kind: 'requests' | 'watches', call: Call, signal: AbortSignal) {
+  async function send(on: Login, kind: 'requests' | 'watches', call: Call, signal: AbortSignal) {
     const startedAt = clock.monotonic();
     let code = '<error>';
     try {
@@ -167,7 +167,6 @@ export function createTransport(options: TransportOptions): Transport {
     }
   }
 
-  /** The error that the caller sees for whatever was thrown under `work`, the signal of one call. */
   function translate(error: unknown): OperatorError {
     return error instanceof OperatorError ? error : unreachableServer(server, error);
   }
@@ -192,12 +191,12 @@ export function createTransport(options: TransportOptions): Transport {
         return await withDeadline(clock, name, deadlineMs, signal, async (work) => {
           for (let attempt = 0; ; attempt++) {
             try {
-              return await readAnswer(name, await exchange('requests', call, work));
+              return await readJson(name, await exchange('requests', call, work));
             } catch (error) {
               work.throwIfAborted();
               const failure = translate(error);
               const delay = retryDelay(failure, attempt, idempotent, random);
-              // Waiting into the deadline would only hide what the server said.
+              // Waiting until the deadline would only hide the server's message.
               if (delay === undefined || clock.monotonic() + delay >= deadlineAt) throw failure;
               await clock.sleep(delay, work);
             }
@@ -220,25 +219,25 @@ export function createTransport(options: TransportOptions): Transport {
         body: undefined,
       };
       using work = linked(signal);
-      const { deadlineMs, silenceMs } = request;
+      const { deadlineMs, idleMs } = request;
       const cancelTimer = clock.schedule(deadlineMs, () =>
         work.abort(deadlinePassed(name, deadlineMs, new DeadlineExceeded(name, deadlineMs))),
       );
       try {
         const response = await exchange('watches', call, work.signal);
-        // A body that is destroyed early reports that as an error; the loop below is what matters.
+        // A body that is destroyed early emits an error; without a listener that would end the process.
         response.body.on('error', () => {});
-        if (response.statusCode >= 300) throw await readRefusal(name, response);
+        if (response.statusCode >= 300) throw await readError(name, response);
         request.onOpen?.();
-        const onSilence = () => work.abort(fellSilent(name, silenceMs));
-        yield* splitLines(watchSilence(response.body, clock, silenceMs, onSilence), maxLineBytes);
+        const onIdle = () => work.abort(idleTimeoutOf(name, idleMs));
+        yield* splitLines(idleTimeout(response.body, { clock, windowMs: idleMs }, onIdle), maxLineBytes);
       } catch (error) {
         signal.throwIfAborted();
         work.signal.throwIfAborted();
-        throw error instanceof RangeError ? badAnswer(name, error.message) : translate(error);
+        throw error instanceof RangeError ? malformedResponse(name, error.message) : translate(error);
       } finally {
         cancelTimer();
-        // Whoever stops reading early ends the request with it.
+        // A reader that stops early ends the request.
         work.abort();
       }
     },
@@ -246,7 +245,7 @@ export function createTransport(options: TransportOptions): Transport {
     async close() {
       const old = agents;
       agents = undefined;
-      session = undefined;
+      login = undefined;
       await Promise.all([old?.requests.destroy(), old?.watches.destroy()]);
     },
   };
@@ -260,7 +259,7 @@ interface Call {
   body: string | undefined;
 }
 
-interface Session {
+interface Login {
   headers: Record<string, string>;
   agents: Agents;
   readAt: number;
@@ -272,36 +271,8 @@ interface Agents {
   watches: Dispatcher;
 }
 
-function loadConfig(options: TransportOptions): KubeConfig {
-  const config = new KubeConfig();
-  try {
-    if (options.kubeconfig === undefined) config.loadFromDefault();
-    else config.loadFromFile(options.kubeconfig);
-  } catch (error) {
-    throw invalidKubeconfig(describe(error), error);
-  }
-  if (options.context !== undefined) {
-    if (config.getContextObject(options.context) === null)
-      throw invalidKubeconfig(`it has no context ${options.context}`);
-    config.setCurrentContext(options.context);
-  }
-  // `kubectl proxy` and the like: there is no TLS to verify, and client-node insists on hearing so.
-  config.clusters = config.clusters.map((each) =>
-    each.server.startsWith('http:') ? { ...each, skipTLSVerify: true } : each,
-  );
-  return config;
-}
-
-function invalidKubeconfig(problem: string, cause?: unknown): KubernetesError {
-  return new KubernetesError(`The kubeconfig cannot be used: ${problem}`, {
-    reason: 'KubeconfigInvalid',
-    retry: retry.change,
-    cause,
-  });
-}
-
-function createAgents(credentials: Credentials, proxyUrl: string | undefined, mayWrite: MayWrite): Agents {
-  // Keep-alive probes turn a connection that a NAT or load balancer forgot into a reset.
+function createAgents(credentials: ApiCredentials, proxyUrl: string | undefined, mayWrite: MayWrite): Agents {
+  // Keep-alive probes turn a connection that a NAT or load balancer has dropped into a reset.
   const connect = { ...credentials.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 };
   const create = (options: Agent.Options): Dispatcher => {
     const common = { ...options, allowH2: false, keepAliveTimeout: 30_000 };
@@ -311,8 +282,35 @@ function createAgents(credentials: Credentials, proxyUrl: string | undefined, ma
   };
   return {
     fingerprint: credentials.fingerprint,
-    // The deadline of each call is the clock's, so undici's own limits are off where they would be a second one.
+    // Each call has a deadline by the injected clock, so the client's own limits are off.
     requests: create({ connections: 16, headersTimeout: 0, bodyTimeout: 0 }).compose(fenceRequests(mayWrite)),
     watches: create({ headersTimeout: 30_000, bodyTimeout: 0 }),
   };
+}
+
+const maxRetries = 3;
+const growth = { firstMs: 200, maxMs: 800 };
+
+/** Milliseconds to wait before retry number `attempt` (0 for the first); undefined if the call must not be retried. */
+function retryDelay(error: OperatorError, attempt: number, idempotent: boolean, random: Random): number | undefined {
+  if (attempt >= maxRetries || !(error instanceof KubernetesError) || !mayRepeat(error, idempotent)) return undefined;
+  const delay = jitter(backoff(growth, attempt), 0.5, random);
+  // Retry-After is a minimum; the jitter on top keeps the clients of the server apart.
+  return error.retryAfterMs === undefined ? delay : error.retryAfterMs + delay;
+}
+
+/** A call that the server may have carried out is repeated only if that does no harm. */
+function mayRepeat(error: KubernetesError, idempotent: boolean): boolean {
+  switch (error.reason) {
+    // Priority and fairness rejects a request before it is processed.
+    case 'TooManyRequests':
+      return true;
+    case 'Unreachable':
+    case 'ServiceUnavailable':
+    case 'BadGateway':
+      return idempotent;
+    // The server adds Retry-After only to transient errors (ServerTimeout, Timeout, InternalError).
+    default:
+      return idempotent && error.retryAfterMs !== undefined && (error.httpStatus ?? 0) >= 500;
+  }
 }

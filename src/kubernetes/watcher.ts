@@ -1,29 +1,29 @@
 /**
- * List, then watch, for ever: what a cache is fed with.
+ * Lists, then watches, until its signal aborts: the source of a store's events.
  *
- * Guarantees: whoever applies the events in order holds what the server holds, with some delay. `restarted` replaces
- * everything in one step. No event is lost across a reconnect, for a watch goes on from the last version told. No failure
- * ends the generator; only its signal does, whose reason it throws. All times are monotonic: a clock that jumps moves nothing.
- * Caveats: intermediate states may be skipped, an object deleted during an outage is missed by the next `restarted` instead of
- * being reported as `deleted`, and a `restarted` tells again what has not changed (the store knows it by its version).
+ * Guarantees: applying the events in order gives the content of the server, with some delay. `restarted` replaces everything
+ * in one step. No event is lost across a reconnect, because a watch continues from the last version received. No failure ends
+ * the generator; only its signal does, and it throws the signal's reason. All times are monotonic: clock changes have no effect.
+ * Caveats: intermediate states may be skipped. An object that was deleted during an outage is absent from the next `restarted`
+ * instead of being reported as `deleted`. A `restarted` repeats unchanged objects (the store compares their versions).
  *
- * Where each failure leads, after a wait that grows from 0.8 s to 30 s and that a Retry-After can only make longer:
+ * Next step after each failure, after a delay that grows from 0.8 s to 30 s and that a Retry-After can only make longer:
  *
- * | while            | failure                                                    | leads to                           |
+ * | during           | failure                                                    | next step                          |
  * | ---------------- | ---------------------------------------------------------- | ---------------------------------- |
- * | a streaming list | 422 or 400: the server offers none                         | pages, at once and from now on     |
+ * | a streaming list | 422 or 400: not supported by the server                    | pages, immediately and from now on |
  * | a streaming list | any other, or its end without its mark                     | this one list in pages             |
  * | a page           | 410, 400 or 404: the token has expired                     | a list from its beginning          |
  * | a page           | any other                                                  | the same page                      |
- * | a watch          | 410 at its start or in its stream, 400, 404, or a version  | a list; what is known stays until  |
- * |                  | from the future (etcd was restored)                        | that is complete                   |
- * | a watch          | 401 (the credentials were read anew), 403, 429, 5xx, a     | a watch from the last version      |
- * |                  | reset, silence (half-open), its deadline, its early end    |                                    |
- * | a watch          | a line that is cut, too long or no event                   | a watch from the last version      |
- * | a watch          | such a line again before any other                         | a list, which gets past that line  |
+ * | a watch          | 410 at its start or in its stream, 400, 404, or a version  | a list; the known objects stay     |
+ * |                  | from the future (etcd was restored)                        | until it is complete               |
+ * | a watch          | 401 (the credentials were read again), 403, 429, 5xx, a    | a watch from the last version      |
+ * |                  | reset, idle timeout (half-open), deadline, early end       |                                    |
+ * | a watch          | a line that is cut, too long or not an event               | a watch from the last version      |
+ * | a watch          | such a line again before any other                         | a list, which skips that line      |
  *
- * A watch that ends after its time is no failure: it goes on from the last version at once, and every four hours from a new
- * list, in case an event was lost.
+ * A watch that ends after its time is not a failure: it continues from the last version immediately, and every four hours
+ * from a new list, in case an event was lost.
  */
 import { backoff } from '../lib/backoff.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
@@ -32,13 +32,13 @@ import type { Key } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
 import type { KubernetesClient, WatchEvent } from './client.ts';
 import { isUnsupported, KubernetesError, needsRelist } from './errors.ts';
-import { type Item, type KubernetesObject, keyOfObject, type ResourceType, type Scope } from './resource.ts';
+import { type Item, type KubernetesObject, keyOfObject, type ResourceType, type WatchScope } from './resource.ts';
 
 export type WatcherEvent<T extends KubernetesObject> =
-  /** All that there is; what is not among it does not exist. */
+  /** All existing objects. An object that is not among them does not exist. */
   { kind: 'restarted'; items: Item<T>[] } | WatchEvent<T>;
 
-/** Each sign that the watcher moves, failures among them: for freshness metrics and the liveness probe. */
+/** Each step of the watcher, failures included: for freshness metrics and the liveness probe. */
 export type WatchProgress =
   | { kind: 'listed'; objects: number }
   | { kind: 'connected' }
@@ -49,7 +49,7 @@ export type WatchProgress =
 export interface WatcherOptions<T extends KubernetesObject> {
   client: Pick<KubernetesClient, 'listPage' | 'watch'>;
   type: ResourceType<T>;
-  scope: Scope;
+  scope: WatchScope;
   clock: Clock;
   random: Random;
   log: Logger;
@@ -57,29 +57,29 @@ export interface WatcherOptions<T extends KubernetesObject> {
 }
 
 type State<T extends KubernetesObject> =
-  /** Nothing is known, or what is known is of no use. */
+  /** Nothing is known, or the last version can no longer be used. */
   | { kind: 'empty'; by: 'stream' | 'pages' }
   /** Some pages of the list are known. */
   | { kind: 'listing'; items: Item<T>[]; continueToken: string }
   /**
-   * Everything is known up to a version, which moves on with each event. `unusable` counts the answers at this version that
-   * could not be read; `relistAt` is monotonic.
+   * Everything is known up to a version, which each event advances. `unusable` counts the malformed responses at this version;
+   * `relistAt` is monotonic.
    */
   | { kind: 'watching'; resourceVersion: string; unusable: number; relistAt: number };
 
-/** Where a watcher stands; what a failure falls back on, and so moved on with each event and not at the end of a step. */
+/** The state of a watcher. A failure resumes from it, so each event updates it, not only the end of a step. */
 interface Position<T extends KubernetesObject> {
   state: State<T>;
-  /** Whether streaming lists are worth asking for; the answer does not change while the process lives. */
+  /** Whether the server supports streaming lists. It is tried once per process. */
   offersStreams: boolean;
 }
 
-/** Random within this range, so that the watches of many clients do not end together. Bookmarks come once a minute. */
+/** Random within this range, so that the watches of many clients do not end at the same time. Bookmarks come once a minute. */
 const shortestWatchSeconds = 240;
 const longestWatchSeconds = 290;
-/** A server asked for at least four minutes that ends a watch before this is not well. */
+/** A server that ends a watch of at least four minutes before this time has a problem. */
 const shortestHealthyWatchMs = 60_000;
-/** A belt beside the braces: events have been lost without a 410. */
+/** Defence in depth: events have been lost without a 410. */
 const relistMs = 4 * 3_600_000;
 
 export async function* watchResource<T extends KubernetesObject>(
@@ -100,18 +100,18 @@ export async function* watchResource<T extends KubernetesObject>(
       if (isStreamingList(state) && isUnsupported(error)) {
         position.offersStreams = false;
         position.state = { kind: 'empty', by: 'pages' };
-        log.info({ problem: describe(error) }, 'The API server offers no streaming lists; they come in pages');
+        log.info({ problem: describe(error) }, 'The API server has no streaming lists; reading lists in pages');
         continue;
       }
       position.state = afterFailure(state, error, position.offersStreams);
-      const asked = error instanceof KubernetesError ? error.retryAfterMs : undefined;
-      const delayMs = pause(asked);
+      const retryAfterMs = error instanceof KubernetesError ? error.retryAfterMs : undefined;
+      const delayMs = pause(retryAfterMs);
       onProgress?.({ kind: 'failed', reason: error instanceof KubernetesError ? error.reason : 'Unknown' });
-      const behind = state.kind !== 'empty' && position.state.kind === 'empty';
-      const text = behind
-        ? 'A watch cannot go on from where it was; listing again'
-        : 'A watch failed; it goes on by itself';
-      log[behind ? 'info' : 'warn']({ state: state.kind, delayMs, problem: describe(error) }, text);
+      const relists = state.kind !== 'empty' && position.state.kind === 'empty';
+      const text = relists
+        ? 'The watch cannot continue from its last version; listing again'
+        : 'The watch failed and is retried';
+      log[relists ? 'info' : 'warn']({ state: state.kind, delayMs, problem: describe(error) }, text);
       await clock.sleep(delayMs, signal);
     }
   }
@@ -130,7 +130,8 @@ function afterFailure<T extends KubernetesObject>(state: State<T>, error: unknow
     case 'listing':
       return needsRelist(error) ? relist : state;
     case 'watching': {
-      const unusable = state.unusable + (error instanceof KubernetesError && error.reason === 'BadAnswer' ? 1 : 0);
+      const unusable =
+        state.unusable + (error instanceof KubernetesError && error.reason === 'MalformedResponse' ? 1 : 0);
       return needsRelist(error) || unusable > 1 ? relist : { ...state, unusable };
     }
     default:
@@ -138,7 +139,7 @@ function afterFailure<T extends KubernetesObject>(state: State<T>, error: unknow
   }
 }
 
-/** One request to the server, and what came of it. */
+/** One request to the server, and the events that it returns. */
 async function* step<T extends KubernetesObject>(
   position: Position<T>,
   options: WatcherOptions<T>,
@@ -171,7 +172,7 @@ async function* listPage<T extends KubernetesObject>(
   else position.state = { kind: 'listing', items, continueToken: page.continueToken };
 }
 
-/** A list is complete as of a version: from here on it is watched. */
+/** A list is complete at a version; the watch starts there. */
 function listed<T extends KubernetesObject>(
   position: Position<T>,
   items: Item<T>[],
@@ -185,7 +186,7 @@ function listed<T extends KubernetesObject>(
   return { kind: 'restarted', items };
 }
 
-/** A watch; in state `empty` a streaming list, which goes on as one. */
+/** A watch; in state `empty` a streaming list, which continues as a watch. */
 async function* watchOnce<T extends KubernetesObject>(
   position: Position<T>,
   options: WatcherOptions<T>,
@@ -218,7 +219,7 @@ async function* watchOnce<T extends KubernetesObject>(
     position.state = { kind: 'empty', by: position.offersStreams ? 'stream' : 'pages' };
 }
 
-/** What happens while a list streams is among it, deletions too. */
+/** A streaming list contains the changes that happen meanwhile, deletions too. */
 function collect<T extends KubernetesObject>(items: Map<Key, Item<T>>, event: WatchEvent<T>): void {
   if (event.kind === 'applied') items.set(keyOfObject(event.item.object), event.item);
   if (event.kind === 'deleted') items.delete(keyOfObject(event.item.object));
@@ -233,24 +234,24 @@ function ended(type: ResourceType<KubernetesObject>, when: string): KubernetesEr
 
 function reportUnreadable(log: Logger, item: Item<KubernetesObject>): void {
   if (item.kind === 'unreadable')
-    log.warn({ key: keyOfObject(item.object), problem: item.problem }, 'An object cannot be read');
+    log.warn({ key: keyOfObject(item.object), problem: item.problem }, 'An object cannot be parsed');
 }
 
 /**
- * The wait after each failure: doubling, small again only after two minutes without one, and never shorter than the server
- * asked for, within reason.
+ * The delay after each failure: it doubles, starts again from the first after two minutes without a failure, and is never
+ * shorter than the server's Retry-After, up to two minutes.
  */
-function createPause(clock: Clock, random: Random): (askedMs: number | undefined) => number {
+function createPause(clock: Clock, random: Random): (retryAfterMs: number | undefined) => number {
   const growth = { firstMs: 800, maxMs: 30_000 };
-  const longestAskedMs = 120_000;
+  const longestRetryAfterMs = 120_000;
   const healthyMs = 120_000;
   let failures = 0;
   let resumedAt = Number.NEGATIVE_INFINITY;
-  return (askedMs = 0) => {
+  return (retryAfterMs = 0) => {
     if (clock.monotonic() - resumedAt >= healthyMs) failures = 0;
     const ownMs = jitter(backoff(growth, failures), 0.2, random);
-    // The server's wish is a minimum; what comes on top keeps its clients apart.
-    const delayMs = Math.max(ownMs, Math.min(askedMs, longestAskedMs) * (1 + 0.2 * random()));
+    // Retry-After is a minimum; the jitter on top keeps the clients of the server apart.
+    const delayMs = Math.max(ownMs, Math.min(retryAfterMs, longestRetryAfterMs) * (1 + 0.2 * random()));
     failures++;
     resumedAt = clock.monotonic() + delayMs;
     return delayMs;

@@ -106,12 +106,6 @@ test('an apply meant for another uid is a conflict, in both of the ways that the
   await assert.rejects(apply(), isInvalid);
 });
 
-test('delete is bound to the uid, and what is gone already is deleted', async (t) => {
-  const { server, client } = await setup(t, status(404, 'NotFound', 'gone'));
-  await client.delete(thingType, { ...at, uid: 'u' }, never);
-  assert.deepEqual(JSON.parse(server.seen[0]?.body ?? '').preconditions, { uid: 'u' });
-});
-
 test('a watch yields what happened, bookmarks included', async (t) => {
   const events = [
     { type: 'ADDED', object: object('a', '1') },

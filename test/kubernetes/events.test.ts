@@ -4,8 +4,8 @@ import { z } from 'zod';
 import { createClient } from '../../src/kubernetes/client.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { createEventRecorder } from '../../src/kubernetes/events.ts';
-import { microTime } from '../../src/kubernetes/microtime.ts';
-import type { Transport } from '../../src/kubernetes/transport.ts';
+import { microTime } from '../../src/kubernetes/resource.ts';
+import type { ApiTransport } from '../../src/kubernetes/transport.ts';
 import { retry } from '../../src/lib/errors.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -22,7 +22,7 @@ function setup(failWith?: () => Error | undefined) {
   const clock = createVirtualClock();
   const created: z.output<typeof sentSchema>[] = [];
   const patched: unknown[] = [];
-  const transport: Transport = {
+  const transport: ApiTransport = {
     server: 'http://server',
     namespace: 'default',
     close: async () => {},

@@ -9,7 +9,6 @@ const lease = (holder: string, renewTime = 't0', durationMs: number | undefined 
   holder,
   durationMs,
   renewTime,
-  acquireTime: 't0',
   transitions: 0,
   object: { metadata: { resourceVersion: '1' } },
 });
@@ -86,7 +85,10 @@ test('a renewal whose answer comes after its own deadline does not save the lead
 
 test('a leader that sees the name of another, or none, has lost', () => {
   assert.deepEqual(step(leading, read(lease('other'), 2000)), { kind: 'lost', why: 'other has taken its lease' });
-  assert.deepEqual(step(leading, read(lease(''), 2000)), { kind: 'lost', why: 'somebody has released its lease' });
+  assert.deepEqual(step(leading, read(lease(''), 2000)), {
+    kind: 'lost',
+    why: 'its lease was released by another client',
+  });
 });
 
 test('a leader whose lease was edited or deleted by a stranger writes it again, and its time does not begin anew', () => {

@@ -31,7 +31,7 @@ export function createLeaseServer(clock: Clock): LeaseServer {
   function store(fields: Partial<Lease> & { holder: string }): Lease {
     version++;
     const object = { metadata: { resourceVersion: String(version) } };
-    const before = lease ?? { durationMs: undefined, acquireTime: undefined, renewTime: undefined, transitions: 0 };
+    const before = lease ?? { durationMs: undefined, renewTime: undefined, transitions: 0 };
     lease = { ...before, ...fields, object };
     return lease;
   }

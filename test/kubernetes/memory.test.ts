@@ -4,8 +4,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { GlanceImage } from '../../src/api/glanceimage.ts';
 import { bySecret, glanceImageType } from '../../src/image/resources.ts';
+import { createStore } from '../../src/kubernetes/reflector.ts';
 import { readItem } from '../../src/kubernetes/resource.ts';
-import { createStore } from '../../src/kubernetes/store.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { fullStatus } from '../api/full-status.ts';
 

@@ -2,15 +2,14 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { createClient, type KubernetesClient, type Page } from '../../src/kubernetes/client.ts';
-import { isConflict, KubernetesError, needsRelist } from '../../src/kubernetes/errors.ts';
+import { createClient, type KubernetesClient, type ListPage } from '../../src/kubernetes/client.ts';
+import { isConflict, isNotFound, KubernetesError, needsRelist } from '../../src/kubernetes/errors.ts';
 import { createEventRecorder } from '../../src/kubernetes/events.ts';
 import { addFinalizer, removeFinalizer } from '../../src/kubernetes/finalizer.ts';
-import { follow } from '../../src/kubernetes/follow.ts';
+import { createStore, runReflector } from '../../src/kubernetes/reflector.ts';
 import { type Item, type KubernetesObject, parseObject, type ResourceType } from '../../src/kubernetes/resource.ts';
 import { secretMetadataType, secretType } from '../../src/kubernetes/secret.ts';
-import { createStore } from '../../src/kubernetes/store.ts';
-import { createTransport, type Transport } from '../../src/kubernetes/transport.ts';
+import { type ApiTransport, createApiTransport } from '../../src/kubernetes/transport.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { countByVerb } from '../env/audit.ts';
@@ -24,18 +23,20 @@ const configMapType: ResourceType<KubernetesObject> = {
   plural: 'configmaps',
   parse: parseObject,
 };
+/** The only type here that has a status. */
+const serviceType: ResourceType<KubernetesObject> = { ...configMapType, kind: 'Service', plural: 'services' };
 const ours = 'example.com/ours';
 const foreign = 'example.com/foreign';
 const common = { clock: systemClock, random: Math.random };
 
 let stack: Stack;
-let transport: Transport;
+let transport: ApiTransport;
 let client: KubernetesClient;
 let namespace: string;
 
 before(async () => {
   stack = await connectStack();
-  transport = createTransport({ kubeconfig: stack.kubernetes.kubeconfig(), version: 'test', ...common });
+  transport = createApiTransport({ kubeconfig: stack.kubernetes.kubeconfig(), version: 'test', ...common });
   client = createClient(transport);
   namespace = await stack.kubernetes.createNamespace('client');
 });
@@ -50,11 +51,22 @@ function create(name: string, finalizers: string[] = []): Promise<KubernetesObje
   return client.create(configMapType, { metadata }, never);
 }
 const get = (name: string) => client.get(configMapType, { namespace, name }, never);
-const remove = (object: KubernetesObject) => client.delete(configMapType, object.metadata, never);
+const createService = (name: string) =>
+  client.create(
+    serviceType,
+    { metadata: { name, namespace }, spec: { type: 'LoadBalancer', ports: [{ port: 80 }] } },
+    never,
+  );
+const applyStatus = ({ metadata: { name, uid } }: KubernetesObject) => {
+  const status = { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } };
+  return client.applyStatus(serviceType, { metadata: { name, namespace, uid }, status }, never);
+};
+const remove = ({ metadata: { name } }: KubernetesObject, plural = 'configmaps') =>
+  transport.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/${plural}/${name}` }, never);
 
 async function listAll<T extends KubernetesObject>(type: ResourceType<T>): Promise<Item<T>[]> {
   const items: Item<T>[] = [];
-  let page: Page<T> | undefined;
+  let page: ListPage<T> | undefined;
   do {
     page = await client.listPage(type, { namespace }, page?.continueToken, never);
     items.push(...page.items);
@@ -104,27 +116,32 @@ test('our finalizer holds a deleted object until it is removed; then and later r
   await removeFinalizer(client, configMapType, held, ours, never);
 });
 
-test('neither an apply nor a finalizer brings a deleted object back, or hits its successor', async () => {
+test('a finalizer neither recreates a deleted object nor changes a new object of the same name', async () => {
   const first = await create('ghost');
   await remove(first);
-  const apply = () =>
-    client.apply(configMapType, { metadata: { name: 'ghost', namespace, uid: first.metadata.uid }, data: {} }, never);
-  await assert.rejects(apply(), isConflict);
   assert.equal(await addFinalizer(client, configMapType, first, ours, never), undefined);
   assert.equal(await get('ghost'), undefined);
   const second = await create('ghost');
-  await assert.rejects(apply(), isConflict);
-  await assert.rejects(remove(first), isConflict);
   assert.equal(await addFinalizer(client, configMapType, first, ours, never), undefined);
   assert.equal((await get('ghost'))?.metadata.resourceVersion, second.metadata.resourceVersion);
 });
 
-test('an apply that changes nothing writes nothing', async () => {
-  const { metadata } = await create('silent');
-  const { name, uid } = metadata;
-  const apply = () => client.apply(configMapType, { metadata: { name, namespace, uid }, data: { a: 'b' } }, never);
-  const first = await apply();
-  assert.equal((await apply()).metadata.resourceVersion, first.metadata.resourceVersion);
+test('an apply to the status neither recreates a deleted object nor changes a new object of the same name', async () => {
+  const getService = () => client.get(serviceType, { namespace, name: 'ghost-service' }, never);
+  const first = await createService('ghost-service');
+  await remove(first, 'services');
+  await assert.rejects(applyStatus(first), (error) => isConflict(error) || isNotFound(error));
+  assert.equal(await getService(), undefined);
+  const second = await createService('ghost-service');
+  await assert.rejects(applyStatus(first), isConflict);
+  assert.equal((await getService())?.metadata.resourceVersion, second.metadata.resourceVersion);
+});
+
+test('an apply to the status that changes nothing writes nothing', async () => {
+  const service = await createService('silent');
+  const first = await applyStatus(service);
+  assert.notEqual(first.metadata.resourceVersion, service.metadata.resourceVersion);
+  assert.equal((await applyStatus(service)).metadata.resourceVersion, first.metadata.resourceVersion);
 });
 
 test('a list of more than one page is complete, and a store follows what happens after it', async () => {
@@ -137,7 +154,7 @@ test('a list of more than one page is complete, and a store follows what happens
     [],
   );
   const user = await stack.kubernetes.claimUser('operator');
-  const observed = createTransport({ kubeconfig: stack.kubernetes.kubeconfig(user), version: 'test', ...common });
+  const observed = createApiTransport({ kubeconfig: stack.kubernetes.kubeconfig(user), version: 'test', ...common });
   const mark = await stack.kubernetes.audit.mark();
   const store = createStore<KubernetesObject>({ namespaces: [namespace], log: silentLogger });
   const signal = new AbortController();
@@ -147,7 +164,7 @@ test('a list of more than one page is complete, and a store follows what happens
   };
   const following = createClient(observed);
   const options = { client: following, type: configMapType, store, log: silentLogger, onProgress, ...common };
-  const ended = follow(options, signal.signal);
+  const ended = runReflector(options, signal.signal);
   await store.whenSynced(never);
   assert.ok(store.size >= 620);
   await until('an open watch', () => connected);
@@ -242,7 +259,7 @@ test('events are accepted, and repeats become a series', async () => {
 
 test('a user without rights is told so in the words of the server, with the id of its audit log', async (t) => {
   const user = await stack.kubernetes.claimUser('tenant');
-  const other = createTransport({ kubeconfig: stack.kubernetes.kubeconfig(user), version: 'test', ...common });
+  const other = createApiTransport({ kubeconfig: stack.kubernetes.kubeconfig(user), version: 'test', ...common });
   t.after(() => other.close());
   await assert.rejects(createClient(other).listPage(configMapType, { namespace }, undefined, never), (error) => {
     assert.ok(error instanceof KubernetesError);

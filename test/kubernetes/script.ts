@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createClient } from '../../src/kubernetes/client.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
-import type { Transport } from '../../src/kubernetes/transport.ts';
+import type { ApiTransport } from '../../src/kubernetes/transport.ts';
 import { type WatcherEvent, type WatchProgress, watchResource } from '../../src/kubernetes/watcher.ts';
 import { retry } from '../../src/lib/errors.ts';
 import { silentLogger } from '../../src/lib/log.ts';
@@ -55,7 +55,7 @@ export function start(script: Script, { streams = false } = {}) {
   const progress: WatchProgress[] = [];
   const left = [...script];
   const note = (text: string) => asked.push(`${Math.round(clock.monotonic() / 100) / 10} ${text}`);
-  const transport: Transport = {
+  const transport: ApiTransport = {
     server: 'http://server',
     namespace: 'default',
     close: async () => {},

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type CallRecord, createTransport, type Transport } from '../../src/kubernetes/transport.ts';
+import { type ApiTransport, type CallRecord, createApiTransport } from '../../src/kubernetes/transport.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 
 export interface Seen {
@@ -111,9 +111,9 @@ export async function connect(
   t: TestContext,
   server: { url: string },
   options: { clock?: Clock; user?: object; observe?: (record: CallRecord) => void; mayWrite?: () => void } = {},
-): Promise<Transport> {
+): Promise<ApiTransport> {
   const kubeconfig = await writeKubeconfig(t, server.url, options.user ?? { token: 'secret-token' });
-  const transport = createTransport({
+  const transport = createApiTransport({
     kubeconfig,
     version: '1.2.3',
     clock: options.clock ?? createImpatientClock(),

@@ -90,7 +90,7 @@ test('a watch that breaks after its streaming list goes on from its last version
       [
         { at: 0, line: endOfList('5') },
         { at: 1000, line: applied('a', '6') },
-        { at: 2000, end: failure('FellSilent') },
+        { at: 2000, end: failure('IdleTimeout') },
       ],
       [{ at: 0, line: applied('b', '7') }],
     ],

@@ -4,9 +4,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createClient } from '../../src/kubernetes/client.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
-import { follow } from '../../src/kubernetes/follow.ts';
-import { createStore } from '../../src/kubernetes/store.ts';
-import type { Transport } from '../../src/kubernetes/transport.ts';
+import { createStore, runReflector } from '../../src/kubernetes/reflector.ts';
+import type { ApiTransport } from '../../src/kubernetes/transport.ts';
 import { retry } from '../../src/lib/errors.ts';
 import type { Key } from '../../src/lib/key.ts';
 import { silentLogger } from '../../src/lib/log.ts';
@@ -46,7 +45,7 @@ const aFault: fc.Arbitrary<Fault> = fc.oneof(
         ['TooManyRequests', 429],
         ['InternalError', 500],
         ['Unreachable', 0],
-        ['FellSilent', 0],
+        ['IdleTimeout', 0],
       ),
       after,
     )
@@ -118,7 +117,7 @@ function createModel(clock: ReturnType<typeof createVirtualClock>, faults: Fault
     }
   }
 
-  const transport: Transport = {
+  const transport: ApiTransport = {
     server: 'http://server',
     namespace: 'default',
     close: async () => {},
@@ -172,7 +171,7 @@ test('for every story and every fault, the store ends up equal to the server, to
         },
       });
       const signal = new AbortController();
-      const ended = follow(
+      const ended = runReflector(
         {
           client: createClient(model.transport),
           type: thingType,

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from '../../src/kubernetes/client.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
-import { follow } from '../../src/kubernetes/follow.ts';
+import { createStore, runReflector } from '../../src/kubernetes/reflector.ts';
 import { parseObject } from '../../src/kubernetes/resource.ts';
-import { createStore } from '../../src/kubernetes/store.ts';
 import { retry } from '../../src/lib/errors.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { applied, failure, page, type Step, start } from './script.ts';
@@ -125,7 +124,7 @@ test('a line that cannot be read is asked for once more; struck by it again, it 
 });
 
 test('whatever the failure, it never gives up, and waits at most half a minute', async () => {
-  const reasons = ['Forbidden', 'InternalError', 'Unreachable', 'Unauthorized', 'UnknownResource', 'BadAnswer'];
+  const reasons = ['Forbidden', 'InternalError', 'Unreachable', 'Unauthorized', 'UnknownResource', 'MalformedResponse'];
   const failures = Array.from({ length: 30 }, (_, i) => failure(reasons[i % reasons.length] ?? ''));
   const { clock, asked, told, finish } = start([...failures, new TypeError('a bug'), page('5', ['a']), []]);
   await clock.advance(30 * 60_000);
@@ -171,7 +170,7 @@ test('a store that covers no namespace is synced, and following it asks for noth
   const signal = new AbortController();
   const options = { type: thingType, store, clock: createImpatientClock(), random: () => 0.5, log: silentLogger };
   const transport = { request: assert.fail, stream: assert.fail, close: assert.fail, server: '', namespace: '' };
-  const ended = follow({ ...options, client: createClient(transport) }, signal.signal);
+  const ended = runReflector({ ...options, client: createClient(transport) }, signal.signal);
   await store.whenSynced(signal.signal);
   signal.abort(new Error('over'));
   await assert.rejects(ended, /over/);
@@ -208,7 +207,7 @@ test('against a server: a store follows through refusals, resets, an expired ver
   const client = createClient(await connect(t, server));
   const clock = createImpatientClock();
   const options = { client, type: thingType, store, clock, random: () => 0.5, log: silentLogger };
-  const ended = follow(options, signal.signal);
+  const ended = runReflector(options, signal.signal);
   await store.whenSynced(signal.signal);
   await finished.promise;
   signal.abort(new Error('over'));

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { createStore, type StoreChange } from '../../src/kubernetes/reflector.ts';
 import { type Item, keyOfObject } from '../../src/kubernetes/resource.ts';
-import { type Change, createStore } from '../../src/kubernetes/store.ts';
 import type { WatcherEvent } from '../../src/kubernetes/watcher.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { readable, type Thing, thing } from './things.ts';
 
 function setup(namespaces?: string[]) {
-  const changes: Change<Thing>[] = [];
+  const changes: StoreChange<Thing>[] = [];
   const store = createStore<Thing>({
     ...(namespaces === undefined ? {} : { namespaces }),
     indexes: { parity: (item) => [Number(item.object.metadata.resourceVersion) % 2 === 0 ? 'even' : 'odd'] },

@@ -1,49 +1,50 @@
 /**
- * What the server holds, as far as the watcher has told: a cache with indexes. Law: it changes only by watcher events, each
- * change is told once to the listener, what did not change (the same resourceVersion) is not told, and the changes told so
- * far always add up to the content.
+ * A reflector: a store with indexes, and the watchers that keep it equal to the server.
+ *
+ * Guarantees: the store changes only by watcher events. The listener gets each change once, and none for an object whose
+ * resourceVersion is the same; the changes so far always add up to the content.
  *
  * Memory, of 20 000 GlanceImages with every field of the status set (4.5 to 4.7 kB of JSON each): 4 kB of heap each, indexes
- * included, so about 40 MB for 10 000; a test holds it to that. While a list comes in, the old and the new objects are held
- * beside each other until it replaces them.
+ * included, so about 40 MB for 10 000, which a test checks. While a list is read, the old and the new objects are both in
+ * memory until the list is complete.
  */
 import { aborted } from '../lib/abort.ts';
 import { describe, unreachable } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Item, type KubernetesObject, keyOfObject } from './resource.ts';
-import type { WatcherEvent } from './watcher.ts';
+import { type WatcherEvent, type WatcherOptions, watchResource } from './watcher.ts';
 
-export type Change<T extends KubernetesObject> =
-  | { kind: 'added'; key: Key; after: Item<T>; origin: Origin }
-  | { kind: 'updated'; key: Key; before: Item<T>; after: Item<T>; origin: Origin }
-  | { kind: 'deleted'; key: Key; before: Item<T>; origin: Origin };
+export type StoreChange<T extends KubernetesObject> =
+  | { kind: 'added'; key: Key; after: Item<T>; origin: ChangeOrigin }
+  | { kind: 'updated'; key: Key; before: Item<T>; after: Item<T>; origin: ChangeOrigin }
+  | { kind: 'deleted'; key: Key; before: Item<T>; origin: ChangeOrigin };
 
-/** Whether it just happened, or was found in a list at the start or after an outage. */
-export type Origin = 'list' | 'watch';
+/** `watch`: it has just happened. `list`: it was found in a list, at the start or after an outage. */
+export type ChangeOrigin = 'list' | 'watch';
 
 export interface StoreOptions<T extends KubernetesObject> {
-  /** The namespaces that it covers; absent means all. */
+  /** The namespaces that the store covers. Default: all. */
   namespaces?: readonly string[];
-  /** From an object to the values under which it shall be found. */
+  /** From an object to the values by which `findBy` returns it. */
   indexes?: Record<string, (item: Item<T>) => readonly string[]>;
-  /** Called after each change. What it throws is logged and goes no further. */
-  onChange?: (change: Change<T>) => void;
+  /** Called after each change. An error that it throws is logged and not passed on. */
+  onChange?: (change: StoreChange<T>) => void;
   log: Logger;
 }
 
 export interface Store<T extends KubernetesObject> {
   readonly namespaces: readonly string[] | undefined;
   readonly size: number;
-  /** The first list of every namespace is in. */
+  /** Whether the first list of every namespace is complete. */
   readonly synced: boolean;
   /** Resolves when it is; rejects with the signal's reason. */
   whenSynced(signal: AbortSignal): Promise<void>;
   get(key: Key): Item<T> | undefined;
   list(): Item<T>[];
-  /** All objects for which the index function gave this value. */
+  /** All objects for which the index function returned this value. */
   findBy(index: string, value: string): Item<T>[];
-  /** `namespace` says which part a `restarted` event replaces; absent means all. */
+  /** `namespace`: the part that a `restarted` event replaces. Default: all. */
   handle(event: WatcherEvent<T>, namespace?: string): void;
 }
 
@@ -57,19 +58,19 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
   const synced = Promise.withResolvers<void>();
   if (unlisted.size === 0) synced.resolve();
 
-  function tell(change: Change<T>): void {
+  function notify(change: StoreChange<T>): void {
     try {
       onChange?.(change);
     } catch (error) {
-      log.error({ error, key: change.key, problem: describe(error) }, 'A listener failed on a change of the cache');
+      log.error({ error, key: change.key, problem: describe(error) }, 'A listener of the store has failed');
     }
   }
 
-  function put(after: Item<T>, origin: Origin): void {
+  function put(after: Item<T>, origin: ChangeOrigin): void {
     const key = keyOfObject(after.object);
     const before = items.get(key);
     if (before && before.object.metadata.uid !== after.object.metadata.uid) {
-      // Deleted and created again under the same name while nobody looked.
+      // Deleted and created again under the same name between two events.
       remove(key, origin);
       put(after, origin);
       return;
@@ -77,15 +78,15 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
     if (before?.object.metadata.resourceVersion === after.object.metadata.resourceVersion) return;
     items.set(key, after);
     for (const index of indexes.values()) index.move(key, before, after);
-    tell(before ? { kind: 'updated', key, before, after, origin } : { kind: 'added', key, after, origin });
+    notify(before ? { kind: 'updated', key, before, after, origin } : { kind: 'added', key, after, origin });
   }
 
-  function remove(key: Key, origin: Origin): void {
+  function remove(key: Key, origin: ChangeOrigin): void {
     const before = items.get(key);
     if (!before) return;
     items.delete(key);
     for (const index of indexes.values()) index.move(key, before, undefined);
-    tell({ kind: 'deleted', key, before, origin });
+    notify({ kind: 'deleted', key, before, origin });
   }
 
   function replace(all: Item<T>[], namespace: string | undefined): void {
@@ -138,7 +139,7 @@ function createIndex<T extends KubernetesObject>(valuesOf: (item: Item<T>) => re
   const keysByValue = new Map<string, Set<Key>>();
   return {
     find: (value: string): Key[] => [...(keysByValue.get(value) ?? [])],
-    /** Files `key` under what `after` says instead of what `before` said. */
+    /** Moves `key` from the values of `before` to those of `after`. */
     move(key: Key, before: Item<T> | undefined, after: Item<T> | undefined): void {
       for (const value of before ? valuesOf(before) : []) {
         const keys = keysByValue.get(value);
@@ -152,4 +153,27 @@ function createIndex<T extends KubernetesObject>(valuesOf: (item: Item<T>) => re
       }
     },
   };
+}
+
+export interface ReflectorOptions<T extends KubernetesObject> extends Omit<WatcherOptions<T>, 'scope'> {
+  store: Store<T>;
+  labelSelector?: string;
+}
+
+/**
+ * Keeps a store equal to the server, with one watcher for each namespace that the store covers, one for all of them, or none
+ * if it covers none. Runs until its signal aborts, and then throws the signal's reason.
+ */
+export async function runReflector<T extends KubernetesObject>(
+  { store, labelSelector, ...options }: ReflectorOptions<T>,
+  signal: AbortSignal,
+): Promise<void> {
+  const selector = labelSelector === undefined ? {} : { labelSelector };
+  const reflect = async (namespace: string | undefined) => {
+    const scope = namespace === undefined ? selector : { namespace, ...selector };
+    for await (const event of watchResource({ ...options, scope }, signal)) store.handle(event, namespace);
+  };
+  const watchers = (store.namespaces ?? [undefined]).map(reflect);
+  await Promise.all([...watchers, aborted(signal)]);
+  signal.throwIfAborted();
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { splitLines } from '../../src/kubernetes/lines.ts';
+import { splitLines } from '../../src/kubernetes/response.ts';
 
 async function* chunksOf(bytes: Buffer, cuts: number[]): AsyncGenerator<Uint8Array> {
   let start = 0;

@@ -1,0 +1,63 @@
+/**
+ * Where the API server is and what authenticates a request to it, read by client-node from a kubeconfig or the Pod's
+ * ServiceAccount: static tokens, exec plugins, OIDC, token files, client certificates. Invariant: nothing is cached here;
+ * each call returns what is valid now.
+ */
+import { createHash } from 'node:crypto';
+import type { RequestOptions as HttpsOptions } from 'node:https';
+import { KubeConfig } from '@kubernetes/client-node';
+import { compact } from '../lib/compact.ts';
+import { describe, retry } from '../lib/errors.ts';
+import { KubernetesError } from './errors.ts';
+
+export interface ApiCredentials {
+  headers: Record<string, string>;
+  tls: Pick<HttpsOptions, 'ca' | 'cert' | 'key' | 'pfx' | 'passphrase' | 'servername' | 'rejectUnauthorized'>;
+  /** Differs when `tls` differs: then open connections cannot be used for new calls. */
+  fingerprint: string;
+}
+
+/** Throws KubeconfigInvalid. Without a `file`: KUBECONFIG, then ~/.kube/config, then the Pod's ServiceAccount. */
+export function loadKubeconfig(file: string | undefined): KubeConfig {
+  const config = new KubeConfig();
+  try {
+    if (file === undefined) config.loadFromDefault();
+    else config.loadFromFile(file);
+  } catch (error) {
+    throw invalidKubeconfig(describe(error), error);
+  }
+  // `kubectl proxy` and the like: without TLS there is nothing to verify, and client-node requires that to be stated.
+  config.clusters = config.clusters.map((each) =>
+    each.server.startsWith('http:') ? { ...each, skipTLSVerify: true } : each,
+  );
+  return config;
+}
+
+export function invalidKubeconfig(problem: string, cause?: unknown): KubernetesError {
+  return new KubernetesError(`The kubeconfig cannot be used: ${problem}`, {
+    reason: 'KubeconfigInvalid',
+    retry: retry.change,
+    cause,
+  });
+}
+
+/** Runs exec plugins, refreshes OIDC tokens and reads files as the kubeconfig says. */
+export async function readCredentials(config: KubeConfig): Promise<ApiCredentials> {
+  const found: HttpsOptions = {};
+  try {
+    await config.applyToHTTPSOptions(found);
+  } catch (error) {
+    throw new KubernetesError(`The credentials for the API server could not be read: ${describe(error)}`, {
+      reason: 'CredentialsUnavailable',
+      retry: retry.backoff,
+      cause: error,
+    });
+  }
+  const headers: Record<string, string> = {};
+  // Token files may end in a newline, which a header must not contain.
+  for (const [name, value] of Object.entries(found.headers ?? {})) headers[name.toLowerCase()] = String(value).trim();
+  if (typeof found.auth === 'string') headers['authorization'] = `Basic ${Buffer.from(found.auth).toString('base64')}`;
+  const { ca, cert, key, pfx, passphrase, servername, rejectUnauthorized } = found;
+  const tls = compact({ ca, cert, key, pfx, passphrase, servername, rejectUnauthorized });
+  return { headers, tls, fingerprint: createHash('sha256').update(JSON.stringify(tls)).digest('hex') };
+}
