@@ -2,7 +2,7 @@
  * Carrying out one action. Laws: an action is one or two calls and ends in what Glance then holds; doing it again after
  * its answer was lost leads to the same end.
  */
-import type { ImageClient } from '../glance/client.ts';
+import type { ImageClient } from '../glance/client/index.ts';
 import { Conflict, ImageNotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import type { WantedImage } from '../glance/translation.ts';

@@ -3,13 +3,14 @@
  * credentials are equal share one session, with its token, its connections and what it knows of its images; a session nobody
  * has used for a while is closed; nobody talks to a cloud before it is known which one it is, so that the workers can be shared.
  */
+
+import { createImageClient, type ImageClient } from '../glance/client/index.ts';
 import {
   createImageCache,
   type ImageCache,
   type ImageCacheObserver,
   type ImageCacheOptions,
-} from '../glance/cache/image-cache.ts';
-import { createImageClient, type ImageClient } from '../glance/client.ts';
+} from '../glance/image-cache.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { OperatorError, retry } from '../lib/errors.ts';

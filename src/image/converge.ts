@@ -5,7 +5,7 @@
 
 import { rfc3339 } from '../api/conditions.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
-import type { ImageClient } from '../glance/client.ts';
+import type { ImageClient } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
 import { whyImportFailed } from '../glance/import-state.ts';
 import type { Clock } from '../lib/clock.ts';

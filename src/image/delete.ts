@@ -3,7 +3,7 @@
  * never recorded; nothing that is not ours is touched; what the operator protected it unprotects, what somebody else
  * protected stays.
  */
-import type { ImageClient } from '../glance/client.ts';
+import type { ImageClient } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import { removeIfThere } from './act.ts';

@@ -4,7 +4,7 @@
  * restart the comparisons are spread, so that Glance is asked nothing all at once.
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
-import type { ImageNews } from '../glance/cache/image-cache.ts';
+import type { ImageNews } from '../glance/image-cache.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { unreachable } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';

@@ -1,5 +1,5 @@
 /** What Glance holds for a resource. Law: it only reads, and it tells "not there" from "could not be asked". */
-import type { ImageClient } from '../glance/client.ts';
+import type { ImageClient } from '../glance/client/index.ts';
 import { ImageNotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { type Claim, incarnationOf, isOurs, isTakenOver } from './identity.ts';

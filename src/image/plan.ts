@@ -5,7 +5,7 @@
  */
 import type { Reason } from '../api/reasons.ts';
 import type { GlanceImageStatus, TransferStatus } from '../api/status.ts';
-import type { ImportRequest } from '../glance/client.ts';
+import type { ImportRequest } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
 import { importState } from '../glance/import-state.ts';
 import { diffImage, type JsonPatchOperation } from '../glance/patch.ts';

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
-import type { ImageClient } from '../glance/client.ts';
+import type { ImageClient } from '../glance/client/index.ts';
 import { compact } from '../lib/compact.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { TransferPlan, TransferResult } from '../transfer/plan.ts';

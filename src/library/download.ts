@@ -6,7 +6,7 @@ import { createReadStream } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ImageClient, ImageData } from '../glance/client.ts';
+import type { ImageClient, ImageData } from '../glance/client/index.ts';
 import { ImageDownloadFailed } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { describe, OperatorError } from '../lib/errors.ts';

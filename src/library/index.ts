@@ -16,7 +16,7 @@ export type {
   LocationDigest,
   MemberStatus,
   QuotaUsage,
-} from '../glance/client.ts';
+} from '../glance/client/index.ts';
 export {
   Conflict,
   FormatMismatch,

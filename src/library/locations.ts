@@ -3,8 +3,8 @@
  * earlier one where the new one does not serve; only what both refuse is refused.
  */
 
+import type { ImageClient } from '../glance/client/index.ts';
 import { type LocationDigest, locationsVersion, validationOf } from '../glance/client/locations.ts';
-import type { ImageClient } from '../glance/client.ts';
 import { answerOf, GlanceUnavailable, ImageNotAuthorized, NotAuthorized, NotFound } from '../glance/errors.ts';
 import type { Image, ImageLocation } from '../glance/image.ts';
 import { OperatorError } from '../lib/errors.ts';

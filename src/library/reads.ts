@@ -2,7 +2,7 @@
  * Finding images. Law: what the requester may not use is not there, in a list as by its id.
  */
 
-import type { ImageClient } from '../glance/client.ts';
+import type { ImageClient } from '../glance/client/index.ts';
 import { ImageNotFound, NotAuthorized, NotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import type { ImageSort, ListFilters } from '../glance/list.ts';

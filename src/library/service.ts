@@ -7,7 +7,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Writable } from 'node:stream';
-import { storeProblem } from '../glance/client/stores.ts';
 import {
   createImageClient,
   type ImageMember,
@@ -16,7 +15,8 @@ import {
   type ImageTask,
   type ImportRequest,
   type QuotaUsage,
-} from '../glance/client.ts';
+} from '../glance/client/index.ts';
+import { storeProblem } from '../glance/client/stores.ts';
 import { InvalidRequest } from '../glance/errors.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Session } from '../openstack/session.ts';

@@ -3,7 +3,6 @@
  * all are and can be used; everything between is told apart here, before a byte is read, and never passes for unsigned.
  */
 import type { JsonValue } from '../openstack/json.ts';
-import { decodeBase64 } from './signature-base64.ts';
 
 /** The hash functions by the property's names, each with OpenSSL's name and the length of its digest in bytes. */
 export const hashMethods = {
@@ -99,4 +98,28 @@ function keyOf<T extends object>(known: T, name: string): keyof T | undefined {
 
 function isKeyOf<T extends object>(known: T, name: PropertyKey): name is keyof T {
   return Object.hasOwn(known, name);
+}
+
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+
+/**
+ * The bytes, or undefined for what is no base64. Characters outside the alphabet, line breaks above all, are skipped where
+ * they are ASCII; the data ends at the padding that completes its last group, whatever follows; a group that is neither
+ * complete nor padded is refused.
+ */
+export function decodeBase64(text: string): Uint8Array | undefined {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant.
+  if (!/^[\x00-\x7f]*$/.test(text)) return undefined;
+  let digits = '';
+  let pads = 0;
+  for (const character of text) {
+    const inGroup = digits.length % 4;
+    if (character === '=') {
+      if (inGroup >= 2 && inGroup + ++pads >= 4) return Buffer.from(digits, 'base64');
+    } else if (alphabet.includes(character)) {
+      digits += character;
+      pads = 0;
+    }
+  }
+  return digits.length % 4 === 0 ? Buffer.from(digits, 'base64') : undefined;
 }

@@ -3,8 +3,8 @@
  * differs, and nothing when nothing does; data is handed over once, and its size is looked at afterwards.
  */
 import { Readable } from 'node:stream';
+import type { ImageClient } from '../glance/client/index.ts';
 import { standsInPath } from '../glance/client/tags.ts';
-import type { ImageClient } from '../glance/client.ts';
 import { Conflict, ImageCorrupted, ImageNotFound, InvalidRequest } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { diffImage } from '../glance/patch.ts';

@@ -5,7 +5,7 @@
  * The data of an active image never changes under its id. So a download that broke is begun again and read up to the byte
  * where we were.
  */
-import type { ImageClient, ImageData } from '../glance/client.ts';
+import type { ImageClient, ImageData } from '../glance/client/index.ts';
 import {
   GlanceConnectionFailed,
   GlanceUnavailable,

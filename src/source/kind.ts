@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import type { CloudSpec, SecretRef } from '../api/fields.ts';
-import type { ImageClient } from '../glance/client.ts';
+import type { ImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { CloudFiles } from '../openstack/clouds.ts';

@@ -2,7 +2,7 @@
  * The executor that works in the thread where it is called. Law: what a run opens is closed when it has settled, but for the
  * session with the cloud, which the next run finds open.
  */
-import { createImageClient } from '../glance/client.ts';
+import { createImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';
 import type { MayWrite } from '../http/fence.ts';
 import type { Clock, Random } from '../lib/clock.ts';

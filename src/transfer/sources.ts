@@ -1,5 +1,5 @@
 /** Opens the source of a plan, and closes what it used when the run is over. */
-import type { ImageClient } from '../glance/client.ts';
+import type { ImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { SessionPool } from '../openstack/pool.ts';

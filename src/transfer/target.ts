@@ -2,7 +2,7 @@
  * The image that is being filled, as Glance reports it. Law: where a connection leaves open what Glance did, Glance is asked,
  * and nothing is sent again for the sake of an answer.
  */
-import type { ImageClient } from '../glance/client.ts';
+import type { ImageClient } from '../glance/client/index.ts';
 import { GlanceConnectionFailed, GlanceUnavailable, ImageNotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import type { Clock } from '../lib/clock.ts';

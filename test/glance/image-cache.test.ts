@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { createImageCache, type ImageCacheOptions, type ImageNews } from '../../src/glance/cache/image-cache.ts';
-import { createServerClock } from '../../src/glance/cache/server-clock.ts';
 import type { Image } from '../../src/glance/image.ts';
+import {
+  createImageCache,
+  createServerClock,
+  type ImageCacheOptions,
+  type ImageNews,
+} from '../../src/glance/image-cache.ts';
 import type { ListFilters } from '../../src/glance/list.ts';
 import { createVirtualClock, type VirtualClock } from '../clock.ts';
 import { imageOf } from './model.ts';

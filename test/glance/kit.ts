@@ -3,7 +3,7 @@
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
-import { createImageClient, type ImageClient } from '../../src/glance/client.ts';
+import { createImageClient, type ImageClient } from '../../src/glance/client/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { type ConnectedImageService, type ConnectOptions, connectImageService } from '../../src/library/connect.ts';
 import type { ServiceImage } from '../../src/library/service-image.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { after, before, type TestContext, test } from 'node:test';
-import { createImageClient, type ImageClient } from '../../src/glance/client.ts';
+import { createImageClient, type ImageClient } from '../../src/glance/client/index.ts';
 import {
   Conflict,
   FormatMismatch,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { constants, generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
 import { after, before, describe, type TestContext, test } from 'node:test';
-import { createImageClient, type ImageClient } from '../../src/glance/client.ts';
+import { createImageClient, type ImageClient } from '../../src/glance/client/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { barbicanCertificates, type CertificateStore } from '../../src/library/certificates.ts';
 import { signatureCheck } from '../../src/library/signature-check.ts';

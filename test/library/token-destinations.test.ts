@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { stringify } from 'yaml';
-import { createImageClient, type ImageClient } from '../../src/glance/client.ts';
+import { createImageClient, type ImageClient } from '../../src/glance/client/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { barbicanCertificates } from '../../src/library/certificates.ts';
 import { type ConnectedImageService, connectImageService } from '../../src/library/connect.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { createImageClient, type ImageClient } from '../../src/glance/client.ts';
+import { createImageClient, type ImageClient } from '../../src/glance/client/index.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import type { ImageTask } from '../../src/glance/client.ts';
+import type { ImageTask } from '../../src/glance/client/index.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { runTransfer } from '../../src/transfer/engine.ts';
 import type { Target } from '../../src/transfer/target.ts';

@@ -3,14 +3,14 @@
  * send twice is safe to be sent twice: Glance refuses the second of two equal changes with 409, or takes it as done.
  */
 
+import { abortable } from '../../lib/abort.ts';
 import { MalformedResponse } from '../../openstack/errors.ts';
 import type { HttpResponse } from '../../openstack/exchange.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../openstack/json.ts';
 import { jsonOf } from '../../openstack/response.ts';
 import type { ServiceCall, Session } from '../../openstack/session.ts';
-import { builtInSchema, type ImageSchema } from '../cloud-schema.ts';
-import { type Operation, translate } from '../errors.ts';
-import { rememberedSchema } from './known-schema.ts';
+import { builtInSchema, type ImageSchema, readSchema } from '../cloud-schema.ts';
+import { GlanceUnavailable, InvalidRequest, NotAuthorized, NotFound, type Operation, translate } from '../errors.ts';
 
 export interface Request {
   /** What is being done, for messages. */
@@ -59,6 +59,37 @@ export function createCalls(session: Session, useSchema: boolean): Calls {
     schema: useSchema ? rememberedSchema(call) : async () => builtInSchema,
     call,
     send: (request, signal) => call(request, signal, () => undefined),
+  };
+}
+
+/**
+ * The schema of images of one cloud, fetched once: concurrent callers share the request, and a cloud that does not show it is
+ * read without it.
+ */
+export function rememberedSchema(call: Calls['call']): Calls['schema'] {
+  let known: Promise<ImageSchema> | undefined;
+
+  async function find(): Promise<ImageSchema> {
+    try {
+      const request = { operation: 'schema', method: 'GET', path: '/schemas/image' } as const;
+      // Not aborted with the first caller: others may wait for it, too. The session bounds it.
+      return await call(request, new AbortController().signal, (response) => {
+        const schema = readSchema(jsonOf(response));
+        if (schema !== undefined) return schema;
+        throw new MalformedResponse('it holds no schema', response.requestId);
+      });
+    } catch (error) {
+      const refused = error instanceof NotFound || error instanceof NotAuthorized || error instanceof InvalidRequest;
+      if (refused && error.httpStatus !== 401) return builtInSchema;
+      known = undefined;
+      if (error instanceof GlanceUnavailable) return builtInSchema;
+      throw error;
+    }
+  }
+
+  return (signal) => {
+    known ??= find();
+    return abortable(known, signal);
   };
 }
 

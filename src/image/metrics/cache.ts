@@ -1,7 +1,7 @@
 /** How fresh the caches of images are, by cloud, and what they are good for. */
 
 import type { Meters } from '../../controller/meters.ts';
-import type { ImageCacheObserver } from '../../glance/cache/image-cache.ts';
+import type { ImageCacheObserver } from '../../glance/image-cache.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 /** Of one cache, which is one cloud and project. */

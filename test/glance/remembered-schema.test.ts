@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Calls } from '../../src/glance/client/call.ts';
-import { rememberedSchema } from '../../src/glance/client/known-schema.ts';
+import { rememberedSchema } from '../../src/glance/client/call.ts';
 import { builtInSchema } from '../../src/glance/cloud-schema.ts';
 import { GlanceConnectionFailed, GlanceUnavailable, NotAuthorized, NotFound } from '../../src/glance/errors.ts';
 import { retry } from '../../src/lib/errors.ts';

@@ -5,24 +5,24 @@
  *
  * What Glance offers is grouped in client/ as its own documentation does; here it becomes one client.
  */
-import type { Session } from '../openstack/session.ts';
-import { createCalls } from './client/call.ts';
-import { type ImageDataCalls, imageData } from './client/data.ts';
-import { type ImageImports, imageImports } from './client/imports.ts';
-import { type ImageInfo, imageInfo } from './client/info.ts';
-import { type ImageLocations, imageLocations } from './client/locations.ts';
-import { type ImageMembers, imageMembers } from './client/members.ts';
-import { type ImageRecords, imageRecords } from './client/records.ts';
-import { type ImageStores, imageStores } from './client/stores.ts';
-import { type ImageTags, imageTags } from './client/tags.ts';
-import { defaultPageSize } from './list.ts';
+import type { Session } from '../../openstack/session.ts';
+import { defaultPageSize } from '../list.ts';
+import { createCalls } from './call.ts';
+import { type ImageDataCalls, imageData } from './data.ts';
+import { type ImageImports, imageImports } from './imports.ts';
+import { type ImageInfo, imageInfo } from './info.ts';
+import { type ImageLocations, imageLocations } from './locations.ts';
+import { type ImageMembers, imageMembers } from './members.ts';
+import { type ImageRecords, imageRecords } from './records.ts';
+import { type ImageStores, imageStores } from './stores.ts';
+import { type ImageTags, imageTags } from './tags.ts';
 
-export type { ImageData, StageOptions, UploadOptions } from './client/data.ts';
-export type { ImageTask, ImportMethod, ImportRequest } from './client/imports.ts';
-export type { QuotaUsage } from './client/info.ts';
-export type { LocationDigest } from './client/locations.ts';
-export type { ImageMember, MemberStatus } from './client/members.ts';
-export type { ImageStore, ImageStoreDetails } from './client/stores.ts';
+export type { ImageData, StageOptions, UploadOptions } from './data.ts';
+export type { ImageTask, ImportMethod, ImportRequest } from './imports.ts';
+export type { QuotaUsage } from './info.ts';
+export type { LocationDigest } from './locations.ts';
+export type { ImageMember, MemberStatus } from './members.ts';
+export type { ImageStore, ImageStoreDetails } from './stores.ts';
 
 /**
  * Besides what is said at each method, all throw the classes of errors.ts and the session's own errors, and the signal's

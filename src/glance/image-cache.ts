@@ -12,13 +12,12 @@
  * that are hidden are in lists of their own. The memory is bounded by the number of images that `keeps` names.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { withDeadline } from '../../lib/abort.ts';
-import { backoff } from '../../lib/backoff.ts';
-import { type Clock, jitter, type Random } from '../../lib/clock.ts';
-import type { ImageClient } from '../client.ts';
-import type { Image } from '../image.ts';
-import type { ListFilters } from '../list.ts';
-import { createServerClock, type ServerClock } from './server-clock.ts';
+import { withDeadline } from '../lib/abort.ts';
+import { backoff } from '../lib/backoff.ts';
+import { type Clock, jitter, type Random } from '../lib/clock.ts';
+import type { ImageClient } from './client/index.ts';
+import type { Image } from './image.ts';
+import type { ListFilters } from './list.ts';
 
 /** What is known of an image without asking for it. */
 export type Sighting =
@@ -175,4 +174,29 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
 function slimmed(image: Image): Image {
   const { directUrl: _url, locations: _locations, otherAttributes: _attributes, ...rest } = image;
   return rest;
+}
+
+/**
+ * A lower bound of the server's time, learned from the times that it stamps on images. Invariant: while the server's clock runs
+ * forward at the usual rate, its time is never earlier than `atLeast` says; the local time of day is compared with nothing.
+ *
+ * A stamp has passed on the server when we read it, and since then as much time has passed there as here. So after a quiet
+ * night the next list covers the time since the last list, not all that changed in the last minute with a change.
+ */
+interface ServerClock {
+  /** What was read at the monotonic time `atMs` bore this stamp. What is no time teaches nothing. */
+  saw(stamp: string, atMs: number): void;
+  /** The server's time at the monotonic time `atMs`, or an earlier one; undefined before the first stamp. */
+  atLeast(atMs: number): Date | undefined;
+}
+
+export function createServerClock(): ServerClock {
+  let aheadMs = Number.NEGATIVE_INFINITY;
+  return {
+    saw(stamp, atMs) {
+      const ms = Date.parse(stamp);
+      if (Number.isFinite(ms)) aheadMs = Math.max(aheadMs, ms - atMs);
+    },
+    atLeast: (atMs) => (Number.isFinite(aheadMs) ? new Date(atMs + aheadMs) : undefined),
+  };
 }
