@@ -1,6 +1,6 @@
 /**
- * Conditions as kstatus reads them. Laws: `Reconciling` and `Stalled` are never both there; `lastTransitionTime` moves
- * only when `status` flips; each condition carries the generation that it speaks of.
+ * Conditions as kstatus reads them. Invariants: `Reconciling` and `Stalled` are never True together; `lastTransitionTime` changes
+ * only with `status`; each condition has the generation that it describes.
  */
 import type { Reason } from './reasons.ts';
 import type { Condition } from './status.ts';
@@ -10,11 +10,11 @@ export type ConditionType = 'Ready' | 'Reconciling' | 'Stalled' | 'Warning';
 /** For the pages. */
 export const conditionMeanings: Readonly<Record<ConditionType, string>> = {
   Ready:
-    '`True`: the image is as declared. `Unknown`: it was, and the cloud cannot be asked at the moment. `False`: it is not, and the reason says why.',
-  Reconciling: '`True`: the operator works on it, or tries again by itself.',
+    '`True`: the image is as declared. `Unknown`: it was, and the cloud does not respond now. `False`: it is not; the reason names the cause.',
+  Reconciling: '`True`: the operator works on it, or retries by itself.',
   Stalled:
-    '`True`: trying again does not help until somebody changes the resource or its Secret. The operator looks again all the same, every 10 minutes to an hour.',
-  Warning: '`True`: something that people should know, though it keeps nothing from being done.',
+    '`True`: a retry does not help until the resource or its Secret is changed. The operator nevertheless retries, every 10 minutes to an hour.',
+  Warning: '`True`: something that you should know, although it prevents nothing.',
 };
 
 export interface Verdict {
@@ -28,7 +28,7 @@ export interface Warning {
   message: string;
 }
 
-/** `Ready`, and beside it at most one of the two that say whether anything will happen by itself. */
+/** `Ready`, and at most one of the two that show whether the operator continues by itself. */
 export interface Verdicts {
   ready: Verdict;
   beside:

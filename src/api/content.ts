@@ -14,7 +14,7 @@ export type SourceKind = keyof typeof fixedFields;
 
 const kinds = Object.keys(fixedFields);
 
-/** What the operator does where `method` is absent. */
+/** The method if `method` is absent. */
 export const defaultMethod = 'Upload';
 
 const webDownload = "has(self.method) && self.method == 'WebDownload'";

@@ -1,4 +1,4 @@
-/** The whole resource, as the API server hands it out. Law: it is parsed once, at the edge, and trusted from there on. */
+/** The whole resource, as the API server returns it. Invariant: it is parsed once, at the edge, and trusted from there on. */
 import { z } from 'zod';
 import { apiVersion, kind } from './group.ts';
 import { specSchema } from './spec.ts';

@@ -13,7 +13,7 @@ export const abandonAnnotation = `${group}/abandon`;
 /** For the pages. */
 export const annotationMeanings: Readonly<Record<string, string>> = {
   [reconcileAtAnnotation]:
-    'Any new value means: compare the image now, and try again now what has failed. `status.lastHandledReconcileAt` holds the value that was handled last.',
+    'Any new value starts a check of the image now, and a retry if the last attempt failed. `status.lastHandledReconcileAt` has the value that was handled last.',
   [abandonAnnotation]:
-    '`"true"` lets a deleted resource go without its image, which is left in Glance: for when the cloud is gone or its Secret is lost.',
+    '`"true"` releases a resource that is being deleted without its image, which stays in Glance: for a cloud that no longer exists, or a lost Secret.',
 };

@@ -1,10 +1,10 @@
 /**
- * What to do about each failure. Law: each reason that tells of one has its remedy here, or the program does not compile, and
- * where nothing needs to be done, it says so.
+ * What to do about each failure. Invariant: each reason of a failure has its remedy here, or the program does not compile. If
+ * nothing needs to be done, the remedy says so.
  */
 import type { Reason } from './reasons.ts';
 
-/** Reasons that tell of progress, or of what was done as it was asked. */
+/** Reasons of progress and of completed work. */
 type Calm =
   | 'Ready'
   | 'Progressing'
@@ -21,8 +21,8 @@ type Calm =
   | 'Abandoned'
   | 'Replaced';
 
-const itself = 'Nothing: the operator goes on by itself once it works again.';
-const publisher = 'Compare with what the publisher of the file says; fix content.http, or have the file repaired.';
+const itself = 'Nothing: the operator retries, and continues once the server works again.';
+const publisher = 'Compare with the checksum of the publisher; fix content.http, or have the file repaired.';
 
 export const remedies = {
   RecordOnly:
@@ -47,7 +47,7 @@ export const remedies = {
     'Nothing at first: the operator retries. If it lasts, find the server, volume or tool that uses or changes the image.',
   NotFound: 'Check that the object that the message names exists in this cloud and project.',
   ImageGone: 'Nothing: the operator creates the image again. If it happens again, find out which tool deletes it.',
-  QuotaExceeded: 'Free space in the project, or raise its quota; it goes on by itself then.',
+  QuotaExceeded: 'Free space in the project, or raise its quota; the operator then continues by itself.',
   StoreNotFound: 'Fix image.stores. `openstack image stores list` shows the names.',
   StoreReadOnly: 'Choose another store, or have this one opened for writing.',
   ImageDownloadFailed: `${itself} If it lasts, the store behind Glance has lost the data.`,
@@ -68,7 +68,7 @@ export const remedies = {
   MinDiskTooSmall: 'Set image.minDiskGiB to at least the number in the message.',
   SourceNotFound: 'Fix content.http.url, or publish the file.',
   SourceForbidden: 'Fix the headers in the Secret of headersSecretRef, or the rights at the source.',
-  SourceRefused: 'See what the source says in the message; fix the URL or the headers.',
+  SourceRefused: 'The message has the response of the source. Fix the URL or the headers.',
   SourceUnreachable: `${itself} If only the operator cannot reach it: check network policy, DNS, and --source-allow (chart: settings.sourceAllow).`,
   SourceUntrusted: 'Name the CA of the source with caSecretRef, or have its certificate renewed.',
   SourceUnavailable: itself,
@@ -79,7 +79,7 @@ export const remedies = {
   SourceTooLong:
     'If the file is meant to be this large, ask the administrator of the operator to raise --max-image-size-gib (chart: settings.maxImageSizeGiB).',
   SourceChanged:
-    'Nothing at first: it starts anew. If it lasts, fix the mirrors, or use an address that names one version.',
+    'Nothing at first: the transfer starts again. If it lasts, fix the mirrors, or use an address of one version of the file.',
   SourceInvalid: 'Fix the URL that the message names.',
   EmptySource: publisher,
   ImportFailed: 'The message quotes the import task. See the log of Glance for its cause.',
@@ -94,12 +94,13 @@ export const remedies = {
     'Use another address; or ask the administrator of the operator to allow this one with --source-allow (chart: settings.sourceAllow).',
   TransferCrashed: 'Nothing: the transfer starts again. If it happens again, raise the memory limit and report it.',
   TimedOut:
-    'Nothing at first: it is tried again. If it lasts, glance_image_operator_openstack_request_duration_seconds shows the server that is slow.',
-  KubernetesFailed: 'See the message: rights of the ServiceAccount, admission webhooks, quotas of the namespace.',
+    'Nothing at first: the operator retries. If it lasts, glance_image_operator_openstack_request_duration_seconds shows the slow server.',
+  KubernetesFailed:
+    'The message has the cause: permissions of the ServiceAccount, admission webhooks, quotas of the namespace.',
   InternalError: 'Report it with the log lines of its reconcileID.',
 } as const satisfies Record<Exclude<Reason, Calm>, string>;
 
-/** Reasons that tell of a failure. */
+/** Reasons of failures. */
 export const failureReasons: readonly string[] = Object.keys(remedies);
 
 /** Undefined where there is nothing to remedy. */

@@ -1,5 +1,5 @@
 /**
- * Validation that JSON Schema cannot say alone. Law: every check that zod makes beyond the schema has a twin that the API
+ * Validation beyond JSON Schema. Invariant: every check that zod makes beyond the schema has a twin that the API
  * server makes (CEL or a schema keyword), with the same verdict and, in CEL, the same sentence, so that what
  * `kubectl apply` accepts always parses here. The generator of the CRD throws on a check that was not made by this module.
  */
@@ -34,7 +34,7 @@ function celRules(schema: z.ZodType): CelRule[] {
   return Array.isArray(existing) ? existing : [];
 }
 
-/** A rule in both languages: `cel` for the API server, `test` for zod. The message says how to mend the manifest. */
+/** A rule in both languages: `cel` for the API server, `test` for zod. The message says how to fix the manifest. */
 export function rule<S extends z.ZodType>(
   schema: S,
   {
@@ -92,7 +92,7 @@ export function jsonMap(maxProperties: number) {
 
 /**
  * A jsonMap that must not hold any of `names`. A CEL rule sees only the declared fields of an object whose values are of any
- * type, so the CRD declares the names in order to refuse them.
+ * type, so the CRD declares the names in order to reject them.
  */
 export function jsonMapWithout(names: readonly string[], maxProperties: number, message: string) {
   const declared = { type: 'string', maxLength: 65_535, description: 'Not allowed: Glance uses the name internally.' };

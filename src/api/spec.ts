@@ -1,7 +1,7 @@
 /**
  * What a user declares. Guarantees: these schemas are the single source of the types, of the CRD and of its documentation;
  * the operator obeys in full what they admit. Below `image`, and for the policies and the method, the API server fills in no
- * default: a stored default could not be told from a wish. defaults.ts says what their absence means.
+ * default: a stored default could not be distinguished from a wish. defaults.ts says what their absence means.
  */
 import { z } from 'zod';
 import { internalNames } from '../glance/property-names.ts';
@@ -41,7 +41,7 @@ export const imageDefaults = {
 /** What the operator does with an image that it creates, where the policy is absent. */
 export const policyDefaults = { deletionPolicy: 'Delete', propertyPolicy: 'Purge' } as const;
 
-/** Names that a person might choose; the operator refuses the others that property-names.ts lists. */
+/** Names that a person might choose; the operator rejects the others that property-names.ts lists. */
 const refusedProperties = internalNames.filter((name) => !name.startsWith('_'));
 
 const image = rule(
@@ -72,7 +72,7 @@ const image = rule(
           `The default of Glance itself is shared.${byDefault(imageDefaults.visibility)}`,
       }),
     protected: flag(
-      'true: Glance refuses to delete the image. Deleting this resource removes the protection first.',
+      'true: Glance does not delete the image. Deleting this resource removes the protection first.',
       imageDefaults.protected,
     ),
     hidden: flag(
@@ -139,7 +139,7 @@ const declared = z.object({
     .optional()
     .meta({
       description:
-        'What happens to the image in Glance when this resource is deleted. Delete: it is deleted, also if it is protected. ' +
+        'Policy for the image in Glance when this resource is deleted. Delete: the image is deleted, even if it is protected. ' +
         `Retain: it stays.${byDefault(policyDefaults.deletionPolicy)}`,
     }),
   suspend: z
@@ -161,7 +161,7 @@ const declared = z.object({
     .optional()
     .meta({
       description:
-        'What happens to properties of the image that are not declared here. Purge: they are removed, also those that build pipelines or import plugins set. ' +
+        'Policy for properties of the image that are not declared here. Purge: they are removed, including those that build pipelines or import plugins set. ' +
         `Merge: they stay; only those that were declared here before are removed.${byDefault(policyDefaults.propertyPolicy)}`,
     }),
   content: content.optional(),

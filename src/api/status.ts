@@ -1,5 +1,5 @@
 /**
- * What the operator last saw and did. Law: it is admitted by the API server whatever Glance may say, so only its size is
+ * The last observations and actions of the operator. Invariant: the API server admits it whatever Glance returns, so only its size is
  * bounded, never its vocabulary.
  */
 import { z } from 'zod';
@@ -57,12 +57,12 @@ const transfer = z
   .object({
     phase: z.enum(['Queued', 'Transferring', 'Importing', 'Waiting']).meta({
       description:
-        'Queued: for a free slot. Transferring: bytes are moving. Importing: Glance brings the data to its stores. Waiting: Glance works on bytes that are not ours to move.',
+        'Queued: waits for a free slot. Transferring: the operator uploads the data. Importing: Glance copies the data to its stores. Waiting: Glance is still processing an upload.',
     }),
     bytes: count('Bytes sent so far.'),
-    totalBytes: count('Bytes in all, where the source says so.').optional(),
+    totalBytes: count('Total bytes, if the source announces the size.').optional(),
     percent: z.int().min(0).max(100).optional().meta({ description: 'Share of the bytes sent, in percent.' }),
-    bytesPerSecond: count('Present rate, in bytes a second.').optional(),
+    bytesPerSecond: count('Current rate, in bytes per second.').optional(),
     startedAt: time().meta({ description: 'When this phase began.' }),
   })
   .meta({ description: 'The transfer of the data, while there is one.' });
@@ -70,13 +70,13 @@ const transfer = z
 const lastError = z
   .object({
     reason: short('One word from the documented list of reasons.'),
-    message: text(0, 4096).meta({ description: 'What happened, in the words of the server that said it.' }),
-    httpStatus: z.int().min(100).max(599).optional().meta({ description: 'HTTP status of the answer that said so.' }),
+    message: text(0, 4096).meta({ description: 'The cause, with the message of the server.' }),
+    httpStatus: z.int().min(100).max(599).optional().meta({ description: 'HTTP status of the response.' }),
     requestID: short('Request id under which the server logged it.').optional(),
     retryable: z
       .boolean()
-      .meta({ description: 'Whether the operator goes on by itself, without a change of the spec or the Secret.' }),
-    attempts: count('How often it was tried in a row.'),
+      .meta({ description: 'Whether the operator retries by itself, without a change of the spec or the Secret.' }),
+    attempts: count('Number of failed attempts in a row.'),
     at: time().meta({ description: 'When it happened.' }),
   })
   .meta({ description: 'The failure that keeps the image from being as declared.' });

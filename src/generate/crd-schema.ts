@@ -1,7 +1,7 @@
 /**
- * A zod schema as the structural OpenAPI schema that a CustomResourceDefinition takes. zod's own conversion drops in
- * silence what OpenAPI cannot say: refinements, regex flags, key schemas, transformations. Law: a part of zod that is not
- * on the list below throws with its path, and a check reaches the API server through its twin or not at all.
+ * A zod schema as the structural OpenAPI schema that a CustomResourceDefinition takes. zod's own conversion
+ * drops refinements, regex flags, key schemas and transformations without an error. Invariant: a part of zod that is not on the
+ * list below throws with its path, and a check reaches the API server through its twin or not at all.
  *
  * This reads zod's internals (`_zod.def`), which is why package.json pins the exact version of zod.
  */
@@ -84,7 +84,7 @@ function examineDefinition(def: z.core.$ZodTypes['_zod']['def'], path: Path): vo
     throw refusal(path, 'the API server cannot check keys: use z.string() for them');
   if (def.type === 'default' || def.type === 'prefault') {
     const filled = z.safeParse(def.innerType, def.defaultValue);
-    if (!filled.success) throw refusal(path, `its own default is refused: ${filled.error.issues[0]?.message}`);
+    if (!filled.success) throw refusal(path, `its own default is invalid: ${filled.error.issues[0]?.message}`);
     if (def.type === 'default' && !isDeepStrictEqual(filled.data, def.defaultValue))
       throw refusal(path, 'the API server fills the defaults inside a default: use prefault');
   }

@@ -1,5 +1,5 @@
 /**
- * The CustomResourceDefinition of GlanceImage. Law: everything about the fields comes from the zod schemas; this file adds
+ * The CustomResourceDefinition of GlanceImage. Invariant: everything about the fields comes from the zod schemas; this file adds
  * only what a resource has beyond its fields: names, scope, columns.
  */
 import { stringify } from 'yaml';

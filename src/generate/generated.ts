@@ -1,5 +1,5 @@
 /**
- * Files that are generated from sources. Law: what is in the repository is what the sources say, or `npm run check` fails.
+ * Files that are generated from sources. Invariant: the repository has the generated text, or `npm run check` fails.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';

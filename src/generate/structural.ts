@@ -1,6 +1,6 @@
 /**
- * The structural schemas that our CRD is made of, and their lint. Law: a keyword that is not named here is refused, and so
- * is a field without a description, a string, list or map without a bound, and a list without a list type.
+ * The structural schemas that our CRD is made of, and their lint. Invariant: it rejects a keyword that is not named here,
+ * a field without a description, a string, list or map without a bound, and a list without a list type.
  */
 import { z } from 'zod';
 import { validations } from '../api/rules.ts';
@@ -83,7 +83,7 @@ const field = z
   .lazy(() => structural)
   .refine((schema) => schema.description !== undefined, 'a field needs a description, which kubectl explain shows');
 
-/** Whether its keys are data. The fields that it declares all the same are those that it refuses. */
+/** Whether its keys are data. The fields that it nevertheless declares are those that it rejects. */
 export function isMap(
   schema: Pick<StructuralSchema, 'additionalProperties' | 'x-kubernetes-preserve-unknown-fields'>,
 ): boolean {

@@ -1,5 +1,5 @@
 /**
- * Tables of the documentation that are made from the program itself. Law: what the pages say of flags and metrics is what the
+ * Tables of the documentation that are made from the program itself. Invariant: the pages list exactly the flags and metrics that the
  * program has.
  */
 import type { Registry } from 'prom-client';

@@ -222,7 +222,7 @@ describe('the conversion', () => {
       withField(z.record(z.enum(['a']), z.unknown()).meta({ maxProperties: 3 })),
       /field: .* keys/,
     ],
-    ['a default that zod itself refuses', withField(text(1, 9).default('')), /its own default is refused: must have 1/],
+    ['a default that zod itself refuses', withField(text(1, 9).default('')), /its own default is invalid: must have 1/],
     [
       'a default without the defaults inside it',
       withField(z.object({ a: z.boolean().default(true).meta({ description }) }).default(JSON.parse('{}'))),

@@ -35,5 +35,5 @@ export const glance = rule(
     'Another image in Glance, in the same cloud or in another one. Its data is verified against the digest that its Glance reports.',
 });
 
-/** What cannot change once the data is in Glance. */
+/** Fields that cannot change once the data is in Glance. */
 export const fixedInGlance = ['image'] as const satisfies (keyof z.output<typeof glance>)[];

@@ -55,5 +55,5 @@ export const http = z
   })
   .meta({ description: 'A file on a web server.' });
 
-/** What cannot change once the data is in Glance. */
+/** Fields that cannot change once the data is in Glance. */
 export const fixedInHttp = ['digest', 'digestOf', 'decompress'] as const satisfies (keyof z.output<typeof http>)[];
