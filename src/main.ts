@@ -9,6 +9,7 @@ import { run, runHelp } from './commands/run.ts';
 import { transfer, transferHelp } from './commands/transfer.ts';
 import { printVersion } from './commands/version.ts';
 import { describe } from './lib/errors.ts';
+import { cleanText } from './lib/redact.ts';
 
 interface Command {
   summary: string;
@@ -41,7 +42,7 @@ async function main(args: string[]): Promise<void> {
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  process.stderr.write(`glance-image-operator: ${describe(error)}\n`);
+  process.stderr.write(`glance-image-operator: ${cleanText(describe(error))}\n`);
   process.exit(exitCodeOf(error));
 }
 // What was left behind, such as a socket that does not close, must not keep the process.

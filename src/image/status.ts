@@ -121,7 +121,7 @@ function failureOf(end: End, previous: GlanceImageStatus, moment: Moment): Failu
   const attempts = (before?.attempts ?? 0) + 1;
   const lastError = compact({
     reason: reasonOf(error),
-    message: error.message.slice(0, 2048),
+    message: error.message,
     httpStatus: error.httpStatus,
     requestID: error.requestId,
     retryable: error.retry.kind !== 'change',

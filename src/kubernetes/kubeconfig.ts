@@ -24,7 +24,7 @@ export function loadKubeconfig(file: string | undefined): KubeConfig {
     if (file === undefined) config.loadFromDefault();
     else config.loadFromFile(file);
   } catch (error) {
-    throw invalidKubeconfig(describe(error), error);
+    throw invalidKubeconfig(problemOf(error), error);
   }
   // `kubectl proxy` and the like: without TLS there is nothing to verify, and client-node requires that to be stated.
   config.clusters = config.clusters.map((each) =>
@@ -33,7 +33,16 @@ export function loadKubeconfig(file: string | undefined): KubeConfig {
   return config;
 }
 
-export function invalidKubeconfig(problem: string, cause?: unknown): KubernetesError {
+export /** A parser quotes the lines around its error, and they can hold a token: only its reason and the place are shown. */
+function problemOf(error: unknown): string {
+  const reason = error instanceof Error && 'reason' in error ? error.reason : undefined;
+  const mark = error instanceof Error && 'mark' in error ? error.mark : undefined;
+  if (typeof reason !== 'string') return describe(error).split('\n', 1)[0] ?? '';
+  const line = typeof mark === 'object' && mark !== null && 'line' in mark ? mark.line : undefined;
+  return typeof line === 'number' ? `${reason} at line ${line + 1}` : reason;
+}
+
+function invalidKubeconfig(problem: string, cause?: unknown): KubernetesError {
   return new KubernetesError(`The kubeconfig cannot be used: ${problem}`, {
     reason: 'KubeconfigInvalid',
     retry: retry.change,

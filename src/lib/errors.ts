@@ -2,6 +2,7 @@
  * One shape for every failure that a user may come to see. Law: an error is classified once, where its cause is known, and
  * says in its own words what happened; nobody upstream parses messages.
  */
+import { printable } from './text.ts';
 
 /**
  * What the reconciler does about a failure:
@@ -30,6 +31,9 @@ export interface OperatorErrorOptions {
   requestId?: string;
 }
 
+/** Of a message, in code points: it has to fit into a condition with what is said around it. */
+const longestMessage = 2048;
+
 export class OperatorError extends Error {
   readonly code: string;
   readonly retry: Retry;
@@ -37,7 +41,7 @@ export class OperatorError extends Error {
   readonly requestId: string | undefined;
 
   constructor(message: string, options: OperatorErrorOptions) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(printable(message, longestMessage), options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
     this.code = options.code;
     this.retry = options.retry;

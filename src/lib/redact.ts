@@ -14,28 +14,56 @@ const longestText = 16_384;
 const secretName =
   /(pass(word|wd|phrase|code)?|secret|token|authorization|credentials?|cookie|api[-_]?key|private[-_]?key|signature[-_]?key|clouds\.ya?ml|kubeconfig)$/i;
 
-const url = '[a-z][a-z0-9+.-]*://';
+/** Every repetition is bounded, or begins where no other match could: the time is linear in the length of the text. */
+const separator = String.raw`(\\{0,4}["']?\s{0,8}[:=]\s{0,8})`;
+const value = String.raw`(?:\\{0,4}"[^"\r\n]{1,1024}"|\\{0,4}'[^'\r\n]{1,1024}'|[^\s"',;&}\\]{1,4096})`;
+
 const rules: readonly [RegExp, string][] = [
-  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g, placeholder],
-  // User and password, then query and fragment of a URL. What has an @ further back is a path.
-  [new RegExp(`(${url})[^\\s"'<>/?#]*@`, 'gi'), '$1'],
-  [new RegExp(`(${url}[^\\s"'<>?#]*)[?#][^\\s"'<>]*`, 'gi'), '$1?…'],
-  // The digest of a file is no credential, and the first thing that one wants to read.
-  [/\b(bearer|basic|negotiate|digest)\s+(?!(?:sha\d+|md5):)[\w.~+/=-]{4,}/gi, `$1 ${placeholder}`],
+  [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g, placeholder],
+  // The digest of a file is no credential, and the first thing that a reader looks for.
+  [/\b(bearer|basic|negotiate|digest)\s{1,8}(?!(?:sha\d+|md5):)[\w.~+/=-]{4,}/gi, `$1 ${placeholder}`],
   // Headers to the end of their line, settings to the end of their value.
-  [/\b((?:set-)?cookie|(?:proxy-)?authorization)(\\*["']?\s*[:=]\s*)[^\r\n]+/gi, `$1$2${placeholder}`],
   [
-    /([\w-]*(?:password|passwd|passphrase|secret|token|credential|api[-_]?key|private[-_]?key))(\\*["']?\s*[:=]\s*\\*["']?)(?!\[redacted\])[^\s"',;&}\\]+/gi,
+    new RegExp(
+      String.raw`\b((?:set-)?cookie|(?:proxy-)?authorization|x-jfrog-art-api|private-token)${separator}[^\r\n]+`,
+      'gi',
+    ),
     `$1$2${placeholder}`,
   ],
-  // Tokens of Keystone, and those of Kubernetes and OpenID Connect, wherever they stand.
+  [
+    new RegExp(
+      String.raw`(passw(?:or)?d|passwort|passphrase|\bpwd|secret|token|credential|api[-_]?key|private[-_]?key)${separator}(?!\[redacted\])${value}`,
+      'gi',
+    ),
+    `$1$2${placeholder}`,
+  ],
+  [/\b(password is )\S{1,1024}/gi, `$1${placeholder}`],
+  // Tokens that show what they are: of Keystone, of Kubernetes and OpenID Connect, of GitHub, GitLab, Artifactory and AWS.
   [/\bgAAAA[\w-]{16,}=*/g, placeholder],
-  [/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, placeholder],
+  [/\beyJ[\w-]{8,4096}\.[\w-]{1,4096}\.[\w-]*/g, placeholder],
+  [
+    /\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{8,}|AKC[a-zA-Z0-9]{8,}|(?:AKIA|ASIA)[A-Z0-9]{16}\b)/g,
+    placeholder,
+  ],
 ];
+
+/** A URL, taken whole so that no part of it is looked at twice. */
+const urls = /(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,15}:\/\/)([^\s"'<>]+)/gi;
+
+/** Without user, password, query and fragment. An @ in the path stays. */
+function cleanUrl(_: string, scheme: string, rest: string): string {
+  const end = rest.search(/[?#]/);
+  const place = end === -1 ? rest : rest.slice(0, end);
+  const slash = place.indexOf('/');
+  const authority = slash === -1 ? place : place.slice(0, slash);
+  const path = slash === -1 ? '' : place.slice(slash);
+  return `${scheme}${authority.slice(authority.lastIndexOf('@') + 1)}${path}${end === -1 ? '' : '?…'}`;
+}
 
 export function cleanText(text: string): string {
   const short = text.length > longestText ? `${text.slice(0, longestText)}…` : text;
-  return rules.reduce((cleaned, [pattern, replacement]) => cleaned.replace(pattern, replacement), short);
+  const plain = short.replace(urls, cleanUrl);
+  return rules.reduce((cleaned, [pattern, replacement]) => cleaned.replace(pattern, replacement), plain);
 }
 
 /** A copy of plain data that can be logged. */

@@ -19,7 +19,7 @@ import {
 } from './errors.ts';
 import type { HttpResponse } from './exchange.ts';
 import { checkedRequestId, newRequestId } from './request-id.ts';
-import { failureOf, redactSecrets } from './response.ts';
+import { failureOf } from './response.ts';
 import { classify, type RetryBudget, type RetryPolicy, withRetries } from './retry.ts';
 import type { ServiceType } from './services.ts';
 
@@ -88,7 +88,7 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
           const result = await send({ root, headers: authorization.headers(), requestId, leftMs });
           if ('accepted' in result) return result.accepted;
           const { method, url, rejected } = result;
-          const failure = failureOf(method, url, redactSecrets(rejected, authorization.secrets), clock);
+          const failure = failureOf(method, url, rejected, { clock, secrets: authorization.secrets });
           if (failure.status !== 401) throw failure;
           const canRenew = authorization.reject();
           if (!mayResend()) throw failure;

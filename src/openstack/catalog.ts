@@ -5,6 +5,7 @@
  * interchangeable; if none matches, the error lists those that exist; the host of a URL stays as it is in the catalog.
  */
 import { z } from 'zod';
+import { printable } from '../lib/text.ts';
 import { EndpointNotFound } from './errors.ts';
 import type { ServiceConfig } from './services.ts';
 
@@ -88,7 +89,12 @@ function described(endpoint: Endpoint): string {
 }
 
 function listed(all: readonly string[], none: string): string {
-  return all.length === 0 ? none : [...new Set(all)].slice(0, 20).join(', ');
+  return all.length === 0
+    ? none
+    : [...new Set(all)]
+        .slice(0, 20)
+        .map((name) => printable(name, 64))
+        .join(', ');
 }
 
 /**

@@ -4,6 +4,8 @@
  * Guarantees: the result is one line of bounded length without markup; any body has a result.
  */
 
+import type { SecretString } from '../lib/secret.ts';
+import { printable } from '../lib/text.ts';
 import { isJsonObject, type JsonValue, parseJson } from './json.ts';
 
 /** The message of a condition must stay readable, and servers put whole pages into errors. */
@@ -14,9 +16,57 @@ export function errorMessageIn(contentType: string | undefined, text: string): s
   const type = contentType?.split(';', 1)[0]?.trim().toLowerCase();
   const message =
     jsonMessage(text) ?? (type === 'text/html' || /^\s*<(?:!doctype|html)/i.test(text) ? htmlText(text) : text);
-  const line = message.replace(/\s+/g, ' ').trim();
-  return line.length > maxLength ? `${line.slice(0, maxLength)}…` : line;
+  return printable(message, maxLength);
 }
+
+/**
+ * `message` without the secrets in it, whatever form a server gave them: other case, encoded for a URL, in base64, with
+ * escapes, or broken by markup or line ends. Letters and digits decide; what stands between them does not.
+ */
+export function withoutSecrets(message: string, secrets: readonly SecretString[]): string {
+  return secrets.reduce((line, secret) => withoutSecret(line, secret.reveal()), message);
+}
+
+/** Shorter ones stand in every text: then nothing of it is quoted. */
+const shortestSecret = 4;
+
+function withoutSecret(message: string, secret: string): string {
+  if (secret === '') return message;
+  if ([...secret].length < shortestSecret) return '';
+  const forms = [secret, encodeURIComponent(secret.toWellFormed()), ...base64Of(secret)];
+  const exact = forms.reduce((line, form) => line.replaceAll(form, redacted), message);
+  return forms.reduce(withoutSkeleton, exact);
+}
+
+/** The last group of four depends on the padding, so it is left out. */
+function base64Of(secret: string): string[] {
+  const text = Buffer.from(secret).toString('base64').replace(/=+$/, '');
+  const whole = text.slice(0, text.length - (text.length % 4));
+  return whole.length < 8 ? [] : [whole, whole.replaceAll('+', '-').replaceAll('/', '_')];
+}
+
+/** Replaces each place whose letters and digits are those of `secret`. */
+function withoutSkeleton(message: string, secret: string): string {
+  const wanted = [...secret].flatMap(skeleton).join('');
+  if (wanted.length < shortestSecret) return message;
+  const units = [...message].flatMap((point, index) => skeleton(point).map((unit) => ({ unit, index })));
+  const text = units.map(({ unit }) => unit).join('');
+  const points: string[] = [...message];
+  for (let at = text.indexOf(wanted); at !== -1; at = text.indexOf(wanted, at + wanted.length)) {
+    const [first, last] = [units[at]?.index, units[at + wanted.length - 1]?.index];
+    if (first === undefined || last === undefined) break;
+    points.fill('', first, last + 1);
+    points[first] = redacted;
+  }
+  return points.join('');
+}
+
+/** The code point in lower case, unit by unit, if it is a letter or a digit. */
+function skeleton(point: string): string[] {
+  return /[\p{L}\p{N}]/u.test(point) ? point.toLowerCase().split('') : [];
+}
+
+const redacted = '[redacted]';
 
 /** Glance: `{message, code, title}`. Keystone: `{error: {message, …}}`. Barbican: `{description, code, title}`. */
 function jsonMessage(text: string): string | undefined {

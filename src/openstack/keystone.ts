@@ -67,6 +67,7 @@ const versionsLimitBytes = 256 * 1024;
 export function createSignIn(options: KeystoneOptions): SignIn {
   const { login, transport, signal } = options;
   const { authUrl, credentials } = login;
+  const secrets = [secretOf(credentials)];
   let found: { root: string; isSure: boolean } | undefined;
 
   async function exchange(requestId: string, leftMs: number): Promise<HttpResponse> {
@@ -84,8 +85,8 @@ export function createSignIn(options: KeystoneOptions): SignIn {
       });
       // Errors quote responses that are not JSON, too.
       const isQuoted = response.status >= 300 || parseJson(response.text) === undefined;
-      const clean = isQuoted ? redactSecrets(response, [secretOf(credentials)]) : response;
-      if (isBusy(clean)) throw failureOf(method, url, clean, options.clock);
+      const clean = isQuoted ? redactSecrets(response, secrets) : response;
+      if (isBusy(clean)) throw failureOf(method, url, clean, { clock: options.clock, secrets });
       return clean;
     };
     // A root that is not sure is fetched again the next time: the response may have been a maintenance page.
@@ -93,7 +94,7 @@ export function createSignIn(options: KeystoneOptions): SignIn {
     const url = `${found.root}/auth/tokens`;
     const response = await fetch('POST', url, tokenLimitBytes, JSON.stringify(authenticationRequest(credentials)));
     if (response.status < 300) return response;
-    throw failureOf('POST', url, response, options.clock);
+    throw failureOf('POST', url, response, { clock: options.clock, secrets });
   }
 
   return async () => {

@@ -10,7 +10,7 @@ import { redirectOf } from '../http/redirects.ts';
 import type { Clock } from '../lib/clock.ts';
 import { errorCode, OperatorError } from '../lib/errors.ts';
 import { type SecretString, safeUrl } from '../lib/secret.ts';
-import { errorMessageIn } from './error-message.ts';
+import { errorMessageIn, withoutSecrets } from './error-message.ts';
 import { ConnectionFailed, HttpFailure, MalformedResponse } from './errors.ts';
 import type { HttpHead, HttpResponse } from './exchange.ts';
 import { type JsonValue, parseJson } from './json.ts';
@@ -71,13 +71,19 @@ export function connectionError(url: string, error: unknown): unknown {
   return new ConnectionFailed(new URL(url).origin, error);
 }
 
-export function failureOf(method: string, url: string, response: HttpResponse, clock: Clock): HttpFailure {
+/** `secrets` are those that were sent: a server may quote them. */
+export function failureOf(
+  method: string,
+  url: string,
+  response: HttpResponse,
+  { clock, secrets = [] }: { clock: Clock; secrets?: readonly SecretString[] },
+): HttpFailure {
   const { status, headers, text, requestId } = response;
   return new HttpFailure({
     method,
     url: safeUrl(url),
     status,
-    serverMessage: errorMessageIn(headers['content-type'], text),
+    serverMessage: withoutSecrets(errorMessageIn(headers['content-type'], text), secrets),
     requestId,
     retryAfterMs: retryAfterMs(headers['retry-after'], clock.now()),
   });

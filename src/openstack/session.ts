@@ -115,7 +115,7 @@ export function createSession(options: SessionOptions): Session {
       const response = await get(url);
       const found = versionsIn(response);
       if (found !== undefined) return usableVersions(found);
-      if (response.status >= 500 || response.status === 429) throw failureOf('GET', url, response, clock);
+      if (response.status >= 500 || response.status === 429) throw failureOf('GET', url, response, { clock });
     }
     throw new MalformedResponse(`neither ${root}/versions nor ${root}/ is a list of API versions`, undefined);
   }

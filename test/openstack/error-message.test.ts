@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { errorMessageIn } from '../../src/openstack/error-message.ts';
+import { SecretString } from '../../src/lib/secret.ts';
+import { errorMessageIn, withoutSecrets } from '../../src/openstack/error-message.ts';
 
 const cases: [name: string, type: string | undefined, body: string, message: string][] = [
   [
@@ -66,4 +67,53 @@ test('a hostile page is parsed in linear time', () => {
     errorMessageIn('text/html', part.repeat(20_000));
     assert.ok(performance.now() - started < 1000, part);
   }
+});
+
+const python = (text: string) =>
+  text.replace(/[^ -~]/g, (c) => `\\u${(c.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
+const echoes: [name: string, secret: string, type: string, body: string][] = [
+  ['as it is', 'correct-horse', 'text/plain', 'bad password correct-horse'],
+  ['with the escapes of JSON', 'a"b\\cdef', 'application/json', JSON.stringify({ message: 'bad a"b\\cdef' })],
+  ["with Python's escapes", 'pässwörd-geheim', 'application/json', `{"message": "bad ${python('pässwörd-geheim')}"}`],
+  ['with escaped slashes', 'abc/def/ghi', 'application/json', '{"message": "bad abc\\/def\\/ghi"}'],
+  ['with the entities of HTML', "p&ss<w>'rd1", 'text/html', '<p>bad p&amp;ss&lt;w&gt;&#39;rd1</p>'],
+  ['broken by markup', 'abcdefgh', 'text/html', '<p>bad abcd<b></b>efgh</p>'],
+  ['encoded for a URL', 'p@ss word/1', 'text/plain', 'bad p%40ss%20word%2F1'],
+  ['in base64', 'correct-horse', 'text/plain', `bad ${Buffer.from('correct-horse').toString('base64')}`],
+  ["in Python's repr", "it's\\secret", 'text/plain', `bad "it's\\\\secret"`],
+  ['broken by a line end', 'correct horse battery', 'text/plain', 'bad correct\nhorse battery'],
+  ['in other case', 'Correct-Horse', 'text/plain', 'bad CORRECT-HORSE'],
+  ['with characters of patterns', 'a.*+?^$()|[]$&$1', 'text/plain', 'bad a.*+?^$()|[]$&$1'],
+];
+
+for (const [name, secret, type, body] of echoes) {
+  test(`a secret that a server echoes is not quoted: ${name}`, () => {
+    const shown = withoutSecrets(errorMessageIn(type, body), [new SecretString(secret)]);
+    assert.match(shown, /^bad.*\[redacted\]/);
+    const bare = (text: string) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '');
+    assert.ok(!bare(shown).includes(bare(secret)), shown);
+  });
+}
+
+test('nothing is quoted of a server that was sent a secret of three characters', () => {
+  assert.equal(withoutSecrets('bad abc', [new SecretString('abc')]), '');
+});
+
+test('a message keeps its text where no secret stands', () => {
+  fc.assert(
+    fc.property(fc.string({ maxLength: 40 }), (text) => {
+      assert.equal(withoutSecrets(text, [new SecretString('0123456789abcdef')]), text);
+    }),
+  );
+});
+
+test('a message of a hostile server holds no control, format or direction characters and is well-formed', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 900 }), (text) => {
+      const line = errorMessageIn('text/plain', text);
+      assert.doesNotMatch(line, /[\p{Cc}\p{Cf}\p{Cs}]/u);
+      assert.ok(line.isWellFormed() && [...line].length <= 601);
+    }),
+  );
+  assert.equal(errorMessageIn('text/plain', 'a\u001b[31mred\u202e\u0000b\u0085c'), 'a [31mred b c');
 });

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { cleanText } from '../../src/lib/redact.ts';
+
+const shown: [text: string, secret: RegExp][] = [
+  ['password=hunter2x', /hunter2x/],
+  ['{"password": "hunter 2x"}', /hunter|2x/],
+  ["{'password': 'hunter 2x'}", /hunter|2x/],
+  ['password is hunter2x', /hunter2x/],
+  ['pwd=hunter2x', /hunter2x/],
+  ['X-Auth-Token: abcdefgh', /abcdefgh/],
+  ['X-JFrog-Art-Api: AKCp8xxxx', /xxxx/],
+  ['PRIVATE-TOKEN: glpat-xxxxxxxx', /xxxx/],
+  ['key AKIAIOSFODNN7EXAMPLE', /EXAMPLE/],
+  ['ghp_abcdefghijklmnopqrstuvwxyz0123456789', /abcdefg/],
+  ['https://u:hunter2x@host/x?sig=abc#f', /hunter2x|abc/],
+  ['Authorization: Bearer abc.def', /abc/],
+  ['-----BEGIN PRIVATE KEY-----\nabc', /abc/],
+];
+
+for (const [text, secret] of shown) {
+  test(`the log hides the secret in: ${text.replace('\n', ' ')}`, () => {
+    assert.doesNotMatch(cleanText(text), secret);
+  });
+}
+
+test('the log keeps the address of a URL without user, password, query and fragment', () => {
+  assert.equal(cleanText('get https://u:p@h:1/a@b?c#d now'), 'get https://h:1/a@b?… now');
+});
+
+/** Where the time was quadratic this took minutes; it takes seconds on a busy machine. */
+test('the search for secrets ends soon in a text of any repeated word', { timeout: 60_000 }, () => {
+  const words = [
+    'a',
+    'a-',
+    'password',
+    'x://',
+    'x://aaa',
+    'basic ',
+    'cookie ',
+    'secret=',
+    'a+',
+    'eyJ',
+    'gAAAA',
+    '\\\\"',
+    'token\\',
+    'eyJaaaaaaaa.',
+  ];
+  for (const word of [
+    ...words,
+    '-----BEGIN PRIVATE KEY-----',
+    `password${' '.repeat(2000)}`,
+    `x://${'a'.repeat(2000)}`,
+  ]) {
+    const text = word.repeat(Math.ceil(16_384 / word.length)).slice(0, 16_384);
+    for (let round = 0; round < 20; round++) cleanText(text);
+  }
+});
