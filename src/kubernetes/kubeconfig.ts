@@ -42,7 +42,7 @@ function problemOf(error: unknown): string {
   return typeof line === 'number' ? `${reason} at line ${line + 1}` : reason;
 }
 
-function invalidKubeconfig(problem: string, cause?: unknown): KubernetesError {
+export function invalidKubeconfig(problem: string, cause?: unknown): KubernetesError {
   return new KubernetesError(`The kubeconfig cannot be used: ${problem}`, {
     reason: 'KubeconfigInvalid',
     retry: retry.change,

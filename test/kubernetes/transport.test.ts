@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { type CallRecord, createApiTransport } from '../../src/kubernetes/transport.ts';
@@ -318,4 +321,18 @@ test('whoever stops reading a stream ends its request', async (t) => {
   const transport = await connect(t, server);
   for await (const _ of transport.stream({ path, query: {}, ...limits }, never)) break;
   await closed.promise;
+});
+
+test('a kubeconfig that does not parse is reported by its place, without the token beside it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kubeconfig-'));
+  const kubeconfig = join(folder, 'config');
+  writeFileSync(kubeconfig, 'users:\n- name: a\n  user:\n    token: eyJhbGciOi-SECRET\n   password: hunter2\n');
+  try {
+    assert.throws(
+      () => createApiTransport({ kubeconfig, version: 'test', clock: systemClock, random: Math.random }),
+      ({ message }: Error) => /cannot be used: .* at line \d+/.test(message) && !/SECRET|hunter2/.test(message),
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
