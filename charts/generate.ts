@@ -7,7 +7,7 @@ import { group, plural } from '../src/api/group.ts';
 import { crdYaml } from '../src/generate/crd.ts';
 import { putGenerated } from '../src/generate/generated.ts';
 import { withPart } from '../src/generate/tables.ts';
-import { version } from '../src/lib/version.ts';
+import { programVersion } from '../src/lib/version.ts';
 import { withVersion } from './alerts.ts';
 import { settingsTable, valuesTable } from './readme.ts';
 import { valuesSchema } from './schema.ts';
@@ -22,13 +22,13 @@ const readme = Object.entries({ values: valuesTable(values), settings: settingsT
   read('README.md'),
 );
 const definition = read('Chart.yaml')
-  .replace(/^(version|appVersion): .*$/gm, `$1: ${version}`)
-  .replace(/(image: \S+\/glance-image-operator):\S+/, `$1:${version}`);
+  .replace(/^(version|appVersion): .*$/gm, `$1: ${programVersion}`)
+  .replace(/(image: \S+\/glance-image-operator):\S+/, `$1:${programVersion}`);
 
 putGenerated({
   [`${chart}/Chart.yaml`]: definition,
   [`${chart}/README.md`]: readme,
   [`${chart}/values.schema.json`]: `${JSON.stringify(valuesSchema(values), null, 2)}\n`,
-  [`${chart}/files/alerts.yaml`]: withVersion(read('files/alerts.yaml'), version),
+  [`${chart}/files/alerts.yaml`]: withVersion(read('files/alerts.yaml'), programVersion),
   [`${chart}/files/crds/${group}_${plural}.yaml`]: crdYaml(),
 });

@@ -17,7 +17,7 @@ export const conditionMeanings: Readonly<Record<ConditionType, string>> = {
   Warning: '`True`: something that you should know, although it prevents nothing.',
 };
 
-export interface Verdict {
+export interface ConditionVerdict {
   status: Condition['status'];
   reason: Reason;
   message: string;
@@ -30,7 +30,7 @@ export interface Warning {
 
 /** `Ready`, and at most one of the two that show whether the operator continues by itself. */
 export interface Verdicts {
-  ready: Verdict;
+  ready: ConditionVerdict;
   beside:
     | { kind: 'none' }
     | { kind: 'reconciling'; reason: Reason; message: string }
@@ -46,7 +46,7 @@ export function conditionsFrom(
   generation: number,
   now: Date,
 ): Condition[] {
-  const condition = (type: ConditionType, { status, reason, message }: Verdict): Condition => {
+  const condition = (type: ConditionType, { status, reason, message }: ConditionVerdict): Condition => {
     const before = previous.find((one) => one.type === type);
     const lastTransitionTime = before?.status === status ? before.lastTransitionTime : rfc3339(now);
     return { type, status, reason, message, observedGeneration: generation, lastTransitionTime };

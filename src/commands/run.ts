@@ -28,7 +28,7 @@ import { aborted } from '../lib/abort.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { keyOf } from '../lib/key.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
-import { version } from '../lib/version.ts';
+import { programVersion } from '../lib/version.ts';
 import { openSession } from '../openstack/pool.ts';
 import { defaultRetryPolicy } from '../openstack/retry.ts';
 import { readAccess } from '../transfer/access.ts';
@@ -79,7 +79,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const random = Math.random;
   const metrics = createMetrics({ controller: 'glanceimage', workerCount: settings.workers, clock });
   const kubeconfig = settings.kubeconfig === undefined ? {} : { kubeconfig: settings.kubeconfig };
-  const connection = { ...kubeconfig, version, clock, random, observe: metrics.request };
+  const connection = { ...kubeconfig, version: programVersion, clock, random, observe: metrics.request };
   const leadership = createLeadership({ settings, connection, log, observe: metrics.election });
   const { mayWrite } = leadership;
   const transport = createApiTransport({ ...connection, mayWrite });
@@ -272,7 +272,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
       name: 'workers',
       async run(until, halt) {
         await Promise.all([secrets.whenSynced(until), images.whenSynced(until)]);
-        log.info({ version, cluster, images: images.size }, 'Synced');
+        log.info({ version: programVersion, cluster, images: images.size }, 'Synced');
         await leadership.whenLeading(until);
         log.info({ images: images.size }, 'Ready');
         await workers.run(until, halt);

@@ -1,6 +1,6 @@
 /** `glance-image-operator version` */
-import { version } from '../lib/version.ts';
+import { programVersion } from '../lib/version.ts';
 
 export async function printVersion(): Promise<void> {
-  process.stdout.write(`${version}\n`);
+  process.stdout.write(`${programVersion}\n`);
 }

@@ -4,7 +4,7 @@
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../lib/clock.ts';
-import { version } from '../lib/version.ts';
+import { programVersion } from '../lib/version.ts';
 import { createMeters } from './meters.ts';
 import type { Queue, QueueObserver } from './queue.ts';
 import type { WorkersObserver } from './workers.ts';
@@ -111,7 +111,7 @@ export function createMetrics(options: { controller: string; workerCount: number
   const leads = gauge('leader_election_master_status', 'Whether this process leads', ['name']);
   const build = gauge('glance_image_operator_build_info', 'Always 1; the version is a label', ['version']);
 
-  build.set({ version }, 1);
+  build.set({ version: programVersion }, 1);
   for (const result of ['success', 'error', 'requeue_after', 'requeue']) reconciles.inc({ controller, result }, 0);
   for (const each of [errors, panics, timeouts]) each.inc({ controller }, 0);
   durations.zero({ controller });

@@ -4,10 +4,16 @@
  */
 import type { Verdicts } from '../api/conditions.ts';
 import { isReason, type Reason } from '../api/reasons.ts';
+import type { LastError } from '../api/status.ts';
 import { KubernetesError } from '../kubernetes/errors.ts';
 import { DeadlineExceeded } from '../lib/abort.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
-import type { Failure } from './status.ts';
+import { OperatorError, type Retry, retry } from '../lib/errors.ts';
+
+export interface Failure {
+  lastError: LastError;
+  nextAttemptTime: string | undefined;
+  retry: Retry;
+}
 
 /** The causes that say nothing about the image itself: whether it is still as declared is simply not known meanwhile. */
 const outages: ReadonlySet<Reason> = new Set([

@@ -5,14 +5,14 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
+  type ConditionVerdict,
   conditionsFrom,
   findCondition,
   rfc3339,
-  type Verdict,
   type Verdicts,
   type Warning,
 } from '../api/conditions.ts';
-import type { GlanceImageStatus, LastError, SeenImage, TransferStatus } from '../api/status.ts';
+import type { GlanceImageStatus, SeenImage, TransferStatus } from '../api/status.ts';
 import type { Image } from '../glance/image.ts';
 import { backoff } from '../lib/backoff.ts';
 import { formatBytes } from '../lib/bytes.ts';
@@ -20,7 +20,7 @@ import { compact } from '../lib/compact.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { type Retry, unreachable } from '../lib/errors.ts';
 import type { ActiveTransfer, End, Facts } from './facts.ts';
-import { reasonOf, verdictsOnFailure } from './failure.ts';
+import { type Failure, reasonOf, verdictsOnFailure } from './failure.ts';
 import { clusterProperty, ownerProperty } from './identity.ts';
 
 /** What the summary needs beside facts: whose it is, and when. */
@@ -101,12 +101,6 @@ export function delayOf(retry: Retry, attempts: number, random: number): number 
   }
 }
 
-export interface Failure {
-  lastError: LastError;
-  nextAttemptTime: string | undefined;
-  retry: Retry;
-}
-
 /** A failure stays in sight until the image is as declared; a new declaration starts the count again. */
 function failureOf(end: End, previous: GlanceImageStatus, moment: Moment): Failure | undefined {
   const sameDeclaration = previous.observedGeneration === moment.generation;
@@ -178,7 +172,7 @@ function wasReady(previous: GlanceImageStatus, moment: Moment): boolean {
 }
 
 /** As good as it was, until the declaration changes: nobody compares the image with that one. */
-function whileSuspended(previous: GlanceImageStatus, moment: Moment): Verdict {
+function whileSuspended(previous: GlanceImageStatus, moment: Moment): ConditionVerdict {
   const rest = 'the image is neither compared nor changed until spec.suspend is false';
   const before = findCondition(previous.conditions, 'Ready');
   if (before?.reason !== 'Suspended')
@@ -203,7 +197,7 @@ function working(
   };
 }
 
-function whenConverged({ image, imageID, moment }: Scene): Verdict {
+function whenConverged({ image, imageID, moment }: Scene): ConditionVerdict {
   if (moment.deleting) return { status: 'True', reason: 'Ready', message: 'the image is being deleted' };
   const size = image?.size === undefined ? '' : `, ${formatBytes(image.size)}`;
   const found = `image ${imageID} is ${image?.status ?? 'there'} as declared${size}`;

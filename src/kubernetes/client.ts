@@ -16,7 +16,7 @@ import {
   readItem,
   type WatchScope,
 } from './resource.ts';
-import { parseJson } from './response.ts';
+import { parseResponseJson } from './response.ts';
 import type { ApiTransport, RequestOptions } from './transport.ts';
 
 /** The field manager of every apply. */
@@ -239,7 +239,7 @@ function parsed<T extends KubernetesObject>(call: string, type: ResourceType<T>,
 }
 
 function readEvent<T extends KubernetesObject>(call: string, type: ResourceType<T>, line: string): WatchEvent<T> {
-  const event = eventSchema.safeParse(parseJson(call, line));
+  const event = eventSchema.safeParse(parseResponseJson(call, line));
   if (!event.success) throw malformedResponse(call, `it is not a watch event: ${line.slice(0, 100)}`, event.error);
   const { type: kind, object } = event.data;
   switch (kind) {

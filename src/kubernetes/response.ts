@@ -16,7 +16,7 @@ export async function readJson(call: string, response: Dispatcher.ResponseData):
   const body = await readBounded(response.body, maxBodyBytes);
   switch (body.end) {
     case 'complete':
-      return parseJson(call, body.bytes.toString('utf8'));
+      return parseResponseJson(call, body.bytes.toString('utf8'));
     case 'limit':
       throw malformedResponse(call, `it is longer than ${maxBodyBytes} bytes`);
     case 'failed':
@@ -50,7 +50,7 @@ export async function readError(call: string, response: Dispatcher.ResponseData)
 }
 
 /** Throws a KubernetesError for text that is not JSON. */
-export function parseJson(call: string, text: string): unknown {
+export function parseResponseJson(call: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

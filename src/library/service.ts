@@ -27,7 +27,7 @@ import type { ImageFields } from './fields.ts';
 import { createLocations, type FoundLocations, type NewLocation } from './locations.ts';
 import { createReads, type ImageQuery } from './reads.ts';
 import { type ServiceImage, shown } from './service-image.ts';
-import { type CreateOptions, contentOf, createWrites, type ImageContent, type UpdateOptions } from './writes.ts';
+import { type CreateOptions, createWrites, type ImageContent, type UpdateOptions, uploadDataOf } from './writes.ts';
 
 export interface Abortable {
   /** Ends the call when it aborts; the call then rejects with the signal's reason. */
@@ -162,7 +162,7 @@ export function createImageService(session: Session, options: ImageServiceOption
     downloadToFile: (id, path, { signal = never() } = {}) => downloads.downloadToFile(id, path, signal),
 
     async stage(id, data, { signal = never(), size: announced } = {}) {
-      const { body, size } = contentOf(data, announced);
+      const { body, size } = uploadDataOf(data, announced);
       await client.stage(id, body, { ...(size === undefined ? {} : { size }), signal });
     },
     importImage: (id, request, { signal = never() } = {}) => client.importImage(id, request, signal),

@@ -8,7 +8,7 @@ import type { Image } from '../glance/image.ts';
 import { holdBack } from '../http/body.ts';
 
 /** What an image is checked against. */
-export interface Check {
+export interface DigestCheck {
   /** As Glance calls it: `sha512`, `md5`, … */
   algorithm: string;
   /** In hex. */
@@ -16,16 +16,16 @@ export interface Check {
 }
 
 /** The best digest on record that can be computed here; undefined where there is none. */
-export function checkOf({ hash, checksum }: Pick<Image, 'hash' | 'checksum'>): Check | undefined {
+export function checkOf({ hash, checksum }: Pick<Image, 'hash' | 'checksum'>): DigestCheck | undefined {
   if (hash !== null && hasherFor(hash.algorithm) !== undefined) return hash;
   return checksum !== null && hasherFor('md5') !== undefined ? { algorithm: 'md5', value: checksum } : undefined;
 }
 
-export interface Expected {
+interface Expected {
   id: string;
   /** Bytes; null where Glance does not say. */
   size: number | null;
-  check: Check | undefined;
+  check: DigestCheck | undefined;
 }
 
 /** The same bytes. Throws ImageCorrupted before the last of them when they are others than expected. */

@@ -83,7 +83,7 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
 
   async function fill(id: string, data: ImageContent, options: DataOptions, signal: AbortSignal): Promise<Image> {
     let sent = 0;
-    const { size, body } = contentOf(data, options.size);
+    const { size, body } = uploadDataOf(data, options.size);
     async function* counted() {
       for await (const chunk of body) {
         sent += chunk.byteLength;
@@ -140,7 +140,7 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
 }
 
 /** Bytes have a size; a stream's must be told. */
-export function contentOf(
+export function uploadDataOf(
   data: ImageContent,
   size: number | undefined,
 ): { body: AsyncIterable<Uint8Array>; size: number | undefined } {

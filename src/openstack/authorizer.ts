@@ -8,12 +8,12 @@ import type { Catalog } from './catalog.ts';
 import type { CloudConfig } from './clouds.ts';
 import type { KeystoneLogin } from './clouds-auth.ts';
 import type { Transport } from './exchange.ts';
-import { createSignIn, type Identity } from './keystone.ts';
+import { createSignIn, type TokenIdentity } from './keystone.ts';
 import type { RetryContext } from './retry.ts';
 import { createTokenSource } from './token.ts';
 
 export interface Authorization {
-  identity: Identity;
+  identity: TokenIdentity;
   /** Undefined for a cloud without Keystone. */
   catalog: Catalog | undefined;
   /** Contain secrets in plain text: send them at once. */
@@ -61,7 +61,7 @@ function fixedAuthorizer(
   secrets: readonly SecretString[],
   headers: Authorization['headers'],
 ): Authorizer {
-  const identity: Identity = {
+  const identity: TokenIdentity = {
     user: user === undefined ? undefined : { id: user, name: user },
     project: projectId === undefined ? undefined : { id: projectId, name: projectId },
     scope: projectId === undefined ? 'none' : 'project',

@@ -24,7 +24,7 @@ import { classify, type RetryBudget, type RetryPolicy, withRetries } from './ret
 import type { ServiceType } from './services.ts';
 
 /** The destination and credentials of one attempt. */
-export interface Target {
+export interface CallTarget {
   /** The service's address without version and trailing slash. */
   root: string;
   /** Contain a secret. */
@@ -50,7 +50,7 @@ export interface CallOptions {
 export interface Caller {
   /** The addresses of a service, in the order of the catalog. Throws EndpointNotFound and the errors of signing in. */
   roots(service: ServiceType, signal: AbortSignal): Promise<readonly [string, ...string[]]>;
-  call<T>(service: ServiceType, options: CallOptions, send: (target: Target) => Promise<Sent<T>>): Promise<T>;
+  call<T>(service: ServiceType, options: CallOptions, send: (target: CallTarget) => Promise<Sent<T>>): Promise<T>;
 }
 
 export interface CallerOptions {

@@ -11,7 +11,7 @@ import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { ConnectionFailed } from './errors.ts';
 import type { Send, Transport } from './exchange.ts';
-import { connectionError, errorBodyLimitBytes, headOf, readResponse } from './response.ts';
+import { asConnectionFailed, errorBodyLimitBytes, headOf, readResponse } from './response.ts';
 
 export function createDownload(send: Send, clock: Clock): Transport['download'] {
   return async ({ url, headers, requestId, responseDeadlineMs, idleMs, signal }) => {
@@ -35,7 +35,7 @@ export function createDownload(send: Send, clock: Clock): Transport['download'] 
     } catch (error) {
       ended();
       signal.throwIfAborted();
-      throw connectionError(url, over.signal.aborted ? over.signal.reason : error);
+      throw asConnectionFailed(url, over.signal.aborted ? over.signal.reason : error);
     } finally {
       stopTimer();
     }

@@ -27,7 +27,7 @@ import { failureOf, jsonOf, redactSecrets } from './response.ts';
 import { classify, type RetryContext, withRetries } from './retry.ts';
 
 /** The user that Keystone authenticated, and the scope of the token. */
-export interface Identity {
+export interface TokenIdentity {
   user: { id: string; name: string } | undefined;
   /** Undefined if the token is not scoped to a project. */
   project: { id: string; name: string } | undefined;
@@ -37,7 +37,7 @@ export interface Identity {
 
 export interface Token {
   id: SecretString;
-  identity: Identity;
+  identity: TokenIdentity;
   catalog: Catalog;
 }
 
@@ -162,7 +162,7 @@ function readToken(response: HttpResponse): NewToken {
   if (!body.success || id === undefined) throw new MalformedResponse('its response has no token', response.requestId);
   const { issued_at, expires_at, user, project, domain, system, roles, catalog } = body.data.token;
   const scope = project ? 'project' : domain ? 'domain' : system ? 'system' : 'none';
-  const identity: Identity = { user, project, scope, roles: roles.map((role) => role.name) };
+  const identity: TokenIdentity = { user, project, scope, roles: roles.map((role) => role.name) };
   return {
     token: { id: new SecretString(id), identity, catalog },
     lifeMs: new Date(expires_at).getTime() - new Date(issued_at).getTime(),

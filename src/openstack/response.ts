@@ -63,7 +63,7 @@ export function redactSecrets(response: HttpResponse, secrets: readonly SecretSt
 }
 
 /** The error for a request without a response. Errors of ours and programming errors stay unchanged. */
-export function connectionError(url: string, error: unknown): unknown {
+export function asConnectionFailed(url: string, error: unknown): unknown {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
     if (at instanceof OperatorError) return at;
   }

@@ -116,7 +116,7 @@ export function overrideOf(key: string, given: readonly string[] | undefined, fa
 }
 
 /** What a request does, as a label of which there are few: it contains no id, name or other text of a user. */
-export interface Operation {
+interface Operation {
   service: 'identity' | 'image' | 'key-manager' | 'unknown';
   /** Such as `GET images/{id}/members`. */
   operation: string;

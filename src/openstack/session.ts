@@ -7,12 +7,12 @@
 
 import type { Clock, Random } from '../lib/clock.ts';
 import { createAuthorizer } from './authorizer.ts';
-import { createCaller, type Target } from './caller.ts';
+import { type CallTarget, createCaller } from './caller.ts';
 import type { CloudConfig } from './clouds.ts';
 import { usableVersions, versionsIn } from './discovery.ts';
 import { MalformedResponse } from './errors.ts';
 import type { HttpResponse, HttpStream, Transport } from './exchange.ts';
-import type { Identity } from './keystone.ts';
+import type { TokenIdentity } from './keystone.ts';
 import { failureOf } from './response.ts';
 import { createRetryBudget, defaultRetryPolicy, type RetryPolicy } from './retry.ts';
 import { type ServiceType, usedVersions } from './services.ts';
@@ -53,7 +53,7 @@ export type ServiceDownload = Request;
  */
 export interface Session {
   readonly cloud: CloudConfig;
-  identity(signal: AbortSignal): Promise<Identity>;
+  identity(signal: AbortSignal): Promise<TokenIdentity>;
   /** The versioned URL of the service, without a trailing slash: `https://host/image/v2`. If there are several, the first in the catalog. */
   endpoint(service: ServiceType, signal: AbortSignal): Promise<string>;
   call(service: ServiceType, call: ServiceCall): Promise<HttpResponse>;
@@ -102,11 +102,11 @@ export function createSession(options: SessionOptions): Session {
   const authorizer = createAuthorizer({ cloud, transport, clock, random, ...retries, signal: closed.signal });
   const caller = createCaller({ cloud, authorizer, clock, random, ...retries, closed: closed.signal });
   const versions = new Map<string, { ids: readonly string[]; until: number }>();
-  const deadlineOf = ({ leftMs }: Target) => Math.min(cloud.apiTimeoutMs ?? callDeadlineMs, leftMs);
+  const deadlineOf = ({ leftMs }: CallTarget) => Math.min(cloud.apiTimeoutMs ?? callDeadlineMs, leftMs);
   const address = (service: ServiceType, root: string) => `${root}/${usedVersions[service]}`;
 
   /** Glance lists its versions under `/versions`, other services at the root. The list is public, so no token is sent. */
-  async function fetchVersions(target: Target, signal: AbortSignal): Promise<readonly string[]> {
+  async function fetchVersions(target: CallTarget, signal: AbortSignal): Promise<readonly string[]> {
     const { root, requestId } = target;
     const end = clock.monotonic() + deadlineOf(target);
     const common = { method: 'GET', headers: {}, requestId, bodyLimitBytes: versionsLimitBytes, signal };

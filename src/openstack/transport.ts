@@ -14,7 +14,7 @@ import { safeUrl } from '../lib/secret.ts';
 import type { TlsConfig } from './clouds.ts';
 import { createDownload } from './download.ts';
 import type { Exchange, Send, Transport } from './exchange.ts';
-import { connectionError, headOf, readResponse, redirectTarget } from './response.ts';
+import { asConnectionFailed, headOf, readResponse, redirectTarget } from './response.ts';
 import { createUpload } from './upload.ts';
 
 export interface TransportOptions {
@@ -68,7 +68,7 @@ export function createTransport(options: TransportOptions): Transport {
         );
       } catch (error) {
         signal.throwIfAborted();
-        throw connectionError(request.url, error);
+        throw asConnectionFailed(request.url, error);
       }
     },
     upload: createUpload(sendStream, clock, mayWrite),

@@ -13,7 +13,7 @@ import { safeUrl } from '../lib/secret.ts';
 import { type Relay, relay } from './body.ts';
 import { MalformedResponse } from './errors.ts';
 import type { HttpResponse, Send, Transport } from './exchange.ts';
-import { connectionError, errorBodyLimitBytes, readResponse } from './response.ts';
+import { asConnectionFailed, errorBodyLimitBytes, readResponse } from './response.ts';
 
 export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Transport['upload'] {
   return async (upload, onSending) => {
@@ -40,7 +40,7 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
       signal.throwIfAborted();
       const failure = relayed.failure();
       if (failure !== undefined) throw failure.error;
-      throw connectionError(url, over.signal.aborted ? over.signal.reason : error);
+      throw asConnectionFailed(url, over.signal.aborted ? over.signal.reason : error);
     } finally {
       timer.stop();
       over.abort();

@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { chart } from '../../charts/helm.ts';
 import { customResourceDefinition } from '../../src/generate/crd.ts';
-import { version } from '../../src/lib/version.ts';
+import { programVersion } from '../../src/lib/version.ts';
 import { deploymentIn, everything, objectsWith, ofKind, rulesOf } from './objects.ts';
 
 const crdSpec = z.looseObject({ spec: z.unknown() });
@@ -36,7 +36,7 @@ describe('the chart', () => {
   test('a digest takes precedence over a tag, and the global registry over the registry of the image', async () => {
     const image = async (...set: string[]) => deploymentIn(await objectsWith(set)).container.image;
     const digest = `sha256:${'a'.repeat(64)}`;
-    assert.equal(await image(), `ghcr.io/glance-image-operator/glance-image-operator:${version}`);
+    assert.equal(await image(), `ghcr.io/glance-image-operator/glance-image-operator:${programVersion}`);
     assert.equal(await image('image.tag=v1', 'image.registry='), 'glance-image-operator/glance-image-operator:v1');
     const given = [
       'image.tag=v1',
@@ -130,6 +130,6 @@ describe('the chart', () => {
     const { version: own, appVersion } = z
       .looseObject({ version: z.string(), appVersion: z.string() })
       .parse(parse(readFileSync(join(chart, 'Chart.yaml'), 'utf8')));
-    assert.deepEqual([own, appVersion], [version, version]);
+    assert.deepEqual([own, appVersion], [programVersion, programVersion]);
   });
 });

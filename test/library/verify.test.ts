@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ImageCorrupted } from '../../src/glance/errors.ts';
-import { type Check, checkOf, verified } from '../../src/library/verify.ts';
+import { checkOf, type DigestCheck, verified } from '../../src/library/verify.ts';
 
 const id = '6b1fd7a2-0000-4000-8000-000000000001';
 
@@ -17,7 +17,7 @@ async function* pieces(bytes: Uint8Array, cuts: readonly number[]) {
 }
 
 /** What a reader gets before the end or the error. */
-async function read(body: AsyncIterable<Uint8Array>, size: number | null, check: Check | undefined) {
+async function read(body: AsyncIterable<Uint8Array>, size: number | null, check: DigestCheck | undefined) {
   const chunks: Uint8Array[] = [];
   try {
     for await (const chunk of verified(body, { id, size, check })) chunks.push(chunk);

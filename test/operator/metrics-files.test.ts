@@ -7,7 +7,7 @@ import { readAlerts, runbookOf } from '../../charts/alerts.ts';
 import { reasons } from '../../src/api/reasons.ts';
 import { failureReasons } from '../../src/api/remedies.ts';
 import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
-import { version } from '../../src/lib/version.ts';
+import { programVersion } from '../../src/lib/version.ts';
 import { metricsIn } from './promql.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -149,7 +149,7 @@ describe('the alerts and the dashboard', () => {
   });
 
   test('every alert links to a section that explains it, and every such section has its alert', () => {
-    const runbooks = alerts.map((alert) => ({ alert, runbook: runbookOf(alert, version) }));
+    const runbooks = alerts.map((alert) => ({ alert, runbook: runbookOf(alert, programVersion) }));
     for (const { alert, runbook } of runbooks) {
       assert.ok(runbook !== undefined, alert.alert);
       assert.equal(runbook.anchor, alert.alert.toLowerCase());

@@ -8,7 +8,7 @@ import { BitReader, OutOfBits } from './bits.ts';
 import { checkSize } from './bounds.ts';
 import { BrokenBlock, Bzip2Block, blockUnit } from './bzip2-block.ts';
 import { chunkSize } from './engine.ts';
-import { cutOff, damaged, type Job } from './errors.ts';
+import { cutOff, damagedStream, type Job } from './errors.ts';
 import { type Input, pieceBytes } from './input.ts';
 
 /** The largest block: 900 000 symbols of 20 bits, and what tells of their codes. Then a block is decoded without a wait. */
@@ -53,9 +53,9 @@ export async function* bunzip2(input: Input, job: Job): AsyncGenerator<Uint8Arra
       await fill();
     } while (bits.available > 0);
   } catch (error) {
-    if (error instanceof BrokenBlock) throw damaged(job, error.message, bits.offset);
+    if (error instanceof BrokenBlock) throw damagedStream(job, error.message, bits.offset);
     if (!(error instanceof OutOfBits)) throw error;
-    throw isComplete ? cutOff(job, input.taken) : damaged(job, 'a block is longer than any can be', bits.offset);
+    throw isComplete ? cutOff(job, input.taken) : damagedStream(job, 'a block is longer than any can be', bits.offset);
   }
 }
 

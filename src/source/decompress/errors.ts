@@ -30,7 +30,7 @@ export class CompressionError extends OperatorError {
 const advice = 'the publisher has to correct the file, or another one has to be declared';
 
 /** `why` is a sentence without a full stop; `at` is the offset in the compressed bytes near which it was noticed. */
-export function damaged(job: Job, why: string, at: number, cause?: unknown): CompressionError {
+export function damagedStream(job: Job, why: string, at: number, cause?: unknown): CompressionError {
   return new CompressionError(`${dataOf(job)} is damaged near byte ${at}: ${why}; ${advice}`, {
     code: 'CompressionInvalid',
     // Another download of the same file helps nobody; a look once an hour still finds a corrected one.

@@ -5,14 +5,14 @@
 import { createGunzip } from 'node:zlib';
 import { describe, errorCode } from '../../lib/errors.ts';
 import { chunkSize, Engine } from './engine.ts';
-import { cutOff, damaged, type Job } from './errors.ts';
+import { cutOff, damagedStream, type Job } from './errors.ts';
 import { type Input, pieceBytes } from './input.ts';
 
 export async function* gunzip(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
   const explain = (error: Error) =>
     errorCode(error) === 'Z_BUF_ERROR'
       ? cutOff(job, input.taken, error)
-      : damaged(job, describe(error), input.taken, error);
+      : damagedStream(job, describe(error), input.taken, error);
   const engine = new Engine(createGunzip({ chunkSize }), explain);
   try {
     for (;;) {
@@ -30,6 +30,6 @@ export async function* gunzip(input: Input, job: Job): AsyncGenerator<Uint8Array
 async function padding(first: Uint8Array, input: Input, job: Job): Promise<void> {
   for (let piece: Uint8Array | undefined = first; piece !== undefined; piece = await input.next(pieceBytes)) {
     const garbage = piece.findIndex((byte) => byte !== 0);
-    if (garbage >= 0) throw damaged(job, 'something else follows its end', input.taken - piece.length + garbage);
+    if (garbage >= 0) throw damagedStream(job, 'something else follows its end', input.taken - piece.length + garbage);
   }
 }

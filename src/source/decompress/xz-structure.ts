@@ -9,7 +9,7 @@
 import { crc32 } from 'node:zlib';
 import { checkDictionary, checkSize } from './bounds.ts';
 import { Cursor, type Parsing } from './cursor.ts';
-import { cutOff, damaged, type Job, unsupported } from './errors.ts';
+import { cutOff, damagedStream, type Job, unsupported } from './errors.ts';
 
 const magic = Buffer.from('\xfd7zXZ\0', 'latin1');
 const footerMagic = 0x5a59;
@@ -54,7 +54,7 @@ export class XzStructure {
   }
 
   #damaged(why: string): Error {
-    return damaged(this.#job, why, this.#cursor.offset);
+    return damagedStream(this.#job, why, this.#cursor.offset);
   }
 
   *#streams(): Parsing<never> {

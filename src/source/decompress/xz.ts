@@ -6,7 +6,7 @@
  * given up when whoever reads stops.
  */
 import { describe } from '../../lib/errors.ts';
-import { damaged, type Job, unsupported } from './errors.ts';
+import { damagedStream, type Job, unsupported } from './errors.ts';
 import type { Input } from './input.ts';
 import { XzStructure } from './xz-structure.ts';
 
@@ -20,7 +20,7 @@ export async function* unxz(input: Input, job: Job): AsyncGenerator<Uint8Array, 
   try {
     for (;;) {
       const { done, value } = await reader.read().catch((error: unknown) => {
-        throw compressed.failure ?? damaged(job, describe(error), input.taken, error);
+        throw compressed.failure ?? damagedStream(job, describe(error), input.taken, error);
       });
       if (compressed.failure !== undefined) throw compressed.failure;
       if (done) return;

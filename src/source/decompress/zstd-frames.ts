@@ -6,7 +6,7 @@
  */
 import { checkDictionary, checkSize } from './bounds.ts';
 import { Cursor, type Parsing } from './cursor.ts';
-import { cutOff, damaged, type Job, unsupported } from './errors.ts';
+import { cutOff, damagedStream, type Job, unsupported } from './errors.ts';
 
 const magic = 0xfd2fb528;
 /** The last four bits are free. */
@@ -58,7 +58,7 @@ export class ZstdFrames {
       const word = (yield* cursor.take(4)).readUInt32LE();
       if (word === magic) yield* this.#frame();
       else if ((word & ~0xf) === skippable) yield* this.#skippableFrame();
-      else throw damaged(this.#job, 'something else than a frame begins here', cursor.offset - 4);
+      else throw damagedStream(this.#job, 'something else than a frame begins here', cursor.offset - 4);
       this.#end = cursor.offset;
       yield;
     }
@@ -77,7 +77,7 @@ export class ZstdFrames {
     for (;;) {
       const header = (yield* cursor.take(3)).readUIntLE(0, 3);
       const type = blockTypes[(header >>> 1) & 3];
-      if (type === undefined) throw damaged(this.#job, 'a block has a reserved type', cursor.offset - 3);
+      if (type === undefined) throw damagedStream(this.#job, 'a block has a reserved type', cursor.offset - 3);
       yield* cursor.skip(type === 'repeated' ? 1 : header >>> 3);
       if ((header & 1) !== 0) break;
     }
@@ -88,7 +88,7 @@ export class ZstdFrames {
   *#frameHeader(): Parsing<boolean> {
     const cursor = this.#cursor;
     const descriptor = yield* cursor.byte();
-    if ((descriptor & 0x08) !== 0) throw damaged(this.#job, 'a frame has a reserved bit set', cursor.offset - 1);
+    if ((descriptor & 0x08) !== 0) throw damagedStream(this.#job, 'a frame has a reserved bit set', cursor.offset - 1);
     const isSingleSegment = (descriptor & 0x20) !== 0;
     const window = isSingleSegment ? 0 : windowOf(yield* cursor.byte());
     const dictionary = yield* cursor.take([0, 1, 2, 4][descriptor & 3] ?? 0);

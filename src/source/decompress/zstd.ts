@@ -5,7 +5,7 @@
 import { constants, createZstdDecompress } from 'node:zlib';
 import { describe } from '../../lib/errors.ts';
 import { chunkSize, Engine } from './engine.ts';
-import { damaged, type Job } from './errors.ts';
+import { damagedStream, type Job } from './errors.ts';
 import { type Input, pieceBytes } from './input.ts';
 import { ZstdFrames } from './zstd-frames.ts';
 
@@ -13,7 +13,7 @@ export async function* unzstd(input: Input, job: Job): AsyncGenerator<Uint8Array
   const frames = new ZstdFrames(job);
   const params = { [constants.ZSTD_d_windowLogMax]: windowLog(job.limits.maxDictionaryBytes) };
   const engine = new Engine(createZstdDecompress({ chunkSize, params }), (error) =>
-    damaged(job, describe(error), input.taken, error),
+    damagedStream(job, describe(error), input.taken, error),
   );
   try {
     for (;;) {
@@ -21,7 +21,8 @@ export async function* unzstd(input: Input, job: Job): AsyncGenerator<Uint8Array
       if (piece === undefined) break;
       for (const part of frames.split(piece)) {
         yield* engine.write(part);
-        if (engine.unused > 0) throw damaged(job, 'a frame ends before its blocks do', input.taken - engine.unused);
+        if (engine.unused > 0)
+          throw damagedStream(job, 'a frame ends before its blocks do', input.taken - engine.unused);
       }
     }
     frames.finish();

@@ -2,7 +2,7 @@
  * A disk with a partition table, MBR or GPT: the MBR, which both have, is what is looked at. Law: Glance's rules, by which one
  * that is not as every partitioning tool writes it is unsafe, even where the declared format is raw.
  */
-import { bytes, type Inspection, other, recognised, sound, unsafe, type Verdict } from './reader.ts';
+import { bytes, type FormatVerdict, type Inspection, other, recognised, sound, unsafe } from './reader.ts';
 
 const sector = 512;
 const firstEntry = 446;
@@ -10,7 +10,7 @@ const entryLength = 16;
 /** The type of the one entry that protects a GPT from tools that know no GPT. */
 const protective = 0xee;
 
-export function* inspectGpt(): Inspection<Verdict> {
+export function* inspectGpt(): Inspection<FormatVerdict> {
   const mbr = yield* bytes(0, sector);
   if (mbr.length < sector || mbr.readUInt16LE(510) !== 0xaa55 || isFat(mbr)) return other;
   yield recognised;

@@ -16,7 +16,7 @@ import { inspectLuks } from './luks.ts';
 import { inspectPreface } from './preface.ts';
 import { inspectQcow2 } from './qcow2.ts';
 import { inspectQed } from './qed.ts';
-import { createReader, type Inspection, type Reader, type Verdict } from './reader.ts';
+import { createReader, type FormatVerdict, type Inspection, type Reader } from './reader.ts';
 import { createRefusals } from './refusals.ts';
 import { inspectVdi } from './vdi.ts';
 import { inspectVhd } from './vhd.ts';
@@ -50,7 +50,7 @@ export interface Inspector {
   finish(): Inspected;
 }
 
-const inspections: Record<Format, () => Inspection<Verdict>> = {
+const inspections: Record<Format, () => Inspection<FormatVerdict>> = {
   qcow2: inspectQcow2,
   qed: inspectQed,
   vmdk: inspectVmdk,
@@ -65,7 +65,7 @@ const inspections: Record<Format, () => Inspection<Verdict>> = {
 /** What the label has let through, and whoever knows more about it; nobody does about raw. */
 interface Accepted {
   format: Format | 'raw';
-  reader: Reader<Verdict> | undefined;
+  reader: Reader<FormatVerdict> | undefined;
 }
 
 export function createInspector(options: InspectorOptions): Inspector {
@@ -119,7 +119,7 @@ export function createInspector(options: InspectorOptions): Inspector {
   }
 
   /** What is declared as raw is as large as it is long, whatever it says of itself. */
-  function statedSize(reader: Reader<Verdict> | undefined): Reader<Verdict>['size'] {
+  function statedSize(reader: Reader<FormatVerdict> | undefined): Reader<FormatVerdict>['size'] {
     return diskFormat === 'raw' ? undefined : reader?.size;
   }
 

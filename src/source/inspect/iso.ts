@@ -2,18 +2,18 @@
 import {
   bytes,
   damaged,
+  type FormatVerdict,
   hasAt,
   type Inspection,
   other,
   recognised,
   sound,
-  type Verdict,
   virtualSize,
 } from './reader.ts';
 
 const primaryVolume = 1;
 
-export function* inspectIso(): Inspection<Verdict> {
+export function* inspectIso(): Inspection<FormatVerdict> {
   const descriptor = yield* bytes(32 * 1024, 2 * 1024);
   if (!['CD001', 'NSR02', 'NSR03'].some((signature) => hasAt(descriptor, 1, signature))) return other;
   yield recognised;

@@ -3,20 +3,20 @@ import {
   bytes,
   damaged,
   end,
+  type FormatVerdict,
   hasAt,
   type Inspection,
   other,
   recognised,
   sound,
   unsafe,
-  type Verdict,
   virtualSize,
 } from './reader.ts';
 
 const headerLength = 592;
 const sector = 512;
 
-export function* inspectLuks(): Inspection<Verdict> {
+export function* inspectLuks(): Inspection<FormatVerdict> {
   const header = yield* bytes(0, headerLength);
   if (!hasAt(header, 0, 'LUKS\xba\xbe')) return other;
   yield recognised;

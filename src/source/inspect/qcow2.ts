@@ -5,13 +5,13 @@
 import {
   bytes,
   damaged,
+  type FormatVerdict,
   hasAt,
   type Inspection,
   other,
   recognised,
   sound,
   unsafe,
-  type Verdict,
   virtualSize,
 } from './reader.ts';
 
@@ -20,7 +20,7 @@ const featureBits = { dirty: 1n << 0n, corrupt: 1n << 1n, dataFile: 1n << 2n, un
 const leastLength = 512;
 const cutOff = damaged('is cut off in its header');
 
-export function* inspectQcow2(): Inspection<Verdict> {
+export function* inspectQcow2(): Inspection<FormatVerdict> {
   const header = yield* bytes(0, 72);
   if (!hasAt(header, 0, 'QFI\xfb')) return other;
   yield recognised;
@@ -43,7 +43,7 @@ export function* inspectQcow2(): Inspection<Verdict> {
     : yield* inspectVersion3(1 << clusterBits);
 }
 
-function judgeFeatures(version: number, features: bigint): Verdict {
+function judgeFeatures(version: number, features: bigint): FormatVerdict {
   if ((features & featureBits.dataFile) !== 0n)
     return unsafe('has an external data file, which could expose files of a hypervisor');
   if (version === 2) return sound;
@@ -56,7 +56,7 @@ function judgeFeatures(version: number, features: bigint): Verdict {
   return sound;
 }
 
-function* inspectVersion3(clusterSize: number): Inspection<Verdict> {
+function* inspectVersion3(clusterSize: number): Inspection<FormatVerdict> {
   const rest = yield* bytes(80, 24);
   if (rest.length < 24) return cutOff;
   const headerLength = rest.readUInt32BE(20);
@@ -65,7 +65,7 @@ function* inspectVersion3(clusterSize: number): Inspection<Verdict> {
 }
 
 /** `first` is the head of the first extension where it was read already; the extensions go on at `at`. */
-function* inspectExtensions(at: number, first: Buffer | undefined, clusterSize: number): Inspection<Verdict> {
+function* inspectExtensions(at: number, first: Buffer | undefined, clusterSize: number): Inspection<FormatVerdict> {
   let head = first;
   while (head !== undefined || at < clusterSize) {
     if (head === undefined) {

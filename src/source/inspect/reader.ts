@@ -24,17 +24,17 @@ interface Answer {
 export type Inspection<T> = Generator<Request | Fact, T, Answer>;
 
 /** Of one file as one format. What is `other` was not recognised; what is anything else was. */
-export type Verdict =
+export type FormatVerdict =
   | { kind: 'other' }
   | { kind: 'sound' }
   /** `how` ends the sentence "as it …". */
   | { kind: 'damaged'; how: string }
   | { kind: 'unsafe'; how: string };
 
-export const other: Verdict = { kind: 'other' };
-export const sound: Verdict = { kind: 'sound' };
-export const damaged = (how: string): Verdict => ({ kind: 'damaged', how });
-export const unsafe = (how: string): Verdict => ({ kind: 'unsafe', how });
+export const other: FormatVerdict = { kind: 'other' };
+export const sound: FormatVerdict = { kind: 'sound' };
+export const damaged = (how: string): FormatVerdict => ({ kind: 'damaged', how });
+export const unsafe = (how: string): FormatVerdict => ({ kind: 'unsafe', how });
 
 export const recognised: Fact = { kind: 'recognised' };
 

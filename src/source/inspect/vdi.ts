@@ -2,19 +2,19 @@
 import {
   bytes,
   damaged,
+  type FormatVerdict,
   hasAt,
   type Inspection,
   other,
   recognised,
   sound,
   unsafe,
-  type Verdict,
   virtualSize,
 } from './reader.ts';
 
 const kinds = { dynamic: 1, fixed: 2, undo: 3, differencing: 4 };
 
-export function* inspectVdi(): Inspection<Verdict> {
+export function* inspectVdi(): Inspection<FormatVerdict> {
   const header = yield* bytes(0, 512);
   if (!hasAt(header, 0x40, '\x7f\x10\xda\xbe')) return other;
   yield recognised;

@@ -5,19 +5,19 @@
 import {
   bytes,
   damaged,
+  type FormatVerdict,
   hasAt,
   type Inspection,
   other,
   recognised,
   sound,
   unsafe,
-  type Verdict,
   virtualSize,
 } from './reader.ts';
 
 const differencing = 4;
 
-export function* inspectVhd(): Inspection<Verdict> {
+export function* inspectVhd(): Inspection<FormatVerdict> {
   const footer = yield* bytes(0, 512);
   if (!hasAt(footer, 0, 'conectix')) return other;
   yield recognised;

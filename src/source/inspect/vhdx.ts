@@ -6,13 +6,13 @@
 import {
   bytes,
   damaged,
+  type FormatVerdict,
   hasAt,
   type Inspection,
   other,
   recognised,
   sound,
   unsafe,
-  type Verdict,
   virtualSize,
 } from './reader.ts';
 
@@ -35,7 +35,7 @@ interface Item {
 }
 const itemLength = 8;
 
-export function* inspectVhdx(): Inspection<Verdict> {
+export function* inspectVhdx(): Inspection<FormatVerdict> {
   if (!hasAt(yield* bytes(0, 8), 0, 'vhdxfile')) return other;
   yield recognised;
   const table = yield* bytes(regionTable.offset, regionTable.length);
@@ -51,7 +51,7 @@ export function* inspectVhdx(): Inspection<Verdict> {
   return yield* inspectMetadata(at);
 }
 
-function* inspectMetadata(at: number): Inspection<Verdict> {
+function* inspectMetadata(at: number): Inspection<FormatVerdict> {
   const head = yield* bytes(at, entryLength);
   if (head.length < entryLength) return damaged('is cut off before its metadata');
   const count = head.readUInt16LE(10);
@@ -71,7 +71,7 @@ function* inspectMetadata(at: number): Inspection<Verdict> {
   );
 }
 
-function* inspectItems(region: number, items: Item[]): Inspection<Verdict> {
+function* inspectItems(region: number, items: Item[]): Inspection<FormatVerdict> {
   // Items lie behind the table.
   let free = regionTable.length;
   let parent = false;

@@ -8,13 +8,13 @@ import {
   bytes,
   damaged,
   end,
+  type FormatVerdict,
   hasAt,
   type Inspection,
   other,
   recognised,
   sound,
   unsafe,
-  type Verdict,
   virtualSize,
 } from './reader.ts';
 
@@ -28,14 +28,14 @@ const qemuDescriptor = 20 * sector;
 /** Instead of the position of the grain directory: it is in the footer. */
 const atEnd = 2n ** 64n - 1n;
 
-export function* inspectVmdk(): Inspection<Verdict> {
+export function* inspectVmdk(): Inspection<FormatVerdict> {
   const header = yield* bytes(0, headerLength);
   if (hasAt(header, 0, 'KDMV')) return yield* inspectSparse(header);
   if (header.length === headerLength && header.every(isText)) return yield* inspectText(header);
   return other;
 }
 
-function* inspectSparse(header: Buffer): Inspection<Verdict> {
+function* inspectSparse(header: Buffer): Inspection<FormatVerdict> {
   yield recognised;
   if (header.length < headerLength) return damaged('is cut off in its header');
   const { version, capacity, descriptorSector, descriptorSectors, grainDirectory } = parseHeader(header);
@@ -77,7 +77,7 @@ function* readDescriptor(stated: number): Inspection<Buffer> {
 }
 
 /** The last three sectors: a marker, the header again with the position of the grain directory, and an end marker. */
-function judgeFooter(header: Buffer, footer: Buffer): Verdict {
+function judgeFooter(header: Buffer, footer: Buffer): FormatVerdict {
   if (footer.length < 3 * sector) return damaged('is cut off before its footer');
   const copy = footer.subarray(sector, sector + headerLength);
   const [ours, theirs] = [parseHeader(header), parseHeader(copy)];
@@ -99,7 +99,7 @@ function judgeFooter(header: Buffer, footer: Buffer): Verdict {
 }
 
 /** A text is a descriptor by what both Glance and QEMU look for. Nothing is kept but what might be the beginning of it. */
-function* inspectText(start: Buffer): Inspection<Verdict> {
+function* inspectText(start: Buffer): Inspection<FormatVerdict> {
   const sought = 'createtype="';
   const step = 4096;
   let text = start.toString('latin1').toLowerCase();
