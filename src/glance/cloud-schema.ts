@@ -1,12 +1,14 @@
 /**
- * What one cloud says about images beyond the facts of property-names.ts: further attributes of a newer Glance, and custom
- * properties that its administrator has given a type. Law: it only adds; without it everything still works, as text.
+ * The schema of images of one cloud, beyond the names in property-names.ts: further attributes of a newer Glance, and
+ * custom properties that its administrator has given a type.
+ *
+ * Invariant: it only adds; without it everything still works, as text.
  */
 import { z } from 'zod';
 import type { JsonValue } from '../openstack/json.ts';
 import { baseKeys } from './property-names.ts';
 
-/** The types that Glance takes for a custom property, besides text. */
+/** The types that Glance accepts for a custom property, in addition to text. */
 export type PropertyType = 'integer' | 'number' | 'boolean';
 
 export interface ImageSchema {
@@ -30,7 +32,7 @@ const wireSchema = z.object({
   ),
 });
 
-/** The schema in the answer to `GET /v2/schemas/image`; undefined when it is none. */
+/** The schema in the response to `GET /v2/schemas/image`; undefined if it is not a schema. */
 export function readSchema(body: JsonValue): ImageSchema | undefined {
   const wire = wireSchema.safeParse(body);
   if (!wire.success) return undefined;

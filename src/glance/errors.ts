@@ -1,13 +1,15 @@
 /**
- * What Glance can say no with, one class per meaning. Law: the same refusal is the same class whatever call it answers, the
- * message quotes Glance with status and request id, and `retry` says what helps: nothing is given up for ever.
+ * The errors of Glance, one class per meaning.
+ *
+ * Invariant: an error of one kind has the same class in every call, its message quotes Glance with status and request
+ * id, and `retry` says how to recover: no error is final for all time.
  */
 import { describe, OperatorError, type OperatorErrorOptions, type Retry, retry } from '../lib/errors.ts';
 import { ConnectionFailed, HttpFailure, MalformedResponse, quoted, TokenRejected } from '../openstack/errors.ts';
 
 /** A quota is given back by people deleting things, a full store by people adding disks. */
 const quotaPauseMs = 5 * 60_000;
-/** Policies and roles change rarely, and by somebody else's hand. */
+/** Policies and roles change rarely, and an administrator changes them. */
 const policyPauseMs = 10 * 60_000;
 
 type Details = Pick<OperatorErrorOptions, 'cause' | 'httpStatus' | 'requestId'>;
@@ -37,7 +39,7 @@ export class NotFound extends OperatorError {
 /** NotFound, about one image. */
 export class ImageNotFound extends NotFound {}
 
-/** 400 and its like: what was asked for cannot be. Also what we refuse to ask for. */
+/** 400 and its like: the request is impossible. Also for requests that we reject ourselves. */
 export class InvalidRequest extends OperatorError {
   constructor(message: string, details: Details = {}) {
     super(message, { code: 'InvalidRequest', retry: retry.change, ...details });
@@ -51,7 +53,7 @@ export class ImageLimitExceeded extends OperatorError {
   }
 }
 
-/** 409: not in the state that the image is in, or somebody was faster. */
+/** 409: the image is in another state, or another client was faster. */
 export class Conflict extends OperatorError {
   constructor(message: string, details: Details = {}) {
     super(message, { code: 'Conflict', retry: retry.backoff, ...details });
@@ -86,7 +88,7 @@ export class StoreReadOnly extends OperatorError {
   }
 }
 
-/** 429, 5xx but 503, and answers that a working Glance does not give. */
+/** 429, 5xx except 503, and responses that a working Glance does not send. */
 export class GlanceUnavailable extends OperatorError {
   constructor(message: string, again: Retry, details: Details) {
     super(message, { code: 'GlanceUnavailable', retry: again, ...details });
@@ -94,8 +96,8 @@ export class GlanceUnavailable extends OperatorError {
 }
 
 /**
- * Every try of the call ended without an answer (`GlanceUnreachable`) or with 503 (`GlanceUnavailable`). After the former
- * it is unknown whether Glance did what was asked.
+ * Every attempt ended without a response (`GlanceUnreachable`) or with 503 (`GlanceUnavailable`). After the former it
+ * is unknown whether Glance has processed the request.
  */
 export class GlanceConnectionFailed extends OperatorError {
   constructor(message: string, code: 'GlanceUnreachable' | 'GlanceUnavailable', again: Retry, details: Details) {
@@ -129,7 +131,7 @@ export class InvalidImageRef extends OperatorError {
   }
 }
 
-/** What was being done, as the message says it: "Glance answered 413 to the upload". */
+/** The operation as a part of the message: "Glance returned 413 for the upload". */
 const phrases = {
   read: 'the request for the image',
   list: 'the request for a list of images',
@@ -159,15 +161,18 @@ const phrases = {
 };
 export type Operation = keyof typeof phrases;
 
-/** The failure of a call in Glance's terms; what is not of Glance (Keystone, the source, an abort) comes back unchanged. */
+/**
+ * The failure of a call in Glance's terms; errors that are not Glance's (Keystone, the source, an abort) are returned
+ * unchanged.
+ */
 export function translate(error: unknown, operation: Operation, imageId?: string): unknown {
   const phrase = phrases[operation];
   if (error instanceof ConnectionFailed) {
-    const message = `Glance at ${error.origin} gave no answer to ${phrase}: ${describe(error.cause)}`;
+    const message = `Glance at ${error.origin} did not respond to ${phrase}: ${describe(error.cause)}`;
     return new GlanceConnectionFailed(message, 'GlanceUnreachable', retry.backoff, { cause: error });
   }
   if (error instanceof MalformedResponse) {
-    return new GlanceUnavailable(`Glance's answer to ${phrase} is not usable: ${error.message}`, retry.backoff, {
+    return new GlanceUnavailable(`Glance's response to ${phrase} is malformed: ${error.message}`, retry.backoff, {
       cause: error,
       ...answerOf(error),
     });
@@ -181,8 +186,8 @@ export function translate(error: unknown, operation: Operation, imageId?: string
 
 function refusal(failure: HttpFailure, operation: Operation, imageId: string | undefined): OperatorError {
   const { status, serverMessage, requestId } = failure;
-  const answer = `answered ${status} to ${phrases[operation]}${quoted(serverMessage, requestId)}`;
-  const message = `Glance ${answer}`;
+  const response = `returned ${status} for ${phrases[operation]}${quoted(serverMessage, requestId)}`;
+  const message = `Glance ${response}`;
   const details = { cause: failure, ...answerOf(failure) };
   const aboutImage = imageId !== undefined;
   switch (status) {
@@ -206,7 +211,7 @@ function refusal(failure: HttpFailure, operation: Operation, imageId: string | u
     case 415:
       return operation === 'upload' ? new FormatMismatch(message, details) : new InvalidRequest(message, details);
     case 503: {
-      const at = `Glance at ${URL.parse(failure.url)?.origin ?? failure.url} ${answer}`;
+      const at = `Glance at ${URL.parse(failure.url)?.origin ?? failure.url} ${response}`;
       return new GlanceConnectionFailed(at, 'GlanceUnavailable', failure.retry, details);
     }
     default:
@@ -216,7 +221,7 @@ function refusal(failure: HttpFailure, operation: Operation, imageId: string | u
   }
 }
 
-/** Status and request id of the answer behind an error, to be handed on to the error that it becomes. */
+/** Status and request id of the response behind an error, to pass on to the error that it becomes. */
 export function answerOf({ httpStatus, requestId }: OperatorError): Pick<Details, 'httpStatus' | 'requestId'> {
   return {
     ...(httpStatus === undefined ? {} : { httpStatus }),

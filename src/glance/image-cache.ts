@@ -1,15 +1,16 @@
 /**
- * Our images in one project of one cloud, as lists tell of them: what asking for each of them would have told, for the price
- * of a few pages.
+ * Our images in one project of one cloud, read by lists: the same information as a request for each image, for the
+ * price of a few pages.
  *
- * Laws: what it shows was in Glance at a moment that the asker may name; nothing is concluded from a list that failed or broke
- * off; nobody waits for a list; and that an image is in no list proves nothing, so then the answer is to ask Glance itself.
- * That is also the way where a policy hides our mark.
+ * A list runs only if a caller needs newer information than the last one has. It requests the changes since then, by
+ * the server's own time, with an overlap for transactions that end late and servers whose clocks disagree. Other
+ * changes, mostly deletions, are found by the full list, which takes at most a hundredth of the time. Hidden images are
+ * in lists of their own.
  *
- * No list runs unless somebody wants to know something that is newer than the last one. It asks for what has changed since
- * then, by the server's own time, with an overlap that covers transactions that end late and servers whose clocks disagree.
- * What that cannot find, deletions above all, is found by the full list, which takes at most a hundredth of the time. Images
- * that are hidden are in lists of their own. The memory is bounded by the number of images that `keeps` names.
+ * Invariant: every result was in Glance at or after the time that the caller names. A failed or broken list proves
+ * nothing, and no caller waits for a list. An image that is in no list may still exist, so the result is then
+ * `unlisted`, and the caller requests the image itself; so it does if a policy hides our marker. Memory is bounded by
+ * the number of images that `keeps` accepts.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { withDeadline } from '../lib/abort.ts';
@@ -25,14 +26,14 @@ export type Sighting =
   | { kind: 'seen'; image: Image }
   /** A list is on its way: look again in a second. */
   | { kind: 'refreshing' }
-  /** No list shows it, or none can be had: ask Glance for the image itself. */
+  /** No list shows it, or no list is available: request the image itself. */
   | { kind: 'unknown'; why: 'unlisted' | 'unavailable' };
 
-/** What a list told that the one before it had not. */
+/** A difference between a list and the one before. */
 export type ImageNews =
   /** New here, or different from before. */
   | { kind: 'seen'; image: Image }
-  /** A full list lacks it although an earlier one had it. It may be gone, or have lost its mark. */
+  /** A full list lacks it although an earlier one had it. It may be deleted, or have lost its marker. */
   | { kind: 'missing'; id: string };
 
 /** What happens to the cache, for metrics. */
@@ -47,7 +48,7 @@ export interface ImageCacheOptions {
   list: ImageClient['list'];
   /** The custom properties by which our images are found in a list. */
   mark: Readonly<Record<string, string>>;
-  /** Whether anybody will ask for this image. Others are not kept. */
+  /** Whether the caller will need this image. Others are not kept. */
   keeps: (id: string) => boolean;
   /** Called while a list is read, so it must be brief. */
   onNews: (news: ImageNews) => void;
@@ -85,7 +86,7 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
   let pausedUntil = 0;
   let refreshing = false;
 
-  /** Both lists that fit, as what is new in them is told. `times` learns from their stamps. */
+  /** Both lists that fit, with their changes reported. `times` learns from their time stamps. */
   async function walk(filters: ListFilters, times: ServerClock, signal: AbortSignal): Promise<Map<string, Image>> {
     const found = new Map<string, Image>();
     for (const hidden of [false, true]) {
@@ -103,7 +104,7 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
   }
 
   async function readAll(startedAt: number, signal: AbortSignal): Promise<number> {
-    // Learned anew each time: a stamp from a clock that was wrong is forgotten with the image that bore it.
+    // Learned again each time: the stamp of a wrong clock is forgotten together with its image.
     const times = createServerClock();
     const found = await walk({}, times, signal);
     const missing = [...images.keys()].filter((id) => !found.has(id) && keeps(id));
@@ -170,7 +171,7 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
   };
 }
 
-/** Where the data lies, and what only a newer Glance has, is part of no comparison and may be long. */
+/** Locations, and attributes of a newer Glance, are part of no comparison and may be long. */
 function slimmed(image: Image): Image {
   const { directUrl: _url, locations: _locations, otherAttributes: _attributes, ...rest } = image;
   return rest;

@@ -1,6 +1,8 @@
 /**
- * An image as Glance reports it, in our own terms. Law: reading never fails for what somebody wrote into an image: unknown
- * states, odd properties and unreadable JSON are kept as they are; only an answer that is no image at all is refused.
+ * An image as Glance reports it, in our own terms.
+ *
+ * Invariant: reading never fails because of the content of an image: unknown states, odd properties and unreadable JSON
+ * are kept unchanged. Only a response without an image is malformed.
  */
 import { z } from 'zod';
 import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../openstack/json.ts';
@@ -55,9 +57,9 @@ export interface Image {
   /** What this Glance defines beyond the fields here, by its names there. */
   otherAttributes?: Record<string, JsonValue>;
   /**
-   * Everything that Glance does not define itself, Glance's own `os_glance_*` notes included. All are text, except that
-   * `block_device_mapping` and `mappings` are decoded where they are JSON, and what the cloud's schema gives another type
-   * has that type where the schema is known.
+   * Everything that Glance does not define itself, including its own `os_glance_*` notes. All are text, except that
+   * `block_device_mapping` and `mappings` are decoded if they are JSON, and properties with another type in the cloud's
+   * schema have that type if the schema is known.
    */
   properties: Record<string, JsonValue>;
 }
@@ -139,7 +141,7 @@ export function readImage(body: JsonValue, schema: ImageSchema = builtInSchema):
   };
 }
 
-/** The locations in a list of them. What is none of them is left out. */
+/** The locations in a list; other entries are left out. */
 export function readLocations(list: JsonValue | undefined): ImageLocation[] {
   if (!Array.isArray(list)) return [];
   return list.flatMap((entry) => {

@@ -1,8 +1,9 @@
 /**
- * How an import goes. Law: only the image tells it: its status, and the notes that Glance keeps among its properties.
+ * The progress of an import, read from the image alone: its status, and the notes that Glance keeps among its
+ * properties.
  *
- * Glance sets the note of the running task before it accepts an import and takes it away shortly after the end, so there is
- * no moment at which an accepted import looks like none.
+ * Glance sets the note of the running task before it accepts an import and removes it shortly after the end, so an
+ * accepted import is visible at any time.
  */
 import type { ImageTask } from './client/imports.ts';
 import type { Image } from './image.ts';
@@ -14,7 +15,9 @@ export type ImportState =
   | { kind: 'succeeded' }
   /** The image is active, but not in these stores. */
   | { kind: 'partial'; failedStores: string[] }
-  /** The image is as it was before, and the import may be asked for again. `tasks` tells why, as far as Glance does. */
+  /**
+   * The image is as it was before, and the import may be requested again. `tasks` has the cause, if Glance reports it.
+   */
   | { kind: 'failed'; failedStores: string[] }
   /** Nothing will happen any more and nothing is taken: only deletion of the image helps. */
   | { kind: 'stuck' };
@@ -41,7 +44,7 @@ export function importState(image: Pick<Image, 'status' | 'properties'>, asked?:
     case 'pending_delete':
       return { kind: 'stuck' };
     default:
-      // `saving`, or a state that Glance has learnt since: somebody works on it.
+      // `saving`, or a state of a newer Glance: the data is in work.
       return { kind: 'running', task: undefined, stores: [] };
   }
 }
@@ -51,8 +54,8 @@ function listed({ properties }: Pick<Image, 'properties'>, key: string): string[
   return typeof text === 'string' ? text.split(',').filter((store) => store !== '') : [];
 }
 
-/** Why the last import failed, in the words of Glance, as the end of a sentence; often it says little. */
+/** Why the last import failed, as the end of a sentence with the message of Glance; often it has little information. */
 export function whyImportFailed(tasks: readonly Pick<ImageTask, 'status' | 'message'>[]): string {
-  const words = tasks.findLast(({ status }) => status === 'failure')?.message;
-  return words ? `Glance says: ${words}` : 'Glance does not say why';
+  const message = tasks.findLast(({ status }) => status === 'failure')?.message;
+  return message ? `Glance reports: ${message}` : 'Glance reports no cause';
 }

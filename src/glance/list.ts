@@ -1,9 +1,11 @@
 /**
- * Listing images page by page. Law: every image that exists during the whole walk is seen exactly once, whatever is created
- * or deleted meanwhile, and the walk ends.
+ * Lists images page by page.
  *
- * The marker is our own: the `next` link of Glance loses repeated parameters, and is only taken as the word that there is
- * more.
+ * The marker is our own: the `next` link of Glance loses repeated parameters, so it only indicates that there are more
+ * images.
+ *
+ * Invariant: every image that exists during the whole walk is seen exactly once, in spite of concurrent creations and
+ * deletions, and the walk ends.
  */
 import { retry } from '../lib/errors.ts';
 import { Conflict, GlanceUnavailable, InvalidRequest } from './errors.ts';
@@ -55,8 +57,8 @@ export interface Walk {
   /** No more images than this. */
   limit?: number;
   /**
-   * Default: oldest first, so that what is created during the walk comes at its end. The law holds for keys that do not
-   * change during the walk.
+   * Default: oldest first, so that images created during the walk come at its end. The invariant holds for keys that do
+   * not change during the walk.
    */
   sort?: readonly ImageSort[];
 }
@@ -74,8 +76,8 @@ const mostPages = 2000;
 const mostMarkers = 20;
 
 /**
- * `fetchPage` gets the query, without question mark; its InvalidRequest for a marker of ours means that the marker is gone.
- * For the marker that the caller gave it is the answer.
+ * `fetchPage` gets the query, without question mark; its InvalidRequest for a marker of ours means that the image of
+ * the marker was deleted. For the caller's own marker it is the result.
  */
 export async function* listPages(
   filters: ListFilters,
@@ -117,7 +119,7 @@ function endless(): GlanceUnavailable {
   return new GlanceUnavailable("Glance's list of images does not end", retry.backoff, {});
 }
 
-/** One of nothing: no image is that. Glance would refuse the question. */
+/** A filter for an empty set: no image matches. Glance would reject the request. */
 function isNothing({ ids, statuses, diskFormats, containerFormats }: ListFilters): boolean {
   return [ids, statuses, diskFormats, containerFormats].some((some) => some?.length === 0);
 }
@@ -166,7 +168,7 @@ function literal(name: string): string {
   return /^(?:gt|gte|lt|lte|eq|neq|in):/.test(name) ? `eq:${name}` : name;
 }
 
-/** None of these values has a quote or a comma of its own: they are ids and words of Glance. */
+/** None of these values contains a quote or a comma: they are ids and keywords of Glance. */
 function oneOf(values: readonly string[] | undefined): string | undefined {
   return values === undefined ? undefined : `in:${values.join(',')}`;
 }

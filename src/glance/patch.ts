@@ -1,9 +1,11 @@
 /**
- * The difference between an image and what it should be, as a JSON Patch that Glance takes (its v2.1 form). Law: applying
- * it gives what is wanted, a second difference is empty, and nothing is named that was not seen or is not ours.
+ * The difference between an image and its wanted state, as a JSON Patch that Glance accepts (its v2.1 form).
  *
- * Custom properties are set with `add`, which is right whether or not they are there: `replace` of one that somebody has
- * just removed would be refused. Attributes cannot be removed, so they are replaced.
+ * Custom properties are set with `add`, which is correct whether or not they exist: `replace` would be rejected if
+ * another client has just removed the property. Attributes cannot be removed, so they are replaced.
+ *
+ * Invariant: applying the patch gives the wanted state, a second difference is empty, and only seen keys that are ours
+ * occur in it.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { JsonValue } from '../openstack/json.ts';

@@ -1,6 +1,8 @@
 /**
- * Which keys of an image are attributes, which are reserved, and which can be custom properties. Invariant: the lists are
- * facts of Glance that hold on every cloud; what a cloud configures (formats, typed custom properties) is not in them.
+ * Classifies the keys of an image: attributes, reserved keys, and possible custom properties.
+ *
+ * Invariant: the lists hold on every cloud; the configuration of a cloud (formats, typed custom properties) is not in
+ * them.
  */
 
 /** Keys that Glance itself defines. Every other key of an image is a custom property. */

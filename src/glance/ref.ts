@@ -1,6 +1,8 @@
 /**
- * References to images: the bare id of one in the cloud at hand, or the address of one in another Glance. Law: a reference
- * either names exactly one image of one server or is refused with the reason; nothing of it is dropped or unescaped.
+ * References to images: the bare id of one in the same cloud, or the address of one in another Glance.
+ *
+ * Invariant: a reference either names exactly one image of one server or is rejected with the reason; no part of it is
+ * dropped or unescaped.
  *
  *     6b1fd7a2-0000-4000-8000-000000000001
  *     https://glance.example.com:9292/6b1fd7a2-0000-4000-8000-000000000001

@@ -1,6 +1,8 @@
 /**
- * What we want of an image, in the words of Glance. Law: every JSON value is written in exactly one way, reading it back
- * and writing it again changes nothing, and a key that Glance would refuse is refused here, by its name, before any call.
+ * Translates a wanted image into the form of Glance's API.
+ *
+ * Invariant: every JSON value is written in exactly one way, reading it back and writing it again changes nothing, and
+ * a key that Glance would reject is rejected here, by name, before any call.
  */
 import type { JsonObject, JsonValue } from '../openstack/json.ts';
 import { builtInSchema, type ImageSchema, typedValue } from './cloud-schema.ts';
@@ -22,7 +24,7 @@ export interface WantedImage {
   owner?: string | null;
   /** A set: order and repetition mean nothing. */
   tags?: readonly string[];
-  /** Absent: no property is ours. A value null: that property shall not be there. */
+  /** Absent: no property is ours. A null value: that property must be absent. */
   properties?: Readonly<Record<string, JsonValue>>;
 }
 
@@ -46,7 +48,7 @@ export function attributesOf(image: WantedImage): Map<string, string | number | 
 export type PropertyValue = string | number | boolean;
 
 /**
- * Custom properties as Glance takes them; undefined for one that shall not be there. Throws InvalidRequest, which names
+ * Custom properties as Glance accepts them; undefined for one that must be absent. Throws InvalidRequest, which names
  * every key that cannot be a property.
  */
 export function propertyValues(

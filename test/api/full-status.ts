@@ -6,7 +6,7 @@ const condition = (type: string) => ({
   type,
   status: 'False',
   reason: 'QuotaExceeded',
-  message: 'Glance answered 413 to the upload.',
+  message: 'Glance returned 413 for the upload.',
   observedGeneration: 3,
   lastTransitionTime: now,
 });
@@ -59,7 +59,7 @@ export const fullStatus = {
   },
   lastError: {
     reason: 'QuotaExceeded',
-    message: 'Glance answered 413 to the upload.',
+    message: 'Glance returned 413 for the upload.',
     httpStatus: 413,
     requestID: 'req-5d1c',
     retryable: true,

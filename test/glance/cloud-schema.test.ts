@@ -35,7 +35,7 @@ test('the schema of a cloud adds attributes and types to what every cloud has', 
   );
 });
 
-test('what is no schema is none', () => {
+test('another document is not taken for a schema', () => {
   for (const body of [null, [], 'x', {}, { properties: 1 }, { properties: { a: 'b' } }]) {
     assert.equal(readSchema(body), undefined);
   }

@@ -25,7 +25,7 @@ import {
   TokenRejected,
 } from '../../src/openstack/errors.ts';
 
-const answer = (status: number, serverMessage = 'their words', retryAfterMs?: number) =>
+const answer = (status: number, serverMessage = 'their message', retryAfterMs?: number) =>
   new HttpFailure({ method: 'PUT', url: 'http://g/v2', status, serverMessage, requestId: 'req-1', retryAfterMs });
 const minutes = (n: number) => ({ kind: 'after', ms: n * 60_000 });
 const backoff = { kind: 'backoff' };
@@ -79,44 +79,44 @@ test('the message says what was done, and quotes Glance', () => {
   const message = (error: unknown) => (error instanceof Error ? error.message : '');
   assert.equal(
     message(translate(answer(413, "the project's image_size_total is used up"), 'upload')),
-    "Glance answered 413 to the upload: the project's image_size_total is used up (req-1)",
+    "Glance returned 413 for the upload: the project's image_size_total is used up (req-1)",
   );
   assert.equal(
     message(translate(answer(500, ''), 'create')),
-    'Glance answered 500 to the creation of the image (req-1)',
+    'Glance returned 500 for the creation of the image (req-1)',
   );
 });
 
-test('a token that Glance refuses is a matter of rights, credentials that Keystone refuses are not of Glance', () => {
+test('a token rejected by Glance is a permission error, and rejected credentials are an error of Keystone', () => {
   const refused = translate(new TokenRejected('the image service rejects the token', answer(401)), 'read', 'x');
   assert.ok(refused instanceof ImageNotAuthorized);
   assert.deepEqual([refused.code, refused.httpStatus, refused.requestId], ['AuthenticationFailed', 401, 'req-1']);
   assert.ok(!(translate(new TokenRejected('no', answer(401)), 'list') instanceof ImageNotAuthorized));
-  const failed = new AuthenticationFailed('Keystone says no', answer(401));
+  const failed = new AuthenticationFailed('Keystone rejected the credentials', answer(401));
   assert.equal(translate(failed, 'read', 'x'), failed);
 });
 
 test('503 to the last try names the endpoint too', () => {
   const error = translate(answer(503, 'busy'), 'read', 'x');
   assert.ok(error instanceof GlanceConnectionFailed);
-  assert.equal(error.message, 'Glance at http://g answered 503 to the request for the image: busy (req-1)');
+  assert.equal(error.message, 'Glance at http://g returned 503 for the request for the image: busy (req-1)');
 });
 
-test('no answer names the endpoint and the cause', () => {
+test('the error for a missing response names the endpoint and the cause', () => {
   const error = translate(new ConnectionFailed('https://glance:9292', new Error('read ECONNRESET')), 'upload', 'x');
   assert.ok(error instanceof GlanceConnectionFailed);
   assert.equal(error.code, 'GlanceUnreachable');
-  assert.equal(error.message, 'Glance at https://glance:9292 gave no answer to the upload: read ECONNRESET');
+  assert.equal(error.message, 'Glance at https://glance:9292 did not respond to the upload: read ECONNRESET');
 });
 
-test('an answer that nobody understands is the fault of Glance', () => {
+test('a malformed response is a fault of Glance', () => {
   const error = translate(new MalformedResponse('its response is not JSON: Welcome', 'req-2'), 'list');
   assert.ok(error instanceof GlanceUnavailable);
-  assert.match(error.message, /not usable: its response is not JSON: Welcome/);
+  assert.match(error.message, /malformed: its response is not JSON: Welcome/);
   assert.equal(error.requestId, 'req-2');
 });
 
-test('what is not of Glance comes back unchanged', () => {
+test('errors that are not from Glance are returned unchanged', () => {
   const bug = new TypeError('a bug');
   const other = new OperatorError('x', { code: 'EgressRefused', retry: { kind: 'change' } });
   assert.equal(translate(bug, 'read'), bug);

@@ -79,7 +79,7 @@ function setUp(options: Partial<ImageCacheOptions> = {}) {
     random: () => 0.5,
     ...options,
   });
-  /** What the cache says once no list is on its way. */
+  /** The state of the cache once no list is running. */
   const settled = async (id: string, sinceMs = clock.monotonic()) => {
     for (;;) {
       const sighting = cache.look(id, sinceMs);
@@ -96,7 +96,7 @@ function nameIn(sighting: Awaited<ReturnType<ReturnType<typeof setUp>['settled']
 }
 
 describe('the cache of images', () => {
-  test('asks for nothing until somebody does, and then for the mark, among the hidden images too', async () => {
+  test('the cache sends no request until it is read, and then lists marked images, hidden ones included', async () => {
     const { glance, clock, settled } = setUp();
     await clock.advance(hour);
     assert.deepEqual(glance.lists, []);
@@ -111,7 +111,7 @@ describe('the cache of images', () => {
     ]);
   });
 
-  test('makes nobody wait for a list, and begins only one', async () => {
+  test('the cache makes no reader wait for a list, and runs only one', async () => {
     const { glance, clock, cache } = setUp();
     glance.put('a');
     glance.msAList = minute;
@@ -120,7 +120,7 @@ describe('the cache of images', () => {
     assert.equal(glance.lists.length, 1);
   });
 
-  test('answers all who ask for the same time, or an earlier one, from one list', async () => {
+  test('the cache serves all reads for the same or an earlier time from one list', async () => {
     const { glance, clock, cache, settled } = setUp();
     for (let index = 0; index < 50; index++) glance.put(`image-${index}`);
     const since = clock.monotonic();
@@ -129,7 +129,7 @@ describe('the cache of images', () => {
     assert.equal(glance.lists.length, 2);
   });
 
-  test('then asks only for what has changed, by the time of the server, and tells of that alone', async () => {
+  test("the cache then lists only the changes, by the server's time, and reports only those", async () => {
     const { glance, clock, settled, told } = setUp();
     for (let index = 0; index < 50; index++) glance.put(`image-${index}`);
     glance.msAList = 10 * second;
@@ -151,7 +151,7 @@ describe('the cache of images', () => {
     assert.deepEqual(told(), []);
   });
 
-  test('after a quiet night asks for the time since its last list, not since the last change', async () => {
+  test('after a quiet night, the cache lists changes since its last list, not since the last change', async () => {
     const { glance, clock, settled } = setUp();
     for (let index = 0; index < 50; index++) glance.put(`image-${index}`);
     glance.msAList = 10 * second;
@@ -164,7 +164,7 @@ describe('the cache of images', () => {
     assert.ok(updatedSince !== undefined && updatedSince.getTime() > glance.now - 12 * minute);
   });
 
-  test('finds what changes behind the back of a long list in the next one', async () => {
+  test('the cache finds a change during a long list in the next list', async () => {
     const { glance, clock, settled } = setUp();
     for (let index = 0; index < 50; index++) glance.put(`image-${index}`);
     glance.msAnImage = 10 * second;
@@ -181,7 +181,7 @@ describe('the cache of images', () => {
     assert.ok(glance.lists.at(-1)?.updatedSince !== undefined, 'a list of changes was enough');
   });
 
-  test('finds a change that was stamped before the last list and could be seen only after it', async () => {
+  test('the cache finds a change stamped before the last list and visible only after it', async () => {
     const { glance, settled } = setUp();
     for (let index = 0; index < 50; index++) glance.put(`image-${index}`);
     glance.msAnImage = second;
@@ -195,7 +195,7 @@ describe('the cache of images', () => {
     assert.ok(glance.lists.at(-1)?.updatedSince !== undefined, 'a list of changes was enough');
   });
 
-  test('concludes nothing from a list that failed or broke off', async () => {
+  test('the cache draws no conclusion from a list that failed or broke off', async () => {
     const { glance, clock, cache, settled, told } = setUp();
     glance.put('a');
     glance.put('b');
@@ -208,7 +208,7 @@ describe('the cache of images', () => {
     await clock.advance(2 * hour);
     assert.deepEqual(await settled('b'), { kind: 'unknown', why: 'unavailable' });
     assert.deepEqual(told(), ['a'], 'nothing is missing');
-    assert.equal(cache.look('b', 0).kind, 'seen', 'what was known is known still, as of then');
+    assert.equal(cache.look('b', 0).kind, 'seen', 'the earlier state is kept, with its time');
     const asked = glance.lists.length;
     await settled('b');
     assert.equal(glance.lists.length, asked, 'it is not tried again at once');
@@ -218,7 +218,7 @@ describe('the cache of images', () => {
     assert.equal((await settled('b')).kind, 'seen');
   });
 
-  test('a deletion is told by the full list, which takes at most a hundredth of the time', async () => {
+  test('the full list finds a deletion, and takes at most a hundredth of the time', async () => {
     const { glance, clock, settled, told } = setUp();
     glance.put('a');
     glance.put('b');
@@ -244,7 +244,7 @@ describe('the cache of images', () => {
     assert.equal(glance.lists.at(-1)?.updatedSince, undefined);
   });
 
-  test('where a policy hides the mark, the answer is to ask for the image itself, and metrics hear of it', async () => {
+  test('when a policy hides the marker, the cache reports the image as unlisted, and metrics count it', async () => {
     const looks: string[] = [];
     const observer = { looked: (answer: string) => void looks.push(answer), listed: () => {}, failed: () => {} };
     const { settled } = setUp({ observer });
@@ -252,7 +252,7 @@ describe('the cache of images', () => {
     assert.equal(looks.at(-1), 'unlisted');
   });
 
-  test('keeps only what somebody will ask for, and no more of it than is compared', async () => {
+  test('the cache keeps only the compared attributes of images that will be read', async () => {
     const { glance, cache, settled, told } = setUp({ keeps: (id) => id === 'a' });
     glance.put('a', { directUrl: 'rbd://x', locations: [{ url: 'rbd://x', metadata: {} }] });
     for (let index = 0; index < 1000; index++) glance.put(`foreign-${index}`);
@@ -264,7 +264,7 @@ describe('the cache of images', () => {
     assert.deepEqual(told(), ['a']);
   });
 
-  test('closed, it ends its list and begins no other', async () => {
+  test('a closed cache ends its list and starts no other', async () => {
     const { glance, clock, cache, settled } = setUp();
     glance.put('a');
     glance.msAList = minute;
@@ -288,7 +288,7 @@ class Chronicle {
 
   put(id: string, hidden: boolean, lateMs: number): void {
     this.#end(id);
-    // Stamped when its transaction began, a while before anybody can see it.
+    // Stamped when its transaction began, a while before it becomes visible.
     this.glance.put(id, { name: `name-${this.#count++}`, hidden }, this.glance.now - lateMs);
   }
 
@@ -354,7 +354,7 @@ describe('the laws of the cache', () => {
     { weight: 1, arbitrary: fc.record({ kind: kind('slow'), msAnImage: fc.nat(2 * minute) }) },
   );
 
-  test('whatever happens, what it shows is what Glance held at the moment asked for or later', async () => {
+  test('in every sequence of events, the cache shows the state of Glance at the requested time or later', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
         const { clock, glance, settled } = setUp();
@@ -373,7 +373,7 @@ describe('the laws of the cache', () => {
     );
   });
 
-  test('the time of the server is never thought later than it is', () => {
+  test('the estimated server time is never later than the real one', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: -1e9, max: 1e9 }),

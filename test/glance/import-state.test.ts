@@ -31,7 +31,7 @@ for (const [what, status, properties, state] of [
   });
 }
 
-test('of the stores that were asked for only their own failures count', () => {
+test('only failures of the requested stores count', () => {
   assert.deepEqual(importState({ status: 'active', properties: failed('old,new') }, ['new', 'other']), {
     kind: 'partial',
     failedStores: ['new'],
@@ -39,7 +39,7 @@ test('of the stores that were asked for only their own failures count', () => {
   assert.deepEqual(importState({ status: 'active', properties: failed('old') }, ['new']), { kind: 'succeeded' });
 });
 
-test('whatever an image says, its import is in one of the states, and is only over without a task', () => {
+test('every image has one of the import states, and an import ends only without a task', () => {
   const properties = fc.dictionary(
     fc.constantFrom('os_glance_import_task', 'os_glance_failed_import', 'os_glance_importing_to_stores'),
     fc.oneof(fc.string(), fc.constant(null), fc.integer()),

@@ -20,7 +20,7 @@ export interface TestService {
   images: ConnectedImageService;
   project: Project;
   proxy: FaultProxy;
-  /** What the image service was asked for, without how it is asked: its schema and its versions. */
+  /** The requests to the image service, except those for its schema and its versions. */
   calls(): string[];
 }
 
@@ -121,7 +121,7 @@ export async function bytesOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> 
   return Buffer.concat(await collect(body));
 }
 
-/** Waits until the image is as it should be; each look is a call. */
+/** Waits until the image has the expected state; each check is a call. */
 export async function until(
   images: ConnectedImageService,
   id: string,

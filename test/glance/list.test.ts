@@ -95,7 +95,7 @@ test('a walk begins after the marker that is given and ends at the limit, asking
 
 test('one of nothing is nothing, without a question', async () => {
   for (const filters of [{ ids: [] }, { statuses: [] }, { diskFormats: [] }, { containerFormats: [] }]) {
-    for await (const _ of listPages(filters, { pageSize: 2 }, () => assert.fail('it was asked'))) assert.fail();
+    for await (const _ of listPages(filters, { pageSize: 2 }, () => assert.fail('a page was requested'))) assert.fail();
   }
 });
 

@@ -42,7 +42,7 @@ export function imageOf(some: JsonObject = {}): Image {
   return image;
 }
 
-/** The wire image after the patch. Throws where Glance would refuse. */
+/** The wire image after the patch. Throws if Glance would reject it. */
 export function applied(wire: JsonObject, operations: readonly JsonPatchOperation[]): JsonObject {
   const entries = new Map(Object.entries(wire));
   for (const operation of operations) {
@@ -67,7 +67,7 @@ function keyOf(path: string): string {
   return (match[1] ?? '').replaceAll('~1', '/').replaceAll('~0', '~').trim();
 }
 
-/** What a property reads back as after it was written as `text`. */
+/** The value of a property when read back, after it was written as `text`. */
 export function readBack(key: string, text: string | undefined): JsonValue | undefined {
   return text === undefined ? undefined : decodeProperty(key, text);
 }

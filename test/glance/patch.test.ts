@@ -20,7 +20,7 @@ const cases: [
   patch: JsonPatchOperation[],
 ][] = [
   ['nothing wanted, nothing done', { a: '1' }, {}, purge, []],
-  ['what is so already is left alone', { name: 'x', a: '1' }, { name: 'x', properties: { a: '1' } }, purge, []],
+  ['values that are equal are left alone', { name: 'x', a: '1' }, { name: 'x', properties: { a: '1' } }, purge, []],
   [
     'attributes are replaced under their names in Glance',
     {},
@@ -119,13 +119,13 @@ const cases: [
 ];
 
 for (const [name, wire, wanted, options, patch] of cases) {
-  test(`a patch: ${name}`, () => {
+  test(`a patch is correct: ${name}`, () => {
     assert.deepEqual(diffImage(imageOf(wire), wanted, options), patch);
     applied(wireImage(wire), patch);
   });
 }
 
-test('names that JavaScript knows are only names', () => {
+test('names with a meaning in JavaScript are only names', () => {
   const names = ['constructor', 'toString', '__proto__', 'hasOwnProperty'];
   const properties: Record<string, JsonValue> = Object.fromEntries(names.map((name) => [name, 'x']));
   const patch = diffImage(imageOf(), { properties }, purge);
@@ -139,7 +139,7 @@ test('names that JavaScript knows are only names', () => {
   assert.deepEqual(diffImage(after, { properties }, purge), []);
 });
 
-test('a wanted property that Glance would refuse is refused before, by its name', () => {
+test('a property that Glance would reject is rejected before, by name', () => {
   assert.throws(
     () => diffImage(imageOf(), { properties: { size: 1, os_glance_x: 'y', ok: 'z' } }, purge),
     (error) => {

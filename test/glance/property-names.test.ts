@@ -16,7 +16,7 @@ async function runPython(...args: readonly string[]): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
-test('every attribute of the object that is an image inside Glance is refused as a property', async () => {
+test("every attribute of Glance's internal image object is rejected as a property", async () => {
   const names = z.array(z.string()).parse(await runPython(join(import.meta.dirname, 'image_attributes.py')));
   assert.ok(names.includes('image_id'));
   const refused = (name: string) => reservedPropertyReason(name) !== undefined;
@@ -52,7 +52,7 @@ test('a name of Glance belongs to Glance alone, and names of methods of JavaScri
   }
 });
 
-test('a property called image_id changes no other image: it is refused before anything is changed', async (t) => {
+test('a property called image_id changes no other image: it is rejected before any change', async (t) => {
   const stack = await connectStack();
   t.after(() => stack.stop());
   const { images, proxy } = await openService(t, stack);

@@ -99,7 +99,7 @@ test('an id that exists, and one that existed once, are conflicts', async (t) =>
   await assert.rejects(client.create(id, raw, signal()), (error) => {
     assert.ok(error instanceof Conflict);
     assert.equal(error.httpStatus, 409);
-    assert.match(error.message, /^Glance answered 409 to the creation of the image: .*\(req-[0-9a-f-]+\)$/);
+    assert.match(error.message, /^Glance returned 409 for the creation of the image: .*\(req-[0-9a-f-]+\)$/);
     return true;
   });
 });
@@ -135,7 +135,7 @@ test('a patch with purge makes the image what is wanted, and a second one is emp
   await client.remove(id, signal());
 });
 
-test('a patch against an image that somebody has changed is a conflict, and nothing of it is applied', async (t) => {
+test('a patch of an image changed by another client is a conflict, and no part of it is applied', async (t) => {
   const { client } = await clientOf(t);
   const id = randomUUID();
   const seen = await client.create(id, { ...raw, properties: { a: '1' } }, signal());
@@ -146,7 +146,7 @@ test('a patch against an image that somebody has changed is a conflict, and noth
   assert.equal((await client.get(id, signal())).name, 'raw');
 });
 
-test('what Glance finds invalid or forbids is told in its words', async (t) => {
+test('an invalid or forbidden request is reported with the message of Glance', async (t) => {
   const { client } = await clientOf(t);
   await assert.rejects(client.create(randomUUID(), { ...raw, diskFormat: 'floppy' }, signal()), (error) => {
     assert.ok(error instanceof InvalidRequest);
@@ -190,7 +190,7 @@ for (const size of [5 * mib, undefined]) {
     assert.equal(image.status, 'active');
     assert.equal(image.size, 5 * mib);
     assert.deepEqual(image.hash, { algorithm: 'sha512', value: sent.digest('hex') });
-    // A second upload is refused before anything of it is read.
+    // A second upload is rejected before any of it is read.
     await assert.rejects(
       client.upload(
         id,
@@ -250,7 +250,7 @@ test('data in another format than declared is a FormatMismatch', async (t) => {
   await assert.rejects(client.upload(id, chunks(2 * mib), { size: 2 * mib, signal: signal() }), (error) => {
     assert.ok(error instanceof FormatMismatch);
     assert.equal(error.httpStatus, 415);
-    assert.match(error.message, /^Glance answered 415 to the upload: /);
+    assert.match(error.message, /^Glance returned 415 for the upload: /);
     return true;
   });
 });
@@ -270,7 +270,7 @@ test('a used up quota is an ImageLimitExceeded, even with most of the data unsen
   await assert.rejects(client.upload(id, body(), { size: 256 * mib, signal: signal() }), (error) => {
     assert.ok(error instanceof ImageLimitExceeded);
     assert.equal(error.code, 'QuotaExceeded');
-    assert.match(error.message, /^Glance answered 413 to the upload: .*image_size_total.*\(req-[0-9a-f-]+\)$/);
+    assert.match(error.message, /^Glance returned 413 for the upload: .*image_size_total.*\(req-[0-9a-f-]+\)$/);
     return true;
   });
   assert.ok(read < 256 * mib);
@@ -314,7 +314,7 @@ test('a list is walked page by page, by properties, tags and times, hidden image
   );
 });
 
-test('images that vanish while the list is walked make nobody else vanish', async (t) => {
+test('images that vanish during a list do not hide other images', async (t) => {
   const { client } = await clientOf(t);
   const mark = randomUUID();
   const created: string[] = [];

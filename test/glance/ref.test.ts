@@ -60,7 +60,7 @@ for (const ref of [
   });
 }
 
-test('a refusal says why, and shows no password and no query', () => {
+test('a rejected reference has a reason, and shows no password and no query', () => {
   const refused = (ref: string) => {
     try {
       parseImageRef(ref);
@@ -78,7 +78,7 @@ test('a refusal says why, and shows no password and no query', () => {
   }
 });
 
-test('whatever is taken, the endpoint is one server, and the id is what the reference ends with', () => {
+test('every accepted reference names one server, and ends with its id', () => {
   fc.assert(
     fc.property(fc.webUrl({ withQueryParameters: true }), fc.uuid(), (url, uuid) => {
       const ref = `${url}/${uuid}`;

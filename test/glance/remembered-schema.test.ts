@@ -9,13 +9,13 @@ import { retry } from '../../src/lib/errors.ts';
 const never = () => new AbortController().signal;
 const text = JSON.stringify({ properties: { os_new: { type: 'string' } } });
 
-/** A cloud that answers in turn with what is given; a function is called, anything else thrown. */
+/** A cloud that gives these responses in order; a function is called, anything else thrown. */
 function asked(answers: (Error | 'schema')[]): { call: Calls['call']; count: () => number } {
   let count = 0;
   return {
     count: () => count,
     async call(_request, _signal, read) {
-      const answer = answers[count++] ?? assert.fail('it was asked too often');
+      const answer = answers[count++] ?? assert.fail('too many requests');
       if (answer !== 'schema') throw answer;
       return read({ status: 200, headers: {}, text, requestId: undefined });
     },
@@ -31,7 +31,7 @@ test('however many calls need the schema at once, and later, it is asked for onc
 });
 
 for (const refusal of [new NotFound('404', { httpStatus: 404 }), new NotAuthorized('403', { httpStatus: 403 })]) {
-  test(`a cloud that answers ${refusal.message} is read without it, and not asked again`, async () => {
+  test(`a cloud that returns ${refusal.message} is read without a schema, and not requested again`, async () => {
     const { call, count } = asked([refusal]);
     const schema = rememberedSchema(call);
     assert.equal(await schema(never()), builtInSchema);
@@ -47,15 +47,15 @@ test('while a cloud does not work it is read without it, and asked again', async
   assert.ok((await schema(never())).baseKeys.has('os_new'));
 });
 
-test('where nobody answers, the call fails as it would have without the question', async () => {
-  const unreachable = new GlanceConnectionFailed('no answer', 'GlanceUnreachable', retry.backoff, {});
+test('an unreachable cloud fails the call as without a schema', async () => {
+  const unreachable = new GlanceConnectionFailed('no response', 'GlanceUnreachable', retry.backoff, {});
   const { call } = asked([unreachable, 'schema']);
   const schema = rememberedSchema(call);
   await assert.rejects(schema(never()), unreachable);
   assert.ok((await schema(never())).baseKeys.has('os_new'));
 });
 
-test('whoever gives up waiting takes the answer from nobody', async () => {
+test('a caller that aborts does not cancel the request of the others', async () => {
   const { call } = asked(['schema']);
   const schema = rememberedSchema(call);
   const controller = new AbortController();

@@ -165,7 +165,7 @@ test('the body of a new image has what is wanted, flat, and the id that we chose
   assert.throws(() => newImage(imageId, { properties: { id: 'other' } }), InvalidRequest);
 });
 
-test('keys of Glance cannot be properties, and each refusal names the key', () => {
+test('keys of Glance cannot be properties, and each rejection names the key', () => {
   const ours = [
     ...['id', 'name', 'visibility', 'protected', 'os_hidden', 'owner', 'tags', 'min_disk', 'min_ram'],
     ...['disk_format', 'container_format'],

@@ -1,6 +1,6 @@
 /**
- * A second Glance beside the stack's, on the same database and stores, of a cloud that was set up otherwise: it has a store that
- * takes no data, shows no locations with its images, and gives some custom properties a type.
+ * A second Glance in addition to the stack's, on the same database and stores, with another configuration: it has a
+ * read-only store, shows no locations with its images, and gives some custom properties a type.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

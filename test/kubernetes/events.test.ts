@@ -49,7 +49,7 @@ function setup(failWith?: () => Error | undefined) {
   return { clock, created, patched, recorder, stop, halt, ended };
 }
 
-const failed = { type: 'Warning', reason: 'QuotaExceeded', action: 'Upload', note: 'Glance answered 413' } as const;
+const failed = { type: 'Warning', reason: 'QuotaExceeded', action: 'Upload', note: 'Glance returned 413' } as const;
 
 test('an event has the form that events.k8s.io wants', async () => {
   const { clock, created, recorder, stop, ended } = setup();
@@ -99,7 +99,7 @@ test('what repeats within six minutes is counted in one event, and later is a ne
       ],
     ],
   ]);
-  recorder.record(thing('a', '2'), { ...failed, note: 'Glance answered 503' });
+  recorder.record(thing('a', '2'), { ...failed, note: 'Glance returned 503' });
   await clock.advance(7 * 60_000);
   recorder.record(thing('a', '2'), failed);
   await clock.advance(0);

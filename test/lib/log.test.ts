@@ -52,7 +52,7 @@ test('two reconciles at once do not take each other for themselves', async () =>
 test('an error is told with its words, codes, request id and causes; with its stack only if it is a bug', () => {
   const { log, last } = recorder();
   const cause = new TypeError('x is not a function');
-  const error = new OperatorError('Glance answered 413', {
+  const error = new OperatorError('Glance returned 413', {
     code: 'QuotaExceeded',
     retry: retry.backoff,
     httpStatus: 413,
@@ -63,7 +63,7 @@ test('an error is told with its words, codes, request id and causes; with its st
   const told = last()['error'];
   assert.deepEqual(told, {
     name: 'OperatorError',
-    message: 'Glance answered 413',
+    message: 'Glance returned 413',
     code: 'QuotaExceeded',
     httpStatus: 413,
     requestId: 'req-1',
@@ -74,7 +74,7 @@ test('an error is told with its words, codes, request id and causes; with its st
 test('what is no secret is left as it is', () => {
   for (const text of [
     'there is no Secret "openstack" in namespace images: create it with a key clouds.yaml',
-    'Glance answered 413 to the upload: image_size_total is used up (req-5d1c). Tried 3 times, next at 15:04:10',
+    'Glance returned 413 for the upload: image_size_total is used up (req-5d1c). Tried 3 times, next at 15:04:10',
     'GET https://glance.example.com:9292/v2/images/0c9e5f04 took longer than 60 s',
     'the token of cloud demo is not scoped to a project: set project_name',
     'Keystone refused the password of user bob, see https://docs.example.com/a/b.',

@@ -1,7 +1,7 @@
-"""Asks the real cursive, and the cryptography package under it. Reads one question from standard input, writes one answer:
+"""Runs the real cursive, and the cryptography package under it. Reads one request from standard input, writes one response:
 
     {keys: {name: PEM}, certificates: {name: PEM}, sign: [{key, keyType, hashMethod, message}],
-     judge: [{certificate, message, signature, keyType, hashMethod}], decode: [text],
+     verify: [{certificate, message, signature, keyType, hashMethod}], decode: [text],
      keyManager: null | {url, authUrl, username, password, project}}
     → {keyTypes: [name], certificates: {name: PEM}, signatures: [base64], verdicts: [null | why], decoded: [base64 | null]}
 
@@ -27,7 +27,7 @@ keys = {name: serialization.load_pem_private_key(pem.encode(), None) for name, p
 
 def certificate_of(key):
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "glance-image-operator tests")])
-    # Long over: nobody who verifies images in this way looks at the dates.
+    # Expired: verification of images ignores the dates.
     start = datetime.datetime(2020, 1, 1)
     return (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
@@ -92,6 +92,6 @@ json.dump({
         name: one.public_bytes(serialization.Encoding.PEM).decode() for name, one in certificates.items()
     },
     "signatures": [sign(case) for case in question["sign"]],
-    "verdicts": [verdict(case) for case in question["judge"]],
+    "verdicts": [verdict(case) for case in question["verify"]],
     "decoded": [decode(text) for text in question["decode"]],
 }, sys.stdout)

@@ -18,19 +18,26 @@ for (const [what, visibility, properties, requester, members, answer] of [
   ['without an owner, the project decides', 'private', { project_id: us }, without, undefined, true],
   ['the same against us', 'private', { project_id: 'they', user_id: 'we' }, without, undefined, false],
   ['an owner decides before the members', 'shared', { owner_id: 'they' }, without, accepted, false],
-  ['where nobody is named, the members decide', 'shared', {}, without, undefined, 'unknown'],
+  ['without an owner, the members decide', 'shared', {}, without, undefined, 'unknown'],
   ['a member that has accepted has it', 'shared', {}, without, accepted, true],
   ['one that has not, has not', 'shared', {}, without, [{ memberId: us, status: 'pending' }], false],
   ['nor has another', 'shared', {}, without, [{ memberId: 'they', status: 'accepted' }], false],
   ['an image of our user is, at the end', 'private', { user_id: 'we' }, without, undefined, true],
   ['also among what is shared', 'shared', { user_id: 'we' }, without, [], true],
-  ['a private image of nobody is not', 'private', {}, without, undefined, false],
+  ['a private image without an owner is not', 'private', {}, without, undefined, false],
   ['nor one of the community', 'community', {}, without, undefined, false],
-  ['who has no project has nothing by it', 'private', { owner_id: us }, { token: false }, undefined, false],
-  ['who has no user has nothing by it', 'private', { user_id: 'undefined' }, { token: false }, undefined, false],
+  ['a user without a project has no access by it', 'private', { owner_id: us }, { token: false }, undefined, false],
+  [
+    'a request without a user has no access by it',
+    'private',
+    { user_id: 'undefined' },
+    { token: false },
+    undefined,
+    false,
+  ],
   ['ids are compared as texts', 'private', { owner_id: 42 }, { token: false, projectId: '42' }, undefined, true],
 ] as const) {
-  test(`available: ${what}`, () => {
+  test(`availability is known: ${what}`, () => {
     assert.equal(isImageAvailable({ visibility, properties }, requester, members), answer);
   });
 }

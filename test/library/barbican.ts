@@ -1,6 +1,7 @@
 /**
- * A key manager of one test, which answers as Barbican 23 does where a certificate is asked for. Law: what castellan can read from
- * Barbican it can read from here.
+ * A key manager for one test, with the responses of Barbican 23 for certificates.
+ *
+ * Invariant: castellan can read the same certificates from here as from Barbican.
  */
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
@@ -14,7 +15,7 @@ export interface Barbican {
   readonly requests: readonly string[];
   /** Stores a certificate's payload; returns the id. */
   store(payload: string | Uint8Array): string;
-  /** What the next requests get instead of an answer of its own; undefined for nothing special. */
+  /** A fixed response to the next requests instead of the regular one; undefined for the regular one. */
   misbehave(how: ((response: ServerResponse) => void) | undefined): void;
 }
 

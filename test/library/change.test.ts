@@ -1,4 +1,4 @@
-/** Creating, changing and deleting images: what is written, what is left alone, and what a name may be. */
+/** Creates, changes and deletes images: the written and the unchanged attributes, and the allowed names. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, type TestContext, test } from 'node:test';
@@ -55,7 +55,7 @@ test('lists in mappings and block_device_mapping are JSON for Glance and lists a
 });
 
 for (const text of ['', '[{', 'null?']) {
-  test(`what is no JSON (${JSON.stringify(text)}) stays text, and the image readable and changeable`, async (t) => {
+  test(`text that is not JSON (${JSON.stringify(text)}) stays text, and the image stays readable and changeable`, async (t) => {
     const { images } = await open(t);
     const { id } = await images.create({ properties: { mappings: text, block_device_mapping: text } });
     assert.deepEqual((await images.show(id)).properties, { mappings: text, block_device_mapping: text });
@@ -63,9 +63,9 @@ for (const text of ['', '[{', 'null?']) {
   });
 }
 
-test('every key that is no field is a property, beside those in `properties`', async (t) => {
+test('every key that is not a field is a property, in addition to those in `properties`', async (t) => {
   const { images } = await open(t);
-  // What a program may hold that does not know our types.
+  // Values that a program without our types may pass.
   const given: ImageFields & Record<string, unknown> = { name: 'x', is_public: false };
   const withBoth = { ...given, properties: { instance_id: '42', user_id: 'somebody' } };
   const shown = await images.create(withBoth);
@@ -74,14 +74,14 @@ test('every key that is no field is a property, beside those in `properties`', a
   assert.deepEqual((await images.create({ name: 'x' })).properties, {});
 });
 
-test('of a key that is given twice the one in `properties` counts', async (t) => {
+test('a key in `properties` overrides the same key outside of it', async (t) => {
   const { images } = await open(t);
   const given = { name: 'x', os_distro: 'outer', os_version: '1', properties: { os_distro: 'inner', cores: 4 } };
   const image = await images.create(given);
   assert.deepEqual(image.properties, { os_distro: 'inner', os_version: '1', cores: '4' });
 });
 
-test('an image that was shown can be given back; what Glance alone sets is refused by its name where it differs', async (t) => {
+test('a shown image can be given back; a changed value for a read-only attribute is rejected by name', async (t) => {
   const { images, proxy } = await open(t);
   const image = await images.create({ ...raw, properties: { kept: '1' } }, { data: Buffer.alloc(100, 1) });
   const { updatedAt: _, ...rest } = await images.update(image.id, { ...image, name: 'given back' });
@@ -103,7 +103,7 @@ test('an image that was shown can be given back; what Glance alone sets is refus
   assert.equal(proxy.requests.filter(({ method }) => method !== 'GET').length, changes);
 });
 
-test('what is of another type than its field is refused by its name', async (t) => {
+test('a value of another type than its field is rejected by name', async (t) => {
   const { images, calls } = await open(t);
   const given: Record<string, unknown> = {
     minDiskGiB: '5',
@@ -141,7 +141,7 @@ test('names are only data', async (t) => {
   const properties = Object.fromEntries([...names, ...odd].map((name) => [name, `of ${name}`]));
   const { id } = await images.create({ properties });
   assert.deepEqual((await images.show(id)).properties, properties);
-  // Changed and removed one by one, they are told apart as well.
+  // Changed and removed one by one, they are distinguished as well.
   const changed = Object.fromEntries([...names, ...odd].slice(0, -2).map((name) => [name, 'changed']));
   assert.deepEqual((await images.update(id, { properties: changed })).properties, changed);
   assert.deepEqual((await images.update(id, { properties: {} })).properties, {});
@@ -221,7 +221,7 @@ for (const [what, given, purge, left] of [
   ['one of them, without purging', { properties: { a: '3' } }, false, { a: '3', b: '2' }],
   ['one that is null, without purging', { properties: { a: null } }, false, { b: '2' }],
 ] as const) {
-  test(`of the properties an update leaves ${JSON.stringify(left)} where \`properties\` is ${what}`, async (t) => {
+  test(`an update leaves the properties ${JSON.stringify(left)} if \`properties\` is ${what}`, async (t) => {
     const { images } = await open(t);
     const { id } = await images.create({ properties: { a: '1', b: '2' } });
     const image = await images.update(id, { name: 'new', ...given }, { purge });
@@ -229,7 +229,7 @@ for (const [what, given, purge, left] of [
   });
 }
 
-test('an update that changes nothing asks Glance to change nothing', async (t) => {
+test('an update without changes sends no change to Glance', async (t) => {
   const { images, calls } = await open(t);
   const fields = { name: 'x', tags: ['b', 'a'], minDiskGiB: 1, properties: { a: 1, mappings: [{ x: 1 }] } };
   const image = await images.create(fields);
@@ -258,10 +258,10 @@ test('an update takes no notice of an id among its fields', async (t) => {
   assert.deepEqual((await images.update(id, { id: randomUUID(), name: 'new' })).id, id);
 });
 
-test('a change that somebody else gets in the way of is worked out anew', async (t) => {
+test('a change that conflicts with another client is computed again', async (t) => {
   const { images, project, proxy } = await open(t);
   const { id } = await images.create({ properties: { a: '1', b: '2' } });
-  // The property that is to be removed is gone by the time Glance hears of it.
+  // The property to be removed has been deleted before the request reaches Glance.
   const gone = Promise.withResolvers<void>();
   proxy.on({ matches: is('PATCH', id), fault: { kind: 'hold', released: gone.promise }, times: 1 });
   const updated = images.update(id, { properties: { b: '3' } });
@@ -279,7 +279,7 @@ test('data and metadata go into an image in one update, and its formats before t
   assert.deepEqual(await images.show(id), image);
 });
 
-test('an update with data alone is an upload and a look, and its headers are for that call only', async (t) => {
+test('an update with data alone is one upload and one read, and its headers are for that call only', async (t) => {
   const { images, proxy, calls } = await open(t);
   const first = await images.create(raw);
   const second = await images.create(raw);
@@ -303,7 +303,7 @@ test('an update with data alone is an upload and a look, and its headers are for
   }
 });
 
-test('a creation whose answer is lost makes one image', async (t) => {
+test('a creation with a lost response makes one image', async (t) => {
   const { images, project, proxy } = await openService(t, stack);
   proxy.on({ matches: is('POST', '/images'), fault: { kind: 'loseAnswer' }, times: 1 });
   const image = await images.create({ name: 'once' });
@@ -344,7 +344,7 @@ test('an image is created with its data, and not at all when the data fails', as
 test('a body that was begun is never sent again', async (t) => {
   const { images, proxy } = await open(t);
   const { id } = await images.create(raw);
-  // Glance has taken all of it, and the answer never comes.
+  // Glance has received all of it, and the response never comes.
   proxy.on({ matches: is('PUT', '/file'), fault: { kind: 'loseAnswer' }, times: 1 });
   await assert.rejects(images.update(id, {}, { data: Buffer.alloc(3000, 7) }), { code: 'GlanceUnreachable' });
   assert.equal(proxy.requests.filter(is('PUT', '/file')).length, 1);

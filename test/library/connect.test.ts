@@ -7,7 +7,7 @@ import { ConfigurationError } from '../../src/openstack/errors.ts';
 import { imageId, wireImage } from '../glance/model.ts';
 import { reply, serve } from '../openstack/stub.ts';
 
-// A Glance that asks nobody who it is needs a policy of its own, which the real one of the stack does not have.
+// A Glance without authentication needs a policy of its own, which the real one of the stack does not have.
 test('on a cloud that asks for nothing the service decides who may have an image, by the project of clouds.yaml', async (t) => {
   const seen: (string | undefined)[] = [];
   const url = await serve(t, (request, response) => {
@@ -29,7 +29,7 @@ test('on a cloud that asks for nothing the service decides who may have an image
   assert.deepEqual(new Set(seen), new Set([undefined]));
 });
 
-test('a clouds.yaml that cannot be used is refused before any call', () => {
+test('an invalid clouds.yaml is rejected before any call', () => {
   for (const cloudsYaml of ['', 'clouds: {}', 'clouds: {demo: {}}', '{']) {
     assert.throws(() => connectImageService({ cloudsYaml, cloud: 'demo' }), ConfigurationError);
   }

@@ -30,10 +30,13 @@ export interface Question {
   /** PEM by name. */
   certificates?: Record<string, string>;
   sign?: readonly Signing[];
-  judge?: readonly Judging[];
+  verify?: readonly Judging[];
   /** Texts for Python's `b64decode`. */
   decode?: readonly string[];
-  /** Where castellan gets the certificates, if not from `keys` and `certificates`; then they are judged by the ids of secrets. */
+  /**
+   * The source of castellan's certificates, if not `keys` and `certificates`; then they are identified by the ids of
+   * secrets.
+   */
   keyManager?: { url: string; authUrl: string; username: string; password: string; project: string };
 }
 
@@ -50,9 +53,9 @@ const answerSchema = z.object({
 export type CursiveAnswer = z.infer<typeof answerSchema>;
 
 export async function askCursive(question: Question): Promise<CursiveAnswer> {
-  const { keys = {}, certificates = {}, sign = [], judge = [], decode = [], keyManager = null } = question;
+  const { keys = {}, certificates = {}, sign = [], verify = [], decode = [], keyManager = null } = question;
   const text = <T extends { message: Buffer }>(one: T) => ({ ...one, message: one.message.toString('base64') });
-  const asked = { keys, certificates, sign: sign.map(text), judge: judge.map(text), decode, keyManager };
+  const asked = { keys, certificates, sign: sign.map(text), verify: verify.map(text), decode, keyManager };
   const answer = promisify(execFile)(python, [join(import.meta.dirname, 'ask_cursive.py')], {
     maxBuffer: 16 * 1024 * 1024,
   });

@@ -150,7 +150,7 @@ test('503 without retries is a GlanceConnectionFailed that names the endpoint; w
   await assert.rejects(impatient.images.download(id), (error) => {
     assert.ok(error instanceof GlanceConnectionFailed);
     assert.equal(error.httpStatus, 503);
-    assert.equal(error.message, `Glance at ${impatient.proxy.url} answered 503 to the download: busy`);
+    assert.equal(error.message, `Glance at ${impatient.proxy.url} returned 503 for the download: busy`);
     return true;
   });
   assert.equal(impatient.proxy.requests.filter(isDownload).length, 1);
@@ -217,7 +217,7 @@ test('the path of a file is taken as it is written', async (t) => {
   assert.ok((await read).equals(bytes));
 });
 
-test('a sink or a file that takes no more is an ImageDownloadFailed in its words', async (t) => {
+test('a sink or file that fails is an ImageDownloadFailed with its message', async (t) => {
   const service = await open(t);
   const { id } = await filled(service);
   const full = new Writable({
@@ -251,7 +251,7 @@ test('an aborted download ends with the reason that was given', async (t) => {
   assert.ok(!existsSync(path));
 });
 
-test('the data of a deactivated image is refused to everybody but administrators until it is reactivated', async (t) => {
+test('the data of a deactivated image is available only to administrators until it is reactivated', async (t) => {
   const service = await open(t);
   const { id } = await filled(service);
   await service.images.deactivate(id);

@@ -1,4 +1,4 @@
-/** What a caller sees when something goes wrong, and where a service finds its Glance. */
+/** The errors that a caller sees, and how a service finds its Glance. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, type TestContext, test } from 'node:test';
@@ -77,7 +77,7 @@ for (const [status, ofImage, plain] of meanings) {
     const fault = {
       kind: 'answer',
       status,
-      body: 'their words',
+      body: 'their message',
       headers: { 'x-openstack-request-id': 'req-7' },
     } as const;
     proxy.on({ matches: isAboutImages, fault });
@@ -86,7 +86,7 @@ for (const [status, ofImage, plain] of meanings) {
       [aboutNone, plain],
     ] as const) {
       for (const [name, call] of Object.entries(calls)) {
-        // What a cloud without stores answers is no failure.
+        // The response of a cloud without stores is not a failure.
         if (name === 'getStoreDetails' && status === 404) continue;
         await assert.rejects(call(images), (error) => {
           assert.ok(error instanceof kind, `${name}: ${error}`);
@@ -118,7 +118,7 @@ test('the failure that Glance gave stays the cause, whether it is about an image
   }
 });
 
-test('a quota that is used up is an ImageLimitExceeded of whatever the real Glance refuses for it', async (t) => {
+test('an exceeded quota is an ImageLimitExceeded for every request that the real Glance rejects', async (t) => {
   const { images, project } = await openService(t, stack);
   const { id: queued } = await images.create(raw);
   await project.setLimit('image_count_total', 1);
@@ -145,7 +145,7 @@ test('a call is tried as often as is said and once more, each time alike, lists 
     await assert.rejects(call, (error) => {
       assert.ok(error instanceof GlanceConnectionFailed);
       assert.equal(error.code, 'GlanceUnreachable');
-      assert.match(error.message, new RegExp(`^Glance at ${proxy.url} gave no answer to .*: `));
+      assert.match(error.message, new RegExp(`^Glance at ${proxy.url} did not respond to .*: `));
       assert.ok(error.cause instanceof OperatorError);
       return true;
     });
@@ -160,14 +160,14 @@ test('a call is tried as often as is said and once more, each time alike, lists 
   );
 });
 
-test('a token that Glance refuses is replaced once, and nobody notices', async (t) => {
+test('a token rejected by Glance is replaced once, without an error', async (t) => {
   const { images, proxy } = await open(t);
   const { id: made } = await images.create({ name: 'x' });
   proxy.on({ matches: isAboutImages, fault: { kind: 'answer', status: 401 }, times: 1 });
   assert.equal((await images.show(made)).name, 'x');
 });
 
-test('what a reader may not do is refused in the words of Glance', async (t) => {
+test('a request without permission fails with the message of Glance', async (t) => {
   const { images, project } = await open(t);
   const { id: made } = await images.create({ name: 'x' });
   const reader = await open(t, { project, user: 'reader' });

@@ -32,7 +32,7 @@ test('a new image has an id, is shown by it, and the list grows by one', async (
   assert.deepEqual(await collect(images.detail({ filters })), [image]);
 });
 
-test('an id that nobody has is an ImageNotFound in the words of Glance', async (t) => {
+test('an unknown id is an ImageNotFound with the message of Glance', async (t) => {
   const { images } = await openService(t, stack);
   await images.create({ name: 'another' });
   await assert.rejects(images.show(randomUUID()), (error) => {
@@ -41,7 +41,7 @@ test('an id that nobody has is an ImageNotFound in the words of Glance', async (
     assert.match(error.requestId ?? '', /^req-/);
     assert.match(
       error.message,
-      /^Glance answered 404 to the request for the image: No image found with ID .*\(req-.*\)$/,
+      /^Glance returned 404 for the request for the image: No image found with ID .*\(req-.*\)$/,
     );
     return true;
   });
@@ -155,7 +155,7 @@ for (const [name, marker] of [
   });
 }
 
-test('a list is filtered by what is asked, and the question stays as it was', async (t) => {
+test('a list is filtered by the given filters, which stay unchanged', async (t) => {
   const service = await openService(t, stack);
   const { images, project } = service;
   const odd = 'gt:ub"u,ntu & co';
@@ -187,7 +187,7 @@ test('a list is filtered by what is asked, and the question stays as it was', as
   await assert.rejects(found({ properties: { limit: '1' } }), InvalidRequest);
 });
 
-test('without a token, a project finds what bears its id, and nothing else that is private', async (t) => {
+test('without a token, a project finds its own images, and no other private ones', async (t) => {
   const { images, project } = await openService(t, stack);
   const nobody = await openService(t, stack, { project, requester: { token: false, projectId: project.id } });
   const ours = await images.create({ name: 'ours', visibility: 'private', properties: { owner_id: project.id } });
@@ -238,7 +238,7 @@ test('without a token, a shared image is there for a member that has accepted it
   );
 });
 
-test('without a token, a public image is there for everybody', async (t) => {
+test('without a token, a public image is visible to all users', async (t) => {
   const { images, project } = await openService(t, stack);
   const nobody = await openService(t, stack, { project, requester: { token: false } });
   const { id } = await images.create({ visibility: 'private' });
@@ -248,7 +248,7 @@ test('without a token, a public image is there for everybody', async (t) => {
   try {
     assert.equal((await nobody.images.show(id)).visibility, 'public');
   } finally {
-    // Everybody's lists have it as long as it is there.
+    // It is in the lists of all users as long as it exists.
     await images.delete(id);
   }
 });

@@ -1,4 +1,4 @@
-/** Imports by every method, copies between stores, and what a cloud tells about itself. */
+/** Imports by every method, copies between stores, and the capabilities of a cloud. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, type TestContext, test } from 'node:test';
@@ -86,7 +86,7 @@ test('a Glance that takes no staged data says so, and the image is not taken for
   proxy.on({ matches: ({ path }) => path.endsWith('/stage'), fault: { kind: 'answer', status: 404 } });
   await assert.rejects(images.stage(id, bytes), (error) => {
     assert.ok(error instanceof InvalidRequest);
-    assert.match(error.message, /^this Glance takes no staged data: Glance answered 404 to the staging of the data/);
+    assert.match(error.message, /^this Glance takes no staged data: Glance returned 404 for the staging of the data/);
     return true;
   });
   await images.delete(id);
@@ -119,7 +119,7 @@ test('Glance downloads an image by itself; while it does the image is its own; w
   );
 });
 
-test('what cannot be imported is refused before anything happens', async (t) => {
+test('an impossible import is rejected before any call', async (t) => {
   const { images } = await open(t);
   const { id } = await images.create({ name: 'without formats' });
   const uri = source.add(`/${randomUUID()}`, { body: content });
@@ -133,7 +133,10 @@ test('what cannot be imported is refused before anything happens', async (t) => 
   await assert.rejects(images.importImage(id, { method: { name: 'web-download', uri }, stores: ['none'] }), (error) => {
     assert.ok(error instanceof StoreNotFound);
     assert.equal(error.httpStatus, 409);
-    assert.match(error.message, /^the cloud has no store "none"; it has fast, slow; Glance answered 409 to the import/);
+    assert.match(
+      error.message,
+      /^the cloud has no store "none"; it has fast, slow; Glance returned 409 for the import/,
+    );
     return true;
   });
   assert.equal((await images.show(id)).status, 'queued');
@@ -159,7 +162,7 @@ test('an image is copied to other stores and removed from them, but never from i
   await assert.rejects(user.images.copyToStores(theirs, ['slow']), ImageNotAuthorized);
 });
 
-test('the stores of a cloud are told, and a store that it does not have is named', async (t) => {
+test('the stores of a cloud are listed, and an unknown store is named', async (t) => {
   const { images } = await open(t);
   const stores = [
     { id: 'fast', isDefault: true, readOnly: false },
@@ -174,7 +177,7 @@ test('the stores of a cloud are told, and a store that it does not have is named
     assert.equal(error.httpStatus, 400);
     assert.match(
       error.message,
-      /^the cloud has no store "none"; it has fast, slow; Glance answered 400 to the upload: /,
+      /^the cloud has no store "none"; it has fast, slow; Glance returned 400 for the upload: /,
     );
     return true;
   });
@@ -185,14 +188,14 @@ test('the stores of a cloud are told, and a store that it does not have is named
   assert.deepEqual({ ...fast, properties: {} }, { ...stores[0], type: 'file', weight: 0, properties: {} });
 });
 
-test('a cloud that has only one store, without a name, has none to tell', async (t) => {
+test('a cloud with a single unnamed store lists none', async (t) => {
   const { images, proxy } = await open(t);
   proxy.on({ matches: ({ path }) => path.startsWith('/v2/info/stores'), fault: { kind: 'answer', status: 404 } });
   assert.equal(await images.getStores(), undefined);
   assert.equal(await images.getStoreDetails(), undefined);
 });
 
-test('the usage of the quotas and the versions of the API are told', async (t) => {
+test('the usage of the quotas and the versions of the API are returned', async (t) => {
   const { images, project } = await openService(t, stack);
   await project.setLimit('image_count_total', 7);
   await images.create({});

@@ -95,7 +95,7 @@ test('the example prints the error message of Glance, with code, status and requ
     assert.equal(error.code, 1);
     assert.match(
       String(error.stderr),
-      /^Glance answered 413 to the creation .*image_count_total.* \[QuotaExceeded 413 req-/,
+      /^Glance returned 413 for the creation .*image_count_total.* \[QuotaExceeded 413 req-/,
     );
     assert.match(String(error.stderr), /request a larger quota/);
     return true;

@@ -20,13 +20,13 @@ const open = (t: TestContext, options: TestServiceOptions = {}) => openService(t
 
 const isLocations = ({ path }: ProxiedRequest) => path.endsWith('/locations');
 const answer = (status: number) => ({ matches: isLocations, fault: { kind: 'answer', status } }) as const;
-/** What was asked, and in whose name: each has a token of its own. */
+/** The requests and their users: each has a token of its own. */
 const asked = (requests: readonly ProxiedRequest[]) => {
   const tokens = [...new Set(requests.map(({ headers }) => headers['x-auth-token']))];
   return requests.map(({ method, headers }) => `${method} by user ${tokens.indexOf(headers['x-auth-token']) + 1}`);
 };
 
-test('locations are asked of the new API, by the user that may use it', async (t) => {
+test('locations are read from the new API by the user that may use it', async (t) => {
   const { images, proxy } = await open(t, { asService: true });
   const { id, directUrl } = await images.create(raw, { data: Buffer.alloc(100, 1) });
   const before = proxy.requests.length;
@@ -43,7 +43,7 @@ test('locations are asked of the new API, by the user that may use it', async (t
 });
 
 for (const status of [501, 403]) {
-  test(`where the new API says ${status}, they are those that the image shows`, async (t) => {
+  test(`if the new API returns ${status}, locations are those that the image shows`, async (t) => {
     const { images, proxy } = await open(t, { asService: true });
     const { id, directUrl, locations } = await images.create(raw, { data: Buffer.alloc(100, 1) });
     proxy.on(answer(status));
@@ -56,7 +56,7 @@ for (const status of [501, 403]) {
   });
 }
 
-test('on a cloud before the new API it is not even asked', async (t) => {
+test('on an older cloud, the new API is not called', async (t) => {
   const { images, proxy, calls } = await open(t, { asService: true });
   const { id, directUrl } = await images.create(raw, { data: Buffer.alloc(100, 1) });
   const versions = { versions: [{ id: 'v2.16', status: 'CURRENT', links: [] }] };
@@ -74,7 +74,7 @@ test('on a cloud before the new API it is not even asked', async (t) => {
   assert.deepEqual(calls().slice(before), [`GET /v2/images/${id}`]);
 });
 
-test('without a token there are no locations of what is not available', async (t) => {
+test('without a token, locations of an unavailable image are hidden', async (t) => {
   const { images, project } = await open(t);
   const { id } = await images.create({ ...raw, visibility: 'private' }, { data: Buffer.alloc(100, 1) });
   const nobody = await open(t, { project, asService: true, requester: { token: false } });
@@ -82,16 +82,16 @@ test('without a token there are no locations of what is not available', async (t
 });
 
 for (const status of [501, 403]) {
-  test(`where the new API says ${status}, a location is added by the earlier one, by the user itself, with its metadata`, async (t) => {
+  test(`if the new API returns ${status}, a location is added by the earlier API, by the user itself, with its metadata`, async (t) => {
     const { images, proxy } = await open(t, { asService: true });
     const { id } = await images.create(raw);
     proxy.on(answer(status));
     const before = proxy.requests.length;
     const metadata = { store: 'fast' };
-    // The stores of this cloud take no addresses: it is Glance that refuses, and the earlier API that it refuses by.
+    // The stores of this cloud accept no addresses, so both Glance and its earlier API reject the location.
     await assert.rejects(images.addLocation(id, { url: 'http://127.0.0.1/x', metadata }), (error) => {
       assert.ok(error instanceof InvalidRequest);
-      assert.match(error.message, /^Glance answered 400 to the change of the image: Invalid location/);
+      assert.match(error.message, /^Glance returned 400 for the change of the image: Invalid location/);
       return true;
     });
     const since = proxy.requests.slice(before).filter(({ path }) => path !== '/versions');

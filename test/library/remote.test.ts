@@ -30,7 +30,7 @@ test('an id alone is an image of the service at hand, which stays open', async (
   assert.equal((await images.show(id)).name, 'here');
 });
 
-test('an address is an image of that server, and nothing of it is asked elsewhere', async (t) => {
+test('an address is an image of that server, and no other server is called for it', async (t) => {
   const there = await startProxy({ url: stack.openstack.imageUrl });
   t.after(() => there[Symbol.asyncDispose]());
   const { images, proxy } = await open(t, { trustedEndpoints: [there.url] });
@@ -63,7 +63,7 @@ test('a path in an address is kept', async (t) => {
   assert.equal(there.requests.filter(isAboutImages).at(-1)?.path, `/image/v2/images/${id}`);
 });
 
-test('what is neither is refused, and nothing is opened for it', async (t) => {
+test('an invalid reference is rejected without opening a connection', async (t) => {
   const { images } = await open(t);
   const connect = () => assert.fail('it was opened');
   for (const ref of ['', 'x', 'http://127.0.0.1/', 'ftp://127.0.0.1/x']) {

@@ -35,7 +35,7 @@ const open = (t: TestContext, options: TestServiceOptions = {}) =>
   openService(t, stack, { imageUrl: variant.imageUrl, project, ...options });
 const isOver = (image: ServiceImage) => importState(image).kind !== 'running';
 
-test('an ordinary user, whom the new API refuses, sees what the image shows; where that is nothing, it is nothing', async (t) => {
+test('an ordinary user, rejected by the new API, gets the locations that the image shows, or none', async (t) => {
   const { images } = await openService(t, stack, { project });
   const { id, directUrl, locations } = await images.create(raw, { data: Buffer.alloc(100, 1) });
   assert.deepEqual(await images.getLocation(id), { directUrl, locations });
@@ -81,7 +81,7 @@ test('an ordinary user adds a location by the new API too where the cloud has a 
   });
 });
 
-test('a location that neither API takes is refused in the words of both', async (t) => {
+test('a location that neither API accepts fails with the messages of both', async (t) => {
   const { images } = await open(t);
   const { id } = await images.create(raw);
   // The file store is not for ordinary users, and this cloud shows no locations, so it takes none by the earlier API.
@@ -90,7 +90,7 @@ test('a location that neither API takes is refused in the words of both', async 
     assert.equal(error.httpStatus, 403);
     assert.match(
       error.message,
-      /answered 403 to the addition of a location .*; and by the earlier API: .*answered 403/,
+      /returned 403 for the addition of a location .*; and by the earlier API: .*returned 403/,
     );
     return true;
   });
@@ -122,13 +122,13 @@ test('properties that the cloud gives a type have it, written and read', async (
   await assert.rejects(images.update(id, { properties: { hw_cpu_cores: 'many' } }), InvalidRequest);
 });
 
-test('a store that takes no data is a StoreReadOnly, before the data where it is asked about', async (t) => {
+test('a read-only store is a StoreReadOnly, reported before the upload if the stores are listed', async (t) => {
   const { images } = await open(t);
   await assert.rejects(images.checkStores(['fast', 'web']), { code: 'StoreReadOnly' });
   const { id } = await images.create(raw);
   await assert.rejects(images.update(id, {}, { data: Buffer.alloc(100, 1), store: 'web' }), (error) => {
     assert.ok(error instanceof Error);
-    assert.match(error.message, /^store web takes no data; Glance answered 410 to the upload: /);
+    assert.match(error.message, /^store web takes no data; Glance returned 410 for the upload: /);
     return true;
   });
   assert.equal((await images.update(id, {}, { data: Buffer.alloc(100, 1), store: 'slow' })).status, 'active');
@@ -171,7 +171,7 @@ test('staged data that a store does not take leaves the image stuck, and it can 
   await assert.rejects(images.show(id), ImageNotFound);
 });
 
-test('an image is taken over from another region, whichever of its endpoints is asked', async (t) => {
+test('an image is copied from another region by any of its endpoints', async (t) => {
   const { images } = await open(t);
   const { id: imageId } = await images.create(raw, { data: content.slice(0, content.size) });
   for (const serviceInterface of [undefined, 'internal'] as const) {

@@ -104,14 +104,14 @@ export const refused: readonly [string, Judging][] = [
     [`${one.keyType}: a signature of padding only`, { ...one, signature: '====' }],
     [`${one.keyType}: a signature that is no base64`, { ...one, signature: 'AAAAA' }],
     [`${one.keyType}: a signature with letters that are not ASCII`, { ...one, signature: `é${one.signature}` }],
-    [`${one.keyType}: a hash that nobody knows`, { ...one, hashMethod: 'SHA-1' }],
+    [`${one.keyType}: an unknown hash`, { ...one, hashMethod: 'SHA-1' }],
     [`${one.keyType}: a hash in another spelling`, { ...one, hashMethod: 'sha-384' }],
-    [`${one.keyType}: a key type that nobody knows`, { ...one, keyType: 'ECC_SECP256R1' }],
+    [`${one.keyType}: an unknown key type`, { ...one, keyType: 'ECC_SECP256R1' }],
     [`${one.keyType}: a key type that only JavaScript knows`, { ...one, keyType: 'constructor' }],
   ]),
-  ['RSA-PSS: the key of somebody else', { ...good, certificate: 'another RSA' }],
+  ['RSA-PSS: a foreign key', { ...good, certificate: 'another RSA' }],
   ['ECC: a key on another curve', { ...goodEcc, certificate: 'P-521' }],
-  ['DSA: the key of somebody else', { ...goodDsa, certificate: 'DSA of 1024 bits' }],
+  ['DSA: a foreign key', { ...goodDsa, certificate: 'DSA of 1024 bits' }],
   ['RSA-PSS: a key for elliptic curves', { ...good, certificate: 'P-384' }],
   ['RSA-PSS: a key for DSA', { ...good, certificate: 'DSA' }],
   ['ECC: a key for RSA', { ...goodEcc, certificate: 'RSA' }],
@@ -121,7 +121,10 @@ export const refused: readonly [string, Judging][] = [
   ['RSA-PSS: padding as in PKCS #1 v1.5', { ...good, signature: sign('sha256', message, keys.RSA).toString('base64') }],
 ];
 
-/** Refused by cursive on cryptography 41 and earlier; later ones take a salt of any length where the longest is asked for. */
+/**
+ * Rejected by cursive on cryptography 41 and earlier; later versions accept a salt of any length if the longest is
+ * demanded.
+ */
 export const otherSalts: readonly [string, Judging][] = Object.entries(salts).map(([name, length]) => [
   `a salt ${name}`,
   { ...good, signature: signed('RSA', 'SHA-256', length) },

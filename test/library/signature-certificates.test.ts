@@ -10,13 +10,13 @@ const { signal } = new AbortController();
 const pem = vectors.certificates['SECT409K1'] ?? '';
 
 describe('fixed certificates', () => {
-  test('are found by their ids, and no others are', async () => {
+  test('certificates are found by their ids, and others are not', async () => {
     const store = fixedCertificates(new Map([['mine', pem]]));
     assert.equal((await store.get('mine', signal)).fingerprint256, new X509Certificate(pem).fingerprint256);
     await assert.rejects(store.get('yours', signal), CertificateUnavailable);
   });
 
-  test('that cannot be read are refused at once, by their id', () => {
+  test('unreadable certificates are rejected immediately, by id', () => {
     assert.throws(
       () => fixedCertificates(new Map([['mine', 'PEM']])),
       (error) => error instanceof CertificateUnavailable && error.message.startsWith('mine is no X.509 certificate'),
@@ -25,7 +25,7 @@ describe('fixed certificates', () => {
 });
 
 describe('cached certificates', () => {
-  /** A cache of two entries, and what it asked its store for. */
+  /** A cache of two entries, and its requests to its store. */
   function cacheOfTwo() {
     const clock = createVirtualClock();
     const asked: string[] = [];
@@ -51,7 +51,7 @@ describe('cached certificates', () => {
     };
   }
 
-  test('are asked for once, until they are too old', async () => {
+  test('certificates are requested once, until they are too old', async () => {
     const { clock, asked, get } = cacheOfTwo();
     await get('a', 'a');
     await clock.advance(999);
@@ -63,7 +63,7 @@ describe('cached certificates', () => {
     assert.deepEqual(asked, ['a', 'a']);
   });
 
-  test('are bounded, and the one that was unused the longest gives way', async () => {
+  test('the number of cached certificates is bounded, and the least recently used one is dropped', async () => {
     const { asked, get } = cacheOfTwo();
     await get('a', 'b', 'a', 'c', 'a');
     assert.deepEqual(asked, ['a', 'b', 'c']);
@@ -71,7 +71,7 @@ describe('cached certificates', () => {
     assert.deepEqual(asked, ['a', 'b', 'c', 'b']);
   });
 
-  test('remember no failure, and nothing beyond its age because of one', async () => {
+  test('the cache of certificates keeps no failure, and no certificate beyond its age because of one', async () => {
     const { clock, asked, get, fail } = cacheOfTwo();
     const failure = new CertificateUnavailable('busy');
     fail(failure);

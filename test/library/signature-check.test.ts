@@ -67,7 +67,7 @@ const noCertificates: CertificateStore = {
 };
 
 describe('a signed image', () => {
-  test('comes through unchanged, wherever it is cut', async () => {
+  test('signed data comes through unchanged for any chunks', async () => {
     await fc.assert(
       fc.asyncProperty(cuts, async (cuts) => {
         const check = await signatureCheck(image, options);
@@ -80,7 +80,7 @@ describe('a signed image', () => {
     );
   });
 
-  test('of which a bit is wrong, something is missing or too much never comes to its last chunk', async () => {
+  test('data with a wrong, missing or extra byte never comes through to its last chunk', async () => {
     const wrong = fc.oneof(
       fc.nat(content.length * 8 - 1).map((bit) => {
         const bytes = Buffer.from(content);
@@ -102,7 +102,7 @@ describe('a signed image', () => {
     );
   });
 
-  test('that is wrong says which image, which signature and what to do', async () => {
+  test('a wrong signature is reported with the image, the signature and the remedy', async () => {
     const { error } = await read((await signatureCheck(image, options)).through(bodyOf([Buffer.from('x')]).body));
     assert.ok(error instanceof ImageSignatureVerificationFailed);
     assert.equal(
@@ -114,7 +114,7 @@ describe('a signed image', () => {
     assert.deepEqual(error.retry, { kind: 'change' });
   });
 
-  test('whose body fails fails with the error of the body', async () => {
+  test('an error of the body comes through the verification', async () => {
     const failure = new Error('the connection broke');
     const { body } = bodyOf([content], failure);
     const { bytes, error } = await read((await signatureCheck(image, options)).through(body));
@@ -122,7 +122,7 @@ describe('a signed image', () => {
     assert.equal(bytes.length, 0);
   });
 
-  test('lets its body go when the reader stops, and when it never begins', async () => {
+  test('the verification releases its body when the reader stops or never starts', async () => {
     const begun = bodyOf(split(content, [5, 10, 15]));
     for await (const _chunk of (await signatureCheck(image, options)).through(begun.body)) break;
     assert.ok(begun.state.returned > 0);
@@ -147,7 +147,7 @@ describe('before a byte is read', () => {
     );
   });
 
-  test('an unusable one is an ImageSignatureVerificationFailed', async () => {
+  test('an unusable signature is an ImageSignatureVerificationFailed', async () => {
     const unusable = { ...properties, img_signature_hash_method: 'SHA-1' };
     await assert.rejects(
       signatureCheck({ id: image.id, properties: unusable }, { ...options, certificates: noCertificates }),
@@ -162,7 +162,7 @@ describe('before a byte is read', () => {
     );
   });
 
-  test('a certificate that cannot be had, or has the wrong key, is known', async () => {
+  test('an unavailable certificate and one with the wrong key are distinguished', async () => {
     await assert.rejects(signatureCheck(image, { ...options, certificates: fixedCertificates(new Map()) }), (error) => {
       assert.ok(error instanceof CertificateUnavailable);
       assert.equal(error.code, 'CertificateUnavailable');
@@ -174,13 +174,13 @@ describe('before a byte is read', () => {
 });
 
 describe('nothing is verified, and said to be,', () => {
-  test('for an image without a signature', async () => {
+  test('the verification of an image without a signature is skipped', async () => {
     const check = await signatureCheck({ id: image.id, properties: {} }, { ...options, certificates: noCertificates });
     assert.equal(check.verifies, false);
     assert.deepEqual(await read(check.through(bodyOf([content]).body)), { bytes: content, error: undefined });
   });
 
-  test('where it is disabled, whatever the properties are', async () => {
+  test('disabled verification accepts any properties and bytes', async () => {
     for (const some of [properties, { img_signature: 'incomplete' }, {}]) {
       const check = await signatureCheck(
         { id: image.id, properties: some },

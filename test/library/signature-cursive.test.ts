@@ -1,6 +1,6 @@
 /**
- * Whether we and cursive, which the rest of OpenStack verifies with, say the same of every signature. It is asked once, for all of
- * the table.
+ * Compares our verdict on every signature with that of cursive, which the rest of OpenStack uses. It runs once for the
+ * whole table.
  */
 import assert from 'node:assert/strict';
 import { type KeyObject, X509Certificate } from 'node:crypto';
@@ -26,7 +26,7 @@ before(async () => {
     keys: Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, pem(key)])),
     certificates: vectors.certificates,
     sign: signings,
-    judge: judgings,
+    verify: judgings,
     decode: texts,
   });
 });
@@ -87,7 +87,7 @@ describe('cursive and we accept', () => {
   }
 });
 
-describe('cursive and we refuse', () => {
+describe('cursive and we reject', () => {
   for (const [name, judging] of refused) {
     test(name, () => {
       assert.notEqual(theirs(judging), null);
@@ -96,9 +96,9 @@ describe('cursive and we refuse', () => {
   }
 });
 
-describe('where cursive asks for the longest salt, we refuse', () => {
+describe('we reject if cursive demands the longest salt', () => {
   for (const [name, judging] of otherSalts) {
-    test(`${name}, though the cursive of today lets it pass`, () => {
+    test(`${name}, although current versions of cursive accept it`, () => {
       assert.equal(theirs(judging), null);
       assert.match(ourVerdict(judging) ?? '', /is not what was signed/);
     });
@@ -110,7 +110,7 @@ describe('a signature that cursive accepted once', () => {
     const { certificate, keyType, hashMethod } = judging;
     // A certificate can forbid its key all hashes but one. cursive overlooks it.
     const forbidden = certificate === 'RSASSA-PSS for SHA-256 only' && hashMethod !== 'SHA-256';
-    test(`${keyType} with ${hashMethod} and a key ${certificate} is ${forbidden ? 'refused' : 'accepted'} by us`, () => {
+    test(`${keyType} with ${hashMethod} and a key ${certificate} is ${forbidden ? 'rejected' : 'accepted'} by us`, () => {
       if (cursive.keyTypes.includes(keyType)) assert.equal(theirs(judging), null);
       if (forbidden) assert.match(ourVerdict(judging) ?? '', /is not what was signed/);
       else assert.equal(ourVerdict(judging), null);
@@ -119,7 +119,7 @@ describe('a signature that cursive accepted once', () => {
   }
 });
 
-test('every key type of cursive is one of ours', () => {
+test('every key type of cursive is supported', () => {
   assert.deepEqual(
     cursive.keyTypes.filter((name) => !Object.hasOwn(keyTypes, name)),
     [],

@@ -96,7 +96,7 @@ describe('a signed image is downloaded', () => {
     ['RSA-PSS', rsaProperties, () => certificates.rsa],
     ['ECC', eccProperties, () => certificates.ecc],
   ] as const) {
-    test(`and verified, if its bytes are those that were signed, and refused if not (${name})`, async (t) => {
+    test(`signed data is verified, and other bytes are rejected (${name})`, async (t) => {
       const cloud = await cloudOf(t);
       const declared = properties(cloud.barbican.store(pem()));
       const right = await signedImage(content, declared);
@@ -112,7 +112,7 @@ describe('a signed image is downloaded', () => {
     });
   }
 
-  test('with some of the properties only, it is not', async (t) => {
+  test('an image with some of the signature properties is not downloaded', async (t) => {
     const cloud = await cloudOf(t);
     const { img_signature, img_signature_key_type } = rsaProperties('unused');
     const id = await signedImage(content, { img_signature, img_signature_key_type });
@@ -120,14 +120,14 @@ describe('a signed image is downloaded', () => {
     assert.deepEqual(cloud.barbican.requests, []);
   });
 
-  test('without any of them, it is, and said to be unverified', async (t) => {
+  test('an image without the signature properties is downloaded and reported as unverified', async (t) => {
     const { id } = await project.createImage({}, content);
     const { verified, bytes } = await download(await cloudOf(t), id);
     assert.equal(verified, false);
     assert.ok(bytes.equals(content));
   });
 
-  test('as cursive has it, which reads the same certificates by castellan', async (t) => {
+  test('cursive, which reads the same certificates by castellan, has the same verdict', async (t) => {
     const { barbican } = await cloudOf(t);
     // As bytes: castellan fails on a certificate that was stored as text.
     const rsaId = barbican.store(Buffer.from(certificates.rsa));
@@ -140,7 +140,7 @@ describe('a signed image is downloaded', () => {
     }));
     const { name, password } = project.accounts.member;
     const { verdicts } = await askCursive({
-      judge: [content, otherContent].flatMap((message) => judged.map((one) => ({ ...one, message }))),
+      verify: [content, otherContent].flatMap((message) => judged.map((one) => ({ ...one, message }))),
       keyManager: {
         url: barbican.url,
         authUrl: stack.openstack.authUrl,
@@ -154,7 +154,7 @@ describe('a signed image is downloaded', () => {
 });
 
 describe('a certificate of the key manager', () => {
-  test('is read in DER and in PEM, as bytes and as text, by its id and by its reference', async (t) => {
+  test('a certificate in Barbican is read in DER and PEM, as bytes and as text, by id and by reference', async (t) => {
     const { barbican, store } = await cloudOf(t);
     const certificate = new X509Certificate(certificates.ecc);
     for (const payload of [certificate.raw, Buffer.from(certificates.ecc), certificates.ecc]) {
@@ -174,14 +174,14 @@ describe('a certificate of the key manager', () => {
     return true;
   };
 
-  test('that is not there is told in the words of Barbican', async (t) => {
+  test('a missing certificate is reported with the message of Barbican', async (t) => {
     const { store } = await cloudOf(t);
     const id = '5f0b6a52-0000-4000-8000-000000000001';
     const words = `^the key manager answered the request for certificate ${id} with 404: Secret not found. \\(req-barbican\\)$`;
     await assert.rejects(store.get(id, signal()), unavailable('change', new RegExp(words), 404));
   });
 
-  test('is not asked for by what is no id of a secret', async (t) => {
+  test('a certificate with an invalid secret id is not requested', async (t) => {
     const { barbican, store } = await cloudOf(t);
     const uuid = '5f0b6a52-0000-4000-8000-000000000001';
     for (const id of ['', '../secrets', `${uuid}/payload?x`, `x${uuid}`, `${uuid}x`, uuid.slice(1)]) {
@@ -193,7 +193,7 @@ describe('a certificate of the key manager', () => {
     assert.deepEqual(barbican.requests, []);
   });
 
-  test('that is none, or endless, is refused', async (t) => {
+  test('an invalid or endless certificate is rejected', async (t) => {
     const { barbican, store } = await cloudOf(t);
     const notOne = barbican.store('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
     await assert.rejects(
@@ -204,7 +204,7 @@ describe('a certificate of the key manager', () => {
     await assert.rejects(store.get(large, signal()), unavailable('change', /larger than 65536 bytes/));
   });
 
-  test('is tried again later where the key manager fails, and after a pause where it forbids', async (t) => {
+  test('a certificate is retried after an outage of the key manager, and after a pause when forbidden', async (t) => {
     const { barbican, store } = await cloudOf(t);
     const id = barbican.store(certificates.rsa);
     const answer = (status: number) =>
@@ -213,7 +213,7 @@ describe('a certificate of the key manager', () => {
     await assert.rejects(store.get(id, signal()), unavailable('backoff', /with 500: busy$/, 500));
     answer(403);
     await assert.rejects(store.get(id, signal()), unavailable('change', /with 403: busy$/, 403));
-    // It breaks off within its answer, and before it.
+    // It breaks off within its response, and before it.
     barbican.misbehave((response) => {
       response.writeHead(200, { 'content-length': 9 }).write('half', () => response.destroy());
     });
@@ -222,7 +222,7 @@ describe('a certificate of the key manager', () => {
     await assert.rejects(store.get(id, signal()), unavailable('backoff', /did not give certificate/));
   });
 
-  test('is not found out where the cloud has no key manager', async (t) => {
+  test('a certificate is an error in a cloud without a key manager', async (t) => {
     const cloud = parseCloud({ cloudsYaml: await project.cloudsYaml() }, 'demo');
     const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-image-operator/test', clock: systemClock });
     const session = createSession({ cloud, transport, clock: systemClock, random: Math.random });

@@ -1,5 +1,7 @@
 /**
- * Signatures that the software of today no longer makes, each with its certificate. Law: cursive has accepted all of them.
+ * Signatures that current software no longer makes, each with its certificate.
+ *
+ * Invariant: cursive has accepted all of them.
  *
  * - On the SECT curves: made by cryptography 46.0.7, the last to know them, and accepted by cursive 0.3.1 on it.
  * - With keys for RSASSA-PSS only, and one that is too short to sign with: OpenSSL made the certificates.

@@ -16,7 +16,7 @@ const complete = {
 const names = Object.keys(complete);
 
 describe('the declaration of a signature', () => {
-  test('is what the four properties say', () => {
+  test('a signature is declared by the four properties', () => {
     assert.deepEqual(signatureOf({ os_distro: 'ubuntu', ...complete }), {
       kind: 'signed',
       signed: {
@@ -28,14 +28,14 @@ describe('the declaration of a signature', () => {
     });
   });
 
-  test('is none without the properties, or where all of them are null', () => {
+  test('a signature is absent without the properties, or if all are null', () => {
     const unsigned = { kind: 'unsigned' };
     assert.deepEqual(signatureOf({}), unsigned);
     assert.deepEqual(signatureOf({ os_distro: 'ubuntu', img_signature_verified: 'True' }), unsigned);
     assert.deepEqual(signatureOf(Object.fromEntries(names.map((name) => [name, null]))), unsigned);
   });
 
-  test('is incomplete with any other part of them, absent or null, and names what is missing', () => {
+  test('a signature with some of the properties is incomplete, and names the missing ones', () => {
     for (let present = 1; present < 15; present++) {
       const missing = names.filter((_, index) => (present & (1 << index)) === 0);
       for (const absent of [{}, Object.fromEntries(missing.map((name) => [name, null]))]) {
@@ -64,7 +64,7 @@ describe('the declaration of a signature', () => {
     ['an endless id', { img_signature_certificate_uuid: 'x'.repeat(256) }, /^img_signature_certificate_uuid is not/],
   ];
   for (const [name, change, problem] of unusable) {
-    test(`with ${name} is unusable, and says so`, () => {
+    test(`a signature with ${name} is unusable, with the reason`, () => {
       const declared: SignatureDeclaration = signatureOf({ ...complete, ...change });
       assert.equal(declared.kind, 'unusable');
       assert.equal(declared.problems.length, 1);
@@ -72,7 +72,7 @@ describe('the declaration of a signature', () => {
     });
   }
 
-  test('tells all of its problems at once', () => {
+  test('a signature with several problems reports all of them', () => {
     const declared = signatureOf(Object.fromEntries(names.map((name) => [name, ''])));
     assert.equal(declared.kind, 'unusable');
     assert.equal(declared.problems.length, 4);
@@ -83,7 +83,7 @@ describe('the verifier of a signature', () => {
   const certificate = (name: string) => new X509Certificate(vectors.certificates[name] ?? '');
   const signed = { signature: Buffer.alloc(64), certificateId: 'the-certificate' };
 
-  test('refuses an RSA key that has no room for the hash, before any data', () => {
+  test('the verifier rejects an RSA key too short for the hash, before any data', () => {
     // The salt's length would be -2, which OpenSSL reads as "of any length".
     assert.throws(
       () =>
@@ -102,7 +102,7 @@ describe('the verifier of a signature', () => {
     );
   });
 
-  test('refuses a key of another kind, before any data', () => {
+  test('the verifier rejects a key of another type, before any data', () => {
     assert.throws(
       () =>
         createSignatureVerifier({ ...signed, hashMethod: 'SHA-256', keyType: 'DSA' }, certificate('SECT409K1'), 'it'),

@@ -30,7 +30,7 @@ interface Hands {
 
 interface Way {
   name: string;
-  /** The request to which the cloud gives the answer that leads away. */
+  /** The request whose response leads to the foreign server. */
   trap?: { method: string; path: string; answer: (elsewhere: string) => Answer };
   act: (hands: Hands) => Promise<unknown>;
 }
@@ -214,15 +214,15 @@ const ways: Way[] = [
 ];
 
 for (const { name, trap, act } of ways) {
-  test(`a token does not follow ${name} to a server of somebody else`, async (t) => {
+  test(`a token does not follow ${name} to a foreign server`, async (t) => {
     const { hands, strayed, trapped } = await open(t, trap);
     await act(hands).catch(() => undefined);
-    if (trap !== undefined) assert.ok(trapped() > 0, 'the cloud was not asked');
+    if (trap !== undefined) assert.ok(trapped() > 0, 'the cloud received no request');
     assert.deepEqual(strayed, []);
   });
 }
 
-test('an address that is none of the cloud is refused with its name, and nothing is sent to it', async (t) => {
+test('an address outside of the cloud is rejected by name, and receives no request', async (t) => {
   const { hands, strayed } = await open(t);
   const { library, sessions, cloudsYaml, elsewhere } = hands;
   const refusal = {
@@ -236,7 +236,7 @@ test('an address that is none of the cloud is refused with its name, and nothing
   assert.deepEqual(strayed, []);
 });
 
-test('an address is refused before a token is asked for where clouds.yaml alone says what the endpoints are', async (t) => {
+test('an address is rejected before a token is requested if clouds.yaml has all endpoints', async (t) => {
   const asked: string[] = [];
   const url = await serve(t, (request, response) => {
     asked.push(request.url ?? '');
@@ -280,7 +280,7 @@ test('a program may trust further addresses by name', async (t) => {
   await assert.rejects(other.show(imageId), { code: 'InvalidSpec' });
 });
 
-/** A cloud with both kinds of token on one server, and another server that belongs to somebody else. */
+/** A cloud with both kinds of token on one server, and a foreign server. */
 async function open(t: TestContext, trap?: Way['trap']) {
   const strayed: string[] = [];
   const elsewhere = await serve(t, (request, response) => {
@@ -319,7 +319,7 @@ async function open(t: TestContext, trap?: Way['trap']) {
   return { hands, strayed, cloud, trapped: () => trapped };
 }
 
-/** What a well-behaved cloud answers; without both tokens it answers nothing. */
+/** The responses of a regular cloud; without both tokens there are none. */
 function usualAnswer({ headers }: IncomingMessage, path: string, cloud: string): Answer {
   if (path === '/identity') return { status: 404 };
   if (path === '/identity/v3/auth/tokens') {

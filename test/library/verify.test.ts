@@ -48,7 +48,7 @@ test('the right bytes come through whole, wherever they are cut', async () => {
   );
 });
 
-test('of wrong bytes, too few or too many nobody gets all, wherever they are cut', async () => {
+test('wrong, missing or extra bytes are never passed on completely, for any chunks', async () => {
   await fc.assert(
     fc.asyncProperty(bytes, bytes, cuts, async (data, other, where) => {
       fc.pre(!Buffer.from(data).equals(Buffer.from(other)));
@@ -67,7 +67,7 @@ test('of wrong bytes, too few or too many nobody gets all, wherever they are cut
   );
 });
 
-test('what the source throws is what the reader gets', async () => {
+test('an error of the source comes through to the reader', async () => {
   const broken = new Error('broken');
   async function* body() {
     yield Buffer.from('x');

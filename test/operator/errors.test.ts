@@ -119,7 +119,7 @@ describe('failures of credentials and clouds reach the status', () => {
     await world.writeSecret('reader', { 'clouds.yaml': await world.project.cloudsYaml({ user: 'reader' }) });
     await world.apply('reader', cloud('reader'));
     assertTold(await world.reason('reader', 'Forbidden'), {
-      message: /Glance answered 403/,
+      message: /Glance returned 403/,
       httpStatus: 403,
       stalled: true,
     });
@@ -152,7 +152,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     await other.setLimit('image_count_total', 0);
     await world.writeSecret('quota', { 'clouds.yaml': await other.cloudsYaml() });
     await world.apply('quota', { cloud: { secretRef: { name: 'quota' }, name: 'demo' } });
-    assertTold(await world.reason('quota', 'QuotaExceeded'), { message: /Glance answered 413/, httpStatus: 413 });
+    assertTold(await world.reason('quota', 'QuotaExceeded'), { message: /Glance returned 413/, httpStatus: 413 });
     await other.setLimit('image_count_total', 10);
     await world.annotate('quota', 'glance-image-operator.dev/reconcile-at', '1');
     await world.ready('quota', 20_000);
@@ -165,7 +165,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     await other.setLimit('image_size_total', 1);
     const url = world.source.add('/quota.raw', { body });
     await world.apply('bytes', { ...http(url), cloud: { secretRef: { name: 'bytes' }, name: 'demo' } });
-    assertTold(await world.reason('bytes', 'QuotaExceeded'), { message: /Glance answered 413/, httpStatus: 413 });
+    assertTold(await world.reason('bytes', 'QuotaExceeded'), { message: /Glance returned 413/, httpStatus: 413 });
     await other.setLimit('image_size_total', 10);
     await world.annotate('bytes', 'glance-image-operator.dev/reconcile-at', '1');
     await world.ready('bytes', 60_000);
@@ -178,7 +178,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     const released = new Promise(() => {});
     const url = world.source.add('/huge.raw', { body: generated(21 * 2 ** 30), gate: { at: 2 ** 20, released } });
     await world.apply('huge', { ...http(url), cloud: { secretRef: { name: 'small' }, name: 'demo' } });
-    assertTold(await world.reason('huge', 'QuotaExceeded'), { message: /Glance answered 413/, httpStatus: 413 });
+    assertTold(await world.reason('huge', 'QuotaExceeded'), { message: /Glance returned 413/, httpStatus: 413 });
     assert.deepEqual(
       (await other.listImages()).map(({ status }) => status),
       ['queued'],

@@ -53,7 +53,7 @@ describe('responses of Glance during the work', () => {
       content: { http: { url, digest: digestOf(body) } },
     });
     const resource = await world.reason('large', 'QuotaExceeded', 20_000);
-    assert.match(messageOf(resource), /Glance answered 413.*Denying attempt to upload image larger than/);
+    assert.match(messageOf(resource), /Glance returned 413.*Denying attempt to upload image larger than/);
     assert.equal(resource.status.lastError?.httpStatus, 413);
     removed();
     await world.annotate('large', 'glance-image-operator.dev/reconcile-at', '1');
@@ -71,7 +71,7 @@ describe('responses of Glance during the work', () => {
       content: { http: { url, digest: digestOf(body) } },
     });
     const resource = await world.reason('odd', 'FormatMismatch', 20_000);
-    assert.match(messageOf(resource), /Glance answered 415.*Image failed safety checks/);
+    assert.match(messageOf(resource), /Glance returned 415.*Image failed safety checks/);
     assert.equal(resource.status.lastError?.httpStatus, 415);
     removed();
   });
@@ -84,7 +84,7 @@ describe('responses of Glance during the work', () => {
     const removed = glance.on({ matches: is('DELETE'), fault });
     await world.delete('used');
     const resource = await world.reason('used', 'Conflict', 20_000);
-    assert.match(messageOf(resource), /cannot delete the image: Glance answered 409.*in use.*req-in-use/);
+    assert.match(messageOf(resource), /cannot delete the image: Glance returned 409.*in use.*req-in-use/);
     assert.equal(resource.status.lastError?.httpStatus, 409);
     assert.equal(resource.status.lastError?.requestID, 'req-in-use');
     removed();

@@ -108,7 +108,7 @@ describe('when the answer to an upload does not come', () => {
 
   test('an image that is gone was deleted meanwhile', async () => {
     const sink = breaking(() => {
-      throw new ImageNotFound('Glance answered 404', { httpStatus: 404 });
+      throw new ImageNotFound('Glance returned 404', { httpStatus: 404 });
     });
     await assert.rejects(run(sink), { code: 'ImageGone' });
   });

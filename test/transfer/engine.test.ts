@@ -162,7 +162,7 @@ describe('a transfer', () => {
 });
 
 describe('the error of a transfer', () => {
-  const conflict = new OperatorError('Glance answered 409', { code: 'Conflict', retry: retry.backoff });
+  const conflict = new OperatorError('Glance returned 409', { code: 'Conflict', retry: retry.backoff });
   const broken = new OperatorError('the connection broke', { code: 'SourceTooShort', retry: retry.backoff });
   const ten = Buffer.alloc(10);
 

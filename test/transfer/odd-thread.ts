@@ -21,7 +21,7 @@ const executor: Executor = {
         for (const phase of ['connecting', 'transferring', 'finishing'] as const) onProgress({ ...noProgress, phase });
         break;
       case 'fail':
-        throw new OperatorError('Glance answered 413', {
+        throw new OperatorError('Glance returned 413', {
           code: 'QuotaExceeded',
           retry: retry.after(7000),
           httpStatus: 413,

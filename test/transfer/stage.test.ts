@@ -62,10 +62,10 @@ test('an import that failed says so in the words of Glance, where there are any'
   const tasks = [{ message: 'the first' }, { message: 'Store fast is full' }, { status: 'success', message: 'no' }];
   await assert.rejects(run([staged, failed], tasks), {
     code: 'ImportFailed',
-    message: /Glance says: Store fast is full/,
+    message: /Glance reports: Store fast is full/,
   });
   const stuck = { ...staged, status: 'importing', properties: {} };
-  await assert.rejects(run([staged, stuck]), { code: 'ImportFailed', message: /does not say why/ });
+  await assert.rejects(run([staged, stuck]), { code: 'ImportFailed', message: /reports no cause/ });
   const partial = { ...active, properties: { os_glance_failed_import: 'slow' } };
   await assert.rejects(run([staged, partial]), { code: 'ImportFailed', message: /did not reach slow/ });
 });

@@ -50,7 +50,7 @@ test('an error of the other thread arrives as what it was', async (t) => {
     assert.deepEqual(
       { message, code, retry, httpStatus, requestId },
       {
-        message: 'Glance answered 413',
+        message: 'Glance returned 413',
         code: 'QuotaExceeded',
         retry: { kind: 'after', ms: 7000 },
         httpStatus: 413,

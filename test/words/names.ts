@@ -30,6 +30,10 @@ const openings = new Set(
   among between against about over because although though despite since whatever wherever whenever`.split(/\s+/),
 );
 
+/** Plural nouns that are also verbs: "names are only data" is a sentence, "names the key" is not. */
+const nouns =
+  /^(?:names|lists|limits|marks|numbers|measures|maps|logs|records|forms|groups|rounds|changes|checks|calls|counts|sizes|reads|writes|requests|needs|stores|matches|signs|prints|covers|ends|starts|stops|runs|works|holds)\s+(?:that|in|of|for|with|without|from|to|are|were|have|may|must|can|become|follow|stay|exist)\b/i;
+
 const pronouns =
   /^(?:one|another|both|neither|either|some|all|none|others?)\s+(?:that|which|who|whose|of it|is|are|was|were|has|can|may|with|without|and|by|in)\b/i;
 
@@ -52,9 +56,10 @@ export function problemOfName(name: string): string | undefined {
   if (first.startsWith('X') && (first === 'X' || /^X\W/.test(first))) return undefined;
   if (words.length < 4) return 'has fewer than four words';
   const start = first.toLowerCase().replace(/[^\w]+$/, '');
-  if (fragments.has(start)) return 'begins without a subject';
+  if (fragments.has(start) && !nouns.test(name.trim())) return 'begins without a subject';
   if (pronouns.test(name.trim())) return 'begins with a pronoun that needs its describe';
-  if (openings.has(start) && !/, /.test(name)) return 'has no main clause';
+  if (openings.has(start) && !/, (?!(?:it|they|those) )/.test(name)) return 'has no main clause with a noun as subject';
+  if (/^of (?:which|whose)\b/i.test(name.trim())) return 'begins with a relative clause';
   const rest = words.slice(1).map((word) => word.replace(/[^\w'-]+$/, '').toLowerCase());
   if (!rest.some((word) => verb.test(word) || irregular.has(word))) return 'has no verb';
   return undefined;

@@ -1,6 +1,8 @@
 /**
- * The one way from a method of the client to Glance. Law: every failure comes out in Glance's terms, and whatever a retry may
- * send twice is safe to be sent twice: Glance refuses the second of two equal changes with 409, or takes it as done.
+ * Sends every request of the client.
+ *
+ * Invariant: every failure is in Glance's terms, and every request that a retry may repeat can be repeated safely:
+ * Glance rejects the second of two equal changes with 409, or accepts it as done.
  */
 
 import { abortable } from '../../lib/abort.ts';
@@ -33,9 +35,9 @@ export interface Calls {
   readonly session: Session;
   /** How this cloud's images are read. */
   schema(signal: AbortSignal): Promise<ImageSchema>;
-  /** `read` parses the answer; it throws MalformedResponse. */
+  /** `read` parses the response; it throws MalformedResponse. */
   call<T>(request: Request, signal: AbortSignal, read: (response: HttpResponse) => T): Promise<T>;
-  /** A call whose answer has no body. */
+  /** A call whose response has no body. */
   send(request: Request, signal: AbortSignal): Promise<void>;
 }
 
@@ -76,7 +78,7 @@ export function rememberedSchema(call: Calls['call']): Calls['schema'] {
       return await call(request, new AbortController().signal, (response) => {
         const schema = readSchema(jsonOf(response));
         if (schema !== undefined) return schema;
-        throw new MalformedResponse('it holds no schema', response.requestId);
+        throw new MalformedResponse('it contains no schema', response.requestId);
       });
     } catch (error) {
       const refused = error instanceof NotFound || error instanceof NotAuthorized || error instanceof InvalidRequest;
@@ -93,14 +95,14 @@ export function rememberedSchema(call: Calls['call']): Calls['schema'] {
   };
 }
 
-/** The object in an answer; `what` names what it should hold. */
+/** The object in a response; `what` names its expected content. */
 export function objectIn(response: HttpResponse, what: string): JsonObject {
   const body = jsonOf(response);
   if (isJsonObject(body)) return body;
   throw new MalformedResponse(`it holds no ${what}`, response.requestId);
 }
 
-/** The entries under `key` of an answer, each as `read` parses it; undefined from `read` refuses the answer. */
+/** The entries under `key` of a response, each parsed by `read`; undefined from `read` makes the response malformed. */
 export function listIn<T>(
   response: HttpResponse,
   key: string,

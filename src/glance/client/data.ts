@@ -1,6 +1,7 @@
 /**
- * The data of images. Law: a body is read at most once and never sent again; what was begun and not finished leaves no image
- * active.
+ * The data of images.
+ *
+ * Invariant: a body is read at most once and never sent again; an unfinished transfer leaves no image active.
  */
 import { describe } from '../../lib/errors.ts';
 import { ConnectionFailed } from '../../openstack/errors.ts';
@@ -14,8 +15,9 @@ import { type ImageStores, storeFailure } from './stores.ts';
 
 export interface ImageDataCalls {
   /**
-   * Fills a queued image. Returns when it is active. The body is read at most once; what it throws is thrown, and leaves the
-   * image queued, as do fewer or more bytes than `size`. After any other failure only `get` tells what became of the image.
+   * Fills a queued image. Returns when it is active. The body is read at most once; its error is thrown unchanged and
+   * leaves the image queued, as do fewer or more bytes than `size`. After any other failure, read the state of the
+   * image with `get`.
    */
   upload(id: string, body: AsyncIterable<Uint8Array>, options: UploadOptions): Promise<void>;
   /**
@@ -51,7 +53,7 @@ export interface ImageData {
 }
 
 export function imageData({ session }: Calls, { get }: ImageRecords, { stores }: ImageStores): ImageDataCalls {
-  /** A refusal for the token or the image's state comes better now than against a stream of data. */
+  /** A rejection because of the token or the image's state is better received now than during a stream of data. */
   async function expectQueued(id: string, signal: AbortSignal): Promise<Image> {
     const image = await get(id, signal);
     if (image.status === 'queued') return image;
@@ -139,7 +141,7 @@ function namedBody(id: string, body: AsyncIterable<Uint8Array>, signal: AbortSig
   };
 }
 
-/** Anything else would end the connection in the client instead of being refused. */
+/** Anything else would end the connection in the client instead of being rejected. */
 function headerValue(name: string, value: string): string {
   if (/^[\x21-\x7e]+$/.test(value)) return value;
   throw new InvalidRequest(`${name}: not a name that a header can carry: ${JSON.stringify(value.slice(0, 64))}`);

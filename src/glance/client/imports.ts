@@ -1,6 +1,8 @@
 /**
- * Imports: Glance fetches, takes or copies the data of an image by itself. Law: what is accepted is not done; `importState` of
- * the image tells how it goes, and the tasks tell why it failed.
+ * Imports: Glance itself fetches, takes or copies the data of an image.
+ *
+ * Invariant: an accepted import is not a completed one. `importState` of the image shows its progress, and the tasks
+ * show why it failed.
  */
 import { z } from 'zod';
 import { MalformedResponse } from '../../openstack/errors.ts';
@@ -27,8 +29,8 @@ export interface ImportRequest {
   /** Instead of naming them. */
   allStores?: boolean;
   /**
-   * Whether one store that fails makes all fail. Default, as Glance has it: true. With `glance-direct` such a failure leaves
-   * the image in `importing` for ever.
+   * Whether the failure of one store makes all fail. Default, as in Glance: true. With `glance-direct` such a failure
+   * leaves the image in `importing` permanently.
    */
   allStoresMustSucceed?: boolean;
 }
@@ -39,7 +41,7 @@ export interface ImageTask {
   status: 'pending' | 'processing' | 'success' | 'failure' | (string & {});
   /** What went wrong, or how far it is: `Copied 12 MiB`. */
   message: string;
-  /** RFC 3339, where Glance says it. */
+  /** RFC 3339, if Glance reports it. */
   createdAt?: string;
   updatedAt?: string;
 }
@@ -52,7 +54,7 @@ export interface ImageImports {
    * format, or is being imported already, perhaps by our own earlier try.
    */
   importImage(id: string, request: ImportRequest, signal: AbortSignal): Promise<void>;
-  /** What Glance did with the image of late, newest last. Empty after two days. */
+  /** Glance's recent tasks for the image, newest last. Empty after two days. */
   tasks(id: string, signal: AbortSignal): Promise<ImageTask[]>;
 }
 

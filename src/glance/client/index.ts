@@ -1,9 +1,9 @@
 /**
- * The Images API v2, one method per call. Law: every failure is in Glance's terms, nothing is believed that Glance did not
- * answer, and whatever a retry may send twice is safe to be sent twice: an image is created only under an id that the caller
- * chose, and data is never sent again.
+ * The Images API v2, one method per call, grouped in client/ as in Glance's own documentation.
  *
- * What Glance offers is grouped in client/ as its own documentation does; here it becomes one client.
+ * Invariant: every failure is in Glance's terms; only responses of Glance are believed; and every request that a retry
+ * may repeat can be repeated safely: an image is created only with an id that the caller chose, and data is never sent
+ * again.
  */
 import type { Session } from '../../openstack/session.ts';
 import { defaultPageSize } from '../list.ts';
@@ -25,8 +25,8 @@ export type { ImageMember, MemberStatus } from './members.ts';
 export type { ImageStore, ImageStoreDetails } from './stores.ts';
 
 /**
- * Besides what is said at each method, all throw the classes of errors.ts and the session's own errors, and the signal's
- * reason when it aborts. An id that is no UUID is an InvalidRequest.
+ * In addition to the errors named at each method, all throw the classes of errors.ts and the session's own errors, and
+ * the signal's reason when it aborts. An id that is not a UUID is an InvalidRequest.
  */
 export interface ImageClient extends ImageRecords, ImageDataCalls, ImageImports, ImageStores, ImageTags, ImageInfo {
   readonly members: ImageMembers;

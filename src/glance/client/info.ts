@@ -1,4 +1,4 @@
-/** What a cloud tells about its image service. Law: what it does not tell is absent, not made up. */
+/** What a cloud reports about its image service. Invariant: unreported values are absent, never made up. */
 import { z } from 'zod';
 import { MalformedResponse } from '../../openstack/errors.ts';
 import { jsonOf } from '../../openstack/response.ts';
@@ -15,7 +15,10 @@ export interface QuotaUsage {
 export interface ImageInfo {
   /** Of the project, by quota: `image_size_total`, …. Empty on a cloud that has no quotas. */
   usage(signal: AbortSignal): Promise<Record<string, QuotaUsage>>;
-  /** By what this client reads and writes images beside the facts that hold on every cloud. */
+  /**
+   * The cloud's schema, with which this client reads and writes images, in addition to the names that hold on every
+   * cloud.
+   */
   schema(signal: AbortSignal): Promise<ImageSchema>;
   /** The versions of the API that the cloud has: `v2.17`, `v2.16`, … */
   versions(signal: AbortSignal): Promise<readonly string[]>;

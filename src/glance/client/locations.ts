@@ -1,6 +1,6 @@
 /**
- * Where the data of an image lies: the API of Glance 2.17 for it. Law: nothing is decided here. (Before 2.17 locations were
- * read with the image and added by `patch`, where a cloud allows that.)
+ * The locations of an image's data: the API of Glance 2.17 for them. Nothing is decided here. (Before 2.17 locations
+ * were read with the image and added by `patch`, where a cloud allows that.)
  */
 
 import { MalformedResponse } from '../../openstack/errors.ts';
@@ -10,7 +10,7 @@ import { type ImageLocation, readLocations } from '../image.ts';
 import { imagePath } from '../ref.ts';
 import type { Calls } from './call.ts';
 
-/** What the data at a location must be; Glance finds it out itself where it is not told. */
+/** The expected data at a location; without it, Glance computes it. */
 export interface LocationDigest {
   algorithm: 'md5' | 'sha1' | 'sha256' | 'sha512';
   /** In hex. */
@@ -21,8 +21,9 @@ export interface ImageLocations {
   /** For services and administrators. */
   list(id: string, signal: AbortSignal): Promise<ImageLocation[]>;
   /**
-   * Returns when Glance has accepted to look at it; `importState` of the image tells how it goes. Only for a queued image
-   * with its formats set. For anybody but services and administrators only `http` and `https`, and where the cloud allows it.
+   * Returns when Glance has accepted to check the location; `importState` of the image shows its progress. Only for a
+   * queued image with its formats set. Except for services and administrators, only `http` and `https`, and where the
+   * cloud allows it.
    */
   add(id: string, url: string, digest: LocationDigest | undefined, signal: AbortSignal): Promise<void>;
 }

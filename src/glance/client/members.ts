@@ -1,6 +1,7 @@
 /**
- * With whom an image is shared. Law: the owner decides who is a member, the member decides whether it accepts; neither can do
- * the other's part.
+ * The members with whom an image is shared.
+ *
+ * Invariant: only the owner adds and removes members, and only the member accepts.
  */
 import { z } from 'zod';
 import { MalformedResponse } from '../../openstack/errors.ts';

@@ -1,6 +1,8 @@
 /**
- * Image records: what an image is, without its data. Law: an image is created only under an id that the caller chose, so that
- * a lost answer can always be looked up.
+ * Image records: images without their data.
+ *
+ * Invariant: an image is created only with an id that the caller chose, so that a creation with a lost response can
+ * always be checked.
  */
 
 import { MalformedResponse } from '../../openstack/errors.ts';
@@ -19,8 +21,8 @@ export interface ImageRecords {
   endpoint(signal: AbortSignal): Promise<string>;
   get(id: string, signal: AbortSignal): Promise<Image>;
   /**
-   * Creates the record under `id`. Conflict: the id exists, existed once, or the answer to our own earlier try was lost:
-   * look with `get`. The answer's id differs from `id` on a server that chooses for itself.
+   * Creates the record under `id`. Conflict: the id exists, existed once, or the response to our own earlier attempt
+   * was lost: check with `get`. The response has another id on a server that chooses ids itself.
    */
   create(id: string, wanted: WantedImage, signal: AbortSignal): Promise<Image>;
   /** All of the operations or none. Conflict: the image has changed since it was read. */
@@ -29,7 +31,7 @@ export interface ImageRecords {
   remove(id: string, signal: AbortSignal): Promise<void>;
   /** A marker that Glance does not know is an InvalidRequest. */
   list(filters: ListFilters, signal: AbortSignal, walk?: Partial<Walk>): AsyncIterable<Image>;
-  /** Only administrators, as a rule. From then on nobody else can read the data. */
+  /** Usually only for administrators. From then on other users cannot read the data. */
   deactivate(id: string, signal: AbortSignal): Promise<void>;
   reactivate(id: string, signal: AbortSignal): Promise<void>;
 }
@@ -84,7 +86,7 @@ export function imageRecords(calls: Calls, pageSize: number): ImageRecords {
   };
 }
 
-/** How an answer with one image is read. */
+/** Parses a response with one image. */
 function imageReader(schema: ImageSchema) {
   return (response: HttpResponse): Image => {
     const image = readImage(jsonOf(response), schema);

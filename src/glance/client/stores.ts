@@ -1,6 +1,8 @@
 /**
- * The stores of a cloud: the places where Glance keeps data. Law: a cloud that has no stores by name is not a failure; a
- * store that was named and does not exist, or takes no data, is one of its own.
+ * The stores of a cloud, in which Glance keeps data.
+ *
+ * Invariant: a cloud without named stores is not a failure; a named store that does not exist or is read-only is a
+ * failure of its own class.
  */
 import { z } from 'zod';
 import type { JsonObject, JsonValue } from '../../openstack/json.ts';
@@ -79,8 +81,8 @@ export function imageStores({ call, send }: Calls): ImageStores {
 }
 
 /**
- * What a refusal is that may be for a store that was named: Glance says 400, 409 or 410, and more than one thing by each.
- * Its own list of stores tells, and is only asked for then.
+ * Classifies a rejection that may be about a named store: Glance returns 400, 409 or 410, each with several meanings.
+ * Glance's list of stores decides, and is only requested then.
  */
 export async function storeFailure(
   failure: unknown,
@@ -97,7 +99,7 @@ export async function storeFailure(
   return known === undefined ? failure : (storeProblem(named, known, failure) ?? failure);
 }
 
-/** Why data cannot go to the named stores; undefined when it can. `cause` is the refusal that led to the question. */
+/** Why data cannot go to the named stores; undefined if it can. `cause` is the rejection that led to this check. */
 export function storeProblem(
   named: readonly string[],
   known: readonly ImageStore[],

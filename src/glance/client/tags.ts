@@ -1,6 +1,8 @@
 /**
- * The tags of an image, one at a time. Law: adding twice is adding once. (All at once: `patch`.) A tag that is empty, has a
- * slash or a letter beyond ASCII is an InvalidRequest.
+ * The tags of an image, one at a time. (All at once: `patch`.) A tag that is empty, has a slash or a letter beyond
+ * ASCII is an InvalidRequest.
+ *
+ * Invariant: adding twice is adding once.
  */
 import { InvalidRequest } from '../errors.ts';
 import { imagePath } from '../ref.ts';
