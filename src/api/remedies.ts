@@ -29,7 +29,7 @@ export const remedies = {
     'Nothing, if something else uploads the data to the image in `status.imageID`. Otherwise declare `spec.content`.',
   InvalidSpec: 'Fix the field that the message names.',
   SecretNotFound:
-    'Create the Secret in the namespace of the resource, or fix spec.cloud.secretRef. In a namespace that is being deleted no Secret can be created: release the resource without its image, by `kubectl annotate glanceimage NAME glance-image-operator.dev/abandon=true`.',
+    'Create the Secret in the namespace of the resource, or fix spec.cloud.secretRef. In a namespace that is being deleted no Secret can be created: set spec.deletionPolicy to Retain, or release the resource without its image by `kubectl annotate glanceimage NAME glance-image-operator.dev/abandon=true`.',
   SecretInvalid: 'Fix the key of the Secret that the message names.',
   CloudNotFound: 'Fix spec.cloud.name, or add that cloud to clouds.yaml.',
   CloudChanged:

@@ -228,6 +228,20 @@ describe('an image follows its declaration', () => {
     assert.equal((await world.project.getImage(status.imageID ?? '')).status, 'active');
   });
 
+  test('a resource whose Secret is missing keeps its image and ends, once its policy is changed to Retain during the deletion', async () => {
+    await world.writeSecret('going', { 'clouds.yaml': await world.project.cloudsYaml() });
+    const declared = filled({}, { cloud: { secretRef: { name: 'going' }, name: 'demo' } });
+    await world.apply('released', declared);
+    const { status } = await world.ready('released');
+    const path = `/api/v1/namespaces/${world.namespace}/secrets/going`;
+    (await world.stack.kubernetes.request('DELETE', path)).ok();
+    await world.delete('released');
+    await world.reason('released', 'SecretNotFound');
+    await world.apply('released', { ...declared, deletionPolicy: 'Retain' });
+    await world.gone('released');
+    assert.equal((await world.project.getImage(status.imageID ?? '')).status, 'active');
+  });
+
   test('a resource that never reached its cloud is deleted immediately', async () => {
     await world.apply('never', { cloud: { secretRef: { name: 'nowhere' }, name: 'demo' } });
     await world.reason('never', 'SecretNotFound');
