@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers';
 import { systemClock } from '../src/lib/clock.ts';
 import type { TransferAccess } from '../src/transfer/executor.ts';
 import type { TransferPlan } from '../src/transfer/plan.ts';
-import { createWorkerExecutor } from '../src/transfer/worker.ts';
+import { createThreadExecutor } from '../src/transfer/thread-executor.ts';
 
 export interface Task {
   access: TransferAccess;
@@ -29,7 +29,7 @@ export interface Figures {
 const sampleMs = 1;
 
 const task: Task = JSON.parse(await text(process.stdin));
-const executor = createWorkerExecutor({ egress: { allow: ['127.0.0.0/8'], deny: [] }, clock: systemClock });
+const executor = createThreadExecutor({ egress: { allow: ['127.0.0.0/8'], deny: [] }, clock: systemClock });
 const { signal } = new AbortController();
 const run = (plan: TransferPlan) => executor.run(plan, task.access, { signal, onProgress: () => {} });
 await run(task.first);

@@ -57,7 +57,7 @@ async function buildProcess(): Promise<void> {
   await build({
     entryPoints: {
       process: join(import.meta.dirname, 'transfer-process.ts'),
-      'transfer-thread': join(root, 'src/transfer/thread.ts'),
+      'transfer-thread': join(root, 'src/transfer/thread-main.ts'),
     },
     bundle: true,
     platform: 'node',

@@ -34,7 +34,7 @@ import { defaultRetryPolicy } from '../openstack/retry.ts';
 import { readAccess } from '../transfer/access.ts';
 import { defaultLimits } from '../transfer/plan.ts';
 import { createScheduler } from '../transfer/scheduler.ts';
-import { createWorkerExecutor } from '../transfer/worker.ts';
+import { createThreadExecutor } from '../transfer/thread-executor.ts';
 import { checkSelector, uidOfCluster } from './cluster.ts';
 import { helpOf, readSettings } from './config.ts';
 import { operatorEgress } from './egress.ts';
@@ -155,7 +155,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const drift = createDrift({ resources, wake: (key) => queue.add(key, 'periodic'), clock, random });
 
   // Whoever talks to the cloud for a transfer is the executor, by the same policy.
-  const executor = createWorkerExecutor({ egress: rules, fence: leadership.fence, clock });
+  const executor = createThreadExecutor({ egress: rules, fence: leadership.fence, clock });
   const transferLimits = {
     total: settings.transfers,
     perCloud: settings.transfersPerCloud,

@@ -10,7 +10,7 @@ import { systemClock } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import { readAccess } from '../transfer/access.ts';
 import { TransferPlan, type TransferResult } from '../transfer/plan.ts';
-import { createWorkerExecutor } from '../transfer/worker.ts';
+import { createThreadExecutor } from '../transfer/thread-executor.ts';
 import { helpOf, readCommandLine, UsageError } from './config.ts';
 import { commandEgress } from './egress.ts';
 import { withFileCredentials } from './file-credentials.ts';
@@ -54,7 +54,7 @@ async function runPlan(given: TransferPlan, settings: TransferSettings): Promise
     process.once(signal, () => stop.abort(new Error(`cancelled by ${signal}; image ${plan.imageID} is left queued`)));
   }
   const egress = commandEgress(settings);
-  const executor = createWorkerExecutor({ egress, clock: systemClock });
+  const executor = createThreadExecutor({ egress, clock: systemClock });
   const display = showProgress(process.stderr, systemClock);
   try {
     const access = await readAccess(credentials, plan, stop.signal);

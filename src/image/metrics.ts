@@ -4,7 +4,7 @@ import type { GlanceImage } from '../api/glanceimage.ts';
 import { createMeters } from '../controller/meters.ts';
 import type { Item } from '../kubernetes/resource.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { TransferObserver } from '../transfer/observer.ts';
+import type { TransferObserver } from '../transfer/meter.ts';
 import { type CacheObserver, createCacheMetrics } from './metrics/cache.ts';
 import { type CloudMetrics, createCloudMetrics } from './metrics/clouds.ts';
 import { createImageMetrics, type ImageMetrics } from './metrics/images.ts';

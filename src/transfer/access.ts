@@ -1,7 +1,7 @@
 /**
  * Reads the secrets that a plan refers to, just before its run.
  *
- * Guarantees: they are handed to the executor only; an error names a Secret, never its content.
+ * Guarantees: only the executor gets them; an error names a Secret, never its content.
  */
 import {
   type CredentialSource,

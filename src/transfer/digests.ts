@@ -1,6 +1,8 @@
 /**
- * The digests of one transfer: of the bytes as served, and of those of the image. Law: every digest that was promised is
- * verified, each kind is computed once, and where nothing was compressed one computation serves for both.
+ * The digests of one transfer: of the bytes as served, and of those of the image.
+ *
+ * Guarantees: every expected digest is verified; each algorithm is computed once, also for both kinds of bytes if nothing was
+ * compressed.
  */
 import { createHash } from 'node:crypto';
 import { OperatorError } from '../lib/errors.ts';
@@ -14,13 +16,13 @@ export interface Expected {
 
 export interface Digests {
   served(chunk: Uint8Array): void;
-  /** `isServed`: the image is what is served, byte for byte. It is the same for every chunk. */
+  /** `isServed`: the bytes of the image are those that are served. It is the same for every chunk. */
   image(chunk: Uint8Array, isServed: boolean): void;
-  /** The digest of the image, in the algorithm that was asked for. Throws DigestMismatch. To be called once. */
+  /** The digest of the image, in the requested algorithm. Throws DigestMismatch. Call it once. */
   finish(): Digest;
 }
 
-/** The algorithm in which a Glance hashes, as far as it is one of ours; its default is sha512. */
+/** The algorithm in which a Glance hashes, if it is one of ours. Glance's default is sha512. */
 export function algorithmOf(name: string | undefined): DigestAlgorithm {
   return known.find((each) => each === name) ?? 'sha512';
 }
@@ -50,7 +52,7 @@ export function createDigests(
   let own: Computation | undefined;
   let wasCompressed = false;
 
-  /** The computation that gives the image's digest: one that is made anyway, or one more. */
+  /** The computation of the image's digest: one that is needed anyway, or an additional one. */
   function choose(): Computation {
     const there = [...ofImage, ...(wasCompressed ? [] : ofServed)].find((each) => each.algorithm === algorithm);
     if (there !== undefined) return there;
@@ -59,7 +61,7 @@ export function createDigests(
     return made;
   }
 
-  /** A mismatch says which of the two it is about, where they differ. */
+  /** The message of a mismatch names the kind of bytes if the two kinds differ. */
   function finishAll(computations: readonly Computation[], which: string): Map<Computation, Digest> {
     try {
       return new Map(computations.map((each) => [each, each.finish()]));
@@ -82,7 +84,7 @@ export function createDigests(
     finish() {
       const results = [...finishAll(ofServed, 'as served'), ...finishAll(ofImage, 'decompressed')];
       const digest = results.find(([each]) => each === own)?.[1];
-      if (digest === undefined) throw new TypeError('an image without a byte has no digest');
+      if (digest === undefined) throw new TypeError('an empty image has no digest');
       return digest;
     },
   };

@@ -1,30 +1,31 @@
 /**
- * One transfer, from a plan to a verified image. Law: nothing that was not verified becomes active, and the error that comes
- * out is the first cause, not what it brought about at the other end.
+ * Runs one transfer, from a plan to a verified image.
+ *
+ * Guarantees: no data becomes active without verification; an error is the first cause, not its effect on the other side.
  */
 import { linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { formatDigest } from '../source/digest.ts';
-import { verifiedOf } from './arrival.ts';
+import type { Target } from './delivery.ts';
+import { verifiedOf } from './delivery.ts';
 import { algorithmOf } from './digests.ts';
 import { openPipeline } from './pipeline.ts';
 import { noProgress, type TransferPlan, type TransferProgress, type TransferResult } from './plan.ts';
 import type { OpenSource } from './sources.ts';
 import { stageImage } from './stage.ts';
-import type { Target } from './target.ts';
 import { uploadImage } from './upload.ts';
 
 export interface TransferOptions {
   openSource: OpenSource;
   target: Target;
   clock: Clock;
-  /** Called for every chunk: must be cheap. */
+  /** Called for every chunk, so it must be cheap. */
   onProgress: (progress: TransferProgress) => void;
   signal: AbortSignal;
 }
 
-/** Rejects with the first cause (an OperatorError, as a rule), or with the signal's reason. */
+/** Rejects with the first cause, usually an OperatorError, or with the signal's reason. */
 export async function runTransfer(plan: TransferPlan, options: TransferOptions): Promise<TransferResult> {
   const { clock, onProgress, signal } = options;
   signal.throwIfAborted();
@@ -46,7 +47,7 @@ export async function runTransfer(plan: TransferPlan, options: TransferOptions):
 
 type Outcome = Omit<TransferResult, 'startedAt' | 'durationMs'>;
 
-/** `open` governs the source, `options.signal` the delivery. */
+/** `open` aborts the source, `options.signal` the upload. */
 async function move(plan: TransferPlan, options: TransferOptions, open: AbortSignal): Promise<Outcome> {
   const { openSource, target, clock, onProgress, signal } = options;
   let resumes = 0;
@@ -63,7 +64,7 @@ async function move(plan: TransferPlan, options: TransferOptions, open: AbortSig
     const image = await deliver(plan, pipeline, { images: target.images, clock, signal });
     target.hashAlgorithm = image.hash?.algorithm ?? target.hashAlgorithm;
     const { bytes, servedBytes, compression, format, virtualSize, imageDigest: sent } = verifiedOf(pipeline);
-    // Where the two can be compared they are equal, unless an import plugin of Glance has changed the data.
+    // If both have the same algorithm they are equal, unless an import plugin of Glance has changed the data.
     const imageDigest = image.hash === null ? formatDigest(sent) : `${image.hash.algorithm}:${image.hash.value}`;
     return {
       bytes,

@@ -1,6 +1,8 @@
 /**
- * The executor that works in the thread where it is called. Law: what a run opens is closed when it has settled, but for the
- * session with the cloud, which the next run finds open.
+ * The executor that runs transfers in the current thread.
+ *
+ * Guarantees: everything that a run has opened is closed when it has settled, except sessions with clouds, which stay open for the
+ * next run.
  */
 import { createImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';
@@ -12,15 +14,15 @@ import { type Executor, ExecutorClosed } from './executor.ts';
 import { type CloudSessions, createSourceOpener } from './sources.ts';
 
 export interface InlineExecutorOptions {
-  /** For sources and clouds alike. */
+  /** For sources and clouds. */
   egress: EgressPolicy;
-  /** Asked before anything is written to a cloud. Default: always. */
+  /** Called before every write to a cloud. Default: always. */
   mayWrite?: MayWrite;
   clock: Clock;
   random: Random;
 }
 
-/** The next transfer with the same credentials finds a token and connections. */
+/** The next transfer with the same credentials reuses token and connections. */
 const idleSessionMs = 300_000;
 
 export function createInlineExecutor(options: InlineExecutorOptions): Executor {

@@ -1,14 +1,36 @@
 /**
- * How one run gets on. Law: what the run reports costs nothing until somebody looks; those who wait for news are told after a
- * second, so that a small transfer makes no noise, and then at every interval in which anything moved.
+ * Progress and throughput of one running transfer, and the interface of the observer of all transfers. Reports are O(1). A listener
+ * is notified after one second, and then once per interval if anything changed.
  */
 import type { Clock } from '../lib/clock.ts';
-import type { TransferObserver } from './observer.ts';
-import { noProgress, type TransferProgress } from './plan.ts';
+import { noProgress, type TransferPhase, type TransferProgress, type TransferResult } from './plan.ts';
+
+/** A phase of a transfer, waiting in the queue included. */
+export type MeasuredPhase = 'queued' | TransferPhase;
+
+export type TransferEnd =
+  | { kind: 'succeeded'; result: TransferResult }
+  /** `code` of the OperatorError, or InternalError. */
+  | { kind: 'failed'; code: string }
+  | { kind: 'cancelled' };
+
+/** Receives measurements. `cloud` is the address of a plan's cloud. The methods must not throw. */
+export interface TransferObserver {
+  /** The current numbers of waiting and running transfers of a cloud. */
+  counted(cloud: string, counts: { queued: number; active: number }): void;
+  /** Glance has accepted this number of further bytes. */
+  moved(cloud: string, bytes: number): void;
+  /** A transfer has completed a phase of this duration. */
+  spent(cloud: string, phase: MeasuredPhase, ms: number): void;
+  /** A run has ended. A transfer that is cancelled before it runs is not reported. */
+  ended(cloud: string, end: TransferEnd): void;
+}
+
+export const silentObserver: TransferObserver = { counted() {}, moved() {}, spent() {}, ended() {} };
 
 export interface Meter {
   readonly progress: TransferProgress;
-  /** Of bytes taken by Glance, over the last interval; 0 until the first one is over. */
+  /** Bytes accepted by Glance per second in the last interval. 0 in the first one. */
   readonly bytesPerSecond: number;
   /** RFC 3339. */
   readonly startedAt: string;
@@ -21,34 +43,34 @@ export interface MeterOptions {
   clock: Clock;
   intervalMs: number;
   observer: TransferObserver;
-  onNews: () => void;
+  onChange: () => void;
 }
 
-const firstNewsMs = 1000;
+const firstReportMs = 1000;
 
-export function startMeter({ cloud, clock, intervalMs, observer, onNews }: MeterOptions): Meter {
+export function startMeter({ cloud, clock, intervalMs, observer, onChange }: MeterOptions): Meter {
   const startedAt = clock.now().toISOString();
   let progress = noProgress;
   let bytesPerSecond = 0;
   let phaseSince = clock.monotonic();
 
-  let told = false;
+  let reported = false;
   let seenBytes = 0;
   let seenAt = phaseSince;
   const tick = () => {
     const now = clock.monotonic();
     const { bytes } = progress;
     const rate = Math.round(((bytes - seenBytes) * 1000) / Math.max(now - seenAt, 1));
-    // The first is told in any case: that it runs at all is news to who waited in the queue.
-    const news = !told || bytes !== seenBytes || rate !== bytesPerSecond;
+    // The first report is always a change: the transfer was waiting before.
+    const changed = !reported || bytes !== seenBytes || rate !== bytesPerSecond;
     bytesPerSecond = rate;
     seenBytes = bytes;
     seenAt = now;
-    told = true;
+    reported = true;
     cancelTimer = clock.schedule(intervalMs, tick);
-    if (news) onNews();
+    if (changed) onChange();
   };
-  let cancelTimer = clock.schedule(firstNewsMs, tick);
+  let cancelTimer = clock.schedule(firstReportMs, tick);
 
   const endPhase = () => {
     const now = clock.monotonic();

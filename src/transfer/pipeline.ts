@@ -1,7 +1,8 @@
 /**
- * The bytes on their way from the source to Glance: counted and hashed as served, decompressed, hashed and inspected as the
- * image. Law: the last chunk is held back until everything is verified, so that whoever reads the body never sees a regular
- * end of something wrong; memory is constant, and nothing is read that nobody asked for.
+ * The bytes between the source and Glance: counted and hashed as served, decompressed, hashed and inspected as the image.
+ *
+ * Guarantees: the last chunk is held back until everything is verified, so that a reader never gets a regular end of wrong data;
+ * memory is constant; the source is read only on demand.
  */
 import { type BodyCheck, holdBack } from '../http/body.ts';
 import { safeUrl } from '../lib/secret.ts';
@@ -13,12 +14,12 @@ import type { OpenedSource } from '../source/kind.ts';
 import { createDigests, type Expected } from './digests.ts';
 import { staysCompressed, type TransferPhase, type TransferPlan, type TransferProgress } from './plan.ts';
 
-/** What is known of the data when all of it was verified. */
+/** The properties of the data after all of it was verified. */
 export interface Verified {
   /** Of the image. */
   bytes: number;
   servedBytes: number;
-  /** Of the image, in the algorithm that was asked for. */
+  /** Of the image, in the requested algorithm. */
   imageDigest: Digest;
   compression: Compression | undefined;
   format: string;
@@ -26,22 +27,22 @@ export interface Verified {
 }
 
 /**
- * Where the body has got to. A body that failed is the cause of whatever its reader says after it; a reader that fails while
- * the body is well has a cause of its own.
+ * The state of the body. If the body has failed, that is also the cause of a later error of its reader. Otherwise an error of the
+ * reader has a cause of its own.
  */
 export type PipelineState = { kind: 'open' } | ({ kind: 'verified' } & Verified) | { kind: 'failed'; error: unknown };
 
 export interface Pipeline {
-  /** To be read once. */
+  /** Can be read once. */
   readonly body: AsyncIterable<Uint8Array>;
-  /** Length of the body, where it is known before its end. */
+  /** Length of the body, if it is known before its end. */
   readonly size: number | undefined;
   state(): PipelineState;
-  /** Lets go of what was not read. */
+  /** Releases the unread rest. */
   close(): void;
 }
 
-/** What is wrong with the data is why whoever reads the body fails. */
+/** Throws the error of the data, which is the cause of an error of the reader. */
 export function throwIfFailed(pipeline: Pipeline): void {
   const state = pipeline.state();
   if (state.kind === 'failed') throw state.error;
@@ -54,7 +55,7 @@ export interface PipelineOptions {
   onProgress: (progress: TransferProgress) => void;
 }
 
-/** Resolves when the first bytes have come and nothing is wrong with them; throws what is wrong. */
+/** Resolves when the first bytes have arrived and are valid. Throws their error otherwise. */
 export async function openPipeline(
   plan: TransferPlan,
   source: OpenedSource,
@@ -76,7 +77,7 @@ export async function openPipeline(
     body: holdBack(body(), check),
     size: compression() === undefined ? source.size : undefined,
     state,
-    // Not waited for: a source that hangs must not keep the transfer from ending.
+    // Not awaited: a hanging source must not delay the end of the transfer.
     close: () => void chunks.return().catch(() => {}),
   };
 }
@@ -152,7 +153,7 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
   return { chunks: chunks(), check, compression, state: () => state };
 }
 
-/** What the plan declares, and what the source itself has on record. */
+/** The digest in the plan, and the one that the source has recorded. */
 function expectedDigests({ digest, digestOf }: TransferPlan, source: OpenedSource): Expected[] {
   const declared = digest === undefined ? [] : [{ of: digestOf, digest: parseDigest(digest) }];
   return source.digest === undefined ? declared : [...declared, { of: 'Served', digest: source.digest }];
@@ -162,7 +163,7 @@ function uncertainEnd(url: string): SourceError {
   return new SourceError(
     'SourceInvalid',
     upstreamRetry,
-    `${safeUrl(url)} announces no length, so a broken download would look complete: declare a digest`,
+    `${safeUrl(url)} announces no length, so a truncated download would look complete: declare a digest`,
   );
 }
 

@@ -1,6 +1,8 @@
 /**
- * What a transfer is to do, as plain JSON. Law: a plan says all that is needed, holds no secret and no function, and two
- * equal plans mean the same work; so it can be compared, logged and sent to another thread or machine.
+ * The plan of a transfer and its result, as plain JSON.
+ *
+ * Invariant: a plan is complete, contains no secret and no function, and equal plans mean equal work. So it can be compared, logged
+ * and sent to another thread or machine.
  */
 import { z } from 'zod';
 import type { Image } from '../glance/image.ts';
@@ -11,13 +13,13 @@ const { text } = planned;
 const count = z.int().positive();
 
 export const TransferPlan = z.strictObject({
-  /** The image that waits for its data. */
+  /** The queued image. */
   imageID: z.guid(),
-  /** Where the image waits: which cloud of which Secret. Turns between namespaces go by it too. */
+  /** The cloud with the queued image. Namespaces take turns. */
   cloud: z.strictObject({
     namespace: text,
     ...planned.cloud,
-    /** Origin of the image endpoint. Limits and metrics per cloud go by it, however many Secrets lead there. */
+    /** Origin of the image endpoint. It identifies the cloud in limits and metrics, for any number of Secrets. */
     address: text,
   }),
   source: SourcePlan,
@@ -28,19 +30,19 @@ export const TransferPlan = z.strictObject({
     .optional(),
   /** The bytes as the source serves them, or those of the image, after decompression. */
   digestOf: z.enum(['Served', 'Image']),
-  /** Auto: a file that begins as gzip, zstd, xz or bzip2 does is decompressed on the way. */
+  /** Auto: a file that starts like gzip, zstd, xz or bzip2 is decompressed during the transfer. */
   decompress: z.enum(['Auto', 'None']),
-  /** Glance's word: qcow2, raw, … */
+  /** Glance's name: qcow2, raw, … */
   diskFormat: text,
-  /** Glance's word too. Default: what is usual for the disk format, which is bare for all but ami, ari and aki. */
+  /** Glance's name. Default: the usual one for the disk format, which is bare for all but ami, ari and aki. */
   containerFormat: text.optional(),
-  /** The least disk that the image declares to need, against which its virtual size is held; 0: nothing is declared. */
+  /** The declared minimum disk size, which the virtual size must not exceed. 0: not declared. */
   minDiskGiB: z.int().min(0),
   /** Upload: one PUT, after which the image is active. Stage: by way of Glance's staging area, so that its import plugins run. */
   method: z.enum(['Upload', 'Stage']),
   /**
-   * Where Glance is to put it. An upload reaches one store only, which is the first of several, or the default store of
-   * `all`; the others take a copy of the active image.
+   * The stores for the image. An upload reaches one store only: the first of several, or the default store of `all`. The others
+   * get a copy of the active image.
    */
   stores: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('default') }),
@@ -48,18 +50,18 @@ export const TransferPlan = z.strictObject({
     z.strictObject({ kind: z.literal('all') }),
   ]),
   limits: z.strictObject({
-    /** Of the bytes as served, and of those of the image: more is refused. */
+    /** Of the bytes as served, and of those of the image. More is an error. */
     maxBytes: count,
-    /** Of the disk that the image describes. */
+    /** Virtual size of the disk in the image. */
     maxVirtualBytes: count,
-    /** Bytes of the image for one served byte. */
+    /** Bytes of the image per served byte. */
     maxRatio: z.number().positive(),
     /** Memory that decompression may need. */
     maxDictionaryBytes: count,
-    /** The source has stalled when fewer than `stallBytes` came in `stallWindowMs` of waiting for it. */
+    /** The source has stalled if fewer than `stallBytes` arrived in `stallWindowMs` of waiting for it. */
     stallBytes: count,
     stallWindowMs: count,
-    /** From the first request to the last byte of the source. Default: as long as it takes. */
+    /** From the first request to the last byte of the source. Default: no limit. */
     totalMs: count.exactOptional(),
   }),
 });
@@ -67,14 +69,14 @@ export type TransferPlan = z.infer<typeof TransferPlan>;
 
 const keptCompressed: ReadonlySet<string | undefined> = new Set(['aki', 'ari', 'ami', 'compressed']);
 
-/** Whether an image in these formats may be a compressed file itself, and stays as it is. */
+/** Whether an image in these formats may itself be a compressed file, which is not decompressed. */
 export function staysCompressed(diskFormat: string, containerFormat: string | undefined): boolean {
   return keptCompressed.has(diskFormat) || keptCompressed.has(containerFormat);
 }
 
 /**
- * `maxBytes` is Glance's own default for `image_size_cap`; gzip cannot pack tighter than 1032 : 1; `xz -9` needs 64 MiB; the
- * stall limit is 1 KiB/s, seen over a minute.
+ * `maxBytes` is Glance's default for `image_size_cap`. gzip compresses at most 1032 : 1. `xz -9` needs 64 MiB. The stall limit is
+ * 1 KiB/s over a minute.
  */
 export const defaultLimits: TransferPlan['limits'] = {
   maxBytes: 2 ** 40,
@@ -85,42 +87,42 @@ export const defaultLimits: TransferPlan['limits'] = {
   stallWindowMs: 60_000,
 };
 
-/** Plain JSON too. */
+/** Plain JSON. */
 export interface TransferResult {
   /** Bytes sent to Glance. */
   bytes: number;
-  /** Bytes taken from the source; the same unless they were compressed. */
+  /** Bytes received from the source. The same unless they were compressed. */
   servedBytes: number;
-  /** `<algorithm>:<hex>`: the declared digest, or else the image's own. */
+  /** `<algorithm>:<hex>`: the declared digest, or that of the image if none is declared. */
   digest: string;
-  /** `<algorithm>:<hex>` of the image's data as Glance reports it (sha512 as a rule), or as it was sent if Glance does not. */
+  /** `<algorithm>:<hex>` of the image's data as Glance reports it, usually sha512. As it was sent if Glance reports none. */
   imageDigest: string;
-  /** How the served bytes were compressed; absent when they were not, or were left as they were. */
+  /** How the served bytes were compressed. Absent if they were not, or were not decompressed. */
   compression?: string;
-  /** What the data turned out to be. */
+  /** The format of the data. */
   format: string;
-  /** Bytes of the disk that the image describes, where its format says so. */
+  /** Virtual size of the disk in bytes, if the format contains it. */
   virtualSize?: number;
-  /** Where they came from in the end, after redirects; without user, query and fragment. */
+  /** The final URL after redirects, without user, query and fragment. */
   url: string;
-  /** How often the source was asked to go on after it broke. */
+  /** How often the download was resumed after a failure. */
   resumes: number;
   /** RFC 3339. */
   startedAt: string;
   durationMs: number;
-  /** As Glance reported it in the end. */
+  /** As Glance reported it after the transfer. */
   image: Image;
 }
 
-/** connecting: to the source; transferring: bytes move; finishing: Glance has them all and makes the image of them. */
+/** connecting: to the source; transferring: bytes arrive; finishing: Glance has all bytes and completes the image. */
 export type TransferPhase = 'connecting' | 'transferring' | 'finishing';
 
 export interface TransferProgress {
-  /** Bytes taken by Glance so far. */
+  /** Bytes accepted by Glance so far. */
   bytes: number;
-  /** Bytes taken from the source so far. */
+  /** Bytes received from the source so far. */
   servedBytes: number;
-  /** Of the served bytes, where the source announced it. */
+  /** Of the served bytes, if the source announced it. */
   total: number | undefined;
   phase: TransferPhase;
 }

@@ -10,11 +10,9 @@
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { sourceOf } from '../source/registry.ts';
-import { type Meter, startMeter } from './meter.ts';
-import { silentObserver, type TransferEnd, type TransferObserver } from './observer.ts';
+import { createFairQueue } from './fair-queue.ts';
+import { type Meter, silentObserver, startMeter, type TransferEnd, type TransferObserver } from './meter.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
-import { createTally } from './tally.ts';
-import { createTurns } from './turns.ts';
 
 export type TransferState =
   /** `position` counts from 1: its place in the order in which transfers start, as far as the limits let each of them. */
@@ -50,8 +48,6 @@ export interface Scheduler {
   cancel(key: string): Promise<void>;
   /** Drops the transfer that was `seen` to have ended. One that has ended since, or is another, is news and stays. */
   forget(key: string, seen: TransferState): void;
-  /** What is queued or running, in the order of arrival. */
-  active(): { key: string; state: TransferState }[];
   /** What runs goes on, even beyond the new limits. */
   setLimits(limits: TransferLimits): void;
   /** Starts nothing any more. Resolves when all that runs has come to its own end. */
@@ -112,10 +108,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const transfers = new Map<string, Transfer>();
   /** …but holds its slot here, and in the tallies, until its run has settled. */
   const runs = new Map<string, Run>();
-  const runsTo = createTally();
-  const runsFrom = createTally();
-  const waitingFor = createTally();
-  const turns = createTurns<Transfer>(({ plan }) => plan.cloud.namespace);
+  const runsTo = createCounter();
+  const runsFrom = createCounter();
+  const waitingFor = createCounter();
+  const turns = createFairQueue<Transfer>(({ plan }) => plan.cloud.namespace);
   let stopped = false;
 
   function hasRoom({ key, cloud, host }: Transfer): boolean {
@@ -155,7 +151,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const onNews = () => {
       if (isCurrent(transfer)) onChange(key);
     };
-    const meter = startMeter({ cloud, clock, intervalMs: progressIntervalMs, observer, onNews });
+    const meter = startMeter({ cloud, clock, intervalMs: progressIntervalMs, observer, onChange: onNews });
     transfer.phase = { kind: 'running', meter };
     try {
       const result = await execute(plan, { signal, onProgress: meter.report });
@@ -230,8 +226,6 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       const isSame = transfer?.plan === plan && transfer.phase.kind === kind;
       if (isSame && !isActive(transfer)) transfers.delete(key);
     },
-    active: () =>
-      [...transfers.values()].filter(isActive).map((transfer) => ({ key: transfer.key, state: stateOf(transfer) })),
     setLimits(next) {
       limits = next;
       runNext();
@@ -266,4 +260,18 @@ function sourceHost({ cloud, source }: TransferPlan): string {
 /** Plans are plain JSON, made in one place, so that equal ones have their keys in the same order. */
 function samePlan(a: TransferPlan, b: TransferPlan): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** How many there are under each name. A name without any takes no memory. */
+function createCounter() {
+  const counts = new Map<string, number>();
+  const of = (name: string) => counts.get(name) ?? 0;
+  return {
+    add: (name: string) => void counts.set(name, of(name) + 1),
+    remove(name: string) {
+      if (of(name) > 1) counts.set(name, of(name) - 1);
+      else counts.delete(name);
+    },
+    of,
+  };
 }

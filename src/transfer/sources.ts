@@ -1,13 +1,13 @@
-/** Opens the source of a plan, and closes what it used when the run is over. */
+/** Opens the source of a plan, and closes its connections and sessions at the end of the run. */
 import type { ImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { SessionPool } from '../openstack/pool.ts';
 import type { OpenContext, OpenedSource } from '../source/kind.ts';
 import { sourceOf } from '../source/registry.ts';
+import type { Target } from './delivery.ts';
 import type { TransferAccess } from './executor.ts';
 import type { TransferPlan } from './plan.ts';
-import type { Target } from './target.ts';
 
 export type OpenSource = (
   plan: TransferPlan,
@@ -16,7 +16,7 @@ export type OpenSource = (
 
 export interface SourceOpener {
   open: OpenSource;
-  /** Ends all connections to sources. */
+  /** Closes all connections to sources. */
   close(): Promise<void>;
 }
 

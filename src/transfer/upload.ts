@@ -1,18 +1,26 @@
 /**
- * A verified body into an image by one PUT, after which it is active. Laws: the body is sent once and never again, and what
- * went wrong is the first cause, not what it brought about at the other end.
+ * Fills an image with one PUT, after which it is active.
+ *
+ * Guarantees: the body is sent at most once; an error is the first cause, not its effect on the other side.
  */
 import type { Image } from '../glance/image.ts';
-import { contentMismatch, expectArrival, verifiedOf } from './arrival.ts';
+import {
+  asTransferError,
+  contentMismatch,
+  type Delivery,
+  fetchImage,
+  isOutcomeUnknown,
+  verifiedOf,
+  verifyUpload,
+} from './delivery.ts';
 import { type Pipeline, throwIfFailed } from './pipeline.ts';
 import type { TransferPlan } from './plan.ts';
-import { type Delivery, inTransferTerms, leavesOpen, look } from './target.ts';
 
-/** How long Glance may go on by itself after the connection broke, when it had all of the data. */
+/** How long Glance may take to finish after the connection broke, if it had received all of the data. */
 const settleMs = 60_000;
 const pollMs = 1_000;
 
-/** Resolves with the image as Glance reports it, which is what was sent. */
+/** Resolves with the image as Glance reports it, after verification. */
 export async function uploadImage(plan: TransferPlan, pipeline: Pipeline, delivery: Delivery): Promise<Image> {
   const { imageID, stores } = plan;
   const { images, signal } = delivery;
@@ -26,31 +34,36 @@ export async function uploadImage(plan: TransferPlan, pipeline: Pipeline, delive
   } catch (error) {
     signal.throwIfAborted();
     throwIfFailed(pipeline);
-    if (!leavesOpen(error)) throw inTransferTerms(error, imageID);
-    return lookAfter(error, plan, pipeline, delivery);
+    if (!isOutcomeUnknown(error)) throw asTransferError(error, imageID);
+    return resolveOutcome(error, plan, pipeline, delivery);
   }
   const verified = verifiedOf(pipeline);
-  const image = await look(imageID, delivery);
-  expectArrival(image, plan, verified);
+  const image = await fetchImage(imageID, delivery);
+  verifyUpload(image, plan, verified);
   return image;
 }
 
-/** Whether the data arrived, nobody said: resolves if it did, and throws `error` if not. */
-async function lookAfter(error: unknown, plan: TransferPlan, pipeline: Pipeline, delivery: Delivery): Promise<Image> {
+/** Finds out whether an upload with unknown outcome succeeded. Resolves if it did, and throws `error` otherwise. */
+async function resolveOutcome(
+  error: unknown,
+  plan: TransferPlan,
+  pipeline: Pipeline,
+  delivery: Delivery,
+): Promise<Image> {
   const { clock, signal } = delivery;
   const state = pipeline.state();
   const end = clock.monotonic() + settleMs;
   for (;;) {
-    const image = await look(plan.imageID, delivery, error);
+    const image = await fetchImage(plan.imageID, delivery, error);
     if (image.status === 'active') {
       if (state.kind !== 'verified')
         throw contentMismatch(`image ${image.id} is active with a part of its data`, error);
-      expectArrival(image, plan, state);
+      verifyUpload(image, plan, state);
       return image;
     }
-    // An answer that was lost on its way may still come true.
-    const mayArrive = state.kind === 'verified' && image.status === 'saving';
-    if (!mayArrive || clock.monotonic() >= end) throw error;
+    // The response was lost, but Glance may still be storing the data.
+    const mayFinish = state.kind === 'verified' && image.status === 'saving';
+    if (!mayFinish || clock.monotonic() >= end) throw error;
     await clock.sleep(pollMs, signal);
   }
 }

@@ -4,10 +4,10 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError, retry } from '../../src/lib/errors.ts';
+import type { Target } from '../../src/transfer/delivery.ts';
 import { runTransfer, type TransferOptions } from '../../src/transfer/engine.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from '../../src/transfer/plan.ts';
 import type { OpenSource } from '../../src/transfer/sources.ts';
-import type { Target } from '../../src/transfer/target.ts';
 import { planOf } from './plans.ts';
 import { createSink, sourceOf } from './sink.ts';
 

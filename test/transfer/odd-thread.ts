@@ -1,17 +1,17 @@
-/** A thread of transfers that does what the URL of each plan says, such as dying. */
+/** A transfer thread that executes the task in the URL of each plan, such as a crash. */
 import { parentPort } from 'node:worker_threads';
 import { aborted } from '../../src/lib/abort.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError, retry } from '../../src/lib/errors.ts';
 import type { Executor } from '../../src/transfer/executor.ts';
 import { noProgress } from '../../src/transfer/plan.ts';
-import { serveExecutor } from '../../src/transfer/serve.ts';
+import { serveExecutor } from '../../src/transfer/thread-server.ts';
 import { resultOf } from './plans.ts';
 
 const executor: Executor = {
   async run({ source }, access, { signal, onProgress }) {
-    const deed = source.kind === 'http' ? source.url : source.image;
-    switch (deed) {
+    const task = source.kind === 'http' ? source.url : source.image;
+    switch (task) {
       case 'echo':
         return { ...resultOf(1), url: JSON.stringify(access) };
       case 'count':
@@ -32,7 +32,7 @@ const executor: Executor = {
         throw new TypeError('x is not a function');
       case 'throw':
         queueMicrotask(() => {
-          throw new Error('nobody caught this');
+          throw new Error('uncaught on purpose');
         });
         break;
       case 'exit':
@@ -46,7 +46,7 @@ const executor: Executor = {
         for (;;);
     }
     await aborted(signal);
-    if (deed === 'deaf') await new Promise(() => {});
+    if (task === 'deaf') await new Promise(() => {});
     throw signal.reason;
   },
   async close() {},

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { Executor } from '../../src/transfer/executor.ts';
 import type { TransferPlan } from '../../src/transfer/plan.ts';
-import { createWorkerExecutor } from '../../src/transfer/worker.ts';
+import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { digestOf, generated } from '../env/content.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { createScene, egress, type Scene } from './real.ts';
@@ -15,7 +15,7 @@ let thread: Executor;
 before(async () => {
   stack = await connectStack();
   scene = await createScene(stack);
-  thread = createWorkerExecutor({ egress, clock: systemClock });
+  thread = createThreadExecutor({ egress, clock: systemClock });
 });
 after(async () => {
   await thread.close();

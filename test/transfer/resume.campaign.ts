@@ -1,7 +1,7 @@
 import { after, before, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { Executor } from '../../src/transfer/executor.ts';
-import { createWorkerExecutor } from '../../src/transfer/worker.ts';
+import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { createScene, egress, type Scene } from './real.ts';
 import { transferWithBreaks } from './resume.ts';
@@ -12,7 +12,7 @@ let executor: Executor;
 before(async () => {
   stack = await connectStack();
   scene = await createScene(stack);
-  executor = createWorkerExecutor({ egress, clock: systemClock });
+  executor = createThreadExecutor({ egress, clock: systemClock });
 });
 after(async () => {
   await executor.close();

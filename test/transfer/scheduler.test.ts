@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { OperatorError, retry } from '../../src/lib/errors.ts';
-import type { TransferObserver } from '../../src/transfer/observer.ts';
+import type { TransferObserver } from '../../src/transfer/meter.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler, type Scheduler, TransferCancelled } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -69,14 +69,6 @@ describe('the scheduler', () => {
     await settle();
     assert.deepEqual(env.kinds('a', 'b', 'c', 'd'), ['running', 'succeeded', 'running', 'queued']);
     assert.deepEqual(scheduler.get('d'), { kind: 'queued', plan: planOf('d'), position: 1 });
-    assert.deepEqual(
-      scheduler.active().map(({ key, state }) => [key, state.kind]),
-      [
-        ['a', 'running'],
-        ['c', 'running'],
-        ['d', 'queued'],
-      ],
-    );
   });
 
   test('keeps a result until it is forgotten', async () => {
@@ -223,7 +215,7 @@ describe('the scheduler', () => {
     }
     await stopped;
     scheduler.start('e', planOf('e'));
-    assert.deepEqual(scheduler.active(), []);
+    assert.deepEqual(env.kinds('a', 'b', 'c', 'e'), [undefined, undefined, undefined, undefined]);
     assert.equal(env.runs.length, 2);
     assert.equal(env.clock.pending, 0);
   });

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
+import { encodeError } from '../../src/transfer/error-codec.ts';
 import type { Executor, TransferAccess } from '../../src/transfer/executor.ts';
-import { toPlainError } from '../../src/transfer/plain-error.ts';
 import type { TransferPlan } from '../../src/transfer/plan.ts';
-import { createWorkerExecutor } from '../../src/transfer/worker.ts';
+import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { generated } from '../env/content.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { type PlanOptions, planOf } from './plans.ts';
@@ -16,7 +16,7 @@ let executor: Executor;
 before(async () => {
   stack = await connectStack();
   scene = await createScene(stack);
-  executor = createWorkerExecutor({ egress, clock: systemClock });
+  executor = createThreadExecutor({ egress, clock: systemClock });
 });
 after(async () => {
   await executor.close();
@@ -32,7 +32,7 @@ async function told(plan: TransferPlan, access: Partial<TransferAccess>): Promis
   try {
     await executor.run(plan, { ...scene.access, ...access }, { signal, onProgress: () => {} });
   } catch (error) {
-    return JSON.stringify([toPlainError(error), String(error), error instanceof Error && error.stack]);
+    return JSON.stringify([encodeError(error), String(error), error instanceof Error && error.stack]);
   }
   return assert.fail('it went well');
 }

@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import type { Image } from '../../src/glance/image.ts';
 import type { Source } from '../../src/source/source.ts';
+import type { Target } from '../../src/transfer/delivery.ts';
 import type { OpenSource } from '../../src/transfer/sources.ts';
-import type { Target } from '../../src/transfer/target.ts';
 import { imageOf } from '../glance/model.ts';
 
 type Images = Target['images'];

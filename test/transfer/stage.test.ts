@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import type { ImageTask } from '../../src/glance/client/index.ts';
 import type { Image } from '../../src/glance/image.ts';
+import type { Target } from '../../src/transfer/delivery.ts';
 import { runTransfer } from '../../src/transfer/engine.ts';
-import type { Target } from '../../src/transfer/target.ts';
 import { createVirtualClock } from '../clock.ts';
 import { imageOf } from '../glance/model.ts';
 import { planOf } from './plans.ts';
@@ -54,7 +54,7 @@ test('an import is waited for as long as it runs', async () => {
 
 test('an import without end is given up', async () => {
   const running = { ...staged, status: 'importing', properties: task };
-  await assert.rejects(run([staged, running]), { code: 'ImportFailed', message: /does not come to an end/ });
+  await assert.rejects(run([staged, running]), { code: 'ImportFailed', message: /does not finish/ });
 });
 
 test('an import that failed says so in the words of Glance, where there are any', async () => {

@@ -2,7 +2,7 @@
 import { isReason } from '../../api/reasons.ts';
 import { failureReasons } from '../../api/remedies.ts';
 import type { Meters } from '../../controller/meters.ts';
-import type { MeasuredPhase, TransferObserver } from '../../transfer/observer.ts';
+import type { MeasuredPhase, TransferObserver } from '../../transfer/meter.ts';
 
 const mostClouds = 100;
 const phases: readonly MeasuredPhase[] = ['queued', 'connecting', 'transferring', 'finishing'];

@@ -1,17 +1,40 @@
 /**
- * The other end of a thread's executor: takes runs from a port and lets an executor do them. Law: every run is answered
- * once, with its result or its error; progress goes out when a phase changes, and else at most so often that it costs nothing.
+ * The server in the transfer thread: receives runs from a port, hands them to an executor and reports back.
+ *
+ * Guarantees: every run gets exactly one result or error; a change of phase is reported at once, other progress at an interval;
+ * every message can be cloned.
  */
 import type { MessagePort } from 'node:worker_threads';
+import type { EgressRules } from '../http/egress.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { Executor } from './executor.ts';
-import type { FromThread, ToThread } from './messages.ts';
-import { toPlainError } from './plain-error.ts';
-import type { TransferProgress } from './plan.ts';
+import { type EncodedError, encodeError } from './error-codec.ts';
+import type { Executor, TransferAccess } from './executor.ts';
+import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
+
+/** Start-up data of the thread. */
+export interface ThreadData {
+  egress: EgressRules;
+  /** The memory of the write fence (`http/fence.ts`). Undefined if there is none. */
+  fence: SharedArrayBuffer | undefined;
+}
+
+export type ToThread =
+  | { kind: 'run'; id: number; plan: TransferPlan; access: TransferAccess }
+  | { kind: 'cancel'; id: number }
+  /** Cancel all runs, close resources, exit. */
+  | { kind: 'close' }
+  /** Liveness probe. */
+  | { kind: 'ping' };
+
+export type FromThread =
+  | { kind: 'progress'; id: number; progress: TransferProgress }
+  | { kind: 'succeeded'; id: number; result: TransferResult }
+  | { kind: 'failed'; id: number; error: EncodedError }
+  | { kind: 'pong' };
 
 const progressMs = 200;
 
-/** Until the port is closed, by either side. */
+/** Serves until either side closes the port. */
 export function serveExecutor(port: MessagePort, executor: Executor, clock: Clock): void {
   const running = new Map<number, AbortController>();
   const send = (message: FromThread) => port.postMessage(message);
@@ -27,7 +50,7 @@ export function serveExecutor(port: MessagePort, executor: Executor, clock: Cloc
       send({ kind: 'succeeded', id, result });
     } catch (error) {
       reporter.flush();
-      send({ kind: 'failed', id, error: toPlainError(error) });
+      send({ kind: 'failed', id, error: encodeError(error) });
     } finally {
       running.delete(id);
     }
@@ -53,21 +76,21 @@ export function serveExecutor(port: MessagePort, executor: Executor, clock: Cloc
   });
 }
 
-/** Tells the first report and each change of phase at once, the others at an interval. */
-function throttle(clock: Clock, tell: (progress: TransferProgress) => void) {
-  let told: TransferProgress | undefined;
+/** Sends the first report and each change of phase at once, the others at an interval. */
+function throttle(clock: Clock, send: (progress: TransferProgress) => void) {
+  let sent: TransferProgress | undefined;
   let latest: TransferProgress | undefined;
   let cancelTimer: (() => void) | undefined;
   const flush = () => {
     cancelTimer?.();
     cancelTimer = undefined;
-    if (latest !== undefined && latest !== told) tell(latest);
-    told = latest;
+    if (latest !== undefined && latest !== sent) send(latest);
+    sent = latest;
   };
   return {
     report(progress: TransferProgress) {
       latest = progress;
-      if (progress.phase !== told?.phase) flush();
+      if (progress.phase !== sent?.phase) flush();
       else cancelTimer ??= clock.schedule(progressMs, flush);
     },
     flush,

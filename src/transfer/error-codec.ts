@@ -1,10 +1,11 @@
 /**
- * Errors as plain JSON, for the way from one thread or process to another. Law: what a reconcile or a status needs of an
- * OperatorError arrives as it was: words, code, retry, status and request id; causes follow as far as they explain.
+ * Error codec: errors as plain JSON, to send them to another thread or process.
+ *
+ * Guarantees: an OperatorError keeps message, code, retry, status and request id; causes are kept to a limited depth.
  */
 import { OperatorError, type Retry } from '../lib/errors.ts';
 
-export type PlainError =
+export type EncodedError =
   | {
       kind: 'operator';
       message: string;
@@ -12,18 +13,18 @@ export type PlainError =
       retry: Retry;
       httpStatus?: number;
       requestId?: string;
-      cause?: PlainError;
+      cause?: EncodedError;
     }
-  /** Any other; `stack` only where nothing expected it. */
-  | { kind: 'other'; name: string; message: string; code?: string; stack?: string; cause?: PlainError };
+  /** Any other error. Only the outermost one has a `stack`. */
+  | { kind: 'other'; name: string; message: string; code?: string; stack?: string; cause?: EncodedError };
 
-const deepestCause = 4;
+const maxCauseDepth = 4;
 
-export function toPlainError(error: unknown, depth = 0): PlainError {
+export function encodeError(error: unknown, depth = 0): EncodedError {
   if (!(error instanceof Error)) return { kind: 'other', name: 'Error', message: String(error) };
   const { message, name } = error;
   const cause =
-    error.cause === undefined || depth >= deepestCause ? {} : { cause: toPlainError(error.cause, depth + 1) };
+    error.cause === undefined || depth >= maxCauseDepth ? {} : { cause: encodeError(error.cause, depth + 1) };
   if (error instanceof OperatorError) {
     const { code, retry, httpStatus, requestId } = error;
     return {
@@ -41,10 +42,10 @@ export function toPlainError(error: unknown, depth = 0): PlainError {
   return { kind: 'other', name, message, ...code, ...stack, ...cause };
 }
 
-export function fromPlainError(plain: PlainError): Error {
-  const cause = plain.cause === undefined ? {} : { cause: fromPlainError(plain.cause) };
-  if (plain.kind === 'operator') {
-    const { message, code, retry, httpStatus, requestId } = plain;
+export function decodeError(encoded: EncodedError): Error {
+  const cause = encoded.cause === undefined ? {} : { cause: decodeError(encoded.cause) };
+  if (encoded.kind === 'operator') {
+    const { message, code, retry, httpStatus, requestId } = encoded;
     return new OperatorError(message, {
       code,
       retry,
@@ -53,7 +54,7 @@ export function fromPlainError(plain: PlainError): Error {
       ...cause,
     });
   }
-  const { name, message, code, stack } = plain;
+  const { name, message, code, stack } = encoded;
   const error = new Error(message, cause);
   error.name = name;
   return Object.assign(error, code === undefined ? {} : { code }, stack === undefined ? {} : { stack });

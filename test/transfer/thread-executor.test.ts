@@ -4,7 +4,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { type Executor, ExecutorClosed } from '../../src/transfer/executor.ts';
 import type { TransferProgress } from '../../src/transfer/plan.ts';
-import { createWorkerExecutor } from '../../src/transfer/worker.ts';
+import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { createVirtualClock } from '../clock.ts';
 import { planOf } from './plans.ts';
 
@@ -14,18 +14,18 @@ const access = { cloud: { cloudsYaml: 'clouds: {}' }, source: {} };
 const never = new AbortController().signal;
 
 function executorOf(t: TestContext, clock = systemClock): Executor {
-  const executor = createWorkerExecutor({ egress, clock, entry, heapMiB: 32 });
+  const executor = createThreadExecutor({ egress, clock, entry, heapMiB: 32 });
   t.after(() => executor.close());
   return executor;
 }
 
 function run(
   executor: Executor,
-  deed: string,
+  task: string,
   signal = never,
   onProgress: (seen: TransferProgress) => void = () => {},
 ) {
-  return executor.run(planOf({ url: deed }), access, { signal, onProgress });
+  return executor.run(planOf({ url: task }), access, { signal, onProgress });
 }
 
 const isCrash = (why: RegExp) => (error: unknown) => {
@@ -93,16 +93,16 @@ test('a cancelled transfer ends with the reason that was given, and leaves the o
   await assert.rejects(run(executor, 'echo', AbortSignal.abort(reason)), reason);
 });
 
-for (const [what, deed, why] of [
-  ['an uncaught error', 'throw', /nobody caught this/],
-  ['an exit', 'exit', /ended with code 3/],
+for (const [what, task, why] of [
+  ['an uncaught error', 'throw', /uncaught on purpose/],
+  ['an exit', 'exit', /exited with code 3/],
   ['the end of its memory', 'heap', /memory limit/],
 ] as const) {
   test(`${what} fails the transfers of the thread by name, and the next one gets a fresh thread`, async (t) => {
     const executor = executorOf(t);
     await run(executor, 'echo');
     const innocent = run(executor, 'wait');
-    await Promise.all([assert.rejects(innocent, isCrash(why)), assert.rejects(run(executor, deed), isCrash(why))]);
+    await Promise.all([assert.rejects(innocent, isCrash(why)), assert.rejects(run(executor, task), isCrash(why))]);
     await run(executor, 'echo');
   });
 }
@@ -114,10 +114,10 @@ test('a thread that does not answer any more is given up', async (t) => {
   const healthy = run(executor, 'wait');
   healthy.catch(() => {});
   const stuck = run(executor, 'spin');
-  const given = assert.rejects(stuck, isCrash(/has not answered for \d+ s/));
+  const given = assert.rejects(stuck, isCrash(/did not respond for \d+ s/));
   for (let tens = 0; tens < 5; tens++) await clock.advance(10_000);
   await given;
-  await assert.rejects(healthy, isCrash(/has not answered/));
+  await assert.rejects(healthy, isCrash(/did not respond/));
   await run(executor, 'echo');
   assert.equal(clock.pending, 0);
 });
@@ -127,7 +127,7 @@ test('a thread that does not let go of a cancelled transfer is given up', async 
   const executor = executorOf(t, clock);
   const controller = new AbortController();
   const deaf = run(executor, 'deaf', controller.signal);
-  const other = assert.rejects(run(executor, 'wait'), isCrash(/did not let go/));
+  const other = assert.rejects(run(executor, 'wait'), isCrash(/did not end a cancelled transfer/));
   const reason = new Error('deleted');
   const cancelled = assert.rejects(deaf, reason);
   controller.abort(reason);
@@ -141,5 +141,5 @@ test('closing ends what runs, and nothing runs after it', async (t) => {
   await executor.close();
   await running;
   await assert.rejects(run(executor, 'echo'), ExecutorClosed);
-  await createWorkerExecutor({ egress, clock: systemClock }).close();
+  await createThreadExecutor({ egress, clock: systemClock }).close();
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { OperatorError, type Retry } from '../../src/lib/errors.ts';
-import { fromPlainError, toPlainError } from '../../src/transfer/plain-error.ts';
+import { decodeError, encodeError } from '../../src/transfer/error-codec.ts';
 
 const retry: fc.Arbitrary<Retry> = fc.oneof(
   fc.constant({ kind: 'backoff' as const }),
@@ -20,7 +20,7 @@ test('an OperatorError survives a way through JSON with all that a status is mad
     fc.property(fc.string(), options, fc.string(), (message, given, why) => {
       const cause = Object.assign(new Error(why), { code: 'ECONNRESET' });
       const error = new OperatorError(message, { ...given, cause });
-      const back = fromPlainError(JSON.parse(JSON.stringify(toPlainError(error))));
+      const back = decodeError(JSON.parse(JSON.stringify(encodeError(error))));
       assert(back instanceof OperatorError);
       for (const key of ['message', 'code', 'retry', 'httpStatus', 'requestId'] as const)
         assert.deepEqual(back[key], error[key]);
@@ -32,14 +32,14 @@ test('an OperatorError survives a way through JSON with all that a status is mad
 });
 
 test('a fault of our own keeps its name and its stack', () => {
-  const back = fromPlainError(toPlainError(new RangeError('too deep')));
+  const back = decodeError(encodeError(new RangeError('too deep')));
   assert.equal(back.name, 'RangeError');
-  assert.match(back.stack ?? '', /plain-error\.test/);
-  assert.equal(fromPlainError(toPlainError('a word')).message, 'a word');
+  assert.match(back.stack ?? '', /error-codec\.test/);
+  assert.equal(decodeError(encodeError('a word')).message, 'a word');
 });
 
 test('a chain of causes without end has one', () => {
   const error = new Error('a');
   error.cause = error;
-  assert(JSON.stringify(toPlainError(error)).length < 10_000);
+  assert(JSON.stringify(encodeError(error)).length < 10_000);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { createTurns, type Turns } from '../../src/transfer/turns.ts';
+import { createFairQueue, type FairQueue } from '../../src/transfer/fair-queue.ts';
 
 interface Waiter {
   group: string;
@@ -12,10 +12,10 @@ interface Waiter {
 
 let serial = 0;
 const waiter = (group: string, door = 0): Waiter => ({ group, name: `${group}${serial++}`, door });
-const newTurns = () => createTurns<Waiter>(({ group }) => group);
+const newTurns = () => createFairQueue<Waiter>(({ group }) => group);
 const anybody = () => true;
 
-function drain(turns: Turns<Waiter>): Waiter[] {
+function drain(turns: FairQueue<Waiter>): Waiter[] {
   const gone: Waiter[] = [];
   for (let next = turns.take(anybody); next !== undefined; next = turns.take(anybody)) gone.push(next);
   return gone;
