@@ -1,10 +1,11 @@
 /**
- * Whether somebody may use an image, for clouds that do not ask who it is. Law: the first rule that applies decides, and
- * with a token Glance has decided already.
+ * Whether a user may use an image, for clouds without authentication.
  *
  * The rules are Cinder's. `owner_id`, `project_id`, `user_id` and `is_public` are properties that older services have
- * written; an image that was made through the Images API v2 has none of them, so there a project without a token finds only
- * public images and those that are shared with it.
+ * written; an image from the Images API v2 has none of them, so a project without a token finds only public images and
+ * those shared with it.
+ *
+ * Invariant: the first rule that applies decides. With a token, Glance has decided already.
  */
 import type { ImageMember } from '../glance/client/members.ts';
 import type { Image } from '../glance/image.ts';
@@ -18,7 +19,7 @@ export interface Requester {
   userId?: string;
 }
 
-/** `members` are only needed, and `unknown` only answered, where the image is shared and nothing else has decided. */
+/** `members` are only needed, and `unknown` only returned, if the image is shared and no other rule has decided. */
 export function isImageAvailable(
   { visibility, properties }: Pick<Image, 'visibility' | 'properties'>,
   requester: Requester,

@@ -1,8 +1,9 @@
 /**
- * Where the certificates of image signatures come from. Law: what a store gives is a readable certificate, or it throws
- * CertificateUnavailable, whose `retry` tells a passing fault from one that somebody has to mend; every read has a bound.
+ * The sources of certificates for image signatures. They check neither dates nor issuers; see signature-verifier.ts for
+ * the reason.
  *
- * No store judges a certificate: neither its dates nor who issued it. See signature-verifier.ts for why.
+ * Invariant: a source returns a readable certificate, or it throws CertificateUnavailable, whose `retry` distinguishes
+ * a passing fault from one that a user has to fix. Every read has a bound.
  */
 import { X509Certificate } from 'node:crypto';
 import { readBounded } from '../http/body.ts';
@@ -20,7 +21,7 @@ export interface CertificateStore {
 
 /** Barbican's own limit for a secret is 20 000 bytes unless it is configured otherwise. */
 const largestPayloadBytes = 64 * 1024;
-/** Who may read a secret changes rarely, and by somebody else's hand. */
+/** The readers of a secret change rarely, and an administrator changes them. */
 const accessPauseMs = 10 * 60_000;
 
 /** The certificates in the key manager of a cloud. An id is a secret's UUID, or a reference to it, which ends in the UUID. */
@@ -34,7 +35,7 @@ export function barbicanCertificates(session: Pick<Session, 'download'>): Certif
       try {
         const answer = await session.download('key-manager', {
           path: `/secrets/${uuid}/payload`,
-          // The one type in which Barbican gives every secret, as the bytes that it is; it refuses application/pkix-cert.
+          // The one type in which Barbican returns every secret, as its bytes; it rejects application/pkix-cert.
           headers: { accept: 'application/octet-stream' },
           signal,
         });
@@ -112,14 +113,14 @@ function certificateIn(bytes: Uint8Array, id: string): X509Certificate {
   }
 }
 
-/** What is not of the key manager (Keystone, an abort) comes back unchanged. */
+/** Errors that are not from the key manager (Keystone, an abort) are returned unchanged. */
 function unavailable(error: unknown, id: string): unknown {
   if (error instanceof ConnectionFailed) {
     const message = `the key manager at ${error.origin} did not give certificate ${id}: ${describe(error.cause)}`;
     return new CertificateUnavailable(message, retry.backoff, { cause: error });
   }
   if (!(error instanceof HttpFailure)) return error;
-  const message = `the key manager answered the request for certificate ${id} with ${quoteFailure(error)}`;
+  const message = `the request for certificate ${id} failed: the key manager returned ${quoteFailure(error)}`;
   return new CertificateUnavailable(message, againAfter(error), { cause: error, ...responseFieldsOf(error) });
 }
 

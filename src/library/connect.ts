@@ -1,5 +1,7 @@
 /**
- * From a clouds.yaml to an image service, in one step. Law: all that is opened is closed with it.
+ * Makes an image service from a clouds.yaml in one step.
+ *
+ * Guarantees: closing it closes everything that it opened.
  */
 import { systemClock } from '../lib/clock.ts';
 import { serviceRoot } from '../openstack/catalog.ts';
@@ -15,8 +17,8 @@ export interface ConnectOptions extends CloudFiles, Omit<ImageServiceOptions, 'p
   /** Instead of the one in clouds.yaml. */
   region?: string;
   /**
-   * How often a call is tried again: after no answer, after 503, and where it can do no harm after 429, 502 and 504. Default:
-   * as clouds.yaml says, otherwise 3.
+   * The number of retries of a call: without a response, after 503, and where it can do no harm after 429, 502 and 504.
+   * Default: from clouds.yaml, otherwise 3.
    */
   retries?: number;
   /**

@@ -1,6 +1,7 @@
 /**
- * Reading the data of images: as a stream, into a sink, into a file; over HTTP, or from where it lies when that is allowed.
- * Law: whichever way the bytes come, they are verified, and whoever gets all of them has the image as it is on record.
+ * Reads the data of images: as a stream, into a sink, into a file; over HTTP, or from a local file if that is allowed.
+ *
+ * Guarantees: the bytes are verified in every case, and a complete result is the image as recorded in Glance.
  */
 import { createReadStream } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
@@ -15,7 +16,7 @@ import { signatureCheck } from './signature-check.ts';
 import { checkOf, verified } from './verify.ts';
 
 export interface ImageDownload {
-  /** Bytes, where Glance says it. */
+  /** Bytes, if Glance reports it. */
   size: number | undefined;
   /** The digest that the bytes are verified by, apart from their number; undefined where Glance has none of them. */
   verifiedBy: string | undefined;
@@ -29,8 +30,8 @@ export interface ImageDownload {
 }
 
 /**
- * Beside the errors of `ImageClient`, all throw ImageDownloadFailed for an image without data, and for one whose signature
- * cannot be checked InvalidImageSignature, ImageSignatureVerificationFailed or CertificateUnavailable.
+ * In addition to the errors of `ImageClient`, all throw ImageDownloadFailed for an image without data, and for one
+ * whose signature cannot be checked InvalidImageSignature, ImageSignatureVerificationFailed or CertificateUnavailable.
  */
 export interface Downloads {
   download(id: string, signal: AbortSignal): Promise<ImageDownload>;
@@ -53,7 +54,7 @@ export interface DownloadOptions {
 export function createDownloads(options: DownloadOptions): Downloads {
   const { client, find, directSchemes, signatures: mode, certificates } = options;
 
-  /** The data, bound to what it has to be. It is only opened where that can be told. */
+  /** The data, bound to its expected content. It is only opened if that content is known. */
   async function bound(image: Image, signal: AbortSignal, data: () => Promise<ImageData>): Promise<ImageDownload> {
     const signature = await signatureCheck(image, { mode, certificates, signal });
     const { size, checksum, body } = await data();
@@ -111,7 +112,7 @@ export function createDownloads(options: DownloadOptions): Downloads {
       const file = await open(path, 'w').catch((error: unknown) => {
         throw notWritten(id, error);
       });
-      // What was opened is ours to remove, unless it is a device or a pipe.
+      // A regular file is ours to remove, unlike a device or a pipe.
       const isOurs = (await file.stat()).isFile();
       try {
         return await downloadTo(id, file.createWriteStream(), signal);

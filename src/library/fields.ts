@@ -1,10 +1,11 @@
 /**
- * What a caller gives for an image, checked. Law: what is given is written, left out for a stated reason, or refused by its
- * name before anything is changed; nothing else happens to it.
+ * Checks the fields that a caller gives for an image.
  *
- * An image that was shown may be given back: its status and its times are left out, and so is what else only Glance sets where
- * the image has it just as it is given; otherwise that is refused. A key that is none of the fields is a custom property, as is
- * everything in `properties`, which wins.
+ * A shown image may be given back: its status and its times are left out, as are other read-only fields with unchanged
+ * values; changed values are rejected. A key that is not a field is a custom property, as is everything in
+ * `properties`, which takes precedence.
+ *
+ * Invariant: each given value is written, left out for a stated reason, or rejected by name before anything is changed.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
@@ -22,8 +23,8 @@ export interface ImageFields extends Omit<WantedImage, 'properties'> {
   /** Written as the property `cinder_encryption_key_id`. */
   cinderEncryptionKeyId?: JsonValue;
   /**
-   * Custom properties. Absent: none is touched. `{}`: with purging none shall be there, without it none is touched. `null`:
-   * none shall be there, with purging or without. A single property that is null shall not be there.
+   * Custom properties. Absent: none is touched. `{}`: with purging all are removed, without it none is touched. `null`:
+   * all are removed, with purging or without. A single property that is null is removed.
    */
   properties?: Readonly<Record<string, JsonValue>> | null;
 }
@@ -31,7 +32,7 @@ export interface ImageFields extends Omit<WantedImage, 'properties'> {
 export interface CheckedFields {
   id: string | undefined;
   wanted: WantedImage;
-  /** What was said about `properties`: nothing, which they are, or that there shall be none. */
+  /** The given `properties`: absent, their values, or null to remove all. */
   properties: 'untouched' | 'declared' | 'cleared';
 }
 
@@ -52,7 +53,7 @@ const attributes = z.object({
 });
 
 const leftOut = ['status', 'createdAt', 'updatedAt', 'deletedAt', 'created_at', 'updated_at', 'deleted_at'];
-/** By the names that the service shows them under; Glance's own names are refused as those of properties. */
+/** By the names that the service shows; Glance's own names are rejected like names of properties. */
 const readOnly = ['size', 'virtualSize', 'checksum', 'hash', 'directUrl', 'locations', 'stores', 'otherAttributes'];
 
 /** Whether anything is given that is shown and that only Glance sets. */
@@ -60,7 +61,7 @@ export function givesReadOnly(given: ImageFields): boolean {
   return Object.keys(given).some(isReadOnly) || Object.keys(given.properties ?? {}).some(isServerKey);
 }
 
-/** What is given, without what only Glance sets and the image has just so. */
+/** The given fields, without the read-only ones that equal those of the image. */
 export function withoutUnchanged(given: ImageFields, image: ServiceImage): ImageFields {
   const has = new Map<string, unknown>(Object.entries(image));
   const properties = new Map(Object.entries(image.properties));
@@ -78,7 +79,7 @@ function isReadOnly(key: string): boolean {
   return readOnly.includes(key);
 }
 
-/** Throws InvalidRequest, which names every field that is refused. */
+/** Throws InvalidRequest, which names every rejected field. */
 export function checkFields(given: ImageFields): CheckedFields {
   const { id, properties, cinderEncryptionKeyId, ...rest } = compact(given);
   const parsed = attributes.safeParse(rest);

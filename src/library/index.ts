@@ -1,6 +1,6 @@
 /**
- * The image service of OpenStack for programs: `glance-image-operator/glance`. Law: what a program needs and no more; all of it is
- * documented where it is defined.
+ * The public interface of the library: the image service of OpenStack for programs. Each export is documented at its
+ * definition.
  *
  *     await using images = connectImageService({ cloudsYaml: await readFile('clouds.yaml', 'utf8'), cloud: 'demo' });
  *     for await (const image of images.detail()) console.log(image.id, image.name, image.status);

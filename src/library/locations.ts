@@ -1,6 +1,8 @@
 /**
- * Where the data of images lies, on new and on old clouds. Law: the API of 2.17 is asked first where the cloud has it, the
- * earlier one where the new one does not serve; only what both refuse is refused.
+ * The locations of an image's data, on new and old clouds.
+ *
+ * Invariant: the API of 2.17 is called first if the cloud has it, and the earlier one if the new one does not serve; a
+ * request fails only if both reject it.
  */
 
 import type { ImageClient } from '../glance/client/index.ts';
@@ -30,7 +32,7 @@ export interface NewLocation {
 
 export interface Locations {
   getLocation(id: string, signal: AbortSignal): Promise<FoundLocations>;
-  /** `accepted`: Glance looks at it by itself; `importState` of the image tells how it goes. */
+  /** `accepted`: Glance checks the location by itself; `importState` of the image shows the progress. */
   addLocation(id: string, location: NewLocation, signal: AbortSignal): Promise<'done' | 'accepted'>;
 }
 
@@ -44,7 +46,7 @@ export interface LocationOptions {
   expect: (id: string, signal: AbortSignal) => Promise<void>;
 }
 
-/** What came of the new API. `why`: its refusal, where it was asked. */
+/** The result of the new API. `why`: its rejection, if it was called. */
 type Attempt<T> = { served: true; value: T } | { served: false; why?: OperatorError };
 
 export function createLocations({ client, privileged, find, expect }: LocationOptions): Locations {
@@ -95,7 +97,7 @@ export function createLocations({ client, privileged, find, expect }: LocationOp
   };
 }
 
-/** A cloud that does not tell its versions is taken for an old one. */
+/** A cloud that does not list its versions is taken for an old one. */
 async function offersLocations(client: ImageClient, signal: AbortSignal): Promise<boolean> {
   try {
     return (await client.versions(signal)).includes(locationsVersion);

@@ -1,5 +1,7 @@
 /**
- * Finding images. Law: what the requester may not use is not there, in a list as by its id.
+ * Finds images.
+ *
+ * Invariant: an image that the requester may not use is not found, in a list or by its id.
  */
 
 import type { ImageClient } from '../glance/client/index.ts';
@@ -41,7 +43,7 @@ export function createReads(client: ImageClient, requester: Requester): Reads {
     return isImageAvailable(image, requester, await membersOf(image.id, signal)) === true;
   }
 
-  /** Whoever may not even see the members is none. */
+  /** A requester who may not see the members is not one of them. */
   async function membersOf(id: string, signal: AbortSignal) {
     try {
       return await client.members.list(id, signal);

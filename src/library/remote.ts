@@ -1,6 +1,7 @@
 /**
- * From a reference to the service that has the image: Cinder's `get_remote_image_service`. Law: a service made for an address
- * speaks with that server alone, and with no other after it.
+ * Finds the service for a reference: Cinder's `get_remote_image_service`.
+ *
+ * Invariant: a service made for an address calls only that server.
  */
 import { parseImageRef } from '../glance/ref.ts';
 import type { ImageService } from './service.ts';
@@ -15,8 +16,8 @@ export interface RemoteOptions {
   /** Has the images that are named by their id alone. */
   service: ImageService;
   /**
-   * Makes a service for one endpoint, such as `https://example.com/image`. `at` of a connected service sends its token only to
-   * endpoints of its own cloud and to those that it was told to trust.
+   * Makes a service for one endpoint, such as `https://example.com/image`. `at` of a connected service sends its token
+   * only to endpoints of its own cloud and to those in its list of trusted ones.
    */
   connect: (endpoint: string) => OpenImageService;
 }

@@ -1,6 +1,7 @@
 /**
- * An image as the service shows it: what Glance reports, with times that one can compute with. Law: nothing that Glance says
- * is lost.
+ * An image as the service shows it: the fields that Glance reports, with times as Date.
+ *
+ * Invariant: no reported field is lost.
  */
 
 import type { Image } from '../glance/image.ts';

@@ -1,9 +1,10 @@
 /**
- * The image service of one cloud, as programs use it that make volumes, servers or copies from images: what Cinder's
- * `GlanceImageService` does, on the terms of this language. Law: every call is retried, fails over and is translated alike;
- * names of properties are only data; and nothing is asked of Glance twice that could be wrong the second time.
+ * The image service of one cloud for programs that make volumes, servers or copies from images: the functions of
+ * Cinder's `GlanceImageService`, in the terms of TypeScript. `ImageClient` below it makes one call per method.
+ * Functions that take several calls, or a decision, are in files of their own.
  *
- * `ImageClient` below it makes one call a method. What takes several, or a decision, is in service/.
+ * Guarantees: every call is retried, fails over and is translated alike; names of properties are only data; and a
+ * request is repeated only if it is safe.
  */
 import { randomUUID } from 'node:crypto';
 import type { Writable } from 'node:stream';
@@ -35,10 +36,11 @@ export interface Abortable {
 }
 
 /**
- * All methods throw the classes of errors.ts: about an image ImageNotFound, ImageNotAuthorized; else NotFound, NotAuthorized;
- * InvalidRequest, Conflict, ImageLimitExceeded, GlanceUnavailable, and GlanceConnectionFailed after the last try. Each has a
- * `code`, and the HTTP status and request id where Glance answered. Failures of Keystone are AuthenticationFailed,
- * KeystoneUnreachable, KeystoneUnavailable and EndpointNotFound. An id that is no UUID is an InvalidRequest.
+ * All methods throw the classes of errors.ts: about an image ImageNotFound, ImageNotAuthorized; else NotFound,
+ * NotAuthorized; InvalidRequest, Conflict, ImageLimitExceeded, GlanceUnavailable, and GlanceConnectionFailed after the
+ * last attempt. Each has a `code`, and the HTTP status and request id if Glance responded. Failures of Keystone are
+ * AuthenticationFailed, KeystoneUnreachable, KeystoneUnavailable and EndpointNotFound. An id that is not a UUID is an
+ * InvalidRequest.
  */
 export interface ImageService {
   /** The images that are available, page by page as they are read. A marker that Glance does not know is an InvalidRequest. */
@@ -56,7 +58,7 @@ export interface ImageService {
   update(id: string, fields: ImageFields, options?: UpdateOptions & Abortable): Promise<ServiceImage>;
   /** ImageNotAuthorized: it is protected. Conflict: it is in use. */
   delete(id: string, options?: Abortable): Promise<void>;
-  /** Only administrators, as a rule. From then on nobody else can read the data. */
+  /** Usually only for administrators. From then on other users cannot read the data. */
   deactivate(id: string, options?: Abortable): Promise<void>;
   reactivate(id: string, options?: Abortable): Promise<void>;
   addTag(id: string, tag: string, options?: Abortable): Promise<void>;
@@ -72,18 +74,18 @@ export interface ImageService {
 
   /** Hands data to a queued image for an import by `glance-direct`. It cannot be replaced or taken back. */
   stage(id: string, data: ImageContent, options?: { size?: number } & Abortable): Promise<void>;
-  /** Returns when Glance has accepted to do it: `importState` of the image tells how it goes. */
+  /** Returns when Glance has accepted the import; `importState` of the image shows its progress. */
   importImage(id: string, request: ImportRequest, options?: Abortable): Promise<void>;
   /** The same, from the stores that have the data to others. Only administrators, as a rule. */
   copyToStores(id: string, stores: readonly string[] | 'all', options?: Abortable): Promise<void>;
   /** Removes one copy. ImageNotAuthorized: it is the last, or only administrators may. */
   deleteFromStore(id: string, store: string, options?: Abortable): Promise<void>;
-  /** What Glance did with the image of late, newest last. */
+  /** Glance's recent tasks for the image, newest last. */
   tasks(id: string, options?: Abortable): Promise<ImageTask[]>;
   importMethods(options?: Abortable): Promise<string[]>;
 
   getLocation(id: string, options?: Abortable): Promise<FoundLocations>;
-  /** `accepted`: Glance looks at it by itself; `importState` of the image tells how it goes. */
+  /** `accepted`: Glance checks the location by itself; `importState` of the image shows the progress. */
   addLocation(id: string, location: NewLocation, options?: Abortable): Promise<'done' | 'accepted'>;
 
   listMembers(id: string, options?: Abortable): Promise<ImageMember[]>;
@@ -115,7 +117,7 @@ export interface ImageServiceOptions {
   signatures?: 'enabled' | 'disabled';
   /** Where the certificates of signatures are. Default: in the key manager of the cloud. */
   certificates?: CertificateStore;
-  /** In whose name images are asked for where the cloud does not ask. Default: somebody with a token. */
+  /** The requester on a cloud without authentication. Default: a user with a token. */
   requester?: Requester;
   /** Images a request when listing; Glance may give fewer. */
   pageSize?: number;
@@ -198,7 +200,7 @@ function cloudCertificates(session: Session): CertificateStore {
   return cachedCertificates(barbicanCertificates(session), { clock: systemClock });
 }
 
-/** A signal for those who never give up. */
+/** The default signal: never aborts. */
 function never(): AbortSignal {
   return new AbortController().signal;
 }

@@ -1,6 +1,7 @@
 /**
- * Verifying an image while it is downloaded, as Cinder does with `verify_glance_signatures`. Law: whoever reads a signed
- * image to its end has read what its signer signed; one that is not is never complete in anybody's hands.
+ * Verifies an image during its download, as Cinder does with `verify_glance_signatures`.
+ *
+ * Guarantees: the complete content of a signed image is what its signer signed; other content is never returned completely.
  *
  *     const check = await signatureCheck(image, { mode: 'enabled', certificates, signal });  // throws before any byte is read
  *     for await (const chunk of check.through(body)) …                                       // throws instead of its last chunk

@@ -1,10 +1,12 @@
 /**
- * How the verification of a signed image can end badly. Law: data that was not confirmed is an error of one of these classes
- * and never a result; each says whether the image, its properties or the way to the certificate is at fault.
+ * The errors of the verification of a signed image.
+ *
+ * Invariant: unverified data is an error of one of these classes and never a result. Each class says whether the image,
+ * its properties or the access to the certificate is the cause.
  */
 import { OperatorError, type OperatorErrorOptions, type Retry, retry } from '../lib/errors.ts';
 
-/** The image has some of the four signature properties but not all: somebody wanted it verified, and nobody can. */
+/** The image has some of the four signature properties but not all: verification was intended and is impossible. */
 export class InvalidImageSignature extends OperatorError {
   constructor(message: string) {
     super(message, { code: 'SignatureInvalid', retry: retry.change });

@@ -1,7 +1,8 @@
 /**
- * The check of data against its signature. Law: it accepts nothing that cursive refuses, the verifier of Glance, Nova and Cinder,
- * in any version that knows the key's curve; it refuses more than some versions only where that is said below; where it cannot
- * tell, it refuses; and it keeps no more of the data than the state of a hash.
+ * Checks data against its signature. It keeps no more of the data than the state of a hash.
+ *
+ * Invariant: it accepts nothing that cursive, the verifier of Glance, Nova and Cinder, rejects in any version that
+ * knows the key's curve. It rejects more than some versions only where a comment says so. In doubt, it rejects.
  */
 import { constants, createVerify, type KeyObject, type VerifyKeyObjectInput, type X509Certificate } from 'node:crypto';
 import { hashMethods, type ImageSignature, keyTypes } from './signature.ts';
@@ -15,9 +16,9 @@ export interface SignatureVerifier {
 }
 
 /**
- * `what` names the data in messages. Throws ImageSignatureVerificationFailed for a certificate whose key cannot have made
- * such a signature. That the certificate is valid today or was issued by somebody whom one trusts is not looked at: like
- * Cinder and Glance we take what the key manager of the cloud holds, and who may write there decides whom to trust.
+ * `what` names the data in messages. Throws ImageSignatureVerificationFailed for a certificate whose key cannot have
+ * made such a signature. Whether the certificate is currently valid or has a trusted issuer is not checked: like Cinder
+ * and Glance we accept every certificate in the cloud's key manager, so its writers decide whom to trust.
  */
 export function createSignatureVerifier(
   signed: ImageSignature,
@@ -71,9 +72,9 @@ function verificationKey(
     throw new ImageSignatureVerificationFailed(message(`is of the kind ${found}, but its key type is ${keyType}`));
   }
   if (keyType !== 'RSA-PSS') return { key, dsaEncoding: 'der' };
-  // cursive asks for the longest salt that fits, and no other. On cryptography 42 and later that is no longer enforced, and a
-  // salt of any length passes there; here it stays refused, as the image would be by a cloud with an older one. The length
-  // must be a number: OpenSSL reads negative ones as leave to accept several.
+  // cursive demands the longest salt that fits, and no other. Cryptography 42 and later no longer enforce that, and accept a
+  // salt of any length; here it stays rejected, as a cloud with an older version would reject the image. The length must be
+  // a number: OpenSSL takes negative ones as permission to accept several.
   const saltLength = Math.ceil((modulusBits(key) - 1) / 8) - hashMethods[hashMethod].bytes - 2;
   if (saltLength < 0) throw new ImageSignatureVerificationFailed(message(`is too short for ${hashMethod}`));
   return { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength };

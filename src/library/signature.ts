@@ -1,6 +1,8 @@
 /**
- * The signature of an image, as its four `img_signature*` properties declare it. Law: either none of the four is there, or
- * all are and can be used; everything between is told apart here, before a byte is read, and never passes for unsigned.
+ * The signature of an image, as its four `img_signature*` properties declare it.
+ *
+ * Invariant: either none of the four exists, or all exist and are usable; everything between is detected here, before a
+ * byte is read, and never counts as unsigned.
  */
 import type { JsonValue } from '../openstack/json.ts';
 
@@ -29,7 +31,7 @@ export const keyTypes = {
 } as const;
 export type KeyType = keyof typeof keyTypes;
 
-/** The properties' names in Glance, beside what they mean. */
+/** The properties' names in Glance, with their meaning. */
 export const signatureProperties = {
   signature: 'img_signature',
   hashMethod: 'img_signature_hash_method',
@@ -103,9 +105,9 @@ function isKeyOf<T extends object>(known: T, name: PropertyKey): name is keyof T
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
 /**
- * The bytes, or undefined for what is no base64. Characters outside the alphabet, line breaks above all, are skipped where
- * they are ASCII; the data ends at the padding that completes its last group, whatever follows; a group that is neither
- * complete nor padded is refused.
+ * The bytes, or undefined if the text is not base64. ASCII characters outside the alphabet, mostly line breaks, are skipped;
+ * the data ends at the padding that completes its last group, whatever follows; a group that is neither complete nor padded
+ * is rejected.
  */
 export function decodeBase64(text: string): Uint8Array | undefined {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant.

@@ -1,6 +1,8 @@
 /**
- * Whether the bytes of a download are those that Glance has on record. Law: the last chunk is held back until all is known to
- * be right, so nobody who reads to the end can take a corrupted image for a whole one.
+ * Compares the bytes of a download with Glance's record.
+ *
+ * Invariant: the last chunk is held back until all bytes are verified, so a reader never takes a corrupted image for a
+ * complete one.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { ImageCorrupted } from '../glance/errors.ts';

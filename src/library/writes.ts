@@ -1,6 +1,8 @@
 /**
- * Creating and changing images. Law: an image is created once, however often an answer is lost; a change says only what
- * differs, and nothing when nothing does; data is handed over once, and its size is looked at afterwards.
+ * Creates and changes images.
+ *
+ * Invariant: an image is created once, even if responses are lost; a change contains only differences, and without any
+ * it is not sent; data is uploaded once, and its size is checked afterwards.
  */
 import { Readable } from 'node:stream';
 import type { ImageClient } from '../glance/client/index.ts';
@@ -15,7 +17,9 @@ import { shown } from './service-image.ts';
 export type ImageContent = Uint8Array | AsyncIterable<Uint8Array>;
 
 export interface DataOptions {
-  /** The size of a stream in bytes, when known: other numbers of bytes are then refused, and quotas checked up front. */
+  /**
+   * The size of a stream in bytes, if known: other numbers of bytes are then rejected, and quotas are checked up front.
+   */
   size?: number;
   /** Default: the cloud's default store. */
   store?: string;
@@ -57,7 +61,7 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
       return await client.create(id, wanted, signal);
     } catch (error) {
       if (!(error instanceof Conflict) || chosen !== undefined) throw error;
-      // Nobody else knows this id: it is our own earlier try, whose answer was lost.
+      // No other client knows this id: it is our own earlier attempt, whose response was lost.
       return await client.get(id, signal);
     }
   }
@@ -118,7 +122,7 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
 
     async update(id, given, { data, purge = true, ...options }, signal) {
       const fields = checkFields(givesReadOnly(given) ? withoutUnchanged(given, shown(await find(id, signal))) : given);
-      // Before the data, because formats cannot be set after it, and so that nobody finds it under the old name.
+      // Before the data, because formats cannot be set after it, and so that the image is never active with its old name.
       const image = Object.keys(fields.wanted).length > 0 ? await change(id, fields, purge, signal) : undefined;
       if (data !== undefined) return fill(id, data, options, signal);
       return image ?? find(id, signal);
@@ -139,7 +143,7 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
   };
 }
 
-/** Bytes have a size; a stream's must be told. */
+/** Bytes have a size; the size of a stream must be given. */
 export function uploadDataOf(
   data: ImageContent,
   size: number | undefined,
@@ -153,7 +157,7 @@ export function uploadDataOf(
 
 /** An image that could not be filled is of no use. One that has become active all the same is left alone. */
 async function withdraw(client: ImageClient, id: string): Promise<void> {
-  // Also after an abort: what ended the creation must not keep its remains.
+  // Also after an abort, which must not leave an image behind.
   const { signal } = new AbortController();
   const { status } = await client.get(id, signal);
   if (status === 'queued' || status === 'saving') await client.remove(id, signal);

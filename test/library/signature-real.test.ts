@@ -177,7 +177,7 @@ describe('a certificate of the key manager', () => {
   test('a missing certificate is reported with the message of Barbican', async (t) => {
     const { store } = await cloudOf(t);
     const id = '5f0b6a52-0000-4000-8000-000000000001';
-    const words = `^the key manager answered the request for certificate ${id} with 404: Secret not found. \\(req-barbican\\)$`;
+    const words = `^the request for certificate ${id} failed: the key manager returned 404: Secret not found. \\(req-barbican\\)$`;
     await assert.rejects(store.get(id, signal()), unavailable('change', new RegExp(words), 404));
   });
 
