@@ -4,8 +4,8 @@
  */
 import { z } from 'zod';
 import { describeSettings } from '../src/commands/config.ts';
+import { transferLimitsSchema } from '../src/commands/limits.ts';
 import { runSettings } from '../src/commands/settings.ts';
-import { transferLimitsSchema } from '../src/commands/transfer-limits.ts';
 import type { JsonSchema } from './schema.ts';
 
 /** Flags that are set by values outside `settings`. */

@@ -7,9 +7,9 @@ import { UsageError } from './commands/config.ts';
 import { exitCodeOf, exitCodes } from './commands/exit.ts';
 import { run, runHelp } from './commands/run.ts';
 import { transfer, transferHelp } from './commands/transfer.ts';
-import { printVersion } from './commands/version.ts';
 import { describe } from './lib/errors.ts';
 import { cleanText } from './lib/redact.ts';
+import { programVersion } from './lib/version.ts';
 
 interface Command {
   summary: string;
@@ -22,6 +22,10 @@ const commands: Record<string, Command> = {
   transfer: { summary: 'Fill one queued image as a plan says', help: transferHelp, main: transfer },
   version: { summary: 'Print the version', help: '', main: printVersion },
 };
+
+async function printVersion(): Promise<void> {
+  process.stdout.write(`${programVersion}\n`);
+}
 
 function usage(): string {
   const list = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`);

@@ -40,9 +40,8 @@ import { helpOf, readSettings } from './config.ts';
 import { operatorEgress } from './egress.ts';
 import { exitCodesHelp, exitOnUnhandled } from './exit.ts';
 import { createLeadership } from './leadership.ts';
-import { memoryLimits, reportMemory } from './memory.ts';
+import { followTransferLimits, memoryLimits, reportMemory, type TransferLimitsOptions } from './limits.ts';
 import { type RunSettings, runSettings } from './settings.ts';
-import { followTransferLimits, type TransferLimitsOptions } from './transfer-limits.ts';
 
 export const runHelp = `${helpOf(runSettings)}\n\nExit codes:\n${exitCodesHelp}`;
 

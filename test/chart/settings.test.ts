@@ -9,8 +9,8 @@ import { z } from 'zod';
 import { chartSettings, outsideTheChart, settingsOfTheChart } from '../../charts/settings.ts';
 import { readSettings } from '../../src/commands/config.ts';
 import { leaseName } from '../../src/commands/leadership.ts';
+import { transferLimitsSchema } from '../../src/commands/limits.ts';
 import { type RunSettings, runSettings } from '../../src/commands/settings.ts';
-import { transferLimitsSchema } from '../../src/commands/transfer-limits.ts';
 import { deploymentIn, type KubernetesObject, objectsWith, ofKind, rulesOf } from './objects.ts';
 
 const limitsFile = '/etc/glance-image-operator/transfer-limits.yaml';

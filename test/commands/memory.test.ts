@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { reportMemory } from '../../src/commands/memory.ts';
+import { reportMemory } from '../../src/commands/limits.ts';
 
 function reported(heapMiB: number, containerMiB: number | undefined): { level: number; msg: string } {
   let line = '';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Registry } from 'prom-client';
 import { reasons } from '../../src/api/reasons.ts';
 import { failureReasons } from '../../src/api/remedies.ts';
-import { reasonsPage } from '../../src/generate/reasons-page.ts';
+import { reasonsPage } from '../../src/generate/tables.ts';
 import { createDomainMetrics } from '../../src/image/metrics.ts';
 import { createVirtualClock } from '../clock.ts';
 import { resultOf } from '../transfer/plans.ts';

@@ -7,11 +7,10 @@
 import { checkSize } from './bounds.ts';
 import { bunzip2 } from './bzip2.ts';
 import type { DecompressLimits, Job } from './errors.ts';
-import { gunzip } from './gzip.ts';
 import { Input } from './input.ts';
 import { type Compression, detectCompression, magicBytes } from './magic.ts';
 import { unxz } from './xz.ts';
-import { unzstd } from './zstd.ts';
+import { gunzip, unzstd } from './zlib.ts';
 
 export type { DecompressLimits } from './errors.ts';
 export type { Compression } from './magic.ts';

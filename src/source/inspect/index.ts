@@ -10,16 +10,12 @@
  * which cannot be known here.
  */
 import { inspectGpt } from './gpt.ts';
-import { inspectIso } from './iso.ts';
+import { inspectIso, inspectLuks, inspectQed, inspectVdi, inspectVhd } from './headers.ts';
 import { type Format, formats, ruleOn, usualContainer } from './labels.ts';
-import { inspectLuks } from './luks.ts';
 import { inspectPreface } from './preface.ts';
 import { inspectQcow2 } from './qcow2.ts';
-import { inspectQed } from './qed.ts';
 import { createReader, type FormatVerdict, type Inspection, type Reader } from './reader.ts';
 import { createRefusals } from './refusals.ts';
-import { inspectVdi } from './vdi.ts';
-import { inspectVhd } from './vhd.ts';
 import { inspectVhdx } from './vhdx.ts';
 import { inspectVmdk } from './vmdk.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { followTransferLimits } from '../../src/commands/transfer-limits.ts';
+import { followTransferLimits } from '../../src/commands/limits.ts';
 import { createLogger } from '../../src/lib/log.ts';
 import type { TransferLimits } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';

@@ -1,10 +1,12 @@
 /**
- * The limits of running transfers, from a file that may change at any time, such as a mounted ConfigMap.
+ * Limits of the process: of its running transfers, from a file that may change at any time, such as a mounted ConfigMap, and
+ * of its memory.
  *
  * Invariant: an unusable file changes nothing and is logged once. Running transfers continue under any new limits.
  */
 import { readFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { getHeapStatistics } from 'node:v8';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import type { Clock } from '../lib/clock.ts';
@@ -48,5 +50,39 @@ export async function followTransferLimits(options: TransferLimitsOptions, stop:
       told = problem;
     }
     await clock.sleep(lookMs, stop);
+  }
+}
+
+const mebibyte = 2 ** 20;
+const largestShare = 0.8;
+
+export interface MemoryLimits {
+  heapBytes: number;
+  /** undefined where none is set. */
+  containerBytes: number | undefined;
+}
+
+export function memoryLimits(): MemoryLimits {
+  const constrained = process.constrainedMemory();
+  // Without a limit this is 0, or a number larger than any machine.
+  const isLimit = constrained > 0 && constrained < 2 ** 43;
+  return { heapBytes: getHeapStatistics().heap_size_limit, containerBytes: isLimit ? constrained : undefined };
+}
+
+/**
+ * Logs whether the heap fits into the container, because the kernel OOM-kills a process that exceeds its limit without any
+ * message. Buffers are outside the heap, so the heap must not use all of it.
+ */
+export function reportMemory({ heapBytes, containerBytes }: MemoryLimits, log: Logger): void {
+  const limits = {
+    heapMiB: Math.round(heapBytes / mebibyte),
+    ...(containerBytes === undefined ? {} : { containerMiB: Math.round(containerBytes / mebibyte) }),
+  };
+  if (containerBytes === undefined || heapBytes <= largestShare * containerBytes) log.info(limits, 'Memory limits');
+  else {
+    log.warn(
+      limits,
+      'The heap may outgrow the memory of the container, which would then be killed: set NODE_OPTIONS=--max-old-space-size-percentage=60',
+    );
   }
 }
