@@ -37,11 +37,11 @@ for (const [from, program] of [
   ['source', () => fromSource],
   ['the bundle', () => bundle],
 ] as const) {
-  describe(`glance-image-operator transfer, run from ${from},`, () => {
+  describe(`the transfer command from ${from}`, () => {
     const run = (args: readonly string[], options: Parameters<typeof start>[2] = {}) =>
       start(program(), ['transfer', ...loopback, ...args], options);
 
-    test('fills the image, prints the result as JSON and its progress beside it', async () => {
+    test(`the transfer command from ${from} fills the image, and prints the result as JSON and its progress to standard error`, async () => {
       const { source, path, plan, project } = scene;
       const body = generated(1_000_000);
       const wanted = await plan({ url: source.add(path(), { body }), digest: `sha256:${digestOf(body)}` });
@@ -54,7 +54,7 @@ for (const [from, program] of [
       assert.equal((await project.getImage(wanted.imageID)).status, 'active');
     });
 
-    test('has every decoder that it needs', async () => {
+    test(`the transfer command from ${from} has every decoder`, async () => {
       const { source, path, plan, project } = scene;
       const body = await compress(Buffer.alloc(100_000, 'disk'));
       const wanted = await plan({ url: source.add(path(), { body }) });
@@ -64,7 +64,7 @@ for (const [from, program] of [
       assert.equal((await project.getImage(wanted.imageID)).size, 100_000);
     });
 
-    test('ends with 1 and the cause when it fails', async () => {
+    test(`the transfer command from ${from} exits with 1 and the cause of a failure`, async () => {
       const { source, plan } = scene;
       const wanted = await plan({ url: `${source.url}/missing.raw` });
       const { code, stdout, stderr } = await run(['-'], { stdin: JSON.stringify(wanted), cwd: folder }).ended;
@@ -72,7 +72,7 @@ for (const [from, program] of [
       assert.match(stderr, /glance-image-operator: .*missing\.raw answered 404/);
     });
 
-    test('leaves the image queued when it is interrupted', async () => {
+    test(`the transfer command from ${from} leaves the image queued when it is interrupted`, async () => {
       const { source, path, plan, settled } = scene;
       const at = path();
       const released = new Promise(() => {});
@@ -92,7 +92,7 @@ for (const [from, program] of [
   });
 }
 
-describe('wrong usage of glance-image-operator transfer ends with 2 and says what is wrong:', () => {
+describe('wrong usage of the transfer command', () => {
   const usage = async (args: readonly string[], options: Parameters<typeof start>[2] = {}) => {
     const { code, stdout, stderr } = await start(fromSource, ['transfer', ...args], options).ended;
     assert.deepEqual([code, stdout], [2, '']);
@@ -100,21 +100,21 @@ describe('wrong usage of glance-image-operator transfer ends with 2 and says wha
   };
   const aPlan = JSON.stringify(planOf());
 
-  test('no plan, two plans, an unknown flag', async () => {
+  test('the transfer command without one plan or with an unknown flag exits with 2', async () => {
     assert.match(await usage([]), /give the file of a plan/);
     assert.match(await usage(['a', 'b']), /Unexpected argument 'b'/);
     assert.match(await usage(['--password', 'x']), /Unknown option '--password'/);
     assert.match(await usage(['--source-allow', '10.0.0.0/99', '-']), /--source-allow: not a CIDR/);
   });
 
-  test('a plan that is none', async () => {
+  test('the transfer command with an invalid plan exits with 2 and names the problem', async () => {
     assert.match(await usage([join(folder, 'nowhere.json')]), /cannot read the plan from .*nowhere\.json/);
     assert.match(await usage(['-'], { stdin: 'not json' }), /cannot read the plan from standard input/);
     const stderr = await usage(['-'], { stdin: JSON.stringify({ ...planOf(), imageID: 'x', more: 1 }) });
     assert.match(stderr, /standard input is not a plan:\n {2}imageID: .*\n {2}plan: .*"more"/);
   });
 
-  test('files that are not there', async () => {
+  test('the transfer command with a missing or malformed file exits with 2 and names the file', async () => {
     const options = { stdin: aPlan, env: { HOME: join(folder, 'nobody') } };
     assert.match(await usage(['-'], { ...options, cwd: tmpdir() }), /no clouds.yaml.*nobody\/\.config\/openstack/);
     const flags = ['--clouds-yaml', join(folder, 'clouds.yaml')];

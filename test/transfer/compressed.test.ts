@@ -23,7 +23,7 @@ const packed = { gzip: gzipSync(image), zstd: zstdCompressSync(image) };
 const sha256 = (data: Buffer) => `sha256:${digestOf(data)}`;
 
 for (const compression of ['gzip', 'zstd'] as const) {
-  test(`a file compressed with ${compression} arrives as the image in it, by the digest of either`, async () => {
+  test(`a file compressed with ${compression} is decompressed, and the digest of either is verified`, async () => {
     const { source, path, plan, run, project } = scene;
     const body = packed[compression];
     const url = source.add(path(), { body });
@@ -44,7 +44,7 @@ for (const compression of ['gzip', 'zstd'] as const) {
   });
 }
 
-test('the digest of the one is not taken for that of the other', async () => {
+test('the digest of the file does not match the image in it, and vice versa', async () => {
   const { source, path, plan, run, settled } = scene;
   const url = source.add(path(), { body: packed.gzip });
   for (const [digestOf, digest, words] of [
@@ -57,7 +57,7 @@ test('the digest of the one is not taken for that of the other', async () => {
   }
 });
 
-test('a compressed file is left as it is where that is asked for, and is then no disk image', async () => {
+test('a compressed file that must not be decompressed is rejected as a disk image', async () => {
   const { source, path, plan, run, project } = scene;
   const url = source.add(path(), { body: packed.gzip });
   await assert.rejects(run(await plan({ url, decompress: 'None' })), { code: 'FormatMismatch' });
@@ -67,7 +67,7 @@ test('a compressed file is left as it is where that is asked for, and is then no
   assert.equal((await project.getImage(kernel.imageID)).status, 'active');
 });
 
-test('a damaged file, or one that grows beyond measure, never becomes active', async () => {
+test('a damaged file or a decompression bomb never becomes active', async () => {
   const { source, path, plan, run, settled } = scene;
   const damaged = Buffer.from(packed.gzip);
   damaged.writeUInt8(damaged.readUInt8(mib / 2) ^ 1, mib / 2);
@@ -81,7 +81,7 @@ test('a damaged file, or one that grows beyond measure, never becomes active', a
   assert.equal((await settled(boom)).status, 'queued');
 });
 
-test('a compressed file that breaks on its way is gone on with', async () => {
+test('the download of a compressed file is resumed after a break', async () => {
   const { source, path, plan, run, settled } = scene;
   const body = packed.zstd;
   const faults = [300_000, 600_000, 900_000].map((byte) => ({ kind: 'resetAt', byte }) as const);

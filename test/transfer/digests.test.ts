@@ -23,7 +23,7 @@ function compute(expected: Expected[], algorithm: DigestAlgorithm, inside?: Buff
   return digests.finish();
 }
 
-test('the image is hashed in the algorithm that is asked for, whatever else is verified', () => {
+test('the image is hashed in the requested algorithm, in addition to all verified digests', () => {
   for (const algorithm of ['sha256', 'sha512'] as const) {
     for (const declared of ['md5', 'sha1', 'sha256', 'sha512'] as const) {
       for (const which of ['Served', 'Image'] as const) {
@@ -36,7 +36,7 @@ test('the image is hashed in the algorithm that is asked for, whatever else is v
   }
 });
 
-test('every digest that is expected is verified, and a mismatch says of what it is the digest', () => {
+test('every expected digest is verified, and a mismatch names the kind of bytes', () => {
   const right = [expect('Served', served, 'sha256'), expect('Image', image, 'md5')];
   compute(right, 'sha512', image);
   for (const [wrong, words] of [
@@ -49,7 +49,7 @@ test('every digest that is expected is verified, and a mismatch says of what it 
   assert.throws(() => compute([expect('Served', image, 'sha256')], 'sha512'), plain);
 });
 
-test('an algorithm of Glance that is none of ours is not taken for one', () => {
+test('an unknown algorithm of Glance is replaced by sha512', () => {
   for (const name of ['md5', 'sha1', 'sha256', 'sha384', 'sha512']) assert.equal(algorithmOf(name), name);
   for (const name of [undefined, 'blake2b', '__proto__']) assert.equal(algorithmOf(name), 'sha512');
 });

@@ -25,11 +25,11 @@ function run(
 }
 
 const chunksOf = fc.array(fc.uint8Array({ minLength: 1, maxLength: 50_000 }), { minLength: 1, maxLength: 8 });
-/** No format that anybody knows begins with these. */
+/** No known format starts with these bytes. */
 const start = Buffer.from([0, 1]);
 
 describe('a transfer', () => {
-  test('delivers every byte in order, whatever the chunks, and tells what it did', async () => {
+  test('a transfer delivers every byte in order for any chunks, and reports its result', async () => {
     await fc.assert(
       fc.asyncProperty(chunksOf, async (chunks) => {
         const data = Buffer.concat([start, ...chunks]);
@@ -49,7 +49,7 @@ describe('a transfer', () => {
     );
   });
 
-  test('never lets the last chunk go when the digest is wrong', async () => {
+  test('a transfer never sends the last chunk of data with a wrong digest', async () => {
     await fc.assert(
       fc.asyncProperty(chunksOf, fc.constantFrom('Served' as const, 'Image' as const), async (chunks, digestOf) => {
         const sink = createSink();
@@ -62,14 +62,14 @@ describe('a transfer', () => {
     );
   });
 
-  test('is not misled by empty chunks at the end', async () => {
+  test('a transfer ignores empty chunks at the end when it holds back the last chunk', async () => {
     const sink = createSink();
     const chunks = [Buffer.from('data'), Buffer.alloc(0)];
     await assert.rejects(run(planOf({ digest: hashOf(Buffer.from('other')) }), sourceOf(chunks), sink));
     assert.equal(sink.bytes().length, 0);
   });
 
-  test('refuses a source without bytes, and one in another format, before anything is sent', async () => {
+  test('a transfer rejects an empty source and one in another format before it sends anything', async () => {
     const sink = createSink();
     await assert.rejects(run(planOf(), sourceOf([Buffer.alloc(0)]), sink), { code: 'EmptySource' });
     const data = Buffer.alloc(600);
@@ -78,13 +78,13 @@ describe('a transfer', () => {
     assert.equal(sink.uploads, 0);
   });
 
-  test('calls an error page an error page, though its digest is wrong too', async () => {
+  test('a transfer reports an error page as such although its digest is wrong, too', async () => {
     const page = Buffer.from('<!doctype html><title>Login</title>');
     const plan = planOf({ digest: hashOf(Buffer.from('image')) });
     await assert.rejects(run(plan, sourceOf([page])), /an HTML page/);
   });
 
-  test('refuses a source whose end cannot be told from a cut, unless a digest tells', async () => {
+  test('a transfer rejects a source that may be truncated unnoticed, unless a digest is declared', async () => {
     const data = Buffer.from('data');
     const sink = createSink();
     await assert.rejects(run(planOf(), sourceOf([data], { endIsCertain: false }), sink), /declare a digest/);
@@ -93,7 +93,7 @@ describe('a transfer', () => {
       await run(planOf({ digest: hashOf(data), digestOf }), sourceOf([data], { endIsCertain: false }));
   });
 
-  test('announces the size to Glance where it is known, and names the store that is asked for', async () => {
+  test('a transfer announces the known size to Glance, and names the requested store', async () => {
     const sink = createSink();
     const stores = { kind: 'some', names: ['fast', 'slow'] } as const;
     await run(planOf({ stores: { ...stores, names: [...stores.names] } }), sourceOf([start], { size: 2 }), sink);
@@ -103,7 +103,7 @@ describe('a transfer', () => {
     assert.deepEqual([other.size, other.store], [undefined, undefined]);
   });
 
-  test('tells what Glance has taken and what the source has given, phase by phase', async () => {
+  test('a transfer reports the bytes of Glance and of the source for each phase', async () => {
     const seen: TransferProgress[] = [];
     const chunks = [Buffer.alloc(10), Buffer.alloc(20), Buffer.alloc(30)];
     const result = await run(planOf(), sourceOf(chunks, { size: 60 }), createSink(), {
@@ -119,7 +119,7 @@ describe('a transfer', () => {
     assert.equal(result.bytes, 60);
   });
 
-  test('holds no more than two chunks, however slow the upload is', async () => {
+  test('a transfer holds at most two chunks during a slow upload', async () => {
     let made = 0;
     let taken = 0;
     function* chunks() {
@@ -146,7 +146,7 @@ describe('a transfer', () => {
     assert.equal(taken, 100);
   });
 
-  test('hashes as this Glance does, once it knows how, and holds the image against that', async () => {
+  test('a transfer hashes in the algorithm of this Glance once it is known, and compares the image with it', async () => {
     const data = Buffer.from('some data');
     const wrong = { hash: { algorithm: 'sha256', value: '0'.repeat(64) } };
     const sink = createSink({ reports: wrong });
@@ -166,11 +166,11 @@ describe('the error of a transfer', () => {
   const broken = new OperatorError('the connection broke', { code: 'SourceTooShort', retry: retry.backoff });
   const ten = Buffer.alloc(10);
 
-  test('is what the source said, not the broken PUT that followed', async () => {
+  test('the error of a transfer is that of the source, not the failed PUT that followed', async () => {
     await assert.rejects(run(planOf(), sourceOf([ten, ten, ten], { end: broken })), broken);
   });
 
-  test('is what the source said even if the upload claims success', async () => {
+  test('the error of a transfer is that of the source even if the upload succeeds', async () => {
     const upload: Target['images']['upload'] = async (_id, body) => {
       try {
         for await (const _chunk of body);
@@ -179,7 +179,7 @@ describe('the error of a transfer', () => {
     await assert.rejects(run(planOf(), sourceOf([ten, ten, ten], { end: broken }), createSink({ upload })), broken);
   });
 
-  test('is the early answer of Glance, though the source is cut off because of it', async () => {
+  test('the error of a transfer is the early response of Glance, although the source is aborted because of it', async () => {
     let closed = false;
     const openSource: OpenSource = async (_plan, { signal }) => ({
       url: 'https://example.com/',
@@ -208,7 +208,7 @@ describe('the error of a transfer', () => {
     assert.equal(closed, true);
   });
 
-  test('is the answer of Glance after all was sent and verified', async () => {
+  test('the error of a transfer is the response of Glance after all data was sent and verified', async () => {
     const upload: Target['images']['upload'] = async (_id, body) => {
       for await (const _chunk of body);
       throw conflict;
@@ -216,7 +216,7 @@ describe('the error of a transfer', () => {
     await assert.rejects(run(planOf(), sourceOf([ten]), createSink({ upload })), conflict);
   });
 
-  test('is the reason of the signal when the transfer is cancelled', async () => {
+  test('the error of a cancelled transfer is the reason of the signal', async () => {
     const controller = new AbortController();
     const reason = new Error('deleted');
     const upload: Target['images']['upload'] = async (_id, body, { signal }) => {
@@ -228,7 +228,7 @@ describe('the error of a transfer', () => {
     await assert.rejects(run(planOf(), sourceOf([]), createSink(), { signal: AbortSignal.abort(reason) }), reason);
   });
 
-  test('is the fault of the plan when its digest is none', async () => {
+  test('the error of a transfer whose plan has an invalid digest names the digest', async () => {
     await assert.rejects(run(planOf({ digest: 'sha256:abc' }), sourceOf([])), { code: 'InvalidSpec' });
   });
 });

@@ -15,7 +15,7 @@ const options = fc.record(
   { requiredKeys: ['code', 'retry'], noNullPrototype: true },
 );
 
-test('an OperatorError survives a way through JSON with all that a status is made of', () => {
+test('an OperatorError keeps all fields of a status when it is encoded as JSON', () => {
   fc.assert(
     fc.property(fc.string(), options, fc.string(), (message, given, why) => {
       const cause = Object.assign(new Error(why), { code: 'ECONNRESET' });
@@ -31,14 +31,14 @@ test('an OperatorError survives a way through JSON with all that a status is mad
   );
 });
 
-test('a fault of our own keeps its name and its stack', () => {
+test('an unexpected error keeps its name and its stack', () => {
   const back = decodeError(encodeError(new RangeError('too deep')));
   assert.equal(back.name, 'RangeError');
   assert.match(back.stack ?? '', /error-codec\.test/);
   assert.equal(decodeError(encodeError('a word')).message, 'a word');
 });
 
-test('a chain of causes without end has one', () => {
+test('a circular chain of causes is truncated', () => {
   const error = new Error('a');
   error.cause = error;
   assert(JSON.stringify(encodeError(error)).length < 10_000);

@@ -21,15 +21,15 @@ function drain(turns: FairQueue<Waiter>): Waiter[] {
   return gone;
 }
 
-describe('turns', () => {
-  test('go round the groups, and in a group by arrival', () => {
+describe('a fair queue', () => {
+  test('a fair queue is round-robin over groups and FIFO within a group', () => {
     const turns = newTurns();
     const [a, b, c, d, e] = ['x', 'x', 'x', 'y', 'z'].map((group) => waiter(group));
     for (const each of [a, b, c, d, e]) if (each !== undefined) turns.add(each);
     assert.deepEqual(drain(turns), [a, d, e, b, c]);
   });
 
-  test('of a group that has just had one come after the first of the others', () => {
+  test('an item of a group that has just been served waits for the first items of the others', () => {
     const turns = newTurns();
     turns.add(waiter('x'));
     turns.take(anybody);
@@ -40,7 +40,7 @@ describe('turns', () => {
     assert.deepEqual(drain(turns), [fresh, again]);
   });
 
-  test('that were given up go to the next of the same group', () => {
+  test('the round of a removed item goes to the next item of its group', () => {
     const turns = newTurns();
     const [x1, x2, y1, y2] = [waiter('x'), waiter('x'), waiter('y'), waiter('y')];
     for (const each of [x1, x2, y1, y2]) turns.add(each);
@@ -48,7 +48,7 @@ describe('turns', () => {
     assert.deepEqual(drain(turns), [x2, y1, y2]);
   });
 
-  test('that were given up by the last of a group are there for its next newcomer', () => {
+  test('the round of the last item of a group goes to the next arrival of the group', () => {
     const turns = newTurns();
     const [x1, x2, x3] = [waiter('x'), waiter('x'), waiter('x')];
     const [y1, y2, y3] = [waiter('y'), waiter('y'), waiter('y')];
@@ -58,7 +58,7 @@ describe('turns', () => {
     assert.deepEqual(drain(turns), [x1, y1, y2, x3, y3]);
   });
 
-  test('that were given up late do not lead into a round that was over', () => {
+  test('an item that moves up does not get a round that was over at its arrival', () => {
     const turns = newTurns();
     const [x1, x2, y1, y2, z] = [waiter('x', 1), waiter('x'), waiter('y'), waiter('y'), waiter('z')];
     for (const each of [x1, y1, y2]) turns.add(each);
@@ -73,7 +73,7 @@ describe('turns', () => {
     assert.deepEqual(drain(turns), [z, x2]);
   });
 
-  test('are not lost by those whose way is blocked', () => {
+  test('a blocked item keeps its round and does not block the others', () => {
     const turns = newTurns();
     const blocked = waiter('x', 1);
     turns.add(blocked);
@@ -92,7 +92,7 @@ describe('turns', () => {
   });
 });
 
-describe('whoever comes and goes, in whatever order', () => {
+describe('a fair queue with any arrivals and removals', () => {
   const group = fc.constantFrom('a', 'b', 'c', 'd');
   const door = fc.nat(2);
   const step = fc.oneof(
@@ -101,7 +101,7 @@ describe('whoever comes and goes, in whatever order', () => {
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('leave' as const), at: fc.nat(9) }) },
   );
 
-  test('places are 1, 2, 3… in the order in which all would go, and in a group by arrival', () => {
+  test('positions are 1, 2, 3… in starting order, and within a group by arrival', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const turns = newTurns();
@@ -135,7 +135,7 @@ describe('whoever comes and goes, in whatever order', () => {
     );
   });
 
-  test('nobody is overtaken at the own door by more than the others’ fair turns', () => {
+  test('an item is never overtaken by more than one item of each other group per round', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
         const turns = newTurns();
@@ -166,7 +166,7 @@ describe('whoever comes and goes, in whatever order', () => {
     );
   });
 
-  test('however many groups have come and gone, turns stay fair', () => {
+  test('a fair queue stays fair after any number of groups', () => {
     const turns = newTurns();
     for (let index = 0; index < 5000; index++) {
       turns.add(waiter(`group-${index}`));

@@ -36,7 +36,7 @@ async function run(ref: string, options: Parameters<Scene['plan']>[0] = {}, imag
   return { result, image: await scene.project.getImage(plan.imageID) };
 }
 
-test('an image of another project is copied, with the credentials that the plan names for it', async () => {
+test('an image of another project is copied with the credentials in the plan', async () => {
   const body = generated(2 * mib).slice(0, 2 * mib);
   const { id } = await other.createImage({}, body);
   const { result, image } = await run(id);
@@ -54,7 +54,7 @@ test('an image is found by its address too, on the server that it names and no o
   assert(there.requests.some(({ path }) => path === `/v2/images/${id}/file`));
 });
 
-test('a compressed image in Glance becomes the image in it, by both digests', async () => {
+test('a compressed image in Glance is decompressed, and both digests are verified', async () => {
   const inside = Buffer.concat([generated(mib).slice(0, mib), Buffer.alloc(mib)]);
   const { id } = await other.createImage({ container_format: 'compressed' }, gzipSync(inside));
   const digest = `sha256:${digestOf(inside)}`;
@@ -62,7 +62,7 @@ test('a compressed image in Glance becomes the image in it, by both digests', as
   assert.deepEqual([image.size, result.compression, result.digest], [inside.length, 'gzip', digest]);
 });
 
-test('data that is not what its Glance has on record never becomes active', async () => {
+test('data that does not match the digest of its Glance never becomes active', async () => {
   await using there = await startProxy({ url: stack.openstack.imageUrl });
   const { id } = await other.createImage({}, generated(mib).slice(0, mib));
   there.on({
@@ -72,7 +72,7 @@ test('data that is not what its Glance has on record never becomes active', asyn
   await assert.rejects(run(`${there.url}/${id}`, {}, there.url), { code: 'DigestMismatch' });
 });
 
-test('what is wrong with the source image is said of the source', async () => {
+test('errors of the source image name the source', async () => {
   const { id } = await other.createImage();
   await assert.rejects(run(id), { code: 'SourceUnavailable', message: /is queued: its data is not there yet/ });
   await assert.rejects(run('6b1fd7a2-0000-4000-8000-00000000dead'), { code: 'SourceNotFound', httpStatus: 404 });

@@ -26,7 +26,7 @@ const executor: Executor = {
           retry: retry.after(7000),
           httpStatus: 413,
           requestId: 'req-1',
-          cause: new Error('the answer'),
+          cause: new Error('the response'),
         });
       case 'bug':
         throw new TypeError('x is not a function');

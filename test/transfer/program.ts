@@ -1,4 +1,4 @@
-/** The command `glance-image-operator` as a process, from its source or from the bundle. Law: it ends with its test. */
+/** The command `glance-image-operator` as a process, from its source or from the bundle. It is ended together with its test. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';

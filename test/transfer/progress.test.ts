@@ -14,14 +14,14 @@ const moving = (served: number, total?: number): TransferProgress => ({
 });
 
 describe('the progress on a terminal', () => {
-  test('is a bar with bytes, percent, rate and the time that is left', () => {
+  test('the progress on a terminal is a bar with bytes, percent, rate and remaining time', () => {
     assert.equal(
       progressLine(moving(256 * mib, 1024 * mib), 64 * mib, 80),
       '[=======                       ]  25%  256Mi of 1Gi, 64Mi/s, 12s left',
     );
   });
 
-  test('does not make up what is not known', () => {
+  test('the progress on a terminal leaves out unknown values', () => {
     assert.equal(progressLine(moving(5 * mib), mib, 80), '5Mi, 1Mi/s');
     assert.equal(progressLine(moving(5 * mib, 10 * mib), undefined, 40), '[=========          ]  50%  5Mi of 10Mi');
     assert.equal(
@@ -30,7 +30,7 @@ describe('the progress on a terminal', () => {
     );
   });
 
-  test('never is wider than the terminal, nor of more than one line', () => {
+  test('the progress on a terminal never is wider than the terminal and always is one line', () => {
     const progress = fc.record({
       bytes: fc.nat({ max: 2 ** 50 }),
       servedBytes: fc.nat({ max: 2 ** 50 }),
@@ -48,7 +48,7 @@ describe('the progress on a terminal', () => {
     );
   });
 
-  test('is one line that is drawn again, and stays when all is over', async () => {
+  test('the progress on a terminal is redrawn on one line, which stays at the end', async () => {
     const clock = createVirtualClock();
     const written: string[] = [];
     const display = showProgress({ isTTY: true, columns: 60, write: (text) => written.push(text) }, clock);
@@ -65,7 +65,7 @@ describe('the progress on a terminal', () => {
 });
 
 describe('the progress elsewhere', () => {
-  test('is a plain line now and then, whether anything moves or not', async () => {
+  test('the progress without a terminal is a plain line at an interval, with and without changes', async () => {
     const clock = createVirtualClock();
     const written: string[] = [];
     const display = showProgress({ write: (text) => written.push(text) }, clock);

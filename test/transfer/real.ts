@@ -1,6 +1,6 @@
 /**
- * A cloud, a source and an executor for transfers on real servers. Law: the tests of a file share it and do not meet, since each
- * has files and images of its own; nothing of it outlives them.
+ * A cloud, a source and an executor for transfers on real servers. The tests of a file share it. Each has files and images of its
+ * own, and everything is closed after the tests.
  */
 
 import { createEgressPolicy } from '../../src/http/egress.ts';

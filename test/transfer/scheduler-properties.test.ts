@@ -117,8 +117,8 @@ function queuedPlans(scheduler: Scheduler) {
   return statesOf(scheduler).filter((state) => state.kind === 'queued');
 }
 
-describe('whatever is asked of a scheduler, in whatever order', () => {
-  test('limits hold, no key runs twice, no slot stays idle, places are in order, and all comes to its end', async () => {
+describe('a scheduler with any sequence of calls', () => {
+  test('a scheduler keeps its limits, runs no key twice, leaves no slot idle, orders its positions, and ends all transfers', async () => {
     await fc.assert(
       fc.asyncProperty(limitsOf, fc.array(step, { maxLength: 50 }), async (first, steps) => {
         const { scheduler, open, violations, ends, counted, clock, take, limits } = setUp(first);
@@ -159,7 +159,7 @@ describe('whatever is asked of a scheduler, in whatever order', () => {
     );
   });
 
-  test('with one slot, transfers start in the order of their places', async () => {
+  test('a scheduler with one slot starts transfers in the order of their positions', async () => {
     const asked = fc.uniqueArray(fc.record({ key, image }), { selector: ({ key }) => key, minLength: 2 });
     await fc.assert(
       fc.asyncProperty(asked, async (starts) => {
@@ -182,7 +182,7 @@ describe('whatever is asked of a scheduler, in whatever order', () => {
     );
   });
 
-  test('a namespace that asks for much does not keep another from its turn', async () => {
+  test('a namespace with many transfers does not delay another one', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 3 }), fc.nat(3), async (total, slow) => {
         const { scheduler, open } = setUp({ total, perCloud: total, perHost: total });

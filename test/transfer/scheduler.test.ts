@@ -61,7 +61,7 @@ describe('the scheduler', () => {
     scheduler = env.scheduler;
   });
 
-  test('runs as many as it may, and the others in the order in which they came', async () => {
+  test('a scheduler runs as many transfers as allowed, and the others in the order of arrival', async () => {
     for (const key of ['a', 'b', 'c', 'd']) scheduler.start(key, planOf(key));
     assert.deepEqual(env.kinds('a', 'b', 'c', 'd'), ['running', 'running', 'queued', 'queued']);
     assert.deepEqual(scheduler.get('d'), { kind: 'queued', plan: planOf('d'), position: 2 });
@@ -71,7 +71,7 @@ describe('the scheduler', () => {
     assert.deepEqual(scheduler.get('d'), { kind: 'queued', plan: planOf('d'), position: 1 });
   });
 
-  test('keeps a result until it is forgotten', async () => {
+  test('a scheduler keeps a result until it is forgotten', async () => {
     scheduler.start('a', planOf('a'));
     const running = stateOf('a');
     scheduler.forget('a', running);
@@ -80,12 +80,12 @@ describe('the scheduler', () => {
     await settle();
     assert.deepEqual(scheduler.get('a'), { kind: 'succeeded', plan: planOf('a'), result: resultOf(7) });
     scheduler.forget('a', running);
-    assert.deepEqual(env.kinds('a'), ['succeeded'], 'that it has ended is news to whoever saw it run');
+    assert.deepEqual(env.kinds('a'), ['succeeded'], 'an end that the caller has not seen is kept');
     scheduler.forget('a', stateOf('a'));
     assert.equal(scheduler.get('a'), undefined);
   });
 
-  test('keeps the result of a transfer that came after the one to be forgotten', async () => {
+  test('a scheduler keeps the result of a transfer that was started after the forgotten one', async () => {
     scheduler.start('a', planOf('a'));
     env.runOf('a').fail(new Error('no'));
     await settle();
@@ -97,7 +97,7 @@ describe('the scheduler', () => {
     assert.deepEqual(env.kinds('a'), ['failed']);
   });
 
-  test('keeps a failure, even one that a run throws at once', async () => {
+  test('a scheduler keeps a failure, even one that a run throws synchronously', async () => {
     const error = new Error('no');
     scheduler.start('a', planOf('a'));
     env.runOf('a').fail(error);
@@ -116,7 +116,7 @@ describe('the scheduler', () => {
     assert.equal(broken.get('a')?.kind, 'failed');
   });
 
-  test('runs again what had ended, and does nothing for what is on its way already', async () => {
+  test('a scheduler repeats an ended transfer, and ignores an active one with an equal plan', async () => {
     scheduler.start('a', planOf('a'));
     scheduler.start('a', planOf('a'));
     assert.equal(env.runs.length, 1);
@@ -127,7 +127,7 @@ describe('the scheduler', () => {
     assert.deepEqual(env.kinds('a'), ['running']);
   });
 
-  test('replaces a running plan by another once the old run has settled', async () => {
+  test('a scheduler replaces a running plan after the old run has settled', async () => {
     scheduler.start('a', planOf('old'));
     scheduler.start('a', planOf('new'));
     assert.equal(env.runOf('old').signal.aborted, true);
@@ -141,7 +141,7 @@ describe('the scheduler', () => {
     assert.deepEqual(env.kinds('a'), ['succeeded']);
   });
 
-  test('replaces a queued plan without ever running it', async () => {
+  test('a scheduler replaces a queued plan without running it', async () => {
     for (const key of ['a', 'b']) scheduler.start(key, planOf(key));
     scheduler.start('c', planOf('old'));
     scheduler.start('c', planOf('new'));
@@ -153,7 +153,7 @@ describe('the scheduler', () => {
     );
   });
 
-  test('makes a cancelled transfer vanish at once, and waits until its run has settled', async () => {
+  test('a scheduler removes a cancelled transfer at once, and waits until its run has settled', async () => {
     scheduler.start('a', planOf('a'));
     let settled = false;
     const cancelled = scheduler.cancel('a').then(() => {
@@ -170,7 +170,7 @@ describe('the scheduler', () => {
     assert.deepEqual(env.changes, []);
   });
 
-  test('gives the slot of a cancelled run away only when it has settled', async () => {
+  test('a scheduler reuses the slot of a cancelled run only after it has settled', async () => {
     for (const key of ['a', 'b', 'c']) scheduler.start(key, planOf(key));
     const cancelled = scheduler.cancel('a');
     assert.deepEqual(env.kinds('c'), ['queued']);
@@ -179,7 +179,7 @@ describe('the scheduler', () => {
     assert.deepEqual(env.kinds('c'), ['running']);
   });
 
-  test('cancels what is queued, ended or unknown without waiting', async () => {
+  test('a scheduler cancels queued, ended and unknown transfers without waiting', async () => {
     for (const key of ['a', 'b', 'c']) scheduler.start(key, planOf(key));
     env.runOf('a').finish(resultOf(1));
     await settle();
@@ -190,7 +190,7 @@ describe('the scheduler', () => {
     assert.deepEqual(env.kinds('a', 'd'), [undefined, undefined]);
   });
 
-  test('drains by letting what runs come to its end, while what waits is not started', async () => {
+  test('a scheduler drains by completing running transfers without starting queued ones', async () => {
     for (const key of ['a', 'b', 'c']) scheduler.start(key, planOf(key));
     let drained = false;
     const ended = scheduler.drain().then(() => {
@@ -206,7 +206,7 @@ describe('the scheduler', () => {
     assert.equal(env.runs[0]?.signal.aborted, false);
   });
 
-  test('stops by cancelling everything, and starts nothing after that', async () => {
+  test('a scheduler stops by cancelling everything, and starts nothing after that', async () => {
     for (const key of ['a', 'b', 'c']) scheduler.start(key, planOf(key));
     const stopped = scheduler.stop();
     for (const run of env.runs) {
@@ -221,8 +221,8 @@ describe('the scheduler', () => {
   });
 });
 
-describe('the changes that a scheduler tells', () => {
-  test('are the end alone, for a small upload', async () => {
+describe('the changes that a scheduler reports', () => {
+  test('a scheduler reports only the end of a small transfer', async () => {
     const { scheduler, runOf, changes, clock } = setUp(1);
     scheduler.start('a', planOf('a'));
     runOf('a').onProgress(moved(5, 10));
@@ -234,7 +234,7 @@ describe('the changes that a scheduler tells', () => {
     assert.equal(clock.pending, 0);
   });
 
-  test('come after a second and then every five while bytes move', async () => {
+  test('a scheduler reports progress after one second and then every five while it changes', async () => {
     const { scheduler, runOf, changes, clock } = setUp(1);
     scheduler.start('a', planOf('a'));
     changes.length = 0;
@@ -254,7 +254,7 @@ describe('the changes that a scheduler tells', () => {
     });
   });
 
-  test('cease when nothing moves, after one that says so', async () => {
+  test('a scheduler reports a stalled transfer once and then no more', async () => {
     const { scheduler, runOf, changes, clock } = setUp(1);
     scheduler.start('a', planOf('a'));
     runOf('a').onProgress(moved(1000));
@@ -267,7 +267,7 @@ describe('the changes that a scheduler tells', () => {
 });
 
 describe('the limits of a scheduler', () => {
-  test('hold for each cloud, and do not keep those waiting who go elsewhere', async () => {
+  test('limits of a scheduler are kept per cloud, and do not delay transfers to other clouds', async () => {
     const { scheduler, runOf, kinds } = setUp(10);
     scheduler.setLimits({ ...ample, perCloud: 1 });
     const busy = { address: 'https://busy.example.com' };
@@ -282,7 +282,7 @@ describe('the limits of a scheduler', () => {
     assert.deepEqual(kinds('b'), ['running']);
   });
 
-  test('hold for each source host, whatever the path', async () => {
+  test('limits of a scheduler are kept per source host for any path', async () => {
     const { scheduler, kinds } = setUp(10);
     scheduler.setLimits({ ...ample, perHost: 1 });
     scheduler.start('a', planOf('a', { url: 'https://mirror.example.com/a' }));
@@ -297,7 +297,7 @@ describe('the limits of a scheduler', () => {
     assert.deepEqual(kinds('d', 'e', 'f'), ['running', 'queued', 'running']);
   });
 
-  test('take effect at once when they are raised, and leave alone what runs when they are lowered', async () => {
+  test('limits of a scheduler take effect at once when raised, and do not affect running transfers when lowered', async () => {
     const { scheduler, runs, runOf, kinds } = setUp(1);
     for (const key of ['a', 'b', 'c']) scheduler.start(key, planOf(key));
     scheduler.setLimits({ ...ample, total: 3 });
@@ -314,8 +314,8 @@ describe('the limits of a scheduler', () => {
   });
 });
 
-describe('the turns of namespaces', () => {
-  test('come one for one, however much one of them asks for', async () => {
+describe('fairness between namespaces', () => {
+  test('a scheduler starts transfers round-robin over namespaces', async () => {
     const { scheduler, runs, clock } = setUp(1);
     const started = () => runs.map(({ plan }) => plan.cloud.namespace).join('');
     for (const key of ['1', '2', '3', '4']) scheduler.start(`a${key}`, planOf(`a${key}`, { namespace: 'a' }));
@@ -336,7 +336,7 @@ describe('the turns of namespaces', () => {
 });
 
 describe('the observer of a scheduler', () => {
-  test('hears what waits and runs for each cloud, what moved, where the time went, and how it ended', async () => {
+  test('the observer of a scheduler receives counts, bytes, durations and ends for each cloud', async () => {
     const heard: unknown[] = [];
     const observer: TransferObserver = {
       counted: (cloud, { queued, active }) => heard.push(['counted', cloud, queued, active]),

@@ -26,8 +26,8 @@ after(async () => {
 
 const planted = 'hunter2-planted';
 
-/** What is told of a failure, the whole chain of it, stack and all. */
-async function told(plan: TransferPlan, access: Partial<TransferAccess>): Promise<string> {
+/** Everything that a failure contains: all its causes and the stack. */
+async function textOfFailure(plan: TransferPlan, access: Partial<TransferAccess>): Promise<string> {
   const signal = AbortSignal.timeout(60_000);
   try {
     await executor.run(plan, { ...scene.access, ...access }, { signal, onProgress: () => {} });
@@ -37,7 +37,7 @@ async function told(plan: TransferPlan, access: Partial<TransferAccess>): Promis
   return assert.fail('it went well');
 }
 
-test('no error of a transfer shows what is in its access', async () => {
+test('no error of a transfer shows a secret of its access', async () => {
   const { source, path } = scene;
   const fine = source.add(path(), { body: generated(1000) });
   const closed = source.add(path(), { body: generated(1000), required: { authorization: 'Bearer other' } });
@@ -57,9 +57,9 @@ test('no error of a transfer shows what is in its access', async () => {
     [{ url: `${source.url}/missing?token=${planted}` }, {}, /SourceNotFound/],
   ];
   for (const [options, access, expected] of failures) {
-    const words = await told(planOf({ imageID, ...options }), access);
-    assert.match(words, expected);
-    assert(!words.includes(planted), words);
-    assert(!words.includes(Buffer.from(`${planted}:${planted}`).toString('base64')), words);
+    const text = await textOfFailure(planOf({ imageID, ...options }), access);
+    assert.match(text, expected);
+    assert(!text.includes(planted), text);
+    assert(!text.includes(Buffer.from(`${planted}:${planted}`).toString('base64')), text);
   }
 });

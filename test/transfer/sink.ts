@@ -53,7 +53,7 @@ export function createSink({ hashAlgorithm = 'sha512', reports = {}, ...calls }:
         try {
           for await (const chunk of body) received.push(chunk);
         } catch (error) {
-          // As a real client may do: the PUT fails as a consequence, in words that explain nothing.
+          // As a real client may do: the PUT fails because of it, with an unspecific message.
           throw new Error('other side closed', { cause: error });
         }
         sink.status = 'active';

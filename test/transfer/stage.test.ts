@@ -16,7 +16,7 @@ const task = { os_glance_import_task: 'task-1' };
 const staged: Partial<Image> = { status: 'uploading', size: data.length, diskFormat: 'raw' };
 const active: Partial<Image> = { ...staged, status: 'active', hash: { algorithm: 'sha512', value } };
 
-/** Takes and stages everything; what it reports afterwards are the `looks`, the last of them for ever. */
+/** A Glance that stages everything, and then reports the `looks` in order, the last of them repeatedly. */
 async function run(looks: readonly Partial<Image>[], tasks: Partial<ImageTask>[] = []) {
   const requests: unknown[] = [];
   let looked = 0;
@@ -45,19 +45,19 @@ async function run(looks: readonly Partial<Image>[], tasks: Partial<ImageTask>[]
   return { result: await transfer, requests, looked, elapsedMs: clock.monotonic() };
 }
 
-test('an import is waited for as long as it runs', async () => {
+test('a staged transfer waits for its import as long as it runs', async () => {
   const running = { ...staged, status: 'importing', properties: task };
   const { result, requests } = await run([staged, { ...staged, properties: task }, running, running, active]);
   assert.equal(result.imageDigest, `sha512:${value}`);
   assert.deepEqual(requests, [{ method: { name: 'glance-direct' } }]);
 });
 
-test('an import without end is given up', async () => {
+test('a staged transfer fails if its import does not finish', async () => {
   const running = { ...staged, status: 'importing', properties: task };
   await assert.rejects(run([staged, running]), { code: 'ImportFailed', message: /does not finish/ });
 });
 
-test('an import that failed says so in the words of Glance, where there are any', async () => {
+test('a failed import is reported with the message of Glance if there is one', async () => {
   const failed = { ...staged, status: 'queued', properties: { os_glance_failed_import: 'fast' } };
   const tasks = [{ message: 'the first' }, { message: 'Store fast is full' }, { status: 'success', message: 'no' }];
   await assert.rejects(run([staged, failed], tasks), {
@@ -70,17 +70,17 @@ test('an import that failed says so in the words of Glance, where there are any'
   await assert.rejects(run([staged, partial]), { code: 'ImportFailed', message: /did not reach slow/ });
 });
 
-test('what lies in the staging area has to be complete before it is imported', async () => {
+test('an import starts only after all of the data is staged', async () => {
   await assert.rejects(run([{ ...staged, size: 3 }]), { code: 'ContentMismatch', message: /3 staged bytes/ });
   await assert.rejects(run([{ ...staged, size: null }]), { code: 'ContentMismatch' });
 });
 
-test('an image that no plugin has changed is held against what was sent', async () => {
+test('an image that no plugin has changed is compared with the data that was sent', async () => {
   const other = { ...active, hash: { algorithm: 'sha512', value: 'abc' } };
   await assert.rejects(run([staged, other]), { code: 'ContentMismatch' });
 });
 
-test('an image that a plugin has changed is what Glance says', async () => {
+test('an image that a plugin has changed is accepted as Glance reports it', async () => {
   const converted = { ...active, diskFormat: 'qcow2', size: 7, hash: { algorithm: 'sha512', value: 'abc' } };
   assert.equal((await run([staged, converted])).result.imageDigest, 'sha512:abc');
 });

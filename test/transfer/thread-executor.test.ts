@@ -36,13 +36,13 @@ const isCrash = (why: RegExp) => (error: unknown) => {
   return true;
 };
 
-test('a thread gets plan and access, and gives the result', async (t) => {
+test('a transfer thread receives plan and access, and returns the result', async (t) => {
   const executor = executorOf(t);
   const { url } = await run(executor, 'echo');
   assert.deepEqual(JSON.parse(url), access);
 });
 
-test('an error of the other thread arrives as what it was', async (t) => {
+test('an error of the transfer thread arrives with all its fields', async (t) => {
   const executor = executorOf(t);
   await assert.rejects(run(executor, 'fail'), (error) => {
     assert(error instanceof OperatorError);
@@ -57,20 +57,20 @@ test('an error of the other thread arrives as what it was', async (t) => {
         requestId: 'req-1',
       },
     );
-    assert.equal(error.cause instanceof Error && error.cause.message, 'the answer');
+    assert.equal(error.cause instanceof Error && error.cause.message, 'the response');
     return true;
   });
   await assert.rejects(run(executor, 'bug'), { name: 'TypeError', message: 'x is not a function' });
 });
 
-test('much progress makes few messages, the last of which is complete', async (t) => {
+test('many progress reports result in few messages, and the last one is complete', async (t) => {
   const seen: TransferProgress[] = [];
   await run(executorOf(t), 'count', never, (progress) => seen.push(progress));
   assert(seen.length < 20, `${seen.length} messages`);
   assert.equal(seen.at(-1)?.bytes, 100_000);
 });
 
-test('a change of phase is told at once', async (t) => {
+test('a change of phase is reported at once', async (t) => {
   const controller = new AbortController();
   const phases: string[] = [];
   const running = run(executorOf(t), 'phases', controller.signal, ({ phase }) => {
@@ -81,7 +81,7 @@ test('a change of phase is told at once', async (t) => {
   assert.deepEqual(phases, ['connecting', 'transferring', 'finishing']);
 });
 
-test('a cancelled transfer ends with the reason that was given, and leaves the others alone', async (t) => {
+test('a cancelled transfer rejects with the reason of the signal, and does not affect the others', async (t) => {
   const executor = executorOf(t);
   const controller = new AbortController();
   const other = run(executor, 'echo');
@@ -98,7 +98,7 @@ for (const [what, task, why] of [
   ['an exit', 'exit', /exited with code 3/],
   ['the end of its memory', 'heap', /memory limit/],
 ] as const) {
-  test(`${what} fails the transfers of the thread by name, and the next one gets a fresh thread`, async (t) => {
+  test(`${what} fails the transfers of the thread as TransferCrashed, and the next one gets a new thread`, async (t) => {
     const executor = executorOf(t);
     await run(executor, 'echo');
     const innocent = run(executor, 'wait');
@@ -107,7 +107,7 @@ for (const [what, task, why] of [
   });
 }
 
-test('a thread that does not answer any more is given up', async (t) => {
+test('a transfer thread that does not respond is terminated', async (t) => {
   const clock = createVirtualClock();
   const executor = executorOf(t, clock);
   await run(executor, 'echo');
@@ -122,7 +122,7 @@ test('a thread that does not answer any more is given up', async (t) => {
   assert.equal(clock.pending, 0);
 });
 
-test('a thread that does not let go of a cancelled transfer is given up', async (t) => {
+test('a transfer thread that does not end a cancelled transfer is terminated', async (t) => {
   const clock = createVirtualClock();
   const executor = executorOf(t, clock);
   const controller = new AbortController();
@@ -135,7 +135,7 @@ test('a thread that does not let go of a cancelled transfer is given up', async 
   await Promise.all([cancelled, other]);
 });
 
-test('closing ends what runs, and nothing runs after it', async (t) => {
+test('closing the executor rejects its transfers, and it accepts no more', async (t) => {
   const executor = executorOf(t);
   const running = assert.rejects(run(executor, 'wait'), ExecutorClosed);
   await executor.close();

@@ -10,9 +10,9 @@ import { planOf } from './plans.ts';
 import { createSink, type Sink, sourceOf } from './sink.ts';
 
 const data = Buffer.from('the data of an image');
-const unanswered = (what: string) =>
-  new GlanceConnectionFailed(`no answer to ${what}`, 'GlanceUnreachable', retry.backoff, {});
-const lost = unanswered('the upload');
+const withoutResponse = (what: string) =>
+  new GlanceConnectionFailed(`no response to ${what}`, 'GlanceUnreachable', retry.backoff, {});
+const lost = withoutResponse('the upload');
 
 async function run(target: Target, chunks = [data]) {
   const clock = createVirtualClock();
@@ -31,23 +31,23 @@ async function run(target: Target, chunks = [data]) {
   return transfer;
 }
 
-describe('an image that Glance calls active', () => {
+describe('an active image', () => {
   for (const [what, reports, words] of [
     ['another size', { size: 7 }, /has 7 bytes, sent were 20/],
     ['another digest', { hash: { algorithm: 'sha512', value: 'abc' } }, /has the digest sha512:abc, sent was sha512:/],
     ['another format', { diskFormat: 'qcow2' }, /has the disk format qcow2, sent was raw/],
   ] as [string, Partial<Image>, RegExp][]) {
-    test(`with ${what} than was sent is a mismatch`, async () => {
+    test(`an active image with ${what} than was sent is a ContentMismatch`, async () => {
       await assert.rejects(run(createSink({ reports })), { code: 'ContentMismatch', message: words });
     });
   }
 
-  test('is believed where Glance hashes in a way that cannot be compared, or hides what it knows', async () => {
+  test('an active image is accepted if Glance hashes it in an unknown algorithm or reports no details', async () => {
     await run(createSink({ reports: { hash: { algorithm: 'blake2b', value: 'abc' } } }));
     await run(createSink({ reports: { hash: null, size: null, diskFormat: null } }));
   });
 
-  test('though only a part of the data was sent is a mismatch', async () => {
+  test('an active image after a part of the data was sent is a ContentMismatch', async () => {
     const upload: Target['images']['upload'] = async (_id, body) => {
       for await (const _chunk of body) break;
     };
@@ -55,25 +55,25 @@ describe('an image that Glance calls active', () => {
   });
 });
 
-describe('when the answer to an upload does not come', () => {
-  /** Takes everything, and breaks the connection instead of answering. `then` is what happens in Glance meanwhile. */
-  function breaking(then: (sink: Sink, looks: number) => void): Sink {
+describe('an upload without a response', () => {
+  /** A Glance that receives everything and then breaks the connection. `onGet` changes the image before each get. */
+  function breaking(onGet: (sink: Sink, gets: number) => void): Sink {
     const sink = createSink();
     const { upload, get } = sink.images;
-    let looks = 0;
+    let gets = 0;
     sink.images.upload = async (id, body, options) => {
       await upload(id, body, options);
       sink.status = 'saving';
       throw lost;
     };
     sink.images.get = async (id, signal) => {
-      then(sink, ++looks);
+      onGet(sink, ++gets);
       return get(id, signal);
     };
     return sink;
   }
 
-  test('an image that is complete is a success, and nothing is sent again', async () => {
+  test('an upload without a response succeeds if the image is complete, and nothing is sent again', async () => {
     const sink = breaking((now) => {
       now.status = 'active';
     });
@@ -81,14 +81,14 @@ describe('when the answer to an upload does not come', () => {
     assert.equal(sink.uploads, 1);
   });
 
-  test('an image that Glance still saves is waited for', async () => {
+  test('an upload without a response waits for an image that Glance still saves', async () => {
     const sink = breaking((now, looks) => {
       if (looks === 5) now.status = 'active';
     });
     assert.equal((await run(sink)).bytes, data.length);
   });
 
-  test('an image that Glance saves without end, or gave up, is a failure by the first cause', async () => {
+  test('an upload without a response fails with the first cause if Glance never finishes or returns to queued', async () => {
     await assert.rejects(run(breaking(() => {})), lost);
     const fallenBack = breaking((now) => {
       now.status = 'queued';
@@ -97,7 +97,7 @@ describe('when the answer to an upload does not come', () => {
     assert.equal(fallenBack.uploads, 1);
   });
 
-  test('an image with other data is a mismatch', async () => {
+  test('an upload without a response is a ContentMismatch if the image has other data', async () => {
     const sink = breaking((now) => {
       now.status = 'active';
     });
@@ -106,16 +106,16 @@ describe('when the answer to an upload does not come', () => {
     await assert.rejects(run(sink), { code: 'ContentMismatch' });
   });
 
-  test('an image that is gone was deleted meanwhile', async () => {
+  test('an upload without a response fails with ImageGone if the image was deleted', async () => {
     const sink = breaking(() => {
       throw new ImageNotFound('Glance returned 404', { httpStatus: 404 });
     });
     await assert.rejects(run(sink), { code: 'ImageGone' });
   });
 
-  test('a Glance that gives no answer to the question either leaves the first cause', async () => {
+  test('an upload without a response fails with the first cause if the image cannot be fetched either', async () => {
     const sink = breaking(() => {
-      throw unanswered('the question');
+      throw withoutResponse('the question');
     });
     await assert.rejects(run(sink), lost);
   });
