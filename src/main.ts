@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The `glance-image-operator` command. Law: it only chooses; each command is a file of its own, and a failure ends the process with
- * a sentence and an exit code (`commands/exit.ts`).
+ * The `glance-image-operator` command: selects the command, each of which is a file of its own. A failure ends the
+ * process with a message and an exit code (`commands/exit.ts`).
  */
 import { UsageError } from './commands/config.ts';
 import { exitCodeOf, exitCodes } from './commands/exit.ts';
@@ -49,5 +49,5 @@ try {
   process.stderr.write(`glance-image-operator: ${cleanText(describe(error))}\n`);
   process.exit(exitCodeOf(error));
 }
-// What was left behind, such as a socket that does not close, must not keep the process.
+// Open handles, such as a socket that does not close, must not keep the process alive.
 process.exit(exitCodes.stopped);

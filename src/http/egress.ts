@@ -1,11 +1,11 @@
 /**
  * The egress policy: which hosts and addresses a URL from outside may lead to. A rule that denies wins over a rule that
- * allows, which wins over the defaults. The defaults refuse addresses that are local to this process, its node or its link,
+ * allows, which wins over the defaults. The defaults block addresses that are local to this process, its node or its link,
  * metadata services included, in every spelling. Private networks stay open, because OpenStack clouds run there.
  *
  * Guarantees: a connection is made only if the requested name, every address that it resolves to and the peer's address are
- * all allowed; one refused address among allowed ones refuses the connection. A name is resolved once per connection and
- * only the checked addresses are tried, so a DNS answer that changes between check and connection (rebinding) has no effect.
+ * all allowed; one blocked address among allowed ones blocks the connection. A name is resolved once per connection and
+ * only the checked addresses are tried, so a DNS response that changes between check and connection (rebinding) has no effect.
  */
 import { type LookupAddress, type LookupOptions, lookup as nodeLookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
@@ -14,7 +14,7 @@ import { OperatorError, retry } from '../lib/errors.ts';
 
 type Connector = buildConnector.connector;
 
-/** Why a connection was refused: a rule denies it, the defaults refuse it, or the address cannot be parsed. */
+/** Why a connection was rejected: a rule denies it, the defaults block it, or the address cannot be parsed. */
 export type RefusalCause = 'denied' | 'default' | 'unreadable';
 
 export interface Refusal {
@@ -42,20 +42,22 @@ export class EgressRefused extends OperatorError {
 
 /** Plain data, so that it can be sent to another thread. */
 export interface EgressRules {
-  /** Hosts (`mirror.example.com`, `*.example.com`), addresses and CIDRs (`10.0.0.0/8`) that the defaults would refuse. */
+  /**
+   * Hosts (`mirror.example.com`, `*.example.com`), addresses and CIDRs (`10.0.0.0/8`) that the defaults would block.
+   */
   allow: string[];
-  /** Hosts, addresses and CIDRs that are always refused. */
+  /** Hosts, addresses and CIDRs that are always blocked. */
   deny: string[];
-  /** What a user can do about a refusal, by its cause. It ends the message; `{host}` stands for the host. */
+  /** The user's options after a rejection, by its cause. It ends the message; `{host}` stands for the host. */
   advice?: Readonly<Partial<Record<RefusalCause, string>>>;
 }
 
 export interface EgressPolicy {
-  /** Throws EgressRefused for a host that is refused by its name, or that is an address, in any spelling, refused as such. */
+  /** Throws EgressRefused for a host that is blocked by its name, or that is a blocked address in any spelling. */
   checkHost(host: string): void;
-  /** Throws EgressRefused if `address`, reached under the name `host`, is refused. */
+  /** Throws EgressRefused if `address`, reached by the name `host`, is blocked. */
   checkAddress(host: string, address: string): void;
-  /** For `net.connect`: resolves every address of a name, and fails with EgressRefused if any of them is refused. */
+  /** For `net.connect`: resolves every address of a name, and fails with EgressRefused if any of them is blocked. */
   lookup: LookupFunction;
 }
 
@@ -65,7 +67,7 @@ type Resolve = (
   callback: (error: Error | null, addresses: LookupAddress[]) => void,
 ) => void;
 
-/** What is refused unless a rule allows it, by the words that messages use. */
+/** Addresses that are blocked unless a rule allows them, by the names in messages. */
 const refusedByDefault: Record<string, string[]> = {
   'an unspecified address': ['0.0.0.0/8', '::/128'],
   'a loopback address': ['127.0.0.0/8', '::1/128'],

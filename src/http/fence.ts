@@ -1,7 +1,7 @@
 /**
- * The fence around everything that this process writes while only one may. Law: leave to write is judged in the request's own
- * path, right before its first byte leaves, by comparing the time with that of the last renewal. A process that slept through
- * its lease is stopped there, although none of its timers has fired yet and no signal has aborted.
+ * The fence around all writes of this process while only the leader may write. Each request checks it in its own path,
+ * right before its first byte is sent, by comparing the time with that of the last renewal. A process that slept
+ * through its lease is stopped there, although none of its timers has fired yet and no signal has aborted.
  */
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../lib/clock.ts';
@@ -55,7 +55,10 @@ export function fenceOf(memory: SharedArrayBuffer, clock: Clock): MayWrite {
 
 const closed = 0n;
 
-/** For `Dispatcher.compose`: what is not a read asks when it is queued, and again when a connection is about to send it. */
+/**
+ * For `Dispatcher.compose`: a request that is not a read checks the fence when it is queued, and again when a
+ * connection is about to send it.
+ */
 export function fenceRequests(mayWrite: MayWrite): Dispatcher.DispatcherComposeInterceptor {
   return (dispatch) => (options, handler) => {
     if (options.method === 'GET' || options.method === 'HEAD') return dispatch(options, handler);

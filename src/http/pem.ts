@@ -1,6 +1,8 @@
 /**
- * Certificates in PEM form. Node ignores a certificate in a bundle that it cannot read, and trusts nobody if none is left;
- * the user would then look for the error at the server. Invariant: a text that is accepted here is read in full by TLS.
+ * Certificates in PEM form. Node ignores an unreadable certificate in a bundle, and trusts no authority if none is
+ * left; the user would then look for the error at the server.
+ *
+ * Invariant: TLS reads an accepted text completely.
  */
 import { X509Certificate } from 'node:crypto';
 

@@ -125,7 +125,7 @@ function retryOf(reason: string, httpStatus: number, retryAfterMs: number | unde
   return reason === 'Invalid' || reason === 'BadRequest' ? retry.change : retry.backoff;
 }
 
-/** No response at all: refused, reset, a failed TLS handshake, a name that does not resolve. */
+/** No response at all: a refused connection, a reset, a failed TLS handshake, a name that does not resolve. */
 export function unreachableServer(server: string, error: unknown): KubernetesError {
   const code = errorCode(error);
   const detail = describe(error);

@@ -59,8 +59,8 @@ export function parseResponseJson(call: string, text: string): unknown {
 }
 
 /**
- * Yields each line without its newline, and what follows the last newline if that is not empty. Throws a RangeError at a
- * line of more than `limitBytes`.
+ * Yields each line without its newline, and the rest after the last newline unless it is empty. Throws a RangeError at
+ * a line of more than `limitBytes`.
  */
 export async function* splitLines(chunks: AsyncIterable<Uint8Array>, limitBytes: number): AsyncGenerator<string> {
   let pieces: Uint8Array[] = [];

@@ -1,6 +1,8 @@
 /**
- * Time, as a value that is passed in. Law: this is the only module that touches the process's clock and timers, so a test
- * can own time completely and nothing else in the program can wait without being cancellable.
+ * Time, as a value that is passed in.
+ *
+ * Invariant: only this module touches the process's clock and timers, so a test controls time completely, and every
+ * wait can be cancelled.
  */
 import { setTimeout as nodeSleep } from 'node:timers/promises';
 
@@ -15,7 +17,7 @@ export interface Clock {
   schedule(ms: number, callback: () => void): () => void;
 }
 
-/** Node refuses larger delays and would fire at once. */
+/** Node takes larger delays for 1 ms. */
 const longestDelayMs = 2 ** 31 - 1;
 
 export const systemClock: Clock = {

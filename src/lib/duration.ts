@@ -1,5 +1,7 @@
 /**
- * Durations as Kubernetes and Go write them: `90s`, `10m`, `1h30m`. Law: what the CRD's pattern admits, this parses.
+ * Durations in the form of Kubernetes and Go: `90s`, `10m`, `1h30m`.
+ *
+ * Invariant: every duration that matches the CRD's pattern is parsed.
  */
 const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 

@@ -1,15 +1,17 @@
 /**
- * One shape for every failure that a user may come to see. Law: an error is classified once, where its cause is known, and
- * says in its own words what happened; nobody upstream parses messages.
+ * The common class of failures that a user may see.
+ *
+ * Invariant: an error is classified once, where its cause is known, and its message says what happened; callers never
+ * parse messages.
  */
 import { printable } from './text.ts';
 
 /**
- * What the reconciler does about a failure:
- * `backoff`: try again, later and later; it may be a passing fault.
- * `after`: try again after a stated time, because the server asked for it or the cause passes slowly (a quota, a full store).
- * `change`: trying again cannot help until the spec or the Secret changes. Since nothing is latched for ever, another look is
- * taken after `lookAgainMs` all the same (an hour unless stated).
+ * The reconciler's reaction to a failure:
+ * `backoff`: retry with growing delays; the fault may pass.
+ * `after`: retry after a stated time, because the server requested it or the cause passes slowly (a quota, a full store).
+ * `change`: a retry cannot help until the spec or the Secret changes. No failure is permanent, so the resource is still
+ * reconciled after `lookAgainMs` (an hour unless stated).
  */
 export type Retry = { kind: 'backoff' } | { kind: 'after'; ms: number } | { kind: 'change'; lookAgainMs?: number };
 
@@ -25,7 +27,7 @@ export interface OperatorErrorOptions {
   code: string;
   retry: Retry;
   cause?: unknown;
-  /** The HTTP status of the answer that said so, if an answer did. */
+  /** The HTTP status of the response with the error, if there was one. */
   httpStatus?: number;
   /** The request id under which the server logged it. */
   requestId?: string;

@@ -1,6 +1,7 @@
 /**
- * Logging: JSON lines by pino. Laws: a line that belongs to a reconcile says to which, whoever writes it; and none leaves
- * without having been searched for secrets.
+ * Logging: JSON lines by pino.
+ *
+ * Invariant: every line of a reconcile has the id of the reconcile, and every line is searched for secrets.
  */
 import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
 import { currentContext } from './context.ts';
@@ -17,7 +18,7 @@ export function createLogger(level: LogLevel, destination?: DestinationStream): 
       level,
       base: null,
       timestamp: stdTimeFunctions.isoTime,
-      // What the line says itself wins over the context.
+      // Fields of the line override the context.
       mixin: () => ({ ...currentContext()?.fields }),
       formatters: { level: (label) => ({ level: label }), log: cleanFields },
       // Errors have been made plain by then.
@@ -25,7 +26,7 @@ export function createLogger(level: LogLevel, destination?: DestinationStream): 
       hooks: {
         logMethod(args, write) {
           const [first, given, ...others] = args;
-          // Of an error without words pino takes the message for them.
+          // For an error without a message pino uses the message of the line.
           const words = given ?? (first instanceof Error ? first.message : undefined);
           const subject = typeof first === 'string' ? cleanText(first) : first;
           write.apply(this, [subject, ...(words === undefined ? [] : ([cleanText(words), ...others] as const))]);

@@ -1,7 +1,8 @@
 /**
- * The second wall before a log: whatever is about to be written is searched for what looks like a secret. Law: it changes
- * nothing but what it must, never throws, and is bounded in depth and size. The first wall is where things are made:
- * `SecretString`, `safeUrl`, and errors that quote nothing secret.
+ * The second protection of logs against secrets: every line is searched for text that looks like a secret. The first
+ * protection is at the source: `SecretString`, `safeUrl`, and errors that quote nothing secret.
+ *
+ * Invariant: it changes only such text, never throws, and is bounded in depth and size.
  */
 import { SecretString, safeUrl } from './secret.ts';
 
@@ -111,7 +112,7 @@ function cleanList(list: readonly unknown[], depth: number, above: ReadonlySet<o
   });
 }
 
-/** An error's own words and codes, and the chain of causes; its stack only where it is a bug of ours. */
+/** An error's message and codes, and the chain of causes; its stack only if it is a bug of ours. */
 function cleanError(error: Error, depth: number, above: ReadonlySet<object>): Record<string, unknown> {
   const { name, message, cause, stack } = error;
   const field = (key: string): unknown => (key in error ? Reflect.get(error, key) : undefined);

@@ -1,6 +1,8 @@
 /**
- * Values that must never be shown. Law: a secret can only be read by asking for it by name; printing, logging or
- * serialising the thing that holds it shows a placeholder.
+ * Values that must never be shown.
+ *
+ * Invariant: a secret is read only by an explicit call; printing, logging or serialising its holder shows a
+ * placeholder.
  */
 import { inspect } from 'node:util';
 

@@ -5,7 +5,7 @@
  * and lone surrogates become blanks; a cut is marked with `…`.
  */
 export function printable(text: string, most: number): string {
-  // Each code point has at most two units, and runs of blanks shrink: what is far beyond the cut cannot matter.
+  // Each code point has at most two units, and runs of blanks shrink, so text far beyond the cut does not matter.
   const head = text.slice(0, 8 * most);
   const line = head
     .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\uFFFE\uFFFF]/gu, ' ')

@@ -48,12 +48,12 @@ function missing(schema: StructuralSchema, value: unknown, path: string): string
 }
 
 describe('the case table', () => {
-  it('breaks every rule of the CRD', () => {
+  it('the cases break every rule of the CRD', () => {
     const broken = new Set([...cases, ...changes].map(({ refused }) => refused?.says));
     for (const message of messages) assert(broken.has(message), message);
   });
 
-  it('has a declaration and a status with every field', () => {
+  it('the cases have a declaration and a status with every field', () => {
     const specs = cases.filter(({ what }) => what.startsWith('every field')).map(({ spec }) => spec);
     const missed = specs.map((spec) => missing(schema, { spec, status: fullStatus }, ''));
     assert.deepEqual(
@@ -63,7 +63,7 @@ describe('the case table', () => {
     );
   });
 
-  it('names each case once', () => {
+  it('the names of the cases are unique', () => {
     for (const table of [cases, changes]) assert.equal(new Set(table.map(({ what }) => what)).size, table.length);
   });
 });
@@ -112,7 +112,7 @@ describe('the API server', () => {
   const manifest = (name: string, spec: unknown) => ({ apiVersion, kind, metadata: { name }, spec });
   const strictDryRun = '?dryRun=All&fieldValidation=Strict';
 
-  /** Checks that the answer is a refusal with these words about this field. */
+  /** Checks that the response is a rejection with this message about this field. */
   function assertRefused(answer: { status: number; json: unknown }, { field, says }: Refusal): void {
     const { message, details } = refusalSchema.parse(answer.json);
     assert(answer.status === 422 || answer.status === 400, `${answer.status}: ${message}`);
@@ -151,7 +151,7 @@ describe('the API server', () => {
     });
   }
 
-  it('hands out what parses here, with a status that says "not observed yet"', async () => {
+  it('the API server returns a valid resource with the status of one that was not observed yet', async () => {
     const answer = await kubernetes.request('POST', collection, manifest('new', cases[0]?.spec));
     const { status } = parseGlanceImage(answer.ok().json);
     assert.deepEqual(status, { observedGeneration: -1 });
@@ -177,7 +177,7 @@ describe('the API server', () => {
     assert.deepEqual(parseGlanceImage(answer.ok().json).status, fullStatus);
   });
 
-  it('counts the characters of a status as zod does', async () => {
+  it('the API server counts the characters of a status as zod does', async () => {
     const created = (await kubernetes.request('POST', collection, manifest('long', cases[0]?.spec))).as(storedSchema);
     const put = (length: number) => {
       const status = { observedGeneration: 1, imageID: '\u{1f600}'.repeat(length) };
@@ -187,13 +187,13 @@ describe('the API server', () => {
     parseGlanceImage((await put(1024)).ok().json);
   });
 
-  it('explains every field to kubectl', async () => {
+  it('kubectl explain describes every field', async () => {
     const { stdout, stderr, code } = await kubernetes.kubectl(['explain', plural, '--recursive']);
     assert.equal(code, 0, stderr);
     for (const name of fieldNames(schema)) assert.match(stdout, new RegExp(`^ *${name}\\t`, 'm'));
   });
 
-  it('tells kubectl what is wrong, and how to fix it, in one sentence', async () => {
+  it('kubectl shows each violation and its remedy in one sentence', async () => {
     const input = JSON.stringify(manifest('kubectl', { ...Object(cases[0]?.spec), interval: '5s' }));
     const { stderr } = await kubernetes.kubectl(['apply', '-f', '-'], { input });
     assert.equal(

@@ -1,4 +1,7 @@
-/** Declarations that zod and the API server must judge alike. Law: each rule of the CRD is broken here or in changes.ts. */
+/**
+ * Declarations that zod and the API server must treat alike. Invariant: each rule of the CRD is broken here or in
+ * changes.ts.
+ */
 import { internalNames } from '../../src/glance/property-names.ts';
 import { contentCases } from './cases-content.ts';
 import {

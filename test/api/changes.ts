@@ -1,4 +1,4 @@
-/** Changes of a declaration, which only the API server can judge. */
+/** Changes of a declaration, which only the API server can check. */
 import { from, hex, image, type Refusal, says, spec } from './declarations.ts';
 
 export interface Change {

@@ -1,9 +1,9 @@
 /** What the tables of declarations are written in. */
 
 export interface Refusal {
-  /** The field that the refusal names; empty where it names none. */
+  /** The field that the rejection names; empty if it names none. */
   field: string;
-  /** What the API server says of it. A rule in CEL is cited whole: zod must then say the same. */
+  /** The message of the API server. A rule in CEL is quoted whole: zod must then have the same message. */
   says: string;
 }
 
@@ -12,7 +12,7 @@ export interface Case {
   spec: unknown;
   /** Absent: the declaration is accepted. */
   refused?: Refusal;
-  /** What zod says of the declaration as it was written, where the API server changes it before it judges. */
+  /** The message of zod for the original declaration, if the API server changes it before its check. */
   zodAlone?: 'accepts' | 'refuses';
 }
 

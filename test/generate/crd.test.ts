@@ -31,23 +31,23 @@ describe('the generated CRD', () => {
   const schema = version?.schema.openAPIV3Schema;
   assert(schema !== undefined);
 
-  it('is the file in crds', () => {
+  it('the generated CRD is the file in crds', () => {
     assert(readFileSync(join(root, file), 'utf8') === crdYaml(), 'run "npm run generate" and commit the result');
   });
 
-  it('reads the same in YAML 1.1, as kubectl reads it, and in YAML 1.2', () => {
+  it('the CRD is the same in YAML 1.1, which kubectl uses, and in YAML 1.2', () => {
     const wanted: unknown = JSON.parse(JSON.stringify(customResourceDefinition()));
     assert.deepEqual(parse(crdYaml(), { version: '1.1' }), wanted);
     assert.deepEqual(parse(crdYaml(), { version: '1.2' }), wanted);
   });
 
-  it('requires spec, and lets a brand-new resource count as not yet observed', () => {
+  it('the CRD requires spec, and gives a new resource the status of one not yet observed', () => {
     assert.deepEqual(schema.required, ['spec']);
     assert.deepEqual(schema.properties?.['status']?.default, { observedGeneration: -1 });
     assert.deepEqual(version?.subresources, { status: {} });
   });
 
-  it('shows the columns of the design', () => {
+  it('the CRD has the columns of the design', () => {
     const columns = (wide: boolean) =>
       version?.additionalPrinterColumns
         .filter(({ priority = 0 }) => wide || priority === 0)
@@ -57,7 +57,7 @@ describe('the generated CRD', () => {
     assert.equal(columns(true), 'Ready, Reason, Cloud, Size, Progress, Age, Image ID, Image Name, Digest');
   });
 
-  it('shows in its columns only fields that exist', () => {
+  it('the columns of the CRD show only fields that exist', () => {
     const paths = new Set([...fields(schema)].map(([path]) => path));
     for (const { jsonPath } of version?.additionalPrinterColumns ?? []) {
       const path = jsonPath.replace(/\[\?.*?\)\]/, '[]');
@@ -69,7 +69,7 @@ describe('the generated CRD', () => {
     for (const [path, { description }] of fields(schema)) assert.match(description ?? '', /^\S.*\S\.$/, path);
   });
 
-  it('says in every refusal of its own how to fix it', () => {
+  it('every message of a CEL rule says how to fix the violation', () => {
     const messages = [['', schema] as const, ...fields(schema)].flatMap(
       ([, field]) => field['x-kubernetes-validations']?.map(({ message }) => message) ?? [],
     );
@@ -84,7 +84,7 @@ describe('the generated CRD', () => {
 });
 
 describe('generate', () => {
-  it('writes the file, and with --check tells in a sentence and an exit code whether it is out of date', () => {
+  it('the generator writes the file, and with --check reports an outdated file by message and exit code', () => {
     const directory = mkdtempSync(join(tmpdir(), 'crd-'));
     const run = (...options: string[]) => {
       const { status, stderr } = spawnSync(process.execPath, [join(root, 'src/generate/generate.ts'), ...options], {
@@ -115,7 +115,7 @@ describe('generate', () => {
 describe('the conversion', () => {
   const description = 'A field.';
 
-  it('keeps bounds, list types, defaults and rules', () => {
+  it('the schema keeps bounds, list types, defaults and rules', () => {
     assert.deepEqual(fieldOf(text(1, 9).default('a')), {
       description,
       type: 'string',
@@ -155,7 +155,7 @@ describe('the conversion', () => {
     ]);
   });
 
-  it('keeps the rules of an object beside those of its fields, through optional, default and prefault', () => {
+  it('the schema keeps the rules of an object and of its fields, through optional, default and prefault', () => {
     const inner = z.object({ a: text(0, 9).optional().meta({ description }) });
     const ruled = rule(transition(inner, { rule: 'self == oldSelf', message: 'a is fixed' }), {
       cel: 'has(self.a)',
@@ -168,14 +168,14 @@ describe('the conversion', () => {
     }
   });
 
-  it('counts characters as the API server does', () => {
+  it('the schema counts characters as the API server does', () => {
     assert(text(1, 2).safeParse('\u{1f600}\u{1f600}').success);
     assert(!text(1, 2).safeParse('\u{1f600}\u{1f600}\u{1f600}').success);
   });
 
   const ruled = rule(text(0, 9), { cel: 'self != "a"', test: (value) => value !== 'a', message: 'must not be a' });
   const refused: [what: string, schema: z.ZodType, message: RegExp][] = [
-    // What zod would drop in silence.
+    // Checks that zod would drop without an error.
     ['a bare refinement', withField(text(0, 9).refine((value) => value !== '')), /field: a refinement without a twin/],
     ['a superRefine', withField(text(0, 9).superRefine(() => {})), /field: a refinement without a twin/],
     ['a bare check', withField(text(0, 9).check(() => {})), /field: a refinement without a twin/],
@@ -222,7 +222,7 @@ describe('the conversion', () => {
       withField(z.record(z.enum(['a']), z.unknown()).meta({ maxProperties: 3 })),
       /field: .* keys/,
     ],
-    ['a default that zod itself refuses', withField(text(1, 9).default('')), /its own default is invalid: must have 1/],
+    ['a default that zod itself rejects', withField(text(1, 9).default('')), /its own default is invalid: must have 1/],
     [
       'a default without the defaults inside it',
       withField(z.object({ a: z.boolean().default(true).meta({ description }) }).default(JSON.parse('{}'))),
@@ -292,7 +292,7 @@ describe('the conversion', () => {
     ],
   ];
   for (const [what, schema, message] of refused) {
-    it(`refuses ${what}`, () => {
+    it(`the generator rejects a schema with ${what}`, () => {
       assert.throws(() => structuralSchema(schema), message);
     });
   }

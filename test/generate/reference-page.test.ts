@@ -39,7 +39,7 @@ describe('the page of the resource', () => {
     );
   });
 
-  test('has the sentence of every rule', () => {
+  test('the reference page has the message of every rule', () => {
     const sentences = [...textsOf(version?.schema, ['message'])];
     assert.ok(sentences.length > 10);
     assert.deepEqual(
@@ -48,7 +48,7 @@ describe('the page of the resource', () => {
     );
   });
 
-  test('has every column and annotation, and says what is required, bounded or chosen by itself', () => {
+  test('the reference page has every column and annotation, and says which fields are required, bounded or defaulted', () => {
     for (const { jsonPath } of version?.additionalPrinterColumns ?? []) assert.ok(page.includes(jsonPath), jsonPath);
     for (const name of [reconcileAtAnnotation, abandonAnnotation]) assert.ok(page.includes(`\`${name}\``), name);
     assert.match(page, /`spec\.cloud\.name` \| text, 1 to 255 characters; \*\*required\*\* \|/);

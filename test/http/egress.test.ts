@@ -66,7 +66,7 @@ describe('the egress policy', () => {
     '255.255.255.255',
   ];
   for (const host of refusedSpellings) {
-    test(`refuses ${host}`, () => {
+    test(`the egress policy rejects ${host}`, () => {
       assert.throws(() => createEgressPolicy(none).checkHost(host), EgressRefused);
     });
   }
@@ -85,10 +85,10 @@ describe('the egress policy', () => {
     '[2600::1]',
   ];
   for (const host of allowedHosts) {
-    test(`allows ${host}`, () => createEgressPolicy(none).checkHost(host));
+    test(`the egress policy allows ${host}`, () => createEgressPolicy(none).checkHost(host));
   }
 
-  test('a refusal names the host, its address, the cause and the advice', async () => {
+  test('a rejection names the host, its address, the cause and the advice', async () => {
     const advice = { default: 'allow {host}', denied: 'do not deny it' };
     await assert.rejects(resolve(policyResolving({ advice }, '169.254.169.254'), 'images.example.com'), (error) => {
       assert(error instanceof EgressRefused);
@@ -101,13 +101,13 @@ describe('the egress policy', () => {
     });
   });
 
-  test('refuses a name when only one of its addresses is bad', async () => {
+  test('the egress policy rejects a name with a single bad address', async () => {
     const answers = ['203.0.113.7', '2600::1', '127.0.0.1'];
     await assert.rejects(resolve(policyResolving({}, ...answers), 'mixed.example.com'), EgressRefused);
     await assert.rejects(resolve(policyResolving({}, ...answers), 'mixed.example.com', false), EgressRefused);
   });
 
-  test('gives the addresses of a good name in the form that was asked for', async () => {
+  test('the lookup returns the addresses of a good name in the requested form', async () => {
     const policy = policyResolving({}, '203.0.113.7', '2600::1');
     assert.deepEqual(await resolve(policy, 'good.example.com'), [
       { address: '203.0.113.7', family: 4 },
@@ -116,19 +116,19 @@ describe('the egress policy', () => {
     assert.equal(await resolve(policy, 'good.example.com', false), '203.0.113.7');
   });
 
-  test('refuses an answer of DNS that is no address, and fails for an empty one', async () => {
+  test('the lookup rejects a DNS response without an address, and fails for an empty one', async () => {
     for (const answer of ['', 'metadata', '127.0.0.1.', '[::1]', '1.2.3.4/32'])
       await assert.rejects(resolve(policyResolving({}, answer), 'odd.example.com'), EgressRefused);
     for (const all of [true, false])
       await assert.rejects(resolve(policyResolving({}), 'empty.example.com', all), /has no address/);
   });
 
-  test('hands a failure of DNS on as it is', async () => {
+  test('the lookup passes on a failure of DNS unchanged', async () => {
     const policy = createEgressPolicy(none, (_host, _options, callback) => callback(new Error('ENOTFOUND'), []));
     await assert.rejects(resolve(policy, 'gone.example.com'), /ENOTFOUND/);
   });
 
-  test('lets a rule that allows win over the defaults, by address, range or name', async () => {
+  test('an allow rule overrides the defaults, by address, range or name', async () => {
     createEgressPolicy({ allow: ['127.0.0.1'], deny: [] }).checkHost('127.1');
     createEgressPolicy({ allow: ['127.0.0.0/8'], deny: [] }).checkHost('::ffff:127.9.9.9');
     createEgressPolicy({ allow: ['::1'], deny: [] }).checkHost('[::1]');
@@ -138,7 +138,7 @@ describe('the egress policy', () => {
     assert.throws(() => createEgressPolicy({ allow: ['127.0.0.1'], deny: [] }).checkHost('127.0.0.2'), EgressRefused);
   });
 
-  test('lets a rule that denies win over everything', async () => {
+  test('a deny rule overrides everything else', async () => {
     const rules = {
       allow: ['10.1.2.3', 'mirror.example.com'],
       deny: ['10.0.0.0/8', 'evil.example.com'],
@@ -155,11 +155,11 @@ describe('the egress policy', () => {
   });
 
   for (const rule of ['10.0.0.0/33', '10.0.0.0/8/8', 'example.com/8', '10.0.0.0/', '', 'a b', 'https://example.com'])
-    test(`refuses the rule "${rule}" at once`, () => {
+    test(`the rule "${rule}" is rejected at start-up`, () => {
       assert.throws(() => createEgressPolicy({ allow: [rule], deny: [] }), RangeError);
     });
 
-  test('judges an IPv4 address the same in every form', () => {
+  test('the egress policy treats an IPv4 address alike in every form', () => {
     const policy = createEgressPolicy({ allow: ['127.0.0.8/29'], deny: ['198.51.100.0/24'] });
     const verdict = (host: string) => {
       try {
@@ -216,14 +216,14 @@ describe('a guarded connector', () => {
     });
   }
 
-  test('refuses a literal without connecting', async () => {
+  test('a connection to a blocked literal is rejected before connecting', async () => {
     let made = 0;
     const connector = guardConnector(createEgressPolicy(none), () => () => made++);
     await assert.rejects(open(connector, '127.0.0.1'), EgressRefused);
     assert.equal(made, 0);
   });
 
-  test('refuses a name by what it resolves to, without connecting', async () => {
+  test('a connection to a name with a blocked address is rejected before connecting', async () => {
     const before = accepted.size;
     const policy = policyResolving({}, '127.0.0.1');
     const connector = guardConnector(policy, ({ lookup }) => buildConnector({ lookup }));
@@ -231,7 +231,7 @@ describe('a guarded connector', () => {
     assert.equal(accepted.size, before);
   });
 
-  test('refuses by the address in fact connected to, and closes that connection', async () => {
+  test('a connection to a blocked peer address is rejected and closed', async () => {
     let socket: Socket | undefined;
     const connector = guardConnector(policyResolving({}, '203.0.113.7'), () => (_options, callback) => {
       const made = connectSocket(Number(port), '127.0.0.1', () => callback(null, made));

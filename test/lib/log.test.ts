@@ -24,13 +24,13 @@ test('every line of a reconcile says to which it belongs, and what was learned o
     assert.deepEqual({ ...last(), time: 0 }, { level: 'info', time: 0, ...pass, msg: 'begun' });
     await Promise.resolve();
     addToContext({ generation: 4, cloud: 'demo' });
-    log.warn({ generation: 3 }, 'its own words win');
+    log.warn({ generation: 3 }, 'its own fields win');
     assert.deepEqual(
       { ...last(), time: 0 },
-      { level: 'warn', time: 0, ...pass, generation: 3, cloud: 'demo', msg: 'its own words win' },
+      { level: 'warn', time: 0, ...pass, generation: 3, cloud: 'demo', msg: 'its own fields win' },
     );
   });
-  addToContext({ cloud: 'nobody listens' });
+  addToContext({ cloud: 'no listener' });
   log.info('outside');
   assert.deepEqual({ ...last(), time: 0 }, { level: 'info', time: 0, msg: 'outside' });
 });
@@ -49,7 +49,7 @@ test('two reconciles at once do not take each other for themselves', async () =>
   assert.equal(lines.length, 6);
 });
 
-test('an error is told with its words, codes, request id and causes; with its stack only if it is a bug', () => {
+test('an error is logged with message, codes, request id and causes; with its stack only if it is a bug', () => {
   const { log, last } = recorder();
   const cause = new TypeError('x is not a function');
   const error = new OperatorError('Glance returned 413', {
@@ -71,13 +71,13 @@ test('an error is told with its words, codes, request id and causes; with its st
   });
 });
 
-test('what is no secret is left as it is', () => {
+test('text without secrets is unchanged', () => {
   for (const text of [
     'there is no Secret "openstack" in namespace images: create it with a key clouds.yaml',
     'Glance returned 413 for the upload: image_size_total is used up (req-5d1c). Tried 3 times, next at 15:04:10',
     'GET https://glance.example.com:9292/v2/images/0c9e5f04 took longer than 60 s',
     'the token of cloud demo is not scoped to a project: set project_name',
-    'Keystone refused the password of user bob, see https://docs.example.com/a/b.',
+    'Keystone rejected the password of user bob, see https://docs.example.com/a/b.',
     'mail to someone@example.com',
     'pulling https://registry.example.com/disks/ubuntu@sha256:0d7a2b8f',
     `https://example.com/a has the digest sha256:${'0a'.repeat(32)}, declared is sha256:${'1b'.repeat(32)}`,
@@ -96,7 +96,7 @@ test('what is no secret is left as it is', () => {
   });
 });
 
-test('what is odd is logged all the same: circles, depth, getters that throw nothing, numbers beyond JSON, bytes', () => {
+test('unusual values are logged, too: circles, depth, getters, numbers beyond JSON, bytes', () => {
   const { log, last } = recorder();
   const circle: Record<string, unknown> = { name: 'circle' };
   circle['self'] = circle;
@@ -156,7 +156,7 @@ const text = (hidden: string): fc.Arbitrary<string> =>
       fc.constant(`OS_PASSWORD=${hidden} openstack image list`),
       fc.constant(`-----BEGIN RSA PRIVATE KEY-----\n${hidden}\n-----END RSA PRIVATE KEY-----`),
       fc.constant(`the token gAAAAAB${base64url(hidden)} is not known`),
-      fc.constant(`eyJhbGciOi${base64url(hidden)}.eyJzdWIi.${base64url(hidden)} was refused`),
+      fc.constant(`eyJhbGciOi${base64url(hidden)}.eyJzdWIi.${base64url(hidden)} was rejected`),
     )
     .filter((each) => !each.startsWith('the server saw clouds.yaml'));
 
