@@ -28,15 +28,59 @@ const allowed: Record<string, readonly string[]> = {
   image: ['api', 'controller', 'kubernetes', 'transfer', 'source', 'glance', 'openstack'],
   commands: ['image', 'controller', 'kubernetes', 'api', 'transfer', 'source', 'glance', 'openstack', 'http'],
   library: ['glance', 'openstack', 'http'],
-  generate: ['commands', 'image', 'controller', 'api'],
+  generate: [
+    'commands',
+    'image',
+    'controller',
+    'kubernetes',
+    'api',
+    'transfer',
+    'source',
+    'glance',
+    'openstack',
+    'http',
+  ],
   'main.ts': ['commands'],
 };
 
-/** Where a mechanism lives, and the text by which a second implementation is recognised. */
+/** The one implementation of each mechanism, and the text by which a second one is recognised. */
 const mechanisms: Record<string, { home: string; sign: RegExp }> = {
+  'exponential backoff': { home: 'lib/backoff.ts', sign: /\w \*\* \(?[a-z]|[mM]s \*=? [2-9]\b/ },
+  'bounded map': {
+    home: 'lib/bounded-map.ts',
+    sign: /\[(?:oldest|eldest)\] = |\.keys\(\)\.next\(\)|\bsize (?:>=?|<=) [^\n]*(?:\n[^\n]*){0,2}\.delete\(/,
+  },
+  'signal that follows another': {
+    home: 'lib/abort.ts',
+    sign: /\.abort\((?:\w+\??\.)+reason\)|new AbortController\([\s\S]*addEventListener\('abort'/,
+  },
+  'bounded read of a body': {
+    home: 'http/body.ts',
+    sign: /for await \([\s\S]{0,300}(?:length|size|bytes) \+= [\s\S]{0,300}(?:chunks|pieces|parts)\.push\(/,
+  },
+  'hold-back of the last chunk': {
+    home: 'http/body.ts',
+    sign: /\byield held\b|\byield (\w+);(?:[\s\S]{0,80})\n\s*\1 = (?:chunk|next|piece)\b/,
+  },
+  'idle timeout': {
+    home: 'http/idle-timeout.ts',
+    sign: /for await \([\s\S]*\.schedule\(|\.schedule\([\s\S]*for await \(/,
+  },
+  'rule for redirects': { home: 'http/redirects.ts', sign: /\b30[12378]\b[^\n]*\b30[12378]\b/ },
+  'reader of PEM certificates': { home: 'http/pem.ts', sign: /BEGIN CERTIFICATE-----(?:\[|\(|\.\*)/ },
+  'egress policy': { home: 'http/egress.ts', sign: /new BlockList\(/ },
+  'write fence': { home: 'http/fence.ts', sign: /\bAtomics\./ },
   'session pool': { home: 'openstack/pool.ts', sign: /(?<!function )\b(?:createSession|parseCloud)\(/ },
   'reader of Secrets': { home: 'kubernetes/secret.ts', sign: /\.get\(secretType\b/ },
 };
+
+/** Names that two files export on purpose, each with the reason. */
+const sharedNames: Readonly<Record<string, string>> = {};
+
+/** Files that may be short and have one importer: entries of threads and scripts, and kinds of source. */
+const mayBeShort = /^(?:transfer\/thread-main\.ts|generate\/generated?\.ts|api\/sources\/|source\/kinds\/)/;
+/** Folders and files that are rewritten as a whole, and are not divided differently before that. */
+const toBeRewritten = /^(?:image\/|controller\/|commands\/run\.ts|transfer\/scheduler\.ts)/;
 
 interface Import {
   from: string;
@@ -67,8 +111,39 @@ function folderOf(file: string): string {
   return file.split('/')[0] ?? file;
 }
 
+function textOf(file: string): string {
+  return readFileSync(join(src, file), 'utf8');
+}
+
 function offenders(text: RegExp, exceptions: readonly string[]): string[] {
-  return files.filter((file) => !exceptions.includes(file) && text.test(readFileSync(join(src, file), 'utf8')));
+  return files.filter((file) => !exceptions.includes(file) && text.test(textOf(file)));
+}
+
+/** The names that a file declares and exports. */
+function exportsOf(file: string): string[] {
+  const declarations =
+    /^export (?:abstract |async |declare )*(?:class|const|enum|function\*?|interface|let|type) (\w+)/gm;
+  return [...new Set([...textOf(file).matchAll(declarations)].map(([, name = '']) => name))];
+}
+
+/** The first circle of imports that is found, as a path. */
+function circle(edges: ReadonlyMap<string, readonly string[]>): string | undefined {
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): string | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file].join(' → ');
+    if (done.has(file)) return undefined;
+    for (const next of edges.get(file) ?? []) {
+      const found = visit(next, [...path, file]);
+      if (found !== undefined) return found;
+    }
+    done.add(file);
+    return undefined;
+  };
+  for (const file of edges.keys()) {
+    const found = visit(file, []);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 describe('the structure of the source', () => {
@@ -94,19 +169,63 @@ describe('the structure of the source', () => {
     );
   });
 
-  test('no file imports itself through others', () => {
+  test('no file imports itself through others, not even for a type', () => {
     const edges = new Map<string, string[]>();
-    for (const { from, to, typeOnly } of imports) {
-      if (to.endsWith('.ts') && !typeOnly) edges.set(from, [...(edges.get(from) ?? []), to]);
-    }
-    const done = new Set<string>();
-    const visit = (file: string, path: readonly string[]): void => {
-      assert.ok(!path.includes(file), `a circle: ${[...path, file].join(' → ')}`);
-      if (done.has(file)) return;
-      for (const next of edges.get(file) ?? []) visit(next, [...path, file]);
-      done.add(file);
-    };
-    for (const file of files) visit(file, []);
+    for (const { from, to } of imports) if (to.endsWith('.ts')) edges.set(from, [...(edges.get(from) ?? []), to]);
+    assert.equal(circle(edges), undefined);
+  });
+
+  test('a circle of imports is found', () => {
+    const edges = new Map([
+      ['a', ['b', 'c']],
+      ['b', ['c']],
+      ['c', ['d']],
+      ['d', ['b']],
+    ]);
+    assert.equal(circle(edges), 'b → c → d → b');
+  });
+
+  test('no file outside their folders imports the library or the generators', () => {
+    const wrong = imports.filter(({ from, to }) =>
+      ['library', 'generate'].some((folder) => folderOf(to) === folder && folderOf(from) !== folder),
+    );
+    assert.deepEqual(wrong, []);
+  });
+
+  test('no file of lib or http names a flag of a command', () => {
+    const flag = /(?<![-\w])--[a-z]/;
+    assert.deepEqual(
+      offenders(flag, []).filter((file) => ['lib', 'http'].includes(folderOf(file))),
+      [],
+    );
+    assert.ok(flag.test(textOf('commands/egress.ts')));
+  });
+
+  test('no two files export the same name, unless the reason is listed', () => {
+    const homes = new Map<string, string[]>();
+    for (const file of files) for (const name of exportsOf(file)) homes.set(name, [...(homes.get(name) ?? []), file]);
+    const shared = [...homes].filter(([, { length }]) => length > 1);
+    assert.deepEqual(
+      shared.filter(([name]) => !Object.hasOwn(sharedNames, name)),
+      [],
+    );
+    assert.deepEqual(
+      Object.keys(sharedNames).filter((name) => !shared.some(([each]) => each === name)),
+      [],
+      'a listed name is not shared any more',
+    );
+    assert.ok(homes.has('createReconciler') && homes.has('SourceError'), 'exports are found');
+  });
+
+  test('no file of fewer than 40 lines has a single importer', () => {
+    const short = files.filter((file) => {
+      const importers = new Set(imports.filter(({ to }) => to === file).map(({ from }) => from));
+      return importers.size <= 1 && textOf(file).split('\n').length <= 40;
+    });
+    assert.deepEqual(
+      short.filter((file) => file !== 'main.ts' && !mayBeShort.test(file) && !toBeRewritten.test(file)),
+      [],
+    );
   });
 
   test('only the registry and the files of the kinds name a kind of source', () => {
@@ -149,9 +268,7 @@ describe('the structure of the source', () => {
       offenders(sign, [home]).map((file) => `${file}: the ${name} is ${home}`),
     );
     assert.deepEqual(elsewhere, []);
-    const absent = Object.values(mechanisms).filter(
-      ({ home, sign }) => !sign.test(readFileSync(join(src, home), 'utf8')),
-    );
+    const absent = Object.values(mechanisms).filter(({ home, sign }) => !sign.test(textOf(home)));
     assert.deepEqual(absent, []);
   });
 
@@ -161,7 +278,7 @@ describe('the structure of the source', () => {
   });
 
   test('no file has more than 400 lines, and each opens with a header', () => {
-    const lines = (file: string) => readFileSync(join(src, file), 'utf8').split('\n');
+    const lines = (file: string) => textOf(file).split('\n');
     assert.deepEqual(
       files.filter((file) => lines(file).length > 400),
       [],
@@ -178,9 +295,7 @@ describe('the structure of the source', () => {
   });
 
   test('every documented reason is used in the source', () => {
-    const texts = files
-      .filter((file) => file !== 'api/reasons.ts' && file !== 'api/remedies.ts')
-      .map((file) => readFileSync(join(src, file), 'utf8'));
+    const texts = files.filter((file) => file !== 'api/reasons.ts' && file !== 'api/remedies.ts').map(textOf);
     const given = (reason: string) => texts.some((text) => text.includes(`'${reason}'`));
     assert.deepEqual(
       Object.keys(reasons).filter((reason) => !given(reason)),
