@@ -4,7 +4,9 @@
  *
  * Invariant: it only adds; without it everything still works, as text.
  */
+
 import { z } from 'zod';
+import { boundedList } from '../lib/bounded-list.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { baseKeys } from './property-names.ts';
 
@@ -27,7 +29,7 @@ const wireSchema = z.object({
     z.object({
       /** Glance leaves it out of what it defines itself. */
       is_base: z.boolean().default(true),
-      type: z.union([z.string().transform((type) => [type]), z.array(z.string())]).default([]),
+      type: z.union([z.string().transform((type) => [type]), boundedList(z.string(), 16)]).default([]),
     }),
   ),
 });

@@ -4,7 +4,9 @@
  * Invariant: reading never fails because of the content of an image: unknown states, odd properties and unreadable JSON
  * are kept unchanged. Only a response without an image is malformed.
  */
+
 import { z } from 'zod';
+import { boundedList } from '../lib/bounded-list.ts';
 import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../openstack/json.ts';
 import { builtInSchema, type ImageSchema, typedValue } from './cloud-schema.ts';
 import { baseKeys, jsonKeys } from './property-names.ts';
@@ -76,6 +78,10 @@ export interface ImageLocation {
   metadata: JsonObject;
 }
 
+/** Glance allows 128 tags unless its quota says otherwise. */
+const maxTags = 1024;
+const maxLocations = 64;
+
 const text = z.string().nullish();
 const number = z.number().nullish();
 
@@ -92,7 +98,7 @@ const wireSchema = z.object({
   min_disk: number,
   min_ram: number,
   owner: text,
-  tags: z.array(z.string()).nullish(),
+  tags: boundedList(z.string(), maxTags).nullish(),
   size: number,
   virtual_size: number,
   checksum: text,
@@ -101,7 +107,7 @@ const wireSchema = z.object({
   created_at: z.string(),
   updated_at: z.string(),
   direct_url: text,
-  locations: z.array(z.unknown()).nullish(),
+  locations: boundedList(z.unknown(), maxLocations).nullish(),
   stores: text,
 });
 

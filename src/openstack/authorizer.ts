@@ -85,7 +85,8 @@ function keystoneAuthorizer(
   const sourceOf = (login: KeystoneLogin, what: string) => {
     const timeoutMs = cloud.apiTimeoutMs;
     const whose = `the ${what} of cloud ${cloud.name}`;
-    return createTokenSource(createSignIn({ ...options, whose, login, transport, timeoutMs }), clock);
+    const serviceTypes = new Set(Object.values(cloud.services).map(({ type }) => type));
+    return createTokenSource(createSignIn({ ...options, whose, login, serviceTypes, transport, timeoutMs }), clock);
   };
   const users = sourceOf(user, 'credentials');
   const services = service && sourceOf(service, 'service credentials (service_auth)');

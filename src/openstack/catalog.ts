@@ -5,25 +5,39 @@
  * interchangeable; if none matches, the error lists those that exist; the host of a URL stays as it is in the catalog.
  */
 import { z } from 'zod';
+import { boundedList } from '../lib/bounded-list.ts';
 import { printable } from '../lib/text.ts';
 import { EndpointNotFound } from './errors.ts';
 import type { ServiceConfig } from './services.ts';
 
+/** More services, and more endpoints of one, than any cloud has. */
+const maxServices = 500;
+const maxEndpoints = 500;
+const name = z.string().max(255);
 const endpointSchema = z.object({
-  interface: z.string(),
-  url: z.string(),
-  region: z.string().nullish(),
-  region_id: z.string().nullish(),
+  interface: name,
+  url: z.string().max(2048),
+  region: name.nullish(),
+  region_id: name.nullish(),
 });
-const serviceSchema = z.object({ type: z.string(), name: z.string().optional(), endpoints: listOf(endpointSchema) });
+const serviceSchema = z.object({
+  type: name,
+  name: name.optional(),
+  endpoints: listOf(endpointSchema, maxEndpoints),
+});
 /** Entries of another shape are ignored: they mostly describe other services and do not make the token unusable. */
-export const catalogSchema = listOf(serviceSchema);
+export const catalogSchema = listOf(serviceSchema, maxServices);
 export type Catalog = z.infer<typeof catalogSchema>;
 type Service = Catalog[number];
 type Endpoint = z.infer<typeof endpointSchema>;
 
-function listOf<T extends z.ZodType>(schema: T) {
-  return z.array(z.unknown()).transform((entries) =>
+/** The catalog without the endpoints of services that are not called. A session keeps it as long as it lives. */
+export function relevantPart(catalog: Catalog, types: ReadonlySet<string>): Catalog {
+  return catalog.map((service) => (types.has(service.type) ? service : { ...service, endpoints: [] }));
+}
+
+function listOf<T extends z.ZodType>(schema: T, most: number) {
+  return boundedList(z.unknown(), most).transform((entries) =>
     entries.flatMap((entry) => {
       const result = schema.safeParse(entry);
       return result.success ? [result.data] : [];

@@ -4,7 +4,9 @@
  * Invariant: only the ids, the states and the paths of a document are used. Its hosts are not, because a service behind a proxy
  * often does not know its own name.
  */
+
 import { z } from 'zod';
+import { boundedList } from '../lib/bounded-list.ts';
 import { MalformedResponse } from './errors.ts';
 import type { HttpResponse } from './exchange.ts';
 import { parseJson } from './json.ts';
@@ -25,12 +27,12 @@ const version = z
   .object({
     id: z.string().max(32),
     status: z.string().max(32).toUpperCase(),
-    links: z.array(z.looseObject({ rel: z.string(), href: z.string() })).default([]),
+    links: boundedList(z.looseObject({ rel: z.string(), href: z.string() }), 20).default([]),
   })
   .transform(
     ({ id, status, links }): ApiVersion => ({ id, status, href: links.find(({ rel }) => rel === 'self')?.href }),
   );
-const versions = z.array(version).max(maxVersions);
+const versions = boundedList(version, maxVersions);
 /** Glance has a list under `versions`, Keystone one level deeper; a versioned address describes just itself. */
 const documentSchema = z.union([
   z.object({ versions }).transform((document) => document.versions),

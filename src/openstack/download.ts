@@ -11,7 +11,7 @@ import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { ConnectionFailed } from './errors.ts';
 import type { Send, Transport } from './exchange.ts';
-import { asConnectionFailed, errorBodyLimitBytes, headOf, readResponse } from './response.ts';
+import { asConnectionFailed, errorLimit, headOf, readResponse } from './response.ts';
 
 export function createDownload(send: Send, clock: Clock): Transport['download'] {
   return async ({ url, headers, requestId, responseDeadlineMs, idleMs, signal }) => {
@@ -25,7 +25,7 @@ export function createDownload(send: Send, clock: Clock): Transport['download'] 
       const response = await send({ method: 'GET', url, headers, requestId, signal: over.signal });
       const head = headOf(response);
       if (head.status >= 300) {
-        const rejected = await readResponse(response, errorBodyLimitBytes);
+        const rejected = await readResponse(response, errorLimit, url);
         ended();
         return { rejected };
       }

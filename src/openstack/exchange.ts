@@ -4,6 +4,13 @@
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 
+/** What is read of a response. */
+export interface BodyLimit {
+  bytes: number;
+  /** Elements and members of its JSON, at all levels together. */
+  values: number;
+}
+
 export interface HttpRequest {
   method: string;
   url: string;
@@ -13,8 +20,8 @@ export interface HttpRequest {
   body?: string;
   /** From the start to the last byte of the response, redirects included. */
   deadlineMs: number;
-  /** A larger response is an error. An error response is truncated to this size. */
-  bodyLimitBytes: number;
+  /** A larger response is an error. An error response is truncated to the bytes. */
+  limit: BodyLimit;
   signal: AbortSignal;
 }
 

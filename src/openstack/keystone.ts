@@ -4,10 +4,12 @@
  * Guarantees: an error quotes Keystone's message without our secrets, even if Keystone echoes them; requests go only to the host of
  * `auth_url`, even if Keystone reports another address.
  */
+
 import { z } from 'zod';
+import { boundedList } from '../lib/bounded-list.ts';
 import { type OperatorError, retry } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
-import { type Catalog, catalogSchema } from './catalog.ts';
+import { type Catalog, catalogSchema, relevantPart } from './catalog.ts';
 import type { KeystoneLogin } from './clouds-auth.ts';
 import { authenticationRequest, secretOf } from './credentials.ts';
 import { keystoneRoot } from './discovery.ts';
@@ -20,7 +22,7 @@ import {
   MalformedResponse,
   quoteFailure,
 } from './errors.ts';
-import type { HttpResponse, Transport } from './exchange.ts';
+import type { BodyLimit, HttpResponse, Transport } from './exchange.ts';
 import { parseJson } from './json.ts';
 import { newRequestId } from './request-id.ts';
 import { failureOf, jsonOf, redactSecrets } from './response.ts';
@@ -51,6 +53,8 @@ export interface KeystoneOptions extends RetryContext {
   /** For messages: `the credentials of cloud demo`. */
   whose: string;
   login: KeystoneLogin;
+  /** Of the services whose endpoints are kept. */
+  serviceTypes: ReadonlySet<string>;
   transport: Transport;
   timeoutMs: number | undefined;
 }
@@ -61,8 +65,8 @@ export type SignIn = () => Promise<NewToken>;
 /** For one attempt of a request, unless clouds.yaml sets api_timeout. */
 const deadlineMs = 30_000;
 /** Enough for a catalog with dozens of services in dozens of regions. */
-const tokenLimitBytes = 4 * 1024 * 1024;
-const versionsLimitBytes = 256 * 1024;
+const tokenLimit: BodyLimit = { bytes: 2 * 1024 * 1024, values: 40_000 };
+const versionsLimit: BodyLimit = { bytes: 256 * 1024, values: 4_000 };
 
 export function createSignIn(options: KeystoneOptions): SignIn {
   const { login, transport, signal } = options;
@@ -72,7 +76,7 @@ export function createSignIn(options: KeystoneOptions): SignIn {
 
   async function exchange(requestId: string, leftMs: number): Promise<HttpResponse> {
     const end = options.clock.monotonic() + Math.min(options.timeoutMs ?? deadlineMs, leftMs);
-    const fetch = async (method: 'GET' | 'POST', url: string, bodyLimitBytes: number, body?: string) => {
+    const fetch = async (method: 'GET' | 'POST', url: string, limit: BodyLimit, body?: string) => {
       const response = await transport.request({
         method,
         url,
@@ -80,7 +84,7 @@ export function createSignIn(options: KeystoneOptions): SignIn {
         headers: body === undefined ? {} : { 'content-type': 'application/json' },
         ...(body === undefined ? {} : { body }),
         deadlineMs: end - options.clock.monotonic(),
-        bodyLimitBytes,
+        limit,
         signal,
       });
       // Errors quote responses that are not JSON, too.
@@ -90,9 +94,9 @@ export function createSignIn(options: KeystoneOptions): SignIn {
       return clean;
     };
     // A root that is not sure is fetched again the next time: the response may have been a maintenance page.
-    if (found?.isSure !== true) found = keystoneRoot(authUrl, await fetch('GET', authUrl, versionsLimitBytes));
+    if (found?.isSure !== true) found = keystoneRoot(authUrl, await fetch('GET', authUrl, versionsLimit));
     const url = `${found.root}/auth/tokens`;
-    const response = await fetch('POST', url, tokenLimitBytes, JSON.stringify(authenticationRequest(credentials)));
+    const response = await fetch('POST', url, tokenLimit, JSON.stringify(authenticationRequest(credentials)));
     if (response.status < 300) return response;
     throw failureOf('POST', url, response, { clock: options.clock, secrets });
   }
@@ -106,7 +110,7 @@ export function createSignIn(options: KeystoneOptions): SignIn {
         classify: (error) => classify(error, true),
         hasUntried: () => false,
       });
-      return readToken(response);
+      return readToken(response, options.serviceTypes);
     } catch (error) {
       signal.throwIfAborted();
       throw translated(error, options, found?.isSure === true);
@@ -142,7 +146,8 @@ function translated(error: unknown, { whose, login }: KeystoneOptions, isKeyston
 const severalMethods =
   'this user must sign in by several methods: use an application credential (auth_type v3applicationcredential)';
 
-const nameAndId = z.object({ id: z.string(), name: z.string() });
+const text = z.string().max(255);
+const nameAndId = z.object({ id: text, name: text });
 const tokenSchema = z.object({
   token: z.object({
     issued_at: z.iso.datetime({ offset: true }),
@@ -151,12 +156,12 @@ const tokenSchema = z.object({
     project: nameAndId.optional(),
     domain: nameAndId.optional(),
     system: z.looseObject({}).optional(),
-    roles: z.array(z.object({ name: z.string() })).default([]),
+    roles: boundedList(z.object({ name: text }), 500).default([]),
     catalog: catalogSchema.default([]),
   }),
 });
 
-function readToken(response: HttpResponse): NewToken {
+function readToken(response: HttpResponse, serviceTypes: ReadonlySet<string>): NewToken {
   const body = tokenSchema.safeParse(jsonOf(response));
   const id = response.headers['x-subject-token'];
   if (!body.success || id === undefined) throw new MalformedResponse('its response has no token', response.requestId);
@@ -164,7 +169,7 @@ function readToken(response: HttpResponse): NewToken {
   const scope = project ? 'project' : domain ? 'domain' : system ? 'system' : 'none';
   const identity: TokenIdentity = { user, project, scope, roles: roles.map((role) => role.name) };
   return {
-    token: { id: new SecretString(id), identity, catalog },
+    token: { id: new SecretString(id), identity, catalog: relevantPart(catalog, serviceTypes) },
     lifeMs: new Date(expires_at).getTime() - new Date(issued_at).getTime(),
   };
 }

@@ -6,18 +6,19 @@
  */
 import type { Dispatcher } from 'undici';
 import { readBounded } from '../http/body.ts';
+import { describeExcess, excessOf, jsonBounds } from '../http/json-bounds.ts';
 import { redirectOf } from '../http/redirects.ts';
 import type { Clock } from '../lib/clock.ts';
 import { errorCode, OperatorError } from '../lib/errors.ts';
 import { type SecretString, safeUrl } from '../lib/secret.ts';
 import { errorMessageIn, withoutSecrets } from './error-message.ts';
 import { ConnectionFailed, HttpFailure, MalformedResponse } from './errors.ts';
-import type { HttpHead, HttpResponse } from './exchange.ts';
+import type { BodyLimit, HttpHead, HttpResponse } from './exchange.ts';
 import { type JsonValue, parseJson } from './json.ts';
 import { retryAfterMs } from './retry.ts';
 
 /** Limit for the body of an error response. */
-export const errorBodyLimitBytes = 64 * 1024;
+export const errorLimit: BodyLimit = { bytes: 64 * 1024, values: 2_000 };
 
 /** The status and headers of a response, before its body is read. */
 export function headOf(response: Dispatcher.ResponseData): HttpHead {
@@ -30,17 +31,37 @@ export function headOf(response: Dispatcher.ResponseData): HttpHead {
   return { status: response.statusCode, headers, requestId: headers['x-openstack-request-id']?.slice(0, 128) };
 }
 
-/** Reads a whole response. One above `limit` bytes is an error; an error response is truncated. */
-export async function readResponse(response: Dispatcher.ResponseData, limit: number): Promise<HttpResponse> {
+/**
+ * Reads a whole response from `url`. Every response that is read whole comes through here: its JSON is within the limit before
+ * anything parses it. One above the limit is an error; an error response is truncated, or loses its message.
+ */
+export async function readResponse(
+  response: Dispatcher.ResponseData,
+  limit: BodyLimit,
+  url: string,
+): Promise<HttpResponse> {
   const head = headOf(response);
   const { requestId } = head;
-  const body = await readBounded(response.body, limit);
+  const body = await readBounded(response.body, limit.bytes);
   // The status of an error response is enough, even if a reset truncated the message.
   if (head.status < 300) {
-    if (body.end === 'limit') throw new MalformedResponse(`its response is larger than ${limit} bytes`, requestId);
+    if (body.end === 'limit') throw tooLarge(url, `is larger than ${limit.bytes} bytes, which is the limit`, requestId);
     if (body.end === 'failed') throw body.error;
   }
-  return { ...head, text: body.bytes.toString('utf8') };
+  const text = body.bytes.toString('utf8');
+  const excess = excessOf(text, jsonBounds(limit.values));
+  // Nothing builds values from a text that is no JSON.
+  if (excess === undefined || !looksLikeJson(text)) return { ...head, text };
+  if (head.status < 400) throw tooLarge(url, describeExcess(excess), requestId);
+  return { ...head, text: '' };
+}
+
+function tooLarge(url: string, problem: string, requestId: string | undefined): MalformedResponse {
+  return new MalformedResponse(`the response of ${new URL(url).host} ${problem}`, requestId);
+}
+
+function looksLikeJson(text: string): boolean {
+  return /^[\s\uFEFF]*[[{]/.test(text);
 }
 
 /** The target of a redirect, if it has the same scheme, host and port: the token is sent there. */

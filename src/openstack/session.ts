@@ -11,7 +11,7 @@ import { type CallTarget, createCaller } from './caller.ts';
 import type { CloudConfig } from './clouds.ts';
 import { usableVersions, versionsIn } from './discovery.ts';
 import { MalformedResponse } from './errors.ts';
-import type { HttpResponse, HttpStream, Transport } from './exchange.ts';
+import type { BodyLimit, HttpResponse, HttpStream, Transport } from './exchange.ts';
 import type { TokenIdentity } from './keystone.ts';
 import { failureOf } from './response.ts';
 import { createRetryBudget, defaultRetryPolicy, type RetryPolicy } from './retry.ts';
@@ -34,7 +34,7 @@ export interface ServiceCall extends Request {
   body?: string;
   /** Whether applying the call twice has the same effect as applying it once. */
   idempotent: boolean;
-  bodyLimitBytes: number;
+  limit: BodyLimit;
 }
 
 export interface ServiceUpload extends Request {
@@ -91,7 +91,7 @@ const responseDeadlineMs = 600_000;
 const uploadTokenMs = 600_000;
 /** How long a service may send nothing within a download. */
 const idleMs = 60_000;
-const versionsLimitBytes = 256 * 1024;
+const versionsLimit: BodyLimit = { bytes: 256 * 1024, values: 4_000 };
 /** A service may be upgraded while a session is open. */
 const versionsCacheMs = 3_600_000;
 
@@ -109,7 +109,7 @@ export function createSession(options: SessionOptions): Session {
   async function fetchVersions(target: CallTarget, signal: AbortSignal): Promise<readonly string[]> {
     const { root, requestId } = target;
     const end = clock.monotonic() + deadlineOf(target);
-    const common = { method: 'GET', headers: {}, requestId, bodyLimitBytes: versionsLimitBytes, signal };
+    const common = { method: 'GET', headers: {}, requestId, limit: versionsLimit, signal };
     const get = (url: string) => transport.request({ ...common, url, deadlineMs: end - clock.monotonic() });
     for (const url of [`${root}/versions`, `${root}/`]) {
       const response = await get(url);
@@ -130,7 +130,7 @@ export function createSession(options: SessionOptions): Session {
       return address(service, root);
     },
 
-    call(service, { method, path, headers, body, idempotent, bodyLimitBytes, requestId, signal }) {
+    call(service, { method, path, headers, body, idempotent, limit, requestId, signal }) {
       return caller.call(service, { requestId, idempotent, signal }, async (target) => {
         const url = `${address(service, target.root)}${path}`;
         const response = await transport.request({
@@ -140,7 +140,7 @@ export function createSession(options: SessionOptions): Session {
           requestId: target.requestId,
           ...(body === undefined ? {} : { body }),
           deadlineMs: deadlineOf(target),
-          bodyLimitBytes,
+          limit,
           signal,
         });
         return response.status < 300 ? { accepted: response } : { rejected: response, method, url };

@@ -60,11 +60,11 @@ export function createTransport(options: TransportOptions): Transport {
   const sendStream = sendBy(streams);
 
   return {
-    async request({ deadlineMs, bodyLimitBytes, signal, ...request }) {
+    async request({ deadlineMs, limit, signal, ...request }) {
       const what = `${request.method} ${safeUrl(request.url)}`;
       try {
         return await withDeadline(clock, what, deadlineMs, signal, async (inner) =>
-          readResponse(await sendCall({ ...request, signal: inner }), bodyLimitBytes),
+          readResponse(await sendCall({ ...request, signal: inner }), limit, request.url),
         );
       } catch (error) {
         signal.throwIfAborted();

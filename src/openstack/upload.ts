@@ -13,7 +13,7 @@ import { safeUrl } from '../lib/secret.ts';
 import { type Relay, relay } from './body.ts';
 import { MalformedResponse } from './errors.ts';
 import type { HttpResponse, Send, Transport } from './exchange.ts';
-import { asConnectionFailed, errorBodyLimitBytes, readResponse } from './response.ts';
+import { asConnectionFailed, errorLimit, readResponse } from './response.ts';
 
 export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Transport['upload'] {
   return async (upload, onSending) => {
@@ -35,7 +35,7 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
       const request = { method, url, headers: { ...headers, ...length }, requestId, body, signal: over.signal };
       const response = await send(request);
       onWait('server');
-      return checkComplete(await readResponse(response, errorBodyLimitBytes), relayed);
+      return checkComplete(await readResponse(response, errorLimit, url), relayed);
     } catch (error) {
       signal.throwIfAborted();
       const failure = relayed.failure();

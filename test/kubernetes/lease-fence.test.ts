@@ -141,7 +141,7 @@ test('to a cloud, too, reads pass a closed fence, and nothing else leaves', asyn
       headers: {},
       requestId: 'r',
       deadlineMs: 5000,
-      bodyLimitBytes: 10,
+      limit: { bytes: 10, values: 1000 },
       signal: never,
     });
   assert.equal((await call('GET')).status, 204);

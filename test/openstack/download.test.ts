@@ -173,7 +173,7 @@ test('many downloads do not delay small calls', async (t) => {
     headers: {},
     requestId,
     deadlineMs: 5000,
-    bodyLimitBytes: 100,
+    limit: { bytes: 100, values: 1000 },
     signal,
   };
   assert.equal((await transport.request(small)).status, 200);

@@ -110,7 +110,7 @@ export const look = (some: Partial<ServiceCall> = {}): ServiceCall => ({
   method: 'GET',
   path: '/images/1',
   idempotent: true,
-  bodyLimitBytes: 1000,
+  limit: { bytes: 1000, values: 1000 },
   signal: signal(),
   ...some,
 });

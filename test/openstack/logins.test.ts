@@ -96,7 +96,7 @@ test('a trust grants the trustee the role and the project of the trustor', async
   assert.deepEqual([user?.id, of?.id, roles.includes('member')], [reader.id, project.id, true]);
   const body = JSON.stringify({ name: 'by-trust', disk_format: 'raw', container_format: 'bare' });
   const headers = { 'content-type': 'application/json' };
-  const limits = { idempotent: false, bodyLimitBytes: 1024 * 1024, signal: signal() };
+  const limits = { idempotent: false, limit: { bytes: 1024 * 1024, values: 1000 }, signal: signal() };
   const created = await session.call('image', { method: 'POST', path: '/images', headers, body, ...limits });
   assert.equal(z.object({ owner: z.string() }).parse(JSON.parse(created.text)).owner, project.id);
 });
@@ -139,7 +139,12 @@ test('a service token is sent with the token of the user, and an invalid service
 test('the global request id reaches Glance up to the longest allowed length', async (t) => {
   const { id: user_id, password } = project.accounts.member;
   const session = signIn(t, { auth: { user_id, password, project_id: project.id } });
-  const call = { method: 'GET', path: '/images/none', idempotent: true, bodyLimitBytes: 10_000 } as const;
+  const call = {
+    method: 'GET',
+    path: '/images/none',
+    idempotent: true,
+    limit: { bytes: 10_000, values: 1000 },
+  } as const;
   for (const requestId of ['req-01234567-89ab-cdef-0123-456789abcdef', 'x'.repeat(64)]) {
     await assert.rejects(session.call('image', { ...call, requestId, signal: signal() }), (error) => {
       // Glance returns 500 for an id that is too long.

@@ -28,4 +28,10 @@ export const signal = () => AbortSignal.timeout(60_000);
 
 /** A small call that every user with a project may make. */
 export const list = (session: Session, path = '/images?limit=1') =>
-  session.call('image', { method: 'GET', path, idempotent: true, bodyLimitBytes: 1024 * 1024, signal: signal() });
+  session.call('image', {
+    method: 'GET',
+    path,
+    idempotent: true,
+    limit: { bytes: 1024 * 1024, values: 1000 },
+    signal: signal(),
+  });

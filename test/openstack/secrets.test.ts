@@ -152,7 +152,7 @@ test('errors show no secret even if the server echoes the whole request', async 
         }
         const file = { path: '/images/1/file', signal: signal() };
         try {
-          if (way === 'call') await session.call('image', look({ bodyLimitBytes: 100_000 }));
+          if (way === 'call') await session.call('image', look({ limit: { bytes: 100_000, values: 1000 } }));
           if (way === 'upload') await session.upload('image', { ...file, body: body(), size: 1 });
           if (way === 'download') {
             const answer = await session.download('image', file);

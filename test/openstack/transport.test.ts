@@ -26,7 +26,7 @@ const get = (url: string, some: Partial<HttpRequest> = {}): HttpRequest => ({
   headers: {},
   requestId: 'req-of-the-call',
   deadlineMs: 10_000,
-  bodyLimitBytes: 1000,
+  limit: { bytes: 1000, values: 1000 },
   signal: new AbortController().signal,
   ...some,
 });

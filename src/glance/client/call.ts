@@ -7,7 +7,7 @@
 
 import { abortable } from '../../lib/abort.ts';
 import { MalformedResponse } from '../../openstack/errors.ts';
-import type { HttpResponse } from '../../openstack/exchange.ts';
+import type { BodyLimit, HttpResponse } from '../../openstack/exchange.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../openstack/json.ts';
 import { jsonOf } from '../../openstack/response.ts';
 import type { ServiceCall, Session } from '../../openstack/session.ts';
@@ -27,7 +27,7 @@ export interface Request {
   /** Default `application/json`. */
   type?: string;
   /** Default: enough for one image. */
-  bodyLimitBytes?: number;
+  limit?: BodyLimit;
 }
 
 /** What the parts of the client share. */
@@ -41,17 +41,17 @@ export interface Calls {
   send(request: Request, signal: AbortSignal): Promise<void>;
 }
 
-/** 128 properties of 64 KiB, and then some. */
-const imageLimitBytes = 16 * 1024 * 1024;
+/** More than 128 properties of 64 KiB, which are the limits of Glance. */
+const imageLimit: BodyLimit = { bytes: 16 * 1024 * 1024, values: 5_000 };
 
 /** `useSchema`: by the cloud's own schema; otherwise by what holds on every cloud, without a question. */
 export function createCalls(session: Session, useSchema: boolean): Calls {
   async function call<T>(request: Request, signal: AbortSignal, read: (response: HttpResponse) => T): Promise<T> {
     const { operation, imageId, method, path, body, type = 'application/json' } = request;
-    const { bodyLimitBytes = imageLimitBytes } = request;
+    const { limit = imageLimit } = request;
     const content = body === undefined ? {} : { headers: { 'content-type': type }, body: JSON.stringify(body) };
     try {
-      return read(await session.call('image', { method, path, ...content, idempotent: true, bodyLimitBytes, signal }));
+      return read(await session.call('image', { method, path, ...content, idempotent: true, limit, signal }));
     } catch (error) {
       throw translate(error, operation, imageId);
     }
@@ -102,6 +102,9 @@ export function objectIn(response: HttpResponse, what: string): JsonObject {
   throw new MalformedResponse(`it holds no ${what}`, response.requestId);
 }
 
+/** Of one page: Glance sends no more than this, whatever is asked for. */
+const maxEntries = 1000;
+
 /** The entries under `key` of a response, each parsed by `read`; undefined from `read` makes the response malformed. */
 export function listIn<T>(
   response: HttpResponse,
@@ -110,7 +113,7 @@ export function listIn<T>(
   list: JsonValue | undefined = objectIn(response, `list of ${key}`)[key],
 ): T[] {
   if (!Array.isArray(list)) throw new MalformedResponse(`it holds no list of ${key}`, response.requestId);
-  return list.map((entry) => {
+  return list.slice(0, maxEntries).map((entry) => {
     const value = read(entry);
     if (value === undefined) throw new MalformedResponse(`its list of ${key} holds something else`, response.requestId);
     return value;

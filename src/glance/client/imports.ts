@@ -4,7 +4,9 @@
  * Invariant: an accepted import is not a completed one. `importState` of the image shows its progress, and the tasks
  * show why it failed.
  */
+
 import { z } from 'zod';
+import { boundedList } from '../../lib/bounded-list.ts';
 import { MalformedResponse } from '../../openstack/errors.ts';
 import type { JsonObject, JsonValue } from '../../openstack/json.ts';
 import { jsonOf } from '../../openstack/response.ts';
@@ -58,7 +60,7 @@ export interface ImageImports {
   tasks(id: string, signal: AbortSignal): Promise<ImageTask[]>;
 }
 
-const methodsSchema = z.object({ 'import-methods': z.object({ value: z.array(z.string()) }) });
+const methodsSchema = z.object({ 'import-methods': z.object({ value: boundedList(z.string(), 64) }) });
 const taskSchema = z.object({
   id: z.string(),
   type: z.string().default(''),

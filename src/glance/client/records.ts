@@ -6,7 +6,7 @@
  */
 
 import { MalformedResponse } from '../../openstack/errors.ts';
-import type { HttpResponse } from '../../openstack/exchange.ts';
+import type { BodyLimit, HttpResponse } from '../../openstack/exchange.ts';
 import { jsonOf } from '../../openstack/response.ts';
 import type { ImageSchema } from '../cloud-schema.ts';
 import { type Image, readImage } from '../image.ts';
@@ -36,7 +36,7 @@ export interface ImageRecords {
   reactivate(id: string, signal: AbortSignal): Promise<void>;
 }
 
-const pageLimitBytes = 64 * 1024 * 1024;
+const pageLimit: BodyLimit = { bytes: 32 * 1024 * 1024, values: 200_000 };
 const patchType = 'application/openstack-images-v2.1-json-patch';
 
 export function imageRecords(calls: Calls, pageSize: number): ImageRecords {
@@ -70,7 +70,7 @@ export function imageRecords(calls: Calls, pageSize: number): ImageRecords {
     list(filters, signal, walk = {}) {
       return listPages(filters, { pageSize, ...walk }, async (query) => {
         const about = { operation: 'list', method: 'GET', path: `/images?${query}` } as const;
-        return call({ ...about, bodyLimitBytes: pageLimitBytes }, signal, pageReader(await schema(signal)));
+        return call({ ...about, limit: pageLimit }, signal, pageReader(await schema(signal)));
       });
     },
 
