@@ -17,7 +17,7 @@ RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.types.json ./
 COPY src src
 COPY release/licences.ts release/
-RUN npm run build
+RUN npm run build:operator
 
 FROM --platform=$BUILDPLATFORM $NODE AS native
 ARG TARGETARCH

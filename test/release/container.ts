@@ -6,7 +6,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isRoot } from '../env/parts.mjs';
 import { attachOperator, type Operator } from '../operator/operator.ts';
 import type { ImageRoot } from './root.ts';
@@ -16,6 +16,8 @@ export interface ContainerOptions {
   /** What follows the ENTRYPOINT. */
   args?: readonly string[];
   env?: Readonly<Record<string, string>>;
+  /** The content of mounted files by path. */
+  files?: Readonly<Record<string, string>>;
   /** The API server, and who the Pod is there. */
   server: string;
   serviceAccount: { token: string; ca: string; namespace: string };
@@ -36,13 +38,17 @@ const tokenFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /** Resolves once the operator is ready. */
 export async function startContainer(options: ContainerOptions): Promise<Operator> {
-  const { image, args = [], env = {}, server, serviceAccount } = options;
+  const { image, args = [], env = {}, files = {}, server, serviceAccount } = options;
   const { directory, stage } = image;
   const folder = join(directory, tokenFolder);
   await mkdir(folder, { recursive: true });
   const { token, ca, namespace } = serviceAccount;
   for (const [name, text] of Object.entries({ token, 'ca.crt': ca, namespace })) {
     await writeFile(join(folder, name), text, { mode: 0o644 });
+  }
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(dirname(join(directory, path)), { recursive: true });
+    await writeFile(join(directory, path), text, { mode: 0o644 });
   }
   const { hostname, port } = new URL(server);
   const variables = { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port, ...stage.env, ...env };

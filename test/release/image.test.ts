@@ -139,13 +139,12 @@ describe('the image', { skip: noContainers }, () => {
       watchNamespaces: [world.namespace],
       healthPort: await freePort(),
       settings: { clusterName: namespace, sourceAllow: ['127.0.0.0/8'] },
+      transferLimits: { total: 3 },
     };
     const objects = await render(kubernetes, { release: 'r', namespace, values });
     const items = ofKind(objects, 'ServiceAccount', 'Role', 'RoleBinding');
     await kubernetes.apply(JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
-    const [deployment] = ofKind(objects, 'Deployment');
-    assert.ok(deployment !== undefined);
-    const { args, env, probes, serviceAccount: name } = podOf(deployment, namespace);
+    const { args, env, files, probes, serviceAccount: name } = podOf(objects, namespace);
     const token = await requestToken(kubernetes, { namespace, name });
     world.operator = await startContainer({
       image,
@@ -153,10 +152,15 @@ describe('the image', { skip: noContainers }, () => {
       serviceAccount: { namespace, token, ca: kubernetes.caPem },
       args,
       env,
+      files,
     });
     await world.apply('of-the-pod', {});
     await world.ready('of-the-pod');
     assertHeapFollowsMemory(world.operator);
+    assert.ok(
+      world.operator.log.some((line) => line.includes('"total":3')),
+      'the operator has read its limits',
+    );
     for (const url of probes) assert.equal((await fetch(url)).status, 200, url);
     assert.equal(await world.operator.stop(), 0, world.operator.log.join('\n'));
   });

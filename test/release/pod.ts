@@ -1,6 +1,7 @@
-/** A Pod of the chart, as far as a kubelet looks at it to start its container and to probe it. */
+/** The parts of a Pod of the chart that a kubelet uses to start and probe its container. */
+import { join } from 'node:path';
 import { z } from 'zod';
-import type { RenderedObject } from '../rbac/chart.ts';
+import { ofKind, type RenderedObject } from '../rbac/chart.ts';
 
 const probeSchema = z.looseObject({ httpGet: z.strictObject({ path: z.string(), port: z.string() }) });
 
@@ -17,29 +18,43 @@ const containerSchema = z.looseObject({
   livenessProbe: probeSchema,
   readinessProbe: probeSchema,
   securityContext: z.looseObject({ readOnlyRootFilesystem: z.literal(true) }),
-  volumeMounts: z.undefined().optional(),
+  volumeMounts: z.array(z.strictObject({ name: z.string(), mountPath: z.string(), readOnly: z.literal(true) })),
 });
 
 const deploymentSchema = z.looseObject({
   spec: z.looseObject({
     template: z.looseObject({
-      spec: z.looseObject({ serviceAccountName: z.string(), containers: z.tuple([containerSchema]) }),
+      spec: z.looseObject({
+        serviceAccountName: z.string(),
+        containers: z.tuple([containerSchema]),
+        volumes: z.array(z.strictObject({ name: z.string(), configMap: z.strictObject({ name: z.string() }) })),
+      }),
     }),
   }),
 });
+
+const configMapSchema = z.looseObject({ data: z.record(z.string(), z.string()) });
 
 export interface Pod {
   serviceAccount: string;
   args: readonly string[];
   env: Record<string, string>;
-  /** The URLs of its probes, on this machine. */
+  /** The content of mounted files by path. */
+  files: Record<string, string>;
+  /** The URLs of the probes on this machine. */
   probes: string[];
 }
 
-/** Throws where the Pod has what is not looked at here, such as a volume. */
-export function podOf(deployment: RenderedObject, namespace: string): Pod {
-  const { serviceAccountName, containers } = deploymentSchema.parse(deployment).spec.template.spec;
-  const [{ args, env, ports, startupProbe, livenessProbe, readinessProbe }] = containers;
+/** Throws if the Pod has a volume that is not a ConfigMap of the chart, or other parts that are not read here. */
+export function podOf(objects: readonly RenderedObject[], namespace: string): Pod {
+  const [deployment] = ofKind(objects, 'Deployment');
+  const { serviceAccountName, containers, volumes } = deploymentSchema.parse(deployment).spec.template.spec;
+  const [{ args, env, ports, startupProbe, livenessProbe, readinessProbe, volumeMounts }] = containers;
+  const files = volumeMounts.flatMap(({ name, mountPath }) => {
+    const volume = volumes.find((each) => each.name === name);
+    const found = ofKind(objects, 'ConfigMap').find(({ metadata }) => metadata.name === volume?.configMap.name);
+    return Object.entries(configMapSchema.parse(found).data).map(([file, text]) => [join(mountPath, file), text]);
+  });
   const probes = [startupProbe, livenessProbe, readinessProbe].map(({ httpGet }) => {
     const port = ports.find(({ name }) => name === httpGet.port)?.containerPort;
     return `http://127.0.0.1:${port}${httpGet.path}`;
@@ -48,6 +63,7 @@ export function podOf(deployment: RenderedObject, namespace: string): Pod {
     serviceAccount: serviceAccountName,
     args,
     env: Object.fromEntries(env.map(({ name }) => [name, namespace])),
+    files: Object.fromEntries(files),
     probes,
   };
 }
