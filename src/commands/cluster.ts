@@ -14,7 +14,7 @@ import type { RunSettings } from './settings.ts';
 
 const namespaceType = { group: '', version: 'v1', kind: 'Namespace', plural: 'namespaces', parse: parseObject };
 
-/** The name of this cluster where none is given. */
+/** The default name of this cluster. */
 export async function uidOfCluster(client: KubernetesClient, signal: AbortSignal): Promise<string> {
   const namespace = await client.get(namespaceType, { name: 'kube-system' }, signal).catch((error: unknown) => {
     throw error instanceof KubernetesError && error.reason === 'Forbidden' ? unnamedCluster(error) : error;

@@ -21,13 +21,13 @@ import type { RunSettings } from './settings.ts';
 export interface Leadership {
   /** For every transport that writes. */
   mayWrite: MayWrite;
-  /** The same for other threads (`fenceOf`); undefined where there is no fence. */
+  /** The same for other threads (`fenceOf`). Undefined without a fence. */
   fence: SharedArrayBuffer | undefined;
-  /** Resolves when work may begin; rejects with the signal's reason. */
+  /** Resolves when work may start, rejects with the signal's reason. */
   whenLeading(signal: AbortSignal): Promise<void>;
-  /** Has to be stopped after all that writes. */
+  /** Stop it after everything that writes. */
   components: Component[];
-  /** Red when the election does not move. */
+  /** Fails when the election makes no progress. */
   live: Checks;
   close(): Promise<void>;
 }
@@ -48,7 +48,7 @@ export function createLeadership({ settings, connection, log, observe }: Leaders
   if (!settings.leaderElect) return alone;
   const timing = electionTiming(settings);
   const { clock, random } = connection;
-  // Connections of its own: a renewal waits behind nothing.
+  // A renewal has connections of its own, so that no other request delays it.
   const transport = createApiTransport(connection);
   const fence = createFence(clock);
   const at = {

@@ -8,7 +8,7 @@ import type { Clock } from '../lib/clock.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { noProgress, type TransferProgress } from '../transfer/plan.ts';
 
-/** As much of a stream as is needed; standard error, as a rule. */
+/** The part of a stream that is needed. Usually standard error. */
 export interface Screen {
   readonly isTTY?: boolean;
   readonly columns?: number;
@@ -17,7 +17,7 @@ export interface Screen {
 
 export interface ProgressDisplay {
   update(progress: TransferProgress): void;
-  /** Leaves the last line standing. */
+  /** Keeps the last line. */
   stop(): void;
 }
 
@@ -55,7 +55,7 @@ export function showProgress(screen: Screen, clock: Clock): ProgressDisplay {
   };
 }
 
-/** Bytes a second over the last few seconds; undefined while there is nothing to go by. */
+/** Bytes per second over the last few seconds. Undefined at the start. */
 function createRateMeter(clock: Clock) {
   const samples = [{ at: clock.monotonic(), bytes: 0 }];
   return {
@@ -98,7 +98,7 @@ function bar(share: number, width: number): string {
   return `[${'='.repeat(Math.floor(share * width)).padEnd(width)}]`;
 }
 
-/** A line that is as wide as the terminal may already wrap. */
+/** A line as wide as the terminal may wrap. */
 function fit(text: string, columns: number | undefined): string {
   return columns === undefined ? text.trimStart() : text.slice(0, Math.max(0, columns - 1));
 }

@@ -10,7 +10,7 @@ import type { KeystoneLogin } from './clouds-auth.ts';
 import type { Transport } from './exchange.ts';
 import { createSignIn, type TokenIdentity } from './keystone.ts';
 import type { RetryContext } from './retry.ts';
-import { createTokenSource } from './token.ts';
+import { createTokenSource, type TokenOptions } from './token.ts';
 
 export interface Authorization {
   identity: TokenIdentity;
@@ -26,7 +26,7 @@ export interface Authorization {
 
 export interface Authorizer {
   /** Valid for another `lifeMs` if possible. Throws the errors of signing in, and the signal's reason. */
-  current(signal: AbortSignal, lifeMs?: number): Promise<Authorization>;
+  current(options: TokenOptions): Promise<Authorization>;
 }
 
 export interface AuthorizerOptions extends RetryContext {
@@ -69,7 +69,7 @@ function fixedAuthorizer(
   };
   const authorization: Authorization = { identity, catalog: undefined, headers, secrets, reject: () => false };
   return {
-    async current(signal) {
+    async current({ signal }) {
       signal.throwIfAborted();
       return authorization;
     },
@@ -92,8 +92,9 @@ function keystoneAuthorizer(
   const services = service && sourceOf(service, 'service credentials (service_auth)');
 
   return {
-    async current(signal, lifeMs) {
-      const [token, serviceToken] = await Promise.all([users.current(signal, lifeMs), services?.current(signal)]);
+    async current(options) {
+      const { signal } = options;
+      const [token, serviceToken] = await Promise.all([users.current(options), services?.current({ signal })]);
       const { id, identity, catalog } = token;
       return {
         identity,

@@ -73,16 +73,17 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
 
   return {
     async roots(service, signal) {
-      return rootsOf(cloud, await authorizer.current(signal), service);
+      return rootsOf(cloud, await authorizer.current({ signal }), service);
     },
 
     async call(service, { requestId: given, idempotent, mayResend = () => true, tokenLifeMs, signal }, send) {
       const requestId = given === undefined ? newRequestId() : checkedRequestId(given);
       const route = endpoints[service].route();
+      const token = { signal, ...(tokenLifeMs === undefined ? {} : { lifeMs: tokenLifeMs }) };
       let renewed = false;
 
       async function attempt(leftMs: number) {
-        let authorization = await authorizer.current(signal, tokenLifeMs);
+        let authorization = await authorizer.current(token);
         const root = route.next(rootsOf(cloud, authorization, service));
         for (;;) {
           const result = await send({ root, headers: authorization.headers(), requestId, leftMs });
@@ -94,7 +95,7 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
           if (!mayResend()) throw failure;
           if (!canRenew || renewed) throw authenticationFailed(service, canRenew, failure);
           renewed = true;
-          authorization = await authorizer.current(signal, tokenLifeMs);
+          authorization = await authorizer.current(token);
         }
       }
 

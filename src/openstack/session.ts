@@ -123,7 +123,7 @@ export function createSession(options: SessionOptions): Session {
   return {
     cloud,
     async identity(signal) {
-      return (await authorizer.current(signal)).identity;
+      return (await authorizer.current({ signal })).identity;
     },
     async endpoint(service, signal) {
       const [root] = await caller.roots(service, signal);

@@ -10,9 +10,15 @@ import type { Clock } from '../lib/clock.ts';
 import { AuthenticationFailed } from './errors.ts';
 import type { SignIn, Token } from './keystone.ts';
 
+export interface TokenOptions {
+  /** The remaining life that the token should have. */
+  lifeMs?: number;
+  signal: AbortSignal;
+}
+
 export interface TokenSource {
   /** A token that is valid for another `lifeMs`, or for half of its whole life if that is shorter. Throws the errors of signing in. */
-  current(signal: AbortSignal, lifeMs?: number): Promise<Token>;
+  current(options: TokenOptions): Promise<Token>;
   /** Call it when a service has rejected the token. It is not returned again. */
   reject(token: Token): void;
 }
@@ -64,7 +70,7 @@ export function createTokenSource(signIn: SignIn, clock: Clock): TokenSource {
   }
 
   return {
-    async current(signal, lifeMs = defaultLifeMs) {
+    async current({ signal, lifeMs = defaultLifeMs }) {
       signal.throwIfAborted();
       const now = clock.monotonic();
       if (state.kind === 'held') {
