@@ -104,7 +104,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     cache: {
       mark: { [clusterProperty]: cluster },
       keeps: (id) => images.findBy(byImage, id).length > 0,
-      onNews: (news) => drift.hear(news),
+      onChange: (news) => drift.hear(news),
     },
     observeCache: domain.cache,
   });

@@ -16,18 +16,18 @@ export type PropertyType = 'integer' | 'number' | 'boolean';
 export interface ImageSchema {
   /** Keys that Glance itself defines. */
   readonly baseKeys: ReadonlySet<string>;
-  /** The custom properties that are no text. */
+  /** The custom properties that are not text. */
   readonly propertyTypes: ReadonlyMap<string, PropertyType>;
 }
 
-/** What every Glance has. */
+/** The schema that every Glance has at least. */
 export const builtInSchema: ImageSchema = { baseKeys, propertyTypes: new Map() };
 
 const wireSchema = z.object({
   properties: z.record(
     z.string(),
     z.object({
-      /** Glance leaves it out of what it defines itself. */
+      /** Absent for an attribute that Glance defines itself. */
       is_base: z.boolean().default(true),
       type: z.union([z.string().transform((type) => [type]), boundedList(z.string(), 16)]).default([]),
     }),
@@ -52,7 +52,7 @@ function isPropertyType(type: string | undefined): type is PropertyType {
   return type === 'integer' || type === 'number' || type === 'boolean';
 }
 
-/** `text` as the type means it; undefined when it is none of that type. */
+/** `text` as a value of the type; undefined if it is none. */
 export function typedValue(type: PropertyType, text: string): number | boolean | undefined {
   switch (type) {
     case 'boolean':

@@ -5,16 +5,23 @@
  * id, and `retry` says how to recover: no error is final for all time.
  */
 import { describe, OperatorError, type OperatorErrorOptions, type Retry, retry } from '../lib/errors.ts';
-import { ConnectionFailed, HttpFailure, MalformedResponse, quoted, TokenRejected } from '../openstack/errors.ts';
+import {
+  ConnectionFailed,
+  HttpFailure,
+  MalformedResponse,
+  quoted,
+  responseFieldsOf,
+  TokenRejected,
+} from '../openstack/errors.ts';
 
-/** A quota is given back by people deleting things, a full store by people adding disks. */
+/** People must delete images to free a quota, or add disks to a full store. */
 const quotaPauseMs = 5 * 60_000;
 /** Policies and roles change rarely, and an administrator changes them. */
 const policyPauseMs = 10 * 60_000;
 
 type Details = Pick<OperatorErrorOptions, 'cause' | 'httpStatus' | 'requestId'>;
 
-/** 401 or 403: not with these credentials, or not in this state. */
+/** 401 or 403: the credentials or the state of the image do not allow it. */
 export class NotAuthorized extends OperatorError {
   constructor(message: string, details: Details) {
     const stale = details.httpStatus === 401;
@@ -29,7 +36,7 @@ export class NotAuthorized extends OperatorError {
 /** NotAuthorized, about one image. */
 export class ImageNotAuthorized extends NotAuthorized {}
 
-/** 404: something that was named is not there, or not for us to see. */
+/** 404: it does not exist, or the project cannot see it. */
 export class NotFound extends OperatorError {
   constructor(message: string, details: Details) {
     super(message, { code: 'NotFound', retry: retry.backoff, ...details });
@@ -48,8 +55,8 @@ export class InvalidRequest extends OperatorError {
 
 /** 413: a quota, a limit or the store is used up. */
 export class ImageLimitExceeded extends OperatorError {
-  constructor(message: string, details: Details, askedMs = 0) {
-    super(message, { code: 'QuotaExceeded', retry: retry.after(Math.max(quotaPauseMs, askedMs)), ...details });
+  constructor(message: string, details: Details, retryAfterMs = 0) {
+    super(message, { code: 'QuotaExceeded', retry: retry.after(Math.max(quotaPauseMs, retryAfterMs)), ...details });
   }
 }
 
@@ -67,21 +74,21 @@ export class ImageGone extends OperatorError {
   }
 }
 
-/** 415 to data: it is not what disk_format says, or it is unsafe. The image cannot be filled again. */
+/** 415 for data: it is not in the disk format of the image, or is unsafe. The image cannot be filled again. */
 export class FormatMismatch extends OperatorError {
   constructor(message: string, details: Details) {
     super(message, { code: 'FormatMismatch', retry: retry.change, ...details });
   }
 }
 
-/** A store was named that the cloud does not have. */
+/** The cloud has no store of that name. */
 export class StoreNotFound extends OperatorError {
   constructor(message: string, details: Details = {}) {
     super(message, { code: 'StoreNotFound', retry: retry.changeOrAfter(policyPauseMs), ...details });
   }
 }
 
-/** The store, named or the default one, takes no data. */
+/** The store, named or the default one, accepts no data. */
 export class StoreReadOnly extends OperatorError {
   constructor(message: string, details: Details = {}) {
     super(message, { code: 'StoreReadOnly', retry: retry.changeOrAfter(policyPauseMs), ...details });
@@ -105,19 +112,19 @@ export class GlanceConnectionFailed extends OperatorError {
   }
 }
 
-/** The image has no data, its data broke off, or it could not be written where it was to go. */
+/** The image has no data, its data ended early, or the data could not be written to its destination. */
 export class ImageDownloadFailed extends OperatorError {
   constructor(imageId: string, problem: string, cause?: unknown) {
     super(`cannot download image ${imageId}: ${problem}`, {
       code: 'ImageDownloadFailed',
       retry: retry.backoff,
       cause,
-      ...(cause instanceof OperatorError ? answerOf(cause) : {}),
+      ...(cause instanceof OperatorError ? responseFieldsOf(cause) : {}),
     });
   }
 }
 
-/** The bytes are not those that Glance has on record for the image. */
+/** The bytes are not those that Glance has recorded for the image. */
 export class ImageCorrupted extends OperatorError {
   constructor(message: string) {
     super(message, { code: 'ImageCorrupted', retry: retry.backoff });
@@ -174,21 +181,21 @@ export function translate(error: unknown, operation: Operation, imageId?: string
   if (error instanceof MalformedResponse) {
     return new GlanceUnavailable(`Glance's response to ${phrase} is malformed: ${error.message}`, retry.backoff, {
       cause: error,
-      ...answerOf(error),
+      ...responseFieldsOf(error),
     });
   }
   if (error instanceof TokenRejected) {
-    const Refusal = imageId === undefined ? NotAuthorized : ImageNotAuthorized;
-    return new Refusal(error.message, { cause: error, ...answerOf(error) });
+    const Rejection = imageId === undefined ? NotAuthorized : ImageNotAuthorized;
+    return new Rejection(error.message, { cause: error, ...responseFieldsOf(error) });
   }
-  return error instanceof HttpFailure ? refusal(error, operation, imageId) : error;
+  return error instanceof HttpFailure ? rejection(error, operation, imageId) : error;
 }
 
-function refusal(failure: HttpFailure, operation: Operation, imageId: string | undefined): OperatorError {
+function rejection(failure: HttpFailure, operation: Operation, imageId: string | undefined): OperatorError {
   const { status, serverMessage, requestId } = failure;
   const response = `returned ${status} for ${phrases[operation]}${quoted(serverMessage, requestId)}`;
   const message = `Glance ${response}`;
-  const details = { cause: failure, ...answerOf(failure) };
+  const details = { cause: failure, ...responseFieldsOf(failure) };
   const aboutImage = imageId !== undefined;
   switch (status) {
     case 401:
@@ -202,7 +209,7 @@ function refusal(failure: HttpFailure, operation: Operation, imageId: string | u
     case 409:
       return new Conflict(message, details);
     case 410:
-      // Glance also says 410 for a store that takes no data.
+      // Glance also returns 410 if a store accepts no data.
       return /store/i.test(serverMessage) && /disabled|configuration/i.test(serverMessage)
         ? new StoreReadOnly(message, details)
         : new ImageGone(message, details);
@@ -219,12 +226,4 @@ function refusal(failure: HttpFailure, operation: Operation, imageId: string | u
         ? new InvalidRequest(message, details)
         : new GlanceUnavailable(message, failure.retry, details);
   }
-}
-
-/** Status and request id of the response behind an error, to pass on to the error that it becomes. */
-export function answerOf({ httpStatus, requestId }: OperatorError): Pick<Details, 'httpStatus' | 'requestId'> {
-  return {
-    ...(httpStatus === undefined ? {} : { httpStatus }),
-    ...(requestId === undefined ? {} : { requestId }),
-  };
 }

@@ -20,66 +20,66 @@ import type { ImageClient } from './client/index.ts';
 import type { Image } from './image.ts';
 import type { ListFilters } from './list.ts';
 
-/** What is known of an image without asking for it. */
-export type Sighting =
-  /** Glance held this at the moment asked for, or later. */
+/** What the cache knows about an image. */
+export type CacheLookup =
+  /** This was in Glance at the requested moment or later. */
   | { kind: 'seen'; image: Image }
-  /** A list is on its way: look again in a second. */
+  /** A list is running: try again in a second. */
   | { kind: 'refreshing' }
   /** No list shows it, or no list is available: request the image itself. */
   | { kind: 'unknown'; why: 'unlisted' | 'unavailable' };
 
 /** A difference between a list and the one before. */
-export type ImageNews =
+export type ImageChange =
   /** New here, or different from before. */
   | { kind: 'seen'; image: Image }
   /** A full list lacks it although an earlier one had it. It may be deleted, or have lost its marker. */
   | { kind: 'missing'; id: string };
 
-/** What happens to the cache, for metrics. */
+/** For metrics. */
 export interface ImageCacheObserver {
-  looked(answer: 'seen' | 'refreshing' | 'unlisted' | 'unavailable'): void;
-  /** `images` are those that this list brought, `kept` all that are known now. */
+  lookedUp(result: 'seen' | 'refreshing' | 'unlisted' | 'unavailable'): void;
+  /** `images`: number of images in this list. `kept`: number of images in the cache. */
   listed(list: { full: boolean; images: number; kept: number; durationMs: number }): void;
   failed(list: { full: boolean; error: unknown }): void;
 }
 
 export interface ImageCacheOptions {
   list: ImageClient['list'];
-  /** The custom properties by which our images are found in a list. */
+  /** The custom properties by which lists find the operator's images. */
   mark: Readonly<Record<string, string>>;
   /** Whether the caller will need this image. Others are not kept. */
   keeps: (id: string) => boolean;
-  /** Called while a list is read, so it must be brief. */
-  onNews: (news: ImageNews) => void;
+  /** Called while a list is read, so it must be fast. */
+  onChange: (change: ImageChange) => void;
   clock: Clock;
   random: Random;
   observer?: ImageCacheObserver;
 }
 
 export interface ImageCache {
-  /** What Glance held at the monotonic time `sinceMs` or later. Begins a list where that is not known. */
-  look(id: string, sinceMs: number): Sighting;
+  /** The image at the monotonic time `sinceMs` or later. Starts a list if the cache is older. */
+  get(id: string, sinceMs: number): CacheLookup;
   readonly size: number;
-  /** Ends the list on its way, if any; no other will begin. */
+  /** Aborts a running list; no other will start. */
   close(): void;
 }
 
-/** How much earlier than the last list the next one begins: for late commits, and for clocks that disagree. */
+/** How far before the last list the next one begins: for late commits, and for clocks that differ. */
 export const overlapMs = 30_000;
 const listDeadlineMs = 600_000;
-/** A full list is made again after so many times the time that the last one took, but at the latest after the longest pause. */
+/** The pause until the next full list is this multiple of the duration of the last one, at most the longest pause. */
 const fullListShare = 100;
-const longestBetweenFullMs = 3_600_000;
-/** After a list that failed, none is tried for this long. */
+const maxFullPauseMs = 3_600_000;
+/** The pause after a failed list. */
 const afterFailure = { firstMs: 15_000, maxMs: 3_600_000 };
 
 export function createImageCache(options: ImageCacheOptions): ImageCache {
-  const { list, mark, keeps, onNews, clock, random, observer } = options;
+  const { list, mark, keeps, onChange, clock, random, observer } = options;
   const closed = new AbortController();
   let images = new Map<string, Image>();
   let server: ServerClock = createServerClock();
-  /** When the last complete list began: from then on, what is kept is what Glance held. */
+  /** When the last complete list began: the cache shows the state of Glance then or later. */
   let asOf: number | undefined;
   let fullDueAt = 0;
   let failures = 0;
@@ -91,13 +91,13 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
     const found = new Map<string, Image>();
     for (const hidden of [false, true]) {
       for await (const image of list({ ...filters, properties: mark, hidden }, signal)) {
-        times.saw(image.updatedAt, clock.monotonic());
+        times.observe(image.updatedAt, clock.monotonic());
         if (!keeps(image.id)) continue;
         const slim = slimmed(image);
         const before = images.get(image.id);
         const same = before !== undefined && isDeepStrictEqual(before, slim);
         found.set(image.id, same ? before : slim);
-        if (!same) onNews({ kind: 'seen', image: slim });
+        if (!same) onChange({ kind: 'seen', image: slim });
       }
     }
     return found;
@@ -110,9 +110,9 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
     const missing = [...images.keys()].filter((id) => !found.has(id) && keeps(id));
     images = found;
     server = times;
-    const pauseMs = Math.min((clock.monotonic() - startedAt) * fullListShare, longestBetweenFullMs);
+    const pauseMs = Math.min((clock.monotonic() - startedAt) * fullListShare, maxFullPauseMs);
     fullDueAt = startedAt + jitter(pauseMs * 0.95, 0.05, random);
-    for (const id of missing) onNews({ kind: 'missing', id });
+    for (const id of missing) onChange({ kind: 'missing', id });
     return found.size;
   }
 
@@ -143,7 +143,7 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
     }
   }
 
-  function look(id: string, sinceMs: number): Sighting {
+  function lookUp(id: string, sinceMs: number): CacheLookup {
     if (asOf !== undefined && asOf >= sinceMs) {
       const image = images.get(id);
       return image === undefined ? { kind: 'unknown', why: 'unlisted' } : { kind: 'seen', image };
@@ -157,10 +157,10 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
   }
 
   return {
-    look(id, sinceMs) {
-      const sighting = look(id, sinceMs);
-      observer?.looked(sighting.kind === 'unknown' ? sighting.why : sighting.kind);
-      return sighting;
+    get(id, sinceMs) {
+      const found = lookUp(id, sinceMs);
+      observer?.lookedUp(found.kind === 'unknown' ? found.why : found.kind);
+      return found;
     },
     get size() {
       return images.size;
@@ -178,24 +178,26 @@ function slimmed(image: Image): Image {
 }
 
 /**
- * A lower bound of the server's time, learned from the times that it stamps on images. Invariant: while the server's clock runs
- * forward at the usual rate, its time is never earlier than `atLeast` says; the local time of day is compared with nothing.
+ * A lower bound of the server's time, learned from the timestamps of images.
  *
- * A stamp has passed on the server when we read it, and since then as much time has passed there as here. So after a quiet
- * night the next list covers the time since the last list, not all that changed in the last minute with a change.
+ * Invariant: while the server's clock runs forward at the usual rate, its time is never earlier than `atLeast`; the local time
+ * of day is never used.
+ *
+ * The server's time has passed a timestamp when we read it, and since then the same time has passed there as here. So after a
+ * quiet night the next list begins at the last list, and not at the last change.
  */
 interface ServerClock {
-  /** What was read at the monotonic time `atMs` bore this stamp. What is no time teaches nothing. */
-  saw(stamp: string, atMs: number): void;
-  /** The server's time at the monotonic time `atMs`, or an earlier one; undefined before the first stamp. */
+  /** A timestamp that was read at the monotonic time `atMs`. An invalid one is ignored. */
+  observe(timestamp: string, atMs: number): void;
+  /** The server's time at the monotonic time `atMs`, or an earlier one; undefined before the first timestamp. */
   atLeast(atMs: number): Date | undefined;
 }
 
 export function createServerClock(): ServerClock {
   let aheadMs = Number.NEGATIVE_INFINITY;
   return {
-    saw(stamp, atMs) {
-      const ms = Date.parse(stamp);
+    observe(timestamp, atMs) {
+      const ms = Date.parse(timestamp);
       if (Number.isFinite(ms)) aheadMs = Math.max(aheadMs, ms - atMs);
     },
     atLeast: (atMs) => (Number.isFinite(aheadMs) ? new Date(atMs + aheadMs) : undefined),

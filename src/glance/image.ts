@@ -11,7 +11,7 @@ import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../ope
 import { builtInSchema, type ImageSchema, typedValue } from './cloud-schema.ts';
 import { baseKeys, jsonKeys } from './property-names.ts';
 
-/** The states of Glance, open to those that it may learn. */
+/** The states of Glance, and any that a newer one may have. */
 export type ImageStatus =
   | 'queued'
   | 'saving'
@@ -41,7 +41,7 @@ export interface Image {
   tags: string[];
   /** Bytes; null until the data is there. */
   size: number | null;
-  /** Bytes, where Glance's inspection found it out. */
+  /** Bytes, if Glance's inspection determined it. */
   virtualSize: number | null;
   /** MD5 in hex. */
   checksum: string | null;
@@ -50,13 +50,13 @@ export interface Image {
   createdAt: string;
   /** RFC 3339. */
   updatedAt: string;
-  /** Where the data lies, on clouds that show it. */
+  /** Where the data is, on clouds that show it. */
   directUrl?: string;
-  /** All places where the data lies, on clouds that show them. */
+  /** All places where the data is, on clouds that show them. */
   locations?: ImageLocation[];
   /** The stores that hold the data, on clouds with more than one. */
   stores?: string[];
-  /** What this Glance defines beyond the fields here, by its names there. */
+  /** Further attributes of this Glance, by its own names. */
   otherAttributes?: Record<string, JsonValue>;
   /**
    * Everything that Glance does not define itself, including its own `os_glance_*` notes. All are text, except that
@@ -66,15 +66,15 @@ export interface Image {
   properties: Record<string, JsonValue>;
 }
 
-/** A set of tags in one order: theirs has no meaning, and Glance ignores repetitions. */
+/** A set of tags, sorted: their order has no meaning, and Glance ignores repetitions. */
 export function tagSet(tags: readonly string[]): string[] {
   return [...new Set(tags)].sort();
 }
 
-/** Where the data of an image lies. */
+/** A place where the data of an image is. */
 export interface ImageLocation {
   url: string;
-  /** Glance puts the id of the store here, as `store`. */
+  /** Contains the id of the store, as `store`. */
   metadata: JsonObject;
 }
 
@@ -85,7 +85,7 @@ const maxLocations = 64;
 const text = z.string().nullish();
 const number = z.number().nullish();
 
-/** The base keys as the wire has them. A policy can hide any of them, so only what makes an image is required. */
+/** The attributes in a response. A policy can hide most of them, so few are required. */
 const wireSchema = z.object({
   id: z.string().min(1),
   name: text,
@@ -111,7 +111,7 @@ const wireSchema = z.object({
   stores: text,
 });
 
-/** The image in `body`; undefined when it is none. */
+/** The image in `body`; undefined if it is none. */
 export function readImage(body: JsonValue, schema: ImageSchema = builtInSchema): Image | undefined {
   const wire = wireSchema.safeParse(body);
   if (!wire.success || !isJsonObject(body)) return undefined;
@@ -141,7 +141,7 @@ export function readImage(body: JsonValue, schema: ImageSchema = builtInSchema):
     ...(w.direct_url ? { directUrl: w.direct_url } : {}),
     ...(w.locations ? { locations: readLocations(body['locations']) } : {}),
     ...(w.stores ? { stores: w.stores.split(',') } : {}),
-    // fromEntries defines keys instead of assigning them: a property may be called `__proto__`.
+    // fromEntries defines keys instead of assigning them: a property may be named `__proto__`.
     ...(attributes.length > 0 ? { otherAttributes: Object.fromEntries(attributes) } : {}),
     properties: Object.fromEntries(properties.map(([key, value]) => [key, decodeProperty(key, value, schema)])),
   };
@@ -157,7 +157,7 @@ export function readLocations(list: JsonValue | undefined): ImageLocation[] {
   });
 }
 
-/** A property's value as it is meant, where its text keeps the promise of the key or of the schema; else the text. */
+/** The decoded value of a property, if its text fits its key or its type in the schema; otherwise the text. */
 export function decodeProperty(key: string, value: JsonValue, schema: ImageSchema = builtInSchema): JsonValue {
   if (typeof value !== 'string') return value;
   if (jsonKeys.has(key)) return parseJson(value) ?? value;

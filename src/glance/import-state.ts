@@ -9,9 +9,9 @@ import type { ImageTask } from './client/imports.ts';
 import type { Image } from './image.ts';
 
 export type ImportState =
-  /** `stores`: those that it still has to reach. A worker that died leaves this state; another import may be asked for after an hour. */
+  /** `stores`: those that do not have the data yet. A worker that died leaves this state; after an hour Glance accepts another import. */
   | { kind: 'running'; task: string | undefined; stores: string[] }
-  /** The image is active, and in all the stores that were asked for. */
+  /** The image is active, and in all requested stores. */
   | { kind: 'succeeded' }
   /** The image is active, but not in these stores. */
   | { kind: 'partial'; failedStores: string[] }
@@ -19,18 +19,18 @@ export type ImportState =
    * The image is as it was before, and the import may be requested again. `tasks` has the cause, if Glance reports it.
    */
   | { kind: 'failed'; failedStores: string[] }
-  /** Nothing will happen any more and nothing is taken: only deletion of the image helps. */
+  /** Nothing more will happen and no data is accepted: only deletion of the image helps. */
   | { kind: 'stuck' };
 
 /**
- * Of an image for which an import, a copy or a new location was accepted. `asked`: the stores that were named for it. Without
- * them a store counts as failed that only an earlier import has failed to reach, because Glance never takes that note back.
+ * Of an image for which an import, a copy or a new location was accepted. `requested`: the stores of that request. Without them,
+ * a store where only an earlier import failed counts as failed, because Glance never removes it from its list.
  */
-export function importState(image: Pick<Image, 'status' | 'properties'>, asked?: readonly string[]): ImportState {
+export function importState(image: Pick<Image, 'status' | 'properties'>, requested?: readonly string[]): ImportState {
   const task = image.properties['os_glance_import_task'];
   if (typeof task === 'string')
     return { kind: 'running', task, stores: listed(image, 'os_glance_importing_to_stores') };
-  const failedStores = listed(image, 'os_glance_failed_import').filter((store) => asked?.includes(store) ?? true);
+  const failedStores = listed(image, 'os_glance_failed_import').filter((store) => requested?.includes(store) ?? true);
   switch (image.status) {
     case 'active':
     case 'deactivated':

@@ -12,14 +12,14 @@ import { Conflict, GlanceUnavailable, InvalidRequest } from './errors.ts';
 import type { Image } from './image.ts';
 import { baseKeys } from './property-names.ts';
 
-/** All that are given must hold; of a list one must. Without `visibility`, community images of others are left out. */
+/** All given filters must match; of a list, one entry. Without `visibility`, community images of others are left out. */
 export interface ListFilters {
   ids?: readonly string[];
   name?: string;
   statuses?: readonly string[];
   owner?: string;
   visibility?: 'public' | 'private' | 'shared' | 'community' | 'all';
-  /** Of the images that others share with us: those whose sharing has this state. Default: accepted. */
+  /** Of the images that other projects share with ours: those whose membership has this state. Default: accepted. */
   memberStatus?: 'pending' | 'accepted' | 'rejected' | 'all';
   /** true: only the hidden ones; otherwise only those that are not. */
   hidden?: boolean;
@@ -36,7 +36,7 @@ export interface ListFilters {
   hash?: string;
   /** All of them. */
   tags?: readonly string[];
-  /** Custom properties, by equality of their texts. */
+  /** Custom properties, compared as text. */
   properties?: Readonly<Record<string, string>>;
   /** Only images created at or after this time; Glance counts in whole seconds. */
   createdSince?: Date;
@@ -50,9 +50,9 @@ export interface ImageSort {
 }
 
 export interface Walk {
-  /** Images a request; Glance may give fewer. */
+  /** Images per request; Glance may return fewer. */
   pageSize: number;
-  /** The id of an image: the walk begins after it. It must be one that the filters let through. */
+  /** The id of an image that matches the filters: the walk begins after it. */
   marker?: string;
   /** No more images than this. */
   limit?: number;
@@ -70,10 +70,10 @@ export interface Page {
 
 /** Glance's own default allows up to 1000; the cost of an image in a list does not depend on it. */
 export const defaultPageSize = 500;
-/** A list that does not end here does not end. */
-const mostPages = 2000;
-/** How many images in a row may vanish under the walk before it gives up. */
-const mostMarkers = 20;
+/** A longer list counts as endless. */
+const maxPages = 2000;
+/** How many images in a row may be deleted during the walk before it fails. */
+const maxMarkers = 20;
 
 /**
  * `fetchPage` gets the query, without question mark; its InvalidRequest for a marker of ours means that the image of
@@ -88,9 +88,9 @@ export async function* listPages(
   if (left <= 0 || isNothing(filters)) return;
   const pageSize = Math.min(walk.pageSize, left);
   const fetchAfter = (marker = walk.marker) => fetchPage(listQuery(filters, { ...walk, pageSize }, marker));
-  // Ids of the last images, the latest first: where one has vanished, the one before it marks the same place.
+  // Ids of the last images, the latest first: if one was deleted, the one before it marks the same position.
   let markers: string[] = [];
-  for (let pages = 0; pages < mostPages; pages++) {
+  for (let pages = 0; pages < maxPages; pages++) {
     const page = await nextPage(markers, fetchAfter);
     const seen = new Set(markers);
     const fresh = page.images.filter((image) => !seen.has(image.id));
@@ -98,14 +98,14 @@ export async function* listPages(
     left -= fresh.length;
     if (!page.more || left <= 0) return;
     if (fresh.length === 0) throw endless();
-    markers = [...fresh.map((image) => image.id).reverse(), ...markers].slice(0, Math.max(pageSize, mostMarkers));
+    markers = [...fresh.map((image) => image.id).reverse(), ...markers].slice(0, Math.max(pageSize, maxMarkers));
   }
   throw endless();
 }
 
 async function nextPage(markers: string[], fetchAfter: (marker?: string) => Promise<Page>): Promise<Page> {
   if (markers.length === 0) return fetchAfter();
-  for (const marker of markers.slice(0, mostMarkers)) {
+  for (const marker of markers.slice(0, maxMarkers)) {
     try {
       return await fetchAfter(marker);
     } catch (error) {
@@ -124,14 +124,14 @@ function isNothing({ ids, statuses, diskFormats, containerFormats }: ListFilters
   return [ids, statuses, diskFormats, containerFormats].some((some) => some?.length === 0);
 }
 
-/** Parameters that are no filters, and filters that are not named as an attribute is. */
+/** Parameters that are no filters, and filters that have other names than attributes. */
 const parameters = ['limit', 'marker', 'sort', 'sort_key', 'sort_dir', 'tag', 'member_status', 'size_min', 'size_max'];
 
 /** Throws InvalidRequest for a property that the list cannot be filtered by. */
 export function listQuery(filters: ListFilters, walk: Walk, marker?: string): string {
   for (const key of Object.keys(filters.properties ?? {})) {
     if (baseKeys.has(key) || parameters.includes(key)) {
-      throw new InvalidRequest(`a list of images cannot be filtered by a property that is called ${key}`);
+      throw new InvalidRequest(`a list of images cannot be filtered by a property named ${key}`);
     }
   }
   const { sort = [{ key: 'created_at', direction: 'asc' } as const] } = walk;
@@ -163,7 +163,7 @@ export function listQuery(filters: ListFilters, walk: Walk, marker?: string): st
   return query.toString();
 }
 
-/** A name that looks like a comparison (`gt:x`) is a name all the same. */
+/** Keeps a name that looks like a comparison (`gt:x`) a name. */
 function literal(name: string): string {
   return /^(?:gt|gte|lt|lte|eq|neq|in):/.test(name) ? `eq:${name}` : name;
 }

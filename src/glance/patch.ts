@@ -15,21 +15,21 @@ import { decodeProperty, type Image, tagSet } from './image.ts';
 import { isPatchable, isServerKey } from './property-names.ts';
 import { attributesOf, propertyValues, type WantedImage } from './translation.ts';
 
-/** Glance takes no other: never `test`, `copy` or `move`. */
+/** Glance accepts no others: not `test`, `copy` or `move`. */
 export type JsonPatchOperation =
   | { op: 'add' | 'replace'; path: string; value: JsonValue }
   | { op: 'remove'; path: string };
 
 export interface DiffOptions {
-  /** Remove the properties that are not wanted. Nothing is purged where `wanted` says nothing about properties. */
+  /** Remove the properties that are not wanted. Nothing is purged if `wanted` has no properties field. */
   purge: boolean;
-  /** Keys that purging leaves alone. */
+  /** Keys that a purge leaves out. */
   keep: (key: string) => boolean;
-  /** The one that `current` was read by. */
+  /** The schema by which `current` was read. */
   schema?: ImageSchema;
 }
 
-/** Empty when there is nothing to do. Throws InvalidRequest for a wanted property that cannot be one. */
+/** Empty if there is nothing to do. Throws InvalidRequest for a wanted property that cannot be one. */
 export function diffImage(current: Image, wanted: WantedImage, options: DiffOptions): JsonPatchOperation[] {
   const { purge, keep, schema = builtInSchema } = options;
   const operations: JsonPatchOperation[] = [];
@@ -46,7 +46,7 @@ export function diffImage(current: Image, wanted: WantedImage, options: DiffOpti
   const values = propertyValues(wanted.properties, schema);
   for (const [key, value] of values) {
     if (value === undefined) continue;
-    // Compared as they are meant: JSON that differs only in its spelling is the same.
+    // Decoded first: JSON that differs only in white space or the order of keys is equal.
     if (isDeepStrictEqual(properties.get(key), decodeProperty(key, value, schema))) continue;
     if (!isPatchable(key)) throw unpatchable(key);
     operations.push({ op: 'add', path: pointer(key), value });

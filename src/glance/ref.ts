@@ -26,9 +26,9 @@ export function parseImageRef(ref: string): ImageRef {
   const id = idIn(segments.pop() ?? '', ref);
   const url = URL.parse(`${scheme}://${bracketed(authority)}/${segments.join('/')}`);
   if (url === null || authority === '') throw invalid(ref, 'its host and port cannot be read');
-  if (url.username !== '' || url.password !== '') throw invalid(ref, 'it holds a user or a password');
+  if (url.username !== '' || url.password !== '') throw invalid(ref, 'it contains a user name or a password');
   if (/[?#]/.test(ref)) throw invalid(ref, 'it has a query or a fragment');
-  // What Glance itself puts between its endpoint and an id.
+  // The path that Glance puts between its endpoint and an id.
   const prefix = url.pathname.replace(/\/+$/, '').replace(/(?:\/v2(?:\.\d+)?)?(?:\/images)?$/, '');
   return { kind: 'href', id, endpoint: `${url.origin}${prefix}`, secure: url.protocol === 'https:' };
 }
@@ -50,7 +50,7 @@ function idIn(text: string, ref: string): string {
   throw invalid(ref, text === '' ? 'it ends without an id' : 'the id of an image is a UUID');
 }
 
-/** An IPv6 address that was written without the brackets it needs in a URL. */
+/** Adds the brackets that an IPv6 address needs in a URL. */
 function bracketed(authority: string): string {
   return isIPv6(authority) ? `[${authority}]` : authority;
 }
@@ -59,7 +59,7 @@ function invalid(ref: string, problem: string): InvalidImageRef {
   return new InvalidImageRef(`not a reference to an image: ${JSON.stringify(shown(ref))}: ${problem}`);
 }
 
-/** As it may be shown: a password in it must not get into a message. */
+/** For messages: without a password. */
 function shown(ref: string): string {
   return ref
     .replace(/\/\/[^/@]*@/, '//…@')

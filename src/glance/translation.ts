@@ -10,7 +10,7 @@ import { InvalidRequest } from './errors.ts';
 import { tagSet } from './image.ts';
 import { reservedPropertyReason } from './property-names.ts';
 
-/** What an image should be. A field that is absent is not ours to decide. */
+/** The wanted state of an image. An absent field is left as it is. */
 export interface WantedImage {
   name?: string | null;
   visibility?: string;
@@ -22,13 +22,13 @@ export interface WantedImage {
   minRAMMiB?: number;
   /** Project id. */
   owner?: string | null;
-  /** A set: order and repetition mean nothing. */
+  /** A set: order and repetition have no meaning. */
   tags?: readonly string[];
   /** Absent: no property is ours. A null value: that property must be absent. */
   properties?: Readonly<Record<string, JsonValue>>;
 }
 
-/** The plain attributes that are given, by their names in Glance. */
+/** The given plain attributes, by their names in Glance. */
 export function attributesOf(image: WantedImage): Map<string, string | number | boolean | null> {
   const all = {
     name: image.name,
@@ -44,7 +44,7 @@ export function attributesOf(image: WantedImage): Map<string, string | number | 
   return new Map(Object.entries(all).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])));
 }
 
-/** What Glance takes for a custom property: text, unless the cloud's schema says otherwise. */
+/** A custom property in a request: text, unless the cloud's schema gives it another type. */
 export type PropertyValue = string | number | boolean;
 
 /**
@@ -66,7 +66,7 @@ export function propertyValues(
   );
 }
 
-/** The body that creates an image with the id that we choose. */
+/** The request body that creates an image with this id. */
 export function newImage(id: string, wanted: WantedImage, schema: ImageSchema = builtInSchema): JsonObject {
   const properties = [...propertyValues(wanted.properties ?? {}, schema)].flatMap(([key, value]) =>
     value === undefined ? [] : [[key, value] as const],

@@ -67,7 +67,7 @@ export interface CloudsOptions {
   random: Random;
   openSession: (config: CloudConfig) => Session;
   /** Of every cloud's images. */
-  cache: Pick<ImageCacheOptions, 'mark' | 'keeps' | 'onNews'>;
+  cache: Pick<ImageCacheOptions, 'mark' | 'keeps' | 'onChange'>;
   /** `cloud` is the origin of the image endpoint, and the project. */
   observeCache: (cloud: string) => ImageCacheObserver & { closed(): void };
 }
@@ -107,7 +107,7 @@ export function createClouds(options: CloudsOptions): Clouds {
     const images = createImageClient(session);
     // Its name is known once somebody has got through to the cloud, and nobody looks before that.
     const observer: ImageCacheObserver = {
-      looked: (answer) => entry.observer?.looked(answer),
+      lookedUp: (answer) => entry.observer?.lookedUp(answer),
       listed: (list) => entry.observer?.listed(list),
       failed: (list) => entry.observer?.failed(list),
     };

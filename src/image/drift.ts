@@ -4,7 +4,7 @@
  * restart the comparisons are spread, so that Glance is asked nothing all at once.
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
-import type { ImageNews } from '../glance/image-cache.ts';
+import type { ImageChange } from '../glance/image-cache.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { unreachable } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
@@ -25,7 +25,7 @@ export interface Drift {
   /** It was compared by a pass that began at the monotonic time `startedMs`. Returns the wait until the next, in ms. */
   compared(key: Key, startedMs: number, intervalMs: number): number;
   /** What a list told. Wakes the resource whose status says otherwise. */
-  hear(news: ImageNews): void;
+  hear(news: ImageChange): void;
   forget(key: Key): void;
 }
 

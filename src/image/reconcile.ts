@@ -120,7 +120,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
   ): Image | 'on its way' | undefined {
     if (transfer?.kind === 'succeeded') return imageLeftBy(transfer.result, status, clock.now());
     if (turn.kind === 'live' || status.imageID === undefined) return undefined;
-    const sighting = cache.look(status.imageID, turn.sinceMs);
+    const sighting = cache.get(status.imageID, turn.sinceMs);
     switch (sighting.kind) {
       case 'seen':
         return sighting.image;

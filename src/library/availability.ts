@@ -10,9 +10,9 @@
 import type { ImageMember } from '../glance/client/members.ts';
 import type { Image } from '../glance/image.ts';
 
-/** In whose name images are asked for. */
+/** The project and user for which images are requested. */
 export interface Requester {
-  /** Whether Glance gets a token and decides by itself. */
+  /** Whether Glance gets a token and decides itself. */
   token: boolean;
   admin?: boolean;
   projectId?: string;

@@ -15,16 +15,16 @@ import type { Session } from '../openstack/session.ts';
 import { CertificateUnavailable } from './signature-errors.ts';
 
 export interface CertificateStore {
-  /** Throws CertificateUnavailable, what a session throws that does not get as far as the key manager, or the signal's reason. */
+  /** Throws CertificateUnavailable, the errors of a session that cannot reach the key manager, or the signal's reason. */
   get(id: string, signal: AbortSignal): Promise<X509Certificate>;
 }
 
 /** Barbican's own limit for a secret is 20 000 bytes unless it is configured otherwise. */
-const largestPayloadBytes = 64 * 1024;
+const maxPayloadBytes = 64 * 1024;
 /** The readers of a secret change rarely, and an administrator changes them. */
 const accessPauseMs = 10 * 60_000;
 
-/** The certificates in the key manager of a cloud. An id is a secret's UUID, or a reference to it, which ends in the UUID. */
+/** The certificates in the key manager of a cloud. An id is the UUID of a secret, or a reference to it, which ends in the UUID. */
 export function barbicanCertificates(session: Pick<Session, 'download'>): CertificateStore {
   return {
     async get(id, signal) {
@@ -33,13 +33,13 @@ export function barbicanCertificates(session: Pick<Session, 'download'>): Certif
         throw new CertificateUnavailable(`not the id of a secret, which is a UUID: ${JSON.stringify(id.slice(0, 64))}`);
       }
       try {
-        const answer = await session.download('key-manager', {
+        const response = await session.download('key-manager', {
           path: `/secrets/${uuid}/payload`,
           // The one type in which Barbican returns every secret, as its bytes; it rejects application/pkix-cert.
           headers: { accept: 'application/octet-stream' },
           signal,
         });
-        return certificateIn(await payloadOf(answer.body, uuid), uuid);
+        return certificateIn(await payloadOf(response.body, uuid), uuid);
       } catch (error) {
         throw unavailable(error, uuid);
       }
@@ -47,13 +47,13 @@ export function barbicanCertificates(session: Pick<Session, 'download'>): Certif
   };
 }
 
-/** Certificates that are known beforehand: PEM by id. Throws CertificateUnavailable for one that cannot be read. */
+/** Certificates from the caller: PEM by id. Throws CertificateUnavailable for one that cannot be parsed. */
 export function fixedCertificates(pems: ReadonlyMap<string, string>): CertificateStore {
   const certificates = new Map([...pems].map(([id, pem]) => [id, certificateIn(Buffer.from(pem), id)]));
   return {
     async get(id) {
       const certificate = certificates.get(id);
-      if (certificate === undefined) throw new CertificateUnavailable(`no certificate is known by the id ${id}`);
+      if (certificate === undefined) throw new CertificateUnavailable(`there is no certificate with the id ${id}`);
       return certificate;
     },
   };
@@ -61,15 +61,15 @@ export function fixedCertificates(pems: ReadonlyMap<string, string>): Certificat
 
 export interface CertificateCacheOptions {
   clock: Clock;
-  /** Default 100. The one that was not asked for the longest gives way. */
+  /** Default 100. The least recently used one is dropped first. */
   maxEntries?: number;
-  /** How long a certificate is believed, in milliseconds. Default 10 minutes. */
+  /** How long a certificate is used without another request, in milliseconds. Default 10 minutes. */
   maxAgeMs?: number;
 }
 
 /**
- * Remembers what a store has given. A secret never changes in Barbican, but it can be deleted or closed to us, which is
- * noticed when the age is over. Failures are not remembered.
+ * Caches the certificates of a store. A secret never changes in Barbican, but it can be deleted or access to it revoked, which
+ * is noticed at the end of the age. Failures are not cached.
  */
 export function cachedCertificates(store: CertificateStore, options: CertificateCacheOptions): CertificateStore {
   const { clock, maxEntries = 100, maxAgeMs = 10 * 60_000 } = options;
@@ -77,10 +77,10 @@ export function cachedCertificates(store: CertificateStore, options: Certificate
   const entries = new BoundedMap<string, { certificate: X509Certificate; since: number }>(maxEntries);
   return {
     async get(id, signal) {
-      const known = entries.get(id);
+      const cached = entries.get(id);
       const entry =
-        known !== undefined && clock.monotonic() - known.since < maxAgeMs
-          ? known
+        cached !== undefined && clock.monotonic() - cached.since < maxAgeMs
+          ? cached
           : { certificate: await store.get(id, signal), since: clock.monotonic() };
       entries.set(id, entry);
       return entry.certificate;
@@ -89,12 +89,12 @@ export function cachedCertificates(store: CertificateStore, options: Certificate
 }
 
 async function payloadOf(body: AsyncIterable<Uint8Array>, id: string): Promise<Uint8Array> {
-  const payload = await readBounded(body, largestPayloadBytes);
+  const payload = await readBounded(body, maxPayloadBytes);
   switch (payload.end) {
     case 'complete':
       return payload.bytes;
     case 'limit':
-      throw new CertificateUnavailable(`${id} is no X.509 certificate: it is larger than ${largestPayloadBytes} bytes`);
+      throw new CertificateUnavailable(`${id} is not an X.509 certificate: it is larger than ${maxPayloadBytes} bytes`);
     case 'failed':
       throw payload.error;
     default:
@@ -107,7 +107,7 @@ function certificateIn(bytes: Uint8Array, id: string): X509Certificate {
   try {
     return new X509Certificate(bytes);
   } catch (error) {
-    throw new CertificateUnavailable(`${id} is no X.509 certificate in DER or PEM form`, retry.change, {
+    throw new CertificateUnavailable(`${id} is not an X.509 certificate in DER or PEM form`, retry.change, {
       cause: error,
     });
   }
@@ -116,7 +116,7 @@ function certificateIn(bytes: Uint8Array, id: string): X509Certificate {
 /** Errors that are not from the key manager (Keystone, an abort) are returned unchanged. */
 function unavailable(error: unknown, id: string): unknown {
   if (error instanceof ConnectionFailed) {
-    const message = `the key manager at ${error.origin} did not give certificate ${id}: ${describe(error.cause)}`;
+    const message = `the key manager at ${error.origin} did not return certificate ${id}: ${describe(error.cause)}`;
     return new CertificateUnavailable(message, retry.backoff, { cause: error });
   }
   if (!(error instanceof HttpFailure)) return error;

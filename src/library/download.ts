@@ -13,18 +13,18 @@ import type { Image } from '../glance/image.ts';
 import { describe, OperatorError } from '../lib/errors.ts';
 import type { CertificateStore } from './certificates.ts';
 import { signatureCheck } from './signature-check.ts';
-import { checkOf, verified } from './verify.ts';
+import { recordedDigest, verified } from './verify.ts';
 
 export interface ImageDownload {
   /** Bytes, if Glance reports it. */
   size: number | undefined;
-  /** The digest that the bytes are verified by, apart from their number; undefined where Glance has none of them. */
+  /** The digest by which the bytes are verified, in addition to their number; undefined if Glance has none. */
   verifiedBy: string | undefined;
-  /** Whether they are verified by the image's signature too. */
+  /** Whether they are also verified by the image's signature. */
   signed: boolean;
   /**
-   * To be read once, or returned. Throws ImageDownloadFailed when it breaks off; and before the last bytes ImageCorrupted when
-   * they are not those on record, ImageSignatureVerificationFailed when they are not those that were signed.
+   * Read it once, or end it with `return`. Throws ImageDownloadFailed if the data ends early. Throws before the last bytes:
+   * ImageCorrupted if they are not the recorded ones, ImageSignatureVerificationFailed if they are not the signed ones.
    */
   body: AsyncIterable<Uint8Array>;
 }
@@ -43,9 +43,9 @@ export interface Downloads {
 
 export interface DownloadOptions {
   client: ImageClient;
-  /** Throws ImageNotFound where the image is not to be had. */
+  /** Throws ImageNotFound if the image is not available. */
   find: (id: string, signal: AbortSignal) => Promise<Image>;
-  /** May hold `file`: then data that lies in files is read from them, if it goes into a sink. */
+  /** With `file`, data that is in a file is read from it, if it goes into a sink. */
   directSchemes: ReadonlySet<string>;
   signatures: 'enabled' | 'disabled';
   certificates: CertificateStore;
@@ -54,11 +54,15 @@ export interface DownloadOptions {
 export function createDownloads(options: DownloadOptions): Downloads {
   const { client, find, directSchemes, signatures: mode, certificates } = options;
 
-  /** The data, bound to its expected content. It is only opened if that content is known. */
-  async function bound(image: Image, signal: AbortSignal, data: () => Promise<ImageData>): Promise<ImageDownload> {
+  /** The data with its checks. It is opened only if they are possible. */
+  async function checkedDownload(
+    image: Image,
+    signal: AbortSignal,
+    data: () => Promise<ImageData>,
+  ): Promise<ImageDownload> {
     const signature = await signatureCheck(image, { mode, certificates, signal });
     const { size, checksum, body } = await data();
-    const check = checkOf({ ...image, checksum: image.checksum ?? checksum ?? null });
+    const check = recordedDigest({ ...image, checksum: image.checksum ?? checksum ?? null });
     return {
       size: image.size ?? size,
       verifiedBy: check?.algorithm,
@@ -68,14 +72,14 @@ export function createDownloads(options: DownloadOptions): Downloads {
   }
 
   const overHttp = (image: Image, signal: AbortSignal) =>
-    bound(image, signal, () => client.download(image.id, { signal }));
+    checkedDownload(image, signal, () => client.download(image.id, { signal }));
 
-  /** As a sink may get it: from a file where that is allowed, otherwise from Glance. */
-  async function nearest(id: string, signal: AbortSignal): Promise<ImageDownload> {
+  /** For a sink: from a file if that is allowed, otherwise from Glance. */
+  async function openForSink(id: string, signal: AbortSignal): Promise<ImageDownload> {
     const image = await find(id, signal);
     const path = directSchemes.has('file') ? filePathOf(image) : undefined;
     if (path === undefined) return overHttp(image, signal);
-    return bound(image, signal, async () => ({
+    return checkedDownload(image, signal, async () => ({
       size: undefined,
       checksum: undefined,
       body: fileBody(id, path, signal),
@@ -91,7 +95,7 @@ export function createDownloads(options: DownloadOptions): Downloads {
       }
     }
     try {
-      const { body } = await nearest(id, signal);
+      const { body } = await openForSink(id, signal);
       await pipeline(counted(body), sink, { signal });
       return bytes;
     } catch (error) {
@@ -112,20 +116,20 @@ export function createDownloads(options: DownloadOptions): Downloads {
       const file = await open(path, 'w').catch((error: unknown) => {
         throw notWritten(id, error);
       });
-      // A regular file is ours to remove, unlike a device or a pipe.
-      const isOurs = (await file.stat()).isFile();
+      // On failure it is removed, unless it is a device or a pipe.
+      const isRemovable = (await file.stat()).isFile();
       try {
         return await downloadTo(id, file.createWriteStream(), signal);
       } catch (error) {
         await file.close().catch(() => undefined);
-        if (isOurs) await rm(path, { force: true });
+        if (isRemovable) await rm(path, { force: true });
         throw error;
       }
     },
   };
 }
 
-/** The file that holds the data. Glance writes paths into such URLs as they are, without escapes. */
+/** The file that contains the data. Glance writes paths into such URLs without escapes. */
 function filePathOf({ directUrl, locations = [] }: Image): string | undefined {
   const urls = [directUrl, ...locations.map(({ url }) => url)];
   return urls.find((url) => url?.startsWith('file:///'))?.slice('file://'.length);

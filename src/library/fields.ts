@@ -16,9 +16,9 @@ import { compact } from '../lib/compact.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { encryptionKeyProperty, type ServiceImage } from './service-image.ts';
 
-/** What an image should be. A field that is absent, or undefined, is not touched. */
+/** The wanted state of an image. A field that is absent or undefined is left as it is. */
 export interface ImageFields extends Omit<WantedImage, 'properties'> {
-  /** A UUID, for `create`. An update takes no notice of it. */
+  /** A UUID, for `create`. An update ignores it. */
   id?: string;
   /** Written as the property `cinder_encryption_key_id`. */
   cinderEncryptionKeyId?: JsonValue;
@@ -56,7 +56,7 @@ const leftOut = ['status', 'createdAt', 'updatedAt', 'deletedAt', 'created_at', 
 /** By the names that the service shows; Glance's own names are rejected like names of properties. */
 const readOnly = ['size', 'virtualSize', 'checksum', 'hash', 'directUrl', 'locations', 'stores', 'otherAttributes'];
 
-/** Whether anything is given that is shown and that only Glance sets. */
+/** Whether a given value is one that only Glance sets. */
 export function givesReadOnly(given: ImageFields): boolean {
   return Object.keys(given).some(isReadOnly) || Object.keys(given.properties ?? {}).some(isServerKey);
 }
@@ -89,7 +89,7 @@ export function checkFields(given: ImageFields): CheckedFields {
     const reason = reservedPropertyReason(key);
     if (reason !== undefined) problems.push(reason);
     else if (isJson(value)) custom.set(key, value);
-    else problems.push(`property ${key}: it is no JSON value`);
+    else problems.push(`property ${key}: it is not a JSON value`);
   };
   for (const [key, value] of Object.entries(rest)) {
     if (isReadOnly(key)) problems.push(`${key}: it is set by Glance and cannot be written`);
@@ -106,7 +106,7 @@ export function checkFields(given: ImageFields): CheckedFields {
   };
 }
 
-/** Types do not bind those who call from JavaScript. */
+/** The type is checked because callers may be in JavaScript. */
 function isJson(value: unknown): value is JsonValue {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
   if (typeof value === 'number') return Number.isFinite(value);
@@ -115,7 +115,7 @@ function isJson(value: unknown): value is JsonValue {
   return isPlain && Object.values(value).every(isJson);
 }
 
-/** Where and what, for people: `minDiskGiB: expected number, received string`. */
+/** For example `minDiskGiB: expected number, received string`. */
 function issueSentence({ path, message }: z.core.$ZodIssue): string {
   return `${path.join('.')}: ${message.replace(/^Invalid input: /, '')}`;
 }

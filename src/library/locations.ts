@@ -7,12 +7,13 @@
 
 import type { ImageClient } from '../glance/client/index.ts';
 import { type LocationDigest, locationsVersion, validationOf } from '../glance/client/locations.ts';
-import { answerOf, GlanceUnavailable, ImageNotAuthorized, NotAuthorized, NotFound } from '../glance/errors.ts';
+import { GlanceUnavailable, ImageNotAuthorized, NotAuthorized, NotFound } from '../glance/errors.ts';
 import type { Image, ImageLocation } from '../glance/image.ts';
 import { OperatorError } from '../lib/errors.ts';
+import { responseFieldsOf } from '../openstack/errors.ts';
 import type { JsonObject } from '../openstack/json.ts';
 
-/** Null and empty where the cloud shows nothing. */
+/** Null and empty if the cloud shows nothing. */
 export interface FoundLocations {
   /** Only by the earlier API. */
   directUrl: string | null;
@@ -22,11 +23,11 @@ export interface FoundLocations {
 export interface NewLocation {
   url: string;
   /**
-   * Kept with the location, by the earlier API only: the new one works out the `store` by itself and takes no more, so other
-   * keys than that send the location by the earlier way.
+   * Stored with the location by the earlier API only. The new one determines the `store` itself and accepts no other keys, so
+   * with other keys the location is added by the earlier API.
    */
   metadata?: JsonObject;
-  /** What the data must be. */
+  /** The expected digest of the data. */
   digest?: LocationDigest;
 }
 
@@ -38,16 +39,16 @@ export interface Locations {
 
 export interface LocationOptions {
   client: ImageClient;
-  /** Speaks for a service, which may use the new API. */
+  /** A client with the role of a service, which may use the new API. */
   privileged: ImageClient;
-  /** Throws ImageNotFound where the image is not to be had. */
+  /** Throws ImageNotFound if the image is not available. */
   find: (id: string, signal: AbortSignal) => Promise<Image>;
-  /** The same, without a call where it is certain beforehand. */
+  /** The same, without a call if it cannot fail. */
   expect: (id: string, signal: AbortSignal) => Promise<void>;
 }
 
-/** The result of the new API. `why`: its rejection, if it was called. */
-type Attempt<T> = { served: true; value: T } | { served: false; why?: OperatorError };
+/** The result of the new API. `rejection`: its error, if it was called. */
+type Attempt<T> = { served: true; value: T } | { served: false; rejection?: OperatorError };
 
 export function createLocations({ client, privileged, find, expect }: LocationOptions): Locations {
   async function byNewApi<T>(signal: AbortSignal, call: () => Promise<T>): Promise<Attempt<T>> {
@@ -56,7 +57,7 @@ export function createLocations({ client, privileged, find, expect }: LocationOp
       return { served: true, value: await call() };
     } catch (error) {
       if (error instanceof OperatorError && (error.httpStatus === 403 || error.httpStatus === 501)) {
-        return { served: false, why: error };
+        return { served: false, rejection: error };
       }
       throw error;
     }
@@ -79,8 +80,8 @@ export function createLocations({ client, privileged, find, expect }: LocationOp
     },
 
     async addLocation(id, { url, metadata = {}, digest }, signal) {
-      const newApiWillDo = Object.keys(metadata).every((key) => key === 'store');
-      const attempt: Attempt<void> = newApiWillDo
+      const fitsNewApi = Object.keys(metadata).every((key) => key === 'store');
+      const attempt: Attempt<void> = fitsNewApi
         ? await byNewApi(signal, () => privileged.locations.add(id, url, digest, signal))
         : { served: false };
       if (attempt.served) return 'accepted';
@@ -89,8 +90,8 @@ export function createLocations({ client, privileged, find, expect }: LocationOp
         await client.patch(id, [{ op: 'add', path: '/locations/-', value }], signal);
         return 'done';
       } catch (error) {
-        throw error instanceof ImageNotAuthorized && attempt.why !== undefined
-          ? refusedTwice(error, attempt.why)
+        throw error instanceof ImageNotAuthorized && attempt.rejection !== undefined
+          ? rejectedTwice(error, attempt.rejection)
           : error;
       }
     },
@@ -107,9 +108,9 @@ async function offersLocations(client: ImageClient, signal: AbortSignal): Promis
   }
 }
 
-function refusedTwice(error: ImageNotAuthorized, first: OperatorError): ImageNotAuthorized {
+function rejectedTwice(error: ImageNotAuthorized, first: OperatorError): ImageNotAuthorized {
   return new ImageNotAuthorized(`${first.message}; and by the earlier API: ${error.message}`, {
     cause: error,
-    ...answerOf(error),
+    ...responseFieldsOf(error),
   });
 }

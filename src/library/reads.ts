@@ -12,19 +12,19 @@ import { isImageAvailable, type Requester } from './availability.ts';
 
 export interface ImageQuery {
   filters?: ListFilters;
-  /** The id of an image that the filters let through: the list begins after it. */
+  /** The id of an image that matches the filters: the list begins after it. */
   marker?: string;
-  /** At most so many images. Default: all. */
+  /** The maximum number of images. Default: all. */
   limit?: number;
-  /** Default: newest first, as Glance has it. */
+  /** Default: newest first, as in Glance. */
   sort?: readonly ImageSort[];
 }
 
 export interface Reads {
   detail(query: ImageQuery, signal: AbortSignal): AsyncGenerator<Image>;
-  /** Throws ImageNotFound where it is not available. */
+  /** Throws ImageNotFound if it is not available. */
   find(id: string, signal: AbortSignal): Promise<Image>;
-  /** `find` without a call where that could only succeed. */
+  /** Like `find`, without a call if it cannot fail. */
   expect(id: string, signal: AbortSignal): Promise<void>;
 }
 
@@ -34,12 +34,12 @@ const newestFirst: readonly ImageSort[] = [
 ];
 
 export function createReads(client: ImageClient, requester: Requester): Reads {
-  /** With a token or as an administrator everything that Glance shows is available. */
+  /** With a token or as an administrator every image that Glance returns is available. */
   const seesAll = requester.token || requester.admin === true;
 
   async function isAvailable(image: Image, signal: AbortSignal): Promise<boolean> {
-    const answer = isImageAvailable(image, requester);
-    if (answer !== 'unknown') return answer;
+    const available = isImageAvailable(image, requester);
+    if (available !== 'unknown') return available;
     return isImageAvailable(image, requester, await membersOf(image.id, signal)) === true;
   }
 

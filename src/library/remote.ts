@@ -6,14 +6,14 @@
 import { parseImageRef } from '../glance/ref.ts';
 import type { ImageService } from './service.ts';
 
-/** An image service that has to be closed. */
+/** An image service that must be closed. */
 export interface OpenImageService extends ImageService, AsyncDisposable {
-  /** Ends what is running. */
+  /** Aborts running calls. */
   close(): Promise<void>;
 }
 
 export interface RemoteOptions {
-  /** Has the images that are named by their id alone. */
+  /** For references that are only an id. */
   service: ImageService;
   /**
    * Makes a service for one endpoint, such as `https://example.com/image`. `at` of a connected service sends its token
@@ -25,7 +25,7 @@ export interface RemoteOptions {
 export interface RemoteImage extends AsyncDisposable {
   id: string;
   service: ImageService;
-  /** Closes the service if it was made for this image. */
+  /** Closes the service if it was created for this image. */
   close(): Promise<void>;
 }
 

@@ -10,13 +10,13 @@ import type { JsonValue } from '../openstack/json.ts';
 export interface ServiceImage extends Omit<Image, 'createdAt' | 'updatedAt'> {
   createdAt: Date;
   updatedAt: Date;
-  /** The key manager's id of the key of an encrypted volume's image. Also among the properties. */
+  /** The id, in the key manager, of the key for the image of an encrypted volume. Also among the properties. */
   cinderEncryptionKeyId?: JsonValue;
 }
 
 export const encryptionKeyProperty = 'cinder_encryption_key_id';
 
-export function shown(image: Image): ServiceImage {
+export function serviceImageOf(image: Image): ServiceImage {
   const { createdAt, updatedAt, ...rest } = image;
   const key = image.properties[encryptionKeyProperty];
   return {
@@ -27,7 +27,7 @@ export function shown(image: Image): ServiceImage {
   };
 }
 
-/** Glance means UTC, even where it does not say so. */
+/** Glance means UTC even without a zone. */
 function timeOf(text: string): Date {
   return new Date(/(?:Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`);
 }

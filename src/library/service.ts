@@ -27,7 +27,7 @@ import { createDownloads, type ImageDownload } from './download.ts';
 import type { ImageFields } from './fields.ts';
 import { createLocations, type FoundLocations, type NewLocation } from './locations.ts';
 import { createReads, type ImageQuery } from './reads.ts';
-import { type ServiceImage, shown } from './service-image.ts';
+import { type ServiceImage, serviceImageOf } from './service-image.ts';
 import { type CreateOptions, createWrites, type ImageContent, type UpdateOptions, uploadDataOf } from './writes.ts';
 
 export interface Abortable {
@@ -43,17 +43,17 @@ export interface Abortable {
  * InvalidRequest.
  */
 export interface ImageService {
-  /** The images that are available, page by page as they are read. A marker that Glance does not know is an InvalidRequest. */
+  /** The available images; each page is fetched when it is needed. An unknown marker is an InvalidRequest. */
   detail(query?: ImageQuery, options?: Abortable): AsyncGenerator<ServiceImage>;
   show(id: string, options?: Abortable): Promise<ServiceImage>;
   /**
-   * Makes an image under a new id, or the given one, and fills it where there is `data`; if that fails, the image is deleted
+   * Creates an image under a new id, or the given one, and fills it if there is `data`; if that fails, the image is deleted
    * again. Conflict: the given id exists or existed once.
    */
   create(fields: ImageFields, options?: CreateOptions & Abortable): Promise<ServiceImage>;
   /**
-   * Makes the image what the fields say, by one PATCH of what differs or none, and then fills it where there is `data`. The
-   * image must be queued for data, and for its formats to change.
+   * Changes the image to the given fields, by at most one PATCH of the differences, and then fills it if there is `data`. Data and
+   * changes of the formats require a queued image.
    */
   update(id: string, fields: ImageFields, options?: UpdateOptions & Abortable): Promise<ServiceImage>;
   /** ImageNotAuthorized: it is protected. Conflict: it is in use. */
@@ -62,23 +62,23 @@ export interface ImageService {
   deactivate(id: string, options?: Abortable): Promise<void>;
   reactivate(id: string, options?: Abortable): Promise<void>;
   addTag(id: string, tag: string, options?: Abortable): Promise<void>;
-  /** ImageNotFound: the image is not there, or has no such tag. */
+  /** ImageNotFound: the image does not exist or has no such tag. */
   removeTag(id: string, tag: string, options?: Abortable): Promise<void>;
 
-  /** A stream of the data; see `ImageDownload`. ImageDownloadFailed: there is none. */
+  /** A stream of the data; see `ImageDownload`. ImageDownloadFailed: the image has no data. */
   download(id: string, options?: Abortable): Promise<ImageDownload>;
   /** Ends the sink, or destroys it on failure. Returns the number of bytes. */
   downloadTo(id: string, sink: Writable, options?: Abortable): Promise<number>;
-  /** Overwrites the file, or leaves none behind on failure. Returns the number of bytes. */
+  /** Overwrites the file; removes it on failure. Returns the number of bytes. */
   downloadToFile(id: string, path: string, options?: Abortable): Promise<number>;
 
-  /** Hands data to a queued image for an import by `glance-direct`. It cannot be replaced or taken back. */
+  /** Stages data of a queued image for an import by `glance-direct`. It cannot be replaced or removed. */
   stage(id: string, data: ImageContent, options?: { size?: number } & Abortable): Promise<void>;
   /** Returns when Glance has accepted the import; `importState` of the image shows its progress. */
   importImage(id: string, request: ImportRequest, options?: Abortable): Promise<void>;
-  /** The same, from the stores that have the data to others. Only administrators, as a rule. */
+  /** The same, from the stores that have the data to others. Usually for administrators only. */
   copyToStores(id: string, stores: readonly string[] | 'all', options?: Abortable): Promise<void>;
-  /** Removes one copy. ImageNotAuthorized: it is the last, or only administrators may. */
+  /** Removes one copy. ImageNotAuthorized: it is the last one, or only administrators may remove it. */
   deleteFromStore(id: string, store: string, options?: Abortable): Promise<void>;
   /** Glance's recent tasks for the image, newest last. */
   tasks(id: string, options?: Abortable): Promise<ImageTask[]>;
@@ -89,43 +89,43 @@ export interface ImageService {
   addLocation(id: string, location: NewLocation, options?: Abortable): Promise<'done' | 'accepted'>;
 
   listMembers(id: string, options?: Abortable): Promise<ImageMember[]>;
-  /** Shares an image whose visibility is `shared` with a project. */
+  /** Shares an image with visibility `shared` with a project. */
   addMember(id: string, projectId: string, options?: Abortable): Promise<ImageMember>;
   removeMember(id: string, projectId: string, options?: Abortable): Promise<void>;
-  /** For the member: from now on its lists have the image. */
+  /** For the member: afterwards its lists contain the image. */
   acceptMembership(id: string, options?: Abortable): Promise<ImageMember>;
   rejectMembership(id: string, options?: Abortable): Promise<ImageMember>;
 
-  /** Undefined on a cloud that has only one store, without a name. */
+  /** Undefined on a cloud with a single store that has no name. */
   getStores(options?: Abortable): Promise<ImageStore[] | undefined>;
   /** For administrators. */
   getStoreDetails(options?: Abortable): Promise<ImageStoreDetails[] | undefined>;
-  /** Throws StoreNotFound or StoreReadOnly unless data can go to all of them. */
+  /** Throws StoreNotFound or StoreReadOnly unless all of them accept data. */
   checkStores(names: readonly string[], options?: Abortable): Promise<void>;
-  /** Of the project, by quota. Empty on a cloud that has none. */
+  /** Of the project, by quota. Empty on a cloud without quotas. */
   usage(options?: Abortable): Promise<Record<string, QuotaUsage>>;
-  /** The versions of the Images API that the cloud has: `v2.17`, `v2.16`, … */
+  /** The versions of the Images API of the cloud: `v2.17`, `v2.16`, … */
   versions(options?: Abortable): Promise<readonly string[]>;
 }
 
 export interface ImageServiceOptions {
-  /** Speaks for a service, whose role lets it read and add locations. Default: the session itself. */
+  /** A session with the role of a service, which may read and add locations. Default: the session itself. */
   privileged?: Session;
-  /** `file`: data that lies in files which this machine has too is read from there, where it goes into a sink. Default: none. */
+  /** With `file`, data in files that this machine can also read is read from them, if it goes into a sink. Default: none. */
   directSchemes?: readonly string[];
   /** Whether the data of signed images is verified by their signatures. Default: `enabled`. */
   signatures?: 'enabled' | 'disabled';
-  /** Where the certificates of signatures are. Default: in the key manager of the cloud. */
+  /** The source of the certificates of signatures. Default: the key manager of the cloud. */
   certificates?: CertificateStore;
   /** The requester on a cloud without authentication. Default: a user with a token. */
   requester?: Requester;
-  /** Images a request when listing; Glance may give fewer. */
+  /** Images per request in lists; Glance may return fewer. */
   pageSize?: number;
   /** A new UUID. */
   newId?: () => string;
 }
 
-/** The session stays the caller's, to be closed when nothing uses it any more. */
+/** The caller closes the session. */
 export function createImageService(session: Session, options: ImageServiceOptions = {}): ImageService {
   const { privileged, directSchemes = [], requester = { token: true }, pageSize, newId = randomUUID } = options;
   const { signatures = 'enabled', certificates = cloudCertificates(session) } = options;
@@ -140,7 +140,7 @@ export function createImageService(session: Session, options: ImageServiceOption
     expect,
   });
 
-  async function answerMembership(id: string, status: 'accepted' | 'rejected', signal: AbortSignal) {
+  async function setMembership(id: string, status: 'accepted' | 'rejected', signal: AbortSignal) {
     const project = requester.projectId ?? (await session.identity(signal)).project?.id;
     if (project === undefined) throw new InvalidRequest('only a project can be a member, and there is none');
     return client.members.setStatus(id, project, status, signal);
@@ -148,11 +148,12 @@ export function createImageService(session: Session, options: ImageServiceOption
 
   return {
     async *detail(query = {}, { signal = never() } = {}) {
-      for await (const image of detail(query, signal)) yield shown(image);
+      for await (const image of detail(query, signal)) yield serviceImageOf(image);
     },
-    show: async (id, { signal = never() } = {}) => shown(await find(id, signal)),
-    create: async (fields, { signal = never(), ...rest } = {}) => shown(await create(fields, rest, signal)),
-    update: async (id, fields, { signal = never(), ...rest } = {}) => shown(await update(id, fields, rest, signal)),
+    show: async (id, { signal = never() } = {}) => serviceImageOf(await find(id, signal)),
+    create: async (fields, { signal = never(), ...rest } = {}) => serviceImageOf(await create(fields, rest, signal)),
+    update: async (id, fields, { signal = never(), ...rest } = {}) =>
+      serviceImageOf(await update(id, fields, rest, signal)),
     delete: (id, { signal = never() } = {}) => client.remove(id, signal),
     deactivate: (id, { signal = never() } = {}) => client.deactivate(id, signal),
     reactivate: (id, { signal = never() } = {}) => client.reactivate(id, signal),
@@ -182,8 +183,8 @@ export function createImageService(session: Session, options: ImageServiceOption
     listMembers: (id, { signal = never() } = {}) => client.members.list(id, signal),
     addMember: (id, projectId, { signal = never() } = {}) => client.members.add(id, projectId, signal),
     removeMember: (id, projectId, { signal = never() } = {}) => client.members.remove(id, projectId, signal),
-    acceptMembership: (id, { signal = never() } = {}) => answerMembership(id, 'accepted', signal),
-    rejectMembership: (id, { signal = never() } = {}) => answerMembership(id, 'rejected', signal),
+    acceptMembership: (id, { signal = never() } = {}) => setMembership(id, 'accepted', signal),
+    rejectMembership: (id, { signal = never() } = {}) => setMembership(id, 'rejected', signal),
 
     getStores: ({ signal = never() } = {}) => client.stores(signal),
     getStoreDetails: ({ signal = never() } = {}) => client.storeDetails(signal),

@@ -4,7 +4,7 @@
  * Guarantees: the complete content of a signed image is what its signer signed; other content is never returned completely.
  *
  *     const check = await signatureCheck(image, { mode: 'enabled', certificates, signal });  // throws before any byte is read
- *     for await (const chunk of check.through(body)) …                                       // throws instead of its last chunk
+ *     for await (const chunk of check.through(body)) …                                       // throws instead of the last chunk
  */
 
 import type { Image } from '../glance/image.ts';
@@ -16,7 +16,7 @@ import { ImageSignatureVerificationFailed, InvalidImageSignature } from './signa
 import { createSignatureVerifier } from './signature-verifier.ts';
 
 export interface SignatureCheckOptions {
-  /** `disabled`: signatures are not looked at, not even at whether they could be checked. */
+  /** `disabled`: signatures are ignored, even invalid ones. */
   mode: 'enabled' | 'disabled';
   certificates: CertificateStore;
   signal: AbortSignal;
@@ -24,18 +24,18 @@ export interface SignatureCheckOptions {
 
 /** Of one download. */
 export interface SignatureCheck {
-  /** Whether what comes through to its end is verified. False for an image without a signature, and where it is disabled. */
+  /** Whether the body is verified. False for an image without a signature, and if signatures are disabled. */
   readonly verifies: boolean;
   /**
-   * The body, unchanged. One that is verified is always a chunk behind, so that ImageSignatureVerificationFailed comes before
-   * its end; what `body` throws is thrown, and it is let go when the reader stops. Chunks must not be written to afterwards.
+   * The body, unchanged. A verified body is always one chunk behind, so that ImageSignatureVerificationFailed is thrown before its
+   * end. Errors of `body` are thrown, and it is ended when the reader stops. Callers must not write to the chunks.
    */
   through(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
 }
 
 /**
- * All that can be known before the data is there. Throws InvalidImageSignature where only some of the four properties are
- * there, ImageSignatureVerificationFailed where they, or the certificate, cannot be used, and what `certificates` throws.
+ * Checks everything that can be checked before the data arrives. Throws InvalidImageSignature if only some of the four properties
+ * exist, ImageSignatureVerificationFailed if they or the certificate cannot be used, and the errors of `certificates`.
  */
 export async function signatureCheck(
   image: Pick<Image, 'id' | 'properties'>,
@@ -56,7 +56,7 @@ function usableSignature(image: Pick<Image, 'id' | 'properties'>): ImageSignatur
     case 'incomplete': {
       const all = Object.values(signatureProperties).join(', ');
       const missing = `the signature of image ${image.id} is incomplete: it has no ${declared.missing.join(', ')}`;
-      throw new InvalidImageSignature(`${missing}; set all of ${all}, or none for an image that is not to be verified`);
+      throw new InvalidImageSignature(`${missing}; set all of ${all}, or none for an image without a signature`);
     }
     case 'unusable': {
       const problems = declared.problems.join('; ');

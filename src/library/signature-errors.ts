@@ -13,14 +13,14 @@ export class InvalidImageSignature extends OperatorError {
   }
 }
 
-/** The data is not what was signed, or the signature cannot be checked for what its properties or its certificate say. */
+/** The data is not the signed data, or the signature properties or the certificate cannot be used. */
 export class ImageSignatureVerificationFailed extends OperatorError {
   constructor(message: string, cause?: unknown) {
     super(message, { code: 'SignatureInvalid', retry: retry.change, cause });
   }
 }
 
-/** The certificate that a signature names cannot be had. Nothing is known about the image. */
+/** The certificate of the signature cannot be read. The image itself may be right or wrong. */
 export class CertificateUnavailable extends OperatorError {
   constructor(
     message: string,

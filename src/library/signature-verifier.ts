@@ -9,9 +9,9 @@ import { hashMethods, type ImageSignature, keyTypes } from './signature.ts';
 import { ImageSignatureVerificationFailed } from './signature-errors.ts';
 
 export interface SignatureVerifier {
-  /** The next bytes, of any number, in their order. */
+  /** The next bytes, in order. */
   update(chunk: Uint8Array): void;
-  /** Returns if all that came is what was signed; else throws ImageSignatureVerificationFailed. To be called once. */
+  /** Throws ImageSignatureVerificationFailed unless the bytes are the signed ones. Call it once. */
   finish(): void;
 }
 
@@ -35,26 +35,26 @@ export function createSignatureVerifier(
     },
     finish() {
       const salted = key.saltLength === undefined ? '' : ` with a salt of ${key.saltLength} bytes`;
-      const refused = (cause?: unknown) =>
+      const rejected = (cause?: unknown) =>
         new ImageSignatureVerificationFailed(
-          `${what} is not what was signed: its data does not fit its img_signature (${keyType}${salted}, ${hashMethod}, ${signer}); ` +
-            'do not use it, but upload the image that was signed, or correct its signature properties',
+          `${what} failed signature verification: its data does not fit its img_signature (${keyType}${salted}, ${hashMethod}, ${signer}); ` +
+            'do not use it; upload the image that was signed, or correct its signature properties',
           cause,
         );
       let fits: boolean;
       try {
         fits = verify.verify(key, signature);
       } catch (error) {
-        // What OpenSSL will not even compute confirms nothing. (A certificate can forbid its RSASSA-PSS key all hashes but
-        // one; cursive overlooks that.)
-        throw refused(error);
+        // OpenSSL rejects the key or the hash. (A certificate can restrict its RSASSA-PSS key to one hash, which cursive
+        // ignores.)
+        throw rejected(error);
       }
-      if (!fits) throw refused();
+      if (!fits) throw rejected();
     },
   };
 }
 
-/** The certificate's key with what its kind of signature needs; `message` makes a sentence of what is wrong with it. */
+/** The certificate's key with the parameters of its kind of signature; `message` turns a problem into a sentence. */
 function verificationKey(
   { keyType, hashMethod }: ImageSignature,
   certificate: X509Certificate,

@@ -17,7 +17,7 @@ export type HashMethod = keyof typeof hashMethods;
 
 /**
  * The kinds of key, each with the classes of public key (as Node names them) that its certificate may hold. The curve of an
- * ECC key is not compared with the name: cursive, which all of OpenStack verifies with, does not either.
+ * ECC key is not compared with the name: cursive, the verifier of all of OpenStack, does not compare it either.
  */
 export const keyTypes = {
   'RSA-PSS': ['rsa', 'rsa-pss'],
@@ -45,16 +45,16 @@ export interface ImageSignature {
   signature: Uint8Array;
   hashMethod: HashMethod;
   keyType: KeyType;
-  /** By which the key manager knows the signer's certificate; at most 255 characters. */
+  /** The id of the signer's certificate in the key manager; at most 255 characters. */
   certificateId: string;
 }
 
 export type SignatureDeclaration =
-  /** None of the properties is there. */
+  /** The image has none of the properties. */
   | { kind: 'unsigned' }
-  /** Some are there; these are not. */
+  /** It has some of them; these are missing. */
   | { kind: 'incomplete'; missing: readonly SignatureProperty[] }
-  /** All are there; what is wrong with them, each as a phrase that names the property. */
+  /** It has all; each problem is a phrase that names the property. */
   | { kind: 'unusable'; problems: readonly string[] }
   | { kind: 'signed'; signed: ImageSignature };
 
@@ -83,13 +83,13 @@ export function signatureOf(properties: Readonly<Record<string, JsonValue>>): Si
   };
 }
 
-/** The property's text; empty for what is none, which is as unusable as an empty text. */
+/** The property's text; empty for another type, which is as unusable as an empty text. */
 function textOf(properties: Readonly<Record<string, JsonValue>>, name: SignatureProperty): string {
   const value = properties[name];
   return typeof value === 'string' ? value : '';
 }
 
-/** Key managers have ids of their own kinds, all of them short. */
+/** Key managers have different kinds of ids, all of them short. */
 function isId(text: string): boolean {
   return text !== '' && text.length <= 255;
 }
@@ -110,7 +110,7 @@ const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
  * is rejected.
  */
 export function decodeBase64(text: string): Uint8Array | undefined {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it means all of ASCII.
   if (!/^[\x00-\x7f]*$/.test(text)) return undefined;
   let digits = '';
   let pads = 0;

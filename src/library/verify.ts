@@ -18,19 +18,19 @@ export interface DigestCheck {
 }
 
 /** The best digest on record that can be computed here; undefined where there is none. */
-export function checkOf({ hash, checksum }: Pick<Image, 'hash' | 'checksum'>): DigestCheck | undefined {
+export function recordedDigest({ hash, checksum }: Pick<Image, 'hash' | 'checksum'>): DigestCheck | undefined {
   if (hash !== null && hasherFor(hash.algorithm) !== undefined) return hash;
   return checksum !== null && hasherFor('md5') !== undefined ? { algorithm: 'md5', value: checksum } : undefined;
 }
 
 interface Expected {
   id: string;
-  /** Bytes; null where Glance does not say. */
+  /** Bytes; null if Glance does not report it. */
   size: number | null;
   check: DigestCheck | undefined;
 }
 
-/** The same bytes. Throws ImageCorrupted before the last of them when they are others than expected. */
+/** The same bytes. Throws ImageCorrupted before the last of them if they are not the expected ones. */
 export function verified(body: AsyncIterable<Uint8Array>, expected: Expected): AsyncIterable<Uint8Array> {
   const { id, size, check } = expected;
   const hasher = check === undefined ? undefined : hasherFor(check.algorithm);

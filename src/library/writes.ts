@@ -6,12 +6,12 @@
  */
 import { Readable } from 'node:stream';
 import type { ImageClient } from '../glance/client/index.ts';
-import { standsInPath } from '../glance/client/tags.ts';
+import { fitsInPath } from '../glance/client/tags.ts';
 import { Conflict, ImageCorrupted, ImageNotFound, InvalidRequest } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { diffImage } from '../glance/patch.ts';
 import { type CheckedFields, checkFields, givesReadOnly, type ImageFields, withoutUnchanged } from './fields.ts';
-import { shown } from './service-image.ts';
+import { serviceImageOf } from './service-image.ts';
 
 /** Bytes, or a stream of them, such as a `Readable`. A stream is read at most once. */
 export type ImageContent = Uint8Array | AsyncIterable<Uint8Array>;
@@ -23,7 +23,7 @@ export interface DataOptions {
   size?: number;
   /** Default: the cloud's default store. */
   store?: string;
-  /** An image that the data builds on, for stores that can share it. */
+  /** An image on which the data is based, for stores that can share blocks. */
   baseImageRef?: string;
 }
 
@@ -32,7 +32,7 @@ export interface CreateOptions extends DataOptions {
 }
 
 export interface UpdateOptions extends CreateOptions {
-  /** Whether properties that are not given are removed, where `properties` is given. Default: true. */
+  /** Whether properties that are not given are removed, if `properties` is given. Default: true. */
   purge?: boolean;
 }
 
@@ -40,19 +40,19 @@ export interface Writes {
   create(fields: ImageFields, options: CreateOptions, signal: AbortSignal): Promise<Image>;
   update(id: string, fields: ImageFields, options: UpdateOptions, signal: AbortSignal): Promise<Image>;
   addTag(id: string, tag: string, signal: AbortSignal): Promise<void>;
-  /** ImageNotFound: the image is not there, or has no such tag. */
+  /** ImageNotFound: the image does not exist or has no such tag. */
   removeTag(id: string, tag: string, signal: AbortSignal): Promise<void>;
 }
 
 export interface WriteOptions {
   client: ImageClient;
-  /** Throws ImageNotFound where the image is not to be had. */
+  /** Throws ImageNotFound if the image is not available. */
   find: (id: string, signal: AbortSignal) => Promise<Image>;
   newId: () => string;
 }
 
-/** Others may change the image between our look and our change; after so many times they are not going to stop. */
-const mostLooks = 4;
+/** Other clients may change the image between reading and changing it; after so many attempts the change fails. */
+const maxReads = 4;
 
 export function createWrites({ client, find, newId }: WriteOptions): Writes {
   async function createRecord({ id: chosen, wanted }: CheckedFields, signal: AbortSignal): Promise<Image> {
@@ -70,7 +70,7 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
     const purges = fields.properties === 'cleared' || (fields.properties === 'declared' && purge);
     const schema = await client.schema(signal);
     const differences = (image: Image) => diffImage(image, fields.wanted, { purge: purges, keep: () => false, schema });
-    for (let looks = 1; ; looks++) {
+    for (let reads = 1; ; reads++) {
       const image = await find(id, signal);
       const operations = differences(image);
       if (operations.length === 0) return image;
@@ -78,9 +78,9 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
         const changed = await client.patch(id, operations, signal);
         const left = differences(changed).map(({ path }) => path);
         if (left.length === 0) return changed;
-        throw new InvalidRequest(`Glance took the change of image ${id} and yet did not make it: ${left.join(', ')}`);
+        throw new InvalidRequest(`Glance accepted the change of image ${id} but did not make it: ${left.join(', ')}`);
       } catch (error) {
-        if (!(error instanceof Conflict) || looks === mostLooks) throw error;
+        if (!(error instanceof Conflict) || reads === maxReads) throw error;
       }
     }
   }
@@ -114,14 +114,16 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
       try {
         return await fill(image.id, data, options, signal);
       } catch (error) {
-        // Why the creation failed is what counts, not why its remains are still there.
-        await withdraw(client, image.id).catch(() => undefined);
+        // The error of the creation is thrown, not that of the clean-up.
+        await removeUnfilled(client, image.id).catch(() => undefined);
         throw error;
       }
     },
 
     async update(id, given, { data, purge = true, ...options }, signal) {
-      const fields = checkFields(givesReadOnly(given) ? withoutUnchanged(given, shown(await find(id, signal))) : given);
+      const fields = checkFields(
+        givesReadOnly(given) ? withoutUnchanged(given, serviceImageOf(await find(id, signal))) : given,
+      );
       // Before the data, because formats cannot be set after it, and so that the image is never active with its old name.
       const image = Object.keys(fields.wanted).length > 0 ? await change(id, fields, purge, signal) : undefined;
       if (data !== undefined) return fill(id, data, options, signal);
@@ -129,13 +131,13 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
     },
 
     async addTag(id, tag, signal) {
-      if (standsInPath(tag)) return client.addTag(id, tag, signal);
+      if (fitsInPath(tag)) return client.addTag(id, tag, signal);
       const { tags } = await find(id, signal);
       await change(id, checkFields({ tags: [...tags, tag] }), false, signal);
     },
 
     async removeTag(id, tag, signal) {
-      if (standsInPath(tag)) return client.removeTag(id, tag, signal);
+      if (fitsInPath(tag)) return client.removeTag(id, tag, signal);
       const { tags } = await find(id, signal);
       if (!tags.includes(tag)) throw new ImageNotFound(`image ${id} has no tag ${JSON.stringify(tag)}`, {});
       await change(id, checkFields({ tags: tags.filter((one) => one !== tag) }), false, signal);
@@ -155,8 +157,8 @@ export function uploadDataOf(
   return { body: Readable.from([data]), size: data.byteLength };
 }
 
-/** An image that could not be filled is of no use. One that has become active all the same is left alone. */
-async function withdraw(client: ImageClient, id: string): Promise<void> {
+/** An image that could not be filled is deleted. One that became active nevertheless is kept. */
+async function removeUnfilled(client: ImageClient, id: string): Promise<void> {
   // Also after an abort, which must not leave an image behind.
   const { signal } = new AbortController();
   const { status } = await client.get(id, signal);

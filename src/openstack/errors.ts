@@ -132,7 +132,7 @@ export class ForeignEndpoint extends OperatorError {
 
 /** The status and request id of a failure, for the error that it is translated into. */
 export function responseFieldsOf(failure: unknown): { httpStatus?: number; requestId?: string } {
-  if (!(failure instanceof HttpFailure)) return {};
-  const { requestId } = failure;
-  return requestId === undefined ? { httpStatus: failure.status } : { httpStatus: failure.status, requestId };
+  if (!(failure instanceof OperatorError)) return {};
+  const { httpStatus, requestId } = failure;
+  return { ...(httpStatus === undefined ? {} : { httpStatus }), ...(requestId === undefined ? {} : { requestId }) };
 }

@@ -63,12 +63,12 @@ export async function withRetries<T>(
     signal.throwIfAborted();
     try {
       const result = await attempt(end - clock.monotonic());
-      budget.responseFieldsOf();
+      budget.responded();
       return result;
     } catch (error) {
       signal.throwIfAborted();
       const target = classify(error);
-      if (target === 'never' && error instanceof HttpFailure) budget.responseFieldsOf();
+      if (target === 'never' && error instanceof HttpFailure) budget.responded();
       if (target === 'never' || (target === 'elsewhere' && !hasUntried())) throw error;
       const affordable = budget.failed();
       if (tried >= policy.retries || !(affordable || hasUntried())) throw error;
@@ -142,7 +142,7 @@ export function retryAfterMs(header: string | undefined, now: Date): number | un
  */
 export interface RetryBudget {
   /** An attempt got a response, including one that rejects the request. */
-  responseFieldsOf(): void;
+  responded(): void;
   /** A try failed. Whether the bucket held a token for its repetition, which is taken. */
   failed(): boolean;
 }
@@ -160,7 +160,7 @@ export function createRetryBudget({ capacity, refill } = budgetDefaults): RetryB
   const most = capacity * unit;
   let left = most;
   return {
-    responseFieldsOf() {
+    responded() {
       left = Math.min(most, left + Math.round(refill * unit));
     },
     failed() {

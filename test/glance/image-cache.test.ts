@@ -6,7 +6,7 @@ import {
   createImageCache,
   createServerClock,
   type ImageCacheOptions,
-  type ImageNews,
+  type ImageChange,
 } from '../../src/glance/image-cache.ts';
 import type { ListFilters } from '../../src/glance/list.ts';
 import { createVirtualClock, type VirtualClock } from '../clock.ts';
@@ -69,12 +69,12 @@ class FakeGlance {
 function setUp(options: Partial<ImageCacheOptions> = {}) {
   const clock = createVirtualClock();
   const glance = new FakeGlance(clock);
-  const news: ImageNews[] = [];
+  const news: ImageChange[] = [];
   const cache = createImageCache({
     list: glance.list,
     mark: { cluster: 'c' },
     keeps: () => true,
-    onNews: (item) => news.push(item),
+    onChange: (item) => news.push(item),
     clock,
     random: () => 0.5,
     ...options,
@@ -82,7 +82,7 @@ function setUp(options: Partial<ImageCacheOptions> = {}) {
   /** The state of the cache once no list is running. */
   const settled = async (id: string, sinceMs = clock.monotonic()) => {
     for (;;) {
-      const sighting = cache.look(id, sinceMs);
+      const sighting = cache.get(id, sinceMs);
       if (sighting.kind !== 'refreshing') return sighting;
       await clock.advance(second);
     }
@@ -115,7 +115,7 @@ describe('the cache of images', () => {
     const { glance, clock, cache } = setUp();
     glance.put('a');
     glance.msAList = minute;
-    for (let times = 0; times < 100; times++) assert.equal(cache.look('a', 0).kind, 'refreshing');
+    for (let times = 0; times < 100; times++) assert.equal(cache.get('a', 0).kind, 'refreshing');
     await clock.advance(0);
     assert.equal(glance.lists.length, 1);
   });
@@ -125,7 +125,7 @@ describe('the cache of images', () => {
     for (let index = 0; index < 50; index++) glance.put(`image-${index}`);
     const since = clock.monotonic();
     await settled('image-0', since);
-    for (let index = 0; index < 50; index++) assert.equal(cache.look(`image-${index}`, since).kind, 'seen');
+    for (let index = 0; index < 50; index++) assert.equal(cache.get(`image-${index}`, since).kind, 'seen');
     assert.equal(glance.lists.length, 2);
   });
 
@@ -208,7 +208,7 @@ describe('the cache of images', () => {
     await clock.advance(2 * hour);
     assert.deepEqual(await settled('b'), { kind: 'unknown', why: 'unavailable' });
     assert.deepEqual(told(), ['a'], 'nothing is missing');
-    assert.equal(cache.look('b', 0).kind, 'seen', 'the earlier state is kept, with its time');
+    assert.equal(cache.get('b', 0).kind, 'seen', 'the earlier state is kept, with its time');
     const asked = glance.lists.length;
     await settled('b');
     assert.equal(glance.lists.length, asked, 'it is not tried again at once');
@@ -246,7 +246,7 @@ describe('the cache of images', () => {
 
   test('when a policy hides the marker, the cache reports the image as unlisted, and metrics count it', async () => {
     const looks: string[] = [];
-    const observer = { looked: (answer: string) => void looks.push(answer), listed: () => {}, failed: () => {} };
+    const observer = { lookedUp: (answer: string) => void looks.push(answer), listed: () => {}, failed: () => {} };
     const { settled } = setUp({ observer });
     assert.deepEqual(await settled('a'), { kind: 'unknown', why: 'unlisted' });
     assert.equal(looks.at(-1), 'unlisted');
@@ -268,7 +268,7 @@ describe('the cache of images', () => {
     const { glance, clock, cache, settled } = setUp();
     glance.put('a');
     glance.msAList = minute;
-    assert.equal(cache.look('a', 0).kind, 'refreshing');
+    assert.equal(cache.get('a', 0).kind, 'refreshing');
     cache.close();
     await clock.advance(2 * minute);
     assert.deepEqual(await settled('a'), { kind: 'unknown', why: 'unavailable' });
@@ -382,7 +382,7 @@ describe('the laws of the cache', () => {
         (aheadMs, stamps, atMs) => {
           const times = createServerClock();
           for (const { stampedMs, readLaterMs } of stamps) {
-            times.saw(new Date(stampedMs + aheadMs).toISOString(), stampedMs + readLaterMs);
+            times.observe(new Date(stampedMs + aheadMs).toISOString(), stampedMs + readLaterMs);
           }
           const guess = times.atLeast(atMs);
           assert.ok(guess !== undefined && guess.getTime() <= atMs + aheadMs);

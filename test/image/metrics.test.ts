@@ -68,7 +68,7 @@ test('a cache reports its age until it is closed', async () => {
   const at = clock.now().getTime() / 1000;
   await clock.advance(60_000);
   cache.failed({ full: false, error: new Error('unreachable') });
-  cache.looked('unlisted');
+  cache.lookedUp('unlisted');
   await has(`glance_image_operator_cache_last_list_timestamp_seconds{cloud="https://a/p1"} ${at}`);
   await has('glance_image_operator_cache_images{cloud="https://a/p1"} 12');
   await has('glance_image_operator_cache_lists_total{cloud="https://a/p1",list="changes",result="failed"} 1');

@@ -67,7 +67,14 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     get: async () => image,
     remove: async (id: string) => void removed.push(id),
   };
-  const cache = createImageCache({ list: client.list, mark: {}, keeps: () => false, onNews: () => {}, clock, random });
+  const cache = createImageCache({
+    list: client.list,
+    mark: {},
+    keeps: () => false,
+    onChange: () => {},
+    clock,
+    random,
+  });
   const cloud: Cloud = {
     images,
     cache,

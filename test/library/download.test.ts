@@ -134,7 +134,7 @@ test('a download that breaks off is an ImageDownloadFailed with its cause, and n
   for (const attempt of [() => service.images.downloadToFile(id, path), () => service.images.downloadTo(id, sink)]) {
     await assert.rejects(attempt, (error) => {
       assert.ok(error instanceof ImageDownloadFailed);
-      assert.match(error.message, /^cannot download image .*: its data from http:.* broke off: /);
+      assert.match(error.message, /^cannot download image .*: its data from http:.* ended early: /);
       assert.ok(error.cause instanceof Error);
       return true;
     });

@@ -86,7 +86,7 @@ test('a Glance that takes no staged data says so, and the image is not taken for
   proxy.on({ matches: ({ path }) => path.endsWith('/stage'), fault: { kind: 'answer', status: 404 } });
   await assert.rejects(images.stage(id, bytes), (error) => {
     assert.ok(error instanceof InvalidRequest);
-    assert.match(error.message, /^this Glance takes no staged data: Glance returned 404 for the staging of the data/);
+    assert.match(error.message, /^this Glance accepts no staged data: Glance returned 404 for the staging of the data/);
     return true;
   });
   await images.delete(id);

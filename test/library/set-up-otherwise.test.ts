@@ -128,7 +128,7 @@ test('a read-only store is a StoreReadOnly, reported before the upload if the st
   const { id } = await images.create(raw);
   await assert.rejects(images.update(id, {}, { data: Buffer.alloc(100, 1), store: 'web' }), (error) => {
     assert.ok(error instanceof Error);
-    assert.match(error.message, /^store web takes no data; Glance returned 410 for the upload: /);
+    assert.match(error.message, /^store web accepts no data; Glance returned 410 for the upload: /);
     return true;
   });
   assert.equal((await images.update(id, {}, { data: Buffer.alloc(100, 1), store: 'slow' })).status, 'active');

@@ -19,7 +19,8 @@ describe('fixed certificates', () => {
   test('unreadable certificates are rejected immediately, by id', () => {
     assert.throws(
       () => fixedCertificates(new Map([['mine', 'PEM']])),
-      (error) => error instanceof CertificateUnavailable && error.message.startsWith('mine is no X.509 certificate'),
+      (error) =>
+        error instanceof CertificateUnavailable && error.message.startsWith('mine is not an X.509 certificate'),
     );
   });
 });

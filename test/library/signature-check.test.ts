@@ -107,8 +107,8 @@ describe('a signed image', () => {
     assert.ok(error instanceof ImageSignatureVerificationFailed);
     assert.equal(
       error.message,
-      `image ${image.id} is not what was signed: its data does not fit its img_signature (ECC_SECT409K1, SHA-384, the key ` +
-        `of certificate ${certificateId}); do not use it, but upload the image that was signed, or correct its signature properties`,
+      `image ${image.id} failed signature verification: its data does not fit its img_signature (ECC_SECT409K1, SHA-384, the key ` +
+        `of certificate ${certificateId}); do not use it; upload the image that was signed, or correct its signature properties`,
     );
     assert.equal(error.code, 'SignatureInvalid');
     assert.deepEqual(error.retry, { kind: 'change' });

@@ -106,7 +106,10 @@ describe('a signed image is downloaded', () => {
       const wrong = await signedImage(otherContent, declared);
       await assert.rejects(download(cloud, wrong), (error) => {
         assert.ok(error instanceof ImageSignatureVerificationFailed);
-        assert.match(error.message, new RegExp(`^image ${wrong} is not what was signed: .* upload the image that was`));
+        assert.match(
+          error.message,
+          new RegExp(`^image ${wrong} failed signature verification: .* upload the image that was`),
+        );
         return true;
       });
     });
@@ -217,9 +220,9 @@ describe('a certificate of the key manager', () => {
     barbican.misbehave((response) => {
       response.writeHead(200, { 'content-length': 9 }).write('half', () => response.destroy());
     });
-    await assert.rejects(store.get(id, signal()), unavailable('backoff', /did not give certificate/));
+    await assert.rejects(store.get(id, signal()), unavailable('backoff', /did not return certificate/));
     barbican.misbehave((response) => response.destroy());
-    await assert.rejects(store.get(id, signal()), unavailable('backoff', /did not give certificate/));
+    await assert.rejects(store.get(id, signal()), unavailable('backoff', /did not return certificate/));
   });
 
   test('a certificate is an error in a cloud without a key manager', async (t) => {

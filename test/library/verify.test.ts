@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ImageCorrupted } from '../../src/glance/errors.ts';
-import { checkOf, type DigestCheck, verified } from '../../src/library/verify.ts';
+import { type DigestCheck, recordedDigest, verified } from '../../src/library/verify.ts';
 
 const id = '6b1fd7a2-0000-4000-8000-000000000001';
 
@@ -79,9 +79,12 @@ test('an error of the source comes through to the reader', async () => {
 test('an image is checked by its hash, by MD5 where that cannot be computed, or not at all', () => {
   const checksum = 'c';
   const sha = { algorithm: 'sha512', value: 'h' };
-  assert.deepEqual(checkOf({ hash: sha, checksum }), sha);
-  assert.deepEqual(checkOf({ hash: { algorithm: 'rot13', value: 'h' }, checksum }), { algorithm: 'md5', value: 'c' });
-  assert.deepEqual(checkOf({ hash: null, checksum }), { algorithm: 'md5', value: 'c' });
-  assert.equal(checkOf({ hash: { algorithm: 'rot13', value: 'h' }, checksum: null }), undefined);
-  assert.equal(checkOf({ hash: null, checksum: null }), undefined);
+  assert.deepEqual(recordedDigest({ hash: sha, checksum }), sha);
+  assert.deepEqual(recordedDigest({ hash: { algorithm: 'rot13', value: 'h' }, checksum }), {
+    algorithm: 'md5',
+    value: 'c',
+  });
+  assert.deepEqual(recordedDigest({ hash: null, checksum }), { algorithm: 'md5', value: 'c' });
+  assert.equal(recordedDigest({ hash: { algorithm: 'rot13', value: 'h' }, checksum: null }), undefined);
+  assert.equal(recordedDigest({ hash: null, checksum: null }), undefined);
 });

@@ -15,7 +15,7 @@ test('the number of retries never exceeds the capacity plus a tenth of the respo
       let retries = 0;
       for (const isAnswer of events) {
         if (isAnswer) answers++;
-        if (isAnswer) budget.responseFieldsOf();
+        if (isAnswer) budget.responded();
         else if (budget.failed()) retries++;
         assert.ok(retries <= options.capacity + options.refill * answers + 1e-9);
       }
@@ -28,11 +28,11 @@ test('an outage uses up all retries, and ten responses for each restore them', (
   fc.assert(
     fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (before) => {
       const budget = createRetryBudget();
-      for (const isAnswer of before) isAnswer ? budget.responseFieldsOf() : budget.failed();
+      for (const isAnswer of before) isAnswer ? budget.responded() : budget.failed();
       const { capacity, refill } = budgetDefaults;
       for (let failures = 0; failures <= capacity; failures++) budget.failed();
       assert.ok(!budget.failed());
-      for (let answers = 0; answers < capacity / refill; answers++) budget.responseFieldsOf();
+      for (let answers = 0; answers < capacity / refill; answers++) budget.responded();
       const back = Array.from({ length: 2 * capacity }, () => budget.failed()).filter((allowed) => allowed);
       assert.equal(back.length, capacity);
     }),
@@ -43,9 +43,9 @@ test('an outage uses up all retries, and ten responses for each restore them', (
 test('ten responses pay for one retry', () => {
   const budget = createRetryBudget();
   while (budget.failed());
-  for (let answers = 0; answers < 9; answers++) budget.responseFieldsOf();
+  for (let answers = 0; answers < 9; answers++) budget.responded();
   assert.ok(!budget.failed());
-  budget.responseFieldsOf();
+  budget.responded();
   assert.ok(budget.failed());
   assert.ok(!budget.failed());
 });

@@ -87,7 +87,7 @@ describe('an image of a real Glance, as a source', () => {
     const removed = proxy.on({ matches: isDownload, fault: { kind: 'truncate', bytes: 5000 } });
     await assert.rejects(
       read(await open(filled)),
-      failsWith('SourceTooShort', new RegExp(`source image ${filled}.*broke off`)),
+      failsWith('SourceTooShort', new RegExp(`source image ${filled}.*ended early`)),
     );
     removed();
     assert.equal(downloads() - before, 4);
@@ -99,9 +99,9 @@ describe('an image of a real Glance, as a source', () => {
   });
 
   test('a missing or invisible image is reported as a failure of the source', async () => {
-    await assert.rejects(open(randomUUID()), failsWith('SourceNotFound', /the source image .* answered 404/, 'after'));
+    await assert.rejects(open(randomUUID()), failsWith('SourceNotFound', /the source image .* returned 404/, 'after'));
     const removed = proxy.on({ matches: isDownload, fault: { kind: 'answer', status: 403, body: 'not yours' } });
-    await assert.rejects(open(filled), failsWith('SourceForbidden', /source image .*answered 403.*not yours/));
+    await assert.rejects(open(filled), failsWith('SourceForbidden', /source image .*returned 403.*not yours/));
     removed();
   });
 

@@ -15,9 +15,9 @@ import { builtInSchema, type ImageSchema, readSchema } from '../cloud-schema.ts'
 import { GlanceUnavailable, InvalidRequest, NotAuthorized, NotFound, type Operation, translate } from '../errors.ts';
 
 export interface Request {
-  /** What is being done, for messages. */
+  /** For messages. */
   operation: Operation;
-  /** Where the call is about one image: a 403 or 404 is then about that image. */
+  /** If the call is about one image: a 403 or 404 is then about that image. */
   imageId?: string;
   method: ServiceCall['method'];
   /** Below the versioned endpoint, escaped. */
@@ -30,7 +30,7 @@ export interface Request {
   limit?: BodyLimit;
 }
 
-/** What the parts of the client share. */
+/** The calls that all parts of the client share. */
 export interface Calls {
   readonly session: Session;
   /** How this cloud's images are read. */
@@ -44,7 +44,7 @@ export interface Calls {
 /** More than 128 properties of 64 KiB, which are the limits of Glance. */
 const imageLimit: BodyLimit = { bytes: 16 * 1024 * 1024, values: 5_000 };
 
-/** `useSchema`: by the cloud's own schema; otherwise by what holds on every cloud, without a question. */
+/** `useSchema`: by the cloud's own schema; otherwise by the built-in one, without a request. */
 export function createCalls(session: Session, useSchema: boolean): Calls {
   async function call<T>(request: Request, signal: AbortSignal, read: (response: HttpResponse) => T): Promise<T> {
     const { operation, imageId, method, path, body, type = 'application/json' } = request;
@@ -69,9 +69,9 @@ export function createCalls(session: Session, useSchema: boolean): Calls {
  * read without it.
  */
 export function rememberedSchema(call: Calls['call']): Calls['schema'] {
-  let known: Promise<ImageSchema> | undefined;
+  let current: Promise<ImageSchema> | undefined;
 
-  async function find(): Promise<ImageSchema> {
+  async function fetchSchema(): Promise<ImageSchema> {
     try {
       const request = { operation: 'schema', method: 'GET', path: '/schemas/image' } as const;
       // Not aborted with the first caller: others may wait for it, too. The session bounds it.
@@ -81,17 +81,17 @@ export function rememberedSchema(call: Calls['call']): Calls['schema'] {
         throw new MalformedResponse('it contains no schema', response.requestId);
       });
     } catch (error) {
-      const refused = error instanceof NotFound || error instanceof NotAuthorized || error instanceof InvalidRequest;
-      if (refused && error.httpStatus !== 401) return builtInSchema;
-      known = undefined;
+      const isRejected = error instanceof NotFound || error instanceof NotAuthorized || error instanceof InvalidRequest;
+      if (isRejected && error.httpStatus !== 401) return builtInSchema;
+      current = undefined;
       if (error instanceof GlanceUnavailable) return builtInSchema;
       throw error;
     }
   }
 
   return (signal) => {
-    known ??= find();
-    return abortable(known, signal);
+    current ??= fetchSchema();
+    return abortable(current, signal);
   };
 }
 
@@ -99,10 +99,10 @@ export function rememberedSchema(call: Calls['call']): Calls['schema'] {
 export function objectIn(response: HttpResponse, what: string): JsonObject {
   const body = jsonOf(response);
   if (isJsonObject(body)) return body;
-  throw new MalformedResponse(`it holds no ${what}`, response.requestId);
+  throw new MalformedResponse(`it contains no ${what}`, response.requestId);
 }
 
-/** Of one page: Glance sends no more than this, whatever is asked for. */
+/** Of one page: Glance never returns more. */
 const maxEntries = 1000;
 
 /** The entries under `key` of a response, each parsed by `read`; undefined from `read` makes the response malformed. */
@@ -112,10 +112,11 @@ export function listIn<T>(
   read: (entry: JsonValue) => T | undefined,
   list: JsonValue | undefined = objectIn(response, `list of ${key}`)[key],
 ): T[] {
-  if (!Array.isArray(list)) throw new MalformedResponse(`it holds no list of ${key}`, response.requestId);
+  if (!Array.isArray(list)) throw new MalformedResponse(`it contains no list of ${key}`, response.requestId);
   return list.slice(0, maxEntries).map((entry) => {
     const value = read(entry);
-    if (value === undefined) throw new MalformedResponse(`its list of ${key} holds something else`, response.requestId);
+    if (value === undefined)
+      throw new MalformedResponse(`its list of ${key} contains something else`, response.requestId);
     return value;
   });
 }

@@ -21,17 +21,17 @@ export interface ImageDataCalls {
    */
   upload(id: string, body: AsyncIterable<Uint8Array>, options: UploadOptions): Promise<void>;
   /**
-   * Hands the data of a queued image over for an import by `glance-direct`. A failure leaves the image queued, as with
-   * `upload`. Staged data can neither be replaced nor taken back: only deletion of the image helps then. InvalidRequest: this
-   * Glance does not take staged data.
+   * Stages the data of a queued image for an import by `glance-direct`. A failure leaves the image queued, as with `upload`.
+   * Staged data cannot be replaced or removed, except by deleting the image. InvalidRequest: this Glance accepts no staged
+   * data.
    */
   stage(id: string, body: AsyncIterable<Uint8Array>, options: StageOptions): Promise<void>;
-  /** Throws ImageDownloadFailed where the image has no data; so does the body when it breaks off. */
+  /** Throws ImageDownloadFailed if the image has no data. The body throws it if the data ends early. */
   download(id: string, options: { signal: AbortSignal }): Promise<ImageData>;
 }
 
 export interface StageOptions {
-  /** Bytes, when known. */
+  /** Bytes, if known. */
   size?: number;
   signal: AbortSignal;
 }
@@ -39,16 +39,16 @@ export interface StageOptions {
 export interface UploadOptions extends StageOptions {
   /** Default: the cloud's default store. Throws StoreNotFound and StoreReadOnly. */
   store?: string;
-  /** An image that the data builds on, for stores that can share it. Sent as x-openstack-base-image-ref. */
+  /** An image on which the data is based, for stores that can share blocks. Sent as x-openstack-base-image-ref. */
   baseImageRef?: string;
 }
 
 export interface ImageData {
-  /** Bytes, where Glance announces them. */
+  /** Bytes, if Glance sends their number. */
   size: number | undefined;
-  /** MD5 in hex, where Glance announces it. */
+  /** MD5 in hex, if Glance sends it. */
   checksum: string | undefined;
-  /** To be read once, or returned. Not verified. */
+  /** Not verified. Read it once, or end it with `return`. */
   body: AsyncIterable<Uint8Array>;
 }
 
@@ -57,7 +57,7 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
   async function expectQueued(id: string, signal: AbortSignal): Promise<Image> {
     const image = await get(id, signal);
     if (image.status === 'queued') return image;
-    throw new Conflict(`image ${id} is ${image.status}: it takes data only while it is queued`);
+    throw new Conflict(`image ${id} is ${image.status}: it accepts data only while it is queued`);
   }
 
   return {
@@ -87,21 +87,21 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
       } catch (error) {
         const failure = translate(error, 'stage', id);
         if (!(failure instanceof ImageNotFound)) throw failure;
-        // 404 also means that there is no such method. Where the image is really gone, this says so.
+        // 404 can also mean that the method is not supported. If the image was really deleted, this throws.
         await get(id, signal);
-        throw new InvalidRequest(`this Glance takes no staged data: ${failure.message}`, { cause: failure });
+        throw new InvalidRequest(`this Glance accepts no staged data: ${failure.message}`, { cause: failure });
       }
     },
 
     async download(id, { signal }) {
       const path = `${imagePath(id)}/file`;
-      let answer: HttpStream;
+      let response: HttpStream;
       try {
-        answer = await session.download('image', { path, headers: { accept: '*/*' }, signal });
+        response = await session.download('image', { path, headers: { accept: '*/*' }, signal });
       } catch (error) {
         throw translate(error, 'download', id);
       }
-      const { status, headers, body } = answer;
+      const { status, headers, body } = response;
       const announced = headers['content-length'];
       const size = announced === undefined ? undefined : Number(announced);
       if (status === 204 || size === 0) {
@@ -113,7 +113,7 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
   };
 }
 
-/** The same body, whose failure says which image it was. */
+/** The same body; its errors name the image. */
 function namedBody(id: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array> {
   return {
     [Symbol.asyncIterator]() {
@@ -127,7 +127,7 @@ function namedBody(id: string, body: AsyncIterable<Uint8Array>, signal: AbortSig
             if (!(error instanceof ConnectionFailed)) throw error;
             throw new ImageDownloadFailed(
               id,
-              `its data from ${error.origin} broke off: ${describe(error.cause)}`,
+              `its data from ${error.origin} ended early: ${describe(error.cause)}`,
               error,
             );
           }
@@ -144,5 +144,5 @@ function namedBody(id: string, body: AsyncIterable<Uint8Array>, signal: AbortSig
 /** Anything else would end the connection in the client instead of being rejected. */
 function headerValue(name: string, value: string): string {
   if (/^[\x21-\x7e]+$/.test(value)) return value;
-  throw new InvalidRequest(`${name}: not a name that a header can carry: ${JSON.stringify(value.slice(0, 64))}`);
+  throw new InvalidRequest(`${name}: not a name that fits into a header: ${JSON.stringify(value.slice(0, 64))}`);
 }

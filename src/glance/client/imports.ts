@@ -17,9 +17,9 @@ import { type ImageStores, storeFailure } from './stores.ts';
 export type ImportMethod =
   /** The data was staged. */
   | { name: 'glance-direct' }
-  /** Glance downloads it; the cloud decides which addresses it may go to. */
+  /** Glance downloads it; the cloud decides which addresses are allowed. */
   | { name: 'web-download'; uri: string }
-  /** From the stores that have it to others; the image is active and stays so. */
+  /** From the stores that have it to others; the image is active and stays active. */
   | { name: 'copy-image' }
   /** From another region of the same Keystone. `serviceInterface`: which of its endpoints; default `public`. */
   | { name: 'glance-download'; imageId: string; region: string; serviceInterface?: 'public' | 'internal' | 'admin' };
@@ -41,7 +41,7 @@ export interface ImageTask {
   id: string;
   type: string;
   status: 'pending' | 'processing' | 'success' | 'failure' | (string & {});
-  /** What went wrong, or how far it is: `Copied 12 MiB`. */
+  /** The error, or the progress: `Copied 12 MiB`. */
   message: string;
   /** RFC 3339, if Glance reports it. */
   createdAt?: string;
@@ -49,11 +49,11 @@ export interface ImageTask {
 }
 
 export interface ImageImports {
-  /** By what methods this cloud imports. */
+  /** The import methods of this cloud. */
   importMethods(signal: AbortSignal): Promise<string[]>;
   /**
-   * Returns when Glance has accepted to do it. Conflict: the image is not in the state that the method asks for, has no
-   * format, or is being imported already, perhaps by our own earlier try.
+   * Returns when Glance has accepted it. Conflict: the image is not in the state that the method requires, has no format, or is
+   * being imported already, perhaps by an earlier attempt of this call.
    */
   importImage(id: string, request: ImportRequest, signal: AbortSignal): Promise<void>;
   /** Glance's recent tasks for the image, newest last. Empty after two days. */
@@ -74,9 +74,9 @@ export function imageImports({ call, send }: Calls, { stores }: ImageStores): Im
   return {
     importMethods: (signal) =>
       call({ operation: 'importMethods', method: 'GET', path: '/info/import' }, signal, (response) => {
-        const answer = methodsSchema.safeParse(jsonOf(response));
-        if (answer.success) return answer.data['import-methods'].value;
-        throw new MalformedResponse('it holds no import methods', response.requestId);
+        const methods = methodsSchema.safeParse(jsonOf(response));
+        if (methods.success) return methods.data['import-methods'].value;
+        throw new MalformedResponse('it contains no import methods', response.requestId);
       }),
 
     async importImage(id, request, signal) {
@@ -136,7 +136,7 @@ function readTask(entry: JsonValue): ImageTask | undefined {
   };
 }
 
-/** Glance writes the times of tasks in UTC and does not say so. */
+/** Glance returns the times of tasks in UTC without a zone. */
 function zoned(time: string): string {
   return /(?:Z|[+-]\d\d:?\d\d)$/.test(time) ? time : `${time}Z`;
 }

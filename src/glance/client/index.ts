@@ -34,11 +34,11 @@ export interface ImageClient extends ImageRecords, ImageDataCalls, ImageImports,
 }
 
 export interface ImageClientOptions {
-  /** Images a request when listing; Glance may give fewer. */
+  /** Images per request in lists; Glance may return fewer. */
   pageSize?: number;
   /**
-   * Whether the cloud's own schema of images is asked for, once, and images are read and written by it. Otherwise every
-   * custom property is text.
+   * Whether to fetch the cloud's own schema of images, once, and to read and write images by it. Otherwise every custom
+   * property is text.
    */
   useSchema?: boolean;
 }

@@ -20,7 +20,7 @@ export interface ImageInfo {
    * cloud.
    */
   schema(signal: AbortSignal): Promise<ImageSchema>;
-  /** The versions of the API that the cloud has: `v2.17`, `v2.16`, … */
+  /** The API versions of the cloud: `v2.17`, `v2.16`, … */
   versions(signal: AbortSignal): Promise<readonly string[]>;
 }
 
@@ -32,9 +32,9 @@ export function imageInfo({ session, schema, call }: Calls): ImageInfo {
 
     usage: (signal) =>
       call({ operation: 'usage', method: 'GET', path: '/info/usage' }, signal, (response) => {
-        const answer = usageSchema.safeParse(jsonOf(response));
-        if (answer.success) return answer.data.usage;
-        throw new MalformedResponse('it holds no usage of quotas', response.requestId);
+        const quotas = usageSchema.safeParse(jsonOf(response));
+        if (quotas.success) return quotas.data.usage;
+        throw new MalformedResponse('it contains no usage of quotas', response.requestId);
       }),
 
     async versions(signal) {

@@ -28,7 +28,7 @@ export interface ImageLocations {
   add(id: string, url: string, digest: LocationDigest | undefined, signal: AbortSignal): Promise<void>;
 }
 
-/** The version of the API that these came with. */
+/** The API version that introduced these calls. */
 export const locationsVersion = 'v2.17';
 
 export function imageLocations({ call, send }: Calls): ImageLocations {
@@ -49,7 +49,7 @@ export function imageLocations({ call, send }: Calls): ImageLocations {
   };
 }
 
-/** The digest as both APIs for locations take it. */
+/** The digest as both APIs for locations accept it. */
 export function validationOf(digest: LocationDigest | undefined): JsonObject {
   if (digest === undefined) return {};
   return { validation_data: { os_hash_algo: digest.algorithm, os_hash_value: digest.value } };

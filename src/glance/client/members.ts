@@ -24,15 +24,15 @@ export interface ImageMember {
   updatedAt: string;
 }
 
-/** `member` is a project's id. */
+/** `member` is the id of a project. */
 export interface ImageMembers {
   list(id: string, signal: AbortSignal): Promise<ImageMember[]>;
   /**
-   * For the owner of an image whose visibility is `shared`. The member can use it at once, and sees it in its lists when it
-   * has accepted. Conflict: it is one already, perhaps by our own earlier try.
+   * For the owner of an image with visibility `shared`. The member can use it at once, and sees it in its lists once it has
+   * accepted. Conflict: it is a member already, perhaps by an earlier attempt of this call.
    */
   add(id: string, member: string, signal: AbortSignal): Promise<ImageMember>;
-  /** For the owner. ImageNotFound: the image or the member is not there. */
+  /** For the owner. ImageNotFound: the image or the member does not exist. */
   remove(id: string, member: string, signal: AbortSignal): Promise<void>;
   /** For the member. */
   setStatus(id: string, member: string, status: MemberStatus, signal: AbortSignal): Promise<ImageMember>;
@@ -71,7 +71,7 @@ export function imageMembers({ call, send }: Calls): ImageMembers {
 
 function memberIn(response: HttpResponse): ImageMember {
   const member = readMember(jsonOf(response));
-  if (member === undefined) throw new MalformedResponse('it holds no member', response.requestId);
+  if (member === undefined) throw new MalformedResponse('it contains no member', response.requestId);
   return member;
 }
 

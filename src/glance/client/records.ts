@@ -27,9 +27,9 @@ export interface ImageRecords {
   create(id: string, wanted: WantedImage, signal: AbortSignal): Promise<Image>;
   /** All of the operations or none. Conflict: the image has changed since it was read. */
   patch(id: string, operations: readonly JsonPatchOperation[], signal: AbortSignal): Promise<Image>;
-  /** ImageNotFound: it is gone already, perhaps by our own earlier try. */
+  /** ImageNotFound: it was deleted already, perhaps by an earlier attempt of this call. */
   remove(id: string, signal: AbortSignal): Promise<void>;
-  /** A marker that Glance does not know is an InvalidRequest. */
+  /** An unknown marker is an InvalidRequest. */
   list(filters: ListFilters, signal: AbortSignal, walk?: Partial<Walk>): AsyncIterable<Image>;
   /** Usually only for administrators. From then on other users cannot read the data. */
   deactivate(id: string, signal: AbortSignal): Promise<void>;
@@ -90,7 +90,7 @@ export function imageRecords(calls: Calls, pageSize: number): ImageRecords {
 function imageReader(schema: ImageSchema) {
   return (response: HttpResponse): Image => {
     const image = readImage(jsonOf(response), schema);
-    if (image === undefined) throw new MalformedResponse('it holds no image', response.requestId);
+    if (image === undefined) throw new MalformedResponse('it contains no image', response.requestId);
     return image;
   };
 }

@@ -5,15 +5,16 @@
  * failure of its own class.
  */
 import { z } from 'zod';
+import { responseFieldsOf } from '../../openstack/errors.ts';
 import type { JsonObject, JsonValue } from '../../openstack/json.ts';
-import { answerOf, Conflict, ImageGone, InvalidRequest, NotFound, StoreNotFound, StoreReadOnly } from '../errors.ts';
+import { Conflict, ImageGone, InvalidRequest, NotFound, StoreNotFound, StoreReadOnly } from '../errors.ts';
 import { imagePath } from '../ref.ts';
 import { type Calls, listIn } from './call.ts';
 
 export interface ImageStore {
   id: string;
   description?: string;
-  /** Where data goes when no store is named. */
+  /** Whether data goes here by default. */
   isDefault: boolean;
   readOnly: boolean;
 }
@@ -23,12 +24,12 @@ export interface ImageStoreDetails extends ImageStore {
   type: string;
   /** Images in several stores are read from the one with the greatest weight. */
   weight: number;
-  /** As the kind of store has them. */
+  /** They depend on the kind of store. */
   properties: JsonObject;
 }
 
 export interface ImageStores {
-  /** Undefined on a cloud that has only one, without a name. */
+  /** Undefined on a cloud with a single store that has no name. */
   stores(signal: AbortSignal): Promise<ImageStore[] | undefined>;
   /** For administrators. */
   storeDetails(signal: AbortSignal): Promise<ImageStoreDetails[] | undefined>;
@@ -36,7 +37,7 @@ export interface ImageStores {
   removeFromStore(id: string, store: string, signal: AbortSignal): Promise<void>;
 }
 
-/** Glance writes its truths as text. */
+/** Glance returns booleans as text. */
 const flag = z.union([z.boolean(), z.string().transform((text) => text === 'true')]).default(false);
 const storeSchema = z.object({
   id: z.string(),
@@ -105,15 +106,15 @@ export function storeProblem(
   known: readonly ImageStore[],
   cause?: Conflict | ImageGone | InvalidRequest | StoreReadOnly,
 ): StoreNotFound | StoreReadOnly | undefined {
-  const details = cause === undefined ? {} : { cause, ...answerOf(cause) };
-  const said = cause === undefined ? '' : `; ${cause.message}`;
+  const details = cause === undefined ? {} : { cause, ...responseFieldsOf(cause) };
+  const quoted = cause === undefined ? '' : `; ${cause.message}`;
   for (const name of named) {
     const store = known.find(({ id }) => id === name);
     const all = known.map(({ id }) => id).join(', ');
     if (store === undefined) {
-      return new StoreNotFound(`the cloud has no store ${JSON.stringify(name)}; it has ${all}${said}`, details);
+      return new StoreNotFound(`the cloud has no store ${JSON.stringify(name)}; it has ${all}${quoted}`, details);
     }
-    if (store.readOnly) return new StoreReadOnly(`store ${name} takes no data${said}`, details);
+    if (store.readOnly) return new StoreReadOnly(`store ${name} accepts no data${quoted}`, details);
   }
   return undefined;
 }

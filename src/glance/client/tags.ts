@@ -10,7 +10,7 @@ import type { Calls } from './call.ts';
 
 export interface ImageTags {
   addTag(id: string, tag: string, signal: AbortSignal): Promise<void>;
-  /** ImageNotFound: the image is not there, or has no such tag, perhaps by our own earlier try. */
+  /** ImageNotFound: the image does not exist or has no such tag, perhaps by an earlier attempt of this call. */
   removeTag(id: string, tag: string, signal: AbortSignal): Promise<void>;
 }
 
@@ -25,12 +25,12 @@ export function imageTags({ send }: Calls): ImageTags {
   };
 }
 
-/** Glance finds no route for a slash, however it is written, and takes other letters than those of ASCII apart. */
-export function standsInPath(tag: string): boolean {
+/** Glance finds no route for a slash, even if it is escaped, and splits letters beyond ASCII into bytes. */
+export function fitsInPath(tag: string): boolean {
   return /^[\x20-\x7e]+$/.test(tag) && !tag.includes('/');
 }
 
 function pathOf(id: string, tag: string): string {
-  if (standsInPath(tag)) return `${imagePath(id)}/tags/${encodeURIComponent(tag)}`;
+  if (fitsInPath(tag)) return `${imagePath(id)}/tags/${encodeURIComponent(tag)}`;
   throw new InvalidRequest(`tag ${JSON.stringify(tag)}: Glance can only set it together with all others`);
 }

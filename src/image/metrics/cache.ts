@@ -35,7 +35,7 @@ export function createCacheMetrics({ counter, gauge }: Meters, clock: Clock): (c
     for (const list of ['full', 'changes'])
       for (const result of ['succeeded', 'failed']) lists.inc({ cloud, list, result }, 0);
     return {
-      looked: (answer) => lookups.inc({ result: answer }),
+      lookedUp: (answer) => lookups.inc({ result: answer }),
       listed({ full, kept }) {
         end(full, 'succeeded');
         images.set({ cloud }, kept);
