@@ -211,7 +211,7 @@ async function* failing() {
 }
 const incomplete: [name: string, body: () => AsyncIterable<Uint8Array>, size: number | undefined, error: object][] = [
   ['ends early', () => chunks(2 * mib), 3 * mib, { code: 'SourceTooShort' }],
-  ['goes on', () => chunks(3 * mib), 2 * mib, { code: 'SourceTooLong' }],
+  ['is too long', () => chunks(3 * mib), 2 * mib, { code: 'SourceTooLong' }],
   ['fails', failing, undefined, digestIsWrong],
   ['fails after all of its bytes', failing, 2 * mib, digestIsWrong],
   ['is empty', () => chunks(0), undefined, { code: 'EmptySource' }],

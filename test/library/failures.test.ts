@@ -92,7 +92,7 @@ for (const [status, ofImage, plain] of meanings) {
           assert.ok(error instanceof kind, `${name}: ${error}`);
           assert.equal(error.constructor, kind, name);
           assert.deepEqual([error.httpStatus, error.requestId], [status, 'req-7'], name);
-          assert.match(error.message, /their words/);
+          assert.match(error.message, /their message/);
           return true;
         });
       }
