@@ -74,7 +74,7 @@ export function errorFromResponse(response: ErrorResponse): KubernetesError {
   const message = status?.message ?? (typeof response.body === 'string' ? response.body.trim().slice(0, 200) : '');
   const detail = message === '' ? '' : `: ${message}`;
   return new KubernetesError(
-    `The API server answered ${response.call} with ${response.httpStatus} ${reason}${detail}${hint(reason)}`,
+    `The API server returned ${response.httpStatus} ${reason} for ${response.call}${detail}${hint(reason)}`,
     {
       reason,
       retry: retryOf(reason, response.httpStatus, retryAfterMs),

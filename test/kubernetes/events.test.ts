@@ -108,7 +108,7 @@ test('what repeats within six minutes is counted in one event, and later is a ne
   await ended;
 });
 
-test('an event that has expired in the cluster meanwhile is told anew', async () => {
+test('an event that has expired in the cluster is sent again', async () => {
   let error: Error | undefined;
   const { clock, created, recorder, stop, ended } = setup(() => {
     const once = error;
@@ -126,7 +126,7 @@ test('an event that has expired in the cluster meanwhile is told anew', async ()
   await ended;
 });
 
-test('an event whose answer was lost is counted where it is, instead of being told to no avail', async () => {
+test('an event with a lost response is counted in place instead of being created again', async () => {
   const errors = [
     new KubernetesError('reset', { reason: 'Unreachable', retry: retry.backoff }),
     new KubernetesError('there', { reason: 'AlreadyExists', retry: retry.backoff, httpStatus: 409 }),
@@ -160,7 +160,7 @@ test('one object can say so much and no more, and others are not affected', asyn
   await ended;
 });
 
-test('what cannot be sent is dropped beyond a bound; nothing is ever thrown', async () => {
+test('events that cannot be sent are dropped beyond a bound, and recording never throws', async () => {
   const { clock, created, recorder, stop, ended } = setup(() => new Error('the server is away'));
   for (let i = 0; i < 5000; i++) recorder.record(thing(`object-${i}`, '1'), failed);
   await clock.advance(0);
@@ -180,7 +180,7 @@ test('a note is cut to 1 kB between characters', async () => {
   await ended;
 });
 
-test('after stop what was recorded is still sent; after halt nothing is', async () => {
+test('after a stop recorded events are still sent, after a halt none is', async () => {
   const first = setup();
   first.recorder.record(thing('a', '1'), failed);
   first.stop.abort();

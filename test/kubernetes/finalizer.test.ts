@@ -21,7 +21,7 @@ async function setup(t: TestContext, ...answers: Answer[]) {
   return { server, client, patches };
 }
 
-test('it is added beside those of others, and the patch tests what it relies on', async (t) => {
+test('a finalizer is added next to foreign ones, and the patch tests its assumptions', async (t) => {
   const { server, client, patches } = await setup(t, json(200, withFinalizers(['other', ours])));
   const added = await addFinalizer(client, thingType, withFinalizers(['other']), ours, never);
   assert.deepEqual(added?.metadata.finalizers, ['other', ours]);
@@ -42,7 +42,7 @@ test('an object that has it already costs no call', async (t) => {
   assert.equal(server.seen.length, 0);
 });
 
-test('when the list changed meanwhile, it is added to what is there now', async (t) => {
+test('a finalizer is added to the current list after a concurrent change', async (t) => {
   const { client, patches } = await setup(
     t,
     refused,
@@ -70,7 +70,7 @@ test('a successor of the same name is left alone', async (t) => {
   assert.equal(patches().length, 1);
 });
 
-test('it is removed by its place, and no other is touched', async (t) => {
+test('a finalizer is removed by its index, and no other is touched', async (t) => {
   const { client, patches } = await setup(t, json(200, withFinalizers(['other', 'more'])));
   await removeFinalizer(client, thingType, withFinalizers(['other', ours, 'more']), ours, never);
   assert.deepEqual(patches(), [
@@ -82,7 +82,7 @@ test('it is removed by its place, and no other is touched', async (t) => {
   ]);
 });
 
-test('a removal whose answer was lost is done when it is looked for again', async (t) => {
+test('the removal of a finalizer with a lost response is found done at the next attempt', async (t) => {
   const { server, client } = await setup(t, refused, json(200, withFinalizers(['other'])));
   await removeFinalizer(client, thingType, withFinalizers(['other', ours]), ours, never);
   assert.equal(server.seen.length, 2);
@@ -93,7 +93,7 @@ test('removing from an object that is gone is success', async (t) => {
   await removeFinalizer(client, thingType, withFinalizers([ours]), ours, never);
 });
 
-test('other refusals are thrown', async (t) => {
+test('other rejections of a patch are thrown', async (t) => {
   const { client } = await setup(t, status(403, 'Forbidden', 'no'));
   await assert.rejects(addFinalizer(client, thingType, thing('a', '1'), ours, never), /Forbidden/);
 });

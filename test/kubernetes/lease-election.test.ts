@@ -19,7 +19,7 @@ const held = (sentAt: number, at = sentAt) => ({ kind: 'held', lease: lease('me'
 const nothing = (at: number) => ({ kind: 'nothing', at }) as const;
 const leading: Election = { kind: 'leading', lease: lease('me'), renewedAt: 1000 };
 
-test('where there is no lease, or a released one, it is to be had at once', () => {
+test('a missing or released lease is available immediately', () => {
   assert.equal(step(start, read(undefined, 0)).kind, 'acquiring');
   assert.equal(step(start, read(lease(''), 0)).kind, 'acquiring');
 });
@@ -33,7 +33,7 @@ test('a lease is over only after it has been seen unchanged for its whole durati
   assert.equal(step(second, read(ancient, 115_000)).kind, 'acquiring');
 });
 
-test('each renewal that is seen begins the wait anew', () => {
+test('each observed renewal restarts the wait', () => {
   const first = step(start, read(lease('other', 't0'), 0));
   const second = step(first, read(lease('other', 't1'), 14_000));
   assert.equal(step(second, read(lease('other', 't1'), 28_999)).kind, 'following');
@@ -53,11 +53,11 @@ test('a deleted lease counts as held until what was last seen of it would be ove
   assert.equal(step(second, read(undefined, 15_000)).kind, 'acquiring');
 });
 
-test('a lease that names us is ours by a write whose answer was lost', () => {
+test('a lease with our name is ours by a write with a lost response', () => {
   assert.equal(step(start, read(lease('me'), 0)).kind, 'acquiring');
 });
 
-test('whoever was faster is followed', () => {
+test('the elector follows a faster candidate', () => {
   const state = step(start, read(undefined, 0));
   assert.equal(step(state, read(lease('other'), 10)).kind, 'following');
 });
@@ -78,7 +78,7 @@ test('a leader that cannot renew gives up at its deadline and never leads again'
   assert.equal(step(lost, held(12_000)), lost);
 });
 
-test('a renewal whose answer comes after its own deadline does not save the leader', () => {
+test('a renewal with a response after its deadline does not save the leader', () => {
   assert.equal(step(leading, held(2000, 11_999)).kind, 'leading');
   assert.equal(step(leading, held(2000, 12_000)).kind, 'lost');
 });
@@ -91,7 +91,7 @@ test('a leader that sees the name of another, or none, has lost', () => {
   });
 });
 
-test('a leader whose lease was edited or deleted by a stranger writes it again, and its time does not begin anew', () => {
+test('a leader restores a lease that another client edited or deleted, without restarting its time', () => {
   assert.deepEqual(step(leading, read(lease('me', 't9'), 2000)), {
     kind: 'leading',
     lease: lease('me', 't9'),

@@ -66,7 +66,7 @@ test('the first leads, the second stands by; each may write only while it leads'
   assert.equal(server.lease?.holder, 'a');
 });
 
-test('after a clean stop another leads within the retry period', async () => {
+test('after a clean stop, another replica leads within the retry period', async () => {
   const { clock, server } = setup();
   const a = participant(clock, server, 'a');
   await clock.advance(100);
@@ -139,7 +139,7 @@ test('a process that slept through its lease may not write, before any of its ti
   assert.ok((await a.ended) instanceof LeadershipLost);
 });
 
-test('a deleted lease is written anew by its leader, and a label on it disturbs nobody', async () => {
+test('a deleted lease is created again by its leader, and a label on it has no effect', async () => {
   const { clock, server } = setup();
   const a = participant(clock, server, 'a');
   await clock.advance(100);
@@ -153,7 +153,7 @@ test('a deleted lease is written anew by its leader, and a label on it disturbs 
   assert.equal(server.lease?.holder, 'a');
 });
 
-test('whoever finds the name of another on its lease ends', async () => {
+test('an elector that finds another name on its lease ends', async () => {
   const { clock, server } = setup();
   const a = participant(clock, server, 'a');
   await clock.advance(5000);
@@ -163,7 +163,7 @@ test('whoever finds the name of another on its lease ends', async () => {
   assert.equal(a.mayWrite(), false);
 });
 
-test('an elector that hangs is found out by its silence, whether it leads or follows', async () => {
+test('an elector that hangs is detected by its missing heartbeat, leading or following', async () => {
   const { clock, server } = setup();
   const never = new Promise<never>(() => {});
   let hangs = false;
@@ -207,7 +207,7 @@ const fate: fc.Arbitrary<Fate> = fc.oneof(
 );
 const outage: fc.Arbitrary<Fate> = fc.constant({ carriedOut: false, answered: false, delayMs: 1 });
 
-test('whatever becomes of their calls, no two may write at the same moment', async () => {
+test('for every outcome of their calls, no two electors may write at the same time', async () => {
   const fates = fc.array(fc.oneof({ weight: 3, arbitrary: fate }, { weight: 1, arbitrary: outage }), {
     minLength: 5,
     maxLength: 60,

@@ -32,7 +32,7 @@ test('a fence lets writes pass until its time has come, in every thread, and non
   assert.throws(elsewhere, lost);
 });
 
-test('to the API server reads pass a closed fence, and nothing else leaves', async (t) => {
+test('reads of the API server pass a closed fence, and other requests do not', async (t) => {
   const server = await startServer(t, json(200, { ok: true }));
   let open = false;
   const mayWrite = () => {
@@ -126,7 +126,7 @@ test('an upload whose fence closes sends no further piece, so that the server ne
   assert.ok(seen.bytes <= 1000, `${seen.bytes} bytes`);
 });
 
-test('to a cloud, too, reads pass a closed fence, and nothing else leaves', async (t) => {
+test('reads of a cloud pass a closed fence, and other requests do not', async (t) => {
   const { seen, url } = await startSink(t);
   const mayWrite = () => {
     throw new LeadershipLost('the test says so');

@@ -32,7 +32,7 @@ describe('a Lease of the real API server', () => {
     return result.kind === 'written' ? result.lease : assert.fail();
   }
 
-  test('is created, renewed, released and taken, and of two who write at once one is overtaken', async () => {
+  test('a lease is created, renewed, released and taken, and one of two concurrent writers loses', async () => {
     assert.equal(await leases.read(deadlineMs, never), undefined);
     const first = await held('a', undefined);
     assert.deepEqual([first.holder, first.durationMs, first.transitions], ['a', 15_000, 0]);
@@ -52,7 +52,7 @@ describe('a Lease of the real API server', () => {
     assert.deepEqual([taken.holder, taken.transitions], ['b', 1]);
   });
 
-  test('keeps what others have written on it', async () => {
+  test('a lease keeps the fields that other clients have written', async () => {
     const { code, stderr } = await stack.kubernetes.kubectl(['label', 'lease', 'operator', 'team=images'], {
       namespace,
     });
@@ -67,7 +67,7 @@ describe('a Lease of the real API server', () => {
     assert.equal(stdout, 'images');
   });
 
-  test('that was deleted meanwhile is overtaken, and can be created anew', async () => {
+  test('a write of a deleted lease fails, and the lease can be created again', async () => {
     const lease = await leases.read(deadlineMs, never);
     await stack.kubernetes.kubectl(['delete', 'lease', 'operator'], { namespace });
     assert.deepEqual(await leases.hold(lease, claim('b'), deadlineMs, never), { kind: 'overtaken' });

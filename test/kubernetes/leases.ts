@@ -1,8 +1,11 @@
-/** A Lease as the API server keeps it, in memory and in the test's own time: optimistic locking, and answers that fail or come late. */
+/**
+ * A Lease as the API server keeps it, in memory and in the test's own time: optimistic locking, and responses that fail
+ * or come late.
+ */
 import type { Lease, LeaseClient, Written } from '../../src/kubernetes/lease.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 
-/** What becomes of one call: carried out or not, answered or not, and when. */
+/** The outcome of one call: processed or not, with a response or not, and when. */
 export interface Fate {
   carriedOut: boolean;
   answered: boolean;
@@ -56,7 +59,7 @@ export function createLeaseServer(clock: Clock): LeaseServer {
       async function call<T>(deadlineMs: number, signal: AbortSignal, work: () => T): Promise<T> {
         const { carriedOut, answered, delayMs } = fate();
         const until = clock.monotonic() + deadlineMs;
-        // A request that is on its way arrives, whether anybody still waits for the answer or not.
+        // A request that was sent arrives, even if its caller no longer waits for the response.
         let result: { of: T } | undefined;
         const arrived = clock.sleep(delayMs).then(() => {
           if (carriedOut) result = { of: work() };
@@ -64,7 +67,7 @@ export function createLeaseServer(clock: Clock): LeaseServer {
         await Promise.race([arrived, clock.sleep(deadlineMs, signal)]);
         signal.throwIfAborted();
         await clock.sleep(Math.min(delayMs, Math.max(0, until - clock.monotonic())), signal);
-        if (result === undefined || !answered || clock.monotonic() >= until) throw new Error('no answer');
+        if (result === undefined || !answered || clock.monotonic() >= until) throw new Error('no response');
         return result.of;
       }
       return {

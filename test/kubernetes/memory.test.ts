@@ -39,7 +39,7 @@ function line(at: number): string {
   return JSON.stringify({ metadata, spec, status: fullStatus });
 }
 
-test('an object in the cache, its status with every field, takes no more memory than the store says', (context) => {
+test('an object in the cache, its status with every field, takes no more memory than documented', (context) => {
   const store = createStore<GlanceImage>({
     log: silentLogger,
     indexes: { [bySecret]: ({ object }) => [`${object.metadata.namespace}/openstack`] },

@@ -81,7 +81,7 @@ async function until(what: string, condition: () => boolean): Promise<void> {
   }
 }
 
-test('a finalizer is added to an object without any and beside a foreign one, and removed without touching it', async () => {
+test('a finalizer is added to an object without any and next to a foreign one, and removed without touching it', async () => {
   const bare = await create('bare');
   const first = await addFinalizer(client, configMapType, bare, ours, never);
   assert.deepEqual(first?.metadata.finalizers, [ours]);
@@ -185,7 +185,7 @@ test('a list of more than one page is complete, and a store follows what happens
   signal.abort(new Error('over'));
   await assert.rejects(ended, /over/);
   await observed.close();
-  // This server offers streaming lists, so nothing else was asked.
+  // This server offers streaming lists, so no other request was sent.
   assert.deepEqual(countByVerb(await stack.kubernetes.audit.read(user, mark)), { 'watch configmaps': 1 });
 });
 
@@ -193,7 +193,7 @@ test('a continue token that the server does not take asks for a new list', async
   await assert.rejects(client.listPage(configMapType, { namespace }, 'not-a-token', never), needsRelist);
 });
 
-test('of Secrets nothing but metadata is listed, and one is read live', async () => {
+test('a list of Secrets requests only metadata, and a single Secret is read live', async () => {
   const data = { password: Buffer.from('hunter2').toString('base64') };
   await client.create(secretType, { metadata: { name: 'cloud', namespace }, data }, never);
   const raw = await transport.request(
@@ -214,7 +214,7 @@ test('of Secrets nothing but metadata is listed, and one is read live', async ()
   assert.equal(live?.data.get('password')?.reveal(), 'hunter2');
 });
 
-test('what streams in before the mark is what a list holds, of metadata too', async () => {
+test('a streaming list yields the same objects as a list, also for metadata', async () => {
   for (const type of [configMapType, secretMetadataType]) {
     const streamed: string[] = [];
     for await (const event of client.watch(type, { namespace }, { timeoutSeconds: 240 }, never)) {
@@ -257,7 +257,7 @@ test('events are accepted, and repeats become a series', async () => {
   );
 });
 
-test('a user without rights is told so in the words of the server, with the id of its audit log', async (t) => {
+test('a request without permission is reported with the message and the audit id of the server', async (t) => {
   const user = await stack.kubernetes.claimUser('tenant');
   const other = createApiTransport({ kubeconfig: stack.kubernetes.kubeconfig(user), version: 'test', ...common });
   t.after(() => other.close());
@@ -270,7 +270,7 @@ test('a user without rights is told so in the words of the server, with the id o
   });
 });
 
-test('a kind that is not installed is told from an object that does not exist', async () => {
+test('a missing kind is distinguished from a missing object', async () => {
   const unknown = { ...configMapType, group: 'example.com', kind: 'Nothing', plural: 'nothings' };
   await assert.rejects(client.get(unknown, { namespace, name: 'a' }, never), /CustomResourceDefinition/);
   assert.equal(await get('does-not-exist'), undefined);

@@ -26,7 +26,7 @@ const event = (kind: 'applied' | 'deleted', item: Item<Thing>): WatcherEvent<Thi
   resourceVersion: item.object.metadata.resourceVersion,
 });
 
-test('a restart replaces everything in one step and tells only what differs', () => {
+test('a restart replaces all objects in one step and reports only differences', () => {
   const { store, kinds } = setup();
   store.handle(restarted(readable(thing('a', '1')), readable(thing('b', '2'))));
   assert.deepEqual(kinds(), ['added default/a', 'added default/b']);
@@ -35,7 +35,7 @@ test('a restart replaces everything in one step and tells only what differs', ()
   assert.equal(store.size, 2);
 });
 
-test('an event with a resourceVersion that is known already tells nothing', () => {
+test('an event with a known resourceVersion reports no change', () => {
   const { store, kinds } = setup();
   store.handle(event('applied', readable(thing('a', '1'))));
   store.handle(event('applied', readable(thing('a', '1'))));
@@ -70,7 +70,7 @@ test('a listener that throws stops neither the other changes nor the watcher', (
   assert.equal(store.size, 2);
 });
 
-test('it is synced when the list of each of its namespaces is in, and a restart of one leaves the others alone', async () => {
+test('a reflector is synced when each namespace is listed, and a restart of one leaves the others alone', async () => {
   const { store, kinds } = setup(['x', 'y']);
   let done = false;
   const synced = store.whenSynced(new AbortController().signal).then(() => {
@@ -105,7 +105,7 @@ const anEvent: fc.Arbitrary<WatcherEvent<Thing>> = fc.oneof(
   fc.uniqueArray(anItem, { selector: (item) => keyOfObject(item.object) }).map((items) => restarted(...items)),
 );
 
-test('for every sequence of events: content and index are what the events say, and the changes add up to them', () => {
+test('for every sequence of events, content and index follow the events, and the changes add up to them', () => {
   fc.assert(
     fc.property(fc.array(anEvent, { maxLength: 40 }), (events) => {
       const { store, changes } = setup();

@@ -27,11 +27,11 @@ test('wherever the stream is cut into chunks, the lines are the same', async () 
   );
 });
 
-test('what follows the last newline is a line, too', async () => {
+test('text after the last newline is a line, too', async () => {
   assert.deepEqual(await collect(splitLines(chunksOf(Buffer.from('a\nb'), []), 10)), ['a', 'b']);
 });
 
-test('a line beyond the limit is refused before it is complete', async () => {
+test('a line beyond the limit is rejected before it is complete', async () => {
   const endless = (async function* () {
     for (;;) yield Buffer.alloc(100, 'x');
   })();

@@ -1,4 +1,4 @@
-/** A watcher over a script of answers, in a time that the test owns. */
+/** A watcher with scripted responses, in the test's own time. */
 import assert from 'node:assert/strict';
 import { createClient } from '../../src/kubernetes/client.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
@@ -45,8 +45,8 @@ export const noStreams = new KubernetesError('sendInitialEvents is forbidden', {
 });
 
 /**
- * Runs a watcher over a script of answers; `asked` is what it asked the server for, with the time in seconds. Unless it
- * `streams`, the server refuses a streaming list, which is not part of the script.
+ * Runs a watcher with scripted responses; `asked` has its requests, with the time in seconds. Unless it `streams`, the
+ * server rejects a streaming list, which is not part of the script.
  */
 export function start(script: Script, { streams = false } = {}) {
   const clock = createVirtualClock();

@@ -1,4 +1,4 @@
-/** An API server that answers what a test tells it to: the n-th request gets the n-th answer, the last answer stays. */
+/** An API server with the responses of a test: the n-th request gets the n-th response, and the last response stays. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -67,7 +67,7 @@ export const lines =
     response.end();
   };
 
-/** Sends the head of an answer and then nothing. */
+/** Sends the head of a response and then nothing. */
 export const silence: Answer = (response) => response.writeHead(200).flushHeaders();
 
 export const object = (name: string, resourceVersion: string, more: Record<string, unknown> = {}) => ({
@@ -77,7 +77,7 @@ export const object = (name: string, resourceVersion: string, more: Record<strin
   ...more,
 });
 
-/** The system's clock, but no sleep takes any time; what was slept is noted. */
+/** The system's clock, except that sleeps take no time and are recorded. */
 export function createImpatientClock(): Clock & { slept: number[] } {
   const slept: number[] = [];
   return {

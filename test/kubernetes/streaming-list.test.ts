@@ -28,7 +28,7 @@ test('a streaming list replaces everything once, at its mark, and goes on as the
   await finish();
 });
 
-test('what happens while the list streams is among it, deletions too', async () => {
+test('changes during a streaming list are part of it, also deletions', async () => {
   const { clock, told, finish } = start(
     [
       [
@@ -48,7 +48,7 @@ test('what happens while the list streams is among it, deletions too', async () 
 });
 
 for (const refusal of [noStreams, failure('BadRequest', 400)])
-  test(`a server that answers ${refusal.httpStatus} to a streaming list is asked for pages at once, and never for one again`, async () => {
+  test(`a server that returns ${refusal.httpStatus} for a streaming list is listed in pages from then on`, async () => {
     const healthy: Step[] = [{ at: 265_000, end: 'cleanly' }];
     const { clock, asked, finish } = start(
       [refusal, page('5', []), failure('Expired', 410), page('9', []), healthy, []],
@@ -64,7 +64,7 @@ for (const [name, end] of [
   ['ends without its mark', 'cleanly'],
   ['expires', failure('Expired', 410)],
 ] as const)
-  test(`after a streaming list that ${name}, nothing of it is told, and this list comes in pages`, async () => {
+  test(`a streaming list that ${name} reports nothing, and is replaced by pages`, async () => {
     const { clock, asked, told, finish } = start(
       [
         [

@@ -33,7 +33,7 @@ function rejectsWith(reason: string) {
   };
 }
 
-test('a request carries the credentials, the user agent and its query, and its answer is parsed', async (t) => {
+test('a request carries credentials, user agent and query, and its response is parsed', async (t) => {
   const server = await startServer(t, json(200, { hello: 'world' }));
   const transport = await connect(t, server);
   const answer = await transport.request({ method: 'GET', path, query: { limit: 500, gone: undefined } }, never);
@@ -47,7 +47,7 @@ test('a request carries the credentials, the user agent and its query, and its a
   assert.equal(transport.server, server.url);
 });
 
-test('a server below a path, as Rancher has it, is asked below that path', async (t) => {
+test('requests to a server below a path, as in Rancher, go to that path', async (t) => {
   const server = await startServer(t, json(200, {}));
   const transport = await connect(t, { url: `${server.url}/k8s/clusters/c-1` });
   await transport.request({ method: 'GET', path }, never);
@@ -94,7 +94,7 @@ test('an exec plugin that fails is named as the cause, and one that hangs ends w
   );
 });
 
-test('a 401 makes the credentials be read anew, once', async (t) => {
+test('a 401 makes the transport read the credentials again, once', async (t) => {
   const server = await startServer(t, json(200, {}), status(401, 'Unauthorized', 'no'), json(200, { ok: true }));
   const kubeconfig = await writeKubeconfig(t, server.url, { token: 'old' });
   const clock = createImpatientClock();
@@ -117,14 +117,14 @@ test('a 401 makes the credentials be read anew, once', async (t) => {
   );
 });
 
-test('a second 401 is the answer', async (t) => {
+test('a second 401 in a row is returned', async (t) => {
   const server = await startServer(t, status(401, 'Unauthorized', 'no'));
   const transport = await connect(t, server);
   await assert.rejects(transport.request({ method: 'GET', path }, never), rejectsWith('Unauthorized'));
   assert.equal(server.seen.length, 2);
 });
 
-test('a Status answer becomes an error with its reason, words, status and audit id', async (t) => {
+test('a Status response becomes an error with reason, message, status and audit id', async (t) => {
   const body = { kind: 'Status', reason: 'Forbidden', code: 403, message: 'things is forbidden: User "x" cannot list' };
   const server = await startServer(t, json(403, body, { 'audit-id': 'req-1' }));
   const transport = await connect(t, server);
@@ -133,12 +133,12 @@ test('a Status answer becomes an error with its reason, words, status and audit 
     assert.equal(error.code, 'KubernetesForbidden');
     assert.equal(error.httpStatus, 403);
     assert.equal(error.requestId, 'req-1');
-    assert.match(error.message, /GET \/api\/v1\/things with 403 Forbidden: things is forbidden.*RBAC/);
+    assert.match(error.message, /403 Forbidden for GET \/api\/v1\/things: things is forbidden.*RBAC/);
     return true;
   });
 });
 
-test('a kind that the server does not know is told from an object that does not exist', async (t) => {
+test('an unknown kind is distinguished from a missing object', async (t) => {
   const notFound = status(404, 'NotFound', 'things "x" not found');
   const server = await startServer(t, (response) => void response.writeHead(404).end('404 page not found'), notFound);
   const transport = await connect(t, server);
@@ -176,7 +176,7 @@ test('a broken connection is tried again for what is idempotent, three times wit
   assert.deepEqual(clock.slept, [200, 400, 800]);
 });
 
-test('what may have been carried out is not sent again', async (t) => {
+test('a request that may have been processed is not sent again', async (t) => {
   const server = await startServer(t, reset, json(503, {}), json(201, {}));
   const transport = await connect(t, server);
   await assert.rejects(transport.request({ method: 'POST', path, body: {} }, never), rejectsWith('Unreachable'));
@@ -190,7 +190,7 @@ test('a refused connection names the server and the cause', async (t) => {
   await assert.rejects(transport.request({ method: 'GET', path }, never), /http:\/\/127\.0\.0\.1:1.*ECONNREFUSED/);
 });
 
-test('a server that does not answer is given up at the deadline', async (t) => {
+test('a request without a response ends at the deadline', async (t) => {
   const server = await startServer(t, silence);
   const clock = createVirtualClock();
   const transport = await connect(t, server, { clock });
@@ -241,7 +241,7 @@ test('a missing kubeconfig is reported as KubeconfigInvalid', () => {
   );
 });
 
-test('a stream yields each line and tells when the server has accepted', async (t) => {
+test('a stream yields each line and reports when the server has accepted', async (t) => {
   const server = await startServer(t, lines({ a: 1 }, { b: 2 }));
   const transport = await connect(t, server);
   const seen: string[] = [];
@@ -251,14 +251,14 @@ test('a stream yields each line and tells when the server has accepted', async (
   assert.deepEqual(seen, ['open', '{"a":1}', '{"b":2}']);
 });
 
-test('a stream that is refused throws what the server said', async (t) => {
+test('a rejected stream throws the error of the server', async (t) => {
   const server = await startServer(t, status(410, 'Expired', 'too old resource version'));
   const transport = await connect(t, server);
   const stream = transport.stream({ path, query: {}, ...limits }, never);
   await assert.rejects(stream.next(), rejectsWith('Expired'));
 });
 
-test('a stream that is not answered ends at its deadline, or with its signal', async (t) => {
+test('a stream without a response ends at its deadline, or with its signal', async (t) => {
   const server = await startServer(t, silence);
   const clock = createVirtualClock();
   const transport = await connect(t, server, { clock });
@@ -311,7 +311,7 @@ test('a stream that breaks off gives all complete lines and then fails', async (
   await assert.rejects(stream.next(), rejectsWith('Unreachable'));
 });
 
-test('whoever stops reading a stream ends its request', async (t) => {
+test('a reader that stops ends the request of the stream', async (t) => {
   const closed = Promise.withResolvers<void>();
   const server = await startServer(t, (response) => {
     response.on('close', () => closed.resolve());
@@ -323,7 +323,7 @@ test('whoever stops reading a stream ends its request', async (t) => {
   await closed.promise;
 });
 
-test('a kubeconfig that does not parse is reported by its place, without the token beside it', () => {
+test('a kubeconfig that does not parse is reported by its position, without the token next to it', () => {
   const folder = mkdtempSync(join(tmpdir(), 'kubeconfig-'));
   const kubeconfig = join(folder, 'config');
   writeFileSync(kubeconfig, 'users:\n- name: a\n  user:\n    token: eyJhbGciOi-SECRET\n   password: hunter2\n');

@@ -1,4 +1,4 @@
-/** For any story of a server and any faults on the way to it: nothing is lost, and nothing is told twice. */
+/** For every history of a server and every fault on the way: nothing is lost, and nothing is reported twice. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -15,12 +15,12 @@ import { type Thing, thing, thingType } from './things.ts';
 
 type Happening =
   | { kind: 'put' | 'delete'; name: string }
-  /** Something of another kind changes, which only a bookmark tells. */
+  /** An object of another kind changes, which only a bookmark shows. */
   | { kind: 'elsewhere' }
   /** The server forgets all versions but the last. */
   | { kind: 'compact' };
 
-/** What is wrong with one answer; `after` so many lines of a stream, or at once with a list. */
+/** The fault of one response; `after` so many lines of a stream, or immediately for a list. */
 type Fault =
   | { kind: 'fails'; reason: string; httpStatus: number; after: number }
   | { kind: 'halfLine' | 'endsEarly'; after: number }
@@ -68,7 +68,7 @@ function failureOf({ reason, httpStatus }: { reason: string; httpStatus: number 
   return new KubernetesError(reason, { reason, httpStatus, retry: retry.backoff });
 }
 
-/** A server with a history, of which one answer after the other has a fault of `faults`. */
+/** A server with a history, whose responses have the faults of `faults` in order. */
 function createModel(clock: ReturnType<typeof createVirtualClock>, faults: Fault[], streams: boolean) {
   const history: { type: string; object: Thing }[] = [];
   const current = new Map<string, Thing>();
@@ -151,7 +151,7 @@ function createModel(clock: ReturnType<typeof createVirtualClock>, faults: Fault
   return { transport, happen, history, current, version: () => version };
 }
 
-test('for every story and every fault, the store ends up equal to the server, told of nothing twice and of no version before an earlier one', async () => {
+test('for every history and every fault, the store becomes equal to the server, with no change reported twice or out of order', async () => {
   await fc.assert(
     fc.asyncProperty(aStory, async ({ before, meanwhile, faults, streams }) => {
       const clock = createVirtualClock();
@@ -176,7 +176,7 @@ test('for every story and every fault, the store ends up equal to the server, to
           client: createClient(model.transport),
           type: thingType,
           store,
-          // The wall clock may jump as it likes: nobody asks it.
+          // The wall clock may jump, because it is not read.
           clock: { ...clock, now: assert.fail },
           random: () => 0.5,
           log: silentLogger,
@@ -201,7 +201,7 @@ test('for every story and every fault, the store ends up equal to the server, to
           .sort(),
         [...model.current.values()].map(({ metadata }) => metadata.resourceVersion).sort(),
       );
-      assert.equal(new Set(told).size, told.length, 'something was told twice');
+      assert.equal(new Set(told).size, told.length, 'a change was reported twice');
       // Between two lists a state may be skipped; after the last one, none.
       const missed = model.history
         .filter(({ type, object }) => type !== 'DELETED' && Number(object.metadata.resourceVersion) > listedAt)

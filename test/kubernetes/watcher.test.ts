@@ -10,7 +10,7 @@ import { applied, failure, page, type Step, start } from './script.ts';
 import { connect, createImpatientClock, json, lines, object, reset, startServer, status } from './server.ts';
 import { type Thing, thingType } from './things.ts';
 
-test('it lists page by page, replaces everything once, and watches from there', async () => {
+test('a watcher lists page by page, replaces all objects once, and watches from there', async () => {
   const { clock, asked, told, progress, finish } = start([
     page('5', ['a'], 'more'),
     page('5', ['b']),
@@ -73,7 +73,7 @@ for (const [name, expired] of [
     await finish();
   });
 
-test('an expired continue token begins the list anew and tells nothing of the first try', async () => {
+test('an expired continue token restarts the list and reports nothing of the first attempt', async () => {
   const { clock, asked, told, finish } = start([
     page('5', ['a'], 'more'),
     failure('Expired', 410),
@@ -123,7 +123,7 @@ test('a line that cannot be read is asked for once more; struck by it again, it 
   await finish();
 });
 
-test('whatever the failure, it never gives up, and waits at most half a minute', async () => {
+test('a watcher retries after every failure, and waits at most half a minute', async () => {
   const reasons = ['Forbidden', 'InternalError', 'Unreachable', 'Unauthorized', 'UnknownResource', 'MalformedResponse'];
   const failures = Array.from({ length: 30 }, (_, i) => failure(reasons[i % reasons.length] ?? ''));
   const { clock, asked, told, finish } = start([...failures, new TypeError('a bug'), page('5', ['a']), []]);
@@ -176,7 +176,7 @@ test('a store that covers no namespace is synced, and following it asks for noth
   await assert.rejects(ended, /over/);
 });
 
-test('against a server: a store follows through refusals, resets, an expired version and an unreadable object', async (t) => {
+test('a store follows a server through rejections, resets, an expired version and an unreadable object', async (t) => {
   const event = (type: string, name: string, version: string, more = {}) => ({
     type,
     object: object(name, version, more),

@@ -32,7 +32,7 @@ const openings = new Set(
 
 /** Plural nouns that are also verbs: "names are only data" is a sentence, "names the key" is not. */
 const nouns =
-  /^(?:names|lists|limits|marks|numbers|measures|maps|logs|records|forms|groups|rounds|changes|checks|calls|counts|sizes|reads|writes|requests|needs|stores|matches|signs|prints|covers|ends|starts|stops|runs|works|holds)\s+(?:that|in|of|for|with|without|from|to|are|were|have|may|must|can|become|follow|stay|exist)\b/i;
+  /^(?:names|lists|limits|marks|numbers|measures|maps|logs|records|forms|groups|rounds|changes|checks|calls|counts|sizes|reads|writes|requests|needs|stores|matches|signs|prints|covers|ends|starts|stops|runs|works|holds)\s+(?:that|in|of|for|with|without|from|to|are|were|have|may|must|can|become|follow|stay|exist|during|after|before)\b/i;
 
 const pronouns =
   /^(?:one|another|both|neither|either|some|all|none|others?)\s+(?:that|which|who|whose|of it|is|are|was|were|has|can|may|with|without|and|by|in)\b/i;
