@@ -2,7 +2,7 @@
  * Bounds on JSON that a peer controls, checked on the text, before anything is built from it. A parser and a schema need up to
  * hundreds of bytes of memory for one byte of text.
  *
- * Guarantees: one pass without recursion; the memory needed does not depend on the text; a text within the bounds has at most
+ * Guarantees: the text is read once, without recursion; the memory needed does not depend on the text; a text within the bounds has at most
  * `values` elements and members, `depth` levels and `text` characters in each string, whatever else is wrong with it.
  */
 export interface JsonBounds {
