@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { allowed, limits } from './allowed.ts';
+import { allowed, limits, mostAllowed, withoutExceptions } from './allowed.ts';
 import { type Finding, findingsIn } from './find.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -80,6 +80,10 @@ if (paths.length > 0) {
     ...[...countBy(findings, ({ file }) => areaOf(file))]
       .filter(([area, count]) => count > (limits[area] ?? 0))
       .map(([area, count]) => `${area} has ${count}, and may have ${limits[area] ?? 0}`),
+    ...(allowed.length > mostAllowed ? [`test/words/allowed.ts has more than ${mostAllowed} entries`] : []),
+    ...allowed
+      .filter(({ file }) => withoutExceptions.test(file))
+      .map(({ file }) => `${file} may have no exception: remove it from test/words/allowed.ts`),
     ...allowed
       .filter((entry) => !every.some(({ file, text }) => file === entry.file && text.includes(entry.text)))
       .map(({ file, text }) => `${file} does not contain "${text}" any more: remove it from test/words/allowed.ts`),
