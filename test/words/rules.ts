@@ -79,7 +79,7 @@ export const rules: readonly Rule[] = [
   rule('happenings', 'happenings?', 'events'),
   rule('consequence', 'consequences?', 'failure action, reaction'),
   rule('pursue', 'pursu(?:e|es|ed|ing|it)', 'reconcile'),
-  rule('pass', '(?:a|the|this|that|each|every|next|one|first|last|per|same|whole|rest of the) pass', 'reconcile, run'),
+  rule('pass', '(?:a|the|this|that|each|every|next|first|last|per|same|whole|rest of the) pass', 'reconcile, run'),
   rule(
     'look',
     '(?:a|the|each|every|first|next|last|one|this|fresh|later|second) looks?(?! like)',
