@@ -34,7 +34,7 @@ export const url = (description: string) =>
 export const cloud = z.object({
   secretRef: secretRef(
     'The Secret, in the namespace of the resource, that holds the credentials. Its key clouds.yaml is a file as openstacksdk reads it. ' +
-      'Optional keys, in PEM: cacert (CA certificates of the cloud), cert and key (a client certificate).',
+      'Optional keys: secure.yaml, which overrides clouds.yaml; in PEM, cacert (CA certificates of the cloud), cert and key (a client certificate).',
   ),
   name: text(1, maxText).meta({ description: 'Name of the cloud in clouds.yaml.' }),
   region: text(1, maxText)

@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isCollection, isScalar, parseDocument } from 'yaml';
 import { describe } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
@@ -74,20 +74,26 @@ export function findCloudsYaml(env: NodeJS.ProcessEnv, home = homedir()): string
 }
 
 /**
- * clouds.yaml with the certificates that it names. They are files on a person's disk. In a Secret they are keys, and the
+ * clouds.yaml with the certificates that it names, and the secure.yaml in the same folder. They are files on a person's disk. In a Secret they are keys, and the
  * operator opens no file that a clouds.yaml names.
  */
 async function readCloudFiles(path: string, cloud: string, cacert: string | undefined): Promise<Entries> {
   const text = await read(path);
   // As text, so that a password 0123 stays what it is.
-  const document = parseDocument(text, { schema: 'failsafe', logLevel: 'silent' });
+  const document = parseDocument(text, { schema: 'failsafe', logLevel: 'silent', uniqueKeys: false });
   const entry = document.errors.length > 0 ? undefined : document.getIn(['clouds', cloud]);
-  const overriding: Entries = cacert === undefined ? [] : [['cacert', await read(cacert)]];
+  const secure = ['secure.yaml', 'secure.yml']
+    .map((name) => join(dirname(path), name))
+    .find((place) => existsSync(place));
+  const overriding: Entries = [
+    ...(secure === undefined ? [] : [['secure.yaml', await read(secure)] as const]),
+    ...(cacert === undefined ? [] : [['cacert', await read(cacert)] as const]),
+  ];
   if (!isCollection(entry)) return [['clouds.yaml', text], ...overriding];
   const named: [string, string][] = [];
   for (const key of ['cacert', 'cert', 'key'] as const) {
     const value = entry.get(key, true);
-    if (!isScalar(value) || typeof value.value !== 'string') continue;
+    if (!isScalar(value) || typeof value.value !== 'string' || value.value.includes('-----BEGIN ')) continue;
     entry.delete(key);
     const isOverridden = key === 'cacert' && cacert !== undefined;
     if (!isOverridden) named.push([key, await read(value.value.replace(/^~(?=\/)/, homedir()))]);

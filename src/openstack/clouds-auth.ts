@@ -51,6 +51,9 @@ export const authShape = {
   application_credential_id: text.optional(),
   application_credential_name: text.optional(),
   application_credential_secret: text.optional(),
+  /** The name of a vendor, whose defaults openstacksdk knows: not of interest where the address is given. `cloud` is an old name. */
+  profile: z.unknown().optional(),
+  cloud: z.unknown().optional(),
 };
 export const authSchema = z.object(authShape);
 export type AuthSettings = z.infer<typeof authSchema>;
@@ -69,11 +72,11 @@ export function accessOf(
     case 'none':
       return { kind };
     case 'adminToken':
-      if (user.token === undefined) throw fail('token is missing');
+      if (user.token === undefined) throw fail(missingSecret('token'));
       return { kind, token: new SecretString(user.token) };
     case 'httpBasic':
       if (user.username === undefined) throw fail('username is missing');
-      if (user.password === undefined) throw fail('password is missing');
+      if (user.password === undefined) throw fail(missingSecret('password'));
       return { kind, username: user.username, password: new SecretString(user.password) };
     default: {
       const failThere: Fail = (problem) => fail(`service_auth: ${problem}`);
@@ -112,12 +115,21 @@ const kinds: ReadonlyMap<string, Kind> = new Map([
   ['noauth', 'none'],
 ]);
 
+const notYet = 'is not supported yet';
+const browser = 'needs a person at a browser';
+const identityV2 = 'belongs to Identity v2, which is not supported';
 /** Other types of openstacksdk, and why they cannot be used here. */
 const unusableKinds: ReadonlyMap<string, string> = new Map([
+  ['v3oidcclientcredentials', notYet],
+  ['v3oidcpassword', notYet],
+  ['v3oidcaccesstoken', notYet],
+  ['v3oidcauthcode', browser],
+  ['v3oidcdeviceauthz', browser],
+  ['v3websso', browser],
   ['v3totp', 'needs a new passcode at every sign-in, which a program cannot type'],
   ['v3multifactor', 'needs a second factor at every sign-in, which a program does not have'],
-  ['v2password', 'belongs to Identity v2, which is not supported'],
-  ['v2token', 'belongs to Identity v2, which is not supported'],
+  ['v2password', identityV2],
+  ['v2token', identityV2],
 ]);
 
 function kindOf(s: AuthSettings, fail: Fail): Kind {
@@ -128,32 +140,45 @@ function kindOf(s: AuthSettings, fail: Fail): Kind {
   }
   const kind = kinds.get(s.auth_type.toLowerCase());
   if (kind !== undefined) return kind;
-  const why = unusableKinds.get(s.auth_type);
+  const why = unusableKinds.get(s.auth_type.toLowerCase());
   const advice = 'an application credential (auth_type v3applicationcredential) does the same for any user';
   if (why !== undefined) throw fail(`auth_type ${s.auth_type} ${why}: ${advice}`);
-  throw fail(`auth_type is none of ${[...kinds.keys()].join(', ')}: ${advice}`);
+  // Another text may be a secret in the wrong place.
+  const shown = /^v\d[a-z]{2,30}$/.test(s.auth_type) ? `auth_type ${s.auth_type}` : 'auth_type';
+  throw fail(`${shown} is none of ${[...kinds.keys()].join(', ')}: ${advice}`);
 }
 
 function loginOf(s: AuthSettings, kind: Method['kind'], region: string | undefined, fail: Fail): KeystoneLogin {
-  if (s.auth_url === undefined) throw fail('auth_url is missing');
-  const { origin, pathname } = httpUrl('auth_url', s.auth_url.replaceAll('{region_name}', region ?? ''), fail);
-  const authUrl = `${origin}${pathname.replace(/\/+$/, '')}`;
+  if (s.auth_url === undefined) {
+    const hasProfile = s.profile !== undefined || s.cloud !== undefined;
+    throw fail(
+      hasProfile ? 'profile is not supported: write auth_url and the other values out' : 'auth_url is missing',
+    );
+  }
+  const { origin, pathname } = addressOf('auth_url', s.auth_url, region, fail);
+  // The address of the tokens is a common mistake.
+  const authUrl = `${origin}${pathname.replace(/\/+$/, '').replace(/\/auth\/tokens$/, '')}`;
   return { authUrl, credentials: credentialsOf(s, kind, fail) };
+}
+
+/** openstacksdk reads a second file by itself. */
+function missingSecret(key: string): string {
+  return `${key} is missing; if it is in a secure.yaml, put that file into the same Secret under the key secure.yaml`;
 }
 
 function credentialsOf(s: AuthSettings, kind: Method['kind'], fail: Fail): Credentials {
   switch (kind) {
     case 'password':
-      if (s.password === undefined) throw fail('password is missing');
+      if (s.password === undefined) throw fail(missingSecret('password'));
       return {
         method: { kind, user: userOf(s, fail), password: new SecretString(s.password) },
         scope: scopeOf(s, fail),
       };
     case 'token':
-      if (s.token === undefined) throw fail('token is missing');
+      if (s.token === undefined) throw fail(missingSecret('token'));
       return { method: { kind, token: new SecretString(s.token) }, scope: scopeOf(s, fail) };
     case 'applicationCredential':
-      if (s.application_credential_secret === undefined) throw fail('application_credential_secret is missing');
+      if (s.application_credential_secret === undefined) throw fail(missingSecret('application_credential_secret'));
       if (s.system_scope !== undefined || s.trust_id !== undefined) {
         throw fail('an application credential is always for its own project: remove system_scope and trust_id');
       }
@@ -207,7 +232,11 @@ function projectOf(s: AuthSettings, fail: Fail): ScopedRef | undefined {
   if (s.project_id !== undefined) return { id: s.project_id };
   if (s.project_name === undefined) return undefined;
   const domain = domainOf(s.project_domain_id, s.project_domain_name);
-  if (domain === undefined) throw fail('project_domain_name (or project_domain_id) is missing; it is often Default');
+  if (domain === undefined) {
+    throw fail(
+      'project_domain_name (or project_domain_id) is missing; it is often the domain of the user; a project_id needs none',
+    );
+  }
   return { name: s.project_name, domain };
 }
 
@@ -216,9 +245,15 @@ function domainOf(id: string | undefined, name: string | undefined): DomainRef |
   return name === undefined ? undefined : { name };
 }
 
-/** `key` names the setting in the error. */
-export function httpUrl(key: string, value: string, fail: Fail): URL {
-  const url = URL.canParse(value) ? new URL(value) : undefined;
+/** An http or https URL, with `region` in the place of `{region_name}`. `key` names the setting in the error. */
+export function addressOf(key: string, value: string, region: string | undefined, fail: Fail): URL {
+  if (region === undefined && value.includes('{region_name}')) {
+    throw fail(`${key} contains {region_name}, but there is no region_name`);
+  }
+  const filled = value.replaceAll('{region_name}', region ?? '');
+  if (/[{}]|[%$]\(/.test(filled))
+    throw fail(`${key} contains a placeholder other than {region_name}: write its value out`);
+  const url = URL.canParse(filled) ? new URL(filled) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw fail(`${key} is not an http or https URL`);
   }

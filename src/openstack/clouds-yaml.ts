@@ -1,44 +1,47 @@
 /**
- * Reads the settings of one cloud from the text of a clouds.yaml.
+ * The settings of one cloud, from clouds.yaml and secure.yaml, in one flat mapping with current names.
  *
- * Guarantees: time and memory are bounded for any text; every scalar is read as text, so that a password `0123` and a project id
- * `1234e5` stay unchanged; no error quotes the text.
+ * Guarantees: no error quotes a value; nothing inside `auth` changes how certificates are checked.
  */
-import { isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { ConfigurationError } from './errors.ts';
+import { isMapping, type Mapping, parseYaml } from './yaml-text.ts';
 
-/** Real files have a few KiB. */
-const largestFile = 64 * 1024;
-/** More aliases than real files have, far fewer than an alias bomb needs. */
-const mostAliases = 50;
-
-/** Keys to texts, lists and mappings. */
-export type Mapping = Record<string, unknown>;
+export interface CloudTexts {
+  cloudsYaml: string;
+  /** Its entries override those of clouds.yaml, as in openstacksdk. */
+  secureYaml?: string | undefined;
+}
 
 /**
  * The settings of cloud `name` in one mapping: those under `auth`, overridden by those next to `auth`, with current names and
  * without empty ones. If they differ by region, those of `region`. Throws ConfigurationError.
  */
-export function readCloud(text: string, name: string, region: string | undefined): Mapping {
+export function readCloud(texts: CloudTexts, name: string, region: string | undefined): Mapping {
   const fail = (problem: string) => new ConfigurationError('SecretInvalid', `cloud ${name} in clouds.yaml: ${problem}`);
-  const { regions, ...general } = plain(cloudEntry(text, name));
-  const special = regions === undefined ? {} : regionValues(regions, region ?? general['region_name'], fail);
+  const { regions, region_name, ...others } = plain(cloudEntry(texts, name));
+  const general = region_name === undefined ? others : { ...others, region_name: firstRegion(region_name) };
+  const hasRegions = regions !== undefined && !(Array.isArray(regions) && regions.length === 0);
+  const special = hasRegions ? regionValues(regions, region ?? general['region_name'], fail) : {};
   const { auth, ...outer } = { ...general, ...special };
   const auths = [general['auth'], special['auth']].map((one) => {
     if (one !== undefined && !isMapping(one)) throw fail('auth is not a mapping');
     return plain(one ?? {});
   });
+  for (const key of ['verify', 'insecure']) {
+    if (auths.some((one) => key in one))
+      throw fail(`${key} is inside auth, where it has no effect: put it next to auth`);
+  }
   return settled({ ...auths[0], ...auths[1], ...outer });
 }
 
 /** Settings with current names and without empty ones. */
 export function settled(mapping: Mapping): Mapping {
-  return fannedOut(plain(mapping));
+  return fannedOut(currentNames(plain(mapping)));
 }
 
 /** The settings for one region of `regions`, a list of names and of `{name, values}`. Default: the first region. */
 function regionValues(regions: unknown, wanted: unknown, fail: (problem: string) => ConfigurationError): Mapping {
-  if (!Array.isArray(regions) || regions.length === 0) throw fail('regions is not a list');
+  if (!Array.isArray(regions)) throw fail('regions is not a list');
   const all = regions.map((one: unknown): Mapping => (isMapping(one) ? one : { name: one }));
   const found = all.find(({ name }) => wanted === undefined || name === wanted);
   if (found === undefined) throw fail('regions does not list the region');
@@ -47,69 +50,42 @@ function regionValues(regions: unknown, wanted: unknown, fail: (problem: string)
   return { ...plain(values), region_name: found['name'] };
 }
 
-/** The mapping under `clouds.<name>`. */
-function cloudEntry(text: string, name: string): Mapping {
-  if (text.length > largestFile) {
-    throw new ConfigurationError('SecretInvalid', `clouds.yaml is larger than ${largestFile / 1024} KiB`);
-  }
-  const root = parsed(text);
-  if (!isMapping(root) || !isMapping(root['clouds'])) {
+/** The mapping under `clouds.<name>` of both files. */
+function cloudEntry({ cloudsYaml, secureYaml }: CloudTexts, name: string): Mapping {
+  const clouds = cloudsOf('clouds.yaml', cloudsYaml, name);
+  const secure = secureYaml === undefined ? undefined : cloudsOf('secure.yaml', secureYaml, name);
+  if (clouds === undefined) {
     throw new ConfigurationError('SecretInvalid', 'clouds.yaml has no mapping named clouds at its top level');
   }
-  const { clouds } = root;
-  if (!Object.hasOwn(clouds, name)) {
+  const entries = [clouds, secure ?? {}].flatMap((one) => (Object.hasOwn(one, name) ? [one[name]] : []));
+  if (entries.length === 0) {
     const names = Object.keys(clouds);
     const there = names.length === 0 ? 'it is empty' : `it has ${names.slice(0, 20).join(', ')}`;
     throw new ConfigurationError('CloudNotFound', `clouds.yaml has no cloud named ${name}; ${there}`);
   }
-  const entry = clouds[name];
-  if (!isMapping(entry)) throw new ConfigurationError('SecretInvalid', `cloud ${name} in clouds.yaml is not a mapping`);
-  return entry;
+  return entries.reduce<Mapping>((before, entry) => {
+    if (isMapping(entry)) return overridden(before, entry);
+    throw new ConfigurationError('SecretInvalid', `cloud ${name} in clouds.yaml is not a mapping`);
+  }, {});
 }
 
-function parsed(text: string): unknown {
-  const lines = new LineCounter();
-  try {
-    const document = parseDocument(text, {
-      schema: 'failsafe',
-      customTags: ['null', 'merge'],
-      // The parser compares each key with all before it, which takes seconds. The check below is linear.
-      uniqueKeys: false,
-      prettyErrors: false,
-      // Warnings of the parser go to standard error and quote the text.
-      logLevel: 'error',
-      lineCounter: lines,
-    });
-    const [error] = document.errors;
-    if (error !== undefined) throw notYaml(error.code, error.pos[0], lines);
-    visit(document, {
-      Map(_, { items }) {
-        const seen = new Set<unknown>();
-        for (const { key } of items) {
-          if (!isScalar(key)) throw notYaml('KEY_IS_NO_TEXT', isNode(key) ? (key.range?.[0] ?? 0) : 0, lines);
-          if (seen.has(key.value)) throw notYaml('DUPLICATE_KEY', key.range?.[0] ?? 0, lines);
-          seen.add(key.value);
-        }
-      },
-    });
-    return document.toJS({ maxAliasCount: mostAliases });
-  } catch (error) {
-    if (error instanceof ConfigurationError) throw error;
-    // Messages of the library may quote the text. The causes are too many aliases, and nesting deeper than the stack.
-    throw new ConfigurationError(
-      'SecretInvalid',
-      'clouds.yaml cannot be used: it has too many aliases, or is nested too deeply',
-    );
-  }
+/** The mapping `clouds`. */
+function cloudsOf(file: string, text: string, name: string): Mapping | undefined {
+  const root = parseYaml(file, text, ['clouds', name]);
+  if (!isMapping(root)) return undefined;
+  if (isMapping(root['clouds'])) return root['clouds'];
+  if (!('public-clouds' in root)) return undefined;
+  const problem = `${file} is a list of vendors (public-clouds): a clouds.yaml has its clouds under clouds`;
+  throw new ConfigurationError('SecretInvalid', problem);
 }
 
-function notYaml(code: string, offset: number, lines: LineCounter): ConfigurationError {
-  const { line, col } = lines.linePos(offset);
-  return new ConfigurationError('SecretInvalid', `clouds.yaml is not YAML: ${code} at line ${line}, column ${col}`);
-}
-
-export function isMapping(value: unknown): value is Mapping {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+/** Mappings in both are merged, as in openstacksdk's `merge_clouds`. */
+function overridden(before: Mapping, after: Mapping): Mapping {
+  const merged = Object.entries(after).map(([key, value]): [string, unknown] => {
+    const old = Object.hasOwn(before, key) ? before[key] : undefined;
+    return [key, isMapping(old) && isMapping(value) ? overridden(old, value) : value];
+  });
+  return { ...before, ...Object.fromEntries(merged) };
 }
 
 /** `user-domain-name` is an old spelling of `user_domain_name`. Empty keys are ignored. */
@@ -118,12 +94,37 @@ function plain(mapping: Mapping): Mapping {
   return Object.fromEntries(given.map(([key, value]) => [key.replaceAll('-', '_'), value]));
 }
 
+/** Other names that openstacksdk and keystoneauth know. The current name overrides them. */
+const oldNames: Readonly<Record<string, string>> = {
+  auth_plugin: 'auth_type',
+  auth_token: 'token',
+  default_domain: 'default_domain_id',
+  image_endpoint: 'image_endpoint_override',
+  key_manager_endpoint: 'key_manager_endpoint_override',
+  tenant_id: 'project_id',
+  tenant_name: 'project_name',
+  user_name: 'username',
+};
+
+function currentNames(given: Mapping): Mapping {
+  const isOld = (key: string) => Object.hasOwn(oldNames, key);
+  const old = Object.entries(given).flatMap(([key, value]) => (isOld(key) ? [[oldNames[key] ?? key, value]] : []));
+  const current = Object.entries(given).filter(([key]) => !isOld(key));
+  return Object.fromEntries([...old, ...current]);
+}
+
+/** `region_name` may be a list, or names with commas between them: the first one counts. */
+function firstRegion(given: unknown): unknown {
+  const first: unknown = Array.isArray(given) ? given[0] : given;
+  return typeof first === 'string' ? first.split(',')[0]?.trim() : first;
+}
+
 /**
- * Replaces old names, and copies the default domain to the user and the project if they have none of their own. `domain_*` itself
- * stays: without a project it is the scope of the token.
+ * Copies the default domain to the user and the project if they have none of their own. `domain_*` itself stays: without a project
+ * it is the scope of the token.
  */
 function fannedOut(given: Mapping): Mapping {
-  const { tenant_id, tenant_name, default_domain_id, default_domain_name, ...rest } = given;
+  const { default_domain_id, default_domain_name, ...rest } = given;
   const general = rest['domain_id'] === undefined && rest['domain_name'] === undefined;
   const id = general ? default_domain_id : rest['domain_id'];
   const domain = id === undefined ? { name: general ? default_domain_name : rest['domain_name'] } : { id };
@@ -131,12 +132,6 @@ function fannedOut(given: Mapping): Mapping {
     rest[`${whose}_id`] !== undefined || rest[`${whose}_name`] !== undefined
       ? {}
       : Object.fromEntries(Object.entries(domain).map(([key, value]) => [`${whose}_${key}`, value]));
-  const all = {
-    project_id: tenant_id,
-    project_name: tenant_name,
-    ...rest,
-    ...fan('user_domain'),
-    ...fan('project_domain'),
-  };
+  const all = { ...rest, ...fan('user_domain'), ...fan('project_domain') };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }

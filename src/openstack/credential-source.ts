@@ -4,6 +4,7 @@
  *
  * Guarantees: an error names the Secret and its keys, never a value.
  */
+import { compact } from '../lib/compact.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import type { SecretString } from '../lib/secret.ts';
 import type { CloudFiles } from './clouds.ts';
@@ -51,13 +52,14 @@ export async function readSecret(
 
 /** The files of a cloud in the Secret `name`. Throws ConfigurationError. */
 export function cloudFilesIn(name: string, data: SecretData): CloudFiles {
-  const files = Object.fromEntries(
-    (['cacert', 'cert', 'key'] as const).flatMap((key) => {
-      const value = data.get(key);
-      return value === undefined ? [] : [[key, value.reveal()]];
-    }),
-  );
-  return { cloudsYaml: requiredValue(name, data, 'clouds.yaml'), ...files };
+  const value = (key: string) => data.get(key)?.reveal();
+  return compact({
+    cloudsYaml: requiredValue(name, data, 'clouds.yaml'),
+    secureYaml: value('secure.yaml'),
+    cacert: value('cacert'),
+    cert: value('cert'),
+    key: value('key'),
+  });
 }
 
 /** The value of one key of the Secret `name`. `meaning` says what the key should hold. Throws ConfigurationError. */

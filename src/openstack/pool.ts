@@ -153,8 +153,9 @@ export function createSessionPool<T>(options: SessionPoolOptions<T>): SessionPoo
 }
 
 function keyOf(files: CloudFiles, { name, region, endpoint, trustEndpoint, retries }: CloudSelection): string {
-  const { cloudsYaml, cacert, cert, key } = files;
-  const identity = JSON.stringify([cloudsYaml, cacert, cert, key, name, region, endpoint, trustEndpoint, retries]);
+  const { cloudsYaml, secureYaml, cacert, cert, key } = files;
+  const texts = [cloudsYaml, secureYaml, cacert, cert, key];
+  const identity = JSON.stringify([...texts, name, region, endpoint, trustEndpoint, retries]);
   return createHash('sha256').update(identity).digest('hex');
 }
 

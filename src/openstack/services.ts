@@ -3,7 +3,7 @@
  * all services; an address in clouds.yaml overrides the catalog.
  */
 import { z } from 'zod';
-import { type Fail, httpUrl } from './clouds-auth.ts';
+import { addressOf, type Fail } from './clouds-auth.ts';
 
 /** Their types in the catalog. */
 export const serviceTypes = ['image', 'key-manager'] as const;
@@ -53,40 +53,51 @@ export const serviceShape = {
   image_service_name: text.optional(),
   image_region_name: text.optional(),
   image_interface: interfaces.optional(),
+  image_endpoint_type: interfaces.optional(),
   image_endpoint_override: addresses,
   /** As Cinder's `glance_catalog_info`: type, name and interface. */
   image_catalog_info: text.optional(),
   key_manager_service_name: text.optional(),
   key_manager_region_name: text.optional(),
   key_manager_interface: interfaces.optional(),
+  key_manager_endpoint_type: interfaces.optional(),
   key_manager_endpoint_override: addresses,
 };
 const serviceSchema = z.object(serviceShape);
 type ServiceSettings = z.infer<typeof serviceSchema>;
 
-/** `region` is the region of the images. It overrides that in clouds.yaml. */
+/**
+ * `region` is the region of the images. It overrides that in clouds.yaml. `*_endpoint_type` is an old name of `*_interface`, which
+ * openstacksdk and gophercloud prefer where both are given.
+ */
 export function servicesOf(
   s: ServiceSettings,
   region: string | undefined,
   fail: Fail,
 ): Readonly<Record<ServiceType, ServiceConfig>> {
-  const general = s.interface ?? s.endpoint_type ?? (['public'] as const);
+  const general = s.endpoint_type ?? s.interface ?? (['public'] as const);
+  const regions = {
+    image: region ?? s.image_region_name ?? s.region_name,
+    // Keys may be in another region than images.
+    'key-manager': s.key_manager_region_name ?? region ?? s.region_name,
+  };
+  const override = (key: 'image_endpoint_override' | 'key_manager_endpoint_override', where: string | undefined) =>
+    overrideOf(key, s[key], where, fail);
   const info = s.image_catalog_info === undefined ? undefined : catalogInfoOf(s.image_catalog_info, fail);
   return {
     image: {
       type: info?.type ?? 'image',
       name: s.image_service_name ?? info?.name,
-      region: region ?? s.image_region_name ?? s.region_name,
-      interfaces: s.image_interface ?? info?.interfaces ?? general,
-      override: overrideOf('image_endpoint_override', s.image_endpoint_override, fail),
+      region: regions.image,
+      interfaces: s.image_endpoint_type ?? s.image_interface ?? info?.interfaces ?? general,
+      override: override('image_endpoint_override', regions.image),
     },
     'key-manager': {
       type: 'key-manager',
       name: s.key_manager_service_name,
-      // Keys may be in another region than images.
-      region: s.key_manager_region_name ?? region ?? s.region_name,
-      interfaces: s.key_manager_interface ?? general,
-      override: overrideOf('key_manager_endpoint_override', s.key_manager_endpoint_override, fail),
+      region: regions['key-manager'],
+      interfaces: s.key_manager_endpoint_type ?? s.key_manager_interface ?? general,
+      override: override('key_manager_endpoint_override', regions['key-manager']),
     },
   };
 }
@@ -109,8 +120,13 @@ function catalogInfoOf(triple: string, fail: Fail): Pick<ServiceConfig, 'type' |
 }
 
 /** The default scheme of an address is http, as in Cinder's `glance_api_servers`. */
-export function overrideOf(key: string, given: readonly string[] | undefined, fail: Fail): ServiceConfig['override'] {
-  const urls = given?.map((one) => httpUrl(key, one.includes('//') ? one : `http://${one}`, fail).href) ?? [];
+export function overrideOf(
+  key: string,
+  given: readonly string[] | undefined,
+  region: string | undefined,
+  fail: Fail,
+): ServiceConfig['override'] {
+  const urls = given?.map((one) => addressOf(key, one.includes('//') ? one : `http://${one}`, region, fail).href) ?? [];
   const [first, ...others] = new Set(urls);
   return first === undefined ? undefined : [first, ...others];
 }

@@ -11,7 +11,7 @@ import { fenceRequests, type MayWrite, mayAlwaysWrite } from '../http/fence.ts';
 import { withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
-import type { TlsConfig } from './clouds.ts';
+import type { TlsConfig } from './clouds-tls.ts';
 import { createDownload } from './download.ts';
 import type { Exchange, Send, Transport } from './exchange.ts';
 import { asConnectionFailed, headOf, readResponse, redirectTarget } from './response.ts';

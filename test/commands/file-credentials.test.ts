@@ -55,6 +55,18 @@ test('clouds.yaml is read as it stands, with the certificate files that it names
     assert(access.cloud.cloudsYaml.includes(`${line}\n`), line);
 });
 
+test('the secure.yaml next to clouds.yaml is read, and PEM text in clouds.yaml is no file', async () => {
+  const { cert } = testTls();
+  const path = file('inline.yaml', cloud(`    cacert: ${JSON.stringify(cert)}\n`));
+  const secure = file('secure.yaml', 'clouds: {demo: {auth: {password: other}}}');
+  const access = await accessOf(planOf(), settings('--clouds-yaml', path));
+  rmSync(secure);
+  const { tls, access: login } = parseCloud(access.cloud, 'demo');
+  assert.equal(tls.ca, cert);
+  assert(login.kind === 'keystone' && login.user.credentials.method.kind === 'password');
+  assert.equal(login.user.credentials.method.password.reveal(), 'other');
+});
+
 test('--cacert overrides the cacert of clouds.yaml', async () => {
   const path = file('clouds.yaml', cloud('    cacert: /nowhere/ca.pem\n'));
   const flags = settings('--clouds-yaml', path, '--cacert', file('two.pem', 'two'));

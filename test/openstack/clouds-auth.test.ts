@@ -43,6 +43,45 @@ test('the old name tenant_name is accepted', () => {
   });
 });
 
+test('names that openstacksdk and keystoneauth know are read like the current ones, which override them', () => {
+  const bare = without('username', 'project_domain_name', 'project_name');
+  const expected = requestOf({ auth: { ...bare, username: 'alice', project_id: 'p' } });
+  for (const given of [
+    { auth: { ...bare, user_name: 'alice', tenant_id: 'p' } },
+    { auth: { ...bare, 'user-name': 'alice', 'tenant-id': 'p' } },
+    { auth: { ...bare, user_name: 'bob', username: 'alice', project_id: 'p', tenant_id: 'x' } },
+  ]) {
+    assert.deepEqual(requestOf(given), expected, JSON.stringify(given));
+  }
+  const project = { project: { name: 'web', domain: { id: 'd' } } };
+  assert.deepEqual(requestOf({ auth: { ...without('project_domain_name'), default_domain: 'd' } }).scope, project);
+  const token = { auth_url, project_id: 'p' };
+  assert.deepEqual(
+    requestOf({ auth: { ...token, auth_token: 't0ken' } }),
+    requestOf({ auth: { ...token, token: 't0ken' } }),
+  );
+  const robot = {
+    auth_url,
+    application_credential_id: 'ac',
+    application_credential_secret: 'x',
+    user_id: 'u',
+    password: 'p',
+  };
+  assert.deepEqual(requestOf({ auth_plugin: 'v3applicationcredential', auth: robot }).identity.methods, [
+    'application_credential',
+  ]);
+  assert.deepEqual(
+    requestOf({ auth_plugin: 'v3applicationcredential', auth_type: 'password', auth: robot }).identity.methods,
+    ['password'],
+  );
+});
+
+test('the address of the tokens is read as that of Keystone', () => {
+  for (const end of ['/v3/auth/tokens', '/v3/auth/tokens/']) {
+    assert.equal(loginOf({ auth: { ...auth, auth_url: `https://k/identity${end}` } }).authUrl, 'https://k/identity/v3');
+  }
+});
+
 test('the scope of a token is a project, a domain, the system, a trust, or the default of Keystone', () => {
   const user = without('project_name', 'project_domain_name');
   for (const [given, scope] of [
@@ -145,7 +184,11 @@ const refusals: [name: string, cloud: unknown, message: RegExp][] = [
   ['no password', { auth: without('password') }, /password is missing/],
   ['no user', { auth: without('username') }, /username \(or user_id\) is missing/],
   ['no domain of the user', { auth: without('user_domain_name') }, /user_domain_name .*often Default/],
-  ['no domain of the project', { auth: without('project_domain_name') }, /project_domain_name .*often Default/],
+  [
+    'no domain of the project',
+    { auth: without('project_domain_name') },
+    /project_domain_name .*often the domain of the user; a project_id needs none/,
+  ],
   [
     'an auth_type with a passcode',
     { auth, auth_type: 'v3totp' },
@@ -160,7 +203,17 @@ const refusals: [name: string, cloud: unknown, message: RegExp][] = [
   [
     'an auth_type that needs a browser',
     { auth, auth_type: 'v3oidcdeviceauthz' },
-    /auth_type is none of password, .*application credential/,
+    /v3oidcdeviceauthz needs a person at a browser: an application credential/,
+  ],
+  ...['v3oidcclientcredentials', 'v3oidcpassword', 'v3oidcaccesstoken'].map((type): [string, unknown, RegExp] => [
+    `auth_type ${type}`,
+    { auth, auth_type: type },
+    new RegExp(`auth_type ${type} is not supported yet: an application credential`),
+  ]),
+  [
+    'an unknown auth_type',
+    { auth, auth_type: 'v4federation' },
+    /auth_type v4federation is none of password, v3password/,
   ],
   ['an auth_type that is a secret', { auth, auth_type: 's3cret-value' }, /auth_type is none of password, v3password/],
   ['an auth_type named like a method', { auth, auth_type: 'constructor' }, /auth_type is none of password/],
@@ -190,6 +243,16 @@ const refusals: [name: string, cloud: unknown, message: RegExp][] = [
     'an auth_url that is not a URL',
     { auth: { ...auth, auth_url: 'keystone:5000' } },
     /auth_url is not an http or https URL/,
+  ],
+  [
+    'a placeholder in auth_url and no region',
+    { auth: { ...auth, auth_url: 'https://{region_name}.k' } },
+    /auth_url contains {region_name}, but there is no region_name/,
+  ],
+  [
+    'an unknown placeholder in auth_url',
+    { auth: { ...auth, auth_url: 'https://{profile}.k' } },
+    /auth_url contains a placeholder other than {region_name}/,
   ],
   ['an auth_url of a file', { auth: { ...auth, auth_url: 'file:///etc/passwd' } }, /auth_url is not an http/],
   [

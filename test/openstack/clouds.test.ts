@@ -5,7 +5,7 @@ import { stringify } from 'yaml';
 import { parseCloud } from '../../src/openstack/clouds.ts';
 import { ConfigurationError } from '../../src/openstack/errors.ts';
 import { testTls } from '../env/tls.ts';
-import { auth, parse, requestOf } from './clouds-text.ts';
+import { auth, parse, requestOf, without, yaml } from './clouds-text.ts';
 
 test('a simple clouds.yaml results in a complete configuration', () => {
   const given = { auth, region_name: 'RegionOne', interface: 'internal', api_timeout: 30, connect_retries: 5 };
@@ -63,6 +63,97 @@ test('scalars are read as text', () => {
   assert.equal(services.image.region, 'no');
 });
 
+test('a key twice in another cloud does not matter, and in the selected one it is rejected with its line', () => {
+  const text = stringify({ clouds: { demo: { auth } } });
+  const twice = '    region_name: A\n    region_name: B\n';
+  const other = `  other:\n    auth: {}\n${twice}`;
+  assert.equal(parseCloud({ cloudsYaml: `${text}${other}` }, 'demo').name, 'demo');
+  assert.throws(() => parseCloud({ cloudsYaml: `${text}${twice}` }, 'demo'), {
+    message: 'clouds.yaml has the key region_name twice, the second time at line 11, column 5: remove one',
+  });
+  const inAuth = text.replace('username: alice', 'username: alice\n      username: bob');
+  assert.throws(() => parseCloud({ cloudsYaml: inAuth }, 'demo'), /has the key username twice, .* at line 6/);
+  const noName = text.replace('username: alice', 's3cret-value: 1\n      s3cret-value: 1');
+  assert.throws(() => parseCloud({ cloudsYaml: noName }, 'demo'), /has a key twice, .* at line 6/);
+});
+
+const passwords: [written: string, problem: RegExp][] = [
+  ['*********', /\* without a matching anchor/],
+  ['*s3cret', /\* without a matching anchor/],
+  ['!s3cret', /a value with a tag \(!\)/],
+  ['!s3cret value', /a value with a tag \(!\)/],
+  ['&s3cret', /an anchor \(&\) without a value/],
+  ['%s3cret', /not YAML/],
+  ['@s3cret', /not YAML/],
+  ['`s3cret', /not YAML/],
+  ['ab: s3cret', /not YAML/],
+  ['>s3cret', /not YAML/],
+  ['|s3cret', /not YAML/],
+  ['[s3cret', /not YAML/],
+  ['"s3cret', /not YAML/],
+];
+
+for (const [written, problem] of passwords) {
+  test(`a password written as ${written} without quotes is rejected with its line, and with the advice to quote it`, () => {
+    const text = stringify({ clouds: { demo: { auth: { user_id: 'u', password: 'x', auth_url: 'http://k' } } } });
+    assert.throws(
+      () => parseCloud({ cloudsYaml: text.replace('password: x', `password: ${written}`) }, 'demo'),
+      (error) => {
+        assert.ok(error instanceof ConfigurationError);
+        assert.match(error.message, problem);
+        assert.match(error.message, /at line [5-7], column \d+: put the value in quotes/);
+        assert.ok(!error.message.includes('s3cret'));
+        return true;
+      },
+    );
+  });
+}
+
+test('a profile is ignored where the address is given', () => {
+  for (const named of [{ profile: 'ovh' }, { cloud: 'demo' }]) {
+    assert.deepEqual(parse({ auth, region_name: 'GRA', ...named }), parse({ auth, region_name: 'GRA' }));
+  }
+});
+
+test('a timeout of 0 is no timeout of its own, as in openstacksdk, and a long one is at most a day', () => {
+  assert.equal(parse({ auth, api_timeout: 0 }).apiTimeoutMs, undefined);
+  assert.equal(parse({ auth, api_timeout: 100_000 }).apiTimeoutMs, 86_400_000);
+});
+
+test('the region is the first one where region_name is a list', () => {
+  for (const region_name of [['DFW', 'ORD'], 'DFW,ORD,IAD', 'DFW, ORD']) {
+    assert.equal(parse({ auth, region_name }).services.image.region, 'DFW');
+    assert.equal(parse({ auth, region_name }, 'ORD').services.image.region, 'ORD');
+  }
+  assert.equal(parse({ auth, region_name: 'R', regions: [] }).services.image.region, 'R');
+});
+
+test('secure.yaml overrides clouds.yaml key by key', () => {
+  const cloudsYaml = stringify({
+    clouds: { demo: { auth: { ...without('password'), username: 'bob' }, verify: true } },
+  });
+  const secureYaml = stringify({
+    clouds: { demo: { auth: { password: 's3cret-value', username: 'alice' } }, other: {} },
+  });
+  assert.deepEqual(parseCloud({ cloudsYaml, secureYaml }, 'demo'), parse({ auth }));
+  assert.throws(() => parseCloud({ cloudsYaml }, 'demo'), /password is missing; .* under the key secure.yaml/);
+  assert.throws(() => parseCloud({ cloudsYaml, secureYaml: 'clouds: {' }, 'demo'), {
+    message: /^secure.yaml is not YAML/,
+  });
+});
+
+test('a cloud of secure.yaml alone is one, and a secure.yaml without clouds changes nothing', () => {
+  const secureYaml = yaml({ auth });
+  assert.deepEqual(parseCloud({ cloudsYaml: 'clouds: {}', secureYaml }, 'demo'), parse({ auth }));
+  for (const text of ['', '\n', 'clouds: {}', 'clouds: {other: {}}', 'x: y']) {
+    assert.deepEqual(parseCloud({ cloudsYaml: yaml({ auth }), secureYaml: text }, 'demo'), parse({ auth }));
+  }
+  assert.throws(
+    () => parseCloud({ cloudsYaml: yaml({ auth }), secureYaml: 'clouds: {demo: x}' }, 'demo'),
+    /not a mapping/,
+  );
+});
+
 test('anchors and merge keys are resolved', () => {
   const text = `
 defaults: &defaults
@@ -95,14 +186,25 @@ test('settings by region are those of the requested region, of region_name, or o
   assert.deepEqual(of({ region_name: 'Two' }, 'One'), first);
 });
 
+const noAddress = without('auth_url');
 const refusals: [name: string, cloud: unknown, message: RegExp][] = [
-  ['a profile', { auth, profile: 'vexxhost' }, /profile is not supported/],
-  ['a profile under its old name', { auth, cloud: 'vexxhost' }, /profile is not supported/],
+  [
+    'a profile instead of an address',
+    { auth: noAddress, profile: 'vexxhost' },
+    /profile is not supported: write auth_url/,
+  ],
+  ['a profile under its old name', { auth: noAddress, cloud: 'vexxhost' }, /profile is not supported: write auth_url/],
+  ['verify inside auth', { auth: { ...auth, verify: false } }, /verify is inside auth, .*put it next to auth/],
+  ['insecure inside auth', { auth: { ...auth, insecure: true } }, /insecure is inside auth, .*put it next to auth/],
+  [
+    'verify inside the auth of a region',
+    { auth, regions: [{ name: 'One', values: { auth: { verify: false } } }] },
+    /verify is inside auth/,
+  ],
   ['a file of certificates', { auth, cacert: '/etc/ssl/ca.pem' }, /key cacert of the Secret/],
   ['a file with a client certificate', { auth, cert: '/c.pem' }, /PEM text into the key cert of the Secret/],
   ['a file with a client key', { auth, key: '/k.pem' }, /PEM text into the key key of the Secret/],
   ['a timeout that is not a number', { auth, api_timeout: 'soon' }, /api_timeout is not a number of seconds/],
-  ['a timeout of nothing', { auth, api_timeout: 0 }, /api_timeout is not a number of seconds/],
   ['a flag that is not a boolean', { auth, verify: 'perhaps' }, /verify is neither true nor false/],
   ['a flag named like a method', { auth, verify: 'constructor' }, /verify is neither true nor false/],
   [
@@ -147,12 +249,21 @@ test('a missing cloud is CloudNotFound, and the message names the existing ones'
 
 const unreadable: [name: string, text: string, message: RegExp][] = [
   ['not YAML', 'clouds: {demo: [s3cret-value', /not YAML: \w+ at line 1, column \d+/],
-  ['a mapping with the same key twice', 'clouds: {}\nclouds: {}\n', /not YAML: DUPLICATE_KEY at line 2/],
+  [
+    'a mapping with the same key twice',
+    'clouds: {}\nclouds: {}\n',
+    /has the key clouds twice, the second time at line 2, column 1: remove one/,
+  ],
   ['two documents', 'clouds: {}\n---\nclouds: {}\n', /not YAML/],
   ['empty', '', /no mapping named clouds/],
   ['a list', '- clouds', /no mapping named clouds/],
   ['another mapping', 'users: {}', /no mapping named clouds/],
-  ['an alias without an anchor', 'clouds: *s3cret-value', /YAML|cannot be used/],
+  ['a list of vendors', 'public-clouds: {demo: {}}', /is a list of vendors \(public-clouds\)/],
+  [
+    'an alias without an anchor',
+    'clouds: *s3cret-value',
+    /has a \* without a matching anchor at line 1, column 9: put the value in quotes/,
+  ],
   ['too large', `clouds: {}\n${'#'.repeat(300_000)}`, /larger than 64 KiB/],
   ['a mapping whose key is a list', '? [s3cret-value]\n: x', /not YAML: KEY_IS_NO_TEXT at line 1, column 3/],
   ['nested deeply', '['.repeat(60_000), /clouds.yaml/],
@@ -203,6 +314,38 @@ test('a Secret from the templates of Cluster API is used unchanged, with and wit
     () => parse({ auth, cacert: '/etc/ssl/ca.pem' }, undefined, { cacert: '\n' }),
     /key cacert of the Secret/,
   );
+});
+
+test('a path of a certificate is ignored where it would have no effect', () => {
+  const http = { ...auth, auth_url: 'http://keystone.example.com' };
+  for (const cloud of [
+    { auth, cacert: '/etc/ssl/ca.pem', verify: false },
+    { auth: http, cacert: '/etc/ssl/ca.pem' },
+    { auth: { ...http, cacert: '/etc/ssl/ca.pem' } },
+    { auth: http, cert: '/c.pem', key: '/k.pem' },
+  ]) {
+    const { ca, client } = parse(cloud).tls;
+    assert.deepEqual([ca, client], [undefined, undefined], JSON.stringify(cloud));
+  }
+  for (const cloud of [
+    { auth, cert: '/c.pem', key: '/k.pem', verify: false },
+    { auth: http, cacert: '/etc/ssl/ca.pem', image_endpoint_override: 'https://glance.example.com' },
+  ]) {
+    assert.throws(() => parse(cloud), /names a file/, JSON.stringify(cloud));
+  }
+});
+
+test('PEM text in clouds.yaml is used, and the keys of the Secret override it', () => {
+  const { cert, key, garbage } = tls();
+  for (const cloud of [
+    { auth, cacert: cert, cert, key },
+    { auth: { ...auth, cacert: cert }, cert, key },
+  ]) {
+    const { ca, client } = parse(cloud).tls;
+    assert.deepEqual([ca, client?.cert, client?.key.reveal()], [cert, cert, key]);
+  }
+  assert.equal(parse({ auth, cacert: garbage }, undefined, { cacert: cert }).tls.ca, cert);
+  assert.throws(() => parse({ auth, cacert: garbage }), /cacert contains a certificate that cannot be read/);
 });
 
 test('a client certificate consists of cert and key of the Secret, and they must match', () => {

@@ -49,11 +49,12 @@ test('another file, cloud, region, endpoint or number of retries gets a session 
   const { pool } = poolOf();
   pool.use(files, { name: 'demo' });
   pool.use({ cloudsYaml: `${cloudsYaml} ` }, { name: 'demo' });
+  pool.use({ cloudsYaml, secureYaml: 'clouds: {}' }, { name: 'demo' });
   pool.use(files, { name: 'other' });
   pool.use(files, { name: 'demo', region: 'two' });
   const elsewhere = pool.use(files, { name: 'demo', endpoint: 'https://elsewhere.example.com' });
   const retried = pool.use(files, { name: 'demo', retries: 7 });
-  assert.equal(pool.size, 6);
+  assert.equal(pool.size, 7);
   assert.deepEqual(elsewhere.session.cloud.services.image.only, 'https://elsewhere.example.com');
   assert.equal(retried.session.cloud.retries, 7);
 });

@@ -63,7 +63,7 @@ test('errors for a damaged clouds.yaml never quote its secrets', async (t) => {
   fc.assert(
     fc.property(texts, (cloudsYaml) => {
       try {
-        parseCloud({ cloudsYaml }, 'demo');
+        parseCloud({ cloudsYaml, secureYaml: cloudsYaml }, 'demo');
       } catch (error) {
         assert.ok(error instanceof ConfigurationError, String(error));
         assert.ok(!shown(error).includes(secret), error.message);

@@ -23,6 +23,23 @@ test('the region and interface of the image service come from the argument, then
   assert.deepEqual(image({ endpoint_type: 'adminURL' }).interfaces, ['admin']);
 });
 
+test('endpoint_type overrides interface, and image_endpoint is an address, as in openstacksdk', () => {
+  assert.deepEqual(image({ interface: 'admin', endpoint_type: 'internal' }).interfaces, ['internal']);
+  assert.deepEqual(image({ image_endpoint_type: 'internal' }).interfaces, ['internal']);
+  assert.deepEqual(keys({ key_manager_endpoint_type: 'internal' }).interfaces, ['internal']);
+  assert.deepEqual(image({ image_endpoint: 'https://glance:9292' }).override, ['https://glance:9292/']);
+  assert.deepEqual(keys({ key_manager_endpoint: 'https://keys' }).override, ['https://keys/']);
+  const both = { image_endpoint: 'https://old', image_endpoint_override: 'https://new' };
+  assert.deepEqual(image(both).override, ['https://new/']);
+});
+
+test('the region of a service is filled into its address', () => {
+  const image_endpoint_override = 'https://{region_name}.img.example.com/v2';
+  const key_manager_endpoint_override = 'https://{region_name}.keys.example.com';
+  assert.deepEqual(image({ image_endpoint_override }, 'one').override, ['https://one.img.example.com/v2']);
+  assert.deepEqual(keys({ key_manager_endpoint_override }).override, ['https://r.keys.example.com/']);
+});
+
 test('the key manager has its own override, interface and region', () => {
   const own = { key_manager_region_name: 'K', key_manager_interface: 'internal' };
   assert.equal(keys({}).region, 'R');
@@ -78,6 +95,18 @@ const refusals: [name: string, some: object, message: RegExp][] = [
     'a file as its address',
     { image_endpoint_override: 'file:///etc/passwd' },
     /image_endpoint_override is not an http/,
+  ],
+  ...['https://{profile}.g', 'https://g/v1/%(project_id)s', 'https://g/$(tenant_id)s'].map(
+    (address): [string, object, RegExp] => [
+      `the address ${address}`,
+      { image_endpoint_override: address },
+      /image_endpoint_override contains a placeholder other than {region_name}: write its value out/,
+    ],
+  ),
+  [
+    'a placeholder in its address and no region',
+    { image_endpoint_override: 'https://{region_name}.g' },
+    /image_endpoint_override contains {region_name}, but there is no region_name/,
   ],
   ['an address without a host', { image_endpoint_override: '//' }, /image_endpoint_override is not an http/],
   [

@@ -18,14 +18,14 @@ function readFrom(secrets: Secrets, options: PlanOptions) {
   return readAccess(credentials, planOf(options), new AbortController().signal);
 }
 
-const openstack = { 'clouds.yaml': 'clouds: {}', cacert: 'pem', unrelated: 'x' };
+const openstack = { 'clouds.yaml': 'clouds: {}', 'secure.yaml': 'clouds: {demo: {}}', cacert: 'pem', unrelated: 'x' };
 const http = { kind: 'http' as const, url: 'https://example.com/a', mirrors: [] };
 
 test('a transfer gets the Secrets that its plan names, and no other key than it needs', async () => {
   const secrets = { openstack, headers: { authorization: 'Bearer x' }, ca: { 'ca.crt': 'authority', more: 'y' } };
   const source = { ...http, headersSecretRef: { name: 'headers' }, caSecretRef: { name: 'ca' } };
   assert.deepEqual(await readFrom(secrets, { source }), {
-    cloud: { cloudsYaml: 'clouds: {}', cacert: 'pem' },
+    cloud: { cloudsYaml: 'clouds: {}', secureYaml: 'clouds: {demo: {}}', cacert: 'pem' },
     source: { headers: { authorization: 'Bearer x' }, ca: 'authority' },
   });
 });
