@@ -155,7 +155,7 @@ function loginOf(s: AuthSettings, kind: Method['kind'], region: string | undefin
       hasProfile ? 'profile is not supported: write auth_url and the other values out' : 'auth_url is missing',
     );
   }
-  const { origin, pathname } = addressOf('auth_url', s.auth_url, region, fail);
+  const { origin, pathname } = configuredUrl('auth_url', s.auth_url, region, fail);
   // The address of the tokens is a common mistake.
   const authUrl = `${origin}${pathname.replace(/\/+$/, '').replace(/\/auth\/tokens$/, '')}`;
   return { authUrl, credentials: credentialsOf(s, kind, fail) };
@@ -246,7 +246,7 @@ function domainOf(id: string | undefined, name: string | undefined): DomainRef |
 }
 
 /** An http or https URL, with `region` in the place of `{region_name}`. `key` names the setting in the error. */
-export function addressOf(key: string, value: string, region: string | undefined, fail: Fail): URL {
+export function configuredUrl(key: string, value: string, region: string | undefined, fail: Fail): URL {
   if (region === undefined && value.includes('{region_name}')) {
     throw fail(`${key} contains {region_name}, but there is no region_name`);
   }

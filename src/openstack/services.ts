@@ -3,7 +3,7 @@
  * all services; an address in clouds.yaml overrides the catalog.
  */
 import { z } from 'zod';
-import { addressOf, type Fail } from './clouds-auth.ts';
+import { configuredUrl, type Fail } from './clouds-auth.ts';
 
 /** Their types in the catalog. */
 export const serviceTypes = ['image', 'key-manager'] as const;
@@ -126,7 +126,8 @@ export function overrideOf(
   region: string | undefined,
   fail: Fail,
 ): ServiceConfig['override'] {
-  const urls = given?.map((one) => addressOf(key, one.includes('//') ? one : `http://${one}`, region, fail).href) ?? [];
+  const urls =
+    given?.map((one) => configuredUrl(key, one.includes('//') ? one : `http://${one}`, region, fail).href) ?? [];
   const [first, ...others] = new Set(urls);
   return first === undefined ? undefined : [first, ...others];
 }
