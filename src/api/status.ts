@@ -131,6 +131,16 @@ export const statusSchema = z
         'Keys of the properties that were declared when last applied, so that a key that leaves the spec leaves Glance too.',
       'x-kubernetes-list-type': 'atomic',
     }),
+    operation: z
+      .object({
+        incarnation: count(
+          'Which of the IDs that follow from the uid of the resource the image has, or the next image gets. Lower ones are used up.',
+        ),
+      })
+      .optional()
+      .meta({
+        description: 'Memory of the operator, for itself only: its fields change from version to version.',
+      }),
     lastHandledReconcileAt: short('Value of the reconcile-at annotation that was handled last.').optional(),
   })
   .default({ observedGeneration: -1 })

@@ -36,8 +36,11 @@ export interface ConvergeOptions {
 /** What is left to do by others than this reconcile: start the transfer. */
 export type Rest = { kind: 'nothing' } | { kind: 'transfer'; imageID: string; content: Content };
 
-/** Each round acts at least once; far more than any honest chain of lost answers and burnt ids needs. */
+/** Each round acts at least once; far more than any honest chain of lost answers needs. */
 const maxRounds = 40;
+/** IDs that are found used up in one reconcile. Passing one costs two calls, and the next reconcile goes on behind them. */
+const maxPassedIDs = 50;
+const nextIDsMs = 1_000;
 
 /** Adds to `facts` as it learns; throws what ends it early. */
 export async function converge(facts: Facts, options: ConvergeOptions): Promise<Rest> {
@@ -52,7 +55,8 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
   };
   const quiet = seenSettled(desired, memory, options);
   let observation = note(facts, quiet ?? (await observe(images, claim, signal)));
-  for (let round = 0; round < maxRounds; round++) {
+  let passedIDs = 0;
+  for (let round = 0; round < maxRounds; ) {
     // One deed at a time: what it led to decides what comes next.
     const [action] = plan(desired, observation, memory, clock.now());
     switch (action?.kind) {
@@ -85,6 +89,8 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
         const done = await act(action, { images, claim, signal });
         if (done.change !== undefined) facts.changes.push(done.change);
         observation = note(facts, done.observation);
+        if (action.kind !== 'create' || observation.kind !== 'absent') round++;
+        else if (++passedIDs === maxPassedIDs) throw usedUp(observation.incarnation);
         // An import that has failed by now must not be asked for again as if it had never been.
         if (action.kind === 'import') {
           memory.transfer = { phase: 'Importing', bytes: 0, startedAt: rfc3339(clock.now()) };
@@ -108,15 +114,25 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
 function seenSettled(desired: Desired, memory: Memory, options: ConvergeOptions): Observation | undefined {
   const { seen, claim, clock } = options;
   if (seen === undefined) return undefined;
-  const observation = judge(seen, claim, incarnationOf(claim.uid, seen.id) ?? 0, claim.recorded?.id);
+  const observation = judge(seen, claim, incarnationOf(claim.uid, seen.id, claim.incarnation) ?? 0, claim.recorded?.id);
   const settled = observation.kind === 'present' && plan(desired, observation, memory, clock.now()).length === 0;
   return settled ? observation : undefined;
 }
 
 function note(facts: Facts, observation: Observation): Observation {
   // What became foreign is not shown as ours: the status keeps what was seen of it before.
-  if (observation.kind !== 'takenOver') facts.image = observation.kind === 'absent' ? 'gone' : observation.image;
+  if (observation.kind === 'takenOver') return observation;
+  facts.image = observation.kind === 'absent' ? 'gone' : observation.image;
+  facts.incarnation = observation.incarnation;
   return observation;
+}
+
+function usedUp(count: number): OperatorError {
+  return new OperatorError(
+    `the first ${count} image IDs of this resource are used up: their images were deleted, or belong to other projects. The ` +
+      'operator tries the next IDs',
+    { code: 'Conflict', retry: retry.after(nextIDsMs) },
+  );
 }
 
 /** What Glance fetched by itself counts as sent once it is verified. */

@@ -11,6 +11,8 @@ export interface Facts {
   secret?: { version: string | undefined };
   /** The image as Glance reported it, or `gone` when Glance said that it is not there. Absent: Glance was not asked, or did not answer. */
   image?: Image | 'gone';
+  /** Of the image, or of the one to create next. */
+  incarnation?: number;
   /** Keys of the properties that are declared now and applied. */
   propertyKeys?: string[];
   /** Data that was verified and is in Glance now. */

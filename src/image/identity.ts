@@ -13,8 +13,8 @@ import type { Image } from '../glance/image.ts';
 export const ownerProperty = 'glance_image_operator_owner';
 export const clusterProperty = 'glance_image_operator_cluster';
 
-/** Far more ids than a resource ever burns; a bound on the search for the incarnation of an id. */
-const maxIncarnations = 1000;
+/** The incarnation of an ID is searched so far beyond the last one that is known: more than a reconcile can pass. */
+const searchBeyond = 1000;
 
 /** What proves that an image belongs to a resource. */
 export interface Identity {
@@ -36,16 +36,19 @@ export interface Claim extends Identity {
   owners: readonly string[];
   /** The image in the status, and the project that owned it when it was seen last. */
   recorded: { id: string; owner: string | undefined } | undefined;
+  /** The last incarnation in the status: of the image, or of the one to create next. */
+  incarnation: number;
 }
 
 /** `projectID`: the project of the credentials. */
 export function claimOf({ spec, status }: GlanceImage, identity: Identity, projectID: string): Claim {
   const { owner } = spec.image;
-  const { imageID, image } = status;
+  const { imageID, image, operation } = status;
   return {
     ...identity,
     owners: owner === undefined ? [projectID] : [owner, projectID],
     recorded: imageID === undefined ? undefined : { id: imageID, owner: image?.owner },
+    incarnation: operation?.incarnation ?? 0,
   };
 }
 
@@ -61,9 +64,10 @@ export function imageIDOf(uid: string, incarnation: number): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-/** Which incarnation an id is of, or undefined when it is not an id of this resource at all. */
-export function incarnationOf(uid: string, imageID: string): number | undefined {
-  for (let incarnation = 0; incarnation < maxIncarnations; incarnation++) {
+/** The incarnation of an ID; undefined when it is no ID of this resource. `last`: the last incarnation that is known. */
+export function incarnationOf(uid: string, imageID: string, last: number): number | undefined {
+  if (imageIDOf(uid, last) === imageID) return last;
+  for (let incarnation = 0; incarnation < last + searchBeyond; incarnation++) {
     if (imageIDOf(uid, incarnation) === imageID) return incarnation;
   }
   return undefined;
@@ -86,8 +90,8 @@ export function isTakenOver(image: Image, claim: Claim, knownID: string | undefi
   return image.id === knownID && bearsOurMark(image, claim, knownID) && !isInOurProject(image, claim);
 }
 
-function bearsOurMark(image: Image, { uid, owner }: Identity, knownID: string | undefined): boolean {
-  if (incarnationOf(uid, image.id) === undefined) return false;
+function bearsOurMark(image: Image, { uid, owner, incarnation }: Claim, knownID: string | undefined): boolean {
+  if (incarnationOf(uid, image.id, incarnation) === undefined) return false;
   const mark = image.properties[ownerProperty];
   return mark === undefined ? image.id === knownID : mark === owner;
 }

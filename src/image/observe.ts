@@ -11,8 +11,8 @@ import type { Observation } from './plan.ts';
  */
 export async function observe(images: ImageClient, claim: Claim, signal: AbortSignal): Promise<Observation> {
   const id = claim.recorded?.id;
-  const incarnation = id === undefined ? undefined : incarnationOf(claim.uid, id);
-  if (id === undefined || incarnation === undefined) return { kind: 'absent', incarnation: 0 };
+  const incarnation = id === undefined ? undefined : incarnationOf(claim.uid, id, claim.incarnation);
+  if (id === undefined || incarnation === undefined) return { kind: 'absent', incarnation: claim.incarnation };
   return judge(await find(images, id, signal), claim, incarnation, id);
 }
 

@@ -67,6 +67,7 @@ export function summarise(facts: Facts, previous: GlanceImageStatus, moment: Mom
     cloud: facts.cloud === undefined ? previous.cloud : compact({ ...facts.cloud }),
     secretVersion: facts.secret === undefined ? previous.secretVersion : facts.secret.version,
     propertyKeys: facts.propertyKeys ?? previous.propertyKeys,
+    operation: operationOf(facts, previous),
     lastHandledReconcileAt: moment.reconcileAt,
   });
 }
@@ -75,6 +76,11 @@ export function summarise(facts: Facts, previous: GlanceImageStatus, moment: Mom
 function withShortDigest(content: GlanceImageStatus['content']): GlanceImageStatus['content'] {
   if (content === undefined) return undefined;
   return { ...content, shortDigest: content.digest.slice(content.digest.indexOf(':') + 1).slice(0, 12) };
+}
+
+/** It outlives the image, so that the IDs that are used up are not tried again. */
+function operationOf({ incarnation }: Facts, previous: GlanceImageStatus): GlanceImageStatus['operation'] {
+  return incarnation === undefined ? previous.operation : { incarnation };
 }
 
 function imageIDOf(facts: Facts, previous: GlanceImageStatus): string | undefined {

@@ -70,5 +70,6 @@ export const fullStatus = {
   cloud: { projectID: '5f0b1c', region: 'RegionOne' },
   secretVersion: '4711',
   propertyKeys: ['hw_disk_bus'],
+  operation: { incarnation: 7 },
   lastHandledReconcileAt: '2026-03-01',
 };

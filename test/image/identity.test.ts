@@ -17,9 +17,17 @@ describe('the identity of an image', () => {
       fc.property(fc.uuid(), fc.nat(999), (resource, incarnation) => {
         const id = imageIDOf(resource, incarnation);
         assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-        assert.equal(incarnationOf(resource, id), incarnation);
+        assert.equal(incarnationOf(resource, id, 0), incarnation);
       }),
     );
+  });
+
+  test('an incarnation of any height is found from the last one that is known', () => {
+    for (const last of [0, 41, 1_001, 20_000]) {
+      for (const incarnation of [0, Math.floor(last / 2), last, last + 1]) {
+        assert.equal(incarnationOf(uid, imageIDOf(uid, incarnation), last), incarnation);
+      }
+    }
   });
 
   test('an image with the id of another resource is foreign, whatever its owner marker is', () => {

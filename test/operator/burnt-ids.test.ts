@@ -1,0 +1,90 @@
+/**
+ * Invariant: any number of image IDs that cannot be used any more is passed, at a bounded cost for each reconcile. Glance never
+ * gives out the ID of a deleted image again.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { apiVersion, plural, reconcileAtAnnotation } from '../../src/api/group.ts';
+import { imageIDOf } from '../../src/image/identity.ts';
+import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
+import { connectStack, type Stack } from '../env/stack.ts';
+import { World } from './world.ts';
+
+/** More than a reconcile tries. */
+const burnt = 55;
+
+describe('burnt image IDs', () => {
+  let stack: Stack;
+  let glance: FaultProxy;
+  let world: World;
+  let uid: string;
+  let passed: string[];
+  before(async () => {
+    stack = await connectStack();
+    glance = await startProxy({ url: stack.openstack.imageUrl });
+    world = await World.create({ stack, clouds: { imageUrl: glance.url } });
+    await world.apply('burnt', { suspend: true });
+    uid = (await world.reason('burnt', 'Suspended')).metadata.uid;
+    await burn(ids(uid, 0, burnt - 1));
+    await world.apply('burnt', { suspend: false });
+    await world.ready('burnt', 120_000);
+    passed = tried();
+  });
+  after(async () => {
+    await world[Symbol.asyncDispose]();
+    await glance[Symbol.asyncDispose]();
+  });
+
+  const isCreation = ({ method, path }: ProxiedRequest) => method === 'POST' && path === '/v2/images';
+  /** The IDs that were tried since the proxy forgot, in order. */
+  const tried = () =>
+    glance.requests
+      .filter((request) => isCreation(request) && request.body !== '')
+      .map(({ body }) => JSON.parse(body).id);
+
+  /** Eight at a time. */
+  async function burn(ids: readonly string[]): Promise<void> {
+    const left = [...ids];
+    const worker = async () => {
+      for (let id = left.pop(); id !== undefined; id = left.pop()) {
+        await world.project.createImage({ id });
+        (await world.project.image('DELETE', `/v2/images/${id}`)).ok();
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, worker));
+  }
+
+  const ids = (uid: string, from: number, to: number) =>
+    Array.from({ length: to - from + 1 }, (_, at) => imageIDOf(uid, from + at));
+
+  test('more than a reconcile tries were passed one after the other, none of them twice', () => {
+    assert.deepEqual(passed, ids(uid, 0, burnt));
+  });
+
+  test('are not tried again after the recorded image was deleted and the creation of the next one failed', async () => {
+    const { status } = await world.ready('burnt');
+    const at = status.operation?.incarnation ?? assert.fail();
+    glance.forget();
+    glance.on({ matches: isCreation, times: 1, fault: { kind: 'answer', status: 500 } });
+    (await world.project.image('DELETE', `/v2/images/${status.imageID}`)).ok();
+    await world.annotate('burnt', reconcileAtAnnotation, '1');
+    await world.until('burnt', 'created again', (now) => now.status.imageID === imageIDOf(uid, at + 1));
+    assert.deepEqual(new Set(tried()), new Set([imageIDOf(uid, at + 1)]));
+  });
+
+  test('do not hide the image of a resource that lost its whole status', async () => {
+    const before = await world.ready('burnt');
+    await world.operator.stop();
+    const path = `/apis/${apiVersion}/namespaces/${world.namespace}/${plural}/burnt/status`;
+    const remove = [{ op: 'replace', path: '/status', value: { observedGeneration: -1 } }];
+    const contentType = 'application/json-patch+json';
+    (await stack.kubernetes.request('PATCH', path, remove, { contentType })).ok();
+    await world.start();
+    const { status } = await world.ready('burnt', 120_000);
+    assert.equal(status.imageID, before.status.imageID);
+    assert.equal((await world.images()).length, 1);
+    await world.delete('burnt');
+    await world.gone('burnt');
+    assert.deepEqual(await world.images(), []);
+  });
+});
