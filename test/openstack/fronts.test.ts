@@ -82,11 +82,12 @@ test('a Glance with HTTP basic authentication accepts the right password and rej
   const token = await project.token();
   const glance = await forwarder(t, {
     upstream: stack.openstack.imageUrl,
-    admit: ({ headers }) => (headers.authorization === `Basic ${btoa('alice:p')}` ? { 'x-auth-token': token } : 401),
+    admit: ({ headers }) =>
+      headers.authorization === `Basic ${btoa('alice:right')}` ? { 'x-auth-token': token } : 401,
   });
   const entry = { auth_type: 'http_basic', username: 'alice', image_endpoint_override: glance.url };
-  assert.equal((await list(signIn(t, { ...entry, password: 'p' }))).status, 200);
-  await assert.rejects(list(signIn(t, { ...entry, password: 'q' })), (error) => {
+  assert.equal((await list(signIn(t, { ...entry, password: 'right' }))).status, 200);
+  await assert.rejects(list(signIn(t, { ...entry, password: 'wrong' })), (error) => {
     assert.ok(error instanceof AuthenticationFailed && error.retry.kind === 'change');
     assert.match(error.message, /rejects the credentials in clouds.yaml: 401: rejected by the proxy/);
     return true;
