@@ -68,6 +68,7 @@ const mechanisms: Record<string, { home: string; sign: RegExp }> = {
   },
   'rule for redirects': { home: 'http/redirects.ts', sign: /\b30[12378]\b[^\n]*\b30[12378]\b/ },
   'reader of PEM certificates': { home: 'http/pem.ts', sign: /BEGIN CERTIFICATE-----(?:\[|\(|\.\*)/ },
+  'trust of TLS': { home: 'http/trust.ts', sign: /\b(?:createSecureContext|getCACertificates)\(/ },
   'egress policy': { home: 'http/egress.ts', sign: /new BlockList\(/ },
   'write fence': { home: 'http/fence.ts', sign: /\bAtomics\./ },
   'session pool': { home: 'openstack/pool.ts', sign: /(?<!function )\b(?:createSession|parseCloud)\(/ },
@@ -270,6 +271,13 @@ describe('the structure of the source', () => {
     assert.deepEqual(elsewhere, []);
     const absent = Object.values(mechanisms).filter(({ home, sign }) => !sign.test(textOf(home)));
     assert.deepEqual(absent, []);
+  });
+
+  test('every connector to sources and clouds has the trust of the installation', () => {
+    const bare = offenders(/\bbuildConnector\(/, []).filter(
+      (file) => !/\btrustingConnector\([\s\S]*\bbuildConnector\(/.test(textOf(file)),
+    );
+    assert.deepEqual(bare, []);
   });
 
   test('only the clock touches timers and the time of day', () => {

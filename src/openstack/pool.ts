@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import type { EgressPolicy } from '../http/egress.ts';
 import type { MayWrite } from '../http/fence.ts';
+import type { Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { userAgent } from '../lib/version.ts';
 import { type CloudConfig, type CloudFiles, parseCloud } from './clouds.ts';
@@ -174,6 +175,8 @@ export interface Connection {
   random: Random;
   /** Where connections may lead. Default: everywhere. */
   egress?: EgressPolicy;
+  /** The certificates of the installation. Default: none. */
+  trust?: Trust;
   /** Whether this process may write. Default: always. */
   mayWrite?: MayWrite;
   /** Called once for each request that is sent. */

@@ -8,6 +8,7 @@
 import { Agent, buildConnector, type Dispatcher, request as undiciRequest } from 'undici';
 import { type EgressPolicy, guardConnector } from '../http/egress.ts';
 import { fenceRequests, type MayWrite, mayAlwaysWrite } from '../http/fence.ts';
+import { createTrust, type Trust, trustingConnector } from '../http/trust.ts';
 import { withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
@@ -19,6 +20,8 @@ import { createUpload } from './upload.ts';
 
 export interface TransportOptions {
   tls: TlsConfig;
+  /** The certificates of the installation. Default: none. */
+  trust?: Trust;
   /** `product/version`. */
   userAgent: string;
   clock: Clock;
@@ -38,16 +41,18 @@ const connectDeadlineMs = 10_000;
 const maxRedirects = 3;
 
 export function createTransport(options: TransportOptions): Transport {
-  const { tls, userAgent, clock, egress, observe = () => {}, mayWrite = mayAlwaysWrite } = options;
-  const makeConnector = (lookup: object): buildConnector.connector =>
-    buildConnector({
-      ...lookup,
-      ...(tls.ca === undefined ? {} : { ca: tls.ca }),
-      ...(tls.client === undefined ? {} : { cert: tls.client.cert, key: tls.client.key.reveal() }),
-      rejectUnauthorized: tls.verify,
-      timeout: connectDeadlineMs,
-      allowH2: false,
-    });
+  const { tls, trust = createTrust(), userAgent, clock, egress } = options;
+  const { observe = () => {}, mayWrite = mayAlwaysWrite } = options;
+  const makeConnector = (lookup: object) =>
+    trustingConnector(trust, { ca: tls.ca, replacesSystem: true, client: tls.client }, (secureContext) =>
+      buildConnector({
+        ...lookup,
+        ...(secureContext === undefined ? {} : { secureContext }),
+        rejectUnauthorized: tls.verify,
+        timeout: connectDeadlineMs,
+        allowH2: false,
+      }),
+    );
   const connect = egress === undefined ? makeConnector({}) : guardConnector(egress, makeConnector);
   // Deadlines use the injected clock. Those of the HTTP client are disabled.
   const common = { connect, allowH2: false, headersTimeout: 0, bodyTimeout: 0, pipelining: 1 };

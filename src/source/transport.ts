@@ -6,9 +6,9 @@
  * made under an earlier answer of DNS is ever used again.
  */
 import type { Readable } from 'node:stream';
-import { createSecureContext, getCACertificates } from 'node:tls';
 import { Agent, buildConnector, request } from 'undici';
 import { type EgressPolicy, guardConnector } from '../http/egress.ts';
+import { createTrust, type Trust, trustingConnector } from '../http/trust.ts';
 import { readCertificates } from './certificate.ts';
 
 /** TCP and TLS together. */
@@ -37,19 +37,27 @@ export interface SourceTls {
    * server to a public one.
    */
   ca?: string;
+  /** The certificates of the installation. Default: none. */
+  trust?: Trust;
   /** Default: ten seconds. */
   connectTimeoutMs?: number;
 }
 
 /** Throws SecretInvalid when `ca` is given and holds no certificates. */
 export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {}): SourceTransport {
-  // One context for all connections: to read the usual authorities takes longer than a handshake.
-  const ca = tls.ca === undefined ? undefined : [...getCACertificates('default'), ...readCertificates(tls.ca)];
-  const trust = ca === undefined ? {} : { secureContext: createSecureContext({ ca }) };
-  const timeout = tls.connectTimeoutMs ?? connectTimeoutMs;
+  const { trust = createTrust(), connectTimeoutMs: timeout = connectTimeoutMs } = tls;
+  const ca = tls.ca === undefined ? undefined : readCertificates(tls.ca).join('');
   const connect = guardConnector(policy, ({ lookup }) =>
-    // A session that is taken up again would bring the verdict on an earlier certificate with it.
-    buildConnector({ ...trust, lookup, allowH2: false, timeout, maxCachedSessions: 0 }),
+    trustingConnector(trust, { ca, replacesSystem: false }, (secureContext) =>
+      buildConnector({
+        ...(secureContext === undefined ? {} : { secureContext }),
+        lookup,
+        allowH2: false,
+        timeout,
+        // A session that is taken up again would bring the verdict on an earlier certificate with it.
+        maxCachedSessions: 0,
+      }),
+    ),
   );
   const agent = new Agent({
     connect,

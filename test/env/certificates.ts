@@ -27,6 +27,10 @@ const certificates = z.object({
   early: pair,
   /** Self-signed. */
   selfSigned: pair,
+  /** For 127.0.0.1 and localhost, signed by `issuer`, which `ca` has signed. `cert` contains both certificates. */
+  chained: pair,
+  /** PEM of the certificate between `ca` and `chained`. */
+  issuer: z.string(),
 });
 export type Certificates = z.infer<typeof certificates>;
 
@@ -52,6 +56,8 @@ def make(name, issuer=None, names=None, start=-2, end=30):
   text = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
   return (named(name), key), {"key": text, "cert": cert.public_bytes(pem).decode()}
 ca, made = make("tests CA")
+between, issuer = make("tests issuer", ca)
+chained = make("chained", between, here)[1]
 json.dump({
   "ca": made["cert"],
   "otherCa": make("another CA")[1]["cert"],
@@ -60,6 +66,8 @@ json.dump({
   "expired": make("expired", ca, here, -9, -1)[1],
   "early": make("early", ca, here, 1, 9)[1],
   "selfSigned": make("self", None, here)[1],
+  "chained": {"key": chained["key"], "cert": chained["cert"] + issuer["cert"]},
+  "issuer": issuer["cert"],
 }, open(sys.argv[1], "w"))
 `;
 

@@ -1,0 +1,98 @@
+/**
+ * The certificates that TLS trusts: those of the system, those of the installation, which may change at any time, and those of one
+ * source or cloud.
+ *
+ * Guarantees: those of the installation are trusted everywhere, from the next connection after a change; a certificate that was
+ * given is trusted as it is, whether it is a root, an intermediate authority or the server's own, as in Go and curl.
+ */
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import type { buildConnector } from 'undici';
+import type { SecretString } from '../lib/secret.ts';
+import { readPemCertificates } from './pem.ts';
+
+/** The certificates of the installation. */
+export interface Trust {
+  /** Each as PEM. Another array whenever they have changed. */
+  current(): readonly string[];
+}
+
+export interface ChangingTrust extends Trust {
+  set(certificates: readonly string[]): void;
+}
+
+export function createTrust(): ChangingTrust {
+  let certificates: readonly string[] = [];
+  return {
+    current: () => certificates,
+    set(next) {
+      certificates = next;
+    },
+  };
+}
+
+/** What a source or a cloud has in addition. */
+export interface OwnTls {
+  /** PEM, one or several certificates. */
+  ca?: string | undefined;
+  /** Whether `ca` replaces the certificates of the system. */
+  replacesSystem: boolean;
+  /** The client certificate and its key, as PEM. */
+  client?: { cert: string; key: SecretString } | undefined;
+}
+
+type Connector = buildConnector.connector;
+
+/**
+ * A connector that uses the certificates of the moment. `make` builds one for a context; undefined stands for that of Node, which
+ * trusts the system. A connector remembers TLS sessions, and with them the trust of their time, so a change makes another one.
+ */
+export function trustingConnector(
+  trust: Trust,
+  own: OwnTls,
+  make: (secureContext: SecureContext | undefined) => Connector,
+): Connector {
+  let made: { certificates: readonly string[]; connect: Connector } | undefined;
+  const connectorNow = () => {
+    const certificates = trust.current();
+    if (made?.certificates !== certificates) made = { certificates, connect: make(contextOf(certificates, own)) };
+    return made.connect;
+  };
+  connectorNow();
+  return (options, callback) => connectorNow()(options, callback);
+}
+
+/** A context with the certificates of the system takes several milliseconds and more than a megabyte. */
+const shared = new WeakMap<readonly string[], SecureContext>();
+
+function contextOf(installed: readonly string[], { ca, replacesSystem, client }: OwnTls): SecureContext | undefined {
+  if (ca === undefined && client === undefined) {
+    if (installed.length === 0) return undefined;
+    const context = shared.get(installed) ?? trusting([...getCACertificates('default'), ...installed]);
+    shared.set(installed, context);
+    return context;
+  }
+  const system = ca !== undefined && replacesSystem ? [] : getCACertificates('default');
+  return trusting([...system, ...installed, ...(ca === undefined ? [] : [ca])], client);
+}
+
+function trusting(ca: string[], client?: OwnTls['client']): SecureContext {
+  return createSecureContext({
+    ca,
+    // Without it, only a self-signed certificate is trusted as it is.
+    allowPartialTrustChain: true,
+    ...(client === undefined ? {} : { cert: client.cert, key: client.key.reveal() }),
+  });
+}
+
+/** The certificates of a bundle, each as PEM. The error describes what is wrong with the text, and does not quote it. */
+export function readBundle(pem: string): readonly string[] {
+  const read = readPemCertificates(pem);
+  switch (read.kind) {
+    case 'certificates':
+      return read.certificates.map(String);
+    case 'none':
+      throw new Error('it contains no certificate in PEM form');
+    case 'unreadable':
+      throw new Error(`certificate ${read.number} of ${read.of} cannot be read`);
+  }
+}

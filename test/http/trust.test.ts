@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:https';
+import { after, before, test } from 'node:test';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { createEgressPolicy } from '../../src/http/egress.ts';
+import { createTrust, readBundle, type Trust } from '../../src/http/trust.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { createTransport } from '../../src/openstack/transport.ts';
+import { createSourceTransport } from '../../src/source/transport.ts';
+import { type Certificates, makeCertificates } from '../env/certificates.ts';
+
+type Kind = 'good' | 'misnamed' | 'expired' | 'selfSigned' | 'chained';
+
+let made: Certificates;
+const urls = new Map<Kind, string>();
+const closers: (() => void)[] = [];
+
+before(async () => {
+  made = await makeCertificates();
+  for (const kind of ['good', 'misnamed', 'expired', 'selfSigned', 'chained'] as const) {
+    const server = createServer(made[kind], (_request, response) =>
+      response.setHeader('connection', 'close').end('{}'),
+    );
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    assert.ok(address !== null && typeof address === 'object');
+    urls.set(kind, `https://127.0.0.1:${address.port}/`);
+    closers.push(() => server.close());
+  }
+});
+after(() => {
+  for (const close of closers) close();
+});
+
+interface Peer {
+  /** Undefined, or the code of the error of TLS. */
+  get(kind: Kind): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
+const policy = createEgressPolicy({ allow: ['127.0.0.1'], deny: [] });
+const signal = new AbortController().signal;
+
+/** All transports that carry bytes of users. */
+const transports = {
+  source(trust: Trust | undefined, ca: string | undefined): Peer {
+    const transport = createSourceTransport(policy, { ...(ca && { ca }), ...(trust && { trust }) });
+    return {
+      get: (kind) =>
+        failure(async () => {
+          const { body } = await transport.get(new URL(urls.get(kind) ?? ''), {}, signal);
+          body.resume();
+          await once(body, 'end');
+        }),
+      close: () => transport.close(),
+    };
+  },
+  cloud(trust: Trust | undefined, ca: string | undefined): Peer {
+    const transport = createTransport({
+      tls: { ca, verify: true, client: undefined },
+      ...(trust && { trust }),
+      userAgent: 'test',
+      clock: systemClock,
+    });
+    const limit = { bytes: 1000, values: 1000 };
+    const common = { method: 'GET', headers: {}, requestId: 'req-1', deadlineMs: 30_000, limit, signal } as const;
+    return {
+      get: (kind) => failure(() => transport.request({ ...common, url: urls.get(kind) ?? '' })),
+      close: () => transport.close(),
+    };
+  },
+};
+
+async function failure(call: () => Promise<unknown>): Promise<string | undefined> {
+  try {
+    await call();
+    return undefined;
+  } catch (error) {
+    for (let at: unknown = error; at instanceof Error; at = at.cause) {
+      if ('code' in at && typeof at.code === 'string' && /CERT|LEAF|ISSUER/.test(at.code)) return at.code;
+    }
+    throw error;
+  }
+}
+
+const unknown = /^(?:UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO)/;
+
+for (const [name, open] of Object.entries(transports)) {
+  async function attempt(kind: Kind, ca: string | undefined, ...installed: string[]): Promise<string | undefined> {
+    const trust = createTrust();
+    trust.set(installed);
+    const peer = open(trust, ca);
+    try {
+      return await peer.get(kind);
+    } finally {
+      await peer.close();
+    }
+  }
+
+  test(`a certificate that is given to a ${name} is trusted as a root, as an intermediate authority, and as the server's own`, async () => {
+    for (const anchor of [made.ca, made.issuer, made.chained.cert, `${made.otherCa}${made.issuer}`]) {
+      assert.equal(await attempt('chained', anchor), undefined);
+      assert.equal(await attempt('chained', undefined, ...readBundle(anchor)), undefined);
+    }
+    assert.equal(await attempt('good', made.good.cert), undefined);
+    assert.equal(await attempt('selfSigned', made.selfSigned.cert), undefined);
+    assert.match((await attempt('chained', made.otherCa)) ?? '', unknown);
+    assert.match((await attempt('good', made.issuer)) ?? '', unknown);
+  });
+
+  test(`a certificate that is given to a ${name} is checked for name and date even if it is the server's own`, async () => {
+    assert.equal(await attempt('misnamed', made.misnamed.cert), 'ERR_TLS_CERT_ALTNAME_INVALID');
+    assert.equal(await attempt('expired', made.expired.cert), 'CERT_HAS_EXPIRED');
+    assert.equal(await attempt('misnamed', undefined, made.ca), 'ERR_TLS_CERT_ALTNAME_INVALID');
+  });
+
+  test(`the certificates of the installation are trusted by a ${name} in addition to its own`, async () => {
+    assert.match((await attempt('good', undefined)) ?? '', unknown);
+    assert.equal(await attempt('good', undefined, made.ca), undefined);
+    assert.equal(await attempt('good', undefined, made.otherCa, made.ca), undefined);
+    assert.equal(await attempt('good', made.otherCa, made.ca), undefined);
+    assert.equal(await attempt('good', made.ca, made.otherCa), undefined);
+  });
+
+  test(`a change of the certificates of the installation applies to the next connection of a ${name}`, async () => {
+    const trust = createTrust();
+    const peer = open(trust, undefined);
+    try {
+      assert.match((await peer.get('good')) ?? '', unknown);
+      trust.set([made.ca]);
+      assert.equal(await peer.get('good'), undefined);
+      trust.set([made.otherCa]);
+      assert.match((await peer.get('good')) ?? '', unknown);
+    } finally {
+      await peer.close();
+    }
+  });
+
+  test(`the authorities of the system are trusted by a ${name} ${name === 'cloud' ? 'unless it has its own' : 'in addition to its own'}`, async (t) => {
+    const system = getCACertificates('default');
+    t.after(() => setDefaultCACertificates(system));
+    setDefaultCACertificates([made.ca]);
+    assert.equal(await attempt('good', undefined), undefined);
+    assert.equal(await attempt('good', undefined, made.otherCa), undefined);
+    const withOwn = await attempt('good', made.otherCa, made.selfSigned.cert);
+    if (name === 'cloud') assert.match(withOwn ?? '', unknown);
+    else assert.equal(withOwn, undefined);
+  });
+}
+
+test('a bundle is read with text around its certificates, and a damaged one is rejected without being quoted', () => {
+  assert.equal(readBundle(`# ours\n${made.ca}\n# theirs\n${made.otherCa}`).length, 2);
+  const damaged = made.otherCa.replace(/\n(.{20})/, '\nAAAA');
+  for (const [text, message] of [
+    ['', 'it contains no certificate in PEM form'],
+    [made.good.key, 'it contains no certificate in PEM form'],
+    [`${made.ca}${damaged}`, 'certificate 2 of 2 cannot be read'],
+  ] as const) {
+    assert.throws(() => readBundle(text), { message });
+  }
+});
