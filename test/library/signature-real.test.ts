@@ -201,7 +201,7 @@ describe('a certificate of the key manager', () => {
     const notOne = barbican.store('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
     await assert.rejects(
       store.get(notOne, signal()),
-      unavailable('change', / is no X\.509 certificate in DER or PEM form$/),
+      unavailable('change', / is not an X\.509 certificate in DER or PEM form$/),
     );
     const large = barbican.store(Buffer.alloc(64 * 1024 + 1));
     await assert.rejects(store.get(large, signal()), unavailable('change', /larger than 65536 bytes/));
@@ -213,9 +213,9 @@ describe('a certificate of the key manager', () => {
     const answer = (status: number) =>
       barbican.misbehave((response) => response.writeHead(status, { 'content-type': 'text/plain' }).end('busy'));
     answer(500);
-    await assert.rejects(store.get(id, signal()), unavailable('backoff', /with 500: busy$/, 500));
+    await assert.rejects(store.get(id, signal()), unavailable('backoff', /returned 500: busy$/, 500));
     answer(403);
-    await assert.rejects(store.get(id, signal()), unavailable('change', /with 403: busy$/, 403));
+    await assert.rejects(store.get(id, signal()), unavailable('change', /returned 403: busy$/, 403));
     // It breaks off within its response, and before it.
     barbican.misbehave((response) => {
       response.writeHead(200, { 'content-length': 9 }).write('half', () => response.destroy());

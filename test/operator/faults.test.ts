@@ -36,7 +36,7 @@ describe('responses of Glance during the work', () => {
     const removed = glance.on({ matches: is('POST'), fault: { kind: 'answer', status: 401 } });
     await world.apply('refused', { interval: '0' });
     const resource = await world.reason('refused', 'AuthenticationFailed', 20_000);
-    assert.match(messageOf(resource), /refuses the token that Keystone has just given/);
+    assert.match(messageOf(resource), /rejects the token that Keystone has just issued/);
     assert.equal(resource.status.lastError?.httpStatus, 401);
     removed();
     await world.ready('refused');
