@@ -61,7 +61,7 @@ describe('burnt image IDs', () => {
     assert.deepEqual(passed, ids(uid, 0, burnt));
   });
 
-  test('are not tried again after the recorded image was deleted and the creation of the next one failed', async () => {
+  test('burnt image IDs are not tried again after the recorded image was deleted and the creation of the next one failed', async () => {
     const { status } = await world.ready('burnt');
     const at = status.operation?.incarnation ?? assert.fail();
     glance.forget();
@@ -72,7 +72,7 @@ describe('burnt image IDs', () => {
     assert.deepEqual(new Set(tried()), new Set([imageIDOf(uid, at + 1)]));
   });
 
-  test('do not hide the image of a resource that lost its whole status', async () => {
+  test('burnt image IDs do not hide the image of a resource that lost its whole status', async () => {
     const before = await world.ready('burnt');
     await world.operator.stop();
     const path = `/apis/${apiVersion}/namespaces/${world.namespace}/${plural}/burnt/status`;
