@@ -63,6 +63,8 @@ const shapes: Readonly<Record<string, JsonSchema>> = {
   watchNamespaces: { type: 'array', uniqueItems: true, items: label },
   settings: settingsSchema(),
   ...limitShapes(),
+  'caBundle.configMap': { ...text, maxLength: 253, pattern: '^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$' },
+  'caBundle.key': { ...text, pattern: '^[-._a-zA-Z0-9]+$' },
   replicaCount: { type: 'integer', minimum: 0 },
   revisionHistoryLimit: optionalInteger(0),
   terminationGracePeriodSeconds: optionalInteger(1),

@@ -16,6 +16,7 @@ export const settingsOfTheChart: Readonly<Record<string, string>> = {
   transfersPerHost: 'transferLimits.perHost',
   transferLimits: 'transferLimits',
   healthAddress: 'healthPort',
+  caBundle: 'caBundle.configMap',
 };
 
 /** Flags that the chart does not set: in a Pod, the operator uses its ServiceAccount. */

@@ -1,21 +1,15 @@
 /**
- * Limits of the process: of its running transfers, from a file that may change at any time, such as a mounted ConfigMap, and
- * of its memory.
+ * Limits of the process: of its running transfers, from a file that may change at any time, and of its memory.
  *
- * Invariant: an unusable file changes nothing and is logged once. Running transfers continue under any new limits.
+ * Invariant: running transfers continue under any new limits.
  */
-import { readFile } from 'node:fs/promises';
-import { isDeepStrictEqual } from 'node:util';
 import { getHeapStatistics } from 'node:v8';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import type { Clock } from '../lib/clock.ts';
-import { describe } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { TransferLimits } from '../transfer/scheduler.ts';
-
-/** The kubelet updates a changed ConfigMap within about a minute, and reading is cheap. */
-const lookMs = 5_000;
+import { type Follower, followFile } from './followed-file.ts';
 
 const limit = z.int().min(1).max(1000).exactOptional();
 export const transferLimitsSchema = z.strictObject({ total: limit, perCloud: limit, perHost: limit });
@@ -29,28 +23,14 @@ export interface TransferLimitsOptions {
   log: Logger;
 }
 
-/** Reads the file repeatedly until `stop`, whose reason it then throws. */
-export async function followTransferLimits(options: TransferLimitsOptions, stop: AbortSignal): Promise<never> {
-  const { path, otherwise, apply, clock, log } = options;
-  let limits = otherwise;
-  let told: string | undefined;
-  for (;;) {
-    try {
-      const found = { ...otherwise, ...transferLimitsSchema.parse(parse(await readFile(path, 'utf8')) ?? {}) };
-      told = undefined;
-      if (!isDeepStrictEqual(found, limits)) {
-        limits = found;
-        apply(limits);
-        log.info({ ...limits }, 'The limits of transfers have changed');
-      }
-    } catch (error) {
-      const problem = error instanceof z.ZodError ? z.prettifyError(error) : describe(error);
-      if (problem !== told)
-        log.warn({ path, problem }, 'The file of transfer limits is unusable; the limits stay unchanged');
-      told = problem;
-    }
-    await clock.sleep(lookMs, stop);
-  }
+export function followTransferLimits({ otherwise, ...options }: TransferLimitsOptions): Follower {
+  return followFile({
+    ...options,
+    what: 'transfer limits',
+    read: (text) => ({ ...otherwise, ...transferLimitsSchema.parse(parse(text) ?? {}) }),
+    initial: otherwise,
+    shown: (limits) => limits,
+  });
 }
 
 const mebibyte = 2 ** 20;

@@ -11,6 +11,7 @@ import { createQueue } from '../controller/queue.ts';
 import { type Component, supervise } from '../controller/supervisor.ts';
 import { createWorkers } from '../controller/workers.ts';
 import { createEgressPolicy } from '../http/egress.ts';
+import { createTrust } from '../http/trust.ts';
 import { type Clouds, createClouds } from '../image/clouds.ts';
 import { createDrift } from '../image/drift.ts';
 import { clusterProperty } from '../image/identity.ts';
@@ -39,9 +40,11 @@ import { checkSelector, uidOfCluster } from './cluster.ts';
 import { helpOf, readSettings } from './config.ts';
 import { operatorEgress } from './egress.ts';
 import { exitCodesHelp, exitOnUnhandled } from './exit.ts';
+import type { Follower } from './followed-file.ts';
 import { createLeadership } from './leadership.ts';
-import { followTransferLimits, memoryLimits, reportMemory, type TransferLimitsOptions } from './limits.ts';
+import { followTransferLimits, memoryLimits, reportMemory } from './limits.ts';
 import { type RunSettings, runSettings } from './settings.ts';
+import { followTrust } from './trust.ts';
 
 export const runHelp = `${helpOf(runSettings)}\n\nExit codes:\n${exitCodesHelp}`;
 
@@ -94,7 +97,10 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     clock,
   );
   const policy = { ...defaultRetryPolicy, deadlineMs: cloudCallMs };
-  const toClouds = { egress, mayWrite, clock, random, observe: domain.clouds.exchange, policy };
+  const trust = createTrust();
+  const bundle = followTrust(settings.caBundle, { trust, clock, log });
+  await bundle?.look();
+  const toClouds = { egress, trust, mayWrite, clock, random, observe: domain.clouds.exchange, policy };
   const credentials = createSecretReader(client);
   const clouds = createClouds({
     credentials,
@@ -154,7 +160,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const drift = createDrift({ resources, wake: (key) => queue.add(key, 'periodic'), clock, random });
 
   // Whoever talks to the cloud for a transfer is the executor, by the same policy.
-  const executor = createThreadExecutor({ egress: rules, fence: leadership.fence, clock });
+  const executor = createThreadExecutor({ egress: rules, trust, fence: leadership.fence, clock });
   const transferLimits = {
     total: settings.transfers,
     perCloud: settings.transfersPerCloud,
@@ -167,6 +173,12 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     onChange: (key) => queue.add(key),
     observer: domain.transfers,
   });
+
+  const limitsPath = settings.transferLimits;
+  const limitsFile =
+    limitsPath === undefined
+      ? undefined
+      : followTransferLimits({ path: limitsPath, otherwise: transferLimits, apply: transfers.setLimits, clock, log });
 
   const limits = {
     ...defaultLimits,
@@ -257,7 +269,8 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
           until,
         ),
     },
-    ...limitsComponents(settings.transferLimits, { otherwise: transferLimits, apply: transfers.setLimits, clock, log }),
+    ...following('transfer-limits', limitsFile),
+    ...following('ca-bundle', bundle),
     {
       name: 'transfers',
       async run(until, halt) {
@@ -285,9 +298,8 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   }
 }
 
-function limitsComponents(path: string | undefined, options: Omit<TransferLimitsOptions, 'path'>): Component[] {
-  if (path === undefined) return [];
-  return [{ name: 'transfer-limits', run: (until) => followTransferLimits({ ...options, path }, until) }];
+function following(name: string, file: Follower | undefined): Component[] {
+  return file === undefined ? [] : [{ name, run: file.run }];
 }
 
 /** Resources of one cloud share its fate, so they share a part of the workers. Until its Secret is read, those of one Secret do. */

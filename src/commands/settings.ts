@@ -4,6 +4,15 @@ import { logLevels } from '../lib/log.ts';
 import { type Settings, setting, type ValuesOf } from './config.ts';
 import { egressSettings } from './egress.ts';
 
+/** For both commands. */
+const trustSettings = {
+  caBundle: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'More certificate authorities for all sources and clouds, as PEM. It is read again when it changes.',
+  },
+} as const satisfies Settings;
+
 export const runSettings = {
   kubeconfig: {
     schema: setting.text(),
@@ -71,6 +80,7 @@ export const runSettings = {
     help: 'A source has stalled when it sends less than 64 KiB in this time. Default: 60.',
   },
   ...egressSettings,
+  ...trustSettings,
   leaderElect: {
     schema: setting.flag(true),
     value: 'true|false',
@@ -155,6 +165,7 @@ export const transferSettings = {
     help: 'clouds.yaml with the cloud of an image to copy. Default: that of the plan.',
   },
   ...egressSettings,
+  ...trustSettings,
 } as const satisfies Settings;
 
 export type TransferSettings = ValuesOf<typeof transferSettings>;

@@ -16,6 +16,7 @@ import { commandEgress } from './egress.ts';
 import { withFileCredentials } from './file-credentials.ts';
 import { showProgress } from './progress.ts';
 import { type TransferSettings, transferSettings } from './settings.ts';
+import { readTrust } from './trust.ts';
 
 export const transferHelp = `glance-image-operator transfer [flags] PLAN
 
@@ -54,7 +55,8 @@ async function runPlan(given: TransferPlan, settings: TransferSettings): Promise
     process.once(signal, () => stop.abort(new Error(`cancelled by ${signal}; image ${plan.imageID} is left queued`)));
   }
   const egress = commandEgress(settings);
-  const executor = createThreadExecutor({ egress, clock: systemClock });
+  const trust = await readTrust(settings.caBundle);
+  const executor = createThreadExecutor({ egress, trust, clock: systemClock });
   const display = showProgress(process.stderr, systemClock);
   try {
     const access = await readAccess(credentials, plan, stop.signal);

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { CloudSpec, SecretRef } from '../api/fields.ts';
 import type { ImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';
+import type { Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { CloudFiles } from '../openstack/clouds.ts';
 import type { SessionPool } from '../openstack/pool.ts';
@@ -63,6 +64,8 @@ export interface OpenContext {
   /** Whether a digest is declared, which would detect bytes of another version of the file. */
   hasDigest: boolean;
   egress: EgressPolicy;
+  /** The certificates of the installation. */
+  trust: Trust;
   sessions: SessionPool<{ readonly images: ImageClient }>;
   /** Disposed of after the run. */
   resources: AsyncDisposableStack;

@@ -36,7 +36,7 @@ export interface SourceTls {
    * Authorities to trust beside the usual ones, as PEM. Beside, not instead: a redirect or a mirror may lead from a private
    * server to a public one.
    */
-  ca?: string;
+  ca?: string | undefined;
   /** The certificates of the installation. Default: none. */
   trust?: Trust;
   /** Default: ten seconds. */

@@ -7,6 +7,7 @@
 import { createImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';
 import type { MayWrite } from '../http/fence.ts';
+import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import { runTransfer } from './engine.ts';
@@ -16,6 +17,8 @@ import { type CloudSessions, createSourceOpener } from './sources.ts';
 export interface InlineExecutorOptions {
   /** For sources and clouds. */
   egress: EgressPolicy;
+  /** The certificates of the installation. Default: none. */
+  trust?: Trust;
   /** Called before every write to a cloud. Default: always. */
   mayWrite?: MayWrite;
   clock: Clock;
@@ -26,12 +29,12 @@ export interface InlineExecutorOptions {
 const idleSessionMs = 300_000;
 
 export function createInlineExecutor(options: InlineExecutorOptions): Executor {
-  const { egress, clock, random } = options;
+  const { egress, trust = createTrust(), clock, random } = options;
   const closed = new AbortController();
   const running = new Set<Promise<unknown>>();
   const sessions: CloudSessions = createSessionPool({
     clock,
-    open: (cloud) => openSession(cloud, options),
+    open: (cloud) => openSession(cloud, { ...options, trust }),
     attach: (session) => ({ images: createImageClient(session), hashAlgorithm: undefined }),
     idleMs: idleSessionMs,
   });
@@ -41,7 +44,7 @@ export function createInlineExecutor(options: InlineExecutorOptions): Executor {
     signal.throwIfAborted();
     const { name, region } = plan.cloud;
     using session = sessions.use(access.cloud, { name, region });
-    const source = createSourceOpener(access, { egress, sessions, clock, random });
+    const source = createSourceOpener(access, { egress, trust, sessions, clock, random });
     try {
       return await runTransfer(plan, { openSource: source.open, target: session.attached, clock, onProgress, signal });
     } finally {

@@ -1,6 +1,7 @@
 /** Opens the source of a plan, and closes its connections and sessions at the end of the run. */
 import type { ImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';
+import type { Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { SessionPool } from '../openstack/pool.ts';
 import type { OpenContext, OpenedSource } from '../source/kind.ts';
@@ -25,6 +26,7 @@ export type CloudSessions = SessionPool<Target & { readonly images: ImageClient 
 
 export interface SourceOpenerOptions {
   egress: EgressPolicy;
+  trust: Trust;
   sessions: CloudSessions;
   clock: Clock;
   random: Random;

@@ -7,6 +7,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import type { EgressRules } from '../http/egress.ts';
+import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe, OperatorError, retry } from '../lib/errors.ts';
 import { decodeError } from './error-codec.ts';
@@ -17,6 +18,8 @@ import type { FromThread, ThreadData, ToThread } from './thread-server.ts';
 export interface ThreadExecutorOptions {
   /** For sources and clouds. */
   egress: EgressRules;
+  /** The certificates of the installation; a run uses those of its start or later ones. Default: none. */
+  trust?: Trust;
   /** The memory of the write fence that the thread obeys (`http/fence.ts`). Default: none. */
   fence?: SharedArrayBuffer | undefined;
   clock: Clock;
@@ -85,7 +88,7 @@ export function createThreadExecutor(options: ThreadExecutorOptions): Executor {
 }
 
 function startThread(options: ThreadExecutorOptions, onStopped: () => void): Thread {
-  const { egress, fence, clock, entry = ownEntry, heapMiB = 256 } = options;
+  const { egress, trust = createTrust(), fence, clock, entry = ownEntry, heapMiB = 256 } = options;
   const workerData: ThreadData = { egress, fence };
   const worker = new Worker(entry, {
     name: 'transfers',
@@ -94,6 +97,7 @@ function startThread(options: ThreadExecutorOptions, onStopped: () => void): Thr
   });
   const runs = new Map<number, Run>();
   let lastID = 0;
+  let sentCertificates: readonly string[] = [];
   let missedPings = 0;
   let cancelPing = () => {};
   let state: ThreadState = 'running';
@@ -157,6 +161,9 @@ function startThread(options: ThreadExecutorOptions, onStopped: () => void): Thr
       const id = ++lastID;
       const { signal } = runOptions;
       const { promise, resolve, reject } = Promise.withResolvers<TransferResult>();
+      const certificates = trust.current();
+      if (certificates !== sentCertificates) send({ kind: 'trust', certificates });
+      sentCertificates = certificates;
       send({ kind: 'run', id, plan, access });
       if (runs.size === 0) {
         missedPings = 0;

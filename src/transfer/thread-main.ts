@@ -5,16 +5,19 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { createEgressPolicy } from '../http/egress.ts';
 import { fenceOf, mayAlwaysWrite } from '../http/fence.ts';
+import { createTrust } from '../http/trust.ts';
 import { systemClock } from '../lib/clock.ts';
 import { createInlineExecutor } from './inline.ts';
 import { serveExecutor, type ThreadData } from './thread-server.ts';
 
 if (parentPort === null) throw new Error('this file runs as a worker thread only');
 const { egress, fence }: ThreadData = workerData;
+const trust = createTrust();
 const executor = createInlineExecutor({
+  trust,
   egress: createEgressPolicy(egress),
   mayWrite: fence === undefined ? mayAlwaysWrite : fenceOf(fence, systemClock),
   clock: systemClock,
   random: Math.random,
 });
-serveExecutor(parentPort, executor, systemClock);
+serveExecutor(parentPort, executor, systemClock, trust);

@@ -6,6 +6,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { EgressRules } from '../http/egress.ts';
+import type { ChangingTrust } from '../http/trust.ts';
 import type { Clock } from '../lib/clock.ts';
 import { type EncodedError, encodeError } from './error-codec.ts';
 import type { Executor, TransferAccess } from './executor.ts';
@@ -21,6 +22,8 @@ export interface ThreadData {
 export type ToThread =
   | { kind: 'run'; id: number; plan: TransferPlan; access: TransferAccess }
   | { kind: 'cancel'; id: number }
+  /** The certificates of the installation, for later connections. */
+  | { kind: 'trust'; certificates: readonly string[] }
   /** Cancel all runs, close resources, exit. */
   | { kind: 'close' }
   /** Liveness probe. */
@@ -35,7 +38,7 @@ export type FromThread =
 const progressMs = 200;
 
 /** Serves until either side closes the port. */
-export function serveExecutor(port: MessagePort, executor: Executor, clock: Clock): void {
+export function serveExecutor(port: MessagePort, executor: Executor, clock: Clock, trust: ChangingTrust): void {
   const running = new Map<number, AbortController>();
   const send = (message: FromThread) => port.postMessage(message);
 
@@ -66,6 +69,8 @@ export function serveExecutor(port: MessagePort, executor: Executor, clock: Cloc
     switch (message.kind) {
       case 'run':
         return void run(message);
+      case 'trust':
+        return trust.set(message.certificates);
       case 'cancel':
         return running.get(message.id)?.abort(new Error('cancelled'));
       case 'close':

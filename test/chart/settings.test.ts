@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
@@ -37,6 +37,7 @@ const reached: { [K in Exclude<keyof RunSettings, Unset>]: { values: object; has
   leaseRenewDeadline: { values: { settings: { leaseRenewDeadline: '12s' } }, has: 12_000 },
   leaseRetry: { values: { settings: { leaseRetry: '1500ms' } }, has: 1500 },
   healthAddress: { values: { healthPort: 9440 }, has: ':9440' },
+  caBundle: { values: { caBundle: { configMap: 'authorities' } }, has: '/etc/glance-image-operator-ca/ca.crt' },
   drainSeconds: setting('drainSeconds', 600),
   transfersOnStop: setting('transfersOnStop', 'drain'),
   logLevel: setting('logLevel', 'debug'),
@@ -130,6 +131,22 @@ describe('the settings of the operator in the chart', () => {
     assert.equal(usual.pod.terminationGracePeriodSeconds, defaults.drainSeconds + 10);
     assert.equal(longer.pod.terminationGracePeriodSeconds, 610);
     assert.deepEqual([usual.strategy.type, alone.strategy.type], ['RollingUpdate', 'Recreate']);
+  });
+
+  test('the key of the ConfigMap with certificates is mounted as the file that the operator reads, as a directory that is updated', async () => {
+    const objects = await objectsWith(['caBundle.configMap=authorities', 'caBundle.key=trust-bundle.pem']);
+    const { pod, container } = deploymentIn(objects);
+    const volume = z.array(z.looseObject({ name: z.string(), configMap: z.unknown() })).parse(pod['volumes']);
+    assert.deepEqual(volume.find(({ name }) => name === 'ca-bundle')?.configMap, {
+      name: 'authorities',
+      items: [{ key: 'trust-bundle.pem', path: 'ca.crt' }],
+    });
+    const mounts = z.array(z.looseObject({ name: z.string(), mountPath: z.string() })).parse(container['volumeMounts']);
+    const { caBundle = '' } = settingsIn(objects);
+    assert.deepEqual(
+      mounts.filter(({ name }) => name === 'ca-bundle'),
+      [{ name: 'ca-bundle', mountPath: dirname(caBundle), readOnly: true }],
+    );
   });
 
   test('a changed transfer limit is in the file that the operator reads, and changes no Pod', async () => {

@@ -20,10 +20,13 @@ test('transfer limits follow their file, and stay unchanged while it is unusable
   const log = createLogger('warn', { write: (line: string) => void warnings.push(line) });
   const applied: TransferLimits[] = [];
   const stop = new AbortController();
-  const followed = followTransferLimits(
-    { path, otherwise, apply: (limits) => applied.push(limits), clock, log },
-    stop.signal,
-  );
+  const followed = followTransferLimits({
+    path,
+    otherwise,
+    apply: (limits) => applied.push(limits),
+    clock,
+    log,
+  }).run(stop.signal);
   /** Once it has looked, it sleeps again. */
   const look = async (text?: string) => {
     if (text !== undefined) await writeFile(path, text);

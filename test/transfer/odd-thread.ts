@@ -1,5 +1,6 @@
 /** A transfer thread that executes the task in the URL of each plan, such as a crash. */
 import { parentPort } from 'node:worker_threads';
+import { createTrust } from '../../src/http/trust.ts';
 import { aborted } from '../../src/lib/abort.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError, retry } from '../../src/lib/errors.ts';
@@ -8,12 +9,15 @@ import { noProgress } from '../../src/transfer/plan.ts';
 import { serveExecutor } from '../../src/transfer/thread-server.ts';
 import { resultOf } from './plans.ts';
 
+const trust = createTrust();
 const executor: Executor = {
   async run({ source }, access, { signal, onProgress }) {
     const task = source.kind === 'http' ? source.url : source.image;
     switch (task) {
       case 'echo':
         return { ...resultOf(1), url: JSON.stringify(access) };
+      case 'trust':
+        return { ...resultOf(1), url: trust.current().join() };
       case 'count':
         for (let bytes = 1; bytes <= 100_000; bytes++) onProgress({ ...noProgress, bytes, phase: 'transferring' });
         return resultOf(100_000);
@@ -52,4 +56,4 @@ const executor: Executor = {
   async close() {},
 };
 
-if (parentPort !== null) serveExecutor(parentPort, executor, systemClock);
+if (parentPort !== null) serveExecutor(parentPort, executor, systemClock, trust);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { createTrust } from '../../src/http/trust.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { type Executor, ExecutorClosed } from '../../src/transfer/executor.ts';
@@ -35,6 +36,21 @@ const isCrash = (why: RegExp) => (error: unknown) => {
   assert.match(error.message, why);
   return true;
 };
+
+test('a transfer thread has the certificates of the installation as they are at the start of a run', async (t) => {
+  const trust = createTrust();
+  const executor = createThreadExecutor({ egress, trust, clock: systemClock, entry, heapMiB: 32 });
+  t.after(() => executor.close());
+  for (const certificates of [[], ['one'], ['one', 'two'], []]) {
+    trust.set(certificates);
+    assert.equal((await run(executor, 'trust')).url, certificates.join());
+    assert.equal((await run(executor, 'trust')).url, certificates.join());
+  }
+  await assert.rejects(run(executor, 'exit'), isCrash(/exited with code 3/));
+  trust.set(['three']);
+  await assert.rejects(run(executor, 'exit'), isCrash(/exited with code 3/));
+  assert.equal((await run(executor, 'trust')).url, 'three', 'a new thread has them too');
+});
 
 test('a transfer thread receives plan and access, and returns the result', async (t) => {
   const executor = executorOf(t);

@@ -41,6 +41,9 @@
 - {{ printf "--namespaces=%s" (join "," .) }}
 {{- end }}
 - --transfer-limits=/etc/glance-image-operator/transfer-limits.yaml
+{{- if .Values.caBundle.configMap }}
+- --ca-bundle=/etc/glance-image-operator-ca/ca.crt
+{{- end }}
 {{- range $name, $value := omit .Values.settings "leaseName" }}
 {{- if kindIs "slice" $value }}
 {{- $value = join "," $value }}

@@ -37,8 +37,8 @@ export function httpSource(plan: HttpPlan): PlannedSource<HttpPlan> {
     webDownloadURL: url,
     host: () => URL.parse(url)?.host ?? url,
     withSecrets: (replace) => compact({ ...plan, headersSecretRef: replace('headers'), caSecretRef: replace('ca') }),
-    async open({ secrets, hasDigest, egress, resources, ...common }) {
-      const transport = createSourceTransport(egress, secrets.ca === undefined ? {} : { ca: secrets.ca });
+    async open({ secrets, hasDigest, egress, trust, resources, ...common }) {
+      const transport = createSourceTransport(egress, { trust, ca: secrets.ca });
       resources.defer(() => transport.close());
       const headers = secrets.headers === undefined ? {} : { headers: readHeaders(secrets.headers) };
       return openHttpSource({ ...common, ...headers, urls: [url, ...mirrors], hasDigest, transport });
