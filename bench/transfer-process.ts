@@ -29,7 +29,8 @@ export interface Figures {
 const sampleMs = 1;
 
 const task: Task = JSON.parse(await text(process.stdin));
-const executor = createThreadExecutor({ egress: { allow: ['127.0.0.0/8'], deny: [] }, clock: systemClock });
+const loopback = { allow: ['127.0.0.0/8'], deny: [] };
+const executor = createThreadExecutor({ egress: { sources: loopback, clouds: loopback }, clock: systemClock });
 const { signal } = new AbortController();
 const run = (plan: TransferPlan) => executor.run(plan, task.access, { signal, onProgress: () => {} });
 await run(task.first);

@@ -69,7 +69,7 @@ const mechanisms: Record<string, { home: string; sign: RegExp }> = {
   'rule for redirects': { home: 'http/redirects.ts', sign: /\b30[12378]\b[^\n]*\b30[12378]\b/ },
   'reader of PEM certificates': { home: 'http/pem.ts', sign: /BEGIN CERTIFICATE-----(?:\[|\(|\.\*)/ },
   'trust of TLS': { home: 'http/trust.ts', sign: /\b(?:createSecureContext|getCACertificates)\(/ },
-  'egress policy': { home: 'http/egress.ts', sign: /new BlockList\(/ },
+  'set of address rules': { home: 'http/address-rules.ts', sign: /new BlockList\(/ },
   'write fence': { home: 'http/fence.ts', sign: /\bAtomics\./ },
   'session pool': { home: 'openstack/pool.ts', sign: /(?<!function )\b(?:createSession|parseCloud)\(/ },
   'reader of Secrets': { home: 'kubernetes/secret.ts', sign: /\.get\(secretType\b/ },

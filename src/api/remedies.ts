@@ -69,7 +69,7 @@ export const remedies = {
   SourceNotFound: 'Fix content.http.url, or publish the file.',
   SourceForbidden: 'Fix the headers in the Secret of headersSecretRef, or the rights at the source.',
   SourceRefused: 'The message has the response of the source. Fix the URL or the headers.',
-  SourceUnreachable: `${itself} If only the operator cannot reach it: check network policy, DNS, and --source-allow (chart: settings.sourceAllow).`,
+  SourceUnreachable: `${itself} If only the operator cannot reach it: check network policy and DNS.`,
   SourceUntrusted: 'Name the CA of the source with caSecretRef, or have its certificate renewed.',
   SourceUnavailable: itself,
   SourceSilent: itself,
@@ -91,7 +91,7 @@ export const remedies = {
     'Do not use the file, unless its size is intended: then raise --max-image-size-gib (chart: settings.maxImageSizeGiB).',
   DigestMismatch: publisher,
   EgressRefused:
-    'Use another address; or ask the administrator of the operator to allow this one with --source-allow (chart: settings.sourceAllow).',
+    'Use another address; or ask the administrator of the operator to allow this one, for sources with --source-allow (chart: settings.sourceAllow), for clouds with --cloud-allow (chart: settings.cloudAllow).',
   TransferCrashed: 'Nothing: the transfer starts again. If it happens again, raise the memory limit and report it.',
   TimedOut:
     'Nothing at first: the operator retries. If it lasts, glance_image_operator_openstack_request_duration_seconds shows the slow server.',

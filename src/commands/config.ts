@@ -68,7 +68,7 @@ export function helpOf(table: Settings): string {
 }
 
 function flagOf(key: string): string {
-  return key.replace(/GiB|[A-Z]/g, (start) => `-${start.toLowerCase()}`);
+  return key.replace(/GiB|CIDR|[A-Z]/g, (start) => `-${start.toLowerCase()}`);
 }
 
 function envOf(key: string): string {

@@ -38,7 +38,7 @@ import { createScheduler } from '../transfer/scheduler.ts';
 import { createThreadExecutor } from '../transfer/thread-executor.ts';
 import { checkSelector, uidOfCluster } from './cluster.ts';
 import { helpOf, readSettings } from './config.ts';
-import { operatorEgress } from './egress.ts';
+import { apiServerHosts, operatorEgress } from './egress.ts';
 import { exitCodesHelp, exitOnUnhandled } from './exit.ts';
 import type { Follower } from './followed-file.ts';
 import { createLeadership } from './leadership.ts';
@@ -89,8 +89,8 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const cluster = settings.clusterName ?? (await uidOfCluster(client, signal));
   await checkSelector(client, settings, signal);
 
-  const rules = operatorEgress(settings, transport.server);
-  const egress = createEgressPolicy(rules);
+  const rules = operatorEgress(settings, await apiServerHosts(transport, process.env, signal));
+  const egress = createEgressPolicy(rules.clouds);
   const domain = createDomainMetrics(
     metrics.registry,
     { images: () => images.list(), sessions: () => clouds.open },

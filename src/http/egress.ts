@@ -1,16 +1,28 @@
 /**
  * The egress policy: which hosts and addresses a URL from outside may lead to. A rule that denies wins over a rule that
  * allows, which wins over the defaults. The defaults block addresses that are local to this process, its node or its link,
- * metadata services included, in every spelling. Private networks stay open, because OpenStack clouds run there.
+ * metadata services included, in every spelling, and what belongs to the cluster: names of Services and `clusterNetworks`.
+ * Where `privateNetworks` is `blocked`, they also block private networks and names of one label.
  *
  * Guarantees: a connection is made only if the requested name, every address that it resolves to and the peer's address are
  * all allowed; one blocked address among allowed ones blocks the connection. A name is resolved once per connection and
  * only the checked addresses are tried, so a DNS response that changes between check and connection (rebinding) has no effect.
+ * The address of a denied name is denied too, under every other name and as itself.
  */
-import { type LookupAddress, type LookupOptions, lookup as nodeLookup } from 'node:dns';
-import { BlockList, isIP, type LookupFunction } from 'node:net';
+import type { LookupAddress } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
 import type { buildConnector } from 'undici';
+import { type Clock, systemClock } from '../lib/clock.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
+import {
+  canonicalHost,
+  createSpellings,
+  isLoopback,
+  localNetworks,
+  privateNetworks,
+  ruleSet,
+} from './address-rules.ts';
+import { createResolve, type Resolve } from './resolve-host.ts';
 
 type Connector = buildConnector.connector;
 
@@ -43,13 +55,26 @@ export class EgressRefused extends OperatorError {
 /** Plain data, so that it can be sent to another thread. */
 export interface EgressRules {
   /**
-   * Hosts (`mirror.example.com`, `*.example.com`), addresses and CIDRs (`10.0.0.0/8`) that the defaults would block.
+   * Hosts (`mirror.example.com`, `*.example.com`), addresses and CIDRs (`10.0.0.0/8`) that the defaults would block. A
+   * namespace (`openstack.svc`) stands for its Services, and opens the networks of the cluster and private ones to them.
    */
-  allow: string[];
+  allow: readonly string[];
   /** Hosts, addresses and CIDRs that are always blocked. */
-  deny: string[];
+  deny: readonly string[];
+  /** Whether private networks and names of one label need a rule. Default: blocked. */
+  privateNetworks?: 'open' | 'blocked';
+  /** CIDRs of the Services, Pods and nodes of the cluster. */
+  clusterNetworks?: readonly string[];
+  /** Prefixes by which this network reaches IPv4, in addition to `64:ff9b::/96`. */
+  nat64Prefixes?: readonly string[];
   /** The user's options after a rejection, by its cause. It ends the message; `{host}` stands for the host. */
   advice?: Readonly<Partial<Record<RefusalCause, string>>>;
+}
+
+/** One of two: sources are named by every user of the cluster, clouds usually are in private networks. */
+export interface EgressPair<T> {
+  sources: T;
+  clouds: T;
 }
 
 export interface EgressPolicy {
@@ -59,94 +84,155 @@ export interface EgressPolicy {
   checkAddress(host: string, address: string): void;
   /** For `net.connect`: resolves every address of a name, and fails with EgressRefused if any of them is blocked. */
   lookup: LookupFunction;
+  /** Resolves the denied names, at most once a minute. To be awaited before a check. */
+  refresh(): Promise<void>;
+  /** All checks that need no connection. Rejects with EgressRefused, or with the error of DNS. */
+  check(host: string): Promise<void>;
 }
 
-type Resolve = (
-  host: string,
-  options: LookupOptions & { all: true },
-  callback: (error: Error | null, addresses: LookupAddress[]) => void,
-) => void;
-
-/** Addresses that are blocked unless a rule allows them, by the names in messages. */
-const refusedByDefault: Record<string, string[]> = {
-  'an unspecified address': ['0.0.0.0/8', '::/128'],
-  'a loopback address': ['127.0.0.0/8', '::1/128'],
-  'a metadata service': [
-    '169.254.169.254/32',
-    '100.100.100.200/32',
-    '168.63.129.16/32',
-    '192.0.0.192/32',
-    'fd00:ec2::254/128',
-    'fd20:ce::254/128',
-  ],
-  'a link-local address': ['169.254.0.0/16', 'fe80::/10', 'fec0::/10'],
-  'a multicast address': ['224.0.0.0/4', 'ff00::/8'],
-  'a reserved address': ['240.0.0.0/4'],
-  // Prefixes that embed an IPv4 address which the rules for IPv4 would not find. (BlockList itself reads
-  // `::ffff:0:0/96`, and `spellings` reads the NAT64 prefix.)
-  'an embedded IPv4 address': ['::/96', '::ffff:0:0:0/96', '64:ff9b::/112', '64:ff9b:1::/48', '2001::/32', '2002::/16'],
-};
+const refreshMs = 60_000;
 
 /** Throws a RangeError that names the rule if a rule is neither a host nor an address nor a CIDR. */
-export function createEgressPolicy(rules: EgressRules, resolve: Resolve = nodeLookup): EgressPolicy {
+export function createEgressPolicy(
+  rules: EgressRules,
+  resolve: Resolve = createResolve(),
+  clock: Pick<Clock, 'monotonic'> = systemClock,
+): EgressPolicy {
+  const isOpen = rules.privateNetworks === 'open';
   const allowed = ruleSet(rules.allow);
   const denied = ruleSet(rules.deny);
-  const defaults = Object.entries(refusedByDefault).map(([what, ranges]) => ({ what, set: ruleSet(ranges) }));
+  const spellings = createSpellings(rules.nat64Prefixes ?? []);
+  const named = (networks: Readonly<Record<string, readonly string[]>>) =>
+    Object.entries(networks).map(([what, ranges]) => ({ what, set: ruleSet(ranges) }));
+  const local = named(localNetworks);
+  /** A rule for a namespace opens these. */
+  const near = named({
+    'in a network of this cluster': rules.clusterNetworks ?? [],
+    ...(isOpen ? {} : { 'in a private network': privateNetworks }),
+  });
+  /** The addresses of the denied names, as of the last refresh. */
+  let deniedNames: readonly { host: string; addresses: readonly string[] }[] = [];
+  let deniedAddresses = ruleSet([]);
+  let refreshed: { at: number; done: Promise<void> } | undefined;
 
   const refused = (refusal: Refusal) => new EgressRefused(refusal, rules.advice?.[refusal.cause]);
+  const isDenied = (name: string) => denied.hasHost(name) || denied.hasService(name);
 
   function checkHost(host: string): void {
     const name = canonicalHost(host);
     if (isIP(name) !== 0) checkAddress(host, name);
-    else if (denied.hasHost(name)) throw refused({ cause: 'denied', host: name, shown: host, problem: 'is denied' });
+    else if (isDenied(name)) throw refused({ cause: 'denied', host: name, shown: host, problem: 'is denied' });
   }
 
   function checkAddress(host: string, address: string): void {
     const name = canonicalHost(host);
     const shown = name === address ? address : `${host} (${address})`;
-    const at = { host: name, shown };
+    const refusal = (cause: RefusalCause, problem: string) => refused({ cause, host: name, shown, problem });
     // An address with a zone (`fe80::1%eth0`) is checked without it.
     const forms = spellings(address.split('%', 1)[0] ?? '');
     // An address that cannot be parsed is in no range, and must not pass for that reason.
-    if (forms.some((form) => isIP(form) === 0))
-      throw refused({ ...at, cause: 'unreadable', problem: 'is not an address' });
-    if (denied.hasHost(name) || forms.some(denied.hasAddress))
-      throw refused({ ...at, cause: 'denied', problem: 'is denied' });
+    if (forms.some((form) => isIP(form) === 0)) throw refusal('unreadable', 'is not an address');
+    if (isDenied(name) || forms.some(denied.hasAddress)) throw refusal('denied', 'is denied');
+    if (forms.some(deniedAddresses.hasAddress)) throw refusal('denied', 'is the address of a host that is denied');
     if (allowed.hasHost(name) || forms.some(allowed.hasAddress)) return;
-    const hit = defaults.find(({ set }) => forms.some(set.hasAddress));
-    if (hit !== undefined) throw refused({ ...at, cause: 'default', problem: `is ${hit.what}` });
+    const here = local.find(({ set }) => forms.some(set.hasAddress));
+    if (here !== undefined) throw refusal('default', `is ${here.what}`);
+    if (allowed.hasService(name)) return;
+    const problem = nameProblem(name);
+    if (problem !== undefined) throw refusal('default', problem);
+    const network = near.find(({ set }) => forms.some(set.hasAddress));
+    if (network !== undefined) throw refusal('default', `is ${network.what}`);
   }
 
-  const lookup: LookupFunction = (host, options, callback) => {
-    resolve(host, { ...options, all: true }, (error, addresses) => {
-      if (error !== null) return callback(error, '', 0);
-      const failure = failureOf(() => {
-        for (const { address } of addresses) checkAddress(host, address);
-      });
-      if (failure !== undefined) return callback(failure, '', 0);
+  /** What is wrong with a name that no rule allows, whatever it resolves to. */
+  function nameProblem(name: string): string | undefined {
+    if (isIP(name) !== 0) return undefined;
+    if (/(?:^|\.)(?:svc|cluster\.local)$/.test(name)) return 'is a name in this cluster';
+    return isOpen || name.includes('.') ? undefined : 'is a name of the local network';
+  }
+
+  function resolved(host: string, addresses: readonly LookupAddress[]): void {
+    const name = canonicalHost(host);
+    const problem = nameProblem(name);
+    if (addresses.length === 0 && problem !== undefined && !allowed.hasHost(name) && !allowed.hasService(name))
+      throw refused({ cause: 'default', host: name, shown: host, problem });
+    for (const { address } of addresses) checkAddress(host, address);
+  }
+
+  const lookup: LookupFunction = (host, lookupOptions, callback) => {
+    resolve(host, { ...lookupOptions, all: true }, (error, addresses) => {
+      const failure = failureOf(() => resolved(host, error === null ? addresses : [])) ?? error;
+      if (failure !== null) return callback(failure, '', 0);
       const [first] = addresses;
       // Node assumes that the list is not empty, and would throw an error that nothing catches.
       if (first === undefined) callback(new Error(`${host} has no address`), '', 0);
-      else if (options.all === true) callback(null, addresses);
+      else if (lookupOptions.all === true) callback(null, addresses);
       else callback(null, first.address, first.family);
     });
   };
 
-  return { checkHost, checkAddress, lookup };
+  async function resolveDenied(): Promise<void> {
+    const names = await Promise.all(
+      denied.hosts.map(async (host) => {
+        const found = await addressesOf(host, resolve);
+        // While DNS fails, the last addresses hold.
+        const before = deniedNames.find((name) => name.host === host)?.addresses ?? [];
+        return { host, addresses: found ?? before };
+      }),
+    );
+    deniedNames = names;
+    deniedAddresses = ruleSet(names.flatMap(({ addresses }) => addresses));
+  }
+
+  function refresh(): Promise<void> {
+    if (denied.hosts.length === 0) return Promise.resolve();
+    const now = clock.monotonic();
+    if (refreshed === undefined || now - refreshed.at >= refreshMs) refreshed = { at: now, done: resolveDenied() };
+    return refreshed.done;
+  }
+
+  async function check(host: string): Promise<void> {
+    await refresh();
+    checkHost(host);
+    const name = canonicalHost(host);
+    if (isIP(name) !== 0) return;
+    const { promise, resolve: done, reject } = Promise.withResolvers<void>();
+    lookup(name, { all: true }, (error) => (error === null ? done() : reject(error)));
+    await promise;
+  }
+
+  return { checkHost, checkAddress, lookup, refresh, check };
+}
+
+/**
+ * Of a denied name; undefined if DNS fails. Without those of loopback: DNS servers give them for names that they block, and in
+ * development the API server has one.
+ */
+function addressesOf(host: string, resolve: Resolve): Promise<readonly string[] | undefined> {
+  return new Promise((done) => {
+    resolve(host, { all: true }, (error, addresses) => {
+      const isUnknown = error !== null && 'code' in error && error.code === 'ENOTFOUND';
+      if (error !== null) return done(isUnknown ? [] : undefined);
+      done(addresses.map(({ address }) => address).filter((address) => isIP(address) !== 0 && !isLoopback(address)));
+    });
+  });
 }
 
 /**
  * Applies the policy to an undici connector. `make` builds that connector and must pass `lookup` on to it. The name is
  * checked before connecting, every resolved address meanwhile, and the peer's address before a request is sent.
+ * `onPeer` gets the address of each peer.
  */
 export function guardConnector(
   policy: EgressPolicy,
   make: (options: { lookup: LookupFunction }) => Connector,
+  onPeer: (host: string, address: string) => void = () => {},
 ): Connector {
   const connect = make({ lookup: policy.lookup });
-  return (options, callback) => {
+  return async (options, callback) => {
+    await policy.refresh();
     const failure = failureOf(() => policy.checkHost(options.hostname));
-    if (failure !== undefined) return queueMicrotask(() => callback(failure, null));
+    if (failure !== undefined) return callback(failure, null);
     connect(options, (...result) => {
       const [error, socket] = result;
       if (error !== null) return callback(error, null);
@@ -154,60 +240,13 @@ export function guardConnector(
       const late = failureOf(() => {
         if (peer === undefined) throw new Error(`the connection to ${options.hostname} was closed at once`);
         policy.checkAddress(options.hostname, peer);
+        onPeer(options.hostname, peer);
       });
       if (late === undefined) return callback(null, socket);
       socket.destroy();
       callback(late, null);
     });
   };
-}
-
-interface RuleSet {
-  hasHost(name: string): boolean;
-  hasAddress(address: string): boolean;
-}
-
-function ruleSet(entries: string[]): RuleSet {
-  const ranges = new BlockList();
-  const hosts = new Set<string>();
-  const domains: string[] = [];
-  for (const entry of entries) {
-    const [base = '', prefix, ...rest] = entry.trim().split('/');
-    const host = canonicalHost(base);
-    const family = isIP(host);
-    const bits = family === 4 ? 32 : 128;
-    if (
-      rest.length > 0 ||
-      (prefix !== undefined && (family === 0 || !/^\d{1,3}$/.test(prefix) || Number(prefix) > bits))
-    )
-      throw new RangeError(`not a CIDR such as 10.0.0.0/8: ${entry}`);
-    if (family !== 0) ranges.addSubnet(host, Number(prefix ?? bits), family === 4 ? 'ipv4' : 'ipv6');
-    else if (/^\*\.[\w.-]+$/.test(host)) domains.push(host.slice(1));
-    else if (/^[\w.-]+$/.test(host)) hosts.add(host);
-    else throw new RangeError(`not a host, an address or a CIDR: ${entry}`);
-  }
-  return {
-    hasHost: (name) => hosts.has(name) || domains.some((domain) => name.endsWith(domain)),
-    hasAddress: (address) => ranges.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6'),
-  };
-}
-
-/**
- * The host as a URL parser understands it: lower case, no brackets, no final dot, and every spelling of an IPv4 address
- * (`0x7f.1`, `2130706433`, `0177.0.0.1`) in its usual form, because the system's resolver understands those too.
- */
-function canonicalHost(host: string): string {
-  const bare = host.replace(/^\[(.*)\]$/, '$1');
-  const url = URL.parse(`http://${bare.includes(':') ? `[${bare}]` : bare}/`);
-  return (url?.hostname ?? bare.toLowerCase()).replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
-}
-
-/** The address, and the IPv4 address behind it where it is the NAT64 form of one (`64:ff9b::a9fe:a9fe`). */
-function spellings(address: string): string[] {
-  const nat64 = /^64:ff9b::([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(canonicalHost(address));
-  if (nat64 === null) return [address];
-  const [high, low] = [Number.parseInt(nat64[1] ?? '', 16), Number.parseInt(nat64[2] ?? '', 16)];
-  return [address, [high >> 8, high & 255, low >> 8, low & 255].join('.')];
 }
 
 function failureOf(check: () => void): Error | undefined {

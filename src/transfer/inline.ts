@@ -5,7 +5,7 @@
  * next run.
  */
 import { createImageClient } from '../glance/client/index.ts';
-import type { EgressPolicy } from '../http/egress.ts';
+import type { EgressPair, EgressPolicy } from '../http/egress.ts';
 import type { MayWrite } from '../http/fence.ts';
 import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
@@ -15,8 +15,7 @@ import { type Executor, ExecutorClosed } from './executor.ts';
 import { type CloudSessions, createSourceOpener } from './sources.ts';
 
 export interface InlineExecutorOptions {
-  /** For sources and clouds. */
-  egress: EgressPolicy;
+  egress: EgressPair<EgressPolicy>;
   /** The certificates of the installation. Default: none. */
   trust?: Trust;
   /** Called before every write to a cloud. Default: always. */
@@ -34,7 +33,7 @@ export function createInlineExecutor(options: InlineExecutorOptions): Executor {
   const running = new Set<Promise<unknown>>();
   const sessions: CloudSessions = createSessionPool({
     clock,
-    open: (cloud) => openSession(cloud, { ...options, trust }),
+    open: (cloud) => openSession(cloud, { ...options, egress: egress.clouds, trust }),
     attach: (session) => ({ images: createImageClient(session), hashAlgorithm: undefined }),
     idleMs: idleSessionMs,
   });
@@ -44,7 +43,7 @@ export function createInlineExecutor(options: InlineExecutorOptions): Executor {
     signal.throwIfAborted();
     const { name, region } = plan.cloud;
     using session = sessions.use(access.cloud, { name, region });
-    const source = createSourceOpener(access, { egress, trust, sessions, clock, random });
+    const source = createSourceOpener(access, { egress: egress.sources, trust, sessions, clock, random });
     try {
       return await runTransfer(plan, { openSource: source.open, target: session.attached, clock, onProgress, signal });
     } finally {

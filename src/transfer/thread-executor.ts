@@ -6,7 +6,7 @@
  * and the next run gets a new thread; the process survives.
  */
 import { Worker } from 'node:worker_threads';
-import type { EgressRules } from '../http/egress.ts';
+import type { EgressPair, EgressRules } from '../http/egress.ts';
 import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe, OperatorError, retry } from '../lib/errors.ts';
@@ -16,8 +16,7 @@ import type { TransferPlan, TransferResult } from './plan.ts';
 import type { FromThread, ThreadData, ToThread } from './thread-server.ts';
 
 export interface ThreadExecutorOptions {
-  /** For sources and clouds. */
-  egress: EgressRules;
+  egress: EgressPair<EgressRules>;
   /** The certificates of the installation; a run uses those of its start or later ones. Default: none. */
   trust?: Trust;
   /** The memory of the write fence that the thread obeys (`http/fence.ts`). Default: none. */

@@ -15,7 +15,7 @@ const { egress, fence }: ThreadData = workerData;
 const trust = createTrust();
 const executor = createInlineExecutor({
   trust,
-  egress: createEgressPolicy(egress),
+  egress: { sources: createEgressPolicy(egress.sources), clouds: createEgressPolicy(egress.clouds) },
   mayWrite: fence === undefined ? mayAlwaysWrite : fenceOf(fence, systemClock),
   clock: systemClock,
   random: Math.random,

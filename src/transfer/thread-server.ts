@@ -5,7 +5,7 @@
  * every message can be cloned.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { EgressRules } from '../http/egress.ts';
+import type { EgressPair, EgressRules } from '../http/egress.ts';
 import type { ChangingTrust } from '../http/trust.ts';
 import type { Clock } from '../lib/clock.ts';
 import { type EncodedError, encodeError } from './error-codec.ts';
@@ -14,7 +14,7 @@ import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
 
 /** Start-up data of the thread. */
 export interface ThreadData {
-  egress: EgressRules;
+  egress: EgressPair<EgressRules>;
   /** The memory of the write fence (`http/fence.ts`). Undefined if there is none. */
   fence: SharedArrayBuffer | undefined;
 }

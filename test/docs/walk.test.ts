@@ -65,7 +65,7 @@ describe('a reader who does what the pages say', () => {
       namespace: 'glance-image-operator-system',
       deployment: 'glance-image-operator',
       directory,
-      flags: ['--source-allow=127.0.0.0/8'],
+      flags: ['--source-allow=127.0.0.0/8', '--cloud-allow=127.0.0.0/8'],
       signal: ended.signal,
     });
     operator.catch(() => {});

@@ -26,7 +26,7 @@ Kubernetes ${kubernetes.server}, Keystone ${openstack.authUrl}, Glance ${opensta
 
   export KUBECONFIG=${kubernetes.kubeconfig()}
   export PATH=${folders.tools}:$PATH
-  node_modules/.bin/node src/main.ts run --source-allow 127.0.0.0/8     # the operator, in another terminal
+  node_modules/.bin/node src/main.ts run --source-allow 127.0.0.0/8 --cloud-allow 127.0.0.0/8     # the operator, in another terminal
   kubectl get secret openstack                          # clouds.yaml of project ${project.name}, cloud "demo"
   kubectl get glanceimages --watch
 

@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { buildConnector } from 'undici';
 import { createEgressPolicy, EgressRefused, type EgressRules, guardConnector } from '../../src/http/egress.ts';
+import { createVirtualClock } from '../clock.ts';
 
 const none: EgressRules = { allow: [], deny: [] };
 
@@ -56,6 +57,14 @@ describe('the egress policy', () => {
     '100.100.100.200',
     '168.63.129.16',
     'fd00:ec2::254',
+    'fd00:ec2::23',
+    'fd00:ec2::253',
+    'fd00:ec2::123',
+    'fd00:c1::a9fe:a9fe',
+    'fd00:42::42',
+    'fd00:a9fe:a9fe::1',
+    'fd20:ce::254',
+    '192.0.0.192',
     'fe80::1',
     'fe80::1%eth0',
     'febf::1',
@@ -66,27 +75,124 @@ describe('the egress policy', () => {
     '255.255.255.255',
   ];
   for (const host of refusedSpellings) {
-    test(`the egress policy rejects ${host}`, () => {
+    test(`both egress policies reject ${host}`, () => {
       assert.throws(() => createEgressPolicy(none).checkHost(host), EgressRefused);
+      assert.throws(() => createEgressPolicy({ ...none, privateNetworks: 'open' }).checkHost(host), EgressRefused);
     });
   }
 
-  const allowedHosts = [
-    'example.com',
+  for (const host of ['example.com', '203.0.113.7', '2600::1', '64:ff9b::203.0.113.7', '[2600::1]']) {
+    test(`both egress policies allow ${host}`, () => {
+      createEgressPolicy(none).checkHost(host);
+      createEgressPolicy({ ...none, privateNetworks: 'open' }).checkHost(host);
+    });
+  }
+
+  const privateHosts = [
     '10.0.0.1',
     '172.16.0.1',
     '192.168.1.1',
     '100.64.0.1',
+    '198.18.0.1',
     'fd12:3456::1',
-    '203.0.113.7',
-    '2600::1',
     '::ffff:10.0.0.1',
-    '64:ff9b::203.0.113.7',
-    '[2600::1]',
+    '64:ff9b::10.0.0.1',
   ];
-  for (const host of allowedHosts) {
-    test(`the egress policy allows ${host}`, () => createEgressPolicy(none).checkHost(host));
+  for (const host of privateHosts) {
+    test(`${host} is open for clouds, and for sources only by a rule`, () => {
+      createEgressPolicy({ ...none, privateNetworks: 'open' }).checkHost(host);
+      assert.throws(() => createEgressPolicy(none).checkHost(host), /is in a private network/);
+      createEgressPolicy({ ...none, allow: ['0.0.0.0/0', 'fc00::/7'] }).checkHost(host);
+    });
   }
+
+  const clusterNames = ['vault.vault.svc', 'VAULT.vault.svc.cluster.local.', 'svc', 'a.cluster.local'];
+  for (const host of clusterNames) {
+    test(`${host} is blocked for sources and clouds alike, whatever it resolves to`, async () => {
+      for (const privateNetworks of ['open', 'blocked'] as const) {
+        await assert.rejects(
+          resolve(policyResolving({ privateNetworks }, '203.0.113.7'), host),
+          /is a name in this cluster/,
+        );
+        await assert.rejects(resolve(policyResolving({ privateNetworks }), host), /is a name in this cluster/);
+      }
+    });
+  }
+
+  test('a name of one label is open for clouds, and for sources only by a rule', async () => {
+    await resolve(policyResolving({ privateNetworks: 'open' }, '192.168.1.1'), 'controller');
+    await assert.rejects(resolve(policyResolving({}, '203.0.113.7'), 'vault'), /is a name of the local network/);
+    await resolve(policyResolving({ allow: ['vault'] }, '203.0.113.7'), 'vault');
+  });
+
+  test('a rule for a namespace opens its Services, and nothing local', async () => {
+    const rules = { allow: ['openstack.svc'], clusterNetworks: ['10.96.0.0/12'], privateNetworks: 'open' } as const;
+    for (const host of ['keystone.openstack.svc', 'glance-api.openstack.svc.cluster.local'])
+      await resolve(policyResolving(rules, '10.96.0.7'), host);
+    const others = ['vault.vault.svc', 'openstack.svc', 'x.openstack.svc.example.com', 'evilopenstack.svc'];
+    for (const host of others)
+      await assert.rejects(resolve(policyResolving(rules, '10.96.0.7'), host), EgressRefused, host);
+    for (const address of ['169.254.169.254', '127.0.0.1', 'fd00:ec2::254'])
+      await assert.rejects(resolve(policyResolving(rules, address), 'keystone.openstack.svc'), EgressRefused, address);
+  });
+
+  test('a network of the cluster is blocked for sources and clouds alike, except by a rule', () => {
+    const clusterNetworks = ['10.96.0.0/12', '2001:db8:42::/56'];
+    for (const privateNetworks of ['open', 'blocked'] as const)
+      for (const host of ['10.96.0.1', '2001:db8:42::1', '::ffff:10.97.1.1'])
+        assert.throws(
+          () => createEgressPolicy({ ...none, privateNetworks, clusterNetworks }).checkHost(host),
+          /is in a network of this cluster/,
+        );
+    createEgressPolicy({ ...none, clusterNetworks, allow: ['10.96.0.10'] }).checkHost('10.96.0.10');
+  });
+
+  test('an IPv4 address is found behind a NAT64 prefix of every length', () => {
+    const prefixes = {
+      '2001:db8:64::/96': '2001:db8:64::a9fe:a9fe',
+      '2001:db8::/32': '2001:db8:a9fe:a9fe::',
+      '2001:db8:100::/40': '2001:db8:1a9:fea9:fe::',
+      '2001:db8:122::/48': '2001:db8:122:a9fe:a9:fe00::',
+      '2001:db8:122:300::/56': '2001:db8:122:3a9:fe:a9fe::',
+      '2001:db8:122:344::/64': '2001:db8:122:344:a9:fea9:fe00::',
+    };
+    for (const [prefix, host] of Object.entries(prefixes)) {
+      createEgressPolicy(none).checkHost(host);
+      assert.throws(
+        () => createEgressPolicy({ ...none, nat64Prefixes: [prefix] }).checkHost(host),
+        EgressRefused,
+        prefix,
+      );
+    }
+    for (const prefix of ['10.0.0.0/8', '2001:db8::/33', '2001:db8::', 'x/96'])
+      assert.throws(() => createEgressPolicy({ ...none, nat64Prefixes: [prefix] }), RangeError, prefix);
+  });
+
+  test('the addresses of a denied name are denied as themselves and under every other name', async () => {
+    const clock = createVirtualClock();
+    let answers: LookupAddress[] = [
+      { address: '192.168.5.10', family: 4 },
+      { address: '2600::5', family: 6 },
+      { address: '127.0.0.1', family: 4 },
+    ];
+    let failure: Error | null = null;
+    const rules = { allow: ['127.0.0.1'], deny: ['api.example.com'], privateNetworks: 'open' } as const;
+    const policy = createEgressPolicy(rules, (_host, _options, callback) => callback(failure, answers), clock);
+    const refused = (host: string) =>
+      assert.rejects(policy.check(host), /is the address of a host that is denied/, host);
+    for (const host of ['192.168.5.10', '[2600::5]', '::ffff:192.168.5.10', 'other.example.com']) await refused(host);
+    // DNS servers give loopback for names that they block.
+    await policy.check('127.0.0.1');
+    await assert.rejects(policy.check('api.example.com.'), /is denied/);
+    await assert.rejects(policy.check('api.example.com..'), /is denied/);
+    failure = Object.assign(new Error('queryA ETIMEOUT'), { code: 'ETIMEOUT' });
+    await clock.advance(60_000);
+    await refused('192.168.5.10');
+    [failure, answers] = [null, [{ address: '192.168.5.11', family: 4 }]];
+    await clock.advance(60_000);
+    await refused('192.168.5.11');
+    await policy.check('192.168.5.10');
+  });
 
   test('a rejection names the host, its address, the cause and the advice', async () => {
     const advice = { default: 'allow {host}', denied: 'do not deny it' };

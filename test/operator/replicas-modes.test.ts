@@ -19,6 +19,8 @@ describe('how installations share resources', () => {
       world.namespace,
       '--source-allow',
       '127.0.0.0/8',
+      '--cloud-allow',
+      '127.0.0.0/8',
       '--lease-namespace',
       world.namespace,
     ];

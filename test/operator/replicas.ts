@@ -88,7 +88,8 @@ export class Fleet implements AsyncDisposable {
   #start(user: string, kubernetes: FaultProxy): Promise<Operator> {
     const { namespace, stack } = this.world;
     const { duration, renewDeadline, retry } = this.#lease;
-    const flags = ['--namespaces', namespace, '--source-allow', '127.0.0.0/8', '--lease-namespace', namespace];
+    const flags = ['--namespaces', namespace, '--lease-namespace', namespace];
+    flags.push('--source-allow', '127.0.0.0/8', '--cloud-allow', '127.0.0.0/8');
     flags.push('--lease-duration', duration, '--lease-renew-deadline', renewDeadline, '--lease-retry', retry);
     const kubeconfig = stack.kubernetes.kubeconfig(user, { server: kubernetes.url });
     return startOperator({ kubeconfig, flags, awaited: 'Synced' });

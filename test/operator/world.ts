@@ -98,6 +98,8 @@ export class World implements AsyncDisposable {
       this.namespace,
       '--source-allow',
       '127.0.0.0/8',
+      '--cloud-allow',
+      '127.0.0.0/8',
       // One process at a time, which need not wait for the lease of the one that was killed before it.
       '--leader-elect=false',
       ...(this.#options.flags ?? []),

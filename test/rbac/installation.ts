@@ -67,6 +67,7 @@ export class Installation implements AsyncDisposable {
       crds: { enabled: false },
       settings: {
         sourceAllow: ['127.0.0.0/8'],
+        cloudAllow: ['127.0.0.0/8'],
         selector: `installation=${name}`,
         ...(watch === 'namespace' ? { clusterName: name } : {}),
         ...settings,

@@ -138,7 +138,7 @@ describe('the image', { skip: noContainers }, () => {
       fullnameOverride: namespace,
       watchNamespaces: [world.namespace],
       healthPort: await freePort(),
-      settings: { clusterName: namespace, sourceAllow: ['127.0.0.0/8'] },
+      settings: { clusterName: namespace, sourceAllow: ['127.0.0.0/8'], cloudAllow: ['127.0.0.0/8'] },
       transferLimits: { total: 3 },
     };
     const objects = await render(kubernetes, { release: 'r', namespace, values });

@@ -27,7 +27,7 @@ after(async () => {
   await stack.stop();
 });
 
-const loopback = ['--source-allow', '127.0.0.0/8'];
+const loopback = ['--source-allow', '127.0.0.0/8', '--cloud-allow', '127.0.0.0/8'];
 const file = (name: string, content: string) => {
   writeFileSync(join(folder, name), content);
   return join(folder, name);
@@ -128,6 +128,14 @@ describe('wrong usage of the transfer command', () => {
 test('the help of glance-image-operator transfer names every flag', async () => {
   const { code, stdout } = await start(fromSource, ['transfer', '--help']).ended;
   assert.equal(code, 0);
-  for (const flag of ['--clouds-yaml', '--cacert', '--header-file', '--source-ca', '--source-allow', 'PLAN'])
+  for (const flag of [
+    '--clouds-yaml',
+    '--cacert',
+    '--header-file',
+    '--source-ca',
+    '--source-allow',
+    '--cloud-allow',
+    'PLAN',
+  ])
     assert.ok(stdout.includes(`  ${flag}`), flag);
 });

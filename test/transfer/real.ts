@@ -14,7 +14,8 @@ import { type Source, startSource } from '../env/source.ts';
 import type { Stack } from '../env/stack.ts';
 import { type PlanOptions, planOf } from './plans.ts';
 
-export const egress = { allow: ['127.0.0.0/8'], deny: [] };
+const loopback = { allow: ['127.0.0.0/8'], deny: [] };
+export const egress = { sources: loopback, clouds: loopback };
 
 export interface Scene extends AsyncDisposable {
   project: Project;
@@ -46,7 +47,7 @@ export async function createScene(stack: Stack): Promise<Scene> {
   const source = await startSource();
   const glance = await startProxy({ url: stack.openstack.imageUrl });
   const executor = createInlineExecutor({
-    egress: createEgressPolicy(egress),
+    egress: { sources: createEgressPolicy(loopback), clouds: createEgressPolicy(loopback) },
     clock: systemClock,
     random: Math.random,
   });

@@ -9,7 +9,8 @@ import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { createVirtualClock } from '../clock.ts';
 import { planOf } from './plans.ts';
 
-const egress = { allow: [], deny: [] };
+const nowhere = { allow: [], deny: [] };
+const egress = { sources: nowhere, clouds: nowhere };
 const entry = new URL('./odd-thread.ts', import.meta.url);
 const access = { cloud: { cloudsYaml: 'clouds: {}' }, source: {} };
 const never = new AbortController().signal;
