@@ -12,6 +12,7 @@ import { isCollection, isScalar, parseDocument } from 'yaml';
 import { describe } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
 import type { CredentialSource } from '../openstack/credential-source.ts';
+import { onlyHostOf } from '../source/header-hosts.ts';
 import type { SecretUse } from '../source/kind.ts';
 import { sourceOf } from '../source/registry.ts';
 import type { TransferPlan } from '../transfer/plan.ts';
@@ -48,13 +49,16 @@ export function withFileCredentials(plan: TransferPlan, settings: TransferSettin
     }
   }
 
+  // A person who names a header file on the command line allows the host of the plan.
+  const hosts = onlyHostOf(sourceOf(plan.source).address);
   const secretRef = secret('cloud', () => readCloudFiles(cloudsYaml, plan.cloud.name, settings.cacert));
   return {
     plan: { ...plan, cloud: { ...plan.cloud, secretRef }, source: sourceOf(plan.source).withSecrets(localSecret) },
     credentials: {
       async secret(_namespace, name) {
         const entries = await files.get(name)?.();
-        return entries && { version: '', data: new Map(entries.map(([key, value]) => [key, new SecretString(value)])) };
+        const data = entries?.map(([key, value]) => [key, new SecretString(value)] as const);
+        return data && { version: '', data: new Map(data), hosts };
       },
     },
   };

@@ -32,6 +32,7 @@ import { createLogger, type Logger } from '../lib/log.ts';
 import { programVersion } from '../lib/version.ts';
 import { openSession } from '../openstack/pool.ts';
 import { defaultRetryPolicy } from '../openstack/retry.ts';
+import { hostsAnnotation } from '../source/header-hosts.ts';
 import { readAccess } from '../transfer/access.ts';
 import { defaultLimits } from '../transfer/plan.ts';
 import { createScheduler } from '../transfer/scheduler.ts';
@@ -101,7 +102,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const bundle = followTrust(settings.caBundle, { trust, clock, log });
   await bundle?.look();
   const toClouds = { egress, trust, mayWrite, clock, random, observe: domain.clouds.exchange, policy };
-  const credentials = createSecretReader(client);
+  const credentials = createSecretReader(client, hostsAnnotation);
   const clouds = createClouds({
     credentials,
     clock,

@@ -32,12 +32,13 @@ export const secretType: ResourceType<Secret> = {
 /** For lists and watches. */
 export const secretMetadataType = metadataOnly(secretType);
 
-/** Reads Secrets live, as the credential source of the operator. */
-export function createSecretReader(client: Pick<KubernetesClient, 'get'>) {
+/** Reads Secrets live, as the credential source of the operator. `hostsAnnotation` lists the hosts that values may go to. */
+export function createSecretReader(client: Pick<KubernetesClient, 'get'>, hostsAnnotation: string) {
   return {
     async secret(namespace: string, name: string, signal: AbortSignal) {
       const secret = await client.get(secretType, { namespace, name }, signal);
-      return secret && { version: secret.metadata.resourceVersion, data: secret.data };
+      const hosts = secret?.metadata.annotations?.[hostsAnnotation];
+      return secret && { version: secret.metadata.resourceVersion, data: secret.data, hosts };
     },
   };
 }

@@ -2,7 +2,7 @@
  * Where credentials come from. A Secret is read at the moment of use; the cluster and a person's own files are two such
  * sources.
  *
- * Guarantees: an error names the Secret and its keys, never a value.
+ * Guarantees: an error names the Secret and the key that it needs, never a value and no other key.
  */
 import { compact } from '../lib/compact.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
@@ -16,6 +16,8 @@ export interface SecretContent {
   /** Changes whenever the content changes. */
   version: string;
   data: SecretData;
+  /** The hosts that its values may go to, as its owner wrote them (source/header-hosts.ts). */
+  hosts?: string | undefined;
 }
 
 export interface CredentialSource {
@@ -66,8 +68,6 @@ export function cloudFilesIn(name: string, data: SecretData): CloudFiles {
 export function requiredValue(name: string, data: SecretData, key: string, meaning?: string): string {
   const value = data.get(key);
   if (value !== undefined) return value.reveal();
-  const keys = [...data.keys()].join(', ');
   const what = meaning === undefined ? key : `${key}, which should hold ${meaning}`;
-  const there = keys === '' ? 'it has no keys' : `it has ${keys}`;
-  throw new ConfigurationError('SecretInvalid', `Secret "${name}" has no key ${what}; ${there}`);
+  throw new ConfigurationError('SecretInvalid', `Secret "${name}" has no key ${what}: add it, or name another Secret`);
 }

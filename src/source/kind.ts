@@ -31,6 +31,8 @@ export interface SecretNeed {
   ref: SecretRef;
   /** The field that names the Secret, for messages. */
   field: string;
+  /** The URL that the values are sent to. A Secret of headers without it is refused. */
+  destination?: string;
 }
 
 /** What the Secrets of a source hold. */

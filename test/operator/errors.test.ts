@@ -53,7 +53,7 @@ describe('failures of credentials and clouds reach the status', () => {
     await world.writeSecret('wrong-key', { 'cloud.yaml': 'x' });
     await world.apply('wrong-key', cloud('wrong-key'));
     const resource = await world.reason('wrong-key', 'SecretInvalid');
-    assertTold(resource, { message: /has no key clouds.yaml; it has cloud.yaml/, stalled: true });
+    assertTold(resource, { message: /has no key clouds.yaml: add it/, stalled: true });
   });
 
   test('a clouds.yaml that is not YAML reaches the status', async () => {

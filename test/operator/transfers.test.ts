@@ -82,7 +82,7 @@ describe('data arrives as it is declared', () => {
     disposer.defer(() => server.stop());
     const secret = 'Bearer planted-secret-of-the-source';
     const url = server.add('/private.raw', { body, required: { authorization: secret } });
-    await world.writeSecret('headers', { Authorization: secret });
+    await world.writeSecret('headers', { Authorization: secret }, new URL(url).origin);
     await world.writeSecret('authority', { 'ca.crt': ca });
     const http = { url, digest: digestOf(body), caSecretRef: { name: 'authority' } };
     await world.apply('no-headers', source(http));
@@ -98,6 +98,8 @@ describe('data arrives as it is declared', () => {
     await world.apply('late', source({ url, digest: digestOf(body), headersSecretRef: { name: 'late' } }));
     await world.reason('late', 'SecretNotFound');
     await world.writeSecret('late', { 'x-token': 'late' });
+    assert.match(messageOf(await world.reason('late', 'SecretInvalid')), /has no annotation .*\/hosts/);
+    await world.writeSecret('late', { 'x-token': 'late' }, new URL(url).origin);
     await world.ready('late', 20_000);
   });
 

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { findCondition, isConvergedReason } from '../../src/api/conditions.ts';
 import { type GlanceImage, glanceImageSchema } from '../../src/api/glanceimage.ts';
 import { apiVersion, group, kind, plural } from '../../src/api/group.ts';
+import { hostsAnnotation } from '../../src/source/header-hosts.ts';
 import type { CloudsYamlOptions, ImageRecord, Project } from '../env/project.ts';
 import { type Source, startSource } from '../env/source.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
@@ -109,12 +110,14 @@ export class World implements AsyncDisposable {
     this.operator = await startOperator({ kubeconfig, flags: own, ...(program === undefined ? {} : { program }) });
   }
 
-  async writeSecret(name: string, data: Record<string, string>): Promise<void> {
+  /** `hosts`: those that its values may go to. */
+  async writeSecret(name: string, data: Record<string, string>, hosts?: string): Promise<void> {
+    const annotations = hosts === undefined ? {} : { annotations: { [hostsAnnotation]: hosts } };
     await this.stack.kubernetes.apply(
       JSON.stringify({
         apiVersion: 'v1',
         kind: 'Secret',
-        metadata: { name, namespace: this.namespace },
+        metadata: { name, namespace: this.namespace, ...annotations },
         stringData: data,
       }),
     );

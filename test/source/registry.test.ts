@@ -34,7 +34,12 @@ describe('the registry of sources', () => {
     const secrets = (declaration: object) => sourceOf(planned(declaration).source).secrets;
     assert.deepEqual(secrets(from({})), []);
     assert.deepEqual(secrets(from(privateFile)), [
-      { use: 'headers', ref: { name: 'token' }, field: 'spec.content.http.headersSecretRef' },
+      {
+        use: 'headers',
+        ref: { name: 'token' },
+        field: 'spec.content.http.headersSecretRef',
+        destination: http.url,
+      },
       { use: 'ca', ref: { name: 'authority' }, field: 'spec.content.http.caSecretRef' },
     ]);
     assert.deepEqual(secrets(copyOf({ cloud: other })), [

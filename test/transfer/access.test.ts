@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { OperatorError } from '../../src/lib/errors.ts';
 import { SecretString } from '../../src/lib/secret.ts';
 import type { CredentialSource } from '../../src/openstack/credential-source.ts';
 import { readAccess } from '../../src/transfer/access.ts';
@@ -7,12 +8,12 @@ import { imageIDOf, type PlanOptions, planOf } from './plans.ts';
 
 type Secrets = Record<string, Record<string, string>>;
 
-function readFrom(secrets: Secrets, options: PlanOptions) {
+function readFrom(secrets: Secrets, options: PlanOptions, hosts?: string) {
   const credentials: CredentialSource = {
     async secret(namespace, name) {
       const data = namespace === 'team' ? secrets[name] : undefined;
       const entries = Object.entries(data ?? {}).map(([key, value]) => [key, new SecretString(value)] as const);
-      return data && { version: '1', data: new Map(entries) };
+      return data && { version: '1', data: new Map(entries), hosts };
     },
   };
   return readAccess(credentials, planOf(options), new AbortController().signal);
@@ -24,7 +25,7 @@ const http = { kind: 'http' as const, url: 'https://example.com/a', mirrors: [] 
 test('a transfer gets the Secrets that its plan names, and no other key than it needs', async () => {
   const secrets = { openstack, headers: { authorization: 'Bearer x' }, ca: { 'ca.crt': 'authority', more: 'y' } };
   const source = { ...http, headersSecretRef: { name: 'headers' }, caSecretRef: { name: 'ca' } };
-  assert.deepEqual(await readFrom(secrets, { source }), {
+  assert.deepEqual(await readFrom(secrets, { source }, 'example.com'), {
     cloud: { cloudsYaml: 'clouds: {}', secureYaml: 'clouds: {demo: {}}', cacert: 'pem' },
     source: { headers: { authorization: 'Bearer x' }, ca: 'authority' },
   });
@@ -53,11 +54,32 @@ test('a missing Secret of a transfer is retried, and the message names the Secre
   }
 });
 
-test('a Secret without the key that a transfer needs is reported with the keys that it has, not with their values', async () => {
+test('headers are not read from a Secret whose owner does not allow the host of the URL', async () => {
+  const secrets = { openstack, db: { 'admin-token': 'planted', DB_PASSWORD: 'planted' } };
+  const source = { ...http, headersSecretRef: { name: 'db' } };
+  const refused: [string | undefined, RegExp][] = [
+    [
+      undefined,
+      /"db" has no annotation .*kubectl annotate secret db glance-image-operator\.dev\/hosts='example\.com'$/,
+    ],
+    ['example.org', /does not list example\.com/],
+  ];
+  for (const [hosts, message] of refused) {
+    await assert.rejects(readFrom(secrets, { source }, hosts), (error) => {
+      assert(error instanceof OperatorError);
+      assert.equal(error.code, 'SecretInvalid');
+      assert.match(error.message, message);
+      assert.doesNotMatch(error.message, /planted|admin-token|DB_PASSWORD|example\.org/);
+      return true;
+    });
+  }
+});
+
+test('a Secret without the key that a transfer needs is reported without its other keys and without values', async () => {
   const source = { ...http, caSecretRef: { name: 'ca' } };
   const incomplete: [Secrets, RegExp][] = [
-    [{ openstack: {} }, /"openstack" has no key clouds\.yaml; it has no keys$/],
-    [{ openstack, ca: { tls: 'planted' } }, /"ca" has no key ca\.crt, .* in PEM; it has tls$/],
+    [{ openstack: {} }, /"openstack" has no key clouds\.yaml: add it, or name another Secret$/],
+    [{ openstack, ca: { tls: 'planted' } }, /"ca" has no key ca\.crt, .* in PEM: add it, or name another Secret$/],
   ];
   for (const [secrets, message] of incomplete) {
     const error = { code: 'SecretInvalid', retry: { kind: 'change' }, message };

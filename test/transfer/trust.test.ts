@@ -19,8 +19,8 @@ test('a certificate of the installation is trusted by the transfers of a running
   const auth = { auth_url: `${server.url}/v3`, user_id: 'u', password: 'p', project_id: 'p' };
   const access = { cloud: { cloudsYaml: stringify({ clouds: { demo: { auth } } }) }, source: {} };
   const trust = createTrust();
-  const egress = { allow: ['127.0.0.1'], deny: [] };
-  const executor = createThreadExecutor({ egress, trust, clock: systemClock });
+  const rules = { allow: ['127.0.0.1'], deny: [] };
+  const executor = createThreadExecutor({ egress: { sources: rules, clouds: rules }, trust, clock: systemClock });
   t.after(() => executor.close());
   const failure = async () => {
     const options = { signal: AbortSignal.timeout(60_000), onProgress: () => {} };

@@ -47,7 +47,9 @@ export const http = z
     headersSecretRef: secretRef(
       'A Secret in the namespace of the resource. Each key is a header to send, for example Authorization. ' +
         'The keys username and password, or bearerToken, are combined into one. ' +
-        'The headers are sent to the server of url only, not to other servers that it redirects to and not to mirrors.',
+        'The headers are sent to the server of url only, not to other servers that it redirects to and not to mirrors. ' +
+        'The Secret needs the annotation glance-image-operator.dev/hosts, a list of the hosts that its values may be sent to: ' +
+        'artifacts.example.com,*.example.com, https unless an entry begins with http://.',
     ).optional(),
     caSecretRef: secretRef(
       'A Secret in the namespace of the resource. Its key ca.crt holds CA certificates, in PEM, that are trusted in addition to those of the system.',

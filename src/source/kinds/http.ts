@@ -28,7 +28,7 @@ export function declaredHttp(declared: NonNullable<ContentSpec['http']>): Declar
 export function httpSource(plan: HttpPlan): PlannedSource<HttpPlan> {
   const { url, mirrors, headersSecretRef, caSecretRef } = plan;
   const needs: readonly (Omit<SecretNeed, 'ref'> & { ref: SecretNeed['ref'] | undefined })[] = [
-    { use: 'headers', ref: headersSecretRef, field: 'spec.content.http.headersSecretRef' },
+    { use: 'headers', ref: headersSecretRef, field: 'spec.content.http.headersSecretRef', destination: url },
     { use: 'ca', ref: caSecretRef, field: 'spec.content.http.caSecretRef' },
   ];
   return {

@@ -1,0 +1,64 @@
+/**
+ * Where the values of a Secret with headers may go. The owner of the Secret says so in an annotation of the Secret, because the
+ * author of a resource who may not read the Secret must not be able to send it to a server of their own.
+ *
+ * Invariant: a Secret without the annotation goes nowhere. An entry is a host, with `https` and the default port unless it says
+ * otherwise: `artifacts.example.com`, `*.example.com`, `mirror.example.com:8443`, `http://10.0.0.5:8080`.
+ */
+import { OperatorError, retry } from '../lib/errors.ts';
+
+export const hostsAnnotation = 'glance-image-operator.dev/hosts';
+
+interface Entry {
+  origin: string;
+  /** Also, and only, the hosts below it. */
+  isDomain: boolean;
+}
+
+/** `hosts` is the annotation of the Secret `name`. Throws SecretInvalid, which quotes neither the annotation nor a key. */
+export function checkHeaderHosts(name: string, hosts: string | undefined, url: string): void {
+  const target = URL.parse(url);
+  const entry = target === null ? 'HOST' : target.protocol === 'http:' ? target.origin : target.host;
+  const command = `kubectl annotate secret ${name} ${hostsAnnotation}='${entry}'`;
+  if (hosts === undefined)
+    throw refused(
+      `Secret "${name}" has no annotation ${hostsAnnotation}, which lists the hosts that its values may be sent to. Its owner can add it: ${command}`,
+    );
+  const entries = hosts.split(',').map((text) => parseEntry(text.trim()));
+  if (entries.includes(undefined))
+    throw refused(
+      `the annotation ${hostsAnnotation} of Secret "${name}" is not a list of hosts such as artifacts.example.com,*.example.com`,
+    );
+  // A source with a URL that cannot be read fails by itself, and sends nothing.
+  if (target === null || entries.some((each) => each !== undefined && matches(each, target))) return;
+  throw refused(
+    `the annotation ${hostsAnnotation} of Secret "${name}" does not list ${entry}. Its owner can add that host, or content.http.url has to name another one`,
+  );
+}
+
+/** The annotation with which values may go to `url` alone. */
+export function onlyHostOf(url: string): string {
+  return URL.parse(url)?.origin ?? '';
+}
+
+function parseEntry(text: string): Entry | undefined {
+  const [, scheme = 'https', wildcard, host = ''] = /^(?:(https?):\/\/)?(\*\.)?([^/?#@*\\\s]+)$/i.exec(text) ?? [];
+  const url = host === '' ? null : URL.parse(`${scheme}://${host}`);
+  return url === null ? undefined : { origin: originOf(url), isDomain: wildcard !== undefined };
+}
+
+function matches({ origin, isDomain }: Entry, target: URL): boolean {
+  const wanted = originOf(target);
+  if (!isDomain) return wanted === origin;
+  const [scheme = '', host = ''] = origin.split('//');
+  return wanted.startsWith(`${scheme}//`) && wanted.slice(scheme.length + 2).endsWith(`.${host}`);
+}
+
+/** Without the final dot of a name, which makes it no other host. */
+function originOf({ protocol, hostname, port }: URL): string {
+  return `${protocol}//${hostname.replace(/\.+$/, '')}${port === '' ? '' : `:${port}`}`;
+}
+
+function refused(why: string): OperatorError {
+  return new OperatorError(`the headers are not sent: ${why}`, { code: 'SecretInvalid', retry: retry.change });
+}
