@@ -32,7 +32,7 @@ export function checkHeaderHosts(name: string, hosts: string | undefined, url: s
   // A source with a URL that cannot be read fails by itself, and sends nothing.
   if (target === null || entries.some((each) => each !== undefined && matches(each, target))) return;
   throw refused(
-    `the annotation ${hostsAnnotation} of Secret "${name}" does not list ${entry}. Its owner can add that host, or content.http.url has to name another one`,
+    `the annotation ${hostsAnnotation} of Secret "${name}" does not list ${entry}. Its owner can add that host, or the source needs another URL`,
   );
 }
 

@@ -22,9 +22,9 @@ export async function buildBundle(): Promise<Program> {
   const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-bundle-'));
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   const { scripts } = z
-    .object({ scripts: z.object({ build: z.string() }) })
+    .object({ scripts: z.object({ 'build:operator': z.string() }) })
     .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')));
-  const [bundle = ''] = scripts.build.split('&&');
+  const [bundle = ''] = scripts['build:operator'].split('&&');
   const build = spawn('sh', ['-c', bundle.replaceAll(/\bdist\b/g, folder)], {
     cwd: root,
     env: { PATH: [join(root, 'node_modules/.bin'), process.env['PATH']].join(delimiter) },
