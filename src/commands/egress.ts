@@ -104,7 +104,7 @@ const advertisedSchema = z.object({
 
 /**
  * Names and addresses of the API server: of the kubeconfig, of the Service `kubernetes`, and the address that the server
- * advertises, which is that of its node. Behind a Service there can be more servers than the one that answers.
+ * advertises, which is that of its node. Behind a Service there can be more servers than the one that responds.
  */
 export async function apiServerHosts(
   { server, request }: Pick<ApiTransport, 'server' | 'request'>,

@@ -54,6 +54,6 @@ test('a name in the hosts file has the addresses of that file', async () => {
   assert.deepEqual((await resolve('mirror')).asked, ['mirror.']);
 });
 
-test('without a hosts file DNS is asked', async () => {
+test('without a hosts file, the name is resolved by DNS', async () => {
   assert.deepEqual((await resolve('localhost', join(folder, 'none'))).asked, ['localhost.']);
 });
