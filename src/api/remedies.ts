@@ -70,7 +70,8 @@ export const remedies = {
   SourceForbidden: 'Fix the headers in the Secret of headersSecretRef, or the rights at the source.',
   SourceRefused: 'The message has the response of the source. Fix the URL or the headers.',
   SourceUnreachable: `${itself} If only the operator cannot reach it: check network policy and DNS.`,
-  SourceUntrusted: 'Name the CA of the source with caSecretRef, or have its certificate renewed.',
+  SourceUntrusted:
+    'Name the CA of the source with caSecretRef, add it to the CA bundle of the installation, or have the certificate renewed.',
   SourceUnavailable: itself,
   SourceSilent: itself,
   SourceStalled: `${itself} If it lasts, use a mirror, or raise --source-stall-seconds (chart: settings.sourceStallSeconds).`,
