@@ -12,6 +12,7 @@ import type { JsonSchema } from './schema.ts';
 export const settingsOfTheChart: Readonly<Record<string, string>> = {
   namespaces: 'watchNamespaces',
   transfers: 'transferLimits.total',
+  transfersPerNamespace: 'transferLimits.perNamespace',
   transfersPerCloud: 'transferLimits.perCloud',
   transfersPerHost: 'transferLimits.perHost',
   transferLimits: 'transferLimits',

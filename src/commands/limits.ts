@@ -12,7 +12,12 @@ import type { TransferLimits } from '../transfer/scheduler.ts';
 import { type Follower, followFile } from './followed-file.ts';
 
 const limit = z.int().min(1).max(1000).exactOptional();
-export const transferLimitsSchema = z.strictObject({ total: limit, perCloud: limit, perHost: limit });
+export const transferLimitsSchema = z.strictObject({
+  total: limit,
+  perNamespace: limit,
+  perCloud: limit,
+  perHost: limit,
+});
 
 export interface TransferLimitsOptions {
   path: string;

@@ -164,6 +164,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const executor = createThreadExecutor({ egress: rules, trust, fence: leadership.fence, clock });
   const transferLimits = {
     total: settings.transfers,
+    perNamespace: settings.transfersPerNamespace,
     perCloud: settings.transfersPerCloud,
     perHost: settings.transfersPerHost,
   };

@@ -45,9 +45,14 @@ export const runSettings = {
     help: 'Number of resources that are reconciled at the same time; one cloud uses at most half of it. Default: 16.',
   },
   transfers: {
+    schema: setting.count(1, 100, 5),
+    value: 'N',
+    help: 'Number of transfers that run at the same time. Default: 5.',
+  },
+  transfersPerNamespace: {
     schema: setting.count(1, 100, 4),
     value: 'N',
-    help: 'Number of transfers that run at the same time. Default: 4.',
+    help: 'Limit of running transfers of one namespace. Below --transfers, the last free slot is reserved for a namespace without a running transfer. Default: 4.',
   },
   transfersPerCloud: {
     schema: setting.count(1, 100, 4),
@@ -62,7 +67,7 @@ export const runSettings = {
   transferLimits: {
     schema: setting.text(),
     value: 'FILE',
-    help: 'YAML or JSON file with total, perCloud and perHost, which override these three flags. It is read again when it changes; running transfers continue.',
+    help: 'YAML or JSON file with total, perNamespace, perCloud and perHost, which override these four flags. It is read again when it changes; running transfers continue.',
   },
   maxImageSizeGiB: {
     schema: setting.count(1, 1_000_000, 1024),

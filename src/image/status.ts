@@ -221,12 +221,15 @@ function missingData(image: SeenImage | undefined, { recordOnly }: Moment): Warn
   };
 }
 
+const gaveWayNote = '; its transfer moved less than 1 MiB/s for 5 minutes while others waited, and starts again';
+
 function transferMessage(state: ActiveTransfer, failure: Failure | undefined): string {
   const again =
     failure === undefined
       ? ''
       : ` (attempt ${failure.lastError.attempts + 1}; previous error: ${failure.lastError.message})`;
-  if (state.kind === 'queued') return `waiting for a free transfer slot, position ${state.position}${again}`;
+  const slow = state.kind === 'queued' && state.gaveWay !== undefined ? gaveWayNote : '';
+  if (state.kind === 'queued') return `waiting for a free transfer slot, position ${state.position}${slow}${again}`;
   return `transferring the data to Glance${again}`;
 }
 

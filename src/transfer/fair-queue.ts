@@ -10,6 +10,8 @@ export interface FairQueue<T> {
   add(item: T): void;
   /** Removes and returns the first item that `mayStart`. */
   take(mayStart: (item: T) => boolean): T | undefined;
+  /** Whether a waiting item fits. */
+  some(fits: (item: T) => boolean): boolean;
   /** Removes an item that no longer waits. The next item of its group gets its round. */
   remove(item: T): void;
   /** The position of the item, from 1. Undefined if it does not wait. */
@@ -82,6 +84,8 @@ export function createFairQueue<T extends object>(groupOf: (item: T) => string):
       drop(index);
       return place.item;
     },
+
+    some: (fits) => order.some(({ item }) => fits(item)),
 
     remove(item) {
       const removed = places.get(item);

@@ -8,7 +8,8 @@
  */
 
 import type { Clock } from '../lib/clock.ts';
-import { OperatorError } from '../lib/errors.ts';
+import { formatDuration } from '../lib/duration.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
 import { sourceOf } from '../source/registry.ts';
 import { createFairQueue } from './fair-queue.ts';
 import { type Meter, silentObserver, startMeter, type TransferEnd, type TransferObserver } from './meter.ts';
@@ -16,7 +17,13 @@ import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
 
 export type TransferState =
   /** `position` counts from 1: its place in the order in which transfers start, as far as the limits let each of them. */
-  | { kind: 'queued'; plan: TransferPlan; position: number }
+  | {
+      kind: 'queued';
+      plan: TransferPlan;
+      position: number;
+      /** How often its run gave way because it was slow while others waited. */
+      gaveWay?: number;
+    }
   | ({
       kind: 'running';
       plan: TransferPlan;
@@ -31,6 +38,10 @@ export type TransferState =
 /** How many run at once. */
 export interface TransferLimits {
   total: number;
+  /**
+   * Of one namespace. Below `total`, it also reserves the last free slot: only a namespace without a running transfer gets it.
+   */
+  perNamespace: number;
   /** Into one cloud. */
   perCloud: number;
   /** From one source host. */
@@ -74,6 +85,14 @@ export interface SchedulerOptions {
   observer?: TransferObserver;
 }
 
+/** A run that moves less than this gives way while another transfer could start in its place. */
+const slowest = { bytes: 5 * 60 * 2 ** 20, windowMs: 5 * 60_000 };
+/** The longest run, unless its length needs more at twice the time that the slowest rate takes. */
+const longestRunMs = 24 * 3_600_000;
+
+/** The reason with which a slow run is aborted. The transfer goes to the end of the queue. */
+class GaveWay extends Error {}
+
 /** The reason with which a run is aborted by `cancel` and `stop`. */
 export class TransferCancelled extends Error {
   constructor() {
@@ -83,7 +102,7 @@ export class TransferCancelled extends Error {
 }
 
 type Phase =
-  | { kind: 'queued'; since: number }
+  | { kind: 'queued'; since: number; gaveWay: number }
   | { kind: 'running'; meter: Meter }
   | { kind: 'succeeded'; result: TransferResult }
   | { kind: 'failed'; error: unknown };
@@ -93,6 +112,7 @@ interface Transfer {
   readonly plan: TransferPlan;
   readonly cloud: string;
   readonly host: string;
+  readonly namespace: string;
   phase: Phase;
 }
 
@@ -110,12 +130,29 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const runs = new Map<string, Run>();
   const runsTo = createCounter();
   const runsFrom = createCounter();
+  const runsOf = createCounter();
   const waitingFor = createCounter();
   const turns = createFairQueue<Transfer>(({ plan }) => plan.cloud.namespace);
   let stopped = false;
 
-  function hasRoom({ key, cloud, host }: Transfer): boolean {
-    return !runs.has(key) && runsTo.of(cloud) < limits.perCloud && runsFrom.of(host) < limits.perHost;
+  function hasRoom(transfer: Transfer): boolean {
+    return runs.size < limits.total && hasRoomIf(transfer, runs.size, undefined);
+  }
+
+  /** Whether the transfer may start among `running` others, once the run of `without` has ended. */
+  function hasRoomIf(transfer: Transfer, running: number, without: Transfer | undefined): boolean {
+    const { key, cloud, host, namespace } = transfer;
+    const fewer = (same: boolean) => (same ? 1 : 0);
+    const own = runsOf.of(namespace) - fewer(without?.namespace === namespace);
+    const isLast = running >= limits.total - 1;
+    const isReserved = isLast && own > 0 && limits.perNamespace < limits.total;
+    return (
+      !runs.has(key) &&
+      !isReserved &&
+      own < limits.perNamespace &&
+      runsTo.of(cloud) - fewer(without?.cloud === cloud) < limits.perCloud &&
+      runsFrom.of(host) - fewer(without?.host === host) < limits.perHost
+    );
   }
 
   function runNext(): void {
@@ -127,16 +164,20 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   }
 
   function begin(transfer: Transfer): void {
-    const { key, cloud, host, phase } = transfer;
+    const { key, cloud, host, namespace, phase } = transfer;
+    const gaveWay = phase.kind === 'queued' ? phase.gaveWay : 0;
     const controller = new AbortController();
     if (phase.kind === 'queued') observer.spent(cloud, 'queued', clock.monotonic() - phase.since);
     waitingFor.remove(cloud);
     runsTo.add(cloud);
     runsFrom.add(host);
-    const settled = run(transfer, controller.signal).then(() => {
+    runsOf.add(namespace);
+    const settled = run(transfer, controller).then((end) => {
       runs.delete(key);
       runsTo.remove(cloud);
       runsFrom.remove(host);
+      runsOf.remove(namespace);
+      if (end === 'gave way' && isCurrent(transfer) && !stopped) enqueue(transfer, gaveWay + 1);
       count(cloud);
       if (isCurrent(transfer)) onChange(key);
       runNext();
@@ -145,23 +186,52 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     count(cloud);
   }
 
+  /** Puts the transfer behind all others of its namespace. */
+  function enqueue(transfer: Transfer, gaveWay: number): void {
+    transfer.phase = { kind: 'queued', since: clock.monotonic(), gaveWay };
+    turns.add(transfer);
+    waitingFor.add(transfer.cloud);
+  }
+
+  /** Aborts a run that is too slow, or too long, at the end of each window. Returns a function that stops the checks. */
+  function watchPace(transfer: Transfer, meter: Meter, controller: AbortController): () => void {
+    const startedAt = clock.monotonic();
+    let before = movedBy(meter.progress);
+    const check = () => {
+      const { progress } = meter;
+      const moved = movedBy(progress);
+      const isSlow = progress.phase !== 'finishing' && moved - before < slowest.bytes;
+      before = moved;
+      const elapsedMs = clock.monotonic() - startedAt;
+      if (elapsedMs >= longestOf(progress)) controller.abort(tooLong(elapsedMs, progress));
+      else if (isSlow && !stopped && turns.some((other) => hasRoomIf(other, runs.size - 1, transfer)))
+        controller.abort(new GaveWay());
+      else cancelCheck = clock.schedule(slowest.windowMs, check);
+    };
+    let cancelCheck = clock.schedule(slowest.windowMs, check);
+    return () => cancelCheck();
+  }
+
   /** Never rejects: a failure is a state. */
-  async function run(transfer: Transfer, signal: AbortSignal): Promise<void> {
+  async function run(transfer: Transfer, controller: AbortController): Promise<'ended' | 'gave way'> {
     const { key, plan, cloud } = transfer;
+    const { signal } = controller;
     const onNews = () => {
       if (isCurrent(transfer)) onChange(key);
     };
     const meter = startMeter({ cloud, clock, intervalMs: progressIntervalMs, observer, onChange: onNews });
     transfer.phase = { kind: 'running', meter };
+    const stopWatch = watchPace(transfer, meter, controller);
     try {
       const result = await execute(plan, { signal, onProgress: meter.report });
       transfer.phase = { kind: 'succeeded', result };
     } catch (error) {
       transfer.phase = { kind: 'failed', error };
-    } finally {
-      meter.stop();
-      observer.ended(cloud, endOf(transfer.phase, signal));
     }
+    stopWatch();
+    meter.stop();
+    observer.ended(cloud, endOf(transfer.phase, signal));
+    return transfer.phase.kind === 'failed' && signal.reason instanceof GaveWay ? 'gave way' : 'ended';
   }
 
   function count(cloud: string): void {
@@ -176,7 +246,12 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const { plan, phase } = transfer;
     switch (phase.kind) {
       case 'queued':
-        return { kind: 'queued', plan, position: turns.position(transfer) ?? 1 };
+        return {
+          kind: 'queued',
+          plan,
+          position: turns.position(transfer) ?? 1,
+          ...(phase.gaveWay === 0 ? {} : { gaveWay: phase.gaveWay }),
+        };
       case 'running': {
         const { startedAt, bytesPerSecond, progress } = phase.meter;
         return { kind: 'running', plan, ...progress, bytesPerSecond, startedAt };
@@ -208,11 +283,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       if (known !== undefined && isActive(known) && samePlan(known.plan, plan)) return;
       void cancel(key);
       const cloud = plan.cloud.address;
-      const phase: Phase = { kind: 'queued', since: clock.monotonic() };
-      const transfer = { key, plan, cloud, host: sourceHost(plan), phase };
+      const phase: Phase = { kind: 'queued', since: clock.monotonic(), gaveWay: 0 };
+      const transfer = { key, plan, cloud, host: sourceHost(plan), namespace: plan.cloud.namespace, phase };
       transfers.set(key, transfer);
-      turns.add(transfer);
-      waitingFor.add(cloud);
+      enqueue(transfer, 0);
       count(cloud);
       runNext();
     },
@@ -246,9 +320,27 @@ function isActive({ phase }: Transfer): boolean {
   return phase.kind === 'queued' || phase.kind === 'running';
 }
 
+/** Bytes on the side that moves more: compressed data grows, and sparse data shrinks, on its way. */
+function movedBy({ bytes, servedBytes }: TransferProgress): number {
+  return Math.max(bytes, servedBytes);
+}
+
+function longestOf({ total }: TransferProgress): number {
+  const slowestMs = ((total ?? 0) / slowest.bytes) * slowest.windowMs;
+  return Math.max(longestRunMs, 2 * slowestMs);
+}
+
+function tooLong(elapsedMs: number, { servedBytes, total }: TransferProgress): OperatorError {
+  const of = total === undefined ? '' : ` of ${total}`;
+  return new OperatorError(
+    `the transfer was not complete after ${formatDuration(elapsedMs)}: ${servedBytes}${of} bytes had come`,
+    { code: 'SourceTooSlow', retry: retry.after(3_600_000) },
+  );
+}
+
 function endOf(phase: Phase, signal: AbortSignal): TransferEnd {
   if (phase.kind === 'succeeded') return phase;
-  if (signal.aborted) return { kind: 'cancelled' };
+  if (signal.aborted && !(signal.reason instanceof OperatorError)) return { kind: 'cancelled' };
   const code = phase.kind === 'failed' && phase.error instanceof OperatorError ? phase.error.code : 'InternalError';
   return { kind: 'failed', code };
 }

@@ -16,7 +16,13 @@ import { deploymentIn, type KubernetesObject, objectsWith, ofKind, rulesOf } fro
 const limitsFile = '/etc/glance-image-operator/transfer-limits.yaml';
 
 /** Flags that the chart never sets: those of `outsideTheChart`, and the limits, which are in the file. */
-type Unset = 'kubeconfig' | 'transfers' | 'transfersPerCloud' | 'transfersPerHost' | 'transferLimits';
+type Unset =
+  | 'kubeconfig'
+  | 'transfers'
+  | 'transfersPerNamespace'
+  | 'transfersPerCloud'
+  | 'transfersPerHost'
+  | 'transferLimits';
 
 /** For each flag: values that set it, and the setting that the operator then reads. None of them is its default. */
 const reached: { [K in Exclude<keyof RunSettings, Unset>]: { values: object; has: RunSettings[K] } } = {
@@ -104,8 +110,12 @@ describe('the settings of the operator in the chart', () => {
       leaseName: 'images-glance-image-operator',
       transferLimits: limitsFile,
     });
-    const { transfers, transfersPerCloud, transfersPerHost } = defaults;
-    assert.deepEqual(limitsIn(objects), { total: transfers, perCloud: transfersPerCloud, perHost: transfersPerHost });
+    assert.deepEqual(limitsIn(objects), {
+      total: defaults.transfers,
+      perNamespace: defaults.transfersPerNamespace,
+      perCloud: defaults.transfersPerCloud,
+      perHost: defaults.transfersPerHost,
+    });
   });
 
   test('the permission to renew is for the Lease that the operator holds, whatever its selector is', async () => {
@@ -155,7 +165,12 @@ describe('the settings of the operator in the chart', () => {
   test('a changed transfer limit is in the file that the operator reads, and changes no Pod', async () => {
     const before = await objectsWith([]);
     const after = await objectsWith(['transferLimits.total=20', 'transferLimits.perHost=2']);
-    assert.deepEqual(limitsIn(after), { total: 20, perCloud: defaults.transfersPerCloud, perHost: 2 });
+    assert.deepEqual(limitsIn(after), {
+      total: 20,
+      perNamespace: defaults.transfersPerNamespace,
+      perCloud: defaults.transfersPerCloud,
+      perHost: 2,
+    });
     assert.deepEqual(ofKind(after, 'Deployment'), ofKind(before, 'Deployment'));
   });
 });

@@ -9,7 +9,7 @@ import { createLogger } from '../../src/lib/log.ts';
 import type { TransferLimits } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
 
-const otherwise = { total: 4, perCloud: 3, perHost: 2 };
+const otherwise = { total: 4, perNamespace: 3, perCloud: 3, perHost: 2 };
 
 test('transfer limits follow their file, and stay unchanged while it is unusable', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'limits-'));

@@ -56,7 +56,7 @@ function setup(before: GlanceImage) {
   };
   const transfers = createScheduler({
     execute: () => Promise.reject(new Error('nothing is to be transferred')),
-    limits: { total: 1, perCloud: 1, perHost: 1 },
+    limits: { total: 1, perNamespace: 1, perCloud: 1, perHost: 1 },
     clock,
     onChange: () => {},
   });

@@ -102,7 +102,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
       image = result.image;
       return result;
     },
-    limits: { total: 1, perCloud: 1, perHost: 1 },
+    limits: { total: 1, perNamespace: 1, perCloud: 1, perHost: 1 },
     clock,
     onChange: () => {},
   });

@@ -9,6 +9,7 @@ import { imageIDOf, planOf, resultOf } from './plans.ts';
 
 const limitsOf = fc.record({
   total: fc.integer({ min: 1, max: 4 }),
+  perNamespace: fc.integer({ min: 1, max: 4 }),
   perCloud: fc.integer({ min: 1, max: 3 }),
   perHost: fc.integer({ min: 1, max: 3 }),
 });
@@ -58,6 +59,10 @@ function setUp(first: TransferLimits) {
       if (open.some((other) => nameOf(other.plan) === nameOf(plan))) violations.push(`${nameOf(plan)} runs twice`);
       open.push(run);
       if (open.length > limits.total) violations.push('more runs than allowed in all');
+      const own = open.filter((other) => other.plan.cloud.namespace === plan.cloud.namespace).length;
+      if (own > limits.perNamespace) violations.push('more runs than allowed of one namespace');
+      if (own > 1 && open.length === limits.total && limits.perNamespace < limits.total)
+        violations.push('a namespace with runs took the reserved slot');
       const sameCloud = open.filter((other) => other.plan.cloud.address === plan.cloud.address);
       if (sameCloud.length > limits.perCloud) violations.push('more runs than allowed into one cloud');
       const sameHost = open.filter((other) => hostOf(other.plan) === hostOf(plan));
@@ -131,10 +136,13 @@ describe('a scheduler with any sequence of calls', () => {
             waiting.map(({ position }) => position).sort((a, b) => a - b),
             waiting.map((_, index) => index + 1),
           );
-          const { total, perCloud, perHost } = limits();
+          const { total, perNamespace, perCloud, perHost } = limits();
           for (const { plan } of waiting) {
+            const own = open.filter((run) => run.plan.cloud.namespace === plan.cloud.namespace).length;
             const reasons = [
               open.length >= total,
+              own >= perNamespace,
+              own > 0 && open.length >= total - 1 && perNamespace < total,
               open.filter((run) => run.plan.cloud.address === plan.cloud.address).length >= perCloud,
               open.filter((run) => hostOf(run.plan) === hostOf(plan)).length >= perHost,
               open.some((run) => nameOf(run.plan) === nameOf(plan)),
@@ -163,7 +171,7 @@ describe('a scheduler with any sequence of calls', () => {
     const asked = fc.uniqueArray(fc.record({ key, image }), { selector: ({ key }) => key, minLength: 2 });
     await fc.assert(
       fc.asyncProperty(asked, async (starts) => {
-        const { scheduler, open, take } = setUp({ total: 1, perCloud: 1, perHost: 1 });
+        const { scheduler, open, take } = setUp({ total: 1, perNamespace: 1, perCloud: 1, perHost: 1 });
         for (const { key, image } of starts) take({ kind: 'start', key, image });
         const foretold = queuedPlans(scheduler).sort((a, b) => a.position - b.position);
         const seen: string[] = [];
@@ -185,7 +193,7 @@ describe('a scheduler with any sequence of calls', () => {
   test('a namespace with many transfers does not delay another one', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 3 }), fc.nat(3), async (total, slow) => {
-        const { scheduler, open } = setUp({ total, perCloud: total, perHost: total });
+        const { scheduler, open } = setUp({ total, perNamespace: total, perCloud: total, perHost: total });
         const plan = (name: string, namespace: string) => planOf({ imageID: imageIDOf(name), namespace });
         for (let index = 0; index < 50; index++) scheduler.start(`greedy-${index}`, plan(`g${index}`, 'greedy'));
         scheduler.start('modest', plan('m', 'modest'));
