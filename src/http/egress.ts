@@ -18,6 +18,7 @@ import {
   canonicalHost,
   createSpellings,
   isLoopback,
+  isPublicAddress,
   localNetworks,
   privateNetworks,
   ruleSet,
@@ -86,6 +87,8 @@ export interface EgressPolicy {
   lookup: LookupFunction;
   /** Resolves the denied names, at most once a minute. To be awaited before a check. */
   refresh(): Promise<void>;
+  /** Whether anyone on the Internet could reach the address, so that what it serves is no secret of this network. */
+  isPublic(address: string): boolean;
   /** All checks that need no connection. Rejects with EgressRefused, or with the error of DNS. */
   check(host: string): Promise<void>;
 }
@@ -201,7 +204,12 @@ export function createEgressPolicy(
     await promise;
   }
 
-  return { checkHost, checkAddress, lookup, refresh, check };
+  function isPublic(address: string): boolean {
+    const forms = spellings(address);
+    return forms.every(isPublicAddress) && !near.some(({ set }) => forms.some(set.hasAddress));
+  }
+
+  return { checkHost, checkAddress, lookup, refresh, isPublic, check };
 }
 
 /**

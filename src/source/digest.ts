@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { OperatorError, retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
+import type { Source } from './source.ts';
 
 const hexLength = { md5: 32, sha1: 40, sha256: 64, sha384: 96, sha512: 128 } as const;
 
@@ -57,12 +58,12 @@ export interface DigestVerifier {
 
 /**
  * Without an expected digest nothing can mismatch, and sha512 is computed, which is what Glance computes by default: so the
- * two can be compared afterwards. `isPatchwork` is asked at the end: see `Source`.
+ * two can be compared afterwards. What `source` says is read at the end. The digest that was found is in the message only if the
+ * source is public: declared next, it would let any file of this network through.
  */
 export function createDigestVerifier(
   expected: Digest | undefined,
-  url: string,
-  isPatchwork: () => boolean = () => false,
+  source: Pick<Source, 'url' | 'isPatchwork' | 'isPublic'>,
 ): DigestVerifier {
   const algorithm = expected?.algorithm ?? 'sha512';
   const hash = createHash(algorithm);
@@ -73,14 +74,18 @@ export function createDigestVerifier(
     finish() {
       const got: Digest = { algorithm, hex: hash.digest('hex') };
       if (expected === undefined || got.hex === expected.hex) return got;
-      const facts = `${safeUrl(url)} has the digest ${formatDigest(got)}, declared is ${formatDigest(expected)}: `;
-      if (isPatchwork())
+      const declared = formatDigest(expected);
+      const facts =
+        source.isPublic === true
+          ? `${safeUrl(source.url)} has the digest ${formatDigest(got)}, declared is ${declared}`
+          : `${safeUrl(source.url)} does not have the declared digest ${declared} (the digest found is shown for public addresses only)`;
+      if (source.isPatchwork === true)
         throw new OperatorError(
-          `${facts}the download broke and went on elsewhere, perhaps with another version of the file`,
+          `${facts}: the download broke and went on elsewhere, perhaps with another version of the file`,
           { code: 'DigestMismatch', retry: retry.backoff },
         );
       throw new OperatorError(
-        `${facts}an image with the right digest has to be declared, or the publisher has to correct the file`,
+        `${facts}: an image with the right digest has to be declared, or the publisher has to correct the file`,
         // Another download of the same wrong file helps nobody; a look once an hour still finds a corrected one.
         { code: 'DigestMismatch', retry: retry.change },
       );

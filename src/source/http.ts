@@ -58,6 +58,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
   /** By address: the version whose bytes were used. */
   const versions = new Map<number, Version>();
   let isPatchwork = false;
+  let isPublic = true;
 
   /** The part that comes next, from wherever it can be had. `failure` is what ended the one before. */
   async function nextPart(failure?: OperatorError): Promise<Part> {
@@ -91,6 +92,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
       const ifRange = validator === undefined ? undefined : last;
       const part = readPart(answered, response, { from: given, size: file?.size, ifRange, withheld });
       accept(part, last);
+      isPublic &&= part.isPublic;
       versions.set(index, part.version);
       return part;
     } catch (error) {
@@ -104,12 +106,13 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
     const { url, version, size, endIsCertain } = part;
     if (size === 0) throw new SourceError('EmptySource', upstreamRetry, `${safeUrl(url)} is an empty file`);
     if (size !== undefined && size > limits.maxBytes) throw tooLong(url, `announces ${size} bytes`, limits.maxBytes);
+    const circumstances = { hasDigest, isPublic: isPublic && part.isPublic };
     if (file !== undefined && given > 0) {
-      if (joinPart(part, file, last, hasDigest) === 'assumed') isPatchwork = true;
+      if (joinPart(part, file, last, circumstances) === 'assumed') isPatchwork = true;
       file.size ??= size;
       return;
     }
-    if (file !== undefined) checkBeginning(part, file, hasDigest);
+    if (file !== undefined) checkBeginning(part, file, circumstances);
     file = { version, size: size ?? file?.size, endIsCertain: file?.endIsCertain ?? endIsCertain };
     versions.clear();
   }
@@ -172,6 +175,9 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
     endIsCertain,
     get isPatchwork() {
       return isPatchwork;
+    },
+    get isPublic() {
+      return isPublic;
     },
     body: body(),
   };

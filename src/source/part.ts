@@ -15,6 +15,8 @@ export interface Part {
   readonly version: Version;
   /** The entity tag as it was sent, weak or strong. */
   readonly etag: string | undefined;
+  /** Whether it came from a public address. */
+  readonly isPublic: boolean;
   /** Where in the file the body begins… */
   readonly start: number;
   /** …and ends, exclusive; undefined when the answer does not say. */
@@ -39,14 +41,14 @@ export interface Question {
 
 /** The part in an answer; throws SourceError. The caller destroys the body then. */
 export function readPart(url: URL, response: SourceResponse, question: Question): Part {
-  const { status, header, body } = response;
+  const { status, header, body, isPublic } = response;
   const { from } = question;
   if (from > 0 && status === 416) return nothingLeft(url, response, question);
   if (status !== 200 && !(status === 206 && from > 0))
     throw statusError(url, status, header('retry-after'), question.withheld);
   checkCoding(url, header('content-encoding'));
   const version = versionOf(url.origin, header);
-  const common = { url, version, etag: header('etag'), body };
+  const common = { url, version, etag: header('etag'), isPublic, body };
   if (status === 206) return { ...common, ...rangeIn(url, header('content-range'), from), endIsCertain: true };
   const size = wholeNumber(header('content-length'));
   const endIsCertain = size !== undefined || header('transfer-encoding') !== undefined;
@@ -54,7 +56,7 @@ export function readPart(url: URL, response: SourceResponse, question: Question)
 }
 
 /** 416: the file ends at or before the byte that was to be the next. */
-function nothingLeft(url: URL, { status, header, body }: SourceResponse, question: Question): Part {
+function nothingLeft(url: URL, { status, header, body, isPublic }: SourceResponse, question: Question): Part {
   const { from, size, ifRange } = question;
   const total = wholeNumber(/^bytes \*\/(\d+)$/.exec(header('content-range') ?? '')?.[1]);
   const options = { httpStatus: status };
@@ -68,7 +70,7 @@ function nothingLeft(url: URL, { status, header, body }: SourceResponse, questio
   }
   // All of it had come; only the sign of the end had not. Of another version If-Range would have brought the whole file.
   body.destroy();
-  const common = { url, etag: header('etag'), endIsCertain: true, body: Readable.from([]) };
+  const common = { url, etag: header('etag'), isPublic, endIsCertain: true, body: Readable.from([]) };
   return { ...common, version: ifRange ?? versionOf(url.origin, header), start: from, end: from, size: total };
 }
 

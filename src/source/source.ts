@@ -19,6 +19,11 @@ export interface Source {
    * joining may be at fault, and another download do better.
    */
   readonly isPatchwork?: boolean;
+  /**
+   * True if all bytes so far came from public addresses. What is not public may be a secret of this network, and no message
+   * describes it.
+   */
+  readonly isPublic?: boolean;
   /** To be read once. Aborting the signal that the source was opened with closes it, read or not. */
   readonly body: AsyncIterable<Uint8Array>;
 }

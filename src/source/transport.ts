@@ -7,6 +7,7 @@
  */
 import type { Readable } from 'node:stream';
 import { Agent, buildConnector, request } from 'undici';
+import { canonicalHost } from '../http/address-rules.ts';
 import { type EgressPolicy, guardConnector } from '../http/egress.ts';
 import { createTrust, type Trust, trustingConnector } from '../http/trust.ts';
 import { readCertificates } from './certificate.ts';
@@ -20,6 +21,8 @@ export interface SourceResponse {
   status: number;
   /** The first value of a header; `name` in lower case. */
   header(name: string): string | undefined;
+  /** Whether the server has a public address. False where that is not known, as behind a proxy. */
+  isPublic: boolean;
   /** Must be read or destroyed. An error before that is kept, not thrown at the process. */
   body: Readable;
 }
@@ -47,17 +50,26 @@ export interface SourceTls {
 export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {}): SourceTransport {
   const { trust = createTrust(), connectTimeoutMs: timeout = connectTimeoutMs } = tls;
   const ca = tls.ca === undefined ? undefined : readCertificates(tls.ca).join('');
-  const connect = guardConnector(policy, ({ lookup }) =>
-    trustingConnector(trust, { ca, replacesSystem: false }, (secureContext) =>
-      buildConnector({
-        ...(secureContext === undefined ? {} : { secureContext }),
-        lookup,
-        allowH2: false,
-        timeout,
-        // A session that is taken up again would bring the verdict on an earlier certificate with it.
-        maxCachedSessions: 0,
-      }),
-    ),
+  /** Hosts whose last connection led to a public address. */
+  const publicHosts = new Set<string>();
+  const onPeer = (host: string, address: string) => {
+    if (policy.isPublic(address)) publicHosts.add(canonicalHost(host));
+    else publicHosts.delete(canonicalHost(host));
+  };
+  const connect = guardConnector(
+    policy,
+    ({ lookup }) =>
+      trustingConnector(trust, { ca, replacesSystem: false }, (secureContext) =>
+        buildConnector({
+          ...(secureContext === undefined ? {} : { secureContext }),
+          lookup,
+          allowH2: false,
+          timeout,
+          // A session that is taken up again would bring the verdict on an earlier certificate with it.
+          maxCachedSessions: 0,
+        }),
+      ),
+    onPeer,
   );
   const agent = new Agent({
     connect,
@@ -77,6 +89,7 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
           const value = response.headers[name];
           return typeof value === 'string' ? value : value?.[0];
         },
+        isPublic: publicHosts.has(canonicalHost(url.hostname)),
         body: response.body,
       };
     },

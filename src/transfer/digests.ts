@@ -38,14 +38,14 @@ interface Computation {
 export function createDigests(
   expected: readonly Expected[],
   algorithm: DigestAlgorithm,
-  source: Pick<Source, 'url' | 'isPatchwork'>,
+  source: Pick<Source, 'url' | 'isPatchwork' | 'isPublic'>,
 ): Digests {
   const verifiers = (of: Expected['of']): Computation[] =>
     expected
       .filter((each) => each.of === of)
       .map(({ digest }) => ({
         algorithm: digest.algorithm,
-        ...createDigestVerifier(digest, source.url, () => source.isPatchwork === true),
+        ...createDigestVerifier(digest, source),
       }));
   const ofServed = verifiers('Served');
   const ofImage = verifiers('Image');

@@ -168,6 +168,16 @@ describe('the egress policy', () => {
       assert.throws(() => createEgressPolicy({ ...none, nat64Prefixes: [prefix] }), RangeError, prefix);
   });
 
+  test('an address is public if neither it nor the address behind it is local, private or of the cluster', () => {
+    const rules = { ...none, allow: ['0.0.0.0/0', '::/0'], clusterNetworks: ['198.51.100.0/24'] };
+    const policy = createEgressPolicy({ ...rules, nat64Prefixes: ['2001:db8:64::/96'] });
+    for (const address of ['203.0.113.7', '2600::1', '64:ff9b::203.0.113.7', '::ffff:203.0.113.7'])
+      assert.equal(policy.isPublic(address), true, address);
+    const others = ['127.0.0.1', '::1', '10.0.0.1', 'fd12::1', '::ffff:10.0.0.1', '64:ff9b::10.0.0.1', '198.51.100.7'];
+    for (const address of [...others, '2001:db8:64::a00:1', '169.254.169.254', 'x'])
+      assert.equal(policy.isPublic(address), false, address);
+  });
+
   test('the addresses of a denied name are denied as themselves and under every other name', async () => {
     const clock = createVirtualClock();
     let answers: LookupAddress[] = [

@@ -104,12 +104,12 @@ export const rows: Row[] = [
   {
     fault: 'a cut file with the right headers',
     file: { body: bytes, fault: { kind: 'short', bytes: at(0.5) } },
-    ends: { reason: 'DigestMismatch', says: /declared is/ },
+    ends: { reason: 'DigestMismatch', says: /the declared digest/ },
   },
   {
     fault: 'longer than it says',
     file: { body: bytes, contentLength: size - 1000 },
-    ends: { reason: 'DigestMismatch', says: /declared is/ },
+    ends: { reason: 'DigestMismatch', says: /the declared digest/ },
   },
   {
     fault: 'a file that changes in the middle',
@@ -121,7 +121,7 @@ export const rows: Row[] = [
       ],
     },
     firstly: 'SourceChanged',
-    ends: { reason: 'DigestMismatch', says: /declared is/ },
+    ends: { reason: 'DigestMismatch', says: /the declared digest/ },
   },
   {
     fault: 'a bomb',
@@ -137,7 +137,7 @@ export const rows: Row[] = [
     fault: 'wrong digest',
     file: { body: bytes },
     digest: digestOf(raw(size, 'other'), 'sha512'),
-    ends: { reason: 'DigestMismatch', says: /declared is/ },
+    ends: { reason: 'DigestMismatch', says: /the declared digest/ },
   },
   {
     fault: 'wrong format',

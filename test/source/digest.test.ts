@@ -58,7 +58,7 @@ describe('verifying a digest', () => {
     fc.assert(
       fc.property(fc.constantFrom(...algorithms), fc.array(fc.uint8Array()), (algorithm, chunks) => {
         const hex = hashOf(algorithm, Buffer.concat(chunks));
-        const verifier = createDigestVerifier({ algorithm, hex }, url);
+        const verifier = createDigestVerifier({ algorithm, hex }, { url });
         for (const chunk of chunks) verifier.update(chunk);
         assert.deepEqual(verifier.finish(), { algorithm, hex });
       }),
@@ -66,14 +66,14 @@ describe('verifying a digest', () => {
   });
 
   test('verification computes sha512 when no digest is declared', () => {
-    const verifier = createDigestVerifier(undefined, url);
+    const verifier = createDigestVerifier(undefined, { url });
     verifier.update(Buffer.from('bytes'));
     assert.deepEqual(verifier.finish(), { algorithm: 'sha512', hex: hashOf('sha512', Buffer.from('bytes')) });
   });
 
   test('verification of wrong bytes fails with both digests and no secret', () => {
     const hex = hashOf('sha256', Buffer.from('expected'));
-    const verifier = createDigestVerifier({ algorithm: 'sha256', hex }, url);
+    const verifier = createDigestVerifier({ algorithm: 'sha256', hex }, { url, isPublic: true });
     verifier.update(Buffer.from('other'));
     assert.throws(
       () => verifier.finish(),
@@ -89,9 +89,27 @@ describe('verifying a digest', () => {
     );
   });
 
+  test('the digest found at an address that is not public is in no message', () => {
+    const expected = { algorithm: 'sha256', hex: hashOf('sha256', Buffer.from('expected')) } as const;
+    for (const source of [{ url }, { url, isPublic: false }, { url, isPublic: false, isPatchwork: true }]) {
+      const verifier = createDigestVerifier(expected, source);
+      verifier.update(Buffer.from('other'));
+      assert.throws(
+        () => verifier.finish(),
+        (error) => {
+          assert(error instanceof OperatorError);
+          assert.match(error.message, /does not have the declared digest/);
+          assert(error.message.includes(expected.hex));
+          assert(!error.message.includes(hashOf('sha256', Buffer.from('other'))));
+          return true;
+        },
+      );
+    }
+  });
+
   test('a mismatch in a spliced download is retried', () => {
     const expected = { algorithm: 'sha256', hex: hashOf('sha256', Buffer.from('expected')) } as const;
-    const verifier = createDigestVerifier(expected, url, () => true);
+    const verifier = createDigestVerifier(expected, { url, isPatchwork: true });
     verifier.update(Buffer.from('other'));
     assert.throws(() => verifier.finish(), { code: 'DigestMismatch', retry: { kind: 'backoff' }, message: /went on/ });
   });

@@ -15,7 +15,12 @@ import type { Source as Server, SourceRequest } from '../env/source.ts';
 
 export const limits: SourceLimits = { maxBytes: 10_000_000, stallBytes: 1000, stallWindowMs: 60_000 };
 
-export const loopback = () => createSourceTransport(createEgressPolicy({ allow: ['127.0.0.0/8', '::1'], deny: [] }));
+/** Servers on loopback count as public, unless `nearby` leaves them what they are. */
+export function loopback(nearby = false): SourceTransport {
+  const transport = createSourceTransport(createEgressPolicy({ allow: ['127.0.0.0/8', '::1'], deny: [] }));
+  if (nearby) return transport;
+  return { ...transport, get: async (...request) => ({ ...(await transport.get(...request)), isPublic: true }) };
+}
 
 export interface DownloadOptions {
   servers: readonly Server[];

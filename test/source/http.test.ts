@@ -178,7 +178,7 @@ describe('redirects', () => {
       async get(url) {
         asked.push(url.href);
         const header = (name: string) => (name === 'location' ? 'http://example.com/image.raw' : undefined);
-        return { status: 302, header, body: Readable.from([]) };
+        return { status: 302, header, isPublic: true, body: Readable.from([]) };
       },
       close: async () => {},
     };

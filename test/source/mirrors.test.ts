@@ -12,13 +12,15 @@ const half = size / 2;
 const longAgo = { 'last-modified': 'Mon, 05 Jan 2026 10:00:00 GMT' };
 
 const transport = loopback();
+/** The servers have no public address. */
+const nearby = loopback(true);
 let servers: [Server, Server, Server];
 before(async () => {
   servers = await Promise.all([startSource(), startSource(), startSource()]);
 });
 after(async () => {
   await assertHungUp(servers);
-  await transport.close();
+  await Promise.all([transport.close(), nearby.close()]);
   await Promise.all(servers.map((server) => server.stop()));
 });
 
@@ -113,6 +115,33 @@ describe('a mirror in the middle of a download', () => {
     const whole = await get(files, { hasDigest: true });
     assertWhole(whole, file);
     assert.equal(whole.source?.isPatchwork, true);
+  });
+
+  test('a mirror without a public address continues only with an equal strong entity tag, whatever the digest', async () => {
+    const options = { hasDigest: true, transport: nearby };
+    const whole = await get([diesAt(half), {}], options);
+    assertWhole(whole, file);
+    assert.equal(whole.source?.isPublic, false);
+    const others: Partial<SourceFile>[][] = [
+      [diesAt(half), { etag: '"its own"' }],
+      [
+        { etag: null, headers: longAgo, ...diesAt(half) },
+        { etag: null, headers: longAgo },
+      ],
+      [{ etag: null, ...diesAt(half) }, { etag: null }],
+    ];
+    for (const files of others) {
+      assertWhole(await get(files, { hasDigest: true }), file);
+      const failed = await get(files, options);
+      assertFailed(failed, 'SourceUnavailable', /does not show by a strong entity tag/, file);
+      assert.equal(failed.bytes.length, half);
+    }
+  });
+
+  test('the length of a file without a public address is in no message', async () => {
+    const result = await get([diesAt(half), { body: generated(size + 1) }], { hasDigest: true, transport: nearby });
+    assertFailed(result, 'SourceUnavailable', /has a file of another length/, file);
+    assert(result.error instanceof Error && !result.error.message.includes(String(size + 1)));
   });
 
   test('a mirror with another length does not continue, even with a digest', async () => {

@@ -48,8 +48,8 @@ test('the digest of the file does not match the image in it, and vice versa', as
   const { source, path, plan, run, settled } = scene;
   const url = source.add(path(), { body: packed.gzip });
   for (const [digestOf, digest, words] of [
-    ['Served', sha256(image), /^as served, http.* has the digest/],
-    ['Image', sha256(packed.gzip), /^decompressed, http.* has the digest/],
+    ['Served', sha256(image), /^as served, http.* does not have the declared digest/],
+    ['Image', sha256(packed.gzip), /^decompressed, http.* does not have the declared digest/],
   ] as const) {
     const wanted = await plan({ url, digest, digestOf });
     await assert.rejects(run(wanted), { code: 'DigestMismatch', message: words });

@@ -17,7 +17,7 @@ const expect = (of: Expected['of'], data: Buffer, algorithm: DigestAlgorithm): E
 
 /** Of a compressed file if `inside` is given. */
 function compute(expected: Expected[], algorithm: DigestAlgorithm, inside?: Buffer) {
-  const digests = createDigests(expected, algorithm, { url: 'https://example.com/image' });
+  const digests = createDigests(expected, algorithm, { url: 'https://example.com/image', isPublic: true });
   digests.served(served);
   digests.image(inside ?? served, inside === undefined);
   return digests.finish();
