@@ -188,7 +188,18 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     maxVirtualBytes: settings.maxVirtualSizeGiB * 2 ** 30,
     stallWindowMs: settings.sourceStallSeconds * 1000,
   };
-  const reconcile = createReconciler({ resources, clouds, drift, transfers, limits, cluster, clock, random });
+  const webDownloads = { checkHost: createEgressPolicy(rules.sources).check, maxVirtualBytes: limits.maxVirtualBytes };
+  const reconcile = createReconciler({
+    resources,
+    clouds,
+    drift,
+    transfers,
+    limits,
+    webDownloads,
+    cluster,
+    clock,
+    random,
+  });
   const backoff = createBackoff(random);
   const workers = createWorkers({
     count: settings.workers,

@@ -11,6 +11,7 @@ import type { Change } from './facts.ts';
 import { type Claim, imageIDOf } from './identity.ts';
 import { find, judge } from './observe.ts';
 import type { Action, Observation } from './plan.ts';
+import { checkWebDownload, type WebDownloads } from './web-download.ts';
 
 /** The actions that change Glance; the others end a reconcile. */
 export type Deed = Extract<Action, { kind: 'create' | 'patch' | 'import' | 'uncopy' | 'replace' }>;
@@ -23,6 +24,7 @@ export interface Done {
 export interface Means {
   images: ImageClient;
   claim: Claim;
+  webDownloads: WebDownloads;
   signal: AbortSignal;
 }
 
@@ -90,8 +92,10 @@ async function patch(deed: Extract<Deed, { kind: 'patch' }>, { images, claim, si
 }
 
 /** A conflict means that an import runs already: ours, when its answer was lost. */
-async function startImport(deed: Extract<Deed, { kind: 'import' }>, { images, claim, signal }: Means): Promise<Done> {
+async function startImport(deed: Extract<Deed, { kind: 'import' }>, means: Means): Promise<Done> {
   const { image, incarnation, request } = deed;
+  const { images, claim, webDownloads, signal } = means;
+  if (request.method.name === 'web-download') await checkWebDownload(request.method.uri, webDownloads);
   try {
     await images.importImage(image.id, request, signal);
   } catch (error) {

@@ -10,6 +10,7 @@ import type { Image } from '../glance/image.ts';
 import { whyImportFailed } from '../glance/import-state.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError, retry, unreachable } from '../lib/errors.ts';
+import { safeUrl } from '../lib/secret.ts';
 import { act, removeUnprotected } from './act.ts';
 import { addressOf, type Content } from './content.ts';
 import { type Desired, desire } from './desired.ts';
@@ -17,6 +18,7 @@ import type { Facts } from './facts.ts';
 import { type Claim, incarnationOf } from './identity.ts';
 import { judge, observe } from './observe.ts';
 import { type Action, type Memory, type Observation, plan } from './plan.ts';
+import { faultOfFetched, isUninspected, type WebDownloads } from './web-download.ts';
 
 export interface ConvergeOptions {
   resource: GlanceImage;
@@ -30,6 +32,7 @@ export interface ConvergeOptions {
   seen?: Image | undefined;
   /** Called before the first change in Glance, so that deletion will find it. */
   beforeFirstDeed: () => Promise<void>;
+  webDownloads: WebDownloads;
   signal: AbortSignal;
 }
 
@@ -57,6 +60,7 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
   let observation = note(facts, quiet ?? (await observe(images, claim, signal)));
   let passedIDs = 0;
   for (let round = 0; round < maxRounds; ) {
+    memory.content ??= await inspected(facts, desired, observation, options);
     // One deed at a time: what it led to decides what comes next.
     const [action] = plan(desired, observation, memory, clock.now());
     switch (action?.kind) {
@@ -86,7 +90,7 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
       case 'uncopy':
       case 'replace': {
         await options.beforeFirstDeed();
-        const done = await act(action, { images, claim, signal });
+        const done = await act(action, options);
         if (done.change !== undefined) facts.changes.push(done.change);
         observation = note(facts, done.observation);
         if (action.kind !== 'create' || observation.kind !== 'absent') round++;
@@ -108,6 +112,23 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
       retry: retry.backoff,
     },
   );
+}
+
+/** What Glance has fetched by itself, once it is inspected. Throws what is wrong with it, after the image is gone. */
+async function inspected(
+  facts: Facts,
+  desired: Desired,
+  observation: Observation,
+  { images, webDownloads: { maxVirtualBytes }, signal }: ConvergeOptions,
+): Promise<Facts['sent']> {
+  if (observation.kind !== 'present' || !isUninspected(desired.content, observation.image)) return undefined;
+  const { image } = observation;
+  const fault = await faultOfFetched(images, image, desired.content, maxVirtualBytes, signal);
+  if (fault === undefined) return fetched(desired, observation, undefined);
+  await removeUnprotected(images, image, signal);
+  facts.image = 'gone';
+  facts.changes.push({ kind: 'replaced', id: image.id, why: fault.message });
+  throw fault;
 }
 
 /** What was seen lately, where that leaves nothing to do. */
@@ -141,7 +162,7 @@ function fetched({ content }: Desired, observation: Observation, before: Facts['
   if (observation.kind !== 'present' || observation.image.status !== 'active') return undefined;
   const { size } = observation.image;
   const { digest } = content;
-  return { url: addressOf(content), digest, imageDigest: digest, ...(size === null ? {} : { size }) };
+  return { url: safeUrl(addressOf(content)), digest, imageDigest: digest, ...(size === null ? {} : { size }) };
 }
 
 /** The words are in the last task of the image, if anywhere. */

@@ -39,6 +39,7 @@ import {
   transferPlan,
 } from './transfer.ts';
 import { warningOf } from './warning.ts';
+import type { WebDownloads } from './web-download.ts';
 
 export interface ReconcilerOptions {
   resources: Resources;
@@ -47,6 +48,7 @@ export interface ReconcilerOptions {
   transfers: Scheduler;
   /** Of every transfer. */
   limits: TransferPlan['limits'];
+  webDownloads: WebDownloads;
   /** Name of this cluster in the owner mark. */
   cluster: string;
   clock: Clock;
@@ -63,7 +65,7 @@ const listPollMs = 2_000;
 type Reconcile = (key: Key, signal: AbortSignal, grace: AbortSignal) => Promise<Outcome>;
 
 export function createReconciler(options: ReconcilerOptions): Reconcile {
-  const { resources, clouds, drift, transfers, limits, cluster, clock, random } = options;
+  const { resources, clouds, drift, transfers, limits, webDownloads, cluster, clock, random } = options;
 
   /** Whether it is this resource's turn, and if so, what its image is compared with. */
   function turnOf(key: Key, resource: GlanceImage): Comparison {
@@ -166,7 +168,16 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       if (!guarded) await resources.addFinalizer(resource, signal);
       guarded = true;
     };
-    const rest = await converge(facts, { resource, claim, ...cloud, seen, clock, beforeFirstDeed, signal });
+    const rest = await converge(facts, {
+      resource,
+      claim,
+      ...cloud,
+      seen,
+      clock,
+      beforeFirstDeed,
+      webDownloads,
+      signal,
+    });
     if (rest.kind === 'nothing') return true;
     // It waits for its data as if nobody stood in the way: then who did is the news.
     if (failed !== undefined) throw failed.error;

@@ -67,7 +67,17 @@ function setup(before: GlanceImage) {
     count: 1,
     queue,
     backoff: createBackoff(random),
-    reconcile: createReconciler({ resources, clouds, drift, transfers, limits, cluster: 'test', clock, random }),
+    reconcile: createReconciler({
+      resources,
+      clouds,
+      drift,
+      transfers,
+      limits,
+      webDownloads: { checkHost: async () => {}, maxVirtualBytes: 1 },
+      cluster: 'test',
+      clock,
+      random,
+    }),
     clock,
     log: silentLogger,
     observer: {

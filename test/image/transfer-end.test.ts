@@ -119,6 +119,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     drift,
     transfers,
     limits,
+    webDownloads: { checkHost: async () => {}, maxVirtualBytes: 1 },
     cluster: 'test-cluster',
     clock,
     random,

@@ -26,8 +26,17 @@ export interface ImageDataCalls {
    * data.
    */
   stage(id: string, body: AsyncIterable<Uint8Array>, options: StageOptions): Promise<void>;
-  /** Throws ImageDownloadFailed if the image has no data. The body throws it if the data ends early. */
-  download(id: string, options: { signal: AbortSignal }): Promise<ImageData>;
+  /**
+   * Throws ImageDownloadFailed if the image has no data, or if `from` is given and the store cannot read from there on. The body
+   * throws it if the data ends early.
+   */
+  download(id: string, options: DataRange): Promise<ImageData>;
+}
+
+export interface DataRange {
+  /** The first byte. Default: 0. */
+  from?: number;
+  signal: AbortSignal;
 }
 
 export interface StageOptions {
@@ -93,15 +102,20 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
       }
     },
 
-    async download(id, { signal }) {
+    async download(id, { from = 0, signal }) {
       const path = `${imagePath(id)}/file`;
       let response: HttpStream;
       try {
-        response = await session.download('image', { path, headers: { accept: '*/*' }, signal });
+        const range = from === 0 ? {} : { range: `bytes=${from}-` };
+        response = await session.download('image', { path, headers: { accept: '*/*', ...range }, signal });
       } catch (error) {
         throw translate(error, 'download', id);
       }
       const { status, headers, body } = response;
+      if (from > 0 && status !== 206) {
+        await body[Symbol.asyncIterator]().return?.();
+        throw new ImageDownloadFailed(id, `its store cannot read from byte ${from} on`);
+      }
       const announced = headers['content-length'];
       const size = announced === undefined ? undefined : Number(announced);
       if (status === 204 || size === 0) {

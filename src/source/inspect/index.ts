@@ -42,6 +42,8 @@ export interface Inspected {
 export interface Inspector {
   /** Throws FormatMismatch, UnsafeImage, VirtualSizeExceeded or MinDiskTooSmall as soon as that is certain. */
   update(chunk: Uint8Array): void;
+  /** Leaves out the bytes up to a position. Returns false if a format needs one of them; then the inspection is over. */
+  skipTo(position: number): boolean;
   /** To be called once, at the end of the image; throws what can only be known there. */
   finish(): Inspected;
 }
@@ -137,6 +139,12 @@ export function createInspector(options: InspectorOptions): Inspector {
       for (const { reader } of readers) reader.update(chunk, length);
       length += chunk.length;
       look();
+    },
+    skipTo(position) {
+      const all = [preface, ...readers.map(({ reader }) => reader)];
+      if (all.some((reader) => reader.needsBefore(position))) return false;
+      length = position;
+      return true;
     },
     finish() {
       preface.finish(length);

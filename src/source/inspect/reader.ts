@@ -59,8 +59,10 @@ export function hasAt(data: Buffer, offset: number, signature: string): boolean 
 }
 
 export interface Reader<T> {
-  /** `position` is that of the chunk in the file; chunks come without gaps. */
+  /** `position` is that of the chunk in the file; chunks come without gaps, except for bytes that it does not need. */
   update(chunk: Uint8Array, position: number): void;
+  /** Whether it waits for a byte before that position. */
+  needsBefore(position: number): boolean;
   /** `length` is that of the file. Afterwards there is a result. */
   finish(length: number): void;
   readonly recognised: boolean;
@@ -136,6 +138,7 @@ export function createReader<T>(inspection: Inspection<T>): Reader<T> {
         proceed({ ...nothing, bytes: held });
       }
     },
+    needsBefore: (position) => request?.kind === 'bytes' && request.offset + filled < position,
     finish(length) {
       while (request !== undefined) {
         proceed(request.kind === 'end' ? { bytes: held, length } : { ...nothing, bytes: held.subarray(0, filled) });
