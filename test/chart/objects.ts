@@ -31,6 +31,7 @@ export const everything: readonly string[] = [
   'replicaCount=2',
   'podDisruptionBudget.enabled=true',
   'networkPolicy.enabled=true',
+  'networkPolicy.apiServer.to[0].ipBlock.cidr=192.0.2.10/32',
   'metrics.serviceMonitor.enabled=true',
   'metrics.prometheusRule.enabled=true',
   'metrics.dashboard.enabled=true',

@@ -14,6 +14,11 @@ async function rejection(...set: string[]): Promise<string> {
 
 const cases: readonly { what: string; set: readonly string[]; message: RegExp }[] = [
   {
+    what: 'a NetworkPolicy without the addresses of the API server',
+    set: ['networkPolicy.enabled=true'],
+    message: /networkPolicy\.enabled requires networkPolicy\.apiServer\.to.*ports 443, 6443 of every address/,
+  },
+  {
     what: 'a value that does not exist',
     set: ['replicas=2'],
     message: /additional properties 'replicas' not allowed/,

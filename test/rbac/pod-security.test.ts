@@ -22,7 +22,7 @@ const deploymentSchema = z.looseObject({
 /** All that is off by default and of a kind that every cluster has. */
 const everything = {
   replicaCount: 2,
-  networkPolicy: { enabled: true },
+  networkPolicy: { enabled: true, apiServer: { to: [{ ipBlock: { cidr: '192.0.2.10/32' } }] } },
   podDisruptionBudget: { enabled: true },
   metrics: { dashboard: { enabled: true } },
   transferLimits: { total: 2 },
