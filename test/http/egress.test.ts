@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import type { LookupAddress } from 'node:dns';
+import { readdir, readFile } from 'node:fs/promises';
 import { connect as connectSocket, createServer, isIPv4, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { buildConnector } from 'undici';
@@ -306,6 +308,28 @@ describe('the egress policy', () => {
 });
 
 describe('a guarded connector', () => {
+  test('every connection that a source or a cloud can cause is made by a guarded connector', async () => {
+    const src = join(import.meta.dirname, '../../src');
+    const files = (await readdir(src, { recursive: true })).filter((file) => file.endsWith('.ts'));
+    const made: Record<string, boolean> = {};
+    for (const file of files) {
+      const text = await readFile(join(src, file), 'utf8');
+      // undici's connectors, and what else in Node opens a connection.
+      if (
+        /\b(?:buildConnector|createConnection)\(|\bnew (?:Agent|Client|Pool|ProxyAgent|Socket)\(|\bhttps?\.(?:get|request)\(/.test(
+          text,
+        )
+      )
+        made[file] = text.includes('guardConnector(');
+    }
+    assert.deepEqual(made, {
+      'source/transport.ts': true,
+      'openstack/transport.ts': true,
+      // The API server of the cluster, by the kubeconfig.
+      'kubernetes/transport.ts': false,
+    });
+  });
+
   let server: Server;
   let port = '';
   const accepted = new Set<Socket>();

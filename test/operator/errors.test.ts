@@ -103,6 +103,13 @@ describe('failures of credentials and clouds reach the status', () => {
     assertTold(await world.reason('no-keystone', 'IdentityUnavailable'), { message: /Keystone.*127\.0\.0\.1/ });
   });
 
+  test('a cloud at an address that the egress policy blocks reaches the status', async () => {
+    const authUrl = 'http://[::1]:9/v3';
+    await world.writeSecret('blocked', { 'clouds.yaml': await world.project.cloudsYaml({ authUrl }) });
+    await world.apply('blocked', cloud('blocked'));
+    assertTold(await world.reason('blocked', 'EgressRefused'), { message: /--cloud-allow/, stalled: true });
+  });
+
   test('a region without an image endpoint reaches the status', async () => {
     await world.apply('no-endpoint', cloud('openstack', 'demo', { region: 'Mars' }));
     assertTold(await world.reason('no-endpoint', 'EndpointNotFound'), { message: /Mars.*RegionOne/, stalled: true });
@@ -245,6 +252,11 @@ describe('failures of data reach the status, and nothing becomes active', () => 
   test('an address blocked by the egress policy reaches the status', async () => {
     await world.apply('egress', http('http://[::1]:9/x.raw'));
     assertTold(await world.reason('egress', 'EgressRefused'), { message: /--source-allow/, stalled: true });
+    const { image, content } = http('http://[::1]:9/x.raw', digestOf(body, 'sha512'));
+    await world.apply('import', { image, content: { ...content, method: 'WebDownload' } });
+    const resource = await world.reason('import', 'EgressRefused');
+    assertTold(resource, { message: /--source-allow/, stalled: true });
+    await assertNotActive(resource);
   });
 
   test('a property reserved by Glance reaches the status', async () => {
