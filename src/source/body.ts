@@ -1,6 +1,8 @@
 /**
- * Reading the body of one answer to its end. Law: it gives exactly the announced bytes, or those from `wanted` on, or throws;
- * and a source that stops sending is noticed. Time counts only while we wait for the source: a slow consumer makes no stall.
+ * Reads the body of one response to its end.
+ *
+ * Guarantees: the reader gets exactly the announced bytes, or those from `wanted` on, or an error; a source that stops sending is
+ * detected. Only the time that is spent waiting for the source counts: a slow consumer causes no stall.
  */
 import { idleTimeout } from '../http/idle-timeout.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -14,17 +16,17 @@ export interface BodyOptions {
   /** Makes `body` throw, soon. Called at most once. */
   stop: (error: SourceError) => void;
   url: URL | string;
-  /** Where in the file the body begins… */
+  /** Offset in the file at which the body begins… */
   start: number;
-  /** …and has to end, exclusive; undefined where nobody knows. */
+  /** …and has to end, exclusive; undefined if that is unknown. */
   end: number | undefined;
-  /** What comes before this byte of the file is read and dropped. */
+  /** The first byte of the file to deliver. Earlier ones are dropped. */
   wanted: number;
-  /** Length of the whole file where it is known, for messages. */
+  /** Length of the whole file if it is known, for messages. */
   size: number | undefined;
   clock: Clock;
   limits: SourceLimits;
-  /** Whoever made `body` has bound it to this signal; here it only tells an abort from a failure. */
+  /** `body` ends with this signal. Here it only distinguishes an abort from a failure. */
   signal: AbortSignal;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Certificates: the private authorities that a user adds, and what it means when one is not trusted. Law: a bad certificate is
- * told by the check that it failed and by what helps, and nothing here can turn a check off.
+ * Certificates: private authorities that a user adds, and the explanation of an untrusted certificate.
+ *
+ * Guarantees: an error names the check that failed and a remedy; no check can be turned off here.
  */
 import { readPemCertificates } from '../http/pem.ts';
 import { describe, OperatorError, retry, unreachable } from '../lib/errors.ts';
@@ -8,7 +9,7 @@ import { describe, OperatorError, retry, unreachable } from '../lib/errors.ts';
 export interface CertificateProblem {
   /** The check that failed, as a clause. */
   check: string;
-  /** What helps. */
+  /** What the user can do. */
   remedy: string;
 }
 
@@ -17,10 +18,10 @@ const rename = 'use the name that the certificate is made for, or have a certifi
 const trust = 'if it is signed by a private authority, put its certificate into a Secret and name that in caSecretRef';
 const repair = 'the publisher has to repair it';
 
-/** By the codes of OpenSSL, as Node gives them. */
+/** By the error codes of OpenSSL, as Node reports them. */
 const problems: Record<string, CertificateProblem> = {
   CERT_HAS_EXPIRED: { check: 'it has expired', remedy: renew },
-  CERT_NOT_YET_VALID: { check: 'it is not valid yet', remedy: 'look at the clocks of both sides' },
+  CERT_NOT_YET_VALID: { check: 'it is not valid yet', remedy: 'check the clocks of both sides' },
   ERR_TLS_CERT_ALTNAME_INVALID: { check: 'it is made for another name', remedy: rename },
   HOSTNAME_MISMATCH: { check: 'it is made for another name', remedy: rename },
   DEPTH_ZERO_SELF_SIGNED_CERT: { check: 'it is signed by itself', remedy: trust },
@@ -41,18 +42,18 @@ const problems: Record<string, CertificateProblem> = {
   INVALID_PURPOSE: { check: 'it is not made for servers', remedy: repair },
 };
 
-/** What is wrong with a certificate, by the code of the error; undefined when the error is about something else. */
+/** The problem of a certificate, by the code of the error; undefined if the error has another cause. */
 export function certificateProblem(code: string): CertificateProblem | undefined {
   if (Object.hasOwn(problems, code)) return problems[code];
-  // OpenSSL knows some dozens more, all of which have one of these in their names.
+  // OpenSSL has dozens more, all with one of these in their names.
   return /(?:^|_)(?:CERT|CRL|ISSUER)(?:_|$)/.test(code) && !code.startsWith('ERR_')
     ? { check: 'a check of its chain failed', remedy: repair }
     : undefined;
 }
 
 /**
- * The certificates in a PEM text, each as a PEM of its own. Throws SecretInvalid if there is none or one cannot be read: TLS
- * would ignore it silently.
+ * The certificates in a PEM text, each as a PEM text of its own. Throws SecretInvalid if there is none, or if one cannot be read:
+ * TLS would ignore it silently.
  */
 export function readCertificates(pem: string): string[] {
   const read = readPemCertificates(pem);

@@ -1,6 +1,7 @@
 /**
- * Digests in the form `sha256:<hex>`. Law: a digest is of the bytes as served, all of them, in order; a mismatch is known
- * before the last of them is let go.
+ * Digests in the form `sha256:<hex>`.
+ *
+ * Guarantees: a digest covers all bytes as served, in order; a mismatch is known before the last of them is passed on.
  */
 import { createHash } from 'node:crypto';
 import { OperatorError, retry } from '../lib/errors.ts';
@@ -28,7 +29,7 @@ export function parseDigest(text: string): Digest {
   });
 }
 
-/** The digest of an algorithm that is known by name; undefined when it is not, or when the value does not fit it. */
+/** Undefined if the algorithm is unknown or the value does not fit it. */
 export function digestOf(name: string, hex: string): Digest | undefined {
   if (!isAlgorithm(name) || hex.length !== hexLength[name] || !/^[0-9a-f]+$/i.test(hex)) return undefined;
   return { algorithm: name, hex: hex.toLowerCase() };
@@ -39,8 +40,8 @@ function isAlgorithm(name: string): name is DigestAlgorithm {
 }
 
 /**
- * Whether two files with the same digest can be made on purpose. It still finds every accident of transport, and some
- * publishers offer nothing better; it does not show who made the file.
+ * Whether two files with the same digest can be constructed. Such a digest still detects accidental corruption, and some publishers
+ * offer nothing better. It does not prove who made the file.
  */
 export function isWeak(algorithm: DigestAlgorithm): boolean {
   return algorithm === 'md5' || algorithm === 'sha1';
@@ -52,18 +53,18 @@ export function formatDigest({ algorithm, hex }: Digest): string {
 
 export interface DigestVerifier {
   update(chunk: Uint8Array): void;
-  /** The digest of everything. Throws DigestMismatch if another was expected. To be called once. */
+  /** The digest of all bytes. Throws DigestMismatch if another was expected. Call it once. */
   finish(): Digest;
 }
 
 /**
- * Without an expected digest nothing can mismatch, and sha512 is computed, which is what Glance computes by default: so the
- * two can be compared afterwards. What `source` says is read at the end. The digest that was found is in the message only if the
- * source is public: declared next, it would let any file of this network through.
+ * Without an expected digest it computes sha512, which Glance computes by default, so that the two can be compared afterwards.
+ * `source` is read at the end. The computed digest is in the message only if the source is public: declared next, it would make
+ * any file of this network acceptable.
  */
 export function createDigestVerifier(
   expected: Digest | undefined,
-  source: Pick<Source, 'url' | 'isPatchwork' | 'isPublic'>,
+  source: Pick<Source, 'url' | 'isSpliced' | 'isPublic'>,
 ): DigestVerifier {
   const algorithm = expected?.algorithm ?? 'sha512';
   const hash = createHash(algorithm);
@@ -79,14 +80,14 @@ export function createDigestVerifier(
         source.isPublic === true
           ? `${safeUrl(source.url)} has the digest ${formatDigest(got)}, declared is ${declared}`
           : `${safeUrl(source.url)} does not have the declared digest ${declared} (the digest found is shown for public addresses only)`;
-      if (source.isPatchwork === true)
+      if (source.isSpliced === true)
         throw new OperatorError(
-          `${facts}: the download broke and went on elsewhere, perhaps with another version of the file`,
+          `${facts}: the download was interrupted and resumed at another server, perhaps with another version of the file`,
           { code: 'DigestMismatch', retry: retry.backoff },
         );
       throw new OperatorError(
-        `${facts}: an image with the right digest has to be declared, or the publisher has to correct the file`,
-        // Another download of the same wrong file helps nobody; a look once an hour still finds a corrected one.
+        `${facts}: declare the right digest, or have the publisher correct the file`,
+        // Another download of the same file would not help. An attempt every hour finds a corrected one.
         { code: 'DigestMismatch', retry: retry.change },
       );
     },

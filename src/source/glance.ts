@@ -1,9 +1,11 @@
 /**
- * The data of an image that a Glance holds already, in this cloud or another. Law: only an image whose data is there is a
- * source, and the digest that its Glance has on record comes along, for the reader to verify.
+ * Downloads the data of an image from Glance.
  *
- * The data of an active image never changes under its id. So a download that broke is begun again and read up to the byte
- * where we were.
+ * Guarantees: only an image that has data is read; the digest that its Glance reports is part of the source, so that the reader
+ * can verify the bytes.
+ *
+ * The data of an active image never changes. After a failure the download starts again, and the bytes that were delivered already
+ * are dropped.
  */
 import type { ImageClient, ImageData } from '../glance/client/index.ts';
 import {
@@ -20,8 +22,7 @@ import { readBody } from './body.ts';
 import { type Digest, digestOf } from './digest.ts';
 import { progress, type SourceCode, SourceError, tooLong, upstreamRetry } from './errors.ts';
 import { createRotation } from './rotation.ts';
-import type { Source, SourceLimits } from './source.ts';
-import { limitTime } from './time.ts';
+import { limitTime, type Source, type SourceLimits } from './source.ts';
 
 export interface ImageSourceOptions {
   /** Of the cloud that holds the image. */
@@ -32,41 +33,41 @@ export interface ImageSourceOptions {
   limits: SourceLimits;
   /** Governs the body as well as the opening. */
   signal: AbortSignal;
-  /** Called when the body goes on after a failure: what the failure was, and at which byte it goes on. Must not throw. */
+  /** Called when the body resumes after a failure, with the failure and the next byte. Must not throw. */
   onResume?: (why: SourceError, from: number) => void;
 }
 
 export interface ImageSource extends Source {
-  /** What the bytes must have: `os_hash_value`, or the older MD5; undefined where the cloud shows neither. */
+  /** `os_hash_value`, or the older MD5; undefined if the cloud shows neither. */
   readonly digest: Digest | undefined;
 }
 
 /**
- * Resolves once Glance has begun to send the data. Throws SourceError for what is wrong with the image or its Glance, the
- * session's own errors, or the signal's reason.
+ * Resolves when Glance has begun to send the data. Throws SourceError for a problem of the image or its Glance, the errors of the
+ * session, or the signal's reason.
  */
 export async function openImageSource(options: ImageSourceOptions): Promise<ImageSource> {
   const { images, id, clock, random, limits, onResume } = options;
   const url = `glance://${id}`;
-  /** Bytes given out. */
-  let given = 0;
+  /** Bytes delivered. */
+  let delivered = 0;
   let size: number | undefined;
-  const time = limitTime(options, () => `the image ${id} had sent ${progress(given, size)}`);
+  const time = limitTime(options, () => `the image ${id} had sent ${progress(delivered, size)}`);
   const { signal } = time;
   const rotation = createRotation(1, random);
 
-  interface Part {
+  interface Download {
     data: ImageData;
     stop: (error: SourceError) => void;
   }
 
-  async function begin(): Promise<Part> {
+  async function begin(): Promise<Download> {
     const over = new AbortController();
-    const data = await inOurTerms(() => images.download(id, { signal: AbortSignal.any([signal, over.signal]) }));
+    const data = await asSource(() => images.download(id, { signal: AbortSignal.any([signal, over.signal]) }));
     return { data, stop: (error) => over.abort(error) };
   }
 
-  async function beginAgain(failure: SourceError): Promise<Part> {
+  async function beginAgain(failure: SourceError): Promise<Download> {
     for (let why: OperatorError = failure; ; ) {
       const step = rotation.failed(why);
       if (step.kind === 'over') throw step.error;
@@ -80,8 +81,8 @@ export async function openImageSource(options: ImageSourceOptions): Promise<Imag
     }
   }
 
-  /** What is thrown about an image that is a source must not read as if it were about the image that is being made. */
-  async function inOurTerms<T>(call: () => Promise<T>): Promise<T> {
+  /** Errors must name the source image: they must not look like errors of the image that is being filled. */
+  async function asSource<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {
@@ -90,12 +91,12 @@ export async function openImageSource(options: ImageSourceOptions): Promise<Imag
     }
   }
 
-  /** Gives out what a part brings; returns what ended it too early. */
-  async function* give({ data, stop }: Part): AsyncGenerator<Uint8Array, SourceError | undefined, undefined> {
-    const place = { start: 0, end: size, wanted: given, size };
+  /** Delivers the bytes of a download; returns the failure that ended it too early. */
+  async function* deliver({ data, stop }: Download): AsyncGenerator<Uint8Array, SourceError | undefined, undefined> {
+    const place = { start: 0, end: size, wanted: delivered, size };
     try {
       for await (const chunk of readBody({ ...place, body: data.body, stop, url, clock, limits, signal })) {
-        given += chunk.length;
+        delivered += chunk.length;
         yield chunk;
       }
       return undefined;
@@ -107,16 +108,16 @@ export async function openImageSource(options: ImageSourceOptions): Promise<Imag
     }
   }
 
-  async function* body(first: Part): AsyncGenerator<Uint8Array, void, undefined> {
+  async function* body(first: Download): AsyncGenerator<Uint8Array, void, undefined> {
     try {
-      for (let part = first; ; ) {
-        const from = given;
-        const failure = yield* give(part);
+      for (let download = first; ; ) {
+        const from = delivered;
+        const failure = yield* deliver(download);
         if (failure === undefined) return;
-        // What had to be read again is no progress.
-        if (given - from >= Math.max(limits.stallBytes, from)) rotation.progressed();
-        part = await beginAgain(failure);
-        onResume?.(failure, given);
+        // Bytes that are read again are no progress.
+        if (delivered - from >= Math.max(limits.stallBytes, from)) rotation.progressed();
+        download = await beginAgain(failure);
+        onResume?.(failure, delivered);
       }
     } finally {
       time.stop();
@@ -124,7 +125,7 @@ export async function openImageSource(options: ImageSourceOptions): Promise<Imag
   }
 
   try {
-    const image = await inOurTerms(() => images.get(id, signal));
+    const image = await asSource(() => images.get(id, signal));
     checkState(image);
     if (image.size !== null && image.size > limits.maxBytes)
       throw tooLong(url, `has ${image.size} bytes`, limits.maxBytes);
@@ -156,18 +157,22 @@ function checkState({ id, status, size }: Image): void {
     case 'importing':
       throw say('SourceUnavailable', retry.after(60_000), `is ${status}: its data is not there yet`);
     case 'deactivated':
-      throw say('SourceForbidden', upstreamRetry, 'is deactivated: an administrator has closed its data');
+      throw say(
+        'SourceForbidden',
+        upstreamRetry,
+        'is deactivated: an administrator has blocked the download of its data',
+      );
     case 'deleted':
     case 'pending_delete':
-      throw say('SourceNotFound', upstreamRetry, `is ${status}: its data is gone`);
+      throw say('SourceNotFound', upstreamRetry, `is ${status}: its data was deleted`);
     case 'killed':
-      throw say('SourceNotFound', upstreamRetry, 'is killed: its upload failed, and its data will never come');
+      throw say('SourceNotFound', upstreamRetry, 'is killed: its upload failed, and it will never have data');
     default:
-      throw say('SourceUnavailable', upstreamRetry, `is ${status}: that is no state in which it has data`);
+      throw say('SourceUnavailable', upstreamRetry, `is ${status}: an image in that state has no data`);
   }
 }
 
-/** What Glance said about the image, as a failure of the source; other errors as they are. */
+/** Errors of Glance about the image become errors of the source; other errors stay as they are. */
 function asSourceError(id: string, error: unknown): unknown {
   if (!(error instanceof OperatorError) || error instanceof SourceError) return error;
   const code = codeOf(error);

@@ -1,14 +1,16 @@
 /**
- * Headers that a user declares for a source, credentials as a rule. Law: they go to the server of the URL that they were
- * declared for and to no other, not even when that server sends us there, and their values are in no message.
+ * Headers that a user declares for a source, usually credentials.
+ *
+ * Guarantees: they are sent to the server of the URL that they were declared for and to no other, not even after a redirect; no
+ * message has their values.
  */
 import { OperatorError, retry } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
 
 export type DeclaredHeaders = Readonly<Record<string, SecretString>>;
 
-/** What frames the request, or is how a download is continued: ours to say, never a user's. */
-const ours = new Set([
+/** Headers that frame the request or resume a download. The operator sets them; users cannot. */
+const reserved = new Set([
   'accept-encoding',
   'connection',
   'content-encoding',
@@ -35,13 +37,13 @@ const ours = new Set([
   'via',
 ]);
 
-/** What servers take; more would be refused there with less clear words. */
+/** A usual limit of servers, which would reject more with a less clear message. */
 const maxBytes = 16 * 1024;
 
 /**
- * The headers that the Secret of `headersSecretRef` means. Each key is the name of a header, with these exceptions:
- * `username` and `password` become basic authentication, `bearerToken` a bearer token. Throws SecretInvalid, which tells names
- * and never values. White space around a value, such as the line end that `echo` leaves, is dropped.
+ * The headers in the Secret of `headersSecretRef`. Each key is the name of a header, with these exceptions: `username` and
+ * `password` become basic authentication, `bearerToken` a bearer token. White space around a value, such as the newline that
+ * `echo` writes, is dropped. Throws SecretInvalid, whose message has names and never values.
  */
 export function readHeaders(secret: Readonly<Record<string, string>>): DeclaredHeaders {
   const { username, password, bearerToken, ...named } = secret;
@@ -53,9 +55,8 @@ export function readHeaders(secret: Readonly<Record<string, string>>): DeclaredH
   for (const [key, value] of Object.entries(named)) add(checkedName(key), checkedValue(key, value.trim()));
   if (bearerToken !== undefined) add('authorization', `Bearer ${checkedValue('bearerToken', bearerToken.trim())}`);
   if (username !== undefined || password !== undefined) {
-    if (username === undefined || password === undefined)
-      throw invalid('username and password are only of use together');
-    if (username.includes(':')) throw invalid('the value of username must not hold a colon');
+    if (username === undefined || password === undefined) throw invalid('username and password are needed together');
+    if (username.includes(':')) throw invalid('the value of username must not contain a colon');
     const pair = Buffer.from(`${username.trim()}:${password.replace(/[\r\n]+$/, '')}`);
     add('authorization', `Basic ${pair.toString('base64')}`);
   }
@@ -67,11 +68,11 @@ export function readHeaders(secret: Readonly<Record<string, string>>): DeclaredH
 function checkedName(key: string): string {
   const name = key.toLowerCase();
   if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) throw invalid(`the key ${JSON.stringify(key)} is not the name of a header`);
-  if (ours.has(name)) throw invalid(`the header ${key} cannot be declared: the operator sets it itself`);
+  if (reserved.has(name)) throw invalid(`the header ${key} cannot be declared: the operator sets it itself`);
   return name;
 }
 
-/** RFC 9110: visible characters and blanks. Anything else could end the header and begin another. */
+/** RFC 9110: visible characters and blanks. Other characters could end the header and begin another. */
 function checkedValue(key: string, value: string): string {
   if (value === '') throw invalid(`the value of ${key} is empty`);
   if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value))

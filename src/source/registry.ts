@@ -19,7 +19,7 @@ const declarations: Readonly<Record<SourceKind, Declare>> = {
   glance: ({ glance }, context) => glance && declaredGlance(glance, context),
 };
 
-/** The data that `content` declares. Undefined only where it names no source, which the API server refuses. */
+/** The data that `content` declares. Undefined only where it names no source, which the API server rejects. */
 export function declaredData(content: ContentSpec, context: DeclaredContext): DeclaredData<SourcePlan> | undefined {
   for (const declare of Object.values(declarations)) {
     const data = declare(content, context);

@@ -1,9 +1,9 @@
 /**
- * One question to an HTTP server, through its redirects. Law: redirects are followed here, one policy check each, never from
- * https to http and not for ever; every hop has a deadline; and declared headers stay behind at the first hop that leads to
- * another server, for good.
+ * One request to an HTTP server, through its redirects.
+ *
+ * Guarantees: each hop passes the egress policy and has a deadline; redirects are limited in number and never lead from https to
+ * http; from the first hop to another server on, declared headers are no longer sent.
  */
-
 import { EgressRefused } from '../http/egress.ts';
 import { redirectOf } from '../http/redirects.ts';
 import { withDeadline } from '../lib/abort.ts';
@@ -19,53 +19,57 @@ const plainHeaders = { 'accept-encoding': 'identity', 'user-agent': 'glance-imag
 
 export interface SourceRequest {
   url: string;
-  /** `range` and `if-range`: they go along to every hop. */
+  /** `range` and `if-range`, sent at every hop. */
   range: Readonly<Record<string, string>>;
   declared: DeclaredHeaders;
-  /** The only origin that the declared headers are for. */
+  /** The only origin that gets the declared headers. */
   declaredFor: string | undefined;
   transport: SourceTransport;
   clock: Clock;
-  /** From the request to the header of its answer, connecting included; each hop has its own. */
+  /** Limit on the time from the request to the response header, connecting included, for each hop. */
   firstByteMs: number;
-  /** Governs the body of the answer too. */
+  /** Governs the response body as well. */
   signal: AbortSignal;
 }
 
-export interface SourceAnswer {
-  /** Who answered in the end. */
+export interface FinalResponse {
+  /** URL of the last hop. */
   url: URL;
   response: SourceResponse;
-  /** Headers were declared, but not sent to `url`. */
+  /** Headers are declared, but were not sent to `url`. */
   withheld: boolean;
 }
 
-/** Asks until an answer is no redirect. Throws SourceError, EgressRefused, or the signal's reason. */
-export async function ask(request: SourceRequest): Promise<SourceAnswer> {
+/** Follows redirects to the final response. Throws SourceError, EgressRefused, or the signal's reason. */
+export async function fetchFollowing(request: SourceRequest): Promise<FinalResponse> {
   const { range, declared, declaredFor } = request;
   let url = parseUrl(request.url);
   let trusted = true;
   const visited = new Set<string>();
   for (;;) {
-    if (visited.has(url.href)) throw astray(url, 'its redirects lead in a circle');
-    if (visited.size > maxRedirects) throw astray(url, `more than ${maxRedirects} redirects led there`);
+    if (visited.has(url.href)) throw unusable(url, 'its redirects lead in a circle');
+    if (visited.size > maxRedirects) throw unusable(url, `more than ${maxRedirects} redirects led there`);
     visited.add(url.href);
     trusted &&= url.origin === declaredFor;
-    const response = await askOnce(url, { ...plainHeaders, ...(trusted ? revealed(declared) : {}), ...range }, request);
+    const response = await fetchOnce(
+      url,
+      { ...plainHeaders, ...(trusted ? revealed(declared) : {}), ...range },
+      request,
+    );
     const target = redirectTarget(url, response);
     if (target === undefined) return { url, response, withheld: !trusted && Object.keys(declared).length > 0 };
     url = target;
   }
 }
 
-async function askOnce(
+async function fetchOnce(
   url: URL,
   headers: Record<string, string>,
   { transport, clock, firstByteMs, signal }: SourceRequest,
 ): Promise<SourceResponse> {
   try {
-    return await withDeadline(clock, 'the wait for its answer', firstByteMs, signal, (deadline) =>
-      // The caller's signal goes along by itself, because it outlives the deadline: it has to end the body too.
+    return await withDeadline(clock, 'the wait for its response', firstByteMs, signal, (deadline) =>
+      // The signal of the caller is passed on as well: it outlives the deadline and governs the body.
       transport.get(url, headers, AbortSignal.any([signal, deadline])),
     );
   } catch (error) {
@@ -88,9 +92,9 @@ function redirectTarget(from: URL, { status, header, body }: SourceResponse): UR
     case 'follow':
       return parseUrl(redirect.url.href);
     case 'unusable':
-      throw astray(from, `its answer ${status} is a redirect without a usable location`, status);
+      throw unusable(from, `its response ${status} is a redirect without a usable location`, status);
     case 'forbidden':
-      throw astray(from, `it redirects from https to plain http (${safeUrl(redirect.url)})`, status);
+      throw unusable(from, `it redirects from https to plain http (${safeUrl(redirect.url)})`, status);
     default:
       return unreachable(redirect);
   }
@@ -108,6 +112,6 @@ function parseUrl(text: string): URL {
   return url;
 }
 
-function astray(url: URL, why: string, httpStatus?: number): SourceError {
+function unusable(url: URL, why: string, httpStatus?: number): SourceError {
   return new SourceError('SourceInvalid', upstreamRetry, `${safeUrl(url)} cannot be used: ${why}`, { httpStatus });
 }

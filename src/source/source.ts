@@ -1,39 +1,73 @@
 /**
- * What a place to take bytes from looks like, whatever it is made of. Law: a body either ends because all of it was there,
- * or throws; the one exception, a body whose end cannot be told from a cut, says so in `endIsCertain`.
+ * A source of bytes, of any kind, and the limit on the total time of a download.
+ *
+ * Invariant: a body ends only after its last byte, or throws. If the end cannot be distinguished from a broken connection,
+ * `endIsCertain` is false.
  */
+import { aborted, linked } from '../lib/abort.ts';
+import type { Clock } from '../lib/clock.ts';
+import { retry } from '../lib/errors.ts';
+import { SourceError } from './errors.ts';
+
 export interface Source {
   /**
-   * Where the bytes come from in the end, after redirects, and after a break from the address that went on. It may hold
-   * credentials: show it through `safeUrl`.
+   * The URL that the bytes come from, after redirects and after a change to a mirror. It may contain credentials: show it through
+   * `safeUrl`.
    */
   readonly url: string;
-  /** Length of the body in bytes, where the server announced it. It does not change any more. */
+  /** Length of the body in bytes, if the server announced it. It does not change. */
   readonly size: number | undefined;
-  /** The server's name for this version of the file, by whoever served it last. */
+  /** Entity tag of the file, from the last response. */
   readonly etag: string | undefined;
-  /** False when the server ends the body by closing the connection: then only a digest can tell that all of it came. */
+  /** False when the server ends the body by closing the connection: then only a digest proves that it is complete. */
   readonly endIsCertain: boolean;
   /**
-   * True once answers were joined that share no validator, which only a digest makes right: if that does not match, the
-   * joining may be at fault, and another download do better.
+   * True after responses without a common validator were joined, which needs a digest. If that does not match, another download
+   * may succeed.
    */
-  readonly isPatchwork?: boolean;
+  readonly isSpliced?: boolean;
   /**
-   * True if all bytes so far came from public addresses. What is not public may be a secret of this network, and no message
+   * True if all bytes so far came from public addresses. Content that is not public may be a secret of this network, and no message
    * describes it.
    */
   readonly isPublic?: boolean;
-  /** To be read once. Aborting the signal that the source was opened with closes it, read or not. */
+  /** Can be read once. Aborting the signal that the source was opened with closes it. */
   readonly body: AsyncIterable<Uint8Array>;
 }
 
 export interface SourceLimits {
-  /** A longer file is refused, at the announcement where there is one. */
+  /** A longer file is rejected, before it is read if its length is announced. */
   maxBytes: number;
-  /** The source has stalled when fewer bytes than this came during `stallWindowMs` milliseconds of waiting for it. */
+  /** The source has stalled if it sent fewer bytes than this in `stallWindowMs` milliseconds of waiting. */
   stallBytes: number;
   stallWindowMs: number;
-  /** The longest time that the whole may take, whoever is slow. Unlimited when absent: large images take long. */
+  /** Limit on the total time of a download. Absent: unlimited, because large images take long. */
   totalMs?: number;
+}
+
+export interface TimeLimit {
+  /** Aborts with the caller's signal, or with SourceTooSlow when the time is up. */
+  signal: AbortSignal;
+  /** The download is over. */
+  stop(): void;
+}
+
+/** `soFar` describes the progress, for the message. */
+export function limitTime(
+  { clock, limits, signal }: { clock: Clock; limits: SourceLimits; signal: AbortSignal },
+  soFar: () => string,
+): TimeLimit {
+  const { totalMs } = limits;
+  if (totalMs === undefined) return { signal, stop: () => {} };
+  const over = linked(signal);
+  const cancel = clock.schedule(totalMs, () => {
+    const message = `${soFar()} when its time limit of ${totalMs / 1000} s ended`;
+    over.abort(new SourceError('SourceTooSlow', retry.backoff, message));
+  });
+  void aborted(over.signal).then(cancel);
+  const stop = () => {
+    cancel();
+    over[Symbol.dispose]();
+  };
+  return { signal: over.signal, stop };
 }

@@ -1,9 +1,11 @@
 /**
- * The connections to sources. Law: the only module of this folder that imports undici; every connection passes the egress
- * policy, checks the certificate anew, speaks HTTP/1.1, serves one request and is closed after it.
+ * The connections to sources. It is the only module of this folder that imports undici.
  *
- * One request per connection costs a handshake per file, which is nothing beside an image, and means that no connection
- * made under an earlier answer of DNS is ever used again.
+ * Guarantees: every connection passes the egress policy, verifies the certificate, uses HTTP/1.1, serves one request and is then
+ * closed.
+ *
+ * One request per connection costs one handshake per file, which is little compared with an image, and means that no connection
+ * outlives a change of DNS.
  */
 import type { Readable } from 'node:stream';
 import { Agent, buildConnector, request } from 'undici';
@@ -14,30 +16,30 @@ import { readCertificates } from './certificate.ts';
 
 /** TCP and TLS together. */
 const connectTimeoutMs = 10_000;
-/** Per origin. The transfers' own limits are lower; this bound is for the day when they are not. */
+/** Per origin. A safety margin: the limits on transfers are lower. */
 const maxConnections = 64;
 
 export interface SourceResponse {
   status: number;
   /** The first value of a header; `name` in lower case. */
   header(name: string): string | undefined;
-  /** Whether the server has a public address. False where that is not known, as behind a proxy. */
+  /** Whether the server has a public address. False if that is unknown, as behind a proxy. */
   isPublic: boolean;
-  /** Must be read or destroyed. An error before that is kept, not thrown at the process. */
+  /** Must be read or destroyed. An earlier error is reported to the reader, not thrown at the process. */
   body: Readable;
 }
 
 export interface SourceTransport {
-  /** GET. Resolves at the header of the answer, whatever its status. The signal governs the body too. */
+  /** GET. Resolves at the response header, for any status. The signal governs the body as well. */
   get(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<SourceResponse>;
-  /** Ends all connections, those in use too. */
+  /** Closes all connections, also those in use. */
   close(): Promise<void>;
 }
 
 export interface SourceTls {
   /**
-   * Authorities to trust beside the usual ones, as PEM. Beside, not instead: a redirect or a mirror may lead from a private
-   * server to a public one.
+   * Authorities in PEM to trust in addition to those of the system: a redirect or a mirror may lead from a private server to a
+   * public one.
    */
   ca?: string | undefined;
   /** The certificates of the installation. Default: none. */
@@ -65,7 +67,7 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
           lookup,
           allowH2: false,
           timeout,
-          // A session that is taken up again would bring the verdict on an earlier certificate with it.
+          // A resumed TLS session would keep the result of an earlier certificate check.
           maxCachedSessions: 0,
         }),
       ),
@@ -75,7 +77,7 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
     connect,
     connections: maxConnections,
     pipelining: 0,
-    // The deadlines of the answer and of the body are ours, by the injected clock.
+    // The deadlines for response and body use the injected clock instead.
     headersTimeout: 0,
     bodyTimeout: 0,
   });

@@ -38,7 +38,7 @@ interface Computation {
 export function createDigests(
   expected: readonly Expected[],
   algorithm: DigestAlgorithm,
-  source: Pick<Source, 'url' | 'isPatchwork' | 'isPublic'>,
+  source: Pick<Source, 'url' | 'isSpliced' | 'isPublic'>,
 ): Digests {
   const verifiers = (of: Expected['of']): Computation[] =>
     expected

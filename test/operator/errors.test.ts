@@ -213,7 +213,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
   test('a source that returns 404 reaches the status', async () => {
     await world.apply('missing', http(`${world.source.url}/missing.raw`));
     const resource = await world.reason('missing', 'SourceNotFound');
-    assertTold(resource, { message: /answered 404/, httpStatus: 404 });
+    assertTold(resource, { message: /responded with 404/, httpStatus: 404 });
     await assertNotActive(resource);
   });
 

@@ -70,12 +70,12 @@ export const rows: Row[] = [
   {
     fault: '404',
     file: { body: bytes, fault: { kind: 'answer', status: 404 } },
-    ends: { reason: 'SourceNotFound', says: /answered 404/ },
+    ends: { reason: 'SourceNotFound', says: /responded with 404/ },
   },
   {
     fault: '401',
     file: { body: bytes, fault: { kind: 'answer', status: 401 } },
-    ends: { reason: 'SourceForbidden', says: /answered 401/ },
+    ends: { reason: 'SourceForbidden', says: /responded with 401/ },
   },
   { fault: '500 twice, then fine', file: { body: bytes, fault: { kind: 'answer', status: 500 }, times: 2 } },
   ...resets.flatMap((byte): Row[] => [
@@ -94,7 +94,7 @@ export const rows: Row[] = [
   {
     fault: 'no response',
     file: { body: bytes, fault: { kind: 'never-answers' } },
-    ends: { reason: 'SourceSilent', says: /no answer/ },
+    ends: { reason: 'SourceSilent', says: /did not respond/ },
   },
   {
     fault: 'drip',

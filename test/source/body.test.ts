@@ -65,7 +65,7 @@ describe('deadlines of a source', () => {
     let count = 0;
     const failed = assert.rejects(
       open(() => asked[count++]?.resolve(), { clock }),
-      failsWith('SourceSilent', /gave no answer: .* 30 s/, 'backoff'),
+      failsWith('SourceSilent', /did not respond: .* 30 s/, 'backoff'),
     );
     await asked[0]?.promise;
     await clock.advance(29_999);

@@ -1,13 +1,13 @@
-/** The pure parts: versions, the turns of addresses. */
+/** The pure parts: validators, and the choice of the next address. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { OperatorError, type Retry, retry } from '../../src/lib/errors.ts';
 import { createRotation, type Step } from '../../src/source/rotation.ts';
-import { compareVersions, type Version, validatorOf, versionOf } from '../../src/source/version.ts';
+import { compareValidators, ifRangeOf, type Validators, validatorsOf } from '../../src/source/validators.ts';
 
 const origin = 'https://one.example.com';
-const from = (headers: Record<string, string>, at = origin) => versionOf(at, (name) => headers[name]);
+const from = (headers: Record<string, string>, at = origin) => validatorsOf(at, (name) => headers[name]);
 const date = 'Mon, 05 Jan 2026 10:01:00 GMT';
 
 describe('the validator of a response', () => {
@@ -32,30 +32,34 @@ describe('the validator of a response', () => {
     ['nothing', {}, undefined],
   ];
   for (const [words, headers, validator] of cases)
-    test(`a response has a validator from ${words}`, () => assert.equal(validatorOf(from(headers)), validator));
+    test(`a response has a validator from ${words}`, () => assert.equal(ifRangeOf(from(headers)), validator));
 
   const [one, two] = ['"one"', '"two"'];
   const [noon, later] = ['Mon, 05 Jan 2026 12:00:00 GMT', 'Mon, 05 Jan 2026 13:00:00 GMT'];
-  const version = (etag?: string, lastModified?: string, at = origin): Version => ({ origin: at, etag, lastModified });
+  const validators = (etag?: string, lastModified?: string, at = origin): Validators => ({
+    origin: at,
+    etag,
+    lastModified,
+  });
   const mirror = 'https://two.example.com';
-  const pairs: [words: string, Version, Version, 'same' | 'changed' | 'unknown'][] = [
-    ['same tags', version(one), version(one), 'same'],
-    ['same tags, whatever the dates', version(one, noon), version(one, later), 'same'],
-    ['other tags', version(one), version(two), 'changed'],
-    ['other tags, whatever the dates', version(one, noon), version(two, noon), 'changed'],
-    ['same dates', version(undefined, noon), version(undefined, noon), 'same'],
-    ['other dates', version(undefined, noon), version(undefined, later), 'changed'],
-    ['nothing in common', version(one), version(undefined, noon), 'unknown'],
-    ['nothing at all', version(), version(), 'unknown'],
-    ['same tags on two servers', version(one), version(one, undefined, mirror), 'same'],
-    ['other tags on two servers', version(one), version(two, undefined, mirror), 'unknown'],
-    ['other tags but the same dates on two servers', version(one, noon), version(two, noon, mirror), 'same'],
-    ['other dates on two servers', version(undefined, noon), version(undefined, later, mirror), 'unknown'],
+  const pairs: [words: string, Validators, Validators, 'same' | 'changed' | 'unknown'][] = [
+    ['same tags', validators(one), validators(one), 'same'],
+    ['same tags, whatever the dates', validators(one, noon), validators(one, later), 'same'],
+    ['other tags', validators(one), validators(two), 'changed'],
+    ['other tags, whatever the dates', validators(one, noon), validators(two, noon), 'changed'],
+    ['same dates', validators(undefined, noon), validators(undefined, noon), 'same'],
+    ['other dates', validators(undefined, noon), validators(undefined, later), 'changed'],
+    ['nothing in common', validators(one), validators(undefined, noon), 'unknown'],
+    ['nothing at all', validators(), validators(), 'unknown'],
+    ['same tags on two servers', validators(one), validators(one, undefined, mirror), 'same'],
+    ['other tags on two servers', validators(one), validators(two, undefined, mirror), 'unknown'],
+    ['other tags but the same dates on two servers', validators(one, noon), validators(two, noon, mirror), 'same'],
+    ['other dates on two servers', validators(undefined, noon), validators(undefined, later, mirror), 'unknown'],
   ];
   for (const [words, a, b, result] of pairs)
     test(`validators are compared: ${words} → ${result}`, () => {
-      assert.equal(compareVersions(a, b), result);
-      assert.equal(compareVersions(b, a), result);
+      assert.equal(compareValidators(a, b), result);
+      assert.equal(compareValidators(b, a), result);
     });
 });
 
@@ -100,12 +104,12 @@ describe('the turns of several addresses', () => {
       const rotation = createRotation(1, () => random);
       const pauses = expected.map(() => {
         const step = rotation.failed(failure('SourceUnavailable'));
-        return step.kind === 'ask' ? step.pauseMs : undefined;
+        return step.kind === 'try' ? step.pauseMs : undefined;
       });
       assert.deepEqual(pauses, expected);
     }
     const asking = createRotation(1, () => 0.5).failed(failure('SourceUnavailable', retry.after(9000)));
-    assert.deepEqual(asking, { kind: 'ask', index: 0, pauseMs: 9000 });
+    assert.deepEqual(asking, { kind: 'try', index: 0, pauseMs: 9000 });
   });
 
   test('progress restarts the rotation, except for unusable addresses', () => {
@@ -127,7 +131,7 @@ describe('the turns of several addresses', () => {
 
   test('an error lists the failures of other addresses up to a limit', () => {
     const rotation = createRotation(8, () => 0.5);
-    let step: Step = { kind: 'ask', index: 0, pauseMs: 0 };
+    let step: Step = { kind: 'try', index: 0, pauseMs: 0 };
     for (let tries = 0; tries < 8; tries++) step = rotation.failed(failure('SourceNotFound'));
     assert.ok(step.kind === 'over');
     assert.match(step.error.message, /^SourceNotFound\. The other.*: (?:SourceNotFound; ){3}and 4 more$/);

@@ -91,7 +91,7 @@ describe('verifying a digest', () => {
 
   test('the digest found at an address that is not public is in no message', () => {
     const expected = { algorithm: 'sha256', hex: hashOf('sha256', Buffer.from('expected')) } as const;
-    for (const source of [{ url }, { url, isPublic: false }, { url, isPublic: false, isPatchwork: true }]) {
+    for (const source of [{ url }, { url, isPublic: false }, { url, isPublic: false, isSpliced: true }]) {
       const verifier = createDigestVerifier(expected, source);
       verifier.update(Buffer.from('other'));
       assert.throws(
@@ -109,8 +109,12 @@ describe('verifying a digest', () => {
 
   test('a mismatch in a spliced download is retried', () => {
     const expected = { algorithm: 'sha256', hex: hashOf('sha256', Buffer.from('expected')) } as const;
-    const verifier = createDigestVerifier(expected, { url, isPatchwork: true });
+    const verifier = createDigestVerifier(expected, { url, isSpliced: true });
     verifier.update(Buffer.from('other'));
-    assert.throws(() => verifier.finish(), { code: 'DigestMismatch', retry: { kind: 'backoff' }, message: /went on/ });
+    assert.throws(() => verifier.finish(), {
+      code: 'DigestMismatch',
+      retry: { kind: 'backoff' },
+      message: /resumed at another server/,
+    });
   });
 });

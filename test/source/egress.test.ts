@@ -124,7 +124,7 @@ describe('the egress policy of a download', () => {
     assertFailed(
       await get([missing, refused], [['127.0.0.2']]),
       'SourceNotFound',
-      /answered 404.*127\.0\.0\.3 is a loopback address/,
+      /responded with 404.*127\.0\.0\.3 is a loopback address/,
     );
     assertFailed(await get([refused], [['127.0.0.2']]), 'EgressRefused', /127\.0\.0\.3 is a loopback address/);
   });

@@ -72,7 +72,7 @@ describe('declared headers', () => {
     const back = ours.add('/back.raw', { body: content, required });
     const to = theirs.add('/there.raw', { body: content, fault: { kind: 'redirect', to: back } });
     const result = await get(ours.add('/there.raw', { body: content, fault: { kind: 'redirect', to } }));
-    assertFailed(result, 'SourceForbidden', /answered 401.*only sent to the server of the declared URL/);
+    assertFailed(result, 'SourceForbidden', /responded with 401.*sent to the server of the declared URL only/);
     assert.deepEqual(seen(ours), none);
   });
 
@@ -86,7 +86,7 @@ describe('declared headers', () => {
   test('declared headers are not sent to another port, scheme or spelling of the server', async () => {
     const to = theirs.add('/port.raw', { body: content, required });
     const result = await get(ours.add('/port.raw', { body: content, fault: { kind: 'redirect', to } }));
-    assertFailed(result, 'SourceForbidden', /which this is not/);
+    assertFailed(result, 'SourceForbidden', /this is another server/);
     const renamed = ours.add('/host.raw', { body: content }).replace('127.0.0.1', '127.0.0.2');
     const moved: SourceFile = { body: content, fault: { kind: 'redirect', to: renamed } };
     assertFailed(await get(ours.add('/host2.raw', moved)), 'SourceUnreachable', /127\.0\.0\.2/);
@@ -149,9 +149,9 @@ describe('the Secret of headersSecretRef', () => {
     [{ 'x-token': ' \n' }, /value of x-token is empty/],
     [{ 'x-token': secret, 'X-Token': secret }, /sets the header x-token twice/],
     [{ authorization: secret, bearerToken: secret }, /sets the header authorization twice/],
-    [{ username: secret }, /only of use together/],
-    [{ password: secret }, /only of use together/],
-    [{ username: `${secret}:x`, password: secret }, /must not hold a colon/],
+    [{ username: secret }, /needed together/],
+    [{ password: secret }, /needed together/],
+    [{ username: `${secret}:x`, password: secret }, /must not contain a colon/],
     [{ 'x-token': secret.repeat(5000) }, /its headers have \d+ bytes; the limit is 16384/],
   ];
   for (const [data, message] of wrong)

@@ -63,7 +63,11 @@ describe('an HTTP source', () => {
       await assert.rejects(
         open((_request, response) => response.writeHead(status).end(), { path: '/image.raw?token=hunter2' }),
         (error) => {
-          failsWith(code, new RegExp(`127\\.0\\.0\\.1:\\d+/image\\.raw\\?… answered ${status}`), retryKind)(error);
+          failsWith(
+            code,
+            new RegExp(`127\\.0\\.0\\.1:\\d+/image\\.raw\\?… responded with ${status}`),
+            retryKind,
+          )(error);
           assert(error instanceof OperatorError && error.httpStatus === status);
           assert(!error.message.includes('hunter2'));
           return true;
@@ -218,7 +222,7 @@ describe('a source that cannot be reached', () => {
   test('a server that does not speak HTTP is SourceInvalid', async () => {
     await assert.rejects(
       open((request) => request.socket.end('SSH-2.0-OpenSSH_9.6\r\n')),
-      failsWith('SourceInvalid', /does not speak HTTP/),
+      failsWith('SourceInvalid', /sent an invalid HTTP response/),
     );
   });
 

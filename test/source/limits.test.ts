@@ -24,7 +24,7 @@ const get = (url: string, limits = {}) => download([url], { servers: [server], t
 describe('a source that wastes our time ends with a reason of its own', () => {
   test('a source that never responds to a request ends with its own reason', async () => {
     const url = server.add('/silent', { body: generated(1000), fault: { kind: 'never-answers' } });
-    assertFailed(await get(url), 'SourceSilent', /gave no answer: the wait for its answer took longer than 30 s/);
+    assertFailed(await get(url), 'SourceSilent', /did not respond: the wait for its response took longer than 30 s/);
   });
 
   test('a source that responds and then sends nothing ends with its own reason', async () => {
@@ -73,7 +73,11 @@ describe('a coding that was not asked for', () => {
       ['/image.gz', 'gzip, gzip'],
       ['/image.raw', 'constructor'],
     ] as const)
-      assertFailed(await coded(path, coding), 'SourceInvalid', /content-encoding .* the server has to leave it alone/);
+      assertFailed(
+        await coded(path, coding),
+        'SourceInvalid',
+        /content-encoding .* the server must send the file unchanged/,
+      );
   });
 
   test('a coding that only names the compression of the file is accepted', async () => {

@@ -94,7 +94,7 @@ describe('a mirror in the middle of a download', () => {
       assertWhole(result, file);
       assert.equal(result.asked[1]?.[0]?.range, `bytes=${byte}-`);
       assert.deepEqual(result.resumes, [{ code: 'SourceTooShort', from: byte }]);
-      assert.equal(result.source?.isPatchwork, false);
+      assert.equal(result.source?.isSpliced, false);
       assert.equal(result.source?.url, `${servers[1].url}/${count}.raw`);
     });
 
@@ -104,17 +104,17 @@ describe('a mirror in the middle of a download', () => {
       { etag: '"its own"', headers: longAgo },
     ]);
     assertWhole(result, file);
-    assert.equal(result.source?.isPatchwork, false);
+    assert.equal(result.source?.isSpliced, false);
   });
 
   test('a mirror with another entity tag continues only with a declared digest', async () => {
     const files = [diesAt(half), { etag: '"its own"' }];
     const failed = await get(files);
-    assertFailed(failed, 'SourceUnavailable', /answered 503.*does not show that it has the same version/, file);
+    assertFailed(failed, 'SourceUnavailable', /responded with 503.*does not prove that it has the same version/, file);
     assert.equal(failed.bytes.length, half);
     const whole = await get(files, { hasDigest: true });
     assertWhole(whole, file);
-    assert.equal(whole.source?.isPatchwork, true);
+    assert.equal(whole.source?.isSpliced, true);
   });
 
   test('a mirror without a public address continues only with an equal strong entity tag, whatever the digest', async () => {
@@ -133,7 +133,7 @@ describe('a mirror in the middle of a download', () => {
     for (const files of others) {
       assertWhole(await get(files, { hasDigest: true }), file);
       const failed = await get(files, options);
-      assertFailed(failed, 'SourceUnavailable', /does not show by a strong entity tag/, file);
+      assertFailed(failed, 'SourceUnavailable', /does not prove by a strong entity tag/, file);
       assert.equal(failed.bytes.length, half);
     }
   });
@@ -153,7 +153,7 @@ describe('a mirror in the middle of a download', () => {
   test('a mirror without a length does not continue a file of known length, even with a digest', async () => {
     const chunked: Partial<SourceFile> = { etag: '"its own"', contentLength: 'none', ranges: false };
     const result = await get([diesAt(half), chunked], { hasDigest: true });
-    assertFailed(result, 'SourceUnavailable', /does not show that its file is as long/, file);
+    assertFailed(result, 'SourceUnavailable', /does not prove that its file has the same length/, file);
   });
 
   test('a mirror that has continued is held to its own validator', async () => {
@@ -176,7 +176,7 @@ describe('a mirror in the middle of a download', () => {
     const declared: Partial<SourceFile> = { etag: '"one"', faults: Array(4).fill({ kind: 'closeAt', byte: 0 }) };
     const mirror: Partial<SourceFile> = { etag: '"two"', ...diesAt(half) };
     const result = await get([declared, mirror]);
-    assertFailed(result, 'SourceChanged', /does not show that it has the same version.*answered 503/, file);
+    assertFailed(result, 'SourceChanged', /does not prove that it has the same version.*responded with 503/, file);
     assert.equal(result.bytes.length, half);
     assert.deepEqual(result.counts, [5, 4, 0]);
   });
@@ -205,7 +205,11 @@ describe('a mirror in the middle of a download', () => {
 describe('when all addresses have failed', () => {
   test('the most transient failure is reported, with the others listed', async () => {
     const result = await get([answer(404), answer(503), answer(403)]);
-    assertFailed(result, 'SourceUnavailable', /answered 503.*The other addresses.*answered 404.*answered 403/);
+    assertFailed(
+      result,
+      'SourceUnavailable',
+      /responded with 503.*The other addresses.*responded with 404.*responded with 403/,
+    );
     assert.ok(result.error instanceof OperatorError);
     assert.deepEqual(result.error.retry, { kind: 'backoff' });
     assert.equal(result.error.httpStatus, 503);
@@ -214,7 +218,7 @@ describe('when all addresses have failed', () => {
 
   test('for equal kinds of failure, the declared URL is reported first', async () => {
     const result = await get([answer(404), answer(403), answer(410)]);
-    assertFailed(result, 'SourceNotFound', /answered 404.*answered 403.*answered 410/);
+    assertFailed(result, 'SourceNotFound', /responded with 404.*responded with 403.*responded with 410/);
   });
 
   test('no message contains a secret part of a URL', async () => {

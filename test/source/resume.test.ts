@@ -64,7 +64,7 @@ describe('a download that breaks', () => {
           assert.equal(again?.headers['if-range'], byte === 0 ? undefined : result.source?.etag);
           assert.equal(again?.headers['accept-encoding'], 'identity');
           assert.deepEqual(result.resumes, [{ code, from: byte }]);
-          assert.equal(result.source?.isPatchwork, false);
+          assert.equal(result.source?.isSpliced, false);
         });
 
   test('a download that breaks with progress in between continues every time', async () => {
@@ -132,7 +132,7 @@ describe('a server without ranges', () => {
         result.requests.map(({ status }) => status),
         [200, 200],
       );
-      assert.equal(result.source?.isPatchwork, false);
+      assert.equal(result.source?.isSpliced, false);
     });
 
   test('a source without ranges that stalls while it is read again is detected', async () => {
@@ -213,7 +213,7 @@ describe('a server with wrong range responses', () => {
   for (const [words, headers] of wrong)
     test(`a range response with ${words} is rejected`, async () => {
       const result = await get(brokenAt(half, { headers }));
-      assertFailed(result, 'SourceInvalid', /was asked for the bytes from 150000 on and answered with the part/, file);
+      assertFailed(result, 'SourceInvalid', /was asked for the bytes from 150000 on and sent the range/, file);
       assert.equal(result.bytes.length, half);
     });
 
@@ -265,19 +265,19 @@ describe('a server that names no version of its file', () => {
 
       const whole = await get({ ...served, ...brokenAt(half) }, { hasDigest: true });
       assertWhole(whole, file);
-      assert.equal(whole.source?.isPatchwork, true);
+      assert.equal(whole.source?.isSpliced, true);
     });
 
   test('a file without a validator starts again from the beginning while nothing was read', async () => {
     const result = await get({ etag: null, ...brokenAt(0) });
     assertWhole(result, file);
-    assert.equal(result.source?.isPatchwork, false);
+    assert.equal(result.source?.isSpliced, false);
   });
 
   test('a file without a validator and without a known end needs a digest', async () => {
     const close: Partial<SourceFile> = { contentLength: 'close' };
     const failed = await get({ etag: null, contentLength: 'none', ...brokenAt(0, close) });
-    assertFailed(failed, 'SourceChanged', /no longer says where the file ends/);
+    assertFailed(failed, 'SourceChanged', /no longer announces where the file ends/);
     assertWhole(await get({ etag: null, contentLength: 'none', ...brokenAt(0, close) }, { hasDigest: true }), file);
     // A length that was announced earlier defines the end as well.
     assertWhole(await get({ etag: null, ...brokenAt(0, close) }), file);
@@ -298,9 +298,9 @@ describe('the end of a download', () => {
 
   test('a limit on the whole time ends a download with its own reason', async () => {
     const result = await get({ fault: { kind: 'stallAt', byte: half } }, { limits: { totalMs: 50_000 } });
-    assertFailed(result, 'SourceTooSlow', /had sent 150000 of 300000 bytes when the 50 s/, file);
+    assertFailed(result, 'SourceTooSlow', /had sent 150000 of 300000 bytes when its time limit of 50 s/, file);
     assertWhole(await get({}, { limits: { totalMs: 50_000 } }), file);
     const unopened = await get({ fault: { kind: 'never-answers' } }, { limits: { totalMs: 20_000 } });
-    assertFailed(unopened, 'SourceTooSlow', /had sent 0 bytes when the 20 s/);
+    assertFailed(unopened, 'SourceTooSlow', /had sent 0 bytes when its time limit of 20 s/);
   });
 });

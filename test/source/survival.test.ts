@@ -81,7 +81,7 @@ describe('a download', () => {
         const { bytes, error, source, resumes } = await run(files, hasDigest);
         if (error !== undefined) assert.ok(error instanceof OperatorError && isReason(error.code), String(error));
         // A joined download may be of two versions; that is what the digest is for.
-        if (source?.isPatchwork) {
+        if (source?.isSpliced) {
           assert.ok(hasDigest);
           return;
         }

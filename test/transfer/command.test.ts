@@ -69,7 +69,7 @@ for (const [from, program] of [
       const wanted = await plan({ url: `${source.url}/missing.raw` });
       const { code, stdout, stderr } = await run(['-'], { stdin: JSON.stringify(wanted), cwd: folder }).ended;
       assert.deepEqual([code, stdout], [1, '']);
-      assert.match(stderr, /glance-image-operator: .*missing\.raw answered 404/);
+      assert.match(stderr, /glance-image-operator: .*missing\.raw responded with 404/);
     });
 
     test(`the transfer command from ${from} leaves the image queued when it is interrupted`, async () => {

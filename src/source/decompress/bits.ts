@@ -1,40 +1,42 @@
 /**
- * Bits, the most significant first, from a buffer through which the input slides. Law: nobody gets a bit that is not there.
+ * Reads bits, the most significant first, from a sliding buffer.
+ *
+ * Guarantees: `read` returns only bits of the input.
  */
 
-/** Enough for what the reader keeps and a piece more, with room to move seldom. */
+/** Room for the unread bytes and one more piece, large enough that moves are rare. */
 const capacity = 4 * 2 ** 20;
-/** Zeros or old bytes behind the end, which a decoder in a hurry may touch before it looks where it is. */
+/** Zeros or old bytes after the end, which a fast loop may read before it checks its position. */
 const slack = 256;
 
-/** Thrown when the bits that are there do not suffice. */
+/** Thrown when the input has too few bits. */
 export class OutOfBits extends Error {}
 
-/** The fields are open for the one loop that cannot afford calls. */
+/** The fields are public for one loop that is too hot for calls. */
 export class BitReader {
   readonly bytes = new Uint8Array(capacity + slack);
-  /** Where the next byte comes from. */
+  /** Position of the next byte. */
   at = 0;
-  /** Where the bytes that are there end. */
+  /** End of the bytes of the input. */
   end = 0;
-  /** Its low `count` bits were taken from `bytes`, but not read yet; those above have no meaning. */
+  /** Its low `count` bits were taken from `bytes` and not read yet. Higher bits have no meaning. */
   bits = 0;
   /** Less than 8 between two reads. */
   count = 0;
-  /** How many bytes have slid out. */
+  /** Number of bytes that have left the buffer. */
   #dropped = 0;
 
-  /** How many whole bytes can still be read. */
+  /** Number of whole bytes that can be read. */
   get available(): number {
     return this.end - this.at;
   }
 
-  /** Of the next byte in all of the input. */
+  /** Of the next byte in the whole input. */
   get offset(): number {
     return this.#dropped + this.at;
   }
 
-  /** `piece` must fit: it does as long as less than 3 MiB are available and pieces are below 1 MiB. */
+  /** `piece` must fit, which it does if less than 3 MiB are available and pieces are below 1 MiB. */
   append(piece: Uint8Array): void {
     if (this.end + piece.length > capacity) {
       this.bytes.copyWithin(0, this.at, this.end);

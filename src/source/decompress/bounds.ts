@@ -1,16 +1,18 @@
 /**
- * What a compressed file may grow to. Law: nothing that a few bytes on the wire ask for is done before it is known to be
- * within the limits, and a file is judged by what it is, not by how its bytes came in.
+ * Limits on decompressed data.
+ *
+ * Guarantees: no memory is allocated and no data produced before it is known to be within the limits; the result depends on the
+ * file, not on how its bytes arrive.
  */
 import { formatBytes } from '../../lib/bytes.ts';
 import { bomb, type Job } from './errors.ts';
 
 /**
- * No file is judged by its ratio alone before it has grown by this much. Disk images begin with, and have in the middle, long
- * stretches of zeros, which shrink 1 000 times (gzip) to 100 000 times (bzip2) without being bombs. So `n` bytes may become
- * `headStart + maxRatio × n`: any such stretch of up to 256 MiB passes wherever it lies, small files always do, and what a
- * bomb of a few KiB can make us write stays as harmless as a plain file of that size. The sum grows with each byte that
- * comes, unlike a quotient, so a file that was within it stays so when less compressible data follows.
+ * The ratio alone does not reject a file before it has grown by this much. Disk images contain long runs of zeros, which
+ * compress 1 000 times (gzip) to 100 000 times (bzip2) and are no bombs. So `n` bytes may become `headStart + maxRatio × n`: any
+ * run of up to 256 MiB is accepted anywhere, small files always are, and a bomb of a few KiB can produce no more than a plain file
+ * of that size. Unlike a quotient, the sum grows with each byte, so a file within it stays within it when less compressible data
+ * follows.
  */
 const headStart = 256 * 2 ** 20;
 
@@ -23,7 +25,7 @@ export function checkSize(job: Job, given: number, taken: number): void {
   throw bomb(job, `grows from ${formatBytes(taken)} to ${formatBytes(given)}; the limit is ${limit}`);
 }
 
-/** Throws CompressionBomb if a decoder may not remember `bytes`. */
+/** Throws CompressionBomb if a decoder must not keep `bytes`. */
 export function checkDictionary(job: Job, bytes: number): void {
   const { maxDictionaryBytes } = job.limits;
   if (bytes > maxDictionaryBytes)

@@ -1,24 +1,24 @@
 /**
- * One block of bzip2: from its bits to its bytes. Law: memory is that of one block, 5.4 MB for the largest, whatever it
- * expands to; the symbols are decoded at once, the bytes as they are asked for; and a block whose bytes do not have its
- * checksum is damaged.
+ * Decodes one block of bzip2.
  *
- * The loops over symbols and bytes run about a thousand million times for each GiB: they keep what they need in local
- * variables, allocate nothing and call nothing.
+ * Guarantees: memory is that of one block, 5.4 MB for the largest, for any expansion; symbols are decoded at once, bytes on demand;
+ * a block with another checksum than its bytes is damaged.
+ *
+ * The loops over symbols and bytes run about 10^9 times for each GiB: they use local variables, allocate nothing and call nothing.
  */
 import { type BitReader, OutOfBits } from './bits.ts';
 import { fastBits, HuffmanTables, maxCodeLength, maxTables } from './bzip2-huffman.ts';
 
-/** What a level stands for, in bytes before the last run-length coding. */
+/** The unit of levels, in bytes before the last run-length coding. */
 export const blockUnit = 100_000;
 const groupSize = 50;
-/** The format has room for more than any block can use: those are read, and not used. */
+/** The format allows more than a block can use. The others are read and ignored. */
 const maxSelectors = 32_767;
-/** What is short is faster by hand. */
+/** Below this length a loop is faster than copyWithin. */
 const shortMove = 32;
 const shortFill = 8;
 
-/** Thrown with a sentence on what is wrong. */
+/** Thrown with a sentence about the problem. */
 export class BrokenBlock extends Error {}
 
 export class Bzip2Block {
@@ -27,18 +27,18 @@ export class Bzip2Block {
   #symbols = new Uint16Array(0);
   readonly #tables = new HuffmanTables();
   readonly #selectors = new Uint8Array(maxSelectors);
-  /** The values in use, the last one used first. */
+  /** The values in use, the most recent first. */
   readonly #recent = new Uint8Array(256);
-  /** How often each value occurs; then where its next place in the sorted block is. */
+  /** First the number of each value, then its next position in the sorted block. */
   readonly #places = new Int32Array(256);
 
   /** The checksum that the block should have. */
   #expected = 0;
-  /** Of the bytes given out so far. */
+  /** Of the bytes delivered so far. */
   #crc = 0;
   #link = 0;
   #left = 0;
-  /** The last byte, how often it came in a row, and how often it is still to come. */
+  /** The last byte, the length of its run, and how often it must still be repeated. */
   #byte = -1;
   #row = 0;
   #repeats = 0;
@@ -47,7 +47,7 @@ export class Bzip2Block {
     return this.#expected;
   }
 
-  /** Reads a block, from behind its signature, of at most `maxLength` bytes. */
+  /** Reads a block of at most `maxLength` bytes, after its signature. */
   decode(bits: BitReader, maxLength: number): void {
     if (this.#links.length < maxLength) {
       this.#links = new Uint32Array(maxLength);
@@ -62,7 +62,7 @@ export class Bzip2Block {
     const selectors = this.#readSelectors(bits, tables);
     for (let table = 0; table < tables; table++) this.#tables.set(table, readLengths(bits, values + 2));
     const length = this.#readBytes(this.#readSymbols(bits, values + 1, selectors, maxLength), maxLength);
-    if (origin >= length) throw new BrokenBlock('a block begins outside itself');
+    if (origin >= length) throw new BrokenBlock('a block has an invalid start position');
     this.#connect(length);
     this.#link = (this.#links[origin] ?? 0) >>> 8;
     this.#left = length;
@@ -72,7 +72,7 @@ export class Bzip2Block {
     this.#repeats = 0;
   }
 
-  /** Which values occur: a map of 16 × 16 bits, of which empty rows are left out. */
+  /** The values that occur: a map of 16 × 16 bits without its empty rows. */
   #readValues(bits: BitReader): number {
     const rows = bits.read(16);
     let count = 0;
@@ -86,7 +86,7 @@ export class Bzip2Block {
     return count;
   }
 
-  /** Which table each group of symbols uses. */
+  /** The table of each group of symbols. */
   #readSelectors(bits: BitReader, tables: number): number {
     const count = bits.read(15);
     if (count === 0) throw new BrokenBlock('a block has no selectors');
@@ -101,7 +101,7 @@ export class Bzip2Block {
     return count;
   }
 
-  /** The symbols up to the end of the block; returns how many. */
+  /** Reads the symbols up to the end of the block; returns their number. */
   #readSymbols(bits: BitReader, endSymbol: number, selectors: number, maxLength: number): number {
     let length = 0;
     for (let selector = 0; selector < selectors; selector++) {
@@ -113,7 +113,7 @@ export class Bzip2Block {
     throw new BrokenBlock('a block does not end where it should');
   }
 
-  /** The next symbols, which have the codes of one table; returns how many there are now. */
+  /** Reads the next symbols, which use the codes of one table; returns the number of symbols so far. */
   #readGroup(reader: BitReader, table: number, start: number, endSymbol: number): number {
     const { bytes } = reader;
     const { fast } = this.#tables;
@@ -121,7 +121,7 @@ export class Bzip2Block {
     const row = table << fastBits;
     let { at, bits, count } = reader;
     let length = start;
-    // It has 125 bytes at most, fewer than the reader has behind its end.
+    // A group has 125 bytes at most, fewer than the slack of the reader.
     while (length < start + groupSize) {
       if (count < 16) {
         bits = (bits << 16) | ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
@@ -142,7 +142,7 @@ export class Bzip2Block {
       symbols[length++] = symbol;
       if (symbol === endSymbol) break;
     }
-    // Whole bytes that were not needed go back.
+    // Whole bytes that were not needed are returned.
     reader.at = at - (count >> 3);
     reader.bits = bits >>> (count & ~7);
     reader.count = count & 7;
@@ -178,7 +178,7 @@ export class Bzip2Block {
         run = 0;
         runStep = 1;
       }
-      // The last symbol only says that it is the last.
+      // The last symbol only marks the end.
       if (at === symbolCount - 1) break;
       const value = moveToFront(recent, symbol - 1);
       places[value] = (places[value] ?? 0) + 1;
@@ -206,7 +206,7 @@ export class Bzip2Block {
     }
   }
 
-  /** Fills `out` with the next bytes of the block; returns how many there were, fewer than fit only at its end. */
+  /** Fills `out` with the next bytes of the block; returns their number, which is lower only at the end of the block. */
   read(out: Uint8Array): number {
     const links = this.#links;
     const size = out.length;
@@ -226,7 +226,7 @@ export class Bzip2Block {
         const entry = links[link] ?? 0;
         link = entry >>> 8;
         const next = entry & 0xff;
-        // After four equal bytes the next one says how often the byte comes again.
+        // After four equal bytes the next one is a repeat count.
         if (row === 4) {
           repeats = next;
           row = 0;

@@ -1,28 +1,29 @@
 /**
- * The Huffman codes of a bzip2 block: up to six, all of them looked up in the same flat array. Law: a code is decoded to the
- * symbol that the canonical order of its lengths gives, and one that no symbol has to nothing.
+ * The Huffman codes of a bzip2 block: up to six tables, in one flat array.
+ *
+ * Guarantees: a code is decoded to the symbol of the canonical order of its lengths; a code without a symbol yields 0.
  */
 
-/** As many bits are looked up at once. Longer codes are rare, and found length by length. */
+/** Number of bits in the lookup table. Longer codes are rare, and found length by length. */
 export const fastBits = 10;
 export const maxCodeLength = 20;
 export const maxTables = 6;
 
 interface Table {
-  /** By length: the first number of that length that is no code. */
+  /** By length: the first value of that length that is no code. */
   limits: Int32Array;
-  /** By length: what a code has to be shifted by to become an index into the symbols. */
+  /** By length: the offset from a code to its index in the symbols. */
   bases: Int32Array;
-  /** Those with the shortest codes first. */
+  /** Ordered by the length of their codes. */
   symbols: Uint16Array;
 }
 
 export class HuffmanTables {
-  /** `table << fastBits | next bits` → `symbol << 5 | length of its code`, or 0 for what `find` finds. */
+  /** `table << fastBits | next bits` → `symbol << 5 | length of its code`, or 0 where `find` is needed. */
   readonly fast = new Uint16Array(maxTables << fastBits);
   readonly #tables: Table[] = [];
 
-  /** `lengths` are those of the codes of all symbols, 1 to `maxCodeLength`. */
+  /** `lengths`: the code lengths of all symbols, 1 to `maxCodeLength`. */
   set(table: number, lengths: Uint8Array): void {
     const limits = new Int32Array(maxCodeLength + 1);
     const bases = new Int32Array(maxCodeLength + 1);
@@ -46,7 +47,7 @@ export class HuffmanTables {
     }
   }
 
-  /** The entry for what `bits` begins with, of which the low `maxCodeLength` count; 0 if that is no code. */
+  /** The entry for the code at the beginning of the low `maxCodeLength` bits of `bits`; 0 if there is none. */
   find(table: number, bits: number): number {
     const { limits, bases, symbols } = this.#tables[table] ?? noTable;
     const next = bits & ((1 << maxCodeLength) - 1);

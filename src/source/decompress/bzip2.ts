@@ -1,8 +1,10 @@
 /**
- * bzip2: the streams of a file and their blocks. Law: every stream counts, nothing may stand between or behind them, an empty
- * file is none, and all checksums are right.
+ * bzip2: the streams of a file and their blocks.
  *
- * Written here because nothing that could be had decodes a stream at less than three times the cost of the command line tool.
+ * Guarantees: every stream counts, and nothing may stand between or after them; an empty file is damaged; all checksums are
+ * verified.
+ *
+ * It is written here because no available package decodes a stream at less than three times the cost of the command line tool.
  */
 import { BitReader, OutOfBits } from './bits.ts';
 import { checkSize } from './bounds.ts';
@@ -11,7 +13,7 @@ import { chunkSize } from './engine.ts';
 import { cutOff, damagedStream, type Job } from './errors.ts';
 import { type Input, pieceBytes } from './input.ts';
 
-/** The largest block: 900 000 symbols of 20 bits, and what tells of their codes. Then a block is decoded without a wait. */
+/** The largest block, 900 000 symbols of 20 bits, and the description of its codes: a block is decoded without waiting. */
 const blockBytes = (9 * blockUnit * 20) / 8 + pieceBytes;
 const blockSignature = '314159265359';
 const endSignature = '177245385090';
@@ -37,11 +39,11 @@ export async function* bunzip2(input: Input, job: Job): AsyncGenerator<Uint8Arra
         await fill();
         const signature = hex(bits) + hex(bits);
         if (signature === endSignature) break;
-        if (signature !== blockSignature) throw new BrokenBlock('something else than a block begins here');
+        if (signature !== blockSignature) throw new BrokenBlock('there is something other than a block');
         block.decode(bits, maxLength);
         for (const chunk of bytesOf(block)) {
           given += chunk.length;
-          // Exactly, for much of the input was taken ahead.
+          // By the exact position, because much of the input was read ahead.
           checkSize(job, given, bits.offset);
           yield chunk;
         }
@@ -55,14 +57,16 @@ export async function* bunzip2(input: Input, job: Job): AsyncGenerator<Uint8Arra
   } catch (error) {
     if (error instanceof BrokenBlock) throw damagedStream(job, error.message, bits.offset);
     if (!(error instanceof OutOfBits)) throw error;
-    throw isComplete ? cutOff(job, input.taken) : damagedStream(job, 'a block is longer than any can be', bits.offset);
+    throw isComplete
+      ? cutOff(job, input.taken)
+      : damagedStream(job, 'a block is longer than the format allows', bits.offset);
   }
 }
 
-/** What follows `BZh`: the level. Returns how long blocks may be. */
+/** The level follows `BZh`. Returns the maximum length of blocks. */
 function readHeader(bits: BitReader): number {
   const level = bits.read(24) === 0x425a68 ? bits.read(8) - 0x30 : 0;
-  if (level < 1 || level > 9) throw new BrokenBlock('something else than a stream begins here');
+  if (level < 1 || level > 9) throw new BrokenBlock('there is something other than a stream');
   return level * blockUnit;
 }
 

@@ -1,29 +1,29 @@
 /**
- * Parsers of what comes in pieces, written as if all of it were there: a parser is a generator that asks for bytes with
- * `yield*`, and stands still where a piece ends. Law: it sees the same bytes however they were cut, and looks at them before
- * anyone else does.
+ * Parsers for data that arrives in pieces. A parser is a generator that requests bytes with `yield*` and pauses at the end of a
+ * piece.
+ *
+ * Guarantees: a parser sees the same bytes however they are split, and sees them before the decoder does.
  */
-
 /** A parser that yields whenever it needs the next piece. */
 export type Parsing<T> = Generator<undefined, T, undefined>;
 
 export class Cursor {
   #piece: Uint8Array = new Uint8Array(0);
   #at = 0;
-  /** Offset of the piece in the whole. */
+  /** Offset of the piece in the input. */
   #start = 0;
 
-  /** How many bytes the parser has taken, of all pieces. */
+  /** Number of bytes that the parser has taken, of all pieces. */
   get offset(): number {
     return this.#start + this.#at;
   }
 
-  /** How many of them are of this piece. */
+  /** Number of bytes that the parser has taken of this piece. */
   get at(): number {
     return this.#at;
   }
 
-  /** To be called when the parser has taken all of the piece before. */
+  /** Call it when the parser has taken the whole piece before. */
   load(piece: Uint8Array): void {
     this.#start += this.#piece.length;
     this.#piece = piece;
@@ -41,7 +41,7 @@ export class Cursor {
     }
   }
 
-  /** The next `bytes` bytes, for what is small: they may be copied. */
+  /** The next `bytes` bytes, copied: for small fields. */
   *take(bytes: number): Parsing<Buffer> {
     const taken = Buffer.alloc(bytes);
     for (let filled = 0; ; yield) {

@@ -1,19 +1,25 @@
 /**
- * The decoders of node:zlib, one write at a time. Law: a write is over when all that comes of it was read, so what a decoder
- * holds is bounded by its window and two chunks, however far a piece expands; and `close` frees it at any moment.
+ * The decoders of node:zlib, one write at a time, and gzip, which needs nothing else.
  *
- * Decoding itself runs on Node's thread pool, which goes on while the last chunk is being used.
+ * Guarantees: a write is complete when all of its output was read, so a decoder holds no more than its window and two chunks,
+ * however far a piece expands; `close` frees it at any moment.
+ *
+ * Decoding runs on the thread pool of Node, which continues while the last chunk is in use.
  */
 import type { Transform } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { describe, errorCode } from '../../lib/errors.ts';
+import { cutOff, damagedStream, type Job } from './errors.ts';
+import { type Input, pieceBytes } from './input.ts';
 
 /**
- * Larger than the default of 16 KiB, which costs twice the CPU; no larger than what is read from a connection at once, for in
- * the small heap of the thread that moves bytes larger buffers outlive the minor collections, and V8 then collects all of
- * it for their sake: at 256 KiB that cost as much again as all the rest of a transfer.
+ * Larger than the default of 16 KiB, which costs twice the CPU time, and no larger than one read from a connection: in the small
+ * heap of the transfer thread larger buffers survive minor collections and cause major ones. At 256 KiB those doubled the cost of
+ * a transfer.
  */
 export const chunkSize = 64 * 1024;
 
-/** What the decoders of node:zlib have in common. `bytesWritten` counts what they have used of their input. */
+/** Common to the decoders of node:zlib. `bytesWritten` counts the bytes that were used of the input. */
 export interface ZlibDecoder extends Transform {
   readonly bytesWritten: number;
 }
@@ -25,7 +31,7 @@ export class Engine {
   #failure: Error | undefined;
   #wake = () => {};
 
-  /** `explain` makes of what node:zlib throws what is thrown here. */
+  /** `explain` translates the errors of node:zlib. */
   constructor(decoder: ZlibDecoder, explain: (error: Error) => Error) {
     this.#decoder = decoder;
     decoder.on('readable', () => this.#wake());
@@ -39,12 +45,12 @@ export class Engine {
     });
   }
 
-  /** How many bytes of the last write the decoder left: it does so after the end of what it decodes. */
+  /** Number of bytes of the last write that the decoder did not use, because they follow the end of its data. */
   get unused(): number {
     return this.#written - this.#decoder.bytesWritten;
   }
 
-  /** What comes of `piece`. Not to be called again once there is something unused. */
+  /** The output of `piece`. Do not call it again after some bytes were unused. */
   async *write(piece: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
     let taken = false;
     this.#written += piece.length;
@@ -55,7 +61,7 @@ export class Engine {
     yield* this.#outputs(() => taken);
   }
 
-  /** What is left at the end of the input; throws if that is too early. */
+  /** The rest of the output at the end of the input. Throws if the input ends too early. */
   async *end(): AsyncGenerator<Uint8Array, void, undefined> {
     this.#decoder.end();
     yield* this.#outputs(() => false);
@@ -73,5 +79,36 @@ export class Engine {
       else if (over() || this.#ended) return;
       else await new Promise<void>((resolve) => (this.#wake = resolve));
     }
+  }
+}
+
+/**
+ * Like `gzip -dc`, it decompresses all members and takes zeros after the last one for padding. Unlike it, it rejects anything
+ * else there: the file would not be the one that its publisher made.
+ */
+export async function* gunzip(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
+  const explain = (error: Error) =>
+    errorCode(error) === 'Z_BUF_ERROR'
+      ? cutOff(job, input.taken, error)
+      : damagedStream(job, describe(error), input.taken, error);
+  const engine = new Engine(createGunzip({ chunkSize }), explain);
+  try {
+    for (;;) {
+      const piece = await input.next(pieceBytes);
+      if (piece === undefined) return yield* engine.end();
+      yield* engine.write(piece);
+      // node:zlib continues with the next member by itself, and stops at a zero.
+      if (engine.unused > 0) return await padding(piece.subarray(piece.length - engine.unused), input, job);
+    }
+  } finally {
+    engine.close();
+  }
+}
+
+async function padding(first: Uint8Array, input: Input, job: Job): Promise<void> {
+  for (let piece: Uint8Array | undefined = first; piece !== undefined; piece = await input.next(pieceBytes)) {
+    const garbage = piece.findIndex((byte) => byte !== 0);
+    if (garbage >= 0)
+      throw damagedStream(job, 'there is something after its end', input.taken - piece.length + garbage);
   }
 }

@@ -1,40 +1,45 @@
 /**
- * Decompression of a body on its way. Laws: one pass, in memory that does not depend on the file; nothing is read before it
- * is asked for; whoever stops, at whatever byte, frees everything; the bytes that come out do not depend on how those that
- * went in were cut; and damage is found by the checksums of the format before the body ends. What no format shows is a cut
- * exactly between two members (gzip), frames (zstd), or streams (xz, bzip2): for that there are lengths and digests.
+ * Decompresses a body while it streams.
+ *
+ * Guarantees: memory does not depend on the file; nothing is read before it is requested; a reader that stops, at any byte, frees
+ * everything; the output does not depend on how the input is split; the checksums of the format detect damage before the body
+ * ends.
+ *
+ * Caveat: no format detects a cut exactly between two members (gzip), frames (zstd), or streams (xz, bzip2). Lengths and digests
+ * do.
  */
 import { checkSize } from './bounds.ts';
 import { bunzip2 } from './bzip2.ts';
+import { gunzip } from './engine.ts';
 import type { DecompressLimits, Job } from './errors.ts';
 import { Input } from './input.ts';
 import { type Compression, detectCompression, magicBytes } from './magic.ts';
 import { unxz } from './xz.ts';
-import { gunzip, unzstd } from './zlib.ts';
+import { unzstd } from './zstd.ts';
 
 export type { DecompressLimits } from './errors.ts';
 export type { Compression } from './magic.ts';
 
 /**
- * All that `input` holds, decompressed. Throws what the body throws, and CompressionError for what its bytes are. Each piece
- * that it yields is small enough for the limits to be checked in between.
+ * Decompresses `input`. Throws the errors of the body, and CompressionError for its bytes. The pieces are small enough for a check
+ * of the limits between them.
  */
 export type Codec = (input: Input, job: Job) => AsyncGenerator<Uint8Array, void, undefined>;
 
 const codecs: Record<Compression, Codec> = { gzip: gunzip, zstd: unzstd, xz: unxz, bzip2: bunzip2 };
 
 export interface DecompressOptions {
-  /** `Auto` decompresses what begins like a compressed file, and hands on everything else as it is. `None` never does. */
+  /** `Auto` decompresses a body that begins like a compressed file and passes on any other unchanged. `None` never decompresses. */
   mode: 'Auto' | 'None';
-  /** Where the body comes from, for messages; it may hold credentials, they are not shown. */
+  /** Source of the body, for messages. Credentials in it are not shown. */
   url: string;
   limits: DecompressLimits;
 }
 
 export interface Decompressed {
-  /** To be read once. Reading it throws what the original body throws, CompressionInvalid, or CompressionBomb. */
+  /** Can be read once. Reading it throws the errors of the original body, CompressionInvalid, or CompressionBomb. */
   readonly body: AsyncIterable<Uint8Array>;
-  /** What was found, once the first bytes were read; undefined for a body that goes through as it is. */
+  /** The detected compression, after the first bytes were read; undefined for a body that passes unchanged. */
   compression(): Compression | undefined;
 }
 
@@ -62,11 +67,11 @@ async function* rest(input: Input): AsyncGenerator<Uint8Array, void, undefined> 
 }
 
 async function* bounded(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
-  let given = 0;
+  let delivered = 0;
   for await (const chunk of codecs[job.compression](input, job)) {
     if (chunk.length === 0) continue;
-    given += chunk.length;
-    checkSize(job, given, input.taken);
+    delivered += chunk.length;
+    checkSize(job, delivered, input.taken);
     yield chunk;
   }
 }

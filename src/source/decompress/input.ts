@@ -1,14 +1,14 @@
 /**
- * The body on its way into a decoder. Law: one read at a time and only when somebody asks; bytes are handed on, never
- * copied; and whoever stops early closes the body, once.
+ * The input of a decoder.
+ *
+ * Guarantees: one read at a time, and only on demand; bytes are passed on without a copy; stopping early closes the body, once.
  */
-
-/** A body in small pieces keeps the count of what was taken close to the truth, and each wait of a decoder short. */
+/** Small pieces keep the count of taken bytes accurate, and each wait of a decoder short. */
 export const pieceBytes = 64 * 1024;
 
 export class Input {
   readonly #source: AsyncIterator<Uint8Array>;
-  /** Read, but not handed out yet. */
+  /** Read, but not passed on yet. */
   #held: Uint8Array[] = [];
   #state: 'open' | 'reading' | 'over' = 'open';
   #taken = 0;
@@ -17,12 +17,12 @@ export class Input {
     this.#source = body[Symbol.asyncIterator]();
   }
 
-  /** How many bytes were handed out. */
+  /** Number of bytes that were passed on. */
   get taken(): number {
     return this.#taken;
   }
 
-  /** The first `bytes` bytes, or all if there are fewer; they are still to come from `next`. */
+  /** The first `bytes` bytes, or all if there are fewer. `next` returns them as well. */
   async peek(bytes: number): Promise<Uint8Array> {
     let held = 0;
     for (const chunk of this.#held) held += chunk.length;
@@ -35,7 +35,7 @@ export class Input {
     return Buffer.concat(this.#held.map((chunk) => chunk.subarray(0, bytes))).subarray(0, bytes);
   }
 
-  /** The next chunk, cut to `most` bytes; undefined at the end. Throws what the body throws. */
+  /** The next chunk, of at most `most` bytes; undefined at the end. Throws the errors of the body. */
   async next(most: number): Promise<Uint8Array | undefined> {
     const chunk = this.#held.shift() ?? (await this.#read());
     if (chunk === undefined) return undefined;
@@ -46,8 +46,7 @@ export class Input {
   }
 
   /**
-   * Closes the body, unless it is over. A read under way is not waited for: it ends with the signal that the body was opened
-   * with.
+   * Closes the body unless it has ended. A running read is not awaited: it ends with the signal that the body was opened with.
    */
   async close(): Promise<void> {
     if (this.#state === 'over') return;

@@ -1,10 +1,11 @@
 /**
- * The structure of an xz file (its format's specification, version 1.2.1): streams, blocks, chunks of LZMA2, index. Law: no
- * byte of a block goes to the decoder before the dictionary that its header asks for was found to be within the limit, nor of
- * a chunk before the size was that it will have: all of it can be read without decoding anything.
+ * The structure of an xz file (specification 1.2.1): streams, blocks, chunks of LZMA2, index.
  *
- * The decoder verifies what it decodes and the checks of the blocks. What it does not look at is verified here: the sizes in
- * the block headers and in the index, and the footer.
+ * Guarantees: no byte of a block goes to the decoder before the dictionary of its header is known to be within the limit, and no
+ * byte of a chunk before its decompressed size is. Both can be read without decoding.
+ *
+ * The decoder verifies its output and the checks of the blocks. The sizes in block headers and index, and the footer, are verified
+ * here. A memory limit in @napi-rs/lzma would replace most of this file.
  */
 import { crc32 } from 'node:zlib';
 import { checkDictionary, checkSize } from './bounds.ts';
@@ -13,13 +14,13 @@ import { cutOff, damagedStream, type Job, unsupported } from './errors.ts';
 
 const magic = Buffer.from('\xfd7zXZ\0', 'latin1');
 const footerMagic = 0x5a59;
-/** Bytes of the check behind each block, by its type: none, CRC32, CRC64, SHA-256. */
+/** Length of the check after each block, by type: none, CRC32, CRC64, SHA-256. */
 const checks: Readonly<Record<number, number>> = { 0: 0, 1: 4, 4: 8, 10: 32 };
 const lzma2 = 0x21;
 /** Delta, and branch converters for x86 to RISC-V. */
 const filters = [0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b];
 
-/** What a block header tells; the sizes where it tells them. */
+/** The fields of a block header; the sizes are optional. */
 interface BlockHeader {
   bytes: number;
   compressed: number | undefined;
@@ -30,9 +31,9 @@ export class XzStructure {
   readonly #job: Job;
   readonly #cursor = new Cursor();
   readonly #parsing = this.#streams();
-  /** What the chunks so far decompress to. */
+  /** Decompressed size of the chunks so far. */
   #announced = 0;
-  /** Where the file may end: behind a stream, and every four bytes of padding. */
+  /** Offsets at which the file may end: after a stream, and after every four bytes of padding. */
   #end = 0;
   #isBetweenStreams = false;
 
@@ -40,16 +41,16 @@ export class XzStructure {
     this.#job = job;
   }
 
-  /** Looks at the next piece, before it is decoded. */
+  /** Checks the next piece, before it is decoded. */
   update(piece: Uint8Array): void {
     this.#cursor.load(piece);
     this.#parsing.next();
   }
 
-  /** To be called at the end of the body. */
+  /** Call it at the end of the body. */
   finish(): void {
     if (this.#cursor.offset === this.#end) return;
-    if (this.#isBetweenStreams) throw this.#damaged('something else than a stream follows its end');
+    if (this.#isBetweenStreams) throw this.#damaged('there is something other than a stream after its end');
     throw cutOff(this.#job, this.#cursor.offset);
   }
 
@@ -65,7 +66,7 @@ export class XzStructure {
         this.#end = cursor.offset;
         continue;
       }
-      if (!start.equals(magic.subarray(0, 4))) throw this.#damaged('something else than a stream begins here');
+      if (!start.equals(magic.subarray(0, 4))) throw this.#damaged('there is something other than a stream');
       this.#isBetweenStreams = false;
       yield* this.#stream(start);
       this.#isBetweenStreams = true;
@@ -76,7 +77,7 @@ export class XzStructure {
   *#stream(start: Buffer): Parsing<void> {
     const cursor = this.#cursor;
     const header = Buffer.concat([start, yield* cursor.take(8)]);
-    if (!header.subarray(0, 6).equals(magic)) throw this.#damaged('something else than a stream begins here');
+    if (!header.subarray(0, 6).equals(magic)) throw this.#damaged('there is something other than a stream');
     const flags = header.subarray(6, 8);
     if (crc32(flags) !== header.readUInt32LE(8)) throw this.#damaged('the checksum of a stream header is wrong');
     const check = checks[flags.readUInt16BE()];
@@ -98,7 +99,7 @@ export class XzStructure {
     const uncompressed = yield* this.#chunks();
     const compressed = cursor.offset - start;
     if (compressed !== (header.compressed ?? compressed) || uncompressed !== (header.uncompressed ?? uncompressed))
-      throw this.#damaged('a block has another size than its header tells');
+      throw this.#damaged('a block has another size than its header');
     yield* this.#padding(compressed);
     yield* cursor.skip(check);
     seen.add(header.bytes + compressed + check, uncompressed);
@@ -124,14 +125,14 @@ export class XzStructure {
     const id = fields.number();
     const properties = fields.bytes(fields.number());
     if (isLast ? id !== lzma2 : !filters.includes(id))
-      throw unsupported(this.#job, `a block uses the filter 0x${id.toString(16)} where it is not known`);
+      throw unsupported(this.#job, `a block uses the filter 0x${id.toString(16)} in an unknown position`);
     if (id !== lzma2) return;
     const [dictionary, ...others] = properties;
     if (dictionary === undefined || dictionary > 40 || others.length > 0) throw fields.malformed();
     checkDictionary(this.#job, dictionaryOf(dictionary));
   }
 
-  /** The chunks of LZMA2, up to their end; returns what they decompress to. */
+  /** Reads the chunks of LZMA2 up to their end; returns their decompressed size. */
   *#chunks(): Parsing<number> {
     const cursor = this.#cursor;
     for (let total = 0; ; ) {
@@ -142,7 +143,7 @@ export class XzStructure {
       const uncompressed = control < 0x80 ? low : ((control & 0x1f) << 16) + low;
       let compressed = low;
       if (control >= 0x80) compressed = (yield* cursor.take(2)).readUInt16BE() + 1;
-      // The properties of the coder, where they change.
+      // The properties of the coder, if they change.
       if (control >= 0xc0) compressed++;
       total += uncompressed;
       this.#announced += uncompressed;
@@ -166,8 +167,8 @@ export class XzStructure {
     };
     const malformed = () => this.#damaged('the index is malformed');
     const count = yield* number();
-    // Compared first, so that no index is longer than its blocks.
-    if (count !== seen.count) throw this.#damaged('the index has not as many records as there are blocks');
+    // Compared first, so that the index is no longer than its blocks.
+    if (count !== seen.count) throw this.#damaged('the number of records in the index is not that of the blocks');
     while (listed.count < count) listed.add(yield* number(), yield* number());
     if (listed.sum !== seen.sum) throw this.#damaged('the index does not fit the blocks');
     sum = crc32(yield* this.#padding(cursor.offset - start), sum);
@@ -183,30 +184,30 @@ export class XzStructure {
       (footer.readUInt32LE(4) + 1) * 4 === indexSize &&
       footer.subarray(8, 10).equals(flags) &&
       footer.readUInt16LE(10) === footerMagic;
-    if (!isRight) throw this.#damaged('the end of a stream does not fit the rest of it');
+    if (!isRight) throw this.#damaged('the footer of a stream does not fit its header');
   }
 
   /** Zeros up to a multiple of four bytes. */
   *#padding(bytes: number): Parsing<Buffer> {
     const padding = yield* this.#cursor.take(-bytes & 3);
-    if (padding.some((byte) => byte !== 0)) throw this.#damaged('the padding is not of zeros');
+    if (padding.some((byte) => byte !== 0)) throw this.#damaged('the padding does not consist of zeros');
     return padding;
   }
 }
 
-/** The sizes of blocks, kept as a sum so that their number does not count. */
+/** The sizes of blocks, kept as a sum so that memory does not depend on their number. */
 class Records {
   count = 0;
   sum = 0;
 
-  /** `unpadded` is the size of the block in the file without its padding. */
+  /** `unpadded`: the size of the block in the file without its padding. */
   add(unpadded: number, uncompressed: number): void {
     this.count++;
     this.sum = crc32(`${unpadded} ${uncompressed} `, this.sum);
   }
 }
 
-/** The fields of a header. `malformed` makes the error for one that does not fit in. */
+/** The fields of a header. `malformed` creates the error for a field beyond its end. */
 class Fields {
   readonly #bytes: Buffer;
   #at: number;

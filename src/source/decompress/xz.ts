@@ -1,16 +1,17 @@
 /**
- * xz, by the decoder of @napi-rs/lzma, which runs on a thread of its own. Law: it gets each piece only after the structure
- * was found sound and within the limits, for it has no limit of memory itself.
+ * xz, by the decoder of @napi-rs/lzma, which runs on a thread of its own.
  *
- * It reads ahead of what it gives: up to 16 pieces wait on its way in, and 16 chunks of 64 KiB on its way out. Both are
- * given up when whoever reads stops.
+ * Guarantees: the decoder gets each piece only after its structure was found valid and within the limits, because it has no memory
+ * limit itself.
+ *
+ * It reads ahead: up to 16 pieces wait at its input, and 16 chunks of 64 KiB at its output. Both are dropped when the reader stops.
  */
 import { describe } from '../../lib/errors.ts';
 import { damagedStream, type Job, unsupported } from './errors.ts';
 import type { Input } from './input.ts';
 import { XzStructure } from './xz-structure.ts';
 
-/** Small, for what waits inside the decoder was taken, but is not decompressed yet. */
+/** Small, because pieces that wait in the decoder count as taken, but are not decompressed yet. */
 const pieceBytes = 32 * 1024;
 
 export async function* unxz(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
@@ -27,15 +28,15 @@ export async function* unxz(input: Input, job: Job): AsyncGenerator<Uint8Array, 
       yield value;
     }
   } finally {
-    // The thread ends, and asks for nothing more.
+    // Ends the thread, which then reads no more input.
     await reader.cancel().catch(() => {});
   }
 }
 
-/** The input as the decoder wants it. */
+/** The input as a stream for the decoder. */
 class CheckedStream {
   readonly stream: ReadableStream<Uint8Array>;
-  /** What ended it before its end: what the body threw, or what is wrong with its structure. */
+  /** The error that ended it early: an error of the body, or of its structure. */
   failure: unknown;
 
   constructor(input: Input, job: Job) {
@@ -59,7 +60,7 @@ class CheckedStream {
   }
 }
 
-/** Native code, which a platform may lack: then only xz is missing, not the operator. */
+/** Native code may be missing on a platform. Then only xz is unavailable. */
 async function loadDecoder(job: Job) {
   try {
     return (await import('@napi-rs/lzma/xz')).decompressStream;

@@ -1,22 +1,24 @@
 /**
- * The descriptor of a VMDK: a text inside the file that says of which files the disk consists. Law: it is sound only if every
- * line of it is understood, and if by each reader's rules, Glance's and QEMU's, the disk is this one file.
+ * The descriptor of a VMDK: a text inside the file that names the files of the disk.
+ *
+ * Invariant: it is sound only if every line is understood and if the disk is this one file by the rules of all readers, those of
+ * Glance and of QEMU.
  */
 
 /** The kinds that are one file, in lower case. */
 const kinds = ['monolithicsparse', 'streamoptimized'];
 
-/** Why the disk is not this one file, to end a sentence "as it …"; undefined if it is. `text` ends before its first NUL. */
+/** Why the disk is not this one file, to end the sentence "as it …"; undefined if it is. `text` ends before its first NUL. */
 export function descriptorProblem(text: Buffer): string | undefined {
   if (text.length === 0) return 'has no descriptor';
   if (text.some((byte) => byte > 0x7f)) return 'has a descriptor that is not ASCII text';
   const lower = text.toString('latin1').toLowerCase();
-  // Readers differ in which of several they take, and in whether they care for the case.
-  if (lower.split('createtype').length > 2) return 'says twice which kind it is';
+  // Readers differ in which of several they use, and in whether they distinguish upper and lower case.
+  if (lower.split('createtype').length > 2) return 'names its kind twice';
   const kind = /createtype="(\w{1,63})"/.exec(lower)?.[1];
   if (kind === undefined || !kinds.includes(kind))
     return `is of the kind ${kind ?? 'unknown'}, which may consist of other files; only monolithicSparse and streamOptimized are one`;
-  // QEMU finds the word anywhere in the text, and opens the file.
+  // QEMU finds this key anywhere in the text, and opens the file.
   if (lower.includes('parentfilenamehint')) return 'names a parent file, which could expose files of a hypervisor';
   return linesProblem(lower.split('\n').map(strip));
 }
@@ -28,7 +30,7 @@ function linesProblem(lines: string[]): string | undefined {
     const [, key, value] = /^([\w.]+)=(.*)$/s.exec(line) ?? [];
     if (key === 'parentcid' && value !== 'ffffffff') return 'is only the difference to a parent image';
     if (key !== undefined) continue;
-    if (!/^(rw|rdonly|noaccess) /.test(line)) return 'has a line in its descriptor that none should have';
+    if (!/^(rw|rdonly|noaccess) /.test(line)) return 'has an unknown line in its descriptor';
     extents.push(line);
   }
   const [extent, ...more] = extents;
@@ -38,8 +40,8 @@ function linesProblem(lines: string[]): string | undefined {
   return undefined;
 }
 
-/** As Python's strip, by which Glance goes: it knows four separators as white space that JavaScript does not. */
+/** Like strip() of Python, which Glance uses: four separators count as white space that do not in JavaScript. */
 function strip(line: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it is about
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these characters are meant
   return line.replace(/^[\t-\r\x1c- ]+|[\t-\r\x1c- ]+$/g, '');
 }

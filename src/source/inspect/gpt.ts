@@ -1,21 +1,22 @@
 /**
- * A disk with a partition table, MBR or GPT: the MBR, which both have, is what is looked at. Law: Glance's rules, by which one
- * that is not as every partitioning tool writes it is unsafe, even where the declared format is raw.
+ * A disk with a partition table, MBR or GPT. Both have an MBR, which is checked here.
+ *
+ * Invariant: the rules are those of Glance. An MBR that no partitioning tool writes is unsafe, even if the declared format is raw.
  */
-import { bytes, type FormatVerdict, type Inspection, other, recognised, sound, unsafe } from './reader.ts';
+import * as read from './reader.ts';
 
 const sector = 512;
 const firstEntry = 446;
 const entryLength = 16;
-/** The type of the one entry that protects a GPT from tools that know no GPT. */
+/** The type of the entry that protects a GPT from tools that do not support GPT. */
 const protective = 0xee;
 
-export function* inspectGpt(): Inspection<FormatVerdict> {
-  const mbr = yield* bytes(0, sector);
-  if (mbr.length < sector || mbr.readUInt16LE(510) !== 0xaa55 || isFat(mbr)) return other;
-  yield recognised;
+export function* inspectGpt(): read.Inspection<read.FormatVerdict> {
+  const mbr = yield* read.bytes(0, sector);
+  if (mbr.length < sector || mbr.readUInt16LE(510) !== 0xaa55 || isFat(mbr)) return read.other;
+  yield read.recognised;
   const problem = mbrProblem(mbr);
-  return problem === undefined ? sound : unsafe(problem);
+  return problem === undefined ? read.sound : read.unsafe(problem);
 }
 
 /** The boot sector of a FAT file system has the same signature. */

@@ -1,50 +1,53 @@
 /**
- * What the bytes of an image are, and whether they are safe, found out while they stream by. Laws: the verdict depends on the
- * bytes only, never on how they were cut into chunks; it comes as soon as it is certain; it is never milder than Glance's, for
- * there a refused image is unusable from then on; and little more than 64 KiB is held, but for 1 MiB of a VMDK's descriptor.
+ * Detects the format of an image while its bytes stream, and checks that the image is safe.
  *
- * Every format reads along until each has either recognised the file or not, which takes 34 KiB unless it is a text. Then the
- * label decides, and the one format that is left goes on until it has judged.
+ * Guarantees: the result depends on the bytes only, not on how they were split into chunks; it is available as soon as it is
+ * certain; it is never milder than that of Glance, where a rejected image is unusable from then on; it holds little more than
+ * 64 KiB, apart from the descriptor of a VMDK (1 MiB).
  *
- * Caveat: where Glance's store reads megabytes at once, as on Ceph, Glance loses sight of the size of a VHDX and refuses it,
- * which cannot be known here.
+ * All formats read until each has either recognised the file or not, which takes 34 KiB unless the file is a text. Then the
+ * format policy decides, and the remaining format reads on until it has a verdict.
+ *
+ * Caveat: where the store of Glance reads megabytes at once, as on Ceph, Glance misses the size of a VHDX and rejects it. That
+ * cannot be detected here.
  */
+
+import { createErrors } from './errors.ts';
+import { type Format, formats, policyFor, usualContainer } from './format-policy.ts';
 import { inspectGpt } from './gpt.ts';
-import { inspectIso, inspectLuks, inspectQed, inspectVdi, inspectVhd } from './headers.ts';
-import { type Format, formats, ruleOn, usualContainer } from './labels.ts';
-import { inspectPreface } from './preface.ts';
+import { inspectIso, inspectLuks, inspectQed, inspectVdi, inspectVhd } from './header-formats.ts';
 import { inspectQcow2 } from './qcow2.ts';
 import { createReader, type FormatVerdict, type Inspection, type Reader } from './reader.ts';
-import { createRefusals } from './refusals.ts';
+import { sniff } from './sniff.ts';
 import { inspectVhdx } from './vhdx.ts';
 import { inspectVmdk } from './vmdk.ts';
 
 export interface InspectorOptions {
-  /** What is declared, in Glance's words: qcow2, raw, … */
+  /** As declared, by Glance's name: qcow2, raw, … */
   diskFormat: string;
-  /** Glance looks into `bare` images only. Default: what goes with the format, `bare` for all but ami, ari and aki. */
+  /** Glance inspects `bare` images only. Default: the usual one for the format, `bare` for all but ami, ari and aki. */
   containerFormat?: string;
   /** 0: not declared. */
   minDiskGiB: number;
-  /** No disk may be larger, whatever the length of the file. At most 2^53 - 1. */
+  /** Limit on the size of the disk, for any length of the file. At most 2^53 - 1. */
   maxVirtualBytes: number;
   /** For messages. */
   url: string;
 }
 
 export interface Inspected {
-  /** What was recognised; `raw` if nothing was, `gpt` for any partition table. */
+  /** The recognised format; `raw` if none, `gpt` for any partition table. */
   format: string;
-  /** In bytes, as Glance computes it; undefined where Glance does not know it either. */
+  /** In bytes, as Glance computes it; undefined if Glance does not know it either. */
   virtualSize: number | undefined;
 }
 
 export interface Inspector {
   /** Throws FormatMismatch, UnsafeImage, VirtualSizeExceeded or MinDiskTooSmall as soon as that is certain. */
   update(chunk: Uint8Array): void;
-  /** Leaves out the bytes up to a position. Returns false if a format needs one of them; then the inspection is over. */
+  /** Skips the bytes up to a position. Returns false if a format needs one of them; then the inspection has ended. */
   skipTo(position: number): boolean;
-  /** To be called once, at the end of the image; throws what can only be known there. */
+  /** Call it once, at the end of the image. Throws the errors that can only be detected there. */
   finish(): Inspected;
 }
 
@@ -60,7 +63,7 @@ const inspections: Record<Format, () => Inspection<FormatVerdict>> = {
   luks: inspectLuks,
 };
 
-/** What the label has let through, and whoever knows more about it; nobody does about raw. */
+/** The accepted format, and the reader of its details, which raw does not have. */
 interface Accepted {
   format: Format | 'raw';
   reader: Reader<FormatVerdict> | undefined;
@@ -69,39 +72,39 @@ interface Accepted {
 export function createInspector(options: InspectorOptions): Inspector {
   const { diskFormat, minDiskGiB, maxVirtualBytes } = options;
   const containerFormat = options.containerFormat ?? usualContainer(diskFormat);
-  const refusals = createRefusals(options.url);
-  const preface = createReader(inspectPreface());
+  const errors = createErrors(options.url);
+  const head = createReader(sniff());
   const readers = formats.map((format) => ({ format, reader: createReader(inspections[format]()) }));
   let length = 0;
   let accepted: Accepted | undefined;
 
   function decide(): Accepted | undefined {
-    if (preface.result === undefined) return undefined;
+    if (head.result === undefined) return undefined;
     if (!readers.every(({ reader }) => reader.recognised || reader.result !== undefined)) return undefined;
-    if (preface.result.page !== undefined) throw refusals.page(preface.result.page);
+    if (head.result.page !== undefined) throw errors.page(head.result.page);
     const found = readers.filter(({ reader }) => reader.recognised);
-    const ruling = ruleOn(
+    const decision = policyFor(
       { diskFormat, containerFormat },
       found.map(({ format }) => format),
-      preface.result,
+      head.result,
     );
-    if (ruling.kind === 'refused') throw refusals.mismatch(diskFormat, ruling.what);
-    return { format: ruling.format, reader: found.find(({ format }) => format === ruling.format)?.reader };
+    if (decision.kind === 'rejected') throw errors.mismatch(diskFormat, decision.what);
+    return { format: decision.format, reader: found.find(({ format }) => format === decision.format)?.reader };
   }
 
-  /** Whether what a server sees as its disk is the file itself. */
+  /** Whether the disk of a server is the file itself. */
   function isPlain(format: Format | 'raw'): boolean {
     return containerFormat === 'bare' && (diskFormat === 'raw' || format === 'gpt' || format === 'iso');
   }
 
   function limit(disk: number): void {
-    if (disk > maxVirtualBytes) throw refusals.virtualSize(disk, maxVirtualBytes);
+    if (disk > maxVirtualBytes) throw errors.virtualSize(disk, maxVirtualBytes);
   }
   function fit(disk: number): void {
-    if (minDiskGiB > 0 && disk > minDiskGiB * 2 ** 30) throw refusals.minDisk(disk, minDiskGiB);
+    if (minDiskGiB > 0 && disk > minDiskGiB * 2 ** 30) throw errors.minDisk(disk, minDiskGiB);
   }
 
-  /** In the order in which it becomes known: the size in a header, the verdict on what follows, the length. */
+  /** In the order in which it becomes known: the size in a header, the verdict on the rest, the length. */
   function check({ format, reader }: Accepted): void {
     const stated = statedSize(reader);
     if (stated !== undefined) {
@@ -109,49 +112,49 @@ export function createInspector(options: InspectorOptions): Inspector {
       fit(stated.disk);
     }
     const verdict = reader?.result;
-    // Outside a bare container an MBR is nobody's.
+    // Outside a bare container an MBR has no meaning.
     if (verdict?.kind === 'unsafe' && !(format === 'gpt' && containerFormat !== 'bare'))
-      throw refusals.unsafe(format, verdict.how);
-    if (verdict?.kind === 'damaged') throw refusals.damaged(format, verdict.how);
+      throw errors.unsafe(format, verdict.how);
+    if (verdict?.kind === 'damaged') throw errors.damaged(format, verdict.how);
     if (isPlain(format)) limit(length);
   }
 
-  /** What is declared as raw is as large as it is long, whatever it says of itself. */
+  /** The size of an image that is declared as raw is its length, not the size in its header. */
   function statedSize(reader: Reader<FormatVerdict> | undefined): Reader<FormatVerdict>['size'] {
     return diskFormat === 'raw' ? undefined : reader?.size;
   }
 
-  /** Glance's number for the size of the disk. */
+  /** The size of the disk as Glance computes it. */
   function virtualSize({ format, reader }: Accepted): number | undefined {
     if (containerFormat !== 'bare') return undefined;
     const bytes = diskFormat === 'raw' || format === 'gpt' ? length : statedSize(reader)?.reported;
     return bytes === 0 ? undefined : bytes;
   }
 
-  function look(): void {
+  function evaluate(): void {
     accepted ??= decide();
     if (accepted !== undefined) check(accepted);
   }
 
   return {
     update(chunk) {
-      preface.update(chunk, length);
+      head.update(chunk, length);
       for (const { reader } of readers) reader.update(chunk, length);
       length += chunk.length;
-      look();
+      evaluate();
     },
     skipTo(position) {
-      const all = [preface, ...readers.map(({ reader }) => reader)];
+      const all = [head, ...readers.map(({ reader }) => reader)];
       if (all.some((reader) => reader.needsBefore(position))) return false;
       length = position;
       return true;
     },
     finish() {
-      preface.finish(length);
+      head.finish(length);
       for (const { reader } of readers) reader.finish(length);
-      look();
-      if (accepted === undefined) throw new Error('an inspection came to no end');
-      // Only now, since the message says which number would do.
+      evaluate();
+      if (accepted === undefined) throw new Error('an inspection has no result');
+      // Not earlier, because the message names the required size.
       if (isPlain(accepted.format)) fit(length);
       return { format: accepted.format, virtualSize: virtualSize(accepted) };
     },

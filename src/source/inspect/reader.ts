@@ -1,29 +1,29 @@
 /**
- * Reading a file format from a stream that cannot be read twice. An inspection is a generator that asks for stretches of the
- * file, in the order in which they lie there, and gets each of them whole. Laws: it sees the same bytes however the stream was
- * cut into chunks, so its verdict cannot depend on that; and no more is held than the one stretch that was asked for.
+ * Reads a file format from a stream. An inspection is a generator that requests ranges of the file, in ascending order, and gets
+ * each of them whole.
+ *
+ * Guarantees: an inspection sees the same bytes however the stream is split into chunks; only the requested range is held.
  */
-
 type Request =
   | { kind: 'bytes'; offset: number; length: number }
   /** The end of the file, and the last so many bytes before it. */
   | { kind: 'end'; last: number };
 
-/** What is known already while an inspection goes on. */
+/** What is known before the verdict. */
 type Fact =
   | { kind: 'recognised' }
-  /** In bytes: what Glance takes for the virtual size, and the largest disk that anybody might see in the image. */
+  /** In bytes: the virtual size by Glance, and the largest disk that any reader could see in the image. */
   | { kind: 'size'; reported: number; disk: number };
 
-interface Answer {
+interface Received {
   bytes: Buffer;
-  /** Of the file; only at its end. */
+  /** Of the file; known only at its end. */
   length: number;
 }
 
-export type Inspection<T> = Generator<Request | Fact, T, Answer>;
+export type Inspection<T> = Generator<Request | Fact, T, Received>;
 
-/** Of one file as one format. What is `other` was not recognised; what is anything else was. */
+/** Of one file as one format. `other`: the format was not recognised. */
 export type FormatVerdict =
   | { kind: 'other' }
   | { kind: 'sound' }
@@ -38,19 +38,19 @@ export const unsafe = (how: string): FormatVerdict => ({ kind: 'unsafe', how });
 
 export const recognised: Fact = { kind: 'recognised' };
 
-/** In bytes, rounded beyond 2^53, which is beyond any limit. `disk` where it may be larger than Glance's size. */
+/** In bytes; rounded above 2^53, which is above any limit. `disk`: if it may be larger than the size by Glance. */
 export function virtualSize(reported: number, disk = reported): Fact {
   return { kind: 'size', reported, disk };
 }
 
-/** Asks for bytes of the file, none of them before the end of the last stretch: fewer if the file ends before. */
+/** Requests bytes of the file, which must not begin before the end of the last range. Fewer if the file ends earlier. */
 export function* bytes(offset: number, length: number): Inspection<Buffer> {
-  const answer = yield { kind: 'bytes', offset, length };
-  return answer.bytes;
+  const received = yield { kind: 'bytes', offset, length };
+  return received.bytes;
 }
 
-/** Asks for the length of the file and its `last` bytes: fewer if they begin before the end of the last stretch. */
-export function* end(last = 0): Inspection<Answer> {
+/** Requests the length of the file and its `last` bytes. Fewer if they begin before the end of the last range. */
+export function* end(last = 0): Inspection<Received> {
   return yield { kind: 'end', last };
 }
 
@@ -63,29 +63,29 @@ export interface Reader<T> {
   update(chunk: Uint8Array, position: number): void;
   /** Whether it waits for a byte before that position. */
   needsBefore(position: number): boolean;
-  /** `length` is that of the file. Afterwards there is a result. */
+  /** `length` is that of the file. Afterwards `result` is set. */
   finish(length: number): void;
   readonly recognised: boolean;
   readonly size: { reported: number; disk: number } | undefined;
   readonly result: T | undefined;
 }
 
-const nothing: Answer = { bytes: Buffer.alloc(0), length: 0 };
+const nothing: Received = { bytes: Buffer.alloc(0), length: 0 };
 
 export function createReader<T>(inspection: Inspection<T>): Reader<T> {
   let isRecognised = false;
   let size: Reader<T>['size'];
   let result: T | undefined;
   let request: Request | undefined;
-  /** What has come of the stretch that was asked for; the file up to `cursor` is done with. */
+  /** The received part of the requested range. The file up to `cursor` is not needed any more. */
   let held: Buffer = nothing.bytes;
   let filled = 0;
   let cursor = 0;
 
-  function proceed(answer: Answer): void {
+  function proceed(received: Received): void {
     request = undefined;
     for (;;) {
-      const step = inspection.next(answer);
+      const step = inspection.next(received);
       if (step.done) {
         result = step.value;
         held = nothing.bytes;
@@ -100,21 +100,21 @@ export function createReader<T>(inspection: Inspection<T>): Reader<T> {
           break;
         case 'end':
         case 'bytes':
-          ask(step.value);
+          start(step.value);
           return;
       }
     }
   }
 
-  function ask(next: Request): void {
+  function start(next: Request): void {
     if (next.kind === 'bytes' && next.offset < cursor)
-      throw new Error('an inspection asked for bytes that have passed');
+      throw new Error('an inspection requested bytes that have passed');
     request = next;
     held = next.kind === 'bytes' ? Buffer.alloc(next.length) : nothing.bytes;
     filled = 0;
   }
 
-  /** Returns whether the stretch is complete. */
+  /** Returns whether the range is complete. */
   function fill({ offset, length }: { offset: number; length: number }, chunk: Uint8Array, position: number): boolean {
     const from = offset + filled - position;
     if (from < chunk.length) {

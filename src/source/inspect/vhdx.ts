@@ -1,20 +1,10 @@
 /**
- * VHDX, the format of Hyper-V. Its size is an item of the metadata region, to which the region table leads, each by GUID. Laws:
- * the file is read forwards only, as the specification orders its parts; what it says twice is not believed; and an image that
- * needs a parent is unsafe.
+ * VHDX, the format of Hyper-V. The region table points to the metadata region, which has the size of the disk, each found by GUID.
+ *
+ * Invariant: the file is read forwards only, in the order of the specification; a value that appears twice is rejected; an image
+ * that needs a parent is unsafe.
  */
-import {
-  bytes,
-  damaged,
-  type FormatVerdict,
-  hasAt,
-  type Inspection,
-  other,
-  recognised,
-  sound,
-  unsafe,
-  virtualSize,
-} from './reader.ts';
+import * as read from './reader.ts';
 
 const kib = 1024;
 const regionTable = { offset: 192 * kib, length: 64 * kib };
@@ -35,35 +25,35 @@ interface Item {
 }
 const itemLength = 8;
 
-export function* inspectVhdx(): Inspection<FormatVerdict> {
-  if (!hasAt(yield* bytes(0, 8), 0, 'vhdxfile')) return other;
-  yield recognised;
-  const table = yield* bytes(regionTable.offset, regionTable.length);
-  if (table.length < regionTable.length) return damaged('is cut off in its region table');
+export function* inspectVhdx(): read.Inspection<read.FormatVerdict> {
+  if (!read.hasAt(yield* read.bytes(0, 8), 0, 'vhdxfile')) return read.other;
+  yield read.recognised;
+  const table = yield* read.bytes(regionTable.offset, regionTable.length);
+  if (table.length < regionTable.length) return read.damaged('is cut off in its region table');
   const count = table.readUInt32LE(8);
-  if (!hasAt(table, 0, 'regi') || count > maxEntries) return damaged('has no valid region table');
+  if (!read.hasAt(table, 0, 'regi') || count > maxEntries) return read.damaged('has no valid region table');
   const [region, ...others] = entries(table.subarray(16), count, ids.metadata);
-  if (region === undefined || others.length > 0) return damaged('does not have one metadata region');
+  if (region === undefined || others.length > 0) return read.damaged('does not have one metadata region');
   const at = Number(region.readBigUInt64LE(16));
-  // Regions are aligned so, and do not lie in the header.
+  // Regions are aligned to 1 MiB and are not in the header.
   if (at === 0 || at % 2 ** 20 !== 0 || !Number.isSafeInteger(at))
-    return damaged('has its metadata region in an impossible place');
+    return read.damaged('has its metadata region in an impossible place');
   return yield* inspectMetadata(at);
 }
 
-function* inspectMetadata(at: number): Inspection<FormatVerdict> {
-  const head = yield* bytes(at, entryLength);
-  if (head.length < entryLength) return damaged('is cut off before its metadata');
+function* inspectMetadata(at: number): read.Inspection<read.FormatVerdict> {
+  const head = yield* read.bytes(at, entryLength);
+  if (head.length < entryLength) return read.damaged('is cut off before its metadata');
   const count = head.readUInt16LE(10);
-  if (!hasAt(head, 0, 'metadata') || count > maxEntries) return damaged('has no valid metadata table');
-  const table = yield* bytes(at + entryLength, count * entryLength);
-  if (table.length < count * entryLength) return damaged('is cut off in its metadata');
+  if (!read.hasAt(head, 0, 'metadata') || count > maxEntries) return read.damaged('has no valid metadata table');
+  const table = yield* read.bytes(at + entryLength, count * entryLength);
+  if (table.length < count * entryLength) return read.damaged('is cut off in its metadata');
   const items: Item[] = [];
   for (const id of [ids.diskSize, ids.fileParameters]) {
     const found = entries(table, count, id);
     for (const entry of found) items.push({ id, at: entry.readUInt32LE(16) });
     if (found.length !== 1 || found[0]?.readUInt32LE(20) !== itemLength)
-      return damaged('does not say its size and parameters once');
+      return read.damaged('does not have its size and parameters exactly once');
   }
   return yield* inspectItems(
     at,
@@ -71,19 +61,19 @@ function* inspectMetadata(at: number): Inspection<FormatVerdict> {
   );
 }
 
-function* inspectItems(region: number, items: Item[]): Inspection<FormatVerdict> {
-  // Items lie behind the table.
+function* inspectItems(region: number, items: Item[]): read.Inspection<read.FormatVerdict> {
+  // Items follow the table.
   let free = regionTable.length;
   let parent = false;
   for (const { id, at } of items) {
-    if (at < free) return damaged('has metadata that overlap');
-    const item = yield* bytes(region + at, itemLength);
-    if (item.length < itemLength) return damaged('is cut off in its metadata');
-    if (id === ids.diskSize) yield virtualSize(Number(item.readBigUInt64LE()));
+    if (at < free) return read.damaged('has metadata that overlap');
+    const item = yield* read.bytes(region + at, itemLength);
+    if (item.length < itemLength) return read.damaged('is cut off in its metadata');
+    if (id === ids.diskSize) yield read.virtualSize(Number(item.readBigUInt64LE()));
     else parent = (item.readUInt32LE(4) & hasParent) !== 0;
     free = at + itemLength;
   }
-  return parent ? unsafe('is only the difference to a parent image') : sound;
+  return parent ? read.unsafe('is only the difference to a parent image') : read.sound;
 }
 
 function entries(table: Buffer, count: number, id: Buffer): Buffer[] {
@@ -92,7 +82,7 @@ function entries(table: Buffer, count: number, id: Buffer): Buffer[] {
   ).filter((entry) => entry.subarray(0, id.length).equals(id));
 }
 
-/** As it lies in the file: the first three groups are little-endian numbers. */
+/** As stored in the file: the first three groups are little-endian numbers. */
 function guid(text: string): Buffer {
   const [a = '', b = '', c = '', ...rest] = text.split('-');
   const reversed = [a, b, c].map((group) => Buffer.from(group, 'hex').reverse());

@@ -34,7 +34,7 @@ export function glanceSource(plan: GlancePlan): PlannedSource<GlancePlan> {
     async open({ secrets, sessions, resources, ...common }) {
       if (secrets.cloud === undefined) throw new TypeError('the credentials of the source cloud were not read');
       const { id, ...where } = parseImageRef(image);
-      // A URL must be an endpoint of the cloud whose credentials the plan names: the session refuses any other.
+      // A URL must be an endpoint of the cloud whose credentials the plan names: the session rejects any other.
       const endpoint = where.kind === 'href' ? { endpoint: where.endpoint } : {};
       const session = resources.use(sessions.use(secrets.cloud, { name, region, ...endpoint }));
       return openImageSource({ ...common, images: session.attached.images, id });

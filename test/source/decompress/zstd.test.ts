@@ -55,7 +55,7 @@ describe('zstd', () => {
     for (const lengths of cuts)
       for (const garbage of ['garbage', '\0\0\0\0', '\x1f\x8b\x08\0']) {
         const file = Buffer.concat([small, Buffer.from(garbage, 'latin1')]);
-        await refuses(file, /near byte 18: something else than a frame begins here/, lengths);
+        await refuses(file, /near byte 18: there is something other than a frame/, lengths);
       }
   });
 

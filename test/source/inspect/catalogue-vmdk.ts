@@ -42,13 +42,13 @@ export const vmdkCases = [
     'vmdk',
     'a line that is none',
     vmdk({ text: descriptor('monolithicSparse', undefined, 'include other') }),
-    /a line in its descriptor/,
+    /an unknown line in its descriptor/,
   ),
   unsafe(
     'vmdk',
     'an extent with tabs',
     vmdk({ text: descriptor('monolithicSparse', undefined, 'RW\t1\tFLAT\t"/x=" 0') }),
-    /a line in its descriptor/,
+    /an unknown line in its descriptor/,
     {
       why: 'Glance takes the line for a field, QEMU for an extent',
     },
@@ -91,7 +91,7 @@ export const vmdkCases = [
     'vmdk',
     'two kinds',
     vmdk({ text: descriptor('monolithicSparse', undefined, 'createType="monolithicFlat"') }),
-    /says twice which kind/,
+    /names its kind twice/,
     {
       why: 'readers differ in which of the two they take',
     },
@@ -138,7 +138,7 @@ export const vmdkCases = [
     'vmdk',
     'a footer without an end',
     vmdk({ footer: (footer) => patched(footer, [1400, 'x']) }),
-    /the marker of its end/,
+    /no end marker/,
   ),
   unsafe('vmdk', 'a stated footer that is missing', vmdk({ footer: () => Buffer.alloc(0) }), /is cut off/),
   mismatch(

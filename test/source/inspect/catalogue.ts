@@ -110,13 +110,20 @@ const otherCases = [
     'vhdx',
     'two sizes',
     vhdx({ items: [diskSizeEntry(65544), diskSizeEntry(70_000)] }),
-    /size and parameters once/,
+    /size and parameters exactly once/,
     {
       why: 'readers could differ in which of the two they take',
     },
   ),
-  mismatch('vhdx', 'a size of a wrong length', vhdx({ items: [diskSizeEntry(65544, 4)] }), /size and parameters once/),
-  mismatch('vhdx', 'no size', vhdx({ items: [] }), /size and parameters once/, { why: 'the size cannot be known' }),
+  mismatch(
+    'vhdx',
+    'a size of a wrong length',
+    vhdx({ items: [diskSizeEntry(65544, 4)] }),
+    /size and parameters exactly once/,
+  ),
+  mismatch('vhdx', 'no size', vhdx({ items: [] }), /size and parameters exactly once/, {
+    why: 'the size cannot be known',
+  }),
   mismatch('vhdx', 'a size within the table', vhdx({ items: [diskSizeEntry(16)] }), /overlap/, {
     why: 'the specification forbids it',
   }),

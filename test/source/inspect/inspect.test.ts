@@ -47,7 +47,7 @@ describe('a rejection', () => {
     );
     assert.equal(
       says('raw', qcow2(mib)),
-      `${start} raw by image.diskFormat, but it is qcow2, and a server that took it for raw would find no disk in it: ${help}`,
+      `${start} raw by image.diskFormat, but it is qcow2, and a server that reads it as raw would find no disk in it: ${help}`,
     );
     assert.equal(says('aki', vdi()), `${start} aki by image.diskFormat, but it is vdi: ${help}`);
     assert.match(says('raw', hybridIso()), /it is a hybrid ISO image, which Glance takes as iso only/);

@@ -2,10 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { inspectGpt } from '../../../src/source/inspect/gpt.ts';
-import { inspectIso, inspectLuks, inspectQed, inspectVdi, inspectVhd } from '../../../src/source/inspect/headers.ts';
-import { inspectPreface } from '../../../src/source/inspect/preface.ts';
+import {
+  inspectIso,
+  inspectLuks,
+  inspectQed,
+  inspectVdi,
+  inspectVhd,
+} from '../../../src/source/inspect/header-formats.ts';
 import { inspectQcow2 } from '../../../src/source/inspect/qcow2.ts';
 import type { Inspection } from '../../../src/source/inspect/reader.ts';
+import { sniff } from '../../../src/source/inspect/sniff.ts';
 import { inspectVhdx } from '../../../src/source/inspect/vhdx.ts';
 import { inspectVmdk } from '../../../src/source/inspect/vmdk.ts';
 import { qcow2 } from '../../env/images.ts';
@@ -112,7 +118,7 @@ describe('an inspection', () => {
     gpt: inspectGpt,
     iso: inspectIso,
     luks: inspectLuks,
-    preface: inspectPreface,
+    preface: sniff,
     qcow2: inspectQcow2,
     qed: inspectQed,
     vdi: inspectVdi,

@@ -1,27 +1,63 @@
 /**
- * Where the frames of a zstd file end (RFC 8878, section 3). Law: no byte of a frame is handed on before the memory that its
- * header asks for was found to be within the limit, and no part that is handed on goes beyond the end of a frame.
+ * zstd, by node:zlib, which gets the frames of the file one by one (RFC 8878, section 3).
  *
- * It is needed because node:zlib decodes one frame and drops what follows in the same write, without a word.
+ * Guarantees: every frame counts; skippable frames are skipped, and nothing else may stand between or behind frames; the
+ * checksums are verified. No byte of a frame goes to the decoder before the memory that its header requires is known to be
+ * within the limit.
+ *
+ * The frames are split here because node:zlib decodes one frame and silently drops the rest of the same write
+ * (https://github.com/nodejs/node/issues/64741).
  */
+import { constants, createZstdDecompress } from 'node:zlib';
+import { describe } from '../../lib/errors.ts';
 import { checkDictionary, checkSize } from './bounds.ts';
 import { Cursor, type Parsing } from './cursor.ts';
+import { chunkSize, Engine } from './engine.ts';
 import { cutOff, damagedStream, type Job, unsupported } from './errors.ts';
+import { type Input, pieceBytes } from './input.ts';
+
+export async function* unzstd(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
+  const frames = new ZstdFrames(job);
+  const params = { [constants.ZSTD_d_windowLogMax]: windowLog(job.limits.maxDictionaryBytes) };
+  const engine = new Engine(createZstdDecompress({ chunkSize, params }), (error) =>
+    damagedStream(job, describe(error), input.taken, error),
+  );
+  try {
+    for (;;) {
+      const piece = await input.next(pieceBytes);
+      if (piece === undefined) break;
+      for (const part of frames.split(piece)) {
+        yield* engine.write(part);
+        if (engine.unused > 0)
+          throw damagedStream(job, 'a frame ends before its blocks do', input.taken - engine.unused);
+      }
+    }
+    frames.finish();
+    yield* engine.end();
+  } finally {
+    engine.close();
+  }
+}
+
+/** The limit of the decoder itself is a power of two. It must not be below ours. */
+function windowLog(bytes: number): number {
+  return Math.min(Math.max(Math.ceil(Math.log2(bytes)), 10), 31);
+}
 
 const magic = 0xfd2fb528;
-/** The last four bits are free. */
+/** The last four bits can have any value. */
 const skippable = 0x184d2a50;
 const blockTypes = ['raw', 'repeated', 'compressed'] as const;
 
-export class ZstdFrames {
+class ZstdFrames {
   readonly #job: Job;
   readonly #cursor = new Cursor();
   readonly #parsing = this.#frames();
-  /** What the headers say that the frames will hold, those that say it. */
+  /** Sum of the sizes that frame headers announce. */
   #announced = 0;
-  /** Where the last frame ended. */
+  /** The end of the last frame. */
   #end = 0;
-  /** A header is kept back until it is complete, and was found to be acceptable. */
+  /** A header is kept back until it is complete and accepted. */
   #isInHeader = true;
   #header = Buffer.alloc(0);
 
@@ -29,7 +65,7 @@ export class ZstdFrames {
     this.#job = job;
   }
 
-  /** The piece in parts, each of one frame, and the last one of a frame ends where the frame does. */
+  /** Splits a piece into parts of one frame each. The last part of a frame ends with the frame. */
   *split(piece: Uint8Array): Generator<Uint8Array, void, undefined> {
     this.#cursor.load(piece);
     for (let from = 0; from < piece.length; from = this.#cursor.at) {
@@ -45,7 +81,7 @@ export class ZstdFrames {
     }
   }
 
-  /** To be called at the end of the body. */
+  /** Call it at the end of the body. */
   finish(): void {
     if (this.#cursor.offset !== this.#end) throw cutOff(this.#job, this.#cursor.offset);
   }
@@ -58,7 +94,7 @@ export class ZstdFrames {
       const word = (yield* cursor.take(4)).readUInt32LE();
       if (word === magic) yield* this.#frame();
       else if ((word & ~0xf) === skippable) yield* this.#skippableFrame();
-      else throw damagedStream(this.#job, 'something else than a frame begins here', cursor.offset - 4);
+      else throw damagedStream(this.#job, 'there is something other than a frame', cursor.offset - 4);
       this.#end = cursor.offset;
       yield;
     }
@@ -84,7 +120,7 @@ export class ZstdFrames {
     if (hasChecksum) yield* cursor.skip(4);
   }
 
-  /** Checks what the header asks for; returns whether a checksum follows the last block. */
+  /** Checks the sizes in the header; returns whether a checksum follows the last block. */
   *#frameHeader(): Parsing<boolean> {
     const cursor = this.#cursor;
     const descriptor = yield* cursor.byte();
@@ -97,7 +133,7 @@ export class ZstdFrames {
     const size = sizeOf(yield* cursor.take([isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >>> 6] ?? 0));
     checkDictionary(this.#job, isSingleSegment ? size : window);
     this.#announced += size;
-    // Nothing is known yet of the compressed bytes that this takes: so only the absolute limit counts here.
+    // How many compressed bytes follow is not known yet, so only the absolute limit applies here.
     checkSize(this.#job, this.#announced, Number.POSITIVE_INFINITY);
     return (descriptor & 0x04) !== 0;
   }
@@ -108,7 +144,7 @@ function windowOf(descriptor: number): number {
   return base + (base / 8) * (descriptor & 7);
 }
 
-/** 0 where the header does not tell. */
+/** 0 if the header has no size. */
 function sizeOf(field: Buffer): number {
   if (field.length === 0) return 0;
   if (field.length === 8) return Number(field.readBigUInt64LE());

@@ -1,42 +1,44 @@
 /**
- * The errors of the inspection. Law: each says what the file is, what is wrong about it, and what helps; and since the
- * file would be no other the next time, only a change of the declaration makes the operator try again soon.
+ * The errors of the inspection.
+ *
+ * Guarantees: each message says what the file is, what is wrong with it, and what the user can do. The file would be the same the
+ * next time, so only a change of the resource leads to an early retry.
  */
 import { formatBytes } from '../../lib/bytes.ts';
 import { OperatorError, retry } from '../../lib/errors.ts';
 import { safeUrl } from '../../lib/secret.ts';
-import type { Format } from './labels.ts';
+import type { Format } from './format-policy.ts';
 
 const gib = 2 ** 30;
 
-/** Of the file at `url`. */
-export function createRefusals(url: string) {
+/** For the file at `url`. */
+export function createErrors(url: string) {
   const file = safeUrl(url);
-  const refuse = (code: string, message: string) =>
+  const reject = (code: string, message: string) =>
     new OperatorError(`${file} ${message}`, { code, retry: retry.change });
   return {
-    /** `page` was sent in place of the file: not the declaration is wrong but the server, for now. */
+    /** The server sent `page` in place of the file. The declaration may be right. */
     page: (page: string) =>
-      new OperatorError(`${file} sent ${page} instead of an image, with status 200: open the URL to see what it says`, {
+      new OperatorError(`${file} sent ${page} instead of an image, with status 200: open the URL to read it`, {
         code: 'FormatMismatch',
         retry: retry.after(10 * 60_000),
       }),
     mismatch: (diskFormat: string, what: string) =>
-      refuse(
+      reject(
         'FormatMismatch',
         `is declared as ${diskFormat} by image.diskFormat, but it ${what}: correct the URL or the format`,
       ),
     damaged: (format: Format | 'raw', how: string) =>
-      refuse('FormatMismatch', `is ${nameOf(format)} that cannot be used, as it ${how}: the file has to be replaced`),
+      reject('FormatMismatch', `is ${nameOf(format)} that cannot be used, as it ${how}: replace the file`),
     unsafe: (format: Format | 'raw', how: string) =>
-      refuse('UnsafeImage', `is ${nameOf(format)} that is not safe to use, as it ${how}: the file has to be replaced`),
+      reject('UnsafeImage', `is ${nameOf(format)} that is not safe to use, as it ${how}: replace the file`),
     virtualSize: (bytes: number, maxBytes: number) =>
-      refuse(
+      reject(
         'VirtualSizeExceeded',
-        `is a disk of at least ${formatBytes(bytes)}, and this operator allows ${formatBytes(maxBytes)}: use a smaller image, or have the limit raised`,
+        `is a disk of at least ${formatBytes(bytes)}, and this operator allows ${formatBytes(maxBytes)}: use a smaller image, or ask the administrator of the operator for a higher limit`,
       ),
     minDisk: (bytes: number, minDiskGiB: number) =>
-      refuse(
+      reject(
         'MinDiskTooSmall',
         `is a disk of ${formatBytes(bytes)} (${bytes} bytes), which does not fit into the ${minDiskGiB} GiB that ` +
           `image.minDiskGiB declares: set it to ${Math.ceil(bytes / gib)}`,

@@ -1,10 +1,12 @@
 /**
- * What the first bytes say when they are no disk image: a page that a server sent in place of the file, or a compressed file or
- * archive that nobody has unpacked. Law: an answer here only ever makes a refusal clearer, or refuses what no disk begins with.
+ * Sniffs the first bytes for content that is no disk image: a page that a server sent in place of the file, a compressed file, or
+ * an archive.
+ *
+ * Invariant: the result only makes an error message clearer, or rejects a file that begins like no disk.
  */
-import { bytes, hasAt, type Inspection } from './reader.ts';
+import * as read from './reader.ts';
 
-export interface Preface {
+export interface Sniffed {
   /** With its article: `an HTML page`. */
   page: string | undefined;
   /** How the file is compressed. */
@@ -23,12 +25,12 @@ const compressions: [name: string, signature: string][] = [
   ['7z', '7z\xbc\xaf\x27\x1c'],
 ];
 
-export function* inspectPreface(): Inspection<Preface> {
-  const head = yield* bytes(0, 512);
+export function* sniff(): read.Inspection<Sniffed> {
+  const head = yield* read.bytes(0, 512);
   return {
     page: pageOf(head),
-    compression: compressions.find(([, signature]) => hasAt(head, 0, signature))?.[0],
-    isTar: hasAt(head, 257, 'ustar'),
+    compression: compressions.find(([, signature]) => read.hasAt(head, 0, signature))?.[0],
+    isTar: read.hasAt(head, 257, 'ustar'),
   };
 }
 

@@ -1,0 +1,128 @@
+/**
+ * The range of a file that a response holds.
+ *
+ * Guarantees: the offset of its first byte, its length and its coding are checked before a byte is read; anything but the file,
+ * or the requested rest of it, is an error.
+ */
+import { Readable } from 'node:stream';
+import { retry } from '../lib/errors.ts';
+import { safeUrl } from '../lib/secret.ts';
+import { progress, SourceError, statusError, upstreamRetry } from './errors.ts';
+import type { SourceResponse } from './transport.ts';
+import { type FileFacts, type Validators, validatorsOf } from './validators.ts';
+
+/** `url` is that of the last redirect. */
+export interface ResponseRange extends FileFacts {
+  /** The entity tag as it was sent, weak or strong. */
+  readonly etag: string | undefined;
+  /** Whether it came from a public address. */
+  readonly isPublic: boolean;
+  /** Offset in the file at which the body begins… */
+  readonly start: number;
+  /** …and ends, exclusive; undefined if the response does not have it. */
+  readonly end: number | undefined;
+  readonly body: Readable;
+}
+
+export interface RangeRequest {
+  /** The first byte that was requested; 0: the whole file. */
+  from: number;
+  /** Length of the file, if it is known already. */
+  size: number | undefined;
+  /** The validators of which one was sent as If-Range. */
+  ifRange: Validators | undefined;
+  /** Headers are declared, but not for the server of this response. */
+  withheld: boolean;
+}
+
+/** Throws SourceError; the caller destroys the body then. */
+export function rangeIn(url: URL, response: SourceResponse, request: RangeRequest): ResponseRange {
+  const { status, header, body, isPublic } = response;
+  const { from } = request;
+  if (from > 0 && status === 416) return nothingLeft(url, response, request);
+  if (status !== 200 && !(status === 206 && from > 0))
+    throw statusError(url, status, header('retry-after'), request.withheld);
+  checkCoding(url, header('content-encoding'));
+  const validators = validatorsOf(url.origin, header);
+  const common = { url, validators, etag: header('etag'), isPublic, body };
+  if (status === 206) return { ...common, ...contentRange(url, header('content-range'), from), endIsCertain: true };
+  const size = wholeNumber(header('content-length'));
+  const endIsCertain = size !== undefined || header('transfer-encoding') !== undefined;
+  return { ...common, start: 0, end: size, size, endIsCertain };
+}
+
+/** 416: the file ends at or before the next byte. */
+function nothingLeft(
+  url: URL,
+  { status, header, body, isPublic }: SourceResponse,
+  request: RangeRequest,
+): ResponseRange {
+  const { from, size, ifRange } = request;
+  const total = wholeNumber(/^bytes \*\/(\d+)$/.exec(header('content-range') ?? '')?.[1]);
+  const options = { httpStatus: status };
+  if (total === undefined)
+    throw new SourceError(
+      'SourceRefused',
+      retry.backoff,
+      `${safeUrl(url)} rejected a request for the bytes from ${from} on`,
+      options,
+    );
+  if (total !== from)
+    throw new SourceError('SourceChanged', retry.backoff, `${safeUrl(url)} now has only ${total} bytes`, options);
+  if (size !== undefined && size !== total) {
+    const message = `${safeUrl(url)} ended after ${progress(from, size)}: it has no more`;
+    throw new SourceError('SourceTooShort', retry.backoff, message);
+  }
+  // The whole file was received before the connection broke. If-Range would have brought the whole file of another version.
+  body.destroy();
+  const common = { url, etag: header('etag'), isPublic, endIsCertain: true, body: Readable.from([]) };
+  return { ...common, validators: ifRange ?? validatorsOf(url.origin, header), start: from, end: from, size: total };
+}
+
+/** `bytes 100-199/200`. A shorter range than requested is accepted: the rest is requested again. */
+function contentRange(
+  url: URL,
+  range: string | undefined,
+  from: number,
+): Pick<ResponseRange, 'start' | 'end' | 'size'> {
+  const [, first, last, total] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(range ?? '') ?? [];
+  const [start, lastByte] = [wholeNumber(first), wholeNumber(last)];
+  const size = total === '*' ? undefined : wholeNumber(total);
+  const isSound =
+    start === from && lastByte !== undefined && lastByte >= start && (size === undefined || lastByte < size);
+  if (isSound) return { start, end: lastByte + 1, size };
+  const sent = range === undefined ? 'a range without content-range' : `the range "${range.slice(0, 80)}"`;
+  throw new SourceError(
+    'SourceInvalid',
+    upstreamRetry,
+    `${safeUrl(url)} was asked for the bytes from ${from} on and sent ${sent}`,
+    { httpStatus: 206 },
+  );
+}
+
+/** Codings that servers also announce for files that are stored compressed, and the extensions of such files. */
+const storedCodings: Record<string, RegExp> = {
+  gzip: /\.(?:gz|tgz)$/i,
+  compress: /\.z$/i,
+  bzip2: /\.t?bz2?$/i,
+  xz: /\.t?xz$/i,
+  zstd: /\.t?zst$/i,
+};
+
+/**
+ * The request accepts no coding. A server that announces the coding of a stored `image.raw.gz` sends the file unchanged. One that
+ * compresses `image.raw` sends bytes for which there is no digest.
+ */
+function checkCoding(url: URL, coding: string | undefined): void {
+  const name = coding?.trim().toLowerCase().replace(/^x-/, '') ?? '';
+  if (name === '' || name === 'identity') return;
+  if (Object.hasOwn(storedCodings, name) && storedCodings[name]?.test(url.pathname) === true) return;
+  const message = `${safeUrl(url)} sends the file with content-encoding ${name.slice(0, 40)}, although the request accepts none`;
+  throw new SourceError('SourceInvalid', upstreamRetry, `${message}: the server must send the file unchanged`);
+}
+
+function wholeNumber(text: string | undefined): number | undefined {
+  if (text === undefined || !/^\d{1,16}$/.test(text)) return undefined;
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : undefined;
+}
