@@ -31,7 +31,7 @@ export interface SecretNeed {
   ref: SecretRef;
   /** The field that names the Secret, for messages. */
   field: string;
-  /** The URL that the values are sent to. A Secret of headers without it is refused. */
+  /** The URL that the values are sent to. A Secret of headers without it is rejected. */
   destination?: string;
 }
 

@@ -163,7 +163,7 @@ describe('the fairness of a scheduler', () => {
     assert.deepEqual(kinds('a', 'b'), ['running', 'running']);
   });
 
-  test('a transfer that moves a mebibyte per second keeps its slot, whoever waits', async () => {
+  test('a transfer that moves a mebibyte per second keeps its slot, whatever else waits', async () => {
     const { clock, scheduler, runOf, kinds } = setUp(1);
     scheduler.start('a', planOf('a', of('fast')));
     scheduler.start('m', planOf('m', of('other')));

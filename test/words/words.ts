@@ -1,11 +1,11 @@
 /**
- * `npm run words`: counts the phrases, clauses and test names that this project avoids, and fails on more than the allowed ones.
- * With paths as arguments it lists what stands there.
+ * `npm run words`: counts the phrases, clauses and test names that this project avoids, and fails unless each
+ * is allowed. With paths as arguments it lists the findings in them, allowed ones excepted.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { allowed, limits, mostAllowed, withoutExceptions } from './allowed.ts';
+import { allowed, mostAllowed, withoutExceptions } from './allowed.ts';
 import { type Finding, findingsIn } from './find.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -49,21 +49,8 @@ function isAllowed({ file, text }: Finding): boolean {
   return allowed.some((entry) => entry.file === file && text.includes(entry.text));
 }
 
-function areaOf(file: string): string {
-  if (file.startsWith('src/api/')) return 'src/api';
-  return file.includes('/') ? (file.split('/')[0] ?? file) : 'the root';
-}
-
-function countBy(findings: readonly Finding[], key: (finding: Finding) => string): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const finding of findings) counts.set(key(finding), (counts.get(key(finding)) ?? 0) + 1);
-  return counts;
-}
-
-function list(findings: readonly Finding[]): string {
-  return findings
-    .map(({ file, line, rule, match, instead }) => `${file}:${line}  ${rule}: "${match}" → ${instead}`)
-    .join('\n');
+function described({ file, line, rule, match, instead }: Finding): string {
+  return `${file}:${line}  ${rule}: "${match}" → ${instead}`;
 }
 
 const every = allFindings();
@@ -71,15 +58,11 @@ const findings = every.filter((finding) => !isAllowed(finding));
 const paths = process.argv.slice(2);
 if (paths.length > 0) {
   const here = findings.filter(({ file }) => paths.some((path) => file.startsWith(path)));
-  if (here.length > 0) console.log(list(here));
+  for (const finding of here) console.log(described(finding));
   console.log(`${here.length} in ${paths.join(', ')}`);
 } else {
-  const folders = countBy(findings, ({ file }) => file.split('/').slice(0, 2).join('/'));
-  for (const [folder, count] of [...folders].sort()) console.log(`${String(count).padStart(6)}  ${folder}`);
   const problems = [
-    ...[...countBy(findings, ({ file }) => areaOf(file))]
-      .filter(([area, count]) => count > (limits[area] ?? 0))
-      .map(([area, count]) => `${area} has ${count}, and may have ${limits[area] ?? 0}`),
+    ...findings.map(described),
     ...(allowed.length > mostAllowed ? [`test/words/allowed.ts has more than ${mostAllowed} entries`] : []),
     ...allowed
       .filter(({ file }) => withoutExceptions.test(file))
@@ -89,8 +72,5 @@ if (paths.length > 0) {
       .map(({ file, text }) => `${file} does not contain "${text}" any more: remove it from test/words/allowed.ts`),
   ];
   for (const problem of problems) console.error(problem);
-  if (problems.length > 0) {
-    console.error('`npm run words PATH` lists them with what to write instead.');
-    process.exitCode = 1;
-  }
+  if (problems.length > 0) process.exitCode = 1;
 }
