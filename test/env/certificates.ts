@@ -49,7 +49,9 @@ def make(name, issuer=None, names=None, start=-2, end=30):
   signer = issuer or (named(name), key)
   builder = (x509.CertificateBuilder().subject_name(named(name)).issuer_name(signer[0]).public_key(key.public_key())
     .serial_number(x509.random_serial_number()).not_valid_before(now + start * day).not_valid_after(now + end * day)
-    .add_extension(x509.BasicConstraints(names is None, None), True))
+    .add_extension(x509.BasicConstraints(names is None, None), True)
+    .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+    .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer[1].public_key()), False))
   if names is not None: builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
   cert = builder.sign(signer[1], hashes.SHA256())
   pem = serialization.Encoding.PEM

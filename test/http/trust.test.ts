@@ -124,6 +124,18 @@ for (const [name, open] of Object.entries(transports)) {
     assert.equal(await attempt('good', made.ca, made.otherCa), undefined);
   });
 
+  test(`the new and the old authority of one name are both trusted by a ${name}, in any order`, async () => {
+    const { ca: renewed } = await makeCertificates();
+    for (const installed of [
+      [made.ca, renewed],
+      [renewed, made.ca],
+    ]) {
+      assert.equal(await attempt('good', undefined, ...installed), undefined);
+      assert.equal(await attempt('good', installed.join('')), undefined);
+    }
+    assert.match((await attempt('good', renewed)) ?? '', unknown);
+  });
+
   test(`a change of the certificates of the installation applies to the next connection of a ${name}`, async () => {
     const trust = createTrust();
     const peer = open(trust, undefined);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { findCondition } from '../../src/api/conditions.ts';
-import { makeCertificates } from '../env/certificates.ts';
+import { type Certificates, makeCertificates } from '../env/certificates.ts';
 import { generated } from '../env/content.ts';
 import { qcow2, raw } from '../env/images.ts';
 import { startProxy } from '../env/proxy.ts';
@@ -17,10 +17,18 @@ const body = raw(256 * 1024);
 
 describe('data arrives as it is declared', () => {
   let world: World;
+  let directory: string;
+  let installed: Certificates;
   before(async () => {
-    world = await World.create();
+    directory = await mkdtemp(join(tmpdir(), 'bundle-'));
+    installed = await makeCertificates();
+    await writeFile(join(directory, 'ca.crt'), installed.ca);
+    world = await World.create({ flags: ['--ca-bundle', join(directory, 'ca.crt')] });
   });
-  after(() => world[Symbol.asyncDispose]());
+  after(async () => {
+    await world[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true });
+  });
 
   const source = (http: Record<string, unknown>, more: Record<string, unknown> = {}) => ({
     image: { diskFormat: 'raw' },
@@ -91,6 +99,17 @@ describe('data arrives as it is declared', () => {
     const resource = await world.ready('private');
     const seen = [JSON.stringify(resource), ...world.operator.log, ...(await world.events()).map(({ note }) => note)];
     assert.ok(!seen.some((text) => text.includes('planted-secret')));
+  });
+
+  test('a source is trusted through the bundle of the installation', async () => {
+    const server = await startSource({ tls: installed.good });
+    try {
+      const url = server.add('/bundled.raw', { body });
+      await world.apply('bundled', source({ url, digest: digestOf(body) }));
+      await world.ready('bundled');
+    } finally {
+      await server.stop();
+    }
   });
 
   test('a Secret of headers that appears later is used without a restart', async () => {

@@ -36,5 +36,5 @@ test('a certificate of the installation is trusted by the transfers of a running
   trust.set([ca]);
   assert.equal(await failure(), 'IdentityUnavailable');
   const paths = new Set(server.requests.map((request) => request.path));
-  assert.deepEqual([...paths].sort(), ['/image.raw', '/v3']);
+  assert.ok(paths.has('/image.raw') && paths.has('/v3'));
 });
