@@ -3,6 +3,7 @@
  * defaults. Guarantees: pure; a spec that has every field comes back equal.
  */
 import { type ContentSpec, defaultMethod } from './content.ts';
+import { usualContainer } from './fields.ts';
 import { type GlanceImageSpec, imageDefaults, policyDefaults } from './spec.ts';
 
 type Image = GlanceImageSpec['image'];
@@ -10,7 +11,7 @@ type Image = GlanceImageSpec['image'];
 export interface CompleteSpec extends Omit<GlanceImageSpec, 'image' | 'content'> {
   deletionPolicy: NonNullable<GlanceImageSpec['deletionPolicy']>;
   propertyPolicy: NonNullable<GlanceImageSpec['propertyPolicy']>;
-  image: Pick<Image, 'name' | 'owner' | 'diskFormat'> & {
+  image: Pick<Image, 'name' | 'owner' | 'diskFormat'> & { containerFormat: string } & {
     [Field in keyof typeof imageDefaults]: NonNullable<Image[Field]>;
   };
   content: (ContentSpec & { method: NonNullable<ContentSpec['method']> }) | undefined;
@@ -24,7 +25,7 @@ export function withDefaults(spec: GlanceImageSpec): CompleteSpec {
     propertyPolicy: spec.propertyPolicy ?? policyDefaults.propertyPolicy,
     image: {
       ...image,
-      containerFormat: image.containerFormat ?? imageDefaults.containerFormat,
+      containerFormat: image.containerFormat ?? usualContainer(image.diskFormat),
       visibility: image.visibility ?? imageDefaults.visibility,
       protected: image.protected ?? imageDefaults.protected,
       hidden: image.hidden ?? imageDefaults.hidden,

@@ -12,6 +12,31 @@ const secretNamePattern = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*
 /** No user name or password before the host: they would appear in the status and in logs. */
 const urlPattern = '^https?://[A-Za-z0-9._~:%\\[\\]-]+([/?#][!-~]*)?$';
 
+/** Formats of Amazon. A container format of the same name belongs to each. */
+const amazonFormats: readonly string[] = ['ami', 'ari', 'aki'];
+
+export function isAmazonFormat(diskFormat: string): boolean {
+  return amazonFormats.includes(diskFormat);
+}
+
+/** The container format of an image that declares none. */
+export function usualContainer(diskFormat: string | undefined): string {
+  return diskFormat !== undefined && isAmazonFormat(diskFormat) ? diskFormat : 'bare';
+}
+
+/** The twin of `usualContainer` in CEL: the container format of `image`, declared or not. */
+export const containerFormatInCel = (image: string) =>
+  `(has(${image}.containerFormat) ? ${image}.containerFormat : ` +
+  `(has(${image}.diskFormat) && ${image}.diskFormat in [${amazonFormats.map((name) => `'${name}'`).join(', ')}] ? ${image}.diskFormat : 'bare'))`;
+
+/** The name of a disk or container format: a cloud can have formats of its own. */
+export const format = () =>
+  matching(
+    text(1, 64),
+    '^[a-z0-9-]+$',
+    'must be the name of a format: lower-case letters, digits and -, for example qcow2',
+  );
+
 /** A Secret in the namespace of the resource. An object, so that a key or a kind can be added later. */
 export const secretRef = (description: string) =>
   z

@@ -7,11 +7,9 @@ import { z } from 'zod';
 import { internalNames } from '../glance/property-names.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { content } from './content.ts';
-import { byDefault, cloud, maxText } from './fields.ts';
+import { byDefault, cloud, format, maxText } from './fields.ts';
 import { jsonMapWithout, rule, set, text } from './rules.ts';
 
-export const diskFormats = ['ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso', 'ploop'] as const;
-export const containerFormats = ['ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed'] as const;
 export const visibilities = ['public', 'private', 'shared', 'community'] as const;
 
 /** Glance allows 128 properties an image by default; three are marks of the operator, and three are Glance's own. */
@@ -26,7 +24,6 @@ const [minIntervalMs, maxIntervalMs] = [10_000, 24 * 3_600_000];
 
 /** What the operator gives an image that it creates, where the field is absent. */
 export const imageDefaults = {
-  containerFormat: 'bare',
   visibility: 'private',
   protected: false,
   hidden: false,
@@ -49,18 +46,21 @@ const image = rule(
     name: text(1, maxText)
       .optional()
       .meta({ description: 'Name of the image in Glance. Default: the name of this resource.' }),
-    diskFormat: z.enum(diskFormats).optional().meta({
-      description:
-        'Format of the data, for example qcow2, raw, vmdk or iso. Required with content. Cannot change once the data is in Glance.',
-    }),
-    containerFormat: z
-      .enum(containerFormats)
+    diskFormat: format()
+      .optional()
+      .meta({
+        description:
+          'Format of the data: qcow2, raw, vmdk, vhd, vhdx, vdi, iso, ploop, ami, ari, aki, or a format that the administrator of the cloud has added. ' +
+          'A format that the cloud does not have is rejected. Required with content. Cannot change once the data is in Glance.',
+      }),
+    containerFormat: format()
       .optional()
       .meta({
         description:
           'Container around the data. bare: none. ovf: an OVF package. ova: an OVF package in a tar archive. docker: a tar archive of a container file system. ' +
           'compressed: a compressed file, which Cinder decompresses. ami, ari, aki: an Amazon machine, ramdisk or kernel image. ' +
-          `Cannot change once the data is in Glance.${byDefault(imageDefaults.containerFormat)}`,
+          'A format that the cloud does not have is rejected. Cannot change once the data is in Glance. ' +
+          'Default: the disk format if that is ami, ari or aki, otherwise bare.',
       }),
     visibility: z
       .enum(visibilities)

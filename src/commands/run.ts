@@ -187,6 +187,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     maxBytes: settings.maxImageSizeGiB * 2 ** 30,
     maxVirtualBytes: settings.maxVirtualSizeGiB * 2 ** 30,
     stallWindowMs: settings.sourceStallSeconds * 1000,
+    nonfatalChecks: settings.gptSafetyChecksNonfatal,
   };
   const webDownloads = { checkHost: createEgressPolicy(rules.sources).check, maxVirtualBytes: limits.maxVirtualBytes };
   const reconcile = createReconciler({

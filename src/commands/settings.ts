@@ -79,6 +79,11 @@ export const runSettings = {
     value: 'GIB',
     help: 'Size limit of the virtual disk of an image, in GiB. Default: 8192.',
   },
+  gptSafetyChecksNonfatal: {
+    schema: setting.list().pipe(z.array(z.enum(['mbr', 'gptmbr'], 'must be mbr, gptmbr, or both'))),
+    value: 'NAME,…',
+    help: 'Checks of partition tables that an image may fail, as in the option of this name in Glance: mbr (all of them) or gptmbr (those of a protective MBR). Set it to what your clouds permit. Default: none.',
+  },
   sourceStallSeconds: {
     schema: setting.count(1, 3600, 60),
     value: 'N',

@@ -5,9 +5,10 @@
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { fixedFields } from '../api/content.ts';
+import { containerFormatInCel } from '../api/fields.ts';
 import { annotationMeanings, group, kind, plural, version } from '../api/group.ts';
 import { transition } from '../api/rules.ts';
-import { imageDefaults, specSchema } from '../api/spec.ts';
+import { specSchema } from '../api/spec.ts';
 import { statusSchema } from '../api/status.ts';
 import { structuralSchema } from './crd-schema.ts';
 
@@ -18,16 +19,12 @@ const same = (field: string) => `self.spec.${field} == oldSelf.spec.${field}`;
 const unchanged = (field: string) =>
   `has(self.spec.${field}) == has(oldSelf.spec.${field}) && (!has(self.spec.${field}) || ${same(field)})`;
 /** Writing the default down, or leaving it out again, is no change. */
-const unchangedOrDefault = (field: string, absent: string) =>
-  ['self', 'oldSelf'].map((at) => `(has(${at}.spec.${field}) ? ${at}.spec.${field} : '${absent}')`).join(' == ');
+const sameContainerFormat = ['self', 'oldSelf'].map((at) => containerFormatInCel(`${at}.spec.image`)).join(' == ');
 const both = (field: string) => `has(self.spec.${field}) && has(oldSelf.spec.${field})`;
 
 const fixedWithTheData = [
   { field: 'image.diskFormat', fixed: unchanged('image.diskFormat') },
-  {
-    field: 'image.containerFormat',
-    fixed: unchangedOrDefault('image.containerFormat', imageDefaults.containerFormat),
-  },
+  { field: 'image.containerFormat', fixed: sameContainerFormat },
   {
     field: 'content',
     fixed: [

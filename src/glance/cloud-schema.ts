@@ -1,8 +1,8 @@
 /**
  * The schema of images of one cloud, beyond the names in property-names.ts: further attributes of a newer Glance, and
- * custom properties that its administrator has given a type.
+ * custom properties that its administrator has given a type, and the formats that it admits.
  *
- * Invariant: it only adds; without it everything still works, as text.
+ * Invariant: without it everything still works: properties as text, and Glance itself rejects a format that it does not have.
  */
 
 import { z } from 'zod';
@@ -18,10 +18,12 @@ export interface ImageSchema {
   readonly baseKeys: ReadonlySet<string>;
   /** The custom properties that are not text. */
   readonly propertyTypes: ReadonlyMap<string, PropertyType>;
+  /** By attribute: the values that this cloud admits. Absent where any is. */
+  readonly admitted: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** The schema that every Glance has at least. */
-export const builtInSchema: ImageSchema = { baseKeys, propertyTypes: new Map() };
+export const builtInSchema: ImageSchema = { baseKeys, propertyTypes: new Map(), admitted: new Map() };
 
 const wireSchema = z.object({
   properties: z.record(
@@ -30,6 +32,7 @@ const wireSchema = z.object({
       /** Absent for an attribute that Glance defines itself. */
       is_base: z.boolean().default(true),
       type: z.union([z.string().transform((type) => [type]), boundedList(z.string(), 16)]).default([]),
+      enum: boundedList(z.unknown(), 1024).optional(),
     }),
   ),
 });
@@ -40,12 +43,15 @@ export function readSchema(body: JsonValue): ImageSchema | undefined {
   if (!wire.success) return undefined;
   const keys = new Set(baseKeys);
   const types = new Map<string, PropertyType>();
-  for (const [key, { is_base, type }] of Object.entries(wire.data.properties)) {
+  const admitted = new Map<string, ReadonlySet<string>>();
+  for (const [key, { is_base, type, enum: values }] of Object.entries(wire.data.properties)) {
     if (is_base) keys.add(key);
+    if (is_base && values !== undefined)
+      admitted.set(key, new Set(values.filter((value) => typeof value === 'string')));
     const [only, ...others] = type.filter((one) => one !== 'null');
     if (!keys.has(key) && others.length === 0 && isPropertyType(only)) types.set(key, only);
   }
-  return { baseKeys: keys, propertyTypes: types };
+  return { baseKeys: keys, propertyTypes: types, admitted };
 }
 
 function isPropertyType(type: string | undefined): type is PropertyType {

@@ -13,7 +13,7 @@ import { builtInSchema, type ImageSchema } from './cloud-schema.ts';
 import { InvalidRequest } from './errors.ts';
 import { decodeProperty, type Image, tagSet } from './image.ts';
 import { isPatchable, isServerKey } from './property-names.ts';
-import { attributesOf, propertyValues, type WantedImage } from './translation.ts';
+import { attributesOf, checkFormats, propertyValues, type WantedImage } from './translation.ts';
 
 /** Glance accepts no others: not `test`, `copy` or `move`. */
 export type JsonPatchOperation =
@@ -34,9 +34,9 @@ export function diffImage(current: Image, wanted: WantedImage, options: DiffOpti
   const { purge, keep, schema = builtInSchema } = options;
   const operations: JsonPatchOperation[] = [];
   const attributes = attributesOf(current);
-  for (const [key, value] of attributesOf(wanted)) {
-    if (attributes.get(key) !== value) operations.push({ op: 'replace', path: pointer(key), value });
-  }
+  const changed = [...attributesOf(wanted)].filter(([key, value]) => attributes.get(key) !== value);
+  checkFormats(new Map(changed), schema);
+  for (const [key, value] of changed) operations.push({ op: 'replace', path: pointer(key), value });
   if (wanted.tags !== undefined) {
     const value = tagSet(wanted.tags);
     if (!isDeepStrictEqual(tagSet(current.tags), value)) operations.push({ op: 'replace', path: '/tags', value });

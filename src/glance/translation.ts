@@ -66,12 +66,25 @@ export function propertyValues(
   );
 }
 
+const formats = { disk_format: 'disk format', container_format: 'container format' } as const;
+
+/** Throws InvalidRequest for a format that the cloud does not have, and names those that it has. */
+export function checkFormats(attributes: ReadonlyMap<string, unknown>, { admitted }: ImageSchema): void {
+  const problems = Object.entries(formats).flatMap(([key, name]) => {
+    const [value, known] = [attributes.get(key), admitted.get(key)];
+    if (typeof value !== 'string' || known === undefined || known.has(value)) return [];
+    return `this cloud has no ${name} ${value}: declare one of ${[...known].join(', ')}, or have its administrator add ${value}`;
+  });
+  if (problems.length > 0) throw new InvalidRequest(problems.join('; '));
+}
+
 /** The request body that creates an image with this id. */
 export function newImage(id: string, wanted: WantedImage, schema: ImageSchema = builtInSchema): JsonObject {
   const properties = [...propertyValues(wanted.properties ?? {}, schema)].flatMap(([key, value]) =>
     value === undefined ? [] : [[key, value] as const],
   );
   const attributes = [...attributesOf(wanted)].filter(([, value]) => value !== null);
+  checkFormats(new Map(attributes), schema);
   return {
     ...Object.fromEntries(attributes),
     ...(wanted.tags === undefined ? {} : { tags: tagSet(wanted.tags) }),

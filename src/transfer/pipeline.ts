@@ -93,6 +93,7 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
     ...(containerFormat === undefined ? {} : { containerFormat }),
     minDiskGiB,
     maxVirtualBytes: limits.maxVirtualBytes,
+    nonfatal: limits.nonfatalChecks ?? [],
     url,
   });
   const mode = staysCompressed(diskFormat, containerFormat) ? 'None' : plan.decompress;

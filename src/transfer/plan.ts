@@ -61,6 +61,8 @@ export const TransferPlan = z.strictObject({
     /** The source has stalled if fewer than `stallBytes` arrived in `stallWindowMs` of waiting for it. */
     stallBytes: count,
     stallWindowMs: count,
+    /** Safety checks of partition tables that may fail, by their names in Glance. */
+    nonfatalChecks: z.array(z.enum(['mbr', 'gptmbr'])).exactOptional(),
     /** From the first request to the last byte of the source. Default: no limit. */
     totalMs: count.exactOptional(),
   }),

@@ -124,6 +124,12 @@ export const changes: Change[] = [
     to: image({ containerFormat: 'bare' }),
   },
   {
+    what: 'the default containerFormat of a kernel in writing',
+    image: 'active',
+    from: image({ diskFormat: 'aki' }),
+    to: image({ diskFormat: 'aki', containerFormat: 'aki' }),
+  },
+  {
     what: 'the default containerFormat left out again',
     image: 'active',
     from: image({ containerFormat: 'bare' }),

@@ -46,6 +46,7 @@ export const says = {
   digest:
     'must be sha256:, sha384: or sha512: (or md5: or sha1:, which are weak) followed by the 64, 96 or 128 (32, 40) lower-case hex digits that sha256sum and its like print',
   secretName: 'must be the name of a Secret: lower-case letters, digits, - and ., for example openstack',
+  formatName: 'must be the name of a format: lower-case letters, digits and -, for example qcow2',
   format: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
   fixed: (field: string) =>
     `${field} cannot change once the data is in Glance, which fixes it: create another GlanceImage instead`,

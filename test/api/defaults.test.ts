@@ -30,10 +30,20 @@ function* fieldsWithDefault(schema: StructuralSchema): Generator<[name: string, 
 describe('documented defaults', () => {
   test('an absent field means its documented default for an image that the operator creates', () => {
     const { image, content, ...policies } = withDefaults(specSchema.parse(from({})));
-    assert.deepEqual(image, { ...imageDefaults, diskFormat: 'qcow2' });
+    assert.deepEqual(image, { ...imageDefaults, diskFormat: 'qcow2', containerFormat: 'bare' });
     assert.equal(content?.method, defaultMethod);
     assert.partialDeepStrictEqual(policies, policyDefaults);
     assert.equal(withDefaults(specSchema.parse({ cloud })).content, undefined);
+  });
+
+  test('an image of a format of Amazon has the container format of that name by default', () => {
+    const containerOf = (diskFormat: string, containerFormat?: string) =>
+      withDefaults(specSchema.parse({ cloud, image: { diskFormat, ...(containerFormat ? { containerFormat } : {}) } }))
+        .image.containerFormat;
+    for (const format of ['ami', 'ari', 'aki']) assert.equal(containerOf(format), format);
+    assert.equal(containerOf('aki', 'bare'), 'bare');
+    assert.equal(containerOf('raw'), 'bare');
+    assert.equal(withDefaults(specSchema.parse({ cloud })).image.containerFormat, 'bare');
   });
 
   test('a spec that has every field is not changed by the defaults', () => {

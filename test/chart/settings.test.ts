@@ -34,6 +34,7 @@ const reached: { [K in Exclude<keyof RunSettings, Unset>]: { values: object; has
   maxImageSizeGiB: setting('maxImageSizeGiB', 1_000_000),
   maxVirtualSizeGiB: setting('maxVirtualSizeGiB', 7_654_321),
   sourceStallSeconds: setting('sourceStallSeconds', 30),
+  gptSafetyChecksNonfatal: setting('gptSafetyChecksNonfatal', ['mbr', 'gptmbr']),
   sourceAllow: setting('sourceAllow', ['127.0.0.1', '10.0.0.0/8']),
   cloudAllow: setting('cloudAllow', ['openstack.svc', '10.96.0.0/12']),
   clusterCIDR: setting('clusterCIDR', ['10.96.0.0/12', '10.244.0.0/16']),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { builtInSchema, readSchema, typedValue } from '../../src/glance/cloud-schema.ts';
 import { readImage } from '../../src/glance/image.ts';
+import { diffImage } from '../../src/glance/patch.ts';
 import { newImage } from '../../src/glance/translation.ts';
 import { imageId, wireImage } from './model.ts';
 
@@ -33,6 +34,28 @@ test('the schema of a cloud adds attributes and types to what every cloud has', 
       ['hw_menu', 'boolean'],
     ],
   );
+});
+
+test('a format that the cloud does not have is rejected before any call, and one that it has added is used', () => {
+  const disk_format = { type: ['null', 'string'], enum: [null, 'qcow2', 'root-tar'] };
+  const container_format = { type: ['null', 'string'], enum: [null, 'bare'] };
+  const schema = readSchema({ properties: { ...answer.properties, disk_format, container_format } });
+  assert.ok(schema !== undefined);
+  const wanted = (diskFormat: string, containerFormat = 'bare') => ({ diskFormat, containerFormat });
+  assert.equal(newImage(imageId, wanted('root-tar'), schema)['disk_format'], 'root-tar');
+  assert.throws(() => newImage(imageId, wanted('raw', 'ova'), schema), {
+    code: 'InvalidRequest',
+    message:
+      'this cloud has no disk format raw: declare one of qcow2, root-tar, or have its administrator add raw; ' +
+      'this cloud has no container format ova: declare one of bare, or have its administrator add ova',
+  });
+  const current = readImage(wireImage({ disk_format: 'raw', container_format: 'bare' }), schema);
+  assert.ok(current !== undefined);
+  const options = { purge: false, keep: () => true, schema };
+  assert.deepEqual(diffImage(current, wanted('raw'), options), []);
+  assert.throws(() => diffImage(current, wanted('vdi'), options), /no disk format vdi/);
+  // Without a list, Glance itself decides.
+  assert.equal(newImage(imageId, wanted('anything'))['disk_format'], 'anything');
 });
 
 test('another document is not taken for a schema', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { builtInSchema } from '../../src/glance/cloud-schema.ts';
 import { InvalidRequest } from '../../src/glance/errors.ts';
 import { readImage } from '../../src/glance/image.ts';
 import { type DiffOptions, diffImage, type JsonPatchOperation } from '../../src/glance/patch.ts';
@@ -159,7 +160,7 @@ test('a key whose path would lead to another is neither set nor removed', () => 
 
 test('a property that the cloud gives a type is written and compared as that type', () => {
   const schema = {
-    baseKeys,
+    ...builtInSchema,
     propertyTypes: new Map([
       ['hw_cpu_cores', 'integer'],
       ['hw_boot_menu', 'boolean'],

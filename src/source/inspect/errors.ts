@@ -30,8 +30,14 @@ export function createErrors(url: string) {
       ),
     damaged: (format: Format | 'raw', how: string) =>
       reject('FormatMismatch', `is ${nameOf(format)} that cannot be used, as it ${how}: replace the file`),
-    unsafe: (format: Format | 'raw', how: string) =>
-      reject('UnsafeImage', `is ${nameOf(format)} that is not safe to use, as it ${how}: replace the file`),
+    unsafe: (format: Format | 'raw', how: string, checks: readonly string[]) =>
+      reject(
+        'UnsafeImage',
+        `is ${nameOf(format)} that is not safe to use, as it ${how}: replace the file` +
+          (checks.length === 0
+            ? ''
+            : `, or have the administrators of the operator and of the cloud permit it (--gpt-safety-checks-nonfatal=mbr, gpt_safety_checks_nonfatal of Glance)`),
+      ),
     virtualSize: (bytes: number, maxBytes: number) =>
       reject(
         'VirtualSizeExceeded',

@@ -4,6 +4,7 @@
  * Guarantees: no file is accepted that Glance (version 30 and later) rejects. A file that Glance accepts is rejected only if its
  * declaration is a mistake, and the message names the mistake.
  */
+import { isAmazonFormat } from '../../api/fields.ts';
 import type { Sniffed } from './sniff.ts';
 
 export const formats = ['qcow2', 'qed', 'vmdk', 'vhd', 'vhdx', 'vdi', 'iso', 'gpt', 'luks'] as const;
@@ -19,14 +20,6 @@ export type Decision =
   /** `what` ends the sentence "is declared as <diskFormat>, but it …". */
   | { kind: 'rejected'; what: string };
 
-/** Formats of Amazon, which usually have a container of the same name. */
-const amazon: readonly string[] = ['ami', 'ari', 'aki'];
-
-/** The container format if none is declared. */
-export function usualContainer(diskFormat: string): string {
-  return amazon.includes(diskFormat) ? diskFormat : 'bare';
-}
-
 /** `found`: every format that the bytes were recognised as. */
 export function policyFor(declared: DeclaredFormats, found: readonly Format[], head: Sniffed): Decision {
   const isHybridIso = found.length === 2 && found.includes('iso') && found.includes('gpt');
@@ -40,7 +33,7 @@ export function policyFor(declared: DeclaredFormats, found: readonly Format[], h
   const is = (accepted: boolean): Decision => (accepted ? { kind: 'accepted', format } : rejected(what));
   const { diskFormat, containerFormat } = declared;
   // The bytes of any other container are not those of the disk, and Glance does not inspect them.
-  if (containerFormat !== 'bare' && !amazon.includes(diskFormat)) return is(true);
+  if (containerFormat !== 'bare' && !isAmazonFormat(diskFormat)) return is(true);
   if (diskFormat === 'raw') return policyForRaw(format, isHybridIso, head, what);
   if (formats.some((known) => known === diskFormat)) return is(format === diskFormat);
   // A format without a signature must not have another one's. Kernels look like an MBR, which Glance rejects in a bare container only.
@@ -50,7 +43,7 @@ export function policyFor(declared: DeclaredFormats, found: readonly Format[], h
 /** Glance accepts any format as raw. To declare a qcow2 file as raw is a mistake that would show only on a server. */
 function policyForRaw(format: Format | 'raw', isHybridIso: boolean, head: Sniffed, what: string): Decision {
   if (isHybridIso) return rejected('is a hybrid ISO image, which Glance takes as iso only');
-  if (format === 'raw' && head.compression !== undefined) return rejected(what);
+  if (format === 'raw' && (head.compression !== undefined || head.isTar)) return rejected(what);
   if (['raw', 'gpt', 'iso', 'luks'].includes(format)) return { kind: 'accepted', format };
   return rejected(`${what}, and a server that reads it as raw would find no disk in it`);
 }
@@ -59,10 +52,13 @@ function describeFormat(format: Format | 'raw', { compression, isTar }: Sniffed,
   if (format === 'gpt') return 'is a raw disk with a partition table';
   if (format !== 'raw') return `is ${format}`;
   if (compression !== undefined) return `is a file compressed with ${compression}`;
-  if (isTar) return 'is a tar archive, such as an OVA';
+  if (isTar) return 'is a tar archive, whose members are not unpacked';
   // For Glance a fixed VHD is raw, because its signature is only at its end.
   if (diskFormat === 'vhd')
-    return 'does not begin like a dynamic VHD (qemu-img convert -O vpc makes one of a fixed VHD, which Glance does not support)';
+    return (
+      'does not begin like a dynamic VHD. Glance does not support a fixed VHD, which has its signature at its end only: ' +
+      'convert it with qemu-img convert -O vpc, or declare it as raw, which it is except for its last 512 bytes'
+    );
   return 'has no signature of that format';
 }
 

@@ -12,8 +12,9 @@
  * cannot be detected here.
  */
 
+import { usualContainer } from '../../api/fields.ts';
 import { createErrors } from './errors.ts';
-import { type Format, formats, policyFor, usualContainer } from './format-policy.ts';
+import { type Format, formats, policyFor } from './format-policy.ts';
 import { inspectGpt } from './gpt.ts';
 import { inspectIso, inspectLuks, inspectQed, inspectVdi, inspectVhd } from './header-formats.ts';
 import { inspectQcow2 } from './qcow2.ts';
@@ -31,6 +32,8 @@ export interface InspectorOptions {
   minDiskGiB: number;
   /** Limit on the size of the disk, for any length of the file. At most 2^53 - 1. */
   maxVirtualBytes: number;
+  /** Safety checks, by their names in Glance, that accept a partitioned disk although they fail. Default: none. */
+  nonfatal?: readonly string[];
   /** For messages. */
   url: string;
 }
@@ -70,7 +73,7 @@ interface Accepted {
 }
 
 export function createInspector(options: InspectorOptions): Inspector {
-  const { diskFormat, minDiskGiB, maxVirtualBytes } = options;
+  const { diskFormat, minDiskGiB, maxVirtualBytes, nonfatal = [] } = options;
   const containerFormat = options.containerFormat ?? usualContainer(diskFormat);
   const errors = createErrors(options.url);
   const head = createReader(sniff());
@@ -97,6 +100,10 @@ export function createInspector(options: InspectorOptions): Inspector {
     return containerFormat === 'bare' && (diskFormat === 'raw' || format === 'gpt' || format === 'iso');
   }
 
+  function isTolerated({ checks = [] }: { checks?: readonly string[] }): boolean {
+    return checks.some((name) => nonfatal.includes(name));
+  }
+
   function limit(disk: number): void {
     if (disk > maxVirtualBytes) throw errors.virtualSize(disk, maxVirtualBytes);
   }
@@ -113,8 +120,8 @@ export function createInspector(options: InspectorOptions): Inspector {
     }
     const verdict = reader?.result;
     // Outside a bare container an MBR has no meaning.
-    if (verdict?.kind === 'unsafe' && !(format === 'gpt' && containerFormat !== 'bare'))
-      throw errors.unsafe(format, verdict.how);
+    if (verdict?.kind === 'unsafe' && !(format === 'gpt' && containerFormat !== 'bare') && !isTolerated(verdict))
+      throw errors.unsafe(format, verdict.how, verdict.checks ?? []);
     if (verdict?.kind === 'damaged') throw errors.damaged(format, verdict.how);
     if (isPlain(format)) limit(length);
   }

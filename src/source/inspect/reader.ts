@@ -29,12 +29,13 @@ export type FormatVerdict =
   | { kind: 'sound' }
   /** `how` ends the sentence "as it …". */
   | { kind: 'damaged'; how: string }
-  | { kind: 'unsafe'; how: string };
+  /** `checks`: the names of the failed check in Glance, if it can be configured there. */
+  | { kind: 'unsafe'; how: string; checks?: readonly string[] };
 
 export const other: FormatVerdict = { kind: 'other' };
 export const sound: FormatVerdict = { kind: 'sound' };
 export const damaged = (how: string): FormatVerdict => ({ kind: 'damaged', how });
-export const unsafe = (how: string): FormatVerdict => ({ kind: 'unsafe', how });
+export const unsafe = (how: string, checks: readonly string[] = []): FormatVerdict => ({ kind: 'unsafe', how, checks });
 
 export const recognised: Fact = { kind: 'recognised' };
 

@@ -18,10 +18,28 @@ const qemuDescriptor = 20 * sector;
 const atEnd = 2n ** 64n - 1n;
 
 export function* inspectVmdk(): read.Inspection<read.FormatVerdict> {
-  const header = yield* read.bytes(0, headerLength);
-  if (read.hasAt(header, 0, 'KDMV')) return yield* inspectSparse(header);
-  if (header.length === headerLength && header.every(isText)) return yield* inspectText(header);
+  const head = yield* read.bytes(0, sector);
+  const header = head.subarray(0, headerLength);
+  if (read.hasAt(head, 0, 'KDMV')) return yield* inspectSparse(header);
+  if (read.hasAt(head, 0, 'COWD')) return yield* onlyReferences('is of the old kind for ESX, which no server can use');
+  if (isDescriptorToQemu(head)) return yield* onlyReferences(descriptorOnly);
+  if (header.length === headerLength && header.every(isText)) return yield* inspectText(head);
   return read.other;
+}
+
+const descriptorOnly = 'has no disk in itself, only a descriptor of other files';
+
+function* onlyReferences(how: string): read.Inspection<read.FormatVerdict> {
+  yield read.recognised;
+  return read.unsafe(how);
+}
+
+/**
+ * QEMU opens any file as a VMDK that has, after comments and blank lines, a line with a version of the descriptor (vmdk_probe in
+ * block/vmdk.c), whatever follows. So do readers that detect the format.
+ */
+function isDescriptorToQemu(head: Buffer): boolean {
+  return /^(?:#[^\n]*\n|[ \t\r]*\n)*[ \t]*version=[123]/.test(head.toString('latin1'));
 }
 
 function* inspectSparse(header: Buffer): read.Inspection<read.FormatVerdict> {
@@ -31,7 +49,7 @@ function* inspectSparse(header: Buffer): read.Inspection<read.FormatVerdict> {
   if (version < 1 || version > 3) return read.damaged(`has version ${version}; known are 1 to 3`);
   if (descriptorSector !== 1n) return read.damaged('does not have its descriptor in the second sector');
   // QEMU would read it as a descriptor only, and open the files that it names.
-  if (capacity === 0) return read.unsafe('has no disk in itself, only a descriptor of other files');
+  if (capacity === 0) return read.unsafe(descriptorOnly);
   yield read.virtualSize(capacity * sector);
 
   const stated = Math.min(Number(descriptorSectors) * sector, maxDescriptor);
@@ -87,12 +105,13 @@ function checkFooter(header: Buffer, footer: Buffer): read.FormatVerdict {
   return read.sound;
 }
 
-/** Glance and QEMU recognise a descriptor by this key. Only a possible beginning of it is kept. */
+/** Glance recognises a descriptor by this key. Only a possible beginning of it is kept. */
 function* inspectText(start: Buffer): read.Inspection<read.FormatVerdict> {
   const sought = 'createtype="';
   const step = 4096;
-  let text = start.toString('latin1').toLowerCase();
-  let at = start.length;
+  const firstNul = start.indexOf(0);
+  let text = start.toString('latin1', 0, firstNul < 0 ? start.length : firstNul).toLowerCase();
+  let at = firstNul < 0 && start.length === sector ? sector : maxDescriptor;
   while (!text.includes(sought)) {
     const part = at < maxDescriptor ? yield* read.bytes(at, step) : Buffer.alloc(0);
     const nul = part.indexOf(0);
@@ -100,8 +119,7 @@ function* inspectText(start: Buffer): read.Inspection<read.FormatVerdict> {
     text = text.slice(1 - sought.length) + part.toString('latin1', 0, nul < 0 ? part.length : nul).toLowerCase();
     at = nul < 0 && part.length === step ? at + step : maxDescriptor;
   }
-  yield read.recognised;
-  return read.unsafe('has no disk in itself, only a descriptor of other files');
+  return yield* onlyReferences(descriptorOnly);
 }
 
 /** Printable or white space in ASCII, as Python defines it. */

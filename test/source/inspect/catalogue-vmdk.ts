@@ -2,6 +2,16 @@
 import { breaksOff, broken, mismatch, sound, unsafe } from './cases.ts';
 import { descriptor, file, le, mib, patched, vmdk } from './images.ts';
 
+const flatExtent = 'RW 1 FLAT "/etc/passwd" 0\n';
+const unpacked = 'Glance takes it for raw, but a server would find no disk in it';
+
+/** A member of no bytes; the header has no signature, only a sum. */
+function oldTar(): Buffer {
+  const header = file(20480, [0, 'disk.raw'], [100, '0000644\0'], [124, '00000000000\0'], [148, '        ']);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  return patched(header, [148, `${sum.toString(8).padStart(6, '0')}\0 `]);
+}
+
 const parent = 'parentFileNameHint="/etc/passwd"';
 export const vmdkCases = [
   sound('vmdk', 'monolithicSparse', vmdk(), 2 * mib),
@@ -186,5 +196,26 @@ export const vmdkCases = [
       why: breaksOff,
     },
   ),
-  mismatch('vmdk', 'an OVA', file(20480, [257, 'ustar']), /a tar archive, such as an OVA/, { raw: 'ok', plain: true }),
+  // QEMU opens each of these, and the files that it names, if it is not given a format.
+  ...[
+    ['with another kind of quotes', `version=1\ncreateType= monolithicFlat"\n${flatExtent}`],
+    ['after a comment that is not ASCII', `# caf\xe9 \xff\n\nversion=1\ncreateType="monolithicFlat"\n${flatExtent}`],
+    ['after blank lines', `\n \r\n\nversion=3\ncreateType:"monolithicFlat"\n${flatExtent}`],
+    ['with binary data after its first line', `version=2\n\0\x01\xff${flatExtent}`],
+  ].map(([how, text]) =>
+    unsafe(
+      'vmdk',
+      `a mere descriptor ${how}`,
+      Buffer.from((text ?? '').padEnd(600, ' '), 'latin1'),
+      /only a descriptor/,
+      {
+        why: 'Glance does not recognise it as a VMDK, but QEMU does',
+      },
+    ),
+  ),
+  unsafe('vmdk', 'the sparse kind of ESX', file(4096, [0, 'COWD']), /the old kind for ESX/, {
+    why: 'Glance does not recognise it, but QEMU does',
+  }),
+  mismatch('vmdk', 'an OVA', file(20480, [257, 'ustar']), /a tar archive/, { plain: true, why: unpacked }),
+  mismatch('vmdk', 'a tar archive of the oldest kind', oldTar(), /a tar archive/, { plain: true, why: unpacked }),
 ];

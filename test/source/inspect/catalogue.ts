@@ -84,7 +84,10 @@ const otherCases = [
   sound('vhd', 'dynamic', vhd(), 8 * mib),
   sound('vhd', 'resized', vhd({ current: 16 * mib }), 8 * mib),
   unsafe('vhd', 'differencing', vhd({ kind: 4 }), /the difference to a parent/, { why: 'it is not a whole disk' }),
-  mismatch('vhd', 'fixed', fixedVhd(), /qemu-img convert -O vpc makes one of a fixed VHD/, { raw: 'ok', plain: true }),
+  mismatch('vhd', 'fixed', fixedVhd(), /convert it with qemu-img convert -O vpc, or declare it as raw/, {
+    raw: 'ok',
+    plain: true,
+  }),
   mismatch('vhd', 'cut off', vhd().subarray(0, 100), /cut off in its first sector/),
   sound('vhdx', 'metadata at 1 MiB', vhdx(), 32 * mib),
   sound('vhdx', 'metadata at 3 MiB', vhdx({ region: 3 * mib }), 32 * mib),

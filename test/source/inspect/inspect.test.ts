@@ -96,6 +96,28 @@ describe('a verdict comes as soon as it is certain', () => {
   });
 });
 
+describe('a partition table that fails the checks of Glance', () => {
+  const failing: [what: string, image: Buffer, isProtective: boolean][] = [
+    ['a hybrid MBR', patched(gpt(), [462, '\x80\0\x02\0\x83\0\x02\0']), true],
+    ['a protective partition with another CHS', patched(gpt(), [447, '\x01']), true],
+    ['no partitions, such as a boot loader on a bare disk', file(mib, [510, '\x55\xaa']), false],
+    ['an invalid boot flag', patched(mbr(), [446, '\x01']), false],
+  ];
+  for (const [what, image, isProtective] of failing)
+    test(`an installation can tolerate an MBR with ${what}, as Glance can`, () => {
+      const judged = (nonfatal: string[]) => judge([image], { nonfatal });
+      assert.equal(code(judged([])), 'UnsafeImage');
+      assert.match(refusal(judged([])).message, /--gpt-safety-checks-nonfatal=mbr/);
+      assert.equal(code(judged(['mbr'])), 'ok');
+      assert.equal(code(judged(['gptmbr'])), isProtective ? 'ok' : 'UnsafeImage');
+    });
+
+  test('tolerance of partition tables does not make another format safe', () => {
+    const tolerant = { nonfatal: ['mbr', 'gptmbr'], diskFormat: 'qcow2' };
+    assert.equal(code(judge([qcow2(gib, { backingFile: 'x' })], tolerant)), 'UnsafeImage');
+  });
+});
+
 describe('the size of the disk inside', () => {
   const containers: [diskFormat: string, image: (size: number) => Buffer][] = [
     ['qcow2', (size) => qcow2(size)],
