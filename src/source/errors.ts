@@ -44,6 +44,22 @@ export class SourceError extends OperatorError {
   }
 }
 
+/** The failure of a server that a redirect led to. The same redirect may lead to another server the next time. */
+export class RedirectedError extends OperatorError {}
+
+/** `error`, with the URL that led to the server that failed; unchanged without a redirect. */
+export function afterRedirect(error: unknown, redirectedBy: URL | undefined): unknown {
+  if (redirectedBy === undefined || !(error instanceof OperatorError) || error instanceof RedirectedError) return error;
+  const { code, httpStatus, requestId } = error;
+  return new RedirectedError(`${error.message} (${safeUrl(redirectedBy)} redirected there)`, {
+    code,
+    retry: error.retry,
+    cause: error,
+    ...(httpStatus === undefined ? {} : { httpStatus }),
+    ...(requestId === undefined ? {} : { requestId }),
+  });
+}
+
 /** For problems that only the publisher of the file can fix. */
 export const upstreamRetry = retry.after(5 * 60_000);
 
@@ -77,16 +93,8 @@ export function statusError(url: URL, status: number, retryAfter: string | undef
 /** The error for a request without a response. `error`: as thrown by Node or undici. */
 export function connectionError(url: URL, error: unknown): SourceError {
   const code = errorCode(error);
-  // undici's parser errors have a name, but not always a code.
-  if (code === 'UND_ERR_HEADERS_OVERFLOW' || (error instanceof Error && error.name === 'HTTPParserError'))
-    return new SourceError(
-      'SourceInvalid',
-      upstreamRetry,
-      `${safeUrl(url)} sent an invalid HTTP response: ${describe(error)}`,
-      {
-        cause: error,
-      },
-    );
+  const invalid = invalidResponse(url, error);
+  if (invalid !== undefined) return invalid;
   if (code === 'DeadlineExceeded')
     return new SourceError('SourceSilent', retry.backoff, `${safeUrl(url)} did not respond: ${describe(error)}`, {
       cause: error,
@@ -102,6 +110,36 @@ export function connectionError(url: URL, error: unknown): SourceError {
     );
   const message = `no connection to the source ${safeUrl(url)}: ${describe(error)}`;
   return new SourceError('SourceUnreachable', retry.backoff, message, { cause: error });
+}
+
+/** undici's messages for a status 100 or 101 that no request asked for. */
+const unrequested: ReadonlySet<string> = new Set(['bad response', 'bad upgrade']);
+
+/** The error for a response that is not valid HTTP; undefined if the connection failed for another reason. */
+export function invalidResponse(url: URL | string, error: unknown): SourceError | undefined {
+  const why = invalidity(error);
+  return why === undefined
+    ? undefined
+    : new SourceError('SourceInvalid', upstreamRetry, `${safeUrl(url)} sent an invalid HTTP response: ${why}`, {
+        cause: error,
+      });
+}
+
+function invalidity(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  switch (errorCode(error)) {
+    case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
+      return 'its body is not as long as its Content-Length, or it has a second Content-Length or Transfer-Encoding header';
+    case 'UND_ERR_HEADERS_OVERFLOW':
+      return describe(error);
+    case 'UND_ERR_SOCKET':
+      return unrequested.has(error.message)
+        ? 'it sent a status 100 or 101 that the request did not ask for'
+        : undefined;
+    default:
+      // undici's parser errors have a name, but not always a code.
+      return error.name === 'HTTPParserError' ? describe(error) : undefined;
+  }
 }
 
 /** The error for a file beyond the limit. `fact` continues the sentence after the URL. */

@@ -11,7 +11,7 @@ import type { Clock, Random } from '../lib/clock.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { readBody } from './body.ts';
-import { progress, SourceError, tooLong, upstreamRetry } from './errors.ts';
+import { afterRedirect, progress, SourceError, tooLong, upstreamRetry } from './errors.ts';
 import type { DeclaredHeaders } from './headers.ts';
 import { fetchFollowing } from './request.ts';
 import { type ResponseRange, rangeIn } from './response-range.ts';
@@ -22,6 +22,8 @@ import { checkRestart, checkResume, ifRangeOf, type KnownFile, type Validators }
 
 /** Limit on the time to the response header, unless the stall window is shorter. */
 const longestFirstByteMs = 30_000;
+/** A mirror network can lead to another server at each resume. */
+const mostWarnings = 4;
 
 export interface HttpSourceOptions {
   /** The URL, then its mirrors, in the order in which they are tried. */
@@ -58,6 +60,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
   const validators = new Map<number, Validators>();
   let isSpliced = false;
   let isPublic = true;
+  let warnings: readonly string[] = [];
 
   /** The next range, from the first address that has it. `failure` ended the range before. */
   async function nextRange(failure?: OperatorError): Promise<ResponseRange> {
@@ -87,18 +90,19 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
     const range =
       delivered === 0 ? {} : { range: `bytes=${delivered}-`, ...(validator ? { 'if-range': validator } : {}) };
     const url = urls[index] ?? urls[0];
-    const options = { url, range, declared: headers, declaredFor, transport, clock, firstByteMs, signal };
-    const { url: end, response, withheld } = await fetchFollowing(options);
+    const options = { url, range, declared: headers, declaredFor, hasDigest, transport, clock, firstByteMs, signal };
+    const { url: end, response, withheld, redirectedBy, warnings: found } = await fetchFollowing(options);
     try {
       const ifRange = validator === undefined ? undefined : last;
-      const received = rangeIn(end, response, { from: delivered, size: file?.size, ifRange, withheld });
+      const received = rangeIn(end, response, { from: delivered, size: file?.size, ifRange, withheld, hasDigest });
       accept(received, last);
       isPublic &&= received.isPublic;
       validators.set(index, received.validators);
+      warnings = [...new Set([...warnings, ...found])].slice(0, mostWarnings);
       return received;
     } catch (error) {
       response.body.destroy();
-      throw error;
+      throw afterRedirect(error, redirectedBy);
     }
   }
 
@@ -194,6 +198,9 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
     },
     get isPublic() {
       return isPublic;
+    },
+    get warnings() {
+      return warnings;
     },
     body: body(),
   };

@@ -1,8 +1,9 @@
 /**
  * One request to an HTTP server, through its redirects.
  *
- * Guarantees: each hop passes the egress policy and has a deadline; redirects are limited in number and never lead from https to
- * http; from the first hop to another server on, declared headers are no longer sent.
+ * Guarantees: each hop passes the egress policy and has a deadline; redirects are limited in number; they lead from https to http
+ * only if a digest is declared and no headers are; from the first hop to another server on, declared headers are no longer sent;
+ * an error names the hop that failed.
  */
 import { EgressRefused } from '../http/egress.ts';
 import { redirectOf } from '../http/redirects.ts';
@@ -10,7 +11,7 @@ import { withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { retry, unreachable } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { connectionError, SourceError, upstreamRetry } from './errors.ts';
+import { afterRedirect, connectionError, SourceError, upstreamRetry } from './errors.ts';
 import type { DeclaredHeaders } from './headers.ts';
 import type { SourceResponse, SourceTransport } from './transport.ts';
 
@@ -24,6 +25,8 @@ export interface SourceRequest {
   declared: DeclaredHeaders;
   /** The only origin that gets the declared headers. */
   declaredFor: string | undefined;
+  /** A digest is compared in the end. */
+  hasDigest: boolean;
   transport: SourceTransport;
   clock: Clock;
   /** Limit on the time from the request to the response header, connecting included, for each hop. */
@@ -38,28 +41,44 @@ export interface FinalResponse {
   response: SourceResponse;
   /** Headers are declared, but were not sent to `url`. */
   withheld: boolean;
+  /** The URL that redirected to `url`; undefined without a redirect. */
+  redirectedBy: URL | undefined;
+  /** What users should know about the redirects. */
+  warnings: readonly string[];
 }
 
 /** Follows redirects to the final response. Throws SourceError, EgressRefused, or the signal's reason. */
 export async function fetchFollowing(request: SourceRequest): Promise<FinalResponse> {
-  const { range, declared, declaredFor } = request;
+  const { range, declared, declaredFor, signal } = request;
   let url = parseUrl(request.url);
+  let redirectedBy: URL | undefined;
   let trusted = true;
   const visited = new Set<string>();
+  const warnings: string[] = [];
   for (;;) {
     if (visited.has(url.href)) throw unusable(url, 'its redirects lead in a circle');
     if (visited.size > maxRedirects) throw unusable(url, `more than ${maxRedirects} redirects led there`);
     visited.add(url.href);
     trusted &&= url.origin === declaredFor;
-    const response = await fetchOnce(
-      url,
-      { ...plainHeaders, ...(trusted ? revealed(declared) : {}), ...range },
-      request,
-    );
-    const target = redirectTarget(url, response);
-    if (target === undefined) return { url, response, withheld: !trusted && Object.keys(declared).length > 0 };
-    url = target;
+    const headers = { ...plainHeaders, ...(trusted ? revealed(declared) : {}), ...range };
+    try {
+      const response = await fetchOnce(url, headers, request);
+      const target = redirectTarget(url, response, request);
+      if (target === undefined) {
+        const withheld = !trusted && Object.keys(declared).length > 0;
+        return { url, response, withheld, redirectedBy, warnings };
+      }
+      if (target.losesTLS) warnings.push(watched(url, target.url));
+      [redirectedBy, url] = [url, target.url];
+    } catch (error) {
+      signal.throwIfAborted();
+      throw afterRedirect(error, redirectedBy);
+    }
   }
+}
+
+function watched(from: URL, to: URL): string {
+  return `${safeUrl(from)} redirected to ${safeUrl(to)}: the digest protects the data, but not from being watched on its way`;
 }
 
 async function fetchOnce(
@@ -83,18 +102,29 @@ function revealed(declared: DeclaredHeaders): Record<string, string> {
 }
 
 /** Where a redirect leads; undefined for any other response. The body of a redirect is closed. */
-function redirectTarget(from: URL, { status, header, body }: SourceResponse): URL | undefined {
-  const redirect = redirectOf({ status, location: header('location') }, from, 'any-origin');
+function redirectTarget(
+  from: URL,
+  { status, header, body }: SourceResponse,
+  { hasDigest, declared }: SourceRequest,
+): { url: URL; losesTLS: boolean } | undefined {
+  const hasHeaders = Object.keys(declared).length > 0;
+  const policy = hasDigest && !hasHeaders ? 'any-scheme' : 'any-origin';
+  const redirect = redirectOf({ status, location: header('location') }, from, policy);
   if (redirect.kind !== 'none') body.destroy();
   switch (redirect.kind) {
     case 'none':
       return undefined;
     case 'follow':
-      return parseUrl(redirect.url.href);
+      return { url: parseUrl(redirect.url.href), losesTLS: redirect.losesTLS };
     case 'unusable':
       throw unusable(from, `its response ${status} is a redirect without a usable location`, status);
     case 'forbidden':
-      throw unusable(from, `it redirects from https to plain http (${safeUrl(redirect.url)})`, status);
+      throw unusable(
+        from,
+        `it redirects from https to plain http (${safeUrl(redirect.url)}): ` +
+          (hasHeaders ? 'publish the file at an https URL, or declare no headersSecretRef' : 'declare a digest'),
+        status,
+      );
     default:
       return unreachable(redirect);
   }

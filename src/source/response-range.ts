@@ -33,6 +33,8 @@ export interface RangeRequest {
   ifRange: Validators | undefined;
   /** Headers are declared, but not for the server of this response. */
   withheld: boolean;
+  /** A digest is compared in the end. */
+  hasDigest: boolean;
 }
 
 /** Throws SourceError; the caller destroys the body then. */
@@ -42,7 +44,7 @@ export function rangeIn(url: URL, response: SourceResponse, request: RangeReques
   if (from > 0 && status === 416) return nothingLeft(url, response, request);
   if (status !== 200 && !(status === 206 && from > 0))
     throw statusError(url, status, header('retry-after'), request.withheld);
-  checkCoding(url, header('content-encoding'));
+  checkCoding(url, header('content-encoding'), request.hasDigest);
   const validators = validatorsOf(url.origin, header);
   const common = { url, validators, etag: header('etag'), isPublic, body };
   if (status === 206) return { ...common, ...contentRange(url, header('content-range'), from), endIsCertain: true };
@@ -100,6 +102,8 @@ function contentRange(
   );
 }
 
+/** Codings that a server applies while it sends a file, and in which no file is published. Nothing here decodes them. */
+const appliedCodings: readonly string[] = ['br', 'deflate'];
 /** Codings that servers also announce for files that are stored compressed, and the extensions of such files. */
 const storedCodings: Record<string, RegExp> = {
   gzip: /\.(?:gz|tgz)$/i,
@@ -110,12 +114,14 @@ const storedCodings: Record<string, RegExp> = {
 };
 
 /**
- * The request accepts no coding. A server that announces the coding of a stored `image.raw.gz` sends the file unchanged. One that
- * compresses `image.raw` sends bytes for which there is no digest.
+ * The request accepts no coding, so the header says how the file is stored, or repeats what its uploader sent (`aws-chunked`).
+ * Whether the bytes are unchanged is decided by the digest. Without one, the name of the file must fit.
  */
-function checkCoding(url: URL, coding: string | undefined): void {
+function checkCoding(url: URL, coding: string | undefined, hasDigest: boolean): void {
   const name = coding?.trim().toLowerCase().replace(/^x-/, '') ?? '';
   if (name === '' || name === 'identity') return;
+  const isApplied = name.split(',').some((one) => appliedCodings.includes(one.trim()));
+  if (hasDigest && !isApplied) return;
   if (Object.hasOwn(storedCodings, name) && storedCodings[name]?.test(url.pathname) === true) return;
   const message = `${safeUrl(url)} sends the file with content-encoding ${name.slice(0, 40)}, although the request accepts none`;
   throw new SourceError('SourceInvalid', upstreamRetry, `${message}: the server must send the file unchanged`);

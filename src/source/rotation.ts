@@ -7,6 +7,7 @@
 import { backoff } from '../lib/backoff.ts';
 import { jitter, type Random } from '../lib/clock.ts';
 import { OperatorError, type Retry } from '../lib/errors.ts';
+import { RedirectedError } from './errors.ts';
 
 /** At one address, without progress. */
 const maxAttempts = 4;
@@ -44,7 +45,9 @@ export function createRotation(count: number, random: Random): Rotation {
     if (scope === 'all') return { kind: 'over', error };
     // An attempt without a response has taken long already.
     attempts += error.code === 'SourceStalled' || error.code === 'SourceSilent' ? 2 : 1;
-    const requested = error.retry.kind === 'after' ? error.retry.ms : 0;
+    // After a redirect it is not this address that has the problem, unless the server of the file asks for a pause.
+    const isOwn = error.code === 'SourceUnavailable' || !(error instanceof RedirectedError);
+    const requested = error.retry.kind === 'after' && isOwn ? error.retry.ms : 0;
     if (scope === 'attempt' && attempts < maxAttempts && requested <= longestPauseMs) {
       const pause = jitter(backoff(growth, attempts - 1), 0.5, random);
       return { kind: 'try', index, pauseMs: Math.max(pause, requested) };
@@ -85,7 +88,8 @@ function scopeOf(error: OperatorError): 'attempt' | 'address' | 'all' {
     case 'SourceTooLong':
       return 'all';
     default:
-      return 'address';
+      // A mirror network leads to another mirror the next time. An address that is not allowed is not for trying.
+      return error instanceof RedirectedError && error.code !== 'EgressRefused' ? 'attempt' : 'address';
   }
 }
 

@@ -2,7 +2,7 @@
  * Whether the bytes of another response may continue a download: validators (RFC 9110, section 8.8) and the resume check.
  *
  * Guarantees: two responses are joined only if a validator proves that they are of one version of the file, or if their lengths
- * agree and a digest is compared in the end. Only validators that change with every byte of the file count; weaker ones are
+ * agree and a digest is compared in the end: the nodes of one address may have a tag each. Only validators that change with every byte of the file count; weaker ones are
  * not kept. Between two origins of which one is not public, only equal strong entity tags join them: otherwise the author of a
  * resource could put the first bytes of their own server in front of a file of this network, and read that file from the image.
  */
@@ -125,13 +125,21 @@ export function checkResume(
       'does not prove by a strong entity tag that it has the same file, as servers without a public address must',
     );
   const result = compareValidators(compared, next.validators);
-  if (result === 'changed') throw changed(next, 'has another version of the file by now');
   // A date proves little. Between servers the length must confirm it.
   const hasSameLength = next.size === file.size;
+  const mayBeSame =
+    hasDigest && isPublic && hasSameLength && next.size !== undefined && !isOlderOrNewer(compared, next.validators);
+  if (result === 'changed' && !mayBeSame) throw changed(next, 'has another version of the file by now');
   if (result === 'same' && (hasSameLength || compared.origin === next.validators.origin)) return 'proven';
   if (!hasDigest) throw changed(next, 'does not prove that it has the same version of the file; declare a digest');
   if (!hasSameLength) throw changed(next, 'does not prove that its file has the same length');
   return 'assumed';
+}
+
+/** Whether both have a date, and not the same. The copies of a file on the nodes of one address usually have one date. */
+function isOlderOrNewer(one: Validators, other: Validators): boolean {
+  const dates = [one.lastModified, other.lastModified];
+  return !dates.includes(undefined) && dates[0] !== dates[1];
 }
 
 function checkLength({ url, size }: FileFacts, known: number | undefined, isPublic: boolean): void {

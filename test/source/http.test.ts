@@ -157,7 +157,7 @@ describe('redirects', () => {
   test('redirects to addresses that the egress policy blocks are not followed', async () => {
     await assert.rejects(
       open((_request, response) => redirect(response, 'http://127.0.0.2:1/latest/meta-data')),
-      EgressRefused,
+      failsWith('EgressRefused', /127\.0\.0\.2.*\/image\.raw redirected there/),
     );
   });
 

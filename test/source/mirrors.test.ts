@@ -166,10 +166,13 @@ describe('a mirror in the middle of a download', () => {
     assert.equal(whole.asked[1]?.[1]?.headers['if-range'], '"its own"');
     const changed = {
       ...mirror,
-      faults: [mirror.faults?.[0] ?? null, { kind: 'instead', file: { etag: '"new"' } } as const],
+      faults: [
+        mirror.faults?.[0] ?? null,
+        { kind: 'instead', file: { etag: '"new"', body: generated(1000) } } as const,
+      ],
     };
     const failed = await get([diesAt(half), changed], { hasDigest: true });
-    assertFailed(failed, 'SourceUnavailable', /another version of the file by now/, file);
+    assertFailed(failed, 'SourceUnavailable', /has 1000 bytes, where the file had/, file);
   });
 
   test('a mirror that was tried before the first byte can take over later', async () => {

@@ -1,0 +1,236 @@
+/** What real publishers and mirror networks serve, each from responses that a test scripts. */
+import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { describe, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { systemClock } from '../../src/lib/clock.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { SecretString } from '../../src/lib/secret.ts';
+import { type HttpSourceOptions, openHttpSource } from '../../src/source/http.ts';
+import type { SourceTransport } from '../../src/source/transport.ts';
+import { failsWith, limits, read } from './server.ts';
+
+interface Scripted {
+  status?: number;
+  headers?: Record<string, string>;
+  body?: string | Buffer;
+  /** Default: true. */
+  isPublic?: boolean;
+  /** The connection breaks after so many bytes of the body. */
+  breaksAfter?: number;
+}
+
+/** By URL: the responses in turn, of which the last one repeats. */
+type Script = Record<string, readonly [Scripted, ...Scripted[]]>;
+
+function scripted(script: Script) {
+  const requests: { url: string; headers: Record<string, string> }[] = [];
+  const transport: SourceTransport = {
+    async get({ href }, headers) {
+      const turn = requests.filter(({ url }) => url === href).length;
+      requests.push({ url: href, headers });
+      const responses = script[href] ?? assert.fail(`nobody scripted ${href}`);
+      const {
+        status = 200,
+        headers: sent = {},
+        body = '',
+        isPublic = true,
+        breaksAfter,
+      } = responses[turn] ?? responses.at(-1) ?? {};
+      const bytes = Buffer.from(body);
+      async function* chunks() {
+        yield bytes.subarray(0, breaksAfter);
+        if (breaksAfter !== undefined) throw new Error('the connection broke');
+      }
+      const all: Record<string, string> = { 'content-length': String(bytes.length), ...sent };
+      return { status, header: (name) => all[name], body: Readable.from(chunks()), isPublic };
+    },
+    close: async () => undefined,
+  };
+  return { transport, requests };
+}
+
+function open(script: Script, options: Partial<HttpSourceOptions> = {}) {
+  const { transport, requests } = scripted(script);
+  const [url] = Object.keys(script);
+  const source = openHttpSource({
+    urls: [url ?? assert.fail('an empty script')],
+    transport,
+    clock: { ...systemClock, sleep: async () => undefined },
+    random: () => 0.5,
+    limits,
+    hasDigest: true,
+    signal: new AbortController().signal,
+    ...options,
+  });
+  return { source, requests };
+}
+
+const to = (location: string): Scripted => ({ status: 302, headers: { location } });
+const secure = 'https://download.example.org/f';
+const plain = 'http://mirror.example.net/f';
+
+describe('a redirect from https to http', () => {
+  test('a redirect from https to http is followed if a digest protects the data, with a warning', async () => {
+    const opened = await open({ [secure]: [to(plain)], [plain]: [{ body: 'bytes' }] }).source;
+    assert.equal((await read(opened)).toString(), 'bytes');
+    assert.deepEqual(opened.warnings, [
+      `${secure} redirected to ${plain}: the digest protects the data, but not from being watched on its way`,
+    ]);
+  });
+
+  test('a redirect from https to http is not followed without a digest', async () => {
+    const { source } = open({ [secure]: [to(plain)] }, { hasDigest: false });
+    await assert.rejects(source, failsWith('SourceInvalid', /redirects from https to plain http .*declare a digest/));
+  });
+
+  test('a redirect from https to http is not followed if headers are declared, which may be credentials', async () => {
+    const { source, requests } = open({ [secure]: [to(plain)] }, { headers: { authorization: new SecretString('x') } });
+    await assert.rejects(source, failsWith('SourceInvalid', /headersSecretRef/));
+    assert.deepEqual(new Set(requests.map(({ url }) => url)), new Set([secure]));
+  });
+
+  test('a source without a redirect to http has no warning', async () => {
+    const other = 'https://other.example.org/f';
+    const opened = await open({ [secure]: [to(other)], [other]: [{ body: 'bytes' }] }).source;
+    await read(opened);
+    assert.deepEqual(opened.warnings, []);
+  });
+});
+
+describe('a redirector of a mirror network', () => {
+  const bad = 'https://bad.example.net/f';
+  const good = 'https://good.example.net/f';
+
+  for (const [what, response, code] of [
+    ['without the file', { status: 404 }, 'SourceNotFound'],
+    ['that forbids it', { status: 403 }, 'SourceForbidden'],
+    ['whose file is empty', { body: '' }, 'EmptySource'],
+  ] as const) {
+    test(`a redirector that leads to a mirror ${what} is asked again, and leads to another mirror`, async () => {
+      const { source } = open({ [secure]: [to(bad), to(good)], [bad]: [response], [good]: [{ body: 'bytes' }] });
+      assert.equal((await read(await source)).toString(), 'bytes');
+    });
+
+    test(`a redirector that always leads to a mirror ${what} is asked a few times, and the error names both`, async () => {
+      const { source, requests } = open({ [secure]: [to(bad)], [bad]: [response] });
+      await assert.rejects(
+        source,
+        failsWith(code, /bad\.example\.net.*https:\/\/download\.example\.org\/f redirected there/, 'after'),
+      );
+      assert.equal(requests.filter(({ url }) => url === bad).length, 4);
+    });
+  }
+
+  test('an address that is missing by itself is asked once', async () => {
+    const { source, requests } = open({ [secure]: [{ status: 404 }] });
+    await assert.rejects(source, failsWith('SourceNotFound', /correct the URL/));
+    assert.equal(requests.length, 1);
+  });
+
+  test('the error of a hop names the hop', async () => {
+    const { transport } = scripted({});
+    const failing: SourceTransport = {
+      ...transport,
+      get: async (url) => {
+        if (url.href === bad) throw new Error('connect ECONNREFUSED');
+        return {
+          status: 302,
+          header: (name) => (name === 'location' ? bad : undefined),
+          body: Readable.from([]),
+          isPublic: true,
+        };
+      },
+    };
+    const { source } = open({ [secure]: [to(bad)] }, { transport: failing });
+    await assert.rejects(
+      source,
+      failsWith('SourceUnreachable', /bad\.example\.net\/f.*download\.example\.org\/f redirected there/),
+    );
+  });
+});
+
+test('a location in raw UTF-8 leads to the path whose bytes it has', async () => {
+  // Header values arrive as one character a byte.
+  const raw = Buffer.from('/образ.raw', 'utf8').toString('latin1');
+  const target = new URL('/образ.raw', secure).href;
+  assert.equal(
+    (await read(await open({ [secure]: [to(raw)], [target]: [{ body: 'bytes' }] }).source)).toString(),
+    'bytes',
+  );
+});
+
+describe('a content coding', () => {
+  const stored = gzipSync('an image');
+  for (const coding of [
+    'gzip',
+    'x-gzip',
+    'aws-chunked',
+    'none',
+    'binary',
+    'utf-8',
+    '8bit',
+    'zstd',
+    'gzip, aws-chunked',
+  ])
+    test(`a file that is announced with content-encoding ${coding} is read as it is, and the digest decides`, async () => {
+      const headers = { 'content-encoding': coding };
+      const opened = await open({ [secure]: [to(plain)], [plain]: [{ body: stored, headers }] }).source;
+      assert.deepEqual(await read(opened), stored);
+    });
+
+  test('a coding that servers apply on the way and that nothing here decodes is refused at once', async () => {
+    for (const coding of ['br', 'deflate', 'gzip, br']) {
+      const { source } = open({ [secure]: [{ body: 'x', headers: { 'content-encoding': coding } }] });
+      await assert.rejects(source, failsWith('SourceInvalid', new RegExp(`content-encoding ${coding}`)));
+    }
+  });
+
+  test('without a digest a coding is accepted only for a file that is stored that way by its name', async () => {
+    const script = (url: string): Script => ({ [url]: [{ body: stored, headers: { 'content-encoding': 'gzip' } }] });
+    await assert.rejects(open(script(secure), { hasDigest: false }).source, failsWith('SourceInvalid', /gzip/));
+    await read(await open(script('https://a.example/x.raw.gz'), { hasDigest: false }).source);
+  });
+});
+
+describe('another entity tag from each node of one address', () => {
+  const body = 'the bytes of the file';
+  const node = (etag: string, breaksAfter?: number): Scripted => ({
+    body,
+    headers: { etag },
+    ...(breaksAfter === undefined ? {} : { breaksAfter }),
+  });
+
+  test('a download continues at a node with another tag if the length is the same and a digest is declared', async () => {
+    const script: Script = { [secure]: [node('"a"', 5), node('"b"', 9), node('"c"')] };
+    const opened = await open(script).source;
+    assert.equal((await read(opened)).toString(), body);
+    assert.equal(opened.isSpliced, true);
+  });
+
+  test('a download does not continue with another tag without a digest, or with another length', async () => {
+    const changed = failsWith('SourceChanged', /another version|bytes, where/);
+    const hidden: Scripted = { ...node('"b"'), isPublic: false };
+    const other: Scripted = { body: `${body}!`, headers: { etag: '"b"' } };
+    for (const [second, hasDigest] of [
+      [node('"b"'), false],
+      [other, true],
+      [hidden, true],
+    ] as const) {
+      const opened = await open({ [secure]: [node('"a"', 5), second] }, { hasDigest }).source;
+      await assert.rejects(read(opened), changed);
+    }
+  });
+});
+
+test('an error that a redirect led to keeps its class of failure for programs', async () => {
+  const { source } = open({ [secure]: [to(plain)], [plain]: [{ status: 503, headers: { 'retry-after': '3600' } }] });
+  await assert.rejects(source, (error) => {
+    assert.ok(error instanceof OperatorError);
+    assert.deepEqual(
+      [error.code, error.httpStatus, error.retry],
+      ['SourceUnavailable', 503, { kind: 'after', ms: 3_600_000 }],
+    );
+    return true;
+  });
+});
