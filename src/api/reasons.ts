@@ -37,6 +37,7 @@ export const reasons = {
   Conflict: 'Glance rejected the change because of the current state of the image (HTTP 409).',
   NotFound: 'Glance responded that an object does not exist (HTTP 404).',
   ImageGone: 'The image was deleted while the operator worked on it.',
+  ProxyRefused: 'A proxy in front of Glance refuses the size or the form of an upload.',
   QuotaExceeded: 'A quota or size limit of the cloud is used up.',
   StoreNotFound: 'The cloud has no store of that name.',
   StoreReadOnly: 'The store is read-only.',
@@ -70,6 +71,9 @@ export const reasons = {
   PropertyNotRemovable:
     'The image has properties that are not declared and that Glance cannot remove: it uses their names internally, or they begin or end with white space.',
   WeakDigest: 'The declared digest is md5 or sha1. It detects accidents, but not a file that was changed on purpose.',
+  NotDecompressed: 'The file is compressed or packed by its name, and method WebDownload stores it as it is.',
+  SourceUnusual: 'The data is verified, and the way in which it came is worth knowing: see the message.',
+  FractionalProperty: 'A property is declared as a fraction. If it is a version, it has lost the zeros at its end.',
   CompressionInvalid: 'The compressed data of the source is damaged, truncated, or of an unsupported kind.',
   CompressionBomb:
     'The decompressed data of the source would exceed the limit, or decompressing it needs too much memory.',

@@ -47,6 +47,8 @@ export const remedies = {
     'Nothing at first: the operator retries. If it lasts, find the server, volume or tool that uses or changes the image.',
   NotFound: 'Check that the object that the message names exists in this cloud and project.',
   ImageGone: 'Nothing: the operator creates the image again. If it happens again, find out which tool deletes it.',
+  ProxyRefused:
+    'Have the administrator of the cloud raise the limit of the proxy, or allow requests in chunks; the operator then continues by itself.',
   QuotaExceeded: 'Free space in the project, or raise its quota; the operator then continues by itself.',
   StoreNotFound: 'Fix image.stores. `openstack image stores list` shows the names.',
   StoreReadOnly: 'Choose another store, or have this one opened for writing.',
@@ -87,9 +89,12 @@ export const remedies = {
   PropertyNotRemovable:
     'Everything else is as declared. To get rid of the properties, create the image again: only a new image can be without them.',
   WeakDigest: 'Declare a sha256 or sha512 digest, if the publisher has one.',
+  NotDecompressed: 'Use method Upload, or the URL of the decompressed file.',
+  SourceUnusual: 'Use the https URL of a server that has the file itself, or have the publisher remove the other data.',
+  FractionalProperty: 'Put the value in quotes, for example os_version: "24.10".',
   CompressionInvalid: publisher,
   CompressionBomb:
-    'Do not use the file, unless its size is intended: then raise --max-image-size-gib (chart: settings.maxImageSizeGiB).',
+    'Do not use the file, unless its size is intended: then raise --max-image-size-gib (chart: settings.maxImageSizeGiB). If it needs too much memory, have it compressed with a smaller window.',
   DigestMismatch: publisher,
   EgressRefused:
     'Use another address; or ask the administrator of the operator to allow this one, for sources with --source-allow (chart: settings.sourceAllow), for clouds with --cloud-allow (chart: settings.cloudAllow).',

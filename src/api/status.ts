@@ -112,6 +112,10 @@ export const statusSchema = z
         size: count('Bytes that went into Glance.').optional(),
         compression: short('What they were compressed with: gzip, zstd, xz or bzip2.').optional(),
         virtualSize: count('Bytes of the disk that they describe, as the operator read it.').optional(),
+        warnings: z.array(text(0, 1024)).max(8).optional().meta({
+          description: 'What is worth knowing about how they came. The condition Warning repeats it.',
+          'x-kubernetes-list-type': 'atomic',
+        }),
       })
       .optional()
       .meta({ description: 'The data that was transferred and verified.' }),

@@ -60,6 +60,13 @@ export class ImageLimitExceeded extends OperatorError {
   }
 }
 
+/** 411 or 413 of a proxy in front of Glance, which does not pass the request on. */
+export class ProxyRefused extends OperatorError {
+  constructor(message: string, details: Details) {
+    super(message, { code: 'ProxyRefused', retry: retry.changeOrAfter(policyPauseMs), ...details });
+  }
+}
+
 /** 409: the image is in another state, or another client was faster. */
 export class Conflict extends OperatorError {
   constructor(message: string, details: Details = {}) {
@@ -191,6 +198,12 @@ export function translate(error: unknown, operation: Operation, imageId?: string
   return error instanceof HttpFailure ? rejection(error, operation, imageId) : error;
 }
 
+const chunkedRefused =
+  'it accepts no request in chunks, which is how data is sent whose length is not known, such as that of a compressed file: ' +
+  'have its administrator allow such requests (http-chunked-input of uWSGI, SetEnv proxy-sendchunked of Apache), or publish the file uncompressed';
+const sizeRefused =
+  'it limits the size of a request: have its administrator raise the limit (client_max_body_size of nginx)';
+
 function rejection(failure: HttpFailure, operation: Operation, imageId: string | undefined): OperatorError {
   const { status, serverMessage, requestId } = failure;
   const response = `returned ${status} for ${phrases[operation]}${quoted(serverMessage, requestId)}`;
@@ -213,7 +226,12 @@ function rejection(failure: HttpFailure, operation: Operation, imageId: string |
       return /store/i.test(serverMessage) && /disabled|configuration/i.test(serverMessage)
         ? new StoreReadOnly(message, details)
         : new ImageGone(message, details);
+    case 411:
+      return new ProxyRefused(`a proxy in front of Glance ${response}; ${chunkedRefused}`, details);
     case 413:
+      // Glance gives each of its responses a request id.
+      if (requestId === undefined && failure.isPage)
+        return new ProxyRefused(`a proxy in front of Glance ${response}; ${sizeRefused}`, details);
       return new ImageLimitExceeded(message, details, failure.retryAfterMs);
     case 415:
       return operation === 'upload' ? new FormatMismatch(message, details) : new InvalidRequest(message, details);

@@ -6,6 +6,7 @@
  */
 
 import { z } from 'zod';
+import { excessOf, jsonBounds } from '../http/json-bounds.ts';
 import { boundedList } from '../lib/bounded-list.ts';
 import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../openstack/json.ts';
 import { builtInSchema, type ImageSchema, typedValue } from './cloud-schema.ts';
@@ -157,10 +158,15 @@ export function readLocations(list: JsonValue | undefined): ImageLocation[] {
   });
 }
 
+function isTooDeep(text: string): boolean {
+  return excessOf(text, jsonBounds(Number.POSITIVE_INFINITY))?.bound === 'depth';
+}
+
 /** The decoded value of a property, if its text fits its key or its type in the schema; otherwise the text. */
 export function decodeProperty(key: string, value: JsonValue, schema: ImageSchema = builtInSchema): JsonValue {
   if (typeof value !== 'string') return value;
-  if (jsonKeys.has(key)) return parseJson(value) ?? value;
+  // Deeper JSON stays text: nothing declares it, and to compare it would exceed the stack.
+  if (jsonKeys.has(key)) return isTooDeep(value) ? value : (parseJson(value) ?? value);
   const type = schema.propertyTypes.get(key);
   return (type === undefined ? undefined : typedValue(type, value)) ?? value;
 }

@@ -59,13 +59,38 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
 
 /** A property that Glance could set once and never change is refused, as is one that Glance would reject. */
 function problemOf(key: string): string | undefined {
+  if (key === '') return 'a property needs a name';
+  if (key === 'id') return 'the operator chooses the ID of the image';
   if (!isPatchable(key)) return 'Glance strips white space from both ends of a name and cannot change such a property';
   return reservedPropertyReason(key);
 }
 
 /** `z.record` would drop the key `__proto__`. */
 function jsonObject(map: Readonly<Record<string, unknown>>): Record<string, JsonValue> {
-  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, z.json().parse(value)]));
+  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, propertyValue(key, value)]));
+}
+
+/** Levels of lists and objects in a property. Nova and Cinder use three. */
+const deepest = 32;
+
+/** Glance keeps text, so an integer of any length is exact as text. */
+function propertyValue(key: string, value: unknown): JsonValue {
+  if (typeof value === 'bigint') return String(value);
+  const problem = problemIn(value);
+  if (problem !== undefined) throw invalid(`spec.image.properties: the value of ${JSON.stringify(key)} ${problem}`);
+  return z.json().parse(value);
+}
+
+/** What cannot be written to Glance in a value; level by level, because JSON of any depth is admitted. */
+function problemIn(value: unknown): string | undefined {
+  for (let level = [value], depth = 0; level.length > 0; depth++) {
+    if (level.some((one) => typeof one === 'bigint'))
+      return 'has an integer beyond 2^53 in a list or object, which readers of JSON round: put it in quotes';
+    const containers = level.filter((one) => typeof one === 'object' && one !== null);
+    if (depth === deepest && containers.length > 0) return `is nested more than ${deepest} levels deep`;
+    level = containers.flatMap((one) => Object.values(one));
+  }
+  return undefined;
 }
 
 /**

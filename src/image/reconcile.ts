@@ -223,7 +223,10 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       reconcileAt: metadata.annotations[reconcileAtAnnotation],
       deleting: isDeleting(resource),
       recordOnly: resource.spec.content === undefined,
-      warning: warningOf(resource, (facts.image === 'gone' ? undefined : (facts.image ?? previous.image))?.properties),
+      warning: warningOf(resource, {
+        properties: (facts.image === 'gone' ? undefined : (facts.image ?? previous.image))?.properties,
+        transferWarnings: facts.image === 'gone' ? undefined : (facts.sent ?? previous.content)?.warnings,
+      }),
       now: clock.now(),
       random: random(),
     };

@@ -5,6 +5,7 @@ import type { GlanceImageStatus } from '../api/status.ts';
 import type { ImageClient } from '../glance/client/index.ts';
 import { compact } from '../lib/compact.ts';
 import { OperatorError } from '../lib/errors.ts';
+import { printable } from '../lib/text.ts';
 import type { TransferPlan, TransferResult } from '../transfer/plan.ts';
 import type { TransferState } from '../transfer/scheduler.ts';
 import { removeUnprotected } from './act.ts';
@@ -60,8 +61,16 @@ export function imageLeftBy({ image, startedAt, durationMs }: TransferResult, st
 }
 
 export function sentBy(result: TransferResult): GlanceImageStatus['content'] {
-  const { url, digest, imageDigest, bytes, compression, virtualSize } = result;
-  return compact({ url, digest, imageDigest, size: bytes, compression, virtualSize });
+  const { url, digest, imageDigest, bytes, compression, virtualSize, warnings } = result;
+  return compact({
+    url,
+    digest,
+    imageDigest,
+    size: bytes,
+    compression,
+    virtualSize,
+    warnings: warnings?.map((text) => printable(text, 1000)),
+  });
 }
 
 /**

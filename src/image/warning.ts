@@ -1,24 +1,82 @@
-/** What users should know about a resource although nothing keeps the operator from doing what it declares. */
+/** What users should know about a resource although it does not prevent what the resource declares. */
 import type { Warning } from '../api/conditions.ts';
 import { withDefaults } from '../api/defaults.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { isPatchable, isServerKey, reservedPrefix } from '../glance/property-names.ts';
+import { printable } from '../lib/text.ts';
 import { isWeak, parseDigest } from '../source/digest.ts';
-import { contentOf } from './content.ts';
+import { addressOf, contentOf } from './content.ts';
 
-/** `properties`: those that the image has, as last seen. */
-export function warningOf(
-  resource: GlanceImage,
-  properties: Readonly<Record<string, unknown>> | undefined,
-): Warning | undefined {
-  const algorithm = weakAlgorithm(resource);
-  if (algorithm !== undefined)
-    return {
-      reason: 'WeakDigest',
-      message: `${algorithm} detects accidental corruption, but not a deliberate change of the file: declare a sha256 or sha512 digest if the publisher provides one`,
-    };
-  const stuck =
-    withDefaults(resource.spec).propertyPolicy === 'Purge' ? Object.keys(properties ?? {}).filter(cannotBeRemoved) : [];
+/** In code points; a condition has room for a few more. */
+const longest = 4000;
+
+/** What was last seen of the image. */
+export interface SeenBefore {
+  /** All that the image has. */
+  properties: Readonly<Record<string, unknown>> | undefined;
+  /** Of the transfer that filled the image. */
+  transferWarnings: readonly string[] | undefined;
+}
+
+/** One condition for all of them, with the reason of the first, which is the most important one. */
+export function warningOf(resource: GlanceImage, seen: SeenBefore): Warning | undefined {
+  const warnings = [
+    weakDigest(resource),
+    notDecompressed(resource),
+    fromTransfer(seen.transferWarnings),
+    fractions(resource),
+    stuckProperties(resource, seen.properties),
+  ].filter((warning) => warning !== undefined);
+  const [first] = warnings;
+  if (first === undefined) return undefined;
+  return { ...first, message: printable(warnings.map(({ message }) => message).join('; '), longest) };
+}
+
+function weakDigest(resource: GlanceImage): Warning | undefined {
+  const digest = contentOf(resource)?.digest;
+  if (digest === undefined) return undefined;
+  const { algorithm } = parseDigest(digest);
+  if (!isWeak(algorithm)) return undefined;
+  return {
+    reason: 'WeakDigest',
+    message: `${algorithm} detects accidental corruption, but not a deliberate change of the file: declare a sha256 or sha512 digest if the publisher provides one`,
+  };
+}
+
+/** Extensions of files that are no disk before they are decompressed or unpacked. */
+const packed = /\.(?:gz|tgz|xz|txz|bz2|tbz2?|zst|tzst|lz4|lz|lzma|zip|7z|tar)$/i;
+
+/** With WebDownload the operator does not see the bytes. */
+function notDecompressed(resource: GlanceImage): Warning | undefined {
+  const content = contentOf(resource);
+  if (content?.method !== 'WebDownload' || content.containerFormat !== 'bare') return undefined;
+  const extension = packed.exec(URL.parse(addressOf(content))?.pathname ?? '')?.[0];
+  if (extension === undefined) return undefined;
+  return {
+    reason: 'NotDecompressed',
+    message: `the URL ends with ${extension}, and method WebDownload decompresses nothing: unless the import plugins of the cloud do, no server can boot from the image; use method Upload, or the URL of the decompressed file`,
+  };
+}
+
+function fromTransfer(warnings: readonly string[] = []): Warning | undefined {
+  return warnings.length === 0 ? undefined : { reason: 'SourceUnusual', message: warnings.join('; ') };
+}
+
+/** YAML reads 24.10 as the number 24.1, which the API server cannot undo. */
+function fractions({ spec }: GlanceImage): Warning | undefined {
+  const names = Object.entries(spec.image.properties ?? {}).flatMap(([key, value]) =>
+    typeof value === 'number' && !Number.isInteger(value) ? [`${JSON.stringify(key)} is ${value}`] : [],
+  );
+  if (names.length === 0) return undefined;
+  return {
+    reason: 'FractionalProperty',
+    message: `properties are declared as fractions, in which YAML drops zeros at the end (24.10 becomes 24.1): ${names.join(', ')}; put versions in quotes`,
+  };
+}
+
+function stuckProperties(resource: GlanceImage, properties: SeenBefore['properties']): Warning | undefined {
+  if (withDefaults(resource.spec).propertyPolicy !== 'Purge') return undefined;
+  const stuck = Object.keys(properties ?? {}).filter(cannotBeRemoved);
   if (stuck.length === 0) return undefined;
   return {
     reason: 'PropertyNotRemovable',
@@ -26,14 +84,7 @@ export function warningOf(
   };
 }
 
-function weakAlgorithm(resource: GlanceImage): string | undefined {
-  const digest = contentOf(resource)?.digest;
-  if (digest === undefined) return undefined;
-  const { algorithm } = parseDigest(digest);
-  return isWeak(algorithm) ? algorithm : undefined;
-}
-
-/** Glance's own notes about imports are not among them: Glance removes them itself. */
+/** The properties in which Glance keeps the state of imports are not among them: Glance removes them itself. */
 function cannotBeRemoved(name: string): boolean {
   return !name.startsWith(reservedPrefix) && (isServerKey(name) || !isPatchable(name));
 }

@@ -4,6 +4,7 @@
  */
 import type { Dispatcher } from 'undici';
 import { readBounded } from '../http/body.ts';
+import { excessOf } from '../http/json-bounds.ts';
 import { unreachable } from '../lib/errors.ts';
 import { errorFromResponse, type KubernetesError, malformedResponse } from './errors.ts';
 
@@ -49,13 +50,30 @@ export async function readError(call: string, response: Dispatcher.ResponseData)
   });
 }
 
-/** Throws a KubernetesError for text that is not JSON. */
+/** Integers are exact. Throws a KubernetesError for text that is not JSON. */
 export function parseResponseJson(call: string, text: string): unknown {
   try {
-    return JSON.parse(text);
+    return canBeExact(text) ? JSON.parse(text, exactInteger) : JSON.parse(text);
   } catch (error) {
     throw malformedResponse(call, `it is not JSON: ${text.slice(0, 100)}`, error);
   }
+}
+
+/** An integer that a double may not hold. In JSON a number follows one of these characters. */
+const longNumber = /[[,:\s]-?\d{16,}/;
+/** A reviver recurses. Objects of the API server with a deeper value are rejected later. */
+const reviverBounds = { values: Number.POSITIVE_INFINITY, depth: 200, text: Number.POSITIVE_INFINITY };
+
+/** The reviver takes several times as long, and is rarely needed. */
+function canBeExact(text: string): boolean {
+  return longNumber.test(text) && excessOf(text, reviverBounds) === undefined;
+}
+
+/** An integer beyond 2^53 as a BigInt, with all of its digits: a property such as a build number can be one. */
+function exactInteger(_key: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value;
+  const source = context?.source ?? '';
+  return /^-?\d+$/.test(source) ? BigInt(source) : value;
 }
 
 /**

@@ -69,7 +69,8 @@ export function connectImageService(options: ConnectOptions): ConnectedImageServ
       const there = sessions.use(rest, { name, ...common, endpoint, trustEndpoint });
       const closeThere = () => there.release();
       return {
-        ...createImageService(there.session, serviceOptions),
+        // Another server must not choose files of this machine.
+        ...createImageService(there.session, { ...serviceOptions, fileDirectories: [] }),
         close: closeThere,
         [Symbol.asyncDispose]: closeThere,
       };

@@ -1,10 +1,12 @@
 /**
  * Reads the data of images: as a stream, into a sink, into a file; over HTTP, or from a local file if that is allowed.
  *
- * Guarantees: the bytes are verified in every case, and a complete result is the image as recorded in Glance.
+ * Guarantees: the bytes are verified in every case, and a complete result is the image as recorded in Glance; no file outside of
+ * the given directories is opened, whatever path Glance names.
  */
 import { createReadStream } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { open, realpath, rm, stat } from 'node:fs/promises';
+import { isAbsolute, relative, resolve, sep } from 'node:path';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ImageClient, ImageData } from '../glance/client/index.ts';
@@ -42,17 +44,17 @@ export interface Downloads {
 }
 
 export interface DownloadOptions {
-  client: ImageClient;
+  client: Pick<ImageClient, 'download'>;
   /** Throws ImageNotFound if the image is not available. */
   find: (id: string, signal: AbortSignal) => Promise<Image>;
-  /** With `file`, data that is in a file is read from it, if it goes into a sink. */
-  directSchemes: ReadonlySet<string>;
+  /** Data in a file below one of these is read from the file, if it goes into a sink. Absolute paths. */
+  fileDirectories: readonly string[];
   signatures: 'enabled' | 'disabled';
   certificates: CertificateStore;
 }
 
 export function createDownloads(options: DownloadOptions): Downloads {
-  const { client, find, directSchemes, signatures: mode, certificates } = options;
+  const { client, find, fileDirectories, signatures: mode, certificates } = options;
 
   /** The data with its checks. It is opened only if they are possible. */
   async function checkedDownload(
@@ -77,7 +79,8 @@ export function createDownloads(options: DownloadOptions): Downloads {
   /** For a sink: from a file if that is allowed, otherwise from Glance. */
   async function openForSink(id: string, signal: AbortSignal): Promise<ImageDownload> {
     const image = await find(id, signal);
-    const path = directSchemes.has('file') ? filePathOf(image) : undefined;
+    const named = filePathOf(image);
+    const path = named === undefined ? undefined : await permittedFile(id, named, fileDirectories);
     if (path === undefined) return overHttp(image, signal);
     return checkedDownload(image, signal, async () => ({
       size: undefined,
@@ -135,12 +138,37 @@ function filePathOf({ directUrl, locations = [] }: Image): string | undefined {
   return urls.find((url) => url?.startsWith('file:///'))?.slice('file://'.length);
 }
 
+/**
+ * The file at `path`, without links, if it is a regular file below one of the directories, links followed. Glance names the path,
+ * so it must not lead to another file.
+ */
+async function permittedFile(id: string, path: string, directories: readonly string[]): Promise<string | undefined> {
+  if (!directories.some((directory) => isBelow(directory, resolve(path)))) return undefined;
+  try {
+    const file = await realpath(path);
+    const places = await Promise.all(directories.map((directory) => realpath(directory).catch(() => undefined)));
+    const isPermitted = places.some((place) => place !== undefined && isBelow(place, file));
+    return isPermitted && (await stat(file)).isFile() ? file : undefined;
+  } catch (error) {
+    throw notRead(id, path, error);
+  }
+}
+
+function isBelow(directory: string, path: string): boolean {
+  const rest = relative(resolve(directory), path);
+  return rest !== '' && rest !== '..' && !rest.startsWith(`..${sep}`) && !isAbsolute(rest);
+}
+
+function notRead(id: string, path: string, error: unknown): ImageDownloadFailed {
+  return new ImageDownloadFailed(id, `its file ${path} could not be read: ${describe(error)}`, error);
+}
+
 async function* fileBody(id: string, path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   try {
     yield* createReadStream(path, { signal });
   } catch (error) {
     signal.throwIfAborted();
-    throw new ImageDownloadFailed(id, `its file ${path} could not be read: ${describe(error)}`, error);
+    throw notRead(id, path, error);
   }
 }
 

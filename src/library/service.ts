@@ -111,8 +111,11 @@ export interface ImageService {
 export interface ImageServiceOptions {
   /** A session with the role of a service, which may read and add locations. Default: the session itself. */
   privileged?: Session;
-  /** With `file`, data in files that this machine can also read is read from them, if it goes into a sink. Default: none. */
-  directSchemes?: readonly string[];
+  /**
+   * Directories of a file store of Glance that this machine can also read, as absolute paths. Data in a file below them is read from
+   * the file, if it goes into a sink. Services for an address do not use it. Default: none.
+   */
+  fileDirectories?: readonly string[];
   /** Whether the data of signed images is verified by their signatures. Default: `enabled`. */
   signatures?: 'enabled' | 'disabled';
   /** The source of the certificates of signatures. Default: the key manager of the cloud. */
@@ -127,12 +130,12 @@ export interface ImageServiceOptions {
 
 /** The caller closes the session. */
 export function createImageService(session: Session, options: ImageServiceOptions = {}): ImageService {
-  const { privileged, directSchemes = [], requester = { token: true }, pageSize, newId = randomUUID } = options;
+  const { privileged, fileDirectories = [], requester = { token: true }, pageSize, newId = randomUUID } = options;
   const { signatures = 'enabled', certificates = cloudCertificates(session) } = options;
   const client = createImageClient(session, { useSchema: true, ...(pageSize === undefined ? {} : { pageSize }) });
   const { detail, find, expect } = createReads(client, requester);
   const { create, update, addTag, removeTag } = createWrites({ client, find, newId });
-  const downloads = createDownloads({ client, find, directSchemes: new Set(directSchemes), signatures, certificates });
+  const downloads = createDownloads({ client, find, fileDirectories, signatures, certificates });
   const locations = createLocations({
     client,
     privileged: privileged === undefined ? client : createImageClient(privileged),

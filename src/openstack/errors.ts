@@ -32,6 +32,8 @@ export interface HttpFailureOptions {
   status: number;
   /** The message in the response as plain text. Empty if there was none. */
   serverMessage: string;
+  /** The response is an HTML page. */
+  isPage?: boolean;
   requestId: string | undefined;
   /** The server's Retry-After, in milliseconds. */
   retryAfterMs: number | undefined;
@@ -43,6 +45,7 @@ export class HttpFailure extends OperatorError {
   readonly url: string;
   readonly status: number;
   readonly serverMessage: string;
+  readonly isPage: boolean;
   readonly retryAfterMs: number | undefined;
   constructor(options: HttpFailureOptions) {
     const { status, serverMessage, requestId, retryAfterMs } = options;
@@ -55,6 +58,7 @@ export class HttpFailure extends OperatorError {
     this.url = options.url;
     this.status = status;
     this.serverMessage = serverMessage;
+    this.isPage = options.isPage ?? false;
     this.retryAfterMs = retryAfterMs;
   }
 }

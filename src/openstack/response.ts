@@ -105,6 +105,7 @@ export function failureOf(
     url: safeUrl(url),
     status,
     serverMessage: withoutSecrets(errorMessageIn(headers['content-type'], text), secrets),
+    isPage: /^\s*text\/html\b/i.test(headers['content-type'] ?? ''),
     requestId,
     retryAfterMs: retryAfterMs(headers['retry-after'], clock.now()),
   });

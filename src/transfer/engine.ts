@@ -63,7 +63,7 @@ async function move(plan: TransferPlan, options: TransferOptions, open: AbortSig
     const deliver = plan.method === 'Upload' ? uploadImage : stageImage;
     const image = await deliver(plan, pipeline, { images: target.images, clock, signal });
     target.hashAlgorithm = image.hash?.algorithm ?? target.hashAlgorithm;
-    const { bytes, servedBytes, compression, format, virtualSize, imageDigest: sent } = verifiedOf(pipeline);
+    const { bytes, servedBytes, compression, format, virtualSize, imageDigest: sent, warnings } = verifiedOf(pipeline);
     // If both have the same algorithm they are equal, unless an import plugin of Glance has changed the data.
     const imageDigest = image.hash === null ? formatDigest(sent) : `${image.hash.algorithm}:${image.hash.value}`;
     return {
@@ -75,6 +75,7 @@ async function move(plan: TransferPlan, options: TransferOptions, open: AbortSig
       format,
       ...(virtualSize === undefined ? {} : { virtualSize }),
       url: safeUrl(source.url),
+      ...(warnings.length === 0 ? {} : { warnings: [...warnings] }),
       resumes,
       image,
     };

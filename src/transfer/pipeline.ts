@@ -24,6 +24,8 @@ export interface Verified {
   compression: Compression | undefined;
   format: string;
   virtualSize: number | undefined;
+  /** What users should know about how the data came. */
+  warnings: readonly string[];
 }
 
 /**
@@ -97,7 +99,8 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
     url,
   });
   const mode = staysCompressed(diskFormat, containerFormat) ? 'None' : plan.decompress;
-  const { body, compression } = decompress(served(), { mode, url, limits });
+  const allowTrailingData = expected.some((each) => each.of === 'Served');
+  const { body, compression, warnings } = decompress(served(), { mode, url, limits, allowTrailingData });
   let servedBytes = 0;
   let imageBytes = 0;
   let passedBytes = 0;
@@ -138,7 +141,8 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
         if (imageBytes === 0) throw emptySource(url, compression());
         const findings = inspector.finish();
         const imageDigest = digests.finish();
-        const verified = { bytes: imageBytes, servedBytes, imageDigest, compression: compression() };
+        const noticed = [...(source.warnings ?? []), ...warnings()];
+        const verified = { bytes: imageBytes, servedBytes, imageDigest, compression: compression(), warnings: noticed };
         state = { kind: 'verified', ...verified, ...findings };
       } catch (error) {
         state = { kind: 'failed', error };

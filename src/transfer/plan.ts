@@ -77,14 +77,15 @@ export function staysCompressed(diskFormat: string, containerFormat: string | un
 }
 
 /**
- * `maxBytes` is Glance's default for `image_size_cap`. gzip compresses at most 1032 : 1. `xz -9` needs 64 MiB. The stall limit is
+ * `maxBytes` is Glance's default for `image_size_cap`. gzip compresses at most 1032 : 1. `xz -9` needs 64 MiB, and
+ * `zstd --long` 128 MiB, which zstd itself permits without an option. The stall limit is
  * 1 KiB/s over a minute.
  */
 export const defaultLimits: TransferPlan['limits'] = {
   maxBytes: 2 ** 40,
   maxVirtualBytes: 2 ** 43,
   maxRatio: 1100,
-  maxDictionaryBytes: 64 * 2 ** 20,
+  maxDictionaryBytes: 128 * 2 ** 20,
   stallBytes: 64 * 1024,
   stallWindowMs: 60_000,
 };
@@ -107,6 +108,8 @@ export interface TransferResult {
   virtualSize?: number;
   /** The final URL after redirects, without user, query and fragment. */
   url: string;
+  /** What users should know about how the data came. */
+  warnings?: string[];
   /** How often the download was resumed after a failure. */
   resumes: number;
   /** RFC 3339. */

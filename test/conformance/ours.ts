@@ -48,10 +48,11 @@ export function createOurs({ glance: usual, own, stranger }: OursOptions): Side 
     { glance = usual, retries }: RunOptions,
   ): Promise<ConnectedImageService> {
     const who = operation.as ?? 'member';
-    const directSchemes = (operation.op === 'download' && operation.schemes) || [];
-    const key = JSON.stringify([who, glance, retries, directSchemes]);
+    // Cinder opens any path.
+    const fileDirectories = operation.op === 'download' && operation.schemes?.includes('file') ? ['/'] : [];
+    const key = JSON.stringify([who, glance, retries, fileDirectories]);
     const service =
-      open.get(key) ?? connect(who, glance, { directSchemes, ...(retries === undefined ? {} : { retries }) });
+      open.get(key) ?? connect(who, glance, { fileDirectories, ...(retries === undefined ? {} : { retries }) });
     open.set(key, service);
     return service;
   }

@@ -75,6 +75,29 @@ test('where no image is named, 403 and 404 are about no image', () => {
   assert.ok(missing instanceof NotFound && !(missing instanceof ImageNotFound));
 });
 
+test('a page of a proxy about the size or form of an upload is no quota, and says what its administrator can do', () => {
+  const page = (status: number, isPage: boolean, requestId?: string) =>
+    new HttpFailure({
+      ...{ method: 'PUT', url: 'http://g/v2', status, serverMessage: `${status} nginx`, retryAfterMs: undefined },
+      isPage,
+      requestId,
+    });
+  const tooLarge = translate(page(413, true), 'upload');
+  assert.ok(tooLarge instanceof OperatorError);
+  assert.equal(tooLarge.code, 'ProxyRefused');
+  assert.match(
+    tooLarge.message,
+    /^a proxy in front of Glance returned 413 for the upload: 413 nginx; .*client_max_body_size/,
+  );
+  const chunks = translate(page(411, true), 'upload');
+  assert.ok(chunks instanceof OperatorError);
+  assert.equal(chunks.code, 'ProxyRefused');
+  assert.match(chunks.message, /returned 411 .*compressed file: .*publish the file uncompressed/);
+  assert.deepEqual(chunks.retry, { kind: 'change', lookAgainMs: 600_000 });
+  for (const own of [page(413, true, 'req-1'), page(413, false)])
+    assert.ok(translate(own, 'upload') instanceof ImageLimitExceeded);
+});
+
 test('the message says what was done, and quotes Glance', () => {
   const message = (error: unknown) => (error instanceof Error ? error.message : '');
   assert.equal(

@@ -1,21 +1,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { readImage } from '../../src/glance/image.ts';
 import { desire } from '../../src/image/desired.ts';
 import { warningOf } from '../../src/image/warning.ts';
-import { identity, projectID, resourceOf } from './resource.ts';
+import { parseResponseJson } from '../../src/kubernetes/response.ts';
+import { wireImage } from '../glance/model.ts';
+import { content, identity, projectID, resourceOf } from './resource.ts';
+
+const warned = (spec: Record<string, unknown>, properties?: Record<string, unknown>, transferWarnings?: string[]) =>
+  warningOf(resourceOf({ spec }), { properties, transferWarnings });
 
 const stuck = { image_id: 'x', __doc__: 'y', ' a': 'z', os_glance_importing_to_stores: '', ok: '1' };
 
 test('properties that a purge cannot remove are reported as a Warning, by their names', () => {
-  const warning = warningOf(resourceOf({}), stuck);
+  const warning = warned({}, stuck);
   assert.equal(warning?.reason, 'PropertyNotRemovable');
   assert.match(warning.message, /: "image_id", "__doc__", " a"$/);
 });
 
 test('properties that nothing asks to remove are no reason for a Warning', () => {
-  assert.equal(warningOf(resourceOf({ spec: { propertyPolicy: 'Merge' } }), stuck), undefined);
-  assert.equal(warningOf(resourceOf({}), { ok: '1' }), undefined);
-  assert.equal(warningOf(resourceOf({}), undefined), undefined);
+  assert.equal(warned({ propertyPolicy: 'Merge' }, stuck), undefined);
+  assert.equal(warned({}, { ok: '1' }), undefined);
+  assert.equal(warned({}, undefined), undefined);
 });
 
 const declare = (properties: Record<string, unknown>) => resourceOf({ spec: { image: { properties } } });
@@ -36,4 +43,86 @@ test('a declared property is rejected by name if Glance cannot change a property
       (error) => error instanceof Error && error.message.includes(`cannot contain ${JSON.stringify(name)}: `),
     );
   }
+});
+
+test('the names of a property that are refused say why: no name, and the name of the ID', () => {
+  assert.throws(() => desire(declare({ '': 'x' }), identity, projectID), /cannot contain "": a property needs a name/);
+  assert.throws(() => desire(declare({ id: 'x' }), identity, projectID), /the operator chooses the ID of the image/);
+});
+
+test('several warnings share the condition, with the reason of the first', () => {
+  const http = { ...content.http, digest: `md5:${'1'.repeat(32)}` };
+  const warning = warned({ content: { http }, image: { diskFormat: 'raw', properties: { os_version: 24.1 } } }, stuck, [
+    'the source redirected to http',
+  ]);
+  assert.equal(warning?.reason, 'WeakDigest');
+  assert.match(warning.message, /^md5 detects .*; the source redirected to http; .*"os_version" is 24\.1.*; .*" a"$/);
+});
+
+test('a warning fits into its condition, however many names it lists', () => {
+  const properties = Object.fromEntries(
+    Array.from({ length: 1000 }, (_, index) => [` ${'x'.repeat(200)}${index}`, '']),
+  );
+  assert.ok((warned({}, properties)?.message.length ?? 0) < 4096);
+});
+
+test('a fraction in a property is a Warning, because a version loses its zeros', () => {
+  const warning = warned({ image: { properties: { os_version: 24.1, cores: 4, name: '24.10', deep: [1.5] } } });
+  assert.equal(warning?.reason, 'FractionalProperty');
+  assert.match(warning.message, /24\.10 becomes 24\.1.*"os_version" is 24\.1; put versions in quotes$/);
+  assert.equal(warned({ image: { properties: { build: 20241101, os_version: '24.10' } } }), undefined);
+});
+
+test('a compressed file is a Warning with WebDownload, which stores it as it is', () => {
+  const digest = `sha512:${'1'.repeat(128)}`;
+  const of = (url: string, method: string, containerFormat = 'bare') =>
+    warned({ content: { http: { url, digest }, method }, image: { diskFormat: 'raw', containerFormat } })?.reason;
+  for (const name of ['a.raw.xz', 'a.raw.gz?sig=1', 'a.BZ2', 'a.zip', 'a.tar'])
+    assert.equal(of(`https://example.com/${name}`, 'WebDownload'), 'NotDecompressed', name);
+  assert.equal(of('https://example.com/a.raw.xz', 'Upload'), undefined);
+  assert.equal(of('https://example.com/a.raw?x=.xz', 'WebDownload'), undefined);
+  assert.equal(of('https://example.com/a.raw.gz', 'WebDownload', 'compressed'), undefined);
+});
+
+const fromApiServer = (json: string) => {
+  const properties = parseResponseJson('GET', `{"properties":${json}}`);
+  return resourceOf({ spec: { image: properties } });
+};
+const wanted = (json: string) => desire(fromApiServer(json), identity, projectID).image.properties;
+
+test('an integer beyond 2^53 is exact in a property', () => {
+  const large =
+    '{"a": 20241101123456789, "b":9007199254740993, "c":-9007199254740993, "d": 9007199254740991, "e": "123"}';
+  assert.partialDeepStrictEqual(wanted(large), {
+    a: '20241101123456789',
+    b: '9007199254740993',
+    c: '-9007199254740993',
+    d: 9007199254740991,
+    e: '123',
+  });
+});
+
+test('an integer beyond 2^53 inside a list or object is refused by its name', () => {
+  assert.throws(() => wanted('{"mappings": [{"x": 9007199254740993}]}'), {
+    code: 'InvalidSpec',
+    message: /"mappings" has an integer beyond 2\^53 .*put it in quotes/,
+  });
+});
+
+test('a property that is nested too deeply is refused by its name, at any depth that the API server admits', () => {
+  const nested = (levels: number, core = '') => `{"p": ${'['.repeat(levels)}${core}${']'.repeat(levels)}}`;
+  assert.ok(wanted(nested(32)) !== undefined);
+  for (const levels of [33, 1000, 9000])
+    for (const core of ['', '9007199254740993'])
+      assert.throws(() => wanted(nested(levels, core)), {
+        code: 'InvalidSpec',
+        message: /"p" (is nested|has an integer)/,
+      });
+});
+
+test('deeply nested JSON in a property of Glance is read as text, and compared without an error', () => {
+  const text = '['.repeat(20_000) + ']'.repeat(20_000);
+  const image = () => readImage(wireImage({ block_device_mapping: text })) ?? assert.fail();
+  assert.equal(image().properties['block_device_mapping'], text);
+  assert.ok(isDeepStrictEqual(image(), image()));
 });

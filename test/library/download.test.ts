@@ -40,7 +40,7 @@ const open = (t: TestContext, options: TestServiceOptions = {}) => openService(t
 
 const isDownload = ({ method, path }: ProxiedRequest) => method === 'GET' && path.endsWith('/file');
 const direct = {
-  directSchemes: new Set(['file']),
+  fileDirectories: ['/'],
   signatures: 'enabled',
   certificates: fixedCertificates(new Map()),
 } as const;
@@ -162,7 +162,7 @@ test('503 without retries is a GlanceConnectionFailed that names the endpoint; w
 });
 
 test('data that lies in a file is read from there where that is allowed, and verified all the same', async (t) => {
-  const service = await open(t, { directSchemes: ['file'] });
+  const service = await open(t, { fileDirectories: ['/'] });
   const image = await filled(service);
   const path = join(await folder(t), 'image');
   assert.equal(await service.images.downloadToFile(image.id, path), bytes.length);
@@ -290,8 +290,8 @@ test('signed data is verified by its signature too, however it is read, unless t
   const wrong = await signedImage(bytes.subarray(1));
   const certificates = fixedCertificates(new Map([['of the signer', cert]]));
   const path = join(await folder(t), 'image');
-  for (const directSchemes of [[], ['file']]) {
-    const { images } = await open(t, { project, certificates, directSchemes });
+  for (const fileDirectories of [[], ['/']]) {
+    const { images } = await open(t, { project, certificates, fileDirectories });
     const { signed, body } = await images.download(right);
     assert.ok(signed && (await bytesOf(body)).equals(bytes));
     assert.equal(await images.downloadToFile(right, path), bytes.length);

@@ -34,6 +34,7 @@ async function run(target: Target, chunks = [data]) {
 describe('an active image', () => {
   for (const [what, reports, words] of [
     ['another size', { size: 7 }, /has 7 bytes, sent were 20/],
+    ['no data, after a proxy lost a body in chunks,', { size: 0 }, /has 0 bytes, sent were 20/],
     ['another digest', { hash: { algorithm: 'sha512', value: 'abc' } }, /has the digest sha512:abc, sent was sha512:/],
     ['another format', { diskFormat: 'qcow2' }, /has the disk format qcow2, sent was raw/],
   ] as [string, Partial<Image>, RegExp][]) {

@@ -31,6 +31,19 @@ export function checkDictionary(job: Job, bytes: number): void {
   if (bytes > maxDictionaryBytes)
     throw bomb(
       job,
-      `needs ${formatBytes(bytes)} of memory to be decompressed; the limit is ${formatBytes(maxDictionaryBytes)}`,
+      `needs ${formatBytes(bytes)} of memory to be decompressed; the limit is ${formatBytes(maxDictionaryBytes)}: ` +
+        'have it compressed with a smaller window, at most that of zstd --long or xz -9',
     );
+}
+
+/** Frames that a file may have whatever its length. */
+const freeFrames = 10_000;
+/** Each frame costs a round trip to the decoder. So many bytes of the file, or of its output, permit one. */
+const servedPerFrame = 1024;
+const deliveredPerFrame = 4096;
+
+/** Throws CompressionBomb if `frames` frames are too many for `taken` compressed bytes that become `given` bytes. */
+export function checkFrames(job: Job, frames: number, taken: number, given: number): void {
+  if (frames <= freeFrames + taken / servedPerFrame + given / deliveredPerFrame) return;
+  throw bomb(job, `consists of ${frames} frames with next to no data`);
 }

@@ -83,8 +83,8 @@ export class Engine {
 }
 
 /**
- * Like `gzip -dc`, it decompresses all members and takes zeros after the last one for padding. Unlike it, it rejects anything
- * else there: the file would not be the one that its publisher made.
+ * Like `gzip -dc`, it decompresses all members and takes zeros after the last one for padding. Anything else after the
+ * zeros is an error, unless the job permits it: firmware images have metadata there (https://github.com/openwrt/openwrt/issues/16553).
  */
 export async function* gunzip(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
   const explain = (error: Error) =>
@@ -107,8 +107,13 @@ export async function* gunzip(input: Input, job: Job): AsyncGenerator<Uint8Array
 
 async function padding(first: Uint8Array, input: Input, job: Job): Promise<void> {
   for (let piece: Uint8Array | undefined = first; piece !== undefined; piece = await input.next(pieceBytes)) {
-    const garbage = piece.findIndex((byte) => byte !== 0);
-    if (garbage >= 0)
-      throw damagedStream(job, 'there is something after its end', input.taken - piece.length + garbage);
+    const found = piece.findIndex((byte) => byte !== 0);
+    if (found < 0) continue;
+    const at = input.taken - piece.length + found;
+    if (job.onTrailingData === undefined) throw damagedStream(job, 'there is something after its end', at);
+    job.onTrailingData(at);
+    // The rest belongs to the file as served, so it is read.
+    while ((await input.next(pieceBytes)) !== undefined);
+    return;
   }
 }

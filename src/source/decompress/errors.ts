@@ -23,6 +23,11 @@ export interface Job {
   compression: Compression;
   url: string;
   limits: DecompressLimits;
+  /**
+   * Called for data after the end of the compressed data, with its offset. Absent: such data is an error. It may be set if a digest
+   * of the file as served is compared, which makes the data the publisher's own.
+   */
+  onTrailingData?: ((at: number) => void) | undefined;
 }
 
 export class CompressionError extends OperatorError {

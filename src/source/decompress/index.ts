@@ -8,6 +8,7 @@
  * Caveat: no format detects a cut exactly between two members (gzip), frames (zstd), or streams (xz, bzip2). Lengths and digests
  * do.
  */
+import { safeUrl } from '../../lib/secret.ts';
 import { checkSize } from './bounds.ts';
 import { bunzip2 } from './bzip2.ts';
 import { gunzip } from './engine.ts';
@@ -34,6 +35,8 @@ export interface DecompressOptions {
   /** Source of the body, for messages. Credentials in it are not shown. */
   url: string;
   limits: DecompressLimits;
+  /** A digest of the body as served is compared: then the data may be followed by other data, which is dropped. */
+  allowTrailingData?: boolean;
 }
 
 export interface Decompressed {
@@ -41,21 +44,41 @@ export interface Decompressed {
   readonly body: AsyncIterable<Uint8Array>;
   /** The detected compression, after the first bytes were read; undefined for a body that passes unchanged. */
   compression(): Compression | undefined;
+  /** What users should know, complete at the end of the body. */
+  warnings(): readonly string[];
 }
 
 export function decompress(body: AsyncIterable<Uint8Array>, options: DecompressOptions): Decompressed {
-  if (options.mode === 'None') return { body, compression: () => undefined };
+  if (options.mode === 'None') return { body, compression: () => undefined, warnings: () => [] };
+  const { url, limits, allowTrailingData = false } = options;
+  let trailing: number | undefined;
+  const onTrailingData = (at: number) => {
+    trailing ??= at;
+  };
   let found: Compression | undefined;
   async function* decompressed(): AsyncGenerator<Uint8Array, void, undefined> {
     const input = new Input(body);
     try {
       found = detectCompression(await input.peek(magicBytes));
-      yield* found === undefined ? rest(input) : bounded(input, { ...options, compression: found });
+      yield* found === undefined
+        ? rest(input)
+        : bounded(input, {
+            url,
+            limits,
+            compression: found,
+            onTrailingData: allowTrailingData ? onTrailingData : undefined,
+          });
     } finally {
       await input.close();
     }
   }
-  return { body: decompressed(), compression: () => found };
+  const warnings = () =>
+    trailing === undefined
+      ? []
+      : [
+          `${safeUrl(url)} has other data after its ${found} data, from byte ${trailing} on, which is not part of the image`,
+        ];
+  return { body: decompressed(), compression: () => found, warnings };
 }
 
 async function* rest(input: Input): AsyncGenerator<Uint8Array, void, undefined> {

@@ -10,7 +10,7 @@
  */
 import { constants, createZstdDecompress } from 'node:zlib';
 import { describe } from '../../lib/errors.ts';
-import { checkDictionary, checkSize } from './bounds.ts';
+import { checkDictionary, checkFrames, checkSize } from './bounds.ts';
 import { Cursor, type Parsing } from './cursor.ts';
 import { chunkSize, Engine } from './engine.ts';
 import { cutOff, damagedStream, type Job, unsupported } from './errors.ts';
@@ -22,18 +22,26 @@ export async function* unzstd(input: Input, job: Job): AsyncGenerator<Uint8Array
   const engine = new Engine(createZstdDecompress({ chunkSize, params }), (error) =>
     damagedStream(job, describe(error), input.taken, error),
   );
+  let given = 0;
+  let isEmpty = true;
   try {
     for (;;) {
       const piece = await input.next(pieceBytes);
       if (piece === undefined) break;
       for (const part of frames.split(piece)) {
-        yield* engine.write(part);
+        checkFrames(job, frames.count, input.taken, given);
+        isEmpty = false;
+        for await (const chunk of engine.write(part)) {
+          given += chunk.length;
+          yield chunk;
+        }
         if (engine.unused > 0)
           throw damagedStream(job, 'a frame ends before its blocks do', input.taken - engine.unused);
       }
+      checkFrames(job, frames.count, input.taken, given);
     }
     frames.finish();
-    yield* engine.end();
+    if (!isEmpty) yield* engine.end();
   } finally {
     engine.close();
   }
@@ -47,6 +55,7 @@ function windowLog(bytes: number): number {
 const magic = 0xfd2fb528;
 /** The last four bits can have any value. */
 const skippable = 0x184d2a50;
+const none = Buffer.alloc(0);
 const blockTypes = ['raw', 'repeated', 'compressed'] as const;
 
 class ZstdFrames {
@@ -60,23 +69,35 @@ class ZstdFrames {
   /** A header is kept back until it is complete and accepted. */
   #isInHeader = true;
   #header = Buffer.alloc(0);
+  /** Skippable frames do not go to the decoder. */
+  #isSkipped = false;
+  #count = 0;
 
   constructor(job: Job) {
     this.#job = job;
   }
 
-  /** Splits a piece into parts of one frame each. The last part of a frame ends with the frame. */
+  /** The number of frames that have begun, skippable ones included. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Splits a piece into parts of one frame each, without skippable frames. The last part of a frame ends with the frame. */
   *split(piece: Uint8Array): Generator<Uint8Array, void, undefined> {
     this.#cursor.load(piece);
     for (let from = 0; from < piece.length; from = this.#cursor.at) {
       this.#parsing.next();
+      if (this.#isSkipped) {
+        this.#header = none;
+        continue;
+      }
       const part = piece.subarray(from, this.#cursor.at);
       if (this.#isInHeader) {
         this.#header = Buffer.concat([this.#header, part]);
         continue;
       }
       if (this.#header.length > 0) yield this.#header;
-      this.#header = Buffer.alloc(0);
+      this.#header = none;
       yield part;
     }
   }
@@ -91,7 +112,9 @@ class ZstdFrames {
     const cursor = this.#cursor;
     for (;;) {
       this.#isInHeader = true;
+      this.#isSkipped = false;
       const word = (yield* cursor.take(4)).readUInt32LE();
+      this.#count++;
       if (word === magic) yield* this.#frame();
       else if ((word & ~0xf) === skippable) yield* this.#skippableFrame();
       else throw damagedStream(this.#job, 'there is something other than a frame', cursor.offset - 4);
@@ -102,7 +125,7 @@ class ZstdFrames {
 
   *#skippableFrame(): Parsing<void> {
     const size = (yield* this.#cursor.take(4)).readUInt32LE();
-    this.#isInHeader = false;
+    this.#isSkipped = true;
     yield* this.#cursor.skip(size);
   }
 

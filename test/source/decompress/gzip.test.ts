@@ -58,6 +58,28 @@ describe('gzip', () => {
     }
   });
 
+  test('firmware metadata after the padding of gzip data is dropped with a warning if that is permitted, for any chunks', async () => {
+    const metadata = Buffer.from('\0\0\0\0\0\0\0\0{"metadata_version":"1.1"}FWx0');
+    for (const lengths of [...cuts(small), [small.length + 4, 3]]) {
+      const file = Buffer.concat([small, metadata, zeros]);
+      let read = 0;
+      async function* counted() {
+        for await (const piece of body(file, lengths)) {
+          read += piece.length;
+          yield piece;
+        }
+      }
+      const { bytes, error, warnings } = await outcome(counted(), {}, true);
+      assert.deepEqual([bytes.toString(), error], ['small', undefined]);
+      assert.equal(read, file.length);
+      assert.deepEqual(warnings, [
+        `https://example.com/image.raw.xz?… has other data after its gzip data, from byte ${small.length + 8} on, which is not part of the image`,
+      ]);
+    }
+    const { warnings } = await outcome(body(Buffer.concat([small, zeros])), {}, true);
+    assert.deepEqual(warnings, []);
+  });
+
   test('gzip data with a wrong checksum or length is rejected', async () => {
     for (const [from, message] of [
       [8, /incorrect data check/],

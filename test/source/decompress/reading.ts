@@ -27,14 +27,21 @@ export interface Outcome {
   bytes: Buffer;
   compression: Compression | undefined;
   error: CompressionError | undefined;
+  warnings: readonly string[];
 }
 
 /** What comes out in `Auto` mode, up to an error of the compression; any other error is thrown. */
 export async function outcome(
   source: AsyncIterable<Uint8Array>,
   changed: Partial<DecompressLimits> = {},
+  allowTrailingData = false,
 ): Promise<Outcome> {
-  const decompressed = decompress(source, { mode: 'Auto', url, limits: { ...limits, ...changed } });
+  const decompressed = decompress(source, {
+    mode: 'Auto',
+    url,
+    limits: { ...limits, ...changed },
+    allowTrailingData,
+  });
   const chunks: Uint8Array[] = [];
   let failure: CompressionError | undefined;
   try {
@@ -43,7 +50,8 @@ export async function outcome(
     if (!(error instanceof CompressionError)) throw error;
     failure = error;
   }
-  return { bytes: Buffer.concat(chunks), compression: decompressed.compression(), error: failure };
+  const warnings = decompressed.warnings();
+  return { bytes: Buffer.concat(chunks), compression: decompressed.compression(), error: failure, warnings };
 }
 
 /** The output of a valid file. */

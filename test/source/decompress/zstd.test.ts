@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { defaultLimits } from '../../../src/transfer/plan.ts';
 import { compressors, mixed, tool, zstdFrame, zstdSkippable } from './files.ts';
 import { body, explodes, outcome, refuses, unpacked } from './reading.ts';
 
@@ -37,6 +38,31 @@ describe('zstd', () => {
   test('a skippable zstd frame may be larger than any buffer', async () => {
     const file = Buffer.concat([zstdSkippable(Buffer.alloc(3_000_000, 1)), small]);
     assert.equal((await unpacked(file, [100_000])).toString(), 'small');
+  });
+
+  test('zstd frames that hold next to nothing are limited in number, skippable ones too', async () => {
+    const empty = compressors.zstd(Buffer.alloc(0));
+    for (const frame of [zstdSkippable(Buffer.alloc(0)), empty]) {
+      const file = Buffer.concat([...Array<Buffer>(200_000).fill(frame), small]);
+      await explodes(file, /consists of 1\d{4} frames with next to no data/);
+    }
+    const many = Buffer.concat([...Array<Buffer>(9000).fill(zstdSkippable(Buffer.alloc(0))), small]);
+    for (const lengths of [[], [1000], [5]]) assert.equal((await unpacked(many, lengths)).toString(), 'small');
+  });
+
+  test('skippable zstd frames alone are an empty file', async () => {
+    assert.equal((await unpacked(Buffer.concat([skippable, skippable]), [3])).length, 0);
+  });
+
+  test('a zstd file may need the window of zstd --long by the limits of the operator', async () => {
+    const file = zstdFrame([{ raw: Buffer.from('x') }], (27 - 10) << 3);
+    const { bytes, error } = await outcome(body(file), defaultLimits);
+    assert.deepEqual([bytes.toString(), error], ['x', undefined]);
+    const larger = await outcome(body(zstdFrame([{ raw: Buffer.from('x') }], (28 - 10) << 3)), defaultLimits);
+    assert.match(
+      larger.error?.message ?? '',
+      /needs 256Mi of memory .* the limit is 128Mi: have it compressed with a smaller window/,
+    );
   });
 
   test('zstd data may have thousands of frames', async () => {
