@@ -113,7 +113,7 @@ export const statusSchema = z
         compression: short('What they were compressed with: gzip, zstd, xz or bzip2.').optional(),
         virtualSize: count('Bytes of the disk that they describe, as the operator read it.').optional(),
         warnings: z.array(text(0, 1024)).max(8).optional().meta({
-          description: 'What is worth knowing about how they came. The condition Warning repeats it.',
+          description: 'Notes on the transfer that users should know. The condition Warning repeats them.',
           'x-kubernetes-list-type': 'atomic',
         }),
       })

@@ -114,7 +114,7 @@ const storedCodings: Record<string, RegExp> = {
 };
 
 /**
- * The request accepts no coding, so the header says how the file is stored, or repeats what its uploader sent (`aws-chunked`).
+ * The request accepts no coding, so the header describes the stored file, or repeats a header of its upload (`aws-chunked`).
  * Whether the bytes are unchanged is decided by the digest. Without one, the name of the file must fit.
  */
 function checkCoding(url: URL, coding: string | undefined, hasDigest: boolean): void {

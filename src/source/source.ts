@@ -31,7 +31,7 @@ export interface Source {
    * describes it.
    */
   readonly isPublic?: boolean;
-  /** What users should know about how the bytes came. Complete at the end of the body. */
+  /** Notes on the download that users should know. Complete at the end of the body. */
   readonly warnings?: readonly string[];
   /** Can be read once. Aborting the signal that the source was opened with closes it. */
   readonly body: AsyncIterable<Uint8Array>;

@@ -24,7 +24,7 @@ export interface Verified {
   compression: Compression | undefined;
   format: string;
   virtualSize: number | undefined;
-  /** What users should know about how the data came. */
+  /** Notes on the transfer that users should know. */
   warnings: readonly string[];
 }
 

@@ -108,7 +108,7 @@ export interface TransferResult {
   virtualSize?: number;
   /** The final URL after redirects, without user, query and fragment. */
   url: string;
-  /** What users should know about how the data came. */
+  /** Notes on the transfer that users should know. */
   warnings?: string[];
   /** How often the download was resumed after a failure. */
   resumes: number;

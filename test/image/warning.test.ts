@@ -45,7 +45,7 @@ test('a declared property is rejected by name if Glance cannot change a property
   }
 });
 
-test('the names of a property that are refused say why: no name, and the name of the ID', () => {
+test('the names of a property that are rejected have a reason: no name, and the name of the ID', () => {
   assert.throws(() => desire(declare({ '': 'x' }), identity, projectID), /cannot contain "": a property needs a name/);
   assert.throws(() => desire(declare({ id: 'x' }), identity, projectID), /the operator chooses the ID of the image/);
 });
@@ -102,14 +102,14 @@ test('an integer beyond 2^53 is exact in a property', () => {
   });
 });
 
-test('an integer beyond 2^53 inside a list or object is refused by its name', () => {
+test('an integer beyond 2^53 inside a list or object is rejected by its name', () => {
   assert.throws(() => wanted('{"mappings": [{"x": 9007199254740993}]}'), {
     code: 'InvalidSpec',
     message: /"mappings" has an integer beyond 2\^53 .*put it in quotes/,
   });
 });
 
-test('a property that is nested too deeply is refused by its name, at any depth that the API server admits', () => {
+test('a property that is nested too deeply is rejected by its name, at any depth that the API server admits', () => {
   const nested = (levels: number, core = '') => `{"p": ${'['.repeat(levels)}${core}${']'.repeat(levels)}}`;
   assert.ok(wanted(nested(32)) !== undefined);
   for (const levels of [33, 1000, 9000])

@@ -70,7 +70,7 @@ test('no file outside of the given directories is read, whatever path Glance nam
   assert.equal(await read(`file://${join(store, 'sub/image')}`, []), 'Glance');
 });
 
-test('a missing file below a given directory is an error, not silence', async (t) => {
+test('a missing file below a given directory is an error, and is not replaced by another source', async (t) => {
   const { store } = await scene(t);
   await assert.rejects(read(`file://${store}/missing`, [store]), /its file .*missing could not be read: ENOENT/);
 });

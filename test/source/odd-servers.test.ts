@@ -42,7 +42,7 @@ async function bytesOf(sent: string): Promise<string> {
 const lengths: [what: string, response: string][] = [
   ['said twice', `${ok}Content-Length: 5\r\nContent-Length: 5\r\n\r\nbytes`],
   ['said twice in one header', `${ok}Content-Length: 5, 5\r\n\r\nbytes`],
-  ['beside chunks', `${ok}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbytes\r\n0\r\n\r\n`],
+  ['next to chunks', `${ok}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbytes\r\n0\r\n\r\n`],
 ];
 for (const [what, sent] of lengths)
   test(`a length ${what} is read, or named as the problem`, async () => {
@@ -60,9 +60,12 @@ const invalid: [what: string, response: string][] = [
   ['a control character in a header', `${ok}X-A: a\x01b\r\nContent-Length: 5\r\n\r\nbytes`],
   ['a blank before the colon of a header', `${ok}X-A : b\r\nContent-Length: 5\r\n\r\nbytes`],
   ['a header of 20 KiB', `${ok}X-A: ${'a'.repeat(20_480)}\r\nContent-Length: 5\r\n\r\nbytes`],
-  ['100 Continue, which nobody asked for', `HTTP/1.1 100 Continue\r\n\r\n${ok}Content-Length: 5\r\n\r\nbytes`],
   [
-    'an upgrade, which nobody asked for',
+    '100 Continue, which the request did not ask for',
+    `HTTP/1.1 100 Continue\r\n\r\n${ok}Content-Length: 5\r\n\r\nbytes`,
+  ],
+  [
+    'an upgrade, which the request did not ask for',
     'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n',
   ],
   ['no HTTP at all', 'SSH-2.0-OpenSSH\r\n'],

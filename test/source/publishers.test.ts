@@ -29,7 +29,7 @@ function scripted(script: Script) {
     async get({ href }, headers) {
       const turn = requests.filter(({ url }) => url === href).length;
       requests.push({ url: href, headers });
-      const responses = script[href] ?? assert.fail(`nobody scripted ${href}`);
+      const responses = script[href] ?? assert.fail(`no response is scripted for ${href}`);
       const {
         status = 200,
         headers: sent = {},
@@ -107,12 +107,12 @@ describe('a redirector of a mirror network', () => {
     ['that forbids it', { status: 403 }, 'SourceForbidden'],
     ['whose file is empty', { body: '' }, 'EmptySource'],
   ] as const) {
-    test(`a redirector that leads to a mirror ${what} is asked again, and leads to another mirror`, async () => {
+    test(`a redirector that leads to a mirror ${what} is requested again, and leads to another mirror`, async () => {
       const { source } = open({ [secure]: [to(bad), to(good)], [bad]: [response], [good]: [{ body: 'bytes' }] });
       assert.equal((await read(await source)).toString(), 'bytes');
     });
 
-    test(`a redirector that always leads to a mirror ${what} is asked a few times, and the error names both`, async () => {
+    test(`a redirector that always leads to a mirror ${what} is requested a few times, and the error names both`, async () => {
       const { source, requests } = open({ [secure]: [to(bad)], [bad]: [response] });
       await assert.rejects(
         source,
@@ -122,7 +122,7 @@ describe('a redirector of a mirror network', () => {
     });
   }
 
-  test('an address that is missing by itself is asked once', async () => {
+  test('an address that is missing by itself is requested once', async () => {
     const { source, requests } = open({ [secure]: [{ status: 404 }] });
     await assert.rejects(source, failsWith('SourceNotFound', /correct the URL/));
     assert.equal(requests.length, 1);
@@ -179,14 +179,14 @@ describe('a content coding', () => {
       assert.deepEqual(await read(opened), stored);
     });
 
-  test('a coding that servers apply on the way and that nothing here decodes is refused at once', async () => {
+  test('a coding that servers apply on the way and that nothing here decodes is rejected at once', async () => {
     for (const coding of ['br', 'deflate', 'gzip, br']) {
       const { source } = open({ [secure]: [{ body: 'x', headers: { 'content-encoding': coding } }] });
       await assert.rejects(source, failsWith('SourceInvalid', new RegExp(`content-encoding ${coding}`)));
     }
   });
 
-  test('without a digest a coding is accepted only for a file that is stored that way by its name', async () => {
+  test('a coding without a digest is accepted only if the name of the file has its extension', async () => {
     const script = (url: string): Script => ({ [url]: [{ body: stored, headers: { 'content-encoding': 'gzip' } }] });
     await assert.rejects(open(script(secure), { hasDigest: false }).source, failsWith('SourceInvalid', /gzip/));
     await read(await open(script('https://a.example/x.raw.gz'), { hasDigest: false }).source);
