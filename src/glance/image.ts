@@ -6,9 +6,8 @@
  */
 
 import { z } from 'zod';
-import { excessOf, jsonBounds } from '../http/json-bounds.ts';
 import { boundedList } from '../lib/bounded-list.ts';
-import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../openstack/json.ts';
+import { isJsonObject, isTooDeep, type JsonObject, type JsonValue, parseJson } from '../openstack/json.ts';
 import { builtInSchema, type ImageSchema, typedValue } from './cloud-schema.ts';
 import { baseKeys, jsonKeys } from './property-names.ts';
 
@@ -156,10 +155,6 @@ export function readLocations(list: JsonValue | undefined): ImageLocation[] {
     const { url, metadata } = entry;
     return typeof url === 'string' ? [{ url, metadata: isJsonObject(metadata) ? metadata : {} }] : [];
   });
-}
-
-function isTooDeep(text: string): boolean {
-  return excessOf(text, jsonBounds(Number.POSITIVE_INFINITY))?.bound === 'depth';
 }
 
 /** The decoded value of a property, if its text fits its key or its type in the schema; otherwise the text. */

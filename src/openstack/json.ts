@@ -1,3 +1,5 @@
+import { excessOf, jsonBounds } from '../http/json-bounds.ts';
+
 /** JSON as a type. Text that is not JSON parses as undefined, without an exception. */
 export type JsonObject = { [key: string]: JsonValue };
 export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
@@ -9,6 +11,11 @@ export function parseJson(text: string): JsonValue | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whether to compare the JSON in this text could exceed the stack. */
+export function isTooDeep(text: string): boolean {
+  return excessOf(text, jsonBounds(Number.POSITIVE_INFINITY))?.bound === 'depth';
 }
 
 export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
