@@ -1,6 +1,6 @@
+/** JSON as a type. Text that is not JSON parses as undefined, without an exception. */
 import { excessOf, jsonBounds } from '../http/json-bounds.ts';
 
-/** JSON as a type. Text that is not JSON parses as undefined, without an exception. */
 export type JsonObject = { [key: string]: JsonValue };
 export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
 
