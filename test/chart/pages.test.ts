@@ -68,7 +68,7 @@ const podSchema = z.looseObject({
   volumes: z.array(z.looseObject({ name: z.string(), configMap: z.looseObject({ name: z.string() }) })),
   containers: z.tuple([
     z.looseObject({
-      env: z.array(z.looseObject({ name: z.string(), value: z.string().optional() })),
+      args: z.array(z.string()),
       volumeMounts: z.array(z.looseObject({ name: z.string(), mountPath: z.string() })),
     }),
   ]),
@@ -94,16 +94,17 @@ describe('the README of the chart', () => {
     for (const example of examples) assert.notEqual((await rendered(example)).length, 0);
   });
 
-  test('the example of a certificate authority puts the file of the ConfigMap where the variable points', async () => {
-    const { volumes, containers } = podSchema.parse(deploymentIn(await exampleWith('NODE_EXTRA_CA_CERTS')).pod);
+  test('the example of a certificate authority mounts the key of its ConfigMap where the operator reads the bundle', async () => {
+    const { volumes, containers } = podSchema.parse(deploymentIn(await exampleWith('caBundle')).pod);
     const [, configMap, key] = /create configmap (\S+) --from-file=([\w.]+)=/.exec(page) ?? [];
     const volume = volumes.find((each) => each.configMap.name === configMap);
-    const [{ env, volumeMounts }] = containers;
-    const file = env.find(({ name }) => name === 'NODE_EXTRA_CA_CERTS')?.value ?? '';
+    const [{ args, volumeMounts }] = containers;
+    const [, file = ''] = /--ca-bundle[ =](\S+)/.exec(args.join(' ')) ?? [];
     const mount = volumeMounts.find(({ mountPath }) => mountPath === dirname(file));
     assert.ok(volume !== undefined && mount !== undefined);
     assert.equal(mount.name, volume.name);
-    assert.equal(file, join(mount.mountPath, key ?? ''));
+    assert.equal(key, 'ca.crt');
+    assert.equal(file, join(mount.mountPath, key));
   });
 
   test('the example of a NetworkPolicy bounds every rule to peers', async () => {
