@@ -48,6 +48,7 @@ export const fullStatus = {
     size: 620_756_992,
     compression: 'xz',
     virtualSize: 3_758_096_384,
+    warnings: ['https://example.com/image.raw redirected to http://mirror.example.com/image.raw'],
   },
   transfer: {
     phase: 'Transferring',

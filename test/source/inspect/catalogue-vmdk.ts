@@ -3,7 +3,6 @@ import { breaksOff, broken, mismatch, sound, unsafe } from './cases.ts';
 import { descriptor, file, le, mib, patched, vmdk } from './images.ts';
 
 const flatExtent = 'RW 1 FLAT "/etc/passwd" 0\n';
-const unpacked = 'Glance takes it for raw, but a server would find no disk in it';
 
 /** A member of no bytes; the header has no signature, only a sum. */
 function oldTar(): Buffer {
@@ -216,6 +215,6 @@ export const vmdkCases = [
   unsafe('vmdk', 'the sparse kind of ESX', file(4096, [0, 'COWD']), /the old kind for ESX/, {
     why: 'Glance does not recognise it, but QEMU does',
   }),
-  mismatch('vmdk', 'an OVA', file(20480, [257, 'ustar']), /a tar archive/, { plain: true, why: unpacked }),
-  mismatch('vmdk', 'a tar archive of the oldest kind', oldTar(), /a tar archive/, { plain: true, why: unpacked }),
+  mismatch('vmdk', 'an OVA', file(20480, [257, 'ustar']), /a tar archive/, { plain: true }),
+  mismatch('vmdk', 'a tar archive of the oldest kind', oldTar(), /a tar archive/, { plain: true }),
 ];
