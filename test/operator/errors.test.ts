@@ -78,7 +78,7 @@ describe('failures of credentials and clouds reach the status', () => {
     await world.apply('odd-auth', cloud('odd-auth'));
     await world.apply('path', cloud('path'));
     assertTold(await world.reason('odd-auth', 'SecretInvalid'), {
-      message: /auth_type is none of password/,
+      message: /auth_type v3kerberos is none of password/,
       stalled: true,
     });
     assertTold(await world.reason('path', 'SecretInvalid'), { message: /cacert/, stalled: true });
