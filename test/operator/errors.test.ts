@@ -73,7 +73,8 @@ describe('failures of credentials and clouds reach the status', () => {
       'clouds.yaml': await world.project.cloudsYaml({ extra: { auth_type: 'v3kerberos' } }),
     });
     await world.writeSecret('path', {
-      'clouds.yaml': await world.project.cloudsYaml({ extra: { cacert: '/etc/passwd' } }),
+      // Without TLS the path would not be used.
+      'clouds.yaml': (await world.project.cloudsYaml({ extra: { cacert: '/etc/passwd' } })).replace('http:', 'https:'),
     });
     await world.apply('odd-auth', cloud('odd-auth'));
     await world.apply('path', cloud('path'));
