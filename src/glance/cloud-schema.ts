@@ -7,7 +7,7 @@
 
 import { z } from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
-import type { JsonValue } from '../openstack/json.ts';
+import { isExactNumber, type JsonValue } from '../openstack/json.ts';
 import { baseKeys } from './property-names.ts';
 
 /** The types that Glance accepts for a custom property, in addition to text. */
@@ -66,6 +66,6 @@ export function typedValue(type: PropertyType, text: string): number | boolean |
     case 'integer':
       return /^-?\d{1,15}$/.test(text) ? Number(text) : undefined;
     case 'number':
-      return /^-?\d{1,15}(?:\.\d{1,15})?$/.test(text) ? Number(text) : undefined;
+      return /^-?\d{1,15}(?:\.\d{1,15})?$/.test(text) && isExactNumber(text, Number(text)) ? Number(text) : undefined;
   }
 }

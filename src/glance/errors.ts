@@ -10,8 +10,8 @@ import {
   HttpFailure,
   MalformedResponse,
   quoted,
+  RejectedByService,
   responseFieldsOf,
-  TokenRejected,
 } from '../openstack/errors.ts';
 
 /** People must delete images to free a quota, or add disks to a full store. */
@@ -23,11 +23,11 @@ type Details = Pick<OperatorErrorOptions, 'cause' | 'httpStatus' | 'requestId'>;
 
 /** 401 or 403: the credentials or the state of the image do not allow it. */
 export class NotAuthorized extends OperatorError {
-  constructor(message: string, details: Details) {
+  constructor(message: string, details: Details, again?: Retry) {
     const stale = details.httpStatus === 401;
     super(message, {
       code: stale ? 'AuthenticationFailed' : 'Forbidden',
-      retry: stale ? retry.backoff : retry.changeOrAfter(policyPauseMs),
+      retry: again ?? (stale ? retry.backoff : retry.changeOrAfter(policyPauseMs)),
       ...details,
     });
   }
@@ -191,9 +191,9 @@ export function translate(error: unknown, operation: Operation, imageId?: string
       ...responseFieldsOf(error),
     });
   }
-  if (error instanceof TokenRejected) {
+  if (error instanceof RejectedByService) {
     const Rejection = imageId === undefined ? NotAuthorized : ImageNotAuthorized;
-    return new Rejection(error.message, { cause: error, ...responseFieldsOf(error) });
+    return new Rejection(error.message, { cause: error, ...responseFieldsOf(error) }, error.retry);
   }
   return error instanceof HttpFailure ? rejection(error, operation, imageId) : error;
 }

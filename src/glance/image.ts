@@ -7,7 +7,7 @@
 
 import { z } from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
-import { isJsonObject, isTooDeep, type JsonObject, type JsonValue, parseJson } from '../openstack/json.ts';
+import { isJsonObject, isTooDeep, type JsonObject, type JsonValue, parseExactJson } from '../openstack/json.ts';
 import { builtInSchema, type ImageSchema, typedValue } from './cloud-schema.ts';
 import { baseKeys, jsonKeys } from './property-names.ts';
 
@@ -60,8 +60,9 @@ export interface Image {
   otherAttributes?: Record<string, JsonValue>;
   /**
    * Everything that Glance does not define itself, including its own `os_glance_*` notes. All are text, except that
-   * `block_device_mapping` and `mappings` are decoded if they are JSON, and properties with another type in the cloud's
-   * schema have that type if the schema is known.
+   * `block_device_mapping` and `mappings` are decoded if they are JSON without a number that would change, and are not null,
+   * which would mean that they are absent. Properties with another type in the cloud's schema have that type if the schema is
+   * known.
    */
   properties: Record<string, JsonValue>;
 }
@@ -83,6 +84,7 @@ const maxTags = 1024;
 const maxLocations = 64;
 
 const text = z.string().nullish();
+const time = z.string().refine((given) => !Number.isNaN(dateOf(given).getTime()), 'no time');
 const number = z.number().nullish();
 
 /** The attributes in a response. A policy can hide most of them, so few are required. */
@@ -104,8 +106,8 @@ const wireSchema = z.object({
   checksum: text,
   os_hash_algo: text,
   os_hash_value: text,
-  created_at: z.string(),
-  updated_at: z.string(),
+  created_at: time,
+  updated_at: time,
   direct_url: text,
   locations: boundedList(z.unknown(), maxLocations).nullish(),
   stores: text,
@@ -147,6 +149,11 @@ export function readImage(body: JsonValue, schema: ImageSchema = builtInSchema):
   };
 }
 
+/** A time of Glance, which means UTC even without a zone. */
+export function dateOf(text: string): Date {
+  return new Date(/(?:Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`);
+}
+
 /** The locations in a list; other entries are left out. */
 export function readLocations(list: JsonValue | undefined): ImageLocation[] {
   if (!Array.isArray(list)) return [];
@@ -161,7 +168,7 @@ export function readLocations(list: JsonValue | undefined): ImageLocation[] {
 export function decodeProperty(key: string, value: JsonValue, schema: ImageSchema = builtInSchema): JsonValue {
   if (typeof value !== 'string') return value;
   // Deeper JSON stays text: nothing declares it, and to compare it would exceed the stack.
-  if (jsonKeys.has(key)) return isTooDeep(value) ? value : (parseJson(value) ?? value);
+  if (jsonKeys.has(key)) return isTooDeep(value) ? value : (parseExactJson(value) ?? value);
   const type = schema.propertyTypes.get(key);
   return (type === undefined ? undefined : typedValue(type, value)) ?? value;
 }

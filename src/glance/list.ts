@@ -16,6 +16,8 @@ import { baseKeys } from './property-names.ts';
 export interface ListFilters {
   ids?: readonly string[];
   name?: string;
+  /** Instead of `name`. */
+  names?: readonly string[];
   statuses?: readonly string[];
   owner?: string;
   visibility?: 'public' | 'private' | 'shared' | 'community' | 'all';
@@ -26,6 +28,9 @@ export interface ListFilters {
   protected?: boolean;
   diskFormats?: readonly string[];
   containerFormats?: readonly string[];
+  /** Exactly this value, as all filters below without `min` and `max` of a size. */
+  minDiskGiB?: number;
+  minRAMMiB?: number;
   /** Bytes. */
   minSize?: number;
   /** Bytes. */
@@ -40,8 +45,12 @@ export interface ListFilters {
   properties?: Readonly<Record<string, string>>;
   /** Only images created at or after this time; Glance counts in whole seconds. */
   createdSince?: Date;
+  /** Only images created before this time. Glance accepts no other limit of the same time with it. */
+  createdBefore?: Date;
   /** Only images changed at or after this time; Glance counts in whole seconds. */
   updatedSince?: Date;
+  /** Only images changed before this time. Glance accepts no other limit of the same time with it. */
+  updatedBefore?: Date;
 }
 
 export interface ImageSort {
@@ -97,10 +106,11 @@ export async function* listPages(
     yield* fresh.slice(0, left);
     left -= fresh.length;
     if (!page.more || left <= 0) return;
-    if (fresh.length === 0) throw endless();
+    if (fresh.length === 0)
+      throw unavailable('a page of the list of images has no new image and leads to another page');
     markers = [...fresh.map((image) => image.id).reverse(), ...markers].slice(0, Math.max(pageSize, maxMarkers));
   }
-  throw endless();
+  throw unavailable(`the list of images has more than ${maxPages} pages`);
 }
 
 async function nextPage(markers: string[], fetchAfter: (marker?: string) => Promise<Page>): Promise<Page> {
@@ -115,13 +125,13 @@ async function nextPage(markers: string[], fetchAfter: (marker?: string) => Prom
   throw new Conflict('the images were deleted while their list was being read');
 }
 
-function endless(): GlanceUnavailable {
-  return new GlanceUnavailable("Glance's list of images does not end", retry.backoff, {});
+function unavailable(problem: string): GlanceUnavailable {
+  return new GlanceUnavailable(`Glance's response is malformed: ${problem}`, retry.backoff, {});
 }
 
 /** A filter for an empty set: no image matches. Glance would reject the request. */
-function isNothing({ ids, statuses, diskFormats, containerFormats }: ListFilters): boolean {
-  return [ids, statuses, diskFormats, containerFormats].some((some) => some?.length === 0);
+function isNothing({ ids, names, statuses, diskFormats, containerFormats }: ListFilters): boolean {
+  return [ids, names, statuses, diskFormats, containerFormats].some((some) => some?.length === 0);
 }
 
 /** Parameters that are no filters, and filters that have other names than attributes. */
@@ -141,7 +151,7 @@ export function listQuery(filters: ListFilters, walk: Walk, marker?: string): st
     sort: order.map(({ key, direction }) => `${key}:${direction}`).join(','),
     marker,
     id: oneOf(filters.ids),
-    name: filters.name === undefined ? undefined : literal(filters.name),
+    name: nameFilter(filters),
     status: oneOf(filters.statuses),
     owner: filters.owner,
     visibility: filters.visibility,
@@ -150,17 +160,32 @@ export function listQuery(filters: ListFilters, walk: Walk, marker?: string): st
     protected: filters.protected,
     disk_format: oneOf(filters.diskFormats),
     container_format: oneOf(filters.containerFormats),
+    min_disk: filters.minDiskGiB,
+    min_ram: filters.minRAMMiB,
     size_min: filters.minSize,
     size_max: filters.maxSize,
     checksum: filters.checksum,
     os_hash_value: filters.hash,
-    created_at: since(filters.createdSince),
-    updated_at: since(filters.updatedSince),
+    created_at: timeFilter('created', filters.createdSince, filters.createdBefore),
+    updated_at: timeFilter('updated', filters.updatedSince, filters.updatedBefore),
   };
   const query = new URLSearchParams(filters.properties);
   for (const [key, value] of Object.entries(plain)) if (value !== undefined) query.set(key, String(value));
   for (const tag of filters.tags ?? []) query.append('tag', tag);
   return query.toString();
+}
+
+function nameFilter({ name, names }: ListFilters): string | undefined {
+  if (name !== undefined && names !== undefined) throw new InvalidRequest('filters: either name or names');
+  if (names !== undefined && names.length > 1) return `in:${names.map(quotedName).join(',')}`;
+  const only = name ?? names?.[0];
+  return only === undefined ? undefined : literal(only);
+}
+
+/** In quotes a comma is a part of the name. Glance knows an escape for quotes, but keeps it in the name that it looks for. */
+function quotedName(name: string): string {
+  if (!name.includes('"') && !name.endsWith('\\')) return `"${name}"`;
+  throw new InvalidRequest(`filters.names: Glance cannot find ${JSON.stringify(name)} as one of several names`);
 }
 
 /** Keeps a name that looks like a comparison (`gt:x`) a name. */
@@ -173,6 +198,14 @@ function oneOf(values: readonly string[] | undefined): string | undefined {
   return values === undefined ? undefined : `in:${values.join(',')}`;
 }
 
-function since(time: Date | undefined): string | undefined {
-  return time === undefined ? undefined : `gte:${time.toISOString().replace(/\.\d+Z$/, 'Z')}`;
+function timeFilter(name: string, since: Date | undefined, before: Date | undefined): string | undefined {
+  if (since !== undefined && before !== undefined) {
+    throw new InvalidRequest(`filters: either ${name}Since or ${name}Before: Glance compares with one time`);
+  }
+  if (since !== undefined) return `gte:${seconds(since)}`;
+  return before === undefined ? undefined : `lt:${seconds(before)}`;
+}
+
+function seconds(time: Date): string {
+  return time.toISOString().replace(/\.\d+Z$/, 'Z');
 }

@@ -19,6 +19,7 @@ export type ImageRef =
 
 /** Throws InvalidImageRef. */
 export function parseImageRef(ref: string): ImageRef {
+  if (typeof ref !== 'string') throw new InvalidImageRef(`not a reference to an image: ${quotedText(ref)}`);
   if (!ref.includes('/')) return { kind: 'id', id: idIn(ref, ref) };
   const [, scheme = '', authority = '', path = ''] = /^(https?):\/\/([^/]*)\/(.*)$/i.exec(ref) ?? [];
   if (scheme === '') throw invalid(ref, 'an address begins with http:// or https:// and ends with the id of an image');
@@ -36,13 +37,24 @@ export function parseImageRef(ref: string): ImageRef {
 /** The path of an image, below the versioned endpoint. Glance's ids are UUIDs; anything else could lead elsewhere. */
 export function imagePath(id: string): string {
   if (!isUuid(id)) {
-    throw new InvalidRequest(`not the id of an image, which is a UUID: ${JSON.stringify(id.slice(0, 64))}`);
+    throw new InvalidRequest(`not the id of an image, which is a UUID: ${quotedText(id)}`);
   }
   return `/images/${id}`;
 }
 
+/** A name as one segment of a path. Throws InvalidRequest for a name that has to be text and is not. */
+export function pathSegment(what: string, name: string): string {
+  if (typeof name === 'string' && name !== '') return encodeURIComponent(name);
+  throw new InvalidRequest(`not the name of a ${what}: ${quotedText(name)}`);
+}
+
+/** The beginning of a text, in quotes, or the type of another value: callers may be in JavaScript. */
+export function quotedText(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 64)) : value === null ? 'null' : `a ${typeof value}`;
+}
+
 function isUuid(text: string): boolean {
-  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+  return typeof text === 'string' && /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
 }
 
 function idIn(text: string, ref: string): string {

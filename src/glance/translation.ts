@@ -83,7 +83,8 @@ export function newImage(id: string, wanted: WantedImage, schema: ImageSchema = 
   const properties = [...propertyValues(wanted.properties ?? {}, schema)].flatMap(([key, value]) =>
     value === undefined ? [] : [[key, value] as const],
   );
-  const attributes = [...attributesOf(wanted)].filter(([, value]) => value !== null);
+  // Glance's schema rejects some of these nulls at the creation, where each is the default. Without an owner, it is the project.
+  const attributes = [...attributesOf(wanted)].filter(([key, value]) => value !== null || key === 'owner');
   checkFormats(new Map(attributes), schema);
   return {
     ...Object.fromEntries(attributes),

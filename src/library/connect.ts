@@ -8,6 +8,7 @@ import { serviceRoot } from '../openstack/catalog.ts';
 import type { CloudConfig, CloudFiles } from '../openstack/clouds.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import type { Requester } from './availability.ts';
+import { checkText } from './check.ts';
 import type { OpenImageService } from './remote.ts';
 import { createImageService, type ImageServiceOptions } from './service.ts';
 
@@ -65,6 +66,7 @@ export function connectImageService(options: ConnectOptions): ConnectedImageServ
     close,
     [Symbol.asyncDispose]: close,
     at(endpoint) {
+      checkText('endpoint', endpoint);
       const trustEndpoint = trusted.has(serviceRoot(endpoint));
       const there = sessions.use(rest, { name, ...common, endpoint, trustEndpoint });
       const closeThere = () => there.release();

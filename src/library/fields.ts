@@ -14,6 +14,7 @@ import { isServerKey, reservedPropertyReason } from '../glance/property-names.ts
 import type { WantedImage } from '../glance/translation.ts';
 import { compact } from '../lib/compact.ts';
 import type { JsonValue } from '../openstack/json.ts';
+import { isPlainObject, issueSentence } from './check.ts';
 import { encryptionKeyProperty, type ServiceImage } from './service-image.ts';
 
 /** The wanted state of an image. A field that is absent or undefined is left as it is. */
@@ -56,6 +57,14 @@ const leftOut = ['status', 'createdAt', 'updatedAt', 'deletedAt', 'created_at', 
 /** By the names that the service shows; Glance's own names are rejected like names of properties. */
 const readOnly = ['size', 'virtualSize', 'checksum', 'hash', 'directUrl', 'locations', 'stores', 'otherAttributes'];
 
+/** The same fields. Throws InvalidRequest for a value that has keys of another meaning, such as a list or a text. */
+export function fieldsIn(given: ImageFields): ImageFields {
+  if (!isPlainObject(given)) throw new InvalidRequest('the fields of an image: expected an object');
+  const { properties } = given;
+  if (properties === undefined || properties === null || isPlainObject(properties)) return given;
+  throw new InvalidRequest('properties: expected an object or null');
+}
+
 /** Whether a given value is one that only Glance sets. */
 export function givesReadOnly(given: ImageFields): boolean {
   return Object.keys(given).some(isReadOnly) || Object.keys(given.properties ?? {}).some(isServerKey);
@@ -83,7 +92,8 @@ function isReadOnly(key: string): boolean {
 export function checkFields(given: ImageFields): CheckedFields {
   const { id, properties, cinderEncryptionKeyId, ...rest } = compact(given);
   const parsed = attributes.safeParse(rest);
-  const problems = parsed.success ? [] : parsed.error.issues.map(issueSentence);
+  const problems = parsed.success ? [] : parsed.error.issues.map((issue) => issueSentence(issue));
+  if (id !== undefined && typeof id !== 'string') problems.push('id: expected string');
   const custom = new Map<string, JsonValue>();
   const take = (key: string, value: unknown) => {
     const reason = reservedPropertyReason(key);
@@ -111,11 +121,5 @@ function isJson(value: unknown): value is JsonValue {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
   if (typeof value === 'number') return Number.isFinite(value);
   if (Array.isArray(value)) return value.every(isJson);
-  const isPlain = typeof value === 'object' && [Object.prototype, null].includes(Object.getPrototypeOf(value));
-  return isPlain && Object.values(value).every(isJson);
-}
-
-/** For example `minDiskGiB: expected number, received string`. */
-function issueSentence({ path, message }: z.core.$ZodIssue): string {
-  return `${path.join('.')}: ${message.replace(/^Invalid input: /, '')}`;
+  return isPlainObject(value) && Object.values(value).every(isJson);
 }

@@ -53,6 +53,7 @@ export type { JsonObject, JsonValue } from '../openstack/json.ts';
 export { isImageAvailable, type Requester } from './availability.ts';
 export { type CertificateStore, fixedCertificates } from './certificates.ts';
 export { type ConnectedImageService, type ConnectOptions, connectImageService } from './connect.ts';
+export type { DataOptions, ImageContent } from './content.ts';
 export type { ImageDownload } from './download.ts';
 export type { ImageFields } from './fields.ts';
 export type { FoundLocations, NewLocation } from './locations.ts';
@@ -61,4 +62,4 @@ export { getRemoteImageService, type OpenImageService, type RemoteImage, type Re
 export type { Abortable, ImageService } from './service.ts';
 export type { ServiceImage } from './service-image.ts';
 export { CertificateUnavailable, ImageSignatureVerificationFailed, InvalidImageSignature } from './signature-errors.ts';
-export type { CreateOptions, DataOptions, ImageContent, UpdateOptions } from './writes.ts';
+export type { CreateOptions, UpdateOptions } from './writes.ts';

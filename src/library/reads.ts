@@ -9,6 +9,7 @@ import { ImageNotFound, NotAuthorized, NotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import type { ImageSort, ListFilters } from '../glance/list.ts';
 import { isImageAvailable, type Requester } from './availability.ts';
+import { checkQuery } from './check.ts';
 
 export interface ImageQuery {
   filters?: ListFilters;
@@ -60,7 +61,9 @@ export function createReads(client: ImageClient, requester: Requester): Reads {
   }
 
   return {
-    async *detail({ filters = {}, marker, limit, sort = newestFirst }, signal) {
+    async *detail(query, signal) {
+      checkQuery(query);
+      const { filters = {}, marker, limit, sort = newestFirst } = query;
       const walk = {
         sort,
         ...(marker === undefined ? {} : { marker }),

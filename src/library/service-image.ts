@@ -4,7 +4,7 @@
  * Invariant: no reported field is lost.
  */
 
-import type { Image } from '../glance/image.ts';
+import { dateOf, type Image } from '../glance/image.ts';
 import type { JsonValue } from '../openstack/json.ts';
 
 export interface ServiceImage extends Omit<Image, 'createdAt' | 'updatedAt'> {
@@ -21,13 +21,8 @@ export function serviceImageOf(image: Image): ServiceImage {
   const key = image.properties[encryptionKeyProperty];
   return {
     ...rest,
-    createdAt: timeOf(createdAt),
-    updatedAt: timeOf(updatedAt),
+    createdAt: dateOf(createdAt),
+    updatedAt: dateOf(updatedAt),
     ...(key === undefined ? {} : { cinderEncryptionKeyId: key }),
   };
-}
-
-/** Glance means UTC even without a zone. */
-function timeOf(text: string): Date {
-  return new Date(/(?:Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`);
 }

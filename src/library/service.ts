@@ -23,12 +23,14 @@ import { systemClock } from '../lib/clock.ts';
 import type { Session } from '../openstack/session.ts';
 import type { Requester } from './availability.ts';
 import { barbicanCertificates, type CertificateStore, cachedCertificates } from './certificates.ts';
+import { checkImport, checkLocation, checkTexts } from './check.ts';
+import { type ImageContent, uploadDataOf } from './content.ts';
 import { createDownloads, type ImageDownload } from './download.ts';
 import type { ImageFields } from './fields.ts';
 import { createLocations, type FoundLocations, type NewLocation } from './locations.ts';
 import { createReads, type ImageQuery } from './reads.ts';
 import { type ServiceImage, serviceImageOf } from './service-image.ts';
-import { type CreateOptions, createWrites, type ImageContent, type UpdateOptions, uploadDataOf } from './writes.ts';
+import { type CreateOptions, createWrites, type UpdateOptions } from './writes.ts';
 
 export interface Abortable {
   /** Ends the call when it aborts; the call then rejects with the signal's reason. */
@@ -168,20 +170,27 @@ export function createImageService(session: Session, options: ImageServiceOption
     downloadToFile: (id, path, { signal = never() } = {}) => downloads.downloadToFile(id, path, signal),
 
     async stage(id, data, { signal = never(), size: announced } = {}) {
-      const { body, size } = uploadDataOf(data, announced);
+      const { body, size } = uploadDataOf(data, announced === undefined ? {} : { size: announced });
       await client.stage(id, body, { ...(size === undefined ? {} : { size }), signal });
     },
-    importImage: (id, request, { signal = never() } = {}) => client.importImage(id, request, signal),
-    copyToStores(id, stores, { signal = never() } = {}) {
+    async importImage(id, request, { signal = never() } = {}) {
+      checkImport(request);
+      await client.importImage(id, request, signal);
+    },
+    async copyToStores(id, stores, { signal = never() } = {}) {
+      if (stores !== 'all') checkTexts('stores', stores);
       const where = stores === 'all' ? { allStores: true } : { stores };
-      return client.importImage(id, { method: { name: 'copy-image' }, ...where }, signal);
+      await client.importImage(id, { method: { name: 'copy-image' }, ...where }, signal);
     },
     deleteFromStore: (id, store, { signal = never() } = {}) => client.removeFromStore(id, store, signal),
     tasks: (id, { signal = never() } = {}) => client.tasks(id, signal),
     importMethods: ({ signal = never() } = {}) => client.importMethods(signal),
 
     getLocation: (id, { signal = never() } = {}) => locations.getLocation(id, signal),
-    addLocation: (id, location, { signal = never() } = {}) => locations.addLocation(id, location, signal),
+    async addLocation(id, location, { signal = never() } = {}) {
+      checkLocation(location);
+      return locations.addLocation(id, location, signal);
+    },
 
     listMembers: (id, { signal = never() } = {}) => client.members.list(id, signal),
     addMember: (id, projectId, { signal = never() } = {}) => client.members.add(id, projectId, signal),
@@ -192,6 +201,7 @@ export function createImageService(session: Session, options: ImageServiceOption
     getStores: ({ signal = never() } = {}) => client.stores(signal),
     getStoreDetails: ({ signal = never() } = {}) => client.storeDetails(signal),
     async checkStores(names, { signal = never() } = {}) {
+      checkTexts('names', names);
       const problem = storeProblem(names, (await client.stores(signal)) ?? []);
       if (problem !== undefined) throw problem;
     },

@@ -2,30 +2,27 @@
  * Creates and changes images.
  *
  * Invariant: an image is created once, even if responses are lost; a change contains only differences, and without any
- * it is not sent; data is uploaded once, and its size is checked afterwards.
+ * it is not sent; what can be rejected is rejected before anything is changed; data is uploaded once, and its size is checked
+ * afterwards.
  */
-import { Readable } from 'node:stream';
+import { expectQueued } from '../glance/client/data.ts';
 import type { ImageClient } from '../glance/client/index.ts';
+import { storeProblem } from '../glance/client/stores.ts';
 import { fitsInPath } from '../glance/client/tags.ts';
-import { Conflict, ImageCorrupted, ImageNotFound, InvalidRequest } from '../glance/errors.ts';
+import { Conflict, ImageCorrupted, ImageNotFound, InvalidRequest, NotAuthorized, NotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { diffImage } from '../glance/patch.ts';
-import { type CheckedFields, checkFields, givesReadOnly, type ImageFields, withoutUnchanged } from './fields.ts';
+import { checkText } from './check.ts';
+import { type DataOptions, type ImageContent, type UploadData, uploadDataOf } from './content.ts';
+import {
+  type CheckedFields,
+  checkFields,
+  fieldsIn,
+  givesReadOnly,
+  type ImageFields,
+  withoutUnchanged,
+} from './fields.ts';
 import { serviceImageOf } from './service-image.ts';
-
-/** Bytes, or a stream of them, such as a `Readable`. A stream is read at most once. */
-export type ImageContent = Uint8Array | AsyncIterable<Uint8Array>;
-
-export interface DataOptions {
-  /**
-   * The size of a stream in bytes, if known: other numbers of bytes are then rejected, and quotas are checked up front.
-   */
-  size?: number;
-  /** Default: the cloud's default store. */
-  store?: string;
-  /** An image on which the data is based, for stores that can share blocks. */
-  baseImageRef?: string;
-}
 
 export interface CreateOptions extends DataOptions {
   data?: ImageContent;
@@ -51,6 +48,13 @@ export interface WriteOptions {
   newId: () => string;
 }
 
+interface Change {
+  purge: boolean;
+  /** Throws for an image that must not be changed. */
+  check?: (image: Image) => void;
+  signal: AbortSignal;
+}
+
 /** Other clients may change the image between reading and changing it; after so many attempts the change fails. */
 const maxReads = 4;
 
@@ -61,17 +65,20 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
       return await client.create(id, wanted, signal);
     } catch (error) {
       if (!(error instanceof Conflict) || chosen !== undefined) throw error;
-      // No other client knows this id: it is our own earlier attempt, whose response was lost.
-      return await client.get(id, signal);
+      // No other client knows this id: if the image exists, our own earlier attempt has created it, and its response was lost.
+      return await client.get(id, signal).catch((looked: unknown) => {
+        throw looked instanceof NotFound ? error : looked;
+      });
     }
   }
 
-  async function change(id: string, fields: CheckedFields, purge: boolean, signal: AbortSignal): Promise<Image> {
+  async function change(id: string, fields: CheckedFields, { purge, check, signal }: Change): Promise<Image> {
     const purges = fields.properties === 'cleared' || (fields.properties === 'declared' && purge);
     const schema = await client.schema(signal);
     const differences = (image: Image) => diffImage(image, fields.wanted, { purge: purges, keep: () => false, schema });
     for (let reads = 1; ; reads++) {
       const image = await find(id, signal);
+      check?.(image);
       const operations = differences(image);
       if (operations.length === 0) return image;
       try {
@@ -85,16 +92,29 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
     }
   }
 
-  async function fill(id: string, data: ImageContent, options: DataOptions, signal: AbortSignal): Promise<Image> {
+  /** Throws if the cloud says that it has no such store, or that it is read-only. */
+  async function checkStore(store: string, signal: AbortSignal): Promise<void> {
+    const known = await client.stores(signal).catch((error: unknown) => {
+      if (error instanceof NotAuthorized) return undefined;
+      throw error;
+    });
+    const problem = known === undefined ? undefined : storeProblem([store], known);
+    if (problem !== undefined) throw problem;
+  }
+
+  async function fill(
+    id: string,
+    { size, body }: UploadData,
+    { store, baseImageRef }: DataOptions,
+    signal: AbortSignal,
+  ): Promise<Image> {
     let sent = 0;
-    const { size, body } = uploadDataOf(data, options.size);
     async function* counted() {
       for await (const chunk of body) {
         sent += chunk.byteLength;
         yield chunk;
       }
     }
-    const { store, baseImageRef } = options;
     await client.upload(id, counted(), {
       ...(size === undefined ? {} : { size }),
       ...(store === undefined ? {} : { store }),
@@ -109,10 +129,11 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
 
   return {
     async create(given, { data, ...options }, signal) {
-      const image = await createRecord(checkFields(given), signal);
-      if (data === undefined) return image;
+      const content = data === undefined ? undefined : uploadDataOf(data, options);
+      const image = await createRecord(checkFields(fieldsIn(given)), signal);
+      if (content === undefined) return image;
       try {
-        return await fill(image.id, data, options, signal);
+        return await fill(image.id, content, options, signal);
       } catch (error) {
         // The error of the creation is thrown, not that of the clean-up.
         await removeUnfilled(client, image.id).catch(() => undefined);
@@ -121,40 +142,36 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
     },
 
     async update(id, given, { data, purge = true, ...options }, signal) {
+      const content = data === undefined ? undefined : uploadDataOf(data, options);
+      fieldsIn(given);
       const fields = checkFields(
         givesReadOnly(given) ? withoutUnchanged(given, serviceImageOf(await find(id, signal))) : given,
       );
-      // Before the data, because formats cannot be set after it, and so that the image is never active with its old name.
-      const image = Object.keys(fields.wanted).length > 0 ? await change(id, fields, purge, signal) : undefined;
-      if (data !== undefined) return fill(id, data, options, signal);
-      return image ?? find(id, signal);
+      const isChange = Object.keys(fields.wanted).length > 0;
+      if (content === undefined) return isChange ? change(id, fields, { purge, signal }) : find(id, signal);
+      if (isChange) {
+        if (options.store !== undefined) await checkStore(options.store, signal);
+        // Before the data, because formats cannot be set after it, and so that the image is never active with its old name.
+        await change(id, fields, { purge, check: expectQueued, signal });
+      }
+      return fill(id, content, options, signal);
     },
 
     async addTag(id, tag, signal) {
+      checkText('tag', tag);
       if (fitsInPath(tag)) return client.addTag(id, tag, signal);
       const { tags } = await find(id, signal);
-      await change(id, checkFields({ tags: [...tags, tag] }), false, signal);
+      await change(id, checkFields({ tags: [...tags, tag] }), { purge: false, signal });
     },
 
     async removeTag(id, tag, signal) {
+      checkText('tag', tag);
       if (fitsInPath(tag)) return client.removeTag(id, tag, signal);
       const { tags } = await find(id, signal);
       if (!tags.includes(tag)) throw new ImageNotFound(`image ${id} has no tag ${JSON.stringify(tag)}`, {});
-      await change(id, checkFields({ tags: tags.filter((one) => one !== tag) }), false, signal);
+      await change(id, checkFields({ tags: tags.filter((one) => one !== tag) }), { purge: false, signal });
     },
   };
-}
-
-/** Bytes have a size; the size of a stream must be given. */
-export function uploadDataOf(
-  data: ImageContent,
-  size: number | undefined,
-): { body: AsyncIterable<Uint8Array>; size: number | undefined } {
-  if (!(data instanceof Uint8Array)) return { body: data, size };
-  if (size !== undefined && size !== data.byteLength) {
-    throw new InvalidRequest(`size is ${size}, but the data has ${data.byteLength} bytes`);
-  }
-  return { body: Readable.from([data]), size: data.byteLength };
 }
 
 /** An image that could not be filled is deleted. One that became active nevertheless is kept. */

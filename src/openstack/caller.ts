@@ -5,18 +5,12 @@
  * in the whole call; a body that was partly sent and cannot be read again is not sent again.
  */
 import type { Clock, Random } from '../lib/clock.ts';
+import { retry } from '../lib/errors.ts';
 import type { Authorization, Authorizer } from './authorizer.ts';
 import { allEndpoints, type Catalog, findEndpoints, serviceRoot } from './catalog.ts';
 import type { CloudConfig } from './clouds.ts';
 import { createEndpoints, type Endpoints } from './endpoints.ts';
-import {
-  AuthenticationFailed,
-  EndpointNotFound,
-  ForeignEndpoint,
-  type HttpFailure,
-  quoteFailure,
-  TokenRejected,
-} from './errors.ts';
+import { EndpointNotFound, ForeignEndpoint, type HttpFailure, quoteFailure, RejectedByService } from './errors.ts';
 import type { HttpResponse } from './exchange.ts';
 import { checkedRequestId, newRequestId } from './request-id.ts';
 import { failureOf } from './response.ts';
@@ -93,7 +87,7 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
           if (failure.status !== 401) throw failure;
           const canRenew = authorization.reject();
           if (!mayResend()) throw failure;
-          if (!canRenew || renewed) throw authenticationFailed(service, canRenew, failure);
+          if (!canRenew || renewed) throw rejectedByService(service, canRenew, failure);
           renewed = true;
           authorization = await authorizer.current(token);
         }
@@ -148,9 +142,13 @@ function onlyRoot(cloud: CloudConfig, address: string, catalog: Catalog | undefi
   throw new ForeignEndpoint(address, service, cloud.name);
 }
 
-function authenticationFailed(service: ServiceType, renewed: boolean, failure: HttpFailure): AuthenticationFailed {
+function rejectedByService(service: ServiceType, renewed: boolean, failure: HttpFailure): RejectedByService {
   const quote = quoteFailure(failure);
   return renewed
-    ? new TokenRejected(`the ${service} service rejects the token that Keystone has just issued: ${quote}`, failure)
-    : new AuthenticationFailed(`the ${service} service rejects the credentials in clouds.yaml: ${quote}`, failure);
+    ? new RejectedByService(
+        `the ${service} service rejects the token that Keystone has just issued: ${quote}`,
+        failure,
+        retry.backoff,
+      )
+    : new RejectedByService(`the ${service} service rejects the credentials in clouds.yaml: ${quote}`, failure);
 }

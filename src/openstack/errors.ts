@@ -84,19 +84,18 @@ export class MalformedResponse extends OperatorError {
   }
 }
 
-/** Keystone rejects the credentials, or a service rejects the token that Keystone has just issued. */
+/** Keystone rejects the credentials, or a service rejects them or the token that Keystone has just issued. */
 export class AuthenticationFailed extends OperatorError {
   constructor(message: string, failure: HttpFailure, again: Retry = retry.change) {
     super(message, { code: 'AuthenticationFailed', retry: again, cause: failure, ...responseFieldsOf(failure) });
   }
 }
 
-/** A service rejects a token that Keystone has just issued. The fault is with the service, so the call is retried. */
-export class TokenRejected extends AuthenticationFailed {
-  constructor(message: string, failure: HttpFailure) {
-    super(message, failure, retry.backoff);
-  }
-}
+/**
+ * A service rejects the credentials of a call. If they are a token that Keystone has just issued, the fault is with the service, and
+ * `again` is a pause; those in clouds.yaml have to be changed.
+ */
+export class RejectedByService extends AuthenticationFailed {}
 
 /** Keystone did not respond. */
 export class KeystoneUnreachable extends OperatorError {

@@ -18,6 +18,44 @@ export function isTooDeep(text: string): boolean {
   return excessOf(text, jsonBounds(Number.POSITIVE_INFINITY))?.bound === 'depth';
 }
 
+/**
+ * The value of a JSON text, undefined where text and value differ: where a number is beyond what a JavaScript number holds exactly,
+ * such as 12345678901234567890 or 1e999.
+ */
+export function parseExactJson(text: string): JsonValue | undefined {
+  let isExact = true;
+  try {
+    const value: JsonValue = JSON.parse(text, (_key, part: JsonValue, ...[context]: { source?: string }[]) => {
+      if (typeof part === 'number' && !isExactNumber(context?.source ?? '', part)) isExact = false;
+      return part;
+    });
+    return isExact ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the decimal digits in `text` mean exactly the number that JavaScript writes as `value`. */
+export function isExactNumber(text: string, value: number): boolean {
+  const digits = significantDigits(text);
+  return digits !== undefined && digits === significantDigits(String(value));
+}
+
+/** The longest number that JavaScript holds is 1 with 308 zeros; a longer text could take long to compare. */
+const maxNumberLength = 400;
+
+/** `-12.50e3` and `-12500` → `-125e2`: one form for all spellings of a number. */
+function significantDigits(text: string): string | undefined {
+  if (text.length > maxNumberLength) return undefined;
+  const [, sign = '', whole, fraction = '', exponent = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? [];
+  if (whole === undefined) return undefined;
+  const digits = `${whole}${fraction}`.replace(/^0+/, '');
+  const significant = digits.replace(/0+$/, '');
+  if (significant === '') return '0';
+  return `${sign}${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`;
+}
+
 export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

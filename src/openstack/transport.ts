@@ -100,17 +100,25 @@ function observed(observe: (exchange: Exchange) => void, clock: Clock, send: Sen
   };
 }
 
-/** Follows the redirects of a GET within one origin only, because the token is sent again. */
+/**
+ * Follows redirects within one origin only, because the token is sent again: of a GET all, of a change without a stream those that
+ * keep its method and its body (307 and 308).
+ */
 function followRedirects(send: Send): Send {
   return async (request) => {
     for (let { url } = request, redirects = 0; ; redirects++) {
       const response = await send({ ...request, url });
-      const target = request.method === 'GET' ? redirectTarget(headOf(response), url) : undefined;
+      const keeps = request.method === 'GET' || keepsRequest(request, response.statusCode);
+      const target = keeps ? redirectTarget(headOf(response), url) : undefined;
       if (target === undefined || redirects >= maxRedirects) return response;
       await response.body.dump();
       url = target;
     }
   };
+}
+
+function keepsRequest({ body }: Parameters<Send>[0], status: number): boolean {
+  return typeof body !== 'object' && (status === 307 || status === 308);
 }
 
 function sendOnce(dispatcher: Dispatcher, userAgent: string): Send {

@@ -98,6 +98,7 @@ test('text that is none of the type stays text', () => {
     ['integer', ''],
     ['integer', '12345678901234567890'],
     ['number', '1e5'],
+    ['number', '123456789012345.123456789012345'],
     ['boolean', 'yes'],
   ] as const) {
     assert.equal(typedValue(type, text), undefined);

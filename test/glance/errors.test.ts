@@ -16,13 +16,13 @@ import {
   StoreReadOnly,
   translate,
 } from '../../src/glance/errors.ts';
-import { OperatorError } from '../../src/lib/errors.ts';
+import { OperatorError, retry } from '../../src/lib/errors.ts';
 import {
   AuthenticationFailed,
   ConnectionFailed,
   HttpFailure,
   MalformedResponse,
-  TokenRejected,
+  RejectedByService,
 } from '../../src/openstack/errors.ts';
 
 const answer = (status: number, serverMessage = 'their message', retryAfterMs?: number) =>
@@ -110,11 +110,15 @@ test('the message says what was done, and quotes Glance', () => {
   );
 });
 
-test('a token rejected by Glance is a permission error, and rejected credentials are an error of Keystone', () => {
-  const refused = translate(new TokenRejected('the image service rejects the token', answer(401)), 'read', 'x');
-  assert.ok(refused instanceof ImageNotAuthorized);
-  assert.deepEqual([refused.code, refused.httpStatus, refused.requestId], ['AuthenticationFailed', 401, 'req-1']);
-  assert.ok(!(translate(new TokenRejected('no', answer(401)), 'list') instanceof ImageNotAuthorized));
+test('credentials rejected by Glance are a permission error, and those rejected by Keystone are an error of Keystone', () => {
+  for (const again of [retry.backoff, retry.change]) {
+    const refused = translate(new RejectedByService('the image service rejects it', answer(401), again), 'read', 'x');
+    assert.ok(refused instanceof ImageNotAuthorized);
+    assert.deepEqual([refused.code, refused.httpStatus, refused.requestId], ['AuthenticationFailed', 401, 'req-1']);
+    assert.deepEqual(refused.retry, again);
+  }
+  const aboutList = translate(new RejectedByService('no', answer(401)), 'list');
+  assert.ok(aboutList instanceof NotAuthorized && !(aboutList instanceof ImageNotAuthorized));
   const failed = new AuthenticationFailed('Keystone rejected the credentials', answer(401));
   assert.equal(translate(failed, 'read', 'x'), failed);
 });

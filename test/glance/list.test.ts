@@ -68,6 +68,44 @@ test('a server that repeats itself is found out', async () => {
   );
 });
 
+test('an empty page that leads to another one is called what it is', async () => {
+  await assert.rejects(
+    ids(() => ({ images: [], more: true })),
+    (error) =>
+      error instanceof GlanceUnavailable && /a page of the list of images has no new image/.test(error.message),
+  );
+});
+
+test('several names, disk and memory sizes, and both directions of a time are filters', () => {
+  const filter = (filters: Parameters<typeof listQuery>[0]) => {
+    const {
+      limit: _limit,
+      sort: _sort,
+      ...rest
+    } = Object.fromEntries(new URLSearchParams(listQuery(filters, { pageSize: 1 })));
+    return rest;
+  };
+  assert.deepEqual(filter({ names: ['a', 'b, c'] }), { name: 'in:"a","b, c"' });
+  assert.deepEqual(filter({ names: ['gt:"a"'] }), { name: 'eq:gt:"a"' });
+  assert.deepEqual(filter({ minDiskGiB: 1, minRAMMiB: 512 }), { min_disk: '1', min_ram: '512' });
+  assert.deepEqual(filter({ createdBefore: new Date('2026-01-02T03:04:05Z') }), {
+    created_at: 'lt:2026-01-02T03:04:05Z',
+  });
+  assert.deepEqual(filter({ updatedBefore: new Date('2026-01-02T03:04:05Z') }), {
+    updated_at: 'lt:2026-01-02T03:04:05Z',
+  });
+  const at = new Date(0);
+  for (const filters of [
+    { name: 'a', names: ['b'] },
+    { names: ['a', 'a "quoted" name'] },
+    { names: ['a', 'b\\'] },
+    { createdSince: at, createdBefore: at },
+    { updatedSince: at, updatedBefore: at },
+  ]) {
+    assert.throws(() => filter(filters), InvalidRequest);
+  }
+});
+
 test('a walk begins after the marker that is given and ends at the limit, asking for no more than that', async () => {
   const all = server(['a', 'b', 'c', 'd', 'e']);
   const asked: string[] = [];
@@ -94,7 +132,7 @@ test('a walk begins after the marker that is given and ends at the limit, asking
 });
 
 test('one of nothing is nothing, without a question', async () => {
-  for (const filters of [{ ids: [] }, { statuses: [] }, { diskFormats: [] }, { containerFormats: [] }]) {
+  for (const filters of [{ ids: [] }, { statuses: [] }, { diskFormats: [] }, { containerFormats: [] }, { names: [] }]) {
     for await (const _ of listPages(filters, { pageSize: 2 }, () => assert.fail('a page was requested'))) assert.fail();
   }
 });

@@ -156,6 +156,7 @@ test('the body of a new image has what is wanted, flat, and the id that we chose
     visibility: 'private',
     min_disk: 1,
     os_hidden: false,
+    owner: null,
     tags: ['a', 'b'],
     hw_disk_bus: 'virtio',
     cores: '4',

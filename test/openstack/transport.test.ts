@@ -113,7 +113,32 @@ test('a truncated response is a ConnectionFailed', async (t) => {
   await assert.rejects(transportOf(t).request(get(url)), ConnectionFailed);
 });
 
-test('a GET follows redirects on the same host only, a POST follows none, and loops end', async (t) => {
+test('a change follows the redirects that keep its method and body, on the same host, and a stream follows none', async (t) => {
+  const elsewhere = await serve(t, () => assert.fail('the token went to another host'));
+  const url = await serve(t, async (request, response) => {
+    const body = String(await bodyOf(request));
+    const [, status = '', where] = (request.url ?? '').split('/');
+    if (status === 'there') return reply(response, 200, { method: request.method, body });
+    response.writeHead(Number(status), { location: where === 'away' ? `${elsewhere}/there` : '/there' }).end();
+  });
+  const transport = transportOf(t);
+  for (const [method, body] of [
+    ['PATCH', '[]'],
+    ['POST', '{}'],
+    ['DELETE', undefined],
+  ] as const) {
+    const ask = async (path: string) =>
+      transport.request(get(`${url}${path}`, { method, ...(body === undefined ? {} : { body }) }));
+    for (const status of [307, 308]) {
+      assert.deepEqual(JSON.parse((await ask(`/${status}`)).text), { method, body: body ?? '' });
+      assert.equal((await ask(`/${status}/away`)).status, status);
+    }
+    for (const status of [301, 302, 303]) assert.equal((await ask(`/${status}`)).status, status);
+  }
+  assert.equal((await transport.upload(put(`${url}/307`, bytes(1)), () => {})).status, 307);
+});
+
+test('a GET follows redirects on the same host only, a POST follows no 302, and loops end', async (t) => {
   const elsewhere = await serve(t, () => assert.fail('the token went to another host'));
   const url = await serve(t, (request, response) => {
     const { url: path = '' } = request;

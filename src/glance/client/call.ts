@@ -82,9 +82,11 @@ export function rememberedSchema(call: Calls['call']): Calls['schema'] {
       });
     } catch (error) {
       const isRejected = error instanceof NotFound || error instanceof NotAuthorized || error instanceof InvalidRequest;
-      if (isRejected && error.httpStatus !== 401) return builtInSchema;
+      const isUnauthenticated = error instanceof NotAuthorized && error.httpStatus === 401;
+      if (isRejected && !isUnauthenticated) return builtInSchema;
       current = undefined;
-      if (error instanceof GlanceUnavailable) return builtInSchema;
+      // The call itself shows the failure, as one about its image.
+      if (isUnauthenticated || error instanceof GlanceUnavailable) return builtInSchema;
       throw error;
     }
   }

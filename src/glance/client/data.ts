@@ -8,7 +8,7 @@ import { ConnectionFailed } from '../../openstack/errors.ts';
 import type { HttpStream } from '../../openstack/exchange.ts';
 import { Conflict, ImageDownloadFailed, ImageNotFound, InvalidRequest, translate } from '../errors.ts';
 import type { Image } from '../image.ts';
-import { imagePath } from '../ref.ts';
+import { imagePath, quotedText } from '../ref.ts';
 import type { Calls } from './call.ts';
 import type { ImageRecords } from './records.ts';
 import { type ImageStores, storeFailure } from './stores.ts';
@@ -62,24 +62,11 @@ export interface ImageData {
 }
 
 export function imageData({ session }: Calls, { get }: ImageRecords, { stores }: ImageStores): ImageDataCalls {
-  /** A rejection because of the token or the image's state is better received now than during a stream of data. */
-  async function expectQueued(id: string, signal: AbortSignal): Promise<Image> {
-    const image = await get(id, signal);
-    if (image.status === 'queued') return image;
-    throw new Conflict(`image ${id} is ${image.status}: it accepts data only while it is queued`);
-  }
-
   return {
-    async upload(id, body, { size, store, baseImageRef, signal }) {
-      await expectQueued(id, signal);
-      const headers = {
-        'content-type': 'application/octet-stream',
-        ...(size === undefined ? {} : { 'x-openstack-image-size': String(size) }),
-        ...(store === undefined ? {} : { 'x-image-meta-store': headerValue('store', store) }),
-        ...(baseImageRef === undefined
-          ? {}
-          : { 'x-openstack-base-image-ref': headerValue('baseImageRef', baseImageRef) }),
-      };
+    async upload(id, body, { signal, size, ...where }) {
+      const { store } = where;
+      expectQueued(await get(id, signal));
+      const headers = uploadHeaders({ ...where, ...(size === undefined ? {} : { size }) });
       try {
         await session.upload('image', { path: `${imagePath(id)}/file`, headers, body, size, signal });
       } catch (error) {
@@ -89,7 +76,7 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
     },
 
     async stage(id, body, { size, signal }) {
-      await expectQueued(id, signal);
+      expectQueued(await get(id, signal));
       const headers = { 'content-type': 'application/octet-stream' };
       try {
         await session.upload('image', { path: `${imagePath(id)}/stage`, headers, body, size, signal });
@@ -127,6 +114,22 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
   };
 }
 
+/** Throws Conflict. A rejection because of the image's state is better received before the data is sent than while it is. */
+export function expectQueued({ id, status }: Pick<Image, 'id' | 'status'>): void {
+  if (status === 'queued') return;
+  throw new Conflict(`image ${id} is ${status}: it accepts data only while it is queued`);
+}
+
+/** Throws InvalidRequest for a name that no header can carry. */
+export function uploadHeaders({ size, store, baseImageRef }: Omit<UploadOptions, 'signal'>): Record<string, string> {
+  return {
+    'content-type': 'application/octet-stream',
+    ...(size === undefined ? {} : { 'x-openstack-image-size': String(size) }),
+    ...(store === undefined ? {} : { 'x-image-meta-store': headerValue('store', store) }),
+    ...(baseImageRef === undefined ? {} : { 'x-openstack-base-image-ref': headerValue('baseImageRef', baseImageRef) }),
+  };
+}
+
 /** The same body; its errors name the image. */
 function namedBody(id: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array> {
   return {
@@ -157,6 +160,6 @@ function namedBody(id: string, body: AsyncIterable<Uint8Array>, signal: AbortSig
 
 /** Anything else would end the connection in the client instead of being rejected. */
 function headerValue(name: string, value: string): string {
-  if (/^[\x21-\x7e]+$/.test(value)) return value;
-  throw new InvalidRequest(`${name}: not a name that fits into a header: ${JSON.stringify(value.slice(0, 64))}`);
+  if (typeof value === 'string' && /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)) return value;
+  throw new InvalidRequest(`${name}: not a name that fits into a header: ${quotedText(value)}`);
 }

@@ -8,7 +8,7 @@ import { MalformedResponse } from '../../openstack/errors.ts';
 import type { HttpResponse } from '../../openstack/exchange.ts';
 import type { JsonValue } from '../../openstack/json.ts';
 import { jsonOf } from '../../openstack/response.ts';
-import { imagePath } from '../ref.ts';
+import { imagePath, pathSegment } from '../ref.ts';
 import { type Calls, listIn } from './call.ts';
 
 export type MemberStatus = 'pending' | 'accepted' | 'rejected';
@@ -48,7 +48,7 @@ const memberSchema = z.object({
 
 export function imageMembers({ call, send }: Calls): ImageMembers {
   const all = (id: string) => `${imagePath(id)}/members`;
-  const one = (id: string, member: string) => `${all(id)}/${encodeURIComponent(member)}`;
+  const one = (id: string, member: string) => `${all(id)}/${pathSegment('member', member)}`;
 
   return {
     async list(id, signal) {

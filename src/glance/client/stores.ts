@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { responseFieldsOf } from '../../openstack/errors.ts';
 import type { JsonObject, JsonValue } from '../../openstack/json.ts';
 import { Conflict, ImageGone, InvalidRequest, NotFound, StoreNotFound, StoreReadOnly } from '../errors.ts';
-import { imagePath } from '../ref.ts';
+import { imagePath, pathSegment } from '../ref.ts';
 import { type Calls, listIn } from './call.ts';
 
 export interface ImageStore {
@@ -71,7 +71,7 @@ export function imageStores({ call, send }: Calls): ImageStores {
 
     async removeFromStore(id, store, signal) {
       imagePath(id);
-      const path = `/stores/${encodeURIComponent(store)}/${id}`;
+      const path = `/stores/${pathSegment('store', store)}/${id}`;
       try {
         await send({ operation: 'removeFromStore', imageId: id, method: 'DELETE', path }, signal);
       } catch (error) {

@@ -1,0 +1,113 @@
+/**
+ * Checks what a caller gives, because callers may be in JavaScript.
+ *
+ * Invariant: a value of a wrong type is an InvalidRequest that names it, before any call.
+ */
+import { z } from 'zod';
+import type { ImportRequest } from '../glance/client/index.ts';
+import { InvalidRequest } from '../glance/errors.ts';
+import type { NewLocation } from './locations.ts';
+import type { ImageQuery } from './reads.ts';
+
+const text = z.string();
+const texts = z.array(text);
+const flag = z.boolean();
+const count = z.number().int().min(0);
+
+/** Values that only Glance can judge, such as the key of a sort, are not checked here. */
+const query = z.strictObject({
+  filters: z
+    .strictObject({
+      ids: texts.optional(),
+      name: text.optional(),
+      names: texts.optional(),
+      statuses: texts.optional(),
+      owner: text.optional(),
+      visibility: text.optional(),
+      memberStatus: text.optional(),
+      hidden: flag.optional(),
+      protected: flag.optional(),
+      diskFormats: texts.optional(),
+      containerFormats: texts.optional(),
+      minDiskGiB: count.optional(),
+      minRAMMiB: count.optional(),
+      minSize: count.optional(),
+      maxSize: count.optional(),
+      checksum: text.optional(),
+      hash: text.optional(),
+      tags: texts.optional(),
+      properties: z.record(text, text).optional(),
+      createdSince: z.date().optional(),
+      createdBefore: z.date().optional(),
+      updatedSince: z.date().optional(),
+      updatedBefore: z.date().optional(),
+    })
+    .optional(),
+  marker: text.optional(),
+  limit: count.optional(),
+  sort: z.array(z.object({ key: text, direction: text })).optional(),
+});
+
+const importRequest = z.object({
+  method: z.discriminatedUnion('name', [
+    z.object({ name: z.enum(['glance-direct', 'copy-image']) }),
+    z.object({ name: z.literal('web-download'), uri: text }),
+    z.object({
+      name: z.literal('glance-download'),
+      imageId: text,
+      region: text,
+      serviceInterface: text.optional(),
+    }),
+  ]),
+  stores: texts.optional(),
+  allStores: flag.optional(),
+  allStoresMustSucceed: flag.optional(),
+});
+
+const location = z.object({
+  url: text,
+  metadata: z.record(text, z.json()).optional(),
+  digest: z.object({ algorithm: text, value: text }).optional(),
+});
+
+export function checkQuery(given: ImageQuery): void {
+  check('', query, given);
+}
+
+export function checkImport(given: ImportRequest): void {
+  check('request', importRequest, given);
+}
+
+export function checkLocation(given: NewLocation): void {
+  check('location', location, given);
+}
+
+export function checkText(name: string, given: string): void {
+  check(name, text, given);
+}
+
+export function checkTexts(name: string, given: readonly string[]): void {
+  check(name, texts, given);
+}
+
+/** `undefined` is no size. */
+export function checkSize(given: number | undefined): void {
+  check('size', count.optional(), given);
+}
+
+function check(name: string, schema: z.ZodType, given: unknown): void {
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return;
+  throw new InvalidRequest(parsed.error.issues.map((issue) => issueSentence(issue, name)).join('; '));
+}
+
+/** For example `minDiskGiB: expected number, received string`. */
+export function issueSentence({ path, message }: z.core.$ZodIssue, name = ''): string {
+  const place = [name, ...path.map(String)].filter((part) => part !== '').join('.');
+  return `${place === '' ? '' : `${place}: `}${message.replace(/^Invalid input: /, '')}`;
+}
+
+/** Whether it is an object with keys of its own: no list, no date, no instance of another class. */
+export function isPlainObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value));
+}

@@ -1,0 +1,110 @@
+/** Responses of image services, and of what stands in front of them, that no real Glance of the tests sends. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Conflict, GlanceUnavailable, ImageNotAuthorized, NotAuthorized } from '../../src/glance/errors.ts';
+import { retry } from '../../src/lib/errors.ts';
+import type { ConnectedImageService } from '../../src/library/connect.ts';
+import { imageId, wireImage } from '../glance/model.ts';
+import { reply } from '../openstack/stub.ts';
+import { type Answer, openStub } from './stub-glance.ts';
+
+async function drain(items: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of items);
+}
+
+test('a 409 for the creation of an image that does not exist is a Conflict with the message of Glance', async (t) => {
+  const answer: Answer = ({ method, url }, response) => {
+    if (method === 'POST') reply(response, 409, { message: 'the proxy is confused' });
+    else if (url?.startsWith('/v2/images/')) reply(response, 404, { message: 'no image' });
+    else return false;
+    return true;
+  };
+  const { images } = await openStub(t, { answer });
+  await assert.rejects(images.create({ name: 'x' }), (error) => {
+    assert.ok(error instanceof Conflict, `${error}`);
+    assert.match(error.message, /the proxy is confused/);
+    return true;
+  });
+});
+
+test('a 409 for the creation of an image that exists means that the first response was lost', async (t) => {
+  const answer: Answer = ({ method }, response) => {
+    if (method !== 'POST') return false;
+    reply(response, 409, { message: 'it exists' });
+    return true;
+  };
+  const { images } = await openStub(t, {
+    answer: (request, response) => answer(request, response) || asked(request.url, response),
+  });
+  function asked(url: string | undefined, response: Parameters<Answer>[1]): boolean {
+    if (!/^\/v2\/images\/./.test(url ?? '')) return false;
+    reply(response, 200, wireImage({ name: 'x' }));
+    return true;
+  }
+  assert.equal((await images.create({ name: 'x' })).name, 'x');
+});
+
+const aboutImage: [name: string, act: (images: ConnectedImageService) => Promise<unknown>][] = [
+  ['show', (images) => images.show(imageId)],
+  ['update', (images) => images.update(imageId, { name: 'x' })],
+  ['delete', (images) => images.delete(imageId)],
+  ['deactivate', (images) => images.deactivate(imageId)],
+  ['addTag', (images) => images.addTag(imageId, 'x')],
+  ['download', (images) => images.download(imageId)],
+  ['upload', (images) => images.update(imageId, {}, { data: Buffer.from('x') })],
+  ['stage', (images) => images.stage(imageId, Buffer.from('x'))],
+  ['listMembers', (images) => images.listMembers(imageId)],
+];
+const rejectAll: Answer = (_, response) => {
+  reply(response, 401, { message: 'who are you' });
+  return true;
+};
+for (const [name, act] of aboutImage) {
+  test(`credentials of clouds.yaml that Glance rejects are ImageNotAuthorized in the first ${name}, and need a change`, async (t) => {
+    const { images } = await openStub(t, { answer: rejectAll });
+    await assert.rejects(act(images), (error) => {
+      assert.ok(error instanceof ImageNotAuthorized, `${error}`);
+      assert.deepEqual([error.httpStatus, error.code, error.retry], [401, 'AuthenticationFailed', retry.change]);
+      return true;
+    });
+  });
+}
+
+test('credentials of clouds.yaml that Glance rejects are NotAuthorized in calls that are not about one image', async (t) => {
+  const { images } = await openStub(t, { answer: rejectAll });
+  for (const act of [() => images.create({}), () => drain(images.detail()), () => images.getStores()]) {
+    await assert.rejects(act, (error) => error instanceof NotAuthorized && !(error instanceof ImageNotAuthorized));
+  }
+});
+
+for (const created_at of ['junk', '', '2026-13-45T00:00:00Z']) {
+  test(`an image with the time ${JSON.stringify(created_at)} is a malformed response, not an image with an invalid Date`, async (t) => {
+    const { images } = await openStub(t, { image: { created_at } });
+    await assert.rejects(images.show(imageId), GlanceUnavailable);
+    await assert.rejects(drain(images.detail()), GlanceUnavailable);
+  });
+}
+
+test('an owner that is null is sent at the creation, because it is another image than one without an owner', async (t) => {
+  const { images, bodies, requests } = await openStub(t);
+  await images.create({ name: null, diskFormat: null, containerFormat: null, owner: null });
+  const body = JSON.parse(bodies[requests.indexOf('POST /images')] ?? '');
+  assert.deepEqual(Object.keys(body).sort(), ['id', 'owner']);
+  assert.equal(body.owner, null);
+});
+
+for (const value of [
+  '12345678901234567890',
+  '[{"device":"sda","size":12345678901234567890}]',
+  '1e999',
+  'null',
+  '0.12345678901234567890123',
+]) {
+  test(`the mapping ${value}, which JavaScript cannot hold exactly, is shown as its text, and giving it back changes nothing`, async (t) => {
+    const { images, writes } = await openStub(t, { image: { mappings: value, block_device_mapping: value } });
+    const shown = await images.show(imageId);
+    assert.deepEqual(shown.properties, { mappings: value, block_device_mapping: value });
+    await images.update(imageId, { ...shown });
+    assert.deepEqual(writes(), []);
+  });
+}
