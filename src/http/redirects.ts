@@ -40,3 +40,8 @@ export function redirectOf(
 function percentEncoded(location: string): string {
   return location.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
 }
+
+/** Whether a redirect asks for the same method and body at the new address. */
+export function keepsRequest(status: number): boolean {
+  return status === 307 || status === 308;
+}

@@ -4,17 +4,14 @@
  * Invariant: a value of a wrong type is an InvalidRequest that names it, before any call.
  */
 import { z } from 'zod';
-import type { ImportRequest } from '../glance/client/index.ts';
 import { InvalidRequest } from '../glance/errors.ts';
-import type { NewLocation } from './locations.ts';
-import type { ImageQuery } from './reads.ts';
 
 const text = z.string();
 const texts = z.array(text);
 const flag = z.boolean();
 const count = z.number().int().min(0);
 
-/** Values that only Glance can judge, such as the key of a sort, are not checked here. */
+/** Values that only Glance can check, such as the key of a sort, are left to it. */
 const query = z.strictObject({
   filters: z
     .strictObject({
@@ -70,28 +67,28 @@ const location = z.object({
   digest: z.object({ algorithm: text, value: text }).optional(),
 });
 
-export function checkQuery(given: ImageQuery): void {
+export function checkQuery(given: unknown): void {
   check('', query, given);
 }
 
-export function checkImport(given: ImportRequest): void {
+export function checkImport(given: unknown): void {
   check('request', importRequest, given);
 }
 
-export function checkLocation(given: NewLocation): void {
+export function checkLocation(given: unknown): void {
   check('location', location, given);
 }
 
-export function checkText(name: string, given: string): void {
+export function checkText(name: string, given: unknown): void {
   check(name, text, given);
 }
 
-export function checkTexts(name: string, given: readonly string[]): void {
+export function checkTexts(name: string, given: unknown): void {
   check(name, texts, given);
 }
 
 /** `undefined` is no size. */
-export function checkSize(given: number | undefined): void {
+export function checkDataSize(given: unknown): void {
   check('size', count.optional(), given);
 }
 

@@ -7,7 +7,7 @@
 import { Readable } from 'node:stream';
 import { uploadHeaders } from '../glance/client/data.ts';
 import { InvalidRequest } from '../glance/errors.ts';
-import { checkSize } from './check.ts';
+import { checkDataSize } from './check.ts';
 
 /** Bytes, or a stream of them, such as a `Readable`. A stream is read at most once. */
 export type ImageContent = Uint8Array | AsyncIterable<Uint8Array>;
@@ -32,7 +32,7 @@ export interface UploadData {
 /** Throws InvalidRequest, without reading any data, for data and options that cannot be sent. */
 export function uploadDataOf(data: ImageContent, options: DataOptions): UploadData {
   const { size } = options;
-  checkSize(size);
+  checkDataSize(size);
   uploadHeaders(options);
   if (data instanceof Uint8Array) {
     if (size === undefined || size === data.byteLength) return { body: Readable.from([data]), size: data.byteLength };

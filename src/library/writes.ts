@@ -2,8 +2,8 @@
  * Creates and changes images.
  *
  * Invariant: an image is created once, even if responses are lost; a change contains only differences, and without any
- * it is not sent; what can be rejected is rejected before anything is changed; data is uploaded once, and its size is checked
- * afterwards.
+ * it is not sent; arguments and the state of the image are checked before anything is changed; data is uploaded once, and
+ * its size is checked afterwards.
  */
 import { expectQueued } from '../glance/client/data.ts';
 import type { ImageClient } from '../glance/client/index.ts';
@@ -92,7 +92,7 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
     }
   }
 
-  /** Throws if the cloud says that it has no such store, or that it is read-only. */
+  /** Throws StoreNotFound or StoreReadOnly if the list of stores is readable and shows it. */
   async function checkStore(store: string, signal: AbortSignal): Promise<void> {
     const known = await client.stores(signal).catch((error: unknown) => {
       if (error instanceof NotAuthorized) return undefined;

@@ -8,6 +8,7 @@
 import { Agent, buildConnector, type Dispatcher, request as undiciRequest } from 'undici';
 import { type EgressPolicy, guardConnector } from '../http/egress.ts';
 import { fenceRequests, type MayWrite, mayAlwaysWrite } from '../http/fence.ts';
+import { keepsRequest } from '../http/redirects.ts';
 import { createTrust, type Trust, trustingConnector } from '../http/trust.ts';
 import { withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -102,23 +103,19 @@ function observed(observe: (exchange: Exchange) => void, clock: Clock, send: Sen
 
 /**
  * Follows redirects within one origin only, because the token is sent again: of a GET all, of a change without a stream those that
- * keep its method and its body (307 and 308).
+ * keep its method and its body.
  */
 function followRedirects(send: Send): Send {
   return async (request) => {
     for (let { url } = request, redirects = 0; ; redirects++) {
       const response = await send({ ...request, url });
-      const keeps = request.method === 'GET' || keepsRequest(request, response.statusCode);
+      const keeps = request.method === 'GET' || (typeof request.body !== 'object' && keepsRequest(response.statusCode));
       const target = keeps ? redirectTarget(headOf(response), url) : undefined;
       if (target === undefined || redirects >= maxRedirects) return response;
       await response.body.dump();
       url = target;
     }
   };
-}
-
-function keepsRequest({ body }: Parameters<Send>[0], status: number): boolean {
-  return typeof body !== 'object' && (status === 307 || status === 308);
 }
 
 function sendOnce(dispatcher: Dispatcher, userAgent: string): Send {

@@ -139,6 +139,18 @@ export const createCases: readonly Case[] = [
     expect: { classes: { '/results/0': ['HTTPForbidden 403', 'NotAuthorized 403'] } },
   },
   {
+    name: 'create an image that no project owns, as a user without that right',
+    operations: [{ op: 'create', meta: { ...raw, owner: null } }],
+    cinder: ['HTTPForbidden 403'],
+    expect: { classes: { '/results/0': ['HTTPForbidden 403', 'NotAuthorized 403'] } },
+  },
+  {
+    name: 'create an image whose properties are text',
+    operations: [{ op: 'create', meta: { ...raw, properties: 'text' } }],
+    cinder: ['ValueError'],
+    expect: { validity: { '/results/0': ['ValueError', 'Invalid'] } },
+  },
+  {
     name: 'create an image together with its data',
     operations: [{ op: 'create', meta: raw, data: 'some data' }],
     cinder: ['TypeError'],

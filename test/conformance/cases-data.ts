@@ -77,6 +77,29 @@ export const dataCases: readonly Case[] = [
     expect: { classes: { '/results/0': ['HTTPConflict 409', 'Conflict'] } },
   },
   {
+    name: 'upload data into an image that has some, and rename it',
+    given: { '<image>': filled },
+    operations: [{ op: 'update', image: '<image>', meta: { name: 'after' }, purge: false, data: 'other data' }],
+    cinder: ['HTTPConflict 409'],
+    expect: { classes: { '/results/0': ['HTTPConflict 409', 'Conflict'] } },
+  },
+  {
+    name: 'upload data that is based on an image whose id is no UUID, and rename the image',
+    given: { '<image>': {} },
+    operations: [
+      {
+        op: 'update',
+        image: '<image>',
+        meta: { name: 'after' },
+        purge: false,
+        data: 'some data',
+        baseImageRef: 'not a uuid',
+      },
+    ],
+    cinder: ['returned'],
+    expect: 'same',
+  },
+  {
     name: 'upload data into an image without a disk format',
     given: { '<image>': { fields: { disk_format: null } } },
     operations: [{ op: 'update', image: '<image>', meta: {}, data: 'some data' }],

@@ -1,5 +1,8 @@
 /** A Glance, or a network, that fails. The faults are those of a proxy in front of the real one. */
+
+import type { JsonValue } from '../../src/openstack/json.ts';
 import type { ProxiedRequest, Rule } from '../env/proxy.ts';
+import { imageId, wireImage } from '../glance/model.ts';
 import { onlyCindersIsActive } from './active.ts';
 import type { Case } from './case.ts';
 import type { Reason } from './reasons.ts';
@@ -11,6 +14,23 @@ const isFile =
   ({ method, path }: ProxiedRequest) =>
     method === asked && path.endsWith('/file');
 const isCreation = ({ method, path }: ProxiedRequest) => method === 'POST' && path === '/v2/images';
+const isChange = ({ method }: ProxiedRequest) => method === 'PATCH';
+const isList = ({ method, path }: ProxiedRequest) => method === 'GET' && /^\/v2\/images\?/.test(path);
+const redirects = (status: number, matches: Rule['matches']): Rule => ({
+  matches,
+  fault: { kind: 'redirect', status },
+  times: 1,
+});
+const answersJson = (body: JsonValue, matches: Rule['matches'], times: number): Rule => ({
+  matches,
+  fault: {
+    kind: 'answer',
+    status: 200,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  },
+  times,
+});
 const answers = (status: number, matches: Rule['matches'], times?: number): Rule => ({
   matches,
   fault: { kind: 'answer', status, body: 'a fault' },
@@ -168,5 +188,87 @@ export const faultCases: readonly Case[] = [
     ],
     cinder: ['BrokenPipeError'],
     expect: { downloads: { '/results/0': ['BrokenPipeError', 'ImageCorrupted'] } },
+  },
+  {
+    name: 'create an image where the response is a conflict, although there is no such image',
+    operations: [{ op: 'create', meta: { name: 'image', disk_format: 'raw', container_format: 'bare' } }],
+    faults: [answers(409, isCreation, 1)],
+    cinder: ['HTTPConflict 409'],
+    expect: { classes: { '/results/0': ['HTTPConflict 409', 'Conflict 409'] } },
+  },
+  ...[307, 308].map(
+    (status): Case => ({
+      name: `rename an image where the change is redirected to the same server by ${status}`,
+      given: { '<image>': {} },
+      operations: [{ op: 'update', image: '<image>', meta: { name: 'after' }, purge: false }],
+      faults: [redirects(status, isChange)],
+      cinder: ['returned'],
+      expect: 'same',
+    }),
+  ),
+  {
+    name: 'rename an image where the change is redirected to the same server by 302',
+    given: { '<image>': { fields: { name: 'before' } } },
+    operations: [{ op: 'update', image: '<image>', meta: { name: 'after' }, purge: false }],
+    faults: [redirects(302, isChange)],
+    cinder: ['returned'],
+    expect: {
+      redirects: {
+        '/results/0': ['returned', 'GlanceUnavailable 302'],
+        '/glance/<image>/name': ['after', 'before'],
+      },
+    },
+  },
+  {
+    name: 'delete an image where the deletion is redirected to the same server by 307',
+    given: { '<image>': {} },
+    operations: [{ op: 'delete', image: '<image>' }],
+    faults: [redirects(307, ({ method }) => method === 'DELETE')],
+    cinder: ['returned'],
+    expect: 'same',
+  },
+  {
+    name: 'upload data where the upload is redirected to the same server',
+    given: { '<image>': {} },
+    operations: [{ op: 'update', image: '<image>', meta: {}, data: 'some data' }],
+    faults: [redirects(307, isFile('PUT'))],
+    cinder: ['returned'],
+    expect: { redirects: { '/results/0': ['returned', 'GlanceUnavailable 307'], ...onlyCindersIsActive('') } },
+  },
+  {
+    name: 'show an image whose creation time is no time',
+    operations: [{ op: 'show', image: imageId }],
+    faults: [answersJson(wireImage({ created_at: 'junk' }), isImage, 1)],
+    cinder: ['ValueError'],
+    expect: { malformed: { '/results/0': ['ValueError', 'GlanceUnavailable'] } },
+  },
+  {
+    name: 'show an image where the response is a redirect to nowhere',
+    given: { '<image>': {} },
+    operations: [{ op: 'show', image: '<image>' }],
+    faults: [answers(302, isImage, 1)],
+    cinder: ['AttributeError'],
+    expect: { malformed: { '/results/0': ['AttributeError', 'GlanceUnavailable 302'] } },
+  },
+  {
+    name: 'show an image where the response contains no image',
+    operations: [{ op: 'show', image: imageId }],
+    faults: [answersJson({ versions: [] }, isImage, 1)],
+    cinder: ['returned'],
+    expect: { malformed: { '/results/0': ['returned', 'GlanceUnavailable'] } },
+  },
+  {
+    name: 'list the stores of a cloud without named stores',
+    operations: [{ op: 'getStores' }],
+    faults: [answers(404, ({ path }) => path.startsWith('/v2/info/stores'), 1)],
+    cinder: ['HTTPNotFound 404'],
+    expect: { stores: { '/results/0': ['HTTPNotFound 404', 'returned'] } },
+  },
+  {
+    name: 'list images where an empty page leads to another page',
+    operations: [{ op: 'detail', filters: { owner: '<project>', mark: '<mark>' } }],
+    faults: [answersJson({ images: [], next: '/v2/images?mark=nothing' }, isList, 1)],
+    cinder: ['returned'],
+    expect: { malformed: { '/results/0': ['returned', 'GlanceUnavailable'] } },
   },
 ];

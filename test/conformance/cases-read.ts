@@ -119,6 +119,47 @@ export const readCases: readonly Case[] = [
     expect: { noImages: { '/results/0/value': [[{ status: 'queued' }], []] } },
   },
   {
+    name: 'list images with a negative limit',
+    operations: [{ op: 'detail', filters: ours, limit: -1 }],
+    cinder: ['HTTPBadRequest 400'],
+    expect: { validity: { '/results/0': ['HTTPBadRequest 400', 'Invalid'] } },
+  },
+  {
+    name: 'list images by the disk that they need',
+    given: {
+      '<small>': { fields: { mark: '<mark>', min_disk: 1 } },
+      '<large>': { fields: { mark: '<mark>', min_disk: 2 } },
+    },
+    operations: [{ op: 'detail', filters: { ...marked, min_disk: '2' } }],
+    cinder: ['returned'],
+    expect: 'same',
+  },
+  {
+    name: 'list images by a name that Glance takes for a list of names',
+    given: {
+      '<first>': { fields: { mark: '<mark>', name: 'a' } },
+      '<second>': { fields: { mark: '<mark>', name: 'b' } },
+    },
+    operations: [{ op: 'detail', filters: { ...marked, name: 'in:a,b' }, sortKey: 'name', sortDir: 'asc' }],
+    cinder: ['returned'],
+    expect: { filters: { '/results/0/value': [[{ name: 'a' }, { name: 'b' }], []] } },
+  },
+  {
+    name: 'show an image with mappings that are null, and with a number that is too large for JavaScript',
+    given: { '<image>': { fields: { mappings: 'null', block_device_mapping: '12345678901234567890' } } },
+    operations: [{ op: 'show', image: '<image>' }],
+    cinder: ['returned'],
+    expect: {
+      json: {
+        '/results/0/value/properties/mappings': [null, 'null'],
+        '/results/0/value/properties/block_device_mapping': [
+          JSON.parse('12345678901234567890'),
+          '12345678901234567890',
+        ],
+      },
+    },
+  },
+  {
     name: 'list images behind markers that never were or are no ids, and sorted by what no image has',
     operations: [
       { op: 'detail', filters: ours, marker: nobody },

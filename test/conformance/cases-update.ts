@@ -95,6 +95,13 @@ export const updateCases: readonly Case[] = [
     },
   },
   {
+    name: 'purge with properties that are a list',
+    given: { '<image>': two },
+    operations: [{ op: 'update', image: '<image>', meta: { properties: [] } }],
+    cinder: ['AttributeError'],
+    expect: { validity: { '/results/0': ['AttributeError', 'Invalid'] } },
+  },
+  {
     name: 'change nothing at all',
     given: { '<image>': two },
     operations: [{ op: 'update', image: '<image>', meta: {} }],

@@ -197,7 +197,7 @@ function fieldsOf(meta: Meta): ImageFields {
 }
 
 function queryOf({ filters = {}, marker, limit, sortKey, sortDir }: Extract<Operation, { op: 'detail' }>): ImageQuery {
-  const { owner, name, tag, visibility, os_hidden: hidden, ...properties } = filters;
+  const { owner, name, tag, visibility, os_hidden: hidden, min_disk: minDisk, ...properties } = filters;
   const query: ImageQuery = {};
   return Object.assign(query, {
     filters: {
@@ -205,6 +205,7 @@ function queryOf({ filters = {}, marker, limit, sortKey, sortDir }: Extract<Oper
       ...(name === undefined ? {} : { name }),
       ...(tag === undefined ? {} : { tags: tag }),
       ...(visibility === undefined ? {} : { visibility }),
+      ...(minDisk === undefined ? {} : { minDiskGiB: Number(minDisk) }),
       ...(hidden === undefined ? {} : { hidden: hidden === 'true' }),
       properties,
     },

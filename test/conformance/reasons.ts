@@ -56,7 +56,8 @@ export const reasons = {
     text:
       'The properties `mappings` and `block_device_mapping` contain JSON by convention. Every user who may write an ' +
       'image can write other text into them. Cinder then fails to create, show, change and list the image, after Glance ' +
-      'has carried out the request. Here such a text is shown unchanged.',
+      'has carried out the request. Here such a text is shown unchanged. So are null, which would mean that the property is ' +
+      'absent, and JSON with a number that JavaScript cannot hold exactly, so that giving an image back changes neither.',
   },
   spelling: {
     title: 'The same JSON in another spelling is no change',
@@ -154,7 +155,8 @@ export const reasons = {
     title: 'Stores are typed, and one that does not exist is named',
     text:
       'Cinder passes on Glance\'s description of its stores, in which true is the text "true" and false is absent. A ' +
-      'store that the cloud does not have is StoreNotFound, with the names of the existing stores.',
+      'store that the cloud does not have is StoreNotFound, with the names of the existing stores. On a cloud without named ' +
+      'stores there is no list, which is no error.',
   },
   perCall: {
     title: 'A store is chosen for one call',
@@ -174,6 +176,24 @@ export const reasons = {
       'On a cloud without authentication, properties state the owner of an image. Cinder looks for them in a place ' +
       'where no image of the Images API v2 has them, so that owners do not find their own images. Here they are read ' +
       'from the right place.',
+  },
+  filters: {
+    title: 'The value of a filter is no expression',
+    text:
+      'Cinder passes filters to Glance unchanged, so that a name that begins with `in:` or `gt:` is a comparison. Here a value is ' +
+      'only a value. There are filters of their own for several names (`names`) and for times (`createdSince`, `createdBefore`).',
+  },
+  redirects: {
+    title: 'A redirect does not change what is sent',
+    text:
+      'Cinder follows every redirect. Here a read follows those within the same origin, and a change follows only 307 and 308, which ' +
+      'keep its method and its body. Data is never sent to a second address.',
+  },
+  malformed: {
+    title: 'A response that no working Glance sends is GlanceUnavailable',
+    text:
+      'In Cinder such a response raises an accidental Python exception, or is taken for a success. Here it is an error that names ' +
+      'what is wrong with it.',
   },
   noImages: {
     title: 'A limit of 0 returns no image',

@@ -42,6 +42,8 @@ export type Fault =
   /** The connection is cut before the request reaches the server. */
   | { kind: 'refuse' }
   | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string }
+  /** A redirect to the same address: give the rule a number of times. */
+  | { kind: 'redirect'; status: number }
   /** The server processes the request, and the response never arrives. */
   | { kind: 'loseAnswer' }
   /** The response breaks off after so many bytes of its body. */
@@ -119,6 +121,11 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
     record.fault = fault;
     if (fault?.kind === 'refuse') {
       request.socket.destroy();
+      return;
+    }
+    if (fault?.kind === 'redirect') {
+      request.resume();
+      response.writeHead(fault.status, { location: `http://${headers.host}${url}` }).end();
       return;
     }
     if (fault?.kind === 'answer') {
