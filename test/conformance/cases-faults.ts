@@ -261,8 +261,8 @@ export const faultCases: readonly Case[] = [
     name: 'list the stores of a cloud without named stores',
     operations: [{ op: 'getStores' }],
     faults: [answers(404, ({ path }) => path.startsWith('/v2/info/stores'), 1)],
-    cinder: ['HTTPNotFound 404'],
-    expect: { stores: { '/results/0': ['HTTPNotFound 404', 'returned'] } },
+    cinder: ['NotFound 404'],
+    expect: { stores: { '/results/0': ['NotFound 404', 'returned'] } },
   },
   {
     name: 'list images where an empty page leads to another page',

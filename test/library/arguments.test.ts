@@ -1,4 +1,4 @@
-/** What a caller gives is checked before anything is changed, also where the caller is in JavaScript and has no types. */
+/** Arguments are checked before anything is changed, because callers in JavaScript have no types. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Conflict, InvalidImageRef, InvalidRequest, StoreNotFound } from '../../src/glance/errors.ts';

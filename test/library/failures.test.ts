@@ -128,7 +128,7 @@ test('an exceeded quota is an ImageLimitExceeded for every request that the real
   const data = Buffer.alloc(2 * 1024 ** 2, 1);
   for (const call of [() => images.update(queued, {}, { data }), () => images.stage(queued, data)]) {
     await assert.rejects(call, (error) => {
-      assert.ok(error instanceof ImageLimitExceeded);
+      assert.ok(error instanceof ImageLimitExceeded, `${error}`);
       assert.equal(error.httpStatus, 413);
       return true;
     });
