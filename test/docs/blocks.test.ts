@@ -171,7 +171,7 @@ describe('the blocks of the pages', () => {
     for (const [, type = ''] of text.matchAll(/^resource "(\w+)"/gm)) assert.match(type, /^openstack_/);
   }
 
-  /** What `kubectl get` shows has our columns and our reasons. */
+  /** The output of `kubectl get` has our columns and our reasons. */
   function checkTable(text: string): void {
     const [head = '', ...rows] = text.split('\n').filter((line) => line.trim() !== '');
     if (!/^(?:NAMESPACE +)?NAME +READY/.test(head)) return;

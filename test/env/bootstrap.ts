@@ -11,7 +11,7 @@ import type { Session } from './session.ts';
 export const adminPassword = 'admin';
 export const region = 'RegionOne';
 
-/** What later runs must know of the bootstrapped cloud. */
+/** The data of the bootstrapped cloud that later runs need. */
 export const cloudSchema = z.object({
   imageServiceId: z.string(),
   imageEndpointId: z.string(),

@@ -44,7 +44,7 @@ test('an image that vanishes under the marker is no harm: an older marker is tak
   ]);
 });
 
-test('whatever vanishes, what stays is seen exactly once, or the walk says that it has to start again', async () => {
+test('if images vanish, the others are seen exactly once, or the walk reports that it has to start again', async () => {
   const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
   await fc.assert(
     fc.asyncProperty(fc.array(fc.constantFrom(...names), { maxLength: 4 }), async (gone) => {

@@ -93,7 +93,7 @@ test('a Glance that takes no staged data says so, and the image is not taken for
   await assert.rejects(images.stage(id, bytes), ImageNotFound);
 });
 
-test('Glance downloads an image by itself; while it does the image is its own; what fails can be tried again', async (t) => {
+test('Glance downloads an image by itself; meanwhile a second import is rejected; a failed import can be tried again', async (t) => {
   const { images } = await open(t);
   const gate = Promise.withResolvers<void>();
   const path = `/${randomUUID()}`;

@@ -11,7 +11,7 @@ export interface Found {
 }
 
 const opening =
-  /(?:^\s*|[.;:!?|]\s+|,\s+(?:and|but|or|so)\s+|\b(?:because|since|so that|and that|if|while|when)\s+)((?:what|who|whoever|whatever|that which)\s+(?!if\b)[^.;:!?|]*)([.;:!?|]?)/gi;
+  /(?:^\s*|\n[^\S\n]*(?:\n[^\S\n]*)+(?:[-*>]\s+)?|(?<=[.;:!?|])\s+|,\s+(?:and|but|or|so)\s+|\b(?:because|since|so that|and that|if|while|when)\s+)((?:what|who|whoever|whatever|that which)\s+(?!if\b)[^.;:!?|]*)(?=([.;:!?|]?))/gi;
 
 const linking = /^(?:is|are|was|were|has|have|had|can|cannot|may|might|must|will|would|should|could|does|do|did)$/i;
 const verb =
@@ -35,9 +35,12 @@ function verbGroups(clause: string): number {
   const parts = clause.split(/\s+/).map((word) => word.replace(/[^\w']/g, ''));
   let groups = 0;
   let previous = false;
+  let before = '';
   for (const part of parts) {
     const isVerb = linking.test(part) || verb.test(part);
-    if (isVerb && !previous) groups += 1;
+    // "What Glance holds is right" has two verbs side by side.
+    if (isVerb && (!previous || (verb.test(before) && linking.test(part)))) groups += 1;
+    before = part;
     previous = isVerb || (previous && /^(?:not|never|always|also|only|and|or)$/i.test(part));
   }
   return groups;

@@ -54,6 +54,10 @@ test('a clause as subject is found, a noun phrase and a question are not', () =>
   assert.deepEqual(subjects('What the operator last saw and did.'), []);
   assert.deepEqual(subjects('What a watch is about. It checks what is stored.'), []);
   assert.deepEqual(subjects('What is it that is stored?'), []);
+  assert.deepEqual(subjects('# Data\n\nWhat was sent is kept. What Glance holds is right.'), [
+    'What was sent is kept',
+    'What Glance holds is right',
+  ]);
 });
 
 test('a test name needs a subject, a verb and four words', () => {

@@ -1,5 +1,5 @@
 /**
- * Whatever happens to a file on its way: what comes out is right, or there is an error. Never a crash, a hang, or a byte more
+ * However a file is damaged on its way: the output is right, or there is an error. Never a crash, a hang, or a byte more
  * than the limit.
  */
 import assert from 'node:assert/strict';
