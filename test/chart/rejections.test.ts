@@ -104,7 +104,13 @@ const cases: readonly { what: string; set: readonly string[]; message: RegExp }[
     set: ['metrics.serviceMonitor.enabled=true', 'metrics.podMonitor.enabled=true'],
     message: /every sample would be counted twice/,
   },
-  ...['--selector=a=b', '--transfers=8', '--transfer-limits=/file'].map((argument) => ({
+  ...[
+    '--selector=a=b',
+    '--transfers=8',
+    '--transfers-per-namespace=1',
+    '--transfer-limits=/file',
+    '--ca-bundle=/file',
+  ].map((argument) => ({
     what: `the argument ${argument}, on which other objects depend,`,
     set: [`extraArgs={${argument}}`],
     message: new RegExp(`extraArgs contains ${argument}, on which other objects of the chart depend`),

@@ -29,8 +29,8 @@
 {{- fail (printf "\n\nnetworkPolicy.enabled requires networkPolicy.apiServer.to: the rules of a NetworkPolicy add up, so a rule without peers would open the ports %s of every address, whatever networkPolicy.egress says. Set it to the addresses of the API server: kubectl get endpointslices --namespace default --selector kubernetes.io/service-name=kubernetes" (join ", " .Values.networkPolicy.apiServer.ports)) -}}
 {{- end -}}
 {{- range .Values.extraArgs -}}
-{{- if regexMatch "^--(namespaces|selector|cluster-name|watch-secrets|transfers|transfers-per-cloud|transfers-per-host|transfer-limits|leader-elect|lease-name|lease-namespace|health-address|drain-seconds)(=|$)" . -}}
-{{- fail (printf "\n\nextraArgs contains %s, on which other objects of the chart depend. Set it with settings, watchNamespaces, transferLimits or healthPort." .) -}}
+{{- if regexMatch "^--(namespaces|selector|cluster-name|watch-secrets|transfers|transfers-per-namespace|transfers-per-cloud|transfers-per-host|transfer-limits|ca-bundle|leader-elect|lease-name|lease-namespace|health-address|drain-seconds)(=|$)" . -}}
+{{- fail (printf "\n\nextraArgs contains %s, on which other objects of the chart depend. Set it with settings, watchNamespaces, transferLimits, caBundle or healthPort." .) -}}
 {{- end -}}
 {{- end -}}
 {{- range .Values.extraEnv -}}
