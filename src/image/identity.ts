@@ -19,7 +19,7 @@ const searchBeyond = 1000;
 /** What proves that an image belongs to a resource. */
 export interface Identity {
   uid: string;
-  /** `namespace/name/uid` of the resource. */
+  /** `namespace/name/hash` of the resource: see `ownerOf`. */
   owner: string;
   /** Name of this cluster, by which people and lists tell the images of several clusters apart. It proves nothing. */
   cluster: string;
@@ -27,7 +27,16 @@ export interface Identity {
 
 export function identityOf(resource: GlanceImage, cluster: string): Identity {
   const { namespace, name, uid } = resource.metadata;
-  return { uid, owner: `${namespace}/${name}/${uid}`, cluster };
+  return { uid, owner: ownerOf(namespace, name, uid), cluster };
+}
+
+/**
+ * The owner mark: `namespace/name/` and the first 32 hex digits of the SHA-256 of the uid. Everybody who sees the image can read
+ * it. The uid itself would give them the IDs of the images to come.
+ */
+export function ownerOf(namespace: string, name: string, uid: string): string {
+  const hash = createHash('sha256').update(uid).digest('hex').slice(0, 32);
+  return `${namespace}/${name}/${hash}`;
 }
 
 /** What a resource may take for its own. */

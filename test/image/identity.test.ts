@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { claimOf, imageIDOf, incarnationOf, isOurs, markOf, ownerProperty } from '../../src/image/identity.ts';
+import { claimOf, imageIDOf, incarnationOf, isOurs, markOf, ownerOf, ownerProperty } from '../../src/image/identity.ts';
 import { identity, imageOf, projectID, resourceOf, uid } from './resource.ts';
 
 const claim = claimOf(resourceOf(), identity, projectID);
@@ -33,6 +33,13 @@ describe('the identity of an image', () => {
   test('an image with the id of another resource is foreign, whatever its owner marker is', () => {
     const other = imageIDOf('11111111-1111-4111-8111-111111111111', 0);
     assert.equal(isOurs(imageOf({ id: other }), claim, other), false);
+  });
+
+  test('the owner marker does not reveal the UID, from which the IDs of later images follow', () => {
+    const mark = Object.values(markOf(identity)).join(' ');
+    assert.ok(!mark.includes(uid) && !mark.includes(uid.replaceAll('-', '')));
+    assert.notEqual(ownerOf('a', 'b', uid), ownerOf('a', 'b', uid.replace(/.$/, '0')));
+    assert.match(ownerOf('a', 'b', uid), /^a\/b\/[0-9a-f]{32}$/);
   });
 
   test('an image with our id and the owner marker of another resource is foreign', () => {

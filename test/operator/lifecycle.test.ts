@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { markOf } from '../../src/image/identity.ts';
+import { markOf, ownerOf } from '../../src/image/identity.ts';
 import { generated } from '../env/content.ts';
 import { raw } from '../env/images.ts';
 import { digestOf } from './digest.ts';
@@ -253,7 +253,7 @@ describe('an image follows its declaration', () => {
     await world.apply('marked', filled());
     const { metadata } = await world.ready('marked');
     const image = await inGlance('marked');
-    const owner = `${world.namespace}/marked/${metadata.uid}`;
+    const owner = ownerOf(world.namespace, 'marked', metadata.uid);
     assert.equal(image['glance_image_operator_owner'], owner);
     assert.equal(typeof image['glance_image_operator_cluster'], 'string');
     assert.deepEqual(Object.keys(markOf({ uid: '', owner: '', cluster: '' })).sort(), [

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { stringify } from 'yaml';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
-import { clusterProperty, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, imageIDOf, ownerOf, ownerProperty } from '../../src/image/identity.ts';
 import { adminPassword } from '../env/bootstrap.ts';
 import { generated } from '../env/content.ts';
 import { raw } from '../env/images.ts';
@@ -43,7 +43,7 @@ describe('ownership of an image', () => {
   async function squatted(name: string, visibility: string, spec: Record<string, unknown>) {
     await world.apply(name, { ...spec, suspend: true });
     const { metadata } = await world.reason(name, 'Suspended');
-    const mark = `${world.namespace}/${name}/${metadata.uid}`;
+    const mark = ownerOf(world.namespace, name, metadata.uid);
     const properties = { [ownerProperty]: mark, [clusterProperty]: 'default' };
     const id = imageIDOf(metadata.uid, 0);
     await neighbour.createImage(
