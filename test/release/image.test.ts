@@ -108,6 +108,7 @@ describe('the image', { skip: noContainers }, () => {
       env: {
         GLANCE_IMAGE_OPERATOR_NAMESPACES: world.namespace,
         GLANCE_IMAGE_OPERATOR_SOURCE_ALLOW: '127.0.0.0/8',
+        GLANCE_IMAGE_OPERATOR_CLOUD_ALLOW: '127.0.0.0/8',
         GLANCE_IMAGE_OPERATOR_HEALTH_ADDRESS: '127.0.0.1:0',
       },
     });
