@@ -41,7 +41,7 @@ try {
     stack,
     program,
     clouds: { imageUrl: glance.url },
-    flags: ['--transfers', String(atOnce), '--workers', String(atOnce)],
+    flags: ['--transfers', String(atOnce), '--transfers-per-namespace', String(atOnce), '--workers', String(atOnce)],
   });
   const url = world.source.add('/image.raw', { body });
   const names = Array.from({ length: images }, (_, index) => `image-${index}`);
