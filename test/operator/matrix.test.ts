@@ -22,7 +22,16 @@ describe('every fault of a source, by every method', () => {
   let web: Source;
   let tls: Source;
   before(async () => {
-    const flags = ['--transfers', '100', '--transfers-per-cloud', '100', '--transfers-per-host', '100'];
+    const flags = [
+      '--transfers',
+      '100',
+      '--transfers-per-namespace',
+      '100',
+      '--transfers-per-cloud',
+      '100',
+      '--transfers-per-host',
+      '100',
+    ];
     world = await World.create({
       flags: [...flags, '--source-stall-seconds', '3', '--max-virtual-size-gib', '5120', '--workers', '16'],
     });
