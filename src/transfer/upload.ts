@@ -17,7 +17,7 @@ import { type Pipeline, throwIfFailed } from './pipeline.ts';
 import type { TransferPlan } from './plan.ts';
 
 /** How long Glance may take to finish after the connection broke, if it had received all of the data. */
-const settleMs = 60_000;
+const settleMs = 600_000;
 const pollMs = 1_000;
 
 /** Resolves with the image as Glance reports it, after verification. */
