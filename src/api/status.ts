@@ -40,6 +40,9 @@ const seenImage = z
     hidden: z.boolean().meta({ description: 'Whether it is left out of default listings.' }),
     tags: z.array(text(0, 1024)).max(1024).meta({ description: 'Tags, sorted.', 'x-kubernetes-list-type': 'atomic' }),
     properties: jsonMap(1024).meta({
+      // A granular map that loses its last key by server-side apply becomes null, which is invalid:
+      // https://github.com/kubernetes-sigs/structured-merge-diff/issues/305
+      'x-kubernetes-map-type': 'atomic',
       description: 'Custom properties, without the owner mark; JSON text is parsed where Glance means JSON.',
     }),
     stores: z

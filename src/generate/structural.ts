@@ -24,6 +24,7 @@ export interface StructuralSchema {
   maxProperties?: number | undefined;
   additionalProperties?: { 'x-kubernetes-preserve-unknown-fields': true } | undefined;
   'x-kubernetes-preserve-unknown-fields'?: true | undefined;
+  'x-kubernetes-map-type'?: 'atomic' | undefined;
   'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map' | undefined;
   'x-kubernetes-list-map-keys'?: string[] | undefined;
   'x-kubernetes-validations'?: { rule: string; message: string; fieldPath?: string | undefined }[] | undefined;
@@ -101,6 +102,7 @@ const objectSchema = z
       .strictObject({ 'x-kubernetes-preserve-unknown-fields': z.literal(true) }, 'the values of a map are any JSON')
       .optional(),
     'x-kubernetes-preserve-unknown-fields': z.literal(true).optional(),
+    'x-kubernetes-map-type': z.literal('atomic').optional(),
   })
   .refine((object) => !isMap(object) || object.maxProperties !== undefined, 'a map needs a bound: use jsonMap()');
 

@@ -261,4 +261,14 @@ describe('an image follows its declaration', () => {
       'glance_image_operator_owner',
     ]);
   });
+
+  test('the status of an image that loses its last property can be written', async () => {
+    await world.apply('bare', { image: { properties: { color: 'red', shape: { width: 1 } } } });
+    await world.ready('bare');
+    await world.apply('bare', { image: {} });
+    const { status } = await world.ready('bare', 20_000);
+    assert.deepEqual(status.image?.properties, {});
+    await world.apply('bare', { image: { properties: { shape: { height: 2 } } } });
+    assert.deepEqual((await world.ready('bare', 20_000)).status.image?.properties, { shape: '{"height":2}' });
+  });
 });
