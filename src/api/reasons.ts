@@ -45,6 +45,7 @@ export const reasons = {
   ImageCorrupted: 'The data of an image does not have the digest that Glance has recorded.',
   Deactivated: 'An administrator has deactivated the image.',
   TakenOver: 'The image was given to another project. It is foreign now, and is neither changed nor deleted.',
+  NotVerifiable: 'The image was Ready before, but nothing shows that it has the declared data. It is left as it is.',
   ContentMismatch: 'The data of the image is not the declared data.',
   SignatureInvalid: 'The signature of the image does not match its data, or cannot be checked as it is declared.',
   CertificateUnavailable: 'The certificate for the signature of the image cannot be read from the key manager.',

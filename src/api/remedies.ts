@@ -59,8 +59,10 @@ export const remedies = {
     'Ask the administrator of the cloud why. `openstack image set --activate ID` makes the image usable again.',
   TakenOver:
     'Ask an administrator of the cloud to give the image back; or declare that project as spec.image.owner; or delete the resource, which leaves the image, and create it again.',
+  NotVerifiable:
+    'Delete the image, and the operator creates it again from the declared content: `openstack image set --unprotected ID`, then `openstack image delete ID`.',
   ContentMismatch:
-    'Declare the content that the image has; or delete the image, and the operator creates it again: `openstack image set --unprotected ID`, then `openstack image delete ID`.',
+    'Delete the image, and the operator creates it again: `openstack image set --unprotected ID`, then `openstack image delete ID`; or create another GlanceImage for the other content.',
   SignatureInvalid: 'Do not use the image. Compare its signature properties and its data with those of the publisher.',
   CertificateUnavailable: 'See whether the certificate is in the key manager, and whether the user may read it.',
   FormatMismatch: 'Set image.diskFormat to what the file is; or have the file repaired.',

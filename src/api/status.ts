@@ -143,6 +143,9 @@ export const statusSchema = z
         incarnation: count(
           'Which of the IDs that follow from the uid of the resource the image has, or the next image gets. Lower ones are used up.',
         ),
+        readyImageID: short(
+          'The image that was Ready last. Its data is never deleted because it cannot be verified.',
+        ).optional(),
       })
       .optional()
       .meta({

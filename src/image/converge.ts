@@ -5,6 +5,7 @@
 
 import { rfc3339 } from '../api/conditions.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
+import type { GlanceImageStatus } from '../api/status.ts';
 import type { ImageClient } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
 import { whyImportFailed } from '../glance/import-state.ts';
@@ -14,7 +15,7 @@ import { safeUrl } from '../lib/secret.ts';
 import { act, removeUnprotected } from './act.ts';
 import { addressOf, type Content } from './content.ts';
 import { type Desired, desire } from './desired.ts';
-import type { Facts } from './facts.ts';
+import type { Facts, Transferred } from './facts.ts';
 import { type Claim, incarnationOf } from './identity.ts';
 import { judge, observe } from './observe.ts';
 import { type Action, type Memory, type Observation, plan } from './plan.ts';
@@ -53,20 +54,21 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
   const memory: Memory = {
     propertyKeys: status.propertyKeys ?? [],
     transfer: status.transfer,
-    content: facts.sent ?? status.content,
+    sent: facts.sent ?? recorded(status),
+    readyImageID: status.operation?.readyImageID,
     storeNames: desired.stores.kind === 'all' ? await options.storeNames(signal) : undefined,
   };
   const quiet = seenSettled(desired, memory, options);
-  let observation = note(facts, quiet ?? (await observe(images, claim, signal)));
+  let observation = note(facts, desired, quiet ?? (await observe(images, claim, signal)));
   let passedIDs = 0;
   for (let round = 0; round < maxRounds; ) {
-    memory.content ??= await inspected(facts, desired, observation, options);
+    memory.sent = await inspected(facts, desired, observation, memory, options);
     // One deed at a time: what it led to decides what comes next.
     const [action] = plan(desired, observation, memory, clock.now());
     switch (action?.kind) {
       case undefined:
         facts.propertyKeys = desired.propertyKeys;
-        facts.sent ??= fetched(desired, observation, status.content);
+        noteReady(facts, observation, memory);
         facts.end = { kind: 'converged' };
         return { kind: 'nothing' };
       case 'transfer':
@@ -92,7 +94,9 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
         await options.beforeFirstDeed();
         const done = await act(action, options);
         if (done.change !== undefined) facts.changes.push(done.change);
-        observation = note(facts, done.observation);
+        observation = note(facts, desired, done.observation);
+        // What the image before it was waiting for is over.
+        if (action.kind === 'create') memory.transfer = undefined;
         if (action.kind !== 'create' || observation.kind !== 'absent') round++;
         else if (++passedIDs === maxPassedIDs) throw usedUp(observation.incarnation);
         // An import that has failed by now must not be asked for again as if it had never been.
@@ -114,17 +118,23 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
   );
 }
 
-/** What Glance has fetched by itself, once it is inspected. Throws what is wrong with it, after the image is gone. */
+/**
+ * What is known of the data of the image: of data that Glance has fetched by itself, once it is inspected. Throws what is wrong
+ * with it, after the image is deleted, unless it was Ready.
+ */
 async function inspected(
   facts: Facts,
-  desired: Desired,
+  { content }: Desired,
   observation: Observation,
+  { sent, readyImageID }: Memory,
   { images, webDownloads: { maxVirtualBytes }, signal }: ConvergeOptions,
-): Promise<Facts['sent']> {
-  if (observation.kind !== 'present' || !isUninspected(desired.content, observation.image)) return undefined;
+): Promise<Transferred | undefined> {
+  if (observation.kind !== 'present' || sent?.imageID === observation.image.id) return sent;
   const { image } = observation;
-  const fault = await faultOfFetched(images, image, desired.content, maxVirtualBytes, signal);
-  if (fault === undefined) return fetched(desired, observation, undefined);
+  if (!isUninspected(content, image)) return sent;
+  const fault = await faultOfFetched(images, image, content, maxVirtualBytes, signal);
+  if (fault === undefined) return fetched(content, image);
+  if (image.id === readyImageID) throw fault;
   await removeUnprotected(images, image, signal);
   facts.image = 'gone';
   facts.changes.push({ kind: 'replaced', id: image.id, why: fault.message });
@@ -140,12 +150,19 @@ function seenSettled(desired: Desired, memory: Memory, options: ConvergeOptions)
   return settled ? observation : undefined;
 }
 
-function note(facts: Facts, observation: Observation): Observation {
+function note(facts: Facts, { content }: Desired, observation: Observation): Observation {
   // What became foreign is not shown as ours: the status keeps what was seen of it before.
   if (observation.kind === 'takenOver') return observation;
   facts.image = observation.kind === 'absent' ? 'gone' : observation.image;
   facts.incarnation = observation.incarnation;
+  // It has no data, so what comes into it next is not what was Ready.
+  const isEmpty = observation.kind === 'present' && observation.image.status === 'queued';
+  if (isEmpty && content !== undefined) facts.ready = { imageID: undefined };
   return observation;
+}
+
+function recorded({ imageID, content }: GlanceImageStatus): Transferred | undefined {
+  return imageID === undefined || content === undefined ? undefined : { imageID, content };
 }
 
 function usedUp(count: number): OperatorError {
@@ -156,13 +173,18 @@ function usedUp(count: number): OperatorError {
   );
 }
 
-/** What Glance fetched by itself counts as sent once it is verified. */
-function fetched({ content }: Desired, observation: Observation, before: Facts['sent']): Facts['sent'] {
-  if (before !== undefined || content?.method !== 'WebDownload' || content.digest === undefined) return undefined;
-  if (observation.kind !== 'present' || observation.image.status !== 'active') return undefined;
-  const { size } = observation.image;
+/** What Glance fetched by itself counts as sent once it is verified and inspected. */
+function fetched(content: Content, { id, size }: Image): Transferred | undefined {
   const { digest } = content;
-  return { url: safeUrl(addressOf(content)), digest, imageDigest: digest, ...(size === null ? {} : { size }) };
+  if (digest === undefined) return undefined;
+  const url = safeUrl(addressOf(content));
+  return { imageID: id, content: { url, digest, imageDigest: digest, ...(size === null ? {} : { size }) } };
+}
+
+function noteReady(facts: Facts, observation: Observation, { sent }: Memory): void {
+  if (observation.kind !== 'present') return;
+  facts.ready = { imageID: observation.image.id };
+  if (sent !== undefined) facts.sent ??= sent;
 }
 
 /** The words are in the last task of the image, if anywhere. */

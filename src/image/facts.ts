@@ -16,10 +16,18 @@ export interface Facts {
   /** Keys of the properties that are declared now and applied. */
   propertyKeys?: string[];
   /** Data that was verified and is in Glance now. */
-  sent?: GlanceImageStatus['content'];
+  sent?: Transferred;
+  /** The image that is Ready; undefined when the image was found to hold no data of what is declared. Absent: as before. */
+  ready?: { imageID: string | undefined };
   /** What was set right or replaced, for the events; in the order in which it happened. */
   changes: Change[];
   end: End;
+}
+
+/** What went into an image. */
+export interface Transferred {
+  imageID: string;
+  content: Exclude<GlanceImageStatus['content'], undefined>;
 }
 
 export type Change =

@@ -4,7 +4,7 @@
  * because Glance loses such a change when the upload ends; data that is not what was declared never counts as done.
  */
 import type { Reason } from '../api/reasons.ts';
-import type { GlanceImageStatus, TransferStatus } from '../api/status.ts';
+import type { TransferStatus } from '../api/status.ts';
 import type { ImportRequest } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
 import { importState } from '../glance/import-state.ts';
@@ -13,8 +13,9 @@ import type { WantedImage } from '../glance/translation.ts';
 import { sourceOf } from '../source/registry.ts';
 import type { Content } from './content.ts';
 import { type Desired, imageBefore, keepsProperty } from './desired.ts';
+import type { Transferred } from './facts.ts';
 import { type Move, storeMove } from './stores.ts';
-import { verify } from './verify.ts';
+import { type Known, verify } from './verify.ts';
 
 /** What Glance was seen to hold for a resource. */
 export type Observation =
@@ -47,8 +48,10 @@ export type Action =
 export interface Memory {
   propertyKeys: readonly string[];
   transfer: TransferStatus | undefined;
-  /** The data that was verified and went into Glance. */
-  content: GlanceImageStatus['content'];
+  /** The data that was verified and went into an image. */
+  sent: Transferred | undefined;
+  /** The image that was Ready last. */
+  readyImageID: string | undefined;
   /** All stores of the cloud, where the declaration asks for all of them. */
   storeNames: readonly string[] | undefined;
 }
@@ -135,19 +138,24 @@ function whileMoving(scene: Scene): Action {
 function whileActive(scene: Scene): Action[] {
   const { desired, image, incarnation, memory } = scene;
   if (isImporting(image)) return [importing(scene)];
-  const verdict = verify(desired.content, image, memory.content);
+  const verdict = verify(desired.content, image, knownOf(image, memory));
   switch (verdict.kind) {
     case 'right':
       break;
     case 'ours':
       return [{ kind: 'reject', image, incarnation, reason: verdict.reason, message: verdict.message }];
-    case 'unknown':
-      return [{ kind: 'replace', image, incarnation, why: 'its data cannot be compared with the declared digest' }];
+    case 'unusable':
+      return [{ kind: 'replace', image, incarnation, why: verdict.why }];
     case 'foreign':
-      return [{ kind: 'refuse', reason: 'ContentMismatch', message: verdict.message }];
+      return [{ kind: 'refuse', reason: verdict.reason, message: verdict.message }];
   }
   const move = storeMove(desired.stores, image, memory.storeNames, memory.transfer?.phase === 'Importing');
   return [...patches(scene), ...moves(move, image, incarnation)];
+}
+
+/** What is recorded of another image says nothing about this one. */
+function knownOf({ id }: Image, { sent, readyImageID }: Memory): Known {
+  return { sent: sent?.imageID === id ? sent.content : undefined, wasReady: readyImageID === id };
 }
 
 function moves(move: Move, image: Image, incarnation: number): Action[] {

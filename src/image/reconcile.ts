@@ -27,7 +27,7 @@ import type { Facts } from './facts.ts';
 import { asFailure } from './failure.ts';
 import { claimOf, type Identity, identityOf } from './identity.ts';
 import { ResourceGone, type Resources } from './resources.ts';
-import { type Moment, summarise } from './status.ts';
+import { type Moment, recordedContent, summarise } from './status.ts';
 import {
   cloudRefOf,
   consequenceOf,
@@ -225,7 +225,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       recordOnly: resource.spec.content === undefined,
       warning: warningOf(resource, {
         properties: (facts.image === 'gone' ? undefined : (facts.image ?? previous.image))?.properties,
-        transferWarnings: facts.image === 'gone' ? undefined : (facts.sent ?? previous.content)?.warnings,
+        transferWarnings: recordedContent(facts, previous)?.warnings,
       }),
       now: clock.now(),
       random: random(),

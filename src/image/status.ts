@@ -60,7 +60,7 @@ export function summarise(facts: Facts, previous: GlanceImageStatus, moment: Mom
     size: sizeOf(image, transfer),
     progress: transfer?.percent === undefined ? undefined : `${transfer.percent}%`,
     image,
-    content: facts.image === 'gone' ? undefined : withShortDigest(facts.sent ?? previous.content),
+    content: withShortDigest(recordedContent(facts, previous)),
     transfer,
     lastError: failure?.lastError,
     nextAttemptTime: failure?.nextAttemptTime,
@@ -79,12 +79,22 @@ function withShortDigest(content: GlanceImageStatus['content']): GlanceImageStat
 }
 
 /** It outlives the image, so that the IDs that are used up are not tried again. */
-function operationOf({ incarnation }: Facts, previous: GlanceImageStatus): GlanceImageStatus['operation'] {
-  return incarnation === undefined ? previous.operation : { incarnation };
+function operationOf({ incarnation, ready }: Facts, { operation }: GlanceImageStatus): GlanceImageStatus['operation'] {
+  const at = incarnation ?? operation?.incarnation;
+  if (at === undefined) return undefined;
+  return compact({ incarnation: at, readyImageID: ready === undefined ? operation?.readyImageID : ready.imageID });
+}
+
+/** What went into the present image, and not into one before it. */
+export function recordedContent(facts: Facts, previous: GlanceImageStatus): GlanceImageStatus['content'] {
+  const { sent } = facts;
+  const imageID = imageIDOf(facts, previous);
+  if (sent !== undefined && sent.imageID === imageID) return sent.content;
+  return previous.imageID === imageID ? previous.content : undefined;
 }
 
 function imageIDOf(facts: Facts, previous: GlanceImageStatus): string | undefined {
-  if (facts.image === undefined) return previous.imageID;
+  if (facts.image === undefined) return previous.imageID ?? facts.sent?.imageID;
   return facts.image === 'gone' ? undefined : facts.image.id;
 }
 

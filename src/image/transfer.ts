@@ -11,7 +11,7 @@ import type { TransferState } from '../transfer/scheduler.ts';
 import { removeUnprotected } from './act.ts';
 import type { CloudRef } from './clouds.ts';
 import { type Content, contentOf, storesOf } from './content.ts';
-import type { Facts } from './facts.ts';
+import type { Facts, Transferred } from './facts.ts';
 import { type Claim, isOurs } from './identity.ts';
 import { find } from './observe.ts';
 
@@ -60,9 +60,9 @@ export function imageLeftBy({ image, startedAt, durationMs }: TransferResult, st
   return image.id === status.imageID && ageMs < freshMs ? image : undefined;
 }
 
-export function sentBy(result: TransferResult): GlanceImageStatus['content'] {
+export function sentBy(result: TransferResult): Transferred {
   const { url, digest, imageDigest, bytes, compression, virtualSize, warnings } = result;
-  return compact({
+  const content = compact({
     url,
     digest,
     imageDigest,
@@ -71,6 +71,7 @@ export function sentBy(result: TransferResult): GlanceImageStatus['content'] {
     virtualSize,
     warnings: warnings?.map((text) => printable(text, 1000)),
   });
+  return { imageID: result.image.id, content };
 }
 
 /**

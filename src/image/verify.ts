@@ -1,49 +1,112 @@
 /**
- * Whether an active image holds the data that was declared. Law: pure, and what cannot be compared is not called right when
- * the data was never seen by us.
+ * Whether an active image has the declared data. What the operator streams is verified before the last byte, so here it only
+ * has to be what was sent. What Glance fetches is verified here for the first time.
  *
- * What the operator streams is verified before the last byte, so here it only has to be what went in; what Glance fetched
- * by itself is verified here for the first time.
+ * Invariant: data that cannot be compared with the declaration is never called right.
  */
 import type { Reason } from '../api/reasons.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import type { Image } from '../glance/image.ts';
+import { unreachable } from '../lib/errors.ts';
+import { sourceOf } from '../source/registry.ts';
 import { type Content, digestInGlance } from './content.ts';
 
 export type Verdict =
   | { kind: 'right' }
-  /** Wrong, and it was brought here on our behalf: the image goes. */
+  /** Wrong, and it came on our behalf: it is deleted, and the failure is reported. */
   | { kind: 'ours'; reason: Reason; message: string }
-  /** Ours, but its end was lost in a crash, and what it was compressed with with it: it is brought anew. */
-  | { kind: 'unknown' }
-  /** Wrong, and somebody else's doing: it stays, and people decide. */
-  | { kind: 'foreign'; message: string };
+  /** Wrong or not verifiable, and never Ready: it is created again. */
+  | { kind: 'unusable'; why: string }
+  /** Wrong or not verifiable, and in use perhaps: it stays, and people decide. */
+  | { kind: 'foreign'; reason: 'ContentMismatch' | 'NotVerifiable'; message: string };
 
-/** `sent` is the data that was verified and went into Glance, as the status remembers it. */
-export function verify(content: Content | undefined, image: Image, sent: GlanceImageStatus['content']): Verdict {
-  if (content === undefined) return { kind: 'right' };
-  if (sent !== undefined) return verifySent(content, image, sent);
-  const expected = digestInGlance(content);
-  const found = digestOf(image);
-  if (content.method === 'WebDownload') return verifyFetched(expected, found);
-  // Nothing is remembered: a crash came between the upload and the status, or somebody else uploaded.
-  const { digest } = content;
-  if (digest === undefined || found === undefined || !sameAlgorithm(digest, found) || digest === found) {
-    return { kind: 'right' };
-  }
-  if (content.method === 'Stage' && isConverted(content, image)) return { kind: 'right' };
-  if (expected === undefined) return { kind: 'unknown' };
-  return {
-    kind: 'foreign',
-    message: `image ${image.id} has data with the digest ${found}, not the declared ${expected}; another client uploaded it. Delete that image, or declare its digest`,
-  };
+/** What is known of the data of an image. */
+export interface Known {
+  /** What was verified and sent into this image. */
+  sent: GlanceImageStatus['content'];
+  /** Whether this image was Ready. */
+  wasReady: boolean;
 }
 
-function verifySent(content: Content, image: Image, sent: Exclude<GlanceImageStatus['content'], undefined>): Verdict {
-  if (content.digest !== undefined && content.digest !== sent.digest) {
+export function verify(content: Content | undefined, image: Image, { sent, wasReady }: Known): Verdict {
+  if (content === undefined) return { kind: 'right' };
+  if (sent !== undefined) return verifySent(content, image, sent, wasReady);
+  if (content.method === 'WebDownload' && !wasReady) return verifyFetched(digestInGlance(content), digestOf(image));
+  // Nothing was recorded: a crash came between the upload and the status, the declaration has changed, or another client uploaded.
+  const problem = compare(content, image);
+  switch (problem?.kind) {
+    case undefined:
+      return { kind: 'right' };
+    case 'other':
+      return wrong(
+        image,
+        wasReady,
+        'ContentMismatch',
+        `has ${problem.what}, and the status has no record of this data`,
+      );
+    case 'incomparable':
+      return wrong(image, wasReady, 'NotVerifiable', `has data of which the status has no record, and ${problem.why}`);
+    default:
+      return unreachable(problem);
+  }
+}
+
+function wrong(image: Image, wasReady: boolean, reason: 'ContentMismatch' | 'NotVerifiable', problem: string): Verdict {
+  if (!wasReady) return { kind: 'unusable', why: `it ${problem}` };
+  return { kind: 'foreign', reason, message: `image ${image.id} ${problem}. ${createdAgain(image)}` };
+}
+
+/** The declaration cannot follow the image: the API server refuses another content while Glance has data. */
+function createdAgain({ id, protected: isProtected }: Image): string {
+  const unprotect = isProtected ? `\`openstack image set --unprotected ${id}\`, then ` : '';
+  return `To have the image created again from the declared content, run ${unprotect}\`openstack image delete ${id}\``;
+}
+
+type Problem = { kind: 'other'; what: string } | { kind: 'incomparable'; why: string };
+
+/** What keeps the image from being called right when only the declaration and Glance's own digest are known. */
+function compare(content: Content, image: Image): Problem | undefined {
+  const { digest, diskFormat, containerFormat } = content;
+  const found = digestOf(image);
+  if (digest === undefined) {
+    return { kind: 'incomparable', why: 'nothing shows that it is the data of the declared image' };
+  }
+  if (found === undefined || !sameAlgorithm(digest, found)) {
+    const has = found === undefined ? 'no digest' : `a ${algorithmOf(found)} digest`;
+    return {
+      kind: 'incomparable',
+      why: `Glance has ${has} to compare with the declared ${algorithmOf(digest)} digest`,
+    };
+  }
+  const converted = isConverted(content, image);
+  if (digest === found && (!converted || content.method === 'Stage')) return undefined;
+  if (converted && content.method === 'Stage') {
+    return { kind: 'incomparable', why: 'a plugin of the cloud has converted it since' };
+  }
+  if (converted) {
+    const has = `the formats ${image.diskFormat} and ${image.containerFormat}`;
+    return { kind: 'other', what: `${has}, not the declared ${diskFormat} and ${containerFormat}` };
+  }
+  const expected = digestInGlance(content);
+  if (expected === undefined) {
+    return { kind: 'incomparable', why: 'the declared digest is that of the file before its decompression' };
+  }
+  return { kind: 'other', what: `the digest ${found}, not the declared ${expected}` };
+}
+
+function verifySent(
+  content: Content,
+  image: Image,
+  sent: Exclude<GlanceImageStatus['content'], undefined>,
+  wasReady: boolean,
+): Verdict {
+  const other = otherContent(content, sent);
+  if (other !== undefined && !wasReady) return { kind: 'unusable', why: `it has ${other}` };
+  if (other !== undefined) {
     return {
       kind: 'foreign',
-      message: `image ${image.id} has data with the digest ${sent.digest}, and the data of an image cannot change; declare that digest again, or create another GlanceImage for ${content.digest}`,
+      reason: 'ContentMismatch',
+      message: `image ${image.id} has ${other}, and the data of an image cannot change. ${createdAgain(image)}; or create another GlanceImage`,
     };
   }
   const found = digestOf(image);
@@ -61,6 +124,17 @@ function verifySent(content: Content, image: Image, sent: Exclude<GlanceImageSta
   return isOtherSize ? ours(`${image.size} bytes, sent were ${size}`) : { kind: 'right' };
 }
 
+/** What was sent, where that is not what is declared now. */
+function otherContent(
+  { digest, source }: Content,
+  sent: Exclude<GlanceImageStatus['content'], undefined>,
+): string | undefined {
+  if (digest !== undefined)
+    return digest === sent.digest ? undefined : `data with the digest ${sent.digest}, not ${digest}`;
+  const declared = sourceOf(source).recordedURL();
+  return declared === undefined || declared === sent.url ? undefined : `the data of ${sent.url}, not of ${declared}`;
+}
+
 function verifyFetched(expected: string | undefined, found: string | undefined): Verdict {
   if (expected !== undefined && expected === found) return { kind: 'right' };
   if (expected !== undefined && found !== undefined && sameAlgorithm(expected, found)) {
@@ -70,7 +144,7 @@ function verifyFetched(expected: string | undefined, found: string | undefined):
       message: `Glance imported a file with the digest ${found} instead of the declared ${expected}; the image was deleted`,
     };
   }
-  const has = found === undefined ? 'no digest' : `a digest of another kind (${found.split(':', 1)[0]})`;
+  const has = found === undefined ? 'no digest' : `a digest of another kind (${algorithmOf(found)})`;
   return {
     kind: 'ours',
     reason: 'ContentMismatch',
@@ -89,5 +163,9 @@ function digestOf({ hash }: Image): string | undefined {
 }
 
 function sameAlgorithm(a: string, b: string): boolean {
-  return a.split(':', 1)[0] === b.split(':', 1)[0];
+  return algorithmOf(a) === algorithmOf(b);
+}
+
+function algorithmOf(digest: string): string {
+  return digest.split(':', 1)[0] ?? digest;
 }

@@ -48,7 +48,10 @@ export async function checkWebDownload(uri: string, { checkHost }: WebDownloads)
 /** Whether Glance has fetched the data by itself. Once it is inspected, the status remembers it as sent. */
 export function isUninspected(content: Content | undefined, image: Image): content is Content {
   if (content?.method !== 'WebDownload' || image.status !== 'active') return false;
-  return importState(image).kind !== 'running' && verify(content, image, undefined).kind === 'right';
+  return (
+    importState(image).kind !== 'running' &&
+    verify(content, image, { sent: undefined, wasReady: false }).kind === 'right'
+  );
 }
 
 /** What is wrong with the data, if anything. Throws what prevents the inspection. */

@@ -42,13 +42,17 @@ export interface ImageSource extends Source {
   readonly digest: Digest | undefined;
 }
 
+export function imageSourceURL(id: string): string {
+  return `glance://${id}`;
+}
+
 /**
  * Resolves when Glance has begun to send the data. Throws SourceError for a problem of the image or its Glance, the errors of the
  * session, or the signal's reason.
  */
 export async function openImageSource(options: ImageSourceOptions): Promise<ImageSource> {
   const { images, id, clock, random, limits, onResume } = options;
-  const url = `glance://${id}`;
+  const url = imageSourceURL(id);
   /** Bytes delivered. */
   let delivered = 0;
   let size: number | undefined;

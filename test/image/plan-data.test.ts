@@ -70,7 +70,7 @@ describe('data that Glance fetches by itself', () => {
 
 describe('data that was sent', () => {
   const sent = { url: content.http.url, digest, imageDigest: `sha512:${'e'.repeat(128)}`, size: 1024 };
-  const memory: Memory = { ...blank, content: sent };
+  const memory: Memory = { ...blank, sent: { imageID: imageOf().id, content: sent }, readyImageID: imageOf().id };
 
   test('an uploaded image as it was sent needs no step', () => {
     assert.deepEqual(planFor(withContent, present(imageOf()), memory), []);
@@ -86,7 +86,7 @@ describe('data that was sent', () => {
   test('an uploaded image stays, and an error is reported, when another digest is declared later', () => {
     const [action] = planFor(withContent, present(imageOf()), {
       ...memory,
-      content: { ...sent, digest: `sha256:${'2'.repeat(64)}` },
+      sent: { imageID: imageOf().id, content: { ...sent, digest: `sha256:${'2'.repeat(64)}` } },
     });
     assert.partialDeepStrictEqual(action, { kind: 'refuse', reason: 'ContentMismatch' });
   });
@@ -94,7 +94,7 @@ describe('data that was sent', () => {
   test('staged data may have been rewritten by plugins of the cloud', () => {
     const staged = { spec: { ...withContent.spec, content: { ...withContent.spec.content, method: 'Stage' } } };
     // The transfer recorded the digest of the data that Glance stored, and the size of the data that was sent.
-    const rewritten = { ...memory, content: { ...sent, size: 2048 } };
+    const rewritten = { ...memory, sent: { imageID: imageOf().id, content: { ...sent, size: 2048 } } };
     assert.deepEqual(planFor(staged, present(imageOf({ diskFormat: 'qcow2' })), rewritten), []);
     assert.deepEqual(planFor(staged, present(imageOf()), rewritten), []);
     const [other] = planFor(
@@ -105,10 +105,83 @@ describe('data that was sent', () => {
     assert.partialDeepStrictEqual(other, { kind: 'reject', reason: 'ContentMismatch' });
   });
 
-  test('a converted image is accepted also after a crash lost its record', () => {
+  test('a converted image whose record was lost in a crash is created again', () => {
     const hash = { algorithm: 'sha256', value: '2'.repeat(64) };
     const staged = { spec: { ...withContent.spec, content: { ...withContent.spec.content, method: 'Stage' } } };
-    assert.deepEqual(planFor(staged, present(imageOf({ diskFormat: 'qcow2', hash }))), []);
+    assert.deepEqual(kinds(planFor(staged, present(imageOf({ diskFormat: 'qcow2', hash })))), ['replace']);
+  });
+});
+
+describe('data that nothing is recorded of', () => {
+  const other = `sha512:${'f'.repeat(128)}`;
+  const declared = (http: object, more: object = {}) => ({
+    spec: { content: { http: { ...content.http, ...http } }, image: { diskFormat: 'raw', ...more } },
+  });
+  const right = { digest: `sha512:${'e'.repeat(128)}`, decompress: 'None' };
+  const wasReady: Memory = { ...blank, readyImageID: imageOf().id };
+  const sentElsewhere: Memory = {
+    ...blank,
+    sent: { imageID: '6b1fd7a2-0000-5000-8000-000000000000', content: { url: content.http.url, digest } },
+    readyImageID: '6b1fd7a2-0000-5000-8000-000000000000',
+  };
+
+  test('an image with the declared digest is right, whether it was Ready or not', () => {
+    for (const memory of [blank, wasReady, sentElsewhere]) {
+      assert.deepEqual(planFor(declared(right), present(imageOf()), memory), []);
+    }
+  });
+
+  const rows = [
+    { what: 'another algorithm', options: withContent, image: {}, reason: 'NotVerifiable' },
+    { what: 'no digest', options: declared(right), image: { hash: null }, reason: 'NotVerifiable' },
+    {
+      what: 'the digest of a compressed file',
+      options: declared({ digest: other, decompress: 'Auto' }),
+      image: {},
+      reason: 'NotVerifiable',
+    },
+    {
+      what: 'a source that has the digest itself',
+      options: { spec: { content: { glance: { image: imageOf().id } }, image: { diskFormat: 'raw' } } },
+      image: {},
+      reason: 'NotVerifiable',
+    },
+    {
+      what: 'another digest of the same algorithm',
+      options: declared({ ...right, digest: other }),
+      image: {},
+      reason: 'ContentMismatch',
+    },
+    {
+      what: 'the declared digest in another format',
+      options: declared(right, { diskFormat: 'iso' }),
+      image: {},
+      reason: 'ContentMismatch',
+    },
+  ];
+  for (const { what, options, image, reason } of rows) {
+    test(`${what}: an image that was never Ready is created again`, () => {
+      for (const memory of [blank, sentElsewhere]) {
+        assert.deepEqual(kinds(planFor(options, present(imageOf(image)), memory)), ['replace']);
+      }
+    });
+
+    test(`${what}: an image that was Ready stays, and the reason is ${reason}`, () => {
+      const actions = planFor(options, present(imageOf(image)), wasReady);
+      assert.partialDeepStrictEqual(actions, [{ kind: 'refuse', reason }]);
+      assert.equal(actions.length, 1);
+    });
+  }
+
+  test('a source that has the digest itself must be the one that was recorded', () => {
+    const copy = { spec: { content: { glance: { image: imageOf().id } }, image: { diskFormat: 'raw' } } };
+    const from = (id: string): Memory => ({
+      ...blank,
+      sent: { imageID: imageOf().id, content: { url: `glance://${id}`, digest } },
+    });
+    assert.deepEqual(planFor(copy, present(imageOf()), from(imageOf().id)), []);
+    const elsewhere = from('6b1fd7a2-0000-5000-8000-000000000000');
+    assert.deepEqual(kinds(planFor(copy, present(imageOf()), elsewhere)), ['replace']);
   });
 });
 

@@ -50,13 +50,18 @@ describe('planning', () => {
   });
 
   test('formats of an image with data are never changed', () => {
-    assert.deepEqual(planFor(withContent, present(imageOf({ diskFormat: 'qcow2', containerFormat: 'ovf' }))), []);
+    const image = imageOf({ diskFormat: 'qcow2', containerFormat: 'ovf' });
+    const sent = { imageID: image.id, content: { url: content.http.url, digest } };
+    assert.deepEqual(planFor(withContent, present(image), { ...blank, sent, readyImageID: image.id }), []);
   });
 
-  test('an active image with another digest of the declared algorithm is an error', () => {
+  test('an image that was Ready is an error when it has another digest of the declared algorithm', () => {
     const image = imageOf({ hash: { algorithm: 'sha256', value: '2'.repeat(64) } });
     const asServed = { http: { ...content.http, decompress: 'None' } };
-    const [action] = planFor({ spec: { ...withContent.spec, content: asServed } }, present(image));
+    const [action] = planFor({ spec: { ...withContent.spec, content: asServed } }, present(image), {
+      ...blank,
+      readyImageID: image.id,
+    });
     assert.equal(action?.kind === 'refuse' && action.reason, 'ContentMismatch');
     assert.match(action?.kind === 'refuse' ? action.message : '', new RegExp(digest));
   });

@@ -5,7 +5,13 @@ import { type Action, type Memory, type Observation, plan } from '../../src/imag
 import { content, identity, projectID, resourceOf } from './resource.ts';
 
 export const now = new Date('2026-01-02T00:00:00Z');
-export const blank: Memory = { propertyKeys: [], transfer: undefined, content: undefined, storeNames: undefined };
+export const blank: Memory = {
+  propertyKeys: [],
+  transfer: undefined,
+  sent: undefined,
+  readyImageID: undefined,
+  storeNames: undefined,
+};
 export const after = (phase: 'Importing' | 'Waiting', ms: number): Memory => {
   const startedAt = new Date(now.getTime() - ms).toISOString();
   return { ...blank, transfer: { phase, bytes: 0, startedAt } };

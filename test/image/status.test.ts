@@ -65,7 +65,7 @@ describe('the status', () => {
 
   test('the status of the data has the first twelve hex digits of its digest', () => {
     const sent = { url: 'https://example.com/image.raw', digest: `sha256:0123456789abcdef${'0'.repeat(48)}` };
-    const status = summarise({ ...converged, sent }, fresh, moment);
+    const status = summarise({ ...converged, sent: { imageID: imageOf().id, content: sent } }, fresh, moment);
     assert.equal(status.content?.shortDigest, '0123456789ab');
     assert.deepEqual(summarise(converged, status, later), status);
   });

@@ -1,6 +1,7 @@
 /** Checks of what Glance downloads by itself: of the address before, and of the data before anyone sees it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { GlanceImageStatus } from '../../src/api/status.ts';
 import { createImageClient, type ImageClient } from '../../src/glance/client/index.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { contentOf } from '../../src/image/content.ts';
@@ -66,11 +67,16 @@ async function* pieces(data: Buffer): AsyncGenerator<Uint8Array, void, undefined
   for (let at = 0; at < data.length; at += mib) yield data.subarray(at, at + mib);
 }
 
-async function pass(images: ImageClient, webDownloads: Partial<WebDownloads> = {}) {
+async function pass(
+  images: ImageClient,
+  webDownloads: Partial<WebDownloads> = {},
+  status: Partial<GlanceImageStatus> = {},
+) {
   const facts: Facts = { changes: [], end: { kind: 'converged' } };
+  const observed = { ...resource, status: { ...resource.status, ...status } };
   const options = {
-    resource,
-    claim: claimOf(resource, identity, projectID),
+    resource: observed,
+    claim: claimOf(observed, identity, projectID),
     images,
     projectID,
     storeNames: async () => undefined,
@@ -119,13 +125,13 @@ test('an image that Glance has fetched is inspected before it becomes visible', 
   const { facts, error } = await pass(images);
   assert.equal(error, undefined);
   assert.deepEqual(calls, ['download from 0', 'patch /os_hidden']);
-  assert.deepEqual([facts.end.kind, facts.sent?.digest], ['converged', http.digest]);
+  assert.deepEqual([facts.end.kind, facts.sent?.content.digest], ['converged', http.digest]);
 });
 
 test('the address in the status has no query, which may be a signature', async () => {
   const data = qcow2(mib);
   const { facts } = await pass(glance(fetched(data.length), data).images);
-  assert.equal(facts.sent?.url, 'https://example.com/image.qcow2?…');
+  assert.equal(facts.sent?.content.url, 'https://example.com/image.qcow2?…');
 });
 
 test('an unsafe image with the declared digest is deleted and never visible', async () => {
@@ -135,6 +141,14 @@ test('an unsafe image with the declared digest is deleted and never visible', as
   assert(error instanceof OperatorError);
   assert.equal(error.code, 'UnsafeImage');
   assert.deepEqual([calls, facts.image, facts.sent], [['download from 0', 'remove'], 'gone', undefined]);
+});
+
+test('an unsafe image with the declared digest that was Ready before is reported and stays', async () => {
+  const data = qcow2(mib, { backingFile: '/etc/passwd' });
+  const { images, calls } = glance(fetched(data.length), data);
+  const { error } = await pass(images, {}, { operation: { incarnation: 0, readyImageID: fetched(1).id } });
+  assert(error instanceof OperatorError);
+  assert.deepEqual([error.code, calls], ['UnsafeImage', ['download from 0']]);
 });
 
 test('an image that cannot be read is neither deleted nor visible', async () => {

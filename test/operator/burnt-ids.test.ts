@@ -57,7 +57,7 @@ describe('burnt image IDs', () => {
   const ids = (uid: string, from: number, to: number) =>
     Array.from({ length: to - from + 1 }, (_, at) => imageIDOf(uid, from + at));
 
-  test('more than a reconcile tries were passed one after the other, none of them twice', () => {
+  test('more burnt IDs than a reconcile tries are passed one after the other, none of them twice', () => {
     assert.deepEqual(passed, ids(uid, 0, burnt));
   });
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ContentSpec } from '../../api/content.ts';
 import { parseImageRef } from '../../glance/ref.ts';
 import { compact } from '../../lib/compact.ts';
-import { openImageSource } from '../glance.ts';
+import { imageSourceURL, openImageSource } from '../glance.ts';
 import { type DeclaredContext, type DeclaredData, type PlannedSource, planned } from '../kind.ts';
 
 export const GlancePlan = z.strictObject({
@@ -28,6 +28,7 @@ export function glanceSource(plan: GlancePlan): PlannedSource<GlancePlan> {
   return {
     secrets: [{ use: 'cloud', ref: secretRef, field: 'spec.content.glance.cloud.secretRef' }],
     address: image,
+    recordedURL: () => imageSourceURL(parseImageRef(image).id),
     webDownloadURL: undefined,
     host: (namespace) => URL.parse(image)?.host ?? [namespace, secretRef.name, name, region ?? ''].join('/'),
     withSecrets: (replace) => ({ ...plan, cloud: { ...cloud, secretRef: replace('cloud', name) ?? secretRef } }),

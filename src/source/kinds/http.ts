@@ -34,6 +34,7 @@ export function httpSource(plan: HttpPlan): PlannedSource<HttpPlan> {
   return {
     secrets: needs.flatMap(({ ref, ...need }) => (ref === undefined ? [] : [{ ...need, ref }])),
     address: url,
+    recordedURL: () => undefined,
     webDownloadURL: url,
     host: () => URL.parse(url)?.host ?? url,
     withSecrets: (replace) => compact({ ...plan, headersSecretRef: replace('headers'), caSecretRef: replace('ca') }),
