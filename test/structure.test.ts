@@ -45,7 +45,10 @@ const allowed: Record<string, readonly string[]> = {
 
 /** The one implementation of each mechanism, and the text by which a second one is recognised. */
 const mechanisms: Record<string, { home: string; sign: RegExp }> = {
-  'exponential backoff': { home: 'lib/backoff.ts', sign: /\w \*\* \(?[a-z]|[mM]s \*=? [2-9]\b/ },
+  'exponential backoff': {
+    home: 'lib/backoff.ts',
+    sign: /\w \*\* \(?[a-z]|[mM]s \*=? [2-9]\b|Math\.pow\(|(?:delay|backoff|wait)\w* (?:\*=|<<)/i,
+  },
   'bounded map': {
     home: 'lib/bounded-map.ts',
     sign: /\[(?:oldest|eldest)\] = |\.keys\(\)\.next\(\)|\bsize (?:>=?|<=) [^\n]*(?:\n[^\n]*){0,2}\.delete\(/,
@@ -72,7 +75,7 @@ const mechanisms: Record<string, { home: string; sign: RegExp }> = {
   'set of address rules': { home: 'http/address-rules.ts', sign: /new BlockList\(/ },
   'write fence': { home: 'http/fence.ts', sign: /\bAtomics\./ },
   'session pool': { home: 'openstack/pool.ts', sign: /(?<!function )\b(?:createSession|parseCloud)\(/ },
-  'reader of Secrets': { home: 'kubernetes/secret.ts', sign: /\.get\(secretType\b/ },
+  'reader of Secrets': { home: 'kubernetes/secret.ts', sign: /\.get\(secretType\b|kind: 'Secret'/ },
 };
 
 /** Names that two files export on purpose, each with the reason. */
@@ -95,11 +98,22 @@ const imports: Import[] = files.flatMap((file) => importsOf(file));
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(src, file), 'utf8');
   const statements = text.matchAll(/^(?:import|export)\s+(type\s)?(?:([^'";]*?)\sfrom\s)?'([^']+)'/gm);
-  return [...statements].map(([, type, names = '', target = '']) => ({
-    from: file,
-    to: target.startsWith('.') ? relative(src, resolve(src, dirname(file), target)) : target,
-    typeOnly: type !== undefined || isTypesOnly(names),
-  }));
+  // A type in place and a module that is loaded later are imports, too.
+  const expressions = text.matchAll(/(await\s+)?\bimport\('([^']+)'\)/g);
+  const targetOf = (target: string) =>
+    target.startsWith('.') ? relative(src, resolve(src, dirname(file), target)) : target;
+  return [
+    ...[...statements].map(([, type, names = '', target = '']) => ({
+      from: file,
+      to: targetOf(target),
+      typeOnly: type !== undefined || isTypesOnly(names),
+    })),
+    ...[...expressions].map(([, loads, target = '']) => ({
+      from: file,
+      to: targetOf(target),
+      typeOnly: loads === undefined,
+    })),
+  ];
 }
 
 /** `{ type A, type B }` imports no values either. */
@@ -278,6 +292,11 @@ describe('the structure of the source', () => {
       (file) => !/\btrustingConnector\([\s\S]*\bbuildConnector\(/.test(textOf(file)),
     );
     assert.deepEqual(bare, []);
+  });
+
+  test('only transports make requests: nothing uses the HTTP clients of Node', () => {
+    const clients = /\bglobalThis\.fetch\b|^import (?!type\b)[^;]*\b(?:request|get|Agent)\b[^;]*'node:https?'/m;
+    assert.deepEqual(offenders(clients, []), []);
   });
 
   test('only the clock touches timers and the time of day', () => {
