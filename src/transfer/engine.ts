@@ -5,6 +5,7 @@
  */
 import { linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { MemoryBudget } from '../lib/memory-budget.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { formatDigest } from '../source/digest.ts';
 import type { Target } from './delivery.ts';
@@ -19,6 +20,8 @@ import { uploadImage } from './upload.ts';
 export interface TransferOptions {
   openSource: OpenSource;
   target: Target;
+  /** The memory that the decoders of all transfers share. Default: only the limits of each plan apply. */
+  memory?: MemoryBudget | undefined;
   clock: Clock;
   /** Called for every chunk, so it must be cheap. */
   onProgress: (progress: TransferProgress) => void;
@@ -58,7 +61,8 @@ async function move(plan: TransferPlan, options: TransferOptions, open: AbortSig
     },
   });
   const hashAlgorithm = algorithmOf(target.hashAlgorithm);
-  const pipeline = await openPipeline(plan, source, { hashAlgorithm, onProgress });
+  using memory = options.memory?.share(open);
+  const pipeline = await openPipeline(plan, source, { hashAlgorithm, onProgress, memory });
   try {
     const deliver = plan.method === 'Upload' ? uploadImage : stageImage;
     const image = await deliver(plan, pipeline, { images: target.images, clock, signal });

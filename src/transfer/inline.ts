@@ -9,6 +9,7 @@ import type { EgressPair, EgressPolicy } from '../http/egress.ts';
 import type { MayWrite } from '../http/fence.ts';
 import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
+import { createMemoryBudget } from '../lib/memory-budget.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import { runTransfer } from './engine.ts';
 import { type Executor, ExecutorClosed } from './executor.ts';
@@ -24,6 +25,9 @@ export interface InlineExecutorOptions {
   random: Random;
 }
 
+/** Of all decoders together: one of `xz -9` or `zstd --long`, or several of smaller windows. A container of 512 MiB has room for it. */
+const decoderBytes = 180 * 2 ** 20;
+
 /** The next transfer with the same credentials reuses token and connections. */
 const idleSessionMs = 300_000;
 
@@ -31,6 +35,7 @@ export function createInlineExecutor(options: InlineExecutorOptions): Executor {
   const { egress, trust = createTrust(), clock, random } = options;
   const closed = new AbortController();
   const running = new Set<Promise<unknown>>();
+  const memory = createMemoryBudget(decoderBytes);
   const sessions: CloudSessions = createSessionPool({
     clock,
     open: (cloud) => openSession(cloud, { ...options, egress: egress.clouds, trust }),
@@ -45,7 +50,14 @@ export function createInlineExecutor(options: InlineExecutorOptions): Executor {
     using session = sessions.use(access.cloud, { name, region });
     const source = createSourceOpener(access, { egress: egress.sources, trust, sessions, clock, random });
     try {
-      return await runTransfer(plan, { openSource: source.open, target: session.attached, clock, onProgress, signal });
+      return await runTransfer(plan, {
+        openSource: source.open,
+        target: session.attached,
+        memory,
+        clock,
+        onProgress,
+        signal,
+      });
     } finally {
       await source.close();
     }

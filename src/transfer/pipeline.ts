@@ -5,6 +5,7 @@
  * memory is constant; the source is read only on demand.
  */
 import { type BodyCheck, holdBack } from '../http/body.ts';
+import type { MemoryShare } from '../lib/memory-budget.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { type Compression, decompress } from '../source/decompress/index.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from '../source/digest.ts';
@@ -53,6 +54,8 @@ export function throwIfFailed(pipeline: Pipeline): void {
 export interface PipelineOptions {
   /** Glance's algorithm, in which the image is hashed. */
   hashAlgorithm: DigestAlgorithm;
+  /** The memory that decoders may use. */
+  memory?: MemoryShare | undefined;
   /** Called for every chunk. */
   onProgress: (progress: TransferProgress) => void;
 }
@@ -84,7 +87,7 @@ export async function openPipeline(
   };
 }
 
-function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgress }: PipelineOptions) {
+function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgress, memory }: PipelineOptions) {
   const { diskFormat, containerFormat, minDiskGiB, limits } = plan;
   const { url, size: total } = source;
   const expected = expectedDigests(plan, source);
@@ -100,7 +103,7 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
   });
   const mode = staysCompressed(diskFormat, containerFormat) ? 'None' : plan.decompress;
   const allowTrailingData = expected.some((each) => each.of === 'Served');
-  const { body, compression, warnings } = decompress(served(), { mode, url, limits, allowTrailingData });
+  const { body, compression, warnings } = decompress(served(), { mode, url, limits, allowTrailingData, memory });
   let servedBytes = 0;
   let imageBytes = 0;
   let passedBytes = 0;

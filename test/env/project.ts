@@ -122,7 +122,10 @@ export class Project {
     const path = `/users/${this.accounts[user].id}/application_credentials`;
     const name = `test-${crypto.randomUUID()}`;
     const body = { application_credential: { name } };
-    const answer = await this.#sessions[user].ask('POST', `${this.#cloud.authUrl}${path}`, body);
+    const create = () => this.#sessions[user].ask('POST', `${this.#cloud.authUrl}${path}`, body);
+    let answer = await create();
+    // Keystone caches role assignments: a concurrent request can restore the entry that a new assignment has just removed.
+    for (let retries = 0; answer.status === 400 && retries < 5; retries++) answer = await create();
     const { application_credential: credential } = answer.as(
       z.object({ application_credential: z.object({ id: z.string(), secret: z.string() }) }),
     );

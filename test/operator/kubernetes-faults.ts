@@ -115,6 +115,7 @@ export class FaultScene implements AsyncDisposable {
     this.#declared.delete(`deleted-${at} a=1`);
     this.#declared.delete(`edited-${at} a=1`);
     this.#declared.add(`edited-${at} a=2`);
+    if (each.outcome !== 'ends') await this.#untilReleased(asked);
     this.#assertWrittenOnce(at, each, asked, uploaded);
     if (this.#leaseName !== undefined) this.#assertLed(asked, uploaded);
     return seconds;
@@ -235,6 +236,18 @@ export class FaultScene implements AsyncDisposable {
     const { phase, name } = each;
     for (let tries = 0; this.#strikes(each, since) < times; tries++) {
       if (tries > 1000) throw new Error(`${name} did not strike ${phase}`);
+      await sleep(50);
+    }
+  }
+
+  /** The API server has deleted an object before the proxy has recorded the response to the removal of its finalizer. */
+  async #untilReleased(asked: number): Promise<void> {
+    const isFinalizer = phases['writing the finalizer'];
+    for (let tries = 0; tries < 1000; tries++) {
+      const written = this.#kubernetes.requests
+        .slice(asked)
+        .filter((request) => isFinalizer(request) && isDone(request));
+      if (written.length >= 2) return;
       await sleep(50);
     }
   }

@@ -5,7 +5,9 @@
  * file, not on how its bytes arrive.
  */
 import { formatBytes } from '../../lib/bytes.ts';
-import { bomb, type Job } from './errors.ts';
+import { BudgetExceeded } from '../../lib/memory-budget.ts';
+import { bomb, busy, type Job } from './errors.ts';
+import type { Compression } from './magic.ts';
 
 /**
  * The ratio alone does not reject a file before it has grown by this much. Disk images contain long runs of zeros, which
@@ -25,8 +27,27 @@ export function checkSize(job: Job, given: number, taken: number): void {
   throw bomb(job, `grows from ${formatBytes(taken)} to ${formatBytes(given)}; the limit is ${limit}`);
 }
 
-/** Throws CompressionBomb if a decoder must not keep `bytes`. */
+/** Memory of a decoder: a part that it always needs, and a multiple of its dictionary, as measured. */
+const memoryOf: Record<Compression, { bytes: number; perDictionaryByte: number }> = {
+  gzip: { bytes: 2 ** 20, perDictionaryByte: 0 },
+  bzip2: { bytes: 8 * 2 ** 20, perDictionaryByte: 0 },
+  xz: { bytes: 4 * 2 ** 20, perDictionaryByte: 2.7 },
+  zstd: { bytes: 2 ** 20, perDictionaryByte: 1.2 },
+};
+
+/** Resolves when the decoder may use the memory that is known to be needed so far. */
+export async function memoryGranted(job: Job): Promise<void> {
+  try {
+    await job.memory?.granted();
+  } catch (error) {
+    throw error instanceof BudgetExceeded ? busy(job, error) : error;
+  }
+}
+
+/** Asks for the memory of a decoder with this dictionary. Throws CompressionBomb if it must not keep so much. */
 export function checkDictionary(job: Job, bytes: number): void {
+  const { bytes: always, perDictionaryByte } = memoryOf[job.compression];
+  job.memory?.want(Math.ceil(always + perDictionaryByte * bytes));
   const { maxDictionaryBytes } = job.limits;
   if (bytes > maxDictionaryBytes)
     throw bomb(

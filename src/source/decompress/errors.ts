@@ -5,6 +5,7 @@
  * the URL without its secrets, and the offset if it is known.
  */
 import { OperatorError, retry } from '../../lib/errors.ts';
+import type { MemoryShare } from '../../lib/memory-budget.ts';
 import { safeUrl } from '../../lib/secret.ts';
 import { upstreamRetry } from '../errors.ts';
 import type { Compression } from './magic.ts';
@@ -23,6 +24,8 @@ export interface Job {
   compression: Compression;
   url: string;
   limits: DecompressLimits;
+  /** The memory that the decoder may use. Absent: only the limits apply. */
+  memory?: MemoryShare | undefined;
   /**
    * Called for data after the end of the compressed data, with its offset. Absent: such data is an error. It may be set if a digest
    * of the file as served is compared, which makes the data the publisher's own.
@@ -65,4 +68,12 @@ export function bomb(job: Job, why: string): CompressionError {
 
 function dataOf({ compression, url }: Job): string {
   return `the ${compression} data of ${safeUrl(url)}`;
+}
+
+/** Later parts of the file need more memory than the first one, and other transfers use it. */
+export function busy(job: Job, cause: unknown): OperatorError {
+  return new OperatorError(
+    `${dataOf(job)} needs more memory than its first part, and other transfers use it; the transfer starts again`,
+    { code: 'TransferCrashed', retry: retry.backoff, cause },
+  );
 }

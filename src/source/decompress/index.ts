@@ -8,8 +8,9 @@
  * Caveat: no format detects a cut exactly between two members (gzip), frames (zstd), or streams (xz, bzip2). Lengths and digests
  * do.
  */
+import type { MemoryShare } from '../../lib/memory-budget.ts';
 import { safeUrl } from '../../lib/secret.ts';
-import { checkSize } from './bounds.ts';
+import { checkDictionary, checkSize, memoryGranted } from './bounds.ts';
 import { bunzip2 } from './bzip2.ts';
 import { gunzip } from './engine.ts';
 import type { DecompressLimits, Job } from './errors.ts';
@@ -37,6 +38,8 @@ export interface DecompressOptions {
   limits: DecompressLimits;
   /** A digest of the body as served is compared: then the data may be followed by other data, which is dropped. */
   allowTrailingData?: boolean;
+  /** The memory that the decoder may use. Absent: only the limits apply. */
+  memory?: MemoryShare | undefined;
 }
 
 export interface Decompressed {
@@ -50,7 +53,7 @@ export interface Decompressed {
 
 export function decompress(body: AsyncIterable<Uint8Array>, options: DecompressOptions): Decompressed {
   if (options.mode === 'None') return { body, compression: () => undefined, warnings: () => [] };
-  const { url, limits, allowTrailingData = false } = options;
+  const { url, limits, allowTrailingData = false, memory } = options;
   let trailing: number | undefined;
   const onTrailingData = (at: number) => {
     trailing ??= at;
@@ -66,6 +69,7 @@ export function decompress(body: AsyncIterable<Uint8Array>, options: DecompressO
             url,
             limits,
             compression: found,
+            memory,
             onTrailingData: allowTrailingData ? onTrailingData : undefined,
           });
     } finally {
@@ -90,6 +94,9 @@ async function* rest(input: Input): AsyncGenerator<Uint8Array, void, undefined> 
 }
 
 async function* bounded(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
+  // The headers of xz and zstd say how much more they need.
+  if (job.compression === 'gzip' || job.compression === 'bzip2') checkDictionary(job, 0);
+  await memoryGranted(job);
   let delivered = 0;
   for await (const chunk of codecs[job.compression](input, job)) {
     if (chunk.length === 0) continue;

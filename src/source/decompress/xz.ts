@@ -7,6 +7,7 @@
  * It reads ahead: up to 16 pieces wait at its input, and 16 chunks of 64 KiB at its output. Both are dropped when the reader stops.
  */
 import { describe } from '../../lib/errors.ts';
+import { memoryGranted } from './bounds.ts';
 import { damagedStream, type Job, unsupported } from './errors.ts';
 import type { Input } from './input.ts';
 import { XzStructure } from './xz-structure.ts';
@@ -49,6 +50,7 @@ class CheckedStream {
           controller.close();
         } else {
           structure.update(piece);
+          await memoryGranted(job);
           controller.enqueue(piece);
         }
       } catch (error) {

@@ -10,7 +10,7 @@
  */
 import { constants, createZstdDecompress } from 'node:zlib';
 import { describe } from '../../lib/errors.ts';
-import { checkDictionary, checkFrames, checkSize } from './bounds.ts';
+import { checkDictionary, checkFrames, checkSize, memoryGranted } from './bounds.ts';
 import { Cursor, type Parsing } from './cursor.ts';
 import { chunkSize, Engine } from './engine.ts';
 import { cutOff, damagedStream, type Job, unsupported } from './errors.ts';
@@ -31,6 +31,7 @@ export async function* unzstd(input: Input, job: Job): AsyncGenerator<Uint8Array
       for (const part of frames.split(piece)) {
         checkFrames(job, frames.count, input.taken, given);
         isEmpty = false;
+        await memoryGranted(job);
         for await (const chunk of engine.write(part)) {
           given += chunk.length;
           yield chunk;

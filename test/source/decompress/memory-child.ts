@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { buffer } from 'node:stream/consumers';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { createMemoryBudget, type MemoryShare } from '../../../src/lib/memory-budget.ts';
 import { CompressionError } from '../../../src/source/decompress/errors.ts';
 import { decompress } from '../../../src/source/decompress/index.ts';
 
@@ -20,6 +21,8 @@ export interface Task {
   maxRatio: number;
   /** So often it is begun and given up first, after the first piece. */
   abandon?: number;
+  /** So many are decompressed at once, in a budget of so many bytes. */
+  atOnce?: { count: number; budget: number };
   /** Those come to no end by themselves. */
   stalls?: boolean;
 }
@@ -29,13 +32,14 @@ const file = await buffer(process.stdin);
 const threads = () => readdirSync('/proc/self/task').length;
 const generous = { maxBytes: 2 ** 40, maxRatio: 1e9 };
 const stalled = new Promise<never>(() => {});
-const open = (limits: { maxBytes: number; maxRatio: number }, stalls = false) =>
+const budget = createMemoryBudget(task.atOnce?.budget ?? 2 ** 40);
+const open = (limits: { maxBytes: number; maxRatio: number }, stalls = false, memory?: MemoryShare) =>
   decompress(
     (async function* () {
       yield stalls ? file.subarray(0, -1) : file;
       if (stalls) await stalled;
     })(),
-    { mode: 'Auto', url: 'http://example.com/', limits: { ...limits, maxDictionaryBytes: 2 ** 27 } },
+    { mode: 'Auto', url: 'http://example.com/', limits: { ...limits, maxDictionaryBytes: 2 ** 27 }, memory },
   ).body;
 
 // Code and thread pools are there before the measuring begins.
@@ -50,7 +54,22 @@ for (let times = task.abandon ?? 0; times > 0; times--) {
   for await (const _ of open(generous, task.stalls)) break;
   look();
 }
+async function another(): Promise<void> {
+  using memory = budget.share(new AbortController().signal);
+  for await (const chunk of open(task, false, memory)) {
+    measured.bytes += chunk.length;
+    look();
+  }
+}
 try {
+  if (task.atOnce === undefined) await alone();
+  else await Promise.all(Array.from({ length: task.atOnce.count }, another));
+} catch (error) {
+  if (!(error instanceof CompressionError)) throw error;
+  measured.code = error.code;
+}
+
+async function alone(): Promise<void> {
   for await (const chunk of open(task)) {
     measured.bytes += chunk.length;
     measured.largestPiece = Math.max(measured.largestPiece, chunk.length);
@@ -58,9 +77,6 @@ try {
     await nextTurn();
     look();
   }
-} catch (error) {
-  if (!(error instanceof CompressionError)) throw error;
-  measured.code = error.code;
 }
 measured.threads = threads() - threadsBefore;
 console.log(JSON.stringify(measured));

@@ -1,0 +1,100 @@
+/**
+ * A budget of memory that several users share.
+ *
+ * Guarantees: the shares together never exceed the budget; a user without a share waits for it, first come, first served; a user
+ * that already has one never waits, so users cannot wait for each other.
+ */
+import { abortable } from './abort.ts';
+
+/** The part of one user. Disposing of it returns it. */
+export interface MemoryShare extends Disposable {
+  /** Asks for a share of at least this size. Nothing is granted yet. */
+  want(bytes: number): void;
+  /** Resolves when the share is as large as wanted. Rejects with BudgetExceeded, or with the reason of the signal. */
+  granted(): Promise<void>;
+}
+
+/** A user wants more than its share, and the rest of the budget is in use. It can begin again when others have ended. */
+export class BudgetExceeded extends Error {}
+
+export interface MemoryBudget {
+  /** Bytes that are granted. */
+  readonly used: number;
+  share(signal: AbortSignal): MemoryShare;
+}
+
+export function createMemoryBudget(total: number): MemoryBudget {
+  const waiting = new Set<{ bytes: number; grant: () => void }>();
+  let used = 0;
+
+  function serve(): void {
+    for (const next of waiting) {
+      if (used + next.bytes > total) return;
+      waiting.delete(next);
+      used += next.bytes;
+      next.grant();
+    }
+  }
+
+  function share(signal: AbortSignal): MemoryShare {
+    let wanted = 0;
+    let held = 0;
+    let pending: Promise<void> | undefined;
+    let place: { bytes: number; grant: () => void } | undefined;
+
+    function leave(): void {
+      if (place !== undefined) waiting.delete(place);
+      place = undefined;
+      used -= held;
+      held = 0;
+      serve();
+    }
+
+    async function wait(bytes: number): Promise<void> {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const grant = () => {
+        held = bytes;
+        resolve();
+      };
+      place = { bytes, grant };
+      waiting.add(place);
+      serve();
+      try {
+        await abortable(promise, signal);
+      } catch (error) {
+        leave();
+        throw error;
+      }
+    }
+
+    return {
+      want(bytes) {
+        // A larger share than the whole budget is the whole budget: its user runs alone.
+        wanted = Math.max(wanted, Math.min(bytes, total));
+      },
+      async granted() {
+        if (wanted <= held) return;
+        if (held === 0) {
+          pending ??= wait(wanted).finally(() => {
+            pending = undefined;
+          });
+          return pending;
+        }
+        if (used + wanted - held > total) throw new BudgetExceeded(`${wanted - held} more bytes are in use by others`);
+        used += wanted - held;
+        held = wanted;
+      },
+      [Symbol.dispose]() {
+        wanted = 0;
+        leave();
+      },
+    };
+  }
+
+  return {
+    get used() {
+      return used;
+    },
+    share,
+  };
+}
