@@ -1,13 +1,17 @@
 /**
  * Runs tests against one stack: all of `test/`, or the named files; with `--campaign` the long runs instead.
  *
- * Invariant: the stack starts once for all test files, and stops with this process.
+ * Invariant: the stack starts once for all test files, and stops with this process. A file that never ends is a failure.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { endOverdueFiles } from './overdue.ts';
 import { stackVariable, startStack } from './stack.ts';
+
+/** The longest time of one file on an idle machine. */
+const limitMs = { test: 15 * 60_000, campaign: 6 * 3_600_000 };
 
 const root = resolve(import.meta.dirname, '../..');
 const args = process.argv.slice(2);
@@ -33,6 +37,12 @@ const child = spawn(process.execPath, ['--test', '--test-concurrency=4', ...flag
   env: { ...process.env, [stackVariable]: stack.file },
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
+const stopWatch = endOverdueFiles(child.pid ?? process.pid, {
+  limitMs: campaign ? limitMs.campaign : limitMs.test,
+  onEnd: (command, afterMs) =>
+    process.stderr.write(`Ended after ${Math.round(afterMs / 60_000)} min, which is too long: ${command}\n`),
+});
 const [code]: (number | null)[] = await once(child, 'exit');
+stopWatch();
 await stack.stop();
 process.exitCode = code ?? 1;
