@@ -118,7 +118,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const queue = createQueue({
     clock,
     workers: settings.workers,
-    laneOf: (key) => laneOf(images.get(key), clouds),
+    flowOf: (key) => flowOf(images.get(key), clouds),
     observer: metrics.queue,
   });
   metrics.observeQueue(queue);
@@ -316,8 +316,8 @@ function following(name: string, file: Follower | undefined): Component[] {
   return file === undefined ? [] : [{ name, run: file.run }];
 }
 
-/** Resources of one cloud share its fate, so they share a part of the workers. Until its Secret is read, those of one Secret do. */
-function laneOf(item: Item<GlanceImage> | undefined, clouds: Clouds): string | undefined {
+/** Resources of one cloud are one flow. Until its Secret has been read, resources of one Secret are. */
+function flowOf(item: Item<GlanceImage> | undefined, clouds: Clouds): string | undefined {
   if (item?.kind !== 'readable') return undefined;
   const { metadata, spec } = item.object;
   return clouds.destinationOf(cloudRefOf(item.object)) ?? keyOf(metadata.namespace, spec.cloud.secretRef.name);

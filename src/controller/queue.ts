@@ -1,34 +1,40 @@
 /**
  * The queue of keys to reconcile.
  *
- * Guarantees: a key is never with two workers. After each `add` a `take` that begins later hands out the key; after each
- * `addAfter` that happens at the latest when its time has come. A key waits in one place only, however often it is added.
- * The laws of one key: waiting beats delayed, the earlier delay beats the later, fresh beats periodic; what is added while
- * the key is being worked on waits until `done`. The laws between keys: see `line.ts`; and one lane may occupy at most half
- * of the workers that no other lane does, but always one, so that clouds that hang, one or several, leave workers to the rest.
+ * Guarantees: no two workers have the same key. After each `add`, a `take` that begins later returns the key; after each
+ * `addAfter`, at the latest when the delay is over. A key waits in one place only, however often it is added: waiting overrides a
+ * delay, the earlier delay overrides the later, fresh overrides periodic, and what is added while the key is in work waits until
+ * `done`. Namespaces take turns, and so do the flows of a namespace (`fair-queue.ts`). One flow occupies at most half of the
+ * workers that other flows leave, but always one, so that clouds that do not respond leave workers to the others.
  */
+import { abortable } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { Key } from '../lib/key.ts';
-import { createLine, type Lane } from './line.ts';
+import { createFairQueue } from '../lib/fair-queue.ts';
+import { type Key, namespaceOf } from '../lib/key.ts';
 
-/** Something just changed, or it is only time to look again. Ten thousand old objects must not delay one new one. */
+/** A change, or a check that is due. Ten thousand old objects must not delay a new one. */
 export type Priority = 'fresh' | 'periodic';
 
+/** What keys have in common that can be slow: the cloud behind them. Undefined: nothing. */
+export type Flow = string | undefined;
+
 export interface Queue {
-  /** Now. Overrides a delay. */
+  /** Overrides a delay. */
   add(key: Key, priority?: Priority): void;
-  /** In `ms` milliseconds, unless it comes sooner anyway. */
+  /** Adds the key in `ms` milliseconds, unless it is added earlier. */
   addAfter(key: Key, ms: number, priority?: Priority): void;
-  /** The next key, which belongs to the caller until `done`. Waits for one; rejects with the signal's reason. */
+  /** Waits for the next key. The caller has it until `done`. Rejects with the signal's reason. */
   take(signal: AbortSignal): Promise<Key>;
-  /** Ends what `take` began. */
+  /** Returns a taken key. */
   done(key: Key): void;
-  /** Keys waiting to be taken. */
+  /** Number of waiting keys. */
   depth(priority: Priority): number;
-  /** For how long the key has waited that has waited longest, in ms; 0 when none waits. */
+  /** The longest wait of a waiting key so far, in ms; 0 if none waits. */
   longestWait(): number;
-  /** How long each key that is being worked on has been so, in ms. */
+  /** How long each key in work has been so, in ms. */
   running(): number[];
+  /** Resolves when the key neither waits nor is in work. Delays do not count. Rejects with the signal's reason. */
+  whenIdle(key: Key, signal: AbortSignal): Promise<void>;
 }
 
 /** What happens to the queue, for metrics. Durations in ms. */
@@ -40,14 +46,14 @@ export interface QueueObserver {
 
 export interface QueueOptions {
   clock: Clock;
-  /** How many take from it. */
+  /** Number of workers that take keys. */
   workers: number;
-  /** What the key has in common with others that can be slow; undefined if nothing. Asked until the key is handed out. */
-  laneOf?: (key: Key) => Lane;
+  /** Called again when the key is next, because the flow may become known while it waits. */
+  flowOf?: (key: Key) => Flow;
   observer?: QueueObserver;
 }
 
-/** A storm of fresh keys lets a periodic one through each so many takes. */
+/** A periodic key is taken after this many fresh ones. */
 const freshInARow = 8;
 
 interface Entry {
@@ -56,16 +62,20 @@ interface Entry {
 }
 
 interface Delayed {
-  priority: Priority;
   dueAt: number;
   cancel: () => void;
 }
 
-export function createQueue({ clock, workers, laneOf = () => undefined, observer }: QueueOptions): Queue {
-  const lines = { fresh: createLine(laneOf), periodic: createLine(laneOf) };
+export function createQueue({ clock, workers, flowOf = () => undefined, observer }: QueueOptions): Queue {
+  const ready = {
+    fresh: createFairQueue<Key>(namespaceOf, flowOf),
+    periodic: createFairQueue<Key>(namespaceOf, flowOf),
+  };
+  const waiting = new Map<Key, Entry>();
   const delayed = new Map<Key, Delayed>();
-  const processing = new Map<Key, { startedAt: number; lane: Lane; again: Entry | undefined }>();
+  const processing = new Map<Key, { startedAt: number; flow: Flow; again: Entry | undefined }>();
   const takers = new Set<(key: Key) => void>();
+  const idleListeners = new Set<{ key: Key; resolve: () => void }>();
   let inARow = 0;
 
   function add(key: Key, priority: Priority): void {
@@ -78,26 +88,19 @@ export function createQueue({ clock, workers, laneOf = () => undefined, observer
       current.again = urgent(current.again, entry);
       return;
     }
-    const before = entryOf(key);
+    const before = waiting.get(key);
     if (!before) observer?.added();
     wait(key, urgent(before, entry));
     serve();
   }
 
-  function entryOf(key: Key): Entry | undefined {
-    for (const priority of ['fresh', 'periodic'] as const) {
-      const since = lines[priority].since(key);
-      if (since !== undefined) return { priority, since };
-    }
-    return undefined;
+  function wait(key: Key, entry: Entry): void {
+    waiting.set(key, entry);
+    if (entry.priority === 'fresh') ready.periodic.remove(key);
+    ready[entry.priority].add(key);
   }
 
-  function wait(key: Key, { priority, since }: Entry): void {
-    if (priority === 'fresh') lines.periodic.remove(key);
-    lines[priority].put(key, since);
-  }
-
-  /** Hands out what may go to those who wait for it. */
+  /** Gives keys to workers that wait. */
   function serve(): void {
     for (const taker of takers) {
       const key = pop();
@@ -107,27 +110,34 @@ export function createQueue({ clock, workers, laneOf = () => undefined, observer
     }
   }
 
-  function mayGo(lane: Lane): boolean {
-    if (lane === undefined) return true;
+  function mayStart(key: Key): boolean {
+    const flow = flowOf(key);
+    if (flow === undefined) return true;
     let own = 0;
-    for (const each of processing.values()) if (each.lane === lane) own++;
+    for (const each of processing.values()) if (each.flow === flow) own++;
     const others = processing.size - own;
     return own < Math.max(1, Math.floor((workers - others) / 2));
   }
 
-  /** The key whose turn it is, marked as being worked on. */
+  /** The next key, which is in work from here on. */
   function pop(): Key | undefined {
     const order = inARow < freshInARow ? (['fresh', 'periodic'] as const) : (['periodic', 'fresh'] as const);
     for (const priority of order) {
-      const next = lines[priority].take(mayGo);
-      if (next === undefined) continue;
+      const key = ready[priority].take(mayStart);
+      if (key === undefined) continue;
       inARow = priority === 'fresh' ? inARow + 1 : 0;
       const startedAt = clock.monotonic();
-      processing.set(next.key, { startedAt, lane: next.lane, again: undefined });
-      observer?.taken(startedAt - next.since);
-      return next.key;
+      const since = waiting.get(key)?.since ?? startedAt;
+      waiting.delete(key);
+      processing.set(key, { startedAt, flow: flowOf(key), again: undefined });
+      observer?.taken(startedAt - since);
+      return key;
     }
     return undefined;
+  }
+
+  function isIdle(key: Key): boolean {
+    return !waiting.has(key) && !processing.has(key);
   }
 
   return {
@@ -135,14 +145,13 @@ export function createQueue({ clock, workers, laneOf = () => undefined, observer
 
     addAfter(key, ms, priority = 'periodic') {
       if (ms <= 0) return add(key, priority);
-      if (entryOf(key) !== undefined || processing.get(key)?.again) return;
+      if (waiting.has(key) || processing.get(key)?.again) return;
       const dueAt = clock.monotonic() + ms;
       const before = delayed.get(key);
       if (before && before.dueAt <= dueAt) return;
       before?.cancel();
-      // The timer is the key's only one, so `add` finds itself in the map and clears it.
       const cancel = clock.schedule(ms, () => add(key, priority));
-      delayed.set(key, { priority, dueAt, cancel });
+      delayed.set(key, { dueAt, cancel });
     },
 
     take(signal) {
@@ -169,20 +178,34 @@ export function createQueue({ clock, workers, laneOf = () => undefined, observer
       processing.delete(key);
       observer?.done(clock.monotonic() - current.startedAt);
       if (current.again) wait(key, current.again);
-      // Its lane has room again, perhaps for others that wait.
+      for (const listener of idleListeners) if (listener.key === key && isIdle(key)) listener.resolve();
+      // Its flow may start another key now.
       serve();
     },
 
-    depth: (priority) => lines[priority].size,
+    depth: (priority) => ready[priority].size,
     longestWait() {
       const now = clock.monotonic();
-      return Math.max(...Object.values(lines).map((line) => now - (line.oldest() ?? now)));
+      let longest = 0;
+      for (const { since } of waiting.values()) longest = Math.max(longest, now - since);
+      return longest;
     },
     running: () => [...processing.values()].map(({ startedAt }) => clock.monotonic() - startedAt),
+    async whenIdle(key, signal) {
+      if (isIdle(key)) return;
+      const idle = Promise.withResolvers<void>();
+      const listener = { key, resolve: idle.resolve };
+      idleListeners.add(listener);
+      try {
+        await abortable(idle.promise, signal);
+      } finally {
+        idleListeners.delete(listener);
+      }
+    },
   };
 }
 
-/** The more urgent of the two priorities, waiting since the first of them. */
+/** The more urgent priority, and the time of the earlier entry. */
 function urgent(before: Entry | undefined, entry: Entry): Entry {
   if (!before) return entry;
   return { priority: before.priority === 'fresh' ? 'fresh' : entry.priority, since: before.since };

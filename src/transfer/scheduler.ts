@@ -10,8 +10,8 @@
 import type { Clock } from '../lib/clock.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
+import { createFairQueue } from '../lib/fair-queue.ts';
 import { sourceOf } from '../source/registry.ts';
-import { createFairQueue } from './fair-queue.ts';
 import { type Meter, silentObserver, startMeter, type TransferEnd, type TransferObserver } from './meter.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
 

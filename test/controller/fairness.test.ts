@@ -5,11 +5,11 @@ import { createQueue, type Priority, type Queue } from '../../src/controller/que
 import { createVirtualClock } from '../clock.ts';
 
 const workers = 16;
-const laneOf = (key: string) => key.split('/')[1]?.split('-')[0];
+const flowOf = (key: string) => key.split('/')[1]?.split('-')[0];
 
 function queueOf(count = workers) {
   const clock = createVirtualClock();
-  return { clock, queue: createQueue({ clock, workers: count, laneOf }) };
+  return { clock, queue: createQueue({ clock, workers: count, flowOf }) };
 }
 
 /** What workers get that ask now; they keep it. */
@@ -60,13 +60,13 @@ test('a waiting worker gets the key of a flow as soon as the flow has room again
 
 test('a key whose flow has changed waits in the new flow', async () => {
   const clock = createVirtualClock();
-  let lane = 'dead';
-  const queue = createQueue({ clock, workers: 2, laneOf: (key) => (key === 'ns/moving' ? lane : 'dead') });
+  let flow = 'dead';
+  const queue = createQueue({ clock, workers: 2, flowOf: (key) => (key === 'ns/moving' ? flow : 'dead') });
   queue.add('ns/first');
   await takeNow(queue);
   queue.add('ns/moving');
   assert.deepEqual(await takeNow(queue), []);
-  lane = 'alive';
+  flow = 'alive';
   queue.add('ns/moving');
   assert.deepEqual(await takeNow(queue), ['ns/moving']);
 });
@@ -75,7 +75,7 @@ test('a waiting key moves to its flow once the flow is known, without losing its
   const clock = createVirtualClock();
   const known = new Set<string>();
   const secrets = (key: string) => (known.has(key) ? 'dead' : `secret of ${key}`);
-  const queue = createQueue({ clock, workers, laneOf: secrets });
+  const queue = createQueue({ clock, workers, flowOf: secrets });
   const keys = Array.from({ length: 50 }, (_, index) => `a/${index}`);
   for (const key of keys) queue.add(key);
   queue.add('b/1');
@@ -95,9 +95,9 @@ test('the queue reports the longest wait of any key', async () => {
   assert.equal(queue.longestWait(), 1000);
 });
 
-const lane = fc.constantFrom('c1', 'c2', 'c3', 'c4', 'c5');
+const flow = fc.constantFrom('c1', 'c2', 'c3', 'c4', 'c5');
 const namespace = fc.constantFrom('n1', 'n2', 'n3');
-const key = fc.tuple(namespace, lane, fc.nat(9)).map(([ns, of, index]) => `${ns}/${of}-${index}`);
+const key = fc.tuple(namespace, flow, fc.nat(9)).map(([ns, of, index]) => `${ns}/${of}-${index}`);
 
 type Step = { do: 'add'; key: string; priority: Priority } | { do: 'take' } | { do: 'done'; pick: number };
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -117,15 +117,15 @@ test('in every sequence of steps no flow exceeds its share, no worker idles whil
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 9 }), fc.array(step, { maxLength: 80 }), async (count, steps) => {
       const clock = createVirtualClock();
-      const queue = createQueue({ clock, workers: count, laneOf: laneOf });
+      const queue = createQueue({ clock, workers: count, flowOf: flowOf });
       const asked = new Set<string>();
       const held: string[] = [];
       const may = (of: string | undefined) => {
-        const own = held.filter((each) => laneOf(each) === of).length;
+        const own = held.filter((each) => flowOf(each) === of).length;
         return own < Math.max(1, Math.floor((count - (held.length - own)) / 2));
       };
       const take = async () => {
-        const possible = [...asked].filter((each) => !held.includes(each) && may(laneOf(each)));
+        const possible = [...asked].filter((each) => !held.includes(each) && may(flowOf(each)));
         const [taken] = await takeNow(queue, 1);
         if (taken === undefined) return assert.deepEqual(possible, [], 'a worker is idle');
         assert.ok(possible.includes(taken), `${taken} was not to go`);
@@ -159,7 +159,7 @@ test('with up to four hanging clouds, a key of another cloud finds one of sixtee
       const { queue } = queueOf();
       const clouds = ['c1', 'c2', 'c3', 'c4'].slice(0, dead);
       for (const cloud of clouds) for (let i = 0; i < 30; i++) queue.add(`n${i % 3}/${cloud}-${i}`);
-      for (const each of keys) if (clouds.includes(laneOf(each) ?? '')) queue.add(each);
+      for (const each of keys) if (clouds.includes(flowOf(each) ?? '')) queue.add(each);
       await takeNow(queue);
       queue.add('n9/alive-1');
       assert.deepEqual(await takeNow(queue), ['n9/alive-1']);

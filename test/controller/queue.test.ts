@@ -116,6 +116,29 @@ test('the queue throws on done without take', () => {
   assert.throws(() => queue.done('a'), /was not taken/);
 });
 
+test('whenIdle resolves when a key neither waits nor is in work, and ignores its delays', async () => {
+  const clock = createVirtualClock();
+  const queue = createQueue({ clock, workers: 4 });
+  const seen: string[] = [];
+  await queue.whenIdle('a', never);
+  queue.add('a');
+  const idle = queue.whenIdle('a', never).then(() => seen.push('idle'));
+  await queue.take(never);
+  queue.add('a');
+  queue.done('a');
+  await clock.advance(0);
+  assert.deepEqual(seen, []);
+  await queue.take(never);
+  queue.addAfter('a', 1000);
+  queue.done('a');
+  await idle;
+  const given = new AbortController();
+  queue.add('a');
+  const waiting = queue.whenIdle('a', given.signal);
+  given.abort(new Error('stop'));
+  await assert.rejects(waiting, /stop/);
+});
+
 type Step =
   | { do: 'add'; key: string; priority: Priority }
   | { do: 'addAfter'; key: string; ms: number; priority: Priority }
