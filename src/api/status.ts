@@ -132,7 +132,7 @@ export const statusSchema = z
       })
       .optional()
       .meta({ description: 'Where the image lives.' }),
-    secretVersion: short('resourceVersions of the Secrets that were used last.').optional(),
+    secretVersion: short('Keyed hashes of the content of the Secrets that were used last.').optional(),
     propertyKeys: z.array(text(0, 255)).max(128).optional().meta({
       description:
         'Keys of the properties that were declared when last applied, so that a key that leaves the spec leaves Glance too.',

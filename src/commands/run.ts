@@ -17,7 +17,8 @@ import { createDrift } from '../image/drift.ts';
 import { clusterProperty } from '../image/identity.ts';
 import { createDomainMetrics } from '../image/metrics.ts';
 import { createReconciler } from '../image/reconcile.ts';
-import { byImage, bySecret, createResources, glanceImageType, imageIDsOf, secretKeysOf } from '../image/resources.ts';
+import { byImage, bySecret, createResources, glanceImageType, imageIDsOf } from '../image/resources.ts';
+import { createSecrets, secretKeysOf, secretsAwaited } from '../image/secrets.ts';
 import { cloudRefOf } from '../image/transfer.ts';
 import { createClient } from '../kubernetes/client.ts';
 import { createEventRecorder } from '../kubernetes/events.ts';
@@ -102,7 +103,18 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const bundle = followTrust(settings.caBundle, { trust, clock, log });
   await bundle?.look();
   const toClouds = { egress, trust, mayWrite, clock, random, observe: domain.clouds.exchange, policy };
-  const credentials = createSecretReader(client, hostsAnnotation);
+  const secretReadings = createSecrets({
+    read: createSecretReader(client, hostsAnnotation).secret,
+    watched: settings.watchSecrets,
+    awaited: () => secretsAwaited(readable(images.list()), clock.now()),
+    isUsed: (key) => images.findBy(bySecret, key).length > 0,
+    onChange: (key) => {
+      for (const user of images.findBy(bySecret, key)) queue.add(keyOfObject(user.object));
+    },
+    clock,
+    log,
+  });
+  const { credentials } = secretReadings;
   const clouds = createClouds({
     credentials,
     clock,
@@ -141,8 +153,8 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     log,
     onChange: (change) => {
       if (change.origin === 'list' && secrets.synced) secretMetrics?.missed();
-      const key = keyOfObject((change.kind === 'deleted' ? change.before : change.after).object);
-      for (const user of images.findBy(bySecret, key)) queue.add(keyOfObject(user.object));
+      const now = change.kind === 'deleted' ? undefined : change.after.object.metadata.resourceVersion;
+      secretReadings.reported(change.key, now);
     },
   });
   const images = createStore<GlanceImage>({
@@ -157,7 +169,14 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
       if (!resources.isEcho(change)) queue.add(change.key, change.origin === 'list' ? 'periodic' : 'fresh');
     },
   });
-  const resources = createResources({ client, images, secrets, events, log, onEvent: domain.images.event });
+  const resources = createResources({
+    client,
+    images,
+    secrets: secretReadings,
+    events,
+    log,
+    onEvent: domain.images.event,
+  });
   const drift = createDrift({ resources, wake: (key) => queue.add(key, 'periodic'), clock, random });
 
   // Whoever talks to the cloud for a transfer is the executor, by the same policy.
@@ -283,6 +302,14 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
           until,
         ),
     },
+    {
+      name: 'secrets',
+      async run(until) {
+        await Promise.all([secrets.whenSynced(until), images.whenSynced(until)]);
+        await leadership.whenLeading(until);
+        await secretReadings.run(until);
+      },
+    },
     ...following('transfer-limits', limitsFile),
     ...following('ca-bundle', bundle),
     {
@@ -310,6 +337,10 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   } finally {
     await Promise.all([executor.close(), clouds.close(), transport.close(), leadership.close()]);
   }
+}
+
+function readable(items: readonly Item<GlanceImage>[]): GlanceImage[] {
+  return items.flatMap((item) => (item.kind === 'readable' ? item.object : []));
 }
 
 function following(name: string, file: Follower | undefined): Component[] {

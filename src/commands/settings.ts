@@ -35,9 +35,9 @@ export const runSettings = {
     help: 'Name of this cluster in the owner marker of images. Default: the uid of the namespace kube-system.',
   },
   watchSecrets: {
-    schema: setting.flag(true),
+    schema: setting.flag(false),
     value: 'true|false',
-    help: 'Whether to watch Secrets, so that a change takes effect immediately. With false, the permission to `get` Secrets suffices. Default: true.',
+    help: 'Whether to watch Secrets, so that a change takes effect immediately. This needs the permissions to list and watch Secrets, which include reading all of them. With false, `get` suffices, and a change takes effect at the next check of the resource, or within 30 seconds where it waits after a failure. Default: false.',
   },
   workers: {
     schema: setting.count(1, 100, 16),

@@ -10,7 +10,7 @@ import { parseDuration } from '../lib/duration.ts';
 
 export type Due = { kind: 'now' } | { kind: 'in'; ms: number } | { kind: 'settled'; intervalMs: number };
 
-/** `secretVersions` are those of its Secrets as the watch last saw them; undefined when one of them is missing. */
+/** `secretVersions` are those of the content of its Secrets, as last read; undefined when none is known. */
 export function dueOf(resource: GlanceImage, secretVersions: string | undefined, now: Date): Due {
   const { status, metadata, spec } = resource;
   const annotation = metadata.annotations[reconcileAtAnnotation];

@@ -26,7 +26,7 @@ import { happenings } from './events.ts';
 import type { Facts } from './facts.ts';
 import { asFailure } from './failure.ts';
 import { claimOf, type Identity, identityOf } from './identity.ts';
-import { ResourceGone, type Resources } from './resources.ts';
+import { missingSecret, ResourceGone, type Resources } from './resources.ts';
 import { type Moment, recordedContent, summarise } from './status.ts';
 import {
   cloudRefOf,
@@ -61,6 +61,9 @@ type Turn = Exclude<Comparison, { kind: 'in' }>;
 /** A list of a cloud is on its way; those who need it look again after this. */
 const listPollMs = 2_000;
 
+/** Scheduled drift checks within this time share one reading of their Secret. */
+const sharedReadingMs = 10_000;
+
 /** `grace` aborts a while after `signal`: what did not get done in time is written down meanwhile. */
 type Reconcile = (key: Key, signal: AbortSignal, grace: AbortSignal) => Promise<Outcome>;
 
@@ -82,24 +85,25 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
     }
   }
 
-  async function openCloud(facts: Facts, resource: GlanceImage, signal: AbortSignal): Promise<Cloud> {
+  async function openCloud(facts: Facts, resource: GlanceImage, turn: Turn, signal: AbortSignal): Promise<Cloud> {
     addToContext({ cloud: resource.spec.cloud.name });
-    const cloud = knownCloud(facts, resource) ?? (await readCloud(facts, resource, signal));
+    const cloud = knownCloud(facts, resource, turn) ?? (await readCloud(facts, resource, signal));
     refuseOtherCloud(resource.status, cloud);
     facts.cloud = { projectID: cloud.projectID, region: cloud.region };
     return cloud;
   }
 
-  /** A Secret that the watch says is the same need not be read, unless something has gone wrong since. */
-  function knownCloud(facts: Facts, resource: GlanceImage): Cloud | undefined {
+  /** A Secret that is known to be unchanged need not be read, unless the last pass failed. */
+  function knownCloud(facts: Facts, resource: GlanceImage, turn: Turn): Cloud | undefined {
     if (resource.status.lastError !== undefined) return undefined;
-    const cloud = clouds.known(cloudRefOf(resource), resources.cloudVersion(resource));
+    const version = resources.cloudVersion(resource, turn.kind === 'listed' ? sharedReadingMs : 0);
+    const cloud = clouds.known(cloudRefOf(resource), version);
     if (cloud !== undefined) facts.secret = { version: resources.secretVersions(resource) };
     return cloud;
   }
 
   async function readCloud(facts: Facts, resource: GlanceImage, signal: AbortSignal): Promise<Cloud> {
-    facts.secret = { version: undefined };
+    facts.secret = { version: resources.secretVersions(resource, missingSecret) };
     const secret = await clouds.read(cloudRefOf(resource), signal);
     facts.secret = { version: resources.secretVersions(resource, secret.version) };
     return secret.open(signal);
@@ -154,7 +158,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
     const failed = transfer?.kind === 'failed' ? transfer : undefined;
     const consequence = failed && consequenceOf(failed.error);
     if (consequence === 'tell') throw failed?.error;
-    const cloud = await openCloud(facts, resource, signal);
+    const cloud = await openCloud(facts, resource, turn, signal);
     const { images, projectID } = cloud;
     const claim = claimOf(resource, identity, projectID);
     const seen = seenImage(turn, cloud, resource, transfer);
@@ -209,7 +213,7 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
       );
       return;
     }
-    const { images, projectID } = await openCloud(facts, resource, signal);
+    const { images, projectID } = await openCloud(facts, resource, { kind: 'live' }, signal);
     const claim = claimOf(resource, identity, projectID);
     await deleteImages(facts, { images, claim, protects: image.protected, signal });
     for (const { type, reason, note } of happenings(status, status, facts))

@@ -12,23 +12,15 @@ import { isConflict, isNotFound } from '../kubernetes/errors.ts';
 import type { EventRecorder } from '../kubernetes/events.ts';
 import { addFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
 import type { Store, StoreChange } from '../kubernetes/reflector.ts';
-import { type KubernetesObject, keyOfObject, type ResourceType } from '../kubernetes/resource.ts';
+import { keyOfObject, type ResourceType } from '../kubernetes/resource.ts';
 import { type Key, keyOf } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
-import { sourceOf } from '../source/registry.ts';
-import { contentOf } from './content.ts';
+import { type Secrets, secretKeysOf } from './secrets.ts';
 
 export const glanceImageType: ResourceType<GlanceImage> = { group, version, kind, plural, parse: parseGlanceImage };
 
-/** Index of the store of GlanceImages: by `namespace/name` of each Secret that they use. */
+/** Index of the store of GlanceImages: by the key of each Secret that they name. */
 export const bySecret = 'bySecret';
-export function secretKeysOf(resource: GlanceImage): string[] {
-  const { metadata, spec } = resource;
-  const content = contentOf(resource);
-  const needs = content === undefined ? [] : sourceOf(content.source).secrets;
-  const names = [spec.cloud.secretRef.name, ...needs.map(({ ref }) => ref.name)];
-  return [...new Set(names)].map((name) => keyOf(metadata.namespace, name));
-}
 
 /** Index of the store of GlanceImages: by the id of the image in Glance. */
 export const byImage = 'byImage';
@@ -36,17 +28,20 @@ export function imageIDsOf({ status }: GlanceImage): string[] {
   return status.imageID === undefined ? [] : [status.imageID];
 }
 
+/** In the place of the version of a Secret that is not there. */
+export const missingSecret = '-';
+
 export interface Resources {
   get(key: Key): GlanceImage | undefined;
   /** Whose status names this image. */
   ofImage(id: string): Key[];
   /**
-   * resourceVersions of its Secrets as last seen, in one text; `cloud` is a later one of the first. Undefined when one of
-   * them is not there, so that a Secret that goes makes no stir.
+   * Versions of its Secrets as last read, in one text; where one was not read yet, the version in the status. `cloud` is that
+   * of the first, where it was just read or found missing. Undefined when none is known.
    */
   secretVersions(resource: GlanceImage, cloud?: string): string | undefined;
-  /** That of the Secret with its clouds.yaml alone. */
-  cloudVersion(resource: GlanceImage): string | undefined;
+  /** Of the Secret with its clouds.yaml, where it need not be read: no change was reported, or it was read this lately. */
+  cloudVersion(resource: GlanceImage, maxAgeMs: number): string | undefined;
   addFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
   removeFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
   writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<void>;
@@ -59,7 +54,7 @@ export interface Resources {
 export interface ResourcesOptions {
   client: KubernetesClient;
   images: Store<GlanceImage>;
-  secrets: Store<KubernetesObject>;
+  secrets: Pick<Secrets, 'lastVersion' | 'currentVersion'>;
   events: EventRecorder;
   log: Logger;
   /** Told of each event, for metrics. */
@@ -72,10 +67,6 @@ export function createResources({ client, images, secrets, events, log, onEvent 
 
   function remember(resource: GlanceImage): void {
     written.set(keyOf(resource.metadata.namespace, resource.metadata.name), resource);
-  }
-
-  function versionOf(secret: Key): string | undefined {
-    return secrets.get(secret)?.object.metadata.resourceVersion;
   }
 
   return {
@@ -91,11 +82,15 @@ export function createResources({ client, images, secrets, events, log, onEvent 
       return item.object;
     },
     ofImage: (id) => images.findBy(byImage, id).map((item) => keyOfObject(item.object)),
-    cloudVersion: ({ metadata, spec }) => versionOf(keyOf(metadata.namespace, spec.cloud.secretRef.name)),
+    cloudVersion: ({ metadata, spec }, maxAgeMs) =>
+      secrets.currentVersion(keyOf(metadata.namespace, spec.cloud.secretRef.name), maxAgeMs),
     secretVersions(resource, cloud) {
-      const [first, ...others] = secretKeysOf(resource).map(versionOf);
-      const versions = [cloud ?? first, ...others];
-      return versions.includes(undefined) ? undefined : versions.join(',');
+      const keys = secretKeysOf(resource);
+      const before = resource.status.secretVersion?.split(',') ?? [];
+      const known = before.length === keys.length ? before : [];
+      const versions = keys.map((key, index) => secrets.lastVersion(key) ?? known[index] ?? missingSecret);
+      const all = cloud === undefined ? versions : [cloud, ...versions.slice(1)];
+      return all.every((version) => version === missingSecret) ? undefined : all.join(',');
     },
     async addFinalizer(resource, signal) {
       const guarded = await addFinalizer(client, glanceImageType, resource, finalizer, signal);

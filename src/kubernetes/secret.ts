@@ -2,6 +2,7 @@
  * Secrets. Invariant: they are listed and watched as metadata only and read live by name when their content is used; their
  * values are hidden from the moment they are parsed.
  */
+import { createHmac } from 'node:crypto';
 import { z } from 'zod';
 import { SecretString } from '../lib/secret.ts';
 import type { KubernetesClient } from './client.ts';
@@ -38,7 +39,19 @@ export function createSecretReader(client: Pick<KubernetesClient, 'get'>, hostsA
     async secret(namespace: string, name: string, signal: AbortSignal) {
       const secret = await client.get(secretType, { namespace, name }, signal);
       const hosts = secret?.metadata.annotations?.[hostsAnnotation];
-      return secret && { version: secret.metadata.resourceVersion, data: secret.data, hosts };
+      if (secret === undefined) return undefined;
+      const { resourceVersion } = secret.metadata;
+      return { version: contentVersion(secret, hosts), resourceVersion, data: secret.data, hosts };
     },
   };
+}
+
+/**
+ * 64 bits that change with the content, and with no other metadata. The key is the uid of the Secret: only users who may read
+ * the Secret know it, so other users cannot test guesses of its values against the version, which a status shows.
+ */
+function contentVersion({ metadata, data }: Secret, hosts: string | undefined): string {
+  const values = [...data].map(([key, value]) => [key, value.reveal()]).sort(([a = ''], [b = '']) => (a < b ? -1 : 1));
+  const hash = createHmac('sha256', metadata.uid).update(JSON.stringify([values, hosts ?? null]));
+  return hash.digest('hex').slice(0, 16);
 }

@@ -69,7 +69,7 @@ export const fullStatus = {
   },
   nextAttemptTime: now,
   cloud: { projectID: '5f0b1c', region: 'RegionOne' },
-  secretVersion: '4711',
+  secretVersion: '0123456789abcdef',
   propertyKeys: ['hw_disk_bus'],
   operation: { incarnation: 7, readyImageID: '6b1fd7a2-0000-5000-8000-000000000000' },
   lastHandledReconcileAt: '2026-03-01',

@@ -109,8 +109,8 @@ describe('the chart', () => {
     const rules = async (...set: string[]) => rulesOf(ofKind(await objectsWith(set), 'ClusterRole'));
     const verbs = async (resource: string, ...set: string[]) =>
       (await rules(...set)).find(({ resources }) => resources.includes(resource))?.verbs;
-    assert.deepEqual(await verbs('secrets'), ['get', 'list', 'watch']);
-    assert.deepEqual(await verbs('secrets', 'settings.watchSecrets=false'), ['get']);
+    assert.deepEqual(await verbs('secrets'), ['get']);
+    assert.deepEqual(await verbs('secrets', 'settings.watchSecrets=true'), ['get', 'list', 'watch']);
     assert.deepEqual(await verbs('namespaces'), ['get']);
     assert.equal(await verbs('namespaces', 'settings.clusterName=x'), undefined);
   });

@@ -29,7 +29,7 @@ const reached: { [K in Exclude<keyof RunSettings, Unset>]: { values: object; has
   namespaces: { values: { watchNamespaces: ['team-a', 'team-b'] }, has: ['team-a', 'team-b'] },
   selector: setting('selector', 'shard in (a,b)'),
   clusterName: setting('clusterName', 'prod'),
-  watchSecrets: setting('watchSecrets', false),
+  watchSecrets: setting('watchSecrets', true),
   workers: setting('workers', 32),
   maxImageSizeGiB: setting('maxImageSizeGiB', 1_000_000),
   maxVirtualSizeGiB: setting('maxVirtualSizeGiB', 7_654_321),

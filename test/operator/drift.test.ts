@@ -57,15 +57,13 @@ describe('drift of settled resources', () => {
     return { calls: glance.requests.slice(from), writes: countByVerb(await audit.writes(world.user, mark)) };
   }
 
-  test('a drift check costs pages of lists, and no call for a single image or its Secret', async () => {
+  test('a drift check costs pages of lists and few readings of the Secret, and no call for a single image', async () => {
     const { audit } = world.stack.kubernetes;
     const mark = await audit.mark();
     const { calls, writes } = await watched();
     const secrets = (await audit.read(world.user, mark)).filter(({ resource }) => resource === 'secrets');
-    assert.deepEqual(
-      secrets.filter(({ verb }) => verb === 'get'),
-      [],
-    );
+    // Checks within ten seconds share one reading.
+    assert.ok(secrets.length >= 1 && secrets.length <= 4, `${secrets.length} readings of the Secret`);
     assert.deepEqual(writes, {});
     assert.deepEqual(calls.filter(changesSomething), []);
     assert.deepEqual(calls.filter(isRead), []);

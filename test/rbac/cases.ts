@@ -26,8 +26,12 @@ async function startAndFail(installation: Installation, verb: string, resource: 
   await installation.untilForbidden(verb, resource);
 }
 
-const neverSees = (verb: string, resource: string): Case => ({
+/** By default the chart grants neither list nor watch on Secrets. */
+const watchesSecrets: InstallationOptions = { settings: { watchSecrets: true } };
+
+const neverSees = (verb: string, resource: string, options: InstallationOptions = {}): Case => ({
   symptom: 'is not ready, and names the list that is missing',
+  options,
   async show(installation) {
     await startAndFail(installation, verb, resource);
     assert.match(await readiness(installation.operator), new RegExp(`${resource}.*the initial list has not completed`));
@@ -52,7 +56,7 @@ export const cases: Record<Permission, Case> = {
       assert.rejects(installation.start(), /may not read the namespace kube-system.*--cluster-name/),
   },
   [`list ${images}`]: neverSees('list', 'glanceimages'),
-  'list secrets': neverSees('list', 'secrets'),
+  'list secrets': neverSees('list', 'secrets', watchesSecrets),
   [`watch ${images}`]: {
     symptom: 'does not see what is declared after its start',
     async show(installation) {
@@ -65,6 +69,7 @@ export const cases: Record<Permission, Case> = {
   },
   'watch secrets': {
     symptom: 'does not see that a Secret was corrected',
+    options: watchesSecrets,
     async show(installation) {
       await installation.start();
       await installation.untilForbidden('watch', 'secrets');

@@ -38,10 +38,15 @@ function temptations({ namespace }: World, own: string): Attributes[] {
 }
 
 describe('an operator with the rights that the chart gives it', { concurrency }, () => {
-  for (const watch of ['namespace', 'cluster'] as const) {
-    test(`an operator with the chart's permissions works, uses each of them and needs no other: ${watch}`, async () => {
+  for (const [watch, settings] of [
+    ['namespace', {}],
+    ['cluster', {}],
+    ['namespace', { watchSecrets: true }],
+  ] as const) {
+    const scope = [watch, ...Object.keys(settings)].join(' with ');
+    test(`an operator with the chart's permissions works, uses each of them and needs no other: ${scope}`, async () => {
       await using world = await World.create({ idle: true });
-      await using installation = await Installation.create(world, { watch });
+      await using installation = await Installation.create(world, { watch, settings });
       await using elsewhere = await World.create({ idle: true });
       const mark = await world.stack.kubernetes.audit.mark();
       const operator = await installation.start();
@@ -80,10 +85,16 @@ describe('an operator without one permission', { concurrency }, () => {
 
   test('every permission of the chart has a case, and no other has one', async () => {
     const rendering = { release: 'r', namespace: 'n' };
-    const values = { watchNamespaces: ['a', 'b'], settings: { clusterName: 'c' } };
-    const cluster = permissionsOf(rolesOf(await render(world.stack.kubernetes, rendering)));
-    const namespaced = permissionsOf(rolesOf(await render(world.stack.kubernetes, { ...rendering, values })));
-    assert.deepEqual(cluster, Object.keys(cases).sort());
+    const permissions = async (values: Readonly<Record<string, unknown>> = {}) =>
+      permissionsOf(rolesOf(await render(world.stack.kubernetes, { ...rendering, values })));
+    const cluster = await permissions();
+    const namespaced = await permissions({ watchNamespaces: ['a', 'b'], settings: { clusterName: 'c' } });
+    const withWatch = await permissions({ settings: { watchSecrets: true } });
+    assert.deepEqual(withWatch, Object.keys(cases).sort());
+    assert.deepEqual(
+      withWatch.filter((right) => !cluster.includes(right)),
+      ['list secrets', 'watch secrets'],
+    );
     assert.deepEqual(
       cluster.filter((right) => !namespaced.includes(right)),
       ['get namespaces'],

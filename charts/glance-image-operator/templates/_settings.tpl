@@ -7,7 +7,7 @@
 
 {{/* "true" or "". */}}
 {{- define "glance-image-operator.watchSecrets" -}}
-{{- if dig "watchSecrets" true .Values.settings -}}true{{- end -}}
+{{- if dig "watchSecrets" false .Values.settings -}}true{{- end -}}
 {{- end -}}
 
 {{/* How long the operator may take to end: it drains, and then releases its Lease. */}}
