@@ -156,6 +156,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await world.ready('outage');
     const authUrl = `http://127.0.0.1:${await claimPort()}/v3`;
     await world.writeSecret('outage', { 'clouds.yaml': await world.project.cloudsYaml({ authUrl }) });
+    await world.annotate('outage', 'glance-image-operator.dev/reconcile-at', '1');
     await assertJudged(await objectGiving('outage', 'IdentityUnavailable'), {
       kstatus: 'InProgress',
       argo: 'Progressing',

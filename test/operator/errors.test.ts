@@ -46,7 +46,7 @@ describe('failures of credentials and clouds reach the status', () => {
     await world.apply('late-secret', cloud('late'));
     await world.reason('late-secret', 'SecretNotFound');
     await world.writeSecret('late', { 'clouds.yaml': await world.project.cloudsYaml() });
-    await world.ready('late-secret', 20_000);
+    await world.ready('late-secret');
   });
 
   test('a Secret without clouds.yaml reaches the status', async () => {
@@ -94,7 +94,7 @@ describe('failures of credentials and clouds reach the status', () => {
     assertTold(resource, { message: /Keystone/, httpStatus: 401, stalled: true });
     assert.ok(!JSON.stringify(resource).includes('canary'), 'the password is not shown');
     await world.writeSecret('wrong-password', { 'clouds.yaml': right });
-    await world.ready('wrong-password', 20_000);
+    await world.ready('wrong-password');
   });
 
   test('an unreachable Keystone reaches the status', async () => {

@@ -204,6 +204,7 @@ describe('an image follows its declaration', () => {
     await world.apply('moving', filled({}, { cloud }));
     const { status } = await world.ready('moving');
     await world.writeSecret('moving', { 'clouds.yaml': await other.cloudsYaml() });
+    await world.annotate('moving', 'glance-image-operator.dev/reconcile-at', '1');
     const resource = await world.reason('moving', 'CloudChanged');
     assert.match(messageOf(resource), new RegExp(`${world.project.id}.*${other.id}`));
     assert.equal(resource.status.imageID, status.imageID);

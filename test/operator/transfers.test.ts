@@ -119,7 +119,7 @@ describe('data arrives as it is declared', () => {
     await world.writeSecret('late', { 'x-token': 'late' });
     assert.match(messageOf(await world.reason('late', 'SecretInvalid')), /has no annotation .*\/hosts/);
     await world.writeSecret('late', { 'x-token': 'late' }, new URL(url).origin);
-    await world.ready('late', 20_000);
+    await world.ready('late');
   });
 
   test('a weak digest is verified and causes a warning', async () => {
