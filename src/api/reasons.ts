@@ -80,7 +80,10 @@ export const reasons = {
     'The decompressed data of the source would exceed the limit, or decompressing it needs too much memory.',
   DigestMismatch: 'The data of the source does not have the declared digest.',
   EgressRefused: 'The policy of this operator does not allow connections to that address.',
-  TransferCrashed: 'The transfer thread ended unexpectedly; the transfer starts again.',
+  DecoderMemoryInUse:
+    'Decompressing the file needs more memory than its first part did, and other transfers use it; the transfer starts again.',
+  TransferCrashed:
+    'The transfer ends the thread that runs it, also if it is the only one there. It is a fault of the operator.',
   TimedOut: 'Reconciling the image exceeded the two-minute limit and was cancelled.',
   KubernetesFailed:
     'The API server rejected or failed a call of the operator, for example because of missing RBAC permissions.',

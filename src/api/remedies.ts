@@ -100,7 +100,10 @@ export const remedies = {
   DigestMismatch: publisher,
   EgressRefused:
     'Use another address; or ask the administrator of the operator to allow this one, for sources with --source-allow (chart: settings.sourceAllow), for clouds with --cloud-allow (chart: settings.cloudAllow).',
-  TransferCrashed: 'Nothing: the transfer starts again. If it happens again, raise the memory limit and report it.',
+  DecoderMemoryInUse:
+    'Nothing: the transfer starts again. If it lasts, have the file compressed in one piece, or with the same window in all pieces.',
+  TransferCrashed:
+    'Report it with the message and the file. Until it is repaired, use another file or another compression of it.',
   TimedOut:
     'Nothing at first: the operator retries. If it lasts, glance_image_operator_openstack_request_duration_seconds shows the slow server.',
   KubernetesFailed:

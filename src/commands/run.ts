@@ -180,7 +180,13 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const drift = createDrift({ resources, wake: (key) => queue.add(key, 'periodic'), clock, random });
 
   // Whoever talks to the cloud for a transfer is the executor, by the same policy.
-  const executor = createThreadExecutor({ egress: rules, trust, fence: leadership.fence, clock });
+  const executor = createThreadExecutor({
+    egress: rules,
+    trust,
+    fence: leadership.fence,
+    clock,
+    onCrash: (problem) => log.error({ problem }, 'The transfer thread has ended; its transfers start again'),
+  });
   const transferLimits = {
     total: settings.transfers,
     perNamespace: settings.transfersPerNamespace,

@@ -21,7 +21,7 @@ export interface TransferOptions {
   openSource: OpenSource;
   target: Target;
   /** The memory that the decoders of all transfers share. Default: only the limits of each plan apply. */
-  memory?: MemoryBudget | undefined;
+  memory?: Pick<MemoryBudget, 'share'> | undefined;
   clock: Clock;
   /** Called for every chunk, so it must be cheap. */
   onProgress: (progress: TransferProgress) => void;

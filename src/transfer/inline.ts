@@ -9,7 +9,7 @@ import type { EgressPair, EgressPolicy } from '../http/egress.ts';
 import type { MayWrite } from '../http/fence.ts';
 import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { createMemoryBudget } from '../lib/memory-budget.ts';
+import type { MemoryBudget } from '../lib/memory-budget.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import { runTransfer } from './engine.ts';
 import { type Executor, ExecutorClosed } from './executor.ts';
@@ -21,21 +21,19 @@ export interface InlineExecutorOptions {
   trust?: Trust;
   /** Called before every write to a cloud. Default: always. */
   mayWrite?: MayWrite;
+  /** The memory that the decoders of all transfers share. Default: only the limits of each plan apply. */
+  memory?: Pick<MemoryBudget, 'share'>;
   clock: Clock;
   random: Random;
 }
-
-/** Of all decoders together: one of `xz -9` or `zstd --long`, or several of smaller windows. A container of 512 MiB has room for it. */
-const decoderBytes = 180 * 2 ** 20;
 
 /** The next transfer with the same credentials reuses token and connections. */
 const idleSessionMs = 300_000;
 
 export function createInlineExecutor(options: InlineExecutorOptions): Executor {
-  const { egress, trust = createTrust(), clock, random } = options;
+  const { egress, trust = createTrust(), memory, clock, random } = options;
   const closed = new AbortController();
   const running = new Set<Promise<unknown>>();
-  const memory = createMemoryBudget(decoderBytes);
   const sessions: CloudSessions = createSessionPool({
     clock,
     open: (cloud) => openSession(cloud, { ...options, egress: egress.clouds, trust }),

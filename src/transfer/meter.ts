@@ -60,7 +60,8 @@ export function startMeter({ cloud, clock, intervalMs, observer, onChange }: Met
   const tick = () => {
     const now = clock.monotonic();
     const { bytes } = progress;
-    const rate = Math.round(((bytes - seenBytes) * 1000) / Math.max(now - seenAt, 1));
+    // A run whose thread has ended starts again at zero.
+    const rate = Math.round((Math.max(bytes - seenBytes, 0) * 1000) / Math.max(now - seenAt, 1));
     // The first report is always a change: the transfer was waiting before.
     const changed = !reported || bytes !== seenBytes || rate !== bytesPerSecond;
     bytesPerSecond = rate;

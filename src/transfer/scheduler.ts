@@ -200,7 +200,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const check = () => {
       const { progress } = meter;
       const moved = movedBy(progress);
-      const isSlow = progress.phase !== 'finishing' && moved - before < slowest.bytes;
+      // A run whose thread has ended starts again at zero.
+      const gained = moved < before ? moved : moved - before;
+      const isSlow = progress.phase !== 'finishing' && gained < slowest.bytes;
       before = moved;
       const elapsedMs = clock.monotonic() - startedAt;
       if (elapsedMs >= longestOf(progress)) controller.abort(tooLong(elapsedMs, progress));

@@ -8,16 +8,20 @@ import { fenceOf, mayAlwaysWrite } from '../http/fence.ts';
 import { createTrust } from '../http/trust.ts';
 import { systemClock } from '../lib/clock.ts';
 import { createInlineExecutor } from './inline.ts';
-import { serveExecutor, type ThreadData } from './thread-server.ts';
+import { createRemoteMemory } from './thread-memory.ts';
+import { type FromThread, serveExecutor, type ThreadData } from './thread-server.ts';
 
-if (parentPort === null) throw new Error('this file runs as a worker thread only');
+const port = parentPort;
+if (port === null) throw new Error('this file runs as a worker thread only');
 const { egress, fence }: ThreadData = workerData;
 const trust = createTrust();
+const memory = createRemoteMemory((request: FromThread) => port.postMessage(request));
 const executor = createInlineExecutor({
   trust,
+  memory,
   egress: { sources: createEgressPolicy(egress.sources), clouds: createEgressPolicy(egress.clouds) },
   mayWrite: fence === undefined ? mayAlwaysWrite : fenceOf(fence, systemClock),
   clock: systemClock,
   random: Math.random,
 });
-serveExecutor(parentPort, executor, systemClock, trust);
+serveExecutor(port, executor, { clock: systemClock, trust, memory });

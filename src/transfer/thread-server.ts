@@ -2,8 +2,9 @@
  * The server in the transfer thread: receives runs from a port, hands them to an executor and reports back.
  *
  * Guarantees: every run gets exactly one result or error; a change of phase is reported at once, other progress at an interval;
- * every message can be cloned.
+ * every message can be cloned; before an uncaught error ends the thread, the run that has caused it is named.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { MessagePort } from 'node:worker_threads';
 import type { EgressPair, EgressRules } from '../http/egress.ts';
 import type { ChangingTrust } from '../http/trust.ts';
@@ -11,6 +12,7 @@ import type { Clock } from '../lib/clock.ts';
 import { type EncodedError, encodeError } from './error-codec.ts';
 import type { Executor, TransferAccess } from './executor.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
+import type { MemoryRequest, MemoryResponse, RemoteMemory } from './thread-memory.ts';
 
 /** Start-up data of the thread. */
 export interface ThreadData {
@@ -24,6 +26,7 @@ export type ToThread =
   | { kind: 'cancel'; id: number }
   /** The certificates of the installation, for later connections. */
   | { kind: 'trust'; certificates: readonly string[] }
+  | MemoryResponse
   /** Cancel all runs, close resources, exit. */
   | { kind: 'close' }
   /** Liveness probe. */
@@ -33,14 +36,28 @@ export type FromThread =
   | { kind: 'progress'; id: number; progress: TransferProgress }
   | { kind: 'succeeded'; id: number; result: TransferResult }
   | { kind: 'failed'; id: number; error: EncodedError }
+  /** An uncaught error of this run ends the thread. */
+  | { kind: 'culprit'; id: number }
+  | MemoryRequest
   | { kind: 'pong' };
 
 const progressMs = 200;
 
+export interface ServeOptions {
+  clock: Clock;
+  trust: ChangingTrust;
+  memory?: RemoteMemory;
+}
+
 /** Serves until either side closes the port. */
-export function serveExecutor(port: MessagePort, executor: Executor, clock: Clock, trust: ChangingTrust): void {
+export function serveExecutor(port: MessagePort, executor: Executor, { clock, trust, memory }: ServeOptions): void {
   const running = new Map<number, AbortController>();
+  const current = new AsyncLocalStorage<number>();
   const send = (message: FromThread) => port.postMessage(message);
+  process.on('uncaughtExceptionMonitor', () => {
+    const id = current.getStore();
+    if (id !== undefined) send({ kind: 'culprit', id });
+  });
 
   async function run({ id, plan, access }: Extract<ToThread, { kind: 'run' }>): Promise<void> {
     const controller = new AbortController();
@@ -68,9 +85,11 @@ export function serveExecutor(port: MessagePort, executor: Executor, clock: Cloc
   port.on('message', (message: ToThread) => {
     switch (message.kind) {
       case 'run':
-        return void run(message);
+        return void current.run(message.id, run, message);
       case 'trust':
         return trust.set(message.certificates);
+      case 'memory':
+        return memory?.receive(message);
       case 'cancel':
         return running.get(message.id)?.abort(new Error('cancelled'));
       case 'close':

@@ -1,4 +1,5 @@
 /** A transfer thread that executes the task in the URL of each plan, such as a crash. */
+import { appendFileSync, statSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { createTrust } from '../../src/http/trust.ts';
 import { aborted } from '../../src/lib/abort.ts';
@@ -12,12 +13,28 @@ import { resultOf } from './plans.ts';
 const trust = createTrust();
 const executor: Executor = {
   async run({ source }, access, { signal, onProgress }) {
-    const task = source.kind === 'http' ? source.url : source.image;
+    const [task, argument = ''] = (source.kind === 'http' ? source.url : source.image).split(' ');
     switch (task) {
+      case 'wait':
+        onProgress({ ...noProgress, phase: 'transferring' });
+        break;
+      case 'alternate':
+        for (let bytes = 1; !signal.aborted; bytes++) {
+          onProgress({ ...noProgress, phase: bytes % 2 === 0 ? 'connecting' : 'transferring' });
+          await systemClock.sleep(1);
+        }
+        break;
       case 'echo':
         return { ...resultOf(1), url: JSON.stringify(access) };
       case 'trust':
         return { ...resultOf(1), url: trust.current().join() };
+      case 'third': {
+        // The file has one byte for each start.
+        appendFileSync(argument, '.');
+        const { size } = statSync(argument);
+        if (size < 3) break;
+        return resultOf(size);
+      }
       case 'count':
         for (let bytes = 1; bytes <= 100_000; bytes++) onProgress({ ...noProgress, bytes, phase: 'transferring' });
         return resultOf(100_000);
@@ -44,7 +61,7 @@ const executor: Executor = {
         break;
       case 'heap': {
         const hoard: unknown[] = [];
-        for (;;) hoard.push({ more: new Array(1000).fill(hoard.length) });
+        for (;;) hoard.push({ more: new Array(500_000).fill(hoard.length) });
       }
       case 'spin':
         for (;;);
@@ -56,4 +73,4 @@ const executor: Executor = {
   async close() {},
 };
 
-if (parentPort !== null) serveExecutor(parentPort, executor, systemClock, trust);
+if (parentPort !== null) serveExecutor(parentPort, executor, { clock: systemClock, trust });

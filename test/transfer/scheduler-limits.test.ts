@@ -174,6 +174,20 @@ describe('the fairness of a scheduler', () => {
     assert.deepEqual(kinds('a', 'm'), ['running', 'queued']);
   });
 
+  test('a transfer that starts again at zero shows no negative rate, and keeps its slot if it is fast', async () => {
+    const { clock, scheduler, runs, runOf, kinds } = setUp(1);
+    scheduler.start('a', planOf('a', of('fast')));
+    scheduler.start('m', planOf('m', of('other')));
+    for (const { signal, fail } of runs) signal.addEventListener('abort', () => fail(signal.reason));
+    runOf('a').onProgress(moved(600 * 60 * 2 ** 20));
+    await clock.advance(5 * minute - 1000);
+    runOf('a').onProgress(moved(300 * 2 ** 20));
+    await clock.advance(2000);
+    const state = scheduler.get('a');
+    assert.equal(state?.kind === 'running' && state.bytesPerSecond, 0);
+    assert.deepEqual(kinds('a', 'm'), ['running', 'queued']);
+  });
+
   test('a slow transfer keeps its slot if that helps no one who waits', async () => {
     const { clock, scheduler, kinds } = setUp(2);
     scheduler.setLimits({ ...ample, total: 2, perCloud: 1 });

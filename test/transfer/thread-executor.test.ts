@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createTrust } from '../../src/http/trust.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -7,7 +10,7 @@ import { type Executor, ExecutorClosed } from '../../src/transfer/executor.ts';
 import type { TransferProgress } from '../../src/transfer/plan.ts';
 import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { createVirtualClock } from '../clock.ts';
-import { planOf } from './plans.ts';
+import { imageIDOf, planOf } from './plans.ts';
 
 const nowhere = { allow: [], deny: [] };
 const egress = { sources: nowhere, clouds: nowhere };
@@ -15,8 +18,8 @@ const entry = new URL('./odd-thread.ts', import.meta.url);
 const access = { cloud: { cloudsYaml: 'clouds: {}' }, source: {} };
 const never = new AbortController().signal;
 
-function executorOf(t: TestContext, clock = systemClock): Executor {
-  const executor = createThreadExecutor({ egress, clock, entry, heapMiB: 32 });
+function executorOf(t: TestContext, clock = systemClock, onCrash: (why: string) => void = () => {}): Executor {
+  const executor = createThreadExecutor({ egress, clock, entry, onCrash });
   t.after(() => executor.close());
   return executor;
 }
@@ -26,21 +29,22 @@ function run(
   task: string,
   signal = never,
   onProgress: (seen: TransferProgress) => void = () => {},
+  image = task,
 ) {
-  return executor.run(planOf({ url: task }), access, { signal, onProgress });
+  return executor.run(planOf({ url: task, imageID: imageIDOf(image) }), access, { signal, onProgress });
 }
 
 const isCrash = (why: RegExp) => (error: unknown) => {
   assert(error instanceof OperatorError);
   assert.equal(error.code, 'TransferCrashed');
-  assert.deepEqual(error.retry, { kind: 'backoff' });
+  assert.deepEqual(error.retry, { kind: 'after', ms: 3_600_000 });
   assert.match(error.message, why);
   return true;
 };
 
 test('a transfer thread has the certificates of the installation as they are at the start of a run', async (t) => {
   const trust = createTrust();
-  const executor = createThreadExecutor({ egress, trust, clock: systemClock, entry, heapMiB: 32 });
+  const executor = createThreadExecutor({ egress, trust, clock: systemClock, entry });
   t.after(() => executor.close());
   for (const certificates of [[], ['one'], ['one', 'two'], []]) {
     trust.set(certificates);
@@ -110,46 +114,150 @@ test('a cancelled transfer rejects with the reason of the signal, and does not a
   await assert.rejects(run(executor, 'echo', AbortSignal.abort(reason)), reason);
 });
 
-for (const [what, task, why] of [
-  ['an uncaught error', 'throw', /uncaught on purpose/],
-  ['an exit', 'exit', /exited with code 3/],
-  ['the end of its memory', 'heap', /memory limit/],
+/** A run that goes on until it is aborted, and how often it has started. */
+function neighbour(executor: Executor, task = 'wait') {
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const first = Promise.withResolvers<void>();
+  const seen = { starts: 0 };
+  const end = assert.rejects(
+    run(executor, task, controller.signal, ({ phase }) => {
+      if (phase !== 'transferring') return;
+      seen.starts++;
+      first.resolve();
+    }),
+    reason,
+  );
+  return {
+    seen,
+    started: Promise.race([first.promise, end]),
+    async stop() {
+      controller.abort(reason);
+      await end;
+    },
+  };
+}
+
+for (const [what, task, why, crashes] of [
+  // The thread names the run.
+  ['an uncaught error', 'throw', /uncaught on purpose/, 2],
+  // Each run is a suspect. The second crash shows which of them go alone.
+  ['an exit', 'exit', /exited with code 3/, 3],
+  ['the end of its memory', 'heap', /memory limit/, 3],
 ] as const) {
-  test(`${what} fails the transfers of the thread as TransferCrashed, and the next one gets a new thread`, async (t) => {
-    const executor = executorOf(t);
+  test(`${what} fails only the transfer that has caused it, and the others start again`, async (t) => {
+    const crashed: string[] = [];
+    const executor = executorOf(t, systemClock, (problem) => crashed.push(problem));
+    const failed = assert.rejects(run(executor, task), isCrash(why));
+    const other = neighbour(executor);
+    await failed;
+    await other.started;
+    assert.equal(crashed.length, crashes);
     await run(executor, 'echo');
-    const innocent = run(executor, 'wait');
-    await Promise.all([assert.rejects(innocent, isCrash(why)), assert.rejects(run(executor, task), isCrash(why))]);
-    await run(executor, 'echo');
+    await other.stop();
+    assert.equal(crashed.length, crashes, 'the other one has ended no thread');
   });
 }
 
-test('a transfer thread that does not respond is terminated', async (t) => {
-  const clock = createVirtualClock();
-  const executor = executorOf(t, clock);
-  await run(executor, 'echo');
-  const healthy = run(executor, 'wait');
-  healthy.catch(() => {});
-  const stuck = run(executor, 'spin');
-  const given = assert.rejects(stuck, isCrash(/did not respond for \d+ s/));
-  for (let tens = 0; tens < 5; tens++) await clock.advance(10_000);
-  await given;
-  await assert.rejects(healthy, isCrash(/did not respond/));
-  await run(executor, 'echo');
-  assert.equal(clock.pending, 0);
+test('a transfer that was in a thread that another one has ended succeeds', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'starts-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const executor = executorOf(t);
+  const other = run(executor, `third ${join(directory, 'starts')}`);
+  await assert.rejects(run(executor, 'throw'), isCrash(/uncaught on purpose/));
+  await assert.rejects(run(executor, 'throw again'), isCrash(/uncaught on purpose/));
+  assert.equal((await other).bytes, 3, 'it has started three times');
 });
 
-test('a transfer thread that does not end a cancelled transfer is terminated', async (t) => {
+test('a transfer that has ended its thread before runs alone at its next attempt', async (t) => {
+  const crashed: string[] = [];
+  const executor = executorOf(t, systemClock, (problem) => crashed.push(problem));
+  await assert.rejects(run(executor, 'throw'), isCrash(/ran alone/));
+  const other = neighbour(executor);
+  await other.started;
+  await assert.rejects(run(executor, 'throw'), isCrash(/ran alone/));
+  assert.equal(crashed.length, 3);
+  assert.equal(other.seen.starts, 1, 'it has not noticed anything');
+  await other.stop();
+});
+
+test('a transfer thread that does not respond is terminated, and only the transfer that blocks it fails', async (t) => {
+  const clock = createVirtualClock();
+  const crashed: string[] = [];
+  const executor = executorOf(t, clock, (problem) => crashed.push(problem));
+  await run(executor, 'echo');
+  const stuck = assert.rejects(run(executor, 'spin'), isCrash(/did not respond for \d+ s/));
+  let settled = false;
+  void stuck.finally(() => {
+    settled = true;
+  });
+  while (!settled) await clock.advance(1000);
+  await stuck;
+  await run(executor, 'echo');
+  assert.equal(clock.pending, 0);
+  assert.equal(crashed.length, 2);
+});
+
+test('a transfer that does not end when it is cancelled ends its thread, and the others start again', async (t) => {
   const clock = createVirtualClock();
   const executor = executorOf(t, clock);
+  const other = neighbour(executor);
   const controller = new AbortController();
   const deaf = run(executor, 'deaf', controller.signal);
-  const other = assert.rejects(run(executor, 'wait'), isCrash(/did not end a cancelled transfer/));
   const reason = new Error('deleted');
   const cancelled = assert.rejects(deaf, reason);
+  await other.started;
   controller.abort(reason);
   await clock.advance(10_000);
-  await Promise.all([cancelled, other]);
+  await cancelled;
+  while (other.seen.starts < 2) await clock.advance(0);
+  await other.stop();
+});
+
+/** A transfer that runs alone because the one before it, of the same image, has ended a thread. */
+async function lonely(executor: Executor) {
+  await assert.rejects(
+    run(executor, 'throw', never, () => {}, 'same'),
+    isCrash(/ran alone/),
+  );
+  let next = Promise.withResolvers<void>();
+  const onProgress = () => next.resolve();
+  const running = run(executor, 'alternate', never, onProgress, 'same');
+  running.catch(() => {});
+  const progress = async () => {
+    next = Promise.withResolvers();
+    await next.promise;
+  };
+  await progress();
+  return { running, progress };
+}
+
+test('a second transfer runs alone when the first one has done so for a while', async (t) => {
+  const clock = createVirtualClock();
+  const crashed: string[] = [];
+  const executor = executorOf(t, clock, (problem) => crashed.push(problem));
+  const { running, progress } = await lonely(executor);
+  const second = assert.rejects(run(executor, 'throw'), isCrash(/ran alone/));
+  while (crashed.length < 3) await progress();
+  for (let seconds = 0; seconds <= 120; seconds += 10) {
+    assert.equal(crashed.length, 3);
+    await clock.advance(10_000);
+    await progress();
+  }
+  await second;
+  assert.equal(crashed.length, 4);
+  await executor.close();
+  await assert.rejects(running, ExecutorClosed);
+});
+
+test('closing the executor ends the transfers that run alone and those that wait to', async (t) => {
+  const crashed: string[] = [];
+  const executor = executorOf(t, systemClock, (problem) => crashed.push(problem));
+  const { running, progress } = await lonely(executor);
+  const waiting = assert.rejects(run(executor, 'throw'), ExecutorClosed);
+  while (crashed.length < 3) await progress();
+  await executor.close();
+  await Promise.all([waiting, assert.rejects(running, ExecutorClosed)]);
 });
 
 test('closing the executor rejects its transfers, and it accepts no more', async (t) => {

@@ -74,6 +74,6 @@ function dataOf({ compression, url }: Job): string {
 export function busy(job: Job, cause: unknown): OperatorError {
   return new OperatorError(
     `${dataOf(job)} needs more memory than its first part, and other transfers use it; the transfer starts again`,
-    { code: 'TransferCrashed', retry: retry.backoff, cause },
+    { code: 'DecoderMemoryInUse', retry: retry.backoff, cause },
   );
 }

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { buffer } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { OperatorError } from '../../../src/lib/errors.ts';
+import { createMemoryBudget } from '../../../src/lib/memory-budget.ts';
+import { decompress } from '../../../src/source/decompress/index.ts';
 import { defaultLimits } from '../../../src/transfer/plan.ts';
 import { compressors, mixed, tool, zstdFrame, zstdSkippable } from './files.ts';
 import { body, explodes, outcome, refuses, unpacked } from './reading.ts';
@@ -145,5 +149,27 @@ describe('the window of zstd', () => {
       pledgedSrcSize: data.length,
     });
     await explodes(file, /needs 391Ki of memory to be decompressed/, { maxDictionaryBytes: 300_000 });
+  });
+
+  test('a later zstd frame that needs memory which other transfers use ends the transfer with a reason of its own', async () => {
+    const mib = 2 ** 20;
+    const budget = createMemoryBudget(180 * mib);
+    const { signal } = new AbortController();
+    using other = budget.share(signal);
+    other.want(100 * mib);
+    await other.granted();
+    // The second frame has a window of 128 MiB.
+    const file = Buffer.concat([small, zstdFrame([{ raw: Buffer.from('x') }], 0x88)]);
+    using memory = budget.share(signal);
+    const options = { mode: 'Auto', url: 'https://example.com/disk.zst', limits: defaultLimits, memory } as const;
+    await assert.rejects(buffer(decompress(body(file), options).body), (error) => {
+      assert.ok(error instanceof OperatorError);
+      assert.equal(error.code, 'DecoderMemoryInUse');
+      assert.deepEqual(error.retry, { kind: 'backoff' });
+      assert.match(error.message, /disk\.zst needs more memory than its first part, and other transfers use it/);
+      return true;
+    });
+    other[Symbol.dispose]();
+    assert.equal((await buffer(decompress(body(file), options).body)).toString(), 'smallx');
   });
 });

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { BudgetExceeded, createMemoryBudget, type MemoryBudget } from '../../src/lib/memory-budget.ts';
+import { createRemoteMemory, serveMemory } from '../../src/transfer/thread-memory.ts';
+
+const never = new AbortController().signal;
+
+/** A thread whose messages arrive one turn later. */
+function threadOf(budget: MemoryBudget) {
+  const shares = serveMemory(budget, (response) => setImmediate(() => memory.receive(response)));
+  const memory = createRemoteMemory((request) => setImmediate(() => shares.receive(request)));
+  return { memory, end: shares.returnAll };
+}
+
+async function settled(promise: Promise<void>): Promise<boolean> {
+  let isSettled = false;
+  const settle = () => {
+    isSettled = true;
+  };
+  promise.then(settle, settle);
+  for (let turns = 0; turns < 5; turns++) await nextTurn();
+  return isSettled;
+}
+
+test('decoders in two threads share one budget of memory', async () => {
+  const budget = createMemoryBudget(100);
+  const [one, two] = [threadOf(budget), threadOf(budget)];
+  const [first, second] = [one.memory.share(never), two.memory.share(never)];
+  first.want(80);
+  await first.granted();
+  second.want(40);
+  const waiting = second.granted();
+  assert.equal(await settled(waiting), false);
+  assert.equal(budget.used, 80);
+  first[Symbol.dispose]();
+  await waiting;
+  assert.equal(budget.used, 40);
+  second.want(60);
+  await second.granted();
+  assert.equal(budget.used, 60);
+});
+
+test('a share of a thread that cannot grow is rejected in that thread', async () => {
+  const budget = createMemoryBudget(100);
+  const [one, two] = [threadOf(budget), threadOf(budget)];
+  const [first, second] = [one.memory.share(never), two.memory.share(never)];
+  for (const share of [first, second]) {
+    share.want(50);
+    await share.granted();
+  }
+  second.want(51);
+  await assert.rejects(second.granted(), BudgetExceeded);
+});
+
+test('the memory of a thread that has ended is returned, and so are its waiting shares', async () => {
+  const budget = createMemoryBudget(100);
+  const [one, two] = [threadOf(budget), threadOf(budget)];
+  const [held, waits] = [one.memory.share(never), one.memory.share(never)];
+  held.want(80);
+  await held.granted();
+  waits.want(80);
+  assert.equal(await settled(waits.granted()), false);
+  one.end();
+  assert.equal(budget.used, 0);
+  const other = two.memory.share(never);
+  other.want(100);
+  await other.granted();
+});
+
+test('a share that is aborted while it waits returns its place', async () => {
+  const budget = createMemoryBudget(100);
+  const { memory } = threadOf(budget);
+  const abort = new AbortController();
+  const held = memory.share(never);
+  held.want(80);
+  await held.granted();
+  const waits = memory.share(abort.signal);
+  waits.want(80);
+  const waiting = assert.rejects(waits.granted(), /cancelled/);
+  await nextTurn();
+  abort.abort(new Error('cancelled'));
+  await waiting;
+  waits[Symbol.dispose]();
+  held[Symbol.dispose]();
+  for (let turns = 0; turns < 5; turns++) await nextTurn();
+  assert.equal(budget.used, 0);
+});
