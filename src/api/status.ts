@@ -1,6 +1,6 @@
 /**
- * The last observations and actions of the operator. Invariant: the API server admits it whatever Glance returns, so only its size is
- * bounded, never its vocabulary.
+ * The last observations and actions of the operator. Invariant: only the size of what Glance returns is bounded, never its
+ * vocabulary, so that image/sanitise.ts can make any status admissible by these bounds.
  */
 import { z } from 'zod';
 import { jsonMap, text, time } from './rules.ts';
@@ -43,8 +43,12 @@ const seenImage = z
       // A granular map that loses its last key by server-side apply becomes null, which is invalid:
       // https://github.com/kubernetes-sigs/structured-merge-diff/issues/305
       'x-kubernetes-map-type': 'atomic',
-      description: 'Custom properties, without the owner mark; JSON text is parsed where Glance means JSON.',
+      description:
+        'Custom properties, without the owner mark; JSON text is parsed where Glance means JSON. A character that cannot be shown is U+FFFD.',
     }),
+    propertiesNotShown: count(
+      'Number of custom properties that are not in properties, which has room for 1024 properties and 128 KiB.',
+    ).optional(),
     stores: z
       .array(text(0, 255))
       .max(64)
@@ -74,7 +78,7 @@ const lastError = z
   .object({
     reason: short('One word from the documented list of reasons.'),
     message: text(0, 4096).meta({ description: 'The cause, with the message of the server.' }),
-    httpStatus: z.int().min(100).max(599).optional().meta({ description: 'HTTP status of the response.' }),
+    httpStatus: z.int().min(100).max(999).optional().meta({ description: 'HTTP status of the response.' }),
     requestID: short('Request id under which the server logged it.').optional(),
     retryable: z
       .boolean()

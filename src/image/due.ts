@@ -7,21 +7,26 @@ import { findCondition, isConvergedReason } from '../api/conditions.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { abandonAnnotation, reconcileAtAnnotation } from '../api/group.ts';
 import { parseDuration } from '../lib/duration.ts';
+import { sanitise } from './sanitise.ts';
 
 export type Due = { kind: 'now' } | { kind: 'in'; ms: number } | { kind: 'settled'; intervalMs: number };
+
+/** No retry is planned further ahead: a later time was written by an operator whose clock was wrong. */
+const longestWaitMs = 2 * 3_600_000;
 
 /** `secretVersions` are those of the content of its Secrets, as last read; undefined when none is known. */
 export function dueOf(resource: GlanceImage, secretVersions: string | undefined, now: Date): Due {
   const { status, metadata, spec } = resource;
   const annotation = metadata.annotations[reconcileAtAnnotation];
-  if (status.observedGeneration !== metadata.generation || status.lastHandledReconcileAt !== annotation)
+  const handled = annotation && sanitise({ lastHandledReconcileAt: annotation }).lastHandledReconcileAt;
+  if (status.observedGeneration !== metadata.generation || status.lastHandledReconcileAt !== handled)
     return { kind: 'now' };
   if (secretVersions !== undefined && secretVersions !== status.secretVersion) return { kind: 'now' };
   if (metadata.deletionTimestamp !== undefined && metadata.annotations[abandonAnnotation] === 'true')
     return { kind: 'now' };
   if (status.nextAttemptTime !== undefined) {
     const ms = Date.parse(status.nextAttemptTime) - now.getTime();
-    return ms > 0 ? { kind: 'in', ms } : { kind: 'now' };
+    return ms > 0 && ms <= longestWaitMs ? { kind: 'in', ms } : { kind: 'now' };
   }
   if (!isConvergedReason(findCondition(status.conditions, 'Ready')?.reason)) return { kind: 'now' };
   return { kind: 'settled', intervalMs: parseDuration(spec.interval) };

@@ -8,13 +8,14 @@ import { apiVersion, finalizer, group, kind, plural, version } from '../api/grou
 import type { Reason } from '../api/reasons.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
-import { isConflict, isNotFound } from '../kubernetes/errors.ts';
+import { isConflict, isNotFound, isRefusal } from '../kubernetes/errors.ts';
 import type { EventRecorder } from '../kubernetes/events.ts';
 import { addFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
 import type { Store, StoreChange } from '../kubernetes/reflector.ts';
 import { keyOfObject, type ResourceType } from '../kubernetes/resource.ts';
 import { type Key, keyOf } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
+import { shortened } from './sanitise.ts';
 import { type Secrets, secretKeysOf } from './secrets.ts';
 
 export const glanceImageType: ResourceType<GlanceImage> = { group, version, kind, plural, parse: parseGlanceImage };
@@ -44,6 +45,7 @@ export interface Resources {
   cloudVersion(resource: GlanceImage, maxAgeMs: number): string | undefined;
   addFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
   removeFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
+  /** Resolves as well if the API server refuses any status: the log says why, and the next reconcile tries again. */
   writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<void>;
   /** Whether a change of the store is nothing but our own write coming back. */
   isEcho(change: StoreChange<GlanceImage>): boolean;
@@ -67,6 +69,18 @@ export function createResources({ client, images, secrets, events, log, onEvent 
 
   function remember(resource: GlanceImage): void {
     written.set(keyOf(resource.metadata.namespace, resource.metadata.name), resource);
+  }
+
+  /** Resolves with the error if the API server refuses this status. */
+  async function tryStatus({ metadata }: GlanceImage, status: GlanceImageStatus, signal: AbortSignal) {
+    const { name, namespace, uid } = metadata;
+    try {
+      remember(await client.applyStatus(glanceImageType, { metadata: { name, namespace, uid }, status }, signal));
+      return undefined;
+    } catch (error) {
+      if (isRefusal(error)) return error;
+      throw error;
+    }
   }
 
   return {
@@ -101,9 +115,12 @@ export function createResources({ client, images, secrets, events, log, onEvent 
       await removeFinalizer(client, glanceImageType, resource, finalizer, signal);
     },
     async writeStatus(resource, status, signal) {
-      const { name, namespace, uid } = resource.metadata;
       try {
-        remember(await client.applyStatus(glanceImageType, { metadata: { name, namespace, uid }, status }, signal));
+        const refusal = await tryStatus(resource, status, signal);
+        if (refusal === undefined) return;
+        log.error({ error: refusal }, 'The API server refuses the status. A shorter one is written.');
+        for (const shorter of shortened(status, refusal.message))
+          if ((await tryStatus(resource, shorter, signal)) === undefined) return;
       } catch (error) {
         if (isNotFound(error) || isConflict(error)) throw new ResourceGone();
         throw error;

@@ -22,6 +22,7 @@ import { type Retry, unreachable } from '../lib/errors.ts';
 import type { ActiveTransfer, End, Facts } from './facts.ts';
 import { type Failure, reasonOf, verdictsOnFailure } from './failure.ts';
 import { clusterProperty, ownerProperty } from './identity.ts';
+import { sanitise } from './sanitise.ts';
 
 /** What the summary needs beside facts: whose it is, and when. */
 export interface Moment {
@@ -48,7 +49,7 @@ export function summarise(facts: Facts, previous: GlanceImageStatus, moment: Mom
   const failure = failureOf(facts.end, previous, moment);
   const verdicts = judge(facts.end, { previous, image, imageID: imageIDOf(facts, previous), failure, moment });
   const transfer = transferOf(facts.end, previous.transfer, moment.now);
-  return compact({
+  return sanitise({
     observedGeneration: moment.generation,
     conditions: conditionsFrom(
       { ...verdicts, warning: moment.warning ?? missingData(image, moment) },
@@ -101,6 +102,8 @@ function imageIDOf(facts: Facts, previous: GlanceImageStatus): string | undefine
 /** The first try after a failure waits about this long; every further one twice as long. */
 const failedAgain = { firstMs: 1_000, maxMs: 600_000 };
 const usualLookAgainMs = 3_600_000;
+/** A wish to wait longer, such as the Retry-After of a page for maintenance, is not obeyed: the cause may pass earlier. */
+const longestPauseMs = 3_600_000;
 
 /** Milliseconds until the next try, spread by ±20 % so that a cloud that comes back is not met by everybody at once. */
 export function delayOf(retry: Retry, attempts: number, random: number): number {
@@ -109,9 +112,9 @@ export function delayOf(retry: Retry, attempts: number, random: number): number 
     case 'backoff':
       return backoff(failedAgain, attempts - 1) * spread;
     case 'after':
-      return retry.ms * spread;
+      return Math.min(retry.ms, longestPauseMs) * spread;
     case 'change':
-      return (retry.lookAgainMs ?? usualLookAgainMs) * spread;
+      return Math.min(retry.lookAgainMs ?? usualLookAgainMs, longestPauseMs) * spread;
     default:
       return unreachable(retry);
   }
@@ -286,11 +289,10 @@ export function isAsSeen(image: Image, before: SeenImage | undefined): boolean {
 }
 
 /** The image as status shows it. While Glance reports the same, the time at which it was seen stays too. */
-function seen(image: Image, before: SeenImage | undefined, now: Date): SeenImage {
-  // `__proto__` is left out too: zod drops it when the status is read, so it would look like a change each time.
-  const hidden = [ownerProperty, clusterProperty, '__proto__'];
+function seen(image: Image, before: SeenImage | undefined, now: Date): SeenImage | undefined {
+  const hidden: readonly string[] = [ownerProperty, clusterProperty];
   const properties = Object.fromEntries(Object.entries(image.properties).filter(([key]) => !hidden.includes(key)));
-  const fresh: SeenImage = compact({
+  const shown = {
     name: image.name ?? undefined,
     status: image.status,
     visibility: image.visibility,
@@ -311,7 +313,8 @@ function seen(image: Image, before: SeenImage | undefined, now: Date): SeenImage
     createdAt: image.createdAt,
     updatedAt: image.updatedAt,
     observedAt: rfc3339(now),
-  });
+  };
+  const fresh = sanitise({ image: shown }).image;
   if (before !== undefined && isDeepStrictEqual({ ...fresh, observedAt: before.observedAt }, before)) return before;
   return fresh;
 }

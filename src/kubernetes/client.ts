@@ -200,7 +200,7 @@ export function createClient(transport: ApiTransport): KubernetesClient {
           path: pathOf(type, object.metadata, 'status'),
           query: { fieldManager, force: true },
           headers: { 'content-type': 'application/apply-patch+yaml' },
-          body: { ...object, apiVersion: apiVersionOf(type), kind: type.kind },
+          text: yamlOf({ ...object, apiVersion: apiVersionOf(type), kind: type.kind }),
           idempotent: true,
         },
         signal,
@@ -222,6 +222,32 @@ export function createClient(transport: ApiTransport): KubernetesClient {
       );
     },
   };
+}
+
+/**
+ * JSON that is YAML too, because the API server reads an apply as YAML. YAML takes no control characters (DEL and U+0080 to
+ * U+009F are among them), reads U+0085 as the end of a line, has no escape for half of a surrogate pair, and needs a `?` before
+ * a key of more than 1024 characters.
+ */
+function yamlOf(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(yamlOf).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return yamlScalar(value);
+  const entries = Object.entries(value).flatMap(([key, item]) => {
+    const name = yamlScalar(key);
+    return item === undefined ? [] : [`${name.length > longestPlainKey ? '? ' : ''}${name}: ${yamlOf(item)}`];
+  });
+  return `{${entries.join(',')}}`;
+}
+
+const longestPlainKey = 1000;
+
+function yamlScalar(value: unknown): string {
+  if (typeof value === 'bigint') return String(value);
+  const wellFormed = typeof value === 'string' ? value.toWellFormed() : value;
+  return (JSON.stringify(wellFormed) ?? 'null').replace(
+    /[\u007F-\u00A0\u2028\u2029\uFEFF\uFFFE\uFFFF]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 function accept(type: ResourceType<KubernetesObject>, what: 'one' | 'list'): Record<string, string> {

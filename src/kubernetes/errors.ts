@@ -68,7 +68,9 @@ export function errorFromResponse(response: ErrorResponse): KubernetesError {
   const causes = status?.details?.causes ?? [];
   const given = status?.reason || reasonOf(response.httpStatus, status !== undefined);
   // An apply for a deleted uid is a Conflict; if a new object has the name, the server calls the same Invalid.
-  const reason = given === 'Invalid' && causes.some(({ field }) => field === 'metadata.uid') ? 'Conflict' : given;
+  const isOtherObject = given === 'Invalid' && causes.some(({ field }) => field === 'metadata.uid');
+  const isTooLarge = response.httpStatus === 500 && etcdLimit.test(status?.message ?? '');
+  const reason = isOtherObject ? 'Conflict' : isTooLarge ? tooLarge : given;
   const seconds = Number(response.retryAfter ?? status?.details?.retryAfterSeconds ?? Number.NaN);
   const retryAfterMs = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
   const message = status?.message ?? (typeof response.body === 'string' ? response.body.trim().slice(0, 200) : '');
@@ -86,6 +88,10 @@ export function errorFromResponse(response: ErrorResponse): KubernetesError {
   );
 }
 
+/** The API's own name. etcd refuses what the API server took: the API server forwards that as a 500. */
+const tooLarge = 'RequestEntityTooLarge';
+const etcdLimit = /\brequest is too large\b|\blarger than max\b/;
+
 const reasonsByStatus: Record<number, string> = {
   400: 'BadRequest',
   401: 'Unauthorized',
@@ -93,6 +99,7 @@ const reasonsByStatus: Record<number, string> = {
   404: 'NotFound',
   409: 'Conflict',
   410: 'Gone',
+  413: tooLarge,
   422: 'Invalid',
   429: 'TooManyRequests',
   500: 'InternalError',
@@ -120,9 +127,12 @@ function hint(reason: string): string {
   }
 }
 
+/** What the server says of an object that it never takes as it is. */
+const refusals: ReadonlySet<string> = new Set(['Invalid', 'BadRequest', tooLarge]);
+
 function retryOf(reason: string, httpStatus: number, retryAfterMs: number | undefined): Retry {
   if (retryAfterMs !== undefined && (httpStatus === 429 || httpStatus >= 500)) return retry.after(retryAfterMs);
-  return reason === 'Invalid' || reason === 'BadRequest' ? retry.change : retry.backoff;
+  return refusals.has(reason) ? retry.change : retry.backoff;
 }
 
 /** No response at all: a refused connection, a reset, a failed TLS handshake, a name that does not resolve. */
@@ -194,6 +204,11 @@ export function needsRelist(error: unknown): boolean {
     error.reason === 'BadRequest' ||
     error.causes.includes('ResourceVersionTooLarge')
   );
+}
+
+/** The server refuses the object as it is: the same object is refused each time. */
+export function isRefusal(error: unknown): error is KubernetesError {
+  return error instanceof KubernetesError && refusals.has(error.reason);
 }
 
 /** The server does not support the request, or not this combination of its parameters. */

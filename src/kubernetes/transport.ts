@@ -31,6 +31,8 @@ export interface RequestOptions {
   headers?: Record<string, string>;
   /** Sent as JSON. */
   body?: unknown;
+  /** Sent as it is, in place of `body`. */
+  text?: string;
   /** For all attempts together. Default: 30 s. */
   deadlineMs?: number;
   /** Whether sending it twice does no harm. Default: true for GET and DELETE. */
@@ -184,7 +186,7 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
         path: request.path,
         query: request.query ?? {},
         headers: request.headers ?? {},
-        body: request.body === undefined ? undefined : JSON.stringify(request.body),
+        body: request.text ?? (request.body === undefined ? undefined : JSON.stringify(request.body)),
       };
       const deadlineAt = clock.monotonic() + deadlineMs;
       try {

@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { parseGlanceImage } from '../../src/api/glanceimage.ts';
 import { apiVersion, kind, plural } from '../../src/api/group.ts';
 import { specSchema } from '../../src/api/spec.ts';
-import { crdYaml, customResourceDefinition } from '../../src/generate/crd.ts';
+import { customResourceDefinition } from '../../src/generate/crd.ts';
 import { isMap, type StructuralSchema } from '../../src/generate/structural.ts';
+import { installCrd } from '../env/crd.ts';
 import type { Kubernetes } from '../env/kubernetes.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { cases } from './cases.ts';
@@ -100,7 +101,7 @@ describe('the API server', () => {
   before(async () => {
     stack = await connectStack();
     kubernetes = stack.kubernetes;
-    await applyCrd(kubernetes);
+    await installCrd(kubernetes);
     namespace = await kubernetes.createNamespace('api');
     collection = `/apis/${apiVersion}/namespaces/${namespace}/${plural}`;
   });
@@ -202,12 +203,3 @@ describe('the API server', () => {
     );
   });
 });
-
-/** Applies the CRD and waits until the API server serves it. */
-async function applyCrd(kubernetes: Kubernetes): Promise<void> {
-  const { metadata } = customResourceDefinition();
-  await kubernetes.apply(crdYaml());
-  const wait = ['wait', '--for=condition=Established', '--timeout=60s', `crd/${metadata.name}`];
-  const { code, stderr } = await kubernetes.kubectl(wait);
-  assert.equal(code, 0, stderr);
-}

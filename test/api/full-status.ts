@@ -35,6 +35,7 @@ export const fullStatus = {
     hidden: false,
     tags: ['lts', 'lts'],
     properties: { hw_disk_bus: 'virtio', mappings: [{ virtual: 'ami', device: null }], empty: {} },
+    propertiesNotShown: 2,
     stores: ['fast', 'slow'],
     createdAt: '2026-03-01T10:00:00Z',
     updatedAt: '2026-03-01T10:00:00+02:00',

@@ -7,8 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { findCondition, isConvergedReason } from '../../src/api/conditions.ts';
 import { type GlanceImage, glanceImageSchema } from '../../src/api/glanceimage.ts';
-import { apiVersion, group, kind, plural } from '../../src/api/group.ts';
+import { apiVersion, kind, plural } from '../../src/api/group.ts';
 import { hostsAnnotation } from '../../src/source/header-hosts.ts';
+import { installCrd } from '../env/crd.ts';
 import type { CloudsYamlOptions, ImageRecord, Project } from '../env/project.ts';
 import { type Source, startSource } from '../env/source.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
@@ -37,7 +38,6 @@ export interface WorldOptions {
   through?: { server: string; ca?: string };
 }
 
-const crd = new URL('../../crds/glance-image-operator.dev_glanceimages.yaml', import.meta.url).pathname;
 const eventsSchema = z.object({
   items: z.array(z.object({ type: z.string(), reason: z.string(), note: z.string().default('') })),
 });
@@ -55,7 +55,7 @@ export class World implements AsyncDisposable {
   static async create(options: WorldOptions = {}): Promise<World> {
     const stack = options.stack ?? (await connectStack());
     const { kubernetes, openstack } = stack;
-    await installCrd(stack);
+    await installCrd(stack.kubernetes);
     const [namespace, project, user] = await Promise.all([
       kubernetes.createNamespace(),
       openstack.createProject(),
@@ -252,21 +252,6 @@ async function grant({ kubernetes }: Stack, namespace: string, user: string, rul
     { ...common, kind: 'RoleBinding', subjects, roleRef },
   ])
     await kubernetes.apply(JSON.stringify(object));
-}
-
-/** Test files begin at the same moment, and only one of them can be the one that creates it. */
-async function installCrd({ kubernetes }: Stack): Promise<void> {
-  for (let tries = 1; ; tries++) {
-    try {
-      await kubernetes.apply(crd);
-      break;
-    } catch (error) {
-      if (tries === 5) throw error;
-    }
-  }
-  const args = ['wait', '--for=condition=Established', `crd/${plural}.${group}`, '--timeout=30s'];
-  const { code, stderr } = await kubernetes.kubectl(args);
-  if (code !== 0) throw new Error(stderr);
 }
 
 const none: Operator = {

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { reconcileAtAnnotation } from '../../src/api/group.ts';
+import { statusSchema } from '../../src/api/status.ts';
+import { dueOf } from '../../src/image/due.ts';
+import { sanitise, shortened } from '../../src/image/sanitise.ts';
+import { isAsSeen } from '../../src/image/status.ts';
+import { fullStatus } from '../api/full-status.ts';
+import { resourceOf } from './resource.ts';
+import { anyReport, anyStatus, statusOf } from './statuses.ts';
+
+const { image: fullImage } = fullStatus;
+const withProperties = (properties: Record<string, unknown>) =>
+  sanitise({ image: { ...fullImage, propertiesNotShown: undefined, properties } }).image;
+
+describe('the sanitiser of the status', () => {
+  test('a status with every field stays as it is', () => {
+    assert.deepEqual(sanitise(fullStatus), fullStatus);
+  });
+
+  test('any value becomes a status that parses, and that stays as it is from there on', () => {
+    fc.assert(
+      fc.property(fc.oneof(anyStatus, fc.anything()), (value) => {
+        const status = sanitise(value);
+        assert.deepEqual(statusSchema.parse(status), status);
+        assert.deepEqual(sanitise(status), status);
+        assert.deepEqual(sanitise(JSON.parse(JSON.stringify(status))), status);
+      }),
+    );
+  });
+
+  test('any report becomes a status that a second look at the same facts leaves unchanged', () => {
+    fc.assert(
+      fc.property(anyReport, (report) => {
+        const status = statusOf(report);
+        assert.deepEqual(sanitise(status), status);
+        const { image } = report.facts;
+        if (image !== undefined && image !== 'gone') assert(isAsSeen(image, status.image));
+      }),
+    );
+  });
+
+  test('texts are cut by code points and keep no half of a character', () => {
+    const { imageID } = sanitise({ imageID: '😀'.repeat(2000) });
+    assert.equal(imageID, `${'😀'.repeat(1023)}…`);
+    assert.equal(sanitise({ imageID: `a\ud83d\u0007\u0085\uFFFEb\n` }).imageID, 'a\uFFFD\uFFFD\uFFFD\uFFFDb\n');
+  });
+
+  test('numbers move into their range, and one that is none is left out', () => {
+    const lastError = { ...fullStatus.lastError, httpStatus: Number.NaN, attempts: -0 };
+    assert.partialDeepStrictEqual(sanitise({ lastError, image: { ...fullImage, virtualSize: 2 ** 60, size: 1.5 } }), {
+      lastError: { attempts: 0 },
+      image: { virtualSize: Number.MAX_SAFE_INTEGER, size: 1 },
+    });
+    assert.equal(sanitise({ lastError }).lastError?.httpStatus, undefined);
+  });
+
+  test('times that the API server cannot read move to the nearest that it can, or are left out', () => {
+    const times: [string, string | undefined][] = [
+      ['+011275-06-01T00:00:00Z', '9999-12-31T23:59:59Z'],
+      ['-000001-06-01T00:00:00Z', '0001-01-01T00:00:00Z'],
+      ['2026-02-30T00:00:00Z', undefined],
+      ['2026-02-28T23:59:60Z', undefined],
+      ['tomorrow', undefined],
+    ];
+    for (const [given, shown] of times)
+      assert.equal(sanitise({ nextAttemptTime: given }).nextAttemptTime, shown, given);
+  });
+
+  test('of two conditions of one type the first stays', () => {
+    const [ready] = fullStatus.conditions;
+    assert.deepEqual(sanitise({ conditions: [ready, { ...ready, reason: 'Other' }] }).conditions, [ready]);
+  });
+
+  test('properties that do not fit are counted, and the same ones are left out in any order', () => {
+    const names = Array.from({ length: 300 }, (_, index) => `p${index}`);
+    const large = (order: readonly string[]) => Object.fromEntries(order.map((name) => [name, '<'.repeat(1000)]));
+    const image = withProperties(large(names));
+    const shown = Object.keys(image?.properties ?? {});
+    assert(shown.length > 10 && shown.length < 30, String(shown.length));
+    assert.equal(image?.propertiesNotShown, 300 - shown.length);
+    assert.deepEqual(withProperties(large(names.toReversed())), image);
+    assert.deepEqual(sanitise({ image }).image, image);
+  });
+
+  test('a property that no status can hold is counted and does not make the status differ from itself', () => {
+    const hostile: Record<string, unknown> = JSON.parse('{"__proto__": "x", "zero": -0, "list": [-0, {"deep": -0}]}');
+    let deep: unknown = 'end';
+    for (let depth = 0; depth < 100_000; depth++) deep = [deep];
+    const image = withProperties({ ...hostile, infinite: [Number.POSITIVE_INFINITY], deep });
+    assert.equal(image?.propertiesNotShown, 3);
+    assert.deepEqual(image.properties, { zero: 0, list: [0, { deep: 0 }] });
+    assert.deepEqual(JSON.parse(JSON.stringify(image)), image);
+  });
+
+  test('a reconcile-at annotation of any length is handled once', () => {
+    const metadata = { annotations: { [reconcileAtAnnotation]: `${'x'.repeat(3000)}\ud83d` } };
+    const [ready] = fullStatus.conditions;
+    const nextAttemptTime = '2026-01-02T00:01:00Z';
+    const handled = sanitise({ lastHandledReconcileAt: metadata.annotations[reconcileAtAnnotation] });
+    const status = { observedGeneration: 1, conditions: [ready], nextAttemptTime, ...handled };
+    assert.equal(dueOf(resourceOf({ status, metadata }), undefined, new Date('2026-01-02T00:00:00Z')).kind, 'in');
+  });
+});
+
+describe('the status in place of one that the API server refuses', () => {
+  const statuses = shortened(sanitise(fullStatus), 'it is too large');
+
+  test('first only what is shown goes, so that the memory of the operator stays', () => {
+    const { content, operation, propertyKeys, imageID, cloud, secretVersion } = sanitise(fullStatus);
+    assert.partialDeepStrictEqual(statuses[0], { content, operation, propertyKeys, imageID, cloud, secretVersion });
+    assert.equal(statuses[0]?.image, undefined);
+  });
+
+  test('at last only the generation, the next attempt and the reason stay', () => {
+    assert.deepEqual(Object.keys(statuses[1] ?? {}).sort(), ['conditions', 'nextAttemptTime', 'observedGeneration']);
+    assert.partialDeepStrictEqual(statuses[1]?.conditions?.[0], {
+      type: 'Ready',
+      reason: 'KubernetesFailed',
+      message: 'the status cannot be shown in full: it is too large',
+    });
+  });
+});
+
+test('a time of the next attempt that lies years ahead is not waited for', () => {
+  const status = { observedGeneration: 1, nextAttemptTime: '2058-01-01T00:00:00Z' };
+  assert.deepEqual(dueOf(resourceOf({ status }), undefined, new Date('2026-01-02T00:00:00Z')), { kind: 'now' });
+});
