@@ -118,9 +118,12 @@ export function createResources({ client, images, secrets, events, log, onEvent 
       try {
         const refusal = await tryStatus(resource, status, signal);
         if (refusal === undefined) return;
-        log.error({ error: refusal }, 'The API server refuses the status. A shorter one is written.');
-        for (const shorter of shortened(status, refusal.message))
-          if ((await tryStatus(resource, shorter, signal)) === undefined) return;
+        for (const shorter of shortened(status, refusal.message)) {
+          if ((await tryStatus(resource, shorter, signal)) !== undefined) continue;
+          log.error({ error: refusal }, 'The API server refuses the status. It has a shorter one now.');
+          return;
+        }
+        log.error({ error: refusal }, 'The API server refuses the status, and each shorter one too.');
       } catch (error) {
         if (isNotFound(error) || isConflict(error)) throw new ResourceGone();
         throw error;

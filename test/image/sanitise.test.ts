@@ -4,12 +4,29 @@ import fc from 'fast-check';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
 import { statusSchema } from '../../src/api/status.ts';
 import { dueOf } from '../../src/image/due.ts';
+import { createResources } from '../../src/image/resources.ts';
 import { sanitise, shortened } from '../../src/image/sanitise.ts';
 import { isAsSeen } from '../../src/image/status.ts';
+import type { KubernetesClient } from '../../src/kubernetes/client.ts';
+import { errorFromResponse } from '../../src/kubernetes/errors.ts';
+import { createStore } from '../../src/kubernetes/reflector.ts';
+import { silentLogger } from '../../src/lib/log.ts';
 import { fullStatus } from '../api/full-status.ts';
+import { never } from '../kubernetes/server.ts';
 import { resourceOf } from './resource.ts';
 import { anyReport, anyStatus, statusOf } from './statuses.ts';
 
+const unused = () => {
+  throw new Error('not used here');
+};
+const unusedClient: KubernetesClient = {
+  get: unused,
+  listPage: unused,
+  watch: unused,
+  create: unused,
+  applyStatus: unused,
+  jsonPatch: unused,
+};
 const { image: fullImage } = fullStatus;
 const withProperties = (properties: Record<string, unknown>) =>
   sanitise({ image: { ...fullImage, propertiesNotShown: undefined, properties } }).image;
@@ -120,6 +137,45 @@ describe('the status in place of one that the API server refuses', () => {
       reason: 'KubernetesFailed',
       message: 'the status cannot be shown in full: it is too large',
     });
+  });
+});
+
+describe('the writer of the status', () => {
+  const refused = (httpStatus: number, message: string) =>
+    errorFromResponse({ call: 'PATCH status', httpStatus, body: { kind: 'Status', message } });
+
+  /** How many statuses were tried, with an API server that always gives this response. */
+  async function tries(error: Error): Promise<number> {
+    let tried = 0;
+    const applyStatus = () => {
+      tried++;
+      return Promise.reject(error);
+    };
+    const resources = createResources({
+      client: { ...unusedClient, applyStatus },
+      images: createStore({ log: silentLogger }),
+      secrets: createStore({ log: silentLogger }),
+      events: { record() {}, async run() {} },
+      log: silentLogger,
+    });
+    await resources.writeStatus(resourceOf(), sanitise(fullStatus), never);
+    return tried;
+  }
+
+  test('a status that is refused in each form leaves the reconcile as it was written, so that its transfer is forgotten', async () => {
+    for (const refusal of [
+      refused(422, 'Invalid value'),
+      refused(400, 'error decoding patch'),
+      refused(413, 'the body is too large'),
+      refused(500, 'etcdserver: request is too large'),
+      refused(500, 'rpc error: trying to send message larger than max (2097153 vs. 2097152)'),
+    ])
+      assert.equal(await tries(refusal), 3, refusal.message);
+  });
+
+  test('a status that the API server cannot store now is not shortened', async () => {
+    for (const failure of [refused(500, 'etcdserver: no leader'), refused(503, 'later'), refused(403, 'RBAC')])
+      await assert.rejects(tries(failure), failure);
   });
 });
 

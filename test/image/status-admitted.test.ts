@@ -145,7 +145,7 @@ describe('what others say', () => {
   };
   const hostileTexts = [
     '\u007f',
-    'caf\u0092',
+    '\u0092',
     '\u0085',
     '\ufffe',
     '\uffff',
@@ -155,11 +155,13 @@ describe('what others say', () => {
     '\ufeff',
     '\u2028',
   ];
+  const codePoint = (text: string) =>
+    [...text].map((one) => `U+${one.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')}`).at(0);
   const dateOf9999 = retryAfterMs('Fri, 31 Dec 9999 23:59:59 GMT', moment.now);
 
   const rows: { what: string; facts: Facts; shown: (status: GlanceImageStatus) => unknown }[] = [
     ...hostileTexts.map((text) => ({
-      what: `a property, a tag and a name with ${JSON.stringify(text)}`,
+      what: `a property, a tag and a name with ${codePoint(text)}`,
       facts: seen({ name: text, tags: [text], properties: { [`key${text}`]: text, list: [text] } }),
       shown: ({ image }: GlanceImageStatus) => Object.keys(image?.properties ?? {}).length === 2,
     })),
