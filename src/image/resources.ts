@@ -8,7 +8,7 @@ import { apiVersion, finalizer, group, kind, plural, version } from '../api/grou
 import type { Reason } from '../api/reasons.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
-import { isConflict, isNotFound, isRefusal } from '../kubernetes/errors.ts';
+import { isConflict, isNotFound, isRejection } from '../kubernetes/errors.ts';
 import type { EventRecorder } from '../kubernetes/events.ts';
 import { addFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
 import type { Store, StoreChange } from '../kubernetes/reflector.ts';
@@ -45,7 +45,7 @@ export interface Resources {
   cloudVersion(resource: GlanceImage, maxAgeMs: number): string | undefined;
   addFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
   removeFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
-  /** Resolves as well if the API server refuses any status: the log says why, and the next reconcile tries again. */
+  /** Resolves as well if the API server rejects each status: the log says why, and the next reconcile tries again. */
   writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<void>;
   /** Whether a change of the store is nothing but our own write coming back. */
   isEcho(change: StoreChange<GlanceImage>): boolean;
@@ -71,14 +71,14 @@ export function createResources({ client, images, secrets, events, log, onEvent 
     written.set(keyOf(resource.metadata.namespace, resource.metadata.name), resource);
   }
 
-  /** Resolves with the error if the API server refuses this status. */
+  /** Resolves with the error if the API server rejects this status. */
   async function tryStatus({ metadata }: GlanceImage, status: GlanceImageStatus, signal: AbortSignal) {
     const { name, namespace, uid } = metadata;
     try {
       remember(await client.applyStatus(glanceImageType, { metadata: { name, namespace, uid }, status }, signal));
       return undefined;
     } catch (error) {
-      if (isRefusal(error)) return error;
+      if (isRejection(error)) return error;
       throw error;
     }
   }
@@ -116,14 +116,14 @@ export function createResources({ client, images, secrets, events, log, onEvent 
     },
     async writeStatus(resource, status, signal) {
       try {
-        const refusal = await tryStatus(resource, status, signal);
-        if (refusal === undefined) return;
-        for (const shorter of shortened(status, refusal.message)) {
+        const rejection = await tryStatus(resource, status, signal);
+        if (rejection === undefined) return;
+        for (const shorter of shortened(status, rejection.message)) {
           if ((await tryStatus(resource, shorter, signal)) !== undefined) continue;
-          log.error({ error: refusal }, 'The API server refuses the status. It has a shorter one now.');
+          log.error({ error: rejection }, 'The API server rejected the status. A shorter one is written.');
           return;
         }
-        log.error({ error: refusal }, 'The API server refuses the status, and each shorter one too.');
+        log.error({ error: rejection }, 'The API server rejected the status, and each shorter one too.');
       } catch (error) {
         if (isNotFound(error) || isConflict(error)) throw new ResourceGone();
         throw error;

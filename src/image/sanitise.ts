@@ -1,5 +1,5 @@
 /**
- * Makes any status one that the API server admits. The schema of the status says how: texts are cut by code points, numbers
+ * Makes any status one that the API server admits. The schema of the status has the bounds: texts are cut by code points, numbers
  * and times are moved into their range, lists and maps are cut to their bounds, and what cannot be shown is left out. A field
  * `xNotShown` beside a map `x` counts the entries that are left out.
  *
@@ -24,14 +24,14 @@ const mostBytes = 131_072;
 /** Lists and objects inside each other, in the value of a property. */
 const mostDepth = 64;
 
-/** The API server gives its default to a status without fields. */
+/** A new resource has the default status, and a field of it stays until a status has another value for it. */
 export function sanitise(status: unknown): GlanceImageStatus {
-  const { success, data } = statusSchema.safeParse(fit(schema, status));
-  return success && Object.keys(data).length > 0 ? data : statusSchema.parse(undefined);
+  const fitted = statusSchema.safeParse(fit(schema, status));
+  return { ...statusSchema.parse(undefined), ...fitted.data };
 }
 
 /**
- * What is written in place of a status that the API server refuses for `problem`: first without what is only shown, then
+ * What is written in place of a status that the API server rejected because of `problem`: first without what is only shown, then
  * without the memory of the operator too.
  */
 export function shortened(status: GlanceImageStatus, problem: string): GlanceImageStatus[] {

@@ -88,7 +88,7 @@ export function errorFromResponse(response: ErrorResponse): KubernetesError {
   );
 }
 
-/** The API's own name. etcd refuses what the API server took: the API server forwards that as a 500. */
+/** The API's own name. The API server forwards the rejection of etcd as a 500. */
 const tooLarge = 'RequestEntityTooLarge';
 const etcdLimit = /\brequest is too large\b|\blarger than max\b/;
 
@@ -127,12 +127,12 @@ function hint(reason: string): string {
   }
 }
 
-/** What the server says of an object that it never takes as it is. */
-const refusals: ReadonlySet<string> = new Set(['Invalid', 'BadRequest', tooLarge]);
+/** Reasons why the server never accepts an object as it is. */
+const rejections: ReadonlySet<string> = new Set(['Invalid', 'BadRequest', tooLarge]);
 
 function retryOf(reason: string, httpStatus: number, retryAfterMs: number | undefined): Retry {
   if (retryAfterMs !== undefined && (httpStatus === 429 || httpStatus >= 500)) return retry.after(retryAfterMs);
-  return refusals.has(reason) ? retry.change : retry.backoff;
+  return rejections.has(reason) ? retry.change : retry.backoff;
 }
 
 /** No response at all: a refused connection, a reset, a failed TLS handshake, a name that does not resolve. */
@@ -206,9 +206,9 @@ export function needsRelist(error: unknown): boolean {
   );
 }
 
-/** The server refuses the object as it is: the same object is refused each time. */
-export function isRefusal(error: unknown): error is KubernetesError {
-  return error instanceof KubernetesError && refusals.has(error.reason);
+/** The server never accepts the object as it is. */
+export function isRejection(error: unknown): error is KubernetesError {
+  return error instanceof KubernetesError && rejections.has(error.reason);
 }
 
 /** The server does not support the request, or not this combination of its parameters. */

@@ -47,7 +47,7 @@ describe('the sanitiser of the status', () => {
     );
   });
 
-  test('any report becomes a status that a second look at the same facts leaves unchanged', () => {
+  test('any report becomes a status that the same report leaves unchanged', () => {
     fc.assert(
       fc.property(anyReport, (report) => {
         const status = statusOf(report);
@@ -64,7 +64,7 @@ describe('the sanitiser of the status', () => {
     assert.equal(sanitise({ imageID: `a\ud83d\u0007\u0085\uFFFEb\n` }).imageID, 'a\uFFFD\uFFFD\uFFFD\uFFFDb\n');
   });
 
-  test('numbers move into their range, and one that is none is left out', () => {
+  test('a number out of range moves to its nearest bound, and NaN is left out', () => {
     const lastError = { ...fullStatus.lastError, httpStatus: Number.NaN, attempts: -0 };
     assert.partialDeepStrictEqual(sanitise({ lastError, image: { ...fullImage, virtualSize: 2 ** 60, size: 1.5 } }), {
       lastError: { attempts: 0 },
@@ -85,7 +85,7 @@ describe('the sanitiser of the status', () => {
       assert.equal(sanitise({ nextAttemptTime: given }).nextAttemptTime, shown, given);
   });
 
-  test('of two conditions of one type the first stays', () => {
+  test('the sanitiser keeps the first of two conditions of one type', () => {
     const [ready] = fullStatus.conditions;
     assert.deepEqual(sanitise({ conditions: [ready, { ...ready, reason: 'Other' }] }).conditions, [ready]);
   });
@@ -116,12 +116,12 @@ describe('the sanitiser of the status', () => {
     const [ready] = fullStatus.conditions;
     const nextAttemptTime = '2026-01-02T00:01:00Z';
     const handled = sanitise({ lastHandledReconcileAt: metadata.annotations[reconcileAtAnnotation] });
-    const status = { observedGeneration: 1, conditions: [ready], nextAttemptTime, ...handled };
+    const status = { ...handled, observedGeneration: 1, conditions: [ready], nextAttemptTime };
     assert.equal(dueOf(resourceOf({ status, metadata }), undefined, new Date('2026-01-02T00:00:00Z')).kind, 'in');
   });
 });
 
-describe('the status in place of one that the API server refuses', () => {
+describe('the status in place of one that the API server rejects', () => {
   const statuses = shortened(sanitise(fullStatus), 'it is too large');
 
   test('first only what is shown goes, so that the memory of the operator stays', () => {
@@ -141,7 +141,7 @@ describe('the status in place of one that the API server refuses', () => {
 });
 
 describe('the writer of the status', () => {
-  const refused = (httpStatus: number, message: string) =>
+  const rejected = (httpStatus: number, message: string) =>
     errorFromResponse({ call: 'PATCH status', httpStatus, body: { kind: 'Status', message } });
 
   /** How many statuses were tried, with an API server that always gives this response. */
@@ -154,7 +154,7 @@ describe('the writer of the status', () => {
     const resources = createResources({
       client: { ...unusedClient, applyStatus },
       images: createStore({ log: silentLogger }),
-      secrets: createStore({ log: silentLogger }),
+      secrets: { lastVersion: () => undefined, currentVersion: () => undefined },
       events: { record() {}, async run() {} },
       log: silentLogger,
     });
@@ -162,19 +162,19 @@ describe('the writer of the status', () => {
     return tried;
   }
 
-  test('a status that is refused in each form leaves the reconcile as it was written, so that its transfer is forgotten', async () => {
-    for (const refusal of [
-      refused(422, 'Invalid value'),
-      refused(400, 'error decoding patch'),
-      refused(413, 'the body is too large'),
-      refused(500, 'etcdserver: request is too large'),
-      refused(500, 'rpc error: trying to send message larger than max (2097153 vs. 2097152)'),
+  test('a status that is rejected in each form does not fail the reconcile, so that its transfer is forgotten', async () => {
+    for (const rejection of [
+      rejected(422, 'Invalid value'),
+      rejected(400, 'error decoding patch'),
+      rejected(413, 'the body is too large'),
+      rejected(500, 'etcdserver: request is too large'),
+      rejected(500, 'rpc error: trying to send message larger than max (2097153 vs. 2097152)'),
     ])
-      assert.equal(await tries(refusal), 3, refusal.message);
+      assert.equal(await tries(rejection), 3, rejection.message);
   });
 
   test('a status that the API server cannot store now is not shortened', async () => {
-    for (const failure of [refused(500, 'etcdserver: no leader'), refused(503, 'later'), refused(403, 'RBAC')])
+    for (const failure of [rejected(500, 'etcdserver: no leader'), rejected(503, 'later'), rejected(403, 'RBAC')])
       await assert.rejects(tries(failure), failure);
   });
 });

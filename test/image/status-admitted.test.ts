@@ -12,7 +12,6 @@ import { sanitise } from '../../src/image/sanitise.ts';
 import { isAsSeen, type Moment, summarise } from '../../src/image/status.ts';
 import { createClient, type KubernetesClient } from '../../src/kubernetes/client.ts';
 import { createStore } from '../../src/kubernetes/reflector.ts';
-import type { KubernetesObject } from '../../src/kubernetes/resource.ts';
 import { type ApiTransport, createApiTransport } from '../../src/kubernetes/transport.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError, retry } from '../../src/lib/errors.ts';
@@ -47,7 +46,7 @@ before(async () => {
   resources = createResources({
     client,
     images: createStore<GlanceImage>({ log: silentLogger }),
-    secrets: createStore<KubernetesObject>({ log: silentLogger }),
+    secrets: { lastVersion: () => undefined, currentVersion: () => undefined },
     events: { record() {}, async run() {} },
     log: silentLogger,
   });
@@ -77,7 +76,7 @@ async function applied({ metadata }: GlanceImage, status: unknown): Promise<Glan
 }
 
 describe('the API server', () => {
-  test('admits every sanitised status, and returns it as it was written', async () => {
+  test('the API server admits every sanitised status, and returns it as it was written', async () => {
     const property = fc.asyncProperty(anyStatus, async (value) => {
       const status = sanitise(value);
       assert.deepEqual(await applied(resource, status), status);
@@ -85,7 +84,7 @@ describe('the API server', () => {
     await fc.assert(property, { numRuns: 150 });
   });
 
-  test('admits the status of every report, and returns it as it was written', async () => {
+  test('the API server admits the status of every report, and returns it as it was written', async () => {
     const property = fc.asyncProperty(anyReport, async (report) => {
       const status = statusOf(report);
       assert.deepEqual(await applied(resource, status), status);
@@ -93,7 +92,7 @@ describe('the API server', () => {
     await fc.assert(property, { numRuns: 150 });
   });
 
-  test('reads any JSON of an apply as the JSON that was meant', async () => {
+  test('the API server reads any JSON of an apply as the same JSON', async () => {
     const { image } = sanitise(fullStatus);
     const property = fc.asyncProperty(anyJson, async (json) => {
       if (json === null) return;
@@ -229,7 +228,7 @@ describe('what others say', () => {
   });
 });
 
-describe('a status that the API server refuses', () => {
+describe('a status that the API server rejects', () => {
   const status = { ...sanitise(fullStatus), observedGeneration: 7 };
 
   test('a status of another schema is replaced by one without what is only shown', async () => {
