@@ -86,6 +86,8 @@ function manifest(packages: ReadonlySet<string>): object {
     version: packageJson.version,
     description: 'The image service of OpenStack for programs: what the one of Cinder does, in TypeScript.',
     license: packageJson.license,
+    homepage: `${packageJson.homepage}/tree/main/src/library`,
+    repository: { ...packageJson.repository, directory: 'src/library' },
     type: 'module',
     engines: packageJson.engines,
     exports: { './glance': { types: `./types/${entry}.d.ts`, default: './glance.js' } },

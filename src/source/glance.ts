@@ -136,7 +136,7 @@ export async function openImageSource(options: ImageSourceOptions): Promise<Imag
     const first = await begin();
     size = image.size ?? first.data.size;
     const endIsCertain = size !== undefined;
-    return { url, size, etag: undefined, endIsCertain, digest: digestIn(image), body: body(first) };
+    return { url, size, endIsCertain, digest: digestIn(image), body: body(first) };
   } catch (error) {
     time.stop();
     throw error;

@@ -189,9 +189,6 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
       return current.url.href;
     },
     size,
-    get etag() {
-      return current.etag;
-    },
     endIsCertain,
     get isSpliced() {
       return isSpliced;

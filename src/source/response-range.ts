@@ -13,8 +13,6 @@ import { type FileFacts, type Validators, validatorsOf } from './validators.ts';
 
 /** `url` is that of the last redirect. */
 export interface ResponseRange extends FileFacts {
-  /** The entity tag as it was sent, weak or strong. */
-  readonly etag: string | undefined;
   /** Whether it came from a public address. */
   readonly isPublic: boolean;
   /** Offset in the file at which the body begins… */
@@ -46,7 +44,7 @@ export function rangeIn(url: URL, response: SourceResponse, request: RangeReques
     throw statusError(url, status, header('retry-after'), request.withheld);
   checkCoding(url, header('content-encoding'), request.hasDigest);
   const validators = validatorsOf(url.origin, header);
-  const common = { url, validators, etag: header('etag'), isPublic, body };
+  const common = { url, validators, isPublic, body };
   if (status === 206) return { ...common, ...contentRange(url, header('content-range'), from), endIsCertain: true };
   const size = wholeNumber(header('content-length'));
   const endIsCertain = size !== undefined || header('transfer-encoding') !== undefined;
@@ -77,7 +75,7 @@ function nothingLeft(
   }
   // The whole file was received before the connection broke. If-Range would have brought the whole file of another version.
   body.destroy();
-  const common = { url, etag: header('etag'), isPublic, endIsCertain: true, body: Readable.from([]) };
+  const common = { url, isPublic, endIsCertain: true, body: Readable.from([]) };
   return { ...common, validators: ifRange ?? validatorsOf(url.origin, header), start: from, end: from, size: total };
 }
 

@@ -17,8 +17,6 @@ export interface Source {
   readonly url: string;
   /** Length of the body in bytes, if the server announced it. It does not change. */
   readonly size: number | undefined;
-  /** Entity tag of the file, from the last response. */
-  readonly etag: string | undefined;
   /** False when the server ends the body by closing the connection: then only a digest proves that it is complete. */
   readonly endIsCertain: boolean;
   /**

@@ -9,6 +9,7 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { importsOf, makeLibrary } from '../../release/library.ts';
+import * as library from '../../src/library/index.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -40,6 +41,15 @@ async function declarations(): Promise<string[]> {
   const files = await readdir(join(installed, 'types'), { recursive: true });
   return files.filter((file) => file.endsWith('.d.ts'));
 }
+
+test('the readme of the library explains every class of errors that it exports', async () => {
+  const readme = await readFile(join(installed, 'README.md'), 'utf8');
+  const classes = Object.entries(library).flatMap(([name, value]) =>
+    typeof value === 'function' && value.prototype instanceof Error ? [name] : [],
+  );
+  assert.ok(classes.length > 20);
+  for (const name of classes) assert.ok(readme.includes(`\`${name}\``), name);
+});
 
 test('the library has its readme and licence, and depends on exactly the packages that its code and its types import', async () => {
   assert.deepEqual((await readdir(installed)).sort(), [

@@ -56,6 +56,15 @@ describe('the files of a release', () => {
     const list = (await run('tar', ['-tzf', join(folder, library)])).trim().split('\n');
     for (const file of ['package.json', 'README.md', 'LICENSE', 'glance.js', 'types/library/index.d.ts'])
       assert.ok(list.includes(`package/${file}`), file);
+    const manifest: unknown = JSON.parse(await run('tar', ['-xzOf', join(folder, library), 'package/package.json']));
+    const { homepage, repository } = z
+      .object({
+        homepage: z.url(),
+        repository: z.object({ type: z.literal('git'), url: z.string(), directory: z.string() }),
+      })
+      .parse(manifest);
+    assert.ok(homepage.startsWith(repository.url.replace(/^git\+/, '').replace(/\.git$/, '')), homepage);
+    assert.equal(repository.directory, 'src/library');
   });
 
   test('the manifests run the image of this version and contain the CRD', async () => {

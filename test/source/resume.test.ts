@@ -54,14 +54,14 @@ describe('a download that breaks', () => {
       for (const [name, byte] of places)
         test(`${words} ${name}, continues at that byte (length ${contentLength})`, async () => {
           const faults: SourceFault[] = [{ kind, byte }];
-          const result = await get({ contentLength, faults });
+          const result = await get({ etag: '"one"', contentLength, faults });
           assertWhole(result, file);
           assert.equal(result.requests.length, 2);
           const [, again] = result.requests;
           // The bytes lost by a reset on their way to us are unknown.
           if (kind === 'resetAt') return;
           assert.equal(again?.range, byte === 0 ? undefined : `bytes=${byte}-`);
-          assert.equal(again?.headers['if-range'], byte === 0 ? undefined : result.source?.etag);
+          assert.equal(again?.headers['if-range'], byte === 0 ? undefined : '"one"');
           assert.equal(again?.headers['accept-encoding'], 'identity');
           assert.deepEqual(result.resumes, [{ code, from: byte }]);
           assert.equal(result.source?.isSpliced, false);
@@ -212,7 +212,6 @@ describe('a file that changes while it is read', () => {
   test('a file of equal length that changes before its first byte is accepted', async () => {
     const result = await get({ etag: '"one"', ...brokenAt(0, { body: other, etag: '"two"' }) });
     assertWhole(result, other.slice(0, size));
-    assert.equal(result.source?.etag, '"two"');
     const longer = await get({ etag: '"one"', ...brokenAt(0, { body: generated(size + 1), etag: '"two"' }) });
     assertFailed(longer, 'SourceChanged', /has 300001 bytes, where the file had 300000/);
   });

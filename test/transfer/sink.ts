@@ -87,7 +87,6 @@ export function sourceOf(
   return async (): Promise<Source> => ({
     url: 'https://example.com/image.raw',
     size,
-    etag: undefined,
     endIsCertain,
     body: (async function* () {
       yield* chunks;
