@@ -18,6 +18,10 @@ const port: JsonSchema = { type: 'integer', minimum: 1, maximum: 65535 };
 /** The format of namespaces and most names in Kubernetes. */
 const label: JsonSchema = { type: 'string', maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' };
 const optionalLabel: JsonSchema = { ...label, pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$' };
+/** The format of names of most other objects. */
+const optionalName: JsonSchema = { ...text, maxLength: 253, pattern: '^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$' };
+/** The format of keys in ConfigMaps and Secrets. */
+const dataKey: JsonSchema = { ...text, pattern: '^[-._a-zA-Z0-9]+$' };
 const named: JsonSchema = {
   type: 'array',
   items: { type: 'object', properties: { name: { ...text, minLength: 1 } }, required: ['name'] },
@@ -63,13 +67,19 @@ const shapes: Readonly<Record<string, JsonSchema>> = {
   watchNamespaces: { type: 'array', uniqueItems: true, items: label },
   settings: settingsSchema(),
   ...limitShapes(),
-  'caBundle.configMap': { ...text, maxLength: 253, pattern: '^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$' },
-  'caBundle.key': { ...text, pattern: '^[-._a-zA-Z0-9]+$' },
+  'caBundle.configMap': optionalName,
+  'caBundle.key': dataKey,
+  '*.url': { ...text, pattern: '^([Hh][Tt][Tt][Pp][Ss]?://.+)?$' },
+  '*.noProxy': { type: 'array', items: { ...text, pattern: '^[^,]+$' } },
+  'proxy.sources.credentialsSecret.name': optionalName,
+  'proxy.sources.credentialsSecret.key': dataKey,
+  'proxy.clouds.credentialsSecret.name': optionalName,
+  'proxy.clouds.credentialsSecret.key': dataKey,
   replicaCount: { type: 'integer', minimum: 0 },
   revisionHistoryLimit: optionalInteger(0),
   terminationGracePeriodSeconds: optionalInteger(1),
   hostUsers: { type: ['boolean', 'null'] },
-  'serviceAccount.name': { ...text, maxLength: 253, pattern: '^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$' },
+  'serviceAccount.name': optionalName,
   'rbac.userRoles': { enum: ['auto', 'always', 'never'] },
   resources: {
     type: 'object',

@@ -18,6 +18,12 @@ export const settingsOfTheChart: Readonly<Record<string, string>> = {
   transferLimits: 'transferLimits',
   healthAddress: 'healthPort',
   caBundle: 'caBundle.configMap',
+  sourceProxy: 'proxy.sources.url',
+  sourceProxyCredentials: 'proxy.sources.credentialsSecret.name',
+  sourceNoProxy: 'proxy.sources.noProxy',
+  cloudProxy: 'proxy.clouds.url',
+  cloudProxyCredentials: 'proxy.clouds.credentialsSecret.name',
+  cloudNoProxy: 'proxy.clouds.noProxy',
 };
 
 /** Flags that the chart does not set: in a Pod, the operator uses its ServiceAccount. */

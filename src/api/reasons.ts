@@ -37,7 +37,8 @@ export const reasons = {
   Conflict: 'Glance rejected the change because of the current state of the image (HTTP 409).',
   NotFound: 'Glance responded that an object does not exist (HTTP 404).',
   ImageGone: 'The image was deleted while the operator worked on it.',
-  ProxyRefused: 'A proxy in front of Glance rejects the size or the form of an upload.',
+  ProxyRefused:
+    'A proxy does not pass on a request: that of the installation rejects the connection, or one in front of Glance the size or form of an upload.',
   QuotaExceeded: 'A quota or size limit of the cloud is used up.',
   StoreNotFound: 'The cloud has no store of that name.',
   StoreReadOnly: 'The store is read-only.',

@@ -8,9 +8,10 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { createEgressPolicy, type EgressPair, type EgressRules, type RefusalCause } from '../http/egress.ts';
+import type { ProxyRules } from '../http/proxy.ts';
 import type { ApiTransport } from '../kubernetes/transport.ts';
 import { describe } from '../lib/errors.ts';
-import { type Settings, setting, type ValuesOf } from './config.ts';
+import { type Settings, setting, UsageError, type ValuesOf } from './config.ts';
 
 /** Checked here, where it is known which flag is wrong. */
 const checkedList = (rulesOf: (list: string[]) => EgressRules) =>
@@ -21,6 +22,29 @@ const checkedList = (rulesOf: (list: string[]) => EgressRules) =>
       context.addIssue({ code: 'custom', message: describe(error) });
     }
   });
+
+const exceptionList = () =>
+  checkedList((except) => ({ allow: [], deny: [], proxy: { url: 'http://proxy.invalid', except } }));
+
+const noProxyGrammar =
+  '`example.com` and all below it, `.example.com` for those below it only, addresses, CIDRs, any of them with `:port`, or `*`.';
+
+const proxyUrl = () =>
+  setting.text().superRefine((text, context) => {
+    const problem = text === undefined ? undefined : proxyProblem(text);
+    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+  });
+
+/** Does not quote the text: it may contain a password. */
+function proxyProblem(text: string): string | undefined {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:\/\//i.test(text)) return 'must be a URL such as http://proxy.example.com:3128';
+  if (url.username !== '' || url.password !== '')
+    return 'must have no user and password: put them into a file, and name it in the flag for the credentials of this proxy';
+  return url.pathname === '/' && url.search === '' && url.hash === ''
+    ? undefined
+    : 'must have no path: http://proxy.example.com:3128';
+}
 
 const ruleList = () => checkedList((allow) => ({ allow, deny: [] }));
 
@@ -50,6 +74,36 @@ export const egressSettings = {
     value: 'CIDR,…',
     help: 'Prefixes by which this network reaches IPv4 addresses, in addition to 64:ff9b::/96.',
   },
+  sourceProxy: {
+    schema: proxyUrl(),
+    value: 'URL',
+    help: 'Proxy for all sources, as http://host:port or https://host:port. Environment variables such as HTTPS_PROXY have no effect. Default: none.',
+  },
+  sourceProxyCredentials: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'File with one line USER:PASSWORD for the proxy of sources. It is read for each connection.',
+  },
+  sourceNoProxy: {
+    schema: exceptionList(),
+    value: 'HOST|CIDR,…',
+    help: `Sources that are reached without the proxy: ${noProxyGrammar}`,
+  },
+  cloudProxy: {
+    schema: proxyUrl(),
+    value: 'URL',
+    help: 'Proxy for all clouds, as http://host:port or https://host:port. The API server is never reached through it. Default: none.',
+  },
+  cloudProxyCredentials: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'File with one line USER:PASSWORD for the proxy of clouds. It is read for each connection.',
+  },
+  cloudNoProxy: {
+    schema: exceptionList(),
+    value: 'HOST|CIDR,…',
+    help: `Clouds that are reached without the proxy: ${noProxyGrammar}`,
+  },
 } as const satisfies Settings;
 
 type EgressSettings = ValuesOf<typeof egressSettings>;
@@ -66,6 +120,31 @@ function advice(flag: 'source-allow' | 'cloud-allow', inCluster: boolean): Parti
     : { default: `to allow it, use --${flag}={host}`, denied: 'it is listed in --source-deny' };
 }
 
+type Kind = 'source' | 'cloud';
+
+/** Throws UsageError for credentials or exceptions without a proxy. */
+function proxyRules(settings: EgressSettings, kind: Kind, inCluster: boolean): { proxy?: ProxyRules } {
+  const [url, credentialsFile, except] =
+    kind === 'source'
+      ? [settings.sourceProxy, settings.sourceProxyCredentials, settings.sourceNoProxy]
+      : [settings.cloudProxy, settings.cloudProxyCredentials, settings.cloudNoProxy];
+  const chartValue = (name: string) => (inCluster ? ` (chart value proxy.${kind}s.${name})` : '');
+  if (url === undefined) {
+    if (credentialsFile === undefined) return {};
+    throw new UsageError(`--${kind}-proxy-credentials: there is no proxy to use them for: set --${kind}-proxy`);
+  }
+  const credentials = `--${kind}-proxy-credentials${chartValue('credentialsSecret')}`;
+  const advice = {
+    credentials:
+      credentialsFile === undefined
+        ? `give it a user and password with ${credentials}`
+        : `correct the user and password in ${credentials}`,
+    server: `have its administrator allow this server, or reach it directly with --${kind}-no-proxy${chartValue('noProxy')}`,
+    certificate: `add its certificate authority to --ca-bundle${inCluster ? ' (chart value caBundle)' : ''}`,
+  };
+  return { proxy: { url, credentialsFile, except, advice } };
+}
+
 function egressRules(settings: EgressSettings, apiServers: readonly string[], inCluster: boolean) {
   const common = {
     deny: [...settings.sourceDeny, ...apiServers],
@@ -78,12 +157,14 @@ function egressRules(settings: EgressSettings, apiServers: readonly string[], in
       allow: settings.sourceAllow,
       privateNetworks: 'blocked',
       advice: advice('source-allow', inCluster),
+      ...proxyRules(settings, 'source', inCluster),
     },
     clouds: {
       ...common,
       allow: settings.cloudAllow,
       privateNetworks: 'open',
       advice: advice('cloud-allow', inCluster),
+      ...proxyRules(settings, 'cloud', inCluster),
     },
   } as const satisfies EgressPair<EgressRules>;
 }

@@ -7,7 +7,8 @@
  * Guarantees: a connection is made only if the requested name, every address that it resolves to and the peer's address are
  * all allowed; one blocked address among allowed ones blocks the connection. A name is resolved once per connection and
  * only the checked addresses are tried, so a DNS response that changes between check and connection (rebinding) has no effect.
- * The address of a denied name is denied too, under every other name and as itself.
+ * The address of a denied name is denied too, under every other name and as itself. Behind a proxy, which resolves names itself,
+ * the name and the addresses that it has here are allowed; the proxy must enforce the rest.
  */
 import type { LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
@@ -23,7 +24,9 @@ import {
   privateNetworks,
   ruleSet,
 } from './address-rules.ts';
+import { createProxy, type ForwardProxy, type ProxyRules } from './proxy.ts';
 import { createResolve, type Resolve } from './resolve-host.ts';
+import type { Trust } from './trust.ts';
 
 type Connector = buildConnector.connector;
 
@@ -68,6 +71,8 @@ export interface EgressRules {
   clusterNetworks?: readonly string[];
   /** Prefixes by which this network reaches IPv4, in addition to `64:ff9b::/96`. */
   nat64Prefixes?: readonly string[];
+  /** The proxy that leads to these hosts. It resolves their names itself. Default: none. */
+  proxy?: ProxyRules;
   /** The user's options after a rejection, by its cause. It ends the message; `{host}` stands for the host. */
   advice?: Readonly<Partial<Record<RefusalCause, string>>>;
 }
@@ -89,8 +94,15 @@ export interface EgressPolicy {
   refresh(): Promise<void>;
   /** Whether anyone on the Internet could reach the address, so that what it serves is no secret of this network. */
   isPublic(address: string): boolean;
+  /** The proxy between here and the hosts. */
+  readonly proxy: ForwardProxy | undefined;
   /** All checks that need no connection. Rejects with EgressRefused, or with the error of DNS. */
   check(host: string): Promise<void>;
+  /**
+   * As `check`, for a connection that a proxy makes: names that only the proxy can resolve are checked as names. Rejects with
+   * EgressRefused.
+   */
+  checkBehindProxy(host: string): Promise<void>;
 }
 
 const refreshMs = 60_000;
@@ -204,12 +216,22 @@ export function createEgressPolicy(
     await promise;
   }
 
+  async function checkBehindProxy(host: string): Promise<void> {
+    try {
+      await check(host);
+    } catch (error) {
+      if (error instanceof EgressRefused) throw error;
+    }
+  }
+
   function isPublic(address: string): boolean {
     const forms = spellings(address);
     return forms.every(isPublicAddress) && !near.some(({ set }) => forms.some(set.hasAddress));
   }
 
-  return { checkHost, checkAddress, lookup, refresh, isPublic, check };
+  const proxy = rules.proxy === undefined ? undefined : createProxy(rules.proxy);
+
+  return { checkHost, checkAddress, lookup, refresh, isPublic, proxy, check, checkBehindProxy };
 }
 
 /**
@@ -226,35 +248,63 @@ function addressesOf(host: string, resolve: Resolve): Promise<readonly string[] 
   });
 }
 
+export interface GuardOptions {
+  /** Builds the connector to a server. It must pass `lookup` on to it. */
+  make: (options: { lookup: LookupFunction }) => Connector;
+  /** For the connection to a proxy, which gets none of the certificates of a single source or cloud. */
+  trust: Trust;
+  connectTimeoutMs: number;
+  /** Gets the address of each peer; undefined if a proxy connects to it. */
+  onPeer?: (host: string, address: string | undefined) => void;
+}
+
 /**
- * Applies the policy to an undici connector. `make` builds that connector and must pass `lookup` on to it. The name is
- * checked before connecting, every resolved address meanwhile, and the peer's address before a request is sent.
- * `onPeer` gets the address of each peer.
+ * The connector that all connections to sources and clouds go through. The name is checked before connecting, every resolved
+ * address meanwhile, and the peer's address before a request is sent. Where a proxy leads to the host, the name and its addresses
+ * are checked before a byte goes to the proxy; the address of the proxy is not checked, because the installation names it.
  */
-export function guardConnector(
-  policy: EgressPolicy,
-  make: (options: { lookup: LookupFunction }) => Connector,
-  onPeer: (host: string, address: string) => void = () => {},
-): Connector {
+export function guardConnector(policy: EgressPolicy, options: GuardOptions): Connector {
+  const { make, trust, connectTimeoutMs, onPeer = () => {} } = options;
   const connect = make({ lookup: policy.lookup });
-  return async (options, callback) => {
+  const { proxy } = policy;
+  if (proxy === undefined) return connectDirectly;
+  const open = proxy.opener(trust, connectTimeoutMs);
+  return (server, callback) =>
+    void (proxy.serves(server) ? connectBy(open, server, callback) : connectDirectly(server, callback));
+
+  async function connectDirectly(server: buildConnector.Options, callback: buildConnector.Callback): Promise<void> {
     await policy.refresh();
-    const failure = failureOf(() => policy.checkHost(options.hostname));
+    const failure = failureOf(() => policy.checkHost(server.hostname));
     if (failure !== undefined) return callback(failure, null);
-    connect(options, (...result) => {
+    connect(server, (...result) => {
       const [error, socket] = result;
       if (error !== null) return callback(error, null);
       const peer = socket.remoteAddress;
       const late = failureOf(() => {
-        if (peer === undefined) throw new Error(`the connection to ${options.hostname} was closed at once`);
-        policy.checkAddress(options.hostname, peer);
-        onPeer(options.hostname, peer);
+        if (peer === undefined) throw new Error(`the connection to ${server.hostname} was closed at once`);
+        policy.checkAddress(server.hostname, peer);
+        onPeer(server.hostname, peer);
       });
       if (late === undefined) return callback(null, socket);
       socket.destroy();
       callback(late, null);
     });
-  };
+  }
+
+  async function connectBy(
+    open: ReturnType<ForwardProxy['opener']>,
+    server: buildConnector.Options,
+    callback: buildConnector.Callback,
+  ): Promise<void> {
+    const opened = await policy
+      .checkBehindProxy(server.hostname)
+      .then(() => open(server))
+      .catch(asError);
+    if (opened instanceof Error) return callback(opened, null);
+    onPeer(server.hostname, undefined);
+    if (server.protocol === 'https:') connect({ ...server, httpSocket: opened }, callback);
+    else callback(null, opened);
+  }
 }
 
 function failureOf(check: () => void): Error | undefined {
@@ -262,6 +312,10 @@ function failureOf(check: () => void): Error | undefined {
     check();
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
+    return asError(error);
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

@@ -7,6 +7,7 @@ import type { Dispatcher } from 'undici';
 import type { Clock } from '../lib/clock.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
+import { withHooks } from './handler.ts';
 
 /** Another may lead by now: nothing may be written any more, and the process has to end. */
 export class LeadershipLost extends OperatorError {
@@ -63,24 +64,7 @@ export function fenceRequests(mayWrite: MayWrite): Dispatcher.DispatcherComposeI
   return (dispatch) => (options, handler) => {
     if (options.method === 'GET' || options.method === 'HEAD') return dispatch(options, handler);
     mayWrite();
-    return dispatch(options, fencedHandler(handler, mayWrite));
-  };
-}
-
-/** The client calls `onRequestStart` at the moment of sending; what that throws fails the request, and nothing is sent. */
-function fencedHandler(handler: Dispatcher.DispatchHandler, mayWrite: MayWrite): Dispatcher.DispatchHandler {
-  return {
-    onRequestStart(controller, context) {
-      mayWrite();
-      handler.onRequestStart?.(controller, context);
-    },
-    onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
-    onResponseStart: (...args) => handler.onResponseStart?.(...args),
-    onResponseData: (...args) => handler.onResponseData?.(...args),
-    onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
-    onResponseError: (...args) => handler.onResponseError?.(...args),
-    onResponseStarted: () => handler.onResponseStarted?.(),
-    onBodySent: (chunk) => handler.onBodySent?.(chunk),
-    onRequestSent: () => handler.onRequestSent?.(),
+    // The client calls it at the moment of sending.
+    return dispatch(options, withHooks(handler, { onStart: mayWrite }));
   };
 }

@@ -96,3 +96,8 @@ export function readBundle(pem: string): readonly string[] {
       throw new Error(`certificate ${read.number} of ${read.of} cannot be read`);
   }
 }
+
+/** Whether an error code of TLS says that the other side cannot be trusted, or speaks no TLS: it will not pass within seconds. */
+export function isTlsProblem(code: string): boolean {
+  return /CERT|ERR_TLS|ERR_SSL|UNABLE_TO_(?:GET|VERIFY)/.test(code);
+}

@@ -26,6 +26,7 @@ const outages: ReadonlySet<Reason> = new Set([
   'CloudNotFound',
   'EndpointNotFound',
   'EgressRefused',
+  'ProxyRefused',
   'TimedOut',
   'KubernetesFailed',
   'InternalError',

@@ -6,6 +6,8 @@
  */
 
 import { EgressRefused } from '../http/egress.ts';
+import { ProxyDenied } from '../http/proxy.ts';
+import { isTlsProblem } from '../http/trust.ts';
 import { backoff } from '../lib/backoff.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
 import { errorCode } from '../lib/errors.ts';
@@ -93,9 +95,10 @@ function retryAfterOf(error: unknown): number {
 
 /** Where the same request may be sent again. `idempotent`: applying it twice has the same effect as applying it once. */
 export function classify(error: unknown, idempotent: boolean): RetryTarget {
-  if (error instanceof EgressRefused) return 'elsewhere';
+  if (error instanceof EgressRefused || error instanceof ProxyDenied) return 'elsewhere';
   if (error instanceof ConnectionFailed) {
-    if (isCertificateProblem(error)) return 'elsewhere';
+    // A certificate that is not trusted now will not be trusted in two seconds.
+    if (isTlsProblem(errorCode(error.cause) ?? '')) return 'elsewhere';
     return idempotent || isUndelivered(error) ? 'anywhere' : 'never';
   }
   if (!(error instanceof HttpFailure)) return 'never';
@@ -111,16 +114,12 @@ export function classify(error: unknown, idempotent: boolean): RetryTarget {
   }
 }
 
-/** A certificate that is not trusted now will not be trusted in two seconds. */
-function isCertificateProblem(error: ConnectionFailed): boolean {
-  const code = errorCode(error.cause) ?? '';
-  return /CERT|ERR_TLS|ERR_SSL|UNABLE_TO_(?:GET|VERIFY)/.test(code);
-}
-
 /** Without a connection nothing can have been applied. */
 function isUndelivered(error: ConnectionFailed): boolean {
   const code = errorCode(error.cause) ?? '';
-  return /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/.test(code);
+  return /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ProxyUnreachable)$/.test(
+    code,
+  );
 }
 
 /** A Retry-After header (seconds, or an HTTP date) in milliseconds from `now`. Undefined if it is absent or malformed. */

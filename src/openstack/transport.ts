@@ -54,12 +54,15 @@ export function createTransport(options: TransportOptions): Transport {
         allowH2: false,
       }),
     );
-  const connect = egress === undefined ? makeConnector({}) : guardConnector(egress, makeConnector);
+  const connect =
+    egress === undefined
+      ? makeConnector({})
+      : guardConnector(egress, { make: makeConnector, trust, connectTimeoutMs: connectDeadlineMs });
   // Deadlines use the injected clock. Those of the HTTP client are disabled.
   const common = { connect, allowH2: false, headersTimeout: 0, bodyTimeout: 0, pipelining: 1 };
-  const fence = fenceRequests(mayWrite);
-  const calls = new Agent({ ...common, connections: callConnections }).compose(fence);
-  const streams = new Agent({ ...common, connections: streamConnections }).compose(fence);
+  const layers = [...(egress?.proxy === undefined ? [] : [egress.proxy.forward]), fenceRequests(mayWrite)];
+  const calls = new Agent({ ...common, connections: callConnections }).compose(layers);
+  const streams = new Agent({ ...common, connections: streamConnections }).compose(layers);
   /** The layers of a request, from the outside to the connection. */
   const sendBy = (dispatcher: Dispatcher) => observed(observe, clock, followRedirects(sendOnce(dispatcher, userAgent)));
   const sendCall = sendBy(calls);

@@ -8,6 +8,7 @@ import { STATUS_CODES } from 'node:http';
 import { describe, errorCode, OperatorError, type Retry, retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { certificateProblem } from './certificate.ts';
+import type { SourceResponse } from './transport.ts';
 
 export type SourceCode =
   | 'SourceNotFound'
@@ -63,12 +64,14 @@ export function afterRedirect(error: unknown, redirectedBy: URL | undefined): un
 /** For problems that only the publisher of the file can fix. */
 export const upstreamRetry = retry.after(5 * 60_000);
 
-/**
- * The error for a response that is neither the file nor a redirect. `retryAfter` is the header of that name; `withheld`: headers are
- * declared, but for another server.
- */
-export function statusError(url: URL, status: number, retryAfter: string | undefined, withheld: boolean): SourceError {
-  const responded = `${safeUrl(url)} responded with ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd();
+/** The error for a response that is neither the file nor a redirect. `withheld`: headers are declared, but for another server. */
+export function statusError(
+  url: URL,
+  { status, header, forwarder }: Pick<SourceResponse, 'status' | 'header' | 'forwarder'>,
+  withheld: boolean,
+): SourceError {
+  const by = forwarder === undefined ? '' : ` (or the proxy ${forwarder} did, through which the request went)`;
+  const responded = `${safeUrl(url)} responded with ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd() + by;
   const options = { httpStatus: status };
   if (status === 404 || status === 410)
     return new SourceError(
@@ -84,7 +87,7 @@ export function statusError(url: URL, status: number, retryAfter: string | undef
     return new SourceError('SourceForbidden', upstreamRetry, `${responded}: ${why}`, options);
   }
   if (status === 408 || status === 425 || status === 429 || status >= 500)
-    return new SourceError('SourceUnavailable', afterHeader(retryAfter), responded, options);
+    return new SourceError('SourceUnavailable', afterHeader(header('retry-after')), responded, options);
   if (status === 204)
     return new SourceError('EmptySource', upstreamRetry, `${responded}: there are no bytes to upload`, options);
   return new SourceError('SourceRefused', upstreamRetry, `${responded}, which is not the file: check the URL`, options);

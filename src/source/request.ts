@@ -6,6 +6,7 @@
  * an error names the hop that failed.
  */
 import { EgressRefused } from '../http/egress.ts';
+import { ProxyDenied } from '../http/proxy.ts';
 import { redirectOf } from '../http/redirects.ts';
 import { withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -47,7 +48,7 @@ export interface FinalResponse {
   warnings: readonly string[];
 }
 
-/** Follows redirects to the final response. Throws SourceError, EgressRefused, or the signal's reason. */
+/** Follows redirects to the final response. Throws SourceError, EgressRefused, ProxyDenied, or the signal's reason. */
 export async function fetchFollowing(request: SourceRequest): Promise<FinalResponse> {
   const { range, declared, declaredFor, signal } = request;
   let url = parseUrl(request.url);
@@ -93,7 +94,7 @@ async function fetchOnce(
     );
   } catch (error) {
     signal.throwIfAborted();
-    throw error instanceof EgressRefused ? error : connectionError(url, error);
+    throw error instanceof EgressRefused || error instanceof ProxyDenied ? error : connectionError(url, error);
   }
 }
 

@@ -40,8 +40,7 @@ export function rangeIn(url: URL, response: SourceResponse, request: RangeReques
   const { status, header, body, isPublic } = response;
   const { from } = request;
   if (from > 0 && status === 416) return nothingLeft(url, response, request);
-  if (status !== 200 && !(status === 206 && from > 0))
-    throw statusError(url, status, header('retry-after'), request.withheld);
+  if (status !== 200 && !(status === 206 && from > 0)) throw statusError(url, response, request.withheld);
   checkCoding(url, header('content-encoding'), request.hasDigest);
   const validators = validatorsOf(url.origin, header);
   const common = { url, validators, isPublic, body };

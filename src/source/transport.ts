@@ -25,6 +25,8 @@ export interface SourceResponse {
   header(name: string): string | undefined;
   /** Whether the server has a public address. False if that is unknown, as behind a proxy. */
   isPublic: boolean;
+  /** The proxy that could have sent this response by itself, because it reads the request. */
+  forwarder?: string | undefined;
   /** Must be read or destroyed. An earlier error is reported to the reader, not thrown at the process. */
   body: Readable;
 }
@@ -54,13 +56,8 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
   const ca = tls.ca === undefined ? undefined : readCertificates(tls.ca).join('');
   /** Hosts whose last connection led to a public address. */
   const publicHosts = new Set<string>();
-  const onPeer = (host: string, address: string) => {
-    if (policy.isPublic(address)) publicHosts.add(canonicalHost(host));
-    else publicHosts.delete(canonicalHost(host));
-  };
-  const connect = guardConnector(
-    policy,
-    ({ lookup }) =>
+  const connect = guardConnector(policy, {
+    make: ({ lookup }) =>
       trustingConnector(trust, { ca, replacesSystem: false }, (secureContext) =>
         buildConnector({
           ...(secureContext === undefined ? {} : { secureContext }),
@@ -71,8 +68,13 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
           maxCachedSessions: 0,
         }),
       ),
-    onPeer,
-  );
+    trust,
+    connectTimeoutMs: timeout,
+    onPeer(host, address) {
+      if (address !== undefined && policy.isPublic(address)) publicHosts.add(canonicalHost(host));
+      else publicHosts.delete(canonicalHost(host));
+    },
+  });
   const agent = new Agent({
     connect,
     connections: maxConnections,
@@ -81,9 +83,11 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
     headersTimeout: 0,
     bodyTimeout: 0,
   });
+  const { proxy } = policy;
+  const dispatcher = proxy === undefined ? agent : agent.compose(proxy.forward);
   return {
     async get(url, headers, signal) {
-      const response = await request(url, { method: 'GET', headers, signal, dispatcher: agent });
+      const response = await request(url, { method: 'GET', headers, signal, dispatcher });
       response.body.on('error', () => {});
       return {
         status: response.statusCode,
@@ -91,6 +95,7 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
           const value = response.headers[name];
           return typeof value === 'string' ? value : value?.[0];
         },
+        forwarder: url.protocol === 'http:' && proxy?.serves(url) === true ? proxy.name : undefined,
         isPublic: publicHosts.has(canonicalHost(url.hostname)),
         body: response.body,
       };

@@ -120,10 +120,26 @@ const cases: readonly { what: string; set: readonly string[]; message: RegExp }[
     set: ['extraEnv[0].name=GLANCE_IMAGE_OPERATOR_SELECTOR', 'extraEnv[0].value=x'],
     message: /extraEnv contains GLANCE_IMAGE_OPERATOR_SELECTOR\. Set variables GLANCE_IMAGE_OPERATOR_… with settings/,
   },
+  ...['sources', 'clouds'].flatMap((kind) => [
+    {
+      what: `a password in the URL of the proxy of ${kind}`,
+      set: [`proxy.${kind}.url=http://user:password@squid:3128`],
+      message: new RegExp(
+        `proxy\\.${kind}\\.url contains a user or password.* proxy\\.${kind}\\.credentialsSecret\\.name`,
+      ),
+    },
+    {
+      what: `credentials of ${kind} without a proxy`,
+      set: [`proxy.${kind}.credentialsSecret.name=squid`],
+      message: new RegExp(`proxy\\.${kind}\\.url is empty: set the URL of the proxy`),
+    },
+  ]),
   ...['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'ALL_PROXY', 'NO_PROXY', 'NODE_USE_ENV_PROXY'].map((name) => ({
     what: `the proxy variable ${name}`,
     set: [`extraEnv[0].name=${name}`, 'extraEnv[0].value=http://proxy:3128'],
-    message: new RegExp(`extraEnv contains ${name}, but the operator does not support proxies yet and would ignore it`),
+    message: new RegExp(
+      `extraEnv contains ${name}, which the operator ignores\\. Set proxy\\.sources\\.url and proxy\\.clouds\\.url`,
+    ),
   })),
 ];
 

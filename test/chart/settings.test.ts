@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
@@ -48,6 +48,18 @@ const reached: { [K in Exclude<keyof RunSettings, Unset>]: { values: object; has
   leaseRetry: { values: { settings: { leaseRetry: '1500ms' } }, has: 1500 },
   healthAddress: { values: { healthPort: 9440 }, has: ':9440' },
   caBundle: { values: { caBundle: { configMap: 'authorities' } }, has: '/etc/glance-image-operator-ca/ca.crt' },
+  sourceProxy: proxy('sources', 'http://squid.example.com:3128', 'url'),
+  sourceProxyCredentials: {
+    values: { proxy: { sources: { credentialsSecret: { name: 'squid' } } } },
+    has: '/etc/glance-image-operator-proxy/sources/credentials',
+  },
+  sourceNoProxy: proxy('sources', ['.svc', '10.0.0.0/8:8080', '[2001:db8::1]:80'], 'noProxy'),
+  cloudProxy: proxy('clouds', 'https://gate.example.com', 'url'),
+  cloudProxyCredentials: {
+    values: { proxy: { clouds: { credentialsSecret: { name: 'squid' } } } },
+    has: '/etc/glance-image-operator-proxy/clouds/credentials',
+  },
+  cloudNoProxy: proxy('clouds', ['*.example.com'], 'noProxy'),
   drainSeconds: setting('drainSeconds', 600),
   transfersOnStop: setting('transfersOnStop', 'drain'),
   logLevel: setting('logLevel', 'debug'),
@@ -55,6 +67,10 @@ const reached: { [K in Exclude<keyof RunSettings, Unset>]: { values: object; has
 
 function setting<T>(name: string, value: T): { values: object; has: T } {
   return { values: { settings: { [name]: value } }, has: value };
+}
+
+function proxy<T>(kind: 'sources' | 'clouds', value: T, name: string): { values: object; has: T } {
+  return { values: { proxy: { [kind]: { [name]: value } } }, has: value };
 }
 
 /** The settings that the operator reads from the arguments in the Deployment. */
@@ -161,6 +177,33 @@ describe('the settings of the operator in the chart', () => {
       mounts.filter(({ name }) => name === 'ca-bundle'),
       [{ name: 'ca-bundle', mountPath: dirname(caBundle), readOnly: true }],
     );
+  });
+
+  test('the Secrets with the credentials of proxies are mounted as the files that the operator reads, as directories that are updated', async () => {
+    const set = ['sources', 'clouds'].flatMap((kind) => [
+      `proxy.${kind}.url=http://squid:3128`,
+      `proxy.${kind}.credentialsSecret.name=of-${kind}`,
+      `proxy.${kind}.credentialsSecret.key=login`,
+    ]);
+    const objects = await objectsWith(set);
+    const { pod, container } = deploymentIn(objects);
+    const volumes = z.array(z.looseObject({ name: z.string(), secret: z.unknown().optional() })).parse(pod['volumes']);
+    const mounts = z.array(z.looseObject({ name: z.string(), mountPath: z.string() })).parse(container['volumeMounts']);
+    const { sourceProxyCredentials = '', cloudProxyCredentials = '' } = settingsIn(objects);
+    for (const [kind, file] of [
+      ['sources', sourceProxyCredentials],
+      ['clouds', cloudProxyCredentials],
+    ] as const) {
+      assert.deepEqual(volumes.find(({ name }) => name === `proxy-of-${kind}`)?.secret, {
+        secretName: `of-${kind}`,
+        items: [{ key: 'login', path: 'credentials' }],
+      });
+      assert.deepEqual(
+        mounts.filter(({ name }) => name === `proxy-of-${kind}`),
+        [{ name: `proxy-of-${kind}`, mountPath: dirname(file), readOnly: true }],
+      );
+      assert.equal(basename(file), 'credentials');
+    }
   });
 
   test('a changed transfer limit is in the file that the operator reads, and changes no Pod', async () => {

@@ -1,10 +1,11 @@
 /** Messages of the commands about a connection that the egress policy blocks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { apiServerHosts, commandEgress, operatorEgress } from '../../src/commands/egress.ts';
+import { readSettings, UsageError } from '../../src/commands/config.ts';
+import { apiServerHosts, commandEgress, egressSettings, operatorEgress } from '../../src/commands/egress.ts';
 import { createEgressPolicy, EgressRefused, type EgressRules } from '../../src/http/egress.ts';
 
-const settings = { sourceAllow: [], cloudAllow: [], sourceDeny: ['10.0.0.0/8'], clusterCIDR: [], nat64Prefix: [] };
+const settings = readSettings(egressSettings, ['--source-deny=10.0.0.0/8'], {});
 const never = new AbortController().signal;
 
 function refusalOf(rules: EgressRules, host: string): string {
@@ -65,3 +66,70 @@ test('an API server on loopback, or one that does not say its address, adds no r
   const request = () => Promise.reject(new Error('403'));
   assert.deepEqual(await apiServerHosts({ server: 'https://127.0.0.1:6443', request }, {}, never), []);
 });
+
+const proxyFlags = [
+  '--source-proxy=http://squid.example.com:3128',
+  '--source-proxy-credentials=/etc/source',
+  '--source-no-proxy=mirror.example.com,10.0.0.0/8:8080',
+  '--cloud-proxy=https://gate.example.com',
+  '--cloud-no-proxy=.svc',
+];
+
+test('sources and clouds have a proxy, credentials and exceptions of their own', () => {
+  const { sources, clouds } = commandEgress(readSettings(egressSettings, proxyFlags, {}));
+  const { advice: _source, ...source } = sources.proxy ?? assert.fail();
+  const { advice: _cloud, ...cloud } = clouds.proxy ?? assert.fail();
+  assert.deepEqual(source, {
+    url: 'http://squid.example.com:3128',
+    credentialsFile: '/etc/source',
+    except: ['mirror.example.com', '10.0.0.0/8:8080'],
+  });
+  assert.deepEqual(cloud, { url: 'https://gate.example.com', credentialsFile: undefined, except: ['.svc'] });
+});
+
+test('the usual proxy variables of the environment have no effect, and those of the flags do', () => {
+  const usual = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'];
+  const env = Object.fromEntries(usual.map((name) => [name, 'http://proxy.example.com:3128']));
+  const { sources, clouds } = operatorEgress(readSettings(egressSettings, [], env), []);
+  assert.deepEqual([sources.proxy, clouds.proxy], [undefined, undefined]);
+  const own = { GLANCE_IMAGE_OPERATOR_CLOUD_PROXY: 'http://proxy.example.com:3128' };
+  assert.equal(
+    operatorEgress(readSettings(egressSettings, [], own), []).clouds.proxy?.url,
+    own.GLANCE_IMAGE_OPERATOR_CLOUD_PROXY,
+  );
+});
+
+test('each problem with a proxy is reported with the flag and chart value that solve it', () => {
+  const { sources, clouds } = operatorEgress(readSettings(egressSettings, proxyFlags, {}), []);
+  assert.deepEqual(sources.proxy?.advice, {
+    credentials:
+      'correct the user and password in --source-proxy-credentials (chart value proxy.sources.credentialsSecret)',
+    server:
+      'have its administrator allow this server, or reach it directly with --source-no-proxy (chart value proxy.sources.noProxy)',
+    certificate: 'add its certificate authority to --ca-bundle (chart value caBundle)',
+  });
+  assert.equal(
+    clouds.proxy?.advice?.credentials,
+    'give it a user and password with --cloud-proxy-credentials (chart value proxy.clouds.credentialsSecret)',
+  );
+});
+
+for (const [flags, message] of [
+  [['--source-proxy=squid:3128'], /--source-proxy: must be a URL/],
+  [['--source-proxy=squid'], /--source-proxy: must be a URL/],
+  [['--cloud-proxy=socks5://squid:1080'], /--cloud-proxy: must be a URL/],
+  [['--cloud-proxy=http://squid:3128/path'], /--cloud-proxy: must have no path/],
+  [
+    ['--source-proxy=http://user:hidden@squid:3128'],
+    /--source-proxy: must have no user and password: put them into a file/,
+  ],
+  [['--source-no-proxy=http://example.com'], /--source-no-proxy: not a .*: http:\/\/example\.com/],
+  [['--cloud-no-proxy=10.0.0.0/33'], /--cloud-no-proxy: not a CIDR .*: 10\.0\.0\.0\/33/],
+  [['--cloud-proxy-credentials=/file'], /--cloud-proxy-credentials: .* set --cloud-proxy$/],
+] satisfies [string[], RegExp][])
+  test(`the flag ${flags.join(' ').replace('user:hidden', 'USER:PASSWORD')} is wrong usage that names it and quotes no password`, () => {
+    assert.throws(
+      () => commandEgress(readSettings(egressSettings, flags, {})),
+      (error) => error instanceof UsageError && message.test(error.message) && !error.message.includes('hidden'),
+    );
+  });

@@ -44,6 +44,18 @@
 {{- if .Values.caBundle.configMap }}
 - --ca-bundle=/etc/glance-image-operator-ca/ca.crt
 {{- end }}
+{{- range $kind := list "source" "cloud" }}
+{{- $proxy := index $.Values.proxy (printf "%ss" $kind) }}
+{{- if $proxy.url }}
+- {{ printf "--%s-proxy=%s" $kind $proxy.url | quote }}
+{{- with $proxy.noProxy }}
+- {{ printf "--%s-no-proxy=%s" $kind (join "," .) | quote }}
+{{- end }}
+{{- if $proxy.credentialsSecret.name }}
+- --{{ $kind }}-proxy-credentials=/etc/glance-image-operator-proxy/{{ $kind }}s/credentials
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := omit .Values.settings "leaseName" }}
 {{- if kindIs "slice" $value }}
 {{- $value = join "," $value }}

@@ -28,6 +28,15 @@
 {{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.apiServer.to) -}}
 {{- fail (printf "\n\nnetworkPolicy.enabled requires networkPolicy.apiServer.to: the rules of a NetworkPolicy add up, so a rule without peers would open the ports %s of every address, whatever networkPolicy.egress says. Set it to the addresses of the API server: kubectl get endpointslices --namespace default --selector kubernetes.io/service-name=kubernetes" (join ", " .Values.networkPolicy.apiServer.ports)) -}}
 {{- end -}}
+{{- range $kind := list "sources" "clouds" -}}
+{{- $proxy := index $.Values.proxy $kind -}}
+{{- if contains "@" $proxy.url -}}
+{{- fail (printf "\n\nproxy.%s.url contains a user or password, which everyone could read in the Deployment. Put USER:PASSWORD into a Secret, and name it in proxy.%s.credentialsSecret.name." $kind $kind) -}}
+{{- end -}}
+{{- if and $proxy.credentialsSecret.name (not $proxy.url) -}}
+{{- fail (printf "\n\nproxy.%s.credentialsSecret.name is set, and proxy.%s.url is empty: set the URL of the proxy." $kind $kind) -}}
+{{- end -}}
+{{- end -}}
 {{- range .Values.extraArgs -}}
 {{- if regexMatch "^--(namespaces|selector|cluster-name|watch-secrets|transfers|transfers-per-namespace|transfers-per-cloud|transfers-per-host|transfer-limits|ca-bundle|leader-elect|lease-name|lease-namespace|health-address|drain-seconds)(=|$)" . -}}
 {{- fail (printf "\n\nextraArgs contains %s, on which other objects of the chart depend. Set it with settings, watchNamespaces, transferLimits, caBundle or healthPort." .) -}}
@@ -38,7 +47,7 @@
 {{- fail (printf "\n\nextraEnv contains %s. Set variables GLANCE_IMAGE_OPERATOR_… with settings, watchNamespaces, transferLimits or healthPort." .name) -}}
 {{- end -}}
 {{- if regexMatch "(?i)^((https?|no|all)_proxy|node_use_env_proxy)$" (default "" .name) -}}
-{{- fail (printf "\n\nextraEnv contains %s, but the operator does not support proxies yet and would ignore it. Remove it, and give the Pods a direct route to the clouds and image sources." .name) -}}
+{{- fail (printf "\n\nextraEnv contains %s, which the operator ignores. Set proxy.sources.url and proxy.clouds.url instead, with noProxy and credentialsSecret next to them." .name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

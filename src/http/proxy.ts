@@ -1,0 +1,185 @@
+/**
+ * A forward proxy that an installation names. A server behind https is reached through a tunnel (CONNECT), so that the proxy
+ * sees its name and nothing else; a request to a server behind http goes to the proxy in absolute form.
+ *
+ * The agents for proxies that undici has make connections of their own, which would pass by the egress policy, and report the
+ * status of a proxy only as text (https://github.com/nodejs/undici/issues/3897 is one more reason).
+ *
+ * Guarantees: user and password go to the proxy only, and are in no message; an error names the proxy.
+ */
+import { readFileSync } from 'node:fs';
+import { STATUS_CODES } from 'node:http';
+import { Socket } from 'node:net';
+import { buildConnector, Client, type Dispatcher } from 'undici';
+import { describe, errorCode, OperatorError, retry } from '../lib/errors.ts';
+import { withHooks } from './handler.ts';
+import { readExceptions } from './no-proxy.ts';
+import { isTlsProblem, type Trust, trustingConnector } from './trust.ts';
+
+type Connector = buildConnector.connector;
+
+/** Why a proxy cannot be used: it asks for a user and password, rejects the server, or has an untrusted certificate. */
+export type ProxyProblem = 'credentials' | 'server' | 'certificate';
+
+/** Plain data, so that it can be sent to another thread. */
+export interface ProxyRules {
+  /** `http://proxy.example.com:3128`, or https, without user and password. */
+  url: string;
+  /** The entries of NO_PROXY. */
+  except: readonly string[];
+  /** A file with `user:password`. It is read for each connection, so that a change applies at once. */
+  credentialsFile?: string | undefined;
+  /** The user's options, by the problem. It ends the message. */
+  advice?: Readonly<Partial<Record<ProxyProblem, string>>>;
+}
+
+/** The proxy does not let the connection through, or must not be trusted. Only a change of settings helps, here or there. */
+export class ProxyDenied extends OperatorError {
+  constructor(message: string, advice: string | undefined, details: { cause?: unknown; httpStatus?: number } = {}) {
+    const next = advice === undefined ? '' : `; ${advice}`;
+    super(`${message}${next}`, { code: 'ProxyRefused', retry: retry.changeOrAfter(deniedPauseMs), ...details });
+  }
+}
+
+/** There is no connection through the proxy. Nothing was sent to the server behind it. */
+export class ProxyUnreachable extends Error {
+  readonly code = 'ProxyUnreachable';
+}
+
+const deniedPauseMs = 10 * 60_000;
+
+/** A server as a connector or a URL names it. */
+interface Server {
+  protocol: string;
+  hostname: string;
+  port: string;
+}
+
+export interface ForwardProxy {
+  /** As messages show it. */
+  readonly name: string;
+  /** Whether connections to this server go through the proxy. */
+  serves(server: Server): boolean;
+  /** For `Dispatcher.compose`: puts requests to the servers behind http into the form that the proxy expects. */
+  readonly forward: Dispatcher.DispatcherComposeInterceptor;
+  /**
+   * A function that opens the way to a server: a connection to the proxy, or a tunnel to a server behind https, in which TLS is still
+   * to begin. It rejects with ProxyDenied or ProxyUnreachable. `trust`: for a proxy behind https.
+   */
+  opener(trust: Trust, connectTimeoutMs: number): (server: Server) => Promise<Socket>;
+}
+
+/** Throws a RangeError that names an exception that cannot be read. */
+export function createProxy({ url: address, except, credentialsFile, advice = {} }: ProxyRules): ForwardProxy {
+  const url = new URL(address);
+  const name = url.origin;
+  const isException = readExceptions(except);
+  const serves = ({ protocol, hostname, port }: Server) => !isException(hostname, portOf(protocol, port));
+
+  /** The header that the proxy asks for. The file is one line on the file system of a Secret, in memory. */
+  function authorization(): Record<string, string> {
+    if (credentialsFile === undefined) return {};
+    const line = credentialsIn(credentialsFile).replace(/\r?\n$/, '');
+    if (!/^[^:\r\n]+:[^\r\n]*$/.test(line)) throw unusableCredentials('it is not one line of the form USER:PASSWORD');
+    return { 'proxy-authorization': `Basic ${Buffer.from(line).toString('base64')}` };
+  }
+
+  function credentialsIn(file: string): string {
+    try {
+      return readFileSync(file, 'utf8');
+    } catch (error) {
+      throw unusableCredentials(describe(error));
+    }
+  }
+
+  function unusableCredentials(why: string): ProxyDenied {
+    const problem = `the user and password of the proxy ${name} cannot be read from ${credentialsFile}: ${why}`;
+    return new ProxyDenied(problem, undefined);
+  }
+
+  function refusal(status: number, request: string): ProxyDenied | ProxyUnreachable {
+    const message = `the proxy ${name} responded with ${`${status} ${STATUS_CODES[status] ?? ''}`.trimEnd()} to ${request}`;
+    if (status >= 500) return new ProxyUnreachable(`${message}: it does not reach that server`);
+    return new ProxyDenied(message, advice[status === 407 ? 'credentials' : 'server'], { httpStatus: status });
+  }
+
+  function connectionFailure(error: unknown): ProxyDenied | ProxyUnreachable {
+    if (error instanceof ProxyDenied || error instanceof ProxyUnreachable) return error;
+    const code = errorCode(error) ?? '';
+    if (isTlsProblem(code)) {
+      const message = `the certificate of the proxy ${name} is not trusted: ${describe(error)} (${code})`;
+      return new ProxyDenied(message, advice.certificate, { cause: error });
+    }
+    return new ProxyUnreachable(`the proxy ${name} does not respond: ${describe(error)}`, { cause: error });
+  }
+
+  function opener(trust: Trust, connectTimeoutMs: number): (server: Server) => Promise<Socket> {
+    const make = trustingConnector(trust, { replacesSystem: false }, (secureContext) =>
+      buildConnector({
+        ...(secureContext === undefined ? {} : { secureContext }),
+        allowH2: false,
+        timeout: connectTimeoutMs,
+        maxCachedSessions: 0,
+      }),
+    );
+    const { host, protocol, port } = url;
+    const proxy = { host, protocol, port, hostname: url.hostname.replace(/^\[(.*)\]$/, '$1') };
+    /** Ignores the server that it is asked for: undici's client would take the name for the certificate of the proxy from that. */
+    const connect: Connector = (_server, callback) =>
+      make(proxy, (...[error, socket]) => {
+        if (error === null) callback(null, socket);
+        else callback(connectionFailure(error), null);
+      });
+    return ({ protocol: scheme, hostname, port: serverPort }) => {
+      if (scheme === 'https:')
+        return openTunnel(connect, authority(hostname, portOf(scheme, serverPort)), connectTimeoutMs);
+      const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+      connect(proxy, (...[error, socket]) => (error === null ? resolve(socket) : reject(error)));
+      return promise;
+    };
+  }
+
+  async function openTunnel(connect: Connector, path: string, connectTimeoutMs: number): Promise<Socket> {
+    // The proxy has its own time to connect to the server.
+    const client = new Client(name, { connect, headersTimeout: 2 * connectTimeoutMs, allowH2: false });
+    try {
+      const { statusCode, socket } = await client.connect({ path, headers: { host: path, ...authorization() } });
+      if (statusCode >= 200 && statusCode < 300 && socket instanceof Socket) return socket;
+      socket.on('error', () => {}).destroy();
+      throw refusal(statusCode, `CONNECT ${path}`);
+    } catch (error) {
+      throw connectionFailure(error);
+    } finally {
+      void client.destroy();
+    }
+  }
+
+  const forward: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
+    const origin = options.origin === undefined ? null : URL.parse(String(options.origin));
+    if (origin?.protocol !== 'http:' || !serves(origin)) return dispatch(options, handler);
+    const path = `${origin.origin}${options.path}`;
+    const onHead = (status: number) => {
+      if (status === 407) throw refusal(status, `${options.method} ${origin.origin}`);
+    };
+    const headers = { ...recordOf(options.headers), ...authorization() };
+    return dispatch({ ...options, path, headers }, withHooks(handler, { onHead }));
+  };
+
+  return { name, serves, forward, opener };
+}
+
+function authority(hostname: string, port: number): string {
+  return `${hostname.includes(':') && !hostname.startsWith('[') ? `[${hostname}]` : hostname}:${port}`;
+}
+
+function portOf(protocol: string, port: string): number {
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
+}
+
+type Headers = NonNullable<Dispatcher.DispatchOptions['headers']>;
+
+function recordOf(headers: Headers | null | undefined) {
+  if (headers === null || headers === undefined) return {};
+  if (Symbol.iterator in headers) throw new TypeError('the headers of a request are expected as a record');
+  return headers;
+}
