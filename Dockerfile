@@ -16,7 +16,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.types.json ./
 COPY src src
-COPY release/licences.ts release/
+COPY release release
 RUN npm run build:operator
 
 FROM --platform=$BUILDPLATFORM $NODE AS native
@@ -40,13 +40,16 @@ LABEL org.opencontainers.image.title="glance-image-operator" \
   org.opencontainers.image.version="$VERSION" \
   org.opencontainers.image.revision="$REVISION"
 COPY --from=node /usr/local/bin/node /usr/local/bin/node
+# Node contains OpenSSL, V8, ICU and more, whose licences ask for their notices.
+COPY --from=node /usr/local/LICENSE /usr/local/share/doc/node/LICENSE
 COPY --from=native /src/node_modules/@napi-rs /app/node_modules/@napi-rs
 # package.json says that the programs are modules, and scanners read the version from it.
 COPY LICENSE package.json /app/
 COPY --from=bundle /src/dist/LICENSES /src/dist/glance-image-operator.js /src/dist/transfer-thread.js /app/dist/
 # The heap follows the memory limit of the container. Buffers are outside of it, so it may not use all. The young
 # generation would grow to 128 MiB before a collection, and glibc would keep freed memory in an arena for each thread.
-ENV NODE_OPTIONS="--max-old-space-size-percentage=60 --max-semi-space-size=8" MALLOC_ARENA_MAX=2
+# By default SIGUSR1 opens a debugger in Node, by which any process of the Pod could read all secrets.
+ENV NODE_OPTIONS="--max-old-space-size-percentage=60 --max-semi-space-size=8 --disable-sigusr1" MALLOC_ARENA_MAX=2
 # Numeric, because runAsNonRoot cannot check a name.
 USER 65532:65532
 EXPOSE 8081

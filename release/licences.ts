@@ -1,8 +1,9 @@
 /**
  * Writes dist/LICENSES: the packages in the programs and their licences. The last step of `npm run build`.
  *
- * Invariant: the list has the bundled packages, as reported by the bundler, not the installed ones. A package with an
- * unknown licence fails the build.
+ * Invariant: the list has the bundled packages, as reported by the bundler, not the installed ones, each with the text of its
+ * licence. What a package leaves out, such as the notices of compiled code, is in release/notices, for one version of the
+ * package. An unknown licence, a missing text, or notices for another version fail the build.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
@@ -46,8 +47,28 @@ export function noticeOf(folder: string): string {
   if (!permissive.has(license))
     throw new Error(`${name} is under "${license}": see whether it may be passed on with ours`);
   const texts = readdirSync(folder).filter((file) => /^(licen[cs]e|notice)/i.test(file));
-  const parts = texts.sort().map((file) => readFileSync(join(folder, file), 'utf8').trim());
+  const own = texts.sort().map((file) => readFileSync(join(folder, file), 'utf8').trim());
+  const parts = [...own, ...addedNotice(name, version)];
+  // The Unlicense asks for no notice.
+  if (parts.length === 0 && license !== 'Unlicense')
+    throw new Error(`${name} has no text of its licence: add one as ${noticeFile(name)}`);
   return [`${name} ${version} (${license})`, ...parts].join('\n\n');
+}
+
+function noticeFile(name: string): string {
+  return join(import.meta.dirname, 'notices', `${name.replace('/', '+')}.txt`);
+}
+
+function addedNotice(name: string, version: string): string[] {
+  const file = noticeFile(name);
+  if (!existsSync(file)) return [];
+  const text = readFileSync(file, 'utf8').trim();
+  const [first = ''] = text.split('\n');
+  if (!first.endsWith(` ${name} ${version}`))
+    throw new Error(
+      `${file} is not for ${name} ${version}: list the crates of this version, and name it in the first line`,
+    );
+  return [text];
 }
 
 if (import.meta.main) {

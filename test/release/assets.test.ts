@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -114,6 +115,31 @@ describe('the licences of what is bundled', () => {
     const notice = noticeOf(join(root, 'node_modules/pino'));
     assert.match(notice, /^pino \d+\.\d+\.\d+ \(MIT\)\n/);
     assert.match(notice, /Permission is hereby granted, free of charge/);
+  });
+
+  test('the notices of a native library are listed, and name each crate that the library was compiled from', () => {
+    const notice = noticeOf(join(root, 'node_modules/@napi-rs/lzma'));
+    const [file = ''] = globSync('node_modules/@napi-rs/lzma-*/*.node', { cwd: root });
+    const library = readFileSync(join(root, file), 'latin1');
+    const crates = [...library.matchAll(/registry\/src\/[^/]+\/([a-z0-9_-]+)-\d+\.\d+\.\d+\//g)].map(
+      ([, name]) => name,
+    );
+    assert.ok(crates.length > 0);
+    for (const crate of new Set(crates)) assert.match(notice, new RegExp(`\\b${crate} \\d+\\.\\d+\\.\\d+$`, 'm'));
+  });
+
+  test('a package without the text of its licence, or with notices for another version, fails the build', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'package-'));
+    try {
+      const write = (name: string) =>
+        writeFile(join(folder, 'package.json'), JSON.stringify({ name, version: '9.9.9', license: 'MIT' }));
+      await write('p');
+      assert.throws(() => noticeOf(folder), /p has no text of its licence/);
+      await write('@napi-rs/lzma');
+      assert.throws(() => noticeOf(folder), /is not for @napi-rs\/lzma 9\.9\.9/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   test('a package with an unknown licence fails the build', async () => {

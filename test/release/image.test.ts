@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { z } from 'zod';
@@ -49,8 +51,28 @@ describe('the Dockerfile', () => {
     const last = (await readStages()).at(-1);
     assert.match(last?.user ?? '', /^[1-9]\d+:[1-9]\d+$/);
     assert.deepEqual(last?.entrypoint.slice(1), ['/app/dist/glance-image-operator.js']);
-    const env = { NODE_OPTIONS: '--max-old-space-size-percentage=60 --max-semi-space-size=8', MALLOC_ARENA_MAX: '2' };
-    assert.deepEqual(last?.env, env);
+    const options = '--max-old-space-size-percentage=60 --max-semi-space-size=8 --disable-sigusr1';
+    assert.deepEqual(last?.env, { NODE_OPTIONS: options, MALLOC_ARENA_MAX: '2' });
+  });
+
+  test('SIGUSR1 opens no debugger in a process with the environment of the image', async () => {
+    const env = (await readStages()).at(-1)?.env;
+    const program = `process.on('message', () => process.disconnect()); process.send('up')`;
+    const child = spawn(process.execPath, ['--eval', program], { env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    assert.ok(child.stderr !== null);
+    const stderr = text(child.stderr);
+    await once(child, 'message');
+    child.kill('SIGUSR1');
+    // The signal is handled before the message, or while the process ends, which waits for a debugger's first line.
+    child.send('end');
+    await once(child, 'close');
+    assert.doesNotMatch(await stderr, /Debugger/);
+    assert.equal(child.exitCode, 0);
+  });
+
+  test('the image contains the licence of Node', async () => {
+    const copies = (await readStages()).at(-1)?.copies ?? [];
+    assert.ok(copies.some(({ from, sources }) => from === 'node' && sources.includes('/usr/local/LICENSE')));
   });
 
   test('the image has labels with its title and its source', async () => {
@@ -90,7 +112,9 @@ describe('the image', { skip: noContainers }, () => {
     const elsewhere = (await filesOf(image.directory)).filter(
       (file) => !file.startsWith('app/') && !file.includes('.so'),
     );
-    assert.deepEqual(elsewhere, ['usr/local/bin/node']);
+    assert.deepEqual(elsewhere.sort(), ['usr/local/bin/node', 'usr/local/share/doc/node/LICENSE']);
+    const licences = await readFile(join(image.directory, 'app/dist/LICENSES'), 'utf8');
+    assert.match(licences, /tokio [\d.]+\n *Copyright \(c\) Tokio Contributors/);
     const sizes = await Promise.all(files.map(async (file) => (await stat(join(image.directory, 'app', file))).size));
     const size = sizes.reduce((sum, bytes) => sum + bytes, 0);
     assert.ok(size < 12 * mib, `${(size / mib).toFixed(1)} MiB in addition to Node`);
@@ -126,9 +150,11 @@ describe('the image', { skip: noContainers }, () => {
     await world.apply('from-xz', { image: { diskFormat: 'raw' }, content });
     const { status } = await world.ready('from-xz');
     assert.equal(status.image?.size, body.length);
+    process.kill(world.operator.pid, 'SIGUSR1');
     await world.delete('from-xz');
     await world.gone('from-xz');
     assert.equal(await world.operator.stop(), 0, world.operator.log.join('\n'));
+    assert.ok(!world.operator.log.some((line) => line.includes('Debugger')), 'SIGUSR1 opens no debugger');
     assert.deepEqual(await image.snapshot(['/var']), before);
   });
 

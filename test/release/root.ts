@@ -77,6 +77,8 @@ async function copyContext(context: string): Promise<void> {
 function placeOf(source: string, from: Stage | undefined, context: string): string {
   if (from === undefined) return join(context, source);
   if (source === '/usr/local/bin/node') return process.execPath;
+  // The npm package of Node has no licence file, so ours stands in for it.
+  if (source === '/usr/local/LICENSE') return join(context, 'LICENSE');
   const inside = relative(from.workdir, source);
   assert.ok(!inside.startsWith('..'), `${source} is outside of what stage ${from.name} works in`);
   return join(context, inside);
