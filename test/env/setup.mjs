@@ -291,8 +291,9 @@ async function installNodeModules() {
   if (installed || modified(join(modules, '.package-lock.json')) >= modified(lock)) return;
   const quiet = ['--loglevel=error', '--no-audit', '--no-fund'];
   await watched({ name: 'node_modules' }, async (run) => {
-    await run('npm', ['ci', ...quiet], { cwd: root });
-    // npm leaves out native code that does not fit the Node it runs on itself: with the one just installed it adds that.
+    // An old Node may run this: npm would refuse it, as it leaves out native code that does not fit the Node it runs on
+    // itself. With the Node just installed it adds that.
+    await run('npm', ['ci', '--engine-strict=false', ...quiet], { cwd: root });
     const PATH = `${join(modules, '.bin')}${delimiter}${process.env.PATH}`;
     await run('npm', ['install', '--no-save', ...quiet], { cwd: root, env: { ...process.env, PATH } });
   });
