@@ -291,7 +291,7 @@ async function installNodeModules() {
   if (installed || modified(join(modules, '.package-lock.json')) >= modified(lock)) return;
   const quiet = ['--loglevel=error', '--no-audit', '--no-fund'];
   await watched({ name: 'node_modules' }, async (run) => {
-    // An old Node may run this: npm would refuse it, as it leaves out native code that does not fit the Node it runs on
+    // An old Node may run this, which npm would reject, because it leaves out native code that does not fit the Node it runs on
     // itself. With the Node just installed it adds that.
     await run('npm', ['ci', '--engine-strict=false', ...quiet], { cwd: root });
     const PATH = `${join(modules, '.bin')}${delimiter}${process.env.PATH}`;

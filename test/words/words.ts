@@ -14,7 +14,7 @@ const root = resolve(import.meta.dirname, '../..');
 const skipped = [
   /^(?:package-lock\.json|LICENSE|\.npmrc|\.gitignore|\.dockerignore)$/,
   /^crds\/|\/files\/crds\/|values\.schema\.json$|\.svg$|go\.(?:sum|mod)$|\.helmignore$/,
-  /^test\/chart\/goldens\//,
+  /^test\/chart\/goldens\/|^release\/notices\//,
   /^test\/words\/(?:rules|clauses|names|allowed|words\.test)\.ts$/,
 ];
 
