@@ -2,7 +2,7 @@
  * Writes dist/LICENSES: the packages in the programs and their licences. The last step of `npm run build`.
  *
  * Invariant: the list has the bundled packages, as reported by the bundler, not the installed ones, each with the text of its
- * licence. What a package leaves out, such as the notices of compiled code, is in release/notices, for one version of the
+ * licence. The folder release/notices adds missing texts, such as the notices of compiled code, each for one version of a
  * package. An unknown licence, a missing text, or notices for another version fail the build.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
