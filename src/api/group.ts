@@ -9,6 +9,8 @@ export const plural = 'glanceimages';
 export const finalizer = `${group}/image`;
 export const reconcileAtAnnotation = `${group}/reconcile-at`;
 export const abandonAnnotation = `${group}/abandon`;
+/** Written by the operator, and carried to a new object by backups and moves. */
+export const identityAnnotation = `${group}/identity`;
 
 /** For the pages. */
 export const annotationMeanings: Readonly<Record<string, string>> = {
@@ -16,4 +18,6 @@ export const annotationMeanings: Readonly<Record<string, string>> = {
     'Any new value starts a check of the image now, and a retry if the last attempt failed. `status.lastHandledReconcileAt` has the value that was handled last.',
   [abandonAnnotation]:
     '`"true"` releases a resource that is being deleted without its image, which stays in Glance: for a cloud that no longer exists, or a lost Secret.',
+  [identityAnnotation]:
+    'Written by the operator, once. It belongs to the owner mark of the images, so that an object that was moved or restored from a backup finds its images again. Leave it as it is.',
 };

@@ -90,6 +90,9 @@ export const remedies = {
   ImportFailed: 'The message quotes the import task. See the log of Glance for its cause.',
   PropertyNotRemovable:
     'Everything else is as declared. To get rid of the properties, create the image again: only a new image can be without them.',
+  MarkContested: 'x',
+  NewerOperator: 'x',
+  PropertyProtected: 'x',
   WeakDigest: 'Declare a sha256 or sha512 digest, if the publisher has one.',
   NotDecompressed: 'Use method Upload, or the URL of the decompressed file.',
   SourceUnusual: 'Use the https URL of a server that has the file itself, or have the publisher remove the other data.',

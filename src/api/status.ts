@@ -104,12 +104,15 @@ export const statusSchema = z
         'x-kubernetes-list-type': 'map',
         'x-kubernetes-list-map-keys': ['type'],
       }),
-    imageID: short('Id of the image in Glance.').optional(),
+    imageID: short(
+      'ID of the image to use: it is active, and its data was verified. Absent until there is one. Without content it is the ID of the record.',
+    ).optional(),
     size: short('Size of the data, for people.').optional(),
     progress: short('Progress of the transfer, for people.').optional(),
     image: seenImage.optional(),
     content: z
       .object({
+        imageID: short('The image that holds it.'),
         url: text(0, 2048).meta({ description: 'Where it came from.' }),
         digest: short('The digest that was verified.'),
         shortDigest: text(0, 12).optional().meta({ description: 'The first 12 hex digits of digest, for lists.' }),
@@ -137,24 +140,32 @@ export const statusSchema = z
       .optional()
       .meta({ description: 'Where the image lives.' }),
     secretVersion: short('Keyed hashes of the content of the Secrets that were used last.').optional(),
-    propertyKeys: z.array(text(0, 255)).max(128).optional().meta({
-      description:
-        'Keys of the properties that were declared when last applied, so that a key that leaves the spec leaves Glance too.',
-      'x-kubernetes-list-type': 'atomic',
-    }),
-    operation: z
-      .object({
-        incarnation: count(
-          'Which of the IDs that follow from the uid of the resource the image has, or the next image gets. Lower ones are used up.',
-        ),
-        readyImageID: short(
-          'The image that was Ready last. Its data is never deleted because it cannot be verified.',
-        ).optional(),
-      })
+    revisions: z
+      .array(
+        z.object({
+          number: count('Which of the IDs that follow from the uid of the resource the image has.'),
+          imageID: short('ID of the image.'),
+          digest: short('The declared digest of its data, once it was verified.').optional(),
+          hash: short('Digest of its data as Glance computed it.').optional(),
+          state: z.enum(['Pending', 'Current', 'Retired', 'InUse']).meta({
+            description:
+              'Pending: is filled or verified. Current: the image to use, as in imageID. Retired: replaced, and deleted next. ' +
+              'InUse: replaced, and Glance does not delete it because servers or volumes use it.',
+          }),
+          createdAt: time().meta({ description: 'When Glance created it.' }),
+        }),
+      )
+      .max(64)
       .optional()
       .meta({
-        description: 'Memory of the operator, for itself only: its fields change from version to version.',
+        description: 'The images of this resource in Glance, the oldest first. Usually there is one.',
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['imageID'],
       }),
+    operation: jsonMap(64).optional().meta({
+      'x-kubernetes-map-type': 'atomic',
+      description: 'Memory of the operator, for itself only: its fields change from version to version.',
+    }),
     lastHandledReconcileAt: short('Value of the reconcile-at annotation that was handled last.').optional(),
   })
   .default({ observedGeneration: -1 })

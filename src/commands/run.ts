@@ -223,6 +223,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     limits,
     webDownloads,
     cluster,
+    inheritFrom: settings.inheritFrom,
     clock,
     random,
   });

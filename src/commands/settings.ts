@@ -34,6 +34,11 @@ export const runSettings = {
     value: 'NAME',
     help: 'Name of this cluster in the owner marker of images. Default: the uid of the namespace kube-system.',
   },
+  inheritFrom: {
+    schema: setting.list(),
+    value: 'NAME,…',
+    help: 'Names of other clusters, by their --cluster-name, whose images this installation takes over when their resources arrive here; also the way to change --cluster-name. Default: none.',
+  },
   watchSecrets: {
     schema: setting.flag(false),
     value: 'true|false',

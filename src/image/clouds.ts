@@ -13,6 +13,7 @@ import {
 } from '../glance/image-cache.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock, Random } from '../lib/clock.ts';
+import { compact } from '../lib/compact.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import type { CloudConfig } from '../openstack/clouds.ts';
 import { type CredentialSource, cloudFilesIn, readSecret } from '../openstack/credential-source.ts';
@@ -27,6 +28,14 @@ export interface CloudRef {
   region?: string | undefined;
 }
 
+/** Where images are. */
+export interface Place {
+  projectID: string;
+  region?: string | undefined;
+  /** URL of the image service. */
+  endpoint: string;
+}
+
 export interface Cloud {
   images: ImageClient;
   /** Our images there, as lists tell of them. */
@@ -35,6 +44,7 @@ export interface Cloud {
   region: string | undefined;
   /** Origin of the image endpoint, by which transfers into one cloud are counted, whoever's they are. */
   address: string;
+  place: Place;
   /** Names of its stores; undefined where it has only one, without a name. Remembered for some minutes. */
   storeNames(signal: AbortSignal): Promise<readonly string[] | undefined>;
 }
@@ -43,10 +53,11 @@ export interface Cloud {
 export interface ReadSecret {
   version: string;
   /**
-   * Throws an OperatorError that says what is wrong with the Secret or the cloud behind it; and `DestinationLearned` where the
-   * destination was not known, or was another, when the Secret was asked for.
+   * `undefined` where the destination was not known, or was another, when the Secret was asked for: nothing has been asked of the
+   * cloud yet, and the reconcile starts again when it is the turn of those who go there. Throws an OperatorError that says what is
+   * wrong with the Secret or the cloud behind it.
    */
-  open(signal: AbortSignal): Promise<Cloud>;
+  open(signal: AbortSignal): Promise<Cloud | undefined>;
 }
 
 export interface Clouds {
@@ -58,6 +69,8 @@ export interface Clouds {
   destinationOf(ref: CloudRef): string | undefined;
   /** The cloud that was opened by the Secret of exactly this version, if its session is open still: no call is made. */
   known(ref: CloudRef, version: string | undefined): Cloud | undefined;
+  /** The cloud that was opened last by this reference, if its session is open still, whatever has become of the Secret. */
+  last(ref: CloudRef): Cloud | undefined;
   close(): Promise<void>;
 }
 
@@ -80,9 +93,6 @@ const maxDestinations = 100_000;
 
 /** How long the names of stores are taken for known: they change when an administrator reconfigures Glance. */
 const storeNamesMs = 300_000;
-
-/** Nothing has been asked of the cloud yet: the pass is to begin anew, when it is the turn of those who go there. */
-export class DestinationLearned extends Error {}
 
 /** What is kept with a session. */
 interface Entry {
@@ -126,9 +136,16 @@ export function createClouds(options: CloudsOptions): Clouds {
   async function storeNames(entry: Entry, signal: AbortSignal): Promise<readonly string[] | undefined> {
     if (entry.stores === undefined || clock.monotonic() - entry.stores.at > storeNamesMs) {
       const stores = await entry.images.stores(signal);
-      entry.stores = { names: stores?.map(({ id }) => id), at: clock.monotonic() };
+      entry.stores = { names: stores?.filter(({ readOnly }) => !readOnly).map(({ id }) => id), at: clock.monotonic() };
     }
     return entry.stores.names;
+  }
+
+  function lastCloud(ref: CloudRef): Cloud | undefined {
+    const found = refs.get(nameOf(ref));
+    if (found === undefined) return undefined;
+    using used = sessions.reuse(found.session);
+    return used?.attached.cloud;
   }
 
   return {
@@ -144,16 +161,18 @@ export function createClouds(options: CloudsOptions): Clouds {
           const { key, session, attached: entry } = used;
           if (entry.destination !== destination) {
             destinations.set(nameOf(ref), entry.destination);
-            throw new DestinationLearned();
+            return undefined;
           }
           const { project } = await session.identity(openSignal);
           if (project === undefined) throw unscoped(ref);
+          const endpoint = await session.endpoint('image', openSignal);
           entry.cloud = {
             images: entry.images,
             cache: entry.cache,
             projectID: project.id,
             region: session.cloud.services.image.region,
-            address: new URL(await session.endpoint('image', openSignal)).origin,
+            address: new URL(endpoint).origin,
+            place: compact({ projectID: project.id, region: session.cloud.services.image.region, endpoint }),
             storeNames: (storesSignal) => storeNames(entry, storesSignal),
           };
           entry.observer ??= observeCache(`${entry.cloud.address}/${project.id}`);
@@ -167,11 +186,9 @@ export function createClouds(options: CloudsOptions): Clouds {
     },
     destinationOf: (ref) => destinations.get(nameOf(ref)),
     known(ref, version) {
-      const found = refs.get(nameOf(ref));
-      if (found === undefined || found.version !== version) return undefined;
-      using used = sessions.reuse(found.session);
-      return used?.attached.cloud;
+      return refs.get(nameOf(ref))?.version === version ? lastCloud(ref) : undefined;
     },
+    last: lastCloud,
     close: () => sessions.close(),
   };
 }

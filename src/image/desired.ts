@@ -1,6 +1,8 @@
 /**
- * What Glance should hold, worked out from a declaration. Law: pure, and complete: every field of the spec that is about
- * the image appears here, or the declaration is refused with a sentence.
+ * What Glance should hold, worked out from a declaration.
+ *
+ * Invariant: pure and complete: every field of the spec that is about the image appears here, or the declaration is rejected with
+ * a sentence.
  */
 import { z } from 'zod';
 import { withDefaults } from '../api/defaults.ts';
@@ -10,15 +12,19 @@ import type { WantedImage } from '../glance/translation.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { type Content, contentOf, type Stores, storesOf } from './content.ts';
-import { clusterProperty, type Identity, markOf, ownerProperty } from './identity.ts';
+import { fingerprintOf } from './fingerprint.ts';
+import { contentProperty, type Identity, markOf, markProperties } from './identity.ts';
+import type { Memory } from './memory.ts';
 
 export interface Desired {
-  image: WantedImage;
-  /** Declared keys of properties, without the mark. */
+  image: WantedImage & { name: string; hidden: boolean; visibility: string; owner: string };
+  /** Declared keys of properties, without the marks. */
   propertyKeys: string[];
   purge: boolean;
   /** Where the data comes from; undefined when it is not ours to bring. */
   content: Content | undefined;
+  /** Of the content. */
+  fingerprint: string | undefined;
   /** Where the data has to be, whoever brings it. */
   stores: Stores;
 }
@@ -31,11 +37,11 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
   const { image, propertyPolicy } = withDefaults(resource.spec);
   const { name, diskFormat, containerFormat, visibility, hidden, minDiskGiB, minRAMMiB, owner, tags } = image;
   const properties = jsonObject(image.properties);
-  const mark = markOf(identity);
   for (const key of Object.keys(properties)) {
-    const refusal = Object.hasOwn(mark, key) ? 'it is the owner marker of the operator' : problemOf(key);
+    const refusal = markProperties.includes(key) ? 'it is a mark of the operator' : problemOf(key);
     if (refusal !== undefined) throw invalid(`spec.image.properties cannot contain ${JSON.stringify(key)}: ${refusal}`);
   }
+  const content = contentOf(resource);
   return {
     image: {
       name: name ?? resource.metadata.name,
@@ -48,11 +54,12 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
       minRAMMiB,
       owner: owner ?? projectID,
       tags,
-      properties: { ...properties, ...mark },
+      properties: { ...properties, ...markOf(identity) },
     },
     propertyKeys: Object.keys(properties).sort(),
     purge: propertyPolicy === 'Purge',
-    content: contentOf(resource),
+    content,
+    fingerprint: content && fingerprintOf(content),
     stores: storesOf(resource),
   };
 }
@@ -93,19 +100,64 @@ function problemIn(value: unknown): string | undefined {
   return undefined;
 }
 
-/**
- * The record as it has to be while it is in this state: what Glance fetches by itself is kept out of sight until it is
- * verified, because by then it is active already.
- */
-export function imageBefore({ image, content }: Desired, holdsVerifiedData: boolean): WantedImage {
-  if (content?.method !== 'WebDownload' || holdsVerifiedData) return image;
-  return { ...image, visibility: 'private', hidden: true };
+const longestName = 255;
+
+/** The name of an image until it replaces another one. */
+export function pendingName({ image }: Desired, imageID: string): string {
+  return suffixed(image.name, ` (pending ${imageID.slice(0, 8)})`);
 }
 
+/** The name of an image that was replaced. */
+export function retiredName({ image }: Desired, imageID: string): string {
+  return suffixed(image.name, ` (replaced ${imageID.slice(0, 8)})`);
+}
+
+/** Glance counts code points. */
+function suffixed(name: string, suffix: string): string {
+  return `${[...name].slice(0, longestName - suffix.length).join('')}${suffix}`;
+}
+
+/**
+ * The record of an image until its data is verified. `replaces`: consumers may know another image, so this one is hidden and has
+ * a name of its own. What Glance downloads by itself is active before it is verified, so it is also private.
+ */
+export function imageBefore(desired: Desired, imageID: string, replaces: boolean): WantedImage {
+  const { image, content } = desired;
+  const isUnseen = content?.method === 'WebDownload';
+  return {
+    ...withFingerprint(desired),
+    ...(replaces ? { name: pendingName(desired, imageID) } : {}),
+    ...(replaces || isUnseen ? { hidden: true } : {}),
+    visibility: isUnseen ? 'private' : image.visibility,
+  };
+}
+
+/**
+ * The record of an image with verified data. `replaces`: another image bears the declared name still. Formats are fixed by the
+ * data: Glance rejects a later change of them, and its import plugins may have set others.
+ */
+export function imageAfter(desired: Desired, imageID: string, replaces: boolean): WantedImage {
+  const { diskFormat: _, containerFormat: __, ...image } = withFingerprint(desired);
+  return replaces ? { ...image, name: pendingName(desired, imageID) } : image;
+}
+
+function withFingerprint({ image, fingerprint }: Desired): WantedImage {
+  if (fingerprint === undefined) return image;
+  return { ...image, properties: { ...image.properties, [contentProperty]: fingerprint } };
+}
+
+/** How long a property that Glance did not let us remove is left alone. */
+const unremovableMs = 24 * 3_600_000;
+
 /** Whether a property that Glance has but nobody declares is left alone. */
-export function keepsProperty(desired: Desired, declaredBefore: readonly string[], key: string): boolean {
-  if (key === ownerProperty || key === clusterProperty) return true;
-  return !desired.purge && !declaredBefore.includes(key);
+export function keepsProperty(
+  { purge }: Pick<Desired, 'purge'>,
+  { propertyKeys, injected = [], unremovable }: Memory,
+  now: Date,
+): (key: string) => boolean {
+  const isRecent = unremovable !== undefined && now.getTime() - Date.parse(unremovable.at) < unremovableMs;
+  const kept = new Set([...markProperties, ...injected, ...(isRecent ? unremovable.keys : [])]);
+  return (key) => kept.has(key) || (!purge && !propertyKeys.includes(key));
 }
 
 function invalid(message: string): OperatorError {

@@ -89,7 +89,7 @@ export function createDrift({ resources, wake, clock, random }: DriftOptions): D
       switch (news.kind) {
         case 'seen':
           for (const key of resources.ofImage(news.image.id)) {
-            suspect(key, ({ status }) => !isAsSeen(news.image, status.image));
+            suspect(key, ({ status }) => status.imageID === news.image.id && !isAsSeen(news.image, status.image));
           }
           return;
         case 'missing':

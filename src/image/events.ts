@@ -1,29 +1,31 @@
 /**
- * What is worth an event. Laws: pure; only turns of the story make one (a change made, a failure that is new, the goal
- * reached), never a repetition, so a settled or steadily failing resource is silent.
+ * The events of a reconcile.
+ *
+ * Invariants: pure; an event reports a change, a new failure, or the goal, and never a repetition, so a settled or steadily failing
+ * resource has none.
  */
 import { findCondition, isConvergedReason } from '../api/conditions.ts';
 import type { Reason } from '../api/reasons.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import { unreachable } from '../lib/errors.ts';
-import type { Change, Facts } from './facts.ts';
 import { reasonOf } from './failure.ts';
+import type { Change, Report } from './report.ts';
 
-export interface Happening {
+export interface ImageEvent {
   type: 'Normal' | 'Warning';
   reason: Reason;
   note: string;
 }
 
-export function happenings(previous: GlanceImageStatus, next: GlanceImageStatus, facts: Facts): Happening[] {
+export function eventsOf(previous: GlanceImageStatus, next: GlanceImageStatus, report: Report): ImageEvent[] {
   const [before, after] = [findCondition(previous.conditions, 'Ready'), findCondition(next.conditions, 'Ready')];
-  // What this declaration has not brought about yet, because it failed at first, is nobody's doing.
+  // A declaration that failed at first is applied for the first time.
   const drift = previous.observedGeneration === next.observedGeneration && before?.status !== 'False';
-  const events = facts.changes.flatMap((change) => fromChange(change, drift));
+  const events = report.changes.flatMap((change) => fromChange(change, drift));
   if (after === undefined) return events;
   const { lastError } = next;
-  if (facts.end.kind === 'failed' && lastError !== undefined && previous.lastError?.reason !== lastError.reason) {
-    events.push({ type: 'Warning', reason: reasonOf(facts.end.error), note: after.message });
+  if (report.end.kind === 'failed' && lastError !== undefined && previous.lastError?.reason !== lastError.reason) {
+    events.push({ type: 'Warning', reason: reasonOf(report.end.error), note: after.message });
   }
   if (isConvergedReason(after.reason) && after.reason !== before?.reason) {
     events.push({ type: 'Normal', reason: after.reason, note: after.message });
@@ -31,8 +33,13 @@ export function happenings(previous: GlanceImageStatus, next: GlanceImageStatus,
   return events;
 }
 
-/** A creation is told by what follows it: the image becoming ready, or failing. */
-function fromChange(change: Change, drift: boolean): Happening[] {
+/** The events of a deletion. */
+export function deletionEvents(changes: readonly Change[]): ImageEvent[] {
+  return changes.flatMap((change) => fromChange(change, false));
+}
+
+/** A creation has no event, because the image becomes ready, or fails. */
+function fromChange(change: Change, drift: boolean): ImageEvent[] {
   switch (change.kind) {
     case 'created':
       return [];
@@ -49,17 +56,19 @@ function fromChange(change: Change, drift: boolean): Happening[] {
       return [{ type: 'Normal', reason: 'Updated', note: `applied the new declaration: ${what}` }];
     }
     case 'replaced':
+      return [{ type: 'Warning', reason: 'Replaced', note: `image ${change.id} was deleted: ${change.why}` }];
+    case 'vanished':
       return [
         {
           type: 'Warning',
           reason: 'Replaced',
-          note: `image ${change.id} was deleted and is created again: ${change.why}`,
+          note: `image ${change.id} does not exist in Glance any more, and another one takes its place`,
         },
       ];
     case 'deleted':
       return [{ type: 'Normal', reason: 'Deleted', note: `image ${change.id} was deleted from Glance` }];
     case 'left': {
-      const note = `image ${change.id} stays in Glance: it belongs to project ${change.owner ?? '(none)'} now`;
+      const note = `image ${change.id} stays in Glance: it belongs to another owner now (project ${change.owner ?? 'none'})`;
       return [{ type: 'Warning', reason: 'TakenOver', note }];
     }
     default:

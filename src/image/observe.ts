@@ -1,48 +1,128 @@
-/** What Glance holds for a resource. Law: it only reads, and it tells "not there" from "could not be asked". */
+/**
+ * What Glance holds for a resource.
+ *
+ * Invariants: it only reads; "not there" is distinguished from "not asked". A resource that was never worked on costs no call. One
+ * whose memory is lost, or that was moved here, is searched by its mark before its first image is created, and so is one whose
+ * image is gone, because a false 404 must not lead to a second image.
+ */
 import type { ImageClient } from '../glance/client/index.ts';
 import { ImageNotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
-import { type Claim, incarnationOf, isOurs, isTakenOver } from './identity.ts';
-import type { Observation } from './plan.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
+import type { Cloud, Place } from './clouds.ts';
+import { type Identity, ownerProperty } from './identity.ts';
+import { type Memory, withImage, withoutImage } from './memory.ts';
+import { type Claim, ownershipOf } from './ownership.ts';
+import type { Observed, Revision } from './revisions.ts';
+import { withRevision } from './simulate.ts';
 
-/**
- * By the ID in the status. Without one no image was ever seen, and the answer to the first POST shows whether there is an
- * image already, so no call is made here.
- */
-export async function observe(images: ImageClient, claim: Claim, signal: AbortSignal): Promise<Observation> {
-  const id = claim.recorded?.id;
-  const incarnation = id === undefined ? undefined : incarnationOf(claim.uid, id, claim.incarnation);
-  if (id === undefined || incarnation === undefined) return { kind: 'absent', incarnation: claim.incarnation };
-  return judge(await find(images, id, signal), claim, incarnation, id);
+/** What does not change during a reconcile. */
+export interface Owner extends Identity {
+  inheritFrom: readonly string[];
+  /** The declared project and that of the credentials. */
+  projects: readonly string[];
 }
 
-/**
- * Glance never reuses an ID: when its image is gone, or was never ours, the next incarnation is the one to make. `knownID` is
- * the ID of an image that we know.
- */
-export function judge(
-  image: Image | undefined,
-  claim: Claim,
-  incarnation: number,
-  knownID: string | undefined,
-): Observation {
-  if (image !== undefined && !isDeleted(image)) {
-    if (isOurs(image, claim, knownID)) return { kind: 'present', incarnation, image };
-    if (isTakenOver(image, claim, knownID)) return { kind: 'takenOver', image };
+export interface Look {
+  images: Pick<ImageClient, 'get' | 'list'>;
+  owner: Owner;
+  /** Set where the declaration asks for all stores. */
+  storeNames?: Cloud['storeNames'] | undefined;
+  signal: AbortSignal;
+}
+
+export interface Seen {
+  observed: Observed;
+  memory: Memory;
+  /** Images that the memory names and Glance does not hold. */
+  gone: readonly string[];
+}
+
+export function claimOf(owner: Owner, memory: Memory): Claim {
+  const { images, next, owner: lastOwner } = memory;
+  const projects = lastOwner === undefined ? owner.projects : [...owner.projects, lastOwner];
+  return { ...owner, projects, recorded: images, next };
+}
+
+/** `isWorkedOn`: there may be images that the memory does not name. `here`: where the credentials lead to. */
+export async function observe(look: Look, memory: Memory, isWorkedOn: boolean, here: Place): Promise<Seen> {
+  const known = await observeKnown(look, memory);
+  if (known.gone.length > 0) refuseOtherCloud(known, memory, here);
+  const seen = known.gone.length > 0 || isWorkedOn ? await observeMarked(look, known) : known;
+  if (look.storeNames === undefined) return seen;
+  return { ...seen, observed: { ...seen.observed, storeNames: await look.storeNames(look.signal) } };
+}
+
+/** The images that the memory names. */
+async function observeKnown(look: Look, memory: Memory): Promise<Seen> {
+  const claim = claimOf(look.owner, memory);
+  let observed: Observed = { revisions: [], listed: false };
+  let remembered = memory;
+  const gone: string[] = [];
+  for (const id of memory.images) {
+    const image = await find(look.images, id, look.signal);
+    if (image === undefined) {
+      gone.push(id);
+      remembered = withoutImage(remembered, id);
+    } else observed = withRevision(observed, revisionOf(image, claim));
   }
-  return { kind: 'absent', incarnation: incarnation + 1 };
+  return { observed, memory: remembered, gone };
 }
 
-function isDeleted(image: Image): boolean {
-  return image.status === 'deleted' || image.status === 'pending_delete';
+/** Adds all images with our mark, hidden ones too. */
+export async function observeMarked({ images, owner, signal }: Look, seen: Seen): Promise<Seen> {
+  let { observed, memory } = seen;
+  const properties = { [ownerProperty]: owner.owner };
+  for (const hidden of [false, true]) {
+    for await (const image of images.list({ properties, hidden, visibility: 'all' }, signal)) {
+      const revision = revisionOf(image, claimOf(owner, memory));
+      if (revision.ownership.kind === 'foreign' || isDeleted(image)) continue;
+      observed = withRevision(observed, revision);
+      memory = withFound(memory, revision);
+    }
+  }
+  const gone = seen.gone.filter((id) => !memory.images.includes(id));
+  return { observed: { ...observed, listed: true }, memory, gone };
 }
 
-/** The image, or undefined when Glance does not know it. */
-export async function find(images: ImageClient, id: string, signal: AbortSignal): Promise<Image | undefined> {
+/** Consumers may know an image that is visible and has data. */
+export function withFound(memory: Memory, { image, number }: Revision): Memory {
+  const isPublished = !image.hidden && (image.status === 'active' || image.status === 'deactivated');
+  const isKnown = memory.images.includes(image.id);
+  const found = withImage(memory, image.id, isPublished && !isKnown);
+  return { ...found, next: Math.max(found.next, number + 1) };
+}
+
+export function revisionOf(image: Image, claim: Claim): Revision {
+  const ownership = ownershipOf(image, claim);
+  return { number: ownership.kind === 'created' ? ownership.number : 0, image, ownership };
+}
+
+/** The image, or undefined when Glance does not hold it. */
+export async function find(
+  images: Pick<ImageClient, 'get'>,
+  id: string,
+  signal: AbortSignal,
+): Promise<Image | undefined> {
   try {
-    return await images.get(id, signal);
+    const image = await images.get(id, signal);
+    return isDeleted(image) ? undefined : image;
   } catch (error) {
     if (error instanceof ImageNotFound) return undefined;
     throw error;
   }
+}
+
+function isDeleted({ status }: Image): boolean {
+  return status === 'deleted' || status === 'pending_delete';
+}
+
+/** Another Glance does not know the image: a second one would be made there, and the first would be forgotten. */
+function refuseOtherCloud({ gone }: Seen, { place }: Memory, here: Place): void {
+  if (place === undefined || place.endpoint === here.endpoint) return;
+  throw new OperatorError(
+    `image ${gone[0]} is at ${place.endpoint}, but the credentials lead to ${here.endpoint}, which does not know it: restore the ` +
+      'previous credentials or region; to move the image, delete this resource while they are in place, then create it again with the new ones',
+    { code: 'CloudChanged', retry: retry.changeOrAfter(600_000) },
+  );
 }

@@ -1,221 +1,333 @@
 /**
- * What has to be done, worked out from what is declared and what was seen. Laws: pure; nothing to do means no action, and
- * planning again after the actions were carried out gives none; a record is never patched while its data is on the way,
- * because Glance loses such a change when the upload ends; data that is not what was declared never counts as done.
+ * What has to be done, worked out from what is declared, what Glance holds, and what the operator remembers.
+ *
+ * Invariants: pure; nothing to do means no step, and planning again after the steps gives none. A record is not patched while its
+ * data is `saving`, because Glance loses such a change. Another image is made and verified before one that consumers may know is
+ * deleted. At most one image bears the declared name, and an image that is hidden stays hidden until its data is verified.
  */
 import type { Reason } from '../api/reasons.ts';
-import type { TransferStatus } from '../api/status.ts';
+import { isReason } from '../api/reasons.ts';
 import type { ImportRequest } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
-import { importState } from '../glance/import-state.ts';
 import { diffImage, type JsonPatchOperation } from '../glance/patch.ts';
 import type { WantedImage } from '../glance/translation.ts';
+import { type Retry, retry } from '../lib/errors.ts';
 import { sourceOf } from '../source/registry.ts';
 import type { Content } from './content.ts';
-import { type Desired, imageBefore, keepsProperty } from './desired.ts';
-import type { Transferred } from './facts.ts';
-import { type Move, storeMove } from './stores.ts';
-import { type Known, verify } from './verify.ts';
+import { type Desired, imageAfter, imageBefore, keepsProperty, retiredName } from './desired.ts';
+import { imageIDOf } from './identity.ts';
+import { type Memory, withImage } from './memory.ts';
+import { importing, lockOf, type Observed, type Revision, type Stage, stageOf } from './revisions.ts';
+import { contestMs, simulate } from './simulate.ts';
+import { storeChange } from './stores.ts';
 
-/** What Glance was seen to hold for a resource. */
-export type Observation =
-  /** No image; the next one to make is this incarnation. */
-  | { kind: 'absent'; incarnation: number }
-  | { kind: 'present'; incarnation: number; image: Image }
-  /** Our image, which somebody gave to another project. It is foreign now. */
-  | { kind: 'takenOver'; image: Image };
+/** Each changes Glance once, but `record`, which writes the memory into the status. */
+export type Step =
+  /** `keys`: of the declared properties. */
+  | { kind: 'create'; imageID: string; number: number; image: WantedImage; keys: readonly string[] }
+  | { kind: 'patch'; image: Image; operations: JsonPatchOperation[]; keys: readonly string[] }
+  /** Glance downloads the data, or copies it to other stores. */
+  | { kind: 'import'; image: Image; request: ImportRequest }
+  | { kind: 'removeFromStore'; image: Image; store: string }
+  | { kind: 'delete'; image: Image; why: string }
+  | { kind: 'record'; memory: Memory };
 
-export type Action =
-  | { kind: 'create'; incarnation: number; image: WantedImage }
-  | { kind: 'patch'; image: Image; incarnation: number; operations: JsonPatchOperation[] }
-  | { kind: 'transfer'; image: Image; content: Content }
-  /** Have Glance fetch the data, or copy it to another store. */
-  | { kind: 'import'; image: Image; incarnation: number; request: ImportRequest }
-  /** Remove the copy in one store. */
-  | { kind: 'uncopy'; image: Image; incarnation: number; store: string }
-  /** Delete a record that can never become what is declared, and go on with the next incarnation. */
-  | { kind: 'replace'; image: Image; incarnation: number; why: string }
-  /** Delete an image that holds the wrong data, and say so. */
-  | { kind: 'reject'; image: Image; incarnation: number; reason: Reason; message: string }
-  /** An import that was ours has failed: ask Glance why, and say so. */
+/** What happens after the steps. */
+export type Next =
+  | { kind: 'settled'; image: Image }
+  | { kind: 'wait'; image: Image; phase: 'Importing' | 'Waiting'; why: string; ms: number }
+  /** fill: the image gets its data. verify: its data is read back and compared. */
+  | { kind: 'transfer'; image: Image; content: Content; purpose: 'fill' | 'verify' }
+  | { kind: 'inspect'; image: Image; content: Content }
   | { kind: 'importFailed'; image: Image; what: string }
-  /** Somebody else moves the data; look again after `ms`. */
-  | { kind: 'wait'; image: Image; ms: number; phase: 'Importing' | 'Waiting'; why: string }
-  /** Nothing the operator may do leads to what is declared. */
-  | { kind: 'refuse'; reason: Reason; message: string };
+  | { kind: 'blocked'; reason: Reason; message: string; retry: Retry };
 
-/** What the status remembers and a plan depends on. */
-export interface Memory {
-  propertyKeys: readonly string[];
-  transfer: TransferStatus | undefined;
-  /** The data that was verified and went into an image. */
-  sent: Transferred | undefined;
-  /** The image that was Ready last. */
-  readyImageID: string | undefined;
-  /** All stores of the cloud, where the declaration asks for all of them. */
-  storeNames: readonly string[] | undefined;
+export interface Plan {
+  steps: readonly Step[];
+  next: Next;
 }
 
-/** How long an upload that is not ours may leave an image in `saving`: Glance notices a broken connection well within it. */
-export const savingGraceMs = 20_000;
-const savingPollMs = 2_000;
-/** How often to look at an image whose data somebody else brings. */
-const foreignUploadPollMs = 15_000;
-/** An import is looked at often at first, and then after a tenth of the time that it has taken. */
-const importPollMs = { shortest: 1_000, longest: 30_000 };
+export interface State {
+  observed: Observed;
+  memory: Memory;
+}
+
+/** More than any plan needs: each image takes a few. */
+const mostSteps = 200;
+
+export function plan(desired: Desired, state: State, now: Date): Plan {
+  const steps: Step[] = [];
+  for (let at = state; steps.length < mostSteps; ) {
+    const decision = decide(desired, at, now);
+    if (decision.kind === 'next') return { steps, next: decision.next };
+    steps.push(decision.step);
+    if (decision.then !== undefined) return { steps, next: decision.then };
+    at = simulate(at, decision.step, now);
+  }
+  throw new Error('a plan does not end');
+}
+
+type Decision =
+  | { kind: 'next'; next: Next }
+  /** `then`: what follows at once, without another look. */
+  | { kind: 'step'; step: Step; then?: Next };
+
+interface Judged extends Revision {
+  stage: Stage;
+  /** Consumers may know it: it is not deleted before another image is promoted. */
+  isPublished: boolean;
+}
 
 interface Scene {
   desired: Desired;
-  image: Image;
-  incarnation: number;
-  memory: Memory;
+  state: State;
+  judged: readonly Judged[];
   now: Date;
 }
 
-export function plan(desired: Desired, observation: Observation, memory: Memory, now: Date): Action[] {
-  if (observation.kind === 'absent') {
-    return [{ kind: 'create', incarnation: observation.incarnation, image: imageBefore(desired, false) }];
-  }
-  if (observation.kind === 'takenOver') {
-    return [{ kind: 'refuse', reason: 'TakenOver', message: takenOver(desired, observation.image) }];
-  }
-  const { image, incarnation } = observation;
-  const scene: Scene = { desired, image, incarnation, memory, now };
-  switch (image.status) {
-    case 'queued':
-      return whileQueued(scene);
-    case 'saving':
-    case 'uploading':
-    case 'importing':
-      return [whileMoving(scene)];
-    case 'active':
-      return whileActive(scene);
+function decide(desired: Desired, state: State, now: Date): Decision {
+  const { observed, memory } = state;
+  const foreign = observed.revisions.find(({ ownership }) => ownership.kind === 'foreign');
+  if (foreign !== undefined) return blocked('TakenOver', takenOver(desired, foreign));
+  const judged = observed.revisions.map((revision) => ({
+    ...revision,
+    stage: stageOf(revision.image, desired, memory, now),
+    isPublished: memory.published.includes(revision.image.id),
+  }));
+  const scene = { desired, state, judged, now };
+  const chosen = choose(judged, memory);
+  const leftover = judged.find((one) => one !== chosen && isLeftover(one, chosen));
+  if (leftover !== undefined) return removal(scene, leftover, chosen);
+  if (chosen === undefined) return creation(scene);
+  switch (chosen.stage.kind) {
+    case 'right':
+      return whenRight(scene, chosen);
+    case 'unread':
+      return next({ kind: 'transfer', image: chosen.image, content: contentOf(scene), purpose: 'verify' });
+    case 'uninspected':
+      return next({ kind: 'inspect', image: chosen.image, content: contentOf(scene) });
     case 'deactivated':
-      return [...patches(scene), { kind: 'refuse', reason: 'Deactivated', message: deactivated(image) }];
-    case 'killed':
-      return [{ kind: 'replace', image, incarnation, why: 'its upload failed in Glance (killed)' }];
-    default:
-      return [wait(scene, foreignUploadPollMs, `its status in Glance is ${image.status}`)];
+      return whenDeactivated(scene, chosen, chosen.stage.isRight);
+    case 'empty':
+      return whenEmpty(scene, chosen);
+    case 'moving':
+      return next({ ...chosen.stage, kind: 'wait', image: chosen.image });
+    case 'importFailed':
+      return next({ kind: 'importFailed', image: chosen.image, what: 'the data' });
+    case 'useless':
+      throw new Error('a useless image is never chosen');
   }
 }
 
-function whileQueued(scene: Scene): Action[] {
-  const { desired, image, incarnation, memory } = scene;
-  const { content } = desired;
-  if (isImporting(image)) return [importing(scene)];
-  if (content === undefined) return patches(scene);
-  if (isPoisoned(image)) return [{ kind: 'replace', image, incarnation, why: poisonedRecord }];
-  if (memory.transfer?.phase === 'Importing') return [{ kind: 'importFailed', image, what: 'the data' }];
-  return [...patches(scene), filling(scene, content)];
+/** The lower, the nearer to what is declared. */
+const ranks: Readonly<Record<Exclude<Stage['kind'], 'useless'>, number>> = {
+  right: 0,
+  unread: 1,
+  uninspected: 1,
+  deactivated: 2,
+  moving: 3,
+  importFailed: 4,
+  empty: 5,
+};
+
+/** The image that becomes, or stays, the one to use. Of equal ones the one in use, then one with data, then the newest. */
+function choose(judged: readonly Judged[], { promoted }: Memory): Judged | undefined {
+  const rank = ({ stage, image, isPublished, number }: Judged) => [
+    stage.kind === 'useless' ? Number.POSITIVE_INFINITY : ranks[stage.kind],
+    image.id === promoted ? 0 : 1,
+    isPublished ? 0 : 1,
+    image.status === 'active' ? 0 : 1,
+    -number,
+  ];
+  const [best] = judged.filter(({ stage }) => stage.kind !== 'useless').sort((a, b) => compare(rank(a), rank(b)));
+  return best;
 }
 
-function filling({ desired, image, incarnation }: Scene, content: Content): Action {
+function compare(a: readonly number[], b: readonly number[]): number {
+  for (const [index, value] of a.entries()) {
+    const other = b[index] ?? 0;
+    if (value !== other) return value - other;
+  }
+  return 0;
+}
+
+/** Nobody needs it, and no consumer knows it. */
+function isLeftover({ stage, isPublished }: Judged, chosen: Judged | undefined): boolean {
+  return !isPublished && (stage.kind === 'useless' || stage.kind === 'empty' || chosen?.stage.kind === 'right');
+}
+
+function removal({ desired }: Scene, { image, stage }: Judged, chosen: Judged | undefined): Decision {
+  if (stage.kind !== 'useless') return step({ kind: 'delete', image, why: 'another image takes its place' });
+  const removed: Step = { kind: 'delete', image, why: stage.why };
+  if (!stage.byUs || chosen !== undefined) return step(removed);
+  // Another one would get the same data, so the failure is reported first.
+  return { ...step(removed), then: rejection(desired, image, stage.why, stage.reason) };
+}
+
+function rejection({ content }: Desired, { id }: Image, why: string, reason: string | undefined): Next {
+  const isFetched = content?.method === 'WebDownload';
+  const code = reason !== undefined && isReason(reason) ? reason : isFetched ? 'DigestMismatch' : 'ContentMismatch';
+  const message = isFetched
+    ? `Glance imported a file into image ${id}, and ${why}; the image was deleted`
+    : `image ${id} was deleted, because ${why}`;
+  return { kind: 'blocked', reason: code, message, retry: isFetched ? retry.change : retry.backoff };
+}
+
+function creation(scene: Scene): Decision {
+  const { desired, state, judged } = scene;
+  const number = state.memory.next;
+  const imageID = imageIDOf(state.memory.uid, number);
+  const image = imageBefore(desired, imageID, judged.length > 0);
+  return withKeys(scene, { kind: 'create', imageID, number, image, keys: desired.propertyKeys });
+}
+
+function whenEmpty(scene: Scene, chosen: Judged): Decision {
+  const { desired, judged } = scene;
+  const isOtherPublished = (one: Judged) => one !== chosen && one.isPublished;
+  const patch = patchTo(scene, chosen, imageBefore(desired, chosen.image.id, judged.some(isOtherPublished)));
+  if (patch !== undefined) return patch;
+  const content = contentOf(scene);
   const { webDownloadURL } = sourceOf(content.source);
-  if (content.method !== 'WebDownload' || webDownloadURL === undefined) return { kind: 'transfer', image, content };
+  if (content.method !== 'WebDownload' || webDownloadURL === undefined)
+    return next({ kind: 'transfer', image: chosen.image, content, purpose: 'fill' });
   const { stores } = desired;
   const request: ImportRequest = {
     method: { name: 'web-download', uri: webDownloadURL },
     ...(stores.kind === 'some' ? { stores: stores.names } : {}),
     ...(stores.kind === 'all' ? { allStores: true } : {}),
   };
-  return { kind: 'import', image, incarnation, request };
+  return step({ kind: 'import', image: chosen.image, request });
 }
 
-function whileMoving(scene: Scene): Action {
-  const { desired, image, incarnation, memory, now } = scene;
-  if (desired.content === undefined) {
-    return wait(scene, foreignUploadPollMs, `its data is being uploaded (${image.status})`);
-  }
-  if (isImporting(image)) return importing(scene);
-  // Nobody moves it any more: Glance falls back to `queued` in a moment, or the record is stuck for good.
-  const since = memory.transfer?.phase === 'Waiting' ? Date.parse(memory.transfer.startedAt) : now.getTime();
-  if (now.getTime() - since >= savingGraceMs) {
-    return { kind: 'replace', image, incarnation, why: `an interrupted upload left it in ${image.status}` };
-  }
-  return wait(scene, savingPollMs, 'Glance is cleaning up an interrupted upload');
-}
-
-function whileActive(scene: Scene): Action[] {
-  const { desired, image, incarnation, memory } = scene;
-  if (isImporting(image)) return [importing(scene)];
-  const verdict = verify(desired.content, image, knownOf(image, memory));
-  switch (verdict.kind) {
-    case 'right':
-      break;
-    case 'ours':
-      return [{ kind: 'reject', image, incarnation, reason: verdict.reason, message: verdict.message }];
-    case 'unusable':
-      return [{ kind: 'replace', image, incarnation, why: verdict.why }];
-    case 'foreign':
-      return [{ kind: 'refuse', reason: verdict.reason, message: verdict.message }];
-  }
-  const move = storeMove(desired.stores, image, memory.storeNames, memory.transfer?.phase === 'Importing');
-  return [...patches(scene), ...moves(move, image, incarnation)];
-}
-
-/** What is recorded of another image says nothing about this one. */
-function knownOf({ id }: Image, { sent, readyImageID }: Memory): Known {
-  return { sent: sent?.imageID === id ? sent.content : undefined, wasReady: readyImageID === id };
-}
-
-function moves(move: Move, image: Image, incarnation: number): Action[] {
-  switch (move.kind) {
-    case 'none':
-      return [];
-    case 'copy':
-      return [{ kind: 'import', image, incarnation, request: { method: { name: 'copy-image' }, stores: move.stores } }];
-    case 'remove':
-      return [{ kind: 'uncopy', image, incarnation, store: move.store }];
-    case 'failed':
-      return [{ kind: 'importFailed', image, what: `a copy in store ${move.stores.join(', ')}` }];
-    case 'impossible':
-      return [{ kind: 'refuse', reason: 'InvalidSpec', message: move.message }];
-  }
-}
-
-const poisonedRecord = 'an earlier upload left it in a state in which Glance accepts no more data';
-
-/** Glance refuses every later upload to a queued image that has digests already, left by an upload that failed late. */
-function isPoisoned(image: Image): boolean {
-  return image.checksum !== null || image.hash !== null;
-}
-
-/** Whether Glance itself says that it works on an import; what is merely `saving` may be left alone by everybody. */
-function isImporting(image: Image): boolean {
-  const state = importState(image);
-  return state.kind === 'running' && state.task !== undefined;
-}
-
-function importing(scene: Scene): Action {
-  const { image, memory, now } = scene;
-  const elapsed = memory.transfer?.phase === 'Importing' ? now.getTime() - Date.parse(memory.transfer.startedAt) : 0;
-  const ms = Math.min(Math.max(elapsed / 10, importPollMs.shortest), importPollMs.longest);
-  return { kind: 'wait', image, ms, phase: 'Importing', why: `Glance is importing its data (${image.status})` };
-}
-
-function wait({ image }: Scene, ms: number, why: string): Action {
-  return { kind: 'wait', image, ms, phase: 'Waiting', why };
-}
-
-function patches({ desired, image, incarnation, memory }: Scene): Action[] {
-  const { diskFormat: _, containerFormat: __, ...changeable } = desired.image;
-  // Formats are fixed by the data: Glance refuses to change them later, and its import plugins may have set others.
-  const wanted = image.status === 'queued' ? imageBefore(desired, false) : changeable;
-  const operations = diffImage(image, wanted, {
-    purge: true,
-    keep: (key) => keepsProperty(desired, memory.propertyKeys, key),
+/** (1) make it visible, (2) record it as the image to use, (3) retire the one before, (4) give it its name. */
+function whenRight(scene: Scene, chosen: Judged): Decision {
+  const { desired, state, judged, now } = scene;
+  const { memory, observed } = state;
+  const { image } = chosen;
+  const others = judged.filter((one) => one !== chosen);
+  const isNameTaken = others.some((one) => one.image.name === desired.image.name);
+  const keepsPending = isNameTaken && image.name !== desired.image.name;
+  const wanted =
+    image.status === 'queued' ? imageBefore(desired, image.id, false) : imageAfter(desired, image.id, keepsPending);
+  const patch = patchTo(scene, chosen, wanted);
+  if (patch !== undefined) return patch;
+  const promotion: Decision = step({
+    kind: 'record',
+    memory: { ...withImage(memory, image.id, true), promoted: image.id },
   });
-  return operations.length === 0 ? [] : [{ kind: 'patch', image, incarnation, operations }];
+  const isPromoted = memory.promoted === image.id;
+  if (others.length > 0 && !isPromoted) return promotion;
+  for (const other of others) {
+    const retirement = retire(scene, other);
+    if (retirement !== undefined) return retirement;
+  }
+  const lock = lockOf(image, memory, now);
+  if (lock.kind === 'held' && !isPromoted) return promotion;
+  if (lock.kind === 'held') return next({ ...importing(image, lock.elapsedMs), kind: 'wait', image });
+  const asked = memory.import?.imageID === image.id && memory.import.kind === 'copy' ? memory.import.stores : undefined;
+  const change = image.status === 'active' ? storeChange(desired.stores, image, observed.storeNames, asked) : none;
+  if (change.kind !== 'none' && !isPromoted) return promotion;
+  switch (change.kind) {
+    case 'none':
+      return next({ kind: 'settled', image });
+    case 'copy':
+      return step({ kind: 'import', image, request: { method: { name: 'copy-image' }, stores: change.stores } });
+    case 'remove':
+      return step({ kind: 'removeFromStore', image, store: change.store });
+    case 'failed':
+      return next({ kind: 'importFailed', image, what: `a copy in store ${change.stores.join(', ')}` });
+    case 'impossible':
+      return blocked('InvalidSpec', change.message);
+  }
 }
 
-function takenOver({ image: { owner } }: Desired, image: Image): string {
-  return (
-    `image ${image.id} belongs to project ${image.owner} now, and is left as it is. To take it back, run ` +
-    `\`openstack image set --project ${owner} ${image.id}\` as an administrator of the cloud. To keep it there, declare ` +
-    `spec.image.owner: ${image.owner}. To get another image, delete this GlanceImage and create it again`
+const none = { kind: 'none' } as const;
+
+/** How long an image that is in use is left alone. */
+const inUseMs = 3_600_000;
+
+/** Deletes an image that was replaced; one that is in use is hidden and renamed. */
+function retire({ desired, state, now }: Scene, { image }: Judged): Decision | undefined {
+  const inUse = state.memory.inUse?.find(({ imageID }) => imageID === image.id);
+  if (inUse === undefined || now.getTime() - Date.parse(inUse.at) >= inUseMs)
+    return step({ kind: 'delete', image, why: 'another image with the declared data has replaced it' });
+  const wanted = { name: retiredName(desired, image.id), hidden: true, tags: [] };
+  const operations = diffImage(image, wanted, { purge: false, keep: () => true });
+  return operations.length === 0 ? undefined : step({ kind: 'patch', image, operations, keys: [] });
+}
+
+function whenDeactivated(scene: Scene, chosen: Judged, isRight: boolean): Decision {
+  const { id } = chosen.image;
+  // What was never verified must not become visible, because an administrator can reactivate it at any time.
+  const patch = isRight ? patchTo(scene, chosen, imageAfter(scene.desired, id, false)) : undefined;
+  if (patch !== undefined) return patch;
+  return blocked(
+    'Deactivated',
+    `image ${id} was deactivated by an administrator of the cloud; only an administrator can reactivate it`,
   );
 }
 
-function deactivated(image: Image): string {
-  return `image ${image.id} was deactivated by an administrator of the cloud; only an administrator can reactivate it`;
+/** How often in an hour a vanished owner mark is restored. */
+const mostRestored = 3;
+
+/** The change that makes the record as wanted, if it is not. */
+function patchTo(scene: Scene, { image, ownership }: Judged, wanted: WantedImage): Decision | undefined {
+  const { desired, state, now } = scene;
+  const { memory } = state;
+  const operations = diffImage(image, wanted, { purge: true, keep: keepsProperty(desired, memory, now) });
+  if (operations.length === 0) return undefined;
+  const isUnmarked = ownership.kind === 'created' && !ownership.isMarked;
+  const { marks } = memory;
+  const isContested =
+    marks !== undefined && marks.restored >= mostRestored && now.getTime() - Date.parse(marks.at) < contestMs;
+  if (isUnmarked && isContested) return blocked('MarkContested', contested(image));
+  return withKeys(scene, { kind: 'patch', image, operations, keys: desired.propertyKeys });
+}
+
+/**
+ * With propertyPolicy Merge, only the memory says which properties were declared. So it is written before new ones reach Glance:
+ * after a crash, a property that leaves the declaration then still leaves Glance.
+ */
+function withKeys({ desired, state }: Scene, changing: Extract<Step, { kind: 'create' | 'patch' }>): Decision {
+  const { memory } = state;
+  const isNew = changing.keys.some((key) => !memory.propertyKeys.includes(key));
+  if (desired.purge || !isNew) return step(changing);
+  const propertyKeys = [...new Set([...memory.propertyKeys, ...changing.keys])].sort();
+  return step({ kind: 'record', memory: { ...memory, propertyKeys } });
+}
+
+function contentOf({ desired }: Scene): Content {
+  if (desired.content === undefined) throw new Error('an image without content needs no data');
+  return desired.content;
+}
+
+function takenOver({ image: { owner } }: Desired, { image, ownership }: Revision): string {
+  const again = 'To get another image, delete this GlanceImage and create it again';
+  if (ownership.kind !== 'foreign' || ownership.why === 'project')
+    return (
+      `image ${image.id} belongs to project ${image.owner} now, and is left as it is. To take it back, run ` +
+      `\`openstack image set --project ${owner} ${image.id}\` as an administrator of the cloud. To keep it there, declare ` +
+      `spec.image.owner: ${image.owner}. ${again}`
+    );
+  const whose = ownership.why === 'cluster' ? 'another cluster' : 'another owner';
+  return `image ${image.id} bears the mark of ${whose} now, and is left as it is. ${again}`;
+}
+
+function contested({ id }: Image): string {
+  return (
+    `another program removes the owner mark of image ${id} again and again: it was restored ${mostRestored} times within an hour. ` +
+    'Exempt the properties whose names begin with glance_image_operator_ from that program'
+  );
+}
+
+function blocked(reason: Reason, message: string): Decision {
+  return next({ kind: 'blocked', reason, message, retry: retry.changeOrAfter(600_000) });
+}
+
+function next(one: Next): Decision {
+  return { kind: 'next', next: one };
+}
+
+function step(one: Step): Extract<Decision, { kind: 'step' }> {
+  return { kind: 'step', step: one };
 }

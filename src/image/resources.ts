@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { type GlanceImage, parseGlanceImage } from '../api/glanceimage.ts';
-import { apiVersion, finalizer, group, kind, plural, version } from '../api/group.ts';
+import { apiVersion, finalizer, group, identityAnnotation, kind, plural, version } from '../api/group.ts';
 import type { Reason } from '../api/reasons.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
@@ -23,10 +23,10 @@ export const glanceImageType: ResourceType<GlanceImage> = { group, version, kind
 /** Index of the store of GlanceImages: by the key of each Secret that they name. */
 export const bySecret = 'bySecret';
 
-/** Index of the store of GlanceImages: by the id of the image in Glance. */
+/** Index of the store of GlanceImages: by the IDs of their images in Glance. */
 export const byImage = 'byImage';
 export function imageIDsOf({ status }: GlanceImage): string[] {
-  return status.imageID === undefined ? [] : [status.imageID];
+  return (status.revisions ?? []).map(({ imageID }) => imageID);
 }
 
 /** In the place of the version of a Secret that is not there. */
@@ -43,10 +43,11 @@ export interface Resources {
   secretVersions(resource: GlanceImage, cloud?: string): string | undefined;
   /** Of the Secret with its clouds.yaml, where it need not be read: no change was reported, or it was read this lately. */
   cloudVersion(resource: GlanceImage, maxAgeMs: number): string | undefined;
-  addFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
+  /** Adds the finalizer and, in the same patch, the identity. False: the resource is gone, or is being deleted. */
+  addFinalizer(resource: GlanceImage, identity: string, signal: AbortSignal): Promise<boolean>;
   removeFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
-  /** Resolves as well if the API server rejects each status: the log says why, and the next reconcile tries again. */
-  writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<void>;
+  /** False: the resource is gone. True as well if the API server rejects each status: the log says why, and the next reconcile tries again. */
+  writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<boolean>;
   /** Whether a change of the store is nothing but our own write coming back. */
   isEcho(change: StoreChange<GlanceImage>): boolean;
   /** Tells a turn of the story, as an Event and in the log. Best effort; never throws. */
@@ -106,10 +107,11 @@ export function createResources({ client, images, secrets, events, log, onEvent 
       const all = cloud === undefined ? versions : [cloud, ...versions.slice(1)];
       return all.every((version) => version === missingSecret) ? undefined : all.join(',');
     },
-    async addFinalizer(resource, signal) {
-      const guarded = await addFinalizer(client, glanceImageType, resource, finalizer, signal);
-      if (guarded === undefined) throw new ResourceGone();
-      remember(guarded);
+    async addFinalizer(resource, identity, signal) {
+      const annotation = { name: identityAnnotation, value: identity };
+      const guarded = await addFinalizer(client, glanceImageType, resource, { finalizer, annotation }, signal);
+      if (guarded !== undefined) remember(guarded);
+      return guarded !== undefined;
     },
     async removeFinalizer(resource, signal) {
       await removeFinalizer(client, glanceImageType, resource, finalizer, signal);
@@ -117,15 +119,16 @@ export function createResources({ client, images, secrets, events, log, onEvent 
     async writeStatus(resource, status, signal) {
       try {
         const rejection = await tryStatus(resource, status, signal);
-        if (rejection === undefined) return;
+        if (rejection === undefined) return true;
         for (const shorter of shortened(status, rejection.message)) {
           if ((await tryStatus(resource, shorter, signal)) !== undefined) continue;
           log.error({ error: rejection }, 'The API server rejected the status. A shorter one is written.');
-          return;
+          return true;
         }
         log.error({ error: rejection }, 'The API server rejected the status, and each shorter one too.');
+        return true;
       } catch (error) {
-        if (isNotFound(error) || isConflict(error)) throw new ResourceGone();
+        if (isNotFound(error) || isConflict(error)) return false;
         throw error;
       }
     },
@@ -147,9 +150,6 @@ export function createResources({ client, images, secrets, events, log, onEvent 
     },
   };
 }
-
-/** The resource vanished, or began to be deleted, before anything was done for it: nothing is left to do. */
-export class ResourceGone extends Error {}
 
 /** Whether the user asks for nothing else than before. */
 function asksTheSame({ metadata: a }: GlanceImage, { metadata: b }: GlanceImage): boolean {

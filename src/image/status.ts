@@ -1,7 +1,8 @@
 /**
- * The status, worked out from what a reconcile learned and the status before. Laws: pure; what was not asked for again
- * keeps its last known value; the same facts twice give the same status, so a settled resource is never written; a
- * failure names its cause, its attempts and what happens next.
+ * The status, worked out from the report of a reconcile and the status before.
+ *
+ * Invariants: pure; what was not requested again keeps its last known value; the same report twice gives the same status, so the
+ * status of a settled resource is never written; a failure names its cause, its attempts and what happens next.
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -13,42 +14,43 @@ import {
   type Warning,
 } from '../api/conditions.ts';
 import type { GlanceImageStatus, SeenImage, TransferStatus } from '../api/status.ts';
-import type { Image } from '../glance/image.ts';
+import { dateOf, type Image } from '../glance/image.ts';
 import { backoff } from '../lib/backoff.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { compact } from '../lib/compact.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { type Retry, unreachable } from '../lib/errors.ts';
-import type { ActiveTransfer, End, Facts } from './facts.ts';
 import { type Failure, reasonOf, verdictsOnFailure } from './failure.ts';
-import { clusterProperty, ownerProperty } from './identity.ts';
+import { digestIn } from './fingerprint.ts';
+import { markProperties } from './identity.ts';
+import { asOperation, findingOf, isBlank, type Memory } from './memory.ts';
+import type { ActiveTransfer, End, Report } from './report.ts';
+import type { Observed } from './revisions.ts';
 import { sanitise } from './sanitise.ts';
+import { hashOf } from './verify.ts';
 
-/** What the summary needs beside facts: whose it is, and when. */
+/** What a summary needs in addition to the report. */
 export interface Moment {
   generation: number;
-  /** Value of the reconcile-at annotation that this reconcile answers. */
+  /** Value of the reconcile-at annotation that was handled. */
   reconcileAt: string | undefined;
   deleting: boolean;
   /** No content is declared: nothing says what the data should be. */
   recordOnly: boolean;
-  /** What people should know although it keeps nothing from being done. */
+  /** What people should know although it prevents nothing. */
   warning: Warning | undefined;
   now: Date;
-  /** In [0, 1), for the jitter of the next try. */
+  /** In [0, 1), for the jitter of the next attempt. */
   random: number;
 }
 
-export function summarise(facts: Facts, previous: GlanceImageStatus, moment: Moment): GlanceImageStatus {
-  const image =
-    facts.image === undefined
-      ? previous.image
-      : facts.image === 'gone'
-        ? undefined
-        : seen(facts.image, previous.image, moment.now);
-  const failure = failureOf(facts.end, previous, moment);
-  const verdicts = judge(facts.end, { previous, image, imageID: imageIDOf(facts, previous), failure, moment });
-  const transfer = transferOf(facts.end, previous.transfer, moment.now);
+export function summarise(report: Report, previous: GlanceImageStatus, moment: Moment): GlanceImageStatus {
+  const { end, memory, observed, cloud, secret } = report;
+  const image = imageOf(report, previous, moment.now);
+  const failure = failureOf(end, previous, moment);
+  const imageID = memory.promoted;
+  const verdicts = verdictsOf(end, { previous, image, imageID, failure, moment });
+  const transfer = transferOf(end, previous.transfer, moment.now);
   return sanitise({
     observedGeneration: moment.generation,
     conditions: conditionsFrom(
@@ -57,20 +59,25 @@ export function summarise(facts: Facts, previous: GlanceImageStatus, moment: Mom
       moment.generation,
       moment.now,
     ),
-    imageID: imageIDOf(facts, previous),
+    imageID,
     size: sizeOf(image, transfer),
     progress: transfer?.percent === undefined ? undefined : `${transfer.percent}%`,
     image,
-    content: withShortDigest(recordedContent(facts, previous)),
+    content: withShortDigest(contentOf(report, previous)),
     transfer,
     lastError: failure?.lastError,
     nextAttemptTime: failure?.nextAttemptTime,
-    cloud: facts.cloud === undefined ? previous.cloud : compact({ ...facts.cloud }),
-    secretVersion: facts.secret === undefined ? previous.secretVersion : facts.secret.version,
-    propertyKeys: facts.propertyKeys ?? previous.propertyKeys,
-    operation: operationOf(facts, previous),
+    cloud: cloud === undefined ? previous.cloud : compact({ ...cloud }),
+    secretVersion: secret === undefined ? previous.secretVersion : secret.version,
+    revisions: observed === undefined ? previous.revisions : revisionsOf(observed, memory),
+    operation: isBlank(memory) ? undefined : asOperation(memory),
     lastHandledReconcileAt: moment.reconcileAt,
   });
+}
+
+/** The status before, with another memory: for what must not be forgotten if the process ends before the reconcile does. */
+export function withMemory(previous: GlanceImageStatus, memory: Memory): GlanceImageStatus {
+  return compact({ ...previous, imageID: memory.promoted, operation: asOperation(memory) });
 }
 
 /** Twelve hex digits are enough to recognise a digest in a column. */
@@ -79,24 +86,43 @@ function withShortDigest(content: GlanceImageStatus['content']): GlanceImageStat
   return { ...content, shortDigest: content.digest.slice(content.digest.indexOf(':') + 1).slice(0, 12) };
 }
 
-/** It outlives the image, so that the IDs that are used up are not tried again. */
-function operationOf({ incarnation, ready }: Facts, { operation }: GlanceImageStatus): GlanceImageStatus['operation'] {
-  const at = incarnation ?? operation?.incarnation;
-  if (at === undefined) return undefined;
-  return compact({ incarnation: at, readyImageID: ready === undefined ? operation?.readyImageID : ready.imageID });
+/** The verified data of an image of this resource. It does not outlive its image. */
+export function contentOf({ content, memory }: Report, previous: GlanceImageStatus): GlanceImageStatus['content'] {
+  if (content !== undefined) return content;
+  const before = previous.content;
+  return before !== undefined && memory.images.includes(before.imageID) ? before : undefined;
 }
 
-/** What went into the present image, and not into one before it. */
-export function recordedContent(facts: Facts, previous: GlanceImageStatus): GlanceImageStatus['content'] {
-  const { sent } = facts;
-  const imageID = imageIDOf(facts, previous);
-  if (sent !== undefined && sent.imageID === imageID) return sent.content;
-  return previous.imageID === imageID ? previous.content : undefined;
+/** The image to use; before there is one, the one that is to become it. What became foreign is shown as it was before. */
+function imageOf({ observed, memory }: Report, previous: GlanceImageStatus, now: Date): SeenImage | undefined {
+  if (observed === undefined) return previous.image;
+  const { revisions } = observed;
+  const shown = revisions.find(({ image }) => image.id === memory.promoted) ?? revisions.at(-1);
+  if (shown === undefined) return undefined;
+  return shown.ownership.kind === 'foreign' ? previous.image : seen(shown.image, previous.image, now);
 }
 
-function imageIDOf(facts: Facts, previous: GlanceImageStatus): string | undefined {
-  if (facts.image === undefined) return previous.imageID ?? facts.sent?.imageID;
-  return facts.image === 'gone' ? undefined : facts.image.id;
+function revisionsOf({ revisions }: Observed, memory: Memory): GlanceImageStatus['revisions'] {
+  const ours = revisions.filter(({ ownership }) => ownership.kind === 'created');
+  if (ours.length === 0) return undefined;
+  return ours.map(({ number, image }) => {
+    const found = findingOf(memory, image.id);
+    const digest = found?.verdict === 'right' ? digestIn(found.fingerprint) : undefined;
+    return compact({
+      number,
+      imageID: image.id,
+      digest,
+      hash: hashOf(image),
+      state: revisionState(image.id, memory),
+      createdAt: rfc3339(dateOf(image.createdAt)),
+    });
+  });
+}
+
+function revisionState(id: string, { promoted, published, inUse = [] }: Memory) {
+  if (id === promoted) return 'Current' as const;
+  if (inUse.some(({ imageID }) => imageID === id)) return 'InUse' as const;
+  return published.includes(id) && promoted !== undefined ? ('Retired' as const) : ('Pending' as const);
 }
 
 /** The first try after a failure waits about this long; every further one twice as long. */
@@ -131,7 +157,7 @@ function failureOf(end: End, previous: GlanceImageStatus, moment: Moment): Failu
       : { lastError: before, nextAttemptTime: undefined, retry: { kind: 'backoff' } };
   }
   const { error } = end;
-  const attempts = (before?.attempts ?? 0) + 1;
+  const attempts = isProgress(before?.reason, reasonOf(error)) ? 1 : (before?.attempts ?? 0) + 1;
   const lastError = compact({
     reason: reasonOf(error),
     message: error.message,
@@ -143,6 +169,20 @@ function failureOf(end: End, previous: GlanceImageStatus, moment: Moment): Failu
   });
   const next = new Date(moment.now.getTime() + delayOf(error.retry, attempts, moment.random));
   return { lastError, nextAttemptTime: rfc3339(roundUp(next)), retry: error.retry };
+}
+
+/** Causes that lie before the first call to Glance. A failure after one of them is the first of its kind. */
+const early: ReadonlySet<string> = new Set([
+  'SecretNotFound',
+  'SecretInvalid',
+  'CloudNotFound',
+  'AuthenticationFailed',
+  'IdentityUnavailable',
+  'EndpointNotFound',
+]);
+
+function isProgress(before: string | undefined, now: string): boolean {
+  return before !== undefined && early.has(before) && !early.has(now);
 }
 
 function roundUp(time: Date): Date {
@@ -157,8 +197,8 @@ interface Scene {
   moment: Moment;
 }
 
-function judge(end: End, scene: Scene): Omit<Verdicts, 'warning'> {
-  const { previous, imageID, failure, moment } = scene;
+function verdictsOf(end: End, scene: Scene): Omit<Verdicts, 'warning'> {
+  const { previous, failure, moment } = scene;
   switch (end.kind) {
     case 'converged': {
       return { ready: whenConverged(scene), beside: { kind: 'none' } };
@@ -173,7 +213,7 @@ function judge(end: End, scene: Scene): Omit<Verdicts, 'warning'> {
     case 'waiting':
       return working(
         end.phase === 'Importing' ? 'Importing' : 'WaitingForGlance',
-        `image ${imageID ?? ''}: ${end.why}; the operator checks again in ${formatDuration(end.ms)}`,
+        `image ${end.imageID}: ${end.why}; the operator checks again in ${formatDuration(end.ms)}`,
         failure,
       );
     case 'failed': {
@@ -290,7 +330,7 @@ export function isAsSeen(image: Image, before: SeenImage | undefined): boolean {
 
 /** The image as status shows it. While Glance reports the same, the time at which it was seen stays too. */
 function seen(image: Image, before: SeenImage | undefined, now: Date): SeenImage | undefined {
-  const hidden: readonly string[] = [ownerProperty, clusterProperty];
+  const hidden = markProperties;
   const properties = Object.fromEntries(Object.entries(image.properties).filter(([key]) => !hidden.includes(key)));
   const shown = {
     name: image.name ?? undefined,

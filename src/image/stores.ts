@@ -1,21 +1,30 @@
 /**
- * Where the data of an active image has to be, against where it is. Law: pure; a copy is removed only once all that are
- * wanted are there, so that the data is never in fewer places than before.
+ * Where the data of an active image has to be, against where it is.
+ *
+ * Invariant: a copy is removed only once all that are wanted are there, so the data is never in fewer places than before.
  */
 import type { Image } from '../glance/image.ts';
 import { importState } from '../glance/import-state.ts';
 import type { Stores } from './content.ts';
 
-export type Move =
+export type StoreChange =
   | { kind: 'none' }
   | { kind: 'copy'; stores: string[] }
   | { kind: 'remove'; store: string }
-  /** The copy that we asked for did not come about. */
+  /** The copy that the operator asked for has failed. */
   | { kind: 'failed'; stores: string[] }
   | { kind: 'impossible'; message: string };
 
-/** `names` are all stores of the cloud, where that matters; `asked` says that our last step was to ask for a copy. */
-export function storeMove(wanted: Stores, image: Image, names: readonly string[] | undefined, asked: boolean): Move {
+/**
+ * `names` are all stores of the cloud that accept data, where that matters; undefined on a cloud without named stores. `asked`:
+ * the stores of the last copy that the operator asked for.
+ */
+export function storeChange(
+  wanted: Stores,
+  image: Image,
+  names: readonly string[] | undefined,
+  asked: readonly string[] | undefined,
+): StoreChange {
   if (wanted.kind === 'default') return { kind: 'none' };
   const { stores: present } = image;
   if (present === undefined || (wanted.kind === 'all' && names === undefined)) {
@@ -29,7 +38,9 @@ export function storeMove(wanted: Stores, image: Image, names: readonly string[]
   if (missing.length > 0) {
     const state = importState(image);
     const failed = state.kind === 'partial' ? missing.filter((store) => state.failedStores.includes(store)) : [];
-    return asked && failed.length > 0 ? { kind: 'failed', stores: failed } : { kind: 'copy', stores: missing };
+    return asked !== undefined && failed.length > 0
+      ? { kind: 'failed', stores: failed }
+      : { kind: 'copy', stores: missing };
   }
   const extra = wanted.kind === 'some' ? present.find((store) => !places.includes(store)) : undefined;
   return extra === undefined ? { kind: 'none' } : { kind: 'remove', store: extra };

@@ -1,30 +1,37 @@
-/** The transfer that a resource asks for, as a plan in plain JSON, and what its end means for the resource. */
+/** The transfer that a resource needs, as a plan in plain JSON, and what its state means for the resource. */
 import { isDeepStrictEqual } from 'node:util';
 import type { GlanceImage } from '../api/glanceimage.ts';
-import type { GlanceImageStatus } from '../api/status.ts';
-import type { ImageClient } from '../glance/client/index.ts';
+import type { Image } from '../glance/image.ts';
 import { compact } from '../lib/compact.ts';
 import { OperatorError } from '../lib/errors.ts';
+import { safeUrl } from '../lib/secret.ts';
 import { printable } from '../lib/text.ts';
 import type { TransferPlan, TransferResult } from '../transfer/plan.ts';
 import type { TransferState } from '../transfer/scheduler.ts';
-import { removeUnprotected } from './act.ts';
 import type { CloudRef } from './clouds.ts';
-import { type Content, contentOf, storesOf } from './content.ts';
-import type { Facts, Transferred } from './facts.ts';
-import { type Claim, isOurs } from './identity.ts';
-import { find } from './observe.ts';
+import { addressOf, type Content, contentOf, storesOf } from './content.ts';
+import { fingerprintOf } from './fingerprint.ts';
+import { markProperties, numberOf } from './identity.ts';
+import { type Memory, withFinding, withImage } from './memory.ts';
+import type { ActiveTransfer, VerifiedContent } from './report.ts';
+import { hashOf, mismatchOf } from './verify.ts';
 
 export function cloudRefOf(resource: GlanceImage): CloudRef {
   return { namespace: resource.metadata.namespace, ...resource.spec.cloud };
 }
 
-/** `address` is the origin of the image endpoint. */
-export function transferPlan(
+export interface TransferSettings {
+  /** Origin of the image endpoint. */
+  address: string;
+  limits: TransferPlan['limits'];
+}
+
+/** Fills an empty image. */
+export function fillPlan(
   resource: GlanceImage,
   imageID: string,
   content: Content,
-  { address, limits }: { address: string; limits: TransferPlan['limits'] },
+  { address, limits }: TransferSettings,
 ): TransferPlan {
   const { source, digest, digestOf, decompress, diskFormat, containerFormat, minDiskGiB, method } = content;
   return compact({
@@ -43,27 +50,137 @@ export function transferPlan(
   });
 }
 
-/** Whether a transfer does what is declared now. A lower bound on the disk, which only refuses, does not start it anew. */
+/** Reads an active image back, and compares it with the declared digest. */
+export function verifyPlan(
+  resource: GlanceImage,
+  imageID: string,
+  content: Content,
+  settings: TransferSettings,
+): TransferPlan {
+  const { namespace: _, ...cloud } = cloudRefOf(resource);
+  return {
+    ...fillPlan(resource, imageID, content, settings),
+    source: { kind: 'glance', image: imageID, cloud: compact(cloud) },
+    digestOf: 'Image',
+    decompress: 'None',
+    method: 'Verify',
+    stores: { kind: 'default' },
+  };
+}
+
+/** What the state of a transfer means for the resource as it is declared now. */
+export type TransferNews =
+  | { kind: 'none' }
+  /** It does what is not declared any more, or belongs to another object of this name. */
+  | { kind: 'obsolete' }
+  | { kind: 'active'; state: ActiveTransfer }
+  /** The image was verified, or found to be wrong. `image`: as the transfer left it, if that is recent. */
+  | { kind: 'verified'; memory: Memory; content?: VerifiedContent | undefined; image?: Image | undefined }
+  /** `looks`: the state of the image decides what the failure means. */
+  | { kind: 'failed'; error: unknown; memory: Memory; looks: boolean };
+
+export function readTransfer(
+  resource: GlanceImage,
+  state: TransferState | undefined,
+  memory: Memory,
+  now: Date,
+): TransferNews {
+  if (state === undefined) return { kind: 'none' };
+  const { plan } = state;
+  if (!isOfResource(plan, memory)) return { kind: 'obsolete' };
+  const known = withImage(memory, plan.imageID, false);
+  switch (state.kind) {
+    case 'succeeded':
+      return verified(resource, plan, state.result, known, now);
+    case 'queued':
+    case 'running':
+      return isStillWanted(plan, resource) ? { kind: 'active', state } : { kind: 'obsolete' };
+    case 'failed':
+      if (!isStillWanted(plan, resource) || isAnswered(plan, resource, state.error)) return { kind: 'obsolete' };
+      return plan.method === 'Verify'
+        ? verificationFailed(resource, plan, state.error, known)
+        : fillFailed(plan, state.error, known, now);
+  }
+}
+
+/** An older object of the same name has other images. */
+function isOfResource({ imageID }: TransferPlan, { uid, images, next }: Memory): boolean {
+  return images.includes(imageID) || numberOf(uid, imageID, next) !== undefined;
+}
+
+/** A lower bound on the disk that is lifted only rejects less, so the transfer goes on. */
 export function isStillWanted(plan: TransferPlan, resource: GlanceImage): boolean {
   const content = contentOf(resource);
-  if (content === undefined || content.method === 'WebDownload') return false;
-  const wanted = transferPlan(resource, plan.imageID, content, { address: plan.cloud.address, limits: plan.limits });
+  if (content === undefined || (content.method === 'WebDownload' && plan.method !== 'Verify')) return false;
+  const planOf = plan.method === 'Verify' ? verifyPlan : fillPlan;
+  const { minDiskGiB } = content;
+  if (minDiskGiB !== 0 && minDiskGiB < plan.minDiskGiB) return false;
+  const wanted = planOf(resource, plan.imageID, content, { address: plan.cloud.address, limits: plan.limits });
   return isDeepStrictEqual({ ...wanted, minDiskGiB: 0 }, { ...plan, minDiskGiB: 0 });
 }
 
-/** How long the word of a transfer is as good as a look at Glance. */
-const freshMs = 30_000;
-
-/** The resource's image as the transfer left it, unless that was a while ago. */
-export function imageLeftBy({ image, startedAt, durationMs }: TransferResult, status: GlanceImageStatus, now: Date) {
-  const ageMs = now.getTime() - Date.parse(startedAt) - durationMs;
-  return image.id === status.imageID && ageMs < freshMs ? image : undefined;
+/** A failure because of the declared disk is answered by another one. */
+function isAnswered(plan: TransferPlan, resource: GlanceImage, error: unknown): boolean {
+  if (!(error instanceof OperatorError) || error.code !== 'MinDiskTooSmall') return false;
+  return contentOf(resource)?.minDiskGiB !== plan.minDiskGiB;
 }
 
-export function sentBy(result: TransferResult): Transferred {
-  const { url, digest, imageDigest, bytes, compression, virtualSize, warnings } = result;
-  const content = compact({
-    url,
+/** How long the result of a transfer is as good as a look at Glance. */
+const freshMs = 30_000;
+
+function verified(
+  resource: GlanceImage,
+  plan: TransferPlan,
+  result: TransferResult,
+  memory: Memory,
+  now: Date,
+): TransferNews {
+  const { image, startedAt, durationMs } = result;
+  const isRecent = now.getTime() - Date.parse(startedAt) - durationMs < freshMs;
+  const fingerprint = plan.method === 'Verify' ? declaredFingerprint(resource, plan) : fingerprintOf(plan);
+  const hash = hashOf(image);
+  const found = {
+    imageID: image.id,
+    verdict: 'right' as const,
+    size: result.bytes,
+    ...(hash === undefined ? {} : { hash }),
+  };
+  const injected = plan.method === 'Stage' ? injectedKeys(resource, image) : memory.injected;
+  return {
+    kind: 'verified',
+    memory: {
+      ...(fingerprint === undefined ? memory : withFinding(memory, { ...found, fingerprint })),
+      ...(injected === undefined ? {} : { injected }),
+    },
+    content: contentIn(result, plan, resource),
+    image: isRecent ? image : undefined,
+  };
+}
+
+/** What a read back was for, if that is declared still. */
+function declaredFingerprint(resource: GlanceImage, plan: TransferPlan): string | undefined {
+  const content = contentOf(resource);
+  return content !== undefined && isStillWanted(plan, resource) ? fingerprintOf(content) : undefined;
+}
+
+const mostInjected = 128;
+
+/** Properties that import plugins of the cloud have set. They are kept, as the cloud may require them. */
+function injectedKeys(resource: GlanceImage, { properties }: Image): string[] {
+  const declared = Object.keys(resource.spec.image.properties ?? {});
+  const known = new Set([...markProperties, ...declared]);
+  return Object.keys(properties)
+    .filter((key) => !known.has(key) && !key.startsWith('os_glance'))
+    .slice(0, mostInjected);
+}
+
+function contentIn(result: TransferResult, plan: TransferPlan, resource: GlanceImage): VerifiedContent {
+  const { url, digest, imageDigest, bytes, compression, virtualSize, warnings, image } = result;
+  const content = contentOf(resource);
+  const isReadBack = plan.method === 'Verify' && content !== undefined;
+  return compact({
+    imageID: image.id,
+    url: isReadBack ? safeUrl(addressOf(content)) : url,
     digest,
     imageDigest,
     size: bytes,
@@ -71,39 +188,48 @@ export function sentBy(result: TransferResult): Transferred {
     virtualSize,
     warnings: warnings?.map((text) => printable(text, 1000)),
   });
-  return { imageID: result.image.id, content };
 }
 
-/**
- * What follows from a failed transfer, beside being told. `remove`: Glance has activated something else than was sent.
- * `look`: the image was not waiting for data; an earlier upload of ours may be in its last breath, and then there is nothing
- * to tell.
- */
-export function consequenceOf(error: unknown): 'tell' | 'remove' | 'look' {
-  if (!(error instanceof OperatorError)) return 'tell';
-  if (error.code === 'ContentMismatch') return 'remove';
-  return error.code === 'Conflict' ? 'look' : 'tell';
+/** The data has been read, and is not what is declared. */
+const faults: ReadonlySet<string> = new Set([
+  'DigestMismatch',
+  'FormatMismatch',
+  'UnsafeImage',
+  'VirtualSizeExceeded',
+  'MinDiskTooSmall',
+  'ImageCorrupted',
+]);
+/** The data cannot be read with these credentials. */
+const unreadable: ReadonlySet<string> = new Set(['Forbidden', 'SourceForbidden', 'Deactivated']);
+
+function verificationFailed(resource: GlanceImage, plan: TransferPlan, error: unknown, memory: Memory): TransferNews {
+  const fingerprint = declaredFingerprint(resource, plan);
+  const content = contentOf(resource);
+  if (!(error instanceof OperatorError) || fingerprint === undefined || content === undefined)
+    return { kind: 'failed', error, memory, looks: false };
+  const base = { imageID: plan.imageID, fingerprint, why: error.message, reason: error.code };
+  if (unreadable.has(error.code))
+    return { kind: 'verified', memory: withFinding(memory, { ...base, verdict: 'unverifiable' }) };
+  if (!faults.has(error.code)) return { kind: 'failed', error, memory, looks: error.code === 'ImageGone' };
+  const verdict = error.code === 'DigestMismatch' ? mismatchOf(content, error.message).kind : 'wrong';
+  const isWrong = verdict === 'wrong';
+  return { kind: 'verified', memory: withFinding(memory, { ...base, verdict: isWrong ? 'wrong' : 'unverifiable' }) };
 }
 
-/**
- * Whether nothing follows from this transfer any more, once the facts are written down. Of a failure with a consequence, what
- * kept it from being drawn may pass, and it is drawn then.
- */
-export function isSettled(transfer: TransferState, { end }: Facts): boolean {
-  if (transfer.kind !== 'failed' || consequenceOf(transfer.error) === 'tell') return true;
-  return end.kind !== 'failed' || end.error === transfer.error;
-}
+/** Glance may hold more than the failure says: the image may be filled, or Glance may be storing its data. */
+const undecided: ReadonlySet<string> = new Set([
+  'ContentMismatch',
+  'Conflict',
+  'ImageGone',
+  'GlanceUnreachable',
+  'GlanceUnavailable',
+]);
 
-export async function removeTransferred(
-  facts: Facts,
-  imageID: string,
-  images: ImageClient,
-  claim: Claim,
-  signal: AbortSignal,
-): Promise<void> {
-  const image = await find(images, imageID, signal);
-  if (image === undefined || !isOurs(image, claim, imageID)) return;
-  await removeUnprotected(images, image, signal);
-  facts.image = 'gone';
-  facts.changes.push({ kind: 'replaced', id: imageID, why: 'the data in Glance differs from the data that was sent' });
+function fillFailed(plan: TransferPlan, error: unknown, memory: Memory, now: Date): TransferNews {
+  const isUndecided = error instanceof OperatorError && undecided.has(error.code);
+  const { interrupted } = memory;
+  const isCut = !isUndecided;
+  const isKnown = interrupted?.imageID === plan.imageID && interrupted.isCut === isCut;
+  const noted = isKnown ? interrupted : { imageID: plan.imageID, at: now.toISOString(), isCut };
+  return { kind: 'failed', error, memory: { ...memory, interrupted: noted }, looks: isUndecided };
 }

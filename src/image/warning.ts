@@ -16,6 +16,8 @@ export interface SeenBefore {
   properties: Readonly<Record<string, unknown>> | undefined;
   /** Of the transfer that filled the image. */
   transferWarnings: readonly string[] | undefined;
+  /** Properties that Glance did not let the operator remove. */
+  unremovable: readonly string[] | undefined;
 }
 
 /** One condition for all of them, with the reason of the first, which is the most important one. */
@@ -25,7 +27,7 @@ export function warningOf(resource: GlanceImage, seen: SeenBefore): Warning | un
     notDecompressed(resource),
     fromTransfer(seen.transferWarnings),
     fractions(resource),
-    stuckProperties(resource, seen.properties),
+    stuckProperties(resource, seen),
   ].filter((warning) => warning !== undefined);
   const [first] = warnings;
   if (first === undefined) return undefined;
@@ -74,13 +76,22 @@ function fractions({ spec }: GlanceImage): Warning | undefined {
   };
 }
 
-function stuckProperties(resource: GlanceImage, properties: SeenBefore['properties']): Warning | undefined {
-  if (withDefaults(resource.spec).propertyPolicy !== 'Purge') return undefined;
-  const stuck = Object.keys(properties ?? {}).filter(cannotBeRemoved);
-  if (stuck.length === 0) return undefined;
+function stuckProperties(
+  resource: GlanceImage,
+  { properties = {}, unremovable = [] }: SeenBefore,
+): Warning | undefined {
+  const denied = unremovable.filter((name) => Object.hasOwn(properties, name));
+  const isPurged = withDefaults(resource.spec).propertyPolicy === 'Purge';
+  const stuck = isPurged ? Object.keys(properties).filter(cannotBeRemoved) : [];
+  const names = (list: readonly string[]) => list.map((name) => JSON.stringify(name)).join(', ');
+  const messages = [
+    ...(stuck.length === 0 ? [] : [`that Glance cannot remove because of their names: ${names(stuck)}`]),
+    ...(denied.length === 0 ? [] : [`that the property protections of this cloud keep: ${names(denied)}`]),
+  ];
+  if (messages.length === 0) return undefined;
   return {
     reason: 'PropertyNotRemovable',
-    message: `the image has properties that are not declared and that Glance cannot remove because of their names: ${stuck.map((name) => JSON.stringify(name)).join(', ')}`,
+    message: `the image has properties that are not declared and ${messages.join('; and ')}`,
   };
 }
 

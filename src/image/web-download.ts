@@ -8,11 +8,9 @@
 
 import type { ImageClient } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
-import { importState } from '../glance/import-state.ts';
 import { describe, OperatorError, retry } from '../lib/errors.ts';
 import { createInspector } from '../source/inspect/index.ts';
 import type { Content } from './content.ts';
-import { verify } from './verify.ts';
 
 export interface WebDownloads {
   /** Rejects with EgressRefused if a source must not be at the host, or with the error of DNS. */
@@ -43,15 +41,6 @@ export async function checkWebDownload(uri: string, { checkHost }: WebDownloads)
       { code: 'SourceUnreachable', retry: retry.backoff, cause: error },
     );
   }
-}
-
-/** Whether Glance has fetched the data by itself. Once it is inspected, the status remembers it as sent. */
-export function isUninspected(content: Content | undefined, image: Image): content is Content {
-  if (content?.method !== 'WebDownload' || image.status !== 'active') return false;
-  return (
-    importState(image).kind !== 'running' &&
-    verify(content, image, { sent: undefined, wasReady: false }).kind === 'right'
-  );
 }
 
 /** What is wrong with the data, if anything. Throws what prevents the inspection. */

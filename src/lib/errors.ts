@@ -76,3 +76,15 @@ export function errorCode(error: unknown): string | undefined {
 export function unreachable(value: never): never {
   throw new Error(`unexpected case: ${JSON.stringify(value)}`);
 }
+
+export type Attempt<T> = { ok: true; value: T } | { ok: false; error: unknown };
+
+/** The outcome of `work` as a value. Rejects only with the reason of the signal. */
+export async function attempt<T>(signal: AbortSignal, work: () => Promise<T>): Promise<Attempt<T>> {
+  try {
+    return { ok: true, value: await work() };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { ok: false, error };
+  }
+}

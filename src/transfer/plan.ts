@@ -39,7 +39,7 @@ export const TransferPlan = z.strictObject({
   /** The declared minimum disk size, which the virtual size must not exceed. 0: not declared. */
   minDiskGiB: z.int().min(0),
   /** Upload: one PUT, after which the image is active. Stage: by way of Glance's staging area, so that its import plugins run. */
-  method: z.enum(['Upload', 'Stage']),
+  method: z.enum(['Upload', 'Stage', 'Verify']),
   /**
    * The stores for the image. An upload reaches one store only: the first of several, or the default store of `all`. The others
    * get a copy of the active image.

@@ -1,0 +1,89 @@
+/**
+ * The end of a reconcile: the status and the events that follow from its report, and when the resource is reconciled again.
+ *
+ * Invariant: nothing is written while nothing changes. A transfer that ended is forgotten only after the status says what came of it.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { GlanceImage } from '../api/glanceimage.ts';
+import { reconcileAtAnnotation } from '../api/group.ts';
+import type { GlanceImageStatus } from '../api/status.ts';
+import type { Outcome } from '../controller/outcome.ts';
+import { parseDuration } from '../lib/duration.ts';
+import { unreachable } from '../lib/errors.ts';
+import { eventsOf } from './events.ts';
+import type { Pass, ReconcileContext } from './pass.ts';
+import type { Report } from './report.ts';
+import { contentOf, type Moment, summarise } from './status.ts';
+import { warningOf } from './warning.ts';
+
+/** A transfer that ends within this time costs no status of its own. */
+const quietMs = 2_000;
+
+export async function conclude(pass: Pass, report: Report, context: ReconcileContext): Promise<Outcome> {
+  const { resource, transfer, news, key } = pass;
+  const { resources, transfers, grace } = context;
+  if (isQuietStart(resource, report)) return { kind: 'recheck', afterMs: quietMs };
+  const { status: previous } = resource;
+  const status = summarise(report, previous, momentOf(resource, report, context));
+  if (!isDeepStrictEqual(status, previous) && !(await resources.writeStatus(resource, status, grace)))
+    return { kind: 'done' };
+  for (const { type, reason, note } of eventsOf(previous, status, report))
+    resources.event(resource, type, reason, note);
+  const isOpen =
+    news.kind === 'failed' && news.looks && report.end.kind === 'failed' && report.end.error !== news.error;
+  if (transfer !== undefined && !isOpen) transfers.forget(key, transfer);
+  return outcomeOf(pass, report, status, context);
+}
+
+/** The first transfer of a new resource has just started: most small images are complete before anybody has read that. */
+function isQuietStart({ status, metadata }: GlanceImage, { end, changes }: Report): boolean {
+  const isNew = status.conditions === undefined && metadata.deletionTimestamp === undefined;
+  return isNew && end.kind === 'transferring' && changes.some(({ kind }) => kind === 'created');
+}
+
+function momentOf(resource: GlanceImage, report: Report, { clock, random }: ReconcileContext): Moment {
+  const { metadata, status: previous, spec } = resource;
+  const { promoted } = report.memory;
+  const image = report.observed?.revisions.find(({ image: { id } }) => id === promoted)?.image;
+  return {
+    generation: metadata.generation,
+    reconcileAt: metadata.annotations[reconcileAtAnnotation],
+    deleting: metadata.deletionTimestamp !== undefined,
+    recordOnly: spec.content === undefined,
+    warning: warningOf(resource, {
+      properties: (image ?? previous.image)?.properties,
+      transferWarnings: contentOf(report, previous)?.warnings,
+      unremovable: report.memory.unremovable?.keys,
+    }),
+    now: clock.now(),
+    random: random(),
+  };
+}
+
+function outcomeOf(
+  { key, resource, startedMs }: Pass,
+  { end }: Report,
+  status: GlanceImageStatus,
+  { drift, clock }: ReconcileContext,
+): Outcome {
+  switch (end.kind) {
+    case 'converged': {
+      const intervalMs = parseDuration(resource.spec.interval);
+      if (intervalMs === 0) return { kind: 'done' };
+      return { kind: 'recheck', afterMs: drift.compared(key, startedMs, intervalMs) };
+    }
+    case 'waiting':
+      return { kind: 'recheck', afterMs: end.ms };
+    case 'failed': {
+      const at = status.nextAttemptTime;
+      return at === undefined
+        ? { kind: 'done' }
+        : { kind: 'recheck', afterMs: Math.max(0, Date.parse(at) - clock.now().getTime()) };
+    }
+    case 'transferring':
+    case 'suspended':
+      return { kind: 'done' };
+    default:
+      return unreachable(end);
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * The fingerprint of a content: what the bytes in Glance depend on, in one line. The operator writes it on the image before it
+ * sends the first byte.
+ *
+ * Invariant: a fingerprint that was written once is written the same by every later version. It has no URL, mirror, Secret,
+ * method or store, because they do not change the bytes; fields that are added later are left out at their default.
+ */
+import type { SourcePlan } from '../source/registry.ts';
+
+/** What a content and the plan of a transfer have in common. */
+export interface Fingerprinted {
+  source: SourcePlan;
+  /** `<algorithm>:<hex>`; undefined where the source has a digest itself. */
+  digest?: string | undefined;
+  digestOf: 'Served' | 'Image';
+  decompress: 'Auto' | 'None';
+  diskFormat: string;
+  containerFormat?: string | undefined;
+}
+
+const version = 'v1';
+
+export function fingerprintOf(content: Fingerprinted): string {
+  const { diskFormat, containerFormat = 'bare' } = content;
+  return [version, ...bytesOf(content), diskFormat, containerFormat].join(';');
+}
+
+function bytesOf({ source, digest, digestOf, decompress }: Fingerprinted): string[] {
+  switch (source.kind) {
+    case 'http':
+      return [(digest ?? '').toLowerCase(), digestOf, decompress];
+    case 'glance':
+      return [`glance=${source.image.slice(source.image.lastIndexOf('/') + 1)}`];
+  }
+}
+
+/** The digest in a fingerprint; undefined if it has none. */
+export function digestIn(fingerprint: string): string | undefined {
+  const [head, digest = ''] = fingerprint.split(';');
+  return head === version && /^[a-z0-9]+:[0-9a-f]+$/.test(digest) ? digest : undefined;
+}

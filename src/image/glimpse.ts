@@ -1,0 +1,61 @@
+/**
+ * What is known of a resource's image without asking for it: from a list, or from the transfer that has just filled it. It may end
+ * a reconcile, but nothing is ever changed because of it.
+ */
+import type { Image } from '../glance/image.ts';
+import type { Cloud } from './clouds.ts';
+import type { Desired } from './desired.ts';
+import { remembered } from './follow.ts';
+import { claimOf, type Owner, revisionOf } from './observe.ts';
+import type { Pass } from './pass.ts';
+import { plan } from './plan.ts';
+import type { Report } from './report.ts';
+
+export type Glimpse =
+  | { kind: 'unknown' }
+  /** A list is being read. */
+  | { kind: 'refreshing'; ms: number }
+  /** Nothing is left to do. */
+  | { kind: 'settled'; report: Report };
+
+/** A list is being read; those who need it look again after this time. */
+const listPollMs = 2_000;
+
+export function glimpse(pass: Pass, desired: Desired, cloud: Cloud, owner: Owner, now: Date): Glimpse {
+  const { memory, news } = pass;
+  const seen = seenImage(pass, cloud);
+  if (seen === undefined) return { kind: 'unknown' };
+  if (seen === 'refreshing') return { kind: 'refreshing', ms: listPollMs };
+  const revision = revisionOf(seen, claimOf(owner, memory));
+  const observed = { revisions: [revision], listed: false };
+  if (revision.ownership.kind === 'foreign' || desired.stores.kind === 'all') return { kind: 'unknown' };
+  const { steps, next } = plan(desired, { observed, memory }, now);
+  if (steps.length > 0 || next.kind !== 'settled') return { kind: 'unknown' };
+  const settled = remembered(memory, next, observed, desired, now);
+  const content = news.kind === 'verified' ? news.content : undefined;
+  const report = {
+    end: { kind: 'converged' as const },
+    memory: { ...settled, place: cloud.place },
+    observed,
+    content,
+    changes: [],
+  };
+  return { kind: 'settled', report };
+}
+
+/** The only image of a resource. Several are looked at one by one. */
+function seenImage({ turn, memory, news }: Pass, { cache }: Cloud): Image | 'refreshing' | undefined {
+  const [id, ...others] = memory.images;
+  if (id === undefined || others.length > 0) return undefined;
+  if (news.kind === 'verified') return news.image;
+  if (turn.kind === 'live') return undefined;
+  const known = cache.get(id, turn.sinceMs);
+  switch (known.kind) {
+    case 'seen':
+      return known.image;
+    case 'refreshing':
+      return 'refreshing';
+    case 'unknown':
+      return undefined;
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * What the operator remembers of its work on a resource, kept in `status.operation`. What people see in the status (`transfer`,
+ * `lastError`, `content`) is never read back.
+ *
+ * Invariant: a memory belongs to one uid. A lost one costs reads, or one more transfer, but no image and no second one. One that a
+ * later version wrote is not interpreted.
+ */
+import { z } from 'zod';
+import type { GlanceImage } from '../api/glanceimage.ts';
+
+export const memoryVersion = 1;
+
+const text = z.string().max(512);
+const moment = z.string().max(64);
+const keys = z.array(text).max(256);
+
+/** What is known of the data of one image, for one fingerprint. */
+const finding = z.object({
+  imageID: text,
+  fingerprint: text,
+  verdict: z.enum(['right', 'wrong', 'unverifiable']),
+  /** `<algorithm>:<hex>` of the data, as Glance reported it then. */
+  hash: text.optional(),
+  /** Bytes in Glance. */
+  size: z.number().optional(),
+  /** Why it is wrong, or not verifiable. */
+  why: text.optional(),
+  /** The reason of the failure that showed it. */
+  reason: text.optional(),
+});
+export type Finding = z.output<typeof finding>;
+
+const schema = z.object({
+  version: z.literal(memoryVersion),
+  uid: text,
+  /** The lowest number that is not used up: the next image gets its ID. */
+  next: z.int().min(0),
+  /** IDs of images that this memory has created or found, the oldest first. */
+  images: z.array(text).max(64),
+  /** The image that consumers are given: `status.imageID`. */
+  promoted: text.optional(),
+  /** Images that consumers may know. They are deleted only after another one is promoted. */
+  published: z.array(text).max(64),
+  /** The owner project as last applied. */
+  owner: text.optional(),
+  /** Keys of the properties that were declared, in this or an earlier generation, and may be on the image. */
+  propertyKeys: keys,
+  /** Properties that an import plugin of the cloud has set. They are kept. */
+  injected: keys.optional(),
+  /** Undeclared properties that Glance did not let us remove. */
+  unremovable: z.object({ keys, at: moment }).optional(),
+  /** Where the images are. */
+  place: z.object({ projectID: text, region: text.optional(), endpoint: z.string().max(2048) }).optional(),
+  findings: z.array(finding).max(8),
+  /** The import that the operator asked for or found under way. */
+  import: z
+    .object({
+      imageID: text,
+      kind: z.enum(['fetch', 'copy', 'found']),
+      stores: keys.optional(),
+      at: moment,
+    })
+    .optional(),
+  /** An upload that nobody continues: since when, and whether it is known to be incomplete. */
+  interrupted: z.object({ imageID: text, at: moment, isCut: z.boolean() }).optional(),
+  /** How often the owner mark was restored since `at`. */
+  marks: z.object({ restored: z.int(), at: moment }).optional(),
+  /** Images that Glance did not delete because they are in use, and when it was tried last. */
+  inUse: z
+    .array(z.object({ imageID: text, at: moment }))
+    .max(64)
+    .optional(),
+  /** ID of a transfer that outlives this process. */
+  run: text.optional(),
+});
+export type Memory = z.output<typeof schema>;
+
+export type Recollection =
+  /** `isLost`: there is none of this uid, and earlier work is found by its marks. */
+  { kind: 'memory'; memory: Memory; isLost: boolean } | { kind: 'newer'; version: number };
+
+export function blankMemory(uid: string): Memory {
+  return { version: memoryVersion, uid, next: 0, images: [], published: [], propertyKeys: [], findings: [] };
+}
+
+/** Nothing was done yet that has to be remembered. */
+export function isBlank({ next, images, place }: Memory): boolean {
+  return next === 0 && images.length === 0 && place === undefined;
+}
+
+export function recall({ metadata, status }: Pick<GlanceImage, 'metadata' | 'status'>): Recollection {
+  const { uid } = metadata;
+  const { operation } = status;
+  const version = operation?.['version'];
+  if (typeof version === 'number' && version > memoryVersion) return { kind: 'newer', version };
+  const parsed = schema.safeParse(operation);
+  if (parsed.success && parsed.data.uid === uid) return { kind: 'memory', memory: parsed.data, isLost: false };
+  return { kind: 'memory', memory: blankMemory(uid), isLost: true };
+}
+
+/** The value of `status.operation`. */
+export function asOperation(memory: Memory): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(memory));
+}
+
+const longestWhy = 300;
+const mostFindings = 8;
+
+/** A finding about an image replaces the one before. */
+export function withFinding(memory: Memory, found: Finding): Memory {
+  const others = memory.findings.filter(({ imageID }) => imageID !== found.imageID);
+  const cut = found.why === undefined ? found : { ...found, why: found.why.slice(0, longestWhy) };
+  return { ...memory, findings: [...others, cut].slice(-mostFindings) };
+}
+
+export function findingOf({ findings }: Memory, imageID: string): Finding | undefined {
+  return findings.find((one) => one.imageID === imageID);
+}
+
+/** With another image of ours. `isPublished`: consumers may know it. */
+export function withImage(memory: Memory, imageID: string, isPublished: boolean): Memory {
+  const { images, published } = memory;
+  return {
+    ...memory,
+    images: images.includes(imageID) ? images : [...images, imageID].slice(-64),
+    published: !isPublished || published.includes(imageID) ? published : [...published, imageID].slice(-64),
+  };
+}
+
+/** Without an image that Glance does not hold any more. The numbers that are used up stay. */
+export function withoutImage(memory: Memory, imageID: string): Memory {
+  const other = (id: string) => id !== imageID;
+  const { promoted, import: running, interrupted, inUse, ...rest } = memory;
+  return {
+    ...rest,
+    images: memory.images.filter(other),
+    published: memory.published.filter(other),
+    findings: memory.findings.filter((one) => other(one.imageID)),
+    ...(promoted === undefined || promoted === imageID ? {} : { promoted }),
+    ...(running === undefined || running.imageID === imageID ? {} : { import: running }),
+    ...(interrupted === undefined || interrupted.imageID === imageID ? {} : { interrupted }),
+    ...(inUse === undefined ? {} : { inUse: inUse.filter((one) => other(one.imageID)) }),
+  };
+}

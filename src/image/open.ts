@@ -1,0 +1,83 @@
+/**
+ * Opens the cloud of a resource: from the session that is open, or by its Secret.
+ *
+ * Invariant: credentials that lead to another project than that of the images are refused, because they would create a second
+ * image and forget the first. A deletion uses the session that is open still, if the Secret is gone before the resource.
+ */
+import type { GlanceImage } from '../api/glanceimage.ts';
+import { addToContext } from '../lib/context.ts';
+import { type Attempt, attempt, OperatorError, retry } from '../lib/errors.ts';
+import type { Cloud, CloudRef, Place } from './clouds.ts';
+import type { Pass, ReconcileContext, Turn } from './pass.ts';
+import type { Report } from './report.ts';
+import { missingSecret } from './resources.ts';
+import { cloudRefOf } from './transfer.ts';
+
+/** `undefined`: it became known where the credentials lead, and the reconcile has to wait for its turn there. */
+export interface Opened {
+  cloud: Attempt<Cloud | undefined>;
+  secret: Report['secret'];
+}
+
+export async function openCloud({ resource, memory, turn }: Pass, context: ReconcileContext): Promise<Opened> {
+  addToContext({ cloud: resource.spec.cloud.name });
+  const opened = knownCloud(resource, turn, context) ?? (await readCloud(resource, context));
+  const { cloud } = opened;
+  if (!cloud.ok || cloud.value === undefined) return opened;
+  const refusal = otherProject(memory.place, cloud.value.place);
+  return refusal === undefined ? opened : { ...opened, cloud: { ok: false, error: refusal } };
+}
+
+/** Scheduled drift checks within this time share one reading of their Secret. */
+const sharedReadingMs = 10_000;
+
+/** A Secret that is known to be unchanged need not be read, unless the last attempt failed. */
+function knownCloud(resource: GlanceImage, turn: Turn, { resources, clouds }: ReconcileContext): Opened | undefined {
+  const isDeleting = resource.metadata.deletionTimestamp !== undefined;
+  if (resource.status.nextAttemptTime !== undefined) return undefined;
+  const version = resources.cloudVersion(resource, turn.kind === 'listed' && !isDeleting ? sharedReadingMs : 0);
+  const cloud = clouds.known(cloudRefOf(resource), version);
+  return cloud && { cloud: { ok: true, value: cloud }, secret: { version: resources.secretVersions(resource) } };
+}
+
+async function readCloud(resource: GlanceImage, context: ReconcileContext): Promise<Opened> {
+  const { resources, clouds, signal } = context;
+  const ref = cloudRefOf(resource);
+  const read = await attempt(signal, () => clouds.read(ref, signal));
+  if (!read.ok) {
+    const secret = { version: resources.secretVersions(resource, missingSecret) };
+    return { cloud: openBefore(resource, ref, read.error, context), secret };
+  }
+  const secret = { version: resources.secretVersions(resource, read.value.version) };
+  const cloud = await attempt(signal, () => read.value.open(signal));
+  return { cloud: cloud.ok ? cloud : openBefore(resource, ref, cloud.error, context), secret };
+}
+
+/** Failures of the Secret, not of the cloud. */
+const withoutSecret: ReadonlySet<string> = new Set(['SecretNotFound', 'SecretInvalid', 'CloudNotFound']);
+
+/** `kubectl delete namespace` may delete the Secret first. */
+function openBefore(
+  resource: GlanceImage,
+  ref: CloudRef,
+  error: unknown,
+  { clouds }: ReconcileContext,
+): Attempt<Cloud | undefined> {
+  const isSecret = error instanceof OperatorError && withoutSecret.has(error.code);
+  const isDeleting = resource.metadata.deletionTimestamp !== undefined;
+  const last = isDeleting && isSecret ? clouds.last(ref) : undefined;
+  return last === undefined ? { ok: false, error } : { ok: true, value: last };
+}
+
+function otherProject(home: Place | undefined, here: Place): OperatorError | undefined {
+  if (home === undefined || home.projectID === here.projectID) return undefined;
+  return new OperatorError(
+    `the image is in ${inWords(home)}, but the credentials are for ${inWords(here)}: restore the previous credentials; to move the ` +
+      'image, delete this resource while they are in place, then create it again with the new ones',
+    { code: 'CloudChanged', retry: retry.changeOrAfter(600_000) },
+  );
+}
+
+function inWords({ projectID, region }: Place): string {
+  return `project ${projectID}${region === undefined ? '' : ` in ${region}`}`;
+}

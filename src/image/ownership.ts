@@ -1,0 +1,47 @@
+/**
+ * Whether an image belongs to a resource. It is worked out from the image and from what the operator remembers of it, never
+ * from a name.
+ *
+ * Invariant: an image of another project, another resource or another cluster is foreign, whatever else fits: neighbours can
+ * read the marks and choose IDs. A missing owner mark is restored only on an image that the memory of this uid names and whose
+ * ID follows from the uid.
+ */
+import type { Image } from '../glance/image.ts';
+import { clusterProperty, type Identity, numberOf, ownerProperty } from './identity.ts';
+
+export type Ownership =
+  /** Made by the operator for this resource. `isMarked`: its owner mark is there; otherwise it is to be restored. */
+  | { kind: 'created'; number: number; isMarked: boolean }
+  | { kind: 'foreign'; why: 'project' | 'owner' | 'cluster' | 'id' };
+
+/** What an image is compared with. */
+export interface Claim extends Identity {
+  /** Names of other clusters whose images are taken over. */
+  inheritFrom: readonly string[];
+  /** Projects that may own the images: the declared one, the one applied last, and that of the credentials. */
+  projects: readonly string[];
+  /** IDs of the images that the memory of this uid names. */
+  recorded: readonly string[];
+  /** The lowest number that is not used up. */
+  next: number;
+}
+
+export function ownershipOf(image: Image, claim: Claim): Ownership {
+  if (image.owner === null || !claim.projects.includes(image.owner)) return { kind: 'foreign', why: 'project' };
+  const owner = image.properties[ownerProperty];
+  const cluster = image.properties[clusterProperty];
+  if (owner !== undefined && owner !== claim.owner) return { kind: 'foreign', why: 'owner' };
+  const isHere = cluster === undefined || cluster === claim.cluster || isInherited(cluster, claim);
+  if (!isHere) return { kind: 'foreign', why: 'cluster' };
+  const isRecorded = claim.recorded.includes(image.id);
+  if (owner === undefined && !isRecorded) return { kind: 'foreign', why: 'owner' };
+  const number = numberOf(claim.uid, image.id, claim.next);
+  if (number !== undefined) return { kind: 'created', number, isMarked: owner !== undefined };
+  // An image of a moved object has an ID of the uid before the move.
+  const isMoved = owner !== undefined && (!claim.isOriginal || isRecorded);
+  return isMoved ? { kind: 'created', number: 0, isMarked: true } : { kind: 'foreign', why: 'id' };
+}
+
+function isInherited(cluster: unknown, { inheritFrom }: Claim): boolean {
+  return typeof cluster === 'string' && inheritFrom.includes(cluster);
+}

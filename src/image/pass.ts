@@ -1,0 +1,128 @@
+/** What one reconcile works with, and the values that its steps return. */
+import type { GlanceImage } from '../api/glanceimage.ts';
+import { finalizer } from '../api/group.ts';
+import type { Outcome } from '../controller/outcome.ts';
+import type { Clock, Random } from '../lib/clock.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
+import type { Key } from '../lib/key.ts';
+import type { TransferPlan } from '../transfer/plan.ts';
+import type { Scheduler, TransferState } from '../transfer/scheduler.ts';
+import type { Clouds } from './clouds.ts';
+import type { Comparison, Drift } from './drift.ts';
+import { asFailure } from './failure.ts';
+import { type Identity, identityOf } from './identity.ts';
+import { blankMemory, type Memory, recall } from './memory.ts';
+import type { Owner } from './observe.ts';
+import type { Report } from './report.ts';
+import type { Resources } from './resources.ts';
+import { readTransfer, type TransferNews } from './transfer.ts';
+import type { WebDownloads } from './web-download.ts';
+
+export interface ReconcilerOptions {
+  resources: Resources;
+  clouds: Clouds;
+  drift: Drift;
+  transfers: Scheduler;
+  /** Of every transfer. */
+  limits: TransferPlan['limits'];
+  webDownloads: WebDownloads;
+  /** Name of this cluster in the marks of images. */
+  cluster: string;
+  /** Names of other clusters whose images are taken over. */
+  inheritFrom: readonly string[];
+  clock: Clock;
+  random: Random;
+}
+
+export interface ReconcileContext extends ReconcilerOptions {
+  /** Aborts at the deadline. */
+  signal: AbortSignal;
+  /** Aborts a while later: what was not done in time is written down meanwhile. */
+  grace: AbortSignal;
+}
+
+/** What an image is compared with. */
+export type Turn = Exclude<Comparison, { kind: 'in' }>;
+
+export interface Pass {
+  key: Key;
+  resource: GlanceImage;
+  identity: Identity;
+  turn: Turn;
+  startedMs: number;
+  /** With what the transfer has shown. */
+  memory: Memory;
+  /** There may be images that the memory does not name. */
+  isLost: boolean;
+  /** Set if a later version of the operator wrote the memory. */
+  newerVersion: number | undefined;
+  transfer: TransferState | undefined;
+  news: TransferNews;
+}
+
+/** How a reconcile goes on after its steps. */
+export type Reached =
+  | { kind: 'report'; report: Report }
+  /** The images are dealt with, and the finalizer can go. */
+  | { kind: 'released' }
+  /** Nothing was learned that belongs into the status. */
+  | { kind: 'outcome'; outcome: Outcome };
+
+export function begin(key: Key, resource: GlanceImage, turn: Turn, context: ReconcileContext): Pass {
+  const { transfers, cluster, clock } = context;
+  const { uid, deletionTimestamp } = resource.metadata;
+  const recollection = recall(resource);
+  const memory = recollection.kind === 'memory' ? recollection.memory : blankMemory(uid);
+  const isIdle = deletionTimestamp !== undefined || resource.spec.suspend;
+  const transfer = isIdle ? undefined : transfers.get(key);
+  const news = readTransfer(resource, transfer, memory, clock.now());
+  const isKnown = news.kind === 'none' || news.kind === 'obsolete' || news.kind === 'active';
+  return {
+    key,
+    resource,
+    identity: identityOf(resource, cluster),
+    turn,
+    startedMs: clock.monotonic(),
+    memory: isKnown ? memory : news.memory,
+    // A transfer that this process started names the only image.
+    isLost: recollection.kind === 'memory' && recollection.isLost && (news.kind === 'none' || news.kind === 'obsolete'),
+    newerVersion: recollection.kind === 'newer' ? recollection.version : undefined,
+    transfer,
+    news,
+  };
+}
+
+export function reported(report: Report): Reached {
+  return { kind: 'report', report };
+}
+
+/** `fields`: what was learned before. */
+export function failed(pass: Pass, error: unknown, context: ReconcileContext, fields: Partial<Report> = {}): Reached {
+  const { signal } = context;
+  // What was cut off fails in many ways; the deadline says why.
+  const cause = asFailure(signal.aborted ? signal.reason : error);
+  return reported({ memory: pass.memory, changes: [], ...fields, end: { kind: 'failed', error: cause } });
+}
+
+export function outcome(one: Outcome): Reached {
+  return { kind: 'outcome', outcome: one };
+}
+
+export function newerOperator(version: number): OperatorError {
+  return new OperatorError(
+    `a later version of the operator has worked on this resource (its memory has version ${version}), and this version does not know ` +
+      'what it means: install the later version again',
+    { code: 'NewerOperator', retry: retry.changeOrAfter(600_000) },
+  );
+}
+
+/** The projects that may own the images, and the marks that they bear. */
+export function ownerIn({ identity, resource }: Pass, projectID: string, inheritFrom: readonly string[]): Owner {
+  const declared = resource.spec.image.owner;
+  return { ...identity, inheritFrom, projects: declared === undefined ? [projectID] : [declared, projectID] };
+}
+
+/** Whether there may be images that the memory does not name: those of a lost memory, or of an object that was moved here. */
+export function isWorkedOn({ isLost, identity, resource }: Pass): boolean {
+  return isLost && (resource.metadata.finalizers.includes(finalizer) || !identity.isOriginal);
+}

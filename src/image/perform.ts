@@ -1,0 +1,278 @@
+/**
+ * Performs the steps of plans and deletions: the only place that changes images in Glance.
+ *
+ * Invariants: before a step changes an image, one gate checks that the image is ours. A step ends in what Glance then holds, and
+ * performing it again after a lost response leads to the same end. The finalizer is added before the first change.
+ */
+import { finalizer } from '../api/group.ts';
+import type { ImageClient } from '../glance/client/index.ts';
+import { Conflict, ImageNotFound, NotAuthorized } from '../glance/errors.ts';
+import type { Image } from '../glance/image.ts';
+import type { JsonPatchOperation } from '../glance/patch.ts';
+import type { Clock } from '../lib/clock.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
+import type { Cloud } from './clouds.ts';
+import type { Desired } from './desired.ts';
+import { markProperties } from './identity.ts';
+import { type Memory, withImage, withoutImage } from './memory.ts';
+import { claimOf, find, type Look, observeMarked, revisionOf, withFound } from './observe.ts';
+import { ownershipOf } from './ownership.ts';
+import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
+import type { State, Step } from './plan.ts';
+import { markProtected, type Right, reservedKey } from './protected.ts';
+import type { Change } from './report.ts';
+import { remember, withoutRevision, withRevision } from './simulate.ts';
+import { withMemory } from './status.ts';
+import { checkWebDownload, type WebDownloads } from './web-download.ts';
+
+export interface PerformContext extends Look {
+  images: ImageClient;
+  webDownloads: WebDownloads;
+  clock: Clock;
+  /** Adds the finalizer and the identity, unless they are there. False: the resource is gone, or is being deleted. */
+  guard: () => Promise<boolean>;
+  /** Writes the memory into the status. False: the resource is gone. */
+  record: (memory: Memory) => Promise<boolean>;
+}
+
+/** `desired` is absent at a deletion. */
+export function performContext(
+  pass: Pass,
+  desired: Desired | undefined,
+  cloud: Cloud,
+  { resources, webDownloads, inheritFrom, clock, signal }: ReconcileContext,
+): PerformContext {
+  const { resource, identity } = pass;
+  let isGuarded = resource.metadata.finalizers.includes(finalizer);
+  return {
+    images: cloud.images,
+    owner: ownerIn(pass, cloud.projectID, inheritFrom),
+    storeNames: desired?.stores.kind === 'all' ? cloud.storeNames : undefined,
+    webDownloads,
+    clock,
+    signal,
+    async guard() {
+      isGuarded = isGuarded || (await resources.addFinalizer(resource, identity.value, signal));
+      return isGuarded;
+    },
+    record: (memory) => resources.writeStatus(resource, withMemory(resource.status, memory), signal),
+  };
+}
+
+/** `changed`: the state is not the predicted one, and a new plan is needed. */
+export type Performed =
+  | { kind: 'done' | 'changed'; state: State; changes: readonly Change[] }
+  | { kind: 'failed'; state: State; changes: readonly Change[]; error: unknown }
+  | { kind: 'gone' };
+
+export async function perform(step: Step, state: State, context: PerformContext): Promise<Performed> {
+  if (step.kind !== 'create' && step.kind !== 'record') requireOwn(step.image, state, context);
+  try {
+    return await change(step, state, context);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    return failed(state, error);
+  }
+}
+
+async function change(step: Step, state: State, context: PerformContext): Promise<Performed> {
+  if (step.kind === 'record') {
+    if (!(await context.record(step.memory))) return { kind: 'gone' };
+    return done({ ...state, memory: step.memory }, []);
+  }
+  if (!(await context.guard())) return { kind: 'gone' };
+  switch (step.kind) {
+    case 'create':
+      return create(step, state, context);
+    case 'patch':
+      return patch(step, state, context);
+    case 'import':
+      return startImport(step, state, context);
+    case 'removeFromStore':
+      return removeFromStore(step, state, context);
+    case 'delete':
+      return remove(step, state, context);
+  }
+}
+
+type StepOf<Kind extends Step['kind']> = Extract<Step, { kind: Kind }>;
+
+/** The gate. Plans hold no step for a foreign image, so this is never reached by one. */
+function requireOwn(image: Image, { memory }: State, { owner }: Look): void {
+  const ownership = ownershipOf(image, claimOf(owner, memory));
+  if (ownership.kind === 'foreign') throw new Error(`image ${image.id} is foreign (${ownership.why})`);
+}
+
+/** A conflict means that the ID was used before: by us, when a response was lost, or by an image that is gone for good. */
+async function create(step: StepOf<'create'>, state: State, context: PerformContext): Promise<Performed> {
+  const { images, signal, clock } = context;
+  const { imageID, number } = step;
+  let image: Image;
+  try {
+    image = await images.create(imageID, step.image, signal);
+  } catch (error) {
+    if (error instanceof Conflict) return takeOrSkip(step, state, context);
+    return failed(state, asProtected(error, 'create'));
+  }
+  if (image.id !== imageID) return failed(state, await withdrawn(image, imageID, context));
+  const memory = remember(state.memory, step, clock.now());
+  // A mark that the response lacks must not make the image foreign: it was just created.
+  const own = { number, image, ownership: { kind: 'created' as const, number, isMarked: true } };
+  const after = { observed: withRevision(state.observed, own), memory };
+  const hidden = hiddenMark(image, step.image.properties ?? {});
+  if (hidden !== undefined) return failed(after, hidden);
+  return done(after, [{ kind: 'created', id: imageID }]);
+}
+
+async function takeOrSkip(
+  { imageID, number }: StepOf<'create'>,
+  state: State,
+  context: PerformContext,
+): Promise<Performed> {
+  const { images, owner, signal } = context;
+  const { observed, memory } = state;
+  const image = await find(images, imageID, signal);
+  const revision = image && revisionOf(image, claimOf(owner, memory));
+  const next = { ...memory, next: Math.max(memory.next, number + 1) };
+  if (revision?.ownership.kind === 'created') {
+    const taken = withFound(withImage(next, imageID, false), revision);
+    return changed({ observed: withRevision(observed, revision), memory: taken });
+  }
+  if (observed.listed) return changed({ observed, memory: next });
+  const seen = await observeMarked(context, { observed, memory: next, gone: [] });
+  return changed({ observed: seen.observed, memory: seen.memory });
+}
+
+/** Exactly-once creation relies on IDs that the client chooses; a server that assigns others cannot be used. */
+async function withdrawn(image: Image, asked: string, { images, signal }: PerformContext): Promise<OperatorError> {
+  await images.remove(image.id, signal);
+  return new OperatorError(
+    `Glance created image ${image.id} although ${asked} was requested; the new image was deleted`,
+    { code: 'InvalidRequest', retry: retry.change },
+  );
+}
+
+async function patch(step: StepOf<'patch'>, state: State, context: PerformContext): Promise<Performed> {
+  const { images, signal, clock } = context;
+  const { image, operations } = step;
+  try {
+    const after = await images.patch(image.id, operations, signal);
+    const hidden = hiddenMark(after, marksIn(operations));
+    const next = { ...replaced(state, after, context), memory: remember(state.memory, step, clock.now()) };
+    if (hidden !== undefined) return failed(next, hidden);
+    return done(next, [{ kind: 'updated', what: operations.map(({ path }) => path.slice(1)) }]);
+  } catch (error) {
+    if (error instanceof ImageNotFound) return vanished(image, state);
+    // A property that was to be removed is gone already: look, and plan again.
+    if (error instanceof Conflict) return look(image, state, context);
+    if (error instanceof NotAuthorized) return whenForbidden(error, step, state, context);
+    return failed(state, error);
+  }
+}
+
+/** What Glance does not let us remove stays, so that it does not keep the rest of the change from being made. */
+async function whenForbidden(
+  error: NotAuthorized,
+  step: StepOf<'patch'>,
+  state: State,
+  { clock }: PerformContext,
+): Promise<Performed> {
+  const removals = step.operations.flatMap(({ op, path }) => (op === 'remove' ? [path.slice(1)] : []));
+  const reserved = reservedKey(error);
+  const stuck = reserved !== undefined && removals.includes(reserved) ? [reserved] : [];
+  if (stuck.length === 0) return failed(state, asProtected(error, 'update'));
+  const known = state.memory.unremovable?.keys ?? [];
+  const unremovable = { keys: [...new Set([...known, ...stuck])], at: clock.now().toISOString() };
+  return changed({ ...state, memory: { ...state.memory, unremovable } });
+}
+
+/** The cloud accepted a mark and does not show it to us. */
+function hiddenMark(image: Image, sent: Readonly<Record<string, unknown>>): OperatorError | undefined {
+  const hidden = markProperties.find((key) => Object.hasOwn(sent, key) && image.properties[key] === undefined);
+  return hidden === undefined ? undefined : markProtected(hidden, 'read');
+}
+
+/** A refusal of one of our marks, in a sentence that says what the cloud has to allow. */
+function asProtected(error: unknown, right: Right): unknown {
+  const key = reservedKey(error);
+  return key !== undefined && markProperties.includes(key) ? markProtected(key, right, error) : error;
+}
+
+function marksIn(operations: readonly JsonPatchOperation[]): Record<string, unknown> {
+  return Object.fromEntries(operations.flatMap((one) => (one.op === 'remove' ? [] : [[one.path.slice(1), one.value]])));
+}
+
+/** A conflict means that an import runs already: ours, when its response was lost. */
+async function startImport(step: StepOf<'import'>, state: State, context: PerformContext): Promise<Performed> {
+  const { images, webDownloads, signal, clock } = context;
+  const { image, request } = step;
+  if (request.method.name === 'web-download') await checkWebDownload(request.method.uri, webDownloads);
+  const memory = remember(state.memory, step, clock.now());
+  try {
+    await images.importImage(image.id, request, signal);
+  } catch (error) {
+    if (error instanceof ImageNotFound) return vanished(image, state);
+    if (!(error instanceof Conflict)) return failed(state, error);
+  }
+  return look(image, { ...state, memory }, context);
+}
+
+async function removeFromStore(
+  step: StepOf<'removeFromStore'>,
+  state: State,
+  context: PerformContext,
+): Promise<Performed> {
+  const { image, store } = step;
+  await context.images.removeFromStore(image.id, store, context.signal);
+  const seen = await look(image, state, context);
+  return seen.kind === 'changed'
+    ? { ...seen, changes: [{ kind: 'updated', what: [`stores (${store} removed)`] }] }
+    : seen;
+}
+
+async function remove(step: StepOf<'delete'>, state: State, context: PerformContext): Promise<Performed> {
+  const { images, signal, clock } = context;
+  const { image, why } = step;
+  try {
+    if (image.protected) await images.patch(image.id, [{ op: 'replace', path: '/protected', value: false }], signal);
+    await images.remove(image.id, signal);
+  } catch (error) {
+    const isInUse = error instanceof Conflict && state.memory.published.includes(image.id);
+    if (isInUse) return changed({ ...state, memory: withInUse(state.memory, image.id, clock.now()) });
+    if (!(error instanceof ImageNotFound)) return failed(state, error);
+  }
+  const observed = withoutRevision(state.observed, image.id);
+  const memory = remember(state.memory, step, clock.now());
+  return done({ observed, memory }, [{ kind: 'replaced', id: image.id, why }]);
+}
+
+function withInUse(memory: Memory, imageID: string, now: Date): Memory {
+  const others = memory.inUse?.filter((one) => one.imageID !== imageID) ?? [];
+  return { ...memory, inUse: [...others, { imageID, at: now.toISOString() }] };
+}
+
+async function look(image: Image, state: State, context: PerformContext): Promise<Performed> {
+  const now = await find(context.images, image.id, context.signal);
+  return now === undefined ? vanished(image, state) : changed(replaced(state, now, context));
+}
+
+function replaced({ observed, memory }: State, image: Image, { owner }: Look): State {
+  return { observed: withRevision(observed, revisionOf(image, claimOf(owner, memory))), memory };
+}
+
+function vanished({ id }: Image, { observed, memory }: State): Performed {
+  const state = { observed: withoutRevision(observed, id), memory: withoutImage(memory, id) };
+  return { kind: 'changed', state, changes: [{ kind: 'vanished', id }] };
+}
+
+function done(state: State, changes: readonly Change[]): Performed {
+  return { kind: 'done', state, changes };
+}
+
+function changed(state: State): Performed {
+  return { kind: 'changed', state, changes: [] };
+}
+
+function failed(state: State, error: unknown): Performed {
+  return { kind: 'failed', state, changes: [], error };
+}

@@ -1,0 +1,120 @@
+/**
+ * Plans and performs until nothing is left to do in this reconcile.
+ *
+ * Invariant: it returns what it learned, whatever happens; only an abort is thrown.
+ */
+import { OperatorError, retry } from '../lib/errors.ts';
+import { safeUrl } from '../lib/secret.ts';
+import { addressOf, type Content } from './content.ts';
+import type { Desired } from './desired.ts';
+import { type Memory, withFinding } from './memory.ts';
+import { type PerformContext, perform } from './perform.ts';
+import { type Next, plan, type State } from './plan.ts';
+import type { Change, VerifiedContent } from './report.ts';
+import { hashOf } from './verify.ts';
+import { faultOfFetched } from './web-download.ts';
+
+export type Pursued = { kind: 'gone' } | ({ state: State; changes: readonly Change[] } & Ended);
+
+type Ended =
+  /** `content`: of data that was inspected. */
+  { kind: 'next'; next: Next; content?: VerifiedContent | undefined } | { kind: 'failed'; error: unknown };
+
+/** Each plan but the first follows from a change by others; far more than any honest chain of lost responses needs. */
+const mostPlans = 40;
+/** IDs that are found used up in one reconcile. Each costs two calls, and the next reconcile goes on behind them. */
+const mostSkipped = 50;
+const skipAgainMs = 1_000;
+
+export async function pursue(desired: Desired, start: State, context: PerformContext): Promise<Pursued> {
+  const { clock } = context;
+  const changes: Change[] = [];
+  let state = start;
+  let content: VerifiedContent | undefined;
+  for (let plans = 0, skipped = 0; plans < mostPlans; ) {
+    const { steps, next } = plan(desired, state, clock.now());
+    const before = state;
+    const done = await performAll(steps, state, context);
+    if (done.kind === 'gone') return done;
+    changes.push(...done.changes);
+    state = done.state;
+    if (done.kind === 'failed') return { kind: 'failed', error: done.error, state, changes };
+    if (done.kind === 'changed' && isSkip(before, state)) skipped++;
+    else plans++;
+    if (skipped === mostSkipped) return { kind: 'failed', error: usedUp(state.memory.next), state, changes };
+    if (done.kind === 'changed') continue;
+    if (next.kind === 'inspect') {
+      const inspected = await inspect(next.image, next.content, desired, state.memory, context);
+      state = { ...state, memory: inspected.memory };
+      content = inspected.content;
+      continue;
+    }
+    // A step may have had another effect than was predicted. What is blocked is reported before anything else is done.
+    if (steps.length === 0 || next.kind === 'blocked') return { kind: 'next', next, content, state, changes };
+  }
+  return { kind: 'failed', error: contested(state), state, changes };
+}
+
+/** Whether an ID was found used up. */
+function isSkip(before: State, after: State): boolean {
+  return after.memory.next > before.memory.next && after.observed.revisions.length === before.observed.revisions.length;
+}
+
+type Performed = Awaited<ReturnType<typeof perform>>;
+
+/** Performs the steps in their order, until one has another effect than planned. */
+async function performAll(
+  steps: ReturnType<typeof plan>['steps'],
+  start: State,
+  context: PerformContext,
+): Promise<Performed> {
+  const changes: Change[] = [];
+  let state = start;
+  for (const step of steps) {
+    const performed = await perform(step, state, context);
+    if (performed.kind === 'gone') return performed;
+    changes.push(...performed.changes);
+    state = performed.state;
+    if (performed.kind !== 'done') return { ...performed, changes };
+  }
+  return { kind: 'done', state, changes };
+}
+
+/** Of data that Glance has downloaded itself: what is found out is remembered as a finding. */
+async function inspect(
+  image: Extract<Next, { kind: 'inspect' }>['image'],
+  content: Content,
+  { fingerprint = '' }: Desired,
+  memory: Memory,
+  { images, webDownloads, signal }: PerformContext,
+): Promise<{ memory: Memory; content: VerifiedContent | undefined }> {
+  const fault = await faultOfFetched(images, image, content, webDownloads.maxVirtualBytes, signal);
+  const base = { imageID: image.id, fingerprint };
+  if (fault !== undefined) {
+    const found = { ...base, verdict: 'wrong' as const, why: fault.message, reason: fault.code };
+    return { memory: withFinding(memory, found), content: undefined };
+  }
+  const hash = hashOf(image);
+  const size = image.size === null ? {} : { size: image.size };
+  const { digest = '' } = content;
+  return {
+    memory: withFinding(memory, { ...base, verdict: 'right', ...size, ...(hash === undefined ? {} : { hash }) }),
+    content: { imageID: image.id, url: safeUrl(addressOf(content)), digest, imageDigest: digest, ...size },
+  };
+}
+
+function usedUp(count: number): OperatorError {
+  return new OperatorError(
+    `the first ${count} image IDs of this resource are used up: their images were deleted, or belong to other projects. The ` +
+      'operator tries the next IDs',
+    { code: 'Conflict', retry: retry.after(skipAgainMs) },
+  );
+}
+
+function contested({ observed }: State): OperatorError {
+  const id = observed.revisions.at(-1)?.image.id ?? '';
+  return new OperatorError(`image ${id} does not converge: another client reverts every change immediately`, {
+    code: 'Conflict',
+    retry: retry.backoff,
+  });
+}

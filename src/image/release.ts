@@ -1,0 +1,88 @@
+/**
+ * Deletion of a resource: first its images, then its finalizer.
+ *
+ * Invariants: every image of the resource is deleted, also one whose creation was never recorded; nothing that is not ours is
+ * touched, whatever protects our own.
+ */
+import { withDefaults } from '../api/defaults.ts';
+import { abandonAnnotation } from '../api/group.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
+import type { Place } from './clouds.ts';
+import { deletionEvents } from './events.ts';
+import type { Memory } from './memory.ts';
+import { observe } from './observe.ts';
+import { openCloud } from './open.ts';
+import { failed, newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
+import { type PerformContext, perform, performContext } from './perform.ts';
+import type { State } from './plan.ts';
+import type { Change } from './report.ts';
+
+/** Deals with the images of a resource that is being deleted. */
+export async function release(pass: Pass, context: ReconcileContext): Promise<Reached> {
+  const { resource, memory } = pass;
+  const { resources } = context;
+  if (resource.metadata.annotations[abandonAnnotation] === 'true') {
+    resources.event(
+      resource,
+      'Warning',
+      'Abandoned',
+      `abandoned by annotation; ${imagesOf(pass)} may still exist in Glance`,
+    );
+    return { kind: 'released' };
+  }
+  if (withDefaults(resource.spec).deletionPolicy === 'Retain') {
+    resources.event(resource, 'Normal', 'Retained', `${imagesOf(pass)} is kept in Glance (deletionPolicy: Retain)`);
+    return { kind: 'released' };
+  }
+  if (pass.newerVersion !== undefined) return failed(pass, newerOperator(pass.newerVersion), context);
+  const { cloud: opened, secret } = await openCloud(pass, context);
+  if (!opened.ok) return failed(pass, opened.error, context, { secret });
+  const cloud = opened.value;
+  if (cloud === undefined) return outcome({ kind: 'again' });
+  const deleted = await deleteImages(memory, cloud.place, performContext(pass, undefined, cloud, context));
+  if (deleted.error !== undefined)
+    return failed(pass, deleted.error, context, { secret, memory: deleted.memory, changes: deleted.changes });
+  for (const { type, reason, note } of deletionEvents(deleted.changes)) resources.event(resource, type, reason, note);
+  return { kind: 'released' };
+}
+
+interface Deleted {
+  memory: Memory;
+  changes: readonly Change[];
+  /** Absent: no image of ours is left. */
+  error?: unknown;
+}
+
+/** An upload that is just being cut off may let an image appear late. */
+const mostLooks = 4;
+
+async function deleteImages(memory: Memory, here: Place, context: PerformContext): Promise<Deleted> {
+  const changes: Change[] = [];
+  let remembered = memory;
+  for (let looks = 0; looks < mostLooks; looks++) {
+    const seen = await observe(context, remembered, true, here);
+    const ours = seen.observed.revisions.filter(({ ownership }) => ownership.kind === 'created');
+    if (ours.length === 0) {
+      const foreign = seen.observed.revisions.map(({ image: { id, owner } }) => ({ kind: 'left' as const, id, owner }));
+      return { memory: seen.memory, changes: [...changes, ...foreign] };
+    }
+    let state: State = { observed: seen.observed, memory: { ...seen.memory, published: [] } };
+    for (const { image } of ours) {
+      const performed = await perform({ kind: 'delete', image, why: 'its resource was deleted' }, state, context);
+      if (performed.kind === 'gone') return { memory: state.memory, changes };
+      state = performed.state;
+      if (performed.kind === 'failed') return { memory: state.memory, changes, error: performed.error };
+      changes.push({ kind: 'deleted', id: image.id });
+    }
+    remembered = state.memory;
+  }
+  const error = new OperatorError('Glance still lists the image after it was deleted', {
+    code: 'Conflict',
+    retry: retry.backoff,
+  });
+  return { memory: remembered, changes, error };
+}
+
+function imagesOf({ memory: { images } }: Pass): string {
+  return images.length === 0 ? 'no known image' : `image ${images.join(', ')}`;
+}

@@ -1,0 +1,160 @@
+/**
+ * The images that Glance holds for one resource, and the state of each: what its data is worth for the present declaration.
+ *
+ * Invariant: pure; an image whose data is not known to be the declared data is never `right`.
+ */
+import type { Image } from '../glance/image.ts';
+import { importState } from '../glance/import-state.ts';
+import type { Desired } from './desired.ts';
+import { contentProperty } from './identity.ts';
+import { findingOf, type Memory } from './memory.ts';
+import type { Ownership } from './ownership.ts';
+import { verify } from './verify.ts';
+
+export interface Revision {
+  number: number;
+  image: Image;
+  ownership: Ownership;
+}
+
+/** What Glance was seen to hold. Foreign images are in it only if the memory names them. */
+export interface Observed {
+  revisions: readonly Revision[];
+  /** Whether Glance was asked for all images with the mark, not only for the known ones. */
+  listed: boolean;
+  /** Names of the stores that accept data, where the declaration asks for all of them. */
+  storeNames?: readonly string[] | undefined;
+}
+
+export type Stage =
+  /** It needs no data, or has the declared data. */
+  | { kind: 'right' }
+  /** Active, with data that has to be read back. */
+  | { kind: 'unread' }
+  /** Active, with data that Glance downloaded itself and that has to be inspected. */
+  | { kind: 'uninspected' }
+  | { kind: 'deactivated'; isRight: boolean }
+  /** It accepts data. */
+  | { kind: 'empty' }
+  /** Glance, or another client, moves data. */
+  | { kind: 'moving'; phase: 'Importing' | 'Waiting'; why: string; ms: number }
+  /** The import that the operator asked for has failed. */
+  | { kind: 'importFailed' }
+  /** It never becomes what is declared. `byUs`: the data came on behalf of this declaration. */
+  | { kind: 'useless'; why: string; reason?: string | undefined; byUs: boolean };
+
+/** How long an upload that is known to be cut short may leave an image in `saving`: Glance detects a broken connection well within it. */
+export const cutUploadMs = 20_000;
+/** How long Glance may take to complete an upload of which it may have all bytes. */
+export const longestSavingMs = 3_600_000;
+/** An import whose worker has died keeps its lock. Glance accepts another import an hour after the first. */
+export const longestImportMs = 2 * 3_600_000;
+const shortestPollMs = 1_000;
+const longestPollMs = 30_000;
+/** How often to look at an image whose data another client brings. */
+const foreignUploadPollMs = 15_000;
+
+export function stageOf(image: Image, desired: Desired, memory: Memory, now: Date): Stage {
+  const { content } = desired;
+  const lock = lockOf(image, memory, now);
+  switch (image.status) {
+    case 'queued':
+      if (lock.kind === 'held' && content !== undefined && !isMadeFor(image, desired, memory))
+        return useless('Glance imports the data of an earlier declaration into it');
+      if (lock.kind === 'held') return importing(image, lock.elapsedMs);
+      if (content === undefined) return { kind: 'right' };
+      if (isPoisoned(image))
+        return useless('an earlier upload left it in a state in which Glance accepts no more data');
+      if (lock.kind === 'none' && askedFor(image, memory)) return { kind: 'importFailed' };
+      return { kind: 'empty' };
+    case 'saving':
+    case 'uploading':
+    case 'importing':
+      return whileMoving(image, desired, memory, now, lock);
+    case 'active':
+      return whenActive(image, desired, memory);
+    case 'deactivated': {
+      const isRight = whenActive(image, desired, memory).kind === 'right';
+      if (content === undefined || isRight || isMadeFor(image, desired, memory))
+        return { kind: 'deactivated', isRight };
+      return useless('an administrator deactivated it, and it was made for another declaration');
+    }
+    case 'killed':
+      return useless('its upload failed in Glance (killed)');
+    default:
+      return waiting(`its status in Glance is ${image.status}`, foreignUploadPollMs);
+  }
+}
+
+function whenActive(image: Image, desired: Desired, memory: Memory): Stage {
+  const { content, fingerprint } = desired;
+  const verdict = verify(content, fingerprint, image, findingOf(memory, image.id));
+  switch (verdict.kind) {
+    case 'right':
+    case 'unread':
+    case 'uninspected':
+      return verdict;
+    case 'wrong':
+      return { kind: 'useless', why: verdict.why, reason: verdict.reason, byUs: isMadeFor(image, desired, memory) };
+    case 'unverifiable':
+      return useless(`nothing shows that it has the declared data: ${verdict.why}`);
+  }
+}
+
+function whileMoving(image: Image, desired: Desired, memory: Memory, now: Date, lock: Lock): Stage {
+  const { status } = image;
+  if (desired.content === undefined) return waiting(`its data is being uploaded (${status})`, foreignUploadPollMs);
+  if (!isMadeFor(image, desired, memory)) return useless('its data is for an earlier declaration');
+  if (lock.kind === 'held') return importing(image, lock.elapsedMs);
+  if (lock.kind === 'stale') return useless('its import did not end');
+  // Nothing continues what is staged or half imported. What is `saving` may be complete, and Glance stores it.
+  const { interrupted } = memory;
+  const isKnown = interrupted?.imageID === image.id;
+  const elapsedMs = isKnown ? now.getTime() - Date.parse(interrupted.at) : 0;
+  const isCut = status !== 'saving' || (isKnown && interrupted.isCut);
+  if (elapsedMs >= (isCut ? cutUploadMs : longestSavingMs))
+    return useless(`an interrupted upload left it in ${status}`);
+  const why = isCut ? 'Glance is cleaning up an interrupted upload' : `Glance is storing its data (${status})`;
+  return waiting(why, pollMs(elapsedMs));
+}
+
+type Lock = { kind: 'none' } | { kind: 'held'; elapsedMs: number } | { kind: 'stale' };
+
+/** Whether Glance works on an import of this image. */
+export function lockOf(image: Image, { import: running }: Memory, now: Date): Lock {
+  const state = importState(image);
+  if (state.kind !== 'running' || state.task === undefined) return { kind: 'none' };
+  const elapsedMs = running?.imageID === image.id ? now.getTime() - Date.parse(running.at) : 0;
+  return elapsedMs < longestImportMs ? { kind: 'held', elapsedMs } : { kind: 'stale' };
+}
+
+export function importing({ status }: Image, elapsedMs: number): Extract<Stage, { kind: 'moving' }> {
+  return { kind: 'moving', phase: 'Importing', why: `Glance is importing its data (${status})`, ms: pollMs(elapsedMs) };
+}
+
+/** Often at first, and then after a tenth of the time that has passed. */
+function pollMs(elapsedMs: number): number {
+  return Math.min(Math.max(elapsedMs / 10, shortestPollMs), longestPollMs);
+}
+
+function waiting(why: string, ms: number): Stage {
+  return { kind: 'moving', phase: 'Waiting', why, ms };
+}
+
+function useless(why: string): Stage {
+  return { kind: 'useless', why, byUs: false };
+}
+
+function askedFor({ id }: Image, { import: running }: Memory): boolean {
+  return running?.imageID === id && running.kind === 'fetch';
+}
+
+/** Whether its data, present or coming, is that of the present declaration. */
+function isMadeFor(image: Image, { fingerprint }: Desired, memory: Memory): boolean {
+  return image.properties[contentProperty] === fingerprint || findingOf(memory, image.id)?.fingerprint === fingerprint;
+}
+
+/** Glance rejects each later upload to a queued image that has digests already, left by an upload that failed late. */
+function isPoisoned({ checksum, hash }: Image): boolean {
+  return checksum !== null || hash !== null;
+}
