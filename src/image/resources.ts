@@ -109,7 +109,7 @@ export function createResources({ client, images, secrets, events, log, onEvent 
     },
     async addFinalizer(resource, identity, signal) {
       const annotation = { name: identityAnnotation, value: identity };
-      const guarded = await addFinalizer(client, glanceImageType, resource, { finalizer, annotation }, signal);
+      const guarded = await addFinalizer(client, glanceImageType, resource, finalizer, signal, annotation);
       if (guarded !== undefined) remember(guarded);
       return guarded !== undefined;
     },
@@ -156,9 +156,14 @@ function asksTheSame({ metadata: a }: GlanceImage, { metadata: b }: GlanceImage)
   return (
     a.generation === b.generation &&
     a.deletionTimestamp === b.deletionTimestamp &&
-    isDeepStrictEqual(a.annotations, b.annotations) &&
-    isDeepStrictEqual(a.finalizers, b.finalizers)
+    isDeepStrictEqual(withoutOwn(a), withoutOwn(b))
   );
+}
+
+/** The finalizer and the identity are ours. */
+function withoutOwn({ annotations, finalizers }: GlanceImage['metadata']) {
+  const { [identityAnnotation]: _, ...others } = annotations;
+  return [others, finalizers.filter((one) => one !== finalizer)];
 }
 
 /** Versions are counters in every API server there is, and comparable by contract since Kubernetes 1.35. */

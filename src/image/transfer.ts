@@ -87,8 +87,10 @@ export function readTransfer(
 ): TransferNews {
   if (state === undefined) return { kind: 'none' };
   const { plan } = state;
-  if (!isOfResource(plan, memory)) return { kind: 'obsolete' };
-  const known = withImage(memory, plan.imageID, false);
+  const number = numberOf(memory.uid, plan.imageID, memory.next);
+  // An older object of the same name has other images.
+  if (number === undefined && !memory.images.includes(plan.imageID)) return { kind: 'obsolete' };
+  const known = { ...withImage(memory, plan.imageID, false), next: Math.max(memory.next, (number ?? -1) + 1) };
   switch (state.kind) {
     case 'succeeded':
       return verified(resource, plan, state.result, known, now);
@@ -101,11 +103,6 @@ export function readTransfer(
         ? verificationFailed(resource, plan, state.error, known)
         : fillFailed(plan, state.error, known, now);
   }
-}
-
-/** An older object of the same name has other images. */
-function isOfResource({ imageID }: TransferPlan, { uid, images, next }: Memory): boolean {
-  return images.includes(imageID) || numberOf(uid, imageID, next) !== undefined;
 }
 
 /** A lower bound on the disk that is lifted only rejects less, so the transfer goes on. */

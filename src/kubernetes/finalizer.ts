@@ -14,19 +14,22 @@ type Operations = readonly [{ op: 'test'; path: string; value: unknown }, ...Obj
 
 const maxTries = 5;
 
-export interface Guard {
-  finalizer: string;
-  /** Written with the finalizer, unless the object has one of this name. */
-  annotation: { name: string; value: string };
+export interface Annotation {
+  name: string;
+  value: string;
 }
 
-/** Returns the object with the finalizer, or undefined if it does not exist or is already being deleted. */
+/**
+ * Returns the object with the finalizer, or undefined if it does not exist or is already being deleted. The annotation is written in
+ * the same patch, unless the object has one of this name.
+ */
 export function addFinalizer<T extends KubernetesObject>(
   client: Client,
   type: ResourceType<T>,
   object: T,
-  { finalizer, annotation }: Guard,
+  finalizer: string,
   signal: AbortSignal,
+  annotation?: Annotation,
 ): Promise<T | undefined> {
   return change(client, type, object, signal, ({ finalizers = [], annotations, deletionTimestamp, uid }) => {
     if (finalizers.includes(finalizer)) return 'done';
@@ -37,14 +40,14 @@ export function addFinalizer<T extends KubernetesObject>(
       // An absent list equals null.
       { op: 'test', path, value: finalizers.length === 0 ? null : finalizers },
       { op: 'add', path, value: [...finalizers, finalizer] },
-      ...annotate(annotations, annotation),
+      ...(annotation === undefined ? [] : annotate(annotations, annotation)),
     ];
   });
 }
 
 function annotate(
   annotations: Readonly<Record<string, string>> = {},
-  { name, value }: Guard['annotation'],
+  { name, value }: Annotation,
 ): ObjectPatchOperation[] {
   const path = '/metadata/annotations';
   if (Object.hasOwn(annotations, name)) return [];

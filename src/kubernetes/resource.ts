@@ -97,7 +97,8 @@ function withoutUnusedFields(raw: unknown): object {
   const { managedFields: _, ...metadata } = raw['metadata'];
   const annotations = metadata['annotations'];
   if (!isRecord(annotations)) return { ...raw, metadata };
-  const { 'kubectl.kubernetes.io/last-applied-configuration': __, ...kept } = annotations;
+  // The key stays, because a patch must know whether the object has annotations.
+  const kept = Object.hasOwn(annotations, lastApplied) ? { ...annotations, [lastApplied]: '' } : annotations;
   return { ...raw, metadata: { ...metadata, annotations: kept } };
 }
 
@@ -110,6 +111,8 @@ export function apiVersionOf(type: ResourceType<KubernetesObject>): string {
 }
 
 /** `namespace/name`; of a cluster-scoped object `/name`. */
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+
 export function keyOfObject(object: KubernetesObject): Key {
   return keyOf(object.metadata.namespace ?? '', object.metadata.name);
 }

@@ -29,6 +29,7 @@ const reached: { [K in Exclude<keyof RunSettings, Unset>]: { values: object; has
   namespaces: { values: { watchNamespaces: ['team-a', 'team-b'] }, has: ['team-a', 'team-b'] },
   selector: setting('selector', 'shard in (a,b)'),
   clusterName: setting('clusterName', 'prod'),
+  inheritFrom: setting('inheritFrom', ['staging']),
   watchSecrets: setting('watchSecrets', true),
   workers: setting('workers', 32),
   maxImageSizeGiB: setting('maxImageSizeGiB', 1_000_000),

@@ -5,7 +5,7 @@ import { generated } from '../env/content.ts';
 import { raw } from '../env/images.ts';
 import { claimPort } from './closed-port.ts';
 import { digestOf } from './digest.ts';
-import { messageOf, World } from './world.ts';
+import { messageOf, newestID, World } from './world.ts';
 
 const body = raw(256 * 1024);
 const digest = digestOf(body);
@@ -148,7 +148,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
 
   async function assertNotActive(resource: GlanceImage): Promise<void> {
     const images = await world.images();
-    const own = images.filter(({ id }) => id === resource.status.imageID);
+    const own = images.filter(({ id }) => id === newestID(resource));
     assert.ok(
       own.every(({ status }) => status !== 'active'),
       JSON.stringify(own),

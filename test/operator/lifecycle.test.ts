@@ -257,7 +257,7 @@ describe('an image follows its declaration', () => {
     const owner = ownerOf(world.namespace, 'marked', metadata.uid);
     assert.equal(image['glance_image_operator_owner'], owner);
     assert.equal(typeof image['glance_image_operator_cluster'], 'string');
-    assert.deepEqual(Object.keys(markOf({ uid: '', owner: '', cluster: '' })).sort(), [
+    assert.deepEqual(Object.keys(markOf({ uid: '', value: '', owner: '', cluster: '', isOriginal: true })).sort(), [
       'glance_image_operator_cluster',
       'glance_image_operator_owner',
     ]);

@@ -10,7 +10,7 @@ import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.t
 import { startSource } from '../env/source.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { digestOf } from './digest.ts';
-import { messageOf, World } from './world.ts';
+import { messageOf, newestID, World } from './world.ts';
 
 /** Images that differ, of the same size. */
 const bytesOf = (seed: number) => {
@@ -158,12 +158,13 @@ describe('data that was not compared with the declaration', () => {
       content: { http: { url, digest: digestOf(first) } },
     });
     await world.source.requested('/raced.raw');
-    const { status } = await world.until('raced', 'registered', (resource) => resource.status.imageID !== undefined);
-    const file = `/v2/images/${status.imageID}/file`;
+    const { status } = await world.until('raced', 'registered', (resource) => newestID(resource) !== undefined);
+    const raced = newestID({ status });
+    const file = `/v2/images/${raced}/file`;
     // Either upload may be the first one that Glance takes.
     const theirs = await world.project.image('PUT', file, second);
     released.resolve();
-    await assertHolds('raced', first, theirs.status < 300 ? status.imageID : undefined);
+    await assertHolds('raced', first, theirs.status < 300 ? raced : undefined);
   });
 
   test('data of a WebDownload that became an Upload meanwhile is replaced before it is visible', async (t) => {
@@ -177,9 +178,9 @@ describe('data that was not compared with the declaration', () => {
     const { status } = await world.reason('web', 'Importing');
     await world.apply('web', { image, content: http('/upload.raw', second) });
     released.resolve();
-    await assertHolds('web', second, status.imageID);
+    await assertHolds('web', second, newestID({ status }));
     const changes = glance.requests.filter(
-      ({ method, path }) => method === 'PATCH' && path.endsWith(`${status.imageID}`),
+      ({ method, path }) => method === 'PATCH' && path.endsWith(`${newestID({ status })}`),
     );
     assert.deepEqual(
       changes.filter(({ body }) => /visibility|os_hidden/.test(body)),
@@ -245,8 +246,8 @@ describe('data that was not compared with the declaration', () => {
     world.source.add('/again-1.raw', { body: first, gate: { at: 1024, released: released.promise } });
     (await world.project.image('DELETE', `/v2/images/${id}`)).ok();
     await world.annotate('again', reconcileAtAnnotation, '1');
-    const next = await world.until('again', 'created again', ({ status }) => {
-      return status.imageID !== undefined && status.imageID !== id;
+    const next = await world.until('again', 'created again', (resource) => {
+      return newestID(resource) !== undefined && newestID(resource) !== id;
     });
     assert.equal(next.status.content, undefined);
     const uploaded = activeWithoutResponse('again', Promise.resolve());

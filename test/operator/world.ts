@@ -276,3 +276,8 @@ export function messageOf(resource: GlanceImage): string {
 function isCurrent({ metadata, status }: GlanceImage): boolean {
   return status.observedGeneration === metadata.generation;
 }
+
+/** The image of a resource that was created last, whether it is ready or not. */
+export function newestID({ status }: Pick<GlanceImage, 'status'>): string | undefined {
+  return status.revisions?.at(-1)?.imageID;
+}
