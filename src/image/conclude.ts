@@ -13,7 +13,7 @@ import { unreachable } from '../lib/errors.ts';
 import { eventsOf } from './events.ts';
 import type { Pass, ReconcileContext } from './pass.ts';
 import type { Report } from './report.ts';
-import { contentOf, type Moment, summarise } from './status.ts';
+import { type Moment, shownContent, summarise } from './status.ts';
 import { warningOf } from './warning.ts';
 
 /** A transfer that ends within this time costs no status of its own. */
@@ -52,7 +52,7 @@ function momentOf(resource: GlanceImage, report: Report, { clock, random }: Reco
     recordOnly: spec.content === undefined,
     warning: warningOf(resource, {
       properties: (image ?? previous.image)?.properties,
-      transferWarnings: contentOf(report, previous)?.warnings,
+      transferWarnings: shownContent(report, previous)?.warnings,
       unremovable: report.memory.unremovable?.keys,
     }),
     now: clock.now(),

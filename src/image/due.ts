@@ -7,37 +7,12 @@ import { findCondition, isConvergedReason } from '../api/conditions.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { abandonAnnotation, reconcileAtAnnotation } from '../api/group.ts';
 import { parseDuration } from '../lib/duration.ts';
-import { unreachable } from '../lib/errors.ts';
-import type { Key } from '../lib/key.ts';
-import type { Comparison } from './drift.ts';
-import type { ReconcilerOptions } from './pass.ts';
 import { sanitise } from './sanitise.ts';
 
 export type Due = { kind: 'now' } | { kind: 'in'; ms: number } | { kind: 'settled'; intervalMs: number };
 
 /** No retry is planned further ahead: a later time was written by an operator whose clock was wrong. */
 const longestWaitMs = 2 * 3_600_000;
-
-/** Whether it is this resource's turn, and if so, what its image is compared with. */
-export function turnOf(
-  key: Key,
-  resource: GlanceImage,
-  { resources, transfers, drift, clock }: Pick<ReconcilerOptions, 'resources' | 'transfers' | 'drift' | 'clock'>,
-): Comparison {
-  const isDeleting = resource.metadata.deletionTimestamp !== undefined;
-  if (transfers.get(key) !== undefined || (resource.spec.suspend && !isDeleting)) return { kind: 'live' };
-  const due = dueOf(resource, resources.secretVersions(resource), clock.now());
-  switch (due.kind) {
-    case 'now':
-      return { kind: 'live' };
-    case 'in':
-      return due;
-    case 'settled':
-      return drift.next(key, due.intervalMs);
-    default:
-      return unreachable(due);
-  }
-}
 
 /** `secretVersions` are those of the content of its Secrets, as last read; undefined when none is known. */
 export function dueOf(resource: GlanceImage, secretVersions: string | undefined, now: Date): Due {

@@ -5,7 +5,7 @@
  * Invariant: a fingerprint that was written once is written the same by every later version. It has no URL, mirror, Secret,
  * method or store, because they do not change the bytes; fields that are added later are left out at their default.
  */
-import type { SourcePlan } from '../source/registry.ts';
+import { type SourcePlan, sourceOf } from '../source/registry.ts';
 
 /** What a content and the plan of a transfer have in common. */
 export interface Fingerprinted {
@@ -25,13 +25,9 @@ export function fingerprintOf(content: Fingerprinted): string {
   return [version, ...bytesOf(content), diskFormat, containerFormat].join(';');
 }
 
-function bytesOf({ source, digest, digestOf, decompress }: Fingerprinted): string[] {
-  switch (source.kind) {
-    case 'http':
-      return [(digest ?? '').toLowerCase(), digestOf, decompress];
-    case 'glance':
-      return [`glance=${source.image.slice(source.image.lastIndexOf('/') + 1)}`];
-  }
+function bytesOf({ source, digest = '', digestOf, decompress }: Fingerprinted): string[] {
+  const { bytesID } = sourceOf(source);
+  return bytesID === undefined ? [digest.toLowerCase(), digestOf, decompress] : [bytesID];
 }
 
 /** The digest in a fingerprint; undefined if it has none. */

@@ -28,7 +28,7 @@ const finding = z.object({
   /** The reason of the failure that showed it. */
   reason: text.optional(),
 });
-export type Finding = z.output<typeof finding>;
+export type DataFinding = z.output<typeof finding>;
 
 const schema = z.object({
   version: z.literal(memoryVersion),
@@ -107,13 +107,13 @@ const longestWhy = 300;
 const mostFindings = 8;
 
 /** A finding about an image replaces the one before. */
-export function withFinding(memory: Memory, found: Finding): Memory {
+export function withFinding(memory: Memory, found: DataFinding): Memory {
   const others = memory.findings.filter(({ imageID }) => imageID !== found.imageID);
   const cut = found.why === undefined ? found : { ...found, why: found.why.slice(0, longestWhy) };
   return { ...memory, findings: [...others, cut].slice(-mostFindings) };
 }
 
-export function findingOf({ findings }: Memory, imageID: string): Finding | undefined {
+export function findingOf({ findings }: Memory, imageID: string): DataFinding | undefined {
   return findings.find((one) => one.imageID === imageID);
 }
 

@@ -31,7 +31,7 @@ export interface Look {
   signal: AbortSignal;
 }
 
-export interface Seen {
+export interface Observation {
   observed: Observed;
   memory: Memory;
   /** Images that the memory names and Glance does not hold. */
@@ -45,7 +45,7 @@ export function claimOf(owner: Owner, memory: Memory): Claim {
 }
 
 /** `isWorkedOn`: there may be images that the memory does not name. `here`: where the credentials lead to. */
-export async function observe(look: Look, memory: Memory, isWorkedOn: boolean, here: Place): Promise<Seen> {
+export async function observe(look: Look, memory: Memory, isWorkedOn: boolean, here: Place): Promise<Observation> {
   const known = await observeKnown(look, memory);
   if (known.gone.length > 0) refuseOtherCloud(known, memory, here);
   const seen = known.gone.length > 0 || isWorkedOn ? await observeMarked(look, known) : known;
@@ -54,7 +54,7 @@ export async function observe(look: Look, memory: Memory, isWorkedOn: boolean, h
 }
 
 /** The images that the memory names. */
-async function observeKnown(look: Look, memory: Memory): Promise<Seen> {
+async function observeKnown(look: Look, memory: Memory): Promise<Observation> {
   const claim = claimOf(look.owner, memory);
   let observed: Observed = { revisions: [], listed: false };
   let remembered = memory;
@@ -70,7 +70,7 @@ async function observeKnown(look: Look, memory: Memory): Promise<Seen> {
 }
 
 /** Adds all images with our mark, hidden ones too. */
-export async function observeMarked({ images, owner, signal }: Look, seen: Seen): Promise<Seen> {
+export async function observeMarked({ images, owner, signal }: Look, seen: Observation): Promise<Observation> {
   let { observed, memory } = seen;
   const properties = { [ownerProperty]: owner.owner };
   for (const hidden of [false, true]) {
@@ -118,7 +118,7 @@ function isDeleted({ status }: Image): boolean {
 }
 
 /** Another Glance does not know the image: a second one would be made there, and the first would be forgotten. */
-function refuseOtherCloud({ gone }: Seen, { place }: Memory, here: Place): void {
+function refuseOtherCloud({ gone }: Observation, { place }: Memory, here: Place): void {
   if (place === undefined || place.endpoint === here.endpoint) return;
   throw new OperatorError(
     `image ${gone[0]} is at ${place.endpoint}, but the credentials lead to ${here.endpoint}, which does not know it: restore the ` +

@@ -3,12 +3,13 @@ import type { GlanceImage } from '../api/glanceimage.ts';
 import { finalizer } from '../api/group.ts';
 import type { Outcome } from '../controller/outcome.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError, retry, unreachable } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
 import type { TransferPlan } from '../transfer/plan.ts';
 import type { Scheduler, TransferState } from '../transfer/scheduler.ts';
 import type { Clouds } from './clouds.ts';
 import type { Comparison, Drift } from './drift.ts';
+import { dueOf } from './due.ts';
 import { asFailure } from './failure.ts';
 import { type Identity, identityOf } from './identity.ts';
 import { blankMemory, type Memory, recall } from './memory.ts';
@@ -67,6 +68,27 @@ export type Reached =
   | { kind: 'released' }
   /** Nothing was learned that belongs into the status. */
   | { kind: 'outcome'; outcome: Outcome };
+
+/** Whether it is this resource's turn, and if so, what its image is compared with. */
+export function turnOf(
+  key: Key,
+  resource: GlanceImage,
+  { resources, transfers, drift, clock }: Pick<ReconcilerOptions, 'resources' | 'transfers' | 'drift' | 'clock'>,
+): Comparison {
+  const isDeleting = resource.metadata.deletionTimestamp !== undefined;
+  if (transfers.get(key) !== undefined || (resource.spec.suspend && !isDeleting)) return { kind: 'live' };
+  const due = dueOf(resource, resources.secretVersions(resource), clock.now());
+  switch (due.kind) {
+    case 'now':
+      return { kind: 'live' };
+    case 'in':
+      return due;
+    case 'settled':
+      return drift.next(key, due.intervalMs);
+    default:
+      return unreachable(due);
+  }
+}
 
 export function begin(key: Key, resource: GlanceImage, turn: Turn, context: ReconcileContext): Pass {
   const { transfers, cluster, clock } = context;

@@ -18,11 +18,11 @@ import { type Memory, withImage, withoutImage } from './memory.ts';
 import { claimOf, find, type Look, observeMarked, revisionOf, withFound } from './observe.ts';
 import { ownershipOf } from './ownership.ts';
 import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
-import type { State, Step } from './plan.ts';
 import { markProtected, type Right, reservedKey } from './protected.ts';
 import type { Change } from './report.ts';
 import { remember, withoutRevision, withRevision } from './simulate.ts';
 import { withMemory } from './status.ts';
+import type { PlanStep, State } from './step.ts';
 import { checkWebDownload, type WebDownloads } from './web-download.ts';
 
 export interface PerformContext extends Look {
@@ -65,7 +65,7 @@ export type Performed =
   | { kind: 'failed'; state: State; changes: readonly Change[]; error: unknown }
   | { kind: 'gone' };
 
-export async function perform(step: Step, state: State, context: PerformContext): Promise<Performed> {
+export async function perform(step: PlanStep, state: State, context: PerformContext): Promise<Performed> {
   if (step.kind !== 'create' && step.kind !== 'record') requireOwn(step.image, state, context);
   try {
     return await change(step, state, context);
@@ -75,7 +75,7 @@ export async function perform(step: Step, state: State, context: PerformContext)
   }
 }
 
-async function change(step: Step, state: State, context: PerformContext): Promise<Performed> {
+async function change(step: PlanStep, state: State, context: PerformContext): Promise<Performed> {
   if (step.kind === 'record') {
     if (!(await context.record(step.memory))) return { kind: 'gone' };
     return done({ ...state, memory: step.memory }, []);
@@ -95,7 +95,7 @@ async function change(step: Step, state: State, context: PerformContext): Promis
   }
 }
 
-type StepOf<Kind extends Step['kind']> = Extract<Step, { kind: Kind }>;
+type StepOf<Kind extends PlanStep['kind']> = Extract<PlanStep, { kind: Kind }>;
 
 /** The gate. Plans hold no step for a foreign image, so this is never reached by one. */
 function requireOwn(image: Image, { memory }: State, { owner }: Look): void {

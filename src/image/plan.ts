@@ -9,7 +9,7 @@ import type { Reason } from '../api/reasons.ts';
 import { isReason } from '../api/reasons.ts';
 import type { ImportRequest } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
-import { diffImage, type JsonPatchOperation } from '../glance/patch.ts';
+import { diffImage } from '../glance/patch.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import { type Retry, retry } from '../lib/errors.ts';
 import { sourceOf } from '../source/registry.ts';
@@ -17,20 +17,10 @@ import type { Content } from './content.ts';
 import { type Desired, imageAfter, imageBefore, keepsProperty, retiredName } from './desired.ts';
 import { imageIDOf } from './identity.ts';
 import { type Memory, withImage } from './memory.ts';
-import { importing, lockOf, type Observed, type Revision, type Stage, stageOf } from './revisions.ts';
+import { importing, lockOf, type Revision, type Stage, stageOf } from './revisions.ts';
 import { contestMs, simulate } from './simulate.ts';
+import type { PlanStep, State } from './step.ts';
 import { storeChange } from './stores.ts';
-
-/** Each changes Glance once, but `record`, which writes the memory into the status. */
-export type Step =
-  /** `keys`: of the declared properties. */
-  | { kind: 'create'; imageID: string; number: number; image: WantedImage; keys: readonly string[] }
-  | { kind: 'patch'; image: Image; operations: JsonPatchOperation[]; keys: readonly string[] }
-  /** Glance downloads the data, or copies it to other stores. */
-  | { kind: 'import'; image: Image; request: ImportRequest }
-  | { kind: 'removeFromStore'; image: Image; store: string }
-  | { kind: 'delete'; image: Image; why: string }
-  | { kind: 'record'; memory: Memory };
 
 /** What happens after the steps. */
 export type Next =
@@ -43,25 +33,20 @@ export type Next =
   | { kind: 'blocked'; reason: Reason; message: string; retry: Retry };
 
 export interface Plan {
-  steps: readonly Step[];
+  steps: readonly PlanStep[];
   next: Next;
-}
-
-export interface State {
-  observed: Observed;
-  memory: Memory;
 }
 
 /** More than any plan needs: each image takes a few. */
 const mostSteps = 200;
 
 export function plan(desired: Desired, state: State, now: Date): Plan {
-  const steps: Step[] = [];
+  const steps: PlanStep[] = [];
   for (let at = state; steps.length < mostSteps; ) {
     const decision = decide(desired, at, now);
     if (decision.kind === 'next') return { steps, next: decision.next };
     steps.push(decision.step);
-    if (decision.then !== undefined) return { steps, next: decision.then };
+    if (decision.final !== undefined) return { steps, next: decision.final };
     at = simulate(at, decision.step, now);
   }
   throw new Error('a plan does not end');
@@ -69,8 +54,8 @@ export function plan(desired: Desired, state: State, now: Date): Plan {
 
 type Decision =
   | { kind: 'next'; next: Next }
-  /** `then`: what follows at once, without another look. */
-  | { kind: 'step'; step: Step; then?: Next };
+  /** `final`: what follows at once, without another look. */
+  | { kind: 'step'; step: PlanStep; final?: Next };
 
 interface Judged extends Revision {
   stage: Stage;
@@ -158,10 +143,10 @@ function isLeftover({ stage, isPublished }: Judged, chosen: Judged | undefined):
 
 function removal({ desired }: Scene, { image, stage }: Judged, chosen: Judged | undefined): Decision {
   if (stage.kind !== 'useless') return step({ kind: 'delete', image, why: 'another image takes its place' });
-  const removed: Step = { kind: 'delete', image, why: stage.why };
+  const removed: PlanStep = { kind: 'delete', image, why: stage.why };
   if (!stage.byUs || chosen !== undefined) return step(removed);
   // Another one would get the same data, so the failure is reported first.
-  return { ...step(removed), then: rejection(desired, image, stage.why, stage.reason) };
+  return { ...step(removed), final: rejection(desired, image, stage.why, stage.reason) };
 }
 
 function rejection({ content }: Desired, { id }: Image, why: string, reason: string | undefined): Next {
@@ -261,10 +246,11 @@ function whenDeactivated(scene: Scene, chosen: Judged, isRight: boolean): Decisi
   // What was never verified must not become visible, because an administrator can reactivate it at any time.
   const patch = isRight ? patchTo(scene, chosen, imageAfter(scene.desired, id, false)) : undefined;
   if (patch !== undefined) return patch;
-  return blocked(
-    'Deactivated',
-    `image ${id} was deactivated by an administrator of the cloud; only an administrator can reactivate it`,
-  );
+  const deactivated = `image ${id} was deactivated by an administrator of the cloud`;
+  const remedy = 'only an administrator can reactivate it';
+  return isRight
+    ? blocked('Deactivated', `${deactivated}; ${remedy}`)
+    : blocked('NotVerifiable', `${deactivated}, so its data cannot be read and verified; ${remedy}`);
 }
 
 /** How often in an hour a vanished owner mark is restored. */
@@ -288,7 +274,7 @@ function patchTo(scene: Scene, { image, ownership }: Judged, wanted: WantedImage
  * With propertyPolicy Merge, only the memory says which properties were declared. So it is written before new ones reach Glance:
  * after a crash, a property that leaves the declaration then still leaves Glance.
  */
-function withKeys({ desired, state }: Scene, changing: Extract<Step, { kind: 'create' | 'patch' }>): Decision {
+function withKeys({ desired, state }: Scene, changing: Extract<PlanStep, { kind: 'create' | 'patch' }>): Decision {
   const { memory } = state;
   const isNew = changing.keys.some((key) => !memory.propertyKeys.includes(key));
   if (desired.purge || !isNew) return step(changing);
@@ -328,6 +314,6 @@ function next(one: Next): Decision {
   return { kind: 'next', next: one };
 }
 
-function step(one: Step): Extract<Decision, { kind: 'step' }> {
+function step(one: PlanStep): Extract<Decision, { kind: 'step' }> {
   return { kind: 'step', step: one };
 }

@@ -12,7 +12,6 @@ import { attempt, unreachable } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
 import { conclude } from './conclude.ts';
 import { desire } from './desired.ts';
-import { turnOf } from './due.ts';
 import { follow, remembered } from './follow.ts';
 import { glimpse } from './glimpse.ts';
 import { observe } from './observe.ts';
@@ -28,6 +27,7 @@ import {
   type ReconcileContext,
   type ReconcilerOptions,
   reported,
+  turnOf,
 } from './pass.ts';
 import { performContext } from './perform.ts';
 import { pursue } from './pursue.ts';

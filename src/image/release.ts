@@ -14,8 +14,8 @@ import { observe } from './observe.ts';
 import { openCloud } from './open.ts';
 import { failed, newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
 import { type PerformContext, perform, performContext } from './perform.ts';
-import type { State } from './plan.ts';
 import type { Change } from './report.ts';
+import type { State } from './step.ts';
 
 /** Deals with the images of a resource that is being deleted. */
 export async function release(pass: Pass, context: ReconcileContext): Promise<Reached> {

@@ -9,14 +9,14 @@ import { encodeProperty, type WantedImage } from '../glance/translation.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { ownerProperty } from './identity.ts';
 import { type Memory, withImage, withoutImage } from './memory.ts';
-import type { State, Step } from './plan.ts';
 import type { Observed, Revision } from './revisions.ts';
+import type { PlanStep, State } from './step.ts';
 
-export function simulate(state: State, step: Step, now: Date): State {
+export function simulate(state: State, step: PlanStep, now: Date): State {
   return { observed: simulateGlance(state.observed, step, now), memory: remember(state.memory, step, now) };
 }
 
-function simulateGlance(observed: Observed, step: Step, now: Date): Observed {
+function simulateGlance(observed: Observed, step: PlanStep, now: Date): Observed {
   switch (step.kind) {
     case 'create':
       return withRevision(observed, {
@@ -44,7 +44,7 @@ function simulateGlance(observed: Observed, step: Step, now: Date): Observed {
 }
 
 /** The memory after a step. */
-export function remember(memory: Memory, step: Step, now: Date): Memory {
+export function remember(memory: Memory, step: PlanStep, now: Date): Memory {
   const at = now.toISOString();
   switch (step.kind) {
     case 'create':

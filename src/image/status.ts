@@ -63,7 +63,7 @@ export function summarise(report: Report, previous: GlanceImageStatus, moment: M
     size: sizeOf(image, transfer),
     progress: transfer?.percent === undefined ? undefined : `${transfer.percent}%`,
     image,
-    content: withShortDigest(contentOf(report, previous)),
+    content: withShortDigest(shownContent(report, previous)),
     transfer,
     lastError: failure?.lastError,
     nextAttemptTime: failure?.nextAttemptTime,
@@ -87,7 +87,7 @@ function withShortDigest(content: GlanceImageStatus['content']): GlanceImageStat
 }
 
 /** The verified data of an image of this resource. It does not outlive its image. */
-export function contentOf({ content, memory }: Report, previous: GlanceImageStatus): GlanceImageStatus['content'] {
+export function shownContent({ content, memory }: Report, previous: GlanceImageStatus): GlanceImageStatus['content'] {
   if (content !== undefined) return content;
   const before = previous.content;
   return before !== undefined && memory.images.includes(before.imageID) ? before : undefined;

@@ -7,7 +7,7 @@ import type { Image } from '../glance/image.ts';
 import { importState } from '../glance/import-state.ts';
 import type { Stores } from './content.ts';
 
-export type StoreChange =
+export type StoreStep =
   | { kind: 'none' }
   | { kind: 'copy'; stores: string[] }
   | { kind: 'remove'; store: string }
@@ -24,7 +24,7 @@ export function storeChange(
   image: Image,
   names: readonly string[] | undefined,
   asked: readonly string[] | undefined,
-): StoreChange {
+): StoreStep {
   if (wanted.kind === 'default') return { kind: 'none' };
   const { stores: present } = image;
   if (present === undefined || (wanted.kind === 'all' && names === undefined)) {

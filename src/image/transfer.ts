@@ -6,6 +6,7 @@ import { compact } from '../lib/compact.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { printable } from '../lib/text.ts';
+import { imagePlan } from '../source/registry.ts';
 import type { TransferPlan, TransferResult } from '../transfer/plan.ts';
 import type { TransferState } from '../transfer/scheduler.ts';
 import type { CloudRef } from './clouds.ts';
@@ -20,7 +21,7 @@ export function cloudRefOf(resource: GlanceImage): CloudRef {
   return { namespace: resource.metadata.namespace, ...resource.spec.cloud };
 }
 
-export interface TransferSettings {
+export interface TransferTerms {
   /** Origin of the image endpoint. */
   address: string;
   limits: TransferPlan['limits'];
@@ -31,7 +32,7 @@ export function fillPlan(
   resource: GlanceImage,
   imageID: string,
   content: Content,
-  { address, limits }: TransferSettings,
+  { address, limits }: TransferTerms,
 ): TransferPlan {
   const { source, digest, digestOf, decompress, diskFormat, containerFormat, minDiskGiB, method } = content;
   return compact({
@@ -55,12 +56,12 @@ export function verifyPlan(
   resource: GlanceImage,
   imageID: string,
   content: Content,
-  settings: TransferSettings,
+  settings: TransferTerms,
 ): TransferPlan {
   const { namespace: _, ...cloud } = cloudRefOf(resource);
   return {
     ...fillPlan(resource, imageID, content, settings),
-    source: { kind: 'glance', image: imageID, cloud: compact(cloud) },
+    source: imagePlan(imageID, compact(cloud)),
     digestOf: 'Image',
     decompress: 'None',
     method: 'Verify',

@@ -9,7 +9,7 @@ import type { Image } from '../glance/image.ts';
 import { type Content, digestInGlance } from './content.ts';
 import { digestIn } from './fingerprint.ts';
 import { contentProperty } from './identity.ts';
-import type { Finding } from './memory.ts';
+import type { DataFinding } from './memory.ts';
 
 export type Verdict =
   | { kind: 'right' }
@@ -26,7 +26,7 @@ export function verify(
   content: Content | undefined,
   fingerprint: string | undefined,
   image: Image,
-  found: Finding | undefined,
+  found: DataFinding | undefined,
 ): Verdict {
   if (content === undefined) return { kind: 'right' };
   if (found !== undefined && found.fingerprint === fingerprint) return remembered(image, found, content);
@@ -34,7 +34,11 @@ export function verify(
 }
 
 /** What was verified is right for as long as Glance reports the same data. */
-function remembered(image: Image, { verdict, hash, size, why = '', reason }: Finding, { method }: Content): Verdict {
+function remembered(
+  image: Image,
+  { verdict, hash, size, why = '', reason }: DataFinding,
+  { method }: Content,
+): Verdict {
   if (verdict !== 'right') return { kind: verdict, why, reason };
   const now = hashOf(image);
   if (hash !== undefined && now !== undefined && algorithmOf(hash) === algorithmOf(now)) {

@@ -42,7 +42,7 @@ export interface ImageSource extends Source {
   readonly digest: Digest | undefined;
 }
 
-export function imageSourceURL(id: string): string {
+function imageSourceURL(id: string): string {
   return `glance://${id}`;
 }
 

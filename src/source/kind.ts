@@ -90,10 +90,10 @@ export interface PlannedSource<Plan> {
   readonly secrets: readonly SecretNeed[];
   /** Where it is, for people. */
   readonly address: string;
-  /** The URL of its data in a transfer result, where the source has the digest itself; undefined where it is declared. */
-  recordedURL(): string | undefined;
   /** A URL that Glance can download without any Secret; undefined where there is none. */
   readonly webDownloadURL: string | undefined;
+  /** Which bytes they are, in the fingerprint of a content; undefined where the declared digest says it. */
+  readonly bytesID: string | undefined;
   /** By which transfers from one host are counted. Mirrors do not count: they are the exception. */
   host(namespace: string): string;
   /** The same source with other Secrets. */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ContentSpec } from '../../api/content.ts';
 import { parseImageRef } from '../../glance/ref.ts';
 import { compact } from '../../lib/compact.ts';
-import { imageSourceURL, openImageSource } from '../glance.ts';
+import { openImageSource } from '../glance.ts';
 import { type DeclaredContext, type DeclaredData, type PlannedSource, planned } from '../kind.ts';
 
 export const GlancePlan = z.strictObject({
@@ -22,14 +22,19 @@ export function declaredGlance(
   return { source, digest: undefined, digestOf: 'Image', decompress: 'None' };
 }
 
+/** An image of this cloud, as the source of a transfer that reads it back. */
+export function imagePlan(image: string, cloud: GlancePlan['cloud']): GlancePlan {
+  return { kind: 'glance', image, cloud };
+}
+
 export function glanceSource(plan: GlancePlan): PlannedSource<GlancePlan> {
   const { image, cloud } = plan;
   const { secretRef, name, region } = cloud;
   return {
     secrets: [{ use: 'cloud', ref: secretRef, field: 'spec.content.glance.cloud.secretRef' }],
     address: image,
-    recordedURL: () => imageSourceURL(parseImageRef(image).id),
     webDownloadURL: undefined,
+    bytesID: `glance=${parseImageRef(image).id}`,
     host: (namespace) => URL.parse(image)?.host ?? [namespace, secretRef.name, name, region ?? ''].join('/'),
     withSecrets: (replace) => ({ ...plan, cloud: { ...cloud, secretRef: replace('cloud', name) ?? secretRef } }),
     async open({ secrets, sessions, resources, ...common }) {

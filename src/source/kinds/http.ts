@@ -34,8 +34,8 @@ export function httpSource(plan: HttpPlan): PlannedSource<HttpPlan> {
   return {
     secrets: needs.flatMap(({ ref, ...need }) => (ref === undefined ? [] : [{ ...need, ref }])),
     address: url,
-    recordedURL: () => undefined,
     webDownloadURL: url,
+    bytesID: undefined,
     host: () => URL.parse(url)?.host ?? url,
     withSecrets: (replace) => compact({ ...plan, headersSecretRef: replace('headers'), caSecretRef: replace('ca') }),
     async open({ secrets, hasDigest, egress, trust, resources, ...common }) {

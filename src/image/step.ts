@@ -1,0 +1,23 @@
+/** The steps of plans, and the state that they change: what Glance holds, and what the operator remembers. */
+import type { ImportRequest } from '../glance/client/index.ts';
+import type { Image } from '../glance/image.ts';
+import type { JsonPatchOperation } from '../glance/patch.ts';
+import type { WantedImage } from '../glance/translation.ts';
+import type { Memory } from './memory.ts';
+import type { Observed } from './revisions.ts';
+
+/** Each changes Glance once, but `record`, which writes the memory into the status. */
+export type PlanStep =
+  /** `keys`: of the declared properties. */
+  | { kind: 'create'; imageID: string; number: number; image: WantedImage; keys: readonly string[] }
+  | { kind: 'patch'; image: Image; operations: JsonPatchOperation[]; keys: readonly string[] }
+  /** Glance downloads the data, or copies it to other stores. */
+  | { kind: 'import'; image: Image; request: ImportRequest }
+  | { kind: 'removeFromStore'; image: Image; store: string }
+  | { kind: 'delete'; image: Image; why: string }
+  | { kind: 'record'; memory: Memory };
+
+export interface State {
+  observed: Observed;
+  memory: Memory;
+}
