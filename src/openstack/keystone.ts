@@ -78,6 +78,7 @@ export function createSignIn(options: KeystoneOptions): SignIn {
     const end = options.clock.monotonic() + Math.min(options.timeoutMs ?? deadlineMs, leftMs);
     const fetch = async (method: 'GET' | 'POST', url: string, limit: BodyLimit, body?: string) => {
       const response = await transport.request({
+        purpose: { service: 'identity', operation: method === 'GET' ? 'versions' : 'signIn' },
         method,
         url,
         requestId,

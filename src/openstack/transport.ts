@@ -98,8 +98,7 @@ function observed(observe: (exchange: Exchange) => void, clock: Clock, send: Sen
       code = String(response.statusCode);
       return response;
     } finally {
-      const { method, url } = request;
-      observe({ method, url, code, durationMs: clock.monotonic() - startedAt });
+      observe({ purpose: request.purpose, code, durationMs: clock.monotonic() - startedAt });
     }
   };
 }

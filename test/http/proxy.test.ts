@@ -106,6 +106,7 @@ const peers = {
     const transport = createTransport({ tls, trust, egress: policy, userAgent: 'test', clock: systemClock });
     const limit = { bytes: 10_000, values: 1000 };
     const common = {
+      purpose: { service: 'image', operation: 'read' },
       method: 'GET',
       headers: { 'x-auth-token': 't' },
       requestId: 'req-1',

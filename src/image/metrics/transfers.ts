@@ -1,4 +1,9 @@
-/** How transfers fare. Law: every name is bounded: clouds that tenants name beyond the first hundred are counted together. */
+/**
+ * Results and durations of transfers.
+ *
+ * Invariant: at most a hundred clouds have series of their own, and the others are counted together; a cloud without transfers
+ * gives way to one that has some.
+ */
 import { isReason } from '../../api/reasons.ts';
 import { failureReasons } from '../../api/remedies.ts';
 import type { Meters } from '../../controller/meters.ts';
@@ -35,8 +40,21 @@ export function createTransferMetrics({ counter, gauge, histogram }: Meters): Tr
     transfers.set({ cloud, state: 'active' }, active);
   }
 
+  /** Removes the series of a cloud that has no transfer now. */
+  function makeRoom(): void {
+    for (const [cloud, { queued, active }] of known) {
+      if (queued + active > 0) continue;
+      known.delete(cloud);
+      for (const state of ['queued', 'active']) transfers.remove({ cloud, state });
+      bytes.remove({ cloud });
+      return;
+    }
+  }
+
   return {
     counted(address, counts) {
+      const begins = counts.queued + counts.active > 0 && !known.has(address) && !beyond.has(address);
+      if (begins && known.size >= mostClouds) makeRoom();
       if (!known.has(address) && known.size < mostClouds) bytes.inc({ cloud: address }, 0);
       if (known.has(address) || known.size < mostClouds) {
         known.set(address, counts);
