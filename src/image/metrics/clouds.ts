@@ -17,9 +17,7 @@ const usual = [
 ] as const;
 
 const usualCodes = new Set(
-  '<error> 200 201 202 204 206 300 301 302 400 401 403 404 405 409 410 411 413 415 416 429 500 501 502 503 504'.split(
-    ' ',
-  ),
+  '<error> 200 201 202 204 206 300 400 401 403 404 405 409 410 411 413 415 416 429 500 501 502 503 504'.split(' '),
 );
 
 /** A server can respond with any number; those that are not usual are counted by their first digit. */
