@@ -347,8 +347,9 @@ function endOf(phase: Phase, signal: AbortSignal): TransferEnd {
   return { kind: 'failed', code };
 }
 
-function sourceHost({ cloud, source }: TransferPlan): string {
-  return sourceOf(source).host(cloud.namespace);
+/** An image that is read back comes from the cloud of the plan, for any number of Secrets. */
+function sourceHost({ cloud, source, method }: TransferPlan): string {
+  return method === 'Verify' ? cloud.address : sourceOf(source).host(cloud.namespace);
 }
 
 /** Plans are plain JSON, made in one place, so that equal ones have their keys in the same order. */

@@ -15,7 +15,11 @@ const phaseBuckets = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400];
 
 export function createTransferMetrics({ counter, gauge, histogram }: Meters): TransferObserver {
   const transfers = gauge('glance_image_operator_transfers', 'Waiting and running transfers', ['cloud', 'state']);
-  const bytes = counter('glance_image_operator_transfer_bytes_total', 'Bytes uploaded to Glance', ['cloud']);
+  const bytes = counter(
+    'glance_image_operator_transfer_bytes_total',
+    'Bytes uploaded to Glance, or read back from it',
+    ['cloud'],
+  );
   const spent = histogram(
     'glance_image_operator_transfer_phase_duration_seconds',
     'Time of transfers in each phase',
