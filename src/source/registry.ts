@@ -9,6 +9,8 @@ import type { DeclaredContext, DeclaredData, PlannedSource } from './kind.ts';
 import { declaredGlance, GlancePlan, glanceSource } from './kinds/glance.ts';
 import { declaredHttp, HttpPlan, httpSource } from './kinds/http.ts';
 
+export { imageItself } from './kinds/glance.ts';
+
 export const SourcePlan = z.discriminatedUnion('kind', [HttpPlan, GlancePlan]);
 export type SourcePlan = z.infer<typeof SourcePlan>;
 

@@ -4,10 +4,12 @@
  * Invariant: a plan is complete, contains no secret and no function, and equal plans mean equal work. So it can be compared, logged
  * and sent to another thread or machine.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import type { Image } from '../glance/image.ts';
+import { compact } from '../lib/compact.ts';
 import { planned } from '../source/kind.ts';
-import { SourcePlan } from '../source/registry.ts';
+import { imageItself, SourcePlan } from '../source/registry.ts';
 
 const { text } = planned;
 const count = z.int().positive();
@@ -78,15 +80,8 @@ export const TransferPlan = fields.refine(
 );
 
 function readsItself({ source, imageID, cloud, digestOf, decompress }: TransferPlan): boolean {
-  return (
-    source.kind === 'glance' &&
-    source.image === imageID &&
-    source.cloud.secretRef.name === cloud.secretRef.name &&
-    source.cloud.name === cloud.name &&
-    source.cloud.region === cloud.region &&
-    digestOf === 'Image' &&
-    decompress === 'None'
-  );
+  const isItself = isDeepStrictEqual(compact(source), imageItself(imageID, cloud));
+  return isItself && digestOf === 'Image' && decompress === 'None';
 }
 
 const keptCompressed: ReadonlySet<string | undefined> = new Set(['aki', 'ari', 'ami', 'compressed']);

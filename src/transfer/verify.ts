@@ -14,9 +14,23 @@
  */
 import type { Image } from '../glance/image.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
+import { imageItself } from '../source/registry.ts';
 import { type Delivery, differenceOf, pollImage, verifiedOf } from './delivery.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { TransferPlan } from './plan.ts';
+
+/** The plan to verify the image that `plan` fills. `digest` is that of its bytes; without it only the digest of Glance is compared. */
+export function verificationOf(plan: TransferPlan, digest: string | undefined): TransferPlan {
+  const { digest: _, ...rest } = plan;
+  return {
+    ...rest,
+    ...(digest === undefined ? {} : { digest }),
+    source: imageItself(plan.imageID, plan.cloud),
+    digestOf: 'Image',
+    decompress: 'None',
+    method: 'Verify',
+  };
+}
 
 /** Resolves with the image as Glance reports it after the last byte. */
 export async function verifyImage({ imageID }: TransferPlan, pipeline: Pipeline, delivery: Delivery): Promise<Image> {

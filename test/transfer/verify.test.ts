@@ -5,6 +5,7 @@ import type { Image } from '../../src/glance/image.ts';
 import { runTransfer } from '../../src/transfer/engine.ts';
 import { TransferPlan } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
+import { verificationOf } from '../../src/transfer/verify.ts';
 import { createVirtualClock } from '../clock.ts';
 import { digestOf, generated } from '../env/content.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
@@ -19,17 +20,8 @@ const sha512 = `sha512:${digestOf(body, 'sha512')}`;
 const other = `sha256:${'0'.repeat(64)}`;
 
 /** The plan to verify an image, which the schema admits. */
-function planFor(imageID: string, options: Parameters<typeof planOf>[0] = {}): TransferPlan {
-  const source = { kind: 'glance', image: imageID, cloud: { secretRef: { name: 'openstack' }, name: 'demo' } } as const;
-  return planOf({
-    imageID,
-    source,
-    method: 'Verify',
-    digestOf: 'Image',
-    decompress: 'None',
-    digest: sha256,
-    ...options,
-  });
+function planFor(imageID: string, { digest = sha256, ...options }: Parameters<typeof planOf>[0] = {}): TransferPlan {
+  return TransferPlan.parse(verificationOf(planOf({ imageID, ...options }), digest));
 }
 
 describe('the verification of an image in the real Glance', () => {

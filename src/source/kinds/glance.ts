@@ -22,6 +22,11 @@ export function declaredGlance(
   return { source, digest: undefined, digestOf: 'Image', decompress: 'None' };
 }
 
+/** An image as the source of its own data, to read it back. */
+export function imageItself(imageID: string, { secretRef, name, region }: GlancePlan['cloud']): GlancePlan {
+  return { kind: 'glance', image: imageID, cloud: compact({ secretRef, name, region }) };
+}
+
 export function glanceSource(plan: GlancePlan): PlannedSource<GlancePlan> {
   const { image, cloud } = plan;
   const { secretRef, name, region } = cloud;
