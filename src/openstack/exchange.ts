@@ -65,6 +65,8 @@ export interface HttpHead {
 
 export interface HttpResponse extends HttpHead {
   text: string;
+  /** The proxy that could have sent this response by itself, because it reads the request. */
+  forwarder?: string | undefined;
 }
 
 export interface HttpStream extends HttpHead {

