@@ -6,18 +6,18 @@ import { createServer as createTlsServer } from 'node:https';
 import { isIPv4 } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { createEgressPolicy, EgressRefused, type EgressRules } from '../../src/http/egress.ts';
 import { ProxyDenied, type ProxyRules } from '../../src/http/proxy.ts';
-import { createTrust } from '../../src/http/trust.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { describe as describeError, errorCode } from '../../src/lib/errors.ts';
+import { errorCode } from '../../src/lib/errors.ts';
 import { ConnectionFailed } from '../../src/openstack/errors.ts';
 import { failureOf as failureOfResponse } from '../../src/openstack/response.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
-import { fetchFollowing } from '../../src/source/request.ts';
 import { createSourceTransport } from '../../src/source/transport.ts';
 import { type Certificates, makeCertificates } from '../env/certificates.ts';
+import { failureOf, peers } from './peers.ts';
 import { type StubOptions, type StubProxy, startStubProxy } from './stub-proxy.ts';
 
 const password = 'pass:wörd';
@@ -77,63 +77,9 @@ function policyWith(proxy: Partial<ProxyRules> & { url: string }, rules: Partial
     else callback(null, [{ address, family: isIPv4(address) ? 4 : 6 }]);
   });
 }
-type Policy = ReturnType<typeof policyWith>;
-interface Peer extends AsyncDisposable {
-  get(url: string): Promise<string>;
-}
-
-/** Everything that connects to servers of users. */
-const peers = {
-  source(policy: Policy, ...installed: string[]): Peer {
-    const trust = createTrust();
-    trust.set(installed);
-    const transport = createSourceTransport(policy, { trust });
-    const common = { range: {}, declared: {}, declaredFor: undefined, hasDigest: true, transport, signal };
-    return {
-      async get(url) {
-        const clock = systemClock;
-        const { response } = await fetchFollowing({ ...common, url, clock, firstByteMs: 30_000 });
-        const chunks = await response.body.toArray();
-        return `${response.status} ${Buffer.concat(chunks).toString()}`;
-      },
-      [Symbol.asyncDispose]: () => transport.close(),
-    };
-  },
-  cloud(policy: Policy, ...installed: string[]): Peer {
-    const trust = createTrust();
-    trust.set(installed);
-    const tls = { ca: undefined, verify: true, client: undefined };
-    const transport = createTransport({ tls, trust, egress: policy, userAgent: 'test', clock: systemClock });
-    const common = {
-      purpose: { service: 'image', operation: 'read' },
-      method: 'GET',
-      headers: { 'x-auth-token': 't' },
-      requestId: 'req-1',
-      deadlineMs: 30_000,
-      limit: { bytes: 10_000, values: 1000 },
-      signal,
-    } as const;
-    return {
-      async get(url) {
-        const { status, text } = await transport.request({ ...common, url });
-        return `${status} ${text}`;
-      },
-      [Symbol.asyncDispose]: () => transport.close(),
-    };
-  },
-};
 
 const startProxy = (scheme: 'http' | 'https', options: Partial<StubOptions> = {}) =>
   startStubProxy({ port: ports[scheme], ...options });
-async function failureOf(call: Promise<unknown>): Promise<Error> {
-  const error = await call.then(
-    () => assert.fail('it succeeded'),
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof Error);
-  assert.doesNotMatch(`${describeError(error)} ${JSON.stringify(error)}`, /wörd|user:|dXNlc/);
-  return error;
-}
 
 for (const [kind, open] of Object.entries(peers))
   describe(`a ${kind} behind a proxy`, () => {
@@ -370,10 +316,9 @@ test('a failure status for a cloud behind http names the proxy, which could have
   const tls = { ca: undefined, verify: true, client: undefined };
   const transport = createTransport({ tls, egress: policyWith(proxy), userAgent: 'test', clock: systemClock });
   const url = 'http://public.example.com/v3';
-  const common = { url, headers: {}, requestId: 'req-1', signal };
-  const body = (async function* () {
-    yield Buffer.from('image');
-  })();
+  const purpose = { service: 'image', operation: 'read' } as const;
+  const common = { url, headers: {}, requestId: 'req-1', signal, purpose };
+  const body = Readable.from([Buffer.from('image')]);
   const limit = { bytes: 1000, values: 1000 };
   const responses = [
     await transport.request({ ...common, method: 'GET', deadlineMs: 30_000, limit }),
