@@ -37,6 +37,7 @@ export const toolsArePackaged = process.platform === 'linux' && process.arch ===
 export const goModule = join(import.meta.dirname, 'control-plane');
 export const judgeModule = join(root, 'test', 'gitops', 'judge');
 export const requirements = join(import.meta.dirname, 'requirements.txt');
+export const buildRequirements = join(import.meta.dirname, 'build-requirements.txt');
 export const cinderRequirements = join(root, 'test', 'conformance', 'requirements.txt');
 export const openstackClientRequirements = join(root, 'test', 'docs', 'requirements.txt');
 
@@ -55,7 +56,7 @@ const sources = (module) => readdirSync(module).map((file) => text(join(module, 
 const controlPlane = folder(cache, 'control-plane', kubernetesVersion, ...sources(goModule));
 const judge = folder(cache, 'gitops-judge', ...sources(judgeModule));
 const flux = folder(cache, 'flux', fluxVersion);
-const python = folder(cache, 'python', text(requirements));
+const python = folder(cache, 'python', text(buildRequirements), text(requirements));
 const cinder = folder(cache, 'cinder', python, text(cinderRequirements));
 const openstackClient = folder(cache, 'openstack-client', python, text(openstackClientRequirements));
 const postgres = folder(reachableCache, 'postgres', postgresPackage);

@@ -122,6 +122,10 @@ async function goBuild(run, module, program, { linked = [], env = {} } = {}) {
   await run('go', args, { cwd: module, env: { ...process.env, CGO_ENABLED: '0', ...env } });
 }
 
+const pip = ['-m', 'pip', '--disable-pip-version-check', '--no-input'];
+/** Rejects every file whose hash the requirements do not list. */
+const installPinned = ['install', '--require-hashes'];
+
 const builds = [
   {
     name: 'Kubernetes control plane',
@@ -152,8 +156,10 @@ const builds = [
     needs: pythonIsRecent,
     async build(directory, run) {
       await run('python3', ['-m', 'venv', directory]);
-      const install = ['-m', 'pip', 'install', '--disable-pip-version-check', '--no-input', '-r', parts.requirements];
-      await run(join(directory, 'bin', 'python'), install);
+      const python = join(directory, 'bin', 'python');
+      await run(python, [...pip, ...installPinned, '-r', parts.buildRequirements]);
+      // Without isolation a build downloads nothing, and uses what was just installed.
+      await run(python, [...pip, ...installPinned, '--no-build-isolation', '--use-pep517', '-r', parts.requirements]);
     },
   },
   {
@@ -216,8 +222,7 @@ function layer(name, folder, requirements) {
     usually: 'about 10 seconds',
     async build(directory, run) {
       const python = join(folders.python, 'bin', 'python');
-      const pip = ['-m', 'pip', '--disable-pip-version-check', '--no-input'];
-      await run(python, [...pip, 'install', '--no-deps', '--target', directory, '-r', requirements]);
+      await run(python, [...pip, ...installPinned, '--no-deps', '--target', directory, '-r', requirements]);
       await run(python, [...pip, 'check'], { env: { ...process.env, PYTHONPATH: directory } });
     },
   };
