@@ -11,7 +11,8 @@ import { resultOf } from '../transfer/plans.ts';
 function metrics() {
   const registry = new Registry();
   const clock = createVirtualClock();
-  const domain = createDomainMetrics(registry, { images: () => [], sessions: () => 7 }, clock);
+  const domain = createDomainMetrics(registry, () => [], clock);
+  domain.clouds.measure(() => 7);
   const has = async (line: string) => {
     const text = await registry.metrics();
     assert.ok(text.split('\n').includes(line), `${line} is not in\n${text}`);

@@ -26,11 +26,13 @@ function codeLabel(code: string): string {
 }
 
 export interface CloudMetrics {
-  /** One request and its answer. */
+  /** Counts a request and its response. */
   exchange(exchange: Exchange): void;
+  /** Counts open sessions at each scrape. */
+  measure(sessions: () => number): void;
 }
 
-export function createCloudMetrics({ counter, gauge, histogram }: Meters, sessions: () => number): CloudMetrics {
+export function createCloudMetrics({ counter, gauge, histogram }: Meters): CloudMetrics {
   const labels = ['service', 'operation', 'code'] as const;
   const total = counter(
     'glance_image_operator_openstack_requests_total',
@@ -43,7 +45,6 @@ export function createCloudMetrics({ counter, gauge, histogram }: Meters, sessio
     labels,
     buckets,
   );
-  gauge('glance_image_operator_cloud_sessions', 'Open sessions with clouds', [], (each) => each.set(sessions()));
   for (const each of usual) {
     total.inc(each, 0);
     durations.zero(each);
@@ -53,6 +54,9 @@ export function createCloudMetrics({ counter, gauge, histogram }: Meters, sessio
       const what = { ...purpose, code: codeLabel(code) };
       total.inc(what);
       durations.observe(what, durationMs / 1000);
+    },
+    measure(sessions) {
+      gauge('glance_image_operator_cloud_sessions', 'Open sessions with clouds', [], (each) => each.set(sessions()));
     },
   };
 }
