@@ -86,11 +86,11 @@ describe('how installations share resources', () => {
     }
   });
 
-  for (const [choice, status] of [
-    ['drain', 'active'],
-    ['cancel', 'queued'],
+  for (const [choice, status, title] of [
+    ['drain', 'active', 'a stop drains running transfers and records their results'],
+    ['cancel', 'queued', 'a stop cancels running transfers'],
   ] as const) {
-    test(`a stop ${choice}s running transfers, and the result is in the status`, async () => {
+    test(title, async () => {
       const name = `stopped-${choice}`;
       const body = raw(2 ** 20);
       const gate = Promise.withResolvers<void>();
