@@ -38,7 +38,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'makes an egress policy': {
     sign: calls('createEgressPolicy'),
-    files: ['commands/egress.ts', 'commands/run.ts', 'transfer/thread-main.ts'],
+    files: ['commands/clouds.ts', 'commands/egress.ts', 'commands/image-controller.ts', 'transfer/thread-main.ts'],
   },
   'applies an egress policy to connections': {
     sign: calls('guardConnector'),
