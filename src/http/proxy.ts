@@ -33,11 +33,11 @@ export interface ProxyRules {
   advice?: Readonly<Partial<Record<ProxyProblem, string>>>;
 }
 
-/** The proxy does not let the connection through, or must not be trusted. Only a change of settings helps, here or there. */
+/** The proxy does not let the connection through, or must not be trusted. Only a change of settings helps, here or there, and none of them is in the resource. */
 export class ProxyDenied extends OperatorError {
   constructor(message: string, advice: string | undefined, details: { cause?: unknown; httpStatus?: number } = {}) {
     const next = advice === undefined ? '' : `; ${advice}`;
-    super(`${message}${next}`, { code: 'ProxyRefused', retry: retry.changeOrAfter(deniedPauseMs), ...details });
+    super(`${message}${next}`, { code: 'ProxyRefused', retry: retry.after(deniedPauseMs), ...details });
   }
 }
 
@@ -46,7 +46,8 @@ export class ProxyUnreachable extends Error {
   readonly code = 'ProxyUnreachable';
 }
 
-const deniedPauseMs = 10 * 60_000;
+/** Some directories lock an account after a few wrong passwords. */
+const deniedPauseMs = 5 * 60_000;
 
 /** A server as a connector or a URL names it. */
 interface Server {

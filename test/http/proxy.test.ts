@@ -188,6 +188,7 @@ for (const [kind, open] of Object.entries(peers))
         const error = await failureOf(peer.get('https://localhost/a'));
         assert.ok(error instanceof ProxyDenied);
         assert.equal(error.httpStatus, status);
+        assert.deepEqual(error.retry, { kind: 'after', ms: 5 * 60_000 });
         assert.match(
           error.message,
           new RegExp(`^the proxy ${proxy.url} responded with ${status} [A-Za-z ]+ to CONNECT localhost:443; ${next}$`),
