@@ -10,6 +10,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { describe, test } from 'node:test';
 import { fixedFields } from '../src/api/content.ts';
 import { reasons } from '../src/api/reasons.ts';
+import { gates } from './structure-gates.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const src = join(root, 'src');
@@ -85,7 +86,7 @@ const sharedNames: Readonly<Record<string, string>> = {};
 /** Files that may be short and have one importer: entries of threads and scripts, and kinds of source. */
 const mayBeShort = /^(?:transfer\/thread-main\.ts|generate\/generated?\.ts|api\/sources\/|source\/kinds\/)/;
 /** Folders and files that are rewritten as a whole, and are not divided differently before that. */
-const toBeRewritten = /^(?:image\/|controller\/|commands\/run\.ts|transfer\/scheduler\.ts)/;
+const toBeRewritten = /^(?:image\/)/;
 
 interface Import {
   from: string;
@@ -175,7 +176,7 @@ describe('the structure of the source', () => {
   });
 
   test('the scan of imports finds known imports', () => {
-    assert.ok(imports.some(({ from, to }) => from === 'commands/run.ts' && to === 'image/reconcile.ts'));
+    assert.ok(imports.some(({ from, to }) => from === 'commands/run.ts' && to === 'controller/supervisor.ts'));
   });
 
   test('every folder of the source has its rule', () => {
@@ -286,6 +287,12 @@ describe('the structure of the source', () => {
     assert.deepEqual(elsewhere, []);
     const absent = Object.values(mechanisms).filter(({ home, sign }) => !sign.test(textOf(home)));
     assert.deepEqual(absent, []);
+  });
+
+  test('every file that reaches the network, parses data of a peer or handles a secret is listed', () => {
+    for (const [what, { sign, files: listed }] of Object.entries(gates))
+      assert.deepEqual(offenders(sign, []).sort(), listed, what);
+    for (const [what, { files: listed }] of Object.entries(gates)) assert.ok(listed.length > 0, what);
   });
 
   test('every connector to sources and clouds has the trust of the installation', () => {

@@ -48,7 +48,7 @@ export const remedies = {
   NotFound: 'Check that the object that the message names exists in this cloud and project.',
   ImageGone: 'Nothing: the operator creates the image again. If it happens again, find out which tool deletes it.',
   ProxyRefused:
-    'The message names the proxy and what to change. For one in front of Glance, have the administrator of the cloud raise the limit, or allow requests in chunks. The operator tries again every 10 minutes.',
+    'The message names the proxy and what to change. For one in front of Glance, have the administrator of the cloud raise the limit, or allow requests in chunks. The operator tries again by itself.',
   QuotaExceeded: 'Free space in the project, or raise its quota; the operator then continues by itself.',
   StoreNotFound: 'Fix image.stores. `openstack image stores list` shows the names.',
   StoreReadOnly: 'Choose another store, or have this one opened for writing.',

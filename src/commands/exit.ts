@@ -40,6 +40,15 @@ export function exitCodeOf(error: unknown): ExitCode {
   return exitCodes.failed;
 }
 
+/** A signal that aborts on SIGTERM or SIGINT. `reasonFor` returns the text of the reason. */
+export function onTermination(reasonFor: (signal: NodeJS.Signals) => string): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => stop.abort(new Error(reasonFor(signal))));
+  }
+  return stop.signal;
+}
+
 /**
  * Installs handlers that end the process after an unhandled error with one log line, because its state is unknown then.
  */

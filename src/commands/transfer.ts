@@ -13,6 +13,7 @@ import { TransferPlan, type TransferResult } from '../transfer/plan.ts';
 import { createThreadExecutor } from '../transfer/thread-executor.ts';
 import { helpOf, readCommandLine, UsageError } from './config.ts';
 import { commandEgress } from './egress.ts';
+import { onTermination } from './exit.ts';
 import { withFileCredentials } from './file-credentials.ts';
 import { showProgress } from './progress.ts';
 import { type TransferSettings, transferSettings } from './settings.ts';
@@ -50,17 +51,14 @@ async function readPlan(path: string): Promise<TransferPlan> {
 
 async function runPlan(given: TransferPlan, settings: TransferSettings): Promise<TransferResult> {
   const { plan, credentials } = withFileCredentials(given, settings, process.env);
-  const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => stop.abort(new Error(`cancelled by ${signal}; image ${plan.imageID} is left queued`)));
-  }
+  const stop = onTermination((signal) => `cancelled by ${signal}; image ${plan.imageID} is left queued`);
   const egress = commandEgress(settings);
   const trust = await readTrust(settings.caBundle);
   const executor = createThreadExecutor({ egress, trust, clock: systemClock });
   const display = showProgress(process.stderr, systemClock);
   try {
-    const access = await readAccess(credentials, plan, stop.signal);
-    return await executor.run(plan, access, { signal: stop.signal, onProgress: display.update });
+    const access = await readAccess(credentials, plan, stop);
+    return await executor.run(plan, access, { signal: stop, onProgress: display.update });
   } finally {
     display.stop();
     await executor.close();

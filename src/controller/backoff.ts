@@ -1,18 +1,18 @@
 /**
- * How long to wait after a reconcile that threw, per key: exponential, with full jitter. Law: each failure in a row doubles the
- * ceiling, up to ten minutes; one reconcile that ends in an outcome, whatever it says, starts anew.
+ * The delay after a reconcile that threw, for each key: exponential with full jitter. Invariant: each failure in a row doubles
+ * the ceiling, up to ten minutes; a reconcile that returns an outcome resets it.
  *
- * It is for faults that no status could tell of: a bug, the deadline, a status that could not be written. What the status tells
- * of has its own time, `status.nextAttemptTime`, and comes here as an outcome that says when to look again.
+ * It is for faults that no status reports: a bug, the deadline, a status that could not be written. A failure that the status
+ * reports has its own `status.nextAttemptTime`, and arrives here as an outcome with a delay.
  */
 import { backoff } from '../lib/backoff.ts';
 import type { Random } from '../lib/clock.ts';
 import type { Key } from '../lib/key.ts';
 
 export interface Backoff {
-  /** One more failure: how long to wait now, in ms. */
+  /** Counts a failure. Returns the delay in ms. */
   fail(key: Key): number;
-  /** It went well, or the key is gone. */
+  /** Resets the key: its reconcile succeeded, or its object does not exist. */
   forget(key: Key): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The HTTP server for probes and metrics. Law: it answers from what is known already. A check is a function without I/O
- * that returns the problem as a sentence, or undefined; a check that throws is a problem.
+ * The HTTP server for probes and metrics. Invariant: no request causes I/O. A check is a function that returns its problem as a
+ * sentence, or undefined; a check that throws has failed.
  */
 import { createServer, type ServerResponse } from 'node:http';
 import { aborted } from '../lib/abort.ts';
@@ -10,20 +10,20 @@ export type Check = () => string | undefined;
 export type Checks = Readonly<Record<string, Check>>;
 
 export interface HealthServerOptions {
-  /** Empty means every address of the machine, those of IPv6 too: a Pod may have no other. */
+  /** Empty means every address of the machine, also IPv6, because a Pod may have no other. */
   host: string;
-  /** 0 lets the system choose; `address` says which. */
+  /** With 0 the system chooses a port, which `address` has. */
   port: number;
-  /** Red means: kill this process. */
+  /** A failed check means: restart this process. */
   live: Checks;
-  /** Red means: not ready yet. */
+  /** A failed check means: not ready yet. */
   ready: Checks;
   /** The text for Prometheus. */
   metrics: () => Promise<{ contentType: string; text: string }>;
 }
 
 export interface HealthServer {
-  /** Serves until `stop`. Throws where the port cannot be had. */
+  /** Serves until `stop`. Throws if the port cannot be opened. */
   run(stop: AbortSignal): Promise<void>;
   /** Resolves once it serves. */
   readonly address: Promise<{ host: string; port: number }>;

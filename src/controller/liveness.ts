@@ -1,6 +1,6 @@
 /**
- * How the process notices that a part of it has died while the rest goes on. Law: each of these turns red by the passing of
- * time alone, so that what hangs need not do anything to be found out.
+ * Liveness checks, which detect that a part of the process hangs while the rest continues. Invariant: each check fails by the
+ * passage of time alone, so a part that hangs is detected without its help.
  */
 import type { Clock } from '../lib/clock.ts';
 import { formatDuration } from '../lib/duration.ts';
@@ -9,12 +9,12 @@ import type { Queue } from './queue.ts';
 import type { Workers } from './workers.ts';
 
 export interface Heartbeat {
-  /** The part moves. */
+  /** Records progress. */
   beat(): void;
   check: Check;
 }
 
-/** Red when a loop that should beat has been silent for `limitMs`. */
+/** Fails when the last beat was more than `limitMs` ago. */
 export function createHeartbeat(clock: Clock, limitMs: number): Heartbeat {
   let lastAt = clock.monotonic();
   return {
@@ -28,7 +28,7 @@ export function createHeartbeat(clock: Clock, limitMs: number): Heartbeat {
   };
 }
 
-/** Red when a key has been worked on for longer than `limitMs`, which is far beyond the deadline of a reconcile. */
+/** Fails when a key has been in work for longer than `limitMs`, which is far beyond the deadline of a reconcile. */
 export function stuckWorkers(queue: Queue, limitMs: number): Check {
   return () => {
     const longestMs = Math.max(0, ...queue.running());
@@ -36,7 +36,7 @@ export function stuckWorkers(queue: Queue, limitMs: number): Check {
   };
 }
 
-/** Red when keys wait and no worker has taken any for `limitMs`. A standby, whose workers do not run, is not idle. */
+/** Fails when keys wait and no worker has taken one for `limitMs`. A standby, whose workers do not run, is not idle. */
 export function idleWorkers(workers: Workers, queue: Queue, limitMs: number): Check {
   return () => {
     const idleMs = Math.min(workers.idleMs() ?? 0, queue.longestWait());
@@ -49,7 +49,7 @@ export interface LoopMonitor {
   check: Check;
 }
 
-/** Red when the event loop has been `limitMs` late three times in a row: it is drowning, although it still answers. */
+/** Fails when the event loop has been `limitMs` late three times in a row: it is overloaded, although it still responds. */
 export function createLoopMonitor(clock: Clock, limitMs: number): LoopMonitor {
   const intervalMs = 1000;
   const tolerated = 2;

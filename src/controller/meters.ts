@@ -1,4 +1,4 @@
-/** What measures. Law: every metric is declared by name, help, labels and nothing else, in one registry. */
+/** Constructors of metrics. Invariant: a metric is declared by name, help and labels only, in one registry. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 export interface Meters {

@@ -1,6 +1,7 @@
 /**
- * Prometheus metrics. Law: what controller-runtime and client-go measure is measured here under the same names, so that
- * their dashboards and alerts work; and each series exists from the start, so that a rate over it is never missing.
+ * Prometheus metrics of the process and of its controllers. Invariant: metrics that controller-runtime and client-go have too
+ * have the same names here, so that their dashboards and alerts work; each series exists from the start, so that no rate over
+ * it is missing.
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../lib/clock.ts';
@@ -12,25 +13,30 @@ import type { WorkersObserver } from './workers.ts';
 export interface Metrics {
   /** For further metrics of the domain. */
   readonly registry: Registry;
-  readonly queue: QueueObserver;
-  readonly workers: WorkersObserver;
-  /** Measures depth and running work of this queue at each scrape. */
-  observeQueue(queue: Queue): void;
-  /** One call to the API server. */
+  /** Of the controller with this name, which is a label of its series. */
+  controller(options: { name: string; workers: number }): ControllerMetrics;
+  /** Counts a call to the API server. */
   request(call: { method: string; host: string; code: string; durationMs: number }): void;
   watch(resource: string): WatchMetrics;
-  /** The election of this name; to be told of each change. */
+  /** Returns a function that records whether this process leads the election of this name. */
   election(name: string): (leads: boolean) => void;
   render(): Promise<{ contentType: string; text: string }>;
 }
 
+export interface ControllerMetrics {
+  readonly queue: QueueObserver;
+  readonly workers: WorkersObserver;
+  /** Measures depth and running work of the queue at each scrape. */
+  measure(queue: Queue): void;
+}
+
 export interface WatchMetrics {
   moved(progress: WatchStep): void;
-  /** A list after the first has found a change that the watch had not told. */
+  /** A list after the first has found a change that the watch did not report. */
   missed(): void;
 }
 
-/** What a watch reports; the rest of it is of no concern here. */
+/** The part of a watch's report that is measured. */
 export type WatchStep =
   | { kind: 'listed'; objects: number }
   | { kind: 'connected' | 'event' | 'ended' }
@@ -46,12 +52,10 @@ const reconcileBuckets = [
 const queueBuckets = [1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10, 100, 1000];
 const requestBuckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60];
 
-export function createMetrics(options: { controller: string; workerCount: number; clock: Clock }): Metrics {
-  const { controller, clock } = options;
+export function createMetrics(clock: Clock): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const { counter, gauge, histogram } = createMeters(registry);
-  const queueLabels = { name: controller, controller };
 
   const reconciles = counter('controller_runtime_reconcile_total', 'Reconciles by result', ['controller', 'result']);
   const perController = ['controller'] as const;
@@ -112,23 +116,48 @@ export function createMetrics(options: { controller: string; workerCount: number
   const build = gauge('glance_image_operator_build_info', 'Always 1; the version is a label', ['version']);
 
   build.set({ version: programVersion }, 1);
-  for (const result of ['success', 'error', 'requeue_after', 'requeue']) reconciles.inc({ controller, result }, 0);
-  for (const each of [errors, panics, timeouts]) each.inc({ controller }, 0);
-  durations.zero({ controller });
-  active.set({ controller }, 0);
-  limit.set({ controller }, options.workerCount);
-  for (const each of [adds, retries]) each.inc(queueLabels, 0);
-  for (const each of [waits, works]) each.zero(queueLabels);
 
-  const queues: Queue[] = [];
+  const queues: { labels: { name: string; controller: string }; queue: Queue }[] = [];
   function measureQueues(): void {
-    for (const queue of queues) {
-      for (const priority of ['fresh', 'periodic'] as const)
-        depth.set({ ...queueLabels, priority }, queue.depth(priority));
+    for (const { labels, queue } of queues) {
+      for (const priority of ['fresh', 'periodic'] as const) depth.set({ ...labels, priority }, queue.depth(priority));
       const running = queue.running();
-      unfinished.set(queueLabels, running.reduce((sum, ms) => sum + ms, 0) / 1000);
-      longest.set(queueLabels, Math.max(0, ...running) / 1000);
+      unfinished.set(labels, running.reduce((sum, ms) => sum + ms, 0) / 1000);
+      longest.set(labels, Math.max(0, ...running) / 1000);
     }
+  }
+
+  function controllerMetrics({ name, workers }: { name: string; workers: number }): ControllerMetrics {
+    const controller = name;
+    const labels = { name, controller };
+    for (const result of ['success', 'error', 'requeue_after', 'requeue']) reconciles.inc({ controller, result }, 0);
+    for (const each of [errors, panics, timeouts]) each.inc({ controller }, 0);
+    durations.zero({ controller });
+    active.set({ controller }, 0);
+    limit.set({ controller }, workers);
+    for (const each of [adds, retries]) each.inc(labels, 0);
+    for (const each of [waits, works]) each.zero(labels);
+    return {
+      queue: {
+        added: () => adds.inc(labels),
+        taken: (waitedMs) => waits.observe(labels, waitedMs / 1000),
+        done: (workedMs) => works.observe(labels, workedMs / 1000),
+      },
+      workers: {
+        started: () => active.inc({ controller }),
+        ended(result, durationMs) {
+          active.dec({ controller });
+          reconciles.inc({ controller, result });
+          durations.observe({ controller }, durationMs / 1000);
+          if (result !== 'error') return;
+          errors.inc({ controller });
+          retries.inc(labels);
+        },
+        timedOut: () => timeouts.inc({ controller }),
+        panicked: () => panics.inc({ controller }),
+      },
+      measure: (queue) => void queues.push({ labels, queue }),
+    };
   }
 
   function moved(resource: string, progress: WatchStep): void {
@@ -156,27 +185,7 @@ export function createMetrics(options: { controller: string; workerCount: number
 
   return {
     registry,
-    queue: {
-      added: () => adds.inc(queueLabels),
-      taken: (waitedMs) => waits.observe(queueLabels, waitedMs / 1000),
-      done: (workedMs) => works.observe(queueLabels, workedMs / 1000),
-    },
-    workers: {
-      started: () => active.inc({ controller }),
-      ended(result, durationMs) {
-        active.dec({ controller });
-        reconciles.inc({ controller, result });
-        durations.observe({ controller }, durationMs / 1000);
-        if (result !== 'error') return;
-        errors.inc({ controller });
-        retries.inc(queueLabels);
-      },
-      timedOut: () => timeouts.inc({ controller }),
-      panicked: () => panics.inc({ controller }),
-    },
-    observeQueue(queue) {
-      queues.push(queue);
-    },
+    controller: controllerMetrics,
     request({ method, host, code, durationMs }) {
       calls.inc({ code, method, host });
       callTimes.observe({ verb: method, host }, durationMs / 1000);

@@ -3,7 +3,7 @@
  *
  * Guarantees: no two workers have the same key. After each `add`, a `take` that begins later returns the key; after each
  * `addAfter`, at the latest when the delay is over. A key waits in one place only, however often it is added: waiting overrides a
- * delay, the earlier delay overrides the later, fresh overrides periodic, and what is added while the key is in work waits until
+ * delay, the earlier delay overrides the later, and fresh overrides periodic. A key that is added while it is in work waits until
  * `done`. Namespaces take turns, and so do the flows of a namespace (`fair-queue.ts`). One flow occupies at most half of the
  * workers that other flows leave, but always one, so that clouds that do not respond leave workers to the others.
  */
@@ -15,7 +15,7 @@ import { type Key, namespaceOf } from '../lib/key.ts';
 /** A change, or a check that is due. Ten thousand old objects must not delay a new one. */
 export type Priority = 'fresh' | 'periodic';
 
-/** What keys have in common that can be slow: the cloud behind them. Undefined: nothing. */
+/** Keys of one flow depend on the same thing that can be slow, such as a cloud. Undefined: they depend on nothing. */
 export type Flow = string | undefined;
 
 export interface Queue {

@@ -1,9 +1,9 @@
 /**
- * Runs the parts of the process until it shall end.
+ * Runs the components of the process until shutdown.
  *
- * Guarantees: a part that fails, or ends unasked, ends all others at once. When asked to end, parts are stopped one after
- * the other, the last started first, each after the next has finished; the drain deadline bounds that. A part that does not
- * end even then is named and left behind.
+ * Guarantees: a component that fails, or ends before the shutdown, halts all others. At shutdown components are stopped one after
+ * the other, the last of the list first, each when the previous one has ended; the drain deadline bounds this. A component that
+ * does not end even then is named and abandoned.
  */
 import { aborted, DeadlineExceeded } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -13,8 +13,8 @@ import type { Logger } from '../lib/log.ts';
 export interface Component {
   name: string;
   /**
-   * `stop` asks it to finish what it holds and end; `halt` says that nothing may be begun or written any more. A part that
-   * holds nothing need not look at `halt`. Throwing after `stop` is a way of ending, too.
+   * `stop` asks the component to finish its work and end; after `halt` it must not start or write anything. A component without
+   * work in progress may ignore `halt`. It may also end by throwing after `stop`.
    */
   run(stop: AbortSignal, halt: AbortSignal): Promise<void>;
 }
@@ -22,14 +22,14 @@ export interface Component {
 export interface SupervisorOptions {
   clock: Clock;
   log: Logger;
-  /** For all parts together, from the signal to `halt`. */
+  /** For all components together, from the signal to `halt`. */
   drainMs: number;
 }
 
-/** What parts get to notice `halt`. */
+/** The time between `halt` and the end of the process. */
 const haltMs = 3000;
 
-/** Resolves when all parts have ended because `signal` asked for it; rejects with the failure that ended them otherwise. */
+/** Resolves when all components have ended after `signal`; rejects with the failure that ended them otherwise. */
 export async function supervise(
   components: readonly Component[],
   { clock, log, drainMs }: SupervisorOptions,
@@ -37,9 +37,9 @@ export async function supervise(
 ): Promise<void> {
   const halt = new AbortController();
   let failure: OperatorError | undefined;
-  const fail = (name: string, said: string, cause?: unknown) => {
-    log.error({ component: name, error: cause }, said);
-    failure ??= new OperatorError(said, { code: 'ComponentFailed', retry: retry.backoff, cause });
+  const fail = (name: string, message: string, cause?: unknown) => {
+    log.error({ component: name, error: cause }, message);
+    failure ??= new OperatorError(message, { code: 'ComponentFailed', retry: retry.backoff, cause });
     halt.abort(failure);
   };
 

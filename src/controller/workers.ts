@@ -1,9 +1,9 @@
 /**
- * The workers: take a key, reconcile it, act on the outcome, give the key back.
+ * Workers: each takes a key, reconciles it, handles the outcome and returns the key.
  *
- * Guarantees: a reconcile that throws, or is too slow, costs nobody but its own key, which is tried again. A worker gives
- * up a key only when its reconcile has really ended; one that ignores its signal keeps the key, and liveness sees it. Whatever
- * a reconcile logs or asks of a server can be found by its id.
+ * Guarantees: a reconcile that throws or is too slow affects only its own key, which is retried. A worker returns a key only when
+ * its reconcile has ended; a reconcile that ignores its signal keeps the key, and fails liveness. Log lines and requests of a
+ * reconcile have its id.
  */
 import { randomUUID } from 'node:crypto';
 import { DeadlineExceeded, withDeadline } from '../lib/abort.ts';
@@ -17,16 +17,16 @@ import type { Outcome } from './outcome.ts';
 import type { Queue } from './queue.ts';
 
 /**
- * Brings the world nearer to what the object of this key wants. The key says only where to look; what to do is found by
- * looking. `signal` aborts at the deadline, with DeadlineExceeded; `grace` a while after that, so that one that is late can
- * still write down that it is. Both abort when the process must not act any more.
+ * Brings the object of this key, and its image or whatever else it declares, closer to its desired state. `signal` aborts at the
+ * deadline with DeadlineExceeded, and `grace` a while later, so that a reconcile that is too slow can still report that. Both
+ * abort when the process must not write any more.
  */
 export type Reconcile = (key: Key, signal: AbortSignal, grace: AbortSignal) => Promise<Outcome>;
 
 /** For two or three calls to the API server. */
 const graceMs = 30_000;
 
-/** `panic` is a bug of ours (a TypeError and the like); it counts as `error`, too. */
+/** A panic is an exception that only a bug causes, such as a TypeError. It also counts as an error. */
 export interface WorkersObserver {
   started(): void;
   ended(result: 'success' | 'error' | 'requeue' | 'requeue_after', durationMs: number): void;
@@ -35,6 +35,8 @@ export interface WorkersObserver {
 }
 
 export interface WorkersOptions {
+  /** Name for log lines. */
+  controller: string;
   count: number;
   queue: Queue;
   backoff: Backoff;
@@ -42,14 +44,14 @@ export interface WorkersOptions {
   clock: Clock;
   log: Logger;
   observer?: WorkersObserver;
-  /** Of one reconcile; two minutes unless stated. What takes longer is not a reconcile. */
+  /** Limit for one reconcile. Default: two minutes. Longer work must run outside of a reconcile. */
   deadlineMs?: number;
 }
 
 export interface Workers {
-  /** Takes keys until `stop`, then finishes what is held. `halt` cancels that, too. */
+  /** Takes keys until `stop`, then finishes those in work. `halt` cancels them. */
   run(stop: AbortSignal, halt: AbortSignal): Promise<void>;
-  /** For how long none of them has taken a key, in ms; undefined while they do not run, as in a standby. */
+  /** Time since a worker last took a key, in ms; undefined while they do not run, as in a standby. */
   idleMs(): number | undefined;
 }
 
@@ -59,7 +61,7 @@ export function createWorkers(options: WorkersOptions): Workers {
   const { queue, backoff, reconcile, clock, log, observer, deadlineMs = 120_000 } = options;
   let lastTookAt: number | undefined;
 
-  /** Undefined when it failed. */
+  /** Returns undefined if it failed. */
   async function work(key: Key, halt: AbortSignal): Promise<Outcome | undefined> {
     const startedAt = clock.monotonic();
     observer?.started();
@@ -78,7 +80,7 @@ export function createWorkers(options: WorkersOptions): Workers {
     return outcome;
   }
 
-  /** It is counted at its deadline already, for it may never end. */
+  /** A reconcile is counted at its deadline, because it may never end. */
   function withGrace(key: Key, halt: AbortSignal): Promise<Outcome> {
     const what = `the reconcile of ${key}`;
     const onAbort = (reason: unknown) => {
@@ -106,7 +108,7 @@ export function createWorkers(options: WorkersOptions): Workers {
         backoff.forget(key);
         break;
       case 'again':
-        // As fresh: a new resource must not stand behind all those that are only compared.
+        // Fresh, so that a new object does not wait behind all periodic checks.
         queue.add(key);
         break;
       case 'recheck':
@@ -128,7 +130,7 @@ export function createWorkers(options: WorkersOptions): Workers {
       }
       lastTookAt = clock.monotonic();
       const id = randomUUID();
-      const context = { id, fields: { reconcileID: id, ...partsOf(key) } };
+      const context = { id, fields: { controller: options.controller, reconcileID: id, ...partsOf(key) } };
       await withContext(context, async () => settle(key, await work(key, halt)));
       queue.done(key);
     }

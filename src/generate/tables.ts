@@ -42,11 +42,11 @@ export function isOfTheProcess(name: string): boolean {
   return /^(process|nodejs)_/.test(name);
 }
 
-/** The registry of an operator that has not begun. */
+/** The registry of an operator that has done nothing yet. */
 export function emptyRegistry(): Registry {
   const clock = systemClock;
-  const { registry } = createMetrics({ controller: 'glanceimage', workerCount: 1, clock });
-  createDomainMetrics(registry, { images: () => [], sessions: () => 0 }, clock);
+  const { registry } = createMetrics(clock);
+  createDomainMetrics(registry, () => [], clock).clouds.measure(() => 0);
   return registry;
 }
 

@@ -13,6 +13,7 @@ import {
   RejectedByService,
   responseFieldsOf,
 } from '../openstack/errors.ts';
+import type { OperationOf } from '../openstack/services.ts';
 
 /** People must delete images to free a quota, or add disks to a full store. */
 const quotaPauseMs = 5 * 60_000;
@@ -145,8 +146,10 @@ export class InvalidImageRef extends OperatorError {
   }
 }
 
+export type Operation = OperationOf<'image'>;
+
 /** The operation as a part of the message: "Glance returned 413 for the upload". */
-const phrases = {
+const phrases: Readonly<Record<Operation, string>> = {
   read: 'the request for the image',
   list: 'the request for a list of images',
   schema: "the request for the images' schema",
@@ -173,7 +176,6 @@ const phrases = {
   usage: 'the request for the usage of the quotas',
   versions: 'the request for the versions of its API',
 };
-export type Operation = keyof typeof phrases;
 
 /**
  * The failure of a call in Glance's terms; errors that are not Glance's (Keystone, the source, an abort) are returned

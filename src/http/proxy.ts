@@ -33,11 +33,11 @@ export interface ProxyRules {
   advice?: Readonly<Partial<Record<ProxyProblem, string>>>;
 }
 
-/** The proxy does not let the connection through, or must not be trusted. Only a change of settings helps, here or there. */
+/** The proxy does not let the connection through, or must not be trusted. Only a change of settings helps, here or there, and none of them is in the resource. */
 export class ProxyDenied extends OperatorError {
   constructor(message: string, advice: string | undefined, details: { cause?: unknown; httpStatus?: number } = {}) {
     const next = advice === undefined ? '' : `; ${advice}`;
-    super(`${message}${next}`, { code: 'ProxyRefused', retry: retry.changeOrAfter(deniedPauseMs), ...details });
+    super(`${message}${next}`, { code: 'ProxyRefused', retry: retry.after(deniedPauseMs), ...details });
   }
 }
 
@@ -46,7 +46,8 @@ export class ProxyUnreachable extends Error {
   readonly code = 'ProxyUnreachable';
 }
 
-const deniedPauseMs = 10 * 60_000;
+/** Some directories lock an account after a few wrong passwords. */
+const deniedPauseMs = 5 * 60_000;
 
 /** A server as a connector or a URL names it. */
 interface Server {
@@ -56,12 +57,12 @@ interface Server {
 }
 
 export interface ForwardProxy {
-  /** As messages show it. */
-  readonly name: string;
   /** Whether connections to this server go through the proxy. */
   serves(server: Server): boolean;
   /** For `Dispatcher.compose`: puts requests to the servers behind http into the form that the proxy expects. */
   readonly forward: Dispatcher.DispatcherComposeInterceptor;
+  /** The name of the proxy, if requests to this server go through it in readable form: it can respond to them by itself. */
+  forwarderOf(server: Server): string | undefined;
   /**
    * A function that opens the way to a server: a connection to the proxy, or a tunnel to a server behind https, in which TLS is still
    * to begin. It rejects with ProxyDenied or ProxyUnreachable. `trust`: for a proxy behind https.
@@ -99,8 +100,12 @@ export function createProxy({ url: address, except, credentialsFile, advice = {}
 
   function refusal(status: number, request: string): ProxyDenied | ProxyUnreachable {
     const message = `the proxy ${name} responded with ${`${status} ${STATUS_CODES[status] ?? ''}`.trimEnd()} to ${request}`;
+    // tinyproxy responds with 401, not 407, to wrong credentials.
+    const problem = status === 407 || status === 401 ? 'credentials' : 'server';
     if (status >= 500) return new ProxyUnreachable(`${message}: it does not reach that server`);
-    return new ProxyDenied(message, advice[status === 407 ? 'credentials' : 'server'], { httpStatus: status });
+    return new ProxyDenied(message, advice[problem], {
+      httpStatus: status,
+    });
   }
 
   function connectionFailure(error: unknown): ProxyDenied | ProxyUnreachable {
@@ -154,9 +159,11 @@ export function createProxy({ url: address, except, credentialsFile, advice = {}
     }
   }
 
+  const forwarderOf = (server: Server) => (server.protocol === 'http:' && serves(server) ? name : undefined);
+
   const forward: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
     const origin = options.origin === undefined ? null : URL.parse(String(options.origin));
-    if (origin?.protocol !== 'http:' || !serves(origin)) return dispatch(options, handler);
+    if (origin === null || forwarderOf(origin) === undefined) return dispatch(options, handler);
     const path = `${origin.origin}${options.path}`;
     const onHead = (status: number) => {
       if (status === 407) throw refusal(status, `${options.method} ${origin.origin}`);
@@ -165,7 +172,12 @@ export function createProxy({ url: address, except, credentialsFile, advice = {}
     return dispatch({ ...options, path, headers }, withHooks(handler, { onHead }));
   };
 
-  return { name, serves, forward, opener };
+  return { serves, forward, forwarderOf, opener };
+}
+
+/** For a message about a response: that it may come from `forwarder`. */
+export function orForwarder(forwarder: string | undefined): string {
+  return forwarder === undefined ? '' : ` (or the proxy ${forwarder} responded, through which the request went)`;
 }
 
 function authority(hostname: string, port: number): string {

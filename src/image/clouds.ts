@@ -4,6 +4,7 @@
  * has used for a while is closed; nobody talks to a cloud before it is known which one it is, so that the workers can be shared.
  */
 
+import { createHash } from 'node:crypto';
 import { createImageClient, type ImageClient } from '../glance/client/index.ts';
 import {
   createImageCache,
@@ -81,7 +82,7 @@ export interface CloudsOptions {
   openSession: (config: CloudConfig) => Session;
   /** Of every cloud's images. */
   cache: Pick<ImageCacheOptions, 'mark' | 'keeps' | 'onChange'>;
-  /** `cloud` is the origin of the image endpoint, and the project. */
+  /** `cloud` is the origin of the image endpoint, and a hash of the project. */
   observeCache: (cloud: string) => ImageCacheObserver & { closed(): void };
 }
 
@@ -175,7 +176,7 @@ export function createClouds(options: CloudsOptions): Clouds {
             place: compact({ projectID: project.id, region: session.cloud.services.image.region, endpoint }),
             storeNames: (storesSignal) => storeNames(entry, storesSignal),
           };
-          entry.observer ??= observeCache(`${entry.cloud.address}/${project.id}`);
+          entry.observer ??= observeCache(`${entry.cloud.address}/${shortHash(project.id)}`);
           refs.set(nameOf(ref), { version, session: key });
           return entry.cloud;
         },
@@ -202,6 +203,11 @@ function detach({ cache, observer }: Entry): void {
 function destinationOf({ access, services: { image } }: CloudConfig): string {
   const addresses = [...(access.kind === 'keystone' ? [access.user.authUrl] : []), ...(image.override ?? [])];
   return [...addresses.map((address) => new URL(address).origin), image.region ?? ''].join(' ');
+}
+
+/** Distinguishes the projects of a cloud in metrics, which everybody may read. */
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
 }
 
 function nameOf({ namespace, secretRef, name, region }: CloudRef): string {

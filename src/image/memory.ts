@@ -7,6 +7,7 @@
  */
 import { z } from 'zod';
 import type { GlanceImage } from '../api/glanceimage.ts';
+import { compact } from '../lib/compact.ts';
 
 export const memoryVersion = 1;
 
@@ -100,7 +101,7 @@ export function recall({ metadata, status }: Pick<GlanceImage, 'metadata' | 'sta
 
 /** The value of `status.operation`. */
 export function asOperation(memory: Memory): Record<string, unknown> {
-  return JSON.parse(JSON.stringify(memory));
+  return { ...compact(memory), findings: memory.findings.map(compact) };
 }
 
 const longestWhy = 300;

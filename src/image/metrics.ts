@@ -1,4 +1,4 @@
-/** The metrics of the domain, beside those of the machine that works on it. */
+/** The metrics of images, clouds and transfers. Those of controllers are in `controller/metrics.ts`. */
 import type { Registry } from 'prom-client';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { createMeters } from '../controller/meters.ts';
@@ -18,17 +18,16 @@ export interface DomainMetrics {
   cache: (cloud: string) => CacheObserver;
 }
 
-/** What is asked at each scrape. */
-export interface DomainSources {
-  images(): readonly Item<GlanceImage>[];
-  sessions(): number;
-}
-
-export function createDomainMetrics(registry: Registry, sources: DomainSources, clock: Clock): DomainMetrics {
+/** `images` returns the resources at each scrape. */
+export function createDomainMetrics(
+  registry: Registry,
+  images: () => readonly Item<GlanceImage>[],
+  clock: Clock,
+): DomainMetrics {
   const meters = createMeters(registry);
   return {
-    images: createImageMetrics(meters, sources.images),
-    clouds: createCloudMetrics(meters, sources.sessions),
+    images: createImageMetrics(meters, images),
+    clouds: createCloudMetrics(meters),
     transfers: createTransferMetrics(meters),
     cache: createCacheMetrics(meters, clock),
   };

@@ -114,7 +114,7 @@ export function begin(key: Key, resource: GlanceImage, turn: Turn, context: Reco
   };
 }
 
-export function reported(report: Report): Reached {
+export function withReport(report: Report): Reached {
   return { kind: 'report', report };
 }
 
@@ -123,7 +123,7 @@ export function failed(pass: Pass, error: unknown, context: ReconcileContext, fi
   const { signal } = context;
   // What was cut off fails in many ways; the deadline says why.
   const cause = asFailure(signal.aborted ? signal.reason : error);
-  return reported({ memory: pass.memory, changes: [], ...fields, end: { kind: 'failed', error: cause } });
+  return withReport({ memory: pass.memory, changes: [], ...fields, end: { kind: 'failed', error: cause } });
 }
 
 export function outcome(one: Outcome): Reached {

@@ -26,8 +26,8 @@ import {
   type Reached,
   type ReconcileContext,
   type ReconcilerOptions,
-  reported,
   turnOf,
+  withReport,
 } from './pass.ts';
 import { performContext } from './perform.ts';
 import { pursue } from './pursue.ts';
@@ -75,7 +75,7 @@ async function end(pass: Pass, reached: Reached, context: ReconcileContext): Pro
 async function reach(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, memory, newerVersion } = pass;
   if (isDeleting(resource)) return release(pass, context);
-  if (resource.spec.suspend) return reported({ end: { kind: 'suspended' }, memory, changes: [] });
+  if (resource.spec.suspend) return withReport({ end: { kind: 'suspended' }, memory, changes: [] });
   if (newerVersion !== undefined) return failed(pass, newerOperator(newerVersion), context);
   return converge(pass, context);
 }
@@ -84,7 +84,7 @@ async function reach(pass: Pass, context: ReconcileContext): Promise<Reached> {
 async function converge(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, identity, memory, news } = pass;
   if (news.kind === 'active')
-    return reported({ end: { kind: 'transferring', state: news.state }, memory, changes: [] });
+    return withReport({ end: { kind: 'transferring', state: news.state }, memory, changes: [] });
   if (news.kind === 'failed' && !news.looks) return failed(pass, news.error, context);
   const { cloud: opened, secret } = await openCloud(pass, context);
   if (!opened.ok) return failed(pass, opened.error, context, { secret });
@@ -95,7 +95,7 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   const perform = performContext(pass, desired, cloud, context);
   const glimpsed = glimpse(pass, desired, cloud, perform.owner, context.clock.now());
   if (glimpsed.kind === 'refreshing') return outcome({ kind: 'recheck', afterMs: glimpsed.ms });
-  if (glimpsed.kind === 'settled') return reported({ ...at, ...glimpsed.report });
+  if (glimpsed.kind === 'settled') return withReport({ ...at, ...glimpsed.report });
   const seen = await attempt(context.signal, () => observe(perform, memory, isWorkedOn(pass), cloud.place));
   if (!seen.ok) return failed(pass, seen.error, context, at);
   const { observed, gone } = seen.value;
@@ -109,7 +109,7 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   if (pursued.kind === 'failed') return failed(pass, pursued.error, context, { ...learned, memory: withPlace });
   const remember = remembered(withPlace, pursued.next, state.observed, desired, context.clock.now());
   const content = pursued.content ?? (news.kind === 'verified' ? news.content : undefined);
-  return reported({ ...learned, content, memory: remember, end: await follow(pursued.next, pass, cloud, context) });
+  return withReport({ ...learned, content, memory: remember, end: await follow(pursued.next, pass, cloud, context) });
 }
 
 function isDeleting({ metadata }: GlanceImage): boolean {

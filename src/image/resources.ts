@@ -12,7 +12,7 @@ import { isConflict, isNotFound, isRejection } from '../kubernetes/errors.ts';
 import type { EventRecorder } from '../kubernetes/events.ts';
 import { addFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
 import type { Store, StoreChange } from '../kubernetes/reflector.ts';
-import { keyOfObject, type ResourceType } from '../kubernetes/resource.ts';
+import { type Item, keyOfObject, type ResourceType } from '../kubernetes/resource.ts';
 import { type Key, keyOf } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
 import { shortened } from './sanitise.ts';
@@ -28,6 +28,11 @@ export const byImage = 'byImage';
 export function imageIDsOf({ status }: GlanceImage): string[] {
   return (status.revisions ?? []).map(({ imageID }) => imageID);
 }
+
+export const imageIndexes = {
+  [bySecret]: (item: Item<GlanceImage>) => (item.kind === 'readable' ? secretKeysOf(item.object) : []),
+  [byImage]: (item: Item<GlanceImage>) => (item.kind === 'readable' ? imageIDsOf(item.object) : []),
+};
 
 /** In the place of the version of a Secret that is not there. */
 export const missingSecret = '-';

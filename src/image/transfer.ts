@@ -6,9 +6,9 @@ import { compact } from '../lib/compact.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { printable } from '../lib/text.ts';
-import { imagePlan } from '../source/registry.ts';
 import type { TransferPlan, TransferResult } from '../transfer/plan.ts';
 import type { TransferState } from '../transfer/scheduler.ts';
+import { verificationOf } from '../transfer/verify.ts';
 import type { CloudRef } from './clouds.ts';
 import { addressOf, type Content, contentOf, storesOf } from './content.ts';
 import { fingerprintOf } from './fingerprint.ts';
@@ -56,17 +56,12 @@ export function verifyPlan(
   resource: GlanceImage,
   imageID: string,
   content: Content,
-  settings: TransferTerms,
+  terms: TransferTerms,
 ): TransferPlan {
-  const { namespace: _, ...cloud } = cloudRefOf(resource);
-  return {
-    ...fillPlan(resource, imageID, content, settings),
-    source: imagePlan(imageID, compact(cloud)),
-    digestOf: 'Image',
-    decompress: 'None',
-    method: 'Verify',
-    stores: { kind: 'default' },
-  };
+  return verificationOf(
+    { ...fillPlan(resource, imageID, content, terms), stores: { kind: 'default' } },
+    content.digest,
+  );
 }
 
 /** What the state of a transfer means for the resource as it is declared now. */
@@ -189,16 +184,10 @@ function contentIn(result: TransferResult, plan: TransferPlan, resource: GlanceI
 }
 
 /** The data has been read, and is not what is declared. */
-const faults: ReadonlySet<string> = new Set([
-  'DigestMismatch',
-  'FormatMismatch',
-  'UnsafeImage',
-  'VirtualSizeExceeded',
-  'MinDiskTooSmall',
-  'ImageCorrupted',
-]);
+const faults: ReadonlySet<string> = new Set(['DigestMismatch', 'FormatMismatch', 'UnsafeImage', 'EmptySource']);
 /** The data cannot be read with these credentials. */
-const unreadable: ReadonlySet<string> = new Set(['Forbidden', 'SourceForbidden', 'Deactivated']);
+const unreadable: ReadonlySet<string> = new Set(['SourceForbidden']);
+const goneMeanwhile: ReadonlySet<string> = new Set(['SourceNotFound', 'ImageGone']);
 
 function verificationFailed(resource: GlanceImage, plan: TransferPlan, error: unknown, memory: Memory): TransferNews {
   const fingerprint = declaredFingerprint(resource, plan);
@@ -208,7 +197,7 @@ function verificationFailed(resource: GlanceImage, plan: TransferPlan, error: un
   const base = { imageID: plan.imageID, fingerprint, why: error.message, reason: error.code };
   if (unreadable.has(error.code))
     return { kind: 'verified', memory: withFinding(memory, { ...base, verdict: 'unverifiable' }) };
-  if (!faults.has(error.code)) return { kind: 'failed', error, memory, looks: error.code === 'ImageGone' };
+  if (!faults.has(error.code)) return { kind: 'failed', error, memory, looks: goneMeanwhile.has(error.code) };
   const verdict = error.code === 'DigestMismatch' ? mismatchOf(content, error.message).kind : 'wrong';
   const isWrong = verdict === 'wrong';
   return { kind: 'verified', memory: withFinding(memory, { ...base, verdict: isWrong ? 'wrong' : 'unverifiable' }) };

@@ -34,6 +34,7 @@ export function barbicanCertificates(session: Pick<Session, 'download'>): Certif
       }
       try {
         const response = await session.download('key-manager', {
+          operation: 'readPayload',
           path: `/secrets/${uuid}/payload`,
           // The one type in which Barbican returns every secret, as its bytes; it rejects application/pkix-cert.
           headers: { accept: 'application/octet-stream' },

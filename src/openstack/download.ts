@@ -14,7 +14,7 @@ import type { Send, Transport } from './exchange.ts';
 import { asConnectionFailed, errorLimit, headOf, readResponse } from './response.ts';
 
 export function createDownload(send: Send, clock: Clock): Transport['download'] {
-  return async ({ url, headers, requestId, responseDeadlineMs, idleMs, signal }) => {
+  return async ({ purpose, url, headers, requestId, responseDeadlineMs, idleMs, signal }) => {
     signal.throwIfAborted();
     const what = `GET ${safeUrl(url)}`;
     const over = linked(signal);
@@ -22,7 +22,7 @@ export function createDownload(send: Send, clock: Clock): Transport['download'] 
     const late = () => over.abort(new DeadlineExceeded(what, responseDeadlineMs));
     const stopTimer = clock.schedule(responseDeadlineMs, late);
     try {
-      const response = await send({ method: 'GET', url, headers, requestId, signal: over.signal });
+      const response = await send({ purpose, method: 'GET', url, headers, requestId, signal: over.signal });
       const head = headOf(response);
       if (head.status >= 300) {
         const rejected = await readResponse(response, errorLimit, url);

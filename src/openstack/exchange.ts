@@ -3,6 +3,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
+import type { Purpose } from './services.ts';
 
 /** What is read of a response. */
 export interface BodyLimit {
@@ -12,6 +13,8 @@ export interface BodyLimit {
 }
 
 export interface HttpRequest {
+  /** For metrics. */
+  purpose: Purpose;
   method: string;
   url: string;
   headers: Record<string, string>;
@@ -26,6 +29,7 @@ export interface HttpRequest {
 }
 
 export interface HttpUpload {
+  purpose: Purpose;
   method: string;
   url: string;
   headers: Record<string, string>;
@@ -40,6 +44,7 @@ export interface HttpUpload {
 }
 
 export interface HttpDownload {
+  purpose: Purpose;
   url: string;
   headers: Record<string, string>;
   requestId: string;
@@ -60,6 +65,8 @@ export interface HttpHead {
 
 export interface HttpResponse extends HttpHead {
   text: string;
+  /** The proxy that could have sent this response by itself, because it reads the request. */
+  forwarder?: string | undefined;
 }
 
 export interface HttpStream extends HttpHead {
@@ -80,14 +87,14 @@ export interface Transport {
 
 /** One request and its response, for metrics. `code` is the HTTP status, or `<error>` without a response. */
 export interface Exchange {
-  method: string;
-  url: string;
+  purpose: Purpose;
   code: string;
   durationMs: number;
 }
 
 /** One request, to the head of its response. */
 export interface Outgoing {
+  purpose: Purpose;
   method: string;
   url: string;
   headers: Record<string, string>;

@@ -76,8 +76,9 @@ export function createSignIn(options: KeystoneOptions): SignIn {
 
   async function exchange(requestId: string, leftMs: number): Promise<HttpResponse> {
     const end = options.clock.monotonic() + Math.min(options.timeoutMs ?? deadlineMs, leftMs);
-    const fetch = async (method: 'GET' | 'POST', url: string, limit: BodyLimit, body?: string) => {
+    const call = async (method: 'GET' | 'POST', url: string, limit: BodyLimit, body?: string) => {
       const response = await transport.request({
+        purpose: { service: 'identity', operation: method === 'GET' ? 'versions' : 'signIn' },
         method,
         url,
         requestId,
@@ -94,9 +95,9 @@ export function createSignIn(options: KeystoneOptions): SignIn {
       return clean;
     };
     // A root that is not sure is fetched again the next time: the response may have been a maintenance page.
-    if (found?.isSure !== true) found = keystoneRoot(authUrl, await fetch('GET', authUrl, versionsLimit));
+    if (found?.isSure !== true) found = keystoneRoot(authUrl, await call('GET', authUrl, versionsLimit));
     const url = `${found.root}/auth/tokens`;
-    const response = await fetch('POST', url, tokenLimit, JSON.stringify(authenticationRequest(credentials)));
+    const response = await call('POST', url, tokenLimit, JSON.stringify(authenticationRequest(credentials)));
     if (response.status < 300) return response;
     throw failureOf('POST', url, response, { clock: options.clock, secrets });
   }

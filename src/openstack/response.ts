@@ -7,6 +7,7 @@
 import type { Dispatcher } from 'undici';
 import { readBounded } from '../http/body.ts';
 import { describeExcess, excessOf, jsonBounds } from '../http/json-bounds.ts';
+import { orForwarder } from '../http/proxy.ts';
 import { redirectOf } from '../http/redirects.ts';
 import type { Clock } from '../lib/clock.ts';
 import { errorCode, OperatorError } from '../lib/errors.ts';
@@ -99,12 +100,13 @@ export function failureOf(
   response: HttpResponse,
   { clock, secrets = [] }: { clock: Clock; secrets?: readonly SecretString[] },
 ): HttpFailure {
-  const { status, headers, text, requestId } = response;
+  const { status, headers, text, requestId, forwarder } = response;
+  const message = withoutSecrets(errorMessageIn(headers['content-type'], text), secrets);
   return new HttpFailure({
     method,
     url: safeUrl(url),
     status,
-    serverMessage: withoutSecrets(errorMessageIn(headers['content-type'], text), secrets),
+    serverMessage: `${message}${orForwarder(forwarder)}`.trim(),
     isPage: /^\s*text\/html\b/i.test(headers['content-type'] ?? ''),
     requestId,
     retryAfterMs: retryAfterMs(headers['retry-after'], clock.now()),

@@ -132,38 +132,45 @@ export function overrideOf(
   return first === undefined ? undefined : [first, ...others];
 }
 
-/** What a request does, as a label of which there are few: it contains no id, name or other text of a user. */
-interface Operation {
-  service: 'identity' | 'image' | 'key-manager' | 'unknown';
-  /** Such as `GET images/{id}/members`. */
-  operation: string;
-}
+/**
+ * What a request does, by service: the whole list, so that it can be a label of metrics. The caller names it; nothing of a URL,
+ * whose path a clouds.yaml chooses, gets into it.
+ */
+export const operations = {
+  identity: ['versions', 'signIn'],
+  image: [
+    'versions',
+    'read',
+    'list',
+    'schema',
+    'create',
+    'update',
+    'delete',
+    'upload',
+    'stage',
+    'download',
+    'import',
+    'importMethods',
+    'tasks',
+    'members',
+    'addMember',
+    'removeMember',
+    'setMember',
+    'stores',
+    'removeFromStore',
+    'locations',
+    'addLocation',
+    'tag',
+    'deactivate',
+    'reactivate',
+    'usage',
+  ],
+  'key-manager': ['versions', 'readPayload'],
+} as const satisfies Record<'identity' | ServiceType, readonly string[]>;
 
-/** By the version in the path: each service that we call has a version of its own. */
-const servicesByVersion: Readonly<Record<string, Operation['service']>> = {
-  v3: 'identity',
-  v2: 'image',
-  v1: 'key-manager',
-};
+export type OperationOf<Service extends keyof typeof operations> = (typeof operations)[Service][number];
 
-/** Path segments that the APIs define. */
-const apiSegments = new Set(
-  'auth tokens catalog images file stage import tasks tags members locations actions deactivate reactivate stores info usage schemas image secrets payload versions'.split(
-    ' ',
-  ),
-);
-/** The segment after one of these may be a name that a user has chosen. */
-const collections = new Set(['images', 'tags', 'members', 'secrets', 'tasks', 'stores']);
-
-export function operationOf(method: string, url: string): Operation {
-  const segments = new URL(url).pathname.split('/').filter((segment) => segment !== '');
-  const at = segments.findIndex((segment) => Object.hasOwn(servicesByVersion, segment));
-  const version = segments[at];
-  if (version === undefined) return { service: 'unknown', operation: `${method} versions` };
-  const path = segments.slice(at + 1);
-  const shown = path.map((segment, index) => {
-    const named = collections.has(path[index - 1] ?? '') && path[index - 2] !== 'info';
-    return apiSegments.has(segment) && !named ? segment : '{id}';
-  });
-  return { service: servicesByVersion[version] ?? 'unknown', operation: `${method} ${shown.join('/')}`.trim() };
+export interface Purpose {
+  service: keyof typeof operations;
+  operation: OperationOf<keyof typeof operations>;
 }

@@ -15,11 +15,13 @@ import type { BodyLimit, HttpResponse, HttpStream, Transport } from './exchange.
 import type { TokenIdentity } from './keystone.ts';
 import { failureOf } from './response.ts';
 import { createRetryBudget, defaultRetryPolicy, type RetryPolicy } from './retry.ts';
-import { type ServiceType, usedVersions } from './services.ts';
+import { type OperationOf, type ServiceType, usedVersions } from './services.ts';
 
 export type { ServiceType } from './services.ts';
 
 interface Request {
+  /** For metrics. */
+  operation: OperationOf<ServiceType>;
   /** Relative to the versioned endpoint, with a leading slash, escaped, query included. */
   path: string;
   /** For this call only. */
@@ -106,10 +108,15 @@ export function createSession(options: SessionOptions): Session {
   const address = (service: ServiceType, root: string) => `${root}/${usedVersions[service]}`;
 
   /** Glance lists its versions under `/versions`, other services at the root. The list is public, so no token is sent. */
-  async function fetchVersions(target: CallTarget, signal: AbortSignal): Promise<readonly string[]> {
+  async function fetchVersions(
+    service: ServiceType,
+    target: CallTarget,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
     const { root, requestId } = target;
     const end = clock.monotonic() + deadlineOf(target);
-    const common = { method: 'GET', headers: {}, requestId, limit: versionsLimit, signal };
+    const purpose = { service, operation: 'versions' } as const;
+    const common = { purpose, method: 'GET', headers: {}, requestId, limit: versionsLimit, signal };
     const get = (url: string) => transport.request({ ...common, url, deadlineMs: end - clock.monotonic() });
     for (const url of [`${root}/versions`, `${root}/`]) {
       const response = await get(url);
@@ -130,10 +137,11 @@ export function createSession(options: SessionOptions): Session {
       return address(service, root);
     },
 
-    call(service, { method, path, headers, body, idempotent, limit, requestId, signal }) {
+    call(service, { operation, method, path, headers, body, idempotent, limit, requestId, signal }) {
       return caller.call(service, { requestId, idempotent, signal }, async (target) => {
         const url = `${address(service, target.root)}${path}`;
         const response = await transport.request({
+          purpose: { service, operation },
           method,
           url,
           headers: { ...headers, ...target.headers },
@@ -147,24 +155,40 @@ export function createSession(options: SessionOptions): Session {
       });
     },
 
-    upload(service, { path, headers, body, size, requestId, signal }) {
+    upload(service, { operation, path, headers, body, size, requestId, signal }) {
       let isSending = false;
       const options = { requestId, idempotent: true, mayResend: () => !isSending, tokenLifeMs: uploadTokenMs, signal };
       return caller.call(service, options, async (target) => {
         const url = `${address(service, target.root)}${path}`;
-        const common = { method: 'PUT', url, requestId: target.requestId, body, size, responseDeadlineMs, signal };
-        const response = await transport.upload({ ...common, headers: { ...headers, ...target.headers } }, () => {
+        const purpose = { service, operation };
+        const allHeaders = { ...headers, ...target.headers };
+        const common = {
+          purpose,
+          method: 'PUT',
+          url,
+          requestId: target.requestId,
+          body,
+          size,
+          responseDeadlineMs,
+          signal,
+        };
+        const response = await transport.upload({ ...common, headers: allHeaders }, () => {
           isSending = true;
         });
         return response.status < 300 ? { accepted: response } : { rejected: response, method: 'PUT', url };
       });
     },
 
-    download(service, { path, headers, requestId, signal }) {
+    download(service, { operation, path, headers, requestId, signal }) {
       return caller.call(service, { requestId, idempotent: true, signal }, async (target) => {
         const url = `${address(service, target.root)}${path}`;
-        const common = { url, requestId: target.requestId, responseDeadlineMs: deadlineOf(target), idleMs, signal };
-        const result = await transport.download({ ...common, headers: { ...headers, ...target.headers } });
+        const purpose = { service, operation };
+        const common = { purpose, url, requestId: target.requestId, idleMs, signal };
+        const result = await transport.download({
+          ...common,
+          responseDeadlineMs: deadlineOf(target),
+          headers: { ...headers, ...target.headers },
+        });
         return 'accepted' in result ? result : { ...result, method: 'GET', url };
       });
     },
@@ -173,7 +197,7 @@ export function createSession(options: SessionOptions): Session {
       return caller.call(service, { requestId: undefined, idempotent: true, signal }, async (target) => {
         const known = versions.get(target.root);
         if (known !== undefined && clock.monotonic() < known.until) return { accepted: known.ids };
-        const ids = await fetchVersions(target, signal);
+        const ids = await fetchVersions(service, target, signal);
         versions.set(target.root, { ids, until: clock.monotonic() + versionsCacheMs });
         return { accepted: ids };
       });

@@ -15,7 +15,7 @@ import type { Clock } from '../lib/clock.ts';
 import { safeUrl } from '../lib/secret.ts';
 import type { TlsConfig } from './clouds-tls.ts';
 import { createDownload } from './download.ts';
-import type { Exchange, Send, Transport } from './exchange.ts';
+import type { Exchange, HttpResponse, Send, Transport } from './exchange.ts';
 import { asConnectionFailed, headOf, readResponse, redirectTarget } from './response.ts';
 import { createUpload } from './upload.ts';
 
@@ -68,20 +68,32 @@ export function createTransport(options: TransportOptions): Transport {
   const sendCall = sendBy(calls);
   const sendStream = sendBy(streams);
 
+  const upload = createUpload(sendStream, clock, mayWrite);
+  const download = createDownload(sendStream, clock);
+  /** Redirects stay on the server of `url`. */
+  function named(url: string, response: HttpResponse): HttpResponse {
+    const forwarder = egress?.proxy?.forwarderOf(new URL(url));
+    return forwarder === undefined ? response : { ...response, forwarder };
+  }
+
   return {
     async request({ deadlineMs, limit, signal, ...request }) {
       const what = `${request.method} ${safeUrl(request.url)}`;
       try {
-        return await withDeadline(clock, what, deadlineMs, signal, async (inner) =>
+        const response = await withDeadline(clock, what, deadlineMs, signal, async (inner) =>
           readResponse(await sendCall({ ...request, signal: inner }), limit, request.url),
         );
+        return named(request.url, response);
       } catch (error) {
         signal.throwIfAborted();
         throw asConnectionFailed(request.url, error);
       }
     },
-    upload: createUpload(sendStream, clock, mayWrite),
-    download: createDownload(sendStream, clock),
+    upload: async (request, onSending) => named(request.url, await upload(request, onSending)),
+    async download(request) {
+      const result = await download(request);
+      return 'accepted' in result ? result : { rejected: named(request.url, result.rejected) };
+    },
     async close() {
       await Promise.all([calls.destroy(), streams.destroy()]);
     },
@@ -98,8 +110,7 @@ function observed(observe: (exchange: Exchange) => void, clock: Clock, send: Sen
       code = String(response.statusCode);
       return response;
     } finally {
-      const { method, url } = request;
-      observe({ method, url, code, durationMs: clock.monotonic() - startedAt });
+      observe({ purpose: request.purpose, code, durationMs: clock.monotonic() - startedAt });
     }
   };
 }

@@ -17,7 +17,7 @@ import { asConnectionFailed, errorLimit, readResponse } from './response.ts';
 
 export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Transport['upload'] {
   return async (upload, onSending) => {
-    const { method, url, headers, requestId, size, responseDeadlineMs, signal } = upload;
+    const { purpose, method, url, headers, requestId, size, responseDeadlineMs, signal } = upload;
     signal.throwIfAborted();
     using over = linked(signal);
     const late = () => over.abort(new DeadlineExceeded(`${method} ${safeUrl(url)}`, responseDeadlineMs));
@@ -32,7 +32,15 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
     body.on('error', () => {});
     const length: Record<string, string> = size === undefined ? {} : { 'content-length': String(size) };
     try {
-      const request = { method, url, headers: { ...headers, ...length }, requestId, body, signal: over.signal };
+      const request = {
+        purpose,
+        method,
+        url,
+        headers: { ...headers, ...length },
+        requestId,
+        body,
+        signal: over.signal,
+      };
       const response = await send(request);
       onWait('server');
       return checkComplete(await readResponse(response, errorLimit, url), relayed);

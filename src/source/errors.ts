@@ -5,6 +5,7 @@
  * operator retries is decided here.
  */
 import { STATUS_CODES } from 'node:http';
+import { orForwarder } from '../http/proxy.ts';
 import { describe, errorCode, OperatorError, type Retry, retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { certificateProblem } from './certificate.ts';
@@ -70,8 +71,8 @@ export function statusError(
   { status, header, forwarder }: Pick<SourceResponse, 'status' | 'header' | 'forwarder'>,
   withheld: boolean,
 ): SourceError {
-  const by = forwarder === undefined ? '' : ` (or the proxy ${forwarder} did, through which the request went)`;
-  const responded = `${safeUrl(url)} responded with ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd() + by;
+  const responded =
+    `${safeUrl(url)} responded with ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd() + orForwarder(forwarder);
   const options = { httpStatus: status };
   if (status === 404 || status === 410)
     return new SourceError(

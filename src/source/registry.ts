@@ -6,10 +6,10 @@
 import { z } from 'zod';
 import type { ContentSpec, SourceKind } from '../api/content.ts';
 import type { DeclaredContext, DeclaredData, PlannedSource } from './kind.ts';
-import { declaredGlance, GlancePlan, glanceSource, imagePlan } from './kinds/glance.ts';
+import { declaredGlance, GlancePlan, glanceSource } from './kinds/glance.ts';
 import { declaredHttp, HttpPlan, httpSource } from './kinds/http.ts';
 
-export { imagePlan };
+export { imageItself } from './kinds/glance.ts';
 
 export const SourcePlan = z.discriminatedUnion('kind', [HttpPlan, GlancePlan]);
 export type SourcePlan = z.infer<typeof SourcePlan>;

@@ -95,7 +95,7 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
           const value = response.headers[name];
           return typeof value === 'string' ? value : value?.[0];
         },
-        forwarder: url.protocol === 'http:' && proxy?.serves(url) === true ? proxy.name : undefined,
+        forwarder: proxy?.forwarderOf(url),
         isPublic: publicHosts.has(canonicalHost(url.hostname)),
         body: response.body,
       };

@@ -1,20 +1,22 @@
 /**
- * What the two ways to fill an image (upload and stage) have in common: the image as Glance reports it, and the verification that
- * it holds the data that was sent.
+ * What the methods of a transfer have in common: the image as Glance reports it, and its comparison with the data that was sent or
+ * read.
  *
  * Guarantees: an image counts as filled only if Glance reports it as active, with the size, digest and format that were sent; if a
- * failed connection leaves the outcome unknown, the image is fetched, and nothing is sent again to find out.
+ * failed connection leaves the outcome unknown, the image is fetched, and nothing is sent again to find out; one response that a
+ * database of Glance has not caught up with decides nothing.
  */
 import type { ImageClient } from '../glance/client/index.ts';
 import { GlanceConnectionFailed, GlanceUnavailable, ImageNotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
+import { backoff } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import { formatDigest } from '../source/digest.ts';
 import type { Pipeline, Verified } from './pipeline.ts';
 import type { TransferPlan } from './plan.ts';
 
-/** The Glance with the queued image. */
+/** The Glance with the image. */
 export interface Target {
   readonly images: Pick<ImageClient, 'get' | 'upload' | 'stage' | 'importImage' | 'tasks'>;
   /** The algorithm in which this Glance hashes images. Known after the first transfer. */
@@ -32,13 +34,64 @@ export function isOutcomeUnknown(error: unknown): boolean {
   return error instanceof GlanceConnectionFailed || error instanceof GlanceUnavailable;
 }
 
-/** The image at this moment. If it cannot be fetched, throws `cause`, the reason for fetching it. */
-export async function fetchImage(id: string, { images, signal }: Delivery, cause?: unknown): Promise<Image> {
+/** Resolves with the image after the method. Throws the first cause. */
+export type Deliver = (plan: TransferPlan, pipeline: Pipeline, delivery: Delivery) => Promise<Image>;
+
+/** How long Glance may report an image as it was before a request that succeeded: its databases are replicated. */
+export const staleMs = 15_000;
+/** How long Glance may take after the last byte, while it reports that it is storing the data. */
+const finishMs = 2 * 3_600_000;
+const finishBytesPerMs = 4096;
+export function longestFinish(bytes: number): number {
+  return finishMs + bytes / finishBytesPerMs;
+}
+
+const pollGrowth = { firstMs: 250, maxMs: 5_000 };
+
+export interface Polling {
+  /** Why the image is fetched. It is thrown if the image cannot be fetched. */
+  cause?: unknown;
+  /** How long it may not be possible to fetch the image. Default: ten minutes. */
+  patienceMs?: number;
+}
+
+/** Fetches the image until `settled` returns a result, or throws. */
+export async function pollImage<T>(
+  id: string,
+  delivery: Delivery,
+  settled: (image: Image, elapsedMs: number) => T | undefined,
+  { cause, patienceMs = 600_000 }: Polling = {},
+): Promise<T> {
+  const { clock, signal } = delivery;
+  const start = clock.monotonic();
+  let readAt = start;
+  for (let polls = 0; ; polls++) {
+    const isPatient = clock.monotonic() - readAt < patienceMs;
+    const image = await fetchImage(id, delivery, cause, isPatient);
+    const now = clock.monotonic();
+    if (image !== undefined) {
+      readAt = now;
+      const result = settled(image, now - start);
+      if (result !== undefined) return result;
+    }
+    await clock.sleep(backoff(pollGrowth, polls), signal);
+  }
+}
+
+/** Undefined if it cannot be fetched now and `isPatient`. */
+async function fetchImage(
+  id: string,
+  { images, signal }: Delivery,
+  cause: unknown,
+  isPatient: boolean,
+): Promise<Image | undefined> {
   try {
     return await images.get(id, signal);
   } catch (error) {
     signal.throwIfAborted();
-    throw error instanceof ImageNotFound ? imageGone(id, error) : (cause ?? error);
+    if (error instanceof ImageNotFound) throw imageGone(id, error);
+    if (isPatient && isOutcomeUnknown(error)) return undefined;
+    throw cause ?? error;
   }
 }
 
@@ -73,8 +126,10 @@ export function verifiedOf(pipeline: Pipeline): Verified {
 /** Throws ContentMismatch unless the image is active and holds the data that was sent. */
 export function verifyUpload(image: Image, plan: TransferPlan, verified: Verified): void {
   requireActive(image);
-  const problem = differenceOf(image, plan, verified);
-  if (problem !== undefined) throw contentMismatch(`image ${image.id} ${problem}`);
+  const difference = differenceOf(image, verified, 'sent');
+  if (difference !== undefined) throw contentMismatch(`image ${image.id} ${difference}`);
+  if (image.diskFormat !== null && image.diskFormat !== plan.diskFormat)
+    throw contentMismatch(`image ${image.id} has the disk format ${image.diskFormat}, sent was ${plan.diskFormat}`);
 }
 
 export function requireActive(image: Image): void {
@@ -82,19 +137,16 @@ export function requireActive(image: Image): void {
     throw contentMismatch(`Glance accepted all of the data, but image ${image.id} is ${image.status}`);
 }
 
-/** How the image differs from the data that was sent, as the end of a sentence. Unreported fields are not compared. */
-function differenceOf(
-  image: Image,
-  { diskFormat }: TransferPlan,
+/** How the image differs from the data, as the end of a sentence. Unreported fields are not compared. */
+export function differenceOf(
+  { size, hash }: Image,
   { bytes, imageDigest }: Verified,
+  participle: 'sent' | 'read',
 ): string | undefined {
-  const { size, hash } = image;
-  if (size !== null && size !== bytes) return `has ${size} bytes, sent were ${bytes}`;
+  if (size !== null && size !== bytes) return `has ${size} bytes, ${participle} were ${bytes}`;
   // A digest in another algorithm cannot be compared.
   if (hash?.algorithm === imageDigest.algorithm && hash.value.toLowerCase() !== imageDigest.hex)
-    return `has the digest ${hash.algorithm}:${hash.value}, sent was ${formatDigest(imageDigest)}`;
-  if (image.diskFormat !== null && image.diskFormat !== diskFormat)
-    return `has the disk format ${image.diskFormat}, sent was ${diskFormat}`;
+    return `has the digest ${hash.algorithm}:${hash.value}, ${participle} was ${formatDigest(imageDigest)}`;
   return undefined;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Runs one transfer, from a plan to a verified image.
+ * Runs one transfer, from a plan to a verified image: a new one, or one that exists.
  *
  * Guarantees: no data becomes active without verification; an error is the first cause, not its effect on the other side.
  */
@@ -8,14 +8,14 @@ import type { Clock } from '../lib/clock.ts';
 import type { MemoryBudget } from '../lib/memory-budget.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { formatDigest } from '../source/digest.ts';
-import type { Target } from './delivery.ts';
-import { verifiedOf } from './delivery.ts';
+import { type Deliver, type Target, verifiedOf } from './delivery.ts';
 import { algorithmOf } from './digests.ts';
 import { openPipeline } from './pipeline.ts';
 import { noProgress, type TransferPlan, type TransferProgress, type TransferResult } from './plan.ts';
 import type { OpenSource } from './sources.ts';
 import { stageImage } from './stage.ts';
 import { uploadImage } from './upload.ts';
+import { verifyImage } from './verify.ts';
 
 export interface TransferOptions {
   openSource: OpenSource;
@@ -48,6 +48,12 @@ export async function runTransfer(plan: TransferPlan, options: TransferOptions):
   }
 }
 
+const deliveries: Readonly<Record<TransferPlan['method'], Deliver>> = {
+  Upload: uploadImage,
+  Stage: stageImage,
+  Verify: verifyImage,
+};
+
 type Outcome = Omit<TransferResult, 'startedAt' | 'durationMs'>;
 
 /** `open` aborts the source, `options.signal` the upload. */
@@ -60,12 +66,13 @@ async function move(plan: TransferPlan, options: TransferOptions, open: AbortSig
       resumes++;
     },
   });
-  const hashAlgorithm = algorithmOf(target.hashAlgorithm);
+  // An image that is read back has been hashed already.
+  const recorded = plan.method === 'Verify' ? source.digest?.algorithm : undefined;
+  const hashAlgorithm = algorithmOf(recorded ?? target.hashAlgorithm);
   using memory = options.memory?.share(open);
   const pipeline = await openPipeline(plan, source, { hashAlgorithm, onProgress, memory });
   try {
-    const deliver = plan.method === 'Upload' ? uploadImage : stageImage;
-    const image = await deliver(plan, pipeline, { images: target.images, clock, signal });
+    const image = await deliveries[plan.method](plan, pipeline, { images: target.images, clock, signal });
     target.hashAlgorithm = image.hash?.algorithm ?? target.hashAlgorithm;
     const { bytes, servedBytes, compression, format, virtualSize, imageDigest: sent, warnings } = verifiedOf(pipeline);
     // If both have the same algorithm they are equal, unless an import plugin of Glance has changed the data.

@@ -18,7 +18,7 @@ export type TransferEnd =
 export interface TransferObserver {
   /** The current numbers of waiting and running transfers of a cloud. */
   counted(cloud: string, counts: { queued: number; active: number }): void;
-  /** Glance has accepted this number of further bytes. */
+  /** This number of further bytes was uploaded to Glance, or read back from it. */
   moved(cloud: string, bytes: number): void;
   /** A transfer has completed a phase of this duration. */
   spent(cloud: string, phase: MeasuredPhase, ms: number): void;
@@ -30,7 +30,7 @@ export const silentObserver: TransferObserver = { counted() {}, moved() {}, spen
 
 export interface Meter {
   readonly progress: TransferProgress;
-  /** Bytes accepted by Glance per second in the last interval. 0 in the first one. */
+  /** Bytes of the image per second in the last interval. 0 in the first one. */
   readonly bytesPerSecond: number;
   /** RFC 3339. */
   readonly startedAt: string;
@@ -46,7 +46,7 @@ export interface MeterOptions {
   onChange: () => void;
 }
 
-const firstReportMs = 1000;
+const firstReportMs = 2000;
 
 export function startMeter({ cloud, clock, intervalMs, observer, onChange }: MeterOptions): Meter {
   const startedAt = clock.now().toISOString();

@@ -4,18 +4,20 @@
  * Invariant: a plan is complete, contains no secret and no function, and equal plans mean equal work. So it can be compared, logged
  * and sent to another thread or machine.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import type { Image } from '../glance/image.ts';
+import { compact } from '../lib/compact.ts';
 import { planned } from '../source/kind.ts';
-import { SourcePlan } from '../source/registry.ts';
+import { imageItself, SourcePlan } from '../source/registry.ts';
 
 const { text } = planned;
 const count = z.int().positive();
 
-export const TransferPlan = z.strictObject({
-  /** The queued image. */
+const fields = z.strictObject({
+  /** The image to fill or to verify. */
   imageID: z.guid(),
-  /** The cloud with the queued image. Namespaces take turns. */
+  /** The cloud with that image. Namespaces take turns. */
   cloud: z.strictObject({
     namespace: text,
     ...planned.cloud,
@@ -38,7 +40,10 @@ export const TransferPlan = z.strictObject({
   containerFormat: text.optional(),
   /** The declared minimum disk size, which the virtual size must not exceed. 0: not declared. */
   minDiskGiB: z.int().min(0),
-  /** Upload: one PUT, after which the image is active. Stage: by way of Glance's staging area, so that its import plugins run. */
+  /**
+   * Upload: one PUT, after which the image is active. Stage: by way of Glance's staging area, so that its import plugins run.
+   * Verify: the data of the image is read back, and goes nowhere.
+   */
   method: z.enum(['Upload', 'Stage', 'Verify']),
   /**
    * The stores for the image. An upload reaches one store only: the first of several, or the default store of `all`. The others
@@ -67,7 +72,17 @@ export const TransferPlan = z.strictObject({
     totalMs: count.exactOptional(),
   }),
 });
-export type TransferPlan = z.infer<typeof TransferPlan>;
+export type TransferPlan = z.infer<typeof fields>;
+
+export const TransferPlan = fields.refine(
+  (plan) => plan.method !== 'Verify' || readsItself(plan),
+  'Verify needs the image itself as its source, with the same cloud, digestOf Image and decompress None',
+);
+
+function readsItself({ source, imageID, cloud, digestOf, decompress }: TransferPlan): boolean {
+  const isItself = isDeepStrictEqual(compact(source), imageItself(imageID, cloud));
+  return isItself && digestOf === 'Image' && decompress === 'None';
+}
 
 const keptCompressed: ReadonlySet<string | undefined> = new Set(['aki', 'ari', 'ami', 'compressed']);
 
@@ -92,7 +107,7 @@ export const defaultLimits: TransferPlan['limits'] = {
 
 /** Plain JSON. */
 export interface TransferResult {
-  /** Bytes sent to Glance. */
+  /** Bytes of the image: sent to Glance, or read back from it. */
   bytes: number;
   /** Bytes received from the source. The same unless they were compressed. */
   servedBytes: number;
@@ -123,7 +138,7 @@ export interface TransferResult {
 export type TransferPhase = 'connecting' | 'transferring' | 'finishing';
 
 export interface TransferProgress {
-  /** Bytes accepted by Glance so far. */
+  /** Bytes of the image that Glance accepted so far, or that were read back. */
   bytes: number;
   /** Bytes received from the source so far. */
   servedBytes: number;

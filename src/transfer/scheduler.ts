@@ -1,27 +1,29 @@
 /**
- * Decides when transfers run, and knows how each of them stands. Laws: a key has at most one run at a time, even while a
- * cancelled one is still winding up; no limit is ever exceeded by a start, and what cannot start yet keeps nobody waiting
- * who can; no call throws and none waits, but `cancel` and `stop`, which wait for runs to settle.
+ * Decides when transfers run, and keeps the state of each.
  *
- * States are kept until forgotten, so that a result outlives the moment it came; whoever starts a transfer forgets it. They
- * do not outlive the process: after a restart Glance, not this module, knows what became of an image.
+ * Guarantees: a key has at most one run at a time, even while a cancelled one has not settled; no start exceeds a limit, and a
+ * transfer that cannot start yet does not delay others that can; no call throws, and only `cancel`, `drain` and `stop` wait.
+ *
+ * The caller that starts a transfer must forget it, so the result is kept until it has been handled. States do not survive the
+ * process: after a restart only Glance knows the state of an image.
  */
 
 import type { Clock } from '../lib/clock.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import { createFairQueue } from '../lib/fair-queue.ts';
+import type { Key } from '../lib/key.ts';
 import { sourceOf } from '../source/registry.ts';
 import { type Meter, silentObserver, startMeter, type TransferEnd, type TransferObserver } from './meter.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
 
 export type TransferState =
-  /** `position` counts from 1: its place in the order in which transfers start, as far as the limits let each of them. */
+  /** `position` counts from 1, in the order in which transfers start as far as the limits allow. */
   | {
       kind: 'queued';
       plan: TransferPlan;
       position: number;
-      /** How often its run gave way because it was slow while others waited. */
+      /** Number of runs that gave way because they were slow while other transfers waited. */
       gaveWay?: number;
     }
   | ({
@@ -35,40 +37,40 @@ export type TransferState =
   | { kind: 'succeeded'; plan: TransferPlan; result: TransferResult }
   | { kind: 'failed'; plan: TransferPlan; error: unknown };
 
-/** How many run at once. */
+/** Limits of running transfers. */
 export interface TransferLimits {
   total: number;
-  /**
-   * Of one namespace. Below `total`, it also reserves the last free slot: only a namespace without a running transfer gets it.
-   */
+  /** For one namespace. Below `total`, it also reserves the last free slot for a namespace without a running transfer. */
   perNamespace: number;
-  /** Into one cloud. */
+  /** For one cloud. */
   perCloud: number;
-  /** From one source host. */
+  /** For one source host. */
   perHost: number;
 }
 
 export interface Scheduler {
   /**
-   * Queues a transfer. Nothing happens if an equal plan is queued or running under that key; another plan takes its place,
-   * once the run of the old one has settled. What had ended is replaced. Ignored after `drain` and `stop`.
+   * Queues a transfer. Does nothing if an equal plan is queued or running under this key. Another plan replaces it, and starts when
+   * the run of the old one has settled. A transfer that has ended is replaced. Ignored after `stop`.
    */
   start(key: string, plan: TransferPlan): void;
   get(key: string): TransferState | undefined;
-  /** Makes the transfer vanish, in whatever state it is, without a call of `onChange`. Resolves when its run has settled. */
+  /** Removes the transfer in any state, without a call of `onChange`. Resolves when its run has settled. */
   cancel(key: string): Promise<void>;
-  /** Drops the transfer that was `seen` to have ended. One that has ended since, or is another, is news and stays. */
+  /** Removes the transfer if it still is in the state `seen`, in which it has ended. */
   forget(key: string, seen: TransferState): void;
-  /** What runs goes on, even beyond the new limits. */
+  /** Running transfers continue, even beyond the new limits. */
   setLimits(limits: TransferLimits): void;
-  /** Starts nothing any more. Resolves when all that runs has come to its own end. */
+  /** Starts no more runs; new transfers are only queued. Resolves when all runs have ended by themselves. */
   drain(): Promise<void>;
+  /** The keys of transfers that have ended and are not forgotten. */
+  ended(): Key[];
   /** Cancels everything. Resolves when all runs have settled. */
   stop(): Promise<void>;
 }
 
 export interface SchedulerOptions {
-  /** Does one transfer. It must settle soon after its signal aborts. */
+  /** Runs one transfer. It must settle soon after its signal aborts. */
   execute: (
     plan: TransferPlan,
     options: { signal: AbortSignal; onProgress: (progress: TransferProgress) => void },
@@ -76,18 +78,18 @@ export interface SchedulerOptions {
   limits: TransferLimits;
   clock: Clock;
   /**
-   * Called when a run ends, and now and then while it makes progress: first after a second, so that a small upload causes
-   * no call but the last, then every `progressIntervalMs` if anything has changed. Must not throw.
+   * Called when a run ends, and while it makes progress: first after two seconds, so that a small upload causes only the last call,
+   * then once every `progressIntervalMs` if anything has changed. Must not throw.
    */
-  onChange: (key: string) => void;
+  onChange: (key: Key) => void;
   /** Default 5000. */
   progressIntervalMs?: number;
   observer?: TransferObserver;
 }
 
-/** A run that moves less than this gives way while another transfer could start in its place. */
+/** A run that is slower gives way if another transfer can start instead. */
 const slowest = { bytes: 5 * 60 * 2 ** 20, windowMs: 5 * 60_000 };
-/** The longest run, unless its length needs more at twice the time that the slowest rate takes. */
+/** The longest run, unless twice the time that its length needs at the slowest rate is longer. */
 const longestRunMs = 24 * 3_600_000;
 
 /** The reason with which a slow run is aborted. The transfer goes to the end of the queue. */
@@ -124,16 +126,16 @@ interface Run {
 export function createScheduler(options: SchedulerOptions): Scheduler {
   const { execute, clock, onChange, progressIntervalMs = 5000, observer = silentObserver } = options;
   let { limits } = options;
-  /** In the order of their arrival. A cancelled transfer is gone from here at once… */
+  /** In order of arrival. A cancelled transfer is removed at once. */
   const transfers = new Map<string, Transfer>();
-  /** …but holds its slot here, and in the tallies, until its run has settled. */
+  /** A cancelled run holds its slot here, and in the counters, until it has settled. */
   const runs = new Map<string, Run>();
   const runsTo = createCounter();
   const runsFrom = createCounter();
   const runsOf = createCounter();
   const waitingFor = createCounter();
-  const turns = createFairQueue<Transfer>(({ plan }) => plan.cloud.namespace);
-  let stopped = false;
+  const queue = createFairQueue<Transfer>(({ plan }) => plan.cloud.namespace);
+  let mode: 'open' | 'draining' | 'stopped' = 'open';
 
   function hasRoom(transfer: Transfer): boolean {
     return runs.size < limits.total && hasRoomIf(transfer, runs.size, undefined);
@@ -156,8 +158,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   }
 
   function runNext(): void {
-    while (!stopped && runs.size < limits.total) {
-      const next = turns.take(hasRoom);
+    while (mode === 'open' && runs.size < limits.total) {
+      const next = queue.take(hasRoom);
       if (next === undefined) return;
       begin(next);
     }
@@ -177,7 +179,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       runsTo.remove(cloud);
       runsFrom.remove(host);
       runsOf.remove(namespace);
-      if (end === 'gave way' && isCurrent(transfer) && !stopped) enqueue(transfer, gaveWay + 1);
+      if (end === 'gave way' && isCurrent(transfer)) enqueue(transfer, gaveWay + 1);
       count(cloud);
       if (isCurrent(transfer)) onChange(key);
       runNext();
@@ -189,7 +191,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   /** Puts the transfer behind all others of its namespace. */
   function enqueue(transfer: Transfer, gaveWay: number): void {
     transfer.phase = { kind: 'queued', since: clock.monotonic(), gaveWay };
-    turns.add(transfer);
+    queue.add(transfer);
     waitingFor.add(transfer.cloud);
   }
 
@@ -206,7 +208,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       before = moved;
       const elapsedMs = clock.monotonic() - startedAt;
       if (elapsedMs >= longestOf(progress)) controller.abort(tooLong(elapsedMs, progress));
-      else if (isSlow && !stopped && turns.some((other) => hasRoomIf(other, runs.size - 1, transfer)))
+      else if (isSlow && mode === 'open' && queue.some((other) => hasRoomIf(other, runs.size - 1, transfer)))
         controller.abort(new GaveWay());
       else cancelCheck = clock.schedule(slowest.windowMs, check);
     };
@@ -218,10 +220,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   async function run(transfer: Transfer, controller: AbortController): Promise<'ended' | 'gave way'> {
     const { key, plan, cloud } = transfer;
     const { signal } = controller;
-    const onNews = () => {
+    const onProgress = () => {
       if (isCurrent(transfer)) onChange(key);
     };
-    const meter = startMeter({ cloud, clock, intervalMs: progressIntervalMs, observer, onChange: onNews });
+    const meter = startMeter({ cloud, clock, intervalMs: progressIntervalMs, observer, onChange: onProgress });
     transfer.phase = { kind: 'running', meter };
     const stopWatch = watchPace(transfer, meter, controller);
     try {
@@ -251,7 +253,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         return {
           kind: 'queued',
           plan,
-          position: turns.position(transfer) ?? 1,
+          position: queue.position(transfer) ?? 1,
           ...(phase.gaveWay === 0 ? {} : { gaveWay: phase.gaveWay }),
         };
       case 'running': {
@@ -269,7 +271,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const transfer = transfers.get(key);
     transfers.delete(key);
     if (transfer?.phase.kind === 'queued') {
-      turns.remove(transfer);
+      queue.remove(transfer);
       waitingFor.remove(transfer.cloud);
       count(transfer.cloud);
     }
@@ -280,7 +282,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   return {
     start(key, plan) {
-      if (stopped) return;
+      if (mode === 'stopped') return;
       const known = transfers.get(key);
       if (known !== undefined && isActive(known) && samePlan(known.plan, plan)) return;
       void cancel(key);
@@ -307,12 +309,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       runNext();
     },
     async drain() {
-      stopped = true;
+      if (mode === 'open') mode = 'draining';
       await Promise.all([...runs.values()].map(({ settled }) => settled));
     },
+    ended: () => [...transfers.values()].filter((transfer) => !isActive(transfer)).map(({ key }) => key),
     async stop() {
-      stopped = true;
-      // The last first, so that nobody moves up in the queue meanwhile.
+      mode = 'stopped';
+      // The last first, so that no other moves up in the queue meanwhile.
       await Promise.all([...new Set([...runs.keys(), ...transfers.keys()])].reverse().map(cancel));
     },
   };
@@ -322,7 +325,7 @@ function isActive({ phase }: Transfer): boolean {
   return phase.kind === 'queued' || phase.kind === 'running';
 }
 
-/** Bytes on the side that moves more: compressed data grows, and sparse data shrinks, on its way. */
+/** Bytes on the side with more bytes: compressed data grows, and sparse data shrinks, during a transfer. */
 function movedBy({ bytes, servedBytes }: TransferProgress): number {
   return Math.max(bytes, servedBytes);
 }
@@ -335,7 +338,7 @@ function longestOf({ total }: TransferProgress): number {
 function tooLong(elapsedMs: number, { servedBytes, total }: TransferProgress): OperatorError {
   const of = total === undefined ? '' : ` of ${total}`;
   return new OperatorError(
-    `the transfer was not complete after ${formatDuration(elapsedMs)}: ${servedBytes}${of} bytes had come`,
+    `the transfer was not complete after ${formatDuration(elapsedMs)}: ${servedBytes}${of} bytes had arrived`,
     { code: 'SourceTooSlow', retry: retry.after(3_600_000) },
   );
 }
@@ -347,16 +350,17 @@ function endOf(phase: Phase, signal: AbortSignal): TransferEnd {
   return { kind: 'failed', code };
 }
 
-function sourceHost({ cloud, source }: TransferPlan): string {
-  return sourceOf(source).host(cloud.namespace);
+/** An image that is read back comes from the cloud of the plan, for any number of Secrets. */
+function sourceHost({ cloud, source, method }: TransferPlan): string {
+  return method === 'Verify' ? cloud.address : sourceOf(source).host(cloud.namespace);
 }
 
-/** Plans are plain JSON, made in one place, so that equal ones have their keys in the same order. */
+/** Plans are plain JSON that one function makes, so equal plans have their keys in the same order. */
 function samePlan(a: TransferPlan, b: TransferPlan): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** How many there are under each name. A name without any takes no memory. */
+/** Counts by name. A count of zero takes no memory. */
 function createCounter() {
   const counts = new Map<string, number>();
   const of = (name: string) => counts.get(name) ?? 0;

@@ -1,28 +1,29 @@
 /**
  * Fills an image by way of Glance's staging area, so that its import plugins run.
  *
- * Guarantees: an import starts only after all of the data is known to be staged; the result is compared with the data that was sent
+ * Guarantees: an import starts only after all of the data is known to be staged, which is awaited for hours as long as Glance is
+ * storing it; the result is compared with the data that was sent
  * only if no plugin has changed it.
  */
 import { Conflict } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { importState, whyImportFailed } from '../glance/import-state.ts';
-import { backoff } from '../lib/backoff.ts';
 import { OperatorError, retry } from '../lib/errors.ts';
 import {
   asTransferError,
   contentMismatch,
   type Delivery,
-  fetchImage,
   isOutcomeUnknown,
+  longestFinish,
+  pollImage,
   requireActive,
+  staleMs,
   verifiedOf,
   verifyUpload,
 } from './delivery.ts';
 import { type Pipeline, throwIfFailed, type Verified } from './pipeline.ts';
 import type { TransferPlan } from './plan.ts';
 
-const pollGrowth = { firstMs: 250, maxMs: 5_000 };
 /** A slower import has failed: its worker in Glance may have died, which Glance does not detect. */
 const importMs = 600_000;
 const importBytesPerMs = 4096;
@@ -54,10 +55,23 @@ async function stage({ imageID }: TransferPlan, pipeline: Pipeline, delivery: De
     cause = error;
   }
   const verified = verifiedOf(pipeline);
-  const { status, size } = await fetchImage(imageID, delivery, cause);
+  const settled = (image: Image, elapsedMs: number) => stagedIn(image, elapsedMs, verified, cause);
+  return pollImage(imageID, delivery, settled, { cause });
+}
+
+/** The data, if all of it is staged; undefined while Glance may store the rest. `cause` as in upload.ts. */
+function stagedIn(
+  { id, status, size }: Image,
+  elapsedMs: number,
+  verified: Verified,
+  cause: unknown,
+): Verified | undefined {
   if (status === 'uploading' && size === verified.bytes) return verified;
+  const isStoring = cause !== undefined && status === 'uploading' && size === null;
+  const isStale = cause === undefined && (status === 'uploading' || status === 'queued');
+  if (elapsedMs < (isStoring ? longestFinish(verified.bytes) : isStale ? staleMs : 0)) return undefined;
   if (cause !== undefined) throw cause;
-  throw contentMismatch(`image ${imageID} is ${status} with ${size ?? 'no'} staged bytes, sent were ${verified.bytes}`);
+  throw contentMismatch(`image ${id} is ${status} with ${size ?? 'no'} staged bytes, sent were ${verified.bytes}`);
 }
 
 async function requestImport({ imageID, stores }: TransferPlan, delivery: Delivery): Promise<void> {
@@ -69,31 +83,29 @@ async function requestImport({ imageID, stores }: TransferPlan, delivery: Delive
     signal.throwIfAborted();
     if (!isOutcomeUnknown(error) && !(error instanceof Conflict)) throw error;
     // The first of two attempts may have succeeded although its response was lost.
-    const image = await fetchImage(imageID, delivery, error);
+    const image = await pollImage(imageID, delivery, (found) => found, { cause: error });
     if (image.status === 'uploading' && importState(image).kind !== 'running') throw error;
   }
 }
 
 /** Resolves when the import has succeeded. */
 async function waitForImport({ imageID }: TransferPlan, { bytes }: Verified, delivery: Delivery): Promise<Image> {
-  const { clock, signal } = delivery;
-  const end = clock.monotonic() + importMs + bytes / importBytesPerMs;
-  for (let polls = 0; ; polls++) {
-    const image = await fetchImage(imageID, delivery);
-    const state = importState(image);
-    switch (state.kind) {
-      case 'succeeded':
-        return image;
-      case 'running':
-        if (clock.monotonic() >= end) throw importFailed(imageID, 'it does not finish');
-        await clock.sleep(backoff(pollGrowth, polls), signal);
-        break;
-      case 'partial':
-        throw importFailed(imageID, `it did not reach ${state.failedStores.join(', ')}`);
-      case 'failed':
-      case 'stuck':
-        throw importFailed(imageID, await messageOfTask(imageID, delivery));
-    }
+  const { image, state } = await pollImage(imageID, delivery, (found, elapsedMs) => {
+    const now = importState(found);
+    const isStale = now.kind === 'failed' && found.status === 'uploading' && now.failedStores.length === 0;
+    const waitMs = now.kind === 'running' ? importMs + bytes / importBytesPerMs : isStale ? staleMs : 0;
+    return elapsedMs < waitMs ? undefined : { image: found, state: now };
+  });
+  switch (state.kind) {
+    case 'succeeded':
+      return image;
+    case 'running':
+      throw importFailed(imageID, 'it does not finish');
+    case 'partial':
+      throw importFailed(imageID, `it did not reach ${state.failedStores.join(', ')}`);
+    case 'failed':
+    case 'stuck':
+      throw importFailed(imageID, await messageOfTask(imageID, delivery));
   }
 }
 

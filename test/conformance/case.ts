@@ -21,6 +21,8 @@ export interface Case {
   remote?: true;
   /** Faults of a proxy that then stands in front of Glance. */
   faults?: readonly Rule[];
+  /** The end of the address by which the service knows Glance. */
+  suffix?: string;
   /** How often a call without a response is repeated. */
   retries?: number;
 }

@@ -1,5 +1,6 @@
 /** A Glance, or a network, that fails. The faults are those of a proxy in front of the real one. */
 
+import { createHash } from 'node:crypto';
 import type { JsonValue } from '../../src/openstack/json.ts';
 import type { ProxiedRequest, Rule } from '../env/proxy.ts';
 import { imageId, wireImage } from '../glance/model.ts';
@@ -21,7 +22,9 @@ const redirects = (status: number, matches: Rule['matches']): Rule => ({
   fault: { kind: 'redirect', status },
   times: 1,
 });
-const answersJson = (body: JsonValue, matches: Rule['matches'], times: number): Rule => ({
+const binary = { 'content-type': 'application/octet-stream' };
+const md5 = (data: string) => createHash('md5').update(data).digest('hex');
+const answersJson = (body: JsonValue, matches: Rule['matches'], times?: number): Rule => ({
   matches,
   fault: {
     kind: 'answer',
@@ -29,7 +32,7 @@ const answersJson = (body: JsonValue, matches: Rule['matches'], times: number): 
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),
   },
-  times,
+  ...(times === undefined ? {} : { times }),
 });
 const answers = (status: number, matches: Rule['matches'], times?: number): Rule => ({
   matches,
@@ -181,13 +184,57 @@ export const faultCases: readonly Case[] = [
         fault: {
           kind: 'answer',
           status: 200,
-          headers: { 'content-type': 'application/octet-stream' },
+          headers: binary,
           body: 'same size',
         },
       },
     ],
     cinder: ['BrokenPipeError'],
     expect: { downloads: { '/results/0': ['BrokenPipeError', 'ImageCorrupted'] } },
+  },
+  {
+    name: 'download an image whose digest has an unknown algorithm',
+    operations: [{ op: 'download', image: imageId }],
+    faults: [
+      answersJson(
+        wireImage({ size: 9, checksum: md5('some data'), os_hash_algo: 'sha999', os_hash_value: 'abc' }),
+        isImage,
+      ),
+      { matches: isFile('GET'), fault: { kind: 'answer', status: 200, headers: binary, body: 'some data' } },
+    ],
+    cinder: ['ValueError'],
+    expect: { digests: { '/results/0': ['ValueError', 'returned'] } },
+  },
+  {
+    name: 'download an image whose digest has an unknown algorithm, and whose data is not what was stored',
+    operations: [{ op: 'download', image: imageId }],
+    faults: [
+      answersJson(
+        wireImage({ size: 9, checksum: md5('some data'), os_hash_algo: 'sha999', os_hash_value: 'abc' }),
+        isImage,
+      ),
+      { matches: isFile('GET'), fault: { kind: 'answer', status: 200, headers: binary, body: 'same size' } },
+    ],
+    cinder: ['ValueError'],
+    expect: { digests: { '/results/0': ['ValueError', 'ImageCorrupted'] } },
+  },
+  ...['/v2', '/v2/'].map(
+    (suffix): Case => ({
+      name: `show an image where the address of the server ends in ${suffix}`,
+      given: { '<image>': {} },
+      operations: [{ op: 'show', image: '<image>' }],
+      suffix,
+      cinder: ['ImageNotFound 404'],
+      expect: { addresses: { '/results/0': ['ImageNotFound 404', 'returned'] } },
+    }),
+  ),
+  {
+    name: 'show an image where the address of the server ends in a slash',
+    given: { '<image>': {} },
+    operations: [{ op: 'show', image: '<image>' }],
+    suffix: '/',
+    cinder: ['returned'],
+    expect: 'same',
   },
   {
     name: 'create an image where the response is a conflict, although there is no such image',

@@ -6,5 +6,5 @@ import { cases } from './cases.ts';
 import { differencesPage } from './page.ts';
 
 const requirements = readFileSync(join(import.meta.dirname, 'requirements.txt'), 'utf8');
-const [, version = ''] = /^cinder==(.*)$/m.exec(requirements) ?? [];
+const [, version = ''] = /^cinder==(\S+)/m.exec(requirements) ?? [];
 putGenerated({ 'docs/reference/differences-from-cinder.md': differencesPage(cases, version) });

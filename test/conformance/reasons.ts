@@ -136,6 +136,18 @@ export const reasons = {
       'Here the first two are ImageDownloadFailed, and the third is ImageCorrupted, which is raised before the last ' +
       'bytes are returned.',
   },
+  digests: {
+    title: 'A digest of an unknown algorithm does not prevent a download',
+    text:
+      'Glance names the algorithm of its digest, and a cloud may choose one that the program does not have. Cinder then fails. ' +
+      'Here the MD5 checksum, which Glance also keeps, is compared instead.',
+  },
+  addresses: {
+    title: 'The address of a server may end in its version',
+    text:
+      'If the configured address of Glance ends in `/v2`, Cinder appends the version a second time and finds no image. Here the ' +
+      'version is recognised, with and without a slash after it.',
+  },
   ids: {
     title: 'The ID of an image is a UUID',
     text:

@@ -44,7 +44,7 @@ export async function play(scene: Scene, played: Case): Promise<Played> {
     names.set(name, await make(scene, withIds(given, names)));
   const operations = withIds(played.operations, names);
   const outcomes = await scene.side.run(operations, {
-    ...(proxy === undefined ? {} : { glance: proxy.url }),
+    ...addressOf(played, proxy?.url, scene.glance),
     ...(played.retries === undefined ? {} : { retries: played.retries }),
     ...(played.remote ? { remote: `${scene.glance}/v2/images/${randomUUID()}` } : {}),
   });
@@ -60,6 +60,11 @@ export async function play(scene: Scene, played: Case): Promise<Played> {
     results: outcomes.map((outcome) => readable(outcome, names)),
     glance: Object.fromEntries(records.map((record) => [nameOf(record.id, names), stateIn(record, names)])),
   };
+}
+
+/** Empty for the usual address. */
+function addressOf({ suffix = '' }: Case, proxy: string | undefined, usual: string): { glance?: string } {
+  return proxy === undefined && suffix === '' ? {} : { glance: `${proxy ?? usual}${suffix}` };
 }
 
 async function make({ project, stranger }: Scene, given: Given): Promise<string> {

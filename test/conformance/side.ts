@@ -6,7 +6,7 @@ import type { Operation } from './operation.ts';
 export type Outcome = { returned: JsonValue } | { error: string; code: number | null; text: string };
 
 export interface RunOptions {
-  /** Another Glance than the cloud's, such as a proxy in front of it. Without a version. */
+  /** Another Glance than the cloud's, such as a proxy in front of it. */
   glance?: string;
   /** How often a call without a response is repeated. */
   retries?: number;

@@ -155,7 +155,8 @@ test('an event loop that is late repeatedly fails liveness; a single delay does 
 
 test('metrics have the names of controller-runtime and exist from the start', async () => {
   const clock = createVirtualClock();
-  const metrics = createMetrics({ controller: 'glanceimage', workerCount: 4, clock });
+  const metrics = createMetrics(clock);
+  metrics.controller({ name: 'glanceimage', workers: 4 });
   const { text } = await metrics.render();
   for (const line of [
     'controller_runtime_reconcile_total{controller="glanceimage",result="error"} 0',
@@ -170,15 +171,16 @@ test('metrics have the names of controller-runtime and exist from the start', as
 
 test('metrics follow the queue, the workers, the calls and the watches', async () => {
   const clock = createVirtualClock();
-  const metrics = createMetrics({ controller: 'c', workerCount: 1, clock });
-  const queue = createQueue({ clock, workers: 2, observer: metrics.queue });
-  metrics.observeQueue(queue);
+  const metrics = createMetrics(clock);
+  const own = metrics.controller({ name: 'c', workers: 1 });
+  const queue = createQueue({ clock, workers: 2, observer: own.queue });
+  own.measure(queue);
   queue.add('a');
   queue.add('b', 'periodic');
   await queue.take(new AbortController().signal);
   await clock.advance(2000);
-  metrics.workers.started();
-  metrics.workers.ended('error', 2000);
+  own.workers.started();
+  own.workers.ended('error', 2000);
   metrics.request({ method: 'GET', host: 'api', code: '200', durationMs: 12 });
   const { moved, missed } = metrics.watch('secrets');
   const onProgress: (progress: WatchProgress) => void = moved;

@@ -24,6 +24,7 @@ function start(reconcile: Reconcile, options: { count?: number; log?: Logger } =
   const workers = createWorkers({
     count,
     queue,
+    controller: 'thing',
     backoff,
     reconcile,
     clock,

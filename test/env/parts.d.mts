@@ -12,6 +12,7 @@ export declare const folders: {
   readonly tools: string;
   readonly template: string;
   readonly judge: string;
+  readonly forwardProxy: string;
   /** Made for campaigns only. */
   readonly flux: string;
 };

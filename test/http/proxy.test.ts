@@ -6,17 +6,18 @@ import { createServer as createTlsServer } from 'node:https';
 import { isIPv4 } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { createEgressPolicy, EgressRefused, type EgressRules } from '../../src/http/egress.ts';
 import { ProxyDenied, type ProxyRules } from '../../src/http/proxy.ts';
-import { createTrust } from '../../src/http/trust.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { describe as describeError, errorCode } from '../../src/lib/errors.ts';
+import { errorCode } from '../../src/lib/errors.ts';
 import { ConnectionFailed } from '../../src/openstack/errors.ts';
+import { failureOf as failureOfResponse } from '../../src/openstack/response.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
-import { fetchFollowing } from '../../src/source/request.ts';
 import { createSourceTransport } from '../../src/source/transport.ts';
 import { type Certificates, makeCertificates } from '../env/certificates.ts';
+import { failureOf, peers } from './peers.ts';
 import { type StubOptions, type StubProxy, startStubProxy } from './stub-proxy.ts';
 
 const password = 'pass:wörd';
@@ -49,10 +50,10 @@ before(async () => {
     const address = server.address();
     assert.ok(address !== null && typeof address === 'object');
     ports[scheme] = address.port;
-    closers.push(() => {
-      server.closeAllConnections();
-      server.close();
-    });
+    closers.push(
+      () => server.closeAllConnections(),
+      () => server.close(),
+    );
   }
 });
 after(async () => {
@@ -76,65 +77,9 @@ function policyWith(proxy: Partial<ProxyRules> & { url: string }, rules: Partial
     else callback(null, [{ address, family: isIPv4(address) ? 4 : 6 }]);
   });
 }
-type Policy = ReturnType<typeof policyWith>;
-
-interface Peer extends AsyncDisposable {
-  get(url: string): Promise<string>;
-}
-
-/** Everything that connects to servers of users. */
-const peers = {
-  source(policy: Policy, ...installed: string[]): Peer {
-    const trust = createTrust();
-    trust.set(installed);
-    const transport = createSourceTransport(policy, { trust });
-    const common = { range: {}, declared: {}, declaredFor: undefined, hasDigest: true, transport, signal };
-    return {
-      async get(url) {
-        const clock = systemClock;
-        const { response } = await fetchFollowing({ ...common, url, clock, firstByteMs: 30_000 });
-        const chunks = await response.body.toArray();
-        return `${response.status} ${Buffer.concat(chunks).toString()}`;
-      },
-      [Symbol.asyncDispose]: () => transport.close(),
-    };
-  },
-  cloud(policy: Policy, ...installed: string[]): Peer {
-    const trust = createTrust();
-    trust.set(installed);
-    const tls = { ca: undefined, verify: true, client: undefined };
-    const transport = createTransport({ tls, trust, egress: policy, userAgent: 'test', clock: systemClock });
-    const limit = { bytes: 10_000, values: 1000 };
-    const common = {
-      method: 'GET',
-      headers: { 'x-auth-token': 't' },
-      requestId: 'req-1',
-      deadlineMs: 30_000,
-      limit,
-      signal,
-    } as const;
-    return {
-      async get(url) {
-        const { status, text } = await transport.request({ ...common, url });
-        return `${status} ${text}`;
-      },
-      [Symbol.asyncDispose]: () => transport.close(),
-    };
-  },
-};
 
 const startProxy = (scheme: 'http' | 'https', options: Partial<StubOptions> = {}) =>
   startStubProxy({ port: ports[scheme], ...options });
-
-async function failureOf(call: Promise<unknown>): Promise<Error> {
-  const error = await call.then(
-    () => assert.fail('it succeeded'),
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof Error);
-  assert.doesNotMatch(`${describeError(error)} ${JSON.stringify(error)}`, /wörd|user:|dXNlc/);
-  return error;
-}
 
 for (const [kind, open] of Object.entries(peers))
   describe(`a ${kind} behind a proxy`, () => {
@@ -235,14 +180,15 @@ for (const [kind, open] of Object.entries(peers))
     });
 
     const advice = { credentials: 'correct its password', server: 'list the server as an exception' };
-    for (const status of [400, 403, 407]) {
-      const next = status === 407 ? advice.credentials : advice.server;
+    for (const status of [400, 401, 403, 407]) {
+      const next = status === 407 || status === 401 ? advice.credentials : advice.server;
       test(`the response ${status} of a proxy to CONNECT for a ${kind} is an error that names the proxy, the status and the remedy`, async () => {
         await using proxy = await startProxy('https', { status });
         await using peer = open(policyWith({ ...proxy, advice }), certificates.ca);
         const error = await failureOf(peer.get('https://localhost/a'));
         assert.ok(error instanceof ProxyDenied);
         assert.equal(error.httpStatus, status);
+        assert.deepEqual(error.retry, { kind: 'after', ms: 5 * 60_000 });
         assert.match(
           error.message,
           new RegExp(`^the proxy ${proxy.url} responded with ${status} [A-Za-z ]+ to CONNECT localhost:443; ${next}$`),
@@ -343,6 +289,50 @@ test('a proxy that accepts a connection and never responds is an outage that nam
   const error = await failureOf(transport.get(new URL('https://localhost/a'), {}, signal));
   assert.equal(errorCode(error), 'ProxyUnreachable');
   assert.ok(error.message.startsWith(`the proxy ${proxy.url} does not respond: `));
+  await transport.close();
+});
+
+test('the certificate of a proxy is checked for the name of the proxy, not for that of the server behind it', async () => {
+  await using proxy = await startProxy('https', { tls: certificates.good, status: 403 });
+  await using peer = peers.source(policyWith(proxy), certificates.ca);
+  assert.match((await failureOf(peer.get('https://public.example.com/'))).message, / responded with 403 Forbidden/);
+});
+
+test('a host behind a proxy is not taken for a public one, although it was one when it was reached directly', async () => {
+  await using proxy = await startProxy('http');
+  const policy = { ...policyWith({ ...proxy, except: [`localhost:${ports.http}`] }), isPublic: () => true };
+  const transport = createSourceTransport(policy);
+  const isPublic = async (url: string) => {
+    const response = await transport.get(new URL(url), {}, signal);
+    response.body.destroy();
+    return response.isPublic;
+  };
+  assert.equal(await isPublic(`http://localhost:${ports.http}/`), true);
+  assert.equal(await isPublic('http://localhost/'), false);
+  await transport.close();
+});
+
+test('a failure status for a cloud behind http names the proxy, which could have sent it', async () => {
+  await using proxy = await startProxy('http', { status: 401 });
+  const tls = { ca: undefined, verify: true, client: undefined };
+  const transport = createTransport({ tls, egress: policyWith(proxy), userAgent: 'test', clock: systemClock });
+  const url = 'http://public.example.com/v3';
+  const purpose = { service: 'image', operation: 'read' } as const;
+  const common = { url, headers: {}, requestId: 'req-1', signal, purpose };
+  const body = Readable.from([Buffer.from('image')]);
+  const limit = { bytes: 1000, values: 1000 };
+  const responses = [
+    await transport.request({ ...common, method: 'GET', deadlineMs: 30_000, limit }),
+    await transport.upload({ ...common, method: 'PUT', body, size: 5, responseDeadlineMs: 30_000 }, () => {}),
+    await transport.download({ ...common, responseDeadlineMs: 30_000, idleMs: 30_000 }),
+  ].map((response) => ('rejected' in response ? response.rejected : response));
+  for (const response of responses) {
+    assert.ok('text' in response);
+    assert.match(
+      failureOfResponse('GET', url, response, { clock: systemClock }).message,
+      new RegExp(`: 401: .*\\(or the proxy ${proxy.url} responded, through which the request went\\)$`),
+    );
+  }
   await transport.close();
 });
 

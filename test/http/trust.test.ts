@@ -65,7 +65,8 @@ const transports = {
       clock: systemClock,
     });
     const limit = { bytes: 1000, values: 1000 };
-    const common = { method: 'GET', headers: {}, requestId: 'req-1', deadlineMs: 30_000, limit, signal } as const;
+    const purpose = { service: 'image', operation: 'read' } as const;
+    const common = { purpose, method: 'GET', headers: {}, requestId: 'req-1', deadlineMs: 30_000, limit, signal };
     return {
       get: (kind) => failure(() => transport.request({ ...common, url: urls.get(kind) ?? '' })),
       close: () => transport.close(),

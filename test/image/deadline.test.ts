@@ -64,6 +64,7 @@ function setup(before: GlanceImage) {
   const drift = createDrift({ resources, wake: queue.add, clock, random });
   const limits = { ...defaultLimits, maxBytes: 1, maxVirtualBytes: 1 };
   const workers = createWorkers({
+    controller: 'glanceimage',
     count: 1,
     queue,
     backoff: createBackoff(random),

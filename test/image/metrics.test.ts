@@ -11,7 +11,8 @@ import { resultOf } from '../transfer/plans.ts';
 function metrics() {
   const registry = new Registry();
   const clock = createVirtualClock();
-  const domain = createDomainMetrics(registry, { images: () => [], sessions: () => 7 }, clock);
+  const domain = createDomainMetrics(registry, () => [], clock);
+  domain.clouds.measure(() => 7);
   const has = async (line: string) => {
     const text = await registry.metrics();
     assert.ok(text.split('\n').includes(line), `${line} is not in\n${text}`);
@@ -58,6 +59,50 @@ test('the number of cloud series is bounded, and further clouds are counted toge
   domain.transfers.counted('https://cloud-999', { queued: 0, active: 1 });
   await has('glance_image_operator_transfers{cloud="other",state="queued"} 899');
   await has('glance_image_operator_transfers{cloud="other",state="active"} 1');
+});
+
+test('a cloud without transfers gives way to one that has some', async () => {
+  const { domain, registry, has } = metrics();
+  for (let i = 0; i < 100; i++) domain.transfers.counted(`https://tenant-${i}`, { queued: 1, active: 0 });
+  domain.transfers.counted('https://tenant-7', { queued: 0, active: 0 });
+  domain.transfers.counted('https://new', { queued: 0, active: 1 });
+  domain.transfers.moved('https://new', 5);
+  await has('glance_image_operator_transfers{cloud="https://new",state="active"} 1');
+  await has('glance_image_operator_transfer_bytes_total{cloud="https://new"} 5');
+  assert.ok(!(await registry.metrics()).includes('tenant-7"'));
+});
+
+test('requests to clouds have as many series as the program knows operations, whatever codes a server invents', async () => {
+  const { domain, registry, has } = metrics();
+  for (let code = 100; code < 1000; code++)
+    domain.clouds.exchange({ purpose: { service: 'image', operation: 'read' }, code: String(code), durationMs: 1 });
+  await has('glance_image_operator_openstack_requests_total{service="image",operation="read",code="503"} 1');
+  await has('glance_image_operator_openstack_requests_total{service="image",operation="read",code="5xx"} 95');
+  const series = (await registry.metrics())
+    .split('\n')
+    .filter((line) => line.startsWith('glance_image_operator_openstack_requests_total{'));
+  assert.ok(series.length < 45, `${series.length} series`);
+});
+
+test('the caches of a hundred clouds have series of their own, and closed ones have none', async () => {
+  const { domain, registry, has } = metrics();
+  const lines = async () => (await registry.metrics()).split('\n').filter((line) => /_cache_\w+\{cloud=/.test(line));
+  const caches = Array.from({ length: 1000 }, (_, i) => domain.cache(`https://evil/${i}`));
+  for (const cache of caches) cache.listed({ full: true, images: 1, kept: 1, durationMs: 1 });
+  // Four of lists, and two gauges.
+  assert.equal((await lines()).length, 100 * 6 + 4);
+  await has('glance_image_operator_cache_lists_total{cloud="other",list="full",result="succeeded"} 900');
+  for (const cache of caches) cache.closed();
+  assert.equal((await lines()).length, 4, 'only those of "other" are left');
+});
+
+test('two caches of one name share their series until both are closed', async () => {
+  const { domain, registry } = metrics();
+  const [one, two] = [domain.cache('https://a/p'), domain.cache('https://a/p')];
+  one.closed();
+  assert.ok((await registry.metrics()).includes('cloud="https://a/p"'));
+  two.closed();
+  assert.ok(!(await registry.metrics()).includes('cloud="https://a/p"'));
 });
 
 test('a cache reports its age until it is closed', async () => {

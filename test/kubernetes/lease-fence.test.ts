@@ -109,6 +109,7 @@ test('an upload whose fence closes sends no further piece, so that the server ne
     yield Buffer.alloc(1000);
   }
   const upload = {
+    purpose: { service: 'image', operation: 'upload' } as const,
     method: 'PUT',
     url,
     headers: {},
@@ -136,6 +137,7 @@ test('reads of a cloud pass a closed fence, and other requests do not', async (t
   t.after(() => transport.close());
   const call = (method: string) =>
     transport.request({
+      purpose: { service: 'image', operation: 'read' },
       method,
       url,
       headers: {},

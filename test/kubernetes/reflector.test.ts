@@ -12,9 +12,9 @@ function setup(namespaces?: string[]) {
   const store = createStore<Thing>({
     ...(namespaces === undefined ? {} : { namespaces }),
     indexes: { parity: (item) => [Number(item.object.metadata.resourceVersion) % 2 === 0 ? 'even' : 'odd'] },
-    onChange: (change) => changes.push(change),
     log: silentLogger,
   });
+  store.subscribe((change) => changes.push(change));
   const kinds = () => changes.splice(0).map((change) => `${change.kind} ${change.key}`);
   return { store, changes, kinds };
 }
@@ -56,15 +56,13 @@ test('an unreadable object is kept with its metadata', () => {
   assert.equal(store.get('default/a')?.kind, 'unreadable');
 });
 
-test('a listener that throws stops neither the other changes nor the watcher', () => {
+test('a listener that throws stops neither the other changes, nor the other listeners, nor the watcher', () => {
   let calls = 0;
-  const store = createStore<Thing>({
-    onChange: () => {
-      calls++;
-      throw new Error('a bug in a listener');
-    },
-    log: silentLogger,
+  const store = createStore<Thing>({ log: silentLogger });
+  store.subscribe(() => {
+    throw new Error('a bug in a listener');
   });
+  store.subscribe(() => calls++);
   store.handle(restarted(readable(thing('a', '1')), readable(thing('b', '2'))));
   assert.equal(calls, 2);
   assert.equal(store.size, 2);

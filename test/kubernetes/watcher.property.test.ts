@@ -160,15 +160,13 @@ test('for every history and every fault, the store becomes equal to the server, 
       const known = new Map<Key, number>();
       const told: string[] = [];
       let listedAt = 0;
-      const store = createStore<Thing>({
-        log: silentLogger,
-        onChange: (change) => {
-          const { resourceVersion, uid } = (change.kind === 'deleted' ? change.before : change.after).object.metadata;
-          told.push(`${change.kind} ${uid} ${resourceVersion}`);
-          if (change.kind === 'deleted') return;
-          assert.ok(Number(resourceVersion) > (known.get(change.key) ?? 0), `${change.key} goes back in time`);
-          known.set(change.key, Number(resourceVersion));
-        },
+      const store = createStore<Thing>({ log: silentLogger });
+      store.subscribe((change) => {
+        const { resourceVersion, uid } = (change.kind === 'deleted' ? change.before : change.after).object.metadata;
+        told.push(`${change.kind} ${uid} ${resourceVersion}`);
+        if (change.kind === 'deleted') return;
+        assert.ok(Number(resourceVersion) > (known.get(change.key) ?? 0), `${change.key} goes back in time`);
+        known.set(change.key, Number(resourceVersion));
       });
       const signal = new AbortController();
       const ended = runReflector(

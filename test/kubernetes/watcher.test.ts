@@ -196,12 +196,10 @@ test('a store follows a server through rejections, resets, an expired version an
   );
   const changes: string[] = [];
   const finished = Promise.withResolvers<void>();
-  const store = createStore<Thing>({
-    log: silentLogger,
-    onChange: ({ kind, key, origin }) => {
-      changes.push(`${origin}: ${kind} ${key}`);
-      if (changes.length === 8) finished.resolve();
-    },
+  const store = createStore<Thing>({ log: silentLogger });
+  store.subscribe(({ kind, key, origin }) => {
+    changes.push(`${origin}: ${kind} ${key}`);
+    if (changes.length === 8) finished.resolve();
   });
   const signal = new AbortController();
   const client = createClient(await connect(t, server));

@@ -85,7 +85,11 @@ const eccProperties = (certificate: string) => ({
 async function download({ session, client, store }: Cloud, id: string): Promise<{ verified: boolean; bytes: Buffer }> {
   const image = await client.get(id, signal());
   const check = await signatureCheck(image, { mode: 'enabled', certificates: store, signal: signal() });
-  const { body } = await session.download('image', { path: `/images/${id}/file`, signal: signal() });
+  const { body } = await session.download('image', {
+    operation: 'download',
+    path: `/images/${id}/file`,
+    signal: signal(),
+  });
   const chunks: Uint8Array[] = [];
   for await (const chunk of check.through(body)) chunks.push(chunk);
   return { verified: check.verifies, bytes: Buffer.concat(chunks) };

@@ -74,7 +74,8 @@ const ways: Way[] = [
   {
     name: 'a redirect of an upload',
     trap: { method: 'PUT', path: `${image}/file`, answer: away(307, '/file') },
-    act: ({ session }) => session.upload('image', { path: `/images/${imageId}/file`, body: body(), size: 1, signal }),
+    act: ({ session }) =>
+      session.upload('image', { operation: 'upload', path: `/images/${imageId}/file`, body: body(), size: 1, signal }),
   },
   {
     name: 'a redirect of a creation',

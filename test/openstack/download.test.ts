@@ -14,6 +14,7 @@ function transportOf(t: TestContext) {
 }
 
 const from = (url: string, some: Partial<HttpDownload> = {}): HttpDownload => ({
+  purpose: { service: 'image', operation: 'download' },
   url,
   headers: {},
   requestId: 'req-of-the-call',
@@ -168,6 +169,7 @@ test('many downloads do not delay small calls', async (t) => {
   await Promise.all(Array.from({ length: 40 }, () => transport.download(from(url, { signal }))));
   const requestId = 'req-small';
   const small = {
+    purpose: { service: 'image', operation: 'read' } as const,
     method: 'GET',
     url: `${url}/small`,
     headers: {},

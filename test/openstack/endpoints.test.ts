@@ -108,8 +108,8 @@ test('uploads and downloads also go to the other endpoint as long as nothing was
   }
   const { signal } = new AbortController();
   for (let round = 0; round < 2; round++) {
-    await session.upload('image', { path: '/images/1/file', body: body(), size: 1, signal });
-    await session.download('image', { path: '/images/1/file', signal });
+    await session.upload('image', { operation: 'upload', path: '/images/1/file', body: body(), size: 1, signal });
+    await session.download('image', { operation: 'download', path: '/images/1/file', signal });
   }
   assert.equal(asked('http://glance').length, 4);
 });

@@ -66,7 +66,8 @@ describe('a token of seconds', { concurrency: true }, () => {
     }
     const headers = { 'content-type': 'application/octet-stream' };
     const path = `/images/${id}`;
-    const upload = { path: `${path}/file`, headers, body: slow(), size: 3000, signal: signal() };
+    const stream = { body: slow(), size: 3000, signal: signal() };
+    const upload = { operation: 'upload', path: `${path}/file`, headers, ...stream } as const;
     assert.equal((await session.upload('image', upload)).status, 204);
     const { text } = await list(session, path);
     const image = z.object({ status: z.string(), size: z.number() }).parse(JSON.parse(text));

@@ -107,6 +107,7 @@ async function* pieces(text: string) {
 export const signal = () => new AbortController().signal;
 
 export const look = (some: Partial<ServiceCall> = {}): ServiceCall => ({
+  operation: 'read',
   method: 'GET',
   path: '/images/1',
   idempotent: true,

@@ -66,6 +66,7 @@ test('a Glance without authentication is used without a Keystone', async (t) => 
   }
   const { id } = await project.createImage();
   await session.upload('image', {
+    operation: 'upload',
     path: `/images/${id}/file`,
     headers: { 'content-type': 'application/octet-stream' },
     body: body(),
@@ -73,7 +74,7 @@ test('a Glance without authentication is used without a Keystone', async (t) => 
     signal: signal(),
   });
   let length = 0;
-  const data = await session.download('image', { path: `/images/${id}/file`, signal: signal() });
+  const data = await session.download('image', { operation: 'download', path: `/images/${id}/file`, signal: signal() });
   for await (const chunk of data.body) length += chunk.byteLength;
   assert.equal(length, 1000);
 });

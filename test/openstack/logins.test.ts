@@ -96,7 +96,12 @@ test('a trust grants the trustee the role and the project of the trustor', async
   assert.deepEqual([user?.id, of?.id, roles.includes('member')], [reader.id, project.id, true]);
   const body = JSON.stringify({ name: 'by-trust', disk_format: 'raw', container_format: 'bare' });
   const headers = { 'content-type': 'application/json' };
-  const limits = { idempotent: false, limit: { bytes: 1024 * 1024, values: 1000 }, signal: signal() };
+  const limits = {
+    operation: 'create',
+    idempotent: false,
+    limit: { bytes: 1024 * 1024, values: 1000 },
+    signal: signal(),
+  } as const;
   const created = await session.call('image', { method: 'POST', path: '/images', headers, body, ...limits });
   assert.equal(z.object({ owner: z.string() }).parse(JSON.parse(created.text)).owner, project.id);
 });
@@ -140,6 +145,7 @@ test('the global request id reaches Glance up to the longest allowed length', as
   const { id: user_id, password } = project.accounts.member;
   const session = signIn(t, { auth: { user_id, password, project_id: project.id } });
   const call = {
+    operation: 'read',
     method: 'GET',
     path: '/images/none',
     idempotent: true,

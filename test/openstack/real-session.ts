@@ -29,6 +29,7 @@ export const signal = () => AbortSignal.timeout(60_000);
 /** A small call that every user with a project may make. */
 export const list = (session: Session, path = '/images?limit=1') =>
   session.call('image', {
+    operation: 'list',
     method: 'GET',
     path,
     idempotent: true,

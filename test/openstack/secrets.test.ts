@@ -150,10 +150,10 @@ test('errors show no secret even if the server echoes the whole request', async 
         async function* body() {
           yield Buffer.from('x');
         }
-        const file = { path: '/images/1/file', signal: signal() };
+        const file = { operation: 'download', path: '/images/1/file', signal: signal() } as const;
         try {
           if (way === 'call') await session.call('image', look({ limit: { bytes: 100_000, values: 1000 } }));
-          if (way === 'upload') await session.upload('image', { ...file, body: body(), size: 1 });
+          if (way === 'upload') await session.upload('image', { ...file, operation: 'upload', body: body(), size: 1 });
           if (way === 'download') {
             const answer = await session.download('image', file);
             for await (const _ of answer.body);

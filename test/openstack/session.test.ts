@@ -58,7 +58,8 @@ test('an upload is repeated only while nothing of its body was read', async (t) 
   async function* body() {
     yield Buffer.from('x');
   }
-  const upload = () => ({ path: '/images/1/file', headers: {}, body: body(), size: undefined, signal: signal() });
+  const file = { operation: 'upload', path: '/images/1/file', headers: {} } as const;
+  const upload = () => ({ ...file, body: body(), size: undefined, signal: signal() });
   const before = cloudOf(t, { image: [reset(), { status: 204 }] });
   assert.equal((await before.session.upload('image', upload())).status, 204);
   const after = cloudOf(t, { image: [{ status: 503 }] });
@@ -71,7 +72,8 @@ test('an upload that gets a 401 is not repeated, and the next call has a new tok
   async function* body() {
     yield Buffer.from('x');
   }
-  const upload = { path: '/images/1/file', headers: {}, body: body(), size: 1, signal: signal() };
+  const file = { operation: 'upload', path: '/images/1/file', headers: {} } as const;
+  const upload = { ...file, body: body(), size: 1, signal: signal() };
   await assert.rejects(session.upload('image', upload), HttpFailure);
   await session.call('image', look());
   assert.equal(seen.at(-1)?.headers['x-auth-token'], 'token-2');
@@ -83,6 +85,7 @@ test('a download is retried until its head has arrived, with a new token after a
   });
   const headers = { range: 'bytes=0-3' };
   const { status, requestId, body } = await session.download('image', {
+    operation: 'download',
     path: '/images/1/file',
     headers,
     signal: signal(),
@@ -96,9 +99,33 @@ test('a download is retried until its head has arrived, with a new token after a
   assert.deepEqual([sent['range'], sent['x-auth-token']], ['bytes=0-3', 'token-2']);
 });
 
+test('every request has the operation of its caller, whatever path the endpoint has', async (t) => {
+  const versions: Reply = { status: 200, text: '{"versions": []}' };
+  const { session, seen } = cloudOf(t, {
+    endpoints: ['http://glance/v2/images/tags/tasks'],
+    at: (url) => (url.endsWith('/versions') ? versions : undefined),
+  });
+  await session.call('image', look({ operation: 'deactivate' }));
+  await session.upload('image', { operation: 'stage', path: '/x', body: pieces(), size: 1, signal: signal() });
+  const { body } = await session.download('image', { operation: 'download', path: '/x', signal: signal() });
+  for await (const _ of body);
+  await session.versions('image', signal());
+  assert.deepEqual(
+    seen.map(({ purpose: { service, operation } }) => `${service} ${operation}`),
+    ['identity versions', 'identity signIn', 'image deactivate', 'image stage', 'image download', 'image versions'],
+  );
+});
+
+async function* pieces() {
+  yield Buffer.from('x');
+}
+
 test('a rejected download is an HttpFailure', async (t) => {
   const { session } = cloudOf(t, { image: [{ status: 403, text: 'not yours' }] });
-  await assert.rejects(session.download('image', { path: '/images/1/file', signal: signal() }), HttpFailure);
+  await assert.rejects(
+    session.download('image', { operation: 'download', path: '/images/1/file', signal: signal() }),
+    HttpFailure,
+  );
 });
 
 const versionsOf = (...versions: [id: string, status: string][]): Reply => ({

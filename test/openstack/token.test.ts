@@ -176,7 +176,13 @@ test('an upload starts with a token that is valid for ten more minutes', async (
   async function* body() {
     yield Buffer.from('x');
   }
-  await session.upload('image', { path: '/images/1/file', body: body(), size: 1, signal: signal() });
+  await session.upload('image', {
+    operation: 'upload',
+    path: '/images/1/file',
+    body: body(),
+    size: 1,
+    signal: signal(),
+  });
   assert.equal(seen.at(-1)?.headers['x-auth-token'], 'token-2');
 });
 

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { createEgressPolicy, EgressRefused } from '../../src/http/egress.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { ConnectionFailed, MalformedResponse } from '../../src/openstack/errors.ts';
-import type { HttpRequest, HttpUpload } from '../../src/openstack/exchange.ts';
+import type { Exchange, HttpRequest, HttpUpload } from '../../src/openstack/exchange.ts';
 import { createTransport, type TransportOptions } from '../../src/openstack/transport.ts';
 import { bodyOf, reply, serve } from './stub.ts';
 
@@ -20,7 +20,9 @@ function transportOf(t: TestContext, options: Partial<TransportOptions> = {}) {
   return transport;
 }
 
+const read = { service: 'image', operation: 'read' } as const;
 const get = (url: string, some: Partial<HttpRequest> = {}): HttpRequest => ({
+  purpose: read,
   method: 'GET',
   url,
   headers: {},
@@ -32,6 +34,7 @@ const get = (url: string, some: Partial<HttpRequest> = {}): HttpRequest => ({
 });
 
 const put = (url: string, body: AsyncIterable<Uint8Array>, some: Partial<HttpUpload> = {}): HttpUpload => ({
+  purpose: { service: 'image', operation: 'upload' },
   method: 'PUT',
   url,
   headers: { 'content-type': 'application/octet-stream' },
@@ -357,7 +360,7 @@ test('a body is read only after the connection is established', async (t) => {
 });
 
 test('each exchange is observed with its status, or as an error without one', async (t) => {
-  const seen: { method: string; url: string; code: string }[] = [];
+  const seen: Omit<Exchange, 'durationMs'>[] = [];
   const transport = transportOf(t, {
     observe: ({ durationMs, ...exchange }) => {
       assert.ok(durationMs >= 0);
@@ -374,9 +377,9 @@ test('each exchange is observed with its status, or as an error without one', as
   await transport.download({ ...get(`${url}/data`), responseDeadlineMs: 10_000, idleMs: 10_000 });
   await assert.rejects(transport.request(get(`${url}/cut`)), ConnectionFailed);
   assert.deepEqual(seen, [
-    { method: 'GET', url: `${url}/busy`, code: '503' },
-    { method: 'PUT', url: `${url}/file`, code: '204' },
-    { method: 'GET', url: `${url}/data`, code: '503' },
-    { method: 'GET', url: `${url}/cut`, code: '<error>' },
+    { purpose: read, code: '503' },
+    { purpose: { service: 'image', operation: 'upload' }, code: '204' },
+    { purpose: read, code: '503' },
+    { purpose: read, code: '<error>' },
   ]);
 });

@@ -86,11 +86,11 @@ describe('how installations share resources', () => {
     }
   });
 
-  for (const [choice, status] of [
-    ['drain', 'active'],
-    ['cancel', 'queued'],
+  for (const [choice, status, title] of [
+    ['drain', 'active', 'a stop drains running transfers and records their results'],
+    ['cancel', 'queued', 'a stop cancels running transfers'],
   ] as const) {
-    test(`a stop ${choice}s running transfers`, async () => {
+    test(title, async () => {
       const name = `stopped-${choice}`;
       const body = raw(2 ** 20);
       const gate = Promise.withResolvers<void>();
@@ -107,6 +107,9 @@ describe('how installations share resources', () => {
         assert.equal(await operator.ended, exitCodes.stopped, operator.log.join('\n'));
         const image = (await world.images()).find((one) => one.name === name);
         assert.equal(image?.status, status);
+        const resource = await world.get(name);
+        // Only the process that has compared the bytes knows that they are right.
+        assert.equal(resource?.status.content?.digest, choice === 'drain' ? digestOf(body) : undefined);
       } finally {
         gate.resolve();
         await operator.kill();

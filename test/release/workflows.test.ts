@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
@@ -19,6 +19,7 @@ const mayWrite: Record<string, readonly string[]> = {
   'ci.yaml test': [],
   'ci.yaml image': [],
   'release.yaml verify': [],
+  'release.yaml package': [],
   'release.yaml image': ['packages', 'id-token', 'attestations'],
   'release.yaml chart': ['packages', 'id-token', 'attestations'],
   'release.yaml publish': ['contents', 'id-token', 'attestations'],
@@ -81,10 +82,41 @@ describe('the release', () => {
 
   test('the release publishes nothing before all tests have passed', () => {
     const needs = (job: string): string[] => [release.jobs[job]?.needs ?? []].flat();
-    assert.deepEqual(needs('image'), ['verify']);
+    assert.deepEqual(needs('package'), ['verify']);
+    assert.deepEqual(needs('image'), ['package']);
     assert.deepEqual(needs('chart'), ['image']);
     assert.deepEqual(needs('publish'), ['image', 'chart']);
     assert.ok(release.jobs['verify']?.steps.some((step) => 'run' in step && step.run === '.ci/run'));
+  });
+
+  test('the release packages its files from a fresh checkout, without a program of the tests', () => {
+    const steps = (job: string) => release.jobs[job]?.steps ?? [];
+    const actions = (job: string) =>
+      steps(job).flatMap((step) => ('uses' in step ? (step.uses.split('@')[0] ?? '') : []));
+    const producers = Object.keys(release.jobs).filter((job) => actions(job).includes('actions/upload-artifact'));
+    assert.deepEqual(producers, ['package']);
+    assert.deepEqual(
+      steps('package').flatMap((step) => ('run' in step ? step.run : [])),
+      ['npm ci --ignore-scripts', 'npm run package -- assets'],
+    );
+    const prepared = ['actions/checkout', 'actions/setup-node', 'azure/setup-helm', 'actions/upload-artifact'];
+    assert.deepEqual(actions('package'), prepared);
+  });
+
+  test('every package of Python is pinned by hashes, and pip installs no other file', () => {
+    const files = globSync('{test,release,docs,bench,charts}/**/*requirements*.txt', { cwd: root });
+    assert.equal(files.length, 4);
+    for (const file of files) {
+      const lines = readFileSync(join(root, file), 'utf8').replaceAll('\\\n', ' ').split('\n');
+      for (const line of lines.filter((each) => /^[^#\s]/.test(each)))
+        assert.match(line, /^[\w.-]+==[\w.]+ ( *--hash=sha256:[0-9a-f]{64})+$/, file);
+    }
+    const setup = readFileSync(join(root, 'test/env/setup.mjs'), 'utf8');
+    const installs = [...setup.matchAll(/\[\.\.\.pip, (?!'check')([^\]]*)\]/g)].map(([, options = '']) => options);
+    assert.equal(installs.length, 3);
+    for (const options of installs) assert.match(options, /^\.\.\.installPinned,/);
+    assert.match(setup, /const installPinned = \['install', '--require-hashes'\]/);
+    assert.equal(setup.match(/'pip'/g)?.length, 1);
   });
 
   test('the release builds the image named in the chart, for both platforms', () => {

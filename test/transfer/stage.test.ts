@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import type { ImageTask } from '../../src/glance/client/index.ts';
+import { GlanceUnavailable } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
+import { retry } from '../../src/lib/errors.ts';
 import type { Target } from '../../src/transfer/delivery.ts';
 import { runTransfer } from '../../src/transfer/engine.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -17,7 +19,7 @@ const staged: Partial<Image> = { status: 'uploading', size: data.length, diskFor
 const active: Partial<Image> = { ...staged, status: 'active', hash: { algorithm: 'sha512', value } };
 
 /** A Glance that stages everything, and then reports the `looks` in order, the last of them repeatedly. */
-async function run(looks: readonly Partial<Image>[], tasks: Partial<ImageTask>[] = []) {
+async function run(looks: readonly Partial<Image>[], tasks: Partial<ImageTask>[] = [], error?: Error) {
   const requests: unknown[] = [];
   let looked = 0;
   const target: Target = {
@@ -27,6 +29,7 @@ async function run(looks: readonly Partial<Image>[], tasks: Partial<ImageTask>[]
       upload: async () => assert.fail('it is not uploaded'),
       async stage(_id, body) {
         for await (const _chunk of body);
+        if (error !== undefined) throw error;
       },
       importImage: async (_id, request) => void requests.push(request),
       tasks: async () => tasks.map((each) => ({ id: '', type: '', status: 'failure', message: '', ...each })),
@@ -41,7 +44,7 @@ async function run(looks: readonly Partial<Image>[], tasks: Partial<ImageTask>[]
     settled = true;
   };
   transfer.then(end, end);
-  for (let minutes = 0; !settled && minutes < 60; minutes++) await clock.advance(60_000);
+  for (let minutes = 0; !settled && minutes < 150; minutes++) await clock.advance(60_000);
   return { result: await transfer, requests, looked, elapsedMs: clock.monotonic() };
 }
 
@@ -83,4 +86,22 @@ test('an image that no plugin has changed is compared with the data that was sen
 test('an image that a plugin has changed is accepted as Glance reports it', async () => {
   const converted = { ...active, diskFormat: 'qcow2', size: 7, hash: { algorithm: 'sha512', value: 'abc' } };
   assert.equal((await run([staged, converted])).result.imageDigest, 'sha512:abc');
+});
+
+test('a stale read after the staging, or after the request for the import, does not fail the transfer', async () => {
+  const running = { ...staged, status: 'importing', properties: task };
+  for (const stale of [
+    { ...staged, size: null },
+    { ...staged, status: 'queued', size: null },
+  ])
+    assert.equal((await run([stale, staged, staged, running, active])).result.image.status, 'active');
+});
+
+test('staged data that gets a 504 from a proxy is imported when Glance has stored all of it', async () => {
+  const timedOut = new GlanceUnavailable('Glance returned 504', retry.backoff, { httpStatus: 504 });
+  const storing = { ...staged, size: null };
+  const { result, requests } = await run([...Array(200).fill(storing), staged, active], [], timedOut);
+  assert.deepEqual([result.image.status, requests.length], ['active', 1]);
+  await assert.rejects(run([storing, { ...staged, status: 'queued', size: null }], [], timedOut), timedOut);
+  await assert.rejects(run([storing], [], timedOut), timedOut);
 });

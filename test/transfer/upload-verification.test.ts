@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { GlanceConnectionFailed, ImageNotFound } from '../../src/glance/errors.ts';
+import { GlanceConnectionFailed, GlanceUnavailable, ImageNotFound } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { retry } from '../../src/lib/errors.ts';
 import type { Target } from '../../src/transfer/delivery.ts';
@@ -27,7 +27,7 @@ async function run(target: Target, chunks = [data]) {
       settled = true;
     },
   );
-  for (let seconds = 0; !settled && seconds < 700; seconds++) await clock.advance(1000);
+  for (let minutes = 0; !settled && minutes < 150; minutes++) await clock.advance(60_000);
   return transfer;
 }
 
@@ -82,9 +82,9 @@ describe('an upload without a response', () => {
     assert.equal(sink.uploads, 1);
   });
 
-  test('an upload without a response waits minutes for an image that Glance still saves', async () => {
+  test('an upload without a response waits for more than an hour for an image that Glance still saves', async () => {
     const sink = breaking((now, looks) => {
-      if (looks === 300) now.status = 'active';
+      if (looks === 1000) now.status = 'active';
     });
     assert.equal((await run(sink)).bytes, data.length);
     assert.equal(sink.uploads, 1);
@@ -120,5 +120,60 @@ describe('an upload without a response', () => {
       throw withoutResponse('the question');
     });
     await assert.rejects(run(sink), lost);
+  });
+});
+
+describe('an upload with a response', () => {
+  /** A Glance that has all of the data, and whose reads have these states in order, the last one repeatedly. */
+  function reading(states: readonly string[], error?: Error): Sink {
+    const sink = createSink();
+    const { upload, get } = sink.images;
+    let gets = 0;
+    sink.images.upload = async (id, body, options) => {
+      await upload(id, body, options);
+      if (error !== undefined) throw error;
+    };
+    sink.images.get = async (id, signal) => {
+      sink.status = states[Math.min(gets++, states.length - 1)] ?? '';
+      if (sink.status === 'unreachable') throw withoutResponse('the read');
+      return get(id, signal);
+    };
+    return sink;
+  }
+  const timedOut = new GlanceUnavailable('Glance returned 504 for the upload', retry.backoff, { httpStatus: 504 });
+
+  test('a complete upload that gets a 504 from a proxy succeeds when Glance has stored it, and nothing is sent again', async () => {
+    const sink = reading(
+      [...Array(100).fill('saving'), ...Array(20).fill('unreachable'), 'saving', 'active'],
+      timedOut,
+    );
+    assert.equal((await run(sink)).bytes, data.length);
+    assert.equal(sink.uploads, 1);
+  });
+
+  test('a complete upload that gets a 504 from a proxy fails with that response when Glance never stores it', async () => {
+    for (const states of [['saving', 'queued'], ['saving', 'unreachable'], ['saving']])
+      await assert.rejects(run(reading(states, timedOut)), timedOut, states.join());
+  });
+
+  test('a 504 before the end of the data is not waited for', async () => {
+    const sink = reading(['unreachable']);
+    sink.images.upload = async (_id, body) => {
+      for await (const _chunk of body) throw timedOut;
+    };
+    const clock = createVirtualClock();
+    const { signal } = new AbortController();
+    const options = { openSource: sourceOf([data, data, data]), target: sink, clock, onProgress: () => {}, signal };
+    await assert.rejects(runTransfer(planOf(), options), timedOut);
+  });
+
+  test('a stale read after the upload does not condemn the image', async () => {
+    for (const stale of ['saving', 'queued', 'unreachable'])
+      assert.equal((await run(reading([stale, 'active']))).image.status, 'active', stale);
+  });
+
+  test('an image that stays without its data after the upload is a ContentMismatch', async () => {
+    for (const states of [['queued'], ['saving'], ['killed']])
+      await assert.rejects(run(reading(states)), { code: 'ContentMismatch' }, states.join());
   });
 });

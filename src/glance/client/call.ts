@@ -15,7 +15,7 @@ import { builtInSchema, type ImageSchema, readSchema } from '../cloud-schema.ts'
 import { GlanceUnavailable, InvalidRequest, NotAuthorized, NotFound, type Operation, translate } from '../errors.ts';
 
 export interface Request {
-  /** For messages. */
+  /** For messages and metrics. */
   operation: Operation;
   /** If the call is about one image: a 403 or 404 is then about that image. */
   imageId?: string;
@@ -51,7 +51,9 @@ export function createCalls(session: Session, useSchema: boolean): Calls {
     const { limit = imageLimit } = request;
     const content = body === undefined ? {} : { headers: { 'content-type': type }, body: JSON.stringify(body) };
     try {
-      return read(await session.call('image', { method, path, ...content, idempotent: true, limit, signal }));
+      return read(
+        await session.call('image', { operation, method, path, ...content, idempotent: true, limit, signal }),
+      );
     } catch (error) {
       throw translate(error, operation, imageId);
     }

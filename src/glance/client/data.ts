@@ -68,7 +68,14 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
       expectQueued(await get(id, signal));
       const headers = uploadHeaders({ ...where, ...(size === undefined ? {} : { size }) });
       try {
-        await session.upload('image', { path: `${imagePath(id)}/file`, headers, body, size, signal });
+        await session.upload('image', {
+          operation: 'upload',
+          path: `${imagePath(id)}/file`,
+          headers,
+          body,
+          size,
+          signal,
+        });
       } catch (error) {
         const failure = translate(error, 'upload', id);
         throw await storeFailure(failure, store === undefined ? [] : [store], () => stores(signal));
@@ -79,7 +86,14 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
       expectQueued(await get(id, signal));
       const headers = { 'content-type': 'application/octet-stream' };
       try {
-        await session.upload('image', { path: `${imagePath(id)}/stage`, headers, body, size, signal });
+        await session.upload('image', {
+          operation: 'stage',
+          path: `${imagePath(id)}/stage`,
+          headers,
+          body,
+          size,
+          signal,
+        });
       } catch (error) {
         const failure = translate(error, 'stage', id);
         if (!(failure instanceof ImageNotFound)) throw failure;
@@ -94,7 +108,12 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
       let response: HttpStream;
       try {
         const range = from === 0 ? {} : { range: `bytes=${from}-` };
-        response = await session.download('image', { path, headers: { accept: '*/*', ...range }, signal });
+        response = await session.download('image', {
+          operation: 'download',
+          path,
+          headers: { accept: '*/*', ...range },
+          signal,
+        });
       } catch (error) {
         throw translate(error, 'download', id);
       }

@@ -1,4 +1,9 @@
-/** How fresh the caches of images are, by cloud, and what they are good for. */
+/**
+ * How fresh the caches of images are, by cloud, and how often they answer.
+ *
+ * Invariant: a cloud has series while one of its caches is open, and at most a hundred clouds have series of their own at a
+ * time; lists of the others are counted together, and their gauges are left out.
+ */
 
 import type { Meters } from '../../controller/meters.ts';
 import type { ImageCacheObserver } from '../../glance/image-cache.ts';
@@ -10,9 +15,11 @@ export interface CacheObserver extends ImageCacheObserver {
   closed(): void;
 }
 
+const mostClouds = 100;
+const otherClouds = 'other';
 const answers = ['seen', 'refreshing', 'unlisted', 'unavailable'] as const;
 
-/** `cloud` names the cache: origin of the image endpoint and project. */
+/** `cloud` names the cache: origin of the image endpoint, and a hash of the project. Several caches can have one name. */
 export function createCacheMetrics({ counter, gauge }: Meters, clock: Clock): (cloud: string) => CacheObserver {
   const lists = counter('glance_image_operator_cache_lists_total', 'Lists of images, by kind and result', [
     'cloud',
@@ -29,22 +36,44 @@ export function createCacheMetrics({ counter, gauge }: Meters, clock: Clock): (c
     ['result'],
   );
   for (const answer of answers) lookups.inc({ result: answer }, 0);
-  return (cloud) => {
-    const end = (full: boolean, result: 'succeeded' | 'failed') =>
+  /** By name: the open caches. */
+  const open = new Map<string, number>();
+  const listLabels = (cloud: string) =>
+    ['full', 'changes'].flatMap((list) => ['succeeded', 'failed'].map((result) => ({ cloud, list, result })));
+
+  function begin(name: string): string {
+    if (!open.has(name) && open.size >= mostClouds) return otherClouds;
+    open.set(name, (open.get(name) ?? 0) + 1);
+    return name;
+  }
+
+  function end(cloud: string): void {
+    const left = (open.get(cloud) ?? 0) - 1;
+    if (cloud === otherClouds) return;
+    if (left > 0) {
+      open.set(cloud, left);
+      return;
+    }
+    open.delete(cloud);
+    for (const each of [images, listedAt]) each.remove({ cloud });
+    for (const labels of listLabels(cloud)) lists.remove(labels);
+  }
+
+  return (name) => {
+    const cloud = begin(name);
+    const count = (full: boolean, result: 'succeeded' | 'failed') =>
       lists.inc({ cloud, list: full ? 'full' : 'changes', result });
-    for (const list of ['full', 'changes'])
-      for (const result of ['succeeded', 'failed']) lists.inc({ cloud, list, result }, 0);
+    for (const labels of listLabels(cloud)) lists.inc(labels, 0);
     return {
       lookedUp: (answer) => lookups.inc({ result: answer }),
       listed({ full, kept }) {
-        end(full, 'succeeded');
+        count(full, 'succeeded');
+        if (cloud === otherClouds) return;
         images.set({ cloud }, kept);
         listedAt.set({ cloud }, clock.now().getTime() / 1000);
       },
-      failed: ({ full }) => end(full, 'failed'),
-      closed() {
-        for (const each of [images, listedAt]) each.remove({ cloud });
-      },
+      failed: ({ full }) => count(full, 'failed'),
+      closed: () => end(cloud),
     };
   };
 }

@@ -1,4 +1,9 @@
-/** How transfers fare. Law: every name is bounded: clouds that tenants name beyond the first hundred are counted together. */
+/**
+ * Results and durations of transfers.
+ *
+ * Invariant: at most a hundred clouds have series of their own, and the others are counted together; a cloud without transfers
+ * gives way to one that has some.
+ */
 import { isReason } from '../../api/reasons.ts';
 import { failureReasons } from '../../api/remedies.ts';
 import type { Meters } from '../../controller/meters.ts';
@@ -10,7 +15,11 @@ const phaseBuckets = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400];
 
 export function createTransferMetrics({ counter, gauge, histogram }: Meters): TransferObserver {
   const transfers = gauge('glance_image_operator_transfers', 'Waiting and running transfers', ['cloud', 'state']);
-  const bytes = counter('glance_image_operator_transfer_bytes_total', 'Bytes uploaded to Glance', ['cloud']);
+  const bytes = counter(
+    'glance_image_operator_transfer_bytes_total',
+    'Bytes uploaded to Glance, or read back from it',
+    ['cloud'],
+  );
   const spent = histogram(
     'glance_image_operator_transfer_phase_duration_seconds',
     'Time of transfers in each phase',
@@ -35,8 +44,21 @@ export function createTransferMetrics({ counter, gauge, histogram }: Meters): Tr
     transfers.set({ cloud, state: 'active' }, active);
   }
 
+  /** Removes the series of a cloud that has no transfer now. */
+  function makeRoom(): void {
+    for (const [cloud, { queued, active }] of known) {
+      if (queued + active > 0) continue;
+      known.delete(cloud);
+      for (const state of ['queued', 'active']) transfers.remove({ cloud, state });
+      bytes.remove({ cloud });
+      return;
+    }
+  }
+
   return {
     counted(address, counts) {
+      const begins = counts.queued + counts.active > 0 && !known.has(address) && !beyond.has(address);
+      if (begins && known.size >= mostClouds) makeRoom();
       if (!known.has(address) && known.size < mostClouds) bytes.inc({ cloud: address }, 0);
       if (known.has(address) || known.size < mostClouds) {
         known.set(address, counts);

@@ -83,6 +83,14 @@ export class Engine {
 }
 
 /**
+ * The first member begins with the right bytes, so this is about a later one. node:zlib takes whatever is not a zero for the
+ * beginning of a member, and its error loses the end of the output before it. So such data cannot be dropped.
+ */
+const explanations: Partial<Record<string, string>> = {
+  'incorrect header check': 'other data follows directly after the end of a gzip member, without zeros between them',
+};
+
+/**
  * Like `gzip -dc`, it decompresses all members and takes zeros after the last one for padding. Anything else after the
  * zeros is an error, unless the job permits it: firmware images have metadata there (https://github.com/openwrt/openwrt/issues/16553).
  */
@@ -90,7 +98,7 @@ export async function* gunzip(input: Input, job: Job): AsyncGenerator<Uint8Array
   const explain = (error: Error) =>
     errorCode(error) === 'Z_BUF_ERROR'
       ? cutOff(job, input.taken, error)
-      : damagedStream(job, describe(error), input.taken, error);
+      : damagedStream(job, explanations[describe(error)] ?? describe(error), input.taken, error);
   const engine = new Engine(createGunzip({ chunkSize }), explain);
   try {
     for (;;) {

@@ -22,9 +22,9 @@ export function declaredGlance(
   return { source, digest: undefined, digestOf: 'Image', decompress: 'None' };
 }
 
-/** An image of this cloud, as the source of a transfer that reads it back. */
-export function imagePlan(image: string, cloud: GlancePlan['cloud']): GlancePlan {
-  return { kind: 'glance', image, cloud };
+/** An image as the source of its own data, to read it back. */
+export function imageItself(imageID: string, { secretRef, name, region }: GlancePlan['cloud']): GlancePlan {
+  return { kind: 'glance', image: imageID, cloud: compact({ secretRef, name, region }) };
 }
 
 export function glanceSource(plan: GlancePlan): PlannedSource<GlancePlan> {

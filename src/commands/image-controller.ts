@@ -1,0 +1,101 @@
+/**
+ * Builds the controller of GlanceImages: who wakes it, which keys share a flow, and how it reconciles.
+ */
+import type { GlanceImage } from '../api/glanceimage.ts';
+import { type Controller, createController } from '../controller/controller.ts';
+import type { Metrics } from '../controller/metrics.ts';
+import type { Flow } from '../controller/queue.ts';
+import { changed, createEmitter, referenced, reported } from '../controller/triggers.ts';
+import { createEgressPolicy, type EgressRules } from '../http/egress.ts';
+import type { Clouds } from '../image/clouds.ts';
+import { createDrift } from '../image/drift.ts';
+import type { DomainMetrics } from '../image/metrics.ts';
+import { createReconciler } from '../image/reconcile.ts';
+import { bySecret, createResources } from '../image/resources.ts';
+import { cloudRefOf } from '../image/transfer.ts';
+import type { KubernetesClient } from '../kubernetes/client.ts';
+import type { EventRecorder } from '../kubernetes/events.ts';
+import type { Store } from '../kubernetes/reflector.ts';
+import { type Item, keyOfObject } from '../kubernetes/resource.ts';
+import type { Clock, Random } from '../lib/clock.ts';
+import { type Key, keyOf } from '../lib/key.ts';
+import type { Logger } from '../lib/log.ts';
+import type { CloudAccess } from './clouds.ts';
+import type { SecretAccess } from './secrets.ts';
+import type { Transfers } from './transfers.ts';
+
+export interface ImageControllerOptions {
+  client: KubernetesClient;
+  images: Store<GlanceImage>;
+  secrets: SecretAccess;
+  events: EventRecorder;
+  access: CloudAccess;
+  transfers: Transfers;
+  /** The rules for addresses from which Glance downloads by itself. */
+  sources: EgressRules;
+  workers: number;
+  cluster: string;
+  inheritFrom: readonly string[];
+  whenLeading: (signal: AbortSignal) => Promise<void>;
+  metrics: Metrics;
+  domain: Pick<DomainMetrics, 'images'>;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+}
+
+export function createImageController(options: ImageControllerOptions): Controller {
+  const { client, images, secrets, events, access, transfers, sources, metrics, domain, cluster } = options;
+  const { clock, random, log } = options;
+  const { clouds } = access;
+  const { limits } = transfers;
+  const resources = createResources({
+    client,
+    images,
+    secrets: secrets.secrets,
+    events,
+    log,
+    onEvent: domain.images.event,
+  });
+  const driftChecks = createEmitter<Key>();
+  const drift = createDrift({ resources, wake: driftChecks.emit, clock, random });
+  access.changes.subscribe(drift.hear);
+  const usersOf = (secret: Key) => images.findBy(bySecret, secret).map((user) => keyOfObject(user.object));
+
+  return createController({
+    name: 'glanceimage',
+    workers: options.workers,
+    caches: { glanceimages: images, secrets: secrets.watch.store },
+    triggers: [
+      changed(images, resources.isEcho),
+      referenced(secrets.changes, usersOf),
+      reported(driftChecks, 'periodic'),
+      reported(transfers.changes),
+    ],
+    flowOf: (key) => flowOf(images.get(key), clouds),
+    reconcile: createReconciler({
+      resources,
+      clouds,
+      drift,
+      transfers: transfers.scheduler,
+      limits,
+      webDownloads: { checkHost: createEgressPolicy(sources).check, maxVirtualBytes: limits.maxVirtualBytes },
+      cluster,
+      inheritFrom: options.inheritFrom,
+      clock,
+      random,
+    }),
+    whenAllowed: options.whenLeading,
+    metrics,
+    clock,
+    random,
+    log,
+  });
+}
+
+/** Resources of one cloud are one flow. Until its Secret has been read, resources of one Secret are. */
+function flowOf(item: Item<GlanceImage> | undefined, clouds: Clouds): Flow {
+  if (item?.kind !== 'readable') return undefined;
+  const { metadata, spec } = item.object;
+  return clouds.destinationOf(cloudRefOf(item.object)) ?? keyOf(metadata.namespace, spec.cloud.secretRef.name);
+}

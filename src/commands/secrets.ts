@@ -1,0 +1,59 @@
+/**
+ * Builds the access of the operator to Secrets: the watch of their metadata, if the settings want it, and the reader of those that
+ * resources name.
+ */
+import type { GlanceImage } from '../api/glanceimage.ts';
+import type { Component } from '../controller/supervisor.ts';
+import { createEmitter, type Emitter, type ObjectChange } from '../controller/triggers.ts';
+import { bySecret } from '../image/resources.ts';
+import { createSecrets, type Secrets, secretsAwaited } from '../image/secrets.ts';
+import type { Store } from '../kubernetes/reflector.ts';
+import type { KubernetesObject } from '../kubernetes/resource.ts';
+import { createSecretReader, secretMetadataType } from '../kubernetes/secret.ts';
+import { hostsAnnotation } from '../source/header-hosts.ts';
+import { createWatch, type Watch, type WatchedStoreOptions } from './watches.ts';
+
+export interface SecretAccessOptions extends Omit<WatchedStoreOptions<KubernetesObject>, 'type' | 'indexes'> {
+  watched: boolean;
+  images: Store<GlanceImage>;
+  whenLeading: (signal: AbortSignal) => Promise<void>;
+}
+
+export interface SecretAccess {
+  secrets: Secrets;
+  /** Secrets whose content is new. */
+  changes: Emitter<ObjectChange>;
+  watch: Watch<KubernetesObject>;
+  components: Component[];
+}
+
+export function createSecretAccess(options: SecretAccessOptions): SecretAccess {
+  const { watched, images, client, clock, log } = options;
+  const changes = createEmitter<ObjectChange>();
+  const watch = createWatch({ ...options, ...(watched ? {} : { namespaces: [] }), type: secretMetadataType });
+  const secrets = createSecrets({
+    read: createSecretReader(client, hostsAnnotation).secret,
+    watched,
+    awaited: () => secretsAwaited(readable(images), clock.now()),
+    isUsed: (key) => images.findBy(bySecret, key).length > 0,
+    onChange: (key) => changes.emit({ key, origin: 'watch' }),
+    clock,
+    log,
+  });
+  watch.store.subscribe((change) => {
+    secrets.reported(change.key, change.kind === 'deleted' ? undefined : change.after.object.metadata.resourceVersion);
+  });
+  const reading: Component = {
+    name: 'secrets',
+    async run(stop) {
+      await Promise.all([watch.store.whenSynced(stop), images.whenSynced(stop)]);
+      await options.whenLeading(stop);
+      await secrets.run(stop);
+    },
+  };
+  return { secrets, changes, watch, components: [watch.component, reading] };
+}
+
+function readable(images: Store<GlanceImage>): GlanceImage[] {
+  return images.list().flatMap((item) => (item.kind === 'readable' ? item.object : []));
+}

@@ -1,0 +1,120 @@
+/**
+ * Builds the transfers of the operator, as configured by the settings.
+ *
+ * Guarantees: at shutdown, transfers end or are cancelled before the controller stops, as far as the drain deadline allows, and the
+ * results that are known by then are written to the status.
+ */
+import type { Controller } from '../controller/controller.ts';
+import type { Component } from '../controller/supervisor.ts';
+import { createEmitter, type Emitter } from '../controller/triggers.ts';
+import type { EgressPair, EgressRules } from '../http/egress.ts';
+import type { Trust } from '../http/trust.ts';
+import { aborted } from '../lib/abort.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Key } from '../lib/key.ts';
+import type { Logger } from '../lib/log.ts';
+import type { CredentialSource } from '../openstack/credential-source.ts';
+import { readAccess } from '../transfer/access.ts';
+import type { TransferObserver } from '../transfer/meter.ts';
+import { defaultLimits, type TransferPlan } from '../transfer/plan.ts';
+import { createScheduler, type Scheduler } from '../transfer/scheduler.ts';
+import { createThreadExecutor } from '../transfer/thread-executor.ts';
+import { followTransferLimits } from './limits.ts';
+import type { RunSettings } from './settings.ts';
+
+export interface TransfersOptions {
+  settings: RunSettings;
+  egress: EgressPair<EgressRules>;
+  trust: Trust;
+  fence: SharedArrayBuffer | undefined;
+  credentials: CredentialSource;
+  observer: TransferObserver;
+  clock: Clock;
+  log: Logger;
+}
+
+export interface Transfers {
+  scheduler: Scheduler;
+  /** Keys whose transfer has ended or made progress. */
+  changes: Emitter<Key>;
+  /** Of every transfer. */
+  limits: TransferPlan['limits'];
+  /** To be stopped after the controller. */
+  components: Component[];
+  /** To be stopped before the controller. */
+  drain(controller: Pick<Controller, 'whenIdle'>): Component;
+  close(): Promise<void>;
+}
+
+export function createTransfers(options: TransfersOptions): Transfers {
+  const { settings, egress, trust, fence, credentials, observer, clock, log } = options;
+  const changes = createEmitter<Key>();
+  const running = {
+    total: settings.transfers,
+    perNamespace: settings.transfersPerNamespace,
+    perCloud: settings.transfersPerCloud,
+    perHost: settings.transfersPerHost,
+  };
+  const executor = createThreadExecutor({
+    egress,
+    trust,
+    fence,
+    clock,
+    onCrash: (problem) => log.error({ problem }, 'The transfer thread has ended; its transfers start again'),
+  });
+  const scheduler = createScheduler({
+    execute: async (plan, run) => executor.run(plan, await readAccess(credentials, plan, run.signal), run),
+    limits: running,
+    clock,
+    onChange: changes.emit,
+    observer,
+  });
+  const path = settings.transferLimits;
+  const file =
+    path === undefined
+      ? []
+      : [followTransferLimits({ path, otherwise: running, apply: scheduler.setLimits, clock, log })];
+  return {
+    scheduler,
+    changes,
+    limits: {
+      ...defaultLimits,
+      maxBytes: settings.maxImageSizeGiB * 2 ** 30,
+      maxVirtualBytes: settings.maxVirtualSizeGiB * 2 ** 30,
+      stallWindowMs: settings.sourceStallSeconds * 1000,
+      nonfatalChecks: settings.gptSafetyChecksNonfatal,
+    },
+    components: [
+      ...file.map(({ run }) => ({ name: 'transfer-limits', run })),
+      {
+        name: 'transfers',
+        async run(stop) {
+          await aborted(stop);
+          await scheduler.stop();
+        },
+      },
+    ],
+    drain: (controller) => drainOf(scheduler, controller, settings.transfersOnStop === 'drain'),
+    close: executor.close,
+  };
+}
+
+/**
+ * Waits for running transfers if `waits`, and in any case until the controller has handled every transfer that has ended: the
+ * process is the only one that knows the result.
+ */
+export function drainOf(
+  scheduler: Pick<Scheduler, 'drain' | 'ended'>,
+  controller: Pick<Controller, 'whenIdle'>,
+  waits: boolean,
+): Component {
+  return {
+    name: 'drain',
+    async run(stop, halt) {
+      await aborted(stop);
+      if (halt.aborted) return;
+      if (waits) await Promise.race([scheduler.drain(), aborted(halt)]);
+      await controller.whenIdle(scheduler.ended(), halt);
+    },
+  };
+}

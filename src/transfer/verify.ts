@@ -1,0 +1,46 @@
+/**
+ * Verifies an image that exists: reads its data back and compares it with the plan. Nothing is written to Glance.
+ *
+ * Guarantees: it resolves only if all bytes have the digest and the format of the plan, and the image has the same data after the
+ * last byte as before the first one. Otherwise the code of the error has the result:
+ *
+ * | result | codes |
+ * |---|---|
+ * | wrong | DigestMismatch, FormatMismatch and UnsafeImage, each if its `retry` is `change`; EmptySource |
+ * | beyond a limit of the plan | MinDiskTooSmall, VirtualSizeExceeded, SourceTooLong |
+ * | not readable | SourceForbidden (by a policy, or the image is deactivated) |
+ * | gone | SourceNotFound (before the read, or deleted), ImageGone (during the read) |
+ * | transient | all others, such as SourceChanged, SourceUnavailable, SourceStalled, GlanceUnavailable, AuthenticationFailed |
+ */
+import type { Image } from '../glance/image.ts';
+import { OperatorError, retry } from '../lib/errors.ts';
+import { imageItself } from '../source/registry.ts';
+import { type Delivery, differenceOf, pollImage, verifiedOf } from './delivery.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { TransferPlan } from './plan.ts';
+
+/** The plan to verify the image that `plan` fills. `digest` is that of its bytes; without it only the digest of Glance is compared. */
+export function verificationOf(plan: TransferPlan, digest: string | undefined): TransferPlan {
+  const { digest: _, ...rest } = plan;
+  return {
+    ...rest,
+    ...(digest === undefined ? {} : { digest }),
+    source: imageItself(plan.imageID, plan.cloud),
+    digestOf: 'Image',
+    decompress: 'None',
+    method: 'Verify',
+  };
+}
+
+/** Resolves with the image as Glance reports it after the last byte. */
+export async function verifyImage({ imageID }: TransferPlan, pipeline: Pipeline, delivery: Delivery): Promise<Image> {
+  for await (const _ of pipeline.body);
+  const verified = verifiedOf(pipeline);
+  const image = await pollImage(imageID, delivery, (found) => found);
+  const difference = differenceOf(image, verified, 'read');
+  if (image.id === imageID && difference === undefined) return image;
+  throw new OperatorError(
+    `image ${imageID} changed while it was read: it ${difference ?? `is ${image.id}`}; the operator reads it again`,
+    { code: 'SourceChanged', retry: retry.backoff },
+  );
+}

@@ -1,0 +1,112 @@
+/**
+ * The gates of the source: where bytes and secrets come in and go out, as a list of all files that do it. One that is not listed
+ * may have gone around the egress policy, the limits of responses, or the permission of a Secret: look at that before you add it.
+ */
+
+/** A call of one of these functions, and not its declaration. */
+const calls = (...names: string[]) => new RegExp(`(?<![.\\w#]|function )(?:${names.join('|')})\\(`);
+const builtin = (...names: string[]) => new RegExp(`^import (?!type\\b)[^;]*'node:(?:${names.join('|')})'`, 'm');
+
+export const gates: Record<string, { sign: RegExp; files: readonly string[] }> = {
+  'makes HTTP agents': {
+    sign: /\bnew (?:\w*Agent|\w*Pool|Client|\w*Dispatcher|WebSocket|EventSource)\(/,
+    files: ['http/proxy.ts', 'kubernetes/transport.ts', 'openstack/transport.ts', 'source/transport.ts'],
+  },
+  'sends requests': {
+    sign: /(?<![.\w#]|function )fetch\(|import \{[^}]*\b(?:request|stream|pipeline|fetch)\b[^}]*\} from 'undici'|\bagents?\b[^;\n]*\.request\(|\b(?:calls|streams|dispatcher|client)\.(?:request|stream|connect|dispatch)\(/,
+    files: ['http/proxy.ts', 'kubernetes/transport.ts', 'openstack/transport.ts', 'source/transport.ts'],
+  },
+  'opens sockets or resolves names': {
+    sign: builtin('https?', 'http2', 'tls', 'dgram', 'dns', 'dns/promises'),
+    files: ['controller/health.ts', 'http/proxy.ts', 'http/resolve-host.ts', 'http/trust.ts', 'source/errors.ts'],
+  },
+  'uses addresses or sockets': {
+    sign: builtin('net'),
+    files: [
+      'commands/egress.ts',
+      'glance/ref.ts',
+      'http/address-rules.ts',
+      'http/egress.ts',
+      'http/no-proxy.ts',
+      'http/proxy.ts',
+      'http/resolve-host.ts',
+    ],
+  },
+  'starts programs or threads': {
+    sign: builtin('child_process', 'cluster', 'worker_threads'),
+    files: ['transfer/thread-main.ts', 'transfer/thread.ts'],
+  },
+  'makes an egress policy': {
+    sign: calls('createEgressPolicy'),
+    files: ['commands/clouds.ts', 'commands/egress.ts', 'commands/image-controller.ts', 'transfer/thread-main.ts'],
+  },
+  'applies an egress policy to connections': {
+    sign: calls('guardConnector'),
+    files: ['openstack/transport.ts', 'source/transport.ts'],
+  },
+  'goes through a proxy': { sign: calls('createProxy'), files: ['http/egress.ts'] },
+  'applies the trust of the installation': {
+    sign: calls('trustingConnector'),
+    files: ['http/proxy.ts', 'openstack/transport.ts', 'source/transport.ts'],
+  },
+  'parses JSON': {
+    sign: /\bJSON\.parse\b/,
+    files: ['commands/transfer.ts', 'kubernetes/response.ts', 'openstack/json.ts'],
+  },
+  'parses JSON of a cloud': {
+    sign: calls('parseJson', 'parseExactJson'),
+    files: [
+      'glance/image.ts',
+      'openstack/discovery.ts',
+      'openstack/error-message.ts',
+      'openstack/keystone.ts',
+      'openstack/response.ts',
+    ],
+  },
+  'bounds JSON before it is parsed': {
+    sign: calls('excessOf', 'jsonBounds'),
+    files: ['kubernetes/response.ts', 'openstack/json.ts', 'openstack/response.ts'],
+  },
+  'parses YAML': {
+    sign: / from 'yaml'/,
+    files: ['commands/file-credentials.ts', 'commands/limits.ts', 'generate/crd.ts', 'openstack/yaml-text.ts'],
+  },
+  'reads a body into memory': {
+    sign: calls('readBounded'),
+    files: ['kubernetes/response.ts', 'library/certificates.ts', 'openstack/response.ts'],
+  },
+  'follows redirects': { sign: calls('redirectOf'), files: ['openstack/response.ts', 'source/request.ts'] },
+  'checks the hosts of a headers Secret': { sign: calls('checkHeaderHosts'), files: ['transfer/access.ts'] },
+  'makes text of a peer printable': {
+    sign: calls('printable'),
+    files: [
+      'image/transfer.ts',
+      'image/warning.ts',
+      'lib/errors.ts',
+      'openstack/catalog.ts',
+      'openstack/error-message.ts',
+    ],
+  },
+  'handles tokens in headers': {
+    sign: /x-(?:auth|subject|service)-token|['"]?authorization['"]?: /i,
+    files: ['http/proxy.ts', 'openstack/authorizer.ts', 'openstack/keystone.ts'],
+  },
+  'trusts an endpoint outside the catalog': {
+    sign: /\btrustEndpoint\b/,
+    files: ['library/connect.ts', 'openstack/pool.ts'],
+  },
+  'reads or writes files': {
+    sign: builtin('fs', 'fs/promises'),
+    files: [
+      'commands/file-credentials.ts',
+      'commands/followed-file.ts',
+      'commands/transfer.ts',
+      'commands/trust.ts',
+      'generate/generate.ts',
+      'generate/generated.ts',
+      'http/proxy.ts',
+      'http/resolve-host.ts',
+      'library/download.ts',
+    ],
+  },
+};
