@@ -3,6 +3,7 @@
  * and what happens next.
  */
 import type { Verdicts } from '../api/conditions.ts';
+import { abandonAnnotation } from '../api/group.ts';
 import { isReason, type Reason } from '../api/reasons.ts';
 import type { LastError } from '../api/status.ts';
 import { KubernetesError } from '../kubernetes/errors.ts';
@@ -62,7 +63,10 @@ export function verdictsOnFailure(
   deleting: boolean,
 ): Omit<Verdicts, 'warning'> {
   const reason = reasonOf(error);
-  const message = `${deleting ? 'cannot delete the image: ' : ''}${failure.lastError.message}. ${whatNext(failure)}`;
+  const { message: cause } = failure.lastError;
+  const message = deleting
+    ? `cannot delete the image: ${cause}. ${whatNext(failure)}. ${wayOut}`
+    : `${cause}. ${whatNext(failure)}`;
   const ready = {
     status: wasReady && outages.has(reason) ? ('Unknown' as const) : ('False' as const),
     reason,
@@ -71,6 +75,8 @@ export function verdictsOnFailure(
   if (error.retry.kind === 'change') return { ready, beside: { kind: 'stalled', reason, message } };
   return { ready, beside: { kind: 'reconciling', reason: 'ProgressingWithRetry', message } };
 }
+
+const wayOut = `To release the resource and leave its image in Glance, set its annotation ${abandonAnnotation} to "true"`;
 
 function whatNext({ lastError, nextAttemptTime, retry: kind }: Failure): string {
   const attempt = `Attempt ${lastError.attempts} failed`;

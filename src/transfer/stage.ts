@@ -46,6 +46,7 @@ async function stage({ imageID }: TransferPlan, pipeline: Pipeline, delivery: De
   try {
     await images.stage(imageID, pipeline.body, {
       ...(pipeline.size === undefined ? {} : { size: pipeline.size }),
+      isQueued: true,
       signal,
     });
   } catch (error) {

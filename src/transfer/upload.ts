@@ -29,6 +29,7 @@ export async function uploadImage(plan: TransferPlan, pipeline: Pipeline, delive
     await images.upload(imageID, pipeline.body, {
       ...(pipeline.size === undefined ? {} : { size: pipeline.size }),
       ...(store === undefined ? {} : { store }),
+      isQueued: true,
       signal,
     });
     verifiedOf(pipeline);

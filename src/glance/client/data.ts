@@ -42,6 +42,8 @@ export interface DataRange {
 export interface StageOptions {
   /** Bytes, if known. */
   size?: number;
+  /** The caller has just seen that the image is queued, so it is not requested again. Glance itself rejects data for any other. */
+  isQueued?: boolean;
   signal: AbortSignal;
 }
 
@@ -63,9 +65,9 @@ export interface ImageData {
 
 export function imageData({ session }: Calls, { get }: ImageRecords, { stores }: ImageStores): ImageDataCalls {
   return {
-    async upload(id, body, { signal, size, ...where }) {
+    async upload(id, body, { signal, size, isQueued = false, ...where }) {
       const { store } = where;
-      expectQueued(await get(id, signal));
+      if (!isQueued) expectQueued(await get(id, signal));
       const headers = uploadHeaders({ ...where, ...(size === undefined ? {} : { size }) });
       try {
         await session.upload('image', {
@@ -82,8 +84,8 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
       }
     },
 
-    async stage(id, body, { size, signal }) {
-      expectQueued(await get(id, signal));
+    async stage(id, body, { size, isQueued = false, signal }) {
+      if (!isQueued) expectQueued(await get(id, signal));
       const headers = { 'content-type': 'application/octet-stream' };
       try {
         await session.upload('image', {
