@@ -197,7 +197,9 @@ function verificationFailed(resource: GlanceImage, plan: TransferPlan, error: un
   const base = { imageID: plan.imageID, fingerprint, why: error.message, reason: error.code };
   if (unreadable.has(error.code))
     return { kind: 'verified', memory: withFinding(memory, { ...base, verdict: 'unverifiable' }) };
-  if (!faults.has(error.code)) return { kind: 'failed', error, memory, looks: goneMeanwhile.has(error.code) };
+  // With another retry it is a fault of the connection, such as the page of a proxy.
+  if (!faults.has(error.code) || error.retry.kind !== 'change')
+    return { kind: 'failed', error, memory, looks: goneMeanwhile.has(error.code) };
   const verdict = error.code === 'DigestMismatch' ? mismatchOf(content, error.message).kind : 'wrong';
   const isWrong = verdict === 'wrong';
   return { kind: 'verified', memory: withFinding(memory, { ...base, verdict: isWrong ? 'wrong' : 'unverifiable' }) };
