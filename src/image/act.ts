@@ -6,7 +6,7 @@ import type { ImageClient } from '../glance/client/index.ts';
 import { Conflict, ImageNotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import type { WantedImage } from '../glance/translation.ts';
-import { OperatorError, retry, unreachable } from '../lib/errors.ts';
+import { OperatorError, unreachable } from '../lib/errors.ts';
 import type { Change } from './facts.ts';
 import { type Claim, imageIDOf } from './identity.ts';
 import { find, judge } from './observe.ts';
@@ -70,7 +70,6 @@ async function withdrawn(
     `Glance created image ${image.id} although ${asked} was requested; the new image was deleted`,
     {
       code: 'InvalidRequest',
-      retry: retry.change,
     },
   );
 }

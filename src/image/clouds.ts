@@ -14,7 +14,7 @@ import {
 } from '../glance/image-cache.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import type { CloudConfig } from '../openstack/clouds.ts';
 import { type CredentialSource, cloudFilesIn, readSecret } from '../openstack/credential-source.ts';
 import { createSessionPool } from '../openstack/pool.ts';
@@ -202,7 +202,6 @@ function unscoped({ name }: CloudRef): OperatorError {
     `the credentials of cloud "${name}" have no project: set project_name or project_id in clouds.yaml`,
     {
       code: 'SecretInvalid',
-      retry: retry.change,
     },
   );
 }

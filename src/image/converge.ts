@@ -10,7 +10,7 @@ import type { ImageClient } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
 import { whyImportFailed } from '../glance/import-state.ts';
 import type { Clock } from '../lib/clock.ts';
-import { OperatorError, retry, unreachable } from '../lib/errors.ts';
+import { OperatorError, unreachable } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { act, removeUnprotected } from './act.ts';
 import { addressOf, type Content } from './content.ts';
@@ -44,7 +44,6 @@ export type Rest = { kind: 'nothing' } | { kind: 'transfer'; imageID: string; co
 const maxRounds = 40;
 /** IDs that are found used up in one reconcile. Passing one costs two calls, and the next reconcile goes on behind them. */
 const maxPassedIDs = 50;
-const nextIDsMs = 1_000;
 
 /** Adds to `facts` as it learns; throws what ends it early. */
 export async function converge(facts: Facts, options: ConvergeOptions): Promise<Rest> {
@@ -83,9 +82,9 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
         await removeUnprotected(images, action.image, signal);
         facts.image = 'gone';
         facts.changes.push({ kind: 'replaced', id: action.image.id, why: action.message });
-        throw new OperatorError(action.message, { code: action.reason, retry: retry.change });
+        throw new OperatorError(action.message, { code: action.reason });
       case 'refuse':
-        throw new OperatorError(action.message, { code: action.reason, retry: retry.changeOrAfter(600_000) });
+        throw new OperatorError(action.message, { code: action.reason });
       case 'create':
       case 'patch':
       case 'import':
@@ -113,7 +112,6 @@ export async function converge(facts: Facts, options: ConvergeOptions): Promise<
     `image ${resource.status.imageID ?? ''} does not converge: another client reverts every change immediately`,
     {
       code: 'Conflict',
-      retry: retry.backoff,
     },
   );
 }
@@ -169,7 +167,7 @@ function usedUp(count: number): OperatorError {
   return new OperatorError(
     `the first ${count} image IDs of this resource are used up: their images were deleted, or belong to other projects. The ` +
       'operator tries the next IDs',
-    { code: 'Conflict', retry: retry.after(nextIDsMs) },
+    { code: 'ImageIDsUsed' },
   );
 }
 
@@ -196,6 +194,5 @@ async function importFailure(
   const why = whyImportFailed(await images.tasks(image.id, signal));
   return new OperatorError(`Glance could not import ${what} of image ${image.id}: ${why}`, {
     code: 'ImportFailed',
-    retry: retry.backoff,
   });
 }

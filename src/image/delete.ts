@@ -5,7 +5,7 @@
  */
 import type { ImageClient } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { removeIfThere } from './act.ts';
 import type { Change, Facts } from './facts.ts';
 import { type Claim, isOurs, isTakenOver, ownerProperty } from './identity.ts';
@@ -42,7 +42,6 @@ export async function deleteImages(facts: Facts, options: DeleteOptions): Promis
   }
   throw new OperatorError('Glance still lists the image after it was deleted', {
     code: 'Conflict',
-    retry: retry.backoff,
   });
 }
 

@@ -3,13 +3,13 @@
  * planning again after the actions were carried out gives none; a record is never patched while its data is on the way,
  * because Glance loses such a change when the upload ends; data that is not what was declared never counts as done.
  */
-import type { Reason } from '../api/reasons.ts';
 import type { TransferStatus } from '../api/status.ts';
 import type { ImportRequest } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
 import { importState } from '../glance/import-state.ts';
 import { diffImage, type JsonPatchOperation } from '../glance/patch.ts';
 import type { WantedImage } from '../glance/translation.ts';
+import type { ErrorCode } from '../lib/error-codes.ts';
 import { sourceOf } from '../source/registry.ts';
 import type { Content } from './content.ts';
 import { type Desired, imageBefore, keepsProperty } from './desired.ts';
@@ -36,13 +36,13 @@ export type Action =
   /** Delete a record that can never become what is declared, and go on with the next incarnation. */
   | { kind: 'replace'; image: Image; incarnation: number; why: string }
   /** Delete an image that holds the wrong data, and say so. */
-  | { kind: 'reject'; image: Image; incarnation: number; reason: Reason; message: string }
+  | { kind: 'reject'; image: Image; incarnation: number; reason: ErrorCode; message: string }
   /** An import that was ours has failed: ask Glance why, and say so. */
   | { kind: 'importFailed'; image: Image; what: string }
   /** Somebody else moves the data; look again after `ms`. */
   | { kind: 'wait'; image: Image; ms: number; phase: 'Importing' | 'Waiting'; why: string }
   /** Nothing the operator may do leads to what is declared. */
-  | { kind: 'refuse'; reason: Reason; message: string };
+  | { kind: 'refuse'; reason: ErrorCode; message: string };
 
 /** What the status remembers and a plan depends on. */
 export interface Memory {

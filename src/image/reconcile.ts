@@ -13,7 +13,7 @@ import type { Image } from '../glance/image.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { addToContext } from '../lib/context.ts';
 import { parseDuration } from '../lib/duration.ts';
-import { OperatorError, retry, unreachable } from '../lib/errors.ts';
+import { OperatorError, unreachable } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
 import type { TransferPlan } from '../transfer/plan.ts';
 import type { Scheduler, TransferState } from '../transfer/scheduler.ts';
@@ -340,6 +340,6 @@ function refuseOtherCloud(status: GlanceImageStatus, cloud: Cloud): void {
   throw new OperatorError(
     `the image is in ${place(home.projectID, home.region)}, but the credentials are for ${place(cloud.projectID, cloud.region)}: ` +
       'restore the previous credentials; to move the image, delete this resource while they are in place, then create it again with the new ones',
-    { code: 'CloudChanged', retry: retry.changeOrAfter(600_000) },
+    { code: 'CloudChanged' },
   );
 }

@@ -14,11 +14,11 @@ import {
 } from '../api/conditions.ts';
 import type { GlanceImageStatus, SeenImage, TransferStatus } from '../api/status.ts';
 import type { Image } from '../glance/image.ts';
-import { backoff } from '../lib/backoff.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { compact } from '../lib/compact.ts';
 import { formatDuration } from '../lib/duration.ts';
-import { type Retry, unreachable } from '../lib/errors.ts';
+import { delayOf, reactionTo } from '../lib/error-codes.ts';
+import { unreachable } from '../lib/errors.ts';
 import type { ActiveTransfer, End, Facts } from './facts.ts';
 import { type Failure, reasonOf, verdictsOnFailure } from './failure.ts';
 import { clusterProperty, ownerProperty } from './identity.ts';
@@ -99,27 +99,6 @@ function imageIDOf(facts: Facts, previous: GlanceImageStatus): string | undefine
   return facts.image === 'gone' ? undefined : facts.image.id;
 }
 
-/** The first try after a failure waits about this long; every further one twice as long. */
-const failedAgain = { firstMs: 1_000, maxMs: 600_000 };
-const usualLookAgainMs = 3_600_000;
-/** A wish to wait longer, such as the Retry-After of a page for maintenance, is not obeyed: the cause may pass earlier. */
-const longestPauseMs = 3_600_000;
-
-/** Milliseconds until the next try, spread by ±20 % so that a cloud that comes back is not met by everybody at once. */
-export function delayOf(retry: Retry, attempts: number, random: number): number {
-  const spread = 0.8 + 0.4 * random;
-  switch (retry.kind) {
-    case 'backoff':
-      return backoff(failedAgain, attempts - 1) * spread;
-    case 'after':
-      return Math.min(retry.ms, longestPauseMs) * spread;
-    case 'change':
-      return Math.min(retry.lookAgainMs ?? usualLookAgainMs, longestPauseMs) * spread;
-    default:
-      return unreachable(retry);
-  }
-}
-
 /** A failure stays in sight until the image is as declared; a new declaration starts the count again. */
 function failureOf(end: End, previous: GlanceImageStatus, moment: Moment): Failure | undefined {
   const sameDeclaration = previous.observedGeneration === moment.generation;
@@ -128,21 +107,22 @@ function failureOf(end: End, previous: GlanceImageStatus, moment: Moment): Failu
   if (end.kind !== 'failed') {
     return before === undefined
       ? undefined
-      : { lastError: before, nextAttemptTime: undefined, retry: { kind: 'backoff' } };
+      : { lastError: before, nextAttemptTime: undefined, reaction: { kind: 'backoff' } };
   }
   const { error } = end;
   const attempts = (before?.attempts ?? 0) + 1;
+  const reaction = reactionTo(error.retry, attempts);
   const lastError = compact({
     reason: reasonOf(error),
     message: error.message,
     httpStatus: error.httpStatus,
     requestID: error.requestId,
-    retryable: error.retry.kind !== 'change',
+    retryable: reaction.kind !== 'change',
     attempts,
     at: rfc3339(moment.now),
   });
-  const next = new Date(moment.now.getTime() + delayOf(error.retry, attempts, moment.random));
-  return { lastError, nextAttemptTime: rfc3339(roundUp(next)), retry: error.retry };
+  const next = new Date(moment.now.getTime() + delayOf(reaction, attempts, moment.random));
+  return { lastError, nextAttemptTime: rfc3339(roundUp(next)), reaction };
 }
 
 function roundUp(time: Date): Date {

@@ -81,7 +81,7 @@ export function sentBy(result: TransferResult): Transferred {
  */
 export function consequenceOf(error: unknown): 'tell' | 'remove' | 'look' {
   if (!(error instanceof OperatorError)) return 'tell';
-  if (error.code === 'ContentMismatch') return 'remove';
+  if (error.code === 'UploadMismatch') return 'remove';
   return error.code === 'Conflict' ? 'look' : 'tell';
 }
 

@@ -4,9 +4,9 @@
  *
  * Invariant: data that cannot be compared with the declaration is never called right.
  */
-import type { Reason } from '../api/reasons.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import type { Image } from '../glance/image.ts';
+import type { ErrorCode } from '../lib/error-codes.ts';
 import { unreachable } from '../lib/errors.ts';
 import { sourceOf } from '../source/registry.ts';
 import { type Content, digestInGlance } from './content.ts';
@@ -14,7 +14,7 @@ import { type Content, digestInGlance } from './content.ts';
 export type Verdict =
   | { kind: 'right' }
   /** Wrong, and it came on our behalf: it is deleted, and the failure is reported. */
-  | { kind: 'ours'; reason: Reason; message: string }
+  | { kind: 'ours'; reason: ErrorCode; message: string }
   /** Wrong or not verifiable, and never Ready: it is created again. */
   | { kind: 'unusable'; why: string }
   /** Wrong or not verifiable, and in use perhaps: it stays, and people decide. */
