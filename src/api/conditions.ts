@@ -62,8 +62,8 @@ export function conditionsFrom(
 }
 
 /** Whether Ready has this reason once all that is declared is done. */
-export function isConvergedReason(reason: string | undefined): reason is 'Ready' | 'RecordOnly' {
-  return reason === 'Ready' || reason === 'RecordOnly';
+export function isConvergedReason(reason: string | undefined): reason is 'Ready' | 'RecordOnly' | 'NotCompared' {
+  return reason === 'Ready' || reason === 'RecordOnly' || reason === 'NotCompared';
 }
 
 export function findCondition(

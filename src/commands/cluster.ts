@@ -8,7 +8,7 @@ import { glanceImageType } from '../image/resources.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { KubernetesError } from '../kubernetes/errors.ts';
 import { parseObject } from '../kubernetes/resource.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { UsageError } from './config.ts';
 import type { RunSettings } from './settings.ts';
 
@@ -22,7 +22,6 @@ export async function uidOfCluster(client: KubernetesClient, signal: AbortSignal
   if (namespace !== undefined) return namespace.metadata.uid;
   throw new OperatorError('there is no namespace kube-system to name this cluster by: set --cluster-name', {
     code: 'InvalidSpec',
-    retry: retry.change,
   });
 }
 
@@ -48,6 +47,6 @@ export async function checkSelector(
 function unnamedCluster(cause: KubernetesError): OperatorError {
   return new OperatorError(
     `the operator may not read the namespace kube-system, whose uid distinguishes this cluster's images from those of others: set --cluster-name to a name that no other cluster has, or allow it to get that namespace (${cause.message})`,
-    { code: 'InvalidSpec', retry: retry.change, cause },
+    { code: 'InvalidSpec', cause },
   );
 }

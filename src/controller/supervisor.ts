@@ -7,7 +7,7 @@
  */
 import { aborted, DeadlineExceeded } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import { describe, OperatorError, retry } from '../lib/errors.ts';
+import { describe, OperatorError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 
 export interface Component {
@@ -39,7 +39,7 @@ export async function supervise(
   let failure: OperatorError | undefined;
   const fail = (name: string, message: string, cause?: unknown) => {
     log.error({ component: name, error: cause }, message);
-    failure ??= new OperatorError(message, { code: 'ComponentFailed', retry: retry.backoff, cause });
+    failure ??= new OperatorError(message, { code: 'ComponentFailed', cause });
     halt.abort(failure);
   };
 

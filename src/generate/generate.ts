@@ -7,8 +7,9 @@ import { group, plural } from '../api/group.ts';
 import { exitCodesTable } from '../commands/exit.ts';
 import { crdYaml } from './crd.ts';
 import { putGenerated } from './generated.ts';
+import { reasonsPage } from './reasons-page.ts';
 import { referencePage } from './reference-page.ts';
-import { describeMetrics, emptyRegistry, flagsTable, metricsTable, reasonsPage, withPart } from './tables.ts';
+import { describeMetrics, emptyRegistry, flagsTable, metricsTable, withPart } from './tables.ts';
 
 /** Pages that are written by hand, with the parts of them that are generated. */
 const partsOf: Readonly<Record<string, Readonly<Record<string, string>>>> = {

@@ -2,35 +2,20 @@
  * The errors of Glance, one class per meaning.
  *
  * Invariant: an error of one kind has the same class in every call, its message quotes Glance with status and request
- * id, and `retry` says how to recover: no error is final for all time.
+ * id.
  */
-import { describe, OperatorError, type OperatorErrorOptions, type Retry, retry } from '../lib/errors.ts';
-import {
-  ConnectionFailed,
-  HttpFailure,
-  MalformedResponse,
-  quoted,
-  RejectedByService,
-  responseFieldsOf,
-} from '../openstack/errors.ts';
+import type { ErrorCode } from '../lib/error-codes.ts';
+import { describe, OperatorError, type OperatorErrorOptions, responseFieldsOf } from '../lib/errors.ts';
+import { ConnectionFailed, HttpFailure, MalformedResponse, quoted, RejectedByService } from '../openstack/errors.ts';
 import type { OperationOf } from '../openstack/services.ts';
 
-/** People must delete images to free a quota, or add disks to a full store. */
-const quotaPauseMs = 5 * 60_000;
-/** Policies and roles change rarely, and an administrator changes them. */
-const policyPauseMs = 10 * 60_000;
-
-type Details = Pick<OperatorErrorOptions, 'cause' | 'httpStatus' | 'requestId'>;
+type Details = Omit<OperatorErrorOptions, 'code'>;
 
 /** 401 or 403: the credentials or the state of the image do not allow it. */
 export class NotAuthorized extends OperatorError {
-  constructor(message: string, details: Details, again?: Retry) {
-    const stale = details.httpStatus === 401;
-    super(message, {
-      code: stale ? 'AuthenticationFailed' : 'Forbidden',
-      retry: again ?? (stale ? retry.backoff : retry.changeOrAfter(policyPauseMs)),
-      ...details,
-    });
+  /** `code`: why the credentials of a 401 were rejected. */
+  constructor(message: string, details: Details, code: ErrorCode = 'TokenRejected') {
+    super(message, { code: details.httpStatus === 401 ? code : 'Forbidden', ...details });
   }
 }
 
@@ -40,7 +25,7 @@ export class ImageNotAuthorized extends NotAuthorized {}
 /** 404: it does not exist, or the project cannot see it. */
 export class NotFound extends OperatorError {
   constructor(message: string, details: Details) {
-    super(message, { code: 'NotFound', retry: retry.backoff, ...details });
+    super(message, { code: 'NotFound', ...details });
   }
 }
 
@@ -50,63 +35,63 @@ export class ImageNotFound extends NotFound {}
 /** 400 and its like: the request is impossible. Also for requests that we reject ourselves. */
 export class InvalidRequest extends OperatorError {
   constructor(message: string, details: Details = {}) {
-    super(message, { code: 'InvalidRequest', retry: retry.change, ...details });
+    super(message, { code: 'InvalidRequest', ...details });
   }
 }
 
 /** 413: a quota, a limit or the store is used up. */
 export class ImageLimitExceeded extends OperatorError {
-  constructor(message: string, details: Details, retryAfterMs = 0) {
-    super(message, { code: 'QuotaExceeded', retry: retry.after(Math.max(quotaPauseMs, retryAfterMs)), ...details });
+  constructor(message: string, details: Details) {
+    super(message, { code: 'QuotaExceeded', ...details });
   }
 }
 
 /** 411 or 413 of a proxy in front of Glance, which does not pass the request on. */
 export class ProxyRefused extends OperatorError {
   constructor(message: string, details: Details) {
-    super(message, { code: 'ProxyRefused', retry: retry.changeOrAfter(policyPauseMs), ...details });
+    super(message, { code: 'ProxyRefused', ...details });
   }
 }
 
 /** 409: the image is in another state, or another client was faster. */
 export class Conflict extends OperatorError {
   constructor(message: string, details: Details = {}) {
-    super(message, { code: 'Conflict', retry: retry.backoff, ...details });
+    super(message, { code: 'Conflict', ...details });
   }
 }
 
 /** 410: the image was deleted while it was being filled. */
 export class ImageGone extends OperatorError {
   constructor(message: string, details: Details) {
-    super(message, { code: 'ImageGone', retry: retry.backoff, ...details });
+    super(message, { code: 'ImageGone', ...details });
   }
 }
 
 /** 415 for data: it is not in the disk format of the image, or is unsafe. The image cannot be filled again. */
 export class FormatMismatch extends OperatorError {
   constructor(message: string, details: Details) {
-    super(message, { code: 'FormatMismatch', retry: retry.change, ...details });
+    super(message, { code: 'FormatMismatch', ...details });
   }
 }
 
 /** The cloud has no store of that name. */
 export class StoreNotFound extends OperatorError {
   constructor(message: string, details: Details = {}) {
-    super(message, { code: 'StoreNotFound', retry: retry.changeOrAfter(policyPauseMs), ...details });
+    super(message, { code: 'StoreNotFound', ...details });
   }
 }
 
 /** The store, named or the default one, accepts no data. */
 export class StoreReadOnly extends OperatorError {
   constructor(message: string, details: Details = {}) {
-    super(message, { code: 'StoreReadOnly', retry: retry.changeOrAfter(policyPauseMs), ...details });
+    super(message, { code: 'StoreReadOnly', ...details });
   }
 }
 
 /** 429, 5xx except 503, and responses that a working Glance does not send. */
 export class GlanceUnavailable extends OperatorError {
-  constructor(message: string, again: Retry, details: Details) {
-    super(message, { code: 'GlanceUnavailable', retry: again, ...details });
+  constructor(message: string, details: Details) {
+    super(message, { code: 'GlanceUnavailable', ...details });
   }
 }
 
@@ -115,8 +100,8 @@ export class GlanceUnavailable extends OperatorError {
  * is unknown whether Glance has processed the request.
  */
 export class GlanceConnectionFailed extends OperatorError {
-  constructor(message: string, code: 'GlanceUnreachable' | 'GlanceUnavailable', again: Retry, details: Details) {
-    super(message, { code, retry: again, ...details });
+  constructor(message: string, code: 'GlanceUnreachable' | 'GlanceUnavailable', details: Details) {
+    super(message, { code, ...details });
   }
 }
 
@@ -125,9 +110,8 @@ export class ImageDownloadFailed extends OperatorError {
   constructor(imageId: string, problem: string, cause?: unknown) {
     super(`cannot download image ${imageId}: ${problem}`, {
       code: 'ImageDownloadFailed',
-      retry: retry.backoff,
       cause,
-      ...(cause instanceof OperatorError ? responseFieldsOf(cause) : {}),
+      ...responseFieldsOf(cause),
     });
   }
 }
@@ -135,14 +119,14 @@ export class ImageDownloadFailed extends OperatorError {
 /** The bytes are not those that Glance has recorded for the image. */
 export class ImageCorrupted extends OperatorError {
   constructor(message: string) {
-    super(message, { code: 'ImageCorrupted', retry: retry.backoff });
+    super(message, { code: 'ImageCorrupted' });
   }
 }
 
 /** Neither the id of an image nor the address of one. */
 export class InvalidImageRef extends OperatorError {
   constructor(message: string, cause?: unknown) {
-    super(message, { code: 'InvalidSpec', retry: retry.change, cause });
+    super(message, { code: 'InvalidSpec', cause });
   }
 }
 
@@ -185,17 +169,17 @@ export function translate(error: unknown, operation: Operation, imageId?: string
   const phrase = phrases[operation];
   if (error instanceof ConnectionFailed) {
     const message = `Glance at ${error.origin} did not respond to ${phrase}: ${describe(error.cause)}`;
-    return new GlanceConnectionFailed(message, 'GlanceUnreachable', retry.backoff, { cause: error });
+    return new GlanceConnectionFailed(message, 'GlanceUnreachable', { cause: error });
   }
   if (error instanceof MalformedResponse) {
-    return new GlanceUnavailable(`Glance's response to ${phrase} is malformed: ${error.message}`, retry.backoff, {
+    return new GlanceUnavailable(`Glance's response to ${phrase} is malformed: ${error.message}`, {
       cause: error,
       ...responseFieldsOf(error),
     });
   }
   if (error instanceof RejectedByService) {
     const Rejection = imageId === undefined ? NotAuthorized : ImageNotAuthorized;
-    return new Rejection(error.message, { cause: error, ...responseFieldsOf(error) }, error.retry);
+    return new Rejection(error.message, { cause: error, ...responseFieldsOf(error) }, error.code);
   }
   return error instanceof HttpFailure ? rejection(error, operation, imageId) : error;
 }
@@ -220,7 +204,7 @@ function rejection(failure: HttpFailure, operation: Operation, imageId: string |
       return aboutImage ? new ImageNotFound(message, details) : new NotFound(message, details);
     case 408:
     case 429:
-      return new GlanceUnavailable(message, failure.retry, details);
+      return new GlanceUnavailable(message, details);
     case 409:
       return new Conflict(message, details);
     case 410:
@@ -234,16 +218,16 @@ function rejection(failure: HttpFailure, operation: Operation, imageId: string |
       // Glance gives each of its responses a request id.
       if (requestId === undefined && failure.isPage)
         return new ProxyRefused(`a proxy in front of Glance ${response}; ${sizeRefused}`, details);
-      return new ImageLimitExceeded(message, details, failure.retryAfterMs);
+      return new ImageLimitExceeded(message, details);
     case 415:
       return operation === 'upload' ? new FormatMismatch(message, details) : new InvalidRequest(message, details);
     case 503: {
       const at = `Glance at ${URL.parse(failure.url)?.origin ?? failure.url} ${response}`;
-      return new GlanceConnectionFailed(at, 'GlanceUnavailable', failure.retry, details);
+      return new GlanceConnectionFailed(at, 'GlanceUnavailable', details);
     }
     default:
       return status >= 400 && status < 500
         ? new InvalidRequest(message, details)
-        : new GlanceUnavailable(message, failure.retry, details);
+        : new GlanceUnavailable(message, details);
   }
 }

@@ -7,7 +7,6 @@
  * Invariant: every image that exists during the whole walk is seen exactly once, in spite of concurrent creations and
  * deletions, and the walk ends.
  */
-import { retry } from '../lib/errors.ts';
 import { Conflict, GlanceUnavailable, InvalidRequest } from './errors.ts';
 import type { Image } from './image.ts';
 import { baseKeys } from './property-names.ts';
@@ -126,7 +125,7 @@ async function nextPage(markers: string[], fetchAfter: (marker?: string) => Prom
 }
 
 function unavailable(problem: string): GlanceUnavailable {
-  return new GlanceUnavailable(`Glance's response is malformed: ${problem}`, retry.backoff, {});
+  return new GlanceUnavailable(`Glance's response is malformed: ${problem}`, {});
 }
 
 /** A filter for an empty set: no image matches. Glance would reject the request. */

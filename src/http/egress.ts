@@ -14,7 +14,7 @@ import type { LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import type { buildConnector } from 'undici';
 import { type Clock, systemClock } from '../lib/clock.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import {
   canonicalHost,
   createSpellings,
@@ -50,7 +50,7 @@ export class EgressRefused extends OperatorError {
   constructor({ cause, host, shown, problem }: Refusal, advice?: string) {
     const next = advice === undefined ? '' : `; ${advice.replaceAll('{host}', host)}`;
     const message = `the egress policy does not allow this connection: ${shown} ${problem}${next}`;
-    super(message, { code: 'EgressRefused', retry: retry.change });
+    super(message, { code: 'EgressRefused' });
     this.host = host;
     this.refusal = cause;
   }

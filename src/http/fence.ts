@@ -6,13 +6,13 @@
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../lib/clock.ts';
 import { formatDuration } from '../lib/duration.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { withHooks } from './handler.ts';
 
 /** Another may lead by now: nothing may be written any more, and the process has to end. */
 export class LeadershipLost extends OperatorError {
   constructor(why: string, cause?: unknown) {
-    super(`this process must not write any more: ${why}`, { code: 'LeadershipLost', retry: retry.backoff, cause });
+    super(`this process must not write any more: ${why}`, { code: 'LeadershipLost', cause });
   }
 }
 

@@ -11,7 +11,7 @@ import { readFileSync } from 'node:fs';
 import { STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import { buildConnector, Client, type Dispatcher } from 'undici';
-import { describe, errorCode, OperatorError, retry } from '../lib/errors.ts';
+import { describe, errorCode, OperatorError } from '../lib/errors.ts';
 import { withHooks } from './handler.ts';
 import { readExceptions } from './no-proxy.ts';
 import { isTlsProblem, type Trust, trustingConnector } from './trust.ts';
@@ -37,7 +37,7 @@ export interface ProxyRules {
 export class ProxyDenied extends OperatorError {
   constructor(message: string, advice: string | undefined, details: { cause?: unknown; httpStatus?: number } = {}) {
     const next = advice === undefined ? '' : `; ${advice}`;
-    super(`${message}${next}`, { code: 'ProxyRefused', retry: retry.after(deniedPauseMs), ...details });
+    super(`${message}${next}`, { code: 'ProxyDenied', ...details });
   }
 }
 
@@ -45,9 +45,6 @@ export class ProxyDenied extends OperatorError {
 export class ProxyUnreachable extends Error {
   readonly code = 'ProxyUnreachable';
 }
-
-/** Some directories lock an account after a few wrong passwords. */
-const deniedPauseMs = 5 * 60_000;
 
 /** A server as a connector or a URL names it. */
 interface Server {

@@ -15,7 +15,7 @@ import {
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { compact } from '../lib/compact.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import type { CloudConfig } from '../openstack/clouds.ts';
 import { type CredentialSource, cloudFilesIn, readSecret } from '../openstack/credential-source.ts';
 import { createSessionPool } from '../openstack/pool.ts';
@@ -30,7 +30,7 @@ export interface CloudRef {
 }
 
 /** Where images are. */
-export interface Place {
+export interface CloudPlace {
   projectID: string;
   region?: string | undefined;
   /** URL of the image service. */
@@ -45,7 +45,7 @@ export interface Cloud {
   region: string | undefined;
   /** Origin of the image endpoint, by which transfers into one cloud are counted, whoever's they are. */
   address: string;
-  place: Place;
+  place: CloudPlace;
   /** Names of its stores; undefined where it has only one, without a name. Remembered for some minutes. */
   storeNames(signal: AbortSignal): Promise<readonly string[] | undefined>;
 }
@@ -219,7 +219,6 @@ function unscoped({ name }: CloudRef): OperatorError {
     `the credentials of cloud "${name}" have no project: set project_name or project_id in clouds.yaml`,
     {
       code: 'SecretInvalid',
-      retry: retry.change,
     },
   );
 }

@@ -9,7 +9,7 @@ import { withDefaults } from '../api/defaults.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { isPatchable, reservedPropertyReason } from '../glance/property-names.ts';
 import type { WantedImage } from '../glance/translation.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { type Content, contentOf, type Stores, storesOf } from './content.ts';
 import { fingerprintOf } from './fingerprint.ts';
@@ -161,5 +161,5 @@ export function keepsProperty(
 }
 
 function invalid(message: string): OperatorError {
-  return new OperatorError(message, { code: 'InvalidSpec', retry: retry.change });
+  return new OperatorError(message, { code: 'InvalidSpec' });
 }

@@ -7,12 +7,13 @@ import { findCondition, isConvergedReason } from '../api/conditions.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { abandonAnnotation, reconcileAtAnnotation } from '../api/group.ts';
 import { parseDuration } from '../lib/duration.ts';
+import { longestDelayMs } from '../lib/error-codes.ts';
 import { sanitise } from './sanitise.ts';
 
 export type Due = { kind: 'now' } | { kind: 'in'; ms: number } | { kind: 'settled'; intervalMs: number };
 
-/** No retry is planned further ahead: a later time was written by an operator whose clock was wrong. */
-const longestWaitMs = 2 * 3_600_000;
+/** No attempt is planned further ahead, the rounding of the time included. An operator whose clock was wrong has written a later one. */
+const longestWaitMs = longestDelayMs + 1_000;
 
 /** `secretVersions` are those of the content of its Secrets, as last read; undefined when none is known. */
 export function dueOf(resource: GlanceImage, secretVersions: string | undefined, now: Date): Due {

@@ -4,7 +4,7 @@
  * Invariant: a transfer that has just failed is not started again before its time.
  */
 import { whyImportFailed } from '../glance/import-state.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import type { Cloud } from './clouds.ts';
 import type { Desired } from './desired.ts';
 import { type Memory, withImage } from './memory.ts';
@@ -26,7 +26,7 @@ export async function follow(next: Next, pass: Pass, cloud: Cloud, context: Reco
     case 'importFailed':
       return { kind: 'failed', error: await importFailure(next, cloud, context) };
     case 'blocked':
-      return { kind: 'failed', error: new OperatorError(next.message, { code: next.reason, retry: next.retry }) };
+      return { kind: 'failed', error: new OperatorError(next.message, { code: next.code }) };
     case 'inspect':
       throw new Error('an inspection is a part of the plan');
   }
@@ -43,7 +43,7 @@ function transferring(
   const plan = purpose === 'fill' ? fillPlan : verifyPlan;
   transfers.start(key, plan(resource, image.id, content, { address, limits }));
   const started = transfers.get(key);
-  return isActive(started) ? { kind: 'transferring', state: started } : { kind: 'failed', error: stopping() };
+  return isActive(started) ? { kind: 'transferring', state: started } : stopping(image.id);
 }
 
 function isActive(state: { kind: string } | undefined): state is ActiveTransfer {
@@ -51,11 +51,8 @@ function isActive(state: { kind: string } | undefined): state is ActiveTransfer 
 }
 
 /** The scheduler starts nothing while the process stops. */
-function stopping(): OperatorError {
-  return new OperatorError('the operator is stopping: the transfer starts after its restart', {
-    code: 'TransferCrashed',
-    retry: retry.backoff,
-  });
+function stopping(imageID: string): End {
+  return { kind: 'waiting', phase: 'Waiting', imageID, why: 'the operator is stopping', ms: 1_000 };
 }
 
 /** Glance's message is in the last task of the image, if anywhere. */
@@ -67,7 +64,6 @@ async function importFailure(
   const why = whyImportFailed(await images.tasks(image.id, signal));
   return new OperatorError(`Glance could not import ${what} of image ${image.id}: ${why}`, {
     code: 'ImportFailed',
-    retry: retry.backoff,
   });
 }
 

@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { compact } from '../lib/compact.ts';
+import { errorCodes } from '../lib/error-codes.ts';
 
 export const memoryVersion = 1;
 
@@ -26,8 +27,8 @@ const finding = z.object({
   size: z.number().optional(),
   /** Why it is wrong, or not verifiable. */
   why: text.optional(),
-  /** The reason of the failure that showed it. */
-  reason: text.optional(),
+  /** The code of the failure that showed it. */
+  code: z.enum(errorCodes).optional(),
 });
 export type DataFinding = z.output<typeof finding>;
 

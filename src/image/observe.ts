@@ -8,8 +8,8 @@
 import type { ImageClient } from '../glance/client/index.ts';
 import { ImageNotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
-import type { Cloud, Place } from './clouds.ts';
+import { OperatorError } from '../lib/errors.ts';
+import type { Cloud, CloudPlace } from './clouds.ts';
 import { type Identity, ownerProperty } from './identity.ts';
 import { type Memory, withImage, withoutImage } from './memory.ts';
 import { type Claim, ownershipOf } from './ownership.ts';
@@ -45,7 +45,7 @@ export function claimOf(owner: Owner, memory: Memory): Claim {
 }
 
 /** `isWorkedOn`: there may be images that the memory does not name. `here`: where the credentials lead to. */
-export async function observe(look: Look, memory: Memory, isWorkedOn: boolean, here: Place): Promise<Observation> {
+export async function observe(look: Look, memory: Memory, isWorkedOn: boolean, here: CloudPlace): Promise<Observation> {
   const known = await observeKnown(look, memory);
   if (known.gone.length > 0) refuseOtherCloud(known, memory, here);
   const seen = known.gone.length > 0 || isWorkedOn ? await observeMarked(look, known) : known;
@@ -118,11 +118,11 @@ function isDeleted({ status }: Image): boolean {
 }
 
 /** Another Glance does not know the image: a second one would be made there, and the first would be forgotten. */
-function refuseOtherCloud({ gone }: Observation, { place }: Memory, here: Place): void {
+function refuseOtherCloud({ gone }: Observation, { place }: Memory, here: CloudPlace): void {
   if (place === undefined || place.endpoint === here.endpoint) return;
   throw new OperatorError(
     `image ${gone[0]} is at ${place.endpoint}, but the credentials lead to ${here.endpoint}, which does not know it: restore the ` +
       'previous credentials or region; to move the image, delete this resource while they are in place, then create it again with the new ones',
-    { code: 'CloudChanged', retry: retry.changeOrAfter(600_000) },
+    { code: 'CloudChanged' },
   );
 }

@@ -6,8 +6,8 @@
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { addToContext } from '../lib/context.ts';
-import { type Attempt, attempt, OperatorError, retry } from '../lib/errors.ts';
-import type { Cloud, CloudRef, Place } from './clouds.ts';
+import { type Attempt, attempt, OperatorError } from '../lib/errors.ts';
+import type { Cloud, CloudPlace, CloudRef } from './clouds.ts';
 import type { Pass, ReconcileContext, Turn } from './pass.ts';
 import type { Report } from './report.ts';
 import { missingSecret } from './resources.ts';
@@ -69,15 +69,15 @@ function openBefore(
   return last === undefined ? { ok: false, error } : { ok: true, value: last };
 }
 
-function otherProject(home: Place | undefined, here: Place): OperatorError | undefined {
+function otherProject(home: CloudPlace | undefined, here: CloudPlace): OperatorError | undefined {
   if (home === undefined || home.projectID === here.projectID) return undefined;
   return new OperatorError(
     `the image is in ${inWords(home)}, but the credentials are for ${inWords(here)}: restore the previous credentials; to move the ` +
       'image, delete this resource while they are in place, then create it again with the new ones',
-    { code: 'CloudChanged', retry: retry.changeOrAfter(600_000) },
+    { code: 'CloudChanged' },
   );
 }
 
-function inWords({ projectID, region }: Place): string {
+function inWords({ projectID, region }: CloudPlace): string {
   return `project ${projectID}${region === undefined ? '' : ` in ${region}`}`;
 }

@@ -3,7 +3,7 @@ import type { GlanceImage } from '../api/glanceimage.ts';
 import { finalizer } from '../api/group.ts';
 import type { Outcome } from '../controller/outcome.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { OperatorError, retry, unreachable } from '../lib/errors.ts';
+import { OperatorError, unreachable } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
 import type { TransferPlan } from '../transfer/plan.ts';
 import type { Scheduler, TransferState } from '../transfer/scheduler.ts';
@@ -134,7 +134,7 @@ export function newerOperator(version: number): OperatorError {
   return new OperatorError(
     `a later version of the operator has worked on this resource (its memory has version ${version}), and this version does not know ` +
       'what it means: install the later version again',
-    { code: 'NewerOperator', retry: retry.changeOrAfter(600_000) },
+    { code: 'NewerOperator' },
   );
 }
 

@@ -10,7 +10,7 @@ import { Conflict, ImageNotFound, NotAuthorized } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import type { JsonPatchOperation } from '../glance/patch.ts';
 import type { Clock } from '../lib/clock.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import type { Cloud } from './clouds.ts';
 import type { Desired } from './desired.ts';
 import { markProperties } from './identity.ts';
@@ -18,7 +18,6 @@ import { type Memory, withImage, withoutImage } from './memory.ts';
 import { claimOf, find, type Look, observeMarked, revisionOf, withFound } from './observe.ts';
 import { ownershipOf } from './ownership.ts';
 import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
-import { markProtected, type Right, reservedKey } from './protected.ts';
 import type { Change } from './report.ts';
 import { remember, withoutRevision, withRevision } from './simulate.ts';
 import { withMemory } from './status.ts';
@@ -95,6 +94,8 @@ async function change(step: PlanStep, state: State, context: PerformContext): Pr
   }
 }
 
+type Right = 'create' | 'read' | 'update';
+
 type StepOf<Kind extends PlanStep['kind']> = Extract<PlanStep, { kind: Kind }>;
 
 /** The gate. Plans hold no step for a foreign image, so this is never reached by one. */
@@ -148,7 +149,7 @@ async function withdrawn(image: Image, asked: string, { images, signal }: Perfor
   await images.remove(image.id, signal);
   return new OperatorError(
     `Glance created image ${image.id} although ${asked} was requested; the new image was deleted`,
-    { code: 'InvalidRequest', retry: retry.change },
+    { code: 'InvalidRequest' },
   );
 }
 
@@ -186,13 +187,36 @@ async function whenForbidden(
   return changed({ ...state, memory: { ...state.memory, unremovable } });
 }
 
+/**
+ * The property that Glance names in a 403, as property protections cause it: ReservedProperty in glance/common/exception.py, raised by
+ * glance/api/property_protections.py.
+ */
+function reservedKey(error: unknown): string | undefined {
+  if (!(error instanceof NotAuthorized) || error.httpStatus !== 403) return undefined;
+  return /Attribute '([^']{1,255})' is reserved/.exec(error.message)?.[1];
+}
+
+/** The failure that says which right on which mark is missing. */
+function markProtected(key: string, right: Right, cause?: unknown): OperatorError {
+  return new OperatorError(
+    `this cloud does not let the operator ${right} the property ${key}, its mark on each image: the administrator of the cloud has to ` +
+      'add a rule for properties whose names begin with glance_image_operator_ to the property protections of Glance, with create, ' +
+      'read, update and delete for the role of these credentials',
+    {
+      code: 'PropertyProtected',
+      cause,
+      ...(cause instanceof OperatorError ? responseFieldsOf(cause) : {}),
+    },
+  );
+}
+
 /** The cloud accepted a mark and does not show it to us. */
 function hiddenMark(image: Image, sent: Readonly<Record<string, unknown>>): OperatorError | undefined {
   const hidden = markProperties.find((key) => Object.hasOwn(sent, key) && image.properties[key] === undefined);
   return hidden === undefined ? undefined : markProtected(hidden, 'read');
 }
 
-/** A refusal of one of our marks, in a sentence that says what the cloud has to allow. */
+/** The rejection of one of our marks, in a sentence that says what the cloud has to allow. */
 function asProtected(error: unknown, right: Right): unknown {
   const key = reservedKey(error);
   return key !== undefined && markProperties.includes(key) ? markProtected(key, right, error) : error;

@@ -5,13 +5,11 @@
  * data is `saving`, because Glance loses such a change. Another image is made and verified before one that consumers may know is
  * deleted. At most one image bears the declared name, and an image that is hidden stays hidden until its data is verified.
  */
-import type { Reason } from '../api/reasons.ts';
-import { isReason } from '../api/reasons.ts';
 import type { ImportRequest } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
 import { diffImage } from '../glance/patch.ts';
 import type { WantedImage } from '../glance/translation.ts';
-import { type Retry, retry } from '../lib/errors.ts';
+import type { ErrorCode } from '../lib/error-codes.ts';
 import { sourceOf } from '../source/registry.ts';
 import type { Content } from './content.ts';
 import { type Desired, imageAfter, imageBefore, keepsProperty, retiredName } from './desired.ts';
@@ -30,7 +28,7 @@ export type Next =
   | { kind: 'transfer'; image: Image; content: Content; purpose: 'fill' | 'verify' }
   | { kind: 'inspect'; image: Image; content: Content }
   | { kind: 'importFailed'; image: Image; what: string }
-  | { kind: 'blocked'; reason: Reason; message: string; retry: Retry };
+  | { kind: 'blocked'; code: ErrorCode; message: string };
 
 export interface Plan {
   steps: readonly PlanStep[];
@@ -146,16 +144,15 @@ function removal({ desired }: Scene, { image, stage }: Judged, chosen: Judged | 
   const removed: PlanStep = { kind: 'delete', image, why: stage.why };
   if (!stage.byUs || chosen !== undefined) return step(removed);
   // Another one would get the same data, so the failure is reported first.
-  return { ...step(removed), final: rejection(desired, image, stage.why, stage.reason) };
+  return { ...step(removed), final: rejection(desired, image, stage.why, stage.code) };
 }
 
-function rejection({ content }: Desired, { id }: Image, why: string, reason: string | undefined): Next {
+function rejection({ content }: Desired, { id }: Image, why: string, code: ErrorCode | undefined): Next {
   const isFetched = content?.method === 'WebDownload';
-  const code = reason !== undefined && isReason(reason) ? reason : isFetched ? 'DigestMismatch' : 'ContentMismatch';
   const message = isFetched
     ? `Glance imported a file into image ${id}, and ${why}; the image was deleted`
     : `image ${id} was deleted, because ${why}`;
-  return { kind: 'blocked', reason: code, message, retry: isFetched ? retry.change : retry.backoff };
+  return { kind: 'blocked', code: code ?? (isFetched ? 'DigestMismatch' : 'UploadMismatch'), message };
 }
 
 function creation(scene: Scene): Decision {
@@ -306,8 +303,8 @@ function contested({ id }: Image): string {
   );
 }
 
-function blocked(reason: Reason, message: string): Decision {
-  return next({ kind: 'blocked', reason, message, retry: retry.changeOrAfter(600_000) });
+function blocked(code: ErrorCode, message: string): Decision {
+  return next({ kind: 'blocked', code, message });
 }
 
 function next(one: Next): Decision {

@@ -3,7 +3,7 @@
  *
  * Invariant: it returns what it learned, whatever happens; only an abort is thrown.
  */
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { addressOf, type Content } from './content.ts';
 import type { Desired } from './desired.ts';
@@ -25,7 +25,6 @@ type Ended =
 const mostPlans = 40;
 /** IDs that are found used up in one reconcile. Each costs two calls, and the next reconcile goes on behind them. */
 const mostSkipped = 50;
-const skipAgainMs = 1_000;
 
 export async function pursue(desired: Desired, start: State, context: PerformContext): Promise<Pursued> {
   const { clock } = context;
@@ -92,7 +91,7 @@ async function inspect(
   const fault = await faultOfFetched(images, image, content, webDownloads.maxVirtualBytes, signal);
   const base = { imageID: image.id, fingerprint };
   if (fault !== undefined) {
-    const found = { ...base, verdict: 'wrong' as const, why: fault.message, reason: fault.code };
+    const found = { ...base, verdict: 'wrong' as const, why: fault.message, code: fault.code };
     return { memory: withFinding(memory, found), content: undefined };
   }
   const hash = hashOf(image);
@@ -108,7 +107,7 @@ function usedUp(count: number): OperatorError {
   return new OperatorError(
     `the first ${count} image IDs of this resource are used up: their images were deleted, or belong to other projects. The ` +
       'operator tries the next IDs',
-    { code: 'Conflict', retry: retry.after(skipAgainMs) },
+    { code: 'ImageIDsUsed' },
   );
 }
 
@@ -116,6 +115,5 @@ function contested({ observed }: State): OperatorError {
   const id = observed.revisions.at(-1)?.image.id ?? '';
   return new OperatorError(`image ${id} does not converge: another client reverts every change immediately`, {
     code: 'Conflict',
-    retry: retry.backoff,
   });
 }

@@ -6,8 +6,8 @@
  */
 import { withDefaults } from '../api/defaults.ts';
 import { abandonAnnotation } from '../api/group.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
-import type { Place } from './clouds.ts';
+import { OperatorError } from '../lib/errors.ts';
+import type { CloudPlace } from './clouds.ts';
 import { deletionEvents } from './events.ts';
 import type { Memory } from './memory.ts';
 import { observe } from './observe.ts';
@@ -56,7 +56,7 @@ interface Deleted {
 /** An upload that is just being cut off may let an image appear late. */
 const mostLooks = 4;
 
-async function deleteImages(memory: Memory, here: Place, context: PerformContext): Promise<Deleted> {
+async function deleteImages(memory: Memory, here: CloudPlace, context: PerformContext): Promise<Deleted> {
   const changes: Change[] = [];
   let remembered = memory;
   for (let looks = 0; looks < mostLooks; looks++) {
@@ -78,7 +78,6 @@ async function deleteImages(memory: Memory, here: Place, context: PerformContext
   }
   const error = new OperatorError('Glance still lists the image after it was deleted', {
     code: 'Conflict',
-    retry: retry.backoff,
   });
   return { memory: remembered, changes, error };
 }

@@ -5,6 +5,7 @@
  */
 import type { Image } from '../glance/image.ts';
 import { importState } from '../glance/import-state.ts';
+import type { ErrorCode } from '../lib/error-codes.ts';
 import type { Desired } from './desired.ts';
 import { contentProperty } from './identity.ts';
 import { findingOf, type Memory } from './memory.ts';
@@ -41,7 +42,7 @@ export type Stage =
   /** The import that the operator asked for has failed. */
   | { kind: 'importFailed' }
   /** It never becomes what is declared. `byUs`: the data came on behalf of this declaration. */
-  | { kind: 'useless'; why: string; reason?: string | undefined; byUs: boolean };
+  | { kind: 'useless'; why: string; code?: ErrorCode | undefined; byUs: boolean };
 
 /** How long an upload that is known to be cut short may leave an image in `saving`: Glance detects a broken connection well within it. */
 export const cutUploadMs = 20_000;
@@ -95,7 +96,7 @@ function whenActive(image: Image, desired: Desired, memory: Memory): Stage {
     case 'uninspected':
       return verdict;
     case 'wrong':
-      return { kind: 'useless', why: verdict.why, reason: verdict.reason, byUs: isMadeFor(image, desired, memory) };
+      return { kind: 'useless', why: verdict.why, code: verdict.code, byUs: isMadeFor(image, desired, memory) };
     case 'unverifiable':
       return useless(`nothing shows that it has the declared data: ${verdict.why}`);
   }

@@ -38,7 +38,7 @@ export function shortened(status: GlanceImageStatus, problem: string): GlanceIma
   const { image, size, progress, transfer, lastError, ...rest } = status;
   const conditions = (status.conditions ?? []).map((condition) =>
     condition.type === 'Ready'
-      ? { ...condition, reason: 'KubernetesFailed', message: `the status cannot be shown in full: ${problem}` }
+      ? { ...condition, reason: 'StatusShortened', message: `the status cannot be shown in full: ${problem}` }
       : condition,
   );
   const { observedGeneration, nextAttemptTime } = status;

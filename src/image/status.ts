@@ -15,11 +15,11 @@ import {
 } from '../api/conditions.ts';
 import type { GlanceImageStatus, SeenImage, TransferStatus } from '../api/status.ts';
 import { dateOf, type Image } from '../glance/image.ts';
-import { backoff } from '../lib/backoff.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { compact } from '../lib/compact.ts';
 import { formatDuration } from '../lib/duration.ts';
-import { type Retry, unreachable } from '../lib/errors.ts';
+import { delayOf, reactionTo } from '../lib/error-codes.ts';
+import { unreachable } from '../lib/errors.ts';
 import { type Failure, reasonOf, verdictsOnFailure } from './failure.ts';
 import { digestIn } from './fingerprint.ts';
 import { markProperties } from './identity.ts';
@@ -125,27 +125,6 @@ function revisionState(id: string, { promoted, published, inUse = [] }: Memory) 
   return published.includes(id) && promoted !== undefined ? ('Retired' as const) : ('Pending' as const);
 }
 
-/** The first try after a failure waits about this long; every further one twice as long. */
-const failedAgain = { firstMs: 1_000, maxMs: 600_000 };
-const usualLookAgainMs = 3_600_000;
-/** A wish to wait longer, such as the Retry-After of a page for maintenance, is not obeyed: the cause may pass earlier. */
-const longestPauseMs = 3_600_000;
-
-/** Milliseconds until the next try, spread by ±20 % so that a cloud that comes back is not met by everybody at once. */
-export function delayOf(retry: Retry, attempts: number, random: number): number {
-  const spread = 0.8 + 0.4 * random;
-  switch (retry.kind) {
-    case 'backoff':
-      return backoff(failedAgain, attempts - 1) * spread;
-    case 'after':
-      return Math.min(retry.ms, longestPauseMs) * spread;
-    case 'change':
-      return Math.min(retry.lookAgainMs ?? usualLookAgainMs, longestPauseMs) * spread;
-    default:
-      return unreachable(retry);
-  }
-}
-
 /** A failure stays in sight until the image is as declared; a new declaration starts the count again. */
 function failureOf(end: End, previous: GlanceImageStatus, moment: Moment): Failure | undefined {
   const sameDeclaration = previous.observedGeneration === moment.generation;
@@ -154,21 +133,22 @@ function failureOf(end: End, previous: GlanceImageStatus, moment: Moment): Failu
   if (end.kind !== 'failed') {
     return before === undefined
       ? undefined
-      : { lastError: before, nextAttemptTime: undefined, retry: { kind: 'backoff' } };
+      : { lastError: before, nextAttemptTime: undefined, reaction: { kind: 'backoff' } };
   }
   const { error } = end;
   const attempts = isProgress(before?.reason, reasonOf(error)) ? 1 : (before?.attempts ?? 0) + 1;
+  const reaction = reactionTo(error.retry, attempts);
   const lastError = compact({
     reason: reasonOf(error),
     message: error.message,
     httpStatus: error.httpStatus,
     requestID: error.requestId,
-    retryable: error.retry.kind !== 'change',
+    retryable: reaction.kind !== 'change',
     attempts,
     at: rfc3339(moment.now),
   });
-  const next = new Date(moment.now.getTime() + delayOf(error.retry, attempts, moment.random));
-  return { lastError, nextAttemptTime: rfc3339(roundUp(next)), retry: error.retry };
+  const next = new Date(moment.now.getTime() + delayOf(reaction, attempts, moment.random));
+  return { lastError, nextAttemptTime: rfc3339(roundUp(next)), reaction };
 }
 
 /** Causes that lie before the first call to Glance. A failure after one of them is the first of its kind. */
@@ -207,7 +187,8 @@ function verdictsOf(end: End, scene: Scene): Omit<Verdicts, 'warning'> {
       return { ready: whileSuspended(previous, moment), beside: { kind: 'none' } };
     case 'transferring': {
       const message = transferMessage(end.state, failure);
-      const reason = end.state.kind === 'queued' ? 'Queued' : 'Transferring';
+      const isReadBack = end.state.plan.method === 'Verify';
+      const reason = end.state.kind === 'queued' ? 'Queued' : isReadBack ? 'Verifying' : 'Transferring';
       return working(reason, message, failure);
     }
     case 'waiting':
@@ -246,7 +227,7 @@ function whileSuspended(previous: GlanceImageStatus, moment: Moment): ConditionV
 }
 
 function working(
-  reason: 'Queued' | 'Transferring' | 'Importing' | 'WaitingForGlance',
+  reason: 'Queued' | 'Transferring' | 'Verifying' | 'Importing' | 'WaitingForGlance',
   message: string,
   failure: Failure | undefined,
 ): Omit<Verdicts, 'warning'> {
@@ -283,6 +264,8 @@ function transferMessage(state: ActiveTransfer, failure: Failure | undefined): s
       : ` (attempt ${failure.lastError.attempts + 1}; previous error: ${failure.lastError.message})`;
   const slow = state.kind === 'queued' && state.gaveWay !== undefined ? gaveWayNote : '';
   if (state.kind === 'queued') return `waiting for a free transfer slot, position ${state.position}${slow}${again}`;
+  if (state.plan.method === 'Verify')
+    return `reading image ${state.plan.imageID} back, to compare its data with the declaration${again}`;
   return `transferring the data to Glance${again}`;
 }
 

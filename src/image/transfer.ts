@@ -194,12 +194,10 @@ function verificationFailed(resource: GlanceImage, plan: TransferPlan, error: un
   const content = contentOf(resource);
   if (!(error instanceof OperatorError) || fingerprint === undefined || content === undefined)
     return { kind: 'failed', error, memory, looks: false };
-  const base = { imageID: plan.imageID, fingerprint, why: error.message, reason: error.code };
+  const base = { imageID: plan.imageID, fingerprint, why: error.message, code: error.code };
   if (unreadable.has(error.code))
     return { kind: 'verified', memory: withFinding(memory, { ...base, verdict: 'unverifiable' }) };
-  // With another retry it is a fault of the connection, such as the page of a proxy.
-  if (!faults.has(error.code) || error.retry.kind !== 'change')
-    return { kind: 'failed', error, memory, looks: goneMeanwhile.has(error.code) };
+  if (!faults.has(error.code)) return { kind: 'failed', error, memory, looks: goneMeanwhile.has(error.code) };
   const verdict = error.code === 'DigestMismatch' ? mismatchOf(content, error.message).kind : 'wrong';
   const isWrong = verdict === 'wrong';
   return { kind: 'verified', memory: withFinding(memory, { ...base, verdict: isWrong ? 'wrong' : 'unverifiable' }) };
@@ -207,7 +205,7 @@ function verificationFailed(resource: GlanceImage, plan: TransferPlan, error: un
 
 /** Glance may hold more than the failure says: the image may be filled, or Glance may be storing its data. */
 const undecided: ReadonlySet<string> = new Set([
-  'ContentMismatch',
+  'UploadMismatch',
   'Conflict',
   'ImageGone',
   'GlanceUnreachable',

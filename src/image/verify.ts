@@ -6,6 +6,7 @@
  * read back, or cannot be verified.
  */
 import type { Image } from '../glance/image.ts';
+import type { ErrorCode } from '../lib/error-codes.ts';
 import { type Content, digestInGlance } from './content.ts';
 import { digestIn } from './fingerprint.ts';
 import { contentProperty } from './identity.ts';
@@ -13,13 +14,13 @@ import type { DataFinding } from './memory.ts';
 
 export type Verdict =
   | { kind: 'right' }
-  /** `reason`: of the failure that showed it. */
-  | { kind: 'wrong'; why: string; reason?: string | undefined }
+  /** `code`: of the failure that showed it. */
+  | { kind: 'wrong'; why: string; code?: ErrorCode | undefined }
   /** The operator has to read the data, because nothing that is known can be compared. */
   | { kind: 'unread' }
   /** Glance downloaded the right bytes itself, and nobody has inspected their format. */
   | { kind: 'uninspected' }
-  | { kind: 'unverifiable'; why: string; reason?: string | undefined };
+  | { kind: 'unverifiable'; why: string; code?: ErrorCode | undefined };
 
 /** `found`: what the operator found out about this image before. `fingerprint`: of `content`. */
 export function verify(
@@ -34,12 +35,8 @@ export function verify(
 }
 
 /** What was verified is right for as long as Glance reports the same data. */
-function remembered(
-  image: Image,
-  { verdict, hash, size, why = '', reason }: DataFinding,
-  { method }: Content,
-): Verdict {
-  if (verdict !== 'right') return { kind: verdict, why, reason };
+function remembered(image: Image, { verdict, hash, size, why = '', code }: DataFinding, { method }: Content): Verdict {
+  if (verdict !== 'right') return { kind: verdict, why, code };
   const now = hashOf(image);
   if (hash !== undefined && now !== undefined && algorithmOf(hash) === algorithmOf(now)) {
     return hash === now ? { kind: 'right' } : { kind: 'wrong', why: `it has the digest ${now}, verified was ${hash}` };

@@ -8,7 +8,8 @@
 
 import type { ImageClient } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
-import { describe, OperatorError, retry } from '../lib/errors.ts';
+import type { ErrorCode } from '../lib/error-codes.ts';
+import { describe, OperatorError } from '../lib/errors.ts';
 import { createInspector } from '../source/inspect/index.ts';
 import type { Content } from './content.ts';
 
@@ -22,8 +23,9 @@ export interface WebDownloads {
 const headBytes = 8 * 2 ** 20;
 const tailBytes = 64 * 2 ** 10;
 /** Failures that another import of the same file would repeat. */
-const faults: ReadonlySet<string> = new Set([
+const faults: ReadonlySet<ErrorCode> = new Set([
   'FormatMismatch',
+  'PageReceived',
   'UnsafeImage',
   'VirtualSizeExceeded',
   'MinDiskTooSmall',
@@ -38,7 +40,7 @@ export async function checkWebDownload(uri: string, { checkHost }: WebDownloads)
     if (error instanceof OperatorError) throw error;
     throw new OperatorError(
       `no import from ${host} was requested, because the operator cannot resolve that name to check it: ${describe(error)}`,
-      { code: 'SourceUnreachable', retry: retry.backoff, cause: error },
+      { code: 'SourceUnreachable', cause: error },
     );
   }
 }
@@ -93,6 +95,6 @@ async function feed(
 function unreadable(id: string): OperatorError {
   return new OperatorError(
     `the header of image ${id} refers to bytes far inside the file, so its format cannot be inspected; use method Upload`,
-    { code: 'UnsafeImage', retry: retry.change },
+    { code: 'UnsafeImage' },
   );
 }

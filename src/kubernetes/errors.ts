@@ -4,19 +4,20 @@
  * parse messages.
  */
 import { z } from 'zod';
-import { describe, errorCode, OperatorError, type Retry, retry } from '../lib/errors.ts';
+import { retryAfterMs } from '../http/retry-after.ts';
+import { describe, errorCode, OperatorError, type ResponseFields } from '../lib/errors.ts';
 
-interface KubernetesErrorOptions {
+interface KubernetesErrorOptions extends ResponseFields {
   reason: string;
-  retry: Retry;
-  httpStatus?: number;
-  requestId?: string;
-  /** The server's Retry-After. */
-  retryAfterMs?: number;
   /** The reasons of `details.causes`; some errors can be recognised only by them. */
   causes?: readonly string[];
   cause?: unknown;
 }
+
+/** The API's own name. The API server forwards the rejection of etcd as a 500. */
+const tooLarge = 'RequestEntityTooLarge';
+/** A retry of the same request fails again. */
+const needsChange: ReadonlySet<string> = new Set(['Invalid', 'BadRequest', tooLarge, 'KubeconfigInvalid']);
 
 export class KubernetesError extends OperatorError {
   /**
@@ -24,14 +25,12 @@ export class KubernetesError extends OperatorError {
    * KubeconfigInvalid, CredentialsUnavailable, UnknownResource.
    */
   readonly reason: string;
-  readonly retryAfterMs: number | undefined;
   readonly causes: readonly string[];
 
   constructor(message: string, options: KubernetesErrorOptions) {
-    const { reason, retryAfterMs, causes, ...rest } = options;
-    super(message, { code: `Kubernetes${reason}`, ...rest });
+    const { reason, causes, ...rest } = options;
+    super(message, { code: needsChange.has(reason) ? 'KubernetesRejected' : 'KubernetesFailed', ...rest });
     this.reason = reason;
-    this.retryAfterMs = retryAfterMs;
     this.causes = causes ?? [];
   }
 }
@@ -71,25 +70,20 @@ export function errorFromResponse(response: ErrorResponse): KubernetesError {
   const isOtherObject = given === 'Invalid' && causes.some(({ field }) => field === 'metadata.uid');
   const isTooLarge = response.httpStatus === 500 && etcdLimit.test(status?.message ?? '');
   const reason = isOtherObject ? 'Conflict' : isTooLarge ? tooLarge : given;
-  const seconds = Number(response.retryAfter ?? status?.details?.retryAfterSeconds ?? Number.NaN);
-  const retryAfterMs = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
   const message = status?.message ?? (typeof response.body === 'string' ? response.body.trim().slice(0, 200) : '');
   const detail = message === '' ? '' : `: ${message}`;
   return new KubernetesError(
     `The API server returned ${response.httpStatus} ${reason} for ${response.call}${detail}${hint(reason)}`,
     {
       reason,
-      retry: retryOf(reason, response.httpStatus, retryAfterMs),
       httpStatus: response.httpStatus,
       causes: causes.flatMap((cause) => cause.reason ?? []),
-      ...(response.auditId === undefined ? {} : { requestId: response.auditId }),
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      requestId: response.auditId,
+      retryAfterMs: retryAfterMs(response.retryAfter ?? status?.details?.retryAfterSeconds),
     },
   );
 }
 
-/** The API's own name. The API server forwards the rejection of etcd as a 500. */
-const tooLarge = 'RequestEntityTooLarge';
 const etcdLimit = /\brequest is too large\b|\blarger than max\b/;
 
 const reasonsByStatus: Record<number, string> = {
@@ -127,21 +121,13 @@ function hint(reason: string): string {
   }
 }
 
-/** Reasons why the server never accepts an object as it is. */
-const rejections: ReadonlySet<string> = new Set(['Invalid', 'BadRequest', tooLarge]);
-
-function retryOf(reason: string, httpStatus: number, retryAfterMs: number | undefined): Retry {
-  if (retryAfterMs !== undefined && (httpStatus === 429 || httpStatus >= 500)) return retry.after(retryAfterMs);
-  return rejections.has(reason) ? retry.change : retry.backoff;
-}
-
 /** No response at all: a refused connection, a reset, a failed TLS handshake, a name that does not resolve. */
 export function unreachableServer(server: string, error: unknown): KubernetesError {
   const code = errorCode(error);
   const detail = describe(error);
   return new KubernetesError(
     `No connection to the API server ${server}: ${detail}${code === undefined || detail.includes(code) ? '' : ` (${code})`}`,
-    { reason: 'Unreachable', retry: retry.backoff, cause: error },
+    { reason: 'Unreachable', cause: error },
   );
 }
 
@@ -149,7 +135,6 @@ export function unreachableServer(server: string, error: unknown): KubernetesErr
 export function deadlinePassed(call: string, ms: number, cause: unknown): KubernetesError {
   return new KubernetesError(`The API server did not finish ${call} within ${ms / 1000} s`, {
     reason: 'DeadlineExceeded',
-    retry: retry.backoff,
     cause,
   });
 }
@@ -158,7 +143,6 @@ export function deadlinePassed(call: string, ms: number, cause: unknown): Kubern
 export function idleTimeoutOf(call: string, ms: number): KubernetesError {
   return new KubernetesError(`No data from ${call} for ${ms / 1000} s: its connection is considered dead`, {
     reason: 'IdleTimeout',
-    retry: retry.backoff,
   });
 }
 
@@ -166,7 +150,6 @@ export function idleTimeoutOf(call: string, ms: number): KubernetesError {
 export function malformedResponse(call: string, problem: string, cause?: unknown): KubernetesError {
   return new KubernetesError(`The response to ${call} cannot be used: ${problem}`, {
     reason: 'MalformedResponse',
-    retry: retry.backoff,
     cause,
   });
 }
@@ -208,7 +191,7 @@ export function needsRelist(error: unknown): boolean {
 
 /** The server never accepts the object as it is. */
 export function isRejection(error: unknown): error is KubernetesError {
-  return error instanceof KubernetesError && rejections.has(error.reason);
+  return error instanceof KubernetesError && needsChange.has(error.reason);
 }
 
 /** The server does not support the request, or not this combination of its parameters. */

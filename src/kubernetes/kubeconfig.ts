@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import type { RequestOptions as HttpsOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { compact } from '../lib/compact.ts';
-import { describe, retry } from '../lib/errors.ts';
+import { describe } from '../lib/errors.ts';
 import { KubernetesError } from './errors.ts';
 
 export interface ApiCredentials {
@@ -45,7 +45,6 @@ function problemOf(error: unknown): string {
 export function invalidKubeconfig(problem: string, cause?: unknown): KubernetesError {
   return new KubernetesError(`The kubeconfig cannot be used: ${problem}`, {
     reason: 'KubeconfigInvalid',
-    retry: retry.change,
     cause,
   });
 }
@@ -58,7 +57,6 @@ export async function readCredentials(config: KubeConfig): Promise<ApiCredential
   } catch (error) {
     throw new KubernetesError(`The credentials for the API server could not be read: ${describe(error)}`, {
       reason: 'CredentialsUnavailable',
-      retry: retry.backoff,
       cause: error,
     });
   }

@@ -27,7 +27,7 @@
  */
 import { backoff } from '../lib/backoff.ts';
 import { type Clock, jitter, type Random } from '../lib/clock.ts';
-import { describe, retry, unreachable } from '../lib/errors.ts';
+import { describe, unreachable } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
 import type { KubernetesClient, WatchEvent } from './client.ts';
@@ -228,7 +228,6 @@ function collect<T extends KubernetesObject>(items: Map<Key, Item<T>>, event: Wa
 function ended(type: ResourceType<KubernetesObject>, when: string): KubernetesError {
   return new KubernetesError(`The API server ended the watch of ${type.plural} ${when}`, {
     reason: 'EndedEarly',
-    retry: retry.backoff,
   });
 }
 

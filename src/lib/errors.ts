@@ -4,52 +4,50 @@
  * Invariant: an error is classified once, where its cause is known, and its message says what happened; callers never
  * parse messages.
  */
+import { type ErrorCode, type Retry, retryOf } from './error-codes.ts';
 import { printable } from './text.ts';
 
-/**
- * The reconciler's reaction to a failure:
- * `backoff`: retry with growing delays; the fault may pass.
- * `after`: retry after a stated time, because the server requested it or the cause passes slowly (a quota, a full store).
- * `change`: a retry cannot help until the spec or the Secret changes. No failure is permanent, so the resource is still
- * reconciled after `lookAgainMs` (an hour unless stated).
- */
-export type Retry = { kind: 'backoff' } | { kind: 'after'; ms: number } | { kind: 'change'; lookAgainMs?: number };
-
-export const retry = {
-  backoff: { kind: 'backoff' },
-  change: { kind: 'change' },
-  after: (ms: number): Retry => ({ kind: 'after', ms }),
-  changeOrAfter: (lookAgainMs: number): Retry => ({ kind: 'change', lookAgainMs }),
-} as const;
-
-export interface OperatorErrorOptions {
-  /** A stable CamelCase word; it becomes the condition's reason where the error ends a reconcile. */
-  code: string;
-  retry: Retry;
-  cause?: unknown;
-  /** The HTTP status of the response with the error, if there was one. */
-  httpStatus?: number;
+/** Fields of the response, if there was one. */
+export interface ResponseFields {
+  httpStatus?: number | undefined;
   /** The request id under which the server logged it. */
-  requestId?: string;
+  requestId?: string | undefined;
+  /** The server's own Retry-After. */
+  retryAfterMs?: number | undefined;
+}
+
+export interface OperatorErrorOptions extends ResponseFields {
+  code: ErrorCode;
+  cause?: unknown;
 }
 
 /** Of a message, in code points: it has to fit into a condition with what is said around it. */
 const longestMessage = 2048;
 
 export class OperatorError extends Error {
-  readonly code: string;
+  readonly code: ErrorCode;
+  /** As the table of codes and the server's Retry-After say. */
   readonly retry: Retry;
   readonly httpStatus: number | undefined;
   readonly requestId: string | undefined;
+  readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, options: OperatorErrorOptions) {
-    super(printable(message, longestMessage), options.cause === undefined ? undefined : { cause: options.cause });
+  constructor(message: string, { code, cause, httpStatus, requestId, retryAfterMs }: OperatorErrorOptions) {
+    super(printable(message, longestMessage), cause === undefined ? undefined : { cause });
     this.name = new.target.name;
-    this.code = options.code;
-    this.retry = options.retry;
-    this.httpStatus = options.httpStatus;
-    this.requestId = options.requestId;
+    this.code = code;
+    this.retry = retryOf(code, retryAfterMs);
+    this.httpStatus = httpStatus;
+    this.requestId = requestId;
+    this.retryAfterMs = retryAfterMs;
   }
+}
+
+/** The fields of the response, for the error that `failure` is translated into. */
+export function responseFieldsOf(failure: unknown): ResponseFields {
+  if (!(failure instanceof OperatorError)) return {};
+  const { httpStatus, requestId, retryAfterMs } = failure;
+  return { httpStatus, requestId, retryAfterMs };
 }
 
 /** The deepest useful sentence of an error: sockets wrap their cause several times, AggregateErrors say nothing at all. */

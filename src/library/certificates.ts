@@ -9,8 +9,8 @@ import { X509Certificate } from 'node:crypto';
 import { readBounded } from '../http/body.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../lib/clock.ts';
-import { describe, retry, unreachable } from '../lib/errors.ts';
-import { ConnectionFailed, HttpFailure, quoteFailure, responseFieldsOf } from '../openstack/errors.ts';
+import { describe, responseFieldsOf, unreachable } from '../lib/errors.ts';
+import { ConnectionFailed, HttpFailure, quoteFailure } from '../openstack/errors.ts';
 import type { Session } from '../openstack/session.ts';
 import { CertificateUnavailable } from './signature-errors.ts';
 
@@ -21,8 +21,6 @@ export interface CertificateStore {
 
 /** Barbican's own limit for a secret is 20 000 bytes unless it is configured otherwise. */
 const maxPayloadBytes = 64 * 1024;
-/** The readers of a secret change rarely, and an administrator changes them. */
-const accessPauseMs = 10 * 60_000;
 
 /** The certificates in the key manager of a cloud. An id is the UUID of a secret, or a reference to it, which ends in the UUID. */
 export function barbicanCertificates(session: Pick<Session, 'download'>): CertificateStore {
@@ -108,7 +106,7 @@ function certificateIn(bytes: Uint8Array, id: string): X509Certificate {
   try {
     return new X509Certificate(bytes);
   } catch (error) {
-    throw new CertificateUnavailable(`${id} is not an X.509 certificate in DER or PEM form`, retry.change, {
+    throw new CertificateUnavailable(`${id} is not an X.509 certificate in DER or PEM form`, {
       cause: error,
     });
   }
@@ -118,15 +116,14 @@ function certificateIn(bytes: Uint8Array, id: string): X509Certificate {
 function unavailable(error: unknown, id: string): unknown {
   if (error instanceof ConnectionFailed) {
     const message = `the key manager at ${error.origin} did not return certificate ${id}: ${describe(error.cause)}`;
-    return new CertificateUnavailable(message, retry.backoff, { cause: error });
+    return new CertificateUnavailable(message, { cause: error }, 'KeyManagerUnavailable');
   }
   if (!(error instanceof HttpFailure)) return error;
   const message = `the request for certificate ${id} failed: the key manager returned ${quoteFailure(error)}`;
-  return new CertificateUnavailable(message, againAfter(error), { cause: error, ...responseFieldsOf(error) });
+  return new CertificateUnavailable(message, { cause: error, ...responseFieldsOf(error) }, codeOf(error));
 }
 
-function againAfter(failure: HttpFailure) {
-  if (failure.status === 401 || failure.status === 403) return retry.changeOrAfter(accessPauseMs);
-  const passing = failure.status >= 500 || failure.status === 408 || failure.status === 429;
-  return passing ? failure.retry : retry.change;
+function codeOf({ status }: HttpFailure) {
+  const passing = status >= 500 || status === 408 || status === 429;
+  return passing ? 'KeyManagerUnavailable' : 'CertificateUnavailable';
 }

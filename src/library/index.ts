@@ -39,7 +39,8 @@ export type { ImageLocation, ImageStatus } from '../glance/image.ts';
 export { type ImportState, importState } from '../glance/import-state.ts';
 export type { ImageSort, ListFilters } from '../glance/list.ts';
 export { type ImageRef, parseImageRef } from '../glance/ref.ts';
-export { OperatorError, type Retry } from '../lib/errors.ts';
+export type { ErrorCode, Retry } from '../lib/error-codes.ts';
+export { OperatorError } from '../lib/errors.ts';
 export { SizeMismatch } from '../openstack/body.ts';
 export {
   AuthenticationFailed,

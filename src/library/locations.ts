@@ -9,8 +9,7 @@ import type { ImageClient } from '../glance/client/index.ts';
 import { type LocationDigest, locationsVersion, validationOf } from '../glance/client/locations.ts';
 import { GlanceUnavailable, ImageNotAuthorized, NotAuthorized, NotFound } from '../glance/errors.ts';
 import type { Image, ImageLocation } from '../glance/image.ts';
-import { OperatorError } from '../lib/errors.ts';
-import { responseFieldsOf } from '../openstack/errors.ts';
+import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import type { JsonObject } from '../openstack/json.ts';
 
 /** Null and empty if the cloud shows nothing. */

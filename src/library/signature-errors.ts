@@ -4,19 +4,19 @@
  * Invariant: unverified data is an error of one of these classes and never a result. Each class says whether the image,
  * its properties or the access to the certificate is the cause.
  */
-import { OperatorError, type OperatorErrorOptions, type Retry, retry } from '../lib/errors.ts';
+import { OperatorError, type OperatorErrorOptions } from '../lib/errors.ts';
 
 /** The image has some of the four signature properties but not all: verification was intended and is impossible. */
 export class InvalidImageSignature extends OperatorError {
   constructor(message: string) {
-    super(message, { code: 'SignatureInvalid', retry: retry.change });
+    super(message, { code: 'SignatureInvalid' });
   }
 }
 
 /** The data is not the signed data, or the signature properties or the certificate cannot be used. */
 export class ImageSignatureVerificationFailed extends OperatorError {
   constructor(message: string, cause?: unknown) {
-    super(message, { code: 'SignatureInvalid', retry: retry.change, cause });
+    super(message, { code: 'SignatureInvalid', cause });
   }
 }
 
@@ -24,9 +24,9 @@ export class ImageSignatureVerificationFailed extends OperatorError {
 export class CertificateUnavailable extends OperatorError {
   constructor(
     message: string,
-    again: Retry = retry.change,
-    details: Pick<OperatorErrorOptions, 'cause' | 'httpStatus' | 'requestId'> = {},
+    details: Omit<OperatorErrorOptions, 'code'> = {},
+    code: 'CertificateUnavailable' | 'KeyManagerUnavailable' = 'CertificateUnavailable',
   ) {
-    super(message, { code: 'CertificateUnavailable', retry: again, ...details });
+    super(message, { code, ...details });
   }
 }

@@ -9,18 +9,19 @@ import { type BodyCheck, holdBack } from '../http/body.ts';
 import type { MayWrite } from '../http/fence.ts';
 import { abortable } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import type { ErrorCode } from '../lib/error-codes.ts';
+import { OperatorError } from '../lib/errors.ts';
 
 /** The source has fewer or more bytes than announced, or none. */
 export class SizeMismatch extends OperatorError {
   constructor(announced: number | undefined, seen: number) {
-    const [code, message] =
+    const [code, message]: [ErrorCode, string] =
       seen === 0
         ? ['EmptySource', 'the data is empty']
         : seen > (announced ?? seen)
           ? ['SourceTooLong', `the data went on after the ${announced} bytes that were announced`]
           : ['SourceTooShort', `the data ended after ${seen} of the ${announced} bytes that were announced`];
-    super(message, { code, retry: retry.backoff });
+    super(message, { code });
   }
 }
 

@@ -5,7 +5,6 @@
  * in the whole call; a body that was partly sent and cannot be read again is not sent again.
  */
 import type { Clock, Random } from '../lib/clock.ts';
-import { retry } from '../lib/errors.ts';
 import type { Authorization, Authorizer } from './authorizer.ts';
 import { allEndpoints, type Catalog, findEndpoints, serviceRoot } from './catalog.ts';
 import type { CloudConfig } from './clouds.ts';
@@ -148,7 +147,11 @@ function rejectedByService(service: ServiceType, renewed: boolean, failure: Http
     ? new RejectedByService(
         `the ${service} service rejects the token that Keystone has just issued: ${quote}`,
         failure,
-        retry.backoff,
+        'TokenRejected',
       )
-    : new RejectedByService(`the ${service} service rejects the credentials in clouds.yaml: ${quote}`, failure);
+    : new RejectedByService(
+        `the ${service} service rejects the credentials in clouds.yaml: ${quote}`,
+        failure,
+        'CredentialsInvalid',
+      );
 }

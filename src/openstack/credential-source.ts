@@ -5,7 +5,7 @@
  * Guarantees: an error names the Secret and the key that it needs, never a value and no other key.
  */
 import { compact } from '../lib/compact.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import type { SecretString } from '../lib/secret.ts';
 import type { CloudFiles } from './clouds.ts';
 import { ConfigurationError } from './errors.ts';
@@ -48,7 +48,6 @@ export async function readSecret(
   const create = key === undefined ? 'create it' : `create it with a key ${key}`;
   throw new OperatorError(`there is no Secret "${name}" in namespace ${namespace}: ${create}, or fix ${field}`, {
     code: 'SecretNotFound',
-    retry: retry.backoff,
   });
 }
 

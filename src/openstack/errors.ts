@@ -5,13 +5,13 @@
  * Guarantees: a message names the server that it quotes; the HTTP status and the request id are fields of their own; no message
  * contains a credential.
  */
-import { describe, OperatorError, type Retry, retry } from '../lib/errors.ts';
+import { describe, OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 
 /** clouds.yaml cannot be used. Only an edit helps. */
 export class ConfigurationError extends OperatorError {
   constructor(code: 'SecretInvalid' | 'CloudNotFound', message: string) {
-    super(message, { code, retry: retry.change });
+    super(message, { code });
   }
 }
 
@@ -20,7 +20,7 @@ export class ConnectionFailed extends OperatorError {
   /** Scheme, host and port that were tried. */
   readonly origin: string;
   constructor(origin: string, cause: unknown) {
-    super(`no response from ${origin}: ${describe(cause)}`, { code: 'ConnectionFailed', retry: retry.backoff, cause });
+    super(`no response from ${origin}: ${describe(cause)}`, { code: 'ConnectionFailed', cause });
     this.origin = origin;
   }
 }
@@ -46,20 +46,18 @@ export class HttpFailure extends OperatorError {
   readonly status: number;
   readonly serverMessage: string;
   readonly isPage: boolean;
-  readonly retryAfterMs: number | undefined;
   constructor(options: HttpFailureOptions) {
     const { status, serverMessage, requestId, retryAfterMs } = options;
     super(`${options.method} ${options.url}: ${quoteFailure(options)}`, {
       code: 'HttpFailure',
-      retry: retryAfterMs === undefined ? retry.backoff : retry.after(retryAfterMs),
       httpStatus: status,
-      ...(requestId === undefined ? {} : { requestId }),
+      requestId,
+      retryAfterMs,
     });
     this.url = options.url;
     this.status = status;
     this.serverMessage = serverMessage;
     this.isPage = options.isPage ?? false;
-    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -78,22 +76,23 @@ export class MalformedResponse extends OperatorError {
   constructor(problem: string, requestId: string | undefined) {
     super(problem, {
       code: 'MalformedResponse',
-      retry: retry.backoff,
-      ...(requestId === undefined ? {} : { requestId }),
+      requestId,
     });
   }
 }
 
+type AuthenticationCode = 'AuthenticationFailed' | 'CredentialsInvalid' | 'TokenRejected';
+
 /** Keystone rejects the credentials, or a service rejects them or the token that Keystone has just issued. */
 export class AuthenticationFailed extends OperatorError {
-  constructor(message: string, failure: HttpFailure, again: Retry = retry.change) {
-    super(message, { code: 'AuthenticationFailed', retry: again, cause: failure, ...responseFieldsOf(failure) });
+  constructor(message: string, failure: HttpFailure, code: AuthenticationCode = 'AuthenticationFailed') {
+    super(message, { code, cause: failure, ...responseFieldsOf(failure) });
   }
 }
 
 /**
- * A service rejects the credentials of a call. If they are a token that Keystone has just issued, the fault is with the service, and
- * `again` is a pause; those in clouds.yaml have to be changed.
+ * A service rejects the credentials of a call. If they are a token that Keystone has just issued (`TokenRejected`), the fault is with
+ * the service; those in clouds.yaml have to be changed.
  */
 export class RejectedByService extends AuthenticationFailed {}
 
@@ -102,7 +101,6 @@ export class KeystoneUnreachable extends OperatorError {
   constructor(cause: ConnectionFailed) {
     super(`Keystone at ${cause.origin} does not respond: ${describe(cause.cause)}`, {
       code: 'IdentityUnavailable',
-      retry: retry.backoff,
       cause,
     });
   }
@@ -110,15 +108,15 @@ export class KeystoneUnreachable extends OperatorError {
 
 /** Keystone responded, but not as a working Keystone v3 does. */
 export class KeystoneUnavailable extends OperatorError {
-  constructor(message: string, again: Retry, cause: unknown) {
-    super(message, { code: 'IdentityUnavailable', retry: again, cause, ...responseFieldsOf(cause) });
+  constructor(message: string, cause: unknown) {
+    super(message, { code: 'IdentityUnavailable', cause, ...responseFieldsOf(cause) });
   }
 }
 
 /** No endpoint in the catalog matches. The message lists those that exist. */
 export class EndpointNotFound extends OperatorError {
   constructor(message: string) {
-    super(message, { code: 'EndpointNotFound', retry: retry.change });
+    super(message, { code: 'EndpointNotFound' });
   }
 }
 
@@ -128,14 +126,7 @@ export class ForeignEndpoint extends OperatorError {
     super(
       `${safeUrl(address)} is no ${service} endpoint of cloud ${cloud}, and a token goes only to endpoints of the cloud that issued it: ` +
         'name the cloud that it belongs to',
-      { code: 'InvalidSpec', retry: retry.change },
+      { code: 'InvalidSpec' },
     );
   }
-}
-
-/** The status and request id of a failure, for the error that it is translated into. */
-export function responseFieldsOf(failure: unknown): { httpStatus?: number; requestId?: string } {
-  if (!(failure instanceof OperatorError)) return {};
-  const { httpStatus, requestId } = failure;
-  return { ...(httpStatus === undefined ? {} : { httpStatus }), ...(requestId === undefined ? {} : { requestId }) };
 }

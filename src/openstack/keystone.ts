@@ -7,7 +7,7 @@
 
 import { z } from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
-import { type OperatorError, retry } from '../lib/errors.ts';
+import type { OperatorError } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
 import { type Catalog, catalogSchema, relevantPart } from './catalog.ts';
 import type { KeystoneLogin } from './clouds-auth.ts';
@@ -127,7 +127,7 @@ function isBusy({ status }: HttpResponse): boolean {
 /** `isKeystone`: the server returned Keystone's version document, so a 404 is about a token or trust in the credentials. */
 function translated(error: unknown, { whose, login }: KeystoneOptions, isKeystone: boolean): unknown {
   const unusable = (problem: string, cause: OperatorError) =>
-    new KeystoneUnavailable(`no usable Keystone at ${login.authUrl}: ${problem}`, retry.backoff, cause);
+    new KeystoneUnavailable(`no usable Keystone at ${login.authUrl}: ${problem}`, cause);
   if (error instanceof ConnectionFailed) return new KeystoneUnreachable(error);
   if (error instanceof MalformedResponse) return unusable(error.message, error);
   if (!(error instanceof HttpFailure)) return error;
@@ -136,12 +136,13 @@ function translated(error: unknown, { whose, login }: KeystoneOptions, isKeyston
   if ([400, 401, 403].includes(status) || (status === 404 && isKeystone)) {
     // This 401 accepts the method and requires a second one.
     const advice = serverMessage.includes('required_auth_methods') ? `; ${severalMethods}` : '';
-    return new AuthenticationFailed(`Keystone rejected ${whose}: ${quote}${advice}`, error);
+    const code = status === 401 ? 'AuthenticationFailed' : 'CredentialsInvalid';
+    return new AuthenticationFailed(`Keystone rejected ${whose}: ${quote}${advice}`, error, code);
   }
   if (status < 400 || status === 404 || status === 405) {
     return unusable(`it returned ${quote}; is auth_url the address of a Keystone with the v3 API?`, error);
   }
-  return new KeystoneUnavailable(`Keystone returned ${quote}`, error.retry, error);
+  return new KeystoneUnavailable(`Keystone returned ${quote}`, error);
 }
 
 const severalMethods =

@@ -9,6 +9,7 @@ import { readBounded } from '../http/body.ts';
 import { describeExcess, excessOf, jsonBounds } from '../http/json-bounds.ts';
 import { orForwarder } from '../http/proxy.ts';
 import { redirectOf } from '../http/redirects.ts';
+import { retryAfterMs } from '../http/retry-after.ts';
 import type { Clock } from '../lib/clock.ts';
 import { errorCode, OperatorError } from '../lib/errors.ts';
 import { type SecretString, safeUrl } from '../lib/secret.ts';
@@ -16,7 +17,6 @@ import { errorMessageIn, withoutSecrets } from './error-message.ts';
 import { ConnectionFailed, HttpFailure, MalformedResponse } from './errors.ts';
 import type { BodyLimit, HttpHead, HttpResponse } from './exchange.ts';
 import { type JsonValue, parseJson } from './json.ts';
-import { retryAfterMs } from './retry.ts';
 
 /** Limit for the body of an error response. */
 export const errorLimit: BodyLimit = { bytes: 64 * 1024, values: 2_000 };

@@ -122,15 +122,6 @@ function isUndelivered(error: ConnectionFailed): boolean {
   );
 }
 
-/** A Retry-After header (seconds, or an HTTP date) in milliseconds from `now`. Undefined if it is absent or malformed. */
-export function retryAfterMs(header: string | undefined, now: Date): number | undefined {
-  if (header === undefined) return undefined;
-  const text = header.trim();
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
-  const at = /^[A-Z][a-z]{2},? /.test(text) ? new Date(text).getTime() : Number.NaN;
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now.getTime());
-}
-
 /**
  * How many retries one cloud gets. Over any time they are at most `capacity`, and one more for every ten responses, so that a
  * cloud that is down or overloaded does not get four times the load.

@@ -6,9 +6,9 @@
  */
 import { idleTimeout } from '../http/idle-timeout.ts';
 import type { Clock } from '../lib/clock.ts';
-import { describe, OperatorError, retry } from '../lib/errors.ts';
+import { describe, OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { progress, SourceError, tooLong, upstreamRetry } from './errors.ts';
+import { progress, SourceError, tooLong } from './errors.ts';
 import type { SourceLimits } from './source.ts';
 
 export interface BodyOptions {
@@ -36,11 +36,7 @@ export async function* readBody(options: BodyOptions): AsyncGenerator<Uint8Array
   let stalled: SourceError | undefined;
   const onIdle = () => {
     const rate = `fewer than ${limits.stallBytes} bytes in ${limits.stallWindowMs / 1000} s`;
-    stalled = new SourceError(
-      'SourceStalled',
-      retry.backoff,
-      `${safeUrl(url)} sent ${rate}, after ${progress(at, size)}`,
-    );
+    stalled = new SourceError('SourceStalled', `${safeUrl(url)} sent ${rate}, after ${progress(at, size)}`);
     options.stop(stalled);
   };
   const idle = { clock, windowMs: limits.stallWindowMs, minBytes: limits.stallBytes };
@@ -50,11 +46,7 @@ export async function* readBody(options: BodyOptions): AsyncGenerator<Uint8Array
       at += chunk.length;
       if (at > limits.maxBytes) throw tooLong(url, `sent ${at} bytes`, limits.maxBytes);
       if (end !== undefined && at > end)
-        throw new SourceError(
-          'SourceTooLong',
-          upstreamRetry,
-          `${safeUrl(url)} sent more than the ${end} bytes it announced`,
-        );
+        throw new SourceError('SourceTooLong', `${safeUrl(url)} sent more than the ${end} bytes it announced`);
       if (at > wanted) yield before >= wanted ? chunk : chunk.subarray(wanted - before);
     }
   } catch (error) {
@@ -69,5 +61,5 @@ export async function* readBody(options: BodyOptions): AsyncGenerator<Uint8Array
 function tooShort(url: URL | string, bytes: number, size: number | undefined, cause: unknown): SourceError {
   const why = cause === undefined ? '' : `: ${describe(cause)}`;
   const message = `the connection to ${safeUrl(url)} broke after ${progress(bytes, size)}${why}`;
-  return new SourceError('SourceTooShort', retry.backoff, message, { cause });
+  return new SourceError('SourceTooShort', message, { cause });
 }

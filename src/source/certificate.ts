@@ -4,7 +4,7 @@
  * Guarantees: an error names the check that failed and a remedy; no check can be turned off here.
  */
 import { readPemCertificates } from '../http/pem.ts';
-import { describe, OperatorError, retry, unreachable } from '../lib/errors.ts';
+import { describe, OperatorError, unreachable } from '../lib/errors.ts';
 
 export interface CertificateProblem {
   /** The check that failed, as a clause. */
@@ -72,6 +72,5 @@ export function readCertificates(pem: string): string[] {
 function invalid(why: string): OperatorError {
   return new OperatorError(`the Secret of caSecretRef cannot be used: ${why}`, {
     code: 'SecretInvalid',
-    retry: retry.change,
   });
 }

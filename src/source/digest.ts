@@ -4,7 +4,7 @@
  * Guarantees: a digest covers all bytes as served, in order; a mismatch is known before the last of them is passed on.
  */
 import { createHash } from 'node:crypto';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import type { Source } from './source.ts';
 
@@ -25,7 +25,6 @@ export function parseDigest(text: string): Digest {
   if (digest !== undefined) return digest;
   throw new OperatorError(`not a digest such as sha256:<64 hexadecimal digits>: ${text.slice(0, 150)}`, {
     code: 'InvalidSpec',
-    retry: retry.change,
   });
 }
 
@@ -83,13 +82,11 @@ export function createDigestVerifier(
       if (source.isSpliced === true)
         throw new OperatorError(
           `${facts}: the download was interrupted and resumed at another server, perhaps with another version of the file`,
-          { code: 'DigestMismatch', retry: retry.backoff },
+          { code: 'SplicedDigestMismatch' },
         );
-      throw new OperatorError(
-        `${facts}: declare the right digest, or have the publisher correct the file`,
-        // Another download of the same file would not help. An attempt every hour finds a corrected one.
-        { code: 'DigestMismatch', retry: retry.change },
-      );
+      throw new OperatorError(`${facts}: declare the right digest, or have the publisher correct the file`, {
+        code: 'DigestMismatch',
+      });
     },
   };
 }

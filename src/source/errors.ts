@@ -1,12 +1,12 @@
 /**
  * The errors of sources.
  *
- * Guarantees: each message has the URL, without its secrets, and the HTTP status if there is a response. Whether and when the
- * operator retries is decided here.
+ * Guarantees: each message has the URL, without its secrets, and the HTTP status if there is a response.
  */
 import { STATUS_CODES } from 'node:http';
 import { orForwarder } from '../http/proxy.ts';
-import { describe, errorCode, OperatorError, type Retry, retry } from '../lib/errors.ts';
+import { retryAfterMs } from '../http/retry-after.ts';
+import { describe, errorCode, OperatorError, type OperatorErrorOptions, responseFieldsOf } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { certificateProblem } from './certificate.ts';
 import type { SourceResponse } from './transport.ts';
@@ -25,24 +25,14 @@ export type SourceCode =
   | 'SourceTooLong'
   | 'SourceChanged'
   | 'SourceInvalid'
+  | 'SourceURLInvalid'
+  | 'SourceNotReady'
   | 'EmptySource';
 
 export class SourceError extends OperatorError {
   declare readonly code: SourceCode;
-  constructor(
-    code: SourceCode,
-    retry: Retry,
-    message: string,
-    options: { cause?: unknown; httpStatus?: number | undefined; requestId?: string | undefined } = {},
-  ) {
-    const { cause, httpStatus, requestId } = options;
-    super(message, {
-      code,
-      retry,
-      cause,
-      ...(httpStatus === undefined ? {} : { httpStatus }),
-      ...(requestId === undefined ? {} : { requestId }),
-    });
+  constructor(code: SourceCode, message: string, details: Omit<OperatorErrorOptions, 'code'> = {}) {
+    super(message, { code, ...details });
   }
 }
 
@@ -52,18 +42,12 @@ export class RedirectedError extends OperatorError {}
 /** `error`, with the URL that led to the server that failed; unchanged without a redirect. */
 export function afterRedirect(error: unknown, redirectedBy: URL | undefined): unknown {
   if (redirectedBy === undefined || !(error instanceof OperatorError) || error instanceof RedirectedError) return error;
-  const { code, httpStatus, requestId } = error;
   return new RedirectedError(`${error.message} (${safeUrl(redirectedBy)} redirected there)`, {
-    code,
-    retry: error.retry,
+    code: error.code,
     cause: error,
-    ...(httpStatus === undefined ? {} : { httpStatus }),
-    ...(requestId === undefined ? {} : { requestId }),
+    ...responseFieldsOf(error),
   });
 }
-
-/** For problems that only the publisher of the file can fix. */
-export const upstreamRetry = retry.after(5 * 60_000);
 
 /** The error for a response that is neither the file nor a redirect. `withheld`: headers are declared, but for another server. */
 export function statusError(
@@ -75,23 +59,20 @@ export function statusError(
     `${safeUrl(url)} responded with ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd() + orForwarder(forwarder);
   const options = { httpStatus: status };
   if (status === 404 || status === 410)
-    return new SourceError(
-      'SourceNotFound',
-      upstreamRetry,
-      `${responded}: correct the URL, or publish the file`,
-      options,
-    );
+    return new SourceError('SourceNotFound', `${responded}: correct the URL, or publish the file`, options);
   if (status === 401 || status === 403) {
     const why = withheld
       ? 'the declared headers are sent to the server of the declared URL only, and this is another server'
       : 'make the file readable without credentials, or declare them in headersSecretRef';
-    return new SourceError('SourceForbidden', upstreamRetry, `${responded}: ${why}`, options);
+    return new SourceError('SourceForbidden', `${responded}: ${why}`, options);
   }
   if (status === 408 || status === 425 || status === 429 || status >= 500)
-    return new SourceError('SourceUnavailable', afterHeader(header('retry-after')), responded, options);
-  if (status === 204)
-    return new SourceError('EmptySource', upstreamRetry, `${responded}: there are no bytes to upload`, options);
-  return new SourceError('SourceRefused', upstreamRetry, `${responded}, which is not the file: check the URL`, options);
+    return new SourceError('SourceUnavailable', responded, {
+      ...options,
+      retryAfterMs: retryAfterMs(header('retry-after')),
+    });
+  if (status === 204) return new SourceError('EmptySource', `${responded}: there are no bytes to upload`, options);
+  return new SourceError('SourceRefused', `${responded}, which is not the file: check the URL`, options);
 }
 
 /** The error for a request without a response. `error`: as thrown by Node or undici. */
@@ -100,20 +81,18 @@ export function connectionError(url: URL, error: unknown): SourceError {
   const invalid = invalidResponse(url, error);
   if (invalid !== undefined) return invalid;
   if (code === 'DeadlineExceeded')
-    return new SourceError('SourceSilent', retry.backoff, `${safeUrl(url)} did not respond: ${describe(error)}`, {
+    return new SourceError('SourceSilent', `${safeUrl(url)} did not respond: ${describe(error)}`, {
       cause: error,
     });
   const problem = code === undefined ? undefined : certificateProblem(code);
   if (problem !== undefined)
     return new SourceError(
       'SourceUntrusted',
-      // Certificates are renewed within days or months, not within seconds.
-      retry.changeOrAfter(10 * 60_000),
       `the certificate of ${url.host} is not trusted: ${problem.check} (${code}); ${problem.remedy}`,
       { cause: error },
     );
   const message = `no connection to the source ${safeUrl(url)}: ${describe(error)}`;
-  return new SourceError('SourceUnreachable', retry.backoff, message, { cause: error });
+  return new SourceError('SourceUnreachable', message, { cause: error });
 }
 
 /** undici's messages for a status 100 or 101 that no request asked for. */
@@ -124,7 +103,7 @@ export function invalidResponse(url: URL | string, error: unknown): SourceError 
   const why = invalidity(error);
   return why === undefined
     ? undefined
-    : new SourceError('SourceInvalid', upstreamRetry, `${safeUrl(url)} sent an invalid HTTP response: ${why}`, {
+    : new SourceError('SourceInvalid', `${safeUrl(url)} sent an invalid HTTP response: ${why}`, {
         cause: error,
       });
 }
@@ -148,16 +127,10 @@ function invalidity(error: unknown): string | undefined {
 
 /** The error for a file beyond the limit. `fact` continues the sentence after the URL. */
 export function tooLong(url: URL | string, fact: string, maxBytes: number): SourceError {
-  return new SourceError('SourceTooLong', retry.change, `${safeUrl(url)} ${fact}; the limit is ${maxBytes} bytes`);
+  return new SourceError('SourceTooLong', `${safeUrl(url)} ${fact}; the limit is ${maxBytes} bytes`);
 }
 
 /** The progress of a download for messages: `11 of 100 bytes`. */
 export function progress(bytes: number, size: number | undefined): string {
   return size === undefined ? `${bytes} bytes` : `${bytes} of ${size} bytes`;
-}
-
-/** A pause that the server requests is respected, within bounds. File servers use the form in seconds only. */
-function afterHeader(retryAfter: string | undefined): Retry {
-  if (retryAfter === undefined || !/^\d{1,9}$/.test(retryAfter)) return retry.backoff;
-  return retry.after(Math.min(Math.max(Number(retryAfter), 1), 3600) * 1000);
 }

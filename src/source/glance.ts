@@ -17,10 +17,10 @@ import {
 } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { readBody } from './body.ts';
 import { type Digest, digestOf } from './digest.ts';
-import { progress, type SourceCode, SourceError, tooLong, upstreamRetry } from './errors.ts';
+import { progress, type SourceCode, SourceError, tooLong } from './errors.ts';
 import { createRotation } from './rotation.ts';
 import { limitTime, type Source, type SourceLimits } from './source.ts';
 
@@ -149,30 +149,25 @@ function digestIn({ hash, checksum }: Image): Digest | undefined {
 }
 
 function checkState({ id, status, size }: Image): void {
-  const say = (code: SourceCode, again: OperatorError['retry'], why: string) =>
-    new SourceError(code, again, `the source image ${id} ${why}`);
+  const say = (code: SourceCode, why: string) => new SourceError(code, `the source image ${id} ${why}`);
   switch (status) {
     case 'active':
-      if (size === 0) throw say('EmptySource', upstreamRetry, 'has no bytes');
+      if (size === 0) throw say('EmptySource', 'has no bytes');
       return;
     case 'queued':
     case 'saving':
     case 'uploading':
     case 'importing':
-      throw say('SourceUnavailable', retry.after(60_000), `is ${status}: its data is not there yet`);
+      throw say('SourceNotReady', `is ${status}: its data is not there yet`);
     case 'deactivated':
-      throw say(
-        'SourceForbidden',
-        upstreamRetry,
-        'is deactivated: an administrator has blocked the download of its data',
-      );
+      throw say('SourceForbidden', 'is deactivated: an administrator has blocked the download of its data');
     case 'deleted':
     case 'pending_delete':
-      throw say('SourceNotFound', upstreamRetry, `is ${status}: its data was deleted`);
+      throw say('SourceNotFound', `is ${status}: its data was deleted`);
     case 'killed':
-      throw say('SourceNotFound', upstreamRetry, 'is killed: its upload failed, and it will never have data');
+      throw say('SourceNotFound', 'is killed: its upload failed, and it will never have data');
     default:
-      throw say('SourceUnavailable', upstreamRetry, `is ${status}: an image in that state has no data`);
+      throw say('SourceUnavailable', `is ${status}: an image in that state has no data`);
   }
 }
 
@@ -181,12 +176,9 @@ function asSourceError(id: string, error: unknown): unknown {
   if (!(error instanceof OperatorError) || error instanceof SourceError) return error;
   const code = codeOf(error);
   if (code === undefined) return error;
-  const again = code === 'SourceNotFound' || code === 'EmptySource' ? upstreamRetry : error.retry;
-  const { httpStatus, requestId } = error;
-  return new SourceError(code, again, `the source image ${id}: ${error.message}`, {
+  return new SourceError(code, `the source image ${id}: ${error.message}`, {
     cause: error,
-    httpStatus,
-    requestId,
+    ...responseFieldsOf(error),
   });
 }
 

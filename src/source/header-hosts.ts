@@ -5,7 +5,7 @@
  * Invariant: a Secret without the annotation goes nowhere. An entry is a host, with `https` and the default port unless it says
  * otherwise: `artifacts.example.com`, `*.example.com`, `mirror.example.com:8443`, `http://10.0.0.5:8080`.
  */
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 
 export const hostsAnnotation = 'glance-image-operator.dev/hosts';
 
@@ -60,5 +60,5 @@ function originOf({ protocol, hostname, port }: URL): string {
 }
 
 function refused(why: string): OperatorError {
-  return new OperatorError(`the headers are not sent: ${why}`, { code: 'SecretInvalid', retry: retry.change });
+  return new OperatorError(`the headers are not sent: ${why}`, { code: 'SecretInvalid' });
 }

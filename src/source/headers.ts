@@ -4,7 +4,7 @@
  * Guarantees: they are sent to the server of the URL that they were declared for and to no other, not even after a redirect; no
  * message has their values.
  */
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
 
 export type DeclaredHeaders = Readonly<Record<string, SecretString>>;
@@ -83,6 +83,5 @@ function checkedValue(key: string, value: string): string {
 function invalid(why: string): OperatorError {
   return new OperatorError(`the Secret of headersSecretRef cannot be used: ${why}`, {
     code: 'SecretInvalid',
-    retry: retry.change,
   });
 }

@@ -8,10 +8,10 @@
  * already are dropped.
  */
 import type { Clock, Random } from '../lib/clock.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { readBody } from './body.ts';
-import { afterRedirect, progress, SourceError, tooLong, upstreamRetry } from './errors.ts';
+import { afterRedirect, progress, SourceError, tooLong } from './errors.ts';
 import type { DeclaredHeaders } from './headers.ts';
 import { fetchFollowing } from './request.ts';
 import { type ResponseRange, rangeIn } from './response-range.ts';
@@ -109,7 +109,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
   /** Throws if the bytes must not continue those that were delivered. */
   function accept(received: ResponseRange, last: Validators | undefined): void {
     const { url, size, endIsCertain } = received;
-    if (size === 0) throw new SourceError('EmptySource', upstreamRetry, `${safeUrl(url)} is an empty file`);
+    if (size === 0) throw new SourceError('EmptySource', `${safeUrl(url)} is an empty file`);
     if (size !== undefined && size > limits.maxBytes) throw tooLong(url, `announces ${size} bytes`, limits.maxBytes);
     const circumstances = { hasDigest, isPublic: isPublic && received.isPublic };
     if (file !== undefined && delivered > 0) {
@@ -156,7 +156,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
     // A body of unknown length is the whole rest, unless the response is a range with an end.
     if (size === undefined ? end === undefined : delivered === size) return undefined;
     const message = `${safeUrl(url)} sent only a part of the file, up to ${progress(delivered, size)}`;
-    return new SourceError('SourceTooShort', retry.backoff, message);
+    return new SourceError('SourceTooShort', message);
   }
 
   async function* body(): AsyncGenerator<Uint8Array, void, undefined> {
@@ -208,8 +208,7 @@ function cannotResume(why: OperatorError): OperatorError {
   const hint = 'it cannot resume, because the server sends no validator of the file and no digest is declared';
   return new OperatorError(`${why.message}; ${hint}`, {
     code: why.code,
-    retry: why.retry,
     cause: why,
-    ...(why.httpStatus === undefined ? {} : { httpStatus: why.httpStatus }),
+    ...responseFieldsOf(why),
   });
 }

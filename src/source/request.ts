@@ -10,9 +10,9 @@ import { ProxyDenied } from '../http/proxy.ts';
 import { redirectOf } from '../http/redirects.ts';
 import { withDeadline } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import { retry, unreachable } from '../lib/errors.ts';
+import { unreachable } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { afterRedirect, connectionError, SourceError, upstreamRetry } from './errors.ts';
+import { afterRedirect, connectionError, SourceError } from './errors.ts';
 import type { DeclaredHeaders } from './headers.ts';
 import type { SourceResponse, SourceTransport } from './transport.ts';
 
@@ -133,7 +133,7 @@ function redirectTarget(
 
 function parseUrl(text: string): URL {
   const url = URL.parse(text);
-  const invalid = (why: string) => new SourceError('SourceInvalid', retry.change, `${safeUrl(text)}: ${why}`);
+  const invalid = (why: string) => new SourceError('SourceURLInvalid', `${safeUrl(text)}: ${why}`);
   if (url === null) throw invalid('the source is not a URL');
   if (url.protocol !== 'https:' && url.protocol !== 'http:') throw invalid('only https and http sources are read');
   if (url.username !== '' || url.password !== '')
@@ -144,5 +144,5 @@ function parseUrl(text: string): URL {
 }
 
 function unusable(url: URL, why: string, httpStatus?: number): SourceError {
-  return new SourceError('SourceInvalid', upstreamRetry, `${safeUrl(url)} cannot be used: ${why}`, { httpStatus });
+  return new SourceError('SourceInvalid', `${safeUrl(url)} cannot be used: ${why}`, { httpStatus });
 }

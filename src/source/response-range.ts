@@ -5,9 +5,8 @@
  * or the requested rest of it, is an error.
  */
 import { Readable } from 'node:stream';
-import { retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { progress, SourceError, statusError, upstreamRetry } from './errors.ts';
+import { progress, SourceError, statusError } from './errors.ts';
 import type { SourceResponse } from './transport.ts';
 import { type FileFacts, type Validators, validatorsOf } from './validators.ts';
 
@@ -60,17 +59,11 @@ function nothingLeft(
   const total = wholeNumber(/^bytes \*\/(\d+)$/.exec(header('content-range') ?? '')?.[1]);
   const options = { httpStatus: status };
   if (total === undefined)
-    throw new SourceError(
-      'SourceRefused',
-      retry.backoff,
-      `${safeUrl(url)} rejected a request for the bytes from ${from} on`,
-      options,
-    );
-  if (total !== from)
-    throw new SourceError('SourceChanged', retry.backoff, `${safeUrl(url)} now has only ${total} bytes`, options);
+    throw new SourceError('SourceRefused', `${safeUrl(url)} rejected a request for the bytes from ${from} on`, options);
+  if (total !== from) throw new SourceError('SourceChanged', `${safeUrl(url)} now has only ${total} bytes`, options);
   if (size !== undefined && size !== total) {
     const message = `${safeUrl(url)} ended after ${progress(from, size)}: it has no more`;
-    throw new SourceError('SourceTooShort', retry.backoff, message);
+    throw new SourceError('SourceTooShort', message);
   }
   // The whole file was received before the connection broke. If-Range would have brought the whole file of another version.
   body.destroy();
@@ -91,12 +84,9 @@ function contentRange(
     start === from && lastByte !== undefined && lastByte >= start && (size === undefined || lastByte < size);
   if (isSound) return { start, end: lastByte + 1, size };
   const sent = range === undefined ? 'a range without content-range' : `the range "${range.slice(0, 80)}"`;
-  throw new SourceError(
-    'SourceInvalid',
-    upstreamRetry,
-    `${safeUrl(url)} was asked for the bytes from ${from} on and sent ${sent}`,
-    { httpStatus: 206 },
-  );
+  throw new SourceError('SourceInvalid', `${safeUrl(url)} was asked for the bytes from ${from} on and sent ${sent}`, {
+    httpStatus: 206,
+  });
 }
 
 /** Codings that a server applies while it sends a file, and in which no file is published. Nothing here decodes them. */
@@ -121,7 +111,7 @@ function checkCoding(url: URL, coding: string | undefined, hasDigest: boolean): 
   if (hasDigest && !isApplied) return;
   if (Object.hasOwn(storedCodings, name) && storedCodings[name]?.test(url.pathname) === true) return;
   const message = `${safeUrl(url)} sends the file with content-encoding ${name.slice(0, 40)}, although the request accepts none`;
-  throw new SourceError('SourceInvalid', upstreamRetry, `${message}: the server must send the file unchanged`);
+  throw new SourceError('SourceInvalid', `${message}: the server must send the file unchanged`);
 }
 
 function wholeNumber(text: string | undefined): number | undefined {

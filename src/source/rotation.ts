@@ -6,7 +6,8 @@
  */
 import { backoff } from '../lib/backoff.ts';
 import { jitter, type Random } from '../lib/clock.ts';
-import { OperatorError, type Retry } from '../lib/errors.ts';
+import type { Retry } from '../lib/error-codes.ts';
+import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { RedirectedError } from './errors.ts';
 
 /** At one address, without progress. */
@@ -94,7 +95,7 @@ function scopeOf(error: OperatorError): 'attempt' | 'address' | 'all' {
 }
 
 /** How soon another attempt makes sense. */
-const urgency: Record<Retry['kind'], number> = { backoff: 0, after: 1, change: 2 };
+const urgency: Record<Retry['kind'], number> = { backoff: 0, after: 1, change: 2, backoffThenChange: 2 };
 
 /**
  * The failure that decides when to retry: the one that may end soonest. A mirror that no longer exists must not hide that another
@@ -107,8 +108,7 @@ function soonestOf(errors: readonly OperatorError[]): OperatorError | undefined 
   if (others.length > listed) rest.push(`and ${others.length - listed} more`);
   return new OperatorError(`${best.message}. The other addresses of the source failed too: ${rest.join('; ')}`, {
     code: best.code,
-    retry: best.retry,
     cause: best,
-    ...(best.httpStatus === undefined ? {} : { httpStatus: best.httpStatus }),
+    ...responseFieldsOf(best),
   });
 }

@@ -6,7 +6,6 @@
  */
 import { aborted, linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import { retry } from '../lib/errors.ts';
 import { SourceError } from './errors.ts';
 
 export interface Source {
@@ -62,7 +61,7 @@ export function limitTime(
   const over = linked(signal);
   const cancel = clock.schedule(totalMs, () => {
     const message = `${soFar()} when its time limit of ${totalMs / 1000} s ended`;
-    over.abort(new SourceError('SourceTooSlow', retry.backoff, message));
+    over.abort(new SourceError('SourceTooSlow', message));
   });
   void aborted(over.signal).then(cancel);
   const stop = () => {

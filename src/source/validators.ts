@@ -6,7 +6,6 @@
  * not kept. Between two origins of which one is not public, only equal strong entity tags join them: otherwise the author of a
  * resource could put the first bytes of their own server in front of a file of this network, and read that file from the image.
  */
-import { retry } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { SourceError } from './errors.ts';
 
@@ -151,5 +150,5 @@ function checkLength({ url, size }: FileFacts, known: number | undefined, isPubl
 }
 
 function changed({ url }: Pick<FileFacts, 'url'>, why: string): SourceError {
-  return new SourceError('SourceChanged', retry.backoff, `the download cannot continue: ${safeUrl(url)} ${why}`);
+  return new SourceError('SourceChanged', `the download cannot continue: ${safeUrl(url)} ${why}`);
 }

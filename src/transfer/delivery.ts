@@ -11,7 +11,7 @@ import { GlanceConnectionFailed, GlanceUnavailable, ImageNotFound } from '../gla
 import type { Image } from '../glance/image.ts';
 import { backoff } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { formatDigest } from '../source/digest.ts';
 import type { Pipeline, Verified } from './pipeline.ts';
 import type { TransferPlan } from './plan.ts';
@@ -103,7 +103,6 @@ export function asTransferError(error: unknown, id: string): unknown {
 function imageGone(id: string, cause: ImageNotFound): OperatorError {
   return new OperatorError(`image ${id} does not exist any more: ${cause.message}`, {
     code: 'ImageGone',
-    retry: retry.backoff,
     cause,
     ...(cause.httpStatus === undefined ? {} : { httpStatus: cause.httpStatus }),
     ...(cause.requestId === undefined ? {} : { requestId: cause.requestId }),
@@ -123,7 +122,7 @@ export function verifiedOf(pipeline: Pipeline): Verified {
   }
 }
 
-/** Throws ContentMismatch unless the image is active and holds the data that was sent. */
+/** Throws UploadMismatch unless the image is active and holds the data that was sent. */
 export function verifyUpload(image: Image, plan: TransferPlan, verified: Verified): void {
   requireActive(image);
   const difference = differenceOf(image, verified, 'sent');
@@ -153,8 +152,7 @@ export function differenceOf(
 /** The image holds, or may hold, other data than what was verified: it must be replaced. */
 export function contentMismatch(problem: string, cause?: unknown): OperatorError {
   return new OperatorError(`${problem}; it is not used and will be created again`, {
-    code: 'ContentMismatch',
-    retry: retry.backoff,
+    code: 'UploadMismatch',
     cause,
   });
 }

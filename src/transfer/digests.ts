@@ -67,8 +67,7 @@ export function createDigests(
       return new Map(computations.map((each) => [each, each.finish()]));
     } catch (error) {
       if (!(error instanceof OperatorError) || !wasCompressed) throw error;
-      const { code, retry, message } = error;
-      throw new OperatorError(`${which}, ${message}`, { code, retry, cause: error });
+      throw new OperatorError(`${which}, ${error.message}`, { code: error.code, cause: error });
     }
   }
 

@@ -1,20 +1,13 @@
 /**
  * Error codec: errors as plain JSON, to send them to another thread or process.
  *
- * Guarantees: an OperatorError keeps message, code, retry, status and request id; causes are kept to a limited depth.
+ * Guarantees: an OperatorError keeps message, code, status, request id and Retry-After; causes are kept to a limited depth.
  */
-import { OperatorError, type Retry } from '../lib/errors.ts';
+import type { ErrorCode } from '../lib/error-codes.ts';
+import { OperatorError, type ResponseFields, responseFieldsOf } from '../lib/errors.ts';
 
 export type EncodedError =
-  | {
-      kind: 'operator';
-      message: string;
-      code: string;
-      retry: Retry;
-      httpStatus?: number;
-      requestId?: string;
-      cause?: EncodedError;
-    }
+  | ({ kind: 'operator'; message: string; code: ErrorCode; cause?: EncodedError } & ResponseFields)
   /** Any other error. Only the outermost one has a `stack`. */
   | { kind: 'other'; name: string; message: string; code?: string; stack?: string; cause?: EncodedError };
 
@@ -26,16 +19,7 @@ export function encodeError(error: unknown, depth = 0): EncodedError {
   const cause =
     error.cause === undefined || depth >= maxCauseDepth ? {} : { cause: encodeError(error.cause, depth + 1) };
   if (error instanceof OperatorError) {
-    const { code, retry, httpStatus, requestId } = error;
-    return {
-      kind: 'operator',
-      message,
-      code,
-      retry,
-      ...(httpStatus === undefined ? {} : { httpStatus }),
-      ...(requestId === undefined ? {} : { requestId }),
-      ...cause,
-    };
+    return { kind: 'operator', message, code: error.code, ...responseFieldsOf(error), ...cause };
   }
   const code = 'code' in error && typeof error.code === 'string' ? { code: error.code } : {};
   const stack = depth === 0 && error.stack !== undefined ? { stack: error.stack } : {};
@@ -45,14 +29,8 @@ export function encodeError(error: unknown, depth = 0): EncodedError {
 export function decodeError(encoded: EncodedError): Error {
   const cause = encoded.cause === undefined ? {} : { cause: decodeError(encoded.cause) };
   if (encoded.kind === 'operator') {
-    const { message, code, retry, httpStatus, requestId } = encoded;
-    return new OperatorError(message, {
-      code,
-      retry,
-      ...(httpStatus === undefined ? {} : { httpStatus }),
-      ...(requestId === undefined ? {} : { requestId }),
-      ...cause,
-    });
+    const { kind: _, message, cause: __, ...fields } = encoded;
+    return new OperatorError(message, { ...fields, ...cause });
   }
   const { name, message, code, stack } = encoded;
   const error = new Error(message, cause);

@@ -3,6 +3,7 @@
  * is notified after one second, and then once per interval if anything changed.
  */
 import type { Clock } from '../lib/clock.ts';
+import type { ErrorCode } from '../lib/error-codes.ts';
 import { noProgress, type TransferPhase, type TransferProgress, type TransferResult } from './plan.ts';
 
 /** A phase of a transfer, waiting in the queue included. */
@@ -11,7 +12,7 @@ export type MeasuredPhase = 'queued' | TransferPhase;
 export type TransferEnd =
   | { kind: 'succeeded'; result: TransferResult }
   /** `code` of the OperatorError, or InternalError. */
-  | { kind: 'failed'; code: string }
+  | { kind: 'failed'; code: ErrorCode }
   | { kind: 'cancelled' };
 
 /** Receives measurements. `cloud` is the address of a plan's cloud. The methods must not throw. */

@@ -9,7 +9,7 @@ import type { MemoryShare } from '../lib/memory-budget.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { type Compression, decompress } from '../source/decompress/index.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from '../source/digest.ts';
-import { SourceError, upstreamRetry } from '../source/errors.ts';
+import { SourceError } from '../source/errors.ts';
 import { createInspector } from '../source/inspect/index.ts';
 import type { OpenedSource } from '../source/kind.ts';
 import { createDigests, type Expected } from './digests.ts';
@@ -170,12 +170,11 @@ function expectedDigests({ digest, digestOf }: TransferPlan, source: OpenedSourc
 function uncertainEnd(url: string): SourceError {
   return new SourceError(
     'SourceInvalid',
-    upstreamRetry,
     `${safeUrl(url)} announces no length, so a truncated download would look complete: declare a digest`,
   );
 }
 
 function emptySource(url: string, compression: Compression | undefined): SourceError {
   const what = compression === undefined ? 'an empty file' : `an empty file, compressed with ${compression}`;
-  return new SourceError('EmptySource', upstreamRetry, `${safeUrl(url)} is ${what}`);
+  return new SourceError('EmptySource', `${safeUrl(url)} is ${what}`);
 }

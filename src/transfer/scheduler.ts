@@ -10,7 +10,7 @@
 
 import type { Clock } from '../lib/clock.ts';
 import { formatDuration } from '../lib/duration.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { createFairQueue } from '../lib/fair-queue.ts';
 import type { Key } from '../lib/key.ts';
 import { sourceOf } from '../source/registry.ts';
@@ -339,7 +339,7 @@ function tooLong(elapsedMs: number, { servedBytes, total }: TransferProgress): O
   const of = total === undefined ? '' : ` of ${total}`;
   return new OperatorError(
     `the transfer was not complete after ${formatDuration(elapsedMs)}: ${servedBytes}${of} bytes had arrived`,
-    { code: 'SourceTooSlow', retry: retry.after(3_600_000) },
+    { code: 'SourceTooSlow' },
   );
 }
 

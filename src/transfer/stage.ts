@@ -8,7 +8,7 @@
 import { Conflict } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { importState, whyImportFailed } from '../glance/import-state.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import {
   asTransferError,
   contentMismatch,
@@ -123,5 +123,5 @@ async function messageOfTask(imageID: string, { images, signal }: Delivery): Pro
 
 function importFailed(imageID: string, why: string): OperatorError {
   const message = `the import of image ${imageID} failed: ${why}`;
-  return new OperatorError(message, { code: 'ImportFailed', retry: retry.backoff });
+  return new OperatorError(message, { code: 'ImportFailed' });
 }

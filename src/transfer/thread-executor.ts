@@ -8,7 +8,7 @@
  * as a rule. The decoders of all threads share one budget of memory.
  */
 import { BoundedMap } from '../lib/bounded-map.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { createMemoryBudget } from '../lib/memory-budget.ts';
 import { type ExecuteOptions, type Executor, ExecutorClosed, type TransferAccess } from './executor.ts';
 import type { TransferPlan, TransferResult } from './plan.ts';
@@ -28,8 +28,6 @@ const aloneFrom = 2;
 const probationMs = 120_000;
 /** Transfers that are under suspicion. If there are more, the oldest are trusted again. */
 const maxSuspects = 1000;
-/** A crash is a fault of this program. The next attempt may only succeed with another file or another version. */
-const crashRetryMs = 3_600_000;
 
 export function createThreadExecutor(options: ThreadExecutorOptions): Executor {
   const { clock, heapMiB = 256, onCrash = () => {} } = options;
@@ -111,6 +109,6 @@ export function createThreadExecutor(options: ThreadExecutorOptions): Executor {
 function crashed(error: ThreadEnded): OperatorError {
   return new OperatorError(
     `the transfer ends the thread that runs it: ${error.message}. Its last attempt ran alone and did not affect other transfers`,
-    { code: 'TransferCrashed', retry: retry.after(crashRetryMs), cause: error },
+    { code: 'TransferCrashed', cause: error },
   );
 }

@@ -13,7 +13,7 @@
  * | transient | all others, such as SourceChanged, SourceUnavailable, SourceStalled, GlanceUnavailable, AuthenticationFailed |
  */
 import type { Image } from '../glance/image.ts';
-import { OperatorError, retry } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { imageItself } from '../source/registry.ts';
 import { type Delivery, differenceOf, pollImage, verifiedOf } from './delivery.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -41,6 +41,6 @@ export async function verifyImage({ imageID }: TransferPlan, pipeline: Pipeline,
   if (image.id === imageID && difference === undefined) return image;
   throw new OperatorError(
     `image ${imageID} changed while it was read: it ${difference ?? `is ${image.id}`}; the operator reads it again`,
-    { code: 'SourceChanged', retry: retry.backoff },
+    { code: 'SourceChanged' },
   );
 }

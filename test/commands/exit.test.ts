@@ -5,14 +5,14 @@ import { test } from 'node:test';
 import { UsageError } from '../../src/commands/config.ts';
 import { exitCodeOf, exitCodes } from '../../src/commands/exit.ts';
 import { LeadershipLost } from '../../src/http/fence.ts';
-import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 
 const root = join(import.meta.dirname, '../..');
 const node = (args: string[]) => spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', env: {} });
 
 test('the exit code distinguishes a lost lease and wrong usage from other failures', () => {
   const lost = new LeadershipLost('another leads');
-  const wrapped = new OperatorError('lease failed', { code: 'ComponentFailed', retry: retry.backoff, cause: lost });
+  const wrapped = new OperatorError('lease failed', { code: 'ComponentFailed', cause: lost });
   assert.equal(exitCodeOf(lost), exitCodes.leaseLost);
   assert.equal(exitCodeOf(wrapped), exitCodes.leaseLost);
   assert.equal(exitCodeOf(new UsageError('no such flag')), exitCodes.usage);

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { remedies } from '../../src/api/remedies.ts';
+import { reasons } from '../../src/api/reasons.ts';
 import { kubeconfig } from '../env/kubeconfig.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { blocksOf, commandsOf, inlineCommandsOf, type Page, readPages, root } from './pages.ts';
@@ -56,11 +56,12 @@ describe('the commands of the pages', () => {
     });
   }
 
-  test('every command that a remedy names exists', async () => {
-    const commands = Object.values(remedies).flatMap(inlineCommandsOf);
-    assert.ok(commands.length > 4, `${commands}`);
+  test('every command in the table of reasons exists', async () => {
+    const entries = Object.values(reasons);
+    const commands = entries.flatMap(({ remedy = '', command = '' }) => [...inlineCommandsOf(remedy), command]);
+    assert.ok(commands.length > entries.length, `${commands}`);
     const text = `\`\`\`sh\n${commands.join('\n')}\n\`\`\`\n`;
-    assert.deepEqual(await complaintsAbout({ file: 'remedies.md', text, blocks: blocksOf('remedies.md', text) }), []);
+    assert.deepEqual(await complaintsAbout({ file: 'reasons.md', text, blocks: blocksOf('reasons.md', text) }), []);
   });
 
   describe('a wrong one is found', () => {

@@ -95,7 +95,7 @@ esac`,
 };
 
 /** Cannot be had here: that the line is shell is all that is known of them. */
-const unchecked = ['argocd', 'docker', 'flux', 'git', 'cosign', 'terraform', 'tofu', 'ssh'];
+const unchecked = ['argocd', 'curl', 'docker', 'flux', 'git', 'cosign', 'terraform', 'tofu', 'ssh', 'qemu-img'];
 
 export function createSandbox({ directory, kubeconfig, login, page }: SandboxOptions): Sandbox {
   const bin = join(directory, '.bin');

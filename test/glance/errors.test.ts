@@ -16,7 +16,7 @@ import {
   StoreReadOnly,
   translate,
 } from '../../src/glance/errors.ts';
-import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import {
   AuthenticationFailed,
   ConnectionFailed,
@@ -29,12 +29,12 @@ const answer = (status: number, serverMessage = 'their message', retryAfterMs?: 
   new HttpFailure({ method: 'PUT', url: 'http://g/v2', status, serverMessage, requestId: 'req-1', retryAfterMs });
 const minutes = (n: number) => ({ kind: 'after', ms: n * 60_000 });
 const backoff = { kind: 'backoff' };
-const change = { kind: 'change' };
+const change = { kind: 'change', lookAgainMs: 3_600_000 };
 
 type Kind = new (...args: never[]) => OperatorError;
 const cases: [failure: HttpFailure, operation: Operation, kind: Kind, code: string, retry: unknown][] = [
   [answer(400), 'create', InvalidRequest, 'InvalidRequest', change],
-  [answer(401), 'upload', ImageNotAuthorized, 'AuthenticationFailed', backoff],
+  [answer(401), 'upload', ImageNotAuthorized, 'TokenRejected', backoff],
   [answer(403), 'update', ImageNotAuthorized, 'Forbidden', { kind: 'change', lookAgainMs: 600_000 }],
   [answer(404), 'read', ImageNotFound, 'NotFound', backoff],
   [answer(409), 'delete', Conflict, 'Conflict', backoff],
@@ -111,11 +111,10 @@ test('the message says what was done, and quotes Glance', () => {
 });
 
 test('credentials rejected by Glance are a permission error, and those rejected by Keystone are an error of Keystone', () => {
-  for (const again of [retry.backoff, retry.change]) {
-    const refused = translate(new RejectedByService('the image service rejects it', answer(401), again), 'read', 'x');
+  for (const code of ['CredentialsInvalid', 'TokenRejected'] as const) {
+    const refused = translate(new RejectedByService('the image service rejects it', answer(401), code), 'read', 'x');
     assert.ok(refused instanceof ImageNotAuthorized);
-    assert.deepEqual([refused.code, refused.httpStatus, refused.requestId], ['AuthenticationFailed', 401, 'req-1']);
-    assert.deepEqual(refused.retry, again);
+    assert.deepEqual([refused.code, refused.httpStatus, refused.requestId], [code, 401, 'req-1']);
   }
   const aboutList = translate(new RejectedByService('no', answer(401)), 'list');
   assert.ok(aboutList instanceof NotAuthorized && !(aboutList instanceof ImageNotAuthorized));
@@ -145,7 +144,7 @@ test('a malformed response is a fault of Glance', () => {
 
 test('errors that are not from Glance are returned unchanged', () => {
   const bug = new TypeError('a bug');
-  const other = new OperatorError('x', { code: 'EgressRefused', retry: { kind: 'change' } });
+  const other = new OperatorError('x', { code: 'EgressRefused' });
   assert.equal(translate(bug, 'read'), bug);
   assert.equal(translate(other, 'read'), other);
 });

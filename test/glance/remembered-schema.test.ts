@@ -4,7 +4,6 @@ import type { Calls } from '../../src/glance/client/call.ts';
 import { rememberedSchema } from '../../src/glance/client/call.ts';
 import { builtInSchema } from '../../src/glance/cloud-schema.ts';
 import { GlanceConnectionFailed, GlanceUnavailable, NotAuthorized, NotFound } from '../../src/glance/errors.ts';
-import { retry } from '../../src/lib/errors.ts';
 
 const never = () => new AbortController().signal;
 const text = JSON.stringify({ properties: { os_new: { type: 'string' } } });
@@ -41,14 +40,14 @@ for (const refusal of [new NotFound('404', { httpStatus: 404 }), new NotAuthoriz
 }
 
 test('while a cloud does not work it is read without it, and asked again', async () => {
-  const { call } = asked([new GlanceUnavailable('500', retry.backoff, { httpStatus: 500 }), 'schema']);
+  const { call } = asked([new GlanceUnavailable('500', { httpStatus: 500 }), 'schema']);
   const schema = rememberedSchema(call);
   assert.equal(await schema(never()), builtInSchema);
   assert.ok((await schema(never())).baseKeys.has('os_new'));
 });
 
 test('an unreachable cloud fails the call as without a schema', async () => {
-  const unreachable = new GlanceConnectionFailed('no response', 'GlanceUnreachable', retry.backoff, {});
+  const unreachable = new GlanceConnectionFailed('no response', 'GlanceUnreachable', {});
   const { call } = asked([unreachable, 'schema']);
   const schema = rememberedSchema(call);
   await assert.rejects(schema(never()), unreachable);

@@ -127,7 +127,7 @@ for (const [kind, open] of Object.entries(peers))
         const advice = { certificate: 'add its authority' };
         await using peer = open(policyWith({ ...proxy, advice }), ...trusted);
         const error = await failureOf(peer.get(`${scheme}://localhost/a`));
-        assert.ok(error instanceof ProxyDenied && error.code === 'ProxyRefused');
+        assert.ok(error instanceof ProxyDenied && error.code === 'ProxyDenied');
         assert.match(
           error.message,
           new RegExp(`^the certificate of the proxy ${proxy.url} is not trusted: .*; add its authority$`),

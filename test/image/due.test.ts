@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { abandonAnnotation, reconcileAtAnnotation } from '../../src/api/group.ts';
 import { dueOf } from '../../src/image/due.ts';
+import { longestDelayMs } from '../../src/lib/error-codes.ts';
 import { resourceOf } from './resource.ts';
 
 const now = new Date('2026-01-02T00:00:00Z');
@@ -33,6 +34,13 @@ describe('when a resource is due', () => {
     assert.deepEqual(dueOf(resourceOf({ status: failing }), '7', now), { kind: 'in', ms: 60_000 });
     const at = new Date('2026-01-02T00:01:00Z');
     assert.deepEqual(dueOf(resourceOf({ status: failing }), '7', at), { kind: 'now' });
+  });
+  test('a retry time further away than the longest wait is due, because a wrong clock has written it', () => {
+    const at = (ms: number) => new Date(now.getTime() + ms).toISOString();
+    const dueAt = (ms: number) => dueOf(resourceOf({ status: { ...failing, nextAttemptTime: at(ms) } }), '7', now);
+    assert.deepEqual(dueAt(longestDelayMs), { kind: 'in', ms: longestDelayMs });
+    for (const ms of [longestDelayMs + 1001, 24 * 3_600_000, 365 * 24 * 3_600_000])
+      assert.deepEqual(dueAt(ms), { kind: 'now' });
   });
   test('a changed spec is due immediately', () => {
     const resource = resourceOf({ status: failing, metadata: { generation: 2 } });

@@ -4,7 +4,7 @@ import type { GlanceImageStatus } from '../../src/api/status.ts';
 import { happenings } from '../../src/image/events.ts';
 import type { Facts } from '../../src/image/facts.ts';
 import { type Moment, summarise } from '../../src/image/status.ts';
-import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import { imageOf } from './resource.ts';
 
 const moment: Moment = {
@@ -18,7 +18,7 @@ const moment: Moment = {
 };
 const ready: Facts = { image: imageOf(), changes: [], end: { kind: 'converged' } };
 const changed: Facts = { ...ready, changes: [{ kind: 'updated', what: ['n'] }] };
-const error = new OperatorError('no connection to Glance', { code: 'GlanceUnreachable', retry: retry.backoff });
+const error = new OperatorError('no connection to Glance', { code: 'GlanceUnreachable' });
 const failed: Facts = { changes: [], end: { kind: 'failed', error } };
 
 /** The reasons of the events for this status change. */

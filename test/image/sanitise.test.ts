@@ -134,7 +134,7 @@ describe('the status in place of one that the API server rejects', () => {
     assert.deepEqual(Object.keys(statuses[1] ?? {}).sort(), ['conditions', 'nextAttemptTime', 'observedGeneration']);
     assert.partialDeepStrictEqual(statuses[1]?.conditions?.[0], {
       type: 'Ready',
-      reason: 'KubernetesFailed',
+      reason: 'StatusShortened',
       message: 'the status cannot be shown in full: it is too large',
     });
   });

@@ -6,6 +6,7 @@ import { type GlanceImage, parseGlanceImage } from '../../src/api/glanceimage.ts
 import { apiVersion, kind, plural } from '../../src/api/group.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { Image } from '../../src/glance/image.ts';
+import { retryAfterMs } from '../../src/http/retry-after.ts';
 import type { Facts } from '../../src/image/facts.ts';
 import { createResources, glanceImageType, type Resources } from '../../src/image/resources.ts';
 import { sanitise } from '../../src/image/sanitise.ts';
@@ -14,9 +15,8 @@ import { createClient, type KubernetesClient } from '../../src/kubernetes/client
 import { createStore } from '../../src/kubernetes/reflector.ts';
 import { type ApiTransport, createApiTransport } from '../../src/kubernetes/transport.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import { silentLogger } from '../../src/lib/log.ts';
-import { retryAfterMs } from '../../src/openstack/retry.ts';
 import { cloud } from '../api/declarations.ts';
 import { fullStatus } from '../api/full-status.ts';
 import { installCrd } from '../env/crd.ts';
@@ -134,10 +134,9 @@ describe('what others say', () => {
   const fresh: GlanceImageStatus = { observedGeneration: -1 };
   const seen = (fields: Partial<Image>): Facts => ({ image: imageOf(fields), changes: [], end: { kind: 'converged' } });
   const failed = (message: string, options: { httpStatus?: number; ms?: number }): Facts => {
-    const how = options.ms === undefined ? retry.backoff : retry.after(options.ms);
     const error = new OperatorError(message, {
       code: 'SourceUnavailable',
-      retry: how,
+      retryAfterMs: options.ms,
       httpStatus: options.httpStatus ?? 503,
     });
     return { changes: [], end: { kind: 'failed', error } };

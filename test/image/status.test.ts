@@ -4,8 +4,9 @@ import fc from 'fast-check';
 import { findCondition } from '../../src/api/conditions.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { Facts } from '../../src/image/facts.ts';
-import { delayOf, type Moment, summarise } from '../../src/image/status.ts';
-import { OperatorError, type Retry, retry } from '../../src/lib/errors.ts';
+import { type Moment, summarise } from '../../src/image/status.ts';
+import type { ErrorCode } from '../../src/lib/error-codes.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import { planOf } from '../transfer/plans.ts';
 import { imageOf } from './resource.ts';
 
@@ -29,8 +30,8 @@ const converged: Facts = {
   end: { kind: 'converged' },
 };
 
-function failed(how: Retry, code = 'GlanceUnreachable', message = 'no connection to Glance'): Facts {
-  const error = new OperatorError(message, { code, retry: how, httpStatus: 503, requestId: 'req-1' });
+function failed(code: ErrorCode = 'GlanceUnreachable', message = 'no connection to Glance'): Facts {
+  const error = new OperatorError(message, { code, httpStatus: 503, requestId: 'req-1' });
   return { changes: [], secret: { version: '7' }, end: { kind: 'failed', error } };
 }
 
@@ -72,7 +73,7 @@ describe('the status', () => {
 
   test('an outage keeps the last observation and makes Ready unknown, not false', () => {
     const before = summarise(converged, fresh, moment);
-    const status = summarise(failed(retry.backoff), before, later);
+    const status = summarise(failed(), before, later);
     assert.deepEqual(status.image, before.image);
     assert.equal(status.imageID, before.imageID);
     assert.deepEqual(status.cloud, before.cloud);
@@ -82,15 +83,15 @@ describe('the status', () => {
 
   test('the status does not list an image that Glance has deleted', () => {
     const before = summarise(converged, fresh, moment);
-    const status = summarise({ ...failed(retry.change, 'Forbidden'), image: 'gone' }, before, later);
+    const status = summarise({ ...failed('Forbidden'), image: 'gone' }, before, later);
     assert.equal(status.image, undefined);
     assert.equal(status.imageID, undefined);
     assert.equal(status.size, undefined);
   });
 
   test("a failure names its cause, the server's message, the attempts and the next step", () => {
-    const first = summarise(failed(retry.backoff), fresh, moment);
-    const second = summarise(failed(retry.backoff), first, later);
+    const first = summarise(failed(), fresh, moment);
+    const second = summarise(failed(), first, later);
     assert.deepEqual(second.lastError, {
       reason: 'GlanceUnreachable',
       message: 'no connection to Glance',
@@ -106,7 +107,7 @@ describe('the status', () => {
   });
 
   test('a failure is Stalled only if it needs a change, and then it is not Reconciling', () => {
-    const status = summarise(failed(retry.change, 'DigestMismatch'), fresh, moment);
+    const status = summarise(failed('DigestMismatch'), fresh, moment);
     assert.equal(findCondition(status.conditions, 'Stalled')?.reason, 'DigestMismatch');
     assert.equal(findCondition(status.conditions, 'Reconciling'), undefined);
     assert.equal(status.lastError?.retryable, false);
@@ -114,8 +115,8 @@ describe('the status', () => {
   });
 
   test('a new generation resets the count of attempts', () => {
-    const first = summarise(failed(retry.backoff), fresh, moment);
-    const second = summarise(failed(retry.backoff), first, { ...later, generation: 2 });
+    const first = summarise(failed(), fresh, moment);
+    const second = summarise(failed(), first, { ...later, generation: 2 });
     assert.equal(second.lastError?.attempts, 1);
     assert.equal(second.observedGeneration, 2);
   });
@@ -131,7 +132,7 @@ describe('the status', () => {
       bytesPerSecond: 7,
       startedAt: '2026-01-02T00:09:00.123Z',
     };
-    const first = summarise(failed(retry.backoff), fresh, moment);
+    const first = summarise(failed(), fresh, moment);
     const second = summarise({ changes: [], end: { kind: 'transferring', state } }, first, later);
     assert.equal(second.lastError?.attempts, 1);
     assert.equal(second.nextAttemptTime, undefined);
@@ -167,17 +168,17 @@ describe('the status', () => {
     assert.deepEqual(summarise(suspended, status, { ...later, generation: 3 }), status);
   });
 
-  test('an unexpected fault is an InternalError and retried', () => {
-    const status = summarise(failed(retry.backoff, 'no such reason'), fresh, moment);
+  test('an error that was not translated is an InternalError and retried', () => {
+    const status = summarise(failed('HttpFailure'), fresh, moment);
     assert.equal(findCondition(status.conditions, 'Ready')?.reason, 'InternalError');
   });
 
   test('Reconciling and Stalled never exist together, and every condition has the observed generation', () => {
     const ends = fc.constantFrom<Facts>(
       converged,
-      failed(retry.backoff),
-      failed(retry.change),
-      failed(retry.after(1000)),
+      failed(),
+      failed('InvalidSpec'),
+      failed('QuotaExceeded'),
       { changes: [], end: { kind: 'suspended' } },
       { changes: [], end: { kind: 'waiting', phase: 'Waiting', why: 'x', ms: 1000 } },
     );
@@ -192,17 +193,5 @@ describe('the status', () => {
         }
       }),
     );
-  });
-});
-
-describe('the wait before the next try', () => {
-  test('the wait before the next attempt doubles from one second to ten minutes', () => {
-    const waits = [1, 2, 3, 4, 10, 100].map((attempts) => delayOf(retry.backoff, attempts, 0.5));
-    assert.deepEqual(waits, [1000, 2000, 4000, 8000, 512_000, 600_000]);
-  });
-
-  test('the wait before the next attempt has a jitter of one fifth', () => {
-    assert.equal(delayOf(retry.after(1000), 1, 0), 800);
-    assert.ok(delayOf(retry.after(1000), 1, 0.999) < 1200);
   });
 });

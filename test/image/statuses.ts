@@ -6,7 +6,8 @@ import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { Image } from '../../src/glance/image.ts';
 import type { Facts } from '../../src/image/facts.ts';
 import { type Moment, summarise } from '../../src/image/status.ts';
-import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { errorCodes } from '../../src/lib/error-codes.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import { fullStatus } from '../api/full-status.ts';
 import { imageOf } from './resource.ts';
 
@@ -100,21 +101,15 @@ function jsonOf(value: unknown): string {
 }
 
 const anyReason = fc.constantFrom(...Object.keys(reasons).filter(isReason));
-const anyRetry = fc.oneof(
-  fc.constant(retry.backoff),
-  fc.constant(retry.change),
-  fc.double({ min: 0, noNaN: true }).map((ms) => retry.after(ms)),
-  fc.double({ min: 0, noNaN: true }).map((ms) => retry.changeOrAfter(ms)),
-);
 const anyFailure = fc
   .record({
     message: anyText,
-    code: fc.oneof(anyText, anyReason),
-    how: anyRetry,
+    code: fc.constantFrom(...errorCodes),
+    retryAfterMs: fc.option(fc.nat(), { nil: undefined }),
     httpStatus: anyJsonNumber,
     requestId: anyText,
   })
-  .map(({ message, how, ...options }) => new OperatorError(message, { ...options, retry: how }));
+  .map(({ message, ...options }) => new OperatorError(message, options));
 const anyWarning: fc.Arbitrary<Warning> = fc.record({ reason: anyReason, message: anyText });
 
 export const anyReport: fc.Arbitrary<AnyReport> = fc.record({

@@ -9,7 +9,7 @@ import { createImageCache } from '../../src/glance/image-cache.ts';
 import type { Cloud, Clouds } from '../../src/image/clouds.ts';
 import { createReconciler } from '../../src/image/reconcile.ts';
 import type { Resources } from '../../src/image/resources.ts';
-import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';
 import { createSession } from '../../src/openstack/session.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
@@ -20,7 +20,7 @@ import { resultOf } from '../transfer/plans.ts';
 import { content, digest, imageOf, projectID, resourceOf } from './resource.ts';
 
 const { signal } = new AbortController();
-const outage = new OperatorError('Keystone is unreachable', { code: 'IdentityUnavailable', retry: retry.backoff });
+const outage = new OperatorError('Keystone is unreachable', { code: 'IdentityUnavailable' });
 
 /** A reconciler whose first write of a status takes until its transfer has ended as `end` says. */
 function setup(end: (image: Image) => Promise<TransferResult>) {
@@ -154,7 +154,7 @@ describe('a transfer that ends while the status is written', () => {
   });
 
   test('a failure during a status write is recorded and the transfer is not started again', async () => {
-    const mismatch = new OperatorError('another digest', { code: 'DigestMismatch', retry: retry.change });
+    const mismatch = new OperatorError('another digest', { code: 'DigestMismatch' });
     const { pass, status, runs, events } = setup(() => Promise.reject(mismatch));
     await pass();
     await pass();
@@ -178,7 +178,7 @@ describe('a transfer that has ended before an outage', () => {
   });
 
   test('an image with other data than was sent is removed after the outage', async () => {
-    const mismatch = new OperatorError('other data', { code: 'ContentMismatch', retry: retry.backoff });
+    const mismatch = new OperatorError('other data', { code: 'UploadMismatch' });
     const { pass, status, cloudIs, removed, become } = setup(() => Promise.reject(mismatch));
     await pass();
     become(imageOf());

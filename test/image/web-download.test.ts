@@ -9,7 +9,7 @@ import { converge } from '../../src/image/converge.ts';
 import type { Facts } from '../../src/image/facts.ts';
 import { claimOf, imageIDOf } from '../../src/image/identity.ts';
 import { faultOfFetched, type WebDownloads } from '../../src/image/web-download.ts';
-import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';
 import { createSession } from '../../src/openstack/session.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
@@ -94,7 +94,7 @@ async function pass(
 
 test('no import is requested from a host that the egress policy blocks', async () => {
   const { images, calls } = glance(queued, Buffer.alloc(0));
-  const refused = new OperatorError('refused', { code: 'EgressRefused', retry: retry.change });
+  const refused = new OperatorError('refused', { code: 'EgressRefused' });
   const asked: string[] = [];
   const { error } = await pass(images, {
     async checkHost(host) {
@@ -153,7 +153,7 @@ test('an unsafe image with the declared digest that was Ready before is reported
 
 test('an image that cannot be read is neither deleted nor visible', async () => {
   const { images, calls } = glance(fetched(1), Buffer.alloc(0));
-  const forbidden = new OperatorError('403', { code: 'Forbidden', retry: retry.change });
+  const forbidden = new OperatorError('403', { code: 'Forbidden' });
   const { error } = await pass({ ...images, download: () => Promise.reject(forbidden) });
   assert.equal(error, forbidden);
   assert.deepEqual(calls, []);

@@ -6,7 +6,6 @@ import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { createEventRecorder } from '../../src/kubernetes/events.ts';
 import { microTime } from '../../src/kubernetes/resource.ts';
 import type { ApiTransport } from '../../src/kubernetes/transport.ts';
-import { retry } from '../../src/lib/errors.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { createVirtualClock } from '../clock.ts';
 import { thing } from './things.ts';
@@ -117,7 +116,7 @@ test('an event that has expired in the cluster is sent again', async () => {
   });
   recorder.record(thing('a', '1'), failed);
   await clock.advance(1000);
-  error = new KubernetesError('gone', { reason: 'NotFound', retry: retry.backoff, httpStatus: 404 });
+  error = new KubernetesError('gone', { reason: 'NotFound', httpStatus: 404 });
   recorder.record(thing('a', '1'), failed);
   await clock.advance(1000);
   assert.equal(created.length, 2);
@@ -128,8 +127,8 @@ test('an event that has expired in the cluster is sent again', async () => {
 
 test('an event with a lost response is counted in place instead of being created again', async () => {
   const errors = [
-    new KubernetesError('reset', { reason: 'Unreachable', retry: retry.backoff }),
-    new KubernetesError('there', { reason: 'AlreadyExists', retry: retry.backoff, httpStatus: 409 }),
+    new KubernetesError('reset', { reason: 'Unreachable' }),
+    new KubernetesError('there', { reason: 'AlreadyExists', httpStatus: 409 }),
   ];
   const { clock, created, patched, recorder, stop, ended } = setup(() => errors.shift());
   recorder.record(thing('a', '1'), failed);

@@ -263,7 +263,7 @@ test('a request without permission is reported with the message and the audit id
   t.after(() => other.close());
   await assert.rejects(createClient(other).listPage(configMapType, { namespace }, undefined, never), (error) => {
     assert.ok(error instanceof KubernetesError);
-    assert.equal(error.code, 'KubernetesForbidden');
+    assert.deepEqual([error.code, error.reason], ['KubernetesFailed', 'Forbidden']);
     assert.match(error.message, new RegExp(`"${user}" cannot list resource "configmaps"`));
     assert.match(error.requestId ?? '', /^[0-9a-f-]{36}$/);
     return true;

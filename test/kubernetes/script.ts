@@ -4,13 +4,11 @@ import { createClient } from '../../src/kubernetes/client.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import type { ApiTransport } from '../../src/kubernetes/transport.ts';
 import { type WatcherEvent, type WatchProgress, watchResource } from '../../src/kubernetes/watcher.ts';
-import { retry } from '../../src/lib/errors.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { createVirtualClock } from '../clock.ts';
 import { type Thing, thing, thingType } from './things.ts';
 
-export const failure = (reason: string, httpStatus = 500) =>
-  new KubernetesError(reason, { reason, retry: retry.backoff, httpStatus });
+export const failure = (reason: string, httpStatus = 500) => new KubernetesError(reason, { reason, httpStatus });
 
 type Page = { resourceVersion: string; names: string[]; continueToken: string };
 /** One watch of a script: what it sends, at which time after its start in ms, and how it ends. */
@@ -40,7 +38,6 @@ export const endOfList = (resourceVersion: string) =>
 /** What a server without streaming lists says to one. */
 export const noStreams = new KubernetesError('sendInitialEvents is forbidden', {
   reason: 'Invalid',
-  retry: retry.change,
   httpStatus: 422,
 });
 

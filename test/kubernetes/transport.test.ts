@@ -130,7 +130,7 @@ test('a Status response becomes an error with reason, message, status and audit 
   const transport = await connect(t, server);
   await assert.rejects(transport.request({ method: 'GET', path }, never), (error) => {
     assert.ok(error instanceof KubernetesError);
-    assert.equal(error.code, 'KubernetesForbidden');
+    assert.deepEqual([error.code, error.reason], ['KubernetesFailed', 'Forbidden']);
     assert.equal(error.httpStatus, 403);
     assert.equal(error.requestId, 'req-1');
     assert.match(error.message, /403 Forbidden for GET \/api\/v1\/things: things is forbidden.*RBAC/);

@@ -6,7 +6,6 @@ import { createClient } from '../../src/kubernetes/client.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { createStore, runReflector } from '../../src/kubernetes/reflector.ts';
 import type { ApiTransport } from '../../src/kubernetes/transport.ts';
-import { retry } from '../../src/lib/errors.ts';
 import type { Key } from '../../src/lib/key.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -65,7 +64,7 @@ const aStory = fc.record({
 });
 
 function failureOf({ reason, httpStatus }: { reason: string; httpStatus: number }): KubernetesError {
-  return new KubernetesError(reason, { reason, httpStatus, retry: retry.backoff });
+  return new KubernetesError(reason, { reason, httpStatus });
 }
 
 /** A server with a history, whose responses have the faults of `faults` in order. */

@@ -4,7 +4,6 @@ import { createClient } from '../../src/kubernetes/client.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { createStore, runReflector } from '../../src/kubernetes/reflector.ts';
 import { parseObject } from '../../src/kubernetes/resource.ts';
-import { retry } from '../../src/lib/errors.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { applied, failure, page, type Step, start } from './script.ts';
 import { connect, createImpatientClock, json, lines, object, reset, startServer, status } from './server.ts';
@@ -62,7 +61,7 @@ for (const [name, expired] of [
   ['404, because the kind is gone for now,', failure('UnknownResource', 404)],
   [
     'a version from the future, after a restore',
-    new KubernetesError('', { reason: 'Timeout', retry: retry.backoff, causes: ['ResourceVersionTooLarge'] }),
+    new KubernetesError('', { reason: 'Timeout', causes: ['ResourceVersionTooLarge'] }),
   ],
 ] as const)
   test(`${name} leads to a new list, after a wait`, async () => {
@@ -101,7 +100,7 @@ test('a page that fails for another reason is asked for again', async () => {
 
 test('a server that asks to be left alone is left alone that long, within reason', async () => {
   const asked429 = (retryAfterMs: number) =>
-    new KubernetesError('', { reason: 'TooManyRequests', retry: retry.backoff, httpStatus: 429, retryAfterMs });
+    new KubernetesError('', { reason: 'TooManyRequests', httpStatus: 429, retryAfterMs });
   const { clock, asked, finish } = start([page('5', []), asked429(10_000), asked429(86_400_000), []]);
   await clock.advance(10 * 60_000);
   assert.deepEqual(asked, ['0 list', '0 watch 5', '11 watch 5', '143 watch 5']);

@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { DeadlineExceeded } from '../../src/lib/abort.ts';
 import { addToContext, withContext } from '../../src/lib/context.ts';
-import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import { createLogger } from '../../src/lib/log.ts';
 import { cleanText } from '../../src/lib/redact.ts';
 import { SecretString } from '../../src/lib/secret.ts';
@@ -54,7 +54,6 @@ test('an error is logged with message, codes, request id and causes; with its st
   const cause = new TypeError('x is not a function');
   const error = new OperatorError('Glance returned 413', {
     code: 'QuotaExceeded',
-    retry: retry.backoff,
     httpStatus: 413,
     requestId: 'req-1',
     cause,
@@ -176,9 +175,7 @@ function hiding(hidden: string): fc.Arbitrary<unknown> {
       text(hidden).map((words) => new Error(words)),
       text(hidden).map((words) => new TypeError(words)),
       text(hidden).map((words) => new DeadlineExceeded(words, 1000)),
-      text(hidden).map(
-        (words) => new OperatorError(words, { code: 'SourceRefused', retry: retry.backoff, requestId: words }),
-      ),
+      text(hidden).map((words) => new OperatorError(words, { code: 'SourceRefused', requestId: words })),
       fc
         .tuple(text(hidden), tie('thing'))
         .map(([words, cause]) => new Error('outer', { cause: new Error(words, { cause }) })),

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Conflict, GlanceUnavailable, ImageNotAuthorized, NotAuthorized } from '../../src/glance/errors.ts';
-import { retry } from '../../src/lib/errors.ts';
 import type { ConnectedImageService } from '../../src/library/connect.ts';
 import { imageId, wireImage } from '../glance/model.ts';
 import { reply } from '../openstack/stub.ts';
@@ -64,7 +63,7 @@ for (const [name, act] of aboutImage) {
     const { images } = await openStub(t, { answer: rejectAll });
     await assert.rejects(act(images), (error) => {
       assert.ok(error instanceof ImageNotAuthorized, `${error}`);
-      assert.deepEqual([error.httpStatus, error.code, error.retry], [401, 'AuthenticationFailed', retry.change]);
+      assert.deepEqual([error.httpStatus, error.code], [401, 'CredentialsInvalid']);
       return true;
     });
   });

@@ -174,7 +174,7 @@ describe('a certificate of the key manager', () => {
 
   const unavailable = (kind: string, message: RegExp, httpStatus?: number) => (error: unknown) => {
     assert.ok(error instanceof CertificateUnavailable, String(error));
-    assert.equal(error.code, 'CertificateUnavailable');
+    assert.equal(error.code, kind === 'backoff' ? 'KeyManagerUnavailable' : 'CertificateUnavailable');
     assert.match(error.message, message);
     assert.equal(error.retry.kind, kind);
     assert.equal(error.httpStatus, httpStatus);

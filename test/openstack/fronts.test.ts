@@ -89,7 +89,7 @@ test('a Glance with HTTP basic authentication accepts the right password and rej
   const entry = { auth_type: 'http_basic', username: 'alice', image_endpoint_override: glance.url };
   assert.equal((await list(signIn(t, { ...entry, password: 'right' }))).status, 200);
   await assert.rejects(list(signIn(t, { ...entry, password: 'wrong' })), (error) => {
-    assert.ok(error instanceof AuthenticationFailed && error.retry.kind === 'change');
+    assert.ok(error instanceof AuthenticationFailed && error.code === 'CredentialsInvalid');
     assert.match(error.message, /rejects the credentials in clouds.yaml: 401: rejected by the proxy/);
     return true;
   });

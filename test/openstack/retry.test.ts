@@ -8,7 +8,6 @@ import {
   defaultRetryPolicy,
   type RetryBudget,
   type RetryTarget,
-  retryAfterMs,
   withRetries,
 } from '../../src/openstack/retry.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -159,20 +158,4 @@ test('error responses refill the budget as successes do', async () => {
   await run([answer(404)], { budget });
   await run([], { budget });
   assert.ok(budget.failed());
-});
-
-test('Retry-After is parsed as seconds or a date, and anything else is ignored', () => {
-  const now = new Date('2026-01-01T00:00:00Z');
-  for (const [header, expected] of [
-    ['5', 5000],
-    [' 0 ', 0],
-    ['Thu, 01 Jan 2026 00:00:10 GMT', 10_000],
-    ['Wed, 31 Dec 2025 00:00:10 GMT', 0],
-    ['soon', undefined],
-    ['-1', undefined],
-    ['1.5', undefined],
-    [undefined, undefined],
-  ] as const) {
-    assert.equal(retryAfterMs(header, now), expected, header);
-  }
 });

@@ -275,7 +275,7 @@ test('credentials that do not come from Keystone are not renewed, and their reje
   const { session, asked } = cloudOf(t, { entry, image: [{ status: 401, text: 'no' }] });
   await assert.rejects(session.call('image', look()), (error) => {
     assert.ok(error instanceof AuthenticationFailed);
-    assert.deepEqual(error.retry, { kind: 'change' });
+    assert.equal(error.retry.kind, 'change');
     assert.equal(error.message, 'the image service rejects the credentials in clouds.yaml: 401: no');
     return true;
   });

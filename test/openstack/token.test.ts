@@ -69,7 +69,12 @@ test('rejected credentials fail all waiting calls with the message of Keystone, 
     const { code, retry, httpStatus, requestId, message } = result.reason;
     assert.deepEqual(
       { code, retry, httpStatus, requestId },
-      { code: 'AuthenticationFailed', retry: { kind: 'change' }, httpStatus: 401, requestId: 'req-k' },
+      {
+        code: 'AuthenticationFailed',
+        retry: { kind: 'backoffThenChange', attempts: 8, lookAgainMs: 600_000 },
+        httpStatus: 401,
+        requestId: 'req-k',
+      },
     );
     assert.equal(
       message,

@@ -5,8 +5,8 @@ import { describe, test } from 'node:test';
 import { z } from 'zod';
 import { readAlerts, runbookOf } from '../../charts/alerts.ts';
 import { reasons } from '../../src/api/reasons.ts';
-import { failureReasons } from '../../src/api/remedies.ts';
 import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
+import { failureReasons } from '../../src/image/failure.ts';
 import { programVersion } from '../../src/lib/version.ts';
 import { metricsIn } from './promql.ts';
 

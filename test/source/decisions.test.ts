@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { OperatorError, type Retry, retry } from '../../src/lib/errors.ts';
+import type { ErrorCode } from '../../src/lib/error-codes.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import { createRotation, type Step } from '../../src/source/rotation.ts';
 import { compareValidators, ifRangeOf, type Validators, validatorsOf } from '../../src/source/validators.ts';
 
@@ -63,10 +64,10 @@ describe('the validator of a response', () => {
     });
 });
 
-const failure = (code: string, again: Retry = retry.backoff) => new OperatorError(code, { code, retry: again });
+const failure = (code: ErrorCode, retryAfterMs?: number) => new OperatorError(code, { code, retryAfterMs });
 
 describe('the turns of several addresses', () => {
-  const codes = fc.constantFrom(
+  const codes = fc.constantFrom<ErrorCode[]>(
     'SourceUnreachable',
     'SourceStalled',
     'SourceNotFound',
@@ -108,13 +109,13 @@ describe('the turns of several addresses', () => {
       });
       assert.deepEqual(pauses, expected);
     }
-    const asking = createRotation(1, () => 0.5).failed(failure('SourceUnavailable', retry.after(9000)));
+    const asking = createRotation(1, () => 0.5).failed(failure('SourceUnavailable', 9000));
     assert.deepEqual(asking, { kind: 'try', index: 0, pauseMs: 9000 });
   });
 
   test('progress restarts the rotation, except for unusable addresses', () => {
     const rotation = createRotation(3, () => 0.5);
-    const fail = (code: string) => {
+    const fail = (code: ErrorCode) => {
       for (let tries = 0; ; tries++) {
         const before = rotation.index;
         const step = rotation.failed(failure(code));

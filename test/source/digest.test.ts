@@ -80,7 +80,7 @@ describe('verifying a digest', () => {
       (error) => {
         assert(error instanceof OperatorError);
         assert.equal(error.code, 'DigestMismatch');
-        assert.deepEqual(error.retry, { kind: 'change' });
+        assert.equal(error.retry.kind, 'change');
         assert(error.message.includes(hex));
         assert(error.message.includes(hashOf('sha256', Buffer.from('other'))));
         assert(!error.message.includes('secret'));
@@ -112,7 +112,7 @@ describe('verifying a digest', () => {
     const verifier = createDigestVerifier(expected, { url, isSpliced: true });
     verifier.update(Buffer.from('other'));
     assert.throws(() => verifier.finish(), {
-      code: 'DigestMismatch',
+      code: 'SplicedDigestMismatch',
       retry: { kind: 'backoff' },
       message: /resumed at another server/,
     });

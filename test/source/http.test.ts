@@ -107,7 +107,7 @@ describe('an HTTP source', () => {
       await assert.rejects(
         open(() => {}, { url }),
         (error) => {
-          failsWith('SourceInvalid', /./, 'change')(error);
+          failsWith('SourceURLInvalid', /./, 'change')(error);
           return error instanceof Error && !error.message.includes('pass@');
         },
       );
@@ -167,11 +167,11 @@ describe('redirects', () => {
     );
     await assert.rejects(
       open((_request, response) => redirect(response, 'file:///etc/passwd')),
-      failsWith('SourceInvalid', /only https and http/),
+      failsWith('SourceURLInvalid', /only https and http/),
     );
     await assert.rejects(
       open((_request, response) => redirect(response, 'http://user:secret@127.0.0.1/x')),
-      failsWith('SourceInvalid', /user and password/),
+      failsWith('SourceURLInvalid', /user and password/),
     );
   });
 

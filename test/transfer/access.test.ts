@@ -82,7 +82,7 @@ test('a Secret without the key that a transfer needs is reported without its oth
     [{ openstack, ca: { tls: 'planted' } }, /"ca" has no key ca\.crt, .* in PEM: add it, or name another Secret$/],
   ];
   for (const [secrets, message] of incomplete) {
-    const error = { code: 'SecretInvalid', retry: { kind: 'change' }, message };
+    const error = { code: 'SecretInvalid', retry: { kind: 'change', lookAgainMs: 3_600_000 }, message };
     await assert.rejects(readFrom(secrets, { source }), error);
   }
 });

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { systemClock } from '../../src/lib/clock.ts';
-import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import type { Target } from '../../src/transfer/delivery.ts';
 import { runTransfer, type TransferOptions } from '../../src/transfer/engine.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from '../../src/transfer/plan.ts';
@@ -154,7 +154,7 @@ describe('a transfer', () => {
     assert.equal(sink.hashAlgorithm, 'sha256');
     const next = createSink({ reports: wrong });
     next.hashAlgorithm = sink.hashAlgorithm;
-    await assert.rejects(run(planOf(), sourceOf([data]), next), { code: 'ContentMismatch' });
+    await assert.rejects(run(planOf(), sourceOf([data]), next), { code: 'UploadMismatch' });
     const right = createSink({ hashAlgorithm: 'sha256' });
     right.hashAlgorithm = sink.hashAlgorithm;
     assert.equal((await run(planOf(), sourceOf([data]), right)).imageDigest, hashOf(data, 'sha256'));
@@ -162,8 +162,8 @@ describe('a transfer', () => {
 });
 
 describe('the error of a transfer', () => {
-  const conflict = new OperatorError('Glance returned 409', { code: 'Conflict', retry: retry.backoff });
-  const broken = new OperatorError('the connection broke', { code: 'SourceTooShort', retry: retry.backoff });
+  const conflict = new OperatorError('Glance returned 409', { code: 'Conflict' });
+  const broken = new OperatorError('the connection broke', { code: 'SourceTooShort' });
   const ten = Buffer.alloc(10);
 
   test('the error of a transfer is that of the source, not the failed PUT that followed', async () => {

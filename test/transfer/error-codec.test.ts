@@ -1,18 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { OperatorError, type Retry } from '../../src/lib/errors.ts';
+import { errorCodes } from '../../src/lib/error-codes.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import { decodeError, encodeError } from '../../src/transfer/error-codec.ts';
 
-const retry: fc.Arbitrary<Retry> = fc.oneof(
-  fc.constant({ kind: 'backoff' as const }),
-  fc.record({ kind: fc.constant('after' as const), ms: fc.nat() }, { noNullPrototype: true }),
-  fc.record({ kind: fc.constant('change' as const) }, { noNullPrototype: true }),
-  fc.record({ kind: fc.constant('change' as const), lookAgainMs: fc.nat() }, { noNullPrototype: true }),
-);
 const options = fc.record(
-  { code: fc.string(), retry, httpStatus: fc.nat(), requestId: fc.string() },
-  { requiredKeys: ['code', 'retry'], noNullPrototype: true },
+  { code: fc.constantFrom(...errorCodes), httpStatus: fc.nat(), requestId: fc.string(), retryAfterMs: fc.nat() },
+  { requiredKeys: ['code'], noNullPrototype: true },
 );
 
 test('an OperatorError keeps all fields of a status when it is encoded as JSON', () => {
@@ -22,7 +17,7 @@ test('an OperatorError keeps all fields of a status when it is encoded as JSON',
       const error = new OperatorError(message, { ...given, cause });
       const back = decodeError(JSON.parse(JSON.stringify(encodeError(error))));
       assert(back instanceof OperatorError);
-      for (const key of ['message', 'code', 'retry', 'httpStatus', 'requestId'] as const)
+      for (const key of ['message', 'code', 'retry', 'httpStatus', 'requestId', 'retryAfterMs'] as const)
         assert.deepEqual(back[key], error[key]);
       assert(back.cause instanceof Error && 'code' in back.cause);
       assert.deepEqual([back.cause.message, back.cause.code], [why, 'ECONNRESET']);

@@ -4,7 +4,7 @@ import { parentPort } from 'node:worker_threads';
 import { createTrust } from '../../src/http/trust.ts';
 import { aborted } from '../../src/lib/abort.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import type { Executor } from '../../src/transfer/executor.ts';
 import { noProgress } from '../../src/transfer/plan.ts';
 import { serveExecutor } from '../../src/transfer/thread-server.ts';
@@ -44,9 +44,9 @@ const executor: Executor = {
       case 'fail':
         throw new OperatorError('Glance returned 413', {
           code: 'QuotaExceeded',
-          retry: retry.after(7000),
           httpStatus: 413,
           requestId: 'req-1',
+          retryAfterMs: 700_000,
           cause: new Error('the response'),
         });
       case 'bug':

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { OperatorError, retry } from '../../src/lib/errors.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import type { TransferObserver } from '../../src/transfer/meter.ts';
 import { imageIDOf, resultOf } from './plans.ts';
 import { ample, moved, planOf, settle, setUp } from './schedulers.ts';
@@ -116,7 +116,7 @@ describe('the observer of a scheduler', () => {
       ['spent', 'B', 'queued', 700],
       ['counted', 'B', 1, 1],
     ]);
-    runOf('b').fail(new OperatorError('no', { code: 'DigestMismatch', retry: retry.change }));
+    runOf('b').fail(new OperatorError('no', { code: 'DigestMismatch' }));
     await settle();
     assert(next().some((each) => isDeepStrictEqual(each, ['ended', 'B', 'DigestMismatch'])));
     const cancelled = scheduler.cancel('c');

@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import type { ImageTask } from '../../src/glance/client/index.ts';
 import { GlanceUnavailable } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
-import { retry } from '../../src/lib/errors.ts';
 import type { Target } from '../../src/transfer/delivery.ts';
 import { runTransfer } from '../../src/transfer/engine.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -74,13 +73,13 @@ test('a failed import is reported with the message of Glance if there is one', a
 });
 
 test('an import starts only after all of the data is staged', async () => {
-  await assert.rejects(run([{ ...staged, size: 3 }]), { code: 'ContentMismatch', message: /3 staged bytes/ });
-  await assert.rejects(run([{ ...staged, size: null }]), { code: 'ContentMismatch' });
+  await assert.rejects(run([{ ...staged, size: 3 }]), { code: 'UploadMismatch', message: /3 staged bytes/ });
+  await assert.rejects(run([{ ...staged, size: null }]), { code: 'UploadMismatch' });
 });
 
 test('an image that no plugin has changed is compared with the data that was sent', async () => {
   const other = { ...active, hash: { algorithm: 'sha512', value: 'abc' } };
-  await assert.rejects(run([staged, other]), { code: 'ContentMismatch' });
+  await assert.rejects(run([staged, other]), { code: 'UploadMismatch' });
 });
 
 test('an image that a plugin has changed is accepted as Glance reports it', async () => {
@@ -98,7 +97,7 @@ test('a stale read after the staging, or after the request for the import, does 
 });
 
 test('staged data that gets a 504 from a proxy is imported when Glance has stored all of it', async () => {
-  const timedOut = new GlanceUnavailable('Glance returned 504', retry.backoff, { httpStatus: 504 });
+  const timedOut = new GlanceUnavailable('Glance returned 504', { httpStatus: 504 });
   const storing = { ...staged, size: null };
   const { result, requests } = await run([...Array(200).fill(storing), staged, active], [], timedOut);
   assert.deepEqual([result.image.status, requests.length], ['active', 1]);

@@ -73,7 +73,7 @@ test('an error of the transfer thread arrives with all its fields', async (t) =>
       {
         message: 'Glance returned 413',
         code: 'QuotaExceeded',
-        retry: { kind: 'after', ms: 7000 },
+        retry: { kind: 'after', ms: 700_000 },
         httpStatus: 413,
         requestId: 'req-1',
       },

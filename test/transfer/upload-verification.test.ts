@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GlanceConnectionFailed, GlanceUnavailable, ImageNotFound } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
-import { retry } from '../../src/lib/errors.ts';
 import type { Target } from '../../src/transfer/delivery.ts';
 import { runTransfer } from '../../src/transfer/engine.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -10,8 +9,7 @@ import { planOf } from './plans.ts';
 import { createSink, type Sink, sourceOf } from './sink.ts';
 
 const data = Buffer.from('the data of an image');
-const withoutResponse = (what: string) =>
-  new GlanceConnectionFailed(`no response to ${what}`, 'GlanceUnreachable', retry.backoff, {});
+const withoutResponse = (what: string) => new GlanceConnectionFailed(`no response to ${what}`, 'GlanceUnreachable', {});
 const lost = withoutResponse('the upload');
 
 async function run(target: Target, chunks = [data]) {
@@ -39,7 +37,7 @@ describe('an active image', () => {
     ['another format', { diskFormat: 'qcow2' }, /has the disk format qcow2, sent was raw/],
   ] as [string, Partial<Image>, RegExp][]) {
     test(`an active image with ${what} than was sent is a ContentMismatch`, async () => {
-      await assert.rejects(run(createSink({ reports })), { code: 'ContentMismatch', message: words });
+      await assert.rejects(run(createSink({ reports })), { code: 'UploadMismatch', message: words });
     });
   }
 
@@ -52,7 +50,7 @@ describe('an active image', () => {
     const upload: Target['images']['upload'] = async (_id, body) => {
       for await (const _chunk of body) break;
     };
-    await assert.rejects(run(createSink({ upload }), [data, data, data]), { code: 'ContentMismatch' });
+    await assert.rejects(run(createSink({ upload }), [data, data, data]), { code: 'UploadMismatch' });
   });
 });
 
@@ -105,7 +103,7 @@ describe('an upload without a response', () => {
     });
     const { get } = sink.images;
     sink.images.get = async (id, signal) => ({ ...(await get(id, signal)), size: 1 });
-    await assert.rejects(run(sink), { code: 'ContentMismatch' });
+    await assert.rejects(run(sink), { code: 'UploadMismatch' });
   });
 
   test('an upload without a response fails with ImageGone if the image was deleted', async () => {
@@ -140,7 +138,7 @@ describe('an upload with a response', () => {
     };
     return sink;
   }
-  const timedOut = new GlanceUnavailable('Glance returned 504 for the upload', retry.backoff, { httpStatus: 504 });
+  const timedOut = new GlanceUnavailable('Glance returned 504 for the upload', { httpStatus: 504 });
 
   test('a complete upload that gets a 504 from a proxy succeeds when Glance has stored it, and nothing is sent again', async () => {
     const sink = reading(
@@ -174,6 +172,6 @@ describe('an upload with a response', () => {
 
   test('an image that stays without its data after the upload is a ContentMismatch', async () => {
     for (const states of [['queued'], ['saving'], ['killed']])
-      await assert.rejects(run(reading(states)), { code: 'ContentMismatch' }, states.join());
+      await assert.rejects(run(reading(states)), { code: 'UploadMismatch' }, states.join());
   });
 });

@@ -18,9 +18,6 @@ const skipped = [
   /^test\/words\/(?:rules|clauses|names|allowed|words\.test)\.ts$/,
 ];
 
-/** Their comments are rewritten together with the code; their messages are checked. */
-const stringsOnly = [/^src\/image\//];
-
 function allFindings(): Finding[] {
   const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
     cwd: root,
@@ -32,7 +29,7 @@ function allFindings(): Finding[] {
     .flatMap((file) => {
       const content = contentOf(file);
       if (content === undefined) return [];
-      return findingsIn(file, content, stringsOnly.some((pattern) => pattern.test(file)) ? ['string'] : undefined);
+      return findingsIn(file, content);
     });
 }
 

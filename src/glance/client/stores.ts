@@ -5,7 +5,7 @@
  * failure of its own class.
  */
 import { z } from 'zod';
-import { responseFieldsOf } from '../../openstack/errors.ts';
+import { responseFieldsOf } from '../../lib/errors.ts';
 import type { JsonObject, JsonValue } from '../../openstack/json.ts';
 import { Conflict, ImageGone, InvalidRequest, NotFound, StoreNotFound, StoreReadOnly } from '../errors.ts';
 import { imagePath, pathSegment } from '../ref.ts';

@@ -4,10 +4,9 @@
  * Invariant: at most a hundred clouds have series of their own, and the others are counted together; a cloud without transfers
  * gives way to one that has some.
  */
-import { isReason } from '../../api/reasons.ts';
-import { failureReasons } from '../../api/remedies.ts';
 import type { Meters } from '../../controller/meters.ts';
 import type { MeasuredPhase, TransferObserver } from '../../transfer/meter.ts';
+import { failureReasons, reasonOf } from '../failure.ts';
 
 const mostClouds = 100;
 const phases: readonly MeasuredPhase[] = ['queued', 'connecting', 'transferring', 'finishing'];
@@ -74,7 +73,7 @@ export function createTransferMetrics({ counter, gauge, histogram }: Meters): Tr
     ended(_address, end) {
       ends.inc({ result: end.kind });
       if (end.kind === 'succeeded') resumes.inc(end.result.resumes);
-      if (end.kind === 'failed') failures.inc({ reason: isReason(end.code) ? end.code : 'InternalError' });
+      if (end.kind === 'failed') failures.inc({ reason: reasonOf(end) });
     },
   };
 }

@@ -4,10 +4,9 @@
  * Guarantees: they are about the bytes, never about the connection, whose errors pass through unchanged; each message has the codec,
  * the URL without its secrets, and the offset if it is known.
  */
-import { OperatorError, retry } from '../../lib/errors.ts';
+import { OperatorError } from '../../lib/errors.ts';
 import type { MemoryShare } from '../../lib/memory-budget.ts';
 import { safeUrl } from '../../lib/secret.ts';
-import { upstreamRetry } from '../errors.ts';
 import type { Compression } from './magic.ts';
 
 export interface DecompressLimits {
@@ -34,7 +33,7 @@ export interface Job {
 }
 
 export class CompressionError extends OperatorError {
-  declare readonly code: 'CompressionInvalid' | 'CompressionBomb';
+  declare readonly code: 'CompressionInvalid' | 'CompressionCutOff' | 'CompressionBomb';
 }
 
 const advice = 'have the publisher correct the file, or declare another one';
@@ -43,8 +42,6 @@ const advice = 'have the publisher correct the file, or declare another one';
 export function damagedStream(job: Job, why: string, at: number, cause?: unknown): CompressionError {
   return new CompressionError(`${dataOf(job)} is damaged near byte ${at}: ${why}; ${advice}`, {
     code: 'CompressionInvalid',
-    // Another download of the same file would not help. An attempt every hour finds a corrected one.
-    retry: retry.change,
     cause,
   });
 }
@@ -52,18 +49,18 @@ export function damagedStream(job: Job, why: string, at: number, cause?: unknown
 /** `bytes`: the length of the data. The server may have a problem, or an upload of the file may be running. */
 export function cutOff(job: Job, bytes: number, cause?: unknown): CompressionError {
   const message = `${dataOf(job)} is cut off after ${bytes} bytes: have the publisher complete the file`;
-  return new CompressionError(message, { code: 'CompressionInvalid', retry: upstreamRetry, cause });
+  return new CompressionError(message, { code: 'CompressionCutOff', cause });
 }
 
 /** `why`: what the decoder does not support. */
 export function unsupported(job: Job, why: string, cause?: unknown): CompressionError {
   const message = `${dataOf(job)} cannot be decompressed: ${why}`;
-  return new CompressionError(message, { code: 'CompressionInvalid', retry: retry.change, cause });
+  return new CompressionError(message, { code: 'CompressionInvalid', cause });
 }
 
 /** `why`: the limit that was exceeded. */
 export function bomb(job: Job, why: string): CompressionError {
-  return new CompressionError(`${dataOf(job)} ${why}`, { code: 'CompressionBomb', retry: retry.change });
+  return new CompressionError(`${dataOf(job)} ${why}`, { code: 'CompressionBomb' });
 }
 
 function dataOf({ compression, url }: Job): string {
@@ -74,6 +71,6 @@ function dataOf({ compression, url }: Job): string {
 export function busy(job: Job, cause: unknown): OperatorError {
   return new OperatorError(
     `${dataOf(job)} needs more memory than its first part, and other transfers use it; the transfer starts again`,
-    { code: 'DecoderMemoryInUse', retry: retry.backoff, cause },
+    { code: 'DecoderMemoryInUse', cause },
   );
 }

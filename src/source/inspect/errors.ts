@@ -1,11 +1,11 @@
 /**
  * The errors of the inspection.
  *
- * Guarantees: each message says what the file is, what is wrong with it, and what the user can do. The file would be the same the
- * next time, so only a change of the resource leads to an early retry.
+ * Guarantees: each message says what the file is, what is wrong with it, and what the user can do.
  */
 import { formatBytes } from '../../lib/bytes.ts';
-import { OperatorError, retry } from '../../lib/errors.ts';
+import type { ErrorCode } from '../../lib/error-codes.ts';
+import { OperatorError } from '../../lib/errors.ts';
 import { safeUrl } from '../../lib/secret.ts';
 import type { Format } from './format-policy.ts';
 
@@ -14,14 +14,12 @@ const gib = 2 ** 30;
 /** For the file at `url`. */
 export function createErrors(url: string) {
   const file = safeUrl(url);
-  const reject = (code: string, message: string) =>
-    new OperatorError(`${file} ${message}`, { code, retry: retry.change });
+  const reject = (code: ErrorCode, message: string) => new OperatorError(`${file} ${message}`, { code });
   return {
     /** The server sent `page` in place of the file. The declaration may be right. */
     page: (page: string) =>
       new OperatorError(`${file} sent ${page} instead of an image, with status 200: open the URL to read it`, {
-        code: 'FormatMismatch',
-        retry: retry.after(10 * 60_000),
+        code: 'PageReceived',
       }),
     mismatch: (diskFormat: string, what: string) =>
       reject(

@@ -166,7 +166,7 @@ describe('a decompressed body', () => {
     test(`truncated data is an error that may be retried (${name})`, async () => {
       await refuses(file.subarray(0, 10), new RegExp(`the ${name} data of .* is cut off after 10 bytes`));
       const { error } = await outcome(body(file.subarray(0, -1), [1000]));
-      assert.equal(error?.retry.kind, 'after');
+      assert.deepEqual([error?.code, error?.retry.kind], ['CompressionCutOff', 'after']);
       assert.match(error?.message ?? '', new RegExp(`cut off after ${file.length - 1} bytes`));
     });
   }

@@ -61,11 +61,11 @@ export async function unpacked(bytes: Uint8Array, lengths: readonly number[] = [
   return out;
 }
 
-/** Fails unless the file is rejected as CompressionInvalid with a message that `message` matches. */
+/** Fails unless the file is rejected as damaged or cut off with a message that `message` matches. */
 export async function refuses(bytes: Uint8Array, message: RegExp, lengths: readonly number[] = []): Promise<void> {
   const { error } = await outcome(body(bytes, lengths));
   assert.ok(error !== undefined, 'it was accepted');
-  assert.equal(error.code, 'CompressionInvalid');
+  assert.match(error.code, /^Compression(?:Invalid|CutOff)$/);
   assert.match(error.message, message);
   assert.match(error.message, /https:\/\/example\.com\/image\.raw\.xz\?…/);
   assert.doesNotMatch(error.message, /secret/);
@@ -89,7 +89,7 @@ export async function explodes(
     (error) => {
       assert.ok(error instanceof CompressionError);
       assert.equal(error.code, 'CompressionBomb');
-      assert.deepEqual(error.retry, { kind: 'change' });
+      assert.equal(error.retry.kind, 'change');
       assert.match(error.message, message);
       assert.doesNotMatch(error.message, /secret/);
       return true;

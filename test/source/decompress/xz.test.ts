@@ -51,7 +51,7 @@ describe('xz', () => {
     for (let length = 6; length < file.length; length++) {
       const { bytes, error } = await outcome(body(file.subarray(0, length), [7]));
       if (ends.includes(length)) assert.deepEqual([bytes.toString(), error], ['some text', undefined]);
-      else assert.equal(error?.code, 'CompressionInvalid', `${length}`);
+      else assert.match(error?.code ?? '', /^Compression(?:Invalid|CutOff)$/, `${length}`);
     }
   });
 

@@ -1,5 +1,6 @@
 /** The inspection as tests call it: on a whole image, in chunks of any size. */
 import assert from 'node:assert/strict';
+import { reasonOf } from '../../../src/image/failure.ts';
 import { OperatorError } from '../../../src/lib/errors.ts';
 import { createInspector, type Inspected, type InspectorOptions } from '../../../src/source/inspect/index.ts';
 
@@ -22,7 +23,7 @@ export function judge(chunks: Iterable<Uint8Array>, options: Partial<InspectorOp
     return { kind: 'accepted', ...inspector.finish() };
   } catch (error) {
     assert.ok(error instanceof OperatorError, String(error));
-    return { kind: 'refused', code: error.code, message: error.message, retry: error.retry.kind, at: shown };
+    return { kind: 'refused', code: reasonOf(error), message: error.message, retry: error.retry.kind, at: shown };
   }
 }
 

@@ -1,0 +1,269 @@
+/** Reasons of failures in the declaration, the cloud, the image and the operator itself. */
+import { deleteImage, itself, type ReasonEntry, showImage, showOperator, showResource } from './reason-entry.ts';
+
+export const cloudReasons = {
+  InvalidSpec: {
+    meaning: 'The declaration cannot be fulfilled.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Fix the field that the message names.',
+    command: 'kubectl explain glanceimage.spec',
+  },
+  SecretNotFound: {
+    meaning: 'A Secret that the resource names does not exist.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Create the Secret in the namespace of the resource, or fix `spec.cloud.secretRef`. In a namespace that is being deleted no Secret can be created: set `spec.deletionPolicy` to Retain, or release the resource without its image by `kubectl annotate glanceimage NAME glance-image-operator.dev/abandon=true`.',
+    command: 'kubectl create secret generic SECRET --from-file=clouds.yaml',
+  },
+  SecretInvalid: {
+    meaning: 'The Secret has no usable clouds.yaml, headers or certificates.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Fix the key of the Secret that the message names.',
+    command: 'kubectl describe secret SECRET',
+  },
+  CloudNotFound: {
+    meaning: 'clouds.yaml has no cloud of that name.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Fix `spec.cloud.name`, or add that cloud to clouds.yaml.',
+    command: showResource,
+  },
+  CloudChanged: {
+    meaning: 'The credentials or spec.cloud now lead to another project or region than that of the image.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Restore the previous project and region in clouds.yaml and in `spec.cloud`. To move the image to another project: restore them, delete the resource, and create it again with the new ones.',
+    command: 'kubectl get glanceimage NAME --output jsonpath={.status.cloud}',
+  },
+
+  AuthenticationFailed: {
+    meaning: 'Keystone rejected the credentials, or Glance rejected a token that Keystone had just issued.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Renew the password or the application credential in the Secret, and check that its project is enabled. If the same credentials work elsewhere, wait: Keystone may have an outage of its own.',
+    command: 'openstack token issue',
+  },
+  IdentityUnavailable: {
+    meaning: 'Keystone cannot be reached, or responds with a server error.',
+    shownBy: ['Ready'],
+    actor: 'operator',
+    remedy: `${itself} If only the operator cannot reach Keystone: network policy, DNS, cacert.`,
+    command: 'openstack token issue',
+  },
+  EndpointNotFound: {
+    meaning: 'The service catalog has no endpoint for the required service, region and interface.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Fix region_name or interface in clouds.yaml, or have the service entered in the catalog.',
+    command: 'openstack catalog show image',
+  },
+  GlanceUnreachable: {
+    meaning: 'No connection to Glance.',
+    shownBy: ['Ready'],
+    actor: 'operator',
+    remedy: `${itself} If only the operator cannot reach it: network policy, DNS, cacert, the interface in clouds.yaml.`,
+    command: 'openstack catalog show image',
+  },
+  GlanceUnavailable: {
+    meaning: 'Glance responds with a server error.',
+    shownBy: ['Ready'],
+    actor: 'operator',
+    remedy: `${itself} The request id finds the cause in the log of Glance.`,
+    command: 'openstack image list --limit 1',
+  },
+  Forbidden: {
+    meaning: 'The policy of Glance does not allow the declaration for these credentials.',
+    shownBy: ['Ready'],
+    actor: 'cloud',
+    remedy: 'Give the user the role that the policy of Glance asks for, or do not declare what needs it.',
+    command: showResource,
+  },
+  PropertyProtected: {
+    meaning:
+      'The property protections of Glance forbid the operator to create, read, update or delete one of its own properties, by which it recognises its images. The message names the property and the right.',
+    shownBy: ['Ready'],
+    actor: 'cloud',
+    remedy:
+      'In the file of property protections of Glance, give the role of the user the right that the message names, for all properties that begin with glance_image_operator_.',
+    command: 'openstack image show --column properties ID',
+  },
+  InvalidRequest: {
+    meaning: 'Glance rejected the declaration as invalid.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Fix the field that the message names. If the field is right, this Glance is too old for it, or its policy forbids it.',
+    command: 'kubectl explain glanceimage.spec.image',
+  },
+  Conflict: {
+    meaning: 'Glance rejected the change because of the current state of the image (HTTP 409).',
+    shownBy: ['Ready'],
+    actor: 'operator',
+    remedy:
+      'Nothing at first: the operator retries. If it lasts, find the server, volume or tool that uses or changes the image.',
+    command: showImage,
+  },
+  NotFound: {
+    meaning: 'Glance responded that an object does not exist (HTTP 404).',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Check that the object that the message names exists in this cloud and project.',
+    command: showImage,
+  },
+  ImageGone: {
+    meaning: 'The image was deleted while the operator worked on it.',
+    shownBy: ['Ready'],
+    actor: 'operator',
+    remedy: 'Nothing: the operator creates the image again. If it happens again, find out which tool deletes it.',
+    command: showImage,
+  },
+  ProxyRefused: {
+    meaning:
+      'A proxy does not pass on a request: that of the installation rejects the connection, or one in front of Glance the size or form of an upload.',
+    shownBy: ['Ready'],
+    actor: 'cloud',
+    remedy:
+      'The message names the proxy and what to change. The administrator of the operator changes that of the installation. For one in front of Glance, raise its limit, or allow requests in chunks.',
+    command: 'openstack catalog show image',
+  },
+  QuotaExceeded: {
+    meaning: 'A quota or size limit of the cloud is used up.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Free space in the project, or have its quota raised; the operator then continues by itself.',
+    command: 'openstack image list --long',
+  },
+  StoreNotFound: {
+    meaning: 'The cloud has no store of that name.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Fix `image.stores`. The command shows the names.',
+    command: 'openstack image stores list',
+  },
+  StoreReadOnly: {
+    meaning: 'The store is read-only.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Choose another store, or have this one opened for writing.',
+    command: 'openstack image stores list',
+  },
+  ImageDownloadFailed: {
+    meaning: 'The data of an image could not be read from Glance.',
+    shownBy: ['Ready'],
+    actor: 'operator',
+    remedy: `${itself} If it lasts, the store behind Glance has lost the data.`,
+    command: 'openstack image save --file FILE ID',
+  },
+  ImageCorrupted: {
+    meaning: 'The data of an image does not have the digest that Glance has recorded.',
+    shownBy: ['Ready'],
+    actor: 'cloud',
+    remedy:
+      'Find out why the store behind Glance returns damaged data. Then delete the image, and the operator creates it again: `openstack image set --unprotected ID`, then the command.',
+    command: deleteImage,
+  },
+  ImportFailed: {
+    meaning: 'The import task of Glance failed, or did not write to all stores.',
+    shownBy: ['Ready'],
+    actor: 'cloud',
+    remedy: 'The message quotes the import task. See the log of Glance for its cause.',
+    command: showImage,
+  },
+
+  Deactivated: {
+    meaning: 'An administrator has deactivated the image.',
+    shownBy: ['Ready'],
+    actor: 'cloud',
+    remedy: 'Ask the administrator of the cloud why. The command makes the image usable again.',
+    command: 'openstack image set --activate ID',
+  },
+  TakenOver: {
+    meaning: 'The image was given to another project. It is foreign now, and is neither changed nor deleted.',
+    shownBy: ['Ready', 'Event'],
+    actor: 'user',
+    remedy:
+      'Have an administrator of the cloud give the image back; or declare that project as `spec.image.owner`; or delete the resource, which leaves the image, and create it again.',
+    command: 'openstack image show --column owner ID',
+  },
+  MarkContested: {
+    meaning:
+      'Another client removes the property by which the operator recognises its image, again and again. The operator does not restore it any more.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Find the tool or person that removes properties beginning with glance_image_operator_ from the image, and exclude them there. The operator looks again every hour.',
+    command: 'openstack image show --column properties ID',
+  },
+  NewerOperator: {
+    meaning:
+      'A newer version of the operator has written status.operation, and this version does not know its format. It changes nothing.',
+    shownBy: ['Ready'],
+    actor: 'installer',
+    remedy: 'Upgrade the operator to that version or a later one; or stop the newer one if two of them run.',
+    command: showOperator,
+  },
+  NotVerifiable: {
+    meaning: 'The image was Ready before, but nothing shows that it has the declared data. It is left as it is.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Delete the image, and the operator creates it again from the declared content: `openstack image set --unprotected ID`, then the command.',
+    command: deleteImage,
+  },
+  ContentMismatch: {
+    meaning: 'The data of the image is not the declared data.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Delete the image, and the operator creates it again: `openstack image set --unprotected ID`, then the command; or create another GlanceImage for the other content.',
+    command: deleteImage,
+  },
+
+  DecoderMemoryInUse: {
+    meaning:
+      'Decompressing the file needs more memory than its first part did, and other transfers use it; the transfer starts again.',
+    shownBy: ['Ready'],
+    actor: 'operator',
+    remedy:
+      'Nothing: the transfer starts again. If it lasts, have the file compressed in one piece, or with the same window in all pieces.',
+    command: showResource,
+  },
+  TransferCrashed: {
+    meaning:
+      'The transfer ends the thread that runs it, also if it is the only one there. It is a fault of the operator.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Report it with the message and the file. Until it is repaired, use another file or another compression of it.',
+    command: showResource,
+  },
+  TimedOut: {
+    meaning: 'Reconciling the image exceeded the two-minute limit and was cancelled.',
+    shownBy: ['Ready'],
+    actor: 'operator',
+    remedy:
+      'Nothing at first: the operator retries. If it lasts, glance_image_operator_openstack_request_duration_seconds shows the slow server.',
+    command: showResource,
+  },
+  KubernetesFailed: {
+    meaning:
+      'The API server rejected or failed a call of the operator, for example because of missing RBAC permissions.',
+    shownBy: ['Ready'],
+    actor: 'installer',
+    remedy:
+      'The message has the cause: permissions of the ServiceAccount, admission webhooks, quotas of the namespace.',
+    command: 'kubectl describe glanceimage NAME',
+  },
+  InternalError: {
+    meaning: 'A bug in the operator; please report it.',
+    shownBy: ['Ready'],
+    actor: 'installer',
+    remedy: 'Report it with the log lines of its reconcileID.',
+    command: showOperator,
+  },
+} as const satisfies Record<string, ReasonEntry>;
