@@ -1,7 +1,9 @@
 /**
- * From a Secret to a cloud that can be talked to. Laws: the Secret is read live, by name, and never kept; resources whose
- * credentials are equal share one session, with its token, its connections and what it knows of its images; a session nobody
- * has used for a while is closed; nobody talks to a cloud before it is known which one it is, so that the workers can be shared.
+ * From a Secret to a cloud that can be called.
+ *
+ * Guarantees: the Secret is read live, by name, and never kept; resources with equal credentials share one session, with its token,
+ * its connections and the cache of its images; an idle session is closed; no cloud is called before the operator knows which one it
+ * is, so that the workers can be shared.
  */
 
 import { createHash } from 'node:crypto';
@@ -39,11 +41,11 @@ export interface CloudPlace {
 
 export interface Cloud {
   images: ImageClient;
-  /** Our images there, as lists tell of them. */
+  /** Our images there, as lists show them. */
   cache: ImageCache;
   projectID: string;
   region: string | undefined;
-  /** Origin of the image endpoint, by which transfers into one cloud are counted, whoever's they are. */
+  /** Origin of the image endpoint, by which transfers into one cloud are counted, for all namespaces. */
   address: string;
   place: CloudPlace;
   /** Names of its stores; undefined where it has only one, without a name. Remembered for some minutes. */
@@ -54,9 +56,9 @@ export interface Cloud {
 export interface ReadSecret {
   version: string;
   /**
-   * `undefined` where the destination was not known, or was another, when the Secret was asked for: nothing has been asked of the
-   * cloud yet, and the reconcile starts again when it is the turn of those who go there. Throws an OperatorError that says what is
-   * wrong with the Secret or the cloud behind it.
+   * `undefined` where the destination was not known, or was another, when the Secret was read: no call was made to the cloud yet,
+   * and the reconcile starts again in the flow of that destination. Throws an OperatorError that says what is wrong with the Secret
+   * or the cloud.
    */
   open(signal: AbortSignal): Promise<Cloud | undefined>;
 }
@@ -89,7 +91,7 @@ export interface CloudsOptions {
 const idleMs = 3_600_000;
 /** A bound on the Secrets that are remembered to lead to one of them. */
 const maxRefs = 10_000;
-/** A bound on those whose destination is remembered: far more than there are, as one that is forgotten costs a pass. */
+/** A bound on those whose destination is remembered: far more than there are, because a forgotten one costs a reconcile. */
 const maxDestinations = 100_000;
 
 /** How long the names of stores are taken for known: they change when an administrator reconfigures Glance. */
@@ -102,7 +104,7 @@ interface Entry {
   observer: ReturnType<CloudsOptions['observeCache']> | undefined;
   images: ImageClient;
   cache: ImageCache;
-  /** Once somebody has got through to it. */
+  /** Set once it was reached. */
   cloud: Cloud | undefined;
   stores: { names: readonly string[] | undefined; at: number } | undefined;
 }
@@ -116,7 +118,7 @@ export function createClouds(options: CloudsOptions): Clouds {
 
   function attach(session: Session): Entry {
     const images = createImageClient(session);
-    // Its name is known once somebody has got through to the cloud, and nobody looks before that.
+    // Its name is known once the cloud was reached, and no list is read before that.
     const observer: ImageCacheObserver = {
       lookedUp: (answer) => entry.observer?.lookedUp(answer),
       listed: (list) => entry.observer?.listed(list),
@@ -205,7 +207,7 @@ function destinationOf({ access, services: { image } }: CloudConfig): string {
   return [...addresses.map((address) => new URL(address).origin), image.region ?? ''].join(' ');
 }
 
-/** Distinguishes the projects of a cloud in metrics, which everybody may read. */
+/** Distinguishes the projects of a cloud in metrics, which are public. */
 function shortHash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 8);
 }

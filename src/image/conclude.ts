@@ -35,7 +35,7 @@ export async function conclude(pass: Pass, report: Report, context: ReconcileCon
   return outcomeOf(pass, report, status, context);
 }
 
-/** The first transfer of a new resource has just started: most small images are complete before anybody has read that. */
+/** The first transfer of a new resource has just started: most small images are complete before a user could read that. */
 function isQuietStart({ status, metadata }: GlanceImage, { end, changes }: Report): boolean {
   const isNew = status.conditions === undefined && metadata.deletionTimestamp === undefined;
   return isNew && end.kind === 'transferring' && changes.some(({ kind }) => kind === 'created');

@@ -1,6 +1,7 @@
 /**
- * The data that a declaration asks for, in one shape for all kinds of source. Law: pure; everything about the data that is
- * declared appears here, and nothing about the record does.
+ * The data that a declaration asks for, in one shape for all kinds of source.
+ *
+ * Invariant: pure; everything that is declared about the data appears here, and nothing about the record.
  */
 
 import { type CompleteSpec, withDefaults } from '../api/defaults.ts';
@@ -42,7 +43,7 @@ export function addressOf({ source }: Content): string {
   return sourceOf(source).address;
 }
 
-/** The digest that the bytes in Glance must have, where the declaration alone tells it. */
+/** The digest that the bytes in Glance must have, where the declaration alone determines it. */
 export function digestInGlance({ digest, digestOf, decompress }: Content): string | undefined {
   return digestOf === 'Image' || decompress === 'None' ? digest : undefined;
 }

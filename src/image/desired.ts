@@ -25,7 +25,7 @@ export interface Desired {
   content: Content | undefined;
   /** Of the content. */
   fingerprint: string | undefined;
-  /** Where the data has to be, whoever brings it. */
+  /** Where the data has to be, also if another client uploads it. */
   stores: Stores;
 }
 
@@ -64,7 +64,7 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
   };
 }
 
-/** A property that Glance could set once and never change is refused, as is one that Glance would reject. */
+/** A property that Glance could set once and never change is rejected, as is one that Glance would reject. */
 function problemOf(key: string): string | undefined {
   if (key === '') return 'a property needs a name';
   if (key === 'id') return 'the operator chooses the ID of the image';
@@ -119,7 +119,7 @@ function suffixed(name: string, suffix: string): string {
 
 /**
  * The record of an image until its data is verified. `replaces`: consumers may know another image, so this one is hidden and has
- * a name of its own. What Glance downloads by itself is active before it is verified, so it is also private.
+ * a name of its own. A file that Glance downloads by itself is active before it is verified, so its image is also private.
  */
 export function imageBefore(desired: Desired, imageID: string, replaces: boolean): WantedImage {
   const { image, content } = desired;
@@ -149,7 +149,7 @@ function withFingerprint({ image, fingerprint }: Desired): WantedImage {
 /** How long a property that Glance did not let us remove is left alone. */
 const unremovableMs = 24 * 3_600_000;
 
-/** Whether a property that Glance has but nobody declares is left alone. */
+/** Whether a property that is in Glance and not declared is left alone. */
 export function keepsProperty(
   { purge }: Pick<Desired, 'purge'>,
   { propertyKeys, injected = [], unremovable }: Memory,

@@ -1,7 +1,8 @@
 /**
- * When a settled resource is compared with Glance again, and whether a list may answer. Laws: within its interval, however
- * often it is asked about; what was seen to differ from its status is compared at once, with Glance itself; and after a
- * restart the comparisons are spread, so that Glance is asked nothing all at once.
+ * When a settled resource is compared with Glance again, and whether a list suffices.
+ *
+ * Guarantees: it is compared within its interval, however often it is reconciled; a difference from its status in a list is
+ * compared at once, with Glance itself; after a restart the comparisons are spread, so that they do not reach Glance all at once.
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { ImageChange } from '../glance/image-cache.ts';
@@ -14,7 +15,7 @@ import { isAsSeen } from './status.ts';
 
 export type Comparison =
   | { kind: 'in'; ms: number }
-  /** Now; what Glance held at the monotonic time `sinceMs` or later is news. */
+  /** Now; a list of the monotonic time `sinceMs` or later suffices. */
   | { kind: 'listed'; sinceMs: number }
   /** Now, by asking for the image itself. */
   | { kind: 'live' };
@@ -22,9 +23,9 @@ export type Comparison =
 export interface Drift {
   /** For a settled resource. An interval of 0 turns the comparisons off. */
   next(key: Key, intervalMs: number): Comparison;
-  /** It was compared by a pass that began at the monotonic time `startedMs`. Returns the wait until the next, in ms. */
+  /** It was compared by a reconcile that began at the monotonic time `startedMs`. Returns the wait until the next, in ms. */
   compared(key: Key, startedMs: number, intervalMs: number): number;
-  /** What a list told. Wakes the resource whose status says otherwise. */
+  /** A list shows a change. Triggers the resource whose status differs from it. */
   hear(news: ImageChange): void;
   forget(key: Key): void;
 }
@@ -40,9 +41,9 @@ export interface DriftOptions {
 /** All in monotonic milliseconds. */
 interface Schedule {
   dueAt: number;
-  /** What Glance held before this is older than what the status says. */
+  /** The status shows Glance at this time or later. */
   sinceMs: number;
-  /** When a list was last heard to differ, unless a comparison has begun since. */
+  /** When a list last differed, unless a comparison has begun since. */
   suspectedAt: number | undefined;
 }
 
@@ -62,7 +63,7 @@ export function createDrift({ resources, wake, clock, random }: DriftOptions): D
   function suspect(key: Key, differs: (resource: GlanceImage) => boolean): void {
     const resource = resources.get(key);
     if (resource === undefined || resource.spec.suspend || !differs(resource)) return;
-    // What is on its way anyway needs no push.
+    // A resource that is not settled is reconciled anyway.
     const due = dueOf(resource, resources.secretVersions(resource), clock.now());
     if (due.kind !== 'settled' || due.intervalMs === 0) return;
     scheduleOf(key, due.intervalMs).suspectedAt = clock.monotonic();

@@ -1,7 +1,8 @@
 /**
- * Whether a resource needs a look now. Laws: a settled resource costs no call before its drift check is due, however often
- * it is asked about and however often the operator restarts; a failed one is not tried before its time, unless its spec,
- * its Secret or its annotation changed.
+ * Whether a resource is due.
+ *
+ * Guarantees: a settled resource costs no call before its drift check is due, however often it is reconciled and however often the
+ * operator restarts; a failed one is not tried before its time, unless its spec, its Secret or its annotation has changed.
  */
 import { findCondition, isConvergedReason } from '../api/conditions.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';

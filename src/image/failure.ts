@@ -1,6 +1,6 @@
 /**
- * What a failure says to people. Law: it names its cause in the words of the server that said it, how often it was tried,
- * and what happens next.
+ * The conditions of a failure. Invariant: the message has the cause in the message of the server, the number of attempts, and what
+ * happens next.
  */
 import type { Verdicts } from '../api/conditions.ts';
 import { abandonAnnotation } from '../api/group.ts';
@@ -66,7 +66,7 @@ export function reasonOf({ code }: { code: ErrorCode }): Reason {
   return isReason(code) ? code : reasonsOfCodes[code];
 }
 
-/** Any throw as a classified failure: what is not one of ours is a fault of the operator, and tried again. */
+/** Any error as a classified failure. An error of another class is a fault of the operator, and is retried. */
 export function asFailure(error: unknown): OperatorError {
   if (error instanceof OperatorError) return error;
   if (error instanceof DeadlineExceeded) {

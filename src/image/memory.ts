@@ -63,7 +63,7 @@ const schema = z.object({
       at: moment,
     })
     .optional(),
-  /** An upload that nobody continues: since when, and whether it is known to be incomplete. */
+  /** An upload that no client continues: since when, and whether it is known to be incomplete. */
   interrupted: z.object({ imageID: text, at: moment, isCut: z.boolean() }).optional(),
   /** How often the owner mark was restored since `at`. */
   marks: z.object({ restored: z.int(), at: moment }).optional(),

@@ -1,7 +1,7 @@
 /**
  * Opens the cloud of a resource: from the session that is open, or by its Secret.
  *
- * Invariant: credentials that lead to another project than that of the images are refused, because they would create a second
+ * Invariant: credentials that lead to another project than that of the images are rejected, because they would create a second
  * image and forget the first. A deletion uses the session that is open still, if the Secret is gone before the resource.
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
@@ -13,7 +13,7 @@ import type { Report } from './report.ts';
 import { missingSecret } from './resources.ts';
 import { cloudRefOf } from './transfer.ts';
 
-/** `undefined`: it became known where the credentials lead, and the reconcile has to wait for its turn there. */
+/** `undefined`: it became known where the credentials lead, and the reconcile starts again in the flow of that destination. */
 export interface Opened {
   cloud: Attempt<Cloud | undefined>;
   secret: Report['secret'];

@@ -38,7 +38,7 @@ export interface ReconcilerOptions {
 export interface ReconcileContext extends ReconcilerOptions {
   /** Aborts at the deadline. */
   signal: AbortSignal;
-  /** Aborts a while later: what was not done in time is written down meanwhile. */
+  /** Aborts a while later, so that a reconcile that is late can still write its status. */
   grace: AbortSignal;
 }
 
@@ -66,7 +66,7 @@ export type Reached =
   | { kind: 'report'; report: Report }
   /** The images are dealt with, and the finalizer can go. */
   | { kind: 'released' }
-  /** Nothing was learned that belongs into the status. */
+  /** Nothing was learned for the status. */
   | { kind: 'outcome'; outcome: Outcome };
 
 /** Whether it is this resource's turn, and if so, what its image is compared with. */
@@ -121,7 +121,7 @@ export function withReport(report: Report): Reached {
 /** `fields`: what was learned before. */
 export function failed(pass: Pass, error: unknown, context: ReconcileContext, fields: Partial<Report> = {}): Reached {
   const { signal } = context;
-  // What was cut off fails in many ways; the deadline says why.
+  // A call that is aborted fails in many ways; the reason of the abort is the cause.
   const cause = asFailure(signal.aborted ? signal.reason : error);
   return withReport({ memory: pass.memory, changes: [], ...fields, end: { kind: 'failed', error: cause } });
 }

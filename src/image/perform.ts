@@ -171,7 +171,7 @@ async function patch(step: StepOf<'patch'>, state: State, context: PerformContex
   }
 }
 
-/** What Glance does not let us remove stays, so that it does not keep the rest of the change from being made. */
+/** A property that Glance does not let us remove stays, so that the rest of the change can be made. */
 async function whenForbidden(
   error: NotAuthorized,
   step: StepOf<'patch'>,

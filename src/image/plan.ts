@@ -1,5 +1,5 @@
 /**
- * What has to be done, worked out from what is declared, what Glance holds, and what the operator remembers.
+ * The steps that lead from the state of Glance to the declared state, and what follows them.
  *
  * Invariants: pure; nothing to do means no step, and planning again after the steps gives none. A record is not patched while its
  * data is `saving`, because Glance loses such a change. Another image is made and verified before one that consumers may know is
@@ -134,7 +134,7 @@ function compare(a: readonly number[], b: readonly number[]): number {
   return 0;
 }
 
-/** Nobody needs it, and no consumer knows it. */
+/** It is not needed, and no consumer knows it. */
 function isLeftover({ stage, isPublished }: Judged, chosen: Judged | undefined): boolean {
   return !isPublished && (stage.kind === 'useless' || stage.kind === 'empty' || chosen?.stage.kind === 'right');
 }
@@ -240,7 +240,7 @@ function retire({ desired, state, now }: Scene, { image }: Judged): Decision | u
 
 function whenDeactivated(scene: Scene, chosen: Judged, isRight: boolean): Decision {
   const { id } = chosen.image;
-  // What was never verified must not become visible, because an administrator can reactivate it at any time.
+  // Data that was never verified must not become visible, because an administrator can reactivate it at any time.
   const patch = isRight ? patchTo(scene, chosen, imageAfter(scene.desired, id, false)) : undefined;
   if (patch !== undefined) return patch;
   const deactivated = `image ${id} was deactivated by an administrator of the cloud`;

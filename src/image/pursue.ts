@@ -49,7 +49,7 @@ export async function pursue(desired: Desired, start: State, context: PerformCon
       content = inspected.content;
       continue;
     }
-    // A step may have had another effect than was predicted. What is blocked is reported before anything else is done.
+    // A step may have had another effect than was predicted. A blocked plan is reported before anything else is done.
     if (steps.length === 0 || next.kind === 'blocked') return { kind: 'next', next, content, state, changes };
   }
   return { kind: 'failed', error: contested(state), state, changes };
@@ -80,7 +80,7 @@ async function performAll(
   return { kind: 'done', state, changes };
 }
 
-/** Of data that Glance has downloaded itself: what is found out is remembered as a finding. */
+/** Inspects data that Glance has downloaded itself. The result is remembered as a finding. */
 async function inspect(
   image: Extract<Next, { kind: 'inspect' }>['image'],
   content: Content,

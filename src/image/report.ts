@@ -10,7 +10,7 @@ export type VerifiedContent = Exclude<GlanceImageStatus['content'], undefined>;
 export interface Report {
   end: End;
   memory: Memory;
-  /** Absent: Glance was not asked, or did not respond. */
+  /** Absent: no request was made to Glance, or it did not respond. */
   observed?: Observed | undefined;
   cloud?: { projectID: string; region: string | undefined } | undefined;
   /** The Secrets that were asked for; their version is undefined when one of them does not exist. */
@@ -29,7 +29,7 @@ export type Change =
   /** The memory names it, and Glance does not hold it any more. */
   | { kind: 'vanished'; id: string }
   | { kind: 'deleted'; id: string }
-  /** At the deletion of the resource: it belongs to somebody else. */
+  /** At the deletion of the resource: it belongs to another owner. */
   | { kind: 'left'; id: string; owner: string | null };
 
 export type End =

@@ -1,6 +1,8 @@
 /**
- * The API server as the reconciler sees it. Law: nobody reads an older state of a resource than the one that this process
- * has written, although the watch brings our own writes back only after a while.
+ * The API server as the reconciler sees it.
+ *
+ * Guarantees: a reconcile never reads an older state of a resource than the one that this process has written, although the watch
+ * brings our own writes back only after a while.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { type GlanceImage, parseGlanceImage } from '../api/glanceimage.ts';
@@ -55,7 +57,7 @@ export interface Resources {
   writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<boolean>;
   /** Whether a change of the store is nothing but our own write coming back. */
   isEcho(change: StoreChange<GlanceImage>): boolean;
-  /** Tells a turn of the story, as an Event and in the log. Best effort; never throws. */
+  /** Writes an Event and a line of the log. Best effort; never throws. */
   event(resource: GlanceImage, type: 'Normal' | 'Warning', reason: Reason, note: string): void;
 }
 
@@ -65,7 +67,7 @@ export interface ResourcesOptions {
   secrets: Pick<Secrets, 'lastVersion' | 'currentVersion'>;
   events: EventRecorder;
   log: Logger;
-  /** Told of each event, for metrics. */
+  /** Called for each event, for metrics. */
   onEvent?: (reason: Reason) => void;
 }
 

@@ -108,7 +108,7 @@ function whileMoving(image: Image, desired: Desired, memory: Memory, now: Date, 
   if (!isMadeFor(image, desired, memory)) return useless('its data is for an earlier declaration');
   if (lock.kind === 'held') return importing(image, lock.elapsedMs);
   if (lock.kind === 'stale') return useless('its import did not end');
-  // Nothing continues what is staged or half imported. What is `saving` may be complete, and Glance stores it.
+  // Nothing continues a staged upload or half an import. An image that is `saving` may have all of its data, which Glance stores.
   const { interrupted } = memory;
   const isKnown = interrupted?.imageID === image.id;
   const elapsedMs = isKnown ? now.getTime() - Date.parse(interrupted.at) : 0;

@@ -1,7 +1,7 @@
 /**
  * Makes any status one that the API server admits. The schema of the status has the bounds: texts are cut by code points, numbers
- * and times are moved into their range, lists and maps are cut to their bounds, and what cannot be shown is left out. A field
- * `xNotShown` beside a map `x` counts the entries that are left out.
+ * and times are moved into their range, lists and maps are cut to their bounds, and values that cannot be shown are left out. A field
+ * `xNotShown` next to a map `x` counts the entries that are left out.
  *
  * Guarantees: pure and total, whatever the values are; the API server admits the result and returns an equal one, so a status
  * that was written is not written again; a status that is admissible stays as it is.
@@ -199,7 +199,7 @@ function fitJson(value: unknown, depth: number): unknown {
   }
 }
 
-/** Whether a value still fits into this many bytes, beside those before it that did. */
+/** Whether a value still fits into this many bytes, together with those before it that did. */
 function within(bytes: number): (value: unknown) => boolean {
   let left = bytes;
   return (value) => {

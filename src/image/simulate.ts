@@ -96,7 +96,7 @@ function withChanged(observed: Observed, imageID: string, change: (image: Image)
   return { ...observed, revisions };
 }
 
-/** As Glance answers a POST. */
+/** The image in the response to a POST. */
 function created(id: string, wanted: WantedImage, now: Date): Image {
   const at = now.toISOString();
   return {

@@ -1,7 +1,7 @@
 /**
  * The status, worked out from the report of a reconcile and the status before.
  *
- * Invariants: pure; what was not requested again keeps its last known value; the same report twice gives the same status, so the
+ * Invariants: pure; a value that was not requested again stays as last known; the same report twice gives the same status, so the
  * status of a settled resource is never written; a failure names its cause, its attempts and what happens next.
  */
 import { isDeepStrictEqual } from 'node:util';
@@ -93,7 +93,7 @@ export function shownContent({ content, memory }: Report, previous: GlanceImageS
   return before !== undefined && memory.images.includes(before.imageID) ? before : undefined;
 }
 
-/** The image to use; before there is one, the one that is to become it. What became foreign is shown as it was before. */
+/** The image to use; before there is one, the one that is to become it. A foreign one is shown as it was before. */
 function imageOf({ observed, memory }: Report, previous: GlanceImageStatus, now: Date): SeenImage | undefined {
   if (observed === undefined) return previous.image;
   const { revisions } = observed;
@@ -211,7 +211,7 @@ function wasReady(previous: GlanceImageStatus, moment: Moment): boolean {
   return previous.observedGeneration === moment.generation && ready !== undefined && ready.status !== 'False';
 }
 
-/** As good as it was, until the declaration changes: nobody compares the image with that one. */
+/** As good as it was, until the declaration changes: no reconcile compares the image with that one. */
 function whileSuspended(previous: GlanceImageStatus, moment: Moment): ConditionVerdict {
   const rest = 'the image is neither compared nor changed until spec.suspend is false';
   const before = findCondition(previous.conditions, 'Ready');
@@ -246,7 +246,7 @@ function whenConverged({ image, imageID, moment }: Scene): ConditionVerdict {
   return { status: 'True', reason: 'RecordOnly', message };
 }
 
-/** Ready alone would not say that nobody can boot from this image yet. */
+/** Ready alone would not say that no server can boot from this image yet. */
 function missingData(image: SeenImage | undefined, { recordOnly }: Moment): Warning | undefined {
   if (!recordOnly || image?.status !== 'queued') return undefined;
   return {

@@ -64,7 +64,7 @@ export function verifyPlan(
   );
 }
 
-/** What the state of a transfer means for the resource as it is declared now. */
+/** The meaning of a transfer's state for the present declaration. */
 export type TransferNews =
   | { kind: 'none' }
   /** It does what is not declared any more, or belongs to another object of this name. */
@@ -112,13 +112,13 @@ export function isStillWanted(plan: TransferPlan, resource: GlanceImage): boolea
   return isDeepStrictEqual({ ...wanted, minDiskGiB: 0 }, { ...plan, minDiskGiB: 0 });
 }
 
-/** A failure because of the declared disk is answered by another one. */
+/** A failure because of the declared disk is over once another one is declared. */
 function isAnswered(plan: TransferPlan, resource: GlanceImage, error: unknown): boolean {
   if (!(error instanceof OperatorError) || error.code !== 'MinDiskTooSmall') return false;
   return contentOf(resource)?.minDiskGiB !== plan.minDiskGiB;
 }
 
-/** How long the result of a transfer is as good as a look at Glance. */
+/** How long the result of a transfer is as good as a request to Glance. */
 const freshMs = 30_000;
 
 function verified(

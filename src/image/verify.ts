@@ -18,7 +18,7 @@ export type Verdict =
   | { kind: 'wrong'; why: string; code?: ErrorCode | undefined }
   /** The operator has to read the data, because nothing that is known can be compared. */
   | { kind: 'unread' }
-  /** Glance downloaded the right bytes itself, and nobody has inspected their format. */
+  /** Glance downloaded the right bytes itself, and the operator has not inspected their format. */
   | { kind: 'uninspected' }
   | { kind: 'unverifiable'; why: string; code?: ErrorCode | undefined };
 
@@ -34,7 +34,7 @@ export function verify(
   return compared(content, image) ?? unread(content, image);
 }
 
-/** What was verified is right for as long as Glance reports the same data. */
+/** Verified data is right for as long as Glance reports the same hash. */
 function remembered(image: Image, { verdict, hash, size, why = '', code }: DataFinding, { method }: Content): Verdict {
   if (verdict !== 'right') return { kind: verdict, why, code };
   const now = hashOf(image);
@@ -81,7 +81,7 @@ const converted: Verdict = {
   why: 'an import plugin of the cloud has converted its data, which cannot be compared with the declared digest',
 };
 
-/** What follows when the data of an image, read back, does not have the declared digest. */
+/** The verdict on an image whose data, read back, does not have the declared digest. */
 export function mismatchOf(content: Content, found: string): Verdict {
   return digestInGlance(content) === undefined ? maybeDecompressed(found) : { kind: 'wrong', why: found };
 }

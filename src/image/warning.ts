@@ -1,4 +1,4 @@
-/** What users should know about a resource although it does not prevent what the resource declares. */
+/** Warnings about a resource. They do not prevent what it declares. */
 import type { Warning } from '../api/conditions.ts';
 import { withDefaults } from '../api/defaults.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';

@@ -1,7 +1,7 @@
 /**
  * Checks of what Glance downloads by itself, because the operator sees neither the connection nor the bytes on their way.
  *
- * Guarantees: imports are requested only from addresses that the operator itself might connect to, as far as the operator can tell by
+ * Guarantees: imports are requested only from addresses that the operator itself might connect to, as far as the operator knows from
  * the name and its own DNS; the redirects that Glance follows are Glance's. An image becomes visible only after its format was
  * inspected, by a read of its first bytes and, where a format needs them, its last ones.
  */
@@ -19,7 +19,7 @@ export interface WebDownloads {
   maxVirtualBytes: number;
 }
 
-/** Every format that is not damaged has been recognised and judged by then, but for a footer. */
+/** Every format that is not damaged has been recognised and inspected by then, but for a footer. */
 const headBytes = 8 * 2 ** 20;
 const tailBytes = 64 * 2 ** 10;
 /** Failures that another import of the same file would repeat. */

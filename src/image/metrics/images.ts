@@ -1,4 +1,4 @@
-/** How the resources stand, counted at each scrape. Law: a resource has no series of its own, so that thousands cost nothing. */
+/** The resources by condition and reason, counted at each scrape. Invariant: a resource has no series of its own. */
 import { type ConditionType, findCondition } from '../../api/conditions.ts';
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { type Reason, reasons } from '../../api/reasons.ts';
@@ -15,11 +15,11 @@ const statuses: Readonly<Record<ConditionType, readonly Condition['status'][]>> 
 };
 const types = ['Ready', 'Reconciling', 'Stalled', 'Warning'] as const;
 
-/** Beside the reasons of Ready: no status yet, and what cannot even be read. */
+/** In addition to the reasons of Ready: resources without a status, and those that cannot be parsed. */
 const others = ['Unseen', 'Unreadable'] as const;
 
 export interface ImageMetrics {
-  /** Told of each event of a resource. */
+  /** Counts an event of a resource. */
   event(reason: Reason): void;
 }
 
