@@ -1,5 +1,5 @@
 /**
- * How fresh the caches of images are, by cloud, and how often they response.
+ * How fresh the caches of images are, by cloud, and how often they suffice.
  *
  * Invariant: a cloud has series while one of its caches is open, and at most a hundred clouds have series of their own at a
  * time; lists of the others are counted together, and their gauges are left out.
