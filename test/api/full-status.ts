@@ -42,6 +42,7 @@ export const fullStatus = {
     observedAt: now,
   },
   content: {
+    imageID: '6b1fd7a2-0000-5000-8000-000000000000',
     url: http.url,
     digest: http.digest,
     shortDigest: hex(12),
@@ -71,7 +72,16 @@ export const fullStatus = {
   nextAttemptTime: now,
   cloud: { projectID: '5f0b1c', region: 'RegionOne' },
   secretVersion: '0123456789abcdef',
-  propertyKeys: ['hw_disk_bus'],
-  operation: { incarnation: 7, readyImageID: '6b1fd7a2-0000-5000-8000-000000000000' },
+  revisions: [
+    {
+      number: 7,
+      imageID: '6b1fd7a2-0000-5000-8000-000000000000',
+      digest: http.digest,
+      hash: `sha512:${hex(128)}`,
+      state: 'Current',
+      createdAt: '2026-03-01T10:00:00Z',
+    },
+  ],
+  operation: { version: 1, uid: '0f0b1c', next: 8, images: ['6b1fd7a2-0000-5000-8000-000000000000'] },
   lastHandledReconcileAt: '2026-03-01',
 };
