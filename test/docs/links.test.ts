@@ -11,7 +11,7 @@ import { runSettings, transferSettings } from '../../src/commands/settings.ts';
 import { customResourceDefinition } from '../../src/generate/crd.ts';
 import type { StructuralSchema } from '../../src/generate/structural.ts';
 import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
-import { clusterProperty, ownerProperty } from '../../src/image/identity.ts';
+import { markProperties } from '../../src/image/identity.ts';
 import { readPages, root, withoutBlocks } from './pages.ts';
 
 const pages = readPages();
@@ -63,7 +63,7 @@ function isValue(path: string): boolean {
 }
 
 const metrics = new Set((await describeMetrics(emptyRegistry())).map(({ name }) => name));
-const marks = new Set([ownerProperty, clusterProperty]);
+const marks = new Set(markProperties);
 
 describe('the pages', () => {
   for (const { file, text } of pages) {
