@@ -1,18 +1,16 @@
 /**
- * The API server as the reconciler sees it. Law: nobody reads an older state of a resource than the one that this process
- * has written, although the watch brings our own writes back only after a while.
+ * GlanceImages as their reconciler reads and writes them. Reads, writes and Events of objects of any kind are in
+ * `kubernetes/resources.ts`; here are the indexes, the versions of Secrets, and the status that fits.
  */
-import { isDeepStrictEqual } from 'node:util';
 import { type GlanceImage, parseGlanceImage } from '../api/glanceimage.ts';
-import { apiVersion, finalizer, group, kind, plural, version } from '../api/group.ts';
+import { finalizer, group, kind, plural, version } from '../api/group.ts';
 import type { Reason } from '../api/reasons.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
-import { isConflict, isNotFound, isRejection } from '../kubernetes/errors.ts';
 import type { EventRecorder } from '../kubernetes/events.ts';
-import { addFinalizer, removeFinalizer } from '../kubernetes/finalizer.ts';
-import type { Store, StoreChange } from '../kubernetes/reflector.ts';
+import type { Store } from '../kubernetes/reflector.ts';
 import { type Item, keyOfObject, type ResourceType } from '../kubernetes/resource.ts';
+import { createKindResources, type KindResources } from '../kubernetes/resources.ts';
 import { type Key, keyOf } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
 import { shortened } from './sanitise.ts';
@@ -37,9 +35,10 @@ export const imageIndexes = {
 /** In the place of the version of a Secret that is not there. */
 export const missingSecret = '-';
 
-export interface Resources {
-  get(key: Key): GlanceImage | undefined;
-  /** Whose status names this image. */
+type OwnResources = KindResources<GlanceImage, Reason>;
+
+export interface Resources extends Pick<OwnResources, 'get' | 'removeFinalizer' | 'isEcho' | 'event'> {
+  /** The resources whose status names this image. */
   ofImage(id: string): Key[];
   /**
    * Versions of its Secrets as last read, in one text; where one was not read yet, the version in the status. `cloud` is that
@@ -49,13 +48,8 @@ export interface Resources {
   /** Of the Secret with its clouds.yaml, where it need not be read: no change was reported, or it was read this lately. */
   cloudVersion(resource: GlanceImage, maxAgeMs: number): string | undefined;
   addFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
-  removeFinalizer(resource: GlanceImage, signal: AbortSignal): Promise<void>;
   /** Resolves as well if the API server rejects each status: the log says why, and the next reconcile tries again. */
   writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<void>;
-  /** Whether a change of the store is nothing but our own write coming back. */
-  isEcho(change: StoreChange<GlanceImage>): boolean;
-  /** Tells a turn of the story, as an Event and in the log. Best effort; never throws. */
-  event(resource: GlanceImage, type: 'Normal' | 'Warning', reason: Reason, note: string): void;
 }
 
 export interface ResourcesOptions {
@@ -64,42 +58,24 @@ export interface ResourcesOptions {
   secrets: Pick<Secrets, 'lastVersion' | 'currentVersion'>;
   events: EventRecorder;
   log: Logger;
-  /** Told of each event, for metrics. */
+  /** Called for each Event, for metrics. */
   onEvent?: (reason: Reason) => void;
 }
 
-export function createResources({ client, images, secrets, events, log, onEvent }: ResourcesOptions): Resources {
-  /** What we wrote and the watch has not brought back yet. */
-  const written = new Map<Key, GlanceImage>();
-
-  function remember(resource: GlanceImage): void {
-    written.set(keyOf(resource.metadata.namespace, resource.metadata.name), resource);
-  }
-
-  /** Resolves with the error if the API server rejects this status. */
-  async function tryStatus({ metadata }: GlanceImage, status: GlanceImageStatus, signal: AbortSignal) {
-    const { name, namespace, uid } = metadata;
-    try {
-      remember(await client.applyStatus(glanceImageType, { metadata: { name, namespace, uid }, status }, signal));
-      return undefined;
-    } catch (error) {
-      if (isRejection(error)) return error;
-      throw error;
-    }
-  }
+export function createResources(options: ResourcesOptions): Resources {
+  const { client, images, secrets, events, log, onEvent } = options;
+  const own = createKindResources<GlanceImage, Reason>({
+    client,
+    type: glanceImageType,
+    store: images,
+    finalizer,
+    events,
+    log,
+    onEvent,
+  });
 
   return {
-    get(key) {
-      const item = images.get(key);
-      const own = written.get(key);
-      if (item?.kind !== 'readable') {
-        written.delete(key);
-        return undefined;
-      }
-      if (own !== undefined && isNewer(own, item.object)) return own;
-      written.delete(key);
-      return item.object;
-    },
+    ...own,
     ofImage: (id) => images.findBy(byImage, id).map((item) => keyOfObject(item.object)),
     cloudVersion: ({ metadata, spec }, maxAgeMs) =>
       secrets.currentVersion(keyOf(metadata.namespace, spec.cloud.secretRef.name), maxAgeMs),
@@ -112,62 +88,24 @@ export function createResources({ client, images, secrets, events, log, onEvent 
       return all.every((version) => version === missingSecret) ? undefined : all.join(',');
     },
     async addFinalizer(resource, signal) {
-      const guarded = await addFinalizer(client, glanceImageType, resource, finalizer, signal);
-      if (guarded === undefined) throw new ResourceGone();
-      remember(guarded);
-    },
-    async removeFinalizer(resource, signal) {
-      await removeFinalizer(client, glanceImageType, resource, finalizer, signal);
+      if (!(await own.addFinalizer(resource, signal))) throw new ResourceGone();
     },
     async writeStatus(resource, status, signal) {
-      try {
-        const rejection = await tryStatus(resource, status, signal);
-        if (rejection === undefined) return;
-        for (const shorter of shortened(status, rejection.message)) {
-          if ((await tryStatus(resource, shorter, signal)) !== undefined) continue;
-          log.error({ error: rejection }, 'The API server rejected the status. A shorter one is written.');
-          return;
-        }
-        log.error({ error: rejection }, 'The API server rejected the status, and each shorter one too.');
-      } catch (error) {
-        if (isNotFound(error) || isConflict(error)) throw new ResourceGone();
-        throw error;
+      const first = await own.writeStatus(resource, status, signal);
+      if (first.kind === 'gone') throw new ResourceGone();
+      if (first.kind === 'written') return;
+      const { error } = first;
+      for (const shorter of shortened(status, error.message)) {
+        const write = await own.writeStatus(resource, shorter, signal);
+        if (write.kind === 'gone') throw new ResourceGone();
+        if (write.kind === 'rejected') continue;
+        log.error({ error }, 'The API server rejected the status. A shorter one is written.');
+        return;
       }
-    },
-    isEcho(change) {
-      if (change.kind !== 'updated' || change.before.kind !== 'readable' || change.after.kind !== 'readable')
-        return false;
-      const own = written.get(change.key);
-      const after = change.after.object;
-      if (own === undefined || isNewer(after, own)) return false;
-      // From here on the store knows as much, and two copies of ten thousand resources are too many.
-      if (!isNewer(own, after)) written.delete(change.key);
-      return asksTheSame(change.before.object, after);
-    },
-    event(resource, type, reason, note) {
-      const { namespace, name, generation } = resource.metadata;
-      log[type === 'Warning' ? 'warn' : 'info']({ namespace, name, generation, reason }, note);
-      onEvent?.(reason);
-      events.record({ apiVersion, kind, metadata: resource.metadata }, { type, reason, action: 'Reconcile', note });
+      log.error({ error }, 'The API server rejected the status, and each shorter one too.');
     },
   };
 }
 
 /** The resource vanished, or began to be deleted, before anything was done for it: nothing is left to do. */
 export class ResourceGone extends Error {}
-
-/** Whether the user asks for nothing else than before. */
-function asksTheSame({ metadata: a }: GlanceImage, { metadata: b }: GlanceImage): boolean {
-  return (
-    a.generation === b.generation &&
-    a.deletionTimestamp === b.deletionTimestamp &&
-    isDeepStrictEqual(a.annotations, b.annotations) &&
-    isDeepStrictEqual(a.finalizers, b.finalizers)
-  );
-}
-
-/** Versions are counters in every API server there is, and comparable by contract since Kubernetes 1.35. */
-function isNewer(a: GlanceImage, b: GlanceImage): boolean {
-  if (a.metadata.uid !== b.metadata.uid) return false;
-  return BigInt(a.metadata.resourceVersion) > BigInt(b.metadata.resourceVersion);
-}

@@ -14,15 +14,24 @@ type Operations = readonly [{ op: 'test'; path: string; value: unknown }, ...Obj
 
 const maxTries = 5;
 
-/** Returns the object with the finalizer, or undefined if it does not exist or is already being deleted. */
+export interface Annotation {
+  name: string;
+  value: string;
+}
+
+/**
+ * Returns the object with the finalizer, or undefined if it does not exist or is already being deleted. The annotation is written in
+ * the same patch, unless the object has one of this name.
+ */
 export function addFinalizer<T extends KubernetesObject>(
   client: Client,
   type: ResourceType<T>,
   object: T,
   finalizer: string,
   signal: AbortSignal,
+  annotation?: Annotation,
 ): Promise<T | undefined> {
-  return change(client, type, object, signal, ({ finalizers = [], deletionTimestamp, uid }) => {
+  return change(client, type, object, signal, ({ finalizers = [], annotations, deletionTimestamp, uid }) => {
     if (finalizers.includes(finalizer)) return 'done';
     if (deletionTimestamp !== undefined) return 'impossible';
     const path = '/metadata/finalizers';
@@ -31,8 +40,24 @@ export function addFinalizer<T extends KubernetesObject>(
       // An absent list equals null.
       { op: 'test', path, value: finalizers.length === 0 ? null : finalizers },
       { op: 'add', path, value: [...finalizers, finalizer] },
+      ...(annotation === undefined ? [] : annotate(annotations, annotation)),
     ];
   });
+}
+
+function annotate(
+  annotations: Readonly<Record<string, string>> = {},
+  { name, value }: Annotation,
+): ObjectPatchOperation[] {
+  const path = '/metadata/annotations';
+  if (Object.hasOwn(annotations, name)) return [];
+  if (Object.keys(annotations).length > 0)
+    return [{ op: 'add', path: `${path}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, value }];
+  // An absent map equals null. Another client may have added one meanwhile, which must not be lost.
+  return [
+    { op: 'test', path, value: null },
+    { op: 'add', path, value: { [name]: value } },
+  ];
 }
 
 /** Does nothing if the object or the finalizer does not exist. */
