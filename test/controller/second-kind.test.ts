@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
 import { createCloudAccess } from '../../src/commands/clouds.ts';
@@ -25,6 +24,7 @@ import { createKindResources } from '../../src/kubernetes/resources.ts';
 import { createApiTransport } from '../../src/kubernetes/transport.ts';
 import { systemClock as clock } from '../../src/lib/clock.ts';
 import { silentLogger as log } from '../../src/lib/log.ts';
+import { eventually } from '../env/wait.ts';
 import { familiesIn, sampleOf } from '../operator/scrape.ts';
 import { reasonOf, World } from '../operator/world.ts';
 
@@ -214,11 +214,7 @@ describe('two controllers in one process', () => {
   }
 
   async function until<T>(what: string, look: () => Promise<T | undefined> | T | undefined): Promise<T> {
-    for (const end = performance.now() + 60_000; performance.now() < end; await sleep(50)) {
-      const found = await look();
-      if (found !== undefined) return found;
-    }
-    throw new Error(`timeout: ${what}`);
+    return eventually(look, () => `never: ${what}`);
   }
 
   const value = async (name: string, labels: Record<string, string>) =>
