@@ -62,9 +62,9 @@ try {
   const path = `/apis/glance-image-operator.dev/v1alpha1/namespaces/${world.namespace}/glanceimages`;
   const reached = await rate(async () => {
     await Promise.all(manifests.map(async (manifest) => (await stack.kubernetes.request('POST', path, manifest)).ok()));
-    for (const name of names) await world.ready(name, 120_000);
+    for (const name of names) await world.ready(name);
   });
-  await world.untilEvents('Ready', images, 60_000);
+  await world.untilEvents('Ready', images);
   const writes = await stack.kubernetes.audit.writes(world.user, mark);
   const calls = glance.requests.filter((request) => request.path.startsWith('/v2/'));
   say(`operator: ${reached.toFixed(1)} images a second, ${(reached / bound).toFixed(2)} of the bound`);

@@ -337,6 +337,18 @@ describe('the structure of the source', () => {
     );
   });
 
+  test('tests wait for events through one helper with one limit', () => {
+    const waits = /\bAbortSignal\.timeout\((?!timeoutMs|deadlineMs|transferMs)|performance\.now\(\) (?:<|>|\+)/;
+    // The first is the helper. The others measure, or last as long as they are meant to.
+    const exceptions = ['env/wait.ts', 'env/processes.ts', 'operator/soak.ts', 'structure.test.ts'];
+    const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' });
+    const others = tests.filter((file) => file.endsWith('.ts') && !exceptions.includes(file));
+    assert.deepEqual(
+      others.filter((file) => waits.test(readFileSync(join(root, 'test', file), 'utf8'))),
+      [],
+    );
+  });
+
   test('no test or benchmark has more than 400 lines', () => {
     const others = ['test', 'bench', 'charts'].flatMap((folder) => {
       try {

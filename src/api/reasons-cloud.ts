@@ -15,7 +15,7 @@ export const cloudReasons = {
     actor: 'user',
     remedy:
       'Create the Secret in the namespace of the resource, or fix `spec.cloud.secretRef`. In a namespace that is being deleted no Secret can be created: set `spec.deletionPolicy` to Retain, or release the resource without its image by `kubectl annotate glanceimage NAME glance-image-operator.dev/abandon=true`.',
-    command: 'kubectl create secret generic SECRET --from-file=clouds.yaml',
+    command: 'kubectl create secret generic openstack --from-file=clouds.yaml',
   },
   SecretInvalid: {
     meaning: 'The Secret has no usable clouds.yaml, headers or certificates.',

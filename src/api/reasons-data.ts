@@ -38,7 +38,7 @@ export const dataReasons = {
     actor: 'user',
     remedy:
       'Name the CA of the source with caSecretRef, have it added to the CA bundle of the installation, or have the certificate renewed.',
-    command: 'kubectl create secret generic SECRET --from-file=ca.crt=ca.pem',
+    command: 'kubectl create secret generic source-ca --from-file=ca.crt=ca.pem',
   },
   SourceUnavailable: {
     meaning: 'The source responded with a server error, or the image to copy has no data yet.',

@@ -110,9 +110,9 @@ export function apiVersionOf(type: ResourceType<KubernetesObject>): string {
   return type.group === '' ? type.version : `${type.group}/${type.version}`;
 }
 
-/** `namespace/name`; of a cluster-scoped object `/name`. */
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
+/** `namespace/name`; of a cluster-scoped object `/name`. */
 export function keyOfObject(object: KubernetesObject): Key {
   return keyOf(object.metadata.namespace ?? '', object.metadata.name);
 }

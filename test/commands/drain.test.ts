@@ -74,7 +74,8 @@ test('the result of a transfer that ends while the process drains is handled by 
   stop.abort(new Error('stop'));
   await clock.advance(5000);
   finish('a/1');
-  await clock.advance(5000);
+  // Beyond the drain deadline, so that a result that is never handled fails the test instead of blocking it.
+  await clock.advance(25_000);
   await ended;
   assert.deepEqual(recorded.at(-1), ['a/1', 'succeeded']);
 });
@@ -91,7 +92,7 @@ test('the result of a transfer that ended just before the stop is handled, wheth
     stop.abort(new Error('stop'));
     await clock.advance(3000);
     if (waits) finish('a/2');
-    await clock.advance(5000);
+    await clock.advance(25_000);
     await ended;
     const succeeded = recorded.filter(([, kind]) => kind === 'succeeded').map(([key]) => key);
     assert.deepEqual(succeeded, waits ? ['a/1', 'a/2'] : ['a/1']);
@@ -107,7 +108,7 @@ test('a transfer that is requested while the process drains is queued, not lost'
   scheduler.start('a/2', planOf('a/2'));
   assert.equal(scheduler.get('a/2')?.kind, 'queued');
   finish('a/1');
-  await clock.advance(5000);
+  await clock.advance(25_000);
   await ended;
   assert.equal(scheduler.get('a/2'), undefined);
 });

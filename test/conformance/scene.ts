@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../src/openstack/json.ts';
 import type { Project } from '../env/project.ts';
 import { startProxy } from '../env/proxy.ts';
+import { patience } from '../env/wait.ts';
 import type { Case } from './case.ts';
 import type { Played } from './difference.ts';
 import type { Given } from './operation.ts';
@@ -80,7 +81,7 @@ async function make({ project, stranger }: Scene, given: Given): Promise<string>
     await ask('PUT', '/stage', data);
     await ask('POST', '/import', { method: { name: 'glance-direct' } });
     // Glance takes its lock off a moment after the image has become active.
-    const signal = AbortSignal.timeout(60_000);
+    const signal = patience();
     while ('os_glance_import_task' in (await owner.getImage(id))) await sleep(20, undefined, { signal });
   }
   if (given.is === 'deactivated') await ask('POST', '/actions/deactivate');

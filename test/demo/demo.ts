@@ -147,7 +147,7 @@ try {
   command(`curl -X PATCH ${openstack.imageUrl}/v2/images/${status.imageID} -d '${JSON.stringify(byHand)}'`);
   await world.patchImage(status.imageID, byHand);
   await showGlance();
-  await world.untilEvent('DriftCorrected', 30_000);
+  await world.untilEvent('DriftCorrected');
   await kubectl(
     'get',
     'events',

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { reasons } from '../../src/api/reasons.ts';
 import { kubeconfig } from '../env/kubeconfig.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
-import { blocksOf, commandsOf, inlineCommandsOf, type Page, readPages, root } from './pages.ts';
+import { blocksOf, commandsOf, inlineCommandsOf, type Page, readPage, readPages, root } from './pages.ts';
 import { createSandbox } from './sandbox.ts';
 import { startShell } from './shell.ts';
 
@@ -56,12 +56,16 @@ describe('the commands of the pages', () => {
     });
   }
 
-  test('every command in the table of reasons exists', async () => {
-    const entries = Object.values(reasons);
-    const commands = entries.flatMap(({ remedy = '', command = '' }) => [...inlineCommandsOf(remedy), command]);
-    assert.ok(commands.length > entries.length, `${commands}`);
-    const text = `\`\`\`sh\n${commands.join('\n')}\n\`\`\`\n`;
-    assert.deepEqual(await complaintsAbout({ file: 'reasons.md', text, blocks: blocksOf('reasons.md', text) }), []);
+  test('the commands of the table of reasons are among those of its page', () => {
+    const known = new Set(inlineCommandsOf(readPage('docs/reference/reasons.md').text));
+    const commands = Object.values(reasons).flatMap(({ remedy = '', command = '' }) =>
+      inlineCommandsOf(`${remedy} \`${command}\``),
+    );
+    assert.ok(commands.length > 50, `${commands}`);
+    assert.deepEqual(
+      commands.filter((command) => !known.has(command)),
+      [],
+    );
   });
 
   describe('a wrong one is found', () => {

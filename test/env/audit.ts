@@ -6,8 +6,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { eventually } from './wait.ts';
 
 const recordSchema = z.object({
   verb: z.string(),
@@ -73,12 +73,13 @@ export function auditLog(file: string, probe: (path: string) => Promise<unknown>
     // A line is written just after its response is sent. So send a request, and wait for its line.
     const id = randomUUID();
     await probe(`/version?audit=${id}`);
-    for (let tries = 0; tries < 200; tries++) {
-      const lines = await linesFrom(file, offset);
-      if (lines.some((line) => line.includes(id))) return lines.filter((line) => !line.includes(id)).map(parse);
-      await sleep(10);
-    }
-    throw new Error(`the audit log ${file} does not show a request that completed 2 s ago`);
+    return eventually(
+      async () => {
+        const lines = await linesFrom(file, offset);
+        return lines.some((line) => line.includes(id)) && lines.filter((line) => !line.includes(id)).map(parse);
+      },
+      () => `the audit log ${file} does not show a request that was completed`,
+    );
   }
   const read = async (user: string, since: number) =>
     (await recordsSince(since)).filter((record) => record.user === user);

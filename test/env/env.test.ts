@@ -15,6 +15,7 @@ import type { Project } from './project.ts';
 import { changesSomething, startProxy } from './proxy.ts';
 import { startSource } from './source.ts';
 import { connectStack, type Stack } from './stack.ts';
+import { eventually } from './wait.ts';
 
 const mib = 1024 ** 2;
 
@@ -33,9 +34,10 @@ test('servers and directories of a killed test run are removed', async () => {
   const [pid = '', directory = ''] = (line ?? '').split(' ');
   assert.ok(isAlive(Number(pid)) && existsSync(directory));
   owner.kill('SIGKILL');
-  for (let tries = 0; tries < 200 && (isAlive(Number(pid)) || existsSync(directory)); tries++) await sleep(50);
-  assert.equal(isAlive(Number(pid)), false);
-  assert.equal(existsSync(directory), false);
+  await eventually(
+    () => !isAlive(Number(pid)) && !existsSync(directory),
+    () => `${pid} or ${directory} is still there`,
+  );
 });
 
 function isAlive(pid: number): boolean {
@@ -129,12 +131,13 @@ describe('the servers', () => {
       const { id } = await project.createImage();
       const method = { name: 'web-download', uri };
       (await project.image('POST', `/v2/images/${id}/import`, { method })).ok();
-      let image = await project.getImage(id);
-      for (let tries = 0; tries < 300 && image.status !== 'active'; tries++) {
-        await sleep(100);
-        image = await project.getImage(id);
-      }
-      assert.equal(image.status, 'active');
+      const image = await eventually(
+        async () => {
+          const now = await project.getImage(id);
+          return now.status === 'active' && now;
+        },
+        () => `${id} is not active`,
+      );
       assert.equal(image.size, data.length);
     } finally {
       await source.stop();

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { isRoot } from './parts.mjs';
+import { patienceMs } from './wait.ts';
 
 export interface ServerOptions {
   name: string;
@@ -21,8 +22,6 @@ export interface ServerOptions {
   identity?: Identity;
   /** Whether it serves already; asked every 50 ms. A rejection counts as not yet. */
   ready: () => Promise<boolean>;
-  /** Default 60 000. */
-  deadlineMs?: number;
 }
 
 export interface Identity {
@@ -116,13 +115,13 @@ function exitOf(child: ChildProcess): Promise<string> {
   });
 }
 
-async function becomesReady({ ready, deadlineMs = 60_000 }: ServerOptions, child: ChildProcess): Promise<string> {
-  const deadline = performance.now() + deadlineMs;
+async function becomesReady({ ready }: ServerOptions, child: ChildProcess): Promise<string> {
+  const deadline = performance.now() + patienceMs;
   while (performance.now() < deadline && child.exitCode === null && child.signalCode === null) {
     if (await ready().catch(() => false)) return 'ready';
     await sleep(50);
   }
-  return `it was not ready after ${deadlineMs / 1000} s`;
+  return `it was not ready after ${patienceMs / 1000} s`;
 }
 
 /** Runs a program to its end and returns what it prints; the error of one that fails ends with what it said. */

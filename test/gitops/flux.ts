@@ -11,11 +11,11 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { folders } from '../env/parts.mjs';
+import { eventually } from '../env/wait.ts';
 import type { World } from '../operator/world.ts';
 
 const source = 'source.toolkit.fluxcd.io/v1';
@@ -122,31 +122,29 @@ export class Flux implements AsyncDisposable {
   }
 
   /** Resolves once it is there no more. */
-  async gone(name: string, deadlineMs = 60_000): Promise<void> {
-    const end = performance.now() + deadlineMs;
-    while ((await this.#world.stack.kubernetes.request('GET', this.#path(name))).status !== 404) {
-      if (performance.now() > end) throw new Error(`${name} is still there:\n${this.log.slice(-20).join('')}`);
-      await sleep(100);
-    }
+  async gone(name: string): Promise<void> {
+    await eventually(
+      async () => (await this.#world.stack.kubernetes.request('GET', this.#path(name))).status === 404,
+      () => `${name} is still there:\n${this.log.slice(-20).join('')}`,
+    );
   }
 
   /** Resolves with the status as soon as it is as wanted. */
-  async until(name: string, what: string, wanted: (status: KustomizationStatus) => boolean, deadlineMs = 60_000) {
-    const end = performance.now() + deadlineMs;
-    for (;;) {
-      const status = await this.get(name);
-      if (wanted(status)) return status;
-      if (performance.now() > end || this.#controller.exitCode !== null)
-        throw new Error(`${name} is not ${what}: ${JSON.stringify(status, null, 2)}\n${this.log.slice(-20).join('')}`);
-      await sleep(100);
-    }
+  async until(name: string, what: string, wanted: (status: KustomizationStatus) => boolean) {
+    let status: KustomizationStatus | undefined;
+    const missing = () => `${name} is not ${what}: ${JSON.stringify(status, null, 2)}\n${this.log.slice(-20).join('')}`;
+    return eventually(async () => {
+      status = await this.get(name);
+      if (this.#controller.exitCode !== null) throw new Error(missing());
+      return wanted(status) && status;
+    }, missing);
   }
 
   /** Resolves once this revision is applied and found healthy. */
-  ready(name: string, revision: string, deadlineMs?: number): Promise<KustomizationStatus> {
+  ready(name: string, revision: string): Promise<KustomizationStatus> {
     const wanted = (status: KustomizationStatus) =>
       readyOf(status)?.status === 'True' && status.lastAppliedRevision === revision;
-    return this.until(name, `Ready at ${revision}`, wanted, deadlineMs);
+    return this.until(name, `Ready at ${revision}`, wanted);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -190,7 +190,7 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
       message: /^SecretNotFound: there is no Secret "late"/,
     });
     await world.writeSecret('late', { 'clouds.yaml': await world.project.cloudsYaml() });
-    await world.ready('early', 10_000);
+    await world.ready('early');
   });
 
   test('a suspended resource keeps its health until its spec changes, and Argo CD shows it as suspended', async () => {

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { folders } from '../env/parts.mjs';
+import { patienceMs } from '../env/wait.ts';
 
 const verdict = z.object({ status: z.string(), message: z.string() });
 const judgement = z.object({ kstatus: verdict, argo: verdict });
@@ -22,7 +23,7 @@ export const healthScript = readFileSync(
 
 /** One result for each object, in their order. The objects are as the API server returns them. */
 export async function judge(objects: readonly unknown[]): Promise<Judgement[]> {
-  const asked = promisify(execFile)(join(folders.judge, 'judge'), { timeout: 30_000 });
+  const asked = promisify(execFile)(join(folders.judge, 'judge'), { timeout: patienceMs });
   asked.child.stdin?.end(JSON.stringify({ health: healthScript, objects }));
   const { stdout } = await asked;
   return z.array(judgement).length(objects.length).parse(JSON.parse(stdout));

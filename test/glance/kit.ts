@@ -1,7 +1,6 @@
 /** An image service of a project of its own, on the real Glance, with a proxy in between that counts and can misbehave. */
 
 import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
 import { createImageClient, type ImageClient } from '../../src/glance/client/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -15,6 +14,7 @@ import { glancePassword } from '../env/glance.ts';
 import type { CloudsYamlOptions, Project } from '../env/project.ts';
 import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
 import type { Stack } from '../env/stack.ts';
+import { eventually } from '../env/wait.ts';
 
 export interface TestService {
   images: ConnectedImageService;
@@ -127,10 +127,12 @@ export async function until(
   id: string,
   holds: (image: ServiceImage) => boolean,
 ): Promise<ServiceImage> {
-  const deadline = AbortSignal.timeout(60_000);
-  for (;;) {
-    const image = await images.show(id, { signal: deadline });
-    if (holds(image)) return image;
-    await sleep(100);
-  }
+  let image: ServiceImage | undefined;
+  return eventually(
+    async () => {
+      image = await images.show(id);
+      return holds(image) && image;
+    },
+    () => `the image stays ${JSON.stringify(image)}`,
+  );
 }

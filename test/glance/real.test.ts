@@ -21,6 +21,7 @@ import { createSession } from '../../src/openstack/session.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
 import type { Project, ProjectUser } from '../env/project.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
+import { patience } from '../env/wait.ts';
 
 let stack: Stack;
 
@@ -29,7 +30,7 @@ before(async () => {
 });
 after(() => stack.stop());
 
-const signal = () => AbortSignal.timeout(60_000);
+const signal = () => patience();
 const raw: WantedImage = { name: 'raw', diskFormat: 'raw', containerFormat: 'bare', visibility: 'private' };
 const mib = 1024 * 1024;
 

@@ -25,6 +25,7 @@ import type { Project } from '../env/project.ts';
 import type { ProxiedRequest } from '../env/proxy.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { testTls } from '../env/tls.ts';
+import { patience } from '../env/wait.ts';
 import { bytesOf, openClient, openService, raw, type TestService, type TestServiceOptions } from '../glance/kit.ts';
 
 let stack: Stack;
@@ -196,7 +197,7 @@ test('where that is not allowed, or the data lies elsewhere, Glance serves it', 
   });
   const downloads = createDownloads({ client, find: elsewhere, ...direct });
   const sink = new PassThrough().resume();
-  assert.equal(await downloads.downloadTo(id, sink, AbortSignal.timeout(30_000)), bytes.length);
+  assert.equal(await downloads.downloadTo(id, sink, patience()), bytes.length);
   assert.equal(proxy.requests.filter(isDownload).length, 1);
 });
 
@@ -213,7 +214,7 @@ test('the path of a file is taken as it is written', async (t) => {
   const downloads = createDownloads({ client, find, ...direct });
   const sink = new PassThrough();
   const read = bytesOf(sink);
-  await downloads.downloadTo(id, sink, AbortSignal.timeout(30_000));
+  await downloads.downloadTo(id, sink, patience());
   assert.ok((await read).equals(bytes));
 });
 

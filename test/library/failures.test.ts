@@ -125,7 +125,9 @@ test('an exceeded quota is an ImageLimitExceeded for every request that the real
   await assert.rejects(images.create({ name: 'one too many' }), ImageLimitExceeded);
   await project.setLimit('image_size_total', 0);
   await project.setLimit('image_stage_total', 0);
-  const data = Buffer.alloc(2 * 1024 ** 2, 1);
+  // The smallest size that the limit excludes. More is sent in parts, and on a loaded machine a part can meet a connection that Glance
+  // has closed after its response, which is then lost.
+  const data = Buffer.alloc(1024 ** 2, 1);
   for (const call of [() => images.update(queued, {}, { data }), () => images.stage(queued, data)]) {
     await assert.rejects(call, (error) => {
       assert.ok(error instanceof ImageLimitExceeded, `${error}`);

@@ -17,6 +17,7 @@ import { createSession, type Session } from '../../src/openstack/session.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
 import type { Project } from '../env/project.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
+import { patience } from '../env/wait.ts';
 import { type Barbican, startBarbican } from './barbican.ts';
 import { askCursive } from './cursive.ts';
 
@@ -36,7 +37,7 @@ before(async () => {
 });
 after(() => stack.stop());
 
-const signal = () => AbortSignal.timeout(60_000);
+const signal = () => patience();
 /** Several of the pieces in which a download arrives. */
 const content = Buffer.alloc(300_000, 'the bytes of an image, ');
 const otherContent = Buffer.concat([content.subarray(1), Buffer.from('.')]);

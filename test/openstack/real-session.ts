@@ -5,6 +5,7 @@ import { type CloudFiles, parseCloud } from '../../src/openstack/clouds.ts';
 import type { Transport } from '../../src/openstack/exchange.ts';
 import { createSession, type Session } from '../../src/openstack/session.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
+import { patience } from '../env/wait.ts';
 
 export function sessionOf(t: TestContext, files: CloudFiles, region?: string): { session: Session; tokens: string[] } {
   const cloud = parseCloud(files, 'demo', region);
@@ -24,7 +25,7 @@ export function sessionOf(t: TestContext, files: CloudFiles, region?: string): {
   return { session, tokens };
 }
 
-export const signal = () => AbortSignal.timeout(60_000);
+export const signal = () => patience();
 
 /** A small call that every user with a project may make. */
 export const list = (session: Session, path = '/images?limit=1') =>

@@ -27,7 +27,7 @@ describe('burnt image IDs', () => {
     uid = (await world.reason('burnt', 'Suspended')).metadata.uid;
     await burn(ids(uid, 0, burnt - 1));
     await world.apply('burnt', { suspend: false });
-    await world.ready('burnt', 120_000);
+    await world.ready('burnt');
     passed = tried();
   });
   after(async () => {
@@ -80,7 +80,7 @@ describe('burnt image IDs', () => {
     const contentType = 'application/json-patch+json';
     (await stack.kubernetes.request('PATCH', path, remove, { contentType })).ok();
     await world.start();
-    const { status } = await world.ready('burnt', 120_000);
+    const { status } = await world.ready('burnt');
     assert.equal(status.imageID, before.status.imageID);
     assert.equal((await world.images()).length, 1);
     await world.delete('burnt');

@@ -163,7 +163,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     assertTold(await world.reason('quota', 'QuotaExceeded'), { message: /Glance returned 413/, httpStatus: 413 });
     await other.setLimit('image_count_total', 10);
     await world.annotate('quota', 'glance-image-operator.dev/reconcile-at', '1');
-    await world.ready('quota', 20_000);
+    await world.ready('quota');
   });
 
   test('an exceeded size quota reaches the status as a 413, and a raised one recovers', async () => {
@@ -176,7 +176,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
     assertTold(await world.reason('bytes', 'QuotaExceeded'), { message: /Glance returned 413/, httpStatus: 413 });
     await other.setLimit('image_size_total', 10);
     await world.annotate('bytes', 'glance-image-operator.dev/reconcile-at', '1');
-    await world.ready('bytes', 60_000);
+    await world.ready('bytes');
   });
 
   test('a file larger than the remaining quota fails before its bytes are sent', async () => {
@@ -246,7 +246,7 @@ describe('failures of data reach the status, and nothing becomes active', () => 
   test('a source that fails at first is retried until it works', async () => {
     const url = world.source.add('/flaky.raw', { body, fault: { kind: 'answer', status: 503 }, times: 5 });
     await world.apply('flaky', http(url));
-    const { status } = await world.ready('flaky', 30_000);
+    const { status } = await world.ready('flaky');
     assert.equal(status.lastError, undefined);
     const warnings = (await world.events()).filter(({ reason }) => reason === 'SourceUnavailable');
     assert.equal(warnings.length, 1, 'one event for the failure, not one for each try');

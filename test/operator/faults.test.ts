@@ -26,7 +26,7 @@ describe('responses of Glance during the work', () => {
     const body = '{"error": {"message": "The request you have made requires authentication."}}';
     const removed = glance.on({ matches: is('POST'), fault: { kind: 'answer', status: 401, body }, times: 1 });
     await world.apply('renewed', { interval: '0' });
-    const { status } = await world.ready('renewed', 20_000);
+    const { status } = await world.ready('renewed');
     removed();
     assert.equal(status.lastError, undefined);
     assert.equal(glance.requests.filter(is('POST')).length, 2);
@@ -35,7 +35,7 @@ describe('responses of Glance during the work', () => {
   test('repeated 401s are reported as a credentials error, and work continues when they stop', async () => {
     const removed = glance.on({ matches: is('POST'), fault: { kind: 'answer', status: 401 } });
     await world.apply('refused', { interval: '0' });
-    const resource = await world.reason('refused', 'AuthenticationFailed', 20_000);
+    const resource = await world.reason('refused', 'AuthenticationFailed');
     assert.match(messageOf(resource), /rejects the token that Keystone has just issued/);
     assert.equal(resource.status.lastError?.httpStatus, 401);
     removed();
@@ -52,7 +52,7 @@ describe('responses of Glance during the work', () => {
       image: { diskFormat: 'raw' },
       content: { http: { url, digest: digestOf(body) } },
     });
-    const resource = await world.reason('large', 'QuotaExceeded', 20_000);
+    const resource = await world.reason('large', 'QuotaExceeded');
     assert.match(messageOf(resource), /Glance returned 413.*Denying attempt to upload image larger than/);
     assert.equal(resource.status.lastError?.httpStatus, 413);
     removed();
@@ -70,7 +70,7 @@ describe('responses of Glance during the work', () => {
       image: { diskFormat: 'raw' },
       content: { http: { url, digest: digestOf(body) } },
     });
-    const resource = await world.reason('odd', 'FormatMismatch', 20_000);
+    const resource = await world.reason('odd', 'FormatMismatch');
     assert.match(messageOf(resource), /Glance returned 415.*Image failed safety checks/);
     assert.equal(resource.status.lastError?.httpStatus, 415);
     removed();
@@ -83,7 +83,7 @@ describe('responses of Glance during the work', () => {
     const fault = { kind: 'answer', status: 409, headers, body: 'Image is in use: it has snapshot children' } as const;
     const removed = glance.on({ matches: is('DELETE'), fault });
     await world.delete('used');
-    const resource = await world.reason('used', 'Conflict', 20_000);
+    const resource = await world.reason('used', 'Conflict');
     assert.match(messageOf(resource), /cannot delete the image: Glance returned 409.*in use.*req-in-use/);
     assert.equal(resource.status.lastError?.httpStatus, 409);
     assert.equal(resource.status.lastError?.requestID, 'req-in-use');
@@ -99,7 +99,7 @@ describe('responses of Glance during the work', () => {
       fault: { kind: 'answer', status: 503, body: 'maintenance at noon' },
     });
     await world.annotate('outage', 'glance-image-operator.dev/reconcile-at', '1');
-    const resource = await world.reason('outage', 'GlanceUnavailable', 30_000);
+    const resource = await world.reason('outage', 'GlanceUnavailable');
     assert.match(messageOf(resource), /503.*maintenance at noon/);
     assert.deepEqual(resource.status.image, before.image);
     assert.equal(resource.status.conditions?.find(({ type }) => type === 'Ready')?.status, 'Unknown');
@@ -173,7 +173,7 @@ describe('responses of Glance during the work', () => {
     });
     await world.reason('stuck', 'QuotaExceeded');
     await world.annotate('stuck', 'glance-image-operator.dev/reconcile-at', '1');
-    const { status } = await world.ready('stuck', 90_000);
+    const { status } = await world.ready('stuck');
     removed();
     assert.notEqual(status.imageID, id);
     assert.deepEqual(

@@ -23,7 +23,7 @@ export async function killAt(stack: Stack, byte: number): Promise<void> {
   await world.operator.kill();
   released.resolve();
   await world.start();
-  const { status } = await world.ready('killed', 120_000);
+  const { status } = await world.ready('killed');
   const images = await world.images();
   assert.deepEqual(
     images.map(({ id, status: state, size: bytes }) => ({ id, state, bytes })),

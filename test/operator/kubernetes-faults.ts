@@ -12,6 +12,7 @@ import { exitCodes } from '../../src/commands/exit.ts';
 import { raw } from '../env/images.ts';
 import { changesSomething, type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
 import type { Stack } from '../env/stack.ts';
+import { eventually } from '../env/wait.ts';
 import { digestOf } from './digest.ts';
 import { type Case, type Phase, phases, refusal } from './kubernetes-fault-cases.ts';
 import { World } from './world.ts';
@@ -104,11 +105,7 @@ export class FaultScene implements AsyncDisposable {
     if (each.outcome === 'waits') await this.#assertWaits(each, asked, uploaded);
     if (each.outcome !== 'goes on') disarm();
     await (each.outcome === 'ends' ? this.#restart() : started);
-    await Promise.all([
-      world.ready(`created-${at}`, 240_000),
-      world.ready(`edited-${at}`, 240_000),
-      world.gone(`deleted-${at}`, 240_000),
-    ]);
+    await Promise.all([world.ready(`created-${at}`), world.ready(`edited-${at}`), world.gone(`deleted-${at}`)]);
     await this.#untilStruck(each, asked);
     const seconds = (performance.now() - startedAt) / 1000;
     disarm();
@@ -234,22 +231,21 @@ export class FaultScene implements AsyncDisposable {
   /** Events are sent a little later than the rest. */
   async #untilStruck(each: Case, since: number, times = 1): Promise<void> {
     const { phase, name } = each;
-    for (let tries = 0; this.#strikes(each, since) < times; tries++) {
-      if (tries > 1000) throw new Error(`${name} did not strike ${phase}`);
-      await sleep(50);
-    }
+    await eventually(
+      () => this.#strikes(each, since) >= times,
+      () => `${name} did not strike ${phase}`,
+    );
   }
 
   /** The API server has deleted an object before the proxy has recorded the response to the removal of its finalizer. */
   async #untilReleased(asked: number): Promise<void> {
     const isFinalizer = phases['writing the finalizer'];
-    for (let tries = 0; tries < 1000; tries++) {
-      const written = this.#kubernetes.requests
-        .slice(asked)
-        .filter((request) => isFinalizer(request) && isDone(request));
-      if (written.length >= 2) return;
-      await sleep(50);
-    }
+    const written = () =>
+      this.#kubernetes.requests.slice(asked).filter((request) => isFinalizer(request) && isDone(request));
+    await eventually(
+      () => written().length >= 2,
+      () => `the finalizer was written ${written().length} times`,
+    );
   }
 
   #assertWrittenOnce(at: number, each: Case, asked: number, uploaded: number): void {

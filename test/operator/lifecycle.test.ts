@@ -89,7 +89,7 @@ describe('an image follows its declaration', () => {
       { op: 'add', path: '/stray', value: 'x' },
     ];
     await world.patchImage(status.imageID, change);
-    await world.untilEvent('DriftCorrected', 30_000);
+    await world.untilEvent('DriftCorrected');
     const image = await inGlance('drift');
     assert.equal(image.name, 'drift');
     assert.equal(image['a'], '1');
@@ -166,7 +166,7 @@ describe('an image follows its declaration', () => {
     const { status } = await world.reason('cancelled', 'Transferring');
     await world.source.requested('/slow.raw');
     await world.delete('cancelled');
-    await world.gone('cancelled', 20_000);
+    await world.gone('cancelled');
     assert.equal((await world.project.image('GET', `/v2/images/${status.imageID}`)).status, 404);
   });
 
@@ -247,7 +247,7 @@ describe('an image follows its declaration', () => {
     await world.apply('never', { cloud: { secretRef: { name: 'nowhere' }, name: 'demo' } });
     await world.reason('never', 'SecretNotFound');
     await world.delete('never');
-    await world.gone('never', 5_000);
+    await world.gone('never');
   });
 
   test('the owner mark names the resource', async () => {
@@ -267,9 +267,9 @@ describe('an image follows its declaration', () => {
     await world.apply('bare', { image: { properties: { color: 'red', shape: { width: 1 } } } });
     await world.ready('bare');
     await world.apply('bare', { image: {} });
-    const { status } = await world.ready('bare', 20_000);
+    const { status } = await world.ready('bare');
     assert.deepEqual(status.image?.properties, {});
     await world.apply('bare', { image: { properties: { shape: { height: 2 } } } });
-    assert.deepEqual((await world.ready('bare', 20_000)).status.image?.properties, { shape: '{"height":2}' });
+    assert.deepEqual((await world.ready('bare')).status.image?.properties, { shape: '{"height":2}' });
   });
 });

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { GlanceImage } from '../../src/api/glanceimage.ts';
 import { contentOf } from '../env/content.ts';
 import { type Source, startSource } from '../env/source.ts';
+import { eventually } from '../env/wait.ts';
 import { claimPort } from './closed-port.ts';
 import { digestOf } from './digest.ts';
 import { at, body, healthy, type Row, rows, size } from './matrix.ts';
@@ -62,13 +62,14 @@ describe('every fault of a source, by every method', () => {
 
   /** Glance may still be giving the upload up; it falls back to a record without data, or the record is replaced. */
   async function assertNeverActive({ metadata }: GlanceImage): Promise<void> {
-    for (let looks = 0; ; looks++) {
-      const found = (await world.images()).filter(({ name }) => name === metadata.name);
-      for (const { status } of found) assert.notEqual(status, 'active');
-      if (found.every(({ status, size: bytes }) => status === 'queued' && bytes === null)) return;
-      assert.ok(looks < 200, JSON.stringify(found));
-      await sleep(100);
-    }
+    await eventually(
+      async () => {
+        const found = (await world.images()).filter(({ name }) => name === metadata.name);
+        for (const { status } of found) assert.notEqual(status, 'active');
+        return found.every(({ status, size: bytes }) => status === 'queued' && bytes === null);
+      },
+      () => `${metadata.name} keeps its data`,
+    );
   }
 
   /** Once it is ready or has failed, with another reason than the one that comes `firstly`. */
@@ -77,7 +78,7 @@ describe('every fault of a source, by every method', () => {
       const { lastError } = resource.status;
       return reasonOf(resource) === 'Ready' || (lastError !== undefined && lastError.reason !== firstly);
     };
-    return world.until(name, 'at an end', isSettled, 120_000);
+    return world.until(name, 'at an end', isSettled);
   }
 
   for (const method of ['Upload', 'Stage']) {
@@ -89,7 +90,7 @@ describe('every fault of a source, by every method', () => {
       });
 
       test('a healthy transfer is done while another one stalls', async () => {
-        const ready = await world.ready(nameOf(method, 'healthy'), 60_000);
+        const ready = await world.ready(nameOf(method, 'healthy'));
         assert.equal(ready.status.image?.size, healthy.size);
         const stalled = await world.get(names.get('no response') ?? '');
         assert.notEqual(reasonOf(stalled ?? assert.fail()), 'Ready');
@@ -99,7 +100,7 @@ describe('every fault of a source, by every method', () => {
         test(`${row.fault}: ${row.ends?.reason ?? 'Ready'}`, async () => {
           const name = names.get(row.fault) ?? assert.fail();
           if (row.ends === undefined) {
-            const { status } = await world.ready(name, 120_000);
+            const { status } = await world.ready(name);
             assert.equal(status.image?.status, 'active');
             assert.equal(status.image.size, size);
             assert.equal(`sha512:${status.image.hash?.value}`, digestOf(body, 'sha512'));
@@ -150,15 +151,15 @@ describe('every fault of a source, by every method', () => {
     /** Glance may still be cleaning up. */
     const untilNoneActive = async (fault: string) => {
       const ours = async () => (await world.images()).filter(({ name }) => name === nameOf('WebDownload', fault));
-      for (let looks = 0; (await ours()).some(({ status }) => status === 'active'); looks++) {
-        assert.ok(looks < 100, JSON.stringify(await ours()));
-        await sleep(100);
-      }
+      await eventually(
+        async () => (await ours()).every(({ status }) => status !== 'active'),
+        () => `${nameOf('WebDownload', fault)} stays active`,
+      );
     };
 
     test('a file that Glance fetches becomes ready and visible once it is verified', async () => {
       const name = await apply('WebDownload', { fault: 'none', file: { body } }, web);
-      const { status } = await world.ready(name, 120_000);
+      const { status } = await world.ready(name);
       assert.equal(status.content?.imageDigest, digestOf(body, 'sha512'));
       const found = (await world.images()).find(({ id }) => id === status.imageID);
       assert.equal(found?.status, 'active');

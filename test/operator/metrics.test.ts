@@ -65,7 +65,7 @@ describe('metrics, logs and probes of a running operator', () => {
     const good = await world.ready('good');
     await world.reason('wrong', 'DigestMismatch');
     await world.patchImage(good.status.imageID, [{ op: 'replace', path: '/os_distro', value: 'other' }]);
-    await world.untilEvent('DriftCorrected', 60_000);
+    await world.untilEvent('DriftCorrected');
     const metrics = await scrape(world);
     const value = (name: string, labels?: Record<string, string>) => sampleOf(metrics, name, labels);
     assert.equal(value('glance_image_operator_image_status', { condition: 'Ready', status: 'True' }), 1);

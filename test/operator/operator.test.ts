@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
+import { patienceMs } from '../env/wait.ts';
 
 /** Something that says that it is ready and stays, as an operator does. */
 const standIn = `console.log('{"msg":"Ready"}'); setInterval(() => {}, 60_000)`;
@@ -17,7 +18,7 @@ const owner = `
 `;
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  test(`a test stopped by ${signal} leaves no operator process behind`, { timeout: 30_000 }, async () => {
+  test(`a test stopped by ${signal} leaves no operator process behind`, { timeout: patienceMs }, async () => {
     const child = spawn(process.execPath, ['--input-type=module', '-e', owner], {
       stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
     });

@@ -116,7 +116,7 @@ describe('ownership of an image', () => {
     await world.delete('left');
     await world.gone('left');
     assert.deepEqual(await seen(id), before);
-    await world.untilEvents('TakenOver', 2, 20_000);
+    await world.untilEvents('TakenOver', 2);
     const notes = (await world.events()).map(({ note }) => note);
     assert.ok(notes.includes(`image ${id} stays in Glance: it belongs to project ${neighbour.id} now`));
   });

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { exitCodes } from '../../src/commands/exit.ts';
 import { changesSomething, type FaultProxy, startProxy } from '../env/proxy.ts';
+import { eventually } from '../env/wait.ts';
 import { type Operator, startOperator } from './operator.ts';
 import type { World } from './world.ts';
 
@@ -33,7 +34,6 @@ export interface Replica {
 
 const secretSchema = z.looseObject({ data: z.record(z.string(), z.string()) });
 const leaseSchema = z.object({ spec: z.object({ holderIdentity: z.string().default('') }) });
-const patienceMs = 90_000;
 
 export interface Verdict {
   /** Writes by the leader of their time. */
@@ -98,16 +98,16 @@ export class Fleet implements AsyncDisposable {
   /** The replica that the lease names, as soon as it names one that is not `other`. */
   async leader(other?: Replica): Promise<Replica> {
     const path = `/apis/coordination.k8s.io/v1/namespaces/${this.world.namespace}/leases/glance-image-operator`;
-    const end = performance.now() + patienceMs;
-    for (;;) {
-      const answer = await this.world.stack.kubernetes.request('GET', path);
-      const holder = answer.status === 404 ? '' : answer.as(leaseSchema).spec.holderIdentity;
-      const found = this.replicas.find(({ operator }) => holder !== '' && leads(operator, holder));
-      if (found !== undefined && found !== other) return found;
-      if (performance.now() > end)
-        throw new Error(`no other replica leads; the lease names "${holder}"\n${this.logs()}`);
-      await sleep(25);
-    }
+    let holder = '';
+    return eventually(
+      async () => {
+        const answer = await this.world.stack.kubernetes.request('GET', path);
+        holder = answer.status === 404 ? '' : answer.as(leaseSchema).spec.holderIdentity;
+        const found = this.replicas.find(({ operator }) => holder !== '' && leads(operator, holder));
+        return found !== other && found;
+      },
+      () => `no other replica leads; the lease names "${holder}"\n${this.logs()}`,
+    );
   }
 
   /**

@@ -17,9 +17,13 @@ export async function ask({ operator }: World, path: string): Promise<{ status: 
   return { status: answer.status, text: await answer.text() };
 }
 
-/** Prometheus' text format, by the names of the metrics. */
 export async function scrape(world: World): Promise<Map<string, Family>> {
   const { text } = await ask(world, '/metrics');
+  return familiesIn(text);
+}
+
+/** Reads the text format of Prometheus. The keys are the names of the metrics. */
+export function familiesIn(text: string): Map<string, Family> {
   const families = new Map<string, Family>();
   let current: Family | undefined;
   for (const line of text.split('\n')) {

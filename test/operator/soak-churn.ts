@@ -131,8 +131,8 @@ export class Churn {
 
   /** Checks that every declared image exists once and completely, and no other. Resolves with the number of images. */
   async assertThere(): Promise<number> {
-    for (const name of this.#declared.keys()) await this.#world.ready(name, 120_000);
-    for (const name of this.#deleted.keys()) await this.#world.gone(name, 120_000);
+    for (const name of this.#declared.keys()) await this.#world.ready(name);
+    for (const name of this.#deleted.keys()) await this.#world.gone(name);
     const wanted = [...this.#declared].map(([name, { n, bytes }]) => {
       const data = bytes === undefined ? 'queued null' : `active ${bytes}`;
       return `${name} ${data} n=${n} undefined`;

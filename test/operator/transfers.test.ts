@@ -204,7 +204,7 @@ describe('limits', () => {
     await world.apply('second', http(world.source.add('/second.raw', { body })));
     assert.match(messageOf(await world.reason('second', 'Queued')), /position 1/);
     await writeFile(file, 'total: 2\n');
-    await world.ready('second', 20_000);
+    await world.ready('second');
     const first = (await world.get('first')) ?? assert.fail();
     assert.equal(reasonOf(first), 'Transferring');
     released.resolve();

@@ -78,8 +78,8 @@ export class Work implements AsyncDisposable {
     this.#stop.abort();
     await this.#ended;
     const world = this.#world;
-    for (const name of this.#declared.keys()) await world.ready(name, 120_000);
-    for (const name of this.#deleted) await world.gone(name, 120_000);
+    for (const name of this.#declared.keys()) await world.ready(name);
+    for (const name of this.#deleted) await world.gone(name);
     const images = await world.images();
     const there = images.map((image) => [image.name, image['n'], image.status]);
     assert.deepEqual(

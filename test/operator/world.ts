@@ -3,7 +3,6 @@
  *
  * Guarantees: two worlds share only the servers, and a world leaves nothing behind.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { findCondition, isConvergedReason } from '../../src/api/conditions.ts';
 import { type GlanceImage, glanceImageSchema } from '../../src/api/glanceimage.ts';
@@ -13,6 +12,7 @@ import { installCrd } from '../env/crd.ts';
 import type { CloudsYamlOptions, ImageRecord, Project } from '../env/project.ts';
 import { type Source, startSource } from '../env/source.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
+import { eventually } from '../env/wait.ts';
 import { type Operator, startOperator } from './operator.ts';
 
 /** As in a Role. */
@@ -152,49 +152,37 @@ export class World implements AsyncDisposable {
     return answer.status === 404 ? undefined : answer.as(glanceImageSchema);
   }
 
-  /** Resolves with the resource as soon as it is as wanted; fails with what it is instead after `deadlineMs`. */
-  async until(
-    name: string,
-    what: string,
-    wanted: (resource: GlanceImage) => boolean,
-    deadlineMs = 60_000,
-  ): Promise<GlanceImage> {
-    const end = performance.now() + deadlineMs;
-    for (;;) {
-      const resource = await this.get(name);
-      if (resource !== undefined && wanted(resource)) return resource;
-      if (performance.now() > end) {
-        throw new Error(
-          `${name} is not ${what}: ${JSON.stringify(resource?.status, null, 2)}\n${this.operator.log.slice(-20).join('\n')}`,
-        );
-      }
-      await sleep(50);
-    }
-  }
-
-  ready(name: string, deadlineMs?: number): Promise<GlanceImage> {
-    return this.until(
-      name,
-      'Ready',
-      (resource) => isCurrent(resource) && isConvergedReason(reasonOf(resource)),
-      deadlineMs,
+  /** Resolves with the resource as soon as it is as wanted; fails with what it is instead if that never comes. */
+  async until(name: string, what: string, wanted: (resource: GlanceImage) => boolean): Promise<GlanceImage> {
+    let resource: GlanceImage | undefined;
+    return eventually(
+      async () => {
+        resource = await this.get(name);
+        return resource !== undefined && wanted(resource) && resource;
+      },
+      () =>
+        `${name} is not ${what}: ${JSON.stringify(resource?.status, null, 2)}\n${this.operator.log.slice(-20).join('\n')}`,
     );
   }
 
-  /** Resolves once Ready gives this reason. */
-  reason(name: string, reason: string, deadlineMs?: number): Promise<GlanceImage> {
-    return this.until(name, reason, (resource) => isCurrent(resource) && reasonOf(resource) === reason, deadlineMs);
+  ready(name: string): Promise<GlanceImage> {
+    return this.until(name, 'Ready', (resource) => isCurrent(resource) && isConvergedReason(reasonOf(resource)));
   }
 
-  async gone(name: string, deadlineMs = 60_000): Promise<void> {
-    const end = performance.now() + deadlineMs;
-    for (;;) {
-      const resource = await this.get(name);
-      if (resource === undefined) return;
-      if (performance.now() > end)
-        throw new Error(`${name} is still there: ${JSON.stringify(resource.status, null, 2)}`);
-      await sleep(50);
-    }
+  /** Resolves once Ready gives this reason. */
+  reason(name: string, reason: string): Promise<GlanceImage> {
+    return this.until(name, reason, (resource) => isCurrent(resource) && reasonOf(resource) === reason);
+  }
+
+  async gone(name: string): Promise<void> {
+    let resource: GlanceImage | undefined;
+    await eventually(
+      async () => {
+        resource = await this.get(name);
+        return resource === undefined;
+      },
+      () => `${name} is still there: ${JSON.stringify(resource?.status, null, 2)}`,
+    );
   }
 
   /** What Glance holds in the project, hidden images too. */
@@ -214,18 +202,19 @@ export class World implements AsyncDisposable {
   }
 
   /** Resolves once the namespace has an event with this reason. */
-  untilEvent(reason: string, deadlineMs: number): Promise<void> {
-    return this.untilEvents(reason, 1, deadlineMs);
+  untilEvent(reason: string): Promise<void> {
+    return this.untilEvents(reason, 1);
   }
 
-  async untilEvents(reason: string, count: number, deadlineMs: number): Promise<void> {
-    const end = performance.now() + deadlineMs;
-    for (;;) {
-      const events = (await this.events()).filter((event) => event.reason === reason);
-      if (events.length >= count) return;
-      if (performance.now() > end) throw new Error(`${events.length} of ${count} events ${reason}`);
-      await sleep(100);
-    }
+  async untilEvents(reason: string, count: number): Promise<void> {
+    let found = 0;
+    await eventually(
+      async () => {
+        found = (await this.events()).filter((event) => event.reason === reason).length;
+        return found >= count;
+      },
+      () => `${found} of ${count} events ${reason}`,
+    );
   }
 
   /** Throws where the operator has warned of itself, as Node does of listeners that pile up. */

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { group, plural } from '../../src/api/group.ts';
 import { type FaultProxy, type Rule, startProxy } from '../env/proxy.ts';
+import { eventually, patienceMs } from '../env/wait.ts';
 import { type Milestone, type Operator, startOperator } from '../operator/operator.ts';
 import type { World } from '../operator/world.ts';
 import { attributesOf, ofKind, type Permission, permissionsOf, render, rolesOf, without } from './chart.ts';
@@ -41,9 +42,6 @@ const noStreams: Rule = {
     body: JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'Invalid', code: 422 }),
   },
 };
-
-/** Long enough for a machine that has much else to do. */
-const patienceMs = 60_000;
 
 export class Installation implements AsyncDisposable {
   readonly world: World;
@@ -130,12 +128,10 @@ export class Installation implements AsyncDisposable {
   /** Resolves when the operator logs that the API server forbade this request, with the server's message. */
   async untilForbidden(verb: string, resource: string): Promise<void> {
     const words = `cannot ${verb} resource \\"${resource}\\"`;
-    const end = performance.now() + patienceMs;
-    while (!this.operator.log.some((line) => line.includes(words))) {
-      if (performance.now() > end)
-        throw new Error(`nothing was forbidden (${words}):\n${this.operator.log.slice(-20).join('\n')}`);
-      await sleep(50);
-    }
+    await eventually(
+      () => this.operator.log.some((line) => line.includes(words)),
+      () => `nothing was forbidden (${words}):\n${this.operator.log.slice(-20).join('\n')}`,
+    );
   }
 
   /** Resolves when the API server rejects a request for this path that begins from now on. */
@@ -143,9 +139,7 @@ export class Installation implements AsyncDisposable {
     const from = this.proxy.requests.length;
     const refused = () =>
       this.proxy.requests.slice(from).some((asked) => asked.status === 403 && asked.path.includes(path));
-    for (const end = performance.now() + patienceMs; !refused(); await sleep(50)) {
-      if (performance.now() > end) throw new Error(`nothing for ${path} was rejected again`);
-    }
+    await eventually(refused, () => `nothing for ${path} was rejected again`);
   }
 
   async #outOfPatience(what: string): Promise<never> {

@@ -1,7 +1,7 @@
 /** The permissions of a user according to the API server. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Kubernetes } from '../env/kubernetes.ts';
+import { eventually } from '../env/wait.ts';
 
 /** As in a SubjectAccessReview. */
 export interface Attributes {
@@ -33,9 +33,8 @@ export async function allowed(
 
 /** Resolves when `user` may do them all: the server learns of new roles a moment after they are made. */
 export async function untilAllowed(kubernetes: Kubernetes, user: string, things: readonly Attributes[]): Promise<void> {
-  const end = performance.now() + 30_000;
-  while ((await allowed(kubernetes, user, things)).length < things.length) {
-    if (performance.now() > end) throw new Error(`${user} never came to be allowed what its roles allow`);
-    await sleep(50);
-  }
+  await eventually(
+    async () => (await allowed(kubernetes, user, things)).length >= things.length,
+    () => `${user} is not allowed what its roles allow`,
+  );
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { apiVersion, kind, plural } from '../../src/api/group.ts';
+import { eventually } from '../env/wait.ts';
 import { World } from '../operator/world.ts';
 import { ofKind, render } from './chart.ts';
 
@@ -41,13 +41,11 @@ describe('the permissions of the built-in roles on GlanceImages after the instal
     }
     await world.apply('there', {});
     // The controller adds up what the labels of the roles ask for, some time after.
-    const end = performance.now() + 30_000;
-    for (const role of roles) {
-      while ((await ask(role, 'GET', collection)) !== 200) {
-        assert.ok(performance.now() < end, `${role} was never aggregated`);
-        await sleep(50);
-      }
-    }
+    for (const role of roles)
+      await eventually(
+        async () => (await ask(role, 'GET', collection)) === 200,
+        () => `${role} was not aggregated`,
+      );
   });
   after(() => world[Symbol.asyncDispose]());
 

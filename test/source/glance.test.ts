@@ -12,6 +12,7 @@ import { createVirtualClock } from '../clock.ts';
 import { generated } from '../env/content.ts';
 import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
+import { patience } from '../env/wait.ts';
 import { failsWith, limits, read } from './server.ts';
 
 const size = 3_000_000;
@@ -47,7 +48,7 @@ describe('an image of a real Glance, as a source', () => {
     await stack.stop();
   });
 
-  const signal = () => AbortSignal.timeout(30_000);
+  const signal = () => patience();
   async function newImage(bytes?: Uint8Array): Promise<string> {
     const id = randomUUID();
     const wanted = { name: 'source', diskFormat: 'raw', containerFormat: 'bare', visibility: 'private' };

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
+import { createMemoryBudget } from '../../src/lib/memory-budget.ts';
 import type { Target } from '../../src/transfer/delivery.ts';
 import { runTransfer, type TransferOptions } from '../../src/transfer/engine.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from '../../src/transfer/plan.ts';
@@ -29,6 +32,27 @@ const chunksOf = fc.array(fc.uint8Array({ minLength: 1, maxLength: 50_000 }), { 
 const start = Buffer.from([0, 1]);
 
 describe('a transfer', () => {
+  test('a transfer of a compressed file waits for memory that others use, and returns its own at its end', async () => {
+    const memory = createMemoryBudget(2 ** 20);
+    const { signal } = new AbortController();
+    using other = memory.share(signal);
+    other.want(2 ** 20);
+    await other.granted();
+    const target = createSink();
+    const data = Buffer.concat([start, Buffer.alloc(100_000)]);
+    let isWaiting = true;
+    const moving = run(planOf(), sourceOf([gzipSync(data)]), target, { memory }).then((result) => {
+      assert.equal(isWaiting, false, 'it has not waited');
+      return result;
+    });
+    // It has asked by then.
+    for (let turns = 0; turns < 20; turns++) await nextTurn();
+    isWaiting = false;
+    other[Symbol.dispose]();
+    assert.equal((await moving).bytes, data.length);
+    assert.equal(memory.used, 0);
+  });
+
   test('a transfer delivers every byte in order for any chunks, and reports its result', async () => {
     await fc.assert(
       fc.asyncProperty(chunksOf, async (chunks) => {

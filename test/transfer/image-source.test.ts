@@ -5,6 +5,7 @@ import { digestOf, generated } from '../env/content.ts';
 import type { Project } from '../env/project.ts';
 import { startProxy } from '../env/proxy.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
+import { patience } from '../env/wait.ts';
 import { createScene, type Scene } from './real.ts';
 
 const mib = 2 ** 20;
@@ -31,7 +32,7 @@ async function run(ref: string, options: Parameters<Scene['plan']>[0] = {}, imag
     ...scene.access,
     source: { cloud: { cloudsYaml: await other.cloudsYaml(imageUrl === undefined ? {} : { imageUrl }) } },
   };
-  const signal = AbortSignal.timeout(60_000);
+  const signal = patience();
   const result = await scene.executor.run(plan, access, { signal, onProgress: () => {} });
   return { result, image: await scene.project.getImage(plan.imageID) };
 }

@@ -12,6 +12,7 @@ import type { ImageRecord, Project } from '../env/project.ts';
 import { type FaultProxy, startProxy } from '../env/proxy.ts';
 import { type Source, startSource } from '../env/source.ts';
 import type { Stack } from '../env/stack.ts';
+import { patience } from '../env/wait.ts';
 import { type PlanOptions, planOf } from './plans.ts';
 
 const loopback = { allow: ['127.0.0.0/8'], deny: [] };
@@ -64,7 +65,7 @@ export async function createScene(stack: Stack): Promise<Scene> {
       const { id } = await project.createImage({ disk_format: options.diskFormat ?? 'raw', ...fields });
       return planOf({ imageID: id, ...options });
     },
-    run(plan, { signal = AbortSignal.timeout(60_000), onProgress = () => {}, executor: other = executor } = {}) {
+    run(plan, { signal = patience(), onProgress = () => {}, executor: other = executor } = {}) {
       return other.run(plan, access, { signal, onProgress });
     },
     async settled({ imageID }) {

@@ -146,6 +146,18 @@ describe('the fairness of a scheduler', () => {
     assert.deepEqual(kinds('m'), ['running']);
   });
 
+  test('the last slot of a scheduler goes to a namespace without a running transfer, also if no namespace is at its limit', async () => {
+    const { scheduler, kinds } = setUp(4);
+    scheduler.setLimits({ ...ample, total: 4, perNamespace: 3 });
+    for (const key of ['a', 'b']) scheduler.start(key, planOf(key, of('one')));
+    scheduler.start('c', planOf('c', of('two')));
+    scheduler.start('d', planOf('d', of('one')));
+    scheduler.start('e', planOf('e', of('two')));
+    assert.deepEqual(kinds('a', 'b', 'c', 'd', 'e'), ['running', 'running', 'running', 'queued', 'queued']);
+    scheduler.start('m', planOf('m', of('three')));
+    assert.deepEqual(kinds('d', 'e', 'm'), ['queued', 'queued', 'running']);
+  });
+
   test('slow transfers give way while another one waits, and run again after it', async () => {
     const { clock, scheduler, runs, runOf, kinds } = setUp(2);
     for (const key of ['a', 'b']) scheduler.start(key, planOf(key, of('slow')));

@@ -7,6 +7,7 @@ import type { TransferPlan } from '../../src/transfer/plan.ts';
 import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { generated } from '../env/content.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
+import { patience } from '../env/wait.ts';
 import { type PlanOptions, planOf } from './plans.ts';
 import { createScene, egress, type Scene } from './real.ts';
 
@@ -28,7 +29,7 @@ const planted = 'hunter2-planted';
 
 /** Everything that a failure contains: all its causes and the stack. */
 async function textOfFailure(plan: TransferPlan, access: Partial<TransferAccess>): Promise<string> {
-  const signal = AbortSignal.timeout(60_000);
+  const signal = patience();
   try {
     await executor.run(plan, { ...scene.access, ...access }, { signal, onProgress: () => {} });
   } catch (error) {

@@ -8,6 +8,7 @@ import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { makeCertificates } from '../env/certificates.ts';
 import { generated } from '../env/content.ts';
 import { startSource } from '../env/source.ts';
+import { patience } from '../env/wait.ts';
 import { planOf } from './plans.ts';
 
 test('a certificate of the installation is trusted by the transfers of a running operator, for sources and clouds', async (t) => {
@@ -23,7 +24,7 @@ test('a certificate of the installation is trusted by the transfers of a running
   const executor = createThreadExecutor({ egress: { sources: rules, clouds: rules }, trust, clock: systemClock });
   t.after(() => executor.close());
   const failure = async () => {
-    const options = { signal: AbortSignal.timeout(60_000), onProgress: () => {} };
+    const options = { signal: patience(), onProgress: () => {} };
     try {
       await executor.run(planOf({ url }), access, options);
     } catch (error) {

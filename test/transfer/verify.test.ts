@@ -9,6 +9,7 @@ import { verificationOf } from '../../src/transfer/verify.ts';
 import { createVirtualClock } from '../clock.ts';
 import { digestOf, generated } from '../env/content.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
+import { patience } from '../env/wait.ts';
 import { planOf } from './plans.ts';
 import { createScene, type Scene } from './real.ts';
 import { createSink, sourceOf } from './sink.ts';
@@ -38,8 +39,7 @@ describe('the verification of an image in the real Glance', () => {
 
   const run = (plan: TransferPlan) => {
     const access = { ...scene.access, source: { cloud: scene.access.cloud } };
-    const signal = AbortSignal.timeout(60_000);
-    return scene.executor.run(plan, access, { signal, onProgress: () => {} });
+    return scene.executor.run(plan, access, { signal: patience(), onProgress: () => {} });
   };
   const image = async (fields: Record<string, unknown> = {}) => (await scene.project.createImage(fields, body)).id;
 

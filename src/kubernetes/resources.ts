@@ -1,0 +1,131 @@
+/**
+ * The objects of one kind as a reconciler reads and writes them: our own writes, finalizer, status and Events.
+ *
+ * Guarantees: `get` never returns an older state than the last one that this process has written, although the watch returns our
+ * writes only after a while. A change that is nothing but our own write is recognised, so that it causes no reconcile. No method
+ * throws because the object is gone.
+ * Caveat: if the watch returns a write before the server responds to it, the change is not recognised, and one more reconcile finds
+ * nothing to do.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Key } from '../lib/key.ts';
+import type { Logger } from '../lib/log.ts';
+import type { KubernetesClient } from './client.ts';
+import { isConflict, isNotFound, isRejection, type KubernetesError } from './errors.ts';
+import type { EventRecorder } from './events.ts';
+import { type Annotation, addFinalizer, removeFinalizer } from './finalizer.ts';
+import type { Store, StoreChange } from './reflector.ts';
+import { apiVersionOf, type KubernetesObject, keyOfObject, type ResourceType } from './resource.ts';
+
+export type StatusWrite =
+  | { kind: 'written' }
+  /** The object does not exist, or another one has its name. */
+  | { kind: 'gone' }
+  /** The server never accepts this status. */
+  | { kind: 'rejected'; error: KubernetesError };
+
+export interface KindResources<T extends KubernetesObject, Reason extends string = string> {
+  get(key: Key): T | undefined;
+  /** Adds the finalizer and, in the same patch, the annotation. False: the object is gone or is being deleted. */
+  addFinalizer(object: T, signal: AbortSignal, annotation?: Annotation): Promise<boolean>;
+  removeFinalizer(object: T, signal: AbortSignal): Promise<void>;
+  writeStatus(object: T, status: unknown, signal: AbortSignal): Promise<StatusWrite>;
+  /** Whether the change is nothing but our own write. */
+  isEcho(change: StoreChange<T>): boolean;
+  /** Records an Event and logs it. Never throws. */
+  event(object: T, type: 'Normal' | 'Warning', reason: Reason, note: string): void;
+}
+
+export interface KindResourcesOptions<T extends KubernetesObject, Reason extends string> {
+  client: Pick<KubernetesClient, 'get' | 'jsonPatch' | 'applyStatus'>;
+  type: ResourceType<T>;
+  store: Store<T>;
+  /** Ours. */
+  finalizer: string;
+  /** Names of annotations that only this process writes. */
+  ownAnnotations?: readonly string[];
+  events: Pick<EventRecorder, 'record'>;
+  log: Logger;
+  /** Called for each Event, for metrics. */
+  onEvent?: ((reason: Reason) => void) | undefined;
+}
+
+export function createKindResources<T extends KubernetesObject, Reason extends string>(
+  options: KindResourcesOptions<T, Reason>,
+): KindResources<T, Reason> {
+  const { client, type, store, finalizer, ownAnnotations = [], events, log, onEvent } = options;
+  /** Our writes that the watch has not returned yet. */
+  const written = new Map<Key, T>();
+
+  function remember(object: T): void {
+    written.set(keyOfObject(object), object);
+  }
+
+  /** The parts of the metadata by which a user requests something. */
+  function requestOf({ metadata }: T) {
+    const { generation, deletionTimestamp, annotations = {}, finalizers = [] } = metadata;
+    const others = Object.entries(annotations).filter(([name]) => !ownAnnotations.includes(name));
+    return [generation, deletionTimestamp, Object.fromEntries(others), finalizers.filter((one) => one !== finalizer)];
+  }
+
+  return {
+    get(key) {
+      const item = store.get(key);
+      const own = written.get(key);
+      if (item?.kind !== 'readable') {
+        written.delete(key);
+        return undefined;
+      }
+      if (own !== undefined && isNewer(own, item.object)) return own;
+      written.delete(key);
+      return item.object;
+    },
+
+    async addFinalizer(object, signal, annotation) {
+      const guarded = await addFinalizer(client, type, object, finalizer, signal, annotation);
+      if (guarded !== undefined) remember(guarded);
+      return guarded !== undefined;
+    },
+
+    async removeFinalizer(object, signal) {
+      await removeFinalizer(client, type, object, finalizer, signal);
+    },
+
+    async writeStatus(object, status, signal) {
+      const { name, namespace, uid } = object.metadata;
+      try {
+        remember(await client.applyStatus(type, { metadata: { name, namespace, uid }, status }, signal));
+        return { kind: 'written' };
+      } catch (error) {
+        if (isNotFound(error) || isConflict(error)) return { kind: 'gone' };
+        if (isRejection(error)) return { kind: 'rejected', error };
+        throw error;
+      }
+    },
+
+    isEcho(change) {
+      if (change.kind !== 'updated' || change.before.kind !== 'readable' || change.after.kind !== 'readable')
+        return false;
+      const own = written.get(change.key);
+      const after = change.after.object;
+      if (own === undefined || isNewer(after, own)) return false;
+      // The store has it now, and a second copy of ten thousand objects would take too much memory.
+      if (!isNewer(own, after)) written.delete(change.key);
+      return isDeepStrictEqual(requestOf(change.before.object), requestOf(after));
+    },
+
+    event(object, level, reason, note) {
+      const { namespace, name, generation } = object.metadata;
+      log[level === 'Warning' ? 'warn' : 'info']({ namespace, name, generation, reason }, note);
+      onEvent?.(reason);
+      const regarding = { apiVersion: apiVersionOf(type), kind: type.kind, metadata: object.metadata };
+      events.record(regarding, { type: level, reason, action: 'Reconcile', note });
+    },
+  };
+}
+
+/** Versions are counters in every API server, and comparable by contract since Kubernetes 1.35. */
+function isNewer(a: KubernetesObject, b: KubernetesObject): boolean {
+  if (a.metadata.uid !== b.metadata.uid) return false;
+  return BigInt(a.metadata.resourceVersion) > BigInt(b.metadata.resourceVersion);
+}
