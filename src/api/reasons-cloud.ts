@@ -85,7 +85,7 @@ export const cloudReasons = {
   },
   PropertyProtected: {
     meaning:
-      'The property protections of Glance forbid the operator to create, read, update or delete one of its own properties, by which it recognises its images. The message names the property and the right.',
+      'The property protections of Glance forbid the operator to create, read or update one of its own properties, by which it recognises its images. The message names the property and the right.',
     shownBy: ['Ready'],
     actor: 'cloud',
     remedy:
@@ -183,20 +183,21 @@ export const cloudReasons = {
     command: 'openstack image set --activate ID',
   },
   TakenOver: {
-    meaning: 'The image was given to another project. It is foreign now, and is neither changed nor deleted.',
+    meaning:
+      'The image was given to another project, or bears the mark of another owner or cluster. It is foreign now, and is neither changed nor deleted. The message says which.',
     shownBy: ['Ready', 'Event'],
     actor: 'user',
     remedy:
-      'Have an administrator of the cloud give the image back; or declare that project as `spec.image.owner`; or delete the resource, which leaves the image, and create it again.',
-    command: 'openstack image show --column owner ID',
+      'Have an administrator of the cloud give the image back, or declare that project as `spec.image.owner`. If the mark is that of another cluster, the administrator of the operator can name it in --inherit-from (chart: settings.inheritFrom). Or delete the resource, which leaves the image, and create it again.',
+    command: 'openstack image show --column owner --column properties ID',
   },
   MarkContested: {
     meaning:
-      'Another client removes the property by which the operator recognises its image, again and again. The operator does not restore it any more.',
+      'Another client removes the property by which the operator recognises its image, again and again. The operator restores it at most three times an hour.',
     shownBy: ['Ready'],
     actor: 'user',
     remedy:
-      'Find the tool or person that removes properties beginning with glance_image_operator_ from the image, and exclude them there. The operator looks again every hour.',
+      'Find the tool or person that removes properties beginning with glance_image_operator_ from the image, and exclude them there. The operator checks again every hour.',
     command: 'openstack image show --column properties ID',
   },
   NewerOperator: {
@@ -208,20 +209,21 @@ export const cloudReasons = {
     command: showOperator,
   },
   NotVerifiable: {
-    meaning: 'The image was Ready before, but nothing shows that it has the declared data. It is left as it is.',
+    meaning:
+      'The image was deactivated before its data was verified, and data of a deactivated image cannot be read. It is left as it is.',
     shownBy: ['Ready'],
-    actor: 'user',
+    actor: 'cloud',
     remedy:
-      'Delete the image, and the operator creates it again from the declared content: `openstack image set --unprotected ID`, then the command.',
-    command: deleteImage,
+      'Ask the administrator of the cloud why. The command makes the image readable again, and the operator then verifies it. Or delete the image, and the operator creates another one.',
+    command: 'openstack image set --activate ID',
   },
   ContentMismatch: {
-    meaning: 'The data of the image is not the declared data.',
+    meaning: 'Glance holds other data in the image than the operator sent or verified. The image was deleted.',
     shownBy: ['Ready'],
-    actor: 'user',
+    actor: 'operator',
     remedy:
-      'Delete the image, and the operator creates it again: `openstack image set --unprotected ID`, then the command; or create another GlanceImage for the other content.',
-    command: deleteImage,
+      'Nothing at first: the operator creates another image. If it lasts, find the client that uploads data into the images, or the plugin of the cloud that changes them: with a plugin, use method Stage.',
+    command: showResource,
   },
 
   DecoderMemoryInUse: {

@@ -95,11 +95,12 @@ const progressReasons = {
     actor: 'operator',
   },
   Replaced: {
-    meaning: 'The recorded image was gone, or its data was wrong or could not be verified, and it was created again.',
+    meaning:
+      'The image was gone, or its data was wrong or could not be verified, and another image takes its place. The message says why.',
     shownBy: ['Event'],
     actor: 'operator',
     remedy:
-      'Nothing: the operator has created the image again. If it happens again, find out which tool deletes or changes it.',
+      'Nothing: the operator creates another image. If it happens again, find out which tool deletes or changes it.',
     command: showResource,
   },
   StatusShortened: {
@@ -113,11 +114,11 @@ const progressReasons = {
   },
   PropertyNotRemovable: {
     meaning:
-      'The image has properties that are not declared and that Glance cannot remove: it uses their names internally, or they begin or end with white space.',
+      'The image has properties that are not declared and that Glance cannot remove: it uses their names internally, or they begin or end with white space, or property protections of the cloud keep them.',
     shownBy: ['Warning'],
     actor: 'user',
     remedy:
-      'Everything else is as declared. To get rid of the properties, create the image again: only a new image can be without them.',
+      'Everything else is as declared. If property protections keep them, have them removed by a user with that right. Otherwise create the image again: only a new image can be without them.',
     command: 'openstack image show --column properties ID',
   },
   FractionalProperty: {

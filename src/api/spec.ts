@@ -161,7 +161,7 @@ const declared = z.object({
     .optional()
     .meta({
       description:
-        'Policy for properties of the image that are not declared here. Purge: they are removed, including those that build pipelines or import plugins set. ' +
+        'Policy for properties of the image that are not declared here. Purge: they are removed, including those that build pipelines set, but not those that import plugins set with method Stage. ' +
         `Merge: they stay; only those that were declared here before are removed.${byDefault(policyDefaults.propertyPolicy)}`,
     }),
   content: content.optional(),

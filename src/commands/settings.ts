@@ -32,7 +32,7 @@ export const runSettings = {
   clusterName: {
     schema: setting.text(),
     value: 'NAME',
-    help: 'Name of this cluster in the owner marker of images. Default: the uid of the namespace kube-system.',
+    help: 'Name of this cluster in the marks of images. A clone of a cluster needs its own; change it only together with --inherit-from. Default: the uid of the namespace kube-system.',
   },
   inheritFrom: {
     schema: setting.list(),
