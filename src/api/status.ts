@@ -44,7 +44,7 @@ const seenImage = z
       // https://github.com/kubernetes-sigs/structured-merge-diff/issues/305
       'x-kubernetes-map-type': 'atomic',
       description:
-        'Custom properties, without the owner mark; JSON text is parsed where Glance means JSON. A character that cannot be shown is U+FFFD.',
+        'Custom properties, without the marks of the operator; JSON text is parsed where Glance means JSON. A character that cannot be shown is U+FFFD.',
     }),
     propertiesNotShown: count(
       'Number of custom properties that are not in properties, which has room for 1024 properties and 128 KiB.',

@@ -55,6 +55,6 @@ describe('the page of the resource', () => {
     assert.match(page, /`spec\.interval` \| text, 1 to 32 characters \| `10m` \|/);
     assert.match(page, /`spec\.image\.owner` \| text, 1 to 255 characters \| the project of the credentials \|/);
     assert.match(page, /`spec\.content\.method` \| `Upload`, `Stage`, `WebDownload` \| `Upload` \|/);
-    assert.match(page, /`status\.lastError\.httpStatus` \| integer, 100 to 599 \|/);
+    assert.match(page, /`status\.lastError\.httpStatus` \| integer, 100 to 999 \|/);
   });
 });
