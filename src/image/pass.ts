@@ -123,7 +123,8 @@ export function failed(pass: Pass, error: unknown, context: ReconcileContext, fi
   const { signal } = context;
   // A call that is aborted fails in many ways; the reason of the abort is the cause.
   const cause = asFailure(signal.aborted ? signal.reason : error);
-  return withReport({ memory: pass.memory, changes: [], ...fields, end: { kind: 'failed', error: cause } });
+  const content = pass.news.kind === 'verified' ? pass.news.content : undefined;
+  return withReport({ memory: pass.memory, content, changes: [], ...fields, end: { kind: 'failed', error: cause } });
 }
 
 export function outcome(one: Outcome): Reached {
