@@ -3,7 +3,7 @@
  *
  * Invariant: it returns what it learned, whatever happens; only an abort is thrown.
  */
-import { OperatorError } from '../lib/errors.ts';
+import { attempt, OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { addressOf, type Content } from './content.ts';
 import type { Desired } from './desired.ts';
@@ -27,7 +27,7 @@ const mostPlans = 40;
 const mostSkipped = 50;
 
 export async function pursue(desired: Desired, start: State, context: PerformContext): Promise<Pursued> {
-  const { clock } = context;
+  const { clock, signal } = context;
   const changes: Change[] = [];
   let state = start;
   let content: VerifiedContent | undefined;
@@ -44,9 +44,11 @@ export async function pursue(desired: Desired, start: State, context: PerformCon
     if (skipped === mostSkipped) return { kind: 'failed', error: usedUp(state.memory.next), state, changes };
     if (done.kind === 'changed') continue;
     if (next.kind === 'inspect') {
-      const inspected = await inspect(next.image, next.content, desired, state.memory, context);
-      state = { ...state, memory: inspected.memory };
-      content = inspected.content;
+      const { memory } = state;
+      const inspected = await attempt(signal, () => inspect(next.image, next.content, desired, memory, context));
+      if (!inspected.ok) return { kind: 'failed', error: inspected.error, state, changes };
+      state = { ...state, memory: inspected.value.memory };
+      content = inspected.value.content;
       continue;
     }
     // A step may have had another effect than was predicted. A blocked plan is reported before anything else is done.
