@@ -145,17 +145,16 @@ function textOf(value: JsonValue): string | null {
 }
 
 function patched(image: Image, operations: readonly JsonPatchOperation[]): Image {
-  return operations.reduce<Image>((at, operation) => {
-    const key = operation.path.slice(1).replaceAll('~1', '/').replaceAll('~0', '~');
-    if (operation.op === 'remove') {
-      return { ...at, properties: Object.fromEntries(Object.entries(at.properties).filter(([one]) => one !== key)) };
-    }
-    const attribute = Object.hasOwn(attributes, key) ? attributes[key] : undefined;
-    if (attribute !== undefined) return attribute(at, operation.value);
-    const properties = Object.fromEntries([
-      ...Object.entries(at.properties),
-      [key, decodeProperty(key, operation.value)],
-    ]);
-    return { ...at, properties };
-  }, image);
+  let at = image;
+  for (const operation of operations) at = changedBy(at, operation);
+  return at;
+}
+
+function changedBy(image: Image, operation: JsonPatchOperation): Image {
+  const key = operation.path.slice(1).replaceAll('~1', '/').replaceAll('~0', '~');
+  const others = Object.entries(image.properties).filter(([one]) => one !== key);
+  if (operation.op === 'remove') return { ...image, properties: Object.fromEntries(others) };
+  const attribute = Object.hasOwn(attributes, key) ? attributes[key] : undefined;
+  if (attribute !== undefined) return attribute(image, operation.value);
+  return { ...image, properties: Object.fromEntries([...others, [key, decodeProperty(key, operation.value)]]) };
 }
