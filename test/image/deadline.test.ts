@@ -9,6 +9,7 @@ import { createQueue } from '../../src/controller/queue.ts';
 import { createWorkers } from '../../src/controller/workers.ts';
 import type { Clouds } from '../../src/image/clouds.ts';
 import { createDrift } from '../../src/image/drift.ts';
+import { asOperation } from '../../src/image/memory.ts';
 import { createReconciler } from '../../src/image/reconcile.ts';
 import type { Resources } from '../../src/image/resources.ts';
 import { keyOfObject } from '../../src/kubernetes/resource.ts';
@@ -18,6 +19,7 @@ import { defaultLimits } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
 import { imageOf, resourceOf } from './resource.ts';
+import { promotes } from './states.ts';
 
 /** A controller with its reconciler, and a cloud that accepts every request and never responds. */
 function setup(before: GlanceImage) {
@@ -31,19 +33,21 @@ function setup(before: GlanceImage) {
     ofImage: () => [],
     secretVersions: () => '1',
     cloudVersion: () => '1',
-    addFinalizer: async () => {},
+    addFinalizer: async () => true,
     removeFinalizer: async () => {},
     isEcho: () => false,
     async writeStatus(of, status, signal) {
       signal.throwIfAborted();
       told.statuses.push(status);
       resource = { ...of, status };
+      return true;
     },
     event: (_resource, type, reason) => void told.events.push(`${type} ${reason}`),
   };
   const clouds: Clouds = {
     open: 0,
     known: () => undefined,
+    last: () => undefined,
     destinationOf: () => 'cloud',
     close: async () => {},
     read: async () => ({
@@ -76,6 +80,7 @@ function setup(before: GlanceImage) {
       limits,
       webDownloads: { checkHost: async () => {}, maxVirtualBytes: 1 },
       cluster: 'test',
+      inheritFrom: [],
       clock,
       random,
     }),
@@ -123,7 +128,7 @@ test('an exceeded deadline does not make a ready image wrong, and is reported fo
   const image = imageOf();
   const condition = { type: 'Ready', status: 'True', reason: 'Ready', message: 'as declared', observedGeneration: 1 };
   const conditions = [{ ...condition, lastTransitionTime: '2026-01-01T00:00:00Z' }];
-  const status = { observedGeneration: 1, imageID: image.id, conditions };
+  const status = { observedGeneration: 1, imageID: image.id, conditions, operation: asOperation(promotes(image)) };
   const metadata = {
     deletionTimestamp: '2026-01-01T00:00:00Z',
     finalizers: [finalizer],

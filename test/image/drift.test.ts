@@ -6,6 +6,7 @@ import { createDrift } from '../../src/image/drift.ts';
 import { type Moment, summarise } from '../../src/image/status.ts';
 import { createVirtualClock } from '../clock.ts';
 import { imageOf, resourceOf } from './resource.ts';
+import { reportOf } from './states.ts';
 
 const intervalMs = 600_000;
 const key = 'demo/ubuntu';
@@ -21,8 +22,8 @@ function settledOn(image: Image, spec: Record<string, unknown> = {}): GlanceImag
     now: new Date('2026-01-01T00:00:00Z'),
     random: 0.5,
   };
-  const facts = { image, secret: { version: '7' }, changes: [], end: { kind: 'converged' } } as const;
-  const status = summarise({ ...facts, changes: [] }, { observedGeneration: -1 }, moment);
+  const report = reportOf(image, { kind: 'converged' }, { secret: { version: '7' } });
+  const status = summarise(report, { observedGeneration: -1 }, moment);
   return resourceOf({ spec, status: { ...status } });
 }
 

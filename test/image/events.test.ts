@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
-import { happenings } from '../../src/image/events.ts';
-import type { Facts } from '../../src/image/facts.ts';
+import { deletionEvents, eventsOf } from '../../src/image/events.ts';
+import type { Change, Report } from '../../src/image/report.ts';
 import { type Moment, summarise } from '../../src/image/status.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { imageOf } from './resource.ts';
+import { reportOf } from './states.ts';
 
 const moment: Moment = {
   generation: 2,
@@ -16,24 +17,46 @@ const moment: Moment = {
   now: new Date('2026-01-01T00:00:00Z'),
   random: 0.5,
 };
-const ready: Facts = { image: imageOf(), changes: [], end: { kind: 'converged' } };
-const changed: Facts = { ...ready, changes: [{ kind: 'updated', what: ['n'] }] };
+const ready = reportOf(imageOf(), { kind: 'converged' });
+const changed: Report = { ...ready, changes: [{ kind: 'updated', what: ['n'] }] };
 const error = new OperatorError('no connection to Glance', { code: 'GlanceUnreachable' });
-const failed: Facts = { changes: [], end: { kind: 'failed', error } };
+const failed: Report = { memory: ready.memory, changes: [], end: { kind: 'failed', error } };
 
 /** The reasons of the events for this status change. */
-function told(before: GlanceImageStatus, facts: Facts): string[] {
-  return happenings(before, summarise(facts, before, moment), facts).map(({ reason }) => reason);
+function reasonsFor(before: GlanceImageStatus, report: Report): string[] {
+  return eventsOf(before, summarise(report, before, moment), report).map(({ reason }) => reason);
 }
 
 test('a change of an image that was as declared is drift, also after an outage of the cloud', () => {
   const settled = summarise(ready, {}, moment);
-  assert.deepEqual(told(settled, changed), ['DriftCorrected']);
-  assert.deepEqual(told(summarise(failed, settled, moment), changed), ['DriftCorrected', 'Ready']);
+  assert.deepEqual(reasonsFor(settled, changed), ['DriftCorrected']);
+  assert.deepEqual(reasonsFor(summarise(failed, settled, moment), changed), ['DriftCorrected', 'Ready']);
 });
 
 test('a change after a failed first attempt is an update, not drift', () => {
   const earlier = summarise(ready, {}, { ...moment, generation: 1 });
-  assert.deepEqual(told(earlier, changed), ['Updated']);
-  assert.deepEqual(told(summarise(failed, earlier, moment), changed), ['Updated', 'Ready']);
+  assert.deepEqual(reasonsFor(earlier, changed), ['Updated']);
+  assert.deepEqual(reasonsFor(summarise(failed, earlier, moment), changed), ['Updated', 'Ready']);
+});
+
+test('a settled resource and a failure that repeats itself have no event', () => {
+  assert.deepEqual(reasonsFor(summarise(ready, {}, moment), ready), []);
+  assert.deepEqual(reasonsFor(summarise(failed, {}, moment), failed), []);
+});
+
+test('each change of a deletion has one event, and a creation has none', () => {
+  const rows: [Change, string[]][] = [
+    [{ kind: 'created', id: 'x' }, []],
+    [{ kind: 'updated', what: ['name'] }, ['Updated']],
+    [{ kind: 'replaced', id: 'x', why: 'it has other data' }, ['Replaced']],
+    [{ kind: 'vanished', id: 'x' }, ['Replaced']],
+    [{ kind: 'deleted', id: 'x' }, ['Deleted']],
+    [{ kind: 'left', id: 'x', owner: null }, ['TakenOver']],
+  ];
+  for (const [change, reasons] of rows)
+    assert.deepEqual(
+      deletionEvents([change]).map(({ reason }) => reason),
+      reasons,
+      change.kind,
+    );
 });

@@ -7,6 +7,7 @@ import { failureReasons, reasonOf, verdictsOnFailure } from '../../src/image/fai
 import { type Moment, summarise } from '../../src/image/status.ts';
 import { type ErrorCode, errorCodes, retries } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
+import { reportOf } from './states.ts';
 
 const moment: Moment = {
   generation: 1,
@@ -23,7 +24,7 @@ function after(count: number, code: ErrorCode, message = 'it failed'): GlanceIma
   const error = new OperatorError(message, { code, httpStatus: 401 });
   let status: GlanceImageStatus = { observedGeneration: -1 };
   for (let each = 0; each < count; each++)
-    status = summarise({ changes: [], end: { kind: 'failed', error } }, status, moment);
+    status = summarise(reportOf(undefined, { kind: 'failed', error }), status, moment);
   return status;
 }
 

@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { markOf } from '../../src/image/identity.ts';
-import { type Memory, savingGraceMs } from '../../src/image/plan.ts';
-import { after, blank, kinds, planFor, present, withContent } from './planning.ts';
-import { content, digest, identity, imageOf } from './resource.ts';
+import type { Image } from '../../src/glance/image.ts';
+import { contentProperty, markOf } from '../../src/image/identity.ts';
+import type { DataFinding, Memory } from '../../src/image/memory.ts';
+import { cutUploadMs } from '../../src/image/revisions.ts';
+import { content, identity, imageOf, type ResourceOptions } from './resource.ts';
+import { before, desiredOf, found, knows, outline, planFor, promotes, stateOf, withContent } from './states.ts';
+
+const fingerprintIn = (options: ResourceOptions) => desiredOf(options).fingerprint ?? assert.fail();
+/** Active, and made for this declaration. */
+const made = (options: ResourceOptions, fields: Partial<Image> = {}) =>
+  imageOf({ properties: { ...markOf(identity), [contentProperty]: fingerprintIn(options) }, ...fields });
+const planOf = (options: ResourceOptions, image: Image, memory?: Memory) =>
+  outline(planFor(options, stateOf([image], memory)));
 
 describe('data that Glance fetches by itself', () => {
   const sha512 = `sha512:${'e'.repeat(128)}`;
@@ -14,13 +23,24 @@ describe('data that Glance fetches by itself', () => {
     },
   };
   const unseen = { visibility: 'private', hidden: true };
-  const queued = imageOf({ ...unseen, status: 'queued', checksum: null, hash: null, size: null });
-  const lock = { os_glance_import_task: 'some task', ...markOf(identity) };
+  const queued = made(fetched, { ...unseen, status: 'queued', checksum: null, hash: null, size: null });
+  const locked = { ...queued, properties: { ...queued.properties, os_glance_import_task: 'some task' } };
+  const asked = (kind: 'fetch' | 'found', ms: number) =>
+    knows([queued], { import: { imageID: queued.id, kind, at: before(ms) } });
+  const finding = (verdict: DataFinding['verdict']) => ({
+    imageID: queued.id,
+    fingerprint: fingerprintIn(fetched),
+    verdict,
+    why: 'it has a backing file',
+    code: 'UnsafeImage' as const,
+  });
 
-  test('imported data stays hidden until it is verified', () => {
-    const [create] = planFor(fetched, { kind: 'absent', incarnation: 0 });
+  test('imported data stays hidden until it is inspected', () => {
+    const [create] = planFor(fetched, stateOf([])).steps;
     assert.partialDeepStrictEqual(create, { kind: 'create', image: unseen });
-    const [patch] = planFor(fetched, present(imageOf(unseen)));
+    const image = made(fetched, unseen);
+    assert.deepEqual(planOf(fetched, image), ['→ inspect 0']);
+    const [patch] = planFor(fetched, stateOf([image], found(knows([image]), finding('right')))).steps;
     assert.deepEqual(patch?.kind === 'patch' && patch.operations, [
       { op: 'replace', path: '/visibility', value: 'public' },
       { op: 'replace', path: '/os_hidden', value: false },
@@ -28,87 +48,98 @@ describe('data that Glance fetches by itself', () => {
   });
 
   test('an import is started once and watched until it has ended', () => {
-    assert.deepEqual(kinds(planFor(fetched, present(queued))), ['import']);
-    for (const status of ['queued', 'importing', 'active']) {
-      const [wait] = planFor(fetched, present({ ...queued, status, properties: lock }));
-      assert.partialDeepStrictEqual(wait, { kind: 'wait', phase: 'Importing' });
+    assert.deepEqual(planOf(fetched, queued), ['import 0 web-download', '→ Importing 0']);
+    for (const status of ['queued', 'importing']) {
+      assert.deepEqual(planOf(fetched, { ...locked, status }), ['→ Importing 0']);
     }
   });
 
   test('a long import is checked at growing intervals', () => {
-    const importing = present({ ...queued, status: 'importing', properties: lock });
-    const waits = [0, 5_000, 60_000, 3_600_000].map((ms) => planFor(fetched, importing, after('Importing', ms))[0]);
-    assert.deepEqual(
-      waits.map((wait) => wait?.kind === 'wait' && wait.ms),
-      [1_000, 1_000, 6_000, 30_000],
-    );
+    const waits = [0, 5_000, 60_000, 3_600_000].map((ms) => {
+      const { next } = planFor(fetched, stateOf([{ ...locked, status: 'importing' }], asked('found', ms)));
+      return next.kind === 'wait' && next.ms;
+    });
+    assert.deepEqual(waits, [1_000, 1_000, 6_000, 30_000]);
   });
 
   test('an import without data is first reported as a failure and then started again', () => {
-    assert.deepEqual(kinds(planFor(fetched, present(queued), after('Importing', 5_000))), ['importFailed']);
-    assert.deepEqual(kinds(planFor(fetched, present(queued))), ['import']);
+    assert.deepEqual(planOf(fetched, queued, asked('fetch', 5_000)), ['→ importFailed 0']);
+    assert.deepEqual(planOf(fetched, queued), ['import 0 web-download', '→ Importing 0']);
   });
 
-  test('imported data with another digest than declared is deleted', () => {
-    const other = imageOf({ ...unseen, hash: { algorithm: 'sha512', value: 'f'.repeat(128) } });
-    const [action] = planFor(fetched, present(other));
-    assert.partialDeepStrictEqual(action, { kind: 'reject', reason: 'DigestMismatch' });
+  test('imported data with another digest than declared is deleted, and that is reported before another import', () => {
+    const other = made(fetched, { ...unseen, hash: { algorithm: 'sha512', value: 'f'.repeat(128) } });
+    assert.deepEqual(planOf(fetched, other), ['delete 0', '→ DigestMismatch']);
   });
 
-  test('imported data that cannot be verified is deleted', () => {
+  test('imported data whose inspection showed a fault is deleted with the reason of that fault', () => {
+    const image = made(fetched, unseen);
+    assert.deepEqual(planOf(fetched, image, found(knows([image]), finding('wrong'))), ['delete 0', '→ UnsafeImage']);
+  });
+
+  test('imported data whose digest cannot be compared is read back', () => {
     for (const hash of [null, { algorithm: 'blake2b', value: 'f'.repeat(128) }]) {
-      const [action] = planFor(fetched, present(imageOf({ ...unseen, hash })));
-      assert.partialDeepStrictEqual(action, { kind: 'reject', reason: 'ContentMismatch' });
+      assert.deepEqual(planOf(fetched, made(fetched, { ...unseen, hash })), ['→ verify 0']);
     }
   });
 
   test('an image whose import task has disappeared is created again', () => {
-    const stuck = present({ ...queued, status: 'importing' });
-    assert.deepEqual(kinds(planFor(fetched, stuck, after('Waiting', savingGraceMs))), ['replace']);
+    const stuck = { ...queued, status: 'importing' };
+    const memory = knows([stuck], { interrupted: { imageID: stuck.id, at: before(cutUploadMs), isCut: false } });
+    assert.deepEqual(planOf(fetched, stuck, memory), [
+      'delete 0',
+      'create 1',
+      'import 1 web-download',
+      '→ Importing 1',
+    ]);
   });
 });
 
 describe('data that was sent', () => {
-  const sent = { url: content.http.url, digest, imageDigest: `sha512:${'e'.repeat(128)}`, size: 1024 };
-  const memory: Memory = { ...blank, sent: { imageID: imageOf().id, content: sent }, readyImageID: imageOf().id };
+  const sent = { fingerprint: fingerprintIn(withContent), hash: `sha512:${'e'.repeat(128)}`, size: 1024 };
+  const image = made(withContent);
+  const verified = (more: Partial<DataFinding> = {}) =>
+    found(promotes(image), { imageID: image.id, verdict: 'right', ...sent, ...more });
 
   test('an uploaded image as it was sent needs no step', () => {
-    assert.deepEqual(planFor(withContent, present(imageOf()), memory), []);
+    assert.deepEqual(planOf(withContent, image, verified()), ['→ settled 0']);
   });
 
-  test('an uploaded image with another size or digest is deleted', () => {
-    for (const found of [{ size: 1023, hash: null }, { hash: { algorithm: 'sha512', value: '0'.repeat(128) } }]) {
-      const [action] = planFor(withContent, present(imageOf(found)), memory);
-      assert.partialDeepStrictEqual(action, { kind: 'reject', reason: 'ContentMismatch' });
+  test('an uploaded image that consumers do not know yet, with another size or digest, is deleted, and that is reported', () => {
+    const memory = { ...verified(), published: [], promoted: undefined };
+    for (const now of [{ size: 1023, hash: null }, { hash: { algorithm: 'sha512', value: '0'.repeat(128) } }]) {
+      assert.deepEqual(planOf(withContent, { ...image, ...now }, memory), ['delete 0', '→ UploadMismatch']);
     }
   });
 
-  test('an uploaded image stays, and an error is reported, when another digest is declared later', () => {
-    const [action] = planFor(withContent, present(imageOf()), {
-      ...memory,
-      sent: { imageID: imageOf().id, content: { ...sent, digest: `sha256:${'2'.repeat(64)}` } },
-    });
-    assert.partialDeepStrictEqual(action, { kind: 'refuse', reason: 'ContentMismatch' });
+  test('an image in use with another size or digest than was sent is replaced by another one', () => {
+    for (const now of [{ size: 1023, hash: null }, { hash: { algorithm: 'sha512', value: '0'.repeat(128) } }]) {
+      assert.deepEqual(planOf(withContent, { ...image, ...now }, verified()), ['create 1', '→ fill 1']);
+    }
+  });
+
+  test('an image in use stays while another one gets the data of a digest that is declared later', () => {
+    const later = {
+      spec: { ...withContent.spec, content: { http: { ...content.http, digest: `sha256:${'2'.repeat(64)}` } } },
+    };
+    assert.deepEqual(planOf(later, image, verified()), ['create 1', '→ fill 1']);
   });
 
   test('staged data may have been rewritten by plugins of the cloud', () => {
-    const staged = { spec: { ...withContent.spec, content: { ...withContent.spec.content, method: 'Stage' } } };
+    const staged = { spec: { ...withContent.spec, content: { ...content, method: 'Stage' } } };
     // The transfer recorded the digest of the data that Glance stored, and the size of the data that was sent.
-    const rewritten = { ...memory, sent: { imageID: imageOf().id, content: { ...sent, size: 2048 } } };
-    assert.deepEqual(planFor(staged, present(imageOf({ diskFormat: 'qcow2' })), rewritten), []);
-    assert.deepEqual(planFor(staged, present(imageOf()), rewritten), []);
-    const [other] = planFor(
-      staged,
-      present(imageOf({ hash: { algorithm: 'sha512', value: '0'.repeat(128) } })),
-      rewritten,
-    );
-    assert.partialDeepStrictEqual(other, { kind: 'reject', reason: 'ContentMismatch' });
+    const rewritten = verified({ size: 2048 });
+    assert.deepEqual(planOf(staged, { ...image, diskFormat: 'qcow2' }, rewritten), ['→ settled 0']);
+    assert.deepEqual(planOf(staged, image, rewritten), ['→ settled 0']);
+    const other = { ...image, hash: { algorithm: 'sha512', value: '0'.repeat(128) } };
+    assert.deepEqual(planOf(staged, other, rewritten), ['create 1', '→ fill 1']);
   });
 
   test('a converted image whose record was lost in a crash is created again', () => {
     const hash = { algorithm: 'sha256', value: '2'.repeat(64) };
-    const staged = { spec: { ...withContent.spec, content: { ...withContent.spec.content, method: 'Stage' } } };
-    assert.deepEqual(kinds(planFor(staged, present(imageOf({ diskFormat: 'qcow2', hash })))), ['replace']);
+    const staged = { spec: { ...withContent.spec, content: { ...content, method: 'Stage' } } };
+    const converted = made(staged, { diskFormat: 'qcow2', hash });
+    assert.deepEqual(planOf(staged, converted), ['delete 0', 'create 1', '→ fill 1']);
   });
 });
 
@@ -118,109 +149,116 @@ describe('data that nothing is recorded of', () => {
     spec: { content: { http: { ...content.http, ...http } }, image: { diskFormat: 'raw', ...more } },
   });
   const right = { digest: `sha512:${'e'.repeat(128)}`, decompress: 'None' };
-  const wasReady: Memory = { ...blank, readyImageID: imageOf().id };
-  const sentElsewhere: Memory = {
-    ...blank,
-    sent: { imageID: '6b1fd7a2-0000-5000-8000-000000000000', content: { url: content.http.url, digest } },
-    readyImageID: '6b1fd7a2-0000-5000-8000-000000000000',
-  };
 
-  test('an image with the declared digest is right, whether it was Ready or not', () => {
-    for (const memory of [blank, wasReady, sentElsewhere]) {
-      assert.deepEqual(planFor(declared(right), present(imageOf()), memory), []);
+  test('an image with the declared digest is right, whether consumers know it or not', () => {
+    const image = made(declared(right));
+    for (const memory of [knows([image]), promotes(image)]) {
+      assert.deepEqual(planOf(declared(right), image, memory), ['→ settled 0']);
     }
   });
 
-  const rows = [
-    { what: 'another algorithm', options: withContent, image: {}, reason: 'NotVerifiable' },
-    { what: 'no digest', options: declared(right), image: { hash: null }, reason: 'NotVerifiable' },
+  test('an image with the declared digest and without a fingerprint gets that', () => {
+    assert.deepEqual(planOf(declared(right), imageOf()), [`patch 0 /${contentProperty}`, '→ settled 0']);
+  });
+
+  const glance = { spec: { content: { glance: { image: imageOf().id } }, image: { diskFormat: 'raw' } } };
+  type Outcome = 'is read back' | 'is replaced' | 'is deleted and reported';
+  const rows: { what: string; options: ResourceOptions; image: Image; outcome: Outcome }[] = [
+    { what: 'another algorithm', options: withContent, image: imageOf(), outcome: 'is read back' },
+    { what: 'no hash', options: declared(right), image: imageOf({ hash: null }), outcome: 'is read back' },
     {
       what: 'the digest of a compressed file',
       options: declared({ digest: other, decompress: 'Auto' }),
-      image: {},
-      reason: 'NotVerifiable',
+      image: imageOf(),
+      outcome: 'is replaced',
     },
+    { what: 'a source that has the digest itself', options: glance, image: imageOf(), outcome: 'is replaced' },
     {
-      what: 'a source that has the digest itself',
-      options: { spec: { content: { glance: { image: imageOf().id } }, image: { diskFormat: 'raw' } } },
-      image: {},
-      reason: 'NotVerifiable',
-    },
-    {
-      what: 'another digest of the same algorithm',
+      what: 'another digest, and no fingerprint',
       options: declared({ ...right, digest: other }),
-      image: {},
-      reason: 'ContentMismatch',
+      image: imageOf(),
+      outcome: 'is replaced',
+    },
+    {
+      what: 'another digest, although it was made for this one',
+      options: declared({ ...right, digest: other }),
+      image: made(declared({ ...right, digest: other })),
+      outcome: 'is deleted and reported',
     },
     {
       what: 'the declared digest in another format',
       options: declared(right, { diskFormat: 'iso' }),
-      image: {},
-      reason: 'ContentMismatch',
+      image: imageOf(),
+      outcome: 'is replaced',
     },
   ];
-  for (const { what, options, image, reason } of rows) {
-    test(`${what}: an image that was never Ready is created again`, () => {
-      for (const memory of [blank, sentElsewhere]) {
-        assert.deepEqual(kinds(planFor(options, present(imageOf(image)), memory)), ['replace']);
-      }
+  const replaced = {
+    'is read back': { unknown: ['→ verify 0'], inUse: ['→ verify 0'] },
+    'is replaced': { unknown: ['delete 0', 'create 1', '→ fill 1'], inUse: ['create 1', '→ fill 1'] },
+    'is deleted and reported': { unknown: ['delete 0', '→ UploadMismatch'], inUse: ['create 1', '→ fill 1'] },
+  };
+  for (const { what, options, image, outcome } of rows) {
+    test(`an image with ${what} ${outcome} if no consumer knows it`, () => {
+      assert.deepEqual(planOf(options, image), replaced[outcome].unknown);
     });
 
-    test(`${what}: an image that was Ready stays, and the reason is ${reason}`, () => {
-      const actions = planFor(options, present(imageOf(image)), wasReady);
-      assert.partialDeepStrictEqual(actions, [{ kind: 'refuse', reason }]);
-      assert.equal(actions.length, 1);
+    test(`an image in use with ${what} stays until another one is verified`, () => {
+      assert.deepEqual(planOf(options, image, promotes(image)), replaced[outcome].inUse);
     });
   }
 
   test('a source that has the digest itself must be the one that was recorded', () => {
-    const copy = { spec: { content: { glance: { image: imageOf().id } }, image: { diskFormat: 'raw' } } };
-    const from = (id: string): Memory => ({
-      ...blank,
-      sent: { imageID: imageOf().id, content: { url: `glance://${id}`, digest } },
-    });
-    assert.deepEqual(planFor(copy, present(imageOf()), from(imageOf().id)), []);
-    const elsewhere = from('6b1fd7a2-0000-5000-8000-000000000000');
-    assert.deepEqual(kinds(planFor(copy, present(imageOf()), elsewhere)), ['replace']);
+    const image = made(glance);
+    const finding = { imageID: image.id, verdict: 'right' as const };
+    const same = found(knows([image]), { ...finding, fingerprint: fingerprintIn(glance) });
+    assert.deepEqual(planOf(glance, image, same), ['→ settled 0']);
+    const elsewhere = found(knows([image]), { ...finding, fingerprint: 'v1;glance=another;raw;bare' });
+    assert.deepEqual(planOf(glance, image, elsewhere), ['delete 0', 'create 1', '→ fill 1']);
   });
 });
 
 describe('stores', () => {
   const inStores = (stores: string[]) => ({ spec: { image: { diskFormat: 'raw', stores } } });
   const allStores = { spec: { image: { diskFormat: 'raw', allStores: true } } };
-  const held = (...stores: string[]) => present(imageOf({ stores }));
+  const held = (...stores: string[]) => imageOf({ stores });
 
   test('declared stores get a copy before other stores lose theirs', () => {
-    const [copy] = planFor(inStores(['a', 'b']), held('b', 'c'));
-    assert.partialDeepStrictEqual(copy, {
-      kind: 'import',
-      request: { method: { name: 'copy-image' }, stores: ['a'] },
-    });
-    const [remove] = planFor(inStores(['a', 'b']), held('a', 'b', 'c'));
-    assert.partialDeepStrictEqual(remove, { kind: 'uncopy', store: 'c' });
-    assert.deepEqual(planFor(inStores(['a', 'b']), held('b', 'a')), []);
+    const image = held('b', 'c');
+    const { steps } = planFor(inStores(['a', 'b']), stateOf([image], promotes(image)));
+    assert.partialDeepStrictEqual(steps, [
+      { kind: 'import', request: { method: { name: 'copy-image' }, stores: ['a'] } },
+    ]);
+    const full = held('a', 'b', 'c');
+    assert.deepEqual(planOf(inStores(['a', 'b']), full, promotes(full)), ['remove 0 from c', '→ settled 0']);
+    assert.deepEqual(planOf(inStores(['a', 'b']), held('b', 'a')), ['→ settled 0']);
+  });
+
+  test('an image is the one to use before its data is copied to more stores', () => {
+    assert.deepEqual(planOf(inStores(['a', 'b']), held('b')), ['record 0', 'import 0 copy-image', '→ Importing 0']);
   });
 
   test('every store of the cloud is used when all stores are declared', () => {
-    const memory: Memory = { ...blank, storeNames: ['a', 'b'] };
-    const [copy] = planFor(allStores, held('a'), memory);
-    assert.partialDeepStrictEqual(copy, { kind: 'import', request: { stores: ['b'] } });
-    assert.deepEqual(planFor(allStores, held('a', 'b'), memory), []);
+    const planIn = (image: Image) => {
+      const state = stateOf([image], promotes(image));
+      return planFor(allStores, { ...state, observed: { ...state.observed, storeNames: ['a', 'b'] } });
+    };
+    assert.partialDeepStrictEqual(planIn(held('a')).steps, [{ kind: 'import', request: { stores: ['b'] } }]);
+    assert.deepEqual(outline(planIn(held('a', 'b'))), ['→ settled 0']);
   });
 
   test('stores are left unchanged when none are declared', () => {
-    assert.deepEqual(planFor({}, held('a', 'b')), []);
+    assert.deepEqual(planOf({}, held('a', 'b')), ['→ settled 0']);
   });
 
   test('a failed copy to a store is first reported and then retried', () => {
-    const failed = { os_glance_failed_import: 'b', ...markOf(identity) };
-    const image = present(imageOf({ stores: ['a'], properties: failed }));
-    assert.deepEqual(kinds(planFor(inStores(['a', 'b']), image, after('Importing', 5_000))), ['importFailed']);
-    assert.deepEqual(kinds(planFor(inStores(['a', 'b']), image)), ['import']);
+    const image = imageOf({ stores: ['a'], properties: { os_glance_failed_import: 'b', ...markOf(identity) } });
+    const copy = { imageID: image.id, kind: 'copy' as const, stores: ['b'], at: before(5_000) };
+    assert.deepEqual(planOf(inStores(['a', 'b']), image, promotes(image, { import: copy })), ['→ importFailed 0']);
+    assert.deepEqual(planOf(inStores(['a', 'b']), image, promotes(image)), ['import 0 copy-image', '→ Importing 0']);
   });
 
   test('declared stores are an error in a cloud with a single unnamed store', () => {
-    const [action] = planFor(inStores(['a']), present(imageOf()));
-    assert.partialDeepStrictEqual(action, { kind: 'refuse', reason: 'InvalidSpec' });
+    const image = imageOf();
+    assert.deepEqual(planOf(inStores(['a']), image, promotes(image)), ['→ InvalidSpec']);
   });
 });

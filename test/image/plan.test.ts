@@ -1,175 +1,233 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import type { Image } from '../../src/glance/image.ts';
-import { readImage } from '../../src/glance/image.ts';
-import { newImage } from '../../src/glance/translation.ts';
-import { desire } from '../../src/image/desired.ts';
-import { claimOf, imageIDOf, markOf } from '../../src/image/identity.ts';
-import { judge } from '../../src/image/observe.ts';
-import { type Action, type Memory, plan, savingGraceMs } from '../../src/image/plan.ts';
-import { after, blank, kinds, now, planFor, present, withContent } from './planning.ts';
-import { content, digest, identity, imageOf, projectID, resourceOf, uid } from './resource.ts';
+import { contentProperty, imageIDOf, markOf, ownerProperty } from '../../src/image/identity.ts';
+import { cutUploadMs, longestSavingMs } from '../../src/image/revisions.ts';
+import { content, digest, identity, imageOf, uid } from './resource.ts';
+import {
+  before,
+  desiredOf,
+  found,
+  knows,
+  memoryOf,
+  outline,
+  planFor,
+  promotes,
+  stateOf,
+  withContent,
+} from './states.ts';
+
+const fingerprint = desiredOf(withContent).fingerprint ?? assert.fail();
+const marks = { ...markOf(identity), [contentProperty]: fingerprint };
+const noData = { checksum: null, hash: null, size: null };
+/** Made for the declaration `withContent`. */
+const made = (fields: Partial<Image> = {}) => imageOf({ properties: marks, ...fields });
+const queued = (fields: Partial<Image> = {}) => made({ ...noData, status: 'queued', ...fields });
+const second = imageIDOf(uid, 1);
+const verified = { fingerprint, verdict: 'right' as const, hash: `sha512:${'e'.repeat(128)}`, size: 1024 };
+const interrupted = (ms: number, isCut: boolean) => ({ imageID: imageOf().id, at: before(ms), isCut });
 
 describe('planning', () => {
-  test('a resource without an image gets one with the next incarnation', () => {
-    const [action] = planFor({}, { kind: 'absent', incarnation: 3 });
-    assert.equal(action?.kind, 'create');
-    assert.equal(action?.kind === 'create' && action.incarnation, 3);
+  test('a resource without an image gets one with the lowest number that is not used up', () => {
+    assert.deepEqual(outline(planFor({}, stateOf([], memoryOf({ next: 3 })))), ['create 3', '→ settled 3']);
+  });
+
+  test('the first image of a resource is created as declared, and filled', () => {
+    const plan = planFor(withContent, stateOf([]));
+    assert.deepEqual(outline(plan), ['create 0', '→ fill 0']);
+    assert.partialDeepStrictEqual(plan.steps[0], {
+      image: { name: 'ubuntu', hidden: false, properties: { [contentProperty]: fingerprint } },
+    });
   });
 
   test('a queued image with content is corrected first and filled then', () => {
-    const queued = imageOf({ status: 'queued', checksum: null, hash: null, size: null, name: 'other' });
-    assert.deepEqual(kinds(planFor(withContent, present(queued))), ['patch', 'transfer']);
+    assert.deepEqual(outline(planFor(withContent, stateOf([queued({ name: 'other' })]))), [
+      'patch 0 /name',
+      '→ fill 0',
+    ]);
+  });
+
+  test('a queued image gets the fingerprint of the present content before its data', () => {
+    const older = queued({ properties: { ...marks, [contentProperty]: 'v1;sha256:00;Served;Auto;raw;bare' } });
+    assert.deepEqual(outline(planFor(withContent, stateOf([older]))), [`patch 0 /${contentProperty}`, '→ fill 0']);
   });
 
   test('a queued image satisfies a declaration without content', () => {
-    const queued = imageOf({ status: 'queued', checksum: null, hash: null, size: null });
-    assert.deepEqual(planFor({ spec: { image: { diskFormat: 'raw' } } }, present(queued)), []);
+    const image = imageOf({ ...noData, status: 'queued' });
+    assert.deepEqual(outline(planFor({ spec: { image: { diskFormat: 'raw' } } }, stateOf([image]))), ['→ settled 0']);
   });
 
   test('a queued image damaged by a failed upload is replaced', () => {
-    assert.deepEqual(kinds(planFor(withContent, present(imageOf({ status: 'queued' })))), ['replace']);
+    const damaged = made({ status: 'queued' });
+    assert.deepEqual(outline(planFor(withContent, stateOf([damaged]))), ['delete 0', 'create 1', '→ fill 1']);
   });
 
-  test('an image is never patched during its transfer', () => {
+  test('an image is never patched while its data moves', () => {
     for (const status of ['saving', 'uploading', 'importing']) {
-      assert.deepEqual(kinds(planFor(withContent, present(imageOf({ status, name: 'other' })))), ['wait']);
+      assert.deepEqual(outline(planFor(withContent, stateOf([made({ status, name: 'other' })]))), ['→ Waiting 0']);
     }
   });
 
-  test('an interrupted upload may return to queued for a while, and is replaced after that', () => {
-    const saving = present(imageOf({ status: 'saving' }));
-    assert.deepEqual(kinds(planFor(withContent, saving, after('Waiting', savingGraceMs - 1))), ['wait']);
-    assert.deepEqual(kinds(planFor(withContent, saving, after('Waiting', savingGraceMs))), ['replace']);
+  test('an upload that is known to be cut short may return to queued for a while, and its image is replaced after that', () => {
+    const saving = made({ status: 'saving' });
+    const after = (ms: number) => stateOf([saving], knows([saving], { interrupted: interrupted(ms, true) }));
+    assert.deepEqual(outline(planFor(withContent, after(cutUploadMs - 1))), ['→ Waiting 0']);
+    assert.deepEqual(outline(planFor(withContent, after(cutUploadMs))), ['delete 0', 'create 1', '→ fill 1']);
+  });
+
+  test('an upload of which Glance may have all bytes is waited for an hour', () => {
+    const saving = made({ status: 'saving' });
+    const after = (ms: number) => stateOf([saving], knows([saving], { interrupted: interrupted(ms, false) }));
+    assert.deepEqual(outline(planFor(withContent, after(longestSavingMs - 1))), ['→ Waiting 0']);
+    assert.deepEqual(outline(planFor(withContent, after(longestSavingMs))), ['delete 0', 'create 1', '→ fill 1']);
   });
 
   test('an upload by another client into an image without content is never interrupted', () => {
-    const memory = after('Waiting', 100 * savingGraceMs);
-    assert.deepEqual(kinds(planFor({}, present(imageOf({ status: 'saving' })), memory)), ['wait']);
+    const saving = imageOf({ status: 'saving' });
+    const memory = knows([saving], { interrupted: interrupted(100 * longestSavingMs, true) });
+    assert.deepEqual(outline(planFor({}, stateOf([saving], memory))), ['→ Waiting 0']);
   });
 
-  test('formats of an image with data are never changed', () => {
-    const image = imageOf({ diskFormat: 'qcow2', containerFormat: 'ovf' });
-    const sent = { imageID: image.id, content: { url: content.http.url, digest } };
-    assert.deepEqual(planFor(withContent, present(image), { ...blank, sent, readyImageID: image.id }), []);
-  });
-
-  test('an image that was Ready is an error when it has another digest of the declared algorithm', () => {
-    const image = imageOf({ hash: { algorithm: 'sha256', value: '2'.repeat(64) } });
-    const asServed = { http: { ...content.http, decompress: 'None' } };
-    const [action] = planFor({ spec: { ...withContent.spec, content: asServed } }, present(image), {
-      ...blank,
-      readyImageID: image.id,
+  test('a change of the declared format makes another image, and formats of an image with data are never changed', () => {
+    const image = made({ diskFormat: 'qcow2' });
+    const plan = planFor(withContent, stateOf([image], promotes(image)));
+    assert.deepEqual(outline(plan), ['create 1', '→ fill 1']);
+    assert.partialDeepStrictEqual(plan.steps[0], {
+      image: { hidden: true, name: `ubuntu (pending ${second.slice(0, 8)})` },
     });
-    assert.equal(action?.kind === 'refuse' && action.reason, 'ContentMismatch');
-    assert.match(action?.kind === 'refuse' ? action.message : '', new RegExp(digest));
   });
 
-  test('an active image whose digest may be that of a decompressed file, without a record of it, is created again', () => {
-    const image = imageOf({ hash: { algorithm: 'sha256', value: '2'.repeat(64) } });
-    assert.deepEqual(kinds(planFor(withContent, present(image))), ['replace']);
+  test('a deactivated image with the declared data is reported, not reactivated', () => {
+    const image = made({ status: 'deactivated' });
+    const memory = found(promotes(image), { imageID: image.id, ...verified });
+    const plan = planFor(withContent, stateOf([image], memory));
+    assert.deepEqual(outline(plan), ['→ Deactivated']);
+    assert.match(plan.next.kind === 'blocked' ? plan.next.message : '', /only an administrator can reactivate it/);
   });
 
-  test('a deactivated image is reported, not reactivated', () => {
-    const [action] = planFor(withContent, present(imageOf({ status: 'deactivated' })));
-    assert.equal(action?.kind === 'refuse' && action.reason, 'Deactivated');
+  test('a deactivated image that was never verified stays hidden, and is reported as not verifiable', () => {
+    const image = made({ status: 'deactivated', hidden: true });
+    assert.deepEqual(outline(planFor(withContent, stateOf([image]))), ['→ NotVerifiable']);
   });
 
-  test('Purge removes undeclared properties, except the owner marker and those that Glance sets', () => {
+  test('Purge removes undeclared properties, except the marks and those that Glance sets', () => {
     const image = imageOf({ properties: { ...markOf(identity), stray: 'x', os_glance_importing_to_stores: '' } });
-    const [action] = planFor({}, present(image));
-    assert.deepEqual(action?.kind === 'patch' && action.operations, [{ op: 'remove', path: '/stray' }]);
+    const [step] = planFor({}, stateOf([image])).steps;
+    assert.deepEqual(step?.kind === 'patch' && step.operations, [{ op: 'remove', path: '/stray' }]);
   });
 
   test('Merge keeps foreign properties and removes formerly declared ones', () => {
     const image = imageOf({ properties: { ...markOf(identity), stray: 'x', ours: 'y' } });
-    const memory: Memory = { ...blank, propertyKeys: ['ours'] };
-    const [action] = planFor({ spec: { propertyPolicy: 'Merge' } }, present(image), memory);
-    assert.deepEqual(action?.kind === 'patch' && action.operations, [{ op: 'remove', path: '/ours' }]);
+    const state = stateOf([image], knows([image], { propertyKeys: ['ours'] }));
+    const [step] = planFor({ spec: { propertyPolicy: 'Merge' } }, state).steps;
+    assert.deepEqual(step?.kind === 'patch' && step.operations, [{ op: 'remove', path: '/ours' }]);
   });
 
-  test('a removed owner marker is restored', () => {
-    const [action] = planFor({}, present(imageOf({ properties: {} })));
-    assert.equal(action?.kind === 'patch' && action.operations.length, 2);
+  test('with Merge, new keys of properties are recorded before they reach Glance', () => {
+    const options = { spec: { propertyPolicy: 'Merge', image: { properties: { ours: 'y' } } } };
+    assert.deepEqual(outline(planFor(options, stateOf([imageOf()]))), ['record', 'patch 0 /ours', '→ settled 0']);
+    assert.deepEqual(outline(planFor(options, stateOf([]))), ['record', 'create 0', '→ settled 0']);
+  });
+
+  test('a property that an import plugin has set, or that Glance refused to remove today, stays', () => {
+    const image = imageOf({ properties: { ...markOf(identity), plugin: 'x', stuck: 'y' } });
+    const memory = (ms: number) =>
+      knows([image], { injected: ['plugin'], unremovable: { keys: ['stuck'], at: before(ms) } });
+    assert.deepEqual(outline(planFor({}, stateOf([image], memory(3_600_000)))), ['→ settled 0']);
+    const aDayLater = outline(planFor({}, stateOf([image], memory(24 * 3_600_000))));
+    assert.deepEqual(aDayLater, ['patch 0 /stuck', '→ settled 0']);
+  });
+
+  test('a removed owner mark is restored on an image that the memory names', () => {
+    const [step] = planFor({}, stateOf([imageOf({ properties: {} })])).steps;
+    assert.equal(step?.kind === 'patch' && step.operations.length, 2);
+  });
+
+  test('an owner mark that was removed a fourth time within an hour is left alone, and reported', () => {
+    const image = imageOf({ properties: {} });
+    const state = (restored: number, ms: number) =>
+      stateOf([image], knows([image], { marks: { restored, at: before(ms) } }));
+    assert.equal(planFor({}, state(2, 0)).steps.length, 1);
+    assert.deepEqual(outline(planFor({}, state(3, 3_599_999))), ['→ MarkContested']);
+    assert.equal(planFor({}, state(3, 3_600_000)).steps.length, 1);
   });
 
   test('a property that Glance could never change again is rejected', () => {
-    assert.throws(() => planFor({ spec: { image: { properties: { ' a': 1 } } } }, { kind: 'absent', incarnation: 0 }), {
+    assert.throws(() => planFor({ spec: { image: { properties: { ' a': 1 } } } }, stateOf([])), {
       code: 'InvalidSpec',
       message: /" a": Glance strips white space/,
     });
   });
 
-  test('an image given to another project is foreign: nothing is planned on it, and the plan says why', () => {
-    const image = imageOf({ owner: 'b'.repeat(32) });
-    const observation = judge(image, claimOf(resourceOf(), identity, projectID), 0, image.id);
-    assert.deepEqual(kinds(planFor({}, observation)), ['refuse']);
-    const [action] = planFor({}, observation);
-    assert.equal(action?.kind === 'refuse' && action.reason, 'TakenOver');
-  });
+  const theirs = [
+    { what: 'given to another project', fields: { owner: 'b'.repeat(32) }, message: /openstack image set --project/ },
+    {
+      what: 'with the mark of another owner',
+      fields: { properties: { ...marks, [ownerProperty]: 'other' } },
+      message: /bears the mark of another owner/,
+    },
+    {
+      what: 'with the mark of another cluster',
+      fields: { properties: { ...marks, glance_image_operator_cluster: 'other' } },
+      message: /bears the mark of another cluster/,
+    },
+  ];
+  for (const { what, fields, message } of theirs) {
+    test(`an image ${what} is foreign: nothing is planned on it, and the plan says why`, () => {
+      const plan = planFor({}, stateOf([imageOf(fields)]));
+      assert.deepEqual(outline(plan), ['→ TakenOver']);
+      assert.match(plan.next.kind === 'blocked' ? plan.next.message : '', message);
+    });
+  }
 
   test('an image moves to the project that is declared now', () => {
-    const [action] = planFor({ spec: { image: { owner: 'c'.repeat(32) } } }, present(imageOf()));
-    assert.deepEqual(action?.kind === 'patch' && action.operations, [
+    const [step] = planFor({ spec: { image: { owner: 'c'.repeat(32) } } }, stateOf([imageOf()])).steps;
+    assert.deepEqual(step?.kind === 'patch' && step.operations, [
       { op: 'replace', path: '/owner', value: 'c'.repeat(32) },
     ]);
   });
-
-  const key = fc
-    .string({ unit: 'grapheme', minLength: 1, maxLength: 12 })
-    .filter((text) => text.trim() === text && !(text in imageOf()));
-  const specs = fc.record({
-    name: fc.string({ minLength: 1, maxLength: 20 }),
-    visibility: fc.constantFrom('public', 'private', 'shared', 'community'),
-    protected: fc.boolean(),
-    hidden: fc.boolean(),
-    minDiskGiB: fc.nat(1000),
-    minRAMMiB: fc.nat(100_000),
-    tags: fc.uniqueArray(fc.string({ minLength: 1, maxLength: 8 }), { maxLength: 5 }),
-    properties: fc.dictionary(key, fc.jsonValue(), { maxKeys: 8 }),
-  });
-
-  test('a second plan after the first was applied is empty', () => {
-    fc.assert(
-      fc.property(specs, fc.option(specs), (image, before) => {
-        const desired = desire(resourceOf({ spec: { image } }), identity, projectID);
-        const start =
-          before === null ? undefined : glanceAfter(undefined, planned({ spec: { image: before } }, undefined));
-        const after = glanceAfter(start, planned({ spec: { image } }, start));
-        assert.deepEqual(plan(desired, present(after), blank, now), []);
-      }),
-    );
-  });
 });
 
-function planned(options: Parameters<typeof resourceOf>[0], image: Image | undefined): Action[] {
-  return planFor(options, image === undefined ? { kind: 'absent', incarnation: 0 } : present(image));
-}
+describe('the replacement of an image', () => {
+  const old = imageOf({ hash: { algorithm: 'sha256', value: '2'.repeat(64) } });
+  const asServed = { http: { ...content.http, decompress: 'None' } };
+  const declared = { spec: { ...withContent.spec, content: asServed } };
+  const other = desiredOf(declared).fingerprint ?? assert.fail();
+  const pending = imageOf({
+    id: second,
+    name: `ubuntu (pending ${second.slice(0, 8)})`,
+    hidden: true,
+    hash: { algorithm: 'sha256', value: digest.slice(7) },
+    properties: { ...marks, [contentProperty]: other },
+  });
+  const both = { ...promotes(old), images: [old.id, second], next: 2 };
 
-/** Glance, as far as a plan can change it. */
-function glanceAfter(image: Image | undefined, actions: Action[]): Image {
-  let wire: Record<string, unknown> = image === undefined ? {} : wireOf(image);
-  for (const action of actions) {
-    if (action.kind === 'create') {
-      wire = { ...blankWire, ...newImage(imageIDOf(uid, action.incarnation), action.image) };
-    } else if (action.kind === 'patch') {
-      for (const operation of action.operations) {
-        const name = operation.path.slice(1).replaceAll('~1', '/').replaceAll('~0', '~');
-        if (operation.op === 'remove') wire = Object.fromEntries(Object.entries(wire).filter(([at]) => at !== name));
-        else wire = Object.fromEntries([...Object.entries(wire), [name, operation.value]]);
-      }
-    } else {
-      assert.fail(`unexpected ${action.kind}`);
-    }
-  }
-  const result = readImage(JSON.parse(JSON.stringify({ ...wire, owner: projectID })));
-  assert.ok(result);
-  return result;
-}
+  test('an image in use that has other data than declared stays until another one is verified', () => {
+    assert.deepEqual(outline(planFor(declared, stateOf([old], promotes(old)))), ['create 1', '→ fill 1']);
+  });
 
-const blankWire = { status: 'queued', created_at: '2026-01-01T00:00:00Z', updated_at: '2026-01-01T00:00:00Z' };
+  test('a verified image becomes visible, is recorded as the one to use, replaces the old one, and gets its name', () => {
+    const plan = planFor(declared, stateOf([old, pending], both));
+    assert.deepEqual(outline(plan), ['patch 1 /os_hidden', 'record 1', 'delete 0', 'patch 1 /name', '→ settled 1']);
+  });
 
-function wireOf(image: Image): Record<string, unknown> {
-  return { ...blankWire, ...newImage(image.id, { ...image, owner: projectID }) };
-}
+  test('a replaced image that is in use is hidden and renamed, and deletion is tried again after an hour', () => {
+    const memory = (ms: number) => ({
+      ...both,
+      promoted: second,
+      published: [old.id, second],
+      inUse: [{ imageID: old.id, at: before(ms) }],
+    });
+    const visible = { ...pending, hidden: false };
+    const plan = planFor(declared, stateOf([old, visible], memory(0)));
+    assert.deepEqual(outline(plan), ['patch 0 /name /os_hidden', 'patch 1 /name', '→ settled 1']);
+    const later = outline(planFor(declared, stateOf([old, visible], memory(3_600_000))));
+    assert.deepEqual(later, ['delete 0', 'patch 1 /name', '→ settled 1']);
+  });
+
+  test('an empty image beside the one in use is deleted when that one has the declared data', () => {
+    const right = imageOf({ hash: pending.hash, properties: pending.properties });
+    const empty = { ...pending, ...noData, status: 'queued' };
+    assert.deepEqual(outline(planFor(declared, stateOf([right, empty], both))), ['delete 1', '→ settled 0']);
+  });
+});

@@ -52,8 +52,9 @@ describe('the sanitiser of the status', () => {
       fc.property(anyReport, (report) => {
         const status = statusOf(report);
         assert.deepEqual(sanitise(status), status);
-        const { image } = report.facts;
-        if (image !== undefined && image !== 'gone') assert(isAsSeen(image, status.image));
+        const { observed, memory } = report.report;
+        const { image, ownership } = observed?.revisions.find(({ image: { id } }) => id === memory.promoted) ?? {};
+        if (image !== undefined && ownership?.kind === 'created') assert(isAsSeen(image, status.image));
       }),
     );
   });
@@ -125,8 +126,8 @@ describe('the status in place of one that the API server rejects', () => {
   const statuses = shortened(sanitise(fullStatus), 'it is too large');
 
   test('first only what is shown goes, so that the memory of the operator stays', () => {
-    const { content, operation, propertyKeys, imageID, cloud, secretVersion } = sanitise(fullStatus);
-    assert.partialDeepStrictEqual(statuses[0], { content, operation, propertyKeys, imageID, cloud, secretVersion });
+    const { content, operation, revisions, imageID, cloud, secretVersion } = sanitise(fullStatus);
+    assert.partialDeepStrictEqual(statuses[0], { content, operation, revisions, imageID, cloud, secretVersion });
     assert.equal(statuses[0]?.image, undefined);
   });
 

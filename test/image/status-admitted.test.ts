@@ -7,7 +7,7 @@ import { apiVersion, kind, plural } from '../../src/api/group.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { retryAfterMs } from '../../src/http/retry-after.ts';
-import type { Facts } from '../../src/image/facts.ts';
+import type { Report } from '../../src/image/report.ts';
 import { createResources, glanceImageType, type Resources } from '../../src/image/resources.ts';
 import { sanitise } from '../../src/image/sanitise.ts';
 import { isAsSeen, type Moment, summarise } from '../../src/image/status.ts';
@@ -23,6 +23,7 @@ import { installCrd } from '../env/crd.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { never } from '../kubernetes/server.ts';
 import { imageOf } from './resource.ts';
+import { promotes, reportOf } from './states.ts';
 import { anyJson, anyReport, anyStatus, statusOf } from './statuses.ts';
 
 let stack: Stack;
@@ -132,14 +133,14 @@ describe('what others say', () => {
     random: 0.5,
   };
   const fresh: GlanceImageStatus = { observedGeneration: -1 };
-  const seen = (fields: Partial<Image>): Facts => ({ image: imageOf(fields), changes: [], end: { kind: 'converged' } });
-  const failed = (message: string, options: { httpStatus?: number; ms?: number }): Facts => {
+  const seen = (fields: Partial<Image>): Report => reportOf(imageOf(fields), { kind: 'converged' });
+  const failed = (message: string, options: { httpStatus?: number; ms?: number }): Report => {
     const error = new OperatorError(message, {
       code: 'SourceUnavailable',
       retryAfterMs: options.ms,
       httpStatus: options.httpStatus ?? 503,
     });
-    return { changes: [], end: { kind: 'failed', error } };
+    return { memory: promotes(imageOf()), changes: [], end: { kind: 'failed', error } };
   };
   const hostileTexts = [
     '\u007f',
@@ -157,65 +158,64 @@ describe('what others say', () => {
     [...text].map((one) => `U+${one.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')}`).at(0);
   const dateOf9999 = retryAfterMs('Fri, 31 Dec 9999 23:59:59 GMT', moment.now);
 
-  const rows: { what: string; facts: Facts; shown: (status: GlanceImageStatus) => unknown }[] = [
+  const rows: { what: string; report: Report; shown: (status: GlanceImageStatus) => unknown }[] = [
     ...hostileTexts.map((text) => ({
       what: `a property, a tag and a name with ${codePoint(text)}`,
-      facts: seen({ name: text, tags: [text], properties: { [`key${text}`]: text, list: [text] } }),
+      report: seen({ name: text, tags: [text], properties: { [`key${text}`]: text, list: [text] } }),
       shown: ({ image }: GlanceImageStatus) => Object.keys(image?.properties ?? {}).length === 2,
     })),
     {
       what: 'a message that is cut inside an emoji',
-      facts: failed(`x${'😀'.repeat(5000)}`, {}),
+      report: failed(`x${'😀'.repeat(5000)}`, {}),
       shown: ({ lastError }) => lastError?.message.endsWith('😀…'),
     },
     {
       what: 'the HTTP status 999',
-      facts: failed('the firewall returned 999', { httpStatus: 999 }),
+      report: failed('the firewall returned 999', { httpStatus: 999 }),
       shown: ({ lastError }) => lastError?.httpStatus === 999,
     },
     {
       what: 'a redirect to a path of more than 2048 characters',
-      facts: {
+      report: {
         ...seen({}),
-        sent: {
-          imageID: imageOf().id,
-          content: { url: `https://example.com/${'x'.repeat(3000)}`, digest: 'sha256:00' },
-        },
+        content: { imageID: imageOf().id, url: `https://example.com/${'x'.repeat(3000)}`, digest: 'sha256:00' },
       },
       shown: ({ content }) => content?.url.length === 2048,
     },
     {
       what: 'a virtual size beyond 2^53',
-      facts: seen({ virtualSize: 2 ** 62 }),
+      report: seen({ virtualSize: 2 ** 62 }),
       shown: ({ image }) => image?.virtualSize === Number.MAX_SAFE_INTEGER,
     },
     {
       what: 'a Retry-After in the year 9999',
-      facts: failed('maintenance', { ms: dateOf9999 ?? Number.NaN }),
+      report: failed('maintenance', { ms: dateOf9999 ?? Number.NaN }),
       shown: ({ nextAttemptTime }) => nextAttemptTime === '2026-01-02T01:00:00Z',
     },
     {
       what: '-0 and __proto__ in properties',
-      facts: seen({ properties: JSON.parse('{"a": -0, "b": [-0], "__proto__": "x"}') }),
+      report: seen({ properties: JSON.parse('{"a": -0, "b": [-0], "__proto__": "x"}') }),
       shown: ({ image }) => image?.propertiesNotShown === 1,
     },
     {
       what: '900 KiB of properties',
-      facts: seen({
+      report: seen({
         properties: Object.fromEntries(Array.from({ length: 90 }, (_, at) => [`p${at}`, 'x'.repeat(10_240)])),
       }),
       shown: ({ image }) => (image?.propertiesNotShown ?? 0) > 70,
     },
   ];
-  for (const { what, facts, shown } of rows) {
+  for (const { what, report, shown } of rows) {
     test(`${what} makes a status that is admitted once and then not written again`, async () => {
-      const status = summarise(facts, fresh, moment);
+      const status = summarise(report, fresh, moment);
       assert(shown(status), JSON.stringify(status));
       const stored = await applied(resource, status);
       assert.deepEqual(stored, status);
       const later = { ...moment, now: new Date('2026-01-02T00:10:00Z') };
-      if (facts.end.kind === 'converged') assert.deepEqual(summarise({ ...facts, changes: [] }, stored, later), stored);
-      if (typeof facts.image === 'object') assert(isAsSeen(facts.image, stored.image));
+      if (report.end.kind === 'converged')
+        assert.deepEqual(summarise({ ...report, changes: [] }, stored, later), stored);
+      const image = report.observed?.revisions[0]?.image;
+      if (image !== undefined) assert(isAsSeen(image, stored.image));
     });
   }
 

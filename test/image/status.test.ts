@@ -3,12 +3,13 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { findCondition } from '../../src/api/conditions.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
-import type { Facts } from '../../src/image/facts.ts';
+import type { Report } from '../../src/image/report.ts';
 import { type Moment, summarise } from '../../src/image/status.ts';
 import type { ErrorCode } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { planOf } from '../transfer/plans.ts';
 import { imageOf } from './resource.ts';
+import { memoryOf, promotes, reportOf } from './states.ts';
 
 const moment: Moment = {
   generation: 1,
@@ -21,18 +22,13 @@ const moment: Moment = {
 };
 const later: Moment = { ...moment, now: new Date('2026-01-02T00:10:00Z') };
 const fresh: GlanceImageStatus = { observedGeneration: -1 };
-const converged: Facts = {
-  cloud: { projectID: 'p', region: undefined },
-  secret: { version: '7' },
-  image: imageOf(),
-  propertyKeys: [],
-  changes: [],
-  end: { kind: 'converged' },
-};
+const known = promotes(imageOf());
+const rest = { cloud: { projectID: 'p', region: undefined }, secret: { version: '7' } };
+const converged = reportOf(imageOf(), { kind: 'converged' }, rest);
 
-function failed(code: ErrorCode = 'GlanceUnreachable', message = 'no connection to Glance'): Facts {
+function failed(code: ErrorCode = 'GlanceUnreachable', message = 'no connection to Glance'): Report {
   const error = new OperatorError(message, { code, httpStatus: 503, requestId: 'req-1' });
-  return { changes: [], secret: { version: '7' }, end: { kind: 'failed', error } };
+  return { memory: known, changes: [], secret: { version: '7' }, end: { kind: 'failed', error } };
 }
 
 describe('the status', () => {
@@ -54,7 +50,7 @@ describe('the status', () => {
 
   test('a record without content is Ready for its own reason, with a warning while it has no data', () => {
     const record = { ...moment, recordOnly: true };
-    const queued = { ...converged, image: imageOf({ status: 'queued', size: null }) };
+    const queued = reportOf(imageOf({ status: 'queued', size: null }), { kind: 'converged' }, rest);
     const empty = summarise(queued, fresh, record);
     assert.partialDeepStrictEqual(findCondition(empty.conditions, 'Ready'), { status: 'True', reason: 'RecordOnly' });
     assert.partialDeepStrictEqual(findCondition(empty.conditions, 'Warning'), { status: 'True', reason: 'RecordOnly' });
@@ -65,8 +61,12 @@ describe('the status', () => {
   });
 
   test('the status of the data has the first twelve hex digits of its digest', () => {
-    const sent = { url: 'https://example.com/image.raw', digest: `sha256:0123456789abcdef${'0'.repeat(48)}` };
-    const status = summarise({ ...converged, sent: { imageID: imageOf().id, content: sent } }, fresh, moment);
+    const sent = {
+      imageID: imageOf().id,
+      url: 'https://example.com/image.raw',
+      digest: `sha256:0123456789abcdef${'0'.repeat(48)}`,
+    };
+    const status = summarise({ ...converged, content: sent }, fresh, moment);
     assert.equal(status.content?.shortDigest, '0123456789ab');
     assert.deepEqual(summarise(converged, status, later), status);
   });
@@ -83,7 +83,15 @@ describe('the status', () => {
 
   test('the status does not list an image that Glance has deleted', () => {
     const before = summarise(converged, fresh, moment);
-    const status = summarise({ ...failed('Forbidden'), image: 'gone' }, before, later);
+    const status = summarise(
+      {
+        ...failed('Forbidden'),
+        memory: memoryOf({ next: 1 }),
+        observed: { revisions: [], listed: true },
+      },
+      before,
+      later,
+    );
     assert.equal(status.image, undefined);
     assert.equal(status.imageID, undefined);
     assert.equal(status.size, undefined);
@@ -133,7 +141,7 @@ describe('the status', () => {
       startedAt: '2026-01-02T00:09:00.123Z',
     };
     const first = summarise(failed(), fresh, moment);
-    const second = summarise({ changes: [], end: { kind: 'transferring', state } }, first, later);
+    const second = summarise({ memory: known, changes: [], end: { kind: 'transferring', state } }, first, later);
     assert.equal(second.lastError?.attempts, 1);
     assert.equal(second.nextAttemptTime, undefined);
     assert.equal(second.progress, '43%');
@@ -151,7 +159,10 @@ describe('the status', () => {
 
   test('suspend keeps a ready image Ready', () => {
     const before = summarise(converged, fresh, moment);
-    const status = summarise({ changes: [], end: { kind: 'suspended' } }, before, { ...later, generation: 2 });
+    const status = summarise({ memory: known, changes: [], end: { kind: 'suspended' } }, before, {
+      ...later,
+      generation: 2,
+    });
     const ready = findCondition(status.conditions, 'Ready');
     assert.equal(ready?.status, 'True');
     assert.equal(ready?.reason, 'Suspended');
@@ -159,7 +170,7 @@ describe('the status', () => {
   });
 
   test('an edit of a suspended image makes Ready unknown, because it was not compared', () => {
-    const suspended: Facts = { changes: [], end: { kind: 'suspended' } };
+    const suspended: Report = { memory: known, changes: [], end: { kind: 'suspended' } };
     const ready = summarise(converged, fresh, moment);
     const before = summarise(suspended, ready, { ...later, generation: 2 });
     const status = summarise(suspended, before, { ...later, generation: 3 });
@@ -174,19 +185,19 @@ describe('the status', () => {
   });
 
   test('Reconciling and Stalled never exist together, and every condition has the observed generation', () => {
-    const ends = fc.constantFrom<Facts>(
+    const ends = fc.constantFrom<Report>(
       converged,
       failed(),
       failed('InvalidSpec'),
       failed('QuotaExceeded'),
-      { changes: [], end: { kind: 'suspended' } },
-      { changes: [], end: { kind: 'waiting', phase: 'Waiting', why: 'x', ms: 1000 } },
+      { memory: known, changes: [], end: { kind: 'suspended' } },
+      { memory: known, changes: [], end: { kind: 'waiting', phase: 'Waiting', imageID: 'x', why: 'x', ms: 1000 } },
     );
     fc.assert(
       fc.property(fc.array(ends, { maxLength: 8 }), (story) => {
         let status = fresh;
-        for (const [index, facts] of story.entries()) {
-          status = summarise(facts, status, { ...moment, generation: index + 1 });
+        for (const [index, report] of story.entries()) {
+          status = summarise(report, status, { ...moment, generation: index + 1 });
           const types = status.conditions?.map(({ type }) => type) ?? [];
           assert.ok(!(types.includes('Reconciling') && types.includes('Stalled')));
           assert.ok(status.conditions?.every(({ observedGeneration }) => observedGeneration === index + 1));

@@ -4,12 +4,13 @@ import type { Warning } from '../../src/api/conditions.ts';
 import { isReason, reasons } from '../../src/api/reasons.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { Image } from '../../src/glance/image.ts';
-import type { Facts } from '../../src/image/facts.ts';
+import type { Report } from '../../src/image/report.ts';
 import { type Moment, summarise } from '../../src/image/status.ts';
 import { errorCodes } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { fullStatus } from '../api/full-status.ts';
 import { imageOf } from './resource.ts';
+import { memoryOf, observedOf, promotes } from './states.ts';
 
 /** Any code units: halves of surrogate pairs, control characters, U+0085, U+FFFE; sometimes long. */
 export const anyText = fc.oneof(
@@ -61,13 +62,13 @@ function variants(value: unknown): fc.Arbitrary<unknown> {
 export const anyStatus = variants(fullStatus);
 
 export interface AnyReport {
-  facts: Facts;
+  report: Report;
   previous: GlanceImageStatus;
   moment: Moment;
 }
 
-export function statusOf({ facts, previous, moment }: AnyReport): GlanceImageStatus {
-  return summarise(facts, previous, moment);
+export function statusOf({ report, previous, moment }: AnyReport): GlanceImageStatus {
+  return summarise(report, previous, moment);
 }
 
 const anyImage: fc.Arbitrary<Image> = fc
@@ -112,24 +113,29 @@ const anyFailure = fc
   .map(({ message, ...options }) => new OperatorError(message, options));
 const anyWarning: fc.Arbitrary<Warning> = fc.record({ reason: anyReason, message: anyText });
 
+/** With texts as others may have given them. */
+const anyMemory = fc
+  .record({ owner: anyText, propertyKeys: fc.array(anyText, { maxLength: 20 }), why: anyText, isKnown: fc.boolean() })
+  .map(({ owner, propertyKeys, why, isKnown }) => {
+    const findings = [{ imageID: imageOf().id, fingerprint: 'v1', verdict: 'wrong' as const, why }];
+    return { ...(isKnown ? promotes(imageOf()) : memoryOf()), owner, propertyKeys, findings };
+  });
+
 export const anyReport: fc.Arbitrary<AnyReport> = fc.record({
-  facts: fc.record(
+  report: fc.record(
     {
       cloud: fc.record({ projectID: anyText, region: fc.option(anyText, { nil: undefined }) }),
       secret: fc.record({ version: anyText }),
-      image: fc.oneof({ weight: 4, arbitrary: anyImage }, { weight: 1, arbitrary: fc.constant('gone' as const) }),
-      sent: fc.record({
+      memory: anyMemory,
+      observed: fc.array(anyImage, { maxLength: 2 }).map((images) => observedOf(images, promotes(imageOf()))),
+      content: fc.record({
         imageID: fc.constant(imageOf().id),
-        content: fc.record({
-          url: anyText,
-          digest: anyText,
-          size: anyJsonNumber,
-          virtualSize: anyJsonNumber,
-          warnings: fc.array(anyText),
-        }),
+        url: anyText,
+        digest: anyText,
+        size: anyJsonNumber,
+        virtualSize: anyJsonNumber,
+        warnings: fc.array(anyText),
       }),
-      propertyKeys: fc.array(anyText),
-      incarnation: anyJsonNumber,
       changes: fc.constant([]),
       end: fc.oneof(
         fc.constant({ kind: 'converged' as const }),
@@ -137,12 +143,13 @@ export const anyReport: fc.Arbitrary<AnyReport> = fc.record({
         fc.record({
           kind: fc.constant('waiting' as const),
           phase: fc.constant('Waiting' as const),
+          imageID: anyText,
           why: anyText,
           ms: fc.nat(),
         }),
       ),
     },
-    { requiredKeys: ['changes', 'end'] },
+    { requiredKeys: ['memory', 'changes', 'end'] },
   ),
   previous: fc.constant({ observedGeneration: -1 }),
   moment: fc.record({

@@ -7,6 +7,8 @@ import { createImageClient } from '../../src/glance/client/index.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { createImageCache } from '../../src/glance/image-cache.ts';
 import type { Cloud, Clouds } from '../../src/image/clouds.ts';
+import { contentProperty, markOf } from '../../src/image/identity.ts';
+import { asOperation } from '../../src/image/memory.ts';
 import { createReconciler } from '../../src/image/reconcile.ts';
 import type { Resources } from '../../src/image/resources.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
@@ -17,20 +19,25 @@ import { defaultLimits, type TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
 import { resultOf } from '../transfer/plans.ts';
-import { content, digest, imageOf, projectID, resourceOf } from './resource.ts';
+import { content, digest, identity, imageOf, projectID, resourceOf } from './resource.ts';
+import { desiredOf, knows } from './states.ts';
 
 const { signal } = new AbortController();
+const declared = {
+  spec: { content: { http: { ...content.http, decompress: 'None' } }, image: { diskFormat: 'raw' } },
+};
 const outage = new OperatorError('Keystone is unreachable', { code: 'IdentityUnavailable' });
 
 /** A reconciler whose first write of a status takes until its transfer has ended as `end` says. */
 function setup(end: (image: Image) => Promise<TransferResult>) {
   const clock = createVirtualClock();
   const random = () => 0.5;
-  const queued = imageOf({ status: 'queued', size: null, checksum: null, hash: null });
+  const properties = { ...markOf(identity), [contentProperty]: desiredOf(declared).fingerprint ?? assert.fail() };
+  const queued = imageOf({ status: 'queued', size: null, checksum: null, hash: null, properties });
   let image = queued;
   let resource = resourceOf({
-    spec: { content, image: { diskFormat: 'raw' } },
-    status: { observedGeneration: 1, imageID: image.id, conditions: [] },
+    ...declared,
+    status: { observedGeneration: 1, conditions: [], operation: asOperation(knows([image])) },
     metadata: { finalizers: [finalizer] },
   });
   const released = Promise.withResolvers<void>();
@@ -40,13 +47,14 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     ofImage: () => [],
     secretVersions: () => '1',
     cloudVersion: () => '1',
-    addFinalizer: async () => {},
+    addFinalizer: async () => true,
     removeFinalizer: async () => {},
     isEcho: () => false,
     async writeStatus(of, status) {
       released.resolve();
       await new Promise((done) => setImmediate(done));
       resource = { ...of, status };
+      return true;
     },
     event: (_resource, _type, reason) => void events.push(reason),
   };
@@ -81,10 +89,12 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     projectID,
     region: undefined,
     address: 'https://glance.example.com',
+    place: { projectID, endpoint: 'https://glance.example.com' },
     storeNames: async () => undefined,
   };
   const clouds: Clouds = {
     open: 1,
+    last: () => undefined,
     known: () => (cloudIs.down ? undefined : cloud),
     destinationOf: () => 'cloud',
     close: async () => {},
@@ -121,12 +131,14 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     limits,
     webDownloads: { checkHost: async () => {}, maxVirtualBytes: 1 },
     cluster: 'test-cluster',
+    inheritFrom: [],
     clock,
     random,
   });
   return {
     cloudIs,
     removed,
+    properties,
     become: (other: Image) => {
       image = other;
     },
@@ -139,11 +151,11 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
 
 describe('a transfer that ends while the status is written', () => {
   test('a success during a status write is recorded with the digests that were sent', async () => {
-    const { pass, status, runs } = setup(async ({ id }) => ({
+    const { pass, status, runs } = setup(async ({ id, properties }) => ({
       ...resultOf(1024),
       digest,
       imageDigest: `sha512:${'e'.repeat(128)}`,
-      image: imageOf({ id }),
+      image: imageOf({ id, properties }),
     }));
     await pass();
     assert.equal(findCondition(status().conditions, 'Ready')?.reason, 'Transferring');
@@ -165,10 +177,10 @@ describe('a transfer that ends while the status is written', () => {
 
 describe('a transfer that has ended before an outage', () => {
   test('a success before an outage is recorded with the digests that were sent', async () => {
-    const { pass, status, runs, cloudIs } = setup(async ({ id }) => ({
+    const { pass, status, runs, cloudIs } = setup(async ({ id, properties }) => ({
       ...resultOf(1024),
       digest,
-      image: imageOf({ id }),
+      image: imageOf({ id, properties }),
     }));
     await pass();
     cloudIs.down = true;
@@ -179,9 +191,9 @@ describe('a transfer that has ended before an outage', () => {
 
   test('an image with other data than was sent is removed after the outage', async () => {
     const mismatch = new OperatorError('other data', { code: 'UploadMismatch' });
-    const { pass, status, cloudIs, removed, become } = setup(() => Promise.reject(mismatch));
+    const { pass, status, cloudIs, removed, properties, become } = setup(() => Promise.reject(mismatch));
     await pass();
-    become(imageOf());
+    become(imageOf({ hash: { algorithm: 'sha256', value: '2'.repeat(64) }, properties }));
     cloudIs.down = true;
     await pass();
     assert.equal(status().lastError?.reason, 'IdentityUnavailable');

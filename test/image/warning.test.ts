@@ -8,8 +8,11 @@ import { parseResponseJson } from '../../src/kubernetes/response.ts';
 import { wireImage } from '../glance/model.ts';
 import { content, identity, projectID, resourceOf } from './resource.ts';
 
-const warned = (spec: Record<string, unknown>, properties?: Record<string, unknown>, transferWarnings?: string[]) =>
-  warningOf(resourceOf({ spec }), { properties, transferWarnings });
+const warned = (
+  spec: Record<string, unknown>,
+  properties?: Record<string, unknown>,
+  { transferWarnings, unremovable }: { transferWarnings?: string[]; unremovable?: string[] } = {},
+) => warningOf(resourceOf({ spec }), { properties, transferWarnings, unremovable });
 
 const stuck = { image_id: 'x', __doc__: 'y', ' a': 'z', os_glance_importing_to_stores: '', ok: '1' };
 
@@ -23,6 +26,16 @@ test('properties that nothing asks to remove are no reason for a Warning', () =>
   assert.equal(warned({ propertyPolicy: 'Merge' }, stuck), undefined);
   assert.equal(warned({}, { ok: '1' }), undefined);
   assert.equal(warned({}, undefined), undefined);
+});
+
+test('properties that the cloud keeps from being removed are reported while the image has them', () => {
+  const options = { unremovable: ['hw_rule', 'gone'] };
+  for (const propertyPolicy of ['Purge', 'Merge']) {
+    const warning = warned({ propertyPolicy }, { hw_rule: 'x', ok: '1' }, options);
+    assert.equal(warning?.reason, 'PropertyNotRemovable');
+    assert.match(warning.message, /property protections of this cloud keep: "hw_rule"$/);
+  }
+  assert.equal(warned({}, { ok: '1' }, options), undefined);
 });
 
 const declare = (properties: Record<string, unknown>) => resourceOf({ spec: { image: { properties } } });
@@ -52,9 +65,9 @@ test('the names of a property that are rejected have a reason: no name, and the 
 
 test('several warnings share the condition, with the reason of the first', () => {
   const http = { ...content.http, digest: `md5:${'1'.repeat(32)}` };
-  const warning = warned({ content: { http }, image: { diskFormat: 'raw', properties: { os_version: 24.1 } } }, stuck, [
-    'the source redirected to http',
-  ]);
+  const warning = warned({ content: { http }, image: { diskFormat: 'raw', properties: { os_version: 24.1 } } }, stuck, {
+    transferWarnings: ['the source redirected to http'],
+  });
   assert.equal(warning?.reason, 'WeakDigest');
   assert.match(warning.message, /^md5 detects .*; the source redirected to http; .*"os_version" is 24\.1.*; .*" a"$/);
 });

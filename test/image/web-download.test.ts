@@ -1,13 +1,12 @@
 /** Checks of what Glance downloads by itself: of the address before, and of the data before anyone sees it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { GlanceImageStatus } from '../../src/api/status.ts';
 import { createImageClient, type ImageClient } from '../../src/glance/client/index.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { contentOf } from '../../src/image/content.ts';
-import { converge } from '../../src/image/converge.ts';
-import type { Facts } from '../../src/image/facts.ts';
-import { claimOf, imageIDOf } from '../../src/image/identity.ts';
+import { contentProperty, markOf } from '../../src/image/identity.ts';
+import type { Memory } from '../../src/image/memory.ts';
+import { pursue } from '../../src/image/pursue.ts';
 import { faultOfFetched, type WebDownloads } from '../../src/image/web-download.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';
@@ -15,20 +14,25 @@ import { createSession } from '../../src/openstack/session.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
 import { createVirtualClock } from '../clock.ts';
 import { qcow2 } from '../env/images.ts';
-import { identity, imageOf, projectID, resourceOf, uid } from './resource.ts';
+import { identity, imageOf, resourceOf } from './resource.ts';
+import { desiredOf, knows, owner, promotes, stateOf } from './states.ts';
 
 const signal = new AbortController().signal;
 const mib = 2 ** 20;
 const hash = 'e'.repeat(128);
 const url = 'https://example.com/image.qcow2?signature=secret';
 const http = { url, digest: `sha512:${hash}` };
-const resource = resourceOf({
+const declared = {
   spec: { content: { http, method: 'WebDownload' }, image: { diskFormat: 'qcow2', visibility: 'private' } },
-  status: { imageID: imageIDOf(uid, 0) },
-});
-const queued = imageOf({ status: 'queued', diskFormat: 'qcow2', hidden: true, size: null, checksum: null, hash: null });
-const fetched = (size: number) =>
-  imageOf({ diskFormat: 'qcow2', hidden: true, size, hash: { algorithm: 'sha512', value: hash } });
+};
+const desired = desiredOf(declared);
+const unseen = {
+  diskFormat: 'qcow2',
+  hidden: true,
+  properties: { ...markOf(identity), [contentProperty]: desired.fingerprint ?? assert.fail() },
+};
+const queued = imageOf({ ...unseen, status: 'queued', size: null, checksum: null, hash: null });
+const fetched = (size: number) => imageOf({ ...unseen, size, hash: { algorithm: 'sha512', value: hash } });
 
 const auth = 'auth: {auth_url: "http://localhost", username: u, password: p, user_domain_id: d, project_id: x}';
 const cloud = parseCloud({ cloudsYaml: `clouds: {demo: {${auth}}}` }, 'demo');
@@ -50,7 +54,7 @@ function glance(start: Image, data: Buffer) {
     },
     async importImage() {
       calls.push('import');
-      image = { ...image, status: 'importing' };
+      image = { ...image, status: 'importing', properties: { ...image.properties, os_glance_import_task: 'x' } };
     },
     async remove() {
       calls.push('remove');
@@ -70,92 +74,107 @@ async function* pieces(data: Buffer): AsyncGenerator<Uint8Array, void, undefined
 async function pass(
   images: ImageClient,
   webDownloads: Partial<WebDownloads> = {},
-  status: Partial<GlanceImageStatus> = {},
+  start: { image: Image; memory?: Memory } = { image: queued },
 ) {
-  const facts: Facts = { changes: [], end: { kind: 'converged' } };
-  const observed = { ...resource, status: { ...resource.status, ...status } };
-  const options = {
-    resource: observed,
-    claim: claimOf(observed, identity, projectID),
+  const state = stateOf([start.image], start.memory);
+  const pursued = await pursue(desired, state, {
     images,
-    projectID,
-    storeNames: async () => undefined,
+    owner,
     clock,
-    beforeFirstDeed: async () => {},
+    guard: async () => true,
+    record: async () => true,
     webDownloads: { checkHost: async () => {}, maxVirtualBytes: 2 ** 40, ...webDownloads },
     signal,
-  };
-  const error = await converge(facts, options).then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  return { facts, error };
+  });
+  assert(pursued.kind !== 'gone');
+  return pursued;
+}
+
+function errorOf(pursued: Awaited<ReturnType<typeof pass>>): OperatorError {
+  const error = pursued.kind === 'failed' ? pursued.error : undefined;
+  assert(error instanceof OperatorError);
+  return error;
 }
 
 test('no import is requested from a host that the egress policy blocks', async () => {
   const { images, calls } = glance(queued, Buffer.alloc(0));
   const refused = new OperatorError('refused', { code: 'EgressRefused' });
   const asked: string[] = [];
-  const { error } = await pass(images, {
+  const pursued = await pass(images, {
     async checkHost(host) {
       asked.push(host);
       throw refused;
     },
   });
-  assert.equal(error, refused);
+  assert.equal(errorOf(pursued), refused);
   assert.deepEqual([asked, calls.includes('import')], [['example.com'], false]);
 });
 
 test('no import is requested from a host that cannot be resolved, and the reconcile is retried', async () => {
   const { images, calls } = glance(queued, Buffer.alloc(0));
-  const { error } = await pass(images, { checkHost: () => Promise.reject(new Error('getaddrinfo ENOTFOUND')) });
-  assert(error instanceof OperatorError);
+  const error = errorOf(await pass(images, { checkHost: () => Promise.reject(new Error('getaddrinfo ENOTFOUND')) }));
   assert.deepEqual([error.code, error.retry.kind, calls.includes('import')], ['SourceUnreachable', 'backoff', false]);
 });
 
-test('an import is requested from a host that the egress policy allows', async () => {
+test('an import is requested from a host that the egress policy allows, and waited for', async () => {
   const { images, calls } = glance(queued, Buffer.alloc(0));
-  await pass(images);
-  assert.deepEqual(calls.at(-1), 'import');
+  assert.partialDeepStrictEqual(await pass(images), { kind: 'next', next: { kind: 'wait', phase: 'Importing' } });
+  assert.deepEqual(calls, ['import']);
 });
 
 test('an image that Glance has fetched is inspected before it becomes visible', async () => {
   const data = qcow2(mib);
-  const { images, calls } = glance(fetched(data.length), data);
-  const { facts, error } = await pass(images);
-  assert.equal(error, undefined);
+  const image = fetched(data.length);
+  const { images, calls } = glance(image, data);
+  const pursued = await pass(images, {}, { image });
   assert.deepEqual(calls, ['download from 0', 'patch /os_hidden']);
-  assert.deepEqual([facts.end.kind, facts.sent?.content.digest], ['converged', http.digest]);
+  assert.partialDeepStrictEqual(pursued, {
+    kind: 'next',
+    next: { kind: 'settled' },
+    content: { imageID: image.id, digest: http.digest, size: data.length },
+    state: { memory: { findings: [{ imageID: image.id, verdict: 'right', hash: http.digest }] } },
+  });
 });
 
 test('the address in the status has no query, which may be a signature', async () => {
   const data = qcow2(mib);
-  const { facts } = await pass(glance(fetched(data.length), data).images);
-  assert.equal(facts.sent?.content.url, 'https://example.com/image.qcow2?…');
+  const image = fetched(data.length);
+  const pursued = await pass(glance(image, data).images, {}, { image });
+  assert.partialDeepStrictEqual(pursued, { content: { url: 'https://example.com/image.qcow2?…' } });
 });
 
-test('an unsafe image with the declared digest is deleted and never visible', async () => {
+test('an unsafe image with the declared digest is deleted and never visible, and that is reported', async () => {
   const data = qcow2(mib, { backingFile: '/etc/passwd' });
-  const { images, calls } = glance(fetched(data.length), data);
-  const { facts, error } = await pass(images);
-  assert(error instanceof OperatorError);
-  assert.equal(error.code, 'UnsafeImage');
-  assert.deepEqual([calls, facts.image, facts.sent], [['download from 0', 'remove'], 'gone', undefined]);
+  const image = fetched(data.length);
+  const { images, calls } = glance(image, data);
+  const pursued = await pass(images, {}, { image });
+  assert.deepEqual(calls, ['download from 0', 'remove']);
+  assert.partialDeepStrictEqual(pursued, { next: { kind: 'blocked', code: 'UnsafeImage' }, content: undefined });
+  assert(pursued.state.observed.revisions.length === 0);
 });
 
-test('an unsafe image with the declared digest that was Ready before is reported and stays', async () => {
+test('an unsafe image with the declared digest that consumers know stays until another one is verified', async () => {
   const data = qcow2(mib, { backingFile: '/etc/passwd' });
-  const { images, calls } = glance(fetched(data.length), data);
-  const { error } = await pass(images, {}, { operation: { incarnation: 0, readyImageID: fetched(1).id } });
-  assert(error instanceof OperatorError);
-  assert.deepEqual([error.code, calls], ['UnsafeImage', ['download from 0']]);
+  const image = fetched(data.length);
+  const { images, calls } = glance(image, data);
+  const refused = new OperatorError('not created in this test', { code: 'Forbidden' });
+  const pursued = await pass(
+    { ...images, create: () => Promise.reject(refused) },
+    {},
+    { image, memory: promotes(image) },
+  );
+  assert.equal(errorOf(pursued), refused);
+  assert.deepEqual(calls, ['download from 0']);
+  assert.partialDeepStrictEqual(pursued.state.memory.findings, [{ verdict: 'wrong', code: 'UnsafeImage' }]);
 });
 
 test('an image that cannot be read is neither deleted nor visible', async () => {
-  const { images, calls } = glance(fetched(1), Buffer.alloc(0));
+  const image = fetched(1);
+  const { images, calls } = glance(image, Buffer.alloc(0));
   const forbidden = new OperatorError('403', { code: 'Forbidden' });
-  const { error } = await pass({ ...images, download: () => Promise.reject(forbidden) });
-  assert.equal(error, forbidden);
+  const download = () => Promise.reject(forbidden);
+  const pursued = await pass({ ...images, download }, {}, { image, memory: knows([image]) });
+  assert.equal(errorOf(pursued), forbidden);
   assert.deepEqual(calls, []);
 });
 
