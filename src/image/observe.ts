@@ -119,10 +119,16 @@ function isDeleted({ status }: Image): boolean {
 
 /** Another Glance does not know the image: a second one would be made there, and the first would be forgotten. */
 function refuseOtherCloud({ gone }: Observation, { place }: Memory, here: CloudPlace): void {
-  if (place === undefined || place.endpoint === here.endpoint) return;
+  if (place === undefined || siteOf(place) === siteOf(here)) return;
   throw new OperatorError(
     `image ${gone[0]} is at ${place.endpoint}, but the credentials lead to ${here.endpoint}, which does not know it: restore the ` +
       'previous credentials or region; to move the image, delete this resource while they are in place, then create it again with the new ones',
     { code: 'CloudChanged' },
   );
+}
+
+/** Host and path of the image service. A cloud that moves it to another port, or to https, is the same one. */
+function siteOf({ endpoint }: CloudPlace): string {
+  const { hostname, pathname } = new URL(endpoint);
+  return `${hostname}${pathname}`;
 }

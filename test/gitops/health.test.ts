@@ -218,6 +218,9 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await world.writeSecret('going', { 'clouds.yaml': await world.project.cloudsYaml() });
     await world.apply('leaving', { cloud: { secretRef: { name: 'going' }, name: 'demo' } });
     await world.ready('leaving');
+    // An operator that was restarted has no session that outlives the Secret.
+    await world.operator.stop();
+    await world.start();
     const secret = `/api/v1/namespaces/${world.namespace}/secrets/going`;
     (await world.stack.kubernetes.request('DELETE', secret)).ok();
     await world.delete('leaving');
