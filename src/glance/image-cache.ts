@@ -3,8 +3,9 @@
  * price of a few pages.
  *
  * A list runs only if a caller needs newer information than the last one has. It requests the changes since then, by
- * the server's own time, with an overlap for transactions that end late and servers whose clocks disagree. Other
- * changes, mostly deletions, are found by the full list, which takes at most a hundredth of the time. Hidden images are
+ * the server's own time, with an overlap for transactions that end late and servers whose clocks disagree a little. A server
+ * whose clock is far ahead would hide the changes that others make, so our own clock counts where it shows an earlier time.
+ * Other changes, mostly deletions, are found by the full list, which takes at most a hundredth of the time. Hidden images are
  * in lists of their own.
  *
  * Invariant: every result was in Glance at or after the time that the caller names. A failed or broken list proves
@@ -67,6 +68,8 @@ export interface ImageCache {
 
 /** How far before the last list the next one begins: for late commits, and for clocks that differ. */
 export const overlapMs = 30_000;
+/** By more than this, our own clock is wrong, or that of all servers. */
+const mostAheadMs = 3_600_000;
 const listDeadlineMs = 600_000;
 /** The pause until the next full list is this multiple of the duration of the last one, at most the longest pause. */
 const fullListShare = 100;
@@ -122,9 +125,18 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
     return found.size;
   }
 
+  /** The time that every server shows or has passed at the monotonic time `atMs`; undefined where it is not known. */
+  function changedSince(atMs: number): Date | undefined {
+    const learned = server.atLeast(atMs);
+    if (learned === undefined) return undefined;
+    const ours = clock.now().getTime() - clock.monotonic() + atMs;
+    const aheadMs = learned.getTime() - ours;
+    return aheadMs > 0 && aheadMs <= mostAheadMs ? new Date(ours) : learned;
+  }
+
   async function refresh(): Promise<void> {
     const startedAt = clock.monotonic();
-    const since = asOf === undefined || startedAt >= fullDueAt ? undefined : server.atLeast(asOf - overlapMs);
+    const since = asOf === undefined || startedAt >= fullDueAt ? undefined : changedSince(asOf - overlapMs);
     try {
       const count = await withDeadline(clock, 'the list of images', listDeadlineMs, closed.signal, (signal) =>
         since === undefined ? readAll(startedAt, signal) : readChanges(since, signal),
@@ -178,10 +190,10 @@ function slimmed(image: Image): Image {
 }
 
 /**
- * A lower bound of the server's time, learned from the timestamps of images.
+ * A lower bound of the server's time, learned from the timestamps of images. With several servers: of the one whose clock is
+ * ahead of the others.
  *
- * Invariant: while the server's clock runs forward at the usual rate, its time is never earlier than `atLeast`; the local time
- * of day is never used.
+ * Invariant: while the server's clock runs forward at the usual rate, its time is never earlier than `atLeast`.
  *
  * The server's time has passed a timestamp when we read it, and since then the same time has passed there as here. So after a
  * quiet night the next list begins at the last list, and not at the last change.

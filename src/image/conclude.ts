@@ -25,8 +25,11 @@ export async function conclude(pass: Pass, report: Report, context: ReconcileCon
   if (isQuietStart(resource, report)) return { kind: 'recheck', afterMs: quietMs };
   const { status: previous } = resource;
   const status = summarise(report, previous, momentOf(resource, report, context));
-  if (!isDeepStrictEqual(status, previous) && !(await resources.writeStatus(resource, status, grace)))
-    return { kind: 'done' };
+  const written = isDeepStrictEqual(status, previous)
+    ? 'written'
+    : await resources.writeStatus(resource, status, grace);
+  if (written === 'gone') return { kind: 'done' };
+  if (written === 'outdated') return { kind: 'again' };
   for (const { type, reason, note } of eventsOf(previous, status, report))
     resources.event(resource, type, reason, note);
   const isOpen =

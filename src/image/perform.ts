@@ -19,6 +19,7 @@ import { claimOf, find, type Look, observeMarked, revisionOf, withFound } from '
 import { ownershipOf } from './ownership.ts';
 import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
 import type { Change } from './report.ts';
+import type { Written } from './resources.ts';
 import { remember, withoutRevision, withRevision } from './simulate.ts';
 import { withMemory } from './status.ts';
 import type { PlanStep, State } from './step.ts';
@@ -30,8 +31,8 @@ export interface PerformContext extends Look {
   clock: Clock;
   /** Adds the finalizer and the identity, unless they are there. False: the resource is gone, or is being deleted. */
   guard: () => Promise<boolean>;
-  /** Writes the memory into the status. False: the resource is gone. */
-  record: (memory: Memory) => Promise<boolean>;
+  /** Writes the memory into the status. */
+  record: (memory: Memory) => Promise<Written>;
 }
 
 /** `desired` is absent at a deletion. */
@@ -62,7 +63,9 @@ export function performContext(
 export type Performed =
   | { kind: 'done' | 'changed'; state: State; changes: readonly Change[] }
   | { kind: 'failed'; state: State; changes: readonly Change[]; error: unknown }
-  | { kind: 'gone' };
+  /** The resource is gone, or another one than this plan is for. */
+  | { kind: 'gone' }
+  | { kind: 'outdated' };
 
 export async function perform(step: PlanStep, state: State, context: PerformContext): Promise<Performed> {
   if (step.kind !== 'create' && step.kind !== 'record') requireOwn(step.image, state, context);
@@ -76,7 +79,8 @@ export async function perform(step: PlanStep, state: State, context: PerformCont
 
 async function change(step: PlanStep, state: State, context: PerformContext): Promise<Performed> {
   if (step.kind === 'record') {
-    if (!(await context.record(step.memory))) return { kind: 'gone' };
+    const written = await context.record(step.memory);
+    if (written !== 'written') return { kind: written };
     return done({ ...state, memory: step.memory }, []);
   }
   if (!(await context.guard())) return { kind: 'gone' };

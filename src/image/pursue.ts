@@ -15,7 +15,7 @@ import type { State } from './step.ts';
 import { hashOf } from './verify.ts';
 import { faultOfFetched } from './web-download.ts';
 
-export type Pursued = { kind: 'gone' } | ({ state: State; changes: readonly Change[] } & Ended);
+export type Pursued = { kind: 'gone' } | { kind: 'outdated' } | ({ state: State; changes: readonly Change[] } & Ended);
 
 type Ended =
   /** `content`: of data that was inspected. */
@@ -35,7 +35,7 @@ export async function pursue(desired: Desired, start: State, context: PerformCon
     const { steps, next } = plan(desired, state, clock.now());
     const before = state;
     const done = await performAll(steps, state, context);
-    if (done.kind === 'gone') return done;
+    if (done.kind === 'gone' || done.kind === 'outdated') return done;
     changes.push(...done.changes);
     state = done.state;
     if (done.kind === 'failed') return { kind: 'failed', error: done.error, state, changes };
@@ -74,7 +74,7 @@ async function performAll(
   let state = start;
   for (const step of steps) {
     const performed = await perform(step, state, context);
-    if (performed.kind === 'gone') return performed;
+    if (performed.kind === 'gone' || performed.kind === 'outdated') return performed;
     changes.push(...performed.changes);
     state = performed.state;
     if (performed.kind !== 'done') return { ...performed, changes };

@@ -102,6 +102,7 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   const vanished = gone.map((id) => ({ kind: 'vanished' as const, id }));
   const pursued = await pursue(desired, { observed, memory: seen.value.memory }, perform);
   if (pursued.kind === 'gone') return outcome({ kind: 'done' });
+  if (pursued.kind === 'outdated') return outcome({ kind: 'again' });
   const { state } = pursued;
   const place = state.memory.images.length === 0 ? {} : { place: cloud.place };
   const learned = { ...at, observed: state.observed, changes: [...vanished, ...pursued.changes] };

@@ -69,7 +69,7 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
     let state: State = { observed: seen.observed, memory: { ...seen.memory, published: [] } };
     for (const { image } of ours) {
       const performed = await perform({ kind: 'delete', image, why: 'its resource was deleted' }, state, context);
-      if (performed.kind === 'gone') return { memory: state.memory, changes };
+      if (performed.kind === 'gone' || performed.kind === 'outdated') return { memory: state.memory, changes };
       state = performed.state;
       if (performed.kind === 'failed') return { memory: state.memory, changes, error: performed.error };
       changes.push({ kind: 'deleted', id: image.id });

@@ -49,9 +49,16 @@ export interface Resources extends Pick<OwnResources, 'get' | 'removeFinalizer' 
   cloudVersion(resource: GlanceImage, maxAgeMs: number): string | undefined;
   /** Adds the finalizer and, in the same patch, the identity. False: the resource is gone, or is being deleted. */
   addFinalizer(resource: GlanceImage, identity: string, signal: AbortSignal): Promise<boolean>;
-  /** False: the resource is gone. True as well if the API server rejects each status: the log says why, and the next reconcile tries again. */
-  writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<boolean>;
+  /** `resource`: from which the status was computed. */
+  writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<Written>;
 }
+
+export type Written =
+  /** Also if the API server rejects each status: the log says why, and the next reconcile tries again. */
+  | 'written'
+  | 'gone'
+  /** Nothing was written, because the resource has another status. */
+  | 'outdated';
 
 export interface ResourcesOptions {
   client: KubernetesClient;
@@ -93,17 +100,17 @@ export function createResources(options: ResourcesOptions): Resources {
       own.addFinalizer(resource, signal, { name: identityAnnotation, value: identity }),
     async writeStatus(resource, status, signal) {
       const first = await own.writeStatus(resource, status, signal);
-      if (first.kind !== 'rejected') return first.kind === 'written';
+      if (first.kind !== 'rejected') return first.kind;
       const { error } = first;
       for (const shorter of shortened(status, error.message)) {
         const write = await own.writeStatus(resource, shorter, signal);
-        if (write.kind === 'gone') return false;
         if (write.kind === 'rejected') continue;
-        log.error({ error }, 'The API server rejected the status. A shorter one is written.');
-        return true;
+        if (write.kind === 'written')
+          log.error({ error }, 'The API server rejected the status. A shorter one is written.');
+        return write.kind;
       }
       log.error({ error }, 'The API server rejected the status, and each shorter one too.');
-      return true;
+      return 'written';
     },
   };
 }

@@ -2,8 +2,8 @@
  * The objects of one kind as a reconciler reads and writes them: our own writes, finalizer, status and Events.
  *
  * Guarantees: `get` never returns an older state than the last one that this process has written, although the watch returns our
- * writes only after a while. A change that is nothing but our own write is recognised, so that it causes no reconcile. No method
- * throws because the object is gone.
+ * writes only after a while. A change that is nothing but our own write is recognised, so that it causes no reconcile. A status that
+ * this process has not seen is never replaced. No method throws because the object is gone.
  * Caveat: if the watch returns a write before the server responds to it, the change is not recognised, and one more reconcile finds
  * nothing to do.
  */
@@ -21,14 +21,20 @@ export type StatusWrite =
   | { kind: 'written' }
   /** The object does not exist, or another one has its name. */
   | { kind: 'gone' }
+  /** Nothing was written: it was computed from another status than the object has. `get` returns the present one now. */
+  | { kind: 'outdated' }
   /** The server never accepts this status. */
   | { kind: 'rejected'; error: KubernetesError };
+
+/** The status is compared where the type parses it. */
+type WithStatus = KubernetesObject & { status?: unknown };
 
 export interface KindResources<T extends KubernetesObject, Reason extends string = string> {
   get(key: Key): T | undefined;
   /** Adds the finalizer and, in the same patch, the annotation. False: the object is gone or is being deleted. */
   addFinalizer(object: T, signal: AbortSignal, annotation?: Annotation): Promise<boolean>;
   removeFinalizer(object: T, signal: AbortSignal): Promise<void>;
+  /** `object`: from which the status was computed. */
   writeStatus(object: T, status: unknown, signal: AbortSignal): Promise<StatusWrite>;
   /** Whether the change is nothing but our own write. */
   isEcho(change: StoreChange<T>): boolean;
@@ -50,7 +56,10 @@ export interface KindResourcesOptions<T extends KubernetesObject, Reason extends
   onEvent?: ((reason: Reason) => void) | undefined;
 }
 
-export function createKindResources<T extends KubernetesObject, Reason extends string>(
+/** Each try but the first follows from a change of the object at the same moment. */
+const mostTries = 5;
+
+export function createKindResources<T extends WithStatus, Reason extends string>(
   options: KindResourcesOptions<T, Reason>,
 ): KindResources<T, Reason> {
   const { client, type, store, finalizer, ownAnnotations = [], events, log, onEvent } = options;
@@ -59,6 +68,24 @@ export function createKindResources<T extends KubernetesObject, Reason extends s
 
   function remember(object: T): void {
     written.set(keyOfObject(object), object);
+  }
+
+  /** A conflict: the object has changed since `base`, or has another uid. */
+  async function apply(
+    { metadata: { name, namespace, uid, resourceVersion } }: T,
+    status: unknown,
+    signal: AbortSignal,
+  ): Promise<StatusWrite | { kind: 'conflict' }> {
+    try {
+      const metadata = { name, namespace, uid, resourceVersion };
+      remember(await client.applyStatus(type, { metadata, status }, signal));
+      return { kind: 'written' };
+    } catch (error) {
+      if (isNotFound(error)) return { kind: 'gone' };
+      if (isConflict(error)) return { kind: 'conflict' };
+      if (isRejection(error)) return { kind: 'rejected', error };
+      throw error;
+    }
   }
 
   /** The parts of the metadata by which a user requests something. */
@@ -83,7 +110,8 @@ export function createKindResources<T extends KubernetesObject, Reason extends s
 
     async addFinalizer(object, signal, annotation) {
       const guarded = await addFinalizer(client, type, object, finalizer, signal, annotation);
-      if (guarded !== undefined) remember(guarded);
+      // A status that was not known stays unknown, so that it is not replaced.
+      if (guarded !== undefined && isDeepStrictEqual(guarded.status, object.status)) remember(guarded);
       return guarded !== undefined;
     },
 
@@ -91,16 +119,25 @@ export function createKindResources<T extends KubernetesObject, Reason extends s
       await removeFinalizer(client, type, object, finalizer, signal);
     },
 
+    /** An apply removes the fields that it lacks, and a cache may not show yet what an earlier leader has written there. */
     async writeStatus(object, status, signal) {
       const { name, namespace, uid } = object.metadata;
-      try {
-        remember(await client.applyStatus(type, { metadata: { name, namespace, uid }, status }, signal));
-        return { kind: 'written' };
-      } catch (error) {
-        if (isNotFound(error) || isConflict(error)) return { kind: 'gone' };
-        if (isRejection(error)) return { kind: 'rejected', error };
-        throw error;
+      const own = written.get(keyOfObject(object));
+      let base = own !== undefined && isNewer(own, object) ? own : object;
+      for (let tries = 0; tries < mostTries; tries++) {
+        const applied = await apply(base, status, signal);
+        if (applied.kind !== 'conflict') return applied;
+        const latest = await client.get(type, { name, namespace }, signal);
+        if (latest?.metadata.uid !== uid) return { kind: 'gone' };
+        // The response of an earlier try was lost.
+        const isDone = isDeepStrictEqual(latest.status, status);
+        if (isDone || !isDeepStrictEqual(latest.status, base.status)) {
+          remember(latest);
+          return { kind: isDone ? 'written' : 'outdated' };
+        }
+        base = latest;
       }
+      return { kind: 'outdated' };
     },
 
     isEcho(change) {

@@ -22,6 +22,8 @@ export interface Authorization {
   secrets: readonly SecretString[];
   /** Call it when a service has rejected this authorization. Returns whether `current` can get another one. */
   reject(): boolean;
+  /** Call it when the catalog may be out of date: `current` gets another one, if it can. */
+  renew(): void;
 }
 
 export interface Authorizer {
@@ -67,7 +69,14 @@ function fixedAuthorizer(
     scope: projectId === undefined ? 'none' : 'project',
     roles: [],
   };
-  const authorization: Authorization = { identity, catalog: undefined, headers, secrets, reject: () => false };
+  const authorization: Authorization = {
+    identity,
+    catalog: undefined,
+    headers,
+    secrets,
+    reject: () => false,
+    renew() {},
+  };
   return {
     async current({ signal }) {
       signal.throwIfAborted();
@@ -110,6 +119,7 @@ function keystoneAuthorizer(
           if (serviceToken !== undefined) services?.reject(serviceToken);
           return true;
         },
+        renew: () => users.renew(token),
       };
     },
   };

@@ -9,7 +9,14 @@ import type { Authorization, Authorizer } from './authorizer.ts';
 import { allEndpoints, type Catalog, findEndpoints, serviceRoot } from './catalog.ts';
 import type { CloudConfig } from './clouds.ts';
 import { createEndpoints, type Endpoints } from './endpoints.ts';
-import { EndpointNotFound, ForeignEndpoint, type HttpFailure, quoteFailure, RejectedByService } from './errors.ts';
+import {
+  ConnectionFailed,
+  EndpointNotFound,
+  ForeignEndpoint,
+  type HttpFailure,
+  quoteFailure,
+  RejectedByService,
+} from './errors.ts';
 import type { HttpResponse } from './exchange.ts';
 import { checkedRequestId, newRequestId } from './request-id.ts';
 import { failureOf } from './response.ts';
@@ -57,12 +64,26 @@ export interface CallerOptions {
   closed: AbortSignal;
 }
 
+/** How often at most the catalog is read again, because an endpoint that cannot be reached may have moved. */
+const catalogPauseMs = 60_000;
+
 export function createCaller({ cloud, authorizer, closed, ...common }: CallerOptions): Caller {
   const { clock, random } = common;
   const endpoints: Record<ServiceType, Endpoints> = {
     image: createEndpoints(clock, random),
     'key-manager': createEndpoints(clock, random),
   };
+  let renewableAt = Number.NEGATIVE_INFINITY;
+
+  const usesCatalog = (service: ServiceType) => cloud.services[service].override === undefined;
+
+  /** The next call finds an endpoint that has moved. */
+  function renewCatalog(authorization: Authorization): void {
+    const now = clock.monotonic();
+    if (now < renewableAt) return;
+    renewableAt = now + catalogPauseMs;
+    authorization.renew();
+  }
 
   return {
     async roots(service, signal) {
@@ -74,9 +95,11 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
       const route = endpoints[service].route();
       const token = { signal, ...(tokenLifeMs === undefined ? {} : { lifeMs: tokenLifeMs }) };
       let renewed = false;
+      let used: Authorization | undefined;
 
       async function attempt(leftMs: number) {
         let authorization = await authorizer.current(token);
+        used = authorization;
         const root = route.next(rootsOf(cloud, authorization, service));
         for (;;) {
           const result = await send({ root, headers: authorization.headers(), requestId, leftMs });
@@ -92,7 +115,7 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
         }
       }
 
-      return withRetries(
+      const result = withRetries(
         { ...common, signal: AbortSignal.any([signal, closed]) },
         {
           async attempt(leftMs) {
@@ -107,6 +130,12 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
           hasUntried: route.hasUntried,
         },
       );
+      try {
+        return await result;
+      } catch (error) {
+        if (error instanceof ConnectionFailed && used !== undefined && usesCatalog(service)) renewCatalog(used);
+        throw error;
+      }
     },
   };
 }

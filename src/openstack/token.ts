@@ -21,6 +21,11 @@ export interface TokenSource {
   current(options: TokenOptions): Promise<Token>;
   /** Call it when a service has rejected the token. It is not returned again. */
   reject(token: Token): void;
+  /**
+   * Call it when the catalog in the token may be out of date. Another token is requested at the next use; this one serves while
+   * Keystone does not work.
+   */
+  renew(token: Token): void;
 }
 
 /** A call takes seconds, with retries up to two minutes. */
@@ -38,6 +43,8 @@ interface Held {
   expires: number;
   /** Until then it is used even if little of its life is left. */
   keepUntil: number;
+  /** Its catalog may be out of date. */
+  isOutdated: boolean;
 }
 
 type State =
@@ -53,14 +60,14 @@ export function createTokenSource(signIn: SignIn, clock: Clock): TokenSource {
     try {
       const { token, lifeMs } = await signIn();
       const now = clock.monotonic();
-      state = { kind: 'held', token, lifeMs, expires: now + lifeMs, keepUntil: now };
+      state = { kind: 'held', token, lifeMs, expires: now + lifeMs, keepUntil: now, isOutdated: false };
       return token;
     } catch (error) {
       const now = clock.monotonic();
       if (error instanceof AuthenticationFailed) {
         state = { kind: 'rejected', error, until: now + rejectionMs };
       } else if (earlier !== undefined && now < earlier.expires) {
-        state = { ...earlier, keepUntil: now + outageMs };
+        state = { ...earlier, keepUntil: now + outageMs, isOutdated: false };
         return earlier.token;
       } else {
         state = { kind: 'none' };
@@ -73,7 +80,7 @@ export function createTokenSource(signIn: SignIn, clock: Clock): TokenSource {
     async current({ signal, lifeMs = defaultLifeMs }) {
       signal.throwIfAborted();
       const now = clock.monotonic();
-      if (state.kind === 'held') {
+      if (state.kind === 'held' && !state.isOutdated) {
         const left = state.expires - now;
         if (left > Math.min(lifeMs, state.lifeMs / 2) || (left > 0 && now < state.keepUntil)) return state.token;
       }
@@ -85,6 +92,9 @@ export function createTokenSource(signIn: SignIn, clock: Clock): TokenSource {
     },
     reject(token) {
       if (state.kind === 'held' && state.token === token) state = { kind: 'none' };
+    },
+    renew(token) {
+      if (state.kind === 'held' && state.token === token) state = { ...state, isOutdated: true };
     },
   };
 }

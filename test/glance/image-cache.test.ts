@@ -195,6 +195,21 @@ describe('the cache of images', () => {
     assert.ok(glance.lists.at(-1)?.updatedSince !== undefined, 'a list of changes was enough');
   });
 
+  test('a server whose clock is ahead of the others does not hide the changes that they make', async () => {
+    const { glance, clock, settled } = setUp();
+    glance.aheadMs = 0;
+    glance.msAList = 5 * second;
+    glance.put('a');
+    glance.put('b', {}, glance.now + 10 * minute);
+    await settled('a');
+    await clock.advance(5 * minute);
+    glance.put('a', { name: 'changed' });
+    await clock.advance(second);
+    const sighting = await settled('a');
+    assert.ok(sighting.kind === 'seen' && sighting.image.name === 'changed');
+    assert.notEqual(glance.lists.at(-1)?.updatedSince, undefined, 'a list of changes was enough');
+  });
+
   test('the cache draws no conclusion from a list that failed or broke off', async () => {
     const { glance, clock, cache, settled, told } = setUp();
     glance.put('a');

@@ -16,7 +16,12 @@ function setup() {
   const store = createStore<Thing>({ log: silentLogger });
   const echoes: boolean[] = [];
   const recorded: [Regarding, RecordedEvent][] = [];
-  const server: { version: number; fail: Error | undefined } = { version: 100, fail: undefined };
+  /** `now`: the version that is read. */
+  const server: { version: number; fail: Error | undefined; now: string | undefined } = {
+    version: 100,
+    fail: undefined,
+    now: undefined,
+  };
   const write = async (metadata: Partial<Thing['metadata']>): Promise<Thing> => {
     if (server.fail !== undefined) throw server.fail;
     const { name = '', ...others } = metadata;
@@ -28,7 +33,10 @@ function setup() {
   };
   const resources = createKindResources<Thing, string>({
     client: {
-      get: () => assert.fail('no read is needed'),
+      get: async (type, { name }) =>
+        server.now === undefined
+          ? assert.fail('no read is needed')
+          : type.parse(thing(name, server.now, { uid: 'another' })),
       jsonPatch: async (type, { name }) =>
         type.parse(
           await write({ name, finalizers: [finalizer], annotations: { [annotation.name]: annotation.value } }),
@@ -92,6 +100,7 @@ test('a change by a user is no echo, even if an own write was later', async () =
 
 test('a status of an object that is gone, and one that the server rejects, are results, and other failures are errors', async () => {
   const { resources, server, read } = setup();
+  server.now = '150';
   const kindFor = async (reason: string) => {
     server.fail = failure(reason);
     return (await resources.writeStatus(read(), {}, never)).kind;

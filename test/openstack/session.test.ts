@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AuthenticationFailed, EndpointNotFound, HttpFailure, MalformedResponse } from '../../src/openstack/errors.ts';
+import {
+  AuthenticationFailed,
+  ConnectionFailed,
+  EndpointNotFound,
+  HttpFailure,
+  MalformedResponse,
+} from '../../src/openstack/errors.ts';
 import { cloudOf, look, type Reply, reset, signal } from './fake-cloud.ts';
 
 test('a 401 of a service leads to one new token and one more attempt', async (t) => {
@@ -289,4 +295,48 @@ test('a catalog without a usable address of the service is an error', async (t) 
     assert.match(error.message, /has no http or https URL for the image service/);
     return true;
   });
+});
+
+test('an endpoint that has moved is found in a new catalog after a call could not connect', async (t) => {
+  const endpoints = ['http://glance/'];
+  const gone = (url: string) => (url.startsWith('http://glance') ? reset() : undefined);
+  const { session, asked, tokensGiven } = cloudOf(t, { endpoints, at: gone });
+  await assert.rejects(session.call('image', look()), ConnectionFailed);
+  endpoints[0] = 'http://moved/';
+  await session.call('image', look());
+  assert.equal(tokensGiven(), 2);
+  assert.equal(asked('http://moved').length, 1);
+});
+
+test('while no endpoint can be reached the catalog is read at most once a minute', async (t) => {
+  const gone = (url: string) => (url.startsWith('http://glance') ? reset() : undefined);
+  const { session, clock, tokensGiven } = cloudOf(t, { at: gone, policy: { retries: 0 } });
+  for (let calls = 0; calls < 5; calls++) await assert.rejects(session.call('image', look()), ConnectionFailed);
+  assert.equal(tokensGiven(), 2);
+  clock.advance(60_000);
+  for (let calls = 0; calls < 5; calls++) await assert.rejects(session.call('image', look()), ConnectionFailed);
+  assert.equal(tokensGiven(), 3);
+});
+
+test('a token serves on while the catalog should be read again and Keystone does not work', async (t) => {
+  const down = Array.from({ length: 20 }, () => reset('keystone'));
+  const { session, tokensGiven } = cloudOf(t, {
+    image: [reset()],
+    keystone: ['token', ...down],
+    policy: { retries: 0 },
+  });
+  await assert.rejects(session.call('image', look()), ConnectionFailed);
+  await session.call('image', look());
+  assert.equal(tokensGiven(), 1);
+});
+
+test('a connection that fails does not lead to another token where the catalog names no endpoint that is used', async (t) => {
+  const { session, tokensGiven } = cloudOf(t, {
+    image: [reset()],
+    entry: { image_endpoint_override: 'http://fixed' },
+    policy: { retries: 0 },
+  });
+  await assert.rejects(session.call('image', look()), ConnectionFailed);
+  await session.call('image', look());
+  assert.equal(tokensGiven(), 1);
 });
