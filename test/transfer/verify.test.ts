@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ImageNotFound } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
+import { type ErrorCode, retryOf } from '../../src/lib/error-codes.ts';
 import { runTransfer } from '../../src/transfer/engine.ts';
 import { TransferPlan } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
@@ -59,12 +60,9 @@ describe('the verification of an image in the real Glance', () => {
 
   test('an image with another digest, or in another format, is wrong', async () => {
     const id = await image();
-    const wrong = { code: 'DigestMismatch', retry: { kind: 'change' } };
-    await assert.rejects(run(planFor(id, { digest: other })), wrong);
-    await assert.rejects(run(planFor(id, { diskFormat: 'qcow2' })), {
-      code: 'FormatMismatch',
-      retry: { kind: 'change' },
-    });
+    const wrong = (code: ErrorCode) => ({ code, retry: retryOf(code, undefined) });
+    await assert.rejects(run(planFor(id, { digest: other })), wrong('DigestMismatch'));
+    await assert.rejects(run(planFor(id, { diskFormat: 'qcow2' })), wrong('FormatMismatch'));
   });
 
   test('a deactivated image is not readable', async () => {
