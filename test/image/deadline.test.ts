@@ -40,7 +40,7 @@ function setup(before: GlanceImage) {
       signal.throwIfAborted();
       told.statuses.push(status);
       resource = { ...of, status };
-      return true;
+      return 'written';
     },
     event: (_resource, type, reason) => void told.events.push(`${type} ${reason}`),
   };

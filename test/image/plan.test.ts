@@ -129,7 +129,7 @@ describe('planning', () => {
     assert.deepEqual(outline(planFor(options, stateOf([]))), ['record', 'create 0', '→ settled 0']);
   });
 
-  test('a property that an import plugin has set, or that Glance refused to remove today, stays', () => {
+  test('a property that an import plugin has set, or that Glance did not remove today, stays', () => {
     const image = imageOf({ properties: { ...markOf(identity), plugin: 'x', stuck: 'y' } });
     const memory = (ms: number) =>
       knows([image], { injected: ['plugin'], unremovable: { keys: ['stuck'], at: before(ms) } });
@@ -225,7 +225,7 @@ describe('the replacement of an image', () => {
     assert.deepEqual(later, ['delete 0', 'patch 1 /name', '→ settled 1']);
   });
 
-  test('an empty image beside the one in use is deleted when that one has the declared data', () => {
+  test('an empty image next to the one in use is deleted when that one has the declared data', () => {
     const right = imageOf({ hash: pending.hash, properties: pending.properties });
     const empty = { ...pending, ...noData, status: 'queued' };
     assert.deepEqual(outline(planFor(declared, stateOf([right, empty], both))), ['delete 1', '→ settled 0']);

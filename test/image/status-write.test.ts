@@ -78,7 +78,7 @@ test('a new leader with an old cache does not remove what the earlier leader has
   assert.deepEqual((await stored('leaders')).status, second);
 });
 
-test('a status is written although somebody has changed the spec or the metadata meanwhile', async () => {
+test('a status is written although another client has changed the spec or the metadata meanwhile', async () => {
   const old = await create('edited');
   const { code, stderr } = await stack.kubernetes.kubectl(['annotate', 'gimg', 'edited', 'example.com/a=b'], {
     namespace,

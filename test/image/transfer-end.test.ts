@@ -54,7 +54,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
       released.resolve();
       await new Promise((done) => setImmediate(done));
       resource = { ...of, status };
-      return true;
+      return 'written';
     },
     event: (_resource, _type, reason) => void events.push(reason),
   };

@@ -308,7 +308,7 @@ test('an endpoint that has moved is found in a new catalog after a call could no
   assert.equal(asked('http://moved').length, 1);
 });
 
-test('while no endpoint can be reached the catalog is read at most once a minute', async (t) => {
+test('the catalog is read at most once a minute while no endpoint can be reached', async (t) => {
   const gone = (url: string) => (url.startsWith('http://glance') ? reset() : undefined);
   const { session, clock, tokensGiven } = cloudOf(t, { at: gone, policy: { retries: 0 } });
   for (let calls = 0; calls < 5; calls++) await assert.rejects(session.call('image', look()), ConnectionFailed);
