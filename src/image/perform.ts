@@ -19,7 +19,7 @@ import { claimOf, find, type Look, observeMarked, revisionOf, withFound } from '
 import { ownershipOf } from './ownership.ts';
 import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
 import type { Change } from './report.ts';
-import type { Written } from './resources.ts';
+import type { StatusOutcome } from './resources.ts';
 import { remember, withoutRevision, withRevision } from './simulate.ts';
 import { withMemory } from './status.ts';
 import type { PlanStep, State } from './step.ts';
@@ -32,7 +32,7 @@ export interface PerformContext extends Look {
   /** Adds the finalizer and the identity, unless they are there. False: the resource is gone, or is being deleted. */
   guard: () => Promise<boolean>;
   /** Writes the memory into the status. */
-  record: (memory: Memory) => Promise<Written>;
+  record: (memory: Memory) => Promise<StatusOutcome>;
 }
 
 /** `desired` is absent at a deletion. */

@@ -50,10 +50,10 @@ export interface Resources extends Pick<OwnResources, 'get' | 'removeFinalizer' 
   /** Adds the finalizer and, in the same patch, the identity. False: the resource is gone, or is being deleted. */
   addFinalizer(resource: GlanceImage, identity: string, signal: AbortSignal): Promise<boolean>;
   /** `resource`: from which the status was computed. */
-  writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<Written>;
+  writeStatus(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal): Promise<StatusOutcome>;
 }
 
-export type Written =
+export type StatusOutcome =
   /** Also if the API server rejects each status: the log says why, and the next reconcile tries again. */
   | 'written'
   | 'gone'

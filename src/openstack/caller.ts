@@ -78,11 +78,11 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
   const usesCatalog = (service: ServiceType) => cloud.services[service].override === undefined;
 
   /** The next call finds an endpoint that has moved. */
-  function renewCatalog(authorization: Authorization): void {
+  function renewCatalog(used: Authorization): void {
     const now = clock.monotonic();
     if (now < renewableAt) return;
     renewableAt = now + catalogPauseMs;
-    authorization.renew();
+    used.renew();
   }
 
   return {
