@@ -32,6 +32,7 @@ import {
 import { performContext } from './perform.ts';
 import { pursue } from './pursue.ts';
 import { release } from './release.ts';
+import type { Report } from './report.ts';
 
 type Reconcile = (key: Key, signal: AbortSignal, grace: AbortSignal) => Promise<Outcome>;
 
@@ -85,7 +86,8 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   const { resource, identity, memory, news } = pass;
   if (news.kind === 'active')
     return withReport({ end: { kind: 'transferring', state: news.state }, memory, changes: [] });
-  if (news.kind === 'failed' && !news.looks) return failed(pass, news.error, context);
+  if (news.kind === 'failed' && !news.looks)
+    return failed(pass, news.error, context, await whatElseToShow(pass, context));
   const { cloud: opened, secret } = await openCloud(pass, context);
   if (!opened.ok) return failed(pass, opened.error, context, { secret });
   const cloud = opened.value;
@@ -111,6 +113,22 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   const remember = remembered(withPlace, pursued.next, state.observed, desired, context.clock.now());
   const content = pursued.content ?? (news.kind === 'verified' ? news.content : undefined);
   return withReport({ ...learned, content, memory: remember, end: await follow(pursued.next, pass, cloud, context) });
+}
+
+/**
+ * What the first status of a resource shows in addition to the failure of its transfer. Without the version of the Secret, the Secret
+ * would count as changed, and the transfer would start again at once.
+ */
+async function whatElseToShow(pass: Pass, context: ReconcileContext): Promise<Partial<Report>> {
+  const { resource, memory } = pass;
+  if (resource.status.conditions !== undefined) return {};
+  const { cloud: opened, secret } = await openCloud(pass, context);
+  if (!opened.ok || opened.value === undefined) return { secret };
+  const { projectID, region, place } = opened.value;
+  const at = { secret, cloud: { projectID, region } };
+  const look = performContext(pass, undefined, opened.value, context);
+  const seen = await attempt(context.signal, () => observe(look, memory, false, place));
+  return seen.ok ? { ...at, observed: seen.value.observed, memory: { ...seen.value.memory, place } } : at;
 }
 
 function isDeleting({ metadata }: GlanceImage): boolean {
