@@ -32,7 +32,8 @@ export const cloudReasons = {
     command: showResource,
   },
   CloudChanged: {
-    meaning: 'The credentials or spec.cloud now lead to another project or region than that of the image.',
+    meaning:
+      'The credentials or spec.cloud now lead to another project than that of the image, or to another Glance, which does not have it.',
     shownBy: ['Ready'],
     actor: 'user',
     remedy:
