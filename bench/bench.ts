@@ -4,7 +4,7 @@
  * Invariant: results are ratios and counts, so that they are comparable between machines.
  */
 const benches: Record<string, () => Promise<unknown>> = {
-  operator: () => import('./operator.ts'),
+  operator: async () => (await import('./operator.ts')).operator(sizes),
   scale: async () => (await import('./scale.ts')).scale(sizes),
   transfer: () => import('./transfer.ts'),
   decompress: () => import('./decompress.ts'),
