@@ -8,6 +8,7 @@ import type { GlanceImage } from '../api/glanceimage.ts';
 import { reconcileAtAnnotation } from '../api/group.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import type { Outcome } from '../controller/outcome.ts';
+import { compact } from '../lib/compact.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { unreachable } from '../lib/errors.ts';
 import { eventsOf } from './events.ts';
@@ -24,7 +25,8 @@ export async function conclude(pass: Pass, report: Report, context: ReconcileCon
   const { resources, transfers, grace } = context;
   if (isQuietStart(resource, report)) return { kind: 'recheck', afterMs: quietMs };
   const { status: previous } = resource;
-  const status = summarise(report, previous, momentOf(resource, report, context));
+  const summary = summarise(report, previous, momentOf(resource, report, context));
+  const status = pass.newerVersion === undefined ? summary : withNewerMemory(summary, previous);
   const written = isDeepStrictEqual(status, previous)
     ? 'written'
     : await resources.writeStatus(resource, status, grace);
@@ -36,6 +38,12 @@ export async function conclude(pass: Pass, report: Report, context: ReconcileCon
     news.kind === 'failed' && news.looks && report.end.kind === 'failed' && report.end.error !== news.error;
   if (transfer !== undefined && !isOpen) transfers.forget(key, transfer);
   return outcomeOf(pass, report, status, context);
+}
+
+/** The memory of a later version is kept as it is, with what it says of the images. */
+function withNewerMemory(summary: GlanceImageStatus, previous: GlanceImageStatus): GlanceImageStatus {
+  const { imageID, image, content, revisions, operation } = previous;
+  return compact({ ...summary, imageID, image, content, revisions, operation });
 }
 
 /** The first transfer of a new resource has just started: most small images are complete before a user could read that. */
