@@ -68,7 +68,7 @@ function fromChange(change: Change, drift: boolean): ImageEvent[] {
     case 'deleted':
       return [{ type: 'Normal', reason: 'Deleted', note: `image ${change.id} was deleted from Glance` }];
     case 'left': {
-      const note = `image ${change.id} stays in Glance: it belongs to another owner now (project ${change.owner ?? 'none'})`;
+      const note = `image ${change.id} stays in Glance, because it ${change.why}`;
       return [{ type: 'Warning', reason: 'TakenOver', note }];
     }
     default:

@@ -53,20 +53,17 @@ export async function observe(look: Look, memory: Memory, isWorkedOn: boolean, h
   return { ...seen, observed: { ...seen.observed, storeNames: await look.storeNames(look.signal) } };
 }
 
-/** The images that the memory names. */
+/** The images that the memory names. What it knows of one that seems to be gone is kept until the list lacks that one too. */
 async function observeKnown(look: Look, memory: Memory): Promise<Observation> {
   const claim = claimOf(look.owner, memory);
   let observed: Observed = { revisions: [], listed: false };
-  let remembered = memory;
   const gone: string[] = [];
   for (const id of memory.images) {
     const image = await find(look.images, id, look.signal);
-    if (image === undefined) {
-      gone.push(id);
-      remembered = withoutImage(remembered, id);
-    } else observed = withRevision(observed, revisionOf(image, claim));
+    if (image === undefined) gone.push(id);
+    else observed = withRevision(observed, revisionOf(image, claim));
   }
-  return { observed, memory: remembered, gone };
+  return { observed, memory, gone };
 }
 
 /** Adds all images with our mark, hidden ones too. */
@@ -81,8 +78,8 @@ export async function observeMarked({ images, owner, signal }: Look, seen: Obser
       memory = withFound(memory, revision);
     }
   }
-  const gone = seen.gone.filter((id) => !memory.images.includes(id));
-  return { observed: { ...observed, listed: true }, memory, gone };
+  const gone = seen.gone.filter((id) => !observed.revisions.some(({ image }) => image.id === id));
+  return { observed: { ...observed, listed: true }, memory: gone.reduce(withoutImage, memory), gone };
 }
 
 /** Consumers may know an image that is visible and has data. */

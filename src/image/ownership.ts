@@ -42,6 +42,19 @@ export function ownershipOf(image: Image, claim: Claim): Ownership {
   return isMoved ? { kind: 'created', number: 0, isMarked: true } : { kind: 'foreign', why: 'id' };
 }
 
+/** To be read after "image …". */
+export function whyForeign({ owner }: Image, why: Extract<Ownership, { kind: 'foreign' }>['why']): string {
+  switch (why) {
+    case 'project':
+      return `belongs to project ${owner} now`;
+    case 'cluster':
+      return 'bears the mark of another cluster now';
+    case 'owner':
+    case 'id':
+      return 'bears the mark of another owner now';
+  }
+}
+
 function isInherited(cluster: unknown, { inheritFrom }: Claim): boolean {
   return typeof cluster === 'string' && inheritFrom.includes(cluster);
 }

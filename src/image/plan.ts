@@ -15,6 +15,7 @@ import type { Content } from './content.ts';
 import { type Desired, imageAfter, imageBefore, keepsProperty, retiredName } from './desired.ts';
 import { imageIDOf } from './identity.ts';
 import { type Memory, withImage } from './memory.ts';
+import { whyForeign } from './ownership.ts';
 import { importing, lockOf, type Revision, type Stage, stageOf } from './revisions.ts';
 import { contestMs, simulate } from './simulate.ts';
 import type { PlanStep, State } from './step.ts';
@@ -285,15 +286,15 @@ function contentOf({ desired }: Scene): Content {
 }
 
 function takenOver({ image: { owner } }: Desired, { image, ownership }: Revision): string {
+  const why = ownership.kind === 'foreign' ? ownership.why : 'project';
+  const left = `image ${image.id} ${whyForeign(image, why)}, and is left as it is`;
   const again = 'To get another image, delete this GlanceImage and create it again';
-  if (ownership.kind !== 'foreign' || ownership.why === 'project')
-    return (
-      `image ${image.id} belongs to project ${image.owner} now, and is left as it is. To take it back, run ` +
-      `\`openstack image set --project ${owner} ${image.id}\` as an administrator of the cloud. To keep it there, declare ` +
-      `spec.image.owner: ${image.owner}. ${again}`
-    );
-  const whose = ownership.why === 'cluster' ? 'another cluster' : 'another owner';
-  return `image ${image.id} bears the mark of ${whose} now, and is left as it is. ${again}`;
+  if (why !== 'project') return `${left}. ${again}`;
+  return (
+    `${left}. To take it back, run ` +
+    `\`openstack image set --project ${owner} ${image.id}\` as an administrator of the cloud. To keep it there, declare ` +
+    `spec.image.owner: ${image.owner}. ${again}`
+  );
 }
 
 function contested({ id }: Image): string {

@@ -12,9 +12,11 @@ import { deletionEvents } from './events.ts';
 import type { Memory } from './memory.ts';
 import { observe } from './observe.ts';
 import { openCloud } from './open.ts';
+import { whyForeign } from './ownership.ts';
 import { failed, newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
 import { type PerformContext, perform, performContext } from './perform.ts';
 import type { Change } from './report.ts';
+import type { Revision } from './revisions.ts';
 import type { State } from './step.ts';
 
 /** Deals with the images of a resource that is being deleted. */
@@ -53,6 +55,10 @@ interface Deleted {
   error?: unknown;
 }
 
+function asLeft({ image, ownership }: Revision): Change[] {
+  return ownership.kind === 'foreign' ? [{ kind: 'left', id: image.id, why: whyForeign(image, ownership.why) }] : [];
+}
+
 /** An upload that is just being cut off may let an image appear late. */
 const mostLooks = 4;
 
@@ -63,8 +69,7 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
     const seen = await observe(context, remembered, true, here);
     const ours = seen.observed.revisions.filter(({ ownership }) => ownership.kind === 'created');
     if (ours.length === 0) {
-      const foreign = seen.observed.revisions.map(({ image: { id, owner } }) => ({ kind: 'left' as const, id, owner }));
-      return { memory: seen.memory, changes: [...changes, ...foreign] };
+      return { memory: seen.memory, changes: [...changes, ...seen.observed.revisions.flatMap(asLeft)] };
     }
     let state: State = { observed: seen.observed, memory: { ...seen.memory, published: [] } };
     for (const { image } of ours) {

@@ -30,7 +30,7 @@ export type Change =
   | { kind: 'vanished'; id: string }
   | { kind: 'deleted'; id: string }
   /** At the deletion of the resource: it belongs to another owner. */
-  | { kind: 'left'; id: string; owner: string | null };
+  | { kind: 'left'; id: string; why: string };
 
 export type End =
   | { kind: 'converged' }

@@ -51,7 +51,7 @@ test('each change of a deletion has one event, and a creation has none', () => {
     [{ kind: 'replaced', id: 'x', why: 'it has other data' }, ['Replaced']],
     [{ kind: 'vanished', id: 'x' }, ['Replaced']],
     [{ kind: 'deleted', id: 'x' }, ['Deleted']],
-    [{ kind: 'left', id: 'x', owner: null }, ['TakenOver']],
+    [{ kind: 'left', id: 'x', why: 'belongs to project a now' }, ['TakenOver']],
   ];
   for (const [change, reasons] of rows)
     assert.deepEqual(

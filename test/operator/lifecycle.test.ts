@@ -212,18 +212,33 @@ describe('an image follows its declaration', () => {
     await world.writeSecret('moving', {
       'clouds.yaml': await world.project.cloudsYaml({ auth: 'applicationCredential' }),
     });
+    await world.annotate('moving', 'glance-image-operator.dev/reconcile-at', '2');
     await world.ready('moving');
   });
 
-  test('a resource whose Secret is missing reports it on deletion, and can be abandoned', async () => {
+  test('a deletion after the Secret is gone uses the session that is still open', async () => {
+    await world.writeSecret('closing', { 'clouds.yaml': await world.project.cloudsYaml() });
+    await world.apply('closing', filled({}, { cloud: { secretRef: { name: 'closing' }, name: 'demo' } }));
+    const { status } = await world.ready('closing');
+    const path = `/api/v1/namespaces/${world.namespace}/secrets/closing`;
+    (await world.stack.kubernetes.request('DELETE', path)).ok();
+    await world.delete('closing');
+    await world.gone('closing');
+    assert.equal((await world.project.image('GET', `/v2/images/${status.imageID}`)).status, 404);
+  });
+
+  test('a resource whose Secret is missing reports it on deletion after a restart, and can be abandoned', async () => {
     await world.writeSecret('going', { 'clouds.yaml': await world.project.cloudsYaml() });
     await world.apply('orphan', filled({}, { cloud: { secretRef: { name: 'going' }, name: 'demo' } }));
     const { status } = await world.ready('orphan');
     const path = `/api/v1/namespaces/${world.namespace}/secrets/going`;
     (await world.stack.kubernetes.request('DELETE', path)).ok();
+    await world.operator.stop();
+    await world.start();
     await world.delete('orphan');
     const resource = await world.reason('orphan', 'SecretNotFound');
     assert.match(messageOf(resource), /cannot delete the image: there is no Secret "going"/);
+    assert.match(messageOf(resource), /set its annotation glance-image-operator\.dev\/abandon to "true"/);
     await world.annotate('orphan', 'glance-image-operator.dev/abandon', 'true');
     await world.gone('orphan');
     assert.equal((await world.project.getImage(status.imageID ?? '')).status, 'active');
@@ -236,6 +251,8 @@ describe('an image follows its declaration', () => {
     const { status } = await world.ready('released');
     const path = `/api/v1/namespaces/${world.namespace}/secrets/going`;
     (await world.stack.kubernetes.request('DELETE', path)).ok();
+    await world.operator.stop();
+    await world.start();
     await world.delete('released');
     await world.reason('released', 'SecretNotFound');
     await world.apply('released', { ...declared, deletionPolicy: 'Retain' });

@@ -118,7 +118,7 @@ describe('ownership of an image', () => {
     assert.deepEqual(await seen(id), before);
     await world.untilEvents('TakenOver', 2);
     const notes = (await world.events()).map(({ note }) => note);
-    assert.ok(notes.includes(`image ${id} stays in Glance: it belongs to project ${neighbour.id} now`));
+    assert.ok(notes.includes(`image ${id} stays in Glance, because it belongs to project ${neighbour.id} now`));
   });
 
   test('an image moves to another project when that one is declared, and comes back when it is not', async () => {
