@@ -152,7 +152,7 @@ export const statusSchema = z
               'Pending: is filled or verified. Current: the image to use, as in imageID. Retired: replaced, and deleted next. ' +
               'InUse: replaced, and Glance does not delete it because servers or volumes use it.',
           }),
-          createdAt: time().meta({ description: 'When Glance created it.' }),
+          createdAt: time().meta({ description: 'When Glance created it, once the operator has looked.' }).optional(),
         }),
       )
       .max(64)

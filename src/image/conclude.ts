@@ -46,10 +46,14 @@ function withNewerMemory(summary: GlanceImageStatus, previous: GlanceImageStatus
   return compact({ ...summary, imageID, image, content, revisions, operation });
 }
 
-/** The first transfer of a new resource has just started: most small images are complete before a user could read that. */
-function isQuietStart({ status, metadata }: GlanceImage, { end, changes }: Report): boolean {
+/**
+ * The first transfer of a new resource has just started: most small images are complete before a user could read that. The transfer
+ * names its image, so nothing else may have to be remembered.
+ */
+function isQuietStart({ status, metadata }: GlanceImage, { end, changes, memory }: Report): boolean {
   const isNew = status.conditions === undefined && metadata.deletionTimestamp === undefined;
-  return isNew && end.kind === 'transferring' && changes.some(({ kind }) => kind === 'created');
+  const isOnly = memory.images.length === 1;
+  return isNew && isOnly && end.kind === 'transferring' && changes.some(({ kind }) => kind === 'created');
 }
 
 function momentOf(resource: GlanceImage, report: Report, { clock, random }: ReconcileContext): Moment {

@@ -98,14 +98,13 @@ export function begin(key: Key, resource: GlanceImage, turn: Turn, context: Reco
   const isIdle = deletionTimestamp !== undefined || resource.spec.suspend;
   const transfer = isIdle ? undefined : transfers.get(key);
   const news = readTransfer(resource, transfer, memory, clock.now());
-  const isKnown = news.kind === 'none' || news.kind === 'obsolete' || news.kind === 'active';
   return {
     key,
     resource,
     identity: identityOf(resource, cluster),
     turn,
     startedMs: clock.monotonic(),
-    memory: isKnown ? memory : news.memory,
+    memory: news.kind === 'none' || news.kind === 'obsolete' ? memory : news.memory,
     // A transfer that this process started names the only image.
     isLost: recollection.kind === 'memory' && recollection.isLost && (news.kind === 'none' || news.kind === 'obsolete'),
     newerVersion: recollection.kind === 'newer' ? recollection.version : undefined,

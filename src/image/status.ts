@@ -22,7 +22,7 @@ import { delayOf, reactionTo } from '../lib/error-codes.ts';
 import { unreachable } from '../lib/errors.ts';
 import { type Failure, reasonOf, verdictsOnFailure } from './failure.ts';
 import { digestIn } from './fingerprint.ts';
-import { markProperties } from './identity.ts';
+import { markProperties, numberOf } from './identity.ts';
 import { asOperation, findingOf, isBlank, type Memory } from './memory.ts';
 import type { ActiveTransfer, End, Report } from './report.ts';
 import type { Observed } from './revisions.ts';
@@ -69,7 +69,7 @@ export function summarise(report: Report, previous: GlanceImageStatus, moment: M
     nextAttemptTime: failure?.nextAttemptTime,
     cloud: cloud === undefined ? previous.cloud : compact({ ...cloud }),
     secretVersion: secret === undefined ? previous.secretVersion : secret.version,
-    revisions: observed === undefined ? previous.revisions : revisionsOf(observed, memory),
+    revisions: observed === undefined ? withUnseen(previous.revisions, memory) : revisionsOf(observed, memory),
     operation: isBlank(memory) ? undefined : asOperation(memory),
     lastHandledReconcileAt: moment.reconcileAt,
   });
@@ -117,6 +117,21 @@ function revisionsOf({ revisions }: Observed, memory: Memory): GlanceImageStatus
       createdAt: rfc3339(dateOf(image.createdAt)),
     });
   });
+}
+
+/** An image whose transfer started a moment ago was not looked at since. */
+function withUnseen(before: GlanceImageStatus['revisions'], memory: Memory): GlanceImageStatus['revisions'] {
+  const shown = new Set(before?.map(({ imageID }) => imageID));
+  const unseen = memory.images.filter((id) => !shown.has(id));
+  if (unseen.length === 0) return before;
+  return [
+    ...(before ?? []),
+    ...unseen.map((imageID) => ({
+      number: numberOf(memory.uid, imageID, memory.next) ?? 0,
+      imageID,
+      state: revisionState(imageID, memory),
+    })),
+  ].slice(-64);
 }
 
 function revisionState(id: string, { promoted, published, inUse = [] }: Memory) {

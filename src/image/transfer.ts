@@ -69,7 +69,7 @@ export type TransferNews =
   | { kind: 'none' }
   /** It does what is not declared any more, or belongs to another object of this name. */
   | { kind: 'obsolete' }
-  | { kind: 'active'; state: ActiveTransfer }
+  | { kind: 'active'; state: ActiveTransfer; memory: Memory }
   /** The image was verified, or found to be wrong. `image`: as the transfer left it, if that is recent. */
   | { kind: 'verified'; memory: Memory; content?: VerifiedContent | undefined; image?: Image | undefined }
   /** `looks`: the state of the image decides what the failure means. */
@@ -92,7 +92,7 @@ export function readTransfer(
       return verified(resource, plan, state.result, known, now);
     case 'queued':
     case 'running':
-      return isStillWanted(plan, resource) ? { kind: 'active', state } : { kind: 'obsolete' };
+      return isStillWanted(plan, resource) ? { kind: 'active', state, memory: known } : { kind: 'obsolete' };
     case 'failed':
       if (!isStillWanted(plan, resource) || isAnswered(plan, resource, state.error)) return { kind: 'obsolete' };
       return plan.method === 'Verify'

@@ -228,6 +228,8 @@ describe('what others say', () => {
 });
 
 describe('a status that the API server rejects', () => {
+  const present = async () =>
+    (await client.get(glanceImageType, { name: 'any', namespace }, never)) ?? assert.fail('it is gone');
   const status = { ...sanitise(fullStatus), observedGeneration: 7 };
 
   test('a status of another schema is replaced by one without what is only shown', async () => {
@@ -235,7 +237,7 @@ describe('a status that the API server rejects', () => {
       ...status,
       image: { ...sanitise(fullStatus).image, tags: Array.from({ length: 2000 }, () => 't') },
     };
-    await resources.writeStatus(resource, JSON.parse(JSON.stringify(wrong)), never);
+    await resources.writeStatus(await present(), JSON.parse(JSON.stringify(wrong)), never);
     const stored = await client.get(glanceImageType, { name: 'any', namespace }, never);
     assert.partialDeepStrictEqual(stored?.status, { observedGeneration: 7, operation: status.operation });
     assert.match(
@@ -247,7 +249,7 @@ describe('a status that the API server rejects', () => {
   test('a status that is too large for etcd is replaced by one with the reason', async () => {
     const properties = { large: 'x'.repeat(1_600_000) };
     const wrong = { ...status, image: { ...fullStatus.image, properties } };
-    await resources.writeStatus(resource, JSON.parse(JSON.stringify(wrong)), never);
+    await resources.writeStatus(await present(), JSON.parse(JSON.stringify(wrong)), never);
     const stored = await client.get(glanceImageType, { name: 'any', namespace }, never);
     assert.match(stored?.status.conditions?.[0]?.message ?? '', /too large/);
   });

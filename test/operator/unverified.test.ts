@@ -1,16 +1,16 @@
 /**
- * Invariant: an image is Ready only when its data was compared with the present declaration. Other data is replaced if the image
- * was never Ready, and reported if it was.
+ * Invariant: an image is Ready only when its data was compared with the present declaration. Other data is replaced by a new
+ * revision, after which the old one is deleted; data that cannot be compared is read back first.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { apiVersion, plural, reconcileAtAnnotation } from '../../src/api/group.ts';
 import { raw } from '../env/images.ts';
-import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
+import { changesSomething, type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
 import { startSource } from '../env/source.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { digestOf } from './digest.ts';
-import { messageOf, newestID, World } from './world.ts';
+import { newestID, World } from './world.ts';
 
 /** Images that differ, of the same size. */
 const bytesOf = (seed: number) => {
@@ -196,16 +196,25 @@ describe('data that was not compared with the declaration', () => {
     return id;
   }
 
-  test('data from elsewhere in an image that was Ready as a record is reported, and the advice leads to Ready', async () => {
+  test('data from elsewhere in an image that was Ready as a record is replaced by a new revision, which is hidden until it is verified', async () => {
     const id = await filled('late', second);
-    const before = await world.project.getImage(id);
-    await world.apply('late', { image: { diskFormat: 'raw' }, content: http('/late.raw', first) });
-    const reported = await world.reason('late', 'NotVerifiable');
-    assert.match(messageOf(reported), new RegExp(`run \`openstack image delete ${id}\``));
-    assert.deepEqual(await world.project.getImage(id), before);
-    (await world.project.image('DELETE', `/v2/images/${id}`)).ok();
-    await world.annotate('late', reconcileAtAnnotation, '1');
+    const released = Promise.withResolvers<void>();
+    const url = world.source.add('/late.raw', { body: first, gate: { at: 1024, released: released.promise } });
+    const content = { http: { url, digest: digestOf(first) } };
+    await world.apply('late', { image: { diskFormat: 'raw', tags: ['x'] }, content });
+    const { status } = await world.until('late', 'given a second image', (resource) => {
+      return newestID(resource) !== id && resource.status.transfer?.phase === 'Transferring';
+    });
+    assert.equal(status.imageID, undefined, 'no image has the declared data');
+    const [before, next] = [await world.project.getImage(id), await world.project.getImage(newestID({ status }) ?? '')];
+    assert.deepEqual([before.name, before.os_hidden, before.status], ['late', false, 'active']);
+    assert.equal(next.os_hidden, true);
+    assert.match(next.name ?? '', /^late \(pending [0-9a-f]{8}\)$/);
+    released.resolve();
     await assertHolds('late', first, id);
+    const after = await world.project.getImage(next.id);
+    assert.deepEqual([after.name, after.os_hidden, after.tags], ['late', false, ['x']]);
+    assert.equal((await world.project.image('GET', `/v2/images/${id}`)).status, 404);
   });
 
   test('data from elsewhere with the declared digest makes an image Ready', async () => {
@@ -216,27 +225,35 @@ describe('data that was not compared with the declaration', () => {
     assert.equal((await world.ready('equal')).status.imageID, id);
   });
 
-  test('data from elsewhere with another digest is reported and stays', async () => {
+  test('data from elsewhere with another digest is replaced by a new revision', async () => {
     const id = await filled('other', second);
-    const before = await world.project.getImage(id);
     const { url } = http('/other.raw', first).http;
     const content = { http: { url, digest: digestOf(first, 'sha512'), decompress: 'None' } };
     await world.apply('other', { image: { diskFormat: 'raw' }, content });
-    await world.reason('other', 'ContentMismatch');
-    assert.deepEqual(await world.project.getImage(id), before);
+    await assertHolds('other', first, id);
+    await world.untilEvent('Replaced');
   });
 
-  test('an image that was Ready stays when the status has lost the record of its data', async () => {
+  test('an image whose resource has lost its memory is read back and stays', async () => {
     await world.apply('restored', { image: { diskFormat: 'raw' }, content: http('/restored.raw', first) });
     const id = (await world.ready('restored')).status.imageID ?? assert.fail();
     const before = await world.project.getImage(id);
+    const from = glance.requests.length;
     const path = `/apis/${apiVersion}/namespaces/${world.namespace}/${plural}/restored/status`;
     const contentType = 'application/json-patch+json';
-    const forget = [{ op: 'remove', path: '/status/content' }];
+    const forget = [{ op: 'remove', path: '/status/operation' }];
     (await stack.kubernetes.request('PATCH', path, forget, { contentType })).ok();
     await world.annotate('restored', reconcileAtAnnotation, '1');
-    await world.reason('restored', 'NotVerifiable');
+    const found = await world.until('restored', 'remembered again', ({ status }) => {
+      return status.operation !== undefined && status.imageID === id && status.lastHandledReconcileAt === '1';
+    });
+    assert.equal((await world.ready('restored')).status.imageID, id);
+    assert.equal(found.status.content?.imageID, id);
     assert.deepEqual(await world.project.getImage(id), before);
+    const requests = glance.requests.slice(from);
+    assert.deepEqual(requests.filter(changesSomething), []);
+    assert.equal(requests.filter((one) => one.path === `/v2/images/${id}/file`).length, 1);
+    assert.equal((await imagesNamed('restored')).length, 1);
   });
 
   test('the record of the data of a deleted image does not count for the next one', async () => {
