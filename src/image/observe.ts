@@ -53,7 +53,7 @@ export async function observe(look: Look, memory: Memory, isWorkedOn: boolean, h
   return { ...seen, observed: { ...seen.observed, storeNames: await look.storeNames(look.signal) } };
 }
 
-/** The images that the memory names. What it knows of one that seems to be gone is kept until the list lacks that one too. */
+/** The images that the memory names. It keeps one that does not exist until the list lacks that image too. */
 async function observeKnown(look: Look, memory: Memory): Promise<Observation> {
   const claim = claimOf(look.owner, memory);
   let observed: Observed = { revisions: [], listed: false };
