@@ -133,12 +133,12 @@ export function imageBefore(desired: Desired, imageID: string, replaces: boolean
 }
 
 /**
- * The record of an image with verified data. `replaces`: another image bears the declared name still. Formats are fixed by the
- * data: Glance rejects a later change of them, and its import plugins may have set others.
+ * The record of an image with verified data. Formats are fixed by the data: Glance rejects a later change of them, and its import
+ * plugins may have set others.
  */
-export function imageAfter(desired: Desired, imageID: string, replaces: boolean): WantedImage {
+export function imageAfter(desired: Desired): WantedImage {
   const { diskFormat: _, containerFormat: __, ...image } = withFingerprint(desired);
-  return replaces ? { ...image, name: pendingName(desired, imageID) } : image;
+  return image;
 }
 
 function withFingerprint({ image, fingerprint }: Desired): WantedImage {

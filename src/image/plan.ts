@@ -12,7 +12,7 @@ import type { WantedImage } from '../glance/translation.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import { sourceOf } from '../source/registry.ts';
 import type { Content } from './content.ts';
-import { type Desired, imageAfter, imageBefore, keepsProperty, retiredName } from './desired.ts';
+import { type Desired, imageAfter, imageBefore, keepsProperty, pendingName, retiredName } from './desired.ts';
 import { imageIDOf } from './identity.ts';
 import { type Memory, withImage } from './memory.ts';
 import { whyForeign } from './ownership.ts';
@@ -188,11 +188,7 @@ function whenRight(scene: Scene, chosen: Judged): Decision {
   const { memory, observed } = state;
   const { image } = chosen;
   const others = judged.filter((one) => one !== chosen);
-  const isNameTaken = others.some((one) => one.image.name === desired.image.name);
-  const keepsPending = isNameTaken && image.name !== desired.image.name;
-  const wanted =
-    image.status === 'queued' ? imageBefore(desired, image.id, false) : imageAfter(desired, image.id, keepsPending);
-  const patch = patchTo(scene, chosen, wanted);
+  const patch = patchTo(scene, chosen, wantedOf(scene, chosen));
   if (patch !== undefined) return patch;
   const promotion: Decision = step({
     kind: 'record',
@@ -224,6 +220,14 @@ function whenRight(scene: Scene, chosen: Judged): Decision {
   }
 }
 
+/** The record of an image that has its data. It gets the declared name once no other image bears that. */
+function wantedOf({ desired, judged }: Scene, { image }: Judged): WantedImage {
+  const { name } = desired.image;
+  const isTaken = judged.some((one) => one.image.id !== image.id && one.image.name === name);
+  const wanted = image.status === 'queued' ? imageBefore(desired, image.id, false) : imageAfter(desired);
+  return isTaken && image.name !== name ? { ...wanted, name: pendingName(desired, image.id) } : wanted;
+}
+
 const none = { kind: 'none' } as const;
 
 /** How long an image that is in use is left alone. */
@@ -242,7 +246,7 @@ function retire({ desired, state, now }: Scene, { image }: Judged): Decision | u
 function whenDeactivated(scene: Scene, chosen: Judged, isRight: boolean): Decision {
   const { id } = chosen.image;
   // Data that was never verified must not become visible, because an administrator can reactivate it at any time.
-  const patch = isRight ? patchTo(scene, chosen, imageAfter(scene.desired, id, false)) : undefined;
+  const patch = isRight ? patchTo(scene, chosen, wantedOf(scene, chosen)) : undefined;
   if (patch !== undefined) return patch;
   const deactivated = `image ${id} was deactivated by an administrator of the cloud`;
   const remedy = 'only an administrator can reactivate it';
