@@ -75,9 +75,12 @@ export function stageOf(image: Image, desired: Desired, memory: Memory, now: Dat
     case 'active':
       return whenActive(image, desired, memory);
     case 'deactivated': {
-      const isRight = whenActive(image, desired, memory).kind === 'right';
-      if (content === undefined || isRight || isMadeFor(image, desired, memory))
-        return { kind: 'deactivated', isRight };
+      const stage = whenActive(image, desired, memory);
+      if (stage.kind === 'right') return { kind: 'deactivated', isRight: true };
+      // Data that was judged before the deactivation needs no look at it.
+      const isJudged = findingOf(memory, image.id)?.fingerprint === desired.fingerprint;
+      if (stage.kind === 'useless' && (isJudged || stage.byUs)) return stage;
+      if (isMadeFor(image, desired, memory)) return { kind: 'deactivated', isRight: false };
       return useless('an administrator deactivated it, and it was made for another declaration');
     }
     case 'killed':
