@@ -3,17 +3,20 @@
  *
  * Invariant: a transfer that has just failed is not started again before its time.
  */
+import type { Image } from '../glance/image.ts';
 import { whyImportFailed } from '../glance/import-state.ts';
+import { compact } from '../lib/compact.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { Cloud } from './clouds.ts';
 import type { Desired } from './desired.ts';
-import { type Memory, withImage } from './memory.ts';
+import { findingOf, type Memory, withFinding, withImage } from './memory.ts';
 import type { Pass, ReconcileContext } from './pass.ts';
 import type { Next } from './plan.ts';
 import type { ActiveTransfer, End } from './report.ts';
 import type { Observed } from './revisions.ts';
-import { stageOf } from './revisions.ts';
+import { lockOf, stageOf } from './revisions.ts';
 import { fillPlan, verifyPlan } from './transfer.ts';
+import { hashOf, verify } from './verify.ts';
 
 export async function follow(next: Next, pass: Pass, cloud: Cloud, context: ReconcileContext): Promise<End> {
   switch (next.kind) {
@@ -73,15 +76,9 @@ export function remembered(memory: Memory, next: Next, observed: Observed, desir
   const at = now.toISOString();
   switch (next.kind) {
     case 'settled': {
-      const { import: _, interrupted: __, ...rest } = withImage(kept, next.image.id, true);
-      const ids = new Set(rest.images);
-      return {
-        ...rest,
-        promoted: next.image.id,
-        owner: desired.image.owner,
-        propertyKeys: desired.propertyKeys,
-        findings: rest.findings.filter(({ imageID }) => ids.has(imageID)),
-      };
+      const { interrupted: _, ...rest } = withImage(withoutEnded(kept, observed, now), next.image.id, true);
+      const promoted = { ...rest, promoted: next.image.id, owner: desired.image.owner };
+      return withRight({ ...promoted, propertyKeys: desired.propertyKeys }, next.image, desired);
     }
     case 'wait': {
       const imageID = next.image.id;
@@ -92,21 +89,46 @@ export function remembered(memory: Memory, next: Next, observed: Observed, desir
       return kept;
     }
     case 'transfer':
-    case 'importFailed': {
-      const { import: _, ...rest } = kept;
-      return rest;
-    }
+    case 'importFailed':
+      return withoutEnded(kept, observed, now);
     case 'blocked':
     case 'inspect':
       return kept;
   }
 }
 
-/** An image that is found to be wrong, or gone, is not the one to use. */
+/** An import whose lock is on its image still is remembered, because Glance keeps the lock of one whose worker has died. */
+function withoutEnded(memory: Memory, { revisions }: Observed, now: Date): Memory {
+  const { import: running, ...rest } = memory;
+  const image = revisions.find((one) => one.image.id === running?.imageID)?.image;
+  return image === undefined || lockOf(image, memory, now).kind === 'none' ? rest : memory;
+}
+
+/** An image that is right by its hash has a finding too, so that it stays known as verified when another content is declared. */
+function withRight(memory: Memory, image: Image, { fingerprint }: Desired): Memory {
+  const isKnown = findingOf(memory, image.id)?.fingerprint === fingerprint;
+  if (fingerprint === undefined || isKnown) return memory;
+  const found = { imageID: image.id, fingerprint, verdict: 'right' as const, hash: hashOf(image) };
+  return withFinding(memory, compact({ ...found, size: image.size ?? undefined }));
+}
+
+/**
+ * An image that is found to be wrong, or gone, is not the one to use. One that was verified for an earlier declaration is, until
+ * another one is promoted.
+ */
 function withoutWrong(memory: Memory, { revisions }: Observed, desired: Desired, now: Date): Memory {
   const { promoted, ...rest } = memory;
   if (promoted === undefined) return memory;
   const image = revisions.find((one) => one.image.id === promoted)?.image;
-  const isWrong = image === undefined || stageOf(image, desired, memory, now).kind === 'useless';
-  return isWrong ? rest : memory;
+  return image !== undefined && isUsable(image, desired, memory, now) ? memory : rest;
+}
+
+function isUsable(image: Image, desired: Desired, memory: Memory, now: Date): boolean {
+  const { content } = desired;
+  if (content === undefined) return image.status !== 'killed';
+  const stage = stageOf(image, desired, memory, now);
+  if (stage.kind === 'right' || (stage.kind === 'deactivated' && stage.isRight)) return true;
+  const found = findingOf(memory, image.id);
+  const isStored = image.status === 'active' || image.status === 'deactivated';
+  return isStored && found?.verdict === 'right' && verify(content, found.fingerprint, image, found).kind === 'right';
 }
