@@ -1,0 +1,245 @@
+/** Laws of plans, for each combination of what Glance can hold of an image and what the operator remembers of it. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import type { Image } from '../../src/glance/image.ts';
+import type { Desired } from '../../src/image/desired.ts';
+import { remembered } from '../../src/image/follow.ts';
+import { findingOf, type Memory } from '../../src/image/memory.ts';
+import { claimOf } from '../../src/image/observe.ts';
+import { ownershipOf } from '../../src/image/ownership.ts';
+import { type Plan, plan } from '../../src/image/plan.ts';
+import { simulate } from '../../src/image/simulate.ts';
+import type { PlanStep, State } from '../../src/image/step.ts';
+import { hashOf } from '../../src/image/verify.ts';
+import { now, outline, owner } from './states.ts';
+import { anyWorld, desiredIn, everyWorld, stateIn, type World } from './worlds.ts';
+
+interface Moment {
+  before: State;
+  step: PlanStep;
+  after: State;
+}
+
+interface Story {
+  world: World;
+  desired: Desired;
+  plan: Plan;
+  moments: Moment[];
+  start: State;
+  end: State;
+}
+
+function frozen<Value>(value: Value): Value {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) frozen(part);
+  }
+  return value;
+}
+
+function storyOf(world: World): Story {
+  const desired = frozen(desiredIn(world));
+  const start = frozen(stateIn(world));
+  const planned = frozen(plan(desired, start, now));
+  let at = start;
+  const moments = planned.steps.map((step) => {
+    const before = at;
+    at = frozen(simulate(at, step, now));
+    return { before, step, after: at };
+  });
+  return { world, desired, plan: planned, moments, start, end: at };
+}
+
+const everything = everyWorld(20260102).map(({ combination, world }) => ({ combination, story: storyOf(world) }));
+
+/** Holds for each combination, and for any world. */
+function law(name: string, check: (story: Story) => void): void {
+  test(name, () => {
+    for (const { story, combination } of everything) {
+      try {
+        check(story);
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        const lines = [combination, JSON.stringify(story.world), outline(story.plan).join(', '), message];
+        assert.fail(lines.join('\n'));
+      }
+    }
+    fc.assert(
+      fc.property(anyWorld, (world) => check(storyOf(world))),
+      { numRuns: 300 },
+    );
+  });
+}
+
+const still: readonly string[] = ['queued', 'active', 'deactivated', 'killed'];
+
+function isMoving({ status, isLocked }: World['images'][number]): boolean {
+  return isLocked || !still.includes(status);
+}
+
+const imageIn = ({ observed }: State, id: string | undefined): Image | undefined =>
+  observed.revisions.find(({ image }) => image.id === id)?.image;
+
+/** What is known of the data, without the code under test. */
+function isVerified({ content, fingerprint }: Desired, image: Image, memory: Memory): boolean {
+  if (content === undefined) return true;
+  const hash = hashOf(image);
+  const found = findingOf(memory, image.id);
+  if (found?.fingerprint === fingerprint) return found?.verdict === 'right' && isSame(found.hash, hash);
+  return content.method !== 'WebDownload' && content.digest !== undefined && content.digest === hash;
+}
+
+/** Hashes of different algorithms cannot be compared. */
+function isSame(one: string | undefined, other: string | undefined): boolean {
+  return one === other || one?.split(':')[0] !== other?.split(':')[0];
+}
+
+describe('plans', () => {
+  test('every combination of status, mark, hidden, protected, import lock, content, finding and role is planned once', () => {
+    assert.equal(everything.length, 8 * 4 * 2 * 2 * 2 * 2 * 6 * 3);
+    assert.equal(new Set(everything.map(({ combination }) => combination)).size, everything.length);
+    const reached = new Map<string, number>();
+    for (const { story } of everything) {
+      for (const line of outline(story.plan)) {
+        const kind = line.replace(/ .*/, '').replace('→', line);
+        reached.set(kind.replace(/ \d+/, ''), (reached.get(kind.replace(/ \d+/, '')) ?? 0) + 1);
+      }
+      reached.set(`${story.world.images.length} images`, 1);
+    }
+    const kinds = ['create', 'patch', 'import', 'remove', 'delete', 'record', '1 images', '2 images', '3 images'];
+    const ends = ['settled', 'Importing', 'Waiting', 'fill', 'verify', 'inspect', 'importFailed'];
+    const codes = ['TakenOver', 'MarkContested', 'Deactivated', 'NotVerifiable', 'InvalidSpec', 'UnsafeImage'];
+    for (const kind of [...kinds, ...[...ends, ...codes, 'UploadMismatch', 'DigestMismatch'].map((end) => `→ ${end}`)])
+      assert.ok(reached.has(kind), `${kind} is never reached`);
+  });
+
+  law('a plan is the same each time, and changes nothing that it was given', ({ desired, start, plan: first }) => {
+    assert.deepEqual(plan(desired, start, now), first);
+  });
+
+  law('after the steps of a plan no step is left, and the same follows', ({ desired, plan: { next, steps }, end }) => {
+    if (next.kind === 'blocked' && steps.at(-1)?.kind === 'delete') return;
+    assert.deepEqual(plan(desired, end, now), { steps: [], next });
+  });
+
+  law(
+    'the next reconcile has nothing else to do, except where a failure is reported first',
+    ({ world, desired, plan: { next, steps }, end }) => {
+      // The memory has room for one import, and for one upload that is waited for.
+      if (world.images.filter(isMoving).length > 1) return;
+      if (next.kind === 'inspect' || next.kind === 'importFailed') return;
+      if (next.kind === 'blocked' && steps.at(-1)?.kind === 'delete') return;
+      const memory = remembered(end.memory, next, end.observed, desired, now);
+      assert.deepEqual(outline(plan(desired, { observed: end.observed, memory }, now)), outline({ steps: [], next }));
+    },
+  );
+
+  law('no step touches an image that is foreign', ({ moments }) => {
+    for (const { before, step } of moments) {
+      if (step.kind === 'create' || step.kind === 'record') continue;
+      const image = imageIn(before, step.image.id) ?? assert.fail('a step names an image that is not there');
+      assert.deepEqual(step.image, image, 'a step has an image as it is');
+      assert.equal(ownershipOf(image, claimOf(owner, before.memory)).kind, 'created');
+    }
+  });
+
+  law('an image that consumers may know is deleted only after another one is promoted', ({ moments }) => {
+    for (const { before, step } of moments) {
+      if (step.kind !== 'delete') continue;
+      const { promoted, published } = before.memory;
+      assert.notEqual(step.image.id, promoted);
+      if (published.includes(step.image.id)) assert.ok(promoted !== undefined, 'another one is promoted');
+    }
+  });
+
+  law('at most one image bears the declared name at any time', ({ moments, desired }) => {
+    for (const { after } of moments) {
+      const named = after.observed.revisions.filter(({ image }) => image.name === desired.image.name);
+      assert.ok(named.length <= 1);
+    }
+  });
+
+  law('an image with data becomes visible only if its data is verified', ({ moments, desired }) => {
+    for (const { before, step, after } of moments) {
+      if (step.kind !== 'patch' || !step.operations.some(({ path }) => path === '/os_hidden')) continue;
+      const image = imageIn(after, step.image.id) ?? assert.fail();
+      if (image.hidden) continue;
+      // An empty image of a new resource is visible, but one that Glance fills by itself.
+      if (image.status === 'queued') assert.notEqual(desired.content?.method, 'WebDownload');
+      else assert.ok(isVerified(desired, image, before.memory));
+    }
+  });
+
+  law('an image becomes the one to use only if it is active and verified, or a record without content', (story) => {
+    const { moments, desired } = story;
+    for (const { before, step, after } of moments) {
+      if (step.kind !== 'record' || step.memory.promoted === before.memory.promoted) continue;
+      const image = imageIn(after, step.memory.promoted) ?? assert.fail();
+      assert.ok(isVerified(desired, image, step.memory));
+      if (desired.content !== undefined) assert.equal(image.status, 'active');
+    }
+  });
+
+  law('the image to use stays one that was verified, for this declaration or for an earlier one', (story) => {
+    const { start, end, plan, desired } = story;
+    const { promoted } = remembered(end.memory, plan.next, end.observed, desired, now);
+    const before = imageIn(start, start.memory.promoted);
+    const found = before && findingOf(start.memory, before.id);
+    if (promoted === undefined) {
+      // It is forgotten only if its data is not what was verified before.
+      assert.ok(before?.status !== 'active' || found?.verdict !== 'right' || found.hash !== hashOf(before));
+      return;
+    }
+    const image = imageIn(end, promoted) ?? assert.fail('the image to use is there');
+    if (desired.content === undefined) return;
+    assert.ok(image.status === 'active' || image.status === 'deactivated', image.status);
+    const known = findingOf(end.memory, promoted);
+    const wasVerified = known?.verdict === 'right' && isSame(known.hash, hashOf(image));
+    assert.ok(isVerified(desired, image, end.memory) || wasVerified);
+  });
+
+  law(
+    'a settled image is active and verified, or a record without declared content',
+    ({ plan: { next }, desired, end }) => {
+      if (next.kind !== 'settled') return;
+      const { memory, observed } = end;
+      const after = remembered(memory, next, observed, desired, now);
+      assert.equal(after.promoted, next.image.id);
+      assert.ok(isVerified(desired, next.image, memory));
+      if (desired.content !== undefined) assert.equal(next.image.status, 'active');
+      assert.deepEqual([next.image.name, next.image.hidden], [desired.image.name, desired.image.hidden]);
+    },
+  );
+
+  law('where consumers know a visible verified image, one stays visible', ({ moments, desired }) => {
+    if (desired.image.hidden || desired.content === undefined) return;
+    const shown = ({ observed, memory }: State) =>
+      observed.revisions.filter(({ image }) => {
+        const found = findingOf(memory, image.id);
+        const wasVerified = found?.verdict === 'right' && isSame(found.hash, hashOf(image));
+        return !image.hidden && image.status === 'active' && (wasVerified || isVerified(desired, image, memory));
+      });
+    for (const { before, after } of moments) {
+      const isKnown = shown(before).some(({ image }) => before.memory.published.includes(image.id));
+      if (isKnown) assert.ok(shown(after).length > 0);
+    }
+  });
+
+  law('nothing of an image changes while its data moves', ({ moments }) => {
+    for (const { before, step } of moments) {
+      if (step.kind !== 'patch' && step.kind !== 'import') continue;
+      const status = imageIn(before, step.image.id)?.status ?? '';
+      assert.ok(!['saving', 'uploading', 'importing'].includes(status), status);
+    }
+  });
+
+  law('an ID is used once', ({ moments }) => {
+    for (const { before, step, after } of moments) {
+      if (step.kind !== 'create') continue;
+      assert.equal(step.number, before.memory.next);
+      assert.ok(after.memory.next > step.number && after.memory.images.includes(step.imageID));
+      assert.equal(imageIn(before, step.imageID), undefined);
+    }
+  });
+});
