@@ -77,9 +77,9 @@ export function stageOf(image: Image, desired: Desired, memory: Memory, now: Dat
     case 'deactivated': {
       const stage = whenActive(image, desired, memory);
       if (stage.kind === 'right') return { kind: 'deactivated', isRight: true };
-      // Data that was judged before the deactivation needs no look at it.
-      const isJudged = findingOf(memory, image.id)?.fingerprint === desired.fingerprint;
-      if (stage.kind === 'useless' && (isJudged || stage.byUs)) return stage;
+      // Data that was checked before the deactivation is not read again.
+      const isChecked = findingOf(memory, image.id)?.fingerprint === desired.fingerprint;
+      if (stage.kind === 'useless' && (isChecked || stage.byUs)) return stage;
       if (isMadeFor(image, desired, memory)) return { kind: 'deactivated', isRight: false };
       return useless('an administrator deactivated it, and it was made for another declaration');
     }
