@@ -82,9 +82,9 @@ export async function observeMarked({ images, owner, signal }: Look, seen: Obser
   return { observed: { ...observed, listed: true }, memory: gone.reduce(withoutImage, memory), gone };
 }
 
-/** Consumers may know an image that is visible and has data. */
+/** Consumers may know an image that has data, also a hidden one, by its ID. */
 export function withFound(memory: Memory, { image, number }: Revision): Memory {
-  const isPublished = !image.hidden && (image.status === 'active' || image.status === 'deactivated');
+  const isPublished = image.status === 'active' || image.status === 'deactivated';
   const isKnown = memory.images.includes(image.id);
   const found = withImage(memory, image.id, isPublished && !isKnown);
   return { ...found, next: Math.max(found.next, number + 1) };
