@@ -36,7 +36,7 @@ value of this annotation: \`kubectl annotate --overwrite glanceimage/NAME glance
 | a fixed time | \`Reconciling\` | The cause passes slowly. |
 | after a change | \`Stalled\` | A retry does not help until the resource, its Secret or the cloud is changed. The operator looks again nevertheless, after the stated time. |
 
-A server's own Retry-After replaces a growing or a shorter wait, up to an hour. All waits vary by 20 %.
+A server's own Retry-After of up to an hour replaces a shorter wait. All waits vary by 20 %.
 
 ## All reasons
 

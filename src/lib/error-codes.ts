@@ -1,6 +1,6 @@
 /**
  * The codes of failures, and when the operator tries again after each. An error has one of these codes, and only a server's own
- * Retry-After changes the time that the table gives.
+ * Retry-After lengthens the time that the table gives.
  *
  * Guarantees: no failure is final; no wait is longer than `longestDelayMs`.
  */
@@ -8,13 +8,13 @@ import { backoff as backoffMs } from './backoff.ts';
 
 /**
  * How a failure is retried:
- * `backoff`: with growing delays, because the cause may pass.
- * `after`: after a fixed time, because the server requested it or the cause passes slowly (a quota, a file that is not published).
+ * `backoff`: with growing delays, because the cause may pass. None is shorter than `leastMs`, which the server requested.
+ * `after`: after a fixed time, because the cause passes slowly (a quota, a file that is not published).
  * `change`: a retry does not help until the spec, the Secret or the cloud is changed. It is nevertheless retried after `lookAgainMs`.
  * `backoffThenChange`: the first `attempts` failures as by `backoff`, because the cause may pass, and later ones as by `change`.
  */
 export type Retry =
-  | { kind: 'backoff' }
+  | { kind: 'backoff'; leastMs?: number }
   | { kind: 'after'; ms: number }
   | { kind: 'change'; lookAgainMs: number }
   | { kind: 'backoffThenChange'; attempts: number; lookAgainMs: number };
@@ -152,16 +152,16 @@ function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(table, text);
 }
 
-/** A server that asks for no pause at all must not cause a loop. */
-const shortestRetryAfterMs = seconds(1);
-
-/** `retryAfterMs`: the server's own Retry-After. It says nothing about failures that need a change. */
+/**
+ * `retryAfterMs`: the server's own Retry-After. It only lengthens a wait, so that a server which always asks for a short one causes
+ * no steady load. It says nothing about failures that need a change.
+ */
 export function retryOf(code: ErrorCode, retryAfterMs: number | undefined): Retry {
   const retry = retries[code];
   if (retryAfterMs === undefined) return retry;
   switch (retry.kind) {
     case 'backoff':
-      return after(Math.max(shortestRetryAfterMs, retryAfterMs));
+      return { kind: 'backoff', leastMs: retryAfterMs };
     case 'after':
       return after(Math.max(retry.ms, retryAfterMs));
     case 'change':
@@ -190,7 +190,7 @@ export function delayOf(reaction: Reaction, attempts: number, random: number): n
   const factor = spread.from + (spread.to - spread.from) * random;
   switch (reaction.kind) {
     case 'backoff':
-      return backoffMs(growth, attempts - 1) * factor;
+      return Math.max(backoffMs(growth, attempts - 1), reaction.leastMs ?? 0) * factor;
     case 'after':
       return reaction.ms * factor;
     case 'change':

@@ -48,7 +48,7 @@ export function createRotation(count: number, random: Random): Rotation {
     attempts += error.code === 'SourceStalled' || error.code === 'SourceSilent' ? 2 : 1;
     // After a redirect it is not this address that has the problem, unless the server of the file asks for a pause.
     const isOwn = error.code === 'SourceUnavailable' || !(error instanceof RedirectedError);
-    const requested = error.retry.kind === 'after' && isOwn ? error.retry.ms : 0;
+    const requested = isOwn ? requestedPause(error.retry) : 0;
     if (scope === 'attempt' && attempts < maxAttempts && requested <= longestPauseMs) {
       const pause = jitter(backoff(growth, attempts - 1), 0.5, random);
       return { kind: 'try', index, pauseMs: Math.max(pause, requested) };
@@ -94,15 +94,31 @@ function scopeOf(error: OperatorError): 'attempt' | 'address' | 'all' {
   }
 }
 
-/** How soon another attempt makes sense. */
-const urgency: Record<Retry['kind'], number> = { backoff: 0, after: 1, change: 2, backoffThenChange: 2 };
+/** The shortest pause before another attempt, in milliseconds. */
+function requestedPause(retry: Retry): number {
+  if (retry.kind === 'backoff') return retry.leastMs ?? 0;
+  return retry.kind === 'after' ? retry.ms : 0;
+}
+
+/** How soon another attempt makes sense: a smaller number is sooner. */
+function urgency(retry: Retry): number {
+  switch (retry.kind) {
+    case 'backoff':
+      return retry.leastMs === undefined ? 0 : 1;
+    case 'after':
+      return 1;
+    case 'change':
+    case 'backoffThenChange':
+      return 2;
+  }
+}
 
 /**
  * The failure that decides when to retry: the one that may end soonest. A mirror that no longer exists must not hide that another
  * one is only down. The message has the others as well.
  */
 function soonestOf(errors: readonly OperatorError[]): OperatorError | undefined {
-  const [best, ...others] = errors.toSorted((a, b) => urgency[a.retry.kind] - urgency[b.retry.kind]);
+  const [best, ...others] = errors.toSorted((a, b) => urgency(a.retry) - urgency(b.retry));
   if (best === undefined || others.length === 0) return best;
   const rest = others.slice(0, listed).map(({ message }) => message);
   if (others.length > listed) rest.push(`and ${others.length - listed} more`);

@@ -51,10 +51,10 @@ const cases: [failure: HttpFailure, operation: Operation, kind: Kind, code: stri
   [answer(415), 'upload', FormatMismatch, 'FormatMismatch', change],
   [answer(415), 'update', InvalidRequest, 'InvalidRequest', change],
   [answer(405), 'read', InvalidRequest, 'InvalidRequest', change],
-  [answer(429, '', 7000), 'read', GlanceUnavailable, 'GlanceUnavailable', { kind: 'after', ms: 7000 }],
+  [answer(429, '', 7000), 'read', GlanceUnavailable, 'GlanceUnavailable', { kind: 'backoff', leastMs: 7000 }],
   [answer(300), 'read', GlanceUnavailable, 'GlanceUnavailable', backoff],
   [answer(500), 'upload', GlanceUnavailable, 'GlanceUnavailable', backoff],
-  [answer(503, '', 9000), 'read', GlanceConnectionFailed, 'GlanceUnavailable', { kind: 'after', ms: 9000 }],
+  [answer(503, '', 9000), 'read', GlanceConnectionFailed, 'GlanceUnavailable', { kind: 'backoff', leastMs: 9000 }],
 ];
 
 for (const [failure, operation, kind, code, retry] of cases) {

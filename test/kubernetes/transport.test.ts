@@ -161,7 +161,7 @@ test('a wait beyond the deadline is not begun: the error says how long', async (
   const transport = await connect(t, server, { clock });
   await assert.rejects(transport.request({ method: 'GET', path }, never), (error) => {
     assert.ok(error instanceof KubernetesError);
-    assert.deepEqual(error.retry, { kind: 'after', ms: 60_000 });
+    assert.deepEqual(error.retry, { kind: 'backoff', leastMs: 60_000 });
     return true;
   });
   assert.deepEqual(clock.slept, []);

@@ -17,8 +17,8 @@ const minute = 60_000;
 describe('the table of retries', () => {
   const rows: [code: ErrorCode, retryAfterMs: number | undefined, retry: Retry][] = [
     ['GlanceUnavailable', undefined, { kind: 'backoff' }],
-    ['GlanceUnavailable', 30_000, { kind: 'after', ms: 30_000 }],
-    ['GlanceUnavailable', 0, { kind: 'after', ms: 1000 }],
+    ['GlanceUnavailable', 30_000, { kind: 'backoff', leastMs: 30_000 }],
+    ['GlanceUnavailable', 0, { kind: 'backoff', leastMs: 0 }],
     ['QuotaExceeded', undefined, { kind: 'after', ms: 5 * minute }],
     ['QuotaExceeded', 1000, { kind: 'after', ms: 5 * minute }],
     ['QuotaExceeded', 20 * minute, { kind: 'after', ms: 20 * minute }],
@@ -57,6 +57,15 @@ describe('the wait before the next attempt', () => {
   test('the wait before the next attempt doubles from one second to ten minutes', () => {
     const waits = [1, 2, 3, 4, 10, 100].map((attempts) => delayOf({ kind: 'backoff' }, attempts, 0.5));
     assert.deepEqual(waits, [1000, 2000, 4000, 8000, 512_000, 600_000]);
+  });
+
+  test('a Retry-After lengthens a growing wait and never shortens it, so that no server causes a retry every second', () => {
+    const waits = (retryAfterMs: number) =>
+      [1, 5, 100].map((attempts) =>
+        delayOf(reactionTo(retryOf('GlanceUnavailable', retryAfterMs), attempts), attempts, 0.5),
+      );
+    assert.deepEqual(waits(0), [1000, 16_000, 600_000]);
+    assert.deepEqual(waits(30_000), [30_000, 30_000, 600_000]);
   });
 
   test('the wait before the next attempt has a jitter of one fifth', () => {

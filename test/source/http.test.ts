@@ -77,8 +77,8 @@ describe('an HTTP source', () => {
   test('an HTTP source respects Retry-After up to an hour', async () => {
     const asking = (seconds: string) =>
       open((_request, response) => response.writeHead(503, { 'retry-after': seconds }).end());
-    await assert.rejects(asking('120'), { retry: { kind: 'after', ms: 120_000 } });
-    await assert.rejects(asking('999999'), { retry: { kind: 'after', ms: 3_600_000 } });
+    await assert.rejects(asking('120'), { retry: { kind: 'backoff', leastMs: 120_000 } });
+    await assert.rejects(asking('999999'), { retry: { kind: 'backoff', leastMs: 3_600_000 } });
     await assert.rejects(asking('soon'), { retry: { kind: 'backoff' } });
   });
 

@@ -229,7 +229,7 @@ test('an error that a redirect led to keeps its class of failure for programs', 
     assert.ok(error instanceof OperatorError);
     assert.deepEqual(
       [error.code, error.httpStatus, error.retry],
-      ['SourceUnavailable', 503, { kind: 'after', ms: 3_600_000 }],
+      ['SourceUnavailable', 503, { kind: 'backoff', leastMs: 3_600_000 }],
     );
     return true;
   });
