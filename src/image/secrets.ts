@@ -4,12 +4,13 @@
  *
  * Guarantees: `get` is all that is needed. A Secret is read again while a resource that names it waits for a later attempt,
  * and when a watch, where there is one, reports it. Only other content counts as a change, never other metadata. No value is
- * kept. Secrets are read one at a time.
+ * kept. Secrets are read one at a time; one that cannot be read delays no other.
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { linked } from '../lib/abort.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../lib/clock.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { type Key, keyOf, partsOf } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
 import type { CredentialSource, SecretContent } from '../openstack/credential-source.ts';
@@ -96,17 +97,24 @@ export function createSecrets(options: SecretsOptions): Secrets {
   async function readAgain(stop: AbortSignal): Promise<Key[]> {
     const keys = [...new Set([...pending, ...awaitedNow()])];
     pending.clear();
+    const failed: Key[] = [];
+    let rest: Key[] = [];
     for (const [at, key] of keys.entries()) {
       const { namespace, name } = partsOf(key);
       try {
         await secret(namespace, name, stop);
       } catch (error) {
         stop.throwIfAborted();
-        log.warn({ namespace, name, error }, 'Cannot read a Secret; the operator retries in 30 seconds');
-        return keys.slice(at);
+        // One line for a round, however many fail.
+        if (failed.length === 0)
+          log.warn({ namespace, name, error }, 'Cannot read a Secret; the operator retries in 30 seconds');
+        failed.push(key);
+        if (concernsOneSecret(error)) continue;
+        rest = keys.slice(at + 1);
+        break;
       }
     }
-    return [];
+    return [...rest, ...failed];
   }
 
   /** Until the next round, or until the watch reports a Secret. */
@@ -141,6 +149,12 @@ export function createSecrets(options: SecretsOptions): Secrets {
       }
     },
   };
+}
+
+/** Whether the API server has responded, so that other Secrets can be read: a role does not cover a namespace, for example. */
+function concernsOneSecret(error: unknown): boolean {
+  const status = error instanceof OperatorError ? error.httpStatus : undefined;
+  return status !== undefined && status >= 400 && status < 500 && status !== 401 && status !== 429;
 }
 
 /** The keys of the Secrets that a resource names, its clouds.yaml first. */

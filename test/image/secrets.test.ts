@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createResources, missingSecret } from '../../src/image/resources.ts';
 import { createSecrets, secretPollMs, secretsAwaited } from '../../src/image/secrets.ts';
+import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { neverAborted } from '../../src/lib/abort.ts';
 import { createLogger } from '../../src/lib/log.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -10,6 +11,10 @@ import { resourceOf } from './resource.ts';
 const key = 'demo/openstack';
 const log = createLogger('silent');
 
+/** The response where a role of the operator does not cover the namespace. */
+const forbidden = () =>
+  new KubernetesError('secrets "openstack" is forbidden', { reason: 'Forbidden', httpStatus: 403 });
+
 /** One Secret, which `write` changes. */
 function setUp({ watched = false, awaited = [] as string[] } = {}) {
   const clock = createVirtualClock();
@@ -17,10 +22,12 @@ function setUp({ watched = false, awaited = [] as string[] } = {}) {
   const changes: string[] = [];
   let content: { version: string; resourceVersion: string } | undefined;
   let broken = false;
+  const rejected = new Set<string>();
   const secrets = createSecrets({
     async read(namespace, name) {
       reads.push(`${namespace}/${name}`);
       if (broken) throw new Error('the API server does not respond');
+      if (rejected.has(namespace)) throw forbidden();
       return content && { ...content, data: new Map() };
     },
     watched,
@@ -42,6 +49,7 @@ function setUp({ watched = false, awaited = [] as string[] } = {}) {
     remove: () => {
       content = undefined;
     },
+    reject: (namespace: string) => rejected.add(namespace),
     setBroken: (value: boolean) => {
       broken = value;
     },
@@ -111,6 +119,19 @@ describe('the versions of Secrets', () => {
       setBroken(false);
       await clock.advance(secretPollMs);
       assert.deepEqual(changes, [key]);
+    });
+  });
+
+  test('a Secret that the API server refuses to give delays the readings of no other Secret', async () => {
+    const { write, changes, reads, running, clock, reject } = setUp({ awaited: ['closed/openstack', key] });
+    write('a');
+    reject('closed');
+    await running(async () => {
+      assert.deepEqual([reads, changes], [['closed/openstack', key], [key]]);
+      write('b');
+      await clock.advance(secretPollMs);
+      assert.deepEqual(changes, [key, key]);
+      assert.equal(reads.filter((name) => name === 'closed/openstack').length, 2);
     });
   });
 
