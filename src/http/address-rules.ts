@@ -38,6 +38,22 @@ export const privateNetworks: readonly string[] = [
   'fc00::/7',
 ];
 
+/** Names of such addresses. They count where no address is known here, because a proxy resolves them. */
+export const localNames: Readonly<Record<string, readonly string[]>> = {
+  'a name of this machine': ['localhost', '*.localhost', 'localhost.localdomain'],
+  'a metadata service': [
+    'metadata.google.internal',
+    'metadata.goog',
+    'metadata',
+    'instance-data.ec2.internal',
+    'instance-data',
+    'metadata.azure.internal',
+    'metadata.tencentyun.com',
+    'metadata.packet.net',
+    'metadata.platformequinix.com',
+  ],
+};
+
 export interface RuleSet {
   hasHost(name: string): boolean;
   /** A host in one of the namespaces that rules such as `openstack.svc` name. */

@@ -20,6 +20,7 @@ import {
   createSpellings,
   isLoopback,
   isPublicAddress,
+  localNames,
   localNetworks,
   privateNetworks,
   ruleSet,
@@ -120,6 +121,7 @@ export function createEgressPolicy(
   const named = (networks: Readonly<Record<string, readonly string[]>>) =>
     Object.entries(networks).map(([what, ranges]) => ({ what, set: ruleSet(ranges) }));
   const local = named(localNetworks);
+  const namesOfLocal = named(localNames);
   /** A rule for a namespace opens these. */
   const near = named({
     'in a network of this cluster': rules.clusterNetworks ?? [],
@@ -162,6 +164,8 @@ export function createEgressPolicy(
   /** What is wrong with a name that no rule allows, whatever it resolves to. */
   function nameProblem(name: string): string | undefined {
     if (isIP(name) !== 0) return undefined;
+    const here = namesOfLocal.find(({ set }) => set.hasHost(name));
+    if (here !== undefined) return `is ${here.what}`;
     if (/(?:^|\.)(?:svc|cluster\.local)$/.test(name)) return 'is a name in this cluster';
     return isOpen || name.includes('.') ? undefined : 'is a name of the local network';
   }

@@ -73,6 +73,27 @@ describe('the egress policy', () => {
     '240.0.0.1',
     '255.255.255.255',
   ];
+  test('names of metadata services and of this machine are rejected where only a proxy resolves them', async () => {
+    const noNames = createEgressPolicy({ ...none, privateNetworks: 'open' }, (_host, _options, callback) =>
+      callback(Object.assign(new Error('ENOTFOUND'), { code: 'ENOTFOUND' }), []),
+    );
+    for (const host of [
+      'metadata.google.internal',
+      'METADATA.google.internal.',
+      'metadata.goog',
+      'instance-data.ec2.internal',
+      'instance-data',
+      'metadata',
+      'metadata.tencentyun.com',
+      'localhost',
+      'a.localhost',
+      'localhost.localdomain',
+    ])
+      await assert.rejects(noNames.checkBehindProxy(host), EgressRefused, host);
+    for (const host of ['metadata.example.com', 'notlocalhost', 'mirror.internal'])
+      await noNames.checkBehindProxy(host);
+  });
+
   for (const host of refusedSpellings) {
     test(`both egress policies reject ${host}`, () => {
       assert.throws(() => createEgressPolicy(none).checkHost(host), EgressRefused);
