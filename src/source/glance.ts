@@ -143,7 +143,8 @@ export async function openImageSource(options: ImageSourceOptions): Promise<Imag
   }
 }
 
-function digestIn({ hash, checksum }: Image): Digest | undefined {
+/** Glance's own digest of the data, in the best algorithm that is known here. */
+export function digestIn({ hash, checksum }: Image): Digest | undefined {
   const digest = hash === null ? undefined : digestOf(hash.algorithm, hash.value);
   return digest ?? (checksum === null ? undefined : digestOf('md5', checksum));
 }

@@ -8,12 +8,14 @@
  * |---|---|
  * | wrong | DigestMismatch, FormatMismatch and UnsafeImage, each if its `retry` is `change`; EmptySource |
  * | beyond a limit of the plan | MinDiskTooSmall, VirtualSizeExceeded, SourceTooLong |
+ * | not verifiable | NotVerifiable: no digest is declared, and Glance has none |
  * | not readable | SourceForbidden (by a policy, or the image is deactivated) |
  * | gone | SourceNotFound (before the read, or deleted), ImageGone (during the read) |
  * | transient | all others, such as SourceChanged, SourceUnavailable, SourceStalled, GlanceUnavailable, AuthenticationFailed |
  */
 import type { Image } from '../glance/image.ts';
 import { OperatorError } from '../lib/errors.ts';
+import { digestIn } from '../source/glance.ts';
 import { imageItself } from '../source/registry.ts';
 import { type Delivery, differenceOf, pollImage, verifiedOf } from './delivery.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -33,10 +35,19 @@ export function verificationOf(plan: TransferPlan, digest: string | undefined): 
 }
 
 /** Resolves with the image as Glance reports it after the last byte. */
-export async function verifyImage({ imageID }: TransferPlan, pipeline: Pipeline, delivery: Delivery): Promise<Image> {
+export async function verifyImage(
+  { imageID, digest }: TransferPlan,
+  pipeline: Pipeline,
+  delivery: Delivery,
+): Promise<Image> {
   for await (const _ of pipeline.body);
   const verified = verifiedOf(pipeline);
   const image = await pollImage(imageID, delivery, (found) => found);
+  if (digest === undefined && digestIn(image) === undefined)
+    throw new OperatorError(
+      `the data of image ${imageID} cannot be verified: no digest is declared, and Glance has none`,
+      { code: 'NotVerifiable' },
+    );
   const difference = differenceOf(image, verified, 'read');
   if (image.id === imageID && difference === undefined) return image;
   throw new OperatorError(

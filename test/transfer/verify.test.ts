@@ -113,7 +113,7 @@ describe('the verification of an image in the real Glance', () => {
 });
 
 describe('the verification of an image', () => {
-  async function run(found: Partial<Image> | Error): Promise<unknown> {
+  async function run(found: Partial<Image> | Error, wanted = plan): Promise<unknown> {
     const target = createSink();
     target.images.get = async () => {
       if (found instanceof Error) throw found;
@@ -121,7 +121,7 @@ describe('the verification of an image', () => {
     };
     const signal = new AbortController().signal;
     const openSource = sourceOf([body]);
-    return runTransfer(plan, { openSource, target, clock: createVirtualClock(), onProgress: () => {}, signal });
+    return runTransfer(wanted, { openSource, target, clock: createVirtualClock(), onProgress: () => {}, signal });
   }
   const plan = planFor('6b1fd7a2-0000-4000-8000-000000000000');
 
@@ -134,6 +134,18 @@ describe('the verification of an image', () => {
     ])
       await assert.rejects(run(changed), { code: 'SourceChanged', retry: { kind: 'backoff' } });
     await assert.rejects(run(new ImageNotFound('404', {})), { code: 'ImageGone', retry: { kind: 'backoff' } });
+  });
+
+  test('an image is not called right if nothing was compared: without a declared digest, and without one of Glance', async () => {
+    const undeclared = TransferPlan.parse(verificationOf(planOf({ imageID: plan.imageID }), undefined));
+    const found = { status: 'active', size: body.length };
+    const hash = { algorithm: 'sha512', value: digestOf(body, 'sha512') };
+    await run({ ...found, hash }, undeclared);
+    for (const incomparable of [
+      { ...found, hash: null, checksum: null },
+      { ...found, hash: { algorithm: 'blake2b', value: 'abc' }, checksum: null },
+    ])
+      await assert.rejects(run(incomparable, undeclared), { code: 'NotVerifiable' });
   });
 
   test('the schema of a plan admits only the image itself as the source', () => {
