@@ -61,7 +61,7 @@ const fields = z.strictObject({
     maxVirtualBytes: count,
     /** Bytes of the image per served byte. */
     maxRatio: z.number().positive(),
-    /** Memory that decompression may need. */
+    /** Of a decoder: the dictionary of xz, the window of zstd. All decoders together have a bound of their own. */
     maxDictionaryBytes: count,
     /** The source has stalled if fewer than `stallBytes` arrived in `stallWindowMs` of waiting for it. */
     stallBytes: count,

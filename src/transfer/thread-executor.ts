@@ -10,10 +10,10 @@
 import { BoundedMap } from '../lib/bounded-map.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createMemoryBudget } from '../lib/memory-budget.ts';
+import { decoderBytes } from '../source/decompress/bounds.ts';
 import { type ExecuteOptions, type Executor, ExecutorClosed, type TransferAccess } from './executor.ts';
 import type { TransferPlan, TransferResult } from './plan.ts';
 import { type Culprit, startThread, type Thread, ThreadEnded, type ThreadOptions } from './thread.ts';
-import { decoderBytes } from './thread-memory.ts';
 
 export interface ThreadExecutorOptions extends Omit<ThreadOptions, 'memory' | 'heapMiB'> {
   /** Limit for JavaScript objects of a thread, without the bytes that it transfers. Default 256; half for a transfer alone. */

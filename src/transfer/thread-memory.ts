@@ -17,9 +17,6 @@ export interface MemoryResponse {
   exceeded?: string;
 }
 
-/** All memory of decoders: one of `xz -9` or `zstd --long`, or several of smaller windows. A container of 512 MiB has room for it. */
-export const decoderBytes = 180 * 2 ** 20;
-
 export interface SharesOfThread {
   receive(request: MemoryRequest): void;
   returnAll(): void;

@@ -35,6 +35,12 @@ const memoryOf: Record<Compression, { bytes: number; perDictionaryByte: number }
   zstd: { bytes: 2 ** 20, perDictionaryByte: 1.2 },
 };
 
+/**
+ * All memory of decoders, which no single one may exceed: `xz -9` or `zstd --long`, or several of smaller windows. A container of
+ * 512 MiB has room for it.
+ */
+export const decoderBytes = 180 * 2 ** 20;
+
 /** Resolves when the decoder may use the memory that is known to be needed so far. */
 export async function memoryGranted(job: Job): Promise<void> {
   try {
@@ -48,11 +54,11 @@ export async function memoryGranted(job: Job): Promise<void> {
 export function checkDictionary(job: Job, bytes: number): void {
   const { bytes: always, perDictionaryByte } = memoryOf[job.compression];
   job.memory?.want(Math.ceil(always + perDictionaryByte * bytes));
-  const { maxDictionaryBytes } = job.limits;
-  if (bytes > maxDictionaryBytes)
+  const most = Math.min(job.limits.maxDictionaryBytes, (decoderBytes - always) / perDictionaryByte);
+  if (bytes > most)
     throw bomb(
       job,
-      `needs ${formatBytes(bytes)} of memory to be decompressed; the limit is ${formatBytes(maxDictionaryBytes)}: ` +
+      `needs ${formatBytes(bytes)} of memory to be decompressed; the limit is ${formatBytes(most)}: ` +
         'have it compressed with a smaller window, at most that of zstd --long or xz -9',
     );
 }

@@ -148,7 +148,7 @@ describe('the dictionary of xz', () => {
 
   test('an xz dictionary above the limit is rejected before decoding, in any block and stream', async () => {
     // 34: 512 MiB; 40: 4 GiB less one byte.
-    assert.equal(await explodes(xzStream([of(34)]), /needs 512Mi of memory to be decompressed; the limit is 128Mi/), 0);
+    assert.equal(await explodes(xzStream([of(34)]), /needs 512Mi of memory to be decompressed; the limit is 65/), 0);
     await explodes(xzStream([of(40)]), /needs 4Gi of memory to be decompressed/);
     await explodes(xzStream([of(0), of(1), of(34)]), /512Mi/);
     await explodes(Buffer.concat([small, padding, xzStream([of(0), of(34)])]), /512Mi/);
@@ -165,6 +165,13 @@ describe('the dictionary of xz', () => {
       assert.equal((await outcome(body(file), { maxDictionaryBytes: bytes })).bytes.toString(), 'some text');
       await explodes(file, /of memory to be decompressed/, { maxDictionaryBytes: bytes - 1 });
     }
+  });
+
+  test('an xz dictionary whose decoder needs more than the memory of all decoders is rejected, although zstd may have that window', async () => {
+    // 28: 64 MiB, as of xz -9; 29: 96 MiB; 30: 128 MiB.
+    assert.equal((await outcome(body(xzStream([of(28)])))).bytes.toString(), 'some text');
+    for (const dictionary of [29, 30])
+      assert.equal(await explodes(xzStream([of(dictionary)]), /of memory to be decompressed; the limit is 65/), 0);
   });
 
   test('an invalid xz dictionary size is rejected as damage', async () => {
