@@ -122,7 +122,7 @@ describe('the versions of Secrets', () => {
     });
   });
 
-  test('a Secret that the API server refuses to give delays the readings of no other Secret', async () => {
+  test('a Secret whose reading the API server rejects delays the readings of no other Secret', async () => {
     const { write, changes, reads, running, clock, reject } = setUp({ awaited: ['closed/openstack', key] });
     write('a');
     reject('closed');
