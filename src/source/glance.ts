@@ -136,7 +136,7 @@ export async function openImageSource(options: ImageSourceOptions): Promise<Imag
     const first = await begin();
     size = image.size ?? first.data.size;
     const endIsCertain = size !== undefined;
-    return { url, size, endIsCertain, digest: digestIn(image), body: body(first) };
+    return { url, size, endIsCertain, digest: digestInRecord(image), body: body(first) };
   } catch (error) {
     time.stop();
     throw error;
@@ -144,7 +144,7 @@ export async function openImageSource(options: ImageSourceOptions): Promise<Imag
 }
 
 /** Glance's own digest of the data, in the best algorithm that is known here. */
-export function digestIn({ hash, checksum }: Image): Digest | undefined {
+export function digestInRecord({ hash, checksum }: Image): Digest | undefined {
   const digest = hash === null ? undefined : digestOf(hash.algorithm, hash.value);
   return digest ?? (checksum === null ? undefined : digestOf('md5', checksum));
 }

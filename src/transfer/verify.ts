@@ -15,7 +15,7 @@
  */
 import type { Image } from '../glance/image.ts';
 import { OperatorError } from '../lib/errors.ts';
-import { digestIn } from '../source/glance.ts';
+import { digestInRecord } from '../source/glance.ts';
 import { imageItself } from '../source/registry.ts';
 import { type Delivery, differenceOf, pollImage, verifiedOf } from './delivery.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -43,7 +43,7 @@ export async function verifyImage(
   for await (const _ of pipeline.body);
   const verified = verifiedOf(pipeline);
   const image = await pollImage(imageID, delivery, (found) => found);
-  if (digest === undefined && digestIn(image) === undefined)
+  if (digest === undefined && digestInRecord(image) === undefined)
     throw new OperatorError(
       `the data of image ${imageID} cannot be verified: no digest is declared, and Glance has none`,
       { code: 'NotVerifiable' },
