@@ -12,6 +12,7 @@ import { compact } from '../lib/compact.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { unreachable } from '../lib/errors.ts';
 import { eventsOf } from './events.ts';
+import { imageIDOf } from './identity.ts';
 import type { Pass, ReconcileContext } from './pass.ts';
 import type { Report } from './report.ts';
 import { type Moment, shownContent, summarise } from './status.ts';
@@ -50,9 +51,12 @@ function withNewerMemory(summary: GlanceImageStatus, previous: GlanceImageStatus
  * The first transfer of a new resource has just started: most small images are complete before a user could read that. The transfer
  * names its image, so nothing else may have to be remembered.
  */
-function isQuietStart({ status, metadata }: GlanceImage, { end, changes, memory }: Report): boolean {
+export function isQuietStart(
+  { status, metadata }: Pick<GlanceImage, 'status' | 'metadata'>,
+  { end, changes, memory }: Report,
+): boolean {
   const isNew = status.conditions === undefined && metadata.deletionTimestamp === undefined;
-  const isOnly = memory.images.length === 1;
+  const isOnly = memory.images.length === 1 && memory.images[0] === imageIDOf(metadata.uid, 0);
   return isNew && isOnly && end.kind === 'transferring' && changes.some(({ kind }) => kind === 'created');
 }
 

@@ -7,7 +7,7 @@ import type { Cloud } from './clouds.ts';
 import type { Desired } from './desired.ts';
 import { remembered } from './follow.ts';
 import { claimOf, type Owner, revisionOf } from './observe.ts';
-import type { Pass } from './pass.ts';
+import { isWorkedOn, type Pass } from './pass.ts';
 import { plan } from './plan.ts';
 import type { Report } from './report.ts';
 
@@ -43,8 +43,10 @@ export function glimpse(pass: Pass, desired: Desired, cloud: Cloud, owner: Owner
   return { kind: 'settled', report };
 }
 
-/** The only image of a resource. Several are looked at one by one. */
-function seenImage({ turn, memory, news }: Pass, { cache }: Cloud): Image | 'refreshing' | undefined {
+/** The only image of a resource. Several are looked at one by one, and those of a lost memory are searched. */
+function seenImage(pass: Pass, { cache }: Cloud): Image | 'refreshing' | undefined {
+  const { turn, memory, news } = pass;
+  if (isWorkedOn(pass)) return undefined;
   const [id, ...others] = memory.images;
   if (id === undefined || others.length > 0) return undefined;
   if (news.kind === 'verified') return news.image;

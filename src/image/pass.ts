@@ -11,7 +11,7 @@ import type { Clouds } from './clouds.ts';
 import type { Comparison, Drift } from './drift.ts';
 import { dueOf } from './due.ts';
 import { asFailure } from './failure.ts';
-import { type Identity, identityOf } from './identity.ts';
+import { type Identity, identityOf, imageIDOf } from './identity.ts';
 import { blankMemory, type Memory, recall } from './memory.ts';
 import type { Owner } from './observe.ts';
 import type { Report } from './report.ts';
@@ -90,8 +90,12 @@ export function turnOf(
   }
 }
 
-export function begin(key: Key, resource: GlanceImage, turn: Turn, context: ReconcileContext): Pass {
-  const { transfers, cluster, clock } = context;
+export function begin(
+  key: Key,
+  resource: GlanceImage,
+  turn: Turn,
+  { transfers, cluster, clock }: Pick<ReconcileContext, 'cluster' | 'clock'> & { transfers: Pick<Scheduler, 'get'> },
+): Pass {
   const { uid, deletionTimestamp } = resource.metadata;
   const recollection = recall(resource);
   const memory = recollection.kind === 'memory' ? recollection.memory : blankMemory(uid);
@@ -105,12 +109,21 @@ export function begin(key: Key, resource: GlanceImage, turn: Turn, context: Reco
     turn,
     startedMs: clock.monotonic(),
     memory: news.kind === 'none' || news.kind === 'obsolete' ? memory : news.memory,
-    // A transfer that this process started names the only image.
-    isLost: recollection.kind === 'memory' && recollection.isLost && (news.kind === 'none' || news.kind === 'obsolete'),
+    isLost: recollection.kind === 'memory' && recollection.isLost && !isFirstFill(resource, transfer),
     newerVersion: recollection.kind === 'newer' ? recollection.version : undefined,
     transfer,
     news,
   };
+}
+
+/** The first image of a resource is being filled: there is no other, and the first status is written when that has ended. */
+function isFirstFill({ metadata: { uid } }: GlanceImage, transfer: TransferState | undefined): boolean {
+  return transfer !== undefined && transfer.plan.method !== 'Verify' && transfer.plan.imageID === imageIDOf(uid, 0);
+}
+
+/** Part of a lost memory is not written down: it would look like all of it, and the other images would be forgotten. */
+export function keptMemory(pass: Pass): Memory {
+  return isWorkedOn(pass) ? blankMemory(pass.memory.uid) : pass.memory;
 }
 
 export function withReport(report: Report): Reached {
@@ -123,7 +136,13 @@ export function failed(pass: Pass, error: unknown, context: ReconcileContext, fi
   // A call that is aborted fails in many ways; the reason of the abort is the cause.
   const cause = asFailure(signal.aborted ? signal.reason : error);
   const content = pass.news.kind === 'verified' ? pass.news.content : undefined;
-  return withReport({ memory: pass.memory, content, changes: [], ...fields, end: { kind: 'failed', error: cause } });
+  return withReport({
+    memory: keptMemory(pass),
+    content,
+    changes: [],
+    ...fields,
+    end: { kind: 'failed', error: cause },
+  });
 }
 
 export function outcome(one: Outcome): Reached {

@@ -20,6 +20,7 @@ import {
   begin,
   failed,
   isWorkedOn,
+  keptMemory,
   newerOperator,
   outcome,
   type Pass,
@@ -85,8 +86,8 @@ async function reach(pass: Pass, context: ReconcileContext): Promise<Reached> {
 async function converge(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, identity, memory, news } = pass;
   if (news.kind === 'active')
-    return withReport({ end: { kind: 'transferring', state: news.state }, memory, changes: [] });
-  if (news.kind === 'failed' && !news.looks)
+    return withReport({ end: { kind: 'transferring', state: news.state }, memory: keptMemory(pass), changes: [] });
+  if (news.kind === 'failed' && !news.looks && !isWorkedOn(pass))
     return failed(pass, news.error, context, await whatElseToShow(pass, context));
   const { cloud: opened, secret } = await openCloud(pass, context);
   if (!opened.ok) return failed(pass, opened.error, context, { secret });

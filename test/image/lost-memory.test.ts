@@ -1,0 +1,85 @@
+/** Invariant: part of a lost memory is never taken for all of it, or the images that it does not name are left behind. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { finalizer } from '../../src/api/group.ts';
+import { isQuietStart } from '../../src/image/conclude.ts';
+import { contentOf } from '../../src/image/content.ts';
+import { imageIDOf } from '../../src/image/identity.ts';
+import { asOperation, blankMemory, type Memory, withImage } from '../../src/image/memory.ts';
+import { begin, isWorkedOn, keptMemory } from '../../src/image/pass.ts';
+import type { Report } from '../../src/image/report.ts';
+import { fillPlan, verifyPlan } from '../../src/image/transfer.ts';
+import { keyOf } from '../../src/lib/key.ts';
+import { defaultLimits, type TransferPlan } from '../../src/transfer/plan.ts';
+import { createVirtualClock } from '../clock.ts';
+import { resourceOf, uid } from './resource.ts';
+
+const declared = {
+  spec: {
+    image: { diskFormat: 'raw' },
+    content: { http: { url: 'https://example.com/image.raw', digest: `sha256:${'a'.repeat(64)}` } },
+  },
+};
+
+function transferOf(number: number, planFor: typeof fillPlan): TransferPlan {
+  const resource = resourceOf(declared);
+  const terms = {
+    address: 'https://glance.example.com',
+    limits: { ...defaultLimits, maxBytes: 1, maxVirtualBytes: 1 },
+  };
+  return planFor(resource, imageIDOf(uid, number), contentOf(resource) ?? assert.fail(), terms);
+}
+
+function memoryOf(...numbers: number[]): Memory {
+  return numbers.reduce((memory, number) => withImage(memory, imageIDOf(uid, number), false), blankMemory(uid));
+}
+
+describe('a memory that is lost before a transfer ends', () => {
+  const pass = (plan: TransferPlan | undefined, operation?: Record<string, unknown>) => {
+    const resource = resourceOf({
+      ...declared,
+      metadata: { finalizers: [finalizer] },
+      status: operation === undefined ? {} : { operation },
+    });
+    const transfer = plan && { kind: 'failed' as const, plan, error: new Error('cut off') };
+    const context = { cluster: 'test', clock: createVirtualClock(), transfers: { get: () => transfer } };
+    return begin(keyOf('demo', 'ubuntu'), resource, { kind: 'live' }, context);
+  };
+
+  const cases = [
+    { what: 'the upload of the first image', transfer: transferOf(0, fillPlan), isLost: false },
+    { what: 'the upload of a later image', transfer: transferOf(1, fillPlan), isLost: true },
+    { what: 'the verification of the first image', transfer: transferOf(0, verifyPlan), isLost: true },
+    { what: 'no transfer', transfer: undefined, isLost: true },
+  ];
+  for (const { what, transfer, isLost } of cases) {
+    test(`a memory that is lost during ${what} is ${isLost ? 'not written in part' : 'known to be complete'}`, () => {
+      const lost = pass(transfer);
+      assert.equal(isWorkedOn(lost), isLost);
+      assert.deepEqual(keptMemory(lost).images, isLost ? [] : [imageIDOf(uid, 0)]);
+    });
+  }
+
+  test('a memory that is not lost is kept during the upload of a later image', () => {
+    const kept = keptMemory(pass(transferOf(1, fillPlan), asOperation(memoryOf(0, 1))));
+    assert.deepEqual(kept.images, [imageIDOf(uid, 0), imageIDOf(uid, 1)]);
+  });
+});
+
+describe('the first status of a resource', () => {
+  const report = (memory: Memory): Report => ({
+    end: { kind: 'transferring', state: { kind: 'queued', position: 1, plan: transferOf(0, fillPlan) } },
+    memory,
+    changes: [{ kind: 'created', id: imageIDOf(uid, 0) }],
+  });
+
+  test('the first status waits for the transfer of the only image', () => {
+    assert.equal(isQuietStart(resourceOf(), report(memoryOf(0))), true);
+  });
+
+  for (const numbers of [[0, 1], [1]]) {
+    test(`the first status is written at once where the memory names the images ${numbers.join(' and ')}`, () => {
+      assert.equal(isQuietStart(resourceOf(), report(memoryOf(...numbers))), false);
+    });
+  }
+});
