@@ -54,8 +54,8 @@ export type Fault =
   | { kind: 'rewrite'; path: (path: string) => string }
   /** Nothing happens until the promise resolves; then the request goes on. */
   | { kind: 'hold'; released: Promise<unknown> }
-  /** Called when the server has responded and before the client receives it. */
-  | { kind: 'afterAnswer'; run: (request: ProxiedRequest) => void };
+  /** Called when the server has responded; the client receives the response once the promise resolves, if there is one. */
+  | { kind: 'afterAnswer'; run: (request: ProxiedRequest) => Promise<void> | void };
 
 export interface Rule {
   /** Which requests it is about. */
@@ -74,6 +74,8 @@ export interface FaultProxy extends AsyncDisposable {
   forget(): void;
   /** Adds a rule; returns its removal. The first rule that strikes wins. */
   on(rule: Rule): () => void;
+  /** Calls `listener` for each response of the server, whatever the fault; returns the removal. */
+  onResponse(listener: (request: ProxiedRequest) => void): () => void;
 }
 
 export interface Upstream {
@@ -91,6 +93,7 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
   const requests: ProxiedRequest[] = [];
   let count = 0;
   const rules = new Set<Rule & { seen: number; struck: number }>();
+  const listeners = new Set<(request: ProxiedRequest) => void>();
 
   function strike(record: ProxiedRequest): Fault | undefined {
     for (const rule of rules) {
@@ -172,13 +175,14 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
     if (answer === undefined) return;
     record.status = answer.statusCode ?? 0;
     record.answeredAt = Date.now();
+    for (const listener of listeners) listener(record);
     if (fault?.kind === 'loseAnswer') {
       answer.resume();
       await once(answer, 'end');
       request.socket.destroy();
       return;
     }
-    if (fault?.kind === 'afterAnswer') fault.run(record);
+    if (fault?.kind === 'afterAnswer') await fault.run(record);
     response.writeHead(record.status, answer.headers);
     // The head of a watch has to arrive before its first event does.
     response.flushHeaders();
@@ -215,6 +219,10 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
       const entry = { ...rule, seen: 0, struck: 0 };
       rules.add(entry);
       return () => void rules.delete(entry);
+    },
+    onResponse(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
     },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
