@@ -51,6 +51,8 @@ const schema = z.object({
   injected: keys.optional(),
   /** Undeclared properties that Glance did not let us remove. */
   unremovable: z.object({ keys, at: moment }).optional(),
+  /** A mark that the cloud accepted and does not show to us. */
+  hiddenMark: text.optional(),
   /** Where the images are. */
   place: z.object({ projectID: text, region: text.optional(), endpoint: z.string().max(2048) }).optional(),
   findings: z.array(finding).max(8),

@@ -6,7 +6,7 @@
  */
 import { finalizer } from '../api/group.ts';
 import type { ImageClient } from '../glance/client/index.ts';
-import { Conflict, ImageNotFound, NotAuthorized } from '../glance/errors.ts';
+import { Conflict, GlanceUnavailable, ImageNotFound, NotAuthorized } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import type { JsonPatchOperation } from '../glance/patch.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -125,8 +125,9 @@ async function create(step: StepOf<'create'>, state: State, context: PerformCont
   const own = { number, image, ownership: { kind: 'created' as const, number, isMarked: true } };
   const after = { observed: withRevision(state.observed, own), memory };
   const hidden = hiddenMark(image, step.image.properties ?? {});
-  if (hidden !== undefined) return failed(after, hidden);
-  return done(after, [{ kind: 'created', id: imageID }]);
+  return hidden === undefined
+    ? done(after, [{ kind: 'created', id: imageID }])
+    : failed(withHiddenMark(after, hidden), markProtected(hidden, 'read'));
 }
 
 async function takeOrSkip(
@@ -164,15 +165,25 @@ async function patch(step: StepOf<'patch'>, state: State, context: PerformContex
     const after = await images.patch(image.id, operations, signal);
     const hidden = hiddenMark(after, marksIn(operations));
     const next = { ...replaced(state, after, context), memory: remember(state.memory, step, clock.now()) };
-    if (hidden !== undefined) return failed(next, hidden);
+    if (hidden !== undefined) return failed(withHiddenMark(next, hidden), markProtected(hidden, 'read'));
     return done(next, [{ kind: 'updated', what: operations.map(({ path }) => path.slice(1)) }]);
   } catch (error) {
     if (error instanceof ImageNotFound) return vanished(image, state);
     // A property that was to be removed is gone already: look, and plan again.
     if (error instanceof Conflict) return look(image, state, context);
     if (error instanceof NotAuthorized) return whenForbidden(error, step, state, context);
-    return failed(state, error);
+    return failed(state, asHidden(error, step, state));
   }
+}
+
+/** Glance fails with a 500 when a property is added that it has and does not show. */
+function asHidden(error: unknown, { operations }: StepOf<'patch'>, { memory: { hiddenMark: hidden } }: State): unknown {
+  const isAdded = hidden !== undefined && Object.hasOwn(marksIn(operations), hidden);
+  return isAdded && error instanceof GlanceUnavailable ? markProtected(hidden, 'read', error) : error;
+}
+
+function withHiddenMark(state: State, hidden: string): State {
+  return { ...state, memory: { ...state.memory, hiddenMark: hidden } };
 }
 
 /** A property that Glance does not let us remove stays, so that the rest of the change can be made. */
@@ -185,7 +196,8 @@ async function whenForbidden(
   const removals = step.operations.flatMap(({ op, path }) => (op === 'remove' ? [path.slice(1)] : []));
   const reserved = reservedKey(error);
   const stuck = reserved !== undefined && removals.includes(reserved) ? [reserved] : [];
-  if (stuck.length === 0) return failed(state, asProtected(error, 'update'));
+  const isNew = reserved !== undefined && step.image.properties[reserved] === undefined;
+  if (stuck.length === 0) return failed(state, asProtected(error, isNew ? 'create' : 'update'));
   const known = state.memory.unremovable?.keys ?? [];
   const unremovable = { keys: [...new Set([...known, ...stuck])], at: clock.now().toISOString() };
   return changed({ ...state, memory: { ...state.memory, unremovable } });
@@ -215,9 +227,8 @@ function markProtected(key: string, right: Right, cause?: unknown): OperatorErro
 }
 
 /** The cloud accepted a mark and does not show it to us. */
-function hiddenMark(image: Image, sent: Readonly<Record<string, unknown>>): OperatorError | undefined {
-  const hidden = markProperties.find((key) => Object.hasOwn(sent, key) && image.properties[key] === undefined);
-  return hidden === undefined ? undefined : markProtected(hidden, 'read');
+function hiddenMark(image: Image, sent: Readonly<Record<string, unknown>>): string | undefined {
+  return markProperties.find((key) => Object.hasOwn(sent, key) && image.properties[key] === undefined);
 }
 
 /** The rejection of one of our marks, in a sentence that says what the cloud has to allow. */
