@@ -65,6 +65,11 @@ function unpatchable(key: string): InvalidRequest {
   );
 }
 
+/** The attribute or property that an operation changes. */
+export function keyIn({ path }: JsonPatchOperation): string {
+  return path.slice(1).replaceAll('~1', '/').replaceAll('~0', '~');
+}
+
 /** The JSON Pointer to a key, whatever characters it has. */
 function pointer(key: string): string {
   return `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;

@@ -8,13 +8,13 @@ import { finalizer } from '../api/group.ts';
 import type { ImageClient } from '../glance/client/index.ts';
 import { Conflict, GlanceUnavailable, ImageNotFound, NotAuthorized } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
-import type { JsonPatchOperation } from '../glance/patch.ts';
+import { type JsonPatchOperation, keyIn } from '../glance/patch.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import type { Cloud } from './clouds.ts';
 import type { Desired } from './desired.ts';
 import { markProperties } from './identity.ts';
-import { type Memory, withImage, withoutImage } from './memory.ts';
+import { type Memory, withoutImage } from './memory.ts';
 import { claimOf, find, type Look, observeMarked, revisionOf, withFound } from './observe.ts';
 import { ownershipOf } from './ownership.ts';
 import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
@@ -141,7 +141,7 @@ async function takeOrSkip(
   const revision = image && revisionOf(image, claimOf(owner, memory));
   const next = { ...memory, next: Math.max(memory.next, number + 1) };
   if (revision?.ownership.kind === 'created') {
-    const taken = withFound(withImage(next, imageID, false), revision);
+    const taken = withFound(next, revision);
     return changed({ observed: withRevision(observed, revision), memory: taken });
   }
   if (observed.listed) return changed({ observed, memory: next });
@@ -166,7 +166,7 @@ async function patch(step: StepOf<'patch'>, state: State, context: PerformContex
     const hidden = hiddenMark(after, marksIn(operations));
     const next = { ...replaced(state, after, context), memory: remember(state.memory, step, clock.now()) };
     if (hidden !== undefined) return failed(withHiddenMark(next, hidden), markProtected(hidden, 'read'));
-    return done(next, [{ kind: 'updated', what: operations.map(({ path }) => path.slice(1)) }]);
+    return done(next, [{ kind: 'updated', what: operations.map(keyIn) }]);
   } catch (error) {
     if (error instanceof ImageNotFound) return vanished(image, state);
     // A property that was to be removed is gone already: look, and plan again.
@@ -193,7 +193,7 @@ async function whenForbidden(
   state: State,
   { clock }: PerformContext,
 ): Promise<Performed> {
-  const removals = step.operations.flatMap(({ op, path }) => (op === 'remove' ? [path.slice(1)] : []));
+  const removals = step.operations.flatMap((one) => (one.op === 'remove' ? [keyIn(one)] : []));
   const reserved = reservedKey(error);
   const stuck = reserved !== undefined && removals.includes(reserved) ? [reserved] : [];
   const isNew = reserved !== undefined && step.image.properties[reserved] === undefined;
@@ -238,7 +238,7 @@ function asProtected(error: unknown, right: Right): unknown {
 }
 
 function marksIn(operations: readonly JsonPatchOperation[]): Record<string, unknown> {
-  return Object.fromEntries(operations.flatMap((one) => (one.op === 'remove' ? [] : [[one.path.slice(1), one.value]])));
+  return Object.fromEntries(operations.flatMap((one) => (one.op === 'remove' ? [] : [[keyIn(one), one.value]])));
 }
 
 /** A conflict means that an import runs already: ours, when its response was lost. */

@@ -4,7 +4,7 @@
  * Invariant: pure; `remember` is also what the operator remembers after it has performed the step.
  */
 import { decodeProperty, type Image, tagSet } from '../glance/image.ts';
-import type { JsonPatchOperation } from '../glance/patch.ts';
+import { type JsonPatchOperation, keyIn } from '../glance/patch.ts';
 import { encodeProperty, type WantedImage } from '../glance/translation.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { ownerProperty } from './identity.ts';
@@ -151,7 +151,7 @@ function patched(image: Image, operations: readonly JsonPatchOperation[]): Image
 }
 
 function changedBy(image: Image, operation: JsonPatchOperation): Image {
-  const key = operation.path.slice(1).replaceAll('~1', '/').replaceAll('~0', '~');
+  const key = keyIn(operation);
   const others = Object.entries(image.properties).filter(([one]) => one !== key);
   if (operation.op === 'remove') return { ...image, properties: Object.fromEntries(others) };
   const attribute = Object.hasOwn(attributes, key) ? attributes[key] : undefined;

@@ -1,0 +1,121 @@
+/** Glance in memory, with its calls on record and responses that a test can replace. */
+
+import { createImageClient, type ImageClient } from '../../src/glance/client/index.ts';
+import { ImageNotFound } from '../../src/glance/errors.ts';
+import type { Image } from '../../src/glance/image.ts';
+import { numberOf } from '../../src/image/identity.ts';
+import type { PerformContext } from '../../src/image/perform.ts';
+import { simulate } from '../../src/image/simulate.ts';
+import type { PlanStep } from '../../src/image/step.ts';
+import { parseCloud } from '../../src/openstack/clouds.ts';
+import { createSession } from '../../src/openstack/session.ts';
+import { createTransport } from '../../src/openstack/transport.ts';
+import { createVirtualClock } from '../clock.ts';
+import { uid } from './resource.ts';
+import { memoryOf, now, owner } from './states.ts';
+
+const { signal } = new AbortController();
+const auth = 'auth: {auth_url: "http://localhost", username: u, password: p, user_domain_id: d, project_id: x}';
+const cloud = parseCloud({ cloudsYaml: `clouds: {demo: {${auth}}}` }, 'demo');
+
+/** Runs in place of the call of this name, such as `get` or `patch`, and before it if it returns `go on`. */
+export type Fault = (id: string) => Promise<'go on'> | 'go on';
+export type Faults = Partial<Record<'get' | 'list' | 'create' | 'patch' | 'remove' | 'import', Fault>>;
+
+export function fail(error: Error): Fault {
+  return () => Promise.reject(error);
+}
+
+export interface StubGlance {
+  images: ImageClient;
+  /** As in `patch 0 /name`. */
+  calls: string[];
+  held: Map<string, Image>;
+}
+
+export function stubGlance(start: readonly Image[] = [], faults: Faults = {}): StubGlance {
+  const clock = createVirtualClock();
+  // No other call than those below is made.
+  const transport = createTransport({ tls: cloud.tls, userAgent: 'test', clock });
+  const calls: string[] = [];
+  const held = new Map(start.map((image) => [image.id, image]));
+
+  async function call(name: keyof Faults, id: string, more = ''): Promise<void> {
+    calls.push([name, id === '' ? '' : (numberOf(uid, id, 0) ?? id), more].filter((part) => part !== '').join(' '));
+    await faults[name]?.(id);
+  }
+
+  function get(id: string): Image {
+    const image = held.get(id);
+    if (image === undefined) throw new ImageNotFound(`image ${id} does not exist`, { httpStatus: 404 });
+    return image;
+  }
+
+  function apply(step: PlanStep, before: Image[]): Image | undefined {
+    const ownership = { kind: 'created' as const, number: 0, isMarked: true };
+    const revisions = before.map((image) => ({ number: 0, image, ownership }));
+    const { observed } = simulate({ observed: { revisions, listed: false }, memory: memoryOf() }, step, now);
+    return observed.revisions[0]?.image;
+  }
+
+  function keep(image: Image | undefined): Image {
+    if (image === undefined) throw new Error('a step that creates or changes an image leaves one');
+    held.set(image.id, image);
+    return image;
+  }
+
+  const images: ImageClient = {
+    ...createImageClient(createSession({ cloud, transport, clock, random: () => 0 })),
+    async get(id) {
+      await call('get', id);
+      return get(id);
+    },
+    async *list({ properties = {}, hidden = false } = {}) {
+      await call('list', '', hidden ? 'hidden' : '');
+      for (const image of held.values()) {
+        const isWanted = Object.entries(properties).every(([key, value]) => image.properties[key] === value);
+        if (isWanted && image.hidden === hidden) yield image;
+      }
+    },
+    async create(imageID, image) {
+      await call('create', imageID);
+      return keep(apply({ kind: 'create', imageID, number: 0, image, keys: [] }, []));
+    },
+    async patch(id, operations) {
+      await call('patch', id, operations.map(({ path }) => path).join(' '));
+      const image = get(id);
+      return keep(apply({ kind: 'patch', image, operations: [...operations], keys: [] }, [image]));
+    },
+    async remove(id) {
+      await call('remove', id);
+      get(id);
+      held.delete(id);
+    },
+    async importImage(id, request) {
+      await call('import', id, request.method.name);
+      const image = get(id);
+      keep(apply({ kind: 'import', image, request }, [image]));
+    },
+    async removeFromStore(id, store) {
+      calls.push(`remove ${numberOf(uid, id, 0)} from ${store}`);
+      const image = get(id);
+      keep(apply({ kind: 'removeFromStore', image, store }, [image]));
+    },
+    tasks: async () => [],
+  };
+  return { images, calls, held };
+}
+
+/** To perform steps on this Glance. */
+export function performOn({ images }: StubGlance, fields: Partial<PerformContext> = {}): PerformContext {
+  return {
+    images,
+    owner,
+    clock: { ...createVirtualClock(), now: () => now },
+    guard: async () => true,
+    record: async () => 'written',
+    webDownloads: { checkHost: async () => {}, maxVirtualBytes: 2 ** 40 },
+    signal,
+    ...fields,
+  };
+}
