@@ -1,0 +1,99 @@
+/** The values of fingerprints are on images in Glance, so no version may write another one for the same content. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { contentOf } from '../../src/image/content.ts';
+import { digestIn, type Fingerprinted, fingerprintOf } from '../../src/image/fingerprint.ts';
+import { fillPlan } from '../../src/image/transfer.ts';
+import { defaultLimits } from '../../src/transfer/plan.ts';
+import { imageOf, resourceOf } from './resource.ts';
+
+const url = 'https://example.com/image.raw';
+const sha256 = `sha256:${'1'.repeat(64)}`;
+const sha512 = `sha512:${'e'.repeat(128)}`;
+const md5 = `md5:${'a'.repeat(32)}`;
+const id = '4beb43e2-a2cb-5e56-986a-6962fe5cfdbb';
+const secretRef = { name: 'other' };
+
+const rows: [fingerprint: string, content: object, image?: object][] = [
+  [`v1;${sha256};Served;Auto;raw;bare`, { http: { url, digest: sha256 } }],
+  [`v1;${sha512};Served;Auto;raw;bare`, { http: { url, digest: sha512 } }],
+  [`v1;${md5};Served;Auto;raw;bare`, { http: { url, digest: md5 } }],
+  [`v1;${sha256};Image;Auto;raw;bare`, { http: { url, digest: sha256, digestOf: 'Image' } }],
+  [`v1;${sha256};Served;None;raw;bare`, { http: { url, digest: sha256, decompress: 'None' } }],
+  [`v1;${sha256};Image;None;raw;bare`, { http: { url, digest: sha256, digestOf: 'Image', decompress: 'None' } }],
+  [`v1;${sha256};Served;Auto;qcow2;bare`, { http: { url, digest: sha256 } }, { diskFormat: 'qcow2' }],
+  [`v1;${sha256};Served;Auto;iso;bare`, { http: { url, digest: sha256 } }, { diskFormat: 'iso' }],
+  [
+    `v1;${sha256};Served;Auto;vmdk;ova`,
+    { http: { url, digest: sha256 } },
+    { diskFormat: 'vmdk', containerFormat: 'ova' },
+  ],
+  [
+    `v1;${sha256};Served;Auto;raw;docker`,
+    { http: { url, digest: sha256 } },
+    { diskFormat: 'raw', containerFormat: 'docker' },
+  ],
+  [
+    `v1;${sha256};Served;None;qcow2;compressed`,
+    { http: { url, digest: sha256 } },
+    { diskFormat: 'qcow2', containerFormat: 'compressed' },
+  ],
+  [
+    `v1;${sha256};Served;None;aki;aki`,
+    { http: { url, digest: sha256 } },
+    { diskFormat: 'aki', containerFormat: 'aki' },
+  ],
+  // What does not change the bytes is not in it.
+  [`v1;${sha256};Served;Auto;raw;bare`, { http: { url: 'https://elsewhere.example.com/x', digest: sha256 } }],
+  [`v1;${sha256};Served;Auto;raw;bare`, { http: { url, digest: sha256, mirrors: ['https://example.net/x'] } }],
+  [`v1;${sha256};Served;Auto;raw;bare`, { http: { url, digest: sha256 }, method: 'Stage' }],
+  [`v1;${sha512};Served;None;raw;bare`, { http: { url, digest: sha512 }, method: 'WebDownload' }],
+  [`v1;${sha256};Served;Auto;raw;bare`, { http: { url, digest: sha256 } }, { diskFormat: 'raw', stores: ['a'] }],
+  [`v1;${sha256};Served;Auto;raw;bare`, { http: { url, digest: sha256 } }, { diskFormat: 'raw', minDiskGiB: 20 }],
+  [`v1;glance=${id};raw;bare`, { glance: { image: id } }],
+  [`v1;glance=${id};qcow2;bare`, { glance: { image: id, cloud: { secretRef, name: 'x' } } }, { diskFormat: 'qcow2' }],
+  [
+    `v1;glance=${id};raw;bare`,
+    { glance: { image: `https://glance.example.com/v2/images/${id}`, cloud: { secretRef, name: 'x' } } },
+  ],
+];
+
+describe('the fingerprint of a content', () => {
+  for (const [index, [fingerprint, content, image = { diskFormat: 'raw' }]] of rows.entries()) {
+    test(`fingerprint ${index + 1} is ${fingerprint}, of the content and of the plan of its transfer`, () => {
+      const resource = resourceOf({ spec: { content, image } });
+      const declared = contentOf(resource) ?? assert.fail();
+      assert.equal(fingerprintOf(declared), fingerprint);
+      const terms = { address: 'https://glance.example.com', limits: defaultLimits };
+      assert.equal(fingerprintOf(fillPlan(resource, imageOf().id, declared, terms)), fingerprint);
+    });
+  }
+
+  test('the formats of a content that names no container format are those of a bare one', () => {
+    const content: Fingerprinted = {
+      source: { kind: 'http', url, mirrors: [] },
+      digest: sha256.toUpperCase().replace('SHA256', 'sha256'),
+      digestOf: 'Served',
+      decompress: 'Auto',
+      diskFormat: 'raw',
+    };
+    assert.equal(fingerprintOf(content), `v1;${sha256};Served;Auto;raw;bare`);
+  });
+});
+
+describe('the digest in a fingerprint', () => {
+  const digests: [fingerprint: string, digest: string | undefined][] = [
+    [`v1;${sha256};Served;Auto;raw;bare`, sha256],
+    [`v1;${sha512};Image;None;qcow2;bare;Raw`, sha512],
+    [`v1;glance=${id};raw;bare`, undefined],
+    [`v2;${sha256};Served;Auto;raw;bare`, undefined],
+    ['v1;SHA256:11;Served;Auto;raw;bare', undefined],
+    ['v1', undefined],
+    ['', undefined],
+  ];
+  for (const [fingerprint, digest] of digests) {
+    test(`the digest in ${JSON.stringify(fingerprint.slice(0, 24))} is ${digest?.slice(0, 12) ?? 'none'}`, () => {
+      assert.equal(digestIn(fingerprint), digest);
+    });
+  }
+});
