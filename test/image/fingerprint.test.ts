@@ -43,7 +43,7 @@ const rows: [fingerprint: string, content: object, image?: object][] = [
     { http: { url, digest: sha256 } },
     { diskFormat: 'aki', containerFormat: 'aki' },
   ],
-  // What does not change the bytes is not in it.
+  // URLs, mirrors, methods, stores and minimum sizes do not change the bytes.
   [`v1;${sha256};Served;Auto;raw;bare`, { http: { url: 'https://elsewhere.example.com/x', digest: sha256 } }],
   [`v1;${sha256};Served;Auto;raw;bare`, { http: { url, digest: sha256, mirrors: ['https://example.net/x'] } }],
   [`v1;${sha256};Served;Auto;raw;bare`, { http: { url, digest: sha256 }, method: 'Stage' }],
