@@ -103,12 +103,49 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
   });
   const mode = staysCompressed(diskFormat, containerFormat) ? 'None' : plan.decompress;
   const allowTrailingData = expected.some((each) => each.of === 'Served');
-  const { body, compression, warnings } = decompress(served(), { mode, url, limits, allowTrailingData, memory });
   let servedBytes = 0;
   let imageBytes = 0;
   let passedBytes = 0;
   let state: PipelineState = { kind: 'open' };
-  const report = (phase: TransferPhase) => onProgress({ bytes: passedBytes, servedBytes, total, phase });
+  let decoderMemory: TransferProgress['decoderMemory'];
+  const { body, compression, warnings } = decompress(served(), {
+    mode,
+    url,
+    limits,
+    allowTrailingData,
+    memory: memory && shown(memory),
+  });
+
+  function report(phase: TransferPhase): void {
+    const shownMemory = decoderMemory === undefined ? {} : { decoderMemory };
+    onProgress({ bytes: passedBytes, servedBytes, total, phase, ...shownMemory });
+  }
+
+  function showMemory(next: 'awaited' | 'held'): void {
+    if (decoderMemory === next) return;
+    decoderMemory = next;
+    report(imageBytes === 0 ? 'connecting' : 'transferring');
+  }
+
+  /** The share of this transfer, whose state its progress shows. */
+  function shown(share: MemoryShare): MemoryShare {
+    let isWanted = false;
+    return {
+      want(bytes) {
+        isWanted = true;
+        share.want(bytes);
+      },
+      async granted() {
+        if (isWanted && decoderMemory === undefined) showMemory('awaited');
+        await share.granted();
+        if (isWanted) showMemory('held');
+      },
+      [Symbol.dispose]() {
+        decoderMemory = undefined;
+        share[Symbol.dispose]();
+      },
+    };
+  }
 
   async function* served(): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const chunk of source.body) {

@@ -145,6 +145,8 @@ export interface TransferProgress {
   /** Of the served bytes, if the source announced it. */
   total: number | undefined;
   phase: TransferPhase;
+  /** Of the memory that all decoders share. Absent if this transfer needs none now. */
+  decoderMemory?: 'awaited' | 'held';
 }
 
 export const noProgress: TransferProgress = { bytes: 0, servedBytes: 0, total: undefined, phase: 'connecting' };

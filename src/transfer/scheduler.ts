@@ -87,7 +87,7 @@ export interface SchedulerOptions {
   observer?: TransferObserver;
 }
 
-/** A run that is slower gives way if another transfer can start instead. */
+/** A run that is slower gives way if another transfer can start instead, or waits for memory of its decoder. */
 const slowest = { bytes: 5 * 60 * 2 ** 20, windowMs: 5 * 60_000 };
 /** The longest run, unless twice the time that its length needs at the slowest rate is longer. */
 const longestRunMs = 24 * 3_600_000;
@@ -195,6 +195,15 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     waitingFor.add(transfer.cloud);
   }
 
+  /** Whether another transfer could start, or continue, if this one ended. */
+  function isInTheWay(transfer: Transfer, { decoderMemory }: TransferProgress): boolean {
+    if (mode !== 'open') return false;
+    if (queue.some((other) => hasRoomIf(other, runs.size - 1, transfer))) return true;
+    const waitsForMemory = ({ phase }: Transfer) =>
+      phase.kind === 'running' && phase.meter.progress.decoderMemory === 'awaited';
+    return decoderMemory === 'held' && [...transfers.values()].some(waitsForMemory);
+  }
+
   /** Aborts a run that is too slow, or too long, at the end of each window. Returns a function that stops the checks. */
   function watchPace(transfer: Transfer, meter: Meter, controller: AbortController): () => void {
     const startedAt = clock.monotonic();
@@ -208,8 +217,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       before = moved;
       const elapsedMs = clock.monotonic() - startedAt;
       if (elapsedMs >= longestOf(progress)) controller.abort(tooLong(elapsedMs, progress));
-      else if (isSlow && mode === 'open' && queue.some((other) => hasRoomIf(other, runs.size - 1, transfer)))
-        controller.abort(new GaveWay());
+      else if (isSlow && isInTheWay(transfer, progress)) controller.abort(new GaveWay());
       else cancelCheck = clock.schedule(slowest.windowMs, check);
     };
     let cancelCheck = clock.schedule(slowest.windowMs, check);

@@ -53,6 +53,41 @@ describe('a transfer', () => {
     assert.equal(memory.used, 0);
   });
 
+  test('a transfer returns the memory of its decoder when the data ends, not when Glance has completed the image', async () => {
+    const memory = createMemoryBudget(2 ** 20);
+    const data = Buffer.concat([start, Buffer.alloc(100_000)]);
+    const target = createSink();
+    const used: number[] = [];
+    const upload = target.images.upload;
+    target.images.upload = async (...call) => {
+      used.push(memory.used);
+      await upload(...call);
+      used.push(memory.used);
+    };
+    const chunks = [gzipSync(data).subarray(0, 40), gzipSync(data).subarray(40)];
+    await run(planOf(), sourceOf(chunks), target, { memory });
+    assert.equal(used.at(-1), 0);
+  });
+
+  test('a transfer reports that it waits for the memory of its decoder, that it has it, and that it has returned it', async () => {
+    const memory = createMemoryBudget(2 ** 20);
+    const { signal } = new AbortController();
+    using other = memory.share(signal);
+    other.want(2 ** 20);
+    await other.granted();
+    const states: (string | undefined)[] = [];
+    const onProgress = ({ decoderMemory }: TransferProgress) => {
+      if (states.length === 0 || states.at(-1) !== decoderMemory) states.push(decoderMemory);
+    };
+    const source = sourceOf([gzipSync(Buffer.concat([start, Buffer.alloc(100_000)]))]);
+    const moving = run(planOf(), source, createSink(), { memory, onProgress });
+    // It has asked by then.
+    for (let turns = 0; turns < 20; turns++) await nextTurn();
+    other[Symbol.dispose]();
+    await moving;
+    assert.deepEqual(states, [undefined, 'awaited', 'held', undefined]);
+  });
+
   test('a transfer delivers every byte in order for any chunks, and reports its result', async () => {
     await fc.assert(
       fc.asyncProperty(chunksOf, async (chunks) => {

@@ -175,6 +175,23 @@ describe('the fairness of a scheduler', () => {
     assert.deepEqual(kinds('a', 'b'), ['running', 'running']);
   });
 
+  test('a slow transfer gives way while another one waits for the memory of its decoder', async () => {
+    const { clock, scheduler, runs, runOf, kinds } = setUp(9);
+    for (const key of ['holder', 'plain', 'waiting']) scheduler.start(key, planOf(key));
+    for (const { signal, fail } of runs) signal.addEventListener('abort', () => fail(signal.reason));
+    const first = runOf('holder');
+    first.onProgress({ ...moved(1), decoderMemory: 'held' });
+    await clock.advance(10 * minute);
+    assert.equal(first.signal.aborted, false);
+    runOf('waiting').onProgress({ ...moved(0), decoderMemory: 'awaited' });
+    await clock.advance(5 * minute);
+    await settle();
+    assert.equal(first.signal.aborted, true);
+    assert.deepEqual(kinds('holder', 'plain', 'waiting'), ['running', 'running', 'running']);
+    assert.deepEqual([runOf('plain').signal.aborted, runOf('waiting').signal.aborted], [false, false]);
+    assert.notEqual(runOf('holder'), first);
+  });
+
   test('a transfer that moves a mebibyte per second keeps its slot, whatever else waits', async () => {
     const { clock, scheduler, runOf, kinds } = setUp(1);
     scheduler.start('a', planOf('a', of('fast')));

@@ -38,7 +38,7 @@ export interface DecompressOptions {
   limits: DecompressLimits;
   /** A digest of the body as served is compared: then the data may be followed by other data, which is dropped. */
   allowTrailingData?: boolean;
-  /** The memory that the decoder may use. Absent: only the limits apply. */
+  /** The memory that the decoder may use. It is returned at the end of the data. Absent: only the limits apply. */
   memory?: MemoryShare | undefined;
 }
 
@@ -73,6 +73,8 @@ export function decompress(body: AsyncIterable<Uint8Array>, options: DecompressO
             onTrailingData: allowTrailingData ? onTrailingData : undefined,
           });
     } finally {
+      // The decoder has ended, and Glance may need hours to complete the image.
+      memory?.[Symbol.dispose]();
       await input.close();
     }
   }
