@@ -3,8 +3,11 @@ import { after, before, describe, test } from 'node:test';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { playTogether, type Result } from './interleaving.ts';
 
-/** Seeds that once failed come first. `npm run campaign` takes 500. */
-const seeds = Array.from({ length: 20 }, (_, at) => at + 1);
+/**
+ * `npm run campaign` takes 500. In 434, 245 and 267 another client uploads other data first, which shows it if unread data passes.
+ * 12 has failed before: an image was forgotten that a lost status had named.
+ */
+const seeds = [434, 245, 267, ...Array.from({ length: 17 }, (_, at) => at + 1)];
 
 describe('a resource in an interleaving of edits, faults and other clients', () => {
   let stack: Stack;
