@@ -1,6 +1,6 @@
 /**
  * Progress and throughput of one running transfer, and the interface of the observer of all transfers. Reports are O(1). A listener
- * is notified after one second, and then once per interval if anything changed.
+ * is notified after two seconds, and then once per interval if anything changed.
  */
 import type { Clock } from '../lib/clock.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
