@@ -4,7 +4,7 @@ import { raw } from '../env/images.ts';
 import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
 import { connectStack } from '../env/stack.ts';
 import { digestOf } from './digest.ts';
-import { messageOf, World } from './world.ts';
+import { messageOf, newestID, World } from './world.ts';
 
 /** Faults that the real Glance does not produce on demand; the proxy in front of it injects them. */
 describe('responses of Glance during the work', () => {
@@ -114,7 +114,7 @@ describe('responses of Glance during the work', () => {
     const url = world.source.add(`/${name}.raw`, { body, gate: { at: 2 ** 19, released: gate.promise } });
     await world.apply(name, { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
     const { status } = await world.until(name, 'under way', (resource) => (resource.status.transfer?.bytes ?? 0) > 0);
-    const id = status.imageID ?? assert.fail();
+    const id = newestID({ status }) ?? assert.fail();
     return { id, record: await world.project.getImage(id), size: body.length, release: () => gate.resolve() };
   }
 
