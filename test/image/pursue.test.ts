@@ -1,0 +1,185 @@
+/** Plans and their steps, until nothing is left to do: also when each step has another effect than was planned. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Conflict, NotAuthorized } from '../../src/glance/errors.ts';
+import type { Image } from '../../src/glance/image.ts';
+import { contentProperty, imageIDOf, markOf } from '../../src/image/identity.ts';
+import type { PerformContext } from '../../src/image/perform.ts';
+import { type Pursued, pursue } from '../../src/image/pursue.ts';
+import type { State } from '../../src/image/step.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { content, identity, imageOf, type ResourceOptions, uid } from './resource.ts';
+import { desiredOf, promotes, stateOf, withContent } from './states.ts';
+import { type Faults, performOn, stubGlance } from './stub-glance.ts';
+
+const hash = { algorithm: 'sha512', value: 'e'.repeat(128) };
+const served = { ...content.http, digest: `sha512:${hash.value}`, decompress: 'None' };
+const declared = { spec: { content: { http: served }, image: { diskFormat: 'raw' } } };
+const fingerprint = desiredOf(declared).fingerprint ?? assert.fail();
+const properties = { ...markOf(identity), [contentProperty]: fingerprint };
+const first = imageOf({ properties, hash: { algorithm: 'sha512', value: 'f'.repeat(128) } });
+const secondID = imageIDOf(uid, 1);
+const pending = `ubuntu (pending ${secondID.slice(0, 8)})`;
+const second = imageOf({ id: secondID, name: pending, hidden: true, properties });
+const both = stateOf([first, second], { ...promotes(first), images: [first.id, second.id], next: 2 });
+const conflict = (times: number) => {
+  let left = times;
+  return async () => {
+    if (left-- > 0) throw new Conflict('409', { httpStatus: 409 });
+    return 'go on' as const;
+  };
+};
+
+interface Row {
+  what: string;
+  options?: ResourceOptions;
+  held?: readonly Image[];
+  state: State;
+  faults?: Faults;
+  context?: Partial<PerformContext>;
+  calls: readonly string[];
+  /** The end, or a code. */
+  end: string;
+}
+
+const rows: Row[] = [
+  {
+    what: 'a first image is created, and then filled',
+    options: withContent,
+    state: stateOf([]),
+    calls: ['create 0'],
+    end: 'transfer',
+  },
+  {
+    what: 'a settled image costs no call',
+    held: [second],
+    state: stateOf([imageOf({ properties })]),
+    calls: [],
+    end: 'settled',
+  },
+  {
+    what: 'a replacement happens in its order',
+    held: [first, second],
+    state: both,
+    calls: ['patch 1 /os_hidden', 'remove 0', 'patch 1 /name'],
+    end: 'settled',
+  },
+  {
+    what: 'a replaced image that is in use is retired, once its deletion was tried',
+    held: [first, second],
+    state: both,
+    faults: { remove: conflict(1) },
+    calls: ['patch 1 /os_hidden', 'remove 0', 'patch 0 /name /os_hidden', 'patch 1 /name'],
+    end: 'settled',
+  },
+  {
+    what: 'a change by another client meanwhile is seen, and the plan is made again',
+    held: [imageOf({ properties, name: 'changed' })],
+    options: { spec: { ...declared.spec, image: { diskFormat: 'raw', name: 'debian' } } },
+    state: stateOf([imageOf({ properties })]),
+    faults: { patch: conflict(1) },
+    calls: ['patch 0 /name', 'get 0', 'patch 0 /name'],
+    end: 'settled',
+  },
+  {
+    what: 'used IDs are skipped within one reconcile, after one search',
+    options: withContent,
+    state: stateOf([]),
+    faults: { create: conflict(3) },
+    calls: ['create 0', 'get 0', 'list', 'list hidden', 'create 1', 'get 1', 'create 2', 'get 2', 'create 3'],
+    end: 'transfer',
+  },
+  {
+    what: 'an image that vanishes is created again',
+    options: withContent,
+    state: stateOf([imageOf({ properties, status: 'queued', hash: null, checksum: null, name: 'x' })]),
+    calls: [`patch 0 /name /${contentProperty}`, 'create 1'],
+    end: 'transfer',
+  },
+  {
+    what: 'a rejection ends it with what was done until then',
+    held: [first, second],
+    state: both,
+    faults: { remove: () => Promise.reject(new NotAuthorized('403', { httpStatus: 403 })) },
+    calls: ['patch 1 /os_hidden', 'remove 0'],
+    end: 'Forbidden',
+  },
+  {
+    what: 'another client that reverts each change ends it',
+    options: { spec: { ...declared.spec, image: { diskFormat: 'raw', name: 'debian' } } },
+    held: [imageOf({ properties })],
+    state: stateOf([imageOf({ properties })]),
+    faults: { patch: conflict(1_000) },
+    calls: Array.from({ length: 40 }, () => ['patch 0 /name', 'get 0']).flat(),
+    end: 'Conflict',
+  },
+  {
+    what: 'wrong data that came on behalf of the declaration is deleted and reported before another image is made',
+    held: [first],
+    state: stateOf([first]),
+    calls: ['remove 0'],
+    end: 'blocked',
+  },
+  {
+    what: 'a foreign image ends it without a call',
+    held: [imageOf({ owner: 'b' })],
+    state: stateOf([imageOf({ owner: 'b' })]),
+    calls: [],
+    end: 'blocked',
+  },
+  {
+    what: 'a resource that is gone ends it',
+    state: stateOf([]),
+    context: { guard: async () => false },
+    calls: [],
+    end: 'gone',
+  },
+  {
+    what: 'a status that another process has written ends it',
+    held: [first, second],
+    state: both,
+    context: { record: async (): Promise<'outdated'> => 'outdated' },
+    calls: ['patch 1 /os_hidden'],
+    end: 'outdated',
+  },
+];
+
+function endOf(pursued: Pursued): unknown {
+  switch (pursued.kind) {
+    case 'next':
+      return pursued.next.kind;
+    case 'failed':
+      return pursued.error instanceof OperatorError ? pursued.error.code : pursued.error;
+    case 'gone':
+    case 'outdated':
+      return pursued.kind;
+  }
+}
+
+describe('the pursuit of a declaration', () => {
+  for (const { what, options = declared, held = [], state, faults, context, calls, end } of rows) {
+    test(what, async () => {
+      const glance = stubGlance(held, faults);
+      const pursued = await pursue(desiredOf(options), state, performOn(glance, context));
+      assert.deepEqual(glance.calls, calls);
+      assert.equal(endOf(pursued), end);
+    });
+  }
+
+  test('what was learned before a failure is kept', async () => {
+    const glance = stubGlance([first, second], { remove: () => Promise.reject(new Error('x')) });
+    const pursued = await pursue(desiredOf(declared), both, performOn(glance));
+    assert.partialDeepStrictEqual(pursued, {
+      kind: 'failed',
+      state: { memory: { promoted: second.id } },
+      changes: [{ kind: 'updated', what: ['os_hidden'] }],
+    });
+  });
+
+  test('after fifty used IDs the next reconcile goes on behind them', async () => {
+    const glance = stubGlance([], { create: conflict(1_000) });
+    const pursued = await pursue(desiredOf(declared), stateOf([]), performOn(glance));
+    assert.equal(endOf(pursued), 'ImageIDsUsed');
+    assert.partialDeepStrictEqual(pursued, { state: { memory: { next: 50 } } });
+  });
+});
