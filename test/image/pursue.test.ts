@@ -156,7 +156,7 @@ function endOf(pursued: Pursued): unknown {
   }
 }
 
-describe('the pursuit of a declaration', () => {
+describe('plans and their steps until the end', () => {
   for (const { what, options = declared, held = [], state, faults, context, calls, end } of rows) {
     test(what, async () => {
       const glance = stubGlance(held, faults);
@@ -166,7 +166,7 @@ describe('the pursuit of a declaration', () => {
     });
   }
 
-  test('what was learned before a failure is kept', async () => {
+  test('the changes before a failure are kept', async () => {
     const glance = stubGlance([first, second], { remove: () => Promise.reject(new Error('x')) });
     const pursued = await pursue(desiredOf(declared), both, performOn(glance));
     assert.partialDeepStrictEqual(pursued, {
@@ -176,7 +176,7 @@ describe('the pursuit of a declaration', () => {
     });
   });
 
-  test('after fifty used IDs the next reconcile goes on behind them', async () => {
+  test('the next reconcile goes on behind fifty used IDs', async () => {
     const glance = stubGlance([], { create: conflict(1_000) });
     const pursued = await pursue(desiredOf(declared), stateOf([]), performOn(glance));
     assert.equal(endOf(pursued), 'ImageIDsUsed');

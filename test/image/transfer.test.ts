@@ -177,7 +177,7 @@ const rows: Row[] = [
   },
 ];
 
-describe('the news of a transfer', () => {
+describe('the state of a transfer', () => {
   for (const { what, state, options = withContent, memory = knows([imageOf()]), news } of rows) {
     test(what, () => {
       const read = readTransfer(resourceOf(options), state, memory, now);
@@ -236,7 +236,7 @@ describe('whether a transfer is still wanted', () => {
     ['no content', fill, {}, false],
   ];
   for (const [what, plan, options, isWanted] of plans) {
-    test(`with ${what} a transfer is ${isWanted ? 'still' : 'no longer'} wanted`, () => {
+    test(`a transfer is ${isWanted ? 'still' : 'no longer'} wanted with ${what}`, () => {
       assert.equal(isStillWanted(plan, resourceOf(options)), isWanted);
     });
   }
