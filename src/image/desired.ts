@@ -14,10 +14,12 @@ import type { JsonValue } from '../openstack/json.ts';
 import { type Content, contentOf, type Stores, storesOf } from './content.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { contentProperty, type Identity, markOf, markProperties } from './identity.ts';
-import type { Memory } from './memory.ts';
+import { type Memory, msSince } from './memory.ts';
 
 export interface Desired {
   image: WantedImage & { name: string; hidden: boolean; visibility: string; owner: string };
+  /** Set if another project than that of the credentials is to own the image. */
+  declaredOwner?: string | undefined;
   /** Declared keys of properties, without the marks. */
   propertyKeys: string[];
   purge: boolean;
@@ -56,6 +58,7 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
       tags,
       properties: { ...properties, ...markOf(identity) },
     },
+    ...(owner === undefined || owner === projectID ? {} : { declaredOwner: owner }),
     propertyKeys: Object.keys(properties).sort(),
     purge: propertyPolicy === 'Purge',
     content,
@@ -155,7 +158,7 @@ export function keepsProperty(
   { propertyKeys, injected = [], unremovable }: Memory,
   now: Date,
 ): (key: string) => boolean {
-  const isRecent = unremovable !== undefined && now.getTime() - Date.parse(unremovable.at) < unremovableMs;
+  const isRecent = unremovable !== undefined && msSince(unremovable.at, now) < unremovableMs;
   const kept = new Set([...markProperties, ...injected, ...(isRecent ? unremovable.keys : [])]);
   return (key) => kept.has(key) || (!purge && !propertyKeys.includes(key));
 }

@@ -6,7 +6,7 @@
 import type { Image } from '../glance/image.ts';
 import { whyImportFailed } from '../glance/import-state.ts';
 import { compact } from '../lib/compact.ts';
-import { OperatorError } from '../lib/errors.ts';
+import { attempt, OperatorError } from '../lib/errors.ts';
 import type { Cloud } from './clouds.ts';
 import type { Desired } from './desired.ts';
 import { findingOf, type Memory, withFinding, withImage } from './memory.ts';
@@ -64,7 +64,9 @@ async function importFailure(
   { images }: Cloud,
   { signal }: ReconcileContext,
 ): Promise<OperatorError> {
-  const why = whyImportFailed(await images.tasks(image.id, signal));
+  // The cause may be forbidden to read, or be unavailable. The import has failed nevertheless.
+  const tasks = await attempt(signal, () => images.tasks(image.id, signal));
+  const why = whyImportFailed(tasks.ok ? tasks.value : []);
   return new OperatorError(`Glance could not import ${what} of image ${image.id}: ${why}`, {
     code: 'ImportFailed',
   });
@@ -76,9 +78,16 @@ export function remembered(memory: Memory, next: Next, observed: Observed, desir
   const at = now.toISOString();
   switch (next.kind) {
     case 'settled': {
-      const { interrupted: _, ...rest } = withImage(withoutEnded(kept, observed, now), next.image.id, true);
+      const { interrupted: _, owners: __, ...rest } = withImage(withoutEnded(kept, observed, now), next.image.id, true);
+      const others = observed.revisions.flatMap(({ image: { owner } }) => (owner === null ? [] : [owner]));
+      const owners = [...new Set(others)].filter((one) => one !== desired.image.owner).sort();
       const promoted = { ...rest, promoted: next.image.id, owner: desired.image.owner };
-      return withRight({ ...promoted, propertyKeys: desired.propertyKeys }, next.image, desired);
+      const applied = {
+        ...promoted,
+        ...(owners.length === 0 ? {} : { owners }),
+        propertyKeys: keysLeft(desired, rest),
+      };
+      return withRight(applied, next.image, desired);
     }
     case 'wait': {
       const imageID = next.image.id;
@@ -88,13 +97,22 @@ export function remembered(memory: Memory, next: Next, observed: Observed, desir
         return { ...kept, interrupted: { imageID, at, isCut: false } };
       return kept;
     }
+    // An earlier interruption does not matter to the next upload.
     case 'transfer':
-    case 'importFailed':
-      return withoutEnded(kept, observed, now);
+    case 'importFailed': {
+      const { interrupted, ...rest } = withoutEnded(kept, observed, now);
+      return interrupted === undefined || interrupted.imageID === next.image.id ? rest : { ...rest, interrupted };
+    }
     case 'blocked':
     case 'inspect':
       return kept;
   }
+}
+
+/** A key that was declared, and that Glance does not let us remove yet, is removed later. */
+function keysLeft({ propertyKeys }: Desired, memory: Memory): string[] {
+  const stuck = memory.unremovable?.keys.filter((key) => memory.propertyKeys.includes(key)) ?? [];
+  return [...new Set([...propertyKeys, ...stuck])].sort();
 }
 
 /** An import whose lock is on its image still is remembered, because Glance keeps the lock of one whose worker has died. */
@@ -116,7 +134,7 @@ function withRight(memory: Memory, image: Image, { fingerprint }: Desired): Memo
  * An image that is found to be wrong, or gone, is not the one to use. One that was verified for an earlier declaration is, until
  * another one is promoted.
  */
-function withoutWrong(memory: Memory, { revisions }: Observed, desired: Desired, now: Date): Memory {
+export function withoutWrong(memory: Memory, { revisions }: Observed, desired: Desired, now: Date): Memory {
   const { promoted, ...rest } = memory;
   if (promoted === undefined) return memory;
   const image = revisions.find((one) => one.image.id === promoted)?.image;

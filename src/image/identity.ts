@@ -64,15 +64,18 @@ export function imageIDOf(uid: string, number: number): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-/** Numbers beyond the next one that are searched. Only a lost status makes more than a few necessary. */
-const searchBeyond = 10_000;
+/** How many numbers are searched from zero on, and on both sides of the next one. Only a lost status makes more than a few necessary. */
+const searched = 10_000;
 
 /** The number of an ID; undefined if the ID does not follow from this uid. `next`: the lowest number that is not used up. */
 export function numberOf(uid: string, imageID: string, next: number): number | undefined {
   for (let number = next; number >= Math.max(0, next - 64); number--) {
     if (imageIDOf(uid, number) === imageID) return number;
   }
-  for (let number = 0; number < next + searchBeyond; number++) {
+  for (let number = 0; number < searched; number++) {
+    if (imageIDOf(uid, number) === imageID) return number;
+  }
+  for (let number = Math.max(searched, next - searched); number < next + searched; number++) {
     if (imageIDOf(uid, number) === imageID) return number;
   }
   return undefined;

@@ -12,9 +12,14 @@ import { errorCodes } from '../lib/error-codes.ts';
 
 export const memoryVersion = 1;
 
+/** Of one resource. All but one or two of that many are in use, or Glance would have deleted them. */
+export const mostImages = 64;
+
 const text = z.string().max(512);
 const moment = z.string().max(64);
 const keys = z.array(text).max(256);
+/** Keys that do not fit are forgotten, so that the rest of the memory is not. */
+const lossyKeys = z.array(text).max(256).catch([]);
 
 /** What is known of the data of one image, for one fingerprint. */
 const finding = z.object({
@@ -37,31 +42,35 @@ const schema = z.object({
   uid: text,
   /** The lowest number that is not used up: the next image gets its ID. */
   next: z.int().min(0),
+  /** There may be images that `images` lacks: one was requested, or the rest of the memory was lost. They are found by their marks. */
+  incomplete: z.literal(true).optional(),
   /** IDs of images that this memory has created or found, the oldest first. */
-  images: z.array(text).max(64),
+  images: z.array(text).max(mostImages),
   /** The image that consumers are given: `status.imageID`. */
   promoted: text.optional(),
   /** Images that consumers may know. They are deleted only after another one is promoted. */
-  published: z.array(text).max(64),
+  published: z.array(text).max(mostImages),
   /** The owner project as last applied. */
   owner: text.optional(),
+  /** Other projects that were declared as the owner since, and may own an image. */
+  owners: z.array(text).max(mostImages).optional().catch(undefined),
   /** Keys of the properties that were declared, in this or an earlier generation, and may be on the image. */
-  propertyKeys: keys,
+  propertyKeys: lossyKeys,
   /** Properties that an import plugin of the cloud has set. They are kept. */
-  injected: keys.optional(),
+  injected: keys.optional().catch(undefined),
   /** Undeclared properties that Glance did not let us remove. */
-  unremovable: z.object({ keys, at: moment }).optional(),
+  unremovable: z.object({ keys, at: moment }).optional().catch(undefined),
   /** A mark that the cloud accepted and does not show to us. */
   hiddenMark: text.optional(),
   /** Where the images are. */
   place: z.object({ projectID: text, region: text.optional(), endpoint: z.string().max(2048) }).optional(),
-  findings: z.array(finding).max(8),
+  findings: z.array(finding).max(8).catch([]),
   /** The import that the operator asked for or found under way. */
   import: z
     .object({
       imageID: text,
       kind: z.enum(['fetch', 'copy', 'found']),
-      stores: keys.optional(),
+      stores: keys.optional().catch(undefined),
       at: moment,
     })
     .optional(),
@@ -72,7 +81,7 @@ const schema = z.object({
   /** Images that Glance did not delete because they are in use, and when it was tried last. */
   inUse: z
     .array(z.object({ imageID: text, at: moment }))
-    .max(64)
+    .max(mostImages)
     .optional(),
   /** ID of a transfer that outlives this process. */
   run: text.optional(),
@@ -83,13 +92,22 @@ export type Recollection =
   /** `isLost`: there is none of this uid, and earlier work is found by its marks. */
   { kind: 'memory'; memory: Memory; isLost: boolean } | { kind: 'newer'; version: number };
 
+/**
+ * The time since a moment that was recorded. A later moment was recorded by an operator whose clock was wrong, and is long ago as well,
+ * so that nothing waits for it.
+ */
+export function msSince(at: string, now: Date): number {
+  const ms = Math.abs(now.getTime() - Date.parse(at));
+  return Number.isNaN(ms) ? Number.POSITIVE_INFINITY : ms;
+}
+
 export function blankMemory(uid: string): Memory {
   return { version: memoryVersion, uid, next: 0, images: [], published: [], propertyKeys: [], findings: [] };
 }
 
 /** Nothing was done yet that has to be remembered. */
-export function isBlank({ next, images, place }: Memory): boolean {
-  return next === 0 && images.length === 0 && place === undefined;
+export function isBlank({ next, images, place, propertyKeys }: Memory): boolean {
+  return next === 0 && images.length === 0 && place === undefined && propertyKeys.length === 0;
 }
 
 export function recall({ metadata, status }: Pick<GlanceImage, 'metadata' | 'status'>): Recollection {
@@ -126,8 +144,8 @@ export function withImage(memory: Memory, imageID: string, isPublished: boolean)
   const { images, published } = memory;
   return {
     ...memory,
-    images: images.includes(imageID) ? images : [...images, imageID].slice(-64),
-    published: !isPublished || published.includes(imageID) ? published : [...published, imageID].slice(-64),
+    images: images.includes(imageID) ? images : [...images, imageID].slice(-mostImages),
+    published: !isPublished || published.includes(imageID) ? published : [...published, imageID].slice(-mostImages),
   };
 }
 

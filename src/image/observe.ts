@@ -39,8 +39,8 @@ export interface Observation {
 }
 
 export function claimOf(owner: Owner, memory: Memory): Claim {
-  const { images, next, owner: lastOwner } = memory;
-  const projects = lastOwner === undefined ? owner.projects : [...owner.projects, lastOwner];
+  const { images, next, owner: lastOwner, owners = [] } = memory;
+  const projects = [...owner.projects, ...owners, ...(lastOwner === undefined ? [] : [lastOwner])];
   return { ...owner, projects, recorded: images, next };
 }
 
@@ -79,7 +79,8 @@ export async function observeMarked({ images, owner, signal }: Look, seen: Obser
     }
   }
   const gone = seen.gone.filter((id) => !observed.revisions.some(({ image }) => image.id === id));
-  return { observed: { ...observed, listed: true }, memory: gone.reduce(withoutImage, memory), gone };
+  const { incomplete: _, ...complete } = gone.reduce(withoutImage, memory);
+  return { observed: { ...observed, listed: true }, memory: complete, gone };
 }
 
 /** Consumers may know an image that has data, also a hidden one, by its ID. */

@@ -123,7 +123,8 @@ function isFirstFill({ metadata: { uid } }: GlanceImage, transfer: TransferState
 
 /** Part of a lost memory is not written down: it would look like all of it, and the other images would be forgotten. */
 export function keptMemory(pass: Pass): Memory {
-  return isWorkedOn(pass) ? blankMemory(pass.memory.uid) : pass.memory;
+  const { memory } = pass;
+  return isWorkedOn(pass) && memory.incomplete !== true ? blankMemory(memory.uid) : memory;
 }
 
 export function withReport(report: Report): Reached {
@@ -163,7 +164,8 @@ export function ownerIn({ identity, resource }: Pass, projectID: string, inherit
   return { ...identity, inheritFrom, projects: declared === undefined ? [projectID] : [declared, projectID] };
 }
 
-/** Whether there may be images that the memory does not name: those of a lost memory, or of an object that was moved here. */
-export function isWorkedOn({ isLost, identity, resource }: Pass): boolean {
-  return isLost && (resource.metadata.finalizers.includes(finalizer) || !identity.isOriginal);
+/** Whether there may be images that the memory does not name: of a lost memory, of a lost response, or of an object that was moved here. */
+export function isWorkedOn({ isLost, memory, identity, resource }: Pass): boolean {
+  const isMoved = !identity.isOriginal;
+  return memory.incomplete === true || (isLost && (resource.metadata.finalizers.includes(finalizer) || isMoved));
 }

@@ -14,7 +14,7 @@ import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import type { Cloud } from './clouds.ts';
 import type { Desired } from './desired.ts';
 import { markProperties } from './identity.ts';
-import { type Memory, withoutImage } from './memory.ts';
+import { type Memory, withImage, withoutImage } from './memory.ts';
 import { claimOf, find, type Look, observeMarked, revisionOf, withFound } from './observe.ts';
 import { ownershipOf } from './ownership.ts';
 import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
@@ -271,13 +271,13 @@ async function removeFromStore(
 
 async function remove(step: StepOf<'delete'>, state: State, context: PerformContext): Promise<Performed> {
   const { images, signal, clock } = context;
-  const { image, why } = step;
+  const { image, why, mustGo } = step;
   try {
     if (image.protected) await images.patch(image.id, [{ op: 'replace', path: '/protected', value: false }], signal);
     await images.remove(image.id, signal);
   } catch (error) {
-    const isInUse = error instanceof Conflict && state.memory.published.includes(image.id);
-    if (isInUse) return changed({ ...state, memory: withInUse(state.memory, image.id, clock.now()) });
+    if (error instanceof Conflict && mustGo !== true)
+      return changed({ ...state, memory: withInUse(state.memory, image.id, clock.now()) });
     if (!(error instanceof ImageNotFound)) return failed(state, error);
   }
   const observed = withoutRevision(state.observed, image.id);
@@ -285,9 +285,10 @@ async function remove(step: StepOf<'delete'>, state: State, context: PerformCont
   return done({ observed, memory }, [{ kind: 'replaced', id: image.id, why }]);
 }
 
+/** Its users know the image, so it counts as published. */
 function withInUse(memory: Memory, imageID: string, now: Date): Memory {
   const others = memory.inUse?.filter((one) => one.imageID !== imageID) ?? [];
-  return { ...memory, inUse: [...others, { imageID, at: now.toISOString() }] };
+  return { ...withImage(memory, imageID, true), inUse: [...others, { imageID, at: now.toISOString() }] };
 }
 
 async function look(image: Image, state: State, context: PerformContext): Promise<Performed> {

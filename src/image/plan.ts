@@ -14,7 +14,7 @@ import { sourceOf } from '../source/registry.ts';
 import type { Content } from './content.ts';
 import { type Desired, imageAfter, imageBefore, keepsProperty, pendingName, retiredName } from './desired.ts';
 import { imageIDOf } from './identity.ts';
-import { type Memory, withImage } from './memory.ts';
+import { type Memory, mostImages, msSince, withImage } from './memory.ts';
 import { whyForeign } from './ownership.ts';
 import { importing, lockOf, type Revision, type Stage, stageOf } from './revisions.ts';
 import { contestMs, simulate } from './simulate.ts';
@@ -158,11 +158,20 @@ function rejection({ content }: Desired, { id }: Image, why: string, code: Error
 
 function creation(scene: Scene): Decision {
   const { desired, state, judged } = scene;
-  const number = state.memory.next;
-  const imageID = imageIDOf(state.memory.uid, number);
+  const { memory } = state;
+  if (judged.length >= mostImages) return blocked('Conflict', tooMany);
+  // The first image is found by its mark after a crash. Next to others, a list is read only if this says that it is necessary.
+  if (judged.length > 0 && memory.incomplete !== true)
+    return step({ kind: 'record', memory: { ...memory, incomplete: true } });
+  const number = memory.next;
+  const imageID = imageIDOf(memory.uid, number);
   const image = imageBefore(desired, imageID, judged.length > 0);
   return withKeys(scene, { kind: 'create', imageID, number, image, keys: desired.propertyKeys });
 }
+
+const tooMany =
+  `${mostImages} images of this resource exist, and Glance deletes none of them because they are in use: delete servers or volumes ` +
+  'that were made from them';
 
 function whenEmpty(scene: Scene, chosen: Judged): Decision {
   const { desired, judged } = scene;
@@ -236,7 +245,7 @@ const inUseMs = 3_600_000;
 /** Deletes an image that was replaced; one that is in use is hidden and renamed. */
 function retire({ desired, state, now }: Scene, { image }: Judged): Decision | undefined {
   const inUse = state.memory.inUse?.find(({ imageID }) => imageID === image.id);
-  if (inUse === undefined || now.getTime() - Date.parse(inUse.at) >= inUseMs)
+  if (inUse === undefined || msSince(inUse.at, now) >= inUseMs)
     return step({ kind: 'delete', image, why: 'another image with the declared data has replaced it' });
   const wanted = { name: retiredName(desired, image.id), hidden: true, tags: [] };
   const operations = diffImage(image, wanted, { purge: false, keep: () => true });
@@ -266,22 +275,29 @@ function patchTo(scene: Scene, { image, ownership }: Judged, wanted: WantedImage
   if (operations.length === 0) return undefined;
   const isUnmarked = ownership.kind === 'created' && !ownership.isMarked;
   const { marks } = memory;
-  const isContested =
-    marks !== undefined && marks.restored >= mostRestored && now.getTime() - Date.parse(marks.at) < contestMs;
+  const isContested = marks !== undefined && marks.restored >= mostRestored && msSince(marks.at, now) < contestMs;
   if (isUnmarked && isContested) return blocked('MarkContested', contested(image));
   return withKeys(scene, { kind: 'patch', image, operations, keys: desired.propertyKeys });
 }
 
 /**
- * With propertyPolicy Merge, only the memory says which properties were declared. So it is written before new ones reach Glance:
- * after a crash, a property that leaves the declaration then still leaves Glance.
+ * With propertyPolicy Merge, only the memory says which properties were declared, and always only the memory says which projects own
+ * images. So it is written before new ones reach Glance: after a crash, a property that leaves the declaration then still leaves
+ * Glance, and an image whose owner is declared differently by then is still ours.
  */
 function withKeys({ desired, state }: Scene, changing: Extract<PlanStep, { kind: 'create' | 'patch' }>): Decision {
   const { memory } = state;
-  const isNew = changing.keys.some((key) => !memory.propertyKeys.includes(key));
-  if (desired.purge || !isNew) return step(changing);
-  const propertyKeys = [...new Set([...memory.propertyKeys, ...changing.keys])].sort();
-  return step({ kind: 'record', memory: { ...memory, propertyKeys } });
+  const propertyKeys = desired.purge ? memory.propertyKeys : union(memory.propertyKeys, changing.keys);
+  const { owners: before = [] } = memory;
+  const { declaredOwner } = desired;
+  const isKnown = declaredOwner === undefined || declaredOwner === memory.owner;
+  const owners = isKnown ? before : union(before, [declaredOwner]);
+  if (propertyKeys.length === memory.propertyKeys.length && owners.length === before.length) return step(changing);
+  return step({ kind: 'record', memory: { ...memory, propertyKeys, ...(owners.length === 0 ? {} : { owners }) } });
+}
+
+function union(a: readonly string[], b: readonly string[]): string[] {
+  return [...new Set([...a, ...b])].sort();
 }
 
 function contentOf({ desired }: Scene): Content {

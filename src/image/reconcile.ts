@@ -12,7 +12,7 @@ import { attempt, unreachable } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
 import { conclude } from './conclude.ts';
 import { desire } from './desired.ts';
-import { follow, remembered } from './follow.ts';
+import { follow, remembered, withoutWrong } from './follow.ts';
 import { glimpse } from './glimpse.ts';
 import { observe } from './observe.ts';
 import { openCloud } from './open.ts';
@@ -110,7 +110,10 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   const place = state.memory.images.length === 0 ? {} : { place: cloud.place };
   const learned = { ...at, observed: state.observed, changes: [...vanished, ...pursued.changes] };
   const withPlace = { ...state.memory, ...place };
-  if (pursued.kind === 'failed') return failed(pass, pursued.error, context, { ...learned, memory: withPlace });
+  if (pursued.kind === 'failed') {
+    const usable = withoutWrong(withPlace, state.observed, desired, context.clock.now());
+    return failed(pass, pursued.error, context, { ...learned, memory: usable });
+  }
   const remember = remembered(withPlace, pursued.next, state.observed, desired, context.clock.now());
   const content = pursued.content ?? (news.kind === 'verified' ? news.content : undefined);
   return withReport({ ...learned, content, memory: remember, end: await follow(pursued.next, pass, cloud, context) });

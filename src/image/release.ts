@@ -71,9 +71,13 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
     if (ours.length === 0) {
       return { memory: seen.memory, changes: [...changes, ...seen.observed.revisions.flatMap(asLeft)] };
     }
-    let state: State = { observed: seen.observed, memory: { ...seen.memory, published: [] } };
+    let state: State = { observed: seen.observed, memory: seen.memory };
     for (const { image } of ours) {
-      const performed = await perform({ kind: 'delete', image, why: 'its resource was deleted' }, state, context);
+      const performed = await perform(
+        { kind: 'delete', image, why: 'its resource was deleted', mustGo: true },
+        state,
+        context,
+      );
       if (performed.kind === 'gone' || performed.kind === 'outdated') return { memory: state.memory, changes };
       state = performed.state;
       if (performed.kind === 'failed') return { memory: state.memory, changes, error: performed.error };

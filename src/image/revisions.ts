@@ -8,7 +8,7 @@ import { importState } from '../glance/import-state.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import type { Desired } from './desired.ts';
 import { contentProperty } from './identity.ts';
-import { findingOf, type Memory } from './memory.ts';
+import { findingOf, type Memory, msSince } from './memory.ts';
 import type { Ownership } from './ownership.ts';
 import { verify } from './verify.ts';
 
@@ -114,7 +114,7 @@ function whileMoving(image: Image, desired: Desired, memory: Memory, now: Date, 
   // Nothing continues a staged upload or half an import. An image that is `saving` may have all of its data, which Glance stores.
   const { interrupted } = memory;
   const isKnown = interrupted?.imageID === image.id;
-  const elapsedMs = isKnown ? now.getTime() - Date.parse(interrupted.at) : 0;
+  const elapsedMs = isKnown ? msSince(interrupted.at, now) : 0;
   const isCut = status !== 'saving' || (isKnown && interrupted.isCut);
   if (elapsedMs >= (isCut ? cutUploadMs : longestSavingMs))
     return useless(`an interrupted upload left it in ${status}`);
@@ -128,7 +128,7 @@ type Lock = { kind: 'none' } | { kind: 'held'; elapsedMs: number } | { kind: 'st
 export function lockOf(image: Image, { import: running }: Memory, now: Date): Lock {
   const state = importState(image);
   if (state.kind !== 'running' || state.task === undefined) return { kind: 'none' };
-  const elapsedMs = running?.imageID === image.id ? now.getTime() - Date.parse(running.at) : 0;
+  const elapsedMs = running?.imageID === image.id ? msSince(running.at, now) : 0;
   return elapsedMs < longestImportMs ? { kind: 'held', elapsedMs } : { kind: 'stale' };
 }
 

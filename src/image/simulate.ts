@@ -8,7 +8,7 @@ import { type JsonPatchOperation, keyIn } from '../glance/patch.ts';
 import { encodeProperty, type WantedImage } from '../glance/translation.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { ownerProperty } from './identity.ts';
-import { type Memory, withImage, withoutImage } from './memory.ts';
+import { type Memory, msSince, withImage, withoutImage } from './memory.ts';
 import type { Observed, Revision } from './revisions.ts';
 import type { PlanStep, State } from './step.ts';
 
@@ -47,12 +47,14 @@ function simulateGlance(observed: Observed, step: PlanStep, now: Date): Observed
 export function remember(memory: Memory, step: PlanStep, now: Date): Memory {
   const at = now.toISOString();
   switch (step.kind) {
-    case 'create':
-      return withKeys({ ...withImage(memory, step.imageID, false), next: step.number + 1 }, step.keys);
+    case 'create': {
+      const { incomplete: _, ...rest } = withImage(memory, step.imageID, false);
+      return withKeys({ ...rest, next: step.number + 1 }, step.keys);
+    }
     case 'patch': {
       const restores = step.operations.some(({ op, path }) => op === 'add' && path === `/${ownerProperty}`);
       const { marks } = memory;
-      const isRecent = marks !== undefined && now.getTime() - Date.parse(marks.at) < contestMs;
+      const isRecent = marks !== undefined && msSince(marks.at, now) < contestMs;
       const counted = isRecent ? { ...marks, restored: marks.restored + 1 } : { restored: 1, at };
       return withKeys(restores ? { ...memory, marks: counted } : memory, step.keys);
     }

@@ -88,9 +88,7 @@ function withShortDigest(content: GlanceImageStatus['content']): GlanceImageStat
 
 /** The verified data of an image of this resource. It does not outlive its image. */
 export function shownContent({ content, memory }: Report, previous: GlanceImageStatus): GlanceImageStatus['content'] {
-  if (content !== undefined) return content;
-  const before = previous.content;
-  return before !== undefined && memory.images.includes(before.imageID) ? before : undefined;
+  return [content, previous.content].find((one) => one !== undefined && memory.images.includes(one.imageID));
 }
 
 /** The image to use; before there is one, the one that is to become it. A foreign one is shown as it was before. */

@@ -14,7 +14,8 @@ export type PlanStep =
   /** Glance downloads the data, or copies it to other stores. */
   | { kind: 'import'; image: Image; request: ImportRequest }
   | { kind: 'removeFromStore'; image: Image; store: string }
-  | { kind: 'delete'; image: Image; why: string }
+  /** `mustGo`: an image that is in use is a failure. Otherwise it is tried again later. */
+  | { kind: 'delete'; image: Image; why: string; mustGo?: true }
   | { kind: 'record'; memory: Memory };
 
 export interface State {

@@ -31,7 +31,9 @@ export function verify(
 ): Verdict {
   if (content === undefined) return { kind: 'right' };
   if (found !== undefined && found.fingerprint === fingerprint) return remembered(image, found, content);
-  return compared(content, image) ?? unread(content, image);
+  const mark = image.properties[contentProperty];
+  const isOther = mark !== undefined && mark !== fingerprint;
+  return compared(content, image, isOther) ?? unread(content, image, isOther);
 }
 
 /** Verified data is right for as long as Glance reports the same hash. */
@@ -47,12 +49,13 @@ function remembered(image: Image, { verdict, hash, size, why = '', code }: DataF
 }
 
 /** By the hash that Glance reports; undefined if that and the declared digest are of different algorithms. */
-function compared(content: Content, image: Image): Verdict | undefined {
+function compared(content: Content, image: Image, isOther: boolean): Verdict | undefined {
   const { digest, method } = content;
   const found = hashOf(image);
   if (digest === undefined || found === undefined || algorithmOf(digest) !== algorithmOf(found)) return undefined;
   const formats = otherFormats(content, image);
   if (digest === found) {
+    if (isOther && digestInGlance(content) === undefined) return maybeCompressed;
     if (method === 'WebDownload') return { kind: 'uninspected' };
     return formats === undefined || method === 'Stage' ? { kind: 'right' } : { kind: 'wrong', why: formats };
   }
@@ -63,7 +66,7 @@ function compared(content: Content, image: Image): Verdict | undefined {
   return { kind: 'wrong', why: `it has the digest ${found}, not the declared ${expected}` };
 }
 
-function unread(content: Content, image: Image): Verdict {
+function unread(content: Content, image: Image, isOther: boolean): Verdict {
   const { digest, method } = content;
   const formats = otherFormats(content, image);
   if (formats !== undefined) return method === 'Stage' ? converted : { kind: 'wrong', why: formats };
@@ -73,12 +76,19 @@ function unread(content: Content, image: Image): Verdict {
   const markedDigest = typeof marked === 'string' ? digestIn(marked) : undefined;
   if (markedDigest !== undefined && markedDigest !== digest && algorithmOf(markedDigest) === algorithmOf(digest))
     return { kind: 'wrong', why: `it was made for the digest ${markedDigest}, declared is ${digest}` };
+  if (isOther && digestInGlance(content) === undefined) return maybeCompressed;
   return { kind: 'unread' };
 }
 
 const converted: Verdict = {
   kind: 'unverifiable',
   why: 'an import plugin of the cloud has converted its data, which cannot be compared with the declared digest',
+};
+
+/** The file as it is served would have the declared digest, and it should have been decompressed. */
+const maybeCompressed: Verdict = {
+  kind: 'unverifiable',
+  why: 'it was made for another declaration, and its data may be the file before its decompression',
 };
 
 /** The verdict on an image whose data, read back, does not have the declared digest. */

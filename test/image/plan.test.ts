@@ -92,7 +92,7 @@ describe('planning', () => {
     const image = made({ diskFormat: 'qcow2' });
     const plan = planFor(withContent, stateOf([image], promotes(image)));
     assert.deepEqual(outline(plan), ['create 1', '→ fill 1']);
-    assert.partialDeepStrictEqual(plan.steps[0], {
+    assert.partialDeepStrictEqual(plan.steps[1], {
       image: { hidden: true, name: `ubuntu (pending ${second.slice(0, 8)})` },
     });
   });
@@ -181,7 +181,7 @@ describe('planning', () => {
   }
 
   test('an image moves to the project that is declared now', () => {
-    const [step] = planFor({ spec: { image: { owner: 'c'.repeat(32) } } }, stateOf([imageOf()])).steps;
+    const [, step] = planFor({ spec: { image: { owner: 'c'.repeat(32) } } }, stateOf([imageOf()])).steps;
     assert.deepEqual(step?.kind === 'patch' && step.operations, [
       { op: 'replace', path: '/owner', value: 'c'.repeat(32) },
     ]);

@@ -60,9 +60,13 @@ export function planFor(options: ResourceOptions, state: State): Plan {
   return plan(desiredOf(options), state, now);
 }
 
-/** A plan as lines, with images by their number: `patch 0 /name`, `delete 0`, `create 1`, `→ transfer 1 fill`. */
+/**
+ * A plan as lines, with images by their number: `patch 0 /name`, `delete 0`, `create 1`, `→ transfer 1 fill`. Without the note that
+ * each creation next to other images begins with.
+ */
 export function outline({ steps, next }: Plan): string[] {
-  return [...steps.map(stepLine), nextLine(next)];
+  const shown = steps.filter((step) => step.kind !== 'record' || step.memory.incomplete !== true);
+  return [...shown.map(stepLine), nextLine(next)];
 }
 
 export function stepLine(step: PlanStep): string {

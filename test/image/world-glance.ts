@@ -1,0 +1,180 @@
+/** The records, digests and results of the Glance in memory that `world.ts` has. */
+import { createHash } from 'node:crypto';
+import { createImageClient, type ImageClient } from '../../src/glance/client/index.ts';
+import { Conflict, ImageNotAuthorized, ImageNotFound } from '../../src/glance/errors.ts';
+import type { Image } from '../../src/glance/image.ts';
+import type { JsonPatchOperation } from '../../src/glance/patch.ts';
+import type { WantedImage } from '../../src/glance/translation.ts';
+import { simulate } from '../../src/image/simulate.ts';
+import type { Clock, Random } from '../../src/lib/clock.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { parseCloud } from '../../src/openstack/clouds.ts';
+import { createSession } from '../../src/openstack/session.ts';
+import { createTransport } from '../../src/openstack/transport.ts';
+import type { TransferPlan, TransferResult } from '../../src/transfer/plan.ts';
+import { projectID } from './resource.ts';
+import { memoryOf } from './states.ts';
+
+export const sha256 = (data: string) => `sha256:${createHash('sha256').update(data).digest('hex')}`;
+export const sha512 = (data: string) => createHash('sha512').update(data).digest('hex');
+
+export const specOf = (data: string, image: Record<string, unknown> = {}, more: Record<string, unknown> = {}) => ({
+  content: { http: { url: 'https://example.com/image.raw', digest: sha256(data) } },
+  image: { diskFormat: 'raw', ...image },
+  ...more,
+});
+
+export type Call = { server: 'glance' | 'kubernetes'; op: string; id?: string };
+/** What becomes of one write. */
+export type Fate = 'ok' | 'lost' | 'refused' | 'crash-before' | 'crash-after' | 'timeout-after' | OperatorError;
+
+/** A client for the calls that no test makes. */
+export function offlineClient(clock: Clock, random: Random): ImageClient {
+  const config = parseCloud(
+    {
+      cloudsYaml:
+        'clouds: {demo: {auth: {auth_url: "http://localhost", username: u, password: p, user_domain_id: d, project_id: x}}}',
+    },
+    'demo',
+  );
+  const transport = createTransport({ tls: config.tls, userAgent: 'test', clock });
+  return createImageClient(createSession({ cloud: config, transport, clock, random }));
+}
+
+/** The image in the response to a POST. */
+export function createdImage(id: string, wanted: WantedImage, now: Date): Image {
+  const blank = { observed: { revisions: [], listed: false }, memory: memoryOf() };
+  const step = { kind: 'create' as const, imageID: id, number: 0, image: wanted, keys: [] };
+  const [made] = simulate(blank, step, now).observed.revisions;
+  if (made === undefined) throw new Error('not created');
+  return { ...made.image, owner: made.image.owner ?? projectID };
+}
+
+export function patchedImage(image: Image, operations: readonly JsonPatchOperation[], now: Date): Image {
+  const revision = { number: 0, image, ownership: { kind: 'created' as const, number: 0, isMarked: true } };
+  const state = { observed: { revisions: [revision], listed: false }, memory: memoryOf() };
+  const step = { kind: 'patch' as const, image, operations: [...operations], keys: [] };
+  const [after] = simulate(state, step, now).observed.revisions;
+  if (after === undefined) throw new Error('not patched');
+  return after.image;
+}
+
+export function resultOf(plan: TransferPlan, image: Image, text: string, startedAt: string, now: Date): TransferResult {
+  return {
+    bytes: text.length,
+    servedBytes: text.length,
+    digest: plan.digest ?? sha256(text),
+    imageDigest: `sha512:${sha512(text)}`,
+    format: 'raw',
+    url: 'https://example.com/image.raw',
+    resumes: 0,
+    startedAt,
+    durationMs: now.getTime() - Date.parse(startedAt),
+    image,
+  };
+}
+
+export interface GlanceParts {
+  client: ImageClient;
+  images: Map<string, Image>;
+  data: ReadonlyMap<string, string>;
+  used: Set<string>;
+  inUse: ReadonlySet<string>;
+  calls: { reads: number };
+  clock: Clock;
+  write: <T>(call: Call, work: () => T) => Promise<T>;
+  fateOf: (call: Call) => Fate;
+  isForeign: (image: Image) => boolean;
+}
+
+export function held(images: ReadonlyMap<string, Image>, id: string): Image {
+  const image = images.get(id);
+  if (image === undefined) throw new ImageNotFound(`no image ${id}`, { httpStatus: 404 });
+  return image;
+}
+
+/** The client of this Glance. A change of a foreign image fails the test. */
+export function imagesOf(parts: GlanceParts): ImageClient {
+  const { client, images, data, used, inUse, calls, clock, write, fateOf, isForeign } = parts;
+  return {
+    ...client,
+    async get(id, signal) {
+      signal.throwIfAborted();
+      calls.reads++;
+      return held(images, id);
+    },
+    create: (id, wanted) =>
+      write({ server: 'glance', op: 'create', id }, () => {
+        if (used.has(id)) throw new Conflict('the ID exists', { httpStatus: 409 });
+        used.add(id);
+        const image = createdImage(id, wanted, clock.now());
+        images.set(id, image);
+        return image;
+      }),
+    patch: (id, operations) =>
+      write({ server: 'glance', op: 'patch', id }, () => {
+        const image = held(images, id);
+        if (image.owner !== projectID && !operations.some(({ path }) => path === '/owner') && isForeign(image))
+          throw new Error(`foreign image patched: ${id}`);
+        for (const { op, path } of operations)
+          if (op === 'remove' && image.properties[path.slice(1)] === undefined) throw new Conflict('no such property');
+        const after = patchedImage(image, operations, clock.now());
+        // Glance loses it when the upload ends.
+        if (image.status !== 'saving') images.set(id, after);
+        return after;
+      }),
+    remove: (id) =>
+      write({ server: 'glance', op: 'delete', id }, () => {
+        const image = held(images, id);
+        if (isForeign(image)) throw new Error(`foreign image deleted: ${id}`);
+        if (image.protected) throw new ImageNotAuthorized('protected', { httpStatus: 403 });
+        if (inUse.has(id)) throw new Conflict('in use', { httpStatus: 409 });
+        images.delete(id);
+      }),
+    async *list({ hidden, properties = {} }) {
+      calls.reads++;
+      for (const image of [...images.values()])
+        if (
+          image.hidden === hidden &&
+          Object.entries(properties).every(([one, value]) => image.properties[one] === value)
+        )
+          yield image;
+    },
+    importImage: (id, request) =>
+      write({ server: 'glance', op: `import ${request.method.name}`, id }, () => {
+        const image = held(images, id);
+        if (image.properties['os_glance_import_task'] !== undefined) throw new Conflict('locked');
+        if (image.status !== (request.method.name === 'copy-image' ? 'active' : 'queued')) throw new Conflict('status');
+        images.set(id, {
+          ...image,
+          properties: {
+            ...image.properties,
+            os_glance_import_task: 'task',
+            os_glance_importing_to_stores: (request.stores ?? []).join(','),
+          },
+        });
+      }),
+    tasks: async () => {
+      const what = fateOf({ server: 'glance', op: 'tasks' });
+      if (what instanceof OperatorError) throw what;
+      return [];
+    },
+    removeFromStore: (id, store) =>
+      write({ server: 'glance', op: 'removeFromStore', id }, () => {
+        const image = held(images, id);
+        images.set(id, { ...image, stores: (image.stores ?? []).filter((one) => one !== store) });
+      }),
+    async download(id) {
+      const what = fateOf({ server: 'glance', op: 'download', id });
+      if (what instanceof OperatorError) throw what;
+      const text = data.get(id) ?? '';
+      return {
+        size: text.length,
+        checksum: undefined,
+        body: (async function* () {
+          yield Buffer.from(text);
+        })(),
+      };
+    },
+  };
+}
