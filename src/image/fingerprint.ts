@@ -35,3 +35,8 @@ export function digestIn(fingerprint: string): string | undefined {
   const [head, digest = ''] = fingerprint.split(';');
   return head === version && /^[a-z0-9]+:[0-9a-f]+$/.test(digest) ? digest : undefined;
 }
+
+/** Which bytes the digest in a fingerprint is of, and whether they are decompressed. */
+export function decompressionIn(fingerprint: string): string {
+  return fingerprint.split(';').slice(2, 4).join(';');
+}

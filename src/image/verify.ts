@@ -8,7 +8,7 @@
 import type { Image } from '../glance/image.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import { type Content, digestInGlance } from './content.ts';
-import { digestIn } from './fingerprint.ts';
+import { decompressionIn, digestIn } from './fingerprint.ts';
 import { contentProperty } from './identity.ts';
 import type { DataFinding } from './memory.ts';
 
@@ -32,7 +32,8 @@ export function verify(
   if (content === undefined) return { kind: 'right' };
   if (found !== undefined && found.fingerprint === fingerprint) return remembered(image, found, content);
   const mark = image.properties[contentProperty];
-  const isOther = mark !== undefined && mark !== fingerprint;
+  // The digests are compared elsewhere.
+  const isOther = typeof mark === 'string' && decompressionIn(mark) !== decompressionIn(fingerprint ?? '');
   return compared(content, image, isOther) ?? unread(content, image, isOther);
 }
 

@@ -215,17 +215,26 @@ describe('the deletion of an image', () => {
       memory: { images: [id], inUse: [{ imageID: id, at: now.toISOString() }] },
     },
     {
-      what: 'a conflict on an image that no consumer knows is a failure',
+      what: 'a conflict on an image that no consumer is known to use means that it is in use',
       faults: { remove: fail(conflict) },
-      kind: 'failed',
-      code: 'Conflict',
+      kind: 'changed',
       calls: ['remove 0'],
+      memory: { images: [id], published: [id], inUse: [{ imageID: id, at: now.toISOString() }] },
     },
     {
       what: 'a rejected deletion is a failure',
       faults: { remove: fail(denied) },
       kind: 'failed',
       code: 'Forbidden',
+      calls: ['remove 0'],
+    },
+  ]);
+  table({ kind: 'delete', image, why: 'its resource was deleted', mustGo: true }, [
+    {
+      what: 'a conflict is a failure where the image must go',
+      faults: { remove: fail(conflict) },
+      kind: 'failed',
+      code: 'Conflict',
       calls: ['remove 0'],
     },
   ]);
