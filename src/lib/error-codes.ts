@@ -64,8 +64,8 @@ const table = {
   PropertyProtected: changeOrAfter(minutes(10)),
   InvalidRequest: change,
   Conflict: backoff,
-  /** The IDs that were tried are used up; the next attempt uses others. */
-  ImageIDsUsed: after(seconds(1)),
+  /** The IDs that were tried are used up; the next attempt uses others. A cloud may say so of every ID. */
+  ImageIDsUsed: backoff,
   NotFound: backoff,
   ImageGone: backoff,
   ProxyRefused: changeOrAfter(minutes(10)),
