@@ -7,6 +7,7 @@
 
 import { once } from 'node:events';
 import {
+  type ClientRequest,
   createServer,
   request as httpRequest,
   type IncomingHttpHeaders,
@@ -15,6 +16,7 @@ import {
 } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { passLines, type StreamFault } from './stream-faults.ts';
 
 const maxRecordedBody = 64 * 1024;
@@ -54,6 +56,10 @@ export type Fault =
   | { kind: 'rewrite'; path: (path: string) => string }
   /** Nothing happens until the promise resolves; then the request goes on. */
   | { kind: 'hold'; released: Promise<unknown> }
+  /** The response has another body. */
+  | { kind: 'edit'; body: (text: string) => string }
+  /** The client gets this status after its last byte; the server gets the last bytes only when the promise resolves. */
+  | { kind: 'answerEarly'; status: number; released: Promise<unknown> }
   /** Called when the server has responded; the client receives the response once the promise resolves, if there is one. */
   | { kind: 'afterAnswer'; run: (request: ProxiedRequest) => Promise<void> | void };
 
@@ -87,6 +93,51 @@ export interface Upstream {
 /** Every request except reads and authentication. */
 export function changesSomething({ method, path }: ProxiedRequest): boolean {
   return !['GET', 'HEAD', 'OPTIONS'].includes(method) && !path.startsWith('/v3/auth/');
+}
+
+function recordBody(request: IncomingMessage, record: ProxiedRequest): void {
+  if (!/json|yaml/.test(request.headers['content-type'] ?? '')) return;
+  request.on('data', (chunk: Buffer) => {
+    if (record.body.length < maxRecordedBody) record.body += chunk.toString();
+  });
+}
+
+function truncate(answer: IncomingMessage, response: ServerResponse, bytes: number): void {
+  let left = bytes;
+  answer.on('data', (chunk: Buffer) => {
+    if (left <= 0) return;
+    response.write(chunk.subarray(0, left));
+    left -= chunk.length;
+    if (left <= 0) response.socket?.destroySoon();
+  });
+}
+
+async function edit(
+  answer: IncomingMessage,
+  response: ServerResponse,
+  { body }: Extract<Fault, { kind: 'edit' }>,
+): Promise<void> {
+  const { 'content-length': _, 'transfer-encoding': __, ...headers } = answer.headers;
+  response.writeHead(answer.statusCode ?? 0, headers).end(body(await text(answer)));
+}
+
+function answerEarly(
+  request: IncomingMessage,
+  response: ServerResponse,
+  outgoing: ClientRequest,
+  { status, released }: Extract<Fault, { kind: 'answerEarly' }>,
+): void {
+  let held: Buffer | undefined;
+  outgoing.flushHeaders();
+  outgoing.on('response', (answer: IncomingMessage) => answer.resume());
+  request.on('data', (chunk: Buffer) => {
+    if (held !== undefined) outgoing.write(held);
+    held = chunk;
+  });
+  request.on('end', () => {
+    response.writeHead(status, { 'content-type': 'text/html' }).end('<html><body>Gateway Time-out</body></html>');
+    void released.then(() => outgoing.end(held));
+  });
 }
 
 export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
@@ -165,11 +216,8 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
       if (!response.writableFinished) outgoing.destroy();
     });
     outgoing.on('error', cut);
-    if (/json|yaml/.test(request.headers['content-type'] ?? '')) {
-      request.on('data', (chunk: Buffer) => {
-        if (record.body.length < maxRecordedBody) record.body += chunk.toString();
-      });
-    }
+    recordBody(request, record);
+    if (fault?.kind === 'answerEarly') return answerEarly(request, response, outgoing, fault);
     request.pipe(outgoing);
     const [answer]: IncomingMessage[] = await once(outgoing, 'response');
     if (answer === undefined) return;
@@ -183,6 +231,7 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
       return;
     }
     if (fault?.kind === 'afterAnswer') await fault.run(record);
+    if (fault?.kind === 'edit') return edit(answer, response, fault);
     response.writeHead(record.status, answer.headers);
     // The head of a watch has to arrive before its first event does.
     response.flushHeaders();
@@ -196,13 +245,7 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
       answer.on('error', cut);
       return;
     }
-    let left = fault.bytes;
-    answer.on('data', (chunk: Buffer) => {
-      if (left <= 0) return;
-      response.write(chunk.subarray(0, left));
-      left -= chunk.length;
-      if (left <= 0) response.socket?.destroySoon();
-    });
+    truncate(answer, response, fault.bytes);
   }
 
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
