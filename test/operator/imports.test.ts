@@ -1,6 +1,7 @@
-/** Imports: workers of Glance that die, edits while Glance downloads, declared keys. */
+/** Imports: workers of Glance that die, edits while Glance downloads, declared keys, and data that was never verified. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { z } from 'zod';
 import { apiVersion, plural, reconcileAtAnnotation } from '../../src/api/group.ts';
 import { qcow2, raw } from '../env/images.ts';
 import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
@@ -11,6 +12,8 @@ import { digestOf } from './digest.ts';
 import { newestID, reasonOf, World } from './world.ts';
 
 const [first, second] = [raw(64 * 1024), raw(128 * 1024)];
+
+const tasksSchema = z.object({ tasks: z.array(z.object({ status: z.string() })) });
 
 describe('imports and what surrounds them', () => {
   let stack: Stack;
@@ -142,6 +145,43 @@ describe('imports and what surrounds them', () => {
       (await world.events()).filter(({ reason }) => reason === 'DigestMismatch'),
       [],
     );
+  });
+
+  /** The image of a WebDownload that an administrator has deactivated before the operator could look at its data. */
+  async function deactivated(name: string, digest: string): Promise<string> {
+    const released = Promise.withResolvers<void>();
+    const url = source.add(`/${name}.raw`, { body: first, gate: { at: 1024, released: released.promise } });
+    const content = { http: { url, digest }, method: 'WebDownload' };
+    await world.apply(name, { image: { diskFormat: 'raw', visibility: 'community' }, content });
+    const { status } = await world.reason(name, 'Importing');
+    const id = newestID({ status }) ?? assert.fail();
+    await world.operator.stop();
+    released.resolve();
+    // The last steps of an import write the status of the image again.
+    const isImported = async () => {
+      const answer = await world.project.image('GET', `/v2/images/${id}/tasks`);
+      return answer.as(tasksSchema).tasks.every(({ status: end }) => end === 'success');
+    };
+    await eventually(isImported, () => 'Glance does not complete the import');
+    (await stack.openstack.image('POST', `/v2/images/${id}/actions/deactivate`)).ok();
+    assert.equal((await world.project.getImage(id)).status, 'deactivated');
+    await world.start();
+    return id;
+  }
+
+  test('data that was not inspected stays private and hidden when an administrator deactivates it', async () => {
+    const id = await deactivated('uninspected', digestOf(first, 'sha512'));
+    await world.reason('uninspected', 'NotVerifiable');
+    const image = await world.project.getImage(id);
+    assert.deepEqual([image.status, image.visibility, image.os_hidden], ['deactivated', 'private', true]);
+  });
+
+  test('data with another digest than declared never becomes visible, although an administrator deactivates it', async () => {
+    const id = await deactivated('wrong', digestOf(second, 'sha512'));
+    await world.reason('wrong', 'DigestMismatch');
+    assert.equal((await world.project.image('GET', `/v2/images/${id}`)).status, 404);
+    const patches = glance.requests.filter(({ method, path }) => method === 'PATCH' && path === `/v2/images/${id}`);
+    assert.deepEqual(patches, []);
   });
 
   test('the data of a deleted image does not count for the next one, which Glance downloads', async () => {
