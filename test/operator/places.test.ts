@@ -4,8 +4,10 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
+import { raw } from '../env/images.ts';
 import { changesSomething, type FaultProxy, startProxy } from '../env/proxy.ts';
 import { connectStack } from '../env/stack.ts';
+import { digestOf } from './digest.ts';
 import { messageOf, World } from './world.ts';
 
 /** A Glance that holds no image, at another address than all others. */
@@ -98,8 +100,10 @@ describe('the place of an image', () => {
     );
   });
 
-  test('a false 404 makes no second image', async () => {
-    await world.apply('hidden', { interval: '0' });
+  test('a false 404 makes no second image, and nothing that is known of the first one is lost', async () => {
+    const body = raw(64 * 1024);
+    const http = { url: world.source.add('/hidden.raw', { body }), digest: digestOf(body) };
+    await world.apply('hidden', { interval: '0', image: { diskFormat: 'raw' }, content: { http } });
     const { status } = await world.ready('hidden');
     const from = glance.requests.length;
     const isImage = ({ method, path }: { method: string; path: string }) =>
@@ -111,7 +115,13 @@ describe('the place of an image', () => {
     const after = await world.ready('hidden');
     assert.equal(after.status.imageID, status.imageID);
     assert.deepEqual(after.status.operation, status.operation);
-    assert.deepEqual(glance.requests.slice(from).filter(changesSomething), []);
+    const requests = glance.requests.slice(from);
+    assert.deepEqual(requests.filter(changesSomething), []);
+    assert.deepEqual(
+      requests.filter(({ path }) => path.endsWith('/file')),
+      [],
+      'the data is not read back',
+    );
   });
 
   test('an image that was protected is deleted although the protection was taken back just before', async () => {
