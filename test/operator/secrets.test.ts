@@ -86,9 +86,7 @@ describe('an operator that may only get Secrets', () => {
     await world.apply('password', { interval, cloud: { secretRef: { name: 'password' }, name: 'demo' } });
     await world.ready('password');
     await world.project.setPassword('member', 'another-password');
-    const { status } = await world.reason('password', 'AuthenticationFailed');
-    const attempt = Date.parse(status.nextAttemptTime ?? '');
-    assert.ok(attempt > Date.now() + 600_000, `the next attempt is far away: ${status.nextAttemptTime}`);
+    await world.reason('password', 'AuthenticationFailed');
     const { password } = world.project.accounts.member;
     await world.writeSecret('password', { 'clouds.yaml': before.replace(password, 'another-password') });
     await world.ready('password');

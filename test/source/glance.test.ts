@@ -96,7 +96,7 @@ describe('an image of a real Glance, as a source', () => {
 
   test('an image without data fails with that reason', async () => {
     const id = await newImage();
-    await assert.rejects(open(id), failsWith('SourceUnavailable', /is queued: its data is not there yet/, 'after'));
+    await assert.rejects(open(id), failsWith('SourceNotReady', /is queued: its data is not there yet/, 'after'));
   });
 
   test('a missing or invisible image is reported as a failure of the source', async () => {
@@ -141,8 +141,8 @@ describe('an image in a state that a Glance shows only at times', () => {
     openImageSource({ images: { get: async () => ({ ...image, ...some }), download }, id: image.id, ...defaults() });
 
   for (const [status, code] of [
-    ['saving', 'SourceUnavailable'],
-    ['importing', 'SourceUnavailable'],
+    ['saving', 'SourceNotReady'],
+    ['importing', 'SourceNotReady'],
     ['deactivated', 'SourceForbidden'],
     ['pending_delete', 'SourceNotFound'],
     ['killed', 'SourceNotFound'],
