@@ -75,7 +75,7 @@ test('data that does not match the digest of its Glance never becomes active', a
 
 test('errors of the source image name the source', async () => {
   const { id } = await other.createImage();
-  await assert.rejects(run(id), { code: 'SourceUnavailable', message: /is queued: its data is not there yet/ });
+  await assert.rejects(run(id), { code: 'SourceNotReady', message: /is queued: its data is not there yet/ });
   await assert.rejects(run('6b1fd7a2-0000-4000-8000-00000000dead'), { code: 'SourceNotFound', httpStatus: 404 });
   await assert.rejects(run('ftp://example.com/x'), { code: 'InvalidSpec' });
 });
