@@ -9,6 +9,7 @@ import { z } from 'zod';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { compact } from '../lib/compact.ts';
 import { errorCodes } from '../lib/error-codes.ts';
+import { printable } from '../lib/text.ts';
 
 export const memoryVersion = 1;
 
@@ -17,9 +18,10 @@ export const mostImages = 64;
 
 const text = z.string().max(512);
 const moment = z.string().max(64);
-const keys = z.array(text).max(256);
+const mostKeys = 256;
+const keys = z.array(text).max(mostKeys);
 /** Keys that do not fit are forgotten, so that the rest of the memory is not. */
-const lossyKeys = z.array(text).max(256).catch([]);
+const lossyKeys = z.array(text).max(mostKeys).catch([]);
 
 /** What is known of the data of one image, for one fingerprint. */
 const finding = z.object({
@@ -125,18 +127,29 @@ export function asOperation(memory: Memory): Record<string, unknown> {
   return { ...compact(memory), findings: memory.findings.map(compact) };
 }
 
-const longestWhy = 300;
+/** In code points, of which some have two units. */
+const longestWhy = 250;
 const mostFindings = 8;
 
 /** A finding about an image replaces the one before. */
 export function withFinding(memory: Memory, found: DataFinding): Memory {
   const others = memory.findings.filter(({ imageID }) => imageID !== found.imageID);
-  const cut = found.why === undefined ? found : { ...found, why: found.why.slice(0, longestWhy) };
+  const cut = found.why === undefined ? found : { ...found, why: printable(found.why, longestWhy) };
   return { ...memory, findings: [...others, cut].slice(-mostFindings) };
 }
 
 export function findingOf({ findings }: Memory, imageID: string): DataFinding | undefined {
   return findings.find((one) => one.imageID === imageID);
+}
+
+/**
+ * With the keys of properties that are declared now: they and the earlier ones may be on the image until everything is applied. Of
+ * more than fit, after many edits that were never applied, earlier ones are forgotten.
+ */
+export function withPropertyKeys(memory: Memory, declared: readonly string[]): Memory {
+  if (declared.every((key) => memory.propertyKeys.includes(key))) return memory;
+  const all = new Set([...declared, ...memory.propertyKeys]);
+  return { ...memory, propertyKeys: [...all].slice(0, mostKeys).sort() };
 }
 
 /** With another image of ours. `isPublished`: consumers may know it. */

@@ -14,7 +14,7 @@ import { sourceOf } from '../source/registry.ts';
 import type { Content } from './content.ts';
 import { type Desired, imageAfter, imageBefore, keepsProperty, pendingName, retiredName } from './desired.ts';
 import { imageIDOf } from './identity.ts';
-import { type Memory, mostImages, msSince, withImage } from './memory.ts';
+import { type Memory, mostImages, msSince, withImage, withPropertyKeys } from './memory.ts';
 import { whyForeign } from './ownership.ts';
 import { importing, lockOf, type Revision, type Stage, stageOf } from './revisions.ts';
 import { contestMs, simulate } from './simulate.ts';
@@ -287,17 +287,13 @@ function patchTo(scene: Scene, { image, ownership }: Judged, wanted: WantedImage
  */
 function withKeys({ desired, state }: Scene, changing: Extract<PlanStep, { kind: 'create' | 'patch' }>): Decision {
   const { memory } = state;
-  const propertyKeys = desired.purge ? memory.propertyKeys : union(memory.propertyKeys, changing.keys);
+  const known = desired.purge ? memory : withPropertyKeys(memory, changing.keys);
   const { owners: before = [] } = memory;
   const { declaredOwner } = desired;
   const isKnown = declaredOwner === undefined || declaredOwner === memory.owner;
-  const owners = isKnown ? before : union(before, [declaredOwner]);
-  if (propertyKeys.length === memory.propertyKeys.length && owners.length === before.length) return step(changing);
-  return step({ kind: 'record', memory: { ...memory, propertyKeys, ...(owners.length === 0 ? {} : { owners }) } });
-}
-
-function union(a: readonly string[], b: readonly string[]): string[] {
-  return [...new Set([...a, ...b])].sort();
+  const owners = isKnown ? before : [...new Set([...before, declaredOwner])].sort();
+  if (known === memory && owners.length === before.length) return step(changing);
+  return step({ kind: 'record', memory: { ...known, ...(owners.length === 0 ? {} : { owners }) } });
 }
 
 function contentOf({ desired }: Scene): Content {

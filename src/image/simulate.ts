@@ -8,7 +8,7 @@ import { type JsonPatchOperation, keyIn } from '../glance/patch.ts';
 import { encodeProperty, type WantedImage } from '../glance/translation.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { ownerProperty } from './identity.ts';
-import { type Memory, msSince, withImage, withoutImage } from './memory.ts';
+import { type Memory, msSince, withImage, withoutImage, withPropertyKeys } from './memory.ts';
 import type { Observed, Revision } from './revisions.ts';
 import type { PlanStep, State } from './step.ts';
 
@@ -49,14 +49,14 @@ export function remember(memory: Memory, step: PlanStep, now: Date): Memory {
   switch (step.kind) {
     case 'create': {
       const { incomplete: _, ...rest } = withImage(memory, step.imageID, false);
-      return withKeys({ ...rest, next: step.number + 1 }, step.keys);
+      return withPropertyKeys({ ...rest, next: step.number + 1 }, step.keys);
     }
     case 'patch': {
       const restores = step.operations.some(({ op, path }) => op === 'add' && path === `/${ownerProperty}`);
       const { marks } = memory;
       const isRecent = marks !== undefined && msSince(marks.at, now) < contestMs;
       const counted = isRecent ? { ...marks, restored: marks.restored + 1 } : { restored: 1, at };
-      return withKeys(restores ? { ...memory, marks: counted } : memory, step.keys);
+      return withPropertyKeys(restores ? { ...memory, marks: counted } : memory, step.keys);
     }
     case 'import': {
       const { method, stores } = step.request;
@@ -76,12 +76,6 @@ export function remember(memory: Memory, step: PlanStep, now: Date): Memory {
 /** The time in which a mark that vanishes again and again counts as contested. */
 export const contestMs = 3_600_000;
 
-/** Both the old and the new keys may be on the image until everything is applied. */
-function withKeys(memory: Memory, keys: readonly string[]): Memory {
-  const all = [...new Set([...memory.propertyKeys, ...keys])].sort();
-  return all.length === memory.propertyKeys.length ? memory : { ...memory, propertyKeys: all };
-}
-
 export function withRevision(observed: Observed, revision: Revision): Observed {
   const others = observed.revisions.filter(({ image }) => image.id !== revision.image.id);
   return { ...observed, revisions: [...others, revision].sort((a, b) => a.number - b.number) };
@@ -93,9 +87,14 @@ export function withoutRevision(observed: Observed, imageID: string): Observed {
 
 function withChanged(observed: Observed, imageID: string, change: (image: Image) => Image): Observed {
   const revisions = observed.revisions.map((revision) =>
-    revision.image.id === imageID ? { ...revision, image: change(revision.image) } : revision,
+    revision.image.id === imageID ? withImageOf(revision, change(revision.image)) : revision,
   );
   return { ...observed, revisions };
+}
+
+function withImageOf({ number, ownership }: Revision, image: Image): Revision {
+  const isMarked = image.properties[ownerProperty] !== undefined;
+  return { number, image, ownership: ownership.kind === 'created' ? { ...ownership, isMarked } : ownership };
 }
 
 /** The image in the response to a POST. */

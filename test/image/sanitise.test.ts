@@ -4,16 +4,18 @@ import fc from 'fast-check';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
 import { statusSchema } from '../../src/api/status.ts';
 import { dueOf } from '../../src/image/due.ts';
+import { recall, withFinding, withPropertyKeys } from '../../src/image/memory.ts';
 import { createResources } from '../../src/image/resources.ts';
 import { sanitise, shortened } from '../../src/image/sanitise.ts';
-import { isAsSeen } from '../../src/image/status.ts';
+import { isAsSeen, withMemory } from '../../src/image/status.ts';
 import type { KubernetesClient } from '../../src/kubernetes/client.ts';
 import { errorFromResponse } from '../../src/kubernetes/errors.ts';
 import { createStore } from '../../src/kubernetes/reflector.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { fullStatus } from '../api/full-status.ts';
 import { never } from '../kubernetes/server.ts';
-import { resourceOf } from './resource.ts';
+import { imageOf, resourceOf } from './resource.ts';
+import { promotes } from './states.ts';
 import { anyReport, anyStatus, statusOf } from './statuses.ts';
 
 const unused = () => {
@@ -57,6 +59,31 @@ describe('the sanitiser of the status', () => {
         if (image !== undefined && ownership?.kind === 'created') assert(isAsSeen(image, status.image));
       }),
     );
+  });
+
+  test('a memory that is recorded alone makes an admissible status, from which the same memory is read back', () => {
+    const why = `${'😀'.repeat(400)}\u0085 it is damaged`;
+    const memory = withFinding(promotes(imageOf()), {
+      imageID: imageOf().id,
+      fingerprint: 'v1',
+      verdict: 'wrong',
+      why,
+    });
+    const status = withMemory(sanitise(fullStatus), memory);
+    assert.deepEqual(sanitise(status), status);
+    assert.deepEqual(recall(resourceOf({ status })), { kind: 'memory', memory, isLost: false });
+  });
+
+  test('a memory is read back after any number of edits that were never applied', () => {
+    let memory = promotes(imageOf());
+    for (let edit = 0; edit < 5; edit++)
+      memory = withPropertyKeys(
+        memory,
+        Array.from({ length: 122 }, (_, index) => `p${edit}-${index}`),
+      );
+    const status = withMemory(sanitise(fullStatus), memory);
+    assert.deepEqual(recall(resourceOf({ status })), { kind: 'memory', memory, isLost: false });
+    assert.equal(memory.propertyKeys.filter((key) => key.startsWith('p4-')).length, 122);
   });
 
   test('texts are cut by code points and keep no half of a character', () => {

@@ -107,7 +107,10 @@ export function stubGlance(start: readonly Image[] = [], faults: Faults = {}): S
 }
 
 /** To perform steps on this Glance. */
-export function performOn({ images }: StubGlance, fields: Partial<PerformContext> = {}): PerformContext {
+export function performOn(
+  { images }: Pick<StubGlance, 'images'>,
+  fields: Partial<PerformContext> = {},
+): PerformContext {
   return {
     images,
     owner,
