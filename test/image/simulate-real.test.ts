@@ -1,5 +1,6 @@
 /**
- * What `simulate` predicts is what the real Glance holds after `perform`: for declarations and images of any kind that Glance admits.
+ * The prediction of `simulate` is the state of the real Glance after `perform`, for declarations and images of any kind that Glance
+ * admits.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -116,12 +117,12 @@ const anySettings = fc.record({
   interrupted: fc.constantFrom('none' as const, 'now' as const, 'long ago' as const),
 });
 
-/** Each status with each mark once, some with an image beside it, and a resource without an image. */
+/** Each status with each mark once, some with an image neighbour it, and a resource without an image. */
 const worlds: World[] = statuses.flatMap((status, row) =>
   marks.map((mark, column) => {
     const seed = 20260102 + 10 * row + column;
-    const beside = fc.constantFrom(...statuses).chain((one) => anyImage(one, 'ours'));
-    const images = fc.tuple(anyImage(status, mark), fc.array(beside, { maxLength: 1 }));
+    const neighbour = fc.constantFrom(...statuses).chain((one) => anyImage(one, 'ours'));
+    const images = fc.tuple(anyImage(status, mark), fc.array(neighbour, { maxLength: 1 }));
     const [world] = fc.sample(
       fc.tuple(anySettings, images).map(([settings, [image, others]]) => ({ ...settings, images: [...others, image] })),
       { seed, numRuns: 1 },
