@@ -117,7 +117,7 @@ const anySettings = fc.record({
   interrupted: fc.constantFrom('none' as const, 'now' as const, 'long ago' as const),
 });
 
-/** Each status with each mark once, some with an image neighbour it, and a resource without an image. */
+/** Each status with each mark once, some with an image next to it, and a resource without an image. */
 const worlds: World[] = statuses.flatMap((status, row) =>
   marks.map((mark, column) => {
     const seed = 20260102 + 10 * row + column;
