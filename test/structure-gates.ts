@@ -80,6 +80,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   'makes text of a peer printable': {
     sign: calls('printable'),
     files: [
+      'image/memory.ts',
       'image/transfer.ts',
       'image/warning.ts',
       'lib/errors.ts',
