@@ -36,6 +36,10 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     sign: builtin('child_process', 'cluster', 'worker_threads'),
     files: ['transfer/thread-main.ts', 'transfer/thread.ts'],
   },
+  'changes or deletes images in Glance': {
+    sign: /\bimages\.(?:create|patch|remove|importImage|removeFromStore|deactivate|reactivate)\(/,
+    files: ['image/perform.ts', 'transfer/stage.ts'],
+  },
   'makes an egress policy': {
     sign: calls('createEgressPolicy'),
     files: ['commands/clouds.ts', 'commands/egress.ts', 'commands/image-controller.ts', 'transfer/thread-main.ts'],
