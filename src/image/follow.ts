@@ -14,9 +14,9 @@ import type { Pass, ReconcileContext } from './pass.ts';
 import type { Next } from './plan.ts';
 import type { ActiveTransfer, End } from './report.ts';
 import type { Observed } from './revisions.ts';
-import { lockOf, stageOf } from './revisions.ts';
+import { isUsable, lockOf } from './revisions.ts';
 import { fillPlan, verifyPlan } from './transfer.ts';
-import { hashOf, verify } from './verify.ts';
+import { hashOf } from './verify.ts';
 
 export async function follow(next: Next, pass: Pass, cloud: Cloud, context: ReconcileContext): Promise<End> {
   switch (next.kind) {
@@ -139,14 +139,4 @@ export function withoutWrong(memory: Memory, { revisions }: Observed, desired: D
   if (promoted === undefined) return memory;
   const image = revisions.find((one) => one.image.id === promoted)?.image;
   return image !== undefined && isUsable(image, desired, memory, now) ? memory : rest;
-}
-
-function isUsable(image: Image, desired: Desired, memory: Memory, now: Date): boolean {
-  const { content } = desired;
-  if (content === undefined) return image.status !== 'killed';
-  const stage = stageOf(image, desired, memory, now);
-  if (stage.kind === 'right' || (stage.kind === 'deactivated' && stage.isRight)) return true;
-  const found = findingOf(memory, image.id);
-  const isStored = image.status === 'active' || image.status === 'deactivated';
-  return isStored && found?.verdict === 'right' && verify(content, found.fingerprint, image, found).kind === 'right';
 }

@@ -14,9 +14,9 @@ import { sourceOf } from '../source/registry.ts';
 import type { Content } from './content.ts';
 import { type Desired, imageAfter, imageBefore, keepsProperty, pendingName, retiredName } from './desired.ts';
 import { imageIDOf } from './identity.ts';
-import { type Memory, mostImages, msSince, withImage, withPropertyKeys } from './memory.ts';
+import { mostImages, msSince, withImage, withPropertyKeys } from './memory.ts';
 import { whyForeign } from './ownership.ts';
-import { importing, lockOf, type Revision, type Stage, stageOf } from './revisions.ts';
+import { importing, isUsable, lockOf, type Revision, type Stage, stageOf } from './revisions.ts';
 import { contestMs, simulate } from './simulate.ts';
 import type { PlanStep, State } from './step.ts';
 import { storeChange } from './stores.ts';
@@ -60,6 +60,8 @@ interface Judged extends Revision {
   stage: Stage;
   /** Consumers may know it: it is not deleted before another image is promoted. */
   isPublished: boolean;
+  /** It is the image to use, and may stay that. */
+  isInUse: boolean;
 }
 
 interface Scene {
@@ -77,9 +79,10 @@ function decide(desired: Desired, state: State, now: Date): Decision {
     ...revision,
     stage: stageOf(revision.image, desired, memory, now),
     isPublished: memory.published.includes(revision.image.id),
+    isInUse: memory.promoted === revision.image.id && isUsable(revision.image, desired, memory, now),
   }));
   const scene = { desired, state, judged, now };
-  const chosen = choose(judged, memory);
+  const chosen = choose(judged);
   const leftover = judged.find((one) => one !== chosen && isLeftover(one, chosen));
   if (leftover !== undefined) return removal(scene, leftover, chosen);
   if (chosen === undefined) return creation(scene);
@@ -115,10 +118,10 @@ const ranks: Readonly<Record<Exclude<Stage['kind'], 'useless'>, number>> = {
 };
 
 /** The image that becomes, or stays, the one to use. Of equal ones the one in use, then one with data, then the newest. */
-function choose(judged: readonly Judged[], { promoted }: Memory): Judged | undefined {
-  const rank = ({ stage, image, isPublished, number }: Judged) => [
+function choose(judged: readonly Judged[]): Judged | undefined {
+  const rank = ({ stage, image, isPublished, isInUse, number }: Judged) => [
     stage.kind === 'useless' ? Number.POSITIVE_INFINITY : ranks[stage.kind],
-    image.id === promoted ? 0 : 1,
+    isInUse ? 0 : 1,
     isPublished ? 0 : 1,
     image.status === 'active' ? 0 : 1,
     -number,

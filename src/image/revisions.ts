@@ -90,6 +90,17 @@ export function stageOf(image: Image, desired: Desired, memory: Memory, now: Dat
   }
 }
 
+/** Whether it may stay the image to use: its data is right, or what was verified for an earlier declaration. */
+export function isUsable(image: Image, desired: Desired, memory: Memory, now: Date): boolean {
+  const { content } = desired;
+  if (content === undefined) return image.status !== 'killed';
+  const stage = stageOf(image, desired, memory, now);
+  if (stage.kind === 'right' || (stage.kind === 'deactivated' && stage.isRight)) return true;
+  const found = findingOf(memory, image.id);
+  const isStored = image.status === 'active' || image.status === 'deactivated';
+  return isStored && found?.verdict === 'right' && verify(content, found.fingerprint, image, found).kind === 'right';
+}
+
 function whenActive(image: Image, desired: Desired, memory: Memory): Stage {
   const { content, fingerprint } = desired;
   const verdict = verify(content, fingerprint, image, findingOf(memory, image.id));
