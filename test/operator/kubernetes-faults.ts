@@ -54,7 +54,8 @@ export class FaultScene implements AsyncDisposable {
     ]);
     const clouds = { imageUrl: glance.url };
     const leaseName = elects ? `faults-${randomUUID()}` : undefined;
-    const flags = leaseName === undefined ? [] : electing(leaseName);
+    // The list of Secrets is one of the occasions.
+    const flags = ['--watch-secrets', 'true', ...(leaseName === undefined ? [] : electing(leaseName))];
     const world = await World.create({ stack, clouds, through: { server: kubernetes.url }, flags }).catch(
       async (error: unknown) => {
         await Promise.all([kubernetes[Symbol.asyncDispose](), glance[Symbol.asyncDispose]()]);
