@@ -39,7 +39,7 @@ before(async () => {
 after(() => open.disposeAsync());
 
 for (const each of cases) {
-  test(`Cinder's image service and ours ${each.name}`, { timeout: 120_000 }, async () => {
+  test(`Cinder's image service and ours ${each.name}`, { timeout: 900_000 }, async () => {
     const [left, right] = await Promise.all([play(cinder, each), play(ours, each)]);
     assert.deepEqual(problemsOf(each, left, right), []);
   });

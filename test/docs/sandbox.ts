@@ -38,7 +38,7 @@ const foreignKinds =
  * `openstack image delete` of python-openstackclient 9.0.1 says of an image that does not exist.
  */
 const checked = `check() {
-  local out; out="$(timeout 60 "$@" 2>&1)"; local code=$?
+  local out; out="$(timeout 300 "$@" 2>&1)"; local code=$?
   [ -z "$out" ] || printf '%s\\n' "$out"
   [ "$code" = 0 ] && return
   printf '%s' "$out" | grep -qE "resource type \\"(${foreignKinds})s?\\"" && return 0

@@ -25,7 +25,7 @@ export interface ShellOptions {
   deadlineMs?: number;
 }
 
-export function startShell({ directory, env, deadlineMs = 120_000 }: ShellOptions): Shell {
+export function startShell({ directory, env, deadlineMs = 900_000 }: ShellOptions): Shell {
   const child = spawn('bash', ['--noprofile', '--norc', '-s'], {
     cwd: directory,
     env,

@@ -142,7 +142,7 @@ describe('a reader who does what the pages say', () => {
   const steps = quickStart.filter(({ heading }) => heading !== 'Remove it');
   const removal = quickStart.filter(({ heading }) => heading === 'Remove it');
 
-  test('the quick start creates a verified image', { timeout: 300_000 }, async () => {
+  test('the quick start creates a verified image', { timeout: 900_000 }, async () => {
     assert.ok(removal.length > 0);
     await walk(steps);
     assert.deepEqual(await installedImages(), readFileSync(join(directory, '.pushed'), 'utf8').trim().split('\n'));
@@ -152,14 +152,14 @@ describe('a reader who does what the pages say', () => {
     );
   });
 
-  test('the tutorial creates, edits and deletes an image', { timeout: 300_000 }, async () => {
+  test('the tutorial creates, edits and deletes an image', { timeout: 900_000 }, async () => {
     await walk(readPage('docs/tutorial.md').blocks);
     const names = (await project.listImages()).map(({ name }) => name);
     assert.deepEqual(names.sort(), ['cirros', 'cirros-0.6.3']);
   });
 
   test('the removal steps of the quick start remove everything they name', {
-    timeout: 120_000,
+    timeout: 900_000,
   }, async () => {
     await shell.run('cd "$HOME"');
     await walk(removal);

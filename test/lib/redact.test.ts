@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cleanText } from '../../src/lib/redact.ts';
+import { cleanFields, cleanText } from '../../src/lib/redact.ts';
 
 const shown: [text: string, secret: RegExp][] = [
   ['password=hunter2x', /hunter2x/],
@@ -56,3 +56,9 @@ test('the search for secrets ends soon in a text of any repeated word', { timeou
     for (let round = 0; round < 20; round++) cleanText(text);
   }
 });
+
+for (const name of ['password', 'passwort', 'pwd', 'db_pwd', 'token', 'client_secret']) {
+  test(`the log hides the field ${name}`, () => {
+    assert.doesNotMatch(JSON.stringify(cleanFields({ [name]: 'hunter2x' })), /hunter2x/);
+  });
+}

@@ -1,8 +1,8 @@
 /**
  * xz, by the decoder of @napi-rs/lzma, which runs on a thread of its own.
  *
- * Guarantees: the decoder gets each piece only after its structure was found valid and within the limits, because it has no memory
- * limit itself.
+ * Guarantees: the decoder is started only when its memory is granted, and gets each piece only after its structure was found valid and
+ * within the limits, because it has no memory limit itself.
  *
  * It reads ahead: up to 16 pieces wait at its input, and 16 chunks of 64 KiB at its output. Both are dropped when the reader stops.
  */
@@ -18,6 +18,7 @@ const pieceBytes = 32 * 1024;
 export async function* unxz(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
   const decompressStream = await loadDecoder(job);
   const compressed = new CheckedStream(input, job);
+  await compressed.begin();
   const reader = decompressStream(compressed.stream).getReader();
   try {
     for (;;) {
@@ -39,26 +40,44 @@ class CheckedStream {
   readonly stream: ReadableStream<Uint8Array>;
   /** The error that ended it early: an error of the body, or of its structure. */
   failure: unknown;
+  readonly #input: Input;
+  readonly #job: Job;
+  readonly #structure: XzStructure;
+  /** Checked, and not yet taken by the decoder. */
+  #first: Uint8Array | undefined;
 
   constructor(input: Input, job: Job) {
-    const structure = new XzStructure(job);
+    this.#input = input;
+    this.#job = job;
+    this.#structure = new XzStructure(job);
     const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
       try {
-        const piece = await input.next(pieceBytes);
-        if (piece === undefined) {
-          structure.finish();
-          controller.close();
-        } else {
-          structure.update(piece);
-          await memoryGranted(job);
-          controller.enqueue(piece);
-        }
+        const piece = this.#first ?? (await this.#next());
+        this.#first = undefined;
+        if (piece === undefined) controller.close();
+        else controller.enqueue(piece);
       } catch (error) {
         this.failure = error;
         controller.error(error);
       }
     };
     this.stream = new ReadableStream({ pull }, { highWaterMark: 0 });
+  }
+
+  /** Resolves when the memory of the decoder is granted: a decoder that waits for it holds memory already. */
+  async begin(): Promise<void> {
+    this.#first = await this.#next();
+  }
+
+  async #next(): Promise<Uint8Array | undefined> {
+    const piece = await this.#input.next(pieceBytes);
+    if (piece === undefined) {
+      this.#structure.finish();
+      return undefined;
+    }
+    this.#structure.update(piece);
+    await memoryGranted(this.#job);
+    return piece;
   }
 }
 
