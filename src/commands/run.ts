@@ -46,10 +46,9 @@ export async function run(args: string[]): Promise<void> {
 }
 
 async function operate(settings: RunSettings, log: Logger, clock: Clock, signal: AbortSignal): Promise<void> {
-  const random = Math.random;
   const metrics = createMetrics(clock);
   const kubeconfig = settings.kubeconfig === undefined ? {} : { kubeconfig: settings.kubeconfig };
-  const connection = { ...kubeconfig, version: programVersion, clock, random, observe: metrics.request };
+  const connection = { ...kubeconfig, version: programVersion, clock, random: Math.random, observe: metrics.request };
   const leadership = createLeadership({ settings, connection, log, observe: metrics.election });
   const { mayWrite, fence, whenLeading } = leadership;
   const transport = createApiTransport({ ...connection, mayWrite });
@@ -58,7 +57,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   await checkSelector(client, settings, signal);
   log.info({ version: programVersion, cluster }, 'Starting');
 
-  const common = { clock, random, log };
+  const common = { clock, random: Math.random, log };
   const watching = { client, metrics, ...common };
   const scope = settings.namespaces.length === 0 ? {} : { namespaces: settings.namespaces };
   const images = createWatch({
