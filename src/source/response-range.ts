@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import { safeUrl } from '../lib/secret.ts';
 import { progress, SourceError, statusError } from './errors.ts';
 import type { SourceResponse } from './transport.ts';
-import { type FileFacts, type Validators, validatorsOf } from './validators.ts';
+import { type FileFacts, serverOf, type Validators, validatorsOf } from './validators.ts';
 
 /** `url` is that of the last redirect. */
 export interface ResponseRange extends FileFacts {
@@ -36,12 +36,12 @@ export interface RangeRequest {
 
 /** Throws SourceError; the caller destroys the body then. */
 export function rangeIn(url: URL, response: SourceResponse, request: RangeRequest): ResponseRange {
-  const { status, header, body, isPublic } = response;
+  const { status, header, body, isPublic, peer } = response;
   const { from } = request;
   if (from > 0 && status === 416) return nothingLeft(url, response, request);
   if (status !== 200 && !(status === 206 && from > 0)) throw statusError(url, response, request.withheld);
   checkCoding(url, header('content-encoding'), request.hasDigest);
-  const validators = validatorsOf(url.origin, header);
+  const validators = validatorsOf(serverOf(url, isPublic, peer), header);
   const common = { url, validators, isPublic, body };
   if (status === 206) return { ...common, ...contentRange(url, header('content-range'), from), endIsCertain: true };
   const size = wholeNumber(header('content-length'));
@@ -52,7 +52,7 @@ export function rangeIn(url: URL, response: SourceResponse, request: RangeReques
 /** 416: the file ends at or before the next byte. */
 function nothingLeft(
   url: URL,
-  { status, header, body, isPublic }: SourceResponse,
+  { status, header, body, isPublic, peer }: SourceResponse,
   request: RangeRequest,
 ): ResponseRange {
   const { from, size, ifRange } = request;
@@ -68,7 +68,13 @@ function nothingLeft(
   // The whole file was received before the connection broke. If-Range would have brought the whole file of another version.
   body.destroy();
   const common = { url, isPublic, endIsCertain: true, body: Readable.from([]) };
-  return { ...common, validators: ifRange ?? validatorsOf(url.origin, header), start: from, end: from, size: total };
+  return {
+    ...common,
+    validators: ifRange ?? validatorsOf(serverOf(url, isPublic, peer), header),
+    start: from,
+    end: from,
+    size: total,
+  };
 }
 
 /** `bytes 100-199/200`. A shorter range than requested is accepted: the rest is requested again. */

@@ -25,6 +25,8 @@ export interface SourceResponse {
   header(name: string): string | undefined;
   /** Whether the server has a public address. False if that is unknown, as behind a proxy. */
   isPublic: boolean;
+  /** The address of the server; undefined if a proxy connects to it. */
+  peer?: string | undefined;
   /** The proxy that could have sent this response by itself, because it reads the request. */
   forwarder?: string | undefined;
   /** Must be read or destroyed. An earlier error is reported to the reader, not thrown at the process. */
@@ -54,8 +56,8 @@ export interface SourceTls {
 export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {}): SourceTransport {
   const { trust = createTrust(), connectTimeoutMs: timeout = connectTimeoutMs } = tls;
   const ca = tls.ca === undefined ? undefined : readCertificates(tls.ca).join('');
-  /** Hosts whose last connection led to a public address. */
-  const publicHosts = new Set<string>();
+  /** The address of each host, as of its last connection. */
+  const peers = new Map<string, string>();
   const connect = guardConnector(policy, {
     make: ({ lookup }) =>
       trustingConnector(trust, { ca, replacesSystem: false }, (secureContext) =>
@@ -71,8 +73,8 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
     trust,
     connectTimeoutMs: timeout,
     onPeer(host, address) {
-      if (address !== undefined && policy.isPublic(address)) publicHosts.add(canonicalHost(host));
-      else publicHosts.delete(canonicalHost(host));
+      if (address === undefined) peers.delete(canonicalHost(host));
+      else peers.set(canonicalHost(host), address);
     },
   });
   const agent = new Agent({
@@ -89,6 +91,7 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
     async get(url, headers, signal) {
       const response = await request(url, { method: 'GET', headers, signal, dispatcher });
       response.body.on('error', () => {});
+      const peer = peers.get(canonicalHost(url.hostname));
       return {
         status: response.statusCode,
         header: (name) => {
@@ -96,7 +99,8 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
           return typeof value === 'string' ? value : value?.[0];
         },
         forwarder: proxy?.forwarderOf(url),
-        isPublic: publicHosts.has(canonicalHost(url.hostname)),
+        isPublic: peer !== undefined && policy.isPublic(peer),
+        peer,
         body: response.body,
       };
     },

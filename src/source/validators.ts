@@ -2,16 +2,16 @@
  * Whether the bytes of another response may continue a download: validators (RFC 9110, section 8.8) and the resume check.
  *
  * Guarantees: two responses are joined only if a validator proves that they are of one version of the file, or if their lengths
- * agree and a digest is compared in the end: the nodes of one address may have a tag each. Only validators that change with every byte of the file count; weaker ones are
- * not kept. Between two origins of which one is not public, only equal strong entity tags join them: otherwise the author of a
+ * agree and a digest is compared in the end: the nodes of one address may have a tag each. Only validators that change with every
+ * byte of the file count; weaker ones are not kept. Between two servers of which one is not public, only equal strong entity tags join them: otherwise the author of a
  * resource could put the first bytes of their own server in front of a file of this network, and read that file from the image.
  */
 import { safeUrl } from '../lib/secret.ts';
 import { SourceError } from './errors.ts';
 
 export interface Validators {
-  /** Scheme, host and port of the server that sent them. */
-  readonly origin: string;
+  /** The server that sent them: see `serverOf`. */
+  readonly server: string;
   /** A strong entity tag, quotes included. */
   readonly etag: string | undefined;
   /** Last-Modified as the server sent it, if it is as reliable as a strong entity tag. */
@@ -26,8 +26,16 @@ type Header = (name: string) => string | undefined;
  */
 const settledMs = 60_000;
 
-export function validatorsOf(origin: string, header: Header): Validators {
-  return { origin, etag: strongTag(header('etag')), lastModified: settledDate(header) };
+/**
+ * The origin; for a server without a public address, the origin and the address of its peer. DNS can move the name of an author's
+ * server to an address of this network, and then the same origin is another server.
+ */
+export function serverOf({ origin }: URL, isPublic: boolean, peer: string | undefined): string {
+  return isPublic ? origin : `${origin} at ${peer ?? 'an unknown address'}`;
+}
+
+export function validatorsOf(server: string, header: Header): Validators {
+  return { server, etag: strongTag(header('etag')), lastModified: settledDate(header) };
 }
 
 /** Blanks, which older servers use, are accepted. Without quotes it is no entity tag. */
@@ -52,7 +60,7 @@ export function ifRangeOf({ etag, lastModified }: Validators): string | undefine
  * because each names versions in its own way.
  */
 export function compareValidators(one: Validators, other: Validators): 'same' | 'changed' | 'unknown' {
-  const different = one.origin === other.origin ? 'changed' : 'unknown';
+  const different = one.server === other.server ? 'changed' : 'unknown';
   for (const key of ['etag', 'lastModified'] as const) {
     if (one[key] === undefined || other[key] === undefined) continue;
     if (one[key] === other[key]) return 'same';
@@ -115,10 +123,10 @@ export function checkResume(
 ): 'proven' | 'assumed' {
   checkLength(next, file.size, isPublic);
   // An address can lead to another server each time. A server that sent bytes of the file before is compared with itself.
-  const compared = last?.origin === next.validators.origin ? last : file.validators;
-  const { origin, etag } = next.validators;
+  const compared = last?.server === next.validators.server ? last : file.validators;
+  const { server, etag } = next.validators;
   const isProof = etag !== undefined && etag === compared.etag;
-  if (!isPublic && origin !== compared.origin && !isProof)
+  if (!isPublic && server !== compared.server && !isProof)
     throw changed(
       next,
       'does not prove by a strong entity tag that it has the same file, as servers without a public address must',
@@ -129,7 +137,7 @@ export function checkResume(
   const mayBeSame =
     hasDigest && isPublic && hasSameLength && next.size !== undefined && !isOlderOrNewer(compared, next.validators);
   if (result === 'changed' && !mayBeSame) throw changed(next, 'has another version of the file by now');
-  if (result === 'same' && (hasSameLength || compared.origin === next.validators.origin)) return 'proven';
+  if (result === 'same' && (hasSameLength || compared.server === next.validators.server)) return 'proven';
   if (!hasDigest) throw changed(next, 'does not prove that it has the same version of the file; declare a digest');
   if (!hasSameLength) throw changed(next, 'does not prove that its file has the same length');
   return 'assumed';

@@ -38,7 +38,7 @@ describe('the validator of a response', () => {
   const [one, two] = ['"one"', '"two"'];
   const [noon, later] = ['Mon, 05 Jan 2026 12:00:00 GMT', 'Mon, 05 Jan 2026 13:00:00 GMT'];
   const validators = (etag?: string, lastModified?: string, at = origin): Validators => ({
-    origin: at,
+    server: at,
     etag,
     lastModified,
   });
