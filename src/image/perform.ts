@@ -80,8 +80,15 @@ export async function perform(step: PlanStep, state: State, context: PerformCont
 async function change(step: PlanStep, state: State, context: PerformContext): Promise<Performed> {
   if (step.kind === 'record') {
     const written = await context.record(step.memory);
-    if (written !== 'written') return { kind: written };
-    return done({ ...state, memory: step.memory }, []);
+    switch (written) {
+      case 'written':
+        return done({ ...state, memory: step.memory }, []);
+      case 'rejected':
+        return failed(state, notRecorded());
+      case 'gone':
+      case 'outdated':
+        return { kind: written };
+    }
   }
   if (!(await context.guard())) return { kind: 'gone' };
   switch (step.kind) {
@@ -96,6 +103,15 @@ async function change(step: PlanStep, state: State, context: PerformContext): Pr
     case 'delete':
       return remove(step, state, context);
   }
+}
+
+/** The next step relies on this memory, so it must not be done. */
+function notRecorded(): OperatorError {
+  return new OperatorError(
+    'the API server rejects the memory of the operator in the status, so nothing is changed that depends on it; the log of the operator ' +
+      'has the reason',
+    { code: 'KubernetesRejected' },
+  );
 }
 
 type Right = 'create' | 'read' | 'update';

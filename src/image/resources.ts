@@ -54,8 +54,10 @@ export interface Resources extends Pick<OwnResources, 'get' | 'removeFinalizer' 
 }
 
 export type StatusOutcome =
-  /** Also if the API server rejects each status: the log says why, and the next reconcile tries again. */
+  /** As it is, or in a shorter form that has the memory. */
   | 'written'
+  /** The API server rejects it, or took it without the memory. The log says why, and the next reconcile tries again. */
+  | 'rejected'
   | 'gone'
   /** Nothing was written, because the resource has another status. */
   | 'outdated';
@@ -105,12 +107,12 @@ export function createResources(options: ResourcesOptions): Resources {
       for (const shorter of shortened(status, error.message)) {
         const write = await own.writeStatus(resource, shorter, signal);
         if (write.kind === 'rejected') continue;
-        if (write.kind === 'written')
-          log.error({ error }, 'The API server rejected the status. A shorter one is written.');
-        return write.kind;
+        if (write.kind !== 'written') return write.kind;
+        log.error({ error }, 'The API server rejected the status. A shorter one is written.');
+        return shorter.operation === undefined && status.operation !== undefined ? 'rejected' : 'written';
       }
       log.error({ error }, 'The API server rejected the status, and each shorter one too.');
-      return 'written';
+      return 'rejected';
     },
   };
 }

@@ -5,6 +5,7 @@ import { Conflict, ImageNotFound, NotAuthorized } from '../../src/glance/errors.
 import type { Image } from '../../src/glance/image.ts';
 import { clusterProperty, contentProperty, imageIDOf, markOf, ownerProperty } from '../../src/image/identity.ts';
 import { perform } from '../../src/image/perform.ts';
+import type { StatusOutcome } from '../../src/image/resources.ts';
 import type { PlanStep } from '../../src/image/step.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { table } from './performing.ts';
@@ -251,11 +252,19 @@ describe('the deletion of an image', () => {
 
 describe('the record of a memory', () => {
   const memory = { ...promotes(image), propertyKeys: ['os_distro'] };
-  const record = (result: 'written' | 'gone' | 'outdated') => ({ record: async () => result });
+  const record = (result: StatusOutcome) => ({ record: async () => result });
   table({ kind: 'record', memory }, [
     { what: 'it counts once it is written', context: record('written'), kind: 'done', calls: [], memory },
     { what: 'a resource that is gone ends the reconcile', context: record('gone'), kind: 'gone', calls: [] },
     { what: 'another status ends the reconcile', context: record('outdated'), kind: 'outdated', calls: [] },
+    {
+      what: 'a memory that the API server rejects is not remembered, and no step follows',
+      context: record('rejected'),
+      kind: 'failed',
+      code: 'KubernetesRejected',
+      calls: [],
+      memory: { propertyKeys: [] },
+    },
     {
       what: 'a failure leaves the memory as it was',
       context: { record: () => Promise.reject(new OperatorError('500', { code: 'KubernetesFailed' })) },

@@ -186,7 +186,7 @@ describe('the writer of the status', () => {
       events: { record() {}, async run() {} },
       log: silentLogger,
     });
-    await resources.writeStatus(resourceOf(), sanitise(fullStatus), never);
+    assert.equal(await resources.writeStatus(resourceOf(), sanitise(fullStatus), never), 'rejected');
     return tried;
   }
 
