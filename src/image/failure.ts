@@ -44,6 +44,7 @@ const reasonsOfCodes: Readonly<Record<Exclude<ErrorCode, Reason>, Reason>> = {
   SplicedDigestMismatch: 'DigestMismatch',
   PageReceived: 'FormatMismatch',
   CompressionCutOff: 'CompressionInvalid',
+  SourceDeactivated: 'SourceForbidden',
   SourceNotReady: 'SourceUnavailable',
   SourceURLInvalid: 'SourceInvalid',
   KubernetesRejected: 'KubernetesFailed',

@@ -187,7 +187,8 @@ function contentIn(result: TransferResult, plan: TransferPlan, resource: GlanceI
 const faults: ReadonlySet<string> = new Set(['DigestMismatch', 'FormatMismatch', 'UnsafeImage', 'EmptySource']);
 /** The data cannot be read with these credentials. */
 const unreadable: ReadonlySet<string> = new Set(['SourceForbidden']);
-const goneMeanwhile: ReadonlySet<string> = new Set(['SourceNotFound', 'ImageGone']);
+/** The image is not active any more. What it is now decides. */
+const changedMeanwhile: ReadonlySet<string> = new Set(['SourceNotFound', 'ImageGone', 'SourceDeactivated']);
 
 function verificationFailed(resource: GlanceImage, plan: TransferPlan, error: unknown, memory: Memory): TransferNews {
   const fingerprint = declaredFingerprint(resource, plan);
@@ -197,7 +198,7 @@ function verificationFailed(resource: GlanceImage, plan: TransferPlan, error: un
   const base = { imageID: plan.imageID, fingerprint, why: error.message, code: error.code };
   if (unreadable.has(error.code))
     return { kind: 'verified', memory: withFinding(memory, { ...base, verdict: 'unverifiable' }) };
-  if (!faults.has(error.code)) return { kind: 'failed', error, memory, looks: goneMeanwhile.has(error.code) };
+  if (!faults.has(error.code)) return { kind: 'failed', error, memory, looks: changedMeanwhile.has(error.code) };
   const verdict = error.code === 'DigestMismatch' ? mismatchOf(content, error.message).kind : 'wrong';
   const isWrong = verdict === 'wrong';
   return { kind: 'verified', memory: withFinding(memory, { ...base, verdict: isWrong ? 'wrong' : 'unverifiable' }) };

@@ -106,6 +106,8 @@ const table = {
   ProxyDenied: after(minutes(5)),
   SourceNotFound: publisher,
   SourceForbidden: publisher,
+  /** The source is an image of Glance that an administrator has deactivated. */
+  SourceDeactivated: publisher,
   SourceRefused: publisher,
   SourceUnreachable: backoff,
   SourceUntrusted: changeOrAfter(minutes(10)),

@@ -14,6 +14,7 @@ import type { SourceResponse } from './transport.ts';
 export type SourceCode =
   | 'SourceNotFound'
   | 'SourceForbidden'
+  | 'SourceDeactivated'
   | 'SourceRefused'
   | 'SourceUnreachable'
   | 'SourceUntrusted'

@@ -161,7 +161,7 @@ function checkState({ id, status, size }: Image): void {
     case 'importing':
       throw say('SourceNotReady', `is ${status}: its data is not there yet`);
     case 'deactivated':
-      throw say('SourceForbidden', 'is deactivated: an administrator has blocked the download of its data');
+      throw say('SourceDeactivated', 'is deactivated: an administrator has blocked the download of its data');
     case 'deleted':
     case 'pending_delete':
       throw say('SourceNotFound', `is ${status}: its data was deleted`);

@@ -9,7 +9,8 @@
  * | wrong | DigestMismatch, FormatMismatch and UnsafeImage, each if its `retry` is `change`; EmptySource |
  * | beyond a limit of the plan | MinDiskTooSmall, VirtualSizeExceeded, SourceTooLong |
  * | not verifiable | NotVerifiable: no digest is declared, and Glance has none |
- * | not readable | SourceForbidden (by a policy, or the image is deactivated) |
+ * | not readable | SourceForbidden (by a policy) |
+ * | deactivated | SourceDeactivated |
  * | gone | SourceNotFound (before the read, or deleted), ImageGone (during the read) |
  * | transient | all others, such as SourceChanged, SourceUnavailable, SourceStalled, GlanceUnavailable, AuthenticationFailed |
  */

@@ -171,6 +171,11 @@ const rows: Row[] = [
     news: { kind: 'failed', looks: false, memory: { findings: [] } },
   },
   {
+    what: 'an image that was deactivated while it was read back is looked at, and nothing is found out about its data',
+    state: failed(verify, 'SourceDeactivated'),
+    news: { kind: 'failed', looks: true, memory: { findings: [] } },
+  },
+  {
     what: 'an image that vanished while it was read back is looked at',
     state: failed(verify, 'SourceNotFound'),
     news: { kind: 'failed', looks: true },

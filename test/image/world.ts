@@ -149,7 +149,7 @@ export function createWorld({ spec, metadata = {}, storeNames, inheritFrom = [] 
       await Promise.race([gate, aborted]);
       const image = images.get(id);
       if (image === undefined) throw new OperatorError('gone', { code: 'SourceNotFound' });
-      if (image.status !== 'active') throw new OperatorError('deactivated', { code: 'SourceForbidden' });
+      if (image.status !== 'active') throw new OperatorError('deactivated', { code: 'SourceDeactivated' });
       const text = data.get(id) ?? '';
       if (sha256(text) !== plan.digest) throw new OperatorError('other digest', { code: 'DigestMismatch' });
       return result(image, text);

@@ -143,7 +143,7 @@ describe('an image in a state that a Glance shows only at times', () => {
   for (const [status, code] of [
     ['saving', 'SourceNotReady'],
     ['importing', 'SourceNotReady'],
-    ['deactivated', 'SourceForbidden'],
+    ['deactivated', 'SourceDeactivated'],
     ['pending_delete', 'SourceNotFound'],
     ['killed', 'SourceNotFound'],
     ['a state of the future', 'SourceUnavailable'],

@@ -68,7 +68,7 @@ describe('the verification of an image in the real Glance', () => {
   test('a deactivated image is not readable', async () => {
     const id = await image();
     (await scene.project.image('POST', `/v2/images/${id}/actions/deactivate`)).ok();
-    await assert.rejects(run(planFor(id)), { code: 'SourceForbidden' });
+    await assert.rejects(run(planFor(id)), { code: 'SourceDeactivated' });
   });
 
   test('a download that a policy forbids is not readable', async () => {
