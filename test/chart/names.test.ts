@@ -11,7 +11,7 @@ import { group } from '../../src/api/group.ts';
 import { describeSettings } from '../../src/commands/config.ts';
 import { runSettings } from '../../src/commands/settings.ts';
 import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
-import { clusterProperty, ownerProperty } from '../../src/image/identity.ts';
+import { markProperties } from '../../src/image/identity.ts';
 import { deploymentIn, everything, type KubernetesObject, objectsIn, objectsWith, ofKind, rulesOf } from './objects.ts';
 
 const name = 'glance-image-operator';
@@ -62,10 +62,11 @@ describe('names', () => {
   });
 
   test('the marks on images have the name of the project', () => {
-    assert.deepEqual(
-      [ownerProperty, clusterProperty],
-      ['glance_image_operator_owner', 'glance_image_operator_cluster'],
-    );
+    assert.deepEqual(markProperties, [
+      'glance_image_operator_owner',
+      'glance_image_operator_cluster',
+      'glance_image_operator_content',
+    ]);
   });
 
   test('alerts, the dashboard, metrics and environment variables have the name of the project', async () => {

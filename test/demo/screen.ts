@@ -1,5 +1,7 @@
 /** Prints the demo on the terminal. Invariant: every line is output of a server or tool, none is made up. */
 import { styleText } from 'node:util';
+import { baseKeys } from '../../src/glance/property-names.ts';
+import { markProperties } from '../../src/image/identity.ts';
 import type { ImageRecord } from '../env/project.ts';
 
 export function title(text: string): void {
@@ -18,13 +20,8 @@ export function indent(text: string): void {
   process.stdout.write(`${text.trimEnd().replace(/^/gm, '  ')}\n`);
 }
 
-const internal = new Set(['glance_image_operator_owner', 'glance_image_operator_cluster']);
-const base = new Set(
-  (
-    'id name status visibility protected owner size virtual_size checksum os_hash_algo os_hash_value os_hidden min_disk min_ram disk_format ' +
-    'container_format created_at updated_at tags self file schema stores direct_url locations'
-  ).split(' '),
-);
+/** Marks of the operator, and what Glance defines itself. */
+const notShown = new Set([...markProperties, ...baseKeys]);
 
 /** The images as Glance itself lists them. */
 export function showImages(images: readonly ImageRecord[]): void {
@@ -55,8 +52,6 @@ export function showImages(images: readonly ImageRecord[]): void {
 }
 
 function propertiesOf(image: ImageRecord): string {
-  const own = Object.entries(image).filter(
-    ([key]) => !base.has(key) && !internal.has(key) && !key.startsWith('os_glance'),
-  );
+  const own = Object.entries(image).filter(([key]) => !notShown.has(key) && !key.startsWith('os_glance'));
   return own.map(([key, value]) => `${key}=${String(value)}`).join(' ') || '-';
 }

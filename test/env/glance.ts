@@ -87,7 +87,9 @@ export async function configureGlance(options: GlanceOptions): Promise<string> {
 /** Each Glance gets a seed of its own, because the order of the tags that it sends depends on it. PYTHONHASHSEED fixes it. */
 function hashSeed(): string {
   const seed = process.env['PYTHONHASHSEED'] ?? String(randomInt(2 ** 32));
-  process.stderr.write(`Glance runs with PYTHONHASHSEED=${seed}.\n`);
+  process.stderr.write(
+    `Glance runs with PYTHONHASHSEED=${seed}; set it to have Glance send tags in the same order again.\n`,
+  );
   return seed;
 }
 
