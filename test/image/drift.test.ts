@@ -3,25 +3,16 @@ import { describe, test } from 'node:test';
 import type { GlanceImage } from '../../src/api/glanceimage.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { createDrift } from '../../src/image/drift.ts';
-import { type Moment, summarise } from '../../src/image/status.ts';
+import { summarise } from '../../src/image/status.ts';
 import { createVirtualClock } from '../clock.ts';
 import { imageOf, resourceOf } from './resource.ts';
-import { reportOf } from './states.ts';
+import { moment, reportOf } from './states.ts';
 
 const intervalMs = 600_000;
 const key = 'demo/ubuntu';
 
 /** A resource whose status describes this image. */
 function settledOn(image: Image, spec: Record<string, unknown> = {}): GlanceImage {
-  const moment: Moment = {
-    generation: 1,
-    reconcileAt: undefined,
-    deleting: false,
-    recordOnly: false,
-    warning: undefined,
-    now: new Date('2026-01-01T00:00:00Z'),
-    random: 0.5,
-  };
   const report = reportOf(image, { kind: 'converged' }, { secret: { version: '7' } });
   const status = summarise(report, { observedGeneration: -1 }, moment);
   return resourceOf({ spec, status: { ...status } });

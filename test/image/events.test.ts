@@ -3,20 +3,12 @@ import { test } from 'node:test';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import { deletionEvents, eventsOf } from '../../src/image/events.ts';
 import type { Change, Report } from '../../src/image/report.ts';
-import { type Moment, summarise } from '../../src/image/status.ts';
+import { summarise } from '../../src/image/status.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { imageOf } from './resource.ts';
-import { reportOf } from './states.ts';
+import { moment, reportOf } from './states.ts';
 
-const moment: Moment = {
-  generation: 2,
-  reconcileAt: undefined,
-  deleting: false,
-  recordOnly: false,
-  warning: undefined,
-  now: new Date('2026-01-01T00:00:00Z'),
-  random: 0.5,
-};
+const second = { ...moment, generation: 2 };
 const ready = reportOf(imageOf(), { kind: 'converged' });
 const changed: Report = { ...ready, changes: [{ kind: 'updated', what: ['n'] }] };
 const error = new OperatorError('no connection to Glance', { code: 'GlanceUnreachable' });
@@ -24,24 +16,24 @@ const failed: Report = { memory: ready.memory, changes: [], end: { kind: 'failed
 
 /** The reasons of the events for this status change. */
 function reasonsFor(before: GlanceImageStatus, report: Report): string[] {
-  return eventsOf(before, summarise(report, before, moment), report).map(({ reason }) => reason);
+  return eventsOf(before, summarise(report, before, second), report).map(({ reason }) => reason);
 }
 
 test('a change of an image that was as declared is drift, also after an outage of the cloud', () => {
-  const settled = summarise(ready, {}, moment);
+  const settled = summarise(ready, {}, second);
   assert.deepEqual(reasonsFor(settled, changed), ['DriftCorrected']);
-  assert.deepEqual(reasonsFor(summarise(failed, settled, moment), changed), ['DriftCorrected', 'Ready']);
+  assert.deepEqual(reasonsFor(summarise(failed, settled, second), changed), ['DriftCorrected', 'Ready']);
 });
 
 test('a change after a failed first attempt is an update, not drift', () => {
-  const earlier = summarise(ready, {}, { ...moment, generation: 1 });
+  const earlier = summarise(ready, {}, { ...second, generation: 1 });
   assert.deepEqual(reasonsFor(earlier, changed), ['Updated']);
-  assert.deepEqual(reasonsFor(summarise(failed, earlier, moment), changed), ['Updated', 'Ready']);
+  assert.deepEqual(reasonsFor(summarise(failed, earlier, second), changed), ['Updated', 'Ready']);
 });
 
 test('a settled resource and a failure that repeats itself have no event', () => {
-  assert.deepEqual(reasonsFor(summarise(ready, {}, moment), ready), []);
-  assert.deepEqual(reasonsFor(summarise(failed, {}, moment), failed), []);
+  assert.deepEqual(reasonsFor(summarise(ready, {}, second), ready), []);
+  assert.deepEqual(reasonsFor(summarise(failed, {}, second), failed), []);
 });
 
 test('each change of a deletion has one event, and a creation has none', () => {

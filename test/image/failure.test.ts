@@ -4,20 +4,10 @@ import { findCondition } from '../../src/api/conditions.ts';
 import { isReason, type Reason, reasons } from '../../src/api/reasons.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import { failureReasons, reasonOf, verdictsOnFailure } from '../../src/image/failure.ts';
-import { type Moment, summarise } from '../../src/image/status.ts';
+import { summarise } from '../../src/image/status.ts';
 import { type ErrorCode, errorCodes, retries } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
-import { reportOf } from './states.ts';
-
-const moment: Moment = {
-  generation: 1,
-  reconcileAt: undefined,
-  deleting: false,
-  recordOnly: false,
-  warning: undefined,
-  now: new Date('2026-01-02T00:00:00Z'),
-  random: 0.5,
-};
+import { moment, reportOf } from './states.ts';
 
 /** The status after `count` failures with this code. */
 function after(count: number, code: ErrorCode, message = 'it failed'): GlanceImageStatus {

@@ -1,4 +1,5 @@
 /** What Glance holds and the operator remembers, and plans from it, as the tests of the domain need them. */
+
 import type { Image } from '../../src/glance/image.ts';
 import { desire } from '../../src/image/desired.ts';
 import { numberOf } from '../../src/image/identity.ts';
@@ -7,6 +8,7 @@ import { claimOf, type Owner, revisionOf } from '../../src/image/observe.ts';
 import { type Next, type Plan, plan } from '../../src/image/plan.ts';
 import type { Report } from '../../src/image/report.ts';
 import type { Observed } from '../../src/image/revisions.ts';
+import type { Moment } from '../../src/image/status.ts';
 import type { PlanStep, State } from '../../src/image/step.ts';
 import { content, identity, projectID, type ResourceOptions, resourceOf, uid } from './resource.ts';
 
@@ -106,3 +108,14 @@ function nextLine(next: Next): string {
 function numbered({ id }: Pick<Image, 'id'>): string {
   return String(numberOf(uid, id, 0) ?? id);
 }
+
+/** When a report is summarised. */
+export const moment: Moment = {
+  generation: 1,
+  reconcileAt: undefined,
+  deleting: false,
+  recordOnly: false,
+  warning: undefined,
+  now: new Date('2026-01-02T00:00:00Z'),
+  random: 0.5,
+};

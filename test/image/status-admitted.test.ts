@@ -10,7 +10,7 @@ import { retryAfterMs } from '../../src/http/retry-after.ts';
 import type { Report } from '../../src/image/report.ts';
 import { createResources, glanceImageType, type Resources } from '../../src/image/resources.ts';
 import { sanitise } from '../../src/image/sanitise.ts';
-import { isAsSeen, type Moment, summarise } from '../../src/image/status.ts';
+import { isAsSeen, summarise } from '../../src/image/status.ts';
 import { createClient, type KubernetesClient } from '../../src/kubernetes/client.ts';
 import { createStore } from '../../src/kubernetes/reflector.ts';
 import { type ApiTransport, createApiTransport } from '../../src/kubernetes/transport.ts';
@@ -23,7 +23,7 @@ import { installCrd } from '../env/crd.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { never } from '../kubernetes/server.ts';
 import { imageOf } from './resource.ts';
-import { promotes, reportOf } from './states.ts';
+import { moment, promotes, reportOf } from './states.ts';
 import { anyJson, anyReport, anyStatus, statusOf } from './statuses.ts';
 
 let stack: Stack;
@@ -123,15 +123,6 @@ function wellFormed(value: unknown): unknown {
 }
 
 describe('what others say', () => {
-  const moment: Moment = {
-    generation: 1,
-    reconcileAt: undefined,
-    deleting: false,
-    recordOnly: false,
-    warning: undefined,
-    now: new Date('2026-01-02T00:00:00Z'),
-    random: 0.5,
-  };
   const fresh: GlanceImageStatus = { observedGeneration: -1 };
   const seen = (fields: Partial<Image>): Report => reportOf(imageOf(fields), { kind: 'converged' });
   const failed = (message: string, options: { httpStatus?: number; ms?: number }): Report => {

@@ -9,17 +9,8 @@ import type { ErrorCode } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { planOf } from '../transfer/plans.ts';
 import { imageOf } from './resource.ts';
-import { memoryOf, promotes, reportOf } from './states.ts';
+import { memoryOf, moment, promotes, reportOf } from './states.ts';
 
-const moment: Moment = {
-  generation: 1,
-  reconcileAt: undefined,
-  deleting: false,
-  recordOnly: false,
-  warning: undefined,
-  now: new Date('2026-01-02T00:00:00Z'),
-  random: 0.5,
-};
 const later: Moment = { ...moment, now: new Date('2026-01-02T00:10:00Z') };
 const fresh: GlanceImageStatus = { observedGeneration: -1 };
 const known = promotes(imageOf());
