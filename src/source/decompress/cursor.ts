@@ -12,10 +12,16 @@ export class Cursor {
   #at = 0;
   /** Offset of the piece in the input. */
   #start = 0;
+  #incomplete = 0;
 
   /** Number of bytes that the parser has taken, of all pieces. */
   get offset(): number {
     return this.#start + this.#at;
+  }
+
+  /** Number of the last bytes that belong to a field whose other bytes are not here yet, so that the parser has not checked it. */
+  get incomplete(): number {
+    return this.#incomplete;
   }
 
   /** Number of bytes that the parser has taken of this piece. */
@@ -49,6 +55,7 @@ export class Cursor {
       taken.set(part, filled);
       filled += part.length;
       this.#at += part.length;
+      this.#incomplete = filled === bytes ? 0 : filled;
       if (filled === bytes) return taken;
     }
   }

@@ -41,6 +41,11 @@ export class XzStructure {
     this.#job = job;
   }
 
+  /** Number of the last bytes that are not checked yet, because their field is incomplete. Keep them from the decoder. */
+  get unchecked(): number {
+    return this.#cursor.incomplete;
+  }
+
   /** Checks the next piece, before it is decoded. */
   update(piece: Uint8Array): void {
     this.#cursor.load(piece);

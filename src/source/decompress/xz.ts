@@ -1,8 +1,9 @@
 /**
  * xz, by the decoder of @napi-rs/lzma, which runs on a thread of its own.
  *
- * Guarantees: the decoder is started only when its memory is granted, and gets each piece only after its structure was found valid and
- * within the limits, because it has no memory limit itself.
+ * Guarantees: the decoder is started only when its memory is granted, and gets each byte only after its structure was found valid and
+ * within the limits, because it has no memory limit itself. So what is wrong with a header, or between streams, is always reported by
+ * the check of the structure, whatever the decoder has read by then.
  *
  * It reads ahead: up to 16 pieces wait at its input, and 16 chunks of 64 KiB at its output. Both are dropped when the reader stops.
  */
@@ -36,7 +37,7 @@ export async function* unxz(input: Input, job: Job): AsyncGenerator<Uint8Array, 
 }
 
 /** The input as a stream for the decoder. */
-class CheckedStream {
+export class CheckedStream {
   readonly stream: ReadableStream<Uint8Array>;
   /** The error that ended it early: an error of the body, or of its structure. */
   failure: unknown;
@@ -45,6 +46,8 @@ class CheckedStream {
   readonly #structure: XzStructure;
   /** Checked, and not yet taken by the decoder. */
   #first: Uint8Array | undefined;
+  /** The beginning of a field, which is checked when it is complete. */
+  #unchecked: Uint8Array = new Uint8Array(0);
 
   constructor(input: Input, job: Job) {
     this.#input = input;
@@ -70,14 +73,19 @@ class CheckedStream {
   }
 
   async #next(): Promise<Uint8Array | undefined> {
-    const piece = await this.#input.next(pieceBytes);
-    if (piece === undefined) {
-      this.#structure.finish();
-      return undefined;
+    for (;;) {
+      const piece = await this.#input.next(pieceBytes);
+      if (piece === undefined) {
+        this.#structure.finish();
+        return undefined;
+      }
+      this.#structure.update(piece);
+      await memoryGranted(this.#job);
+      const bytes = this.#unchecked.length === 0 ? piece : Buffer.concat([this.#unchecked, piece]);
+      const checked = bytes.length - this.#structure.unchecked;
+      this.#unchecked = bytes.subarray(checked);
+      if (checked > 0) return bytes.subarray(0, checked);
     }
-    this.#structure.update(piece);
-    await memoryGranted(this.#job);
-    return piece;
   }
 }
 

@@ -1,13 +1,28 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { Input } from '../../../src/source/decompress/input.ts';
+import { CheckedStream } from '../../../src/source/decompress/xz.ts';
 import { mixed, tool, type XzOptions, xzStream } from './files.ts';
-import { body, explodes, outcome, refuses, unpacked } from './reading.ts';
+import { body, explodes, limits, outcome, refuses, unpacked, url } from './reading.ts';
 
 const data = mixed(400_000);
 const text = Buffer.from('some text');
 const small = xzStream([{ data: text }]);
 const padding = Buffer.alloc(4);
+
+/** The number of bytes that the decoder gets of a file, and the error that ends them. */
+async function checked(file: Buffer, lengths: readonly number[]): Promise<{ bytes: number; error: unknown }> {
+  const input = new Input(body(file, lengths));
+  const { stream } = new CheckedStream(input, { compression: 'xz', url, limits });
+  let bytes = 0;
+  try {
+    for await (const piece of stream) bytes += piece.length;
+    return { bytes, error: undefined };
+  } catch (error) {
+    return { bytes, error };
+  }
+}
 
 describe('xz', () => {
   const writers = [
@@ -42,6 +57,32 @@ describe('xz', () => {
   test('xz data followed by garbage is rejected', async () => {
     for (const garbage of ['\0', '\0\0\0\0\0', 'garb', 'garbage!', '\0\0\0\0x', '\xfd7zXZ\x01      '])
       await refuses(Buffer.concat([small, Buffer.from(garbage, 'latin1')]), /something other than a stream|is cut off/);
+  });
+
+  test('the decoder of xz gets no byte of a header or of garbage before it is complete and checked', async () => {
+    const files: [string, Buffer][] = [
+      ['garbage of a byte', Buffer.from('x')],
+      ['garbage of three bytes', Buffer.from('xyz')],
+      ['zeros of half a padding', Buffer.alloc(2)],
+      ['garbage after padding', Buffer.concat([padding, Buffer.from('x')])],
+    ];
+    for (const [name, garbage] of files)
+      for (const lengths of [[], [1], [small.length + garbage.length - 1, 1]]) {
+        const { bytes, error } = await checked(Buffer.concat([small, garbage]), lengths);
+        assert.equal(bytes, small.length + (garbage.length & ~3), name);
+        assert.match(String(error), /something other than a stream after its end/, name);
+      }
+    // The magic number and the flags of the header, then the header of the block, then its chunk.
+    for (const [length, expected] of [
+      [11, 4],
+      [12, 12],
+      [15, 13],
+      [24, 24],
+    ] as const) {
+      const { bytes, error } = await checked(small.subarray(0, length), [1]);
+      assert.equal(bytes, expected, `${length}`);
+      assert.match(String(error), new RegExp(`is cut off after ${length} bytes`));
+    }
   });
 
   test('truncated xz data is rejected, except between streams, which is undetectable', async () => {
