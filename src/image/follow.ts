@@ -11,10 +11,11 @@ import type { Cloud } from './clouds.ts';
 import type { Desired } from './desired.ts';
 import { findingOf, type Memory, withFinding, withImage } from './memory.ts';
 import type { Pass, ReconcileContext } from './pass.ts';
-import type { Next } from './plan.ts';
+
 import type { ActiveTransfer, End } from './report.ts';
 import type { Observed } from './revisions.ts';
 import { isUsable, lockOf } from './revisions.ts';
+import type { Next } from './step.ts';
 import { fillPlan, verifyPlan } from './transfer.ts';
 import { hashOf } from './verify.ts';
 

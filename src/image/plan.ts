@@ -6,35 +6,27 @@
  * deleted. At most one image bears the declared name, and an image that is hidden stays hidden until its data is verified.
  */
 import type { ImportRequest } from '../glance/client/index.ts';
-import type { Image } from '../glance/image.ts';
-import { diffImage } from '../glance/patch.ts';
-import type { WantedImage } from '../glance/translation.ts';
-import type { ErrorCode } from '../lib/error-codes.ts';
 import { sourceOf } from '../source/registry.ts';
-import type { Content } from './content.ts';
-import { type Desired, imageAfter, imageBefore, keepsProperty, pendingName, retiredName } from './desired.ts';
+import { type Desired, imageBefore } from './desired.ts';
 import { imageIDOf } from './identity.ts';
-import { mostImages, msSince, withImage, withPropertyKeys } from './memory.ts';
+import { mostImages } from './memory.ts';
 import { whyForeign } from './ownership.ts';
-import { importing, isUsable, lockOf, type Revision, type Stage, stageOf } from './revisions.ts';
-import { contestMs, simulate } from './simulate.ts';
-import type { PlanStep, State } from './step.ts';
-import { storeChange } from './stores.ts';
-
-/** What happens after the steps. */
-export type Next =
-  | { kind: 'settled'; image: Image }
-  | { kind: 'wait'; image: Image; phase: 'Importing' | 'Waiting'; why: string; ms: number }
-  /** fill: the image gets its data. verify: its data is read back and compared. */
-  | { kind: 'transfer'; image: Image; content: Content; purpose: 'fill' | 'verify' }
-  | { kind: 'inspect'; image: Image; content: Content }
-  | { kind: 'importFailed'; image: Image; what: string }
-  | { kind: 'blocked'; code: ErrorCode; message: string };
-
-export interface Plan {
-  steps: readonly PlanStep[];
-  next: Next;
-}
+import { wantedOf, whenRight } from './promote.ts';
+import { isLeftover, removal } from './retire.ts';
+import { isUsable, type Revision, type Stage, stageOf } from './revisions.ts';
+import {
+  blocked,
+  type Choice,
+  declaredContent,
+  followedBy,
+  type Judged,
+  patchTo,
+  type Scene,
+  step,
+  withKeys,
+} from './scene.ts';
+import { simulate } from './simulate.ts';
+import type { Plan, PlanStep, State } from './step.ts';
 
 /** More than any plan needs: each image takes a few. */
 const mostSteps = 200;
@@ -51,27 +43,7 @@ export function plan(desired: Desired, state: State, now: Date): Plan {
   throw new Error('a plan does not end');
 }
 
-type Decision =
-  | { kind: 'next'; next: Next }
-  /** `final`: what follows at once, without another look. */
-  | { kind: 'step'; step: PlanStep; final?: Next };
-
-interface Judged extends Revision {
-  stage: Stage;
-  /** Consumers may know it: it is not deleted before another image is promoted. */
-  isPublished: boolean;
-  /** It is the image to use, and may stay that. */
-  isInUse: boolean;
-}
-
-interface Scene {
-  desired: Desired;
-  state: State;
-  judged: readonly Judged[];
-  now: Date;
-}
-
-function decide(desired: Desired, state: State, now: Date): Decision {
+function decide(desired: Desired, state: State, now: Date): Choice {
   const { observed, memory } = state;
   const foreign = observed.revisions.find(({ ownership }) => ownership.kind === 'foreign');
   if (foreign !== undefined) return blocked('TakenOver', takenOver(desired, foreign));
@@ -90,17 +62,17 @@ function decide(desired: Desired, state: State, now: Date): Decision {
     case 'right':
       return whenRight(scene, chosen);
     case 'unread':
-      return next({ kind: 'transfer', image: chosen.image, content: contentOf(scene), purpose: 'verify' });
+      return followedBy({ kind: 'transfer', image: chosen.image, content: declaredContent(scene), purpose: 'verify' });
     case 'uninspected':
-      return next({ kind: 'inspect', image: chosen.image, content: contentOf(scene) });
+      return followedBy({ kind: 'inspect', image: chosen.image, content: declaredContent(scene) });
     case 'deactivated':
       return whenDeactivated(scene, chosen, chosen.stage.isRight);
     case 'empty':
       return whenEmpty(scene, chosen);
     case 'moving':
-      return next({ ...chosen.stage, kind: 'wait', image: chosen.image });
+      return followedBy({ ...chosen.stage, kind: 'wait', image: chosen.image });
     case 'importFailed':
-      return next({ kind: 'importFailed', image: chosen.image, what: 'the data' });
+      return followedBy({ kind: 'importFailed', image: chosen.image, what: 'the data' });
     case 'useless':
       throw new Error('a useless image is never chosen');
   }
@@ -138,28 +110,7 @@ function compare(a: readonly number[], b: readonly number[]): number {
   return 0;
 }
 
-/** It is not needed, and no consumer knows it. */
-function isLeftover({ stage, isPublished }: Judged, chosen: Judged | undefined): boolean {
-  return !isPublished && (stage.kind === 'useless' || stage.kind === 'empty' || chosen?.stage.kind === 'right');
-}
-
-function removal({ desired }: Scene, { image, stage }: Judged, chosen: Judged | undefined): Decision {
-  if (stage.kind !== 'useless') return step({ kind: 'delete', image, why: 'another image takes its place' });
-  const removed: PlanStep = { kind: 'delete', image, why: stage.why };
-  if (!stage.byUs || chosen !== undefined) return step(removed);
-  // Another one would get the same data, so the failure is reported first.
-  return { ...step(removed), final: rejection(desired, image, stage.why, stage.code) };
-}
-
-function rejection({ content }: Desired, { id }: Image, why: string, code: ErrorCode | undefined): Next {
-  const isFetched = content?.method === 'WebDownload';
-  const message = isFetched
-    ? `Glance imported a file into image ${id}, and ${why}; the image was deleted`
-    : `image ${id} was deleted, because ${why}`;
-  return { kind: 'blocked', code: code ?? (isFetched ? 'DigestMismatch' : 'UploadMismatch'), message };
-}
-
-function creation(scene: Scene): Decision {
+function creation(scene: Scene): Choice {
   const { desired, state, judged } = scene;
   const { memory } = state;
   if (judged.length >= mostImages) return blocked('Conflict', tooMany);
@@ -176,15 +127,15 @@ const tooMany =
   `${mostImages} images of this resource exist, and Glance deletes none of them because they are in use: delete servers or volumes ` +
   'that were made from them';
 
-function whenEmpty(scene: Scene, chosen: Judged): Decision {
+function whenEmpty(scene: Scene, chosen: Judged): Choice {
   const { desired, judged } = scene;
   const isOtherPublished = (one: Judged) => one !== chosen && one.isPublished;
   const patch = patchTo(scene, chosen, imageBefore(desired, chosen.image.id, judged.some(isOtherPublished)));
   if (patch !== undefined) return patch;
-  const content = contentOf(scene);
+  const content = declaredContent(scene);
   const { webDownloadURL } = sourceOf(content.source);
   if (content.method !== 'WebDownload' || webDownloadURL === undefined)
-    return next({ kind: 'transfer', image: chosen.image, content, purpose: 'fill' });
+    return followedBy({ kind: 'transfer', image: chosen.image, content, purpose: 'fill' });
   const { stores } = desired;
   const request: ImportRequest = {
     method: { name: 'web-download', uri: webDownloadURL },
@@ -194,68 +145,7 @@ function whenEmpty(scene: Scene, chosen: Judged): Decision {
   return step({ kind: 'import', image: chosen.image, request });
 }
 
-/** (1) make it visible, (2) record it as the image to use, (3) retire the one before, (4) give it its name. */
-function whenRight(scene: Scene, chosen: Judged): Decision {
-  const { desired, state, judged, now } = scene;
-  const { memory, observed } = state;
-  const { image } = chosen;
-  const others = judged.filter((one) => one !== chosen);
-  const patch = patchTo(scene, chosen, wantedOf(scene, chosen));
-  if (patch !== undefined) return patch;
-  const promotion: Decision = step({
-    kind: 'record',
-    memory: { ...withImage(memory, image.id, true), promoted: image.id },
-  });
-  const isPromoted = memory.promoted === image.id;
-  if (others.length > 0 && !isPromoted) return promotion;
-  for (const other of others) {
-    const retirement = retire(scene, other);
-    if (retirement !== undefined) return retirement;
-  }
-  const lock = lockOf(image, memory, now);
-  if (lock.kind === 'held' && !isPromoted) return promotion;
-  if (lock.kind === 'held') return next({ ...importing(image, lock.elapsedMs), kind: 'wait', image });
-  const asked = memory.import?.imageID === image.id && memory.import.kind === 'copy' ? memory.import.stores : undefined;
-  const change = image.status === 'active' ? storeChange(desired.stores, image, observed.storeNames, asked) : none;
-  if (change.kind !== 'none' && !isPromoted) return promotion;
-  switch (change.kind) {
-    case 'none':
-      return next({ kind: 'settled', image });
-    case 'copy':
-      return step({ kind: 'import', image, request: { method: { name: 'copy-image' }, stores: change.stores } });
-    case 'remove':
-      return step({ kind: 'removeFromStore', image, store: change.store });
-    case 'failed':
-      return next({ kind: 'importFailed', image, what: `a copy in store ${change.stores.join(', ')}` });
-    case 'impossible':
-      return blocked('InvalidSpec', change.message);
-  }
-}
-
-/** The record of an image that has its data. It gets the declared name once no other image bears that. */
-function wantedOf({ desired, judged }: Scene, { image }: Judged): WantedImage {
-  const { name } = desired.image;
-  const isTaken = judged.some((one) => one.image.id !== image.id && one.image.name === name);
-  const wanted = image.status === 'queued' ? imageBefore(desired, image.id, false) : imageAfter(desired);
-  return isTaken && image.name !== name ? { ...wanted, name: pendingName(desired, image.id) } : wanted;
-}
-
-const none = { kind: 'none' } as const;
-
-/** How long an image that is in use is left alone. */
-const inUseMs = 3_600_000;
-
-/** Deletes an image that was replaced; one that is in use is hidden and renamed. */
-function retire({ desired, state, now }: Scene, { image }: Judged): Decision | undefined {
-  const inUse = state.memory.inUse?.find(({ imageID }) => imageID === image.id);
-  if (inUse === undefined || msSince(inUse.at, now) >= inUseMs)
-    return step({ kind: 'delete', image, why: 'another image with the declared data has replaced it' });
-  const wanted = { name: retiredName(desired, image.id), hidden: true, tags: [] };
-  const operations = diffImage(image, wanted, { purge: false, keep: () => true });
-  return operations.length === 0 ? undefined : step({ kind: 'patch', image, operations, keys: [] });
-}
-
-function whenDeactivated(scene: Scene, chosen: Judged, isRight: boolean): Decision {
+function whenDeactivated(scene: Scene, chosen: Judged, isRight: boolean): Choice {
   const { id } = chosen.image;
   // Data that was never verified must not become visible, because an administrator can reactivate it at any time.
   const patch = isRight ? patchTo(scene, chosen, wantedOf(scene, chosen)) : undefined;
@@ -265,43 +155,6 @@ function whenDeactivated(scene: Scene, chosen: Judged, isRight: boolean): Decisi
   return isRight
     ? blocked('Deactivated', `${deactivated}; ${remedy}`)
     : blocked('NotVerifiable', `${deactivated}, so its data cannot be read and verified; ${remedy}`);
-}
-
-/** How often in an hour a vanished owner mark is restored. */
-const mostRestored = 3;
-
-/** The change that makes the record as wanted, if it is not. */
-function patchTo(scene: Scene, { image, ownership }: Judged, wanted: WantedImage): Decision | undefined {
-  const { desired, state, now } = scene;
-  const { memory } = state;
-  const operations = diffImage(image, wanted, { purge: true, keep: keepsProperty(desired, memory, now) });
-  if (operations.length === 0) return undefined;
-  const isUnmarked = ownership.kind === 'created' && !ownership.isMarked;
-  const { marks } = memory;
-  const isContested = marks !== undefined && marks.restored >= mostRestored && msSince(marks.at, now) < contestMs;
-  if (isUnmarked && isContested) return blocked('MarkContested', contested(image));
-  return withKeys(scene, { kind: 'patch', image, operations, keys: desired.propertyKeys });
-}
-
-/**
- * With propertyPolicy Merge, only the memory says which properties were declared, and always only the memory says which projects own
- * images. So it is written before new ones reach Glance: after a crash, a property that leaves the declaration then still leaves
- * Glance, and an image whose owner is declared differently by then is still ours.
- */
-function withKeys({ desired, state }: Scene, changing: Extract<PlanStep, { kind: 'create' | 'patch' }>): Decision {
-  const { memory } = state;
-  const known = desired.purge ? memory : withPropertyKeys(memory, changing.keys);
-  const { owners: before = [] } = memory;
-  const { declaredOwner } = desired;
-  const isKnown = declaredOwner === undefined || declaredOwner === memory.owner;
-  const owners = isKnown ? before : [...new Set([...before, declaredOwner])].sort();
-  if (known === memory && owners.length === before.length) return step(changing);
-  return step({ kind: 'record', memory: { ...known, ...(owners.length === 0 ? {} : { owners }) } });
-}
-
-function contentOf({ desired }: Scene): Content {
-  if (desired.content === undefined) throw new Error('an image without content needs no data');
-  return desired.content;
 }
 
 function takenOver({ image: { owner } }: Desired, { image, ownership }: Revision): string {
@@ -314,23 +167,4 @@ function takenOver({ image: { owner } }: Desired, { image, ownership }: Revision
     `\`openstack image set --project ${owner} ${image.id}\` as an administrator of the cloud. To keep it there, declare ` +
     `spec.image.owner: ${image.owner}. ${again}`
   );
-}
-
-function contested({ id }: Image): string {
-  return (
-    `another program removes the owner mark of image ${id} again and again: it was restored ${mostRestored} times within an hour. ` +
-    'Exempt the properties whose names begin with glance_image_operator_ from that program'
-  );
-}
-
-function blocked(code: ErrorCode, message: string): Decision {
-  return next({ kind: 'blocked', code, message });
-}
-
-function next(one: Next): Decision {
-  return { kind: 'next', next: one };
-}
-
-function step(one: PlanStep): Extract<Decision, { kind: 'step' }> {
-  return { kind: 'step', step: one };
 }

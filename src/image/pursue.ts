@@ -9,9 +9,9 @@ import { addressOf, type Content } from './content.ts';
 import type { Desired } from './desired.ts';
 import { type Memory, withFinding } from './memory.ts';
 import { type PerformContext, perform } from './perform.ts';
-import { type Next, plan } from './plan.ts';
+import { plan } from './plan.ts';
 import type { Change, VerifiedContent } from './report.ts';
-import type { State } from './step.ts';
+import type { Next, State } from './step.ts';
 import { hashOf } from './verify.ts';
 import { faultOfFetched } from './web-download.ts';
 

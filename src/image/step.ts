@@ -1,8 +1,10 @@
-/** The steps of plans, and the state that they change: what Glance holds, and what the operator remembers. */
+/** Plans: their steps, what follows these, and the state that they change: what Glance holds, and what the operator remembers. */
 import type { ImportRequest } from '../glance/client/index.ts';
 import type { Image } from '../glance/image.ts';
 import type { JsonPatchOperation } from '../glance/patch.ts';
 import type { WantedImage } from '../glance/translation.ts';
+import type { ErrorCode } from '../lib/error-codes.ts';
+import type { Content } from './content.ts';
 import type { Memory } from './memory.ts';
 import type { Observed } from './revisions.ts';
 
@@ -21,4 +23,19 @@ export type PlanStep =
 export interface State {
   observed: Observed;
   memory: Memory;
+}
+
+/** What happens after the steps. */
+export type Next =
+  | { kind: 'settled'; image: Image }
+  | { kind: 'wait'; image: Image; phase: 'Importing' | 'Waiting'; why: string; ms: number }
+  /** fill: the image gets its data. verify: its data is read back and compared. */
+  | { kind: 'transfer'; image: Image; content: Content; purpose: 'fill' | 'verify' }
+  | { kind: 'inspect'; image: Image; content: Content }
+  | { kind: 'importFailed'; image: Image; what: string }
+  | { kind: 'blocked'; code: ErrorCode; message: string };
+
+export interface Plan {
+  steps: readonly PlanStep[];
+  next: Next;
 }

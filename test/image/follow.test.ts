@@ -6,7 +6,7 @@ import { contentOf } from '../../src/image/content.ts';
 import { follow, remembered } from '../../src/image/follow.ts';
 import { contentProperty, imageIDOf, markOf } from '../../src/image/identity.ts';
 import type { DataFinding, Memory } from '../../src/image/memory.ts';
-import type { Next } from '../../src/image/plan.ts';
+import type { Next } from '../../src/image/step.ts';
 import { fillPlan } from '../../src/image/transfer.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { defaultLimits } from '../../src/transfer/plan.ts';

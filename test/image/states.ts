@@ -5,11 +5,11 @@ import { desire } from '../../src/image/desired.ts';
 import { numberOf } from '../../src/image/identity.ts';
 import { blankMemory, type DataFinding, type Memory, withFinding, withImage } from '../../src/image/memory.ts';
 import { claimOf, type Owner, revisionOf } from '../../src/image/observe.ts';
-import { type Next, type Plan, plan } from '../../src/image/plan.ts';
+import { plan } from '../../src/image/plan.ts';
 import type { Report } from '../../src/image/report.ts';
 import type { Observed } from '../../src/image/revisions.ts';
 import type { Moment } from '../../src/image/status.ts';
-import type { PlanStep, State } from '../../src/image/step.ts';
+import type { Next, Plan, PlanStep, State } from '../../src/image/step.ts';
 import { content, identity, projectID, type ResourceOptions, resourceOf, uid } from './resource.ts';
 
 export const now = new Date('2026-01-02T00:00:00Z');
