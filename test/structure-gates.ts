@@ -65,11 +65,12 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'openstack/error-message.ts',
       'openstack/keystone.ts',
       'openstack/response.ts',
+      'source/checksums/index-file.ts',
     ],
   },
   'bounds JSON before it is parsed': {
     sign: calls('excessOf', 'jsonBounds'),
-    files: ['kubernetes/response.ts', 'openstack/json.ts', 'openstack/response.ts'],
+    files: ['kubernetes/response.ts', 'openstack/json.ts', 'openstack/response.ts', 'source/checksums/index-file.ts'],
   },
   'parses YAML': {
     sign: / from 'yaml'/,
@@ -77,7 +78,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'reads a body into memory': {
     sign: calls('readBounded'),
-    files: ['kubernetes/response.ts', 'library/certificates.ts', 'openstack/response.ts'],
+    files: ['kubernetes/response.ts', 'library/certificates.ts', 'openstack/response.ts', 'source/resolve/fetch.ts'],
   },
   'follows redirects': { sign: calls('redirectOf'), files: ['openstack/response.ts', 'source/request.ts'] },
   'checks the hosts of a headers Secret': { sign: calls('checkHeaderHosts'), files: ['transfer/access.ts'] },

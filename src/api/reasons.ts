@@ -7,6 +7,7 @@
 import { type ReasonEntry, showImage, showResource } from './reason-entry.ts';
 import { cloudReasons } from './reasons-cloud.ts';
 import { dataReasons } from './reasons-data.ts';
+import { publisherReasons } from './reasons-publisher.ts';
 
 /** Reasons of progress, of completed work, and of what people should know about it. */
 const progressReasons = {
@@ -130,7 +131,7 @@ const progressReasons = {
   },
 } as const satisfies Record<string, ReasonEntry>;
 
-const table = { ...progressReasons, ...cloudReasons, ...dataReasons } as const;
+const table = { ...progressReasons, ...cloudReasons, ...dataReasons, ...publisherReasons } as const;
 
 export type Reason = keyof typeof table;
 

@@ -55,7 +55,6 @@ const reasonsOfCodes: Readonly<Record<Exclude<ErrorCode, Reason>, Reason>> = {
   // They end the process, or are only in the library.
   LeadershipLost: 'InternalError',
   ComponentFailed: 'InternalError',
-  SignatureInvalid: 'InternalError',
   CertificateUnavailable: 'InternalError',
   KeyManagerUnavailable: 'InternalError',
 };

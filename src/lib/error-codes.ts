@@ -126,6 +126,17 @@ const table = {
   SourceInvalid: publisher,
   EmptySource: publisher,
 
+  // The list or index of a publisher
+  DigestNotFound: publisher,
+  ListOutdated: publisher,
+  SignatureMissing: publisher,
+  /** Also of images, in the library. */
+  SignatureInvalid: publisher,
+  SignerNotAllowed: change,
+  KeyExpired: change,
+  KeyRevoked: change,
+  WeakHash: change,
+
   // The operator
   DecoderMemoryInUse: backoff,
   /** A fault of this program. Only another file or another version helps. */
@@ -139,7 +150,6 @@ const table = {
   InternalError: backoff,
 
   // Signatures of images, in the library
-  SignatureInvalid: change,
   CertificateUnavailable: changeOrAfter(minutes(10)),
   KeyManagerUnavailable: backoff,
 } as const satisfies Record<string, Retry>;

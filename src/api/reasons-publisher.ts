@@ -1,0 +1,66 @@
+/** Reasons of failures in what a publisher says about a file: lists of digests, indexes and their signatures. */
+import { publisher, type ReasonEntry } from './reason-entry.ts';
+
+const read = 'curl --location URL';
+const showKey = 'gpg --show-keys FILE';
+
+export const publisherReasons = {
+  DigestNotFound: {
+    meaning: 'The list of digests or the index was read, and does not give one digest for the file.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'The message says what is wrong. Correct the name or the pattern in `fileName`, the pointers of `index`, or the URL of the list. Nothing changes until it is right.',
+    command: read,
+  },
+  ListOutdated: {
+    meaning: 'The list or index is older than the one that was accepted before.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: `${publisher} The operator asks again by itself. Declare \`digest\` if the older file is really wanted.`,
+    command: read,
+  },
+  SignatureMissing: {
+    meaning: '`content.verify` is declared, and the list or index has no signature.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Declare where the signature is in `signatureURL`, or name the file that contains it.',
+    command: read,
+  },
+  SignatureInvalid: {
+    meaning:
+      'The signature does not fit the list or index: one of them was changed, or they are of different versions.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Compare the list with that of the publisher. Trust neither until they fit.',
+    command: read,
+  },
+  SignerNotAllowed: {
+    meaning: 'The signature is of a key that is not among the declared ones, or of one that is not for signing.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Find out from the publisher whether it signs with another key now, and put that key into the Secret.',
+    command: showKey,
+  },
+  KeyExpired: {
+    meaning: 'The key that signed the list has expired.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Fetch the renewed key of the publisher, and put it into the Secret.',
+    command: showKey,
+  },
+  KeyRevoked: {
+    meaning: 'The owner of the key that signed the list has revoked it.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Find out from the publisher why, and which key it uses now.',
+    command: showKey,
+  },
+  WeakHash: {
+    meaning: 'The signature uses a hash or a key with which signatures can be forged.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: `${publisher} Until then declare \`digest\`, which you have checked in another way.`,
+    command: showKey,
+  },
+} as const satisfies Record<string, ReasonEntry>;
