@@ -51,13 +51,16 @@ export const content = rule(
     },
   ),
   {
-    cel: `!(${webDownload}) || !has(self.http) || (size(self.http.mirrors) == 0 && !has(self.http.headersSecretRef) && !has(self.http.caSecretRef))`,
+    cel: `!(${webDownload}) || !has(self.http) || (size(self.http.mirrors) == 0 && !has(self.http.headersSecretRef) && !has(self.http.caSecretRef) && !has(self.http.member))`,
     test: ({ method, http: file }) =>
       method !== 'WebDownload' ||
       file === undefined ||
-      (file.mirrors.length === 0 && file.headersSecretRef === undefined && file.caSecretRef === undefined),
+      (file.mirrors.length === 0 &&
+        file.headersSecretRef === undefined &&
+        file.caSecretRef === undefined &&
+        file.member === undefined),
     message:
-      'method WebDownload takes no mirrors, headersSecretRef or caSecretRef, because Glance downloads the file with a URL alone: leave them out, or use method Upload',
+      'method WebDownload takes no mirrors, headersSecretRef, caSecretRef or member, because Glance downloads the file with a URL alone and stores it as it is: leave them out, or use method Upload',
     fieldPath: '.http',
   },
 ).meta({

@@ -136,6 +136,22 @@ export const dataReasons = {
       'Do not use the file, unless its size is intended: then have --max-image-size-gib raised (chart: settings.maxImageSizeGiB). If it needs too much memory, have it compressed with a smaller window.',
     command: showResource,
   },
+  ArchiveInvalid: {
+    meaning:
+      'The archive at the source is damaged, truncated or encrypted, has links, sparse files or names that lead outside of it, or could be read in two ways.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Have the publisher pack the disk image alone, for example with `tar -caf image.tar.xz disk.raw` or `zip image.zip disk.vhd`.',
+    command: check,
+  },
+  MemberNotFound: {
+    meaning: 'The archive at the source has no file of the declared name, or several files and none is declared.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Set `content.http.member` to the name of the disk image in the archive, which may have `*`.',
+    command: 'tar -tf FILE',
+  },
   FormatMismatch: {
     meaning: 'The data is not in the declared disk format, or is damaged.',
     shownBy: ['Ready'],

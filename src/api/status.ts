@@ -120,7 +120,8 @@ export const statusSchema = z
           'Digest of the bytes that went into Glance, which differ from those served where they were decompressed.',
         ).optional(),
         size: count('Bytes that went into Glance.').optional(),
-        compression: short('What they were compressed with: gzip, zstd, xz or bzip2.').optional(),
+        compression: short('What they were compressed with: gzip, zstd, xz, bzip2 or zip.').optional(),
+        member: short('The file of the archive that was served, where it was one.').optional(),
         virtualSize: count('Bytes of the disk that they describe, as the operator read it.').optional(),
         warnings: z.array(text(0, 1024)).max(8).optional().meta({
           description: 'Notes on the transfer that users should know. The condition Warning repeats them.',

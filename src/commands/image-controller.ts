@@ -6,6 +6,7 @@ import { type Controller, createController } from '../controller/controller.ts';
 import type { Metrics } from '../controller/metrics.ts';
 import type { Flow } from '../controller/queue.ts';
 import { changed, createEmitter, referenced, reported } from '../controller/triggers.ts';
+import { createEgressPolicy, type EgressRules } from '../http/egress.ts';
 import type { Clouds } from '../image/clouds.ts';
 import { createDrift } from '../image/drift.ts';
 import type { DomainMetrics } from '../image/metrics.ts';
@@ -30,6 +31,8 @@ export interface ImageControllerOptions {
   events: EventRecorder;
   access: CloudAccess;
   transfers: Transfers;
+  /** The rules for addresses from which Glance downloads by itself. */
+  sources: EgressRules;
   workers: number;
   cluster: string;
   inheritFrom: readonly string[];
@@ -42,7 +45,7 @@ export interface ImageControllerOptions {
 }
 
 export function createImageController(options: ImageControllerOptions): Controller {
-  const { client, images, secrets, events, access, transfers, metrics, domain, cluster } = options;
+  const { client, images, secrets, events, access, transfers, sources, metrics, domain, cluster } = options;
   const { clock, random, log } = options;
   const { clouds } = access;
   const { limits } = transfers;
@@ -76,7 +79,7 @@ export function createImageController(options: ImageControllerOptions): Controll
       drift,
       transfers: transfers.scheduler,
       limits,
-      webDownloads: transfers.webDownloads,
+      webDownloads: { checkHost: createEgressPolicy(sources).check, maxVirtualBytes: limits.maxVirtualBytes },
       cluster,
       inheritFrom: options.inheritFrom,
       clock,

@@ -30,9 +30,11 @@ const fixedWithTheData = [
     fixed: [
       '!has(self.spec.content) && !has(oldSelf.spec.content)',
       ...Object.entries(fixedFields).map(([kind, fields]) =>
-        [both('content'), both(`content.${kind}`), ...fields.map((field) => same(`content.${kind}.${field}`))].join(
-          ' && ',
-        ),
+        [
+          both('content'),
+          both(`content.${kind}`),
+          ...fields.map((field) => unchanged(`content.${kind}.${field}`)),
+        ].join(' && '),
       ),
     ]
       .map((each) => `(${each})`)

@@ -7,8 +7,8 @@
 import { type CompleteSpec, withDefaults } from '../api/defaults.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { DeclaredData } from '../source/kind.ts';
+import { decompresses } from '../source/packing.ts';
 import { declaredData, type SourcePlan, sourceOf } from '../source/registry.ts';
-import { staysCompressed } from '../transfer/plan.ts';
 
 export type Stores = { kind: 'default' } | { kind: 'some'; names: string[] } | { kind: 'all' };
 
@@ -27,8 +27,8 @@ export function contentOf({ spec }: GlanceImage): Content | undefined {
   const data = declaredData(content, { cloud });
   if (data === undefined) return undefined;
   const { method } = content;
-  const stays = method === 'WebDownload' || staysCompressed(diskFormat, containerFormat);
-  const decompress = stays ? 'None' : data.decompress;
+  const isDecompressed = method !== 'WebDownload' && decompresses({ ...data, diskFormat, containerFormat });
+  const decompress = isDecompressed ? 'Auto' : 'None';
   return { ...data, decompress, method, diskFormat, containerFormat, minDiskGiB };
 }
 

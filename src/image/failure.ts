@@ -44,6 +44,7 @@ const reasonsOfCodes: Readonly<Record<Exclude<ErrorCode, Reason>, Reason>> = {
   SplicedDigestMismatch: 'DigestMismatch',
   PageReceived: 'FormatMismatch',
   CompressionCutOff: 'CompressionInvalid',
+  ArchiveCutOff: 'ArchiveInvalid',
   SourceDeactivated: 'SourceForbidden',
   SourceNotReady: 'SourceUnavailable',
   SourceURLInvalid: 'SourceInvalid',

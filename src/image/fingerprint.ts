@@ -5,7 +5,6 @@
  * Invariant: a fingerprint that was written once is written the same by every later version. It has no URL, mirror, Secret,
  * method or store, because they do not change the bytes; fields that are added later are left out at their default.
  */
-import type { CloudSpec } from '../api/fields.ts';
 import { type SourcePlan, sourceOf } from '../source/registry.ts';
 
 /** What a content and the plan of a transfer have in common. */
@@ -15,6 +14,8 @@ export interface Fingerprinted {
   digest?: string | undefined;
   digestOf: 'Served' | 'Image';
   decompress: 'Auto' | 'None';
+  /** The declared file of an archive. */
+  member?: string | undefined;
   diskFormat: string;
   containerFormat?: string | undefined;
 }
@@ -22,23 +23,14 @@ export interface Fingerprinted {
 const version = 'v1';
 
 export function fingerprintOf(content: Fingerprinted): string {
-  const { diskFormat, containerFormat = 'bare' } = content;
-  return [version, ...bytesOf(content), diskFormat, containerFormat].join(';');
+  const { diskFormat, containerFormat = 'bare', member } = content;
+  const added = member === undefined ? [] : [`member=${member}`];
+  return [version, ...bytesOf(content), diskFormat, containerFormat, ...added].join(';');
 }
 
 function bytesOf({ source, digest = '', digestOf, decompress }: Fingerprinted): string[] {
   const { bytesID } = sourceOf(source);
   return bytesID === undefined ? [digest.toLowerCase(), digestOf, decompress] : [bytesID];
-}
-
-/**
- * What a finding about the data of an image in `cloud` is for: the fingerprint, and the cloud of a source image, unless that is `cloud`.
- * The fingerprint on the image does not have it, because Secrets and clouds are renamed. A finding for another cloud is none, so
- * the data is copied and verified again.
- */
-export function bindingOf(content: Fingerprinted, cloud: Pick<CloudSpec, 'secretRef' | 'name' | 'region'>): string {
-  const place = sourceOf(content.source).placeBeside(cloud);
-  return place === undefined ? fingerprintOf(content) : `${fingerprintOf(content)};from=${place}`;
 }
 
 /** The digest in a fingerprint; undefined if it has none. */
@@ -47,7 +39,8 @@ export function digestIn(fingerprint: string): string | undefined {
   return head === version && /^[a-z0-9]+:[0-9a-f]+$/.test(digest) ? digest : undefined;
 }
 
-/** Which bytes the digest in a fingerprint is of, and whether they are decompressed. */
+/** Which bytes the digest in a fingerprint is of, and how the image is made of them. */
 export function decompressionIn(fingerprint: string): string {
-  return fingerprint.split(';').slice(2, 4).join(';');
+  const [, , of, decompress, , , ...added] = fingerprint.split(';');
+  return [of, decompress, ...added].join(';');
 }

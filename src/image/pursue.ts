@@ -86,7 +86,7 @@ async function performAll(
 async function inspect(
   image: Extract<Next, { kind: 'inspect' }>['image'],
   content: Content,
-  { binding: fingerprint = '' }: Desired,
+  { fingerprint = '' }: Desired,
   memory: Memory,
   { images, webDownloads, signal }: PerformContext,
 ): Promise<{ memory: Memory; content: VerifiedContent | undefined }> {

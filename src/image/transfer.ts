@@ -11,7 +11,7 @@ import type { TransferState } from '../transfer/scheduler.ts';
 import { verificationOf } from '../transfer/verify.ts';
 import type { CloudRef } from './clouds.ts';
 import { addressOf, type Content, contentOf, storesOf } from './content.ts';
-import { bindingOf } from './fingerprint.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { markProperties, numberOf } from './identity.ts';
 import { type Memory, withFinding, withImage } from './memory.ts';
 import type { ActiveTransfer, VerifiedContent } from './report.ts';
@@ -34,7 +34,7 @@ export function fillPlan(
   content: Content,
   { address, limits }: TransferTerms,
 ): TransferPlan {
-  const { source, digest, digestOf, decompress, diskFormat, containerFormat, minDiskGiB, method } = content;
+  const { source, digest, digestOf, decompress, member, diskFormat, containerFormat, minDiskGiB, method } = content;
   return compact({
     imageID,
     cloud: compact({ ...cloudRefOf(resource), address }),
@@ -42,6 +42,7 @@ export function fillPlan(
     digest,
     digestOf,
     decompress,
+    member,
     diskFormat,
     containerFormat,
     minDiskGiB,
@@ -130,7 +131,7 @@ function verified(
 ): TransferNews {
   const { image, startedAt, durationMs } = result;
   const isRecent = now.getTime() - Date.parse(startedAt) - durationMs < freshMs;
-  const fingerprint = plan.method === 'Verify' ? declaredFingerprint(resource, plan) : bindingOf(plan, plan.cloud);
+  const fingerprint = plan.method === 'Verify' ? declaredFingerprint(resource, plan) : fingerprintOf(plan);
   const hash = hashOf(image);
   const found = {
     imageID: image.id,
@@ -153,7 +154,7 @@ function verified(
 /** What a read back was for, if that is declared still. */
 function declaredFingerprint(resource: GlanceImage, plan: TransferPlan): string | undefined {
   const content = contentOf(resource);
-  return content !== undefined && isStillWanted(plan, resource) ? bindingOf(content, resource.spec.cloud) : undefined;
+  return content !== undefined && isStillWanted(plan, resource) ? fingerprintOf(content) : undefined;
 }
 
 const mostInjected = 128;
@@ -168,7 +169,7 @@ function injectedKeys(resource: GlanceImage, { properties }: Image): string[] {
 }
 
 function contentIn(result: TransferResult, plan: TransferPlan, resource: GlanceImage): VerifiedContent {
-  const { url, digest, imageDigest, bytes, compression, virtualSize, warnings, image } = result;
+  const { url, digest, imageDigest, bytes, compression, member, virtualSize, warnings, image } = result;
   const content = contentOf(resource);
   const isReadBack = plan.method === 'Verify' && content !== undefined;
   return compact({
@@ -178,6 +179,7 @@ function contentIn(result: TransferResult, plan: TransferPlan, resource: GlanceI
     imageDigest,
     size: bytes,
     compression,
+    member: member === undefined ? undefined : printable(member, 255),
     virtualSize,
     warnings: warnings?.map((text) => printable(text, 1000)),
   });

@@ -22,7 +22,7 @@ export type Verdict =
   | { kind: 'uninspected' }
   | { kind: 'unverifiable'; why: string; code?: ErrorCode | undefined };
 
-/** `found`: what the operator found out about this image before. `fingerprint`: `bindingOf` the content. */
+/** `found`: what the operator found out about this image before. `fingerprint`: of `content`. */
 export function verify(
   content: Content | undefined,
   fingerprint: string | undefined,
@@ -56,6 +56,8 @@ function compared(content: Content, image: Image, isOther: boolean): Verdict | u
   if (digest === undefined || found === undefined || algorithmOf(digest) !== algorithmOf(found)) return undefined;
   const formats = otherFormats(content, image);
   if (digest === found) {
+    if (content.member !== undefined && digestInGlance(content) === undefined)
+      return { kind: 'wrong', why: 'it has the digest of the archive, so it is not the declared file of it' };
     if (isOther && digestInGlance(content) === undefined) return maybeCompressed;
     if (method === 'WebDownload') return { kind: 'uninspected' };
     return formats === undefined || method === 'Stage' ? { kind: 'right' } : { kind: 'wrong', why: formats };

@@ -56,7 +56,7 @@ function notDecompressed(resource: GlanceImage): Warning | undefined {
   if (extension === undefined) return undefined;
   return {
     reason: 'NotDecompressed',
-    message: `the URL ends with ${extension}, and method WebDownload decompresses nothing: unless the import plugins of the cloud do, no server can boot from the image; use method Upload, or the URL of the decompressed file`,
+    message: `the URL ends with ${extension}, and method WebDownload decompresses and unpacks nothing: unless the import plugins of the cloud do, no server can boot from the image; use method Upload, or the URL of the decompressed file`,
   };
 }
 

@@ -99,6 +99,9 @@ const table = {
   CompressionInvalid: change,
   CompressionCutOff: publisher,
   CompressionBomb: change,
+  ArchiveInvalid: change,
+  ArchiveCutOff: publisher,
+  MemberNotFound: change,
 
   // The source
   EgressRefused: change,

@@ -50,6 +50,8 @@ export interface DeclaredData<Plan> {
   digest: string | undefined;
   digestOf: 'Served' | 'Image';
   decompress: 'Auto' | 'None';
+  /** The file of an archive that is the image. Undefined: its only file. */
+  member?: string | undefined;
 }
 
 /** What a declaration may refer to outside of its source. */
@@ -94,11 +96,6 @@ export interface PlannedSource<Plan> {
   readonly webDownloadURL: string | undefined;
   /** Which bytes they are, in the fingerprint of a content; undefined where the declared digest says it. */
   readonly bytesID: string | undefined;
-  /**
-   * Where `bytesID` holds, if other bytes may have it elsewhere. Undefined for `cloud`, the cloud of the image to fill, and where a
-   * digest is declared.
-   */
-  placeBeside(cloud: Pick<CloudSpec, 'secretRef' | 'name' | 'region'>): string | undefined;
   /** By which transfers from one host are counted. Mirrors do not count: they are the exception. */
   host(namespace: string): string;
   /** The same source with other Secrets. */

@@ -1,8 +1,8 @@
 /**
  * The digests of one transfer: of the bytes as served, and of those of the image.
  *
- * Guarantees: every expected digest is verified; each algorithm is computed once, also for both kinds of bytes if nothing was
- * compressed.
+ * Guarantees: every expected digest is verified; each algorithm is computed once, also for both kinds of bytes if they are the
+ * same.
  */
 import { createHash } from 'node:crypto';
 import { OperatorError } from '../lib/errors.ts';
@@ -16,8 +16,8 @@ export interface Expected {
 
 export interface Digests {
   served(chunk: Uint8Array): void;
-  /** `isServed`: the bytes of the image are those that are served. It is the same for every chunk. */
-  image(chunk: Uint8Array, isServed: boolean): void;
+  /** `madeBy`: how the bytes of the image are made of those that are served. It is the same for every chunk. */
+  image(chunk: Uint8Array, madeBy: 'decompressed' | 'unpacked' | undefined): void;
   /** The digest of the image, in the requested algorithm. Throws DigestMismatch. Call it once. */
   finish(): Digest;
 }
@@ -50,11 +50,11 @@ export function createDigests(
   const ofServed = verifiers('Served');
   const ofImage = verifiers('Image');
   let own: Computation | undefined;
-  let wasCompressed = false;
+  let how: 'decompressed' | 'unpacked' | undefined;
 
   /** The computation of the image's digest: one that is needed anyway, or an additional one. */
   function choose(): Computation {
-    const there = [...ofImage, ...(wasCompressed ? [] : ofServed)].find((each) => each.algorithm === algorithm);
+    const there = [...ofImage, ...(how === undefined ? ofServed : [])].find((each) => each.algorithm === algorithm);
     if (there !== undefined) return there;
     const made = computation(algorithm);
     ofImage.push(made);
@@ -66,7 +66,7 @@ export function createDigests(
     try {
       return new Map(computations.map((each) => [each, each.finish()]));
     } catch (error) {
-      if (!(error instanceof OperatorError) || !wasCompressed) throw error;
+      if (!(error instanceof OperatorError) || how === undefined) throw error;
       throw new OperatorError(`${which}, ${error.message}`, { code: error.code, cause: error });
     }
   }
@@ -75,13 +75,13 @@ export function createDigests(
     served(chunk) {
       for (const each of ofServed) each.update(chunk);
     },
-    image(chunk, isServed) {
-      wasCompressed = !isServed;
+    image(chunk, madeBy) {
+      how = madeBy;
       own ??= choose();
       for (const each of ofImage) each.update(chunk);
     },
     finish() {
-      const results = [...finishAll(ofServed, 'as served'), ...finishAll(ofImage, 'decompressed')];
+      const results = [...finishAll(ofServed, 'as served'), ...finishAll(ofImage, how ?? 'as served')];
       const digest = results.find(([each]) => each === own)?.[1];
       if (digest === undefined) throw new TypeError('an empty image has no digest');
       return digest;

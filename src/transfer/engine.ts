@@ -74,7 +74,8 @@ async function move(plan: TransferPlan, options: TransferOptions, open: AbortSig
   try {
     const image = await deliveries[plan.method](plan, pipeline, { images: target.images, clock, signal });
     target.hashAlgorithm = image.hash?.algorithm ?? target.hashAlgorithm;
-    const { bytes, servedBytes, compression, format, virtualSize, imageDigest: sent, warnings } = verifiedOf(pipeline);
+    const { bytes, servedBytes, compression, member, format, virtualSize, warnings, ...digests } = verifiedOf(pipeline);
+    const { imageDigest: sent } = digests;
     // If both have the same algorithm they are equal, unless an import plugin of Glance has changed the data.
     const imageDigest = image.hash === null ? formatDigest(sent) : `${image.hash.algorithm}:${image.hash.value}`;
     return {
@@ -83,6 +84,7 @@ async function move(plan: TransferPlan, options: TransferOptions, open: AbortSig
       digest: plan.digest?.toLowerCase() ?? imageDigest,
       imageDigest,
       ...(compression === undefined ? {} : { compression }),
+      ...(member === undefined ? {} : { member }),
       format,
       ...(virtualSize === undefined ? {} : { virtualSize }),
       url: safeUrl(source.url),

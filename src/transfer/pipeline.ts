@@ -1,5 +1,5 @@
 /**
- * The bytes between the source and Glance: counted and hashed as served, decompressed, hashed and inspected as the image.
+ * The bytes between the source and Glance: counted and hashed as served, decompressed and unpacked, hashed and inspected as the image.
  *
  * Guarantees: the last chunk is held back until everything is verified, so that a reader never gets a regular end of wrong data;
  * memory is constant; the source is read only on demand.
@@ -7,13 +7,15 @@
 import { type BodyCheck, holdBack } from '../http/body.ts';
 import type { MemoryShare } from '../lib/memory-budget.ts';
 import { safeUrl } from '../lib/secret.ts';
+import { type Unpacked, unpack } from '../source/archive/index.ts';
 import { type Compression, decompress } from '../source/decompress/index.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from '../source/digest.ts';
 import { SourceError } from '../source/errors.ts';
-import { createInspector } from '../source/inspect/index.ts';
+import { createInspector, type Inspector } from '../source/inspect/index.ts';
 import type { OpenedSource } from '../source/kind.ts';
+import { decompresses, unpacks } from '../source/packing.ts';
 import { createDigests, type Expected } from './digests.ts';
-import { staysCompressed, type TransferPhase, type TransferPlan, type TransferProgress } from './plan.ts';
+import type { TransferPhase, TransferPlan, TransferProgress } from './plan.ts';
 
 /** The properties of the data after all of it was verified. */
 export interface Verified {
@@ -22,7 +24,9 @@ export interface Verified {
   servedBytes: number;
   /** Of the image, in the requested algorithm. */
   imageDigest: Digest;
-  compression: Compression | undefined;
+  compression: Compression | 'zip' | undefined;
+  /** The file of the archive that was served. */
+  member: string | undefined;
   format: string;
   virtualSize: number | undefined;
   /** Notes on the transfer that users should know. */
@@ -66,7 +70,7 @@ export async function openPipeline(
   source: OpenedSource,
   options: PipelineOptions,
 ): Promise<Pipeline> {
-  const { chunks, check, compression, state } = flow(plan, source, options);
+  const { chunks, check, compression, unpacked, state } = flow(plan, source, options);
   // Two chunks, because a file that ends with its first one is verified as a whole before anything is sent.
   const first = await chunks.next();
   const second = await chunks.next();
@@ -80,7 +84,7 @@ export async function openPipeline(
   }
   return {
     body: holdBack(body(), check),
-    size: compression() === undefined ? source.size : undefined,
+    size: unpacked.archive() !== undefined ? unpacked.size() : compression() === undefined ? source.size : undefined,
     state,
     // Not awaited: a hanging source must not delay the end of the transfer.
     close: () => void chunks.return().catch(() => {}),
@@ -93,27 +97,25 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
   const expected = expectedDigests(plan, source);
   if (!source.endIsCertain && expected.length === 0) throw uncertainEnd(url);
   const digests = createDigests(expected, hashAlgorithm, source);
-  const inspector = createInspector({
-    diskFormat,
-    ...(containerFormat === undefined ? {} : { containerFormat }),
-    minDiskGiB,
-    maxVirtualBytes: limits.maxVirtualBytes,
-    nonfatal: limits.nonfatalChecks ?? [],
-    url,
-  });
-  const mode = staysCompressed(diskFormat, containerFormat) ? 'None' : plan.decompress;
+  let inspector: Inspector | undefined;
   const allowTrailingData = expected.some((each) => each.of === 'Served');
   let servedBytes = 0;
   let imageBytes = 0;
   let passedBytes = 0;
   let state: PipelineState = { kind: 'open' };
   let decoderMemory: TransferProgress['decoderMemory'];
-  const { body, compression, warnings } = decompress(served(), {
-    mode,
-    url,
-    limits,
-    allowTrailingData,
-    memory: memory && shown(memory),
+  const decoders = { url, limits, memory: memory && shown(memory) };
+  const {
+    body: decompressed,
+    compression,
+    warnings,
+  } = decompress(served(), { ...decoders, mode: decompresses(plan) ? 'Auto' : 'None', allowTrailingData });
+  const unpacked = unpack(decompressed, {
+    ...decoders,
+    mode: unpacks(plan) ? 'Auto' : 'None',
+    member: plan.member,
+    compression,
+    isPublic: () => source.isPublic === true,
   });
 
   function report(phase: TransferPhase): void {
@@ -147,6 +149,25 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
     };
   }
 
+  /** Messages name the file of an archive. */
+  function inspect(): Inspector {
+    return createInspector({
+      diskFormat,
+      ...(containerFormat === undefined ? {} : { containerFormat }),
+      minDiskGiB,
+      maxVirtualBytes: limits.maxVirtualBytes,
+      nonfatal: limits.nonfatalChecks ?? [],
+      url,
+      member: source.isPublic === true ? unpacked.member() : undefined,
+    });
+  }
+
+  /** How the image is made of the bytes that are served. */
+  function madeBy(): 'unpacked' | 'decompressed' | undefined {
+    if (unpacked.archive() !== undefined) return 'unpacked';
+    return compression() === undefined ? undefined : 'decompressed';
+  }
+
   async function* served(): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const chunk of source.body) {
       if (chunk.length === 0) continue;
@@ -158,10 +179,11 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
 
   async function* chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     try {
-      for await (const chunk of body) {
+      for await (const chunk of unpacked.body) {
         if (chunk.length === 0) continue;
+        inspector ??= inspect();
         inspector.update(chunk);
-        digests.image(chunk, compression() === undefined);
+        digests.image(chunk, madeBy());
         const isFirst = imageBytes === 0;
         imageBytes += chunk.length;
         if (isFirst) report('transferring');
@@ -178,12 +200,16 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
       // A short file was verified when the pipeline was opened.
       if (state.kind === 'verified') return;
       try {
-        if (imageBytes === 0) throw emptySource(url, compression());
+        if (inspector === undefined) throw emptySource(url, compression(), unpacked);
         const findings = inspector.finish();
         const imageDigest = digests.finish();
         const noticed = [...(source.warnings ?? []), ...warnings()];
-        const verified = { bytes: imageBytes, servedBytes, imageDigest, compression: compression(), warnings: noticed };
-        state = { kind: 'verified', ...verified, ...findings };
+        const sizes = { bytes: imageBytes, servedBytes };
+        const origin = {
+          compression: unpacked.archive() === 'zip' ? ('zip' as const) : compression(),
+          member: unpacked.member(),
+        };
+        state = { kind: 'verified', ...sizes, imageDigest, ...origin, warnings: noticed, ...findings };
       } catch (error) {
         state = { kind: 'failed', error };
         throw error;
@@ -195,7 +221,7 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
     },
   };
 
-  return { chunks: chunks(), check, compression, state: () => state };
+  return { chunks: chunks(), check, compression, unpacked, state: () => state };
 }
 
 /** The digest in the plan, and the one that the source has recorded. */
@@ -211,7 +237,13 @@ function uncertainEnd(url: string): SourceError {
   );
 }
 
-function emptySource(url: string, compression: Compression | undefined): SourceError {
-  const what = compression === undefined ? 'an empty file' : `an empty file, compressed with ${compression}`;
+function emptySource(url: string, compression: Compression | undefined, unpacked: Unpacked): SourceError {
+  const archive = unpacked.archive();
+  const what =
+    archive !== undefined
+      ? `a ${archive} archive with an empty file`
+      : compression === undefined
+        ? 'an empty file'
+        : `an empty file, compressed with ${compression}`;
   return new SourceError('EmptySource', `${safeUrl(url)} is ${what}`);
 }

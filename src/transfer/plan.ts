@@ -34,6 +34,8 @@ const fields = z.strictObject({
   digestOf: z.enum(['Served', 'Image']),
   /** Auto: a file that starts like gzip, zstd, xz or bzip2 is decompressed during the transfer. */
   decompress: z.enum(['Auto', 'None']),
+  /** The file of an archive that becomes the image, with `*` for any characters but `/`. Absent: the only file. */
+  member: text.optional(),
   /** Glance's name: qcow2, raw, … */
   diskFormat: text,
   /** Glance's name. Default: the usual one for the disk format, which is bare for all but ami, ari and aki. */
@@ -76,19 +78,12 @@ export type TransferPlan = z.infer<typeof fields>;
 
 export const TransferPlan = fields.refine(
   (plan) => plan.method !== 'Verify' || readsItself(plan),
-  'Verify needs the image itself as its source, with the same cloud, digestOf Image and decompress None',
+  'Verify needs the image itself as its source, with the same cloud, digestOf Image, decompress None and no member',
 );
 
-function readsItself({ source, imageID, cloud, digestOf, decompress }: TransferPlan): boolean {
+function readsItself({ source, imageID, cloud, digestOf, decompress, member }: TransferPlan): boolean {
   const isItself = isDeepStrictEqual(compact(source), imageItself(imageID, cloud));
-  return isItself && digestOf === 'Image' && decompress === 'None';
-}
-
-const keptCompressed: ReadonlySet<string | undefined> = new Set(['aki', 'ari', 'ami', 'compressed']);
-
-/** Whether an image in these formats may itself be a compressed file, which is not decompressed. */
-export function staysCompressed(diskFormat: string, containerFormat: string | undefined): boolean {
-  return keptCompressed.has(diskFormat) || keptCompressed.has(containerFormat);
+  return isItself && digestOf === 'Image' && decompress === 'None' && member === undefined;
 }
 
 /**
@@ -117,6 +112,8 @@ export interface TransferResult {
   imageDigest: string;
   /** How the served bytes were compressed. Absent if they were not, or were not decompressed. */
   compression?: string;
+  /** The file of the archive that was served, if it was one. */
+  member?: string;
   /** The format of the data. */
   format: string;
   /** Virtual size of the disk in bytes, if the format contains it. */

@@ -114,6 +114,30 @@ export const contentCases: Case[] = [
     refused: { field: 'spec.content.http', says: says.webDownloadAlone },
   },
   {
+    what: 'method WebDownload of a file in an archive',
+    spec: web({ member: 'disk.raw' }),
+    refused: { field: 'spec.content.http', says: says.webDownloadAlone },
+  },
+  ...['disk.raw', '*.qcow2', './a/b c.vhd', '-', 'x'.repeat(128)].map((member) => ({
+    what: `the file ${short(member)} of an archive`,
+    spec: from({ member }),
+  })),
+  ...['/etc/passwd', ' a', 'a ', 'a;b', 'a\nb', 'ä'].map((member) => ({
+    what: `the file ${short(member)} of an archive`,
+    spec: from({ member }),
+    refused: { field: 'spec.content.http.member', says: says.memberName },
+  })),
+  ...['', 'x'.repeat(129)].map((member) => ({
+    what: `the file ${short(member)} of an archive`,
+    spec: from({ member }),
+    refused: { field: 'spec.content.http.member', says: member === '' ? 'at least 1 chars long' : tooLong },
+  })),
+  {
+    what: 'a file of an archive that is stored as it is',
+    spec: from({ member: 'disk.raw', decompress: 'None' }),
+    refused: { field: 'spec.content.http.member', says: says.member },
+  },
+  {
     what: 'nine mirrors',
     spec: from({ mirrors: Array.from({ length: 9 }, (_, index) => `https://example.com/${index}`) }),
     refused: { field: 'spec.content.http.mirrors', says: 'Too many' },

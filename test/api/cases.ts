@@ -70,7 +70,7 @@ export const cases: Case[] = [
           ...http,
           mirrors: ['https://mirror.example.org/image.qcow2.xz'],
           digestOf: 'Image',
-          decompress: 'None',
+          member: '*.qcow2',
           headersSecretRef: { name: 'mirror-token' },
           caSecretRef: { name: 'mirror-ca' },
         },

@@ -71,6 +71,24 @@ const fixings: { what: string; from: unknown; to: unknown; refused: Refusal }[] 
     to: from({ decompress: 'None' }),
     refused: fixed('content'),
   },
+  {
+    what: 'a file of an archive',
+    from: withContent,
+    to: from({ member: 'disk.raw' }),
+    refused: fixed('content'),
+  },
+  {
+    what: 'another file of an archive',
+    from: from({ member: 'disk.raw' }),
+    to: from({ member: '*.raw' }),
+    refused: fixed('content'),
+  },
+  {
+    what: 'no file of an archive any more',
+    from: from({ member: 'disk.raw' }),
+    to: from({}),
+    refused: fixed('content'),
+  },
   { what: 'a source of another kind', from: withContent, to: copyOf(other), refused: fixed('content') },
   {
     what: 'another image as the source',

@@ -58,7 +58,11 @@ export const says = {
   webDownload:
     'method WebDownload needs content.http with a sha512 digest of the file as served: Glance downloads the file itself, and sha512 is what it computes; or use method Upload',
   webDownloadAlone:
-    'method WebDownload takes no mirrors, headersSecretRef or caSecretRef, because Glance downloads the file with a URL alone: leave them out, or use method Upload',
+    'method WebDownload takes no mirrors, headersSecretRef, caSecretRef or member, because Glance downloads the file with a URL alone and stores it as it is: leave them out, or use method Upload',
+  member:
+    'member takes a file out of an archive, and decompress None stores the archive as it is: leave one of them out',
+  memberName:
+    'must be the name of a file in the archive: printable ASCII without a semicolon, not beginning with / or a blank, for example disk.raw or *.qcow2',
 };
 
 /** A value in the name of a case: its beginning and end, and its length where that is not all. */

@@ -172,6 +172,7 @@ describe('two controllers in one process', () => {
       events,
       access,
       transfers,
+      sources: egress.sources,
       workers: settings.workers,
       cluster: 'two-kinds',
       inheritFrom: [],

@@ -101,7 +101,7 @@ export function contextOf(options: ContextOptions = {}): { context: ReconcileCon
       stop: async () => {},
     },
     limits: defaultLimits,
-    webDownloads: { checkURL: async () => {}, maxVirtualBytes: 2 ** 40 },
+    webDownloads: { checkHost: async () => {}, maxVirtualBytes: 2 ** 40 },
     cluster: identity.cluster,
     inheritFrom: [],
     clock: { ...createVirtualClock(), now: () => now },

@@ -78,7 +78,7 @@ function setup(before: GlanceImage) {
       drift,
       transfers,
       limits,
-      webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1 },
+      webDownloads: { checkHost: async () => {}, maxVirtualBytes: 1 },
       cluster: 'test',
       inheritFrom: [],
       clock,

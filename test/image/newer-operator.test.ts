@@ -60,7 +60,7 @@ for (const { what, spec, metadata, reason } of rows) {
         onChange: () => {},
       }),
       limits: defaultLimits,
-      webDownloads: { checkURL: unused, maxVirtualBytes: 1 },
+      webDownloads: { checkHost: unused, maxVirtualBytes: 1 },
       cluster: 'test',
       inheritFrom: [],
       clock,

@@ -117,7 +117,7 @@ export function performOn(
     clock: { ...createVirtualClock(), now: () => now },
     guard: async () => true,
     record: async () => 'written',
-    webDownloads: { checkURL: async () => {}, maxVirtualBytes: 2 ** 40 },
+    webDownloads: { checkHost: async () => {}, maxVirtualBytes: 2 ** 40 },
     signal,
     ...fields,
   };

@@ -129,7 +129,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     drift,
     transfers,
     limits,
-    webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1 },
+    webDownloads: { checkHost: async () => {}, maxVirtualBytes: 1 },
     cluster: 'test-cluster',
     inheritFrom: [],
     clock,

@@ -45,6 +45,13 @@ describe('the verdict on an active image', () => {
     ['a digest that is declared in another algorithm', incomparable, {}, 'unread'],
     ['another digest where the file may be compressed', decompressed, { hash: wrong }, 'unverifiable'],
     ['the digest of a file that turned out not to be compressed', decompressed, {}, 'right'],
+    ['the digest of the archive', declare({ http: { ...served, decompress: 'Auto', member: 'a' } }), {}, 'wrong'],
+    [
+      'the digest of the file of an archive',
+      declare({ http: { ...served, decompress: 'Auto', digestOf: 'Image', member: 'a' } }),
+      {},
+      'right',
+    ],
     ['the declared digest in another format', comparable, { diskFormat: 'iso' }, 'wrong'],
     ['another container format', comparable, { hash: null, containerFormat: 'ovf' }, 'wrong'],
     ['the declared digest, fetched by Glance', fetched, {}, 'uninspected'],
@@ -66,6 +73,12 @@ describe('the verdict on an active image', () => {
     ],
     ['data that was verified', incomparable, {}, 'right', finding(incomparable)],
     ['data that was verified, and another hash now', incomparable, { hash: wrong }, 'wrong', finding(incomparable)],
+    [
+      'the fingerprint of another file of the same archive',
+      declare({ http: { ...content.http, member: 'b.raw' } }),
+      { properties: marked(`v1;${content.http.digest};Served;Auto;raw;bare;member=a.raw`) },
+      'unverifiable',
+    ],
     ['data that was verified, and no hash now', incomparable, { hash: null }, 'right', finding(incomparable)],
     [
       'data that was verified, and neither a hash nor its size now',

@@ -83,7 +83,7 @@ async function pass(
     clock,
     guard: async () => true,
     record: async () => 'written',
-    webDownloads: { checkURL: async () => {}, maxVirtualBytes: 2 ** 40, ...webDownloads },
+    webDownloads: { checkHost: async () => {}, maxVirtualBytes: 2 ** 40, ...webDownloads },
     signal,
   });
   assert(pursued.kind !== 'gone' && pursued.kind !== 'outdated');
@@ -101,18 +101,18 @@ test('no import is requested from a host that the egress policy blocks', async (
   const refused = new OperatorError('refused', { code: 'EgressRefused' });
   const asked: string[] = [];
   const pursued = await pass(images, {
-    async checkURL({ href }) {
-      asked.push(href);
+    async checkHost(host) {
+      asked.push(host);
       throw refused;
     },
   });
   assert.equal(errorOf(pursued), refused);
-  assert.deepEqual([asked, calls.includes('import')], [[url], false]);
+  assert.deepEqual([asked, calls.includes('import')], [['example.com'], false]);
 });
 
 test('no import is requested from a host that cannot be resolved, and the reconcile is retried', async () => {
   const { images, calls } = glance(queued, Buffer.alloc(0));
-  const error = errorOf(await pass(images, { checkURL: () => Promise.reject(new Error('getaddrinfo ENOTFOUND')) }));
+  const error = errorOf(await pass(images, { checkHost: () => Promise.reject(new Error('getaddrinfo ENOTFOUND')) }));
   assert.deepEqual([error.code, error.retry.kind, calls.includes('import')], ['SourceUnreachable', 'backoff', false]);
 });
 

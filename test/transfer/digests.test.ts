@@ -19,7 +19,7 @@ const expect = (of: Expected['of'], data: Buffer, algorithm: DigestAlgorithm): E
 function compute(expected: Expected[], algorithm: DigestAlgorithm, inside?: Buffer) {
   const digests = createDigests(expected, algorithm, { url: 'https://example.com/image', isPublic: true });
   digests.served(served);
-  digests.image(inside ?? served, inside === undefined);
+  digests.image(inside ?? served, inside === undefined ? undefined : 'decompressed');
   return digests.finish();
 }
 

@@ -1,14 +1,17 @@
 /** The source `content.http`: a file on a web server, verified against a declared digest. */
 import { z } from 'zod';
 import { secretRef, url } from '../fields.ts';
-import { matching, set, text } from '../rules.ts';
+import { matching, rule, set, text } from '../rules.ts';
 
 const maxMirrors = 8;
 const digestPattern =
   '^(md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$';
 
-export const http = z
-  .object({
+/** No `;`, which ends a field of the fingerprint. A longer or other name can be matched by `*`. */
+const memberPattern = '^[!-.0-:<-~]([ -:<-~]*[!-:<-~])?$';
+
+export const http = rule(
+  z.object({
     url: url('URL of the file, http:// or https://. Everyone who can read this resource sees it.'),
     mirrors: set(url('URL of the same file on another server.'), maxMirrors)
       .default([])
@@ -32,7 +35,7 @@ export const http = z
       .meta({
         description:
           'What the digest is of. Served: the file as the server sends it, compressed if it is compressed. ' +
-          'Image: the image after decompression. Default: Served.',
+          'Image: the image after it was decompressed and taken out of its archive. Default: Served.',
       }),
     decompress: z
       .enum(['Auto', 'None'])
@@ -40,9 +43,22 @@ export const http = z
       .meta({
         description:
           'Auto: a file compressed with gzip, zstd, xz or bzip2 is decompressed during the transfer; its first bytes decide, not its name. ' +
+          'For the disk formats raw, qcow2, vmdk, vhd, vhdx, vdi and iso without a container, the only file of a tar or zip archive is taken out of it. ' +
           'None: the file is stored as it is. ' +
           'The disk formats ami, ari and aki, the container format compressed and method WebDownload never decompress. ' +
           'Cannot change once the data is in Glance. Default: Auto.',
+      }),
+    member: matching(
+      text(1, 128),
+      memberPattern,
+      'must be the name of a file in the archive: printable ASCII without a semicolon, not beginning with / or a blank, for example disk.raw or *.qcow2',
+    )
+      .optional()
+      .meta({
+        description:
+          'The file of a tar or zip archive that becomes the image, by its path in the archive; * stands for any characters but /. Exactly one file must match. ' +
+          'It is stored as it is in the archive. The archive may be compressed with gzip, zstd, xz or bzip2, also where the disk format otherwise keeps that. ' +
+          'Cannot change once the data is in Glance. Default: the only file of the archive.',
       }),
     headersSecretRef: secretRef(
       'A Secret in the namespace of the resource. Each key is a header to send, for example Authorization. ' +
@@ -54,8 +70,17 @@ export const http = z
     caSecretRef: secretRef(
       'A Secret in the namespace of the resource. Its key ca.crt holds CA certificates, in PEM, that are trusted in addition to those of the system.',
     ).optional(),
-  })
-  .meta({ description: 'A file on a web server.' });
+  }),
+  {
+    cel: "!has(self.member) || self.decompress == 'Auto'",
+    test: ({ member, decompress }) => member === undefined || decompress === 'Auto',
+    message:
+      'member takes a file out of an archive, and decompress None stores the archive as it is: leave one of them out',
+    fieldPath: '.member',
+  },
+).meta({ description: 'A file on a web server.' });
 
 /** Fields that cannot change once the data is in Glance. */
-export const fixedInHttp = ['digest', 'digestOf', 'decompress'] as const satisfies (keyof z.output<typeof http>)[];
+export const fixedInHttp = ['digest', 'digestOf', 'decompress', 'member'] as const satisfies (keyof z.output<
+  typeof http
+>)[];

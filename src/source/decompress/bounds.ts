@@ -7,7 +7,6 @@
 import { formatBytes } from '../../lib/bytes.ts';
 import { BudgetExceeded } from '../../lib/memory-budget.ts';
 import { bomb, busy, type Job } from './errors.ts';
-import type { Compression } from './magic.ts';
 
 /**
  * The ratio alone does not reject a file before it has grown by this much. Disk images contain long runs of zeros, which
@@ -28,8 +27,9 @@ export function checkSize(job: Job, given: number, taken: number): void {
 }
 
 /** Memory of a decoder: a part that it always needs, and a multiple of its dictionary, as measured. */
-const memoryOf: Record<Compression, { bytes: number; perDictionaryByte: number }> = {
+const memoryOf: Record<Job['compression'], { bytes: number; perDictionaryByte: number }> = {
   gzip: { bytes: 2 ** 20, perDictionaryByte: 0 },
+  zip: { bytes: 2 ** 20, perDictionaryByte: 0 },
   bzip2: { bytes: 8 * 2 ** 20, perDictionaryByte: 0 },
   xz: { bytes: 4 * 2 ** 20, perDictionaryByte: 2.7 },
   zstd: { bytes: 2 ** 20, perDictionaryByte: 1.2 },

@@ -20,7 +20,8 @@ export interface DecompressLimits {
 
 /** The data to decompress, for errors and limits. */
 export interface Job {
-  compression: Compression;
+  /** Files of a zip archive are compressed one by one. */
+  compression: Compression | 'zip';
   url: string;
   limits: DecompressLimits;
   /** The memory that the decoder may use. Absent: only the limits apply. */

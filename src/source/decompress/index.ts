@@ -95,7 +95,10 @@ async function* rest(input: Input): AsyncGenerator<Uint8Array, void, undefined> 
   }
 }
 
-async function* bounded(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
+async function* bounded(
+  input: Input,
+  job: Job & { compression: Compression },
+): AsyncGenerator<Uint8Array, void, undefined> {
   // The headers of xz and zstd say how much more they need.
   if (job.compression === 'gzip' || job.compression === 'bzip2') checkDictionary(job, 0);
   await memoryGranted(job);

@@ -1,5 +1,5 @@
 /**
- * The input of a decoder.
+ * The input of a decoder, or of the reader of an archive.
  *
  * Guarantees: one read at a time, and only on demand; bytes are passed on without a copy; stopping early closes the body, once.
  */
@@ -43,6 +43,25 @@ export class Input {
     if (piece.length < chunk.length) this.#held.unshift(chunk.subarray(piece.length));
     this.#taken += piece.length;
     return piece;
+  }
+
+  /** The next `bytes` bytes, or all if there are fewer. For small fields. */
+  async take(bytes: number): Promise<Buffer> {
+    const parts: Uint8Array[] = [];
+    for (let left = bytes; left > 0; ) {
+      const piece = await this.next(left);
+      if (piece === undefined) break;
+      left -= piece.length;
+      parts.push(piece);
+    }
+    return Buffer.concat(parts);
+  }
+
+  /** Returns the end of the last piece, which `next` gives again. */
+  putBack(piece: Uint8Array): void {
+    if (piece.length === 0) return;
+    this.#held.unshift(piece);
+    this.#taken -= piece.length;
   }
 
   /**

@@ -11,9 +11,10 @@ import type { Format } from './format-policy.ts';
 
 const gib = 2 ** 30;
 
-/** For the file at `url`. */
-export function createErrors(url: string) {
-  const file = safeUrl(url);
+/** For the file at `url`, or for one in the archive there. */
+export function createErrors(url: string, member: string | undefined) {
+  const file =
+    member === undefined ? safeUrl(url) : `the file ${JSON.stringify(member.slice(0, 100))} in ${safeUrl(url)}`;
   const reject = (code: ErrorCode, message: string) => new OperatorError(`${file} ${message}`, { code });
   return {
     /** The server sent `page` in place of the file. The declaration may be right. */

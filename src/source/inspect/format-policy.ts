@@ -10,6 +10,10 @@ import type { Sniffed } from './sniff.ts';
 export const formats = ['qcow2', 'qed', 'vmdk', 'vhd', 'vhdx', 'vdi', 'iso', 'gpt', 'luks'] as const;
 export type Format = (typeof formats)[number];
 
+export function isKnownFormat(name: string): boolean {
+  return formats.some((known) => known === name);
+}
+
 export interface DeclaredFormats {
   diskFormat: string;
   containerFormat: string;
@@ -35,7 +39,7 @@ export function policyFor(declared: DeclaredFormats, found: readonly Format[], h
   // The bytes of any other container are not those of the disk, and Glance does not inspect them.
   if (containerFormat !== 'bare' && !isAmazonFormat(diskFormat)) return is(true);
   if (diskFormat === 'raw') return policyForRaw(format, isHybridIso, head, what);
-  if (formats.some((known) => known === diskFormat)) return is(format === diskFormat);
+  if (isKnownFormat(diskFormat)) return is(format === diskFormat);
   // A format without a signature must not have another one's. Kernels look like an MBR, which Glance rejects in a bare container only.
   return is(format === 'raw' || (format === 'gpt' && containerFormat !== 'bare'));
 }
@@ -51,8 +55,10 @@ function policyForRaw(format: Format | 'raw', isHybridIso: boolean, head: Sniffe
 function describeFormat(format: Format | 'raw', { compression, isTar }: Sniffed, diskFormat: string): string {
   if (format === 'gpt') return 'is a raw disk with a partition table';
   if (format !== 'raw') return `is ${format}`;
+  const archive = isTar ? 'tar' : compression === 'zip' ? 'zip' : undefined;
+  if (archive !== undefined)
+    return `is a ${archive} archive. One is unpacked only during a transfer with decompress Auto and another method than WebDownload, and only where it is not inside another one`;
   if (compression !== undefined) return `is a file compressed with ${compression}`;
-  if (isTar) return 'is a tar archive, whose members are not unpacked';
   // For Glance a fixed VHD is raw, because its signature is only at its end.
   if (diskFormat === 'vhd')
     return (

@@ -36,6 +36,8 @@ export interface InspectorOptions {
   nonfatal?: readonly string[];
   /** For messages. */
   url: string;
+  /** The file in the archive at `url`, if it is one. */
+  member?: string | undefined;
 }
 
 export interface Inspected {
@@ -75,7 +77,7 @@ interface Accepted {
 export function createInspector(options: InspectorOptions): Inspector {
   const { diskFormat, minDiskGiB, maxVirtualBytes, nonfatal = [] } = options;
   const containerFormat = options.containerFormat ?? usualContainer(diskFormat);
-  const errors = createErrors(options.url);
+  const errors = createErrors(options.url, options.member);
   const head = createReader(sniff());
   const readers = formats.map((format) => ({ format, reader: createReader(inspections[format]()) }));
   let length = 0;

@@ -4,6 +4,7 @@
  *
  * Invariant: the result only makes an error message clearer, or rejects a file that begins like no disk.
  */
+import { blockBytes, isTar } from '../archive/tar-header.ts';
 import * as read from './reader.ts';
 
 export interface Sniffed {
@@ -26,21 +27,12 @@ const compressions: [name: string, signature: string][] = [
 ];
 
 export function* sniff(): read.Inspection<Sniffed> {
-  const head = yield* read.bytes(0, 512);
+  const head = yield* read.bytes(0, blockBytes);
   return {
     page: pageOf(head),
     compression: compressions.find(([, signature]) => read.hasAt(head, 0, signature))?.[0],
-    isTar: read.hasAt(head, 257, 'ustar') || hasTarChecksum(head),
+    isTar: isTar(head),
   };
-}
-
-/** The oldest tar format has no signature, but a sum over its header, in which the sum itself counts as blanks. */
-function hasTarChecksum(head: Buffer): boolean {
-  const stated = /^ *([0-7]{1,7})[ \0]/.exec(head.toString('latin1', 148, 156))?.[1];
-  if (head.length < 512 || stated === undefined) return false;
-  let sum = 0;
-  for (const [at, byte] of head.entries()) sum += at >= 148 && at < 156 ? 0x20 : byte;
-  return sum === Number.parseInt(stated, 8);
 }
 
 /** Names the kind of text that servers send in place of a file, if the head looks like one. */

@@ -20,9 +20,9 @@ export const HttpPlan = z.strictObject({
 export type HttpPlan = z.infer<typeof HttpPlan>;
 
 export function declaredHttp(declared: NonNullable<ContentSpec['http']>): DeclaredData<HttpPlan> {
-  const { url, mirrors, headersSecretRef, caSecretRef, digest, digestOf, decompress } = declared;
+  const { url, mirrors, headersSecretRef, caSecretRef, digest, digestOf, decompress, member } = declared;
   const source = compact({ kind: 'http' as const, url, mirrors, headersSecretRef, caSecretRef });
-  return { source, digest, digestOf, decompress };
+  return { source, digest, digestOf, decompress, ...(member === undefined ? {} : { member }) };
 }
 
 export function httpSource(plan: HttpPlan): PlannedSource<HttpPlan> {
@@ -36,7 +36,6 @@ export function httpSource(plan: HttpPlan): PlannedSource<HttpPlan> {
     address: url,
     webDownloadURL: url,
     bytesID: undefined,
-    placeBeside: () => undefined,
     host: () => URL.parse(url)?.host ?? url,
     withSecrets: (replace) => compact({ ...plan, headersSecretRef: replace('headers'), caSecretRef: replace('ca') }),
     async open({ secrets, hasDigest, egress, trust, resources, ...common }) {

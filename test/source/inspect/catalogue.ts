@@ -226,7 +226,10 @@ const rawCases = [
   compressed('bzip2', 'BZh9'),
   compressed('lz4', '\x04\x22\x4d\x18'),
   compressed('lzip', 'LZIP\x01'),
-  compressed('zip', 'PK\x03\x04'),
+  mismatch('raw', 'zip', file(64_000, [0, 'PK\x03\x04']), /is a zip archive/, {
+    plain: true,
+    why: 'it was probably not unpacked by mistake',
+  }),
   compressed('7z', '7z\xbc\xaf\x27\x1c'),
   page(
     'an HTML page',

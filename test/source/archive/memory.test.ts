@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { crc32 } from 'node:zlib';
+import { tarEnd, tarEntry, zip } from './files.ts';
+import { read } from './reading.ts';
+
+const mib = 2 ** 20;
+const chunk = Buffer.alloc(64 * 1024, 1);
+const chunks = 2048;
+const length = chunks * chunk.length;
+
+/** A large file between the beginning and the end of an archive. */
+async function* around(head: Buffer, tail: Buffer, onChunk: () => void): AsyncGenerator<Uint8Array, void, undefined> {
+  yield head;
+  for (let count = 0; count < chunks; count++) {
+    onChunk();
+    // A copy, as each piece from a connection is a buffer of its own.
+    yield Buffer.from(chunk);
+  }
+  yield tail;
+}
+
+let sum = 0;
+for (let count = 0; count < chunks; count++) sum = crc32(chunk, sum);
+const stored = zip([{ method: 0, raw: Buffer.alloc(0), data: Buffer.alloc(0), ...statedAs(sum) }]);
+
+function statedAs(crc: number) {
+  const stated = { crc, compressed: length, size: length };
+  return { local: stated, listed: stated };
+}
+
+/** With the file in the middle, the directory is further behind. */
+function shifted(tail: Buffer): Buffer {
+  const end = tail.length - 22;
+  tail.writeUInt32LE(tail.readUInt32LE(end + 16) + length, end + 16);
+  return tail;
+}
+
+const name = 'disk.raw'.length;
+for (const [what, head, tail] of [
+  ['tar', tarEntry({ size: `${length.toString(8).padStart(11, '0')}\0` }), tarEnd],
+  ['zip', stored.subarray(0, 30 + name), shifted(Buffer.from(stored.subarray(30 + name)))],
+] as const) {
+  for (const member of ['disk.raw', 'other'])
+    test(`memory for a ${what} archive does not depend on its length, whether its file is ${member === 'other' ? 'skipped' : 'taken'}`, async () => {
+      let most = 0;
+      const source = around(head, tail, () => {
+        most = Math.max(most, process.memoryUsage().arrayBuffers);
+      });
+      const before = process.memoryUsage().arrayBuffers;
+      const { error, length: given } = await read(source, { member, discards: true });
+      assert.deepEqual([error?.code, given], member === 'other' ? ['MemberNotFound', 0] : [undefined, length]);
+      // Garbage counts until it is collected.
+      assert.ok(most - before < 64 * mib, `${Math.round((most - before) / mib)} MiB`);
+    });
+}
