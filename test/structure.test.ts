@@ -83,7 +83,7 @@ const mechanisms: Record<string, { home: string; sign: RegExp }> = {
 /** Names that two files export on purpose, each with the reason. */
 const sharedNames: Readonly<Record<string, string>> = {};
 
-const isTableOfReasons = /^api\/reason(?:s|-entry|s-cloud|s-data|s-publisher)\.ts$/;
+const isTableOfReasons = /^api\/reason(?:s|-entry|s-cloud|s-data|s-import|s-publisher)\.ts$/;
 
 /** Files that may be short and have one importer: entries of threads and scripts, and kinds of source. */
 const mayBeShort = /^(?:transfer\/thread-main\.ts|generate\/generated?\.ts|api\/sources\/|source\/kinds\/)/;

@@ -22,7 +22,7 @@ export function withDefaults(spec: GlanceImageSpec): CompleteSpec {
   return {
     ...spec,
     deletionPolicy: spec.deletionPolicy ?? policyDefaults.deletionPolicy,
-    propertyPolicy: spec.propertyPolicy ?? policyDefaults.propertyPolicy,
+    propertyPolicy: spec.propertyPolicy ?? (spec.import === undefined ? policyDefaults.propertyPolicy : 'Merge'),
     image: {
       ...image,
       containerFormat: image.containerFormat ?? usualContainer(image.diskFormat),

@@ -8,6 +8,9 @@ import { matching, text } from './rules.ts';
 /** The widest text column of Glance's database. */
 export const maxText = 255;
 
+export const visibilities = ['public', 'private', 'shared', 'community'] as const;
+export const maxTags = 128;
+
 const secretNamePattern = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$';
 /** No user name or password before the host: they would appear in the status and in logs. */
 const urlPattern = '^https?://[A-Za-z0-9._~:%\\[\\]-]+([/?#][!-~]*)?$';

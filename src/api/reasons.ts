@@ -7,6 +7,7 @@
 import { type ReasonEntry, showImage, showResource } from './reason-entry.ts';
 import { cloudReasons } from './reasons-cloud.ts';
 import { dataReasons } from './reasons-data.ts';
+import { importReasons } from './reasons-import.ts';
 import { publisherReasons } from './reasons-publisher.ts';
 
 /** Reasons of progress, of completed work, and of what people should know about it. */
@@ -23,14 +24,6 @@ const progressReasons = {
     actor: 'user',
     remedy:
       'Nothing, if something else uploads the data to the image in `status.imageID`. Otherwise declare `spec.content`.',
-    command: 'kubectl explain glanceimage.spec.content',
-  },
-  NotCompared: {
-    meaning:
-      'The image is as declared, as far as something is declared. No content is declared, so the operator has compared its data with nothing.',
-    shownBy: ['Ready', 'Event'],
-    actor: 'operator',
-    remedy: 'Nothing, if the image is trusted. To have its data compared, declare `spec.content`.',
     command: 'kubectl explain glanceimage.spec.content',
   },
   Progressing: {
@@ -131,7 +124,13 @@ const progressReasons = {
   },
 } as const satisfies Record<string, ReasonEntry>;
 
-const table = { ...progressReasons, ...cloudReasons, ...dataReasons, ...publisherReasons } as const;
+const table = {
+  ...progressReasons,
+  ...importReasons,
+  ...cloudReasons,
+  ...dataReasons,
+  ...publisherReasons,
+} as const;
 
 export type Reason = keyof typeof table;
 

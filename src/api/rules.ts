@@ -90,6 +90,23 @@ export function jsonMap(maxProperties: number) {
   });
 }
 
+/** A map from keys to text of at most `maxLength` characters. It must not hold any of the keys in `absent`. */
+export function textMap(
+  maxProperties: number,
+  maxLength: number,
+  { absent, message }: { absent: readonly string[]; message: string },
+) {
+  const few = (map: Record<string, unknown>) => Object.keys(map).length <= maxProperties;
+  const map = pair(z.record(z.string(), text(0, maxLength)), few, `must have at most ${maxProperties} entries`, {
+    maxProperties,
+  });
+  return rule(map, {
+    cel: `self.all(key, !(key in [${absent.map((name) => `'${name}'`).join(', ')}]))`,
+    test: (entries) => absent.every((name) => !Object.hasOwn(entries, name)),
+    message,
+  });
+}
+
 /**
  * A jsonMap that must not hold any of `names`. A CEL rule sees only the declared fields of an object whose values are of any
  * type, so the CRD declares the names in order to reject them.

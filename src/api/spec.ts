@@ -7,14 +7,12 @@ import { z } from 'zod';
 import { internalNames } from '../glance/property-names.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { content } from './content.ts';
-import { byDefault, cloud, format, maxText } from './fields.ts';
+import { byDefault, cloud, format, maxTags, maxText, visibilities } from './fields.ts';
+import { imported, importRules, managementPolicy } from './import.ts';
 import { jsonMapWithout, rule, set, text } from './rules.ts';
-
-export const visibilities = ['public', 'private', 'shared', 'community'] as const;
 
 /** Glance allows 128 properties an image by default; three are marks of the operator, and three are Glance's own. */
 const maxProperties = 122;
-const maxTags = 128;
 /** The largest integer of Glance's database. */
 const maxInteger = 2_147_483_647;
 const maxStores = 32;
@@ -134,6 +132,8 @@ const interval = rule(text(1, 32), {
 
 const declared = z.object({
   cloud: cloud.meta({ description: 'The OpenStack project that holds the image, and the credentials for it.' }),
+  managementPolicy,
+  import: imported.optional(),
   deletionPolicy: z
     .enum(['Delete', 'Retain'])
     .optional()
@@ -167,7 +167,10 @@ const declared = z.object({
   content: content.optional(),
 });
 
-export const specSchema = rule(declared, {
+const fields = Object.keys(declared.shape);
+const fieldsOfImage = Object.keys(image.shape);
+
+export const specSchema = rule(importRules(fields, fieldsOfImage).reduce(rule, declared), {
   cel: '!has(self.content) || has(self.image.diskFormat)',
   test: (spec) => spec.content === undefined || spec.image.diskFormat !== undefined,
   message: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',

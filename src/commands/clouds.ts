@@ -8,7 +8,7 @@ import type { ImageChange } from '../glance/image-cache.ts';
 import { createEgressPolicy, type EgressRules } from '../http/egress.ts';
 import type { MayWrite } from '../http/fence.ts';
 import type { Trust } from '../http/trust.ts';
-import { type Clouds, createClouds } from '../image/clouds.ts';
+import { type Clouds, type CloudsOptions, createClouds } from '../image/clouds.ts';
 import { clusterProperty } from '../image/identity.ts';
 import type { DomainMetrics } from '../image/metrics.ts';
 import type { Clock, Random } from '../lib/clock.ts';
@@ -31,6 +31,7 @@ export interface CloudAccessOptions {
   cluster: string;
   /** Whether a resource uses the image with this ID. */
   isUsed: (imageID: string) => boolean;
+  observedIDs: CloudsOptions['observedIDs'];
   metrics: Pick<DomainMetrics, 'clouds' | 'cache'>;
   clock: Clock;
   random: Random;
@@ -43,7 +44,7 @@ export interface CloudAccess {
 }
 
 export function createCloudAccess(options: CloudAccessOptions): CloudAccess {
-  const { trust, mayWrite, credentials, cluster, isUsed, metrics, clock, random } = options;
+  const { trust, mayWrite, credentials, cluster, isUsed, observedIDs, metrics, clock, random } = options;
   const changes = createEmitter<ImageChange>();
   const http = {
     egress: createEgressPolicy(options.egress),
@@ -60,6 +61,7 @@ export function createCloudAccess(options: CloudAccessOptions): CloudAccess {
     random,
     openSession: (cloud) => openSession(cloud, http),
     cache: { mark: { [clusterProperty]: cluster }, keeps: isUsed, onChange: changes.emit },
+    observedIDs,
     observeCache: metrics.cache,
   });
   metrics.clouds.measure(() => clouds.open);

@@ -8,7 +8,7 @@ import { createMetrics } from '../controller/metrics.ts';
 import { type Component, supervise } from '../controller/supervisor.ts';
 import { createTrust } from '../http/trust.ts';
 import { createDomainMetrics } from '../image/metrics.ts';
-import { byImage, glanceImageType, imageIndexes } from '../image/resources.ts';
+import { glanceImageType, imageIndexes, imagesIn } from '../image/resources.ts';
 import { createClient } from '../kubernetes/client.ts';
 import { createEventRecorder } from '../kubernetes/events.ts';
 import { createApiTransport } from '../kubernetes/transport.ts';
@@ -93,7 +93,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     mayWrite,
     credentials,
     cluster,
-    isUsed: (id) => images.store.findBy(byImage, id).length > 0,
+    ...imagesIn(images.store),
     metrics: domain,
     ...common,
   });

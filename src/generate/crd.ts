@@ -7,13 +7,18 @@ import { z } from 'zod';
 import { fixedFields } from '../api/content.ts';
 import { containerFormatInCel } from '../api/fields.ts';
 import { annotationMeanings, group, kind, plural, version } from '../api/group.ts';
+import { importTransitions, observesInCel } from '../api/import.ts';
 import { transition } from '../api/rules.ts';
 import { specSchema } from '../api/spec.ts';
 import { statusSchema } from '../api/status.ts';
 import { structuralSchema } from './crd-schema.ts';
 
-/** Once Glance holds the data, what is fixed with it cannot change; before that, a wrong digest or format is only a typo. */
+/**
+ * Once Glance holds the data, what is fixed with it cannot change; before that, a wrong digest or format is only a typo. Nothing was
+ * declared of an image that was observed.
+ */
 const holdsData =
+  `!${observesInCel('oldSelf.spec')} && ` +
   "has(oldSelf.status) && has(oldSelf.status.image) && oldSelf.status.image.status in ['active', 'deactivated']";
 const same = (field: string) => `self.spec.${field} == oldSelf.spec.${field}`;
 const unchanged = (field: string) =>
@@ -49,16 +54,14 @@ const annotations = Object.entries(annotationMeanings)
   .join(' ')
   .replaceAll('`', '');
 
-const resource = fixedWithTheData
-  .reduce<z.ZodType>(
-    (schema, { field, fixed }) =>
-      transition(schema, {
-        rule: `!(${holdsData}) || (${fixed})`,
-        message: `${field} cannot change once the data is in Glance, which fixes it: create another GlanceImage instead`,
-        fieldPath: `.spec.${field}`,
-      }),
-    z.object({ spec: specSchema, status: statusSchema }),
-  )
+const fixings = fixedWithTheData.map(({ field, fixed }) => ({
+  rule: `!(${holdsData}) || (${fixed})`,
+  message: `${field} cannot change once the data is in Glance, which fixes it: create another GlanceImage instead`,
+  fieldPath: `.spec.${field}`,
+}));
+
+const resource = [...importTransitions, ...fixings]
+  .reduce<z.ZodType>(transition, z.object({ spec: specSchema, status: statusSchema }))
   .meta({
     description:
       'An image in OpenStack Glance: spec says what it should be, status says what it is. ' +

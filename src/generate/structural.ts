@@ -22,7 +22,8 @@ export interface StructuralSchema {
   properties?: Record<string, StructuralSchema> | undefined;
   required?: string[] | undefined;
   maxProperties?: number | undefined;
-  additionalProperties?: { 'x-kubernetes-preserve-unknown-fields': true } | undefined;
+  /** Of a map: any JSON, or text. */
+  additionalProperties?: { 'x-kubernetes-preserve-unknown-fields': true } | StructuralSchema | undefined;
   'x-kubernetes-preserve-unknown-fields'?: true | undefined;
   'x-kubernetes-map-type'?: 'atomic' | undefined;
   'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map' | undefined;
@@ -99,7 +100,10 @@ const objectSchema = z
     required: z.array(z.string()).optional(),
     maxProperties: size.optional(),
     additionalProperties: z
-      .strictObject({ 'x-kubernetes-preserve-unknown-fields': z.literal(true) }, 'the values of a map are any JSON')
+      .union(
+        [z.strictObject({ 'x-kubernetes-preserve-unknown-fields': z.literal(true) }), stringSchema],
+        'the values of a map are any JSON, or text',
+      )
       .optional(),
     'x-kubernetes-preserve-unknown-fields': z.literal(true).optional(),
     'x-kubernetes-map-type': z.literal('atomic').optional(),

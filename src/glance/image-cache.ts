@@ -1,12 +1,12 @@
 /**
- * Our images in one project of one cloud, read by lists: the same information as a request for each image, for the
- * price of a few pages.
+ * Images in one cloud, read by lists: the same information as a request for each image, for the price of a few pages. They are the
+ * images with our mark, or those with certain IDs, whatever marks they have.
  *
  * A list runs only if a caller needs newer information than the last one has. It requests the changes since then, by
  * the server's own time, with an overlap for transactions that end late and servers whose clocks disagree a little. A server
  * whose clock is far ahead would hide the changes that others make, so our own clock counts where it shows an earlier time.
  * Other changes, mostly deletions, are found by the full list, which takes at most a hundredth of the time. Hidden images are
- * in lists of their own.
+ * in lists of their own. Images by their IDs are always listed in full.
  *
  * Invariant: every result was in Glance at or after the time that the caller names. A failed or broken list proves
  * nothing, and no caller waits for a list. An image that is in no list may still exist, so the result is then
@@ -45,10 +45,16 @@ export interface ImageCacheObserver {
   failed(list: { full: boolean; error: unknown }): void;
 }
 
+/** What a cache lists. */
+export type CacheScope =
+  /** The custom properties by which lists find the operator's images. */
+  | { kind: 'marked'; mark: Readonly<Record<string, string>> }
+  /** The IDs at the moment of a list. */
+  | { kind: 'named'; ids: () => readonly string[] };
+
 export interface ImageCacheOptions {
   list: ImageClient['list'];
-  /** The custom properties by which lists find the operator's images. */
-  mark: Readonly<Record<string, string>>;
+  scope: CacheScope;
   /** Whether the caller will need this image. Others are not kept. */
   keeps: (id: string) => boolean;
   /** Called while a list is read, so it must be fast. */
@@ -78,7 +84,7 @@ const maxFullPauseMs = 3_600_000;
 const afterFailure = { firstMs: 15_000, maxMs: 3_600_000 };
 
 export function createImageCache(options: ImageCacheOptions): ImageCache {
-  const { list, mark, keeps, onChange, clock, random, observer } = options;
+  const { scope, keeps, onChange, clock, random, observer } = options;
   const closed = new AbortController();
   let images = new Map<string, Image>();
   let server: ServerClock = createServerClock();
@@ -89,19 +95,17 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
   let pausedUntil = 0;
   let refreshing = false;
 
-  /** Both lists that fit, with their changes reported. `times` learns from their time stamps. */
+  /** The lists that fit, with their changes reported. `times` learns from their time stamps. */
   async function walk(filters: ListFilters, times: ServerClock, signal: AbortSignal): Promise<Map<string, Image>> {
     const found = new Map<string, Image>();
-    for (const hidden of [false, true]) {
-      for await (const image of list({ ...filters, properties: mark, hidden }, signal)) {
-        times.observe(image.updatedAt, clock.monotonic());
-        if (!keeps(image.id)) continue;
-        const slim = slimmed(image);
-        const before = images.get(image.id);
-        const same = before !== undefined && isDeepStrictEqual(before, slim);
-        found.set(image.id, same ? before : slim);
-        if (!same) onChange({ kind: 'seen', image: slim });
-      }
+    for await (const image of inScope(options, filters, signal)) {
+      times.observe(image.updatedAt, clock.monotonic());
+      if (!keeps(image.id)) continue;
+      const slim = slimmed(image);
+      const before = images.get(image.id);
+      const same = before !== undefined && isDeepStrictEqual(before, slim);
+      found.set(image.id, same ? before : slim);
+      if (!same) onChange({ kind: 'seen', image: slim });
     }
     return found;
   }
@@ -136,7 +140,8 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
 
   async function refresh(): Promise<void> {
     const startedAt = clock.monotonic();
-    const since = asOf === undefined || startedAt >= fullDueAt ? undefined : changedSince(asOf - overlapMs);
+    const isFull = scope.kind === 'named' || asOf === undefined || startedAt >= fullDueAt;
+    const since = isFull || asOf === undefined ? undefined : changedSince(asOf - overlapMs);
     try {
       const count = await withDeadline(clock, 'the list of images', listDeadlineMs, closed.signal, (signal) =>
         since === undefined ? readAll(startedAt, signal) : readChanges(since, signal),
@@ -181,6 +186,40 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
       closed.abort(new Error('the session is closed'));
     },
   };
+}
+
+async function* inScope(
+  { list, scope }: ImageCacheOptions,
+  changes: ListFilters,
+  signal: AbortSignal,
+): AsyncGenerator<Image> {
+  if (scope.kind === 'named') return yield* listByID(list, scope.ids(), signal);
+  for (const hidden of [false, true]) yield* list({ ...changes, properties: scope.mark, hidden }, signal);
+}
+
+/** A request has a line of at most 8 KiB at some servers, and so many IDs take 2 KiB. */
+const idsAList = 50;
+
+/** The images with these IDs that the project can read, also hidden ones, and those whose sharing it has not accepted. */
+async function* listByID(
+  list: ImageClient['list'],
+  ids: readonly string[],
+  signal: AbortSignal,
+): AsyncGenerator<Image> {
+  let wanted = [...new Set(ids)];
+  for (const hidden of [false, true]) {
+    const seen = new Set<string>();
+    for (let first = 0; first < wanted.length; first += idsAList) {
+      const some = wanted.slice(first, first + idsAList);
+      const filters = { ids: some, hidden, visibility: 'all', memberStatus: 'all' } as const;
+      for await (const image of list(filters, signal, { pageSize: idsAList, limit: some.length })) {
+        if (!some.includes(image.id)) continue;
+        seen.add(image.id);
+        yield image;
+      }
+    }
+    wanted = wanted.filter((id) => !seen.has(id));
+  }
 }
 
 /** Locations, and attributes of a newer Glance, are part of no comparison and may be long. */

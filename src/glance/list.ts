@@ -9,7 +9,7 @@
  */
 import { Conflict, GlanceUnavailable, InvalidRequest } from './errors.ts';
 import type { Image } from './image.ts';
-import { baseKeys } from './property-names.ts';
+import { baseKeys, listParameters } from './property-names.ts';
 
 /** All given filters must match; of a list, one entry. Without `visibility`, community images of others are left out. */
 export interface ListFilters {
@@ -133,13 +133,10 @@ function isNothing({ ids, names, statuses, diskFormats, containerFormats }: List
   return [ids, names, statuses, diskFormats, containerFormats].some((some) => some?.length === 0);
 }
 
-/** Parameters that are no filters, and filters that have other names than attributes. */
-const parameters = ['limit', 'marker', 'sort', 'sort_key', 'sort_dir', 'tag', 'member_status', 'size_min', 'size_max'];
-
 /** Throws InvalidRequest for a property that the list cannot be filtered by. */
 export function listQuery(filters: ListFilters, walk: Walk, marker?: string): string {
   for (const key of Object.keys(filters.properties ?? {})) {
-    if (baseKeys.has(key) || parameters.includes(key)) {
+    if (baseKeys.has(key) || listParameters.includes(key)) {
       throw new InvalidRequest(`a list of images cannot be filtered by a property named ${key}`);
     }
   }

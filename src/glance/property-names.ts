@@ -52,6 +52,19 @@ const writableKeys: ReadonlySet<string> = new Set([
 /** Keys that never were properties and are reserved nevertheless. */
 const reservedKeys: ReadonlySet<string> = new Set(['location', 'locations', 'deleted', 'deleted_at']);
 
+/** Parameters of lists that are no filters, and filters that have other names than attributes. A list cannot be filtered by properties of these names. */
+export const listParameters: readonly string[] = [
+  'limit',
+  'marker',
+  'sort',
+  'sort_key',
+  'sort_dir',
+  'tag',
+  'member_status',
+  'size_min',
+  'size_max',
+];
+
 /** The prefix of the properties in which Glance keeps the state of its imports. */
 export const reservedPrefix = 'os_glance';
 

@@ -43,6 +43,8 @@ export interface Cloud {
   images: ImageClient;
   /** Our images there, as lists show them. */
   cache: ImageCache;
+  /** The images there that resources observe by their IDs, as lists show them. */
+  observed: ImageCache;
   projectID: string;
   region: string | undefined;
   /** Origin of the image endpoint, by which transfers into one cloud are counted, for all namespaces. */
@@ -83,7 +85,9 @@ export interface CloudsOptions {
   random: Random;
   openSession: (config: CloudConfig) => Session;
   /** Of every cloud's images. */
-  cache: Pick<ImageCacheOptions, 'mark' | 'keeps' | 'onChange'>;
+  cache: Pick<ImageCacheOptions, 'keeps' | 'onChange'> & { mark: Readonly<Record<string, string>> };
+  /** IDs of the images that are observed with the clouds for which `isHere` is true. */
+  observedIDs: (isHere: (ref: CloudRef) => boolean) => readonly string[];
   /** `cloud` is the origin of the image endpoint, and a hash of the project. */
   observeCache: (cloud: string) => ImageCacheObserver & { closed(): void };
 }
@@ -104,13 +108,15 @@ interface Entry {
   observer: ReturnType<CloudsOptions['observeCache']> | undefined;
   images: ImageClient;
   cache: ImageCache;
-  /** Set once it was reached. */
+  observed: ImageCache;
+  /** By which the pool knows its session. Set once it was reached, as the next one. */
+  key: string | undefined;
   cloud: Cloud | undefined;
   stores: { names: readonly string[] | undefined; at: number } | undefined;
 }
 
 export function createClouds(options: CloudsOptions): Clouds {
-  const { credentials, clock, random, openSession, cache, observeCache } = options;
+  const { credentials, clock, random, openSession, cache, observedIDs, observeCache } = options;
   const sessions = createSessionPool({ clock, open: openSession, attach, detach, idleMs });
   /** Which session a version of a Secret leads to. */
   const refs = new BoundedMap<string, { version: string; session: string }>(maxRefs);
@@ -121,15 +127,20 @@ export function createClouds(options: CloudsOptions): Clouds {
     // Its name is known once the cloud was reached, and no list is read before that.
     const observer: ImageCacheObserver = {
       lookedUp: (answer) => entry.observer?.lookedUp(answer),
-      listed: (list) => entry.observer?.listed(list),
+      listed: (list) => entry.observer?.listed({ ...list, kept: entry.cache.size + entry.observed.size }),
       failed: (list) => entry.observer?.failed(list),
     };
+    const { mark, ...kept } = cache;
+    const parts = { ...kept, list: images.list, clock, random, observer };
+    const isHere = (ref: CloudRef) => entry.key !== undefined && refs.get(nameOf(ref))?.session === entry.key;
     const entry: Entry = {
       session,
       destination: destinationOf(session.cloud),
       observer: undefined,
       images,
-      cache: createImageCache({ ...cache, list: images.list, clock, random, observer }),
+      cache: createImageCache({ ...parts, scope: { kind: 'marked', mark } }),
+      observed: createImageCache({ ...parts, scope: { kind: 'named', ids: () => observedIDs(isHere) } }),
+      key: undefined,
       cloud: undefined,
       stores: undefined,
     };
@@ -169,9 +180,11 @@ export function createClouds(options: CloudsOptions): Clouds {
           const { project } = await session.identity(openSignal);
           if (project === undefined) throw unscoped(ref);
           const endpoint = await session.endpoint('image', openSignal);
+          entry.key = key;
           entry.cloud = {
             images: entry.images,
             cache: entry.cache,
+            observed: entry.observed,
             projectID: project.id,
             region: session.cloud.services.image.region,
             address: new URL(endpoint).origin,
@@ -196,8 +209,9 @@ export function createClouds(options: CloudsOptions): Clouds {
   };
 }
 
-function detach({ cache, observer }: Entry): void {
+function detach({ cache, observed, observer }: Entry): void {
   cache.close();
+  observed.close();
   observer?.closed();
 }
 

@@ -69,6 +69,7 @@ function momentOf(resource: GlanceImage, report: Report, { clock, random }: Reco
     reconcileAt: metadata.annotations[reconcileAtAnnotation],
     deleting: metadata.deletionTimestamp !== undefined,
     recordOnly: spec.content === undefined,
+    imported: spec.import && (spec.managementPolicy === 'Observe' ? 'observed' : 'adopted'),
     warning: warningOf(resource, {
       properties: (image ?? previous.image)?.properties,
       transferWarnings: shownContent(report, previous)?.warnings,

@@ -36,6 +36,8 @@ export interface Desired {
  * Throws an OperatorError `InvalidSpec` for what the API server cannot check: the keys of properties.
  */
 export function desire(resource: GlanceImage, identity: Identity, projectID: string): Desired {
+  if (resource.spec.import !== undefined)
+    throw invalid('spec.import with managementPolicy Manage is not supported yet');
   const { image, propertyPolicy } = withDefaults(resource.spec);
   const { name, diskFormat, containerFormat, visibility, hidden, minDiskGiB, minRAMMiB, owner, tags } = image;
   const properties = jsonObject(image.properties);

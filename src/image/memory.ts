@@ -50,6 +50,8 @@ const schema = z.object({
   images: z.array(text).max(mostImages),
   /** The image that consumers are given: `status.imageID`. */
   promoted: text.optional(),
+  /** The image that was seen last, if this resource only observes one. */
+  observed: text.optional(),
   /** Images that consumers may know. They are deleted only after another one is promoted. */
   published: z.array(text).max(mostImages),
   /** The owner project as last applied. */
@@ -108,8 +110,9 @@ export function blankMemory(uid: string): Memory {
 }
 
 /** Nothing was done yet that has to be remembered. */
-export function isBlank({ next, images, place, propertyKeys }: Memory): boolean {
-  return next === 0 && images.length === 0 && place === undefined && propertyKeys.length === 0;
+export function isBlank({ next, images, promoted, observed, place, propertyKeys }: Memory): boolean {
+  const isUnset = promoted === undefined && observed === undefined && place === undefined;
+  return next === 0 && images.length === 0 && isUnset && propertyKeys.length === 0;
 }
 
 export function recall({ metadata, status }: Pick<GlanceImage, 'metadata' | 'status'>): Recollection {

@@ -12,6 +12,8 @@ import { clusterProperty, type Identity, numberOf, ownerProperty } from './ident
 export type Ownership =
   /** Made by the operator for this resource. `isMarked`: its owner mark is there; otherwise it is to be restored. */
   | { kind: 'created'; number: number; isMarked: boolean }
+  /** Only shown in the status. */
+  | { kind: 'observed' }
   | { kind: 'foreign'; why: 'project' | 'owner' | 'cluster' | 'id' };
 
 /** What an image is compared with. */

@@ -6,6 +6,7 @@
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { finalizer } from '../api/group.ts';
+import type { ImportSpec } from '../api/import.ts';
 import type { Outcome } from '../controller/outcome.ts';
 import { addToContext } from '../lib/context.ts';
 import { attempt, unreachable } from '../lib/errors.ts';
@@ -15,6 +16,7 @@ import { desire } from './desired.ts';
 import { follow, remembered, withoutWrong } from './follow.ts';
 import { glimpse } from './glimpse.ts';
 import { observe } from './observe.ts';
+import { mirror, type ReadableCloud } from './observed-import.ts';
 import { openCloud } from './open.ts';
 import {
   begin,
@@ -94,6 +96,9 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   const cloud = opened.value;
   if (cloud === undefined) return outcome({ kind: 'again' });
   const at = { secret, cloud: { projectID: cloud.projectID, region: cloud.region } };
+  const { managementPolicy, import: imported } = resource.spec;
+  if (managementPolicy === 'Observe' && imported !== undefined)
+    return observeImport(imported, pass, cloud, at, context);
   const desired = desire(resource, identity, cloud.projectID);
   const perform = performContext(pass, desired, cloud, context);
   const glimpsed = glimpse(pass, desired, cloud, perform.owner, context.clock.now());
@@ -117,6 +122,22 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   const remember = remembered(withPlace, pursued.next, state.observed, desired, context.clock.now());
   const content = pursued.content ?? (news.kind === 'verified' ? news.content : undefined);
   return withReport({ ...learned, content, memory: remember, end: await follow(pursued.next, pass, cloud, context) });
+}
+
+/** Nothing that leads to a writer of images is passed on. */
+async function observeImport(
+  imported: ImportSpec,
+  pass: Pass,
+  cloud: ReadableCloud,
+  at: Pick<Report, 'secret' | 'cloud'>,
+  context: ReconcileContext,
+): Promise<Reached> {
+  const { signal } = context;
+  const mirrored = await attempt(signal, () => mirror(imported, pass.memory, cloud, pass.turn, signal));
+  if (!mirrored.ok) return failed(pass, mirrored.error, context, at);
+  const { value } = mirrored;
+  if (value.kind === 'refreshing') return outcome({ kind: 'recheck', afterMs: value.ms });
+  return withReport({ ...at, ...value.report });
 }
 
 /**

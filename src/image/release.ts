@@ -32,6 +32,8 @@ export async function release(pass: Pass, context: ReconcileContext): Promise<Re
     );
     return { kind: 'released' };
   }
+  // Nothing of it is in Glance.
+  if (resource.spec.managementPolicy === 'Observe') return { kind: 'released' };
   if (withDefaults(resource.spec).deletionPolicy === 'Retain') {
     resources.event(resource, 'Normal', 'Retained', `${imagesOf(pass)} is kept in Glance (deletionPolicy: Retain)`);
     return { kind: 'released' };

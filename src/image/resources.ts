@@ -13,8 +13,10 @@ import { type Item, keyOfObject, type ResourceType } from '../kubernetes/resourc
 import { createKindResources, type KindResources } from '../kubernetes/resources.ts';
 import { type Key, keyOf } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
+import type { CloudRef } from './clouds.ts';
 import { shortened } from './sanitise.ts';
 import { type Secrets, secretKeysOf } from './secrets.ts';
+import { cloudRefOf } from './transfer.ts';
 
 export const glanceImageType: ResourceType<GlanceImage> = { group, version, kind, plural, parse: parseGlanceImage };
 
@@ -23,14 +25,31 @@ export const bySecret = 'bySecret';
 
 /** Index of the store of GlanceImages: by the IDs of their images in Glance. */
 export const byImage = 'byImage';
-export function imageIDsOf({ status }: GlanceImage): string[] {
-  return (status.revisions ?? []).map(({ imageID }) => imageID);
+export function imageIDsOf({ spec, status }: GlanceImage): string[] {
+  const observed = spec.managementPolicy === 'Observe' ? [spec.import?.id ?? status.imageID] : [];
+  const ids = [...(status.revisions ?? []).map(({ imageID }) => imageID), ...observed];
+  return [...new Set(ids.filter((id) => id !== undefined))];
 }
 
 export const imageIndexes = {
   [bySecret]: (item: Item<GlanceImage>) => (item.kind === 'readable' ? secretKeysOf(item.object) : []),
   [byImage]: (item: Item<GlanceImage>) => (item.kind === 'readable' ? imageIDsOf(item.object) : []),
 };
+
+/** The images of all resources, for the caches of images. */
+export function imagesIn(store: Pick<Store<GlanceImage>, 'findBy' | 'list'>) {
+  return {
+    isUsed: (id: string) => store.findBy(byImage, id).length > 0,
+    observedIDs: (isHere: (ref: CloudRef) => boolean) =>
+      store.list().flatMap((item) => (item.kind === 'readable' ? observedBy(item.object, isHere) : [])),
+  };
+}
+
+function observedBy(resource: GlanceImage, isHere: (ref: CloudRef) => boolean): string[] {
+  const { managementPolicy, import: imported, suspend } = resource.spec;
+  const id = managementPolicy === 'Observe' && !suspend ? imported?.id : undefined;
+  return id !== undefined && isHere(cloudRefOf(resource)) ? [id] : [];
+}
 
 /** In the place of the version of a Secret that is not there. */
 export const missingSecret = '-';

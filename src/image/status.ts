@@ -37,6 +37,8 @@ export interface Moment {
   deleting: boolean;
   /** No content is declared: nothing says what the data should be. */
   recordOnly: boolean;
+  /** What happens to an image that existed before; undefined where there is none. */
+  imported: 'adopted' | 'observed' | undefined;
   /** What people should know although it prevents nothing. */
   warning: Warning | undefined;
   now: Date;
@@ -253,15 +255,22 @@ function working(
 function whenConverged({ image, imageID, moment }: Scene): ConditionVerdict {
   if (moment.deleting) return { status: 'True', reason: 'Ready', message: 'the image is being deleted' };
   const size = image?.size === undefined ? '' : `, ${formatBytes(image.size)}`;
-  const found = `image ${imageID} is ${image?.status ?? 'there'} as declared${size}`;
+  const state = `image ${imageID} is ${image?.status ?? 'there'}`;
+  if (moment.imported === 'observed')
+    return { status: 'True', reason: 'NotCompared', message: `${state}${size}; it is observed, and never changed` };
+  const found = `${state} as declared${size}`;
   if (!moment.recordOnly) return { status: 'True', reason: 'Ready', message: found };
+  if (moment.imported === 'adopted') {
+    const uncompared = `${found}; spec.content is absent, so its data is compared with nothing`;
+    return { status: 'True', reason: 'NotCompared', message: uncompared };
+  }
   const message = `${found}; spec.content is absent, so the operator neither uploads nor verifies its data`;
   return { status: 'True', reason: 'RecordOnly', message };
 }
 
 /** Ready alone would not say that no server can boot from this image yet. */
-function missingData(image: SeenImage | undefined, { recordOnly }: Moment): Warning | undefined {
-  if (!recordOnly || image?.status !== 'queued') return undefined;
+function missingData(image: SeenImage | undefined, { recordOnly, imported }: Moment): Warning | undefined {
+  if (!recordOnly || imported === 'observed' || image?.status !== 'queued') return undefined;
   return {
     reason: 'RecordOnly',
     message: 'the image has no data, and no server can use it: declare spec.content, or upload the data to this image',

@@ -78,6 +78,10 @@ const table = {
 
   // The image
   Deactivated: changeOrAfter(minutes(10)),
+  /** It may be created later. */
+  ImportNotFound: after(minutes(1)),
+  ImportAmbiguous: changeOrAfter(minutes(5)),
+  ImportVanished: changeOrAfter(minutes(10)),
   TakenOver: changeOrAfter(minutes(10)),
   MarkContested: changeOrAfter(minutes(60)),
   NewerOperator: change,

@@ -4,6 +4,7 @@
  */
 import { internalNames } from '../../src/glance/property-names.ts';
 import { contentCases } from './cases-content.ts';
+import { importCases } from './cases-import.ts';
 import {
   type Case,
   cloud,
@@ -255,6 +256,7 @@ export const cases: Case[] = [
   inImage('stores', list(33), 'Too many'),
   inImage('allStores', true),
   ...contentCases,
+  ...importCases,
 
   { what: 'null for a field with a default', spec: spec({ interval: null }), zodAlone: 'refuses' },
   { what: 'null for an object with a default', spec: spec({ image: null }), zodAlone: 'refuses' },

@@ -1,4 +1,5 @@
 /** Changes of a declaration, which only the API server can check. */
+import { importChanges } from './cases-import.ts';
 import { from, hex, image, type Refusal, says, spec } from './declarations.ts';
 
 export interface Change {
@@ -153,6 +154,7 @@ export const changes: Change[] = [
     from: image({ containerFormat: 'bare' }),
     to: image({}),
   },
+  ...importChanges,
   ...fixings.flatMap(({ refused, ...change }): Change[] => [
     { ...change, what: `${change.what}, before anything was seen` },
     { ...change, what: `${change.what}, before there is data`, image: 'queued' },

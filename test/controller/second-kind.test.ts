@@ -16,7 +16,7 @@ import { supervise } from '../../src/controller/supervisor.ts';
 import { changed } from '../../src/controller/triggers.ts';
 import { createTrust } from '../../src/http/trust.ts';
 import { createDomainMetrics } from '../../src/image/metrics.ts';
-import { byImage, glanceImageType, imageIndexes } from '../../src/image/resources.ts';
+import { glanceImageType, imageIndexes, imagesIn } from '../../src/image/resources.ts';
 import { createClient } from '../../src/kubernetes/client.ts';
 import { createEventRecorder } from '../../src/kubernetes/events.ts';
 import type { ResourceType } from '../../src/kubernetes/resource.ts';
@@ -150,7 +150,7 @@ describe('two controllers in one process', () => {
       mayWrite: () => {},
       credentials,
       cluster: 'two-kinds',
-      isUsed: (id) => images.store.findBy(byImage, id).length > 0,
+      ...imagesIn(images.store),
       metrics: domain,
       clock,
       random,

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { jsonMap, matching, rule, set, text, time, transition } from '../../src/api/rules.ts';
+import { jsonMap, matching, rule, set, text, textMap, time, transition } from '../../src/api/rules.ts';
 import { crdYaml, customResourceDefinition } from '../../src/generate/crd.ts';
 import { structuralSchema } from '../../src/generate/crd-schema.ts';
 import type { StructuralSchema } from '../../src/generate/structural.ts';
@@ -77,7 +77,7 @@ describe('the generated CRD', () => {
     for (const message of messages)
       assert.match(
         message,
-        /for example|such as|followed by|create another|or use method|name the stores|name it in|Choose another name|exactly one/,
+        /for example|such as|followed by|create another|or use method|name the stores|name it in|Choose another name|exactly one|at least one|leave|name the image|declare managementPolicy|use the other|prints it/,
         message,
       );
   });
@@ -142,6 +142,14 @@ describe('the conversion', () => {
       type: 'object',
       additionalProperties: { 'x-kubernetes-preserve-unknown-fields': true },
       maxProperties: 5,
+    });
+    const notA = { absent: ['a'], message: 'must not hold a' };
+    assert.deepEqual(fieldOf(textMap(5, 9, notA)), {
+      description,
+      type: 'object',
+      additionalProperties: { type: 'string', maxLength: 9 },
+      maxProperties: 5,
+      'x-kubernetes-validations': [{ rule: "self.all(key, !(key in ['a']))", message: 'must not hold a' }],
     });
     assert.deepEqual(fieldOf(time()), {
       description,
@@ -271,8 +279,8 @@ describe('the conversion', () => {
     ],
     ['a map without a bound', withField(z.record(z.string(), z.unknown())), /field: a map needs a bound/],
     [
-      'a map of text',
-      withField(z.record(z.string(), text(0, 9)).meta({ maxProperties: 3 })),
+      'a map of flags',
+      withField(z.record(z.string(), z.boolean()).meta({ maxProperties: 3 })),
       /the values of a map are any JSON/,
     ],
     ['any JSON as a field', withField(z.unknown()), /field\.type: not structural/],

@@ -65,7 +65,7 @@ export function setUp(options: Partial<ImageCacheOptions> = {}) {
   const news: ImageChange[] = [];
   const cache = createImageCache({
     list: glance.list,
-    mark: { cluster: 'c' },
+    scope: { kind: 'marked', mark: { cluster: 'c' } },
     keeps: () => true,
     onChange: (item) => news.push(item),
     clock,

@@ -1,5 +1,6 @@
 /** The context of a single reconcile, with everything around it in memory, and what reached it. */
 import type { GlanceImageStatus } from '../../src/api/status.ts';
+import type { ImageCache } from '../../src/glance/image-cache.ts';
 import type { Cloud, ReadSecret } from '../../src/image/clouds.ts';
 import type { Comparison } from '../../src/image/drift.ts';
 import type { Memory } from '../../src/image/memory.ts';
@@ -16,10 +17,13 @@ export const key = 'demo/ubuntu';
 export const place = { projectID, region: 'RegionOne', endpoint: 'https://glance.example.com/v2' };
 const { signal } = new AbortController();
 
+const noCache: ImageCache = { get: () => ({ kind: 'unknown', why: 'unavailable' }), size: 0, close: () => {} };
+
 export function cloudOf({ images }: Pick<StubGlance, 'images'>, fields: Partial<Cloud> = {}): Cloud {
   return {
     images,
-    cache: { get: () => ({ kind: 'unknown', why: 'unavailable' }), size: 0, close: () => {} },
+    cache: noCache,
+    observed: noCache,
     projectID,
     region: 'RegionOne',
     address: 'https://glance.example.com',

@@ -115,6 +115,7 @@ export const moment: Moment = {
   reconcileAt: undefined,
   deleting: false,
   recordOnly: false,
+  imported: undefined,
   warning: undefined,
   now: new Date('2026-01-02T00:00:00Z'),
   random: 0.5,

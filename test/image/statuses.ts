@@ -157,6 +157,7 @@ export const anyReport: fc.Arbitrary<AnyReport> = fc.record({
     reconcileAt: fc.option(anyText, { nil: undefined }),
     deleting: fc.boolean(),
     recordOnly: fc.boolean(),
+    imported: fc.constantFrom('adopted' as const, 'observed' as const, undefined),
     warning: fc.option(anyWarning, { nil: undefined }),
     now: fc.constant(new Date('2026-01-02T00:00:00Z')),
     random: fc.double({ min: 0, max: 0.99, noNaN: true }),

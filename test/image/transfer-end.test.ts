@@ -77,7 +77,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
   };
   const cache = createImageCache({
     list: client.list,
-    mark: {},
+    scope: { kind: 'marked', mark: {} },
     keeps: () => false,
     onChange: () => {},
     clock,
@@ -86,6 +86,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
   const cloud: Cloud = {
     images,
     cache,
+    observed: cache,
     projectID,
     region: undefined,
     address: 'https://glance.example.com',

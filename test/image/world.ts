@@ -107,6 +107,14 @@ export function createWorld({ spec, metadata = {}, storeNames, inheritFrom = [] 
 
   const client = offlineClient(clock, random);
 
+  const cache = createImageCache({
+    list: client.list,
+    scope: { kind: 'marked', mark: {} },
+    keeps: () => false,
+    onChange: () => {},
+    clock,
+    random,
+  });
   const cloud: Cloud = {
     images: imagesOf({
       client,
@@ -120,7 +128,8 @@ export function createWorld({ spec, metadata = {}, storeNames, inheritFrom = [] 
       fateOf: (call) => fate(call),
       isForeign,
     }),
-    cache: createImageCache({ list: client.list, mark: {}, keeps: () => false, onChange: () => {}, clock, random }),
+    cache,
+    observed: cache,
     projectID,
     region: undefined,
     address: 'https://glance.example.com',

@@ -1,0 +1,40 @@
+/** Reasons of images that existed before the resource. */
+import { type ReasonEntry, showResource } from './reason-entry.ts';
+
+export const importReasons = {
+  NotCompared: {
+    meaning:
+      'The image of spec.import is active, and as declared as far as something is declared. No content is declared, so the operator has compared its data with nothing.',
+    shownBy: ['Ready', 'Event'],
+    actor: 'operator',
+    remedy:
+      'Nothing, if the image is trusted. To have its data compared, declare `spec.content` with `spec.managementPolicy: Manage`.',
+    command: 'kubectl explain glanceimage.spec.content',
+  },
+  ImportNotFound: {
+    meaning:
+      'No image in Glance has the ID of spec.import, or matches its filter. The operator looks again every minute.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Create the image, or fix `spec.import`. The credentials must be able to read the image: it belongs to their project, is shared with it, or is public or community. A filter finds images of other projects only with `owner` or `visibility: public`.',
+    command: 'openstack image list --name NAME --long',
+  },
+  ImportAmbiguous: {
+    meaning: 'Several images match spec.import.filter. The message names at most 16 of them.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Add to the filter what only the right image has, name it by `import.id`, or declare `select: Newest`. Or have the other images renamed or hidden: hidden ones count only if no other image matches.',
+    command: 'openstack image list --name NAME --long',
+  },
+  ImportVanished: {
+    meaning:
+      'The image of spec.import was deleted in Glance, or is no longer shared with the project. The operator asked for it by its ID.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Find out which tool deleted it. An ID is never used again: name another image in `spec.import`, or delete this resource. The operator does not create the image again.',
+    command: showResource,
+  },
+} as const satisfies Record<string, ReasonEntry>;
