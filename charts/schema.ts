@@ -65,6 +65,7 @@ const shapes: Readonly<Record<string, JsonSchema>> = {
   'global.imagePullSecrets': { type: 'array', items: { anyOf: [{ ...text, minLength: 1 }, named['items']] } },
   imagePullSecrets: named,
   watchNamespaces: { type: 'array', uniqueItems: true, items: label },
+  'publish.namespaces': { type: 'array', uniqueItems: true, items: label },
   settings: settingsSchema(),
   ...limitShapes(),
   'caBundle.configMap': optionalName,

@@ -11,7 +11,7 @@ type Image = GlanceImageSpec['image'];
 export interface CompleteSpec extends Omit<GlanceImageSpec, 'image' | 'content'> {
   deletionPolicy: NonNullable<GlanceImageSpec['deletionPolicy']>;
   propertyPolicy: NonNullable<GlanceImageSpec['propertyPolicy']>;
-  image: Pick<Image, 'name' | 'owner' | 'diskFormat'> & { containerFormat: string } & {
+  image: Pick<Image, 'name' | 'owner' | 'diskFormat' | 'members' | 'state'> & { containerFormat: string } & {
     [Field in keyof typeof imageDefaults]: NonNullable<Image[Field]>;
   };
   content: (ContentSpec & { method: NonNullable<ContentSpec['method']> }) | undefined;

@@ -11,7 +11,7 @@ export const maxText = 255;
 export const visibilities = ['public', 'private', 'shared', 'community'] as const;
 export const maxTags = 128;
 
-const secretNamePattern = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$';
+const objectNamePattern = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$';
 /** No user name or password before the host: they would appear in the status and in logs. */
 const urlPattern = '^https?://[A-Za-z0-9._~:%\\[\\]-]+([/?#][!-~]*)?$';
 
@@ -40,17 +40,20 @@ export const format = () =>
     'must be the name of a format: lower-case letters, digits and -, for example qcow2',
   );
 
-/** A Secret in the namespace of the resource. An object, so that a key or a kind can be added later. */
-export const secretRef = (description: string) =>
+/** An object in the namespace of the resource. A reference is an object, so that a key or a kind can be added later. */
+const reference = (name: 'Secret' | 'ConfigMap', example: string) => (description: string) =>
   z
     .object({
       name: matching(
         text(1, 253),
-        secretNamePattern,
-        'must be the name of a Secret: lower-case letters, digits, - and ., for example openstack',
-      ).meta({ description: 'Name of the Secret.' }),
+        objectNamePattern,
+        `must be the name of a ${name}: lower-case letters, digits, - and ., for example ${example}`,
+      ).meta({ description: `Name of the ${name}.` }),
     })
     .meta({ description });
+
+export const secretRef = reference('Secret', 'openstack');
+export const configMapRef = reference('ConfigMap', 'ubuntu-image');
 
 export const url = (description: string) =>
   matching(

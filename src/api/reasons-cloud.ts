@@ -93,6 +93,23 @@ export const cloudReasons = {
       'In the file of property protections of Glance, give the role of the user the right that the message names, for all properties that begin with glance_image_operator_.',
     command: 'openstack image show --column properties ID',
   },
+  MembersForbidden: {
+    meaning:
+      'The policy of Glance does not let these credentials read, add or remove the members of the image. The message says which.',
+    shownBy: ['Ready'],
+    actor: 'cloud',
+    remedy:
+      'Give the user the role that the policies get_members, add_member and delete_member of Glance ask for, or remove `spec.image.members` and add the members by hand.',
+    command: 'openstack image member list ID',
+  },
+  StateForbidden: {
+    meaning: 'The policy of Glance does not let these credentials deactivate or reactivate the image.',
+    shownBy: ['Ready'],
+    actor: 'cloud',
+    remedy:
+      'Use credentials with the role that the policies deactivate and reactivate of Glance ask for, which is admin in most clouds, or remove `spec.image.state` and ask the administrator of the cloud to change the state.',
+    command: 'openstack image set --deactivate ID',
+  },
   InvalidRequest: {
     meaning: 'Glance rejected the declaration as invalid.',
     shownBy: ['Ready'],
@@ -177,10 +194,12 @@ export const cloudReasons = {
   },
 
   Deactivated: {
-    meaning: 'An administrator has deactivated the image.',
+    meaning:
+      'The image is deactivated in Glance, usually by an administrator of the cloud, and spec.image.state does not say so.',
     shownBy: ['Ready'],
     actor: 'cloud',
-    remedy: 'Ask the administrator of the cloud why. The command makes the image usable again.',
+    remedy:
+      'Ask the administrator of the cloud why. The command makes the image usable again; so does `spec.image.state: Active`, where the cloud lets these credentials do that. `spec.image.state: Deactivated` keeps it as it is.',
     command: 'openstack image set --activate ID',
   },
   TakenOver: {
@@ -261,6 +280,23 @@ export const cloudReasons = {
     remedy:
       'The message has the cause: permissions of the ServiceAccount, admission webhooks, quotas of the namespace.',
     command: 'kubectl describe glanceimage NAME',
+  },
+  PublishForbidden: {
+    meaning:
+      'The operator has no right to read or write ConfigMaps in the namespace of the resource, so it cannot publish the image. The image itself is as declared, and an image that it replaces is kept.',
+    shownBy: ['Ready'],
+    actor: 'installer',
+    remedy: 'Set the value publish.enabled of the chart to true, or remove `spec.publish`.',
+    command: 'helm get values RELEASE',
+  },
+  ConfigMapNotOwned: {
+    meaning:
+      'The ConfigMap that spec.publish names exists and does not belong to this resource. It is neither changed nor deleted. The image itself is as declared, and an image that it replaces is kept.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Choose another name in `spec.publish.configMapRef`, or delete the ConfigMap; the operator then creates it.',
+    command: 'kubectl get configmap CONFIGMAP --output yaml',
   },
   InternalError: {
     meaning: 'A bug in the operator; please report it.',

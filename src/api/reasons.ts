@@ -77,6 +77,12 @@ const progressReasons = {
     actor: 'operator',
   },
   Updated: { meaning: 'A change of the declaration was applied to the image.', shownBy: ['Event'], actor: 'operator' },
+  Published: {
+    meaning:
+      'The ConfigMap of spec.publish was written, because the image to use has changed, or the ConfigMap was changed.',
+    shownBy: ['Event'],
+    actor: 'operator',
+  },
   Deleted: { meaning: 'The image was deleted from Glance.', shownBy: ['Event'], actor: 'operator' },
   Retained: {
     meaning: 'The resource was deleted, and the image was kept because of its deletionPolicy.',

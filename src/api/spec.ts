@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { internalNames } from '../glance/property-names.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { content } from './content.ts';
-import { byDefault, cloud, format, maxTags, maxText, visibilities } from './fields.ts';
+import { byDefault, cloud, configMapRef, format, maxTags, maxText, visibilities } from './fields.ts';
 import { imported, importRules, managementPolicy } from './import.ts';
 import { jsonMapWithout, rule, set, text } from './rules.ts';
 
@@ -16,6 +16,8 @@ const maxProperties = 122;
 /** The largest integer of Glance's database. */
 const maxInteger = 2_147_483_647;
 const maxStores = 32;
+/** Glance allows 128 members an image by default. */
+const maxMembers = 128;
 
 const durationPattern = '^([0-9]+(ms|s|m|h))+$';
 const [minIntervalMs, maxIntervalMs] = [10_000, 24 * 3_600_000];
@@ -39,7 +41,7 @@ export const policyDefaults = { deletionPolicy: 'Delete', propertyPolicy: 'Purge
 /** Names that a person might choose; the operator rejects the others that property-names.ts lists. */
 const refusedProperties = internalNames.filter((name) => !name.startsWith('_'));
 
-const image = rule(
+const imageFields = rule(
   z.object({
     name: text(1, maxText)
       .optional()
@@ -115,6 +117,28 @@ const image = rule(
           'Default: the default store of the cloud; copies in other stores are left alone.',
       }),
     allStores: flag('true: every store of the cloud must hold the data. Excludes stores.', imageDefaults.allStores),
+    members: z
+      .object({
+        projects: set(text(1, maxText), maxMembers).meta({
+          description: 'IDs of the projects. Members that are not listed are removed.',
+        }),
+      })
+      .optional()
+      .meta({
+        description:
+          'The projects with which the image is shared, in addition to its own. Needs visibility shared. Each can use the image at once, ' +
+          'and sees it in its default lists once it has accepted it, as status.members shows. ' +
+          'Default: members are left alone, except those that were declared here before, which are removed.',
+      }),
+    state: z
+      .enum(['Active', 'Deactivated'])
+      .optional()
+      .meta({
+        description:
+          'Whether the data of the image can be used. Deactivated: no server can be created from it, and only administrators can download it; ' +
+          'the operator deactivates it after its data was verified. Active: the operator reactivates it when it was deactivated. ' +
+          'Most clouds allow both to administrators only. Default: the state is left alone, and a deactivated image is reported.',
+      }),
   }),
   {
     cel: '!(has(self.allStores) && self.allStores && has(self.stores) && size(self.stores) > 0)',
@@ -123,6 +147,13 @@ const image = rule(
     fieldPath: '.stores',
   },
 );
+
+const image = rule(imageFields, {
+  cel: "!has(self.members) || (has(self.visibility) && self.visibility == 'shared')",
+  test: ({ members, visibility }) => members === undefined || visibility === 'shared',
+  message: 'only shared images have members: declare visibility: shared, or remove members',
+  fieldPath: '.members',
+});
 
 const interval = rule(text(1, 32), {
   cel: `self == '0' || (self.matches(r'${durationPattern}') && duration(self) >= duration('10s') && duration(self) <= duration('24h'))`,
@@ -165,6 +196,19 @@ const declared = z.object({
         `Merge: they stay; only those that were declared here before are removed.${byDefault(policyDefaults.propertyPolicy)}`,
     }),
   content: content.optional(),
+  publish: z
+    .object({
+      configMapRef: configMapRef(
+        'The ConfigMap, in the namespace of the resource, that the operator creates and keeps up to date. One that exists and that this ' +
+          'resource does not own is left alone. It is deleted with the resource, and when it is not declared any more.',
+      ),
+    })
+    .optional()
+    .meta({
+      description:
+        'Where the image to use is published for other tools: its imageID, imageName, imageDigest and imageDate. ' +
+        'Needs the value publish.enabled of the chart. Default: nowhere.',
+    }),
 });
 
 const fields = Object.keys(declared.shape);

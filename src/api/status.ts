@@ -163,6 +163,20 @@ export const statusSchema = z
         'x-kubernetes-list-type': 'map',
         'x-kubernetes-list-map-keys': ['imageID'],
       }),
+    members: z
+      .array(
+        z.object({
+          project: short('ID of the project.'),
+          status: short('pending, accepted or rejected. Only the project itself can change it.'),
+        }),
+      )
+      .max(256)
+      .optional()
+      .meta({
+        description: 'The members of the image to use, as last read. Only where spec.image.members is declared.',
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['project'],
+      }),
     operation: jsonMap(64).optional().meta({
       'x-kubernetes-map-type': 'atomic',
       description: 'Memory of the operator, for itself only: its fields change from version to version.',

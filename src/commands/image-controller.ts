@@ -8,7 +8,9 @@ import type { Flow } from '../controller/queue.ts';
 import { changed, createEmitter, referenced, reported } from '../controller/triggers.ts';
 import { createEgressPolicy, type EgressRules } from '../http/egress.ts';
 import type { Clouds } from '../image/clouds.ts';
+import { createConfigMaps } from '../image/config-maps.ts';
 import { createDrift } from '../image/drift.ts';
+import { createMemberReadings } from '../image/member-readings.ts';
 import type { DomainMetrics } from '../image/metrics.ts';
 import { createReconciler } from '../image/reconcile.ts';
 import { bySecret, createResources } from '../image/resources.ts';
@@ -77,6 +79,8 @@ export function createImageController(options: ImageControllerOptions): Controll
       resources,
       clouds,
       drift,
+      memberReadings: createMemberReadings(clock),
+      configMaps: createConfigMaps(client),
       transfers: transfers.scheduler,
       limits,
       webDownloads: { checkHost: createEgressPolicy(sources).check, maxVirtualBytes: limits.maxVirtualBytes },

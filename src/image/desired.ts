@@ -29,6 +29,12 @@ export interface Desired {
   fingerprint: string | undefined;
   /** Where the data has to be, also if another client uploads it. */
   stores: Stores;
+  /** IDs of the projects that are members; undefined where the members are left alone. */
+  members: readonly string[] | undefined;
+  /** Undefined where the state is left alone. */
+  active: boolean | undefined;
+  /** Name of the ConfigMap that shows the image to use. */
+  configMap: string | undefined;
 }
 
 /**
@@ -66,6 +72,9 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
     content,
     fingerprint: content && fingerprintOf(content),
     stores: storesOf(resource),
+    members: image.members?.projects,
+    active: image.state === undefined ? undefined : image.state === 'Active',
+    configMap: resource.spec.publish?.configMapRef.name,
   };
 }
 

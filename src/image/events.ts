@@ -55,6 +55,8 @@ function fromChange(change: Change, drift: boolean): ImageEvent[] {
         ];
       return [{ type: 'Normal', reason: 'Updated', note: `applied the new declaration: ${what}` }];
     }
+    case 'published':
+      return [{ type: 'Normal', reason: 'Published', note: `ConfigMap ${change.configMap} shows the image to use` }];
     case 'replaced':
       return [{ type: 'Warning', reason: 'Replaced', note: `image ${change.id} was deleted: ${change.why}` }];
     case 'vanished':

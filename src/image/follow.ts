@@ -15,6 +15,7 @@ import type { Pass, ReconcileContext } from './pass.ts';
 import type { ActiveTransfer, End } from './report.ts';
 import type { Observed } from './revisions.ts';
 import { isUsable, lockOf } from './revisions.ts';
+import { withMembers } from './sharing.ts';
 import type { Next } from './step.ts';
 import { fillPlan, verifyPlan } from './transfer.ts';
 import { hashOf } from './verify.ts';
@@ -32,7 +33,8 @@ export async function follow(next: Next, pass: Pass, cloud: Cloud, context: Reco
     case 'blocked':
       return { kind: 'failed', error: new OperatorError(next.message, { code: next.code }) };
     case 'inspect':
-      throw new Error('an inspection is a part of the plan');
+    case 'readMembers':
+      throw new Error('it is a part of the plan');
   }
 }
 
@@ -88,7 +90,7 @@ export function remembered(memory: Memory, next: Next, observed: Observed, desir
         ...(owners.length === 0 ? {} : { owners }),
         propertyKeys: keysLeft(desired, rest),
       };
-      return withRight(applied, next.image, desired);
+      return withRight(withMembers(applied, desired.members, observed.revisions), next.image, desired);
     }
     case 'wait': {
       const imageID = next.image.id;
@@ -106,6 +108,7 @@ export function remembered(memory: Memory, next: Next, observed: Observed, desir
     }
     case 'blocked':
     case 'inspect':
+    case 'readMembers':
       return kept;
   }
 }

@@ -6,10 +6,12 @@ import type { Image } from '../glance/image.ts';
 import type { Cloud } from './clouds.ts';
 import type { Desired } from './desired.ts';
 import { remembered } from './follow.ts';
-import { claimOf, type Owner, revisionOf } from './observe.ts';
+import { claimOf, revisionOf } from './observe.ts';
 import { isWorkedOn, type Pass } from './pass.ts';
+import type { PerformContext } from './perform.ts';
 import { plan } from './plan.ts';
 import type { Report } from './report.ts';
+import type { Observed } from './revisions.ts';
 
 export type Glimpse =
   | { kind: 'unknown' }
@@ -21,13 +23,20 @@ export type Glimpse =
 /** A list is being read; those who need it look again after this time. */
 const listPollMs = 2_000;
 
-export function glimpse(pass: Pass, desired: Desired, cloud: Cloud, owner: Owner, now: Date): Glimpse {
+export function glimpse(
+  pass: Pass,
+  desired: Desired,
+  cloud: Cloud,
+  { owner, memberReadings, clock }: Pick<PerformContext, 'owner' | 'memberReadings' | 'clock'>,
+  configMaps: Observed['configMaps'],
+): Glimpse {
   const { memory, news } = pass;
+  const now = clock.now();
   const seen = seenImage(pass, cloud);
   if (seen === undefined) return { kind: 'unknown' };
   if (seen === 'refreshing') return { kind: 'refreshing', ms: listPollMs };
-  const revision = revisionOf(seen, claimOf(owner, memory));
-  const observed = { revisions: [revision], listed: false };
+  const revision = { ...revisionOf(seen, claimOf(owner, memory)), members: memberReadings.recent(seen.id) };
+  const observed = { revisions: [revision], listed: false, configMaps };
   if (revision.ownership.kind === 'foreign' || desired.stores.kind === 'all') return { kind: 'unknown' };
   const { steps, next } = plan(desired, { observed, memory }, now);
   if (steps.length > 0 || next.kind !== 'settled') return { kind: 'unknown' };

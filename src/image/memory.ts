@@ -18,7 +18,7 @@ export const mostImages = 64;
 
 const text = z.string().max(512);
 const moment = z.string().max(64);
-const mostKeys = 256;
+export const mostKeys = 256;
 const keys = z.array(text).max(mostKeys);
 /** Keys that do not fit are forgotten, so that the rest of the memory is not. */
 const lossyKeys = z.array(text).max(mostKeys).catch([]);
@@ -66,6 +66,10 @@ const schema = z.object({
   unremovable: z.object({ keys, at: moment }).optional().catch(undefined),
   /** A mark that the cloud accepted and does not show to us. */
   hiddenMark: text.optional(),
+  /** Projects that were declared as members, in this or an earlier generation, and may be members of an image. */
+  members: lossyKeys.optional(),
+  /** ConfigMaps that were declared, and may have been written. */
+  configMaps: z.array(text).max(mostImages).optional().catch(undefined),
   /** Where the images are. */
   place: z.object({ projectID: text, region: text.optional(), endpoint: z.string().max(2048) }).optional(),
   findings: z.array(finding).max(8).catch([]),
@@ -179,4 +183,10 @@ export function withoutImage(memory: Memory, imageID: string): Memory {
     ...(interrupted === undefined || interrupted.imageID === imageID ? {} : { interrupted }),
     ...(inUse === undefined ? {} : { inUse: inUse.filter((one) => other(one.imageID)) }),
   };
+}
+
+/** Without a ConfigMap that is deleted. */
+export function withoutConfigMap({ configMaps = [], ...memory }: Memory, name: string): Memory {
+  const others = configMaps.filter((one) => one !== name);
+  return others.length === 0 ? memory : { ...memory, configMaps: others };
 }

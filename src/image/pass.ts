@@ -8,10 +8,12 @@ import type { Key } from '../lib/key.ts';
 import type { TransferPlan } from '../transfer/plan.ts';
 import type { Scheduler, TransferState } from '../transfer/scheduler.ts';
 import type { Clouds } from './clouds.ts';
+import type { ConfigMaps } from './config-maps.ts';
 import type { Comparison, Drift } from './drift.ts';
 import { dueOf } from './due.ts';
 import { asFailure } from './failure.ts';
 import { type Identity, identityOf, imageIDOf } from './identity.ts';
+import type { MemberReadings } from './member-readings.ts';
 import { blankMemory, type Memory, recall } from './memory.ts';
 import type { Owner } from './observe.ts';
 import type { Report } from './report.ts';
@@ -23,6 +25,8 @@ export interface ReconcilerOptions {
   resources: Resources;
   clouds: Clouds;
   drift: Drift;
+  memberReadings: MemberReadings;
+  configMaps: ConfigMaps;
   transfers: Scheduler;
   /** Of every transfer. */
   limits: TransferPlan['limits'];

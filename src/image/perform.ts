@@ -11,16 +11,19 @@ import type { Image } from '../glance/image.ts';
 import { type JsonPatchOperation, keyIn } from '../glance/patch.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
+import { addMember, changeState, removeMember } from './access.ts';
 import type { Cloud } from './clouds.ts';
+import type { OwnConfigMaps } from './config-maps.ts';
 import type { Desired } from './desired.ts';
 import { markProperties } from './identity.ts';
+import type { MemberReadings } from './member-readings.ts';
 import { type Memory, withImage, withoutImage } from './memory.ts';
 import { claimOf, find, type Look, observeMarked, revisionOf, withFound } from './observe.ts';
 import { ownershipOf } from './ownership.ts';
 import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
 import type { Change } from './report.ts';
 import type { StatusOutcome } from './resources.ts';
-import { remember, withoutRevision, withRevision } from './simulate.ts';
+import { remember, simulate, withoutRevision, withRevision } from './simulate.ts';
 import { withMemory } from './status.ts';
 import type { PlanStep, State } from './step.ts';
 import { checkWebDownload, type WebDownloads } from './web-download.ts';
@@ -28,6 +31,8 @@ import { checkWebDownload, type WebDownloads } from './web-download.ts';
 export interface PerformContext extends Look {
   images: ImageClient;
   webDownloads: WebDownloads;
+  memberReadings: MemberReadings;
+  configMaps: OwnConfigMaps;
   clock: Clock;
   /** Adds the finalizer and the identity, unless they are there. False: the resource is gone, or is being deleted. */
   guard: () => Promise<boolean>;
@@ -40,7 +45,7 @@ export function performContext(
   pass: Pass,
   desired: Desired | undefined,
   cloud: Cloud,
-  { resources, webDownloads, inheritFrom, clock, signal }: ReconcileContext,
+  { resources, webDownloads, memberReadings, configMaps, inheritFrom, clock, signal }: ReconcileContext,
 ): PerformContext {
   const { resource, identity } = pass;
   let isGuarded = resource.metadata.finalizers.includes(finalizer);
@@ -49,6 +54,8 @@ export function performContext(
     owner: ownerIn(pass, cloud.projectID, inheritFrom),
     storeNames: desired?.stores.kind === 'all' ? cloud.storeNames : undefined,
     webDownloads,
+    memberReadings,
+    configMaps: configMaps.of(resource),
     clock,
     signal,
     async guard() {
@@ -68,7 +75,7 @@ export type Performed =
   | { kind: 'outdated' };
 
 export async function perform(step: PlanStep, state: State, context: PerformContext): Promise<Performed> {
-  if (step.kind !== 'create' && step.kind !== 'record') requireOwn(step.image, state, context);
+  if ('image' in step && step.kind !== 'create') requireOwn(step.image, state, context);
   try {
     return await change(step, state, context);
   } catch (error) {
@@ -102,7 +109,37 @@ async function change(step: PlanStep, state: State, context: PerformContext): Pr
       return removeFromStore(step, state, context);
     case 'delete':
       return remove(step, state, context);
+    case 'addMember':
+    case 'removeMember':
+      return changeMember(step, state, context);
+    case 'deactivate':
+    case 'reactivate': {
+      await changeState(step, context);
+      return predicted(step, state, context, { kind: 'updated', what: [`state (${step.kind}d)`] });
+    }
+    case 'publish':
+      await context.configMaps.write(step.configMap, step.data, context.signal);
+      return predicted(step, state, context, { kind: 'published', configMap: step.configMap });
+    case 'unpublish':
+      await context.configMaps.remove(step.configMap, context.signal);
+      return predicted(step, state, context);
   }
+}
+
+/** Done, with the effect that was planned. */
+function predicted(step: PlanStep, state: State, { clock }: PerformContext, ...changes: Change[]): Performed {
+  return done(simulate(state, step, clock.now()), changes);
+}
+
+async function changeMember(
+  step: StepOf<'addMember' | 'removeMember'>,
+  state: State,
+  context: PerformContext,
+): Promise<Performed> {
+  if (step.kind === 'addMember') await addMember(step, context);
+  else await removeMember(step, context);
+  const what = `member ${step.project} ${step.kind === 'addMember' ? 'added' : 'removed'}`;
+  return predicted(step, state, context, { kind: 'updated', what: [what] });
 }
 
 /** The next step relies on this memory, so it must not be done. */
@@ -138,7 +175,7 @@ async function create(step: StepOf<'create'>, state: State, context: PerformCont
   if (image.id !== imageID) return failed(state, await withdrawn(image, imageID, context));
   const memory = remember(state.memory, step, clock.now());
   // A mark that the response lacks must not make the image foreign: it was just created.
-  const own = { number, image, ownership: { kind: 'created' as const, number, isMarked: true } };
+  const own = { number, image, ownership: { kind: 'created' as const, number, isMarked: true }, members: [] };
   const after = { observed: withRevision(state.observed, own), memory };
   const hidden = hiddenMark(image, step.image.properties ?? {});
   return hidden === undefined

@@ -25,11 +25,12 @@ import {
   step,
   withKeys,
 } from './scene.ts';
+import { revocation, unreadMembers } from './sharing.ts';
 import { simulate } from './simulate.ts';
 import type { Plan, PlanStep, State } from './step.ts';
 
-/** More than any plan needs: each image takes a few. */
-const mostSteps = 200;
+/** More than any plan needs: each image takes a few, and one for each of its members. */
+const mostSteps = 300 * mostImages;
 
 export function plan(desired: Desired, state: State, now: Date): Plan {
   const steps: PlanStep[] = [];
@@ -54,6 +55,10 @@ function decide(desired: Desired, state: State, now: Date): Choice {
     isInUse: memory.promoted === revision.image.id && isUsable(revision.image, desired, memory, now),
   }));
   const scene = { desired, state, judged, now };
+  const unread = unreadMembers(scene);
+  if (unread.length > 0) return followedBy({ kind: 'readMembers', images: unread });
+  const revoked = revocation(scene);
+  if (revoked !== undefined) return revoked;
   const chosen = choose(judged);
   const leftover = judged.find((one) => one !== chosen && isLeftover(one, chosen));
   if (leftover !== undefined) return removal(scene, leftover, chosen);
@@ -147,14 +152,17 @@ function whenEmpty(scene: Scene, chosen: Judged): Choice {
 
 function whenDeactivated(scene: Scene, chosen: Judged, isRight: boolean): Choice {
   const { id } = chosen.image;
-  // Data that was never verified must not become visible, because an administrator can reactivate it at any time.
+  // Data that was never verified must neither become visible nor usable, also where the state Active is declared.
+  if (isRight && scene.desired.active === true) return step({ kind: 'reactivate', image: chosen.image });
   const patch = isRight ? patchTo(scene, chosen, wantedOf(scene, chosen)) : undefined;
   if (patch !== undefined) return patch;
-  const deactivated = `image ${id} was deactivated by an administrator of the cloud`;
-  const remedy = 'only an administrator can reactivate it';
+  const remedy = 'an administrator of the cloud can reactivate it';
   return isRight
-    ? blocked('Deactivated', `${deactivated}; ${remedy}`)
-    : blocked('NotVerifiable', `${deactivated}, so its data cannot be read and verified; ${remedy}`);
+    ? blocked(
+        'Deactivated',
+        `image ${id} is deactivated in Glance: ${remedy}. spec.image.state says whether it should be: Active or Deactivated`,
+      )
+    : blocked('NotVerifiable', `image ${id} is deactivated, so its data cannot be read and verified; ${remedy}`);
 }
 
 function takenOver({ image: { owner } }: Desired, { image, ownership }: Revision): string {

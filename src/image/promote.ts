@@ -2,50 +2,64 @@
  * What happens to an image with the declared data: its record becomes as declared, it becomes the image to use, and the others are
  * retired.
  *
- * Invariant: the order is (1) make it visible, (2) record it as the image to use, (3) retire the one before, (4) give it its name.
+ * Invariant: the order is (0) add its members, (1) make it visible, (2) record it as the image to use and publish it, (3) retire the one
+ * before, (4) give it its name. It is deactivated last, because the data of a deactivated image can be neither read back nor copied.
  */
+import type { Image } from '../glance/image.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import { imageAfter, imageBefore, pendingName } from './desired.ts';
 import { withImage } from './memory.ts';
+import { publication } from './publication.ts';
 import { retire } from './retire.ts';
 import { importing, lockOf } from './revisions.ts';
 import { blocked, type Choice, followedBy, type Judged, patchTo, type Scene, step } from './scene.ts';
+import { admission } from './sharing.ts';
 import { storeChange } from './stores.ts';
 
 export function whenRight(scene: Scene, chosen: Judged): Choice {
-  const { desired, state, judged, now } = scene;
-  const { memory, observed } = state;
+  const { memory } = scene.state;
   const { image } = chosen;
-  const others = judged.filter((one) => one !== chosen);
-  const patch = patchTo(scene, chosen, wantedOf(scene, chosen));
-  if (patch !== undefined) return patch;
-  const promotion: Choice = step({
-    kind: 'record',
-    memory: { ...withImage(memory, image.id, true), promoted: image.id },
-  });
-  const isPromoted = memory.promoted === image.id;
-  if (others.length > 0 && !isPromoted) return promotion;
-  for (const other of others) {
-    const retirement = retire(scene, other);
-    if (retirement !== undefined) return retirement;
+  // An image that is not shared yet is so after the change of its record.
+  const change = admission(scene, chosen) ?? patchTo(scene, chosen, wantedOf(scene, chosen));
+  if (change !== undefined) return change;
+  const rest = publication(scene, image) ?? retirement(scene, chosen) ?? completion(scene, image);
+  const isSettled = rest.kind === 'next' && rest.next.kind === 'settled';
+  if (isSettled || memory.promoted === image.id) return rest;
+  return step({ kind: 'record', memory: { ...withImage(memory, image.id, true), promoted: image.id } });
+}
+
+function retirement(scene: Scene, chosen: Judged): Choice | undefined {
+  for (const other of scene.judged) {
+    const retired = other === chosen ? undefined : retire(scene, other);
+    if (retired !== undefined) return retired;
   }
+  return undefined;
+}
+
+/** Brings the data to the declared stores, and deactivates it last. */
+function completion({ desired, state, now }: Scene, image: Image): Choice {
+  const { memory, observed } = state;
   const lock = lockOf(image, memory, now);
-  if (lock.kind === 'held' && !isPromoted) return promotion;
   if (lock.kind === 'held') return followedBy({ ...importing(image, lock.elapsedMs), kind: 'wait', image });
+  const isDeactivated = image.status === 'deactivated';
   const asked = memory.import?.imageID === image.id && memory.import.kind === 'copy' ? memory.import.stores : undefined;
-  const change = image.status === 'active' ? storeChange(desired.stores, image, observed.storeNames, asked) : none;
-  if (change.kind !== 'none' && !isPromoted) return promotion;
+  const change =
+    image.status === 'active' || isDeactivated ? storeChange(desired.stores, image, observed.storeNames, asked) : none;
   switch (change.kind) {
     case 'none':
+      if (desired.active === false && image.status === 'active') return step({ kind: 'deactivate', image });
       return followedBy({ kind: 'settled', image });
-    case 'copy':
-      return step({ kind: 'import', image, request: { method: { name: 'copy-image' }, stores: change.stores } });
-    case 'remove':
-      return step({ kind: 'removeFromStore', image, store: change.store });
-    case 'failed':
-      return followedBy({ kind: 'importFailed', image, what: `a copy in store ${change.stores.join(', ')}` });
     case 'impossible':
       return blocked('InvalidSpec', change.message);
+    case 'failed':
+      if (isDeactivated) return blocked('InvalidSpec', frozenStores);
+      return followedBy({ kind: 'importFailed', image, what: `a copy in store ${change.stores.join(', ')}` });
+    case 'copy':
+      if (isDeactivated) return blocked('InvalidSpec', frozenStores);
+      return step({ kind: 'import', image, request: { method: { name: 'copy-image' }, stores: change.stores } });
+    case 'remove':
+      if (isDeactivated) return blocked('InvalidSpec', frozenStores);
+      return step({ kind: 'removeFromStore', image, store: change.store });
   }
 }
 
@@ -58,3 +72,7 @@ export function wantedOf({ desired, judged }: Scene, { image }: Judged): WantedI
 }
 
 const none = { kind: 'none' } as const;
+
+const frozenStores =
+  'Glance neither copies nor moves the data of a deactivated image, and spec.image.stores asks for that: declare spec.image.state: Active ' +
+  'until status.image.stores is as declared';

@@ -3,14 +3,17 @@
  *
  * Invariant: it returns what it learned, whatever happens; only an abort is thrown.
  */
+import type { Image } from '../glance/image.ts';
 import { attempt, OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
+import { readMembers } from './access.ts';
 import { addressOf, type Content } from './content.ts';
 import type { Desired } from './desired.ts';
 import { type Memory, withFinding } from './memory.ts';
 import { type PerformContext, perform } from './perform.ts';
 import { plan } from './plan.ts';
 import type { Change, VerifiedContent } from './report.ts';
+import { withMembersOf } from './simulate.ts';
 import type { Next, State } from './step.ts';
 import { hashOf } from './verify.ts';
 import { faultOfFetched } from './web-download.ts';
@@ -51,6 +54,13 @@ export async function pursue(desired: Desired, start: State, context: PerformCon
       content = inspected.value.content;
       continue;
     }
+    if (next.kind === 'readMembers') {
+      const { images } = next;
+      const read = await attempt(signal, () => withMembersRead(state, images, context));
+      if (!read.ok) return { kind: 'failed', error: read.error, state, changes };
+      state = read.value;
+      continue;
+    }
     // A step may have had another effect than was predicted. A blocked plan is reported before anything else is done.
     if (steps.length === 0 || next.kind === 'blocked') return { kind: 'next', next, content, state, changes };
   }
@@ -80,6 +90,12 @@ async function performAll(
     if (performed.kind !== 'done') return { ...performed, changes };
   }
   return { kind: 'done', state, changes };
+}
+
+async function withMembersRead(state: State, images: readonly Image[], context: PerformContext): Promise<State> {
+  let { observed } = state;
+  for (const image of images) observed = withMembersOf(observed, image.id, await readMembers(image, context));
+  return { ...state, observed };
 }
 
 /** Inspects data that Glance has downloaded itself. The result is remembered as a finding. */

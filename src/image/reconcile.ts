@@ -12,6 +12,7 @@ import { addToContext } from '../lib/context.ts';
 import { attempt, unreachable } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
 import { conclude } from './conclude.ts';
+import { readConfigMaps } from './config-maps.ts';
 import { desire } from './desired.ts';
 import { follow, remembered, withoutWrong } from './follow.ts';
 import { glimpse } from './glimpse.ts';
@@ -33,6 +34,7 @@ import {
   withReport,
 } from './pass.ts';
 import { performContext } from './perform.ts';
+import { configMapsOf } from './publication.ts';
 import { pursue } from './pursue.ts';
 import { release } from './release.ts';
 import type { Report } from './report.ts';
@@ -101,12 +103,14 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
     return observeImport(imported, pass, cloud, at, context);
   const desired = desire(resource, identity, cloud.projectID);
   const perform = performContext(pass, desired, cloud, context);
-  const glimpsed = glimpse(pass, desired, cloud, perform.owner, context.clock.now());
+  const configMaps = await readConfigMaps(configMapsOf(desired, memory), perform.configMaps, context.signal);
+  const glimpsed = glimpse(pass, desired, cloud, perform, configMaps);
   if (glimpsed.kind === 'refreshing') return outcome({ kind: 'recheck', afterMs: glimpsed.ms });
   if (glimpsed.kind === 'settled') return withReport({ ...at, ...glimpsed.report });
   const seen = await attempt(context.signal, () => observe(perform, memory, isWorkedOn(pass), cloud.place));
   if (!seen.ok) return failed(pass, seen.error, context, at);
-  const { observed, gone } = seen.value;
+  const { gone } = seen.value;
+  const observed = configMaps === undefined ? seen.value.observed : { ...seen.value.observed, configMaps };
   const vanished = gone.map((id) => ({ kind: 'vanished' as const, id }));
   const pursued = await pursue(desired, { observed, memory: seen.value.memory }, perform);
   if (pursued.kind === 'gone') return outcome({ kind: 'done' });

@@ -24,6 +24,8 @@ export interface Report {
 export type Change =
   | { kind: 'created'; id: string }
   | { kind: 'updated'; what: string[] }
+  /** The ConfigMap shows the image to use. */
+  | { kind: 'published'; configMap: string }
   /** Deleted, and another one takes its place. */
   | { kind: 'replaced'; id: string; why: string }
   /** The memory names it, and Glance does not hold it any more. */

@@ -6,16 +6,36 @@
 import type { Image } from '../glance/image.ts';
 import { importState } from '../glance/import-state.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
+import type { OperatorError } from '../lib/errors.ts';
 import type { Desired } from './desired.ts';
 import { contentProperty } from './identity.ts';
 import { findingOf, type Memory, msSince } from './memory.ts';
 import type { Ownership } from './ownership.ts';
 import { verify } from './verify.ts';
 
+/** One project with which an image is shared. */
+export interface Member {
+  project: string;
+  /** pending, accepted or rejected. */
+  status: string;
+}
+
+/** A ConfigMap as it was read. */
+export type Publication =
+  | { kind: 'absent' }
+  /** It belongs to the resource. `isMarked`: with the labels and the owner that it should have. */
+  | { kind: 'own'; data: PublishedData; isMarked: boolean }
+  | { kind: 'foreign'; why: string }
+  | { kind: 'unreadable'; error: OperatorError };
+
+export type PublishedData = Readonly<Record<string, string>>;
+
 export interface Revision {
   number: number;
   image: Image;
   ownership: Ownership;
+  /** Absent where they were not read. */
+  members?: readonly Member[] | undefined;
 }
 
 /** What Glance was seen to hold. Foreign images are in it only if the memory names them. */
@@ -25,6 +45,8 @@ export interface Observed {
   listed: boolean;
   /** Names of the stores that accept data, where the declaration asks for all of them. */
   storeNames?: readonly string[] | undefined;
+  /** The ConfigMaps that are, or were, declared, by name. */
+  configMaps?: ReadonlyMap<string, Publication> | undefined;
 }
 
 export type Stage =
@@ -34,6 +56,7 @@ export type Stage =
   | { kind: 'unread' }
   /** Active, with data that Glance downloaded itself and that has to be inspected. */
   | { kind: 'uninspected' }
+  /** Although that is not declared. */
   | { kind: 'deactivated'; isRight: boolean }
   /** It accepts data. */
   | { kind: 'empty' }
@@ -76,7 +99,7 @@ export function stageOf(image: Image, desired: Desired, memory: Memory, now: Dat
       return whenActive(image, desired, memory);
     case 'deactivated': {
       const stage = whenActive(image, desired, memory);
-      if (stage.kind === 'right') return { kind: 'deactivated', isRight: true };
+      if (stage.kind === 'right') return desired.active === false ? stage : { kind: 'deactivated', isRight: true };
       // Data that was checked before the deactivation is not read again.
       const isChecked = findingOf(memory, image.id)?.fingerprint === desired.fingerprint;
       if (stage.kind === 'useless' && (isChecked || stage.byUs)) return stage;

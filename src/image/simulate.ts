@@ -8,8 +8,8 @@ import { type JsonPatchOperation, keyIn } from '../glance/patch.ts';
 import { encodeProperty, type WantedImage } from '../glance/translation.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { ownerProperty } from './identity.ts';
-import { type Memory, msSince, withImage, withoutImage, withPropertyKeys } from './memory.ts';
-import type { Observed, Revision } from './revisions.ts';
+import { type Memory, msSince, withImage, withoutConfigMap, withoutImage, withPropertyKeys } from './memory.ts';
+import type { Member, Observed, Publication, Revision } from './revisions.ts';
 import type { PlanStep, State } from './step.ts';
 
 export function simulate(state: State, step: PlanStep, now: Date): State {
@@ -23,6 +23,7 @@ function simulateGlance(observed: Observed, step: PlanStep, now: Date): Observed
         number: step.number,
         image: created(step.imageID, step.image, now),
         ownership: { kind: 'created', number: step.number, isMarked: true },
+        members: [],
       });
     case 'patch':
       return withChanged(observed, step.image.id, (image) => patched(image, step.operations));
@@ -38,6 +39,20 @@ function simulateGlance(observed: Observed, step: PlanStep, now: Date): Observed
       }));
     case 'delete':
       return withoutRevision(observed, step.image.id);
+    case 'addMember':
+      return withRevisionOf(observed, step.image.id, (one) =>
+        withMember(one, { project: step.project, status: 'pending' }),
+      );
+    case 'removeMember':
+      return withRevisionOf(observed, step.image.id, (one) => withoutMember(one, step.project));
+    case 'deactivate':
+      return withChanged(observed, step.image.id, (image) => ({ ...image, status: 'deactivated' }));
+    case 'reactivate':
+      return withChanged(observed, step.image.id, (image) => ({ ...image, status: 'active' }));
+    case 'publish':
+      return withConfigMap(observed, step.configMap, { kind: 'own', data: step.data, isMarked: true });
+    case 'unpublish':
+      return withConfigMap(observed, step.configMap, { kind: 'absent' });
     case 'record':
       return observed;
   }
@@ -68,7 +83,14 @@ export function remember(memory: Memory, step: PlanStep, now: Date): Memory {
       return withoutImage(memory, step.image.id);
     case 'record':
       return step.memory;
+    case 'unpublish':
+      return withoutConfigMap(memory, step.configMap);
     case 'removeFromStore':
+    case 'addMember':
+    case 'removeMember':
+    case 'deactivate':
+    case 'reactivate':
+    case 'publish':
       return memory;
   }
 }
@@ -76,25 +98,55 @@ export function remember(memory: Memory, step: PlanStep, now: Date): Memory {
 /** The time in which a mark that vanishes again and again counts as contested. */
 export const contestMs = 3_600_000;
 
+/** The members stay as they were read, until an image is shared that was not. */
 export function withRevision(observed: Observed, revision: Revision): Observed {
   const others = observed.revisions.filter(({ image }) => image.id !== revision.image.id);
-  return { ...observed, revisions: [...others, revision].sort((a, b) => a.number - b.number) };
+  const before = observed.revisions.find(({ image }) => image.id === revision.image.id);
+  const kept = revision.members === undefined && before !== undefined ? withMembersFrom(before, revision) : revision;
+  return { ...observed, revisions: [...others, kept].sort((a, b) => a.number - b.number) };
 }
 
 export function withoutRevision(observed: Observed, imageID: string): Observed {
   return { ...observed, revisions: observed.revisions.filter(({ image }) => image.id !== imageID) };
 }
 
-function withChanged(observed: Observed, imageID: string, change: (image: Image) => Image): Observed {
-  const revisions = observed.revisions.map((revision) =>
-    revision.image.id === imageID ? withImageOf(revision, change(revision.image)) : revision,
-  );
+function withRevisionOf(observed: Observed, imageID: string, change: (revision: Revision) => Revision): Observed {
+  const revisions = observed.revisions.map((one) => (one.image.id === imageID ? change(one) : one));
   return { ...observed, revisions };
 }
 
-function withImageOf({ number, ownership }: Revision, image: Image): Revision {
+function withChanged(observed: Observed, imageID: string, change: (image: Image) => Image): Observed {
+  return withRevisionOf(observed, imageID, (revision) => withImageOf(revision, change(revision.image)));
+}
+
+function withMember(revision: Revision, member: Member): Revision {
+  return { ...revision, members: [...(withoutMember(revision, member.project).members ?? []), member] };
+}
+
+function withoutMember({ members = [], ...revision }: Revision, project: string): Revision {
+  return { ...revision, members: members.filter((one) => one.project !== project) };
+}
+
+/** The members of these images were read. */
+export function withMembersOf(observed: Observed, imageID: string, members: readonly Member[]): Observed {
+  return withRevisionOf(observed, imageID, (revision) => ({ ...revision, members }));
+}
+
+export function withConfigMap(observed: Observed, name: string, publication: Publication): Observed {
+  return { ...observed, configMaps: new Map([...(observed.configMaps ?? []), [name, publication]]) };
+}
+
+function withImageOf(before: Revision, image: Image): Revision {
+  const { number, ownership } = before;
   const isMarked = image.properties[ownerProperty] !== undefined;
-  return { number, image, ownership: ownership.kind === 'created' ? { ...ownership, isMarked } : ownership };
+  const after = { number, image, ownership: ownership.kind === 'created' ? { ...ownership, isMarked } : ownership };
+  return withMembersFrom(before, after);
+}
+
+/** Glance keeps the members of an image that is not shared, and does not show them. */
+function withMembersFrom({ image, members }: Revision, after: Revision): Revision {
+  const isShown = image.visibility === 'shared' || after.image.visibility !== 'shared';
+  return members === undefined || !isShown ? after : { ...after, members };
 }
 
 /** The image in the response to a POST. */

@@ -25,7 +25,7 @@ import { digestIn } from './fingerprint.ts';
 import { markProperties, numberOf } from './identity.ts';
 import { asOperation, findingOf, isBlank, type Memory } from './memory.ts';
 import type { ActiveTransfer, End, Report } from './report.ts';
-import type { Observed } from './revisions.ts';
+import type { Observed, Revision } from './revisions.ts';
 import { sanitise } from './sanitise.ts';
 import { hashOf } from './verify.ts';
 
@@ -72,6 +72,7 @@ export function summarise(report: Report, previous: GlanceImageStatus, moment: M
     cloud: cloud === undefined ? previous.cloud : compact({ ...cloud }),
     secretVersion: secret === undefined ? previous.secretVersion : secret.version,
     revisions: observed === undefined ? withUnseen(previous.revisions, memory) : revisionsOf(observed, memory),
+    members: membersOf(report, previous),
     operation: isBlank(memory) ? undefined : asOperation(memory),
     lastHandledReconcileAt: moment.reconcileAt,
   });
@@ -93,13 +94,26 @@ export function shownContent({ content, memory }: Report, previous: GlanceImageS
   return [content, previous.content].find((one) => one !== undefined && memory.images.includes(one.imageID));
 }
 
-/** The image to use; before there is one, the one that is to become it. A foreign one is shown as it was before. */
+/** The image to use; before there is one, the one that is to become it. */
+function shownRevision({ revisions }: Observed, { promoted }: Memory): Revision | undefined {
+  return revisions.find(({ image }) => image.id === promoted) ?? revisions.at(-1);
+}
+
+/** A foreign one is shown as it was before. */
 function imageOf({ observed, memory }: Report, previous: GlanceImageStatus, now: Date): SeenImage | undefined {
   if (observed === undefined) return previous.image;
-  const { revisions } = observed;
-  const shown = revisions.find(({ image }) => image.id === memory.promoted) ?? revisions.at(-1);
+  const shown = shownRevision(observed, memory);
   if (shown === undefined) return undefined;
   return shown.ownership.kind === 'foreign' ? previous.image : seen(shown.image, previous.image, now);
+}
+
+/** Of the same image as `image`. */
+function membersOf({ observed, memory }: Report, previous: GlanceImageStatus): GlanceImageStatus['members'] {
+  if (memory.members === undefined) return undefined;
+  const shown = observed && shownRevision(observed, memory);
+  if (shown === undefined) return previous.members;
+  if (shown.image.visibility !== 'shared') return undefined;
+  return shown.members?.map(({ project, status }) => ({ project, status })) ?? previous.members;
 }
 
 function revisionsOf({ revisions }: Observed, memory: Memory): GlanceImageStatus['revisions'] {

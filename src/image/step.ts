@@ -6,9 +6,9 @@ import type { WantedImage } from '../glance/translation.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import type { Content } from './content.ts';
 import type { Memory } from './memory.ts';
-import type { Observed } from './revisions.ts';
+import type { Observed, PublishedData } from './revisions.ts';
 
-/** Each changes Glance once, but `record`, which writes the memory into the status. */
+/** Each changes Glance once, but `publish` and `unpublish`, which change a ConfigMap, and `record`, which writes the memory into the status. */
 export type PlanStep =
   /** `keys`: of the declared properties. */
   | { kind: 'create'; imageID: string; number: number; image: WantedImage; keys: readonly string[] }
@@ -18,6 +18,12 @@ export type PlanStep =
   | { kind: 'removeFromStore'; image: Image; store: string }
   /** `mustGo`: an image that is in use is a failure. Otherwise it is tried again later. */
   | { kind: 'delete'; image: Image; why: string; mustGo?: true }
+  | { kind: 'addMember'; image: Image; project: string }
+  | { kind: 'removeMember'; image: Image; project: string }
+  | { kind: 'deactivate' | 'reactivate'; image: Image }
+  /** The ConfigMap shows the image to use. */
+  | { kind: 'publish'; configMap: string; data: PublishedData }
+  | { kind: 'unpublish'; configMap: string }
   | { kind: 'record'; memory: Memory };
 
 export interface State {
@@ -32,6 +38,8 @@ export type Next =
   /** fill: the image gets its data. verify: its data is read back and compared. */
   | { kind: 'transfer'; image: Image; content: Content; purpose: 'fill' | 'verify' }
   | { kind: 'inspect'; image: Image; content: Content }
+  /** The members of these images have to be known before the plan goes on. */
+  | { kind: 'readMembers'; images: readonly Image[] }
   | { kind: 'importFailed'; image: Image; what: string }
   | { kind: 'blocked'; code: ErrorCode; message: string };
 

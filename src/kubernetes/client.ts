@@ -104,6 +104,8 @@ export interface KubernetesClient {
     operations: readonly [{ op: 'test'; path: string; value: unknown }, ...ObjectPatchOperation[]],
     signal: AbortSignal,
   ): Promise<T>;
+  /** Deletes the object in this version. Throws Conflict if it has changed, and NotFound if it is gone. */
+  delete<T extends KubernetesObject>(type: ResourceType<T>, object: T, signal: AbortSignal): Promise<void>;
 }
 
 const listSchema = z.object({
@@ -220,6 +222,12 @@ export function createClient(transport: ApiTransport): KubernetesClient {
         },
         signal,
       );
+    },
+
+    async delete(type, { metadata }, signal) {
+      const { uid, resourceVersion } = metadata;
+      const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid, resourceVersion } };
+      await transport.request({ method: 'DELETE', path: pathOf(type, metadata), body }, signal);
     },
   };
 }

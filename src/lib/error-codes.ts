@@ -62,6 +62,8 @@ const table = {
   GlanceUnavailable: backoff,
   Forbidden: changeOrAfter(minutes(10)),
   PropertyProtected: changeOrAfter(minutes(10)),
+  MembersForbidden: changeOrAfter(minutes(10)),
+  StateForbidden: changeOrAfter(minutes(10)),
   InvalidRequest: change,
   Conflict: backoff,
   /** The IDs that were tried are used up; the next attempt uses others. A cloud may say so of every ID. */
@@ -152,6 +154,10 @@ const table = {
   /** The API server rejects the content of the request. */
   KubernetesRejected: change,
   KubernetesFailed: backoff,
+  /** The operator has no rights on ConfigMaps there. */
+  PublishForbidden: changeOrAfter(minutes(10)),
+  /** The ConfigMap that is declared belongs to another owner. */
+  ConfigMapNotOwned: changeOrAfter(minutes(10)),
   LeadershipLost: backoff,
   ComponentFailed: backoff,
   InternalError: backoff,

@@ -3,6 +3,7 @@ import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { ImageCache } from '../../src/glance/image-cache.ts';
 import type { Cloud, ReadSecret } from '../../src/image/clouds.ts';
 import type { Comparison } from '../../src/image/drift.ts';
+import { createMemberReadings } from '../../src/image/member-readings.ts';
 import type { Memory } from '../../src/image/memory.ts';
 import { begin, type Pass, type ReconcileContext, type Turn } from '../../src/image/pass.ts';
 import type { StatusOutcome } from '../../src/image/resources.ts';
@@ -11,7 +12,7 @@ import type { TransferState } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
 import { identity, projectID, type ResourceOptions, resourceOf } from './resource.ts';
 import { now } from './states.ts';
-import { type StubGlance, stubGlance } from './stub-glance.ts';
+import { noConfigMaps, type StubGlance, stubGlance } from './stub-glance.ts';
 
 export const key = 'demo/ubuntu';
 export const place = { projectID, region: 'RegionOne', endpoint: 'https://glance.example.com/v2' };
@@ -106,6 +107,8 @@ export function contextOf(options: ContextOptions = {}): { context: ReconcileCon
     },
     limits: defaultLimits,
     webDownloads: { checkHost: async () => {}, maxVirtualBytes: 2 ** 40 },
+    memberReadings: createMemberReadings(createVirtualClock()),
+    configMaps: { of: () => noConfigMaps },
     cluster: identity.cluster,
     inheritFrom: [],
     clock: { ...createVirtualClock(), now: () => now },

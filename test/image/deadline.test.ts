@@ -9,6 +9,7 @@ import { createQueue } from '../../src/controller/queue.ts';
 import { createWorkers } from '../../src/controller/workers.ts';
 import type { Clouds } from '../../src/image/clouds.ts';
 import { createDrift } from '../../src/image/drift.ts';
+import { createMemberReadings } from '../../src/image/member-readings.ts';
 import { asOperation } from '../../src/image/memory.ts';
 import { createReconciler } from '../../src/image/reconcile.ts';
 import type { Resources } from '../../src/image/resources.ts';
@@ -20,6 +21,7 @@ import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
 import { imageOf, resourceOf } from './resource.ts';
 import { promotes } from './states.ts';
+import { noConfigMaps } from './stub-glance.ts';
 
 /** A controller with its reconciler, and a cloud that accepts every request and never responds. */
 function setup(before: GlanceImage) {
@@ -78,6 +80,8 @@ function setup(before: GlanceImage) {
       drift,
       transfers,
       limits,
+      memberReadings: createMemberReadings(clock),
+      configMaps: { of: () => noConfigMaps },
       webDownloads: { checkHost: async () => {}, maxVirtualBytes: 1 },
       cluster: 'test',
       inheritFrom: [],

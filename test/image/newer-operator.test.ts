@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { findCondition } from '../../src/api/conditions.ts';
 import { finalizer } from '../../src/api/group.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
+import { createMemberReadings } from '../../src/image/member-readings.ts';
 import { memoryVersion } from '../../src/image/memory.ts';
 import { createReconciler } from '../../src/image/reconcile.ts';
 import { keyOfObject } from '../../src/kubernetes/resource.ts';
@@ -11,6 +12,7 @@ import { defaultLimits } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
 import { content, imageOf, resourceOf, uid } from './resource.ts';
+import { noConfigMaps } from './stub-glance.ts';
 
 const operation = { version: memoryVersion + 1, uid, revisions: 'of another kind' };
 const status = { observedGeneration: 1, imageID: imageOf().id, operation };
@@ -60,6 +62,8 @@ for (const { what, spec, metadata, reason } of rows) {
         onChange: () => {},
       }),
       limits: defaultLimits,
+      memberReadings: createMemberReadings(clock),
+      configMaps: { of: () => noConfigMaps },
       webDownloads: { checkHost: unused, maxVirtualBytes: 1 },
       cluster: 'test',
       inheritFrom: [],

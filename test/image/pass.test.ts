@@ -16,8 +16,8 @@ import type { TransferState } from '../../src/transfer/scheduler.ts';
 import { resultOf } from '../transfer/plans.ts';
 import { cloudOf, contextOf, key, passOf, place } from './contexts.ts';
 import { identity, imageOf, type ResourceOptions, resourceOf, uid } from './resource.ts';
-import { before, desiredOf, knows, memoryOf, now, owner, promotes, withContent } from './states.ts';
-import { stubGlance } from './stub-glance.ts';
+import { before, desiredOf, knows, memoryOf, promotes, withContent } from './states.ts';
+import { performOn, stubGlance } from './stub-glance.ts';
 
 const image = imageOf();
 const deletionTimestamp = '2026-01-01T00:00:00Z';
@@ -309,7 +309,13 @@ describe('the knowledge of an image without a call', () => {
   for (const { what, memory = settled, listed: found, isLive = false, declared = withContent, kind } of rows) {
     test(`${what}`, () => {
       const { pass, cloud } = passOf({ resource: declared }, { memory, turn: isLive ? { kind: 'live' } : turn });
-      const seen = glimpse(pass, desiredOf(declared), { ...cloud, cache: listed(found) }, owner, now);
+      const seen = glimpse(
+        pass,
+        desiredOf(declared),
+        { ...cloud, cache: listed(found) },
+        performOn(stubGlance()),
+        undefined,
+      );
       assert.equal(seen.kind, kind);
       if (seen.kind === 'settled')
         assert.partialDeepStrictEqual(seen.report, { end: { kind: 'converged' }, memory: { ...settled, place } });
@@ -320,7 +326,7 @@ describe('the knowledge of an image without a call', () => {
     const result = { ...resultOf(1024), image: made, startedAt: before(1_000), durationMs: 500 };
     const transfer: TransferState = { kind: 'succeeded', plan: planOf(made.id), result };
     const { pass, cloud } = passOf({ resource: withContent, transfer });
-    const seen = glimpse(pass, desiredOf(withContent), cloud, owner, now);
+    const seen = glimpse(pass, desiredOf(withContent), cloud, performOn(stubGlance()), undefined);
     assert.partialDeepStrictEqual(seen, {
       kind: 'settled',
       report: { memory: { promoted: made.id, published: [made.id] }, content: { imageID: made.id, size: 1024 } },

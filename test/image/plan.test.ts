@@ -102,7 +102,10 @@ describe('planning', () => {
     const memory = found(promotes(image), { imageID: image.id, ...verified });
     const plan = planFor(withContent, stateOf([image], memory));
     assert.deepEqual(outline(plan), ['→ Deactivated']);
-    assert.match(plan.next.kind === 'blocked' ? plan.next.message : '', /only an administrator can reactivate it/);
+    assert.match(
+      plan.next.kind === 'blocked' ? plan.next.message : '',
+      /an administrator of the cloud can reactivate it/,
+    );
   });
 
   test('a deactivated image that was never verified stays hidden, and is reported as not verifiable', () => {

@@ -28,6 +28,7 @@ const unusedClient: KubernetesClient = {
   create: unused,
   applyStatus: unused,
   jsonPatch: unused,
+  delete: unused,
 };
 const { image: fullImage } = fullStatus;
 const withProperties = (properties: Record<string, unknown>) =>

@@ -82,7 +82,16 @@ export function stepLine(step: PlanStep): string {
     case 'removeFromStore':
       return `remove ${numbered(step.image)} from ${step.store}`;
     case 'delete':
-      return `delete ${numbered(step.image)}`;
+    case 'deactivate':
+    case 'reactivate':
+      return `${step.kind} ${numbered(step.image)}`;
+    case 'addMember':
+    case 'removeMember':
+      return `${step.kind} ${numbered(step.image)} ${step.project}`;
+    case 'publish':
+      return `publish ${numbered({ id: step.data['imageID'] ?? '' })} in ${step.configMap}`;
+    case 'unpublish':
+      return `unpublish ${step.configMap}`;
     case 'record': {
       const { promoted } = step.memory;
       return promoted === undefined ? 'record' : `record ${numbered({ id: promoted })}`;
@@ -96,6 +105,8 @@ function nextLine(next: Next): string {
     case 'inspect':
     case 'importFailed':
       return `→ ${next.kind} ${numbered(next.image)}`;
+    case 'readMembers':
+      return ['→ readMembers', ...next.images.map(numbered)].join(' ');
     case 'wait':
       return `→ ${next.phase} ${numbered(next.image)}`;
     case 'transfer':

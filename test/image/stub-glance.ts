@@ -1,10 +1,13 @@
 /** Glance in memory, with its calls on record and responses that a test can replace. */
 
-import { createImageClient, type ImageClient } from '../../src/glance/client/index.ts';
+import { createImageClient, type ImageClient, type ImageMember } from '../../src/glance/client/index.ts';
 import { ImageNotFound } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
+import type { OwnConfigMaps } from '../../src/image/config-maps.ts';
 import { numberOf } from '../../src/image/identity.ts';
+import { createMemberReadings } from '../../src/image/member-readings.ts';
 import type { PerformContext } from '../../src/image/perform.ts';
+import type { Member } from '../../src/image/revisions.ts';
 import { simulate } from '../../src/image/simulate.ts';
 import type { PlanStep } from '../../src/image/step.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';
@@ -20,7 +23,10 @@ const cloud = parseCloud({ cloudsYaml: `clouds: {demo: {${auth}}}` }, 'demo');
 
 /** Runs in place of the call of this name, such as `get` or `patch`, and before it if it returns `go on`. */
 export type Fault = (id: string) => Promise<'go on'> | 'go on';
-export type Faults = Partial<Record<'get' | 'list' | 'create' | 'patch' | 'remove' | 'import', Fault>>;
+export type Faults = Partial<Record<Call, Fault>>;
+type Call =
+  | ('get' | 'list' | 'create' | 'patch' | 'remove' | 'import')
+  | ('members' | 'addMember' | 'removeMember' | 'deactivate' | 'reactivate');
 
 export function fail(error: Error): Fault {
   return () => Promise.reject(error);
@@ -31,7 +37,16 @@ export interface StubGlance {
   /** As in `patch 0 /name`. */
   calls: string[];
   held: Map<string, Image>;
+  /** By the ID of the image. */
+  members: Map<string, Member[]>;
 }
+
+/** Where nothing is published. */
+export const noConfigMaps: OwnConfigMaps = {
+  read: async () => ({ kind: 'absent' }),
+  write: async () => {},
+  remove: async () => {},
+};
 
 export function stubGlance(start: readonly Image[] = [], faults: Faults = {}): StubGlance {
   const clock = createVirtualClock();
@@ -39,8 +54,9 @@ export function stubGlance(start: readonly Image[] = [], faults: Faults = {}): S
   const transport = createTransport({ tls: cloud.tls, userAgent: 'test', clock });
   const calls: string[] = [];
   const held = new Map(start.map((image) => [image.id, image]));
+  const members = new Map<string, Member[]>();
 
-  async function call(name: keyof Faults, id: string, more = ''): Promise<void> {
+  async function call(name: Call, id: string, more = ''): Promise<void> {
     calls.push([name, id === '' ? '' : (numberOf(uid, id, 0) ?? id), more].filter((part) => part !== '').join(' '));
     await faults[name]?.(id);
   }
@@ -64,8 +80,40 @@ export function stubGlance(start: readonly Image[] = [], faults: Faults = {}): S
     return image;
   }
 
+  const usual = createImageClient(createSession({ cloud, transport, clock, random: () => 0 }));
+  const asGlanceHasIt = (imageId: string, { project, status }: Member): ImageMember => {
+    return { imageId, memberId: project, status, createdAt: now.toISOString(), updatedAt: now.toISOString() };
+  };
   const images: ImageClient = {
-    ...createImageClient(createSession({ cloud, transport, clock, random: () => 0 })),
+    ...usual,
+    members: {
+      ...usual.members,
+      async list(id) {
+        await call('members', id);
+        return (members.get(id) ?? []).map((member) => asGlanceHasIt(id, member));
+      },
+      async add(id, project) {
+        await call('addMember', id, project);
+        const member = { project, status: 'pending' };
+        members.set(id, [...(members.get(id) ?? []), member]);
+        return asGlanceHasIt(id, member);
+      },
+      async remove(id, project) {
+        await call('removeMember', id, project);
+        members.set(
+          id,
+          (members.get(id) ?? []).filter((one) => one.project !== project),
+        );
+      },
+    },
+    async deactivate(id) {
+      await call('deactivate', id);
+      keep({ ...get(id), status: 'deactivated' });
+    },
+    async reactivate(id) {
+      await call('reactivate', id);
+      keep({ ...get(id), status: 'active' });
+    },
     async get(id) {
       await call('get', id);
       return get(id);
@@ -103,7 +151,7 @@ export function stubGlance(start: readonly Image[] = [], faults: Faults = {}): S
     },
     tasks: async () => [],
   };
-  return { images, calls, held };
+  return { images, calls, held, members };
 }
 
 /** To perform steps on this Glance. */
@@ -118,6 +166,8 @@ export function performOn(
     guard: async () => true,
     record: async () => 'written',
     webDownloads: { checkHost: async () => {}, maxVirtualBytes: 2 ** 40 },
+    memberReadings: createMemberReadings(createVirtualClock()),
+    configMaps: noConfigMaps,
     signal,
     ...fields,
   };

@@ -8,6 +8,7 @@ import type { Image } from '../../src/glance/image.ts';
 import { createImageCache } from '../../src/glance/image-cache.ts';
 import type { Cloud, Clouds } from '../../src/image/clouds.ts';
 import { contentProperty, markOf } from '../../src/image/identity.ts';
+import { createMemberReadings } from '../../src/image/member-readings.ts';
 import { asOperation } from '../../src/image/memory.ts';
 import { createReconciler } from '../../src/image/reconcile.ts';
 import type { Resources } from '../../src/image/resources.ts';
@@ -21,6 +22,7 @@ import { createVirtualClock } from '../clock.ts';
 import { resultOf } from '../transfer/plans.ts';
 import { content, digest, identity, imageOf, projectID, resourceOf } from './resource.ts';
 import { desiredOf, knows } from './states.ts';
+import { noConfigMaps } from './stub-glance.ts';
 
 const { signal } = new AbortController();
 const declared = {
@@ -130,6 +132,8 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     drift,
     transfers,
     limits,
+    memberReadings: createMemberReadings(clock),
+    configMaps: { of: () => noConfigMaps },
     webDownloads: { checkHost: async () => {}, maxVirtualBytes: 1 },
     cluster: 'test-cluster',
     inheritFrom: [],

@@ -5,6 +5,7 @@ import { createImageClient, type ImageClient } from '../../src/glance/client/ind
 import type { Image } from '../../src/glance/image.ts';
 import { contentOf } from '../../src/image/content.ts';
 import { contentProperty, markOf } from '../../src/image/identity.ts';
+import { createMemberReadings } from '../../src/image/member-readings.ts';
 import type { Memory } from '../../src/image/memory.ts';
 import { pursue } from '../../src/image/pursue.ts';
 import { faultOfFetched, type WebDownloads } from '../../src/image/web-download.ts';
@@ -16,6 +17,7 @@ import { createVirtualClock } from '../clock.ts';
 import { qcow2 } from '../env/images.ts';
 import { identity, imageOf, resourceOf } from './resource.ts';
 import { desiredOf, knows, owner, promotes, stateOf } from './states.ts';
+import { noConfigMaps } from './stub-glance.ts';
 
 const signal = new AbortController().signal;
 const mib = 2 ** 20;
@@ -83,6 +85,8 @@ async function pass(
     clock,
     guard: async () => true,
     record: async () => 'written',
+    memberReadings: createMemberReadings(clock),
+    configMaps: noConfigMaps,
     webDownloads: { checkHost: async () => {}, maxVirtualBytes: 2 ** 40, ...webDownloads },
     signal,
   });

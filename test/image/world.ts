@@ -14,6 +14,7 @@ import { createImageCache } from '../../src/glance/image-cache.ts';
 import type { Cloud, Clouds } from '../../src/image/clouds.ts';
 import { createDrift } from '../../src/image/drift.ts';
 import { contentProperty, ownerProperty } from '../../src/image/identity.ts';
+import { createMemberReadings } from '../../src/image/member-readings.ts';
 import { reconcile } from '../../src/image/reconcile.ts';
 import type { Resources } from '../../src/image/resources.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
@@ -21,6 +22,7 @@ import { defaultLimits, type TransferPlan, type TransferResult } from '../../src
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
 import { projectID, resourceOf } from './resource.ts';
+import { noConfigMaps } from './stub-glance.ts';
 import { type Call, type Fate, held, imagesOf, offlineClient, resultOf, sha256, sha512 } from './world-glance.ts';
 
 class Crash extends Error {}
@@ -244,6 +246,8 @@ export function createWorld({ spec, metadata = {}, storeNames, inheritFrom = [] 
       ...process,
       limits: { ...defaultLimits, maxBytes: 1000, maxVirtualBytes: 1000 },
       webDownloads: { checkHost: async () => {}, maxVirtualBytes: 1000 },
+      memberReadings: createMemberReadings(clock),
+      configMaps: { of: () => noConfigMaps },
       cluster: 'test-cluster',
       inheritFrom,
       clock,

@@ -15,9 +15,20 @@
   {{- else }}
   verbs: [get]
   {{- end }}
+{{- if and .Values.publish.enabled (not .Values.publish.namespaces) }}
+{{ include "glance-image-operator.publishRules" . }}
+{{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- end -}}
+
+{{/* RBAC cannot restrict `create` to a name, nor the other verbs to what the operator has created. */}}
+{{- define "glance-image-operator.publishRules" -}}
+- apiGroups: [""]
+  resources: [configmaps]
+  # Those that GlanceImages name in `spec.publish`.
+  verbs: [get, create, patch, delete]
 {{- end -}}
 
 {{- define "glance-image-operator.subjects" -}}
