@@ -4,15 +4,14 @@
  * Invariant: pure and complete: every field of the spec that is about the image appears here, or the declaration is rejected with
  * a sentence.
  */
-import { z } from 'zod';
 import { withDefaults } from '../api/defaults.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { isPatchable, reservedPropertyReason } from '../glance/property-names.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import { OperatorError } from '../lib/errors.ts';
-import type { JsonValue } from '../openstack/json.ts';
+import { isJson, type JsonValue } from '../openstack/json.ts';
 import { type Content, contentOf, type Stores, storesOf } from './content.ts';
-import { fingerprintOf } from './fingerprint.ts';
+import { bindingOf, fingerprintOf } from './fingerprint.ts';
 import { contentProperty, type Identity, markOf, markProperties } from './identity.ts';
 import { type Memory, msSince } from './memory.ts';
 
@@ -27,6 +26,8 @@ export interface Desired {
   content: Content | undefined;
   /** Of the content. */
   fingerprint: string | undefined;
+  /** What a finding has to be for, to say something about the data: the fingerprint and, if there is one, the cloud of the source. */
+  binding: string | undefined;
   /** Where the data has to be, also if another client uploads it. */
   stores: Stores;
   /** IDs of the projects that are members; undefined where the members are left alone. */
@@ -71,6 +72,7 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
     purge: propertyPolicy === 'Purge',
     content,
     fingerprint: content && fingerprintOf(content),
+    binding: content && bindingOf(content, resource.spec.cloud),
     stores: storesOf(resource),
     members: image.members?.projects,
     active: image.state === undefined ? undefined : image.state === 'Active',
@@ -99,7 +101,8 @@ function propertyValue(key: string, value: unknown): JsonValue {
   if (typeof value === 'bigint') return String(value);
   const problem = problemIn(value);
   if (problem !== undefined) throw invalid(`spec.image.properties: the value of ${JSON.stringify(key)} ${problem}`);
-  return z.json().parse(value);
+  if (!isJson(value)) throw invalid(`spec.image.properties: the value of ${JSON.stringify(key)} is not JSON`);
+  return value;
 }
 
 /** What cannot be written to Glance in a value; level by level, because JSON of any depth is admitted. */

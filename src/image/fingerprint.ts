@@ -5,6 +5,7 @@
  * Invariant: a fingerprint that was written once is written the same by every later version. It has no URL, mirror, Secret,
  * method or store, because they do not change the bytes; fields that are added later are left out at their default.
  */
+import type { CloudSpec } from '../api/fields.ts';
 import { type SourcePlan, sourceOf } from '../source/registry.ts';
 
 /** What a content and the plan of a transfer have in common. */
@@ -31,6 +32,16 @@ export function fingerprintOf(content: Fingerprinted): string {
 function bytesOf({ source, digest = '', digestOf, decompress }: Fingerprinted): string[] {
   const { bytesID } = sourceOf(source);
   return bytesID === undefined ? [digest.toLowerCase(), digestOf, decompress] : [bytesID];
+}
+
+/**
+ * What a finding about the data of an image in `cloud` is for: the fingerprint, and the cloud of a source image, unless that is `cloud`.
+ * The fingerprint on the image does not have it, because Secrets and clouds are renamed. A finding for another cloud is none, so
+ * the data is copied and verified again.
+ */
+export function bindingOf(content: Fingerprinted, cloud: Pick<CloudSpec, 'secretRef' | 'name' | 'region'>): string {
+  const place = sourceOf(content.source).placeBeside(cloud);
+  return place === undefined ? fingerprintOf(content) : `${fingerprintOf(content)};from=${place}`;
 }
 
 /** The digest in a fingerprint; undefined if it has none. */

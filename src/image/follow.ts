@@ -127,7 +127,7 @@ function withoutEnded(memory: Memory, { revisions }: Observed, now: Date): Memor
 }
 
 /** An image that is right by its hash has a finding too, so that it stays known as verified when another content is declared. */
-function withRight(memory: Memory, image: Image, { fingerprint }: Desired): Memory {
+function withRight(memory: Memory, image: Image, { binding: fingerprint }: Desired): Memory {
   const isKnown = findingOf(memory, image.id)?.fingerprint === fingerprint;
   if (fingerprint === undefined || isKnown) return memory;
   const found = { imageID: image.id, fingerprint, verdict: 'right' as const, hash: hashOf(image) };

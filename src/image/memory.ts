@@ -23,9 +23,10 @@ const keys = z.array(text).max(mostKeys);
 /** Keys that do not fit are forgotten, so that the rest of the memory is not. */
 const lossyKeys = z.array(text).max(mostKeys).catch([]);
 
-/** What is known of the data of one image, for one fingerprint. */
+/** What is known of the data of one image, for one content. */
 const finding = z.object({
   imageID: text,
+  /** `bindingOf` the content. */
   fingerprint: text,
   verdict: z.enum(['right', 'wrong', 'unverifiable']),
   /** `<algorithm>:<hex>` of the data, as Glance reported it then. */

@@ -102,7 +102,7 @@ async function withMembersRead(state: State, images: readonly Image[], context: 
 async function inspect(
   image: Extract<Next, { kind: 'inspect' }>['image'],
   content: Content,
-  { fingerprint = '' }: Desired,
+  { binding: fingerprint = '' }: Desired,
   memory: Memory,
   { images, webDownloads, signal }: PerformContext,
 ): Promise<{ memory: Memory; content: VerifiedContent | undefined }> {

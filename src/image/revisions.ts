@@ -101,7 +101,7 @@ export function stageOf(image: Image, desired: Desired, memory: Memory, now: Dat
       const stage = whenActive(image, desired, memory);
       if (stage.kind === 'right') return desired.active === false ? stage : { kind: 'deactivated', isRight: true };
       // Data that was checked before the deactivation is not read again.
-      const isChecked = findingOf(memory, image.id)?.fingerprint === desired.fingerprint;
+      const isChecked = findingOf(memory, image.id)?.fingerprint === desired.binding;
       if (stage.kind === 'useless' && (isChecked || stage.byUs)) return stage;
       if (isMadeFor(image, desired, memory)) return { kind: 'deactivated', isRight: false };
       return useless('an administrator deactivated it, and it was made for another declaration');
@@ -125,8 +125,8 @@ export function isUsable(image: Image, desired: Desired, memory: Memory, now: Da
 }
 
 function whenActive(image: Image, desired: Desired, memory: Memory): Stage {
-  const { content, fingerprint } = desired;
-  const verdict = verify(content, fingerprint, image, findingOf(memory, image.id));
+  const { content, binding } = desired;
+  const verdict = verify(content, binding, image, findingOf(memory, image.id));
   switch (verdict.kind) {
     case 'right':
     case 'unread':
@@ -188,8 +188,8 @@ function askedFor({ id }: Image, { import: running }: Memory): boolean {
 }
 
 /** Whether its data, present or coming, is that of the present declaration. */
-function isMadeFor(image: Image, { fingerprint }: Desired, memory: Memory): boolean {
-  return image.properties[contentProperty] === fingerprint || findingOf(memory, image.id)?.fingerprint === fingerprint;
+function isMadeFor(image: Image, { fingerprint, binding }: Desired, memory: Memory): boolean {
+  return image.properties[contentProperty] === fingerprint || findingOf(memory, image.id)?.fingerprint === binding;
 }
 
 /** Glance rejects each later upload to a queued image that has digests already, left by an upload that failed late. */

@@ -11,7 +11,7 @@ import type { TransferState } from '../transfer/scheduler.ts';
 import { verificationOf } from '../transfer/verify.ts';
 import type { CloudRef } from './clouds.ts';
 import { addressOf, type Content, contentOf, storesOf } from './content.ts';
-import { fingerprintOf } from './fingerprint.ts';
+import { bindingOf } from './fingerprint.ts';
 import { markProperties, numberOf } from './identity.ts';
 import { type Memory, withFinding, withImage } from './memory.ts';
 import type { ActiveTransfer, VerifiedContent } from './report.ts';
@@ -131,7 +131,7 @@ function verified(
 ): TransferNews {
   const { image, startedAt, durationMs } = result;
   const isRecent = now.getTime() - Date.parse(startedAt) - durationMs < freshMs;
-  const fingerprint = plan.method === 'Verify' ? declaredFingerprint(resource, plan) : fingerprintOf(plan);
+  const fingerprint = plan.method === 'Verify' ? declaredFingerprint(resource, plan) : bindingOf(plan, plan.cloud);
   const hash = hashOf(image);
   const found = {
     imageID: image.id,
@@ -154,7 +154,7 @@ function verified(
 /** What a read back was for, if that is declared still. */
 function declaredFingerprint(resource: GlanceImage, plan: TransferPlan): string | undefined {
   const content = contentOf(resource);
-  return content !== undefined && isStillWanted(plan, resource) ? fingerprintOf(content) : undefined;
+  return content !== undefined && isStillWanted(plan, resource) ? bindingOf(content, resource.spec.cloud) : undefined;
 }
 
 const mostInjected = 128;

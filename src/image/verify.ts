@@ -22,7 +22,7 @@ export type Verdict =
   | { kind: 'uninspected' }
   | { kind: 'unverifiable'; why: string; code?: ErrorCode | undefined };
 
-/** `found`: what the operator found out about this image before. `fingerprint`: of `content`. */
+/** `found`: what the operator found out about this image before. `fingerprint`: `bindingOf` the content. */
 export function verify(
   content: Content | undefined,
   fingerprint: string | undefined,

@@ -96,6 +96,11 @@ export interface PlannedSource<Plan> {
   readonly webDownloadURL: string | undefined;
   /** Which bytes they are, in the fingerprint of a content; undefined where the declared digest says it. */
   readonly bytesID: string | undefined;
+  /**
+   * Where `bytesID` holds, if other bytes may have it elsewhere. Undefined for `cloud`, the cloud of the image to fill, and where a
+   * digest is declared.
+   */
+  placeBeside(cloud: Pick<CloudSpec, 'secretRef' | 'name' | 'region'>): string | undefined;
   /** By which transfers from one host are counted. Mirrors do not count: they are the exception. */
   host(namespace: string): string;
   /** The same source with other Secrets. */

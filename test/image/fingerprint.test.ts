@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { contentOf } from '../../src/image/content.ts';
-import { digestIn, type Fingerprinted, fingerprintOf } from '../../src/image/fingerprint.ts';
+import { bindingOf, digestIn, type Fingerprinted, fingerprintOf } from '../../src/image/fingerprint.ts';
 import { fillPlan } from '../../src/image/transfer.ts';
 import { defaultLimits } from '../../src/transfer/plan.ts';
 import { imageOf, resourceOf } from './resource.ts';
@@ -72,7 +72,10 @@ describe('the fingerprint of a content', () => {
       const declared = contentOf(resource) ?? assert.fail();
       assert.equal(fingerprintOf(declared), fingerprint);
       const terms = { address: 'https://glance.example.com', limits: defaultLimits };
-      assert.equal(fingerprintOf(fillPlan(resource, imageOf().id, declared, terms)), fingerprint);
+      const plan = fillPlan(resource, imageOf().id, declared, terms);
+      assert.equal(fingerprintOf(plan), fingerprint);
+      // The finding of a transfer is for the declaration that the transfer was started for.
+      assert.equal(bindingOf(plan, plan.cloud), bindingOf(declared, resource.spec.cloud));
     });
   }
 

@@ -3,9 +3,20 @@ import { describe, test } from 'node:test';
 import type { Image } from '../../src/glance/image.ts';
 import { contentProperty, markOf } from '../../src/image/identity.ts';
 import type { DataFinding, Memory } from '../../src/image/memory.ts';
-import { cutUploadMs } from '../../src/image/revisions.ts';
-import { content, identity, imageOf, type ResourceOptions } from './resource.ts';
-import { before, desiredOf, found, knows, outline, planFor, promotes, stateOf, withContent } from './states.ts';
+import { cutUploadMs, isUsable } from '../../src/image/revisions.ts';
+import { content, identity, imageOf, type ResourceOptions, resourceOf } from './resource.ts';
+import {
+  before,
+  desiredOf,
+  found,
+  knows,
+  outline,
+  planFor,
+  now as present,
+  promotes,
+  stateOf,
+  withContent,
+} from './states.ts';
 
 const fingerprintIn = (options: ResourceOptions) => desiredOf(options).fingerprint ?? assert.fail();
 /** Active, and made for this declaration. */
@@ -214,6 +225,35 @@ describe('data that nothing is recorded of', () => {
     assert.deepEqual(planOf(glance, image, same), ['→ settled 0']);
     const elsewhere = found(knows([image]), { ...finding, fingerprint: 'v1;glance=another;raw;bare' });
     assert.deepEqual(planOf(glance, image, elsewhere), ['delete 0', 'create 1', '→ fill 1']);
+  });
+
+  test('a source image with the same ID in another cloud is copied again, and the copy that is in use stays until then', () => {
+    const from = (cloud?: object) => ({
+      spec: { content: { glance: { image: imageOf().id, cloud } }, image: { diskFormat: 'raw' } },
+    });
+    const here = from();
+    const { cloud } = resourceOf(here).spec;
+    const there = from({ secretRef: { name: 'other' }, name: 'x' });
+    const copyOf = (options: ResourceOptions) => {
+      const image = made(options);
+      const { binding: fingerprint = assert.fail() } = desiredOf(options);
+      return { image, memory: found(promotes(image), { imageID: image.id, verdict: 'right', fingerprint }) };
+    };
+    const rows: [declared: ResourceOptions, now: ResourceOptions, isKept: boolean][] = [
+      [here, here, true],
+      [here, from({ ...cloud }), true],
+      [here, there, false],
+      [there, there, true],
+      [there, here, false],
+      [there, from({ secretRef: { name: 'other' }, name: 'y' }), false],
+      [there, from({ secretRef: { name: 'other' }, name: 'x', region: 'second' }), false],
+    ];
+    for (const [declared, now, isKept] of rows) {
+      const { image, memory } = copyOf(declared);
+      assert.equal(desiredOf(now).fingerprint, desiredOf(declared).fingerprint);
+      assert.deepEqual(planOf(now, image, memory), isKept ? ['→ settled 0'] : ['create 1', '→ fill 1']);
+      assert.ok(isUsable(image, desiredOf(now), memory, present));
+    }
   });
 });
 

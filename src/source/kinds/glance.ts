@@ -1,4 +1,10 @@
-/** The source `content.glance`: another image of Glance, in the same cloud or in another one. */
+/**
+ * The source `content.glance`: another image of Glance, in the same cloud or in another one.
+ *
+ * Clients may choose the ID of an image, so an ID says which image it is within one cloud only.
+ */
+import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import type { ContentSpec } from '../../api/content.ts';
 import { parseImageRef } from '../../glance/ref.ts';
@@ -30,16 +36,21 @@ export function imageItself(imageID: string, { secretRef, name, region }: Glance
 export function glanceSource(plan: GlancePlan): PlannedSource<GlancePlan> {
   const { image, cloud } = plan;
   const { secretRef, name, region } = cloud;
+  const { id, ...where } = parseImageRef(image);
   return {
     secrets: [{ use: 'cloud', ref: secretRef, field: 'spec.content.glance.cloud.secretRef' }],
     address: image,
     webDownloadURL: undefined,
-    bytesID: `glance=${parseImageRef(image).id}`,
+    bytesID: `glance=${id}`,
+    placeBeside: (other) => {
+      const place = [secretRef.name, name, region ?? '', where.kind === 'href' ? where.endpoint : ''];
+      if (isDeepStrictEqual(place, [other.secretRef.name, other.name, other.region ?? '', ''])) return undefined;
+      return createHash('sha256').update(JSON.stringify(place)).digest('hex').slice(0, 16);
+    },
     host: (namespace) => URL.parse(image)?.host ?? [namespace, secretRef.name, name, region ?? ''].join('/'),
     withSecrets: (replace) => ({ ...plan, cloud: { ...cloud, secretRef: replace('cloud', name) ?? secretRef } }),
     async open({ secrets, sessions, resources, ...common }) {
       if (secrets.cloud === undefined) throw new TypeError('the credentials of the source cloud were not read');
-      const { id, ...where } = parseImageRef(image);
       // A URL must be an endpoint of the cloud whose credentials the plan names: the session rejects any other.
       const endpoint = where.kind === 'href' ? { endpoint: where.endpoint } : {};
       const session = resources.use(sessions.use(secrets.cloud, { name, region, ...endpoint }));

@@ -36,6 +36,7 @@ export function httpSource(plan: HttpPlan): PlannedSource<HttpPlan> {
     address: url,
     webDownloadURL: url,
     bytesID: undefined,
+    placeBeside: () => undefined,
     host: () => URL.parse(url)?.host ?? url,
     withSecrets: (replace) => compact({ ...plan, headersSecretRef: replace('headers'), caSecretRef: replace('ca') }),
     async open({ secrets, hasDigest, egress, trust, resources, ...common }) {
