@@ -7,6 +7,7 @@
 
 import { z } from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
+import { mapOf } from '../lib/map-of.ts';
 import { isExactNumber, type JsonValue } from '../openstack/json.ts';
 import { baseKeys } from './property-names.ts';
 
@@ -26,8 +27,7 @@ export interface ImageSchema {
 export const builtInSchema: ImageSchema = { baseKeys, propertyTypes: new Map(), admitted: new Map() };
 
 const wireSchema = z.object({
-  properties: z.record(
-    z.string(),
+  properties: mapOf(
     z.object({
       /** Absent for an attribute that Glance defines itself. */
       is_base: z.boolean().default(true),
@@ -44,7 +44,7 @@ export function readSchema(body: JsonValue): ImageSchema | undefined {
   const keys = new Set(baseKeys);
   const types = new Map<string, PropertyType>();
   const admitted = new Map<string, ReadonlySet<string>>();
-  for (const [key, { is_base, type, enum: values }] of Object.entries(wire.data.properties)) {
+  for (const [key, { is_base, type, enum: values }] of wire.data.properties) {
     if (is_base) keys.add(key);
     if (is_base && values !== undefined)
       admitted.set(key, new Set(values.filter((value) => typeof value === 'string')));

@@ -4,6 +4,7 @@
  */
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
+import { mapOf } from '../lib/map-of.ts';
 import { SecretString } from '../lib/secret.ts';
 import type { KubernetesClient } from './client.ts';
 import { type KubernetesObject, metadataOnly, parseObject, type ResourceType } from './resource.ts';
@@ -13,7 +14,7 @@ export interface Secret extends KubernetesObject {
   data: ReadonlyMap<string, SecretString>;
 }
 
-const dataSchema = z.object({ data: z.record(z.string(), z.base64()).optional() });
+const dataSchema = z.object({ data: mapOf(z.base64()).optional() });
 
 /** For a live `get` of one Secret. */
 export const secretType: ResourceType<Secret> = {
@@ -24,7 +25,7 @@ export const secretType: ResourceType<Secret> = {
   parse(object) {
     const { metadata } = parseObject(object);
     const data = new Map<string, SecretString>();
-    for (const [name, value] of Object.entries(dataSchema.parse(object).data ?? {}))
+    for (const [name, value] of dataSchema.parse(object).data ?? [])
       data.set(name, new SecretString(Buffer.from(value, 'base64').toString('utf8')));
     return { metadata, data };
   },

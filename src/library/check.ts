@@ -61,6 +61,13 @@ const importRequest = z.object({
   allStoresMustSucceed: flag.optional(),
 });
 
+const proxy = z.strictObject({
+  url: text,
+  credentials: z.union([text, z.instanceof(Function, { error: 'expected a text or a function' })]).optional(),
+  except: texts.optional(),
+  ca: text.optional(),
+});
+
 const location = z.object({
   url: text,
   metadata: z.record(text, z.json()).optional(),
@@ -77,6 +84,10 @@ export function checkImport(given: unknown): void {
 
 export function checkLocation(given: unknown): void {
   check('location', location, given);
+}
+
+export function checkProxy(given: unknown): void {
+  check('proxy', proxy, given);
 }
 
 export function checkText(name: string, given: unknown): void {
@@ -102,9 +113,4 @@ function check(name: string, schema: z.ZodType, given: unknown): void {
 export function issueSentence({ path, message }: z.core.$ZodIssue, name = ''): string {
   const place = [name, ...path.map(String)].filter((part) => part !== '').join('.');
   return `${place === '' ? '' : `${place}: `}${message.replace(/^Invalid input: /, '')}`;
-}
-
-/** Whether it is an object with keys of its own: no list, no date, no instance of another class. */
-export function isPlainObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value));
 }

@@ -13,8 +13,8 @@ import { InvalidRequest } from '../glance/errors.ts';
 import { isServerKey, reservedPropertyReason } from '../glance/property-names.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import { compact } from '../lib/compact.ts';
-import type { JsonValue } from '../openstack/json.ts';
-import { isPlainObject, issueSentence } from './check.ts';
+import { isJson, isPlainObject, type JsonValue } from '../openstack/json.ts';
+import { issueSentence } from './check.ts';
 import { encryptionKeyProperty, type ServiceImage } from './service-image.ts';
 
 /** The wanted state of an image. A field that is absent or undefined is left as it is. */
@@ -114,12 +114,4 @@ export function checkFields(given: ImageFields): CheckedFields {
     wanted: declared ? { ...parsed.data, properties: Object.fromEntries(custom) } : parsed.data,
     properties: properties === undefined ? 'untouched' : properties === null ? 'cleared' : 'declared',
   };
-}
-
-/** The type is checked because callers may be in JavaScript. */
-function isJson(value: unknown): value is JsonValue {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
-  if (typeof value === 'number') return Number.isFinite(value);
-  if (Array.isArray(value)) return value.every(isJson);
-  return isPlainObject(value) && Object.values(value).every(isJson);
 }

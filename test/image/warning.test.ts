@@ -49,6 +49,12 @@ test('a property that is named like a method or like the prototype of a JavaScri
   for (const name of names) assert.equal(wanted.get(name), name);
 });
 
+test('a list or object in a property keeps each of its keys', () => {
+  const text = '{"__proto__":{"constructor":1},"list":[{"__proto__":2}]}';
+  const desired = desire(declare({ mappings: JSON.parse(text) }), identity, projectID);
+  assert.equal(JSON.stringify(desired.image.properties?.['mappings']), text);
+});
+
 test('a declared property is rejected by name if Glance cannot change a property of that name', () => {
   for (const name of ['__init__', '_abc_impl', 'size', 'os_glance_x', ' a', 'a\x1c']) {
     assert.throws(

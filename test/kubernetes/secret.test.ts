@@ -3,16 +3,33 @@ import { describe, test } from 'node:test';
 import type { KubernetesObject, ResourceType } from '../../src/kubernetes/resource.ts';
 import { createSecretReader } from '../../src/kubernetes/secret.ts';
 import { neverAborted } from '../../src/lib/abort.ts';
+import { readHeaders } from '../../src/source/headers.ts';
 
 const hosts = 'example.dev/hosts';
 const metadata = { name: 'openstack', namespace: 'demo', uid: 'secret-uid', resourceVersion: '1' };
 const data = { a: 'MQ==', b: 'Mg==' };
 
 async function versionOf(object: object): Promise<string | undefined> {
-  const get = async <T extends KubernetesObject>(type: ResourceType<T>) => type.parse(object);
-  const secret = await createSecretReader({ get }, hosts).secret('demo', 'openstack', neverAborted());
-  return secret?.version;
+  return (await secretOf(object))?.version;
 }
+
+async function secretOf(object: object) {
+  const get = async <T extends KubernetesObject>(type: ResourceType<T>) => type.parse(object);
+  return createSecretReader({ get }, hosts).secret('demo', 'openstack', neverAborted());
+}
+
+test('a Secret keeps values under names that every object of JavaScript has', async () => {
+  const named: object = JSON.parse('{"__proto__": "MQ==", "constructor": "Mg==", "toString": "Mw=="}');
+  const secret = await secretOf({ metadata, data: named });
+  const values = [...(secret?.data ?? [])].map(([name, value]) => [name, value.reveal()]);
+  assert.deepEqual(values, [
+    ['__proto__', '1'],
+    ['constructor', '2'],
+    ['toString', '3'],
+  ]);
+  const headers = readHeaders(Object.fromEntries(values));
+  assert.deepEqual(Object.keys(headers), ['__proto__', 'constructor', 'tostring']);
+});
 
 describe('the version of a Secret', () => {
   test('the version of a Secret changes with its content and with the hosts that it may go to', async () => {

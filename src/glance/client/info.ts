@@ -1,5 +1,6 @@
 /** What a cloud reports about its image service. Invariant: unreported values are absent, never made up. */
 import { z } from 'zod';
+import { mapOf } from '../../lib/map-of.ts';
 import { MalformedResponse } from '../../openstack/errors.ts';
 import { jsonOf } from '../../openstack/response.ts';
 import type { ImageSchema } from '../cloud-schema.ts';
@@ -24,7 +25,7 @@ export interface ImageInfo {
   versions(signal: AbortSignal): Promise<readonly string[]>;
 }
 
-const usageSchema = z.object({ usage: z.record(z.string(), z.object({ limit: z.number(), usage: z.number() })) });
+const usageSchema = z.object({ usage: mapOf(z.object({ limit: z.number(), usage: z.number() })) });
 
 export function imageInfo({ session, schema, call }: Calls): ImageInfo {
   return {
@@ -33,7 +34,7 @@ export function imageInfo({ session, schema, call }: Calls): ImageInfo {
     usage: (signal) =>
       call({ operation: 'usage', method: 'GET', path: '/info/usage' }, signal, (response) => {
         const quotas = usageSchema.safeParse(jsonOf(response));
-        if (quotas.success) return quotas.data.usage;
+        if (quotas.success) return Object.fromEntries(quotas.data.usage);
         throw new MalformedResponse('it contains no usage of quotas', response.requestId);
       }),
 

@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { responseFieldsOf } from '../../lib/errors.ts';
-import type { JsonObject, JsonValue } from '../../openstack/json.ts';
+import { isJson, isJsonObject, type JsonObject, type JsonValue } from '../../openstack/json.ts';
 import { Conflict, ImageGone, InvalidRequest, NotFound, StoreNotFound, StoreReadOnly } from '../errors.ts';
 import { imagePath, pathSegment } from '../ref.ts';
 import { type Calls, listIn } from './call.ts';
@@ -48,7 +48,7 @@ const storeSchema = z.object({
 const detailsSchema = storeSchema.extend({
   type: z.string(),
   weight: z.number().default(0),
-  properties: z.record(z.string(), z.json()).default({}),
+  properties: z.custom<JsonObject>((value) => isJson(value) && isJsonObject(value)).default({}),
 });
 
 export function imageStores({ call, send }: Calls): ImageStores {
