@@ -16,8 +16,15 @@ const secretName =
   /(pass(word|wort|wd|phrase|code)?|pwd|secret|token|authorization|credentials?|cookie|api[-_]?key|private[-_]?key|signature[-_]?key|clouds\.ya?ml|kubeconfig)$/i;
 
 /** Every repetition is bounded, or begins where no other match could: the time is linear in the length of the text. */
-const separator = String.raw`(\\{0,4}["']?\s{0,8}[:=]\s{0,8})`;
-const value = String.raw`(?:\\{0,4}"[^"\r\n]{1,1024}"|\\{0,4}'[^'\r\n]{1,1024}'|[^\s"',;&}\\]{1,4096})`;
+const secretWord = 'passw(?:or)?d|passwort|passphrase|\\bpwd|secret|token|credential|api[-_]?key|private[-_]?key';
+/** A quote, a blank and a separator may be encoded for a URL, and that once more: `token%253D`. */
+const quote = String.raw`(?:\\{0,4}["']|%(?:25){0,4}2[27])?`;
+const blanks = String.raw`(?:\s|\+|%(?:25){0,4}20){0,8}`;
+const separator = `(${quote}${blanks}(?:[:=]|%(?:25){0,4}3[ad])${blanks})`;
+const quoted = String.raw`\\{0,4}"[^"\r\n]{1,1024}"|\\{0,4}'[^'\r\n]{1,1024}'`;
+const value = String.raw`(?:${quoted}|[^\s"',;&}\\]{1,4096})`;
+/** Of YAML: a text without quotes may have blanks, so it goes to the next key or the end of the line; a block has lines of its own. */
+const yamlValue = String.raw`(?:${quoted}|[|>][-+\d]{0,2}[ \t]{0,8}(?:\r?\n[ \t]+[^\r\n]*)+|\S[^\r\n]*?(?=\s["']?[\w.-]{1,64}["']?:(?:\s|$)|[\r\n]|$))`;
 
 const rules: readonly [RegExp, string][] = [
   [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g, placeholder],
@@ -32,12 +39,10 @@ const rules: readonly [RegExp, string][] = [
     `$1$2${placeholder}`,
   ],
   [
-    new RegExp(
-      String.raw`(passw(?:or)?d|passwort|passphrase|\bpwd|secret|token|credential|api[-_]?key|private[-_]?key)${separator}(?!\[redacted\])${value}`,
-      'gi',
-    ),
+    new RegExp(String.raw`(${secretWord})(\\{0,4}["']?:\s{1,8})(?!\[redacted\])${yamlValue}`, 'gi'),
     `$1$2${placeholder}`,
   ],
+  [new RegExp(String.raw`(${secretWord})${separator}(?!\[redacted\])${value}`, 'gi'), `$1$2${placeholder}`],
   [/\b(password is )\S{1,1024}/gi, `$1${placeholder}`],
   // Tokens that show what they are: of Keystone, of Kubernetes and OpenID Connect, of GitHub, GitLab, Artifactory and AWS.
   [/\bgAAAA[\w-]{16,}=*/g, placeholder],

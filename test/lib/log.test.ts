@@ -152,6 +152,8 @@ const text = (hidden: string): fc.Arbitrary<string> =>
         .map((name) => JSON.stringify(JSON.stringify({ [name]: hidden }))),
       fc.constantFrom('Bearer', 'Basic', 'bearer').map((each) => `sent ${each} ${hidden}`),
       fc.constant(`auth:\n  username: bob\n  password: ${hidden}\n`),
+      fc.constant(`auth:\n  username: bob\n  password: correct ${hidden} staple\n`),
+      fc.constant(`redirected to /login?next=%2Fx%3Ftoken%3D${hidden}%26y%3D1`),
       fc.constant(`OS_PASSWORD=${hidden} openstack image list`),
       fc.constant(`-----BEGIN RSA PRIVATE KEY-----\n${hidden}\n-----END RSA PRIVATE KEY-----`),
       fc.constant(`the token gAAAAAB${base64url(hidden)} is not known`),

@@ -16,13 +16,29 @@ const shown: [text: string, secret: RegExp][] = [
   ['https://u:hunter2x@host/x?sig=abc#f', /hunter2x|abc/],
   ['Authorization: Bearer abc.def', /abc/],
   ['-----BEGIN PRIVATE KEY-----\nabc', /abc/],
+  ['to /next%3Ftoken%3Dhunter2x', /hunter2x/],
+  ['to %252Fnext%253Ftoken%253Dhunter2x', /hunter2x/],
+  ['%7B%22password%22%3A%20%22hunter%202x%22%7D', /hunter|2x/],
+  ['password%3A+hunter2x', /hunter2x/],
+  ['password: hunter 2x', /hunter|2x/],
+  ["password: hunter's 2x, quoted nowhere", /hunter|2x|nowhere/],
+  ['in clouds.yaml: auth: username: bob password: hunter 2x region_name: here', /hunter|2x/],
+  ['{username: bob, password: hunter 2x}', /hunter|2x/],
+  ['application_credential_secret: |\n    hunter\n    2x\nnext', /hunter|2x/],
+  ['secret: >-\n  hunter\n  2x', /hunter|2x/],
 ];
 
 for (const [text, secret] of shown) {
-  test(`the log hides the secret in: ${text.replace('\n', ' ')}`, () => {
+  test(`the log hides the secret in: ${text.replaceAll('\n', ' ')}`, () => {
     assert.doesNotMatch(cleanText(text), secret);
   });
 }
+
+test('the log keeps what stands around a secret of YAML', () => {
+  const text = 'auth:\n  password: hunter 2x\n  username: bob\nregion_name: here';
+  assert.equal(cleanText(text), 'auth:\n  password: [redacted]\n  username: bob\nregion_name: here');
+  assert.equal(cleanText(text.replaceAll(/\s+/g, ' ')), 'auth: password: [redacted] username: bob region_name: here');
+});
 
 test('the log keeps the address of a URL without user, password, query and fragment', () => {
   assert.equal(cleanText('get https://u:p@h:1/a@b?c#d now'), 'get https://h:1/a@b?… now');
@@ -44,12 +60,20 @@ test('the search for secrets ends soon in a text of any repeated word', { timeou
     'gAAAA',
     '\\\\"',
     'token\\',
+    'token%25',
+    'token%3D',
+    'password: ',
+    'password: a ',
+    'password: |\n ',
+    '+',
     'eyJaaaaaaaa.',
   ];
   for (const word of [
     ...words,
     '-----BEGIN PRIVATE KEY-----',
     `password${' '.repeat(2000)}`,
+    `password:${' '.repeat(2000)}`,
+    `password: ${'a '.repeat(2000)}`,
     `x://${'a'.repeat(2000)}`,
   ]) {
     const text = word.repeat(Math.ceil(16_384 / word.length)).slice(0, 16_384);
