@@ -8,7 +8,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { createEgressPolicy, type EgressPair, type EgressRules, type RefusalCause } from '../http/egress.ts';
-import type { ProxyRules } from '../http/proxy.ts';
+import { type ProxyRules, proxyProblem } from '../http/proxy.ts';
 import type { ApiTransport } from '../kubernetes/transport.ts';
 import { describe } from '../lib/errors.ts';
 import { type Settings, setting, UsageError, type ValuesOf } from './config.ts';
@@ -31,20 +31,12 @@ const noProxyGrammar =
 
 const proxyUrl = () =>
   setting.text().superRefine((text, context) => {
-    const problem = text === undefined ? undefined : proxyProblem(text);
+    const problem =
+      text === undefined
+        ? undefined
+        : proxyProblem(text, 'a file, and name it in the flag for the credentials of this proxy');
     if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
   });
-
-/** Does not quote the text: it may contain a password. */
-function proxyProblem(text: string): string | undefined {
-  const url = URL.parse(text);
-  if (url === null || !/^https?:\/\//i.test(text)) return 'must be a URL such as http://proxy.example.com:3128';
-  if (url.username !== '' || url.password !== '')
-    return 'must have no user and password: put them into a file, and name it in the flag for the credentials of this proxy';
-  return url.pathname === '/' && url.search === '' && url.hash === ''
-    ? undefined
-    : 'must have no path: http://proxy.example.com:3128';
-}
 
 const ruleList = () => checkedList((allow) => ({ allow, deny: [] }));
 

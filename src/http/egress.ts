@@ -25,7 +25,7 @@ import {
   privateNetworks,
   ruleSet,
 } from './address-rules.ts';
-import { createProxy, type ForwardProxy, type ProxyRules } from './proxy.ts';
+import { connectThrough, createProxy, type ForwardProxy, type ProxyRules } from './proxy.ts';
 import { createResolve, type Resolve } from './resolve-host.ts';
 import type { Trust } from './trust.ts';
 
@@ -95,6 +95,8 @@ export interface EgressPolicy {
   refresh(): Promise<void>;
   /** Whether anyone on the Internet could reach the address, so that what it serves is no secret of this network. */
   isPublic(address: string): boolean;
+  /** Whether a rule names the host, so that the installation vouches for what its name resolves to. */
+  isNamed(host: string): boolean;
   /** The proxy between here and the hosts. */
   readonly proxy: ForwardProxy | undefined;
   /** All checks that need no connection. Rejects with EgressRefused, or with the error of DNS. */
@@ -233,9 +235,11 @@ export function createEgressPolicy(
     return forms.every(isPublicAddress) && !near.some(({ set }) => forms.some(set.hasAddress));
   }
 
+  const isNamed = (host: string) => allowed.hasHost(canonicalHost(host));
+
   const proxy = rules.proxy === undefined ? undefined : createProxy(rules.proxy);
 
-  return { checkHost, checkAddress, lookup, refresh, isPublic, proxy, check, checkBehindProxy };
+  return { checkHost, checkAddress, lookup, refresh, isPublic, isNamed, proxy, check, checkBehindProxy };
 }
 
 /**
@@ -306,8 +310,7 @@ export function guardConnector(policy: EgressPolicy, options: GuardOptions): Con
       .catch(asError);
     if (opened instanceof Error) return callback(opened, null);
     onPeer(server.hostname, undefined);
-    if (server.protocol === 'https:') connect({ ...server, httpSocket: opened }, callback);
-    else callback(null, opened);
+    connectThrough(opened, connect, server, callback);
   }
 }
 

@@ -67,17 +67,39 @@ export interface ForwardProxy {
   opener(trust: Trust, connectTimeoutMs: number): (server: Server) => Promise<Socket>;
 }
 
-/** Throws a RangeError that names an exception that cannot be read. */
-export function createProxy({ url: address, except, credentialsFile, advice = {} }: ProxyRules): ForwardProxy {
+/**
+ * What is wrong with the address of a proxy; undefined for one that can be used. It does not quote the text, which may contain a
+ * password. `login`: where user and password belong.
+ */
+export function proxyProblem(text: string, login: string): string | undefined {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:\/\//i.test(text)) return 'must be a URL such as http://proxy.example.com:3128';
+  if (url.username !== '' || url.password !== '') return `must have no user and password: put them into ${login}`;
+  return url.pathname === '/' && url.search === '' && url.hash === ''
+    ? undefined
+    : 'must have no path: http://proxy.example.com:3128';
+}
+
+/**
+ * Throws a RangeError that names an exception that cannot be read. `login` returns `user:password` instead of a file; it is called
+ * for each connection.
+ */
+export function createProxy(
+  { url: address, except, credentialsFile, advice = {} }: ProxyRules,
+  login?: () => string,
+): ForwardProxy {
   const url = new URL(address);
   const name = url.origin;
   const isException = readExceptions(except);
   const serves = ({ protocol, hostname, port }: Server) => !isException(hostname, portOf(protocol, port));
 
+  const readLogin = login ?? (credentialsFile === undefined ? undefined : () => credentialsIn(credentialsFile));
+  const place = credentialsFile === undefined ? '' : ` from ${credentialsFile}`;
+
   /** The header that the proxy asks for. The file is one line on the file system of a Secret, in memory. */
   function authorization(): Record<string, string> {
-    if (credentialsFile === undefined) return {};
-    const line = credentialsIn(credentialsFile).replace(/\r?\n$/, '');
+    if (readLogin === undefined) return {};
+    const line = readLogin().replace(/\r?\n$/, '');
     if (!/^[^:\r\n]+:[^\r\n]*$/.test(line)) throw unusableCredentials('it is not one line of the form USER:PASSWORD');
     return { 'proxy-authorization': `Basic ${Buffer.from(line).toString('base64')}` };
   }
@@ -91,7 +113,7 @@ export function createProxy({ url: address, except, credentialsFile, advice = {}
   }
 
   function unusableCredentials(why: string): ProxyDenied {
-    const problem = `the user and password of the proxy ${name} cannot be read from ${credentialsFile}: ${why}`;
+    const problem = `the user and password of the proxy ${name} cannot be read${place}: ${why}`;
     return new ProxyDenied(problem, undefined);
   }
 
@@ -183,6 +205,34 @@ function authority(hostname: string, port: number): string {
 
 function portOf(protocol: string, port: string): number {
   return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
+}
+
+/** Continues a connection that a proxy has opened: TLS with the server begins in a tunnel. */
+export function connectThrough(
+  socket: Socket,
+  connect: Connector,
+  server: buildConnector.Options,
+  callback: buildConnector.Callback,
+): void {
+  if (server.protocol === 'https:') connect({ ...server, httpSocket: socket }, callback);
+  else callback(null, socket);
+}
+
+/** A connector by way of a proxy, without checks of where it leads. `connect` is for its exceptions, and for TLS in a tunnel. */
+export function proxyConnector(
+  proxy: ForwardProxy,
+  connect: Connector,
+  trust: Trust,
+  connectTimeoutMs: number,
+): Connector {
+  const open = proxy.opener(trust, connectTimeoutMs);
+  return (server, callback) => {
+    if (!proxy.serves(server)) return connect(server, callback);
+    open(server).then(
+      (socket) => connectThrough(socket, connect, server, callback),
+      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
+    );
+  };
 }
 
 type Headers = NonNullable<Dispatcher.DispatchOptions['headers']>;

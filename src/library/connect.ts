@@ -1,16 +1,37 @@
 /**
  * Makes an image service from a clouds.yaml in one step.
  *
- * Guarantees: closing it closes everything that it opened.
+ * Guarantees: closing it closes everything that it opened. It reads no environment variable and no file.
  */
+
+import { InvalidRequest } from '../glance/errors.ts';
+import { readPemCertificates } from '../http/pem.ts';
+import { createProxy, type ForwardProxy, proxyProblem } from '../http/proxy.ts';
+import { createTrust, type Trust } from '../http/trust.ts';
 import { systemClock } from '../lib/clock.ts';
+import { describe } from '../lib/errors.ts';
 import { serviceRoot } from '../openstack/catalog.ts';
 import type { CloudConfig, CloudFiles } from '../openstack/clouds.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import type { Requester } from './availability.ts';
-import { checkText } from './check.ts';
+import { checkProxy, checkText } from './check.ts';
 import type { OpenImageService } from './remote.ts';
 import { createImageService, type ImageServiceOptions } from './service.ts';
+
+/** A forward proxy, as programs know it from HTTPS_PROXY and NO_PROXY. Without this option there is none. */
+export interface ProxyOptions {
+  /** `http://proxy.example.com:3128`, or https, without user and password. */
+  url: string;
+  /** `user:password`. A function is called for each connection, so that it can return new ones. */
+  credentials?: string | (() => string);
+  /** What is reached without the proxy, in the grammar of NO_PROXY: `example.com`, `.example.com`, `10.0.0.0/8`, `*`. */
+  except?: readonly string[];
+  /**
+   * Authorities in PEM to trust in addition, for the proxy and for all servers behind it: for a proxy behind https with an authority of
+   * its own, or one that opens TLS.
+   */
+  ca?: string;
+}
 
 export interface ConnectOptions extends CloudFiles, Omit<ImageServiceOptions, 'privileged'> {
   /** The entry under `clouds` of clouds.yaml. */
@@ -29,6 +50,8 @@ export interface ConnectOptions extends CloudFiles, Omit<ImageServiceOptions, 'p
   trustedEndpoints?: readonly string[];
   /** The entry of a user with the `service` role, for reading and adding locations. */
   privilegedCloud?: string;
+  /** The proxy to all servers of the cloud, and to those of `at`. Default: none. */
+  proxy?: ProxyOptions;
 }
 
 export interface ConnectedImageService extends OpenImageService {
@@ -41,15 +64,16 @@ export interface ConnectedImageService extends OpenImageService {
 
 /**
  * Reads no file and makes no call: the first call of the service signs in. Throws ConfigurationError for a clouds.yaml that
- * cannot be used.
+ * cannot be used, and InvalidRequest for such a proxy.
  */
 export function connectImageService(options: ConnectOptions): ConnectedImageService {
-  const { cloud: name, region, retries, privilegedCloud, trustedEndpoints = [], ...rest } = options;
+  const { cloud: name, region, retries, privilegedCloud, trustedEndpoints = [], proxy, ...rest } = options;
   const trusted = new Set(trustedEndpoints.map(serviceRoot));
   const common = { region, retries };
+  const way = proxy === undefined ? {} : wayBy(proxy);
   const sessions = createSessionPool({
     clock: systemClock,
-    open: (config) => openSession(config, { clock: systemClock, random: Math.random }),
+    open: (config) => openSession(config, { clock: systemClock, random: Math.random, ...way }),
     attach: () => undefined,
     idleMs: 0,
   });
@@ -78,6 +102,25 @@ export function connectImageService(options: ConnectOptions): ConnectedImageServ
       };
     },
   };
+}
+
+function wayBy(given: ProxyOptions): { proxy: ForwardProxy; trust: Trust } {
+  checkProxy(given);
+  const { url, credentials, except = [], ca } = given;
+  const problem = proxyProblem(url, 'credentials');
+  if (problem !== undefined) throw new InvalidRequest(`proxy.url: ${problem}`);
+  const trust = createTrust();
+  if (ca !== undefined) {
+    const read = readPemCertificates(ca);
+    if (read.kind !== 'certificates') throw new InvalidRequest('proxy.ca: expected certificates in PEM');
+    trust.set(read.certificates.map(String));
+  }
+  const login = typeof credentials === 'string' ? () => credentials : credentials;
+  try {
+    return { proxy: createProxy({ url, except }, login), trust };
+  } catch (error) {
+    throw new InvalidRequest(`proxy.except: ${describe(error)}`);
+  }
 }
 
 /** A cloud that asks for nothing leaves the decision to us. */

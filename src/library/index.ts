@@ -53,7 +53,7 @@ export {
 export type { JsonObject, JsonValue } from '../openstack/json.ts';
 export { isImageAvailable, type Requester } from './availability.ts';
 export { type CertificateStore, fixedCertificates } from './certificates.ts';
-export { type ConnectedImageService, type ConnectOptions, connectImageService } from './connect.ts';
+export { type ConnectedImageService, type ConnectOptions, connectImageService, type ProxyOptions } from './connect.ts';
 export type { DataOptions, ImageContent } from './content.ts';
 export type { ImageDownload } from './download.ts';
 export type { ImageFields } from './fields.ts';

@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import type { EgressPolicy } from '../http/egress.ts';
 import type { MayWrite } from '../http/fence.ts';
+import type { ForwardProxy } from '../http/proxy.ts';
 import type { Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { userAgent } from '../lib/version.ts';
@@ -175,6 +176,8 @@ export interface Connection {
   random: Random;
   /** Where connections may lead. Default: everywhere. */
   egress?: EgressPolicy;
+  /** The proxy to the cloud, where no egress policy has one. */
+  proxy?: ForwardProxy;
   /** The certificates of the installation. Default: none. */
   trust?: Trust;
   /** Whether this process may write. Default: always. */

@@ -8,6 +8,7 @@
 import { Agent, buildConnector, type Dispatcher, request as undiciRequest } from 'undici';
 import { type EgressPolicy, guardConnector } from '../http/egress.ts';
 import { fenceRequests, type MayWrite, mayAlwaysWrite } from '../http/fence.ts';
+import { type ForwardProxy, proxyConnector } from '../http/proxy.ts';
 import { keepsRequest } from '../http/redirects.ts';
 import { createTrust, type Trust, trustingConnector } from '../http/trust.ts';
 import { withDeadline } from '../lib/abort.ts';
@@ -28,6 +29,8 @@ export interface TransportOptions {
   clock: Clock;
   /** Where connections may lead. Default: everywhere. */
   egress?: EgressPolicy;
+  /** The proxy to the servers, where no egress policy has one. */
+  proxy?: ForwardProxy;
   /** Called for each exchange as soon as the head of the response has arrived or the request has failed. */
   observe?: (exchange: Exchange) => void;
   /** Called before every request that is not a read, and before each piece of an upload. Default: always. */
@@ -43,6 +46,7 @@ const maxRedirects = 3;
 
 export function createTransport(options: TransportOptions): Transport {
   const { tls, trust = createTrust(), userAgent, clock, egress } = options;
+  const proxy = egress?.proxy ?? options.proxy;
   const { observe = () => {}, mayWrite = mayAlwaysWrite } = options;
   const makeConnector = (lookup: object) =>
     trustingConnector(trust, { ca: tls.ca, replacesSystem: true, client: tls.client }, (secureContext) =>
@@ -54,13 +58,15 @@ export function createTransport(options: TransportOptions): Transport {
         allowH2: false,
       }),
     );
-  const connect =
-    egress === undefined
-      ? makeConnector({})
-      : guardConnector(egress, { make: makeConnector, trust, connectTimeoutMs: connectDeadlineMs });
+  const connectTo = () => {
+    if (egress !== undefined)
+      return guardConnector(egress, { make: makeConnector, trust, connectTimeoutMs: connectDeadlineMs });
+    const direct = makeConnector({});
+    return proxy === undefined ? direct : proxyConnector(proxy, direct, trust, connectDeadlineMs);
+  };
   // Deadlines use the injected clock. Those of the HTTP client are disabled.
-  const common = { connect, allowH2: false, headersTimeout: 0, bodyTimeout: 0, pipelining: 1 };
-  const layers = [...(egress?.proxy === undefined ? [] : [egress.proxy.forward]), fenceRequests(mayWrite)];
+  const common = { connect: connectTo(), allowH2: false, headersTimeout: 0, bodyTimeout: 0, pipelining: 1 };
+  const layers = [...(proxy === undefined ? [] : [proxy.forward]), fenceRequests(mayWrite)];
   const calls = new Agent({ ...common, connections: callConnections }).compose(layers);
   const streams = new Agent({ ...common, connections: streamConnections }).compose(layers);
   /** The layers of a request, from the outside to the connection. */
@@ -72,7 +78,7 @@ export function createTransport(options: TransportOptions): Transport {
   const download = createDownload(sendStream, clock);
   /** Redirects stay on the server of `url`. */
   function named(url: string, response: HttpResponse): HttpResponse {
-    const forwarder = egress?.proxy?.forwarderOf(new URL(url));
+    const forwarder = proxy?.forwarderOf(new URL(url));
     return forwarder === undefined ? response : { ...response, forwarder };
   }
 
