@@ -55,9 +55,10 @@ export async function fetchFollowing(request: SourceRequest): Promise<FinalRespo
   let redirectedBy: URL | undefined;
   let trusted = true;
   const visited = new Set<string>();
+  let setsCookie = false;
   const warnings: string[] = [];
   for (;;) {
-    if (visited.has(url.href)) throw unusable(url, 'its redirects lead in a circle');
+    if (visited.has(url.href)) throw unusable(url, setsCookie ? inCircleByCookie : 'its redirects lead in a circle');
     if (visited.size > maxRedirects) throw unusable(url, `more than ${maxRedirects} redirects led there`);
     visited.add(url.href);
     trusted &&= url.origin === declaredFor;
@@ -70,6 +71,7 @@ export async function fetchFollowing(request: SourceRequest): Promise<FinalRespo
         return { url, response, withheld, redirectedBy, warnings };
       }
       if (target.losesTLS) warnings.push(watched(url, target.url));
+      setsCookie ||= response.header('set-cookie') !== undefined;
       [redirectedBy, url] = [url, target.url];
     } catch (error) {
       signal.throwIfAborted();
@@ -77,6 +79,10 @@ export async function fetchFollowing(request: SourceRequest): Promise<FinalRespo
     }
   }
 }
+
+const inCircleByCookie =
+  'its redirects lead in a circle, and set a cookie that they expect back. No cookie is kept: declare a URL that needs none, or the ' +
+  'header Cookie in the Secret of headersSecretRef';
 
 function watched(from: URL, to: URL): string {
   return `${safeUrl(from)} redirected to ${safeUrl(to)}: the digest protects the data, but not from being watched on its way`;

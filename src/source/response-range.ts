@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import { safeUrl } from '../lib/secret.ts';
 import { progress, SourceError, statusError } from './errors.ts';
 import type { SourceResponse } from './transport.ts';
-import { type FileFacts, serverOf, type Validators, validatorsOf } from './validators.ts';
+import { type FileFacts, type Validators, validatorsOf } from './validators.ts';
 
 /** `url` is that of the last redirect. */
 export interface ResponseRange extends FileFacts {
@@ -36,25 +36,24 @@ export interface RangeRequest {
 
 /** Throws SourceError; the caller destroys the body then. */
 export function rangeIn(url: URL, response: SourceResponse, request: RangeRequest): ResponseRange {
-  const { status, header, body, isPublic, peer } = response;
+  const { status, header, body, isPublic } = response;
   const { from } = request;
   if (from > 0 && status === 416) return nothingLeft(url, response, request);
-  if (status !== 200 && !(status === 206 && from > 0)) throw statusError(url, response, request.withheld);
+  // Some servers send the whole file as a range, without a request for one.
+  const isRange = status === 206 && (from > 0 || header('content-range') !== undefined);
+  if (status !== 200 && !isRange) throw statusError(url, response, request.withheld);
   checkCoding(url, header('content-encoding'), request.hasDigest);
-  const validators = validatorsOf(serverOf(url, isPublic, peer), header);
+  const validators = validatorsOf(url, response);
   const common = { url, validators, isPublic, body };
-  if (status === 206) return { ...common, ...contentRange(url, header('content-range'), from), endIsCertain: true };
+  if (isRange) return { ...common, ...contentRange(url, header('content-range'), from), endIsCertain: true };
   const size = wholeNumber(header('content-length'));
   const endIsCertain = size !== undefined || header('transfer-encoding') !== undefined;
   return { ...common, start: 0, end: size, size, endIsCertain };
 }
 
 /** 416: the file ends at or before the next byte. */
-function nothingLeft(
-  url: URL,
-  { status, header, body, isPublic, peer }: SourceResponse,
-  request: RangeRequest,
-): ResponseRange {
+function nothingLeft(url: URL, response: SourceResponse, request: RangeRequest): ResponseRange {
+  const { status, header, body, isPublic } = response;
   const { from, size, ifRange } = request;
   const total = wholeNumber(/^bytes \*\/(\d+)$/.exec(header('content-range') ?? '')?.[1]);
   const options = { httpStatus: status };
@@ -70,7 +69,7 @@ function nothingLeft(
   const common = { url, isPublic, endIsCertain: true, body: Readable.from([]) };
   return {
     ...common,
-    validators: ifRange ?? validatorsOf(serverOf(url, isPublic, peer), header),
+    validators: ifRange ?? validatorsOf(url, response),
     start: from,
     end: from,
     size: total,

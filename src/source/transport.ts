@@ -27,6 +27,8 @@ export interface SourceResponse {
   isPublic: boolean;
   /** The address of the server; undefined if a proxy connects to it. */
   peer?: string | undefined;
+  /** Whether the installation names the host. Default: it does not. */
+  isNamed?: boolean;
   /** The proxy that could have sent this response by itself, because it reads the request. */
   forwarder?: string | undefined;
   /** Must be read or destroyed. An earlier error is reported to the reader, not thrown at the process. */
@@ -101,6 +103,7 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
         forwarder: proxy?.forwarderOf(url),
         isPublic: peer !== undefined && policy.isPublic(peer),
         peer,
+        isNamed: policy.isNamed(url.hostname),
         body: response.body,
       };
     },

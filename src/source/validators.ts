@@ -3,22 +3,28 @@
  *
  * Guarantees: two responses are joined only if a validator proves that they are of one version of the file, or if their lengths
  * agree and a digest is compared in the end: the nodes of one address may have a tag each. Only validators that change with every
- * byte of the file count; weaker ones are not kept. Between two servers of which one is not public, only equal strong entity tags join them: otherwise the author of a
- * resource could put the first bytes of their own server in front of a file of this network, and read that file from the image.
+ * byte of the file count; weaker ones are not kept.
+ *
+ * Between two servers of which one is not public, only equal strong entity tags join two responses, and between two URLs of such a
+ * server a difference of their validators is a change, with a digest too: otherwise the author of a resource could put bytes of
+ * their own in front of a file of this network, and find out its bytes one by one, by the digests that fit.
  */
 import { safeUrl } from '../lib/secret.ts';
 import { SourceError } from './errors.ts';
+import type { SourceResponse } from './transport.ts';
 
 export interface Validators {
   /** The server that sent them: see `serverOf`. */
   readonly server: string;
+  /** Where they were sent from, after all redirects. */
+  readonly url: string;
   /** A strong entity tag, quotes included. */
   readonly etag: string | undefined;
   /** Last-Modified as the server sent it, if it is as reliable as a strong entity tag. */
   readonly lastModified: string | undefined;
 }
 
-type Header = (name: string) => string | undefined;
+type Header = SourceResponse['header'];
 
 /**
  * A file can change twice within the second of a Last-Modified. That is impossible when the response was created well after
@@ -26,16 +32,25 @@ type Header = (name: string) => string | undefined;
  */
 const settledMs = 60_000;
 
-/**
- * The origin; for a server without a public address, the origin and the address of its peer. DNS can move the name of an author's
- * server to an address of this network, and then the same origin is another server.
- */
-export function serverOf({ origin }: URL, isPublic: boolean, peer: string | undefined): string {
-  return isPublic ? origin : `${origin} at ${peer ?? 'an unknown address'}`;
+export function validatorsOf(url: URL, response: Omit<SourceResponse, 'status' | 'body'>): Validators {
+  const { header } = response;
+  return {
+    server: serverOf(url, response),
+    url: url.href,
+    etag: strongTag(header('etag')),
+    lastModified: settledDate(header),
+  };
 }
 
-export function validatorsOf(server: string, header: Header): Validators {
-  return { server, etag: strongTag(header('etag')), lastModified: settledDate(header) };
+/**
+ * The origin; for a server without a public address, the origin and the address of its peer. DNS can move the name of an author's
+ * server to an address of this network, and then the same origin is another server. It cannot where the installation names the host.
+ */
+function serverOf(
+  { origin }: URL,
+  { isPublic, isNamed = false, peer }: Omit<SourceResponse, 'status' | 'body'>,
+): string {
+  return isPublic || isNamed ? origin : `${origin} at ${peer ?? 'an unknown address'}`;
 }
 
 /** Blanks, which older servers use, are accepted. Without quotes it is no entity tag. */
@@ -124,7 +139,7 @@ export function checkResume(
   checkLength(next, file.size, isPublic);
   // An address can lead to another server each time. A server that sent bytes of the file before is compared with itself.
   const compared = last?.server === next.validators.server ? last : file.validators;
-  const { server, etag } = next.validators;
+  const { server, url, etag } = next.validators;
   const isProof = etag !== undefined && etag === compared.etag;
   if (!isPublic && server !== compared.server && !isProof)
     throw changed(
@@ -134,8 +149,9 @@ export function checkResume(
   const result = compareValidators(compared, next.validators);
   // A date proves little. Between servers the length must confirm it.
   const hasSameLength = next.size === file.size;
+  const isOnePlace = isPublic || (server === compared.server && url === compared.url);
   const mayBeSame =
-    hasDigest && isPublic && hasSameLength && next.size !== undefined && !isOlderOrNewer(compared, next.validators);
+    hasDigest && isOnePlace && hasSameLength && next.size !== undefined && !isOlderOrNewer(compared, next.validators);
   if (result === 'changed' && !mayBeSame) throw changed(next, 'has another version of the file by now');
   if (result === 'same' && (hasSameLength || compared.server === next.validators.server)) return 'proven';
   if (!hasDigest) throw changed(next, 'does not prove that it has the same version of the file; declare a digest');

@@ -8,7 +8,8 @@ import { createRotation, type Step } from '../../src/source/rotation.ts';
 import { compareValidators, ifRangeOf, type Validators, validatorsOf } from '../../src/source/validators.ts';
 
 const origin = 'https://one.example.com';
-const from = (headers: Record<string, string>, at = origin) => validatorsOf(at, (name) => headers[name]);
+const from = (headers: Record<string, string>) =>
+  validatorsOf(new URL(origin), { header: (name) => headers[name], isPublic: true });
 const date = 'Mon, 05 Jan 2026 10:01:00 GMT';
 
 describe('the validator of a response', () => {
@@ -39,6 +40,7 @@ describe('the validator of a response', () => {
   const [noon, later] = ['Mon, 05 Jan 2026 12:00:00 GMT', 'Mon, 05 Jan 2026 13:00:00 GMT'];
   const validators = (etag?: string, lastModified?: string, at = origin): Validators => ({
     server: at,
+    url: `${at}/file`,
     etag,
     lastModified,
   });

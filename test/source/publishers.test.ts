@@ -16,6 +16,8 @@ interface Scripted {
   body?: string | Buffer;
   /** Default: true. */
   isPublic?: boolean;
+  peer?: string;
+  isNamed?: boolean;
   /** The connection breaks after so many bytes of the body. */
   breaksAfter?: number;
 }
@@ -35,6 +37,8 @@ function scripted(script: Script) {
         headers: sent = {},
         body = '',
         isPublic = true,
+        peer,
+        isNamed = false,
         breaksAfter,
       } = responses[turn] ?? responses.at(-1) ?? {};
       const bytes = Buffer.from(body);
@@ -43,7 +47,7 @@ function scripted(script: Script) {
         if (breaksAfter !== undefined) throw new Error('the connection broke');
       }
       const all: Record<string, string> = { 'content-length': String(bytes.length), ...sent };
-      return { status, header: (name) => all[name], body: Readable.from(chunks()), isPublic };
+      return { status, header: (name) => all[name], body: Readable.from(chunks()), isPublic, peer, isNamed };
     },
     close: async () => undefined,
   };
@@ -193,6 +197,30 @@ describe('a content coding', () => {
   });
 });
 
+test('a file that comes as a range without a request for one is read, in as many ranges as the server sends', async () => {
+  const body = 'the bytes of the file';
+  const range = (from: number, to: number): Scripted => ({
+    status: 206,
+    headers: { 'content-range': `bytes ${from}-${to - 1}/${body.length}`, etag: '"a"' },
+    body: body.slice(from, to),
+  });
+  for (const ranges of [[range(0, body.length)], [range(0, 9), range(9, body.length)]] as const)
+    assert.equal((await read(await open({ [secure]: ranges }).source)).toString(), body);
+  await assert.rejects(
+    open({ [secure]: [range(9, body.length)] }).source,
+    failsWith('SourceInvalid', /bytes from 0 on/),
+  );
+});
+
+test('redirects in a circle that set a cookie are rejected with the way to declare it', async () => {
+  const circle: Scripted = { ...to(secure), headers: { location: secure, 'set-cookie': 'a=1' } };
+  await assert.rejects(
+    open({ [secure]: [circle] }).source,
+    failsWith('SourceInvalid', /circle, and set a cookie .* headersSecretRef/),
+  );
+  await assert.rejects(open({ [secure]: [to(secure)] }).source, failsWith('SourceInvalid', /circle$/));
+});
+
 describe('another entity tag from each node of one address', () => {
   const body = 'the bytes of the file';
   const node = (etag: string, breaksAfter?: number): Scripted => ({
@@ -221,6 +249,47 @@ describe('another entity tag from each node of one address', () => {
       await assert.rejects(read(opened), changed);
     }
   });
+});
+
+describe('another entity tag from each node of one address of a private network', () => {
+  const body = 'the bytes of the file';
+  const node = (etag: string, peer: string, more: Partial<Scripted> = {}): Scripted => ({
+    body,
+    headers: { etag },
+    isPublic: false,
+    peer,
+    ...more,
+  });
+  const first = node('"a"', '10.0.0.1', { breaksAfter: 5 });
+  const kept: [what: string, second: Scripted, first?: Scripted][] = [
+    ['behind one address', node('"b"', '10.0.0.1')],
+    [
+      'at addresses of a host that the installation names',
+      node('"b"', '10.0.0.2', { isNamed: true }),
+      { ...first, isNamed: true },
+    ],
+  ];
+  for (const [what, second, before = first] of kept)
+    test(`a download continues at another node ${what} if the length is the same and a digest is declared`, async () => {
+      const opened = await open({ [secure]: [before, second] }).source;
+      assert.equal((await read(opened)).toString(), body);
+      assert.equal(opened.isSpliced, true);
+      const without = await open({ [secure]: [before, second] }, { hasDigest: false }).source;
+      await assert.rejects(read(without), failsWith('SourceChanged', /another version/));
+    });
+
+  const ended: [what: string, script: Script][] = [
+    ['at another address of a name', { [secure]: [first, node('"b"', '10.0.0.2')] }],
+    [
+      'at another URL of the server',
+      { [secure]: [first, to(`${secure}-of-others`)], [`${secure}-of-others`]: [node('"b"', '10.0.0.1')] },
+    ],
+  ];
+  for (const [what, script] of ended)
+    test(`a download does not continue ${what} in a private network, so that no file there is read byte by byte`, async () => {
+      const opened = await open(script).source;
+      await assert.rejects(read(opened), failsWith('SourceChanged', /another version|does not prove by a strong/));
+    });
 });
 
 test('an error that a redirect led to keeps its class of failure for programs', async () => {

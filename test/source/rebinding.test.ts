@@ -39,12 +39,12 @@ after(() => {
 });
 
 /** From the author's address at first, and from the other one after that. */
-async function get(etag: string) {
+async function get(etag: string, allow = ['127.0.0.0/8', '::1']) {
   second.removeAllListeners('request').on('request', inside(etag));
   let lookups = 0;
   const resolve: Resolve = (_host, _options, done) =>
     done(null, [lookups++ === 0 ? { address: '127.0.0.1', family: 4 } : { address: '::1', family: 6 }]);
-  const transport = createSourceTransport(createEgressPolicy({ allow: ['127.0.0.0/8', '::1'], deny: [] }, resolve));
+  const transport = createSourceTransport(createEgressPolicy({ allow, deny: [] }, resolve));
   const result = await download([`http://author.example:${port}/file`], { servers: [], transport, hasDigest: true });
   await transport.close();
   return result;
@@ -60,4 +60,11 @@ test('a download goes on at another address of the same name that has an equal s
   const { bytes, error } = await get('"author"');
   assert.equal(error, undefined);
   assert.equal(bytes.length, file.length);
+});
+
+test('a download goes on at another address of a name that the installation allows, and leaves the decision to the digest', async () => {
+  const { bytes, error, source } = await get('"inside"', ['author.example']);
+  assert.equal(error, undefined);
+  assert.equal(bytes.length, file.length);
+  assert.equal(source?.isSpliced, true);
 });
