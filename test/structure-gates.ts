@@ -42,13 +42,13 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'makes an egress policy': {
     sign: calls('createEgressPolicy'),
-    files: ['commands/clouds.ts', 'commands/egress.ts', 'commands/image-controller.ts', 'transfer/thread-main.ts'],
+    files: ['commands/clouds.ts', 'commands/egress.ts', 'commands/transfers.ts', 'transfer/thread-main.ts'],
   },
   'applies an egress policy to connections': {
     sign: calls('guardConnector'),
     files: ['openstack/transport.ts', 'source/transport.ts'],
   },
-  'goes through a proxy': { sign: calls('createProxy'), files: ['http/egress.ts'] },
+  'goes through a proxy': { sign: calls('createProxy'), files: ['http/egress.ts', 'library/connect.ts'] },
   'applies the trust of the installation': {
     sign: calls('trustingConnector'),
     files: ['http/proxy.ts', 'openstack/transport.ts', 'source/transport.ts'],

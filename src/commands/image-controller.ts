@@ -6,7 +6,6 @@ import { type Controller, createController } from '../controller/controller.ts';
 import type { Metrics } from '../controller/metrics.ts';
 import type { Flow } from '../controller/queue.ts';
 import { changed, createEmitter, referenced, reported } from '../controller/triggers.ts';
-import { createEgressPolicy, type EgressRules } from '../http/egress.ts';
 import type { Clouds } from '../image/clouds.ts';
 import { createConfigMaps } from '../image/config-maps.ts';
 import { createDrift } from '../image/drift.ts';
@@ -33,8 +32,6 @@ export interface ImageControllerOptions {
   events: EventRecorder;
   access: CloudAccess;
   transfers: Transfers;
-  /** The rules for addresses from which Glance downloads by itself. */
-  sources: EgressRules;
   workers: number;
   cluster: string;
   inheritFrom: readonly string[];
@@ -47,7 +44,7 @@ export interface ImageControllerOptions {
 }
 
 export function createImageController(options: ImageControllerOptions): Controller {
-  const { client, images, secrets, events, access, transfers, sources, metrics, domain, cluster } = options;
+  const { client, images, secrets, events, access, transfers, metrics, domain, cluster } = options;
   const { clock, random, log } = options;
   const { clouds } = access;
   const { limits } = transfers;
@@ -83,7 +80,7 @@ export function createImageController(options: ImageControllerOptions): Controll
       configMaps: createConfigMaps(client),
       transfers: transfers.scheduler,
       limits,
-      webDownloads: { checkHost: createEgressPolicy(sources).check, maxVirtualBytes: limits.maxVirtualBytes },
+      webDownloads: transfers.webDownloads,
       cluster,
       inheritFrom: options.inheritFrom,
       clock,

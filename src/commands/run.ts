@@ -113,7 +113,6 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     events,
     access,
     transfers,
-    sources: egress.sources,
     workers: settings.workers,
     cluster,
     inheritFrom: settings.inheritFrom,

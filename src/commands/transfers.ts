@@ -7,13 +7,15 @@
 import type { Controller } from '../controller/controller.ts';
 import type { Component } from '../controller/supervisor.ts';
 import { createEmitter, type Emitter } from '../controller/triggers.ts';
-import type { EgressPair, EgressRules } from '../http/egress.ts';
+import { createEgressPolicy, type EgressPair, type EgressRules } from '../http/egress.ts';
 import type { Trust } from '../http/trust.ts';
+import type { WebDownloads } from '../image/web-download.ts';
 import { aborted } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Key } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
 import type { CredentialSource } from '../openstack/credential-source.ts';
+import { createURLCheck } from '../source/url-check.ts';
 import { readAccess } from '../transfer/access.ts';
 import type { TransferObserver } from '../transfer/meter.ts';
 import { defaultLimits, type TransferPlan } from '../transfer/plan.ts';
@@ -39,6 +41,8 @@ export interface Transfers {
   changes: Emitter<Key>;
   /** Of every transfer. */
   limits: TransferPlan['limits'];
+  /** For what Glance downloads by itself. */
+  webDownloads: WebDownloads;
   /** To be stopped after the controller. */
   components: Component[];
   /** To be stopped before the controller. */
@@ -74,13 +78,15 @@ export function createTransfers(options: TransfersOptions): Transfers {
     path === undefined
       ? []
       : [followTransferLimits({ path, otherwise: running, apply: scheduler.setLimits, clock, log })];
+  const maxVirtualBytes = settings.maxVirtualSizeGiB * 2 ** 30;
   return {
     scheduler,
     changes,
+    webDownloads: { checkURL: createURLCheck(createEgressPolicy(egress.sources), trust, clock), maxVirtualBytes },
     limits: {
       ...defaultLimits,
       maxBytes: settings.maxImageSizeGiB * 2 ** 30,
-      maxVirtualBytes: settings.maxVirtualSizeGiB * 2 ** 30,
+      maxVirtualBytes,
       stallWindowMs: settings.sourceStallSeconds * 1000,
       nonfatalChecks: settings.gptSafetyChecksNonfatal,
     },

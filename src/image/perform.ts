@@ -298,7 +298,7 @@ function marksIn(operations: readonly JsonPatchOperation[]): Record<string, unkn
 async function startImport(step: StepOf<'import'>, state: State, context: PerformContext): Promise<Performed> {
   const { images, webDownloads, signal, clock } = context;
   const { image, request } = step;
-  if (request.method.name === 'web-download') await checkWebDownload(request.method.uri, webDownloads);
+  if (request.method.name === 'web-download') await checkWebDownload(request.method.uri, webDownloads, signal);
   const memory = remember(state.memory, step, clock.now());
   try {
     await images.importImage(image.id, request, signal);

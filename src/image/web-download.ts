@@ -2,7 +2,8 @@
  * Checks of what Glance downloads by itself, because the operator sees neither the connection nor the bytes on their way.
  *
  * Guarantees: imports are requested only from addresses that the operator itself might connect to, as far as the operator knows from
- * the name and its own DNS; the redirects that Glance follows are Glance's. An image becomes visible only after its format was
+ * the name and its own DNS, or, where sources have a proxy, from what that proxy permits; the redirects that Glance follows are
+ * Glance's. An image becomes visible only after its format was
  * inspected, by a read of its first bytes and, where a format needs them, its last ones.
  */
 
@@ -14,8 +15,8 @@ import { createInspector } from '../source/inspect/index.ts';
 import type { Content } from './content.ts';
 
 export interface WebDownloads {
-  /** Rejects with EgressRefused if a source must not be at the host, or with the error of DNS. */
-  checkHost(host: string): Promise<void>;
+  /** Rejects with the OperatorError that says why a source must not be there, or with the error of DNS. */
+  checkURL(url: URL, signal: AbortSignal): Promise<void>;
   maxVirtualBytes: number;
 }
 
@@ -31,15 +32,15 @@ const faults: ReadonlySet<ErrorCode> = new Set([
   'MinDiskTooSmall',
 ]);
 
-export async function checkWebDownload(uri: string, { checkHost }: WebDownloads): Promise<void> {
-  const host = URL.parse(uri)?.hostname;
-  if (host === undefined) return;
+export async function checkWebDownload(uri: string, { checkURL }: WebDownloads, signal: AbortSignal): Promise<void> {
+  const url = URL.parse(uri);
+  if (url === null) return;
   try {
-    await checkHost(host);
+    await checkURL(url, signal);
   } catch (error) {
     if (error instanceof OperatorError) throw error;
     throw new OperatorError(
-      `no import from ${host} was requested, because the operator cannot resolve that name to check it: ${describe(error)}`,
+      `no import from ${url.hostname} was requested, because the operator cannot resolve that name to check it: ${describe(error)}`,
       { code: 'SourceUnreachable', cause: error },
     );
   }

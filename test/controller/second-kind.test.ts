@@ -172,7 +172,6 @@ describe('two controllers in one process', () => {
       events,
       access,
       transfers,
-      sources: egress.sources,
       workers: settings.workers,
       cluster: 'two-kinds',
       inheritFrom: [],

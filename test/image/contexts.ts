@@ -106,7 +106,7 @@ export function contextOf(options: ContextOptions = {}): { context: ReconcileCon
       stop: async () => {},
     },
     limits: defaultLimits,
-    webDownloads: { checkHost: async () => {}, maxVirtualBytes: 2 ** 40 },
+    webDownloads: { checkURL: async () => {}, maxVirtualBytes: 2 ** 40 },
     memberReadings: createMemberReadings(createVirtualClock()),
     configMaps: { of: () => noConfigMaps },
     cluster: identity.cluster,

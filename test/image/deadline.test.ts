@@ -82,7 +82,7 @@ function setup(before: GlanceImage) {
       limits,
       memberReadings: createMemberReadings(clock),
       configMaps: { of: () => noConfigMaps },
-      webDownloads: { checkHost: async () => {}, maxVirtualBytes: 1 },
+      webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1 },
       cluster: 'test',
       inheritFrom: [],
       clock,

@@ -64,7 +64,7 @@ for (const { what, spec, metadata, reason } of rows) {
       limits: defaultLimits,
       memberReadings: createMemberReadings(clock),
       configMaps: { of: () => noConfigMaps },
-      webDownloads: { checkHost: unused, maxVirtualBytes: 1 },
+      webDownloads: { checkURL: unused, maxVirtualBytes: 1 },
       cluster: 'test',
       inheritFrom: [],
       clock,

@@ -176,7 +176,7 @@ describe('an import', () => {
       context: {
         webDownloads: {
           maxVirtualBytes: 1,
-          checkHost: () => Promise.reject(new OperatorError('blocked', { code: 'EgressRefused' })),
+          checkURL: () => Promise.reject(new OperatorError('blocked', { code: 'EgressRefused' })),
         },
       },
       kind: 'failed',

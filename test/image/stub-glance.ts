@@ -165,7 +165,7 @@ export function performOn(
     clock: { ...createVirtualClock(), now: () => now },
     guard: async () => true,
     record: async () => 'written',
-    webDownloads: { checkHost: async () => {}, maxVirtualBytes: 2 ** 40 },
+    webDownloads: { checkURL: async () => {}, maxVirtualBytes: 2 ** 40 },
     memberReadings: createMemberReadings(createVirtualClock()),
     configMaps: noConfigMaps,
     signal,

@@ -134,7 +134,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     limits,
     memberReadings: createMemberReadings(clock),
     configMaps: { of: () => noConfigMaps },
-    webDownloads: { checkHost: async () => {}, maxVirtualBytes: 1 },
+    webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1 },
     cluster: 'test-cluster',
     inheritFrom: [],
     clock,

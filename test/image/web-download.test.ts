@@ -87,7 +87,7 @@ async function pass(
     record: async () => 'written',
     memberReadings: createMemberReadings(clock),
     configMaps: noConfigMaps,
-    webDownloads: { checkHost: async () => {}, maxVirtualBytes: 2 ** 40, ...webDownloads },
+    webDownloads: { checkURL: async () => {}, maxVirtualBytes: 2 ** 40, ...webDownloads },
     signal,
   });
   assert(pursued.kind !== 'gone' && pursued.kind !== 'outdated');
@@ -105,18 +105,18 @@ test('no import is requested from a host that the egress policy blocks', async (
   const refused = new OperatorError('refused', { code: 'EgressRefused' });
   const asked: string[] = [];
   const pursued = await pass(images, {
-    async checkHost(host) {
-      asked.push(host);
+    async checkURL({ href }) {
+      asked.push(href);
       throw refused;
     },
   });
   assert.equal(errorOf(pursued), refused);
-  assert.deepEqual([asked, calls.includes('import')], [['example.com'], false]);
+  assert.deepEqual([asked, calls.includes('import')], [[url], false]);
 });
 
 test('no import is requested from a host that cannot be resolved, and the reconcile is retried', async () => {
   const { images, calls } = glance(queued, Buffer.alloc(0));
-  const error = errorOf(await pass(images, { checkHost: () => Promise.reject(new Error('getaddrinfo ENOTFOUND')) }));
+  const error = errorOf(await pass(images, { checkURL: () => Promise.reject(new Error('getaddrinfo ENOTFOUND')) }));
   assert.deepEqual([error.code, error.retry.kind, calls.includes('import')], ['SourceUnreachable', 'backoff', false]);
 });
 

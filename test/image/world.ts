@@ -245,7 +245,7 @@ export function createWorld({ spec, metadata = {}, storeNames, inheritFrom = [] 
       clouds,
       ...process,
       limits: { ...defaultLimits, maxBytes: 1000, maxVirtualBytes: 1000 },
-      webDownloads: { checkHost: async () => {}, maxVirtualBytes: 1000 },
+      webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1000 },
       memberReadings: createMemberReadings(clock),
       configMaps: { of: () => noConfigMaps },
       cluster: 'test-cluster',
