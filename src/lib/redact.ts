@@ -13,7 +13,7 @@ const longestText = 16_384;
 
 /** A field with such a name holds a secret, but `secretName`, `tokenVersion` and the like only speak of one. */
 const secretName =
-  /(pass(word|wort|wd|phrase|code)?|pwd|secret|token|authorization|credentials?|cookie|api[-_]?key|private[-_]?key|signature[-_]?key|clouds\.ya?ml|kubeconfig)$/i;
+  /(pass(word|wort|wd|phrase|code)?|pwd|secret|token|authorization|credentials?|cookie|api[-_]?key|private[-_]?key|signature[-_]?key|x-jfrog-art-api|clouds\.ya?ml|kubeconfig)$/i;
 
 /** Every repetition is bounded, or begins where no other match could: the time is linear in the length of the text. */
 const secretWord = 'passw(?:or)?d|passwort|passphrase|\\bpwd|secret|token|credential|api[-_]?key|private[-_]?key';

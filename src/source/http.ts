@@ -5,7 +5,7 @@
  * fails. If that cannot be proven, the download continues only with a declared digest, and fails without one.
  *
  * The rest of a file is requested by Range and If-Range. If a server sends the whole file again, the bytes that were delivered
- * already are dropped.
+ * already are dropped. If it rejects the request, the next one is for the whole file.
  */
 import type { Clock, Random } from '../lib/clock.ts';
 import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
@@ -14,7 +14,7 @@ import { readBody } from './body.ts';
 import { afterRedirect, progress, SourceError, tooLong } from './errors.ts';
 import type { DeclaredHeaders } from './headers.ts';
 import { fetchFollowing } from './request.ts';
-import { type ResponseRange, rangeIn } from './response-range.ts';
+import { type ResponseRange, rangeIn, rejectsRange } from './response-range.ts';
 import { createRotation } from './rotation.ts';
 import { limitTime, type Source, type SourceLimits } from './source.ts';
 import type { SourceTransport } from './transport.ts';
@@ -58,6 +58,8 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
   let file: KnownFile | undefined;
   /** By address: the validators of the bytes that were used. */
   const validators = new Map<number, Validators>();
+  /** Addresses that reject requests for a range. */
+  const wholeOnly = new Set<number>();
   let isSpliced = false;
   let isPublic = true;
   let warnings: readonly string[] = [];
@@ -86,12 +88,17 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
 
   async function request(index: number): Promise<ResponseRange> {
     const last = delivered === 0 ? undefined : validators.get(index);
-    const validator = last && ifRangeOf(last);
-    const range =
-      delivered === 0 ? {} : { range: `bytes=${delivered}-`, ...(validator ? { 'if-range': validator } : {}) };
+    const asksRange = delivered > 0 && !wholeOnly.has(index);
+    const validator = asksRange ? last && ifRangeOf(last) : undefined;
+    const range = !asksRange ? {} : { range: `bytes=${delivered}-`, ...(validator ? { 'if-range': validator } : {}) };
     const url = urls[index] ?? urls[0];
     const options = { url, range, declared: headers, declaredFor, hasDigest, transport, clock, firstByteMs, signal };
     const { url: end, response, withheld, redirectedBy, warnings: found } = await fetchFollowing(options);
+    if (asksRange && rejectsRange(response)) {
+      response.body.destroy();
+      wholeOnly.add(index);
+      return request(index);
+    }
     try {
       const ifRange = validator === undefined ? undefined : last;
       const received = rangeIn(end, response, { from: delivered, size: file?.size, ifRange, withheld, hasDigest });

@@ -51,11 +51,24 @@ export function rangeIn(url: URL, response: SourceResponse, request: RangeReques
   return { ...common, start: 0, end: size, size, endIsCertain };
 }
 
+/** With what servers respond to a request for a range that they do not understand or permit, if not with the whole file. */
+const rangeRejections: readonly number[] = [400, 403, 405, 406, 412, 416, 501];
+
+/** Whether the response to a request for a range may be about the range, and not about the file. */
+export function rejectsRange({ status, header }: Pick<SourceResponse, 'status' | 'header'>): boolean {
+  return rangeRejections.includes(status) && unsatisfiedTotal(header) === undefined;
+}
+
+/** The length of the file in a response with 416. */
+function unsatisfiedTotal(header: SourceResponse['header']): number | undefined {
+  return wholeNumber(/^bytes \*\/(\d+)$/.exec(header('content-range') ?? '')?.[1]);
+}
+
 /** 416: the file ends at or before the next byte. */
 function nothingLeft(url: URL, response: SourceResponse, request: RangeRequest): ResponseRange {
   const { status, header, body, isPublic } = response;
   const { from, size, ifRange } = request;
-  const total = wholeNumber(/^bytes \*\/(\d+)$/.exec(header('content-range') ?? '')?.[1]);
+  const total = unsatisfiedTotal(header);
   const options = { httpStatus: status };
   if (total === undefined)
     throw new SourceError('SourceRefused', `${safeUrl(url)} rejected a request for the bytes from ${from} on`, options);

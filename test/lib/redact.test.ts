@@ -81,7 +81,7 @@ test('the search for secrets ends soon in a text of any repeated word', { timeou
   }
 });
 
-for (const name of ['password', 'passwort', 'pwd', 'db_pwd', 'token', 'client_secret']) {
+for (const name of ['password', 'passwort', 'pwd', 'db_pwd', 'token', 'client_secret', 'X-JFrog-Art-Api']) {
   test(`the log hides the field ${name}`, () => {
     assert.doesNotMatch(JSON.stringify(cleanFields({ [name]: 'hunter2x' })), /hunter2x/);
   });

@@ -23,6 +23,8 @@ describe('an operator behind a proxy', () => {
   /** TLS in front of the proxy, with a certificate of the authority in the bundle. */
   let front: TlsFront;
   let secure: Source;
+  /** With an address from which Glance may fetch. */
+  let web: Source;
   let credentials: string;
   let apiPort: string;
 
@@ -39,6 +41,8 @@ describe('an operator behind a proxy', () => {
     secure = await startSource({ tls: good });
     resources.defer(() => secure.stop());
     world = resources.use(await World.create({ idle: true }));
+    web = await startSource({ ports: world.stack.sourcePorts });
+    resources.defer(() => web.stop());
     const { openstack, kubernetes } = world.stack;
     // Keystone by http, Glance by https.
     const glance = resources.use(await startTlsFront(Number(new URL(openstack.imageUrl).port), good));
@@ -78,6 +82,28 @@ describe('an operator behind a proxy', () => {
     const [request = assert.fail()] = world.source.requests.filter(({ path }) => path === '/plain.raw');
     assert.match(request.headers.via ?? '', /tinyproxy/);
     assert.equal(request.headers['proxy-authorization'], undefined);
+  });
+
+  test('with WebDownload Glance fetches the file past the proxy, after the operator has requested the URL from it', async () => {
+    const url = web.add('/fetched.raw', { body });
+    const http = { url, digest: digestOf(body, 'sha512') };
+    await world.apply('fetched', { image: { diskFormat: 'raw' }, content: { http, method: 'WebDownload' } });
+    await world.ready('fetched');
+    assert.ok(proxy.requests().includes(`GET ${url} HTTP/1.1`));
+    const seen = web.requests.map(({ headers }) => [headers.range, /tinyproxy/.test(headers.via ?? '')]);
+    assert.deepEqual(
+      [seen[0], seen.at(-1)],
+      [
+        ['bytes=0-0', true],
+        [undefined, false],
+      ],
+    );
+    await world.apply('unfetched', {
+      image: { diskFormat: 'raw' },
+      content: { http: { ...http, url: 'https://127.0.0.9/a.raw' }, method: 'WebDownload' },
+    });
+    const rejected = await world.reason('unfetched', 'ProxyRefused');
+    assert.match(messageOf(rejected), /responded with 403 Forbidden to CONNECT 127\.0\.0\.9:443/);
   });
 
   test('a server that the proxy rejects, and one that it does not reach, are reported with the proxy and its status', async () => {

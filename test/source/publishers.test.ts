@@ -212,6 +212,25 @@ test('a file that comes as a range without a request for one is read, in as many
   );
 });
 
+test('after a server has rejected a request for the rest of a file, the whole file is requested once', async () => {
+  const body = 'the bytes of the file';
+  const file = (breaksAfter?: number): Scripted => ({
+    body,
+    headers: { etag: '"a"' },
+    ...(breaksAfter === undefined ? {} : { breaksAfter }),
+  });
+  for (const status of [400, 403, 405, 406, 412, 416, 501]) {
+    const { source, requests } = open({ [secure]: [file(5), { status }, file(9), file()] });
+    assert.equal((await read(await source)).toString(), body, `${status}`);
+    assert.deepEqual(
+      requests.map(({ headers }) => headers['range']),
+      [undefined, 'bytes=5-', undefined, undefined],
+    );
+    const gone = await open({ [secure]: [file(5), { status }, { status: 403 }] }).source;
+    await assert.rejects(read(gone), failsWith('SourceForbidden', /403/));
+  }
+});
+
 test('redirects in a circle that set a cookie are rejected with the way to declare it', async () => {
   const circle: Scripted = { ...to(secure), headers: { location: secure, 'set-cookie': 'a=1' } };
   await assert.rejects(
