@@ -208,8 +208,17 @@ export const cloudReasons = {
     shownBy: ['Ready', 'Event'],
     actor: 'user',
     remedy:
-      'Have an administrator of the cloud give the image back, or declare that project as `spec.image.owner`. If the mark is that of another cluster, the administrator of the operator can name it in --inherit-from (chart: settings.inheritFrom). Or delete the resource, which leaves the image, and create it again.',
+      'Have an administrator of the cloud give the image back, or declare that project as `spec.image.owner`. If the mark is that of another cluster, the administrator of the operator can name it in --inherit-from (chart: settings.inheritFrom). Or delete the resource, which leaves the image, and create it again, without the annotation `glance-image-operator.dev/identity`.',
     command: 'openstack image show --column owner --column properties ID',
+  },
+  BeingMoved: {
+    meaning:
+      '`clusterctl move` has marked the resource for deletion and removed its finalizer, and has not deleted it. The operator changes neither the resource nor its image.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Run `clusterctl move` again. If the resource stays in this cluster, remove the annotation with the command: the operator then puts the finalizer back. If its image has moved, the reason is TakenOver next, and deleting the resource leaves the image.',
+    command: 'kubectl annotate glanceimage NAME clusterctl.cluster.x-k8s.io/delete-for-move-',
   },
   MarkContested: {
     meaning:

@@ -85,7 +85,8 @@ const progressReasons = {
   },
   Deleted: { meaning: 'The image was deleted from Glance.', shownBy: ['Event'], actor: 'operator' },
   Retained: {
-    meaning: 'The resource was deleted, and the image was kept because of its deletionPolicy.',
+    meaning:
+      'The resource was deleted, and the image was kept because of its deletionPolicy. As a Warning: the image still has the mark of this cluster, because Glance could not be reached; the message says why, and what follows.',
     shownBy: ['Event'],
     actor: 'operator',
   },

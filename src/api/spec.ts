@@ -171,7 +171,7 @@ const declared = z.object({
     .meta({
       description:
         'Policy for the image in Glance when this resource is deleted. Delete: the image is deleted, even if it is protected. ' +
-        `Retain: it stays.${byDefault(policyDefaults.deletionPolicy)}`,
+        `Retain: it stays, and a resource of the same namespace, name and identity takes it back.${byDefault(policyDefaults.deletionPolicy)}`,
     }),
   suspend: z
     .boolean()

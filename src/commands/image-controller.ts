@@ -9,6 +9,7 @@ import { changed, createEmitter, referenced, reported } from '../controller/trig
 import type { Clouds } from '../image/clouds.ts';
 import { createConfigMaps } from '../image/config-maps.ts';
 import { createDrift } from '../image/drift.ts';
+import { createStripped } from '../image/guard.ts';
 import { createMemberReadings } from '../image/member-readings.ts';
 import type { DomainMetrics } from '../image/metrics.ts';
 import { createReconciler } from '../image/reconcile.ts';
@@ -78,6 +79,7 @@ export function createImageController(options: ImageControllerOptions): Controll
       drift,
       memberReadings: createMemberReadings(clock),
       configMaps: createConfigMaps(client),
+      stripped: createStripped(clock),
       transfers: transfers.scheduler,
       limits,
       webDownloads: transfers.webDownloads,

@@ -86,12 +86,18 @@ const printerColumns = [
   { name: 'Digest', type: 'string', jsonPath: '.status.content.shortDigest', priority: 1 },
 ];
 
+/**
+ * `clusterctl move` discovers kinds by the first label, and by the second one moves all objects of the kind that are in the namespace.
+ * See https://cluster-api.sigs.k8s.io/developer/providers/contracts/clusterctl#move.
+ */
+const clusterctlLabels = { 'clusterctl.cluster.x-k8s.io': '', 'clusterctl.cluster.x-k8s.io/move': '' };
+
 /** The definition as an object for the API server. Throws where the schemas hold what it cannot enforce. */
 export function customResourceDefinition() {
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.${group}` },
+    metadata: { name: `${plural}.${group}`, labels: clusterctlLabels },
     spec: {
       group,
       names: {

@@ -26,6 +26,9 @@ export function dueOf(resource: GlanceImage, secretVersions: string | undefined,
   if (secretVersions !== undefined && secretVersions !== status.secretVersion) return { kind: 'now' };
   if (metadata.deletionTimestamp !== undefined && metadata.annotations[abandonAnnotation] === 'true')
     return { kind: 'now' };
+  // It was restored from a backup together with its status.
+  const isOfOther = status.operation !== undefined && status.operation['uid'] !== metadata.uid;
+  if (isOfOther) return { kind: 'now' };
   if (status.nextAttemptTime !== undefined) {
     const ms = Date.parse(status.nextAttemptTime) - now.getTime();
     return ms > 0 && ms <= longestWaitMs ? { kind: 'in', ms } : { kind: 'now' };

@@ -9,7 +9,9 @@ import type { Reason } from '../api/reasons.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import { unreachable } from '../lib/errors.ts';
 import { reasonOf } from './failure.ts';
+import { whyForeign } from './ownership.ts';
 import type { Change, Report } from './report.ts';
+import type { Revision } from './revisions.ts';
 
 export interface ImageEvent {
   type: 'Normal' | 'Warning';
@@ -31,6 +33,11 @@ export function eventsOf(previous: GlanceImageStatus, next: GlanceImageStatus, r
     events.push({ type: 'Normal', reason: after.reason, note: after.message });
   }
   return events;
+}
+
+/** What a deletion leaves alone. */
+export function changeOfForeign({ image, ownership }: Revision): Change[] {
+  return ownership.kind === 'foreign' ? [{ kind: 'left', id: image.id, why: whyForeign(image, ownership.why) }] : [];
 }
 
 /** The events of a deletion. */

@@ -29,12 +29,17 @@ export interface Identity {
 
 const identityPattern = /^[0-9a-f]{32}$/;
 
-/** The identity of a resource, which the annotation carries to a new object after a move or a restore. */
-export function identityOf({ metadata }: GlanceImage, cluster: string): Identity {
+/**
+ * The identity of a resource, which the annotation carries to a new object after a move or a restore. `remembered` is that of this
+ * object, if it was moved here: `kubectl replace` and other tools drop annotations.
+ */
+export function identityOf({ metadata }: GlanceImage, cluster: string, remembered?: string): Identity {
   const { namespace, name, uid, annotations } = metadata;
   const original = originalIdentity(uid);
-  const annotated = annotations[identityAnnotation];
-  const value = annotated !== undefined && identityPattern.test(annotated) ? annotated : original;
+  const known = [annotations[identityAnnotation], remembered].find(
+    (one) => one !== undefined && identityPattern.test(one),
+  );
+  const value = known ?? original;
   return { uid, value, owner: `${namespace}/${name}/${value}`, cluster, isOriginal: value === original };
 }
 

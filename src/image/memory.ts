@@ -43,6 +43,8 @@ export type DataFinding = z.output<typeof finding>;
 const schema = z.object({
   version: z.literal(memoryVersion),
   uid: text,
+  /** Of an object that was moved here: it stays known if its annotation gets lost. */
+  identity: z.string().max(64).optional(),
   /** The lowest number that is not used up: the next image gets its ID. */
   next: z.int().min(0),
   /** There may be images that `images` lacks: one was requested, or the rest of the memory was lost. They are found by their marks. */

@@ -3,7 +3,8 @@
  *
  * Invariants: it only reads; "not there" is distinguished from "not asked". A resource that was never worked on costs no call. One
  * whose memory is lost, or that was moved here, is searched by its mark before its first image is created, and so is one whose
- * image is gone, because a false 404 must not lead to a second image.
+ * image is gone, because a false 404 must not lead to a second image. An image with this mark and that of a cluster from which
+ * nothing is inherited is shown as foreign.
  */
 import type { ImageClient } from '../glance/client/index.ts';
 import { ImageNotFound } from '../glance/errors.ts';
@@ -73,14 +74,21 @@ export async function observeMarked({ images, owner, signal }: Look, seen: Obser
   for (const hidden of [false, true]) {
     for await (const image of images.list({ properties, hidden, visibility: 'all' }, signal)) {
       const revision = revisionOf(image, claimOf(owner, memory));
-      if (revision.ownership.kind === 'foreign' || isDeleted(image)) continue;
+      if (isDeleted(image) || !(revision.ownership.kind === 'created' || isOfOtherCluster(revision))) continue;
       observed = withRevision(observed, revision);
-      memory = withFound(memory, revision);
+      if (revision.ownership.kind === 'created') memory = withFound(memory, revision);
     }
   }
   const gone = seen.gone.filter((id) => !observed.revisions.some(({ image }) => image.id === id));
   const { incomplete: _, ...complete } = gone.reduce(withoutImage, memory);
-  return { observed: { ...observed, listed: true }, memory: complete, gone };
+  // Nothing is remembered of an image of another cluster, so it has to be found again.
+  const next = observed.revisions.some(isOfOtherCluster) ? { ...complete, incomplete: true as const } : complete;
+  return { observed: { ...observed, listed: true }, memory: next, gone };
+}
+
+/** It has our owner mark, so a second image next to it would be a duplicate. */
+export function isOfOtherCluster({ ownership }: Revision): boolean {
+  return ownership.kind === 'foreign' && ownership.why === 'cluster';
 }
 
 /** Consumers may know an image that has data, also a hidden one, by its ID. */

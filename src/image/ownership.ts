@@ -7,6 +7,7 @@
  * ID follows from the uid.
  */
 import type { Image } from '../glance/image.ts';
+import { printable } from '../lib/text.ts';
 import { clusterProperty, type Identity, numberOf, ownerProperty } from './identity.ts';
 
 export type Ownership =
@@ -44,13 +45,16 @@ export function ownershipOf(image: Image, claim: Claim): Ownership {
   return isMoved ? { kind: 'created', number: 0, isMarked: true } : { kind: 'foreign', why: 'id' };
 }
 
+/** In a message. */
+const longestCluster = 64;
+
 /** To be read after "image …". */
-export function whyForeign({ owner }: Image, why: Extract<Ownership, { kind: 'foreign' }>['why']): string {
+export function whyForeign({ owner, properties }: Image, why: Extract<Ownership, { kind: 'foreign' }>['why']): string {
   switch (why) {
     case 'project':
       return `belongs to project ${owner} now`;
     case 'cluster':
-      return 'bears the mark of another cluster now';
+      return `bears the mark of another cluster now (${printable(String(properties[clusterProperty]), longestCluster)})`;
     case 'owner':
     case 'id':
       return 'bears the mark of another owner now';

@@ -12,6 +12,7 @@ import type { ConfigMaps } from './config-maps.ts';
 import type { Comparison, Drift } from './drift.ts';
 import { dueOf } from './due.ts';
 import { asFailure } from './failure.ts';
+import { isUnguarded, type Stripped } from './guard.ts';
 import { type Identity, identityOf, imageIDOf } from './identity.ts';
 import type { MemberReadings } from './member-readings.ts';
 import { blankMemory, type Memory, recall } from './memory.ts';
@@ -27,6 +28,7 @@ export interface ReconcilerOptions {
   drift: Drift;
   memberReadings: MemberReadings;
   configMaps: ConfigMaps;
+  stripped: Stripped;
   transfers: Scheduler;
   /** Of every transfer. */
   limits: TransferPlan['limits'];
@@ -88,7 +90,7 @@ export function turnOf(
     case 'in':
       return due;
     case 'settled':
-      return drift.next(key, due.intervalMs);
+      return isUnguarded(resource) ? { kind: 'live' } : drift.next(key, due.intervalMs);
     default:
       return unreachable(due);
   }
@@ -102,14 +104,16 @@ export function begin(
 ): Pass {
   const { uid, deletionTimestamp } = resource.metadata;
   const recollection = recall(resource);
-  const memory = recollection.kind === 'memory' ? recollection.memory : blankMemory(uid);
+  const recalled = recollection.kind === 'memory' ? recollection.memory : blankMemory(uid);
+  const identity = identityOf(resource, cluster, recalled.identity);
+  const memory = identity.isOriginal ? recalled : { ...recalled, identity: identity.value };
   const isIdle = deletionTimestamp !== undefined || resource.spec.suspend;
   const transfer = isIdle ? undefined : transfers.get(key);
   const news = readTransfer(resource, transfer, memory, clock.now());
   return {
     key,
     resource,
-    identity: identityOf(resource, cluster),
+    identity,
     turn,
     startedMs: clock.monotonic(),
     memory: news.kind === 'none' || news.kind === 'obsolete' ? memory : news.memory,

@@ -18,7 +18,7 @@ import type { Desired } from './desired.ts';
 import { markProperties } from './identity.ts';
 import type { MemberReadings } from './member-readings.ts';
 import { type Memory, withImage, withoutImage } from './memory.ts';
-import { claimOf, find, type Look, observeMarked, revisionOf, withFound } from './observe.ts';
+import { claimOf, find, isOfOtherCluster, type Look, observeMarked, revisionOf, withFound } from './observe.ts';
 import { ownershipOf } from './ownership.ts';
 import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
 import type { Change } from './report.ts';
@@ -197,6 +197,8 @@ async function takeOrSkip(
     const taken = withFound(next, revision);
     return changed({ observed: withRevision(observed, revision), memory: taken });
   }
+  if (revision !== undefined && isOfOtherCluster(revision))
+    return changed({ observed: withRevision(observed, revision), memory: { ...memory, incomplete: true } });
   if (observed.listed) return changed({ observed, memory: next });
   const seen = await observeMarked(context, { observed, memory: next, gone: [] });
   return changed({ observed: seen.observed, memory: seen.memory });

@@ -5,6 +5,7 @@
  * data is `saving`, because Glance loses such a change. Another image is made and verified before one that consumers may know is
  * deleted. At most one image bears the declared name, and an image that is hidden stays hidden until its data is verified.
  */
+import { identityAnnotation } from '../api/group.ts';
 import type { ImportRequest } from '../glance/client/index.ts';
 import { sourceOf } from '../source/registry.ts';
 import { type Desired, imageBefore } from './desired.ts';
@@ -28,6 +29,7 @@ import {
 import { revocation, unreadMembers } from './sharing.ts';
 import { simulate } from './simulate.ts';
 import type { Plan, PlanStep, State } from './step.ts';
+import { markOfTakeover } from './takeover.ts';
 
 /** More than any plan needs: each image takes a few, and one for each of its members. */
 const mostSteps = 300 * mostImages;
@@ -48,6 +50,8 @@ function decide(desired: Desired, state: State, now: Date): Choice {
   const { observed, memory } = state;
   const foreign = observed.revisions.find(({ ownership }) => ownership.kind === 'foreign');
   if (foreign !== undefined) return blocked('TakenOver', takenOver(desired, foreign));
+  const marking = markOfTakeover(desired, observed);
+  if (marking !== undefined) return step(marking);
   const judged = observed.revisions.map((revision) => ({
     ...revision,
     stage: stageOf(revision.image, desired, memory, now),
@@ -165,10 +169,15 @@ function whenDeactivated(scene: Scene, chosen: Judged, isRight: boolean): Choice
     : blocked('NotVerifiable', `image ${id} is deactivated, so its data cannot be read and verified; ${remedy}`);
 }
 
+const fromCluster =
+  'If this GlanceImage was moved here from that cluster, or this cluster had that name, the administrator of the operator can add the ' +
+  'name to --inherit-from, and the image is taken over';
+
 function takenOver({ image: { owner } }: Desired, { image, ownership }: Revision): string {
   const why = ownership.kind === 'foreign' ? ownership.why : 'project';
   const left = `image ${image.id} ${whyForeign(image, why)}, and is left as it is`;
   const again = 'To get another image, delete this GlanceImage and create it again';
+  if (why === 'cluster') return `${left}. ${fromCluster}. ${again} without the annotation ${identityAnnotation}`;
   if (why !== 'project') return `${left}. ${again}`;
   return (
     `${left}. To take it back, run ` +

@@ -1,5 +1,5 @@
 /**
- * One reconcile of one resource, from top to bottom: gone? due? its transfer? deleting? suspended? Otherwise open the cloud, observe,
+ * One reconcile of one resource, from top to bottom: gone? being moved? due? its transfer? deleting? suspended? Otherwise open the cloud, observe,
  * plan, perform, follow the end of the plan, and summarise.
  *
  * Guarantees: a reconcile never streams data and never waits for what others do. However it ends, the status says how.
@@ -16,6 +16,7 @@ import { readConfigMaps } from './config-maps.ts';
 import { desire } from './desired.ts';
 import { follow, remembered, withoutWrong } from './follow.ts';
 import { glimpse } from './glimpse.ts';
+import { beingMoved, isBeingMoved, isUnguarded } from './guard.ts';
 import { observe } from './observe.ts';
 import { mirror, type ReadableCloud } from './observed-import.ts';
 import { openCloud } from './open.ts';
@@ -46,13 +47,16 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
 }
 
 export async function reconcile(key: Key, context: ReconcileContext): Promise<Outcome> {
-  const { resources, transfers, drift } = context;
+  const { resources, transfers, drift, stripped } = context;
   const resource = resources.get(key);
   if (resource === undefined || isReleased(resource)) {
     drift.forget(key);
+    stripped.forget(key);
     await transfers.cancel(key);
     return { kind: 'done' };
   }
+  const waitMs = stripped.waitMs(key, resource);
+  if (waitMs > 0) return { kind: 'recheck', afterMs: waitMs };
   addToContext({ generation: resource.metadata.generation });
   if (isIdle(resource)) await transfers.cancel(key);
   const turn = turnOf(key, resource, context);
@@ -81,9 +85,20 @@ async function end(pass: Pass, reached: Reached, context: ReconcileContext): Pro
 async function reach(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, memory, newerVersion } = pass;
   if (isDeleting(resource)) return release(pass, context);
+  const held = await restoreGuard(pass, context);
+  if (held !== undefined) return held;
   if (resource.spec.suspend) return withReport({ end: { kind: 'suspended' }, memory, changes: [] });
   if (newerVersion !== undefined) return failed(pass, newerOperator(newerVersion), context);
   return converge(pass, context);
+}
+
+/** Puts back what keeps the resource until its images are dealt with. Returns how the reconcile ends, if it does not go on. */
+async function restoreGuard(pass: Pass, context: ReconcileContext): Promise<Reached | undefined> {
+  const { resource, identity } = pass;
+  if (!isUnguarded(resource)) return undefined;
+  if (isBeingMoved(resource)) return failed(pass, beingMoved(), context);
+  const isGuarded = await context.resources.addFinalizer(resource, identity.value, context.signal);
+  return isGuarded ? undefined : outcome({ kind: 'done' });
 }
 
 /** From what is declared to what Glance holds. */
@@ -116,6 +131,9 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   if (pursued.kind === 'gone') return outcome({ kind: 'done' });
   if (pursued.kind === 'outdated') return outcome({ kind: 'again' });
   const { state } = pursued;
+  // Images that were taken over and need no change.
+  const isOwner = state.observed.revisions.some(({ ownership }) => ownership.kind === 'created');
+  if (isOwner && !(await perform.guard())) return outcome({ kind: 'done' });
   const place = state.memory.images.length === 0 ? {} : { place: cloud.place };
   const learned = { ...at, observed: state.observed, changes: [...vanished, ...pursued.changes] };
   const withPlace = { ...state.memory, ...place };

@@ -1,5 +1,5 @@
 /**
- * Deletion of a resource: first its images, then its finalizer.
+ * Deletion of a resource: first its images, unless they are abandoned or retained, then its finalizer.
  *
  * Invariants: every image of the resource is deleted, also one whose creation was never recorded; nothing that is not ours is
  * touched, whatever protects our own.
@@ -8,15 +8,14 @@ import { withDefaults } from '../api/defaults.ts';
 import { abandonAnnotation } from '../api/group.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { CloudPlace } from './clouds.ts';
-import { deletionEvents } from './events.ts';
+import { changeOfForeign, deletionEvents } from './events.ts';
 import type { Memory } from './memory.ts';
 import { observe } from './observe.ts';
 import { openCloud } from './open.ts';
-import { whyForeign } from './ownership.ts';
 import { failed, newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
 import { type PerformContext, perform, performContext } from './perform.ts';
 import type { Change } from './report.ts';
-import type { Revision } from './revisions.ts';
+import { retain } from './retain.ts';
 import type { State } from './step.ts';
 
 /** Deals with the images of a resource that is being deleted. */
@@ -34,10 +33,7 @@ export async function release(pass: Pass, context: ReconcileContext): Promise<Re
   }
   // Nothing of it is in Glance.
   if (resource.spec.managementPolicy === 'Observe') return { kind: 'released' };
-  if (withDefaults(resource.spec).deletionPolicy === 'Retain') {
-    resources.event(resource, 'Normal', 'Retained', `${imagesOf(pass)} is kept in Glance (deletionPolicy: Retain)`);
-    return { kind: 'released' };
-  }
+  if (withDefaults(resource.spec).deletionPolicy === 'Retain') return retain(pass, context);
   if (pass.newerVersion !== undefined) return failed(pass, newerOperator(pass.newerVersion), context);
   const { cloud: opened, secret } = await openCloud(pass, context);
   if (!opened.ok) return failed(pass, opened.error, context, { secret });
@@ -57,10 +53,6 @@ interface Deleted {
   error?: unknown;
 }
 
-function asLeft({ image, ownership }: Revision): Change[] {
-  return ownership.kind === 'foreign' ? [{ kind: 'left', id: image.id, why: whyForeign(image, ownership.why) }] : [];
-}
-
 /** An upload that is just being cut off may let an image appear late. */
 const mostLooks = 4;
 
@@ -71,7 +63,7 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
     const seen = await observe(context, remembered, true, here);
     const ours = seen.observed.revisions.filter(({ ownership }) => ownership.kind === 'created');
     if (ours.length === 0) {
-      return { memory: seen.memory, changes: [...changes, ...seen.observed.revisions.flatMap(asLeft)] };
+      return { memory: seen.memory, changes: [...changes, ...seen.observed.revisions.flatMap(changeOfForeign)] };
     }
     let state: State = { observed: seen.observed, memory: seen.memory };
     for (const { image } of ours) {

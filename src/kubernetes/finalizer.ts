@@ -20,8 +20,9 @@ export interface Annotation {
 }
 
 /**
- * Returns the object with the finalizer, or undefined if it does not exist or is already being deleted. The annotation is written in
- * the same patch, unless the object has one of this name.
+ * Returns the object with the finalizer, or undefined if it does not exist, is already being deleted, or had the finalizer and has
+ * lost it meanwhile. The annotation is written in
+ * the same patch, or alone if only it is missing, unless the object has one of this name.
  */
 export function addFinalizer<T extends KubernetesObject>(
   client: Client,
@@ -31,16 +32,19 @@ export function addFinalizer<T extends KubernetesObject>(
   signal: AbortSignal,
   annotation?: Annotation,
 ): Promise<T | undefined> {
+  const wasThere = object.metadata.finalizers?.includes(finalizer) === true;
   return change(client, type, object, signal, ({ finalizers = [], annotations, deletionTimestamp, uid }) => {
-    if (finalizers.includes(finalizer)) return 'done';
-    if (deletionTimestamp !== undefined) return 'impossible';
+    const annotating = annotation === undefined ? [] : annotate(annotations, annotation);
+    const isThere = finalizers.includes(finalizer);
+    if (isThere && (annotating.length === 0 || deletionTimestamp !== undefined)) return 'done';
+    if (deletionTimestamp !== undefined || (wasThere && !isThere)) return 'impossible';
     const path = '/metadata/finalizers';
     return [
       { op: 'test', path: '/metadata/uid', value: uid },
       // An absent list equals null.
       { op: 'test', path, value: finalizers.length === 0 ? null : finalizers },
-      { op: 'add', path, value: [...finalizers, finalizer] },
-      ...(annotation === undefined ? [] : annotate(annotations, annotation)),
+      ...(isThere ? [] : [{ op: 'add' as const, path, value: [...finalizers, finalizer] }]),
+      ...annotating,
     ];
   });
 }

@@ -85,6 +85,7 @@ const table = {
   ImportAmbiguous: changeOrAfter(minutes(5)),
   ImportVanished: changeOrAfter(minutes(10)),
   TakenOver: changeOrAfter(minutes(10)),
+  BeingMoved: changeOrAfter(minutes(10)),
   MarkContested: changeOrAfter(minutes(60)),
   NewerOperator: change,
   NotVerifiable: changeOrAfter(minutes(10)),

@@ -54,8 +54,8 @@ export interface Kubernetes {
   helm(args: readonly string[], options?: KubectlOptions): Promise<Finished>;
   /** `kubectl apply -f` of a path or of YAML text; throws kubectl's own message when it fails. */
   apply(pathOrYaml: string, options?: KubectlOptions): Promise<string>;
-  /** A new namespace with a name of its own. */
-  createNamespace(prefix?: string): Promise<string>;
+  /** A new namespace with a name of its own, unless `name` is that of one of another cluster. */
+  createNamespace(prefix?: string, name?: string): Promise<string>;
   /** One request to the API server, as admin unless another user is named. */
   request(
     method: string,
@@ -108,8 +108,7 @@ export function kubernetesOf(directory: string, plane: z.infer<typeof kubernetes
       if (code !== 0) throw new Error(`kubectl apply failed: ${stderr}`);
       return stdout;
     },
-    async createNamespace(prefix = 'test') {
-      const name = `${prefix}-${randomBytes(4).toString('hex')}`;
+    async createNamespace(prefix = 'test', name = `${prefix}-${randomBytes(4).toString('hex')}`) {
       const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
       (await kubernetes.request('POST', '/api/v1/namespaces', namespace)).ok();
       return name;

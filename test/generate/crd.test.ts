@@ -47,6 +47,13 @@ describe('the generated CRD', () => {
     assert.deepEqual(version?.subresources, { status: {} });
   });
 
+  it('the CRD has the labels by which clusterctl move discovers and moves its objects, also in the chart', () => {
+    const labels = { 'clusterctl.cluster.x-k8s.io': '', 'clusterctl.cluster.x-k8s.io/move': '' };
+    assert.deepEqual(customResourceDefinition().metadata.labels, labels);
+    for (const at of [file, `charts/glance-image-operator/files/${file}`])
+      assert.deepEqual(parse(readFileSync(join(root, at), 'utf8')).metadata.labels, labels);
+  });
+
   it('the CRD has the columns of the design', () => {
     const columns = (wide: boolean) =>
       version?.additionalPrinterColumns

@@ -92,6 +92,7 @@ export function contextOf(options: ContextOptions = {}): { context: ReconcileCon
       },
     },
     drift: { next: () => comparison, compared: () => 5_000, hear: () => {}, forget: () => {} },
+    stripped: { waitMs: () => 0, forget: () => {} },
     transfers: {
       start(_, plan) {
         reached.started.push(plan);

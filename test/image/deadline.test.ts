@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findCondition } from '../../src/api/conditions.ts';
 import type { GlanceImage } from '../../src/api/glanceimage.ts';
-import { finalizer, reconcileAtAnnotation } from '../../src/api/group.ts';
+import { finalizer, identityAnnotation, reconcileAtAnnotation } from '../../src/api/group.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import { createBackoff } from '../../src/controller/backoff.ts';
 import { createQueue } from '../../src/controller/queue.ts';
 import { createWorkers } from '../../src/controller/workers.ts';
 import type { Clouds } from '../../src/image/clouds.ts';
 import { createDrift } from '../../src/image/drift.ts';
+import { createStripped } from '../../src/image/guard.ts';
 import { createMemberReadings } from '../../src/image/member-readings.ts';
 import { asOperation } from '../../src/image/memory.ts';
 import { createReconciler } from '../../src/image/reconcile.ts';
@@ -19,7 +20,7 @@ import { silentLogger } from '../../src/lib/log.ts';
 import { defaultLimits } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
-import { imageOf, resourceOf } from './resource.ts';
+import { identity, imageOf, resourceOf } from './resource.ts';
 import { promotes } from './states.ts';
 import { noConfigMaps } from './stub-glance.ts';
 
@@ -78,6 +79,7 @@ function setup(before: GlanceImage) {
       resources,
       clouds,
       drift,
+      stripped: createStripped(clock),
       transfers,
       limits,
       memberReadings: createMemberReadings(clock),
@@ -136,13 +138,11 @@ test('an exceeded deadline does not make a ready image wrong, and is reported fo
   const metadata = {
     deletionTimestamp: '2026-01-01T00:00:00Z',
     finalizers: [finalizer],
-    annotations: { [reconcileAtAnnotation]: 'now' },
+    annotations: { [reconcileAtAnnotation]: 'now', [identityAnnotation]: identity.value },
   };
+  const { deletionTimestamp: _, ...alive } = metadata;
   for (const [of, message] of [
-    [
-      resourceOf({ status, metadata: { annotations: metadata.annotations } }),
-      /^the reconcile of demo\/ubuntu took longer/,
-    ],
+    [resourceOf({ status, metadata: alive }), /^the reconcile of demo\/ubuntu took longer/],
     [resourceOf({ status, metadata }), /^cannot delete the image: the reconcile of demo\/ubuntu took longer/],
   ] as const) {
     const { clock, told, stop, ended } = setup(of);

@@ -55,6 +55,7 @@ for (const { what, spec, metadata, reason } of rows) {
       },
       clouds: { open: 0, known: unused, last: unused, destinationOf: () => 'cloud', close: unused, read: unused },
       drift: { next: () => ({ kind: 'live' }), compared: () => 0, hear: () => {}, forget: () => {} },
+      stripped: { waitMs: () => 0, forget: () => {} },
       transfers: createScheduler({
         execute: unused,
         limits: { total: 1, perNamespace: 1, perCloud: 1, perHost: 1 },

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { abandonAnnotation, finalizer } from '../../src/api/group.ts';
-import { Conflict } from '../../src/glance/errors.ts';
+import { Conflict, GlanceConnectionFailed, NotAuthorized } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { imageIDOf, markOf, ownerProperty } from '../../src/image/identity.ts';
 import { asOperation, type Memory } from '../../src/image/memory.ts';
@@ -16,6 +16,7 @@ import { type Faults, fail, stubGlance } from './stub-glance.ts';
 const image = imageOf();
 const second = imageOf({ id: imageIDOf(uid, 1), hidden: true });
 const shielded = imageOf({ protected: true });
+const withoutCluster = imageOf({ properties: { [ownerProperty]: markOf(identity)[ownerProperty] ?? '' } });
 const theirs = imageOf({ owner: 'b'.repeat(32) });
 const squatted = imageOf({ properties: { ...markOf(identity), [ownerProperty]: 'demo/debian/0' } });
 const metadata = { deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: [finalizer] };
@@ -86,12 +87,71 @@ const rows: Row[] = [
     code: 'Conflict',
   },
   {
-    what: 'a retained image costs no call',
+    what: 'all retained images lose the mark of the cluster, also hidden ones that the memory does not name',
+    held: [image, second],
+    memory: promotes(image),
+    spec: { deletionPolicy: 'Retain' },
+    calls: ['get 0', ...search, 'patch 0 /glance_image_operator_cluster', 'patch 1 /glance_image_operator_cluster'],
+    events: ['Normal Retained'],
+  },
+  {
+    what: 'a retained image that has lost the mark already costs no write',
+    held: [withoutCluster],
+    memory: promotes(image),
+    spec: { deletionPolicy: 'Retain' },
+    calls: ['get 0', ...search],
+    events: ['Normal Retained'],
+  },
+  {
+    what: 'a retained image whose data is being stored keeps the mark, because Glance would lose the change, and that is reported',
+    held: [imageOf({ status: 'saving' })],
+    memory: promotes(image),
+    spec: { deletionPolicy: 'Retain' },
+    calls: ['get 0', ...search],
+    events: ['Warning Retained'],
+  },
+  {
+    what: 'a retained image whose mark Glance does not remove is released, and that is reported',
+    held: [image, second],
+    memory: promotes(image),
+    faults: { patch: fail(new NotAuthorized('no', { httpStatus: 403 })) },
+    spec: { deletionPolicy: 'Retain' },
+    calls: ['get 0', ...search, 'patch 0 /glance_image_operator_cluster', 'patch 1 /glance_image_operator_cluster'],
+    events: ['Warning Retained'],
+  },
+  {
+    what: 'a retained image of another owner is left as it is, and that is reported',
+    held: [squatted],
+    memory: promotes(squatted),
+    spec: { deletionPolicy: 'Retain' },
+    calls: ['get 0', ...search],
+    events: ['Warning TakenOver'],
+  },
+  {
+    what: 'a retained image is released without credentials, and the mark that stays is reported',
     held: [image],
     memory: promotes(image),
     spec: { deletionPolicy: 'Retain' },
+    options: { secret: new OperatorError('there is no Secret', { code: 'SecretNotFound' }) },
     calls: [],
-    events: ['Normal Retained'],
+    events: ['Warning Retained'],
+  },
+  {
+    what: 'a retained image is released although Glance does not respond',
+    held: [image],
+    memory: promotes(image),
+    faults: { get: fail(new GlanceConnectionFailed('no response', 'GlanceUnreachable', {})) },
+    spec: { deletionPolicy: 'Retain' },
+    calls: ['get 0'],
+    events: ['Warning Retained'],
+  },
+  {
+    what: 'a retained image whose resource has a memory of a later version is released as it is',
+    held: [image],
+    spec: { deletionPolicy: 'Retain' },
+    calls: [],
+    options: { resource: { status: { operation: { ...asOperation(promotes(image)), version: 2 } } } },
+    events: ['Warning Retained'],
   },
   {
     what: 'an abandoned image costs no call',

@@ -7,6 +7,7 @@ import { createImageClient } from '../../src/glance/client/index.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { createImageCache } from '../../src/glance/image-cache.ts';
 import type { Cloud, Clouds } from '../../src/image/clouds.ts';
+import { createStripped } from '../../src/image/guard.ts';
 import { contentProperty, markOf } from '../../src/image/identity.ts';
 import { createMemberReadings } from '../../src/image/member-readings.ts';
 import { asOperation } from '../../src/image/memory.ts';
@@ -130,6 +131,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     resources,
     clouds,
     drift,
+    stripped: createStripped(clock),
     transfers,
     limits,
     memberReadings: createMemberReadings(clock),

@@ -12,6 +12,7 @@ import { parseCloud } from '../../src/openstack/clouds.ts';
 import { createSession } from '../../src/openstack/session.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
 import type { TransferPlan, TransferResult } from '../../src/transfer/plan.ts';
+import { createVirtualClock, type VirtualClock } from '../clock.ts';
 import { projectID } from './resource.ts';
 import { memoryOf } from './states.ts';
 
@@ -72,6 +73,22 @@ export function resultOf(plan: TransferPlan, image: Image, text: string, started
     durationMs: now.getTime() - Date.parse(startedAt),
     image,
   };
+}
+
+/** What a Glance holds, and its time. Several worlds may share it. */
+export interface HeldByGlance {
+  clock: VirtualClock;
+  images: Map<string, Image>;
+  data: Map<string, string>;
+  /** IDs that were used at any time. */
+  used: Set<string>;
+  /** IDs of images that it does not delete. */
+  inUse: Set<string>;
+}
+
+export function createGlance(): HeldByGlance {
+  const clock = createVirtualClock('2026-01-02T00:00:00.000Z');
+  return { clock, images: new Map(), data: new Map(), used: new Set(), inUse: new Set() };
 }
 
 export interface GlanceParts {

@@ -3,27 +3,38 @@
  * cannot be made to take. The Glance uses up IDs, loses no acknowledged change but those made while data is `saving`, and rejects what
  * the real one rejects. Data is a text, and its digests are those of the text.
  */
-import { createHash } from 'node:crypto';
 import { findCondition } from '../../src/api/conditions.ts';
 import type { GlanceImage } from '../../src/api/glanceimage.ts';
 import { finalizer } from '../../src/api/group.ts';
+import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { Outcome } from '../../src/controller/outcome.ts';
 import { Conflict, GlanceConnectionFailed } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { createImageCache } from '../../src/glance/image-cache.ts';
 import type { Cloud, Clouds } from '../../src/image/clouds.ts';
 import { createDrift } from '../../src/image/drift.ts';
-import { contentProperty, ownerProperty } from '../../src/image/identity.ts';
+import { createStripped } from '../../src/image/guard.ts';
+import { contentProperty, identityOf, ownerProperty } from '../../src/image/identity.ts';
 import { createMemberReadings } from '../../src/image/member-readings.ts';
 import { reconcile } from '../../src/image/reconcile.ts';
 import type { Resources } from '../../src/image/resources.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { defaultLimits, type TransferPlan, type TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
-import { createVirtualClock } from '../clock.ts';
 import { projectID, resourceOf } from './resource.ts';
 import { noConfigMaps } from './stub-glance.ts';
-import { type Call, type Fate, held, imagesOf, offlineClient, resultOf, sha256, sha512 } from './world-glance.ts';
+import {
+  type Call,
+  createGlance,
+  type Fate,
+  type HeldByGlance,
+  held,
+  imagesOf,
+  offlineClient,
+  resultOf,
+  sha256,
+  sha512,
+} from './world-glance.ts';
 
 class Crash extends Error {}
 
@@ -32,22 +43,26 @@ export interface WorldOptions {
   metadata?: Record<string, unknown>;
   storeNames?: readonly string[];
   inheritFrom?: readonly string[];
+  /** Name of the cluster in the marks. */
+  cluster?: string;
+  /** Another world, whose Glance this one uses too. */
+  glance?: HeldByGlance;
+  /** Of the object, as after a restore. */
+  status?: GlanceImageStatus | undefined;
 }
 
-export function createWorld({ spec, metadata = {}, storeNames, inheritFrom = [] }: WorldOptions) {
-  const clock = createVirtualClock('2026-01-02T00:00:00.000Z');
+export function createWorld(options: WorldOptions) {
+  const { spec, metadata = {}, storeNames, inheritFrom = [], cluster = 'test-cluster', glance } = options;
+  const { clock, images, data, used, inUse } = glance ?? createGlance();
   const random = () => 0.5;
   const key = 'demo/ubuntu';
-  const images = new Map<string, Image>();
-  const data = new Map<string, string>();
-  const used = new Set<string>();
-  const inUse = new Set<string>();
   const log: string[] = [];
   const events: string[] = [];
   const calls = { reads: 0, writes: 0, statuses: 0 };
   let fate: (call: Call) => Fate = () => 'ok';
   let onChange: () => void = () => {};
-  let resource: GlanceImage | undefined = resourceOf({ spec, metadata });
+  const { status } = options;
+  let resource: GlanceImage | undefined = resourceOf({ spec, metadata, ...(status === undefined ? {} : { status }) });
   let controllers = { signal: new AbortController(), grace: new AbortController() };
   let isCrashed = false;
   /** What a transfer makes of its source: the declared data, other data, or an error. */
@@ -233,6 +248,7 @@ export function createWorld({ spec, metadata = {}, storeNames, inheritFrom = [] 
         onChange: () => {},
       }),
       drift: createDrift({ resources, wake: () => {}, clock, random }),
+      stripped: createStripped(clock),
     };
   }
   let process = start();
@@ -248,7 +264,7 @@ export function createWorld({ spec, metadata = {}, storeNames, inheritFrom = [] 
       webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1000 },
       memberReadings: createMemberReadings(clock),
       configMaps: { of: () => noConfigMaps },
-      cluster: 'test-cluster',
+      cluster,
       inheritFrom,
       clock,
       random,
@@ -275,7 +291,7 @@ export function createWorld({ spec, metadata = {}, storeNames, inheritFrom = [] 
     log,
     events,
     calls,
-    mark: `demo/ubuntu/${createHash('sha256').update(resource.metadata.uid).digest('hex').slice(0, 32)}`,
+    mark: identityOf(resource, cluster).owner,
     step,
     fill,
     put,
@@ -320,7 +336,15 @@ export function createWorld({ spec, metadata = {}, storeNames, inheritFrom = [] 
     delete() {
       if (resource === undefined) return;
       if (!resource.metadata.finalizers.includes(finalizer)) resource = undefined;
-      else resource = { ...resource, metadata: { ...resource.metadata, deletionTimestamp: clock.now().toISOString() } };
+      else {
+        const { metadata } = resource;
+        const deletionTimestamp = clock.now().toISOString();
+        resource = { ...resource, metadata: { ...metadata, deletionTimestamp, generation: metadata.generation + 1 } };
+      }
+    },
+    /** As another client of the API server. */
+    setMetadata(change: Partial<GlanceImage['metadata']>) {
+      if (resource !== undefined) resource = { ...resource, metadata: { ...resource.metadata, ...change } };
     },
     loseStatus() {
       if (resource !== undefined) resource = { ...resource, status: resourceOf({}).status };

@@ -30,6 +30,8 @@ export interface WorldOptions {
   idle?: boolean;
   /** Default: the stack of this run. */
   stack?: Stack;
+  /** A world of another API server, whose project, files and name of the namespace this one shares. */
+  twin?: World;
   /** All that the operator may do, and only in its namespace. Default: everything. */
   rules?: readonly PolicyRule[];
   /** Node options and program to run as the operator. Default: the sources. */
@@ -56,13 +58,14 @@ export class World implements AsyncDisposable {
     const stack = options.stack ?? (await connectStack());
     const { kubernetes, openstack } = stack;
     await installCrd(stack.kubernetes);
+    const { twin } = options;
     const [namespace, project, user] = await Promise.all([
-      kubernetes.createNamespace(),
-      openstack.createProject(),
+      kubernetes.createNamespace('test', twin?.namespace),
+      twin?.project ?? openstack.createProject(),
       kubernetes.claimUser(options.rules === undefined ? 'operator' : 'tenant'),
     ]);
     if (options.rules !== undefined) await grant(stack, namespace, user, options.rules);
-    const source = await startSource();
+    const source = twin?.source ?? (await startSource());
     const world = new World(stack, namespace, project, user, source, options);
     try {
       await world.writeSecret('openstack', { 'clouds.yaml': await project.cloudsYaml(options.clouds) });
@@ -220,8 +223,10 @@ export class World implements AsyncDisposable {
   /** Throws where the operator has warned of itself, as Node does of listeners that pile up. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.operator.kill();
-    await this.source.stop();
-    await this.stack.stop();
+    if (this.#options.twin === undefined) {
+      await this.source.stop();
+      await this.stack.stop();
+    }
     const warnings = this.operator.log.filter((line) => /^\(node:\d+\) /.test(line));
     if (warnings.length > 0) throw new Error(warnings.join('\n'));
   }
