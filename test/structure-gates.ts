@@ -86,6 +86,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     sign: calls('printable'),
     files: [
       'image/memory.ts',
+      'image/ownership.ts',
       'image/transfer.ts',
       'image/warning.ts',
       'lib/errors.ts',

@@ -213,7 +213,7 @@ export const cloudReasons = {
   },
   BeingMoved: {
     meaning:
-      '`clusterctl move` has marked the resource for deletion and removed its finalizer, and has not deleted it. The operator changes neither the resource nor its image.',
+      'The command `clusterctl move` has marked the resource for deletion and removed its finalizer, and has not deleted it. The operator changes neither the resource nor its image.',
     shownBy: ['Ready'],
     actor: 'user',
     remedy:

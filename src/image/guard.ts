@@ -1,5 +1,5 @@
 /**
- * When the finalizer and the identity of a resource that owns images are put back, if somebody has removed them.
+ * When the finalizer and the identity of a resource that owns images are put back, if another client has removed them.
  *
  * `clusterctl move` creates the object in the target, replaces its annotations in the source by one of its own, removes the finalizers
  * and deletes it, while the operator of the source runs (`deleteSourceObject` in cmd/clusterctl/client/cluster/mover.go of Cluster API).

@@ -41,7 +41,7 @@ async function strip(world: World): Promise<void> {
 }
 
 describe('clusterctl move', () => {
-  test('a target that inherits nothing refuses the object and writes nothing, and the source deletes nothing', async () => {
+  test('a target that inherits nothing rejects the object and writes nothing, and the source deletes nothing', async () => {
     const from = await source();
     const to = createWorld(copyOf(from, { cluster: 'target' }));
     const before = structuredClone([...from.images]);
@@ -148,8 +148,8 @@ describe('clusterctl move', () => {
   });
 });
 
-describe('a finalizer that somebody removes', () => {
-  test('it is not put back while the object may be moving, and nothing is changed in Glance meanwhile', async () => {
+describe('a finalizer that another client removes', () => {
+  test('a removed finalizer is not put back while the object may be moving, and nothing is changed in Glance meanwhile', async () => {
     const world = await source();
     const { writes } = world.calls;
     world.meddle(world.status?.imageID ?? '', { tags: ['changed'] });
@@ -162,7 +162,7 @@ describe('a finalizer that somebody removes', () => {
     assert.equal(world.calls.writes, writes);
   });
 
-  test('it is put back after a minute, so that a later deletion deletes the image', async () => {
+  test('a removed finalizer is put back after a minute, so that a later deletion deletes the image', async () => {
     const world = await source();
     world.setMetadata({ finalizers: [] });
     const first = await world.step();
@@ -175,7 +175,7 @@ describe('a finalizer that somebody removes', () => {
     assert.equal(world.images.size, 0, world.message());
   });
 
-  test('it is put back on a suspended object too', async () => {
+  test('a removed finalizer is put back on a suspended object too', async () => {
     const world = await source();
     world.edit({ ...spec, suspend: true });
     await world.step();
@@ -186,7 +186,7 @@ describe('a finalizer that somebody removes', () => {
     assert.deepEqual(world.resource?.metadata.finalizers, [finalizer]);
   });
 
-  test('it is not put back on an object that clusterctl has annotated, whose status says so, until the annotation goes', async () => {
+  test('a removed finalizer is not put back on an object that clusterctl has annotated, whose status says so, until the annotation goes', async () => {
     const world = await source();
     const { annotations } = world.resource?.metadata ?? assert.fail();
     await strip(world);
