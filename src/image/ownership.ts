@@ -54,7 +54,7 @@ export function whyForeign({ owner, properties }: Image, why: Extract<Ownership,
     case 'project':
       return `belongs to project ${owner} now`;
     case 'cluster':
-      return `bears the mark of another cluster now (${printable(String(properties[clusterProperty]), longestCluster)})`;
+      return `bears the mark of another cluster (${printable(String(properties[clusterProperty]), longestCluster)}) now`;
     case 'owner':
     case 'id':
       return 'bears the mark of another owner now';
