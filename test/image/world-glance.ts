@@ -5,6 +5,7 @@ import { Conflict, ImageNotAuthorized, ImageNotFound } from '../../src/glance/er
 import type { Image } from '../../src/glance/image.ts';
 import type { JsonPatchOperation } from '../../src/glance/patch.ts';
 import type { WantedImage } from '../../src/glance/translation.ts';
+import type { Cloud, Clouds } from '../../src/image/clouds.ts';
 import { simulate } from '../../src/image/simulate.ts';
 import type { Clock, Random } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
@@ -40,6 +41,18 @@ export function offlineClient(clock: Clock, random: Random): ImageClient {
   );
   const transport = createTransport({ tls: config.tls, userAgent: 'test', clock });
   return createImageClient(createSession({ cloud: config, transport, clock, random }));
+}
+
+/** The sessions of a process, which all lead to one cloud. */
+export function cloudsOf(cloud: Cloud): Clouds {
+  return {
+    open: 1,
+    last: () => undefined,
+    known: () => cloud,
+    destinationOf: () => 'cloud',
+    close: async () => {},
+    read: async () => ({ version: '1', open: async () => cloud }),
+  };
 }
 
 /** The image in the response to a POST. */

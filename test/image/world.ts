@@ -11,7 +11,7 @@ import type { Outcome } from '../../src/controller/outcome.ts';
 import { Conflict, GlanceConnectionFailed } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { createImageCache } from '../../src/glance/image-cache.ts';
-import type { Cloud, Clouds } from '../../src/image/clouds.ts';
+import type { Cloud } from '../../src/image/clouds.ts';
 import { createDrift } from '../../src/image/drift.ts';
 import { createStripped } from '../../src/image/guard.ts';
 import { contentProperty, identityOf, ownerProperty } from '../../src/image/identity.ts';
@@ -230,15 +230,6 @@ export function createWorld(options: WorldOptions) {
     event: (_, type, reason) => void events.push(`${type} ${reason}`),
   };
 
-  const clouds: Clouds = {
-    open: 1,
-    last: () => undefined,
-    known: () => cloud,
-    destinationOf: () => 'cloud',
-    close: async () => {},
-    read: async () => ({ version: '1', open: async () => cloud }),
-  };
-
   function start() {
     return {
       transfers: createScheduler({
@@ -258,7 +249,7 @@ export function createWorld(options: WorldOptions) {
     isCrashed = false;
     const context = {
       resources,
-      clouds,
+      clouds: cloudsOf(cloud),
       ...process,
       limits: { ...defaultLimits, maxBytes: 1000, maxVirtualBytes: 1000 },
       webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1000 },
