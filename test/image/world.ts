@@ -25,6 +25,7 @@ import { projectID, resourceOf } from './resource.ts';
 import { noConfigMaps } from './stub-glance.ts';
 import {
   type Call,
+  cloudsOf,
   createGlance,
   type Fate,
   type HeldByGlance,
