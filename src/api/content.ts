@@ -70,4 +70,10 @@ export const content = rule(
     'Once the data is in Glance, another digest or another source image cannot be declared. Default: none.',
 });
 
+/** Whether all servers of the source have the same file. */
+export const oneFile = {
+  cel: (at: string) => `!has(${at}.http) || ${at}.http.mirrors.all(mirror, !has(mirror.digest))`,
+  test: ({ http: file }: ContentSpec) => file === undefined || file.mirrors.every(({ digest }) => digest === undefined),
+};
+
 export type ContentSpec = z.output<typeof content>;

@@ -27,10 +27,12 @@ export function usualContainer(diskFormat: string | undefined): string {
   return diskFormat !== undefined && isAmazonFormat(diskFormat) ? diskFormat : 'bare';
 }
 
+export const amazonFormatsInCel = `[${amazonFormats.map((name) => `'${name}'`).join(', ')}]`;
+
 /** The twin of `usualContainer` in CEL: the container format of `image`, declared or not. */
 export const containerFormatInCel = (image: string) =>
   `(has(${image}.containerFormat) ? ${image}.containerFormat : ` +
-  `(has(${image}.diskFormat) && ${image}.diskFormat in [${amazonFormats.map((name) => `'${name}'`).join(', ')}] ? ${image}.diskFormat : 'bare'))`;
+  `(has(${image}.diskFormat) && ${image}.diskFormat in ${amazonFormatsInCel} ? ${image}.diskFormat : 'bare'))`;
 
 /** The name of a disk or container format: a cloud can have formats of its own. */
 export const format = () =>

@@ -82,6 +82,15 @@ export function set<T extends z.ZodString>(item: T, maxItems: number) {
   });
 }
 
+/** A list of objects, of which no two have the same value of the required field `key`. */
+export function listBy<T extends z.ZodType<Record<K, string>>, K extends string>(item: T, key: K, maxItems: number) {
+  const distinct = (items: readonly z.output<T>[]) => new Set(items.map((each) => each[key])).size === items.length;
+  return pair(z.array(item).max(maxItems), distinct, 'must not hold an entry twice', {
+    'x-kubernetes-list-type': 'map',
+    'x-kubernetes-list-map-keys': [key],
+  });
+}
+
 /** A map from any key to any JSON value, with at most `maxProperties` entries. */
 export function jsonMap(maxProperties: number) {
   const few = (map: Record<string, unknown>) => Object.keys(map).length <= maxProperties;

@@ -6,8 +6,18 @@
 import { z } from 'zod';
 import { internalNames } from '../glance/property-names.ts';
 import { parseDuration } from '../lib/duration.ts';
-import { content } from './content.ts';
-import { byDefault, cloud, configMapRef, format, maxTags, maxText, visibilities } from './fields.ts';
+import { content, oneFile } from './content.ts';
+import {
+  amazonFormatsInCel,
+  byDefault,
+  cloud,
+  configMapRef,
+  format,
+  isAmazonFormat,
+  maxTags,
+  maxText,
+  visibilities,
+} from './fields.ts';
 import { imported, importRules, managementPolicy } from './import.ts';
 import { jsonMapWithout, rule, set, text } from './rules.ts';
 
@@ -211,15 +221,31 @@ const declared = z.object({
     }),
 });
 
+const storedAsServed =
+  "has(self.image.containerFormat) && self.image.containerFormat == 'compressed' || " +
+  `has(self.image.diskFormat) && self.image.diskFormat in ${amazonFormatsInCel}`;
+
 const fields = Object.keys(declared.shape);
 const fieldsOfImage = Object.keys(image.shape);
 
-export const specSchema = rule(importRules(fields, fieldsOfImage).reduce(rule, declared), {
-  cel: '!has(self.content) || has(self.image.diskFormat)',
-  test: (spec) => spec.content === undefined || spec.image.diskFormat !== undefined,
-  message: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
-  fieldPath: '.image.diskFormat',
-}).meta({ description: 'What the image should be.' });
+export const specSchema = rule(
+  rule(importRules(fields, fieldsOfImage).reduce(rule, declared), {
+    cel: '!has(self.content) || has(self.image.diskFormat)',
+    test: (spec) => spec.content === undefined || spec.image.diskFormat !== undefined,
+    message: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
+    fieldPath: '.image.diskFormat',
+  }),
+  {
+    cel: `!has(self.content) || ${oneFile.cel('self.content')} || !(${storedAsServed})`,
+    test: ({ content: source, image: { diskFormat, containerFormat } }) =>
+      source === undefined ||
+      oneFile.test(source) ||
+      !(containerFormat === 'compressed' || (diskFormat !== undefined && isAmazonFormat(diskFormat))),
+    message:
+      'an image in these formats is the file as it is served, so all mirrors have the same digest: leave the digests of mirrors out',
+    fieldPath: '.content',
+  },
+).meta({ description: 'What the image should be.' });
 
 export type GlanceImageSpec = z.output<typeof specSchema>;
 

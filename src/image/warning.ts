@@ -5,6 +5,7 @@ import type { GlanceImage } from '../api/glanceimage.ts';
 import { isPatchable, isServerKey, reservedPrefix } from '../glance/property-names.ts';
 import { printable } from '../lib/text.ts';
 import { isWeak, parseDigest } from '../source/digest.ts';
+import { sourceOf } from '../source/registry.ts';
 import { addressOf, contentOf } from './content.ts';
 
 /** In code points; a condition has room for a few more. */
@@ -35,10 +36,11 @@ export function warningOf(resource: GlanceImage, seen: SeenBefore): Warning | un
 }
 
 function weakDigest(resource: GlanceImage): Warning | undefined {
-  const digest = contentOf(resource)?.digest;
-  if (digest === undefined) return undefined;
-  const { algorithm } = parseDigest(digest);
-  if (!isWeak(algorithm)) return undefined;
+  const content = contentOf(resource);
+  if (content === undefined) return undefined;
+  const digests = [content.digest ?? [], ...sourceOf(content.source).alternatives.map(({ digest }) => digest)].flat();
+  const algorithm = digests.map((digest) => parseDigest(digest).algorithm).find(isWeak);
+  if (algorithm === undefined) return undefined;
   return {
     reason: 'WeakDigest',
     message: `${algorithm} detects accidental corruption, but not a deliberate change of the file: declare a sha256 or sha512 digest if the publisher provides one`,

@@ -103,6 +103,8 @@ export interface PlannedSource<Plan> {
   placeBeside(cloud: Pick<CloudSpec, 'secretRef' | 'name' | 'region'>): string | undefined;
   /** By which transfers from one host are counted. Mirrors do not count: they are the exception. */
   host(namespace: string): string;
+  /** The same image in other files, to be tried in this order if the download of this one fails. `digest`: as served. */
+  readonly alternatives: readonly { source: Plan; digest: string }[];
   /** The same source with other Secrets. */
   withSecrets(replace: ReplaceSecret): Plan;
   /** Rejects with an OperatorError, or with the reason of the signal. */

@@ -6,7 +6,7 @@
  */
 import { backoff } from '../lib/backoff.ts';
 import { jitter, type Random } from '../lib/clock.ts';
-import type { Retry } from '../lib/error-codes.ts';
+import type { ErrorCode, Retry } from '../lib/error-codes.ts';
 import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { RedirectedError } from './errors.ts';
 
@@ -94,6 +94,30 @@ function scopeOf(error: OperatorError): 'attempt' | 'address' | 'all' {
   }
 }
 
+/** Failures of the download, after which another file may have the image. The others are about the data, or about Glance. */
+const failedDownloads: ReadonlySet<ErrorCode> = new Set([
+  'EgressRefused',
+  'EmptySource',
+  'PageReceived',
+  'ProxyDenied',
+  'SourceChanged',
+  'SourceForbidden',
+  'SourceInvalid',
+  'SourceNotFound',
+  'SourceRefused',
+  'SourceSilent',
+  'SourceStalled',
+  'SourceTooShort',
+  'SourceUnavailable',
+  'SourceUnreachable',
+  'SourceUntrusted',
+  'SourceURLInvalid',
+]);
+
+export function isFailedDownload({ code }: OperatorError): boolean {
+  return failedDownloads.has(code);
+}
+
 /** The shortest pause before another attempt, in milliseconds. */
 function requestedPause(retry: Retry): number {
   if (retry.kind === 'backoff') return retry.leastMs ?? 0;
@@ -114,10 +138,10 @@ function urgency(retry: Retry): number {
 }
 
 /**
- * The failure that decides when to retry: the one that may end soonest. A mirror that no longer exists must not hide that another
+ * The failure that decides when to retry: the one that may end soonest; undefined only of none. A mirror that no longer exists must not hide that another
  * one is only down. The message has the others as well.
  */
-function soonestOf(errors: readonly OperatorError[]): OperatorError | undefined {
+export function soonestOf(errors: readonly OperatorError[]): OperatorError | undefined {
   const [best, ...others] = errors.toSorted((a, b) => urgency(a.retry) - urgency(b.retry));
   if (best === undefined || others.length === 0) return best;
   const rest = others.slice(0, listed).map(({ message }) => message);

@@ -5,10 +5,21 @@
  */
 import { linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
+import { OperatorError } from '../lib/errors.ts';
 import type { MemoryBudget } from '../lib/memory-budget.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { formatDigest } from '../source/digest.ts';
-import { type Deliver, type Target, verifiedOf } from './delivery.ts';
+import { sourceOf } from '../source/registry.ts';
+import { isFailedDownload, soonestOf } from '../source/rotation.ts';
+import {
+  contentMismatch,
+  type Deliver,
+  type Delivery,
+  pollImage,
+  staleMs,
+  type Target,
+  verifiedOf,
+} from './delivery.ts';
 import { algorithmOf } from './digests.ts';
 import { openPipeline } from './pipeline.ts';
 import { noProgress, type TransferPlan, type TransferProgress, type TransferResult } from './plan.ts';
@@ -56,8 +67,45 @@ const deliveries: Readonly<Record<TransferPlan['method'], Deliver>> = {
 
 type Outcome = Omit<TransferResult, 'startedAt' | 'durationMs'>;
 
-/** `open` aborts the source, `options.signal` the upload. */
+/** From the first file of the image whose download does not fail. Rejects with the failure that may pass soonest, and all of them. */
 async function move(plan: TransferPlan, options: TransferOptions, open: AbortSignal): Promise<Outcome> {
+  const { target, clock, onProgress, signal } = options;
+  const failures: OperatorError[] = [];
+  for (const file of filesOf(plan)) {
+    using over = linked(open);
+    try {
+      if (failures.length > 0) {
+        await becomesEmpty(plan, { images: target.images, clock, signal });
+        onProgress(noProgress);
+      }
+      return await moveFile(file, options, over.signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof OperatorError) || !isFailedDownload(error)) throw error;
+      failures.push(error);
+    } finally {
+      over.abort(new Error('this file is not read any more'));
+    }
+  }
+  throw soonestOf(failures) ?? new TypeError('a plan has no file');
+}
+
+/** The plans for the files that have the image, in the order in which they are tried. */
+function filesOf(plan: TransferPlan): TransferPlan[] {
+  return [plan, ...sourceOf(plan.source).alternatives.map((other) => ({ ...plan, ...other }))];
+}
+
+/** Resolves when Glance has dropped what it got of the file before. Rejects if it does not. */
+async function becomesEmpty({ imageID }: TransferPlan, delivery: Delivery): Promise<void> {
+  await pollImage(imageID, delivery, ({ status, size }, elapsedMs) => {
+    if (status === 'queued' && size === null) return true;
+    if (elapsedMs < staleMs) return undefined;
+    throw contentMismatch(`image ${imageID} is ${status}, with a part of its data`);
+  });
+}
+
+/** `open` aborts the source, `options.signal` the upload. */
+async function moveFile(plan: TransferPlan, options: TransferOptions, open: AbortSignal): Promise<Outcome> {
   const { openSource, target, clock, onProgress, signal } = options;
   let resumes = 0;
   const source = await openSource(plan, {

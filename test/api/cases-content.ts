@@ -38,6 +38,8 @@ const copyFrom = (value: unknown, refusal: string | undefined = undefined): Case
 });
 const web = (fields: object) => from({ digest: `sha512:${hex(128)}`, ...fields }, { method: 'WebDownload' });
 
+const packed = { url: 'https://example.org/image.xz', digest: `sha512:${hex(128)}` };
+
 export const contentCases: Case[] = [
   {
     what: 'content without diskFormat',
@@ -105,7 +107,7 @@ export const contentCases: Case[] = [
   },
   {
     what: 'method WebDownload with mirrors',
-    spec: web({ mirrors: ['https://example.org/image.qcow2'] }),
+    spec: web({ mirrors: [{ url: 'https://example.org/image.qcow2' }] }),
     refused: { field: 'spec.content.http', says: says.webDownloadAlone },
   },
   {
@@ -139,14 +141,34 @@ export const contentCases: Case[] = [
   },
   {
     what: 'nine mirrors',
-    spec: from({ mirrors: Array.from({ length: 9 }, (_, index) => `https://example.com/${index}`) }),
+    spec: from({ mirrors: Array.from({ length: 9 }, (_, index) => ({ url: `https://example.com/${index}` })) }),
     refused: { field: 'spec.content.http.mirrors', says: 'Too many' },
   },
   {
     what: 'a mirror with a password',
-    spec: from({ mirrors: ['https://user:secret@example.com/image.raw'] }),
-    refused: { field: 'spec.content.http.mirrors[0]', says: says.url },
+    spec: from({ mirrors: [{ url: 'https://user:secret@example.com/image.raw' }] }),
+    refused: { field: 'spec.content.http.mirrors[0].url', says: says.url },
   },
+  {
+    what: 'a mirror twice',
+    spec: from({ mirrors: [packed, { url: packed.url }] }),
+    refused: { field: 'spec.content.http.mirrors[1]', says: 'Duplicate value' },
+  },
+  {
+    what: 'a mirror with a digest that is none',
+    spec: from({ mirrors: [{ ...packed, digest: 'sha256:0' }] }),
+    refused: { field: 'spec.content.http.mirrors[0].digest', says: says.digest },
+  },
+  ...[{ digestOf: 'Image' }, { decompress: 'None' }].map((fields) => ({
+    what: `a digest of a mirror with ${JSON.stringify(fields)}`,
+    spec: from({ mirrors: [packed], ...fields }),
+    refused: { field: 'spec.content.http.mirrors', says: says.mirrorDigests },
+  })),
+  ...[{ diskFormat: 'aki' }, { diskFormat: 'raw', containerFormat: 'compressed' }].map((fields) => ({
+    what: `a digest of a mirror of ${JSON.stringify(fields)}`,
+    spec: { ...from({ mirrors: [packed] }), image: fields },
+    refused: { field: 'spec.content', says: says.mirrorFormats },
+  })),
   {
     what: 'an unknown decompress',
     spec: from({ decompress: 'Gzip' }),

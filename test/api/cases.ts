@@ -10,6 +10,7 @@ import {
   cloud,
   emoji,
   from,
+  hex,
   http,
   id,
   image,
@@ -69,8 +70,11 @@ export const cases: Case[] = [
       content: {
         http: {
           ...http,
-          mirrors: ['https://mirror.example.org/image.qcow2.xz'],
-          digestOf: 'Image',
+          mirrors: [
+            { url: 'https://mirror.example.org/image.qcow2.xz' },
+            { url: 'https://mirror.example.org/image.qcow2.zst', digest: `sha512:${hex(128)}` },
+          ],
+          digestOf: 'Served',
           member: '*.qcow2',
           headersSecretRef: { name: 'mirror-token' },
           caSecretRef: { name: 'mirror-ca' },

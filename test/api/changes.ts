@@ -128,7 +128,7 @@ export const changes: Change[] = [
     what: 'the place where the same data is served',
     image: 'active',
     from: withContent,
-    to: from({ url: 'https://example.org/image.qcow2', mirrors: ['https://example.com/image.qcow2'] }),
+    to: from({ url: 'https://example.org/image.qcow2', mirrors: [{ url: 'https://example.com/image.qcow2' }] }),
   },
   {
     what: 'the credentials for the same image',

@@ -59,6 +59,10 @@ export const says = {
     'method WebDownload needs content.http with a sha512 digest of the file as served: Glance downloads the file itself, and sha512 is what it computes; or use method Upload',
   webDownloadAlone:
     'method WebDownload takes no mirrors, headersSecretRef, caSecretRef or member, because Glance downloads the file with a URL alone and stores it as it is: leave them out, or use method Upload',
+  mirrorDigests:
+    'a digest of a mirror is that of another file with the same image, so decompress must be Auto and digestOf Served: with digestOf Image or decompress None one digest is right for all mirrors, so leave the others out',
+  mirrorFormats:
+    'an image in these formats is the file as it is served, so all mirrors have the same digest: leave the digests of mirrors out',
   member:
     'member takes a file out of an archive, and decompress None stores the archive as it is: leave one of them out',
   memberName:

@@ -49,6 +49,7 @@ export const fullStatus = {
     imageDigest: `sha512:${hex(128)}`,
     size: 620_756_992,
     compression: 'xz',
+    member: 'disk.raw',
     virtualSize: 3_758_096_384,
     warnings: ['https://example.com/image.raw redirected to http://mirror.example.com/image.raw'],
   },

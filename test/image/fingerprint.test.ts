@@ -52,7 +52,7 @@ const rows: [fingerprint: string, content: object, image?: object][] = [
   ],
   // URLs, mirrors, methods, stores and minimum sizes do not change the bytes.
   [`v1;${sha256};Served;Auto;raw;bare`, { http: { url: 'https://elsewhere.example.com/x', digest: sha256 } }],
-  [`v1;${sha256};Served;Auto;raw;bare`, { http: { url, digest: sha256, mirrors: ['https://example.net/x'] } }],
+  [`v1;${sha256};Served;Auto;raw;bare`, { http: { url, digest: sha256, mirrors: [{ url: 'https://example.net/x' }] } }],
   [`v1;${sha256};Served;Auto;raw;bare`, { http: { url, digest: sha256 }, method: 'Stage' }],
   [`v1;${sha512};Served;None;raw;bare`, { http: { url, digest: sha512 }, method: 'WebDownload' }],
   [`v1;${sha256};Served;Auto;raw;bare`, { http: { url, digest: sha256 } }, { diskFormat: 'raw', stores: ['a'] }],

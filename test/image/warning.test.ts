@@ -78,6 +78,13 @@ test('several warnings share the condition, with the reason of the first', () =>
   assert.match(warning.message, /^md5 detects .*; the source redirected to http; .*"os_version" is 24\.1.*; .*" a"$/);
 });
 
+test('a weak digest of a mirror is a warning, too', () => {
+  const mirrors = [{ url: 'https://example.net/x.xz', digest: `sha1:${'1'.repeat(40)}` }];
+  const warning = warned({ content: { http: { ...content.http, mirrors } }, image: { diskFormat: 'raw' } });
+  assert.equal(warning?.reason, 'WeakDigest');
+  assert.match(warning.message, /^sha1 detects/);
+});
+
 test('a warning fits into its condition, however many names it lists', () => {
   const properties = Object.fromEntries(
     Array.from({ length: 1000 }, (_, index) => [` ${'x'.repeat(200)}${index}`, '']),

@@ -75,7 +75,7 @@ describe('data arrives as it is declared', () => {
     const broken = world.source.add('/broken.raw', { body: file, fault: { kind: 'resetAt', byte: 600_000 } });
     world.source.remove('/gone.raw');
     const mirror = world.source.add('/mirror.raw', { body: file });
-    const mirrors = [`${world.source.url}/gone.raw`, mirror];
+    const mirrors = [{ url: `${world.source.url}/gone.raw` }, { url: mirror }];
     await world.apply('mirrored', source({ url: broken, mirrors, digest: digestOf(file) }));
     const { status } = await world.ready('mirrored');
     assert.equal(status.content?.url, mirror);

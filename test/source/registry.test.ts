@@ -47,10 +47,38 @@ describe('the registry of sources', () => {
     ]);
   });
 
+  test('mirrors with a digest of their own are other files, each with its mirrors, and no headers of another server', () => {
+    const [one, two] = [`sha256:${'1'.repeat(64)}`, `sha256:${'2'.repeat(64)}`];
+    const mirrors = [
+      { url: 'https://a.example.org/x.xz', digest: one },
+      { url: 'https://b.example.org/x' },
+      { url: 'https://example.com/x.zst', digest: two },
+      { url: 'https://c.example.org/x.xz', digest: one },
+      { url: 'https://d.example.org/x', digest: http.digest },
+    ];
+    const { source } = planned(from({ ...privateFile, url: 'https://example.com/x', mirrors }));
+    const authority = { caSecretRef: privateFile.caSecretRef };
+    assert.deepEqual(sourceOf(source).alternatives, [
+      {
+        source: {
+          kind: 'http',
+          url: 'https://a.example.org/x.xz',
+          mirrors: [{ url: 'https://c.example.org/x.xz' }],
+          ...authority,
+        },
+        digest: one,
+      },
+      { source: { kind: 'http', url: 'https://example.com/x.zst', mirrors: [], ...privateFile }, digest: two },
+    ]);
+    const same = source.kind === 'http' ? source.mirrors.filter(({ digest }) => digest === undefined) : [];
+    assert.deepEqual(same, [{ url: 'https://b.example.org/x' }, { url: 'https://d.example.org/x' }]);
+    assert.deepEqual(sourceOf(planned(copyOf({})).source).alternatives, []);
+  });
+
   test('transfers are counted by the host of their source, or by its cloud where only that is known', () => {
     const host = (declaration: object) => sourceOf(planned(declaration).source).host('team');
     assert.equal(
-      host(from({ url: 'https://example.com:8443/a', mirrors: ['https://example.org/a'] })),
+      host(from({ url: 'https://example.com:8443/a', mirrors: [{ url: 'https://example.org/a' }] })),
       'example.com:8443',
     );
     assert.equal(

@@ -90,3 +90,48 @@ test('the download of a compressed file is resumed after a break', async () => {
   assert.deepEqual([result.resumes, result.bytes], [3, image.length]);
   assert.equal((await settled(wanted)).status, 'active');
 });
+
+const zst = { body: packed.zstd, digest: sha256(packed.zstd) };
+
+test('a mirror that compresses the image differently is used when the declared file is gone', async () => {
+  const { source, path, plan, run, settled } = scene;
+  const gone = source.add(path(), { body: packed.gzip, status: 404 });
+  const other = source.add(path(), { body: zst.body });
+  const wanted = await plan({ url: gone, digest: sha256(packed.gzip), mirrors: [{ url: other, digest: zst.digest }] });
+  const result = await run(wanted);
+  assert.deepEqual([result.url, result.digest, result.compression], [other, zst.digest, 'zstd']);
+  assert.deepEqual([(await settled(wanted)).status, result.bytes], ['active', image.length]);
+});
+
+test('a mirror that compresses the image differently is used when the declared file breaks off for good', async () => {
+  const { source, path, plan, run, settled, puts } = scene;
+  const fault = { kind: 'resetAt', byte: 700_000 } as const;
+  const broken = source.add(path(), { body: packed.gzip, fault, ranges: false });
+  const other = source.add(path(), { body: zst.body });
+  const wanted = await plan({
+    url: broken,
+    digest: sha256(packed.gzip),
+    mirrors: [{ url: other, digest: zst.digest }],
+  });
+  const result = await run(wanted);
+  assert.deepEqual([result.url, result.digest], [other, zst.digest]);
+  assert.deepEqual([(await settled(wanted)).size, puts(wanted)], [image.length, 2]);
+});
+
+test('a mirror with another file must have its own digest, and the failure of a transfer names all files', async () => {
+  const { source, path, plan, run, settled } = scene;
+  const gone = source.add(path(), { body: packed.gzip, status: 404 });
+  const other = source.add(path(), { body: zst.body });
+  const wrong = await plan({
+    url: gone,
+    digest: sha256(packed.gzip),
+    mirrors: [{ url: other, digest: sha256(image) }],
+  });
+  await assert.rejects(run(wrong), { code: 'DigestMismatch' });
+  assert.equal((await settled(wrong)).status, 'queued');
+  const also = source.add(path(), { body: zst.body, status: 403 });
+  const none = await plan({ url: gone, digest: sha256(packed.gzip), mirrors: [{ url: also, digest: zst.digest }] });
+  await assert.rejects(run(none), {
+    message: /404 Not Found.*The other addresses of the source failed too: .*403 Forbidden/,
+  });
+});

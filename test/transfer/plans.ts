@@ -8,7 +8,7 @@ export interface PlanOptions extends Partial<Omit<TransferPlan, 'cloud' | 'sourc
   address?: string;
   cloudName?: string;
   url?: string;
-  mirrors?: string[];
+  mirrors?: { url: string; digest?: string }[];
   source?: TransferPlan['source'];
   limits?: Partial<TransferPlan['limits']>;
 }

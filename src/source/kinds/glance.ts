@@ -41,6 +41,7 @@ export function glanceSource(plan: GlancePlan): PlannedSource<GlancePlan> {
     secrets: [{ use: 'cloud', ref: secretRef, field: 'spec.content.glance.cloud.secretRef' }],
     address: image,
     webDownloadURL: undefined,
+    alternatives: [],
     bytesID: `glance=${id}`,
     placeBeside: (other) => {
       const place = [secretRef.name, name, region ?? '', where.kind === 'href' ? where.endpoint : ''];

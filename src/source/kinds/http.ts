@@ -10,8 +10,8 @@ import { createSourceTransport } from '../transport.ts';
 export const HttpPlan = z.strictObject({
   kind: z.literal('http'),
   url: planned.text,
-  /** The same file on other servers, in order of preference. */
-  mirrors: z.array(planned.text).max(32),
+  /** On other servers, in order of preference: the same file, or with a digest another one that has the same image. */
+  mirrors: z.array(z.strictObject({ url: planned.text, digest: planned.text.optional() })).max(32),
   /** Its keys and values are sent to the server of `url` as headers. */
   headersSecretRef: planned.secretRef.optional(),
   /** Its key ca.crt holds CA certificates to trust. */
@@ -21,7 +21,8 @@ export type HttpPlan = z.infer<typeof HttpPlan>;
 
 export function declaredHttp(declared: NonNullable<ContentSpec['http']>): DeclaredData<HttpPlan> {
   const { url, mirrors, headersSecretRef, caSecretRef, digest, digestOf, decompress, member } = declared;
-  const source = compact({ kind: 'http' as const, url, mirrors, headersSecretRef, caSecretRef });
+  const mirrored = mirrors.map((mirror) => (mirror.digest === digest ? { url: mirror.url } : mirror));
+  const source = compact({ kind: 'http' as const, url, mirrors: mirrored, headersSecretRef, caSecretRef });
   return { source, digest, digestOf, decompress, ...(member === undefined ? {} : { member }) };
 }
 
@@ -35,6 +36,7 @@ export function httpSource(plan: HttpPlan): PlannedSource<HttpPlan> {
     secrets: needs.flatMap(({ ref, ...need }) => (ref === undefined ? [] : [{ ...need, ref }])),
     address: url,
     webDownloadURL: url,
+    alternatives: alternativesOf(plan),
     bytesID: undefined,
     placeBeside: () => undefined,
     host: () => URL.parse(url)?.host ?? url,
@@ -42,8 +44,25 @@ export function httpSource(plan: HttpPlan): PlannedSource<HttpPlan> {
     async open({ secrets, hasDigest, egress, trust, resources, ...common }) {
       const transport = createSourceTransport(egress, { trust, ca: secrets.ca });
       resources.defer(() => transport.close());
-      const headers = secrets.headers === undefined ? {} : { headers: readHeaders(secrets.headers) };
-      return openHttpSource({ ...common, ...headers, urls: [url, ...mirrors], hasDigest, transport });
+      const values = headersSecretRef === undefined ? undefined : secrets.headers;
+      const headers = values === undefined ? {} : { headers: readHeaders(values) };
+      const same = mirrors.filter((mirror) => mirror.digest === undefined);
+      const urls = [url, ...same.map((mirror) => mirror.url)] as const;
+      return openHttpSource({ ...common, ...headers, urls, hasDigest, transport });
     },
   };
+}
+
+/** One for each digest of mirrors. The headers are for the server of `url` alone. */
+function alternativesOf({ url, mirrors, headersSecretRef, ...rest }: HttpPlan): { source: HttpPlan; digest: string }[] {
+  const digests = new Set(mirrors.flatMap(({ digest }) => digest ?? []));
+  return [...digests].flatMap((digest) => {
+    const [first, ...others] = mirrors
+      .filter((mirror) => mirror.digest === digest)
+      .map((mirror) => ({ url: mirror.url }));
+    if (first === undefined) return [];
+    const isSameServer = URL.parse(first.url)?.origin === URL.parse(url)?.origin;
+    const headers = headersSecretRef !== undefined && isSameServer ? { headersSecretRef } : {};
+    return [{ source: { ...rest, url: first.url, mirrors: others, ...headers }, digest }];
+  });
 }
