@@ -100,7 +100,7 @@ const gone: readonly string[] = ['killed', 'deleted', 'pending_delete'];
 
 /** JSON that was decoded is compared by Glance alone. */
 function hasProperty({ properties }: Image, key: string, value: string): boolean {
-  const found = properties[key];
+  const found = Object.hasOwn(properties, key) ? properties[key] : undefined;
   return typeof found === 'string' ? found === value : found !== undefined;
 }
 

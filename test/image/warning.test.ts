@@ -3,10 +3,11 @@ import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { readImage } from '../../src/glance/image.ts';
 import { desire } from '../../src/image/desired.ts';
+import { isMatch } from '../../src/image/import-filter.ts';
 import { warningOf } from '../../src/image/warning.ts';
 import { parseResponseJson } from '../../src/kubernetes/response.ts';
 import { wireImage } from '../glance/model.ts';
-import { content, identity, projectID, resourceOf } from './resource.ts';
+import { content, identity, imageOf, projectID, resourceOf } from './resource.ts';
 
 const warned = (
   spec: Record<string, unknown>,
@@ -47,6 +48,25 @@ test('a property that is named like a method or like the prototype of a JavaScri
   assert.deepEqual(desired.propertyKeys, names.toSorted());
   const wanted = new Map(Object.entries(desired.image.properties ?? {}));
   for (const name of names) assert.equal(wanted.get(name), name);
+});
+
+test('a map of a declaration keeps each of its keys, in a filter too, which would otherwise match other images', () => {
+  const properties: object = JSON.parse('{"__proto__":"1","constructor":"2"}');
+  const keys = (map: object = {}) => Object.keys(map).toSorted();
+  const found = resourceOf({
+    spec: { managementPolicy: 'Observe', import: { filter: { properties }, select: 'Only' } },
+  });
+  assert.deepEqual(keys(found.spec.import?.filter?.properties), keys(properties));
+  const made = resourceOf({ spec: { image: { properties } } });
+  assert.deepEqual(keys(made.spec.image.properties), keys(properties));
+});
+
+test('an image without a property does not match a filter for it, whatever its name', () => {
+  for (const name of ['__proto__', 'constructor', 'toString', 'os_distro']) {
+    const filter = { properties: Object.fromEntries([[name, 'x']]) };
+    assert.equal(isMatch(imageOf(), filter), false, name);
+    assert.equal(isMatch(imageOf({ properties: Object.fromEntries([[name, 'x']]) }), filter), true, name);
+  }
 });
 
 test('a list or object in a property keeps each of its keys', () => {
