@@ -13,6 +13,7 @@ import { isNotFound, KubernetesError } from '../kubernetes/errors.ts';
 import { type ObjectMeta, parseObject, type ResourceType } from '../kubernetes/resource.ts';
 import { attempt, OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { asFailure } from './failure.ts';
+import { notOwned } from './publication.ts';
 import type { Observed, Publication, PublishedData } from './revisions.ts';
 
 export interface ConfigMaps {
@@ -122,9 +123,7 @@ function configMapsOf(resource: GlanceImage, client: Client): OwnConfigMaps {
       const found = await get(name, signal);
       if (found === undefined) return create(name, data, signal);
       if (belongsTo(found, resource)) return change(found, data, signal);
-      throw new OperatorError(`ConfigMap ${name} ${whyForeign(found)}, and is left as it is`, {
-        code: 'ConfigMapNotOwned',
-      });
+      throw new OperatorError(notOwned(name, whyForeign(found)), { code: 'ConfigMapNotOwned' });
     },
 
     async remove(name, signal) {

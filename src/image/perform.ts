@@ -143,7 +143,7 @@ async function changeMember(
 }
 
 /** The next step relies on this memory, so it must not be done. */
-function notRecorded(): OperatorError {
+export function notRecorded(): OperatorError {
   return new OperatorError(
     'the API server rejects the memory of the operator in the status, so nothing is changed that depends on it; the log of the operator ' +
       'has the reason',

@@ -36,6 +36,7 @@ import {
 } from './pass.ts';
 import { performContext } from './perform.ts';
 import { configMapsOf } from './publication.ts';
+import { publishObserved } from './publish-observed.ts';
 import { pursue } from './pursue.ts';
 import { release } from './release.ts';
 import type { Report } from './report.ts';
@@ -118,7 +119,7 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
     return observeImport(imported, pass, cloud, at, context);
   const desired = desire(resource, identity, cloud.projectID);
   const perform = performContext(pass, desired, cloud, context);
-  const configMaps = await readConfigMaps(configMapsOf(desired, memory), perform.configMaps, context.signal);
+  const configMaps = await readConfigMaps(configMapsOf(resource, memory), perform.configMaps, context.signal);
   const glimpsed = glimpse(pass, desired, cloud, perform, configMaps);
   if (glimpsed.kind === 'refreshing') return outcome({ kind: 'recheck', afterMs: glimpsed.ms });
   if (glimpsed.kind === 'settled') return withReport({ ...at, ...glimpsed.report });
@@ -159,7 +160,7 @@ async function observeImport(
   if (!mirrored.ok) return failed(pass, mirrored.error, context, at);
   const { value } = mirrored;
   if (value.kind === 'refreshing') return outcome({ kind: 'recheck', afterMs: value.ms });
-  return withReport({ ...at, ...value.report });
+  return publishObserved({ ...at, ...value.report }, pass, context);
 }
 
 /**

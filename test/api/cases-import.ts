@@ -27,7 +27,7 @@ const says = {
     'use the other fields of the filter, or import.id',
   needsImport: 'managementPolicy Observe needs import: name the image to observe by import.id or import.filter',
   onlyReads:
-    'managementPolicy Observe writes nothing, and admits only cloud, import, interval and suspend: leave out the other fields, or declare managementPolicy: Manage',
+    'managementPolicy Observe writes nothing, and admits only cloud, import, interval, suspend and publish: leave out the other fields, or declare managementPolicy: Manage',
   deletes: 'managementPolicy Observe never deletes the image: leave deletionPolicy out',
   needsID:
     'managementPolicy Manage takes over one image, and needs its import.id; or declare managementPolicy: Observe',

@@ -21,7 +21,7 @@ const publishing = (name: string) => ({
 });
 const declared = publishing('images');
 const image = made();
-const data = publishedData(desiredOf(declared), image);
+const data = publishedData(image, 'ubuntu', digest);
 const verified = (imageID: string) => ({
   imageID,
   fingerprint,
@@ -54,9 +54,8 @@ describe('the publication of an image', () => {
   });
 
   test('without content the digest is that of Glance, and there is none before it has data', () => {
-    const record = desiredOf({ spec: { image: { diskFormat: 'raw' } } });
-    assert.equal(publishedData(record, image)['imageDigest'], `sha512:${'e'.repeat(128)}`);
-    assert.ok(!Object.hasOwn(publishedData(record, made({ hash: null })), 'imageDigest'));
+    assert.equal(publishedData(image, 'ubuntu', undefined)['imageDigest'], `sha512:${'e'.repeat(128)}`);
+    assert.ok(!Object.hasOwn(publishedData(made({ hash: null }), 'ubuntu', undefined), 'imageDigest'));
   });
 
   test('a ConfigMap that is as it should be costs no step', () => {

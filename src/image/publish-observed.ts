@@ -1,0 +1,63 @@
+/**
+ * Publishes an image that is observed.
+ *
+ * Invariants: nothing here can write to Glance. While the image cannot be used, its ConfigMap stays as it is.
+ */
+import { attempt, OperatorError } from '../lib/errors.ts';
+import { type OwnConfigMaps, readConfigMaps } from './config-maps.ts';
+import { failed, outcome, type Pass, type Reached, type ReconcileContext, withReport } from './pass.ts';
+import { notRecorded } from './perform.ts';
+import { configMapsOf, type PublishStep, publish, publishedData } from './publication.ts';
+import type { Change, Report } from './report.ts';
+import type { StatusOutcome } from './resources.ts';
+import { simulate } from './simulate.ts';
+import { withMemory } from './status.ts';
+import type { State } from './step.ts';
+
+/** `report`: of the image. */
+export async function publishObserved(report: Report, pass: Pass, context: ReconcileContext): Promise<Reached> {
+  const image = report.observed?.revisions[0]?.image;
+  const { resource } = pass;
+  const names = configMapsOf(resource, report.memory);
+  if (names.length === 0 || report.end.kind !== 'converged' || image === undefined) return withReport(report);
+  const { clock, signal } = context;
+  const configMaps = context.configMaps.of(resource);
+  const name = resource.spec.publish?.configMapRef.name;
+  const data = publishedData(image, image.name ?? '', undefined);
+  const wanted = name === undefined ? undefined : { configMap: name, data };
+  const observed = { revisions: [], listed: false, configMaps: await readConfigMaps(names, configMaps, signal) };
+  let state: State = { observed, memory: report.memory };
+  const changes: Change[] = [];
+  for (;;) {
+    const next = publish(wanted, state.memory, state.observed.configMaps);
+    const learned = { ...report, memory: state.memory, changes };
+    if (next === undefined) return withReport(learned);
+    if (next.kind === 'blocked') return failed(pass, new OperatorError(next.message, next), context, learned);
+    const { step } = next;
+    const done = await attempt(signal, () => take(step, pass, configMaps, context));
+    if (!done.ok) return failed(pass, done.error, context, learned);
+    if (done.value === 'gone') return outcome({ kind: 'done' });
+    if (done.value === 'outdated') return outcome({ kind: 'again' });
+    if (done.value === 'rejected') return failed(pass, notRecorded(), context, learned);
+    state = simulate(state, step, clock.now());
+    if (step.kind === 'publish') changes.push({ kind: 'published', configMap: step.configMap });
+  }
+}
+
+async function take(
+  step: PublishStep,
+  { resource }: Pass,
+  configMaps: OwnConfigMaps,
+  { resources, signal }: ReconcileContext,
+): Promise<StatusOutcome> {
+  switch (step.kind) {
+    case 'record':
+      return resources.writeStatus(resource, withMemory(resource.status, step.memory), signal);
+    case 'publish':
+      await configMaps.write(step.configMap, step.data, signal);
+      return 'written';
+    case 'unpublish':
+      await configMaps.remove(step.configMap, signal);
+      return 'written';
+  }
+}
