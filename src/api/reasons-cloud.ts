@@ -107,7 +107,7 @@ export const cloudReasons = {
     shownBy: ['Ready'],
     actor: 'cloud',
     remedy:
-      'Use credentials with the role that the policies deactivate and reactivate of Glance ask for, which is admin in most clouds, or remove `spec.image.state` and ask the administrator of the cloud to change the state.',
+      'Use credentials with the role that the policies deactivate and reactivate of Glance ask for, which is admin in many clouds, or remove `spec.image.state` and ask the administrator of the cloud to change the state.',
     command: 'openstack image set --deactivate ID',
   },
   InvalidRequest: {

@@ -147,7 +147,7 @@ const imageFields = rule(
         description:
           'Whether the data of the image can be used. Deactivated: no server can be created from it, and only administrators can download it; ' +
           'the operator deactivates it after its data was verified. Active: the operator reactivates it when it was deactivated. ' +
-          'Most clouds allow both to administrators only. Default: the state is left alone, and a deactivated image is reported.',
+          'Many clouds allow both to administrators only. Default: the state is left alone, and a deactivated image is reported.',
       }),
   }),
   {
@@ -161,7 +161,7 @@ const imageFields = rule(
 const image = rule(imageFields, {
   cel: "!has(self.members) || (has(self.visibility) && self.visibility == 'shared')",
   test: ({ members, visibility }) => members === undefined || visibility === 'shared',
-  message: 'only shared images have members: declare visibility: shared, or remove members',
+  message: 'only shared images have members: declare visibility: shared, or leave members out',
   fieldPath: '.members',
 });
 

@@ -5,6 +5,7 @@
 import { internalNames } from '../../src/glance/property-names.ts';
 import { contentCases } from './cases-content.ts';
 import { importCases } from './cases-import.ts';
+import { sharingCases } from './cases-sharing.ts';
 import {
   type Case,
   cloud,
@@ -56,6 +57,8 @@ export const cases: Case[] = [
         diskFormat: 'qcow2',
         containerFormat: 'bare',
         visibility: 'shared',
+        members: { projects: ['5f0b1d'] },
+        state: 'Active',
         protected: true,
         hidden: true,
         minDiskGiB: 10,
@@ -81,6 +84,7 @@ export const cases: Case[] = [
         },
         method: 'Stage',
       },
+      publish: { configMapRef: { name: 'ubuntu-image' } },
     },
   },
   {
@@ -261,6 +265,7 @@ export const cases: Case[] = [
   inImage('allStores', true),
   ...contentCases,
   ...importCases,
+  ...sharingCases,
 
   { what: 'null for a field with a default', spec: spec({ interval: null }), zodAlone: 'refuses' },
   { what: 'null for an object with a default', spec: spec({ image: null }), zodAlone: 'refuses' },

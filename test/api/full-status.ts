@@ -83,6 +83,7 @@ export const fullStatus = {
       createdAt: '2026-03-01T10:00:00Z',
     },
   ],
+  members: [{ project: '5f0b1d', status: 'accepted' }],
   operation: { version: 1, uid: '0f0b1c', next: 8, images: ['6b1fd7a2-0000-5000-8000-000000000000'] },
   lastHandledReconcileAt: '2026-03-01',
 };

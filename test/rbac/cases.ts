@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { exitCodes } from '../../src/commands/exit.ts';
 import type { Permission } from './chart.ts';
 import type { Installation, InstallationOptions } from './installation.ts';
-import { correctDriftTwice } from './main-job.ts';
+import { applyPublished, changeConfigMap, correctDriftTwice } from './main-job.ts';
 import { eventsOf, readiness } from './seen.ts';
 
 export interface Case {
@@ -28,6 +28,9 @@ async function startAndFail(installation: Installation, verb: string, resource: 
 
 /** By default the chart grants neither list nor watch on Secrets. */
 const watchesSecrets: InstallationOptions = { settings: { watchSecrets: true } };
+
+/** Nor any right on ConfigMaps. */
+const publishes: InstallationOptions = { values: { publish: { enabled: true } } };
 
 const neverSees = (verb: string, resource: string, options: InstallationOptions = {}): Case => ({
   symptom: 'is not ready, and names the list that is missing',
@@ -142,6 +145,51 @@ export const cases: Record<Permission, Case> = {
       await installation.untilForbidden('patch', 'events');
       const counts = (await eventsOf(installation, 'uncounted')).map(({ count }) => count);
       assert.ok(counts.every((count) => count === 1));
+    },
+  },
+  'get configmaps': {
+    symptom: 'publishes nothing, and says which value of the chart allows it',
+    options: publishes,
+    async show(installation) {
+      await installation.start();
+      await applyPublished(installation, 'unread');
+      await installation.untilForbidden('get', 'configmaps');
+      const { status } = await installation.world.reason('unread', 'PublishForbidden');
+      assert.match(status.lastError?.message ?? '', /set publish\.enabled in the values of its chart/);
+    },
+  },
+  'create configmaps': {
+    symptom: 'creates no ConfigMap, and says which value of the chart allows it',
+    options: publishes,
+    async show(installation) {
+      await installation.start();
+      await applyPublished(installation, 'uncreated');
+      await installation.untilForbidden('create', 'configmaps');
+      await installation.world.reason('uncreated', 'PublishForbidden');
+    },
+  },
+  'patch configmaps': {
+    symptom: 'does not correct a ConfigMap that was changed',
+    options: publishes,
+    async show(installation) {
+      await installation.start();
+      await applyPublished(installation, 'uncorrected');
+      await installation.world.ready('uncorrected');
+      await changeConfigMap(installation, 'uncorrected');
+      await installation.untilForbidden('patch', 'configmaps');
+      await installation.world.reason('uncorrected', 'PublishForbidden');
+    },
+  },
+  'delete configmaps': {
+    symptom: 'does not delete a ConfigMap that is not declared any more',
+    options: publishes,
+    async show(installation) {
+      await installation.start();
+      await applyPublished(installation, 'undeleted');
+      await installation.world.ready('undeleted');
+      await installation.apply('undeleted');
+      await installation.untilForbidden('delete', 'configmaps');
+      await installation.world.reason('undeleted', 'PublishForbidden');
     },
   },
   'get coordination.k8s.io/leases': neverLeads('get'),

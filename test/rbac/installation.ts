@@ -22,6 +22,8 @@ export interface InstallationOptions {
   watch?: 'cluster' | 'namespace';
   lost?: Permission;
   settings?: Readonly<Record<string, unknown>>;
+  /** Further values of the chart. */
+  values?: Readonly<Record<string, unknown>>;
 }
 
 const deploymentSchema = z.looseObject({
@@ -56,7 +58,7 @@ export class Installation implements AsyncDisposable {
 
   static async create(
     world: World,
-    { watch = 'namespace', lost, settings = {} }: InstallationOptions = {},
+    { watch = 'namespace', lost, settings = {}, values: more = {} }: InstallationOptions = {},
   ): Promise<Installation> {
     const { kubernetes } = world.stack;
     const name = `rbac-${randomBytes(4).toString('hex')}`;
@@ -71,6 +73,7 @@ export class Installation implements AsyncDisposable {
         ...settings,
       },
       ...(watch === 'namespace' ? { watchNamespaces: [world.namespace] } : {}),
+      ...more,
     };
     const namespace = await kubernetes.createNamespace('operator');
     const objects = await render(kubernetes, { release: name, namespace, values });

@@ -1,5 +1,6 @@
 /** All functions of an operator in one run. Invariant: it uses every verb that the operator ever needs. */
 import assert from 'node:assert/strict';
+import { reconcileAtAnnotation } from '../../src/api/group.ts';
 import { raw } from '../env/images.ts';
 import { digestOf } from '../operator/digest.ts';
 import type { Installation } from './installation.ts';
@@ -21,6 +22,8 @@ export async function doMainJob(installation: Installation): Promise<void> {
   await world.writeSecret('late', { 'clouds.yaml': await world.project.cloudsYaml() });
   await world.ready('late');
 
+  if (installation.permissions.some((right) => right.endsWith(' configmaps'))) await publish(installation);
+
   await installation.raceForFinalizer('raced', 'example.com/foreign');
   await world.ready('raced');
 
@@ -32,6 +35,31 @@ export async function doMainJob(installation: Installation): Promise<void> {
     (await world.images()).map((image) => image.name),
     ['raced'],
   );
+}
+
+async function publish(installation: Installation): Promise<void> {
+  const { world } = installation;
+  await applyPublished(installation, 'published');
+  await world.ready('published');
+  await changeConfigMap(installation, 'published');
+  await installation.apply('published');
+  await world.ready('published');
+  await world.delete('published');
+  await world.gone('published');
+}
+
+/** With a ConfigMap of the same name. */
+export async function applyPublished(installation: Installation, name: string): Promise<void> {
+  await installation.apply(name, { publish: { configMapRef: { name } } });
+}
+
+/** Changes a ConfigMap behind the operator's back, and has the operator look at it. */
+export async function changeConfigMap({ world }: Installation, name: string): Promise<void> {
+  const path = `/api/v1/namespaces/${world.namespace}/configmaps/${name}`;
+  const options = { contentType: 'application/merge-patch+json' };
+  (await world.stack.kubernetes.request('PATCH', path, { data: { imageID: 'other' } }, options)).ok();
+  await world.annotate(name, reconcileAtAnnotation, 'changed');
+  await world.until(name, 'looked at', ({ status }) => status.lastHandledReconcileAt === 'changed');
 }
 
 /** The second time is reported by the same event, with a count. */

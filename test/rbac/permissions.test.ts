@@ -38,15 +38,15 @@ function temptations({ namespace }: World, own: string): Attributes[] {
 }
 
 describe('an operator with the rights that the chart gives it', { concurrency }, () => {
-  for (const [watch, settings] of [
-    ['namespace', {}],
-    ['cluster', {}],
-    ['namespace', { watchSecrets: true }],
+  for (const [watch, settings, values] of [
+    ['namespace', {}, {}],
+    ['cluster', {}, {}],
+    ['namespace', { watchSecrets: true }, { publish: { enabled: true } }],
   ] as const) {
-    const scope = [watch, ...Object.keys(settings)].join(' with ');
+    const scope = [watch, ...Object.keys({ ...settings, ...values })].join(' with ');
     test(`an operator with the chart's permissions works, uses each of them and needs no other: ${scope}`, async () => {
       await using world = await World.create({ idle: true });
-      await using installation = await Installation.create(world, { watch, settings });
+      await using installation = await Installation.create(world, { watch, settings, values });
       await using elsewhere = await World.create({ idle: true });
       const mark = await world.stack.kubernetes.audit.mark();
       const operator = await installation.start();
@@ -89,11 +89,18 @@ describe('an operator without one permission', { concurrency }, () => {
       permissionsOf(rolesOf(await render(world.stack.kubernetes, { ...rendering, values })));
     const cluster = await permissions();
     const namespaced = await permissions({ watchNamespaces: ['a', 'b'], settings: { clusterName: 'c' } });
-    const withWatch = await permissions({ settings: { watchSecrets: true } });
-    assert.deepEqual(withWatch, Object.keys(cases).sort());
+    const all = await permissions({ settings: { watchSecrets: true }, publish: { enabled: true } });
+    assert.deepEqual(all, Object.keys(cases).sort());
     assert.deepEqual(
-      withWatch.filter((right) => !cluster.includes(right)),
-      ['list secrets', 'watch secrets'],
+      all.filter((right) => !cluster.includes(right)),
+      ['create configmaps', 'delete configmaps', 'get configmaps', 'list secrets', 'patch configmaps', 'watch secrets'],
+    );
+    const publish = { enabled: true, namespaces: ['team-a'] };
+    const inOne = rolesOf(await render(world.stack.kubernetes, { ...rendering, values: { publish } }));
+    const publishers = inOne.filter(({ rules }) => rules.some(({ resources }) => resources.includes('configmaps')));
+    assert.deepEqual(
+      publishers.map((role) => [role.kind, role.metadata.namespace]),
+      [['Role', 'team-a']],
     );
     assert.deepEqual(
       cluster.filter((right) => !namespaced.includes(right)),
