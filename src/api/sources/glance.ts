@@ -20,7 +20,7 @@ export const glance = rule(
     }),
     cloud: cloud.optional().meta({
       description:
-        'The cloud that holds the image, and the credentials to read it with. They are sent to endpoints of that cloud only. Default: spec.cloud.',
+        'The cloud that holds the image, and the credentials to read it with. They are sent to endpoints of that cloud only. A change makes another copy, because another cloud may have another image with the same ID. Default: spec.cloud.',
     }),
   }),
   {
