@@ -239,11 +239,11 @@ export const cloudReasons = {
   },
   NotVerifiable: {
     meaning:
-      'The image was deactivated before its data was verified, and data of a deactivated image cannot be read. It is left as it is.',
+      'Nothing shows whether the image has the declared data: it was deactivated before its data was verified, or it is an image of spec.import whose data cannot be compared with the declared digest. It is left as it is.',
     shownBy: ['Ready'],
     actor: 'cloud',
     remedy:
-      'Ask the administrator of the cloud why. The command makes the image readable again, and the operator then verifies it. Or delete the image, and the operator creates another one.',
+      'If it was deactivated, ask the administrator of the cloud why: the command makes the image readable again, and the operator then verifies it. Otherwise declare a digest of the data as it is in Glance (`digestOf: Image`), or no content.',
     command: 'openstack image set --activate ID',
   },
   ContentMismatch: {

@@ -1,5 +1,5 @@
 /** Reasons of images that existed before the resource. */
-import { type ReasonEntry, showResource } from './reason-entry.ts';
+import { type ReasonEntry, showImage, showResource } from './reason-entry.ts';
 
 export const importReasons = {
   NotCompared: {
@@ -36,5 +36,31 @@ export const importReasons = {
     remedy:
       'Find out which tool deleted it. An ID is never used again: name another image in `spec.import`, or delete this resource. The operator does not create the image again.',
     command: showResource,
+  },
+  NotAdoptable: {
+    meaning:
+      'The image of spec.import.id belongs to another project, or bears the mark of another resource or cluster. It was not changed.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Use credentials of the project that owns the image, or observe it with `managementPolicy: Observe`. If nothing manages it any more, remove the marks: the command, and the same for `glance_image_operator_cluster` and `glance_image_operator_content`.',
+    command: 'openstack image unset --property glance_image_operator_owner ID',
+  },
+  TooManyProperties: {
+    meaning:
+      'With the marks of the operator, the image of spec.import.id would have more properties than Glance admits. It was not changed.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Remove properties from the image or from `spec.image.properties`: at most 122 are possible.',
+    command: 'openstack image show --column properties ID',
+  },
+  ContentDiffers: {
+    meaning:
+      'The image of spec.import.id does not have the declared content or formats. The operator leaves it as it is, and does not replace it.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Find out what the image is. Declare the content and the formats that it has, or none. If another content is declared after this one, the operator creates an image with that content.',
+    command: showImage,
   },
 } as const satisfies Record<string, ReasonEntry>;

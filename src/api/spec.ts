@@ -22,7 +22,7 @@ import { imported, importRules, managementPolicy } from './import.ts';
 import { jsonMapWithout, rule, set, text } from './rules.ts';
 
 /** Glance allows 128 properties an image by default; three are marks of the operator, and three are Glance's own. */
-const maxProperties = 122;
+export const maxProperties = 122;
 /** The largest integer of Glance's database. */
 const maxInteger = 2_147_483_647;
 const maxStores = 32;

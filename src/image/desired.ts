@@ -15,10 +15,28 @@ import { bindingOf, fingerprintOf } from './fingerprint.ts';
 import { contentProperty, type Identity, markOf, markProperties } from './identity.ts';
 import { type Memory, msSince } from './memory.ts';
 
+const mayBeLeftAlone = [
+  'name',
+  'visibility',
+  'protected',
+  'hidden',
+  'minDiskGiB',
+  'minRAMMiB',
+  'tags',
+  'containerFormat',
+] as const;
+type LeftAlone = (typeof mayBeLeftAlone)[number];
+
 export interface Desired {
   image: WantedImage & { name: string; hidden: boolean; visibility: string; owner: string };
   /** Set if another project than that of the credentials is to own the image. */
   declaredOwner?: string | undefined;
+  /** ID of the image that existed before, and is taken over. */
+  adopts?: string | undefined;
+  /** Undeclared fields, which stay as that image has them. */
+  leftAlone: readonly LeftAlone[];
+  /** As they are declared, if they are. */
+  formats: { diskFormat?: string | undefined; containerFormat?: string | undefined };
   /** Declared keys of properties, without the marks. */
   propertyKeys: string[];
   purge: boolean;
@@ -43,8 +61,6 @@ export interface Desired {
  * Throws an OperatorError `InvalidSpec` for what the API server cannot check: the keys of properties.
  */
 export function desire(resource: GlanceImage, identity: Identity, projectID: string): Desired {
-  if (resource.spec.import !== undefined)
-    throw invalid('spec.import with managementPolicy Manage is not supported yet');
   const { image, propertyPolicy } = withDefaults(resource.spec);
   const { name, diskFormat, containerFormat, visibility, hidden, minDiskGiB, minRAMMiB, owner, tags } = image;
   const properties = jsonObject(image.properties);
@@ -68,6 +84,8 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
       properties: { ...properties, ...markOf(identity) },
     },
     ...(owner === undefined || owner === projectID ? {} : { declaredOwner: owner }),
+    ...adoptionOf(resource),
+    formats: { diskFormat, containerFormat: resource.spec.image.containerFormat },
     propertyKeys: Object.keys(properties).sort(),
     purge: propertyPolicy === 'Purge',
     content,
@@ -78,6 +96,11 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
     active: image.state === undefined ? undefined : image.state === 'Active',
     configMap: resource.spec.publish?.configMapRef.name,
   };
+}
+
+function adoptionOf({ spec: { image, import: imported } }: GlanceImage): Pick<Desired, 'adopts' | 'leftAlone'> {
+  if (imported?.id === undefined) return { leftAlone: [] };
+  return { adopts: imported.id, leftAlone: mayBeLeftAlone.filter((field) => image[field] === undefined) };
 }
 
 /** A property that Glance could set once and never change is rejected, as is one that Glance would reject. */

@@ -7,6 +7,7 @@ import type { Image } from '../glance/image.ts';
 import { whyImportFailed } from '../glance/import-state.ts';
 import { compact } from '../lib/compact.ts';
 import { attempt, OperatorError } from '../lib/errors.ts';
+import { withAdopted } from './adopt.ts';
 import type { Cloud } from './clouds.ts';
 import type { Desired } from './desired.ts';
 import { findingOf, type Memory, withFinding, withImage } from './memory.ts';
@@ -77,7 +78,7 @@ async function importFailure(
 
 /** What the operator remembers when it has followed `next`. */
 export function remembered(memory: Memory, next: Next, observed: Observed, desired: Desired, now: Date): Memory {
-  const kept = withoutWrong(memory, observed, desired, now);
+  const kept = withAdopted(withoutWrong(memory, observed, desired, now), observed, desired, now);
   const at = now.toISOString();
   switch (next.kind) {
     case 'settled': {

@@ -55,6 +55,10 @@ const schema = z.object({
   promoted: text.optional(),
   /** The image that was seen last, if this resource only observes one. */
   observed: text.optional(),
+  /** The image that existed before, and was taken over. */
+  adopted: text.optional(),
+  /** Fingerprint of the content with which that image was compared first. */
+  adoptedContent: text.optional(),
   /** Images that consumers may know. They are deleted only after another one is promoted. */
   published: z.array(text).max(mostImages),
   /** The owner project as last applied. */

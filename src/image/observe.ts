@@ -13,7 +13,7 @@ import { OperatorError } from '../lib/errors.ts';
 import type { Cloud, CloudPlace } from './clouds.ts';
 import { type Identity, ownerProperty } from './identity.ts';
 import { type Memory, withImage, withoutImage } from './memory.ts';
-import { type Claim, ownershipOf } from './ownership.ts';
+import { type Claim, isOurs, ownershipOf } from './ownership.ts';
 import type { Observed, Revision } from './revisions.ts';
 import { withRevision } from './simulate.ts';
 
@@ -22,6 +22,8 @@ export interface Owner extends Identity {
   inheritFrom: readonly string[];
   /** The declared project and that of the credentials. */
   projects: readonly string[];
+  /** ID of the image that is to be taken over. */
+  adopts?: string | undefined;
 }
 
 export interface Look {
@@ -40,9 +42,9 @@ export interface Observation {
 }
 
 export function claimOf(owner: Owner, memory: Memory): Claim {
-  const { images, next, owner: lastOwner, owners = [] } = memory;
+  const { images, next, adopted, owner: lastOwner, owners = [] } = memory;
   const projects = [...owner.projects, ...owners, ...(lastOwner === undefined ? [] : [lastOwner])];
-  return { ...owner, projects, recorded: images, next };
+  return { ...owner, projects, recorded: images, next, adopted };
 }
 
 /** `isWorkedOn`: there may be images that the memory does not name. `here`: where the credentials lead to. */
@@ -55,16 +57,25 @@ export async function observe(look: Look, memory: Memory, isWorkedOn: boolean, h
 }
 
 /** The images that the memory names. It keeps one that does not exist until the list lacks that image too. */
-async function observeKnown(look: Look, memory: Memory): Promise<Observation> {
-  const claim = claimOf(look.owner, memory);
+async function observeKnown(look: Look, known: Memory): Promise<Observation> {
+  const claim = claimOf(look.owner, known);
   let observed: Observed = { revisions: [], listed: false };
+  let memory = known;
   const gone: string[] = [];
-  for (const id of memory.images) {
+  for (const id of [...known.images, ...adoptable(look.owner, known)]) {
     const image = await find(look.images, id, look.signal);
-    if (image === undefined) gone.push(id);
-    else observed = withRevision(observed, revisionOf(image, claim));
+    const revision = image && revisionOf(image, claim);
+    if (revision !== undefined) observed = withRevision(observed, revision);
+    else if (known.images.includes(id)) gone.push(id);
+    if (revision?.ownership.kind === 'adopted') memory = withImage(memory, id, true);
   }
   return { observed, memory, gone };
+}
+
+/** The image that is to be taken over. Once other images have taken its place, it is not looked for again. */
+function adoptable({ adopts }: Owner, { images, adopted }: Memory): string[] {
+  if (adopts === undefined || images.includes(adopts)) return [];
+  return adopted === adopts && images.length > 0 ? [] : [adopts];
 }
 
 /** Adds all images with our mark, hidden ones too. */
@@ -74,9 +85,9 @@ export async function observeMarked({ images, owner, signal }: Look, seen: Obser
   for (const hidden of [false, true]) {
     for await (const image of images.list({ properties, hidden, visibility: 'all' }, signal)) {
       const revision = revisionOf(image, claimOf(owner, memory));
-      if (isDeleted(image) || !(revision.ownership.kind === 'created' || isOfOtherCluster(revision))) continue;
+      if (isDeleted(image) || !(isOurs(revision.ownership) || isOfOtherCluster(revision))) continue;
       observed = withRevision(observed, revision);
-      if (revision.ownership.kind === 'created') memory = withFound(memory, revision);
+      if (isOurs(revision.ownership)) memory = withFound(memory, revision);
     }
   }
   const gone = seen.gone.filter((id) => !observed.revisions.some(({ image }) => image.id === id));

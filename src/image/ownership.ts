@@ -4,7 +4,7 @@
  *
  * Invariant: an image of another project, another resource or another cluster is foreign, whatever else fits: neighbours can
  * read the marks and choose IDs. A missing owner mark is restored only on an image that the memory of this uid names and whose
- * ID follows from the uid.
+ * ID follows from the uid, or that was taken over.
  */
 import type { Image } from '../glance/image.ts';
 import { printable } from '../lib/text.ts';
@@ -13,6 +13,8 @@ import { clusterProperty, type Identity, numberOf, ownerProperty } from './ident
 export type Ownership =
   /** Made by the operator for this resource. `isMarked`: its owner mark is there; otherwise it is to be restored. */
   | { kind: 'created'; number: number; isMarked: boolean }
+  /** It existed before, and `import.id` names it. `isTaken`: it bears the owner mark of this resource, or is remembered to have borne it. */
+  | { kind: 'adopted'; isMarked: boolean; isTaken: boolean }
   /** Only shown in the status. */
   | { kind: 'observed' }
   | { kind: 'foreign'; why: 'project' | 'owner' | 'cluster' | 'id' };
@@ -27,6 +29,23 @@ export interface Claim extends Identity {
   recorded: readonly string[];
   /** The lowest number that is not used up. */
   next: number;
+  /** ID of the image that is to be taken over. */
+  adopts?: string | undefined;
+  /** ID of the image that was. */
+  adopted?: string | undefined;
+}
+
+/** Whether the image belongs to the resource. One that is to be taken over, and was not yet, does not. */
+export function isOurs(ownership: Ownership): boolean {
+  switch (ownership.kind) {
+    case 'created':
+      return true;
+    case 'adopted':
+      return ownership.isTaken;
+    case 'observed':
+    case 'foreign':
+      return false;
+  }
 }
 
 export function ownershipOf(image: Image, claim: Claim): Ownership {
@@ -36,6 +55,8 @@ export function ownershipOf(image: Image, claim: Claim): Ownership {
   if (owner !== undefined && owner !== claim.owner) return { kind: 'foreign', why: 'owner' };
   const isHere = cluster === undefined || cluster === claim.cluster || isInherited(cluster, claim);
   if (!isHere) return { kind: 'foreign', why: 'cluster' };
+  const isMarked = owner !== undefined;
+  if (image.id === claim.adopts) return { kind: 'adopted', isMarked, isTaken: isMarked || claim.adopted === image.id };
   const isRecorded = claim.recorded.includes(image.id);
   if (owner === undefined && !isRecorded) return { kind: 'foreign', why: 'owner' };
   const number = numberOf(claim.uid, image.id, claim.next);

@@ -168,8 +168,9 @@ export function newerOperator(version: number): OperatorError {
 
 /** The projects that may own the images, and the marks that they bear. */
 export function ownerIn({ identity, resource }: Pass, projectID: string, inheritFrom: readonly string[]): Owner {
-  const declared = resource.spec.image.owner;
-  return { ...identity, inheritFrom, projects: declared === undefined ? [projectID] : [declared, projectID] };
+  const { image, import: imported } = resource.spec;
+  const projects = image.owner === undefined ? [projectID] : [image.owner, projectID];
+  return { ...identity, inheritFrom, projects, adopts: imported?.id };
 }
 
 /** Whether there may be images that the memory does not name: of a lost memory, of a lost response, or of an object that was moved here. */

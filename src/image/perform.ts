@@ -159,6 +159,7 @@ type StepOf<Kind extends PlanStep['kind']> = Extract<PlanStep, { kind: Kind }>;
 function requireOwn(image: Image, { memory }: State, { owner }: Look): void {
   const ownership = ownershipOf(image, claimOf(owner, memory));
   if (ownership.kind === 'foreign') throw new Error(`image ${image.id} is foreign (${ownership.why})`);
+  if (ownership.kind === 'observed') throw new Error(`image ${image.id} is only observed`);
 }
 
 /** A conflict means that the ID was used before: by us, when a response was lost, or by an image that is gone for good. */

@@ -8,6 +8,7 @@
 import { identityAnnotation } from '../api/group.ts';
 import type { ImportRequest } from '../glance/client/index.ts';
 import { sourceOf } from '../source/registry.ts';
+import { adoption, inherited, withLeftAlone } from './adopt.ts';
 import { type Desired, imageBefore } from './desired.ts';
 import { imageIDOf } from './identity.ts';
 import { mostImages } from './memory.ts';
@@ -46,8 +47,11 @@ export function plan(desired: Desired, state: State, now: Date): Plan {
   throw new Error('a plan does not end');
 }
 
-function decide(desired: Desired, state: State, now: Date): Choice {
+function decide(declared: Desired, state: State, now: Date): Choice {
   const { observed, memory } = state;
+  const desired = withLeftAlone(declared, state);
+  const adopting = adoption(desired, state, now);
+  if (adopting !== undefined) return adopting;
   const foreign = observed.revisions.find(({ ownership }) => ownership.kind === 'foreign');
   if (foreign !== undefined) return blocked('TakenOver', takenOver(desired, foreign));
   const marking = markOfTakeover(desired, observed);
@@ -55,7 +59,7 @@ function decide(desired: Desired, state: State, now: Date): Choice {
   const judged = observed.revisions.map((revision) => ({
     ...revision,
     stage: stageOf(revision.image, desired, memory, now),
-    isPublished: memory.published.includes(revision.image.id),
+    isPublished: memory.published.includes(revision.image.id) || revision.ownership.kind === 'adopted',
     isInUse: memory.promoted === revision.image.id && isUsable(revision.image, desired, memory, now),
   }));
   const scene = { desired, state, judged, now };
@@ -128,7 +132,8 @@ function creation(scene: Scene): Choice {
     return step({ kind: 'record', memory: { ...memory, incomplete: true } });
   const number = memory.next;
   const imageID = imageIDOf(memory.uid, number);
-  const image = imageBefore(desired, imageID, judged.length > 0);
+  const declared = imageBefore(desired, imageID, judged.length > 0);
+  const image = { ...declared, properties: { ...inherited(desired, state), ...declared.properties } };
   return withKeys(scene, { kind: 'create', imageID, number, image, keys: desired.propertyKeys });
 }
 

@@ -20,6 +20,7 @@ import { beingMoved, isBeingMoved, isUnguarded } from './guard.ts';
 import { observe } from './observe.ts';
 import { mirror, type ReadableCloud } from './observed-import.ts';
 import { openCloud } from './open.ts';
+import { isOurs } from './ownership.ts';
 import {
   begin,
   failed,
@@ -127,13 +128,14 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   if (!seen.ok) return failed(pass, seen.error, context, at);
   const { gone } = seen.value;
   const observed = configMaps === undefined ? seen.value.observed : { ...seen.value.observed, configMaps };
-  const vanished = gone.map((id) => ({ kind: 'vanished' as const, id }));
+  const replaceable = gone.filter((id) => id !== desired.adopts);
+  const vanished = replaceable.map((id) => ({ kind: 'vanished' as const, id }));
   const pursued = await pursue(desired, { observed, memory: seen.value.memory }, perform);
   if (pursued.kind === 'gone') return outcome({ kind: 'done' });
   if (pursued.kind === 'outdated') return outcome({ kind: 'again' });
   const { state } = pursued;
   // Images that were taken over and need no change.
-  const isOwner = state.observed.revisions.some(({ ownership }) => ownership.kind === 'created');
+  const isOwner = state.observed.revisions.some(({ ownership }) => isOurs(ownership));
   if (isOwner && !(await perform.guard())) return outcome({ kind: 'done' });
   const place = state.memory.images.length === 0 ? {} : { place: cloud.place };
   const learned = { ...at, observed: state.observed, changes: [...vanished, ...pursued.changes] };

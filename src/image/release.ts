@@ -12,6 +12,7 @@ import { changeOfForeign, deletionEvents } from './events.ts';
 import type { Memory } from './memory.ts';
 import { observe } from './observe.ts';
 import { openCloud } from './open.ts';
+import { isOurs } from './ownership.ts';
 import { failed, newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
 import { type PerformContext, perform, performContext } from './perform.ts';
 import type { Change } from './report.ts';
@@ -61,7 +62,7 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
   let remembered = memory;
   for (let looks = 0; looks < mostLooks; looks++) {
     const seen = await observe(context, remembered, true, here);
-    const ours = seen.observed.revisions.filter(({ ownership }) => ownership.kind === 'created');
+    const ours = seen.observed.revisions.filter(({ ownership }) => isOurs(ownership));
     if (ours.length === 0) {
       return { memory: seen.memory, changes: [...changes, ...seen.observed.revisions.flatMap(changeOfForeign)] };
     }

@@ -10,6 +10,7 @@ import { changeOfForeign, deletionEvents } from './events.ts';
 import { clusterProperty } from './identity.ts';
 import { observe } from './observe.ts';
 import { openCloud } from './open.ts';
+import { isOurs } from './ownership.ts';
 import { newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
 import { type PerformContext, perform, performContext } from './perform.ts';
 import type { Change } from './report.ts';
@@ -60,7 +61,7 @@ async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Retai
   if (opened.value === undefined) return undefined;
   const performing = performContext(pass, undefined, opened.value, context);
   const { observed, memory } = await observe(performing, pass.memory, true, opened.value.place);
-  const ours = observed.revisions.filter(({ ownership }) => ownership.kind === 'created');
+  const ours = observed.revisions.filter(({ ownership }) => isOurs(ownership));
   const kept: string[] = [];
   const marked: { id: string; error: unknown }[] = [];
   for (const revision of ours) {

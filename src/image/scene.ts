@@ -44,15 +44,27 @@ const mostRestored = 3;
 
 /** The change that makes the record as wanted, if it is not. */
 export function patchTo(scene: Scene, { image, ownership }: Judged, wanted: WantedImage): Choice | undefined {
-  const { desired, state, now } = scene;
+  const { desired, state, judged, now } = scene;
   const { memory } = state;
-  const operations = diffImage(image, wanted, { purge: true, keep: keepsProperty(desired, memory, now) });
+  const isAdopted = ownership.kind === 'adopted';
+  const due = isAdopted && judged.length === 1 ? withoutUndeclared(wanted, desired, image) : wanted;
+  const operations = diffImage(image, due, { purge: true, keep: keepsProperty(desired, memory, now) });
   if (operations.length === 0) return undefined;
-  const isUnmarked = ownership.kind === 'created' && !ownership.isMarked;
+  const isNew = isAdopted && !ownership.isTaken;
+  const isUnmarked = (ownership.kind === 'created' || isAdopted) && !ownership.isMarked && !isNew;
   const { marks } = memory;
   const isContested = marks !== undefined && marks.restored >= mostRestored && msSince(marks.at, now) < contestMs;
   if (isUnmarked && isContested) return blocked('MarkContested', contested(image));
-  return withKeys(scene, { kind: 'patch', image, operations, keys: desired.propertyKeys });
+  const change = { kind: 'patch' as const, image, operations, keys: desired.propertyKeys };
+  return withKeys(scene, isNew ? { ...change, adopts: true } : change);
+}
+
+/** Only what is declared may change an image that existed before. */
+function withoutUndeclared(wanted: WantedImage, { leftAlone, content }: Desired, image: Image): WantedImage {
+  const isNeeded = (field: string) =>
+    field === 'containerFormat' && content !== undefined && image.containerFormat === null;
+  const undeclared: readonly string[] = leftAlone.filter((field) => !isNeeded(field));
+  return Object.fromEntries(Object.entries(wanted).filter(([field]) => !undeclared.includes(field)));
 }
 
 /**

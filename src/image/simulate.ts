@@ -9,6 +9,7 @@ import { encodeProperty, type WantedImage } from '../glance/translation.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { ownerProperty } from './identity.ts';
 import { type Memory, msSince, withImage, withoutConfigMap, withoutImage, withPropertyKeys } from './memory.ts';
+import type { Ownership } from './ownership.ts';
 import type { Member, Observed, Publication, Revision } from './revisions.ts';
 import type { PlanStep, State } from './step.ts';
 
@@ -71,6 +72,7 @@ export function remember(memory: Memory, step: PlanStep, now: Date): Memory {
       const { marks } = memory;
       const isRecent = marks !== undefined && msSince(marks.at, now) < contestMs;
       const counted = isRecent ? { ...marks, restored: marks.restored + 1 } : { restored: 1, at };
+      if (step.adopts) return withPropertyKeys({ ...memory, adopted: step.image.id }, step.keys);
       return withPropertyKeys(restores ? { ...memory, marks: counted } : memory, step.keys);
     }
     case 'import': {
@@ -139,8 +141,20 @@ export function withConfigMap(observed: Observed, name: string, publication: Pub
 function withImageOf(before: Revision, image: Image): Revision {
   const { number, ownership } = before;
   const isMarked = image.properties[ownerProperty] !== undefined;
-  const after = { number, image, ownership: ownership.kind === 'created' ? { ...ownership, isMarked } : ownership };
+  const after = { number, image, ownership: withMark(ownership, isMarked) };
   return withMembersFrom(before, after);
+}
+
+function withMark(ownership: Ownership, isMarked: boolean): Ownership {
+  switch (ownership.kind) {
+    case 'created':
+      return { ...ownership, isMarked };
+    case 'adopted':
+      return { ...ownership, isMarked, isTaken: ownership.isTaken || isMarked };
+    case 'observed':
+    case 'foreign':
+      return ownership;
+  }
 }
 
 /** Glance keeps the members of an image that is not shared, and does not show them. */

@@ -117,7 +117,7 @@ function membersOf({ observed, memory }: Report, previous: GlanceImageStatus): G
 }
 
 function revisionsOf({ revisions }: Observed, memory: Memory): GlanceImageStatus['revisions'] {
-  const ours = revisions.filter(({ ownership }) => ownership.kind === 'created');
+  const ours = revisions.filter(({ ownership }) => ownership.kind === 'created' || ownership.kind === 'adopted');
   if (ours.length === 0) return undefined;
   return ours.map(({ number, image }) => {
     const found = findingOf(memory, image.id);

@@ -12,7 +12,8 @@ import type { Observed, PublishedData } from './revisions.ts';
 export type PlanStep =
   /** `keys`: of the declared properties. */
   | { kind: 'create'; imageID: string; number: number; image: WantedImage; keys: readonly string[] }
-  | { kind: 'patch'; image: Image; operations: JsonPatchOperation[]; keys: readonly string[] }
+  /** `adopts`: from now on, the image is ours. */
+  | { kind: 'patch'; image: Image; operations: JsonPatchOperation[]; keys: readonly string[]; adopts?: true }
   /** Glance downloads the data, or copies it to other stores. */
   | { kind: 'import'; image: Image; request: ImportRequest }
   | { kind: 'removeFromStore'; image: Image; store: string }

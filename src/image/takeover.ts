@@ -18,7 +18,9 @@ export function markOfTakeover({ image: { properties } }: Desired, { revisions }
   const cluster = properties?.[clusterProperty];
   if (cluster === undefined) return undefined;
   const isFromElsewhere = ({ image, ownership }: Revision) =>
-    ownership.kind === 'created' && ownership.isMarked && image.properties[clusterProperty] !== cluster;
+    (ownership.kind === 'created' || ownership.kind === 'adopted') &&
+    ownership.isMarked &&
+    image.properties[clusterProperty] !== cluster;
   const image = revisions.find((one) => isFromElsewhere(one) && patchable.has(one.image.status))?.image;
   if (image === undefined) return undefined;
   const operations = diffImage(

@@ -84,6 +84,10 @@ const table = {
   ImportNotFound: after(minutes(1)),
   ImportAmbiguous: changeOrAfter(minutes(5)),
   ImportVanished: changeOrAfter(minutes(10)),
+  NotAdoptable: changeOrAfter(minutes(10)),
+  TooManyProperties: changeOrAfter(minutes(10)),
+  /** Of an image that was taken over. Only another declaration helps. */
+  ContentDiffers: change,
   TakenOver: changeOrAfter(minutes(10)),
   BeingMoved: changeOrAfter(minutes(10)),
   MarkContested: changeOrAfter(minutes(60)),

@@ -3,7 +3,7 @@
  * cannot be made to take. The Glance uses up IDs, loses no acknowledged change but those made while data is `saving`, and rejects what
  * the real one rejects. Data is a text, and its digests are those of the text.
  */
-import { findCondition } from '../../src/api/conditions.ts';
+import { findCondition, isConvergedReason } from '../../src/api/conditions.ts';
 import type { GlanceImage } from '../../src/api/glanceimage.ts';
 import { finalizer } from '../../src/api/group.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
@@ -370,7 +370,7 @@ export function createWorld(options: WorldOptions) {
         if (resource === undefined) return { isSettled: true, reconciles };
         const ready = findCondition(resource.status.conditions, 'Ready');
         const isQuiet = calls.statuses + calls.writes === before && !world.isTransferring();
-        if (isQuiet && (ready?.reason === 'Ready' || ready?.reason === 'RecordOnly' || resource.spec.suspend)) {
+        if (isQuiet && (isConvergedReason(ready?.reason) || resource.spec.suspend)) {
           if (resource.status.observedGeneration === resource.metadata.generation)
             return { isSettled: true, reconciles };
         }

@@ -1,0 +1,376 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Image } from '../../src/glance/image.ts';
+import { clusterProperty, contentProperty, identityOf, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
+import { imageOf, projectID, resourceOf, uid } from './resource.ts';
+import { createWorld, type World } from './world.ts';
+import { sha256, sha512 } from './world-glance.ts';
+
+const id = '5d8f3a52-0000-4000-8000-000000000001';
+const identity = identityOf(resourceOf(), 'test-cluster');
+const marks = { [ownerProperty]: identity.owner, [clusterProperty]: identity.cluster };
+const first = imageIDOf(uid, 0).slice(0, 4);
+
+/** An image with the data `a`, as another tool has made it. */
+function existing(fields: Partial<Image> = {}): Image {
+  return imageOf({
+    id,
+    name: 'golden',
+    visibility: 'shared',
+    protected: true,
+    minDiskGiB: 10,
+    tags: ['b', 'a'],
+    size: 1,
+    hash: { algorithm: 'sha512', value: sha512('a') },
+    properties: { os_distro: 'debian', mappings: [{ virtual: 'ami', device: 'sda' }] },
+    ...fields,
+  });
+}
+
+const importing = (fields: Record<string, unknown> = {}) => ({ import: { id }, deletionPolicy: 'Delete', ...fields });
+const contentWith = (text: string) => ({
+  content: { http: { url: 'https://example.com/image.raw', digest: sha256(text), digestOf: 'Image' } },
+  image: { diskFormat: 'raw' },
+});
+
+function adopting(spec: Record<string, unknown> = importing(), image: Image | 'none' = existing()): World {
+  const world = createWorld({ spec });
+  if (image === 'none') return world;
+  world.put(image);
+  world.data.set(image.id, 'a');
+  return world;
+}
+
+/** Without what every change changes. */
+function unmarked({ updatedAt: _, ...image }: Image): unknown {
+  const own = [ownerProperty, clusterProperty];
+  return {
+    ...image,
+    properties: Object.fromEntries(Object.entries(image.properties).filter(([key]) => !own.includes(key))),
+  };
+}
+const held = (world: World) => {
+  const image = world.images.get(id);
+  assert.ok(image);
+  return image;
+};
+
+describe('an image that is taken over', () => {
+  test('import alone changes exactly the mark, in one write, and nothing after ten drift checks and a forced one', async () => {
+    const world = adopting();
+    const before = unmarked(held(world));
+    await world.settle();
+    assert.equal(world.ready(), 'True NotCompared');
+    assert.equal(world.status?.imageID, id);
+    assert.deepEqual(unmarked(held(world)), before);
+    assert.deepEqual(Object.fromEntries(Object.entries(held(world).properties).filter(([key]) => key in marks)), marks);
+    assert.deepEqual(
+      world.log.filter((line) => line.startsWith('glance') || line.startsWith('patch')).length <= 1,
+      true,
+    );
+    const { writes, statuses } = world.calls;
+    for (let check = 0; check < 10; check++) {
+      await world.clock.advance(11 * 60_000);
+      await world.step();
+    }
+    assert.deepEqual([world.calls.writes, world.calls.statuses], [writes, statuses]);
+    world.edit(importing());
+    await world.settle();
+    assert.deepEqual(unmarked(held(world)), before);
+  });
+
+  test('only what is declared is changed, and properties are merged', async () => {
+    const world = adopting(importing({ image: { minRAMMiB: 512, properties: { os_version: '12' } } }));
+    await world.settle();
+    const image = held(world);
+    assert.equal(image.minRAMMiB, 512);
+    const { minRAMMiB: _, properties: __, updatedAt: ___, ...rest } = image;
+    const { minRAMMiB: ____, properties, updatedAt: _____, ...before } = existing();
+    assert.deepEqual(rest, before);
+    assert.deepEqual(image.properties, { ...properties, os_version: '12', ...marks });
+    world.edit(importing());
+    await world.settle();
+    assert.deepEqual(held(world).properties, { ...properties, ...marks }, 'a key that was declared is removed');
+  });
+
+  test('with propertyPolicy Purge, properties that are not declared are removed', async () => {
+    const world = adopting(importing({ propertyPolicy: 'Purge' }));
+    await world.settle();
+    assert.deepEqual(held(world).properties, marks);
+  });
+
+  const foreign: [what: string, fields: Partial<Image>][] = [
+    ['of another project', { owner: 'b'.repeat(32) }],
+    ['with the mark of another resource', { properties: { [ownerProperty]: 'demo/other/0' } }],
+    ['with the mark of another cluster', { properties: { ...marks, [clusterProperty]: 'other' } }],
+  ];
+  for (const [what, fields] of foreign)
+    test(`an image ${what} is rejected before any write, and not deleted with the resource`, async () => {
+      const world = adopting(importing(), existing(fields));
+      for (let round = 0; round < 3; round++) await world.step();
+      assert.equal(world.ready(), 'False NotAdoptable');
+      world.delete();
+      await world.step();
+      assert.deepEqual(world.images.get(id), existing(fields));
+      assert.deepEqual([world.calls.writes, world.resource], [0, undefined]);
+    });
+
+  test('more properties than fit are rejected before any write, and as many as fit are not', async () => {
+    const properties = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, index) => [`p${index}`, 'x']));
+    const full = adopting(importing(), existing({ properties: properties(123) }));
+    await full.step();
+    assert.deepEqual([full.ready(), full.calls.writes], ['False TooManyProperties', 0]);
+    const declared = importing({ image: { properties: { one_more: 'x' } } });
+    const declaring = adopting(declared, existing({ properties: properties(122) }));
+    await declaring.step();
+    assert.deepEqual([declaring.ready(), declaring.calls.writes], ['False TooManyProperties', 0]);
+    const fitting = adopting(importing(), existing({ properties: properties(122) }));
+    await fitting.settle();
+    assert.equal(fitting.ready(), 'True NotCompared');
+    const purging = adopting(importing({ propertyPolicy: 'Purge' }), existing({ properties: properties(126) }));
+    await purging.settle();
+    assert.equal(purging.ready(), 'True NotCompared');
+  });
+
+  test('an ID that Glance does not know is not found, and no image is created', async () => {
+    const world = adopting(importing(contentWith('a')), 'none');
+    for (let round = 0; round < 3; round++) await world.step();
+    assert.equal(world.ready(), 'False ImportNotFound');
+    assert.equal(world.images.size, 0);
+    world.put(existing());
+    world.data.set(id, 'a');
+    await world.settle();
+    assert.equal(world.ready(), 'True Ready');
+  });
+
+  test('an image that vanished is not created again, and one whose absence was false is found', async () => {
+    const world = adopting();
+    await world.settle();
+    const image = held(world);
+    world.foreignDelete(id);
+    for (let round = 0; round < 4; round++) {
+      world.edit(importing());
+      await world.step();
+    }
+    assert.equal(world.ready(), 'False ImportVanished');
+    assert.equal(world.status?.imageID, undefined);
+    assert.equal(world.images.size, 0);
+    assert.ok(!world.events.includes('Warning Replaced'));
+    world.put(image);
+    await world.clock.advance(20 * 60_000);
+    await world.settle();
+    assert.equal(world.ready(), 'True NotCompared');
+  });
+
+  test('a wrong format is reported, because Glance changes none', async () => {
+    const world = adopting(importing({ image: { diskFormat: 'qcow2' } }));
+    await world.step();
+    assert.deepEqual([world.ready(), world.calls.writes], ['False ContentDiffers', 0]);
+  });
+
+  test('a deactivated image is reported and left', async () => {
+    const world = adopting(importing(), existing({ status: 'deactivated' }));
+    await world.settle(4);
+    assert.equal(world.ready(), 'False Deactivated');
+    assert.equal(world.images.size, 1);
+  });
+});
+
+describe('declared content of an image that is taken over', () => {
+  test('content whose digest Glance reports is compared without a download', async () => {
+    const digest = `sha512:${sha512('a')}`;
+    const spec = importing({
+      content: { http: { url: 'https://example.com/a', digest } },
+      image: { diskFormat: 'raw' },
+    });
+    const world = adopting(spec);
+    await world.settle();
+    assert.equal(world.ready(), 'True Ready');
+    assert.ok(typeof held(world).properties[contentProperty] === 'string');
+  });
+
+  test('content that Glance cannot compare is read back before anything is written', async () => {
+    const world = adopting(importing(contentWith('a')));
+    world.hold();
+    await world.step();
+    await world.clock.advance(0);
+    assert.equal(world.ready(), 'False Verifying');
+    assert.deepEqual(held(world), existing());
+    await world.release();
+    await world.settle();
+    assert.equal(world.ready(), 'True Ready');
+    assert.ok(typeof held(world).properties[contentProperty] === 'string');
+  });
+
+  test('wrong content is reported, and the image is neither changed, replaced nor deleted', async () => {
+    const world = adopting(importing(contentWith('b')));
+    for (let round = 0; round < 6; round++) {
+      await world.step();
+      await world.clock.advance(61 * 60_000);
+    }
+    assert.equal(world.ready(), 'False ContentDiffers');
+    assert.deepEqual([...world.images.values()], [existing()]);
+    assert.equal(world.status?.imageID, undefined);
+    world.delete();
+    await world.step();
+    assert.deepEqual([...world.images.values()], [existing()], 'it was never taken over');
+    assert.equal(world.resource, undefined);
+  });
+
+  test('content that is declared later is compared first, and another content after that makes a new image', async () => {
+    const world = adopting();
+    await world.settle();
+    world.edit(importing(contentWith('b')));
+    await world.settle(6);
+    assert.equal(world.ready(), 'False ContentDiffers');
+    assert.equal(world.images.size, 1);
+    world.edit(importing(contentWith('c')));
+    await world.settle();
+    assert.equal(world.ready(), 'True Ready');
+    const current = world.images.get(world.status?.imageID ?? '');
+    assert.ok(current);
+    assert.equal(current.id.slice(0, 4), first);
+    assert.equal(world.data.get(current.id), 'c');
+    const { name, visibility, protected: isProtected, hidden, minDiskGiB, tags, properties } = current;
+    const before = existing();
+    assert.deepEqual(
+      { name, visibility, isProtected, hidden, minDiskGiB, tags },
+      {
+        name: before.name,
+        visibility: before.visibility,
+        isProtected: before.protected,
+        hidden: before.hidden,
+        minDiskGiB: before.minDiskGiB,
+        tags: ['a', 'b'],
+      },
+    );
+    assert.equal(properties['os_distro'], 'debian');
+    assert.deepEqual(properties['mappings'], before.properties['mappings']);
+  });
+
+  test('content that was right and is changed makes a new image, which takes the name that the one before had', async () => {
+    const world = adopting(importing(contentWith('a')));
+    await world.settle();
+    world.edit(importing(contentWith('b')));
+    await world.settle();
+    assert.equal(world.ready(), 'True Ready');
+    const current = world.images.get(world.status?.imageID ?? '');
+    assert.deepEqual([current?.name, world.data.get(current?.id ?? '')], ['golden', 'b']);
+  });
+});
+
+describe('the mark of an image that is taken over', () => {
+  const remove = (world: World) => {
+    const { [ownerProperty]: _, ...properties } = held(world).properties;
+    world.meddle(id, { properties });
+  };
+
+  test('a mark that was removed is restored at most three times an hour', async () => {
+    const world = adopting();
+    await world.settle();
+    for (let time = 0; time < 3; time++) {
+      remove(world);
+      world.edit(importing());
+      await world.settle();
+      assert.equal(held(world).properties[ownerProperty], identity.owner);
+    }
+    remove(world);
+    world.edit(importing());
+    await world.step();
+    assert.equal(world.ready(), 'False MarkContested');
+  });
+
+  test('a mark of another owner makes the image foreign, and it is not deleted', async () => {
+    const world = adopting();
+    await world.settle();
+    world.meddle(id, { properties: { ...held(world).properties, [ownerProperty]: 'demo/other/0' } });
+    world.edit(importing());
+    await world.step();
+    assert.equal(world.ready(), 'False TakenOver');
+    world.delete();
+    await world.step();
+    assert.ok(world.images.has(id));
+  });
+
+  test('an image whose mark was removed is still deleted with its resource', async () => {
+    const world = adopting();
+    await world.settle();
+    remove(world);
+    world.delete();
+    await world.step();
+    assert.deepEqual([world.images.size, world.resource], [0, undefined]);
+  });
+});
+
+describe('the end of a resource that has taken an image over', () => {
+  test('deletionPolicy Delete deletes the image, although it is protected', async () => {
+    const world = adopting();
+    await world.settle();
+    world.delete();
+    await world.step();
+    assert.deepEqual([world.images.size, world.resource], [0, undefined]);
+  });
+
+  test('deletionPolicy Retain keeps the image', async () => {
+    const world = adopting(importing({ deletionPolicy: 'Retain' }));
+    await world.settle();
+    world.delete();
+    await world.step();
+    assert.ok(world.images.has(id));
+    assert.equal(world.resource, undefined);
+  });
+
+  test('a lost status costs no second image and no change', async () => {
+    const world = adopting(importing(contentWith('a')));
+    await world.settle();
+    const before = unmarked(held(world));
+    world.loseStatus();
+    await world.settle();
+    assert.equal(world.ready(), 'True Ready');
+    assert.deepEqual(unmarked(held(world)), before);
+    assert.equal(world.images.size, 1);
+  });
+
+  test('an observed image is taken over when its policy becomes Manage', async () => {
+    const world = adopting({ managementPolicy: 'Observe', import: { id } });
+    await world.settle();
+    assert.deepEqual([world.ready(), world.calls.writes], ['True NotCompared', 0]);
+    world.edit(importing());
+    await world.settle();
+    assert.equal(held(world).properties[ownerProperty], identity.owner);
+    assert.equal(world.status?.revisions?.[0]?.imageID, id);
+  });
+
+  test('data that cannot be compared with the declared digest is reported, and the image is left as it is', async () => {
+    const world = adopting(
+      importing({ ...contentWith('b'), content: { http: { url: 'https://example.com/b.xz', digest: sha256('b') } } }),
+    );
+    await world.settle(6);
+    assert.equal(world.ready(), 'False NotVerifiable');
+    assert.deepEqual([...world.images.values()], [existing()]);
+  });
+
+  test('a crash or a lost response at each write leads to the same image', async () => {
+    const spec = importing({ ...contentWith('a'), image: { diskFormat: 'raw', tags: ['c'] } });
+    const undisturbed = adopting(spec);
+    await undisturbed.settle();
+    for (const fate of ['crash-before', 'crash-after', 'lost', 'refused'] as const)
+      for (let at = 0; at < 8; at++) {
+        const world = adopting(spec);
+        let count = 0;
+        world.decide(() => (count++ === at ? fate : 'ok'));
+        const { isSettled } = await world.settle();
+        assert.ok(isSettled, `${fate} at ${at}`);
+        assert.deepEqual(held(world), { ...held(undisturbed), updatedAt: held(world).updatedAt }, `${fate} at ${at}`);
+        assert.equal(world.images.size, 1);
+      }
+  });
+});
+
+test('an image of the own project is not taken over by a resource that does not import it', async () => {
+  const world = createWorld({ spec: {} });
+  world.put(existing({ owner: projectID }));
+  await world.settle();
+  assert.deepEqual(world.images.get(id), existing());
+});
