@@ -32,7 +32,7 @@ export const content = rule(
             description:
               'How the data gets into Glance. Upload: the operator streams it into the image and verifies it before it sends the last bytes. ' +
               'Stage: the same, into the staging area of Glance; Glance then imports it into its stores and runs the import plugins of the cloud, which may convert the data or set properties. ' +
-              `WebDownload: Glance downloads the file itself; the operator verifies it afterwards, and deletes it if it is wrong.${byDefault(defaultMethod)}`,
+              `WebDownload: Glance downloads the file itself; the operator verifies it afterwards, while it is private and hidden, and deletes it if it is wrong. A sha512 digest is compared with that of Glance; for another one the operator reads the data back.${byDefault(defaultMethod)}`,
           }),
       }),
       {
@@ -42,11 +42,10 @@ export const content = rule(
       },
     ),
     {
-      cel: `!(${webDownload}) || (has(self.http) && self.http.digest.startsWith('sha512:') && self.http.digestOf == 'Served')`,
-      test: ({ method, http: file }) =>
-        method !== 'WebDownload' || (file?.digest.startsWith('sha512:') === true && file.digestOf === 'Served'),
+      cel: `!(${webDownload}) || (has(self.http) && self.http.digestOf == 'Served')`,
+      test: ({ method, http: file }) => method !== 'WebDownload' || file?.digestOf === 'Served',
       message:
-        'method WebDownload needs content.http with a sha512 digest of the file as served: Glance downloads the file itself, and sha512 is what it computes; or use method Upload',
+        'method WebDownload needs content.http with the digest of the file as served, because Glance downloads the file itself and decompresses nothing: leave digestOf out, or use method Upload',
       fieldPath: '.method',
     },
   ),

@@ -93,7 +93,6 @@ export const contentCases: Case[] = [
   {
     what: 'method WebDownload with sha256',
     spec: web(http),
-    refused: { field: 'spec.content.method', says: says.webDownload },
   },
   {
     what: 'method WebDownload with the digest of something else',

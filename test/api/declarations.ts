@@ -56,7 +56,7 @@ export const says = {
     'an address needs the cloud that it belongs to: name it in cloud; for an image of spec.cloud give the id alone',
   stores: 'allStores and stores exclude each other: name the stores, or ask for all of them',
   webDownload:
-    'method WebDownload needs content.http with a sha512 digest of the file as served: Glance downloads the file itself, and sha512 is what it computes; or use method Upload',
+    'method WebDownload needs content.http with the digest of the file as served, because Glance downloads the file itself and decompresses nothing: leave digestOf out, or use method Upload',
   webDownloadAlone:
     'method WebDownload takes no mirrors, headersSecretRef, caSecretRef or member, because Glance downloads the file with a URL alone and stores it as it is: leave them out, or use method Upload',
   mirrorDigests:

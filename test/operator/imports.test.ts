@@ -184,6 +184,39 @@ describe('imports and what surrounds them', () => {
     assert.deepEqual(patches, []);
   });
 
+  /** The requests for an image, in their order: `read` for its data, `shown` for a change of its visibility. */
+  const readOrShown = (id: string) =>
+    glance.requests.flatMap(({ method, path, body }) => {
+      if (method === 'GET' && path === `/v2/images/${id}/file`) return ['read'];
+      return method === 'PATCH' && path === `/v2/images/${id}` && /visibility|os_hidden/.test(body) ? ['shown'] : [];
+    });
+
+  test('data that Glance has downloaded is read back before it is visible where its digest is not the one of Glance', async () => {
+    const url = source.add('/sha256.raw', { body: first });
+    const image = { diskFormat: 'raw', visibility: 'community' };
+    await world.apply('sha256', { image, content: { http: { url, digest: digestOf(first) }, method: 'WebDownload' } });
+    const { status } = await world.ready('sha256');
+    const id = status.imageID ?? assert.fail();
+    const found = await world.project.getImage(id);
+    assert.deepEqual([found.visibility, found.os_hidden], ['community', false]);
+    assert.deepEqual(readOrShown(id)[0], 'read');
+    assert.ok(readOrShown(id).includes('shown'));
+    assert.equal(status.content?.digest, digestOf(first));
+  });
+
+  test('data that Glance has downloaded and that has another sha256 than declared is deleted, and was never visible', async () => {
+    const url = source.add('/sha256-other.raw', { body: first });
+    const content = { http: { url, digest: digestOf(second) }, method: 'WebDownload' };
+    await world.apply('sha256-other', { image: { diskFormat: 'raw', visibility: 'community' }, content });
+    await world.reason('sha256-other', 'DigestMismatch');
+    const reads = glance.requests
+      .filter(({ path }) => path.endsWith('/file'))
+      .map(({ path }) => path.split('/').at(-2));
+    const id = reads.at(-1) ?? assert.fail();
+    assert.equal((await world.project.image('GET', `/v2/images/${id}`)).status, 404);
+    assert.deepEqual(readOrShown(id), ['read']);
+  });
+
   test('the data of a deleted image does not count for the next one, which Glance downloads', async () => {
     await world.apply('bound', { image: { diskFormat: 'raw' }, content: web('/bound-1.raw', first) });
     const { status } = await world.ready('bound');
