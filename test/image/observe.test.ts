@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GlanceUnavailable } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
-import { contentProperty, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, contentProperty, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
 import type { Memory } from '../../src/image/memory.ts';
 import { claimOf, find, observe } from '../../src/image/observe.ts';
 import { place } from './contexts.ts';
@@ -45,6 +45,15 @@ const rows: Row[] = [
     calls: ['list', 'list hidden'],
     revisions: [{ number: 0 }, { number: 1 }],
     after: { images: [image.id, second.id], published: [image.id, second.id], next: 2 },
+  },
+  {
+    what: 'an image with our owner mark and the mark of another cluster is shown as foreign, and is searched again the next time',
+    held: [image, { ...second, properties: { ...second.properties, [clusterProperty]: 'elsewhere' } }],
+    memory: memoryOf(),
+    isWorkedOn: true,
+    calls: ['list', 'list hidden'],
+    revisions: [{ number: 0 }, { ownership: { kind: 'foreign', why: 'cluster' } }],
+    after: { images: [image.id], next: 1, incomplete: true },
   },
   {
     what: 'an empty image that is found is not one that consumers know',

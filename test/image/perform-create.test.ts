@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Conflict, NotAuthorized } from '../../src/glance/errors.ts';
-import { imageIDOf, markOf, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, imageIDOf, markOf, ownerProperty } from '../../src/image/identity.ts';
 import { type PerformContext, perform } from '../../src/image/perform.ts';
 import type { PlanStep } from '../../src/image/step.ts';
 import { codeOf, table } from './performing.ts';
@@ -83,6 +83,16 @@ describe('the creation of an image', () => {
       calls: ['create 0', 'get 0'],
       memory: { next: 1, images: [] },
       revisions: [],
+    },
+    {
+      what: 'an ID that an image of ours with the mark of another cluster uses is not skipped, and the image is shown as foreign',
+      held: [imageOf({ properties: { ...imageOf().properties, [clusterProperty]: 'elsewhere' } })],
+      state: { ...start, observed: { ...start.observed, listed: true } },
+      faults: { create: fail(conflict) },
+      kind: 'changed',
+      calls: ['create 0', 'get 0'],
+      memory: { next: 0, images: [], incomplete: true },
+      revisions: [{ ownership: { kind: 'foreign', why: 'cluster' } }],
     },
     {
       what: 'an ID that an image of another project uses is skipped, whatever its mark is',

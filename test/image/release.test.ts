@@ -198,6 +198,21 @@ describe('the deletion of a resource', () => {
     });
   }
 
+  test('a retained image is released although the reconcile has reached its deadline', async () => {
+    const glance = stubGlance([image], { get: () => Promise.reject(deadline.signal.reason) });
+    const deadline = new AbortController();
+    deadline.abort(new OperatorError('it took too long', { code: 'TimedOut' }));
+    const resource = {
+      spec: { deletionPolicy: 'Retain' },
+      status: { operation: asOperation(promotes(image)) },
+      metadata,
+    };
+    const { pass, context, reached } = passOf({ glance, resource });
+    const released = await release(pass, { ...context, signal: deadline.signal });
+    assert.equal(released.kind, 'released');
+    assert.deepEqual(reached.events, ['Warning Retained']);
+  });
+
   test('an image that Glance lists again and again after its deletion keeps the finalizer', async () => {
     const glance = stubGlance([image]);
     const images = { ...glance.images, remove: async () => {} };

@@ -42,6 +42,25 @@ test('an object that has it already costs no call', async (t) => {
   assert.equal(server.seen.length, 0);
 });
 
+test('an annotation that is missing is added alone', async (t) => {
+  const { client, patches } = await setup(t, json(200, withFinalizers([ours], { annotations: { a: 'b' } })));
+  await addFinalizer(client, thingType, withFinalizers([ours]), ours, never, { name: 'a', value: 'b' });
+  assert.deepEqual(
+    patches()[0].map(({ op, path }: { op: string; path: string }) => `${op} ${path}`),
+    ['test /metadata/uid', 'test /metadata/finalizers', 'test /metadata/annotations', 'add /metadata/annotations'],
+  );
+});
+
+test('a finalizer that another client removes while only an annotation is added is not put back', async (t) => {
+  const { server, client } = await setup(t, refused, json(200, withFinalizers([])));
+  const annotation = { name: 'a', value: 'b' };
+  assert.equal(await addFinalizer(client, thingType, withFinalizers([ours]), ours, never, annotation), undefined);
+  assert.deepEqual(
+    server.seen.map(({ method }) => method),
+    ['PATCH', 'GET'],
+  );
+});
+
 test('a finalizer is added to the current list after a concurrent change', async (t) => {
   const { client, patches } = await setup(
     t,
