@@ -15,6 +15,8 @@ import { connectionError, SourceError, statusError } from './errors.ts';
 import { createSourceTransport } from './transport.ts';
 
 const deadlineMs = 10_000;
+/** The server was reached. Glance has its own authorities and its own way to read a response. */
+const leftToGlance: ReadonlySet<string> = new Set(['SourceUntrusted', 'SourceInvalid']);
 
 /** Rejects with EgressRefused, ProxyDenied or SourceError, or with the error of DNS. */
 export type URLCheck = (url: URL, signal: AbortSignal) => Promise<void>;
@@ -33,7 +35,8 @@ export function createURLCheck(policy: EgressPolicy, trust: Trust, clock: Clock)
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof EgressRefused || error instanceof ProxyDenied || error instanceof SourceError) throw error;
-      throw connectionError(url, error);
+      const failure = connectionError(url, error);
+      if (!leftToGlance.has(failure.code)) throw failure;
     } finally {
       await transport.close();
     }

@@ -1,12 +1,14 @@
 /** Where sources have a proxy: Glance downloads past it, so the operator requests the URL from the proxy before it requests an import. */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { after, before, describe, test } from 'node:test';
 import { createEgressPolicy } from '../../src/http/egress.ts';
 import { createTrust } from '../../src/http/trust.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { createURLCheck } from '../../src/source/url-check.ts';
+import { makeCertificates } from '../env/certificates.ts';
 import { startStubProxy } from '../http/stub-proxy.ts';
 import { listen } from './server.ts';
 
@@ -20,8 +22,8 @@ before(async () => {
 after(() => source.close());
 
 /** With the names that this process resolves. */
-async function checked(url: string, status?: number, except: string[] = []) {
-  await using proxy = await startStubProxy({ port, ...(status === undefined ? {} : { status }) });
+async function checked(url: string, status?: number, except: string[] = [], to = port) {
+  await using proxy = await startStubProxy({ port: to, ...(status === undefined ? {} : { status }) });
   const policy = createEgressPolicy(
     { allow: [], deny: ['denied.example.com'], proxy: { url: proxy.url, except } },
     (host, _options, callback) => {
@@ -66,6 +68,15 @@ describe('a URL of WebDownload where sources have a proxy', () => {
   test('an exception of the proxy is checked by its name and addresses alone, as without a proxy', async () => {
     const { error, lines } = await checked('http://internal.example.com/a.qcow2', undefined, ['internal.example.com']);
     assert.deepEqual([codeOf(error), lines], ['EgressRefused', []]);
+  });
+
+  test('a server whose certificate only Glance trusts may be imported from', async () => {
+    const { good } = await makeCertificates();
+    const secure = createTlsServer(good);
+    const { error, lines } = await checked('https://mirror.example.com/a.qcow2', undefined, [], await listen(secure));
+    secure.close();
+    assert.equal(error, undefined);
+    assert.deepEqual(lines, [['CONNECT mirror.example.com:443', undefined]]);
   });
 
   test('nothing is imported while the proxy does not respond', async () => {
