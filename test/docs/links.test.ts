@@ -18,7 +18,7 @@ const pages = readPages();
 const flags = new Set([runSettings, transferSettings].flatMap(describeSettings).map(({ flag }) => flag.slice(2)));
 /** Flags of other programs that the pages name outside of blocks. */
 const foreignFlags = new Set(
-  'help from-file os-cloud recursive previous take-ownership force-conflicts reset-then-reuse-values feature-gates max-semi-space-size set role custom-resource-state-config-file'.split(
+  'help from-file os-cloud project recursive previous take-ownership force-conflicts reset-then-reuse-values feature-gates max-semi-space-size set role custom-resource-state-config-file'.split(
     ' ',
   ),
 );
