@@ -58,7 +58,18 @@ export function describe(error: unknown): string {
   if (error.message === '' || error.message === 'fetch failed' || error.message === 'terminated') {
     return error.cause === undefined ? error.name : describe(error.cause);
   }
-  return error.message;
+  return tlsReason(error) ?? error.message;
+}
+
+/**
+ * The message of OpenSSL has addresses of this process and of its source text, so that the same failure has another message in each
+ * thread. Node has the reason in a field of its own.
+ */
+function tlsReason(error: Error): string | undefined {
+  if (!('library' in error) || error.library !== 'SSL routines' || !('reason' in error)) return undefined;
+  const { reason } = error;
+  if (typeof reason !== 'string' || reason === '') return undefined;
+  return `TLS failed: ${reason}${reason === 'wrong version number' ? ' (perhaps the port is for plain HTTP)' : ''}`;
 }
 
 /** The `code` of a Node, undici or operator error ('ECONNREFUSED', 'UND_ERR_SOCKET', …), looking through causes. */

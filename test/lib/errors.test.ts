@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { test } from 'node:test';
+import { connect } from 'node:tls';
+import { describe } from '../../src/lib/errors.ts';
+import { listen } from '../source/server.ts';
+
+test('a failure of TLS is described by its reason, in the same words in every thread', async () => {
+  const server = createServer();
+  const socket = connect(await listen(server), '127.0.0.1');
+  const [error] = await once(socket, 'error');
+  server.close();
+  assert.equal(describe(error), 'TLS failed: wrong version number (perhaps the port is for plain HTTP)');
+  assert.equal(describe(new Error('outside', { cause: error })), 'outside');
+});
