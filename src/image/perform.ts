@@ -21,6 +21,7 @@ import { type Memory, withImage, withoutImage } from './memory.ts';
 import { claimOf, find, isOfOtherCluster, type Look, observeMarked, revisionOf, withFound } from './observe.ts';
 import { ownershipOf } from './ownership.ts';
 import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
+import { publishedData } from './published-data.ts';
 import type { Change } from './report.ts';
 import type { StatusOutcome } from './resources.ts';
 import { remember, simulate, withoutRevision, withRevision } from './simulate.ts';
@@ -118,8 +119,7 @@ async function change(step: PlanStep, state: State, context: PerformContext): Pr
       return predicted(step, state, context, { kind: 'updated', what: [`state (${step.kind}d)`] });
     }
     case 'publish':
-      await context.configMaps.write(step.configMap, step.data, context.signal);
-      return predicted(step, state, context, { kind: 'published', configMap: step.configMap });
+      return publish(step, state, context);
     case 'unpublish':
       await context.configMaps.remove(step.configMap, context.signal);
       return predicted(step, state, context);
@@ -129,6 +129,14 @@ async function change(step: PlanStep, state: State, context: PerformContext): Pr
 /** Done, with the effect that was planned. */
 function predicted(step: PlanStep, state: State, { clock }: PerformContext, ...changes: Change[]): Performed {
   return done(simulate(state, step, clock.now()), changes);
+}
+
+/** The image of the step may be a predicted one. */
+async function publish(step: StepOf<'publish'>, state: State, context: PerformContext): Promise<Performed> {
+  const image = state.observed.revisions.find((one) => one.image.id === step.image.id)?.image ?? step.image;
+  const actual = { ...step, image };
+  await context.configMaps.write(step.configMap, publishedData(actual), context.signal);
+  return predicted(actual, state, context, { kind: 'published', configMap: step.configMap });
 }
 
 async function changeMember(

@@ -4,55 +4,36 @@
  * Invariants: pure; a ConfigMap of another owner is neither changed nor deleted; one with the right content is not written; a new one is
  * written before one with another name is deleted.
  */
-import { rfc3339 } from '../api/conditions.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
-import { dateOf, type Image } from '../glance/image.ts';
+import type { Image } from '../glance/image.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import { digestIn } from './fingerprint.ts';
 import { type Memory, mostImages, withoutConfigMap } from './memory.ts';
-import type { Observed, Publication, PublishedData } from './revisions.ts';
+import { isSameData, type Published, publishedData } from './published-data.ts';
+import type { Observed, Publication } from './revisions.ts';
 import { type Choice, followedBy, type Scene } from './scene.ts';
 import type { PlanStep } from './step.ts';
-import { hashOf } from './verify.ts';
 
 /** The ConfigMaps that have to be known: those that are, or were, declared. */
 export function configMapsOf({ spec: { publish } }: GlanceImage, { configMaps = [] }: Memory): readonly string[] {
   return [...new Set([...(publish === undefined ? [] : [publish.configMapRef.name]), ...configMaps])];
 }
 
-/** What is to be published, and where. */
-interface Wanted {
-  configMap: string;
-  data: PublishedData;
-}
-
 export type PublishStep = Extract<PlanStep, { kind: 'record' | 'publish' | 'unpublish' }>;
 type ToPublish = { kind: 'step'; step: PublishStep } | { kind: 'blocked'; code: ErrorCode; message: string };
-
-/** The keys are names of variables, as Flux and shells expect them. `digest`: the declared one. */
-export function publishedData(image: Image, name: string, digest: string | undefined): PublishedData {
-  const imageDigest = digest ?? hashOf(image);
-  return {
-    imageID: image.id,
-    imageName: name,
-    ...(imageDigest === undefined ? {} : { imageDigest }),
-    imageDate: rfc3339(dateOf(image.createdAt)),
-  };
-}
 
 /** Of an image that is managed. The name is the declared one, which the image may get only after the one before is retired. */
 export function publication({ desired, state }: Scene, image: Image): Choice | undefined {
   const { configMap, fingerprint } = desired;
   const digest = fingerprint === undefined ? undefined : digestIn(fingerprint);
-  const data = publishedData(image, desired.image.name, digest);
-  const wanted = configMap === undefined ? undefined : { configMap, data };
+  const wanted = configMap === undefined ? undefined : { configMap, image, name: desired.image.name, digest };
   const next = publish(wanted, state.memory, state.observed.configMaps);
   return next?.kind === 'blocked' ? followedBy(next) : next;
 }
 
 /** The next step of a publication, or why there is none; undefined where everything is published as wanted. */
 export function publish(
-  wanted: Wanted | undefined,
+  wanted: Published | undefined,
   memory: Memory,
   seen: Observed['configMaps'],
 ): ToPublish | undefined {
@@ -63,7 +44,8 @@ export function publish(
 }
 
 /** The name is remembered before the ConfigMap is created, so that it is deleted when it is not declared any more. */
-function write({ configMap, data }: Wanted, memory: Memory, seen: Publication | undefined): ToPublish | undefined {
+function write(wanted: Published, memory: Memory, seen: Publication | undefined): ToPublish | undefined {
+  const { configMap } = wanted;
   const { configMaps = [] } = memory;
   const isKnown = configMaps.includes(configMap);
   switch (seen?.kind) {
@@ -74,12 +56,12 @@ function write({ configMap, data }: Wanted, memory: Memory, seen: Publication | 
     case 'unreadable':
       return { kind: 'blocked', code: seen.error.code, message: seen.error.message };
     case 'own':
-      if (seen.isMarked && isEqual(seen.data, data) && isKnown) return undefined;
+      if (seen.isMarked && isSameData(seen.data, publishedData(wanted)) && isKnown) return undefined;
       break;
     case 'absent':
       break;
   }
-  if (isKnown) return step({ kind: 'publish', configMap, data });
+  if (isKnown) return step({ kind: 'publish', ...wanted });
   return step({ kind: 'record', memory: { ...memory, configMaps: [...configMaps, configMap].slice(-mostImages) } });
 }
 
@@ -93,11 +75,6 @@ function withdraw(configMap: string, memory: Memory, seen: Publication | undefin
 
 export function notOwned(configMap: string, why: string): string {
   return `ConfigMap ${configMap} ${why}, and is left as it is`;
-}
-
-function isEqual(a: PublishedData, b: PublishedData): boolean {
-  const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
 }
 
 function step(one: PublishStep): ToPublish {

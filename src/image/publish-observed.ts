@@ -7,7 +7,8 @@ import { attempt, OperatorError } from '../lib/errors.ts';
 import { type OwnConfigMaps, readConfigMaps } from './config-maps.ts';
 import { failed, outcome, type Pass, type Reached, type ReconcileContext, withReport } from './pass.ts';
 import { notRecorded } from './perform.ts';
-import { configMapsOf, type PublishStep, publish, publishedData } from './publication.ts';
+import { configMapsOf, type PublishStep, publish } from './publication.ts';
+import { publishedData } from './published-data.ts';
 import type { Change, Report } from './report.ts';
 import type { StatusOutcome } from './resources.ts';
 import { simulate } from './simulate.ts';
@@ -23,8 +24,8 @@ export async function publishObserved(report: Report, pass: Pass, context: Recon
   const { clock, signal } = context;
   const configMaps = context.configMaps.of(resource);
   const name = resource.spec.publish?.configMapRef.name;
-  const data = publishedData(image, image.name ?? '', undefined);
-  const wanted = name === undefined ? undefined : { configMap: name, data };
+  const shown = { image, name: image.name ?? '', digest: undefined };
+  const wanted = name === undefined ? undefined : { configMap: name, ...shown };
   const observed = { revisions: [], listed: false, configMaps: await readConfigMaps(names, configMaps, signal) };
   let state: State = { observed, memory: report.memory };
   const changes: Change[] = [];
@@ -54,7 +55,7 @@ async function take(
     case 'record':
       return resources.writeStatus(resource, withMemory(resource.status, step.memory), signal);
     case 'publish':
-      await configMaps.write(step.configMap, step.data, signal);
+      await configMaps.write(step.configMap, publishedData(step), signal);
       return 'written';
     case 'unpublish':
       await configMaps.remove(step.configMap, signal);

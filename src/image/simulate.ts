@@ -10,6 +10,7 @@ import type { JsonValue } from '../openstack/json.ts';
 import { ownerProperty } from './identity.ts';
 import { type Memory, msSince, withImage, withoutConfigMap, withoutImage, withPropertyKeys } from './memory.ts';
 import type { Ownership } from './ownership.ts';
+import { publishedData } from './published-data.ts';
 import type { Member, Observed, Publication, Revision } from './revisions.ts';
 import type { PlanStep, State } from './step.ts';
 
@@ -51,7 +52,11 @@ function simulateGlance(observed: Observed, step: PlanStep, now: Date): Observed
     case 'reactivate':
       return withChanged(observed, step.image.id, (image) => ({ ...image, status: 'active' }));
     case 'publish':
-      return withConfigMap(observed, step.configMap, { kind: 'own', data: step.data, isMarked: true });
+      return withConfigMap(observed, step.configMap, {
+        kind: 'own',
+        data: publishedData(step),
+        isMarked: true,
+      });
     case 'unpublish':
       return withConfigMap(observed, step.configMap, { kind: 'absent' });
     case 'record':

@@ -6,7 +6,8 @@ import type { WantedImage } from '../glance/translation.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import type { Content } from './content.ts';
 import type { Memory } from './memory.ts';
-import type { Observed, PublishedData } from './revisions.ts';
+import type { Published } from './published-data.ts';
+import type { Observed } from './revisions.ts';
 
 /** Each changes Glance once, but `publish` and `unpublish`, which change a ConfigMap, and `record`, which writes the memory into the status. */
 export type PlanStep =
@@ -23,7 +24,7 @@ export type PlanStep =
   | { kind: 'removeMember'; image: Image; project: string }
   | { kind: 'deactivate' | 'reactivate'; image: Image }
   /** The ConfigMap shows the image to use. */
-  | { kind: 'publish'; configMap: string; data: PublishedData }
+  | ({ kind: 'publish' } & Published)
   | { kind: 'unpublish'; configMap: string }
   | { kind: 'record'; memory: Memory };
 

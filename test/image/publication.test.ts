@@ -2,15 +2,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Image } from '../../src/glance/image.ts';
+import type { OwnConfigMaps } from '../../src/image/config-maps.ts';
 import { contentProperty, imageIDOf, markOf } from '../../src/image/identity.ts';
 import type { Memory } from '../../src/image/memory.ts';
-import { publishedData } from '../../src/image/publication.ts';
+import { perform } from '../../src/image/perform.ts';
+import { publishedData } from '../../src/image/published-data.ts';
 import type { Publication } from '../../src/image/revisions.ts';
-import type { State } from '../../src/image/step.ts';
+import type { PlanStep, State } from '../../src/image/step.ts';
 import type { ErrorCode } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { content, digest, identity, imageOf, uid } from './resource.ts';
 import { desiredOf, found, knows, outline, planFor, promotes, stateOf, withContent } from './states.ts';
+import { noConfigMaps, performOn, stubGlance } from './stub-glance.ts';
 
 const fingerprint = desiredOf(withContent).fingerprint ?? assert.fail();
 const marks = { ...markOf(identity), [contentProperty]: fingerprint };
@@ -21,7 +24,7 @@ const publishing = (name: string) => ({
 });
 const declared = publishing('images');
 const image = made();
-const data = publishedData(image, 'ubuntu', digest);
+const data = publishedData({ image, name: 'ubuntu', digest });
 const verified = (imageID: string) => ({
   imageID,
   fingerprint,
@@ -54,8 +57,13 @@ describe('the publication of an image', () => {
   });
 
   test('without content the digest is that of Glance, and there is none before it has data', () => {
-    assert.equal(publishedData(image, 'ubuntu', undefined)['imageDigest'], `sha512:${'e'.repeat(128)}`);
-    assert.ok(!Object.hasOwn(publishedData(made({ hash: null }), 'ubuntu', undefined), 'imageDigest'));
+    assert.equal(
+      publishedData({ image, name: 'ubuntu', digest: undefined })['imageDigest'],
+      `sha512:${'e'.repeat(128)}`,
+    );
+    assert.ok(
+      !Object.hasOwn(publishedData({ image: made({ hash: null }), name: 'ubuntu', digest: undefined }), 'imageDigest'),
+    );
   });
 
   test('a ConfigMap that is as it should be costs no step', () => {
@@ -126,6 +134,21 @@ describe('the publication of an image', () => {
     const state = seeing(stateOf([old, next], of), { images: unreadable('PublishForbidden') });
     const { steps } = planFor(declared, state);
     assert.ok(steps.every((step) => !('image' in step && step.kind !== 'create' && step.image.id === old.id)));
+  });
+});
+
+describe('a step that publishes an image', () => {
+  test('the ConfigMap gets the time of creation that Glance has set, and not the predicted one', async () => {
+    const written: unknown[] = [];
+    const glance = stubGlance([image]);
+    const configMaps: OwnConfigMaps = { ...noConfigMaps, write: async (_, actual) => void written.push(actual) };
+    const predicted = made({ createdAt: '2026-01-01T00:00:09Z' });
+    const step: PlanStep = { kind: 'publish', configMap: 'images', image: predicted, name: 'ubuntu', digest };
+    const performed = await perform(step, stateOf([image], known), performOn(glance, { configMaps }));
+    assert.deepEqual(written, [data]);
+    assert.ok(performed.kind === 'done');
+    const seen = performed.state.observed.configMaps?.get('images');
+    assert.deepEqual(seen, { kind: 'own', data, isMarked: true });
   });
 });
 

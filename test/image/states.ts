@@ -89,7 +89,7 @@ export function stepLine(step: PlanStep): string {
     case 'removeMember':
       return `${step.kind} ${numbered(step.image)} ${step.project}`;
     case 'publish':
-      return `publish ${numbered({ id: step.data['imageID'] ?? '' })} in ${step.configMap}`;
+      return `publish ${numbered(step.image)} in ${step.configMap}`;
     case 'unpublish':
       return `unpublish ${step.configMap}`;
     case 'record': {
