@@ -5,9 +5,9 @@
  * agree and a digest is compared in the end: the nodes of one address may have a tag each. Only validators that change with every
  * byte of the file count; weaker ones are not kept.
  *
- * Between two servers of which one is not public, only equal strong entity tags join two responses, and between two URLs of such a
- * server a difference of their validators is a change, with a digest too: otherwise the author of a resource could put bytes of
- * their own in front of a file of this network, and find out its bytes one by one, by the digests that fit.
+ * Between two servers of which one is not public, and between two URLs of such a server, only equal strong entity tags join two
+ * responses: otherwise the author of a resource could put known bytes in front of a file of this network, and find out its bytes one by
+ * one, by the digests that fit.
  */
 import { safeUrl } from '../lib/secret.ts';
 import { SourceError } from './errors.ts';
@@ -141,7 +141,8 @@ export function checkResume(
   const compared = last?.server === next.validators.server ? last : file.validators;
   const { server, url, etag } = next.validators;
   const isProof = etag !== undefined && etag === compared.etag;
-  if (!isPublic && server !== compared.server && !isProof)
+  const isOnePlace = isPublic || (server === compared.server && url === compared.url);
+  if (!isOnePlace && !isProof)
     throw changed(
       next,
       'does not prove by a strong entity tag that it has the same file, as servers without a public address must',
@@ -149,7 +150,6 @@ export function checkResume(
   const result = compareValidators(compared, next.validators);
   // A date proves little. Between servers the length must confirm it.
   const hasSameLength = next.size === file.size;
-  const isOnePlace = isPublic || (server === compared.server && url === compared.url);
   const mayBeSame =
     hasDigest && isOnePlace && hasSameLength && next.size !== undefined && !isOlderOrNewer(compared, next.validators);
   if (result === 'changed' && !mayBeSame) throw changed(next, 'has another version of the file by now');

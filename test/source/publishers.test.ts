@@ -303,6 +303,13 @@ describe('another entity tag from each node of one address of a private network'
       'at another URL of the server',
       { [secure]: [first, to(`${secure}-of-others`)], [`${secure}-of-others`]: [node('"b"', '10.0.0.1')] },
     ],
+    [
+      'at another URL of a server without validators',
+      {
+        [secure]: [{ ...first, headers: {} }, to(`${secure}-of-others`)],
+        [`${secure}-of-others`]: [{ ...node('', '10.0.0.1'), headers: {} }],
+      },
+    ],
   ];
   for (const [what, script] of ended)
     test(`a download does not continue ${what} in a private network, so that no file there is read byte by byte`, async () => {
