@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, test } from 'node:test';
-import { fixedFields } from '../src/api/content.ts';
+import { sourceKinds } from '../src/api/content.ts';
 import { reasons } from '../src/api/reasons.ts';
 import { gates } from './structure-gates.ts';
 
@@ -245,7 +245,7 @@ describe('the structure of the source', () => {
   });
 
   test('only the registry and the files of the kinds name a kind of source', () => {
-    const kind = `(?:${Object.keys(fixedFields).join('|')})`;
+    const kind = `(?:${sourceKinds.join('|')})`;
     // `source.kind` of a plan, `content.<kind>` of a declaration, and the same taken apart.
     const named = new RegExp(
       `\\bkind\\b.*'${kind}'|\\bcase '${kind}'|\\bcontent\\??\\.${kind}\\b|[{,] ${kind}\\b[^:]*\\} =`,
@@ -257,7 +257,7 @@ describe('the structure of the source', () => {
       offenders(named, exceptions).filter((file) => !homes.test(file)),
       [],
     );
-    for (const each of Object.keys(fixedFields))
+    for (const each of sourceKinds)
       assert.ok(named.test(`case '${each}'`) && files.includes(`source/kinds/${each}.ts`), each);
   });
 

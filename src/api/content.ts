@@ -5,14 +5,11 @@
 import { z } from 'zod';
 import { byDefault } from './fields.ts';
 import { rule } from './rules.ts';
-import { fixedInGlance, glance } from './sources/glance.ts';
-import { fixedInHttp, http } from './sources/http.ts';
+import { glance } from './sources/glance.ts';
+import { http } from './sources/http.ts';
 
-/** By kind, the fields that cannot change once the data is in Glance. */
-export const fixedFields = { http: fixedInHttp, glance: fixedInGlance } as const;
-export type SourceKind = keyof typeof fixedFields;
-
-const kinds = Object.keys(fixedFields);
+export const sourceKinds = ['http', 'glance'] as const;
+export type SourceKind = (typeof sourceKinds)[number];
 
 /** The method if `method` is absent. */
 export const defaultMethod = 'Upload';
@@ -36,9 +33,9 @@ export const content = rule(
           }),
       }),
       {
-        cel: `[${kinds.map((kind) => `has(self.${kind})`).join(', ')}].exists_one(x, x)`,
+        cel: `[${sourceKinds.map((kind) => `has(self.${kind})`).join(', ')}].exists_one(x, x)`,
         test: (declared) => [declared.http, declared.glance].filter((source) => source !== undefined).length === 1,
-        message: `content needs exactly one source: ${kinds.join(' or ')}`,
+        message: `content needs exactly one source: ${sourceKinds.join(' or ')}`,
       },
     ),
     {
@@ -66,7 +63,7 @@ export const content = rule(
   description:
     'Where the data comes from: exactly one source. Without content the operator keeps only the record of the image and others have to upload the data: ' +
     'Ready is True with the reason RecordOnly, also while the image has no data, so that kubectl wait --for=condition=Ready succeeds; the condition Warning says that data is missing. ' +
-    'Once the data is in Glance, another digest or another source image cannot be declared. Default: none.',
+    'Another digest, or another source image, makes another revision: see revisions. Default: none.',
 });
 
 /** Whether all servers of the source have the same file. */

@@ -156,6 +156,15 @@ export const cloudReasons = {
     remedy: 'Free space in the project, or have its quota raised; the operator then continues by itself.',
     command: 'openstack image list --long',
   },
+  NoRoomForRevision: {
+    meaning:
+      'The quota of the project has no room for another revision next to the current one. Nothing was downloaded.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Have the quota of the project raised, delete images that nobody needs, or lower `revisions.keep` and `revisions.keepFor`; the operator then continues by itself.',
+    command: 'openstack image list --long',
+  },
   StoreNotFound: {
     meaning: 'The cloud has no store of that name.',
     shownBy: ['Ready'],

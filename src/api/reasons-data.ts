@@ -4,6 +4,14 @@ import { itself, publisher, type ReasonEntry, showOperator, showResource } from 
 const check = 'curl --location --head URL';
 
 export const dataReasons = {
+  PinNotFound: {
+    meaning:
+      'No revision has the digest that `revisions.pin` names, and `content` declares another one. Nothing is changed.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy: 'Name a digest of `status.revisions`, declare this digest in `content`, or remove the pin.',
+    command: showResource,
+  },
   SourceNotFound: {
     meaning: 'The source responded that the file does not exist.',
     shownBy: ['Ready'],
@@ -182,6 +190,14 @@ export const dataReasons = {
     command: 'kubectl explain glanceimage.spec.image.minDiskGiB',
   },
 
+  Pinned: {
+    meaning: 'The field `revisions.pin` holds a revision whose data is not what `content` declares.',
+    shownBy: ['Warning'],
+    actor: 'user',
+    remedy:
+      'Nothing, if that is what you want. Otherwise remove the pin; the operator then makes the revision that `content` declares.',
+    command: showResource,
+  },
   WeakDigest: {
     meaning: 'The declared digest is md5 or sha1. It detects accidents, but not a file that was changed on purpose.',
     shownBy: ['Warning'],

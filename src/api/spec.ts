@@ -19,6 +19,7 @@ import {
   visibilities,
 } from './fields.ts';
 import { imported, importRules, managementPolicy } from './import.ts';
+import { revisions } from './revisions.ts';
 import { jsonMapWithout, rule, set, text } from './rules.ts';
 
 /** Glance allows 128 properties an image by default; three are marks of the operator, and three are Glance's own. */
@@ -61,7 +62,7 @@ const imageFields = rule(
       .meta({
         description:
           'Format of the data: qcow2, raw, vmdk, vhd, vhdx, vdi, iso, ploop, ami, ari, aki, or a format that the administrator of the cloud has added. ' +
-          'A format that the cloud does not have is rejected. Required with content. Cannot change once the data is in Glance.',
+          'A format that the cloud does not have is rejected. Required with content. With content, another format makes another revision; without it, the format cannot change once the data is in Glance.',
       }),
     containerFormat: format()
       .optional()
@@ -69,7 +70,7 @@ const imageFields = rule(
         description:
           'Container around the data. bare: none. ovf: an OVF package. ova: an OVF package in a tar archive. docker: a tar archive of a container file system. ' +
           'compressed: a compressed file, which Cinder decompresses. ami, ari, aki: an Amazon machine, ramdisk or kernel image. ' +
-          'A format that the cloud does not have is rejected. Cannot change once the data is in Glance. ' +
+          'A format that the cloud does not have is rejected. With content, another format makes another revision; without it, the format cannot change once the data is in Glance. ' +
           'Default: the disk format if that is ami, ari or aki, otherwise bare.',
       }),
     visibility: z
@@ -219,6 +220,7 @@ const declared = z.object({
         'Where the image to use is published for other tools: its imageID, imageName, imageDigest and imageDate. ' +
         'Needs the value publish.enabled of the chart. Default: nowhere.',
     }),
+  revisions: revisions.optional(),
 });
 
 const storedAsServed =
@@ -229,21 +231,30 @@ const fields = Object.keys(declared.shape);
 const fieldsOfImage = Object.keys(image.shape);
 
 export const specSchema = rule(
-  rule(importRules(fields, fieldsOfImage).reduce(rule, declared), {
-    cel: '!has(self.content) || has(self.image.diskFormat)',
-    test: (spec) => spec.content === undefined || spec.image.diskFormat !== undefined,
-    message: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
-    fieldPath: '.image.diskFormat',
-  }),
+  rule(
+    rule(importRules(fields, fieldsOfImage).reduce(rule, declared), {
+      cel: '!has(self.content) || has(self.image.diskFormat)',
+      test: (spec) => spec.content === undefined || spec.image.diskFormat !== undefined,
+      message: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
+      fieldPath: '.image.diskFormat',
+    }),
+    {
+      cel: `!has(self.content) || ${oneFile.cel('self.content')} || !(${storedAsServed})`,
+      test: ({ content: source, image: { diskFormat, containerFormat } }) =>
+        source === undefined ||
+        oneFile.test(source) ||
+        !(containerFormat === 'compressed' || (diskFormat !== undefined && isAmazonFormat(diskFormat))),
+      message:
+        'an image in these formats is the file as it is served, so all mirrors have the same digest: leave the digests of mirrors out',
+      fieldPath: '.content',
+    },
+  ),
   {
-    cel: `!has(self.content) || ${oneFile.cel('self.content')} || !(${storedAsServed})`,
-    test: ({ content: source, image: { diskFormat, containerFormat } }) =>
-      source === undefined ||
-      oneFile.test(source) ||
-      !(containerFormat === 'compressed' || (diskFormat !== undefined && isAmazonFormat(diskFormat))),
+    cel: '!has(self.revisions) || !has(self.revisions.pin) || has(self.content)',
+    test: ({ revisions: { pin } = {}, content: declaredContent }) => pin === undefined || declaredContent !== undefined,
     message:
-      'an image in these formats is the file as it is served, so all mirrors have the same digest: leave the digests of mirrors out',
-    fieldPath: '.content',
+      'revisions.pin needs content, because without it others upload the data of the one image: declare content, for example the file that has this digest',
+    fieldPath: '.revisions.pin',
   },
 ).meta({ description: 'What the image should be.' });
 

@@ -150,10 +150,11 @@ export const statusSchema = z
           hash: short('Digest of its data as Glance computed it.').optional(),
           state: z.enum(['Pending', 'Current', 'Retired', 'InUse']).meta({
             description:
-              'Pending: is filled or verified. Current: the image to use, as in imageID. Retired: replaced, and deleted next. ' +
-              'InUse: replaced, and Glance does not delete it because servers or volumes use it.',
+              'Pending: is filled or verified. Current: the image to use, as in imageID. Retired: replaced, and kept as spec.revisions says. ' +
+              'InUse: replaced, and kept only because servers or volumes use it; the operator looks again every hour.',
           }),
           createdAt: time().meta({ description: 'When Glance created it, once the operator has looked.' }).optional(),
+          retiredAt: time().meta({ description: 'When another revision replaced it.' }).optional(),
         }),
       )
       .max(64)

@@ -4,7 +4,6 @@
  */
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { fixedFields } from '../api/content.ts';
 import { containerFormatInCel } from '../api/fields.ts';
 import { annotationMeanings, group, kind, plural, version } from '../api/group.ts';
 import { importTransitions, observesInCel } from '../api/import.ts';
@@ -13,38 +12,20 @@ import { specSchema } from '../api/spec.ts';
 import { statusSchema } from '../api/status.ts';
 import { structuralSchema } from './crd-schema.ts';
 
-/**
- * Once Glance holds the data, what is fixed with it cannot change; before that, a wrong digest or format is only a typo. Nothing was
- * declared of an image that was observed.
- */
+/** Once Glance holds data that others have uploaded, its format is fixed with it. Nothing was declared of an image that was observed. */
 const holdsData =
   `!${observesInCel('oldSelf.spec')} && ` +
   "has(oldSelf.status) && has(oldSelf.status.image) && oldSelf.status.image.status in ['active', 'deactivated']";
-const same = (field: string) => `self.spec.${field} == oldSelf.spec.${field}`;
-const unchanged = (field: string) =>
-  `has(self.spec.${field}) == has(oldSelf.spec.${field}) && (!has(self.spec.${field}) || ${same(field)})`;
+const isRecordOnly = '!has(self.spec.content)';
+const sameDiskFormat =
+  'has(self.spec.image.diskFormat) == has(oldSelf.spec.image.diskFormat) && ' +
+  '(!has(self.spec.image.diskFormat) || self.spec.image.diskFormat == oldSelf.spec.image.diskFormat)';
 /** Writing the default down, or leaving it out again, is no change. */
 const sameContainerFormat = ['self', 'oldSelf'].map((at) => containerFormatInCel(`${at}.spec.image`)).join(' == ');
-const both = (field: string) => `has(self.spec.${field}) && has(oldSelf.spec.${field})`;
 
-const fixedWithTheData = [
-  { field: 'image.diskFormat', fixed: unchanged('image.diskFormat') },
-  { field: 'image.containerFormat', fixed: sameContainerFormat },
-  {
-    field: 'content',
-    fixed: [
-      '!has(self.spec.content) && !has(oldSelf.spec.content)',
-      ...Object.entries(fixedFields).map(([kind, fields]) =>
-        [
-          both('content'),
-          both(`content.${kind}`),
-          ...fields.map((field) => unchanged(`content.${kind}.${field}`)),
-        ].join(' && '),
-      ),
-    ]
-      .map((each) => `(${each})`)
-      .join(' || '),
-  },
+const fixedWithoutContent = [
+  { field: 'image.diskFormat', same: sameDiskFormat },
+  { field: 'image.containerFormat', same: sameContainerFormat },
 ];
 
 const documentation =
@@ -54,9 +35,9 @@ const annotations = Object.entries(annotationMeanings)
   .join(' ')
   .replaceAll('`', '');
 
-const fixings = fixedWithTheData.map(({ field, fixed }) => ({
-  rule: `!(${holdsData}) || (${fixed})`,
-  message: `${field} cannot change once the data is in Glance, which fixes it: create another GlanceImage instead`,
+const fixings = fixedWithoutContent.map(({ field, same }) => ({
+  rule: `!(${holdsData} && ${isRecordOnly}) || (${same})`,
+  message: `${field} cannot change without content once the data is in Glance, which fixes it: declare content, or create another GlanceImage`,
   fieldPath: `.spec.${field}`,
 }));
 
@@ -81,6 +62,7 @@ const printerColumns = [
   { name: 'Size', type: 'string', jsonPath: '.status.size' },
   { name: 'Progress', type: 'string', jsonPath: '.status.progress' },
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+  { name: 'Revision', type: 'integer', jsonPath: '.status.revisions[?(@.state=="Current")].number', priority: 1 },
   { name: 'Image ID', type: 'string', jsonPath: '.status.imageID', priority: 1 },
   { name: 'Image Name', type: 'string', jsonPath: '.status.image.name', priority: 1 },
   { name: 'Digest', type: 'string', jsonPath: '.status.content.shortDigest', priority: 1 },

@@ -19,6 +19,7 @@ import type { Clock, Random } from '../lib/clock.ts';
 import { compact } from '../lib/compact.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { CloudConfig } from '../openstack/clouds.ts';
+import { type ServerUse, serverUse } from '../openstack/compute.ts';
 import { type CredentialSource, cloudFilesIn, readSecret } from '../openstack/credential-source.ts';
 import { createSessionPool } from '../openstack/pool.ts';
 import type { Session } from '../openstack/session.ts';
@@ -52,6 +53,8 @@ export interface Cloud {
   place: CloudPlace;
   /** Names of its stores; undefined where it has only one, without a name. Remembered for some minutes. */
   storeNames(signal: AbortSignal): Promise<readonly string[] | undefined>;
+  /** Whether servers of the project use the image. */
+  servers(imageID: string, signal: AbortSignal): Promise<ServerUse>;
 }
 
 /** A Secret as it is read at the moment of use. */
@@ -190,6 +193,7 @@ export function createClouds(options: CloudsOptions): Clouds {
             address: new URL(endpoint).origin,
             place: compact({ projectID: project.id, region: session.cloud.services.image.region, endpoint }),
             storeNames: (storesSignal) => storeNames(entry, storesSignal),
+            servers: (imageID, useSignal) => serverUse(session, imageID, useSignal),
           };
           entry.observer ??= observeCache(`${entry.cloud.address}/${shortHash(project.id)}`);
           refs.set(nameOf(ref), { version, session: key });

@@ -15,11 +15,16 @@ import { eventsOf } from './events.ts';
 import { imageIDOf } from './identity.ts';
 import type { Pass, ReconcileContext } from './pass.ts';
 import type { Report } from './report.ts';
+import { retentionDueMs } from './retention.ts';
 import { type Moment, shownContent, summarise } from './status.ts';
 import { warningOf } from './warning.ts';
 
 /** A transfer that ends within this time costs no status of its own. */
 const quietMs = 2_000;
+
+/** No image is looked at more often because of its time, and no timer is set for longer. */
+const shortestRecheckMs = 60_000;
+const longestRecheckMs = 24 * 3_600_000;
 
 export async function conclude(pass: Pass, report: Report, context: ReconcileContext): Promise<Outcome> {
   const { resource, transfer, news, key } = pass;
@@ -89,8 +94,14 @@ function outcomeOf(
   switch (end.kind) {
     case 'converged': {
       const intervalMs = parseDuration(resource.spec.interval);
-      if (intervalMs === 0) return { kind: 'done' };
-      return { kind: 'recheck', afterMs: drift.compared(key, startedMs, intervalMs) };
+      const comparedMs = intervalMs === 0 ? undefined : drift.compared(key, startedMs, intervalMs);
+      const retentionMs = retentionDueMs({ ...resource, status }, clock.now());
+      if (retentionMs === undefined)
+        return comparedMs === undefined ? { kind: 'done' } : { kind: 'recheck', afterMs: comparedMs };
+      return {
+        kind: 'recheck',
+        afterMs: Math.min(comparedMs ?? longestRecheckMs, Math.max(retentionMs, shortestRecheckMs)),
+      };
     }
     case 'waiting':
       return { kind: 'recheck', afterMs: end.ms };

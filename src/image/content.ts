@@ -17,6 +17,8 @@ export interface Content extends DeclaredData<SourcePlan> {
   diskFormat: string;
   containerFormat: string;
   minDiskGiB: number;
+  /** Set where it is not that of the declaration, but of a pinned revision. */
+  fingerprint?: string;
 }
 
 /** Undefined where the data is not ours to bring. */
@@ -36,6 +38,11 @@ export function storesOf({ spec }: GlanceImage): Stores {
   const { stores, allStores } = withDefaults(spec).image;
   if (allStores) return { kind: 'all' };
   return stores.length === 0 ? { kind: 'default' } : { kind: 'some', names: [...stores] };
+}
+
+/** Whether a pin names other data than the content does. */
+export function pinHolds(pin: string, { digest }: Pick<Content, 'digest'>): boolean {
+  return pin !== digest;
 }
 
 /** Where it is served, for people. */

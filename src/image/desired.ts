@@ -6,6 +6,7 @@
  */
 import { withDefaults } from '../api/defaults.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
+import { dateOf, type Image } from '../glance/image.ts';
 import { isPatchable, reservedPropertyReason } from '../glance/property-names.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import { OperatorError } from '../lib/errors.ts';
@@ -14,6 +15,7 @@ import { type Content, contentOf, type Stores, storesOf } from './content.ts';
 import { bindingOf, fingerprintOf } from './fingerprint.ts';
 import { contentProperty, type Identity, markOf, markProperties } from './identity.ts';
 import { type Memory, msSince } from './memory.ts';
+import { type Retention, retentionOf } from './retention.ts';
 
 const mayBeLeftAlone = [
   'name',
@@ -46,6 +48,13 @@ export interface Desired {
   fingerprint: string | undefined;
   /** What a finding has to be for, to say something about the data: the fingerprint and, if there is one, the cloud of the source. */
   binding: string | undefined;
+  /** The digest of the image to use, whatever the content says. */
+  pin: string | undefined;
+  /** Set where the pin names other data than the declared content does: whether an image has it. */
+  hold?: { kind: 'found'; imageID: string } | { kind: 'missing' };
+  /** How long replaced images stay, and what they look like. */
+  retention: Retention;
+  retired: { hidden: boolean; name: string };
   /** Where the data has to be, also if another client uploads it. */
   stores: Stores;
   /** IDs of the projects that are members; undefined where the members are left alone. */
@@ -61,7 +70,7 @@ export interface Desired {
  * Throws an OperatorError `InvalidSpec` for what the API server cannot check: the keys of properties.
  */
 export function desire(resource: GlanceImage, identity: Identity, projectID: string): Desired {
-  const { image, propertyPolicy } = withDefaults(resource.spec);
+  const { image, propertyPolicy, revisions } = withDefaults(resource.spec);
   const { name, diskFormat, containerFormat, visibility, hidden, minDiskGiB, minRAMMiB, owner, tags } = image;
   const properties = jsonObject(image.properties);
   for (const key of Object.keys(properties)) {
@@ -91,6 +100,9 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
     content,
     fingerprint: content && fingerprintOf(content),
     binding: content && bindingOf(content, resource.spec.cloud),
+    pin: revisions.pin,
+    retention: retentionOf(resource.spec),
+    retired: revisions.retired,
     stores: storesOf(resource),
     members: image.members?.projects,
     active: image.state === undefined ? undefined : image.state === 'Active',
@@ -147,14 +159,32 @@ export function pendingName({ image }: Desired, imageID: string): string {
   return suffixed(image.name, ` (pending ${imageID.slice(0, 8)})`);
 }
 
-/** The name of an image that was replaced. */
-export function retiredName({ image }: Desired, imageID: string): string {
-  return suffixed(image.name, ` (replaced ${imageID.slice(0, 8)})`);
+/**
+ * The name of an image that was replaced, by the declared template. The declared name in it is shortened where all does not fit, so
+ * that what distinguishes the images stays. Only the image to use has the declared name itself.
+ */
+export function retiredName({ image: { name }, retired }: Desired, image: Image, number: number): string {
+  const rest = retired.name
+    .replaceAll('{date}', dateOf(image.createdAt).toISOString().slice(0, 10))
+    .replaceAll('{number}', String(number));
+  const places = rest.split('{name}');
+  const room = longestName - lengthOf(places.join(''));
+  const each = places.length === 1 ? 0 : Math.max(0, Math.floor(room / (places.length - 1)));
+  const full = shortened(places.join(shortened(name, each)), longestName);
+  return full === name ? suffixed(name, ` (replaced ${image.id.slice(0, 8)})`) : full;
+}
+
+function suffixed(name: string, suffix: string): string {
+  return `${shortened(name, longestName - suffix.length)}${suffix}`;
 }
 
 /** Glance counts code points. */
-function suffixed(name: string, suffix: string): string {
-  return `${[...name].slice(0, longestName - suffix.length).join('')}${suffix}`;
+function shortened(text: string, most: number): string {
+  return [...text].slice(0, most).join('');
+}
+
+function lengthOf(text: string): number {
+  return [...text].length;
 }
 
 /**

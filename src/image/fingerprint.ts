@@ -22,10 +22,11 @@ export interface Fingerprinted {
 }
 
 const version = 'v1';
+const memberKey = 'member=';
 
 export function fingerprintOf(content: Fingerprinted): string {
   const { diskFormat, containerFormat = 'bare', member } = content;
-  const added = member === undefined ? [] : [`member=${member}`];
+  const added = member === undefined ? [] : [`${memberKey}${member}`];
   return [version, ...bytesOf(content), diskFormat, containerFormat, ...added].join(';');
 }
 
@@ -48,6 +49,26 @@ export function bindingOf(content: Fingerprinted, cloud: Pick<CloudSpec, 'secret
 export function digestIn(fingerprint: string): string | undefined {
   const [head, digest = ''] = fingerprint.split(';');
   return head === version && /^[a-z0-9]+:[0-9a-f]+$/.test(digest) ? digest : undefined;
+}
+
+export interface FingerprintParts {
+  digest: string;
+  digestOf: 'Served' | 'Image';
+  decompress: 'Auto' | 'None';
+  diskFormat: string;
+  containerFormat: string;
+  member: string | undefined;
+}
+
+/** What a fingerprint with a digest says of the data. */
+export function partsIn(fingerprint: string): FingerprintParts | undefined {
+  const digest = digestIn(fingerprint);
+  const [, , digestOf, decompress, diskFormat, containerFormat, ...added] = fingerprint.split(';');
+  if (digest === undefined || (digestOf !== 'Served' && digestOf !== 'Image')) return undefined;
+  if (decompress !== 'Auto' && decompress !== 'None') return undefined;
+  if (diskFormat === undefined || containerFormat === undefined) return undefined;
+  const member = added.find((one) => one.startsWith(memberKey))?.slice(memberKey.length);
+  return { digest, digestOf, decompress, diskFormat, containerFormat, member };
 }
 
 /** Which bytes the digest in a fingerprint is of, and how the image is made of them. */

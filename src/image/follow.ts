@@ -10,9 +10,10 @@ import { attempt, OperatorError } from '../lib/errors.ts';
 import { withAdopted } from './adopt.ts';
 import type { Cloud } from './clouds.ts';
 import type { Desired } from './desired.ts';
-import { findingOf, type Memory, withFinding, withImage } from './memory.ts';
+import { findingOf, type Memory, withFinding, withPromoted } from './memory.ts';
 import type { Pass, ReconcileContext } from './pass.ts';
 
+import { obeyPin } from './pin.ts';
 import type { ActiveTransfer, End } from './report.ts';
 import type { Observed } from './revisions.ts';
 import { isUsable, lockOf } from './revisions.ts';
@@ -77,19 +78,24 @@ async function importFailure(
 }
 
 /** What the operator remembers when it has followed `next`. */
-export function remembered(memory: Memory, next: Next, observed: Observed, desired: Desired, now: Date): Memory {
+export function remembered(memory: Memory, next: Next, observed: Observed, declared: Desired, now: Date): Memory {
+  const desired = obeyPin(declared, { observed, memory }, now);
   const kept = withAdopted(withoutWrong(memory, observed, desired, now), observed, desired, now);
   const at = now.toISOString();
   switch (next.kind) {
     case 'settled': {
-      const { interrupted: _, owners: __, ...rest } = withImage(withoutEnded(kept, observed, now), next.image.id, true);
+      const {
+        interrupted: _,
+        owners: __,
+        ...promoted
+      } = withPromoted(withoutEnded(kept, observed, now), next.image.id, now);
       const others = observed.revisions.flatMap(({ image: { owner } }) => (owner === null ? [] : [owner]));
       const owners = [...new Set(others)].filter((one) => one !== desired.image.owner).sort();
-      const promoted = { ...rest, promoted: next.image.id, owner: desired.image.owner };
       const applied = {
         ...promoted,
+        owner: desired.image.owner,
         ...(owners.length === 0 ? {} : { owners }),
-        propertyKeys: keysLeft(desired, rest),
+        propertyKeys: keysLeft(desired, promoted),
       };
       return withRight(withMembers(applied, desired.members, observed.revisions), next.image, desired);
     }
@@ -129,7 +135,7 @@ function withoutEnded(memory: Memory, { revisions }: Observed, now: Date): Memor
 
 /** An image that is right by its hash has a finding too, so that it stays known as verified when another content is declared. */
 function withRight(memory: Memory, image: Image, { binding: fingerprint }: Desired): Memory {
-  const isKnown = findingOf(memory, image.id)?.fingerprint === fingerprint;
+  const isKnown = findingOf(memory, image.id, fingerprint) !== undefined;
   if (fingerprint === undefined || isKnown) return memory;
   const found = { imageID: image.id, fingerprint, verdict: 'right' as const, hash: hashOf(image) };
   return withFinding(memory, compact({ ...found, size: image.size ?? undefined }));

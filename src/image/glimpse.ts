@@ -12,6 +12,7 @@ import type { PerformContext } from './perform.ts';
 import { plan } from './plan.ts';
 import type { Report } from './report.ts';
 import type { Observed } from './revisions.ts';
+import { withRevision } from './simulate.ts';
 
 export type Glimpse =
   | { kind: 'unknown' }
@@ -32,12 +33,16 @@ export function glimpse(
 ): Glimpse {
   const { memory, news } = pass;
   const now = clock.now();
-  const seen = seenImage(pass, cloud);
+  const seen = seenImages(pass, cloud);
   if (seen === undefined) return { kind: 'unknown' };
   if (seen === 'refreshing') return { kind: 'refreshing', ms: listPollMs };
-  const revision = { ...revisionOf(seen, claimOf(owner, memory)), members: memberReadings.recent(seen.id) };
-  const observed = { revisions: [revision], listed: false, configMaps };
-  if (revision.ownership.kind === 'foreign' || desired.stores.kind === 'all') return { kind: 'unknown' };
+  const revisions = seen.map((image) => ({
+    ...revisionOf(image, claimOf(owner, memory)),
+    members: memberReadings.recent(image.id),
+  }));
+  const observed = revisions.reduce<Observed>(withRevision, { revisions: [], listed: false, configMaps });
+  const isForeign = revisions.some(({ ownership }) => ownership.kind === 'foreign');
+  if (isForeign || desired.stores.kind === 'all') return { kind: 'unknown' };
   const { steps, next } = plan(desired, { observed, memory }, now);
   if (steps.length > 0 || next.kind !== 'settled') return { kind: 'unknown' };
   const settled = remembered(memory, next, observed, desired, now);
@@ -52,21 +57,22 @@ export function glimpse(
   return { kind: 'settled', report };
 }
 
-/** The only image of a resource. Several are looked at one by one, and those of a lost memory are searched. */
-function seenImage(pass: Pass, { cache }: Cloud): Image | 'refreshing' | undefined {
+/** All images of a resource. Those of a lost memory are searched, and all are asked for next to one that a transfer has just filled. */
+function seenImages(pass: Pass, { cache }: Cloud): Image[] | 'refreshing' | undefined {
   const { turn, memory, news } = pass;
-  if (isWorkedOn(pass)) return undefined;
-  const [id, ...others] = memory.images;
-  if (id === undefined || others.length > 0) return undefined;
-  if (news.kind === 'verified') return news.image;
-  if (turn.kind === 'live') return undefined;
-  const known = cache.get(id, turn.sinceMs);
-  switch (known.kind) {
-    case 'seen':
-      return known.image;
-    case 'refreshing':
-      return 'refreshing';
-    case 'unknown':
-      return undefined;
+  if (isWorkedOn(pass) || memory.images.length === 0) return undefined;
+  if (news.kind === 'verified') {
+    const isOnly = memory.images.length === 1;
+    return isOnly && news.image !== undefined ? [news.image] : undefined;
   }
+  if (turn.kind === 'live') return undefined;
+  const seen: Image[] = [];
+  let isRefreshing = false;
+  for (const id of memory.images) {
+    const known = cache.get(id, turn.sinceMs);
+    if (known.kind === 'unknown') return undefined;
+    if (known.kind === 'seen') seen.push(known.image);
+    else isRefreshing = true;
+  }
+  return isRefreshing ? 'refreshing' : seen;
 }

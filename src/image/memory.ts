@@ -23,6 +23,9 @@ const keys = z.array(text).max(mostKeys);
 /** Keys that do not fit are forgotten, so that the rest of the memory is not. */
 const lossyKeys = z.array(text).max(mostKeys).catch([]);
 
+/** Two of each image. */
+const mostFindings = 2 * mostImages;
+
 /** What is known of the data of one image, for one content. */
 const finding = z.object({
   imageID: text,
@@ -79,7 +82,7 @@ const schema = z.object({
   configMaps: z.array(text).max(mostImages).optional().catch(undefined),
   /** Where the images are. */
   place: z.object({ projectID: text, region: text.optional(), endpoint: z.string().max(2048) }).optional(),
-  findings: z.array(finding).max(8).catch([]),
+  findings: z.array(finding).max(mostFindings).catch([]),
   /** The import that the operator asked for or found under way. */
   import: z
     .object({
@@ -93,7 +96,13 @@ const schema = z.object({
   interrupted: z.object({ imageID: text, at: moment, isCut: z.boolean() }).optional(),
   /** How often the owner mark was restored since `at`. */
   marks: z.object({ restored: z.int(), at: moment }).optional(),
-  /** Images that Glance did not delete because they are in use, and when it was tried last. */
+  /** Images that another one has replaced as the one to use, and since when. */
+  retired: z
+    .array(z.object({ imageID: text, at: z.iso.datetime() }))
+    .max(mostImages)
+    .optional()
+    .catch(undefined),
+  /** Images that are to be deleted and in use, and when that was seen last. */
   inUse: z
     .array(z.object({ imageID: text, at: moment }))
     .max(mostImages)
@@ -143,17 +152,29 @@ export function asOperation(memory: Memory): Record<string, unknown> {
 
 /** In code points, of which some have two units. */
 const longestWhy = 250;
-const mostFindings = 8;
 
-/** A finding about an image replaces the one before. */
+/** A finding about an image replaces the ones before, but what it was verified as stays known until it is verified as something else. */
 export function withFinding(memory: Memory, found: DataFinding): Memory {
-  const others = memory.findings.filter(({ imageID }) => imageID !== found.imageID);
+  const isOlder = (one: DataFinding) =>
+    one.imageID === found.imageID &&
+    (one.fingerprint === found.fingerprint || one.verdict !== 'right' || found.verdict === 'right');
+  const others = memory.findings.filter((one) => !isOlder(one));
   const cut = found.why === undefined ? found : { ...found, why: printable(found.why, longestWhy) };
   return { ...memory, findings: [...others, cut].slice(-mostFindings) };
 }
 
-export function findingOf({ findings }: Memory, imageID: string): DataFinding | undefined {
-  return findings.find((one) => one.imageID === imageID);
+/** What is known of an image for this fingerprint. */
+export function findingOf(
+  { findings }: Memory,
+  imageID: string,
+  fingerprint: string | undefined,
+): DataFinding | undefined {
+  return findings.find((one) => one.imageID === imageID && one.fingerprint === fingerprint);
+}
+
+/** As what the data of an image was verified last. */
+export function verifiedAs({ findings }: Memory, imageID: string): DataFinding | undefined {
+  return findings.find((one) => one.imageID === imageID && one.verdict === 'right');
 }
 
 /**
@@ -176,10 +197,25 @@ export function withImage(memory: Memory, imageID: string, isPublished: boolean)
   };
 }
 
+/** With this image as the one to use. All others that consumers may know are replaced from now on. */
+export function withPromoted(memory: Memory, imageID: string, now: Date): Memory {
+  const { retired: before = [], ...rest } = withImage(memory, imageID, true);
+  const at = now.toISOString();
+  const retired = rest.published
+    .filter((id) => id !== imageID)
+    .map((id) => before.find((one) => one.imageID === id) ?? { imageID: id, at });
+  return { ...rest, promoted: imageID, ...(retired.length === 0 ? {} : { retired }) };
+}
+
+/** Whether another image has replaced it. */
+export function isRetired({ retired = [], promoted }: Memory, imageID: string): boolean {
+  return imageID !== promoted && retired.some((one) => one.imageID === imageID);
+}
+
 /** Without an image that Glance does not hold any more. The numbers that are used up stay. */
 export function withoutImage(memory: Memory, imageID: string): Memory {
   const other = (id: string) => id !== imageID;
-  const { promoted, import: running, interrupted, inUse, ...rest } = memory;
+  const { promoted, import: running, interrupted, inUse, retired, ...rest } = memory;
   return {
     ...rest,
     images: memory.images.filter(other),
@@ -188,6 +224,7 @@ export function withoutImage(memory: Memory, imageID: string): Memory {
     ...(promoted === undefined || promoted === imageID ? {} : { promoted }),
     ...(running === undefined || running.imageID === imageID ? {} : { import: running }),
     ...(interrupted === undefined || interrupted.imageID === imageID ? {} : { interrupted }),
+    ...(retired === undefined ? {} : { retired: retired.filter((one) => other(one.imageID)) }),
     ...(inUse === undefined ? {} : { inUse: inUse.filter((one) => other(one.imageID)) }),
   };
 }

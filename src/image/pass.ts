@@ -19,6 +19,7 @@ import { blankMemory, type Memory, recall } from './memory.ts';
 import type { Owner } from './observe.ts';
 import type { Report } from './report.ts';
 import type { Resources } from './resources.ts';
+import { retentionDueMs } from './retention.ts';
 import { readTransfer, type TransferNews } from './transfer.ts';
 import type { WebDownloads } from './web-download.ts';
 
@@ -89,8 +90,13 @@ export function turnOf(
       return { kind: 'live' };
     case 'in':
       return due;
-    case 'settled':
-      return isUnguarded(resource) ? { kind: 'live' } : drift.next(key, due.intervalMs);
+    case 'settled': {
+      if (isUnguarded(resource)) return { kind: 'live' };
+      const next = drift.next(key, due.intervalMs);
+      const retentionMs = retentionDueMs(resource, clock.now());
+      if (next.kind !== 'in' || retentionMs === undefined) return next;
+      return retentionMs === 0 ? { kind: 'live' } : { kind: 'in', ms: Math.min(next.ms, retentionMs) };
+    }
     default:
       return unreachable(due);
   }

@@ -12,6 +12,7 @@ import { type JsonPatchOperation, keyIn } from '../glance/patch.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { addMember, changeState, removeMember } from './access.ts';
+import { isUsed, whyNoRoom } from './before-step.ts';
 import type { Cloud } from './clouds.ts';
 import type { OwnConfigMaps } from './config-maps.ts';
 import type { Desired } from './desired.ts';
@@ -31,6 +32,7 @@ import { checkWebDownload, type WebDownloads } from './web-download.ts';
 
 export interface PerformContext extends Look {
   images: ImageClient;
+  servers: Cloud['servers'];
   webDownloads: WebDownloads;
   memberReadings: MemberReadings;
   configMaps: OwnConfigMaps;
@@ -52,6 +54,7 @@ export function performContext(
   let isGuarded = resource.metadata.finalizers.includes(finalizer);
   return {
     images: cloud.images,
+    servers: cloud.servers,
     owner: ownerIn(pass, cloud.projectID, inheritFrom),
     storeNames: desired?.stores.kind === 'all' ? cloud.storeNames : undefined,
     webDownloads,
@@ -174,6 +177,8 @@ function requireOwn(image: Image, { memory }: State, { owner }: Look): void {
 async function create(step: StepOf<'create'>, state: State, context: PerformContext): Promise<Performed> {
   const { images, signal, clock } = context;
   const { imageID, number } = step;
+  const noRoom = state.observed.revisions.length === 0 ? undefined : await whyNoRoom(images, signal);
+  if (noRoom !== undefined) return failed(state, noRoom);
   let image: Image;
   try {
     image = await images.create(imageID, step.image, signal);
@@ -335,7 +340,9 @@ async function removeFromStore(
 
 async function remove(step: StepOf<'delete'>, state: State, context: PerformContext): Promise<Performed> {
   const { images, signal, clock } = context;
-  const { image, why, mustGo } = step;
+  const { image, why, mustGo, unlessInUse } = step;
+  if (unlessInUse === true && (await isUsed(image.id, context, signal)))
+    return changed({ ...state, memory: withInUse(state.memory, image.id, clock.now()) });
   try {
     if (image.protected) await images.patch(image.id, [{ op: 'replace', path: '/protected', value: false }], signal);
     await images.remove(image.id, signal);

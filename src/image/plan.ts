@@ -13,8 +13,9 @@ import { type Desired, imageBefore } from './desired.ts';
 import { imageIDOf } from './identity.ts';
 import { mostImages } from './memory.ts';
 import { whyForeign } from './ownership.ts';
+import { obeyPin } from './pin.ts';
 import { wantedOf, whenRight } from './promote.ts';
-import { isLeftover, removal } from './retire.ts';
+import { expireOld, isLeftover, removal } from './retire.ts';
 import { isUsable, type Revision, type Stage, stageOf } from './revisions.ts';
 import {
   blocked,
@@ -35,7 +36,8 @@ import { markOfTakeover } from './takeover.ts';
 /** More than any plan needs: each image takes a few, and one for each of its members. */
 const mostSteps = 300 * mostImages;
 
-export function plan(desired: Desired, state: State, now: Date): Plan {
+export function plan(declared: Desired, state: State, now: Date): Plan {
+  const desired = obeyPin(declared, state, now);
   const steps: PlanStep[] = [];
   for (let at = state; steps.length < mostSteps; ) {
     const decision = decide(desired, at, now);
@@ -56,6 +58,7 @@ function decide(declared: Desired, state: State, now: Date): Choice {
   if (foreign !== undefined) return blocked('TakenOver', takenOver(desired, foreign));
   const marking = markOfTakeover(desired, observed);
   if (marking !== undefined) return step(marking);
+  if (desired.hold?.kind === 'missing') return blocked('PinNotFound', pinNotFound(desired));
   const judged = observed.revisions.map((revision) => ({
     ...revision,
     stage: stageOf(revision.image, desired, memory, now),
@@ -67,9 +70,11 @@ function decide(declared: Desired, state: State, now: Date): Choice {
   if (unread.length > 0) return followedBy({ kind: 'readMembers', images: unread });
   const revoked = revocation(scene);
   if (revoked !== undefined) return revoked;
-  const chosen = choose(judged);
+  const chosen = choose(judged, desired);
   const leftover = judged.find((one) => one !== chosen && isLeftover(one, chosen));
   if (leftover !== undefined) return removal(scene, leftover, chosen);
+  const expiry = chosen?.stage.kind === 'right' ? undefined : expireOld(scene, chosen);
+  if (expiry !== undefined) return expiry;
   if (chosen === undefined) return creation(scene);
   switch (chosen.stage.kind) {
     case 'right':
@@ -103,7 +108,8 @@ const ranks: Readonly<Record<Exclude<Stage['kind'], 'useless'>, number>> = {
 };
 
 /** The image that becomes, or stays, the one to use. Of equal ones the one in use, then one with data, then the newest. */
-function choose(judged: readonly Judged[]): Judged | undefined {
+function choose(judged: readonly Judged[], { hold }: Desired): Judged | undefined {
+  const isAllowed = ({ image }: Judged) => hold?.kind !== 'found' || image.id === hold.imageID;
   const rank = ({ stage, image, isPublished, isInUse, number }: Judged) => [
     stage.kind === 'useless' ? Number.POSITIVE_INFINITY : ranks[stage.kind],
     isInUse ? 0 : 1,
@@ -111,7 +117,9 @@ function choose(judged: readonly Judged[]): Judged | undefined {
     image.status === 'active' ? 0 : 1,
     -number,
   ];
-  const [best] = judged.filter(({ stage }) => stage.kind !== 'useless').sort((a, b) => compare(rank(a), rank(b)));
+  const [best] = judged
+    .filter((one) => one.stage.kind !== 'useless' && isAllowed(one))
+    .sort((a, b) => compare(rank(a), rank(b)));
   return best;
 }
 
@@ -126,6 +134,7 @@ function compare(a: readonly number[], b: readonly number[]): number {
 function creation(scene: Scene): Choice {
   const { desired, state, judged } = scene;
   const { memory } = state;
+  if (desired.hold !== undefined) return blocked('PinNotFound', pinNotFound(desired));
   if (judged.length >= mostImages) return blocked('Conflict', tooMany);
   // The first image is found by its mark after a crash. Next to others, a list is read only if this says that it is necessary.
   if (judged.length > 0 && memory.incomplete !== true)
@@ -137,12 +146,20 @@ function creation(scene: Scene): Choice {
   return withKeys(scene, { kind: 'create', imageID, number, image, keys: desired.propertyKeys });
 }
 
+function pinNotFound({ pin }: Desired): string {
+  return (
+    `no revision has the digest ${pin} that spec.revisions.pin names, and spec.content declares another one: nothing is changed. Name a ` +
+    'digest of status.revisions, declare this digest in spec.content, or remove the pin'
+  );
+}
+
 const tooMany =
   `${mostImages} images of this resource exist, and Glance deletes none of them because they are in use: delete servers or volumes ` +
   'that were made from them';
 
 function whenEmpty(scene: Scene, chosen: Judged): Choice {
   const { desired, judged } = scene;
+  if (desired.hold !== undefined) return blocked('PinNotFound', pinNotFound(desired));
   const isOtherPublished = (one: Judged) => one !== chosen && one.isPublished;
   const patch = patchTo(scene, chosen, imageBefore(desired, chosen.image.id, judged.some(isOtherPublished)));
   if (patch !== undefined) return patch;

@@ -8,7 +8,7 @@
 import type { Image } from '../glance/image.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import { imageAfter, imageBefore, pendingName } from './desired.ts';
-import { withImage } from './memory.ts';
+import { isRetired, withPromoted } from './memory.ts';
 import { publication } from './publication.ts';
 import { retire } from './retire.ts';
 import { importing, lockOf } from './revisions.ts';
@@ -17,23 +17,18 @@ import { admission } from './sharing.ts';
 import { storeChange } from './stores.ts';
 
 export function whenRight(scene: Scene, chosen: Judged): Choice {
+  const { judged, now } = scene;
   const { memory } = scene.state;
   const { image } = chosen;
   // An image that is not shared yet is so after the change of its record.
   const change = admission(scene, chosen) ?? patchTo(scene, chosen, wantedOf(scene, chosen));
   if (change !== undefined) return change;
-  const rest = publication(scene, image) ?? retirement(scene, chosen) ?? completion(scene, image);
+  const others = judged.filter((one) => one !== chosen);
+  const rest = publication(scene, image) ?? retire(scene, others) ?? completion(scene, image);
   const isSettled = rest.kind === 'next' && rest.next.kind === 'settled';
-  if (isSettled || memory.promoted === image.id) return rest;
-  return step({ kind: 'record', memory: { ...withImage(memory, image.id, true), promoted: image.id } });
-}
-
-function retirement(scene: Scene, chosen: Judged): Choice | undefined {
-  for (const other of scene.judged) {
-    const retired = other === chosen ? undefined : retire(scene, other);
-    if (retired !== undefined) return retired;
-  }
-  return undefined;
+  const isPromoted = memory.promoted === image.id && others.every((one) => isRetired(memory, one.image.id));
+  if (isSettled || isPromoted) return rest;
+  return step({ kind: 'record', memory: withPromoted(memory, image.id, now) });
 }
 
 /** Brings the data to the declared stores, and deactivates it last. */

@@ -11,6 +11,7 @@ import { addressOf, type Content } from './content.ts';
 import type { Desired } from './desired.ts';
 import { type Memory, withFinding } from './memory.ts';
 import { type PerformContext, perform } from './perform.ts';
+import { obeyPin } from './pin.ts';
 import { plan } from './plan.ts';
 import type { Change, VerifiedContent } from './report.ts';
 import { withMembersOf } from './simulate.ts';
@@ -48,7 +49,9 @@ export async function pursue(desired: Desired, start: State, context: PerformCon
     if (done.kind === 'changed') continue;
     if (next.kind === 'inspect') {
       const { memory } = state;
-      const inspected = await attempt(signal, () => inspect(next.image, next.content, desired, memory, context));
+      const inspected = await attempt(signal, () =>
+        inspect(next.image, next.content, obeyPin(desired, state, clock.now()), memory, context),
+      );
       if (!inspected.ok) return { kind: 'failed', error: inspected.error, state, changes };
       state = { ...state, memory: inspected.value.memory };
       content = inspected.value.content;

@@ -3,7 +3,8 @@ import type { Image } from '../glance/image.ts';
 import { diffImage } from '../glance/patch.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import { type Desired, retiredName } from './desired.ts';
-import { msSince } from './memory.ts';
+import { isRetired, msSince } from './memory.ts';
+import { expiredOf, inUseMs, wasVerified } from './retention.ts';
 import { type Choice, type Judged, type Scene, step } from './scene.ts';
 import type { Next, PlanStep } from './step.ts';
 
@@ -28,15 +29,50 @@ function rejection({ content }: Desired, { id }: Image, why: string, code: Error
   return { kind: 'blocked', code: code ?? (isFetched ? 'DigestMismatch' : 'UploadMismatch'), message };
 }
 
-/** How long an image that is in use is left alone. */
-const inUseMs = 3_600_000;
+/** What is left to do about images that were replaced. One that goes and is in use looks like one that stays. */
+export function retire(scene: Scene, others: readonly Judged[]): Choice | undefined {
+  const { desired, state, now } = scene;
+  const expired = expiredOf(others, desired.retention, state.memory, now);
+  for (const other of others) {
+    const decision = expired.includes(other) ? expire(scene, other) : withdraw(scene, other);
+    if (decision !== undefined) return decision;
+  }
+  return undefined;
+}
 
-/** Deletes an image that was replaced; one that is in use is hidden and renamed. */
-export function retire({ desired, state, now }: Scene, { image }: Judged): Choice | undefined {
+/** Deletes images that have been kept long enough, also while the next image is not complete. */
+export function expireOld(scene: Scene, chosen: Judged | undefined): Choice | undefined {
+  const { desired, state, judged, now } = scene;
+  if (!judged.some(({ isInUse }) => isInUse)) return undefined;
+  const old = judged.filter((one) => one !== chosen && isRetired(state.memory, one.image.id));
+  for (const one of expiredOf(old, desired.retention, state.memory, now)) {
+    if (!isAskedLately(scene, one)) return deletion(one);
+  }
+  return undefined;
+}
+
+function expire(scene: Scene, one: Judged): Choice | undefined {
+  return isAskedLately(scene, one) ? withdraw(scene, one) : deletion(one);
+}
+
+function deletion({ image }: Judged): Choice {
+  return step({
+    kind: 'delete',
+    image,
+    why: 'another image with the declared data has replaced it',
+    unlessInUse: true,
+  });
+}
+
+function isAskedLately({ state, now }: Scene, { image }: Judged): boolean {
   const inUse = state.memory.inUse?.find(({ imageID }) => imageID === image.id);
-  if (inUse === undefined || msSince(inUse.at, now) >= inUseMs)
-    return step({ kind: 'delete', image, why: 'another image with the declared data has replaced it' });
-  const wanted = { name: retiredName(desired, image.id), hidden: true, tags: [] };
+  return inUse !== undefined && msSince(inUse.at, now) < inUseMs;
+}
+
+/** Gives way to the image that has replaced it. Data that was never verified stays hidden. */
+function withdraw({ desired, state }: Scene, { image, number }: Judged): Choice | undefined {
+  const hidden = desired.retired.hidden || !wasVerified(image, state.memory);
+  const wanted = { name: retiredName(desired, image, number), hidden, tags: [] };
   const operations = diffImage(image, wanted, { purge: false, keep: () => true });
   return operations.length === 0 ? undefined : step({ kind: 'patch', image, operations, keys: [] });
 }

@@ -9,7 +9,7 @@ import type { ErrorCode } from '../lib/error-codes.ts';
 import type { OperatorError } from '../lib/errors.ts';
 import type { Desired } from './desired.ts';
 import { contentProperty } from './identity.ts';
-import { findingOf, type Memory, msSince } from './memory.ts';
+import { findingOf, isRetired, type Memory, msSince, verifiedAs } from './memory.ts';
 import type { Ownership } from './ownership.ts';
 import { verify } from './verify.ts';
 
@@ -101,7 +101,7 @@ export function stageOf(image: Image, desired: Desired, memory: Memory, now: Dat
       const stage = whenActive(image, desired, memory);
       if (stage.kind === 'right') return desired.active === false ? stage : { kind: 'deactivated', isRight: true };
       // Data that was checked before the deactivation is not read again.
-      const isChecked = findingOf(memory, image.id)?.fingerprint === desired.binding;
+      const isChecked = findingOf(memory, image.id, desired.binding) !== undefined;
       if (stage.kind === 'useless' && (isChecked || stage.byUs)) return stage;
       if (isMadeFor(image, desired, memory)) return { kind: 'deactivated', isRight: false };
       return useless('an administrator deactivated it, and it was made for another declaration');
@@ -119,18 +119,22 @@ export function isUsable(image: Image, desired: Desired, memory: Memory, now: Da
   if (content === undefined) return image.status !== 'killed';
   const stage = stageOf(image, desired, memory, now);
   if (stage.kind === 'right' || (stage.kind === 'deactivated' && stage.isRight)) return true;
-  const found = findingOf(memory, image.id);
+  const found = verifiedAs(memory, image.id);
   const isStored = image.status === 'active' || image.status === 'deactivated';
-  return isStored && found?.verdict === 'right' && verify(content, found.fingerprint, image, found).kind === 'right';
+  return isStored && found !== undefined && verify(content, found.fingerprint, image, found).kind === 'right';
 }
 
 function whenActive(image: Image, desired: Desired, memory: Memory): Stage {
   const { content, binding } = desired;
-  const verdict = verify(content, binding, image, findingOf(memory, image.id));
+  const verdict = verify(content, binding, image, findingOf(memory, image.id, binding));
   switch (verdict.kind) {
     case 'right':
+      return verdict;
     case 'unread':
     case 'uninspected':
+      // Otherwise each edit would read back all images that were ever replaced.
+      if (isRetired(memory, image.id) && !isMadeFor(image, desired, memory))
+        return useless('another revision has replaced it, and it was made for another declaration');
       return verdict;
     case 'wrong':
       return { kind: 'useless', why: verdict.why, code: verdict.code, byUs: isMadeFor(image, desired, memory) };
@@ -189,7 +193,7 @@ function askedFor({ id }: Image, { import: running }: Memory): boolean {
 
 /** Whether its data, present or coming, is that of the present declaration. */
 function isMadeFor(image: Image, { fingerprint, binding }: Desired, memory: Memory): boolean {
-  return image.properties[contentProperty] === fingerprint || findingOf(memory, image.id)?.fingerprint === binding;
+  return image.properties[contentProperty] === fingerprint || findingOf(memory, image.id, binding) !== undefined;
 }
 
 /** Glance rejects each later upload to a queued image that has digests already, left by an upload that failed late. */

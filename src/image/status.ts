@@ -23,7 +23,7 @@ import { unreachable } from '../lib/errors.ts';
 import { type Failure, reasonOf, verdictsOnFailure } from './failure.ts';
 import { digestIn } from './fingerprint.ts';
 import { markProperties, numberOf } from './identity.ts';
-import { asOperation, findingOf, isBlank, type Memory } from './memory.ts';
+import { asOperation, isBlank, isRetired, type Memory, verifiedAs } from './memory.ts';
 import type { ActiveTransfer, End, Report } from './report.ts';
 import type { Observed, Revision } from './revisions.ts';
 import { sanitise } from './sanitise.ts';
@@ -120,8 +120,9 @@ function revisionsOf({ revisions }: Observed, memory: Memory): GlanceImageStatus
   const ours = revisions.filter(({ ownership }) => ownership.kind === 'created' || ownership.kind === 'adopted');
   if (ours.length === 0) return undefined;
   return ours.map(({ number, image }) => {
-    const found = findingOf(memory, image.id);
-    const digest = found?.verdict === 'right' ? digestIn(found.fingerprint) : undefined;
+    const found = verifiedAs(memory, image.id);
+    const digest = found && digestIn(found.fingerprint);
+    const retired = memory.retired?.find(({ imageID }) => imageID === image.id);
     return compact({
       number,
       imageID: image.id,
@@ -129,6 +130,7 @@ function revisionsOf({ revisions }: Observed, memory: Memory): GlanceImageStatus
       hash: hashOf(image),
       state: revisionState(image.id, memory),
       createdAt: rfc3339(dateOf(image.createdAt)),
+      retiredAt: retired && rfc3339(new Date(retired.at)),
     });
   });
 }
@@ -148,10 +150,12 @@ function withUnseen(before: GlanceImageStatus['revisions'], memory: Memory): Gla
   ].slice(-64);
 }
 
-function revisionState(id: string, { promoted, published, inUse = [] }: Memory) {
+function revisionState(id: string, memory: Memory) {
+  const { promoted, published, inUse = [] } = memory;
   if (id === promoted) return 'Current' as const;
   if (inUse.some(({ imageID }) => imageID === id)) return 'InUse' as const;
-  return published.includes(id) && promoted !== undefined ? ('Retired' as const) : ('Pending' as const);
+  const isReplaced = isRetired(memory, id) || (published.includes(id) && promoted !== undefined);
+  return isReplaced ? ('Retired' as const) : ('Pending' as const);
 }
 
 /** A failure stays in sight until the image is as declared; a new declaration starts the count again. */

@@ -18,8 +18,11 @@ export type PlanStep =
   /** Glance downloads the data, or copies it to other stores. */
   | { kind: 'import'; image: Image; request: ImportRequest }
   | { kind: 'removeFromStore'; image: Image; store: string }
-  /** `mustGo`: an image that is in use is a failure. Otherwise it is tried again later. */
-  | { kind: 'delete'; image: Image; why: string; mustGo?: true }
+  /**
+   * `mustGo`: an image that is in use is a failure. Otherwise it is tried again later. `unlessInUse`: Nova is asked first, because
+   * Glance does not know of all servers.
+   */
+  | { kind: 'delete'; image: Image; why: string; mustGo?: true; unlessInUse?: true }
   | { kind: 'addMember'; image: Image; project: string }
   | { kind: 'removeMember'; image: Image; project: string }
   | { kind: 'deactivate' | 'reactivate'; image: Image }

@@ -10,8 +10,8 @@ import type { TransferPlan, TransferResult } from '../transfer/plan.ts';
 import type { TransferState } from '../transfer/scheduler.ts';
 import { verificationOf } from '../transfer/verify.ts';
 import type { CloudRef } from './clouds.ts';
-import { addressOf, type Content, contentOf, storesOf } from './content.ts';
-import { bindingOf } from './fingerprint.ts';
+import { addressOf, type Content, contentOf, pinHolds, storesOf } from './content.ts';
+import { bindingOf, partsIn } from './fingerprint.ts';
 import { markProperties, numberOf } from './identity.ts';
 import { type Memory, withFinding, withImage } from './memory.ts';
 import type { ActiveTransfer, VerifiedContent } from './report.ts';
@@ -59,10 +59,11 @@ export function verifyPlan(
   content: Content,
   terms: TransferTerms,
 ): TransferPlan {
-  return verificationOf(
-    { ...fillPlan(resource, imageID, content, terms), stores: { kind: 'default' } },
-    content.digest,
-  );
+  const plan = { ...fillPlan(resource, imageID, content, terms), stores: { kind: 'default' as const } };
+  return {
+    ...verificationOf(plan, content.digest),
+    fingerprint: content.fingerprint ?? bindingOf(content, resource.spec.cloud),
+  };
 }
 
 /** The meaning of a transfer's state for the present declaration. */
@@ -104,13 +105,23 @@ export function readTransfer(
 
 /** A lower bound on the disk that is lifted only rejects less, so the transfer goes on. */
 export function isStillWanted(plan: TransferPlan, resource: GlanceImage): boolean {
-  const content = contentOf(resource);
+  const content = contentFor(plan, resource);
   if (content === undefined || (content.method === 'WebDownload' && plan.method !== 'Verify')) return false;
   const planOf = plan.method === 'Verify' ? verifyPlan : fillPlan;
   const { minDiskGiB } = content;
   if (minDiskGiB !== 0 && minDiskGiB < plan.minDiskGiB) return false;
   const wanted = planOf(resource, plan.imageID, content, { address: plan.cloud.address, limits: plan.limits });
   return isDeepStrictEqual({ ...wanted, minDiskGiB: 0 }, { ...plan, minDiskGiB: 0 });
+}
+
+/** What a transfer is for. Undefined: for nothing that is declared. While a pin names other data, only its image is read back. */
+function contentFor({ method, fingerprint }: TransferPlan, resource: GlanceImage): Content | undefined {
+  const content = contentOf(resource);
+  const { pin } = resource.spec.revisions ?? {};
+  if (content === undefined || pin === undefined || !pinHolds(pin, content)) return content;
+  const parts = fingerprint === undefined ? undefined : partsIn(fingerprint);
+  if (method !== 'Verify' || fingerprint === undefined || parts?.digest !== pin) return undefined;
+  return { ...content, ...parts, fingerprint };
 }
 
 /** A failure because of the declared disk is over once another one is declared. */
@@ -153,8 +164,9 @@ function verified(
 
 /** What a read back was for, if that is declared still. */
 function declaredFingerprint(resource: GlanceImage, plan: TransferPlan): string | undefined {
-  const content = contentOf(resource);
-  return content !== undefined && isStillWanted(plan, resource) ? bindingOf(content, resource.spec.cloud) : undefined;
+  const content = contentFor(plan, resource);
+  if (content === undefined || !isStillWanted(plan, resource)) return undefined;
+  return content.fingerprint ?? bindingOf(content, resource.spec.cloud);
 }
 
 const mostInjected = 128;
@@ -194,7 +206,7 @@ const changedMeanwhile: ReadonlySet<string> = new Set(['SourceNotFound', 'ImageG
 
 function verificationFailed(resource: GlanceImage, plan: TransferPlan, error: unknown, memory: Memory): TransferNews {
   const fingerprint = declaredFingerprint(resource, plan);
-  const content = contentOf(resource);
+  const content = contentFor(plan, resource);
   if (!(error instanceof OperatorError) || fingerprint === undefined || content === undefined)
     return { kind: 'failed', error, memory, looks: false };
   const base = { imageID: plan.imageID, fingerprint, why: error.message, code: error.code };

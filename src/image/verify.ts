@@ -116,6 +116,12 @@ export function hashOf({ hash }: Pick<Image, 'hash'>): string | undefined {
   return hash === null ? undefined : `${hash.algorithm}:${hash.value}`;
 }
 
+/** Hashes of different algorithms cannot be compared, so they are not different. */
+export function isSameHash(one: string | undefined, other: string | undefined): boolean {
+  if (one === undefined || other === undefined) return true;
+  return one === other || algorithmOf(one) !== algorithmOf(other);
+}
+
 function algorithmOf(digest: string): string {
   return digest.split(':', 1)[0] ?? digest;
 }

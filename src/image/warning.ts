@@ -6,7 +6,7 @@ import { isPatchable, isServerKey, reservedPrefix } from '../glance/property-nam
 import { printable } from '../lib/text.ts';
 import { isWeak, parseDigest } from '../source/digest.ts';
 import { sourceOf } from '../source/registry.ts';
-import { addressOf, contentOf } from './content.ts';
+import { addressOf, contentOf, pinHolds } from './content.ts';
 
 /** In code points; a condition has room for a few more. */
 const longest = 4000;
@@ -24,6 +24,7 @@ export interface SeenBefore {
 /** One condition for all of them, with the reason of the first, which is the most important one. */
 export function warningOf(resource: GlanceImage, seen: SeenBefore): Warning | undefined {
   const warnings = [
+    pinned(resource),
     weakDigest(resource),
     notDecompressed(resource),
     fromTransfer(seen.transferWarnings),
@@ -33,6 +34,16 @@ export function warningOf(resource: GlanceImage, seen: SeenBefore): Warning | un
   const [first] = warnings;
   if (first === undefined) return undefined;
   return { ...first, message: printable(warnings.map(({ message }) => message).join('; '), longest) };
+}
+
+function pinned(resource: GlanceImage): Warning | undefined {
+  const content = contentOf(resource);
+  const { pin } = resource.spec.revisions ?? {};
+  if (content === undefined || pin === undefined || !pinHolds(pin, content)) return undefined;
+  return {
+    reason: 'Pinned',
+    message: `revisions.pin holds the revision with the digest ${pin}, so the data that content declares is not used; remove the pin to use it`,
+  };
 }
 
 function weakDigest(resource: GlanceImage): Warning | undefined {

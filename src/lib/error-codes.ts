@@ -72,6 +72,10 @@ const table = {
   ImageGone: backoff,
   ProxyRefused: changeOrAfter(minutes(10)),
   QuotaExceeded: after(minutes(5)),
+  /** Seen before the download. */
+  NoRoomForRevision: after(minutes(5)),
+  /** No revision has the digest that revisions.pin names. */
+  PinNotFound: changeOrAfter(minutes(10)),
   StoreNotFound: changeOrAfter(minutes(10)),
   StoreReadOnly: changeOrAfter(minutes(10)),
   ImageDownloadFailed: backoff,

@@ -72,6 +72,7 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
   const endpoints: Record<ServiceType, Endpoints> = {
     image: createEndpoints(clock, random),
     'key-manager': createEndpoints(clock, random),
+    compute: createEndpoints(clock, random),
   };
   let renewableAt = Number.NEGATIVE_INFINITY;
 

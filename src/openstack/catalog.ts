@@ -120,7 +120,7 @@ export function serviceRoot(endpoint: string): string | undefined {
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) return undefined;
   const path = url.pathname
     .replace(/\/+$/, '')
-    .replace(/\/v\d+(?:\.\d+)?$/, '')
+    .replace(/\/v\d+(?:\.\d+)?(?:\/[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12})?$/, '')
     .replace(/\/+$/, '');
   return `${url.origin}${path}`;
 }

@@ -6,11 +6,15 @@ import { z } from 'zod';
 import { configuredUrl, type Fail } from './clouds-auth.ts';
 
 /** Their types in the catalog. */
-export const serviceTypes = ['image', 'key-manager'] as const;
+export const serviceTypes = ['image', 'key-manager', 'compute'] as const;
 export type ServiceType = (typeof serviceTypes)[number];
 
 /** The API version that we use of each service. It is the last segment of the URL. */
-export const usedVersions: Readonly<Record<ServiceType, string>> = { image: 'v2', 'key-manager': 'v1' };
+export const usedVersions: Readonly<Record<ServiceType, string>> = {
+  image: 'v2',
+  'key-manager': 'v1',
+  compute: 'v2.1',
+};
 
 export const endpointInterfaces = ['public', 'internal', 'admin'] as const;
 export type EndpointInterface = (typeof endpointInterfaces)[number];
@@ -62,6 +66,11 @@ export const serviceShape = {
   key_manager_interface: interfaces.optional(),
   key_manager_endpoint_type: interfaces.optional(),
   key_manager_endpoint_override: addresses,
+  compute_service_name: text.optional(),
+  compute_region_name: text.optional(),
+  compute_interface: interfaces.optional(),
+  compute_endpoint_type: interfaces.optional(),
+  compute_endpoint_override: addresses,
 };
 const serviceSchema = z.object(serviceShape);
 type ServiceSettings = z.infer<typeof serviceSchema>;
@@ -80,9 +89,13 @@ export function servicesOf(
     image: region ?? s.image_region_name ?? s.region_name,
     // Keys may be in another region than images.
     'key-manager': s.key_manager_region_name ?? region ?? s.region_name,
+    // Servers use the images of their own region.
+    compute: s.compute_region_name ?? region ?? s.region_name,
   };
-  const override = (key: 'image_endpoint_override' | 'key_manager_endpoint_override', where: string | undefined) =>
-    overrideOf(key, s[key], where, fail);
+  const override = (
+    key: 'image_endpoint_override' | 'key_manager_endpoint_override' | 'compute_endpoint_override',
+    where: string | undefined,
+  ) => overrideOf(key, s[key], where, fail);
   const info = s.image_catalog_info === undefined ? undefined : catalogInfoOf(s.image_catalog_info, fail);
   return {
     image: {
@@ -98,6 +111,13 @@ export function servicesOf(
       region: regions['key-manager'],
       interfaces: s.key_manager_endpoint_type ?? s.key_manager_interface ?? general,
       override: override('key_manager_endpoint_override', regions['key-manager']),
+    },
+    compute: {
+      type: 'compute',
+      name: s.compute_service_name,
+      region: regions.compute,
+      interfaces: s.compute_endpoint_type ?? s.compute_interface ?? general,
+      override: override('compute_endpoint_override', regions.compute),
     },
   };
 }
@@ -166,6 +186,7 @@ export const operations = {
     'usage',
   ],
   'key-manager': ['versions', 'readPayload'],
+  compute: ['servers'],
 } as const satisfies Record<'identity' | ServiceType, readonly string[]>;
 
 export type OperationOf<Service extends keyof typeof operations> = (typeof operations)[Service][number];

@@ -47,6 +47,8 @@ const fields = z.strictObject({
    * Verify: the data of the image is read back, and goes nowhere.
    */
   method: z.enum(['Upload', 'Stage', 'Verify']),
+  /** Of a verification: as what the data is verified. */
+  fingerprint: text.optional(),
   /**
    * The stores for the image. An upload reaches one store only: the first of several, or the default store of `all`. The others
    * get a copy of the active image.

@@ -85,6 +85,12 @@ export const cases: Case[] = [
         method: 'Stage',
       },
       publish: { configMapRef: { name: 'ubuntu-image' } },
+      revisions: {
+        keep: 3,
+        keepFor: '720h',
+        pin: http.digest,
+        retired: { hidden: false, name: '{name} {number} ({date})' },
+      },
     },
   },
   {

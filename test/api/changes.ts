@@ -16,7 +16,7 @@ const other = { image: '6b1fd7a2-0000-5000-8000-000000000001' };
 const copyOf = (content: object) => spec({ image: { diskFormat: 'qcow2' }, content: { glance: content } });
 const fixed = (field: string): Refusal => ({ field: `spec.${field}`, says: says.fixed(field) });
 
-/** What the data fixes; free until it is in Glance. */
+/** What data that others upload fixes; free until it is in Glance. */
 const fixings: { what: string; from: unknown; to: unknown; refused: Refusal }[] = [
   {
     what: 'another diskFormat',
@@ -47,61 +47,6 @@ const fixings: { what: string; from: unknown; to: unknown; refused: Refusal }[] 
     from: image({ containerFormat: 'ova' }),
     to: image({}),
     refused: fixed('image.containerFormat'),
-  },
-  {
-    what: 'content that was not there',
-    from: image({ diskFormat: 'qcow2' }),
-    to: withContent,
-    refused: fixed('content'),
-  },
-  {
-    what: 'another digest',
-    from: withContent,
-    to: from({ digest: `sha512:${hex(128)}` }),
-    refused: fixed('content'),
-  },
-  {
-    what: 'the digest of something else',
-    from: withContent,
-    to: from({ digestOf: 'Image' }),
-    refused: fixed('content'),
-  },
-  {
-    what: 'another decompression',
-    from: withContent,
-    to: from({ decompress: 'None' }),
-    refused: fixed('content'),
-  },
-  {
-    what: 'a file of an archive',
-    from: withContent,
-    to: from({ member: 'disk.raw' }),
-    refused: fixed('content'),
-  },
-  {
-    what: 'another file of an archive',
-    from: from({ member: 'disk.raw' }),
-    to: from({ member: '*.raw' }),
-    refused: fixed('content'),
-  },
-  {
-    what: 'no file of an archive any more',
-    from: from({ member: 'disk.raw' }),
-    to: from({}),
-    refused: fixed('content'),
-  },
-  { what: 'a source of another kind', from: withContent, to: copyOf(other), refused: fixed('content') },
-  {
-    what: 'another image as the source',
-    from: copyOf({ image: '6b1fd7a2-0000-5000-8000-000000000000' }),
-    to: copyOf(other),
-    refused: fixed('content'),
-  },
-  {
-    what: 'no content any more',
-    from: withContent,
-    to: image({ diskFormat: 'qcow2' }),
-    refused: fixed('content'),
   },
 ];
 
@@ -155,6 +100,74 @@ export const changes: Change[] = [
     to: image({}),
   },
   ...importChanges,
+  // Each makes another revision.
+  {
+    image: 'active',
+    what: 'content that was not there',
+    from: image({ diskFormat: 'qcow2' }),
+    to: withContent,
+  },
+  {
+    image: 'active',
+    what: 'another digest',
+    from: withContent,
+    to: from({ digest: `sha512:${hex(128)}` }),
+  },
+  {
+    image: 'active',
+    what: 'the digest of something else',
+    from: withContent,
+    to: from({ digestOf: 'Image' }),
+  },
+  {
+    image: 'active',
+    what: 'another decompression',
+    from: withContent,
+    to: from({ decompress: 'None' }),
+  },
+  { image: 'active', what: 'a source of another kind', from: withContent, to: copyOf(other) },
+  {
+    image: 'active',
+    what: 'another image as the source',
+    from: copyOf({ image: '6b1fd7a2-0000-5000-8000-000000000000' }),
+    to: copyOf(other),
+  },
+  {
+    image: 'active',
+    what: 'no content any more',
+    from: withContent,
+    to: image({ diskFormat: 'qcow2' }),
+  },
+  {
+    image: 'active',
+    what: 'another diskFormat of the data that is declared',
+    from: withContent,
+    to: { ...withContent, image: { diskFormat: 'raw' } },
+  },
+  {
+    image: 'active',
+    what: 'a format together with the content that comes in it',
+    from: image({ diskFormat: 'raw' }),
+    to: withContent,
+  },
+  {
+    image: 'active',
+    what: 'a file of an archive',
+    from: withContent,
+    to: from({ member: 'disk.raw' }),
+  },
+  {
+    image: 'active',
+    what: 'another file of an archive',
+    from: from({ member: 'disk.raw' }),
+    to: from({ member: '*.raw' }),
+  },
+  {
+    image: 'active',
+    what: 'no file of an archive any more',
+    from: from({ member: 'disk.raw' }),
+    to: from({}),
+  },
   ...fixings.flatMap(({ refused, ...change }): Change[] => [
     { ...change, what: `${change.what}, before anything was seen` },
     { ...change, what: `${change.what}, before there is data`, image: 'queued' },

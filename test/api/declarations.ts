@@ -49,7 +49,7 @@ export const says = {
   formatName: 'must be the name of a format: lower-case letters, digits and -, for example qcow2',
   format: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
   fixed: (field: string) =>
-    `${field} cannot change once the data is in Glance, which fixes it: create another GlanceImage instead`,
+    `${field} cannot change without content once the data is in Glance, which fixes it: declare content, or create another GlanceImage`,
   source: 'content needs exactly one source: http or glance',
   ref: 'must be the id of an image, or its address such as https://glance.example.com/v2/images/<id>',
   refCloud:

@@ -61,7 +61,7 @@ describe('the generated CRD', () => {
         .map(({ name }) => name)
         .join(', ');
     assert.equal(columns(false), 'Ready, Reason, Cloud, Size, Progress, Age');
-    assert.equal(columns(true), 'Ready, Reason, Cloud, Size, Progress, Age, Image ID, Image Name, Digest');
+    assert.equal(columns(true), 'Ready, Reason, Cloud, Size, Progress, Age, Revision, Image ID, Image Name, Digest');
   });
 
   it('the columns of the CRD show only fields that exist', () => {

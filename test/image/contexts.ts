@@ -30,6 +30,7 @@ export function cloudOf({ images }: Pick<StubGlance, 'images'>, fields: Partial<
     address: 'https://glance.example.com',
     place,
     storeNames: async () => undefined,
+    servers: async () => 'noCompute',
     ...fields,
   };
 }

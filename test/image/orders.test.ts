@@ -56,7 +56,8 @@ test('a status that is lost while another image is filled does not make the oper
     const names: string[][] = [];
     world.watch(() => names.push([...world.images.values()].flatMap(({ name }) => (name === 'ubuntu' ? [name] : []))));
     await world.settle();
-    assert.deepEqual([world.ready(), world.show()], ['True Ready', ['fd16 ubuntu active visible b marked']]);
+    const both = ['4beb ubuntu (2026-01-02) active hidden a marked', 'fd16 ubuntu active visible b marked'];
+    assert.deepEqual([world.ready(), world.show()], ['True Ready', both]);
     assert.ok(
       names.every((list) => list.length <= 1),
       'no two images have the declared name',

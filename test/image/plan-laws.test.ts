@@ -5,9 +5,10 @@ import fc from 'fast-check';
 import type { Image } from '../../src/glance/image.ts';
 import type { Desired } from '../../src/image/desired.ts';
 import { remembered } from '../../src/image/follow.ts';
-import { findingOf, type Memory } from '../../src/image/memory.ts';
+import { findingOf, isRetired, type Memory, verifiedAs } from '../../src/image/memory.ts';
 import { claimOf } from '../../src/image/observe.ts';
 import { ownershipOf } from '../../src/image/ownership.ts';
+import { obeyPin } from '../../src/image/pin.ts';
 import { plan } from '../../src/image/plan.ts';
 import { simulate } from '../../src/image/simulate.ts';
 import type { Plan, PlanStep, State } from '../../src/image/step.ts';
@@ -39,8 +40,8 @@ function frozen<Value>(value: Value): Value {
 }
 
 function storyOf(world: World): Story {
-  const desired = frozen(desiredIn(world));
   const start = frozen(stateIn(world));
+  const desired = frozen(obeyPin(desiredIn(world), start, now));
   const planned = frozen(plan(desired, start, now));
   let at = start;
   const moments = planned.steps.map((step) => {
@@ -85,9 +86,15 @@ const imageIn = ({ observed }: State, id: string | undefined): Image | undefined
 function isVerified({ content, fingerprint }: Desired, image: Image, memory: Memory): boolean {
   if (content === undefined) return true;
   const hash = hashOf(image);
-  const found = findingOf(memory, image.id);
-  if (found?.fingerprint === fingerprint) return found?.verdict === 'right' && isSame(found.hash, hash);
+  const found = findingOf(memory, image.id, fingerprint);
+  if (found !== undefined) return found.verdict === 'right' && isSame(found.hash, hash);
   return content.method !== 'WebDownload' && content.digest !== undefined && content.digest === hash;
+}
+
+/** For this or an earlier declaration. */
+function hasBeenVerified(image: Image, memory: Memory): boolean {
+  const found = verifiedAs(memory, image.id);
+  return found !== undefined && isSame(found.hash, hashOf(image));
 }
 
 /** Hashes of different algorithms cannot be compared. */
@@ -95,9 +102,17 @@ function isSame(one: string | undefined, other: string | undefined): boolean {
   return one === other || one?.split(':')[0] !== other?.split(':')[0];
 }
 
+/** It has data, and nothing shows that it is not what was verified once. */
+function isKeepable(image: Image, memory: Memory): boolean {
+  const isStored = image.status === 'active' || image.status === 'deactivated';
+  return isStored && (memory.findings.every(({ imageID }) => imageID !== image.id) || hasBeenVerified(image, memory));
+}
+
+const keepForMs = { '0s': 0, '1h': 3_600_000, '1000h': 3_600_000_000 };
+
 describe('plans', () => {
   test('every combination of status, mark, hidden, protected, import lock, content, finding and role is planned once', () => {
-    assert.equal(everything.length, 8 * 4 * 2 * 2 * 2 * 2 * 6 * 3);
+    assert.equal(everything.length, 8 * 4 * 2 * 2 * 2 * 2 * 7 * 5);
     assert.equal(new Set(everything.map(({ combination }) => combination)).size, everything.length);
     const reached = new Map<string, number>();
     for (const { story } of everything) {
@@ -109,7 +124,15 @@ describe('plans', () => {
     }
     const kinds = ['create', 'patch', 'import', 'remove', 'delete', 'record', '1 images', '2 images', '3 images'];
     const ends = ['settled', 'Importing', 'Waiting', 'fill', 'verify', 'inspect', 'importFailed'];
-    const codes = ['TakenOver', 'MarkContested', 'Deactivated', 'NotVerifiable', 'InvalidSpec', 'UnsafeImage'];
+    const codes = [
+      'TakenOver',
+      'MarkContested',
+      'Deactivated',
+      'NotVerifiable',
+      'InvalidSpec',
+      'UnsafeImage',
+      'PinNotFound',
+    ];
     for (const kind of [...kinds, ...[...ends, ...codes, 'UploadMismatch', 'DigestMismatch'].map((end) => `→ ${end}`)])
       assert.ok(reached.has(kind), `${kind} is never reached`);
   });
@@ -167,6 +190,7 @@ describe('plans', () => {
       if (image.hidden) continue;
       // An empty image of a new resource is visible, but one that Glance fills by itself.
       if (image.status === 'queued') assert.notEqual(desired.content?.method, 'WebDownload');
+      else if (isRetired(before.memory, image.id)) assert.ok(hasBeenVerified(image, before.memory));
       else assert.ok(isVerified(desired, image, before.memory));
     }
   });
@@ -185,7 +209,7 @@ describe('plans', () => {
     const { start, end, plan, desired } = story;
     const { promoted } = remembered(end.memory, plan.next, end.observed, desired, now);
     const before = imageIn(start, start.memory.promoted);
-    const found = before && findingOf(start.memory, before.id);
+    const found = before && verifiedAs(start.memory, before.id);
     if (promoted === undefined) {
       // It is forgotten only if its data is not what was verified before.
       assert.ok(before?.status !== 'active' || found?.verdict !== 'right' || found.hash !== hashOf(before));
@@ -194,8 +218,7 @@ describe('plans', () => {
     const image = imageIn(end, promoted) ?? assert.fail('the image to use is there');
     if (desired.content === undefined) return;
     assert.ok(image.status === 'active' || image.status === 'deactivated', image.status);
-    const known = findingOf(end.memory, promoted);
-    const wasVerified = known?.verdict === 'right' && isSame(known.hash, hashOf(image));
+    const wasVerified = hasBeenVerified(image, end.memory);
     assert.ok(isVerified(desired, image, end.memory) || wasVerified);
   });
 
@@ -216,14 +239,77 @@ describe('plans', () => {
     if (desired.image.hidden || desired.content === undefined) return;
     const shown = ({ observed, memory }: State) =>
       observed.revisions.filter(({ image }) => {
-        const found = findingOf(memory, image.id);
-        const wasVerified = found?.verdict === 'right' && isSame(found.hash, hashOf(image));
-        return !image.hidden && image.status === 'active' && (wasVerified || isVerified(desired, image, memory));
+        const isKnown = hasBeenVerified(image, memory) || isVerified(desired, image, memory);
+        return !image.hidden && image.status === 'active' && isKnown;
       });
     for (const { before, after } of moments) {
       const isKnown = shown(before).some(({ image }) => before.memory.published.includes(image.id));
       if (isKnown) assert.ok(shown(after).length > 0);
     }
+  });
+
+  law('an image that consumers may know is deleted only if no server uses it', ({ moments }) => {
+    for (const { before, step } of moments) {
+      if (step.kind !== 'delete' || !before.memory.published.includes(step.image.id)) continue;
+      assert.equal(step.unlessInUse, true);
+    }
+  });
+
+  law('a replaced image stays for as long as it is declared to be kept', ({ moments, world }) => {
+    for (const { before, step, after } of moments) {
+      if (step.kind !== 'delete' || !before.memory.published.includes(step.image.id)) continue;
+      if (!isKeepable(step.image, before.memory)) continue;
+      const at = before.memory.retired?.find(({ imageID }) => imageID === step.image.id)?.at ?? assert.fail();
+      assert.ok(now.getTime() - Date.parse(at) >= keepForMs[world.keepFor], 'for its time');
+      const left = after.observed.revisions.filter(
+        ({ image }) =>
+          image.id !== after.memory.promoted &&
+          after.memory.published.includes(image.id) &&
+          isKeepable(image, after.memory),
+      );
+      assert.ok(left.length >= world.keep, 'by their number');
+    }
+  });
+
+  law('next to a settled image there are only such that are kept or in use, and that give way to it', (story) => {
+    const {
+      plan: { next },
+      end,
+      desired,
+      world,
+    } = story;
+    if (next.kind !== 'settled') return;
+    const { promoted } = remembered(end.memory, next, end.observed, desired, now);
+    const others = end.observed.revisions.filter(({ image }) => image.id !== promoted);
+    const kept = others.filter(({ image }) => end.memory.inUse?.every(({ imageID }) => imageID !== image.id) ?? true);
+    for (const { image } of kept) assert.ok(isKeepable(image, end.memory));
+    const ages = kept.map(({ image }) => {
+      const at = end.memory.retired?.find(({ imageID }) => imageID === image.id)?.at ?? assert.fail('it is retired');
+      return now.getTime() - Date.parse(at);
+    });
+    assert.ok(ages.filter((age) => age >= keepForMs[world.keepFor]).length <= world.keep);
+    for (const { image } of others) {
+      assert.notEqual(image.name, desired.image.name);
+      const isDated = image.name === 'ubuntu (2026-01-01)';
+      assert.ok(world.retired === 'by number' ? /^old [0-9]$/.test(image.name ?? '') : isDated, image.name ?? '');
+      assert.equal(image.hidden, world.retired !== 'visible' || !hasBeenVerified(image, end.memory));
+      assert.deepEqual(image.tags, []);
+    }
+  });
+
+  law('while a pin names other data than the content, nothing is created or filled', (story) => {
+    const {
+      plan: { next, steps },
+      end,
+    } = story;
+    const { content, pin } = desiredIn(story.world);
+    if (pin === undefined || content === undefined || pin === content.digest) return;
+    for (const { kind } of steps) assert.ok(kind !== 'create');
+    assert.ok(next.kind !== 'transfer' || next.purpose === 'verify');
+    if (next.kind !== 'settled') return;
+    const { image } = next;
+    const digest = verifiedAs(end.memory, image.id)?.fingerprint.split(';')[1];
+    assert.ok(hashOf(image) === pin || digest === pin, 'the image to use has the pinned digest');
   });
 
   law('nothing of an image changes while its data moves', ({ moments }) => {

@@ -211,7 +211,11 @@ describe('the replacement of an image', () => {
 
   test('a verified image becomes visible, is recorded as the one to use, replaces the old one, and gets its name', () => {
     const plan = planFor(declared, stateOf([old, pending], both));
-    assert.deepEqual(outline(plan), ['patch 1 /os_hidden', 'record 1', 'delete 0', 'patch 1 /name', '→ settled 1']);
+    const visible = 'patch 1 /os_hidden';
+    const retired = 'patch 0 /name /os_hidden';
+    assert.deepEqual(outline(plan), [visible, 'record 1', retired, 'patch 1 /name', '→ settled 1']);
+    const alone = planFor({ spec: { ...declared.spec, revisions: { keep: 0 } } }, stateOf([old, pending], both));
+    assert.deepEqual(outline(alone), [visible, 'record 1', 'delete 0', 'patch 1 /name', '→ settled 1']);
   });
 
   test('a replaced image that is in use is hidden and renamed, and deletion is tried again after an hour', () => {
@@ -219,12 +223,14 @@ describe('the replacement of an image', () => {
       ...both,
       promoted: second,
       published: [old.id, second],
+      retired: [{ imageID: old.id, at: before(3_600_000) }],
       inUse: [{ imageID: old.id, at: before(ms) }],
     });
     const visible = { ...pending, hidden: false };
-    const plan = planFor(declared, stateOf([old, visible], memory(0)));
+    const alone = { spec: { ...declared.spec, revisions: { keep: 0 } } };
+    const plan = planFor(alone, stateOf([old, visible], memory(0)));
     assert.deepEqual(outline(plan), ['patch 0 /name /os_hidden', 'patch 1 /name', '→ settled 1']);
-    const later = outline(planFor(declared, stateOf([old, visible], memory(3_600_000))));
+    const later = outline(planFor(alone, stateOf([old, visible], memory(3_600_000))));
     assert.deepEqual(later, ['delete 0', 'patch 1 /name', '→ settled 1']);
   });
 

@@ -16,6 +16,8 @@ const hash = { algorithm: 'sha512', value: 'e'.repeat(128) };
 const served = { ...content.http, digest: `sha512:${hash.value}`, decompress: 'None' };
 const declared = { spec: { content: { http: served }, image: { diskFormat: 'raw' } } };
 const fingerprint = desiredOf(declared).fingerprint ?? assert.fail();
+/** Replaced images go at once. */
+const withoutOld = { spec: { ...declared.spec, revisions: { keep: 0 } } };
 const properties = { ...markOf(identity), [contentProperty]: fingerprint };
 const first = imageOf({ properties, hash: { algorithm: 'sha512', value: 'f'.repeat(128) } });
 const secondID = imageIDOf(uid, 1);
@@ -61,15 +63,51 @@ const rows: Row[] = [
     what: 'a replacement happens in its order',
     held: [first, second],
     state: both,
+    options: withoutOld,
     calls: ['patch 1 /os_hidden', 'remove 0', 'patch 1 /name'],
     end: 'settled',
   },
   {
     what: 'a replaced image that is in use is retired, once its deletion was tried',
     held: [first, second],
+    options: withoutOld,
     state: both,
     faults: { remove: conflict(1) },
     calls: ['patch 1 /os_hidden', 'remove 0', 'patch 0 /name /os_hidden', 'patch 1 /name'],
+    end: 'settled',
+  },
+  {
+    what: 'a replaced image that a server uses is retired, and Glance is not asked to delete it',
+    held: [first, second],
+    options: withoutOld,
+    state: both,
+    context: { servers: async () => 'used' },
+    calls: ['patch 1 /os_hidden', 'patch 0 /name /os_hidden', 'patch 1 /name'],
+    end: 'settled',
+  },
+  {
+    what: 'a replaced image is retired if it is not known whether servers use it',
+    held: [first, second],
+    options: withoutOld,
+    state: both,
+    context: { servers: () => Promise.reject(new Error('no response')) },
+    calls: ['patch 1 /os_hidden', 'patch 0 /name /os_hidden', 'patch 1 /name'],
+    end: 'settled',
+  },
+  {
+    what: 'a replaced image that no server uses is deleted',
+    held: [first, second],
+    options: withoutOld,
+    state: both,
+    context: { servers: async () => 'unused' },
+    calls: ['patch 1 /os_hidden', 'remove 0', 'patch 1 /name'],
+    end: 'settled',
+  },
+  {
+    what: 'a replaced image is kept by default',
+    held: [first, second],
+    state: both,
+    calls: ['patch 1 /os_hidden', 'patch 0 /name /os_hidden', 'patch 1 /name'],
     end: 'settled',
   },
   {
@@ -99,6 +137,7 @@ const rows: Row[] = [
   {
     what: 'a rejection ends it with what was done until then',
     held: [first, second],
+    options: withoutOld,
     state: both,
     faults: { remove: () => Promise.reject(new NotAuthorized('403', { httpStatus: 403 })) },
     calls: ['patch 1 /os_hidden', 'remove 0'],
@@ -168,7 +207,7 @@ describe('plans and their steps until the end', () => {
 
   test('the changes before a failure are kept', async () => {
     const glance = stubGlance([first, second], { remove: () => Promise.reject(new Error('x')) });
-    const pursued = await pursue(desiredOf(declared), both, performOn(glance));
+    const pursued = await pursue(desiredOf(withoutOld), both, performOn(glance));
     assert.partialDeepStrictEqual(pursued, {
       kind: 'failed',
       state: { memory: { promoted: second.id } },

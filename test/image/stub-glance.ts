@@ -150,6 +150,7 @@ export function stubGlance(start: readonly Image[] = [], faults: Faults = {}): S
       keep(apply({ kind: 'removeFromStore', image, store }, [image]));
     },
     tasks: async () => [],
+    usage: async () => ({}),
   };
   return { images, calls, held, members };
 }
@@ -161,6 +162,7 @@ export function performOn(
 ): PerformContext {
   return {
     images,
+    servers: async () => 'noCompute',
     owner,
     clock: { ...createVirtualClock(), now: () => now },
     guard: async () => true,

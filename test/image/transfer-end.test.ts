@@ -95,6 +95,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     address: 'https://glance.example.com',
     place: { projectID, endpoint: 'https://glance.example.com' },
     storeNames: async () => undefined,
+    servers: async () => 'noCompute',
   };
   const clouds: Clouds = {
     open: 1,

@@ -49,6 +49,7 @@ function glance(start: Image, data: Buffer) {
   const images: ImageClient = {
     ...createImageClient(createSession({ cloud, transport, clock, random: () => 0 })),
     get: async () => image,
+    usage: async () => ({}),
     async patch(_id, operations) {
       calls.push(`patch ${operations.map(({ path }) => path).join(' ')}`);
       for (const operation of operations) if (operation.path === '/os_hidden') image = { ...image, hidden: false };
@@ -81,6 +82,7 @@ async function pass(
   const state = stateOf([start.image], start.memory);
   const pursued = await pursue(desired, state, {
     images,
+    servers: async () => 'noCompute',
     owner,
     clock,
     guard: async () => true,

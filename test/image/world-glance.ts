@@ -184,6 +184,11 @@ export function imagesOf(parts: GlanceParts): ImageClient {
           },
         });
       }),
+    async usage() {
+      const what = fateOf({ server: 'glance', op: 'usage' });
+      if (what instanceof OperatorError) throw what;
+      return {};
+    },
     tasks: async () => {
       const what = fateOf({ server: 'glance', op: 'tasks' });
       if (what instanceof OperatorError) throw what;

@@ -23,8 +23,16 @@ export const statuses = [
 ] as const;
 export const marks = ['ours', 'missing', 'of another owner', 'of another cluster'] as const;
 /** What the operator remembers of the data. stale: it was right, and the hash has changed since. */
-export const findings = ['none', 'right', 'wrong', 'unverifiable', 'stale', 'of an earlier declaration'] as const;
-export const roles = ['created', 'published', 'promoted'] as const;
+export const findings = [
+  'none',
+  'right',
+  'wrong',
+  'unverifiable',
+  'stale',
+  'of an earlier declaration',
+  'right for an earlier declaration, wrong for this',
+] as const;
+export const roles = ['created', 'published', 'promoted', 'retired', 'retired long ago'] as const;
 
 export interface AnyImage {
   status: (typeof statuses)[number];
@@ -56,6 +64,11 @@ export interface World {
   import: 'none' | 'fetch' | 'copy' | 'found' | 'long ago';
   inUse: 'none' | 'now' | 'long ago';
   restored: number;
+  keep: number;
+  keepFor: '0s' | '1h' | '1000h';
+  /** `declared`: the digest of the content. `other`: the one of an earlier declaration. `unknown`: of no image. */
+  pin: 'none' | 'declared' | 'other' | 'unknown';
+  retired: 'default' | 'visible' | 'by number';
 }
 
 const flag = fc.boolean();
@@ -103,6 +116,17 @@ const settings = {
   import: fc.constantFrom('none' as const, 'fetch' as const, 'copy' as const, 'found' as const, 'long ago' as const),
   inUse: fc.constantFrom('none' as const, 'now' as const, 'long ago' as const),
   restored: fc.constantFrom(0, 1, 3),
+  keep: fc.constantFrom(0, 1, 2),
+  keepFor: fc.constantFrom('0s' as const, '1h' as const, '1000h' as const),
+  pin: fc.constantFrom(
+    'none' as const,
+    'none' as const,
+    'none' as const,
+    'declared' as const,
+    'other' as const,
+    'unknown' as const,
+  ),
+  retired: fc.constantFrom('default' as const, 'visible' as const, 'by number' as const),
 };
 
 export const anyWorld: fc.Arbitrary<World> = fc.record({
@@ -170,11 +194,18 @@ const contents = {
 };
 
 export function declarationOf(world: World): ResourceOptions {
-  const { hidden, visibility, propertyPolicy, stores } = world;
+  const { hidden, visibility, propertyPolicy, stores, keep, keepFor } = world;
+  const pin = pinIn(world);
   return {
     spec: {
       ...(contents[world.content] === undefined ? {} : { content: contents[world.content] }),
       propertyPolicy,
+      revisions: {
+        keep,
+        keepFor,
+        ...(pin === undefined || world.content === 'none' ? {} : { pin }),
+        ...(world.retired === 'default' ? {} : { retired: retiredAs[world.retired] }),
+      },
       image: {
         diskFormat: 'raw',
         hidden,
@@ -186,6 +217,21 @@ export function declarationOf(world: World): ResourceOptions {
       },
     },
   };
+}
+
+const retiredAs = { visible: { hidden: false }, 'by number': { name: 'old {number}' } };
+
+export function pinIn({ pin, content: kind }: World): string | undefined {
+  switch (pin) {
+    case 'none':
+      return undefined;
+    case 'declared':
+      return kind === 'to be read back' ? content.http.digest : served.digest;
+    case 'other':
+      return `sha512:${otherHash.value}`;
+    case 'unknown':
+      return `sha512:${'7'.repeat(128)}`;
+  }
 }
 
 export function desiredIn(world: World): Desired {
@@ -228,22 +274,27 @@ function imageIn(any: AnyImage, number: number, desired: Desired, isNameFree: bo
   });
 }
 
-function findingIn({ finding }: AnyImage, image: Image, { fingerprint = earlier }: Desired): DataFinding | undefined {
+function findingsIn({ finding }: AnyImage, image: Image, { fingerprint = earlier }: Desired): DataFinding[] {
   const hash = image.hash === null ? {} : { hash: `${image.hash.algorithm}:${image.hash.value}` };
   const base = { imageID: image.id, fingerprint };
   switch (finding) {
     case 'none':
-      return undefined;
+      return [];
     case 'right':
-      return { ...base, ...hash, verdict: 'right' };
+      return [{ ...base, ...hash, verdict: 'right' }];
     case 'stale':
-      return { ...base, hash: 'sha512:00', verdict: 'right' };
+      return [{ ...base, hash: 'sha512:00', verdict: 'right' }];
     case 'of an earlier declaration':
-      return { ...base, ...hash, verdict: 'right', fingerprint: `${earlier};earlier` };
+      return [{ ...base, ...hash, verdict: 'right', fingerprint: `${earlier};earlier` }];
     case 'wrong':
-      return { ...base, verdict: 'wrong', why: 'it is damaged', code: 'UnsafeImage' };
+      return [{ ...base, verdict: 'wrong', why: 'it is damaged', code: 'UnsafeImage' }];
     case 'unverifiable':
-      return { ...base, verdict: 'unverifiable', why: 'it cannot be read' };
+      return [{ ...base, verdict: 'unverifiable', why: 'it cannot be read' }];
+    case 'right for an earlier declaration, wrong for this':
+      return [
+        { ...base, ...hash, verdict: 'right', fingerprint: earlier },
+        { ...base, verdict: 'wrong', why: 'it has another digest' },
+      ];
   }
 }
 
@@ -261,14 +312,18 @@ export function stateIn(world: World): State {
   const published = images.filter((_, index) => world.images[index]?.role !== 'created').map(({ id }) => id);
   // Only data that is stored can be in use.
   const usable = images.filter(({ status }) => status === 'active' || status === 'deactivated');
+  const retired = images.flatMap(({ id: imageID }, index) => {
+    const role = world.images[index]?.role;
+    if (role === 'retired') return [{ imageID, at: justNow }];
+    return role === 'retired long ago' ? [{ imageID, at: longAgo }] : [];
+  });
   const imported = { copy: 'copy', found: 'found', fetch: 'fetch', 'long ago': 'fetch' } as const;
   const memory: Memory = {
     ...memoryOf({ next: images.length, images: images.map(({ id }) => id), published }),
     ...(promoted === undefined ? {} : { promoted: promoted.id }),
     findings: world.images.flatMap((any, index) => {
       const image = images[index];
-      const finding = image && findingIn(any, image, desired);
-      return finding === undefined ? [] : [finding];
+      return image === undefined ? [] : findingsIn(any, image, desired);
     }),
     ...(last === undefined || world.interrupted === 'none'
       ? {}
@@ -292,6 +347,7 @@ export function stateIn(world: World): State {
     ...(world.inUse === 'none'
       ? {}
       : { inUse: usable.map(({ id }) => ({ imageID: id, at: world.inUse === 'now' ? justNow : longAgo })) }),
+    ...(retired.length === 0 ? {} : { retired }),
     ...(world.restored === 0 ? {} : { marks: { restored: world.restored, at: justNow } }),
   };
   return { observed: observedOf(images, memory, world.stores === 'all' ? ['a', 'b'] : undefined), memory };

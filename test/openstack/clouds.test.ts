@@ -17,7 +17,11 @@ test('a simple clouds.yaml results in a complete configuration', () => {
     tls: { ca: undefined, verify: true, client: undefined },
     apiTimeoutMs: 30_000,
     retries: 5,
-    services: { image: { type: 'image', ...service }, 'key-manager': { type: 'key-manager', ...service } },
+    services: {
+      image: { type: 'image', ...service },
+      'key-manager': { type: 'key-manager', ...service },
+      compute: { type: 'compute', ...service },
+    },
   });
   assert.ok(access.kind === 'keystone');
   assert.equal(access.user.authUrl, 'https://keystone.example.com/identity');

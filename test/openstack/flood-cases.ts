@@ -3,6 +3,7 @@
  * response, and one kind of flood in the place of that field.
  */
 import type { ImageClient } from '../../src/glance/client/index.ts';
+import { serverUse } from '../../src/openstack/compute.ts';
 import type { Session } from '../../src/openstack/session.ts';
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
@@ -30,7 +31,10 @@ export const token: Json = {
     user: { id: 'u', name: 'u' },
     project: { id: 'p', name: 'p' },
     roles: [{ name: 'member' }],
-    catalog: [{ type: 'image', name: 'glance', endpoints: [{ interface: 'public', url: 'URL', region_id: 'R' }] }],
+    catalog: [
+      { type: 'image', name: 'glance', endpoints: [{ interface: 'public', url: 'URL', region_id: 'R' }] },
+      { type: 'compute', name: 'nova', endpoints: [{ interface: 'public', url: 'URL', region_id: 'R' }] },
+    ],
   },
 };
 
@@ -133,6 +137,13 @@ export const endpoints: readonly Endpoint[] = [
     path: /\/info\/usage$/,
     honest: { usage: { image_size_total: { limit: 1, usage: 0 } } },
     run: ({ images, signal }) => images.usage(signal),
+  },
+  {
+    name: 'servers that use an image',
+    schemas: ['openstack/compute.ts'],
+    path: /\/servers$/,
+    honest: { servers: [{ id: imageID, name: 'a', links: [{ rel: 'self', href: 'https://nova.example.com' }] }] },
+    run: ({ session, signal }) => serverUse(session, imageID, signal),
   },
   {
     name: 'the schema of images',

@@ -34,6 +34,3 @@ export const glance = rule(
   description:
     'Another image in Glance, in the same cloud or in another one. Its data is verified against the digest that its Glance reports.',
 });
-
-/** Fields that cannot change once the data is in Glance. */
-export const fixedInGlance = ['image'] as const satisfies (keyof z.output<typeof glance>)[];

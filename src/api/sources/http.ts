@@ -10,7 +10,8 @@ const digestPattern =
 /** No `;`, which ends a field of the fingerprint. A longer or other name can be matched by `*`. */
 const memberPattern = '^[!-.0-:<-~]([ -:<-~]*[!-:<-~])?$';
 
-const digest = () =>
+/** `<algorithm>:<hex>`. */
+export const digest = () =>
   matching(
     text(1, 256),
     digestPattern,
@@ -62,7 +63,7 @@ export const http = rule(
             'For the disk formats raw, qcow2, vmdk, vhd, vhdx, vdi and iso without a container, the only file of a tar or zip archive is taken out of it. ' +
             'None: the file is stored as it is. ' +
             'The disk formats ami, ari and aki, the container format compressed and method WebDownload never decompress. ' +
-            'Cannot change once the data is in Glance. Default: Auto.',
+            'Default: Auto.',
         }),
       member: matching(
         text(1, 128),
@@ -74,7 +75,7 @@ export const http = rule(
           description:
             'The file of a tar or zip archive that becomes the image, by its path in the archive; * stands for any characters but /. Exactly one file must match. ' +
             'It is stored as it is in the archive. The archive may be compressed with gzip, zstd, xz or bzip2, also where the disk format otherwise keeps that. ' +
-            'Cannot change once the data is in Glance. Default: the only file of the archive.',
+            'Default: the only file of the archive.',
         }),
       headersSecretRef: secretRef(
         'A Secret in the namespace of the resource. Each key is a header to send, for example Authorization. ' +
@@ -104,8 +105,3 @@ export const http = rule(
     fieldPath: '.mirrors',
   },
 ).meta({ description: 'A file on a web server.' });
-
-/** Fields that cannot change once the data is in Glance. */
-export const fixedInHttp = ['digest', 'digestOf', 'decompress', 'member'] as const satisfies (keyof z.output<
-  typeof http
->)[];

@@ -1,0 +1,48 @@
+/**
+ * What is asked of the cloud before a step that could do harm or be in vain: who uses an image that is to be deleted, and whether
+ * the project has room for another revision.
+ *
+ * Invariant: an image whose use cannot be determined counts as in use. A quota that cannot be read prevents nothing, because Glance
+ * enforces it anyway.
+ */
+import type { ImageClient, QuotaUsage } from '../glance/client/index.ts';
+import { attempt, OperatorError } from '../lib/errors.ts';
+import type { Cloud } from './clouds.ts';
+
+/** Servers of the project, by Nova. Glance itself refuses to delete an image of which its store holds copies. */
+export async function isUsed(
+  imageID: string,
+  { servers }: Pick<Cloud, 'servers'>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const use = await attempt(signal, () => servers(imageID, signal));
+  return !use.ok || use.value === 'used';
+}
+
+/** Why Glance would accept no further image, or no data. Undefined if it would, or does not say. */
+export async function whyNoRoom(
+  images: Pick<ImageClient, 'usage'>,
+  signal: AbortSignal,
+): Promise<OperatorError | undefined> {
+  const read = await attempt(signal, () => images.usage(signal));
+  if (!read.ok) return undefined;
+  const { image_count_total: count, image_size_total: size } = read.value;
+  if (isOver(count, 1)) return noRoom('image_count_total', `${count?.usage} of ${count?.limit} images exist`);
+  // Glance accepts data as long as the limit is not exceeded before, however much there is.
+  if (isOver(size, 0)) return noRoom('image_size_total', `${size?.usage} of ${size?.limit} MiB are used`);
+  return undefined;
+}
+
+/** A negative limit is none. */
+function isOver(quota: QuotaUsage | undefined, added: number): boolean {
+  return quota !== undefined && quota.limit >= 0 && quota.usage + added > quota.limit;
+}
+
+function noRoom(name: string, what: string): OperatorError {
+  return new OperatorError(
+    `the project has no room for another revision next to the current one, by its quota ${name}: ${what}. Nothing was downloaded, and ` +
+      'the current revision stays. Have the quota raised, delete images that nobody needs, or keep fewer retired revisions by ' +
+      'spec.revisions.keep and keepFor',
+    { code: 'NoRoomForRevision' },
+  );
+}

@@ -1,0 +1,79 @@
+/**
+ * What is declared while `revisions.pin` names other data than `content` does: the revision that has the pinned digest.
+ *
+ * Invariant: pure. Nothing is downloaded because of a pin, because nothing says where other data than that of `content` is.
+ */
+import type { Image } from '../glance/image.ts';
+import { type Content, pinHolds } from './content.ts';
+import type { Desired } from './desired.ts';
+import { type FingerprintParts, partsIn } from './fingerprint.ts';
+import { contentProperty } from './identity.ts';
+import { type Memory, verifiedAs } from './memory.ts';
+import { type Revision, type Stage, stageOf } from './revisions.ts';
+import type { State } from './step.ts';
+import { hashOf } from './verify.ts';
+
+/** The declaration as the pin changes it. It stays as it is where there is no pin, or `content` has the same digest. */
+export function obeyPin(desired: Desired, { observed, memory }: State, now: Date): Desired {
+  const { pin, content } = desired;
+  if (pin === undefined || content === undefined || !pinHolds(pin, content)) return desired;
+  const holders = observed.revisions.flatMap((revision) => {
+    const held = heldBy(revision, desired, content, pin, memory);
+    if (held === undefined) return [];
+    const rank = rankOf(stageOf(revision.image, held, memory, now));
+    return rank === undefined ? [] : [{ held, rank: revision.image.id === memory.promoted ? rank - 0.5 : rank }];
+  });
+  const [best] = holders.toReversed().sort((one, other) => one.rank - other.rank);
+  return best?.held ?? { ...desired, hold: { kind: 'missing' } };
+}
+
+/** The declaration of an image that has the pinned digest. */
+function heldBy(
+  { image, ownership }: Revision,
+  desired: Desired,
+  content: Content,
+  pin: string,
+  memory: Memory,
+): Desired | undefined {
+  const mark = image.properties[contentProperty];
+  const made = typeof mark === 'string' ? mark : undefined;
+  const binding = verifiedAs(memory, image.id)?.fingerprint ?? made;
+  const hasData = image.status === 'active' || image.status === 'deactivated';
+  if (binding === undefined || !hasData || ownership.kind === 'foreign') return undefined;
+  const parts = partsIn(binding);
+  if (hashOf(image) !== pin && parts?.digest !== pin) return undefined;
+  const data = parts?.digest === pin ? parts : asInGlance(pin, image, content);
+  const hold = { kind: 'found' as const, imageID: image.id };
+  const held = { ...content, ...data, fingerprint: binding };
+  return { ...desired, content: held, fingerprint: made ?? binding, binding, hold };
+}
+
+/** Undefined if the image cannot be used. */
+function rankOf({ kind }: Stage): number | undefined {
+  switch (kind) {
+    case 'right':
+      return 0;
+    case 'unread':
+    case 'uninspected':
+      return 1;
+    case 'deactivated':
+      return 2;
+    case 'empty':
+    case 'moving':
+    case 'importFailed':
+    case 'useless':
+      return undefined;
+  }
+}
+
+/** What is known of data whose hash is that of Glance. */
+function asInGlance(digest: string, image: Image, { diskFormat, containerFormat }: Content): FingerprintParts {
+  return {
+    digest,
+    digestOf: 'Image',
+    decompress: 'None',
+    diskFormat: image.diskFormat ?? diskFormat,
+    containerFormat: image.containerFormat ?? containerFormat,
+    member: undefined,
+  };
+}
