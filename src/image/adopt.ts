@@ -94,7 +94,8 @@ function otherFormats({ content, formats }: Desired, image: Image): Choice | und
 function otherContent(desired: Desired, image: Image, memory: Memory, now: Date): Choice | undefined {
   const stage = stageOf(image, desired, memory, now);
   if (stage.kind !== 'useless') return undefined;
-  const verdict = verify(desired.content, desired.fingerprint, image, findingOf(memory, image.id));
+  const { content, binding } = desired;
+  const verdict = verify(content, binding, image, findingOf(memory, image.id, binding));
   const left = `image ${image.id} is left as it is: ${stage.why}`;
   return blocked(verdict.kind === 'unverifiable' ? 'NotVerifiable' : 'ContentDiffers', left);
 }

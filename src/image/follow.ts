@@ -88,7 +88,7 @@ export function remembered(memory: Memory, next: Next, observed: Observed, decla
         interrupted: _,
         owners: __,
         ...promoted
-      } = withPromoted(withoutEnded(kept, observed, now), next.image.id, now);
+      } = withPromoted(withoutEnded(kept, observed, now), next.image.id, [], now);
       const others = observed.revisions.flatMap(({ image: { owner } }) => (owner === null ? [] : [owner]));
       const owners = [...new Set(others)].filter((one) => one !== desired.image.owner).sort();
       const applied = {

@@ -197,11 +197,11 @@ export function withImage(memory: Memory, imageID: string, isPublished: boolean)
   };
 }
 
-/** With this image as the one to use. All others that consumers may know are replaced from now on. */
-export function withPromoted(memory: Memory, imageID: string, now: Date): Memory {
+/** With this image as the one to use. `others`, and all that consumers may know, are replaced from now on. */
+export function withPromoted(memory: Memory, imageID: string, others: readonly string[], now: Date): Memory {
   const { retired: before = [], ...rest } = withImage(memory, imageID, true);
   const at = now.toISOString();
-  const retired = rest.published
+  const retired = [...new Set([...rest.published, ...others])]
     .filter((id) => id !== imageID)
     .map((id) => before.find((one) => one.imageID === id) ?? { imageID: id, at });
   return { ...rest, promoted: imageID, ...(retired.length === 0 ? {} : { retired }) };

@@ -28,7 +28,8 @@ export function whenRight(scene: Scene, chosen: Judged): Choice {
   const isSettled = rest.kind === 'next' && rest.next.kind === 'settled';
   const isPromoted = memory.promoted === image.id && others.every((one) => isRetired(memory, one.image.id));
   if (isSettled || isPromoted) return rest;
-  return step({ kind: 'record', memory: withPromoted(memory, image.id, now) });
+  const ids = others.map((one) => one.image.id);
+  return step({ kind: 'record', memory: withPromoted(memory, image.id, ids, now) });
 }
 
 /** Brings the data to the declared stores, and deactivates it last. */
