@@ -162,7 +162,7 @@ export const cloudReasons = {
     shownBy: ['Ready'],
     actor: 'user',
     remedy:
-      'Have the quota of the project raised, delete images that nobody needs, or lower `revisions.keep` and `revisions.keepFor`; the operator then continues by itself.',
+      'Have the quota of the project raised, delete images that are not needed any more, or lower `revisions.keep` and `revisions.keepFor`; the operator then continues by itself.',
     command: 'openstack image list --long',
   },
   StoreNotFound: {

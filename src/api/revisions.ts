@@ -1,5 +1,5 @@
 /**
- * `spec.revisions`: what happens to the images that another revision has replaced, and which revision is the one to use. The API
+ * `spec.revisions`: the retention of images that another revision has replaced, and the pin of the one to use. The API
  * server fills in no default here; `revisionDefaults` says what the absence of a field means.
  */
 import { z } from 'zod';
@@ -58,7 +58,7 @@ export const revisions = z
     keepFor: keepFor.optional().meta({
       description:
         'How long each retired revision is kept at least, from the moment in which it was replaced: up to 87600h, for example 720h. ' +
-        `A retired revision is deleted when neither keep nor keepFor keeps it and nobody uses it. More than ${mostKept} are never kept for their time. ` +
+        `A retired revision is deleted when neither keep nor keepFor keeps it and no server or volume uses it. More than ${mostKept} are never kept for their time. ` +
         `Default: ${revisionDefaults.keepFor}, so that only keep counts.`,
     }),
     pin: digest()

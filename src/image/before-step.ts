@@ -1,6 +1,6 @@
 /**
- * What is asked of the cloud before a step that could do harm or be in vain: who uses an image that is to be deleted, and whether
- * the project has room for another revision.
+ * Questions to the cloud before a step that could do harm or be in vain: do servers use an image that is to be deleted, and has the
+ * project room for another revision?
  *
  * Invariant: an image whose use cannot be determined counts as in use. A quota that cannot be read prevents nothing, because Glance
  * enforces it anyway.
@@ -9,7 +9,7 @@ import type { ImageClient, QuotaUsage } from '../glance/client/index.ts';
 import { attempt, OperatorError } from '../lib/errors.ts';
 import type { Cloud } from './clouds.ts';
 
-/** Servers of the project, by Nova. Glance itself refuses to delete an image of which its store holds copies. */
+/** Servers of the project, by Nova. Glance itself rejects the deletion of an image of which its store holds clones. */
 export async function isUsed(
   imageID: string,
   { servers }: Pick<Cloud, 'servers'>,
@@ -41,7 +41,7 @@ function isOver(quota: QuotaUsage | undefined, added: number): boolean {
 function noRoom(name: string, what: string): OperatorError {
   return new OperatorError(
     `the project has no room for another revision next to the current one, by its quota ${name}: ${what}. Nothing was downloaded, and ` +
-      'the current revision stays. Have the quota raised, delete images that nobody needs, or keep fewer retired revisions by ' +
+      'the current revision stays. Have the quota raised, delete images that are not needed any more, or keep fewer retired revisions by ' +
       'spec.revisions.keep and keepFor',
     { code: 'NoRoomForRevision' },
   );

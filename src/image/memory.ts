@@ -153,7 +153,7 @@ export function asOperation(memory: Memory): Record<string, unknown> {
 /** In code points, of which some have two units. */
 const longestWhy = 250;
 
-/** A finding about an image replaces the ones before, but what it was verified as stays known until it is verified as something else. */
+/** A finding about an image replaces the ones before. The last successful verification stays known until the next one. */
 export function withFinding(memory: Memory, found: DataFinding): Memory {
   const isOlder = (one: DataFinding) =>
     one.imageID === found.imageID &&

@@ -1,5 +1,5 @@
 /**
- * What is declared while `revisions.pin` names other data than `content` does: the revision that has the pinned digest.
+ * The declaration while `revisions.pin` names other data than `content` does: that of the revision with the pinned digest.
  *
  * Invariant: pure. Nothing is downloaded because of a pin, because nothing says where other data than that of `content` is.
  */
@@ -66,7 +66,7 @@ function rankOf({ kind }: Stage): number | undefined {
   }
 }
 
-/** What is known of data whose hash is that of Glance. */
+/** Data that is compared with the hash of Glance. */
 function asInGlance(digest: string, image: Image, { diskFormat, containerFormat }: Content): FingerprintParts {
   return {
     digest,

@@ -29,7 +29,7 @@ function rejection({ content }: Desired, { id }: Image, why: string, code: Error
   return { kind: 'blocked', code: code ?? (isFetched ? 'DigestMismatch' : 'UploadMismatch'), message };
 }
 
-/** What is left to do about images that were replaced. One that goes and is in use looks like one that stays. */
+/** The next step for images that were replaced. One that goes and is in use looks like one that stays. */
 export function retire(scene: Scene, others: readonly Judged[]): Choice | undefined {
   const { desired, state, now } = scene;
   const expired = expiredOf(others, desired.retention, state.memory, now);

@@ -19,7 +19,7 @@ export type PlanStep =
   | { kind: 'import'; image: Image; request: ImportRequest }
   | { kind: 'removeFromStore'; image: Image; store: string }
   /**
-   * `mustGo`: an image that is in use is a failure. Otherwise it is tried again later. `unlessInUse`: Nova is asked first, because
+   * `mustGo`: an image that is in use is a failure. Otherwise it is tried again later. `unlessInUse`: not if a server of the project uses it, because
    * Glance does not know of all servers.
    */
   | { kind: 'delete'; image: Image; why: string; mustGo?: true; unlessInUse?: true }

@@ -77,7 +77,7 @@ const rows: Row[] = [
     end: 'settled',
   },
   {
-    what: 'a replaced image that a server uses is retired, and Glance is not asked to delete it',
+    what: 'a replaced image that a server uses is retired, without an attempt to delete it',
     held: [first, second],
     options: withoutOld,
     state: both,
