@@ -1,6 +1,9 @@
 /**
  * The one call to Nova: whether servers of the project use an image. Deleted servers do not count, nor do servers that boot from a
  * volume, which is a copy of the image.
+ *
+ * Guarantees: one page of one server is requested, and nothing else of Nova is read. A response that is no list of servers is an
+ * error, so that it never means that the image is unused.
  */
 import { z } from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';

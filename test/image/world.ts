@@ -19,7 +19,6 @@ import { createMemberReadings } from '../../src/image/member-readings.ts';
 import { reconcile } from '../../src/image/reconcile.ts';
 import type { Resources } from '../../src/image/resources.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
-import type { ServerUse } from '../../src/openstack/compute.ts';
 import { defaultLimits, type TransferPlan, type TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { projectID, resourceOf } from './resource.ts';
@@ -69,7 +68,6 @@ export function createWorld(options: WorldOptions) {
   let isCrashed = false;
   /** What a transfer makes of its source: the declared data, other data, or an error. */
   let source: (plan: TransferPlan) => string | OperatorError = (plan) => dataOf(plan.digest);
-  let servers: (id: string) => ServerUse = () => 'noCompute';
   let gate: Promise<void> | undefined;
   let open: () => void = () => {};
   const known = new Map<string, string>();
@@ -155,7 +153,7 @@ export function createWorld(options: WorldOptions) {
     address: 'https://glance.example.com',
     place: { projectID, endpoint: 'https://glance.example.com' },
     storeNames: async () => storeNames,
-    servers: async (id) => servers(id),
+    servers: async (id) => (serverImages.has(id) ? 'used' : 'unused'),
   };
 
   function isForeign({ owner, properties }: Image): boolean {
@@ -282,6 +280,7 @@ export function createWorld(options: WorldOptions) {
     data,
     used,
     inUse,
+    serverImages,
     ours,
     log,
     events,
@@ -307,10 +306,6 @@ export function createWorld(options: WorldOptions) {
     },
     watch(next: () => void) {
       onChange = next;
-    },
-    /** What Nova says of an image. */
-    compute(next: typeof servers) {
-      servers = next;
     },
     serve(next: typeof source) {
       source = next;
