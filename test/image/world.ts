@@ -55,6 +55,7 @@ export interface WorldOptions {
 export function createWorld(options: WorldOptions) {
   const { spec, metadata = {}, storeNames, inheritFrom = [], cluster = 'test-cluster', glance } = options;
   const { clock, images, data, used, inUse } = glance ?? createGlance();
+  const serverImages = new Set<string>();
   const random = () => 0.5;
   const key = 'demo/ubuntu';
   const log: string[] = [];
