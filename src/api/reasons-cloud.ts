@@ -305,7 +305,7 @@ export const cloudReasons = {
     shownBy: ['Ready'],
     actor: 'installer',
     remedy: 'Set the value publish.enabled of the chart to true, or remove `spec.publish`.',
-    command: 'helm get values RELEASE',
+    command: 'helm list --all-namespaces',
   },
   ConfigMapNotOwned: {
     meaning:
