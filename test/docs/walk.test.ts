@@ -1,20 +1,18 @@
 /** Runs the quick start and the tutorial as written, on a cluster and a cloud of their own. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { qcow2 } from '../env/images.ts';
-import { folders } from '../env/parts.mjs';
 import type { Project } from '../env/project.ts';
 import { type Source, startSource } from '../env/source.ts';
 import { type Stack, startStack } from '../env/stack.ts';
 import { digestOf } from '../operator/digest.ts';
 import type { Operator } from '../operator/operator.ts';
 import { runDeployment } from './kubelet.ts';
-import { type Block, fileNameOf, readPage, root } from './pages.ts';
-import { type Shell, startShell } from './shell.ts';
-import { assertShown } from './shown.ts';
+import { readPage, root } from './pages.ts';
+import { type Reader, startReader } from './reader.ts';
 
 /** There is no container engine here. This one pushes only images that it has built from a Dockerfile. */
 const docker = `#!/bin/sh
@@ -43,15 +41,14 @@ describe('a reader who does what the pages say', () => {
   let stack: Stack;
   let project: Project;
   let source: Source;
-  let shell: Shell;
+  let reader: Reader;
   let operator: Promise<Operator>;
-  let replacements: [string, string][];
 
   before(async () => {
     stack = await startStack();
     project = await stack.openstack.createProject();
     source = await startSource();
-    replacements = [
+    const replacements: [string, string][] = [
       [publisher, source.url],
       ...files.map(({ path, digest }): [string, string] => {
         const body = qcow2(112 * 2 ** 20, { dataClusters: 327, seed: path });
@@ -59,7 +56,10 @@ describe('a reader who does what the pages say', () => {
         return [digest, digestOf(body).replace('sha256:', '')];
       }),
     ];
-    shell = startShell({ directory, env: await environment() });
+    // The reader begins in a clone.
+    for (const name of ['charts', 'Dockerfile']) symlinkSync(join(root, name), join(directory, name));
+    const kubeconfig = stack.kubernetes.kubeconfig();
+    reader = await startReader({ directory, kubeconfig, project, replacements, programs: { docker } });
     operator = runDeployment({
       kubernetes: stack.kubernetes,
       namespace: 'glance-image-operator-system',
@@ -73,58 +73,11 @@ describe('a reader who does what the pages say', () => {
   after(async () => {
     ended.abort();
     await operator.then((running) => running.kill()).catch(() => {});
-    await shell[Symbol.asyncDispose]();
+    await reader[Symbol.asyncDispose]();
     await source.stop();
     await stack.stop();
     rmSync(directory, { recursive: true });
   });
-
-  async function environment(): Promise<NodeJS.ProcessEnv> {
-    const tools = join(directory, '.tools');
-    mkdirSync(tools);
-    for (const tool of ['kubectl', 'helm']) symlinkSync(join(folders.tools, tool), join(tools, tool));
-    const python = join(folders.python, 'bin', 'python');
-    const openstack = `#!/bin/sh\nPYTHONPATH=${folders.openstackClient} exec ${python} -m openstackclient.shell "$@"\n`;
-    writeFileSync(join(tools, 'openstack'), openstack, { mode: 0o755 });
-    writeFileSync(join(tools, 'docker'), docker, { mode: 0o755 });
-    // The reader begins in a clone.
-    for (const name of ['charts', 'Dockerfile']) symlinkSync(join(root, name), join(directory, name));
-    const login = join(directory, '.login.yaml');
-    writeFileSync(login, await project.cloudsYaml(), { mode: 0o600 });
-    return {
-      PATH: `${tools}:${process.env['PATH']}`,
-      HOME: directory,
-      KUBECONFIG: stack.kubernetes.kubeconfig(),
-      OS_CLIENT_CONFIG_FILE: login,
-      OS_CLOUD: 'demo',
-    };
-  }
-
-  const localised = (text: string) => replacements.reduce((before, [from, to]) => before.replaceAll(from, to), text);
-
-  /** Does what the blocks say, in their order. */
-  async function walk(blocks: readonly Block[]): Promise<void> {
-    let last = '';
-    for (const block of blocks) {
-      const name = fileNameOf(block);
-      if (name === 'clouds.yaml') {
-        const text = await project.cloudsYaml({ auth: 'applicationCredential' });
-        writeFileSync(join(directory, name), text, { mode: 0o600 });
-      } else if (name !== undefined) {
-        const { output } = await shell.run('pwd');
-        const file = join(output.trim(), name);
-        mkdirSync(dirname(file), { recursive: true });
-        writeFileSync(file, localised(block.text));
-      } else if (block.language === 'sh') {
-        const { output, code } = await shell.run(localised(block.text));
-        assert.equal(code, 0, `${block.at}: exit code ${code}\n${block.text}\n${output}`);
-        last = output;
-      } else {
-        assert.equal(block.language, 'text', `${block.at}: a walk knows files, sh and text`);
-        assertShown(last, localised(block.text), block.at);
-      }
-    }
-  }
 
   async function installedImages(): Promise<string[]> {
     const path = '-o=jsonpath={.items[*].spec.template.spec.containers[*].image}';
@@ -144,7 +97,7 @@ describe('a reader who does what the pages say', () => {
 
   test('the quick start creates a verified image', { timeout: 900_000 }, async () => {
     assert.ok(removal.length > 0);
-    await walk(steps);
+    await reader.walk(steps);
     assert.deepEqual(await installedImages(), readFileSync(join(directory, '.pushed'), 'utf8').trim().split('\n'));
     assert.deepEqual(
       (await project.listImages()).map(({ name, status }) => [name, status]),
@@ -153,7 +106,7 @@ describe('a reader who does what the pages say', () => {
   });
 
   test('the tutorial creates, edits and deletes an image', { timeout: 900_000 }, async () => {
-    await walk(readPage('docs/tutorial.md').blocks);
+    await reader.walk(readPage('docs/tutorial.md').blocks);
     const names = (await project.listImages()).map(({ name }) => name);
     assert.deepEqual(names.sort(), ['cirros', 'cirros-0.6.3']);
   });
@@ -161,8 +114,8 @@ describe('a reader who does what the pages say', () => {
   test('the removal steps of the quick start remove everything they name', {
     timeout: 900_000,
   }, async () => {
-    await shell.run('cd "$HOME"');
-    await walk(removal);
+    await reader.shell.run('cd "$HOME"');
+    await reader.walk(removal);
     const names = (await project.listImages()).map(({ name }) => name);
     assert.deepEqual(names, ['cirros-0.6.3']);
     const left = await stack.kubernetes.kubectl(['get', 'glanceimages', '-o', 'name']);
