@@ -58,7 +58,6 @@ function decide(declared: Desired, state: State, now: Date): Choice {
   if (foreign !== undefined) return blocked('TakenOver', takenOver(desired, foreign));
   const marking = markOfTakeover(desired, observed);
   if (marking !== undefined) return step(marking);
-  if (desired.hold?.kind === 'missing') return blocked('PinNotFound', pinNotFound(desired));
   const judged = observed.revisions.map((revision) => ({
     ...revision,
     stage: stageOf(revision.image, desired, memory, now),
@@ -70,6 +69,7 @@ function decide(declared: Desired, state: State, now: Date): Choice {
   if (unread.length > 0) return followedBy({ kind: 'readMembers', images: unread });
   const revoked = revocation(scene);
   if (revoked !== undefined) return revoked;
+  if (desired.hold?.kind === 'missing') return blocked('PinNotFound', pinNotFound(desired));
   const chosen = choose(judged, desired);
   const leftover = judged.find((one) => one !== chosen && isLeftover(one, chosen));
   if (leftover !== undefined) return removal(scene, leftover, chosen);

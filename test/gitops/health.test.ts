@@ -135,6 +135,34 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     await assertJudged(await object('edited'), { kstatus: 'Current', argo: 'Healthy', message: /^Ready/ });
   });
 
+  test('a resource is in progress during a roll, failed after one that is impossible, and healthy after the way back', async () => {
+    const wanted = { kstatus: 'InProgress', argo: 'Progressing' } as const;
+    const healthy = { kstatus: 'Current', argo: 'Healthy', message: /^Ready: image \S+ is active/ } as const;
+    const next = raw(256 * 1024, 'the next build');
+    const released = Promise.withResolvers<void>();
+    const url = world.source.add('/next.raw', { body: next, gate: { at: 1024, released: released.promise } });
+    await world.apply('rolled', filled());
+    const first = (await world.ready('rolled')).status.imageID;
+
+    await world.apply('rolled', { image, content: { http: { url, digest: digestOf(next) } } });
+    const moving = await world.reason('rolled', 'Transferring');
+    assert.equal(moving.status.imageID, first);
+    await assertJudged(await object('rolled'), { ...wanted, message: /^Transferring/ });
+    released.resolve();
+    const second = (await world.ready('rolled')).status.imageID;
+    assert.notEqual(second, first);
+    await assertJudged(await object('rolled'), healthy);
+
+    await world.apply('rolled', { image, content: { http: { ...content.http, digest: digestOf(raw(4096)) } } });
+    const failed = await world.reason('rolled', 'DigestMismatch');
+    assert.equal(failed.status.imageID, second);
+    await assertJudged(await object('rolled'), { kstatus: 'Failed', argo: 'Degraded', message: /^DigestMismatch/ });
+
+    await world.apply('rolled', filled());
+    assert.equal((await world.ready('rolled')).status.imageID, first);
+    await assertJudged(await object('rolled'), healthy);
+  });
+
   test('a resource in retry is in progress, and degraded for Argo CD after five failures in a row', async () => {
     await world.apply('retried', from(`${world.source.url}/to-come.raw`));
     await assertJudged(await objectGiving('retried', 'SourceNotFound'), {

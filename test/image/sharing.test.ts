@@ -109,6 +109,13 @@ describe('the members of an image', () => {
     assert.deepEqual(outline(planFor(declaring([]), state)), ['removeMember 0 red', '→ Waiting 1']);
   });
 
+  test('a project that is no longer declared loses the image while nothing has the pinned digest', () => {
+    const state = withMembers(stateOf([image], settled), { [id]: [member(red)] });
+    const { spec } = declaring([]);
+    const pinned = { spec: { ...spec, revisions: { pin: `sha256:${'9'.repeat(64)}` } } };
+    assert.deepEqual(outline(planFor(pinned, state)), ['removeMember 0 red', '→ PinNotFound']);
+  });
+
   test('a plan exchanges as many members as Glance allows', () => {
     const [before, after] = ['a', 'b'].map((letter) => Array.from({ length: 128 }, (_, at) => `${letter}${at}`));
     const state = withMembers(stateOf([image], memory), { [id]: (before ?? []).map((one) => member(one)) });

@@ -86,6 +86,33 @@ describe('an operator that publishes images', () => {
     assert.equal(await configMap('second'), undefined);
   });
 
+  test('a ConfigMap follows a roll and the way back, and never names an image that cannot be used', async () => {
+    const next = raw(64 * 1024, 'the next build');
+    const other = { http: { url: world.source.add('/next.raw', { body: next }), digest: digestOf(next) } };
+    const shown = async () => (await configMap('rolled'))?.data['imageID'] ?? assert.fail('it shows no image');
+    await world.apply('rolled', publishing('rolled'));
+    const first = (await world.ready('rolled')).status.imageID;
+    const seen = new Set<string>();
+    const watched = new AbortController();
+    const watching = (async () => {
+      while (!watched.signal.aborted) {
+        const id = await shown();
+        seen.add(id);
+        assert.equal((await world.project.getImage(id)).status, 'active');
+      }
+    })();
+    await world.apply('rolled', { ...publishing('rolled'), content: other });
+    const { status } = await world.ready('rolled');
+    assert.equal(await shown(), status.imageID);
+    assert.equal((await configMap('rolled'))?.data['imageDigest'], digestOf(next));
+    await world.apply('rolled', publishing('rolled'));
+    assert.equal((await world.ready('rolled')).status.imageID, first);
+    assert.equal(await shown(), first);
+    watched.abort();
+    await watching;
+    assert.deepEqual(seen, new Set([first, status.imageID]));
+  });
+
   test('a ConfigMap of another owner is reported and left as it is, until another name is declared', async () => {
     const foreign = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'settings' }, data: { a: '1' } };
     (await world.stack.kubernetes.request('POST', pathOf(), foreign)).ok();

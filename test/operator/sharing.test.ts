@@ -95,6 +95,26 @@ describe('an operator whose images other projects use', () => {
     await world.reason('theirs', 'ImportVanished');
   });
 
+  test('a new build has its members before it is the image to use, and a withdrawn project loses all builds', async () => {
+    const next = raw(64 * 1024, 'the next build');
+    const other = { http: { url: world.source.add('/next.raw', { body: next }), digest: digestOf(next) } };
+    const status = async (id = '') => (await consumer.image('GET', `/v2/images/${id}`)).status;
+    await world.apply('built', sharedWith([consumer.id]));
+    const first = (await world.ready('built')).status.imageID;
+    const mark = glance.requests.length;
+    await world.apply('built', { ...sharedWith([consumer.id]), content: other });
+    const second = (await world.ready('built')).status.imageID;
+    assert.notEqual(second, first);
+    assert.deepEqual([await status(first), await status(second)], [200, 200]);
+    const calls = glance.requests.slice(mark).map(({ method, path }) => `${method} ${path}`);
+    const shared = calls.indexOf(`POST /v2/images/${second}/members`);
+    assert.ok(shared >= 0 && shared < calls.indexOf(`PATCH /v2/images/${second}`), calls.join('\n'));
+
+    await world.apply('built', { ...sharedWith([]), content: other });
+    await world.ready('built');
+    assert.deepEqual([await status(first), await status(second)], [404, 404]);
+  });
+
   test('members that were declared are removed with their declaration, and others are left alone', async () => {
     const other = 'f'.repeat(32);
     await world.apply('lent', sharedWith([consumer.id]));
