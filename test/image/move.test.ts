@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { finalizer, identityAnnotation, reconcileAtAnnotation } from '../../src/api/group.ts';
 import { moveAnnotation } from '../../src/image/guard.ts';
 import { clusterProperty, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
-import { uid } from './resource.ts';
+import { imageOf, uid } from './resource.ts';
 import { createWorld, type World, type WorldOptions } from './world.ts';
 import { specOf } from './world-glance.ts';
 
@@ -153,6 +153,46 @@ describe('clusterctl move', () => {
     assert.ok((await to.settle()).isSettled, to.ready());
     assert.equal(to.images.size, 1);
     assert.deepEqual(marksOf(to), [[from.mark, 'target']]);
+  });
+});
+
+describe('an image that existed before its resource', () => {
+  const imported = imageOf({
+    id: '6b1fd7a2-27a5-590a-a79f-a615feb2aec1',
+    name: 'golden',
+    properties: { os_distro: 'debian' },
+  });
+  const adopting = { import: { id: imported.id }, deletionPolicy: 'Retain', image: {} };
+
+  async function adopted(): Promise<World> {
+    const world = createWorld({ spec: adopting, cluster: 'source' });
+    world.put(imported);
+    assert.ok((await world.settle()).isSettled, world.message());
+    assert.deepEqual(marksOf(world), [[world.mark, 'source']]);
+    return world;
+  }
+
+  test('an adopted image is left alone by a target that inherits nothing, and taken over by one that inherits', async () => {
+    const from = await adopted();
+    const refused = createWorld(copyOf(from, { spec: adopting, cluster: 'target' }));
+    await refused.step();
+    assert.equal(refused.ready(), 'False NotAdoptable');
+    assert.equal(refused.calls.writes, 0);
+    const to = await settled(copyOf(from, { spec: adopting, cluster: 'target', inheritFrom: ['source'] }));
+    assert.equal(to.status?.imageID, imported.id);
+    assert.deepEqual(marksOf(to), [[from.mark, 'target']]);
+  });
+
+  test('an adopted image that is retained keeps the owner mark only, and the same resource adopts it again', async () => {
+    const from = await adopted();
+    const copy = copyOf(from, { spec: adopting, cluster: 'elsewhere', metadata: { finalizers: [] } });
+    from.delete();
+    await from.step();
+    assert.equal(from.resource, undefined);
+    assert.deepEqual(from.images.get(imported.id)?.properties, { os_distro: 'debian', [ownerProperty]: from.mark });
+    const again = await settled(copy);
+    assert.equal(again.status?.imageID, imported.id);
+    assert.deepEqual(marksOf(again), [[from.mark, 'elsewhere']]);
   });
 });
 
