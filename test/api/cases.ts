@@ -5,6 +5,7 @@
 import { internalNames } from '../../src/glance/property-names.ts';
 import { contentCases } from './cases-content.ts';
 import { importCases } from './cases-import.ts';
+import { revisionCases } from './cases-revisions.ts';
 import { sharingCases } from './cases-sharing.ts';
 import {
   type Case,
@@ -271,6 +272,7 @@ export const cases: Case[] = [
   inImage('allStores', true),
   ...contentCases,
   ...importCases,
+  ...revisionCases,
   ...sharingCases,
 
   { what: 'null for a field with a default', spec: spec({ interval: null }), zodAlone: 'refuses' },

@@ -81,6 +81,7 @@ export const fullStatus = {
       hash: `sha512:${hex(128)}`,
       state: 'Current',
       createdAt: '2026-03-01T10:00:00Z',
+      retiredAt: '2026-03-02T10:00:00Z',
     },
   ],
   members: [{ project: '5f0b1d', status: 'accepted' }],
