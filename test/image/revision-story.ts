@@ -109,7 +109,7 @@ async function settle(world: World, lose: () => void): Promise<void> {
   assert.fail(`it does not settle: ${world.ready()} ${world.message()} ${world.show().join(', ')}`);
 }
 
-/** What another client sees that lists by name and reads by ID. */
+/** Another client, which lists by name and reads by ID. */
 function watch(world: World): void {
   let wasUsable = false;
   world.watch(() => {
