@@ -51,7 +51,10 @@ export function isUnguarded(resource: GlanceImage): boolean {
   if (deletionTimestamp !== undefined) return false;
   if (hasFinalizer(resource) && annotations[identityAnnotation] !== undefined) return false;
   const recollection = recall(resource);
-  return recollection.kind === 'memory' && recollection.memory.images.length > 0;
+  if (recollection.kind !== 'memory') return false;
+  const { images, adopted } = recollection.memory;
+  // An image that is to be taken over is not owned before that.
+  return images.some((id) => id !== resource.spec.import?.id || id === adopted);
 }
 
 function hasFinalizer({ metadata: { finalizers } }: GlanceImage): boolean {
