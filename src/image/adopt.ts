@@ -31,9 +31,10 @@ export function adoption(desired: Desired, state: State, now: Date): Choice | un
   if (ownership.kind === 'foreign') {
     return memory.adopted === adopts ? undefined : blocked('NotAdoptable', notAdoptable(image, ownership.why));
   }
+  if (others.length > 0) return undefined;
   const problem = tooMany(desired, image, memory, now) ?? otherFormats(desired, image);
   if (problem !== undefined) return problem;
-  const difference = others.length > 0 ? undefined : otherContent(desired, image, memory, now);
+  const difference = otherContent(desired, image, memory, now);
   if (difference === undefined) return undefined;
   if (!isNewContent(desired, memory)) return difference;
   return isMarked(revision) ? undefined : claim(desired, image);
@@ -102,7 +103,13 @@ function otherContent(desired: Desired, image: Image, memory: Memory, now: Date)
 
 /** The content that the image was compared with first is what people say that it has. */
 function isNewContent({ fingerprint }: Desired, { adoptedContent }: Memory): boolean {
-  return adoptedContent !== undefined && adoptedContent !== fingerprint;
+  return fingerprint !== undefined && adoptedContent !== undefined && adoptedContent !== fingerprint;
+}
+
+/** Without an image that is not ours, although others have taken its place: nothing is known of it, so it is left alone. */
+export function considered({ revisions }: Observed): readonly Revision[] {
+  if (revisions.length === 1) return revisions;
+  return revisions.filter(({ ownership }) => ownership.kind !== 'adopted' || ownership.isTaken);
 }
 
 /** Writes the marks and nothing else. */

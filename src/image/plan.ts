@@ -8,7 +8,7 @@
 import { identityAnnotation } from '../api/group.ts';
 import type { ImportRequest } from '../glance/client/index.ts';
 import { sourceOf } from '../source/registry.ts';
-import { adoption, inherited, withLeftAlone } from './adopt.ts';
+import { adoption, considered, inherited, withLeftAlone } from './adopt.ts';
 import { type Desired, imageBefore } from './desired.ts';
 import { imageIDOf } from './identity.ts';
 import { mostImages } from './memory.ts';
@@ -58,7 +58,7 @@ function decide(declared: Desired, state: State, now: Date): Choice {
   if (foreign !== undefined) return blocked('TakenOver', takenOver(desired, foreign));
   const marking = markOfTakeover(desired, observed);
   if (marking !== undefined) return step(marking);
-  const judged = observed.revisions.map((revision) => ({
+  const judged = considered(observed).map((revision) => ({
     ...revision,
     stage: stageOf(revision.image, desired, memory, now),
     isPublished: memory.published.includes(revision.image.id) || revision.ownership.kind === 'adopted',

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GlanceUnavailable } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
+import { mirror } from '../../src/image/observed-import.ts';
 import { createObservers, foreignImage, otherProject } from './observing.ts';
+import { projectID } from './resource.ts';
+import { memoryOf } from './states.ts';
 
 const minute = 60_000;
 const interval = 10 * minute;
@@ -165,6 +168,28 @@ describe('an image that is observed by its ID', () => {
     assert.deepEqual([world.requests, status?.imageID], [[], image.id]);
     assert.equal(status?.conditions?.find(({ type }) => type === 'Ready')?.reason, 'Suspended');
   });
+});
+
+test('Observe uses only the requests of a cloud that read', async () => {
+  const used = new Set<string>();
+  const image = foreignImage(1);
+  const reads = {
+    get: async () => image,
+    async *list() {
+      yield image;
+    },
+  };
+  const images = new Proxy(reads, {
+    get(target, name) {
+      used.add(String(name));
+      return Reflect.get(target, name);
+    },
+  });
+  const cloud = { images, observed: { get: () => ({ kind: 'unknown', why: 'unlisted' }) as const }, projectID };
+  const { signal } = new AbortController();
+  for (const imported of [{ id: image.id }, { filter: { name: 'other' } }, { filter: { name: 'ubuntu' } }])
+    await mirror(imported, memoryOf({ observed: image.id }), cloud, { kind: 'listed', sinceMs: 0 }, signal);
+  assert.deepEqual([...used].sort(), ['get', 'list']);
 });
 
 describe('an image that is observed by a filter', () => {

@@ -158,9 +158,10 @@ describe('images that are taken over', () => {
     }
     for (const image of catalogue) ids.push((await world.project.createImage(requestOf(image), dataOf(image))).id);
 
-    // What the client makes is what these requests make.
-    for (const [index, image] of catalogue.entries()) {
-      if (index % 13 !== 0) continue;
+    // The client sends the same requests; a property md5, as some of the others have it, is an argument of its own there.
+    for (const index of [0, 13, 26]) {
+      const image = catalogue[index];
+      assert.ok(image);
       const made = `${image.name} by the client`;
       const disk = join(directory, 'disk');
       writeFileSync(disk, dataOf(image));
