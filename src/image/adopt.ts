@@ -13,7 +13,7 @@ import { type Desired, keepsProperty } from './desired.ts';
 import { clusterProperty, markProperties, ownerProperty } from './identity.ts';
 import { findingOf, type Memory } from './memory.ts';
 import { type Observed, type Revision, stageOf } from './revisions.ts';
-import { blocked, type Choice, step } from './scene.ts';
+import { blocked, type Choice, followedBy, step } from './scene.ts';
 import type { State } from './step.ts';
 import { verify } from './verify.ts';
 
@@ -32,6 +32,7 @@ export function adoption(desired: Desired, state: State, now: Date): Choice | un
     return memory.adopted === adopts ? undefined : blocked('NotAdoptable', notAdoptable(image, ownership.why));
   }
   if (others.length > 0) return undefined;
+  if (image.status === 'queued' && desired.content === undefined) return withoutData(image);
   const problem = tooMany(desired, image, memory, now) ?? otherFormats(desired, image);
   if (problem !== undefined) return problem;
   const difference = otherContent(desired, image, memory, now);
@@ -49,6 +50,15 @@ function missing(id: string, memory: Memory): Choice {
   return isKnown
     ? blocked('ImportVanished', `image ${id} does not exist in Glance any more, and no other is created in its place`)
     : blocked('ImportNotFound', `Glance knows no image ${id} that these credentials can read`);
+}
+
+/** How often to look at an image whose data another client brings. */
+const dataPollMs = 30_000;
+
+/** No server could boot from it, so it is not named as the image to use. */
+function withoutData(image: Image): Choice {
+  const why = 'it has no data, and spec.content is absent, so another client has to upload it';
+  return followedBy({ kind: 'wait', image, phase: 'Waiting', why, ms: dataPollMs });
 }
 
 function notAdoptable({ id, owner, properties }: Image, why: 'project' | 'owner' | 'cluster' | 'id'): string {

@@ -169,6 +169,26 @@ describe('an image that is taken over', () => {
     assert.deepEqual([world.ready(), world.calls.writes], ['False ContentDiffers', 0]);
   });
 
+  test('an image without data is waited for, and taken over once it has data', async () => {
+    const world = adopting(importing(), existing({ status: 'queued', size: null, checksum: null, hash: null }));
+    await world.step();
+    assert.deepEqual([world.ready(), world.status?.imageID], ['False WaitingForGlance', undefined]);
+    assert.equal(world.calls.writes, 0);
+    world.put(existing());
+    await world.settle();
+    assert.deepEqual([world.ready(), world.status?.imageID], ['True NotCompared', id]);
+  });
+
+  test('an image without data is filled with the declared content', async () => {
+    const world = adopting(
+      importing(contentWith('a')),
+      existing({ status: 'queued', size: null, checksum: null, hash: null }),
+    );
+    await world.settle();
+    assert.deepEqual([world.ready(), world.status?.imageID, world.images.size], ['True Ready', id, 1]);
+    assert.equal(world.data.get(id), 'a');
+  });
+
   test('a deactivated image is reported and left', async () => {
     const world = adopting(importing(), existing({ status: 'deactivated' }));
     await world.settle(4);
