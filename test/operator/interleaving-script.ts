@@ -27,7 +27,7 @@ export type ForeignEdit = 'name' | 'hidden' | 'property' | 'marks';
 
 export type Action =
   | { kind: 'edit'; change: Partial<Declared> }
-  /** The status goes first, because the API server admits no other content while it says that there is data. */
+  /** Makes another revision. */
   | { kind: 'editContent'; change: Partial<Declared> }
   /** Followed by another resource of this name, unless it is the last action. */
   | { kind: 'delete' }

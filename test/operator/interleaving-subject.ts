@@ -27,9 +27,6 @@ function pathOf(body: number, url: number): string {
   return `/body-${body}-${url}.raw`;
 }
 
-/** How often the operator may write a status between the removal of the status and the edit of the content. */
-const mostTries = 20;
-
 export class Subject {
   readonly name: string;
   readonly world: World;
@@ -67,16 +64,10 @@ export class Subject {
     if (!(await this.#apply())) throw new Error('the declaration was rejected');
   }
 
-  /** The status goes first, because the API server admits no other content while it says that there is data. */
+  /** Another revision is made, or a retired one that has the data is promoted. */
   async editContent(change: Partial<Declared>): Promise<void> {
-    const before = this.declared;
     this.found = undefined;
-    this.declared = { ...before, ...change };
-    for (let tries = 0; tries < mostTries; tries++) {
-      await this.#remove('/status');
-      if (await this.#apply()) return;
-    }
-    this.declared = before;
+    await this.edit(change);
   }
 
   async delete(): Promise<void> {
