@@ -5,12 +5,14 @@
 import type { Reason } from './reasons.ts';
 import type { Condition } from './status.ts';
 
-export type ConditionType = 'Ready' | 'Reconciling' | 'Stalled' | 'Warning';
+export type ConditionType = 'Ready' | 'Available' | 'Reconciling' | 'Stalled' | 'Warning';
 
 /** For the pages. */
 export const conditionMeanings: Readonly<Record<ConditionType, string>> = {
   Ready:
     '`True`: the image is as declared. `Unknown`: it was, and the cloud does not respond now. `False`: it is not; the reason names the cause.',
+  Available:
+    '`True`: the image that `status.imageID` names is active and can be used, also while another revision is on its way or has failed. `False`: there is none.',
   Reconciling: '`True`: the operator works on it, or retries by itself.',
   Stalled:
     '`True`: a retry does not help until the resource or its Secret is changed. The operator nevertheless retries, every 10 minutes to an hour.',
@@ -31,6 +33,7 @@ export interface Warning {
 /** `Ready`, and at most one of the two that show whether the operator continues by itself. */
 export interface Verdicts {
   ready: ConditionVerdict;
+  available: ConditionVerdict;
   beside:
     | { kind: 'none' }
     | { kind: 'reconciling'; reason: Reason; message: string }
@@ -51,8 +54,8 @@ export function conditionsFrom(
     const lastTransitionTime = before?.status === status ? before.lastTransitionTime : rfc3339(now);
     return { type, status, reason, message, observedGeneration: generation, lastTransitionTime };
   };
-  const { ready, beside, warning } = verdicts;
-  const list = [condition('Ready', ready)];
+  const { ready, available, beside, warning } = verdicts;
+  const list = [condition('Ready', ready), condition('Available', available)];
   if (beside.kind !== 'none') {
     const type = beside.kind === 'reconciling' ? 'Reconciling' : 'Stalled';
     list.push(condition(type, { status: 'True', reason: beside.reason, message: beside.message }));

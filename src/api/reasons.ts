@@ -26,6 +26,17 @@ const progressReasons = {
       'Nothing, if something else uploads the data to the image in `status.imageID`. Otherwise declare `spec.content`.',
     command: 'kubectl explain glanceimage.spec.content',
   },
+  Available: {
+    meaning: 'The image that status.imageID names is active in Glance and can be used.',
+    shownBy: ['Available'],
+    actor: 'operator',
+  },
+  NoImage: {
+    meaning:
+      'There is no image to use: none was completed yet, or it is not active. The condition Ready has the cause.',
+    shownBy: ['Available'],
+    actor: 'operator',
+  },
   Progressing: {
     meaning: 'The operator is working on the image.',
     shownBy: ['Ready', 'Reconciling'],

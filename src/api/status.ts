@@ -10,7 +10,7 @@ const count = (description: string) => z.int().min(0).meta({ description, format
 
 const condition = z
   .object({
-    type: text(0, 64).meta({ description: 'Ready, Reconciling, Stalled or Warning.' }),
+    type: text(0, 64).meta({ description: 'Ready, Available, Reconciling, Stalled or Warning.' }),
     status: z.enum(['True', 'False', 'Unknown']).meta({ description: 'Whether the condition holds.' }),
     reason: text(0, 64).meta({ description: 'One word from the documented list of reasons.' }),
     message: text(0, 4096).meta({ description: 'The same in a sentence: what happened, and what happens next.' }),
@@ -100,7 +100,7 @@ export const statusSchema = z
       .max(16)
       .optional()
       .meta({
-        description: 'Ready, and while there is work Reconciling, or Stalled when only a change can help.',
+        description: 'Ready, Available, and while there is work Reconciling, or Stalled when only a change can help.',
         'x-kubernetes-list-type': 'map',
         'x-kubernetes-list-map-keys': ['type'],
       }),

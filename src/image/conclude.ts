@@ -11,6 +11,7 @@ import type { Outcome } from '../controller/outcome.ts';
 import { compact } from '../lib/compact.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { unreachable } from '../lib/errors.ts';
+import { withAvailabilityOf } from './available.ts';
 import { eventsOf } from './events.ts';
 import { imageIDOf } from './identity.ts';
 import type { Pass, ReconcileContext } from './pass.ts';
@@ -49,7 +50,8 @@ export async function conclude(pass: Pass, report: Report, context: ReconcileCon
 /** The memory of a later version is kept as it is, with what it says of the images. */
 function withNewerMemory(summary: GlanceImageStatus, previous: GlanceImageStatus): GlanceImageStatus {
   const { imageID, image, content, revisions, operation } = previous;
-  return compact({ ...summary, imageID, image, content, revisions, operation });
+  const conditions = withAvailabilityOf(previous, summary.conditions);
+  return compact({ ...summary, conditions, imageID, image, content, revisions, operation });
 }
 
 /**

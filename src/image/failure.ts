@@ -88,7 +88,7 @@ export function verdictsOnFailure(
   failure: Failure,
   wasReady: boolean,
   deleting: boolean,
-): Omit<Verdicts, 'warning'> {
+): Omit<Verdicts, 'warning' | 'available'> {
   const reason = reasonOf(error);
   const { message: cause } = failure.lastError;
   const message = deleting

@@ -20,6 +20,7 @@ import { compact } from '../lib/compact.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { delayOf, reactionTo } from '../lib/error-codes.ts';
 import { unreachable } from '../lib/errors.ts';
+import { availabilityOf } from './available.ts';
 import { type Failure, reasonOf, verdictsOnFailure } from './failure.ts';
 import { digestIn } from './fingerprint.ts';
 import { markProperties, numberOf } from './identity.ts';
@@ -56,7 +57,11 @@ export function summarise(report: Report, previous: GlanceImageStatus, moment: M
   return sanitise({
     observedGeneration: moment.generation,
     conditions: conditionsFrom(
-      { ...verdicts, warning: moment.warning ?? missingData(image, moment) },
+      {
+        ...verdicts,
+        available: availabilityOf(imageID, image, !moment.recordOnly),
+        warning: moment.warning ?? missingData(image, moment),
+      },
       previous.conditions ?? [],
       moment.generation,
       moment.now,
@@ -210,7 +215,7 @@ interface Scene {
   moment: Moment;
 }
 
-function verdictsOf(end: End, scene: Scene): Omit<Verdicts, 'warning'> {
+function verdictsOf(end: End, scene: Scene): Omit<Verdicts, 'warning' | 'available'> {
   const { previous, failure, moment } = scene;
   switch (end.kind) {
     case 'converged': {
@@ -263,7 +268,7 @@ function working(
   reason: 'Queued' | 'Transferring' | 'Verifying' | 'Importing' | 'WaitingForGlance',
   message: string,
   failure: Failure | undefined,
-): Omit<Verdicts, 'warning'> {
+): Omit<Verdicts, 'warning' | 'available'> {
   return {
     ready: { status: 'False', reason, message },
     beside: { kind: 'reconciling', reason: failure === undefined ? 'Progressing' : 'ProgressingWithRetry', message },

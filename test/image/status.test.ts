@@ -32,7 +32,7 @@ describe('the status', () => {
     const status = summarise(converged, fresh, moment);
     const ready = findCondition(status.conditions, 'Ready');
     assert.equal(ready?.status, 'True');
-    assert.equal(status.conditions?.length, 1);
+    assert.equal(status.conditions?.length, 2);
     assert.equal(status.imageID, imageOf().id);
     assert.equal(status.size, '1Ki');
     assert.deepEqual(status.image?.properties, {});

@@ -6,14 +6,15 @@ import type { Condition } from '../../api/status.ts';
 import type { Meters } from '../../controller/meters.ts';
 import type { Item } from '../../kubernetes/resource.ts';
 
-/** Those that are not there mean False, but Ready is not known until it is said. */
+/** Those that are not there mean False, but Ready and Available are not known until they are said. */
 const statuses: Readonly<Record<ConditionType, readonly Condition['status'][]>> = {
   Ready: ['Unknown', 'True', 'False'],
+  Available: ['Unknown', 'True', 'False'],
   Reconciling: ['False', 'True'],
   Stalled: ['False', 'True'],
   Warning: ['False', 'True'],
 };
-const types = ['Ready', 'Reconciling', 'Stalled', 'Warning'] as const;
+const types = ['Ready', 'Available', 'Reconciling', 'Stalled', 'Warning'] as const;
 
 /** In addition to the reasons of Ready: resources without a status, and those that cannot be parsed. */
 const others = ['Unseen', 'Unreadable'] as const;
