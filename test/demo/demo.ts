@@ -79,23 +79,34 @@ async function showGlance(): Promise<void> {
   showImages(await world.images());
 }
 
+async function showRevisions(): Promise<void> {
+  const lines = '{range .status.revisions[*]}{.imageID} {.state}{"\\n"}{end}';
+  await kubectl('get', 'glanceimage', 'ubuntu-24.04', '-o', `jsonpath=${lines}`);
+}
+
 try {
   const ubuntu = qcow2(4096 * mib, { dataClusters: 768 });
+  const nextUbuntu = qcow2(4096 * mib, { dataClusters: 512, seed: 'the next build' });
   const appliance = Buffer.from(generated(96 * mib).slice(0, 96 * mib));
   const other = raw(mib, 'what the mirror really has');
   const files = {
     ubuntu: world.source.add('/ubuntu-24.04.qcow2', { body: ubuntu }),
+    nextUbuntu: world.source.add('/ubuntu-24.04.1.qcow2', { body: nextUbuntu }),
     appliance: world.source.add('/appliance.raw', {
       body: appliance,
       fault: { kind: 'drip', bytesPerSecond: 8 * mib },
     }),
     tampered: world.source.add('/tampered.raw', { body: other }),
   };
-  const image = (properties: Record<string, unknown>) =>
+  const builds = {
+    first: { url: files.ubuntu, digest: digestOf(ubuntu) },
+    next: { url: files.nextUbuntu, digest: digestOf(nextUbuntu) },
+  };
+  const image = (properties: Record<string, unknown>, http = builds.first) =>
     manifest('ubuntu-24.04', {
       interval: '10s',
       image: { diskFormat: 'qcow2', protected: true, minDiskGiB: 4, tags: ['lts', 'ubuntu'], properties },
-      content: { http: { url: files.ubuntu, digest: digestOf(ubuntu) } },
+      content: { http },
     });
 
   title(
@@ -158,7 +169,24 @@ try {
   );
   await showGlance();
 
-  title('5. Everything is deleted, the protected image too');
+  title(
+    '5. A new build is declared: it takes the place of the old one once it is verified, and the old one stays, hidden',
+  );
+  const edited = { os_distro: 'ubuntu', os_version: '24.04.1', hw_vif_model: 'virtio' };
+  await apply(image(edited, builds.next));
+  await world.ready('ubuntu-24.04');
+  await showRevisions();
+  await showGlance();
+
+  title('6. Git goes back to the old build: Glance has it still, so nothing is downloaded');
+  const before = world.source.requests.length;
+  await apply(image(edited));
+  await world.ready('ubuntu-24.04');
+  await showRevisions();
+  await showGlance();
+  say(`  Requests to the mirror since the edit: ${world.source.requests.length - before}`);
+
+  title('7. Everything is deleted, the protected images too');
   command('kubectl delete glanceimages --all --wait=false');
   await kubernetes.kubectl(['delete', 'glanceimages', '--all', '--wait=false'], { namespace: world.namespace });
   await Promise.all(['ubuntu-24.04', 'appliance', 'record-only', 'tampered'].map((name) => world.gone(name)));

@@ -13,7 +13,13 @@ import { terminalPicture } from './svg.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 /** Commands whose output is shown, each under the title that it stands below. */
-const shown = [/apply -f/, /get glanceimages --watch/, /get glanceimage tampered/, /get events/];
+const shown = [
+  /apply -f/,
+  /get glanceimages --watch/,
+  /get glanceimage tampered/,
+  /get events/,
+  /get glanceimage ubuntu-24\.04/,
+];
 
 function chosen(recording: string): string[] {
   const lines: string[] = [];
@@ -31,7 +37,7 @@ function chosen(recording: string): string[] {
       if (title !== '') lines.push(...(lines.length === 0 ? [] : ['']), title);
       title = '';
       lines.push(line);
-    } else if (/^ {2}(?:What Glance holds|apiVersion:)/.test(plain) || plain === '') showing = false;
+    } else if (/^ {2}apiVersion:/.test(plain) || plain === '') showing = false;
     // A row of which nothing is known yet has a name and an age.
     else if (showing && !/^ *\S+ +\d+[sm]$/.test(plain)) lines.push(line);
   }

@@ -37,10 +37,11 @@ export function showImages(images: readonly ImageRecord[]): void {
       image.status,
       String(image['disk_format'] ?? '-'),
       image.size === null ? '-' : String(image.size),
+      image.os_hidden ? 'hidden' : 'shown',
       image.protected ? 'protected' : '-',
       propertiesOf(image),
     ]);
-  const table = [['ID', 'NAME', 'STATUS', 'FORMAT', 'BYTES', 'PROTECTED', 'PROPERTIES'], ...rows];
+  const table = [['ID', 'NAME', 'STATUS', 'FORMAT', 'BYTES', 'LISTS', 'PROTECTED', 'PROPERTIES'], ...rows];
   const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
   for (const row of table)
     say(

@@ -13,6 +13,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { apiVersion, kind } from '../../src/api/group.ts';
 import { raw } from '../env/images.ts';
+import { eventually } from '../env/wait.ts';
 import { digestOf } from '../operator/digest.ts';
 import { World } from '../operator/world.ts';
 import { Flux, readyOf } from './flux.ts';
@@ -22,6 +23,8 @@ const body = raw(512 * 1024);
 /** Longer than any test waits: an earlier failure is not the timeout. */
 const wait = { wait: true, timeout: '5m', retryInterval: '1s' };
 
+const templateSchema = z.object({ data: z.object({ image: z.string() }) });
+
 /** Of the kinds whose definitions are here; helm-controller's are not to be had as a module. */
 const shownSchema = z.looseObject({
   kind: z.enum(['Kustomization', 'OCIRepository']),
@@ -29,9 +32,9 @@ const shownSchema = z.looseObject({
   spec: z.looseObject({ healthCheckExprs: z.array(z.unknown()).optional() }),
 });
 
-function shown(): z.infer<typeof shownSchema>[] {
-  const page = readFileSync(join(import.meta.dirname, '../../docs/how-to/flux.md'), 'utf8');
-  return yamlBlocks(page).flatMap((object) => shownSchema.safeParse(object).data ?? []);
+function shown(page: 'flux.md' | 'publish.md' = 'flux.md'): z.infer<typeof shownSchema>[] {
+  const text = readFileSync(join(import.meta.dirname, '../../docs/how-to', page), 'utf8');
+  return yamlBlocks(text).flatMap((object) => shownSchema.safeParse(object).data ?? []);
 }
 
 describe('Flux', () => {
@@ -126,9 +129,67 @@ describe('Flux', () => {
     await flux.ready('told', mended);
   });
 
-  test('Flux accepts all manifests of its page', async () => {
-    const objects = shown();
-    assert.ok(objects.length >= 4);
+  test('Flux waits for a roll, fails for an impossible one, and is ready again after the way back', async () => {
+    const next = raw(512 * 1024, 'the next build');
+    const released = Promise.withResolvers<void>();
+    const at = world.source.add('/next.raw', { body: next, gate: { at: 1024, released: released.promise } });
+    const first = await flux.publish('rolling', { 'r.yaml': image('r') });
+    await flux.kustomization('rolling', wait);
+    await flux.ready('rolling', first);
+    const firstID = (await world.ready('r')).status.imageID;
+
+    const second = await flux.publish('rolling', { 'r.yaml': image('r', {}, at, digestOf(next)) });
+    await world.reason('r', 'Transferring');
+    assert.notEqual((await flux.get('rolling')).lastAppliedRevision, second);
+    released.resolve();
+    await flux.ready('rolling', second);
+    const secondID = (await world.ready('r')).status.imageID;
+    assert.notEqual(secondID, firstID);
+
+    await flux.publish('rolling', { 'r.yaml': image('r', {}, url, digestOf(raw(4096))) });
+    await failed('rolling', /failed early due to stalled resources/);
+    assert.equal((await world.get('r'))?.status.imageID, secondID);
+    const back = await flux.publish('rolling', { 'r.yaml': image('r') });
+    await flux.ready('rolling', back);
+    assert.equal((await world.ready('r')).status.imageID, firstID);
+  });
+
+  test('Flux fills the ID of the image in, and applies the manifests again as soon as another image is promoted', async () => {
+    const publish = { configMapRef: { name: 'ubuntu-image' } };
+    await world.apply('ubuntu', { ...image('ubuntu').spec, publish });
+    const first = (await world.ready('ubuntu')).status.imageID;
+    const template = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'workers', namespace: world.namespace },
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: Flux fills it in.
+      data: { image: '${imageID}' },
+    };
+    const { postBuild } =
+      shown('publish.md').find(({ spec }) => spec['postBuild'] !== undefined)?.spec ?? assert.fail();
+    await flux.publish('clusters', { 'workers.yaml': template });
+    await flux.kustomization('clusters', { postBuild });
+    const shows = (imageID: string | undefined) =>
+      eventually(
+        async () => {
+          const path = `/api/v1/namespaces/${world.namespace}/configmaps/workers`;
+          const { json } = await world.stack.kubernetes.request('GET', path);
+          return templateSchema.safeParse(json).data?.data.image === imageID;
+        },
+        () => `the template never shows ${imageID}:\n${flux.log.slice(-20).join('')}`,
+      );
+    await shows(first);
+    const next = raw(512 * 1024, 'the next ubuntu');
+    const at = world.source.add('/ubuntu.raw', { body: next });
+    await world.apply('ubuntu', { ...image('ubuntu', {}, at, digestOf(next)).spec, publish });
+    const second = (await world.ready('ubuntu')).status.imageID;
+    assert.notEqual(second, first);
+    await shows(second);
+  });
+
+  test('Flux accepts all manifests of the pages about it', async () => {
+    const objects = [...shown(), ...shown('publish.md')];
+    assert.ok(objects.length >= 5);
     for (const object of objects) {
       const metadata = { ...object.metadata, namespace: world.namespace };
       const args = ['apply', '--dry-run=server', '--validate=strict', '-f', '-'];
