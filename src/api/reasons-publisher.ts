@@ -21,7 +21,7 @@ export const publisherReasons = {
     command: read,
   },
   SignatureMissing: {
-    meaning: '`content.verify` is declared, and the list or index has no signature.',
+    meaning: 'A signature is demanded by `content.verify`, and the list or index has none.',
     shownBy: ['Ready'],
     actor: 'user',
     remedy: 'Declare where the signature is in `signatureURL`, or name the file that contains it.',

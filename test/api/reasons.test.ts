@@ -17,7 +17,7 @@ test('every reason says what it means, where it is shown and who acts', () => {
 });
 
 test('every command of a reason can be copied from a cell of a table', () => {
-  const programs = /^(?:kubectl|openstack|curl|qemu-img) /;
+  const programs = /^(?:kubectl|helm|openstack|curl|qemu-img|tar|gpg) /;
   for (const [name, { command }] of entries) {
     if (command === undefined) continue;
     assert.match(command, programs, name);
