@@ -113,7 +113,9 @@ export const statusSchema = z
     content: z
       .object({
         imageID: short('The image that holds it.'),
-        url: text(0, 2048).meta({ description: 'Where it came from.' }),
+        url: text(0, 2048)
+          .optional()
+          .meta({ description: 'Where it came from. Absent after a roll back to an earlier revision.' }),
         digest: short('The digest that was verified.'),
         shortDigest: text(0, 12).optional().meta({ description: 'The first 12 hex digits of digest, for lists.' }),
         imageDigest: short(

@@ -92,10 +92,10 @@ export function turnOf(
       return due;
     case 'settled': {
       if (isUnguarded(resource)) return { kind: 'live' };
-      const next = drift.next(key, due.intervalMs);
       const retentionMs = retentionDueMs(resource, clock.now());
-      if (next.kind !== 'in' || retentionMs === undefined) return next;
-      return retentionMs === 0 ? { kind: 'live' } : { kind: 'in', ms: Math.min(next.ms, retentionMs) };
+      if (retentionMs === 0) return { kind: 'live' };
+      const next = drift.next(key, due.intervalMs);
+      return next.kind !== 'in' ? next : { kind: 'in', ms: Math.min(next.ms, retentionMs ?? Number.POSITIVE_INFINITY) };
     }
     default:
       return unreachable(due);

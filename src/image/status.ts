@@ -96,7 +96,17 @@ function withShortDigest(content: GlanceImageStatus['content']): GlanceImageStat
 
 /** The verified data of an image of this resource. It does not outlive its image. */
 export function shownContent({ content, memory }: Report, previous: GlanceImageStatus): GlanceImageStatus['content'] {
-  return [content, previous.content].find((one) => one !== undefined && memory.images.includes(one.imageID));
+  const known = [content, previous.content].filter((one) => one !== undefined && memory.images.includes(one.imageID));
+  const { promoted } = memory;
+  if (promoted === undefined || known.length === 0) return known[0];
+  return known.find((one) => one?.imageID === promoted) ?? rolledBack(promoted, memory);
+}
+
+/** An earlier revision is the one to use again. Only its digests are known still. */
+function rolledBack(imageID: string, memory: Memory): GlanceImageStatus['content'] {
+  const found = verifiedAs(memory, imageID);
+  const digest = found && (digestIn(found.fingerprint) ?? found.hash);
+  return digest === undefined ? undefined : compact({ imageID, digest, imageDigest: found?.hash, size: found?.size });
 }
 
 /** The image to use; before there is one, the one that is to become it. */

@@ -171,7 +171,7 @@ describe('what others say', () => {
         ...seen({}),
         content: { imageID: imageOf().id, url: `https://example.com/${'x'.repeat(3000)}`, digest: 'sha256:00' },
       },
-      shown: ({ content }) => content?.url.length === 2048,
+      shown: ({ content }) => content?.url?.length === 2048,
     },
     {
       what: 'a virtual size beyond 2^53',

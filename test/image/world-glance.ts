@@ -1,6 +1,6 @@
 /** The records, digests and results of the Glance in memory that `world.ts` has. */
 import { createHash } from 'node:crypto';
-import { createImageClient, type ImageClient } from '../../src/glance/client/index.ts';
+import { createImageClient, type ImageClient, type QuotaUsage } from '../../src/glance/client/index.ts';
 import { Conflict, ImageNotAuthorized, ImageNotFound } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
 import type { JsonPatchOperation } from '../../src/glance/patch.ts';
@@ -110,7 +110,8 @@ export interface GlanceParts {
   data: ReadonlyMap<string, string>;
   used: Set<string>;
   inUse: ReadonlySet<string>;
-  calls: { reads: number };
+  /** `usage`: what the quotas are. */
+  calls: { reads: number; usage: Record<string, QuotaUsage> };
   clock: Clock;
   write: <T>(call: Call, work: () => T) => Promise<T>;
   fateOf: (call: Call) => Fate;
@@ -187,7 +188,7 @@ export function imagesOf(parts: GlanceParts): ImageClient {
     async usage() {
       const what = fateOf({ server: 'glance', op: 'usage' });
       if (what instanceof OperatorError) throw what;
-      return {};
+      return calls.usage;
     },
     tasks: async () => {
       const what = fateOf({ server: 'glance', op: 'tasks' });

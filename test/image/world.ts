@@ -60,7 +60,7 @@ export function createWorld(options: WorldOptions) {
   const key = 'demo/ubuntu';
   const log: string[] = [];
   const events: string[] = [];
-  const calls = { reads: 0, writes: 0, statuses: 0 };
+  const calls = { reads: 0, writes: 0, statuses: 0, usage: {} };
   let fate: (call: Call) => Fate = () => 'ok';
   let onChange: () => void = () => {};
   const { status } = options;
