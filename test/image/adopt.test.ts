@@ -280,6 +280,23 @@ describe('declared content of an image that is taken over', () => {
   });
 });
 
+test('the content of an image that was taken over, declared again, makes that image the one to use, under its name and with its tags', async () => {
+  const world = adopting(importing(contentWith('a')));
+  await world.settle();
+  world.edit(importing(contentWith('b')));
+  await world.settle();
+  const replacement = world.status?.imageID;
+  assert.notEqual(replacement, id);
+  world.edit(importing(contentWith('a')));
+  await world.settle();
+  assert.deepEqual([world.ready(), world.status?.imageID], ['True Ready', id]);
+  const { name, tags, hidden, visibility } = held(world);
+  assert.deepEqual(
+    { name, tags, hidden, visibility },
+    { name: 'golden', tags: ['a', 'b'], hidden: false, visibility: 'shared' },
+  );
+});
+
 describe('the mark of an image that is taken over', () => {
   const remove = (world: World) => {
     const { [ownerProperty]: _, ...properties } = held(world).properties;

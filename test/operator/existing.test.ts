@@ -219,6 +219,16 @@ describe('images that are taken over', () => {
     await world.gone('wrong');
     await adopt('right', id, content(digestOf(data)));
     assert.equal((await world.reason('right', 'Ready')).status.imageID, id);
+
+    const next = raw(8192, 'next');
+    const url = world.source.add('/next.raw', { body: next });
+    const { content: declared, image } = content(digestOf(next));
+    await adopt('right', id, { image, content: { http: { ...declared.http, url } } });
+    const { status } = await world.until('right', 'renewed', ({ status }) => ![undefined, id].includes(status.imageID));
+    await world.reason('right', 'Ready');
+    const renewed = await world.project.getImage(status.imageID ?? '');
+    assert.deepEqual([renewed.name, renewed.visibility], ['golden', before['visibility']]);
+    assert.equal((await world.project.getImage(id)).status, 'active');
   });
 
   test('an image of another project or with the mark of another resource is rejected, and nothing is written', async () => {
