@@ -9,7 +9,7 @@ import { z } from 'zod';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { apiVersion, kind } from '../api/group.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
-import { isNotFound, KubernetesError } from '../kubernetes/errors.ts';
+import { isAlreadyExists, isConflict, isInvalid, isNotFound, KubernetesError } from '../kubernetes/errors.ts';
 import { type ObjectMeta, parseObject, type ResourceType } from '../kubernetes/resource.ts';
 import { attempt, OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { asFailure } from './failure.ts';
@@ -107,6 +107,25 @@ function configMapsOf(resource: GlanceImage, client: Client): OwnConfigMaps {
     );
   }
 
+  /** Again where another client was faster. A rejection of the version that is there stays one. */
+  async function untilUndisturbed(
+    name: string,
+    signal: AbortSignal,
+    work: (found: ConfigMap | undefined) => Promise<void>,
+  ): Promise<void> {
+    let found = await get(name, signal);
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work(found);
+      } catch (error) {
+        if (tries === mostTries || !mayBeDisturbed(error)) throw error;
+        const latest = await get(name, signal);
+        if (latest?.metadata.resourceVersion === found?.metadata.resourceVersion) throw error;
+        found = latest;
+      }
+    }
+  }
+
   return {
     async read(name, signal) {
       const found = await attempt(signal, () => get(name, signal));
@@ -119,23 +138,27 @@ function configMapsOf(resource: GlanceImage, client: Client): OwnConfigMaps {
       return { kind: 'own', data, isMarked: isLabelled && isCurrent };
     },
 
-    async write(name, data, signal) {
-      const found = await get(name, signal);
-      if (found === undefined) return create(name, data, signal);
-      if (belongsTo(found, resource)) return change(found, data, signal);
-      throw new OperatorError(notOwned(name, whyForeign(found)), { code: 'ConfigMapNotOwned' });
-    },
+    write: (name, data, signal) =>
+      untilUndisturbed(name, signal, async (found) => {
+        if (found === undefined) return create(name, data, signal);
+        if (belongsTo(found, resource)) return change(found, data, signal);
+        throw new OperatorError(notOwned(name, whyForeign(found)), { code: 'ConfigMapNotOwned' });
+      }),
 
-    async remove(name, signal) {
-      const found = await get(name, signal);
-      if (found === undefined || !belongsTo(found, resource)) return;
-      try {
+    remove: (name, signal) =>
+      untilUndisturbed(name, signal, async (found) => {
+        if (found === undefined || !belongsTo(found, resource)) return;
         await call('delete', name, () => client.delete(configMapType, found, signal));
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-      }
-    },
+      }),
   };
+}
+
+/** Each try but the first follows from a change by another client at the same moment. */
+const mostTries = 5;
+
+/** The server rejects the `test` of a patch as it rejects a content that is not valid. */
+function mayBeDisturbed(error: unknown): boolean {
+  return isNotFound(error) || isConflict(error) || isAlreadyExists(error) || isInvalid(error);
 }
 
 type Owner = z.output<typeof ownerSchema>;
