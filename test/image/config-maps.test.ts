@@ -1,6 +1,7 @@
 /** ConfigMaps in a server in memory that other clients change at the same moment. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { z } from 'zod';
 import { createConfigMaps } from '../../src/image/config-maps.ts';
 import type { KubernetesClient } from '../../src/kubernetes/client.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
@@ -13,6 +14,8 @@ const { uid } = resource.metadata;
 const owner = { apiVersion: 'glance-image-operator.dev/v1alpha1', kind: 'GlanceImage', name: 'ubuntu', uid };
 const data = { imageID: 'a' };
 const rejection = (httpStatus: number, reason: string) => new KubernetesError(reason, { reason, httpStatus });
+
+const texts = z.record(z.string(), z.string());
 
 interface Held {
   metadata: { name: string; namespace: string; uid: string; resourceVersion: string; [field: string]: unknown };
@@ -37,10 +40,8 @@ function server(held: Held | undefined, disturb: (held: Held | undefined) => Hel
     async create(type, object) {
       write('create');
       if (at !== undefined) throw rejection(409, 'AlreadyExists');
-      at = {
-        ...object,
-        metadata: { namespace: 'demo', uid: 'u', resourceVersion: next(), ...object.metadata },
-      } as Held;
+      const metadata = { ...object.metadata, namespace: 'demo', uid: 'u', resourceVersion: next() };
+      at = { metadata, data: texts.parse(object['data']) };
       return type.parse(at);
     },
     async jsonPatch(type, _, operations) {
@@ -53,7 +54,7 @@ function server(held: Held | undefined, disturb: (held: Held | undefined) => Hel
       const labels = values.get('add /metadata/labels');
       const ownerReferences = values.get('add /metadata/ownerReferences');
       const metadata = { ...at.metadata, resourceVersion: next(), labels, ownerReferences };
-      at = { metadata, data: values.get('add /data') as Record<string, string> };
+      at = { metadata, data: texts.parse(values.get('add /data')) };
       return type.parse(at);
     },
     async delete(_, { metadata }) {
@@ -116,7 +117,7 @@ describe('the ConfigMap of a resource', () => {
     const { own, calls, held } = server(existing(), once(edited));
     await own.write('images', data, signal);
     assert.deepEqual(calls, ['get', 'patch', 'get', 'patch']);
-    assert.deepEqual([held()?.data, (held()?.metadata['labels'] as Record<string, string>)['mine']], [data, 'yes']);
+    assert.partialDeepStrictEqual(held(), { data, metadata: { labels: { mine: 'yes' } } });
   });
 
   test('a ConfigMap that another client creates at the same moment is left as it is', async () => {
