@@ -80,3 +80,22 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
 }
+
+/** `call`, whose results are waited for as by `abortable`, one at a time. One listener serves all calls, until it is disposed of. */
+export function abortableCalls<T>(
+  call: () => Promise<T>,
+  signal: AbortSignal,
+): { call: () => Promise<T> } & Disposable {
+  let reject: ((reason: unknown) => void) | undefined;
+  const onAbort = () => reject?.(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  return {
+    call: () =>
+      new Promise<T>((resolve, fail) => {
+        reject = fail;
+        if (signal.aborted) fail(signal.reason);
+        else call().then(resolve, fail);
+      }),
+    [Symbol.dispose]: () => signal.removeEventListener('abort', onAbort),
+  };
+}

@@ -7,7 +7,7 @@
  */
 import { type BodyCheck, holdBack } from '../http/body.ts';
 import type { MayWrite } from '../http/fence.ts';
-import { abortable } from '../lib/abort.ts';
+import { abortableCalls } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import { OperatorError } from '../lib/errors.ts';
@@ -69,8 +69,9 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
     onWait('source');
     onSending();
     const chunks = holdBack(source, sizeCheck(size))[Symbol.asyncIterator]();
+    using next = abortableCalls(() => chunks.next(), over);
     try {
-      yield* paced({ [Symbol.asyncIterator]: () => ({ next: () => abortable(chunks.next(), over) }) });
+      yield* paced({ [Symbol.asyncIterator]: () => ({ next: next.call }) });
       complete = true;
       onWait('server');
     } catch (error) {

@@ -75,15 +75,16 @@ export async function openPipeline(
   const first = await chunks.next();
   const second = await chunks.next();
   if (second.done === true) check.finish();
-  async function* body(): AsyncGenerator<Uint8Array, void, undefined> {
-    if (first.done === true) return;
-    yield first.value;
-    if (second.done === true) return;
-    yield second.value;
-    yield* chunks;
-  }
+  const early = [first, second];
+  // No generator, which would cost time for each chunk.
+  const body = {
+    [Symbol.asyncIterator]: () => ({
+      next: async () => early.shift() ?? chunks.next(),
+      return: () => chunks.return(),
+    }),
+  };
   return {
-    body: holdBack(body(), check),
+    body: holdBack(body, check),
     size: unpacked.archive() !== undefined ? unpacked.size() : compression() === undefined ? source.size : undefined,
     state,
     // Not awaited: a hanging source must not delay the end of the transfer.

@@ -9,7 +9,7 @@
  */
 import type { MemoryShare } from '../../lib/memory-budget.ts';
 import type { DecompressLimits } from '../decompress/errors.ts';
-import { Input } from '../decompress/input.ts';
+import { type Input, readBy } from '../decompress/input.ts';
 import { MemberChoice } from './choice.ts';
 import { type ArchiveKind, noArchive } from './errors.ts';
 import { untar } from './tar.ts';
@@ -58,24 +58,25 @@ export function unpack(body: AsyncIterable<Uint8Array>, options: UnpackOptions):
     size = bytes;
   };
 
-  async function* unpacked(): AsyncGenerator<Uint8Array, void, undefined> {
-    const input = new Input(body);
-    try {
+  async function* fileOf(input: Input, found: ArchiveKind): AsyncGenerator<Uint8Array, void, undefined> {
+    const job = { kind: found, url, member, maxBytes: limits.maxBytes, isPublic };
+    choice = new MemberChoice(job);
+    const chosen =
+      found === 'tar' ? untar(input, job, choice, onSize) : unzip(input, job, choice, { limits, memory }, onSize);
+    yield* member === undefined ? late(chosen) : chosen;
+    choice.finish();
+  }
+
+  const unpacked = readBy(
+    body,
+    async (input) => {
       kind = kindOf(await input.peek(blockBytes), compression());
       if (kind === undefined && member !== undefined) throw noArchive(url, member);
-      if (kind === undefined) return yield* rest(input);
-      const job = { kind, url, member, maxBytes: limits.maxBytes, isPublic };
-      choice = new MemberChoice(job);
-      const chosen =
-        kind === 'tar' ? untar(input, job, choice, onSize) : unzip(input, job, choice, { limits, memory }, onSize);
-      yield* member === undefined ? late(chosen) : chosen;
-      choice.finish();
-    } finally {
-      memory?.[Symbol.dispose]();
-      await input.close();
-    }
-  }
-  return { body: unpacked(), archive: () => kind, member: () => choice?.chosen, size: () => size };
+      return kind === undefined ? undefined : fileOf(input, kind);
+    },
+    () => memory?.[Symbol.dispose](),
+  );
+  return { body: unpacked, archive: () => kind, member: () => choice?.chosen, size: () => size };
 }
 
 function kindOf(head: Uint8Array, compression: string | undefined): ArchiveKind | undefined {
@@ -84,14 +85,6 @@ function kindOf(head: Uint8Array, compression: string | undefined): ArchiveKind 
   return compression === undefined && Buffer.from(head.subarray(0, 4)).toString('latin1') === 'PK\x03\x04'
     ? 'zip'
     : undefined;
-}
-
-async function* rest(input: Input): AsyncGenerator<Uint8Array, void, undefined> {
-  for (;;) {
-    const chunk = await input.next(Number.POSITIVE_INFINITY);
-    if (chunk === undefined) return;
-    yield chunk;
-  }
 }
 
 /** The same bytes, the first ones only when there are more than `heldBytes` or all of the archive was read. */

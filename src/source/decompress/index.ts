@@ -14,7 +14,7 @@ import { checkDictionary, checkSize, memoryGranted } from './bounds.ts';
 import { bunzip2 } from './bzip2.ts';
 import { gunzip } from './engine.ts';
 import type { DecompressLimits, Job } from './errors.ts';
-import { Input } from './input.ts';
+import { type Input, readBy } from './input.ts';
 import { type Compression, detectCompression, magicBytes } from './magic.ts';
 import { unxz } from './xz.ts';
 import { unzstd } from './zstd.ts';
@@ -59,12 +59,12 @@ export function decompress(body: AsyncIterable<Uint8Array>, options: DecompressO
     trailing ??= at;
   };
   let found: Compression | undefined;
-  async function* decompressed(): AsyncGenerator<Uint8Array, void, undefined> {
-    const input = new Input(body);
-    try {
+  const decompressed = readBy(
+    body,
+    async (input) => {
       found = detectCompression(await input.peek(magicBytes));
-      yield* found === undefined
-        ? rest(input)
+      return found === undefined
+        ? undefined
         : bounded(input, {
             url,
             limits,
@@ -72,27 +72,17 @@ export function decompress(body: AsyncIterable<Uint8Array>, options: DecompressO
             memory,
             onTrailingData: allowTrailingData ? onTrailingData : undefined,
           });
-    } finally {
-      // The decoder has ended, and Glance may need hours to complete the image.
-      memory?.[Symbol.dispose]();
-      await input.close();
-    }
-  }
+    },
+    // The decoder has ended, and Glance may need hours to complete the image.
+    () => memory?.[Symbol.dispose](),
+  );
   const warnings = () =>
     trailing === undefined
       ? []
       : [
           `${safeUrl(url)} has other data after its ${found} data, from byte ${trailing} on, which is not part of the image`,
         ];
-  return { body: decompressed(), compression: () => found, warnings };
-}
-
-async function* rest(input: Input): AsyncGenerator<Uint8Array, void, undefined> {
-  for (;;) {
-    const chunk = await input.next(Number.POSITIVE_INFINITY);
-    if (chunk === undefined) return;
-    yield chunk;
-  }
+  return { body: decompressed, compression: () => found, warnings };
 }
 
 async function* bounded(

@@ -3,6 +3,57 @@
  *
  * Guarantees: one read at a time, and only on demand; bytes are passed on without a copy; stopping early closes the body, once.
  */
+/**
+ * The bytes that a reader makes of `body`. `begin` looks at its first bytes and returns the reader, or undefined to pass the body on
+ * unchanged; `end` is called once, at the end of the bytes, after an error, or when the consumer stops.
+ *
+ * It is not a generator: each generator that chunks pass through costs as much as the smallest chunk takes to be hashed.
+ */
+export function readBy(
+  body: AsyncIterable<Uint8Array>,
+  begin: (input: Input) => Promise<AsyncIterator<Uint8Array, void, undefined> | undefined>,
+  end: () => void,
+): AsyncIterable<Uint8Array> {
+  const over = { done: true, value: undefined } as const;
+  let input: Input | undefined;
+  let reader: AsyncIterator<Uint8Array, void, undefined> | undefined;
+  let isOver = false;
+
+  async function close(): Promise<void> {
+    if (isOver) return;
+    isOver = true;
+    end();
+    await input?.close();
+  }
+
+  async function begun(): Promise<Input> {
+    input = new Input(body);
+    reader = await begin(input);
+    return input;
+  }
+
+  async function next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    if (isOver) return over;
+    try {
+      const source = input ?? (await begun());
+      const step = reader === undefined ? await source.step() : await reader.next();
+      if (step.done !== true) return step;
+    } catch (error) {
+      await close();
+      throw error;
+    }
+    await close();
+    return over;
+  }
+
+  async function stop(): Promise<typeof over> {
+    await reader?.return?.();
+    await close();
+    return over;
+  }
+  return { [Symbol.asyncIterator]: () => ({ next, return: stop }) };
+}
+
 /** Small pieces keep the count of taken bytes accurate, and each wait of a decoder short. */
 export const pieceBytes = 64 * 1024;
 
@@ -43,6 +94,14 @@ export class Input {
     if (piece.length < chunk.length) this.#held.unshift(chunk.subarray(piece.length));
     this.#taken += piece.length;
     return piece;
+  }
+
+  /** The next chunk as an iterator returns it. */
+  async step(): Promise<IteratorResult<Uint8Array, undefined>> {
+    const value = this.#held.shift() ?? (await this.#read());
+    if (value === undefined) return { done: true, value };
+    this.#taken += value.length;
+    return { done: false, value };
   }
 
   /** The next `bytes` bytes, or all if there are fewer. For small fields. */
