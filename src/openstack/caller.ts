@@ -5,6 +5,7 @@
  * in the whole call; a body that was partly sent and cannot be read again is not sent again.
  */
 import type { Clock, Random } from '../lib/clock.ts';
+import type { SecretString } from '../lib/secret.ts';
 import type { Authorization, Authorizer } from './authorizer.ts';
 import { allEndpoints, type Catalog, findEndpoints, serviceRoot } from './catalog.ts';
 import type { CloudConfig } from './clouds.ts';
@@ -29,6 +30,8 @@ export interface CallTarget {
   root: string;
   /** Contain a secret. */
   headers: Record<string, string>;
+  /** Those in `headers`. */
+  secrets: readonly SecretString[];
   requestId: string;
   /** Until the deadline of the whole call. */
   leftMs: number;
@@ -103,10 +106,11 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
         used = authorization;
         const root = route.next(rootsOf(cloud, authorization, service));
         for (;;) {
-          const result = await send({ root, headers: authorization.headers(), requestId, leftMs });
+          const { secrets } = authorization;
+          const result = await send({ root, headers: authorization.headers(), secrets, requestId, leftMs });
           if ('accepted' in result) return result.accepted;
           const { method, url, rejected } = result;
-          const failure = failureOf(method, url, rejected, { clock, secrets: authorization.secrets });
+          const failure = failureOf(method, url, rejected, { clock, secrets });
           if (failure.status !== 401) throw failure;
           const canRenew = authorization.reject();
           if (!mayResend()) throw failure;

@@ -11,12 +11,30 @@ import { isJsonObject, type JsonValue, parseJson } from './json.ts';
 /** The message of a condition must stay readable, and servers put whole pages into errors. */
 const maxLength = 600;
 
-/** `contentType` is the value of the header; `text` may be truncated anywhere. Empty if the response has no message. */
-export function errorMessageIn(contentType: string | undefined, text: string): string {
+/** Of the message before secrets are taken out of it: one that ends behind the cut must not leave its beginning. */
+const longestRead = 16 * maxLength;
+
+/**
+ * `contentType` is the value of the header; `text` may be truncated anywhere. Empty if the response has no message. `secrets` are
+ * those that were sent: they are taken out before markup is, which may be a part of them, and after it, because it may be between
+ * their characters.
+ */
+export function errorMessageIn(
+  contentType: string | undefined,
+  text: string,
+  secrets: readonly SecretString[] = [],
+): string {
   const type = contentType?.split(';', 1)[0]?.trim().toLowerCase();
+  const clean = secrets.reduce((line, secret) => withoutExact(line, secret.reveal()), text);
   const message =
-    jsonMessage(text) ?? (type === 'text/html' || /^\s*<(?:!doctype|html)/i.test(text) ? htmlText(text) : text);
-  return printable(message, maxLength);
+    jsonMessage(clean) ?? (type === 'text/html' || /^\s*<(?:!doctype|html)/i.test(clean) ? htmlText(clean) : clean);
+  return printable(withoutSecrets(printable(message, longestRead), secrets), maxLength);
+}
+
+/** Without the secret as it is, and as JSON has it. */
+function withoutExact(text: string, secret: string): string {
+  if ([...secret].length < shortestSecret) return text;
+  return text.replaceAll(secret, redacted).replaceAll(JSON.stringify(secret).slice(1, -1), redacted);
 }
 
 /**

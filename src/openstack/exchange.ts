@@ -3,6 +3,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
+import type { SecretString } from '../lib/secret.ts';
 import type { Purpose } from './services.ts';
 
 /** What is read of a response. */
@@ -67,6 +68,8 @@ export interface HttpResponse extends HttpHead {
   text: string;
   /** The proxy that could have sent this response by itself, because it reads the request. */
   forwarder?: string | undefined;
+  /** Those that were sent with the request, which the server may echo. A quote of the response is without them. */
+  secrets?: readonly SecretString[];
 }
 
 export interface HttpStream extends HttpHead {

@@ -23,9 +23,8 @@ import {
   quoteFailure,
 } from './errors.ts';
 import type { BodyLimit, HttpResponse, Transport } from './exchange.ts';
-import { parseJson } from './json.ts';
 import { newRequestId } from './request-id.ts';
-import { failureOf, jsonOf, redactSecrets } from './response.ts';
+import { failureOf, jsonOf } from './response.ts';
 import { classify, type RetryContext, withRetries } from './retry.ts';
 
 /** The user that Keystone authenticated, and the scope of the token. */
@@ -88,11 +87,8 @@ export function createSignIn(options: KeystoneOptions): SignIn {
         limit,
         signal,
       });
-      // Errors quote responses that are not JSON, too.
-      const isQuoted = response.status >= 300 || parseJson(response.text) === undefined;
-      const clean = isQuoted ? redactSecrets(response, secrets) : response;
-      if (isBusy(clean)) throw failureOf(method, url, clean, { clock: options.clock, secrets });
-      return clean;
+      if (isBusy(response)) throw failureOf(method, url, response, { clock: options.clock, secrets });
+      return { ...response, secrets };
     };
     // A root that is not sure is fetched again the next time: the response may have been a maintenance page.
     if (found?.isSure !== true) found = keystoneRoot(authUrl, await call('GET', authUrl, versionsLimit));

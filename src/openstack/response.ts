@@ -13,7 +13,7 @@ import { retryAfterMs } from '../http/retry-after.ts';
 import type { Clock } from '../lib/clock.ts';
 import { errorCode, OperatorError } from '../lib/errors.ts';
 import { type SecretString, safeUrl } from '../lib/secret.ts';
-import { errorMessageIn, withoutSecrets } from './error-message.ts';
+import { errorMessageIn } from './error-message.ts';
 import { ConnectionFailed, HttpFailure, MalformedResponse } from './errors.ts';
 import type { BodyLimit, HttpHead, HttpResponse } from './exchange.ts';
 import { type JsonValue, parseJson } from './json.ts';
@@ -72,18 +72,6 @@ export function redirectTarget(response: HttpHead, from: string): string | undef
   return redirect.kind === 'follow' ? redirect.url.href : undefined;
 }
 
-/** The response as it may be quoted. Some servers echo the request. */
-export function redactSecrets(response: HttpResponse, secrets: readonly SecretString[]): HttpResponse {
-  let { text } = response;
-  for (const secret of secrets) {
-    const plain = secret.reveal();
-    // A shorter value is not a secret, and would occur in ordinary text.
-    if (plain.length < 4) continue;
-    for (const form of new Set([plain, JSON.stringify(plain).slice(1, -1)])) text = text.replaceAll(form, '[redacted]');
-  }
-  return { ...response, text };
-}
-
 /** The error for a request without a response. Errors of ours and programming errors stay unchanged. */
 export function asConnectionFailed(url: string, error: unknown): unknown {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
@@ -101,7 +89,7 @@ export function failureOf(
   { clock, secrets = [] }: { clock: Clock; secrets?: readonly SecretString[] },
 ): HttpFailure {
   const { status, headers, text, requestId, forwarder } = response;
-  const message = withoutSecrets(errorMessageIn(headers['content-type'], text), secrets);
+  const message = errorMessageIn(headers['content-type'], text, secrets);
   return new HttpFailure({
     method,
     url: safeUrl(url),
@@ -121,7 +109,8 @@ export function jsonOf(response: HttpResponse): JsonValue {
   return value;
 }
 
-function quoted(response: HttpResponse): string {
-  const message = errorMessageIn(response.headers['content-type'], response.text).slice(0, 120);
-  return message === '' ? 'it is empty' : message;
+function quoted({ headers, text, secrets = [] }: HttpResponse): string {
+  if (text.trim() === '') return 'it is empty';
+  const message = errorMessageIn(headers['content-type'], text, secrets).slice(0, 120);
+  return message === '' ? 'it has no text to quote' : message;
 }

@@ -151,7 +151,8 @@ export function createSession(options: SessionOptions): Session {
           limit,
           signal,
         });
-        return response.status < 300 ? { accepted: response } : { rejected: response, method, url };
+        const { secrets } = target;
+        return response.status < 300 ? { accepted: { ...response, secrets } } : { rejected: response, method, url };
       });
     },
 

@@ -9,6 +9,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';
 import { ConfigurationError } from '../../src/openstack/errors.ts';
+import { jsonOf } from '../../src/openstack/response.ts';
 import { createSession } from '../../src/openstack/session.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
 import { look, signal } from './fake-cloud.ts';
@@ -172,3 +173,53 @@ test('errors show no secret even if the server echoes the whole request', async 
   );
   assert.ok(seen > 80, `only ${seen} errors were seen`);
 });
+
+const withEntities = (text: string) => text.replaceAll('&', '&amp;').replaceAll("'", '&#39;').replaceAll('<', '&lt;');
+/** Ways in which a page shows a text that it was sent. */
+const echoes: [way: string, echo: (text: string) => string][] = [
+  ['as it is', (text) => text],
+  ['with entities', withEntities],
+  ['encoded for a URL', encodeURIComponent],
+  ['in base64', (text) => Buffer.from(text).toString('base64')],
+  ['at the end of a short quote', (text) => `${'x'.repeat(105)} ${text}`],
+  ['at the end of a long quote, with entities', (text) => `${'x'.repeat(585)} ${withEntities(text)}`],
+];
+
+for (const [way, echo] of echoes) {
+  test(`a page in place of a token, of an image or of an error is quoted without the credentials that it has ${way}`, async (t) => {
+    const password = "r0ck&r0ll'<1>";
+    const token = "gAAAA&t0k'en<1>";
+    let [isPage, status] = [true, 200];
+    const url = await serve(t, async (request, response) => {
+      const isKeystone = request.url?.startsWith('/v3') === true;
+      if (isKeystone && request.method === 'GET') return void response.writeHead(404).end();
+      if (isKeystone && !isPage) {
+        const life = { issued_at: '2030-01-01T00:00:00Z', expires_at: '2030-01-01T01:00:00Z' };
+        const user = { id: 'u', name: 'alice' };
+        response.writeHead(201, { 'x-subject-token': token });
+        return void response.end(JSON.stringify({ token: { ...life, user, project: user, catalog: [] } }));
+      }
+      response.writeHead(status, { 'content-type': 'text/html' });
+      response.end(`<html>Welcome ${echo(isKeystone ? password : token)}`);
+    });
+    const auth = { auth_url: `${url}/v3`, user_id: 'u', password };
+    const cloudsYaml = stringify({ clouds: { demo: { auth, image_endpoint_override: url, connect_retries: 0 } } });
+    const cloud = parseCloud({ cloudsYaml }, 'demo');
+    const transport = createTransport({ tls: cloud.tls, userAgent: 'glance-image-operator/test', clock: systemClock });
+    const session = createSession({ cloud, transport, clock: systemClock, random: () => 0.5 });
+    t.after(() => session.close());
+    const isClean = (error: unknown) => {
+      assert.match(String(error), /(?:is not JSON|502): Welcome/);
+      assert.doesNotMatch(shown(error), /r0c|t0k|cjBj|dDBr/);
+      return true;
+    };
+    await assert.rejects(session.identity(signal()), isClean);
+    status = 502;
+    await assert.rejects(session.identity(signal()), isClean);
+    [isPage, status] = [false, 200];
+    const response = await session.call('image', look({ limit: { bytes: 100_000, values: 1000 } }));
+    assert.throws(() => jsonOf(response), isClean);
+    status = 502;
+    await assert.rejects(session.call('image', look()), isClean);
+  });
+}
