@@ -16,20 +16,32 @@ const secretName =
   /(pass(word|wort|wd|phrase|code)?|pwd|secret|token|authorization|credentials?|cookie|api[-_]?key|private[-_]?key|signature[-_]?key|x-jfrog-art-api|clouds\.ya?ml|kubeconfig)$/i;
 
 /** Every repetition is bounded, or begins where no other match could: the time is linear in the length of the text. */
-const secretWord = 'passw(?:or)?d|passwort|passphrase|\\bpwd|secret|token|credential|api[-_]?key|private[-_]?key';
+const secretWord =
+  'passw(?:or)?d|passwort|passphrase|passcode|\\bpwd|["\']pass(?=["\'])|secret(?:[-_]?key)?|token|credential|' +
+  '(?:api|access|private)[-_]?key|session[-_]?id|\\bsig(?:nature)?';
 /** A quote, a blank and a separator may be encoded for a URL, and that once more: `token%253D`. */
 const quote = String.raw`(?:\\{0,4}["']|%(?:25){0,4}2[27])?`;
 const blanks = String.raw`(?:\s|\+|%(?:25){0,4}20){0,8}`;
-const separator = `(${quote}${blanks}(?:[:=]|%(?:25){0,4}3[ad])${blanks})`;
-const quoted = String.raw`\\{0,4}"[^"\r\n]{1,1024}"|\\{0,4}'[^'\r\n]{1,1024}'`;
-const value = String.raw`(?:${quoted}|[^\s"',;&}\\]{1,4096})`;
+const separator = `(${quote}${blanks}(?:=>|[:=]|%(?:25){0,4}3[ad])${blanks})`;
+/** Up to the quote that ends it, also where another one is escaped before. Where a text is cut off, up to the end of the line. */
+const quoted = [
+  String.raw`"(?:[^"\\\r\n]|\\[^\r\n])*"?`,
+  String.raw`'(?:[^'\\\r\n]|\\[^\r\n])*'?`,
+  // The same within JSON that is a text of JSON, where the inner quote has three backslashes; and deeper ones.
+  String.raw`\\"(?:[^"\\\r\n]|\\\\\\"|\\(?!"))*(?:\\")?`,
+  String.raw`\\{2,4}"[^"\r\n]*"?`,
+  String.raw`\\{1,4}'[^'\r\n]*'?`,
+].join('|');
+const bare = String.raw`(?:[^\s"',;&}\\]|\\(?!\\{0,3}["'])){1,4096}`;
+/** Also the first one of a list or an object. */
+const value = String.raw`(?:(?:\[\s{0,8}|\{\s{0,8}["']\w{1,64}["']\s{0,8}:\s{0,8})?(?:${quoted})|${bare})`;
 /** Of YAML: a text without quotes may have blanks, so it goes to the next key or the end of the line; a block has lines of its own. */
 const yamlValue = String.raw`(?:${quoted}|[|>][-+\d]{0,2}[ \t]{0,8}(?:\r?\n[ \t]+[^\r\n]*)+|\S[^\r\n]*?(?=\s["']?[\w.-]{1,64}["']?:(?:\s|$)|[\r\n]|$))`;
 
 const rules: readonly [RegExp, string][] = [
   [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g, placeholder],
   // The digest of a file is no credential, and the first thing that a reader looks for.
-  [/\b(bearer|basic|negotiate|digest)\s{1,8}(?!(?:sha\d+|md5):)[\w.~+/=-]{4,}/gi, `$1 ${placeholder}`],
+  [/\b(bearer|basic|negotiate|ntlm|digest)\s{1,8}(?!(?:sha\d+|md5):)[\w.~+/=-]{4,}/gi, `$1 ${placeholder}`],
   // Headers to the end of their line, settings to the end of their value.
   [
     new RegExp(
@@ -44,11 +56,16 @@ const rules: readonly [RegExp, string][] = [
   ],
   [new RegExp(String.raw`(${secretWord})${separator}(?!\[redacted\])${value}`, 'gi'), `$1$2${placeholder}`],
   [/\b(password is )\S{1,1024}/gi, `$1${placeholder}`],
-  // Tokens that show what they are: of Keystone, of Kubernetes and OpenID Connect, of GitHub, GitLab, Artifactory and AWS.
+  [new RegExp(String.raw`(--[\w-]{0,32}(?:${secretWord})\s{1,8})(?![-\s])\S{1,4096}`, 'gi'), `$1${placeholder}`],
+  [new RegExp(String.raw`(<(?:${secretWord})>)[^<]{1,4096}`, 'gi'), `$1${placeholder}`],
+  // User and password of an address without a scheme.
+  [/(?<![\w:/])\/\/[^\s/@:]{1,255}:[^\s/@]{1,255}@/g, '//'],
+  // Tokens that show what they are: of Keystone, of Kubernetes and OpenID Connect, of GitHub, GitLab, Artifactory, AWS, Vault,
+  // Slack, Docker and npm.
   [/\bgAAAA[\w-]{16,}=*/g, placeholder],
   [/\beyJ[\w-]{8,4096}\.[\w-]{1,4096}\.[\w-]*/g, placeholder],
   [
-    /\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{8,}|AKC[a-zA-Z0-9]{8,}|(?:AKIA|ASIA)[A-Z0-9]{16}\b)/g,
+    /\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{8,}|AKC[a-zA-Z0-9]{8,}|(?:AKIA|ASIA)[A-Z0-9]{16}\b|hvs\.[\w-]{20,}|xox[abprs]-[\w-]{10,}|dckr_pat_[\w-]{20,}|npm_\w{30,})/g,
     placeholder,
   ],
 ];
