@@ -73,6 +73,7 @@ export function ruleSet(entries: readonly string[]): RuleSet {
     const [base = '', prefix, ...rest] = entry.trim().split('/');
     const host = canonicalHost(base);
     const family = isIP(host);
+    if (!isPlain(base, host)) throw new RangeError(`not a host, an address or a CIDR: ${entry}`);
     const bits = family === 4 ? 32 : 128;
     if (
       rest.length > 0 ||
@@ -91,6 +92,14 @@ export function ruleSet(entries: readonly string[]): RuleSet {
     hasAddress: (address) => ranges.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6'),
     hosts: [...hosts],
   };
+}
+
+/**
+ * Whether a rule is what it looks like. One that applies to nothing would open what it should deny: `10.`, `10.0.0.1-10.0.0.9`,
+ * `user@example.com`.
+ */
+function isPlain(text: string, host: string): boolean {
+  return isIP(host) === 4 ? isIP(text) !== 0 : !/[@?#\\]/.test(text) && !/(?:^|\.)\d+$/.test(host);
 }
 
 const local = ruleSet(Object.values(localNetworks).flat());

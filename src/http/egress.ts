@@ -278,7 +278,7 @@ export function guardConnector(policy: EgressPolicy, options: GuardOptions): Con
   if (proxy === undefined) return connectDirectly;
   const open = proxy.opener(trust, connectTimeoutMs);
   return (server, callback) =>
-    void (proxy.serves(server) ? connectBy(open, server, callback) : connectDirectly(server, callback));
+    void (proxy.serves(server) ? connectBy(proxy, open, server, callback) : connectDirectly(server, callback));
 
   async function connectDirectly(server: buildConnector.Options, callback: buildConnector.Callback): Promise<void> {
     await policy.refresh();
@@ -300,6 +300,7 @@ export function guardConnector(policy: EgressPolicy, options: GuardOptions): Con
   }
 
   async function connectBy(
+    through: ForwardProxy,
     open: ReturnType<ForwardProxy['opener']>,
     server: buildConnector.Options,
     callback: buildConnector.Callback,
@@ -310,7 +311,7 @@ export function guardConnector(policy: EgressPolicy, options: GuardOptions): Con
       .catch(asError);
     if (opened instanceof Error) return callback(opened, null);
     onPeer(server.hostname, undefined);
-    connectThrough(opened, connect, server, callback);
+    connectThrough(opened, connect, server, callback, through);
   }
 }
 

@@ -60,6 +60,8 @@ export interface ForwardProxy {
   readonly forward: Dispatcher.DispatcherComposeInterceptor;
   /** The name of the proxy, if requests to this server go through it in readable form: it can respond to them by itself. */
   forwarderOf(server: Server): string | undefined;
+  /** The failure of TLS in a tunnel, with the name of the proxy, which may have sent what is not TLS. Its cause has the code. */
+  inTunnel(error: Error): Error;
   /**
    * A function that opens the way to a server: a connection to the proxy, or a tunnel to a server behind https, in which TLS is still
    * to begin. It rejects with ProxyDenied or ProxyUnreachable. `trust`: for a proxy behind https.
@@ -191,7 +193,10 @@ export function createProxy(
     return dispatch({ ...options, path, headers }, withHooks(handler, { onHead }));
   };
 
-  return { serves, forward, forwarderOf, opener };
+  const inTunnel = (error: Error) =>
+    new Error(`${describe(error)} (in the tunnel that the proxy ${name} opened)`, { cause: error });
+
+  return { serves, forward, forwarderOf, inTunnel, opener };
 }
 
 /** For a message about a response: that it may come from `forwarder`. */
@@ -213,8 +218,13 @@ export function connectThrough(
   connect: Connector,
   server: buildConnector.Options,
   callback: buildConnector.Callback,
+  proxy: ForwardProxy,
 ): void {
-  if (server.protocol === 'https:') connect({ ...server, httpSocket: socket }, callback);
+  const secured: buildConnector.Callback = (...[error, inside]) => {
+    if (error === null) callback(null, inside);
+    else callback(proxy.inTunnel(error), null);
+  };
+  if (server.protocol === 'https:') connect({ ...server, httpSocket: socket }, secured);
   else callback(null, socket);
 }
 
@@ -229,7 +239,7 @@ export function proxyConnector(
   return (server, callback) => {
     if (!proxy.serves(server)) return connect(server, callback);
     open(server).then(
-      (socket) => connectThrough(socket, connect, server, callback),
+      (socket) => connectThrough(socket, connect, server, callback, proxy),
       (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
     );
   };

@@ -57,7 +57,7 @@ const rules: readonly [RegExp, string][] = [
   [new RegExp(String.raw`(${secretWord})${separator}(?!\[redacted\])${value}`, 'gi'), `$1$2${placeholder}`],
   [/\b(password is )\S{1,1024}/gi, `$1${placeholder}`],
   [new RegExp(String.raw`(--[\w-]{0,32}(?:${secretWord})\s{1,8})(?![-\s])\S{1,4096}`, 'gi'), `$1${placeholder}`],
-  [new RegExp(String.raw`(<(?:${secretWord})>)[^<]{1,4096}`, 'gi'), `$1${placeholder}`],
+  [new RegExp(`(<(?:${secretWord})>)[^<]{1,4096}`, 'gi'), `$1${placeholder}`],
   // User and password of an address without a scheme.
   [/(?<![\w:/])\/\/[^\s/@:]{1,255}:[^\s/@]{1,255}@/g, '//'],
   // Tokens that show what they are: of Keystone, of Kubernetes and OpenID Connect, of GitHub, GitLab, Artifactory, AWS, Vault,

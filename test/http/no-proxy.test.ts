@@ -116,6 +116,9 @@ for (const entry of [
   'example.com:0',
   'example.com:70000',
   'foo*bar',
+  '10.',
+  '10.0.0.1-10.0.0.9',
+  'user@example.com',
   'a.*.example',
   'example.com:http',
 ])

@@ -228,6 +228,18 @@ for (const [kind, open] of Object.entries(peers))
       }
     });
 
+    test(`a failure of TLS in the tunnel to a ${kind} names the proxy, and keeps its code`, async () => {
+      await using captive = await startProxy('http');
+      await using peer = open(policyWith(captive), certificates.ca);
+      const garbage = await failureOf(peer.get('https://localhost/a'));
+      assert.ok(garbage.message.endsWith(` (in the tunnel that the proxy ${captive.url} opened)`), garbage.message);
+      assert.match(garbage.message, /TLS failed: wrong version number/);
+      await using intercepting = await startProxy('https');
+      await using strict = open(policyWith(intercepting), certificates.otherCa);
+      const untrusted = await failureOf(strict.get('https://localhost/a'));
+      assert.match(String(errorCode(untrusted.cause)), /UNABLE_TO|CERT/);
+    });
+
     test(`changed credentials of a proxy are used for the next connection to a ${kind}, and unusable ones name their file`, async () => {
       const file = join(directory, `${kind}-credentials`);
       await using proxy = await startProxy('https');
