@@ -63,7 +63,6 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'glance/image.ts',
       'openstack/discovery.ts',
       'openstack/error-message.ts',
-      'openstack/keystone.ts',
       'openstack/response.ts',
       'source/checksums/index-file.ts',
     ],

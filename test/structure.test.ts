@@ -71,7 +71,7 @@ const mechanisms: Record<string, { home: string; sign: RegExp }> = {
     sign: /for await \([\s\S]*\.schedule\(|\.schedule\([\s\S]*for await \(/,
   },
   'rule for redirects': { home: 'http/redirects.ts', sign: /\b30[12378]\b[^\n]*\b30[12378]\b/ },
-  'reader of PEM certificates': { home: 'http/pem.ts', sign: /BEGIN CERTIFICATE-----(?:\[|\(|\.\*)/ },
+  'reader of PEM certificates': { home: 'http/pem.ts', sign: /BEGIN CERTIFICATE-----'/ },
   'trust of TLS': { home: 'http/trust.ts', sign: /\b(?:createSecureContext|getCACertificates)\(/ },
   'set of address rules': { home: 'http/address-rules.ts', sign: /new BlockList\(/ },
   'fair queue': { home: 'lib/fair-queue.ts', sign: /\bnextRound\b|\b(?:move|rotate)\w*ToEnd\(/i },
