@@ -131,19 +131,28 @@ function jsonObject(map: Readonly<Record<string, unknown>>): Record<string, Json
 /** Levels of lists and objects in a property. Nova and Cinder use three. */
 const deepest = 32;
 
-/** Glance keeps text, so an integer of any length is exact as text. */
+/** Glance keeps text, so an integer is exact as text, as long as the API server has not rounded it. */
 function propertyValue(key: string, value: unknown): JsonValue {
-  if (typeof value === 'bigint') return String(value);
-  const problem = problemIn(value);
+  const problem = isRounded(value)
+    ? 'is an integer beyond 2^63, which the API server rounds: put it in quotes'
+    : problemIn(value);
+  if (problem === undefined && typeof value === 'bigint') return String(value);
   if (problem !== undefined) throw invalid(`spec.image.properties: the value of ${JSON.stringify(key)} ${problem}`);
   if (!isJson(value)) throw invalid(`spec.image.properties: the value of ${JSON.stringify(key)} is not JSON`);
   return value;
 }
 
+/** The API server keeps an integer of 64 bits with its sign, and takes any other for a floating-point number. */
+function isRounded(value: unknown): boolean {
+  if (typeof value === 'bigint') return BigInt.asIntN(64, value) !== value;
+  return typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value);
+}
+
 /** What cannot be written to Glance in a value; level by level, because JSON of any depth is admitted. */
 function problemIn(value: unknown): string | undefined {
+  if (typeof value === 'bigint') return undefined;
   for (let level = [value], depth = 0; level.length > 0; depth++) {
-    if (level.some((one) => typeof one === 'bigint'))
+    if (level.some((one) => typeof one === 'bigint' || isRounded(one)))
       return 'has an integer beyond 2^53 in a list or object, which readers of JSON round: put it in quotes';
     const containers = level.filter((one) => typeof one === 'object' && one !== null);
     if (depth === deepest && containers.length > 0) return `is nested more than ${deepest} levels deep`;

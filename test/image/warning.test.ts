@@ -148,6 +148,19 @@ test('an integer beyond 2^53 is exact in a property', () => {
   });
 });
 
+test('an integer that the API server rounds is rejected by its name', () => {
+  assert.partialDeepStrictEqual(wanted('{"a": 9223372036854775807, "b": -9223372036854775808}'), {
+    a: '9223372036854775807',
+    b: '-9223372036854775808',
+  });
+  for (const integer of ['9223372036854775808', '-9223372036854775809', '12345678901234567000', '1e20', '-1e+22'])
+    assert.throws(() => wanted(`{"build": ${integer}}`), {
+      code: 'InvalidSpec',
+      message: /"build" is an integer beyond 2\^63, which the API server rounds: put it in quotes/,
+    });
+  assert.throws(() => wanted('{"mappings": [{"x": 1e20}]}'), { code: 'InvalidSpec' });
+});
+
 test('an integer beyond 2^53 inside a list or object is rejected by its name', () => {
   assert.throws(() => wanted('{"mappings": [{"x": 9007199254740993}]}'), {
     code: 'InvalidSpec',
