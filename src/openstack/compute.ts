@@ -20,7 +20,11 @@ const limit: BodyLimit = { bytes: 64 * 1024, values: 1_000 };
 const serversSchema = z.object({ servers: boundedList(z.object({ id: z.string() }), 100) });
 
 /** Throws the errors of the session, and MalformedResponse. */
-export async function serverUse(session: Session, imageID: string, signal: AbortSignal): Promise<ServerUse> {
+export async function serverUse(
+  session: Pick<Session, 'endpoint' | 'call'>,
+  imageID: string,
+  signal: AbortSignal,
+): Promise<ServerUse> {
   try {
     await session.endpoint('compute', signal);
   } catch (error) {
