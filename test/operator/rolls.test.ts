@@ -57,7 +57,7 @@ describe('an image that rolls on real servers', () => {
     await world.apply('roll', specOf(1, 1));
     const second = (await world.ready('roll')).status.imageID ?? assert.fail();
     assert.notEqual(second, first);
-    const [current, retired] = await shown();
+    const [retired, current] = await shown();
     assert.equal(current, 'golden active visible');
     assert.ok(retired?.startsWith(`golden (${today}`) && retired.endsWith('active hidden'), retired);
     assert.deepEqual((await world.project.getImage(first)).tags, []);
