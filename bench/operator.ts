@@ -4,16 +4,19 @@
  */
 import { readFileSync } from 'node:fs';
 import { glanceImageType } from '../src/image/resources.ts';
-import { countByVerb } from '../test/env/audit.ts';
+import { countByVerb, isWrite } from '../test/env/audit.ts';
 import { raw } from '../test/env/images.ts';
 import { startProxy } from '../test/env/proxy.ts';
 import { type Stack, startStack } from '../test/env/stack.ts';
+import { eventually } from '../test/env/wait.ts';
 import { digestOf } from '../test/operator/digest.ts';
 import { World } from '../test/operator/world.ts';
 import { startBareController } from './bare-controller.ts';
 import { buildProgram } from './program.ts';
 
 const images = 100;
+/** Their calls to Glance are counted by a proxy, which takes part of the processor time that the others are to have. */
+const counted = 20;
 const body = raw(2 ** 20);
 const digest = digestOf(body, 'sha512');
 
@@ -41,13 +44,13 @@ function cpuSecondsOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-function manifestIn(namespace: string, index: number, url: string) {
+function manifestIn(namespace: string, index: number, url: string, secret = 'openstack') {
   return {
     apiVersion: `${glanceImageType.group}/${glanceImageType.version}`,
     kind: glanceImageType.kind,
     metadata: { name: `image-${index}`, namespace },
     spec: {
-      cloud: { secretRef: { name: 'openstack' }, name: 'demo' },
+      cloud: { secretRef: { name: secret }, name: 'demo' },
       interval: '1h',
       image: { diskFormat: 'raw' },
       content: { http: { url, digest } },
@@ -71,12 +74,10 @@ async function bounds(stack: Stack, atOnce: number): Promise<{ loop: number; con
 
 async function measure(stack: Stack, program: readonly string[], atOnce: number): Promise<void> {
   const bound = await bounds(stack, atOnce);
-  await using glance = await startProxy({ url: stack.openstack.imageUrl });
   const count = String(atOnce);
   await using world = await World.create({
     stack,
     program,
-    clouds: { imageUrl: glance.url },
     flags: [
       ['--transfers', count],
       ['--transfers-per-namespace', count],
@@ -89,15 +90,17 @@ async function measure(stack: Stack, program: readonly string[], atOnce: number)
   const cpuBefore = cpuSecondsOf(world.operator.pid);
   // Created directly at the API server: kubectl itself would take longer than the operator does.
   const path = `/apis/${glanceImageType.group}/${glanceImageType.version}/namespaces/${world.namespace}/${glanceImageType.plural}`;
+  const create = (manifest: object) => stack.kubernetes.request('POST', path, manifest);
   const reached = await rate(async () => {
     const manifests = Array.from({ length: images }, (_, index) => manifestIn(world.namespace, index, url));
-    await Promise.all(manifests.map(async (manifest) => (await stack.kubernetes.request('POST', path, manifest)).ok()));
-    for (const { metadata } of manifests) await world.ready(metadata.name);
+    await Promise.all(manifests.map(async (manifest) => (await create(manifest)).ok()));
+    await untilReady(world, images);
   });
   await world.untilEvents('Ready', images);
   const cpu = (cpuSecondsOf(world.operator.pid) - cpuBefore) / images;
-  const writes = await stack.kubernetes.audit.writes(world.user, mark);
-  const calls = glance.requests.filter((request) => request.path.startsWith('/v2/'));
+  const requests = await stack.kubernetes.audit.read(world.user, mark);
+  const writes = requests.filter(isWrite);
+  const calls = await glanceCalls(world, create, url);
   say(
     [
       `${atOnce} at a time: ${reached.toFixed(1)} images/s`,
@@ -105,10 +108,37 @@ async function measure(stack: Stack, program: readonly string[], atOnce: number)
       `${(reached / bound.controller).toFixed(2)} of the bare controller (${bound.controller.toFixed(1)}/s)`,
       `${cpu.toFixed(3)} CPU s an image`,
       `API writes ${(writes.length / images).toFixed(2)} ${JSON.stringify(countByVerb(writes))}`,
-      `Glance calls ${(calls.length / images).toFixed(2)}`,
+      `API reads ${((requests.length - writes.length) / images).toFixed(2)}`,
+      `Glance calls ${calls.toFixed(2)}`,
       `RSS ${Math.round(world.operator.rss() / 2 ** 20)} MiB`,
     ].join('; '),
   );
+  // Not killed, so that it can write a profile.
+  await world.operator.stop();
+}
+
+/** Each resource has one line in the log of the operator when it is ready. To ask the API server would slow both down. */
+async function untilReady({ operator }: World, count: number): Promise<void> {
+  await eventually(
+    () => operator.log.filter((line) => line.includes('"reason":"Ready"')).length >= count,
+    () => `not all images are ready:\n${operator.log.slice(-20).join('\n')}`,
+  );
+}
+
+/** Calls for an image, of further images in the same project. */
+async function glanceCalls(
+  world: World,
+  create: (manifest: object) => Promise<{ ok(): unknown }>,
+  url: string,
+): Promise<number> {
+  await using glance = await startProxy({ url: world.stack.openstack.imageUrl });
+  await world.writeSecret('counted', { 'clouds.yaml': await world.project.cloudsYaml({ imageUrl: glance.url }) });
+  const indexes = Array.from({ length: counted }, (_, index) => images + index);
+  await Promise.all(
+    indexes.map(async (index) => (await create(manifestIn(world.namespace, index, url, 'counted'))).ok()),
+  );
+  await untilReady(world, images + counted);
+  return glance.requests.filter(({ path }) => path.startsWith('/v2/')).length / counted;
 }
 
 /** `concurrencies`: transfers at a time; each is a run of its own. */
