@@ -183,8 +183,9 @@ export const dataReasons = {
     command: 'qemu-img info FILE',
   },
   MinDiskTooSmall: {
-    meaning: 'The disk inside the image does not fit into the declared minDiskGiB.',
-    shownBy: ['Ready'],
+    meaning:
+      'The disk inside the image does not fit into the declared minDiskGiB. A new image is not uploaded; one that was verified before is kept, with a Warning.',
+    shownBy: ['Ready', 'Warning'],
     actor: 'user',
     remedy: 'Set `image.minDiskGiB` to at least the number in the message.',
     command: 'kubectl explain glanceimage.spec.image.minDiskGiB',

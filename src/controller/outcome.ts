@@ -1,11 +1,11 @@
 /**
- * The result of a reconcile. Invariant: it is one sum type, so "done, but also retry" cannot be expressed. An exception is a bug
+ * The result of a reconcile. Invariant: it is one sum type, so "await a change, but also retry" cannot be expressed. An exception is a bug
  * or an unexpected fault; the reconcile is retried with backoff.
  */
 export type Outcome =
   /** Nothing to do until something changes. */
-  | { kind: 'done' }
+  | { kind: 'awaitChange' }
   /** Queue the key again: its flow may have changed. */
-  | { kind: 'again' }
+  | { kind: 'requeue' }
   /** Reconcile again after `afterMs`: a drift check, a retry, or polling. */
-  | { kind: 'recheck'; afterMs: number };
+  | { kind: 'requeueAfter'; afterMs: number };

@@ -55,7 +55,7 @@ export interface Workers {
   idleMs(): number | undefined;
 }
 
-const results = { done: 'success', again: 'requeue', recheck: 'requeue_after', failed: 'error' } as const;
+const results = { awaitChange: 'success', requeue: 'requeue', requeueAfter: 'requeue_after', failed: 'error' } as const;
 
 export function createWorkers(options: WorkersOptions): Workers {
   const { queue, backoff, reconcile, clock, log, observer, deadlineMs = 120_000 } = options;
@@ -104,14 +104,14 @@ export function createWorkers(options: WorkersOptions): Workers {
         queue.addAfter(key, delayMs);
         break;
       }
-      case 'done':
+      case 'awaitChange':
         backoff.forget(key);
         break;
-      case 'again':
+      case 'requeue':
         // Fresh, so that a new object does not wait behind all periodic checks.
         queue.add(key);
         break;
-      case 'recheck':
+      case 'requeueAfter':
         backoff.forget(key);
         queue.addAfter(key, outcome.afterMs);
         break;

@@ -23,6 +23,7 @@ import { type ServerUse, serverUse } from '../openstack/compute.ts';
 import { type CredentialSource, cloudFilesIn, readSecret } from '../openstack/credential-source.ts';
 import { createSessionPool } from '../openstack/pool.ts';
 import type { Session } from '../openstack/session.ts';
+import { createRecentImages, type RecentImages } from './recent.ts';
 
 /** Which cloud of which Secret; plain JSON. */
 export interface CloudRef {
@@ -46,6 +47,8 @@ export interface Cloud {
   cache: ImageCache;
   /** The images there that resources observe by their IDs, as lists show them. */
   observed: ImageCache;
+  /** Those that this process has just created there. */
+  recent: RecentImages;
   projectID: string;
   region: string | undefined;
   /** Origin of the image endpoint, by which transfers into one cloud are counted, for all namespaces. */
@@ -112,6 +115,7 @@ interface Entry {
   images: ImageClient;
   cache: ImageCache;
   observed: ImageCache;
+  recent: RecentImages;
   /** By which the pool knows its session. Set once it was reached, as the next one. */
   key: string | undefined;
   cloud: Cloud | undefined;
@@ -143,6 +147,7 @@ export function createClouds(options: CloudsOptions): Clouds {
       images,
       cache: createImageCache({ ...parts, scope: { kind: 'marked', mark } }),
       observed: createImageCache({ ...parts, scope: { kind: 'named', ids: () => observedIDs(isHere) } }),
+      recent: createRecentImages(clock),
       key: undefined,
       cloud: undefined,
       stores: undefined,
@@ -188,6 +193,7 @@ export function createClouds(options: CloudsOptions): Clouds {
             images: entry.images,
             cache: entry.cache,
             observed: entry.observed,
+            recent: entry.recent,
             projectID: project.id,
             region: session.cloud.services.image.region,
             address: new URL(endpoint).origin,

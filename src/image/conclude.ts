@@ -14,14 +14,17 @@ import { unreachable } from '../lib/errors.ts';
 import { withAvailabilityOf } from './available.ts';
 import { eventsOf } from './events.ts';
 import { imageIDOf } from './identity.ts';
+import { msSince } from './memory.ts';
 import type { Pass, ReconcileContext } from './pass.ts';
 import type { Report } from './report.ts';
 import { retentionDueMs } from './retention.ts';
 import { type Moment, shownContent, summarise } from './status.ts';
 import { warningOf } from './warning.ts';
 
-/** A transfer that ends within this time costs no status of its own. */
-const quietMs = 2_000;
+/** A first transfer that ends within this time costs no status of its own. The scheduler reports its progress from then on. */
+const quietRunMs = 2_000;
+/** A first transfer that starts within this time costs no status that says that it waits for a slot. */
+const quietQueueMs = 30_000;
 
 /** No image is looked at more often because of its time, and no timer is set for longer. */
 const shortestRecheckMs = 60_000;
@@ -30,15 +33,16 @@ const longestRecheckMs = 24 * 3_600_000;
 export async function conclude(pass: Pass, report: Report, context: ReconcileContext): Promise<Outcome> {
   const { resource, transfer, news, key } = pass;
   const { resources, transfers, grace } = context;
-  if (isQuietStart(resource, report)) return { kind: 'recheck', afterMs: quietMs };
+  const quietMs = quietStartMs(resource, report, context.clock.now());
+  if (quietMs > 0) return { kind: 'requeueAfter', afterMs: quietMs };
   const { status: previous } = resource;
   const summary = summarise(report, previous, momentOf(resource, report, context));
   const status = pass.newerVersion === undefined ? summary : withNewerMemory(summary, previous);
   const written = isDeepStrictEqual(status, previous)
     ? 'written'
     : await resources.writeStatus(resource, status, grace);
-  if (written === 'gone') return { kind: 'done' };
-  if (written === 'outdated') return { kind: 'again' };
+  if (written === 'gone') return { kind: 'awaitChange' };
+  if (written === 'outdated') return { kind: 'requeue' };
   for (const { type, reason, note } of eventsOf(previous, status, report))
     resources.event(resource, type, reason, note);
   const isOpen =
@@ -55,22 +59,28 @@ function withNewerMemory(summary: GlanceImageStatus, previous: GlanceImageStatus
 }
 
 /**
- * The first transfer of a new resource has just started: most small images are complete before a user could read that. The transfer
- * names its image, so nothing else may have to be remembered.
+ * How long the first status of a new resource is not written yet, in ms. Most small images are complete soon after their transfer has
+ * started, and one status is enough for them. The transfer names its image, so nothing else may have to be remembered.
  */
-export function isQuietStart(
+export function quietStartMs(
   { status, metadata }: Pick<GlanceImage, 'status' | 'metadata'>,
   { end, changes, memory }: Report,
-): boolean {
+  now: Date,
+): number {
   const isNew = status.conditions === undefined && metadata.deletionTimestamp === undefined;
   const isOnly = memory.images.length === 1 && memory.images[0] === imageIDOf(metadata.uid, 0);
-  return isNew && isOnly && end.kind === 'transferring' && changes.some(({ kind }) => kind === 'created');
+  if (!isNew || !isOnly || end.kind !== 'transferring' || changes.some(({ kind }) => kind !== 'created')) return 0;
+  const { state } = end;
+  return state.kind === 'queued'
+    ? quietQueueMs - msSince(state.queuedAt, now)
+    : quietRunMs - msSince(state.startedAt, now);
 }
 
 function momentOf(resource: GlanceImage, report: Report, { clock, random }: ReconcileContext): Moment {
   const { metadata, status: previous, spec } = resource;
   const { promoted } = report.memory;
-  const image = report.observed?.revisions.find(({ image: { id } }) => id === promoted)?.image;
+  const image = report.observed?.revisions.find(({ image: { id } }) => id === promoted)?.image ?? previous.image;
+  const content = shownContent(report, previous);
   return {
     generation: metadata.generation,
     reconcileAt: metadata.annotations[reconcileAtAnnotation],
@@ -78,8 +88,9 @@ function momentOf(resource: GlanceImage, report: Report, { clock, random }: Reco
     recordOnly: spec.content === undefined,
     imported: spec.import && (spec.managementPolicy === 'Observe' ? 'observed' : 'adopted'),
     warning: warningOf(resource, {
-      properties: (image ?? previous.image)?.properties,
-      transferWarnings: shownContent(report, previous)?.warnings,
+      properties: image?.properties,
+      transferWarnings: content?.warnings,
+      virtualSize: content?.virtualSize ?? image?.virtualSize ?? undefined,
       unremovable: report.memory.unremovable?.keys,
     }),
     now: clock.now(),
@@ -99,23 +110,23 @@ function outcomeOf(
       const comparedMs = intervalMs === 0 ? undefined : drift.compared(key, startedMs, intervalMs);
       const retentionMs = retentionDueMs({ ...resource, status }, clock.now());
       if (retentionMs === undefined)
-        return comparedMs === undefined ? { kind: 'done' } : { kind: 'recheck', afterMs: comparedMs };
+        return comparedMs === undefined ? { kind: 'awaitChange' } : { kind: 'requeueAfter', afterMs: comparedMs };
       return {
-        kind: 'recheck',
+        kind: 'requeueAfter',
         afterMs: Math.min(comparedMs ?? longestRecheckMs, Math.max(retentionMs, shortestRecheckMs)),
       };
     }
     case 'waiting':
-      return { kind: 'recheck', afterMs: end.ms };
+      return { kind: 'requeueAfter', afterMs: end.ms };
     case 'failed': {
       const at = status.nextAttemptTime;
       return at === undefined
-        ? { kind: 'done' }
-        : { kind: 'recheck', afterMs: Math.max(0, Date.parse(at) - clock.now().getTime()) };
+        ? { kind: 'awaitChange' }
+        : { kind: 'requeueAfter', afterMs: Math.max(0, Date.parse(at) - clock.now().getTime()) };
     }
     case 'transferring':
     case 'suspended':
-      return { kind: 'done' };
+      return { kind: 'awaitChange' };
     default:
       return unreachable(end);
   }

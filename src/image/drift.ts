@@ -14,9 +14,9 @@ import type { Resources } from './resources.ts';
 import { isAsSeen } from './status.ts';
 
 export type Comparison =
-  | { kind: 'in'; ms: number }
+  | { kind: 'notDue'; ms: number }
   /** Now; a list of the monotonic time `sinceMs` or later suffices. */
-  | { kind: 'listed'; sinceMs: number }
+  | { kind: 'fromCache'; sinceMs: number }
   /** Now, by asking for the image itself. */
   | { kind: 'live' };
 
@@ -72,11 +72,11 @@ export function createDrift({ resources, wake, clock, random }: DriftOptions): D
 
   return {
     next(key, intervalMs) {
-      if (intervalMs === 0) return { kind: 'in', ms: Number.POSITIVE_INFINITY };
+      if (intervalMs === 0) return { kind: 'notDue', ms: Number.POSITIVE_INFINITY };
       const { dueAt, sinceMs, suspectedAt } = scheduleOf(key, intervalMs);
       if (suspectedAt !== undefined) return { kind: 'live' };
       const ms = dueAt - clock.monotonic();
-      return ms > 0 ? { kind: 'in', ms } : { kind: 'listed', sinceMs };
+      return ms > 0 ? { kind: 'notDue', ms } : { kind: 'fromCache', sinceMs };
     },
     compared(key, startedMs, intervalMs) {
       const ms = jitter(0.95 * intervalMs, 0.05, random);

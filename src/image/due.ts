@@ -11,7 +11,7 @@ import { parseDuration } from '../lib/duration.ts';
 import { longestDelayMs } from '../lib/error-codes.ts';
 import { sanitise } from './sanitise.ts';
 
-export type Due = { kind: 'now' } | { kind: 'in'; ms: number } | { kind: 'settled'; intervalMs: number };
+export type Due = { kind: 'now' } | { kind: 'notDue'; ms: number } | { kind: 'settled'; intervalMs: number };
 
 /** No attempt is planned further ahead, the rounding of the time included. An operator whose clock was wrong has written a later one. */
 const longestWaitMs = longestDelayMs + 1_000;
@@ -31,7 +31,7 @@ export function dueOf(resource: GlanceImage, secretVersions: string | undefined,
   if (isOfOther) return { kind: 'now' };
   if (status.nextAttemptTime !== undefined) {
     const ms = Date.parse(status.nextAttemptTime) - now.getTime();
-    return ms > 0 && ms <= longestWaitMs ? { kind: 'in', ms } : { kind: 'now' };
+    return ms > 0 && ms <= longestWaitMs ? { kind: 'notDue', ms } : { kind: 'now' };
   }
   if (!isConvergedReason(findCondition(status.conditions, 'Ready')?.reason)) return { kind: 'now' };
   return { kind: 'settled', intervalMs: parseDuration(spec.interval) };

@@ -71,16 +71,27 @@ export function imageIDOf(uid: string, number: number): string {
 
 /** How many numbers are searched from zero on, and on both sides of the next one. Only a lost status makes more than a few necessary. */
 const searched = 10_000;
+const near = 64;
 
 /** The number of an ID; undefined if the ID does not follow from this uid. `next`: the lowest number that is not used up. */
 export function numberOf(uid: string, imageID: string, next: number): number | undefined {
-  for (let number = next; number >= Math.max(0, next - 64); number--) {
+  return (
+    nearNumberOf(uid, imageID, next) ??
+    search(uid, imageID, 0, searched) ??
+    search(uid, imageID, Math.max(searched, next - searched), next + searched)
+  );
+}
+
+/** The same, where the number is close to the next one. It costs little for an ID that does not follow from this uid. */
+export function nearNumberOf(uid: string, imageID: string, next: number): number | undefined {
+  for (let number = next; number >= Math.max(0, next - near); number--) {
     if (imageIDOf(uid, number) === imageID) return number;
   }
-  for (let number = 0; number < searched; number++) {
-    if (imageIDOf(uid, number) === imageID) return number;
-  }
-  for (let number = Math.max(searched, next - searched); number < next + searched; number++) {
+  return search(uid, imageID, next + 1, next + near);
+}
+
+function search(uid: string, imageID: string, from: number, to: number): number | undefined {
+  for (let number = from; number < to; number++) {
     if (imageIDOf(uid, number) === imageID) return number;
   }
   return undefined;

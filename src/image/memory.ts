@@ -197,11 +197,12 @@ export function withImage(memory: Memory, imageID: string, isPublished: boolean)
   };
 }
 
-/** With this image as the one to use. `others`, and all that consumers may know, are replaced from now on. */
+/** With this image as the one to use. `others`, which consumers may know too, are replaced from now on. */
 export function withPromoted(memory: Memory, imageID: string, others: readonly string[], now: Date): Memory {
-  const { retired: before = [], ...rest } = withImage(memory, imageID, true);
+  const known = [...others, imageID].reduce((next, id) => withImage(next, id, true), memory);
+  const { retired: before = [], ...rest } = known;
   const at = now.toISOString();
-  const retired = [...new Set([...rest.published, ...others])]
+  const retired = rest.published
     .filter((id) => id !== imageID)
     .map((id) => before.find((one) => one.imageID === id) ?? { imageID: id, at });
   return { ...rest, promoted: imageID, ...(retired.length === 0 ? {} : { retired }) };

@@ -3,8 +3,9 @@
  *
  * Invariants: it only reads; "not there" is distinguished from "not asked". A resource that was never worked on costs no call. One
  * whose memory is lost, or that was moved here, is searched by its mark before its first image is created, and so is one whose
- * image is gone, because a false 404 must not lead to a second image. An image with this mark and that of a cluster from which
- * nothing is inherited is shown as foreign.
+ * image is gone, because a false 404 must not lead to a second image. That an image which was just created is in no list either is
+ * not believed at once, because databases of Glance lag behind. An image with this mark and that of a cluster from which nothing is
+ * inherited is shown as foreign.
  */
 import type { ImageClient } from '../glance/client/index.ts';
 import { ImageNotFound } from '../glance/errors.ts';
@@ -14,6 +15,7 @@ import type { Cloud, CloudPlace } from './clouds.ts';
 import { type Identity, ownerProperty } from './identity.ts';
 import { type Memory, withImage, withoutImage } from './memory.ts';
 import { type Claim, isOurs, ownershipOf } from './ownership.ts';
+import type { RecentImages } from './recent.ts';
 import type { Observed, Revision } from './revisions.ts';
 import { withRevision } from './simulate.ts';
 
@@ -28,6 +30,7 @@ export interface Owner extends Identity {
 
 export interface Look {
   images: Pick<ImageClient, 'get' | 'list'>;
+  recent: RecentImages;
   owner: Owner;
   /** Set where the declaration asks for all stores. */
   storeNames?: Cloud['storeNames'] | undefined;
@@ -39,7 +42,11 @@ export interface Observation {
   memory: Memory;
   /** Images that the memory names and Glance does not hold. */
   gone: readonly string[];
+  /** How long one of them may still appear, in ms. Until then nothing is done because of its absence. */
+  doubtMs: number;
 }
+
+type Seen = Omit<Observation, 'doubtMs'>;
 
 export function claimOf(owner: Owner, memory: Memory): Claim {
   const { images, next, adopted, owner: lastOwner, owners = [] } = memory;
@@ -51,13 +58,14 @@ export function claimOf(owner: Owner, memory: Memory): Claim {
 export async function observe(look: Look, memory: Memory, isWorkedOn: boolean, here: CloudPlace): Promise<Observation> {
   const known = await observeKnown(look, memory);
   if (known.gone.length > 0) refuseOtherCloud(known, memory, here);
-  const seen = known.gone.length > 0 || isWorkedOn ? await observeMarked(look, known) : known;
+  const marked = known.gone.length > 0 || isWorkedOn ? await observeMarked(look, known) : known;
+  const seen = { ...marked, doubtMs: Math.max(0, ...marked.gone.map(look.recent.doubtMs)) };
   if (look.storeNames === undefined) return seen;
   return { ...seen, observed: { ...seen.observed, storeNames: await look.storeNames(look.signal) } };
 }
 
 /** The images that the memory names. It keeps one that does not exist until the list lacks that image too. */
-async function observeKnown(look: Look, known: Memory): Promise<Observation> {
+async function observeKnown(look: Look, known: Memory): Promise<Seen> {
   const claim = claimOf(look.owner, known);
   let observed: Observed = { revisions: [], listed: false };
   let memory = known;
@@ -79,7 +87,7 @@ function adoptable({ adopts }: Owner, { images, adopted }: Memory): string[] {
 }
 
 /** Adds all images with our mark, hidden ones too. */
-export async function observeMarked({ images, owner, signal }: Look, seen: Observation): Promise<Observation> {
+export async function observeMarked({ images, owner, signal }: Look, seen: Seen): Promise<Seen> {
   let { observed, memory } = seen;
   const properties = { [ownerProperty]: owner.owner };
   for (const hidden of [false, true]) {
@@ -135,7 +143,7 @@ function isDeleted({ status }: Image): boolean {
 }
 
 /** Another Glance does not know the image: a second one would be made there, and the first would be forgotten. */
-function refuseOtherCloud({ gone }: Observation, { place }: Memory, here: CloudPlace): void {
+function refuseOtherCloud({ gone }: Seen, { place }: Memory, here: CloudPlace): void {
   if (place === undefined || siteOf(place) === siteOf(here)) return;
   throw new OperatorError(
     `image ${gone[0]} is at ${place.endpoint}, but the credentials lead to ${here.endpoint}, which does not know it: restore the ` +

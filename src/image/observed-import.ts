@@ -68,7 +68,7 @@ async function byID(
   turn: Turn,
   signal: AbortSignal,
 ): Promise<Found> {
-  const known = turn.kind === 'listed' ? observed.get(id, turn.sinceMs) : undefined;
+  const known = turn.kind === 'fromCache' ? observed.get(id, turn.sinceMs) : undefined;
   if (known?.kind === 'refreshing') return { kind: 'refreshing' };
   const image = known?.kind === 'seen' ? known.image : await find(images, id, signal);
   if (image !== undefined) return { kind: 'image', image };

@@ -35,7 +35,7 @@ const sharedReadingMs = 10_000;
 function knownCloud(resource: GlanceImage, turn: Turn, { resources, clouds }: ReconcileContext): Opened | undefined {
   const isDeleting = resource.metadata.deletionTimestamp !== undefined;
   if (resource.status.nextAttemptTime !== undefined) return undefined;
-  const version = resources.cloudVersion(resource, turn.kind === 'listed' && !isDeleting ? sharedReadingMs : 0);
+  const version = resources.cloudVersion(resource, turn.kind === 'fromCache' && !isDeleting ? sharedReadingMs : 0);
   const cloud = clouds.known(cloudRefOf(resource), version);
   return cloud && { cloud: { ok: true, value: cloud }, secret: { version: resources.secretVersions(resource) } };
 }

@@ -8,7 +8,7 @@
  */
 import type { Image } from '../glance/image.ts';
 import { printable } from '../lib/text.ts';
-import { clusterProperty, type Identity, numberOf, ownerProperty } from './identity.ts';
+import { clusterProperty, type Identity, nearNumberOf, numberOf, ownerProperty } from './identity.ts';
 
 export type Ownership =
   /** Made by the operator for this resource. `isMarked`: its owner mark is there; otherwise it is to be restored. */
@@ -59,7 +59,8 @@ export function ownershipOf(image: Image, claim: Claim): Ownership {
   if (image.id === claim.adopts) return { kind: 'adopted', isMarked, isTaken: isMarked || claim.adopted === image.id };
   const isRecorded = claim.recorded.includes(image.id);
   if (owner === undefined && !isRecorded) return { kind: 'foreign', why: 'owner' };
-  const number = numberOf(claim.uid, image.id, claim.next);
+  // The images of a moved object have IDs of another uid as a rule, and a long search would find none of them.
+  const number = (claim.isOriginal ? numberOf : nearNumberOf)(claim.uid, image.id, claim.next);
   if (number !== undefined) return { kind: 'created', number, isMarked: owner !== undefined };
   // An image of a moved object has an ID of the uid before the move.
   const isMoved = owner !== undefined && (!claim.isOriginal || isRecorded);

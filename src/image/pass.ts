@@ -50,7 +50,7 @@ export interface ReconcileContext extends ReconcilerOptions {
 }
 
 /** What an image is compared with. */
-export type Turn = Exclude<Comparison, { kind: 'in' }>;
+export type Turn = Exclude<Comparison, { kind: 'notDue' }>;
 
 export interface Pass {
   key: Key;
@@ -88,14 +88,14 @@ export function turnOf(
   switch (due.kind) {
     case 'now':
       return { kind: 'live' };
-    case 'in':
+    case 'notDue':
       return due;
     case 'settled': {
       if (isUnguarded(resource)) return { kind: 'live' };
       const retentionMs = retentionDueMs(resource, clock.now());
       if (retentionMs === 0) return { kind: 'live' };
       const next = drift.next(key, due.intervalMs);
-      return next.kind !== 'in' ? next : { kind: 'in', ms: Math.min(next.ms, retentionMs ?? Number.POSITIVE_INFINITY) };
+      return next.kind !== 'notDue' ? next : { kind: 'notDue', ms: Math.min(next.ms, retentionMs ?? Number.POSITIVE_INFINITY) };
     }
     default:
       return unreachable(due);

@@ -55,6 +55,7 @@ export function performContext(
   return {
     images: cloud.images,
     servers: cloud.servers,
+    recent: cloud.recent,
     owner: ownerIn(pass, cloud.projectID, inheritFrom),
     storeNames: desired?.stores.kind === 'all' ? cloud.storeNames : undefined,
     webDownloads,
@@ -187,6 +188,7 @@ async function create(step: StepOf<'create'>, state: State, context: PerformCont
     return failed(state, asProtected(error, 'create'));
   }
   if (image.id !== imageID) return failed(state, await withdrawn(image, imageID, context));
+  context.recent.created(imageID);
   const memory = remember(state.memory, step, clock.now());
   // A mark that the response lacks must not make the image foreign: it was just created.
   const own = { number, image, ownership: { kind: 'created' as const, number, isMarked: true }, members: [] };
@@ -237,7 +239,7 @@ async function patch(step: StepOf<'patch'>, state: State, context: PerformContex
     if (hidden !== undefined) return failed(withHiddenMark(next, hidden), markProtected(hidden, 'read'));
     return done(next, [{ kind: 'updated', what: operations.map(keyIn) }]);
   } catch (error) {
-    if (error instanceof ImageNotFound) return vanished(image, state);
+    if (error instanceof ImageNotFound) return vanished(image, state, context);
     // A property that was to be removed is gone already: look, and plan again.
     if (error instanceof Conflict) return look(image, state, context);
     if (error instanceof NotAuthorized) return whenForbidden(error, step, state, context);
@@ -319,7 +321,7 @@ async function startImport(step: StepOf<'import'>, state: State, context: Perfor
   try {
     await images.importImage(image.id, request, signal);
   } catch (error) {
-    if (error instanceof ImageNotFound) return vanished(image, state);
+    if (error instanceof ImageNotFound) return vanished(image, state, context);
     if (!(error instanceof Conflict)) return failed(state, error);
   }
   return look(image, { ...state, memory }, context);
@@ -339,17 +341,19 @@ async function removeFromStore(
 }
 
 async function remove(step: StepOf<'delete'>, state: State, context: PerformContext): Promise<Performed> {
-  const { images, signal, clock } = context;
+  const { images, recent, signal, clock } = context;
   const { image, why, mustGo, unlessInUse } = step;
   if (unlessInUse === true && (await isUsed(image.id, context, signal)))
     return changed({ ...state, memory: withInUse(state.memory, image.id, clock.now()) });
   try {
     if (image.protected) await images.patch(image.id, [{ op: 'replace', path: '/protected', value: false }], signal);
     await images.remove(image.id, signal);
+    recent.deleted(image.id);
   } catch (error) {
     if (error instanceof Conflict && mustGo !== true)
       return changed({ ...state, memory: withInUse(state.memory, image.id, clock.now()) });
     if (!(error instanceof ImageNotFound)) return failed(state, error);
+    if (recent.doubtMs(image.id) > 0) return failed(state, notYetKnown(image.id));
   }
   const observed = withoutRevision(state.observed, image.id);
   const memory = remember(state.memory, step, clock.now());
@@ -364,16 +368,24 @@ function withInUse(memory: Memory, imageID: string, now: Date): Memory {
 
 async function look(image: Image, state: State, context: PerformContext): Promise<Performed> {
   const now = await find(context.images, image.id, context.signal);
-  return now === undefined ? vanished(image, state) : changed(replaced(state, now, context));
+  return now === undefined ? vanished(image, state, context) : changed(replaced(state, now, context));
 }
 
 function replaced({ observed, memory }: State, image: Image, { owner }: Look): State {
   return { observed: withRevision(observed, revisionOf(image, claimOf(owner, memory))), memory };
 }
 
-function vanished({ id }: Image, { observed, memory }: State): Performed {
-  const state = { observed: withoutRevision(observed, id), memory: withoutImage(memory, id) };
+function vanished({ id }: Image, before: State, { recent }: Look): Performed {
+  if (recent.doubtMs(id) > 0) return failed(before, notYetKnown(id));
+  const state = { observed: withoutRevision(before.observed, id), memory: withoutImage(before.memory, id) };
   return { kind: 'changed', state, changes: [{ kind: 'vanished', id }] };
+}
+
+function notYetKnown(id: string): OperatorError {
+  return new OperatorError(
+    `Glance does not know image ${id}, which it has created a moment ago: its databases may lag behind`,
+    { code: 'GlanceUnavailable' },
+  );
 }
 
 function done(state: State, changes: readonly Change[]): Performed {

@@ -11,10 +11,11 @@ import { sourceOf } from '../source/registry.ts';
 import { adoption, considered, inherited, withLeftAlone } from './adopt.ts';
 import { type Desired, imageBefore } from './desired.ts';
 import { imageIDOf } from './identity.ts';
-import { mostImages } from './memory.ts';
+import { type Memory, mostImages, verifiedAs } from './memory.ts';
 import { whyForeign } from './ownership.ts';
 import { obeyPin } from './pin.ts';
 import { wantedOf, whenRight } from './promote.ts';
+import { wasVerified } from './retention.ts';
 import { expireOld, isLeftover, removal } from './retire.ts';
 import { isUsable, type Revision, type Stage, stageOf } from './revisions.ts';
 import {
@@ -58,12 +59,19 @@ function decide(declared: Desired, state: State, now: Date): Choice {
   if (foreign !== undefined) return blocked('TakenOver', takenOver(desired, foreign));
   const marking = markOfTakeover(desired, observed);
   if (marking !== undefined) return step(marking);
-  const judged = considered(observed).map((revision) => ({
-    ...revision,
-    stage: stageOf(revision.image, desired, memory, now),
-    isPublished: memory.published.includes(revision.image.id) || revision.ownership.kind === 'adopted',
-    isInUse: memory.promoted === revision.image.id && isUsable(revision.image, desired, memory, now),
-  }));
+  const judged = considered(observed).map((revision) => {
+    const { image } = revision;
+    const stage = stageOf(image, desired, memory, now);
+    return {
+      ...revision,
+      stage,
+      isPublished:
+        memory.published.includes(image.id) ||
+        revision.ownership.kind === 'adopted' ||
+        isInSight(image, stage, desired, memory),
+      isInUse: memory.promoted === image.id && isUsable(image, desired, memory, now),
+    };
+  });
   const scene = { desired, state, judged, now };
   const unread = unreadMembers(scene);
   if (unread.length > 0) return followedBy({ kind: 'readMembers', images: unread });
@@ -94,6 +102,14 @@ function decide(declared: Desired, state: State, now: Date): Choice {
     case 'useless':
       throw new Error('a useless image is never chosen');
   }
+}
+
+/** Lists of images show it with data that was not found wrong, so consumers may know it although no status names it. */
+function isInSight(image: Revision['image'], stage: Stage, { fingerprint }: Desired, memory: Memory): boolean {
+  const { id, status, hidden } = image;
+  const wasRight = wasVerified(image, memory) && verifiedAs(memory, id)?.fingerprint !== fingerprint;
+  const isWrong = stage.kind === 'useless' && stage.byUs && !wasRight;
+  return !hidden && !isWrong && (status === 'active' || status === 'deactivated');
 }
 
 /** The lower, the nearer to what is declared. */

@@ -37,8 +37,8 @@ export async function publishObserved(report: Report, pass: Pass, context: Recon
     const { step } = next;
     const done = await attempt(signal, () => take(step, pass, configMaps, context));
     if (!done.ok) return failed(pass, done.error, context, learned);
-    if (done.value === 'gone') return outcome({ kind: 'done' });
-    if (done.value === 'outdated') return outcome({ kind: 'again' });
+    if (done.value === 'gone') return outcome({ kind: 'awaitChange' });
+    if (done.value === 'outdated') return outcome({ kind: 'requeue' });
     if (done.value === 'rejected') return failed(pass, notRecorded(), context, learned);
     state = simulate(state, step, clock.now());
     if (step.kind === 'publish') changes.push({ kind: 'published', configMap: step.configMap });

@@ -55,14 +55,15 @@ export async function reconcile(key: Key, context: ReconcileContext): Promise<Ou
     drift.forget(key);
     stripped.forget(key);
     await transfers.cancel(key);
-    return { kind: 'done' };
+    return { kind: 'awaitChange' };
   }
   const waitMs = stripped.waitMs(key, resource);
-  if (waitMs > 0) return { kind: 'recheck', afterMs: waitMs };
+  if (waitMs > 0) return { kind: 'requeueAfter', afterMs: waitMs };
   addToContext({ generation: resource.metadata.generation });
   if (isIdle(resource)) await transfers.cancel(key);
   const turn = turnOf(key, resource, context);
-  if (turn.kind === 'in') return Number.isFinite(turn.ms) ? { kind: 'recheck', afterMs: turn.ms } : { kind: 'done' };
+  if (turn.kind === 'notDue')
+    return Number.isFinite(turn.ms) ? { kind: 'requeueAfter', afterMs: turn.ms } : { kind: 'awaitChange' };
   const pass = begin(key, resource, turn, context);
   if (pass.news.kind === 'obsolete') await transfers.cancel(key);
   const reached = await attempt(context.grace, () => reach(pass, context));
@@ -76,7 +77,7 @@ async function end(pass: Pass, reached: Reached, context: ReconcileContext): Pro
     case 'released':
       await context.resources.removeFinalizer(pass.resource, context.grace);
       context.drift.forget(pass.key);
-      return { kind: 'done' };
+      return { kind: 'awaitChange' };
     case 'outcome':
       return reached.outcome;
     default:
@@ -100,7 +101,7 @@ async function restoreGuard(pass: Pass, context: ReconcileContext): Promise<Reac
   if (!isUnguarded(resource)) return undefined;
   if (isBeingMoved(resource)) return failed(pass, beingMoved(), context);
   const isGuarded = await context.resources.addFinalizer(resource, identity.value, context.signal);
-  return isGuarded ? undefined : outcome({ kind: 'done' });
+  return isGuarded ? undefined : outcome({ kind: 'awaitChange' });
 }
 
 /** From what is declared to what Glance holds. */
@@ -113,7 +114,7 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   const { cloud: opened, secret } = await openCloud(pass, context);
   if (!opened.ok) return failed(pass, opened.error, context, { secret });
   const cloud = opened.value;
-  if (cloud === undefined) return outcome({ kind: 'again' });
+  if (cloud === undefined) return outcome({ kind: 'requeue' });
   const at = { secret, cloud: { projectID: cloud.projectID, region: cloud.region } };
   const { managementPolicy, import: imported } = resource.spec;
   if (managementPolicy === 'Observe' && imported !== undefined)
@@ -122,21 +123,22 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   const perform = performContext(pass, desired, cloud, context);
   const configMaps = await readConfigMaps(configMapsOf(resource, memory), perform.configMaps, context.signal);
   const glimpsed = glimpse(pass, desired, cloud, perform, configMaps);
-  if (glimpsed.kind === 'refreshing') return outcome({ kind: 'recheck', afterMs: glimpsed.ms });
+  if (glimpsed.kind === 'refreshing') return outcome({ kind: 'requeueAfter', afterMs: glimpsed.ms });
   if (glimpsed.kind === 'settled') return withReport({ ...at, ...glimpsed.report });
   const seen = await attempt(context.signal, () => observe(perform, memory, isWorkedOn(pass), cloud.place));
   if (!seen.ok) return failed(pass, seen.error, context, at);
-  const { gone } = seen.value;
+  const { gone, doubtMs } = seen.value;
+  if (doubtMs > 0) return outcome({ kind: 'requeueAfter', afterMs: doubtMs });
   const observed = configMaps === undefined ? seen.value.observed : { ...seen.value.observed, configMaps };
   const replaceable = gone.filter((id) => id !== desired.adopts);
   const vanished = replaceable.map((id) => ({ kind: 'vanished' as const, id }));
   const pursued = await pursue(desired, { observed, memory: seen.value.memory }, perform);
-  if (pursued.kind === 'gone') return outcome({ kind: 'done' });
-  if (pursued.kind === 'outdated') return outcome({ kind: 'again' });
+  if (pursued.kind === 'gone') return outcome({ kind: 'awaitChange' });
+  if (pursued.kind === 'outdated') return outcome({ kind: 'requeue' });
   const { state } = pursued;
   // Images that were taken over and need no change.
   const isOwner = state.observed.revisions.some(({ ownership }) => isOurs(ownership));
-  if (isOwner && !(await perform.guard())) return outcome({ kind: 'done' });
+  if (isOwner && !(await perform.guard())) return outcome({ kind: 'awaitChange' });
   const place = state.memory.images.length === 0 ? {} : { place: cloud.place };
   const learned = { ...at, observed: state.observed, changes: [...vanished, ...pursued.changes] };
   const withPlace = { ...state.memory, ...place };
@@ -161,7 +163,7 @@ async function observeImport(
   const mirrored = await attempt(signal, () => mirror(imported, pass.memory, cloud, pass.turn, signal));
   if (!mirrored.ok) return failed(pass, mirrored.error, context, at);
   const { value } = mirrored;
-  if (value.kind === 'refreshing') return outcome({ kind: 'recheck', afterMs: value.ms });
+  if (value.kind === 'refreshing') return outcome({ kind: 'requeueAfter', afterMs: value.ms });
   return publishObserved({ ...at, ...value.report }, pass, context);
 }
 

@@ -39,8 +39,9 @@ export async function release(pass: Pass, context: ReconcileContext): Promise<Re
   const { cloud: opened, secret } = await openCloud(pass, context);
   if (!opened.ok) return failed(pass, opened.error, context, { secret });
   const cloud = opened.value;
-  if (cloud === undefined) return outcome({ kind: 'again' });
+  if (cloud === undefined) return outcome({ kind: 'requeue' });
   const deleted = await deleteImages(memory, cloud.place, performContext(pass, undefined, cloud, context));
+  if (deleted.doubtMs !== undefined) return outcome({ kind: 'requeueAfter', afterMs: deleted.doubtMs });
   if (deleted.error !== undefined)
     return failed(pass, deleted.error, context, { secret, memory: deleted.memory, changes: deleted.changes });
   for (const { type, reason, note } of deletionEvents(deleted.changes)) resources.event(resource, type, reason, note);
@@ -52,6 +53,8 @@ interface Deleted {
   changes: readonly Change[];
   /** Absent: no image of ours is left. */
   error?: unknown;
+  /** One that may still appear, in ms. */
+  doubtMs?: number;
 }
 
 /** An upload that is just being cut off may let an image appear late. */
@@ -63,6 +66,7 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
   for (let looks = 0; looks < mostLooks; looks++) {
     const seen = await observe(context, remembered, true, here);
     const ours = seen.observed.revisions.filter(({ ownership }) => isOurs(ownership));
+    if (ours.length === 0 && seen.doubtMs > 0) return { memory: remembered, changes, doubtMs: seen.doubtMs };
     if (ours.length === 0) {
       return { memory: seen.memory, changes: [...changes, ...seen.observed.revisions.flatMap(changeOfForeign)] };
     }

@@ -32,7 +32,7 @@ export async function retain(pass: Pass, context: ReconcileContext): Promise<Rea
   const { resources } = context;
   // A deadline must not keep the finalizer, or a cloud that is gone would keep it for good.
   const removed = await attempt(context.grace, () => removeMarks(pass, context));
-  if (removed.ok && removed.value === undefined) return outcome({ kind: 'again' });
+  if (removed.ok && removed.value === undefined) return outcome({ kind: 'requeue' });
   const known = memory.images.map((id) => ({ id, error: removed.ok ? undefined : removed.error }));
   const { kept, marked, foreign } = (removed.ok ? removed.value : undefined) ?? {
     kept: [],

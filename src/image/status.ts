@@ -328,10 +328,7 @@ function transferOf(end: End, before: TransferStatus | undefined, now: Date): Tr
   switch (end.kind) {
     case 'transferring': {
       const { state } = end;
-      if (state.kind === 'queued') {
-        const startedAt = before?.phase === 'Queued' ? before.startedAt : rfc3339(now);
-        return { phase: 'Queued', bytes: 0, startedAt };
-      }
+      if (state.kind === 'queued') return { phase: 'Queued', bytes: 0, startedAt: rfc3339(new Date(state.queuedAt)) };
       const percent =
         state.total === undefined || state.total === 0
           ? undefined

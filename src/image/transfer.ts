@@ -85,9 +85,10 @@ export function readTransfer(
 ): TransferNews {
   if (state === undefined) return { kind: 'none' };
   const { plan } = state;
-  const number = numberOf(memory.uid, plan.imageID, memory.next);
+  const isNamed = memory.images.includes(plan.imageID);
+  const number = isNamed ? undefined : numberOf(memory.uid, plan.imageID, memory.next);
   // An older object of the same name has other images.
-  if (number === undefined && !memory.images.includes(plan.imageID)) return { kind: 'obsolete' };
+  if (number === undefined && !isNamed) return { kind: 'obsolete' };
   const known = { ...withImage(memory, plan.imageID, false), next: Math.max(memory.next, (number ?? -1) + 1) };
   switch (state.kind) {
     case 'succeeded':
@@ -103,13 +104,12 @@ export function readTransfer(
   }
 }
 
-/** A lower bound on the disk that is lifted only rejects less, so the transfer goes on. */
+/** A bound on the disk that is raised or lifted only rejects less, so the transfer goes on. */
 export function isStillWanted(plan: TransferPlan, resource: GlanceImage): boolean {
   const content = contentFor(plan, resource);
   if (content === undefined || (content.method === 'WebDownload' && plan.method !== 'Verify')) return false;
   const planOf = plan.method === 'Verify' ? verifyPlan : fillPlan;
-  const { minDiskGiB } = content;
-  if (minDiskGiB !== 0 && minDiskGiB < plan.minDiskGiB) return false;
+  if (roomOf(content) < roomOf(plan)) return false;
   const wanted = planOf(resource, plan.imageID, content, { address: plan.cloud.address, limits: plan.limits });
   return isDeepStrictEqual({ ...wanted, minDiskGiB: 0 }, { ...plan, minDiskGiB: 0 });
 }
@@ -122,6 +122,11 @@ function contentFor({ method, fingerprint }: TransferPlan, resource: GlanceImage
   const parts = fingerprint === undefined ? undefined : partsIn(fingerprint);
   if (method !== 'Verify' || fingerprint === undefined || parts?.digest !== pin) return undefined;
   return { ...content, ...parts, fingerprint };
+}
+
+/** GiB that the disk may have. */
+function roomOf({ minDiskGiB }: { minDiskGiB: number }): number {
+  return minDiskGiB === 0 ? Number.POSITIVE_INFINITY : minDiskGiB;
 }
 
 /** A failure because of the declared disk is over once another one is declared. */

@@ -3,6 +3,7 @@ import type { Warning } from '../api/conditions.ts';
 import { withDefaults } from '../api/defaults.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { isPatchable, isServerKey, reservedPrefix } from '../glance/property-names.ts';
+import { formatBytes } from '../lib/bytes.ts';
 import { printable } from '../lib/text.ts';
 import { isWeak, parseDigest } from '../source/digest.ts';
 import { sourceOf } from '../source/registry.ts';
@@ -17,6 +18,8 @@ export interface SeenBefore {
   properties: Readonly<Record<string, unknown>> | undefined;
   /** Of the transfer that filled the image. */
   transferWarnings: readonly string[] | undefined;
+  /** Bytes of the disk in the image. */
+  virtualSize: number | undefined;
   /** Properties that Glance did not let the operator remove. */
   unremovable: readonly string[] | undefined;
 }
@@ -27,6 +30,7 @@ export function warningOf(resource: GlanceImage, seen: SeenBefore): Warning | un
     pinned(resource),
     weakDigest(resource),
     notDecompressed(resource),
+    smallDisk(resource, seen),
     fromTransfer(seen.transferWarnings),
     fractions(resource),
     stuckProperties(resource, seen),
@@ -72,6 +76,20 @@ function notDecompressed(resource: GlanceImage): Warning | undefined {
     message: `the URL ends with ${extension}, and method WebDownload decompresses and unpacks nothing: unless the import plugins of the cloud do, no server can boot from the image; use method Upload, or the URL of the decompressed file`,
   };
 }
+
+/** `minDiskGiB` was lowered after the data was verified. The record of the image has it as declared. */
+function smallDisk({ spec }: GlanceImage, { virtualSize = 0 }: SeenBefore): Warning | undefined {
+  const { minDiskGiB } = withDefaults(spec).image;
+  if (minDiskGiB === 0 || virtualSize <= minDiskGiB * gib) return undefined;
+  return {
+    reason: 'MinDiskTooSmall',
+    message:
+      `the image is a disk of ${formatBytes(virtualSize)} (${virtualSize} bytes), so servers with the root disk of ${minDiskGiB} GiB ` +
+      `that image.minDiskGiB admits do not start: set it to ${Math.ceil(virtualSize / gib)}`,
+  };
+}
+
+const gib = 2 ** 30;
 
 function fromTransfer(warnings: readonly string[] = []): Warning | undefined {
   return warnings.length === 0 ? undefined : { reason: 'SourceUnusual', message: warnings.join('; ') };

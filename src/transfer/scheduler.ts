@@ -23,6 +23,8 @@ export type TransferState =
       kind: 'queued';
       plan: TransferPlan;
       position: number;
+      /** RFC 3339. */
+      queuedAt: string;
       /** Number of runs that gave way because they were slow while other transfers waited. */
       gaveWay?: number;
     }
@@ -104,7 +106,7 @@ export class TransferCancelled extends Error {
 }
 
 type Phase =
-  | { kind: 'queued'; since: number; gaveWay: number }
+  | { kind: 'queued'; since: number; queuedAt: string; gaveWay: number }
   | { kind: 'running'; meter: Meter }
   | { kind: 'succeeded'; result: TransferResult }
   | { kind: 'failed'; error: unknown };
@@ -188,9 +190,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     count(cloud);
   }
 
+  function queuedNow(gaveWay: number): Extract<Phase, { kind: 'queued' }> {
+    return { kind: 'queued', since: clock.monotonic(), queuedAt: clock.now().toISOString(), gaveWay };
+  }
+
   /** Puts the transfer behind all others of its namespace. */
   function enqueue(transfer: Transfer, gaveWay: number): void {
-    transfer.phase = { kind: 'queued', since: clock.monotonic(), gaveWay };
+    transfer.phase = queuedNow(gaveWay);
     queue.add(transfer);
     waitingFor.add(transfer.cloud);
   }
@@ -262,6 +268,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
           kind: 'queued',
           plan,
           position: queue.position(transfer) ?? 1,
+          queuedAt: phase.queuedAt,
           ...(phase.gaveWay === 0 ? {} : { gaveWay: phase.gaveWay }),
         };
       case 'running': {
@@ -295,8 +302,14 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       if (known !== undefined && isActive(known) && samePlan(known.plan, plan)) return;
       void cancel(key);
       const cloud = plan.cloud.address;
-      const phase: Phase = { kind: 'queued', since: clock.monotonic(), gaveWay: 0 };
-      const transfer = { key, plan, cloud, host: sourceHost(plan), namespace: plan.cloud.namespace, phase };
+      const transfer: Transfer = {
+        key,
+        plan,
+        cloud,
+        host: sourceHost(plan),
+        namespace: plan.cloud.namespace,
+        phase: queuedNow(0),
+      };
       transfers.set(key, transfer);
       enqueue(transfer, 0);
       count(cloud);

@@ -42,7 +42,7 @@ function setup({ waits }: { waits: boolean }) {
       const state = scheduler.get(key);
       recorded.push([key, state?.kind]);
       if (state?.kind === 'succeeded' || state?.kind === 'failed') scheduler.forget(key, state);
-      return { kind: 'done' };
+      return { kind: 'awaitChange' };
     },
     clock,
     random: () => 0.5,

@@ -124,7 +124,7 @@ describe('two controllers in one process', () => {
       triggers: [changed(notes.store, own.isEcho)],
       async reconcile(key, signal) {
         const object = own.get(key);
-        if (object === undefined) return { kind: 'done' };
+        if (object === undefined) return { kind: 'awaitChange' };
         reconciled.push(object.metadata.name);
         if (object.metadata.deletionTimestamp !== undefined) await own.removeFinalizer(object, signal);
         else {
@@ -133,7 +133,7 @@ describe('two controllers in one process', () => {
           await own.writeStatus(object, { words: object.spec.text.split(' ').length }, signal);
           own.event(object, 'Normal', 'Counted', 'the note was counted');
         }
-        return { kind: 'done' };
+        return { kind: 'awaitChange' };
       },
     });
 

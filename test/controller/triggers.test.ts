@@ -92,7 +92,7 @@ test('a controller reconciles keys of all its triggers, but none before its cach
     triggers: [changed(objects), reported(reports)],
     reconcile: async (key) => {
       reconciled.push(key);
-      return { kind: 'done' };
+      return { kind: 'awaitChange' };
     },
     whenAllowed: () => allowed.promise,
     metrics: createMetrics(clock),

@@ -37,22 +37,22 @@ function start(reconcile: Reconcile, options: { count?: number; log?: Logger } =
   return { clock, queue, workers, seen, stop, halt, ended };
 }
 
-test('done schedules nothing, recheck a reconcile after its delay, retry one after the backoff', async () => {
+test('awaitChange schedules nothing, requeueAfter a reconcile after its delay, and an exception one after the backoff', async () => {
   const calls: string[] = [];
   const { clock, queue, seen, stop, ended } = start(async (key) => {
     calls.push(key);
-    if (key === 'recheck') return { kind: 'recheck', afterMs: 5000 };
+    if (key === 'later') return { kind: 'requeueAfter', afterMs: 5000 };
     if (key === 'retry') throw new Error('Busy');
-    return { kind: 'done' };
+    return { kind: 'awaitChange' };
   });
-  for (const key of ['done', 'recheck', 'retry']) queue.add(key);
+  for (const key of ['never', 'later', 'retry']) queue.add(key);
   await clock.advance(0);
-  assert.deepEqual(calls.splice(0), ['done', 'recheck', 'retry']);
+  assert.deepEqual(calls.splice(0), ['never', 'later', 'retry']);
   assert.deepEqual(seen.splice(0), ['success', 'requeue_after', 'error']);
   await clock.advance(1000);
   assert.deepEqual(calls.splice(0), ['retry']);
   await clock.advance(4000);
-  assert.deepEqual(calls.splice(0), ['retry', 'recheck']);
+  assert.deepEqual(calls.splice(0), ['retry', 'later']);
   stop.abort();
   await ended;
 });
@@ -62,7 +62,7 @@ test('an exception is retried with growing delays, and a success resets them', a
   const { clock, queue, seen, stop, ended } = start(async () => {
     starts.push(clock.monotonic());
     if (starts.length <= 3) throw new TypeError('a bug');
-    return { kind: 'done' };
+    return { kind: 'awaitChange' };
   });
   queue.add('a');
   await clock.advance(60_000);
@@ -75,7 +75,7 @@ test('an exception is retried with growing delays, and a success resets them', a
 test('a reconcile over its deadline is cancelled, counted and retried', async () => {
   const { clock, queue, seen, stop, ended } = start(async (_key, signal) => {
     await clock.sleep(1e9, signal);
-    return { kind: 'done' };
+    return { kind: 'awaitChange' };
   });
   queue.add('a');
   await clock.advance(120_000);
@@ -92,7 +92,7 @@ test('a reconcile that ignores its signal keeps its key, and other keys continue
     async (key) => {
       calls.push(key);
       if (key === 'stuck') await stuck.promise;
-      return { kind: 'done' };
+      return { kind: 'awaitChange' };
     },
     { count: 2 },
   );
@@ -116,7 +116,7 @@ test('a stop lets the running reconcile finish and takes no further key', async 
     calls.push(key);
     await clock.sleep(5000, signal);
     calls.push(`${key} finished`);
-    return { kind: 'done' };
+    return { kind: 'awaitChange' };
   });
   queue.add('a');
   queue.add('b');
@@ -130,7 +130,7 @@ test('a stop lets the running reconcile finish and takes no further key', async 
 test('a halt cancels the reconcile in progress', async () => {
   const { clock, queue, stop, halt, ended } = start(async (_key, signal) => {
     await clock.sleep(100_000, signal);
-    return { kind: 'done' };
+    return { kind: 'awaitChange' };
   });
   queue.add('a');
   await clock.advance(0);
@@ -149,7 +149,7 @@ test('log lines carry the id of their reconcile, and a slow one is reported', as
       addToContext({ generation: 3, cloud: 'demo' });
       seen.push(newRequestId());
       if (key === 'ns/slow') await clock.sleep(1e9, signal);
-      return { kind: 'done' };
+      return { kind: 'awaitChange' };
     },
     { count: 2, log },
   );
@@ -187,7 +187,7 @@ test('after any number of reconciles, no listener remains on a signal of the pro
     async (key, signal) => {
       await clock.sleep(1, signal);
       if (key.endsWith('7')) throw new Error('Busy');
-      return { kind: 'done' };
+      return { kind: 'awaitChange' };
     },
     { count: 3 },
   );
@@ -204,7 +204,7 @@ test('after any number of reconciles, no listener remains on a signal of the pro
 });
 
 test('running workers report how long they have been idle; stopped ones, as in a standby, report nothing', async () => {
-  const { clock, workers, stop, ended } = start(async () => ({ kind: 'done' }));
+  const { clock, workers, stop, ended } = start(async () => ({ kind: 'awaitChange' }));
   await clock.advance(5000);
   assert.equal(workers.idleMs(), 5000);
   stop.abort();

@@ -83,6 +83,9 @@ describe('a resource in the eyes of Flux and Argo CD', () => {
     const url = world.source.add('/held.raw', { body, gate: { at: 1024, released: released.promise } });
     await world.apply('moving', from(url));
     await world.reason('moving', 'Transferring');
+    // A resource that has a status shows at once that it waits; a new one after half a minute.
+    await world.apply('queued', { ...filled(), suspend: true });
+    await world.reason('queued', 'Suspended');
     await world.apply('queued', filled());
     await world.reason('queued', 'Queued');
     const wanted = { kstatus: 'InProgress', argo: 'Progressing' } as const;

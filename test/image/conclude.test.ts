@@ -1,25 +1,27 @@
 /** The end of a reconcile: what is written, which events there are, what becomes of the transfer, and when the next one is due. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { conclude } from '../../src/image/conclude.ts';
+import { conclude, quietStartMs } from '../../src/image/conclude.ts';
 import { contentOf } from '../../src/image/content.ts';
+import { imageIDOf } from '../../src/image/identity.ts';
 import { asOperation } from '../../src/image/memory.ts';
-import type { Report } from '../../src/image/report.ts';
+import type { ActiveTransfer, Report } from '../../src/image/report.ts';
 import type { StatusOutcome } from '../../src/image/resources.ts';
 import { fillPlan } from '../../src/image/transfer.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
-import { defaultLimits } from '../../src/transfer/plan.ts';
+import { defaultLimits, noProgress } from '../../src/transfer/plan.ts';
 import type { TransferState } from '../../src/transfer/scheduler.ts';
 import { resultOf } from '../transfer/plans.ts';
 import { type ContextOptions, passOf } from './contexts.ts';
-import { imageOf, resourceOf } from './resource.ts';
-import { before, knows, promotes, reportOf, withContent } from './states.ts';
+import { imageOf, type ResourceOptions, resourceOf, uid } from './resource.ts';
+import { before, knows, now, promotes, reportOf, withContent } from './states.ts';
 
 const image = imageOf();
 const resource = resourceOf(withContent);
 const terms = { address: 'https://glance.example.com', limits: defaultLimits };
 const plan = fillPlan(resource, image.id, contentOf(resource) ?? assert.fail(), terms);
-const queued = { kind: 'queued' as const, plan, position: 1 };
+const queued = { kind: 'queued' as const, plan, position: 1, queuedAt: before(0) };
+const running = { kind: 'running' as const, plan, ...noProgress, bytesPerSecond: 0, startedAt: before(500) };
 const error = new OperatorError('409', { code: 'Conflict' });
 const other = new OperatorError('503', { code: 'GlanceUnavailable' });
 const failed: TransferState = { kind: 'failed', plan, error };
@@ -52,51 +54,66 @@ const rows: Row[] = [
   {
     what: 'a settled image is written, reported once, and compared again later',
     report: converged,
-    outcome: { kind: 'recheck', afterMs: 5_000 },
+    outcome: { kind: 'requeueAfter', afterMs: 5_000 },
     events: ['Normal Ready'],
   },
   {
     what: 'an interval of 0 turns comparisons off',
     options: { resource: { spec: { ...withContent.spec, interval: '0' } } },
     report: converged,
-    outcome: { kind: 'done' },
+    outcome: { kind: 'awaitChange' },
     events: ['Normal Ready'],
   },
   {
-    what: 'the first transfer of a new resource costs no status in its first two seconds',
+    what: 'a new resource whose transfer waits for a slot gets its first status after half a minute',
     report: created,
-    outcome: { kind: 'recheck', afterMs: 2_000 },
+    outcome: { kind: 'requeueAfter', afterMs: 30_000 },
+    statuses: 0,
+  },
+  {
+    what: 'a new resource whose transfer runs gets its first status after two seconds of it',
+    report: { ...created, end: { kind: 'transferring', state: running } },
+    outcome: { kind: 'requeueAfter', afterMs: 1_500 },
     statuses: 0,
   },
   {
     what: 'the transfer of a second image is written at once, so that it is not forgotten',
     report: { ...created, memory: { ...created.memory, images: [image.id, 'another'] } },
-    outcome: { kind: 'done' },
+    outcome: { kind: 'awaitChange' },
   },
   {
     what: 'a transfer of a resource that has a status is written',
     options: { resource: { ...withContent, status: { conditions } } },
     report: created,
-    outcome: { kind: 'done' },
+    outcome: { kind: 'awaitChange' },
   },
-  { what: 'the progress of a transfer is written', report: transferring, outcome: { kind: 'done' } },
+  {
+    what: 'the progress of a transfer is written',
+    options: { resource: { ...withContent, status: { conditions } } },
+    report: transferring,
+    outcome: { kind: 'awaitChange' },
+  },
   {
     what: 'a wait ends after its time',
     report: end({ kind: 'waiting', phase: 'Waiting', imageID: image.id, why: '', ms: 7_000 }),
-    outcome: { kind: 'recheck', afterMs: 7_000 },
+    outcome: { kind: 'requeueAfter', afterMs: 7_000 },
   },
-  { what: 'a suspended resource waits for a change', report: end({ kind: 'suspended' }), outcome: { kind: 'done' } },
+  {
+    what: 'a suspended resource waits for a change',
+    report: end({ kind: 'suspended' }),
+    outcome: { kind: 'awaitChange' },
+  },
   {
     what: 'a failure is reported with the time of the next attempt',
     report: end({ kind: 'failed', error }),
-    outcome: { kind: 'recheck', afterMs: 1_000 },
+    outcome: { kind: 'requeueAfter', afterMs: 1_000 },
     events: ['Warning Conflict'],
   },
   {
     what: 'a resource that is gone has no events',
     report: converged,
     written: 'gone',
-    outcome: { kind: 'done' },
+    outcome: { kind: 'awaitChange' },
     forgotten: 0,
   },
   {
@@ -104,14 +121,14 @@ const rows: Row[] = [
     options: { transfer: succeeded },
     report: converged,
     written: 'outdated',
-    outcome: { kind: 'again' },
+    outcome: { kind: 'requeue' },
     forgotten: 0,
   },
   {
     what: 'a transfer that has ended is forgotten once its result is written',
     options: { transfer: succeeded },
     report: converged,
-    outcome: { kind: 'recheck', afterMs: 5_000 },
+    outcome: { kind: 'requeueAfter', afterMs: 5_000 },
     events: ['Normal Ready'],
     forgotten: 1,
   },
@@ -119,7 +136,7 @@ const rows: Row[] = [
     what: 'a transfer that failed is forgotten once that is written',
     options: { transfer: failed },
     report: end({ kind: 'failed', error }),
-    outcome: { kind: 'recheck', afterMs: 1_000 },
+    outcome: { kind: 'requeueAfter', afterMs: 1_000 },
     events: ['Warning Conflict'],
     forgotten: 1,
   },
@@ -127,7 +144,7 @@ const rows: Row[] = [
     what: 'a transfer that failed is kept while another failure hides what it left in Glance',
     options: { transfer: failed },
     report: end({ kind: 'failed', error: other }),
-    outcome: { kind: 'recheck', afterMs: 1_000 },
+    outcome: { kind: 'requeueAfter', afterMs: 1_000 },
     events: ['Warning GlanceUnavailable'],
     forgotten: 0,
   },
@@ -168,4 +185,76 @@ describe('the end of a reconcile', () => {
     await conclude(pass, end({ kind: 'failed', error }), context);
     assert.deepEqual([reached.statuses[0]?.operation, reached.statuses[0]?.imageID], [operation, 'x']);
   });
+});
+
+describe('the time without a first status', () => {
+  const id = image.id;
+  const waits = (state: ActiveTransfer, fields: Partial<Report> = {}): Report => ({
+    ...created,
+    end: { kind: 'transferring', state },
+    changes: [],
+    ...fields,
+  });
+  const next = imageIDOf(uid, 1);
+
+  const cases: { what: string; report: Report; options?: ResourceOptions; ms: number }[] = [
+    {
+      what: 'is over once a transfer has waited for half a minute',
+      report: waits({ ...queued, queuedAt: before(30_000) }),
+      ms: 0,
+    },
+    {
+      what: 'goes on while a transfer waits for less',
+      report: waits({ ...queued, queuedAt: before(29_000) }),
+      ms: 1_000,
+    },
+    {
+      what: 'is over once a transfer has run for two seconds',
+      report: waits({ ...running, startedAt: before(2_000) }),
+      ms: 0,
+    },
+    {
+      what: 'starts again when a transfer that has waited runs',
+      report: waits({ ...running, startedAt: before(0) }),
+      ms: 2_000,
+    },
+    {
+      what: 'is over where the clock was set back by a day',
+      report: waits({ ...queued, queuedAt: before(-86_400_000) }),
+      ms: 0,
+    },
+    {
+      what: 'does not exist where the memory names a second image',
+      report: waits(queued, { memory: knows([{ id }, { id: next }]) }),
+      ms: 0,
+    },
+    {
+      what: 'does not exist where the only image is not the first',
+      report: waits(queued, { memory: knows([{ id: next }]) }),
+      ms: 0,
+    },
+    {
+      what: 'does not exist where an image vanished',
+      report: waits(queued, { changes: [{ kind: 'vanished', id }] }),
+      ms: 0,
+    },
+    {
+      what: 'does not exist for a resource that has a status',
+      report: waits(queued),
+      options: { status: { conditions } },
+      ms: 0,
+    },
+    {
+      what: 'does not exist for a resource that is being deleted',
+      report: waits(queued),
+      options: { metadata: { deletionTimestamp: before(0) } },
+      ms: 0,
+    },
+    { what: 'does not exist while nothing is transferred', report: end({ kind: 'suspended' }), ms: 0 },
+  ];
+  for (const { what, report, options, ms } of cases) {
+    test(`the time without a first status ${what}`, () => {
+      assert.equal(Math.max(0, quietStartMs(resourceOf(options), report, now)), ms);
+    });
+  }
 });

@@ -6,6 +6,7 @@ import type { Comparison } from '../../src/image/drift.ts';
 import { createMemberReadings } from '../../src/image/member-readings.ts';
 import type { Memory } from '../../src/image/memory.ts';
 import { begin, type Pass, type ReconcileContext, type Turn } from '../../src/image/pass.ts';
+import { createRecentImages } from '../../src/image/recent.ts';
 import type { StatusOutcome } from '../../src/image/resources.ts';
 import { defaultLimits, type TransferPlan } from '../../src/transfer/plan.ts';
 import type { TransferState } from '../../src/transfer/scheduler.ts';
@@ -25,6 +26,7 @@ export function cloudOf({ images }: Pick<StubGlance, 'images'>, fields: Partial<
     images,
     cache: noCache,
     observed: noCache,
+    recent: createRecentImages(createVirtualClock()),
     projectID,
     region: 'RegionOne',
     address: 'https://glance.example.com',
@@ -97,7 +99,7 @@ export function contextOf(options: ContextOptions = {}): { context: ReconcileCon
     transfers: {
       start(_, plan) {
         reached.started.push(plan);
-        if (!cannotStart) transfer = { kind: 'queued', plan, position: 1 };
+        if (!cannotStart) transfer = { kind: 'queued', plan, position: 1, queuedAt: now.toISOString() };
       },
       get: () => transfer,
       cancel: async () => {},

@@ -36,9 +36,9 @@ function setUp(resource = settledOn(imageOf()), random = () => 0.5) {
 
 describe('when a settled resource is compared', () => {
   test('after a restart, each resource is compared at its own time within the interval, with lists read since then', () => {
-    assert.deepEqual(setUp(undefined, () => 0.25).drift.next(key, intervalMs), { kind: 'in', ms: intervalMs / 4 });
+    assert.deepEqual(setUp(undefined, () => 0.25).drift.next(key, intervalMs), { kind: 'notDue', ms: intervalMs / 4 });
     const { drift } = setUp(undefined, () => 0);
-    assert.deepEqual(drift.next(key, intervalMs), { kind: 'listed', sinceMs: 0 });
+    assert.deepEqual(drift.next(key, intervalMs), { kind: 'fromCache', sinceMs: 0 });
   });
 
   test('the next comparison lies within the interval for every random value', () => {
@@ -53,7 +53,7 @@ describe('when a settled resource is compared', () => {
     await clock.advance(5_000);
     drift.compared(key, 4_000, intervalMs);
     await clock.advance(intervalMs);
-    assert.deepEqual(drift.next(key, intervalMs), { kind: 'listed', sinceMs: 5_000 });
+    assert.deepEqual(drift.next(key, intervalMs), { kind: 'fromCache', sinceMs: 5_000 });
   });
 
   test('an interval of 0 disables comparisons', async () => {
@@ -61,7 +61,7 @@ describe('when a settled resource is compared', () => {
     const { clock, drift, woken } = setUp(resource);
     drift.hear({ kind: 'seen', image: imageOf({ name: 'other' }) });
     await clock.advance(1e9);
-    assert.deepEqual(drift.next(key, 0), { kind: 'in', ms: Number.POSITIVE_INFINITY });
+    assert.deepEqual(drift.next(key, 0), { kind: 'notDue', ms: Number.POSITIVE_INFINITY });
     assert.deepEqual(woken, []);
   });
 
@@ -90,7 +90,7 @@ describe('when a settled resource is compared', () => {
     drift.compared(key, startedMs, intervalMs);
     assert.deepEqual(drift.next(key, intervalMs), { kind: 'live' });
     drift.compared(key, clock.monotonic(), intervalMs);
-    assert.equal(drift.next(key, intervalMs).kind, 'in');
+    assert.equal(drift.next(key, intervalMs).kind, 'notDue');
   });
 
   test('a list triggers no comparison of a suspended resource or of one in progress', () => {

@@ -31,14 +31,14 @@ describe('when a resource is due', () => {
     assert.deepEqual(dueOf(resource, '7', now), { kind: 'settled', intervalMs: 600_000 });
   });
   test('a failed resource is not due before its retry time', () => {
-    assert.deepEqual(dueOf(resourceOf({ status: failing }), '7', now), { kind: 'in', ms: 60_000 });
+    assert.deepEqual(dueOf(resourceOf({ status: failing }), '7', now), { kind: 'notDue', ms: 60_000 });
     const at = new Date('2026-01-02T00:01:00Z');
     assert.deepEqual(dueOf(resourceOf({ status: failing }), '7', at), { kind: 'now' });
   });
   test('a retry time further away than the longest wait is due, because a wrong clock has written it', () => {
     const at = (ms: number) => new Date(now.getTime() + ms).toISOString();
     const dueAt = (ms: number) => dueOf(resourceOf({ status: { ...failing, nextAttemptTime: at(ms) } }), '7', now);
-    assert.deepEqual(dueAt(longestDelayMs), { kind: 'in', ms: longestDelayMs });
+    assert.deepEqual(dueAt(longestDelayMs), { kind: 'notDue', ms: longestDelayMs });
     for (const ms of [longestDelayMs + 1001, 24 * 3_600_000, 365 * 24 * 3_600_000])
       assert.deepEqual(dueAt(ms), { kind: 'now' });
   });
@@ -58,7 +58,7 @@ describe('when a resource is due', () => {
     const metadata = { annotations: { [reconcileAtAnnotation]: 'a' } };
     assert.deepEqual(dueOf(resourceOf({ status: failing, metadata }), '7', now), { kind: 'now' });
     const handled = { ...failing, lastHandledReconcileAt: 'a' };
-    assert.equal(dueOf(resourceOf({ status: handled, metadata }), '7', now).kind, 'in');
+    assert.equal(dueOf(resourceOf({ status: handled, metadata }), '7', now).kind, 'notDue');
   });
   test('permission to abandon an image makes its resource due immediately', () => {
     const metadata = { deletionTimestamp: '2026-01-01T00:00:00Z', annotations: { [abandonAnnotation]: 'true' } };

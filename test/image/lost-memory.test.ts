@@ -2,12 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { finalizer } from '../../src/api/group.ts';
-import { isQuietStart } from '../../src/image/conclude.ts';
 import { contentOf } from '../../src/image/content.ts';
 import { imageIDOf } from '../../src/image/identity.ts';
 import { asOperation, blankMemory, type Memory, withImage } from '../../src/image/memory.ts';
 import { begin, isWorkedOn, keptMemory } from '../../src/image/pass.ts';
-import type { Report } from '../../src/image/report.ts';
 import { fillPlan, verifyPlan } from '../../src/image/transfer.ts';
 import { keyOf } from '../../src/lib/key.ts';
 import { defaultLimits, type TransferPlan } from '../../src/transfer/plan.ts';
@@ -64,22 +62,4 @@ describe('a memory that is lost before a transfer ends', () => {
     const kept = keptMemory(pass(transferOf(1, fillPlan), asOperation(memoryOf(0, 1))));
     assert.deepEqual(kept.images, [imageIDOf(uid, 0), imageIDOf(uid, 1)]);
   });
-});
-
-describe('the first status of a resource', () => {
-  const report = (memory: Memory): Report => ({
-    end: { kind: 'transferring', state: { kind: 'queued', position: 1, plan: transferOf(0, fillPlan) } },
-    memory,
-    changes: [{ kind: 'created', id: imageIDOf(uid, 0) }],
-  });
-
-  test('the first status waits for the transfer of the only image', () => {
-    assert.equal(isQuietStart(resourceOf(), report(memoryOf(0))), true);
-  });
-
-  for (const numbers of [[0, 1], [1]]) {
-    test(`the first status is written at once where the memory names the images ${numbers.join(' and ')}`, () => {
-      assert.equal(isQuietStart(resourceOf(), report(memoryOf(...numbers))), false);
-    });
-  }
 });

@@ -33,7 +33,7 @@ async function notDue(world: World): Promise<void> {
   world.setMetadata({ annotations: { ...world.resource?.metadata.annotations, [reconcileAtAnnotation]: 'now' } });
   await world.step();
   const outcome = await world.step();
-  assert.ok(outcome?.kind === 'recheck' && outcome.afterMs > 120_000, JSON.stringify(outcome));
+  assert.ok(outcome?.kind === 'requeueAfter' && outcome.afterMs > 120_000, JSON.stringify(outcome));
 }
 
 const source = () => settled({ spec, cluster: 'source' });
@@ -215,7 +215,7 @@ describe('a finalizer that another client removes', () => {
     await notDue(world);
     world.setMetadata({ finalizers: [] });
     const first = await world.step();
-    assert.deepEqual(first, { kind: 'recheck', afterMs: 60_000 });
+    assert.deepEqual(first, { kind: 'requeueAfter', afterMs: 60_000 });
     await world.clock.advance(60_000);
     await world.step();
     assert.deepEqual(world.resource?.metadata.finalizers, [finalizer]);

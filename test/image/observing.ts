@@ -203,7 +203,7 @@ export function createObservers(specs: Record<string, Record<string, unknown>>, 
         void done.finally(() => (isDone = true)).catch(() => {});
         while (!isDone) await clock.advance(50);
         const outcome = await done;
-        if (outcome.kind === 'recheck' && !due.has(key)) due.set(key, clock.monotonic() + outcome.afterMs);
+        if (outcome.kind === 'requeueAfter' && !due.has(key)) due.set(key, clock.monotonic() + outcome.afterMs);
       }
       await clock.advance(Math.max(0, end - clock.monotonic()));
     },

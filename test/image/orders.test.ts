@@ -44,6 +44,27 @@ test('an image whose creation was cut off by a crash is deleted when the edit th
   assert.deepEqual([world.ready(), world.show()], ['True Ready', ['4beb ubuntu active visible a marked']]);
 });
 
+test('an image that was active when the operator crashed stays until the one for the next declaration is verified', async () => {
+  const world = createWorld({ spec: specOf('a') });
+  world.hold();
+  await world.step();
+  // The status names the image before it is filled.
+  await world.clock.advance(2_000);
+  await world.step();
+  assert.deepEqual(world.status?.operation?.['published'], []);
+  await world.release();
+  await world.restart();
+  world.edit(specOf('b'));
+  const counts: number[] = [];
+  world.watch(() =>
+    counts.push([...world.images.values()].filter(({ status, hidden }) => status === 'active' && !hidden).length),
+  );
+  await world.settle();
+  assert.equal(world.ready(), 'True Ready');
+  assert.ok(world.show().includes('fd16 ubuntu active visible b marked'));
+  assert.ok(counts.length > 0 && counts.every((count) => count > 0), 'an active image is always visible');
+});
+
 test('a status that is lost while another image is filled does not make the operator forget the image before', async () => {
   for (const waits of [false, true]) {
     const world = await settled(specOf('a'));

@@ -26,7 +26,7 @@ const planOf = (imageID: string) => {
   const resource = resourceOf(withContent);
   return fillPlan(resource, imageID, contentOf(resource) ?? assert.fail(), terms);
 };
-const running: TransferState = { kind: 'queued', plan: planOf(image.id), position: 1 };
+const running: TransferState = { kind: 'queued', plan: planOf(image.id), position: 1, queuedAt: before(0) };
 const ready = {
   observedGeneration: 1,
   secretVersion: '7',
@@ -50,28 +50,28 @@ describe('whether it is the turn of a resource', () => {
     [
       'a settled one is when its drift check says so',
       { status: ready },
-      { comparison: { kind: 'in', ms: 9 } },
-      { kind: 'in', ms: 9 },
+      { comparison: { kind: 'notDue', ms: 9 } },
+      { kind: 'notDue', ms: 9 },
     ],
     [
       'a settled one may be compared with a list',
       { status: ready },
-      { comparison: { kind: 'listed', sinceMs: 3 } },
-      { kind: 'listed', sinceMs: 3 },
+      { comparison: { kind: 'fromCache', sinceMs: 3 } },
+      { kind: 'fromCache', sinceMs: 3 },
     ],
     [
       'one with a transfer always is',
       { status: ready },
-      { transfer: running, comparison: { kind: 'in', ms: 9 } },
+      { transfer: running, comparison: { kind: 'notDue', ms: 9 } },
       { kind: 'live' },
     ],
-    ['a suspended one is', { spec, status: ready }, { comparison: { kind: 'in', ms: 9 } }, { kind: 'live' }],
-    ['one that failed waits for its next attempt', { status: failed }, {}, { kind: 'in', ms: 60_000 }],
+    ['a suspended one is', { spec, status: ready }, { comparison: { kind: 'notDue', ms: 9 } }, { kind: 'live' }],
+    ['one that failed waits for its next attempt', { status: failed }, {}, { kind: 'notDue', ms: 60_000 }],
     ['one with another Secret is', { status: failed }, { secretVersions: '8' }, { kind: 'live' }],
     [
       'one with another spec is',
       { status: { ...ready, observedGeneration: 0 } },
-      { comparison: { kind: 'in', ms: 9 } },
+      { comparison: { kind: 'notDue', ms: 9 } },
       { kind: 'live' },
     ],
   ];
@@ -274,7 +274,7 @@ describe('the knowledge of an image without a call', () => {
           ? { kind: 'refreshing' as const }
           : { kind: 'seen' as const, image: found },
   });
-  const turn = { kind: 'listed', sinceMs: 0 } as const;
+  const turn = { kind: 'fromCache', sinceMs: 0 } as const;
   interface Row {
     what: string;
     memory?: Memory;

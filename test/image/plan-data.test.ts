@@ -150,7 +150,8 @@ describe('data that was sent', () => {
     const hash = { algorithm: 'sha256', value: '2'.repeat(64) };
     const staged = { spec: { ...withContent.spec, content: { ...content, method: 'Stage' } } };
     const converted = made(staged, { diskFormat: 'qcow2', hash });
-    assert.deepEqual(planOf(staged, converted), ['delete 0', 'create 1', '→ fill 1']);
+    assert.deepEqual(planOf(staged, converted), ['create 1', '→ fill 1']);
+    assert.deepEqual(planOf(staged, { ...converted, hidden: true }), ['delete 0', 'create 1', '→ fill 1']);
   });
 });
 
@@ -204,13 +205,25 @@ describe('data that nothing is recorded of', () => {
     },
   ];
   const replaced = {
-    'is read back': { unknown: ['→ verify 0'], inUse: ['→ verify 0'] },
-    'is replaced': { unknown: ['delete 0', 'create 1', '→ fill 1'], inUse: ['create 1', '→ fill 1'] },
-    'is deleted and reported': { unknown: ['delete 0', '→ UploadMismatch'], inUse: ['create 1', '→ fill 1'] },
+    'is read back': { hidden: ['→ verify 0'], visible: ['→ verify 0'], inUse: ['→ verify 0'] },
+    'is replaced': {
+      hidden: ['delete 0', 'create 1', '→ fill 1'],
+      visible: ['create 1', '→ fill 1'],
+      inUse: ['create 1', '→ fill 1'],
+    },
+    'is deleted and reported': {
+      hidden: ['delete 0', '→ UploadMismatch'],
+      visible: ['delete 0', '→ UploadMismatch'],
+      inUse: ['create 1', '→ fill 1'],
+    },
   };
   for (const { what, options, image, outcome } of rows) {
-    test(`an image with ${what} ${outcome} if no consumer knows it`, () => {
-      assert.deepEqual(planOf(options, image), replaced[outcome].unknown);
+    test(`an image with ${what} ${outcome} if it is hidden and no consumer knows it`, () => {
+      assert.deepEqual(planOf(options, { ...image, hidden: true }), replaced[outcome].hidden);
+    });
+
+    test(`an image with ${what} ${outcome} if lists show it and no status names it`, () => {
+      assert.deepEqual(planOf(options, image), replaced[outcome].visible);
     });
 
     test(`an image in use with ${what} stays until another one is verified`, () => {
@@ -224,7 +237,7 @@ describe('data that nothing is recorded of', () => {
     const same = found(knows([image]), { ...finding, fingerprint: fingerprintIn(glance) });
     assert.deepEqual(planOf(glance, image, same), ['→ settled 0']);
     const elsewhere = found(knows([image]), { ...finding, fingerprint: 'v1;glance=another;raw;bare' });
-    assert.deepEqual(planOf(glance, image, elsewhere), ['delete 0', 'create 1', '→ fill 1']);
+    assert.deepEqual(planOf(glance, image, elsewhere), ['create 1', '→ fill 1']);
   });
 
   test('a source image with the same ID in another cloud is copied again, and the copy that is in use stays until then', () => {

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import type { Image } from '../../src/glance/image.ts';
 import type { Desired } from '../../src/image/desired.ts';
 import { remembered } from '../../src/image/follow.ts';
+import { contentProperty } from '../../src/image/identity.ts';
 import { findingOf, isRetired, type Memory, verifiedAs } from '../../src/image/memory.ts';
 import { claimOf } from '../../src/image/observe.ts';
 import { ownershipOf } from '../../src/image/ownership.ts';
@@ -176,6 +177,19 @@ describe('plans', () => {
     }
   });
 
+  law(
+    'an image of an earlier declaration that lists show with data is deleted only after another one is promoted',
+    (story) => {
+      const { moments, desired } = story;
+      for (const { before, step } of moments) {
+        if (step.kind !== 'delete' || step.image.hidden || step.image.status !== 'active') continue;
+        const isOfThis = step.image.properties[contentProperty] === desired.fingerprint;
+        const isJudged = findingOf(before.memory, step.image.id, desired.fingerprint) !== undefined;
+        if (!isOfThis && !isJudged) assert.ok(before.memory.promoted !== undefined, 'another one is promoted');
+      }
+    },
+  );
+
   law('at most one image bears the declared name at any time', ({ moments, desired }) => {
     for (const { after } of moments) {
       const named = after.observed.revisions.filter(({ image }) => image.name === desired.image.name);
@@ -237,7 +251,7 @@ describe('plans', () => {
     },
   );
 
-  law('where consumers know a visible verified image, one stays visible', ({ moments, desired }) => {
+  law('where lists show a verified image, one stays visible', ({ moments, desired }) => {
     if (desired.image.hidden || desired.content === undefined) return;
     const shown = ({ observed, memory }: State) =>
       observed.revisions.filter(({ image }) => {
@@ -245,8 +259,7 @@ describe('plans', () => {
         return !image.hidden && image.status === 'active' && isKnown;
       });
     for (const { before, after } of moments) {
-      const isKnown = shown(before).some(({ image }) => before.memory.published.includes(image.id));
-      if (isKnown) assert.ok(shown(after).length > 0);
+      if (shown(before).length > 0) assert.ok(shown(after).length > 0);
     }
   });
 

@@ -146,7 +146,7 @@ describe('the sanitiser of the status', () => {
     const nextAttemptTime = '2026-01-02T00:01:00Z';
     const handled = sanitise({ lastHandledReconcileAt: metadata.annotations[reconcileAtAnnotation] });
     const status = { ...handled, observedGeneration: 1, conditions: [ready], nextAttemptTime };
-    assert.equal(dueOf(resourceOf({ status, metadata }), undefined, new Date('2026-01-02T00:00:00Z')).kind, 'in');
+    assert.equal(dueOf(resourceOf({ status, metadata }), undefined, new Date('2026-01-02T00:00:00Z')).kind, 'notDue');
   });
 });
 

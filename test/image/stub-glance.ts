@@ -7,6 +7,7 @@ import type { OwnConfigMaps } from '../../src/image/config-maps.ts';
 import { numberOf } from '../../src/image/identity.ts';
 import { createMemberReadings } from '../../src/image/member-readings.ts';
 import type { PerformContext } from '../../src/image/perform.ts';
+import { createRecentImages } from '../../src/image/recent.ts';
 import type { Member } from '../../src/image/revisions.ts';
 import { simulate } from '../../src/image/simulate.ts';
 import type { PlanStep } from '../../src/image/step.ts';
@@ -163,6 +164,7 @@ export function performOn(
   return {
     images,
     servers: async () => 'noCompute',
+    recent: createRecentImages(createVirtualClock()),
     owner,
     clock: { ...createVirtualClock(), now: () => now },
     guard: async () => true,

@@ -11,6 +11,7 @@ import { createStripped } from '../../src/image/guard.ts';
 import { contentProperty, markOf } from '../../src/image/identity.ts';
 import { createMemberReadings } from '../../src/image/member-readings.ts';
 import { asOperation } from '../../src/image/memory.ts';
+import { createRecentImages } from '../../src/image/recent.ts';
 import { createReconciler } from '../../src/image/reconcile.ts';
 import type { Resources } from '../../src/image/resources.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
@@ -90,6 +91,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     images,
     cache,
     observed: cache,
+    recent: createRecentImages(clock),
     projectID,
     region: undefined,
     address: 'https://glance.example.com',

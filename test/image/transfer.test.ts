@@ -11,7 +11,7 @@ import { defaultLimits, type TransferPlan } from '../../src/transfer/plan.ts';
 import type { TransferState } from '../../src/transfer/scheduler.ts';
 import { planOf as anyPlan, resultOf } from '../transfer/plans.ts';
 import { content, identity, imageOf, type ResourceOptions, resourceOf, uid } from './resource.ts';
-import { desiredOf, knows, memoryOf, now, withContent } from './states.ts';
+import { before, desiredOf, knows, memoryOf, now, withContent } from './states.ts';
 
 const terms = { address: 'https://glance.example.com', limits: defaultLimits };
 const id = imageOf().id;
@@ -56,25 +56,25 @@ const rows: Row[] = [
   { what: 'without a transfer there is none', news: { kind: 'none' } },
   {
     what: 'a transfer that waits is active, and names its image',
-    state: { kind: 'queued', plan: fill, position: 1 },
+    state: { kind: 'queued', plan: fill, position: 1, queuedAt: before(0) },
     memory: memoryOf(),
     news: { kind: 'active', memory: { images: [id], next: 1 } },
   },
   {
     what: 'a transfer of another content than declared is obsolete',
-    state: { kind: 'queued', plan: fill, position: 1 },
+    state: { kind: 'queued', plan: fill, position: 1, queuedAt: before(0) },
     options: newer,
     news: { kind: 'obsolete' },
   },
   {
     what: 'a transfer for a resource without content is obsolete',
-    state: { kind: 'queued', plan: fill, position: 1 },
+    state: { kind: 'queued', plan: fill, position: 1, queuedAt: before(0) },
     options: {},
     news: { kind: 'obsolete' },
   },
   {
     what: 'a transfer of an older object of this name is obsolete',
-    state: { kind: 'queued', plan: { ...fill, imageID: anyPlan().imageID }, position: 1 },
+    state: { kind: 'queued', plan: { ...fill, imageID: anyPlan().imageID }, position: 1, queuedAt: before(0) },
     news: { kind: 'obsolete' },
   },
   {
@@ -234,6 +234,7 @@ describe('whether a transfer is still wanted', () => {
     ],
     ['a larger disk', planOf(fillPlan, withDisk(1)), withDisk(9), true],
     ['a smaller disk', planOf(fillPlan, withDisk(9)), withDisk(1), false],
+    ['the first bound on the disk', fill, withDisk(1), false],
     ['no bound on the disk', planOf(fillPlan, withDisk(9)), withDisk(0), true],
     ['a download by Glance', fill, fetched, false],
     ['a read back of what Glance downloaded', planOf(verifyPlan, fetched), fetched, true],

@@ -12,8 +12,15 @@ import { content, identity, imageOf, projectID, resourceOf } from './resource.ts
 const warned = (
   spec: Record<string, unknown>,
   properties?: Record<string, unknown>,
-  { transferWarnings, unremovable }: { transferWarnings?: string[]; unremovable?: string[] } = {},
-) => warningOf(resourceOf({ spec }), { properties, transferWarnings, unremovable });
+  seen: { transferWarnings?: string[]; unremovable?: string[]; virtualSize?: number } = {},
+) =>
+  warningOf(resourceOf({ spec }), {
+    properties,
+    transferWarnings: undefined,
+    unremovable: undefined,
+    virtualSize: undefined,
+    ...seen,
+  });
 
 const stuck = { image_id: 'x', __doc__: 'y', ' a': 'z', os_glance_importing_to_stores: '', ok: '1' };
 
@@ -184,4 +191,18 @@ test('deeply nested JSON in a property of Glance is read as text, and compared w
   const image = () => readImage(wireImage({ block_device_mapping: text })) ?? assert.fail();
   assert.equal(image().properties['block_device_mapping'], text);
   assert.ok(isDeepStrictEqual(image(), image()));
+});
+
+const disk = (minDiskGiB: number, virtualSize: number) =>
+  warned({ image: { diskFormat: 'qcow2', minDiskGiB } }, undefined, { virtualSize });
+
+test('a minDiskGiB that was lowered below the disk of a verified image is applied, and reported as a Warning', () => {
+  const warning = disk(5, 5 * 2 ** 30 + 1);
+  assert.equal(warning?.reason, 'MinDiskTooSmall');
+  assert.match(warning.message, /a disk of 5.* \(5368709121 bytes\).*set it to 6$/);
+});
+
+test('a minDiskGiB that the disk fits into, and one that is not declared, are no reason for a Warning', () => {
+  assert.equal(disk(5, 5 * 2 ** 30), undefined);
+  assert.equal(disk(0, 5 * 2 ** 30), undefined);
 });

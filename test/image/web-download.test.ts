@@ -8,6 +8,7 @@ import { contentProperty, markOf } from '../../src/image/identity.ts';
 import { createMemberReadings } from '../../src/image/member-readings.ts';
 import type { Memory } from '../../src/image/memory.ts';
 import { pursue } from '../../src/image/pursue.ts';
+import { createRecentImages } from '../../src/image/recent.ts';
 import { faultOfFetched, type WebDownloads } from '../../src/image/web-download.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';
@@ -83,6 +84,7 @@ async function pass(
   const pursued = await pursue(desired, state, {
     images,
     servers: async () => 'noCompute',
+    recent: createRecentImages(clock),
     owner,
     clock,
     guard: async () => true,

@@ -16,6 +16,7 @@ import { createDrift } from '../../src/image/drift.ts';
 import { createStripped } from '../../src/image/guard.ts';
 import { contentProperty, identityOf, ownerProperty } from '../../src/image/identity.ts';
 import { createMemberReadings } from '../../src/image/member-readings.ts';
+import { createRecentImages } from '../../src/image/recent.ts';
 import { reconcile } from '../../src/image/reconcile.ts';
 import type { Resources } from '../../src/image/resources.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
@@ -58,6 +59,7 @@ export function createWorld(options: WorldOptions) {
   const serverImages = new Set<string>();
   const random = () => 0.5;
   const key = 'demo/ubuntu';
+  const lagging = new Set<string>();
   const log: string[] = [];
   const events: string[] = [];
   const calls = { reads: 0, writes: 0, statuses: 0, usage: {} };
@@ -141,6 +143,7 @@ export function createWorld(options: WorldOptions) {
       data,
       used,
       inUse,
+      lagging,
       calls,
       clock,
       write,
@@ -149,6 +152,7 @@ export function createWorld(options: WorldOptions) {
     }),
     cache,
     observed: cache,
+    recent: createRecentImages(clock),
     projectID,
     region: undefined,
     address: 'https://glance.example.com',
@@ -282,6 +286,7 @@ export function createWorld(options: WorldOptions) {
     used,
     inUse,
     serverImages,
+    lagging,
     ours,
     log,
     events,
@@ -377,7 +382,7 @@ export function createWorld(options: WorldOptions) {
           if (resource.status.observedGeneration === resource.metadata.generation)
             return { isSettled: true, reconciles };
         }
-        if (!world.isTransferring() && outcome?.kind === 'recheck')
+        if (!world.isTransferring() && outcome?.kind === 'requeueAfter')
           await clock.advance(Math.max(outcome.afterMs, 1000));
       }
       return { isSettled: false, reconciles: most };

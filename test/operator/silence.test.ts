@@ -52,15 +52,16 @@ describe('a converged cluster', () => {
     process.stdout.write(
       `writes: ${JSON.stringify(countByVerb(writes))}; Glance calls: ${calls.length} for ${images} images\n`,
     );
-    // Four when nothing is slow (see the bench). A slow transfer also writes its progress: after a second, and then every five.
-    const progress = images + (transfersAtOnce * (performance.now() - startedAt)) / 5000;
+    // Finalizer, status, Event. A slow transfer also writes its progress, and a long wait for a slot costs a status.
+    const elapsedMs = performance.now() - startedAt;
+    const progress = (transfersAtOnce * elapsedMs) / 2_000 + (elapsedMs < 30_000 ? 0 : images);
     assert.ok(
-      writes.length <= 5 * images + progress,
+      writes.length <= 3 * images + progress,
       `${writes.length} writes, at most ${progress} of them of progress: ${JSON.stringify(countByVerb(writes))}`,
     );
     const drift = glance.requests.length;
-    // Create, look, upload, look.
-    assert.ok(calls.length <= 5 * images, `${calls.length} calls`);
+    // Create, upload, look.
+    assert.equal(calls.length, 3 * images);
 
     const settled = await audit.mark();
     await sleep(3.3 * intervalMs);

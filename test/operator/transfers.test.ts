@@ -201,7 +201,11 @@ describe('limits', () => {
     });
     await world.apply('first', http(slow));
     await world.source.requested('/slow.raw');
-    await world.apply('second', http(world.source.add('/second.raw', { body })));
+    // A resource that has a status shows at once that it waits; a new one after half a minute.
+    const second = http(world.source.add('/second.raw', { body }));
+    await world.apply('second', { ...second, suspend: true });
+    await world.reason('second', 'Suspended');
+    await world.apply('second', second);
     assert.match(messageOf(await world.reason('second', 'Queued')), /position 1/);
     await writeFile(file, 'total: 2\n');
     await world.ready('second');

@@ -16,11 +16,12 @@ describe('the scheduler', () => {
   test('a scheduler runs as many transfers as allowed, and the others in the order of arrival', async () => {
     for (const key of ['a', 'b', 'c', 'd']) scheduler.start(key, planOf(key));
     assert.deepEqual(env.kinds('a', 'b', 'c', 'd'), ['running', 'running', 'queued', 'queued']);
-    assert.deepEqual(scheduler.get('d'), { kind: 'queued', plan: planOf('d'), position: 2 });
+    const queuedAt = env.clock.now().toISOString();
+    assert.deepEqual(scheduler.get('d'), { kind: 'queued', plan: planOf('d'), position: 2, queuedAt });
     env.runOf('b').finish(resultOf(1));
     await settle();
     assert.deepEqual(env.kinds('a', 'b', 'c', 'd'), ['running', 'succeeded', 'running', 'queued']);
-    assert.deepEqual(scheduler.get('d'), { kind: 'queued', plan: planOf('d'), position: 1 });
+    assert.deepEqual(scheduler.get('d'), { kind: 'queued', plan: planOf('d'), position: 1, queuedAt });
   });
 
   test('a scheduler keeps a result until it is forgotten', async () => {
