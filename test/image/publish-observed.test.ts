@@ -89,8 +89,8 @@ describe('the publication of an observed image', () => {
 
   test('nothing is published for a resource that is gone or has another status', async () => {
     for (const [written, kind] of [
-      ['gone', 'done'],
-      ['outdated', 'again'],
+      ['gone', 'awaitChange'],
+      ['outdated', 'requeue'],
     ] as const) {
       const { ended, calls } = await published({ publish, written });
       assert.deepEqual(calls, ['read golden']);
