@@ -117,7 +117,7 @@ async function measure(stack: Stack, program: readonly string[], atOnce: number)
   await world.operator.stop();
 }
 
-/** Each resource has one line in the log of the operator when it is ready. To ask the API server would slow both down. */
+/** Each resource has one line in the log of the operator when it is ready. Polling the API server would slow both down. */
 async function untilReady({ operator }: World, count: number): Promise<void> {
   await eventually(
     () => operator.log.filter((line) => line.includes('"reason":"Ready"')).length >= count,
