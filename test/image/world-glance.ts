@@ -97,21 +97,17 @@ export interface HeldByGlance {
   used: Set<string>;
   /** IDs of images that it does not delete. */
   inUse: Set<string>;
+  /** IDs of images that no read shows yet, because the database that responds lags behind. */
+  lagging: Set<string>;
 }
 
 export function createGlance(): HeldByGlance {
   const clock = createVirtualClock('2026-01-02T00:00:00.000Z');
-  return { clock, images: new Map(), data: new Map(), used: new Set(), inUse: new Set() };
+  return { clock, images: new Map(), data: new Map(), used: new Set(), inUse: new Set(), lagging: new Set() };
 }
 
-export interface GlanceParts {
+export interface GlanceParts extends Omit<HeldByGlance, 'clock'> {
   client: ImageClient;
-  images: Map<string, Image>;
-  data: ReadonlyMap<string, string>;
-  used: Set<string>;
-  inUse: ReadonlySet<string>;
-  /** Images that no read shows yet, because the database that responds lags behind. */
-  lagging: ReadonlySet<string>;
   /** `usage`: what the quotas are. */
   calls: { reads: number; usage: Record<string, QuotaUsage> };
   clock: Clock;

@@ -55,11 +55,11 @@ export interface WorldOptions {
 
 export function createWorld(options: WorldOptions) {
   const { spec, metadata = {}, storeNames, inheritFrom = [], cluster = 'test-cluster', glance } = options;
-  const { clock, images, data, used, inUse } = glance ?? createGlance();
+  const { clock, ...holds } = glance ?? createGlance();
+  const { images, data } = holds;
   const serverImages = new Set<string>();
   const random = () => 0.5;
   const key = 'demo/ubuntu';
-  const lagging = new Set<string>();
   const log: string[] = [];
   const events: string[] = [];
   const calls = { reads: 0, writes: 0, statuses: 0, usage: {} };
@@ -138,12 +138,8 @@ export function createWorld(options: WorldOptions) {
   });
   const cloud: Cloud = {
     images: imagesOf({
+      ...holds,
       client,
-      images,
-      data,
-      used,
-      inUse,
-      lagging,
       calls,
       clock,
       write,
@@ -281,12 +277,8 @@ export function createWorld(options: WorldOptions) {
 
   const world = {
     clock,
-    images,
-    data,
-    used,
-    inUse,
+    ...holds,
     serverImages,
-    lagging,
     ours,
     log,
     events,
