@@ -188,7 +188,7 @@ test('Observe uses only the requests of a cloud that read', async () => {
   const cloud = { images, observed: { get: () => ({ kind: 'unknown', why: 'unlisted' }) as const }, projectID };
   const { signal } = new AbortController();
   for (const imported of [{ id: image.id }, { filter: { name: 'other' } }, { filter: { name: 'ubuntu' } }])
-    await mirror(imported, memoryOf({ observed: image.id }), cloud, { kind: 'listed', sinceMs: 0 }, signal);
+    await mirror(imported, memoryOf({ observed: image.id }), cloud, { kind: 'fromCache', sinceMs: 0 }, signal);
   assert.deepEqual([...used].sort(), ['get', 'list']);
 });
 
