@@ -10,13 +10,13 @@ import { Conflict, GlanceUnavailable, ImageNotFound, NotAuthorized } from '../gl
 import type { Image } from '../glance/image.ts';
 import { type JsonPatchOperation, keyIn } from '../glance/patch.ts';
 import type { Clock } from '../lib/clock.ts';
-import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
+import { OperatorError } from '../lib/errors.ts';
 import { addMember, changeState, removeMember } from './access.ts';
 import { isUsed, whyNoRoom } from './before-step.ts';
 import type { Cloud } from './clouds.ts';
 import type { OwnConfigMaps } from './config-maps.ts';
 import type { Desired } from './desired.ts';
-import { markProperties } from './identity.ts';
+import { asProtected, hiddenMark, markProtected, reservedKey } from './mark-protection.ts';
 import type { MemberReadings } from './member-readings.ts';
 import { type Memory, withImage, withoutImage } from './memory.ts';
 import { claimOf, find, isOfOtherCluster, type Look, observeMarked, revisionOf, withFound } from './observe.ts';
@@ -163,8 +163,6 @@ export function notRecorded(): OperatorError {
   );
 }
 
-type Right = 'create' | 'read' | 'update';
-
 type StepOf<Kind extends PlanStep['kind']> = Extract<PlanStep, { kind: Kind }>;
 
 /** The gate. Plans hold no step for a foreign image, so this is never reached by one. */
@@ -272,40 +270,6 @@ async function whenForbidden(
   const known = state.memory.unremovable?.keys ?? [];
   const unremovable = { keys: [...new Set([...known, ...stuck])], at: clock.now().toISOString() };
   return changed({ ...state, memory: { ...state.memory, unremovable } });
-}
-
-/**
- * The property that Glance names in a 403, as property protections cause it: ReservedProperty in glance/common/exception.py, raised by
- * glance/api/property_protections.py.
- */
-function reservedKey(error: unknown): string | undefined {
-  if (!(error instanceof NotAuthorized) || error.httpStatus !== 403) return undefined;
-  return /Attribute '([^']{1,255})' is reserved/.exec(error.message)?.[1];
-}
-
-/** The failure that says which right on which mark is missing. */
-function markProtected(key: string, right: Right, cause?: unknown): OperatorError {
-  return new OperatorError(
-    `this cloud does not let the operator ${right} the property ${key}, its mark on each image: the administrator of the cloud has to ` +
-      'add a rule for properties whose names begin with glance_image_operator_ to the property protections of Glance, with create, ' +
-      'read, update and delete for the role of these credentials',
-    {
-      code: 'PropertyProtected',
-      cause,
-      ...(cause instanceof OperatorError ? responseFieldsOf(cause) : {}),
-    },
-  );
-}
-
-/** The cloud accepted a mark and does not show it to us. */
-function hiddenMark(image: Image, sent: Readonly<Record<string, unknown>>): string | undefined {
-  return markProperties.find((key) => Object.hasOwn(sent, key) && image.properties[key] === undefined);
-}
-
-/** The rejection of one of our marks, in a sentence that says what the cloud has to allow. */
-function asProtected(error: unknown, right: Right): unknown {
-  const key = reservedKey(error);
-  return key !== undefined && markProperties.includes(key) ? markProtected(key, right, error) : error;
 }
 
 function marksIn(operations: readonly JsonPatchOperation[]): Record<string, unknown> {
