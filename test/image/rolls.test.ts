@@ -100,7 +100,7 @@ test('a retired revision stays for its time, and goes when that is over, also wi
   await world.clock.advance(0);
   const outcome = await world.step();
   assert.deepEqual(states(world), ['0 Retired', '1 Current']);
-  assert.ok(outcome?.kind === 'recheck' && outcome.afterMs <= 3 * hour, 'the reconcile is planned');
+  assert.ok(outcome?.kind === 'requeueAfter' && outcome.afterMs <= 3 * hour, 'the reconcile is planned');
   await world.clock.advance(3 * hour);
   await world.settle();
   assert.deepEqual(states(world), ['1 Current']);
