@@ -95,7 +95,9 @@ export function turnOf(
       const retentionMs = retentionDueMs(resource, clock.now());
       if (retentionMs === 0) return { kind: 'live' };
       const next = drift.next(key, due.intervalMs);
-      return next.kind !== 'notDue' ? next : { kind: 'notDue', ms: Math.min(next.ms, retentionMs ?? Number.POSITIVE_INFINITY) };
+      return next.kind !== 'notDue'
+        ? next
+        : { kind: 'notDue', ms: Math.min(next.ms, retentionMs ?? Number.POSITIVE_INFINITY) };
     }
     default:
       return unreachable(due);
