@@ -8,7 +8,7 @@ import type { GlanceImage } from '../api/glanceimage.ts';
 import { addToContext } from '../lib/context.ts';
 import { type Attempt, attempt, OperatorError } from '../lib/errors.ts';
 import type { Cloud, CloudPlace, CloudRef } from './clouds.ts';
-import type { Pass, ReconcileContext, Turn } from './pass.ts';
+import type { Pass, ReconcileContext } from './pass.ts';
 import type { Report } from './report.ts';
 import { missingSecret } from './resources.ts';
 import { cloudRefOf } from './transfer.ts';
@@ -19,23 +19,25 @@ export interface Opened {
   secret: Report['secret'];
 }
 
-export async function openCloud({ resource, memory, turn }: Pass, context: ReconcileContext): Promise<Opened> {
+export async function openCloud(pass: Pass, context: ReconcileContext): Promise<Opened> {
+  const { resource, memory } = pass;
   addToContext({ cloud: resource.spec.cloud.name });
-  const opened = knownCloud(resource, turn, context) ?? (await readCloud(resource, context));
+  const opened = knownCloud(pass, context) ?? (await readCloud(resource, context));
   const { cloud } = opened;
   if (!cloud.ok || cloud.value === undefined) return opened;
   const refusal = otherProject(memory.place, cloud.value.place);
   return refusal === undefined ? opened : { ...opened, cloud: { ok: false, error: refusal } };
 }
 
-/** Scheduled drift checks within this time share one reading of their Secret. */
+/** Scheduled drift checks within this time share one reading of their Secret, and so does the reconcile after a transfer, which read it. */
 const sharedReadingMs = 10_000;
 
 /** A Secret that is known to be unchanged need not be read, unless the last attempt failed. */
-function knownCloud(resource: GlanceImage, turn: Turn, { resources, clouds }: ReconcileContext): Opened | undefined {
+function knownCloud({ resource, turn, news }: Pass, { resources, clouds }: ReconcileContext): Opened | undefined {
   const isDeleting = resource.metadata.deletionTimestamp !== undefined;
   if (resource.status.nextAttemptTime !== undefined) return undefined;
-  const version = resources.cloudVersion(resource, turn.kind === 'fromCache' && !isDeleting ? sharedReadingMs : 0);
+  const isShared = !isDeleting && (turn.kind === 'fromCache' || news.kind === 'verified');
+  const version = resources.cloudVersion(resource, isShared ? sharedReadingMs : 0);
   const cloud = clouds.known(cloudRefOf(resource), version);
   return cloud && { cloud: { ok: true, value: cloud }, secret: { version: resources.secretVersions(resource) } };
 }

@@ -174,6 +174,30 @@ describe('the beginning of a reconcile', () => {
 });
 
 describe('the opening of a cloud', () => {
+  test('a Secret is read for each live reconcile, but not again directly after a transfer or for each of many checks', async () => {
+    const succeeded: TransferState = {
+      kind: 'succeeded',
+      plan: planOf(image.id),
+      result: { ...resultOf(1024), image, startedAt: before(1_000), durationMs: 500 },
+    };
+    const cases = [
+      { options: {}, turn: { kind: 'live' }, maxAgeMs: 0 },
+      { options: { transfer: succeeded }, turn: { kind: 'live' }, maxAgeMs: 10_000 },
+      { options: { transfer: running }, turn: { kind: 'live' }, maxAgeMs: 0 },
+      { options: {}, turn: { kind: 'fromCache', sinceMs: 0 }, maxAgeMs: 10_000 },
+    ] as const;
+    for (const { options, turn, maxAgeMs } of cases) {
+      const { pass, context } = passOf({ resource: withContent, ...options }, { turn });
+      const asked: number[] = [];
+      const cloudVersion = (_: unknown, ms: number) => {
+        asked.push(ms);
+        return '7';
+      };
+      await openCloud(pass, { ...context, resources: { ...context.resources, cloudVersion } });
+      assert.deepEqual(asked, [maxAgeMs]);
+    }
+  });
+
   const missing = new OperatorError('there is no Secret', { code: 'SecretNotFound' });
   const down = new OperatorError('no connection', { code: 'IdentityUnavailable' });
   const cannotOpen = (error: Error) => ({ version: '7', open: () => Promise.reject(error) });
