@@ -242,3 +242,43 @@ test('an unknown ID is searched in bounded time, however many IDs were used', ()
   for (const number of [0, 9_999, next - 9_999, next, next + 9_999])
     assert.equal(numberOf(uid, imageIDOf(uid, number), next), number);
 });
+
+test('an image whose copy to another store was under way when it was deleted is created again, and no failed import is reported', async () => {
+  const stores = ['a', 'b'];
+  const world = createWorld({ spec: specOf('a', { stores }), storeNames: stores });
+  for (let reconciles = 0; reconciles < 6 && !world.log.some((line) => line.startsWith('import')); reconciles++) {
+    await world.step();
+    await world.clock.advance(0);
+  }
+  assert.ok(
+    world.log.some((line) => line.startsWith('import copy-image')),
+    'the copy was requested',
+  );
+  await world.clock.advance(60_000);
+  world.foreignDelete(first);
+  for (let reconciles = 0; reconciles < 4; reconciles++) {
+    await world.step();
+    await world.clock.advance(0);
+  }
+  assert.equal(world.images.get(second)?.status, 'active');
+  assert.ok(!world.events.includes('Warning ImportFailed'), world.events.join(', '));
+});
+
+test('a digest of an image that was deleted does not condemn the next one, which is not decompressed any more', async () => {
+  const world = await settled(specOf('a'));
+  await world.clock.advance(60_000);
+  world.foreignDelete(first);
+  const { image, content: declared } = specOf('a');
+  world.edit({ image, content: { http: { ...declared.http, decompress: 'None' } } });
+  await world.step();
+  await world.clock.advance(0);
+  assert.equal(world.images.get(second)?.status, 'active');
+  // The process dies before it has written a status of the upload.
+  await world.restart();
+  await world.settle();
+  assert.deepEqual([world.ready(), world.show()], ['True Ready', ['fd16 ubuntu active visible a marked']]);
+  assert.deepEqual(
+    world.log.filter((line) => /^(create|delete)/.test(line)),
+    ['create fd16'],
+  );
+});
