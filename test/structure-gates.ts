@@ -42,7 +42,13 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'makes an egress policy': {
     sign: calls('createEgressPolicy'),
-    files: ['commands/clouds.ts', 'commands/egress.ts', 'commands/transfers.ts', 'transfer/thread-main.ts'],
+    files: [
+      'commands/clouds.ts',
+      'commands/egress.ts',
+      'commands/publishers.ts',
+      'commands/transfers.ts',
+      'transfer/thread-main.ts',
+    ],
   },
   'applies an egress policy to connections': {
     sign: calls('guardConnector'),

@@ -5,7 +5,7 @@
 import type { Reason } from './reasons.ts';
 import type { Condition } from './status.ts';
 
-export type ConditionType = 'Ready' | 'Available' | 'Reconciling' | 'Stalled' | 'Warning';
+export type ConditionType = 'Ready' | 'Available' | 'Reconciling' | 'Stalled' | 'Updating' | 'Warning';
 
 /** For the pages. */
 export const conditionMeanings: Readonly<Record<ConditionType, string>> = {
@@ -17,6 +17,8 @@ export const conditionMeanings: Readonly<Record<ConditionType, string>> = {
   Stalled:
     '`True`: a retry does not help until the resource or its Secret is changed. The operator nevertheless retries, every 10 minutes to an hour.',
   Warning: '`True`: something that you should know, although it prevents nothing.',
+  Updating:
+    '`True`: the publisher has a newer file, and its image is being made. `False`: that failed, or the publisher cannot be read; the reason names the cause. It is absent otherwise, and it says nothing about the image that is in use.',
 };
 
 export interface ConditionVerdict {
@@ -40,6 +42,8 @@ export interface Verdicts {
     | { kind: 'stalled'; reason: Reason; message: string };
   /** Says nothing about whether the image is as declared. */
   warning: Warning | undefined;
+  /** Of a publisher: says nothing about it either. */
+  updating: ConditionVerdict | undefined;
 }
 
 /** The new list of conditions. `previous` only lends its transition times. */
@@ -54,13 +58,14 @@ export function conditionsFrom(
     const lastTransitionTime = before?.status === status ? before.lastTransitionTime : rfc3339(now);
     return { type, status, reason, message, observedGeneration: generation, lastTransitionTime };
   };
-  const { ready, available, beside, warning } = verdicts;
+  const { ready, available, beside, warning, updating } = verdicts;
   const list = [condition('Ready', ready), condition('Available', available)];
   if (beside.kind !== 'none') {
     const type = beside.kind === 'reconciling' ? 'Reconciling' : 'Stalled';
     list.push(condition(type, { status: 'True', reason: beside.reason, message: beside.message }));
   }
   if (warning !== undefined) list.push(condition('Warning', { status: 'True', ...warning }));
+  if (updating !== undefined) list.push(condition('Updating', updating));
   return list;
 }
 

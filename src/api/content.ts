@@ -4,11 +4,13 @@
  */
 import { z } from 'zod';
 import { byDefault } from './fields.ts';
+import { update, verification } from './publishers.ts';
 import { rule } from './rules.ts';
 import { glance } from './sources/glance.ts';
 import { http } from './sources/http.ts';
+import { index } from './sources/index.ts';
 
-export const sourceKinds = ['http', 'glance'] as const;
+export const sourceKinds = ['http', 'index', 'glance'] as const;
 export type SourceKind = (typeof sourceKinds)[number];
 
 /** The method if `method` is absent. */
@@ -16,48 +18,66 @@ export const defaultMethod = 'Upload';
 
 const webDownload = "has(self.method) && self.method == 'WebDownload'";
 
+/** Something is left to the publisher. */
+const isFollowed = '(has(self.http) && has(self.http.digestFrom)) || has(self.index)';
+
 export const content = rule(
   rule(
     rule(
-      z.object({
-        http: http.optional(),
-        glance: glance.optional(),
-        method: z
-          .enum(['Upload', 'Stage', 'WebDownload'])
-          .optional()
-          .meta({
-            description:
-              'How the data gets into Glance. Upload: the operator streams it into the image and verifies it before it sends the last bytes. ' +
-              'Stage: the same, into the staging area of Glance; Glance then imports it into its stores and runs the import plugins of the cloud, which may convert the data or set properties. ' +
-              `WebDownload: Glance downloads the file itself; the operator verifies it afterwards, while it is private and hidden, and deletes it if it is wrong. A sha512 digest is compared with that of Glance; for another one the operator reads the data back.${byDefault(defaultMethod)}`,
-          }),
-      }),
+      rule(
+        z.object({
+          http: http.optional(),
+          index: index.optional(),
+          glance: glance.optional(),
+          verify: verification.optional(),
+          update: update.optional(),
+          method: z
+            .enum(['Upload', 'Stage', 'WebDownload'])
+            .optional()
+            .meta({
+              description:
+                'How the data gets into Glance. Upload: the operator streams it into the image and verifies it before it sends the last bytes. ' +
+                'Stage: the same, into the staging area of Glance; Glance then imports it into its stores and runs the import plugins of the cloud, which may convert the data or set properties. ' +
+                `WebDownload: Glance downloads the file itself; the operator verifies it afterwards, while it is private and hidden, and deletes it if it is wrong. A sha512 digest is compared with that of Glance; for another one the operator reads the data back.${byDefault(defaultMethod)}`,
+            }),
+        }),
+        {
+          cel: `[${sourceKinds.map((kind) => `has(self.${kind})`).join(', ')}].exists_one(x, x)`,
+          test: (declared) =>
+            [declared.http, declared.index, declared.glance].filter((source) => source !== undefined).length === 1,
+          message: `content needs exactly one source: ${sourceKinds.join(', ')}`,
+        },
+      ),
       {
-        cel: `[${sourceKinds.map((kind) => `has(self.${kind})`).join(', ')}].exists_one(x, x)`,
-        test: (declared) => [declared.http, declared.glance].filter((source) => source !== undefined).length === 1,
-        message: `content needs exactly one source: ${sourceKinds.join(' or ')}`,
+        cel: `!(${webDownload}) || (has(self.http) && self.http.digestOf == 'Served')`,
+        test: ({ method, http: file }) => method !== 'WebDownload' || file?.digestOf === 'Served',
+        message:
+          'method WebDownload needs content.http with the digest of the file as served, because Glance downloads the file itself and decompresses nothing: leave digestOf out, or use method Upload',
+        fieldPath: '.method',
       },
     ),
     {
-      cel: `!(${webDownload}) || (has(self.http) && self.http.digestOf == 'Served')`,
-      test: ({ method, http: file }) => method !== 'WebDownload' || file?.digestOf === 'Served',
+      cel: `!(${webDownload}) || !has(self.http) || (size(self.http.mirrors) == 0 && !has(self.http.headersSecretRef) && !has(self.http.caSecretRef) && !has(self.http.member))`,
+      test: ({ method, http: file }) =>
+        method !== 'WebDownload' ||
+        file === undefined ||
+        (file.mirrors.length === 0 &&
+          file.headersSecretRef === undefined &&
+          file.caSecretRef === undefined &&
+          file.member === undefined),
       message:
-        'method WebDownload needs content.http with the digest of the file as served, because Glance downloads the file itself and decompresses nothing: leave digestOf out, or use method Upload',
-      fieldPath: '.method',
+        'method WebDownload takes no mirrors, headersSecretRef, caSecretRef or member, because Glance downloads the file with a URL alone and stores it as it is: leave them out, or use method Upload',
+      fieldPath: '.http',
     },
   ),
   {
-    cel: `!(${webDownload}) || !has(self.http) || (size(self.http.mirrors) == 0 && !has(self.http.headersSecretRef) && !has(self.http.caSecretRef) && !has(self.http.member))`,
-    test: ({ method, http: file }) =>
-      method !== 'WebDownload' ||
-      file === undefined ||
-      (file.mirrors.length === 0 &&
-        file.headersSecretRef === undefined &&
-        file.caSecretRef === undefined &&
-        file.member === undefined),
+    cel: `!(has(self.verify) || has(self.update)) || ${isFollowed}`,
+    test: (declared) =>
+      (declared.verify === undefined && declared.update === undefined) ||
+      declared.http?.digestFrom !== undefined ||
+      declared.index !== undefined,
     message:
-      'method WebDownload takes no mirrors, headersSecretRef, caSecretRef or member, because Glance downloads the file with a URL alone and stores it as it is: leave them out, or use method Upload',
-    fieldPath: '.http',
+      'verify and update are about the list or index of a publisher: declare http.digestFrom or index, or leave them out',
   },
 ).meta({
   description:

@@ -4,7 +4,7 @@
  */
 
 /** Where a reason is shown. The reason of a failure in `Ready` is also that of `Stalled`, of `status.lastError` and of an event. */
-export type Place = 'Ready' | 'Available' | 'Reconciling' | 'Warning' | 'Event';
+export type Place = 'Ready' | 'Available' | 'Reconciling' | 'Updating' | 'Warning' | 'Event';
 
 /**
  * Who has to act:

@@ -2,12 +2,17 @@
 import { publisher, type ReasonEntry } from './reason-entry.ts';
 
 const read = 'curl --location URL';
-const showKey = 'gpg --show-keys FILE';
+const showKey = 'kubectl explain glanceimage.spec.content.verify.openPGP';
 
 export const publisherReasons = {
+  Resolving: {
+    meaning: 'The list or index of the publisher is being read, because nothing says yet which digest the file has.',
+    shownBy: ['Ready', 'Reconciling'],
+    actor: 'operator',
+  },
   DigestNotFound: {
     meaning: 'The list of digests or the index was read, and does not give one digest for the file.',
-    shownBy: ['Ready'],
+    shownBy: ['Ready', 'Updating'],
     actor: 'user',
     remedy:
       'The message says what is wrong. Correct the name or the pattern in `fileName`, the pointers of `index`, or the URL of the list. Nothing changes until it is right.',
@@ -15,14 +20,14 @@ export const publisherReasons = {
   },
   ListOutdated: {
     meaning: 'The list or index is older than the one that was accepted before.',
-    shownBy: ['Ready'],
+    shownBy: ['Ready', 'Updating'],
     actor: 'user',
     remedy: `${publisher} The operator asks again by itself. Declare \`digest\` if the older file is really wanted.`,
     command: read,
   },
   SignatureMissing: {
-    meaning: 'A signature is demanded by `content.verify`, and the list or index has none.',
-    shownBy: ['Ready'],
+    meaning: 'The list or index has no signature, and `content.verify` is declared.',
+    shownBy: ['Ready', 'Updating'],
     actor: 'user',
     remedy: 'Declare where the signature is in `signatureURL`, or name the file that contains it.',
     command: read,
@@ -30,35 +35,35 @@ export const publisherReasons = {
   SignatureInvalid: {
     meaning:
       'The signature does not fit the list or index: one of them was changed, or they are of different versions.',
-    shownBy: ['Ready'],
+    shownBy: ['Ready', 'Updating'],
     actor: 'user',
     remedy: 'Compare the list with that of the publisher. Trust neither until they fit.',
     command: read,
   },
   SignerNotAllowed: {
     meaning: 'The signature is of a key that is not among the declared ones, or of one that is not for signing.',
-    shownBy: ['Ready'],
+    shownBy: ['Ready', 'Updating'],
     actor: 'user',
     remedy: 'Find out from the publisher whether it signs with another key now, and put that key into the Secret.',
     command: showKey,
   },
   KeyExpired: {
     meaning: 'The key that signed the list has expired.',
-    shownBy: ['Ready'],
+    shownBy: ['Ready', 'Updating'],
     actor: 'user',
     remedy: 'Fetch the renewed key of the publisher, and put it into the Secret.',
     command: showKey,
   },
   KeyRevoked: {
     meaning: 'The owner of the key that signed the list has revoked it.',
-    shownBy: ['Ready'],
+    shownBy: ['Ready', 'Updating'],
     actor: 'user',
     remedy: 'Find out from the publisher why, and which key it uses now.',
     command: showKey,
   },
   WeakHash: {
     meaning: 'The signature uses a hash or a key with which signatures can be forged.',
-    shownBy: ['Ready'],
+    shownBy: ['Ready', 'Updating'],
     actor: 'user',
     remedy: `${publisher} Until then declare \`digest\`, which you have checked in another way.`,
     command: showKey,

@@ -230,14 +230,26 @@ const storedAsServed =
 const fields = Object.keys(declared.shape);
 const fieldsOfImage = Object.keys(image.shape);
 
+const isPrivate = "(!has(self.image.visibility) || self.image.visibility == 'private')";
+
 export const specSchema = rule(
   rule(
-    rule(importRules(fields, fieldsOfImage).reduce(rule, declared), {
-      cel: '!has(self.content) || has(self.image.diskFormat)',
-      test: (spec) => spec.content === undefined || spec.image.diskFormat !== undefined,
-      message: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
-      fieldPath: '.image.diskFormat',
-    }),
+    rule(
+      rule(importRules(fields, fieldsOfImage).reduce(rule, declared), {
+        cel: '!has(self.content) || has(self.image.diskFormat)',
+        test: (spec) => spec.content === undefined || spec.image.diskFormat !== undefined,
+        message: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
+        fieldPath: '.image.diskFormat',
+      }),
+      {
+        cel: `!has(self.content) || !has(self.content.update) || ${isPrivate} || (has(self.revisions) && has(self.revisions.keepFor))`,
+        test: ({ content: followed, image: { visibility = imageDefaults.visibility }, revisions: kept }) =>
+          followed?.update === undefined || visibility === 'private' || kept?.keepFor !== undefined,
+        message:
+          'with update, an image that others can use is replaced while they use it: declare how long the replaced ones stay in revisions.keepFor, for example 720h',
+        fieldPath: '.revisions',
+      },
+    ),
     {
       cel: `!has(self.content) || ${oneFile.cel('self.content')} || !(${storedAsServed})`,
       test: ({ content: source, image: { diskFormat, containerFormat } }) =>

@@ -46,6 +46,9 @@ export function withFileCredentials(plan: TransferPlan, settings: TransferSettin
         return sourceCa === undefined ? undefined : secret('source-ca', async () => [['ca.crt', await read(sourceCa)]]);
       case 'cloud':
         return secret('source-cloud', () => readCloudFiles(sourceCloudsYaml, cloud, sourceCa));
+      // A plan has the digest itself, and needs no signature of a list.
+      case 'keys':
+        return undefined;
     }
   }
 

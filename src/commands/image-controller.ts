@@ -71,6 +71,7 @@ export function createImageController(options: ImageControllerOptions): Controll
       referenced(secrets.changes, usersOf),
       reported(driftChecks, 'periodic'),
       reported(transfers.changes),
+      reported(transfers.publishers.changes),
     ],
     flowOf: (key) => flowOf(images.get(key), clouds),
     reconcile: createReconciler({
@@ -80,6 +81,7 @@ export function createImageController(options: ImageControllerOptions): Controll
       memberReadings: createMemberReadings(clock),
       configMaps: createConfigMaps(client),
       stripped: createStripped(clock),
+      following: transfers.publishers.following,
       transfers: transfers.scheduler,
       limits,
       webDownloads: transfers.webDownloads,

@@ -1,5 +1,5 @@
 /**
- * Builds the transfers of the operator, as configured by the settings.
+ * Builds the transfers of the operator, and what it reads of publishers for them, as configured by the settings.
  *
  * Guarantees: at shutdown, transfers end or are cancelled before the controller stops, as far as the drain deadline allows, and the
  * results that are known by then are written to the status.
@@ -11,7 +11,7 @@ import { createEgressPolicy, type EgressPair, type EgressRules } from '../http/e
 import type { Trust } from '../http/trust.ts';
 import type { WebDownloads } from '../image/web-download.ts';
 import { aborted } from '../lib/abort.ts';
-import type { Clock } from '../lib/clock.ts';
+import type { Clock, Random } from '../lib/clock.ts';
 import type { Key } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
 import type { CredentialSource } from '../openstack/credential-source.ts';
@@ -22,6 +22,7 @@ import { defaultLimits, type TransferPlan } from '../transfer/plan.ts';
 import { createScheduler, type Scheduler } from '../transfer/scheduler.ts';
 import { createThreadExecutor } from '../transfer/thread-executor.ts';
 import { followTransferLimits } from './limits.ts';
+import { createFollowing, type FollowingAccess } from './publishers.ts';
 import type { RunSettings } from './settings.ts';
 
 export interface TransfersOptions {
@@ -32,6 +33,7 @@ export interface TransfersOptions {
   credentials: CredentialSource;
   observer: TransferObserver;
   clock: Clock;
+  random: Random;
   log: Logger;
 }
 
@@ -39,6 +41,8 @@ export interface Transfers {
   scheduler: Scheduler;
   /** Keys whose transfer has ended or made progress. */
   changes: Emitter<Key>;
+  /** What is read of publishers, to know which file to transfer. */
+  publishers: FollowingAccess;
   /** Of every transfer. */
   limits: TransferPlan['limits'];
   /** For what Glance downloads by itself. */
@@ -51,7 +55,7 @@ export interface Transfers {
 }
 
 export function createTransfers(options: TransfersOptions): Transfers {
-  const { settings, egress, trust, fence, credentials, observer, clock, log } = options;
+  const { settings, egress, trust, fence, credentials, observer, clock, random, log } = options;
   const changes = createEmitter<Key>();
   const running = {
     total: settings.transfers,
@@ -59,6 +63,7 @@ export function createTransfers(options: TransfersOptions): Transfers {
     perCloud: settings.transfersPerCloud,
     perHost: settings.transfersPerHost,
   };
+  const publishers = createFollowing({ egress: egress.sources, trust, credentials, clock, random });
   const executor = createThreadExecutor({
     egress,
     trust,
@@ -83,6 +88,7 @@ export function createTransfers(options: TransfersOptions): Transfers {
     scheduler,
     changes,
     webDownloads: { checkURL: createURLCheck(createEgressPolicy(egress.sources), trust, clock), maxVirtualBytes },
+    publishers,
     limits: {
       ...defaultLimits,
       maxBytes: settings.maxImageSizeGiB * 2 ** 30,
@@ -99,6 +105,7 @@ export function createTransfers(options: TransfersOptions): Transfers {
           await scheduler.stop();
         },
       },
+      publishers.component,
     ],
     drain: (controller) => drainOf(scheduler, controller, settings.transfersOnStop === 'drain'),
     close: executor.close,

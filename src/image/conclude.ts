@@ -36,7 +36,7 @@ export async function conclude(pass: Pass, report: Report, context: ReconcileCon
   const quietMs = quietStartMs(resource, report, context.clock.now());
   if (quietMs > 0) return { kind: 'requeueAfter', afterMs: quietMs };
   const { status: previous } = resource;
-  const summary = summarise(report, previous, momentOf(resource, report, context));
+  const summary = summarise(report, previous, momentOf(pass, report, context));
   const status = pass.newerVersion === undefined ? summary : withNewerMemory(summary, previous);
   const written = isDeepStrictEqual(status, previous)
     ? 'written'
@@ -47,7 +47,7 @@ export async function conclude(pass: Pass, report: Report, context: ReconcileCon
     resources.event(resource, type, reason, note);
   const isOpen =
     news.kind === 'failed' && news.looks && report.end.kind === 'failed' && report.end.error !== news.error;
-  if (transfer !== undefined && !isOpen) transfers.forget(key, transfer);
+  if (transfer !== undefined && !isOpen && report.end.kind !== 'resolving') transfers.forget(key, transfer);
   return outcomeOf(pass, report, status, context);
 }
 
@@ -76,7 +76,7 @@ export function quietStartMs(
     : quietRunMs - msSince(state.startedAt, now);
 }
 
-function momentOf(resource: GlanceImage, report: Report, { clock, random }: ReconcileContext): Moment {
+function momentOf({ resource, pinning }: Pass, report: Report, { clock, random }: ReconcileContext): Moment {
   const { metadata, status: previous, spec } = resource;
   const { promoted } = report.memory;
   const image = report.observed?.revisions.find(({ image: { id } }) => id === promoted)?.image ?? previous.image;
@@ -87,6 +87,7 @@ function momentOf(resource: GlanceImage, report: Report, { clock, random }: Reco
     deleting: metadata.deletionTimestamp !== undefined,
     recordOnly: spec.content === undefined,
     imported: spec.import && (spec.managementPolicy === 'Observe' ? 'observed' : 'adopted'),
+    pinning,
     warning: warningOf(resource, {
       properties: image?.properties,
       transferWarnings: content?.warnings,
@@ -99,7 +100,7 @@ function momentOf(resource: GlanceImage, report: Report, { clock, random }: Reco
 }
 
 function outcomeOf(
-  { key, resource, startedMs }: Pass,
+  { key, resource, pinning, startedMs }: Pass,
   { end }: Report,
   status: GlanceImageStatus,
   { drift, clock }: ReconcileContext,
@@ -109,13 +110,11 @@ function outcomeOf(
       const intervalMs = parseDuration(resource.spec.interval);
       const comparedMs = intervalMs === 0 ? undefined : drift.compared(key, startedMs, intervalMs);
       const retentionMs = retentionDueMs({ ...resource, status }, clock.now());
-      if (retentionMs === undefined)
-        return comparedMs === undefined ? { kind: 'awaitChange' } : { kind: 'requeueAfter', afterMs: comparedMs };
-      return {
-        kind: 'requeueAfter',
-        afterMs: Math.min(comparedMs ?? longestRecheckMs, Math.max(retentionMs, shortestRecheckMs)),
-      };
+      const retiredMs = retentionMs === undefined ? undefined : Math.max(retentionMs, shortestRecheckMs);
+      return lookAgain(comparedMs, pinning.nextMs, retiredMs);
     }
+    case 'held':
+      return { kind: 'requeue' };
     case 'waiting':
       return { kind: 'requeueAfter', afterMs: end.ms };
     case 'failed': {
@@ -124,10 +123,23 @@ function outcomeOf(
         ? { kind: 'awaitChange' }
         : { kind: 'requeueAfter', afterMs: Math.max(0, Date.parse(at) - clock.now().getTime()) };
     }
+    case 'resolving': {
+      // A reading that has begun reports its end. Otherwise the next reconcile begins it.
+      const isReading = pinning.kind === 'open' || (pinning.kind === 'pinned' && pinning.isRereading === true);
+      return isReading ? { kind: 'awaitChange' } : { kind: 'requeue' };
+    }
     case 'transferring':
     case 'suspended':
       return { kind: 'awaitChange' };
     default:
       return unreachable(end);
   }
+}
+
+/** `undefined`: not because of this. */
+export function lookAgain(...waits: readonly (number | undefined)[]): Outcome {
+  const afterMs = Math.min(...waits.map((ms) => ms ?? Number.POSITIVE_INFINITY));
+  return Number.isFinite(afterMs)
+    ? { kind: 'requeueAfter', afterMs: Math.min(afterMs, longestRecheckMs) }
+    : { kind: 'awaitChange' };
 }

@@ -11,7 +11,7 @@ import { unreachable } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
 import { dueOf } from './due.ts';
 import type { Resources } from './resources.ts';
-import { isAsSeen } from './status.ts';
+import { isAsSeen } from './seen.ts';
 
 export type Comparison =
   | { kind: 'notDue'; ms: number }

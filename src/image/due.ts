@@ -19,10 +19,7 @@ const longestWaitMs = longestDelayMs + 1_000;
 /** `secretVersions` are those of the content of its Secrets, as last read; undefined when none is known. */
 export function dueOf(resource: GlanceImage, secretVersions: string | undefined, now: Date): Due {
   const { status, metadata, spec } = resource;
-  const annotation = metadata.annotations[reconcileAtAnnotation];
-  const handled = annotation && sanitise({ lastHandledReconcileAt: annotation }).lastHandledReconcileAt;
-  if (status.observedGeneration !== metadata.generation || status.lastHandledReconcileAt !== handled)
-    return { kind: 'now' };
+  if (status.observedGeneration !== metadata.generation || isRequested(resource)) return { kind: 'now' };
   if (secretVersions !== undefined && secretVersions !== status.secretVersion) return { kind: 'now' };
   if (metadata.deletionTimestamp !== undefined && metadata.annotations[abandonAnnotation] === 'true')
     return { kind: 'now' };
@@ -35,4 +32,11 @@ export function dueOf(resource: GlanceImage, secretVersions: string | undefined,
   }
   if (!isConvergedReason(findCondition(status.conditions, 'Ready')?.reason)) return { kind: 'now' };
   return { kind: 'settled', intervalMs: parseDuration(spec.interval) };
+}
+
+/** By an annotation that the status does not have yet. */
+export function isRequested({ metadata, status }: GlanceImage): boolean {
+  const annotation = metadata.annotations[reconcileAtAnnotation];
+  const handled = annotation && sanitise({ lastHandledReconcileAt: annotation }).lastHandledReconcileAt;
+  return status.lastHandledReconcileAt !== handled;
 }

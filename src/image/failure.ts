@@ -88,7 +88,7 @@ export function verdictsOnFailure(
   failure: Failure,
   wasReady: boolean,
   deleting: boolean,
-): Omit<Verdicts, 'warning' | 'available'> {
+): Pick<Verdicts, 'ready' | 'beside'> {
   const reason = reasonOf(error);
   const { message: cause } = failure.lastError;
   const message = deleting

@@ -18,13 +18,16 @@ import type { MemberReadings } from './member-readings.ts';
 import { blankMemory, type Memory, recall } from './memory.ts';
 import type { Owner } from './observe.ts';
 import type { Report } from './report.ts';
+import type { Following, Pinning } from './resolution.ts';
 import type { Resources } from './resources.ts';
 import { retentionDueMs } from './retention.ts';
 import { readTransfer, type TransferNews } from './transfer.ts';
+import { isNews } from './updating.ts';
 import type { WebDownloads } from './web-download.ts';
 
 export interface ReconcilerOptions {
   resources: Resources;
+  following: Following;
   clouds: Clouds;
   drift: Drift;
   memberReadings: MemberReadings;
@@ -66,6 +69,7 @@ export interface Pass {
   newerVersion: number | undefined;
   transfer: TransferState | undefined;
   news: TransferNews;
+  pinning: Pinning;
 }
 
 /** How a reconcile goes on after its steps. */
@@ -79,10 +83,12 @@ export type Reached =
 /** Whether it is this resource's turn, and if so, what its image is compared with. */
 export function turnOf(
   key: Key,
-  resource: GlanceImage,
+  pinning: Pinning,
   { resources, transfers, drift, clock }: Pick<ReconcilerOptions, 'resources' | 'transfers' | 'drift' | 'clock'>,
 ): Comparison {
+  const { resource } = pinning;
   const isDeleting = resource.metadata.deletionTimestamp !== undefined;
+  if (isNews(pinning, resource.status) && !isDeleting) return { kind: 'live' };
   if (transfers.get(key) !== undefined || (resource.spec.suspend && !isDeleting)) return { kind: 'live' };
   const due = dueOf(resource, resources.secretVersions(resource), clock.now());
   switch (due.kind) {
@@ -106,10 +112,11 @@ export function turnOf(
 
 export function begin(
   key: Key,
-  resource: GlanceImage,
+  pinning: Pinning,
   turn: Turn,
   { transfers, cluster, clock }: Pick<ReconcileContext, 'cluster' | 'clock'> & { transfers: Pick<Scheduler, 'get'> },
 ): Pass {
+  const { resource } = pinning;
   const { uid, deletionTimestamp } = resource.metadata;
   const recollection = recall(resource);
   const recalled = recollection.kind === 'memory' ? recollection.memory : blankMemory(uid);
@@ -129,6 +136,7 @@ export function begin(
     newerVersion: recollection.kind === 'newer' ? recollection.version : undefined,
     transfer,
     news,
+    pinning,
   };
 }
 

@@ -11,7 +11,8 @@ import type { Outcome } from '../controller/outcome.ts';
 import { addToContext } from '../lib/context.ts';
 import { attempt, unreachable } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
-import { conclude } from './conclude.ts';
+import { isMismatch } from './candidates.ts';
+import { conclude, lookAgain } from './conclude.ts';
 import { readConfigMaps } from './config-maps.ts';
 import { desire } from './desired.ts';
 import { follow, remembered, withoutWrong } from './follow.ts';
@@ -39,8 +40,10 @@ import { performContext } from './perform.ts';
 import { configMapsOf } from './publication.ts';
 import { publishObserved } from './publish-observed.ts';
 import { pursue } from './pursue.ts';
+import { isUnpinned, recover } from './recover.ts';
 import { release } from './release.ts';
 import type { Report } from './report.ts';
+import { type Pinning, pin } from './resolution.ts';
 
 type Reconcile = (key: Key, signal: AbortSignal, grace: AbortSignal) => Promise<Outcome>;
 
@@ -49,22 +52,28 @@ export function createReconciler(options: ReconcilerOptions): Reconcile {
 }
 
 export async function reconcile(key: Key, context: ReconcileContext): Promise<Outcome> {
-  const { resources, transfers, drift, stripped } = context;
-  const resource = resources.get(key);
-  if (resource === undefined || isReleased(resource)) {
+  const { resources, transfers, drift, stripped, following } = context;
+  const declared = resources.get(key);
+  if (declared === undefined || isReleased(declared)) {
     drift.forget(key);
     stripped.forget(key);
+    following.publishers.forget(key);
+    following.candidates.forget(key);
     await transfers.cancel(key);
     return { kind: 'awaitChange' };
   }
-  const waitMs = stripped.waitMs(key, resource);
+  const waitMs = stripped.waitMs(key, declared);
   if (waitMs > 0) return { kind: 'requeueAfter', afterMs: waitMs };
-  addToContext({ generation: resource.metadata.generation });
-  if (isIdle(resource)) await transfers.cancel(key);
-  const turn = turnOf(key, resource, context);
-  if (turn.kind === 'notDue')
-    return Number.isFinite(turn.ms) ? { kind: 'requeueAfter', afterMs: turn.ms } : { kind: 'awaitChange' };
-  const pass = begin(key, resource, turn, context);
+  addToContext({ generation: declared.metadata.generation });
+  if (isIdle(declared)) await transfers.cancel(key);
+  const pinning = pin(key, declared, following, context.clock.now());
+  const turn = turnOf(key, pinning, context);
+  if (turn.kind === 'notDue') return lookAgain(turn.ms, pinning.nextMs);
+  const begun = begin(key, pinning, turn, context);
+  const found = isUnpinned(begun) ? await attempt(context.grace, () => recover(begun, context)) : undefined;
+  if (found?.ok === false) return end(begun, failed(begun, found.error, context), context);
+  if (found?.value === 'again') return { kind: 'requeue' };
+  const pass = found?.value === undefined ? begun : begin(key, found.value, turn, context);
   if (pass.news.kind === 'obsolete') await transfers.cancel(key);
   const reached = await attempt(context.grace, () => reach(pass, context));
   return end(pass, reached.ok ? reached.value : failed(pass, reached.error, context), context);
@@ -73,7 +82,7 @@ export async function reconcile(key: Key, context: ReconcileContext): Promise<Ou
 async function end(pass: Pass, reached: Reached, context: ReconcileContext): Promise<Outcome> {
   switch (reached.kind) {
     case 'report':
-      return conclude(pass, reached.report, context);
+      return conclude(pass, followed(pass, reached.report, context), context);
     case 'released':
       await context.resources.removeFinalizer(pass.resource, context.grace);
       context.drift.forget(pass.key);
@@ -83,6 +92,26 @@ async function end(pass: Pass, reached: Reached, context: ReconcileContext): Pro
     default:
       return unreachable(reached);
   }
+}
+
+/**
+ * A file that differs from its list may be newer than the list, so that is read again before the failure counts. The image that is
+ * pinned goes on when a candidate fails.
+ */
+function followed({ key, pinning }: Pass, report: Report, { following: { candidates } }: ReconcileContext): Report {
+  const { end } = report;
+  if (end.kind === 'converged') candidates.forget(key);
+  if (end.kind !== 'failed' || (pinning.kind !== 'pinned' && pinning.kind !== 'candidate')) return report;
+  const { digest } = pinning.source;
+  if (pinning.kind === 'candidate') {
+    candidates.reject(key, digest, end.error);
+    return { ...report, end: { kind: 'held', error: end.error } };
+  }
+  if (pinning.resource.status.imageID !== undefined || !isMismatch(end.error)) return report;
+  const isRead = candidates.get(key)?.digest === digest && pinning.isRereading !== true;
+  if (isRead) return report;
+  if (pinning.isRereading !== true) candidates.reject(key, digest, end.error);
+  return { ...report, end: { kind: 'resolving', url: pinning.url } };
 }
 
 async function reach(pass: Pass, context: ReconcileContext): Promise<Reached> {
@@ -106,7 +135,8 @@ async function restoreGuard(pass: Pass, context: ReconcileContext): Promise<Reac
 
 /** From what is declared to what Glance holds. */
 async function converge(pass: Pass, context: ReconcileContext): Promise<Reached> {
-  const { resource, identity, memory, news } = pass;
+  const { resource, identity, memory, news, pinning } = pass;
+  if (pinning.kind === 'open') return unresolved(pass, pinning, context);
   if (news.kind === 'active')
     return withReport({ end: { kind: 'transferring', state: news.state }, memory: keptMemory(pass), changes: [] });
   if (news.kind === 'failed' && !news.looks && !isWorkedOn(pass))
@@ -149,6 +179,17 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   const remember = remembered(withPlace, pursued.next, state.observed, desired, context.clock.now());
   const content = pursued.content ?? (news.kind === 'verified' ? news.content : undefined);
   return withReport({ ...learned, content, memory: remember, end: await follow(pursued.next, pass, cloud, context) });
+}
+
+/** No digest is known. */
+function unresolved(
+  pass: Pass,
+  { url, error }: Extract<Pinning, { kind: 'open' }>,
+  context: ReconcileContext,
+): Reached {
+  const at = { secret: { version: context.resources.secretVersions(pass.resource) } };
+  if (error !== undefined) return failed(pass, error, context, at);
+  return withReport({ ...at, end: { kind: 'resolving', url }, memory: keptMemory(pass), changes: [] });
 }
 
 /** Nothing that leads to a writer of images is passed on. */

@@ -40,6 +40,10 @@ export type End =
   /** Glance, or another client, still moves the data. */
   | { kind: 'waiting'; phase: 'Importing' | 'Waiting'; imageID: string; why: string; ms: number }
   | { kind: 'suspended' }
+  /** The list or index of the publisher is being read. */
+  | { kind: 'resolving'; url: string }
+  /** The newer file of the publisher is not usable, and the pinned one goes on. */
+  | { kind: 'held'; error: OperatorError }
   | { kind: 'failed'; error: OperatorError };
 
 export type ActiveTransfer = Extract<TransferState, { kind: 'queued' | 'running' }>;

@@ -162,7 +162,9 @@ export function secretKeysOf(resource: GlanceImage): Key[] {
   const { metadata, spec } = resource;
   const content = contentOf(resource);
   const needs = content === undefined ? [] : sourceOf(content.source).secrets;
-  const names = [spec.cloud.secretRef.name, ...needs.map(({ ref }) => ref.name)];
+  const signers = spec.content?.verify?.openPGP.keysFrom.secretRef;
+  const refs = [spec.cloud.secretRef, ...needs.map(({ ref }) => ref), ...(signers === undefined ? [] : [signers])];
+  const names = refs.map(({ name }) => name);
   return [...new Set(names)].map((name) => keyOf(metadata.namespace, name));
 }
 

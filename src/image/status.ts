@@ -4,7 +4,6 @@
  * Invariants: pure; a value that was not requested again stays as last known; the same report twice gives the same status, so the
  * status of a settled resource is never written; a failure names its cause, its attempts and what happens next.
  */
-import { isDeepStrictEqual } from 'node:util';
 import {
   type ConditionVerdict,
   conditionsFrom,
@@ -14,7 +13,7 @@ import {
   type Warning,
 } from '../api/conditions.ts';
 import type { GlanceImageStatus, SeenImage, TransferStatus } from '../api/status.ts';
-import { dateOf, type Image } from '../glance/image.ts';
+import { dateOf } from '../glance/image.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { compact } from '../lib/compact.ts';
 import { formatDuration } from '../lib/duration.ts';
@@ -23,11 +22,14 @@ import { unreachable } from '../lib/errors.ts';
 import { availabilityOf } from './available.ts';
 import { type Failure, reasonOf, verdictsOnFailure } from './failure.ts';
 import { digestIn } from './fingerprint.ts';
-import { markProperties, numberOf } from './identity.ts';
+import { numberOf } from './identity.ts';
 import { asOperation, isBlank, isRetired, type Memory, verifiedAs } from './memory.ts';
 import type { ActiveTransfer, End, Report } from './report.ts';
+import type { Pinning } from './resolution.ts';
 import type { Observed, Revision } from './revisions.ts';
 import { sanitise } from './sanitise.ts';
+import { seen } from './seen.ts';
+import { sourceAfter, whileFollowing, withPublisher } from './updating.ts';
 import { hashOf } from './verify.ts';
 
 /** What a summary needs in addition to the report. */
@@ -40,6 +42,7 @@ export interface Moment {
   recordOnly: boolean;
   /** What happens to an image that existed before; undefined where there is none. */
   imported: 'adopted' | 'observed' | undefined;
+  pinning: Pinning;
   /** What people should know although it prevents nothing. */
   warning: Warning | undefined;
   now: Date;
@@ -52,7 +55,8 @@ export function summarise(report: Report, previous: GlanceImageStatus, moment: M
   const image = imageOf(report, previous, moment.now);
   const failure = failureOf(end, previous, moment);
   const imageID = memory.promoted;
-  const verdicts = verdictsOf(end, { previous, image, imageID, failure, moment });
+  const main = verdictsOf(end, { previous, image, imageID, failure, moment });
+  const verdicts = withPublisher(moment.pinning, end, main, previous, moment.generation);
   const transfer = transferOf(end, previous.transfer, moment.now);
   return sanitise({
     observedGeneration: moment.generation,
@@ -78,6 +82,7 @@ export function summarise(report: Report, previous: GlanceImageStatus, moment: M
     secretVersion: secret === undefined ? previous.secretVersion : secret.version,
     revisions: observed === undefined ? withUnseen(previous.revisions, memory) : revisionsOf(observed, memory),
     members: membersOf(report, previous),
+    source: sourceAfter(moment.pinning, end, previous),
     operation: isBlank(memory) ? undefined : asOperation(memory),
     lastHandledReconcileAt: moment.reconcileAt,
   });
@@ -177,7 +182,7 @@ function revisionState(id: string, memory: Memory) {
 function failureOf(end: End, previous: GlanceImageStatus, moment: Moment): Failure | undefined {
   const sameDeclaration = previous.observedGeneration === moment.generation;
   const before = sameDeclaration ? previous.lastError : undefined;
-  if (end.kind === 'converged' || end.kind === 'suspended') return undefined;
+  if (end.kind === 'converged' || end.kind === 'suspended' || end.kind === 'held') return undefined;
   if (end.kind !== 'failed') {
     return before === undefined
       ? undefined
@@ -225,7 +230,7 @@ interface Scene {
   moment: Moment;
 }
 
-function verdictsOf(end: End, scene: Scene): Omit<Verdicts, 'warning' | 'available'> {
+function verdictsOf(end: End, scene: Scene): Pick<Verdicts, 'ready' | 'beside'> {
   const { previous, failure, moment } = scene;
   switch (end.kind) {
     case 'converged': {
@@ -233,6 +238,9 @@ function verdictsOf(end: End, scene: Scene): Omit<Verdicts, 'warning' | 'availab
     }
     case 'suspended':
       return { ready: whileSuspended(previous, moment), beside: { kind: 'none' } };
+    case 'resolving':
+    case 'held':
+      return working(...whileFollowing(end), failure);
     case 'transferring': {
       const message = transferMessage(end.state, failure);
       const isReadBack = end.state.plan.method === 'Verify';
@@ -275,10 +283,10 @@ function whileSuspended(previous: GlanceImageStatus, moment: Moment): ConditionV
 }
 
 function working(
-  reason: 'Queued' | 'Transferring' | 'Verifying' | 'Importing' | 'WaitingForGlance',
+  reason: 'Progressing' | 'Resolving' | 'Queued' | 'Transferring' | 'Verifying' | 'Importing' | 'WaitingForGlance',
   message: string,
   failure: Failure | undefined,
-): Omit<Verdicts, 'warning' | 'available'> {
+): Pick<Verdicts, 'ready' | 'beside'> {
   return {
     ready: { status: 'False', reason, message },
     beside: { kind: 'reconciling', reason: failure === undefined ? 'Progressing' : 'ProgressingWithRetry', message },
@@ -346,6 +354,8 @@ function transferOf(end: End, before: TransferStatus | undefined, now: Date): Tr
       return { phase: end.phase, bytes: 0, startedAt: before?.phase === end.phase ? before.startedAt : rfc3339(now) };
     case 'converged':
     case 'suspended':
+    case 'resolving':
+    case 'held':
     case 'failed':
       return undefined;
     default:
@@ -356,40 +366,4 @@ function transferOf(end: End, before: TransferStatus | undefined, now: Date): Tr
 function sizeOf(image: SeenImage | undefined, transfer: TransferStatus | undefined): string | undefined {
   const bytes = image?.size ?? transfer?.totalBytes;
   return bytes === undefined ? undefined : formatBytes(bytes);
-}
-
-/** Whether a status that shows `before` would show the same of this image. */
-export function isAsSeen(image: Image, before: SeenImage | undefined): boolean {
-  return before !== undefined && seen(image, before, new Date(0)) === before;
-}
-
-/** The image as status shows it. While Glance reports the same, the time at which it was seen stays too. */
-function seen(image: Image, before: SeenImage | undefined, now: Date): SeenImage | undefined {
-  const hidden = markProperties;
-  const properties = Object.fromEntries(Object.entries(image.properties).filter(([key]) => !hidden.includes(key)));
-  const shown = {
-    name: image.name ?? undefined,
-    status: image.status,
-    visibility: image.visibility,
-    owner: image.owner ?? undefined,
-    diskFormat: image.diskFormat ?? undefined,
-    containerFormat: image.containerFormat ?? undefined,
-    size: image.size ?? undefined,
-    virtualSize: image.virtualSize ?? undefined,
-    checksum: image.checksum ?? undefined,
-    hash: image.hash ?? undefined,
-    minDiskGiB: image.minDiskGiB,
-    minRAMMiB: image.minRAMMiB,
-    protected: image.protected,
-    hidden: image.hidden,
-    tags: image.tags,
-    properties,
-    stores: image.stores,
-    createdAt: image.createdAt,
-    updatedAt: image.updatedAt,
-    observedAt: rfc3339(now),
-  };
-  const fresh = sanitise({ image: shown }).image;
-  if (before !== undefined && isDeepStrictEqual({ ...fresh, observedAt: before.observedAt }, before)) return before;
-  return fresh;
 }

@@ -23,8 +23,8 @@ export const planned = {
   cloud: { secretRef: z.strictObject({ name: text }), name: text, region: text.optional() },
 };
 
-/** What the values of a Secret are for. `cloud`: a clouds.yaml and its certificates. */
-export type SecretUse = 'headers' | 'ca' | 'cloud';
+/** What the values of a Secret are for. `cloud`: a clouds.yaml and its certificates. `keys`: public keys that may sign. */
+export type SecretUse = 'headers' | 'ca' | 'cloud' | 'keys';
 
 export interface SecretNeed {
   use: SecretUse;
@@ -41,6 +41,8 @@ export interface SourceSecrets {
   /** CA certificates in PEM. */
   ca?: string;
   cloud?: CloudFiles;
+  /** Files of public keys. */
+  keys?: readonly Uint8Array[];
 }
 
 /** What a declaration says about the data. */

@@ -5,9 +5,12 @@
  */
 import { z } from 'zod';
 import type { ContentSpec, SourceKind } from '../api/content.ts';
-import type { DeclaredContext, DeclaredData, PlannedSource } from './kind.ts';
+import { compact } from '../lib/compact.ts';
+import type { DeclaredContext, DeclaredData, PlannedSource, SecretNeed } from './kind.ts';
 import { declaredGlance, GlancePlan, glanceSource } from './kinds/glance.ts';
-import { declaredHttp, HttpPlan, httpSource } from './kinds/http.ts';
+import { declaredHttp, HttpPlan, httpSource, questionInHttp, resolvedHttp } from './kinds/http.ts';
+import { questionInIndex, resolvedIndex } from './kinds/index.ts';
+import type { Question, Resolution } from './resolve/question.ts';
 
 export { imageItself } from './kinds/glance.ts';
 
@@ -18,6 +21,8 @@ type Declare = (content: ContentSpec, context: DeclaredContext) => DeclaredData<
 
 const declarations: Readonly<Record<SourceKind, Declare>> = {
   http: ({ http }) => http && declaredHttp(http),
+  // Its file is known only when the index was read: see `resolvedContent`.
+  index: () => undefined,
   glance: ({ glance }, context) => glance && declaredGlance(glance, context),
 };
 
@@ -28,6 +33,25 @@ export function declaredData(content: ContentSpec, context: DeclaredContext): De
     if (data !== undefined) return data;
   }
   return undefined;
+}
+
+/** What a declaration leaves to its publisher; undefined if it has the digest itself. */
+export function questionOf({ http, index, verify }: ContentSpec): Question | undefined {
+  const asked = (http && questionInHttp(http)) ?? (index && questionInIndex(index));
+  return asked && compact({ ...asked, isSigned: verify !== undefined, signatureURL: verify?.openPGP.signatureURL });
+}
+
+/** The declaration with what its publisher provides. */
+export function resolvedContent(content: ContentSpec, resolution: Resolution): ContentSpec {
+  return content.index === undefined ? resolvedHttp(content, resolution) : resolvedIndex(content, resolution);
+}
+
+/** The Secrets that reading the list or index needs. */
+export function askingSecrets({ http, verify }: ContentSpec): SecretNeed[] {
+  const source = http && httpSource(declaredHttp(http).source).secrets;
+  const field = 'spec.content.verify.openPGP.keysFrom.secretRef';
+  const keys = verify && { use: 'keys' as const, ref: verify.openPGP.keysFrom.secretRef, field };
+  return [...(source ?? []), ...(keys === undefined ? [] : [keys])];
 }
 
 export function sourceOf(plan: SourcePlan): PlannedSource<SourcePlan> {

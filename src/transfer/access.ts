@@ -22,6 +22,7 @@ const requiredKeys: Readonly<Record<SecretUse, string | undefined>> = {
   headers: undefined,
   ca: 'ca.crt',
   cloud: 'clouds.yaml',
+  keys: undefined,
 };
 
 export async function readAccess(
@@ -29,16 +30,33 @@ export async function readAccess(
   { cloud, source }: TransferPlan,
   signal: AbortSignal,
 ): Promise<TransferAccess> {
-  const read = ({ use, ref, field }: SecretNeed): Promise<SecretContent> => {
-    const key = requiredKeys[use];
-    const reference = { namespace: cloud.namespace, name: ref.name, field, ...(key === undefined ? {} : { key }) };
-    return readSecret(credentials, reference, signal);
-  };
+  const { namespace } = cloud;
   const target = { use: 'cloud', ref: cloud.secretRef, field: 'spec.cloud.secretRef' } as const;
-  const files = cloudFilesIn(target.ref.name, (await read(target)).data);
+  const files = cloudFilesIn(target.ref.name, (await readNeeded(credentials, namespace, target, signal)).data);
+  return { cloud: files, source: await readSecrets(credentials, namespace, sourceOf(source).secrets, signal) };
+}
+
+/** Reads the Secrets of one namespace that a source needs. */
+export async function readSecrets(
+  credentials: CredentialSource,
+  namespace: string,
+  needs: readonly SecretNeed[],
+  signal: AbortSignal,
+): Promise<SourceSecrets> {
   let secrets: SourceSecrets = {};
-  for (const need of sourceOf(source).secrets) secrets = { ...secrets, ...secretsIn(need, await read(need)) };
-  return { cloud: files, source: secrets };
+  for (const need of needs)
+    secrets = { ...secrets, ...secretsIn(need, await readNeeded(credentials, namespace, need, signal)) };
+  return secrets;
+}
+
+function readNeeded(
+  credentials: CredentialSource,
+  namespace: string,
+  { use, ref: { name }, field }: SecretNeed,
+  signal: AbortSignal,
+): Promise<SecretContent> {
+  const key = requiredKeys[use];
+  return readSecret(credentials, { namespace, name, field, ...(key === undefined ? {} : { key }) }, signal);
 }
 
 function secretsIn({ use, ref: { name }, destination }: SecretNeed, { data, hosts }: SecretContent): SourceSecrets {
@@ -50,5 +68,7 @@ function secretsIn({ use, ref: { name }, destination }: SecretNeed, { data, host
       return { ca: requiredValue(name, data, 'ca.crt', 'the CA certificates of a source in PEM') };
     case 'cloud':
       return { cloud: cloudFilesIn(name, data) };
+    case 'keys':
+      return { keys: [...data.values()].map((value) => Buffer.from(value.reveal())) };
   }
 }

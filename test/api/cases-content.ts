@@ -176,7 +176,7 @@ export const contentCases: Case[] = [
   {
     what: 'a source without a digest',
     spec: spec({ image: { diskFormat: 'raw' }, content: { http: { url: http.url } } }),
-    refused: { field: 'spec.content.http.digest', says: required },
+    refused: { field: 'spec.content.http', says: says.digestFrom },
   },
   {
     what: 'a source without a URL',

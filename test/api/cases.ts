@@ -5,6 +5,7 @@
 import { internalNames } from '../../src/glance/property-names.ts';
 import { contentCases } from './cases-content.ts';
 import { importCases } from './cases-import.ts';
+import { publisherCases } from './cases-publishers.ts';
 import { revisionCases } from './cases-revisions.ts';
 import { sharingCases } from './cases-sharing.ts';
 import {
@@ -273,6 +274,7 @@ export const cases: Case[] = [
   ...contentCases,
   ...importCases,
   ...revisionCases,
+  ...publisherCases,
   ...sharingCases,
 
   { what: 'null for a field with a default', spec: spec({ interval: null }), zodAlone: 'refuses' },

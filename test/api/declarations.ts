@@ -50,7 +50,19 @@ export const says = {
   format: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
   fixed: (field: string) =>
     `${field} cannot change without content once the data is in Glance, which fixes it: declare content, or create another GlanceImage`,
-  source: 'content needs exactly one source: http or glance',
+  source: 'content needs exactly one source: http, index, glance',
+  digestFrom:
+    'http needs exactly one of digest and digestFrom: the digest of the file, or where its publisher lists it',
+  pointer:
+    'must be a JSON Pointer: each name after a slash, with ~1 for / and ~0 for ~ in a name, for example /architectures/x86_64/location',
+  entries: 'must be a JSON Pointer, for example /items, or empty for the whole document',
+  updateInterval: 'must be a duration from 1m to 720h such as 24h',
+  followed:
+    'verify and update are about the list or index of a publisher: declare http.digestFrom or index, or leave them out',
+  keepFor:
+    'with update, an image that others can use is replaced while they use it: declare how long the replaced ones stay in revisions.keepFor, for example 720h',
+  mirrorsOfList:
+    'with digestFrom the file changes, and a digest of a mirror does not: leave the digests of mirrors out, or declare digest',
   ref: 'must be the id of an image, or its address such as https://glance.example.com/v2/images/<id>',
   refCloud:
     'an address needs the cloud that it belongs to: name it in cloud; for an image of spec.cloud give the id alone',

@@ -53,6 +53,15 @@ export const fullStatus = {
     virtualSize: 3_758_096_384,
     warnings: ['https://example.com/image.raw redirected to http://mirror.example.com/image.raw'],
   },
+  source: {
+    url: http.url,
+    digest: http.digest,
+    version: '9.8-20260301',
+    resolvedAt: now,
+    signedBy: hex(40),
+    signedAt: now,
+    declaration: hex(16),
+  },
   transfer: {
     phase: 'Transferring',
     bytes: 0,

@@ -163,6 +163,7 @@ describe('two controllers in one process', () => {
       credentials,
       observer: domain.transfers,
       clock,
+      random,
       log,
     });
     const image = createImageController({

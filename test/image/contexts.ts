@@ -7,10 +7,12 @@ import { createMemberReadings } from '../../src/image/member-readings.ts';
 import type { Memory } from '../../src/image/memory.ts';
 import { begin, type Pass, type ReconcileContext, type Turn } from '../../src/image/pass.ts';
 import { createRecentImages } from '../../src/image/recent.ts';
+import { declaredBy } from '../../src/image/resolution.ts';
 import type { StatusOutcome } from '../../src/image/resources.ts';
 import { defaultLimits, type TransferPlan } from '../../src/transfer/plan.ts';
 import type { TransferState } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
+import { followsNothing } from './following.ts';
 import { identity, projectID, type ResourceOptions, resourceOf } from './resource.ts';
 import { now } from './states.ts';
 import { noConfigMaps, type StubGlance, stubGlance } from './stub-glance.ts';
@@ -114,6 +116,7 @@ export function contextOf(options: ContextOptions = {}): { context: ReconcileCon
     memberReadings: createMemberReadings(createVirtualClock()),
     configMaps: { of: () => noConfigMaps },
     cluster: identity.cluster,
+    following: followsNothing,
     inheritFrom: [],
     clock: { ...createVirtualClock(), now: () => now },
     random: () => 0.5,
@@ -129,6 +132,6 @@ export function passOf(
   fields: { memory?: Memory; turn?: Turn } = {},
 ): { pass: Pass } & ReturnType<typeof contextOf> {
   const made = contextOf(options);
-  const pass = begin(key, resourceOf(options.resource), fields.turn ?? { kind: 'live' }, made.context);
+  const pass = begin(key, declaredBy(resourceOf(options.resource)), fields.turn ?? { kind: 'live' }, made.context);
   return { ...made, pass: fields.memory === undefined ? pass : { ...pass, memory: fields.memory } };
 }

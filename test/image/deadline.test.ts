@@ -20,6 +20,7 @@ import { silentLogger } from '../../src/lib/log.ts';
 import { defaultLimits } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
+import { followsNothing } from './following.ts';
 import { identity, imageOf, resourceOf } from './resource.ts';
 import { promotes } from './states.ts';
 import { noConfigMaps } from './stub-glance.ts';
@@ -86,6 +87,7 @@ function setup(before: GlanceImage) {
       configMaps: { of: () => noConfigMaps },
       webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1 },
       cluster: 'test',
+      following: followsNothing,
       inheritFrom: [],
       clock,
       random,

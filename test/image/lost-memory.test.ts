@@ -6,6 +6,7 @@ import { contentOf } from '../../src/image/content.ts';
 import { imageIDOf } from '../../src/image/identity.ts';
 import { asOperation, blankMemory, type Memory, withImage } from '../../src/image/memory.ts';
 import { begin, isWorkedOn, keptMemory } from '../../src/image/pass.ts';
+import { declaredBy } from '../../src/image/resolution.ts';
 import { fillPlan, verifyPlan } from '../../src/image/transfer.ts';
 import { keyOf } from '../../src/lib/key.ts';
 import { defaultLimits, type TransferPlan } from '../../src/transfer/plan.ts';
@@ -41,7 +42,7 @@ describe('a memory that is lost before a transfer ends', () => {
     });
     const transfer = plan && { kind: 'failed' as const, plan, error: new Error('cut off') };
     const context = { cluster: 'test', clock: createVirtualClock(), transfers: { get: () => transfer } };
-    return begin(keyOf('demo', 'ubuntu'), resource, { kind: 'live' }, context);
+    return begin(keyOf('demo', 'ubuntu'), declaredBy(resource), { kind: 'live' }, context);
   };
 
   const cases = [

@@ -11,6 +11,7 @@ import { keyOfObject } from '../../src/kubernetes/resource.ts';
 import { defaultLimits } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
+import { followsNothing } from './following.ts';
 import { content, imageOf, resourceOf, uid } from './resource.ts';
 import { noConfigMaps } from './stub-glance.ts';
 
@@ -67,6 +68,7 @@ for (const { what, spec, metadata, reason } of rows) {
       configMaps: { of: () => noConfigMaps },
       webDownloads: { checkURL: unused, maxVirtualBytes: 1 },
       cluster: 'test',
+      following: followsNothing,
       inheritFrom: [],
       clock,
       random: () => 0.5,

@@ -9,6 +9,7 @@ import { contentProperty, imageIDOf, markOf, originalIdentity } from '../../src/
 import { asOperation, type Memory } from '../../src/image/memory.ts';
 import { openCloud } from '../../src/image/open.ts';
 import { begin, isWorkedOn, turnOf } from '../../src/image/pass.ts';
+import { declaredBy } from '../../src/image/resolution.ts';
 import { fillPlan } from '../../src/image/transfer.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { defaultLimits } from '../../src/transfer/plan.ts';
@@ -77,7 +78,7 @@ describe('whether it is the turn of a resource', () => {
   ];
   for (const [what, resource, options, turn] of rows) {
     test(`${what}: ${JSON.stringify(turn)}`, () => {
-      assert.deepEqual(turnOf(key, resourceOf(resource), contextOf(options).context), turn);
+      assert.deepEqual(turnOf(key, declaredBy(resourceOf(resource)), contextOf(options).context), turn);
     });
   }
 });
@@ -162,7 +163,7 @@ describe('the beginning of a reconcile', () => {
   for (const { what, resource, transfer, pass: expected, isWorkedOn: isSearched } of rows) {
     test(what, () => {
       const { context } = contextOf({ resource, transfer });
-      const pass = begin(key, resourceOf(resource), { kind: 'live' }, context);
+      const pass = begin(key, declaredBy(resourceOf(resource)), { kind: 'live' }, context);
       assert.partialDeepStrictEqual(pass, expected);
       assert.equal(isWorkedOn(pass), isSearched);
     });

@@ -7,6 +7,7 @@ import { blankMemory, type DataFinding, type Memory, withFinding, withImage } fr
 import { claimOf, type Owner, revisionOf } from '../../src/image/observe.ts';
 import { plan } from '../../src/image/plan.ts';
 import type { Report } from '../../src/image/report.ts';
+import { declaredBy } from '../../src/image/resolution.ts';
 import type { Observed } from '../../src/image/revisions.ts';
 import type { Moment } from '../../src/image/status.ts';
 import type { Next, Plan, PlanStep, State } from '../../src/image/step.ts';
@@ -127,6 +128,7 @@ export const moment: Moment = {
   deleting: false,
   recordOnly: false,
   imported: undefined,
+  pinning: declaredBy(resourceOf()),
   warning: undefined,
   now: new Date('2026-01-02T00:00:00Z'),
   random: 0.5,

@@ -5,11 +5,12 @@ import { isReason, reasons } from '../../src/api/reasons.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { Image } from '../../src/glance/image.ts';
 import type { Report } from '../../src/image/report.ts';
+import { declaredBy, type Pinning } from '../../src/image/resolution.ts';
 import { type Moment, summarise } from '../../src/image/status.ts';
 import { errorCodes } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { fullStatus } from '../api/full-status.ts';
-import { imageOf } from './resource.ts';
+import { imageOf, resourceOf } from './resource.ts';
 import { memoryOf, observedOf, promotes } from './states.ts';
 
 /** Any code units: halves of surrogate pairs, control characters, U+0085, U+FFFE; sometimes long. */
@@ -121,6 +122,35 @@ const anyMemory = fc
     return { ...(isKnown ? promotes(imageOf()) : memoryOf()), owner, propertyKeys, findings };
   });
 
+const anySource = fc.record({
+  url: anyText,
+  digest: anyText,
+  version: anyText,
+  resolvedAt: anyText,
+  signedBy: anyText,
+  signedAt: anyText,
+  declaration: anyText,
+});
+const anyPinning: fc.Arbitrary<Pinning> = fc.oneof(
+  fc.constant(declaredBy(resourceOf())),
+  fc.record({
+    kind: fc.constant('pinned' as const),
+    url: anyText,
+    resource: fc.constant(resourceOf()),
+    declared: fc.constant(resourceOf()),
+    source: anySource,
+    trouble: fc.option(anyFailure, { nil: undefined }),
+  }),
+  fc.record({
+    kind: fc.constant('candidate' as const),
+    url: anyText,
+    resource: fc.constant(resourceOf()),
+    declared: fc.constant(resourceOf()),
+    before: anySource,
+    source: anySource,
+  }),
+);
+
 export const anyReport: fc.Arbitrary<AnyReport> = fc.record({
   report: fc.record(
     {
@@ -140,6 +170,8 @@ export const anyReport: fc.Arbitrary<AnyReport> = fc.record({
       end: fc.oneof(
         fc.constant({ kind: 'converged' as const }),
         anyFailure.map((error) => ({ kind: 'failed' as const, error })),
+        anyFailure.map((error) => ({ kind: 'held' as const, error })),
+        anyText.map((url) => ({ kind: 'resolving' as const, url })),
         fc.record({
           kind: fc.constant('waiting' as const),
           phase: fc.constant('Waiting' as const),
@@ -158,6 +190,7 @@ export const anyReport: fc.Arbitrary<AnyReport> = fc.record({
     deleting: fc.boolean(),
     recordOnly: fc.boolean(),
     imported: fc.constantFrom('adopted' as const, 'observed' as const, undefined),
+    pinning: anyPinning,
     warning: fc.option(anyWarning, { nil: undefined }),
     now: fc.constant(new Date('2026-01-02T00:00:00Z')),
     random: fc.double({ min: 0, max: 0.99, noNaN: true }),

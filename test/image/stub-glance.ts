@@ -18,6 +18,8 @@ import { createVirtualClock } from '../clock.ts';
 import { uid } from './resource.ts';
 import { memoryOf, now, owner } from './states.ts';
 
+export { followsNothing } from './following.ts';
+
 const { signal } = new AbortController();
 const auth = 'auth: {auth_url: "http://localhost", username: u, password: p, user_domain_id: d, project_id: x}';
 const cloud = parseCloud({ cloudsYaml: `clouds: {demo: {${auth}}}` }, 'demo');

@@ -22,6 +22,7 @@ import { defaultLimits, type TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
 import { resultOf } from '../transfer/plans.ts';
+import { followsNothing } from './following.ts';
 import { content, digest, identity, imageOf, projectID, resourceOf } from './resource.ts';
 import { desiredOf, knows } from './states.ts';
 import { noConfigMaps } from './stub-glance.ts';
@@ -141,6 +142,7 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     configMaps: { of: () => noConfigMaps },
     webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1 },
     cluster: 'test-cluster',
+    following: followsNothing,
     inheritFrom: [],
     clock,
     random,

@@ -23,7 +23,7 @@ import { OperatorError } from '../../src/lib/errors.ts';
 import { defaultLimits, type TransferPlan, type TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { projectID, resourceOf } from './resource.ts';
-import { noConfigMaps } from './stub-glance.ts';
+import { followsNothing, noConfigMaps } from './stub-glance.ts';
 import {
   type Call,
   cloudsOf,
@@ -259,6 +259,7 @@ export function createWorld(options: WorldOptions) {
       memberReadings: createMemberReadings(clock),
       configMaps: { of: () => noConfigMaps },
       cluster,
+      following: followsNothing,
       inheritFrom,
       clock,
       random,

@@ -1,6 +1,7 @@
-/** The source `content.http`: a file on a web server, verified against a declared digest. */
+/** The source `content.http`: a file on a web server, verified against a digest that is declared, or that its publisher lists. */
 import { z } from 'zod';
 import { secretRef, url } from '../fields.ts';
+import { digestFrom } from '../publishers.ts';
 import { listBy, matching, rule, text } from '../rules.ts';
 
 const maxMirrors = 8;
@@ -29,7 +30,7 @@ const mirror = z.object({
     }),
 });
 
-export const http = rule(
+const file = rule(
   rule(
     z.object({
       url: url('URL of the file, http:// or https://. Everyone who can read this resource sees it.'),
@@ -41,11 +42,14 @@ export const http = rule(
             'An interrupted download resumes at the next server, from the byte where it stopped. ' +
             'A mirror with a digest of its own has the image in another file, for example compressed differently: it is tried after those without, from its first byte. Default: none.',
         }),
-      digest: digest().meta({
-        description:
-          'Digest of the data: sha256:, sha384: or sha512: followed by the hex digits. Data with another digest never becomes an active image. ' +
-          'md5: and sha1: are accepted with a warning, because some publishers offer nothing else.',
-      }),
+      digest: digest()
+        .optional()
+        .meta({
+          description:
+            'Digest of the data: sha256:, sha384: or sha512: followed by the hex digits. Data with another digest never becomes an active image. ' +
+            'md5: and sha1: are accepted with a warning, because some publishers offer nothing else. Required without digestFrom.',
+        }),
+      digestFrom: digestFrom.optional(),
       digestOf: z
         .enum(['Served', 'Image'])
         .default('Served')
@@ -102,6 +106,22 @@ export const http = rule(
       mirrors.every((mirror) => mirror.digest === undefined) || (decompress === 'Auto' && digestOf === 'Served'),
     message:
       'a digest of a mirror is that of another file with the same image, so decompress must be Auto and digestOf Served: with digestOf Image or decompress None one digest is right for all mirrors, so leave the others out',
+    fieldPath: '.mirrors',
+  },
+);
+
+export const http = rule(
+  rule(file, {
+    cel: 'has(self.digest) != has(self.digestFrom)',
+    test: ({ digest: declared, digestFrom: listed }) => (declared === undefined) !== (listed === undefined),
+    message: 'http needs exactly one of digest and digestFrom: the digest of the file, or where its publisher lists it',
+  }),
+  {
+    cel: '!has(self.digestFrom) || self.mirrors.all(mirror, !has(mirror.digest))',
+    test: ({ mirrors, digestFrom: listed }) =>
+      listed === undefined || mirrors.every((mirror) => mirror.digest === undefined),
+    message:
+      'with digestFrom the file changes, and a digest of a mirror does not: leave the digests of mirrors out, or declare digest',
     fieldPath: '.mirrors',
   },
 ).meta({ description: 'A file on a web server.' });

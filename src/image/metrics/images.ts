@@ -11,6 +11,7 @@ const statuses: Readonly<Record<ConditionType, readonly Condition['status'][]>> 
   Ready: ['Unknown', 'True', 'False'],
   Available: ['Unknown', 'True', 'False'],
   Reconciling: ['False', 'True'],
+  Updating: ['False', 'True'],
   Stalled: ['False', 'True'],
   Warning: ['False', 'True'],
 };

@@ -23,7 +23,7 @@ export function explainFault(fault: ListFault | ChoiceFault, wanted: string, isP
     case 'html':
       return 'is a web page and no list of digests: name the file that the publisher signs or links, for example SHA256SUMS';
     case 'json':
-      return 'is JSON and no list of digests: declare it as content.index';
+      return 'is JSON and no list of digests: declare it as the index of the content';
     case 'empty':
       return 'is empty';
     case 'noDigests':

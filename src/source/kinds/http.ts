@@ -2,9 +2,12 @@
 import { z } from 'zod';
 import type { ContentSpec } from '../../api/content.ts';
 import { compact } from '../../lib/compact.ts';
+import { isPattern } from '../checksums/names.ts';
 import { readHeaders } from '../headers.ts';
 import { openHttpSource } from '../http.ts';
 import { type DeclaredData, type PlannedSource, planned, type SecretNeed } from '../kind.ts';
+import { lastPartOf } from '../resolve/evaluate.ts';
+import type { Question, Resolution } from '../resolve/question.ts';
 import { createSourceTransport } from '../transport.ts';
 
 export const HttpPlan = z.strictObject({
@@ -19,11 +22,35 @@ export const HttpPlan = z.strictObject({
 });
 export type HttpPlan = z.infer<typeof HttpPlan>;
 
-export function declaredHttp(declared: NonNullable<ContentSpec['http']>): DeclaredData<HttpPlan> {
+type HttpSpec = NonNullable<ContentSpec['http']>;
+
+export function declaredHttp(declared: HttpSpec): DeclaredData<HttpPlan> {
   const { url, mirrors, headersSecretRef, caSecretRef, digest, digestOf, decompress, member } = declared;
   const mirrored = mirrors.map((mirror) => (mirror.digest === digest ? { url: mirror.url } : mirror));
   const source = compact({ kind: 'http' as const, url, mirrors: mirrored, headersSecretRef, caSecretRef });
   return { source, digest, digestOf, decompress, ...(member === undefined ? {} : { member }) };
+}
+
+/** Undefined where the digest itself is declared. */
+export function questionInHttp({ url, digestFrom }: HttpSpec): Pick<Question, 'url' | 'looksFor'> | undefined {
+  if (digestFrom === undefined) return undefined;
+  const { url: list, fileName } = digestFrom.checksums;
+  return { url: list, looksFor: { kind: 'checksums', file: url, name: fileName } };
+}
+
+/**
+ * The content with the digest that the list gives. Where the list names another file than the URL, mirrors have it under that name
+ * too, and the declared file is the last one to try, because a moving name is on more servers than the one behind it.
+ */
+export function resolvedHttp(content: ContentSpec, { url, digest }: Resolution): ContentSpec {
+  const { http } = content;
+  if (http === undefined) return content;
+  const { digestFrom, ...rest } = http;
+  if (url === http.url) return { ...content, http: { ...rest, digest } };
+  const isFile = lastPartOf(http.url) !== '' && !isPattern(digestFrom?.checksums.fileName ?? '');
+  const name = new URL(url).pathname.split('/').at(-1) ?? '';
+  const mirrored = http.mirrors.map((mirror) => ({ url: new URL(name, mirror.url).href }));
+  return { ...content, http: { ...rest, url, digest, mirrors: [...mirrored, ...(isFile ? [{ url: http.url }] : [])] } };
 }
 
 export function httpSource(plan: HttpPlan): PlannedSource<HttpPlan> {

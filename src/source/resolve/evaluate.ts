@@ -1,8 +1,7 @@
 /**
  * The resolution of a question, from the bytes of a list or an index.
  *
- * Guarantees: pure; with `isSigned`, no byte counts that a trusted key has not signed; a list that is older than the accepted one is
- * rejected; a digest with which files can be forged is never a result.
+ * Guarantees: pure; with `isSigned`, no byte counts that a trusted key has not signed; a digest with which files can be forged is never a result.
  */
 import { OperatorError } from '../../lib/errors.ts';
 import { safeUrl } from '../../lib/secret.ts';
@@ -26,14 +25,8 @@ export interface Document {
 
 export type Evaluation = { ok: true; resolution: Resolution } | { ok: false; error: OperatorError };
 
-/** `keys`: files of public keys. `accepted`: the last resolution of this question. */
-export function evaluate(
-  question: Question,
-  document: Document,
-  keys: readonly Uint8Array[],
-  accepted: Resolution | undefined,
-  now: Date,
-): Evaluation {
+/** `keys`: files of public keys. */
+export function evaluate(question: Question, document: Document, keys: readonly Uint8Array[], now: Date): Evaluation {
   const signed = authenticated(question, document, keys, now);
   if (!signed.ok) return signed;
   const { bytes, signature } = signed;
@@ -43,8 +36,7 @@ export function evaluate(
       ? inList(question.url, looksFor, bytes, document.isPublic)
       : inIndex(question.url, looksFor.layout, bytes, document.isPublic);
   if (!found.ok) return found;
-  const resolution = { ...found.resolution, ...signature };
-  return accepted === undefined ? { ok: true, resolution } : notOlder(question, resolution, accepted);
+  return { ok: true, resolution: { ...found.resolution, ...signature } };
 }
 
 type Signature = Pick<Resolution, 'signedBy' | 'signedAt'>;
@@ -140,7 +132,7 @@ export function lastPartOf(url: string): string {
 
 function inIndex(
   url: string,
-  layout: Extract<Question['looksFor'], { kind: 'index' }>['layout'],
+  layout: Extract<Question['looksFor'], { kind: 'pointers' }>['layout'],
   bytes: Uint8Array,
   isPublic: boolean,
 ): Evaluation {
@@ -151,12 +143,15 @@ function inIndex(
   return { ok: true, resolution: { url: file.url, digest: formatDigest(file.digest), ...version } };
 }
 
-/** A server that was broken into, or an old mirror, could bring back an image with known holes. */
-function notOlder({ url }: Question, resolution: Resolution, accepted: Resolution): Evaluation {
+/**
+ * Why a resolution does not replace the accepted one. A server that was broken into, or an old mirror, could bring back an image with
+ * known holes.
+ */
+export function whyOlder(url: string, resolution: Resolution, accepted: Resolution): OperatorError | undefined {
   const older = (what: string, now: string, before: string) =>
-    failed(
-      'ListOutdated',
+    new OperatorError(
       `${safeUrl(url)} is older than what was accepted before (${what} ${now}, before ${before}): an old mirror, or an attempt to bring back an old image`,
+      { code: 'ListOutdated' },
     );
   const { signedAt, version } = resolution;
   if (accepted.signedAt !== undefined && signedAt !== undefined && Date.parse(signedAt) < Date.parse(accepted.signedAt))
@@ -168,7 +163,7 @@ function notOlder({ url }: Question, resolution: Resolution, accepted: Resolutio
     compareVersions(version, accepted.version) < 0
   )
     return older('version', version, accepted.version);
-  return { ok: true, resolution };
+  return undefined;
 }
 
 function failed(code: ConstructorParameters<typeof OperatorError>[1]['code'], message: string): Failed {

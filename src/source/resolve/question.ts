@@ -13,7 +13,7 @@ export interface Question {
   /** Whether it must be signed by a key of `keys`. */
   isSigned: boolean;
   looksFor: /** `file`: the declared URL of the file; one that ends with a slash is a folder. `name`: a name in the list, or a pattern. */
-  { kind: 'checksums'; file: string; name: string | undefined } | { kind: 'index'; layout: IndexLayout };
+  { kind: 'checksums'; file: string; name: string | undefined } | { kind: 'pointers'; layout: IndexLayout };
 }
 
 export interface Resolution {

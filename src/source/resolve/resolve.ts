@@ -29,37 +29,28 @@ export interface ResolveContext {
   signal: AbortSignal;
 }
 
-/**
- * `accepted`: what is pinned; nothing older is. `validators`: of the document that gave it, for a conditional request. Throws an
- * OperatorError, or the signal's reason.
- */
-export async function resolve(
-  question: Question,
-  accepted: Resolution | undefined,
-  known: Known | undefined,
-  context: ResolveContext,
-): Promise<Known> {
-  const first = await attemptOnce(question, accepted, known, context);
+/** `known`: of an earlier call, for a conditional request. Throws an OperatorError, or the signal's reason. */
+export async function resolve(question: Question, known: Known | undefined, context: ResolveContext): Promise<Known> {
+  const first = await attemptOnce(question, known, context);
   if (!(first instanceof OperatorError)) return first;
   // A publisher replaces two files one after the other.
   if (first.code !== 'SignatureInvalid' || question.signatureURL === undefined) throw first;
-  const second = await attemptOnce(question, accepted, undefined, context);
+  const second = await attemptOnce(question, undefined, context);
   if (second instanceof OperatorError) throw second;
   return second;
 }
 
 async function attemptOnce(
   question: Question,
-  accepted: Resolution | undefined,
   known: Known | undefined,
   { keys, ...request }: ResolveContext,
 ): Promise<Known | OperatorError> {
-  const maxBytes = question.looksFor.kind === 'index' ? indexBounds.bytes : listBounds.bytes;
+  const maxBytes = question.looksFor.kind === 'pointers' ? indexBounds.bytes : listBounds.bytes;
   const fetched = await fetchDocument({ ...request, url: question.url, maxBytes, validators: known?.validators });
   if (fetched.kind === 'unchanged' && known !== undefined) return known;
   if (fetched.kind === 'unchanged') throw new TypeError('a request without a validator has no response 304');
   const document = { ...fetched, ...(await signatureOf(question, request)) };
-  const evaluated = evaluate(question, document, keys, accepted, request.clock.now());
+  const evaluated = evaluate(question, document, keys, request.clock.now());
   return evaluated.ok ? { resolution: evaluated.resolution, validators: fetched.validators } : evaluated.error;
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { type Document, evaluate } from '../../../src/source/resolve/evaluate.ts';
+import { type Document, evaluate, whyOlder } from '../../../src/source/resolve/evaluate.ts';
 import type { Question, Resolution } from '../../../src/source/resolve/question.ts';
 
 const now = new Date('2024-09-01T00:00:00Z');
@@ -29,8 +29,9 @@ function ask(
   document: Partial<Document>,
   { keys = [], accepted }: { keys?: Uint8Array[]; accepted?: Resolution } = {},
 ): Resolution | string {
-  const given = evaluate(asked, { bytes: Buffer.alloc(0), isPublic: true, ...document }, keys, accepted, now);
-  return given.ok ? given.resolution : `${given.error.code}: ${given.error.message}`;
+  const given = evaluate(asked, { bytes: Buffer.alloc(0), isPublic: true, ...document }, keys, now);
+  const error = given.ok ? accepted && whyOlder(asked.url, given.resolution, accepted) : given.error;
+  return error === undefined && given.ok ? given.resolution : `${error?.code}: ${error?.message}`;
 }
 
 const list = Buffer.from(`${hex}  disk.qcow2\n${other}  disk.qcow2.xz\n`);
@@ -91,7 +92,7 @@ describe('resolutions from lists and indexes', () => {
 
   test('an index gives a resolution, and a failure has its URL', () => {
     const layout = { base: folder, file: '/file', digest: '/sha256', version: '/version' };
-    const asked = question({ url: `${folder}index.json`, looksFor: { kind: 'index', layout } });
+    const asked = question({ url: `${folder}index.json`, looksFor: { kind: 'pointers', layout } });
     const bytes = Buffer.from(JSON.stringify({ file: 'disk.raw', sha256: hex, version: 7 }));
     assert.deepEqual(ask(asked, { bytes }), { url: `${folder}disk.raw`, digest: `sha256:${hex}`, version: '7' });
     assert.match(

@@ -83,12 +83,12 @@ describe('questions to publishers', () => {
       const { transport, requests } = scripted({
         [list]: [{ body: signed, headers: { [validator]: value } }, { status: 304 }],
       });
-      const first = await resolve(question(), undefined, undefined, contextOf(transport));
+      const first = await resolve(question(), undefined, contextOf(transport));
       assert.deepEqual(first.resolution, {
         url: 'https://images.example.com/9/disk-20240601.qcow2',
         digest: `sha256:${hex}`,
       });
-      const second = await resolve(question(), first.resolution, first, contextOf(transport));
+      const second = await resolve(question(), first, contextOf(transport));
       assert.equal(second, first);
       assert.equal(requests.length, 2);
       assert.equal(requests[1]?.headers[condition], value);
@@ -103,9 +103,9 @@ describe('questions to publishers', () => {
     });
     const context = contextOf(transport, { keys: [material('release.key.asc')] });
     const asked = question({ isSigned: true, signatureURL });
-    const first = await resolve(asked, undefined, undefined, context);
+    const first = await resolve(asked, undefined, context);
     assert.equal(first.resolution.signedAt, '2024-06-01T12:00:00Z');
-    await resolve(asked, first.resolution, first, context);
+    await resolve(asked, first, context);
     assert.deepEqual(
       requests.map(({ url }) => url),
       [list, signatureURL, list],
@@ -122,13 +122,10 @@ describe('questions to publishers', () => {
     const asked = question({ isSigned: true, signatureURL });
     const keys = [material('release.key.asc')];
     const replaced = script(signed);
-    const given = await resolve(asked, undefined, undefined, contextOf(replaced.transport, { keys }));
+    const given = await resolve(asked, undefined, contextOf(replaced.transport, { keys }));
     assert.equal(given.resolution.digest, `sha256:${hex}`);
     const wrong = script('x');
-    await assert.rejects(
-      resolve(asked, undefined, undefined, contextOf(wrong.transport, { keys })),
-      fails('SignatureInvalid'),
-    );
+    await assert.rejects(resolve(asked, undefined, contextOf(wrong.transport, { keys })), fails('SignatureInvalid'));
     assert.equal(wrong.requests.length, 4);
   });
 
@@ -137,15 +134,9 @@ describe('questions to publishers', () => {
     const asked = question({ isSigned: true, signatureURL });
     const keys = [material('release.key.asc')];
     const missing = scripted({ [list]: [{ body: signed }] });
-    await assert.rejects(
-      resolve(asked, undefined, undefined, contextOf(missing.transport, { keys })),
-      fails('SignatureMissing'),
-    );
+    await assert.rejects(resolve(asked, undefined, contextOf(missing.transport, { keys })), fails('SignatureMissing'));
     const down = scripted({ [list]: [{ body: signed }], [signatureURL]: [{ status: 503 }] });
-    await assert.rejects(
-      resolve(asked, undefined, undefined, contextOf(down.transport, { keys })),
-      fails('SourceUnavailable'),
-    );
+    await assert.rejects(resolve(asked, undefined, contextOf(down.transport, { keys })), fails('SourceUnavailable'));
   });
 
   const failures: Record<string, Scripted> = {
@@ -160,14 +151,14 @@ describe('questions to publishers', () => {
   for (const [code, response] of Object.entries(failures))
     test(`a server that sends ${JSON.stringify({ ...response, body: typeof response.body })} is ${code}`, async () => {
       const { transport } = scripted({ [list]: [response] });
-      await assert.rejects(resolve(question(), undefined, undefined, contextOf(transport)), fails(code));
+      await assert.rejects(resolve(question(), undefined, contextOf(transport)), fails(code));
     });
 
   test('declared headers go to the server of the image only', async () => {
     const { transport, requests } = scripted({ [list]: [{ body: signed }] });
     const declared = { authorization: new SecretString('Bearer secret') };
     const ask = (declaredFor: string) =>
-      resolve(question(), undefined, undefined, contextOf(transport, { declared, declaredFor }));
+      resolve(question(), undefined, contextOf(transport, { declared, declaredFor }));
     await ask('https://images.example.com');
     await ask('https://other.example.com');
     assert.deepEqual(
@@ -178,8 +169,8 @@ describe('questions to publishers', () => {
 
   test('no body is left open, also after a failure', async () => {
     const script = scripted({ [list]: [{ status: 503, body: 'x' }, { body: signed }] });
-    await assert.rejects(resolve(question(), undefined, undefined, contextOf(script.transport)));
-    const known: Known = await resolve(question(), undefined, undefined, contextOf(script.transport));
+    await assert.rejects(resolve(question(), undefined, contextOf(script.transport)));
+    const known: Known = await resolve(question(), undefined, contextOf(script.transport));
     assert.ok(known.resolution.digest.startsWith('sha256:'));
     await new Promise<void>((done) => setImmediate(done));
     assert.equal(script.unread(), 0);

@@ -1,0 +1,12 @@
+/** Publishers for reconciles of resources that follow none. */
+import assert from 'node:assert/strict';
+import type { Following } from '../../src/image/resolution.ts';
+
+export const followsNothing: Following = {
+  publishers: {
+    read: () => assert.fail('a publisher was read'),
+    forget: () => {},
+    close: async () => {},
+  },
+  candidates: { get: () => undefined, reject: () => {}, forget: () => {} },
+};

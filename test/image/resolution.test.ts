@@ -1,0 +1,306 @@
+/** What is pinned of a publisher, and what the status says of something newer. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { findCondition } from '../../src/api/conditions.ts';
+import type { GlanceImageStatus } from '../../src/api/status.ts';
+import { createCandidates } from '../../src/image/candidates.ts';
+import { contentOf } from '../../src/image/content.ts';
+import { fingerprintOf } from '../../src/image/fingerprint.ts';
+import type { End } from '../../src/image/report.ts';
+import { type Following, type Pinning, pin, recovered } from '../../src/image/resolution.ts';
+import { summarise } from '../../src/image/status.ts';
+import { isNews } from '../../src/image/updating.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import type { Demand, Reading } from '../../src/source/resolve/publishers.ts';
+import type { Resolution } from '../../src/source/resolve/question.ts';
+import { createVirtualClock } from '../clock.ts';
+import { key } from './contexts.ts';
+import { imageOf, resourceOf } from './resource.ts';
+import { moment, promotes } from './states.ts';
+
+const now = new Date('2026-01-02T00:00:00Z');
+const [one, two] = [`sha256:${'1'.repeat(64)}`, `sha256:${'2'.repeat(64)}`];
+const url = 'https://images.example.com/9/latest/disk.qcow2';
+const list = 'https://images.example.com/9/latest/SHA256SUMS';
+const http = {
+  url,
+  digestFrom: { checksums: { url: list } },
+  mirrors: [{ url: 'https://mirror.example.com/9/disk.qcow2' }],
+};
+const daily = { interval: '24h' };
+const imageID = imageOf().id;
+
+const resolved = (digest: string, fields: Partial<Resolution> = {}): Reading => ({
+  kind: 'resolved',
+  resolution: { url, digest, ...fields },
+});
+const pending: Reading = { kind: 'pending' };
+const failing: Reading = { kind: 'failed', error: new OperatorError('the list is empty', { code: 'DigestNotFound' }) };
+
+function followingOf(reading: Reading | undefined) {
+  const clock = createVirtualClock();
+  const demands: Demand[] = [];
+  const following: Following = {
+    publishers: {
+      read(_key, _asked, demand) {
+        demands.push(demand);
+        return { reading: reading ?? assert.fail('a publisher was read'), nextMs: 60_000 };
+      },
+      forget: () => {},
+      close: async () => {},
+    },
+    candidates: createCandidates(clock, () => 0.5),
+  };
+  return { following, demands, clock };
+}
+
+function declared(
+  content: Record<string, unknown>,
+  status: Partial<GlanceImageStatus> = {},
+  spec: Record<string, unknown> = {},
+) {
+  return resourceOf({ spec: { image: { diskFormat: 'qcow2' }, content, ...spec }, status });
+}
+
+function pinned(
+  content: Record<string, unknown>,
+  reading: Reading | undefined,
+  status: Partial<GlanceImageStatus> = {},
+  following = followingOf(reading).following,
+): Pinning {
+  return pin(key, declared(content, status), following, now);
+}
+
+/** The status once `digest` was pinned, and its image is the one to use. */
+function statusWith(digest: string, fields: Partial<NonNullable<GlanceImageStatus['source']>> = {}) {
+  const found = pinned({ http }, resolved(digest));
+  const source = found.kind === 'pinned' ? { ...found.source, ...fields } : assert.fail();
+  return { source, imageID, observedGeneration: 1 };
+}
+
+/** What counts: the kind, the digest that is obeyed, and the code of the trouble. */
+function summaryOf(pinning: Pinning): string {
+  const { content } = pinning.resource.spec;
+  const error = pinning.kind === 'pinned' ? pinning.trouble : pinning.kind === 'open' ? pinning.error : undefined;
+  const digest = content?.http?.digest === one ? 'one' : content?.http?.digest === two ? 'two' : '-';
+  return [pinning.kind, digest, ...(error === undefined ? [] : [error.code])].join(' ');
+}
+
+describe('what is pinned of a publisher', () => {
+  const both = statusWith(one);
+  const rows: [string, Record<string, unknown>, Reading | undefined, Partial<GlanceImageStatus>, string][] = [
+    ['a declared digest', { http: { url, digest: one } }, undefined, {}, 'declared one'],
+    ['nothing, while the list is read for the first time', { http }, pending, {}, 'open -'],
+    ['nothing, if the list cannot be used the first time', { http }, failing, {}, 'open - DigestNotFound'],
+    ['what is found first', { http }, resolved(one), {}, 'pinned one'],
+    ['what was found first, without another request', { http }, undefined, both, 'pinned one'],
+    ['what was found first, while the list is read', { http, update: daily }, pending, both, 'pinned one'],
+    ['what was found first, if the list fails', { http, update: daily }, failing, both, 'pinned one DigestNotFound'],
+    ['something newer, as a candidate', { http, update: daily }, resolved(two), both, 'candidate two'],
+    [
+      'something newer, if there is no image yet',
+      { http, update: daily },
+      resolved(two),
+      { source: both.source },
+      'pinned two',
+    ],
+    [
+      'what was found first, if the list is of another declaration',
+      { http: { ...http, digestFrom: { checksums: { url: list, fileName: 'x' } } } },
+      pending,
+      both,
+      'open -',
+    ],
+  ];
+  for (const [what, content, reading, status, expected] of rows)
+    test(`${what}: ${expected}`, () => assert.equal(summaryOf(pinned(content, reading, status)), expected));
+
+  test('an older version or signature than the pinned one changes nothing, and is ListOutdated', () => {
+    const status = statusWith(one, { version: '1.10', signedAt: '2026-01-01T00:00:00Z' });
+    for (const fields of [{ version: '1.9' }, { version: '1.10', signedAt: '2025-12-31T00:00:00Z' }])
+      assert.equal(
+        summaryOf(pinned({ http, update: daily }, resolved(two, fields), status)),
+        'pinned one ListOutdated',
+      );
+  });
+
+  test('the same digest keeps its time, and takes the new signature and URL', () => {
+    const status = statusWith(one, { resolvedAt: '2025-01-01T00:00:00Z' });
+    const later = pinned(
+      { http, update: daily },
+      resolved(one, { signedAt: '2026-01-01T00:00:00Z', url: `${url}.1` }),
+      status,
+    );
+    assert.ok(later.kind === 'pinned');
+    assert.deepEqual(
+      [later.source.resolvedAt, later.source.signedAt, later.source.url],
+      ['2025-01-01T00:00:00Z', '2026-01-01T00:00:00Z', `${url}.1`],
+    );
+  });
+
+  test('a suspended resource has no list read', () => {
+    const { following } = followingOf(undefined);
+    const resource = declared({ http, update: daily }, statusWith(one), { suspend: true });
+    assert.equal(summaryOf(pin(key, resource, following, now)), 'pinned one');
+  });
+
+  test('the list of a resource that is pinned is not read at once after a restart, and with update at its interval', () => {
+    const { following, demands } = followingOf(pending);
+    pin(key, declared({ http, update: daily }, statusWith(one)), following, now);
+    pin(key, declared({ http }), following, now);
+    assert.deepEqual(
+      demands.map(({ intervalMs, isPinned }) => [intervalMs, isPinned]),
+      [
+        [86_400_000, true],
+        [undefined, false],
+      ],
+    );
+  });
+
+  test('the annotation that requests a reconcile has the list read again, once', () => {
+    const { following, demands } = followingOf(pending);
+    const metadata = { annotations: { 'glance-image-operator.dev/reconcile-at': 'now' } };
+    const resource = (status: Partial<GlanceImageStatus>) => ({
+      ...declared({ http, update: daily }, { ...statusWith(one), ...status }),
+      metadata: resourceOf({ metadata }).metadata,
+    });
+    const pinning = pin(key, resource({}), following, now);
+    pin(key, resource({ lastHandledReconcileAt: 'now' }), following, now);
+    assert.deepEqual(
+      demands.map(({ sinceMs }) => sinceMs),
+      [Number.POSITIVE_INFINITY, undefined],
+    );
+    assert.equal(summaryOf(pinning), 'pinned one');
+  });
+
+  test('a dated file is fetched from the folder of the URL and of each mirror, and the declared one is tried last', () => {
+    const dated = 'https://images.example.com/9/latest/disk-9.8.qcow2';
+    const { spec } = pinned({ http }, resolved(one, { url: dated })).resource;
+    assert.equal(spec.content?.http?.url, dated);
+    assert.deepEqual(spec.content?.http?.mirrors, [{ url: 'https://mirror.example.com/9/disk-9.8.qcow2' }, { url }]);
+  });
+
+  test('an index becomes a file on a web server', () => {
+    const index = {
+      url: 'https://images.example.com/stable.json',
+      format: 'JSONPointer',
+      file: '/location',
+      digest: '/sha256',
+      digestOf: 'Image',
+    };
+    const { resource } = pinned({ index }, resolved(one));
+    const { source, digest, digestOf } = contentOf(resource) ?? assert.fail();
+    assert.deepEqual(source, { kind: 'http', url, mirrors: [] });
+    assert.deepEqual([digest, digestOf], [one, 'Image']);
+  });
+
+  test('the fingerprint of a pinned content has the digest as resolved, as that of a declared one', () => {
+    const fingerprint = (content: Record<string, unknown>) =>
+      fingerprintOf(contentOf(pinned(content, resolved(one)).resource) ?? assert.fail());
+    assert.equal(fingerprint({ http }), fingerprint({ http: { url, digest: one } }));
+  });
+
+  test('after a lost status the digest of the image is pinned, whatever the list has by now, also without an image that is verified', () => {
+    const found = recovered(declared({ http }), one, now) ?? assert.fail();
+    assert.equal(summaryOf(found), 'pinned one');
+    const status = found.kind === 'pinned' ? { source: found.source } : assert.fail();
+    for (const content of [{ http }, { http, update: daily }])
+      assert.equal(summaryOf(pinned(content, resolved(two), status)), 'pinned one');
+    const filled = pinned({ http }, resolved(one), status);
+    assert.ok(filled.kind === 'pinned' && filled.source.url === url);
+  });
+
+  test('a candidate that failed is left alone for its time, and another one is tried at once', async () => {
+    const status = statusWith(one);
+    const { following, clock } = followingOf(resolved(two));
+    following.candidates.reject(key, two, new OperatorError('full', { code: 'QuotaExceeded' }));
+    const content = { http, update: daily };
+    assert.equal(summaryOf(pinned(content, resolved(two), status, following)), 'pinned one QuotaExceeded');
+    const three = { ...following, publishers: followingOf(resolved(`sha256:${'3'.repeat(64)}`)).following.publishers };
+    assert.equal(pinned(content, undefined, status, three).kind, 'candidate');
+    await clock.advance(10 * 60_000);
+    assert.equal(pinned(content, undefined, status, following).kind, 'candidate');
+  });
+
+  test('a file that does not fit its digest has its list read again before it is blamed', () => {
+    const { following, demands, clock } = followingOf(pending);
+    following.candidates.reject(key, one, new OperatorError('other', { code: 'DigestMismatch' }));
+    const pinning = pinned({ http }, undefined, { source: statusWith(one).source }, following);
+    assert.ok(pinning.kind === 'pinned' && pinning.isRereading);
+    assert.equal(demands[0]?.sinceMs, clock.monotonic());
+  });
+});
+
+describe('the condition Updating', () => {
+  const ready = {
+    type: 'Ready',
+    status: 'True',
+    reason: 'Ready',
+    message: 'as declared',
+    observedGeneration: 1,
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  } as const;
+  const previous: GlanceImageStatus = { ...statusWith(one), conditions: [ready] };
+  const memory = promotes(imageOf());
+  const candidate = pinned({ http, update: daily }, resolved(two, { version: '2' }), previous);
+  const status = (pinning: Pinning, end: End, before = previous) =>
+    summarise({ end, memory, changes: [] }, before, { ...moment, pinning });
+  const conditionsOf = (next: GlanceImageStatus) =>
+    next.conditions
+      ?.filter(({ type }) => type !== 'Available')
+      .map(({ type, status: is, reason }) => `${type} ${is} ${reason}`);
+  const waiting: End = { kind: 'waiting', phase: 'Waiting', imageID, why: 'busy', ms: 1000 };
+  const held: End = { kind: 'held', error: new OperatorError('wrong', { code: 'DigestMismatch' }) };
+
+  test('a candidate on its way leaves Ready, Reconciling and Stalled as they are, and the pinned source', () => {
+    const next = status(candidate, waiting);
+    assert.deepEqual(conditionsOf(next), ['Ready True Ready', 'Updating True WaitingForGlance']);
+    assert.equal(findCondition(next.conditions, 'Ready')?.message, 'as declared');
+    assert.match(findCondition(next.conditions, 'Updating')?.message ?? '', /^the publisher has version 2 \(sha256:2/);
+    assert.equal(next.source?.digest, one);
+  });
+
+  test('a candidate that fails is Updating False with its reason, and causes no later attempt of the resource', () => {
+    const next = status(candidate, held);
+    assert.deepEqual(conditionsOf(next), ['Ready True Ready', 'Updating False DigestMismatch']);
+    assert.equal(next.nextAttemptTime, undefined);
+    assert.equal(next.lastError, undefined);
+    assert.equal(next.source?.digest, one);
+  });
+
+  test('the source of a candidate is pinned once its image is the current one', () => {
+    const next = status(candidate, { kind: 'converged' });
+    assert.deepEqual(conditionsOf(next), ['Ready True Ready']);
+    assert.equal(next.source?.digest, two);
+    assert.equal(next.source?.version, '2');
+  });
+
+  test('an edit while a candidate is on its way is not hidden', () => {
+    const next = status(candidate, waiting, { ...previous, observedGeneration: 0 });
+    assert.ok(conditionsOf(next)?.includes('Ready False WaitingForGlance'));
+  });
+
+  test('a publisher that cannot be read is Updating False, and the status is written once', () => {
+    const down = pinned({ http, update: daily }, failing, previous);
+    assert.ok(isNews(down, previous));
+    const next = status(down, { kind: 'converged' });
+    assert.deepEqual(conditionsOf(next), ['Ready True Ready', 'Updating False DigestNotFound']);
+    assert.equal(isNews(down, next), false);
+    assert.deepEqual(status(down, { kind: 'converged' }, next), next);
+    const again = pinned({ http, update: daily }, resolved(one), next);
+    assert.ok(isNews(again, next));
+    assert.deepEqual(conditionsOf(status(again, { kind: 'converged' }, next)), ['Ready True Ready']);
+  });
+
+  test('an unchanged list changes no status', () => {
+    const same = pinned({ http, update: daily }, resolved(one), previous);
+    assert.equal(isNews(same, previous), false);
+  });
+
+  test('a resource whose list is being read for the first time is reconciling, with the URL of the list', () => {
+    const open = pinned({ http }, pending);
+    const next = status(open, { kind: 'resolving', url: list }, { observedGeneration: -1 });
+    assert.deepEqual(conditionsOf(next), ['Ready False Resolving', 'Reconciling True Progressing']);
+    assert.match(findCondition(next.conditions, 'Ready')?.message ?? '', /SHA256SUMS/);
+  });
+});
