@@ -40,6 +40,24 @@ describe('planning', () => {
     });
   });
 
+  test('of two images with the declared data the one in use stays that, although the other is newer', () => {
+    const [one, other] = [made(), made({ id: second, name: 'other' })];
+    const both = [one, other].reduce((memory, { id }) => found(memory, { ...verified, imageID: id }), promotes(one));
+    const state = stateOf([one, other], { ...both, images: [one.id, other.id], next: 2 });
+    const { next } = planFor(withContent, state);
+    assert.ok(next.kind === 'settled' && next.image.id === one.id);
+  });
+
+  test('of two images with the declared data of which none is in use the newer one is promoted', () => {
+    const [one, other] = [made(), made({ id: second, name: 'other' })];
+    const both = [one, other].reduce(
+      (memory, { id }) => found(memory, { ...verified, imageID: id }),
+      knows([one, other]),
+    );
+    const { next } = planFor(withContent, stateOf([one, other], both));
+    assert.ok(next.kind === 'settled' && next.image.id === other.id);
+  });
+
   test('a queued image with content is corrected first and filled then', () => {
     assert.deepEqual(outline(planFor(withContent, stateOf([queued({ name: 'other' })]))), [
       'patch 0 /name',
