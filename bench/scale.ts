@@ -4,9 +4,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { findCondition, isConvergedReason } from '../src/api/conditions.ts';
+import { glanceImageSchema } from '../src/api/glanceimage.ts';
 import { countByVerb } from '../test/env/audit.ts';
 import type { Project } from '../test/env/project.ts';
-import { type FaultProxy, type ProxiedRequest, startProxy } from '../test/env/proxy.ts';
+import { changesSomething, type FaultProxy, type ProxiedRequest, startProxy } from '../test/env/proxy.ts';
 import { startStack } from '../test/env/stack.ts';
 import { World } from '../test/operator/world.ts';
 import { startBareController } from './bare-controller.ts';
@@ -53,7 +56,7 @@ async function measure(size: number, program: readonly string[]): Promise<void> 
       `all Ready: ${reached.toFixed(1)} a second, ${((2 * reached) / (before + after)).toFixed(2)} of the first bound ` +
         `and ${(reached / withWrites).toFixed(2)} of the second`,
     );
-    await rest(world);
+    await rest(world, glance, size);
     await restart(world, glance, size);
     for (const count of drifting.filter((some) => some < size)) await drift(world, glance, count);
     say(`RSS at the end: ${mebibytes(world.operator.rss())} MiB`);
@@ -113,12 +116,35 @@ async function creation(world: World, glance: FaultProxy, size: number, rssEmpty
   return reached;
 }
 
-async function rest(world: World): Promise<void> {
+/** Throws if settled resources cost a write. */
+async function rest(world: World, glance: FaultProxy, size: number): Promise<void> {
+  const { audit } = world.stack.kubernetes;
+  const mark = await audit.mark();
+  const from = glance.requests.length;
   const before = cpuSeconds(world);
   const seconds = 30;
   await sleep(seconds * 1000);
-  say(`idle: ${(((cpuSeconds(world) - before) * 100) / seconds).toFixed(1)} % of a core`);
+  const cpu = ((cpuSeconds(world) - before) * 100) / seconds;
+  const writes = await audit.writes(world.user, mark);
+  const calls = glance.requests.slice(from);
+  const changes = calls.filter(changesSomething);
+  say(
+    `at rest for ${seconds} s: ${cpu.toFixed(1)} % of a core, ${writes.length} API writes, ${changes.length} writes to Glance, ` +
+      `${calls.filter(isList).length} pages of lists`,
+  );
+  const ready = await readyNow(world);
+  if (ready !== size) throw new Error(`${ready} of ${size} resources are Ready`);
+  if (writes.length + changes.length > 0)
+    throw new Error(`settled resources cost ${JSON.stringify(countByVerb(writes))}`);
 }
+
+async function readyNow({ stack, namespace }: World): Promise<number> {
+  const path = `/apis/glance-image-operator.dev/v1alpha1/namespaces/${namespace}/glanceimages`;
+  const list = (await stack.kubernetes.request('GET', path)).as(listSchema);
+  return list.items.filter(({ status }) => isConvergedReason(findCondition(status.conditions, 'Ready')?.reason)).length;
+}
+
+const listSchema = z.object({ items: z.array(glanceImageSchema) });
 
 async function restart(world: World, glance: FaultProxy, size: number): Promise<void> {
   const { audit } = world.stack.kubernetes;
