@@ -2,9 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { imageIDOf } from '../../src/image/identity.ts';
+import { perform } from '../../src/image/perform.ts';
 import { createRecentImages } from '../../src/image/recent.ts';
+import type { PlanStep } from '../../src/image/step.ts';
 import { createVirtualClock } from '../clock.ts';
-import { uid } from './resource.ts';
+import { codeOf } from './performing.ts';
+import { imageOf, uid } from './resource.ts';
+import { stateOf } from './states.ts';
+import { performOn, stubGlance } from './stub-glance.ts';
 import { createWorld } from './world.ts';
 import { specOf } from './world-glance.ts';
 
@@ -65,4 +70,27 @@ test('the absence of an image is certain five seconds after its creation, and af
   assert.deepEqual([recent.doubtMs('a'), recent.doubtMs('b')], [4_000, 0]);
   await clock.advance(4_000);
   assert.equal(recent.doubtMs('a'), 0);
+});
+
+test('a change or deletion of a new image that a database which lags behind does not know is a failure, and forgets nothing', async () => {
+  const image = imageOf();
+  const steps: PlanStep[] = [
+    { kind: 'patch', image, operations: [{ op: 'replace', path: '/name', value: 'other' }], keys: [] },
+    { kind: 'delete', image, why: '' },
+  ];
+  for (const step of steps) {
+    const recent = createRecentImages(createVirtualClock());
+    recent.created(image.id);
+    const performed = await perform(step, stateOf([image]), performOn(stubGlance([]), { recent }));
+    assert.equal(codeOf(performed), 'GlanceUnavailable', step.kind);
+    assert.deepEqual(performed.kind === 'failed' && performed.state.memory.images, [image.id]);
+  }
+});
+
+test('the absence of an image that the operator has deleted itself is certain', async () => {
+  const image = imageOf();
+  const recent = createRecentImages(createVirtualClock());
+  recent.created(image.id);
+  await perform({ kind: 'delete', image, why: '' }, stateOf([image]), performOn(stubGlance([image]), { recent }));
+  assert.equal(recent.doubtMs(image.id), 0);
 });
