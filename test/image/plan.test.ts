@@ -40,7 +40,7 @@ describe('planning', () => {
     });
   });
 
-  test('of two images with the declared data the one in use stays that, although the other is newer', () => {
+  test('an image in use is not replaced by a newer one with the same data', () => {
     const [one, other] = [made(), made({ id: second, name: 'other' })];
     const both = [one, other].reduce((memory, { id }) => found(memory, { ...verified, imageID: id }), promotes(one));
     const state = stateOf([one, other], { ...both, images: [one.id, other.id], next: 2 });
@@ -48,7 +48,7 @@ describe('planning', () => {
     assert.ok(next.kind === 'settled' && next.image.id === one.id);
   });
 
-  test('of two images with the declared data of which none is in use the newer one is promoted', () => {
+  test('the newer of two images with the declared data is promoted if neither is in use', () => {
     const [one, other] = [made(), made({ id: second, name: 'other' })];
     const both = [one, other].reduce(
       (memory, { id }) => found(memory, { ...verified, imageID: id }),
