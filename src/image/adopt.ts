@@ -10,12 +10,13 @@ import { diffImage } from '../glance/patch.ts';
 import { isPatchable, reservedPrefix, reservedPropertyReason } from '../glance/property-names.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { type Desired, keepsProperty } from './desired.ts';
-import { clusterProperty, markProperties, ownerProperty } from './identity.ts';
-import { findingOf, type Memory } from './memory.ts';
-import { type Observed, type Revision, stageOf } from './revisions.ts';
-import { blocked, type Choice, followedBy, step } from './scene.ts';
+import { clusterProperty, contentProperty, markProperties, ownerProperty } from './identity.ts';
+import { findingOf, type Memory, msSince } from './memory.ts';
+import { isOurs } from './ownership.ts';
+import { longestSavingMs, type Observed, type Revision, stageOf } from './revisions.ts';
+import { blocked, type Choice, compare, followedBy, step } from './scene.ts';
 import type { State } from './step.ts';
-import { verify } from './verify.ts';
+import { type Verdict, verify } from './verify.ts';
 
 /** What prevents the adoption, or comes before everything else; undefined: the image is like one that the operator created. */
 export function adoption(desired: Desired, state: State, now: Date): Choice | undefined {
@@ -37,7 +38,7 @@ export function adoption(desired: Desired, state: State, now: Date): Choice | un
   if (problem !== undefined) return problem;
   const difference = otherContent(desired, image, memory, now);
   if (difference === undefined) return undefined;
-  if (!isNewContent(desired, memory)) return difference;
+  if (difference.isFinal || !isNewContent(desired, memory)) return difference.choice;
   return isMarked(revision) ? undefined : claim(desired, image);
 }
 
@@ -102,13 +103,40 @@ function otherFormats({ content, formats }: Desired, image: Image): Choice | und
   );
 }
 
-function otherContent(desired: Desired, image: Image, memory: Memory, now: Date): Choice | undefined {
+/** `isFinal`: another content would not change it. */
+type Difference = { choice: Choice; isFinal: boolean };
+
+function otherContent(desired: Desired, image: Image, memory: Memory, now: Date): Difference | undefined {
   const stage = stageOf(image, desired, memory, now);
   if (stage.kind !== 'useless') return undefined;
+  if (isMoving(image, memory, now)) {
+    const why = `its data is being uploaded (${image.status}), and is compared after that`;
+    return { choice: followedBy({ kind: 'wait', image, phase: 'Waiting', why, ms: dataPollMs }), isFinal: true };
+  }
   const { content, binding } = desired;
   const verdict = verify(content, binding, image, findingOf(memory, image.id, binding));
+  if (image.status === 'deactivated' && !isComparison(verdict)) return { choice: frozen(image), isFinal: true };
   const left = `image ${image.id} is left as it is: ${stage.why}`;
-  return blocked(verdict.kind === 'unverifiable' ? 'NotVerifiable' : 'ContentDiffers', left);
+  const code = verdict.kind === 'unverifiable' ? 'NotVerifiable' : 'ContentDiffers';
+  return { choice: blocked(code, left), isFinal: false };
+}
+
+/** Other data than the declared one comes into it. An upload of the operator itself that never ends counts as failed. */
+function isMoving({ id, status, properties }: Image, { interrupted }: Memory, now: Date): boolean {
+  if (!['saving', 'uploading', 'importing'].includes(status)) return false;
+  const elapsedMs = interrupted?.imageID === id ? msSince(interrupted.at, now) : 0;
+  return properties[contentProperty] === undefined || elapsedMs < longestSavingMs;
+}
+
+function isComparison({ kind }: Verdict): boolean {
+  return kind === 'right' || kind === 'wrong' || kind === 'unverifiable';
+}
+
+function frozen({ id }: Image): Choice {
+  const message =
+    `image ${id} is deactivated in Glance, so its data cannot be read and compared with the declared content, and it is left as it is: ` +
+    'an administrator of the cloud can reactivate it';
+  return blocked('Deactivated', message);
 }
 
 /** The content that the image was compared with first is what people say that it has. */
@@ -134,14 +162,27 @@ export function withAdopted(memory: Memory, { revisions }: Observed, desired: De
   const revision = revisions.find(({ image }) => image.id === desired.adopts);
   if (revision?.ownership.kind !== 'adopted') return memory;
   const { image } = revision;
-  const stage = stageOf(image, desired, memory, now).kind;
-  const isCompared = stage === 'right' || stage === 'useless';
-  const content = memory.adoptedContent ?? (isCompared ? desired.fingerprint : undefined);
+  const content = memory.adoptedContent ?? contentIn(revision) ?? comparedWith(image, desired, memory, now);
   return {
     ...memory,
     ...(isMarked(revision) ? { adopted: image.id } : {}),
     ...(content === undefined ? {} : { adoptedContent: content }),
   };
+}
+
+/** The content that the image was found to have, where the memory of it is lost. */
+function contentIn(revision: Revision): string | undefined {
+  const mark = revision.image.properties[contentProperty];
+  return isMarked(revision) && typeof mark === 'string' ? mark : undefined;
+}
+
+function comparedWith(image: Image, desired: Desired, memory: Memory, now: Date): string | undefined {
+  const { content, binding, fingerprint } = desired;
+  const stage = stageOf(image, desired, memory, now);
+  if (stage.kind === 'right') return fingerprint;
+  if (stage.kind !== 'useless' || isMoving(image, memory, now)) return undefined;
+  const verdict = verify(content, binding, image, findingOf(memory, image.id, binding));
+  return image.status === 'killed' || isComparison(verdict) ? fingerprint : undefined;
 }
 
 /** Of an image that another one was to replace, or has replaced. */
@@ -150,14 +191,42 @@ const addition = / \((?:pending|replaced) [0-9a-f]{8}\)$/;
 /** The declaration with each undeclared attribute as the image to use has it. */
 export function withLeftAlone(desired: Desired, { observed: { revisions }, memory }: State): Desired {
   const named = (id: string | undefined) => revisions.find(({ image }) => image.id === id)?.image;
-  const image = named(memory.promoted) ?? named(desired.adopts);
+  const promoted = named(memory.promoted);
+  const image = promoted ?? mostPresentable(revisions) ?? named(desired.adopts);
   if (desired.leftAlone.length === 0 || image === undefined) return desired;
-  const name = image.name?.replace(addition, '') ?? desired.image.name;
+  const own = { ...image, name: image.name?.replace(addition, '') };
+  const { name, hidden, tags } = promoted === undefined ? (memory.leftAlone ?? own) : own;
   const containerFormat = image.containerFormat ?? desired.image.containerFormat;
-  const { visibility, protected: isProtected, hidden, minDiskGiB, minRAMMiB, tags } = image;
-  const present = { name, visibility, protected: isProtected, hidden, minDiskGiB, minRAMMiB, tags, containerFormat };
+  const { visibility, protected: isProtected, minDiskGiB, minRAMMiB } = image;
+  const present = {
+    name: name ?? desired.image.name,
+    visibility,
+    protected: isProtected,
+    hidden,
+    minDiskGiB,
+    minRAMMiB,
+    owner: image.owner ?? desired.image.owner,
+    tags,
+    containerFormat,
+  };
   const kept = Object.fromEntries(desired.leftAlone.map((field) => [field, present[field]]));
   return { ...desired, image: { ...desired.image, ...kept } };
+}
+
+/** The image to use, where the memory of it is lost: one that is pending or was replaced is hidden, or has a longer name. */
+function mostPresentable(revisions: readonly Revision[]): Image | undefined {
+  const rank = ({ hidden, name }: Image) => [Number(hidden), Number(addition.test(name ?? '')), name?.length ?? 0];
+  const [best] = revisions
+    .flatMap(({ ownership, image }) => (isOurs(ownership) ? [image] : []))
+    .sort((a, b) => compare(rank(a), rank(b)));
+  return best;
+}
+
+/** The memory with what an image looks like that is about to be replaced. */
+export function withRecord(memory: Memory, { adopts, leftAlone, image }: Desired): Memory {
+  if (adopts === undefined || leftAlone.length === 0) return memory;
+  const { name, hidden, tags = [] } = image;
+  return { ...memory, leftAlone: { name, hidden, tags: [...tags] } };
 }
 
 /** Undeclared properties of a new image: those of the image before, which its users rely on. */

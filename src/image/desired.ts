@@ -24,6 +24,7 @@ const mayBeLeftAlone = [
   'hidden',
   'minDiskGiB',
   'minRAMMiB',
+  'owner',
   'tags',
   'containerFormat',
 ] as const;

@@ -62,6 +62,11 @@ const schema = z.object({
   adopted: text.optional(),
   /** Fingerprint of the content with which that image was compared first. */
   adoptedContent: text.optional(),
+  /** What the image to use looked like when it took the place of another one, where that is not declared. */
+  leftAlone: z
+    .object({ name: text, hidden: z.boolean(), tags: z.array(text).max(mostKeys) })
+    .optional()
+    .catch(undefined),
   /** Images that consumers may know. They are deleted only after another one is promoted. */
   published: z.array(text).max(mostImages),
   /** The owner project as last applied. */

@@ -21,6 +21,7 @@ import { isUsable, type Revision, type Stage, stageOf } from './revisions.ts';
 import {
   blocked,
   type Choice,
+  compare,
   declaredContent,
   followedBy,
   type Judged,
@@ -56,7 +57,7 @@ function decide(declared: Desired, state: State, now: Date): Choice {
   const adopting = adoption(desired, state, now);
   if (adopting !== undefined) return adopting;
   const foreign = observed.revisions.find(({ ownership }) => ownership.kind === 'foreign');
-  if (foreign !== undefined) return blocked('TakenOver', takenOver(desired, foreign));
+  if (foreign !== undefined) return blocked('TakenOver', takenOver(declared, foreign));
   const marking = markOfTakeover(desired, observed);
   if (marking !== undefined) return step(marking);
   const judged = considered(observed).map((revision) => {
@@ -137,14 +138,6 @@ function choose(judged: readonly Judged[], { hold }: Desired): Judged | undefine
     .filter((one) => one.stage.kind !== 'useless' && isAllowed(one))
     .sort((a, b) => compare(rank(a), rank(b)));
   return best;
-}
-
-function compare(a: readonly number[], b: readonly number[]): number {
-  for (const [index, value] of a.entries()) {
-    const other = b[index] ?? 0;
-    if (value !== other) return value - other;
-  }
-  return 0;
 }
 
 function creation(scene: Scene): Choice {

@@ -7,6 +7,7 @@
  */
 import type { Image } from '../glance/image.ts';
 import type { WantedImage } from '../glance/translation.ts';
+import { withRecord } from './adopt.ts';
 import { imageAfter, imageBefore, pendingName } from './desired.ts';
 import { isRetired, withPromoted } from './memory.ts';
 import { publication } from './publication.ts';
@@ -29,7 +30,8 @@ export function whenRight(scene: Scene, chosen: Judged): Choice {
   const isPromoted = memory.promoted === image.id && others.every((one) => isRetired(memory, one.image.id));
   if (isSettled || isPromoted) return rest;
   const ids = others.map((one) => one.image.id);
-  return step({ kind: 'record', memory: withPromoted(memory, image.id, ids, now) });
+  const promoted = withPromoted(memory, image.id, ids, now);
+  return step({ kind: 'record', memory: ids.length === 0 ? promoted : withRecord(promoted, scene.desired) });
 }
 
 /** Brings the data to the declared stores, and deactivates it last. */

@@ -101,3 +101,12 @@ export function followedBy(one: Next): Choice {
 export function step(one: PlanStep): Extract<Choice, { kind: 'step' }> {
   return { kind: 'step', step: one };
 }
+
+/** Of two ranks, each a list of numbers. */
+export function compare(a: readonly number[], b: readonly number[]): number {
+  for (const [index, value] of a.entries()) {
+    const other = b[index] ?? 0;
+    if (value !== other) return value - other;
+  }
+  return 0;
+}

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { Image } from '../glance/image.ts';
 import { compact } from '../lib/compact.ts';
-import { OperatorError } from '../lib/errors.ts';
+import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { printable } from '../lib/text.ts';
 import type { TransferPlan, TransferResult } from '../transfer/plan.ts';
@@ -11,7 +11,7 @@ import type { TransferState } from '../transfer/scheduler.ts';
 import { verificationOf } from '../transfer/verify.ts';
 import type { CloudRef } from './clouds.ts';
 import { addressOf, type Content, contentOf, pinHolds, storesOf } from './content.ts';
-import { bindingOf, partsIn } from './fingerprint.ts';
+import { bindingOf, fingerprintOf, partsIn } from './fingerprint.ts';
 import { markProperties, numberOf } from './identity.ts';
 import { type Memory, withFinding, withImage } from './memory.ts';
 import type { ActiveTransfer, VerifiedContent } from './report.ts';
@@ -215,12 +215,31 @@ function verificationFailed(resource: GlanceImage, plan: TransferPlan, error: un
   if (!(error instanceof OperatorError) || fingerprint === undefined || content === undefined)
     return { kind: 'failed', error, memory, looks: false };
   const base = { imageID: plan.imageID, fingerprint, why: error.message, code: error.code };
+  if (unreadable.has(error.code) && isOnlyTakenOver(resource, plan, memory)) {
+    const declared = content.fingerprint ?? fingerprintOf(content);
+    const { adoptedContent = declared } = memory;
+    // The right to read it may come, and no other image takes its place meanwhile.
+    if (adoptedContent === declared)
+      return { kind: 'failed', error: notReadable(plan, error), memory: { ...memory, adoptedContent }, looks: false };
+  }
   if (unreadable.has(error.code))
     return { kind: 'verified', memory: withFinding(memory, { ...base, verdict: 'unverifiable' }) };
   if (!faults.has(error.code)) return { kind: 'failed', error, memory, looks: changedMeanwhile.has(error.code) };
   const verdict = error.code === 'DigestMismatch' ? mismatchOf(content, error.message).kind : 'wrong';
   const isWrong = verdict === 'wrong';
   return { kind: 'verified', memory: withFinding(memory, { ...base, verdict: isWrong ? 'wrong' : 'unverifiable' }) };
+}
+
+/** It existed before, and no other image of the resource does. */
+function isOnlyTakenOver({ spec }: GlanceImage, { imageID }: TransferPlan, { images }: Memory): boolean {
+  return spec.import?.id === imageID && images.every((id) => id === imageID);
+}
+
+function notReadable({ imageID }: TransferPlan, error: OperatorError): OperatorError {
+  return new OperatorError(
+    `the data of image ${imageID} cannot be read and compared with the declared content, and it is left as it is: ${error.message}`,
+    { code: 'NotVerifiable', cause: error, ...responseFieldsOf(error) },
+  );
 }
 
 /** Glance may hold more than the failure says: the image may be filled, or Glance may be storing its data. */

@@ -213,3 +213,16 @@ export function imagesOf(parts: GlanceParts): ImageClient {
     },
   };
 }
+
+/** `isForbidden`: by a policy. */
+export function readable(image: Image | undefined, isForbidden: boolean): Image {
+  if (image === undefined) throw new OperatorError('gone', { code: 'SourceNotFound' });
+  if (image.status !== 'active') throw new OperatorError('deactivated', { code: 'SourceDeactivated' });
+  if (isForbidden) throw new OperatorError('forbidden', { code: 'SourceForbidden' });
+  return image;
+}
+
+export function verified(text: string, { digest }: Pick<TransferPlan, 'digest'>): string {
+  if (sha256(text) !== digest) throw new OperatorError('other digest', { code: 'DigestMismatch' });
+  return text;
+}

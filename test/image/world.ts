@@ -33,9 +33,11 @@ import {
   held,
   imagesOf,
   offlineClient,
+  readable,
   resultOf,
   sha256,
   sha512,
+  verified,
 } from './world-glance.ts';
 
 class Crash extends Error {}
@@ -74,6 +76,7 @@ export function createWorld(options: WorldOptions) {
   let gate: Promise<void> | undefined;
   let open: () => void = () => {};
   const known = new Map<string, string>();
+  let isReadingForbidden = false;
 
   function dataOf(digest: string | undefined): string {
     return known.get(digest ?? '') ?? 'unknown';
@@ -176,12 +179,7 @@ export function createWorld(options: WorldOptions) {
     aborted.catch(() => {});
     if (plan.method === 'Verify') {
       await Promise.race([gate, aborted]);
-      const image = images.get(id);
-      if (image === undefined) throw new OperatorError('gone', { code: 'SourceNotFound' });
-      if (image.status !== 'active') throw new OperatorError('deactivated', { code: 'SourceDeactivated' });
-      const text = data.get(id) ?? '';
-      if (sha256(text) !== plan.digest) throw new OperatorError('other digest', { code: 'DigestMismatch' });
-      return result(image, text);
+      return result(readable(images.get(id), isReadingForbidden), verified(data.get(id) ?? '', plan));
     }
     if (images.get(id)?.status !== 'queued') throw new Conflict('it is not queued', { httpStatus: 409 });
     const loaded = put({ ...held(images, id), status: 'saving' });
@@ -308,6 +306,10 @@ export function createWorld(options: WorldOptions) {
     },
     serve(next: typeof source) {
       source = next;
+    },
+    /** Whether a policy of Glance forbids downloads. */
+    forbidReading(forbidden: boolean) {
+      isReadingForbidden = forbidden;
     },
     /** Transfers stop before their last byte until `release`. */
     hold() {
