@@ -84,7 +84,7 @@ export const publisherCases: Case[] = [
     what: `an update every ${value}`,
     spec: listed({}, { update: { interval: value } }),
   })),
-  rejected('WebDownload with a list', listed({}, { method: 'WebDownload' }), 'spec.content.method', says.webDownload),
+  { what: 'WebDownload with a list', spec: listed({}, { method: 'WebDownload' }) },
   rejected(
     'WebDownload with an index',
     indexed({}, { method: 'WebDownload' }),
