@@ -153,7 +153,7 @@ export const dataReasons = {
       'Have the publisher pack the disk image alone, for example with `tar -caf image.tar.xz disk.raw` or `zip image.zip disk.vhd`.',
     command: check,
   },
-  MemberNotFound: {
+  ArchiveMemberNotFound: {
     meaning: 'The archive at the source has no file of the declared name, or several files and none is declared.',
     shownBy: ['Ready'],
     actor: 'user',

@@ -56,6 +56,7 @@ const reasonsOfCodes: Readonly<Record<Exclude<ErrorCode, Reason>, Reason>> = {
   // They end the process, or are only in the library.
   LeadershipLost: 'InternalError',
   ComponentFailed: 'InternalError',
+  ImageSignatureInvalid: 'InternalError',
   CertificateUnavailable: 'InternalError',
   KeyManagerUnavailable: 'InternalError',
 };

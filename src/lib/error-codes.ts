@@ -116,7 +116,7 @@ const table = {
   CompressionBomb: change,
   ArchiveInvalid: change,
   ArchiveCutOff: publisher,
-  MemberNotFound: change,
+  ArchiveMemberNotFound: change,
 
   // The source
   EgressRefused: change,
@@ -148,7 +148,6 @@ const table = {
   DigestNotFound: publisher,
   ListOutdated: publisher,
   SignatureMissing: publisher,
-  /** Also of images, in the library. */
   SignatureInvalid: publisher,
   SignerNotAllowed: change,
   KeyExpired: change,
@@ -172,6 +171,7 @@ const table = {
   InternalError: backoff,
 
   // Signatures of images, in the library
+  ImageSignatureInvalid: change,
   CertificateUnavailable: changeOrAfter(minutes(10)),
   KeyManagerUnavailable: backoff,
 } as const satisfies Record<string, Retry>;

@@ -9,14 +9,14 @@ import { OperatorError, type OperatorErrorOptions } from '../lib/errors.ts';
 /** The image has some of the four signature properties but not all: verification was intended and is impossible. */
 export class InvalidImageSignature extends OperatorError {
   constructor(message: string) {
-    super(message, { code: 'SignatureInvalid' });
+    super(message, { code: 'ImageSignatureInvalid' });
   }
 }
 
 /** The data is not the signed data, or the signature properties or the certificate cannot be used. */
 export class ImageSignatureVerificationFailed extends OperatorError {
   constructor(message: string, cause?: unknown) {
-    super(message, { code: 'SignatureInvalid', cause });
+    super(message, { code: 'ImageSignatureInvalid', cause });
   }
 }
 

@@ -110,7 +110,7 @@ describe('a signed image', () => {
       `image ${image.id} failed signature verification: its data does not fit its img_signature (ECC_SECT409K1, SHA-384, the key ` +
         `of certificate ${certificateId}); do not use it; upload the image that was signed, or correct its signature properties`,
     );
-    assert.equal(error.code, 'SignatureInvalid');
+    assert.equal(error.code, 'ImageSignatureInvalid');
     assert.equal(error.retry.kind, 'change');
   });
 
@@ -140,7 +140,7 @@ describe('before a byte is read', () => {
       signatureCheck({ id: image.id, properties: incomplete }, { ...options, certificates: noCertificates }),
       (error) => {
         assert.ok(error instanceof InvalidImageSignature);
-        assert.equal(error.code, 'SignatureInvalid');
+        assert.equal(error.code, 'ImageSignatureInvalid');
         assert.match(error.message, /is incomplete: it has no img_signature_key_type; set all of img_signature, /);
         return true;
       },

@@ -108,7 +108,7 @@ describe('the verifier of a signature', () => {
         createSignatureVerifier({ ...signed, hashMethod: 'SHA-256', keyType: 'DSA' }, certificate('SECT409K1'), 'it'),
       (error) => {
         assert.ok(error instanceof ImageSignatureVerificationFailed);
-        assert.equal(error.code, 'SignatureInvalid');
+        assert.equal(error.code, 'ImageSignatureInvalid');
         assert.equal(error.retry.kind, 'change');
         assert.match(error.message, /^it cannot be verified: .* is of the kind ec, but its key type is DSA$/);
         return true;

@@ -57,7 +57,7 @@ test('the declared file of an archive becomes the image, also where the archive 
   const wanted = await plan({ url, digest: sha256(body), member: '*.raw' });
   assert.deepEqual([(await run(wanted)).member, (await settled(wanted)).size], ['disk.raw', image.length]);
   const unclear = await plan({ url, digest: sha256(body) });
-  await assert.rejects(run(unclear), { code: 'MemberNotFound' });
+  await assert.rejects(run(unclear), { code: 'ArchiveMemberNotFound' });
   assert.equal((await settled(unclear)).status, 'queued');
 });
 

@@ -22,7 +22,7 @@ export interface ArchiveJob {
 }
 
 export class ArchiveError extends OperatorError {
-  declare readonly code: 'ArchiveInvalid' | 'ArchiveCutOff' | 'MemberNotFound';
+  declare readonly code: 'ArchiveInvalid' | 'ArchiveCutOff' | 'ArchiveMemberNotFound';
 }
 
 const longestName = 100;
@@ -49,14 +49,14 @@ export function cutOffArchive(job: ArchiveJob, bytes: number): ArchiveError {
 
 /** Another declaration helps. */
 export function noMember(job: ArchiveJob, why: string, advice: string): ArchiveError {
-  return new ArchiveError(`${archiveOf(job)} ${why}: ${advice}`, { code: 'MemberNotFound' });
+  return new ArchiveError(`${archiveOf(job)} ${why}: ${advice}`, { code: 'ArchiveMemberNotFound' });
 }
 
 /** A member is declared, and the file is no archive. */
 export function noArchive(url: string, member: string): ArchiveError {
   return new ArchiveError(
     `${safeUrl(url)} is neither a tar nor a zip archive, so it has no file ${quoted(member)}: remove member, or declare the URL of the archive`,
-    { code: 'MemberNotFound' },
+    { code: 'ArchiveMemberNotFound' },
   );
 }
 

@@ -49,7 +49,7 @@ for (const [what, head, tail] of [
       });
       const before = process.memoryUsage().arrayBuffers;
       const { error, length: given } = await read(source, { member, discards: true });
-      assert.deepEqual([error?.code, given], member === 'other' ? ['MemberNotFound', 0] : [undefined, length]);
+      assert.deepEqual([error?.code, given], member === 'other' ? ['ArchiveMemberNotFound', 0] : [undefined, length]);
       // Garbage counts until it is collected.
       assert.ok(most - before < 64 * mib, `${Math.round((most - before) / mib)} MiB`);
     });

@@ -80,7 +80,7 @@ describe('a tar archive with several files', () => {
 
   test('an archive of which no file is declared is rejected before a byte of a small first file is passed on', async () => {
     await refuses(archive, /has several files, "README" and "disk.raw" among them: set member/, {
-      code: 'MemberNotFound',
+      code: 'ArchiveMemberNotFound',
     });
     assert.equal((await read(archive)).bytes.length, 0);
   });
@@ -88,9 +88,12 @@ describe('a tar archive with several files', () => {
   test('a file that is not there is reported with the names of those that are', async () => {
     await refuses(archive, /has no file "disk.qcow2"; it has "README", "disk.raw", "disk.raw.sha256": set/, {
       member: 'disk.qcow2',
-      code: 'MemberNotFound',
+      code: 'ArchiveMemberNotFound',
     });
-    await refuses(archive, /it has "README", "disk.raw", "disk.raw.sha256"/, { member: 'a/*', code: 'MemberNotFound' });
+    await refuses(archive, /it has "README", "disk.raw", "disk.raw.sha256"/, {
+      member: 'a/*',
+      code: 'ArchiveMemberNotFound',
+    });
   });
 
   test('names of files at addresses that are not public are not shown', async () => {
@@ -102,19 +105,22 @@ describe('a tar archive with several files', () => {
   test('a pattern that several files match is rejected', async () => {
     await refuses(archive, /has several files that match "\*", "README" and "disk.raw"/, {
       member: '*',
-      code: 'MemberNotFound',
+      code: 'ArchiveMemberNotFound',
     });
   });
 
   test('an archive without any file is rejected', async () => {
-    await refuses(tar({ name: 'a/', type: '5' }), /has no file in it/, { code: 'MemberNotFound' });
-    await refuses(tar({ name: 'a/', type: '5' }), /it has no file at all/, { member: 'a', code: 'MemberNotFound' });
+    await refuses(tar({ name: 'a/', type: '5' }), /has no file in it/, { code: 'ArchiveMemberNotFound' });
+    await refuses(tar({ name: 'a/', type: '5' }), /it has no file at all/, {
+      member: 'a',
+      code: 'ArchiveMemberNotFound',
+    });
   });
 
   test('a declared file of something that is no archive is reported', async () => {
     await refuses(image, /is neither a tar nor a zip archive, so it has no file "disk.raw"/, {
       member: 'disk.raw',
-      code: 'MemberNotFound',
+      code: 'ArchiveMemberNotFound',
     });
   });
 });

@@ -100,8 +100,11 @@ describe('a zip archive with several files', () => {
   });
 
   test('a zip archive of several files, of which none is declared, is rejected', async () => {
-    await refuses(archive, /has several files, "README" and "x.vhd" among them/, { code: 'MemberNotFound' });
-    await refuses(archive, /has no file "y"; it has "README", "x.vhd", "z"/, { member: 'y', code: 'MemberNotFound' });
+    await refuses(archive, /has several files, "README" and "x.vhd" among them/, { code: 'ArchiveMemberNotFound' });
+    await refuses(archive, /has no file "y"; it has "README", "x.vhd", "z"/, {
+      member: 'y',
+      code: 'ArchiveMemberNotFound',
+    });
   });
 });
 
