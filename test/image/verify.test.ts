@@ -38,6 +38,20 @@ describe('the verdict on an active image', () => {
   });
   const rows: [what: string, options: ResourceOptions, image: Partial<Image>, Verdict['kind'], DataFinding?][] = [
     ['the declared digest', comparable, {}, 'right'],
+    [
+      'data that was staged and verified, and another size now',
+      staged,
+      { hash: null, size: 2048 },
+      'right',
+      finding(staged),
+    ],
+    [
+      'data that was sent and verified, and another size now',
+      comparable,
+      { hash: null, size: 2048 },
+      'wrong',
+      finding(comparable),
+    ],
     ['the declared digest, in any method of upload', staged, {}, 'right'],
     ['another digest', comparable, { hash: wrong }, 'wrong'],
     ['a digest of another algorithm', comparable, { hash: other }, 'unread'],
