@@ -19,8 +19,6 @@ export interface Row {
   image?: Record<string, unknown>;
   /** Default: that of the file's body. */
   digest?: string;
-  /** A reason that is reported before that. */
-  firstly?: Reason;
   /** Absent: all goes well in the end. */
   ends?: { reason: Reason; says: RegExp };
 }
@@ -120,7 +118,6 @@ export const rows: Row[] = [
         ...Array(9).fill({ kind: 'instead', file: { body: raw(size, 'other'), etag: '"other"' } }),
       ],
     },
-    firstly: 'SourceChanged',
     ends: { reason: 'DigestMismatch', says: /the declared digest/ },
   },
   {
