@@ -65,7 +65,9 @@ describe('documented defaults', () => {
 
   test('the description of a field ends with the default that the API server fills in', () => {
     const fields = [...fieldsWithDefault(spec)];
-    assert.deepEqual(fields.map(([name]) => name).sort(), ['decompress', 'digestOf', 'interval', 'mirrors', 'suspend']);
+    // Files that an index names have the first two, as declared files do.
+    const names = ['decompress', 'decompress', 'digestOf', 'digestOf', 'interval', 'mirrors', 'suspend'];
+    assert.deepEqual(fields.map(([name]) => name).sort(), names);
     for (const [name, field] of fields) assert.equal(described(field), shown(field.default), name);
   });
 });
