@@ -8,7 +8,7 @@
 import type { Image } from '../glance/image.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import { type Content, digestInGlance } from './content.ts';
-import { decompressionIn, digestIn } from './fingerprint.ts';
+import { decompressionIn, digestIn, partsIn } from './fingerprint.ts';
 import { contentProperty } from './identity.ts';
 import type { DataFinding } from './memory.ts';
 
@@ -60,7 +60,9 @@ function compared(content: Content, image: Image, isOther: boolean): Verdict | u
       return { kind: 'wrong', why: 'it has the digest of the archive, so it is not the declared file of it' };
     if (isOther && digestInGlance(content) === undefined) return maybeCompressed;
     if (method === 'WebDownload') return { kind: 'uninspected' };
-    return formats === undefined || method === 'Stage' ? { kind: 'right' } : { kind: 'wrong', why: formats };
+    return formats === undefined || mayHaveOtherFormats(content, image)
+      ? { kind: 'right' }
+      : { kind: 'wrong', why: formats };
   }
   if (formats !== undefined && method === 'Stage') return converted;
   if (formats !== undefined) return { kind: 'wrong', why: formats };
@@ -109,6 +111,15 @@ function maybeDecompressed(found: string): Verdict {
 function otherFormats({ diskFormat, containerFormat }: Content, image: Image): string | undefined {
   if (image.diskFormat === diskFormat && image.containerFormat === containerFormat) return undefined;
   return `it has the formats ${image.diskFormat} and ${image.containerFormat}, not the declared ${diskFormat} and ${containerFormat}`;
+}
+
+/** Plugins of the cloud may set other formats than the declared ones, for which the image was made. */
+function mayHaveOtherFormats({ method, diskFormat, containerFormat }: Content, image: Image): boolean {
+  const mark = image.properties[contentProperty];
+  const made = typeof mark === 'string' ? partsIn(mark) : undefined;
+  const isForOthers =
+    made !== undefined && (made.diskFormat !== diskFormat || made.containerFormat !== containerFormat);
+  return method === 'Stage' && !isForOthers;
 }
 
 /** `<algorithm>:<hex>` as Glance computed it. */

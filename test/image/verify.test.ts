@@ -53,6 +53,18 @@ describe('the verdict on an active image', () => {
       finding(comparable),
     ],
     ['the declared digest, in any method of upload', staged, {}, 'right'],
+    [
+      'the declared digest, and formats that a plugin of the cloud set',
+      staged,
+      { diskFormat: 'qcow2', properties: marked(fingerprintIn(staged)) },
+      'right',
+    ],
+    [
+      'the declared digest, made for another format than is declared now, in any method of upload',
+      staged,
+      { diskFormat: 'qcow2', properties: marked(fingerprintIn(declare({ http: served }, { diskFormat: 'qcow2' }))) },
+      'wrong',
+    ],
     ['another digest', comparable, { hash: wrong }, 'wrong'],
     ['a digest of another algorithm', comparable, { hash: other }, 'unread'],
     ['no digest', comparable, { hash: null }, 'unread'],
