@@ -152,7 +152,9 @@ function rootsOf(
 ): readonly [string, ...string[]] {
   const wanted = cloud.services[service];
   if (catalog === undefined && wanted.override === undefined) {
-    throw new EndpointNotFound(`cloud ${cloud.name} has no catalog that could list its ${service} service`);
+    throw new EndpointNotFound(`cloud ${cloud.name} has no catalog that could list its ${service} service`, {
+      isServiceAbsent: true,
+    });
   }
   if (catalog !== undefined && identity.scope === 'none') {
     throw new EndpointNotFound(

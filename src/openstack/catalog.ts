@@ -64,9 +64,11 @@ export function findEndpoints(catalog: Catalog, wanted: ServiceConfig): readonly
     }
   }
   const where = wanted.region === undefined ? '' : ` in region ${wanted.region}`;
-  const there = listed(services.flatMap(({ endpoints }) => endpoints).map(described), 'none of any kind');
+  const all = services.flatMap(({ endpoints }) => endpoints);
+  const there = listed(all.map(described), 'none of any kind');
   throw new EndpointNotFound(
     `Keystone's catalog has no ${wanted.interfaces.join(' or ')} endpoint of ${phrase(wanted)}${where}; it has ${there}`,
+    { isServiceAbsent: all.length === 0 },
   );
 }
 
@@ -79,7 +81,8 @@ function noService(catalog: Catalog, wanted: ServiceConfig): EndpointNotFound {
   const named = catalog.filter(({ type }) => type === wanted.type);
   const there = named.length === 0 ? catalog.map(({ type }) => type).sort() : named.map(withName);
   const has = catalog.length === 0 ? 'it is empty' : `it has ${listed(there, 'none')}`;
-  return new EndpointNotFound(`Keystone's catalog has no service of ${phrase(wanted)}; ${has}`);
+  const isServiceAbsent = named.every(({ endpoints }) => endpoints.length === 0);
+  return new EndpointNotFound(`Keystone's catalog has no service of ${phrase(wanted)}; ${has}`, { isServiceAbsent });
 }
 
 function phrase({ type, name }: ServiceConfig): string {

@@ -3,7 +3,8 @@
  * volume, which is a copy of the image.
  *
  * Guarantees: one page of one server is requested, and nothing else of Nova is read. A response that is no list of servers is an
- * error, so that it never means that the image is unused.
+ * error, so that it never means that the image is unused. So is a compute service in the catalog that has no endpoint for the configured
+ * name, interface and region.
  */
 import { z } from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
@@ -28,7 +29,7 @@ export async function serverUse(
   try {
     await session.endpoint('compute', signal);
   } catch (error) {
-    if (error instanceof EndpointNotFound) return 'noCompute';
+    if (error instanceof EndpointNotFound && error.isServiceAbsent) return 'noCompute';
     throw error;
   }
   const response = await session.call('compute', {

@@ -115,8 +115,12 @@ export class KeystoneUnavailable extends OperatorError {
 
 /** No endpoint in the catalog matches. The message lists those that exist. */
 export class EndpointNotFound extends OperatorError {
-  constructor(message: string) {
+  /** The cloud does not have the service at all, rather than under another name, interface or region. */
+  readonly isServiceAbsent: boolean;
+
+  constructor(message: string, { isServiceAbsent = false }: { isServiceAbsent?: boolean } = {}) {
     super(message, { code: 'EndpointNotFound' });
+    this.isServiceAbsent = isServiceAbsent;
   }
 }
 

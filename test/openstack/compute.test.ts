@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type Catalog, findEndpoints } from '../../src/openstack/catalog.ts';
 import { serverUse } from '../../src/openstack/compute.ts';
 import { EndpointNotFound } from '../../src/openstack/errors.ts';
+import type { ServiceConfig } from '../../src/openstack/services.ts';
 import type { ServiceCall } from '../../src/openstack/session.ts';
 
 const imageID = '70a599e0-31e7-49b7-b260-868f441e862b';
@@ -38,12 +40,39 @@ test('an image is unused only if Nova says so with an empty list', async () => {
     await assert.rejects(use(text), text);
 });
 
+function useWithout(error: unknown) {
+  const session = { endpoint: () => Promise.reject(error), call: () => assert.fail('nothing is called') };
+  return serverUse(session, imageID, new AbortController().signal);
+}
+
+/** Why there is no endpoint of Nova in this catalog. */
+function missing(catalog: Catalog, wanted: Partial<ServiceConfig> = {}): unknown {
+  const compute = { type: 'compute', name: undefined, region: 'RegionOne', interfaces: ['internal'] as const };
+  try {
+    return findEndpoints(catalog, { ...compute, override: undefined, ...wanted });
+  } catch (error) {
+    return error;
+  }
+}
+
+const image = { type: 'image', name: 'glance', endpoints: [] };
+const nova = (name: string, region: string) => ({
+  type: 'compute',
+  name: 'nova',
+  endpoints: [{ interface: name, region, url: 'https://nova.example.com/v2.1' }],
+});
+
 test('a cloud whose catalog has no compute service is distinguished from one that does not respond', async () => {
-  const session = (error: Error) => ({
-    endpoint: () => Promise.reject(error),
-    call: () => assert.fail('nothing is called'),
-  });
-  const { signal } = new AbortController();
-  assert.equal(await serverUse(session(new EndpointNotFound('no compute')), imageID, signal), 'noCompute');
-  await assert.rejects(serverUse(session(new Error('no response')), imageID, signal), /no response/);
+  assert.equal(await useWithout(missing([image])), 'noCompute');
+  assert.equal(await useWithout(missing([image, { type: 'compute', name: 'nova', endpoints: [] }])), 'noCompute');
+  await assert.rejects(useWithout(new Error('no response')), /no response/);
+});
+
+test('a compute service without an endpoint for the configured name, interface and region never means that an image is unused', async () => {
+  for (const error of [
+    missing([image, nova('public', 'RegionOne')]),
+    missing([image, nova('internal', 'RegionTwo')]),
+    missing([image, nova('internal', 'RegionOne')], { name: 'other' }),
+  ])
+    await assert.rejects(useWithout(error), EndpointNotFound);
 });
