@@ -7,7 +7,7 @@
 import type { Clock, Random } from '../lib/clock.ts';
 import type { SecretString } from '../lib/secret.ts';
 import type { Authorization, Authorizer } from './authorizer.ts';
-import { allEndpoints, type Catalog, findEndpoints, serviceRoot } from './catalog.ts';
+import { allEndpoints, type Catalog, findEndpoints, findRegion, serviceRoot } from './catalog.ts';
 import type { CloudConfig } from './clouds.ts';
 import { createEndpoints, type Endpoints } from './endpoints.ts';
 import {
@@ -22,7 +22,7 @@ import type { HttpResponse } from './exchange.ts';
 import { checkedRequestId, newRequestId } from './request-id.ts';
 import { failureOf } from './response.ts';
 import { classify, type RetryBudget, type RetryPolicy, withRetries } from './retry.ts';
-import type { ServiceType } from './services.ts';
+import type { ServiceConfig, ServiceType } from './services.ts';
 
 /** The destination and credentials of one attempt. */
 export interface CallTarget {
@@ -162,10 +162,21 @@ function rootsOf(
     );
   }
   if (wanted.only !== undefined) return [onlyRoot(cloud, wanted.only, catalog, service)];
-  const urls = wanted.override ?? findEndpoints(catalog ?? [], wanted);
+  const urls = wanted.override ?? findEndpoints(catalog ?? [], besideImages(cloud, wanted, service, catalog));
   const [first, ...others] = new Set(urls.map(serviceRoot).filter((root) => root !== undefined));
   if (first !== undefined) return [first, ...others];
   throw new EndpointNotFound(`Keystone's catalog has no http or https URL for the ${service} service`);
+}
+
+/** Where no region is configured, the servers of the region from which the images come are meant. */
+function besideImages(
+  { services: { image } }: CloudConfig,
+  wanted: ServiceConfig,
+  service: ServiceType,
+  catalog: Catalog = [],
+): ServiceConfig {
+  if (service !== 'compute' || wanted.region !== undefined || image.override !== undefined) return wanted;
+  return { ...wanted, region: image.region ?? findRegion(catalog, image) };
 }
 
 /** Throws ForeignEndpoint for an address that neither clouds.yaml nor the catalog names. */

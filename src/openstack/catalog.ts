@@ -50,6 +50,20 @@ function listOf<T extends z.ZodType>(schema: T, most: number) {
  * that of the first endpoint that matches. Throws EndpointNotFound.
  */
 export function findEndpoints(catalog: Catalog, wanted: ServiceConfig): readonly [string, ...string[]] {
+  return findIn(catalog, wanted).urls;
+}
+
+/** The region of the endpoints that `findEndpoints` returns. Throws EndpointNotFound. */
+export function findRegion(catalog: Catalog, wanted: ServiceConfig): string | undefined {
+  return findIn(catalog, wanted).region;
+}
+
+interface Found {
+  urls: readonly [string, ...string[]];
+  region: string | undefined;
+}
+
+function findIn(catalog: Catalog, wanted: ServiceConfig): Found {
   const services = catalog.filter(
     ({ type, name }) => type === wanted.type && (wanted.name === undefined || wanted.name === name),
   );
@@ -60,7 +74,7 @@ export function findEndpoints(catalog: Catalog, wanted: ServiceConfig): readonly
       if (first === undefined) continue;
       const same = others.filter((one) => regionOf(one) === regionOf(first));
       const [url, ...urls] = new Set([first, ...same].map((one) => one.url));
-      if (url !== undefined) return [url, ...urls];
+      if (url !== undefined) return { urls: [url, ...urls], region: regionOf(first) };
     }
   }
   const where = wanted.region === undefined ? '' : ` in region ${wanted.region}`;

@@ -5,6 +5,7 @@ import { serverUse } from '../../src/openstack/compute.ts';
 import { EndpointNotFound } from '../../src/openstack/errors.ts';
 import type { ServiceConfig } from '../../src/openstack/services.ts';
 import type { ServiceCall } from '../../src/openstack/session.ts';
+import { cloudOf, signal } from './fake-cloud.ts';
 
 const imageID = '70a599e0-31e7-49b7-b260-868f441e862b';
 /** As the samples of Nova's API have it. */
@@ -75,4 +76,20 @@ test('a compute service without an endpoint for the configured name, interface a
     missing([image, nova('internal', 'RegionOne')], { name: 'other' }),
   ])
     await assert.rejects(useWithout(error), EndpointNotFound);
+});
+
+test('without a configured region, the servers of the region from which the images come are requested', async (t) => {
+  const compute = (region: string) => ({
+    interface: 'public',
+    region_id: region,
+    url: `http://nova-${region.toLowerCase()}/v2.1`,
+  });
+  const services = (...regions: string[]) => [{ type: 'compute', name: 'nova', endpoints: regions.map(compute) }];
+  const here = cloudOf(t, { services: services('A', 'R') });
+  assert.equal(await here.session.endpoint('compute', signal()), 'http://nova-r/v2.1');
+  const elsewhere = cloudOf(t, { services: services('A') });
+  await assert.rejects(
+    serverUse(elsewhere.session, imageID, signal()),
+    /no public endpoint of type compute in region R/,
+  );
 });

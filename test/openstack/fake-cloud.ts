@@ -21,6 +21,8 @@ interface Answers {
   life?: number;
   scope?: object;
   endpoints?: string[];
+  /** More of the catalog. */
+  services?: object[];
   /** More of the entry in clouds.yaml. */
   entry?: object;
   policy?: Partial<RetryPolicy>;
@@ -53,6 +55,7 @@ export function cloudOf(t: TestContext, answers: Answers = {}) {
               region_id: 'R',
             })),
           },
+          ...(answers.services ?? []),
         ],
       },
     }),
