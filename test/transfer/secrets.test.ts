@@ -45,16 +45,19 @@ test('no error of a transfer shows a secret of its access', async () => {
   const { imageID } = await scene.plan({});
   const yaml = scene.access.cloud.cloudsYaml;
   const password = yaml.replace(/password: .*/, `password: ${planted}`);
+  const withHeaders = (url: string): PlanOptions => ({
+    source: { kind: 'http', url, mirrors: [], headersSecretRef: { name: 'headers' } },
+  });
   const failures: [PlanOptions, Partial<TransferAccess>, RegExp][] = [
     [{ url: fine }, { cloud: { cloudsYaml: password } }, /AuthenticationFailed/],
     [{ url: fine }, { cloud: { cloudsYaml: `clouds: {demo: [${planted}` } }, /SecretInvalid/],
     [{ url: fine }, { cloud: { cloudsYaml: yaml, cacert: planted } }, /SecretInvalid/],
     [{ url: fine }, { cloud: { cloudsYaml: yaml, cert: planted, key: planted } }, /SecretInvalid/],
     [{ url: fine }, { source: { ca: planted } }, /SecretInvalid/],
-    [{ url: fine }, { source: { headers: { authorization: `${planted}\n`, host: planted } } }, /SecretInvalid/],
-    [{ url: fine }, { source: { headers: { authorization: `${planted}\u0000` } } }, /SecretInvalid/],
-    [{ url: closed }, { source: { headers: { authorization: planted } } }, /SourceForbidden/],
-    [{ url: closed }, { source: { headers: { username: planted, password: planted } } }, /SourceForbidden/],
+    [withHeaders(fine), { source: { headers: { authorization: `${planted}\n`, host: planted } } }, /SecretInvalid/],
+    [withHeaders(fine), { source: { headers: { authorization: `${planted}\u0000` } } }, /SecretInvalid/],
+    [withHeaders(closed), { source: { headers: { authorization: planted } } }, /SourceForbidden/],
+    [withHeaders(closed), { source: { headers: { username: planted, password: planted } } }, /SourceForbidden/],
     [{ url: `${source.url}/missing?token=${planted}` }, {}, /SourceNotFound/],
   ];
   for (const [options, access, expected] of failures) {
