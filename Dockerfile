@@ -1,5 +1,5 @@
-# The operator's image: Node, two bundled programs, and the one native library that they load. Nothing in it can install,
-# compile or open a shell.
+# The operator's image: Node, two bundled programs, and two libraries that they load: a native one, and OpenPGP.js, whose licence
+# (LGPL) wants it to be replaceable. Nothing in it can install, compile or open a shell.
 #
 # What is pinned, and by whom: both bases by the digest of their multi-platform index, which Renovate moves together with the tag
 # (.github/renovate.json); the npm packages by package-lock.json. Node is the very version that the tests run on: a test holds
@@ -43,6 +43,9 @@ COPY --from=node /usr/local/bin/node /usr/local/bin/node
 # Node contains OpenSSL, V8, ICU and more, whose licences ask for their notices.
 COPY --from=node /usr/local/LICENSE /usr/local/share/doc/node/LICENSE
 COPY --from=native /src/node_modules/@napi-rs /app/node_modules/@napi-rs
+# The one file of it that Node loads, as it was published, with its licence.
+COPY --from=native /src/node_modules/openpgp/package.json /src/node_modules/openpgp/LICENSE /app/node_modules/openpgp/
+COPY --from=native /src/node_modules/openpgp/dist/node/openpgp.mjs /app/node_modules/openpgp/dist/node/openpgp.mjs
 # package.json says that the programs are modules, and scanners read the version from it.
 COPY LICENSE package.json /app/
 COPY --from=bundle /src/dist/LICENSES /src/dist/glance-image-operator.js /src/dist/transfer-thread.js /app/dist/

@@ -63,7 +63,7 @@ async function buildProcess(): Promise<void> {
     platform: 'node',
     format: 'esm',
     target: 'node24',
-    external: ['@napi-rs/lzma'],
+    external: ['@napi-rs/lzma', 'openpgp'],
     banner: { js: 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);' },
     outdir: folder,
     logLevel: 'error',

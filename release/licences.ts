@@ -20,31 +20,46 @@ const permissive: ReadonlySet<string> = new Set([
   'Unlicense',
 ]);
 
+/** Licences that allow a program under another licence to load the package, as long as it can be replaced: it is not bundled. */
+const replaceable: ReadonlySet<string> = new Set(['LGPL-3.0+']);
+
 const metafileSchema = z.object({
   inputs: z.record(z.string(), z.unknown()),
   outputs: z.record(z.string(), z.object({ imports: z.array(z.object({ path: z.string() })) })),
 });
 const manifestSchema = z.object({ name: z.string(), version: z.string(), license: z.string() });
 
-/** The folders of the packages in a bundle, and of those that it loads at run time. */
-export function packagesOf(metafile: unknown): string[] {
+export interface UsedPackage {
+  folder: string;
+  /** A part of the programs. Otherwise they load it at run time. */
+  isBundled: boolean;
+}
+
+/** The packages in a bundle, and those that it loads at run time. */
+export function packagesOf(metafile: unknown): UsedPackage[] {
   const { inputs, outputs } = metafileSchema.parse(metafile);
   const imports = Object.values(outputs).flatMap((output) => output.imports.map(({ path }) => path));
   const loaded = imports
     .filter((path) => !isBuiltin(path) && !path.startsWith('.'))
     .map((path) => `node_modules/${path}/`);
-  const files = [...Object.keys(inputs), ...loaded];
-  const folders = files.map((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(file)?.[0] ?? '');
+  const bundled = new Set(foldersOf(Object.keys(inputs)));
   // Our own files are in no package, and some packages have optional imports that are not installed.
-  return [...new Set(folders)].filter((folder) => folder !== '' && existsSync(folder)).sort();
+  return [...new Set([...bundled, ...foldersOf(loaded)])]
+    .filter((folder) => existsSync(folder))
+    .sort()
+    .map((folder) => ({ folder, isBundled: bundled.has(folder) }));
+}
+
+function foldersOf(files: readonly string[]): string[] {
+  return files.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(file)?.[0] ?? []);
 }
 
 /** Throws where the terms are not among those that are known. */
-export function noticeOf(folder: string): string {
+export function noticeOf({ folder, isBundled }: UsedPackage): string {
   const { name, version, license } = manifestSchema.parse(
     JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')),
   );
-  if (!permissive.has(license))
+  if (!permissive.has(license) && (isBundled || !replaceable.has(license)))
     throw new Error(`${name} is under "${license}": see whether it may be passed on with ours`);
   const texts = readdirSync(folder).filter((file) => /^(licen[cs]e|notice)/i.test(file));
   const own = texts.sort().map((file) => readFileSync(join(folder, file), 'utf8').trim());

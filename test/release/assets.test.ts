@@ -101,24 +101,28 @@ describe('the licences of what is bundled', () => {
     },
     outputs: {
       'dist/a.js': {
-        imports: [{ path: 'node:fs' }, { path: 'zlib' }, { path: '@napi-rs/lzma/xz' }, { path: 'not-here' }],
+        imports: ['node:fs', 'zlib', '@napi-rs/lzma/xz', 'openpgp', 'not-here'].map((path) => ({ path })),
       },
     },
   };
 
   test('the licences are those of the bundled and separately loaded packages', () => {
-    const found = ['@kubernetes/client-node', '@napi-rs/lzma', 'pino'].map((name) => `node_modules/${name}`);
-    assert.deepEqual(packagesOf(metafile), found);
+    assert.deepEqual(packagesOf(metafile), [
+      { folder: 'node_modules/@kubernetes/client-node', isBundled: true },
+      { folder: 'node_modules/@napi-rs/lzma', isBundled: false },
+      { folder: 'node_modules/openpgp', isBundled: false },
+      { folder: 'node_modules/pino', isBundled: true },
+    ]);
   });
 
   test('each licence is listed with its text', () => {
-    const notice = noticeOf(join(root, 'node_modules/pino'));
+    const notice = noticeOf({ folder: join(root, 'node_modules/pino'), isBundled: true });
     assert.match(notice, /^pino \d+\.\d+\.\d+ \(MIT\)\n/);
     assert.match(notice, /Permission is hereby granted, free of charge/);
   });
 
   test('the notices of a native library are listed, and name each crate that the library was compiled from', () => {
-    const notice = noticeOf(join(root, 'node_modules/@napi-rs/lzma'));
+    const notice = noticeOf({ folder: join(root, 'node_modules/@napi-rs/lzma'), isBundled: false });
     const [file = ''] = globSync('node_modules/@napi-rs/lzma-*/*.node', { cwd: root });
     const library = readFileSync(join(root, file), 'latin1');
     const crates = [...library.matchAll(/registry\/src\/[^/]+\/([a-z0-9_-]+)-\d+\.\d+\.\d+\//g)].map(
@@ -128,15 +132,24 @@ describe('the licences of what is bundled', () => {
     for (const crate of new Set(crates)) assert.match(notice, new RegExp(`\\b${crate} \\d+\\.\\d+\\.\\d+$`, 'm'));
   });
 
+  test('OpenPGP.js is listed with the texts of the LGPL and the GPL, and rejected where it is a part of a program', () => {
+    const folder = join(root, 'node_modules/openpgp');
+    const notice = noticeOf({ folder, isBundled: false });
+    assert.match(notice, /^openpgp \d+\.\d+\.\d+ \(LGPL-3\.0\+\)\n/);
+    assert.match(notice, /GNU LESSER GENERAL PUBLIC LICENSE\n/);
+    assert.match(notice, /GNU GENERAL PUBLIC LICENSE\n/);
+    assert.throws(() => noticeOf({ folder, isBundled: true }), /openpgp is under "LGPL-3\.0\+"/);
+  });
+
   test('a package without the text of its licence, or with notices for another version, fails the build', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'package-'));
     try {
       const write = (name: string) =>
         writeFile(join(folder, 'package.json'), JSON.stringify({ name, version: '9.9.9', license: 'MIT' }));
       await write('p');
-      assert.throws(() => noticeOf(folder), /p has no text of its licence/);
+      assert.throws(() => noticeOf({ folder, isBundled: true }), /p has no text of its licence/);
       await write('@napi-rs/lzma');
-      assert.throws(() => noticeOf(folder), /is not for @napi-rs\/lzma 9\.9\.9/);
+      assert.throws(() => noticeOf({ folder, isBundled: true }), /is not for @napi-rs\/lzma 9\.9\.9/);
     } finally {
       await rm(folder, { recursive: true });
     }
@@ -149,7 +162,7 @@ describe('the licences of what is bundled', () => {
         join(folder, 'package.json'),
         JSON.stringify({ name: 'p', version: '1.0.0', license: 'AGPL-3.0' }),
       );
-      assert.throws(() => noticeOf(folder), /p is under "AGPL-3.0"/);
+      assert.throws(() => noticeOf({ folder, isBundled: true }), /p is under "AGPL-3.0"/);
     } finally {
       await rm(folder, { recursive: true });
     }

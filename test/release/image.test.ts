@@ -103,17 +103,19 @@ describe('the image', { skip: noContainers }, () => {
   });
   after(() => world[Symbol.asyncDispose]());
 
-  test('the image contains Node, the two programs and their native library, and no build tools', async () => {
+  test('the image contains Node, the two programs, their native library and OpenPGP.js, and no build tools', async () => {
     const files = await filesOf(join(image.directory, 'app'));
     const own = files.filter((file) => !file.startsWith('node_modules/@napi-rs/lzma'));
     const programs = ['dist/LICENSES', 'dist/glance-image-operator.js', 'dist/transfer-thread.js'];
-    assert.deepEqual(own.sort(), ['LICENSE', ...programs, 'package.json']);
+    const openPGP = ['LICENSE', 'dist/node/openpgp.mjs', 'package.json'].map((file) => `node_modules/openpgp/${file}`);
+    assert.deepEqual(own.sort(), ['LICENSE', ...programs, ...openPGP, 'package.json']);
     assert.equal(files.filter((file) => file.endsWith('.node')).length, 1);
     const elsewhere = (await filesOf(image.directory)).filter(
       (file) => !file.startsWith('app/') && !file.includes('.so'),
     );
     assert.deepEqual(elsewhere.sort(), ['usr/local/bin/node', 'usr/local/share/doc/node/LICENSE']);
     const licences = await readFile(join(image.directory, 'app/dist/LICENSES'), 'utf8');
+    assert.match(licences, /GNU LESSER GENERAL PUBLIC LICENSE/);
     assert.match(licences, /tokio [\d.]+\n *Copyright \(c\) Tokio Contributors/);
     const sizes = await Promise.all(files.map(async (file) => (await stat(join(image.directory, 'app', file))).size));
     const size = sizes.reduce((sum, bytes) => sum + bytes, 0);

@@ -7,6 +7,8 @@
 export interface ClearsignedBlock {
   /** The lines as they are to be read: without dash escapes and without blanks at their ends. */
   lines: string[];
+  /** Of its headers: the hashes that its signatures use, in upper case. Empty if it names none. */
+  hashes: string[];
   /** The armoured signature below the text. */
   signature: string;
 }
@@ -40,6 +42,7 @@ export function readClearsigned(lines: readonly string[]): Clearsigned {
     const end = nextOf(lines, endLine, signature);
     if (end === -1) return broken('a signature does not end');
     blocks.push({
+      hashes: headers.flatMap((line) => line.slice('Hash: '.length).toUpperCase().split(/, */)),
       lines: text.map((line) => trimmed(line.startsWith('- ') ? line.slice(2) : line)),
       signature: lines.slice(signature, end + 1).join('\n'),
     });

@@ -1,144 +1,152 @@
 /**
- * The public keys that a user trusts: which of them may sign data, and until when.
+ * The public keys that a user trusts: which of them may sign data at a given time, and why others may not.
  *
  * Guarantees: a key counts only with a valid signature of its own, and a subkey only if it and its primary key have signed that they
- * belong together. Everything else in a key file, such as signatures of others, counts for nothing.
+ * belong together; both are what OpenPGP.js finds. A key that was revoked counts for nothing, whatever the reason and the time of the
+ * revocation. The work is bounded: by the signatures that keys have made of themselves, and by the length of their numbers, because
+ * the library takes numbers of any length.
  */
-import { type Packet, readPackets } from './packets.ts';
-import { type PublicKey, prefixed, readPublicKey } from './public-key.ts';
-import { isFrom, isMadeBy, isOver, type PGPSignature, readSignature } from './signature.ts';
+import type { Key, SignaturePacket, Subkey } from 'openpgp';
+import { type Library, library, readPackets } from './packets.ts';
 
 /** A primary key, or one of its subkeys. */
 export interface Signer {
-  key: PublicKey;
-  /** By which people know the key. */
-  primary: PublicKey;
-  state: 'valid' | 'revoked' | 'expired' | 'notForSigning' | 'unproven';
+  packet: Parameters<SignaturePacket['verify']>[0];
+  /** 40 hex digits, or 64 of a key of version 6, upper case. */
+  fingerprint: string;
+  /** That of the primary key, by which people know the key. */
+  primary: string;
+  createdAt: Date;
+  strength: 'usual' | 'short' | 'notSupported';
+  state: 'valid' | 'revoked' | 'expired' | 'unusable';
 }
 
-interface Part {
-  packet: Packet;
-  signatures: PGPSignature[];
-}
+type LibraryConfig = Library['config'];
 
-const tags = { signature: 2, secretKey: 5, publicKey: 6, secretSubkey: 7, userID: 13, subkey: 14 } as const;
-const types = {
-  certifications: [0x10, 0x11, 0x12, 0x13],
-  subkeyBinding: 0x18,
-  primaryBinding: 0x19,
-  direct: 0x1f,
-  keyRevocation: 0x20,
-  subkeyRevocation: 0x28,
-  certificationRevocation: 0x30,
-} as const;
+const tags = { secretKey: 5, secretSubkey: 7 } as const;
 
-const signs = 2;
-/** Keys renew their own signatures every few years. */
-const mostOwnSignatures = 64;
+/** Signatures that are verified for each key and subkey of a file. Keys renew theirs every few years. */
+const mostVerifications = 1024;
+/** Verification with longer numbers takes long. */
+const [shortestRSA, longestRSA, longestExponentBytes] = [2048, 8192, 8];
 
 /** The keys of a file, armoured or binary; undefined if it is no file of public keys. A file with a private key is none. */
-export function readKeyring(file: Uint8Array, now: Date): Signer[] | undefined {
-  const packets = readPackets(file);
+export async function readKeyring(file: Uint8Array, now: Date): Promise<Signer[] | undefined> {
+  const packets = await readPackets(file);
   if (packets === undefined || packets.some(({ tag }) => tag === tags.secretKey || tag === tags.secretSubkey))
     return undefined;
-  const signers = certificatesIn(packets).flatMap((parts) => signersOf(parts, now));
+  const openpgp = await library();
+  const config = configOf(openpgp);
+  const binaryKeys = Buffer.concat(packets.map(({ bytes }) => bytes));
+  const keys = await openpgp.readKeys({ binaryKeys, config }).catch(() => []);
+  if (keys.reduce((sum, key) => sum + verificationsOf(key, openpgp), 0) > mostVerifications) return undefined;
+  const signers: Signer[] = [];
+  for (const key of keys) signers.push(...(await signersOf(key, openpgp, config, now)));
   return signers.length === 0 ? undefined : signers;
-}
-
-/** By primary key: its parts, each with the signatures that follow it. */
-function certificatesIn(packets: readonly Packet[]): Part[][] {
-  const certificates: Part[][] = [];
-  for (const packet of packets) {
-    const certificate = certificates.at(-1);
-    if (packet.tag === tags.publicKey) certificates.push([{ packet, signatures: [] }]);
-    else if (packet.tag !== tags.signature) certificate?.push({ packet, signatures: [] });
-    else {
-      const signature = readSignature(packet.body);
-      if (signature !== undefined) certificate?.at(-1)?.signatures.push(signature);
-    }
-  }
-  return certificates;
-}
-
-function signersOf([first, ...parts]: readonly Part[], now: Date): Signer[] {
-  const primary = first && readPublicKey(first.packet.body);
-  if (first === undefined || primary === undefined) return [];
-  const state = primaryState(primary, first, parts, now);
-  const subkeys = parts.flatMap((part) => {
-    const key = part.packet.tag === tags.subkey ? readPublicKey(part.packet.body) : undefined;
-    return key === undefined ? [] : [{ key, primary, state: subkeyState(primary, state, key, part, now) }];
-  });
-  return [{ key: primary, primary, state }, ...subkeys];
-}
-
-function primaryState(primary: PublicKey, { signatures }: Part, parts: readonly Part[], now: Date): Signer['state'] {
-  const own = prefixed(primary.body);
-  if (madeOf(signatures, [types.keyRevocation], primary, own).length > 0) return 'revoked';
-  const direct = madeOf(signatures, [types.direct], primary, own);
-  const certifications = parts.flatMap(({ packet, signatures: found }) => {
-    if (packet.tag !== tags.userID) return [];
-    const data = Buffer.concat([own, userIDHeader(packet.body), packet.body]);
-    const revoked = latest(madeOf(found, [types.certificationRevocation], primary, data), now);
-    const made = madeOf(found, types.certifications, primary, data);
-    return made.filter(({ createdAt }) => revoked === undefined || createdAt > revoked.createdAt);
-  });
-  const newest = latest([...direct, ...certifications], now);
-  if (newest === undefined) return 'unproven';
-  if (isOver(primary.createdAt, newest.keyExpiresAfter, now)) return 'expired';
-  return newest.keyFlags === undefined || (newest.keyFlags & signs) !== 0 ? 'valid' : 'notForSigning';
-}
-
-function subkeyState(
-  primary: PublicKey,
-  state: Signer['state'],
-  key: PublicKey,
-  { signatures }: Part,
-  now: Date,
-): Signer['state'] {
-  if (state !== 'valid' && state !== 'notForSigning') return state;
-  const both = Buffer.concat([prefixed(primary.body), prefixed(key.body)]);
-  if (madeOf(signatures, [types.subkeyRevocation], primary, both).length > 0) return 'revoked';
-  const binding = latest(madeOf(signatures, [types.subkeyBinding], primary, both), now);
-  if (binding === undefined) return 'unproven';
-  if (isOver(key.createdAt, binding.keyExpiresAfter, now)) return 'expired';
-  if (((binding.keyFlags ?? 0) & signs) === 0) return 'notForSigning';
-  // Without it, anyone could present the key of another person as a subkey of their own.
-  const back = binding.embedded && readSignature(binding.embedded);
-  return back?.type === types.primaryBinding && isMadeBy(back, key, both) ? 'valid' : 'unproven';
-}
-
-/** The signatures of these types that `by` made of `data`. */
-function madeOf(
-  signatures: readonly PGPSignature[],
-  wanted: readonly number[],
-  by: PublicKey,
-  data: Buffer,
-): PGPSignature[] {
-  return signatures
-    .filter((one) => wanted.includes(one.type) && one.issuer !== undefined && isFrom(one, by) && isAcceptable(one))
-    .slice(-mostOwnSignatures)
-    .filter((one) => isMadeBy(one, by, data));
 }
 
 /**
  * Old keys have signatures of their own with sha1. The user who names a key trusts it as such: to forge them, its owner would have to
- * be attacked before.
+ * be attacked before. Keys from before flags have none, and may sign. Short keys are rejected by name, in the verdict.
  */
-function isAcceptable({ isWeak, hash }: PGPSignature): boolean {
-  return !isWeak || hash === 'sha1';
+function configOf({ config }: Library): LibraryConfig {
+  return { ...config, ignoreMalformedPackets: true, allowMissingKeyFlags: true, minRSABits: 0 };
 }
 
-function latest(signatures: readonly PGPSignature[], now: Date): PGPSignature | undefined {
-  return signatures
-    .filter(({ createdAt, expiresAfter }) => createdAt <= now && !isOver(createdAt, expiresAfter, now))
-    .reduce<PGPSignature | undefined>(
-      (best, one) => (best === undefined || one.createdAt >= best.createdAt ? one : best),
-      undefined,
-    );
+/** Signatures of others are not verified. */
+function verificationsOf(key: Key, { enums }: Library): number {
+  const all = key.toPacketList().filterByTag(enums.packet.signature).length;
+  const others = key.users.reduce((sum, user) => sum + user.otherCertifications.length, 0);
+  return (1 + key.subkeys.length) * (all - others);
 }
 
-function userIDHeader({ length }: Buffer): Buffer {
-  const header = Buffer.from([0xb4, 0, 0, 0, 0]);
-  header.writeUInt32BE(length, 1);
-  return header;
+async function signersOf(key: Key, openpgp: Library, config: LibraryConfig, now: Date): Promise<Signer[]> {
+  const primary = key.getFingerprint().toUpperCase();
+  const parts: (Key | Subkey)[] = [key, ...key.subkeys];
+  const signers: Signer[] = [];
+  for (const part of parts) {
+    // Nothing is verified with a primary key whose numbers may be of any length.
+    const strength = strengthOf(key) === 'notSupported' ? 'notSupported' : strengthOf(part);
+    signers.push({
+      packet: part.keyPacket,
+      fingerprint: part.getFingerprint().toUpperCase(),
+      primary,
+      createdAt: part.getCreationTime(),
+      strength,
+      state: strength === 'notSupported' ? 'unusable' : await stateOf(part, key, openpgp, config, now),
+    });
+  }
+  return signers;
+}
+
+async function stateOf(
+  part: Key | Subkey,
+  key: Key,
+  { enums }: Library,
+  config: LibraryConfig,
+  now: Date,
+): Promise<Signer['state']> {
+  const primary = key.keyPacket;
+  const { keyRevocation, subkeyRevocation } = enums.signature;
+  const hasRevoked = async (signatures: readonly SignaturePacket[], type: number, data: object) => {
+    for (const one of signatures) if (await isMadeBy(one, primary, type, data, config)) return true;
+    return false;
+  };
+  if (await hasRevoked(key.revocationSignatures, keyRevocation, { key: primary })) return 'revoked';
+  const isSubkey = part !== key;
+  if (
+    isSubkey &&
+    (await hasRevoked(part.revocationSignatures, subkeyRevocation, { key: primary, bind: part.keyPacket }))
+  )
+    return 'revoked';
+  const signing = await key.getSigningKey(part.getKeyID(), now, undefined, config).catch(() => undefined);
+  if (signing?.getFingerprint() === part.getFingerprint()) return 'valid';
+  const expiries = [
+    await key.getExpirationTime(undefined, config),
+    ...(isSubkey ? [await expiryOf(part, config, now)] : []),
+  ];
+  return expiries.some((at) => at !== null && Number(at) <= now.getTime()) ? 'expired' : 'unusable';
+}
+
+function expiryOf(part: Key | Subkey, config: LibraryConfig, now: Date): ReturnType<Subkey['getExpirationTime']> {
+  return 'mainKey' in part ? part.getExpirationTime(now, config) : part.getExpirationTime(undefined, config);
+}
+
+/** Whether `packet` made this signature of `data`. It says nothing about times, and nothing about what the key is for. */
+export async function isMadeBy(
+  signature: SignaturePacket,
+  packet: Signer['packet'],
+  type: Parameters<SignaturePacket['verify']>[1],
+  data: object,
+  config: LibraryConfig,
+): Promise<boolean> {
+  const isAnyHash = {
+    ...config,
+    rejectHashAlgorithms: new Set<never>(),
+    rejectMessageHashAlgorithms: new Set<never>(),
+  };
+  return signature.verify(packet, type, data, signature.created ?? undefined, true, isAnyHash).then(
+    () => true,
+    () => false,
+  );
+}
+
+function strengthOf(part: Key | Subkey): Signer['strength'] {
+  const { algorithm, bits = 0 } = part.getAlgorithmInfo();
+  switch (algorithm) {
+    case 'rsaEncryptSign':
+    case 'rsaSign': {
+      const { publicParams } = part.keyPacket;
+      const exponent = 'e' in publicParams && publicParams.e instanceof Uint8Array ? publicParams.e.length : 0;
+      if (bits > longestRSA || exponent > longestExponentBytes) return 'notSupported';
+      return bits < shortestRSA ? 'short' : 'usual';
+    }
+    case 'ecdsa':
+    case 'eddsaLegacy':
+    case 'ed25519':
+    case 'ed448':
+      return 'usual';
+    default:
+      return 'notSupported';
+  }
 }

@@ -1,7 +1,7 @@
 /**
  * The resolution of a question, from the bytes of a list or an index.
  *
- * Guarantees: pure; with `isSigned`, no byte counts that a trusted key has not signed; a digest with which files can be forged is never a result.
+ * Guarantees: depends on nothing but its arguments; with `isSigned`, no byte counts that a trusted key has not signed; a digest with which files can be forged is never a result.
  */
 import { OperatorError } from '../../lib/errors.ts';
 import { safeUrl } from '../../lib/secret.ts';
@@ -26,8 +26,13 @@ export interface Document {
 export type Evaluation = { ok: true; resolution: Resolution } | { ok: false; error: OperatorError };
 
 /** `keys`: files of public keys. */
-export function evaluate(question: Question, document: Document, keys: readonly Uint8Array[], now: Date): Evaluation {
-  const signed = authenticated(question, document, keys, now);
+export async function evaluate(
+  question: Question,
+  document: Document,
+  keys: readonly Uint8Array[],
+  now: Date,
+): Promise<Evaluation> {
+  const signed = await authenticated(question, document, keys, now);
   if (!signed.ok) return signed;
   const { bytes, signature } = signed;
   const { looksFor } = question;
@@ -43,14 +48,14 @@ type Signature = Pick<Resolution, 'signedBy' | 'signedAt'>;
 type Failed = Extract<Evaluation, { ok: false }>;
 
 /** The bytes that count. */
-function authenticated(
+async function authenticated(
   { url, signatureURL, isSigned }: Question,
   { bytes, signature }: Document,
   keys: readonly Uint8Array[],
   now: Date,
-): { ok: true; bytes: Uint8Array; signature: Signature } | Failed {
+): Promise<{ ok: true; bytes: Uint8Array; signature: Signature } | Failed> {
   if (!isSigned) return { ok: true, bytes, signature: {} };
-  const signers = trusted(keys, now);
+  const signers = await trusted(keys, now);
   if (signers === undefined)
     return failed(
       'SignerNotAllowed',
@@ -67,7 +72,7 @@ function authenticated(
   if (signatureURL !== undefined) {
     if (signature === undefined)
       return failed('SignatureMissing', `${safeUrl(url)} has no signature at ${safeUrl(signatureURL)}`);
-    return judge(verifyDetached(bytes, signature, signers, now), bytes, `at ${safeUrl(signatureURL)}`);
+    return judge(await verifyDetached(bytes, signature, signers, now), bytes, `at ${safeUrl(signatureURL)}`);
   }
   const text = signedTextOf(bytes);
   if (text === undefined)
@@ -75,11 +80,11 @@ function authenticated(
       'SignatureMissing',
       `${safeUrl(url)} is not a clearsigned text: declare content.verify.openPGP.signatureURL if its signature is a file of its own`,
     );
-  return judge(verifyClearsigned(text.blocks, signers, now), text.covered, `in ${safeUrl(url)}`);
+  return judge(await verifyClearsigned(text.blocks, signers, now), text.covered, `in ${safeUrl(url)}`);
 }
 
-function trusted(keys: readonly Uint8Array[], now: Date): Signer[] | undefined {
-  const read = keys.map((file) => readKeyring(file, now));
+async function trusted(keys: readonly Uint8Array[], now: Date): Promise<Signer[] | undefined> {
+  const read = await Promise.all(keys.map((file) => readKeyring(file, now)));
   return read.length === 0 || read.includes(undefined) ? undefined : read.flatMap((signers) => signers ?? []);
 }
 

@@ -50,7 +50,7 @@ async function attemptOnce(
   if (fetched.kind === 'unchanged' && known !== undefined) return known;
   if (fetched.kind === 'unchanged') throw new TypeError('a request without a validator has no response 304');
   const document = { ...fetched, ...(await signatureOf(question, request)) };
-  const evaluated = evaluate(question, document, keys, request.clock.now());
+  const evaluated = await evaluate(question, document, keys, request.clock.now());
   return evaluated.ok ? { resolution: evaluated.resolution, validators: fetched.validators } : evaluated.error;
 }
 

@@ -56,3 +56,13 @@ at 20240701 --import "$revocation"
 
 for who in release subkey curve expired revoked stranger short; do export_key "$who@example.com" "$who.key.asc"; done
 at 20240601 --export-options export-minimal --export "$(fingerprint release@example.com)" > release.key.gpg
+
+# Kinds of keys that publishers have, or had.
+at 20240101 --quick-generate-key 'Old <old@example.com>' dsa2048 sign never
+at 20240101 --quick-generate-key 'Long <long@example.com>' rsa4096 sign never
+at 20200101 --quick-generate-key 'Renewed <renewed@example.com>' rsa2048 sign 1y
+sign 20240601 old@example.com SHA256SUMS.dsa.asc --armor --digest-algo SHA256 --detach-sign SHA256SUMS
+sign 20240601 long@example.com SHA256SUMS.long.gpg --detach-sign SHA256SUMS
+sign 20200601 renewed@example.com SHA256SUMS.renewed.asc --armor --detach-sign SHA256SUMS
+at 20240101 --quick-set-expire "$(fingerprint renewed@example.com)" never
+for who in old long renewed; do export_key "$who@example.com" "$who.key.asc"; done

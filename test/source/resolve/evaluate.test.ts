@@ -24,12 +24,12 @@ function question(fields: Partial<Question> = {}, file = `${folder}disk.qcow2`, 
   };
 }
 
-function ask(
+async function ask(
   asked: Question,
   document: Partial<Document>,
   { keys = [], accepted }: { keys?: Uint8Array[]; accepted?: Resolution } = {},
-): Resolution | string {
-  const given = evaluate(asked, { bytes: Buffer.alloc(0), isPublic: true, ...document }, keys, now);
+): Promise<Resolution | string> {
+  const given = await evaluate(asked, { bytes: Buffer.alloc(0), isPublic: true, ...document }, keys, now);
   const error = given.ok ? accepted && whyOlder(asked.url, given.resolution, accepted) : given.error;
   return error === undefined && given.ok ? given.resolution : `${error?.code}: ${error?.message}`;
 }
@@ -38,65 +38,65 @@ const list = Buffer.from(`${hex}  disk.qcow2\n${other}  disk.qcow2.xz\n`);
 const dated = Buffer.from(`${hex}  disk-latest.qcow2\n${hex}  disk-9.8+1 b.qcow2\n`);
 
 describe('resolutions from lists and indexes', () => {
-  test('a list gives the digest of the file at the declared URL', () => {
-    assert.deepEqual(ask(question(), { bytes: list }), { url: `${folder}disk.qcow2`, digest: `sha256:${hex}` });
+  test('a list gives the digest of the file at the declared URL', async () => {
+    assert.deepEqual(await ask(question(), { bytes: list }), { url: `${folder}disk.qcow2`, digest: `sha256:${hex}` });
   });
 
-  test('the dated name of the same bytes is fetched from the folder of the declared URL', () => {
-    assert.deepEqual(ask(question({}, `${folder}disk-latest.qcow2`), { bytes: dated }), {
+  test('the dated name of the same bytes is fetched from the folder of the declared URL', async () => {
+    assert.deepEqual(await ask(question({}, `${folder}disk-latest.qcow2`), { bytes: dated }), {
       url: `${folder}disk-9.8%2B1%20b.qcow2`,
       digest: `sha256:${hex}`,
       version: '9.8+1 b',
     });
   });
 
-  test('fileName is the name in the list of a file with another URL', () => {
+  test('fileName is the name in the list of a file with another URL', async () => {
     const asked = question({}, 'https://images.example.com/get?id=7', 'disk.qcow2');
-    assert.deepEqual(ask(asked, { bytes: list }), {
+    assert.deepEqual(await ask(asked, { bytes: list }), {
       url: 'https://images.example.com/get?id=7',
       digest: `sha256:${hex}`,
     });
   });
 
-  test('a pattern chooses the file, which is fetched from the folder of the declared URL', () => {
+  test('a pattern chooses the file, which is fetched from the folder of the declared URL', async () => {
     const versions = Buffer.from(`${other}  disk-1.9.qcow2\n${hex}  disk-1.10.qcow2\n`);
     for (const file of [folder, `${folder}disk.qcow2`])
-      assert.deepEqual(ask(question({}, file, 'disk-*.qcow2'), { bytes: versions }), {
+      assert.deepEqual(await ask(question({}, file, 'disk-*.qcow2'), { bytes: versions }), {
         url: `${folder}disk-1.10.qcow2`,
         digest: `sha256:${hex}`,
         version: '1.10',
       });
   });
 
-  test('a digest alone needs the URL of the file itself', () => {
+  test('a digest alone needs the URL of the file itself', async () => {
     const bare = Buffer.from(`${hex}\n`);
-    assert.deepEqual(ask(question(), { bytes: bare }), { url: `${folder}disk.qcow2`, digest: `sha256:${hex}` });
+    assert.deepEqual(await ask(question(), { bytes: bare }), { url: `${folder}disk.qcow2`, digest: `sha256:${hex}` });
     assert.match(
-      String(ask(question({}, folder, 'disk.qcow2'), { bytes: bare })),
+      String(await ask(question({}, folder, 'disk.qcow2'), { bytes: bare })),
       /^DigestNotFound: .*name the file itself/,
     );
   });
 
-  test('a list with nothing but weak digests is rejected', () => {
+  test('a list with nothing but weak digests is rejected', async () => {
     const bytes = Buffer.from(`${'a'.repeat(32)}  disk.qcow2\n`);
-    assert.match(String(ask(question(), { bytes })), /^DigestNotFound: .*only the md5 digest of "disk.qcow2"/);
+    assert.match(String(await ask(question(), { bytes })), /^DigestNotFound: .*only the md5 digest of "disk.qcow2"/);
   });
 
-  test('a list without the file, an empty one and a web page are DigestNotFound, with the URL', () => {
+  test('a list without the file, an empty one and a web page are DigestNotFound, with the URL', async () => {
     for (const bytes of [`${hex}  x.img\n`, '', '<html>'])
       assert.match(
-        String(ask(question(), { bytes: Buffer.from(bytes) })),
+        String(await ask(question(), { bytes: Buffer.from(bytes) })),
         /^DigestNotFound: the list https:\/\/images/,
       );
   });
 
-  test('an index gives a resolution, and a failure has its URL', () => {
+  test('an index gives a resolution, and a failure has its URL', async () => {
     const layout = { base: folder, file: '/file', digest: '/sha256', version: '/version' };
     const asked = question({ url: `${folder}index.json`, looksFor: { kind: 'pointers', layout } });
     const bytes = Buffer.from(JSON.stringify({ file: 'disk.raw', sha256: hex, version: 7 }));
-    assert.deepEqual(ask(asked, { bytes }), { url: `${folder}disk.raw`, digest: `sha256:${hex}`, version: '7' });
+    assert.deepEqual(await ask(asked, { bytes }), { url: `${folder}disk.raw`, digest: `sha256:${hex}`, version: '7' });
     assert.match(
-      String(ask(asked, { bytes: Buffer.from('{}') })),
+      String(await ask(asked, { bytes: Buffer.from('{}') })),
       /^DigestNotFound: the index https:.*index.json has no text/,
     );
   });
@@ -107,22 +107,25 @@ describe('lists that are older than the accepted one', () => {
   const versioned = (version: string) => ({ bytes: Buffer.from(`${hex}  disk-${version}.qcow2\n`) });
   const accepted = (version: string) => ({ accepted: { url: folder, digest: `sha256:${other}`, version } });
 
-  test('a version before the accepted one is ListOutdated, and the same or a later one is accepted', () => {
-    assert.match(String(ask(pattern, versioned('1.9'), accepted('1.10'))), /^ListOutdated: .*version 1.9, before 1.10/);
+  test('a version before the accepted one is ListOutdated, and the same or a later one is accepted', async () => {
+    assert.match(
+      String(await ask(pattern, versioned('1.9'), accepted('1.10'))),
+      /^ListOutdated: .*version 1.9, before 1.10/,
+    );
     for (const version of ['1.10', '1.11', '2.0'])
-      assert.equal(typeof ask(pattern, versioned(version), accepted('1.10')), 'object', version);
+      assert.equal(typeof (await ask(pattern, versioned(version), accepted('1.10'))), 'object', version);
   });
 
-  test('a signature before the accepted one is ListOutdated', () => {
+  test('a signature before the accepted one is ListOutdated', async () => {
     const asked = question({ isSigned: true, signatureURL: `${folder}SHA256SUMS.gpg` }, folder, 'disk-*.qcow2');
     const document = { bytes: material('SHA256SUMS'), signature: material('SHA256SUMS.gpg') };
     const keys = [material('release.key.asc')];
-    const given = ask(asked, document, { keys });
+    const given = await ask(asked, document, { keys });
     assert.ok(typeof given === 'object' && given.signedAt === '2024-06-01T12:00:00Z');
-    assert.equal(typeof ask(asked, document, { keys, accepted: given }), 'object');
+    assert.equal(typeof (await ask(asked, document, { keys, accepted: given })), 'object');
     const later = { ...given, signedAt: '2024-06-01T12:00:01Z' };
     assert.match(
-      String(ask(asked, document, { keys, accepted: later })),
+      String(await ask(asked, document, { keys, accepted: later })),
       /^ListOutdated: .*signed at 2024-06-01T12:00:00Z/,
     );
   });
@@ -133,8 +136,8 @@ describe('signed lists', () => {
   const inline = question({ isSigned: true, url: `${folder}CHECKSUM` });
   const bytes = material('SHA256SUMS');
 
-  test('the resolution of a signed list has the fingerprint of the primary key and the time of the signature', () => {
-    const given = ask(
+  test('the resolution of a signed list has the fingerprint of the primary key and the time of the signature', async () => {
+    const given = await ask(
       detached,
       { bytes, signature: material('SHA256SUMS.asc') },
       { keys: [material('subkey.key.asc')] },
@@ -144,9 +147,9 @@ describe('signed lists', () => {
     assert.equal(given.digest, `sha256:${hex}`);
   });
 
-  test('only the covered text of a clearsigned list counts', () => {
+  test('only the covered text of a clearsigned list counts', async () => {
     const text = `${other}  disk.qcow2\n${material('CHECKSUM.clearsigned')}${other}  disk.qcow2\n`;
-    const given = ask(inline, { bytes: Buffer.from(text) }, { keys: [material('curve.key.asc')] });
+    const given = await ask(inline, { bytes: Buffer.from(text) }, { keys: [material('curve.key.asc')] });
     assert.ok(typeof given === 'object' && given.digest === `sha256:${hex}`);
   });
 
@@ -159,21 +162,24 @@ describe('signed lists', () => {
     WeakHash: ['SHA256SUMS.sha1.asc', 'subkey.key.asc'],
   };
   for (const [code, [signature, key]] of Object.entries(failures))
-    test(`a signed list fails with ${code}, and its message has the URL`, () => {
+    test(`a signed list fails with ${code}, and its message has the URL`, async () => {
       const document = { bytes, ...(signature === undefined ? {} : { signature: material(signature) }) };
-      const given = String(ask(detached, document, { keys: [material(key)] }));
+      const given = String(await ask(detached, document, { keys: [material(key)] }));
       assert.ok(given.startsWith(`${code}: `) && given.includes(folder), given);
     });
 
-  test('a list that should be clearsigned and is not is SignatureMissing', () => {
+  test('a list that should be clearsigned and is not is SignatureMissing', async () => {
     assert.match(
-      String(ask(inline, { bytes: list }, { keys: [material('curve.key.asc')] })),
+      String(await ask(inline, { bytes: list }, { keys: [material('curve.key.asc')] })),
       /^SignatureMissing: .*signatureURL/,
     );
   });
 
-  test('a Secret without a public key is a failure, and never means that no signature is needed', () => {
+  test('a Secret without a public key is a failure, and never means that no signature is needed', async () => {
     for (const keys of [[], [Buffer.from('no key')], [material('curve.key.asc'), Buffer.from('no key')]])
-      assert.match(String(ask(inline, { bytes: material('CHECKSUM.clearsigned') }, { keys })), /^SignerNotAllowed: /);
+      assert.match(
+        String(await ask(inline, { bytes: material('CHECKSUM.clearsigned') }, { keys })),
+        /^SignerNotAllowed: /,
+      );
   });
 });
