@@ -1,6 +1,6 @@
 /**
- * Whether a text was signed by one of the keys that a user trusts. OpenPGP.js reads the signatures and verifies each; what is made of
- * the result is decided here, because `verify` of the library asks whether the key was valid when it signed. That rejects keys whose
+ * Whether a text was signed by one of the keys that a user trusts. OpenPGP.js reads the signatures and verifies each. The verdict is
+ * from here, because `verify` of the library asks whether the key was valid when it signed. That rejects keys whose
  * time was extended since (https://github.com/openpgpjs/openpgpjs/issues/1800), and accepts those that have expired since.
  *
  * Guarantees: of a clearsigned text every block must be signed; a key that is revoked or expired today has signed nothing, whatever
