@@ -5,15 +5,20 @@
  * `1234e5` stay unchanged; an error names the file, the line and what to change, and quotes no value.
  */
 import {
+  type Alias,
   type Document,
   isAlias,
+  isCollection,
   isMap,
   isNode,
   isScalar,
+  isSeq,
   LineCounter,
   type Node,
+  type Pair,
   type ParsedNode,
   parseDocument,
+  type Scalar,
   visit,
   type YAMLMap,
 } from 'yaml';
@@ -30,6 +35,22 @@ export function isMapping(value: unknown): value is Mapping {
 const largestFile = 64 * 1024;
 /** More aliases than real files have, far fewer than an alias bomb needs. */
 const mostAliases = 50;
+
+/** Real files have six levels. Without a bound, the stack would be one. */
+const deepest = 32;
+const tooDeep: Sentence = { problem: `is nested more than ${deepest} levels deep` };
+
+interface Sentence {
+  problem: string;
+  advice?: string;
+}
+
+/** What the parser reports, where its code would not be a true sentence, or where there is advice. */
+const sentences: ReadonlyMap<string, Sentence> = new Map([
+  ['MULTIPLE_DOCS', { problem: 'has a second document', advice: 'remove the line --- and what follows it' }],
+  ['RESOURCE_EXHAUSTION', tooDeep],
+  ['TAB_AS_INDENT', { problem: 'is not YAML: TAB_AS_INDENT', advice: 'indent with blanks' }],
+]);
 
 /** Codes of the parser for an unquoted value that is not a value of YAML. */
 const unquoted: ReadonlySet<string> = new Set([
@@ -68,41 +89,79 @@ export function parseYaml(file: string, text: string, path: readonly string[]): 
       logLevel: 'error',
       lineCounter: lines,
     });
-    const [error] = document.errors;
+    const error = document.errors.find(({ code }) => code === 'RESOURCE_EXHAUSTION') ?? document.errors[0];
     if (error !== undefined) {
-      const advice = unquoted.has(error.code) ? `${quotes} if it contains a special character` : undefined;
-      throw invalid(`is not YAML: ${error.code}`, error.pos[0], advice);
+      const { problem, advice } = sentenceOf(error.code);
+      throw invalid(problem, error.pos[0], advice);
     }
     checkReferences(document, invalid);
     checkAlong(document.contents, path, invalid);
     return document.toJS({ maxAliasCount: mostAliases });
   } catch (error) {
     if (error instanceof ConfigurationError) throw error;
-    // Messages of the library may quote the text. The causes are too many aliases, and nesting deeper than the stack.
+    // Messages of the library may quote the text. Of what is checked above, only the number of aliases is left to it.
     throw new ConfigurationError(
       'SecretInvalid',
-      `${file} cannot be used: it has too many aliases, or is nested too deeply`,
+      `${file} cannot be used: its aliases stand for too many values: write them out`,
     );
   }
 }
 
 type Invalid = (problem: string, offset: number, advice?: string) => ConfigurationError;
 
-/** Keys are texts, and aliases refer to anchors: a password that begins with `*` is an alias for YAML. */
+function sentenceOf(code: string): Sentence {
+  const sentence = sentences.get(code);
+  if (sentence !== undefined) return sentence;
+  const problem = `is not YAML: ${code}`;
+  return unquoted.has(code) ? { problem, advice: `${quotes} if it contains a special character` } : { problem };
+}
+
+/**
+ * Keys are texts, aliases refer to anchors outside of which they are, merge keys have mappings, and the depth is bounded. A password
+ * that begins with `*` is an alias for YAML.
+ */
 function checkReferences(document: Document.Parsed, invalid: Invalid): void {
-  const anchors = new Set<string>();
+  const anchors = new Map<string, Node>();
+
+  function checkAlias(alias: Alias, path: readonly unknown[]): void {
+    const target = anchors.get(alias.source);
+    if (target === undefined) throw invalid('has a * without a matching anchor', startOf(alias), quotes);
+    if (path.includes(target))
+      throw invalid('has a * inside of the value of its own anchor', startOf(alias), 'write the value out');
+  }
+
+  function checkPair({ key, value }: Pair): void {
+    if (!isScalar(key)) throw invalid('has a key that is not text', isNode(key) ? startOf(key) : 0);
+    if (!isMergeKey(key) || isMergeable(value, anchors)) return;
+    const advice = 'merge the anchor of a mapping, such as *defaults';
+    throw invalid('has a << without a mapping', startOf(isNode(value) ? value : key), advice);
+  }
+
   visit(document, {
-    Node(_, node) {
-      if (isAlias(node)) {
-        if (!anchors.has(node.source)) throw invalid('has a * without a matching anchor', startOf(node), quotes);
-        return;
-      }
-      if (node.anchor !== undefined) anchors.add(node.anchor);
-      for (const { key } of isMap(node) ? node.items : []) {
-        if (!isScalar(key)) throw invalid('is not YAML: KEY_IS_NO_TEXT', isNode(key) ? startOf(key) : 0);
-      }
+    Node(_, node, path) {
+      if (isAlias(node)) return checkAlias(node, path);
+      if (isCollection(node) && path.filter(isCollection).length >= deepest)
+        throw invalid(tooDeep.problem, startOf(node));
+      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+      if (isMap(node)) node.items.forEach(checkPair);
     },
   });
+}
+
+function isMergeKey({ value }: Scalar): boolean {
+  return typeof value === 'symbol';
+}
+
+/** A mapping or a list of them, each also by an alias; those without an anchor are reported as such. */
+function isMergeable(value: unknown, anchors: ReadonlyMap<string, Node>): boolean {
+  const target = isAlias(value) ? anchors.get(value.source) : value;
+  return isSeq(target) ? target.items.every((one) => isMergeableOne(one, anchors)) : isMergeableOne(value, anchors);
+}
+
+function isMergeableOne(value: unknown, anchors: ReadonlyMap<string, Node>): boolean {
+  if (!isAlias(value)) return isMap(value);
+  const target = anchors.get(value.source);
+  return target === undefined || isMap(target);
 }
 
 function checkAlong(node: ParsedNode | null, path: readonly string[], invalid: Invalid): void {

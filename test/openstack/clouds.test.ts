@@ -174,6 +174,19 @@ clouds:
   assert.equal(services.image.region, 'R');
 });
 
+test('a list of mappings is merged, a depth of 32 levels is accepted, and what is not a mapping is not merged', () => {
+  const text = (merged: string) => `
+a: &a {region_name: A}
+b: &b {auth: {auth_url: "http://k", user_id: u, password: p, project_id: p}}
+c: &c s3cret-value
+deep: ${'['.repeat(31)}${']'.repeat(31)}
+clouds:
+  demo: {<<: ${merged}}`;
+  assert.equal(parseCloud({ cloudsYaml: text('[*a, *b]') }, 'demo').services.image.region, 'A');
+  for (const merged of ['*c', '[*a, *c]', '[*b, s3cret-value]', '7', 'null', ''])
+    assert.throws(() => parseCloud({ cloudsYaml: text(merged) }, 'demo'), /^ConfigurationError: .* has a << without/);
+});
+
 test('settings by region are those of the requested region, of region_name, or of the first region', () => {
   const values = { auth: { auth_url: 'http://two', project_name: null }, image_interface: 'internal' };
   const regions = ['One', { name: 'Two', values }];
@@ -258,7 +271,12 @@ const unreadable: [name: string, text: string, message: RegExp][] = [
     'clouds: {}\nclouds: {}\n',
     /has the key clouds twice, the second time at line 2, column 1: remove one/,
   ],
-  ['two documents', 'clouds: {}\n---\nclouds: {}\n', /not YAML/],
+  [
+    'two documents',
+    'clouds: {}\n---\nclouds: {}\n',
+    /^clouds.yaml has a second document at line 2, column 1: remove the line --- and what follows it$/,
+  ],
+  ['indented with tabs', 'clouds:\n\tdemo: {}\n', /not YAML: TAB_AS_INDENT at line 2, column 1: indent with blanks$/],
   ['empty', '', /no mapping named clouds/],
   ['a list', '- clouds', /no mapping named clouds/],
   ['another mapping', 'users: {}', /no mapping named clouds/],
@@ -269,8 +287,31 @@ const unreadable: [name: string, text: string, message: RegExp][] = [
     /has a \* without a matching anchor at line 1, column 9: put the value in quotes/,
   ],
   ['too large', `clouds: {}\n${'#'.repeat(300_000)}`, /larger than 64 KiB/],
-  ['a mapping whose key is a list', '? [s3cret-value]\n: x', /not YAML: KEY_IS_NO_TEXT at line 1, column 3/],
-  ['nested deeply', '['.repeat(60_000), /clouds.yaml/],
+  [
+    'a mapping whose key is a list',
+    '? [s3cret-value]\n: x',
+    /^clouds.yaml has a key that is not text at line 1, column 3/,
+  ],
+  ...[33, 200, 60_000].map((depth): [string, string, RegExp] => [
+    `nested ${depth} levels deep`,
+    `clouds: {}\nx: ${'['.repeat(depth - 1)}${']'.repeat(depth - 1)}`.slice(0, 60_000),
+    /^clouds.yaml is nested more than 32 levels deep at line 2, column \d+$/,
+  ]),
+  [
+    'nested deeply in blocks',
+    `clouds: {}\nx:\n  ${'- '.repeat(20_000)}x`,
+    /^clouds.yaml is nested more than 32 levels deep at line 3, column \d+$/,
+  ],
+  [
+    'a mapping that is merged with itself',
+    'clouds: {demo: &demo {<<: *demo}}',
+    /^clouds.yaml has a \* inside of the value of its own anchor at line 1, column 27: write the value out$/,
+  ],
+  [
+    'a mapping that is merged with a text',
+    'clouds: {demo: {<<: s3cret-value}}',
+    /^clouds.yaml has a << without a mapping at line 1, column 21: merge the anchor of a mapping, such as \*defaults$/,
+  ],
   [
     'an alias bomb',
     [
@@ -278,7 +319,7 @@ const unreadable: [name: string, text: string, message: RegExp][] = [
       ...Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(9)}]`),
       'clouds: {demo: *a9}',
     ].join('\n'),
-    /too many aliases/,
+    /^clouds.yaml cannot be used: its aliases stand for too many values: write them out$/,
   ],
 ];
 
