@@ -9,12 +9,13 @@
  */
 import { readFileSync } from 'node:fs';
 import { STATUS_CODES } from 'node:http';
-import { Socket } from 'node:net';
-import { buildConnector, Client, type Dispatcher } from 'undici';
+import type { Socket } from 'node:net';
+import { buildConnector, type Dispatcher } from 'undici';
 import { describe, errorCode, OperatorError } from '../lib/errors.ts';
 import { withHooks } from './handler.ts';
 import { readExceptions } from './no-proxy.ts';
 import { isTlsProblem, type Trust, trustingConnector } from './trust.ts';
+import { InvalidTunnelResponse, requestTunnel } from './tunnel.ts';
 
 type Connector = buildConnector.connector;
 
@@ -136,7 +137,8 @@ export function createProxy(
       const message = `the certificate of the proxy ${name} is not trusted: ${describe(error)} (${code})`;
       return new ProxyDenied(message, advice.certificate, { cause: error });
     }
-    return new ProxyUnreachable(`the proxy ${name} does not respond: ${describe(error)}`, { cause: error });
+    const problem = error instanceof InvalidTunnelResponse ? 'sent an invalid response' : 'does not respond';
+    return new ProxyUnreachable(`the proxy ${name} ${problem}: ${describe(error)}`, { cause: error });
   }
 
   function opener(trust: Trust, connectTimeoutMs: number): (server: Server) => Promise<Socket> {
@@ -150,34 +152,24 @@ export function createProxy(
     );
     const { host, protocol, port } = url;
     const proxy = { host, protocol, port, hostname: url.hostname.replace(/^\[(.*)\]$/, '$1') };
-    /** Ignores the server that it is asked for: undici's client would take the name for the certificate of the proxy from that. */
-    const connect: Connector = (_server, callback) =>
-      make(proxy, (...[error, socket]) => {
-        if (error === null) callback(null, socket);
-        else callback(connectionFailure(error), null);
-      });
-    return ({ protocol: scheme, hostname, port: serverPort }) => {
-      if (scheme === 'https:')
-        return openTunnel(connect, authority(hostname, portOf(scheme, serverPort)), connectTimeoutMs);
+    return async ({ protocol: scheme, hostname, port: serverPort }) => {
+      const isTunnel = scheme === 'https:';
+      const headers = isTunnel ? authorization() : {};
+      const path = authority(hostname, portOf(scheme, serverPort));
       const { promise, resolve, reject } = Promise.withResolvers<Socket>();
-      connect(proxy, (...[error, socket]) => (error === null ? resolve(socket) : reject(error)));
-      return promise;
+      make(proxy, (...[error, socket]) => (error === null ? resolve(socket) : reject(error)));
+      try {
+        const socket = await promise;
+        if (!isTunnel) return socket;
+        // The proxy has its own time to connect to the server.
+        const status = await requestTunnel(socket, { authority: path, headers, timeoutMs: 2 * connectTimeoutMs });
+        if (status >= 200 && status < 300) return socket;
+        socket.on('error', () => {}).destroy();
+        throw refusal(status, `CONNECT ${path}`);
+      } catch (error) {
+        throw connectionFailure(error);
+      }
     };
-  }
-
-  async function openTunnel(connect: Connector, path: string, connectTimeoutMs: number): Promise<Socket> {
-    // The proxy has its own time to connect to the server.
-    const client = new Client(name, { connect, headersTimeout: 2 * connectTimeoutMs, allowH2: false });
-    try {
-      const { statusCode, socket } = await client.connect({ path, headers: { host: path, ...authorization() } });
-      if (statusCode >= 200 && statusCode < 300 && socket instanceof Socket) return socket;
-      socket.on('error', () => {}).destroy();
-      throw refusal(statusCode, `CONNECT ${path}`);
-    } catch (error) {
-      throw connectionFailure(error);
-    } finally {
-      void client.destroy();
-    }
   }
 
   const forwarderOf = (server: Server) => (server.protocol === 'http:' && serves(server) ? name : undefined);
