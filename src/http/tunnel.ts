@@ -1,5 +1,5 @@
 /**
- * Asks a proxy for a tunnel (CONNECT, RFC 9110, section 9.3.6).
+ * Requests a tunnel from a proxy (CONNECT, RFC 9110, section 9.3.6).
  *
  * The clients of Node and undici take the first response to CONNECT for the final one, but a proxy may send 100 or 103 before it
  * (RFC 9110, section 15.2).

@@ -174,7 +174,7 @@ clouds:
   assert.equal(services.image.region, 'R');
 });
 
-test('a list of mappings is merged, a depth of 32 levels is accepted, and what is not a mapping is not merged', () => {
+test('a list of mappings is merged, a depth of 32 levels is accepted, and other values are not merged', () => {
   const text = (merged: string) => `
 a: &a {region_name: A}
 b: &b {auth: {auth_url: "http://k", user_id: u, password: p, project_id: p}}
