@@ -10,12 +10,13 @@ const builtin = (...names: string[]) => new RegExp(`^import (?!type\\b)[^;]*'nod
 export const gates: Record<string, { sign: RegExp; files: readonly string[] }> = {
   'makes HTTP agents': {
     sign: /\bnew (?:\w*Agent|\w*Pool|Client|\w*Dispatcher|WebSocket|EventSource)\(/,
-    files: ['http/proxy.ts', 'kubernetes/transport.ts', 'openstack/transport.ts', 'source/transport.ts'],
+    files: ['kubernetes/transport.ts', 'openstack/transport.ts', 'source/transport.ts'],
   },
   'sends requests': {
     sign: /(?<![.\w#]|function )fetch\(|import \{[^}]*\b(?:request|stream|pipeline|fetch)\b[^}]*\} from 'undici'|\bagents?\b[^;\n]*\.request\(|\b(?:calls|streams|dispatcher|client)\.(?:request|stream|connect|dispatch)\(/,
-    files: ['http/proxy.ts', 'kubernetes/transport.ts', 'openstack/transport.ts', 'source/transport.ts'],
+    files: ['kubernetes/transport.ts', 'openstack/transport.ts', 'source/transport.ts'],
   },
+  'writes requests to sockets': { sign: /HTTP\/1\.1\\r\\n/, files: ['http/tunnel.ts'] },
   'opens sockets or resolves names': {
     sign: builtin('https?', 'http2', 'tls', 'dgram', 'dns', 'dns/promises'),
     files: ['controller/health.ts', 'http/proxy.ts', 'http/resolve-host.ts', 'http/trust.ts', 'source/errors.ts'],
@@ -28,7 +29,6 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'http/address-rules.ts',
       'http/egress.ts',
       'http/no-proxy.ts',
-      'http/proxy.ts',
       'http/resolve-host.ts',
     ],
   },
