@@ -42,6 +42,14 @@ const probe: JsonSchema = {
 const duration: JsonSchema = { type: 'string', pattern: '^([0-9]+(ms|s|m|h))+$' };
 const optionalDuration: JsonSchema = { ...duration, pattern: '^([0-9]+(ms|s|m|h))*$' };
 
+/** A host, all hosts below one, an address, or any host. */
+const hosts: JsonSchema = {
+  type: 'array',
+  uniqueItems: true,
+  items: { ...text, pattern: '^(\\*|(\\*\\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*)$' },
+};
+const namespaces: JsonSchema = { type: 'array', uniqueItems: true, items: label };
+
 const alerts = readAlerts(readFileSync(join(import.meta.dirname, 'glance-image-operator/files/alerts.yaml'), 'utf8'));
 
 /** By path; `*.` at the start of a path matches any group. */
@@ -64,8 +72,19 @@ const shapes: Readonly<Record<string, JsonSchema>> = {
   'image.pullPolicy': { enum: ['IfNotPresent', 'Always', 'Never'] },
   'global.imagePullSecrets': { type: 'array', items: { anyOf: [{ ...text, minLength: 1 }, named['items']] } },
   imagePullSecrets: named,
-  watchNamespaces: { type: 'array', uniqueItems: true, items: label },
-  'publish.namespaces': { type: 'array', uniqueItems: true, items: label },
+  watchNamespaces: namespaces,
+  '*.namespaces': namespaces,
+  '*.exemptNamespaces': namespaces,
+  'policies.actions': {
+    type: 'array',
+    minItems: 1,
+    uniqueItems: true,
+    items: { enum: ['Deny', 'Warn', 'Audit'] },
+    not: { allOf: [{ contains: { const: 'Deny' } }, { contains: { const: 'Warn' } }] },
+  },
+  'policies.contact': { ...text, minLength: 1, maxLength: 200, pattern: '^[^\\n\\r]+$' },
+  'policies.hosts.allowed': hosts,
+  'policies.hosts.byNamespace': { type: 'object', propertyNames: label, additionalProperties: hosts },
   settings: settingsSchema(),
   ...limitShapes(),
   'caBundle.configMap': optionalName,

@@ -69,6 +69,19 @@ const printerColumns = [
 ];
 
 /**
+ * What `--field-selector` can select by, from Kubernetes 1.31. The API server allows eight, each a path of names to a text, number or
+ * boolean; conditions are a list and cannot be among them.
+ */
+const selectableFields = [
+  '.spec.cloud.name',
+  '.spec.cloud.secretRef.name',
+  '.spec.image.name',
+  '.spec.image.visibility',
+  '.spec.suspend',
+  '.status.imageID',
+].map((jsonPath) => ({ jsonPath }));
+
+/**
  * `clusterctl move` discovers kinds by the first label, and by the second one moves all objects of the kind that are in the namespace.
  * See https://cluster-api.sigs.k8s.io/developer/providers/contracts/clusterctl#move.
  */
@@ -99,6 +112,7 @@ export function customResourceDefinition() {
           schema: { openAPIV3Schema: structuralSchema(resource) },
           subresources: { status: {} },
           additionalPrinterColumns: printerColumns,
+          selectableFields,
         },
       ],
     },

@@ -4,7 +4,8 @@ import { describe, test } from 'node:test';
 import { goldens } from './goldens.ts';
 import { type KubernetesObject, objectsIn } from './objects.ts';
 
-const clusterScoped = /^(ClusterRole|ClusterRoleBinding|CustomResourceDefinition)$/;
+const clusterScoped =
+  /^(ClusterRole|ClusterRoleBinding|CustomResourceDefinition|ValidatingAdmissionPolicy|ValidatingAdmissionPolicyBinding)$/;
 const identify = ({ kind, metadata }: KubernetesObject) => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
 
 describe('the objects that the chart renders', () => {

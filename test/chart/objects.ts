@@ -35,6 +35,8 @@ export const everything: readonly string[] = [
   'metrics.serviceMonitor.enabled=true',
   'metrics.prometheusRule.enabled=true',
   'metrics.dashboard.enabled=true',
+  'policies.enabled=true',
+  'policies.hosts.enabled=true',
 ];
 
 const release = { name: 'images', namespace: 'images-system' };

@@ -72,6 +72,13 @@ describe('the generated CRD', () => {
     }
   });
 
+  it('the selectable fields of the CRD are at most eight existing texts and booleans', () => {
+    const types = new Map([...fields(schema)].map(([path, { type }]) => [path, type]));
+    const selectable = version?.selectableFields ?? [];
+    assert(selectable.length > 0 && selectable.length <= 8);
+    for (const { jsonPath } of selectable) assert.match(types.get(jsonPath) ?? '', /^(string|boolean)$/, jsonPath);
+  });
+
   it('describes every field in whole sentences', () => {
     for (const [path, { description }] of fields(schema)) assert.match(description ?? '', /^\S.*\S\.$/, path);
   });
