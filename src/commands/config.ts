@@ -1,18 +1,20 @@
 /**
- * Settings of a command: one table has the flag, meaning and default of each, for `--help` and for the values.
+ * Settings of a command: one table has the flag, meaning and default of each, for `--help`, for completion and for the values.
  *
  * Invariant: a flag overrides its environment variable, which overrides the default. An invalid value ends the program
  * with a message.
  */
-import { parseArgs } from 'node:util';
+import { Command, CommanderError, Option } from 'commander';
 import { z } from 'zod';
 import { parseDuration } from '../lib/duration.ts';
 
 export interface Setting<S extends z.ZodType> {
   /** Checks and converts the text that was given; its `.default()` applies when none was. */
   schema: S;
-  /** What it stands for in the help, such as `PATH`. */
-  value: string;
+  /** What it stands for in the help, such as `PATH`. A flag without a value is a switch. */
+  value?: string;
+  /** One letter. */
+  short?: string;
   help: string;
 }
 
@@ -34,28 +36,59 @@ export function readCommandLine<T extends Settings>(
   env: NodeJS.ProcessEnv,
   most: number,
 ): { settings: ValuesOf<T>; operands: string[] } {
-  const flags = Object.fromEntries(Object.keys(table).map((key) => [flagOf(key), { type: 'string' as const }]));
-  let given: Record<string, string | boolean | undefined>;
-  let operands: string[];
-  try {
-    ({ values: given, positionals: operands } = parseArgs({ args, options: flags, allowPositionals: most > 0 }));
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
+  const { given, operands } = parse(table, args);
   if (operands.length > most) throw new UsageError(`Unexpected argument '${operands[most]}'`);
   const shape = Object.fromEntries(Object.entries(table).map(([key, { schema }]) => [key, schema]));
-  const raw = Object.fromEntries(Object.keys(table).map((key) => [key, given[flagOf(key)] ?? env[envOf(key)]]));
+  const raw = Object.fromEntries(Object.keys(table).map((key) => [key, given.get(flagOf(key)) ?? env[envOf(key)]]));
   const parsed = z.object(shape).safeParse(raw);
   if (parsed.success) return { settings: parsed.data as ValuesOf<T>, operands };
   const [issue] = parsed.error.issues;
   throw new UsageError(`--${flagOf(String(issue?.path[0]))}: ${issue?.message}`);
 }
 
+/** The texts of the flags, by name, and the operands. */
+function parse(table: Settings, args: string[]): { given: Map<string, string>; operands: string[] } {
+  const parser = new Command()
+    .exitOverride()
+    .configureOutput({ writeErr: () => {}, writeOut: () => {} })
+    .helpOption(false)
+    .argument('[operands...]');
+  const options = Object.entries(table).map(([key, { value, short }]) => {
+    const letter = short === undefined ? '' : `-${short}, `;
+    return {
+      flag: flagOf(key),
+      option: new Option(`${letter}--${flagOf(key)}${value === undefined ? '' : ' <value>'}`),
+    };
+  });
+  for (const { option } of options) parser.addOption(option);
+  try {
+    parser.parse(args, { from: 'user' });
+  } catch (error) {
+    throw error instanceof CommanderError ? new UsageError(error.message.replace(/^error: /, '')) : error;
+  }
+  const values = parser.opts<Record<string, string | true | undefined>>();
+  const given = options.flatMap(({ flag, option }): [string, string][] => {
+    const value = values[option.attributeName()];
+    return value === undefined ? [] : [[flag, String(value)]];
+  });
+  return { given: new Map(given), operands: parser.args };
+}
+
+export interface SettingDescription {
+  flag: string;
+  /** Empty for a switch. */
+  value: string;
+  short: string | undefined;
+  env: string;
+  help: string;
+}
+
 /** What a person needs to know of each setting. */
-export function describeSettings(table: Settings): { flag: string; value: string; env: string; help: string }[] {
-  return Object.entries(table).map(([key, { value, help }]) => ({
+export function describeSettings(table: Settings): SettingDescription[] {
+  return Object.entries(table).map(([key, { value = '', short, help }]) => ({
     flag: `--${flagOf(key)}`,
     value,
+    short: short === undefined ? undefined : `-${short}`,
     env: envOf(key),
     help,
   }));
@@ -63,7 +96,10 @@ export function describeSettings(table: Settings): { flag: string; value: string
 
 export function helpOf(table: Settings): string {
   return describeSettings(table)
-    .map(({ flag, value, env, help }) => `  ${flag} ${value}\n      ${help}\n      Environment: ${env}`)
+    .map(({ flag, short, value, env, help }) => {
+      const names = short === undefined ? flag : `${flag}, ${short}`;
+      return `  ${`${names} ${value}`.trimEnd()}\n      ${help}\n      Environment: ${env}`;
+    })
     .join('\n');
 }
 
@@ -90,6 +126,12 @@ export const setting = {
           return z.NEVER;
         }
       }),
+  /** For a setting without a value. */
+  switch: () =>
+    z
+      .enum(['true', 'false'])
+      .default('false')
+      .transform((text) => text === 'true'),
   flag: (fallback: boolean) =>
     z
       .enum(['true', 'false'])

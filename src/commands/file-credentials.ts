@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { isCollection, isScalar, parseDocument } from 'yaml';
 import { describe } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
-import type { CredentialSource } from '../openstack/credential-source.ts';
+import type { CredentialSource, SecretContent } from '../openstack/credential-source.ts';
 import { onlyHostOf } from '../source/header-hosts.ts';
 import type { SecretUse } from '../source/kind.ts';
 import { sourceOf } from '../source/registry.ts';
@@ -60,11 +60,30 @@ export function withFileCredentials(plan: TransferPlan, settings: TransferSettin
     credentials: {
       async secret(_namespace, name) {
         const entries = await files.get(name)?.();
-        const data = entries?.map(([key, value]) => [key, new SecretString(value)] as const);
-        return data && { version: '', data: new Map(data), hosts };
+        return entries && { version: '', data: secretsOf(entries), hosts };
       },
     },
   };
+}
+
+function secretsOf(entries: Entries): Map<string, SecretString> {
+  return new Map(entries.map(([key, value]) => [key, new SecretString(value)]));
+}
+
+export interface LocalCloud {
+  /** The entry of clouds.yaml. */
+  name: string;
+  cloudsYaml: string | undefined;
+  cacert: string | undefined;
+}
+
+/** The files of one cloud, as the Secret of a resource holds them. */
+export async function readLocalCloud(
+  { name, cloudsYaml, cacert }: LocalCloud,
+  env: NodeJS.ProcessEnv,
+): Promise<SecretContent> {
+  const entries = await readCloudFiles(cloudsYaml ?? findCloudsYaml(env), name, cacert);
+  return { version: 'local', data: secretsOf(entries) };
 }
 
 /** The first file that exists where openstacksdk looks. */

@@ -102,3 +102,34 @@ function bar(share: number, width: number): string {
 function fit(text: string, columns: number | undefined): string {
   return columns === undefined ? text.trimStart() : text.slice(0, Math.max(0, columns - 1));
 }
+
+export interface WorkDisplay {
+  update(what: string): void;
+  /** Removes the line. */
+  stop(): void;
+}
+
+/** Work that takes longer than this is shown. */
+const silentMs = 1_000;
+
+/** What a command is doing, on a terminal only: one line, once it takes more than a second. */
+export function showWork(screen: Screen, clock: Clock): WorkDisplay {
+  if (screen.isTTY !== true) return { update: () => {}, stop: () => {} };
+  let latest = '';
+  let isShown = false;
+  const show = () => {
+    isShown = true;
+    screen.write(`\r${fit(latest, screen.columns ?? 80)}\x1b[K`);
+  };
+  const cancelTimer = clock.schedule(silentMs, show);
+  return {
+    update(what) {
+      latest = what;
+      if (isShown) show();
+    },
+    stop() {
+      cancelTimer();
+      if (isShown) screen.write('\r\x1b[K');
+    },
+  };
+}

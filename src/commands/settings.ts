@@ -5,7 +5,7 @@ import { type Settings, setting, type ValuesOf } from './config.ts';
 import { egressSettings } from './egress.ts';
 
 /** For both commands. */
-const trustSettings = {
+export const trustSettings = {
   caBundle: {
     schema: setting.text(),
     value: 'FILE',

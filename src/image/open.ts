@@ -71,7 +71,8 @@ function openBefore(
   return last === undefined ? { ok: false, error } : { ok: true, value: last };
 }
 
-function otherProject(home: CloudPlace | undefined, here: CloudPlace): OperatorError | undefined {
+/** Why the images of this memory are not in the project of these credentials; undefined if they are. */
+export function otherProject(home: CloudPlace | undefined, here: CloudPlace): OperatorError | undefined {
   if (home === undefined || home.projectID === here.projectID) return undefined;
   return new OperatorError(
     `the image is in ${inWords(home)}, but the credentials are for ${inWords(here)}: restore the previous credentials; to move the ` +

@@ -3,12 +3,14 @@
  *
  * Invariants: nothing here can write to Glance. While the image cannot be used, its ConfigMap stays as it is.
  */
+import type { GlanceImage } from '../api/glanceimage.ts';
+import type { Image } from '../glance/image.ts';
 import { attempt, OperatorError } from '../lib/errors.ts';
 import { type OwnConfigMaps, readConfigMaps } from './config-maps.ts';
 import { failed, outcome, type Pass, type Reached, type ReconcileContext, withReport } from './pass.ts';
 import { notRecorded } from './perform.ts';
 import { configMapsOf, type PublishStep, publish } from './publication.ts';
-import { publishedData } from './published-data.ts';
+import { type Published, publishedData } from './published-data.ts';
 import type { Change, Report } from './report.ts';
 import type { StatusOutcome } from './resources.ts';
 import { simulate } from './simulate.ts';
@@ -23,9 +25,7 @@ export async function publishObserved(report: Report, pass: Pass, context: Recon
   if (names.length === 0 || report.end.kind !== 'converged' || image === undefined) return withReport(report);
   const { clock, signal } = context;
   const configMaps = context.configMaps.of(resource);
-  const name = resource.spec.publish?.configMapRef.name;
-  const shown = { image, name: image.name ?? '', digest: undefined };
-  const wanted = name === undefined ? undefined : { configMap: name, ...shown };
+  const wanted = publishedOf(image, resource);
   const observed = { revisions: [], listed: false, configMaps: await readConfigMaps(names, configMaps, signal) };
   let state: State = { observed, memory: report.memory };
   const changes: Change[] = [];
@@ -43,6 +43,11 @@ export async function publishObserved(report: Report, pass: Pass, context: Recon
     state = simulate(state, step, clock.now());
     if (step.kind === 'publish') changes.push({ kind: 'published', configMap: step.configMap });
   }
+}
+
+/** What the ConfigMap of a resource that observes this image shows. */
+export function publishedOf(image: Image, { spec: { publish } }: GlanceImage): Published | undefined {
+  return publish && { configMap: publish.configMapRef.name, image, name: image.name ?? '', digest: undefined };
 }
 
 async function take(

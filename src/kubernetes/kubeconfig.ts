@@ -17,8 +17,8 @@ export interface ApiCredentials {
   fingerprint: string;
 }
 
-/** Throws KubeconfigInvalid. Without a `file`: KUBECONFIG, then ~/.kube/config, then the Pod's ServiceAccount. */
-export function loadKubeconfig(file: string | undefined): KubeConfig {
+/** Throws KubeconfigInvalid. Without a `file`: KUBECONFIG, then ~/.kube/config, then the Pod's ServiceAccount. `context`: instead of the current one. */
+export function loadKubeconfig(file: string | undefined, context?: string): KubeConfig {
   const config = new KubeConfig();
   try {
     if (file === undefined) config.loadFromDefault();
@@ -30,6 +30,10 @@ export function loadKubeconfig(file: string | undefined): KubeConfig {
   config.clusters = config.clusters.map((each) =>
     each.server.startsWith('http:') ? { ...each, skipTLSVerify: true } : each,
   );
+  if (context !== undefined) {
+    if (config.getContextObject(context) === null) throw invalidKubeconfig(`it has no context ${context}`);
+    config.setCurrentContext(context);
+  }
   return config;
 }
 

@@ -75,6 +75,8 @@ export interface ApiTransport {
 export interface ApiTransportOptions {
   /** A file; absent means KUBECONFIG, then ~/.kube/config, then the Pod's ServiceAccount. */
   kubeconfig?: string;
+  /** Of the kubeconfig. Default: its current one. */
+  context?: string;
   /** Of this program, for the User-Agent. */
   version: string;
   clock: Clock;
@@ -91,7 +93,7 @@ const credentialsAgeMs = 30_000;
 
 export function createApiTransport(options: ApiTransportOptions): ApiTransport {
   const { clock, random, observe, mayWrite = mayAlwaysWrite } = options;
-  let config = loadKubeconfig(options.kubeconfig);
+  let config = loadKubeconfig(options.kubeconfig, options.context);
   const cluster = config.getCurrentCluster();
   if (!cluster) throw invalidKubeconfig('its current context names no cluster');
   const base = new URL(cluster.server);
@@ -139,7 +141,9 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
     if (response.statusCode !== 401) return response;
     await response.body.dump();
     const second =
-      login === first ? await abortable(renew(loadKubeconfig(options.kubeconfig)), signal) : await currentLogin();
+      login === first
+        ? await abortable(renew(loadKubeconfig(options.kubeconfig, options.context)), signal)
+        : await currentLogin();
     return send(second, kind, call, signal);
   }
 

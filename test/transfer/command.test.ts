@@ -103,7 +103,7 @@ describe('wrong usage of the transfer command', () => {
   test('the transfer command without one plan or with an unknown flag exits with 2', async () => {
     assert.match(await usage([]), /give the file of a plan/);
     assert.match(await usage(['a', 'b']), /Unexpected argument 'b'/);
-    assert.match(await usage(['--password', 'x']), /Unknown option '--password'/);
+    assert.match(await usage(['--password', 'x']), /unknown option '--password'/);
     assert.match(await usage(['--source-allow', '10.0.0.0/99', '-']), /--source-allow: not a CIDR/);
   });
 

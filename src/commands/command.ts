@@ -1,0 +1,103 @@
+/**
+ * One command of `glance-image-operator`: its flags, its operands and its exit codes in one definition, of which the help and the
+ * completion are made.
+ *
+ * Invariant: a command for people exits with 0, with 1 after any error, wrong usage included, or with 2 as its definition says. An
+ * error is one sentence and, where there is one, the remedy; never a stack.
+ */
+import { isReason, reasons } from '../api/reasons.ts';
+import type { Clock } from '../lib/clock.ts';
+import { describe, OperatorError } from '../lib/errors.ts';
+import { cleanText } from '../lib/redact.ts';
+import { describeSettings, helpOf, readCommandLine, type Settings, type ValuesOf } from './config.ts';
+import type { Screen } from './progress.ts';
+
+/** What a command gets of the process. */
+export interface Surroundings {
+  out: Screen;
+  /** For everything that is not the result. */
+  err: Screen;
+  env: NodeJS.ProcessEnv;
+  /** Text that is typed, up to the end of a line; undefined at the end of the input. */
+  readLine(question: string, signal: AbortSignal): Promise<string | undefined>;
+  readInput(): Promise<string>;
+  clock: Clock;
+  /** Aborts on SIGINT or SIGTERM. */
+  signal: AbortSignal;
+}
+
+export interface CommandLine<T extends Settings> {
+  settings: ValuesOf<T>;
+  operands: string[];
+}
+
+export interface Definition<T extends Settings> {
+  name: string;
+  summary: string;
+  /** Such as `[NAME]`; empty where it takes none. */
+  operands: string;
+  /** How many it takes at most. */
+  most: number;
+  settings: T;
+  /** After the summary in the help. */
+  notes?: string;
+  /** What exit code 2 means; absent: it is not used. */
+  found?: string;
+  /** Completion does not show it. */
+  hidden?: true;
+  /** Resolves with whether exit code 2 applies. */
+  run(line: CommandLine<T>, surroundings: Surroundings): Promise<boolean>;
+}
+
+export interface Command {
+  name: string;
+  summary: string;
+  isHidden: boolean;
+  flags: ReturnType<typeof describeSettings>;
+  help(program: string): string;
+  /** Resolves with the exit code. Commands that programs start have no use for the surroundings. */
+  run(args: string[], surroundings: () => Surroundings): Promise<number>;
+}
+
+const codes = { done: 0, failed: 1, found: 2 } as const;
+
+export function command<const T extends Settings>(definition: Definition<T>): Command {
+  const { name, summary, operands, most, settings, notes, found, hidden } = definition;
+  const flags = helpOf(settings);
+  const rows = [
+    `  ${codes.done}  ${found === undefined ? 'success' : 'success, and nothing of what 2 means'}`,
+    `  ${codes.failed}  an error, wrong usage included`,
+    ...(found === undefined ? [] : [`  ${codes.found}  ${found}`]),
+  ];
+  return {
+    name,
+    summary,
+    isHidden: hidden === true,
+    flags: describeSettings(settings),
+    help: (program) =>
+      [
+        `${program} ${name}: ${summary}`,
+        `Usage: ${[program, name, operands, flags === '' ? '' : '[flags]'].filter((one) => one !== '').join(' ')}`,
+        ...(notes === undefined ? [] : [notes]),
+        ...(flags === '' ? [] : [`Flags:\n${flags}`]),
+        `Exit codes:\n${rows.join('\n')}`,
+      ].join('\n\n'),
+    async run(args, make) {
+      const surroundings = make();
+      try {
+        const line = readCommandLine(settings, args, surroundings.env, most);
+        return (await definition.run(line, surroundings)) ? codes.found : codes.done;
+      } catch (error) {
+        surroundings.err.write(`glance-image-operator: ${sentenceOf(error, surroundings.signal)}\n`);
+        return codes.failed;
+      }
+    },
+  };
+}
+
+function sentenceOf(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted) return cleanText(describe(signal.reason));
+  const remedy = error instanceof OperatorError && isReason(error.code) ? reasons[error.code].remedy : undefined;
+  const message = cleanText(describe(error));
+  return remedy === undefined ? message : `${message}\n  ${remedy}`;
+}

@@ -1,0 +1,147 @@
+/**
+ * `glance-image-operator plan`: what the operator will do, before it does it.
+ *
+ * Invariant: nothing is written, neither to the cluster nor to a cloud.
+ */
+import type { GlanceImage } from '../api/glanceimage.ts';
+import { lookAhead } from '../image/ahead.ts';
+import { glanceImageType } from '../image/resources.ts';
+import { OperatorError } from '../lib/errors.ts';
+import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
+import { type Settings, setting, UsageError } from './config.ts';
+import { appliedTo, readManifests, unappliedUID } from './manifests.ts';
+import { outputSettings, painter, print } from './output.ts';
+import { type PlannedResource, plannedResource, totalsOf } from './planned.ts';
+import { planText } from './planned-text.ts';
+import { showWork } from './progress.ts';
+import {
+  type Cluster,
+  cloudSettings,
+  clusterNameOf,
+  clusterSettings,
+  ownerSettings,
+  reachClouds,
+  reachCluster,
+  requireLocal,
+} from './reach.ts';
+
+const settings = {
+  filename: {
+    schema: setting.text(),
+    value: 'PATH',
+    short: 'f',
+    help: 'File or folder with manifests, or - for standard input. They need not be applied. Documents of other kinds are skipped.',
+  },
+  offline: {
+    schema: setting.switch(),
+    help: 'Ask no cluster: the manifests count as not applied yet, and the cloud is that of --os-cloud. Without it, what the cluster has of them counts.',
+  },
+  ...clusterSettings,
+  ...cloudSettings,
+  ...ownerSettings,
+  ...outputSettings,
+} as const satisfies Settings;
+
+type Line = CommandLine<typeof settings>;
+
+/** `isApplied`: the cluster has it. */
+interface Planned {
+  resource: GlanceImage;
+  isApplied: boolean;
+}
+
+export const planCommand: Command = command({
+  name: 'plan',
+  summary: 'Show what the operator will do for resources or manifests',
+  operands: '[NAME]',
+  most: 1,
+  settings,
+  notes:
+    'All steps up to the fixed point are shown: those of the present plan, those after each transfer, and what they change. What cannot be\n' +
+    'known yet, such as the size of a file whose server does not announce it, is shown as unknown. Data that is not there yet is taken for right.',
+  found: 'there is something to do',
+  run: plan,
+});
+
+async function plan({ settings: given, operands }: Line, surroundings: Surroundings): Promise<boolean> {
+  const { signal, readInput } = surroundings;
+  const { filename, offline } = given;
+  const [name] = operands;
+  if ((name === undefined) === (filename === undefined))
+    throw new UsageError('give the NAME of a resource, or manifests with --filename');
+  if (offline && filename === undefined) throw new UsageError('--offline needs manifests: name them with --filename');
+  if (offline) requireLocal(given, '--offline');
+  const cluster = offline ? undefined : reachCluster(given, surroundings);
+  try {
+    const found =
+      name === undefined
+        ? await manifested(
+            await readManifests(filename ?? '', cluster?.namespace ?? 'default', readInput),
+            cluster,
+            signal,
+          )
+        : [await named(name, cluster, signal)];
+    const planned = await planAll(found, given, cluster, surroundings);
+    const data = { resources: planned, totals: totalsOf(planned) };
+    print(given.output, data, () => planText(planned, painter(surroundings)), surroundings);
+    const failed = planned.find(({ end }) => end.state === 'blocked');
+    if (failed !== undefined && given.output !== 'table') {
+      surroundings.err.write(`${failed.namespace}/${failed.name}: ${failed.end.message}\n`);
+    }
+    return planned.some(({ steps, end }) => steps.length > 0 || end.state === 'blocked' || end.state === 'unknown');
+  } finally {
+    await cluster?.close();
+  }
+}
+
+async function named(name: string, cluster: Cluster | undefined, signal: AbortSignal): Promise<Planned> {
+  const namespace = cluster?.namespace ?? '';
+  const resource = await cluster?.client.get(glanceImageType, { namespace, name }, signal);
+  if (resource !== undefined) return { resource, isApplied: true };
+  throw new OperatorError(
+    `there is no GlanceImage ${name} in namespace ${namespace}: name its namespace with --namespace, or a manifest with --filename`,
+    { code: 'KubernetesRejected' },
+  );
+}
+
+async function manifested(
+  manifests: Awaited<ReturnType<typeof readManifests>>,
+  cluster: Cluster | undefined,
+  signal: AbortSignal,
+): Promise<Planned[]> {
+  if (manifests.length === 0) throw new UsageError('--filename: there is no GlanceImage in these manifests');
+  const all: Planned[] = [];
+  for (const manifest of manifests) {
+    const { namespace, name } = manifest.resource.metadata;
+    const found = await cluster?.client.get(glanceImageType, { namespace, name }, signal);
+    const resource = appliedTo(found, manifest);
+    all.push({ resource, isApplied: resource.metadata.uid !== unappliedUID });
+  }
+  return all;
+}
+
+async function planAll(
+  all: readonly Planned[],
+  given: Line['settings'],
+  cluster: Cluster | undefined,
+  surroundings: Surroundings,
+): Promise<PlannedResource[]> {
+  const { signal, err, clock } = surroundings;
+  const name = cluster === undefined ? 'offline' : await clusterNameOf(given, cluster.client, signal);
+  const clouds = await reachClouds(given, cluster?.client, surroundings);
+  const context = clouds.ahead(name, given.inheritFrom);
+  const work = showWork(err, clock);
+  try {
+    const planned: PlannedResource[] = [];
+    for (const { resource, isApplied } of all) {
+      const { namespace, name: one } = resource.metadata;
+      work.update(`Looking at ${namespace}/${one} (${planned.length + 1} of ${all.length})`);
+      const ahead = await lookAhead(resource, context, signal);
+      planned.push(plannedResource({ namespace, name: one }, isApplied, ahead));
+    }
+    return planned;
+  } finally {
+    work.stop();
+    await clouds.close();
+  }
+}

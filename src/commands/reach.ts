@@ -1,0 +1,249 @@
+/**
+ * How a command for people reaches the cluster and the clouds: with the user's kubeconfig, and with the Secrets of the resources or with
+ * a clouds.yaml of this machine.
+ *
+ * Invariants: requests obey the egress rules of the flags, as those of a transfer by hand do. Unless a command asks for it, nothing but
+ * reads is sent to the API server.
+ */
+
+import type { GlanceImage } from '../api/glanceimage.ts';
+import { createImageClient } from '../glance/client/index.ts';
+import { createEgressPolicy } from '../http/egress.ts';
+import type { AheadContext, SeenCloud } from '../image/ahead.ts';
+import { createClouds } from '../image/clouds.ts';
+import { createConfigMaps } from '../image/config-maps.ts';
+import type { Content } from '../image/content.ts';
+import type { SourceSize } from '../image/forecast.ts';
+import { cloudRefOf } from '../image/transfer.ts';
+import { createClient, type KubernetesClient } from '../kubernetes/client.ts';
+import { createSecretReader } from '../kubernetes/secret.ts';
+import { createApiTransport } from '../kubernetes/transport.ts';
+import { abortable, linked } from '../lib/abort.ts';
+import { describe } from '../lib/errors.ts';
+import type { Key } from '../lib/key.ts';
+import { programVersion } from '../lib/version.ts';
+import type { CredentialSource } from '../openstack/credential-source.ts';
+import { createSessionPool, openSession } from '../openstack/pool.ts';
+import { defaultRetryPolicy } from '../openstack/retry.ts';
+import { hostsAnnotation } from '../source/header-hosts.ts';
+import { sourceOf } from '../source/registry.ts';
+import { readSecrets } from '../transfer/access.ts';
+import { defaultLimits } from '../transfer/plan.ts';
+import { uidOfCluster } from './cluster.ts';
+import type { Surroundings } from './command.ts';
+import { type Settings, setting, UsageError, type ValuesOf } from './config.ts';
+import { commandEgress, egressSettings } from './egress.ts';
+import { readLocalCloud } from './file-credentials.ts';
+import { createFollowing } from './publishers.ts';
+import { trustSettings } from './settings.ts';
+import { readTrust } from './trust.ts';
+
+export const clusterSettings = {
+  kubeconfig: {
+    schema: setting.text(),
+    value: 'PATH',
+    help: 'Kubeconfig to use. Default: KUBECONFIG, or ~/.kube/config.',
+  },
+  context: {
+    schema: setting.text(),
+    value: 'NAME',
+    help: 'Context of the kubeconfig. Default: its current one.',
+  },
+  namespace: {
+    schema: setting.text(),
+    value: 'NAME',
+    short: 'n',
+    help: 'Namespace of the resources. Default: that of the context.',
+  },
+} as const satisfies Settings;
+
+export const cloudSettings = {
+  osCloud: {
+    schema: setting.text(),
+    value: 'NAME',
+    help: 'Cloud of a clouds.yaml on this machine, instead of the Secret that a resource names.',
+  },
+  cloudsYaml: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'clouds.yaml with the cloud of --os-cloud. Default: OS_CLIENT_CONFIG_FILE, ./clouds.yaml, ~/.config/openstack, /etc/openstack.',
+  },
+  cacert: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'Certificate authorities of that cloud, as PEM. Default: the file named in clouds.yaml, or those of the system.',
+  },
+  ...egressSettings,
+  ...trustSettings,
+} as const satisfies Settings;
+
+/** Which images are those of this cluster. */
+export const ownerSettings = {
+  clusterName: {
+    schema: setting.text(),
+    value: 'NAME',
+    help: 'The --cluster-name of the operator, if it has one. Default: the uid of the namespace kube-system.',
+  },
+  inheritFrom: {
+    schema: setting.list(),
+    value: 'NAME,…',
+    help: 'The --inherit-from of the operator. Default: none.',
+  },
+} as const satisfies Settings;
+
+export interface Cluster {
+  client: KubernetesClient;
+  /** Where the resources are. */
+  namespace: string;
+  close(): Promise<void>;
+}
+
+/** `writes`: the command may change objects. */
+export function reachCluster(
+  settings: ValuesOf<typeof clusterSettings>,
+  { clock }: Surroundings,
+  writes = false,
+): Cluster {
+  const { kubeconfig, context, namespace } = settings;
+  const transport = createApiTransport({
+    ...(kubeconfig === undefined ? {} : { kubeconfig }),
+    ...(context === undefined ? {} : { context }),
+    version: programVersion,
+    clock,
+    random: Math.random,
+    ...(writes ? {} : { mayWrite: refuseToWrite }),
+  });
+  return { client: createClient(transport), namespace: namespace ?? transport.namespace, close: transport.close };
+}
+
+function refuseToWrite(): never {
+  throw new Error('this command only reads');
+}
+
+export interface CloudAccessOfCommand {
+  /** The cloud of a resource, or that of --os-cloud. */
+  cloudOf(resource: GlanceImage, signal: AbortSignal): Promise<SeenCloud>;
+  ahead(cluster: string, inheritFrom: readonly string[]): AheadContext;
+  close(): Promise<void>;
+}
+
+/** Without a `client` only a local cloud can be reached, and no Secret can be read. */
+export async function reachClouds(
+  settings: ValuesOf<typeof cloudSettings>,
+  client: KubernetesClient | undefined,
+  { clock, env }: Surroundings,
+): Promise<CloudAccessOfCommand> {
+  const { osCloud, cloudsYaml, cacert } = settings;
+  const random = Math.random;
+  const egress = commandEgress(settings);
+  const trust = await readTrust(settings.caBundle);
+  const inCluster = client === undefined ? noSecrets : createSecretReader(client, hostsAnnotation);
+  const local = osCloud === undefined ? undefined : { name: osCloud, cloudsYaml, cacert };
+  /** Of clouds. The Secrets of sources are those of the cluster in any case. */
+  const credentials: CredentialSource = local === undefined ? inCluster : { secret: () => readLocalCloud(local, env) };
+  const http = {
+    egress: createEgressPolicy(egress.clouds),
+    trust,
+    clock,
+    random,
+    policy: { ...defaultRetryPolicy, deadlineMs: callMs },
+  };
+  const clouds = createClouds({
+    credentials,
+    clock,
+    random,
+    openSession: (cloud) => openSession(cloud, http),
+    cache: { mark: {}, keeps: () => false, onChange: () => {} },
+    observedIDs: () => [],
+    observeCache: () => ({ lookedUp() {}, listed() {}, failed() {}, closed() {} }),
+  });
+  const sessions = createSessionPool({
+    clock,
+    open: (cloud) => openSession(cloud, http),
+    attach: (session) => ({ images: createImageClient(session) }),
+    idleMs: 60_000,
+  });
+  const publishers = createFollowing({ egress: egress.sources, trust, credentials: inCluster, clock, random });
+  const waiting = new Map<Key, () => void>();
+  publishers.changes.subscribe((key) => waiting.get(key)?.());
+
+  async function cloudOf(resource: GlanceImage, signal: AbortSignal): Promise<SeenCloud> {
+    const ref = cloudRefOf(resource);
+    const named = osCloud === undefined ? ref : { ...ref, name: osCloud };
+    // The first opening only shows where the Secret leads to.
+    const opened = async () => (await clouds.read(named, signal)).open(signal);
+    const cloud = (await opened()) ?? (await opened());
+    if (cloud === undefined) throw new Error('the cloud was not opened');
+    return cloud;
+  }
+
+  async function sourceSize(resource: GlanceImage, content: Content, signal: AbortSignal): Promise<SourceSize> {
+    using stop = linked(signal);
+    await using resources = new AsyncDisposableStack();
+    try {
+      const planned = sourceOf(content.source);
+      const secrets = await readSecrets(inCluster, resource.metadata.namespace, planned.secrets, signal);
+      const opened = await planned.open({
+        secrets,
+        hasDigest: content.digest !== undefined,
+        egress: createEgressPolicy(egress.sources),
+        trust,
+        sessions,
+        resources,
+        clock,
+        random,
+        limits: defaultLimits,
+        signal: stop.signal,
+        onResume: () => {},
+      });
+      return { bytes: opened.size };
+    } catch (error) {
+      signal.throwIfAborted();
+      return { problem: describe(error) };
+    } finally {
+      stop.abort(new Error('the size is known'));
+    }
+  }
+
+  return {
+    cloudOf,
+    ahead: (cluster, inheritFrom) => ({
+      cloudOf,
+      configMap: async (resource, name, signal) =>
+        client === undefined ? { kind: 'absent' } : createConfigMaps(client).of(resource).read(name, signal),
+      source: sourceSize,
+      following: publishers.following,
+      publisherHeard(key, signal) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        waiting.set(key, resolve);
+        return abortable(promise, signal);
+      },
+      cluster,
+      inheritFrom,
+      clock,
+    }),
+    async close() {
+      await Promise.all([clouds.close(), sessions.close(), publishers.following.publishers.close()]);
+    },
+  };
+}
+
+/** For one call, retries included. */
+const callMs = 50_000;
+
+const noSecrets: CredentialSource = { secret: async () => undefined };
+
+/** The name of the cluster in the marks of images. */
+export async function clusterNameOf(
+  { clusterName }: ValuesOf<typeof ownerSettings>,
+  client: KubernetesClient,
+  signal: AbortSignal,
+): Promise<string> {
+  return clusterName ?? (await uidOfCluster(client, signal));
+}
+
+/** Throws UsageError. */
+export function requireLocal({ osCloud }: ValuesOf<typeof cloudSettings>, why: string): string {
+  if (osCloud === undefined) throw new UsageError(`${why} needs --os-cloud`);
+  return osCloud;
+}

@@ -1,0 +1,45 @@
+/**
+ * The process as commands for people see it: its terminal, its input, its signals.
+ *
+ * Guarantees: a reader that closes the pipe early ends the process without an error; after the first signal a command can end by itself,
+ * and a second one ends the process at once.
+ */
+import { basename } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { text } from 'node:stream/consumers';
+import { systemClock } from '../lib/clock.ts';
+import { errorCode } from '../lib/errors.ts';
+import type { Surroundings } from './command.ts';
+import { onTermination } from './exit.ts';
+
+export function surroundingsOf(process: NodeJS.Process): Surroundings {
+  const { stdin, stdout, stderr, env } = process;
+  for (const stream of [stdout, stderr]) {
+    stream.on('error', (error) => {
+      if (errorCode(error) !== 'EPIPE') throw error;
+      process.exit(0);
+    });
+  }
+  return {
+    out: stdout,
+    err: stderr,
+    env,
+    async readLine(question, signal) {
+      if (stdin.isTTY !== true) return undefined;
+      const lines = createInterface({ input: stdin, output: stderr });
+      try {
+        return await lines.question(question, { signal });
+      } finally {
+        lines.close();
+      }
+    },
+    readInput: () => text(stdin),
+    clock: systemClock,
+    signal: onTermination((signal) => `stopped by ${signal}`),
+  };
+}
+
+/** As the user typed it: kubectl finds `kubectl-glanceimage` in PATH. */
+export function programName(path: string | undefined): string {
+  return basename(path ?? '').startsWith('kubectl-') ? 'kubectl glanceimage' : 'glance-image-operator';
+}
