@@ -3,35 +3,22 @@
  * The `glance-image-operator` command, also as the kubectl plugin `kubectl glanceimage`: selects the command, each of which is a file of
  * its own. A failure ends the process with a message and an exit code (`commands/exit.ts`, `commands/command.ts`).
  */
-import { type Command, command } from './commands/command.ts';
-import { candidatesCommand, completionCommand } from './commands/completion.ts';
+import type { Command } from './commands/command.ts';
+import { candidatesCommand } from './commands/completion.ts';
 import { describeSettings, UsageError } from './commands/config.ts';
 import { exitCodeOf, exitCodes } from './commands/exit.ts';
-import { planCommand } from './commands/plan.ts';
+import { commandsForPeople, listOf } from './commands/people.ts';
 import { run, runHelp } from './commands/run.ts';
 import { runSettings, transferSettings } from './commands/settings.ts';
 import { programName, surroundingsOf } from './commands/surroundings.ts';
 import { transfer, transferHelp } from './commands/transfer.ts';
 import { describe } from './lib/errors.ts';
 import { cleanText } from './lib/redact.ts';
-import { programVersion } from './lib/version.ts';
 
 const commands: readonly Command[] = [
   ofProcess('run', 'Run the operator (the default)', runHelp, runSettings, run),
   ofProcess('transfer', 'Fill one queued image as a plan says', transferHelp, transferSettings, transfer),
-  planCommand,
-  completionCommand,
-  command({
-    name: 'version',
-    summary: 'Print the version',
-    operands: '',
-    most: 0,
-    settings: {},
-    async run(_line, { out }) {
-      out.write(`${programVersion}\n`);
-      return false;
-    },
-  }),
+  ...commandsForPeople,
   candidatesCommand(() => commands),
 ];
 
@@ -59,10 +46,7 @@ function ofProcess(
 const program = programName(process.argv[1]);
 
 function usage(): string {
-  const shown = commands.filter(({ isHidden }) => !isHidden);
-  const width = Math.max(...shown.map(({ name }) => name.length));
-  const list = shown.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
-  return `Usage: ${program} [command] [flags]\n\nCommands:\n${list.join('\n')}\n\nFlags of a command: ${program} <command> --help\n`;
+  return `Usage: ${program} [command] [flags]\n\nCommands:\n${listOf(commands)}\n\nFlags of a command: ${program} <command> --help\n`;
 }
 
 async function main(args: string[]): Promise<number> {

@@ -1,5 +1,5 @@
 /**
- * Completion in bash, zsh and fish. Each script asks the hidden command `__complete`, which answers from the definitions of the
+ * Completion in bash, zsh and fish. Each script asks the hidden command `__complete`, which reads the definitions of the
  * commands, so a new flag is completed at once.
  */
 import { type Command, command } from './command.ts';
@@ -71,7 +71,7 @@ export function candidatesCommand(commands: () => readonly Command[]): Command {
   });
 }
 
-/** What can take the place of the last of these words. Nothing means a file, or what only the user knows. */
+/** What can take the place of the last word. Nothing means a file, or what only the user knows. */
 export function candidates(words: readonly string[], commands: readonly Command[]): string[] {
   const [first = '', ...rest] = words;
   const last = words.at(-1) ?? '';
@@ -83,7 +83,8 @@ export function candidates(words: readonly string[], commands: readonly Command[
   const chosen = commands.find(({ name }) => name === first);
   if (chosen === undefined) return [];
   const before = rest.at(-2);
-  const taking = chosen.flags.find(({ flag, short, value }) => value !== '' && (flag === before || short === before));
+  const isBefore = (name: string | undefined) => name !== undefined && name === before;
+  const taking = chosen.flags.find(({ flag, short, value }) => value !== '' && (isBefore(flag) || isBefore(short)));
   if (taking !== undefined) return matching(choicesOf(taking.value));
   if (last.startsWith('-')) return matching([...chosen.flags.map(({ flag }) => flag), '--help']);
   return chosen.name === completionCommand.name ? matching(shells) : [];

@@ -7,7 +7,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { parseAllDocuments } from 'yaml';
+import { parseAllDocuments, type Tags } from 'yaml';
 import { z } from 'zod';
 import { type GlanceImage, parseGlanceImage } from '../api/glanceimage.ts';
 import { group, kind } from '../api/group.ts';
@@ -20,7 +20,7 @@ export interface Manifest {
   at: string;
 }
 
-/** No object has it: what is not applied has no uid. */
+/** No object has it: a manifest that is not applied has no uid. */
 export const unappliedUID = '00000000-0000-0000-0000-000000000000';
 
 const extensions = ['.yaml', '.yml', '.json'];
@@ -88,11 +88,11 @@ export function manifestsIn(text: string, file: string, namespace: string): Mani
 }
 
 /** kubectl reads `yes` as true, but neither `1:30` as a number nor a date as a time. */
-function asKubectl<T>(tags: T[]): T[] {
+function asKubectl(tags: Tags): Tags {
   return tags.filter((tag) => {
     if (typeof tag === 'string') return tag !== 'timestamp';
-    const { format, tag: name } = z.looseObject({ format: z.unknown(), tag: z.unknown() }).parse(tag);
-    return format !== 'TIME' && name !== 'tag:yaml.org,2002:timestamp';
+    const format = 'format' in tag ? tag.format : undefined;
+    return format !== 'TIME' && tag.tag !== 'tag:yaml.org,2002:timestamp';
   });
 }
 

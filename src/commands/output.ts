@@ -1,8 +1,7 @@
 /**
  * What commands print: tables and text for people, JSON and YAML for programs.
  *
- * Invariants: colours go to a terminal only, and nowhere if NO_COLOR is set; what a server or a file says contains no control characters
- * when it is printed.
+ * Invariants: colours go to a terminal only, and nowhere if NO_COLOR is set; no text of a server or a file is printed with control characters.
  */
 import { styleText } from 'node:util';
 import { stringify } from 'yaml';

@@ -1,5 +1,5 @@
 /**
- * `glance-image-operator plan`: what the operator will do, before it does it.
+ * `glance-image-operator plan`: the steps of the operator, before it takes them.
  *
  * Invariant: nothing is written, neither to the cluster nor to a cloud.
  */

@@ -1,4 +1,4 @@
-/** A plan as text for people, in the manner of Terraform. Invariant: pure; what is not known yet is printed as unknown. */
+/** A plan as text for people, in the manner of Terraform. Invariant: pure; an unknown value is printed as unknown. */
 import { formatBytes } from '../lib/bytes.ts';
 
 import { type Paint, type Style, shown } from './output.ts';
@@ -31,8 +31,16 @@ export function planText(resources: readonly PlannedResource[], paint: Paint): s
 
 function resourceText({ namespace, name, isApplied, steps, end }: PlannedResource, paint: Paint): string {
   const head = paint('bold', `GlanceImage ${namespace}/${name}`) + (isApplied ? '' : ' (not applied yet)');
-  const lines = steps.flatMap((step) => stepLines(step, paint));
+  const first = steps.findIndex(({ ifRight }) => ifRight);
+  const lines = steps.flatMap((step, index) => [
+    ...(index === first ? [conditional(paint)] : []),
+    ...stepLines(step, paint),
+  ]);
   return [head, ...lines, ...endLines(end, steps.length > 0, paint)].map((line) => `${line}\n`).join('');
+}
+
+function conditional(paint: Paint): string {
+  return paint('dim', '  if that data is right (otherwise another image is made):');
 }
 
 function endLines({ state, reason, message = '' }: PlannedResource['end'], hasSteps: boolean, paint: Paint): string[] {
@@ -44,7 +52,7 @@ function endLines({ state, reason, message = '' }: PlannedResource['end'], hasSt
     case 'blocked':
       return [paint('red', `  stops: ${reason}: ${shown(message)}`)];
     case 'unknown':
-      return [paint('yellow', `  what follows is unknown: ${shown(message)}`)];
+      return [paint('yellow', `  the next steps are unknown: ${shown(message)}`)];
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * A forecast as data for programs: one entry for each thing that the operator changes or reads, with the fields before and after.
  *
- * Invariant: pure. What is known only after the resource is applied is named in `unknown`, and has no value.
+ * Invariant: pure. A value that is known only later is named in `unknown`, and is absent.
  */
 import type { Image } from '../glance/image.ts';
 import { keyIn } from '../glance/patch.ts';
@@ -53,6 +53,8 @@ export interface PlannedStep {
   stores?: string[];
   configMap?: string;
   why?: string;
+  /** It follows only if the data that is read back before is right. Otherwise another image is made. */
+  ifRight?: true;
   /** Names of what is known only later. */
   unknown?: string[];
 }
@@ -74,9 +76,13 @@ export function plannedResource(
   const created = actions.flatMap((one) =>
     one.kind === 'step' && one.step.kind === 'create' ? [one.step.imageID] : [],
   );
-  const steps = actions.flatMap((action) => {
-    const step = plannedStep(action);
-    if (step === undefined) return [];
+  const reading = actions.findIndex(
+    (one) => one.kind === 'inspect' || (one.kind === 'transfer' && one.purpose === 'verify'),
+  );
+  const steps = actions.flatMap((action, index): PlannedStep[] => {
+    const planned = plannedStep(action);
+    if (planned === undefined) return [];
+    const step = reading >= 0 && index > reading ? { ...planned, ifRight: true as const } : planned;
     const imageID = action.kind === 'step' && action.step.kind === 'publish' ? action.step.image.id : step.imageID;
     const isNew = imageID !== undefined && created.includes(imageID);
     return [isNew ? withoutUnknown(step, isApplied) : step];

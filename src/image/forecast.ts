@@ -1,5 +1,5 @@
 /**
- * What the operator is going to do for one resource until nothing is left to do: the steps of the plan, what follows them, and the
+ * The forecast for one resource, until nothing is left to do: the steps of the plan, what follows them, and the
  * steps of the next plan. Data that is not read yet is taken for right.
  *
  * Invariants: nothing is decided here: the steps are those of `plan`, their effects those of `simulate`, and the end of a transfer is
@@ -46,7 +46,7 @@ export type Outlook =
   | { kind: 'settled'; image: Image }
   | { kind: 'idle'; why: string }
   | { kind: 'blocked'; code: ErrorCode; message: string }
-  /** What follows depends on what cannot be known yet. */
+  /** The next steps depend on something that cannot be known yet. */
   | { kind: 'unknown'; why: string };
 
 export interface Forecast {
@@ -54,13 +54,13 @@ export interface Forecast {
   end: Outlook;
 }
 
-/** `bytes`: undefined where the server does not announce it, or where it was not asked because of a `problem`. */
+/** `bytes`: undefined where the server does not announce it, or `problem`. */
 export interface SourceSize {
   bytes?: number | undefined;
   problem?: string | undefined;
 }
 
-/** What has to be asked on the way. */
+/** Requests that the forecast needs. */
 export interface Enquiries {
   members(image: Image): Promise<readonly Member[]>;
   source(content: Content): Promise<SourceSize>;
@@ -88,7 +88,7 @@ export async function forecast(subject: Subject, start: State, ask: Enquiries, n
     const followed = await afterNext(next, subject, state, ask, now);
     actions.push(...followed.actions);
     if (followed.kind === 'end') return { actions, end: followed.end };
-    // What was asked and what is remembered can lead to another step. Otherwise the same end follows again.
+    // Without a change, the same end would follow again.
     if (steps.length === 0 && isDeepStrictEqual(followed.state, state)) return { actions, end: endless };
     state = followed.state;
   }
@@ -156,7 +156,7 @@ function afterTransfer(
 ): State {
   const planOf = purpose === 'fill' ? fillPlan : verifyPlan;
   const transferred = planOf(resource, image.id, content, { address, limits: defaultLimits });
-  // What was sent is known to be the whole image only where nothing is decompressed.
+  // The size of the image is known only where nothing is decompressed.
   const known = size !== undefined && content.decompress === 'None' ? size : undefined;
   const filled: Image =
     purpose === 'verify'

@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { reasons } from '../../src/api/reasons.ts';
 import { describeSettings } from '../../src/commands/config.ts';
+import { commandsForPeople } from '../../src/commands/people.ts';
 import { runSettings, transferSettings } from '../../src/commands/settings.ts';
 import { customResourceDefinition } from '../../src/generate/crd.ts';
 import type { StructuralSchema } from '../../src/generate/structural.ts';
@@ -15,7 +16,11 @@ import { markProperties } from '../../src/image/identity.ts';
 import { readPages, root, withoutBlocks } from './pages.ts';
 
 const pages = readPages();
-const flags = new Set([runSettings, transferSettings].flatMap(describeSettings).map(({ flag }) => flag.slice(2)));
+const flags = new Set(
+  [...[runSettings, transferSettings].flatMap(describeSettings), ...commandsForPeople.flatMap((one) => one.flags)].map(
+    ({ flag }) => flag.slice(2),
+  ),
+);
 /** Flags of other programs that the pages name outside of blocks. */
 const foreignFlags = new Set(
   'help from-file os-cloud project recursive previous take-ownership force-conflicts reset-then-reuse-values feature-gates max-semi-space-size set role custom-resource-state-config-file'.split(

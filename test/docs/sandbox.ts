@@ -48,7 +48,8 @@ const checked = `check() {
 complain() { printf '%s\\n' "\${1//$'\\n'/ }" >> "$COMPLAINTS"; }`;
 
 const commands: Readonly<Record<string, string>> = {
-  kubectl: `real=${join(folders.tools, 'kubectl')}
+  kubectl: `[ "$1" = glanceimage ] && { shift; exec glance-image-operator "$@"; }
+real=${join(folders.tools, 'kubectl')}
 args=(); dry=''
 for word in "$@"; do
   case "$word" in
@@ -83,7 +84,7 @@ esac`,
 for word in "$@"; do
   case "$word" in
     --help) ;;
-    --*) grep -q -- "  \${word%%=*} " <<< "$help" || complain "glance-image-operator $1: there is no $word" ;;
+    --*) grep -qE -- "^  \${word%%=*}( |,|$)" <<< "$help" || complain "glance-image-operator $1: there is no $word" ;;
   esac
 done`,
   node: `case "$1" in dist/glance-image-operator.js) shift; exec glance-image-operator "$@" ;; *) [ -e "$1" ] || complain "node: there is no $1" ;; esac`,

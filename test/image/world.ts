@@ -276,6 +276,7 @@ export function createWorld(options: WorldOptions) {
 
   const world = {
     clock,
+    cloud,
     ...holds,
     serverImages,
     ours,

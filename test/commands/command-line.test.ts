@@ -1,0 +1,181 @@
+/** The frame of the command line, as a process. */
+import assert from 'node:assert/strict';
+import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { after, before, describe, test } from 'node:test';
+import { z } from 'zod';
+import { command } from '../../src/commands/command.ts';
+import { candidates, completionCommand } from '../../src/commands/completion.ts';
+import { painter, table } from '../../src/commands/output.ts';
+import { commandsForPeople } from '../../src/commands/people.ts';
+import { planCommand } from '../../src/commands/plan.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { surroundings } from './surroundings.ts';
+
+const program = join(import.meta.dirname, '../../src/main.ts');
+let folder: string;
+let run: (args: readonly string[], env?: Record<string, string>) => SpawnSyncReturns<string>;
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-cli-'));
+  // As they are installed: both names lead to the same program.
+  for (const name of ['glance-image-operator', 'kubectl-glanceimage']) symlinkSync(program, join(folder, name));
+  const path = [folder, dirname(process.execPath), process.env['PATH']].join(delimiter);
+  run = (args, env = {}) =>
+    spawnSync(args[0] ?? '', args.slice(1), { encoding: 'utf8', env: { PATH: path, HOME: folder, ...env } });
+});
+after(() => rmSync(folder, { recursive: true }));
+
+test('every command for people has a help with its usage, its flags and its exit codes', () => {
+  assert.match(
+    run(['glance-image-operator', '--help']).stdout,
+    /^ {2}run {2,}[\s\S]*^ {2}transfer {2,}[\s\S]*^ {2}plan {2,}/m,
+  );
+  for (const { name, flags, help } of commandsForPeople) {
+    const shown = help('glance-image-operator');
+    assert.match(shown, new RegExp(`^glance-image-operator ${name}: `));
+    assert.match(shown, /Usage: [\s\S]*Exit codes:\n {2}0 {2}.*\n {2}1 {2}/);
+    for (const { flag } of flags) assert.ok(shown.includes(`\n  ${flag}`), flag);
+  }
+});
+
+test('kubectl runs the commands as the plugin glanceimage, and the help says so', () => {
+  const { stdout, stderr, status } = run(['kubectl', 'glanceimage', 'plan', '--help']);
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /Usage: kubectl glanceimage plan \[NAME\]/);
+});
+
+test('an error of a command is one sentence without a stack, and its exit code is 1', async () => {
+  const stderr = run(['glance-image-operator', 'plan', '--no-such']);
+  assert.deepEqual(
+    [stderr.status, stderr.stdout, stderr.stderr],
+    [1, '', "glance-image-operator: unknown option '--no-such'\n"],
+  );
+  for (const [args, message] of [
+    [[], /^glance-image-operator: give the NAME of a resource, or manifests with --filename\n$/],
+    [['a', 'b'], /^glance-image-operator: Unexpected argument 'b'\n$/],
+    [['a', '--output', 'xml'], /^glance-image-operator: --output: .*\n$/],
+    [['-f', '/nowhere', '--offline', '--os-cloud', 'x'], /^glance-image-operator: cannot read \/nowhere: .*\n$/],
+    [['-f', '/nowhere', '--offline'], /^glance-image-operator: --offline needs --os-cloud\n$/],
+    [['a', '--kubeconfig', '/nowhere'], /^glance-image-operator: The kubeconfig cannot be used: .*\n(?: {2}.*\n)?$/],
+  ] as const) {
+    const around = surroundings();
+    assert.equal(await planCommand.run([...args], () => around), 1);
+    assert.match(around.errors(), message);
+    assert.equal(around.output(), '');
+  }
+});
+
+test('an error with a known reason is printed with the remedy of the table of reasons', async () => {
+  const failing = command({
+    name: 'x',
+    summary: '',
+    operands: '',
+    most: 0,
+    settings: {},
+    run: () => Promise.reject(new OperatorError('clouds.yaml has no key auth', { code: 'SecretInvalid' })),
+  });
+  const around = surroundings();
+  assert.equal(await failing.run([], () => around), 1);
+  assert.equal(
+    around.errors(),
+    'glance-image-operator: clouds.yaml has no key auth\n  Fix the key of the Secret that the message names.\n',
+  );
+});
+
+test('a reader that closes the pipe early is no error', async () => {
+  // Far more than a pipe holds.
+  const lines = join(folder, 'many.ts');
+  writeFileSync(
+    lines,
+    `import { surroundingsOf } from ${JSON.stringify(join(import.meta.dirname, '../../src/commands/surroundings.ts'))};
+    const { out } = surroundingsOf(process);
+    for (let line = 0; line < 100_000; line++) { out.write('x'.repeat(100) + '\\n'); await null; }
+    setInterval(() => {}, 1000);`,
+  );
+  const child = spawn(process.execPath, [lines], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const errors = text(child.stderr);
+  child.stdout.once('data', () => child.stdout.destroy());
+  const [code] = z.tuple([z.number().nullable(), z.unknown()]).parse(await once(child, 'exit'));
+  assert.deepEqual([code, await errors], [0, '']);
+});
+
+test('SIGINT ends a command with the reason and without a stack', async () => {
+  // A server that never responds.
+  const { createServer } = await import('node:net');
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = z.object({ port: z.number() }).parse(server.address());
+  const cluster = { name: 'x', cluster: { server: `http://127.0.0.1:${address.port}` } };
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [cluster],
+    contexts: [{ name: 'x', context: { cluster: 'x' } }],
+  };
+  const kubeconfig = join(folder, 'stalled');
+  writeFileSync(kubeconfig, JSON.stringify({ ...config, 'current-context': 'x' }));
+  const child = spawn(process.execPath, [program, 'plan', 'a', '--kubeconfig', kubeconfig], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output = Promise.all([text(child.stdout), text(child.stderr)]);
+  await once(server, 'connection');
+  child.kill('SIGINT');
+  const [code] = z.tuple([z.number().nullable(), z.unknown()]).parse(await once(child, 'exit'));
+  assert.deepEqual([code, ...(await output)], [1, '', 'glance-image-operator: stopped by SIGINT\n']);
+  server.close();
+});
+
+describe('colours', () => {
+  test('text has colours on a terminal only, and none where NO_COLOR is set', () => {
+    const out = { write: () => {} };
+    const red = (isTTY: boolean, env: NodeJS.ProcessEnv) => painter({ out: { ...out, isTTY }, env })('red', 'x');
+    assert.equal(red(true, {}), '\u001b[31mx\u001b[39m');
+    assert.deepEqual([red(false, {}), red(true, { NO_COLOR: '1' }), red(true, { TERM: 'dumb' })], ['x', 'x', 'x']);
+  });
+
+  test('the columns of a table are aligned whatever colours their cells have', () => {
+    assert.equal(
+      table([
+        ['NAME', 'STATE'],
+        ['\u001b[31mab\u001b[39m', 'x'],
+      ]),
+      'NAME   STATE\n\u001b[31mab\u001b[39m     x\n',
+    );
+  });
+});
+
+describe('completion', () => {
+  test('completion knows the commands, the flags of a command and the choices of a flag', () => {
+    const commands = [planCommand];
+    assert.deepEqual(candidates(['pl'], commands), ['plan']);
+    assert.ok(candidates(['plan', '--o'], commands).includes('--output'));
+    assert.deepEqual(candidates(['plan', '--output', ''], commands), ['table', 'json', 'yaml']);
+    assert.deepEqual(candidates(['plan', '-o', 'j'], commands), ['json']);
+    assert.deepEqual(candidates(['plan', '--filename', 'x'], commands), []);
+  });
+
+  test('bash completes what the program offers', () => {
+    const script = `source <(glance-image-operator completion bash)
+      COMP_WORDS=(glance-image-operator plan --offl); COMP_CWORD=2
+      _glance_image_operator 2>/dev/null
+      printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const { stdout, stderr } = run(['bash', '-c', script]);
+    assert.equal(stdout, '--offline\n', stderr);
+  });
+
+  test('the script of each shell asks the program, and another shell is an error with the names of the known ones', async () => {
+    for (const shell of ['bash', 'zsh', 'fish']) {
+      const around = surroundings();
+      assert.equal(await completionCommand.run([shell], () => around), 0);
+      assert.match(around.output(), /__complete/);
+    }
+    const around = surroundings();
+    assert.equal(await completionCommand.run(['csh'], () => around), 1);
+    assert.equal(around.errors(), 'glance-image-operator: name a shell: bash, zsh, fish\n');
+  });
+});

@@ -1,0 +1,81 @@
+/** Manifests that are not applied yet. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { UsageError } from '../../src/commands/config.ts';
+import { appliedTo, manifestsIn, readManifests } from '../../src/commands/manifests.ts';
+import { resourceOf } from '../image/resource.ts';
+
+const head = 'apiVersion: glance-image-operator.dev/v1alpha1\nkind: GlanceImage\n';
+const spec = 'spec:\n  cloud: { secretRef: { name: openstack }, name: demo }\n';
+const manifest = (name: string, image = '{}') => `${head}metadata: { name: ${name} }\n${spec}  image: ${image}\n`;
+const nothing = async () => '';
+
+let folder: string;
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-manifests-'));
+});
+after(() => rmSync(folder, { recursive: true }));
+
+test('all manifests of a folder are read in the order of their names, and objects of other kinds are skipped', async () => {
+  mkdirSync(join(folder, 'more'));
+  writeFileSync(join(folder, 'b.yaml'), `${manifest('b')}---\nkind: ConfigMap\napiVersion: v1\n---\n${manifest('c')}`);
+  writeFileSync(
+    join(folder, 'a.json'),
+    JSON.stringify({ kind: 'List', apiVersion: 'v1', items: [{ kind: 'Secret' }] }),
+  );
+  writeFileSync(join(folder, 'more/d.yml'), manifest('d'));
+  writeFileSync(join(folder, 'notes.txt'), manifest('x'));
+  const found = await readManifests(folder, 'team', nothing);
+  assert.deepEqual(
+    found.map(({ resource: { metadata } }) => `${metadata.namespace}/${metadata.name}`),
+    ['team/b', 'team/c', 'team/d'],
+  );
+});
+
+test('a manifest from standard input has the defaults that the API server would add', async () => {
+  const [found] = await readManifests('-', 'team', async () => manifest('a'));
+  assert.deepEqual([found?.resource.spec.interval, found?.resource.spec.suspend], ['10m', false]);
+});
+
+test('values are read as kubectl reads them', () => {
+  const image = "{ properties: { a: yes, b: 1:30, c: 2026-01-31, d: 0x10, e: 12345678901234567890, f: '1' } }";
+  const [found] = manifestsIn(manifest('a', image), 'a.yaml', 'team');
+  assert.deepEqual(found?.resource.spec.image.properties, {
+    a: true,
+    b: '1:30',
+    c: '2026-01-31',
+    d: 16,
+    e: 12345678901234567890n,
+    f: '1',
+  });
+});
+
+test('a manifest that the API server would reject is an error that names the file, the document and the field', () => {
+  for (const [text, message] of [
+    [
+      `${manifest('a')}---\n${manifest('b', '{ minDiskGiB: -1 }')}`,
+      /^a\.yaml, document 2, GlanceImage b: spec\.image\.minDiskGiB: /,
+    ],
+    [manifest('a', '{ minDisk: 1 }'), /^a\.yaml, GlanceImage a: there is no field spec\.image\.minDisk$/],
+    [`${head}metadata: {}\n${spec}`, /^a\.yaml: metadata\.name: /],
+    ['a: [', /^a\.yaml is not YAML: /],
+  ] as const)
+    assert.throws(
+      () => manifestsIn(text, 'a.yaml', 'team'),
+      (error) => error instanceof UsageError && message.test(error.message),
+    );
+});
+
+test('a manifest of an applied resource keeps what the cluster knows of it, and an edit is another generation', () => {
+  const found = resourceOf({ status: { imageID: 'x' } });
+  const [edited] = manifestsIn(manifest('ubuntu', '{ name: other }'), 'a.yaml', 'demo');
+  const [same] = manifestsIn(manifest('ubuntu'), 'a.yaml', 'demo');
+  assert.ok(edited && same);
+  const after = appliedTo(found, edited);
+  assert.deepEqual([after.metadata.uid, after.metadata.generation, after.status.imageID], [found.metadata.uid, 2, 'x']);
+  assert.equal(after.spec.image.name, 'other');
+  assert.equal(appliedTo(found, same).metadata.generation, 1);
+});
