@@ -4,10 +4,9 @@
  * its own. A failure ends the process with a message and an exit code (`commands/exit.ts`, `commands/command.ts`).
  */
 import type { Command } from './commands/command.ts';
-import { candidatesCommand } from './commands/completion.ts';
 import { describeSettings, UsageError } from './commands/config.ts';
 import { exitCodeOf, exitCodes } from './commands/exit.ts';
-import { commandsForPeople, listOf } from './commands/people.ts';
+import { candidatesCommand, commandsForPeople, listOf } from './commands/people.ts';
 import { run, runHelp } from './commands/run.ts';
 import { runSettings, transferSettings } from './commands/settings.ts';
 import { programName, surroundingsOf } from './commands/surroundings.ts';

@@ -46,6 +46,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'commands/clouds.ts',
       'commands/egress.ts',
       'commands/publishers.ts',
+      'commands/reach.ts',
       'commands/transfers.ts',
       'transfer/thread-main.ts',
     ],
@@ -79,7 +80,14 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'parses YAML': {
     sign: / from 'yaml'/,
-    files: ['commands/file-credentials.ts', 'commands/limits.ts', 'generate/crd.ts', 'openstack/yaml-text.ts'],
+    files: [
+      'commands/file-credentials.ts',
+      'commands/limits.ts',
+      'commands/manifests.ts',
+      'commands/output.ts',
+      'generate/crd.ts',
+      'openstack/yaml-text.ts',
+    ],
   },
   'reads a body into memory': {
     sign: calls('readBounded'),

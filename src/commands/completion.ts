@@ -1,11 +1,11 @@
 /**
  * Completion in bash, zsh and fish. Each script asks the hidden command `__complete`, which reads the definitions of the
- * commands, so a new flag is completed at once.
+ * commands (people.ts), so a new flag is completed at once.
  */
 import { type Command, command } from './command.ts';
 import { UsageError } from './config.ts';
 
-const shells = ['bash', 'zsh', 'fish'] as const;
+export const shells = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof shells)[number];
 
 export const completionCommand: Command = command({
@@ -50,47 +50,3 @@ complete -c glance-image-operator -a '(__glance_image_operator)'
 complete -c kubectl-glanceimage -a '(__glance_image_operator)'
 `,
 };
-
-/** The command that the scripts ask. `commands` is the whole table. */
-export function candidatesCommand(commands: () => readonly Command[]): Command {
-  return command({
-    name: '__complete',
-    summary: 'Print what can follow',
-    operands: '-- [WORD…]',
-    most: 1000,
-    settings: {},
-    hidden: true,
-    async run({ operands }, { out }) {
-      out.write(
-        candidates(operands, commands())
-          .map((one) => `${one}\n`)
-          .join(''),
-      );
-      return false;
-    },
-  });
-}
-
-/** What can take the place of the last word. Nothing means a file, or what only the user knows. */
-export function candidates(words: readonly string[], commands: readonly Command[]): string[] {
-  const [first = '', ...rest] = words;
-  const last = words.at(-1) ?? '';
-  const matching = (all: readonly string[]) => all.filter((one) => one.startsWith(last));
-  if (rest.length === 0) {
-    const names = commands.filter(({ isHidden }) => !isHidden).map(({ name }) => name);
-    return matching([...names, '--help']);
-  }
-  const chosen = commands.find(({ name }) => name === first);
-  if (chosen === undefined) return [];
-  const before = rest.at(-2);
-  const isBefore = (name: string | undefined) => name !== undefined && name === before;
-  const taking = chosen.flags.find(({ flag, short, value }) => value !== '' && (isBefore(flag) || isBefore(short)));
-  if (taking !== undefined) return matching(choicesOf(taking.value));
-  if (last.startsWith('-')) return matching([...chosen.flags.map(({ flag }) => flag), '--help']);
-  return chosen.name === completionCommand.name ? matching(shells) : [];
-}
-
-/** Of a value such as `table|json|yaml`. Words in capitals stand for what the user knows. */
-function choicesOf(value: string): string[] {
-  return /^[a-z|]+$/.test(value) ? value.split('|') : [];
-}

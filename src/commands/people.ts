@@ -1,7 +1,7 @@
-/** The commands for people, in the order of the help. `run` and `transfer`, which programs start, are added by main.ts. */
+/** The commands for people, in the order of the help, and what completes them. `run` and `transfer`, which programs start, are added by main.ts. */
 import { programVersion } from '../lib/version.ts';
 import { type Command, command } from './command.ts';
-import { completionCommand } from './completion.ts';
+import { completionCommand, shells } from './completion.ts';
 import { planCommand } from './plan.ts';
 
 const version = command({
@@ -22,4 +22,48 @@ export function listOf(commands: readonly Command[]): string {
   const shown = commands.filter(({ isHidden }) => !isHidden);
   const width = Math.max(...shown.map(({ name }) => name.length));
   return shown.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n');
+}
+
+/** The command that the scripts ask. `commands` is the whole table. */
+export function candidatesCommand(commands: () => readonly Command[]): Command {
+  return command({
+    name: '__complete',
+    summary: 'Print what can follow',
+    operands: '-- [WORD…]',
+    most: 1000,
+    settings: {},
+    hidden: true,
+    async run({ operands }, { out }) {
+      out.write(
+        candidates(operands, commands())
+          .map((one) => `${one}\n`)
+          .join(''),
+      );
+      return false;
+    },
+  });
+}
+
+/** What can take the place of the last word. Nothing means a file, or what only the user knows. */
+export function candidates(words: readonly string[], commands: readonly Command[]): string[] {
+  const [first = '', ...rest] = words;
+  const last = words.at(-1) ?? '';
+  const matching = (all: readonly string[]) => all.filter((one) => one.startsWith(last));
+  if (rest.length === 0) {
+    const names = commands.filter(({ isHidden }) => !isHidden).map(({ name }) => name);
+    return matching([...names, '--help']);
+  }
+  const chosen = commands.find(({ name }) => name === first);
+  if (chosen === undefined) return [];
+  const before = rest.at(-2);
+  const isBefore = (name: string | undefined) => name !== undefined && name === before;
+  const taking = chosen.flags.find(({ flag, short, value }) => value !== '' && (isBefore(flag) || isBefore(short)));
+  if (taking !== undefined) return matching(choicesOf(taking.value));
+  if (last.startsWith('-')) return matching([...chosen.flags.map(({ flag }) => flag), '--help']);
+  return chosen.name === completionCommand.name ? matching(shells) : [];
+}
+
+/** Of a value such as `table|json|yaml`. Words in capitals stand for what the user knows. */
+function choicesOf(value: string): string[] {
+  return /^[a-z|]+$/.test(value) ? value.split('|') : [];
 }
