@@ -98,6 +98,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   'makes text of a peer printable': {
     sign: calls('printable'),
     files: [
+      'commands/output.ts',
       'image/memory.ts',
       'image/ownership.ts',
       'image/transfer.ts',
