@@ -121,6 +121,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     files: [
       'commands/file-credentials.ts',
       'commands/followed-file.ts',
+      'commands/manifests.ts',
       'commands/transfer.ts',
       'commands/trust.ts',
       'generate/generate.ts',
