@@ -5,21 +5,22 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { GlanceImage } from '../api/glanceimage.ts';
-import { reconcileAtAnnotation } from '../api/group.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import type { Outcome } from '../controller/outcome.ts';
 import { compact } from '../lib/compact.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { unreachable } from '../lib/errors.ts';
+import { keyOf } from '../lib/key.ts';
 import { withAvailabilityOf } from './available.ts';
 import { eventsOf } from './events.ts';
 import { imageIDOf } from './identity.ts';
 import { msSince } from './memory.ts';
+import { momentOf } from './moment.ts';
 import type { Pass, ReconcileContext } from './pass.ts';
 import type { Report } from './report.ts';
+import type { Resources } from './resources.ts';
 import { retentionDueMs } from './retention.ts';
-import { type Moment, shownContent, summarise } from './status.ts';
-import { warningOf } from './warning.ts';
+import { summarise } from './status.ts';
 
 /** A first transfer that ends within this time costs no status of its own. The scheduler reports its progress from then on. */
 const quietRunMs = 2_000;
@@ -38,7 +39,7 @@ export async function conclude(pass: Pass, report: Report, context: ReconcileCon
   const { status: previous } = resource;
   const summary = summarise(report, previous, momentOf(pass, report, context));
   const status = pass.newerVersion === undefined ? summary : withNewerMemory(summary, previous);
-  const written = isDeepStrictEqual(status, previous)
+  const written = isDeepStrictEqual(status, lastStatus(resource, resources))
     ? 'written'
     : await resources.writeStatus(resource, status, grace);
   if (written === 'gone') return { kind: 'awaitChange' };
@@ -49,6 +50,12 @@ export async function conclude(pass: Pass, report: Report, context: ReconcileCon
     news.kind === 'failed' && news.looks && report.end.kind === 'failed' && report.end.error !== news.error;
   if (transfer !== undefined && !isOpen && report.end.kind !== 'resolving') transfers.forget(key, transfer);
   return outcomeOf(pass, report, status, context);
+}
+
+/** A step may have written another one than that with which the reconcile began. */
+function lastStatus({ metadata, status }: GlanceImage, resources: Pick<Resources, 'get'>): GlanceImageStatus {
+  const known = resources.get(keyOf(metadata.namespace, metadata.name));
+  return known?.metadata.uid === metadata.uid ? known.status : status;
 }
 
 /** The memory of a later version is kept as it is, with what it says of the images. */
@@ -74,29 +81,6 @@ export function quietStartMs(
   return state.kind === 'queued'
     ? quietQueueMs - msSince(state.queuedAt, now)
     : quietRunMs - msSince(state.startedAt, now);
-}
-
-function momentOf({ resource, pinning }: Pass, report: Report, { clock, random }: ReconcileContext): Moment {
-  const { metadata, status: previous, spec } = resource;
-  const { promoted } = report.memory;
-  const image = report.observed?.revisions.find(({ image: { id } }) => id === promoted)?.image ?? previous.image;
-  const content = shownContent(report, previous);
-  return {
-    generation: metadata.generation,
-    reconcileAt: metadata.annotations[reconcileAtAnnotation],
-    deleting: metadata.deletionTimestamp !== undefined,
-    recordOnly: spec.content === undefined,
-    imported: spec.import && (spec.managementPolicy === 'Observe' ? 'observed' : 'adopted'),
-    pinning,
-    warning: warningOf(resource, {
-      properties: image?.properties,
-      transferWarnings: content?.warnings,
-      virtualSize: content?.virtualSize ?? image?.virtualSize ?? undefined,
-      unremovable: report.memory.unremovable?.keys,
-    }),
-    now: clock.now(),
-    random: random(),
-  };
 }
 
 function outcomeOf(

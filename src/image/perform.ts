@@ -19,6 +19,7 @@ import type { Desired } from './desired.ts';
 import { asProtected, hiddenMark, markProtected, reservedKey } from './mark-protection.ts';
 import type { MemberReadings } from './member-readings.ts';
 import { type Memory, withImage, withoutImage } from './memory.ts';
+import { momentOf } from './moment.ts';
 import { claimOf, find, isOfOtherCluster, type Look, observeMarked, revisionOf, withFound } from './observe.ts';
 import { ownershipOf } from './ownership.ts';
 import { ownerIn, type Pass, type ReconcileContext } from './pass.ts';
@@ -26,7 +27,7 @@ import { publishedData } from './published-data.ts';
 import type { Change } from './report.ts';
 import type { StatusOutcome } from './resources.ts';
 import { remember, simulate, withoutRevision, withRevision } from './simulate.ts';
-import { withMemory } from './status.ts';
+import { recorded } from './status.ts';
 import type { PlanStep, State } from './step.ts';
 import { checkWebDownload, type WebDownloads } from './web-download.ts';
 
@@ -39,8 +40,8 @@ export interface PerformContext extends Look {
   clock: Clock;
   /** Adds the finalizer and the identity, unless they are there. False: the resource is gone, or is being deleted. */
   guard: () => Promise<boolean>;
-  /** Writes the memory into the status. */
-  record: (memory: Memory) => Promise<StatusOutcome>;
+  /** Writes the memory into the status, which shows the images as they are. */
+  record: (state: State) => Promise<StatusOutcome>;
 }
 
 /** `desired` is absent at a deletion. */
@@ -48,8 +49,9 @@ export function performContext(
   pass: Pass,
   desired: Desired | undefined,
   cloud: Cloud,
-  { resources, webDownloads, memberReadings, configMaps, inheritFrom, clock, signal }: ReconcileContext,
+  context: ReconcileContext,
 ): PerformContext {
+  const { resources, webDownloads, memberReadings, configMaps, inheritFrom, clock, signal } = context;
   const { resource, identity } = pass;
   let isGuarded = resource.metadata.finalizers.includes(finalizer);
   return {
@@ -67,7 +69,10 @@ export function performContext(
       isGuarded = isGuarded || (await resources.addFinalizer(resource, identity.value, signal));
       return isGuarded;
     },
-    record: (memory) => resources.writeStatus(resource, withMemory(resource.status, memory), signal),
+    record(state) {
+      const status = recorded(state, resource.status, momentOf(pass, state, context));
+      return resources.writeStatus(resource, status, signal);
+    },
   };
 }
 
@@ -91,10 +96,11 @@ export async function perform(step: PlanStep, state: State, context: PerformCont
 
 async function change(step: PlanStep, state: State, context: PerformContext): Promise<Performed> {
   if (step.kind === 'record') {
-    const written = await context.record(step.memory);
+    const next = { ...state, memory: step.memory };
+    const written = await context.record(next);
     switch (written) {
       case 'written':
-        return done({ ...state, memory: step.memory }, []);
+        return done(next, []);
       case 'rejected':
         return failed(state, notRecorded());
       case 'gone':

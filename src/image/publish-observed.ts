@@ -7,6 +7,7 @@ import type { GlanceImage } from '../api/glanceimage.ts';
 import type { Image } from '../glance/image.ts';
 import { attempt, OperatorError } from '../lib/errors.ts';
 import { type OwnConfigMaps, readConfigMaps } from './config-maps.ts';
+import { momentOf } from './moment.ts';
 import { failed, outcome, type Pass, type Reached, type ReconcileContext, withReport } from './pass.ts';
 import { notRecorded } from './perform.ts';
 import { configMapsOf, type PublishStep, publish } from './publication.ts';
@@ -14,7 +15,7 @@ import { type Published, publishedData } from './published-data.ts';
 import type { Change, Report } from './report.ts';
 import type { StatusOutcome } from './resources.ts';
 import { simulate } from './simulate.ts';
-import { withMemory } from './status.ts';
+import { recorded } from './status.ts';
 import type { State } from './step.ts';
 
 /** `report`: of the image. */
@@ -35,7 +36,7 @@ export async function publishObserved(report: Report, pass: Pass, context: Recon
     if (next === undefined) return withReport(learned);
     if (next.kind === 'blocked') return failed(pass, new OperatorError(next.message, next), context, learned);
     const { step } = next;
-    const done = await attempt(signal, () => take(step, pass, configMaps, context));
+    const done = await attempt(signal, () => take(step, report, pass, configMaps, context));
     if (!done.ok) return failed(pass, done.error, context, learned);
     if (done.value === 'gone') return outcome({ kind: 'awaitChange' });
     if (done.value === 'outdated') return outcome({ kind: 'requeue' });
@@ -52,13 +53,15 @@ export function publishedOf(image: Image, { spec: { publish } }: GlanceImage): P
 
 async function take(
   step: PublishStep,
-  { resource }: Pass,
+  report: Report,
+  pass: Pass,
   configMaps: OwnConfigMaps,
-  { resources, signal }: ReconcileContext,
+  context: ReconcileContext,
 ): Promise<StatusOutcome> {
+  const { signal } = context;
   switch (step.kind) {
     case 'record':
-      return resources.writeStatus(resource, withMemory(resource.status, step.memory), signal);
+      return record({ ...report, memory: step.memory }, pass, context);
     case 'publish':
       await configMaps.write(step.configMap, publishedData(step), signal);
       return 'written';
@@ -66,4 +69,10 @@ async function take(
       await configMaps.remove(step.configMap, signal);
       return 'written';
   }
+}
+
+function record(report: Report, pass: Pass, context: ReconcileContext): Promise<StatusOutcome> {
+  const { resource } = pass;
+  const status = recorded(report, resource.status, momentOf(pass, report, context));
+  return context.resources.writeStatus(resource, status, context.signal);
 }

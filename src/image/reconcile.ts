@@ -44,6 +44,7 @@ import { isUnpinned, recover } from './recover.ts';
 import { release } from './release.ts';
 import type { Report } from './report.ts';
 import { type Pinning, pin } from './resolution.ts';
+import { pinningAfter } from './updating.ts';
 
 type Reconcile = (key: Key, signal: AbortSignal, grace: AbortSignal) => Promise<Outcome>;
 
@@ -98,8 +99,10 @@ async function end(pass: Pass, reached: Reached, context: ReconcileContext): Pro
  * A file that differs from its list may be newer than the list, so that is read again before the failure counts. The image that is
  * pinned goes on when a candidate fails.
  */
-function followed({ key, pinning }: Pass, report: Report, { following: { candidates } }: ReconcileContext): Report {
-  const { end } = report;
+function followed(pass: Pass, report: Report, { following: { candidates } }: ReconcileContext): Report {
+  const { key } = pass;
+  const { end, memory } = report;
+  const pinning = pinningAfter(pass.pinning, memory);
   if (end.kind === 'converged') candidates.forget(key);
   if (end.kind !== 'failed' || (pinning.kind !== 'pinned' && pinning.kind !== 'candidate')) return report;
   const { digest } = pinning.source;

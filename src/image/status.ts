@@ -8,12 +8,12 @@ import {
   type ConditionVerdict,
   conditionsFrom,
   findCondition,
+  isConvergedReason,
   rfc3339,
   type Verdicts,
   type Warning,
 } from '../api/conditions.ts';
 import type { GlanceImageStatus, SeenImage, TransferStatus } from '../api/status.ts';
-import { dateOf } from '../glance/image.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { compact } from '../lib/compact.ts';
 import { formatDuration } from '../lib/duration.ts';
@@ -21,42 +21,21 @@ import { delayOf, reactionTo } from '../lib/error-codes.ts';
 import { unreachable } from '../lib/errors.ts';
 import { availabilityOf } from './available.ts';
 import { type Failure, reasonOf, verdictsOnFailure } from './failure.ts';
-import { digestIn } from './fingerprint.ts';
-import { numberOf } from './identity.ts';
-import { asOperation, isBlank, isRetired, type Memory, verifiedAs } from './memory.ts';
+import { asOperation, isBlank } from './memory.ts';
+import type { Moment } from './moment.ts';
 import type { ActiveTransfer, End, Report } from './report.ts';
-import type { Pinning } from './resolution.ts';
-import type { Observed, Revision } from './revisions.ts';
 import { sanitise } from './sanitise.ts';
-import { seen } from './seen.ts';
-import { sourceAfter, whileFollowing, withPublisher } from './updating.ts';
-import { hashOf } from './verify.ts';
-
-/** What a summary needs in addition to the report. */
-export interface Moment {
-  generation: number;
-  /** Value of the reconcile-at annotation that was handled. */
-  reconcileAt: string | undefined;
-  deleting: boolean;
-  /** No content is declared: nothing says what the data should be. */
-  recordOnly: boolean;
-  /** What happens to an image that existed before; undefined where there is none. */
-  imported: 'adopted' | 'observed' | undefined;
-  pinning: Pinning;
-  /** What people should know although it prevents nothing. */
-  warning: Warning | undefined;
-  now: Date;
-  /** In [0, 1), for the jitter of the next attempt. */
-  random: number;
-}
+import { shownOf } from './shown.ts';
+import { pinningAfter, sourceAfter, sourceOf, whileFollowing, withPublisher } from './updating.ts';
 
 export function summarise(report: Report, previous: GlanceImageStatus, moment: Moment): GlanceImageStatus {
-  const { end, memory, observed, cloud, secret } = report;
-  const image = imageOf(report, previous, moment.now);
+  const { end, memory, cloud, secret } = report;
+  const shown = shownOf(report, previous, moment.now);
+  const { imageID, image } = shown;
   const failure = failureOf(end, previous, moment);
-  const imageID = memory.promoted;
   const main = verdictsOf(end, { previous, image, imageID, failure, moment });
-  const verdicts = withPublisher(moment.pinning, end, main, previous, moment.generation);
+  const pinning = end.kind === 'failed' ? pinningAfter(moment.pinning, memory) : moment.pinning;
+  const verdicts = withPublisher(pinning, end, main, previous, moment.generation);
   const transfer = transferOf(end, previous.transfer, moment.now);
   return sanitise({
     observedGeneration: moment.generation,
@@ -70,112 +49,67 @@ export function summarise(report: Report, previous: GlanceImageStatus, moment: M
       moment.generation,
       moment.now,
     ),
-    imageID,
+    ...shown,
     size: sizeOf(image, transfer),
     progress: transfer?.percent === undefined ? undefined : `${transfer.percent}%`,
-    image,
-    content: withShortDigest(shownContent(report, previous)),
     transfer,
     lastError: failure?.lastError,
     nextAttemptTime: failure?.nextAttemptTime,
     cloud: cloud === undefined ? previous.cloud : compact({ ...cloud }),
     secretVersion: secret === undefined ? previous.secretVersion : secret.version,
-    revisions: observed === undefined ? withUnseen(previous.revisions, memory) : revisionsOf(observed, memory),
-    members: membersOf(report, previous),
-    source: sourceAfter(moment.pinning, end, previous),
+    source: sourceAfter(pinning, end, previous),
     operation: isBlank(memory) ? undefined : asOperation(memory),
     lastHandledReconcileAt: moment.reconcileAt,
   });
 }
 
-/** The status before, with another memory: for what must not be forgotten if the process ends before the reconcile does. */
-export function withMemory(previous: GlanceImageStatus, memory: Memory): GlanceImageStatus {
-  return compact({ ...previous, imageID: memory.promoted, operation: asOperation(memory) });
-}
-
-/** Twelve hex digits are enough to recognise a digest in a column. */
-function withShortDigest(content: GlanceImageStatus['content']): GlanceImageStatus['content'] {
-  if (content === undefined) return undefined;
-  return { ...content, shortDigest: content.digest.slice(content.digest.indexOf(':') + 1).slice(0, 12) };
-}
-
-/** The verified data of an image of this resource. It does not outlive its image. */
-export function shownContent({ content, memory }: Report, previous: GlanceImageStatus): GlanceImageStatus['content'] {
-  const known = [content, previous.content].filter((one) => one !== undefined && memory.images.includes(one.imageID));
-  const { promoted } = memory;
-  if (promoted === undefined || known.length === 0) return known[0];
-  return known.find((one) => one?.imageID === promoted) ?? rolledBack(promoted, memory);
-}
-
-/** An earlier revision is the one to use again. Only its digests are known still. */
-function rolledBack(imageID: string, memory: Memory): GlanceImageStatus['content'] {
-  const found = verifiedAs(memory, imageID);
-  const digest = found && (digestIn(found.fingerprint) ?? found.hash);
-  return digest === undefined ? undefined : compact({ imageID, digest, imageDigest: found?.hash, size: found?.size });
-}
-
-/** The image to use; before there is one, the one that is to become it. */
-function shownRevision({ revisions }: Observed, { promoted }: Memory): Revision | undefined {
-  return revisions.find(({ image }) => image.id === promoted) ?? revisions.at(-1);
-}
-
-/** A foreign one is shown as it was before. */
-function imageOf({ observed, memory }: Report, previous: GlanceImageStatus, now: Date): SeenImage | undefined {
-  if (observed === undefined) return previous.image;
-  const shown = shownRevision(observed, memory);
-  if (shown === undefined) return undefined;
-  return shown.ownership.kind === 'foreign' ? previous.image : seen(shown.image, previous.image, now);
-}
-
-/** Of the same image as `image`. */
-function membersOf({ observed, memory }: Report, previous: GlanceImageStatus): GlanceImageStatus['members'] {
-  if (memory.members === undefined) return undefined;
-  const shown = observed && shownRevision(observed, memory);
-  if (shown === undefined) return previous.members;
-  if (shown.image.visibility !== 'shared') return undefined;
-  return shown.members?.map(({ project, status }) => ({ project, status })) ?? previous.members;
-}
-
-function revisionsOf({ revisions }: Observed, memory: Memory): GlanceImageStatus['revisions'] {
-  const ours = revisions.filter(({ ownership }) => ownership.kind === 'created' || ownership.kind === 'adopted');
-  if (ours.length === 0) return undefined;
-  return ours.map(({ number, image }) => {
-    const found = verifiedAs(memory, image.id);
-    const digest = found && digestIn(found.fingerprint);
-    const retired = memory.retired?.find(({ imageID }) => imageID === image.id);
-    return compact({
-      number,
-      imageID: image.id,
-      digest,
-      hash: hashOf(image),
-      state: revisionState(image.id, memory),
-      createdAt: rfc3339(dateOf(image.createdAt)),
-      retiredAt: retired && rfc3339(new Date(retired.at)),
-    });
+/**
+ * The status before, with what must not be forgotten if the process ends before the reconcile does. Where another image is the one
+ * to use, everything that is shown is of that one. `Ready` stays only if it was True for the present generation. The generation of
+ * the status stays, and the next attempt is at once, so that a later process goes on.
+ */
+export function recorded(
+  { memory, observed }: Pick<Report, 'memory' | 'observed'>,
+  previous: GlanceImageStatus,
+  moment: Moment,
+): GlanceImageStatus {
+  const kept = { ...previous, operation: asOperation(memory) };
+  if (memory.promoted === previous.imageID) return compact(kept);
+  const shown = shownOf({ memory, observed }, previous, moment.now);
+  const { imageID, image } = shown;
+  const isSame = previous.observedGeneration === moment.generation;
+  const isKept = isSame && imageID !== undefined && isReadyIn(previous);
+  const main = isKept
+    ? { ready: whenConverged({ image, imageID, moment }), beside: { kind: 'none' as const } }
+    : working('Progressing', whileReplacing(imageID), undefined);
+  const verdicts = {
+    ...main,
+    available: availabilityOf(imageID, image, !moment.recordOnly),
+    warning: moment.warning ?? missingData(image, moment),
+    updating: undefined,
+  };
+  return sanitise({
+    ...kept,
+    ...shown,
+    conditions: conditionsFrom(verdicts, previous.conditions ?? [], moment.generation, moment.now),
+    size: sizeOf(image, undefined),
+    progress: undefined,
+    transfer: undefined,
+    lastError: isSame ? previous.lastError : undefined,
+    nextAttemptTime: rfc3339(moment.now),
+    source: sourceOf(pinningAfter(moment.pinning, memory), previous),
   });
 }
 
-/** An image whose transfer started a moment ago was not looked at since. */
-function withUnseen(before: GlanceImageStatus['revisions'], memory: Memory): GlanceImageStatus['revisions'] {
-  const shown = new Set(before?.map(({ imageID }) => imageID));
-  const unseen = memory.images.filter((id) => !shown.has(id));
-  if (unseen.length === 0) return before;
-  return [
-    ...(before ?? []),
-    ...unseen.map((imageID) => ({
-      number: numberOf(memory.uid, imageID, memory.next) ?? 0,
-      imageID,
-      state: revisionState(imageID, memory),
-    })),
-  ].slice(-64);
+function whileReplacing(imageID: string | undefined): string {
+  return imageID === undefined
+    ? 'the image to use is gone or has other data than declared, and the operator makes another one'
+    : `image ${imageID} has the declared data and is the one to use now; the operator retires the image before and completes what is declared`;
 }
 
-function revisionState(id: string, memory: Memory) {
-  const { promoted, published, inUse = [] } = memory;
-  if (id === promoted) return 'Current' as const;
-  if (inUse.some(({ imageID }) => imageID === id)) return 'InUse' as const;
-  const isReplaced = isRetired(memory, id) || (published.includes(id) && promoted !== undefined);
-  return isReplaced ? ('Retired' as const) : ('Pending' as const);
+function isReadyIn({ conditions }: GlanceImageStatus): boolean {
+  const ready = findCondition(conditions, 'Ready');
+  return ready?.status === 'True' && isConvergedReason(ready.reason);
 }
 
 /** A failure stays in sight until the image is as declared; a new declaration starts the count again. */
@@ -293,7 +227,7 @@ function working(
   };
 }
 
-function whenConverged({ image, imageID, moment }: Scene): ConditionVerdict {
+function whenConverged({ image, imageID, moment }: Pick<Scene, 'image' | 'imageID' | 'moment'>): ConditionVerdict {
   if (moment.deleting) return { status: 'True', reason: 'Ready', message: 'the image is being deleted' };
   const size = image?.size === undefined ? '' : `, ${formatBytes(image.size)}`;
   const state = `image ${imageID} is ${image?.status ?? 'there'}`;

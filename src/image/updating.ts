@@ -10,13 +10,32 @@ import type { GlanceImageStatus } from '../api/status.ts';
 import type { OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { reasonOf } from './failure.ts';
+import { digestIn } from './fingerprint.ts';
+import { type Memory, verifiedAs } from './memory.ts';
 import type { End } from './report.ts';
 import type { PinnedSource, Pinning } from './resolution.ts';
 
 type Main = Pick<Verdicts, 'ready' | 'beside'>;
 
+/** The file of a candidate is pinned once its image is the one to use. */
+export function pinningAfter(pinning: Pinning, memory: Memory): Pinning {
+  if (pinning.kind !== 'candidate') return pinning;
+  const { before: _, ...rest } = pinning;
+  return promotedDigest(memory) === pinning.source.digest ? { ...rest, kind: 'pinned' } : pinning;
+}
+
+function promotedDigest(memory: Memory): string | undefined {
+  const found = memory.promoted === undefined ? undefined : verifiedAs(memory, memory.promoted);
+  return found && digestIn(found.fingerprint);
+}
+
 /** What is pinned after this reconcile. */
 export function sourceAfter(pinning: Pinning, end: End, previous: GlanceImageStatus): PinnedSource | undefined {
+  return pinning.kind === 'candidate' && end.kind === 'converged' ? pinning.source : sourceOf(pinning, previous);
+}
+
+/** What is pinned. */
+export function sourceOf(pinning: Pinning, previous: GlanceImageStatus): PinnedSource | undefined {
   switch (pinning.kind) {
     case 'declared':
       return undefined;
@@ -25,7 +44,7 @@ export function sourceAfter(pinning: Pinning, end: End, previous: GlanceImageSta
     case 'pinned':
       return pinning.source;
     case 'candidate':
-      return end.kind === 'converged' ? pinning.source : pinning.before;
+      return pinning.before;
   }
 }
 

@@ -4,13 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { decompressed } from './status-laws.ts';
 import { createWorld, type World } from './world.ts';
 import { specOf } from './world-glance.ts';
 
 /** Not comparable: the declared digest is that of a file which is decompressed, so the data in Glance has another one. */
 function worldOf(isComparable: boolean): World {
   const world = createWorld({ spec: specOf('a') });
-  if (!isComparable) world.serve(() => 'unpacked');
+  if (!isComparable) world.serve(() => decompressed);
   return world;
 }
 

@@ -8,7 +8,7 @@ import { recall, withFinding, withPropertyKeys } from '../../src/image/memory.ts
 import { createResources } from '../../src/image/resources.ts';
 import { sanitise, shortened } from '../../src/image/sanitise.ts';
 import { isAsSeen } from '../../src/image/seen.ts';
-import { withMemory } from '../../src/image/status.ts';
+import { recorded } from '../../src/image/status.ts';
 import type { KubernetesClient } from '../../src/kubernetes/client.ts';
 import { errorFromResponse } from '../../src/kubernetes/errors.ts';
 import { createStore } from '../../src/kubernetes/reflector.ts';
@@ -16,7 +16,7 @@ import { silentLogger } from '../../src/lib/log.ts';
 import { fullStatus } from '../api/full-status.ts';
 import { never } from '../kubernetes/server.ts';
 import { imageOf, resourceOf } from './resource.ts';
-import { promotes } from './states.ts';
+import { moment, promotes } from './states.ts';
 import { anyReport, anyStatus, statusOf } from './statuses.ts';
 
 const unused = () => {
@@ -71,7 +71,7 @@ describe('the sanitiser of the status', () => {
       verdict: 'wrong',
       why,
     });
-    const status = withMemory(sanitise(fullStatus), memory);
+    const status = recorded({ memory }, sanitise(fullStatus), moment);
     assert.deepEqual(sanitise(status), status);
     assert.deepEqual(recall(resourceOf({ status })), { kind: 'memory', memory, isLost: false });
   });
@@ -83,7 +83,7 @@ describe('the sanitiser of the status', () => {
         memory,
         Array.from({ length: 122 }, (_, index) => `p${edit}-${index}`),
       );
-    const status = withMemory(sanitise(fullStatus), memory);
+    const status = recorded({ memory }, sanitise(fullStatus), moment);
     assert.deepEqual(recall(resourceOf({ status })), { kind: 'memory', memory, isLost: false });
     assert.equal(memory.propertyKeys.filter((key) => key.startsWith('p4-')).length, 122);
   });

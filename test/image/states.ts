@@ -4,12 +4,12 @@ import type { Image } from '../../src/glance/image.ts';
 import { desire } from '../../src/image/desired.ts';
 import { numberOf } from '../../src/image/identity.ts';
 import { blankMemory, type DataFinding, type Memory, withFinding, withImage } from '../../src/image/memory.ts';
+import type { Moment } from '../../src/image/moment.ts';
 import { claimOf, type Owner, revisionOf } from '../../src/image/observe.ts';
 import { plan } from '../../src/image/plan.ts';
 import type { Report } from '../../src/image/report.ts';
 import { declaredBy } from '../../src/image/resolution.ts';
 import type { Observed } from '../../src/image/revisions.ts';
-import type { Moment } from '../../src/image/status.ts';
 import type { Next, Plan, PlanStep, State } from '../../src/image/step.ts';
 import { content, identity, projectID, type ResourceOptions, resourceOf, uid } from './resource.ts';
 

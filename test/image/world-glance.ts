@@ -6,6 +6,7 @@ import type { Image } from '../../src/glance/image.ts';
 import type { JsonPatchOperation } from '../../src/glance/patch.ts';
 import type { WantedImage } from '../../src/glance/translation.ts';
 import type { Cloud, Clouds } from '../../src/image/clouds.ts';
+import { contentProperty } from '../../src/image/identity.ts';
 import { simulate } from '../../src/image/simulate.ts';
 import type { Clock, Random } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
@@ -225,4 +226,18 @@ export function readable(image: Image | undefined, isForbidden: boolean): Image 
 export function verified(text: string, { digest }: Pick<TransferPlan, 'digest'>): string {
   if (sha256(text) !== digest) throw new OperatorError('other digest', { code: 'DigestMismatch' });
   return text;
+}
+
+/** A line for each image. */
+export function shownImages({ images, data }: Pick<HeldByGlance, 'images' | 'data'>): string[] {
+  return [...images.values()].map(({ id, name, status, hidden, properties }) =>
+    [
+      id.slice(0, 4),
+      name,
+      status,
+      hidden ? 'hidden' : 'visible',
+      data.get(id) ?? '-',
+      properties[contentProperty] === undefined ? '' : 'marked',
+    ].join(' '),
+  );
 }

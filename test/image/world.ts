@@ -14,7 +14,7 @@ import { createImageCache } from '../../src/glance/image-cache.ts';
 import type { Cloud } from '../../src/image/clouds.ts';
 import { createDrift } from '../../src/image/drift.ts';
 import { createStripped } from '../../src/image/guard.ts';
-import { contentProperty, identityOf, ownerProperty } from '../../src/image/identity.ts';
+import { identityOf, ownerProperty } from '../../src/image/identity.ts';
 import { createMemberReadings } from '../../src/image/member-readings.ts';
 import { createRecentImages } from '../../src/image/recent.ts';
 import { reconcile } from '../../src/image/reconcile.ts';
@@ -23,6 +23,7 @@ import { OperatorError } from '../../src/lib/errors.ts';
 import { defaultLimits, type TransferPlan, type TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { projectID, resourceOf } from './resource.ts';
+import { createStatusLaws } from './status-laws.ts';
 import { followsNothing, noConfigMaps } from './stub-glance.ts';
 import {
   type Call,
@@ -37,6 +38,7 @@ import {
   resultOf,
   sha256,
   sha512,
+  shownImages,
   verified,
 } from './world-glance.ts';
 
@@ -69,6 +71,8 @@ export function createWorld(options: WorldOptions) {
   let onChange: () => void = () => {};
   const { status } = options;
   let resource: GlanceImage | undefined = resourceOf({ spec, metadata, ...(status === undefined ? {} : { status }) });
+  const laws = createStatusLaws(holds);
+  laws.declare(resource);
   let controllers = { signal: new AbortController(), grace: new AbortController() };
   let isCrashed = false;
   /** What a transfer makes of its source: the declared data, other data, or an error. */
@@ -226,6 +230,7 @@ export function createWorld(options: WorldOptions) {
       write({ server: 'kubernetes', op: 'status' }, () => {
         if (resource === undefined || resource.metadata.uid !== of.metadata.uid) return 'gone';
         resource = { ...resource, status };
+        laws.check(resource);
         return 'written';
       }),
     event: (_, type, reason) => void events.push(`${type} ${reason}`),
@@ -271,6 +276,7 @@ export function createWorld(options: WorldOptions) {
       if (!isCrashed && !(error instanceof GlanceConnectionFailed)) throw error;
     }
     if (isCrashed) await world.restart();
+    laws.assertKept();
     return outcome;
   }
 
@@ -328,6 +334,7 @@ export function createWorld(options: WorldOptions) {
       const { metadata, status } = resource;
       const edited = resourceOf({ spec: change });
       resource = { ...edited, metadata: { ...metadata, generation: metadata.generation + 1 }, status };
+      laws.declare(resource);
     },
     delete() {
       if (resource === undefined) return;
@@ -383,17 +390,7 @@ export function createWorld(options: WorldOptions) {
       }
       return { isSettled: false, reconciles: most };
     },
-    show: () =>
-      [...images.values()].map(({ id, name, status, hidden, properties }) =>
-        [
-          id.slice(0, 4),
-          name,
-          status,
-          hidden ? 'hidden' : 'visible',
-          data.get(id) ?? '-',
-          properties[contentProperty] === undefined ? '' : 'marked',
-        ].join(' '),
-      ),
+    show: () => shownImages(holds),
   };
   return world;
 }
