@@ -179,6 +179,19 @@ describe('the end of a reconcile', () => {
     assert.deepEqual([again.reached.statuses, again.reached.events], [[], []]);
   });
 
+  test('a status that a step of this reconcile has written is replaced by the one before, where that is right again', async () => {
+    const { pass, context, reached } = passOf({ resource: withContent });
+    await conclude(pass, converged, context);
+    const [status = assert.fail()] = reached.statuses;
+    const settled = { ...pass, resource: { ...pass.resource, status } };
+    const known = (seen: typeof status) => ({ ...context.resources, get: () => ({ ...pass.resource, status: seen }) });
+    await conclude(settled, converged, { ...context, resources: known(status) });
+    assert.equal(reached.statuses.length, 1);
+    await conclude(settled, converged, { ...context, resources: known({ ...status, size: '1Ki of a step' }) });
+    assert.deepEqual(reached.statuses.at(-1), status);
+    assert.equal(reached.statuses.length, 2);
+  });
+
   test('the memory of a later version is written back as it is', async () => {
     const operation = { ...asOperation(promotes(image)), version: 2, later: true };
     const { pass, context, reached } = passOf({ resource: { ...withContent, status: { operation, imageID: 'x' } } });
