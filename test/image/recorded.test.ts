@@ -110,7 +110,7 @@ describe('a status that is written in the middle of a reconcile', () => {
     assert.deepEqual(operation?.['configMaps'], ['golden']);
   });
 
-  test('without an image to use nothing is Ready or Available', () => {
+  test('a status without an image to use claims neither Ready nor Available', () => {
     const memory = knows([]);
     const status = recorded({ memory, observed: observedOf([], memory) }, before, moment);
     assert.partialDeepStrictEqual(ready(status), { status: 'False', reason: 'Progressing' });

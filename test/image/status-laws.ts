@@ -1,5 +1,5 @@
 /**
- * What every status has to satisfy at the moment at which it is written, compared with what Glance holds then.
+ * The laws of a status at the moment at which it is written, checked against what Glance holds then.
  *
  * Invariant: it reads only.
  */
