@@ -26,7 +26,7 @@ import type { Moment } from './moment.ts';
 import type { ActiveTransfer, End, Report } from './report.ts';
 import { sanitise } from './sanitise.ts';
 import { shownOf } from './shown.ts';
-import { pinningAfter, sourceAfter, sourceOf, whileFollowing, withPublisher } from './updating.ts';
+import { pinningAfter, sourceAfter, pinnedIn, whileFollowing, withPublisher } from './updating.ts';
 
 export function summarise(report: Report, previous: GlanceImageStatus, moment: Moment): GlanceImageStatus {
   const { end, memory, cloud, secret } = report;
@@ -97,7 +97,7 @@ export function recorded(
     transfer: undefined,
     lastError: isSame ? previous.lastError : undefined,
     nextAttemptTime: rfc3339(moment.now),
-    source: sourceOf(pinningAfter(moment.pinning, memory), previous),
+    source: pinnedIn(pinningAfter(moment.pinning, memory), previous),
   });
 }
 

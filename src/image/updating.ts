@@ -31,11 +31,11 @@ function promotedDigest(memory: Memory): string | undefined {
 
 /** What is pinned after this reconcile. */
 export function sourceAfter(pinning: Pinning, end: End, previous: GlanceImageStatus): PinnedSource | undefined {
-  return pinning.kind === 'candidate' && end.kind === 'converged' ? pinning.source : sourceOf(pinning, previous);
+  return pinning.kind === 'candidate' && end.kind === 'converged' ? pinning.source : pinnedIn(pinning, previous);
 }
 
 /** What is pinned. */
-export function sourceOf(pinning: Pinning, previous: GlanceImageStatus): PinnedSource | undefined {
+export function pinnedIn(pinning: Pinning, previous: GlanceImageStatus): PinnedSource | undefined {
   switch (pinning.kind) {
     case 'declared':
       return undefined;
