@@ -26,7 +26,7 @@ import type { Moment } from './moment.ts';
 import type { ActiveTransfer, End, Report } from './report.ts';
 import { sanitise } from './sanitise.ts';
 import { shownOf } from './shown.ts';
-import { pinningAfter, sourceAfter, pinnedIn, whileFollowing, withPublisher } from './updating.ts';
+import { pinnedIn, pinningAfter, sourceAfter, whileFollowing, withPublisher } from './updating.ts';
 
 export function summarise(report: Report, previous: GlanceImageStatus, moment: Moment): GlanceImageStatus {
   const { end, memory, cloud, secret } = report;
