@@ -7,8 +7,9 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { readBounded } from '../http/body.ts';
+import { DeadlineExceeded, withDeadline } from '../lib/abort.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
-import type { Clock } from '../lib/clock.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
 import { describe, responseFieldsOf, unreachable } from '../lib/errors.ts';
 import { ConnectionFailed, HttpFailure, quoteFailure } from '../openstack/errors.ts';
 import type { Session } from '../openstack/session.ts';
@@ -21,24 +22,31 @@ export interface CertificateStore {
 
 /** Barbican's own limit for a secret is 20 000 bytes unless it is configured otherwise. */
 const maxPayloadBytes = 64 * 1024;
+/** For the whole response, so that a key manager cannot send it byte by byte. */
+const readMs = 60_000;
 
 /** The certificates in the key manager of a cloud. An id is the UUID of a secret, or a reference to it, which ends in the UUID. */
-export function barbicanCertificates(session: Pick<Session, 'download'>): CertificateStore {
+export function barbicanCertificates(session: Pick<Session, 'download'>, clock: Clock = systemClock): CertificateStore {
   return {
     async get(id, signal) {
       const uuid = /(?:^|\/)([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/?$/i.exec(id)?.[1];
       if (uuid === undefined) {
         throw new CertificateUnavailable(`not the id of a secret, which is a UUID: ${JSON.stringify(id.slice(0, 64))}`);
       }
-      try {
+      const read = async (within: AbortSignal) => {
         const response = await session.download('key-manager', {
           operation: 'readPayload',
           path: `/secrets/${uuid}/payload`,
           // The one type in which Barbican returns every secret, as its bytes; it rejects application/pkix-cert.
           headers: { accept: 'application/octet-stream' },
-          signal,
+          signal: within,
         });
-        return certificateIn(await payloadOf(response.body, uuid), uuid);
+        const payload = await payloadOf(response.body, uuid);
+        within.throwIfAborted();
+        return certificateIn(payload, uuid);
+      };
+      try {
+        return await withDeadline(clock, 'the response of the key manager', readMs, signal, read);
       } catch (error) {
         throw unavailable(error, uuid);
       }
@@ -116,6 +124,10 @@ function certificateIn(bytes: Uint8Array, id: string): X509Certificate {
 function unavailable(error: unknown, id: string): unknown {
   if (error instanceof ConnectionFailed) {
     const message = `the key manager at ${error.origin} did not return certificate ${id}: ${describe(error.cause)}`;
+    return new CertificateUnavailable(message, { cause: error }, 'KeyManagerUnavailable');
+  }
+  if (error instanceof DeadlineExceeded) {
+    const message = `the key manager did not return certificate ${id}: ${error.message}`;
     return new CertificateUnavailable(message, { cause: error }, 'KeyManagerUnavailable');
   }
   if (!(error instanceof HttpFailure)) return error;

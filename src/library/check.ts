@@ -3,8 +3,10 @@
  *
  * Invariant: a value of a wrong type is an InvalidRequest that names it, before any call.
  */
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { InvalidRequest } from '../glance/errors.ts';
+import { serviceRoot } from '../openstack/catalog.ts';
 
 const text = z.string();
 const texts = z.array(text);
@@ -68,6 +70,33 @@ const proxy = z.strictObject({
   ca: text.optional(),
 });
 
+const httpUrl = text.refine((given) => serviceRoot(given) !== undefined, 'expected an http or https URL');
+const callable = z.instanceof(Function, { error: 'expected a function' });
+
+const serviceOptions = z.object({
+  fileDirectories: z.array(text.refine(isAbsolute, 'expected an absolute path')).optional(),
+  signatures: z.enum(['enabled', 'disabled']).optional(),
+  certificates: z.custom<object>(hasGet, 'expected an object with the function get').optional(),
+  requester: z
+    .object({ token: flag, admin: flag.optional(), projectId: text.optional(), userId: text.optional() })
+    .optional(),
+  pageSize: z.number().int().min(1).optional(),
+  newId: callable.optional(),
+});
+
+const connectOptions = serviceOptions.extend({
+  cloudsYaml: text,
+  secureYaml: text.optional(),
+  cacert: text.optional(),
+  cert: text.optional(),
+  key: text.optional(),
+  cloud: text,
+  region: text.optional(),
+  privilegedCloud: text.optional(),
+  retries: count.max(99).optional(),
+  trustedEndpoints: z.array(httpUrl).optional(),
+});
+
 const location = z.object({
   url: text,
   metadata: z.record(text, z.json()).optional(),
@@ -90,6 +119,18 @@ export function checkProxy(given: unknown): void {
   check('proxy', proxy, given);
 }
 
+export function checkServiceOptions(given: unknown): void {
+  check('', serviceOptions, given);
+}
+
+export function checkConnectOptions(given: unknown): void {
+  check('', connectOptions, given);
+}
+
+export function checkEndpoint(given: unknown): void {
+  check('endpoint', httpUrl, given);
+}
+
 export function checkText(name: string, given: unknown): void {
   check(name, text, given);
 }
@@ -101,6 +142,10 @@ export function checkTexts(name: string, given: unknown): void {
 /** `undefined` is no size. */
 export function checkDataSize(given: unknown): void {
   check('size', count.optional(), given);
+}
+
+function hasGet(given: unknown): boolean {
+  return typeof given === 'object' && given !== null && 'get' in given && typeof given.get === 'function';
 }
 
 function check(name: string, schema: z.ZodType, given: unknown): void {

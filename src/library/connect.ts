@@ -14,7 +14,7 @@ import { serviceRoot } from '../openstack/catalog.ts';
 import type { CloudConfig, CloudFiles } from '../openstack/clouds.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import type { Requester } from './availability.ts';
-import { checkProxy, checkText } from './check.ts';
+import { checkConnectOptions, checkEndpoint, checkProxy } from './check.ts';
 import type { OpenImageService } from './remote.ts';
 import { createImageService, type ImageServiceOptions } from './service.ts';
 
@@ -57,16 +57,18 @@ export interface ConnectOptions extends CloudFiles, Omit<ImageServiceOptions, 'p
 export interface ConnectedImageService extends OpenImageService {
   /**
    * A service with the same credentials that calls one endpoint only: `https://example.com/image`. Where that is neither an
-   * endpoint of the cloud nor trusted, each call throws ForeignEndpoint and sends nothing to it.
+   * endpoint of the cloud nor trusted, each call throws ForeignEndpoint and sends nothing to it. Throws InvalidRequest for
+   * what is no URL.
    */
   at(endpoint: string): OpenImageService;
 }
 
 /**
  * Reads no file and makes no call: the first call of the service signs in. Throws ConfigurationError for a clouds.yaml that
- * cannot be used, and InvalidRequest for such a proxy.
+ * cannot be used, and InvalidRequest for another option that cannot.
  */
 export function connectImageService(options: ConnectOptions): ConnectedImageService {
+  checkConnectOptions(options);
   const { cloud: name, region, retries, privilegedCloud, trustedEndpoints = [], proxy, ...rest } = options;
   const trusted = new Set(trustedEndpoints.map(serviceRoot));
   const common = { region, retries };
@@ -90,7 +92,7 @@ export function connectImageService(options: ConnectOptions): ConnectedImageServ
     close,
     [Symbol.asyncDispose]: close,
     at(endpoint) {
-      checkText('endpoint', endpoint);
+      checkEndpoint(endpoint);
       const trustEndpoint = trusted.has(serviceRoot(endpoint));
       const there = sessions.use(rest, { name, ...common, endpoint, trustEndpoint });
       const closeThere = () => there.release();

@@ -23,7 +23,7 @@ import { systemClock } from '../lib/clock.ts';
 import type { Session } from '../openstack/session.ts';
 import type { Requester } from './availability.ts';
 import { barbicanCertificates, type CertificateStore, cachedCertificates } from './certificates.ts';
-import { checkImport, checkLocation, checkTexts } from './check.ts';
+import { checkImport, checkLocation, checkServiceOptions, checkTexts } from './check.ts';
 import { type ImageContent, uploadDataOf } from './content.ts';
 import { createDownloads, type ImageDownload } from './download.ts';
 import type { ImageFields } from './fields.ts';
@@ -130,8 +130,9 @@ export interface ImageServiceOptions {
   newId?: () => string;
 }
 
-/** The caller closes the session. */
+/** The caller closes the session. Throws InvalidRequest for options that cannot be used. */
 export function createImageService(session: Session, options: ImageServiceOptions = {}): ImageService {
+  checkServiceOptions(options);
   const { privileged, fileDirectories = [], requester = { token: true }, pageSize, newId = randomUUID } = options;
   const { signatures = 'enabled', certificates = cloudCertificates(session) } = options;
   const client = createImageClient(session, { useSchema: true, ...(pageSize === undefined ? {} : { pageSize }) });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { cachedCertificates, fixedCertificates } from '../../src/library/certificates.ts';
+import { barbicanCertificates, cachedCertificates, fixedCertificates } from '../../src/library/certificates.ts';
 import { CertificateUnavailable } from '../../src/library/signature-errors.ts';
 import { createVirtualClock } from '../clock.ts';
 import { vectors } from './signature-vectors.ts';
@@ -83,5 +83,48 @@ describe('cached certificates', () => {
     fail(failure);
     await assert.rejects(get('a'), failure);
     assert.deepEqual(asked, ['a', 'a', 'a']);
+  });
+});
+
+describe('certificates of the key manager', () => {
+  const id = '6b1fd7a2-0000-4000-8000-000000000001';
+
+  test('a key manager that sends a certificate byte by byte is given up after a minute', async () => {
+    const clock = createVirtualClock();
+    async function* drip(until: AbortSignal) {
+      for (;;) {
+        await clock.sleep(30_000, until);
+        yield Buffer.from('x');
+      }
+    }
+    const session = {
+      async download(_: string, request: { signal: AbortSignal }) {
+        return { status: 200, headers: {}, requestId: undefined, body: drip(request.signal) };
+      },
+    };
+    const failed = barbicanCertificates(session, clock)
+      .get(id, signal)
+      .then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+    for (let seconds = 0; seconds < 90; seconds += 30) await clock.advance(30_000);
+    const error = await failed;
+    assert.ok(error instanceof CertificateUnavailable && error.code === 'KeyManagerUnavailable', String(error));
+    assert.match(error.message, /certificate 6b1fd7a2-.* took longer than 60 s/);
+    assert.equal(clock.pending, 0);
+  });
+
+  test('a caller that aborts the request for a certificate gets the reason', async () => {
+    const clock = createVirtualClock();
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const session = {
+      async download(_: string, request: { signal: AbortSignal }): Promise<never> {
+        controller.abort(reason);
+        throw request.signal.reason;
+      },
+    };
+    await assert.rejects(barbicanCertificates(session, clock).get(id, controller.signal), reason);
   });
 });
