@@ -17,6 +17,8 @@ export const settingsOfTheChart: Readonly<Record<string, string>> = {
   transfersPerHost: 'transferLimits.perHost',
   transferLimits: 'transferLimits',
   healthAddress: 'healthPort',
+  metricsAddress: 'metrics.secure.port',
+  metricsCertificate: 'metrics.secure.certificateSecret.name',
   caBundle: 'caBundle.configMap',
   sourceProxy: 'proxy.sources.url',
   sourceProxyCredentials: 'proxy.sources.credentialsSecret.name',

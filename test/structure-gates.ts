@@ -110,7 +110,13 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'handles tokens in headers': {
     sign: /x-(?:auth|subject|service)-token|['"]?authorization['"]?: /i,
-    files: ['http/proxy.ts', 'openstack/authorizer.ts', 'openstack/keystone.ts'],
+    files: [
+      'commands/metrics-access.ts',
+      'controller/health.ts',
+      'http/proxy.ts',
+      'openstack/authorizer.ts',
+      'openstack/keystone.ts',
+    ],
   },
   'trusts an endpoint outside the catalog': {
     sign: /\btrustEndpoint\b/,
@@ -122,6 +128,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'commands/file-credentials.ts',
       'commands/followed-file.ts',
       'commands/manifests.ts',
+      'commands/metrics-access.ts',
       'commands/transfer.ts',
       'commands/trust.ts',
       'generate/generate.ts',

@@ -20,18 +20,21 @@ export interface ProbesOptions extends Pick<HealthServerOptions, 'metrics'> {
   log: Logger;
 }
 
+export function listenAddress(address: string): { host: string; port: number } {
+  const at = address.lastIndexOf(':');
+  return { host: address.slice(0, at).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(at + 1)) };
+}
+
 export function createProbes({ address, parts, metrics, clock, log }: ProbesOptions): Component[] {
   const loop = createLoopMonitor(clock, loopLagMs);
-  const at = address.lastIndexOf(':');
   const health = createHealthServer({
-    host: address.slice(0, at).replace(/^\[(.*)\]$/, '$1'),
-    port: Number(address.slice(at + 1)),
+    ...listenAddress(address),
     live: Object.assign({ 'event-loop': loop.check }, ...parts.map(({ live }) => live)),
     ready: Object.assign({}, ...parts.map(({ ready }) => ready)),
     metrics,
   });
   health.address.then(
-    (actual) => log.info(actual, 'Serving probes and metrics'),
+    (actual) => log.info(actual, metrics === undefined ? 'Serving probes' : 'Serving probes and metrics'),
     () => {},
   );
   return [

@@ -23,6 +23,7 @@ import { exitCodesHelp, exitOnUnhandled, onTermination } from './exit.ts';
 import { createImageController } from './image-controller.ts';
 import { createLeadership } from './leadership.ts';
 import { memoryLimits, reportMemory } from './limits.ts';
+import { createMetricsAccess } from './metrics-access.ts';
 import { createProbes } from './probes.ts';
 import { createSecretAccess } from './secrets.ts';
 import { type RunSettings, runSettings } from './settings.ts';
@@ -122,15 +123,18 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     ...common,
   });
 
+  const secured = createMetricsAccess({ settings, metrics: metrics.render, connection, clock, log });
+
   // Stopped from the last to the first.
   const components: Component[] = [
     ...createProbes({
       address: settings.healthAddress,
       parts: [images, secrets.watch, controller, leadership],
-      metrics: metrics.render,
+      metrics: secured === undefined ? metrics.render : undefined,
       clock,
       log,
     }),
+    ...(secured?.components ?? []),
     ...leadership.components,
     { name: 'events', run: events.run },
     images.component,
@@ -143,6 +147,12 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   try {
     await supervise(components, { clock, log, drainMs: settings.drainSeconds * 1000 }, signal);
   } finally {
-    await Promise.all([transfers.close(), access.clouds.close(), transport.close(), leadership.close()]);
+    await Promise.all([
+      transfers.close(),
+      access.clouds.close(),
+      transport.close(),
+      leadership.close(),
+      secured?.close(),
+    ]);
   }
 }

@@ -4,6 +4,8 @@ import { logLevels } from '../lib/log.ts';
 import { type Settings, setting, type ValuesOf } from './config.ts';
 import { egressSettings } from './egress.ts';
 
+const address = z.string().regex(/^.*:[0-9]{1,5}$/, 'must be host:port or :port');
+
 /** For both commands. */
 export const trustSettings = {
   caBundle: {
@@ -127,12 +129,19 @@ export const runSettings = {
     help: 'Interval at which the leader renews; standbys check twice as often. Default: 2s.',
   },
   healthAddress: {
-    schema: z
-      .string()
-      .regex(/^.*:[0-9]{1,5}$/, 'must be host:port or :port')
-      .default(':8081'),
+    schema: address.default(':8081'),
     value: 'HOST:PORT',
-    help: 'Address of /livez, /readyz and /metrics. Default: :8081.',
+    help: 'Address of /livez and /readyz, and of /metrics without --metrics-address. Default: :8081.',
+  },
+  metricsAddress: {
+    schema: address.optional(),
+    value: 'HOST:PORT',
+    help: 'Address of /metrics over TLS, for clients that send a token of a user of this cluster who may GET /metrics. Each new token is checked by a TokenReview and a SubjectAccessReview, and again after a minute. Default: /metrics is served on --health-address, without TLS and login.',
+  },
+  metricsCertificate: {
+    schema: setting.text(),
+    value: 'DIRECTORY',
+    help: 'Directory with tls.crt and tls.key for --metrics-address, in PEM. They are read again when they change. Default: a self-signed certificate, made at the start.',
   },
   drainSeconds: {
     schema: setting.count(0, 3600, 20),

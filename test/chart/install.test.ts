@@ -54,7 +54,7 @@ async function versions(): Promise<string> {
   return kubectl('get', kinds, '--namespace', namespace, selector, format);
 }
 
-/** An earlier version of the chart, whose CRD has no field `suspend`. */
+/** An earlier version of the chart, whose CRD has no field `suspend` and no selectable fields. */
 async function earlierChart(): Promise<string> {
   const copy = join(cluster.directory, 'earlier');
   await cp(chart, copy, { recursive: true });
@@ -62,6 +62,7 @@ async function earlierChart(): Promise<string> {
   const crd = parseDocument(await readFile(file, 'utf8'));
   const version = ['spec', 'versions', 0, 'schema', 'openAPIV3Schema'];
   assert.ok(crd.deleteIn([...version, 'properties', 'spec', 'properties', 'suspend']));
+  assert.ok(crd.deleteIn(['spec', 'versions', 0, 'selectableFields']));
   await writeFile(file, crd.toString());
   return copy;
 }

@@ -48,6 +48,11 @@ const reached: { [K in Exclude<keyof RunSettings, Unset>]: { values: object; has
   leaseRenewDeadline: { values: { settings: { leaseRenewDeadline: '12s' } }, has: 12_000 },
   leaseRetry: { values: { settings: { leaseRetry: '1500ms' } }, has: 1500 },
   healthAddress: { values: { healthPort: 9440 }, has: ':9440' },
+  metricsAddress: { values: { metrics: { secure: { enabled: true, port: 9443 } } }, has: ':9443' },
+  metricsCertificate: {
+    values: { metrics: { secure: { enabled: true, certificateSecret: { name: 'certificate' } } } },
+    has: '/etc/glance-image-operator-metrics',
+  },
   caBundle: { values: { caBundle: { configMap: 'authorities' } }, has: '/etc/glance-image-operator-ca/ca.crt' },
   sourceProxy: proxy('sources', 'http://squid.example.com:3128', 'url'),
   sourceProxyCredentials: {

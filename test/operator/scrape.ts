@@ -8,10 +8,17 @@ export interface Family {
   samples: { name: string; labels: Record<string, string>; value: number }[];
 }
 
-const serving = z.object({ msg: z.literal('Serving probes and metrics'), host: z.string(), port: z.number() });
+const serving = z.object({
+  msg: z.enum(['Serving probes and metrics', 'Serving probes']),
+  host: z.string(),
+  port: z.number(),
+});
 
-export async function ask({ operator }: World, path: string): Promise<{ status: number; text: string }> {
-  const lines = operator.log.filter((line) => line.includes('Serving probes and metrics'));
+export async function ask(
+  { operator }: Pick<World, 'operator'>,
+  path: string,
+): Promise<{ status: number; text: string }> {
+  const lines = operator.log.filter((line) => line.includes('Serving probes'));
   const { host, port } = serving.parse(JSON.parse(lines.at(-1) ?? '{}'));
   const answer = await fetch(`http://${host}:${port}${path}`);
   return { status: answer.status, text: await answer.text() };

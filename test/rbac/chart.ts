@@ -54,9 +54,12 @@ const roleSchema = objectSchema.extend({
 });
 type Role = z.infer<typeof roleSchema>;
 
-/** The operator's own roles; those for users, which are aggregated, are left out. */
+/** The operator's own roles; those for users, which are aggregated, or name paths, are left out. */
 export function rolesOf(objects: readonly RenderedObject[]): Role[] {
-  const roles = ofKind(objects, 'Role', 'ClusterRole').map((object) => roleSchema.parse(object));
+  const own = ofKind(objects, 'Role', 'ClusterRole').filter(
+    (role) => !JSON.stringify(role).includes('nonResourceURLs'),
+  );
+  const roles = own.map((object) => roleSchema.parse(object));
   return roles.filter(({ metadata }) => !JSON.stringify(metadata).includes('aggregate-to-'));
 }
 

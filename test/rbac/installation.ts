@@ -118,7 +118,9 @@ export class Installation implements AsyncDisposable {
   async start(awaited: Milestone = 'Ready'): Promise<Operator> {
     const kubeconfig = await kubeconfigOf(this.world.stack.kubernetes, this.account, { server: this.proxy.url });
     // Two processes of this machine cannot serve at one port, as two Pods can.
-    const flags = this.#args.filter((arg) => arg !== 'run' && !arg.startsWith('--health-address='));
+    const flags = this.#args
+      .filter((arg) => arg !== 'run' && !arg.startsWith('--health-address='))
+      .map((arg) => arg.replace(/^--metrics-address=.*/, '--metrics-address=127.0.0.1:0'));
     this.#operator = await startOperator({ kubeconfig, flags, awaited });
     return this.#operator;
   }

@@ -1,8 +1,23 @@
-{{/* How Prometheus scrapes one port: (dict "port" "metrics" "monitor" .Values.metrics.serviceMonitor). */}}
+{{/* How Prometheus scrapes one port: (dict "port" "metrics" "monitor" .Values.metrics.serviceMonitor "secure" .Values.metrics.secure). */}}
 {{- define "glance-image-operator.endpoint" -}}
 - port: {{ .port }}
   path: /metrics
   interval: {{ .monitor.interval }}
+  {{- with .secure }}
+  {{- if .enabled }}
+  scheme: https
+  {{- with .tlsConfig }}
+  tlsConfig:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- if .authorization }}
+  authorization:
+    {{- toYaml .authorization | nindent 4 }}
+  {{- else }}
+  bearerTokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
+  {{- end }}
+  {{- end }}
+  {{- end }}
   {{- with .monitor.scrapeTimeout }}
   scrapeTimeout: {{ . }}
   {{- end }}

@@ -30,10 +30,26 @@
 {{- .Values.settings.leaseNamespace | default (include "glance-image-operator.namespace" .) -}}
 {{- end -}}
 
+{{/* The name of the Secret with the certificate of the metrics, or "". */}}
+{{- define "glance-image-operator.metricsCertificate" -}}
+{{- with .Values.metrics.secure }}{{ if .enabled }}{{ .certificateSecret.name }}{{ end }}{{ end -}}
+{{- end -}}
+
+{{/* The port of the container that serves metrics. */}}
+{{- define "glance-image-operator.metricsPort" -}}
+{{- .Values.metrics.secure.enabled | ternary "metrics" "health" -}}
+{{- end -}}
+
 {{/* The arguments of the container. Numbers become integers first, because Helm prints large ones as 1e+06. */}}
 {{- define "glance-image-operator.args" -}}
 - run
 - {{ printf "--health-address=:%d" (int .Values.healthPort) }}
+{{- if .Values.metrics.secure.enabled }}
+- {{ printf "--metrics-address=:%d" (int .Values.metrics.secure.port) }}
+{{- if include "glance-image-operator.metricsCertificate" . }}
+- --metrics-certificate=/etc/glance-image-operator-metrics
+{{- end }}
+{{- end }}
 {{- if include "glance-image-operator.leaderElect" . }}
 - {{ printf "--lease-name=%s" (include "glance-image-operator.leaseName" .) }}
 {{- end }}

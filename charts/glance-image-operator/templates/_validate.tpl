@@ -25,6 +25,14 @@
 {{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled -}}
 {{- fail "\n\nmetrics.serviceMonitor and metrics.podMonitor are both enabled, so every sample would be counted twice. Enable one of them." -}}
 {{- end -}}
+{{- with .Values.metrics }}
+{{- if and .secure.enabled .podMonitor.enabled (not .secure.authorization) -}}
+{{- fail "\n\nmetrics.secure with metrics.podMonitor requires metrics.secure.authorization: a PodMonitor cannot send the token of Prometheus. Name a Secret with a token there, or use metrics.serviceMonitor." -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.metrics.secure.enabled (eq (int .Values.metrics.secure.port) (int .Values.healthPort)) -}}
+{{- fail (printf "\n\nmetrics.secure.port and healthPort are both %d. Choose different ports." (int .Values.healthPort)) -}}
+{{- end -}}
 {{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.apiServer.to) -}}
 {{- fail (printf "\n\nnetworkPolicy.enabled requires networkPolicy.apiServer.to: the rules of a NetworkPolicy add up, so a rule without peers would open the ports %s of every address, whatever networkPolicy.egress says. Set it to the addresses of the API server: kubectl get endpointslices --namespace default --selector kubernetes.io/service-name=kubernetes" (join ", " .Values.networkPolicy.apiServer.ports)) -}}
 {{- end -}}
@@ -38,8 +46,8 @@
 {{- end -}}
 {{- end -}}
 {{- range .Values.extraArgs -}}
-{{- if regexMatch "^--(namespaces|selector|cluster-name|watch-secrets|transfers|transfers-per-namespace|transfers-per-cloud|transfers-per-host|transfer-limits|ca-bundle|leader-elect|lease-name|lease-namespace|health-address|drain-seconds)(=|$)" . -}}
-{{- fail (printf "\n\nextraArgs contains %s, on which other objects of the chart depend. Set it with settings, watchNamespaces, transferLimits, caBundle or healthPort." .) -}}
+{{- if regexMatch "^--(namespaces|selector|cluster-name|watch-secrets|transfers|transfers-per-namespace|transfers-per-cloud|transfers-per-host|transfer-limits|ca-bundle|leader-elect|lease-name|lease-namespace|health-address|metrics-address|metrics-certificate|drain-seconds)(=|$)" . -}}
+{{- fail (printf "\n\nextraArgs contains %s, on which other objects of the chart depend. Set it with settings, watchNamespaces, transferLimits, caBundle, metrics.secure or healthPort." .) -}}
 {{- end -}}
 {{- end -}}
 {{- range .Values.extraEnv -}}
