@@ -21,7 +21,7 @@ const webDownload = "has(self.method) && self.method == 'WebDownload'";
 /** Something is left to the publisher. */
 const isFollowed = '(has(self.http) && has(self.http.digestFrom)) || has(self.index)';
 
-export const content = rule(
+const declared = rule(
   rule(
     rule(
       rule(
@@ -31,6 +31,15 @@ export const content = rule(
           glance: glance.optional(),
           verify: verification.optional(),
           update: update.optional(),
+          convert: z
+            .enum(['Raw'])
+            .optional()
+            .meta({
+              description:
+                'What the file is made into during the transfer. Raw: the file is a qcow2 image, and the disk that it describes is stored, as Ceph wants it; image.diskFormat is raw. ' +
+                'The digest of the file (digestOf Served) is verified before the first byte goes to Glance, so the file is downloaded once as a whole, and then once more in parts, in the order of the disk. ' +
+                'Its server must support range requests. A compressed file, and one in an archive, are rejected. Default: the file is stored as it is.',
+            }),
           method: z
             .enum(['Upload', 'Stage', 'WebDownload'])
             .optional()
@@ -78,6 +87,27 @@ export const content = rule(
       declared.index !== undefined,
     message:
       'verify and update are about the list or index of a publisher: declare http.digestFrom or index, or leave them out',
+  },
+);
+
+const declaresMember = '(has(self.http) && has(self.http.member)) || (has(self.index) && has(self.index.member))';
+
+export const content = rule(
+  rule(declared, {
+    cel: `!has(self.convert) || (!has(self.glance) && !(${webDownload}))`,
+    test: ({ convert, glance: image, method }) =>
+      convert === undefined || (image === undefined && method !== 'WebDownload'),
+    message:
+      'convert needs content.http or content.index, and no method WebDownload, because the operator reads the file itself, in parts: use another source or method, or leave convert out',
+    fieldPath: '.convert',
+  }),
+  {
+    cel: `!has(self.convert) || !(${declaresMember})`,
+    test: ({ convert, http: file, index: list }) =>
+      convert === undefined || (file?.member === undefined && list?.member === undefined),
+    message:
+      'convert reads the file in parts, which a file in an archive does not have: declare a qcow2 file that is in no archive, or leave convert or member out',
+    fieldPath: '.convert',
   },
 ).meta({
   description:

@@ -106,6 +106,15 @@ export const dataReasons = {
     remedy: 'Fix the URL that the message names.',
     command: check,
   },
+  ConversionNeedsRanges: {
+    meaning:
+      'The file cannot be converted during the transfer: it is compressed, or its server does not send parts of a file.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Name an uncompressed qcow2 file on a server that supports range requests, or publish the converted file and leave `content.convert` out.',
+    command: 'curl --range 0-0 --head URL',
+  },
   EmptySource: {
     meaning: 'The source has no data.',
     shownBy: ['Ready'],

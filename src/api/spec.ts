@@ -227,6 +227,9 @@ const storedAsServed =
   "has(self.image.containerFormat) && self.image.containerFormat == 'compressed' || " +
   `has(self.image.diskFormat) && self.image.diskFormat in ${amazonFormatsInCel}`;
 
+const isRaw =
+  "has(self.image.diskFormat) && self.image.diskFormat == 'raw' && (!has(self.image.containerFormat) || self.image.containerFormat == 'bare')";
+
 const fields = Object.keys(declared.shape);
 const fieldsOfImage = Object.keys(image.shape);
 
@@ -235,12 +238,22 @@ const isPrivate = "(!has(self.image.visibility) || self.image.visibility == 'pri
 export const specSchema = rule(
   rule(
     rule(
-      rule(importRules(fields, fieldsOfImage).reduce(rule, declared), {
-        cel: '!has(self.content) || has(self.image.diskFormat)',
-        test: (spec) => spec.content === undefined || spec.image.diskFormat !== undefined,
-        message: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
-        fieldPath: '.image.diskFormat',
-      }),
+      rule(
+        rule(importRules(fields, fieldsOfImage).reduce(rule, declared), {
+          cel: '!has(self.content) || has(self.image.diskFormat)',
+          test: (spec) => spec.content === undefined || spec.image.diskFormat !== undefined,
+          message: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
+          fieldPath: '.image.diskFormat',
+        }),
+        {
+          cel: `!has(self.content) || !has(self.content.convert) || (${isRaw})`,
+          test: ({ content: source, image: { diskFormat, containerFormat = 'bare' } }) =>
+            source?.convert === undefined || (diskFormat === 'raw' && containerFormat === 'bare'),
+          message:
+            'content.convert makes a raw disk: set image.diskFormat to raw, and leave image.containerFormat out, or leave convert out',
+          fieldPath: '.image.diskFormat',
+        },
+      ),
       {
         cel: `!has(self.content) || !has(self.content.update) || ${isPrivate} || (has(self.revisions) && has(self.revisions.keepFor))`,
         test: ({ content: followed, image: { visibility = imageDefaults.visibility }, revisions: kept }) =>

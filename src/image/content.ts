@@ -51,6 +51,6 @@ export function addressOf({ source }: Content): string {
 }
 
 /** The digest that the bytes in Glance must have, where the declaration alone determines it. */
-export function digestInGlance({ digest, digestOf, decompress }: Content): string | undefined {
-  return digestOf === 'Image' || decompress === 'None' ? digest : undefined;
+export function digestInGlance({ digest, digestOf, decompress, convert }: Content): string | undefined {
+  return digestOf === 'Image' || (decompress === 'None' && convert === undefined) ? digest : undefined;
 }

@@ -17,16 +17,21 @@ export interface Fingerprinted {
   decompress: 'Auto' | 'None';
   /** The declared file of an archive. */
   member?: string | undefined;
+  convert?: 'Raw' | undefined;
   diskFormat: string;
   containerFormat?: string | undefined;
 }
 
 const version = 'v1';
 const memberKey = 'member=';
+const converted = 'convert=Raw';
 
 export function fingerprintOf(content: Fingerprinted): string {
-  const { diskFormat, containerFormat = 'bare', member } = content;
-  const added = member === undefined ? [] : [`${memberKey}${member}`];
+  const { diskFormat, containerFormat = 'bare', member, convert } = content;
+  const added = [
+    ...(convert === undefined ? [] : [converted]),
+    ...(member === undefined ? [] : [`${memberKey}${member}`]),
+  ];
   return [version, ...bytesOf(content), diskFormat, containerFormat, ...added].join(';');
 }
 
@@ -58,6 +63,7 @@ export interface FingerprintParts {
   diskFormat: string;
   containerFormat: string;
   member: string | undefined;
+  convert: 'Raw' | undefined;
 }
 
 /** What a fingerprint with a digest says of the data. */
@@ -68,7 +74,8 @@ export function partsIn(fingerprint: string): FingerprintParts | undefined {
   if (decompress !== 'Auto' && decompress !== 'None') return undefined;
   if (diskFormat === undefined || containerFormat === undefined) return undefined;
   const member = added.find((one) => one.startsWith(memberKey))?.slice(memberKey.length);
-  return { digest, digestOf, decompress, diskFormat, containerFormat, member };
+  const convert = added.includes(converted) ? ('Raw' as const) : undefined;
+  return { digest, digestOf, decompress, diskFormat, containerFormat, member, convert };
 }
 
 /** Which bytes the digest in a fingerprint is of, and how the image is made of them. */

@@ -75,5 +75,6 @@ function asInGlance(digest: string, image: Image, { diskFormat, containerFormat 
     diskFormat: image.diskFormat ?? diskFormat,
     containerFormat: image.containerFormat ?? containerFormat,
     member: undefined,
+    convert: undefined,
   };
 }

@@ -34,7 +34,8 @@ export function fillPlan(
   content: Content,
   { address, limits }: TransferTerms,
 ): TransferPlan {
-  const { source, digest, digestOf, decompress, member, diskFormat, containerFormat, minDiskGiB, method } = content;
+  const { source, digest, digestOf, decompress, member, convert, diskFormat, containerFormat, minDiskGiB, method } =
+    content;
   return compact({
     imageID,
     cloud: compact({ ...cloudRefOf(resource), address }),
@@ -43,6 +44,7 @@ export function fillPlan(
     digestOf,
     decompress,
     member,
+    convert,
     diskFormat,
     containerFormat,
     minDiskGiB,

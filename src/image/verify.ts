@@ -58,6 +58,8 @@ function compared(content: Content, image: Image, isOther: boolean): Verdict | u
   if (digest === found) {
     if (content.member !== undefined && digestInGlance(content) === undefined)
       return { kind: 'wrong', why: 'it has the digest of the archive, so it is not the declared file of it' };
+    if (content.convert !== undefined && digestInGlance(content) === undefined)
+      return { kind: 'wrong', why: 'it has the digest of the file before its conversion' };
     if (isOther && digestInGlance(content) === undefined) return maybeCompressed;
     if (method === 'WebDownload') return { kind: 'uninspected' };
     return formats === undefined || mayHaveOtherFormats(content, image)
@@ -67,7 +69,7 @@ function compared(content: Content, image: Image, isOther: boolean): Verdict | u
   if (formats !== undefined && method === 'Stage') return converted;
   if (formats !== undefined) return { kind: 'wrong', why: formats };
   const expected = digestInGlance(content);
-  if (expected === undefined) return maybeDecompressed(found);
+  if (expected === undefined) return maybeDecompressed(content, found);
   return { kind: 'wrong', why: `it has the digest ${found}, not the declared ${expected}` };
 }
 
@@ -81,6 +83,8 @@ function unread(content: Content, image: Image, isOther: boolean): Verdict {
   const markedDigest = typeof marked === 'string' ? digestIn(marked) : undefined;
   if (markedDigest !== undefined && markedDigest !== digest && algorithmOf(markedDigest) === algorithmOf(digest))
     return { kind: 'wrong', why: `it was made for the digest ${markedDigest}, declared is ${digest}` };
+  // To read it would not help.
+  if (content.convert !== undefined && digestInGlance(content) === undefined) return beforeConversion;
   if (isOther && digestInGlance(content) === undefined) return maybeCompressed;
   return { kind: 'unread' };
 }
@@ -88,6 +92,11 @@ function unread(content: Content, image: Image, isOther: boolean): Verdict {
 const converted: Verdict = {
   kind: 'unverifiable',
   why: 'an import plugin of the cloud has converted its data, which cannot be compared with the declared digest',
+};
+
+const beforeConversion: Verdict = {
+  kind: 'unverifiable',
+  why: 'the declared digest is that of the file before its conversion',
 };
 
 /** The file as it is served would have the declared digest, and it should have been decompressed. */
@@ -98,10 +107,11 @@ const maybeCompressed: Verdict = {
 
 /** The verdict on an image whose data, read back, does not have the declared digest. */
 export function mismatchOf(content: Content, found: string): Verdict {
-  return digestInGlance(content) === undefined ? maybeDecompressed(found) : { kind: 'wrong', why: found };
+  return digestInGlance(content) === undefined ? maybeDecompressed(content, found) : { kind: 'wrong', why: found };
 }
 
-function maybeDecompressed(found: string): Verdict {
+function maybeDecompressed({ convert }: Content, found: string): Verdict {
+  if (convert !== undefined) return beforeConversion;
   return {
     kind: 'unverifiable',
     why: `the declared digest may be that of the file before its decompression (the image: ${found})`,

@@ -143,6 +143,8 @@ const table = {
   SourceURLInvalid: change,
   SourceInvalid: publisher,
   EmptySource: publisher,
+  /** Another server may send parts of the file. */
+  ConversionNeedsRanges: change,
 
   // The list or index of a publisher
   DigestNotFound: publisher,

@@ -28,7 +28,8 @@ export type SourceCode =
   | 'SourceInvalid'
   | 'SourceURLInvalid'
   | 'SourceNotReady'
-  | 'EmptySource';
+  | 'EmptySource'
+  | 'ConversionNeedsRanges';
 
 export class SourceError extends OperatorError {
   declare readonly code: SourceCode;
@@ -129,6 +130,17 @@ function invalidity(error: unknown): string | undefined {
 /** The error for a file beyond the limit. `fact` continues the sentence after the URL. */
 export function tooLong(url: URL | string, fact: string, maxBytes: number): SourceError {
   return new SourceError('SourceTooLong', `${safeUrl(url)} ${fact}; the limit is ${maxBytes} bytes`);
+}
+
+/** `why` is a clause without a full stop. */
+export function needsRanges(url: URL | string, why: string, details?: Omit<OperatorErrorOptions, 'code'>): SourceError {
+  return new SourceError(
+    'ConversionNeedsRanges',
+    `${safeUrl(url)} cannot be converted during the transfer, because ${why}: the disk is read in another order than the file, by ` +
+      'requests for parts of it. Declare a server that sends parts of an uncompressed qcow2 file, or publish the result of ' +
+      'qemu-img convert -O raw and leave content.convert out',
+    details,
+  );
 }
 
 /** The progress of a download for messages: `11 of 100 bytes`. */

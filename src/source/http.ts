@@ -13,6 +13,7 @@ import { safeUrl } from '../lib/secret.ts';
 import { readBody } from './body.ts';
 import { afterRedirect, progress, SourceError, tooLong } from './errors.ts';
 import type { DeclaredHeaders } from './headers.ts';
+import { createRangeReader } from './ranges.ts';
 import { fetchFollowing } from './request.ts';
 import { type ResponseRange, rangeIn, rejectsRange } from './response-range.ts';
 import { createRotation } from './rotation.ts';
@@ -63,6 +64,8 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
   let isSpliced = false;
   let isPublic = true;
   let warnings: readonly string[] = [];
+  /** Parts of the file are read beside the body. */
+  let hasRanges = false;
 
   /** The next range, from the first address that has it. `failure` ended the range before. */
   async function nextRange(failure?: OperatorError): Promise<ResponseRange> {
@@ -178,7 +181,8 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
         onResume?.(failure, delivered);
       }
     } finally {
-      time.stop();
+      // The limit is on both. It ends with the signal.
+      if (!hasRanges) time.stop();
     }
   }
 
@@ -191,7 +195,15 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
     throw error;
   }
   const { size, endIsCertain } = current;
+  const whole = { urls, declared: headers, declaredFor, transport, clock, random, limits, firstByteMs, signal };
   return {
+    ranges: createRangeReader({
+      ...whole,
+      known() {
+        hasRanges = true;
+        return { file, validators, isPublic };
+      },
+    }),
     get url() {
       return current.url.href;
     },

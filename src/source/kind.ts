@@ -54,6 +54,8 @@ export interface DeclaredData<Plan> {
   decompress: 'Auto' | 'None';
   /** The file of an archive that is the image. Undefined: its only file. */
   member?: string | undefined;
+  /** The image is the disk that the file, a qcow2 image, describes. */
+  convert?: 'Raw' | undefined;
 }
 
 /** What a declaration may refer to outside of its source. */

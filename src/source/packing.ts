@@ -13,12 +13,15 @@ export interface Packing {
   decompress: 'Auto' | 'None';
   /** The declared file of an archive. */
   member?: string | undefined;
+  /** A conversion reads the file as it is. */
+  convert?: 'Raw' | undefined;
 }
 
 /** Images in these formats may be compressed files themselves. */
 const keptCompressed: ReadonlySet<string | undefined> = new Set(['aki', 'ari', 'ami', 'compressed']);
 
-export function decompresses({ diskFormat, containerFormat, decompress, member }: Packing): boolean {
+export function decompresses({ diskFormat, containerFormat, decompress, member, convert }: Packing): boolean {
+  if (convert !== undefined) return false;
   if (member !== undefined) return true;
   return decompress === 'Auto' && !keptCompressed.has(diskFormat) && !keptCompressed.has(containerFormat);
 }

@@ -30,7 +30,8 @@ const declarations: Readonly<Record<SourceKind, Declare>> = {
 export function declaredData(content: ContentSpec, context: DeclaredContext): DeclaredData<SourcePlan> | undefined {
   for (const declare of Object.values(declarations)) {
     const data = declare(content, context);
-    if (data !== undefined) return data;
+    const { convert } = content;
+    if (data !== undefined) return convert === undefined ? data : { ...data, convert };
   }
   return undefined;
 }

@@ -96,6 +96,7 @@ function scopeOf(error: OperatorError): 'attempt' | 'address' | 'all' {
 
 /** Failures of the download, after which another file may have the image. The others are about the data, or about Glance. */
 const failedDownloads: ReadonlySet<ErrorCode> = new Set([
+  'ConversionNeedsRanges',
   'EgressRefused',
   'EmptySource',
   'PageReceived',

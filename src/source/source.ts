@@ -7,6 +7,7 @@
 import { aborted, linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { SourceError } from './errors.ts';
+import type { RangeReader } from './ranges.ts';
 
 export interface Source {
   /**
@@ -30,6 +31,8 @@ export interface Source {
   readonly isPublic?: boolean;
   /** Notes on the download that users should know. Complete at the end of the body. */
   readonly warnings?: readonly string[];
+  /** Reads parts of the same file, beside the body. Undefined where that is not possible for the kind of source. */
+  readonly ranges?: RangeReader;
   /** Can be read once. Aborting the signal that the source was opened with closes it. */
   readonly body: AsyncIterable<Uint8Array>;
 }

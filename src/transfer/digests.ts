@@ -14,10 +14,14 @@ export interface Expected {
   digest: Digest;
 }
 
+export type MadeBy = 'decompressed' | 'unpacked' | 'converted' | undefined;
+
 export interface Digests {
   served(chunk: Uint8Array): void;
+  /** All of the file was served, before the first byte of the image. Throws DigestMismatch. */
+  finishServed(): void;
   /** `madeBy`: how the bytes of the image are made of those that are served. It is the same for every chunk. */
-  image(chunk: Uint8Array, madeBy: 'decompressed' | 'unpacked' | undefined): void;
+  image(chunk: Uint8Array, madeBy: MadeBy): void;
   /** The digest of the image, in the requested algorithm. Throws DigestMismatch. Call it once. */
   finish(): Digest;
 }
@@ -50,7 +54,8 @@ export function createDigests(
   const ofServed = verifiers('Served');
   const ofImage = verifiers('Image');
   let own: Computation | undefined;
-  let how: 'decompressed' | 'unpacked' | undefined;
+  let how: MadeBy;
+  let served: Map<Computation, Digest> | undefined;
 
   /** The computation of the image's digest: one that is needed anyway, or an additional one. */
   function choose(): Computation {
@@ -80,8 +85,12 @@ export function createDigests(
       own ??= choose();
       for (const each of ofImage) each.update(chunk);
     },
+    finishServed() {
+      how = 'converted';
+      served = finishAll(ofServed, 'as served');
+    },
     finish() {
-      const results = [...finishAll(ofServed, 'as served'), ...finishAll(ofImage, how ?? 'as served')];
+      const results = [...(served ?? finishAll(ofServed, 'as served')), ...finishAll(ofImage, how ?? 'as served')];
       const digest = results.find(([each]) => each === own)?.[1];
       if (digest === undefined) throw new TypeError('an empty image has no digest');
       return digest;

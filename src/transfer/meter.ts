@@ -57,16 +57,18 @@ export function startMeter({ cloud, clock, intervalMs, observer, onChange }: Met
 
   let reported = false;
   let seenBytes = 0;
+  let seenServed = 0;
   let seenAt = phaseSince;
   const tick = () => {
     const now = clock.monotonic();
-    const { bytes } = progress;
+    const { bytes, servedBytes } = progress;
     // A run whose thread has ended starts again at zero.
     const rate = Math.round((Math.max(bytes - seenBytes, 0) * 1000) / Math.max(now - seenAt, 1));
     // The first report is always a change: the transfer was waiting before.
-    const changed = !reported || bytes !== seenBytes || rate !== bytesPerSecond;
+    const changed = !reported || bytes !== seenBytes || servedBytes !== seenServed || rate !== bytesPerSecond;
     bytesPerSecond = rate;
     seenBytes = bytes;
+    seenServed = servedBytes;
     seenAt = now;
     reported = true;
     cancelTimer = clock.schedule(intervalMs, tick);

@@ -8,13 +8,14 @@ import { type BodyCheck, holdBack } from '../http/body.ts';
 import type { MemoryShare } from '../lib/memory-budget.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { type Unpacked, unpack } from '../source/archive/index.ts';
+import { convertToRaw } from '../source/convert/index.ts';
 import { type Compression, decompress } from '../source/decompress/index.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from '../source/digest.ts';
 import { SourceError } from '../source/errors.ts';
 import { createInspector, type Inspector } from '../source/inspect/index.ts';
 import type { OpenedSource } from '../source/kind.ts';
 import { decompresses, unpacks } from '../source/packing.ts';
-import { createDigests, type Expected } from './digests.ts';
+import { createDigests, type Expected, type MadeBy } from './digests.ts';
 import type { TransferPhase, TransferPlan, TransferProgress } from './plan.ts';
 
 /** The properties of the data after all of it was verified. */
@@ -70,7 +71,7 @@ export async function openPipeline(
   source: OpenedSource,
   options: PipelineOptions,
 ): Promise<Pipeline> {
-  const { chunks, check, compression, unpacked, state } = flow(plan, source, options);
+  const { chunks, check, sizeOf, state } = flow(plan, source, options);
   // Two chunks, because a file that ends with its first one is verified as a whole before anything is sent.
   const first = await chunks.next();
   const second = await chunks.next();
@@ -85,7 +86,7 @@ export async function openPipeline(
   };
   return {
     body: holdBack(body, check),
-    size: unpacked.archive() !== undefined ? unpacked.size() : compression() === undefined ? source.size : undefined,
+    size: sizeOf(),
     state,
     // Not awaited: a hanging source must not delay the end of the transfer.
     close: () => void chunks.return().catch(() => {}),
@@ -106,11 +107,23 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
   let state: PipelineState = { kind: 'open' };
   let decoderMemory: TransferProgress['decoderMemory'];
   const decoders = { url, limits, memory: memory && shown(memory) };
+  const converted =
+    plan.convert === undefined
+      ? undefined
+      : convertToRaw(served(), {
+          ...{ ...decoders, ranges: source.ranges, minDiskGiB },
+          onPassed: () => digests.finishServed(),
+          onBytes: received,
+        });
   const {
     body: decompressed,
     compression,
     warnings,
-  } = decompress(served(), { ...decoders, mode: decompresses(plan) ? 'Auto' : 'None', allowTrailingData });
+  } = decompress(converted?.body ?? served(), {
+    ...decoders,
+    mode: decompresses(plan) ? 'Auto' : 'None',
+    allowTrailingData,
+  });
   const unpacked = unpack(decompressed, {
     ...decoders,
     mode: unpacks(plan) ? 'Auto' : 'None',
@@ -119,9 +132,17 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
     isPublic: () => source.isPublic === true,
   });
 
+  /** A conversion reads the file twice. */
+  const passes = plan.convert === undefined ? 1 : 2;
   function report(phase: TransferPhase): void {
     const shownMemory = decoderMemory === undefined ? {} : { decoderMemory };
-    onProgress({ bytes: passedBytes, servedBytes, total, phase, ...shownMemory });
+    onProgress({ bytes: passedBytes, servedBytes, total: total && passes * total, phase, ...shownMemory });
+  }
+
+  /** These bytes of the source are none of the image yet. */
+  function received(bytes: number): void {
+    servedBytes += bytes;
+    report('transferring');
   }
 
   function showMemory(next: 'awaited' | 'held'): void {
@@ -164,7 +185,8 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
   }
 
   /** How the image is made of the bytes that are served. */
-  function madeBy(): 'unpacked' | 'decompressed' | undefined {
+  function madeBy(): MadeBy {
+    if (converted !== undefined) return 'converted';
     if (unpacked.archive() !== undefined) return 'unpacked';
     return compression() === undefined ? undefined : 'decompressed';
   }
@@ -172,7 +194,8 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
   async function* served(): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const chunk of source.body) {
       if (chunk.length === 0) continue;
-      servedBytes += chunk.length;
+      if (converted === undefined) servedBytes += chunk.length;
+      else received(chunk.length);
       digests.served(chunk);
       yield chunk;
     }
@@ -222,7 +245,14 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
     },
   };
 
-  return { chunks: chunks(), check, compression, unpacked, state: () => state };
+  /** Of the image, once its first bytes are there. */
+  function sizeOf(): number | undefined {
+    if (converted !== undefined) return converted.size();
+    if (unpacked.archive() !== undefined) return unpacked.size();
+    return compression() === undefined ? source.size : undefined;
+  }
+
+  return { chunks: chunks(), check, sizeOf, state: () => state };
 }
 
 /** The digest in the plan, and the one that the source has recorded. */

@@ -36,6 +36,8 @@ const fields = z.strictObject({
   decompress: z.enum(['Auto', 'None']),
   /** The file of an archive that becomes the image, with `*` for any characters but `/`. Absent: the only file. */
   member: text.optional(),
+  /** Raw: the file is a qcow2 image, and the image is the disk that it describes. */
+  convert: z.enum(['Raw']).optional(),
   /** Glance's name: qcow2, raw, … */
   diskFormat: text,
   /** Glance's name. Default: the usual one for the disk format, which is bare for all but ami, ari and aki. */
@@ -80,12 +82,12 @@ export type TransferPlan = z.infer<typeof fields>;
 
 export const TransferPlan = fields.refine(
   (plan) => plan.method !== 'Verify' || readsItself(plan),
-  'Verify needs the image itself as its source, with the same cloud, digestOf Image, decompress None and no member',
+  'Verify needs the image itself as its source, with the same cloud, digestOf Image, decompress None, no member and no conversion',
 );
 
-function readsItself({ source, imageID, cloud, digestOf, decompress, member }: TransferPlan): boolean {
+function readsItself({ source, imageID, cloud, digestOf, decompress, member, convert }: TransferPlan): boolean {
   const isItself = isDeepStrictEqual(compact(source), imageItself(imageID, cloud));
-  return isItself && digestOf === 'Image' && decompress === 'None' && member === undefined;
+  return isItself && digestOf === 'Image' && decompress === 'None' && member === undefined && convert === undefined;
 }
 
 /**
@@ -106,7 +108,7 @@ export const defaultLimits: TransferPlan['limits'] = {
 export interface TransferResult {
   /** Bytes of the image: sent to Glance, or read back from it. */
   bytes: number;
-  /** Bytes received from the source. The same unless they were compressed. */
+  /** Bytes received from the source. The same unless they were compressed, or the file was read twice for a conversion. */
   servedBytes: number;
   /** `<algorithm>:<hex>`: the declared digest, or that of the image if none is declared. */
   digest: string;
@@ -141,7 +143,7 @@ export interface TransferProgress {
   bytes: number;
   /** Bytes received from the source so far. */
   servedBytes: number;
-  /** Of the served bytes, if the source announced it. */
+  /** Of the served bytes, if the source announced it. A conversion reads about twice the length of the file. */
   total: number | undefined;
   phase: TransferPhase;
   /** Of the memory that all decoders share. Absent if this transfer needs none now. */

@@ -15,7 +15,7 @@ import { createFairQueue } from '../lib/fair-queue.ts';
 import type { Key } from '../lib/key.ts';
 import { sourceOf } from '../source/registry.ts';
 import { type Meter, silentObserver, startMeter, type TransferEnd, type TransferObserver } from './meter.ts';
-import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
+import { noProgress, type TransferPlan, type TransferProgress, type TransferResult } from './plan.ts';
 
 export type TransferState =
   /** `position` counts from 1, in the order in which transfers start as far as the limits allow. */
@@ -213,14 +213,11 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   /** Aborts a run that is too slow, or too long, at the end of each window. Returns a function that stops the checks. */
   function watchPace(transfer: Transfer, meter: Meter, controller: AbortController): () => void {
     const startedAt = clock.monotonic();
-    let before = movedBy(meter.progress);
+    let before: TransferProgress = meter.progress;
     const check = () => {
       const { progress } = meter;
-      const moved = movedBy(progress);
-      // A run whose thread has ended starts again at zero.
-      const gained = moved < before ? moved : moved - before;
-      const isSlow = progress.phase !== 'finishing' && gained < slowest.bytes;
-      before = moved;
+      const isSlow = progress.phase !== 'finishing' && gainedBy(progress, before) < slowest.bytes;
+      before = progress;
       const elapsedMs = clock.monotonic() - startedAt;
       if (elapsedMs >= longestOf(progress)) controller.abort(tooLong(elapsedMs, progress));
       else if (isSlow && isInTheWay(transfer, progress)) controller.abort(new GaveWay());
@@ -346,9 +343,14 @@ function isActive({ phase }: Transfer): boolean {
   return phase.kind === 'queued' || phase.kind === 'running';
 }
 
-/** Bytes on the side with more bytes: compressed data grows, and sparse data shrinks, during a transfer. */
-function movedBy({ bytes, servedBytes }: TransferProgress): number {
-  return Math.max(bytes, servedBytes);
+/**
+ * Bytes since then on the side with more bytes: compressed data grows, and a conversion reads the file before the first byte of the
+ * image. A run whose thread has ended starts again at zero.
+ */
+function gainedBy(now: TransferProgress, before: TransferProgress): number {
+  const isAgain = now.bytes < before.bytes || now.servedBytes < before.servedBytes;
+  const { bytes, servedBytes } = isAgain ? noProgress : before;
+  return Math.max(now.bytes - bytes, now.servedBytes - servedBytes);
 }
 
 function longestOf({ total }: TransferProgress): number {

@@ -24,7 +24,7 @@ import type { TransferPlan } from './plan.ts';
 
 /** The plan to verify the image that `plan` fills. `digest` is that of its bytes; without it only the digest of Glance is compared. */
 export function verificationOf(plan: TransferPlan, digest: string | undefined): TransferPlan {
-  const { digest: _, member: __, ...rest } = plan;
+  const { digest: _, member: __, convert: ___, ...rest } = plan;
   return {
     ...rest,
     ...(digest === undefined ? {} : { digest }),

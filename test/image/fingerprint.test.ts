@@ -50,6 +50,12 @@ const rows: [fingerprint: string, content: object, image?: object][] = [
     { http: { url, digest: sha256, member: 'boot/vmlinuz' } },
     { diskFormat: 'aki', containerFormat: 'aki' },
   ],
+  // So did the conversion.
+  [`v1;${sha256};Served;None;raw;bare;convert=Raw`, { http: { url, digest: sha256 }, convert: 'Raw' }],
+  [
+    `v1;${sha256};Image;None;raw;bare;convert=Raw`,
+    { http: { url, digest: sha256, digestOf: 'Image' }, convert: 'Raw' },
+  ],
   // URLs, mirrors, methods, stores and minimum sizes do not change the bytes.
   [`v1;${sha256};Served;Auto;raw;bare`, { http: { url: 'https://elsewhere.example.com/x', digest: sha256 } }],
   [`v1;${sha256};Served;Auto;raw;bare`, { http: { url, digest: sha256, mirrors: [{ url: 'https://example.net/x' }] } }],

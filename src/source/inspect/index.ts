@@ -57,7 +57,7 @@ export interface Inspector {
 }
 
 const inspections: Record<Format, () => Inspection<FormatVerdict>> = {
-  qcow2: inspectQcow2,
+  qcow2: () => inspectQcow2(),
   qed: inspectQed,
   vmdk: inspectVmdk,
   vhd: inspectVhd,

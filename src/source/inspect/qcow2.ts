@@ -6,12 +6,21 @@
  */
 import * as read from './reader.ts';
 
-const featureBits = { dirty: 1n << 0n, corrupt: 1n << 1n, dataFile: 1n << 2n, unknown: ~0b1111n };
+const featureBits = {
+  dirty: 1n << 0n,
+  corrupt: 1n << 1n,
+  dataFile: 1n << 2n,
+  subclusters: 1n << 4n,
+  unknown: ~0b11111n,
+};
 /** Glance does not recognise shorter files as qcow2. */
 const leastLength = 512;
 const cutOff = read.damaged('is cut off in its header');
 
-export function* inspectQcow2(): read.Inspection<read.FormatVerdict> {
+/** `convert`: the image is read here and not by Glance, so two features are allowed that do not matter to a reader. */
+export type Purpose = 'store' | 'convert';
+
+export function* inspectQcow2(purpose: Purpose = 'store'): read.Inspection<read.FormatVerdict> {
   const header = yield* read.bytes(0, 72);
   if (!read.hasAt(header, 0, 'QFI\xfb')) return read.other;
   yield read.recognised;
@@ -25,7 +34,7 @@ export function* inspectQcow2(): read.Inspection<read.FormatVerdict> {
   // Version 3 has feature bits here. Version 2 has the first header extension, but Glance checks the bit all the same.
   const next = yield* read.bytes(72, 8);
   if (next.length < 8) return cutOff;
-  const verdict = checkFeatures(version, next.readBigUInt64BE());
+  const verdict = checkFeatures(version, next.readBigUInt64BE(), purpose);
   if (verdict !== read.sound) return verdict;
   yield read.virtualSize(Number(header.readBigUInt64BE(24)));
   if (clusterBits < 9 || clusterBits > 21) return read.damaged('has clusters of an impossible size');
@@ -34,15 +43,18 @@ export function* inspectQcow2(): read.Inspection<read.FormatVerdict> {
     : yield* inspectVersion3(1 << clusterBits);
 }
 
-function checkFeatures(version: number, features: bigint): read.FormatVerdict {
+function checkFeatures(version: number, features: bigint, purpose: Purpose): read.FormatVerdict {
   if ((features & featureBits.dataFile) !== 0n)
     return read.unsafe('has an external data file, which could expose files of a hypervisor');
   if (version === 2) return read.sound;
-  if ((features & featureBits.unknown) !== 0n)
+  if ((features & featureBits.unknown) !== 0n && purpose === 'convert')
+    return read.unsafe('needs features that are not known (qemu-img convert makes a plain image of it)');
+  if ((features & (featureBits.unknown | featureBits.subclusters)) !== 0n && purpose === 'store')
     return read.unsafe('needs features that Glance does not know (qemu-img convert makes a plain image of it)');
   if ((features & featureBits.corrupt) !== 0n)
     return read.damaged('is marked as corrupt (qemu-img check -r all may repair it)');
-  if ((features & featureBits.dirty) !== 0n)
+  // A dirty image has wrong reference counts, which a reader does not use.
+  if ((features & featureBits.dirty) !== 0n && purpose === 'store')
     return read.damaged('is marked as dirty: it was in use when it was copied (qemu-img check -r all repairs it)');
   return read.sound;
 }
