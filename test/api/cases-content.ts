@@ -38,6 +38,10 @@ const copyFrom = (value: unknown, refusal: string | undefined = undefined): Case
 });
 const web = (fields: object) => from({ digest: `sha512:${hex(128)}`, ...fields }, { method: 'WebDownload' });
 
+const converted = (content: object, image: object = {}) =>
+  spec({ image: { diskFormat: 'raw', ...image }, content: { http, convert: 'Raw', ...content } });
+const index = { url: 'https://example.com/i.json', format: 'JSONPointer', file: '/file', digest: '/sha256' };
+
 const packed = { url: 'https://example.org/image.xz', digest: `sha512:${hex(128)}` };
 
 export const contentCases: Case[] = [
@@ -88,6 +92,51 @@ export const contentCases: Case[] = [
     what: 'a method without a source',
     spec: spec({ image: { diskFormat: 'raw' }, content: { method: 'Stage' } }),
     refused: { field: 'spec.content', says: says.source },
+  },
+  { what: 'a conversion to raw', spec: converted({}) },
+  { what: 'a conversion to raw in a bare container', spec: converted({}, { containerFormat: 'bare' }) },
+  { what: 'a conversion to raw with method Stage', spec: converted({ method: 'Stage' }) },
+  { what: 'a conversion to raw of a file that an index names', spec: converted({ http: undefined, index }) },
+  {
+    what: 'a conversion to raw with mirrors that have other files',
+    spec: converted({
+      http: { ...http, mirrors: [{ url: 'https://example.org/a.qcow2', digest: `sha512:${hex(128)}` }] },
+    }),
+  },
+  {
+    what: 'a conversion to something else',
+    spec: converted({ convert: 'VMDK' }),
+    refused: { field: 'spec.content.convert', says: unsupported },
+  },
+  {
+    what: 'a conversion to raw with another disk format',
+    spec: converted({}, { diskFormat: 'qcow2' }),
+    refused: { field: 'spec.image.diskFormat', says: says.convertFormat },
+  },
+  {
+    what: 'a conversion to raw in a container',
+    spec: converted({}, { containerFormat: 'ova' }),
+    refused: { field: 'spec.image.diskFormat', says: says.convertFormat },
+  },
+  {
+    what: 'a conversion to raw by a download of Glance',
+    spec: converted({ method: 'WebDownload', http: { ...http, digest: `sha512:${hex(128)}` } }),
+    refused: { field: 'spec.content.convert', says: says.convertSource },
+  },
+  {
+    what: 'a conversion to raw of another image',
+    spec: converted({ http: undefined, glance: { image: id } }),
+    refused: { field: 'spec.content.convert', says: says.convertSource },
+  },
+  {
+    what: 'a conversion to raw of a file in an archive',
+    spec: converted({ http: { ...http, member: '*.qcow2' } }),
+    refused: { field: 'spec.content.convert', says: says.convertMember },
+  },
+  {
+    what: 'a conversion to raw of a file in an archive that an index names',
+    spec: converted({ http: undefined, index: { ...index, member: '*.qcow2' } }),
+    refused: { field: 'spec.content.convert', says: says.convertMember },
   },
   { what: 'method Stage', spec: from({}, { method: 'Stage' }) },
   {

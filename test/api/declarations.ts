@@ -50,6 +50,12 @@ export const says = {
   format: 'image.diskFormat is required with content: say what the file is, for example qcow2 or raw',
   fixed: (field: string) =>
     `${field} cannot change without content once the data is in Glance, which fixes it: declare content, or create another GlanceImage`,
+  convertSource:
+    'convert needs content.http or content.index, and no method WebDownload, because the operator reads the file itself, in parts: use another source or method, or leave convert out',
+  convertMember:
+    'convert reads the file in parts, which a file in an archive does not have: declare a qcow2 file that is in no archive, or leave convert or member out',
+  convertFormat:
+    'content.convert makes a raw disk: set image.diskFormat to raw, and leave image.containerFormat out, or leave convert out',
   source: 'content needs exactly one source: http, index, glance',
   digestFrom:
     'http needs exactly one of digest and digestFrom: the digest of the file, or where its publisher lists it',

@@ -22,6 +22,7 @@ const decompressed = declare({ http: { ...served, decompress: 'Auto' } });
 const incomparable = declare(content);
 const fetched = declare({ http: served, method: 'WebDownload' });
 const staged = declare({ http: served, method: 'Stage' });
+const converted = declare({ http: served, convert: 'Raw' });
 const glance = declare({ glance: { image: imageOf().id } });
 const contentIn = (options: ResourceOptions): Content => desiredOf(options).content ?? assert.fail();
 const fingerprintIn = (options: ResourceOptions): string => desiredOf(options).fingerprint ?? assert.fail();
@@ -84,6 +85,22 @@ describe('the verdict on an active image', () => {
     ['another digest, fetched by Glance', fetched, { hash: wrong }, 'wrong'],
     ['another format after an import plugin', staged, { diskFormat: 'qcow2', hash: other }, 'unverifiable'],
     ['another digest and format after an import plugin', staged, { diskFormat: 'qcow2', hash: wrong }, 'unverifiable'],
+    ['the digest of the file before its conversion', converted, {}, 'wrong'],
+    ['another digest than the file had before its conversion', converted, { hash: wrong }, 'unverifiable'],
+    ['a digest that cannot be compared with the one before the conversion', converted, { hash: other }, 'unverifiable'],
+    ['the disk that was made by a verified conversion', converted, {}, 'right', finding(converted)],
+    [
+      'another format than the conversion makes',
+      converted,
+      { diskFormat: 'qcow2', properties: marked(fingerprintIn(declare({ http: served }, { diskFormat: 'qcow2' }))) },
+      'wrong',
+    ],
+    [
+      'the declared digest of the disk that a conversion makes',
+      declare({ http: { ...served, digestOf: 'Image' }, convert: 'Raw' }),
+      {},
+      'right',
+    ],
     ['no declared digest', glance, {}, 'unverifiable'],
     [
       'the fingerprint of another digest',
@@ -143,6 +160,7 @@ describe('the verdict on an active image', () => {
   test('data that was read back and differs is wrong, unless the declared digest may be that of a compressed file', () => {
     assert.equal(mismatchOf(contentIn(comparable), 'sha512:00').kind, 'wrong');
     assert.equal(mismatchOf(contentIn(decompressed), 'sha512:00').kind, 'unverifiable');
+    assert.equal(mismatchOf(contentIn(converted), 'sha512:00').kind, 'unverifiable');
     const ofImage = declare({ http: { ...served, decompress: 'Auto', digestOf: 'Image' } });
     assert.equal(mismatchOf(contentIn(ofImage), 'sha512:00').kind, 'wrong');
   });
