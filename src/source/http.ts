@@ -64,7 +64,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
   let isSpliced = false;
   let isPublic = true;
   let warnings: readonly string[] = [];
-  /** Parts of the file are read beside the body. */
+  /** Parts of the file are read in addition to the body. */
   let hasRanges = false;
 
   /** The next range, from the first address that has it. `failure` ended the range before. */

@@ -15,15 +15,8 @@ import { afterRedirect, needsRanges, progress, SourceError } from './errors.ts';
 import { fetchFollowing, type SourceRequest } from './request.ts';
 import { type ResponseRange, rangeIn, rejectsRange } from './response-range.ts';
 import { createRotation } from './rotation.ts';
-import type { SourceLimits } from './source.ts';
+import type { RangeReader, SourceLimits } from './source.ts';
 import { checkResume, type KnownFile, type Validators } from './validators.ts';
-
-export interface RangeReader {
-  /** Length of the file, if a response has announced it. */
-  size(): number | undefined;
-  /** The bytes from `from` up to `to`, exclusive, or the errors of sources: ConversionNeedsRanges if no server sends parts of it. */
-  read(from: number, to: number): AsyncGenerator<Uint8Array, void, undefined>;
-}
 
 export interface RangeReaderOptions extends Omit<SourceRequest, 'url' | 'range' | 'hasDigest'> {
   urls: readonly string[];

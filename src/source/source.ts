@@ -7,7 +7,6 @@
 import { aborted, linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { SourceError } from './errors.ts';
-import type { RangeReader } from './ranges.ts';
 
 export interface Source {
   /**
@@ -31,10 +30,17 @@ export interface Source {
   readonly isPublic?: boolean;
   /** Notes on the download that users should know. Complete at the end of the body. */
   readonly warnings?: readonly string[];
-  /** Reads parts of the same file, beside the body. Undefined where that is not possible for the kind of source. */
+  /** Reads parts of the same file, in addition to the body. Undefined where that is not possible for the kind of source. */
   readonly ranges?: RangeReader;
   /** Can be read once. Aborting the signal that the source was opened with closes it. */
   readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface RangeReader {
+  /** Length of the file, if a response has announced it. */
+  size(): number | undefined;
+  /** The bytes from `from` up to `to`, exclusive, or the errors of sources: ConversionNeedsRanges if no server sends parts of it. */
+  read(from: number, to: number): AsyncGenerator<Uint8Array, void, undefined>;
 }
 
 export interface SourceLimits {

@@ -38,8 +38,8 @@ const copyFrom = (value: unknown, refusal: string | undefined = undefined): Case
 });
 const web = (fields: object) => from({ digest: `sha512:${hex(128)}`, ...fields }, { method: 'WebDownload' });
 
-const converted = (content: object, image: object = {}) =>
-  spec({ image: { diskFormat: 'raw', ...image }, content: { http, convert: 'Raw', ...content } });
+const converted = (content: object, image: object = {}, source: object = { http }) =>
+  spec({ image: { diskFormat: 'raw', ...image }, content: { ...source, convert: 'Raw', ...content } });
 const index = { url: 'https://example.com/i.json', format: 'JSONPointer', file: '/file', digest: '/sha256' };
 
 const packed = { url: 'https://example.org/image.xz', digest: `sha512:${hex(128)}` };
@@ -96,7 +96,7 @@ export const contentCases: Case[] = [
   { what: 'a conversion to raw', spec: converted({}) },
   { what: 'a conversion to raw in a bare container', spec: converted({}, { containerFormat: 'bare' }) },
   { what: 'a conversion to raw with method Stage', spec: converted({ method: 'Stage' }) },
-  { what: 'a conversion to raw of a file that an index names', spec: converted({ http: undefined, index }) },
+  { what: 'a conversion to raw of a file that an index names', spec: converted({}, {}, { index }) },
   {
     what: 'a conversion to raw with mirrors that have other files',
     spec: converted({
@@ -125,7 +125,7 @@ export const contentCases: Case[] = [
   },
   {
     what: 'a conversion to raw of another image',
-    spec: converted({ http: undefined, glance: { image: id } }),
+    spec: converted({}, {}, { glance: { image: id } }),
     refused: { field: 'spec.content.convert', says: says.convertSource },
   },
   {
@@ -135,7 +135,7 @@ export const contentCases: Case[] = [
   },
   {
     what: 'a conversion to raw of a file in an archive that an index names',
-    spec: converted({ http: undefined, index: { ...index, member: '*.qcow2' } }),
+    spec: converted({}, {}, { index: { ...index, member: '*.qcow2' } }),
     refused: { field: 'spec.content.convert', says: says.convertMember },
   },
   { what: 'method Stage', spec: from({}, { method: 'Stage' }) },

@@ -4,11 +4,11 @@ import { after, before, test } from 'node:test';
 import { createEgressPolicy } from '../../src/http/egress.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { openHttpSource } from '../../src/source/http.ts';
-import type { RangeReader } from '../../src/source/ranges.ts';
-import type { Source as Opened } from '../../src/source/source.ts';
+import type { Source as Opened, RangeReader } from '../../src/source/source.ts';
 import { createSourceTransport } from '../../src/source/transport.ts';
 import { generated } from '../env/content.ts';
 import { type Source as Server, type SourceFile, startSource } from '../env/source.ts';
+import { patience } from '../env/wait.ts';
 import { failsWith } from './server.ts';
 
 const size = 200_000;
@@ -42,7 +42,7 @@ async function open(...files: Partial<SourceFile>[]): Promise<Opened & { ranges:
     random: () => 0.5,
     hasDigest: true,
     limits: { maxBytes: 10_000_000, stallBytes: 1000, stallWindowMs: 60_000 },
-    signal: AbortSignal.timeout(120_000),
+    signal: patience(),
   });
   const requests = () => servers.flatMap((server) => server.requests).filter((request) => request.path === path);
   const asked = () => requests().flatMap(({ range }) => range ?? []);
@@ -57,7 +57,7 @@ async function read(ranges: RangeReader, from: number, to: number): Promise<Buff
 
 const assertPart = (part: Buffer, from: number, to: number) => assert.ok(part.equals(content.slice(from, to)));
 
-test('parts of a file are read beside its download, in any order, one request each', async () => {
+test('parts of a file are read while it is downloaded, in any order, one request each', async () => {
   const { ranges, asked, body } = await open({});
   const parts = [
     [100_000, 150_000],
@@ -91,7 +91,7 @@ test('a part continues at its next byte after the connection broke', async () =>
   );
 });
 
-test('a server that sends less than was requested is asked for the rest, and is given up when it sends next to nothing', async () => {
+test('a server that sends less than was requested gets a request for the rest, and is given up when it sends next to nothing', async () => {
   const { ranges, asked } = await open({ longestRange: 20_000 });
   assertPart(await read(ranges, 0, 100_000), 0, 100_000);
   assert.equal(asked().length, 5);
@@ -105,7 +105,7 @@ for (const [what, file] of [
   ['rejects the request', { faults: [null, { kind: 'answer', status: 416 }] }],
   ['forbids parts of a file', { faults: [null, { kind: 'answer', status: 403 }] }],
 ] as const)
-  test(`a server that ${what} in place of a part has no ranges, and the next address is asked`, async () => {
+  test(`a server that ${what} in place of a part has no ranges, and the next address is tried`, async () => {
     const alone = await open(file);
     await assert.rejects(
       read(alone.ranges, 10, 20),

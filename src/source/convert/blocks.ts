@@ -5,7 +5,8 @@
  * there are at most 131 072, and a cache of a few blocks; the bytes that are requested are bounded by a multiple of the file.
  */
 import { createHash, type Hash } from 'node:crypto';
-import type { RangeReader } from '../ranges.ts';
+import { BoundedMap } from '../../lib/bounded-map.ts';
+import type { RangeReader } from '../source.ts';
 import type { ConversionErrors } from './errors.ts';
 
 const digestBytes = 32;
@@ -17,7 +18,9 @@ const leastCached = 4;
 
 /** A power of two, so that blocks and clusters have common borders. */
 export function blockSizeOf(fileBytes: number): number {
-  return Math.max(leastBlock, 2 ** Math.ceil(Math.log2(fileBytes / mostBlocks)));
+  let bytes = leastBlock;
+  while (bytes * mostBlocks < fileBytes) bytes *= 2;
+  return bytes;
 }
 
 /** What reading a file of this size again keeps in memory, at most. */
@@ -97,9 +100,8 @@ export interface SeenFileOptions {
 export function openSeenFile({ size, digests, ranges, errors, onBytes }: SeenFileOptions): SeenFile {
   const { blockBytes } = digests;
   const count = Math.ceil(size / blockBytes);
-  const mostCached = Math.max(leastCached, cacheBytes / blockBytes);
-  /** By index, the one that was used last at the end. */
-  const cache = new Map<number, Buffer>();
+  /** By index. */
+  const cache = new BoundedMap<number, Buffer>(Math.max(leastCached, cacheBytes / blockBytes));
   let request: { next: number; end: number; chunks: AsyncGenerator<Uint8Array, void, undefined> } | undefined;
   let rest: Uint8Array = new Uint8Array(0);
   let length = firstRequest;
@@ -145,23 +147,14 @@ export function openSeenFile({ size, digests, ranges, errors, onBytes }: SeenFil
     }
     pay(block.length);
     if (!digests.isBlock(index, block)) throw errors.changed(index * blockBytes);
-    keep(index, block);
-    return block;
-  }
-
-  function keep(index: number, block: Buffer): void {
-    cache.delete(index);
     cache.set(index, block);
-    for (const oldest of cache.keys()) {
-      if (cache.size <= mostCached) return;
-      cache.delete(oldest);
-    }
+    return block;
   }
 
   async function blockAt(index: number): Promise<Buffer> {
     const cached = cache.get(index);
     if (cached !== undefined) {
-      keep(index, cached);
+      cache.set(index, cached);
       return cached;
     }
     const from = await seek(index);

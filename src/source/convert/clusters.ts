@@ -48,8 +48,7 @@ async function* tablesOf(
   file: SeenFile,
   errors: ConversionErrors,
 ): AsyncGenerator<Iterable<Piece>, void, undefined> {
-  const { size, clusterBits, table, hasSubclusters } = layout;
-  const clusterBytes = 2 ** clusterBits;
+  const { size, clusterBytes, table, hasSubclusters } = layout;
   const entryBytes = hasSubclusters ? 16 : 8;
   const covered = (clusterBytes / entryBytes) * clusterBytes;
   for (let from = 0; from < table.entries; from += atOnce) {
@@ -77,13 +76,12 @@ function* piecesIn(
   fileBytes: number,
   errors: ConversionErrors,
 ): Generator<Piece, void, undefined> {
-  const clusterBytes = 2 ** layout.clusterBits;
-  for (let done = 0, at = 0; done < bytes; done += clusterBytes, at += layout.hasSubclusters ? 16 : 8) {
+  const { clusterBytes, hasSubclusters } = layout;
+  for (let done = 0, at = 0; done < bytes; done += clusterBytes, at += hasSubclusters ? 16 : 8) {
     const most = Math.min(clusterBytes, bytes - done);
     const entry = table.readBigUInt64BE(at);
     if ((entry & masks.compressed) !== 0n) yield packed(entry, most, layout, fileBytes, errors);
-    else if (layout.hasSubclusters)
-      yield* partsOf(entry, table.readBigUInt64BE(at + 8), most, layout, fileBytes, errors);
+    else if (hasSubclusters) yield* partsOf(entry, table.readBigUInt64BE(at + 8), most, layout, fileBytes, errors);
     else yield* cluster(entry, most, layout, fileBytes, errors);
   }
 }
@@ -92,13 +90,13 @@ function* piecesIn(
 function* cluster(
   entry: bigint,
   bytes: number,
-  { clusterBits, hasZeroClusters }: Layout,
+  { clusterBytes, hasZeroClusters }: Layout,
   fileBytes: number,
   errors: ConversionErrors,
 ): Generator<Piece, void, undefined> {
   const isZero = (entry & masks.zero) !== 0n;
   if (isZero && !hasZeroClusters) throw errors.damaged('has a cluster of zeros, which version 2 does not have');
-  const at = hostOf(entry, clusterBits, errors);
+  const at = hostOf(entry, clusterBytes, errors);
   if (isZero || at === 0) yield { kind: 'zeros', bytes };
   else yield* stored(at, bytes, fileBytes, errors);
 }
@@ -108,15 +106,15 @@ function* partsOf(
   entry: bigint,
   map: bigint,
   bytes: number,
-  { clusterBits }: Layout,
+  { clusterBytes }: Layout,
   fileBytes: number,
   errors: ConversionErrors,
 ): Generator<Piece, void, undefined> {
-  const at = hostOf(entry, clusterBits, errors);
+  const at = hostOf(entry, clusterBytes, errors);
   const [areStored, areZeros] = [Number(map & 0xffff_ffffn), Number(map >> 32n)];
   if ((areStored & areZeros) !== 0) throw errors.damaged('has a subcluster that is both stored and zeros');
   if (at === 0 && areStored !== 0) throw errors.damaged('has a subcluster that is stored nowhere');
-  const partBytes = 2 ** clusterBits / subclusters;
+  const partBytes = clusterBytes / subclusters;
   for (let index = 0; index * partBytes < bytes; index++) {
     const most = Math.min(partBytes, bytes - index * partBytes);
     const isStored = (areStored & (1 << index)) !== 0;
@@ -125,9 +123,9 @@ function* partsOf(
   }
 }
 
-function hostOf(entry: bigint, clusterBits: number, errors: ConversionErrors): number {
+function hostOf(entry: bigint, clusterBytes: number, errors: ConversionErrors): number {
   const at = Number(entry & masks.offset);
-  if (at % 2 ** clusterBits !== 0) throw errors.damaged('has a cluster in an impossible place');
+  if (at % clusterBytes !== 0) throw errors.damaged('has a cluster in an impossible place');
   return at;
 }
 

@@ -3,12 +3,12 @@
  * the second one reads its clusters in the order of the disk, by range requests.
  *
  * Guarantees: no byte of the disk is released before the whole file was accepted by the caller; every byte of the second pass is
- * compared with the first one; the disk is exactly as large as the header says; memory does not depend on the file.
+ * compared with the first one; the disk is exactly as large as its header states; memory does not depend on the file.
  *
  * Caveat: vmdk and vhdx are not converted.
  */
 import type { MemoryShare } from '../../lib/memory-budget.ts';
-import type { RangeReader } from '../ranges.ts';
+import type { RangeReader } from '../source.ts';
 import { BlockDigests, memoryOf, openSeenFile, type SeenFile } from './blocks.ts';
 import { piecesOf } from './clusters.ts';
 import { type ConversionErrors, conversionErrors } from './errors.ts';

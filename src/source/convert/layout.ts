@@ -14,6 +14,7 @@ export interface Layout {
   /** Bytes of the disk. */
   size: number;
   clusterBits: number;
+  clusterBytes: number;
   /** Offset of the first table, and its number of entries. */
   table: { at: number; entries: number };
   /** Version 2 has no clusters of zeros. */
@@ -85,6 +86,8 @@ function parse(header: Buffer, fileBytes: number, errors: ConversionErrors): Lay
   if (header.length < headerBytes) throw errors.damaged('is cut off in its header');
   const version = header.readUInt32BE(4);
   const clusterBits = header.readUInt32BE(20);
+  // At most 21 bits, which the inspection has checked.
+  const clusterBytes = 1 << clusterBits;
   const size = Number(header.readBigUInt64BE(24));
   const needs = version === 2 ? 0n : header.readBigUInt64BE(72);
   if (header.readUInt32BE(32) !== 0)
@@ -95,13 +98,21 @@ function parse(header: Buffer, fileBytes: number, errors: ConversionErrors): Lay
   if (hasSubclusters && clusterBits < leastBitsOfSubclusters)
     throw errors.damaged('has clusters that are too small for its subclusters');
   const compression = compressionOf(header, needs, errors);
-  const perTable = 2 ** clusterBits / (hasSubclusters ? 16 : 8);
-  const entries = Math.ceil(size / (2 ** clusterBits * perTable));
+  const perTable = clusterBytes / (hasSubclusters ? 16 : 8);
+  const entries = Math.ceil(size / (clusterBytes * perTable));
   const at = Number(header.readBigUInt64BE(40));
   if (header.readUInt32BE(36) < entries) throw errors.damaged('has a first table that is too short for its disk');
-  if (at % 2 ** clusterBits !== 0) throw errors.damaged('has its first table in an impossible place');
+  if (at % clusterBytes !== 0) throw errors.damaged('has its first table in an impossible place');
   if (at + 8 * entries > fileBytes) throw errors.damaged('is cut off in its first table');
-  return { size, clusterBits, table: { at, entries }, hasZeroClusters: version > 2, hasSubclusters, compression };
+  return {
+    size,
+    clusterBits,
+    clusterBytes,
+    table: { at, entries },
+    hasZeroClusters: version > 2,
+    hasSubclusters,
+    compression,
+  };
 }
 
 function compressionOf(header: Buffer, needs: bigint, errors: ConversionErrors): Layout['compression'] {

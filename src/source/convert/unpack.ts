@@ -6,15 +6,15 @@ import { inflateRawSync, constants as zlib, zstdDecompressSync } from 'node:zlib
 import { describe } from '../../lib/errors.ts';
 import type { Layout } from './layout.ts';
 
-export type Unpacked = { kind: 'cluster'; bytes: Buffer } | { kind: 'damaged'; why: string };
+export type UnpackedCluster = { kind: 'cluster'; bytes: Buffer } | { kind: 'damaged'; why: string };
 
 /** A window need not be larger than a cluster, which has at most 2 MiB. */
 const longestWindowLog = 23;
 const cutOff = 'it is cut off';
 
 /** The data ends anywhere in `data`: its last sector may hold other data behind it. */
-export function unpackCluster(data: Buffer, { clusterBits, compression }: Layout): Unpacked {
-  const maxOutputLength = 2 ** clusterBits;
+export function unpackCluster(data: Buffer, { clusterBytes, compression }: Layout): UnpackedCluster {
+  const maxOutputLength = clusterBytes;
   try {
     const bytes =
       compression === 'deflate'

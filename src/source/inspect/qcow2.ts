@@ -18,7 +18,7 @@ const leastLength = 512;
 const cutOff = read.damaged('is cut off in its header');
 
 /** `convert`: the image is read here and not by Glance, so two features are allowed that do not matter to a reader. */
-export type Purpose = 'store' | 'convert';
+type Purpose = 'store' | 'convert';
 
 export function* inspectQcow2(purpose: Purpose = 'store'): read.Inspection<read.FormatVerdict> {
   const header = yield* read.bytes(0, 72);

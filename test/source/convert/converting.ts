@@ -1,10 +1,10 @@
 /** Converts a file in memory, and counts what it requests. */
 import { type ConvertOptions, convertToRaw } from '../../../src/source/convert/index.ts';
-import type { RangeReader } from '../../../src/source/ranges.ts';
+import type { RangeReader } from '../../../src/source/source.ts';
 import { contentOf, pieces } from '../../env/content.ts';
 
 export interface Requested extends RangeReader {
-  /** Each range that was requested after the first pass. */
+  /** Each range that was requested after the file was read. */
   readonly ranges: readonly { from: number; to: number }[];
   /** Bytes that were read of them. */
   readonly bytes: () => number;
