@@ -6,6 +6,8 @@ import type { Clock } from '../src/lib/clock.ts';
 export interface VirtualClock extends Clock {
   /** Advances time. Each timer runs at its own time, and work that it starts runs before the next timer. */
   advance(ms: number): Promise<void>;
+  /** Sets the time of day, as a correction of a real clock does. Nothing is due because of it. */
+  jump(ms: number): void;
   /** Timers and sleeps that wait. */
   readonly pending: number;
 }
@@ -14,6 +16,7 @@ export function createVirtualClock(start = '2026-01-01T00:00:00.000Z'): VirtualC
   const startMs = Date.parse(start);
   const timers = new Set<{ at: number; fire: () => void }>();
   let elapsed = 0;
+  let jumped = 0;
 
   function schedule(ms: number, fire: () => void): () => void {
     // As real timers do, it runs in the context in which it was set.
@@ -30,7 +33,10 @@ export function createVirtualClock(start = '2026-01-01T00:00:00.000Z'): VirtualC
   }
 
   return {
-    now: () => new Date(startMs + elapsed),
+    now: () => new Date(startMs + jumped + elapsed),
+    jump(ms) {
+      jumped += ms;
+    },
     monotonic: () => elapsed,
     schedule,
     sleep(ms, signal) {

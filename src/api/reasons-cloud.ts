@@ -165,6 +165,15 @@ export const cloudReasons = {
       'Have the quota of the project raised, delete images that are not needed any more, or lower `revisions.keep` and `revisions.keepFor`; the operator then continues by itself.',
     command: 'openstack image list --long',
   },
+  RevisionsInUse: {
+    meaning:
+      'So many revisions that were replaced are in use, or may be, that no further one is made. The current one stays. The message says what uses them, or why that is unknown.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Rebuild or delete the servers and volumes that were made from them, or make Nova respond where the message says that it does not; the operator looks again every hour.',
+    command: 'openstack server list --image IMAGE',
+  },
   StoreNotFound: {
     meaning: 'The cloud has no store of that name.',
     shownBy: ['Ready'],
@@ -301,7 +310,7 @@ export const cloudReasons = {
   },
   PublishForbidden: {
     meaning:
-      'The operator has no right to read or write ConfigMaps in the namespace of the resource, so it cannot publish the image. The image itself is as declared, and an image that it replaces is kept.',
+      'The operator has no right to read or write ConfigMaps in the namespace of the resource, so it cannot publish the image. The image itself is as declared and has its name. An image that it replaces is retired, and is not deleted while the ConfigMap may name it.',
     shownBy: ['Ready'],
     actor: 'installer',
     remedy: 'Set the value publish.enabled of the chart to true, or remove `spec.publish`.',
@@ -309,7 +318,7 @@ export const cloudReasons = {
   },
   ConfigMapNotOwned: {
     meaning:
-      'The ConfigMap that spec.publish names exists and does not belong to this resource. It is neither changed nor deleted. The image itself is as declared, and an image that it replaces is kept.',
+      'The ConfigMap that spec.publish names exists and does not belong to this resource. It is neither changed nor deleted. The image itself is as declared, has its name, and is the one in `status.imageID`.',
     shownBy: ['Ready'],
     actor: 'user',
     remedy:

@@ -200,6 +200,15 @@ export const dataReasons = {
     command: 'kubectl explain glanceimage.spec.image.minDiskGiB',
   },
 
+  UseUnknown: {
+    meaning:
+      'Revisions that were replaced are kept, because Nova did not say whether servers use them. The message has its error.',
+    shownBy: ['Warning'],
+    actor: 'user',
+    remedy:
+      'Give the credentials the right to list the servers of their project, and the configured interface and region an endpoint of Nova. Delete an image that you know to be unused.',
+    command: 'openstack server list --image IMAGE',
+  },
   Pinned: {
     meaning: 'The field `revisions.pin` holds a revision whose data is not what `content` declares.',
     shownBy: ['Warning'],

@@ -8,15 +8,26 @@
 import type { ImageClient, QuotaUsage } from '../glance/client/index.ts';
 import { attempt, OperatorError } from '../lib/errors.ts';
 import type { Cloud } from './clouds.ts';
+import { asFailure } from './failure.ts';
 
-/** Servers of the project, by Nova. Glance itself rejects the deletion of an image of which its store holds clones. */
-export async function isUsed(
+/** Why an image counts as in use. `isUnknown`: because Nova did not say. */
+export interface Use {
+  why: string;
+  isUnknown: boolean;
+}
+
+/**
+ * Servers of the project, by Nova. Glance itself rejects the deletion of an image of which its store holds clones. Undefined if it is
+ * not in use.
+ */
+export async function useOf(
   imageID: string,
   { servers }: Pick<Cloud, 'servers'>,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<Use | undefined> {
   const use = await attempt(signal, () => servers(imageID, signal));
-  return !use.ok || use.value === 'used';
+  if (!use.ok) return { why: asFailure(use.error).message, isUnknown: true };
+  return use.value === 'used' ? { why: 'Nova lists servers that use it', isUnknown: false } : undefined;
 }
 
 /** Why Glance would accept no further image, or no data. Undefined if it would, or does not say. */

@@ -109,7 +109,15 @@ const schema = z.object({
     .catch(undefined),
   /** Images that are to be deleted and in use, and when that was seen last. */
   inUse: z
-    .array(z.object({ imageID: text, at: moment }))
+    .array(
+      z.object({
+        imageID: text,
+        at: moment,
+        /** What uses it, or why that is unknown. */
+        why: text.optional().catch(undefined),
+        isUnknown: z.literal(true).optional().catch(undefined),
+      }),
+    )
     .max(mostImages)
     .optional(),
   /** ID of a transfer that outlives this process. */
@@ -128,6 +136,11 @@ export type Recollection =
 export function msSince(at: string, now: Date): number {
   const ms = Math.abs(now.getTime() - Date.parse(at));
   return Number.isNaN(ms) ? Number.POSITIVE_INFINITY : ms;
+}
+
+/** An operator whose clock was wrong has recorded it. */
+export function isLater(at: string, now: Date): boolean {
+  return Date.parse(at) > now.getTime();
 }
 
 export function blankMemory(uid: string): Memory {
@@ -202,15 +215,31 @@ export function withImage(memory: Memory, imageID: string, isPublished: boolean)
   };
 }
 
-/** With this image as the one to use. `others`, which consumers may know too, are replaced from now on. */
+/**
+ * With this image as the one to use. `others`, which consumers may know too, are replaced from now on. So are those whose recorded
+ * time has not come yet, because a clock was wrong: their time to be kept begins again.
+ */
 export function withPromoted(memory: Memory, imageID: string, others: readonly string[], now: Date): Memory {
   const known = [...others, imageID].reduce((next, id) => withImage(next, id, true), memory);
   const { retired: before = [], ...rest } = known;
   const at = now.toISOString();
   const retired = rest.published
     .filter((id) => id !== imageID)
-    .map((id) => before.find((one) => one.imageID === id) ?? { imageID: id, at });
+    .map((id) => before.find((one) => one.imageID === id && !isLater(one.at, now)) ?? { imageID: id, at });
   return { ...rest, promoted: imageID, ...(retired.length === 0 ? {} : { retired }) };
+}
+
+/** With an image that was not deleted because it is in use, or may be. Its users know it, so it counts as published. */
+export function withInUse(
+  memory: Memory,
+  imageID: string,
+  { why, isUnknown }: { why: string; isUnknown: boolean },
+  now: Date,
+): Memory {
+  const others = memory.inUse?.filter((one) => one.imageID !== imageID) ?? [];
+  const unknown = isUnknown ? { isUnknown: true as const } : {};
+  const found = { imageID, at: now.toISOString(), why: printable(why, longestWhy), ...unknown };
+  return { ...withImage(memory, imageID, true), inUse: [...others, found] };
 }
 
 /** Whether another image has replaced it. */

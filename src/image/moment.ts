@@ -45,6 +45,7 @@ export function momentOf(
       transferWarnings: content?.warnings,
       virtualSize: content?.virtualSize ?? image?.virtualSize ?? undefined,
       unremovable: report.memory.unremovable?.keys,
+      unknownUse: report.memory.inUse?.filter(({ isUnknown }) => isUnknown === true) ?? [],
     }),
     now: clock.now(),
     random: random(),

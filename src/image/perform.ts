@@ -10,15 +10,15 @@ import { Conflict, GlanceUnavailable, ImageNotFound, NotAuthorized } from '../gl
 import type { Image } from '../glance/image.ts';
 import { type JsonPatchOperation, keyIn } from '../glance/patch.ts';
 import type { Clock } from '../lib/clock.ts';
-import { OperatorError } from '../lib/errors.ts';
+import { attempt, OperatorError } from '../lib/errors.ts';
 import { addMember, changeState, removeMember } from './access.ts';
-import { isUsed, whyNoRoom } from './before-step.ts';
+import { useOf, whyNoRoom } from './before-step.ts';
 import type { Cloud } from './clouds.ts';
 import type { OwnConfigMaps } from './config-maps.ts';
 import type { Desired } from './desired.ts';
 import { asProtected, hiddenMark, markProtected, reservedKey } from './mark-protection.ts';
 import type { MemberReadings } from './member-readings.ts';
-import { type Memory, withImage, withoutImage } from './memory.ts';
+import { withInUse, withoutImage } from './memory.ts';
 import { momentOf } from './moment.ts';
 import { claimOf, find, isOfOtherCluster, type Look, observeMarked, revisionOf, withFound } from './observe.ts';
 import { ownershipOf } from './ownership.ts';
@@ -313,15 +313,20 @@ async function removeFromStore(
 async function remove(step: StepOf<'delete'>, state: State, context: PerformContext): Promise<Performed> {
   const { images, recent, signal, clock } = context;
   const { image, why, mustGo, unlessInUse } = step;
-  if (unlessInUse === true && (await isUsed(image.id, context, signal)))
-    return changed({ ...state, memory: withInUse(state.memory, image.id, clock.now()) });
+  const use = unlessInUse === true ? await useOf(image.id, context, signal) : undefined;
+  if (use !== undefined) return changed({ ...state, memory: withInUse(state.memory, image.id, use, clock.now()) });
   try {
     if (image.protected) await images.patch(image.id, [{ op: 'replace', path: '/protected', value: false }], signal);
     await images.remove(image.id, signal);
     recent.deleted(image.id);
   } catch (error) {
-    if (error instanceof Conflict && mustGo !== true)
-      return changed({ ...state, memory: withInUse(state.memory, image.id, clock.now()) });
+    const isRefused = error instanceof Conflict || error instanceof NotAuthorized;
+    // An image that stays is as protected as before.
+    if (isRefused && image.protected) await protectAgain(image, context);
+    if (error instanceof Conflict && mustGo !== true) {
+      const held = { why: error.message, isUnknown: false };
+      return changed({ ...state, memory: withInUse(state.memory, image.id, held, clock.now()) });
+    }
     if (!(error instanceof ImageNotFound)) return failed(state, error);
     if (recent.doubtMs(image.id) > 0) return failed(state, notYetKnown(image.id));
   }
@@ -330,10 +335,9 @@ async function remove(step: StepOf<'delete'>, state: State, context: PerformCont
   return done({ observed, memory }, [{ kind: 'replaced', id: image.id, why }]);
 }
 
-/** Its users know the image, so it counts as published. */
-function withInUse(memory: Memory, imageID: string, now: Date): Memory {
-  const others = memory.inUse?.filter((one) => one.imageID !== imageID) ?? [];
-  return { ...withImage(memory, imageID, true), inUse: [...others, { imageID, at: now.toISOString() }] };
+/** Where this fails, a later plan does it, because the record of a retired image is compared too. */
+async function protectAgain({ id }: Image, { images, signal }: PerformContext): Promise<void> {
+  await attempt(signal, () => images.patch(id, [{ op: 'replace', path: '/protected', value: true }], signal));
 }
 
 async function look(image: Image, state: State, context: PerformContext): Promise<Performed> {

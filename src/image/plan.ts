@@ -15,8 +15,9 @@ import { type Memory, mostImages, verifiedAs } from './memory.ts';
 import { whyForeign } from './ownership.ts';
 import { obeyPin } from './pin.ts';
 import { wantedOf, whenRight } from './promote.ts';
+import { retraction } from './publication.ts';
 import { wasVerified } from './retention.ts';
-import { expireOld, isLeftover, removal } from './retire.ts';
+import { expireOld, heldUp, isLeftover, removal } from './retire.ts';
 import { isUsable, type Revision, type Stage, stageOf } from './revisions.ts';
 import {
   blocked,
@@ -84,6 +85,8 @@ function decide(declared: Desired, state: State, now: Date): Choice {
   if (leftover !== undefined) return removal(scene, leftover, chosen);
   const expiry = chosen?.stage.kind === 'right' ? undefined : expireOld(scene, chosen);
   if (expiry !== undefined) return expiry;
+  const retracted = chosen?.stage.kind === 'right' ? undefined : retraction(scene);
+  if (retracted !== undefined) return retracted;
   if (chosen === undefined) return creation(scene);
   switch (chosen.stage.kind) {
     case 'right':
@@ -144,7 +147,8 @@ function creation(scene: Scene): Choice {
   const { desired, state, judged } = scene;
   const { memory } = state;
   if (desired.hold !== undefined) return blocked('PinNotFound', pinNotFound(desired));
-  if (judged.length >= mostImages) return blocked('Conflict', tooMany);
+  const held = heldUp(scene) ?? (judged.length >= mostImages ? tooMany : undefined);
+  if (held !== undefined) return blocked('RevisionsInUse', held);
   // The first image is found by its mark after a crash. Next to others, a list is read only if this says that it is necessary.
   if (judged.length > 0 && memory.incomplete !== true)
     return step({ kind: 'record', memory: { ...memory, incomplete: true } });
@@ -163,8 +167,8 @@ function pinNotFound({ pin }: Desired): string {
 }
 
 const tooMany =
-  `${mostImages} images of this resource exist, and Glance deletes none of them because they are in use: delete servers or volumes ` +
-  'that were made from them';
+  `${mostImages} images of this resource exist, and the operator keeps track of no more, so it makes no other one. status.revisions names them: ` +
+  'delete those that nothing uses with `openstack image delete`';
 
 function whenEmpty(scene: Scene, chosen: Judged): Choice {
   const { desired, judged } = scene;
@@ -192,12 +196,19 @@ function whenDeactivated(scene: Scene, chosen: Judged, isRight: boolean): Choice
   const patch = isRight ? patchTo(scene, chosen, wantedOf(scene, chosen)) : undefined;
   if (patch !== undefined) return patch;
   const remedy = 'an administrator of the cloud can reactivate it';
-  return isRight
-    ? blocked(
+  if (isRight)
+    return blocked(
+      'Deactivated',
+      `image ${id} is deactivated in Glance: ${remedy}. spec.image.state says whether it should be: Active or Deactivated`,
+    );
+  // An image is visible only with verified data, so only the memory of that is lost.
+  return chosen.image.hidden
+    ? blocked('NotVerifiable', `image ${id} is deactivated, so its data cannot be read and verified; ${remedy}`)
+    : blocked(
         'Deactivated',
-        `image ${id} is deactivated in Glance: ${remedy}. spec.image.state says whether it should be: Active or Deactivated`,
-      )
-    : blocked('NotVerifiable', `image ${id} is deactivated, so its data cannot be read and verified; ${remedy}`);
+        `image ${id} is deactivated in Glance. By its mark it was made for the declared data, and nothing else is known of its data, which ` +
+          `cannot be read until the image is active: ${remedy}. It is then verified, and the operator continues`,
+      );
 }
 
 const fromCluster =

@@ -3,7 +3,7 @@
  * retired.
  *
  * Invariant: the order is (0) add its members, (1) make it visible, (2) record it as the image to use and publish it, (3) retire the one
- * before, (4) give it its name. It is deactivated last, because the data of a deactivated image can be neither read back nor copied.
+ * before, (4) give it its name. Where the ConfigMap cannot be written, all of the rest is done. It is deactivated last, because the data of a deactivated image can be neither read back nor copied.
  */
 import type { Image } from '../glance/image.ts';
 import type { WantedImage } from '../glance/translation.ts';
@@ -25,13 +25,22 @@ export function whenRight(scene: Scene, chosen: Judged): Choice {
   const change = admission(scene, chosen) ?? patchTo(scene, chosen, wantedOf(scene, chosen));
   if (change !== undefined) return change;
   const others = judged.filter((one) => one !== chosen);
-  const rest = publication(scene, image) ?? retire(scene, others) ?? completion(scene, image);
+  const rest = afterwards(scene, image, others);
   const isSettled = rest.kind === 'next' && rest.next.kind === 'settled';
   const isPromoted = memory.promoted === image.id && others.every((one) => isRetired(memory, one.image.id));
   if (isSettled || isPromoted) return rest;
   const ids = others.map((one) => one.image.id);
   const promoted = withPromoted(memory, image.id, ids, now);
   return step({ kind: 'record', memory: ids.length === 0 ? promoted : withRecord(promoted, scene.desired) });
+}
+
+/** A ConfigMap that cannot be written keeps the image neither from its name nor from its stores, and is reported in the end. */
+function afterwards(scene: Scene, image: Image, others: readonly Judged[]): Choice {
+  const published = publication(scene, image);
+  if (published?.kind === 'step') return published;
+  const rest = retire(scene, others) ?? completion(scene, image);
+  const isSettled = rest.kind === 'next' && rest.next.kind === 'settled';
+  return isSettled ? (published ?? rest) : rest;
 }
 
 /** Brings the data to the declared stores, and deactivates it last. */

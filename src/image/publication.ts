@@ -9,7 +9,7 @@ import type { Image } from '../glance/image.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import { digestIn } from './fingerprint.ts';
 import { type Memory, mostImages, withoutConfigMap } from './memory.ts';
-import { isSameData, type Published, publishedData } from './published-data.ts';
+import { idKey, isSameData, type Published, publishedData } from './published-data.ts';
 import type { Observed, Publication } from './revisions.ts';
 import { type Choice, followedBy, type Scene } from './scene.ts';
 import type { PlanStep } from './step.ts';
@@ -29,6 +29,25 @@ export function publication({ desired, state }: Scene, image: Image): Choice | u
   const wanted = configMap === undefined ? undefined : { configMap, image, name: desired.image.name, digest };
   const next = publish(wanted, state.memory, state.observed.configMaps);
   return next?.kind === 'blocked' ? followedBy(next) : next;
+}
+
+/**
+ * While no image can be used, a ConfigMap must not name one that is gone, or whose data was found to be wrong: it is deleted, because its
+ * consumers would take an empty ID for an ID.
+ */
+export function retraction({ desired: { configMap = '' }, state, judged }: Scene): Choice | undefined {
+  const seen = state.observed.configMaps?.get(configMap);
+  if (seen?.kind !== 'own' || judged.some(({ isInUse }) => isInUse)) return undefined;
+  const named = judged.find(({ image }) => image.id === seen.data[idKey]);
+  const isUnusable = named === undefined || named.stage.kind === 'useless';
+  return isUnusable ? { kind: 'step', step: { kind: 'unpublish', configMap } } : undefined;
+}
+
+/** Whether a ConfigMap shows the image, or may show it because it cannot be read. Its consumers then make servers from it. */
+export function mayBeShown(imageID: string, { configMaps }: Observed): boolean {
+  return [...(configMaps?.values() ?? [])].some(
+    (seen) => seen.kind === 'unreadable' || (seen.kind === 'own' && seen.data[idKey] === imageID),
+  );
 }
 
 /** The next step of a publication, or why there is none; undefined where everything is published as wanted. */

@@ -16,10 +16,13 @@ export interface Published {
   digest: string | undefined;
 }
 
+/** Key of the ID of the image. */
+export const idKey = 'imageID';
+
 /** The keys are names of variables, as Flux and shells expect them. */
 export function publishedData({ image, name, digest = hashOf(image) }: Omit<Published, 'configMap'>): PublishedData {
   return {
-    imageID: image.id,
+    [idKey]: image.id,
     imageName: name,
     ...(digest === undefined ? {} : { imageDigest: digest }),
     imageDate: rfc3339(dateOf(image.createdAt)),

@@ -46,7 +46,8 @@ function pinningIn({ pinning: { declared } }: Pass, revisions: readonly Revision
   return undefined;
 }
 
-/** An image that may be in use, rather than one that was to follow it. */
+/** An image that may be in use, also if it is deactivated, rather than one that was to follow it. */
 function rankOf({ image: { status, hidden } }: Revision): number {
-  return status === 'active' && !hidden ? 2 : status === 'active' ? 1 : 0;
+  const hasData = status === 'active' || status === 'deactivated';
+  return hasData && !hidden ? 2 : hasData ? 1 : 0;
 }

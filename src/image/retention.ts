@@ -9,7 +9,7 @@ import type { GlanceImage } from '../api/glanceimage.ts';
 import { mostKept } from '../api/revisions.ts';
 import type { Image } from '../glance/image.ts';
 import { parseDuration } from '../lib/duration.ts';
-import { type Memory, msSince, recall, verifiedAs } from './memory.ts';
+import { isLater, type Memory, msSince, recall, verifiedAs } from './memory.ts';
 import { hashOf, isSameHash } from './verify.ts';
 
 export interface Retention {
@@ -55,7 +55,7 @@ function keptOf<One extends Replaced>(
     .filter(({ image }, index) => {
       const at = memory.retired?.find(({ imageID }) => imageID === image.id)?.at;
       // One without a time has just been replaced, or was found after the memory was lost.
-      const isYoung = at === undefined || msSince(at, now) < keepForMs;
+      const isYoung = at === undefined || isLater(at, now) || msSince(at, now) < keepForMs;
       return index < keep || (isYoung && index < mostKept);
     });
 }
@@ -85,12 +85,16 @@ export function retentionDueMs({ spec, metadata, status }: GlanceImage, now: Dat
   if (recollection.kind === 'newer') return undefined;
   const { retired = [], promoted, inUse = [] } = recollection.memory;
   const { keep, keepForMs } = retentionOf(spec);
+  // Recorded by a clock that was ahead: the time begins again now, and that has to be recorded.
+  if (retired.some(({ at }) => isLater(at, now))) return 0;
   const times = retired
     .filter(({ imageID }) => imageID !== promoted)
     .map(({ imageID, at }) => ({ at: Date.parse(at), asked: inUse.find((one) => one.imageID === imageID)?.at }))
     .sort((a, b) => b.at - a.at)
     .slice(keep)
-    .map(({ at, asked }) => Math.max(at + keepForMs, asked === undefined ? 0 : Date.parse(asked) + inUseMs));
+    .map(({ at, asked }) =>
+      Math.max(at + keepForMs, asked === undefined ? 0 : Math.min(Date.parse(asked), now.getTime()) + inUseMs),
+    );
   if (times.length === 0) return undefined;
   return Math.max(0, Math.min(...times) - now.getTime());
 }

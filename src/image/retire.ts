@@ -4,6 +4,7 @@ import { diffImage } from '../glance/patch.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import { type Desired, retiredName } from './desired.ts';
 import { isRetired, msSince } from './memory.ts';
+import { mayBeShown } from './publication.ts';
 import { expiredOf, inUseMs, wasVerified } from './retention.ts';
 import { type Choice, type Judged, type Scene, step } from './scene.ts';
 import type { Next, PlanStep } from './step.ts';
@@ -14,11 +15,22 @@ export function isLeftover({ stage, isPublished }: Judged, chosen: Judged | unde
 }
 
 export function removal({ desired }: Scene, { image, stage }: Judged, chosen: Judged | undefined): Choice {
-  if (stage.kind !== 'useless') return step({ kind: 'delete', image, why: 'another image takes its place' });
-  const removed: PlanStep = { kind: 'delete', image, why: stage.why };
+  const why = stage.kind === 'useless' ? stage.why : 'another image takes its place';
+  // One that is hidden, and that no status has named as the one to use, has no servers: they are made from verified images.
+  const removed: PlanStep = {
+    kind: 'delete',
+    image,
+    why,
+    ...(isBootable(image) ? { unlessInUse: true as const } : {}),
+  };
+  if (stage.kind !== 'useless') return step(removed);
   if (!stage.byUs || chosen !== undefined) return step(removed);
   // Another one would get the same data, so the failure is reported first.
   return { ...step(removed), final: rejection(desired, image, stage.why, stage.code) };
+}
+
+function isBootable({ status, hidden }: Image): boolean {
+  return !hidden && (status === 'active' || status === 'deactivated');
 }
 
 function rejection({ content }: Desired, { id }: Image, why: string, code: ErrorCode | undefined): Next {
@@ -45,14 +57,45 @@ export function expireOld(scene: Scene, chosen: Judged | undefined): Choice | un
   const { desired, state, judged, now } = scene;
   if (!judged.some(({ isInUse }) => isInUse)) return undefined;
   const old = judged.filter((one) => one !== chosen && isRetired(state.memory, one.image.id));
-  for (const one of expiredOf(old, desired.retention, state.memory, now)) {
-    if (!isAskedLately(scene, one)) return deletion(one);
-  }
-  return undefined;
+  const deletable = expiredOf(old, desired.retention, state.memory, now).find((one) => mayGo(scene, one));
+  return deletable && deletion(deletable);
+}
+
+/**
+ * How many images that are to be deleted may exist while another one is made. Next to them there is room for those that are kept, so that
+ * `mostImages` is never reached.
+ */
+const mostHeld = 16;
+
+/** Why no further image is made: those that were replaced cannot be deleted. */
+export function heldUp({ desired, state, judged, now }: Scene): string | undefined {
+  const old = judged.filter(({ image }) => isRetired(state.memory, image.id));
+  const expired = expiredOf(old, desired.retention, state.memory, now);
+  if (expired.length < mostHeld) return undefined;
+  const ids = expired.map(({ image }) => image.id);
+  const held = state.memory.inUse?.filter(({ imageID }) => ids.includes(imageID)) ?? [];
+  const unknown = held.find(({ isUnknown }) => isUnknown === true);
+  const [first] = held;
+  const why =
+    unknown !== undefined
+      ? `it is not known whether servers use them (${unknown.imageID}: ${unknown.why}). Give the credentials the right to list the servers of their ` +
+        'project in Nova, and the configured interface and region an endpoint of it'
+      : first !== undefined
+        ? `they are in use (${first.imageID}: ${first.why}). Rebuild, or delete, the servers and volumes that were made from them`
+        : 'the ConfigMap of this resource may still show them, and cannot be read. Give the operator the right to read it, or remove spec.publish';
+  return (
+    `${expired.length} revisions that were replaced could not be deleted, so no further one is made, and the current one stays: ${why}. ` +
+    'The operator looks at each of them again every hour. One that you know to be unused can be deleted with `openstack image delete`; ' +
+    'status.revisions names them'
+  );
 }
 
 function expire(scene: Scene, one: Judged): Choice | undefined {
-  return isAskedLately(scene, one) ? withdraw(scene, one) : deletion(one);
+  return mayGo(scene, one) ? deletion(one) : withdraw(scene, one);
+}
+
+function mayGo(scene: Scene, one: Judged): boolean {
+  return !isAskedLately(scene, one) && !mayBeShown(one.image.id, scene.state.observed);
 }
 
 function deletion({ image }: Judged): Choice {
@@ -72,7 +115,9 @@ function isAskedLately({ state, now }: Scene, { image }: Judged): boolean {
 /** Gives way to the image that has replaced it. Data that was never verified stays hidden. */
 function withdraw({ desired, state }: Scene, { image, number }: Judged): Choice | undefined {
   const hidden = desired.retired.hidden || !wasVerified(image, state.memory);
-  const wanted = { name: retiredName(desired, image, number), hidden, tags: [] };
+  // Its protection is put back after a deletion that Glance rejected.
+  const protection = desired.image.protected ? { protected: true } : {};
+  const wanted = { name: retiredName(desired, image, number), hidden, tags: [], ...protection };
   const operations = diffImage(image, wanted, { purge: false, keep: () => true });
   return operations.length === 0 ? undefined : step({ kind: 'patch', image, operations, keys: [] });
 }

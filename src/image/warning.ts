@@ -22,6 +22,8 @@ export interface SeenBefore {
   virtualSize: number | undefined;
   /** Properties that Glance did not let the operator remove. */
   unremovable: readonly string[] | undefined;
+  /** Why it is unknown whether servers use images that are to be deleted, by their IDs. */
+  unknownUse: readonly { imageID: string; why?: string | undefined }[];
 }
 
 /** One condition for all of them, with the reason of the first, which is the most important one. */
@@ -34,6 +36,7 @@ export function warningOf(resource: GlanceImage, seen: SeenBefore): Warning | un
     fromTransfer(seen.transferWarnings),
     fractions(resource),
     stuckProperties(resource, seen),
+    unknownUse(seen),
   ].filter((warning) => warning !== undefined);
   const [first] = warnings;
   if (first === undefined) return undefined;
@@ -123,6 +126,16 @@ function stuckProperties(
   return {
     reason: 'PropertyNotRemovable',
     message: `the image has properties that are not declared and ${messages.join('; and ')}`,
+  };
+}
+
+function unknownUse({ unknownUse: images }: SeenBefore): Warning | undefined {
+  const [first] = images;
+  if (first === undefined) return undefined;
+  const ids = images.map(({ imageID }) => imageID).join(', ');
+  return {
+    reason: 'UseUnknown',
+    message: `replaced revisions are kept because it is not known whether servers use them: ${ids} (${first.why ?? 'Nova did not say'})`,
   };
 }
 

@@ -74,6 +74,8 @@ const table = {
   QuotaExceeded: after(minutes(5)),
   /** Seen before the download. */
   NoRoomForRevision: after(minutes(5)),
+  /** Each of them is looked at again every hour. */
+  RevisionsInUse: after(minutes(10)),
   /** No revision has the digest that revisions.pin names. */
   PinNotFound: changeOrAfter(minutes(10)),
   StoreNotFound: changeOrAfter(minutes(10)),

@@ -8,8 +8,8 @@ import { finalizer, identityAnnotation, reconcileAtAnnotation } from '../../src/
 import { moveAnnotation } from '../../src/image/guard.ts';
 import { clusterProperty, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
 import { imageOf, uid } from './resource.ts';
-import { createWorld, type World, type WorldOptions } from './world.ts';
-import { specOf } from './world-glance.ts';
+import { createWorld, type World } from './world.ts';
+import { specOf, type WorldOptions } from './world-glance.ts';
 
 const spec = specOf('a');
 const newUID = '11111111-1111-4111-8111-111111111111';

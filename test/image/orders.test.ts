@@ -223,7 +223,7 @@ test('a property that Glance does not let us remove yet is removed later, also w
   assert.deepEqual(outline(planFor(options, stateOf([image], aged)))[0], 'patch 0 /old');
 });
 
-test('no further image is created next to 64 that Glance does not delete', () => {
+test('no further image is created next to 64 of which none can be deleted', () => {
   const images = Array.from({ length: 64 }, (_, number) =>
     imageOf({ id: imageIDOf(uid, number), name: `n${number}`, hash: { algorithm: 'sha512', value: '0' } }),
   );
@@ -233,7 +233,7 @@ test('no further image is created next to 64 that Glance does not delete', () =>
   const options = {
     spec: { content: { http: { ...content.http, digest, digestOf: 'Image' } }, image: { diskFormat: 'raw' } },
   };
-  assert.deepEqual(outline(planFor(options, stateOf(images, memory))), ['→ Conflict']);
+  assert.deepEqual(outline(planFor(options, stateOf(images, memory))), ['→ RevisionsInUse']);
 });
 
 test('an unknown ID is searched in bounded time, however many IDs were used', () => {

@@ -124,7 +124,7 @@ describe('the publication of an image', () => {
     assert.match(lines[3] ?? '', / 0/);
   });
 
-  test('while another image cannot be published, the one before is not retired', () => {
+  test('while another image cannot be published, the one before is retired and not deleted', () => {
     const old = made({ properties: { ...marks, [contentProperty]: 'v1;sha256:00;Served;Auto;raw;bare' } });
     const next = made({ id: second });
     const of = {
@@ -132,8 +132,8 @@ describe('the publication of an image', () => {
       configMaps: ['images'],
     };
     const state = seeing(stateOf([old, next], of), { images: unreadable('PublishForbidden') });
-    const { steps } = planFor(declared, state);
-    assert.ok(steps.every((step) => !('image' in step && step.kind !== 'create' && step.image.id === old.id)));
+    const unkept = { spec: { ...declared.spec, revisions: { keep: 0 } } };
+    assert.deepEqual(outline(planFor(unkept, state)), ['record 1', 'patch 0 /name /os_hidden', '→ PublishForbidden']);
   });
 });
 

@@ -152,7 +152,7 @@ describe('the state of an image', () => {
   test('a deactivated image whose data was never verified is not reactivated', () => {
     for (const state of ['Active', 'Deactivated', undefined]) {
       const plan = planFor(declaring(undefined, { state }), stateOf([deactivated], promotes(deactivated)));
-      assert.deepEqual(outline(plan), ['→ NotVerifiable']);
+      assert.deepEqual(outline(plan), ['→ Deactivated']);
     }
   });
 

@@ -18,6 +18,7 @@ const warned = (
     properties,
     transferWarnings: undefined,
     unremovable: undefined,
+    unknownUse: [],
     virtualSize: undefined,
     ...seen,
   });

@@ -1,11 +1,13 @@
 /** The records, digests and results of the Glance in memory that `world.ts` has. */
 import { createHash } from 'node:crypto';
+import type { GlanceImageStatus } from '../../src/api/status.ts';
 import { createImageClient, type ImageClient, type QuotaUsage } from '../../src/glance/client/index.ts';
 import { Conflict, ImageNotAuthorized, ImageNotFound } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
 import type { JsonPatchOperation } from '../../src/glance/patch.ts';
 import type { WantedImage } from '../../src/glance/translation.ts';
 import type { Cloud, Clouds } from '../../src/image/clouds.ts';
+import type { OwnConfigMaps } from '../../src/image/config-maps.ts';
 import { contentProperty } from '../../src/image/identity.ts';
 import { simulate } from '../../src/image/simulate.ts';
 import type { Clock, Random } from '../../src/lib/clock.ts';
@@ -26,6 +28,21 @@ export const specOf = (data: string, image: Record<string, unknown> = {}, more: 
   image: { diskFormat: 'raw', ...image },
   ...more,
 });
+
+export interface WorldOptions {
+  spec: Record<string, unknown>;
+  metadata?: Record<string, unknown>;
+  storeNames?: readonly string[];
+  inheritFrom?: readonly string[];
+  /** Name of the cluster in the marks. */
+  cluster?: string;
+  /** Another world, whose Glance this one uses too. */
+  glance?: HeldByGlance;
+  /** Of the object, as after a restore. */
+  status?: GlanceImageStatus | undefined;
+  /** Default: none. */
+  configMaps?: OwnConfigMaps;
+}
 
 export type Call = { server: 'glance' | 'kubernetes'; op: string; id?: string };
 /** What becomes of one write. */

@@ -6,7 +6,6 @@
 import { findCondition, isConvergedReason } from '../../src/api/conditions.ts';
 import type { GlanceImage } from '../../src/api/glanceimage.ts';
 import { finalizer } from '../../src/api/group.ts';
-import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { Outcome } from '../../src/controller/outcome.ts';
 import { Conflict, GlanceConnectionFailed } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
@@ -30,7 +29,6 @@ import {
   cloudsOf,
   createGlance,
   type Fate,
-  type HeldByGlance,
   held,
   imagesOf,
   offlineClient,
@@ -40,25 +38,14 @@ import {
   sha512,
   shownImages,
   verified,
+  type WorldOptions,
 } from './world-glance.ts';
 
 class Crash extends Error {}
 
-export interface WorldOptions {
-  spec: Record<string, unknown>;
-  metadata?: Record<string, unknown>;
-  storeNames?: readonly string[];
-  inheritFrom?: readonly string[];
-  /** Name of the cluster in the marks. */
-  cluster?: string;
-  /** Another world, whose Glance this one uses too. */
-  glance?: HeldByGlance;
-  /** Of the object, as after a restore. */
-  status?: GlanceImageStatus | undefined;
-}
-
 export function createWorld(options: WorldOptions) {
   const { spec, metadata = {}, storeNames, inheritFrom = [], cluster = 'test-cluster', glance } = options;
+  const { configMaps = noConfigMaps } = options;
   const { clock, ...holds } = glance ?? createGlance();
   const { images, data } = holds;
   const serverImages = new Set<string>();
@@ -161,7 +148,11 @@ export function createWorld(options: WorldOptions) {
     address: 'https://glance.example.com',
     place: { projectID, endpoint: 'https://glance.example.com' },
     storeNames: async () => storeNames,
-    servers: async (id) => (serverImages.has(id) ? 'used' : 'unused'),
+    servers: async (id) => {
+      const what = fate({ server: 'glance', op: 'servers', id });
+      if (what instanceof OperatorError) throw what;
+      return serverImages.has(id) ? 'used' : 'unused';
+    },
   };
 
   function isForeign({ owner, properties }: Image): boolean {
@@ -260,7 +251,7 @@ export function createWorld(options: WorldOptions) {
       limits: { ...defaultLimits, maxBytes: 1000, maxVirtualBytes: 1000 },
       webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1000 },
       memberReadings: createMemberReadings(clock),
-      configMaps: { of: () => noConfigMaps },
+      configMaps: { of: () => configMaps },
       cluster,
       following: followsNothing,
       inheritFrom,
