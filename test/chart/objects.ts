@@ -35,6 +35,7 @@ export const everything: readonly string[] = [
   'metrics.serviceMonitor.enabled=true',
   'metrics.prometheusRule.enabled=true',
   'metrics.dashboard.enabled=true',
+  'metrics.kubeStateMetrics.enabled=true',
   'policies.enabled=true',
   'policies.hosts.enabled=true',
 ];

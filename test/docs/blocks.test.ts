@@ -12,7 +12,6 @@ import { apiVersion, kind } from '../../src/api/group.ts';
 import { reasons } from '../../src/api/reasons.ts';
 import { specSchema } from '../../src/api/spec.ts';
 import { customResourceDefinition } from '../../src/generate/crd.ts';
-import type { StructuralSchema } from '../../src/generate/structural.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';
 import { TransferPlan } from '../../src/transfer/plan.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
@@ -31,16 +30,13 @@ const helmReleaseSchema = z.looseObject({
   kind: z.literal('HelmRelease'),
   spec: z.looseObject({ values: z.looseObject({}) }),
 });
-/** What kube-state-metrics is to export of our resources. */
-const exportedStateSchema = z.object({
-  kind: z.literal('CustomResourceStateMetrics'),
-  spec: z.object({
-    resources: z.array(
-      z.object({
-        groupVersionKind: z.object({ group: z.string(), version: z.string(), kind: z.string() }),
-        metrics: z.array(z.object({ each: z.object({ gauge: z.object({ path: z.array(z.string()) }) }) })),
-      }),
-    ),
+/** Values of the chart kube-prometheus-stack, as far as the pages set them. */
+const kubePrometheusStackSchema = z.strictObject({
+  'kube-state-metrics': z.strictObject({
+    extraArgs: z.array(z.string().startsWith('--')),
+    volumeMounts: z.array(z.strictObject({ name: z.string(), mountPath: z.string() })),
+    volumes: z.array(z.strictObject({ name: z.string(), configMap: z.strictObject({ name: z.string() }) })),
+    rbac: z.strictObject({ extraRules: z.array(z.looseObject({ verbs: z.array(z.string()) })) }),
   }),
 });
 const secretSchema = z.looseObject({
@@ -75,20 +71,6 @@ describe('the blocks of the pages', () => {
   });
   after(() => stack.stop());
 
-  function checkExportedState({ spec }: z.infer<typeof exportedStateSchema>): void {
-    for (const { groupVersionKind: named, metrics } of spec.resources) {
-      assert.deepEqual([`${named.group}/${named.version}`, named.kind], [apiVersion, kind]);
-      const schema = customResourceDefinition().spec.versions[0]?.schema.openAPIV3Schema;
-      for (const { each } of metrics) {
-        const field = each.gauge.path.reduce(
-          (at: StructuralSchema | undefined, name) => at?.properties?.[name],
-          schema,
-        );
-        assert.ok(field, `there is no field ${each.gauge.path.join('.')}`);
-      }
-    }
-  }
-
   /** Throws where the operator could not sign in with it. */
   function checkCloudsSecret(data: z.infer<typeof secretSchema>['stringData']): void {
     const { clouds } = cloudsSchema.parse(parse(data['clouds.yaml']));
@@ -115,8 +97,10 @@ describe('the blocks of the pages', () => {
       for (const cloud of Object.keys(clouds.data.clouds)) parseCloud({ cloudsYaml }, cloud);
       return;
     }
-    const exported = exportedStateSchema.safeParse(document);
-    if (exported.success) return checkExportedState(exported.data);
+    if (fileNameOf(block) === 'kube-prometheus-stack.yaml') {
+      kubePrometheusStackSchema.parse(document);
+      return;
+    }
     const manifest = manifestSchema.safeParse(document);
     if (manifest.success) {
       const secret = secretSchema.safeParse(document);

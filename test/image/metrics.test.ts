@@ -7,6 +7,7 @@ import { failureReasons } from '../../src/image/failure.ts';
 import { createDomainMetrics } from '../../src/image/metrics.ts';
 import { createVirtualClock } from '../clock.ts';
 import { resultOf } from '../transfer/plans.ts';
+import { resourceOf } from './resource.ts';
 
 function metrics() {
   const registry = new Registry();
@@ -136,4 +137,41 @@ test('every failure has a remedy on the page of reasons', () => {
     const cells = rows.find((row) => row.includes(`\`${reason}\``))?.split(' | ');
     assert.ok((cells?.at(-1) ?? '').length > 10, reason);
   }
+});
+
+test('revisions are counted by state, and newer files of publishers by what becomes of them', async () => {
+  const registry = new Registry();
+  const condition = (type: 'Ready' | 'Updating', status: 'True' | 'False') => ({
+    type,
+    status,
+    reason: 'Progressing' as const,
+    message: '',
+    observedGeneration: 1,
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  });
+  const resource = (revisions: readonly ('Pending' | 'Current' | 'Retired' | 'InUse')[], status?: 'True' | 'False') =>
+    resourceOf({
+      status: {
+        revisions: revisions.map((state, number) => ({ state, number, imageID: `image-${number}` })),
+        conditions: [condition('Ready', 'True'), ...(status === undefined ? [] : [condition('Updating', status)])],
+      },
+    });
+  const resources = [
+    resource(['Current']),
+    resource(['Retired', 'Current', 'Pending'], 'True'),
+    resource(['InUse', 'Current'], 'False'),
+    resource(['Current'], 'False'),
+  ];
+  const items = resources.map((object) => ({ kind: 'readable' as const, object }));
+  createDomainMetrics(registry, () => items, createVirtualClock());
+  const text = await registry.metrics();
+  const samples = [...text.matchAll(/^(glance_image_operator_(?:revisions|updates)\{.*)$/gm)].map(([line]) => line);
+  assert.deepEqual(samples, [
+    'glance_image_operator_revisions{state="Pending"} 1',
+    'glance_image_operator_revisions{state="Current"} 4',
+    'glance_image_operator_revisions{state="Retired"} 1',
+    'glance_image_operator_revisions{state="InUse"} 1',
+    'glance_image_operator_updates{state="Progressing"} 1',
+    'glance_image_operator_updates{state="Failed"} 2',
+  ]);
 });

@@ -17,6 +17,11 @@ const statuses: Readonly<Record<ConditionType, readonly Condition['status'][]>> 
 };
 const types = ['Ready', 'Available', 'Reconciling', 'Stalled', 'Warning'] as const;
 
+const revisionStates = ['Pending', 'Current', 'Retired', 'InUse'] as const;
+
+/** What becomes of a newer file of a publisher, by the status of the condition Updating; it is absent where there is none. */
+const updateStates = { True: 'Progressing', False: 'Failed', Unknown: 'Failed' } as const;
+
 /** In addition to the reasons of Ready: resources without a status, and those that cannot be parsed. */
 const others = ['Unseen', 'Unreadable'] as const;
 
@@ -47,6 +52,30 @@ export function createImageMetrics({ counter, gauge }: Meters, list: () => reado
       each.inc({ reason: item.kind === 'unreadable' ? 'Unreadable' : (ready?.reason ?? 'Unseen') });
     }
   });
+  gauge(
+    'glance_image_operator_revisions',
+    'Images of the resources by the state of their revision',
+    ['state'],
+    (each) => {
+      for (const state of revisionStates) each.set({ state }, 0);
+      for (const item of list()) {
+        for (const { state } of item.kind === 'readable' ? (item.object.status.revisions ?? []) : [])
+          each.inc({ state });
+      }
+    },
+  );
+  gauge(
+    'glance_image_operator_updates',
+    'Resources whose publisher has a newer file, or cannot be followed, by state',
+    ['state'],
+    (each) => {
+      for (const state of ['Progressing', 'Failed']) each.set({ state }, 0);
+      for (const item of list()) {
+        const updating = item.kind === 'readable' && findCondition(item.object.status.conditions, 'Updating');
+        if (updating) each.inc({ state: updateStates[updating.status] });
+      }
+    },
+  );
   const drift = counter('glance_image_operator_drift_corrected_total', 'Corrected changes by other clients');
   return {
     event(reason) {
