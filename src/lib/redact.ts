@@ -18,7 +18,9 @@ const secretName =
 /** Every repetition is bounded, or begins where no other match could: the time is linear in the length of the text. */
 const secretWord =
   'passw(?:or)?d|passwort|passphrase|passcode|\\bpwd|["\']pass(?=["\'])|secret(?:[-_]?key)?|token|credential|' +
-  '(?:api|access|private)[-_]?key|session[-_]?id|\\bsig(?:nature)?';
+  '(?:api|access|private|account|auth)[-_ ]?key|session[-_]?id|\\bsig(?:nature)?|kennwort';
+/** Words of other meanings too: only in front of a separator, and with a value of one word. */
+const shortWord = '(?<![a-z])(?:(?:db|root|user|admin|my)?pass|pw)';
 /** A quote, a blank and a separator may be encoded for a URL, and that once more: `token%253D`. */
 const quote = String.raw`(?:\\{0,4}["']|%(?:25){0,4}2[27])?`;
 const blanks = String.raw`(?:\s|\+|%(?:25){0,4}20){0,8}`;
@@ -54,12 +56,24 @@ const rules: readonly [RegExp, string][] = [
     new RegExp(String.raw`(${secretWord})(\\{0,4}["']?:\s{1,8})(?!\[redacted\])${yamlValue}`, 'gi'),
     `$1$2${placeholder}`,
   ],
-  [new RegExp(String.raw`(${secretWord})${separator}(?!\[redacted\])${value}`, 'gi'), `$1$2${placeholder}`],
-  [/\b(password is )\S{1,1024}/gi, `$1${placeholder}`],
+  [
+    new RegExp(String.raw`(${secretWord}|${shortWord})${separator}(?!\[redacted\])${value}`, 'gi'),
+    `$1$2${placeholder}`,
+  ],
+  [/\b((?:password|passwd|passphrase|passcode|pwd) (?:is|was) )\S{1,1024}/gi, `$1${placeholder}`],
+  [
+    /\b((?:password|passwd|passphrase|pwd|identified by)\s{1,8})(?:"[^"\r\n]{1,1024}"|'[^'\r\n]{1,1024}')/gi,
+    `$1${placeholder}`,
+  ],
+  [/(?<!\S)(-u\s{1,8}[\w.@+-]{1,64}:)\S{1,1024}/g, `$1${placeholder}`],
   [new RegExp(String.raw`(--[\w-]{0,32}(?:${secretWord})\s{1,8})(?![-\s])\S{1,4096}`, 'gi'), `$1${placeholder}`],
   [new RegExp(`(<(?:${secretWord})>)[^<]{1,4096}`, 'gi'), `$1${placeholder}`],
-  // User and password of an address without a scheme.
+  // User and password of an address without a scheme, with // and without. A digest is not a host.
   [/(?<![\w:/])\/\/[^\s/@:]{1,255}:[^\s/@]{1,255}@/g, '//'],
+  [
+    /(?<![\w:/.@+-])(?!(?:mailto|acct|sips?|xmpp|npm|jsr|pkg):)([\w.+-]{1,64}:)(?!\/\/)[^\s"'<>,;]{1,255}@(?!sha\d|md5:)(?=[\w[])/gi,
+    `$1${placeholder}@`,
+  ],
   // Tokens that show what they are: of Keystone, of Kubernetes and OpenID Connect, of GitHub, GitLab, Artifactory, AWS, Vault,
   // Slack, Docker and npm.
   [/\bgAAAA[\w-]{16,}=*/g, placeholder],

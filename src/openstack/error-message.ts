@@ -4,6 +4,7 @@
  * Guarantees: the result is one line of bounded length without markup; any body has a result.
  */
 
+import { cleanText } from '../lib/redact.ts';
 import type { SecretString } from '../lib/secret.ts';
 import { printable } from '../lib/text.ts';
 import { isJsonObject, type JsonValue, parseJson } from './json.ts';
@@ -17,7 +18,7 @@ const longestRead = 16 * maxLength;
 /**
  * `contentType` is the value of the header; `text` may be truncated anywhere. Empty if the response has no message. `secrets` are
  * those that were sent: they are taken out before markup is, which may be a part of them, and after it, because it may be between
- * their characters.
+ * their characters. Those of the cloud itself are found by their form.
  */
 export function errorMessageIn(
   contentType: string | undefined,
@@ -28,7 +29,7 @@ export function errorMessageIn(
   const clean = secrets.reduce((line, secret) => withoutExact(line, secret.reveal()), text);
   const message =
     jsonMessage(clean) ?? (type === 'text/html' || /^\s*<(?:!doctype|html)/i.test(clean) ? htmlText(clean) : clean);
-  return printable(withoutSecrets(printable(message, longestRead), secrets), maxLength);
+  return printable(cleanText(withoutSecrets(printable(message, longestRead), secrets)), maxLength);
 }
 
 /** Without the secret as it is, and as JSON has it. */
