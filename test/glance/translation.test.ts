@@ -182,3 +182,10 @@ test('keys of Glance cannot be properties, and each rejection names the key', ()
     assert.equal(reservedPropertyReason(key), undefined);
   }
 });
+
+test('JSON in mappings is decoded up to 32 levels, and deeper JSON stays text, because a comparison could exceed the stack', () => {
+  const nested = (levels: number) => `${'['.repeat(levels)}${']'.repeat(levels)}`;
+  assert.notEqual(decodeProperty('mappings', nested(32)), nested(32));
+  for (const levels of [33, 100, 3_000, 30_000])
+    assert.equal(decodeProperty('mappings', nested(levels)), nested(levels));
+});

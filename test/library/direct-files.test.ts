@@ -1,14 +1,18 @@
 /** Which files of this machine Glance can make the library read. */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { stringify } from 'yaml';
 import type { ImageData } from '../../src/glance/client/index.ts';
 import { fixedCertificates } from '../../src/library/certificates.ts';
+import { connectImageService } from '../../src/library/connect.ts';
 import { createDownloads } from '../../src/library/download.ts';
+import { imageId, wireImage } from '../glance/model.ts';
 import { imageOf } from '../image/resource.ts';
+import { reply, serve } from '../openstack/stub.ts';
 
 async function scene(t: TestContext) {
   const root = await mkdtemp(join(tmpdir(), 'direct-'));
@@ -65,6 +69,8 @@ test('no file outside of the given directories is read, whatever path Glance nam
     store,
     '/proc/../etc/hostname',
     '/dev/zero',
+    // Whether it exists is not told either.
+    join(outside, 'missing'),
   ];
   for (const path of paths) assert.equal(await read(`file://${path}`, [store]), 'Glance', path);
   assert.equal(await read(`file://${join(store, 'sub/image')}`, []), 'Glance');
@@ -73,4 +79,29 @@ test('no file outside of the given directories is read, whatever path Glance nam
 test('a missing file below a given directory is an error, and is not replaced by another source', async (t) => {
   const { store } = await scene(t);
   await assert.rejects(read(`file://${store}/missing`, [store]), /its file .*missing could not be read: ENOENT/);
+});
+
+test('a service for an address reads no file of this machine, although the directories of the connection have it', async (t) => {
+  const { store } = await scene(t);
+  const url = await serve(t, (request, response) => {
+    if (request.url === '/v2/schemas/image') return reply(response, 404, {});
+    if (request.url?.endsWith('/file') === true) return void response.end('Glance');
+    reply(
+      response,
+      200,
+      wireImage({ status: 'active', direct_url: `file://${store}/sub/image`, visibility: 'public' }),
+    );
+  });
+  const entry = { auth_type: 'none', image_endpoint_override: url };
+  const cloudsYaml = stringify({ clouds: { open: entry } });
+  await using images = connectImageService({ cloudsYaml, cloud: 'open', fileDirectories: [store] });
+  await using there = images.at(url);
+  const target = join(store, 'copy');
+  for (const [service, text] of [
+    [images, 'file'],
+    [there, 'Glance'],
+  ] as const) {
+    await service.downloadToFile(imageId, target);
+    assert.equal(await readFile(target, 'utf8'), text);
+  }
 });

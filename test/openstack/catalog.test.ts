@@ -113,3 +113,15 @@ test('every spelling of an endpoint has the same root, and a path before the ver
   }
   for (const wrong of ['glance', 'ftp://glance', '']) assert.equal(serviceRoot(wrong), undefined);
 });
+
+test('the message about a missing endpoint lists at most twenty names, each cut and on one line', () => {
+  const many = Array.from({ length: 30 }, (_, index) => ({ type: `${index}\n${'x'.repeat(250)}`, endpoints: [] }));
+  assert.throws(
+    () => found({}, many),
+    (error) => {
+      assert.ok(error instanceof EndpointNotFound);
+      assert.match(error.message, /^[^\n]* it has (?:\d+ x{61,62}…, ){19}\d+ x{61,62}…$/);
+      return true;
+    },
+  );
+});
