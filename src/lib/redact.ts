@@ -19,7 +19,7 @@ const secretName =
 const secretWord =
   'passw(?:or)?d|passwort|passphrase|passcode|\\bpwd|["\']pass(?=["\'])|secret(?:[-_]?key)?|token|credential|' +
   '(?:api|access|private|account|auth)[-_ ]?key|session[-_]?id|\\bsig(?:nature)?|kennwort';
-/** Words of other meanings too: only in front of a separator, and with a value of one word. */
+/** They have other meanings too, so they count only in front of a separator, and with a value without blanks. */
 const shortWord = '(?<![a-z])(?:(?:db|root|user|admin|my)?pass|pw)';
 /** A quote, a blank and a separator may be encoded for a URL, and that once more: `token%253D`. */
 const quote = String.raw`(?:\\{0,4}["']|%(?:25){0,4}2[27])?`;

@@ -69,7 +69,7 @@ test('no file outside of the given directories is read, whatever path Glance nam
     store,
     '/proc/../etc/hostname',
     '/dev/zero',
-    // Whether it exists is not told either.
+    // One that does not exist is no error: that would show whether it does.
     join(outside, 'missing'),
   ];
   for (const path of paths) assert.equal(await read(`file://${path}`, [store]), 'Glance', path);
