@@ -2,7 +2,11 @@
 import { programVersion } from '../lib/version.ts';
 import { type Command, command } from './command.ts';
 import { completionCommand, shells } from './completion.ts';
+import { diffCommand } from './diff.ts';
+import { orphansCommand } from './orphans.ts';
 import { planCommand } from './plan.ts';
+import { rollbackCommand } from './rollback.ts';
+import { statusCommand } from './status.ts';
 
 const version = command({
   name: 'version',
@@ -16,7 +20,15 @@ const version = command({
   },
 });
 
-export const commandsForPeople: readonly Command[] = [planCommand, completionCommand, version];
+export const commandsForPeople: readonly Command[] = [
+  planCommand,
+  diffCommand,
+  statusCommand,
+  rollbackCommand,
+  orphansCommand,
+  completionCommand,
+  version,
+];
 
 export function listOf(commands: readonly Command[]): string {
   const shown = commands.filter(({ isHidden }) => !isHidden);

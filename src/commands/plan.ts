@@ -6,10 +6,10 @@
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { lookAhead } from '../image/ahead.ts';
 import { glanceImageType } from '../image/resources.ts';
-import { OperatorError } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
 import { appliedTo, readManifests, unappliedUID } from './manifests.ts';
+import { namedResource } from './objects.ts';
 import { outputSettings, painter, print } from './output.ts';
 import { type PlannedResource, plannedResource, totalsOf } from './planned.ts';
 import { planText } from './planned-text.ts';
@@ -19,10 +19,10 @@ import {
   cloudSettings,
   clusterNameOf,
   clusterSettings,
+  localCloud,
   ownerSettings,
   reachClouds,
   reachCluster,
-  requireLocal,
 } from './reach.ts';
 
 const settings = {
@@ -70,7 +70,7 @@ async function plan({ settings: given, operands }: Line, surroundings: Surroundi
   if ((name === undefined) === (filename === undefined))
     throw new UsageError('give the NAME of a resource, or manifests with --filename');
   if (offline && filename === undefined) throw new UsageError('--offline needs manifests: name them with --filename');
-  if (offline) requireLocal(given, '--offline');
+  if (offline) localCloud(given, '--offline');
   const cluster = offline ? undefined : reachCluster(given, surroundings);
   try {
     const found =
@@ -80,7 +80,9 @@ async function plan({ settings: given, operands }: Line, surroundings: Surroundi
             cluster,
             signal,
           )
-        : [await named(name, cluster, signal)];
+        : cluster === undefined
+          ? []
+          : [{ resource: await namedResource(name, cluster, signal), isApplied: true }];
     const planned = await planAll(found, given, cluster, surroundings);
     const data = { resources: planned, totals: totalsOf(planned) };
     print(given.output, data, () => planText(planned, painter(surroundings)), surroundings);
@@ -92,16 +94,6 @@ async function plan({ settings: given, operands }: Line, surroundings: Surroundi
   } finally {
     await cluster?.close();
   }
-}
-
-async function named(name: string, cluster: Cluster | undefined, signal: AbortSignal): Promise<Planned> {
-  const namespace = cluster?.namespace ?? '';
-  const resource = await cluster?.client.get(glanceImageType, { namespace, name }, signal);
-  if (resource !== undefined) return { resource, isApplied: true };
-  throw new OperatorError(
-    `there is no GlanceImage ${name} in namespace ${namespace}: name its namespace with --namespace, or a manifest with --filename`,
-    { code: 'KubernetesRejected' },
-  );
 }
 
 async function manifested(

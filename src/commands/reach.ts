@@ -9,8 +9,8 @@
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { createImageClient } from '../glance/client/index.ts';
 import { createEgressPolicy } from '../http/egress.ts';
-import type { AheadContext, SeenCloud } from '../image/ahead.ts';
-import { createClouds } from '../image/clouds.ts';
+import type { AheadContext } from '../image/ahead.ts';
+import { type Cloud, type CloudRef, createClouds } from '../image/clouds.ts';
 import { createConfigMaps } from '../image/config-maps.ts';
 import type { Content } from '../image/content.ts';
 import type { SourceSize } from '../image/forecast.ts';
@@ -121,8 +121,8 @@ function refuseToWrite(): never {
 }
 
 export interface CloudAccessOfCommand {
-  /** The cloud of a resource, or that of --os-cloud. */
-  cloudOf(resource: GlanceImage, signal: AbortSignal): Promise<SeenCloud>;
+  /** This cloud, or that of --os-cloud. */
+  open(ref: CloudRef, signal: AbortSignal): Promise<Cloud>;
   ahead(cluster: string, inheritFrom: readonly string[]): AheadContext;
   close(): Promise<void>;
 }
@@ -167,8 +167,7 @@ export async function reachClouds(
   const waiting = new Map<Key, () => void>();
   publishers.changes.subscribe((key) => waiting.get(key)?.());
 
-  async function cloudOf(resource: GlanceImage, signal: AbortSignal): Promise<SeenCloud> {
-    const ref = cloudRefOf(resource);
+  async function open(ref: CloudRef, signal: AbortSignal): Promise<Cloud> {
     const named = osCloud === undefined ? ref : { ...ref, name: osCloud };
     // The first opening only shows where the Secret leads to.
     const opened = async () => (await clouds.read(named, signal)).open(signal);
@@ -206,9 +205,9 @@ export async function reachClouds(
   }
 
   return {
-    cloudOf,
+    open,
     ahead: (cluster, inheritFrom) => ({
-      cloudOf,
+      cloudOf: (resource, signal) => open(cloudRefOf(resource), signal),
       configMap: async (resource, name, signal) =>
         client === undefined ? { kind: 'absent' } : createConfigMaps(client).of(resource).read(name, signal),
       source: sourceSize,
@@ -242,8 +241,8 @@ export async function clusterNameOf(
   return clusterName ?? (await uidOfCluster(client, signal));
 }
 
-/** Throws UsageError. */
-export function requireLocal({ osCloud }: ValuesOf<typeof cloudSettings>, why: string): string {
+/** The cloud of --os-cloud. Throws UsageError without one. */
+export function localCloud({ osCloud }: Pick<ValuesOf<typeof cloudSettings>, 'osCloud'>, why: string): CloudRef {
   if (osCloud === undefined) throw new UsageError(`${why} needs --os-cloud`);
-  return osCloud;
+  return { namespace: 'local', secretRef: { name: 'local' }, name: osCloud };
 }

@@ -52,6 +52,9 @@ export type Outlook =
 export interface Forecast {
   actions: readonly Action[];
   end: Outlook;
+  /** As everything is now, and after the steps. Absent where it was not looked at. */
+  first?: State;
+  last?: State;
 }
 
 /** `bytes`: undefined where the server does not announce it, or `problem`. */
@@ -79,6 +82,7 @@ const mostPlans = 200;
 export async function forecast(subject: Subject, start: State, ask: Enquiries, now: Date): Promise<Forecast> {
   const actions: Action[] = [];
   let state = start;
+  const ended = (end: Outlook): Forecast => ({ actions, end, first: start, last: state });
   for (let plans = 0; plans < mostPlans; plans++) {
     const { steps, next } = plan(subject.desired, state, now);
     for (const step of steps) {
@@ -87,12 +91,12 @@ export async function forecast(subject: Subject, start: State, ask: Enquiries, n
     }
     const followed = await afterNext(next, subject, state, ask, now);
     actions.push(...followed.actions);
-    if (followed.kind === 'end') return { actions, end: followed.end };
+    if (followed.kind === 'end') return ended(followed.end);
     // Without a change, the same end would follow again.
-    if (steps.length === 0 && isDeepStrictEqual(followed.state, state)) return { actions, end: endless };
+    if (steps.length === 0 && isDeepStrictEqual(followed.state, state)) return ended(endless);
     state = followed.state;
   }
-  return { actions, end: endless };
+  return ended(endless);
 }
 
 const endless: Outlook = { kind: 'unknown', why: 'the steps that follow are without an end' };

@@ -1,0 +1,86 @@
+/** GlanceImages as commands read them: by name, or all of a namespace or of the cluster, page by page. */
+import { z } from 'zod';
+import type { GlanceImage } from '../api/glanceimage.ts';
+import { glanceImageType } from '../image/resources.ts';
+import type { KubernetesClient } from '../kubernetes/client.ts';
+import { type Item, parseObject, type ResourceType } from '../kubernetes/resource.ts';
+import { OperatorError } from '../lib/errors.ts';
+import type { Cluster } from './reach.ts';
+
+/** Throws an OperatorError that names the ways out where there is none. */
+export async function namedResource(
+  name: string,
+  { client, namespace }: Cluster,
+  signal: AbortSignal,
+): Promise<GlanceImage> {
+  const resource = await client.get(glanceImageType, { namespace, name }, signal);
+  if (resource !== undefined) return resource;
+  throw new OperatorError(
+    `there is no GlanceImage ${name} in namespace ${namespace}: name its namespace with --namespace`,
+    {
+      code: 'KubernetesRejected',
+    },
+  );
+}
+
+/** Without a namespace: of the whole cluster. */
+export async function allResources(
+  client: KubernetesClient,
+  namespace: string | undefined,
+  signal: AbortSignal,
+): Promise<Item<GlanceImage>[]> {
+  const scope = namespace === undefined ? {} : { namespace };
+  const items: Item<GlanceImage>[] = [];
+  let token: string | undefined;
+  do {
+    const page = await client.listPage(glanceImageType, scope, token, signal);
+    items.push(...page.items);
+    token = page.continueToken;
+  } while (token !== undefined);
+  return items;
+}
+
+const managedSchema = z.object({
+  metadata: z.object({
+    labels: z.record(z.string(), z.string()).default({}),
+    annotations: z.record(z.string(), z.string()).default({}),
+    managedFields: z.array(z.looseObject({ manager: z.string().default('') })).default([]),
+  }),
+});
+
+interface Managed {
+  metadata: ReturnType<typeof parseObject>['metadata'];
+  managers: string[];
+}
+
+const managedType: ResourceType<Managed> = {
+  ...glanceImageType,
+  parse(object) {
+    const { labels, annotations, managedFields } = managedSchema.parse(object).metadata;
+    return {
+      metadata: { ...parseObject(object).metadata, labels, annotations },
+      managers: managedFields.map(({ manager }) => manager),
+    };
+  },
+};
+
+/** What keeps the resource as it is in Git, for a warning; undefined where nothing does. */
+export async function gitManager(
+  name: string,
+  { client, namespace }: Cluster,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const found = await client.get(managedType, { namespace, name }, signal);
+  if (found === undefined) return undefined;
+  const { labels = {}, annotations = {} } = found.metadata;
+  const kustomization = labels['kustomize.toolkit.fluxcd.io/name'];
+  const release = labels['helm.toolkit.fluxcd.io/name'];
+  const application =
+    annotations['argocd.argoproj.io/tracking-id']?.split(':')[0] ?? labels['argocd.argoproj.io/instance'];
+  const has = (start: string) => found.managers.some((manager) => manager.startsWith(start));
+  if (kustomization !== undefined || has('kustomize-controller'))
+    return `the Flux Kustomization ${kustomization ?? ''}`.trim();
+  if (release !== undefined || has('helm-controller')) return `the Flux HelmRelease ${release ?? ''}`.trim();
+  if (application !== undefined || has('argocd')) return `the Argo CD Application ${application ?? ''}`.trim();
+  return undefined;
+}

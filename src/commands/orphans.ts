@@ -1,0 +1,294 @@
+/**
+ * `glance-image-operator orphans`: images with the mark of this cluster that no resource of it names.
+ *
+ * Invariants: an image that was retained has no mark of a cluster, and is never among them. Images are listed before the resources, so a
+ * resource that is created meanwhile is seen. Images are deleted only after a confirmation, through the gate of the operator, and only
+ * if they are orphans still.
+ */
+import type { GlanceImage } from '../api/glanceimage.ts';
+import type { Image } from '../glance/image.ts';
+import type { Cloud, CloudRef } from '../image/clouds.ts';
+import { clusterProperty, identityOf, ownerProperty } from '../image/identity.ts';
+import { createMemberReadings } from '../image/member-readings.ts';
+import { blankMemory, recall } from '../image/memory.ts';
+import { claimOf, find, type Owner, revisionOf } from '../image/observe.ts';
+import { perform } from '../image/perform.ts';
+import { imageIDsOf } from '../image/resources.ts';
+import { cloudRefOf } from '../image/transfer.ts';
+import { formatBytes } from '../lib/bytes.ts';
+import { attempt, describe, OperatorError } from '../lib/errors.ts';
+import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
+import { type Settings, setting, UsageError } from './config.ts';
+import { unappliedUID } from './manifests.ts';
+import { allResources } from './objects.ts';
+import { outputSettings, painter, print, shown, table } from './output.ts';
+import { showWork } from './progress.ts';
+import {
+  type CloudAccessOfCommand,
+  type Cluster,
+  cloudSettings,
+  clusterNameOf,
+  clusterSettings,
+  localCloud,
+  ownerSettings,
+  reachClouds,
+  reachCluster,
+} from './reach.ts';
+
+const { namespace: _, ...wholeCluster } = clusterSettings;
+
+const settings = {
+  delete: {
+    schema: setting.switch(),
+    help: 'Delete them, after a confirmation. An image that a server or a volume uses stays.',
+  },
+  yes: {
+    schema: setting.switch(),
+    help: 'Confirm the deletion, where nobody can type.',
+  },
+  ...wholeCluster,
+  ...cloudSettings,
+  ...ownerSettings,
+  ...outputSettings,
+} as const satisfies Settings;
+
+type Given = CommandLine<typeof settings>['settings'];
+
+export const orphansCommand: Command = command({
+  name: 'orphans',
+  summary: "List, or delete, images with this cluster's mark that no resource names",
+  operands: '',
+  most: 0,
+  settings,
+  notes:
+    'The clouds are those of the Secrets that GlanceImages of the cluster name, or that of --os-cloud. Images that were retained are never\n' +
+    'among them.',
+  found: 'there are orphans, and they were not deleted',
+  run: orphans,
+});
+
+interface Orphan {
+  image: Image;
+  cloud: Cloud;
+}
+
+async function orphans(
+  { settings: given }: CommandLine<typeof settings>,
+  surroundings: Surroundings,
+): Promise<boolean> {
+  const { signal, err, clock, out } = surroundings;
+  if (given.yes && !given.delete) throw new UsageError('--yes confirms a deletion: add --delete');
+  const cluster = reachCluster({ ...given, namespace: undefined }, surroundings);
+  const name = await clusterNameOf(given, cluster.client, signal).catch(async (error: unknown) => {
+    await cluster.close();
+    throw error;
+  });
+  const access = await reachClouds(given, cluster.client, surroundings);
+  const work = showWork(err, clock);
+  try {
+    work.update('Listing images');
+    const { found, problems } = await findOrphans(name, given, cluster, access, signal);
+    work.stop();
+    for (const problem of problems) err.write(`Not listed: ${shown(problem)}\n`);
+    const bytes = found.reduce((sum, { image }) => sum + (image.size ?? 0), 0);
+    const data = { orphans: found.map(asData), bytes };
+    print(given.output, data, () => text(found, bytes), surroundings);
+    if (problems.length > 0 && !given.delete) throw incomplete(problems.length);
+    if (!given.delete || found.length === 0) return found.length > 0;
+    const question = `Delete ${found.length} images, ${formatBytes(bytes)}? Only "yes" deletes them: `;
+    const answer = given.yes ? 'yes' : await surroundings.readLine(question, signal);
+    if (answer === undefined) throw new UsageError('--delete needs a confirmation: run it on a terminal, or add --yes');
+    if (answer.trim() !== 'yes') {
+      err.write('Nothing was deleted.\n');
+      return true;
+    }
+    const left = await deleteAll(found, name, cluster, surroundings);
+    const paint = painter(surroundings);
+    if (given.output === 'table')
+      out.write(paint('bold', `Deleted ${found.length - left} of ${found.length} images.\n`));
+    if (problems.length > 0) throw incomplete(problems.length);
+    return left > 0;
+  } finally {
+    work.stop();
+    await access.close();
+    await cluster.close();
+  }
+}
+
+function incomplete(count: number): OperatorError {
+  const message = `the list is not complete, because ${count} clouds could not be listed: fix their Secrets, or name a cloud with --os-cloud`;
+  return new OperatorError(message, { code: 'ComponentFailed' });
+}
+
+function asData({ image, cloud }: Orphan) {
+  const { id, name, size, status, createdAt } = image;
+  return {
+    id,
+    name,
+    owner: image.properties[ownerProperty] ?? null,
+    size,
+    status,
+    createdAt,
+    projectID: cloud.projectID,
+  };
+}
+
+function text(found: readonly Orphan[], bytes: number): string {
+  if (found.length === 0) return 'There are no orphans.\n';
+  const rows = found.map(({ image: { id, name, size, createdAt, properties } }) => [
+    id,
+    shown(name ?? ''),
+    shown(ownerOf(properties).split('/').slice(0, 2).join('/')),
+    createdAt,
+    size === null ? '' : formatBytes(size),
+  ]);
+  const lines = table([['IMAGE', 'NAME', 'MADE FOR', 'CREATED', 'SIZE'], ...rows]);
+  return `${lines}\n${found.length} orphans, ${formatBytes(bytes)}.\n`;
+}
+
+function ownerOf(properties: Image['properties']): string {
+  const mark = properties[ownerProperty];
+  return typeof mark === 'string' ? mark : '';
+}
+
+async function findOrphans(
+  clusterName: string,
+  given: Given,
+  { client }: Cluster,
+  access: CloudAccessOfCommand,
+  signal: AbortSignal,
+): Promise<{ found: Orphan[]; problems: readonly string[] }> {
+  const before = readable(await allResources(client, undefined, signal));
+  const marked: Orphan[] = [];
+  const clouds = given.osCloud === undefined ? cloudsOf(before) : [localCloud(given, '')];
+  const problems: string[] = [];
+  for (const ref of clouds) {
+    const listed = await attempt(signal, async () => {
+      const cloud = await access.open(ref, signal);
+      return (await markedIn(cloud, clusterName, signal)).map((image) => ({ image, cloud }));
+    });
+    if (!listed.ok)
+      problems.push(`cloud ${ref.name} of Secret ${ref.namespace}/${ref.secretRef.name}: ${describe(listed.error)}`);
+    else marked.push(...listed.value.filter(({ image }) => !marked.some((one) => one.image.id === image.id)));
+  }
+  const resources = readable(await allResources(client, undefined, signal));
+  return { found: marked.filter(({ image }) => !isNamed(image, resources, clusterName)), problems };
+}
+
+/** One that cannot be read may name any image. */
+function readable(items: Awaited<ReturnType<typeof allResources>>): GlanceImage[] {
+  return items.map((item) => {
+    if (item.kind === 'readable') return item.object;
+    const { namespace = '', name } = item.object.metadata;
+    throw new UsageError(`GlanceImage ${namespace}/${name} cannot be read, so its images are unknown: ${item.problem}`);
+  });
+}
+
+function cloudsOf(resources: readonly GlanceImage[]): CloudRef[] {
+  return [...new Map(resources.map(cloudRefOf).map((ref) => [JSON.stringify(ref), ref])).values()];
+}
+
+/** Those of the project of the credentials. */
+async function markedIn(
+  { images, projectID }: Pick<Cloud, 'images' | 'projectID'>,
+  clusterName: string,
+  signal: AbortSignal,
+): Promise<Image[]> {
+  const found: Image[] = [];
+  for (const hidden of [false, true]) {
+    const filters = {
+      properties: { [clusterProperty]: clusterName },
+      owner: projectID,
+      hidden,
+      visibility: 'all' as const,
+    };
+    for await (const image of images.list(filters, signal)) {
+      // A database may compare text without regard to case.
+      const isMarked = image.properties[clusterProperty] === clusterName && ownerOf(image.properties) !== '';
+      if (isMarked && image.owner === projectID) found.push(image);
+    }
+  }
+  return found;
+}
+
+function isNamed(image: Image, resources: readonly GlanceImage[], clusterName: string): boolean {
+  return resources.some((resource) => {
+    const recollection = recall(resource);
+    if (recollection.kind === 'newer') return true;
+    const { memory } = recollection;
+    const { owner } = identityOf(resource, clusterName, memory.identity);
+    const isMarked = owner === ownerOf(image.properties);
+    return isMarked || memory.images.includes(image.id) || imageIDsOf(resource).includes(image.id);
+  });
+}
+
+/** Resolves with how many are left. */
+async function deleteAll(
+  found: readonly Orphan[],
+  clusterName: string,
+  { client }: Cluster,
+  { signal, clock, err }: Surroundings,
+): Promise<number> {
+  let left = 0;
+  for (const { image: listed, cloud } of found) {
+    const resources = readable(await allResources(client, undefined, signal));
+    const image = await find(cloud.images, listed.id, signal);
+    if (image === undefined) continue;
+    const isMarked =
+      image.properties[clusterProperty] === clusterName && ownerOf(image.properties) === ownerOf(listed.properties);
+    if (!isMarked || isNamed(image, resources, clusterName)) {
+      err.write(`${image.id} is no orphan any more: it stays.\n`);
+      left++;
+      continue;
+    }
+    const why = await deleted(image, cloud, clusterName, signal, clock);
+    if (why === undefined) continue;
+    left++;
+    err.write(`${image.id} stays: ${shown(why)}\n`);
+  }
+  return left;
+}
+
+/** Undefined, or why it stays. */
+async function deleted(
+  image: Image,
+  cloud: Cloud,
+  cluster: string,
+  signal: AbortSignal,
+  clock: Surroundings['clock'],
+): Promise<string | undefined> {
+  const mark = ownerOf(image.properties);
+  const owner: Owner = {
+    uid: unappliedUID,
+    value: mark.split('/').at(-1) ?? '',
+    owner: mark,
+    cluster,
+    isOriginal: false,
+    inheritFrom: [],
+    projects: [cloud.projectID],
+  };
+  const memory = { ...blankMemory(unappliedUID), images: [image.id] };
+  const state = { observed: { revisions: [revisionOf(image, claimOf(owner, memory))], listed: false }, memory };
+  const step = { kind: 'delete' as const, image, why: 'no resource names it', unlessInUse: true as const };
+  try {
+    const performed = await perform(step, state, {
+      images: cloud.images,
+      servers: cloud.servers,
+      recent: cloud.recent,
+      owner,
+      webDownloads: { checkURL: async () => {}, maxVirtualBytes: 0 },
+      memberReadings: createMemberReadings(clock),
+      configMaps: { read: async () => ({ kind: 'absent' }), write: async () => {}, remove: async () => {} },
+      clock,
+      guard: async () => true,
+      record: async () => 'written',
+      signal,
+    });
+    if (performed.kind === 'done') return undefined;
+    if (performed.kind === 'failed') return describe(performed.error);
+    return 'a server or a volume uses it';
+  } catch (error) {
+    signal.throwIfAborted();
+    return describe(error);
+  }
+}
