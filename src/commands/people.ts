@@ -3,6 +3,7 @@ import { programVersion } from '../lib/version.ts';
 import { type Command, command } from './command.ts';
 import { completionCommand, shells } from './completion.ts';
 import { diffCommand } from './diff.ts';
+import { exportCommand } from './export.ts';
 import { orphansCommand } from './orphans.ts';
 import { planCommand } from './plan.ts';
 import { rollbackCommand } from './rollback.ts';
@@ -26,6 +27,7 @@ export const commandsForPeople: readonly Command[] = [
   statusCommand,
   rollbackCommand,
   orphansCommand,
+  exportCommand,
   completionCommand,
   version,
 ];

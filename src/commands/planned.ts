@@ -3,7 +3,7 @@
  *
  * Invariant: pure. A value that is known only later is named in `unknown`, and is absent.
  */
-import type { Image } from '../glance/image.ts';
+import { type Image, tagSet } from '../glance/image.ts';
 import { keyIn } from '../glance/patch.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import { addressOf } from '../image/content.ts';
@@ -236,7 +236,7 @@ function fieldsOf({ properties = {}, ...image }: WantedImage): Record<string, Fi
     const after = image[name];
     return after === undefined
       ? []
-      : [[name, { after: typeof after === 'object' && after !== null ? [...after] : after }]];
+      : [[name, { after: typeof after === 'object' && after !== null ? tagSet([...after]) : after }]];
   });
   const declared = Object.entries(properties).flatMap(([key, after]): [string, FieldChange][] =>
     after === undefined || after === null ? [] : [[`properties.${key}`, { after }]],

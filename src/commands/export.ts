@@ -1,0 +1,160 @@
+/**
+ * `glance-image-operator export`: manifests that take over the images of a project as they are.
+ *
+ * Guarantees: the cloud is only read. No file that exists is overwritten; each is written as a whole or not at all.
+ */
+
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import type { Image } from '../glance/image.ts';
+import type { ListFilters } from '../glance/list.ts';
+import { attempt, describe } from '../lib/errors.ts';
+import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
+import { type Settings, setting, UsageError } from './config.ts';
+import { type Exported, exported, whyNotExported } from './exported.ts';
+import { shown } from './output.ts';
+import { showWork } from './progress.ts';
+import { cloudSettings, localCloud, reachClouds } from './reach.ts';
+
+const settings = {
+  directory: {
+    schema: setting.text(),
+    value: 'DIR',
+    short: 'o',
+    help: 'Folder for the manifests, one file for each image. Default: all of them to standard output.',
+  },
+  name: { schema: setting.text(), value: 'NAME', help: 'Only images with this name.' },
+  tag: { schema: setting.list(), value: 'TAG,…', help: 'Only images with all of these tags.' },
+  property: {
+    schema: setting.list(),
+    value: 'KEY=VALUE,…',
+    help: 'Only images with all of these properties.',
+  },
+  visibility: {
+    schema: z.enum(['public', 'private', 'shared', 'community']).optional(),
+    value: 'public|private|shared|community',
+    help: 'Only images with this visibility.',
+  },
+  image: { schema: setting.list(), value: 'ID,…', help: 'Only images with these IDs.' },
+  namespace: { schema: setting.text(), value: 'NAME', short: 'n', help: 'Namespace in the manifests. Default: none.' },
+  secret: {
+    schema: z.string().min(1).default('openstack'),
+    value: 'NAME',
+    help: 'Name of the Secret with the clouds.yaml, for the manifests. Default: openstack.',
+  },
+  deletionPolicy: {
+    schema: z.enum(['Retain', 'Delete']).default('Retain'),
+    value: 'Retain|Delete',
+    help: 'What happens to the images when their resources are deleted. Default: Retain.',
+  },
+  ...cloudSettings,
+} as const satisfies Settings;
+
+type Given = CommandLine<typeof settings>['settings'];
+
+export const exportCommand: Command = command({
+  name: 'export',
+  summary: 'Write manifests that take over the images of a project as they are',
+  operands: '',
+  most: 0,
+  settings,
+  notes:
+    'Each manifest has import.id and every field of the image that is not the default of creation. Images of other projects, of GlanceImages and\n' +
+    'without data are left out.',
+  run: exportImages,
+});
+
+async function exportImages(
+  { settings: given }: CommandLine<typeof settings>,
+  surroundings: Surroundings,
+): Promise<boolean> {
+  const { signal, out, err, clock } = surroundings;
+  const ref = localCloud(given, 'export');
+  const filters = filtersOf(given);
+  const access = await reachClouds(given, undefined, surroundings);
+  const work = showWork(err, clock);
+  try {
+    work.update('Listing images');
+    const { images, projectID } = await access.open(ref, signal);
+    const found: Image[] = [];
+    for (const hidden of [false, true]) {
+      const all = { ...filters, owner: projectID, hidden, visibility: given.visibility ?? ('all' as const) };
+      for await (const image of images.list(all, signal)) if (image.owner === projectID) found.push(image);
+    }
+    const target = {
+      namespace: given.namespace,
+      cloud: { secretRef: { name: given.secret }, name: ref.name },
+      deletionPolicy: given.deletionPolicy,
+    };
+    const manifests: Exported[] = [];
+    for (const image of found.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
+      const why = whyNotExported(image);
+      if (why !== undefined) {
+        err.write(`Left out: image ${image.id} (${shown(image.name ?? '')}): ${shown(why)}\n`);
+        continue;
+      }
+      work.update(`Reading image ${manifests.length + 1} of ${found.length}`);
+      const members =
+        image.visibility === 'shared' ? await attempt(signal, () => images.members.list(image.id, signal)) : undefined;
+      if (members?.ok === false)
+        err.write(`The members of image ${image.id} are left alone: ${shown(describe(members.error))}\n`);
+      const ids = members?.ok === true ? members.value.map(({ memberId }) => memberId) : undefined;
+      manifests.push(exported(image, ids, target, new Set(manifests.map(({ name }) => name))));
+    }
+    work.stop();
+    if (given.directory === undefined) out.write(manifests.map(textOf).join('---\n'));
+    else await writeAll(given.directory, manifests, signal);
+    err.write(`${manifests.length} manifests${given.directory === undefined ? '' : ` in ${given.directory}`}.\n`);
+    return false;
+  } finally {
+    work.stop();
+    await access.close();
+  }
+}
+
+function filtersOf({ name, tag, property, image }: Given): ListFilters {
+  const properties = property.map((one): [string, string] => {
+    const [key = '', ...value] = one.split('=');
+    if (key === '' || value.length === 0) throw new UsageError(`--property: ${JSON.stringify(one)} is not KEY=VALUE`);
+    return [key, value.join('=')];
+  });
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(tag.length === 0 ? {} : { tags: tag }),
+    ...(properties.length === 0 ? {} : { properties: Object.fromEntries(properties) }),
+    ...(image.length === 0 ? {} : { ids: image }),
+  };
+}
+
+function textOf({ manifest, leftOut }: Exported): string {
+  const comments = leftOut.map((one) => `# Not declared: ${shown(one)}\n`).join('');
+  return comments + stringify(manifest, { lineWidth: 0, version: '1.1' });
+}
+
+/** Nothing is written where one of the files exists. */
+async function writeAll(folder: string, manifests: readonly Exported[], signal: AbortSignal): Promise<void> {
+  const files = manifests.map((one) => ({ path: join(folder, `${one.name}.yaml`), text: textOf(one) }));
+  const existing = files.find(({ path }) => existsSync(path));
+  if (existing !== undefined)
+    throw new UsageError(`${existing.path} exists: nothing was written. Name an empty folder`);
+  try {
+    await mkdir(folder, { recursive: true });
+    for (const { path, text } of files) {
+      signal.throwIfAborted();
+      const partial = `${path}.partial`;
+      try {
+        await writeFile(partial, text, { flag: 'wx' });
+        await rename(partial, path);
+      } catch (error) {
+        await rm(partial, { force: true });
+        throw error;
+      }
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new UsageError(`cannot write to ${folder}: ${describe(error)}`);
+  }
+}
