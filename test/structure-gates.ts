@@ -81,6 +81,8 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   'parses YAML': {
     sign: / from 'yaml'/,
     files: [
+      'commands/diff.ts',
+      'commands/export.ts',
       'commands/file-credentials.ts',
       'commands/limits.ts',
       'commands/manifests.ts',
@@ -125,6 +127,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   'reads or writes files': {
     sign: builtin('fs', 'fs/promises'),
     files: [
+      'commands/export.ts',
       'commands/file-credentials.ts',
       'commands/followed-file.ts',
       'commands/manifests.ts',

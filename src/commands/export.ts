@@ -48,7 +48,7 @@ const settings = {
   deletionPolicy: {
     schema: z.enum(['Retain', 'Delete']).default('Retain'),
     value: 'Retain|Delete',
-    help: 'What happens to the images when their resources are deleted. Default: Retain.',
+    help: 'The deletionPolicy in the manifests: whether the images stay when their resources are deleted. Default: Retain.',
   },
   ...cloudSettings,
 } as const satisfies Settings;

@@ -1,8 +1,8 @@
 /**
  * A manifest that takes over an image as it is: every field that Glance holds and that is not the documented default of creation.
  *
- * Invariants: pure; the manifest is admitted by the schema; what cannot be declared is left out with the reason, and the operator leaves
- * undeclared fields alone.
+ * Invariants: pure; the manifest is admitted by the schema; a field that cannot be declared is left out with the reason, and the operator leaves
+ * it alone.
  */
 import { z } from 'zod';
 import { usualContainer } from '../api/fields.ts';
@@ -114,7 +114,7 @@ function fieldsOf(image: Image, members: readonly string[] | undefined): Record<
   };
 }
 
-/** Empty for what Glance sets itself, which nobody declares. */
+/** Empty for properties that Glance and the operator set themselves. */
 function whyUndeclarable(key: string): string | undefined {
   if (markProperties.includes(key) || key.startsWith('os_glance')) return '';
   if (!isPatchable(key)) return 'Glance cannot change a property whose name begins or ends with white space';

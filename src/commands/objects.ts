@@ -64,7 +64,7 @@ const managedType: ResourceType<Managed> = {
   },
 };
 
-/** What keeps the resource as it is in Git, for a warning; undefined where nothing does. */
+/** The tool that keeps the resource as it is in Git, for a warning; undefined where there is none. */
 export async function gitManager(
   name: string,
   { client, namespace }: Cluster,

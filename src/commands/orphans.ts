@@ -44,7 +44,7 @@ const settings = {
   },
   yes: {
     schema: setting.switch(),
-    help: 'Confirm the deletion, where nobody can type.',
+    help: 'Confirm the deletion in advance, for scripts.',
   },
   ...wholeCluster,
   ...cloudSettings,

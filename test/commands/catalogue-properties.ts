@@ -5,7 +5,7 @@ const systems =
     ' ',
   );
 
-/** Versions that a YAML parser takes for numbers, and words that it takes for truth values. */
+/** Versions that a YAML parser takes for numbers, and texts that it takes for booleans. */
 const versions = ['24.04', '8', '9.10', '10'];
 const agents = ['yes', 'True', 'no'];
 

@@ -43,7 +43,7 @@ const anySpec = fc.record({
   keep: fc.nat(1),
 });
 
-/** What another client does while the operator is not allowed to act. */
+/** Changes by another client while the resource is suspended. */
 const meddlings = ['nothing', 'rename', 'property', 'delete', 'deactivate', 'unmark', 'hide'] as const;
 
 export const anyPair = fc.record({
