@@ -1,6 +1,8 @@
 /** The NetworkPolicy of the chart, evaluated by its rules, because no network plugin runs here. */
 import assert from 'node:assert/strict';
+import { isIPv4 } from 'node:net';
 import { test } from 'node:test';
+import { localNetworks } from '../../src/http/address-rules.ts';
 import { type Destination, egressOf, type Port } from './network-policy.ts';
 import { objectsWith, ofKind } from './objects.ts';
 
@@ -12,7 +14,12 @@ const pod = (address: string, namespace: string, labels = {}): Destination => ({
 const apiServer = '192.0.2.10';
 const dns = pod('10.244.0.2', 'kube-system', { 'k8s-app': 'kube-dns' });
 const dnsOnNode = { address: '169.254.20.10' };
+/** The first address of each network that the operator itself takes for a metadata service, and its NAT64 form. */
+const ownRules = (localNetworks['a metadata service'] ?? []).map((network) => network.split('/')[0] ?? '');
+const nat64 = ownRules.filter((address) => isIPv4(address)).map((address) => `64:ff9b::${hexOf(address)}`);
 const metadata = [
+  ...ownRules,
+  ...nat64,
   '169.254.169.254',
   '169.254.170.2',
   '100.100.100.200',
@@ -48,6 +55,12 @@ const ports: Port[] = [
   { port: 53, protocol: 'UDP' },
   ...[22, 53, 80, 443, 2379, 5000, 6443, 8200, 9292, 10250].map((port): Port => ({ port, protocol: 'TCP' })),
 ];
+
+function hexOf(address: string): string {
+  return Buffer.from(address.split('.').map(Number))
+    .toString('hex')
+    .replace(/^(....)/, '$1:');
+}
 
 /** The connections that the policy with these values allows, as `address protocol/port`. */
 async function allowedBy(...set: string[]): Promise<string[]> {

@@ -18,6 +18,15 @@ const cases: readonly { what: string; set: readonly string[]; message: RegExp }[
     set: ['networkPolicy.enabled=true'],
     message: /networkPolicy\.enabled requires networkPolicy\.apiServer\.to.*ports 443, 6443 of every address/,
   },
+  ...['dns', 'apiServer'].map((rule) => ({
+    what: `a NetworkPolicy without ports for ${rule}`,
+    set: [
+      'networkPolicy.enabled=true',
+      'networkPolicy.apiServer.to[0].ipBlock.cidr=192.0.2.10/32',
+      `networkPolicy.${rule}.ports=null`,
+    ],
+    message: new RegExp(`networkPolicy\\.${rule}\\.ports is empty.*opens every port of its peers`),
+  })),
   {
     what: 'a value that does not exist',
     set: ['replicas=2'],

@@ -33,6 +33,11 @@
 {{- if and .Values.metrics.secure.enabled (eq (int .Values.metrics.secure.port) (int .Values.healthPort)) -}}
 {{- fail (printf "\n\nmetrics.secure.port and healthPort are both %d. Choose different ports." (int .Values.healthPort)) -}}
 {{- end -}}
+{{- range $name := list "dns" "apiServer" }}
+{{- if and $.Values.networkPolicy.enabled (not (get (get $.Values.networkPolicy $name) "ports")) -}}
+{{- fail (printf "\n\nnetworkPolicy.%s.ports is empty, and a rule without ports opens every port of its peers: list the ports, or set networkPolicy.enabled to false." $name) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.apiServer.to) -}}
 {{- fail (printf "\n\nnetworkPolicy.enabled requires networkPolicy.apiServer.to: the rules of a NetworkPolicy add up, so a rule without peers would open the ports %s of every address, whatever networkPolicy.egress says. Set it to the addresses of the API server: kubectl get endpointslices --namespace default --selector kubernetes.io/service-name=kubernetes" (join ", " .Values.networkPolicy.apiServer.ports)) -}}
 {{- end -}}
