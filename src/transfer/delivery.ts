@@ -39,6 +39,14 @@ export type Deliver = (plan: TransferPlan, pipeline: Pipeline, delivery: Deliver
 
 /** How long Glance may report an image as it was before a request that succeeded: its databases are replicated. */
 export const staleMs = 15_000;
+/**
+ * How long an image may be as it was before a request with this error. Glance may still be getting what a proxy has taken before it
+ * gave up, unless the response is that of Glance.
+ */
+export function staleAfter(cause: unknown): number {
+  const isOfGlance = cause instanceof GlanceUnavailable && cause.requestId !== undefined;
+  return isOfGlance ? 0 : staleMs;
+}
 /** How long Glance may take after the last byte, while it reports that it is storing the data. */
 const finishMs = 2 * 3_600_000;
 const finishBytesPerMs = 4096;

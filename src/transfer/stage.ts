@@ -2,8 +2,8 @@
  * Fills an image by way of Glance's staging area, so that its import plugins run.
  *
  * Guarantees: an import starts only after all of the data is known to be staged, which is awaited for hours as long as Glance is
- * storing it; the result is compared with the data that was sent
- * only if no plugin has changed it.
+ * storing it;
+ * the result is compared with the data that was sent only if no plugin has changed it.
  */
 import { Conflict } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
@@ -17,6 +17,7 @@ import {
   longestFinish,
   pollImage,
   requireActive,
+  staleAfter,
   staleMs,
   verifiedOf,
   verifyUpload,
@@ -69,8 +70,8 @@ function stagedIn(
 ): Verified | undefined {
   if (status === 'uploading' && size === verified.bytes) return verified;
   const isStoring = cause !== undefined && status === 'uploading' && size === null;
-  const isStale = cause === undefined && (status === 'uploading' || status === 'queued');
-  if (elapsedMs < (isStoring ? longestFinish(verified.bytes) : isStale ? staleMs : 0)) return undefined;
+  const isStale = status === 'queued' || (status === 'uploading' && cause === undefined);
+  if (elapsedMs < (isStoring ? longestFinish(verified.bytes) : isStale ? staleAfter(cause) : 0)) return undefined;
   if (cause !== undefined) throw cause;
   throw contentMismatch(`image ${id} is ${status} with ${size ?? 'no'} staged bytes, sent were ${verified.bytes}`);
 }

@@ -12,7 +12,7 @@ import {
   isOutcomeUnknown,
   longestFinish,
   pollImage,
-  staleMs,
+  staleAfter,
   verifiedOf,
   verifyUpload,
 } from './delivery.ts';
@@ -60,7 +60,7 @@ function outcomeOf(
     if (image.status === 'active') throw contentMismatch(`image ${image.id} is active with a part of its data`, cause);
     throw cause;
   }
-  const isStale = cause === undefined && image.status === 'queued' && elapsedMs < staleMs;
+  const isStale = image.status === 'queued' && elapsedMs < staleAfter(cause);
   if (isStale || (image.status === 'saving' && elapsedMs < longestFinish(state.bytes))) return undefined;
   if (image.status !== 'active' && cause !== undefined) throw cause;
   verifyUpload(image, plan, state);

@@ -58,8 +58,8 @@ export type Fault =
   | { kind: 'hold'; released: Promise<unknown> }
   /** The response has another body. */
   | { kind: 'edit'; body: (text: string) => string }
-  /** The client gets this status after its last byte; the server gets the last bytes only when the promise resolves. */
-  | { kind: 'answerEarly'; status: number; released: Promise<unknown> }
+  /** The client gets this status, or loses its connection, after its last byte; the server gets the last bytes when the promise resolves. */
+  | { kind: 'answerEarly'; status: number | 'reset'; released: Promise<unknown> }
   /** Called when the server has responded; the client receives the response once the promise resolves, if there is one. */
   | { kind: 'afterAnswer'; run: (request: ProxiedRequest) => Promise<void> | void };
 
@@ -135,7 +135,8 @@ function answerEarly(
     held = chunk;
   });
   request.on('end', () => {
-    response.writeHead(status, { 'content-type': 'text/html' }).end('<html><body>Gateway Time-out</body></html>');
+    if (status === 'reset') request.socket.destroy();
+    else response.writeHead(status, { 'content-type': 'text/html' }).end('<html><body>Gateway Time-out</body></html>');
     void released.then(() => outgoing.end(held));
   });
 }
@@ -211,13 +212,13 @@ export async function startProxy(upstream: Upstream): Promise<FaultProxy> {
       outgoing.destroy();
       response.destroy();
     };
+    outgoing.on('error', cut);
+    recordBody(request, record);
+    if (fault?.kind === 'answerEarly') return answerEarly(request, response, outgoing, fault);
     request.on('aborted', cut);
     response.on('close', () => {
       if (!response.writableFinished) outgoing.destroy();
     });
-    outgoing.on('error', cut);
-    recordBody(request, record);
-    if (fault?.kind === 'answerEarly') return answerEarly(request, response, outgoing, fault);
     request.pipe(outgoing);
     const [answer]: IncomingMessage[] = await once(outgoing, 'response');
     if (answer === undefined) return;

@@ -292,29 +292,42 @@ describe('imports and what surrounds them', () => {
     });
   });
 
-  test('an upload that Glance completes after a proxy has given up is one upload, and its image is used', async () => {
-    const released = Promise.withResolvers<void>();
-    const isUpload = ({ method, path }: ProxiedRequest) => method === 'PUT' && path.endsWith('/file');
-    glance.on({ matches: isUpload, fault: { kind: 'answerEarly', status: 504, released: released.promise }, times: 1 });
-    const from = glance.requests.length;
-    await world.apply('slow', { image: { diskFormat: 'raw' }, content: uploaded('/slow.raw', first) });
-    const looks = () =>
-      glance.requests.slice(from).filter(({ method, path }) => method === 'GET' && /^\/v2\/images\/[^/]+$/.test(path));
-    await eventually(
-      async () => looks().length >= 4,
-      () => 'the image is not looked at',
-    );
-    released.resolve();
-    const { status } = await world.ready('slow');
-    const requests = glance.requests.slice(from);
-    assert.equal(requests.filter(isUpload).length, 1);
-    assert.deepEqual(
-      requests.filter(({ method }) => method === 'DELETE'),
-      [],
-    );
-    assert.deepEqual(
-      (await world.images()).filter(({ name }) => name === 'slow').map(({ id }) => id),
-      [status.imageID],
-    );
-  });
+  const givingUp = [
+    { method: 'Upload', status: 504 },
+    { method: 'Upload', status: 'reset' },
+    { method: 'Stage', status: 504 },
+    { method: 'Stage', status: 'reset' },
+  ] as const;
+  for (const { method, status } of givingUp) {
+    const how = status === 'reset' ? 'has cut the connection' : `has responded ${status}`;
+    test(`data that Glance stores completely after a proxy ${how} is sent once, and its image is used (${method})`, async () => {
+      const name = `slow-${method}-${status}`.toLowerCase();
+      const released = Promise.withResolvers<void>();
+      const isUpload = ({ method: verb, path }: ProxiedRequest) => verb === 'PUT' && /\/(?:file|stage)$/.test(path);
+      glance.on({ matches: isUpload, fault: { kind: 'answerEarly', status, released: released.promise }, times: 1 });
+      const from = glance.requests.length;
+      await world.apply(name, {
+        image: { diskFormat: 'raw' },
+        content: { ...uploaded(`/${name}.raw`, first), method },
+      });
+      const looks = () =>
+        glance.requests.slice(from).filter((one) => one.method === 'GET' && /^\/v2\/images\/[^/]+$/.test(one.path));
+      await eventually(
+        async () => looks().length >= 4,
+        () => 'the image is not looked at',
+      );
+      released.resolve();
+      const { imageID } = (await world.ready(name)).status;
+      const requests = glance.requests.slice(from);
+      assert.equal(requests.filter(isUpload).length, 1);
+      assert.deepEqual(
+        requests.filter((one) => one.method === 'DELETE').map(({ path }) => path),
+        [],
+      );
+      assert.deepEqual(
+        (await world.images()).filter((image) => image.name === name).map(({ id }) => id),
+        [imageID],
+      );
+    });
+  }
 });

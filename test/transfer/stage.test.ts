@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import type { ImageTask } from '../../src/glance/client/index.ts';
-import { GlanceUnavailable } from '../../src/glance/errors.ts';
+import { GlanceConnectionFailed, GlanceUnavailable } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
 import type { Target } from '../../src/transfer/delivery.ts';
 import { runTransfer } from '../../src/transfer/engine.ts';
@@ -18,7 +18,12 @@ const staged: Partial<Image> = { status: 'uploading', size: data.length, diskFor
 const active: Partial<Image> = { ...staged, status: 'active', hash: { algorithm: 'sha512', value } };
 
 /** A Glance that stages everything, and then reports the `looks` in order, the last of them repeatedly. */
-async function run(looks: readonly Partial<Image>[], tasks: Partial<ImageTask>[] = [], error?: Error) {
+async function run(
+  looks: readonly Partial<Image>[],
+  tasks: Partial<ImageTask>[] = [],
+  error?: Error,
+  importError?: Error,
+) {
   const requests: unknown[] = [];
   let looked = 0;
   const target: Target = {
@@ -30,7 +35,10 @@ async function run(looks: readonly Partial<Image>[], tasks: Partial<ImageTask>[]
         for await (const _chunk of body);
         if (error !== undefined) throw error;
       },
-      importImage: async (_id, request) => void requests.push(request),
+      async importImage(_id, request) {
+        requests.push(request);
+        if (importError !== undefined) throw importError;
+      },
       tasks: async () => tasks.map((each) => ({ id: '', type: '', status: 'failure', message: '', ...each })),
     },
   };
@@ -96,11 +104,26 @@ test('a stale read after the staging, or after the request for the import, does 
     assert.equal((await run([stale, staged, staged, running, active])).result.image.status, 'active');
 });
 
-test('staged data that gets a 504 from a proxy is imported when Glance has stored all of it', async () => {
-  const timedOut = new GlanceUnavailable('Glance returned 504', { httpStatus: 504 });
-  const storing = { ...staged, size: null };
-  const { result, requests } = await run([...Array(200).fill(storing), staged, active], [], timedOut);
-  assert.deepEqual([result.image.status, requests.length], ['active', 1]);
-  await assert.rejects(run([storing, { ...staged, status: 'queued', size: null }], [], timedOut), timedOut);
-  await assert.rejects(run([storing], [], timedOut), timedOut);
-});
+const lost = {
+  'a 504 from a proxy': new GlanceUnavailable('Glance returned 504', { httpStatus: 504 }),
+  'no response': new GlanceConnectionFailed('ECONNRESET', 'GlanceUnreachable', {}),
+};
+
+for (const [what, error] of Object.entries(lost)) {
+  test(`staged data that gets ${what} is imported when Glance has stored all of it`, async () => {
+    const storing = { ...staged, size: null };
+    // The proxy has the last bytes, and Glance has not begun.
+    const queued = { ...staged, status: 'queued', size: null };
+    const { result, requests } = await run([queued, queued, ...Array(200).fill(storing), staged, active], [], error);
+    assert.deepEqual([result.image.status, requests.length], ['active', 1]);
+    await assert.rejects(run([storing, queued], [], error), error);
+    await assert.rejects(run([storing], [], error), error);
+  });
+
+  test(`an import whose request gets ${what} is awaited if Glance has begun it`, async () => {
+    const running = { ...staged, status: 'importing', properties: task };
+    const { result, requests } = await run([staged, running, running, active], [], undefined, error);
+    assert.deepEqual([result.image.status, requests.length], ['active', 1]);
+    await assert.rejects(run([staged], [], undefined, error), error);
+  });
+}

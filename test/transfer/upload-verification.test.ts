@@ -142,7 +142,7 @@ describe('an upload with a response', () => {
 
   test('a complete upload that gets a 504 from a proxy succeeds when Glance has stored it, and nothing is sent again', async () => {
     const sink = reading(
-      [...Array(100).fill('saving'), ...Array(20).fill('unreachable'), 'saving', 'active'],
+      ['queued', 'queued', ...Array(100).fill('saving'), ...Array(20).fill('unreachable'), 'saving', 'active'],
       timedOut,
     );
     assert.equal((await run(sink)).bytes, data.length);
@@ -152,6 +152,11 @@ describe('an upload with a response', () => {
   test('a complete upload that gets a 504 from a proxy fails with that response when Glance never stores it', async () => {
     for (const states of [['saving', 'queued'], ['saving', 'unreachable'], ['saving']])
       await assert.rejects(run(reading(states, timedOut)), timedOut, states.join());
+  });
+
+  test('an upload that Glance itself rejects is not waited for while the image is queued', async () => {
+    const rejected = new GlanceUnavailable('the store is not writable', { httpStatus: 503, requestId: 'req-g' });
+    await assert.rejects(run(reading(['queued', 'active'], rejected)), rejected);
   });
 
   test('a 504 before the end of the data is not waited for', async () => {
