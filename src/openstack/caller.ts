@@ -14,7 +14,7 @@ import {
   ConnectionFailed,
   EndpointNotFound,
   ForeignEndpoint,
-  type HttpFailure,
+  HttpFailure,
   quoteFailure,
   RejectedByService,
 } from './errors.ts';
@@ -67,7 +67,7 @@ export interface CallerOptions {
   closed: AbortSignal;
 }
 
-/** How often at most the catalog is read again, because an endpoint that cannot be reached may have moved. */
+/** How often at most the catalog is read again, because an endpoint that does not respond may have moved. */
 const catalogPauseMs = 60_000;
 
 export function createCaller({ cloud, authorizer, closed, ...common }: CallerOptions): Caller {
@@ -138,11 +138,18 @@ export function createCaller({ cloud, authorizer, closed, ...common }: CallerOpt
       try {
         return await result;
       } catch (error) {
-        if (error instanceof ConnectionFailed && used !== undefined && usesCatalog(service)) renewCatalog(used);
+        if (mayHaveMoved(error) && used !== undefined && usesCatalog(service)) renewCatalog(used);
         throw error;
       }
     },
   };
+}
+
+/** Nothing responds at the address of a service, or something else does: a gateway, or the page of a server that took its place. */
+function mayHaveMoved(error: unknown): boolean {
+  if (error instanceof ConnectionFailed) return true;
+  if (!(error instanceof HttpFailure) || error.requestId !== undefined) return false;
+  return error.isPage || [502, 503, 504].includes(error.status);
 }
 
 function rootsOf(

@@ -308,6 +308,34 @@ test('an endpoint that has moved is found in a new catalog after a call could no
   assert.equal(asked('http://moved').length, 1);
 });
 
+test('an endpoint that has moved is found in a new catalog after something else has responded at its old address', async (t) => {
+  const page = { headers: { 'content-type': 'text/html' }, text: '<html></html>' };
+  const pages: Reply[] = [301, 404, 410].map((status) => ({ status, ...page }));
+  const others: Reply[] = [...[502, 503, 504].map((status) => ({ status })), ...pages];
+  for (const other of others) {
+    const endpoints = ['http://glance/'];
+    const gone = (url: string) => (url.startsWith('http://glance') ? other : undefined);
+    const { session, asked, tokensGiven } = cloudOf(t, { endpoints, at: gone, policy: { retries: 0 } });
+    await assert.rejects(session.call('image', look()), HttpFailure);
+    endpoints[0] = 'http://moved/';
+    await session.call('image', look());
+    assert.deepEqual([tokensGiven(), asked('http://moved').length], [2, 1]);
+  }
+});
+
+test('a response of the service itself does not lead to another token', async (t) => {
+  const replies: Reply[] = [
+    ...[400, 403, 404, 409, 500].map((status) => ({ status })),
+    { status: 503, requestId: 'req-g' },
+  ];
+  for (const reply of replies) {
+    const { session, tokensGiven } = cloudOf(t, { image: [reply], policy: { retries: 0 } });
+    await assert.rejects(session.call('image', look()), HttpFailure);
+    await session.call('image', look());
+    assert.equal(tokensGiven(), 1, JSON.stringify(reply));
+  }
+});
+
 test('the catalog is read at most once a minute while no endpoint can be reached', async (t) => {
   const gone = (url: string) => (url.startsWith('http://glance') ? reset() : undefined);
   const { session, clock, tokensGiven } = cloudOf(t, { at: gone, policy: { retries: 0 } });
