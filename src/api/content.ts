@@ -90,10 +90,18 @@ const declared = rule(
   },
 );
 
+const verified = rule(declared, {
+  cel: '!has(self.verify) || !has(self.http) || !has(self.http.digestFrom) || !has(self.http.digestFrom.firstUse)',
+  test: ({ verify, http: file }) => verify === undefined || file?.digestFrom?.firstUse === undefined,
+  message:
+    'verify is about the signature of a list or index, and digestFrom.firstUse has none: declare http.digestFrom.checksums, or leave verify out',
+  fieldPath: '.verify',
+});
+
 const declaresMember = '(has(self.http) && has(self.http.member)) || (has(self.index) && has(self.index.member))';
 
 export const content = rule(
-  rule(declared, {
+  rule(verified, {
     cel: `!has(self.convert) || (!has(self.glance) && !(${webDownload}))`,
     test: ({ convert, glance: image, method }) =>
       convert === undefined || (image === undefined && method !== 'WebDownload'),

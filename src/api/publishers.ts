@@ -9,8 +9,8 @@ import { rule, text } from './rules.ts';
 const durationPattern = '^([0-9]+(s|m|h))+$';
 const [shortest, longest] = ['1m', '720h'];
 
-export const digestFrom = z
-  .object({
+export const digestFrom = rule(
+  z.object({
     checksums: z
       .object({
         url: url('URL of the list of digests that the publisher provides, such as SHA256SUMS or CHECKSUM.'),
@@ -27,12 +27,28 @@ export const digestFrom = z
           'A list of digests: lines as sha256sum, shasum --tag or openssl dgst print them, a digest alone, or either in a clearsigned text. ' +
           'Of several algorithms the strongest is taken; md5 and sha1 are rejected. Two digests of one name are rejected. ' +
           'Where the list also has a dated name of the same digest, the file of that name is downloaded.',
+      })
+      .optional(),
+    firstUse: z
+      .object({})
+      .optional()
+      .meta({
+        description:
+          'The publisher has no list: the file as it is served first is trusted. The operator downloads it twice, once to compute the sha512 digest that it records, and once into Glance. ' +
+          'Later another digest is a failure, unless update is declared. The condition Warning says that nothing but the connection proves where the file is from. ' +
+          'Accepted for public addresses, and for hosts that the installation names in settings.sourceAllow.',
       }),
-  })
-  .meta({
-    description:
-      'Where the digest is, if it is not declared. The digest is recorded in status.source, and stays until update is declared or this is changed. Excludes digest.',
-  });
+  }),
+  {
+    cel: 'has(self.checksums) != has(self.firstUse)',
+    test: ({ checksums, firstUse }) => (checksums === undefined) !== (firstUse === undefined),
+    message:
+      'digestFrom needs exactly one of checksums and firstUse: the list of the publisher, or firstUse: {} where there is none',
+  },
+).meta({
+  description:
+    'Where the digest is from, if it is not declared. The digest is recorded in status.source and on the image, and stays until update is declared or this is changed. Excludes digest.',
+});
 
 export const verification = z
   .object({
@@ -66,7 +82,10 @@ export const update = z
         return ms >= parseDuration(shortest) && ms <= parseDuration(longest);
       },
       message: `must be a duration from ${shortest} to ${longest} such as 24h`,
-    }).meta({ description: 'How often the list or index is read again: from 1m to 720h, for example 24h.' }),
+    }).meta({
+      description:
+        'How often the list or index is read again: from 1m to 720h, for example 24h. With firstUse it is the file itself, which is downloaded only if its ETag or Last-Modified is another one, or if its server sends neither.',
+    }),
   })
   .meta({
     description:

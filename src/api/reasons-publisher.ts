@@ -68,4 +68,20 @@ export const publisherReasons = {
     remedy: `${publisher} Until then declare \`digest\`, which you have checked in another way.`,
     command: showKey,
   },
+  FirstUse: {
+    meaning:
+      'The digest is that of the file that came first, by `digestFrom.firstUse`. Nothing proves that it is the file of its publisher.',
+    shownBy: ['Warning'],
+    actor: 'user',
+    remedy:
+      'Declare the digest, or the list of the publisher, as soon as there is one. `status.source.digest` is what to compare it with.',
+    command: 'curl --location URL | sha512sum',
+  },
+  UnsignedList: {
+    meaning: 'The list or index is read over http and not signed, so that it can be replaced on its way.',
+    shownBy: ['Warning'],
+    actor: 'user',
+    remedy: 'Use the https URL of the publisher, or declare `content.verify` with its keys.',
+    command: read,
+  },
 } as const satisfies Record<string, ReasonEntry>;

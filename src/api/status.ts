@@ -191,6 +191,13 @@ export const statusSchema = z
         signedBy: short('Fingerprint of the key that signed the list or index.').optional(),
         signedAt: time().meta({ description: 'When it was signed, by the clock of the signer.' }).optional(),
         declaration: short('Hash of the declaration that it was found for.'),
+        validators: z
+          .object({ etag: short('ETag.').optional(), lastModified: short('Last-Modified.').optional() })
+          .optional()
+          .meta({
+            description:
+              'With firstUse, the version of the file by the headers of its server: it is read again when they change.',
+          }),
       })
       .optional()
       .meta({

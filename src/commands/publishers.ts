@@ -1,8 +1,6 @@
-/** Builds what follows publishers, as configured: with the connections of sources, and their egress policy. */
+/** Builds what follows publishers. */
 import type { Component } from '../controller/supervisor.ts';
 import { createEmitter, type Emitter } from '../controller/triggers.ts';
-import { createEgressPolicy, type EgressRules } from '../http/egress.ts';
-import type { Trust } from '../http/trust.ts';
 import { createCandidates } from '../image/candidates.ts';
 import type { Following } from '../image/resolution.ts';
 import { aborted } from '../lib/abort.ts';
@@ -10,8 +8,9 @@ import type { Clock, Random } from '../lib/clock.ts';
 import type { Key } from '../lib/key.ts';
 import type { CredentialSource } from '../openstack/credential-source.ts';
 import { createPublishers } from '../source/resolve/publishers.ts';
-import { createSourceTransport } from '../source/transport.ts';
 import { readSecrets } from '../transfer/access.ts';
+import type { Asker } from '../transfer/executor.ts';
+import type { TransferPlan } from '../transfer/plan.ts';
 
 export interface FollowingAccess {
   following: Following;
@@ -21,20 +20,18 @@ export interface FollowingAccess {
 }
 
 export interface FollowingOptions {
-  /** Of sources. */
-  egress: EgressRules;
-  trust: Trust;
+  asker: Asker;
+  limits: TransferPlan['limits'];
   credentials: CredentialSource;
   clock: Clock;
   random: Random;
 }
 
-export function createFollowing({ egress, trust, credentials, clock, random }: FollowingOptions): FollowingAccess {
+export function createFollowing({ asker, limits, credentials, clock, random }: FollowingOptions): FollowingAccess {
   const changes = createEmitter<Key>();
-  const policy = createEgressPolicy(egress);
   const publishers = createPublishers({
     secretsOf: (namespace, needs, signal) => readSecrets(credentials, namespace, needs, signal),
-    transportWith: (ca) => createSourceTransport(policy, { trust, ca }),
+    ask: (asking, signal) => asker.ask({ ...asking, limits }, signal),
     onChange: changes.emit,
     clock,
     random,

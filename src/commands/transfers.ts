@@ -63,14 +63,26 @@ export function createTransfers(options: TransfersOptions): Transfers {
     perCloud: settings.transfersPerCloud,
     perHost: settings.transfersPerHost,
   };
-  const publishers = createFollowing({ egress: egress.sources, trust, credentials, clock, random });
-  const executor = createThreadExecutor({
-    egress,
-    trust,
-    fence,
-    clock,
-    onCrash: (problem) => log.error({ problem }, 'The transfer thread has ended; its transfers start again'),
-  });
+  const maxVirtualBytes = settings.maxVirtualSizeGiB * 2 ** 30;
+  const limits = {
+    ...defaultLimits,
+    maxBytes: settings.maxImageSizeGiB * 2 ** 30,
+    maxVirtualBytes,
+    stallWindowMs: settings.sourceStallSeconds * 1000,
+    nonfatalChecks: settings.gptSafetyChecksNonfatal,
+  };
+  const executorFor = (what: string) =>
+    createThreadExecutor({
+      egress,
+      trust,
+      fence,
+      clock,
+      onCrash: (problem) => log.error({ problem }, `The thread for ${what} has ended; they start again`),
+    });
+  const executor = executorFor('transfers');
+  // What a publisher sends can end this thread alone.
+  const asker = executorFor('lists of publishers');
+  const publishers = createFollowing({ asker, limits, credentials, clock, random });
   const scheduler = createScheduler({
     execute: async (plan, run) => executor.run(plan, await readAccess(credentials, plan, run.signal), run),
     limits: running,
@@ -83,19 +95,12 @@ export function createTransfers(options: TransfersOptions): Transfers {
     path === undefined
       ? []
       : [followTransferLimits({ path, otherwise: running, apply: scheduler.setLimits, clock, log })];
-  const maxVirtualBytes = settings.maxVirtualSizeGiB * 2 ** 30;
   return {
     scheduler,
     changes,
     webDownloads: { checkURL: createURLCheck(createEgressPolicy(egress.sources), trust, clock), maxVirtualBytes },
     publishers,
-    limits: {
-      ...defaultLimits,
-      maxBytes: settings.maxImageSizeGiB * 2 ** 30,
-      maxVirtualBytes,
-      stallWindowMs: settings.sourceStallSeconds * 1000,
-      nonfatalChecks: settings.gptSafetyChecksNonfatal,
-    },
+    limits,
     components: [
       ...file.map(({ run }) => ({ name: 'transfer-limits', run })),
       {
@@ -108,7 +113,7 @@ export function createTransfers(options: TransfersOptions): Transfers {
       publishers.component,
     ],
     drain: (controller) => drainOf(scheduler, controller, settings.transfersOnStop === 'drain'),
-    close: executor.close,
+    close: async () => void (await Promise.all([executor.close(), asker.close()])),
   };
 }
 

@@ -46,6 +46,7 @@ export function momentOf(
       virtualSize: content?.virtualSize ?? image?.virtualSize ?? undefined,
       unremovable: report.memory.unremovable?.keys,
       unknownUse: report.memory.inUse?.filter(({ isUnknown }) => isUnknown === true) ?? [],
+      declared: pinning.declared.spec.content,
     }),
     now: clock.now(),
     random: random(),

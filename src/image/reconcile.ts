@@ -43,7 +43,7 @@ import { pursue } from './pursue.ts';
 import { isUnpinned, recover } from './recover.ts';
 import { release } from './release.ts';
 import type { Report } from './report.ts';
-import { type Pinning, pin } from './resolution.ts';
+import { isOfFirstUse, ofFirstUse, type Pinning, pin } from './resolution.ts';
 import { pinningAfter } from './updating.ts';
 
 type Reconcile = (key: Key, signal: AbortSignal, grace: AbortSignal) => Promise<Outcome>;
@@ -110,7 +110,9 @@ function followed(pass: Pass, report: Report, { following: { candidates } }: Rec
     candidates.reject(key, digest, end.error);
     return { ...report, end: { kind: 'held', error: end.error } };
   }
-  if (pinning.resource.status.imageID !== undefined || !isMismatch(end.error)) return report;
+  if (!isMismatch(end.error)) return report;
+  if (isOfFirstUse(pinning)) return { ...report, end: { kind: 'failed', error: ofFirstUse(end.error, digest) } };
+  if (pinning.resource.status.imageID !== undefined) return report;
   const isRead = candidates.get(key)?.digest === digest && pinning.isRereading !== true;
   if (isRead) return report;
   if (pinning.isRereading !== true) candidates.reject(key, digest, end.error);

@@ -3,7 +3,7 @@
  * `status.source`; a newer one is a candidate until its image takes the place of the current one.
  *
  * Guarantees: an outage, an unusable list or an older one changes nothing that is pinned; with `update` absent nothing but an edit
- * does, once there is an image.
+ * does, once there is an image, or once a file was trusted at its first use.
  */
 import { createHash } from 'node:crypto';
 import { rfc3339 } from '../api/conditions.ts';
@@ -12,7 +12,7 @@ import type { GlanceImage } from '../api/glanceimage.ts';
 import type { GlanceImageStatus } from '../api/status.ts';
 import { compact } from '../lib/compact.ts';
 import { parseDuration } from '../lib/duration.ts';
-import type { OperatorError } from '../lib/errors.ts';
+import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
 import { askingSecrets, questionOf, resolvedContent } from '../source/registry.ts';
 import { whyOlder } from '../source/resolve/evaluate.ts';
@@ -27,7 +27,15 @@ export type PinnedSource = NonNullable<GlanceImageStatus['source']>;
 export type Pinning = { resource: GlanceImage; declared: GlanceImage; nextMs?: number | undefined } & (
   | { kind: 'declared' }
   /** `trouble`: why nothing newer takes its place. `isRereading`: its file did not fit, and the list may be older than the file. */
-  | { kind: 'pinned'; url: string; source: PinnedSource; trouble?: OperatorError | undefined; isRereading?: boolean }
+  | {
+      kind: 'pinned';
+      url: string;
+      source: PinnedSource;
+      trouble?: OperatorError | undefined;
+      isRereading?: boolean;
+      /** Nothing is read again. */
+      isFixed?: boolean;
+    }
   /** `before` stays pinned until the image of `source` is the current one. */
   | { kind: 'candidate'; url: string; before: PinnedSource; source: PinnedSource }
   /** No digest is known. `url`: of the list or index. */
@@ -57,7 +65,8 @@ export function pin(key: Key, resource: GlanceImage, following: Following, now: 
   const { imageID } = resource.status;
   // After a lost status, the image that had the digest is not verified again yet.
   const hasImage = imageID !== undefined || (accepted !== undefined && accepted.url === undefined);
-  const isFixed = accepted?.url !== undefined && content.update === undefined && hasImage;
+  const isTrusted = question.looksFor.kind === 'firstUse';
+  const isFixed = accepted?.url !== undefined && content.update === undefined && (hasImage || isTrusted);
   const isIdle = resource.metadata.deletionTimestamp !== undefined || resource.spec.suspend;
   const pinned = (source: PinnedSource): Extract<Pinning, { kind: 'pinned' }> => ({
     kind: 'pinned',
@@ -67,7 +76,7 @@ export function pin(key: Key, resource: GlanceImage, following: Following, now: 
     declared: resource,
   });
   const open: Extract<Pinning, { kind: 'open' }> = { kind: 'open', url, resource, declared: resource };
-  if (isFixed) return pinned(accepted);
+  if (isFixed) return { ...pinned(accepted), isFixed };
   if (isIdle) return accepted === undefined ? open : pinned(accepted);
 
   const reading = readFor(key, resource, content, question, accepted, following);
@@ -97,7 +106,8 @@ function readFor(
   const sinceMs = isRequested(resource) ? Number.POSITIVE_INFINITY : rejected?.sinceMs;
   const intervalMs = content.update && parseDuration(content.update.interval);
   const asked = { question, secrets: askingSecrets(content), declaredFor: originOf(question) };
-  const demand = { intervalMs, isPinned: accepted?.url !== undefined, sinceMs };
+  const known = accepted?.validators && { resolution: asResolution(accepted), validators: accepted.validators };
+  const demand = { intervalMs, isPinned: accepted?.url !== undefined, sinceMs, known };
   const { reading, nextMs } = publishers.read(key, asked, demand);
   return { ...reading, nextMs, rejected };
 }
@@ -119,12 +129,29 @@ function firstOf(
   }
 }
 
+/** Whether the digest is that of the file that came first, and stays. */
+export function isOfFirstUse({ kind, declared }: Pinning): boolean {
+  const { content } = declared.spec;
+  return kind === 'pinned' && content?.http?.digestFrom?.firstUse !== undefined && content.update === undefined;
+}
+
+/** Why a transfer fails whose file has changed since its first use. */
+export function ofFirstUse(error: OperatorError, digest: string): OperatorError {
+  if (error.code === 'SourceNotFound') return error;
+  return new OperatorError(
+    `the file is not the one of its first use, whose digest ${digest} is recorded (${error.message}): declare content.update, so that the operator takes the present file, or declare the digest that you expect`,
+    { code: error.code, cause: error, ...responseFieldsOf(error) },
+  );
+}
+
 /** The digest that an image of ours bears, after the status was lost: it was pinned then. */
 export function recovered(resource: GlanceImage, digest: string, now: Date): Pinning | undefined {
   const { content } = resource.spec;
   const question = content && questionOf(content);
   if (content === undefined || question === undefined) return undefined;
-  const source = { digest, resolvedAt: rfc3339(now), declaration: hashOfQuestion(question) };
+  // Of a file that is read itself, the URL is known too.
+  const url = question.looksFor.kind === 'firstUse' ? { url: question.looksFor.file } : {};
+  const source = { ...url, digest, resolvedAt: rfc3339(now), declaration: hashOfQuestion(question) };
   return {
     kind: 'pinned',
     url: question.url,
@@ -151,25 +178,31 @@ function withSource(resource: GlanceImage, content: ContentSpec, source: PinnedS
 
 /** Where the file may be, as long as no list was read. */
 function fileIn(content: ContentSpec): string {
-  const looksFor = questionOf(content)?.looksFor;
-  return looksFor?.kind === 'checksums' ? looksFor.file : (questionOf(content)?.url ?? '');
+  const question = questionOf(content);
+  return question === undefined ? '' : (fileOf(question) ?? question.url);
 }
 
-function originOf({ looksFor }: Question): string | undefined {
-  return looksFor.kind === 'checksums' ? URL.parse(looksFor.file)?.origin : undefined;
+function fileOf({ looksFor }: Question): string | undefined {
+  return looksFor.kind === 'pointers' ? undefined : looksFor.file;
 }
 
-function asResolution({ url = '', digest, version, signedBy, signedAt }: PinnedSource): Resolution {
-  return compact({ url, digest, version, signedBy, signedAt });
+function originOf(question: Question): string | undefined {
+  const file = fileOf(question);
+  return file === undefined ? undefined : URL.parse(file)?.origin;
+}
+
+function asResolution({ url = '', digest, version, signedBy, signedAt, validators }: PinnedSource): Resolution {
+  return compact({ url, digest, version, signedBy, signedAt, validators });
 }
 
 /** The time is that of the digest: that a list was read again and is the same is no change. */
 function sourceFrom(
-  { url, digest, version, signedBy, signedAt }: Resolution,
+  { url, digest, version, signedBy, signedAt, validators }: Resolution,
   question: Question,
   accepted: PinnedSource | undefined,
   now: Date,
 ): PinnedSource {
   const resolvedAt = accepted?.digest === digest ? accepted.resolvedAt : rfc3339(now);
-  return compact({ url, digest, version, resolvedAt, signedBy, signedAt, declaration: hashOfQuestion(question) });
+  const declaration = hashOfQuestion(question);
+  return compact({ url, digest, version, resolvedAt, signedBy, signedAt, declaration, validators });
 }

@@ -1,12 +1,14 @@
 /** Warnings about a resource. They do not prevent what it declares. */
 import type { Warning } from '../api/conditions.ts';
+import type { ContentSpec } from '../api/content.ts';
 import { withDefaults } from '../api/defaults.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { isPatchable, isServerKey, reservedPrefix } from '../glance/property-names.ts';
 import { formatBytes } from '../lib/bytes.ts';
+import { safeUrl } from '../lib/secret.ts';
 import { printable } from '../lib/text.ts';
 import { isWeak, parseDigest } from '../source/digest.ts';
-import { sourceOf } from '../source/registry.ts';
+import { questionOf, sourceOf } from '../source/registry.ts';
 import { addressOf, contentOf, pinHolds } from './content.ts';
 
 /** In code points; a condition has room for a few more. */
@@ -24,6 +26,8 @@ export interface SeenBefore {
   unremovable: readonly string[] | undefined;
   /** Why it is unknown whether servers use images that are to be deleted, by their IDs. */
   unknownUse: readonly { imageID: string; why?: string | undefined }[];
+  /** As it is written, where the resource has the digest that was found. */
+  declared?: ContentSpec | undefined;
 }
 
 /** One condition for all of them, with the reason of the first, which is the most important one. */
@@ -31,6 +35,7 @@ export function warningOf(resource: GlanceImage, seen: SeenBefore): Warning | un
   const warnings = [
     pinned(resource),
     weakDigest(resource),
+    notProven(seen.declared),
     notDecompressed(resource),
     smallDisk(resource, seen),
     fromTransfer(seen.transferWarnings),
@@ -62,6 +67,26 @@ function weakDigest(resource: GlanceImage): Warning | undefined {
   return {
     reason: 'WeakDigest',
     message: `${algorithm} detects accidental corruption, but not a deliberate change of the file: declare a sha256 or sha512 digest if the publisher provides one`,
+  };
+}
+
+/** Nothing but the connection says whose file it is, if anything does. */
+function notProven(declared: ContentSpec | undefined): Warning | undefined {
+  const question = declared && questionOf(declared);
+  if (question === undefined || question.isSigned) return undefined;
+  const isPlain = URL.parse(question.url)?.protocol === 'http:';
+  const between = 'everyone between its server and this cluster can replace it';
+  if (question.looksFor.kind === 'firstUse')
+    return {
+      reason: 'FirstUse',
+      message: isPlain
+        ? `digestFrom.firstUse trusts the file that came first, over http, where ${between}: use https, and declare its digest or the list of its publisher if there is one`
+        : 'digestFrom.firstUse trusts the file that came first: declare its digest, or the list of its publisher if there is one',
+    };
+  if (!isPlain) return undefined;
+  return {
+    reason: 'UnsignedList',
+    message: `${safeUrl(question.url)} is read over http and has no declared signature, so ${between}, and the image with it: use https, or declare content.verify`,
   };
 }
 

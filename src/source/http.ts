@@ -43,11 +43,18 @@ export interface HttpSourceOptions {
   onResume?: (why: SourceError, from: number) => void;
 }
 
+export type HttpSource = Source & {
+  /** Of the first response with the present version of the file. */
+  readonly validators: Pick<Validators, 'etag' | 'lastModified'>;
+  /** Whether all bytes so far came from public addresses, or from hosts that the installation names. */
+  readonly isAdmitted: boolean;
+};
+
 /**
  * Resolves when a server has begun to send the file. Throws SourceError, EgressRefused, or the signal's reason; if several
  * addresses failed, an OperatorError with the code of the failure that may pass soonest.
  */
-export async function openHttpSource(options: HttpSourceOptions): Promise<Source> {
+export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSource> {
   const { urls, headers = {}, transport, clock, random, limits, hasDigest, onResume } = options;
   const firstByteMs = Math.min(longestFirstByteMs, limits.stallWindowMs);
   /** Bytes delivered. */
@@ -63,6 +70,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
   const wholeOnly = new Set<number>();
   let isSpliced = false;
   let isPublic = true;
+  let isAdmitted = true;
   let warnings: readonly string[] = [];
   /** Parts of the file are read in addition to the body. */
   let hasRanges = false;
@@ -107,6 +115,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
       const received = rangeIn(end, response, { from: delivered, size: file?.size, ifRange, withheld, hasDigest });
       accept(received, last);
       isPublic &&= received.isPublic;
+      isAdmitted &&= received.isPublic || received.isNamed;
       validators.set(index, received.validators);
       warnings = [...new Set([...warnings, ...found])].slice(0, mostWarnings);
       return received;
@@ -214,6 +223,12 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<Source
     },
     get isPublic() {
       return isPublic;
+    },
+    get isAdmitted() {
+      return isAdmitted;
+    },
+    get validators() {
+      return file?.validators ?? { etag: undefined, lastModified: undefined };
     },
     get warnings() {
       return warnings;

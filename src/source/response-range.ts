@@ -14,6 +14,8 @@ import { type FileFacts, type Validators, validatorsOf } from './validators.ts';
 export interface ResponseRange extends FileFacts {
   /** Whether it came from a public address. */
   readonly isPublic: boolean;
+  /** Whether the installation names the host. */
+  readonly isNamed: boolean;
   /** Offset in the file at which the body begins… */
   readonly start: number;
   /** …and ends, exclusive; undefined if the response does not have it. */
@@ -36,7 +38,7 @@ export interface RangeRequest {
 
 /** Throws SourceError; the caller destroys the body then. */
 export function rangeIn(url: URL, response: SourceResponse, request: RangeRequest): ResponseRange {
-  const { status, header, body, isPublic } = response;
+  const { status, header, body, isPublic, isNamed = false } = response;
   const { from } = request;
   if (from > 0 && status === 416) return nothingLeft(url, response, request);
   // Some servers send the whole file as a range, without a request for one.
@@ -44,7 +46,7 @@ export function rangeIn(url: URL, response: SourceResponse, request: RangeReques
   if (status !== 200 && !isRange) throw statusError(url, response, request.withheld);
   checkCoding(url, header('content-encoding'), request.hasDigest);
   const validators = validatorsOf(url, response);
-  const common = { url, validators, isPublic, body };
+  const common = { url, validators, isPublic, isNamed, body };
   if (isRange) return { ...common, ...contentRange(url, header('content-range'), from), endIsCertain: true };
   const size = wholeNumber(header('content-length'));
   const endIsCertain = size !== undefined || header('transfer-encoding') !== undefined;
@@ -66,7 +68,7 @@ function unsatisfiedTotal(header: SourceResponse['header']): number | undefined 
 
 /** 416: the file ends at or before the next byte. */
 function nothingLeft(url: URL, response: SourceResponse, request: RangeRequest): ResponseRange {
-  const { status, header, body, isPublic } = response;
+  const { status, header, body, isPublic, isNamed = false } = response;
   const { from, size, ifRange } = request;
   const total = unsatisfiedTotal(header);
   const options = { httpStatus: status };
@@ -79,7 +81,7 @@ function nothingLeft(url: URL, response: SourceResponse, request: RangeRequest):
   }
   // The whole file was received before the connection broke. If-Range would have brought the whole file of another version.
   body.destroy();
-  const common = { url, isPublic, endIsCertain: true, body: Readable.from([]) };
+  const common = { url, isPublic, isNamed, endIsCertain: true, body: Readable.from([]) };
   return {
     ...common,
     validators: ifRange ?? validatorsOf(url, response),

@@ -1,11 +1,12 @@
 /**
- * The interface of an executor, which runs transfers: in this thread, in another one, or in another process.
+ * The interface of an executor, which runs transfers and reads what publishers provide: in this thread, in another one, or in another process.
  *
  * Invariant: plan, access, progress, result and OperatorError can be cloned. Only the access contains secrets. It is never logged,
  * and kept no longer than the run and its session with the cloud.
  */
 import type { CloudFiles } from '../openstack/clouds.ts';
 import type { SourceSecrets } from '../source/kind.ts';
+import type { Asking, Known } from '../source/resolve/resolve.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
 
 /** The secrets that a plan names, read just before its run. */
@@ -29,6 +30,12 @@ export interface Executor {
   run(plan: TransferPlan, access: TransferAccess, options: ExecuteOptions): Promise<TransferResult>;
   /** Cancels all runs, which reject, and closes all resources. */
   close(): Promise<void>;
+}
+
+/** Reads the lists and files of publishers. */
+export interface Asker {
+  /** Rejects with an OperatorError, or with the signal's reason within a second of its abort. */
+  ask(asking: Asking, signal: AbortSignal): Promise<Known>;
 }
 
 /** The error of runs whose executor is closed. */

@@ -11,8 +11,9 @@ import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { MemoryBudget } from '../lib/memory-budget.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
+import { ask } from '../source/resolve/resolve.ts';
 import { runTransfer } from './engine.ts';
-import { type Executor, ExecutorClosed } from './executor.ts';
+import { type Asker, type Executor, ExecutorClosed } from './executor.ts';
 import { type CloudSessions, createSourceOpener } from './sources.ts';
 
 export interface InlineExecutorOptions {
@@ -30,7 +31,7 @@ export interface InlineExecutorOptions {
 /** The next transfer with the same credentials reuses token and connections. */
 const idleSessionMs = 300_000;
 
-export function createInlineExecutor(options: InlineExecutorOptions): Executor {
+export function createInlineExecutor(options: InlineExecutorOptions): Executor & Asker {
   const { egress, trust = createTrust(), memory, clock, random } = options;
   const closed = new AbortController();
   const running = new Set<Promise<unknown>>();
@@ -61,15 +62,20 @@ export function createInlineExecutor(options: InlineExecutorOptions): Executor {
     }
   };
 
+  async function whileOpen<T>(run: Promise<T>): Promise<T> {
+    running.add(run);
+    try {
+      return await run;
+    } finally {
+      running.delete(run);
+    }
+  }
+
   return {
-    async run(plan, access, options) {
-      const run = execute(plan, access, options);
-      running.add(run);
-      try {
-        return await run;
-      } finally {
-        running.delete(run);
-      }
+    run: (plan, access, runOptions) => whileOpen(execute(plan, access, runOptions)),
+    ask(asking, cancelled) {
+      const signal = AbortSignal.any([cancelled, closed.signal]);
+      return whileOpen(ask(asking, { egress: egress.sources, trust, clock, random, signal }));
     },
     async close() {
       closed.abort(new ExecutorClosed());

@@ -11,7 +11,7 @@ import { BoundedMap } from '../lib/bounded-map.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createMemoryBudget } from '../lib/memory-budget.ts';
 import { decoderBytes } from '../source/decompress/bounds.ts';
-import { type ExecuteOptions, type Executor, ExecutorClosed, type TransferAccess } from './executor.ts';
+import { type Asker, type ExecuteOptions, type Executor, ExecutorClosed, type TransferAccess } from './executor.ts';
 import type { TransferPlan, TransferResult } from './plan.ts';
 import { type Culprit, startThread, type Thread, ThreadEnded, type ThreadOptions } from './thread.ts';
 
@@ -26,10 +26,12 @@ export interface ThreadExecutorOptions extends Omit<ThreadOptions, 'memory' | 'h
 const suspicion: Record<Culprit, number> = { this: 2, unknown: 1, another: 0 };
 const aloneFrom = 2;
 const probationMs = 120_000;
+/** Of a question, in threads that end without it being known why. */
+const mostAttempts = 3;
 /** Transfers that are under suspicion. If there are more, the oldest are trusted again. */
 const maxSuspects = 1000;
 
-export function createThreadExecutor(options: ThreadExecutorOptions): Executor {
+export function createThreadExecutor(options: ThreadExecutorOptions): Executor & Asker {
   const { clock, heapMiB = 256, onCrash = () => {} } = options;
   const closed = new AbortController();
   const threads = new Set<Thread>();
@@ -97,6 +99,23 @@ export function createThreadExecutor(options: ThreadExecutorOptions): Executor {
         if (result === undefined) continue;
         suspects.delete(plan.imageID);
         return result;
+      }
+    },
+    async ask(asking, signal) {
+      for (let attempts = 1; ; attempts++) {
+        signal.throwIfAborted();
+        closed.signal.throwIfAborted();
+        shared ??= start(heapMiB);
+        try {
+          return await shared.ask(asking, signal);
+        } catch (error) {
+          if (!(error instanceof ThreadEnded)) throw error;
+          // Another question may have ended the thread.
+          if (error.culprit !== 'this' && attempts < mostAttempts) continue;
+          closed.signal.throwIfAborted();
+          const message = `reading what the publisher provides ends the thread that does it: ${error.message}`;
+          throw new OperatorError(message, { code: 'TransferCrashed', cause: error });
+        }
       }
     },
     async close() {

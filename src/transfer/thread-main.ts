@@ -24,4 +24,4 @@ const executor = createInlineExecutor({
   clock: systemClock,
   random: Math.random,
 });
-serveExecutor(port, executor, { clock: systemClock, trust, memory });
+serveExecutor(port, executor, { clock: systemClock, trust, memory, ask: executor.ask });

@@ -9,8 +9,9 @@ import type { MessagePort } from 'node:worker_threads';
 import type { EgressPair, EgressRules } from '../http/egress.ts';
 import type { ChangingTrust } from '../http/trust.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Asking, Known } from '../source/resolve/resolve.ts';
 import { type EncodedError, encodeError } from './error-codec.ts';
-import type { Executor, TransferAccess } from './executor.ts';
+import type { Asker, Executor, TransferAccess } from './executor.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
 import type { MemoryRequest, MemoryResponse, RemoteMemory } from './thread-memory.ts';
 
@@ -23,6 +24,7 @@ export interface ThreadData {
 
 export type ToThread =
   | { kind: 'run'; id: number; plan: TransferPlan; access: TransferAccess }
+  | { kind: 'ask'; id: number; asking: Asking }
   | { kind: 'cancel'; id: number }
   /** The certificates of the installation, for later connections. */
   | { kind: 'trust'; certificates: readonly string[] }
@@ -35,6 +37,7 @@ export type ToThread =
 export type FromThread =
   | { kind: 'progress'; id: number; progress: TransferProgress }
   | { kind: 'succeeded'; id: number; result: TransferResult }
+  | { kind: 'answered'; id: number; known: Known }
   | { kind: 'failed'; id: number; error: EncodedError }
   /** An uncaught error of this run ends the thread. */
   | { kind: 'culprit'; id: number }
@@ -47,10 +50,15 @@ export interface ServeOptions {
   clock: Clock;
   trust: ChangingTrust;
   memory?: RemoteMemory;
+  ask?: Asker['ask'];
 }
 
 /** Serves until either side closes the port. */
-export function serveExecutor(port: MessagePort, executor: Executor, { clock, trust, memory }: ServeOptions): void {
+export function serveExecutor(
+  port: MessagePort,
+  executor: Executor,
+  { clock, trust, memory, ask }: ServeOptions,
+): void {
   const running = new Map<number, AbortController>();
   const current = new AsyncLocalStorage<number>();
   const send = (message: FromThread) => port.postMessage(message);
@@ -76,6 +84,19 @@ export function serveExecutor(port: MessagePort, executor: Executor, { clock, tr
     }
   }
 
+  async function answer({ id, asking }: Extract<ToThread, { kind: 'ask' }>): Promise<void> {
+    const controller = new AbortController();
+    running.set(id, controller);
+    try {
+      if (ask === undefined) throw new TypeError('this thread runs transfers only');
+      send({ kind: 'answered', id, known: await ask(asking, controller.signal) });
+    } catch (error) {
+      send({ kind: 'failed', id, error: encodeError(error) });
+    } finally {
+      running.delete(id);
+    }
+  }
+
   async function close(): Promise<void> {
     for (const controller of running.values()) controller.abort(new Error('the thread is closed'));
     await executor.close();
@@ -86,6 +107,8 @@ export function serveExecutor(port: MessagePort, executor: Executor, { clock, tr
     switch (message.kind) {
       case 'run':
         return void current.run(message.id, run, message);
+      case 'ask':
+        return void current.run(message.id, answer, message);
       case 'trust':
         return trust.set(message.certificates);
       case 'memory':

@@ -10,6 +10,7 @@ import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import type { MemoryBudget } from '../lib/memory-budget.ts';
+import type { Asking, Known } from '../source/resolve/resolve.ts';
 import { decodeError } from './error-codec.ts';
 import type { ExecuteOptions, TransferAccess } from './executor.ts';
 import type { TransferPlan, TransferResult } from './plan.ts';
@@ -34,6 +35,8 @@ export interface ThreadOptions {
 export interface Thread {
   /** Rejects with the first cause, with the reason of the signal, or with ThreadEnded. */
   run(plan: TransferPlan, access: TransferAccess, options: ExecuteOptions): Promise<TransferResult>;
+  /** As `run`. */
+  ask(asking: Asking, signal: AbortSignal): Promise<Known>;
   /** Cancels all runs. Resolves when the thread has ended. */
   close(): Promise<void>;
 }
@@ -71,9 +74,11 @@ const maxMissedPings = 3;
 /** For a cancelled run to settle, and for a thread to close its resources. */
 const graceMs = 10_000;
 
+type Done = Extract<FromThread, { kind: 'succeeded' | 'answered' }>;
+
 interface Run {
   options: ExecuteOptions;
-  resolve: (result: TransferResult) => void;
+  resolve: (done: Done) => void;
   reject: (error: unknown) => void;
 }
 
@@ -146,7 +151,8 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
       case 'progress':
         return runs.get(message.id)?.options.onProgress(message.progress);
       case 'succeeded':
-        return settle(message.id)?.resolve(message.result);
+      case 'answered':
+        return settle(message.id)?.resolve(message);
       case 'failed': {
         const run = settle(message.id);
         return run?.reject(causeOf(run, decodeError(message.error)));
@@ -172,34 +178,46 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
     for (const { run, error } of left) run.reject(error);
   });
 
-  return {
-    run(plan, access, runOptions) {
-      const id = ++lastID;
-      const { signal } = runOptions;
-      const { promise, resolve, reject } = Promise.withResolvers<TransferResult>();
-      const certificates = trust.current();
-      if (certificates !== sentCertificates) send({ kind: 'trust', certificates });
-      sentCertificates = certificates;
-      send({ kind: 'run', id, plan, access });
-      if (runs.size === 0) {
-        missedPings = 0;
-        cancelPing = clock.schedule(pingMs, ping);
-      }
-      runs.set(id, { options: runOptions, resolve, reject });
-      let cancelGrace = () => {};
-      const onAbort = () => {
-        if (end !== undefined) return;
-        send({ kind: 'cancel', id });
-        cancelGrace = clock.schedule(graceMs, () => {
-          culprit = id;
-          stop('it did not end a cancelled transfer');
-        });
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-      return promise.finally(() => {
-        cancelGrace();
-        signal.removeEventListener('abort', onAbort);
+  function begin(message: (id: number) => ToThread, runOptions: ExecuteOptions): Promise<Done> {
+    const id = ++lastID;
+    const { signal } = runOptions;
+    const { promise, resolve, reject } = Promise.withResolvers<Done>();
+    const certificates = trust.current();
+    if (certificates !== sentCertificates) send({ kind: 'trust', certificates });
+    sentCertificates = certificates;
+    send(message(id));
+    if (runs.size === 0) {
+      missedPings = 0;
+      cancelPing = clock.schedule(pingMs, ping);
+    }
+    runs.set(id, { options: runOptions, resolve, reject });
+    let cancelGrace = () => {};
+    const onAbort = () => {
+      if (end !== undefined) return;
+      send({ kind: 'cancel', id });
+      cancelGrace = clock.schedule(graceMs, () => {
+        culprit = id;
+        stop('it did not end a cancelled transfer');
       });
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    return promise.finally(() => {
+      cancelGrace();
+      signal.removeEventListener('abort', onAbort);
+    });
+  }
+
+  return {
+    async run(plan, access, runOptions) {
+      const done = await begin((id) => ({ kind: 'run', id, plan, access }), runOptions);
+      if (done.kind !== 'succeeded') throw new TypeError('the thread has mistaken a transfer for a question');
+      return done.result;
+    },
+
+    async ask(asking, signal) {
+      const done = await begin((id) => ({ kind: 'ask', id, asking }), { signal, onProgress: () => {} });
+      if (done.kind !== 'answered') throw new TypeError('the thread has mistaken a question for a transfer');
+      return done.known;
     },
 
     async close() {

@@ -2,6 +2,7 @@
 import { type Case, from, http, says, spec, tooShort } from './declarations.ts';
 
 const list = { checksums: { url: 'https://images.example.com/SHA256SUMS' } };
+const firstUse = { firstUse: {} };
 const listed = (fields: Record<string, unknown> = {}, more: Record<string, unknown> = {}) => {
   const { digest, ...rest } = http;
   return spec({ image: { diskFormat: 'raw' }, content: { http: { ...rest, digestFrom: list, ...fields }, ...more } });
@@ -48,6 +49,30 @@ export const publisherCases: Case[] = [
       { verify, update },
     ),
   },
+  { what: 'the file that comes first', spec: listed({ digestFrom: firstUse }) },
+  {
+    what: 'the file that comes first, followed and downloaded by Glance',
+    spec: listed({ digestFrom: firstUse }, { update, method: 'WebDownload' }),
+  },
+  rejected('no place of the digest', listed({ digestFrom: {} }), 'spec.content.http.digestFrom', says.oneDigestFrom),
+  rejected(
+    'a list and the file that comes first',
+    listed({ digestFrom: { ...list, ...firstUse } }),
+    'spec.content.http.digestFrom',
+    says.oneDigestFrom,
+  ),
+  rejected(
+    'the file that comes first, by the digest of the image',
+    listed({ digestFrom: firstUse, digestOf: 'Image' }),
+    'spec.content.http.digestOf',
+    says.firstUseOf,
+  ),
+  rejected(
+    'a signature of the file that comes first',
+    listed({ digestFrom: firstUse }, { verify }),
+    'spec.content.verify',
+    says.verifiedFirstUse,
+  ),
   rejected('a digest and a list', from({ digestFrom: list }), 'spec.content.http', says.digestFrom),
   rejected('neither a digest nor a list', listed({ digestFrom: undefined }), 'spec.content.http', says.digestFrom),
   rejected(

@@ -57,8 +57,12 @@ export const says = {
   convertFormat:
     'content.convert makes a raw disk: set image.diskFormat to raw, and leave image.containerFormat out, or leave convert out',
   source: 'content needs exactly one source: http, index, glance',
-  digestFrom:
-    'http needs exactly one of digest and digestFrom: the digest of the file, or where its publisher lists it',
+  digestFrom: 'http needs exactly one of digest and digestFrom: the digest of the file, or where it is from',
+  oneDigestFrom:
+    'digestFrom needs exactly one of checksums and firstUse: the list of the publisher, or firstUse: {} where there is none',
+  firstUseOf: 'digestFrom.firstUse records the digest of the file as served: leave digestOf out, or declare digest',
+  verifiedFirstUse:
+    'verify is about the signature of a list or index, and digestFrom.firstUse has none: declare http.digestFrom.checksums, or leave verify out',
   pointer:
     'must be a JSON Pointer: each name after a slash, with ~1 for / and ~0 for ~ in a name, for example /architectures/x86_64/location',
   entries: 'must be a JSON Pointer, for example /items, or empty for the whole document',

@@ -7,7 +7,7 @@ import { createCandidates } from '../../src/image/candidates.ts';
 import { contentOf } from '../../src/image/content.ts';
 import { fingerprintOf } from '../../src/image/fingerprint.ts';
 import type { End } from '../../src/image/report.ts';
-import { type Following, type Pinning, pin, recovered } from '../../src/image/resolution.ts';
+import { type Following, isOfFirstUse, ofFirstUse, type Pinning, pin, recovered } from '../../src/image/resolution.ts';
 import { summarise } from '../../src/image/status.ts';
 import { isNews } from '../../src/image/updating.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
@@ -114,6 +114,52 @@ describe('what is pinned of a publisher', () => {
   ];
   for (const [what, content, reading, status, expected] of rows)
     test(`${what}: ${expected}`, () => assert.equal(summaryOf(pinned(content, reading, status)), expected));
+
+  const first = { url, digestFrom: { firstUse: {} } };
+  const validators = { etag: '"1"' };
+  const trusted = (() => {
+    const found = pinned({ http: first }, resolved(one, { validators }));
+    return { source: found.kind === 'pinned' ? found.source : assert.fail() };
+  })();
+  const firstRows: [string, Record<string, unknown>, Reading | undefined, Partial<GlanceImageStatus>, string][] = [
+    ['nothing, while the file is read for the first time', {}, pending, {}, 'open -'],
+    ['the first file', {}, resolved(one), {}, 'pinned one'],
+    ['the first file, without another request, before there is an image', {}, undefined, trusted, 'pinned one'],
+    [
+      'the first file, as long as nothing newer came',
+      { update: daily },
+      pending,
+      { ...trusted, imageID },
+      'pinned one',
+    ],
+    ['another file, as a candidate', { update: daily }, resolved(two), { ...trusted, imageID }, 'candidate two'],
+  ];
+  for (const [what, content, reading, status, expected] of firstRows)
+    test(`of a file that is trusted at its first use, ${what}: ${expected}`, () =>
+      assert.equal(summaryOf(pinned({ http: first, ...content }, reading, status)), expected));
+
+  test('the headers of a trusted file are given to the next reading, also after a restart', () => {
+    const { following, demands } = followingOf(pending);
+    pinned({ http: first, update: daily }, pending, { ...trusted, imageID }, following);
+    assert.deepEqual(demands[0]?.known, { resolution: { url, digest: one, validators }, validators });
+  });
+
+  test('a transfer that finds another file than the one of its first use says how to accept it', () => {
+    const mismatch = new OperatorError('the file has the digest x', { code: 'DigestMismatch' });
+    const error = ofFirstUse(mismatch, one);
+    assert.equal(error.code, 'DigestMismatch');
+    assert.match(
+      error.message,
+      /not the one of its first use, whose digest sha256:1+ is recorded \(the file has the digest x\): declare content\.update/,
+    );
+    const fixed = pinned({ http: first }, undefined, trusted);
+    assert.deepEqual(
+      [fixed, pinned({ http: first, update: daily }, pending, trusted), pinned({ http }, undefined, both)].map(
+        isOfFirstUse,
+      ),
+      [true, false, false],
+    );
+  });
 
   test('an older version or signature than the pinned one changes nothing, and is ListOutdated', () => {
     const status = statusWith(one, { version: '1.10', signedAt: '2026-01-01T00:00:00Z' });

@@ -12,7 +12,7 @@ import { content, identity, imageOf, projectID, resourceOf } from './resource.ts
 const warned = (
   spec: Record<string, unknown>,
   properties?: Record<string, unknown>,
-  seen: { transferWarnings?: string[]; unremovable?: string[]; virtualSize?: number } = {},
+  seen: Partial<Parameters<typeof warningOf>[1]> = {},
 ) =>
   warningOf(resourceOf({ spec }), {
     properties,
@@ -95,6 +95,30 @@ test('a declared property is rejected by name if Glance cannot change a property
 test('the names of a property that are rejected have a reason: no name, and the name of the ID', () => {
   assert.throws(() => desire(declare({ '': 'x' }), identity, projectID), /cannot contain "": a property needs a name/);
   assert.throws(() => desire(declare({ id: 'x' }), identity, projectID), /the operator chooses the ID of the image/);
+});
+
+test('a file that is trusted at its first use, and an unsigned list over http, are warnings', () => {
+  const of = (scheme: string, digestFrom: Record<string, unknown>, verify?: Record<string, unknown>) => {
+    const http = { url: `${scheme}://images.example.com/a`, digestFrom };
+    const declared = resourceOf({ spec: { content: { http, verify }, image: { diskFormat: 'raw' } } }).spec.content;
+    return warned({}, {}, { declared });
+  };
+  const list = (scheme: string) => ({ checksums: { url: `${scheme}://images.example.com/SHA256SUMS` } });
+  const signed = { openPGP: { keysFrom: { secretRef: { name: 'keys' } } } };
+  assert.equal(of('https', list('https')), undefined);
+  assert.equal(of('http', list('https')), undefined);
+  assert.equal(of('https', list('http'), signed), undefined);
+  const unsigned = of('https', list('http'));
+  assert.equal(unsigned?.reason, 'UnsignedList');
+  assert.match(
+    unsigned.message,
+    /SHA256SUMS is read over http and has no declared signature.*declare content\.verify$/,
+  );
+  for (const scheme of ['http', 'https']) {
+    const warning = of(scheme, { firstUse: {} });
+    assert.equal(warning?.reason, 'FirstUse');
+    assert.equal(/over http, where everyone/.test(warning.message), scheme === 'http');
+  }
 });
 
 test('several warnings share the condition, with the reason of the first', () => {

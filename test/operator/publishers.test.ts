@@ -15,7 +15,7 @@ const hexOf = (body: Buffer) => digestOf(body).slice('sha256:'.length);
 describe('images of publishers', () => {
   let world: World;
   before(async () => {
-    world = await World.create();
+    world = await World.create({ flags: ['--source-allow', '127.0.0.0/8,localhost'] });
   });
   after(async () => {
     await world?.[Symbol.asyncDispose]();
@@ -89,16 +89,60 @@ describe('images of publishers', () => {
     assert.equal(findCondition(empty.status.conditions, 'Stalled'), undefined);
   });
 
+  /** Takes the status away while the operator does not run. */
+  const loseStatus = async (name: string) => {
+    const path = `/apis/${apiVersion}/namespaces/${world.namespace}/${plural}/${name}/status`;
+    await world.operator.stop();
+    const lost = [{ op: 'replace', path: '/status', value: {} }];
+    (await world.stack.kubernetes.request('PATCH', path, lost, { contentType: 'application/json-patch+json' })).ok();
+    await world.start();
+  };
+
+  test('a file is trusted at its first use, stays after the status is lost, and another one is a failure until update is declared', async () => {
+    const url = world.source.add('/first/disk.raw', { body: first }).replace('127.0.0.1', 'localhost');
+    const downloads = () =>
+      world.source.requests.filter(({ path, sent }) => path === '/first/disk.raw' && sent > 0).length;
+    const spec = (more: Record<string, unknown> = {}) => ({
+      image: { diskFormat: 'raw' },
+      content: { http: { url, digestFrom: { firstUse: {} } }, ...more },
+    });
+    await world.apply('first', spec());
+    const before = await world.ready('first');
+    const digest = digestOf(first, 'sha512');
+    assert.equal(before.status.source?.digest, digest);
+    assert.equal(findCondition(before.status.conditions, 'Warning')?.reason, 'FirstUse');
+    assert.equal(downloads(), 2);
+
+    world.source.add('/first/disk.raw', { body: second });
+    await loseStatus('first');
+    const recovered = await world.ready('first');
+    assert.equal(recovered.status.imageID, before.status.imageID);
+    assert.equal(recovered.status.source?.digest, digest);
+
+    const [image = assert.fail()] = (await world.images()).filter(({ name }) => name === 'first');
+    (await world.project.image('DELETE', `/v2/images/${image.id}`)).ok();
+    await world.annotate('first', reconcileAtAnnotation, 'deleted');
+    const failed = await world.reason('first', 'DigestMismatch');
+    assert.match(messageOf(failed), /is not the one of its first use, .* declare content\.update/);
+    assert.equal(failed.status.source?.digest, digest);
+
+    await world.apply('first', spec({ update }));
+    const followed = await world.until(
+      'first',
+      'at the second file',
+      ({ status }) =>
+        status.source?.digest === digestOf(second, 'sha512') &&
+        findCondition(status.conditions, 'Ready')?.status === 'True',
+    );
+    assert.equal(`sha512:${followed.status.image?.hash?.value}`, digestOf(second, 'sha512'));
+  });
+
   test('the digest that was found first stays after the status is lost, whatever the list has by then', async () => {
     publish('pinned', first);
     await world.apply('pinned', follows('pinned'));
     const before = await world.ready('pinned');
     publish('pinned', second);
-    const path = `/apis/${apiVersion}/namespaces/${world.namespace}/${plural}/pinned/status`;
-    await world.operator.stop();
-    const lost = [{ op: 'replace', path: '/status', value: {} }];
-    (await world.stack.kubernetes.request('PATCH', path, lost, { contentType: 'application/json-patch+json' })).ok();
-    await world.start();
+    await loseStatus('pinned');
     const after = await world.ready('pinned');
     assert.equal(after.status.imageID, before.status.imageID);
     assert.equal(after.status.source?.digest, digestOf(first));

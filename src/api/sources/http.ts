@@ -111,11 +111,19 @@ const file = rule(
 );
 
 export const http = rule(
-  rule(file, {
-    cel: 'has(self.digest) != has(self.digestFrom)',
-    test: ({ digest: declared, digestFrom: listed }) => (declared === undefined) !== (listed === undefined),
-    message: 'http needs exactly one of digest and digestFrom: the digest of the file, or where its publisher lists it',
-  }),
+  rule(
+    rule(file, {
+      cel: 'has(self.digest) != has(self.digestFrom)',
+      test: ({ digest: declared, digestFrom: listed }) => (declared === undefined) !== (listed === undefined),
+      message: 'http needs exactly one of digest and digestFrom: the digest of the file, or where it is from',
+    }),
+    {
+      cel: "!has(self.digestFrom) || !has(self.digestFrom.firstUse) || self.digestOf == 'Served'",
+      test: ({ digestFrom: listed, digestOf }) => listed?.firstUse === undefined || digestOf === 'Served',
+      message: 'digestFrom.firstUse records the digest of the file as served: leave digestOf out, or declare digest',
+      fieldPath: '.digestOf',
+    },
+  ),
   {
     cel: '!has(self.digestFrom) || self.mirrors.all(mirror, !has(mirror.digest))',
     test: ({ mirrors, digestFrom: listed }) =>

@@ -34,7 +34,9 @@ export function declaredHttp(declared: HttpSpec): DeclaredData<HttpPlan> {
 /** Undefined where the digest itself is declared. */
 export function questionInHttp({ url, digestFrom }: HttpSpec): Pick<Question, 'url' | 'looksFor'> | undefined {
   if (digestFrom === undefined) return undefined;
-  const { url: list, fileName } = digestFrom.checksums;
+  const { checksums } = digestFrom;
+  if (checksums === undefined) return { url, looksFor: { kind: 'firstUse', file: url } };
+  const { url: list, fileName } = checksums;
   return { url: list, looksFor: { kind: 'checksums', file: url, name: fileName } };
 }
 
@@ -47,7 +49,7 @@ export function resolvedHttp(content: ContentSpec, { url, digest }: Resolution):
   if (http === undefined) return content;
   const { digestFrom, ...rest } = http;
   if (url === http.url) return { ...content, http: { ...rest, digest } };
-  const isFile = lastPartOf(http.url) !== '' && !isPattern(digestFrom?.checksums.fileName ?? '');
+  const isFile = lastPartOf(http.url) !== '' && !isPattern(digestFrom?.checksums?.fileName ?? '');
   const name = new URL(url).pathname.split('/').at(-1) ?? '';
   const mirrored = http.mirrors.map((mirror) => ({ url: new URL(name, mirror.url).href }));
   return { ...content, http: { ...rest, url, digest, mirrors: [...mirrored, ...(isFile ? [{ url: http.url }] : [])] } };

@@ -13,7 +13,7 @@ import { compareVersions, isPattern, skeletonOf } from '../checksums/names.ts';
 import { digestOf, formatDigest, isWeak } from '../digest.ts';
 import { readKeyring, type Signer } from '../openpgp/keyring.ts';
 import { type SignatureVerdict, verifyClearsigned, verifyDetached } from '../openpgp/verify.ts';
-import type { Question, Resolution } from './question.ts';
+import type { DocumentQuestion, InDocument, Resolution } from './question.ts';
 
 export interface Document {
   bytes: Uint8Array;
@@ -27,7 +27,7 @@ export type Evaluation = { ok: true; resolution: Resolution } | { ok: false; err
 
 /** `keys`: files of public keys. */
 export async function evaluate(
-  question: Question,
+  question: DocumentQuestion,
   document: Document,
   keys: readonly Uint8Array[],
   now: Date,
@@ -49,7 +49,7 @@ type Failed = Extract<Evaluation, { ok: false }>;
 
 /** The bytes that count. */
 async function authenticated(
-  { url, signatureURL, isSigned }: Question,
+  { url, signatureURL, isSigned }: DocumentQuestion,
   { bytes, signature }: Document,
   keys: readonly Uint8Array[],
   now: Date,
@@ -90,7 +90,7 @@ async function trusted(keys: readonly Uint8Array[], now: Date): Promise<Signer[]
 
 function inList(
   url: string,
-  { file, name }: Extract<Question['looksFor'], { kind: 'checksums' }>,
+  { file, name }: Extract<InDocument, { kind: 'checksums' }>,
   bytes: Uint8Array,
   isPublic: boolean,
 ): Evaluation {
@@ -137,7 +137,7 @@ export function lastPartOf(url: string): string {
 
 function inIndex(
   url: string,
-  layout: Extract<Question['looksFor'], { kind: 'pointers' }>['layout'],
+  layout: Extract<InDocument, { kind: 'pointers' }>['layout'],
   bytes: Uint8Array,
   isPublic: boolean,
 ): Evaluation {

@@ -37,11 +37,7 @@ export type FetchedDocument =
 /** Throws SourceError, EgressRefused, ProxyDenied, or the signal's reason. */
 export async function fetchDocument(request: DocumentRequest): Promise<FetchedDocument> {
   const { url, maxBytes, validators = {}, declared, declaredFor, transport, clock, signal } = request;
-  const { etag, lastModified } = validators;
-  const conditions = {
-    ...(etag === undefined ? {} : { 'if-none-match': etag }),
-    ...(etag !== undefined || lastModified === undefined ? {} : { 'if-modified-since': lastModified }),
-  };
+  const conditions = conditionsOf(validators);
   return withDeadline(clock, `the download of ${safeUrl(url)}`, documentMs, signal, async (deadline) => {
     const hop = { url, range: conditions, declared, declaredFor, hasDigest: false, transport, clock, firstByteMs };
     const { url: end, response, withheld } = await fetchFollowing({ ...hop, signal: deadline });
@@ -74,4 +70,10 @@ export async function fetchDocument(request: DocumentRequest): Promise<FetchedDo
       body.destroy();
     }
   });
+}
+
+/** An entity tag says more than a time. */
+export function conditionsOf({ etag, lastModified }: DocumentValidators): Record<string, string> {
+  if (etag !== undefined) return { 'if-none-match': etag };
+  return lastModified === undefined ? {} : { 'if-modified-since': lastModified };
 }

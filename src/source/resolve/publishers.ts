@@ -3,7 +3,8 @@
  *
  * Guarantees: `read` never waits; equal questions of any number of resources are read once; requests in flight are bounded, in total
  * and for each host, and namespaces take turns, so that a server that stalls delays no other; a failure is retried with delays that
- * grow, and forgotten when the publisher responds again.
+ * grow, and forgotten when the publisher responds again. Files that are read themselves have places of their own, one for each
+ * namespace, because they take long.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock, Random } from '../../lib/clock.ts';
@@ -11,11 +12,9 @@ import { delayOf, reactionTo } from '../../lib/error-codes.ts';
 import { describe, OperatorError } from '../../lib/errors.ts';
 import { createFairQueue } from '../../lib/fair-queue.ts';
 import { type Key, namespaceOf } from '../../lib/key.ts';
-import { readHeaders } from '../headers.ts';
 import type { SecretNeed, SourceSecrets } from '../kind.ts';
-import type { SourceTransport } from '../transport.ts';
 import type { Question, Resolution } from './question.ts';
-import { type Known, resolve } from './resolve.ts';
+import type { Asking, Known } from './resolve.ts';
 
 export interface Asked {
   question: Question;
@@ -32,6 +31,8 @@ export interface Demand {
   isPinned: boolean;
   /** An earlier reading does not count: monotonic ms. */
   sinceMs?: number | undefined;
+  /** The file that is read itself, as the status has it from before this process. */
+  known?: Known | undefined;
 }
 
 export type Reading =
@@ -49,7 +50,8 @@ export interface Publishers {
 export interface PublishersOptions {
   /** Reads Secrets of a namespace. */
   secretsOf(namespace: string, needs: readonly SecretNeed[], signal: AbortSignal): Promise<SourceSecrets>;
-  transportWith(ca: string | undefined): SourceTransport;
+  /** Throws an OperatorError, or the signal's reason. */
+  ask(asking: Omit<Asking, 'limits'>, signal: AbortSignal): Promise<Known>;
   /** A reading of this resource has another result than before. */
   onChange(key: Key): void;
   clock: Clock;
@@ -76,6 +78,8 @@ interface Entry {
 
 const mostRunning = 16;
 const mostPerHost = 4;
+/** Files that are read themselves. */
+const mostFiles = 8;
 
 export function createPublishers(options: PublishersOptions): Publishers {
   const { clock, random, onChange } = options;
@@ -121,8 +125,8 @@ export function createPublishers(options: PublishersOptions): Publishers {
   }
 
   function startNext(): void {
-    while (runs.size < mostRunning) {
-      const next = waiting.take(({ asked }) => runningAt(hostOf(asked.question)) < mostPerHost);
+    for (;;) {
+      const next = waiting.take(mayStart);
       if (next === undefined) return;
       next.state = 'running';
       next.startedMs = clock.monotonic();
@@ -133,8 +137,13 @@ export function createPublishers(options: PublishersOptions): Publishers {
     }
   }
 
-  function runningAt(host: string): number {
-    return [...runs.keys()].filter(({ asked }) => hostOf(asked.question) === host).length;
+  function mayStart({ asked: { question }, namespace }: Entry): boolean {
+    const running = [...runs.keys()];
+    const files = running.filter(({ asked }) => isOfFile(asked.question));
+    if (isOfFile(question)) return files.length < mostFiles && files.every((one) => one.namespace !== namespace);
+    const documents = running.filter(({ asked }) => !isOfFile(asked.question));
+    const atHost = documents.filter(({ asked }) => hostOf(asked.question) === hostOf(question));
+    return documents.length < mostRunning && atHost.length < mostPerHost;
   }
 
   /** Resources look at it only now: while it runs, its result is not that of this run. */
@@ -168,20 +177,14 @@ export function createPublishers(options: PublishersOptions): Publishers {
   async function ask(entry: Entry): Promise<Known> {
     const { asked, namespace, known, signers } = entry;
     const { signal } = closing;
-    const { headers, ca, keys = [] } = await options.secretsOf(namespace, asked.secrets, signal);
-    const transport = options.transportWith(ca);
-    try {
-      const declared = headers === undefined ? {} : readHeaders(headers);
-      const { question, declaredFor } = asked;
-      // With other keys, an unchanged list has to be verified again.
-      const verified = isDeepStrictEqual(keys, signers) ? known : undefined;
-      const context = { keys, declared, declaredFor, transport, clock, signal };
-      const result = await resolve(question, verified, context);
-      entry.signers = keys;
-      return result;
-    } finally {
-      await transport.close();
-    }
+    const secrets = await options.secretsOf(namespace, asked.secrets, signal);
+    const { keys = [] } = secrets;
+    const { question, declaredFor } = asked;
+    // With other keys, an unchanged list has to be verified again.
+    const verified = isDeepStrictEqual(keys, signers) ? known : undefined;
+    const result = await options.ask({ question, known: verified, secrets, declaredFor }, signal);
+    entry.signers = keys;
+    return result;
   }
 
   function readingOf({ known, failure, startedMs, state }: Entry, { sinceMs }: Demand): Reading {
@@ -205,6 +208,7 @@ export function createPublishers(options: PublishersOptions): Publishers {
   return {
     read(key, asked, demand) {
       const entry = entryOf(key, asked);
+      if (isOfFile(asked.question)) entry.known ??= demand.known;
       if (dueMs(entry, demand) <= clock.monotonic()) enqueue(entry);
       const reading = readingOf(entry, demand);
       if (reading.kind === 'pending' && entry.state !== 'idle') entry.isAwaited = true;
@@ -221,6 +225,10 @@ export function createPublishers(options: PublishersOptions): Publishers {
       await Promise.all(runs.values());
     },
   };
+}
+
+function isOfFile({ looksFor }: Question): boolean {
+  return looksFor.kind === 'firstUse';
 }
 
 function hostOf({ url }: Question): string {

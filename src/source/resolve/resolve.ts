@@ -1,22 +1,61 @@
 /**
- * Asks a publisher: fetches the list or index and its signature, and works out the resolution.
+ * Asks a publisher: fetches the list or index and its signature, and works out the resolution; or reads the file itself.
  *
  * Guarantees: the list and its signature are fetched together, and again where one of them was replaced between the two requests.
  */
-import type { Clock } from '../../lib/clock.ts';
-import { OperatorError } from '../../lib/errors.ts';
+import type { EgressPolicy } from '../../http/egress.ts';
+import type { Trust } from '../../http/trust.ts';
+import type { Clock, Random } from '../../lib/clock.ts';
+import { OperatorError, unreachable } from '../../lib/errors.ts';
 import { indexBounds } from '../checksums/index-file.ts';
 import { listBounds } from '../checksums/list.ts';
-import type { DeclaredHeaders } from '../headers.ts';
+import { type DeclaredHeaders, readHeaders } from '../headers.ts';
+import type { SourceSecrets } from '../kind.ts';
 import { mostKeyBytes } from '../openpgp/packets.ts';
-import type { SourceTransport } from '../transport.ts';
+import type { SourceLimits } from '../source.ts';
+import { createSourceTransport, type SourceTransport } from '../transport.ts';
 import { type Document, evaluate } from './evaluate.ts';
 import { type DocumentRequest, type FetchedDocument, fetchDocument } from './fetch.ts';
-import type { DocumentValidators, Question, Resolution } from './question.ts';
+import { isUnchanged, readFile } from './first-use.ts';
+import type { DocumentQuestion, DocumentValidators, Question, Resolution } from './question.ts';
 
 export interface Known {
   resolution: Resolution;
   validators: DocumentValidators;
+}
+
+/** A question to a publisher with all that it needs, as data that can be cloned. It contains secrets. */
+export interface Asking {
+  question: Question;
+  /** Of an earlier time, for a conditional request. */
+  known: Known | undefined;
+  secrets: SourceSecrets;
+  /** The only origin that gets the declared headers. */
+  declaredFor: string | undefined;
+  /** Of a file that is read itself. */
+  limits: SourceLimits;
+}
+
+export interface AskingContext {
+  egress: EgressPolicy;
+  trust: Trust;
+  clock: Clock;
+  random: Random;
+  signal: AbortSignal;
+}
+
+/** Throws an OperatorError, or the signal's reason. */
+export async function ask(
+  { question, known, secrets: { headers, ca, keys = [] }, declaredFor, limits }: Asking,
+  { egress, trust, clock, random, signal }: AskingContext,
+): Promise<Known> {
+  const transport = createSourceTransport(egress, { trust, ca });
+  try {
+    const declared = headers === undefined ? {} : readHeaders(headers);
+    return await resolve(question, known, { keys, declared, declaredFor, transport, limits, clock, random, signal });
+  } finally {
+    await transport.close();
+  }
 }
 
 export interface ResolveContext {
@@ -25,12 +64,35 @@ export interface ResolveContext {
   declared: DeclaredHeaders;
   declaredFor: string | undefined;
   transport: SourceTransport;
+  limits: SourceLimits;
   clock: Clock;
+  random: Random;
   signal: AbortSignal;
 }
 
 /** `known`: of an earlier call, for a conditional request. Throws an OperatorError, or the signal's reason. */
 export async function resolve(question: Question, known: Known | undefined, context: ResolveContext): Promise<Known> {
+  const { looksFor } = question;
+  switch (looksFor.kind) {
+    case 'checksums':
+    case 'pointers':
+      return readDocument({ ...question, looksFor }, known, context);
+    case 'firstUse': {
+      const { file } = looksFor;
+      if (known !== undefined && (await isUnchanged(file, known.validators, context))) return known;
+      const resolution = await readFile(file, context);
+      return { resolution, validators: resolution.validators ?? {} };
+    }
+    default:
+      return unreachable(looksFor);
+  }
+}
+
+async function readDocument(
+  question: DocumentQuestion,
+  known: Known | undefined,
+  context: ResolveContext,
+): Promise<Known> {
   const first = await attemptOnce(question, known, context);
   if (!(first instanceof OperatorError)) return first;
   // A publisher replaces two files one after the other.
@@ -41,9 +103,9 @@ export async function resolve(question: Question, known: Known | undefined, cont
 }
 
 async function attemptOnce(
-  question: Question,
+  question: DocumentQuestion,
   known: Known | undefined,
-  { keys, ...request }: ResolveContext,
+  { keys, limits: _, random: __, ...request }: ResolveContext,
 ): Promise<Known | OperatorError> {
   const maxBytes = question.looksFor.kind === 'pointers' ? indexBounds.bytes : listBounds.bytes;
   const fetched = await fetchDocument({ ...request, url: question.url, maxBytes, validators: known?.validators });

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Document, evaluate, whyOlder } from '../../../src/source/resolve/evaluate.ts';
-import type { Question, Resolution } from '../../../src/source/resolve/question.ts';
+import type { DocumentQuestion, Resolution } from '../../../src/source/resolve/question.ts';
 
 const now = new Date('2024-09-01T00:00:00Z');
 const folder = 'https://images.example.com/9/latest/';
@@ -15,7 +15,11 @@ function material(name: string): Buffer {
   return readFileSync(join(import.meta.dirname, '../openpgp/material', name));
 }
 
-function question(fields: Partial<Question> = {}, file = `${folder}disk.qcow2`, name?: string): Question {
+function question(
+  fields: Partial<DocumentQuestion> = {},
+  file = `${folder}disk.qcow2`,
+  name?: string,
+): DocumentQuestion {
   return {
     url: `${folder}SHA256SUMS`,
     isSigned: false,
@@ -25,7 +29,7 @@ function question(fields: Partial<Question> = {}, file = `${folder}disk.qcow2`, 
 }
 
 async function ask(
-  asked: Question,
+  asked: DocumentQuestion,
   document: Partial<Document>,
   { keys = [], accepted }: { keys?: Uint8Array[]; accepted?: Resolution } = {},
 ): Promise<Resolution | string> {

@@ -5,7 +5,9 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { SourceSecrets } from '../../../src/source/kind.ts';
 import { type Asked, createPublishers, type Demand, nextTick } from '../../../src/source/resolve/publishers.ts';
+import { resolve } from '../../../src/source/resolve/resolve.ts';
 import type { SourceTransport } from '../../../src/source/transport.ts';
+import { defaultLimits } from '../../../src/transfer/plan.ts';
 import { createVirtualClock } from '../../clock.ts';
 
 const hex = 'a'.repeat(64);
@@ -42,7 +44,10 @@ function publishersOf(
   };
   const publishers = createPublishers({
     secretsOf: async (namespace) => secrets(namespace),
-    transportWith: () => transport,
+    ask: ({ question, known, secrets: { keys = [] }, declaredFor }, signal) =>
+      resolve(question, known, {
+        ...{ keys, declared: {}, declaredFor, transport, limits: defaultLimits, clock, random: () => 0.5, signal },
+      }),
     onChange: (key) => {
       changes.push(key);
       for (const listener of onChange) listener();
@@ -80,6 +85,29 @@ describe('questions of many resources', () => {
     assert.deepEqual(changes, keys);
     for (const key of keys) assert.equal(publishers.read(key, asked(), once).reading.kind, 'resolved');
     assert.equal(requests.length, 1);
+  });
+
+  test('files that are read themselves, one for each namespace, delay no list', async () => {
+    const fileOf = (name: string): Asked => {
+      const url = `https://slow.example.com/${name}`;
+      return {
+        question: { url, isSigned: false, looksFor: { kind: 'firstUse', file: url } },
+        secrets: [],
+        declaredFor: undefined,
+      };
+    };
+    const { publishers, clock, requests } = publishersOf(({ host }) =>
+      host === 'slow.example.com' ? undefined : list,
+    );
+    for (let at = 0; at < 30; at++) publishers.read(`a/${at}`, fileOf(`a-${at}`), once);
+    for (let at = 0; at < 30; at++) publishers.read(`${at}/file`, fileOf(`${at}`), once);
+    await clock.advance(0);
+    assert.equal(requests.length, 8);
+    assert.equal(requests.filter(({ url }) => url.includes('/a-')).length, 1);
+    publishers.read('b/list', asked(), once);
+    await clock.advance(0);
+    assert.equal(publishers.read('b/list', asked(), once).reading.kind, 'resolved');
+    await publishers.close();
   });
 
   test('questions with a Secret are not those of another namespace', async () => {

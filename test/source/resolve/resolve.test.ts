@@ -1,5 +1,6 @@
 /** The requests that a question costs, from responses that a test scripts. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -11,6 +12,7 @@ import { SecretString } from '../../../src/lib/secret.ts';
 import type { Question } from '../../../src/source/resolve/question.ts';
 import { type Known, type ResolveContext, resolve } from '../../../src/source/resolve/resolve.ts';
 import type { SourceTransport } from '../../../src/source/transport.ts';
+import { defaultLimits } from '../../../src/transfer/plan.ts';
 
 const list = 'https://images.example.com/9/SHA256SUMS';
 const hex = '8e35c2cd3bf6641bdb0e2050b76932cbb2e6034a0ddacc1d9bea82a6ba57f7cf';
@@ -61,6 +63,8 @@ function contextOf(transport: SourceTransport, fields: Partial<ResolveContext> =
     declared: {},
     declaredFor: undefined,
     transport,
+    limits: defaultLimits,
+    random: () => 0.5,
     clock: { ...systemClock, now: () => new Date('2024-09-01T00:00:00Z') },
     signal: neverAborted(),
     ...fields,
@@ -174,5 +178,67 @@ describe('questions to publishers', () => {
     assert.ok(known.resolution.digest.startsWith('sha256:'));
     await new Promise<void>((done) => setImmediate(done));
     assert.equal(script.unread(), 0);
+  });
+});
+
+describe('files that are trusted at their first use', () => {
+  const url = 'https://images.example.com/disk.raw';
+  const file = question({ url, looksFor: { kind: 'firstUse', file: url } });
+  const body = Buffer.alloc(300_000, 7);
+  const digest = `sha512:${createHash('sha512').update(body).digest('hex')}`;
+  const headers = { etag: '"1"', 'content-length': String(body.length) };
+  const [served, unchanged] = [{ headers, body }, { status: 304 }];
+
+  test('the digest is that of the whole file, with its validators', async () => {
+    const { transport, unread } = scripted({ [url]: [served] });
+    const { resolution } = await resolve(file, undefined, contextOf(transport));
+    assert.deepEqual(resolution, { url, digest, validators: { etag: '"1"' } });
+    assert.equal(unread(), 0);
+  });
+
+  test('a file that is unchanged by its headers costs one request and is not read, also where conditions are ignored', async () => {
+    for (const response of [unchanged, { headers, body }]) {
+      const { transport, requests, unread } = scripted({ [url]: [served, response] });
+      const known = await resolve(file, undefined, contextOf(transport));
+      assert.equal(await resolve(file, known, contextOf(transport)), known);
+      assert.equal(requests.length, 2);
+      assert.equal(requests[1]?.headers['if-none-match'], '"1"');
+      await new Promise((resolved) => setImmediate(resolved));
+      assert.equal(unread(), 0);
+    }
+  });
+
+  test('another file has another digest, and a server without validators is read again each time', async () => {
+    const other = { headers: { etag: '"2"', 'content-length': '1' }, body: 'x' };
+    const changed = scripted({ [url]: [served, other] });
+    const known = await resolve(file, undefined, contextOf(changed.transport));
+    const { resolution } = await resolve(file, known, contextOf(changed.transport));
+    assert.notEqual(resolution.digest, digest);
+    const plain = scripted({ [url]: [{ headers: { 'content-length': '1' }, body: 'x' }] });
+    const first = await resolve(file, undefined, contextOf(plain.transport));
+    assert.equal((await resolve(file, first, contextOf(plain.transport))).resolution.digest, first.resolution.digest);
+    assert.equal(plain.requests.length, 2);
+  });
+
+  test('a file of this network is rejected before it is hashed, unless the installation names its host', async () => {
+    const ask = async (isNamed: boolean) => {
+      const { transport } = scripted({ [url]: [served] });
+      const get: SourceTransport['get'] = async (...request) => ({
+        ...(await transport.get(...request)),
+        isPublic: false,
+        isNamed,
+      });
+      return resolve(file, undefined, contextOf({ ...transport, get }));
+    };
+    await assert.rejects(ask(false), fails('EgressRefused'));
+    assert.equal((await ask(true)).resolution.digest, digest);
+  });
+
+  test('a file that may be cut off, or that is longer than the limit, has no digest', async () => {
+    const cut = scripted({ [url]: [{ body }] });
+    await assert.rejects(resolve(file, undefined, contextOf(cut.transport)), fails('SourceInvalid'));
+    const long = scripted({ [url]: [served] });
+    const limits = { ...defaultLimits, maxBytes: 1000 };
+    await assert.rejects(resolve(file, undefined, contextOf(long.transport, { limits })), fails('SourceTooLong'));
   });
 });
