@@ -191,13 +191,10 @@ export const statusSchema = z
         signedBy: short('Fingerprint of the key that signed the list or index.').optional(),
         signedAt: time().meta({ description: 'When it was signed, by the clock of the signer.' }).optional(),
         declaration: short('Hash of the declaration that it was found for.'),
-        validators: z
-          .object({ etag: short('ETag.').optional(), lastModified: short('Last-Modified.').optional() })
-          .optional()
-          .meta({
-            description:
-              'With firstUse, the version of the file by the headers of its server: it is read again when they change.',
-          }),
+        etag: short('With firstUse: ETag of the file, which is read again when it changes.').optional(),
+        lastModified: short(
+          'With firstUse: Last-Modified of the file, which is read again when it changes.',
+        ).optional(),
       })
       .optional()
       .meta({

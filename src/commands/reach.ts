@@ -27,6 +27,7 @@ import { createSessionPool, openSession } from '../openstack/pool.ts';
 import { defaultRetryPolicy } from '../openstack/retry.ts';
 import { hostsAnnotation } from '../source/header-hosts.ts';
 import { sourceOf } from '../source/registry.ts';
+import { type Asking, ask } from '../source/resolve/resolve.ts';
 import { readSecrets } from '../transfer/access.ts';
 import { defaultLimits } from '../transfer/plan.ts';
 import { uidOfCluster } from './cluster.ts';
@@ -163,7 +164,11 @@ export async function reachClouds(
     attach: (session) => ({ images: createImageClient(session) }),
     idleMs: 60_000,
   });
-  const publishers = createFollowing({ egress: egress.sources, trust, credentials: inCluster, clock, random });
+  const sources = createEgressPolicy(egress.sources);
+  const asker = {
+    ask: (asking: Asking, signal: AbortSignal) => ask(asking, { egress: sources, trust, clock, random, signal }),
+  };
+  const publishers = createFollowing({ asker, limits: defaultLimits, credentials: inCluster, clock, random });
   const waiting = new Map<Key, () => void>();
   publishers.changes.subscribe((key) => waiting.get(key)?.());
 
@@ -185,7 +190,7 @@ export async function reachClouds(
       const opened = await planned.open({
         secrets,
         hasDigest: content.digest !== undefined,
-        egress: createEgressPolicy(egress.sources),
+        egress: sources,
         trust,
         sessions,
         resources,

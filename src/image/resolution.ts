@@ -18,6 +18,7 @@ import { askingSecrets, questionOf, resolvedContent } from '../source/registry.t
 import { whyOlder } from '../source/resolve/evaluate.ts';
 import type { Publishers, Reading } from '../source/resolve/publishers.ts';
 import type { Question, Resolution } from '../source/resolve/question.ts';
+import type { Known } from '../source/resolve/resolve.ts';
 import type { Candidates, Rejected } from './candidates.ts';
 import { isRequested } from './due.ts';
 
@@ -106,7 +107,7 @@ function readFor(
   const sinceMs = isRequested(resource) ? Number.POSITIVE_INFINITY : rejected?.sinceMs;
   const intervalMs = content.update && parseDuration(content.update.interval);
   const asked = { question, secrets: askingSecrets(content), declaredFor: originOf(question) };
-  const known = accepted?.validators && { resolution: asResolution(accepted), validators: accepted.validators };
+  const known = accepted && knownOf(asResolution(accepted));
   const demand = { intervalMs, isPinned: accepted?.url !== undefined, sinceMs, known };
   const { reading, nextMs } = publishers.read(key, asked, demand);
   return { ...reading, nextMs, rejected };
@@ -191,8 +192,17 @@ function originOf(question: Question): string | undefined {
   return file === undefined ? undefined : URL.parse(file)?.origin;
 }
 
-function asResolution({ url = '', digest, version, signedBy, signedAt, validators }: PinnedSource): Resolution {
+function asResolution(source: PinnedSource): Resolution {
+  const { url = '', digest, version, signedBy, signedAt, etag, lastModified } = source;
+  const hasValidator = etag !== undefined || lastModified !== undefined;
+  const validators = hasValidator ? compact({ etag, lastModified }) : undefined;
   return compact({ url, digest, version, signedBy, signedAt, validators });
+}
+
+/** A file is read again only if it is another one by its validators. */
+function knownOf(resolution: Resolution): Known | undefined {
+  const { validators } = resolution;
+  return validators && { resolution, validators };
 }
 
 /** The time is that of the digest: that a list was read again and is the same is no change. */
@@ -204,5 +214,5 @@ function sourceFrom(
 ): PinnedSource {
   const resolvedAt = accepted?.digest === digest ? accepted.resolvedAt : rfc3339(now);
   const declaration = hashOfQuestion(question);
-  return compact({ url, digest, version, resolvedAt, signedBy, signedAt, declaration, validators });
+  return compact({ url, digest, version, resolvedAt, signedBy, signedAt, declaration, ...validators });
 }

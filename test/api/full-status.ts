@@ -61,7 +61,8 @@ export const fullStatus = {
     signedBy: hex(40),
     signedAt: now,
     declaration: hex(16),
-    validators: { etag: '"1"', lastModified: 'Sun, 01 Mar 2026 00:00:00 GMT' },
+    etag: '"1"',
+    lastModified: 'Sun, 01 Mar 2026 00:00:00 GMT',
   },
   transfer: {
     phase: 'Transferring',
