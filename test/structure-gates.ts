@@ -45,7 +45,6 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     files: [
       'commands/clouds.ts',
       'commands/egress.ts',
-      'commands/publishers.ts',
       'commands/reach.ts',
       'commands/transfers.ts',
       'transfer/thread-main.ts',

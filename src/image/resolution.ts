@@ -133,7 +133,8 @@ function firstOf(
 /** Whether the digest is that of the file that came first, and stays. */
 export function isOfFirstUse({ kind, declared }: Pinning): boolean {
   const { content } = declared.spec;
-  return kind === 'pinned' && content?.http?.digestFrom?.firstUse !== undefined && content.update === undefined;
+  if (kind !== 'pinned' || content === undefined || content.update !== undefined) return false;
+  return questionOf(content)?.looksFor.kind === 'firstUse';
 }
 
 /** Why a transfer fails whose file has changed since its first use. */
