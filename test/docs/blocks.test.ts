@@ -61,12 +61,23 @@ function isValues(document: unknown, block: Block): boolean {
   return Object.keys(object.data).every((key) => Object.hasOwn(valuesOfChart, key));
 }
 
+/** Pared down from CAPO's own. */
+const machineTemplates = join(import.meta.dirname, 'crds/openstackmachinetemplates.yaml');
+
 describe('the blocks of the pages', () => {
   let stack: Stack;
   let dryRun: DryRun;
   before(async () => {
     stack = await connectStack();
     await stack.kubernetes.apply(join(root, 'crds'));
+    await stack.kubernetes.apply(machineTemplates);
+    await stack.kubernetes.kubectl([
+      'wait',
+      '--for=condition=Established',
+      '--filename',
+      machineTemplates,
+      '--timeout=60s',
+    ]);
     dryRun = dryRunner(stack.kubernetes, await stack.kubernetes.createNamespace('docs'));
   });
   after(() => stack.stop());
@@ -204,6 +215,8 @@ describe('the blocks of the pages', () => {
       'a reason that does not exist':
         '```text\nNAME   READY   REASON   CLOUD   SIZE   PROGRESS   AGE\na      False   Broken   demo                      3s\n```\n',
       'a plan with a field too few': '```json\n{}\n```\n',
+      'a template of machines whose image has both an ID and a name':
+        '```yaml\napiVersion: infrastructure.cluster.x-k8s.io/v1beta1\nkind: OpenStackMachineTemplate\nmetadata: { name: a }\nspec: { template: { spec: { flavor: m, image: { id: 6b1fd7a2-27a5-590a-a79f-a615feb2aec1, filter: { name: b } } } } }\n```\n',
       'a Terraform block that is never closed': '```hcl\nremoved {\n  lifecycle {\n}\n```\n',
     };
     for (const [what, page] of Object.entries(wrong)) {

@@ -40,9 +40,9 @@ export function dryRunner(kubernetes: Kubernetes, namespace: string): DryRun {
 
   return async (manifest) => {
     const { apiVersion, kind } = manifest;
-    if (foreign.test(apiVersion)) return;
     const resources = await resourcesOf(apiVersion);
     const resource = resources.find((each) => each.kind === kind && !each.name.includes('/'));
+    if (resource === undefined && foreign.test(apiVersion)) return;
     assert.ok(resource, `there is no ${kind} in ${apiVersion}`);
     const where = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
     const path = `${where}${resource.namespaced ? `/namespaces/${namespace}` : ''}/${resource.name}`;

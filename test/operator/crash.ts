@@ -1,23 +1,30 @@
 /**
- * The crash campaign. A first run numbers every write of the operator. One run for each write then kills the process
- * right after that write, or loses the response to it.
+ * The crash campaign. A first run of a life numbers every write of the operator. Further runs kill the process right after a
+ * write, lose the response to it, or lose the status, until each write was struck.
  *
- * Invariant: every run ends with exactly the declared image, and after its deletion with none.
+ * Invariant: every run ends as its life expects, whatever happened to its writes.
  */
-import assert from 'node:assert/strict';
-import { raw } from '../env/images.ts';
+import { plural } from '../../src/api/group.ts';
 import { changesSomething, type Fault, type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
 import type { Stack } from '../env/stack.ts';
-import { digestOf } from './digest.ts';
 import { World } from './world.ts';
 
-export type Mishap = 'killed after' | 'response lost of';
+export const mishaps = ['killed after', 'response lost of', 'status lost after'] as const;
+export type Mishap = (typeof mishaps)[number];
 
-interface Scene extends AsyncDisposable {
+/** What is declared one after another, and what has to hold meanwhile and in the end. It rejects where that does not hold. */
+export interface Life {
+  what: string;
+  /** `name`: of a resource that does not exist yet. It is gone in the end. */
+  play(world: World, name: string): Promise<void>;
+}
+
+/** One world, in which lives are played one after another. */
+export interface Scene extends AsyncDisposable {
   world: World;
   kubernetes: FaultProxy;
   glance: FaultProxy;
-  name: string;
+  nextName(): string;
 }
 
 /** Events inform people and decide nothing. Losing one does no harm, and their number is not fixed. */
@@ -25,7 +32,7 @@ function counts(request: ProxiedRequest): boolean {
   return changesSomething(request) && !request.path.includes('events.k8s.io');
 }
 
-async function createScene(stack: Stack): Promise<Scene> {
+export async function createScene(stack: Stack): Promise<Scene> {
   const { server: url, caPem: ca } = stack.kubernetes;
   const [kubernetes, glance] = await Promise.all([
     startProxy({ url, ca }),
@@ -39,11 +46,12 @@ async function createScene(stack: Stack): Promise<Scene> {
       throw error;
     },
   );
+  let names = 0;
   return {
     world,
     kubernetes,
     glance,
-    name: 'crash',
+    nextName: () => `crash-${++names}`,
     async [Symbol.asyncDispose]() {
       await world[Symbol.asyncDispose]();
       await closeProxies();
@@ -51,69 +59,73 @@ async function createScene(stack: Stack): Promise<Scene> {
   };
 }
 
-/** Create, upload, edit, delete; at each goal Glance holds exactly what is declared. */
-async function play({ world, name }: Scene): Promise<void> {
-  const body = raw(256 * 1024);
-  const url = world.source.add('/crash.raw', { body });
-  const spec = (properties: Record<string, string>) => ({
-    image: { diskFormat: 'raw', protected: true, properties },
-    content: { http: { url, digest: digestOf(body) } },
-  });
-  await world.apply(name, spec({ a: '1', b: '1' }));
-  await world.ready(name);
-  await assertExactly(world, { a: '1', b: '1' }, body.length);
-  await world.apply(name, spec({ a: '2' }));
-  await world.ready(name);
-  await assertExactly(world, { a: '2', b: undefined }, body.length);
-  await world.delete(name);
-  await world.gone(name);
-  assert.deepEqual(await world.images(), [], 'an orphan is left');
+/** How many writes a life makes when nothing goes wrong. */
+export async function countWrites({ world, kubernetes, glance, nextName }: Scene, life: Life): Promise<number> {
+  kubernetes.forget();
+  glance.forget();
+  await life.play(world, nextName());
+  return [...kubernetes.requests, ...glance.requests].filter(counts).length;
 }
 
-async function assertExactly(
-  world: World,
-  properties: Record<string, string | undefined>,
-  size: number,
-): Promise<void> {
-  const images = await world.images();
-  assert.equal(images.length, 1, `Glance holds ${images.length} images`);
-  const [image] = images;
-  assert.equal(image?.status, 'active');
-  assert.equal(image?.size, size);
-  for (const [key, value] of Object.entries(properties)) assert.equal(image?.[key], value, key);
+/** Writes to either server, from 1: this one, and with `every` each so many further ones, so that a run of a long life has several mishaps. */
+export interface Struck {
+  nth: number;
+  every?: number;
 }
 
-/** How many writes the scenario makes when nothing goes wrong. */
-export async function countWrites(stack: Stack): Promise<number> {
-  await using scene = await createScene(stack);
-  await play(scene);
-  return [...scene.kubernetes.requests, ...scene.glance.requests].filter(counts).length;
-}
-
-/** Plays the scenario with a mishap at the `nth` write (from 1) to either server. Resolves with that write. */
-export async function playWith(stack: Stack, mishap: Mishap, nth: number): Promise<string> {
-  await using scene = await createScene(stack);
-  const { world } = scene;
+/** Plays a life with a mishap at each of these writes. Resolves with what they were. */
+export async function playWith(scene: Scene, life: Life, mishap: Mishap, { nth, every }: Struck): Promise<string> {
+  const { world, kubernetes, glance } = scene;
+  const name = scene.nextName();
   let seen = 0;
-  let struck: ProxiedRequest | undefined;
-  const restarted = Promise.withResolvers<void>();
+  const struck: string[] = [];
+  const under: Promise<void>[] = [];
   const matches = (request: ProxiedRequest): boolean => {
-    if (!counts(request) || struck !== undefined) return false;
+    if (!counts(request)) return false;
     seen++;
-    if (seen === nth) struck = request;
-    return seen === nth;
+    const isNext = seen === nth || (every !== undefined && seen > nth && (seen - nth) % every === 0);
+    if (isNext) struck.push(`${request.method} ${request.path.replace(/[0-9a-f-]{36}/, '{id}').replace(/\?.*/, '')}`);
+    return isNext;
   };
-  const restart = async () => {
-    await world.operator.kill();
-    await world.start();
+  const start = (work: () => Promise<void>): Promise<void> => {
+    const running = work();
+    under.push(running);
+    return running;
   };
-  const fault: Fault =
-    mishap === 'response lost of'
-      ? { kind: 'loseAnswer' }
-      : { kind: 'afterAnswer', run: () => void restart().then(restarted.resolve, restarted.reject) };
-  for (const proxy of [scene.kubernetes, scene.glance]) proxy.on({ matches, fault });
-  await play(scene);
-  if (struck === undefined) return 'nothing: the scenario made fewer writes';
-  if (mishap !== 'response lost of') await restarted.promise;
-  return `${struck.method} ${struck.path.replace(/[0-9a-f-]{36}/, '{id}').replace(/\?.*/, '')}`;
+  const rules = [kubernetes, glance].map((proxy) => proxy.on({ matches, fault: faultOf(mishap, world, name, start) }));
+  try {
+    await life.play(world, name);
+  } finally {
+    for (const remove of rules) remove();
+    await Promise.all(under);
+  }
+  return struck.length === 0 ? 'nothing: the life made fewer writes' : struck.join(', ');
+}
+
+function faultOf(
+  mishap: Mishap,
+  world: World,
+  name: string,
+  start: (work: () => Promise<void>) => Promise<void>,
+): Fault {
+  switch (mishap) {
+    case 'response lost of':
+      return { kind: 'loseAnswer' };
+    case 'killed after':
+      return { kind: 'afterAnswer', run: () => void start(() => restart(world)) };
+    // The operator gets the response once the status is gone.
+    case 'status lost after':
+      return { kind: 'afterAnswer', run: () => start(() => loseStatus(world, name)) };
+  }
+}
+
+async function restart(world: World): Promise<void> {
+  await world.operator.kill();
+  await world.start();
+}
+
+async function loseStatus({ stack, namespace }: World, name: string): Promise<void> {
+  const path = `/apis/glance-image-operator.dev/v1alpha1/namespaces/${namespace}/${plural}/${name}/status`;
+  const contentType = 'application/merge-patch+json';
+  await stack.kubernetes.request('PATCH', path, { status: null }, { contentType });
 }
