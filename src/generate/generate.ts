@@ -7,6 +7,7 @@ import { group, plural } from '../api/group.ts';
 import { exitCodesTable } from '../commands/exit.ts';
 import { crdYaml } from './crd.ts';
 import { putGenerated } from './generated.ts';
+import { jsonSchema, jsonSchemaFile } from './json-schema.ts';
 import { reasonsPage } from './reasons-page.ts';
 import { referencePage } from './reference-page.ts';
 import { describeMetrics, emptyRegistry, flagsTable, metricsTable, withPart } from './tables.ts';
@@ -26,6 +27,7 @@ function filled(page: string): string {
 
 putGenerated({
   [`crds/${group}_${plural}.yaml`]: crdYaml(),
+  [jsonSchemaFile]: jsonSchema(),
   'docs/reference/reasons.md': reasonsPage(),
   'docs/reference/glanceimage.md': referencePage(),
   ...Object.fromEntries(Object.keys(partsOf).map((page) => [page, filled(page)])),

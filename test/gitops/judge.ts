@@ -16,15 +16,30 @@ const verdict = z.object({ status: z.string(), message: z.string() });
 const judgement = z.object({ kstatus: verdict, argo: verdict });
 export type Judgement = z.infer<typeof judgement>;
 
-export const healthScript = readFileSync(
-  join(import.meta.dirname, '../../charts/glance-image-operator/files/argocd-health.lua'),
-  'utf8',
+/** In the layout of Argo CD's own repository. */
+export const customizations = join(
+  import.meta.dirname,
+  '../../examples/argo-cd/resource_customizations/glance-image-operator.dev/GlanceImage',
 );
+export const healthScript = readFileSync(join(customizations, 'health.lua'), 'utf8');
 
 /** One result for each object, in their order. The objects are as the API server returns them. */
 export async function judge(objects: readonly unknown[]): Promise<Judgement[]> {
+  return z
+    .array(judgement)
+    .length(objects.length)
+    .parse(await ask({ health: healthScript, objects }));
+}
+
+/** What a script of an action returns for an object. */
+export async function act(script: string, object: unknown): Promise<unknown> {
+  const [result] = z.tuple([z.unknown()]).parse(await ask({ action: script, objects: [object] }));
+  return result;
+}
+
+async function ask(question: object): Promise<unknown> {
   const asked = promisify(execFile)(join(folders.judge, 'judge'), { timeout: patienceMs });
-  asked.child.stdin?.end(JSON.stringify({ health: healthScript, objects }));
+  asked.child.stdin?.end(JSON.stringify(question));
   const { stdout } = await asked;
-  return z.array(judgement).length(objects.length).parse(JSON.parse(stdout));
+  return JSON.parse(stdout);
 }
