@@ -1,4 +1,4 @@
-/** The JSON schema for editors, judged by the validator of Python. */
+/** The JSON schema for editors, checked by the validator of Python. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
