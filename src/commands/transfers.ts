@@ -98,7 +98,11 @@ export function createTransfers(options: TransfersOptions): Transfers {
   return {
     scheduler,
     changes,
-    webDownloads: { checkURL: createURLCheck(createEgressPolicy(egress.sources), trust, clock), maxVirtualBytes },
+    webDownloads: {
+      checkURL: createURLCheck(createEgressPolicy(egress.sources), trust, clock),
+      maxVirtualBytes,
+      nonfatal: limits.nonfatalChecks,
+    },
     publishers,
     limits,
     components: [

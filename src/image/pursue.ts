@@ -109,7 +109,7 @@ async function inspect(
   memory: Memory,
   { images, webDownloads, signal }: PerformContext,
 ): Promise<{ memory: Memory; content: VerifiedContent | undefined }> {
-  const fault = await faultOfFetched(images, image, content, webDownloads.maxVirtualBytes, signal);
+  const fault = await faultOfFetched(images, image, content, webDownloads, signal);
   const base = { imageID: image.id, fingerprint };
   if (fault !== undefined) {
     const found = { ...base, verdict: 'wrong' as const, why: fault.message, code: fault.code };

@@ -18,6 +18,8 @@ export interface WebDownloads {
   /** Rejects with the OperatorError that says why a source must not be there, or with the error of DNS. */
   checkURL(url: URL, signal: AbortSignal): Promise<void>;
   maxVirtualBytes: number;
+  /** Safety checks of partition tables that may fail, by their names in Glance. Default: none. */
+  nonfatal?: readonly string[];
 }
 
 /** Every format that is not damaged has been recognised and inspected by then, but for a footer. */
@@ -51,12 +53,12 @@ export async function faultOfFetched(
   images: Pick<ImageClient, 'download'>,
   image: Pick<Image, 'id' | 'size'>,
   content: Content,
-  maxVirtualBytes: number,
+  { maxVirtualBytes, nonfatal = [] }: Pick<WebDownloads, 'maxVirtualBytes' | 'nonfatal'>,
   signal: AbortSignal,
 ): Promise<OperatorError | undefined> {
   const { diskFormat, containerFormat, minDiskGiB } = content;
   const url = `glance://${image.id}`;
-  const inspector = createInspector({ diskFormat, containerFormat, minDiskGiB, maxVirtualBytes, url });
+  const inspector = createInspector({ diskFormat, containerFormat, minDiskGiB, maxVirtualBytes, nonfatal, url });
   try {
     const read = await feed(inspector, images, image.id, 0, headBytes, signal);
     const length = image.size ?? read;

@@ -191,7 +191,10 @@ test('the inspection of a large image reads only its beginning and its end', asy
   assert(content !== undefined);
   const data = Buffer.alloc(20 * mib);
   const { images, calls } = glance(imageOf({ size: data.length }), data);
-  assert.equal(await faultOfFetched(images, { id: 'x', size: data.length }, content, 2 ** 40, signal), undefined);
+  assert.equal(
+    await faultOfFetched(images, { id: 'x', size: data.length }, content, { maxVirtualBytes: 2 ** 40 }, signal),
+    undefined,
+  );
   assert.deepEqual(calls, ['download from 0', `download from ${data.length - 65_536}`]);
 });
 
@@ -207,6 +210,31 @@ test('an image whose header refers to bytes far inside is not accepted', async (
   data.write('06a27c8b90479a4bb8fe575f050f886e', table + 16, 'hex');
   data.writeBigUInt64LE(BigInt(10 * mib), table + 32);
   const { images } = glance(imageOf({ size: data.length }), data);
-  const fault = await faultOfFetched(images, { id: 'x', size: data.length }, content, 2 ** 40, signal);
+  const fault = await faultOfFetched(
+    images,
+    { id: 'x', size: data.length },
+    content,
+    { maxVirtualBytes: 2 ** 40 },
+    signal,
+  );
   assert.equal(fault?.code, 'UnsafeImage');
+});
+
+test('a fetched image with a partition table that the installation tolerates is right, and unsafe otherwise', async () => {
+  const content = contentOf(resourceOf({ spec: { content: { http }, image: { diskFormat: 'raw' } } }));
+  assert(content !== undefined);
+  const data = Buffer.alloc(mib);
+  data.writeUInt16LE(0xaa55, 510);
+  const faultWith = (nonfatal: readonly string[]) => {
+    const { images } = glance(imageOf({ size: data.length }), data);
+    return faultOfFetched(
+      images,
+      { id: 'x', size: data.length },
+      content,
+      { maxVirtualBytes: 2 ** 40, nonfatal },
+      signal,
+    );
+  };
+  assert.equal((await faultWith([]))?.code, 'UnsafeImage');
+  assert.equal(await faultWith(['mbr']), undefined);
 });

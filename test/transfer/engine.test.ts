@@ -137,6 +137,17 @@ describe('a transfer', () => {
     assert.equal(sink.uploads, 0);
   });
 
+  test('a transfer sends an image with a partition table that the installation tolerates, and nothing of it otherwise', async () => {
+    const data = Buffer.alloc(600);
+    data.writeUInt16LE(0xaa55, 510);
+    const plan = (limits: Partial<TransferPlan['limits']>) => planOf({ digest: hashOf(data), limits });
+    const sink = createSink();
+    await assert.rejects(run(plan({}), sourceOf([data]), sink), { code: 'UnsafeImage' });
+    assert.equal(sink.uploads, 0);
+    await run(plan({ nonfatalChecks: ['mbr'] }), sourceOf([data]), sink);
+    assert.deepEqual(sink.bytes(), data);
+  });
+
   test('a transfer reports an error page as such although its digest is wrong, too', async () => {
     const page = Buffer.from('<!doctype html><title>Login</title>');
     const plan = planOf({ digest: hashOf(Buffer.from('image')) });
