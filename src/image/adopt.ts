@@ -9,7 +9,7 @@ import type { Image } from '../glance/image.ts';
 import { diffImage } from '../glance/patch.ts';
 import { isPatchable, reservedPrefix, reservedPropertyReason } from '../glance/property-names.ts';
 import type { JsonValue } from '../openstack/json.ts';
-import { type Desired, keepsProperty } from './desired.ts';
+import { type Desired, keepsProperty, nameBefore } from './desired.ts';
 import { clusterProperty, contentProperty, markProperties, ownerProperty } from './identity.ts';
 import { findingOf, type Memory, msSince } from './memory.ts';
 import { isOurs } from './ownership.ts';
@@ -185,8 +185,8 @@ function comparedWith(image: Image, desired: Desired, memory: Memory, now: Date)
   return image.status === 'killed' || isComparison(verdict) ? fingerprint : undefined;
 }
 
-/** Of an image that another one was to replace, or has replaced. */
-const addition = / \((?:pending|replaced) [0-9a-f]{8}\)$/;
+/** Of an image that was to replace another one, or that another one has replaced. */
+const addition = / \((pending|replaced) [0-9a-f]{8}\)$/;
 
 /** The declaration with each undeclared attribute as the image to use has it. */
 export function withLeftAlone(desired: Desired, { observed: { revisions }, memory }: State): Desired {
@@ -194,10 +194,14 @@ export function withLeftAlone(desired: Desired, { observed: { revisions }, memor
   const promoted = named(memory.promoted);
   const image = promoted ?? mostPresentable(revisions) ?? named(desired.adopts);
   if (desired.leftAlone.length === 0 || image === undefined) return desired;
-  const own = { ...image, name: image.name?.replace(addition, '') };
-  const { name, hidden, tags } = promoted === undefined ? (memory.leftAlone ?? own) : own;
+  const { visibility, name, hidden, tags } = {
+    ...image,
+    ...(promoted === undefined
+      ? (memory.leftAlone ?? presentable(image, desired))
+      : { name: promoted.name?.replace(addition, '') }),
+  };
   const containerFormat = image.containerFormat ?? desired.image.containerFormat;
-  const { visibility, protected: isProtected, minDiskGiB, minRAMMiB } = image;
+  const { protected: isProtected, minDiskGiB, minRAMMiB } = image;
   const present = {
     name: name ?? desired.image.name,
     visibility,
@@ -213,6 +217,15 @@ export function withLeftAlone(desired: Desired, { observed: { revisions }, memor
   return { ...desired, image: { ...desired.image, ...kept } };
 }
 
+/** What is known of how an image looked before it was hidden, and named, as one that is pending or that was replaced. */
+function presentable(image: Image, desired: Desired): { name: string | undefined; hidden: boolean; tags: string[] } {
+  const { hidden, tags } = image;
+  const retired = hidden === desired.retired.hidden && tags.length === 0 ? nameBefore(desired, image) : undefined;
+  const name = (retired ?? image.name)?.replace(addition, '');
+  const isPending = addition.exec(image.name ?? '')?.[1] === 'pending';
+  return { name, hidden: hidden && !isPending && retired === undefined, tags: [...tags] };
+}
+
 /** The image to use, where the memory of it is lost: one that is pending or was replaced is hidden, or has a longer name. */
 function mostPresentable(revisions: readonly Revision[]): Image | undefined {
   const rank = ({ hidden, name }: Image) => [Number(hidden), Number(addition.test(name ?? '')), name?.length ?? 0];
@@ -225,8 +238,8 @@ function mostPresentable(revisions: readonly Revision[]): Image | undefined {
 /** The memory with what an image looks like that is about to be replaced. */
 export function withRecord(memory: Memory, { adopts, leftAlone, image }: Desired): Memory {
   if (adopts === undefined || leftAlone.length === 0) return memory;
-  const { name, hidden, tags = [] } = image;
-  return { ...memory, leftAlone: { name, hidden, tags: [...tags] } };
+  const { name, hidden, tags = [], visibility } = image;
+  return { ...memory, leftAlone: { name, hidden, tags: [...tags], visibility } };
 }
 
 /** Undeclared properties of a new image: those of the image before, which its users rely on. */

@@ -184,6 +184,18 @@ export function retiredName({ image: { name }, retired }: Desired, image: Image,
   return full === name ? suffixed(name, ` (replaced ${image.id.slice(0, 8)})`) : full;
 }
 
+/** The name of an image before it was replaced, where `name` is one that the declared template gives; undefined otherwise. */
+export function nameBefore({ retired }: Desired, { name, createdAt }: Image): string | undefined {
+  const [before, after, more] = retired.name.split('{name}');
+  if (before === undefined || after === undefined || more !== undefined) return undefined;
+  const date = dateOf(createdAt).toISOString().slice(0, 10);
+  const literal = (text: string) => text.replaceAll(/[^\p{L}\p{N} ]/gu, '\\$&');
+  const patterns = [before, after].map((text) =>
+    text.replaceAll('{date}', date).split('{number}').map(literal).join('[0-9]+'),
+  );
+  return new RegExp(`^${patterns.join('(.+)')}$`, 's').exec(name ?? '')?.[1];
+}
+
 function suffixed(name: string, suffix: string): string {
   return `${shortened(name, longestName - suffix.length)}${suffix}`;
 }

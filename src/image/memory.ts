@@ -64,7 +64,12 @@ const schema = z.object({
   adoptedContent: text.optional(),
   /** What the image to use looked like when it took the place of another one, where that is not declared. */
   leftAlone: z
-    .object({ name: text, hidden: z.boolean(), tags: z.array(text).max(mostKeys) })
+    .object({
+      name: text,
+      hidden: z.boolean(),
+      tags: z.array(text).max(mostKeys),
+      visibility: text.optional(),
+    })
     .optional()
     .catch(undefined),
   /** Images that consumers may know. They are deleted only after another one is promoted. */

@@ -8,7 +8,7 @@
 import { identityAnnotation } from '../api/group.ts';
 import type { ImportRequest } from '../glance/client/index.ts';
 import { sourceOf } from '../source/registry.ts';
-import { adoption, considered, inherited, withLeftAlone } from './adopt.ts';
+import { adoption, considered, inherited, withLeftAlone, withRecord } from './adopt.ts';
 import { type Desired, imageBefore } from './desired.ts';
 import { imageIDOf } from './identity.ts';
 import { type Memory, mostImages, verifiedAs } from './memory.ts';
@@ -151,7 +151,7 @@ function creation(scene: Scene): Choice {
   if (held !== undefined) return blocked('RevisionsInUse', held);
   // The first image is found by its mark after a crash. Next to others, a list is read only if this says that it is necessary.
   if (judged.length > 0 && memory.incomplete !== true)
-    return step({ kind: 'record', memory: { ...memory, incomplete: true } });
+    return step({ kind: 'record', memory: withRecord({ ...memory, incomplete: true }, desired) });
   const number = memory.next;
   const imageID = imageIDOf(memory.uid, number);
   const declared = imageBefore(desired, imageID, judged.length > 0);

@@ -1,12 +1,14 @@
 /** Steps for the images that are not the one to use: they are deleted, or hidden and renamed while they are in use. */
 import type { Image } from '../glance/image.ts';
 import { diffImage } from '../glance/patch.ts';
+import { compact } from '../lib/compact.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import { type Desired, retiredName } from './desired.ts';
+import { clusterProperty, ownerProperty } from './identity.ts';
 import { isRetired, msSince } from './memory.ts';
 import { mayBeShown } from './publication.ts';
 import { expiredOf, inUseMs, wasVerified } from './retention.ts';
-import { type Choice, type Judged, type Scene, step } from './scene.ts';
+import { type Choice, isContested, type Judged, type Scene, step } from './scene.ts';
 import type { Next, PlanStep } from './step.ts';
 
 /** It is not needed, and no consumer knows it. */
@@ -112,12 +114,15 @@ function isAskedLately({ state, now }: Scene, { image }: Judged): boolean {
   return inUse !== undefined && msSince(inUse.at, now) < inUseMs;
 }
 
-/** Gives way to the image that has replaced it. Data that was never verified stays hidden. */
-function withdraw({ desired, state }: Scene, { image, number }: Judged): Choice | undefined {
-  const hidden = desired.retired.hidden || !wasVerified(image, state.memory);
+/** Gives way to the image that has replaced it, and keeps its marks. Data that was never verified stays hidden. */
+function withdraw({ desired, state, now }: Scene, { image, number }: Judged): Choice | undefined {
+  const { memory } = state;
+  const hidden = desired.retired.hidden || !wasVerified(image, memory);
   // Its protection is put back after a deletion that Glance rejected.
   const protection = desired.image.protected ? { protected: true } : {};
-  const wanted = { name: retiredName(desired, image, number), hidden, tags: [], ...protection };
+  const { [ownerProperty]: owner, [clusterProperty]: cluster } = desired.image.properties ?? {};
+  const properties = isContested(memory, now) ? {} : compact({ [ownerProperty]: owner, [clusterProperty]: cluster });
+  const wanted = { name: retiredName(desired, image, number), hidden, tags: [], ...protection, properties };
   const operations = diffImage(image, wanted, { purge: false, keep: () => true });
   return operations.length === 0 ? undefined : step({ kind: 'patch', image, operations, keys: [] });
 }

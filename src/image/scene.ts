@@ -9,7 +9,7 @@ import type { WantedImage } from '../glance/translation.ts';
 import type { ErrorCode } from '../lib/error-codes.ts';
 import type { Content } from './content.ts';
 import { type Desired, keepsProperty } from './desired.ts';
-import { msSince, withPropertyKeys } from './memory.ts';
+import { type Memory, msSince, withPropertyKeys } from './memory.ts';
 import type { Revision, Stage } from './revisions.ts';
 import { contestMs } from './simulate.ts';
 import type { Next, PlanStep, State } from './step.ts';
@@ -52,11 +52,14 @@ export function patchTo(scene: Scene, { image, ownership }: Judged, wanted: Want
   if (operations.length === 0) return undefined;
   const isNew = isAdopted && !ownership.isTaken;
   const isUnmarked = (ownership.kind === 'created' || isAdopted) && !ownership.isMarked && !isNew;
-  const { marks } = memory;
-  const isContested = marks !== undefined && marks.restored >= mostRestored && msSince(marks.at, now) < contestMs;
-  if (isUnmarked && isContested) return blocked('MarkContested', contested(image));
+  if (isUnmarked && isContested(memory, now)) return blocked('MarkContested', contested(image));
   const change = { kind: 'patch' as const, image, operations, keys: desired.propertyKeys };
   return withKeys(scene, isNew ? { ...change, adopts: true } : change);
+}
+
+/** Another program removes a mark again and again. */
+export function isContested({ marks }: Memory, now: Date): boolean {
+  return marks !== undefined && marks.restored >= mostRestored && msSince(marks.at, now) < contestMs;
 }
 
 /** Only what is declared may change an image that existed before. */

@@ -1,6 +1,6 @@
 /** An image that is taken over, in states that other clients, administrators and losses bring about. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { Image } from '../../src/glance/image.ts';
 import { imageOf } from './resource.ts';
 import { createWorld, type World } from './world.ts';
@@ -174,4 +174,106 @@ test('of two resources that take over one image at once, one has it, and neither
   loser.delete();
   await loser.step();
   assert.equal(held(world).properties['glance_image_operator_owner'], owner);
+});
+
+describe('an image that was taken over and is lost while another one is to replace it', () => {
+  const asBefore = (world: World) => {
+    const current = world.images.get(world.status?.imageID ?? '');
+    return [world.ready(), current?.name, current?.hidden, world.data.get(current?.id ?? '')];
+  };
+  async function rolling(spec: Record<string, unknown> = {}, image?: Image): Promise<World> {
+    const world = adopting(importing({ ...contentWith('a'), ...spec }), image);
+    await world.settle();
+    world.edit(importing({ ...contentWith('b'), ...spec }));
+    return world;
+  }
+
+  test('the next image has its name, tags and visibility although it was deleted before that one was complete', async () => {
+    for (const hidden of [false, true]) {
+      const world = await rolling({}, existing({ hidden, visibility: 'community' }));
+      world.hold();
+      await world.step();
+      world.foreignDelete(id);
+      await world.release();
+      await world.settle();
+      assert.deepEqual(asBefore(world), ['True Ready', 'golden', hidden, 'b']);
+      const current = world.images.get(world.status?.imageID ?? '');
+      assert.deepEqual([current?.tags, current?.visibility], [['a'], 'community']);
+    }
+  });
+
+  test('the next image, which Glance downloads itself, gets its visibility although it was deleted before', async () => {
+    const downloaded = (text: string) => ({
+      content: {
+        http: { url: 'https://example.com/image.raw', digest: `sha512:${sha512(text)}`, decompress: 'None' },
+        method: 'WebDownload',
+      },
+      image: { diskFormat: 'raw' },
+    });
+    const world = adopting(importing(downloaded('a')), existing({ visibility: 'community' }));
+    await world.settle();
+    assert.equal(world.ready(), 'True Ready');
+    world.edit(importing(downloaded('b')));
+    await world.settle(2);
+    const pending = [...world.images.values()].find((image) => image.id !== id);
+    assert.equal(pending?.visibility, 'private');
+    world.foreignDelete(id);
+    world.fill(pending.id, 'b');
+    const { properties } = world.images.get(pending.id) ?? assert.fail();
+    const { os_glance_import_task: _, ...left } = properties;
+    world.meddle(pending.id, { properties: left });
+    await world.settle();
+    assert.deepEqual(asBefore(world), ['True Ready', 'golden', false, 'b']);
+    assert.equal(world.images.get(pending.id)?.visibility, 'community');
+  });
+
+  test('the next image is visible under its name also if the status was lost with the image', async () => {
+    const world = await rolling();
+    world.hold();
+    await world.step();
+    world.foreignDelete(id);
+    world.loseStatus();
+    await world.release();
+    await world.settle();
+    assert.deepEqual(asBefore(world), ['True Ready', 'golden', false, 'b']);
+  });
+
+  test('the way back after the status and the image that replaced it were lost gives it the name that it had, by any template', async () => {
+    for (const name of ['{name} ({date})', '{name}.{number}', 'old [{number}] {name} (v+1)', '{date}: \\d {name}'])
+      for (const hidden of [true, false]) {
+        const spec = { revisions: { keep: 1, retired: { name, hidden } } };
+        const world = await rolling(spec);
+        await world.settle();
+        assert.notEqual(held(world).name, 'golden', 'it was replaced');
+        world.foreignDelete(world.status?.imageID ?? '');
+        world.loseStatus();
+        world.edit(importing({ ...contentWith('c'), ...spec }));
+        await world.settle();
+        assert.deepEqual(asBefore(world), ['True Ready', 'golden', false, 'c'], `${name}, hidden ${hidden}`);
+      }
+  });
+
+  test('a name that resembles that of a replaced image stays as long as the image was not replaced', async () => {
+    for (const fields of [{ tags: ['a'] }, { tags: [], hidden: false }]) {
+      const world = await rolling({}, existing({ name: 'golden (2026-01-01)', ...fields }));
+      world.loseStatus();
+      await world.settle();
+      assert.deepEqual(asBefore(world), ['True Ready', 'golden (2026-01-01)', false, 'b']);
+    }
+  });
+});
+
+test('the owner mark of a replaced image is restored at most three times an hour', async () => {
+  const world = adopting(importing(contentWith('a')));
+  await world.settle();
+  world.edit(importing(contentWith('b')));
+  await world.settle();
+  for (let time = 0; time < 4; time++) {
+    const { glance_image_operator_owner: _, ...properties } = held(world).properties;
+    world.meddle(id, { properties });
+    world.edit(importing(contentWith('b')));
+    await world.settle();
+    assert.equal(held(world).properties['glance_image_operator_owner'], time < 3 ? world.mark : undefined);
+    assert.equal(world.ready(), 'True Ready');
+  }
 });
