@@ -34,7 +34,7 @@ export const importReasons = {
     shownBy: ['Ready'],
     actor: 'user',
     remedy:
-      'Find out which tool deleted it. An ID is never used again: name another image in `spec.import`, or delete this resource. The operator does not create the image again.',
+      'Find out which tool deleted it. An ID is never used again: name another image in `spec.import`, or, with managementPolicy Manage, create another GlanceImage. The operator does not create the image again.',
     command: showResource,
   },
   NotAdoptable: {

@@ -27,7 +27,7 @@ export function adoption(desired: Desired, state: State, now: Date): Choice | un
   const revision = observed.revisions.find(({ image }) => image.id === adopts);
   // Another one has taken its place.
   if (revision === undefined && others.length > 0) return undefined;
-  if (revision === undefined) return missing(adopts, memory);
+  if (revision === undefined) return wasReplaced(desired, memory) ? undefined : missing(adopts, memory);
   const { image, ownership } = revision;
   if (ownership.kind === 'foreign') {
     return memory.adopted === adopts ? undefined : blocked('NotAdoptable', notAdoptable(image, ownership.why));
@@ -44,6 +44,12 @@ export function adoption(desired: Desired, state: State, now: Date): Choice | un
 
 function isMarked({ ownership }: Revision): boolean {
   return ownership.kind === 'adopted' && ownership.isMarked;
+}
+
+/** By an image that the operator made, and makes again: what it has to look like is declared, or remembered. */
+function wasReplaced(desired: Desired, memory: Memory): boolean {
+  const isKnown = desired.leftAlone.length === 0 || memory.leftAlone !== undefined;
+  return memory.adopted === desired.adopts && isNewContent(desired, memory) && isKnown;
 }
 
 function missing(id: string, memory: Memory): Choice {

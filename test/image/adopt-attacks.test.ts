@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Image } from '../../src/glance/image.ts';
-import { imageOf } from './resource.ts';
+import { imageOf, projectID } from './resource.ts';
 import { createWorld, type World } from './world.ts';
 import { sha256, sha512 } from './world-glance.ts';
 
@@ -177,6 +177,18 @@ test('of two resources that take over one image at once, one has it, and neither
 });
 
 describe('an image that was taken over and is lost while another one is to replace it', () => {
+  const everything = {
+    name: 'golden',
+    diskFormat: 'raw',
+    containerFormat: 'bare',
+    visibility: 'private',
+    protected: false,
+    hidden: false,
+    minDiskGiB: 0,
+    minRAMMiB: 0,
+    owner: projectID,
+    tags: ['a'],
+  };
   const asBefore = (world: World) => {
     const current = world.images.get(world.status?.imageID ?? '');
     return [world.ready(), current?.name, current?.hidden, world.data.get(current?.id ?? '')];
@@ -251,6 +263,30 @@ describe('an image that was taken over and is lost while another one is to repla
         await world.settle();
         assert.deepEqual(asBefore(world), ['True Ready', 'golden', false, 'c'], `${name}, hidden ${hidden}`);
       }
+  });
+
+  test('the image that replaced it is created again if that is deleted after the first one expired', async () => {
+    for (const image of [{ diskFormat: 'raw' }, everything]) {
+      const spec = { image, revisions: { keep: 0 } };
+      const world = await rolling(spec);
+      await world.settle();
+      assert.equal(world.images.size, 1);
+      world.foreignDelete(world.status?.imageID ?? '');
+      world.edit(importing({ ...contentWith('b'), ...spec }));
+      await world.settle();
+      assert.deepEqual(asBefore(world), ['True Ready', 'golden', false, 'b']);
+    }
+  });
+
+  test('it is not created again if it is deleted before another content is declared, or while nothing says what it looked like', async () => {
+    const world = adopting(importing(contentWith('a')));
+    await world.settle();
+    world.foreignDelete(id);
+    for (const text of ['a', 'b']) {
+      world.edit(importing(contentWith(text)));
+      await world.step();
+      assert.deepEqual([world.ready(), world.images.size], ['False ImportVanished', 0]);
+    }
   });
 
   test('a name that resembles that of a replaced image stays as long as the image was not replaced', async () => {
