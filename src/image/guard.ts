@@ -12,6 +12,7 @@ import { finalizer, identityAnnotation } from '../api/group.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
+import { originalIdentity } from './identity.ts';
 import { recall } from './memory.ts';
 
 /** Set by clusterctl before it removes the finalizers. */
@@ -45,11 +46,13 @@ export function createStripped(clock: Clock): Stripped {
   };
 }
 
-/** It owns images, and lacks its finalizer or its identity. */
+/** It owns images, and lacks its finalizer or its identity. One that has its own identity had the finalizer, whatever its status says. */
 export function isUnguarded(resource: GlanceImage): boolean {
-  const { annotations, deletionTimestamp } = resource.metadata;
+  const { annotations, deletionTimestamp, uid } = resource.metadata;
   if (deletionTimestamp !== undefined) return false;
-  if (hasFinalizer(resource) && annotations[identityAnnotation] !== undefined) return false;
+  const identity = annotations[identityAnnotation];
+  if (hasFinalizer(resource) && identity !== undefined) return false;
+  if (identity === originalIdentity(uid)) return true;
   const recollection = recall(resource);
   if (recollection.kind !== 'memory') return false;
   const { images, adopted } = recollection.memory;
@@ -61,9 +64,12 @@ function hasFinalizer({ metadata: { finalizers } }: GlanceImage): boolean {
   return finalizers.includes(finalizer);
 }
 
-/** clusterctl has begun to move it, and may delete it at any moment. */
+/** clusterctl has begun to move it, and may delete it at any moment; or has made it from such a one, without its identity. */
 export function isBeingMoved(resource: GlanceImage): boolean {
-  return !hasFinalizer(resource) && resource.metadata.annotations[moveAnnotation] !== undefined;
+  const { metadata, spec } = resource;
+  return (
+    spec.managementPolicy !== 'Observe' && !hasFinalizer(resource) && metadata.annotations[moveAnnotation] !== undefined
+  );
 }
 
 export function beingMoved(): OperatorError {

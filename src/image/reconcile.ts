@@ -132,8 +132,8 @@ async function reach(pass: Pass, context: ReconcileContext): Promise<Reached> {
 /** Puts back what keeps the resource until its images are dealt with. Returns how the reconcile ends, if it does not go on. */
 async function restoreGuard(pass: Pass, context: ReconcileContext): Promise<Reached | undefined> {
   const { resource, identity } = pass;
-  if (!isUnguarded(resource)) return undefined;
   if (isBeingMoved(resource)) return failed(pass, beingMoved(), context);
+  if (!isUnguarded(resource)) return undefined;
   const isGuarded = await context.resources.addFinalizer(resource, identity.value, context.signal);
   return isGuarded ? undefined : outcome({ kind: 'awaitChange' });
 }

@@ -248,6 +248,44 @@ describe('a finalizer that another client removes', () => {
     assert.deepEqual(world.resource?.metadata.finalizers, [finalizer]);
   });
 
+  test('a finalizer that clusterctl removes is not put back either if the status is lost, and no image is created', async () => {
+    const world = await source();
+    const { writes } = world.calls;
+    await strip(world);
+    world.loseStatus();
+    for (let minutes = 0; minutes < 5; minutes++) {
+      await world.step();
+      await world.clock.advance(60_000);
+    }
+    assert.deepEqual([world.resource?.metadata.finalizers, world.calls.writes], [[], writes]);
+    assert.equal(world.ready(), 'False BeingMoved');
+    world.delete();
+    assert.deepEqual([world.resource, world.images.size], [undefined, 1]);
+  });
+
+  test('an object that a second run of clusterctl makes from a stripped one, without its identity, makes no second image', async () => {
+    const from = await source();
+    await strip(from);
+    const to = createWorld(copyOf(from, { cluster: 'target', inheritFrom: ['source'] }));
+    await to.step();
+    assert.deepEqual([to.ready(), to.calls.writes, to.images.size], ['False BeingMoved', 0, 1]);
+  });
+
+  test('a finalizer that another client removes is not put back for a minute although the status is lost', async () => {
+    const world = await source();
+    const { writes } = world.calls;
+    world.setMetadata({ finalizers: [] });
+    world.loseStatus();
+    for (let seconds = 0; seconds < 55; seconds += 5) {
+      await world.step();
+      await world.clock.advance(5_000);
+    }
+    assert.deepEqual([world.resource?.metadata.finalizers, world.calls.writes], [[], writes]);
+    await world.clock.advance(10_000);
+    assert.ok((await world.settle()).isSettled, world.ready());
+    assert.deepEqual([world.resource?.metadata.finalizers, world.images.size], [[finalizer], 1]);
+  });
+
   test('an identity that a tool drops from an object is written again', async () => {
     const world = await source();
     const { annotations } = world.resource?.metadata ?? assert.fail();
