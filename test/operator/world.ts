@@ -140,9 +140,9 @@ export class World implements AsyncDisposable {
   }
 
   async annotate(name: string, annotation: string, value: string): Promise<void> {
-    const args = ['annotate', 'gimg', name, `${annotation}=${value}`, '--overwrite'];
-    const { code, stderr } = await this.stack.kubernetes.kubectl(args, { namespace: this.namespace });
-    if (code !== 0) throw new Error(stderr);
+    const patch = { metadata: { annotations: { [annotation]: value } } };
+    const contentType = 'application/merge-patch+json';
+    (await this.stack.kubernetes.request('PATCH', this.#path(name), patch, { contentType })).ok();
   }
 
   /** Asks for the deletion and does not wait for it. */
