@@ -46,7 +46,7 @@ function isMarked({ ownership }: Revision): boolean {
   return ownership.kind === 'adopted' && ownership.isMarked;
 }
 
-/** By an image that the operator made, and makes again: what it has to look like is declared, or remembered. */
+/** By an image that the operator made, and makes again, because its attributes are declared or remembered. */
 function wasReplaced(desired: Desired, memory: Memory): boolean {
   const isKnown = desired.leftAlone.length === 0 || memory.leftAlone !== undefined;
   return memory.adopted === desired.adopts && isNewContent(desired, memory) && isKnown;
@@ -223,7 +223,7 @@ export function withLeftAlone(desired: Desired, { observed: { revisions }, memor
   return { ...desired, image: { ...desired.image, ...kept } };
 }
 
-/** What is known of how an image looked before it was hidden, and named, as one that is pending or that was replaced. */
+/** The attributes of an image from before it was hidden and named as one that is pending, or that was replaced. */
 function presentable(image: Image, desired: Desired): { name: string | undefined; hidden: boolean; tags: string[] } {
   const { hidden, tags } = image;
   const retired = hidden === desired.retired.hidden && tags.length === 0 ? nameBefore(desired, image) : undefined;

@@ -278,7 +278,7 @@ describe('an image that was taken over and is lost while another one is to repla
     }
   });
 
-  test('it is not created again if it is deleted before another content is declared, or while nothing says what it looked like', async () => {
+  test('an image that is deleted before another content is declared, or whose attributes are not known, is not created again', async () => {
     const world = adopting(importing(contentWith('a')));
     await world.settle();
     world.foreignDelete(id);

@@ -361,7 +361,7 @@ export class Life {
     }
     const ours = [...images.values()].filter(({ properties }) => properties[ownerProperty] === world.mark);
     assert.ok(ours.length <= Math.max(1, this.start.keep + 1), `too many: ${this.show()}`);
-    assert.equal(ours.length, images.size, `an image that belongs to nobody: ${this.show()}`);
+    assert.equal(ours.length, images.size, `an image without an owner: ${this.show()}`);
     for (const { properties } of ours) assert.equal(properties[clusterProperty], `cluster-${this.moves}`, this.show());
   }
 
