@@ -81,6 +81,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     sign: / from 'yaml'/,
     files: [
       'commands/diff.ts',
+      'commands/drafted.ts',
       'commands/export.ts',
       'commands/file-credentials.ts',
       'commands/limits.ts',
@@ -133,6 +134,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'commands/metrics-access.ts',
       'commands/transfer.ts',
       'commands/trust.ts',
+      'commands/verify.ts',
       'generate/generate.ts',
       'generate/generated.ts',
       'http/proxy.ts',

@@ -3,11 +3,13 @@ import { programVersion } from '../lib/version.ts';
 import { type Command, command } from './command.ts';
 import { completionCommand, shells } from './completion.ts';
 import { diffCommand } from './diff.ts';
+import { draftCommand } from './draft.ts';
 import { exportCommand } from './export.ts';
 import { orphansCommand } from './orphans.ts';
 import { planCommand } from './plan.ts';
 import { rollbackCommand } from './rollback.ts';
 import { statusCommand } from './status.ts';
+import { verifyCommand } from './verify.ts';
 
 const version = command({
   name: 'version',
@@ -27,7 +29,9 @@ export const commandsForPeople: readonly Command[] = [
   statusCommand,
   rollbackCommand,
   orphansCommand,
+  draftCommand,
   exportCommand,
+  verifyCommand,
   completionCommand,
   version,
 ];

@@ -22,12 +22,15 @@ import { abortable, linked } from '../lib/abort.ts';
 import { describe } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
 import { programVersion } from '../lib/version.ts';
-import type { CredentialSource } from '../openstack/credential-source.ts';
+import type { CloudFiles } from '../openstack/clouds.ts';
+import { type CredentialSource, cloudFilesIn } from '../openstack/credential-source.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import { defaultRetryPolicy } from '../openstack/retry.ts';
 import { hostsAnnotation } from '../source/header-hosts.ts';
-import { sourceOf } from '../source/registry.ts';
+import type { OpenContext, OpenedSource, SourceSecrets } from '../source/kind.ts';
+import { type SourcePlan, sourceOf } from '../source/registry.ts';
 import { type Asking, ask } from '../source/resolve/resolve.ts';
+import { createSourceTransport, type SourceTransport } from '../source/transport.ts';
 import { readSecrets } from '../transfer/access.ts';
 import { defaultLimits } from '../transfer/plan.ts';
 import { uidOfCluster } from './cluster.ts';
@@ -124,6 +127,15 @@ function refuseToWrite(): never {
 export interface CloudAccessOfCommand {
   /** This cloud, or that of --os-cloud. */
   open(ref: CloudRef, signal: AbortSignal): Promise<Cloud>;
+  source(
+    planned: SourcePlan,
+    secrets: SourceSecrets,
+    run: Pick<OpenContext, 'hasDigest' | 'resources' | 'signal'>,
+  ): Promise<OpenedSource>;
+  /** To sources, for lists and signatures. */
+  transport: SourceTransport;
+  /** clouds.yaml and certificates of --os-cloud. */
+  localFiles(): Promise<CloudFiles>;
   ahead(cluster: string, inheritFrom: readonly string[]): AheadContext;
   close(): Promise<void>;
 }
@@ -181,26 +193,27 @@ export async function reachClouds(
     return cloud;
   }
 
+  const source: CloudAccessOfCommand['source'] = (planned, secrets, run) =>
+    sourceOf(planned).open({
+      ...run,
+      secrets,
+      egress: sources,
+      trust,
+      sessions,
+      clock,
+      random,
+      limits: defaultLimits,
+      onResume: () => {},
+    });
+
   async function sourceSize(resource: GlanceImage, content: Content, signal: AbortSignal): Promise<SourceSize> {
     using stop = linked(signal);
     await using resources = new AsyncDisposableStack();
     try {
-      const planned = sourceOf(content.source);
-      const secrets = await readSecrets(inCluster, resource.metadata.namespace, planned.secrets, signal);
-      const opened = await planned.open({
-        secrets,
-        hasDigest: content.digest !== undefined,
-        egress: sources,
-        trust,
-        sessions,
-        resources,
-        clock,
-        random,
-        limits: defaultLimits,
-        signal: stop.signal,
-        onResume: () => {},
-      });
-      return { bytes: opened.size };
+      const { namespace } = resource.metadata;
+      const secrets = await readSecrets(inCluster, namespace, sourceOf(content.source).secrets, signal);
+      const hasDigest = content.digest !== undefined;
+      return { bytes: (await source(content.source, secrets, { hasDigest, resources, signal: stop.signal })).size };
     } catch (error) {
       signal.throwIfAborted();
       return { problem: describe(error) };
@@ -209,8 +222,15 @@ export async function reachClouds(
     }
   }
 
+  const transport = createSourceTransport(sources, { trust });
   return {
     open,
+    source,
+    transport,
+    async localFiles() {
+      if (local === undefined) throw new UsageError('name a cloud with --os-cloud');
+      return cloudFilesIn(local.name, (await readLocalCloud(local, env)).data);
+    },
     ahead: (cluster, inheritFrom) => ({
       cloudOf: (resource, signal) => open(cloudRefOf(resource), signal),
       configMap: async (resource, name, signal) =>
@@ -227,7 +247,7 @@ export async function reachClouds(
       clock,
     }),
     async close() {
-      await Promise.all([clouds.close(), sessions.close(), publishers.following.publishers.close()]);
+      await Promise.all([clouds.close(), sessions.close(), publishers.following.publishers.close(), transport.close()]);
     },
   };
 }

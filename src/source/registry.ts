@@ -13,6 +13,8 @@ import { questionInIndex, resolvedIndex } from './kinds/index.ts';
 import type { Question, Resolution } from './resolve/question.ts';
 
 export { imageItself } from './kinds/glance.ts';
+export { fileAt, fileFromList, fileWithDigest } from './kinds/http.ts';
+export { fileFromIndex } from './kinds/index.ts';
 
 export const SourcePlan = z.discriminatedUnion('kind', [HttpPlan, GlancePlan]);
 export type SourcePlan = z.infer<typeof SourcePlan>;

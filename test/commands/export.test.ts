@@ -5,10 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
+import { findCondition, isConvergedReason } from '../../src/api/conditions.ts';
+import { type GlanceImage, glanceImageSchema } from '../../src/api/glanceimage.ts';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
 import { exportCommand } from '../../src/commands/export.ts';
 import { planCommand } from '../../src/commands/plan.ts';
-import { raw } from '../env/images.ts';
+import { qcow2, raw } from '../env/images.ts';
+import { eventually } from '../env/wait.ts';
 import { World } from '../operator/world.ts';
 import { catalogueProperties } from './catalogue-properties.ts';
 import { surroundings } from './surroundings.ts';
@@ -22,14 +25,14 @@ const kinds: Readonly<Record<string, Record<string, unknown>>> = {
   community: { visibility: 'community' },
   shared: { visibility: 'shared' },
   disks: { min_disk: 3, min_ram: 512 },
-  iso: { disk_format: 'iso' },
+  qcow2: { disk_format: 'qcow2' },
   kernel: { disk_format: 'aki', container_format: 'aki' },
   archive: { container_format: 'ova' },
   odd: { 'a/b~c': 'x', ü: '漢', empty: '', mappings: '[{"virtual": "ami", "device": "sda"}]' },
   ' ': {},
 };
 
-const resourceSchema = z.object({ metadata: z.object({ name: z.string() }) });
+const dataOf = (format: unknown) => (format === 'qcow2' ? qcow2(2 ** 30) : raw(4096));
 
 describe('exported manifests', () => {
   let world: World;
@@ -60,15 +63,21 @@ describe('exported manifests', () => {
 
   test('images of every kind and with the properties of catalogues are taken over as they are, and then plan is empty', async () => {
     const { project, namespace } = world;
-    for (const [name, fields] of Object.entries(kinds)) await project.createImage({ name, ...fields }, raw(4096, name));
-    for (const [index, properties] of catalogueProperties.entries())
-      await project.createImage({ name: `catalogue ${index}`, ...properties }, raw(4096, String(index)));
+    const all = [
+      ...Object.entries(kinds).map(([name, fields]) => ({ name, ...fields })),
+      ...catalogueProperties.map((properties, index) => ({ name: `catalogue ${index}`, ...properties })),
+    ];
+    await Promise.all(
+      all.map((fields) =>
+        project.createImage(fields, 'disk_format' in fields ? dataOf(fields.disk_format) : raw(4096, fields.name)),
+      ),
+    );
     const [shared, plain] = ['shared', 'plain'].map(
       async (name) => (await world.images()).find((one) => one.name === name)?.id,
     );
     const member = await world.stack.openstack.createProject();
-    (await project.image('POST', `/v2/images/${await shared}/members`, { member: member.id })).ok();
-    (await project.image('POST', `/v2/images/${await plain}/actions/deactivate`)).ok();
+    (await project.image('POST', `/v2/images/${shared}/members`, { member: member.id })).ok();
+    (await project.image('POST', `/v2/images/${plain}/actions/deactivate`)).ok();
     const queued = await project.createImage({ name: 'queued' });
     const before = new Map((await world.images()).map((image) => [image.id, image]));
 
@@ -83,14 +92,13 @@ describe('exported manifests', () => {
     assert.match(again.err, /exists: nothing was written/);
 
     await world.stack.kubernetes.apply(directory);
-    const names = await resourceNames();
-    assert.equal(names.length, files.length);
-    for (const name of names) await world.ready(name);
-    for (const name of names) await world.annotate(name, reconcileAtAnnotation, 'again');
-    for (const name of names) {
-      await world.until(name, 'reconciled again', ({ status }) => status.lastHandledReconcileAt === 'again');
-      await world.ready(name);
-    }
+    await untilAll(files.length, () => true);
+    const annotated = await world.stack.kubernetes.kubectl(
+      ['annotate', 'gimg', '--all', `${reconcileAtAnnotation}=again`],
+      { namespace },
+    );
+    assert.equal(annotated.code, 0, annotated.stderr);
+    await untilAll(files.length, ({ status }) => status.lastHandledReconcileAt === 'again');
     const around = surroundings();
     const kubeconfig = world.stack.kubernetes.kubeconfig(world.user);
     const flags = [
@@ -115,10 +123,20 @@ describe('exported manifests', () => {
     }
   });
 
-  async function resourceNames(): Promise<string[]> {
+  /** Resolves once there are so many resources, and all are Ready and as wanted. */
+  async function untilAll(count: number, wanted: (resource: GlanceImage) => boolean): Promise<void> {
     const path = `/apis/glance-image-operator.dev/v1alpha1/namespaces/${world.namespace}/glanceimages`;
-    const answer = await world.stack.kubernetes.request('GET', path);
-    return answer.as(z.object({ items: z.array(resourceSchema) })).items.map(({ metadata }) => metadata.name);
+    let others: GlanceImage[] = [];
+    await eventually(
+      async () => {
+        const answer = await world.stack.kubernetes.request('GET', path);
+        const { items } = answer.as(z.object({ items: z.array(glanceImageSchema) }));
+        const isReady = (one: GlanceImage) => isConvergedReason(findCondition(one.status.conditions, 'Ready')?.reason);
+        others = items.filter((one) => !isReady(one) || !wanted(one));
+        return items.length === count && others.length === 0;
+      },
+      () => JSON.stringify(others.map(({ metadata, status }) => [metadata.name, status.conditions])),
+    );
   }
 
   test('filters choose images, and without a folder the manifests go to standard output', async () => {

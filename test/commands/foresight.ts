@@ -188,7 +188,7 @@ function isConcluded({ metadata, status }: GlanceImage): boolean {
   if (status.observedGeneration !== metadata.generation) return false;
   const ready = findCondition(status.conditions, 'Ready');
   const isStalled = findCondition(status.conditions, 'Stalled')?.status === 'True';
-  return isConvergedReason(ready?.reason) || isStalled || status.nextAttemptTime !== undefined;
+  return isConvergedReason(ready?.reason) || isStalled || status.lastError !== undefined;
 }
 
 interface Taken {

@@ -36,7 +36,7 @@ export const indexBounds = { bytes: 4 * 2 ** 20, values: 100_000, depth: 32, tex
 
 /** `why` continues a sentence that begins with the URL of the index. Values appear in it only if the index has a public address. */
 export function findInIndex(bytes: Uint8Array, layout: IndexLayout, isPublic: boolean): Found {
-  const document = documentIn(bytes);
+  const document = indexDocument(bytes);
   if (!document.ok) return document;
   const shown = (value: string) => (isPublic ? `: ${JSON.stringify(value.slice(0, 200))}` : '');
   const entries = entriesIn(document.value, layout);
@@ -57,7 +57,8 @@ export function findInIndex(bytes: Uint8Array, layout: IndexLayout, isPublic: bo
   return latestOf(files, layout, shown);
 }
 
-function documentIn(bytes: Uint8Array): { ok: true; value: JsonValue } | { ok: false; why: string } {
+/** The JSON of an index, within its bounds. */
+export function indexDocument(bytes: Uint8Array): { ok: true; value: JsonValue } | { ok: false; why: string } {
   if (bytes.byteLength > indexBounds.bytes)
     return failed(`is longer than ${indexBounds.bytes} bytes, the limit for an index`);
   const text = Buffer.from(bytes)

@@ -169,3 +169,32 @@ export function createInspector(options: InspectorOptions): Inspector {
     },
   };
 }
+
+/** The format that the first bytes of an image show, for a person who has to declare it. */
+export interface Recognised {
+  /** Glance's name. `raw`: no other was recognised. */
+  format: string;
+  /** Bytes of the disk, where the head has it. */
+  virtualSize: number | undefined;
+  /** Such as `an HTML page`, which servers send in place of a file. */
+  page: string | undefined;
+}
+
+export function recognise(head: Uint8Array): Recognised {
+  const sniffed = createReader(sniff());
+  sniffed.update(head, 0);
+  if (sniffed.result === undefined) sniffed.finish(head.length);
+  // A raw image of a disk begins with a partition table.
+  const found = formats
+    .filter((format) => format !== 'gpt')
+    .map((format) => ({ format, reader: createReader(inspections[format]()) }))
+    .find(({ reader }) => {
+      reader.update(head, 0);
+      return reader.recognised;
+    });
+  return {
+    format: found?.format ?? 'raw',
+    virtualSize: found?.reader.size?.reported,
+    page: sniffed.result?.page,
+  };
+}

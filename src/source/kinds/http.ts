@@ -24,6 +24,21 @@ export type HttpPlan = z.infer<typeof HttpPlan>;
 
 type HttpSpec = NonNullable<ContentSpec['http']>;
 
+/** One file, without credentials. */
+export function fileAt(url: string): HttpPlan {
+  return { kind: 'http', url, mirrors: [] };
+}
+
+/** `spec.content` of a file whose digest is known. */
+export function fileWithDigest(url: string, digest: string) {
+  return { http: { url, digest } };
+}
+
+/** `spec.content` of a file whose digest is in a list. `fileName`: in the list, where it is another one. */
+export function fileFromList(url: string, list: { url: string; fileName?: string | undefined }) {
+  return { http: { url, digestFrom: { checksums: compact({ url: list.url, fileName: list.fileName }) } } };
+}
+
 export function declaredHttp(declared: HttpSpec): DeclaredData<HttpPlan> {
   const { url, mirrors, headersSecretRef, caSecretRef, digest, digestOf, decompress, member } = declared;
   const mirrored = mirrors.map((mirror) => (mirror.digest === digest ? { url: mirror.url } : mirror));

@@ -22,3 +22,8 @@ export function resolvedIndex(content: ContentSpec, { url, digest }: Resolution)
   const { digestOf, decompress, member } = index;
   return { ...rest, http: compact({ url, mirrors: [], digest, digestOf, decompress, member }) };
 }
+
+/** `spec.content` of a file that an index names. The pointers are JSON Pointers in the document. */
+export function fileFromIndex({ url, file, digest }: { url: string; file: string; digest: string }) {
+  return { index: { url, format: 'JSONPointer' as const, file, digest } };
+}

@@ -1,0 +1,282 @@
+/**
+ * `glance-image-operator draft`: a manifest for a file that a publisher serves.
+ *
+ * Guarantees: a digest that is written down comes from a list of the publisher next to the file, or from the file itself after
+ * `--download`; requests are bounded in number, time and bytes.
+ */
+import { attempt, OperatorError } from '../lib/errors.ts';
+import { safeUrl } from '../lib/secret.ts';
+import { choose } from '../source/checksums/choose.ts';
+import { readList } from '../source/checksums/list.ts';
+import { isWeak } from '../source/digest.ts';
+import { fileAt } from '../source/registry.ts';
+import { fetchDocument } from '../source/resolve/fetch.ts';
+import { examine, examineHead } from '../transfer/examine.ts';
+import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
+import { type Settings, setting, UsageError } from './config.ts';
+import { type DraftFacts, draftOf, type FoundIndex, type FoundList } from './drafted.ts';
+import { pointersIn } from './pointers.ts';
+import { showProgress, showWork } from './progress.ts';
+import { type CloudAccessOfCommand, cloudSettings, reachClouds } from './reach.ts';
+
+const { osCloud: _, cloudsYaml: __, cacert: ___, ...sourceSettings } = cloudSettings;
+
+const settings = {
+  download: {
+    schema: setting.switch(),
+    help: 'Download the file once, for its digest, its virtual size and the verdict of the inspection.',
+  },
+  name: { schema: setting.text(), value: 'NAME', help: 'Name of the resource. Default: made of the name of the file.' },
+  namespace: { schema: setting.text(), value: 'NAME', short: 'n', help: 'Namespace in the manifest. Default: none.' },
+  secret: {
+    schema: setting.text(),
+    value: 'NAME',
+    help: 'Name of the Secret with the clouds.yaml, for the manifest. Default: openstack.',
+  },
+  cloud: { schema: setting.text(), value: 'NAME', help: 'Name of the cloud in that Secret. Default: demo.' },
+  ...sourceSettings,
+} as const satisfies Settings;
+
+export const draftCommand: Command = command({
+  name: 'draft',
+  summary: 'Write a manifest for a file that a publisher serves',
+  operands: 'URL',
+  most: 1,
+  settings,
+  notes:
+    'It looks for a list of digests, an index and a signature next to the file, and at the headers and the first bytes of the file. The manifest goes\n' +
+    'to standard output. Guesses are comments.',
+  run: draft,
+});
+
+type Given = CommandLine<typeof settings>['settings'];
+
+async function draft(
+  { settings: given, operands: [url] }: CommandLine<typeof settings>,
+  surroundings: Surroundings,
+): Promise<boolean> {
+  const { out } = surroundings;
+  if (url === undefined || !/^https?:\/\//i.test(url) || !URL.canParse(url))
+    throw new UsageError('give the URL of a file, http:// or https://');
+  const access = await reachClouds(
+    { ...given, osCloud: undefined, cloudsYaml: undefined, cacert: undefined },
+    undefined,
+    surroundings,
+  );
+  try {
+    const found = await lookAt(url, given, access, surroundings);
+    const { name, namespace, secret = 'openstack', cloud = 'demo' } = given;
+    out.write(draftOf(found, { name, namespace, secret, cloud }));
+    return false;
+  } finally {
+    await access.close();
+  }
+}
+
+async function lookAt(
+  url: string,
+  given: Given,
+  access: CloudAccessOfCommand,
+  surroundings: Surroundings,
+): Promise<DraftFacts> {
+  const { signal, err, clock } = surroundings;
+  const work = showWork(err, clock);
+  try {
+    work.update('Reading the first bytes');
+    const head = await headOf(url, access, signal);
+    if (head.page !== undefined)
+      throw new OperatorError(`${safeUrl(url)} is ${head.page}, and no image: give the URL of the file itself`, {
+        code: 'PageReceived',
+      });
+    work.update('Looking for a list of digests');
+    const { list, indexed, notes } = await neighbours(url, access, surroundings);
+    work.stop();
+    const downloaded = given.download
+      ? await download(url, head.format, list?.digest, access, surroundings)
+      : undefined;
+    return {
+      url,
+      size: head.size,
+      format: head.format,
+      compression: head.compression,
+      archive: head.archive,
+      virtualSize: downloaded?.virtualSize ?? head.virtualSize,
+      list,
+      indexed,
+      downloaded: downloaded && `sha256:${downloaded.sha256}`,
+      notes,
+    };
+  } finally {
+    work.stop();
+  }
+}
+
+async function headOf(url: string, access: CloudAccessOfCommand, signal: AbortSignal) {
+  await using resources = new AsyncDisposableStack();
+  const source = await access.source(fileAt(url), {}, { hasDigest: true, resources, signal });
+  return { size: source.size, ...(await examineHead(source)) };
+}
+
+async function download(
+  url: string,
+  diskFormat: string,
+  digest: string | undefined,
+  access: CloudAccessOfCommand,
+  { signal, err, clock }: Surroundings,
+) {
+  await using resources = new AsyncDisposableStack();
+  const source = await access.source(fileAt(url), {}, { hasDigest: digest !== undefined, resources, signal });
+  const display = showProgress(err, clock);
+  try {
+    return await examine(source, { diskFormat, digest, decompress: 'Auto' }, display.update);
+  } finally {
+    display.stop();
+  }
+}
+
+const maxDocumentBytes = 2 ** 20;
+/** Lists that a folder names are tried after the usual names. */
+const mostTried = 40;
+
+/** The neighbours of a file: the first list that names it with a digest of today, or else an index. */
+async function neighbours(
+  url: string,
+  access: CloudAccessOfCommand,
+  { signal, clock }: Surroundings,
+): Promise<{ list: FoundList | undefined; indexed: FoundIndex | undefined; notes: string[] }> {
+  const notes: string[] = [];
+  const read = async (at: string): Promise<Uint8Array | undefined> => {
+    const request = {
+      url: at,
+      maxBytes: maxDocumentBytes,
+      declared: {},
+      declaredFor: undefined,
+      transport: access.transport,
+      clock,
+      signal,
+    };
+    const fetched = await attempt(signal, () => fetchDocument(request));
+    return fetched.ok && fetched.value.kind === 'document' ? fetched.value.bytes : undefined;
+  };
+  const name = fileNameOf(url);
+  const folder = await read(new URL('./', url).href);
+  const named = folder === undefined ? [] : linksIn(Buffer.from(folder).toString('utf8'), url);
+  const usual = usualNames(name).map((one) => new URL(one, url).href);
+  const lists = [
+    ...new Set([
+      ...named.filter((one) => isList(one)),
+      ...(folder === undefined || named.length === 0
+        ? usual
+        : usual.filter((one) => named.includes(one) || isOfFile(one, name))),
+    ]),
+  ];
+  for (const at of lists.slice(0, mostTried)) {
+    const bytes = await read(at);
+    if (bytes === undefined) continue;
+    const result = inList(bytes, at, name);
+    if (result.kind === 'note') notes.push(result.note);
+    if (result.kind === 'found')
+      return { list: await signed(result.list, bytes, named, read), indexed: undefined, notes };
+  }
+  for (const at of [
+    ...named.filter((one) => one.endsWith('.json')),
+    ...indexNames(name).map((one) => new URL(one, url).href),
+  ].slice(0, 10)) {
+    const bytes = await read(at);
+    const indexed = bytes && pointersIn(bytes, at, url);
+    if (indexed !== undefined) return { list: undefined, indexed, notes };
+  }
+  return { list: undefined, indexed: undefined, notes };
+}
+
+function fileNameOf(url: string): string {
+  return decodeURIComponent(new URL(url).pathname.split('/').at(-1) ?? '');
+}
+
+/** By the habits of publishers. */
+function usualNames(file: string): string[] {
+  const stem = file.replace(/\.[^.]+$/, '');
+  const own = [
+    '.sha512',
+    '.sha256',
+    '.SHA512',
+    '.SHA256',
+    '.sha512sum',
+    '.sha256sum',
+    '.CHECKSUM',
+    '.DIGESTS',
+    '.DIGESTS.asc',
+    '.SHA256SUM',
+    '.checksum',
+  ];
+  const shared = [
+    'SHA512SUMS',
+    'SHA256SUMS',
+    'sha512sums',
+    'sha256sums',
+    'CHECKSUM',
+    'CHECKSUM.SHA512',
+    'CHECKSUM.SHA256',
+    'sha256sum.txt',
+    'sha512sum.txt',
+    'SHA256SUM',
+    'SHA512SUM',
+    'checksums.txt',
+  ];
+  return [...own.map((end) => `${file}${end}`), `${stem}.SHA256SUM`, `${stem}-CHECKSUM`, ...shared];
+}
+
+function indexNames(file: string): string[] {
+  return [`${file.replace(/\.[^.]+$/, '')}.json`, `${file}.json`];
+}
+
+const isList = (url: string) =>
+  /checksum|sha(?:224|256|384|512)(?:sums?)?|digests/i.test(fileNameOf(url)) && !isSignature(url);
+const isOfFile = (url: string, file: string) => fileNameOf(url).startsWith(file);
+const isSignature = (url: string) => /\.(?:gpg|sig|sign)$/i.test(url);
+
+/** Of the page of a folder: only files in it. */
+function linksIn(page: string, url: string): string[] {
+  const folder = new URL('./', url).href;
+  const links = [...page.matchAll(/href="([^"?#]+)"/gi)]
+    .slice(0, 5000)
+    .flatMap(([, href = '']) => URL.parse(href, folder)?.href ?? []);
+  return [...new Set(links)].filter(
+    (one) => one.startsWith(folder) && !one.slice(folder.length).includes('/') && one !== folder,
+  );
+}
+
+type InList = { kind: 'absent' } | { kind: 'note'; note: string } | { kind: 'found'; list: FoundList };
+
+function inList(bytes: Uint8Array, url: string, file: string): InList {
+  const list = readList(bytes);
+  if (!list.ok) return { kind: 'absent' };
+  const isOwn = isOfFile(url, file);
+  // A digest alone is that of the file whose name the list has.
+  if (list.files.length === 0 && !isOwn) return { kind: 'absent' };
+  const chosen = choose(list, file);
+  if (!chosen.ok) {
+    if (chosen.fault.fault === 'absent') return { kind: 'absent' };
+    return { kind: 'note', note: `${url} names ${file}, and its line is not usable (${chosen.fault.fault})` };
+  }
+  const { digest, dated } = chosen.choice;
+  if (digest.algorithm === 'sha224') return { kind: 'absent' };
+  if (isWeak(digest.algorithm))
+    return { kind: 'note', note: `${url} has only ${digest.algorithm}, with which files can be forged` };
+  return { kind: 'found', list: { url, digest: `${digest.algorithm}:${digest.hex}`, dated } };
+}
+
+async function signed(
+  list: FoundList,
+  bytes: Uint8Array,
+  named: readonly string[],
+  read: (url: string) => Promise<Uint8Array | undefined>,
+): Promise<FoundList> {
+  if (Buffer.from(bytes).includes('-----BEGIN PGP SIGNED MESSAGE-----')) return { ...list, signature: 'clearsigned' };
+  for (const end of ['.gpg', '.asc', '.sign', '.sig']) {
+    const at = `${list.url}${end}`;
+    if (named.length > 0 && !named.includes(at)) continue;
+    if ((await read(at)) !== undefined) return { ...list, signature: { url: at } };
+  }
+  return list;
+}

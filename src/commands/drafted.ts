@@ -1,0 +1,176 @@
+/**
+ * The manifest for a file at a URL, worked out from everything that was found about it.
+ *
+ * Invariants: pure; a guess is a comment, never a field.
+ */
+import { stringify } from 'yaml';
+import { apiVersion, kind } from '../api/group.ts';
+import { formatBytes } from '../lib/bytes.ts';
+import { fileFromIndex, fileFromList, fileWithDigest } from '../source/registry.ts';
+import { shown } from './output.ts';
+
+export interface FoundList {
+  url: string;
+  /** Set where the list names the file otherwise than the URL. */
+  fileName?: string | undefined;
+  digest: string;
+  /** Of a dated name of the same file, which does not move. */
+  dated?: string | undefined;
+  /** Inside of the list, or the URL of the file. */
+  signature?: 'clearsigned' | { url: string } | undefined;
+}
+
+export interface FoundIndex {
+  url: string;
+  entries?: string | undefined;
+  file: string;
+  digest: string;
+}
+
+export interface DraftFacts {
+  url: string;
+  size: number | undefined;
+  format: string;
+  compression: string | undefined;
+  archive: string | undefined;
+  virtualSize: number | undefined;
+  list: FoundList | undefined;
+  indexed: FoundIndex | undefined;
+  /** `<algorithm>:<hex>` of the downloaded file. */
+  downloaded: string | undefined;
+  /** Sentences for the reader. */
+  notes: readonly string[];
+}
+
+export interface DraftOptions {
+  name: string | undefined;
+  namespace: string | undefined;
+  secret: string;
+  cloud: string;
+}
+
+const gib = 2 ** 30;
+
+export function draftOf(found: DraftFacts, { name, namespace, secret, cloud }: DraftOptions): string {
+  const { url, format, virtualSize, list, indexed, downloaded } = found;
+  const guess = guessFrom(url);
+  const content =
+    list !== undefined
+      ? fileFromList(url, list)
+      : indexed !== undefined && downloaded === undefined
+        ? fileFromIndex(indexed)
+        : fileWithDigest(url, downloaded ?? unknownDigest);
+  const minDiskGiB = virtualSize === undefined ? undefined : Math.ceil(virtualSize / gib);
+  const manifest = {
+    apiVersion,
+    kind,
+    metadata: { name: name ?? guess.name, ...(namespace === undefined ? {} : { namespace }) },
+    spec: {
+      cloud: { secretRef: { name: secret }, name: cloud },
+      image: { diskFormat: format, ...(minDiskGiB === undefined ? {} : { minDiskGiB }) },
+      content,
+    },
+  };
+  const comments = commentsOf(found).map((line) => `# ${line}\n`);
+  const properties = guess.properties.map(([key, value]) => `    #   ${key}: ${JSON.stringify(value)}\n`);
+  const hint =
+    properties.length === 0
+      ? ''
+      : `    # properties:                 # likely, by the name of the file\n${properties.join('')}`;
+  const text = stringify(manifest, { lineWidth: 0, version: '1.1' }).replace(/^ {2}content:$/m, `${hint}  content:`);
+  const verify = list?.signature === undefined ? '' : signatureHint(list.signature);
+  return comments.join('') + text + verify;
+}
+
+/** It is rejected at `kubectl apply`, so that nothing unverified is declared by accident. */
+export const unknownDigest = 'sha256:FILL-IN';
+
+function signatureHint(signature: NonNullable<FoundList['signature']>): string {
+  const at = signature === 'clearsigned' ? '' : `    #     signatureURL: ${signature.url}\n`;
+  return (
+    `    # verify:                     # the list is signed: put the keys of the publisher into a Secret\n` +
+    `    #   openPGP:\n${at}    #     keysFrom: { secretRef: { name: publisher-keys } }\n`
+  );
+}
+
+function commentsOf({
+  size,
+  format,
+  compression,
+  archive,
+  virtualSize,
+  list,
+  indexed,
+  downloaded,
+  notes,
+}: DraftFacts): string[] {
+  const packed = [compression, archive].filter((one) => one !== undefined).join(' and ');
+  const sizes = size === undefined ? 'unknown size' : `${size} bytes (${formatBytes(size)})`;
+  return [
+    `${format}${packed === '' ? '' : `, packed with ${packed}`}, ${sizes}`,
+    ...(virtualSize === undefined ? [] : [`virtual size ${virtualSize} bytes (${formatBytes(virtualSize)})`]),
+    ...(list === undefined
+      ? []
+      : [`digest in the list: ${list.digest}${list.dated === undefined ? '' : `, also of ${shown(list.dated)}`}`]),
+    ...(list === undefined && indexed !== undefined ? [`the digest is in the index ${indexed.url}`] : []),
+    ...(list === undefined && indexed === undefined && downloaded === undefined
+      ? ['No list of digests was found next to the file: fill in the digest, or have it computed with --download']
+      : []),
+    ...notes.map(shown),
+  ];
+}
+
+const distributions = [
+  'ubuntu',
+  'debian',
+  'fedora',
+  'almalinux',
+  'rocky',
+  'centos',
+  'opensuse',
+  'cirros',
+  'arch',
+  'alpine',
+  'gentoo',
+  'freebsd',
+  'flatcar',
+  'gardenlinux',
+  'talos',
+  'rhel',
+  'windows',
+  'opnsense',
+  'openwrt',
+];
+
+const architectures: readonly (readonly [RegExp, string])[] = [
+  [/x86[_-]64|amd64/i, 'x86_64'],
+  [/aarch64|arm64/i, 'aarch64'],
+  [/ppc64le|ppc64el/i, 'ppc64le'],
+  [/s390x/i, 's390x'],
+];
+
+function guessFrom(url: string): { name: string; properties: [key: string, value: string][] } {
+  const { hostname, pathname } = new URL(url);
+  const file = decodeURIComponent(pathname.split('/').at(-1) ?? '');
+  const text = `${hostname} ${pathname}`.toLowerCase();
+  const distribution = distributions.find((one) => text.includes(one));
+  const architecture = architectures.find(([pattern]) => pattern.test(text))?.[1];
+  const version = /(?<![\w.])(\d{1,4}(?:\.\d{1,2})?)(?![\w])/.exec(file.replace(/x86[_-]64|s390x/gi, ''))?.[1];
+  const name = file
+    .replace(/\.(?:qcow2|img|raw|iso|vmdk|vhdx?|vdi|gz|xz|zst|bz2|tar|zip)(?=\.|$)/gi, '')
+    .toLowerCase()
+    .replace(/[^a-z0-9.]+/g, '-')
+    .slice(0, 63)
+    .replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '');
+  return {
+    name: name === '' ? 'image' : name,
+    properties: [
+      ...(architecture === undefined ? [] : [['hw_architecture', architecture] as [string, string]]),
+      ...(distribution === undefined ? [] : [['os_distro', distribution] as [string, string]]),
+      ...(version === undefined ? [] : [['os_version', version] as [string, string]]),
+      ...(distribution === undefined
+        ? []
+        : [['os_type', distribution === 'windows' ? 'windows' : 'linux'] as [string, string]]),
+    ],
+  };
+}

@@ -1,0 +1,302 @@
+/**
+ * `glance-image-operator verify`: what the operator would make of a file, a URL or an image in Glance.
+ *
+ * Invariant: nothing is written. The bytes are read once as in a transfer; before that, the head of a file whose format is not given.
+ */
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { formatBytes } from '../lib/bytes.ts';
+import { describe, OperatorError } from '../lib/errors.ts';
+import { safeUrl } from '../lib/secret.ts';
+import { parseDigest } from '../source/digest.ts';
+import type { OpenedSource } from '../source/kind.ts';
+import { fileAt, imageItself } from '../source/registry.ts';
+import type { Resolution } from '../source/resolve/question.ts';
+import { resolve } from '../source/resolve/resolve.ts';
+import { type Examined, examine, examineHead } from '../transfer/examine.ts';
+import { defaultLimits } from '../transfer/plan.ts';
+import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
+import { type Settings, setting, UsageError } from './config.ts';
+import { outputSettings, type Paint, painter, print, shown } from './output.ts';
+import { showProgress } from './progress.ts';
+import { type CloudAccessOfCommand, cloudSettings, localCloud, reachClouds } from './reach.ts';
+
+const settings = {
+  format: {
+    schema: setting.text(),
+    value: 'FORMAT',
+    help: "The declared disk format, by Glance's name. Default: that of the image in Glance, or the one that the first bytes show.",
+  },
+  digest: {
+    schema: setting.text(),
+    value: 'DIGEST',
+    help: 'The declared digest, as sha256:<hexadecimal> or of another algorithm.',
+  },
+  checksums: {
+    schema: setting.text(),
+    value: 'URL',
+    help: 'List of digests of the publisher, in the place of --digest. It must name the file.',
+  },
+  keys: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'OpenPGP keys, one of which must have signed the list.',
+  },
+  signature: {
+    schema: setting.text(),
+    value: 'URL',
+    help: 'Signature of the list, if it is a file of its own.',
+  },
+  member: {
+    schema: setting.text(),
+    value: 'NAME',
+    help: 'The file of an archive that is the image. Default: its only file.',
+  },
+  ...cloudSettings,
+  ...outputSettings,
+} as const satisfies Settings;
+
+type Given = CommandLine<typeof settings>['settings'];
+
+export const verifyCommand: Command = command({
+  name: 'verify',
+  summary: 'Check a file, a URL or an image in Glance as the operator would',
+  operands: 'FILE|URL|IMAGE-ID',
+  most: 1,
+  settings,
+  notes:
+    'An image is read back from the cloud of --os-cloud. A file is decompressed and unpacked as during a transfer.',
+  found: 'the data would be rejected',
+  run: verify,
+});
+
+type Target = { kind: 'file'; path: string } | { kind: 'url'; url: string } | { kind: 'image'; id: string };
+
+const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+
+function targetOf(operand: string | undefined): Target {
+  if (operand === undefined) throw new UsageError('give a FILE, a URL or the ID of an image');
+  if (uuid.test(operand)) return { kind: 'image', id: operand.toLowerCase() };
+  return /^https?:\/\//i.test(operand) ? { kind: 'url', url: operand } : { kind: 'file', path: operand };
+}
+
+/** Codes of failures of the data itself. */
+const faults: ReadonlySet<string> = new Set([
+  'DigestMismatch',
+  'FormatMismatch',
+  'UnsafeImage',
+  'EmptySource',
+  'PageReceived',
+  'VirtualSizeExceeded',
+  'CompressionInvalid',
+  'CompressionCutOff',
+  'CompressionBomb',
+  'ArchiveInvalid',
+  'ArchiveCutOff',
+  'ArchiveMemberNotFound',
+  'SignatureInvalid',
+  'WeakHash',
+]);
+
+interface Verdict {
+  target: string;
+  isAccepted: boolean;
+  reason?: string;
+  message?: string;
+  diskFormat?: string;
+  digest?: string;
+  signedBy?: string;
+  file?: Partial<Examined>;
+}
+
+async function verify(
+  { settings: given, operands: [operand] }: CommandLine<typeof settings>,
+  surroundings: Surroundings,
+): Promise<boolean> {
+  const target = targetOf(operand);
+  const { digest } = given;
+  if (digest !== undefined && given.checksums !== undefined)
+    throw new UsageError('--digest and --checksums exclude each other');
+  if (digest !== undefined) checkDigest(digest);
+  if ((given.keys !== undefined || given.signature !== undefined) && given.checksums === undefined)
+    throw new UsageError('--checksums is missing: it names the list that is signed');
+  const access = await reachClouds(given, undefined, surroundings);
+  try {
+    const verdict = await judge(target, given, access, surroundings);
+    print(given.output, verdict, () => text(verdict, painter(surroundings)), surroundings);
+    return !verdict.isAccepted;
+  } finally {
+    await access.close();
+  }
+}
+
+function checkDigest(digest: string): void {
+  try {
+    parseDigest(digest);
+  } catch (error) {
+    throw new UsageError(`--digest: ${describe(error)}`);
+  }
+}
+
+async function judge(
+  target: Target,
+  given: Given,
+  access: CloudAccessOfCommand,
+  surroundings: Surroundings,
+): Promise<Verdict> {
+  const { signal, err, clock } = surroundings;
+  const name = target.kind === 'url' ? safeUrl(target.url) : target.kind === 'file' ? target.path : target.id;
+  let known: Omit<Verdict, 'isAccepted'> = { target: name };
+  try {
+    const listed =
+      given.checksums === undefined ? undefined : await fromList(given.checksums, target, given, access, surroundings);
+    const digest = given.digest ?? listed?.digest;
+    known = {
+      ...known,
+      ...(digest === undefined ? {} : { digest }),
+      ...(listed?.signedBy === undefined ? {} : { signedBy: listed.signedBy }),
+    };
+    const { format, ...opened } = await formatOf(target, given, access, signal);
+    const diskFormat = given.format ?? format;
+    known = { ...known, diskFormat };
+    await using resources = new AsyncDisposableStack();
+    const source = await open(target, digest !== undefined, given, access, resources, signal);
+    const display = showProgress(err, clock);
+    try {
+      const decompress = target.kind === 'image' || opened.isOva ? ('None' as const) : ('Auto' as const);
+      const member = given.member;
+      const file = await examine(source, { diskFormat, digest, decompress, member }, display.update);
+      return { ...known, isAccepted: true, file };
+    } finally {
+      display.stop();
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof OperatorError) || !faults.has(error.code)) throw error;
+    return { ...known, isAccepted: false, reason: error.code, message: error.message };
+  }
+}
+
+async function formatOf(
+  target: Target,
+  given: Given,
+  access: CloudAccessOfCommand,
+  signal: AbortSignal,
+): Promise<{ format: string; isOva: boolean }> {
+  if (target.kind === 'image') {
+    const { images } = await access.open(localCloud(given, 'an image of Glance'), signal);
+    const { diskFormat, containerFormat } = await images.get(target.id, signal);
+    return { format: diskFormat ?? 'raw', isOva: containerFormat === 'ova' };
+  }
+  if (given.format !== undefined) return { format: given.format, isOva: false };
+  await using resources = new AsyncDisposableStack();
+  const head = await examineHead(await open(target, true, given, access, resources, signal));
+  return { format: head.format, isOva: false };
+}
+
+async function open(
+  target: Target,
+  hasDigest: boolean,
+  given: Given,
+  access: CloudAccessOfCommand,
+  resources: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<OpenedSource> {
+  switch (target.kind) {
+    case 'file':
+      return openFile(target.path, resources);
+    case 'url':
+      return access.source(fileAt(target.url), {}, { hasDigest, resources, signal });
+    case 'image': {
+      const { secretRef, name } = localCloud(given, 'an image of Glance');
+      const plan = imageItself(target.id, { secretRef, name });
+      return access.source(plan, { cloud: await access.localFiles() }, { hasDigest, resources, signal });
+    }
+  }
+}
+
+async function openFile(path: string, resources: AsyncDisposableStack): Promise<OpenedSource> {
+  try {
+    const found = await stat(path);
+    if (!found.isFile()) throw new Error('it is no file');
+    const body = createReadStream(path, { highWaterMark: 2 ** 20 });
+    resources.defer(() => void body.destroy());
+    return { url: pathToFileURL(path).href, size: found.size, endIsCertain: true, isPublic: true, body };
+  } catch (error) {
+    throw new UsageError(`cannot read ${path}: ${describe(error)}`);
+  }
+}
+
+async function fromList(
+  list: string,
+  target: Target,
+  { keys, signature }: Given,
+  access: CloudAccessOfCommand,
+  { signal, clock }: Surroundings,
+): Promise<Resolution> {
+  if (target.kind === 'image') throw new UsageError('--checksums lists files, and no images of Glance');
+  // The list has the name of the file, wherever it is now.
+  const file = target.kind === 'url' ? target.url : new URL(encodeURIComponent(basename(target.path)), list).href;
+  const question = {
+    url: list,
+    signatureURL: signature,
+    isSigned: keys !== undefined,
+    looksFor: { kind: 'checksums' as const, file, name: undefined },
+  };
+  const files = keys === undefined ? [] : [await readKeys(keys)];
+  const context = {
+    keys: files,
+    declared: {},
+    declaredFor: undefined,
+    transport: access.transport,
+    limits: defaultLimits,
+    clock,
+    random: Math.random,
+    signal,
+  };
+  return (await resolve(question, undefined, context)).resolution;
+}
+
+async function readKeys(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new UsageError(`--keys: cannot read ${path}: ${describe(error)}`);
+  }
+}
+
+function text(
+  { target, isAccepted, reason, message = '', diskFormat, digest, signedBy, file }: Verdict,
+  paint: Paint,
+): string {
+  const rows = [
+    ['file', shown(target)],
+    ['declared format', diskFormat],
+    ['declared digest', digest],
+    ['signed by', signedBy],
+    ['found format', file?.format],
+    ['size', file?.size === undefined ? undefined : `${file.size} (${formatBytes(file.size)})`],
+    ['packed with', file?.compression],
+    ['file of the archive', file?.member],
+    ['size of the image', file?.imageSize === file?.size ? undefined : String(file?.imageSize)],
+    [
+      'virtual size',
+      file?.virtualSize === undefined ? undefined : `${file.virtualSize} (${formatBytes(file.virtualSize)})`,
+    ],
+    ['sha256', file?.sha256],
+    ['sha512', file?.sha512],
+    ...(file?.warnings ?? []).map((warning) => ['note', shown(warning)]),
+  ];
+  const known = rows.flatMap(([name = '', value]) =>
+    value === undefined ? [] : [`${`${name}:`.padEnd(21)}${value}\n`],
+  );
+  const verdict = isAccepted
+    ? paint(
+        'green',
+        digest === undefined ? 'The operator would accept it. No digest is declared.' : 'The operator would accept it.',
+      )
+    : `${paint('red', `The operator would reject it: ${reason}`)}\n  ${shown(message)}`;
+  return `${known.join('')}${verdict}\n`;
+}

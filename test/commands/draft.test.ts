@@ -1,0 +1,131 @@
+/** The command draft on the layouts in which publishers serve their files. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { parse } from 'yaml';
+import { draftCommand } from '../../src/commands/draft.ts';
+import { manifestsIn } from '../../src/commands/manifests.ts';
+import { digestOf } from '../env/content.ts';
+import { qcow2 } from '../env/images.ts';
+import { type Source, startSource } from '../env/source.ts';
+import { surroundings } from './surroundings.ts';
+
+const disk = qcow2(3 * 2 ** 30 + 1);
+const [sha256, sha512] = [digestOf(disk), digestOf(disk, 'sha512')];
+const other = 'f'.repeat(64);
+
+/** By the name of the list: its text, for the file `name`. */
+const layouts: Readonly<Record<string, { list: (name: string) => string; text: (name: string) => string }>> = {
+  'lines of sha256sum': { list: () => 'SHA256SUMS', text: (name) => `${other}  other.img\n${sha256} *${name}\n` },
+  'lines of sha512sum in lower case': { list: () => 'sha512sums', text: (name) => `${sha512}  ${name}\n` },
+  'lines of BSD': { list: () => 'CHECKSUM', text: (name) => `# ${name}: 1 bytes\nSHA256 (${name}) = ${sha256}\n` },
+  'a list of its own with the name': { list: (name) => `${name}.sha256`, text: (name) => `${sha256}  ${name}\n` },
+  'a digest alone': { list: (name) => `${name}.sha512`, text: () => `${sha512}\n` },
+  'sections by algorithm': {
+    list: (name) => `${name}.DIGESTS`,
+    text: (name) => `# MD5 HASH\n${'a'.repeat(32)}  ${name}\n# SHA512 HASH\n${sha512}  ${name}\n`,
+  },
+  'a signed text': {
+    list: (name) => `${name}.CHECKSUM`,
+    text: (name) =>
+      `-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nSHA256 (${name}) = ${sha256}\n-----BEGIN PGP SIGNATURE-----\n\niQ==\n=AAAA\n-----END PGP SIGNATURE-----\n`,
+  },
+};
+
+describe('the command draft', () => {
+  let source: Source;
+  before(async () => {
+    source = await startSource();
+  });
+  after(() => source.stop());
+
+  async function run(args: readonly string[]) {
+    const around = surroundings();
+    const code = await draftCommand.run([...args, '--source-allow', '127.0.0.0/8'], () => around);
+    return { code, out: around.output(), err: around.errors() };
+  }
+  const admitted = (text: string) => {
+    const [manifest] = manifestsIn(text, 'draft.yaml', 'demo');
+    return manifest?.resource ?? assert.fail(text);
+  };
+
+  for (const [layout, { list, text }] of Object.entries(layouts)) {
+    test(`a draft takes the digest from the list next to the file: ${layout}`, async () => {
+      const folder = `/${layout.replaceAll(' ', '-')}`;
+      const name = 'debian-13-genericcloud-amd64.qcow2';
+      const url = source.add(`${folder}/${name}`, { body: disk });
+      const listURL = source.add(`${folder}/${list(name)}`, { body: Buffer.from(text(name)) });
+      const { code, out, err } = await run([url]);
+      assert.equal(code, 0, err);
+      const { spec, metadata } = admitted(out);
+      assert.deepEqual(spec.content?.http?.digestFrom, { checksums: { url: listURL } });
+      assert.deepEqual(
+        [metadata.name, spec.image.diskFormat, spec.image.minDiskGiB],
+        ['debian-13-genericcloud-amd64', 'qcow2', 4],
+      );
+      assert.match(out, / # {3}os_distro: "debian"\n/);
+      assert.equal(/# verify:/.test(out), layout === 'a signed text');
+    });
+  }
+
+  test('a draft finds a list of any name in the page of the folder, and its signature', async () => {
+    const url = source.add('/page/Rocky-9.qcow2', { body: disk });
+    const list = source.add('/page/Rocky-9-2026-CHECKSUM', {
+      body: Buffer.from(`SHA256 (Rocky-9.qcow2) = ${sha256}\n`),
+    });
+    source.add('/page/Rocky-9-2026-CHECKSUM.asc', { body: Buffer.from('signature') });
+    const links = ['Rocky-9.qcow2', 'Rocky-9-2026-CHECKSUM', 'Rocky-9-2026-CHECKSUM.asc', '../', '/elsewhere/CHECKSUM'];
+    const page = links.map((link) => `<a href="${link}">${link}</a>`).join('\n');
+    source.add('/page/', { body: Buffer.from(`<html><body>${page}</body></html>`) });
+    const { out, err } = await run([url]);
+    assert.equal(admitted(out).spec.content?.http?.digestFrom?.checksums?.url, list, err);
+    assert.match(out, new RegExp(`signatureURL: ${list}\\.asc`));
+    assert.ok(source.requests.every(({ path }) => !path.startsWith('/elsewhere')));
+  });
+
+  test('a draft takes the digest from an index in JSON where there is no list', async () => {
+    const url = source.add('/index/debian-13.raw', { body: disk });
+    const json = {
+      items: [
+        { name: 'x', file: 'other.raw', sum: other },
+        { file: 'debian-13.raw', sum: { sha512 } },
+      ],
+    };
+    const index = source.add('/index/debian-13.json', { body: Buffer.from(JSON.stringify(json)) });
+    const { out, err } = await run([url]);
+    const declared = admitted(out).spec.content?.index;
+    assert.deepEqual(
+      [declared?.url, declared?.file, declared?.digest],
+      [index, '/items/1/file', '/items/1/sum/sha512'],
+      err,
+    );
+  });
+
+  test('without a list, the digest has to be filled in, or is that of the file that --download reads once', async () => {
+    const packed = gzipSync(disk);
+    const url = source.add('/alone/image-x86_64.qcow2.gz', { body: packed });
+    const { code, out } = await run([url]);
+    assert.equal(code, 0);
+    assert.match(out, /^# qcow2, packed with gzip, \d+ bytes/);
+    assert.match(out, /# No list of digests was found/);
+    assert.equal(parse(out).spec.content.http.digest, 'sha256:FILL-IN');
+    assert.throws(() => admitted(out), /spec\.content/, 'the API server rejects it');
+    const downloaded = await run([url, '--download']);
+    assert.equal(downloaded.code, 0, downloaded.err);
+    assert.equal(admitted(downloaded.out).spec.content?.http?.digest, `sha256:${digestOf(packed)}`);
+  });
+
+  test('a list with a weak digest, or of another file, is not used, and the page of an error is no image', async () => {
+    const url = source.add('/weak/a.img', { body: disk });
+    source.add('/weak/MD5SUMS', { body: Buffer.from(`${'a'.repeat(32)}  a.img\n`) });
+    source.add('/weak/a.img.CHECKSUM', { body: Buffer.from(`MD5 (a.img) = ${'a'.repeat(32)}\n`) });
+    source.add('/weak/SHA256SUMS', { body: Buffer.from(`${other}  aa.img\n`) });
+    const { out } = await run([url]);
+    assert.match(out, /# .*a\.img\.CHECKSUM has only md5, with which files can be forged/);
+    assert.match(out, /FILL-IN/);
+    const page = source.add('/page.img', { body: Buffer.from('<!doctype html><html></html>') });
+    const { code, err } = await run([page]);
+    assert.equal(code, 1);
+    assert.match(err, /is an HTML page, and no image/);
+  });
+});

@@ -1,0 +1,113 @@
+/** The command verify on files and URLs. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { z } from 'zod';
+import { verifyCommand } from '../../src/commands/verify.ts';
+import { digestOf } from '../env/content.ts';
+import { qcow2, raw } from '../env/images.ts';
+import { type Source, startSource } from '../env/source.ts';
+import { surroundings } from './surroundings.ts';
+
+const disk = qcow2(2 ** 30);
+const verdictSchema = z.looseObject({
+  isAccepted: z.boolean(),
+  reason: z.string().optional(),
+  diskFormat: z.string().optional(),
+  file: z.looseObject({}).optional(),
+});
+
+describe('the command verify', () => {
+  let folder: string;
+  let source: Source;
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-verify-'));
+    source = await startSource();
+  });
+  after(async () => {
+    rmSync(folder, { recursive: true });
+    await source.stop();
+  });
+
+  const file = (name: string, body: Buffer) => {
+    writeFileSync(join(folder, name), body);
+    return join(folder, name);
+  };
+  async function run(args: readonly string[]) {
+    const around = surroundings();
+    const flags = ['--source-allow', '127.0.0.0/8', '--output', 'json'];
+    const code = await verifyCommand.run([...args, ...flags], () => around);
+    const verdict = code === 1 ? undefined : verdictSchema.parse(JSON.parse(around.output()));
+    return { code, verdict, err: around.errors() };
+  }
+
+  test('a file has its digests, its format and its virtual size', async () => {
+    const { code, verdict, err } = await run([file('disk.qcow2', disk)]);
+    assert.equal(code, 0, err);
+    assert.equal(verdict?.diskFormat, 'qcow2');
+    const expected = {
+      size: disk.length,
+      sha256: digestOf(disk),
+      sha512: digestOf(disk, 'sha512'),
+      format: 'qcow2',
+      virtualSize: 2 ** 30,
+    };
+    for (const [key, value] of Object.entries(expected)) assert.equal(verdict?.file?.[key], value, key);
+  });
+
+  test('a compressed file is decompressed, and its format is that of the image in it', async () => {
+    const packed = gzipSync(disk);
+    const { code, verdict, err } = await run([file('disk.gz', packed), '--digest', `sha256:${digestOf(packed)}`]);
+    assert.equal(code, 0, err);
+    const { compression, imageSize, size } = verdict?.file ?? {};
+    assert.deepEqual(
+      [compression, imageSize, size, verdict?.diskFormat],
+      ['gzip', disk.length, packed.length, 'qcow2'],
+    );
+  });
+
+  test('data that the operator would reject has the reason of the operator, and the exit code 2', async () => {
+    const zeros = `sha256:${'0'.repeat(64)}`;
+    for (const [args, reason] of [
+      [[file('other.qcow2', disk), '--digest', zeros], 'DigestMismatch'],
+      [[file('unsafe.qcow2', qcow2(2 ** 30, { backingFile: '/etc/passwd' }))], 'UnsafeImage'],
+      [[file('disk.raw', disk), '--format', 'raw'], 'FormatMismatch'],
+      [[file('empty', Buffer.alloc(0))], 'EmptySource'],
+      [[file('page.img', Buffer.from('<!doctype html><html><body>not found</body></html>'))], 'PageReceived'],
+      [[file('cut.gz', gzipSync(disk).subarray(0, 60)), '--format', 'qcow2'], 'CompressionCutOff'],
+    ] as const) {
+      const { code, verdict, err } = await run(args);
+      assert.deepEqual([code, verdict?.isAccepted, verdict?.reason], [2, false, reason], err);
+    }
+  });
+
+  test('a URL is compared with the list of its publisher, whose name of the file must be that of the URL', async () => {
+    const url = source.add('/images/disk.qcow2', { body: disk });
+    const list = source.add('/images/SHA256SUMS', { body: Buffer.from(`${digestOf(disk)} *disk.qcow2\n`) });
+    const right = await run([url, '--checksums', list]);
+    assert.equal(right.code, 0, right.err);
+    const local = await run([file('disk.qcow2', disk), '--checksums', list]);
+    assert.equal(local.code, 0, local.err);
+    source.add('/images/disk.qcow2', { body: raw(4096) });
+    const wrong = await run([url, '--checksums', list, '--format', 'raw']);
+    assert.deepEqual([wrong.code, wrong.verdict?.reason], [2, 'DigestMismatch']);
+  });
+
+  test('a target that cannot be read is an error, and no verdict', async () => {
+    for (const [args, message] of [
+      [[join(folder, 'missing')], /cannot read .*missing/],
+      [[`${source.url}/missing.img`], /responded with 404/],
+      [['00000000-0000-4000-8000-000000000000'], /an image of Glance needs --os-cloud/],
+      [[join(folder, 'disk.gz'), '--digest', 'sha256:12'], /--digest: not a digest/],
+      [[join(folder, 'disk.gz'), '--keys', 'x'], /--checksums is missing/],
+      [[], /give a FILE, a URL or the ID of an image/],
+    ] as const) {
+      const { code, err } = await run(args);
+      assert.equal(code, 1);
+      assert.match(err, message);
+    }
+  });
+});
