@@ -86,6 +86,10 @@ describe('cached certificates', () => {
   });
 });
 
+async function* bodyOf(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text);
+}
+
 describe('certificates of the key manager', () => {
   const id = '6b1fd7a2-0000-4000-8000-000000000001';
 
@@ -113,6 +117,35 @@ describe('certificates of the key manager', () => {
     assert.ok(error instanceof CertificateUnavailable && error.code === 'KeyManagerUnavailable', String(error));
     assert.match(error.message, /certificate 6b1fd7a2-.* took longer than 60 s/);
     assert.equal(clock.pending, 0);
+  });
+
+  test('only the UUID of a reference gets into the path of a request for a certificate', async () => {
+    const paths: string[] = [];
+    const session = {
+      async download(_: string, { path }: { path: string }) {
+        paths.push(path);
+        return { status: 200, headers: {}, requestId: undefined, body: bodyOf(pem) };
+      },
+    };
+    const store = barbicanCertificates(session);
+    for (const ref of [id, `https://elsewhere.example.com/v1/secrets/${id}`, `/../../x/${id}/`])
+      assert.equal((await store.get(ref, signal)).fingerprint256, new X509Certificate(pem).fingerprint256);
+    assert.deepEqual(new Set(paths), new Set([`/secrets/${id}/payload`]));
+    for (const ref of ['', '..', `${id}/../x`, `${id}x`, `x${id}`, `${id}?y`, 'x'.repeat(255)])
+      await assert.rejects(store.get(ref, signal), /not the id of a secret, which is a UUID/);
+    assert.equal(paths.length, 3);
+  });
+
+  test('a certificate without end is rejected at 64 KiB', async () => {
+    let sent = 0;
+    async function* endless() {
+      for (; sent < 2 ** 24; sent += 4096) yield Buffer.alloc(4096);
+    }
+    const session = {
+      download: async () => ({ status: 200, headers: {}, requestId: undefined, body: endless() }),
+    };
+    await assert.rejects(barbicanCertificates(session).get(id, signal), /is larger than 65536 bytes/);
+    assert.ok(sent <= 2 ** 17, String(sent));
   });
 
   test('a caller that aborts the request for a certificate gets the reason', async () => {
