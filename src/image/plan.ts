@@ -11,12 +11,11 @@ import { sourceOf } from '../source/registry.ts';
 import { adoption, considered, inherited, withLeftAlone, withRecord } from './adopt.ts';
 import { type Desired, imageBefore } from './desired.ts';
 import { imageIDOf } from './identity.ts';
-import { type Memory, mostImages, verifiedAs } from './memory.ts';
+import { mostImages } from './memory.ts';
 import { whyForeign } from './ownership.ts';
 import { obeyPin } from './pin.ts';
 import { wantedOf, whenRight } from './promote.ts';
 import { retraction } from './publication.ts';
-import { wasVerified } from './retention.ts';
 import { expireOld, heldUp, isLeftover, removal } from './retire.ts';
 import { isUsable, type Revision, type Stage, stageOf } from './revisions.ts';
 import {
@@ -67,10 +66,7 @@ function decide(declared: Desired, state: State, now: Date): Choice {
     return {
       ...revision,
       stage,
-      isPublished:
-        memory.published.includes(image.id) ||
-        revision.ownership.kind === 'adopted' ||
-        isInSight(image, stage, desired, memory),
+      isPublished: memory.published.includes(image.id) || revision.ownership.kind === 'adopted' || isInSight(image),
       isInUse: memory.promoted === image.id && isUsable(image, desired, memory, now),
     };
   });
@@ -108,12 +104,12 @@ function decide(declared: Desired, state: State, now: Date): Choice {
   }
 }
 
-/** Lists of images show it with data that was not found wrong, so consumers may know it although no status names it. */
-function isInSight(image: Revision['image'], stage: Stage, { fingerprint }: Desired, memory: Memory): boolean {
-  const { id, status, hidden } = image;
-  const wasRight = wasVerified(image, memory) && verifiedAs(memory, id)?.fingerprint !== fingerprint;
-  const isWrong = stage.kind === 'useless' && stage.byUs && !wasRight;
-  return !hidden && !isWrong && (status === 'active' || status === 'deactivated');
+/**
+ * Lists of images show it with data, so consumers may use it although no status names it. That its data was found to be wrong does not
+ * change that: another image is made first.
+ */
+function isInSight({ status, hidden }: Revision['image']): boolean {
+  return !hidden && (status === 'active' || status === 'deactivated');
 }
 
 /** The lower, the nearer to what is declared. */

@@ -65,6 +65,26 @@ test('an image that was active when the operator crashed stays until the one for
   assert.ok(counts.length > 0 && counts.every((count) => count > 0), 'an active image is always visible');
 });
 
+test('wrong data that another client has put into a visible image stays until an image with the declared data takes its place', async () => {
+  const world = createWorld({ spec: specOf('a') });
+  world.serve(() => new OperatorError('not there', { code: 'SourceNotFound' }));
+  await world.settle(2);
+  assert.deepEqual(world.show(), ['4beb ubuntu queued visible - marked']);
+  world.fill(first, 'other');
+  await world.settle(3);
+  assert.equal(world.status?.imageID, undefined);
+  assert.ok(world.show().includes('4beb ubuntu active visible other marked'), world.show().join(', '));
+  world.serve(() => 'a');
+  const active: number[] = [];
+  world.watch(() => active.push([...world.images.values()].filter(({ status }) => status === 'active').length));
+  await world.settle();
+  assert.deepEqual([world.ready(), world.show()], ['True Ready', ['fd16 ubuntu active visible a marked']]);
+  assert.ok(
+    active.every((count) => count > 0),
+    'an image is there at each moment',
+  );
+});
+
 test('a status that is lost while another image is filled does not make the operator forget the image before', async () => {
   for (const waits of [false, true]) {
     const world = await settled(specOf('a'));

@@ -116,10 +116,12 @@ describe('data that was sent', () => {
     assert.deepEqual(planOf(withContent, image, verified()), ['→ settled 0']);
   });
 
-  test('an uploaded image that consumers do not know yet, with another size or digest, is deleted, and that is reported', () => {
+  test('an uploaded image that consumers cannot see, with another size or digest, is deleted, and that is reported', () => {
     const memory = { ...verified(), published: [], promoted: undefined };
     for (const now of [{ size: 1023, hash: null }, { hash: { algorithm: 'sha512', value: '0'.repeat(128) } }]) {
-      assert.deepEqual(planOf(withContent, { ...image, ...now }, memory), ['delete 0', '→ UploadMismatch']);
+      const hidden = { ...image, hidden: true, ...now };
+      assert.deepEqual(planOf(withContent, hidden, memory), ['delete 0', '→ UploadMismatch']);
+      assert.deepEqual(planOf(withContent, { ...hidden, hidden: false }, memory), ['create 1', '→ fill 1']);
     }
   });
 
@@ -213,7 +215,7 @@ describe('data that nothing is recorded of', () => {
     },
     'is deleted and reported': {
       hidden: ['delete 0', '→ UploadMismatch'],
-      visible: ['delete 0', '→ UploadMismatch'],
+      visible: ['create 1', '→ fill 1'],
       inUse: ['create 1', '→ fill 1'],
     },
   };
@@ -222,7 +224,8 @@ describe('data that nothing is recorded of', () => {
       assert.deepEqual(planOf(options, { ...image, hidden: true }), replaced[outcome].hidden);
     });
 
-    test(`an image with ${what} ${outcome} if lists show it and no status names it`, () => {
+    const inSight = outcome === 'is deleted and reported' ? 'stays until another one is verified' : outcome;
+    test(`an image with ${what} ${inSight} if lists show it and no status names it`, () => {
       assert.deepEqual(planOf(options, image), replaced[outcome].visible);
     });
 

@@ -153,9 +153,9 @@ const rows: Row[] = [
     end: 'Conflict',
   },
   {
-    what: 'wrong data that came on behalf of the declaration is deleted and reported before another image is made',
-    held: [first],
-    state: stateOf([first]),
+    what: 'wrong data that came on behalf of the declaration, and was never visible, is deleted and reported before another image is made',
+    held: [{ ...first, hidden: true }],
+    state: stateOf([{ ...first, hidden: true }]),
     calls: ['remove 0'],
     end: 'blocked',
   },

@@ -201,11 +201,11 @@ describe('a transfer that has ended before an outage', () => {
     assert.deepEqual([status().content?.digest, runs()], [digest, 1]);
   });
 
-  test('an image with other data than was sent is removed after the outage', async () => {
+  test('a hidden image with other data than was sent is removed after the outage', async () => {
     const mismatch = new OperatorError('other data', { code: 'UploadMismatch' });
     const { pass, status, cloudIs, removed, properties, become } = setup(() => Promise.reject(mismatch));
     await pass();
-    become(imageOf({ hash: { algorithm: 'sha256', value: '2'.repeat(64) }, properties }));
+    become(imageOf({ hash: { algorithm: 'sha256', value: '2'.repeat(64) }, properties, hidden: true }));
     cloudIs.down = true;
     await pass();
     assert.equal(status().lastError?.reason, 'IdentityUnavailable');
