@@ -4,10 +4,11 @@
  *
  * Guarantees: `get` is all that is needed. A Secret is read again while a resource that names it waits for a later attempt,
  * and when a watch, where there is one, reports it. Only other content counts as a change, never other metadata. No value is
- * kept. Secrets are read one at a time; one that cannot be read delays no other.
+ * kept. Requests for one Secret at the same time share a reading, which begins after each of them. In the background Secrets are read
+ * one at a time; one that cannot be read delays no other.
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
-import { linked } from '../lib/abort.ts';
+import { abortable, linked, neverAborted } from '../lib/abort.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError } from '../lib/errors.ts';
@@ -67,9 +68,9 @@ export function createSecrets(options: SecretsOptions): Secrets {
   const pending = new Set<Key>();
   let wake = () => {};
 
-  async function secret(namespace: string, name: string, signal: AbortSignal): Promise<SecretContent | undefined> {
-    const found = await read(namespace, name, signal);
-    const key = keyOf(namespace, name);
+  const readNow = shared(async (key): Promise<SecretContent | undefined> => {
+    const { namespace, name } = partsOf(key);
+    const found = await read(namespace, name, neverAborted());
     const before = readings.get(key);
     readings.set(key, {
       version: found?.version,
@@ -79,6 +80,12 @@ export function createSecrets(options: SecretsOptions): Secrets {
     });
     if (found !== undefined && found.version !== before?.version) onChange(key);
     return found;
+  });
+
+  /** An abort does not end the reading, because others may wait for it. It has the deadline of every call. */
+  async function secret(namespace: string, name: string, signal: AbortSignal): Promise<SecretContent | undefined> {
+    signal.throwIfAborted();
+    return abortable(readNow(keyOf(namespace, name)), signal);
   }
 
   function isCurrent(reading: Reading, maxAgeMs: number): boolean {
@@ -148,6 +155,29 @@ export function createSecrets(options: SecretsOptions): Secrets {
         for (const key of unread) pending.add(key);
       }
     },
+  };
+}
+
+/** Work that is asked for while the same runs is done once for all who ask, and begins when that has ended: its result is never older. */
+function shared<T>(work: (key: Key) => Promise<T>): (key: Key) => Promise<T> {
+  const running = new Map<Key, { now: Promise<T>; next?: Promise<T> }>();
+  function begin(key: Key): Promise<T> {
+    const turn: { now: Promise<T>; next?: Promise<T> } = { now: work(key) };
+    running.set(key, turn);
+    const end = () => {
+      if (turn.next === undefined) running.delete(key);
+    };
+    turn.now.then(end, end);
+    return turn.now;
+  }
+  return (key) => {
+    const turn = running.get(key);
+    if (turn === undefined) return begin(key);
+    turn.next ??= turn.now.then(
+      () => begin(key),
+      () => begin(key),
+    );
+    return turn.next;
   };
 }
 

@@ -65,6 +65,55 @@ function setUp({ watched = false, awaited = [] as string[] } = {}) {
 }
 
 describe('the versions of Secrets', () => {
+  test('100 simultaneous requests for a Secret cost two readings, and none gets one that began before it', async () => {
+    const gates: (() => void)[] = [];
+    let content = 'a';
+    const secrets = createSecrets({
+      async read() {
+        const seen = { version: content, resourceVersion: content, data: new Map() };
+        await new Promise<void>((resolve) => gates.push(resolve));
+        return seen;
+      },
+      watched: false,
+      awaited: () => [],
+      isUsed: () => true,
+      onChange: () => {},
+      clock: createVirtualClock(),
+      log,
+    });
+    const ask = (signal = neverAborted()) => secrets.credentials.secret('demo', 'openstack', signal);
+    const first = ask();
+    content = 'b';
+    const [one, ...others] = Array.from({ length: 99 }, () => ask());
+    const aborted = ask(AbortSignal.abort(new Error('given up')));
+    await assert.rejects(aborted, /given up/);
+    assert.equal(gates.length, 1);
+    gates[0]?.();
+    assert.equal((await first)?.version, 'a');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(gates.length, 2);
+    gates[1]?.();
+    for (const later of [one, ...others]) assert.equal((await later)?.version, 'b');
+    const again = ask();
+    gates[2]?.();
+    assert.equal((await again)?.version, 'b');
+    assert.equal(gates.length, 3);
+  });
+
+  test('a reading that fails fails for those who share it, and the next request reads again', async () => {
+    const { read, write, setBroken, reads } = setUp();
+    setBroken(true);
+    const results = await Promise.allSettled([read(), read(), read()]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      Array(3).fill('rejected'),
+    );
+    setBroken(false);
+    write('a');
+    assert.equal((await read())?.version, 'a');
+    assert.equal(reads.length, 3);
+  });
+
   test('a reading that finds other content wakes the users of a Secret, and one that finds the same does not', async () => {
     const { read, write, changes } = setUp();
     write('a');
