@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { memoryOf } from '../../../src/source/convert/blocks.ts';
 import { convert, rangesOf } from './converting.ts';
 import { type Cluster, type Qcow2, writeQcow2 } from './qcow2.ts';
 
@@ -57,4 +58,10 @@ test('clusters that a disk has in reverse order are read again less often than t
   const clusters = Array.from({ length: 300 }, (): Cluster => 'data');
   const { file, disk } = writeQcow2({ clusters, order: clusters.map((_, index) => -index) });
   assert.ok((await convert(file)).equals(disk));
+});
+
+test('what a conversion keeps in memory is at most 52 MiB, whatever the length of the file', () => {
+  for (const bytes of [1, 2 ** 20, 2 ** 33, 2 ** 33 + 1, 2 ** 37, 2 ** 40 - 1, 2 ** 40])
+    assert.ok(memoryOf(bytes) <= 52 * 2 ** 20, `${memoryOf(bytes)} for ${bytes}`);
+  assert.ok(memoryOf(2 ** 30) < 21 * 2 ** 20);
 });
