@@ -60,7 +60,7 @@ test('clusters that a disk has in reverse order are read again less often than t
   assert.ok((await convert(file)).equals(disk));
 });
 
-test('what a conversion keeps in memory is at most 52 MiB, whatever the length of the file', () => {
+test('the memory of a conversion is at most 52 MiB for a file of any length', () => {
   for (const bytes of [1, 2 ** 20, 2 ** 33, 2 ** 33 + 1, 2 ** 37, 2 ** 40 - 1, 2 ** 40])
     assert.ok(memoryOf(bytes) <= 52 * 2 ** 20, `${memoryOf(bytes)} for ${bytes}`);
   assert.ok(memoryOf(2 ** 30) < 21 * 2 ** 20);
