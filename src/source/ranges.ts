@@ -30,20 +30,21 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
   const { urls, random, clock, limits, signal, known } = options;
   const rotation = createRotation(urls.length, random);
 
-  async function recover(why: OperatorError): Promise<void> {
+  async function recover(why: OperatorError, tries: 'once' | undefined): Promise<void> {
+    if (tries === 'once') throw why;
     const step = rotation.failed(why);
     if (step.kind === 'over') throw step.error;
     await clock.sleep(step.pauseMs, signal);
   }
 
-  async function request(from: number, to: number): Promise<ResponseRange> {
+  async function request(from: number, to: number, tries: 'once' | undefined): Promise<ResponseRange> {
     for (;;) {
       try {
         return await requestAt(rotation.index, from, to);
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof OperatorError)) throw error;
-        await recover(error);
+        await recover(error, tries);
       }
     }
   }
@@ -70,10 +71,10 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
 
   return {
     size: () => known().file?.size,
-    async *read(from, to) {
+    async *read(from, to, tries) {
       for (let at = from; at < to; ) {
         const began = at;
-        const { url, body, end } = await request(at, to);
+        const { url, body, end } = await request(at, to, tries);
         const stop = (error: SourceError) => void body.destroy(error);
         const part = { start: at, end, wanted: at, size: known().file?.size };
         let failure: SourceError | undefined;
@@ -92,7 +93,7 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
           body.destroy();
         }
         if (at === to || at - began >= limits.stallBytes) rotation.progressed();
-        else await recover(failure ?? tooShort(url, at, to));
+        else await recover(failure ?? tooShort(url, at, to), tries);
       }
     },
   };

@@ -39,8 +39,8 @@ export interface Source {
 export interface RangeReader {
   /** Length of the file, if a response has announced it. */
   size(): number | undefined;
-  /** The bytes from `from` up to `to`, exclusive, or the errors of sources: ConversionNeedsRanges if no server sends parts of it. */
-  read(from: number, to: number): AsyncGenerator<Uint8Array, void, undefined>;
+  /** The bytes from `from` up to `to`, exclusive, or the errors of sources: ConversionNeedsRanges if no server sends parts of it. `once`: the first failure ends it. */
+  read(from: number, to: number, tries?: 'once'): AsyncGenerator<Uint8Array, void, undefined>;
 }
 
 export interface SourceLimits {

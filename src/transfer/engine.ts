@@ -3,6 +3,7 @@
  *
  * Guarantees: no data becomes active without verification; an error is the first cause, not its effect on the other side.
  */
+import { Conflict } from '../glance/errors.ts';
 import { linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError } from '../lib/errors.ts';
@@ -21,7 +22,7 @@ import {
   verifiedOf,
 } from './delivery.ts';
 import { algorithmOf } from './digests.ts';
-import { openPipeline } from './pipeline.ts';
+import { openPipeline, StatedSizeWrong } from './pipeline.ts';
 import { noProgress, type TransferPlan, type TransferProgress, type TransferResult } from './plan.ts';
 import type { OpenSource } from './sources.ts';
 import { stageImage } from './stage.ts';
@@ -71,16 +72,28 @@ type Outcome = Omit<TransferResult, 'startedAt' | 'durationMs'>;
 async function move(plan: TransferPlan, options: TransferOptions, open: AbortSignal): Promise<Outcome> {
   const { target, clock, onProgress, signal } = options;
   const failures: OperatorError[] = [];
-  for (const file of filesOf(plan)) {
+  const files = filesOf(plan).map((file) => ({ file, believesSize: true, isSecond: false }));
+  for (let next = files.shift(); next !== undefined; next = files.shift()) {
+    const { file, believesSize, isSecond } = next;
+    const isFirst = failures.length === 0 && believesSize;
     using over = linked(open);
     try {
-      if (failures.length > 0) {
+      if (!isFirst) {
         await becomesEmpty(plan, { images: target.images, clock, signal });
         onProgress(noProgress);
       }
-      return await moveFile(file, options, over.signal);
+      return await moveFile(file, believesSize, options, over.signal);
     } catch (error) {
       signal.throwIfAborted();
+      if (error instanceof StatedSizeWrong) {
+        files.unshift({ ...next, believesSize: false });
+        continue;
+      }
+      // Glance had not begun with the upload that was aborted when the image was fetched.
+      if (error instanceof Conflict && !isFirst && !isSecond) {
+        files.unshift({ ...next, isSecond: true });
+        continue;
+      }
       if (!(error instanceof OperatorError) || !isFailedDownload(error)) throw error;
       failures.push(error);
     } finally {
@@ -105,7 +118,12 @@ async function becomesEmpty({ imageID }: TransferPlan, delivery: Delivery): Prom
 }
 
 /** `open` aborts the source, `options.signal` the upload. */
-async function moveFile(plan: TransferPlan, options: TransferOptions, open: AbortSignal): Promise<Outcome> {
+async function moveFile(
+  plan: TransferPlan,
+  believesSize: boolean,
+  options: TransferOptions,
+  open: AbortSignal,
+): Promise<Outcome> {
   const { openSource, target, clock, onProgress, signal } = options;
   let resumes = 0;
   const source = await openSource(plan, {
@@ -118,7 +136,7 @@ async function moveFile(plan: TransferPlan, options: TransferOptions, open: Abor
   const recorded = plan.method === 'Verify' ? source.digest?.algorithm : undefined;
   const hashAlgorithm = algorithmOf(recorded ?? target.hashAlgorithm);
   using memory = options.memory?.share(open);
-  const pipeline = await openPipeline(plan, source, { hashAlgorithm, onProgress, memory });
+  const pipeline = await openPipeline(plan, source, { hashAlgorithm, onProgress, memory, believesSize });
   try {
     const image = await deliveries[plan.method](plan, pipeline, { images: target.images, clock, signal });
     target.hashAlgorithm = image.hash?.algorithm ?? target.hashAlgorithm;

@@ -5,11 +5,13 @@
  * memory is constant; the source is read only on demand.
  */
 import { type BodyCheck, holdBack } from '../http/body.ts';
+import { OperatorError } from '../lib/errors.ts';
 import type { MemoryShare } from '../lib/memory-budget.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { type Unpacked, unpack } from '../source/archive/index.ts';
 import { convertToRaw } from '../source/convert/index.ts';
 import { type Compression, decompress } from '../source/decompress/index.ts';
+import { sizeAhead } from '../source/decompress/size-ahead.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from '../source/digest.ts';
 import { SourceError } from '../source/errors.ts';
 import { createInspector, type Inspector } from '../source/inspect/index.ts';
@@ -61,9 +63,14 @@ export interface PipelineOptions {
   hashAlgorithm: DigestAlgorithm;
   /** The memory that decoders may use. */
   memory?: MemoryShare | undefined;
+  /** Whether a compressed file may state the length of its data. It may be wrong, which fails with StatedSizeWrong. Default: true. */
+  believesSize?: boolean;
   /** Called for every chunk. */
   onProgress: (progress: TransferProgress) => void;
 }
+
+/** The file states another length of its data than it has. Nothing is wrong with the data itself. */
+export class StatedSizeWrong extends OperatorError {}
 
 /** Resolves when the first bytes have arrived and are valid. Throws their error otherwise. */
 export async function openPipeline(
@@ -76,6 +83,7 @@ export async function openPipeline(
   const first = await chunks.next();
   const second = await chunks.next();
   if (second.done === true) check.finish();
+  const size = await sizeOf();
   const early = [first, second];
   // No generator, which would cost time for each chunk.
   const body = {
@@ -86,14 +94,15 @@ export async function openPipeline(
   };
   return {
     body: holdBack(body, check),
-    size: sizeOf(),
+    size,
     state,
     // Not awaited: a hanging source must not delay the end of the transfer.
     close: () => void chunks.return().catch(() => {}),
   };
 }
 
-function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgress, memory }: PipelineOptions) {
+function flow(plan: TransferPlan, source: OpenedSource, options: PipelineOptions) {
+  const { hashAlgorithm, onProgress, memory, believesSize = true } = options;
   const { diskFormat, containerFormat, minDiskGiB, limits } = plan;
   const { url, size: total } = source;
   const expected = expectedDigests(plan, source);
@@ -104,6 +113,8 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
   let servedBytes = 0;
   let imageBytes = 0;
   let passedBytes = 0;
+  /** Bytes of the image, as the compressed file states them. */
+  let stated: number | undefined;
   let state: PipelineState = { kind: 'open' };
   let decoderMemory: TransferProgress['decoderMemory'];
   const decoders = { url, limits, memory: memory && shown(memory) };
@@ -210,6 +221,7 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
         digests.image(chunk, madeBy());
         const isFirst = imageBytes === 0;
         imageBytes += chunk.length;
+        checkStated(imageBytes <= (stated ?? imageBytes));
         if (isFirst) report('transferring');
         yield chunk;
       }
@@ -225,6 +237,7 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
       if (state.kind === 'verified') return;
       try {
         if (inspector === undefined) throw emptySource(url, compression(), unpacked);
+        checkStated(imageBytes === (stated ?? imageBytes));
         const findings = inspector.finish();
         const imageDigest = digests.finish();
         const noticed = [...(source.warnings ?? []), ...warnings()];
@@ -246,10 +259,22 @@ function flow(plan: TransferPlan, source: OpenedSource, { hashAlgorithm, onProgr
   };
 
   /** Of the image, once its first bytes are there. */
-  function sizeOf(): number | undefined {
+  async function sizeOf(): Promise<number | undefined> {
     if (converted !== undefined) return converted.size();
     if (unpacked.archive() !== undefined) return unpacked.size();
-    return compression() === undefined ? source.size : undefined;
+    const packed = compression();
+    if (packed === undefined) return source.size;
+    if (!believesSize) return undefined;
+    const size = await sizeAhead(packed, source.ranges, source.size);
+    const isPossible = size !== undefined && size > imageBytes && size <= limits.maxBytes;
+    stated = isPossible ? size : undefined;
+    return stated;
+  }
+
+  function checkStated(isRight: boolean): void {
+    if (isRight) return;
+    const message = `${safeUrl(url)} states that it has ${stated} bytes of ${compression()} data, and it has others; the transfer starts again without that length`;
+    throw new StatedSizeWrong(message, { code: 'CompressionInvalid' });
   }
 
   return { chunks: chunks(), check, sizeOf, state: () => state };

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { digestOf, generated } from '../env/content.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
+import { tool, xzStream } from '../source/decompress/files.ts';
 import { createScene, type Scene } from './real.ts';
 
 const mib = 2 ** 20;
@@ -134,4 +135,61 @@ test('a mirror with another file must have its own digest, and the failure of a 
   await assert.rejects(run(none), {
     message: /404 Not Found.*The other addresses of the source failed too: .*403 Forbidden/,
   });
+});
+
+const large = generated(3 * mib).slice(0, 3 * mib);
+const announced = (wanted: { imageID: string }) => {
+  const puts = scene.glance.requests.filter(({ method, path }) => method === 'PUT' && path.includes(wanted.imageID));
+  return puts.map(({ headers }) => headers['x-openstack-image-size']);
+};
+
+test('Glance gets the length of xz and zstd data before the first byte, so that its stores need not grow the image', async () => {
+  const { source, path, plan, run, settled } = scene;
+  for (const body of [tool('xz -c -0', large), zstdCompressSync(large)]) {
+    const wanted = await plan({ url: source.add(path(), { body }), digest: sha256(body) });
+    await run(wanted);
+    const found = await settled(wanted);
+    assert.deepEqual([found.status, found.size], ['active', large.length]);
+    assert.deepEqual(announced(wanted), [String(large.length)]);
+  }
+});
+
+test('a file on a server without ranges, or compressed with gzip, is stored without its length ahead', async () => {
+  const { source, path, plan, run, settled } = scene;
+  for (const [body, ranges] of [
+    [tool('xz -c -0', large), false],
+    [gzipSync(large), true],
+  ] as const) {
+    const wanted = await plan({ url: source.add(path(), { body, ranges }), digest: sha256(body) });
+    await run(wanted);
+    assert.equal((await settled(wanted)).size, large.length);
+    assert.deepEqual(announced(wanted), [undefined]);
+  }
+});
+
+test('a zstd file that has more data than its first frame states is stored as a whole by a second upload without a length', async () => {
+  const { source, path, plan, run, settled } = scene;
+  const body = Buffer.concat([zstdCompressSync(large), zstdCompressSync(image)]);
+  const wanted = await plan({ url: source.add(path(), { body }), digest: sha256(body) });
+  await run(wanted);
+  const found = await settled(wanted);
+  assert.deepEqual([found.status, found.size], ['active', large.length + image.length]);
+  // The second one is repeated where Glance begins with the first one only after that has ended.
+  const [first, ...others] = announced(wanted);
+  assert.deepEqual([first, new Set(others)], [String(large.length), new Set([undefined])]);
+});
+
+test('an xz file whose index states another length never becomes active, and the message says what is wrong', async () => {
+  const { source, path, plan, run, settled } = scene;
+  const blocks = Array.from({ length: 40 }, (_, index) => ({
+    data: large.subarray(index * 65_536, (index + 1) * 65_536),
+  }));
+  for (const by of [-1000, 1000]) {
+    const lie = xzStream(blocks, {
+      records: ([[unpadded, size] = [0, 0], ...rest]) => [[unpadded, size + by], ...rest],
+    });
+    const wanted = await plan({ url: source.add(path(), { body: lie }), digest: sha256(lie) });
+    await assert.rejects(run(wanted), { code: 'CompressionInvalid', message: /the index does not fit the blocks/ });
+    assert.equal((await settled(wanted)).status, 'queued');
+  }
 });

@@ -213,7 +213,7 @@ class Records {
 }
 
 /** The fields of a header. `malformed` creates the error for a field beyond its end. */
-class Fields {
+export class Fields {
   readonly #bytes: Buffer;
   #at: number;
   readonly malformed: () => Error;

@@ -168,6 +168,19 @@ function windowOf(descriptor: number): number {
   return base + (base / 8) * (descriptor & 7);
 }
 
+/** Magic number, descriptor, window, dictionary and size. */
+export const longestFrameHeader = 18;
+
+/** What the header of the first frame states; undefined if it is no frame of data, or states nothing. */
+export function frameContentSize(head: Buffer): number | undefined {
+  if (head.length < longestFrameHeader || head.readUInt32LE() !== magic) return undefined;
+  const descriptor = head.readUInt8(4);
+  const isSingleSegment = (descriptor & 0x20) !== 0;
+  const at = 5 + (isSingleSegment ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] ?? 0);
+  const field = head.subarray(at, at + ([isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >>> 6] ?? 0));
+  return field.length === 0 ? undefined : sizeOf(field);
+}
+
 /** 0 if the header has no size. */
 function sizeOf(field: Buffer): number {
   if (field.length === 0) return 0;
