@@ -56,10 +56,13 @@ async function status(
     const now = clock.now();
     if (name !== undefined) {
       const resource = await namedResource(name, cluster, signal);
-      return { data: { ...summaryOf(resource), status: resource.status }, text: () => details(resource, now, paint) };
+      return {
+        data: { ...summaryOf(resource), status: resource.status },
+        text: () => statusText(resource, now, paint),
+      };
     }
     const summaries = await summariesIn(cluster, given.allNamespaces);
-    return { data: { resources: summaries }, text: () => list(summaries, now, paint) };
+    return { data: { resources: summaries }, text: () => statusList(summaries, now, paint) };
   };
 
   async function summariesIn({ client, namespace }: Cluster, all: boolean): Promise<Summary[]> {
@@ -153,7 +156,8 @@ function stateOf({ spec, status: { conditions, lastError } }: Pick<GlanceImage, 
   return is('Updating') === 'False' ? 'held' : 'ready';
 }
 
-function list(summaries: readonly Summary[], now: Date, paint: Paint): string {
+/** All, the worst first. */
+export function statusList(summaries: readonly Summary[], now: Date, paint: Paint): string {
   if (summaries.length === 0) return 'There are no GlanceImages.\n';
   const rows = summaries.map((one) => [
     one.namespace,
@@ -174,7 +178,8 @@ function untilText(time: string, now: Date): string {
 
 const width = 100;
 
-function details(resource: GlanceImage, now: Date, paint: Paint): string {
+/** Everything about one. */
+export function statusText(resource: GlanceImage, now: Date, paint: Paint): string {
   const { namespace, name, state, reason, message } = summaryOf(resource);
   const { status: seen } = resource;
   const lines = [

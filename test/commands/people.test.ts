@@ -10,7 +10,8 @@ import { diffCommand } from '../../src/commands/diff.ts';
 import { orphansCommand } from '../../src/commands/orphans.ts';
 import { rollbackCommand } from '../../src/commands/rollback.ts';
 import { statusCommand } from '../../src/commands/status.ts';
-import { raw } from '../env/images.ts';
+import { verifyCommand } from '../../src/commands/verify.ts';
+import { qcow2, raw } from '../env/images.ts';
 import { digestOf } from '../operator/digest.ts';
 import { World } from '../operator/world.ts';
 import { type SurroundingsOptions, surroundings } from './surroundings.ts';
@@ -109,6 +110,17 @@ describe('the commands for people', () => {
       .object({ resources: z.array(z.looseObject({ name: z.string(), state: z.string() })) })
       .parse(JSON.parse(json.out));
     assert.ok(parsed.resources.some(({ name, state }) => name === 'aaa' && state === 'ready'));
+  });
+
+  test('verify reads an image in Glance back, and says whether the operator would accept it', async () => {
+    const image = await world.project.createImage({ name: 'disk', disk_format: 'qcow2' }, qcow2(2 ** 30));
+    const flags = ['--os-cloud', 'demo', '--clouds-yaml', join(folder, 'clouds.yaml'), '--cloud-allow', '127.0.0.0/8'];
+    const { code, out, err } = await run(verifyCommand, [image.id, ...flags]);
+    assert.equal(code, 0, err);
+    assert.match(out, /^declared format: +qcow2$[\s\S]*^virtual size: +1073741824 \(1Gi\)$/m);
+    const wrong = await run(verifyCommand, [image.id, ...flags, '--digest', `sha256:${'0'.repeat(64)}`]);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.out, /The operator would reject it: DigestMismatch/);
   });
 
   test('a watch of the status ends without an error when it is interrupted', async () => {

@@ -10,7 +10,14 @@ interface Span {
 
 const columns = 112;
 const [charWidth, lineHeight, fontSize, margin, bar] = [7.83, 18, 13, 18, 34];
-const styles: Readonly<Record<string, string>> = { '1': 'bold', '2': 'dim', '36': 'title' };
+const styles: Readonly<Record<string, string>> = {
+  '1': 'bold',
+  '2': 'dim',
+  '31': 'red',
+  '32': 'green',
+  '33': 'yellow',
+  '36': 'title',
+};
 
 /** The lines of a recording with SGR escapes, wrapped at the width of the picture. */
 export function spansOf(line: string): Span[] {
@@ -65,7 +72,7 @@ export function terminalPicture(caption: string, recording: readonly string[]): 
       .join('');
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escaped(caption)}">
-<style>text{font:${fontSize}px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#d7dae0;white-space:pre}.dim{fill:#8a919e}.title{fill:#56b6c2;font-weight:bold}.bold{font-weight:bold}</style>
+<style>text{font:${fontSize}px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#d7dae0;white-space:pre}.dim{fill:#8a919e}.title{fill:#56b6c2;font-weight:bold}.bold{font-weight:bold}.red{fill:#e06c75}.green{fill:#98c379}.yellow{fill:#e5c07b}</style>
 <rect width="${width}" height="${height}" rx="8" fill="#1e2127"/>
 <circle cx="20" cy="17" r="5.5" fill="#ff5f57"/><circle cx="38" cy="17" r="5.5" fill="#febc2e"/><circle cx="56" cy="17" r="5.5" fill="#28c840"/>
 <text x="${width / 2}" y="21" text-anchor="middle" class="dim">${escaped(caption)}</text>
