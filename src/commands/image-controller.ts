@@ -14,6 +14,7 @@ import { createMemberReadings } from '../image/member-readings.ts';
 import type { DomainMetrics } from '../image/metrics.ts';
 import { createReconciler } from '../image/reconcile.ts';
 import { bySecret, createResources } from '../image/resources.ts';
+import type { ServedFields } from '../image/served-fields.ts';
 import { cloudRefOf } from '../image/transfer.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import type { EventRecorder } from '../kubernetes/events.ts';
@@ -39,6 +40,7 @@ export interface ImageControllerOptions {
   whenLeading: (signal: AbortSignal) => Promise<void>;
   metrics: Metrics;
   domain: Pick<DomainMetrics, 'images'>;
+  served?: ServedFields | undefined;
   clock: Clock;
   random: Random;
   log: Logger;
@@ -56,6 +58,7 @@ export function createImageController(options: ImageControllerOptions): Controll
     events,
     log,
     onEvent: domain.images.event,
+    served: options.served,
   });
   const driftChecks = createEmitter<Key>();
   const drift = createDrift({ resources, wake: driftChecks.emit, clock, random });

@@ -9,6 +9,7 @@ import { type Component, supervise } from '../controller/supervisor.ts';
 import { createTrust } from '../http/trust.ts';
 import { createDomainMetrics } from '../image/metrics.ts';
 import { glanceImageType, imageIndexes, imagesIn } from '../image/resources.ts';
+import { createServedFields } from '../image/served-fields.ts';
 import { createClient } from '../kubernetes/client.ts';
 import { createEventRecorder } from '../kubernetes/events.ts';
 import { createApiTransport } from '../kubernetes/transport.ts';
@@ -87,6 +88,8 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const trust = createTrust();
   const bundle = followTrust(settings.caBundle, { trust, clock, log });
   await bundle?.look();
+  const served = createServedFields({ transport, clock, log });
+  await served.look(signal);
   const domain = createDomainMetrics(metrics.registry, images.store.list, clock);
   const access = createCloudAccess({
     egress: egress.clouds,
@@ -120,6 +123,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     whenLeading,
     metrics,
     domain,
+    served,
     ...common,
   });
 
@@ -136,6 +140,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     }),
     ...(secured?.components ?? []),
     ...leadership.components,
+    { name: 'served-fields', run: served.run },
     { name: 'events', run: events.run },
     images.component,
     ...secrets.components,

@@ -2,6 +2,7 @@
  * GlanceImages as their reconciler reads and writes them. Reads, writes and Events of objects of any kind are in
  * `kubernetes/resources.ts`; here are the indexes, the versions of Secrets, and the status that fits.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { type GlanceImage, parseGlanceImage } from '../api/glanceimage.ts';
 import { finalizer, group, identityAnnotation, kind, plural, version } from '../api/group.ts';
 import type { Reason } from '../api/reasons.ts';
@@ -16,6 +17,7 @@ import type { Logger } from '../lib/log.ts';
 import type { CloudRef } from './clouds.ts';
 import { shortened } from './sanitise.ts';
 import { type Secrets, secretKeysOf } from './secrets.ts';
+import type { ServedFields } from './served-fields.ts';
 import { cloudRefOf } from './transfer.ts';
 
 export const glanceImageType: ResourceType<GlanceImage> = { group, version, kind, plural, parse: parseGlanceImage };
@@ -89,10 +91,15 @@ export interface ResourcesOptions {
   log: Logger;
   /** Called for each Event, for metrics. */
   onEvent?: (reason: Reason) => void;
+  /** Default: the CRD has all fields. */
+  served?: Pick<ServedFields, 'fit' | 'look'> | undefined;
 }
 
+/** The response of the API server, with the status 500, to an apply with a field that the CRD does not have. */
+const undeclared = /field not declared in schema/;
+
 export function createResources(options: ResourcesOptions): Resources {
-  const { client, images, secrets, events, log, onEvent } = options;
+  const { client, images, secrets, events, log, onEvent, served } = options;
   const own = createKindResources<GlanceImage, Reason>({
     client,
     type: glanceImageType,
@@ -103,6 +110,25 @@ export function createResources(options: ResourcesOptions): Resources {
     log,
     onEvent,
   });
+
+  /** As `own.writeStatus`, without the fields that the CRD does not have. A status that then is the stored one needs no write. */
+  async function write(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal) {
+    const fitted = served?.fit(status) ?? status;
+    const known = own.get(keyOfObject(resource));
+    const isStored = fitted !== status && known?.metadata.uid === resource.metadata.uid;
+    if (isStored && isDeepStrictEqual(fitted, known.status)) return { kind: 'written' as const };
+    return own.writeStatus(resource, fitted, signal);
+  }
+
+  /** A CRD that was replaced by an earlier one shows in the first rejected status. */
+  async function writeServed(resource: GlanceImage, status: GlanceImageStatus, signal: AbortSignal) {
+    try {
+      return await write(resource, status, signal);
+    } catch (error) {
+      if (!(error instanceof Error && undeclared.test(error.message)) || !(await served?.look(signal))) throw error;
+      return write(resource, status, signal);
+    }
+  }
 
   return {
     ...own,
@@ -120,13 +146,13 @@ export function createResources(options: ResourcesOptions): Resources {
     addFinalizer: (resource, identity, signal) =>
       own.addFinalizer(resource, signal, { name: identityAnnotation, value: identity }),
     async writeStatus(resource, status, signal) {
-      const first = await own.writeStatus(resource, status, signal);
+      const first = await writeServed(resource, status, signal);
       if (first.kind !== 'rejected') return first.kind;
       const { error } = first;
       for (const shorter of shortened(status, error.message)) {
-        const write = await own.writeStatus(resource, shorter, signal);
-        if (write.kind === 'rejected') continue;
-        if (write.kind !== 'written') return write.kind;
+        const { kind: outcome } = await write(resource, shorter, signal);
+        if (outcome === 'rejected') continue;
+        if (outcome !== 'written') return outcome;
         log.error({ error }, 'The API server rejected the status. A shorter one is written.');
         return shorter.operation === undefined && status.operation !== undefined ? 'rejected' : 'written';
       }
