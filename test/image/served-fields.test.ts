@@ -106,7 +106,7 @@ test('the schema is read at most every ten seconds, and once for all that ask at
   assert.equal(state.asked, 6);
 });
 
-test('without a response of the API server the known fields stay as they are', async () => {
+test('the known fields stay as they are while the API server does not respond', async () => {
   const { served, clock, state, look } = create('status.source');
   state.down = true;
   assert.equal(await look(), false);
