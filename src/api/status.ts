@@ -134,7 +134,9 @@ export const statusSchema = z
       .meta({ description: 'The data that was transferred and verified.' }),
     transfer: transfer.optional(),
     lastError: lastError.optional(),
-    nextAttemptTime: time().optional().meta({ description: 'When the operator tries again after a failure, or goes on if it was interrupted.' }),
+    nextAttemptTime: time()
+      .optional()
+      .meta({ description: 'When the operator tries again after a failure, or goes on if it was interrupted.' }),
     cloud: z
       .object({
         projectID: short('Project that the credentials lead to.'),
