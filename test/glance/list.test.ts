@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { listIn } from '../../src/glance/client/call.ts';
 import { Conflict, GlanceUnavailable, InvalidRequest } from '../../src/glance/errors.ts';
 import { listPages, listQuery, type Page } from '../../src/glance/list.ts';
 import { imageOf } from './model.ts';
@@ -207,4 +208,10 @@ test('filters become a query, repeated ones repeated', () => {
     ['updated_at', 'gte:2026-01-02T03:04:05Z'],
     ['visibility', 'all'],
   ]);
+});
+
+test('of a list in a response no more than 1000 entries are looked at', () => {
+  const text = JSON.stringify({ images: Array.from({ length: 1200 }, (_, index) => index) });
+  const seen = listIn({ status: 200, headers: {}, requestId: undefined, text }, 'images', (entry) => entry);
+  assert.equal(seen.length, 1000);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Catalog, catalogSchema, findEndpoints, serviceRoot } from '../../src/openstack/catalog.ts';
+import { type Catalog, catalogSchema, findEndpoints, relevantPart, serviceRoot } from '../../src/openstack/catalog.ts';
 import { EndpointNotFound } from '../../src/openstack/errors.ts';
 import type { ServiceConfig } from '../../src/openstack/services.ts';
 
@@ -124,4 +124,20 @@ test('the message about a missing endpoint lists at most twenty names, each cut 
       return true;
     },
   );
+});
+
+test('of a catalog only the endpoints of services that are called are kept, and the types of the others for messages', () => {
+  const kept = relevantPart(catalog, new Set(['image']));
+  assert.deepEqual(kept, [{ type: 'identity', endpoints: [] }, catalog[1]]);
+});
+
+test('a catalog is cut at 500 services with 500 endpoints each', () => {
+  const endpoint = { interface: 'public', url: 'http://a' };
+  const flood = Array.from({ length: 600 }, () => ({
+    type: 'image',
+    endpoints: Array.from({ length: 600 }, () => endpoint),
+  }));
+  const read = catalogSchema.parse(flood);
+  assert.equal(read.length, 500);
+  assert.ok(read.every(({ endpoints }) => endpoints.length === 500));
 });
