@@ -210,7 +210,7 @@ test('filters become a query, repeated ones repeated', () => {
   ]);
 });
 
-test('of a list in a response no more than 1000 entries are looked at', () => {
+test('a list in a response is cut at 1000 entries before any is read', () => {
   const text = JSON.stringify({ images: Array.from({ length: 1200 }, (_, index) => index) });
   const seen = listIn({ status: 200, headers: {}, requestId: undefined, text }, 'images', (entry) => entry);
   assert.equal(seen.length, 1000);

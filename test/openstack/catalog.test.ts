@@ -126,7 +126,7 @@ test('the message about a missing endpoint lists at most twenty names, each cut 
   );
 });
 
-test('of a catalog only the endpoints of services that are called are kept, and the types of the others for messages', () => {
+test('a session keeps the endpoints of the services that it calls, and the types of the others for messages', () => {
   const kept = relevantPart(catalog, new Set(['image']));
   assert.deepEqual(kept, [{ type: 'identity', endpoints: [] }, catalog[1]]);
 });
