@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import { parseDuration } from '../lib/duration.ts';
-import { secretRef, url } from './fields.ts';
+import { configMapRef, secretRef, url } from './fields.ts';
 import { rule, text } from './rules.ts';
 
 const durationPattern = '^([0-9]+(s|m|h))+$';
@@ -54,14 +54,25 @@ export const verification = z
   .object({
     openPGP: z
       .object({
-        keysFrom: z
-          .object({
+        keysFrom: rule(
+          z.object({
             secretRef: secretRef(
-              'A Secret in the namespace of the resource. Each value holds public keys as gpg --armor --export writes them; the names of the keys of the Secret do not matter. ' +
-                'A list that none of them has signed is rejected, as is one whose key has expired or was revoked.',
-            ),
-          })
-          .meta({ description: 'Where the trusted public keys are.' }),
+              'A Secret in the namespace of the resource. Each value holds public keys as gpg --armor --export writes them; the names of the keys of the Secret do not matter.',
+            ).optional(),
+            configMapRef: configMapRef(
+              'A ConfigMap in the namespace of the resource, instead of a Secret, with values as there; those in binaryData may be binary. Only where rbac.readConfigMaps is set in the values of the chart.',
+            ).optional(),
+          }),
+          {
+            cel: 'has(self.secretRef) != has(self.configMapRef)',
+            test: ({ secretRef: secret, configMapRef: map }) => (secret === undefined) !== (map === undefined),
+            message: 'keysFrom needs exactly one of secretRef and configMapRef: where the public keys are',
+          },
+        ).meta({
+          description:
+            'Where the trusted public keys are. They are read again with each list, so that new keys count from then on. ' +
+            'A list that none of them has signed is rejected, as is one whose key has expired or was revoked.',
+        }),
         signatureURL: url(
           'URL of the signature, if it is a file of its own, armored or binary. Default: the list itself is a clearsigned text.',
         ).optional(),

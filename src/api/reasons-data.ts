@@ -155,7 +155,7 @@ export const dataReasons = {
   },
   ArchiveInvalid: {
     meaning:
-      'The archive at the source is damaged, truncated or encrypted, has links, sparse files or names that lead outside of it, or could be read in two ways.',
+      'The archive at the source is damaged, truncated or encrypted, has links or names that lead outside of it, or could be read in two ways.',
     shownBy: ['Ready'],
     actor: 'user',
     remedy:

@@ -25,6 +25,20 @@ export const publisherReasons = {
     remedy: `${publisher} The operator asks again by itself. Declare \`digest\` if the older file is really wanted.`,
     command: read,
   },
+  KeysNotFound: {
+    meaning: 'The ConfigMap with the public keys of the publisher does not exist.',
+    shownBy: ['Ready', 'Updating'],
+    actor: 'user',
+    remedy: 'Create the ConfigMap that `keysFrom` names, in the namespace of the resource, or correct its name.',
+    command: 'kubectl get configmaps -n NAMESPACE',
+  },
+  KeysForbidden: {
+    meaning: 'The operator may not read the ConfigMap with the public keys of the publisher.',
+    shownBy: ['Ready', 'Updating'],
+    actor: 'user',
+    remedy: 'Put the keys into a Secret, or have rbac.readConfigMaps set in the values of the chart.',
+    command: showKey,
+  },
   SignatureMissing: {
     meaning: 'The list or index has no signature, and `content.verify` is declared.',
     shownBy: ['Ready', 'Updating'],

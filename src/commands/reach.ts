@@ -16,6 +16,7 @@ import type { Content } from '../image/content.ts';
 import type { SourceSize } from '../image/forecast.ts';
 import { cloudRefOf } from '../image/transfer.ts';
 import { createClient, type KubernetesClient } from '../kubernetes/client.ts';
+import { createConfigMapReader } from '../kubernetes/config-map.ts';
 import { createSecretReader } from '../kubernetes/secret.ts';
 import { createApiTransport } from '../kubernetes/transport.ts';
 import { abortable, linked } from '../lib/abort.ts';
@@ -180,7 +181,9 @@ export async function reachClouds(
   const asker = {
     ask: (asking: Asking, signal: AbortSignal) => ask(asking, { egress: sources, trust, clock, random, signal }),
   };
-  const publishers = createFollowing({ asker, limits: defaultLimits, credentials: inCluster, clock, random });
+  const configMaps = client === undefined ? { configMap: async () => undefined } : createConfigMapReader(client);
+  const secrets = { credentials: inCluster, configMaps };
+  const publishers = createFollowing({ asker, limits: defaultLimits, ...secrets, clock, random });
   const waiting = new Map<Key, () => void>();
   publishers.changes.subscribe((key) => waiting.get(key)?.());
 

@@ -11,6 +11,7 @@ import { createDomainMetrics } from '../image/metrics.ts';
 import { glanceImageType, imageIndexes, imagesIn } from '../image/resources.ts';
 import { createServedFields } from '../image/served-fields.ts';
 import { createClient } from '../kubernetes/client.ts';
+import { createConfigMapReader } from '../kubernetes/config-map.ts';
 import { createEventRecorder } from '../kubernetes/events.ts';
 import { createApiTransport } from '../kubernetes/transport.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
@@ -107,6 +108,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     trust,
     fence,
     credentials,
+    configMaps: createConfigMapReader(client),
     observer: domain.transfers,
     ...common,
   });

@@ -10,6 +10,7 @@ import { createEmitter, type Emitter } from '../controller/triggers.ts';
 import { createEgressPolicy, type EgressPair, type EgressRules } from '../http/egress.ts';
 import type { Trust } from '../http/trust.ts';
 import type { WebDownloads } from '../image/web-download.ts';
+import type { ConfigMapSource } from '../kubernetes/config-map.ts';
 import { aborted } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { Key } from '../lib/key.ts';
@@ -31,6 +32,7 @@ export interface TransfersOptions {
   trust: Trust;
   fence: SharedArrayBuffer | undefined;
   credentials: CredentialSource;
+  configMaps: ConfigMapSource;
   observer: TransferObserver;
   clock: Clock;
   random: Random;
@@ -55,7 +57,7 @@ export interface Transfers {
 }
 
 export function createTransfers(options: TransfersOptions): Transfers {
-  const { settings, egress, trust, fence, credentials, observer, clock, random, log } = options;
+  const { settings, egress, trust, fence, credentials, configMaps, observer, clock, random, log } = options;
   const changes = createEmitter<Key>();
   const running = {
     total: settings.transfers,
@@ -82,7 +84,7 @@ export function createTransfers(options: TransfersOptions): Transfers {
   const executor = executorFor('transfers');
   // What a publisher sends can end this thread alone.
   const asker = executorFor('lists of publishers');
-  const publishers = createFollowing({ asker, limits, credentials, clock, random });
+  const publishers = createFollowing({ asker, limits, credentials, configMaps, clock, random });
   const scheduler = createScheduler({
     execute: async (plan, run) => executor.run(plan, await readAccess(credentials, plan, run.signal), run),
     limits: running,

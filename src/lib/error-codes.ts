@@ -151,6 +151,8 @@ const table = {
   // The list or index of a publisher
   DigestNotFound: publisher,
   ListOutdated: publisher,
+  KeysNotFound: backoff,
+  KeysForbidden: changeOrAfter(minutes(10)),
   SignatureMissing: publisher,
   SignatureInvalid: publisher,
   SignerNotAllowed: change,

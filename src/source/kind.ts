@@ -28,6 +28,8 @@ export type SecretUse = 'headers' | 'ca' | 'cloud' | 'keys';
 
 export interface SecretNeed {
   use: SecretUse;
+  /** Where it is, if not in a Secret. */
+  in?: 'ConfigMap';
   ref: SecretRef;
   /** The field that names the Secret, for messages. */
   field: string;

@@ -49,12 +49,16 @@ export function resolvedContent(content: ContentSpec, resolution: Resolution): C
   return content.index === undefined ? resolvedHttp(content, resolution) : resolvedIndex(content, resolution);
 }
 
-/** The Secrets that reading the list or index needs. */
+/** The Secrets and ConfigMaps that reading the list or index needs. */
 export function askingSecrets({ http, verify }: ContentSpec): SecretNeed[] {
   const source = http && httpSource(declaredHttp(http).source).secrets;
-  const field = 'spec.content.verify.openPGP.keysFrom.secretRef';
-  const keys = verify && { use: 'keys' as const, ref: verify.openPGP.keysFrom.secretRef, field };
-  return [...(source ?? []), ...(keys === undefined ? [] : [keys])];
+  const { secretRef, configMapRef } = verify?.openPGP.keysFrom ?? {};
+  const keys = { use: 'keys' as const, field: 'spec.content.verify.openPGP.keysFrom' };
+  return [
+    ...(source ?? []),
+    ...(secretRef === undefined ? [] : [{ ...keys, ref: secretRef }]),
+    ...(configMapRef === undefined ? [] : [{ ...keys, ref: configMapRef, in: 'ConfigMap' as const }]),
+  ];
 }
 
 export function sourceOf(plan: SourcePlan): PlannedSource<SourcePlan> {

@@ -10,7 +10,8 @@ const listed = (fields: Record<string, unknown> = {}, more: Record<string, unkno
 const index = { url: 'https://images.example.com/stable.json', format: 'JSONPointer', file: '/a/b', digest: '/sha256' };
 const indexed = (fields: Record<string, unknown> = {}, more: Record<string, unknown> = {}) =>
   spec({ image: { diskFormat: 'raw' }, content: { index: { ...index, ...fields }, ...more } });
-const verify = { openPGP: { keysFrom: { secretRef: { name: 'keys' } } } };
+const keysIn = (keysFrom: Record<string, unknown>) => ({ openPGP: { keysFrom } });
+const verify = keysIn({ secretRef: { name: 'keys' } });
 const update = { interval: '24h' };
 
 const rejected = (what: string, declared: Case['spec'], field: string, sentence: string): Case => ({
@@ -54,6 +55,19 @@ export const publisherCases: Case[] = [
     what: 'the file that comes first, followed and downloaded by Glance',
     spec: listed({ digestFrom: firstUse }, { update, method: 'WebDownload' }),
   },
+  { what: 'keys in a ConfigMap', spec: listed({}, { verify: keysIn({ configMapRef: { name: 'keys' } }) }) },
+  rejected(
+    'no place of the keys',
+    listed({}, { verify: keysIn({}) }),
+    'spec.content.verify.openPGP.keysFrom',
+    says.oneKeysFrom,
+  ),
+  rejected(
+    'keys in a Secret and in a ConfigMap',
+    listed({}, { verify: keysIn({ secretRef: { name: 'keys' }, configMapRef: { name: 'keys' } }) }),
+    'spec.content.verify.openPGP.keysFrom',
+    says.oneKeysFrom,
+  ),
   rejected('no place of the digest', listed({ digestFrom: {} }), 'spec.content.http.digestFrom', says.oneDigestFrom),
   rejected(
     'a list and the file that comes first',

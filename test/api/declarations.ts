@@ -60,6 +60,7 @@ export const says = {
   digestFrom: 'http needs exactly one of digest and digestFrom: the digest of the file, or where it is from',
   oneDigestFrom:
     'digestFrom needs exactly one of checksums and firstUse: the list of the publisher, or firstUse: {} where there is none',
+  oneKeysFrom: 'keysFrom needs exactly one of secretRef and configMapRef: where the public keys are',
   firstUseOf: 'digestFrom.firstUse records the digest of the file as served: leave digestOf out, or declare digest',
   verifiedFirstUse:
     'verify is about the signature of a list or index, and digestFrom.firstUse has none: declare http.digestFrom.checksums, or leave verify out',

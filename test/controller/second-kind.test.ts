@@ -160,6 +160,7 @@ describe('two controllers in one process', () => {
       egress,
       trust,
       fence: undefined,
+      configMaps: { configMap: async () => undefined },
       credentials,
       observer: domain.transfers,
       clock,

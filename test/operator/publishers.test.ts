@@ -162,7 +162,7 @@ describe('images of publishers', () => {
     assert.equal(listsRead('stale').length, 2);
   });
 
-  test('an index and a signed list give the image, and a wrong signature does not', async () => {
+  test('an index and a list that is signed by a key of a Secret or ConfigMap give the image, and a wrong signature does not', async () => {
     const material = (name: string) =>
       readFileSync(join(import.meta.dirname, '../source/openpgp/material', name), 'utf8');
     await world.writeSecret('keys', { release: material('release.key.asc') });
@@ -173,13 +173,14 @@ describe('images of publishers', () => {
       body: readFileSync(join(import.meta.dirname, '../source/openpgp/material/SHA256SUMS.gpg')),
     });
     const url = world.source.add('/signed/', { body: first });
-    const signed = (name: string) => ({
+    const signedBy = (keysFrom: Record<string, unknown>) => ({
       image: { diskFormat: 'raw' },
       content: {
         http: { url, digestFrom: { checksums: { url: list, fileName: 'disk-*.qcow2' } } },
-        verify: { openPGP: { keysFrom: { secretRef: { name } }, signatureURL } },
+        verify: { openPGP: { keysFrom, signatureURL } },
       },
     });
+    const signed = (name: string) => signedBy({ secretRef: { name } });
     await world.apply('stranger', signed('strangers'));
     const stranger = await world.reason('stranger', 'SignerNotAllowed');
     assert.match(messageOf(stranger), /is not among the keys of keysFrom/);
@@ -191,6 +192,23 @@ describe('images of publishers', () => {
     assert.match(status.source?.signedBy ?? '', /^[0-9A-F]{40}$/);
     assert.equal(status.source?.signedAt, '2024-06-01T12:00:00Z');
     assert.equal(status.source?.url, `${url}disk-20240601.qcow2`);
+
+    const writeKeys = (key: string) =>
+      world.stack.kubernetes.apply(
+        JSON.stringify({
+          ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'keys', namespace: world.namespace } },
+          data: { key: material(key) },
+        }),
+      );
+    await world.apply('mapped', signedBy({ configMapRef: { name: 'keys' } }));
+    assert.match(messageOf(await world.reason('mapped', 'KeysNotFound')), /there is no ConfigMap "keys"/);
+    await writeKeys('release.key.asc');
+    await world.annotate('mapped', reconcileAtAnnotation, 'keys');
+    const mapped = await world.reason('mapped', 'SourceNotFound');
+    assert.equal(mapped.status.source?.signedBy, status.source?.signedBy);
+    await writeKeys('stranger.key.asc');
+    await world.annotate('mapped', reconcileAtAnnotation, 'other keys');
+    await updating('mapped', 'SignerNotAllowed');
 
     const entry = {
       location: 'index/disk.raw',

@@ -15,6 +15,12 @@
   {{- else }}
   verbs: [get]
   {{- end }}
+{{- if .Values.rbac.readConfigMaps }}
+- apiGroups: [""]
+  resources: [configmaps]
+  # Those with the public keys of publishers, which GlanceImages name in `spec.content.verify`.
+  verbs: [get]
+{{- end }}
 {{- if and .Values.publish.enabled (not .Values.publish.namespaces) }}
 {{ include "glance-image-operator.publishRules" . }}
 {{- end }}

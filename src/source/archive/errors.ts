@@ -17,6 +17,8 @@ export interface ArchiveJob {
   member: string | undefined;
   /** A larger file is rejected. */
   maxBytes: number;
+  /** A sparse file may be so many times as large as its data in the archive. */
+  maxRatio: number;
   /** Whether all bytes so far came from public addresses. */
   isPublic: () => boolean;
 }

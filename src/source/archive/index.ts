@@ -59,7 +59,8 @@ export function unpack(body: AsyncIterable<Uint8Array>, options: UnpackOptions):
   };
 
   async function* fileOf(input: Input, found: ArchiveKind): AsyncGenerator<Uint8Array, void, undefined> {
-    const job = { kind: found, url, member, maxBytes: limits.maxBytes, isPublic };
+    const { maxBytes, maxRatio } = limits;
+    const job = { kind: found, url, member, maxBytes, maxRatio, isPublic };
     choice = new MemberChoice(job);
     const chosen =
       found === 'tar' ? untar(input, job, choice, onSize) : unzip(input, job, choice, { limits, memory }, onSize);

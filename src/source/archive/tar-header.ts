@@ -63,7 +63,7 @@ function octal(field: Buffer): number | undefined {
 }
 
 /** In octal digits, or in binary after a byte 0x80, from 8 GiB on. A negative size begins with 0xff. */
-function sizeIn(field: Buffer): number | undefined {
+export function sizeIn(field: Buffer): number | undefined {
   if (field[0] !== 0x80) return field.every((byte) => byte === 0) ? 0 : octal(field);
   if (field.subarray(1, 4).some((byte) => byte !== 0)) return undefined;
   const size = field.readBigUInt64BE(4);
@@ -74,19 +74,27 @@ function sizeIn(field: Buffer): number | undefined {
 export interface Extension {
   name?: Buffer;
   size?: number;
+  /** With its holes, of a file that is packed with them. */
+  realSize?: number;
 }
 
 /** Keywords that change what a file is. The others are about times, owners and attributes. */
 const sparse = /^(?:GNU\.sparse\.|SCHILY\.realsize$)/;
+/** Of the only version that is read. In others the map of the file is in its pax header. */
+const sparseVersion: Readonly<Record<string, string>> = { 'GNU.sparse.major': '1', 'GNU.sparse.minor': '0' };
 
 /** The records of a pax header: `<length> <keyword>=<value>\n`. */
 export function parsePax(data: Buffer, job: ArchiveJob, at: number): Extension {
   const found: Extension = {};
+  const sparseFields = new Map<string, Buffer>();
   for (let from = 0; from < data.length; ) {
     const record = recordAt(data, from);
     if (record === undefined) throw damagedArchive(job, 'has an unreadable pax header', at);
     const { keyword, value, end } = record;
-    if (sparse.test(keyword)) throw sparseFile(job);
+    if (sparse.test(keyword)) {
+      if (sparseFields.has(keyword)) throw sparseFile(job);
+      sparseFields.set(keyword, value);
+    }
     if (keyword === 'path') {
       if (found.name !== undefined || value.includes(0))
         throw damagedArchive(job, 'has a pax header with two names for one file', at);
@@ -101,7 +109,18 @@ export function parsePax(data: Buffer, job: ArchiveJob, at: number): Extension {
     }
     from = end;
   }
-  return found;
+  return sparseFields.size === 0 ? found : { ...found, ...sparseIn(sparseFields, job) };
+}
+
+/** The name of the header and of `path` is that of a file in which other programs put the data with its map. */
+function sparseIn(fields: ReadonlyMap<string, Buffer>, job: ArchiveJob): Extension {
+  const name = fields.get('GNU.sparse.name');
+  const size = fields.get('GNU.sparse.realsize')?.toString('latin1') ?? '';
+  const isKnown = Object.entries(sparseVersion).every(([key, value]) => fields.get(key)?.toString('latin1') === value);
+  const realSize = /^[0-9]{1,16}$/.test(size) ? Number(size) : undefined;
+  if (!isKnown || fields.size !== 4 || name === undefined || name.includes(0)) throw sparseFile(job);
+  if (realSize === undefined || realSize > Number.MAX_SAFE_INTEGER) throw sparseFile(job);
+  return { name, realSize };
 }
 
 function recordAt(data: Buffer, from: number): { keyword: string; value: Buffer; end: number } | undefined {
@@ -125,7 +144,7 @@ export function sizeOf(header: TarHeader, { size }: Extension, job: ArchiveJob, 
 export function sparseFile(job: ArchiveJob): Error {
   return rejectedArchive(
     job,
-    'has a sparse file, whose holes only GNU tar and its like restore',
-    'have it packed without --sparse (-S), as the compression removes holes anyway',
+    'has a sparse file of a version that is not read',
+    'have it packed by GNU tar with --format=gnu or --sparse-version=1.0, or without --sparse (-S), as the compression removes holes anyway',
   );
 }

@@ -5,22 +5,15 @@
  * nothing follows it; memory is constant.
  *
  * No library is used: tar-stream holds extended headers of any length, ignores checks that matter here (the end of the archive, a size
- * that is stated twice, sparse files), and node-tar is made to write files.
+ * that is stated twice, the parts of sparse files), and node-tar is made to write files.
  */
 import { type Input, pieceBytes } from '../decompress/input.ts';
 import { tooLong } from '../errors.ts';
 import type { MemberChoice } from './choice.ts';
 import { type ArchiveJob, cutOffArchive, damagedArchive, rejectedArchive, shownName } from './errors.ts';
-import {
-  blockBytes,
-  type Extension,
-  isZero,
-  parseHeader,
-  parsePax,
-  sizeOf,
-  sparseFile,
-  type TarHeader,
-} from './tar-header.ts';
+import { blockBytes, type Extension, isZero, parseHeader, parsePax, sizeOf, type TarHeader } from './tar-header.ts';
+
+import { filled, readOldMap, readPaxMap, type SparseFile } from './tar-sparse.ts';
 
 /** Of names and pax headers. */
 const longestExtension = 64 * 1024;
@@ -49,20 +42,50 @@ export async function* untar(
       extension = await extended(extension, header, input, job, choice, at);
       continue;
     }
-    const size = sizeOf(header, extension, job, at);
+    const stored = sizeOf(header, extension, job, at);
+    const { realSize } = extension;
     extension = {};
     if (kind === 'directory') {
-      choice.checkName(name, at);
-      if (size > 0) throw damagedArchive(job, 'has a directory with data', at);
+      checkDirectory(name, stored, choice, job, at);
       continue;
     }
-    if (size > job.maxBytes) throw tooLong(job.url, `is a tar archive with a file of ${size} bytes`, job.maxBytes);
+    const file = await fileAt(kind, stored, realSize, { block, input, job, at });
+    if (file.size > job.maxBytes)
+      throw tooLong(job.url, `is a tar archive with a file of ${file.size} bytes`, job.maxBytes);
     const isTaken = choice.takes(name, at);
-    if (isTaken) onSize(size);
-    for await (const piece of dataOf(input, size, job)) if (isTaken) yield piece;
+    if (isTaken) onSize(file.size);
+    const data = (bytes: number) => dataOf(input, bytes, job);
+    if (isTaken) yield* filled(file, data);
+    else for await (const _ of data(file.storedBytes));
     // The rest of the last block.
-    await input.take(-size & (blockBytes - 1));
+    await input.take(-stored & (blockBytes - 1));
   }
+}
+
+function checkDirectory(name: Buffer, stored: number, choice: MemberChoice, job: ArchiveJob, at: number): void {
+  choice.checkName(name, at);
+  if (stored > 0) throw damagedArchive(job, 'has a directory with data', at);
+}
+
+interface Place {
+  block: Buffer;
+  input: Input;
+  job: ArchiveJob;
+  at: number;
+}
+
+/** `realSize`: of a file that pax calls sparse. */
+async function fileAt(
+  kind: 'file' | 'sparse',
+  size: number,
+  realSize: number | undefined,
+  { block, input, job, at }: Place,
+): Promise<SparseFile> {
+  if (kind === 'file' && realSize === undefined)
+    return { size, storedBytes: size, parts: [{ offset: 0, length: size }] };
+  if (kind === 'file' && realSize !== undefined) return readPaxMap(realSize, size, input, job, at);
+  if (realSize !== undefined) throw damagedArchive(job, 'has a sparse file of two versions', at);
+  return readOldMap(block, size, input, job, at);
 }
 
 function kindOf(
@@ -71,7 +94,7 @@ function kindOf(
   job: ArchiveJob,
   choice: MemberChoice,
   at: number,
-): 'file' | 'directory' | 'extension' {
+): 'file' | 'sparse' | 'directory' | 'extension' {
   const reject = (what: string) =>
     rejectedArchive(
       job,
@@ -98,7 +121,7 @@ function kindOf(
     case '6':
       throw reject('a device or a pipe');
     case 'S':
-      throw sparseFile(job);
+      return 'sparse';
     default:
       throw damagedArchive(job, `has an entry of the unknown type ${JSON.stringify(type)}`, at);
   }

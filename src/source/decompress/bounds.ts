@@ -15,7 +15,7 @@ import { bomb, busy, type Job } from './errors.ts';
  * of that size. Unlike a quotient, the sum grows with each byte, so a file within it stays within it when less compressible data
  * follows.
  */
-const headStart = 256 * 2 ** 20;
+export const headStart = 256 * 2 ** 20;
 
 /** Throws CompressionBomb if `taken` compressed bytes may not become `given` bytes. */
 export function checkSize(job: Job, given: number, taken: number): void {
