@@ -24,6 +24,7 @@ test('the flags for the bounds of images apply to transfers and to what Glance d
     trust: createTrust(),
     fence: undefined,
     credentials: { secret: async () => undefined },
+    configMaps: { configMap: async () => undefined },
     observer: silentObserver,
     clock: createVirtualClock(),
     random: Math.random,
