@@ -1,14 +1,18 @@
 /**
- * Digests of publishers that failed for a resource, so that its image stays as it is meanwhile, and its list is read again before
- * the file is blamed.
+ * Newer digests of publishers, for each resource: the one whose image is being made, so that a list that cannot be read meanwhile
+ * cancels nothing; and the one that failed, so that its image stays as it is, and its list is read again before the file is blamed.
  *
  * Guarantees: a failure is forgotten when its time is over, and at a restart; the number of failures is bounded.
  */
+import type { GlanceImageStatus } from '../api/status.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { delayOf, reactionTo } from '../lib/error-codes.ts';
 import type { OperatorError } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
+
+/** What is recorded of a file that a publisher provides. */
+export type PinnedSource = NonNullable<GlanceImageStatus['source']>;
 
 export interface Rejected {
   digest: string;
@@ -20,6 +24,9 @@ export interface Rejected {
 }
 
 export interface Candidates {
+  /** What is being made. */
+  current(key: Key): PinnedSource | undefined;
+  make(key: Key, source: PinnedSource): void;
   get(key: Key): Rejected | undefined;
   reject(key: Key, digest: string, error: OperatorError): void;
   forget(key: Key): void;
@@ -35,13 +42,17 @@ export function isMismatch({ code }: OperatorError): boolean {
 const mostKept = 100_000;
 
 export function createCandidates(clock: Clock, random: Random): Candidates {
+  const made = new BoundedMap<Key, PinnedSource>(mostKept);
   const rejected = new BoundedMap<Key, Omit<Rejected, 'leftMs'> & { attempts: number; untilMs: number }>(mostKept);
   return {
+    current: (key) => made.get(key),
+    make: (key, source) => void made.set(key, source),
     get(key) {
       const known = rejected.get(key);
       return known && { ...known, leftMs: known.untilMs - clock.monotonic() };
     },
     reject(key, digest, error) {
+      made.delete(key);
       const before = rejected.get(key);
       const attempts = before?.digest === digest ? before.attempts + 1 : 1;
       const now = clock.monotonic();
@@ -49,6 +60,9 @@ export function createCandidates(clock: Clock, random: Random): Candidates {
       const sinceMs = isMismatch(error) ? now : undefined;
       rejected.set(key, { digest, error, sinceMs, attempts, untilMs });
     },
-    forget: (key) => void rejected.delete(key),
+    forget(key) {
+      made.delete(key);
+      rejected.delete(key);
+    },
   };
 }

@@ -9,7 +9,6 @@ import { createHash } from 'node:crypto';
 import { rfc3339 } from '../api/conditions.ts';
 import type { ContentSpec } from '../api/content.ts';
 import type { GlanceImage } from '../api/glanceimage.ts';
-import type { GlanceImageStatus } from '../api/status.ts';
 import { compact } from '../lib/compact.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
@@ -19,10 +18,8 @@ import { whyOlder } from '../source/resolve/evaluate.ts';
 import type { Publishers, Reading } from '../source/resolve/publishers.ts';
 import type { Question, Resolution } from '../source/resolve/question.ts';
 import type { Known } from '../source/resolve/resolve.ts';
-import type { Candidates, Rejected } from './candidates.ts';
+import type { Candidates, PinnedSource, Rejected } from './candidates.ts';
 import { isRequested } from './due.ts';
-
-export type PinnedSource = NonNullable<GlanceImageStatus['source']>;
 
 /** `resource`: with the digest and the URL that count, so that nothing else has to know of publishers. `declared`: as it is written. */
 export type Pinning = { resource: GlanceImage; declared: GlanceImage; nextMs?: number | undefined } & (
@@ -83,16 +80,35 @@ export function pin(key: Key, resource: GlanceImage, following: Following, now: 
   const reading = readFor(key, resource, content, question, accepted, following);
   if (accepted === undefined) return firstOf(reading, pinned, open, now, question);
   const { rejected, nextMs } = reading;
+  const candidate = (source: PinnedSource): Pinning => {
+    following.candidates.make(key, source);
+    return { ...pinned(source), kind: 'candidate', before: accepted, nextMs };
+  };
+  const follows = content.update !== undefined && imageID !== undefined;
+  const making = follows ? goingOn(following.candidates.current(key), accepted, reading, url) : undefined;
+  if (making !== undefined) return candidate(making);
   if (reading.kind === 'pending') return { ...pinned(accepted), nextMs, isRereading: rejected?.sinceMs !== undefined };
   if (reading.kind === 'failed') return { ...pinned(accepted), nextMs, trouble: reading.error };
   const older = whyOlder(url, reading.resolution, asResolution(accepted));
   if (older !== undefined) return { ...pinned(accepted), nextMs, trouble: older };
   const source = sourceFrom(reading.resolution, question, accepted, now);
   if (source.digest === accepted.digest || !hasImage) return { ...pinned(source), nextMs };
-  if (content.update === undefined || imageID === undefined) return { ...pinned(accepted), nextMs };
-  if (rejected === undefined || rejected.digest !== source.digest || rejected.leftMs <= 0)
-    return { ...pinned(source), kind: 'candidate', before: accepted, nextMs };
+  if (!follows) return { ...pinned(accepted), nextMs };
+  if (rejected === undefined || rejected.digest !== source.digest || rejected.leftMs <= 0) return candidate(source);
   return { ...pinned(accepted), nextMs: Math.min(nextMs ?? rejected.leftMs, rejected.leftMs), trouble: rejected.error };
+}
+
+/** The file whose image is being made. The publisher had it, and another list does not change it unless that is newer. */
+function goingOn(
+  making: PinnedSource | undefined,
+  accepted: PinnedSource,
+  reading: Reading,
+  url: string,
+): PinnedSource | undefined {
+  if (making === undefined || making.declaration !== accepted.declaration || making.digest === accepted.digest)
+    return undefined;
+  const isNewer = reading.kind === 'resolved' && whyOlder(url, reading.resolution, asResolution(making)) === undefined;
+  return isNewer ? undefined : making;
 }
 
 function readFor(

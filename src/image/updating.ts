@@ -9,11 +9,12 @@ import { type ConditionVerdict, findCondition, isConvergedReason, type Verdicts 
 import type { GlanceImageStatus } from '../api/status.ts';
 import type { OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
+import type { PinnedSource } from './candidates.ts';
 import { reasonOf } from './failure.ts';
 import { digestIn } from './fingerprint.ts';
 import { type Memory, verifiedAs } from './memory.ts';
 import type { End } from './report.ts';
-import type { PinnedSource, Pinning } from './resolution.ts';
+import type { Pinning } from './resolution.ts';
 
 type Main = Pick<Verdicts, 'ready' | 'beside'>;
 

@@ -8,5 +8,5 @@ export const followsNothing: Following = {
     forget: () => {},
     close: async () => {},
   },
-  candidates: { get: () => undefined, reject: () => {}, forget: () => {} },
+  candidates: { current: () => undefined, make: () => {}, get: () => undefined, reject: () => {}, forget: () => {} },
 };

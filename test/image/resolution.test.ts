@@ -138,6 +138,26 @@ describe('what is pinned of a publisher', () => {
     test(`of a file that is trusted at its first use, ${what}: ${expected}`, () =>
       assert.equal(summaryOf(pinned({ http: first, ...content }, reading, status)), expected));
 
+  test('a list that fails, is read again or gets older does not cancel a newer file whose image is being made', () => {
+    const status = { ...both, source: { ...both.source, version: '1.0' } };
+    const { following } = followingOf(undefined);
+    const after = (reading: Reading) => {
+      const publishers = followingOf(reading).following.publishers;
+      return summaryOf(pinned({ http, update: daily }, reading, status, { ...following, publishers }));
+    };
+    assert.equal(after(failing), 'pinned one DigestNotFound');
+    assert.equal(after(resolved(two, { version: '1.1' })), 'candidate two');
+    for (const reading of [failing, pending, resolved(one, { version: '1.0' }), resolved(one, { version: '0.9' })])
+      assert.equal(after(reading), 'candidate two');
+    following.candidates.reject(key, two, new OperatorError('no', { code: 'FormatMismatch' }));
+    assert.equal(after(failing), 'pinned one DigestNotFound');
+    assert.equal(after(resolved(two, { version: '1.1' })), 'pinned one FormatMismatch');
+    following.candidates.forget(key);
+    assert.equal(after(resolved(two, { version: '1.1' })), 'candidate two');
+    following.candidates.forget(key);
+    assert.equal(after(pending), 'pinned one');
+  });
+
   test('the headers of a trusted file are given to the next reading, also after a restart', () => {
     const { following, demands } = followingOf(pending);
     pinned({ http: first, update: daily }, pending, { ...trusted, imageID }, following);
