@@ -24,7 +24,7 @@ export interface Rejected {
 }
 
 export interface Candidates {
-  /** What is being made. */
+  /** The file whose image is being made. */
   current(key: Key): PinnedSource | undefined;
   make(key: Key, source: PinnedSource): void;
   get(key: Key): Rejected | undefined;
