@@ -23,7 +23,7 @@ interface Kind {
   image?: Record<string, unknown>;
   content?: Record<string, unknown>;
   keep?: number;
-  /** The cloud entry of an administrator, because only that may publish images. */
+  /** The cloud entry of an administrator, because only that may publish and copy images. */
   isAdmin?: true;
 }
 
@@ -53,7 +53,7 @@ describe('an image of any kind that rolls on real servers', () => {
       shared: { image: { visibility: 'shared', members: { projects: [consumer.id] } } },
       public: { image: { visibility: 'public' }, isAdmin: true },
       protected: { image: { protected: true }, keep: 0 },
-      stores: { image: { stores: ['fast', 'slow'] } },
+      stores: { image: { stores: ['fast', 'slow'] }, isAdmin: true },
       fetched: { content: { method: 'WebDownload' } },
       staged: { content: { method: 'Stage' } },
     };
