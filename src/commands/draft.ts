@@ -26,6 +26,16 @@ const settings = {
     schema: setting.switch(),
     help: 'Download the file once, for its digest, its virtual size and the verdict of the inspection.',
   },
+  checksums: {
+    schema: setting.text(),
+    value: 'URL',
+    help: 'List of digests that is somewhere else. Default: the one next to the file.',
+  },
+  indexUrl: {
+    schema: setting.text(),
+    value: 'URL',
+    help: 'Index in JSON that is somewhere else. Default: the one next to the file.',
+  },
   name: { schema: setting.text(), value: 'NAME', help: 'Name of the resource. Default: made of the name of the file.' },
   namespace: { schema: setting.text(), value: 'NAME', short: 'n', help: 'Namespace in the manifest. Default: none.' },
   secret: {
@@ -89,7 +99,7 @@ async function lookAt(
         code: 'PageReceived',
       });
     work.update('Looking for a list of digests');
-    const { list, indexed, notes } = await neighbours(url, access, surroundings);
+    const { list, indexed, notes } = await neighbours(url, given, access, surroundings);
     work.stop();
     const downloaded = given.download
       ? await download(url, head.format, list?.digest, access, surroundings)
@@ -137,10 +147,12 @@ async function download(
 const maxDocumentBytes = 2 ** 20;
 /** Lists that a folder names are tried after the usual names. */
 const mostTried = 40;
+const mostDocuments = 10;
 
 /** The neighbours of a file: the first list that names it with a digest of today, or else an index. */
 async function neighbours(
   url: string,
+  { checksums, indexUrl }: Pick<Given, 'checksums' | 'indexUrl'>,
   access: CloudAccessOfCommand,
   { signal, clock }: Surroundings,
 ): Promise<{ list: FoundList | undefined; indexed: FoundIndex | undefined; notes: string[] }> {
@@ -162,15 +174,10 @@ async function neighbours(
   const folder = await read(new URL('./', url).href);
   const named = folder === undefined ? [] : linksIn(Buffer.from(folder).toString('utf8'), url);
   const usual = usualNames(name).map((one) => new URL(one, url).href);
-  const lists = [
-    ...new Set([
-      ...named.filter((one) => isList(one)),
-      ...(folder === undefined || named.length === 0
-        ? usual
-        : usual.filter((one) => named.includes(one) || isOfFile(one, name))),
-    ]),
-  ];
-  for (const at of lists.slice(0, mostTried)) {
+  const isListed = (one: string) => named.length === 0 || named.includes(one) || isOfFile(one, name);
+  const lists =
+    checksums === undefined ? [...new Set([...named.filter(isList), ...usual.filter(isListed)])] : [checksums];
+  for (const at of indexUrl === undefined ? lists.slice(0, mostTried) : []) {
     const bytes = await read(at);
     if (bytes === undefined) continue;
     const result = inList(bytes, at, name);
@@ -178,10 +185,11 @@ async function neighbours(
     if (result.kind === 'found')
       return { list: await signed(result.list, bytes, named, read), indexed: undefined, notes };
   }
-  for (const at of [
+  const documents = [
     ...named.filter((one) => one.endsWith('.json')),
     ...indexNames(name).map((one) => new URL(one, url).href),
-  ].slice(0, 10)) {
+  ];
+  for (const at of indexUrl === undefined ? documents.slice(0, mostDocuments) : [indexUrl]) {
     const bytes = await read(at);
     const indexed = bytes && pointersIn(bytes, at, url);
     if (indexed !== undefined) return { list: undefined, indexed, notes };
@@ -275,7 +283,7 @@ async function signed(
   if (Buffer.from(bytes).includes('-----BEGIN PGP SIGNED MESSAGE-----')) return { ...list, signature: 'clearsigned' };
   for (const end of ['.gpg', '.asc', '.sign', '.sig']) {
     const at = `${list.url}${end}`;
-    if (named.length > 0 && !named.includes(at)) continue;
+    if (named.includes(list.url) && !named.includes(at)) continue;
     if ((await read(at)) !== undefined) return { ...list, signature: { url: at } };
   }
   return list;

@@ -101,6 +101,33 @@ describe('the command draft', () => {
     );
   });
 
+  test('a list and an index somewhere else are named by flags, and no digest of another file is taken from them', async () => {
+    const url = source.add('/files/a.qcow2', { body: disk });
+    const base64 = Buffer.from(sha512, 'hex').toString('base64').replace(/=+$/, '');
+    const item = (ref: string, digest: string) => ({ data: { ref: `files/${ref}` }, metadata: { 'x/digest': digest } });
+    const index = source.add('/api/releases.json', {
+      body: Buffer.from(
+        JSON.stringify({ items: [item('b.qcow2', `sha256:${other}`), item('a.qcow2', `sha512:${base64}`)] }),
+      ),
+    });
+    const indexed = await run([url, '--index-url', index]);
+    const declared = admitted(indexed.out).spec.content?.index;
+    assert.deepEqual(
+      [declared?.file, declared?.digest],
+      ['/items/1/data/ref', '/items/1/metadata/x~1digest'],
+      indexed.err,
+    );
+    const list = source.add('/api/all.txt', { body: Buffer.from(`${sha256}  a.qcow2\n`) });
+    const listed = await run([url, '--checksums', list]);
+    assert.equal(admitted(listed.out).spec.content?.http?.digestFrom?.checksums?.url, list, listed.err);
+    const alien = source.add('/api/alien.json', {
+      body: Buffer.from(
+        JSON.stringify({ digest: other, files: [{ name: 'a.qcow2' }, { name: 'b.qcow2', sha256: other }] }),
+      ),
+    });
+    assert.match((await run([url, '--index-url', alien])).out, /FILL-IN/);
+  });
+
   test('without a list, the digest has to be filled in, or is that of the file that --download reads once', async () => {
     const packed = gzipSync(disk);
     const url = source.add('/alone/image-x86_64.qcow2.gz', { body: packed });
