@@ -40,8 +40,11 @@ export type ImageChange =
 /** For metrics. */
 export interface ImageCacheObserver {
   lookedUp(result: 'seen' | 'refreshing' | 'unlisted' | 'unavailable'): void;
-  /** `images`: number of images in this list. `kept`: number of images in the cache. */
-  listed(list: { full: boolean; images: number; kept: number; durationMs: number }): void;
+  /**
+   * `images`: number of images in this list that are kept. `kept`: number of images in the cache. `unused`: number of images with our mark that
+   * are not kept, after a full list.
+   */
+  listed(list: { full: boolean; images: number; kept: number; unused?: number; durationMs: number }): void;
   failed(list: { full: boolean; error: unknown }): void;
 }
 
@@ -94,13 +97,19 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
   let failures = 0;
   let pausedUntil = 0;
   let refreshing = false;
+  /** Images of the last list that are not kept. */
+  let unused = 0;
 
   /** The lists that fit, with their changes reported. `times` learns from their time stamps. */
   async function walk(filters: ListFilters, times: ServerClock, signal: AbortSignal): Promise<Map<string, Image>> {
     const found = new Map<string, Image>();
+    unused = 0;
     for await (const image of inScope(options, filters, signal)) {
       times.observe(image.updatedAt, clock.monotonic());
-      if (!keeps(image.id)) continue;
+      if (!keeps(image.id)) {
+        unused++;
+        continue;
+      }
       const slim = slimmed(image);
       const before = images.get(image.id);
       const same = before !== undefined && isDeepStrictEqual(before, slim);
@@ -149,7 +158,8 @@ export function createImageCache(options: ImageCacheOptions): ImageCache {
       asOf = startedAt;
       failures = 0;
       const durationMs = clock.monotonic() - startedAt;
-      observer?.listed({ full: since === undefined, images: count, kept: images.size, durationMs });
+      const counted = since === undefined && scope.kind === 'marked' ? { unused } : {};
+      observer?.listed({ full: since === undefined, images: count, kept: images.size, ...counted, durationMs });
     } catch (error) {
       if (closed.signal.aborted) return;
       pausedUntil = clock.monotonic() + backoff(afterFailure, failures);

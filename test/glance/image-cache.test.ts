@@ -176,6 +176,28 @@ describe('the cache of images', () => {
     assert.equal(looks.at(-1), 'unlisted');
   });
 
+  test('a full list counts the images with our mark that no resource uses, and a list of changes does not', async () => {
+    const counts: (number | undefined)[] = [];
+    const observer = {
+      lookedUp: () => {},
+      listed: ({ unused }: { unused?: number }) => void counts.push(unused),
+      failed: () => {},
+    };
+    const { glance, clock, settled } = setUp({ observer, keeps: (id) => id === 'a' });
+    for (const id of ['a', 'orphan', 'retired']) glance.put(id);
+    glance.msAList = 2 * second;
+    await settled('a');
+    assert.deepEqual(counts.splice(0), [2]);
+    glance.put('a', { name: 'changed' });
+    glance.images.delete('orphan');
+    await clock.advance(minute);
+    await settled('a');
+    assert.deepEqual(counts.splice(0), [undefined]);
+    await clock.advance(2 * hour);
+    await settled('a');
+    assert.deepEqual(counts, [1]);
+  });
+
   test('the cache keeps only the compared attributes of images that will be read', async () => {
     const { glance, cache, settled, told } = setUp({ keeps: (id) => id === 'a' });
     glance.put('a', { directUrl: 'rbd://x', locations: [{ url: 'rbd://x', metadata: {} }] });

@@ -117,10 +117,13 @@ test('a cache reports its age until it is closed', async () => {
   cache.lookedUp('unlisted');
   await has(`glance_image_operator_cache_last_list_timestamp_seconds{cloud="https://a/p1"} ${at}`);
   await has('glance_image_operator_cache_images{cloud="https://a/p1"} 12');
+  cache.listed({ full: true, images: 12, kept: 12, unused: 3, durationMs: 5 });
+  cache.listed({ full: false, images: 1, kept: 12, durationMs: 5 });
+  await has('glance_image_operator_unclaimed_images{cloud="https://a/p1"} 3');
   await has('glance_image_operator_cache_lists_total{cloud="https://a/p1",list="changes",result="failed"} 1');
   await has('glance_image_operator_cache_lookups_total{result="unlisted"} 1');
   cache.closed();
-  assert.ok(!(await registry.metrics()).includes('glance_image_operator_cache_images{'));
+  assert.doesNotMatch(await registry.metrics(), /^glance_image_operator_(cache|unclaimed)_images\{/m);
 });
 
 test('gauges are read at the time of the scrape', async () => {

@@ -27,6 +27,11 @@ export function createCacheMetrics({ counter, gauge }: Meters, clock: Clock): (c
     'result',
   ]);
   const images = gauge('glance_image_operator_cache_images', 'Images in the cache', ['cloud']);
+  const unclaimed = gauge(
+    'glance_image_operator_unclaimed_images',
+    'Images with the mark of this cluster that no resource of this installation uses',
+    ['cloud'],
+  );
   const listedAt = gauge('glance_image_operator_cache_last_list_timestamp_seconds', 'When the last list succeeded', [
     'cloud',
   ]);
@@ -55,7 +60,7 @@ export function createCacheMetrics({ counter, gauge }: Meters, clock: Clock): (c
       return;
     }
     open.delete(cloud);
-    for (const each of [images, listedAt]) each.remove({ cloud });
+    for (const each of [images, unclaimed, listedAt]) each.remove({ cloud });
     for (const labels of listLabels(cloud)) lists.remove(labels);
   }
 
@@ -66,10 +71,11 @@ export function createCacheMetrics({ counter, gauge }: Meters, clock: Clock): (c
     for (const labels of listLabels(cloud)) lists.inc(labels, 0);
     return {
       lookedUp: (answer) => lookups.inc({ result: answer }),
-      listed({ full, kept }) {
+      listed({ full, kept, unused }) {
         count(full, 'succeeded');
         if (cloud === otherClouds) return;
         images.set({ cloud }, kept);
+        if (unused !== undefined) unclaimed.set({ cloud }, unused);
         listedAt.set({ cloud }, clock.now().getTime() / 1000);
       },
       failed: ({ full }) => count(full, 'failed'),
