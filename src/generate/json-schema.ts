@@ -11,7 +11,7 @@ import type { StructuralSchema } from './structural.ts';
 type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** Where kubeconform and the catalogue of datree look for it. */
-export const jsonSchemaFile = `schemas/${group}/${kind.toLowerCase()}_${version}.json`;
+export const jsonSchemaFile = `docs/schemas/${group}/${kind.toLowerCase()}_${version}.json`;
 
 const keywords = [
   'type',

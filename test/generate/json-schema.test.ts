@@ -34,7 +34,7 @@ const resource = (spec: unknown) => ({ apiVersion, kind, metadata: { name: 'a' }
 
 describe('the JSON schema of GlanceImage', () => {
   test('the file is at the path that kubeconform makes of group, kind and version', () => {
-    assert.equal(jsonSchemaFile, 'schemas/glance-image-operator.dev/glanceimage_v1alpha1.json');
+    assert.equal(jsonSchemaFile, 'docs/schemas/glance-image-operator.dev/glanceimage_v1alpha1.json');
     assert.equal(readFileSync(join(root, jsonSchemaFile), 'utf8'), jsonSchema());
   });
 
