@@ -79,7 +79,9 @@ export function whyForeign({ owner, properties }: Image, why: Extract<Ownership,
       return `bears the mark of another cluster (${printable(String(properties[clusterProperty]), longestCluster)}) now`;
     case 'owner':
     case 'id':
-      return 'bears the mark of another owner now';
+      return properties[ownerProperty] === undefined
+        ? 'has lost its owner mark, and its ID does not follow from the UID of this GlanceImage'
+        : 'bears the mark of another owner now';
   }
 }
 

@@ -10,7 +10,7 @@ import type { ImportRequest } from '../glance/client/index.ts';
 import { sourceOf } from '../source/registry.ts';
 import { adoption, considered, inherited, withLeftAlone, withRecord } from './adopt.ts';
 import { type Desired, imageBefore } from './desired.ts';
-import { imageIDOf } from './identity.ts';
+import { imageIDOf, ownerProperty } from './identity.ts';
 import { mostImages } from './memory.ts';
 import { whyForeign } from './ownership.ts';
 import { obeyPin } from './pin.ts';
@@ -211,11 +211,16 @@ const fromCluster =
   'If this GlanceImage was moved here from that cluster, or this cluster had that name, the administrator of the operator can add the ' +
   'name to --inherit-from, and the image is taken over';
 
-function takenOver({ image: { owner } }: Desired, { image, ownership }: Revision): string {
+function takenOver({ image: { owner, properties } }: Desired, { image, ownership }: Revision): string {
   const why = ownership.kind === 'foreign' ? ownership.why : 'project';
   const left = `image ${image.id} ${whyForeign(image, why)}, and is left as it is`;
   const again = 'To get another image, delete this GlanceImage and create it again';
   if (why === 'cluster') return `${left}. ${fromCluster}. ${again} without the annotation ${identityAnnotation}`;
+  if (why !== 'project' && image.properties[ownerProperty] === undefined)
+    return (
+      `${left}. If it is still the image of this GlanceImage, put the mark back: ` +
+      `\`openstack image set --property ${ownerProperty}=${String(properties?.[ownerProperty])} ${image.id}\`. ${again}`
+    );
   if (why !== 'project') return `${left}. ${again}`;
   return (
     `${left}. To take it back, run ` +

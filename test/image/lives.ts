@@ -227,6 +227,8 @@ export class Life {
       case 'unmark': {
         const image = this.pick(event.which);
         if (image === undefined) return;
+        // Its ID says nothing of an image that was moved.
+        if (this.moves > 0 && image.id !== original) return;
         // Without the memory, nothing shows whose image it is.
         if (world.status?.operation?.['uid'] !== world.resource?.metadata.uid) return;
         this.loss = undefined;

@@ -131,6 +131,24 @@ describe('clusterctl move', () => {
     assert.equal(to.images.size, 0);
   });
 
+  test('a moved image that has lost its owner mark is left alone, and the message says how to put the mark back', async () => {
+    const from = await source();
+    const to = await settled(copyOf(from, { cluster: 'target', inheritFrom: ['source'] }));
+    const { imageID = '' } = to.status ?? {};
+    const { [ownerProperty]: mark, ...properties } = to.images.get(imageID)?.properties ?? {};
+    to.meddle(imageID, { properties });
+    to.edit(spec);
+    await to.step();
+    assert.equal(to.ready(), 'False TakenOver');
+    assert.ok(
+      to.message()?.includes(`openstack image set --property ${ownerProperty}=${mark} ${imageID}`),
+      to.message(),
+    );
+    to.meddle(imageID, { properties: { ...properties, ...(mark === undefined ? {} : { [ownerProperty]: mark }) } });
+    to.edit(spec);
+    assert.ok((await to.settle()).isSettled, to.message());
+  });
+
   test('an object that has moved can move on, and back', async () => {
     const first = await source();
     const second = await settled(copyOf(first, { cluster: 'target', inheritFrom: ['source'] }));
