@@ -146,7 +146,8 @@ export const dataReasons = {
     command: check,
   },
   CompressionBomb: {
-    meaning: 'The decompressed data of the source would exceed the limit, or decompressing it needs too much memory.',
+    meaning:
+      'The decompressed data of the source, or the disk of a converted image, would exceed the limit, or decompressing it needs too much memory.',
     shownBy: ['Ready'],
     actor: 'user',
     remedy:

@@ -119,7 +119,7 @@ export const statusSchema = z
         digest: short('The digest that was verified.'),
         shortDigest: text(0, 12).optional().meta({ description: 'The first 12 hex digits of digest, for lists.' }),
         imageDigest: short(
-          'Digest of the bytes that went into Glance, which differ from those served where they were decompressed.',
+          'Digest of the bytes that went into Glance, which differ from those served where they were decompressed or converted.',
         ).optional(),
         size: count('Bytes that went into Glance.').optional(),
         compression: short('What they were compressed with: gzip, zstd, xz, bzip2 or zip.').optional(),

@@ -10,6 +10,7 @@ import { generated } from '../env/content.ts';
 import { qcow2, raw } from '../env/images.ts';
 import { startProxy } from '../env/proxy.ts';
 import { startSource } from '../env/source.ts';
+import { writeQcow2 } from '../source/convert/qcow2.ts';
 import { digestOf } from './digest.ts';
 import { messageOf, reasonOf, World } from './world.ts';
 
@@ -57,6 +58,25 @@ describe('data arrives as it is declared', () => {
         imageDigest: digestOf(image, 'sha512'),
       });
     }
+  });
+
+  test('a qcow2 file is converted to raw, with both digests in the status, and a server without ranges is a reason of its own', async () => {
+    const { file, disk } = writeQcow2({ clusters: ['data', 'absent', 'packed', 'zeros', 'data'], order: [2, 1, 3] });
+    const url = world.source.add('/disk.qcow2', { body: file });
+    const converted = (http: object) => ({ image: { diskFormat: 'raw' }, content: { http, convert: 'Raw' } });
+    await world.apply('converted', converted({ url, digest: digestOf(file) }));
+    const { status } = await world.ready('converted');
+    assert.deepEqual([status.image?.diskFormat, status.image?.hash?.value], ['raw', digestOf(disk, 'sha512').slice(7)]);
+    assert.partialDeepStrictEqual(status.content, {
+      digest: digestOf(file),
+      imageDigest: digestOf(disk, 'sha512'),
+      size: disk.length,
+      virtualSize: disk.length,
+    });
+    const fixed = world.source.add('/whole.qcow2', { body: file, ranges: false });
+    await world.apply('whole', converted({ url: fixed, digest: digestOf(file) }));
+    const { status: failed } = await world.reason('whole', 'ConversionNeedsRanges');
+    assert.match(failed.lastError?.message ?? '', /publish the result of qemu-img convert -O raw/);
   });
 
   test('a file in a format that is never decompressed stays compressed', async () => {
