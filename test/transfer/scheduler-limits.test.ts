@@ -200,7 +200,20 @@ describe('the fairness of a scheduler', () => {
       runOf('a').onProgress(moved(minutes * 60 * 2 ** 20));
       await clock.advance(5 * minute);
     }
-    assert.deepEqual(kinds('a', 'm'), ['running', 'queued']);
+    assert.deepEqual([...kinds('a', 'm'), runOf('a').signal.aborted], ['running', 'queued', false]);
+  });
+
+  test('a conversion keeps its slot while it reads the file, and afterwards while it sends fewer bytes than it read', async () => {
+    const { clock, scheduler, runOf, kinds } = setUp(1);
+    scheduler.start('a', planOf('a', of('fast')));
+    scheduler.start('m', planOf('m', of('other')));
+    const half = 30 * 60 * 2 ** 20;
+    for (let minutes = 5; minutes <= 60; minutes += 5) {
+      const all = minutes * 60 * 2 ** 20;
+      runOf('a').onProgress({ ...moved(Math.max(0, all - half)), servedBytes: Math.min(all, half) });
+      await clock.advance(5 * minute);
+    }
+    assert.deepEqual([...kinds('a', 'm'), runOf('a').signal.aborted], ['running', 'queued', false]);
   });
 
   test('a transfer that starts again at zero shows no negative rate, and keeps its slot if it is fast', async () => {
