@@ -16,7 +16,8 @@ import { startBareController } from './bare-controller.ts';
 import { buildProgram } from './program.ts';
 
 const atOnce = 8;
-const boundSample = 500;
+/** A bound is a rate, for which that many are enough. */
+const boundSample = 100;
 const drifting = [0, 1, 100];
 const patience = 3_600_000;
 
@@ -46,6 +47,7 @@ async function measure(size: number, program: readonly string[]): Promise<void> 
       (await stack.kubernetes.request('POST', path, manifest(world.namespace, index))).ok(),
     );
     // Before and after: the machine may have become busier meanwhile.
+    say(`${size} resources exist; next: the bound, and all Ready`);
     const before = await bound();
     const reached = await creation(world, glance, size, rssEmpty);
     const after = await bound();
