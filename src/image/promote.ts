@@ -8,8 +8,8 @@
 import type { Image } from '../glance/image.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import { withRecord } from './adopt.ts';
-import { imageAfter, imageBefore, pendingName } from './desired.ts';
-import { isRetired, withPromoted } from './memory.ts';
+import { type Desired, imageAfter, imageBefore, pendingName } from './desired.ts';
+import { findingOf, isRetired, type Memory, withFinding, withPromoted } from './memory.ts';
 import { publication } from './publication.ts';
 import { retire } from './retire.ts';
 import { importing, lockOf } from './revisions.ts';
@@ -30,7 +30,7 @@ export function whenRight(scene: Scene, chosen: Judged): Choice {
   const isPromoted = memory.promoted === image.id && others.every((one) => isRetired(memory, one.image.id));
   if (isSettled || isPromoted) return rest;
   const ids = others.map((one) => one.image.id);
-  const promoted = withPromoted(memory, image.id, ids, now);
+  const promoted = withPromoted(withWrong(memory, others, scene.desired), image.id, ids, now);
   return step({ kind: 'record', memory: ids.length === 0 ? promoted : withRecord(promoted, scene.desired) });
 }
 
@@ -41,6 +41,17 @@ function afterwards(scene: Scene, image: Image, others: readonly Judged[]): Choi
   const rest = retire(scene, others) ?? completion(scene, image);
   const isSettled = rest.kind === 'next' && rest.next.kind === 'settled';
   return isSettled ? (published ?? rest) : rest;
+}
+
+/** Data that is wrong by a comparison has no finding, and would look like that of an image to keep once another content is declared. */
+function withWrong(memory: Memory, others: readonly Judged[], { binding: fingerprint }: Desired): Memory {
+  if (fingerprint === undefined) return memory;
+  return others.reduce((next, { image: { id: imageID }, stage }) => {
+    const isWrong = stage.kind === 'useless' && stage.byUs && findingOf(memory, imageID, fingerprint) === undefined;
+    if (!isWrong) return next;
+    const { why, code } = stage;
+    return withFinding(next, { imageID, fingerprint, verdict: 'wrong', why, ...(code === undefined ? {} : { code }) });
+  }, memory);
 }
 
 /** Brings the data to the declared stores, and deactivates it last. */
