@@ -97,6 +97,8 @@ const faults: ReadonlySet<string> = new Set([
   'ArchiveCutOff',
   'ArchiveMemberNotFound',
   'SignatureInvalid',
+  'SignatureMissing',
+  'SignerNotAllowed',
   'WeakHash',
 ]);
 

@@ -10,10 +10,12 @@ import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
 import { command } from '../../src/commands/command.ts';
 import { completionCommand } from '../../src/commands/completion.ts';
-import { painter, table } from '../../src/commands/output.ts';
+import { painter, print, table } from '../../src/commands/output.ts';
 import { candidates, commandsForPeople } from '../../src/commands/people.ts';
 import { planCommand } from '../../src/commands/plan.ts';
+import { showWork } from '../../src/commands/progress.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
+import { createVirtualClock } from '../clock.ts';
 import { surroundings } from './surroundings.ts';
 
 const program = join(import.meta.dirname, '../../src/main.ts');
@@ -128,6 +130,33 @@ test('SIGINT ends a command with the reason and without a stack', async () => {
   const [code] = z.tuple([z.number().nullable(), z.unknown()]).parse(await once(child, 'exit'));
   assert.deepEqual([code, ...(await output)], [1, '', 'glance-image-operator: stopped by SIGINT\n']);
   server.close();
+});
+
+test('the same data is printed as JSON, as YAML, or as text for people', () => {
+  const printed = (output: 'table' | 'json' | 'yaml') => {
+    const around = surroundings();
+    print(output, { name: 'a: b', sizes: [1] }, () => 'text\n', around);
+    return around.output();
+  };
+  assert.equal(printed('table'), 'text\n');
+  assert.deepEqual(JSON.parse(printed('json')), { name: 'a: b', sizes: [1] });
+  assert.equal(printed('yaml'), 'name: "a: b"\nsizes:\n  - 1\n');
+});
+
+test('work is shown on a terminal after a second, and its line is removed at the end', async () => {
+  const clock = createVirtualClock();
+  const shownOn = (isTTY: boolean) => {
+    const around = surroundings({ isTTY });
+    const work = showWork(around.err, clock);
+    work.update('Listing images');
+    return { around, work };
+  };
+  const [terminal, pipe, quick] = [shownOn(true), shownOn(false), shownOn(true)];
+  quick.work.stop();
+  await clock.advance(1_000);
+  for (const { work } of [terminal, pipe]) work.stop();
+  assert.equal(terminal.around.errors(), '\rListing images\u001b[K\r\u001b[K');
+  assert.deepEqual([pipe.around.errors(), quick.around.errors()], ['', '']);
 });
 
 describe('colours', () => {

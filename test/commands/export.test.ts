@@ -72,9 +72,8 @@ describe('exported manifests', () => {
         project.createImage(fields, 'disk_format' in fields ? dataOf(fields.disk_format) : raw(4096, fields.name)),
       ),
     );
-    const [shared, plain] = ['shared', 'plain'].map(
-      async (name) => (await world.images()).find((one) => one.name === name)?.id,
-    );
+    const created = await world.images();
+    const [shared, plain] = ['shared', 'plain'].map((name) => created.find((one) => one.name === name)?.id);
     const member = await world.stack.openstack.createProject();
     (await project.image('POST', `/v2/images/${shared}/members`, { member: member.id })).ok();
     (await project.image('POST', `/v2/images/${plain}/actions/deactivate`)).ok();

@@ -88,6 +88,9 @@ describe('the commands for people', () => {
     const { code, err } = await run(rollbackCommand, ['managed', ...to, ...inNamespace()]);
     assert.equal(code, 0);
     assert.match(err, /^Warning: the Flux Kustomization images manages this resource and may remove the pin/);
+    await world.apply('managed', spec('a'), { labels: { 'argocd.argoproj.io/instance': 'apps' } });
+    const argo = await run(rollbackCommand, ['managed', ...to, ...inNamespace()]);
+    assert.match(argo.err, /^Warning: the Argo CD Application apps manages this resource/);
   });
 
   test('status lists the resources of a namespace with the worst first, and a failure with its remedy', async () => {

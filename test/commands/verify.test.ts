@@ -1,6 +1,6 @@
 /** The command verify on files and URLs. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -94,6 +94,21 @@ describe('the command verify', () => {
     source.add('/images/disk.qcow2', { body: raw(4096) });
     const wrong = await run([url, '--checksums', list, '--format', 'raw']);
     assert.deepEqual([wrong.code, wrong.verdict?.reason], [2, 'DigestMismatch']);
+  });
+
+  test('a list that must be signed has the signer in the verdict, and the signature of another key is no signature', async () => {
+    const material = (name: string) => join(import.meta.dirname, '../source/openpgp/material', name);
+    const sums = readFileSync(material('SHA256SUMS'));
+    const [, name = ''] = /^[0-9a-f]{64} [ *](\S+)$/m.exec(sums.toString()) ?? [];
+    const list = source.add('/signed/SHA256SUMS', { body: sums });
+    const signature = source.add('/signed/SHA256SUMS.gpg', { body: readFileSync(material('SHA256SUMS.gpg')) });
+    const flags = ['--checksums', list, '--signature', signature, '--format', 'qcow2'];
+    const signed = await run([file(name, disk), ...flags, '--keys', material('release.key.asc')]);
+    // The digest in the list is that of another file.
+    assert.deepEqual([signed.code, signed.verdict?.reason], [2, 'DigestMismatch'], signed.err);
+    assert.match(String(signed.verdict?.['signedBy']), /^[0-9A-Fa-f]{40}/);
+    const stranger = await run([file(name, disk), ...flags, '--keys', material('stranger.key.asc')]);
+    assert.deepEqual([stranger.code, stranger.verdict?.reason], [2, 'SignerNotAllowed'], stranger.err);
   });
 
   test('a target that cannot be read is an error, and no verdict', async () => {
