@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findCondition } from '../../src/api/conditions.ts';
 import { desire, retiredName } from '../../src/image/desired.ts';
-import { imageIDOf } from '../../src/image/identity.ts';
+import { contentProperty, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { identity, imageOf, projectID, resourceOf, uid } from './resource.ts';
 import { createWorld, type World } from './world.ts';
@@ -175,6 +175,18 @@ test('the deletion of a resource deletes all of its revisions', async () => {
   world.delete();
   await world.settle();
   assert.deepEqual([world.resource, world.images.size], [undefined, 0]);
+});
+
+test('with Retain, all revisions stay in Glance without the mark of the cluster', async () => {
+  const world = createWorld({ spec: specOf('a', {}, { deletionPolicy: 'Retain' }) });
+  await world.settle();
+  world.edit(specOf('b', {}, { deletionPolicy: 'Retain' }));
+  await world.settle();
+  world.delete();
+  await world.settle();
+  assert.deepEqual([world.resource, [...world.images.keys()]], [undefined, [first, second]]);
+  for (const { properties } of world.images.values())
+    assert.deepEqual(Object.keys(properties).sort(), [contentProperty, ownerProperty]);
 });
 
 test('the name of a retired revision is never longer than Glance allows, and never the declared one', () => {

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { stringify } from 'yaml';
 import { z } from 'zod';
+import { reconcileAtAnnotation } from '../../src/api/group.ts';
 import { adminPassword } from '../env/bootstrap.ts';
 import { raw } from '../env/images.ts';
 import { type ImageRecord, imageRecordSchema, type Project } from '../env/project.ts';
@@ -148,6 +149,24 @@ describe('an image of any kind that rolls on real servers', () => {
       assert.equal(thirds[kind] === firsts[kind], isKept, kind);
     }
     assert.deepEqual([...new Set(requests().slice(before.length))], [pathOf('protected', 0)]);
+  });
+
+  test('a roll for which the quota has no room is reported before anything is downloaded, and goes on when there is room', async () => {
+    const body = raw(96 * 1024);
+    const path = pathOf('staged', 2);
+    const http = { url: source.add(path, { body }), digest: digestOf(body, 'sha512') };
+    await world.project.setLimit('image_count_total', (await world.images()).length);
+    await world.apply('staged', {
+      image: { name: nameOf('staged'), diskFormat: 'raw' },
+      content: { http, method: 'Stage' },
+    });
+    const { status } = await world.reason('staged', 'NoRoomForRevision');
+    assert.equal(status.imageID, firsts['staged']);
+    assert.ok(source.requests.every((request) => request.path !== path));
+    await world.project.setLimit('image_count_total', 100);
+    await world.annotate('staged', reconcileAtAnnotation, 'room');
+    const { status: after } = await world.ready('staged');
+    assert.notEqual(after.imageID, firsts['staged']);
   });
 
   test('the deletion of the resources deletes all images', async () => {
