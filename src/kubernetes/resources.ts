@@ -65,9 +65,27 @@ export function createKindResources<T extends WithStatus, Reason extends string>
   const { client, type, store, finalizer, ownAnnotations = [], events, log, onEvent } = options;
   /** Our writes that the watch has not returned yet. */
   const written = new Map<Key, T>();
+  /** The version of our last write to each object, by which it is recognised also after the watch has returned it. */
+  const versions = new Map<Key, string>();
 
   function remember(object: T): void {
     written.set(keyOfObject(object), object);
+  }
+
+  function rememberOwn(object: T): void {
+    remember(object);
+    versions.set(keyOfObject(object), object.metadata.resourceVersion);
+  }
+
+  /** The newest known state of the object that has the status of `object`, or one that this process has written since. */
+  function baseOf(object: T): T {
+    const key = keyOfObject(object);
+    const own = written.get(key);
+    if (own !== undefined && isNewer(own, object)) return own;
+    const item = store.get(key);
+    if (item?.kind !== 'readable' || !isNewer(item.object, object)) return object;
+    const isOurs = versions.get(key) === item.object.metadata.resourceVersion;
+    return isOurs || isDeepStrictEqual(item.object.status, object.status) ? item.object : object;
   }
 
   /** A conflict: the object has changed since `base`, or has another uid. */
@@ -78,7 +96,7 @@ export function createKindResources<T extends WithStatus, Reason extends string>
   ): Promise<StatusWrite | { kind: 'conflict' }> {
     try {
       const metadata = { name, namespace, uid, resourceVersion };
-      remember(await client.applyStatus(type, { metadata, status }, signal));
+      rememberOwn(await client.applyStatus(type, { metadata, status }, signal));
       return { kind: 'written' };
     } catch (error) {
       if (isNotFound(error)) return { kind: 'gone' };
@@ -101,6 +119,7 @@ export function createKindResources<T extends WithStatus, Reason extends string>
       const own = written.get(key);
       if (item?.kind !== 'readable') {
         written.delete(key);
+        versions.delete(key);
         return undefined;
       }
       if (own !== undefined && isNewer(own, item.object)) return own;
@@ -111,7 +130,7 @@ export function createKindResources<T extends WithStatus, Reason extends string>
     async addFinalizer(object, signal, annotation) {
       const guarded = await addFinalizer(client, type, object, finalizer, signal, annotation);
       // A status that was not known stays unknown, so that it is not replaced.
-      if (guarded !== undefined && isDeepStrictEqual(guarded.status, object.status)) remember(guarded);
+      if (guarded !== undefined && isDeepStrictEqual(guarded.status, object.status)) rememberOwn(guarded);
       return guarded !== undefined;
     },
 
@@ -122,8 +141,7 @@ export function createKindResources<T extends WithStatus, Reason extends string>
     /** An apply removes the fields that it lacks, and a cache may not show yet what an earlier leader has written there. */
     async writeStatus(object, status, signal) {
       const { name, namespace, uid } = object.metadata;
-      const own = written.get(keyOfObject(object));
-      let base = own !== undefined && isNewer(own, object) ? own : object;
+      let base = baseOf(object);
       for (let tries = 0; tries < mostTries; tries++) {
         const applied = await apply(base, status, signal);
         if (applied.kind !== 'conflict') return applied;
@@ -132,7 +150,8 @@ export function createKindResources<T extends WithStatus, Reason extends string>
         // The response of an earlier try was lost.
         const isDone = isDeepStrictEqual(latest.status, status);
         if (isDone || !isDeepStrictEqual(latest.status, base.status)) {
-          remember(latest);
+          if (isDone) rememberOwn(latest);
+          else remember(latest);
           return { kind: isDone ? 'written' : 'outdated' };
         }
         base = latest;

@@ -16,6 +16,8 @@ function setup() {
   const store = createStore<Thing>({ log: silentLogger });
   const echoes: boolean[] = [];
   const recorded: [Regarding, RecordedEvent][] = [];
+  /** The version on which each write of a status relies. */
+  const bases: unknown[] = [];
   /** `now`: the version that is read. */
   const server: { version: number; fail: Error | undefined; now: string | undefined } = {
     version: 100,
@@ -41,7 +43,10 @@ function setup() {
         type.parse(
           await write({ name, finalizers: [finalizer], annotations: { [annotation.name]: annotation.value } }),
         ),
-      applyStatus: async (type, { metadata }) => type.parse(await write({ name: metadata.name })),
+      applyStatus: async (type, { metadata }) => {
+        bases.push(metadata['resourceVersion']);
+        return type.parse(await write({ name: metadata.name }));
+      },
     },
     type: thingType,
     store,
@@ -56,7 +61,7 @@ function setup() {
   const read = () => resources.get('default/a') ?? assert.fail('the object is not there');
   watch(thing('a', '1'));
   echoes.length = 0;
-  return { resources, server, watch, read, echoes, recorded };
+  return { resources, server, watch, read, echoes, recorded, bases };
 }
 
 const failure = (reason: string) => new KubernetesError(reason, { reason, httpStatus: 400 });
@@ -76,6 +81,17 @@ test('a write of another object with the same name does not hide the present one
   await resources.writeStatus(read(), {}, never);
   watch(thing('a', '60', { uid: 'another' }));
   assert.equal(read().metadata.uid, 'another');
+});
+
+test('a status is written without a conflict after the watch has returned our earlier writes of the same reconcile', async () => {
+  const { resources, watch, read, bases } = setup();
+  const object = read();
+  await resources.addFinalizer(object, never, annotation);
+  watch(read());
+  await resources.writeStatus(object, {}, never);
+  watch(read());
+  await resources.writeStatus(object, {}, never);
+  assert.deepEqual(bases, ['100', '101']);
 });
 
 test('the watch event of an own write is an echo, also of the finalizer and the own annotation', async () => {
