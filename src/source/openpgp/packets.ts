@@ -18,6 +18,8 @@ export interface Packet {
 export const mostKeyBytes = 2 ** 20;
 const mostPackets = 5000;
 const mostBlocks = 64;
+/** Of one block. GnuPG writes at most a version and comments. */
+const mostHeaderLines = 64;
 
 const beginLine = /^-----BEGIN PGP (?:PUBLIC KEY BLOCK|SIGNATURE)-----$/;
 const endLine = /^-----END PGP (?:PUBLIC KEY BLOCK|SIGNATURE)-----$/;
@@ -57,6 +59,7 @@ function blocksIn(lines: readonly string[]): string[] | undefined {
       if (begin !== undefined || blocks.length === mostBlocks) return undefined;
       begin = at;
     } else if (endLine.test(line) && begin !== undefined) {
+      if (lines.indexOf('', begin) > begin + mostHeaderLines) return undefined;
       blocks.push(`${lines.slice(begin, at + 1).join('\n')}\n`);
       begin = undefined;
     }

@@ -171,6 +171,18 @@ describe('signatures of OpenPGP', () => {
     assert.equal(await readKeyring(flooded(600), now), undefined);
   });
 
+  test('a signature with more headers than a program writes is not read', async () => {
+    const signers = await keys('subkey.key.asc');
+    const verdictWith = (count: number) => {
+      const text = material('SHA256SUMS.asc')
+        .toString()
+        .replace('\n\n', `\n${'Comment: x\n'.repeat(count)}\n`);
+      return verifyDetached(material('SHA256SUMS'), Buffer.from(text), signers, now);
+    };
+    assert.equal(faultOf(await verdictWith(3)), 'good');
+    assert.equal(faultOf(await verdictWith(50_000)), 'SignatureMissing');
+  });
+
   test('an RSA key with a long exponent verifies nothing', async () => {
     const packets = (await readPackets(material('long.key.asc'))) ?? assert.fail();
     const [key = assert.fail(), ...rest] = packets;
