@@ -30,7 +30,8 @@ const metrics = async () => ({ contentType: 'text/plain; version=0.0.4', text })
 /** The response of the stub: the user of a token is its first word, and may get metrics if the second is `may`. */
 function decide({ kind, spec }: AskedReview): object {
   const [name, may] = (spec.token ?? spec.user ?? '').split('.');
-  if (kind === 'SubjectAccessReview') return { status: { allowed: may?.startsWith('m') === true, denied: may === 'must-not' } };
+  if (kind === 'SubjectAccessReview')
+    return { status: { allowed: may?.startsWith('m') === true, denied: may === 'must-not' } };
   if (name === 'odd') return { status: 'odd' };
   return { status: name === 'user' ? { authenticated: true, user: { ...user, username: spec.token } } : {} };
 }
