@@ -111,7 +111,7 @@ export async function createForesight(): Promise<Foresight> {
       const resolved = listsRead(world) - lists;
       await world.apply(name, spec);
       const end = await world.until(name, 'concluded', isConcluded);
-      const taken = stepsIn(glance.requests.slice(from));
+      const taken = withoutUnprotecting(stepsIn(glance.requests.slice(from)));
       assertTaken(forecast, taken, end, resolved);
       assert.equal(code, forecast.steps.length > 0 || forecast.end.state !== 'settled' ? 2 : 0);
       if (forecast.end.state === 'settled') {
@@ -225,6 +225,15 @@ function stepsIn(requests: readonly ProxiedRequest[]): Taken[] {
     if (method === 'DELETE' && rest === '') return step('delete');
     if (method === 'POST' && rest.startsWith('actions/')) return step(rest.slice('actions/'.length));
     return changesSomething(request) ? step(`${method} ${rest}`) : [];
+  });
+}
+
+/** The step that deletes a protected image lifts its protection first. */
+function withoutUnprotecting(taken: readonly Taken[]): Taken[] {
+  return taken.filter(({ id, step, fields }, index) => {
+    const next = taken[index + 1];
+    const isLifting = step === 'change' && JSON.stringify(fields) === '{"protected":false}';
+    return !isLifting || next?.step !== 'delete' || next.id !== id;
   });
 }
 
