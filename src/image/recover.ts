@@ -16,10 +16,12 @@ import type { Revision } from './revisions.ts';
 
 /** Whether what was pinned has to be found before anything else counts. */
 export function isUnpinned(pass: Pass): boolean {
-  const { pinning, resource, newerVersion } = pass;
+  const { pinning, resource, memory, newerVersion } = pass;
   const isIdle = resource.metadata.deletionTimestamp !== undefined || resource.spec.suspend;
   if (isIdle || newerVersion !== undefined) return false;
-  return pinning.kind !== 'declared' && resource.status.source === undefined && isWorkedOn(pass);
+  // A memory that knows the image to use was not lost: that image is of a declaration before, which named another digest.
+  const isKnown = memory.promoted !== undefined;
+  return pinning.kind !== 'declared' && resource.status.source === undefined && !isKnown && isWorkedOn(pass);
 }
 
 /** What was pinned; undefined if no image has it. `again`: as from `openCloud`. Rejects if Glance does not respond. */
