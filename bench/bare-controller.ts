@@ -7,7 +7,7 @@
 import type { GlanceImage } from '../src/api/glanceimage.ts';
 import { finalizer } from '../src/api/group.ts';
 import type { GlanceImageStatus } from '../src/api/status.ts';
-import { glanceImageType } from '../src/image/resources.ts';
+import { glanceImageType } from '../src/image/access/resources.ts';
 import { createClient } from '../src/kubernetes/client.ts';
 import { addFinalizer } from '../src/kubernetes/finalizer.ts';
 import { parseObject } from '../src/kubernetes/resource.ts';

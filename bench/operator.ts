@@ -3,7 +3,7 @@
  * controller that adds the three API writes (finalizer, status, Event) to it.
  */
 import { readFileSync } from 'node:fs';
-import { glanceImageType } from '../src/image/resources.ts';
+import { glanceImageType } from '../src/image/access/resources.ts';
 import { countByVerb, isWrite } from '../test/env/audit.ts';
 import { raw } from '../test/env/images.ts';
 import { startProxy } from '../test/env/proxy.ts';

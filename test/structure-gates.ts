@@ -38,7 +38,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'changes or deletes images in Glance': {
     sign: /\bimages\.(?:create|patch|remove|importImage|removeFromStore|deactivate|reactivate)\(/,
-    files: ['image/perform.ts', 'transfer/stage.ts'],
+    files: ['image/perform/perform.ts', 'transfer/stage.ts'],
   },
   'makes an egress policy': {
     sign: calls('createEgressPolicy'),
@@ -101,10 +101,10 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     sign: calls('printable'),
     files: [
       'commands/output.ts',
-      'image/memory.ts',
-      'image/ownership.ts',
-      'image/transfer.ts',
-      'image/warning.ts',
+      'image/model/memory.ts',
+      'image/model/ownership.ts',
+      'image/model/transfer.ts',
+      'image/status/warning.ts',
       'lib/errors.ts',
       'openstack/catalog.ts',
       'openstack/error-message.ts',

@@ -4,7 +4,7 @@
  * Invariant: an error that a user has to fix ends the process with the name of the flag. Other errors are left to the
  * parts, which retry.
  */
-import { glanceImageType } from '../image/resources.ts';
+import { glanceImageType } from '../image/access/resources.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { KubernetesError } from '../kubernetes/errors.ts';
 import { parseObject } from '../kubernetes/resource.ts';

@@ -5,9 +5,9 @@
  */
 import { stringify } from 'yaml';
 import type { Image } from '../glance/image.ts';
-import { lookAhead } from '../image/ahead.ts';
-import { markProperties } from '../image/identity.ts';
-import type { State } from '../image/step.ts';
+import { lookAhead } from '../image/ahead/ahead.ts';
+import { markProperties } from '../image/model/identity.ts';
+import type { State } from '../image/model/step.ts';
 import { unifiedDiff } from '../lib/unified-diff.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, UsageError } from './config.ts';

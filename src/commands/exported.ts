@@ -11,7 +11,7 @@ import { apiVersion, kind } from '../api/group.ts';
 import { imageDefaults } from '../api/spec.ts';
 import type { Image } from '../glance/image.ts';
 import { isPatchable, reservedPropertyReason } from '../glance/property-names.ts';
-import { markProperties, ownerProperty } from '../image/identity.ts';
+import { markProperties, ownerProperty } from '../image/model/identity.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { unappliedUID } from './manifests.ts';
 

@@ -1,7 +1,7 @@
 /** GlanceImages as commands read them: by name, or all of a namespace or of the cluster, page by page. */
 import { z } from 'zod';
 import type { GlanceImage } from '../api/glanceimage.ts';
-import { glanceImageType } from '../image/resources.ts';
+import { glanceImageType } from '../image/access/resources.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { type Item, parseObject, type ResourceType } from '../kubernetes/resource.ts';
 import { OperatorError } from '../lib/errors.ts';

@@ -7,14 +7,14 @@
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { Image } from '../glance/image.ts';
-import type { Cloud, CloudRef } from '../image/clouds.ts';
-import { clusterProperty, identityOf, ownerProperty } from '../image/identity.ts';
-import { createMemberReadings } from '../image/member-readings.ts';
-import { blankMemory, recall } from '../image/memory.ts';
-import { claimOf, find, type Owner, revisionOf } from '../image/observe.ts';
-import { perform } from '../image/perform.ts';
-import { imageIDsOf } from '../image/resources.ts';
-import { cloudRefOf } from '../image/transfer.ts';
+import type { Cloud, CloudRef } from '../image/access/clouds.ts';
+import { imageIDsOf } from '../image/access/resources.ts';
+import { clusterProperty, identityOf, ownerProperty } from '../image/model/identity.ts';
+import { blankMemory, recall } from '../image/model/memory.ts';
+import { cloudRefOf } from '../image/model/transfer.ts';
+import { createMemberReadings } from '../image/observe/member-readings.ts';
+import { claimOf, find, type Owner, revisionOf } from '../image/observe/observe.ts';
+import { perform } from '../image/perform/perform.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { attempt, describe, OperatorError } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';

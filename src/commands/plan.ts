@@ -4,8 +4,8 @@
  * Invariant: nothing is written, neither to the cluster nor to a cloud.
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
-import { lookAhead } from '../image/ahead.ts';
-import { glanceImageType } from '../image/resources.ts';
+import { glanceImageType } from '../image/access/resources.ts';
+import { lookAhead } from '../image/ahead/ahead.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
 import { appliedTo, readManifests, unappliedUID } from './manifests.ts';

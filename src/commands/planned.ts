@@ -6,12 +6,12 @@
 import { type Image, tagSet } from '../glance/image.ts';
 import { keyIn } from '../glance/patch.ts';
 import type { WantedImage } from '../glance/translation.ts';
-import { addressOf } from '../image/content.ts';
-import type { Action, Forecast, Outlook } from '../image/forecast.ts';
-import { ownerProperty } from '../image/identity.ts';
-import { isRetired } from '../image/memory.ts';
-import { publishedData } from '../image/published-data.ts';
-import type { PlanStep, State } from '../image/step.ts';
+import type { Action, Forecast, Outlook } from '../image/ahead/forecast.ts';
+import { addressOf } from '../image/model/content.ts';
+import { ownerProperty } from '../image/model/identity.ts';
+import { isRetired } from '../image/model/memory.ts';
+import { publishedData } from '../image/model/published-data.ts';
+import type { PlanStep, State } from '../image/model/step.ts';
 import { safeUrl } from '../lib/secret.ts';
 import type { JsonValue } from '../openstack/json.ts';
 

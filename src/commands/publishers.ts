@@ -1,8 +1,8 @@
 /** Builds what follows publishers. */
 import type { Component } from '../controller/supervisor.ts';
 import { createEmitter, type Emitter } from '../controller/triggers.ts';
-import { createCandidates } from '../image/candidates.ts';
-import type { Following } from '../image/resolution.ts';
+import { createCandidates } from '../image/publishers/candidates.ts';
+import type { Following } from '../image/publishers/resolution.ts';
 import type { ConfigMapSource } from '../kubernetes/config-map.ts';
 import { aborted } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';

@@ -9,12 +9,12 @@
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { createImageClient } from '../glance/client/index.ts';
 import { createEgressPolicy } from '../http/egress.ts';
-import type { AheadContext } from '../image/ahead.ts';
-import { type Cloud, type CloudRef, createClouds } from '../image/clouds.ts';
-import { createConfigMaps } from '../image/config-maps.ts';
-import type { Content } from '../image/content.ts';
-import type { SourceSize } from '../image/forecast.ts';
-import { cloudRefOf } from '../image/transfer.ts';
+import { type Cloud, type CloudRef, createClouds } from '../image/access/clouds.ts';
+import type { AheadContext } from '../image/ahead/ahead.ts';
+import type { SourceSize } from '../image/ahead/forecast.ts';
+import type { Content } from '../image/model/content.ts';
+import { cloudRefOf } from '../image/model/transfer.ts';
+import { createConfigMaps } from '../image/perform/config-maps.ts';
 import { createClient, type KubernetesClient } from '../kubernetes/client.ts';
 import { createConfigMapReader } from '../kubernetes/config-map.ts';
 import { createSecretReader } from '../kubernetes/secret.ts';

@@ -4,7 +4,7 @@
  * Invariant: one patch of `spec.revisions.pin`, which the API server accepts only for the version that was read; nothing else is changed.
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
-import { glanceImageType } from '../image/resources.ts';
+import { glanceImageType } from '../image/access/resources.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';

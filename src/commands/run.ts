@@ -7,9 +7,9 @@
 import { createMetrics } from '../controller/metrics.ts';
 import { type Component, supervise } from '../controller/supervisor.ts';
 import { createTrust } from '../http/trust.ts';
-import { createDomainMetrics } from '../image/metrics.ts';
-import { glanceImageType, imageIndexes, imagesIn } from '../image/resources.ts';
-import { createServedFields } from '../image/served-fields.ts';
+import { glanceImageType, imageIndexes, imagesIn } from '../image/access/resources.ts';
+import { createServedFields } from '../image/access/served-fields.ts';
+import { createDomainMetrics } from '../image/metrics/domain.ts';
 import { createClient } from '../kubernetes/client.ts';
 import { createConfigMapReader } from '../kubernetes/config-map.ts';
 import { createEventRecorder } from '../kubernetes/events.ts';

@@ -5,8 +5,8 @@
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { Component } from '../controller/supervisor.ts';
 import { createEmitter, type Emitter, type ObjectChange } from '../controller/triggers.ts';
-import { bySecret } from '../image/resources.ts';
-import { createSecrets, type Secrets, secretsAwaited } from '../image/secrets.ts';
+import { bySecret } from '../image/access/resources.ts';
+import { createSecrets, type Secrets, secretsAwaited } from '../image/access/secrets.ts';
 import type { Store } from '../kubernetes/reflector.ts';
 import type { KubernetesObject } from '../kubernetes/resource.ts';
 import { createSecretReader, secretMetadataType } from '../kubernetes/secret.ts';

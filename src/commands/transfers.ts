@@ -9,7 +9,7 @@ import type { Component } from '../controller/supervisor.ts';
 import { createEmitter, type Emitter } from '../controller/triggers.ts';
 import { createEgressPolicy, type EgressPair, type EgressRules } from '../http/egress.ts';
 import type { Trust } from '../http/trust.ts';
-import type { WebDownloads } from '../image/web-download.ts';
+import type { WebDownloads } from '../image/perform/web-download.ts';
 import type { ConfigMapSource } from '../kubernetes/config-map.ts';
 import { aborted } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';

@@ -4,7 +4,7 @@
  */
 import type { Actor, ReasonEntry } from '../api/reason-entry.ts';
 import { type Reason, reasons } from '../api/reasons.ts';
-import { reasonOf } from '../image/failure.ts';
+import { reasonOf } from '../image/status/failure.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { errorCodes, longestDelayMs, type Retry, retries } from '../lib/error-codes.ts';
 

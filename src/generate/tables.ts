@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { describeSettings } from '../commands/config.ts';
 import { runSettings } from '../commands/settings.ts';
 import { createMetrics } from '../controller/metrics.ts';
-import { createDomainMetrics } from '../image/metrics.ts';
+import { createDomainMetrics } from '../image/metrics/domain.ts';
 import { systemClock } from '../lib/clock.ts';
 
 export interface MetricDescription {

@@ -11,7 +11,7 @@ import { group } from '../../src/api/group.ts';
 import { describeSettings } from '../../src/commands/config.ts';
 import { runSettings } from '../../src/commands/settings.ts';
 import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
-import { markProperties } from '../../src/image/identity.ts';
+import { markProperties } from '../../src/image/model/identity.ts';
 import { deploymentIn, everything, type KubernetesObject, objectsIn, objectsWith, ofKind, rulesOf } from './objects.ts';
 
 const name = 'glance-image-operator';

@@ -14,7 +14,7 @@ import { apiVersion, kind } from '../../src/api/group.ts';
 import { planCommand } from '../../src/commands/plan.ts';
 import type { PlannedResource, PlannedStep } from '../../src/commands/planned.ts';
 import { encodeProperty } from '../../src/glance/translation.ts';
-import { imageIDOf } from '../../src/image/identity.ts';
+import { imageIDOf } from '../../src/image/model/identity.ts';
 import { digestOf } from '../env/content.ts';
 import { raw } from '../env/images.ts';
 import { changesSomething, type ProxiedRequest, startProxy } from '../env/proxy.ts';

@@ -1,7 +1,7 @@
 /** Prints the demo on the terminal. Invariant: every line is output of a server or tool, none is made up. */
 import { styleText } from 'node:util';
 import { baseKeys } from '../../src/glance/property-names.ts';
-import { markProperties } from '../../src/image/identity.ts';
+import { markProperties } from '../../src/image/model/identity.ts';
 import type { ImageRecord } from '../env/project.ts';
 
 export function title(text: string): void {

@@ -12,7 +12,7 @@ import { runSettings, transferSettings } from '../../src/commands/settings.ts';
 import { customResourceDefinition } from '../../src/generate/crd.ts';
 import type { StructuralSchema } from '../../src/generate/structural.ts';
 import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
-import { markProperties } from '../../src/image/identity.ts';
+import { markProperties } from '../../src/image/model/identity.ts';
 import { readPages, root, withoutBlocks } from './pages.ts';
 
 const pages = readPages();

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
-import { markProperties } from '../../src/image/identity.ts';
+import { markProperties } from '../../src/image/model/identity.ts';
 import { raw } from '../env/images.ts';
 import { kubeconfig } from '../env/kubeconfig.ts';
 import type { ImageRecord } from '../env/project.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ownerProperty } from '../../src/image/identity.ts';
+import { ownerProperty } from '../../src/image/model/identity.ts';
 import { adopting, contentWith, existing, held, id, identity, importing, unmarked } from './adopting.ts';
 import { projectID } from './resource.ts';
 import { createWorld, type World } from './world.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Image } from '../../src/glance/image.ts';
-import { clusterProperty, contentProperty, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, contentProperty, imageIDOf, ownerProperty } from '../../src/image/model/identity.ts';
 import { adopting, contentWith, existing, held, id, importing, marks, unmarked } from './adopting.ts';
 import { uid } from './resource.ts';
 import { sha512 } from './world-glance.ts';

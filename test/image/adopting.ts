@@ -1,7 +1,7 @@
 /** Resources that take over an image with the data `a`, as another tool has made it. */
 import assert from 'node:assert/strict';
 import type { Image } from '../../src/glance/image.ts';
-import { clusterProperty, identityOf, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, identityOf, ownerProperty } from '../../src/image/model/identity.ts';
 import { imageOf, resourceOf } from './resource.ts';
 import { createWorld, type World } from './world.ts';
 import { sha256, sha512 } from './world-glance.ts';

@@ -1,13 +1,13 @@
 /** The end of a reconcile: what is written, which events there are, what becomes of the transfer, and when the next one is due. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { conclude, quietStartMs } from '../../src/image/conclude.ts';
-import { contentOf } from '../../src/image/content.ts';
-import { imageIDOf } from '../../src/image/identity.ts';
-import { asOperation } from '../../src/image/memory.ts';
-import type { ActiveTransfer, Report } from '../../src/image/report.ts';
-import type { StatusOutcome } from '../../src/image/resources.ts';
-import { fillPlan } from '../../src/image/transfer.ts';
+import type { StatusOutcome } from '../../src/image/access/resources.ts';
+import { contentOf } from '../../src/image/model/content.ts';
+import { imageIDOf } from '../../src/image/model/identity.ts';
+import { asOperation } from '../../src/image/model/memory.ts';
+import type { ActiveTransfer, Report } from '../../src/image/model/report.ts';
+import { fillPlan } from '../../src/image/model/transfer.ts';
+import { conclude, quietStartMs } from '../../src/image/reconcile/conclude.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { defaultLimits, noProgress } from '../../src/transfer/plan.ts';
 import type { TransferState } from '../../src/transfer/scheduler.ts';

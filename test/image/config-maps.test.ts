@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { z } from 'zod';
-import { createConfigMaps } from '../../src/image/config-maps.ts';
+import { createConfigMaps } from '../../src/image/perform/config-maps.ts';
 import type { KubernetesClient } from '../../src/kubernetes/client.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { OperatorError } from '../../src/lib/errors.ts';

@@ -1,14 +1,14 @@
 /** The context of a single reconcile, with everything around it in memory, and what reached it. */
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { ImageCache } from '../../src/glance/image-cache.ts';
-import type { Cloud, ReadSecret } from '../../src/image/clouds.ts';
-import type { Comparison } from '../../src/image/drift.ts';
-import { createMemberReadings } from '../../src/image/member-readings.ts';
-import type { Memory } from '../../src/image/memory.ts';
-import { begin, type Pass, type ReconcileContext, type Turn } from '../../src/image/pass.ts';
-import { createRecentImages } from '../../src/image/recent.ts';
-import { declaredBy } from '../../src/image/resolution.ts';
-import type { StatusOutcome } from '../../src/image/resources.ts';
+import type { Cloud, ReadSecret } from '../../src/image/access/clouds.ts';
+import { createRecentImages } from '../../src/image/access/recent.ts';
+import type { StatusOutcome } from '../../src/image/access/resources.ts';
+import type { Memory } from '../../src/image/model/memory.ts';
+import { createMemberReadings } from '../../src/image/observe/member-readings.ts';
+import { declaredBy } from '../../src/image/publishers/resolution.ts';
+import type { Comparison } from '../../src/image/reconcile/drift.ts';
+import { begin, type Pass, type ReconcileContext, type Turn } from '../../src/image/reconcile/pass.ts';
 import { defaultLimits, type TransferPlan } from '../../src/transfer/plan.ts';
 import type { TransferState } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { abandonAnnotation, reconcileAtAnnotation } from '../../src/api/group.ts';
-import { dueOf } from '../../src/image/due.ts';
+import { dueOf } from '../../src/image/model/due.ts';
 import { longestDelayMs } from '../../src/lib/error-codes.ts';
 import { resourceOf } from './resource.ts';
 

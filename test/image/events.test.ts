@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
-import { deletionEvents, eventsOf } from '../../src/image/events.ts';
-import type { Change, Report } from '../../src/image/report.ts';
-import { summarise } from '../../src/image/status.ts';
+import type { Change, Report } from '../../src/image/model/report.ts';
+import { deletionEvents, eventsOf } from '../../src/image/status/events.ts';
+import { summarise } from '../../src/image/status/status.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { imageOf } from './resource.ts';
 import { moment, reportOf } from './states.ts';

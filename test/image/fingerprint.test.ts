@@ -1,9 +1,9 @@
 /** The values of fingerprints are on images in Glance, so no version may write another one for the same content. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { contentOf } from '../../src/image/content.ts';
-import { bindingOf, digestIn, type Fingerprinted, fingerprintOf } from '../../src/image/fingerprint.ts';
-import { fillPlan } from '../../src/image/transfer.ts';
+import { contentOf } from '../../src/image/model/content.ts';
+import { bindingOf, digestIn, type Fingerprinted, fingerprintOf } from '../../src/image/model/fingerprint.ts';
+import { fillPlan } from '../../src/image/model/transfer.ts';
 import { defaultLimits } from '../../src/transfer/plan.ts';
 import { imageOf, resourceOf } from './resource.ts';
 

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Image } from '../../src/glance/image.ts';
-import { contentOf } from '../../src/image/content.ts';
-import { follow, remembered } from '../../src/image/follow.ts';
-import { contentProperty, imageIDOf, markOf } from '../../src/image/identity.ts';
-import type { DataFinding, Memory } from '../../src/image/memory.ts';
-import type { Next } from '../../src/image/step.ts';
-import { fillPlan } from '../../src/image/transfer.ts';
+import { contentOf } from '../../src/image/model/content.ts';
+import { contentProperty, imageIDOf, markOf } from '../../src/image/model/identity.ts';
+import type { DataFinding, Memory } from '../../src/image/model/memory.ts';
+import type { Next } from '../../src/image/model/step.ts';
+import { fillPlan } from '../../src/image/model/transfer.ts';
+import { follow, remembered } from '../../src/image/reconcile/follow.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { defaultLimits } from '../../src/transfer/plan.ts';
 import type { TransferState } from '../../src/transfer/scheduler.ts';

@@ -1,6 +1,6 @@
 /** Publishers for reconciles of resources that follow none. */
 import assert from 'node:assert/strict';
-import type { Following } from '../../src/image/resolution.ts';
+import type { Following } from '../../src/image/publishers/resolution.ts';
 
 export const followsNothing: Following = {
   publishers: {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Action, Forecast } from '../../src/image/forecast.ts';
+import type { Action, Forecast } from '../../src/image/ahead/forecast.ts';
 import { ahead, type World } from './looking.ts';
 import { createWorld } from './world.ts';
 import { specOf } from './world-glance.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { identityAnnotation } from '../../src/api/group.ts';
-import { identityOf, imageIDOf, markOf, numberOf, originalIdentity, ownerOf } from '../../src/image/identity.ts';
+import { identityOf, imageIDOf, markOf, numberOf, originalIdentity, ownerOf } from '../../src/image/model/identity.ts';
 import { identity, resourceOf, uid } from './resource.ts';
 
 describe('the identity of a resource', () => {

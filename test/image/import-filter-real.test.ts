@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import type { ImportFilter } from '../../src/api/import.ts';
-import { pick } from '../../src/image/import-filter.ts';
+import { pick } from '../../src/image/observe/import-filter.ts';
 import type { Project } from '../env/project.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { patience } from '../env/wait.ts';

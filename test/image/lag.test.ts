@@ -1,10 +1,10 @@
 /** A Glance whose database lags behind: an image that was just created is in no response yet. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { imageIDOf } from '../../src/image/identity.ts';
-import { perform } from '../../src/image/perform.ts';
-import { createRecentImages } from '../../src/image/recent.ts';
-import type { PlanStep } from '../../src/image/step.ts';
+import { createRecentImages } from '../../src/image/access/recent.ts';
+import { imageIDOf } from '../../src/image/model/identity.ts';
+import type { PlanStep } from '../../src/image/model/step.ts';
+import { perform } from '../../src/image/perform/perform.ts';
 import { createVirtualClock } from '../clock.ts';
 import { codeOf } from './performing.ts';
 import { imageOf, uid } from './resource.ts';

@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { identityAnnotation } from '../../src/api/group.ts';
-import { clusterProperty, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, ownerProperty } from '../../src/image/model/identity.ts';
 import { existing, id as original } from './adopting.ts';
 import { createWorld, type World } from './world.ts';
 import { type Fate, sha256 } from './world-glance.ts';

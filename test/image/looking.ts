@@ -1,7 +1,7 @@
 /** The forecast for the resource of a world in memory. */
 import assert from 'node:assert/strict';
-import { lookAhead } from '../../src/image/ahead.ts';
-import type { Forecast } from '../../src/image/forecast.ts';
+import { lookAhead } from '../../src/image/ahead/ahead.ts';
+import type { Forecast } from '../../src/image/ahead/forecast.ts';
 import { neverAborted } from '../../src/lib/abort.ts';
 import { followsNothing } from './stub-glance.ts';
 import type { createWorld } from './world.ts';

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { finalizer } from '../../src/api/group.ts';
-import { contentOf } from '../../src/image/content.ts';
-import { imageIDOf } from '../../src/image/identity.ts';
-import { asOperation, blankMemory, type Memory, withImage } from '../../src/image/memory.ts';
-import { begin, isWorkedOn, keptMemory } from '../../src/image/pass.ts';
-import { declaredBy } from '../../src/image/resolution.ts';
-import { fillPlan, verifyPlan } from '../../src/image/transfer.ts';
+import { contentOf } from '../../src/image/model/content.ts';
+import { imageIDOf } from '../../src/image/model/identity.ts';
+import { asOperation, blankMemory, type Memory, withImage } from '../../src/image/model/memory.ts';
+import { fillPlan, verifyPlan } from '../../src/image/model/transfer.ts';
+import { declaredBy } from '../../src/image/publishers/resolution.ts';
+import { begin, isWorkedOn, keptMemory } from '../../src/image/reconcile/pass.ts';
 import { keyOf } from '../../src/lib/key.ts';
 import { defaultLimits, type TransferPlan } from '../../src/transfer/plan.ts';
 import { createVirtualClock } from '../clock.ts';

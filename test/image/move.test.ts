@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { finalizer, identityAnnotation, reconcileAtAnnotation } from '../../src/api/group.ts';
-import { moveAnnotation } from '../../src/image/guard.ts';
-import { clusterProperty, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, imageIDOf, ownerProperty } from '../../src/image/model/identity.ts';
+import { moveAnnotation } from '../../src/image/reconcile/guard.ts';
 import { imageOf, uid } from './resource.ts';
 import { createWorld, type World } from './world.ts';
 import { specOf, type WorldOptions } from './world-glance.ts';

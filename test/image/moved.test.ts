@@ -6,10 +6,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { identityAnnotation } from '../../src/api/group.ts';
-import { clusterProperty, identityOf, markOf } from '../../src/image/identity.ts';
-import { asOperation, blankMemory, memoryVersion, recall, withImage } from '../../src/image/memory.ts';
-import { claimOf } from '../../src/image/observe.ts';
-import { type Ownership, ownershipOf } from '../../src/image/ownership.ts';
+import { clusterProperty, identityOf, markOf } from '../../src/image/model/identity.ts';
+import { asOperation, blankMemory, memoryVersion, recall, withImage } from '../../src/image/model/memory.ts';
+import { type Ownership, ownershipOf } from '../../src/image/model/ownership.ts';
+import { claimOf } from '../../src/image/observe/observe.ts';
 import { identity, imageOf, projectID, resourceOf, uid } from './resource.ts';
 
 const newUID = '11111111-1111-4111-8111-111111111111';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GlanceUnavailable } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
-import { mirror } from '../../src/image/observed-import.ts';
+import { mirror } from '../../src/image/reconcile/observed-import.ts';
 import { createObservers, foreignImage, otherProject } from './observing.ts';
 import { projectID } from './resource.ts';
 import { memoryOf } from './states.ts';

@@ -1,10 +1,10 @@
 /** Orders of edits, failures and changes by others that broke a law once, on a Glance and an API server in memory. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fingerprintOf } from '../../src/image/fingerprint.ts';
-import { remembered } from '../../src/image/follow.ts';
-import { contentProperty, imageIDOf, markOf, numberOf } from '../../src/image/identity.ts';
-import { asOperation, isBlank, recall } from '../../src/image/memory.ts';
+import { fingerprintOf } from '../../src/image/model/fingerprint.ts';
+import { contentProperty, imageIDOf, markOf, numberOf } from '../../src/image/model/identity.ts';
+import { asOperation, isBlank, recall } from '../../src/image/model/memory.ts';
+import { remembered } from '../../src/image/reconcile/follow.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { content, identity, imageOf, resourceOf, uid } from './resource.ts';
 import { before, desiredOf, knows, memoryOf, now, outline, planFor, promotes, stateOf, withContent } from './states.ts';

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { test } from 'node:test';
-import { clusterProperty, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
-import { type Claim, type Ownership, ownershipOf } from '../../src/image/ownership.ts';
+import { clusterProperty, imageIDOf, ownerProperty } from '../../src/image/model/identity.ts';
+import { type Claim, type Ownership, ownershipOf } from '../../src/image/model/ownership.ts';
 import { identity, imageOf, projectID, uid } from './resource.ts';
 
 type Project = 'declared' | 'of the credentials' | 'applied last' | 'another' | 'none';

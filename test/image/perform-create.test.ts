@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Conflict, NotAuthorized } from '../../src/glance/errors.ts';
-import { clusterProperty, imageIDOf, markOf, ownerProperty } from '../../src/image/identity.ts';
-import { type PerformContext, perform } from '../../src/image/perform.ts';
-import type { PlanStep } from '../../src/image/step.ts';
+import { clusterProperty, imageIDOf, markOf, ownerProperty } from '../../src/image/model/identity.ts';
+import type { PlanStep } from '../../src/image/model/step.ts';
+import { type PerformContext, perform } from '../../src/image/perform/perform.ts';
 import { codeOf, table } from './performing.ts';
 import { identity, imageOf, projectID, uid } from './resource.ts';
 import { stateOf } from './states.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Image } from '../../src/glance/image.ts';
-import { type PerformContext, type Performed, perform } from '../../src/image/perform.ts';
-import type { PlanStep, State } from '../../src/image/step.ts';
+import type { PlanStep, State } from '../../src/image/model/step.ts';
+import { type PerformContext, type Performed, perform } from '../../src/image/perform/perform.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { imageOf } from './resource.ts';
 import { stateOf } from './states.ts';

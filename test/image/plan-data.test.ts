@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Image } from '../../src/glance/image.ts';
-import { contentProperty, markOf } from '../../src/image/identity.ts';
-import type { DataFinding, Memory } from '../../src/image/memory.ts';
-import { cutUploadMs, isUsable } from '../../src/image/revisions.ts';
+import { contentProperty, markOf } from '../../src/image/model/identity.ts';
+import type { DataFinding, Memory } from '../../src/image/model/memory.ts';
+import { cutUploadMs, isUsable } from '../../src/image/model/revisions.ts';
 import { content, identity, imageOf, type ResourceOptions, resourceOf } from './resource.ts';
 import {
   before,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Image } from '../../src/glance/image.ts';
-import { contentProperty, imageIDOf, markOf, ownerProperty } from '../../src/image/identity.ts';
-import { cutUploadMs, longestSavingMs } from '../../src/image/revisions.ts';
+import { contentProperty, imageIDOf, markOf, ownerProperty } from '../../src/image/model/identity.ts';
+import { cutUploadMs, longestSavingMs } from '../../src/image/model/revisions.ts';
 import { content, digest, identity, imageOf, uid } from './resource.ts';
 import {
   before,

@@ -1,10 +1,10 @@
 /** The publication of an image that is observed: nothing of it reaches Glance. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { OwnConfigMaps } from '../../src/image/config-maps.ts';
-import { publishObserved } from '../../src/image/publish-observed.ts';
-import type { Report } from '../../src/image/report.ts';
-import type { StatusOutcome } from '../../src/image/resources.ts';
+import type { StatusOutcome } from '../../src/image/access/resources.ts';
+import type { Report } from '../../src/image/model/report.ts';
+import type { OwnConfigMaps } from '../../src/image/perform/config-maps.ts';
+import { publishObserved } from '../../src/image/reconcile/publish-observed.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { passOf } from './contexts.ts';
 import { foreignImage } from './observing.ts';

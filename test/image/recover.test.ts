@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { finalizer } from '../../src/api/group.ts';
-import { asOperation, blankMemory } from '../../src/image/memory.ts';
-import { begin } from '../../src/image/pass.ts';
-import { isUnpinned } from '../../src/image/recover.ts';
+import { asOperation, blankMemory } from '../../src/image/model/memory.ts';
+import { begin } from '../../src/image/reconcile/pass.ts';
+import { isUnpinned } from '../../src/image/reconcile/recover.ts';
 import { createVirtualClock } from '../clock.ts';
 import { digest, resourceOf, uid } from './resource.ts';
 

@@ -3,13 +3,20 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { findCondition } from '../../src/api/conditions.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
-import { createCandidates } from '../../src/image/candidates.ts';
-import { contentOf } from '../../src/image/content.ts';
-import { fingerprintOf } from '../../src/image/fingerprint.ts';
-import type { End } from '../../src/image/report.ts';
-import { type Following, isOfFirstUse, ofFirstUse, type Pinning, pin, recovered } from '../../src/image/resolution.ts';
-import { summarise } from '../../src/image/status.ts';
-import { isNews } from '../../src/image/updating.ts';
+import { contentOf } from '../../src/image/model/content.ts';
+import { fingerprintOf } from '../../src/image/model/fingerprint.ts';
+import type { End } from '../../src/image/model/report.ts';
+import { createCandidates } from '../../src/image/publishers/candidates.ts';
+import {
+  type Following,
+  isOfFirstUse,
+  ofFirstUse,
+  type Pinning,
+  pin,
+  recovered,
+} from '../../src/image/publishers/resolution.ts';
+import { summarise } from '../../src/image/status/status.ts';
+import { isNews } from '../../src/image/status/updating.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import type { Demand, Reading } from '../../src/source/resolve/publishers.ts';
 import type { Resolution } from '../../src/source/resolve/question.ts';

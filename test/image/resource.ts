@@ -2,7 +2,7 @@
 import { type GlanceImage, parseGlanceImage } from '../../src/api/glanceimage.ts';
 import { apiVersion, kind } from '../../src/api/group.ts';
 import type { Image } from '../../src/glance/image.ts';
-import { type Identity, identityOf, imageIDOf, markOf } from '../../src/image/identity.ts';
+import { type Identity, identityOf, imageIDOf, markOf } from '../../src/image/model/identity.ts';
 
 export const uid = 'c0ffee00-1234-4234-8234-123456789abc';
 export const projectID = 'a'.repeat(32);

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findCondition } from '../../src/api/conditions.ts';
-import type { OwnConfigMaps } from '../../src/image/config-maps.ts';
-import { imageIDOf } from '../../src/image/identity.ts';
-import type { Publication, PublishedData } from '../../src/image/revisions.ts';
+import { imageIDOf } from '../../src/image/model/identity.ts';
+import type { Publication, PublishedData } from '../../src/image/model/revisions.ts';
+import type { OwnConfigMaps } from '../../src/image/perform/config-maps.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { uid } from './resource.ts';
 import { createWorld, type World } from './world.ts';

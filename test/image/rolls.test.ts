@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findCondition } from '../../src/api/conditions.ts';
-import { desire, retiredName } from '../../src/image/desired.ts';
-import { contentProperty, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
+import { desire, retiredName } from '../../src/image/model/desired.ts';
+import { contentProperty, imageIDOf, ownerProperty } from '../../src/image/model/identity.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { identity, imageOf, projectID, resourceOf, uid } from './resource.ts';
 import { createWorld, type World } from './world.ts';

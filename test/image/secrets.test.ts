@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createResources, missingSecret } from '../../src/image/resources.ts';
-import { createSecrets, secretPollMs, secretsAwaited } from '../../src/image/secrets.ts';
+import { createResources, missingSecret } from '../../src/image/access/resources.ts';
+import { createSecrets, secretPollMs, secretsAwaited } from '../../src/image/access/secrets.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { neverAborted } from '../../src/lib/abort.ts';
 import { createLogger } from '../../src/lib/log.ts';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { z } from 'zod';
 import { statusSchema } from '../../src/api/status.ts';
 import { customResourceDefinition } from '../../src/generate/crd.ts';
-import { createServedFields } from '../../src/image/served-fields.ts';
+import { createServedFields } from '../../src/image/access/served-fields.ts';
 import { neverAborted } from '../../src/lib/abort.ts';
 import { createLogger } from '../../src/lib/log.ts';
 import { fullStatus } from '../api/full-status.ts';

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { Desired } from '../../src/image/desired.ts';
-import { remembered } from '../../src/image/follow.ts';
-import { plan } from '../../src/image/plan.ts';
-import { isUsable, stageOf } from '../../src/image/revisions.ts';
-import { simulate } from '../../src/image/simulate.ts';
-import type { Plan, PlanStep, State } from '../../src/image/step.ts';
+import type { Desired } from '../../src/image/model/desired.ts';
+import { isUsable, stageOf } from '../../src/image/model/revisions.ts';
+import { simulate } from '../../src/image/model/simulate.ts';
+import type { Plan, PlanStep, State } from '../../src/image/model/step.ts';
+import { plan } from '../../src/image/plan/plan.ts';
+import { remembered } from '../../src/image/reconcile/follow.ts';
 import { now, outline } from './states.ts';
 import { anyWorld, desiredIn, stateIn } from './worlds.ts';
 

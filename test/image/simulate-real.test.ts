@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import type { ImageClient } from '../../src/glance/client/index.ts';
 import { ImageNotFound } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
-import { desire } from '../../src/image/desired.ts';
+import { desire } from '../../src/image/model/desired.ts';
 import {
   contentProperty,
   type Identity,
@@ -16,14 +16,14 @@ import {
   imageIDOf,
   markOf,
   ownerProperty,
-} from '../../src/image/identity.ts';
-import { blankMemory, type Memory } from '../../src/image/memory.ts';
-import { claimOf, type Owner, revisionOf } from '../../src/image/observe.ts';
-import { perform } from '../../src/image/perform.ts';
-import { plan } from '../../src/image/plan.ts';
-import { simulate } from '../../src/image/simulate.ts';
-import type { PlanStep, State } from '../../src/image/step.ts';
-import { hashOf } from '../../src/image/verify.ts';
+} from '../../src/image/model/identity.ts';
+import { blankMemory, type Memory } from '../../src/image/model/memory.ts';
+import { simulate } from '../../src/image/model/simulate.ts';
+import type { PlanStep, State } from '../../src/image/model/step.ts';
+import { hashOf } from '../../src/image/model/verify.ts';
+import { claimOf, type Owner, revisionOf } from '../../src/image/observe/observe.ts';
+import { perform } from '../../src/image/perform/perform.ts';
+import { plan } from '../../src/image/plan/plan.ts';
 import { digestOf } from '../env/content.ts';
 import { raw } from '../env/images.ts';
 import { connectStack, type Stack } from '../env/stack.ts';

@@ -1,16 +1,16 @@
 /** What Glance holds and the operator remembers, and plans from it, as the tests of the domain need them. */
 
 import type { Image } from '../../src/glance/image.ts';
-import { desire } from '../../src/image/desired.ts';
-import { numberOf } from '../../src/image/identity.ts';
-import { blankMemory, type DataFinding, type Memory, withFinding, withImage } from '../../src/image/memory.ts';
-import type { Moment } from '../../src/image/moment.ts';
-import { claimOf, type Owner, revisionOf } from '../../src/image/observe.ts';
-import { plan } from '../../src/image/plan.ts';
-import type { Report } from '../../src/image/report.ts';
-import { declaredBy } from '../../src/image/resolution.ts';
-import type { Observed } from '../../src/image/revisions.ts';
-import type { Next, Plan, PlanStep, State } from '../../src/image/step.ts';
+import { desire } from '../../src/image/model/desired.ts';
+import { numberOf } from '../../src/image/model/identity.ts';
+import { blankMemory, type DataFinding, type Memory, withFinding, withImage } from '../../src/image/model/memory.ts';
+import type { Report } from '../../src/image/model/report.ts';
+import type { Observed } from '../../src/image/model/revisions.ts';
+import type { Next, Plan, PlanStep, State } from '../../src/image/model/step.ts';
+import { claimOf, type Owner, revisionOf } from '../../src/image/observe/observe.ts';
+import { plan } from '../../src/image/plan/plan.ts';
+import { declaredBy } from '../../src/image/publishers/resolution.ts';
+import type { Moment } from '../../src/image/reconcile/moment.ts';
 import { content, identity, projectID, type ResourceOptions, resourceOf, uid } from './resource.ts';
 
 export const now = new Date('2026-01-02T00:00:00Z');

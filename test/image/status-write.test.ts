@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { type GlanceImage, parseGlanceImage } from '../../src/api/glanceimage.ts';
 import { apiVersion, finalizer, kind, plural } from '../../src/api/group.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
-import { createResources, glanceImageType, type Resources } from '../../src/image/resources.ts';
+import { createResources, glanceImageType, type Resources } from '../../src/image/access/resources.ts';
 import { createClient, type KubernetesClient } from '../../src/kubernetes/client.ts';
 import { createStore } from '../../src/kubernetes/reflector.ts';
 import { type ApiTransport, createApiTransport } from '../../src/kubernetes/transport.ts';

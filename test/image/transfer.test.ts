@@ -1,10 +1,10 @@
 /** What the state of a transfer means for the present declaration. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { contentOf } from '../../src/image/content.ts';
-import { contentProperty, imageIDOf, markOf } from '../../src/image/identity.ts';
-import type { Memory } from '../../src/image/memory.ts';
-import { fillPlan, isStillWanted, readTransfer, verifyPlan } from '../../src/image/transfer.ts';
+import { contentOf } from '../../src/image/model/content.ts';
+import { contentProperty, imageIDOf, markOf } from '../../src/image/model/identity.ts';
+import type { Memory } from '../../src/image/model/memory.ts';
+import { fillPlan, isStillWanted, readTransfer, verifyPlan } from '../../src/image/model/transfer.ts';
 import type { ErrorCode } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { defaultLimits, type TransferPlan } from '../../src/transfer/plan.ts';

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Image } from '../../src/glance/image.ts';
-import type { Content } from '../../src/image/content.ts';
-import { contentProperty } from '../../src/image/identity.ts';
-import type { DataFinding } from '../../src/image/memory.ts';
-import { type Stage, stageOf } from '../../src/image/revisions.ts';
-import { hashOf, mismatchOf, type Verdict, verify } from '../../src/image/verify.ts';
+import type { Content } from '../../src/image/model/content.ts';
+import { contentProperty } from '../../src/image/model/identity.ts';
+import type { DataFinding } from '../../src/image/model/memory.ts';
+import { type Stage, stageOf } from '../../src/image/model/revisions.ts';
+import { hashOf, mismatchOf, type Verdict, verify } from '../../src/image/model/verify.ts';
 import { content, imageOf, type ResourceOptions } from './resource.ts';
 import { before, desiredOf, found, knows, now } from './states.ts';
 

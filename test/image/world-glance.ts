@@ -6,10 +6,10 @@ import { Conflict, ImageNotAuthorized, ImageNotFound } from '../../src/glance/er
 import type { Image } from '../../src/glance/image.ts';
 import type { JsonPatchOperation } from '../../src/glance/patch.ts';
 import type { WantedImage } from '../../src/glance/translation.ts';
-import type { Cloud, Clouds } from '../../src/image/clouds.ts';
-import type { OwnConfigMaps } from '../../src/image/config-maps.ts';
-import { contentProperty } from '../../src/image/identity.ts';
-import { simulate } from '../../src/image/simulate.ts';
+import type { Cloud, Clouds } from '../../src/image/access/clouds.ts';
+import { contentProperty } from '../../src/image/model/identity.ts';
+import { simulate } from '../../src/image/model/simulate.ts';
+import type { OwnConfigMaps } from '../../src/image/perform/config-maps.ts';
 import type { Clock, Random } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';

@@ -4,10 +4,10 @@
  */
 import fc from 'fast-check';
 import type { Image } from '../../src/glance/image.ts';
-import type { Desired } from '../../src/image/desired.ts';
-import { clusterProperty, contentProperty, imageIDOf, markOf, ownerProperty } from '../../src/image/identity.ts';
-import type { DataFinding, Memory } from '../../src/image/memory.ts';
-import type { State } from '../../src/image/step.ts';
+import type { Desired } from '../../src/image/model/desired.ts';
+import { clusterProperty, contentProperty, imageIDOf, markOf, ownerProperty } from '../../src/image/model/identity.ts';
+import type { DataFinding, Memory } from '../../src/image/model/memory.ts';
+import type { State } from '../../src/image/model/step.ts';
 import { content, identity, imageOf, type ResourceOptions, uid } from './resource.ts';
 import { before, desiredOf, memoryOf, observedOf } from './states.ts';
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { GlanceImage } from '../../src/api/glanceimage.ts';
-import { bySecret, glanceImageType } from '../../src/image/resources.ts';
+import { bySecret, glanceImageType } from '../../src/image/access/resources.ts';
 import { createStore } from '../../src/kubernetes/reflector.ts';
 import { readItem } from '../../src/kubernetes/resource.ts';
 import { silentLogger } from '../../src/lib/log.ts';

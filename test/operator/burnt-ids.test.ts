@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { apiVersion, plural, reconcileAtAnnotation } from '../../src/api/group.ts';
-import { imageIDOf } from '../../src/image/identity.ts';
+import { imageIDOf } from '../../src/image/model/identity.ts';
 import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { newestID, World } from './world.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { apiVersion, plural, reconcileAtAnnotation } from '../../src/api/group.ts';
-import { clusterProperty, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, imageIDOf, ownerProperty } from '../../src/image/model/identity.ts';
 import { raw } from '../env/images.ts';
 import { imageRecordSchema } from '../env/project.ts';
 import { changesSomething, type FaultProxy, startProxy } from '../env/proxy.ts';

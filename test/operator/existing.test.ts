@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { apiVersion, kind, reconcileAtAnnotation } from '../../src/api/group.ts';
-import { clusterProperty, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, ownerProperty } from '../../src/image/model/identity.ts';
 import { qcow2, raw } from '../env/images.ts';
 import { folders } from '../env/parts.mjs';
 import type { ImageRecord, Project } from '../env/project.ts';

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import { findCondition } from '../../src/api/conditions.ts';
 import type { GlanceImage } from '../../src/api/glanceimage.ts';
-import { ownerOf, ownerProperty } from '../../src/image/identity.ts';
+import { ownerOf, ownerProperty } from '../../src/image/model/identity.ts';
 import { type ImageRecord, imageRecordSchema } from '../env/project.ts';
 import { eventually } from '../env/wait.ts';
 import { digestOf } from './digest.ts';

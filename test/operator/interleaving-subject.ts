@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { findCondition } from '../../src/api/conditions.ts';
 import { type GlanceImage, glanceImageSchema } from '../../src/api/glanceimage.ts';
 import { apiVersion, kind, plural, reconcileAtAnnotation } from '../../src/api/group.ts';
-import { clusterProperty, contentProperty, imageIDOf, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, contentProperty, imageIDOf, ownerProperty } from '../../src/image/model/identity.ts';
 import { raw } from '../env/images.ts';
 import type { ImageRecord, Project } from '../env/project.ts';
 import type { Source } from '../env/source.ts';

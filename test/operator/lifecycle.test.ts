@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { markOf, ownerOf } from '../../src/image/identity.ts';
+import { markOf, ownerOf } from '../../src/image/model/identity.ts';
 import { generated } from '../env/content.ts';
 import { raw } from '../env/images.ts';
 import { digestOf } from './digest.ts';

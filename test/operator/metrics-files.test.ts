@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { readAlerts, runbookOf } from '../../charts/alerts.ts';
 import { reasons } from '../../src/api/reasons.ts';
 import { describeMetrics, emptyRegistry } from '../../src/generate/tables.ts';
-import { failureReasons } from '../../src/image/failure.ts';
+import { failureReasons } from '../../src/image/status/failure.ts';
 import { programVersion } from '../../src/lib/version.ts';
 import { metricsIn } from './promql.ts';
 

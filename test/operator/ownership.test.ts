@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { stringify } from 'yaml';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
-import { clusterProperty, imageIDOf, ownerOf, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, imageIDOf, ownerOf, ownerProperty } from '../../src/image/model/identity.ts';
 import { adminPassword } from '../env/bootstrap.ts';
 import { generated } from '../env/content.ts';
 import { raw } from '../env/images.ts';

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
-import { clusterProperty, contentProperty, markProperties, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, contentProperty, markProperties, ownerProperty } from '../../src/image/model/identity.ts';
 import { raw } from '../env/images.ts';
 import { type OtherCloud, startOtherGlance } from '../env/other-glance.ts';
 import type { Project } from '../env/project.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { identityAnnotation } from '../../src/api/group.ts';
-import { clusterProperty, ownerProperty } from '../../src/image/identity.ts';
+import { clusterProperty, ownerProperty } from '../../src/image/model/identity.ts';
 import { claimPort } from './closed-port.ts';
 import { World } from './world.ts';
 

@@ -6,7 +6,7 @@
  */
 import type { Meters } from '../../controller/meters.ts';
 import type { MeasuredPhase, TransferObserver } from '../../transfer/meter.ts';
-import { failureReasons, reasonOf } from '../failure.ts';
+import { failureReasons, reasonOf } from '../status/failure.ts';
 
 const mostClouds = 100;
 const phases: readonly MeasuredPhase[] = ['queued', 'connecting', 'transferring', 'finishing'];

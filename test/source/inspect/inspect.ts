@@ -1,6 +1,6 @@
 /** The inspection as tests call it: on a whole image, in chunks of any size. */
 import assert from 'node:assert/strict';
-import { reasonOf } from '../../../src/image/failure.ts';
+import { reasonOf } from '../../../src/image/status/failure.ts';
 import { OperatorError } from '../../../src/lib/errors.ts';
 import { createInspector, type Inspected, type InspectorOptions } from '../../../src/source/inspect/index.ts';
 

@@ -1,0 +1,54 @@
+/** When and for what a status is worked out: what it needs in addition to the report of the reconcile. */
+import type { Warning } from '../../api/conditions.ts';
+import { reconcileAtAnnotation } from '../../api/group.ts';
+import type { Report } from '../model/report.ts';
+import type { Pinning } from '../publishers/resolution.ts';
+import { shownContent } from '../status/shown.ts';
+import { warningOf } from '../status/warning.ts';
+import type { Pass, ReconcileContext } from './pass.ts';
+
+export interface Moment {
+  generation: number;
+  /** Value of the reconcile-at annotation that was handled. */
+  reconcileAt: string | undefined;
+  deleting: boolean;
+  /** No content is declared: nothing says what the data should be. */
+  recordOnly: boolean;
+  /** What happens to an image that existed before; undefined where there is none. */
+  imported: 'adopted' | 'observed' | undefined;
+  pinning: Pinning;
+  /** What people should know although it prevents nothing. */
+  warning: Warning | undefined;
+  now: Date;
+  /** In [0, 1), for the jitter of the next attempt. */
+  random: number;
+}
+
+export function momentOf(
+  { resource, pinning }: Pass,
+  report: Pick<Report, 'memory' | 'observed' | 'content'>,
+  { clock, random }: Pick<ReconcileContext, 'clock' | 'random'>,
+): Moment {
+  const { metadata, status: previous, spec } = resource;
+  const { promoted } = report.memory;
+  const image = report.observed?.revisions.find(({ image: { id } }) => id === promoted)?.image ?? previous.image;
+  const content = shownContent(report, previous);
+  return {
+    generation: metadata.generation,
+    reconcileAt: metadata.annotations[reconcileAtAnnotation],
+    deleting: metadata.deletionTimestamp !== undefined,
+    recordOnly: spec.content === undefined,
+    imported: spec.import && (spec.managementPolicy === 'Observe' ? 'observed' : 'adopted'),
+    pinning,
+    warning: warningOf(resource, {
+      properties: image?.properties,
+      transferWarnings: content?.warnings,
+      virtualSize: content?.virtualSize ?? image?.virtualSize ?? undefined,
+      unremovable: report.memory.unremovable?.keys,
+      unknownUse: report.memory.inUse?.filter(({ isUnknown }) => isUnknown === true) ?? [],
+      declared: pinning.declared.spec.content,
+    }),
+    now: clock.now(),
+    random: random(),
+  };
+}

@@ -1,0 +1,55 @@
+/**
+ * The digest that was pinned before the status was lost: the image of the resource has it in its fingerprint.
+ *
+ * Invariant: only an image that was made for the present declaration counts, and the one with the highest number of several; its
+ * data is verified as that of every image without a memory.
+ */
+import { contentOf } from '../model/content.ts';
+import { digestIn, fingerprintOf } from '../model/fingerprint.ts';
+import { contentProperty } from '../model/identity.ts';
+import type { Revision } from '../model/revisions.ts';
+import { observe } from '../observe/observe.ts';
+import { performContext } from '../perform/perform.ts';
+import { type Pinning, recovered } from '../publishers/resolution.ts';
+import { openCloud } from './open.ts';
+import { isWorkedOn, type Pass, type ReconcileContext } from './pass.ts';
+
+/** Whether what was pinned has to be found before anything else counts. */
+export function isUnpinned(pass: Pass): boolean {
+  const { pinning, resource, memory, newerVersion } = pass;
+  const isIdle = resource.metadata.deletionTimestamp !== undefined || resource.spec.suspend;
+  if (isIdle || newerVersion !== undefined) return false;
+  // A memory that knows the image to use was not lost: that image is of a declaration before, which named another digest.
+  const isKnown = memory.promoted !== undefined;
+  return pinning.kind !== 'declared' && resource.status.source === undefined && !isKnown && isWorkedOn(pass);
+}
+
+/** What was pinned; undefined if no image has it. `again`: as from `openCloud`. Rejects if Glance does not respond. */
+export async function recover(pass: Pass, context: ReconcileContext): Promise<Pinning | 'again' | undefined> {
+  const { cloud: opened } = await openCloud(pass, context);
+  if (!opened.ok) throw opened.error;
+  if (opened.value === undefined) return 'again';
+  const look = performContext(pass, undefined, opened.value, context);
+  const { observed } = await observe(look, pass.memory, true, opened.value.place);
+  return pinningIn(pass, observed.revisions, context.clock.now());
+}
+
+function pinningIn({ pinning: { declared } }: Pass, revisions: readonly Revision[], now: Date): Pinning | undefined {
+  const newestFirst = revisions
+    .filter(({ ownership, image }) => ownership.kind !== 'foreign' && image.status !== 'killed')
+    .sort((a, b) => rankOf(b) - rankOf(a) || b.number - a.number);
+  for (const { image } of newestFirst) {
+    const fingerprint = image.properties[contentProperty];
+    const digest = typeof fingerprint === 'string' ? digestIn(fingerprint) : undefined;
+    const pinning = digest === undefined ? undefined : recovered(declared, digest, now);
+    const content = pinning && contentOf(pinning.resource);
+    if (content !== undefined && fingerprintOf(content) === fingerprint) return pinning;
+  }
+  return undefined;
+}
+
+/** An image that may be in use, also if it is deactivated, rather than one that was to follow it. */
+function rankOf({ image: { status, hidden } }: Revision): number {
+  const hasData = status === 'active' || status === 'deactivated';
+  return hasData && !hidden ? 2 : hasData ? 1 : 0;
+}

@@ -1,0 +1,95 @@
+/**
+ * Deletion of a resource: first its images, unless they are abandoned or retained, then its finalizer.
+ *
+ * Invariants: every image of the resource is deleted, also one whose creation was never recorded; nothing that is not ours is
+ * touched, whatever protects our own.
+ */
+import { withDefaults } from '../../api/defaults.ts';
+import { abandonAnnotation } from '../../api/group.ts';
+import { OperatorError } from '../../lib/errors.ts';
+import type { CloudPlace } from '../access/clouds.ts';
+import type { Memory } from '../model/memory.ts';
+import { isOurs } from '../model/ownership.ts';
+import type { Change } from '../model/report.ts';
+import type { State } from '../model/step.ts';
+import { observe } from '../observe/observe.ts';
+import { type PerformContext, perform, performContext } from '../perform/perform.ts';
+import { changeOfForeign, deletionEvents } from '../status/events.ts';
+import { openCloud } from './open.ts';
+import { failed, newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
+import { retain } from './retain.ts';
+
+/** Deals with the images of a resource that is being deleted. */
+export async function release(pass: Pass, context: ReconcileContext): Promise<Reached> {
+  const { resource, memory } = pass;
+  const { resources } = context;
+  if (resource.metadata.annotations[abandonAnnotation] === 'true') {
+    resources.event(
+      resource,
+      'Warning',
+      'Abandoned',
+      `abandoned by annotation; ${imagesOf(pass)} may still exist in Glance`,
+    );
+    return { kind: 'released' };
+  }
+  // Nothing of it is in Glance.
+  if (resource.spec.managementPolicy === 'Observe') return { kind: 'released' };
+  if (withDefaults(resource.spec).deletionPolicy === 'Retain') return retain(pass, context);
+  if (pass.newerVersion !== undefined) return failed(pass, newerOperator(pass.newerVersion), context);
+  const { cloud: opened, secret } = await openCloud(pass, context);
+  if (!opened.ok) return failed(pass, opened.error, context, { secret });
+  const cloud = opened.value;
+  if (cloud === undefined) return outcome({ kind: 'requeue' });
+  const deleted = await deleteImages(memory, cloud.place, performContext(pass, undefined, cloud, context));
+  if (deleted.doubtMs !== undefined) return outcome({ kind: 'requeueAfter', afterMs: deleted.doubtMs });
+  if (deleted.error !== undefined)
+    return failed(pass, deleted.error, context, { secret, memory: deleted.memory, changes: deleted.changes });
+  for (const { type, reason, note } of deletionEvents(deleted.changes)) resources.event(resource, type, reason, note);
+  return { kind: 'released' };
+}
+
+interface Deleted {
+  memory: Memory;
+  changes: readonly Change[];
+  /** Absent: no image of ours is left. */
+  error?: unknown;
+  /** One that may still appear, in ms. */
+  doubtMs?: number;
+}
+
+/** An upload that is just being cut off may let an image appear late. */
+const mostLooks = 4;
+
+async function deleteImages(memory: Memory, here: CloudPlace, context: PerformContext): Promise<Deleted> {
+  const changes: Change[] = [];
+  let remembered = memory;
+  for (let looks = 0; looks < mostLooks; looks++) {
+    const seen = await observe(context, remembered, true, here);
+    const ours = seen.observed.revisions.filter(({ ownership }) => isOurs(ownership));
+    if (ours.length === 0 && seen.doubtMs > 0) return { memory: remembered, changes, doubtMs: seen.doubtMs };
+    if (ours.length === 0) {
+      return { memory: seen.memory, changes: [...changes, ...seen.observed.revisions.flatMap(changeOfForeign)] };
+    }
+    let state: State = { observed: seen.observed, memory: seen.memory };
+    for (const { image } of ours) {
+      const performed = await perform(
+        { kind: 'delete', image, why: 'its resource was deleted', mustGo: true },
+        state,
+        context,
+      );
+      if (performed.kind === 'gone' || performed.kind === 'outdated') return { memory: state.memory, changes };
+      state = performed.state;
+      if (performed.kind === 'failed') return { memory: state.memory, changes, error: performed.error };
+      changes.push({ kind: 'deleted', id: image.id });
+    }
+    remembered = state.memory;
+  }
+  const error = new OperatorError('Glance still lists the image after it was deleted', {
+    code: 'Conflict',
+  });
+  return { memory: remembered, changes, error };
+}
+
+function imagesOf({ memory: { images } }: Pass): string {
+  return images.length === 0 ? 'no known image' : `image ${images.join(', ')}`;
+}

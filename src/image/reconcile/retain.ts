@@ -1,0 +1,87 @@
+/**
+ * Deletion of a resource whose images stay: they lose the mark of this cluster and keep that of their owner, so that a later resource
+ * of the same namespace, name and identity takes them back, in any cluster.
+ *
+ * Guarantees: the deletion succeeds, whatever becomes of the marks. An Event says what stays in Glance, and which marks stay on it.
+ */
+import type { JsonPatchOperation } from '../../glance/patch.ts';
+import { attempt } from '../../lib/errors.ts';
+import { clusterProperty } from '../model/identity.ts';
+import { isOurs } from '../model/ownership.ts';
+import type { Change } from '../model/report.ts';
+import type { Revision } from '../model/revisions.ts';
+import type { State } from '../model/step.ts';
+import { observe } from '../observe/observe.ts';
+import { type PerformContext, perform, performContext } from '../perform/perform.ts';
+import { patchable } from '../plan/takeover.ts';
+import { changeOfForeign, deletionEvents } from '../status/events.ts';
+import { openCloud } from './open.ts';
+import { newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
+
+interface Retained {
+  /** IDs of images without the mark. */
+  kept: readonly string[];
+  /** Images that have it still, and why. */
+  marked: readonly { id: string; error: unknown }[];
+  /** Images of others. */
+  foreign: readonly Change[];
+}
+
+export async function retain(pass: Pass, context: ReconcileContext): Promise<Reached> {
+  const { resource, memory, identity } = pass;
+  const { resources } = context;
+  // A deadline must not keep the finalizer, or a cloud that is gone would keep it for good.
+  const removed = await attempt(context.grace, () => removeMarks(pass, context));
+  if (removed.ok && removed.value === undefined) return outcome({ kind: 'requeue' });
+  const known = memory.images.map((id) => ({ id, error: removed.ok ? undefined : removed.error }));
+  const { kept, marked, foreign } = (removed.ok ? removed.value : undefined) ?? {
+    kept: [],
+    marked: known,
+    foreign: [],
+  };
+  const inGlance = 'in Glance (deletionPolicy: Retain)';
+  if (kept.length > 0) resources.event(resource, 'Normal', 'Retained', `${inWords(kept)} kept ${inGlance}`);
+  if (marked.length > 0 || !removed.ok) {
+    const why = removed.ok ? marked[0]?.error : removed.error;
+    const note =
+      `${inWords(marked.map(({ id }) => id))} kept ${inGlance} with the mark of this cluster (${identity.cluster}), which could not be ` +
+      `removed: ${why instanceof Error ? why.message : String(why)}. A GlanceImage of the same name and identity takes it back in this ` +
+      'cluster; in another one, --inherit-from has to name this cluster';
+    resources.event(resource, 'Warning', 'Retained', note);
+  }
+  for (const { type, reason, note } of deletionEvents(foreign)) resources.event(resource, type, reason, note);
+  return { kind: 'released' };
+}
+
+/** Undefined: the reconcile begins again. */
+async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Retained | undefined> {
+  if (pass.newerVersion !== undefined) throw newerOperator(pass.newerVersion);
+  const { cloud: opened } = await openCloud(pass, context);
+  if (!opened.ok) throw opened.error;
+  if (opened.value === undefined) return undefined;
+  const performing = performContext(pass, undefined, opened.value, context);
+  const { observed, memory } = await observe(performing, pass.memory, true, opened.value.place);
+  const ours = observed.revisions.filter(({ ownership }) => isOurs(ownership));
+  const kept: string[] = [];
+  const marked: { id: string; error: unknown }[] = [];
+  for (const revision of ours) {
+    const error = await removeMark(revision, { observed, memory }, performing);
+    if (error === undefined) kept.push(revision.image.id);
+    else marked.push({ id: revision.image.id, error });
+  }
+  return { kept, marked, foreign: observed.revisions.flatMap(changeOfForeign) };
+}
+
+/** Returns why the mark is still there. */
+async function removeMark({ image }: Revision, state: State, context: PerformContext): Promise<unknown> {
+  if (image.properties[clusterProperty] === undefined) return undefined;
+  if (!patchable.has(image.status)) return new Error(`Glance is storing its data (${image.status})`);
+  const operations: JsonPatchOperation[] = [{ op: 'remove', path: `/${clusterProperty}` }];
+  const performed = await perform({ kind: 'patch', image, operations, keys: [] }, state, context);
+  return performed.kind === 'failed' ? performed.error : undefined;
+}
+
+function inWords(ids: readonly string[]): string {
+  if (ids.length === 0) return 'its images, which are not known, are';
+  return ids.length === 1 ? `image ${ids[0]} is` : `images ${ids.join(', ')} are`;
+}

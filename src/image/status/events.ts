@@ -1,0 +1,86 @@
+/**
+ * The events of a reconcile.
+ *
+ * Invariants: pure; an event reports a change, a new failure, or the goal, and never a repetition, so a settled or steadily failing
+ * resource has none.
+ */
+import { findCondition, isConvergedReason } from '../../api/conditions.ts';
+import type { Reason } from '../../api/reasons.ts';
+import type { GlanceImageStatus } from '../../api/status.ts';
+import { unreachable } from '../../lib/errors.ts';
+import { whyForeign } from '../model/ownership.ts';
+import type { Change, Report } from '../model/report.ts';
+import type { Revision } from '../model/revisions.ts';
+import { reasonOf } from './failure.ts';
+
+export interface ImageEvent {
+  type: 'Normal' | 'Warning';
+  reason: Reason;
+  note: string;
+}
+
+export function eventsOf(previous: GlanceImageStatus, next: GlanceImageStatus, report: Report): ImageEvent[] {
+  const [before, after] = [findCondition(previous.conditions, 'Ready'), findCondition(next.conditions, 'Ready')];
+  // A declaration that failed at first is applied for the first time.
+  const drift = previous.observedGeneration === next.observedGeneration && before?.status !== 'False';
+  const events = report.changes.flatMap((change) => fromChange(change, drift));
+  if (after === undefined) return events;
+  const { lastError } = next;
+  if (report.end.kind === 'failed' && lastError !== undefined && previous.lastError?.reason !== lastError.reason) {
+    events.push({ type: 'Warning', reason: reasonOf(report.end.error), note: after.message });
+  }
+  if (isConvergedReason(after.reason) && after.reason !== before?.reason) {
+    events.push({ type: 'Normal', reason: after.reason, note: after.message });
+  }
+  return events;
+}
+
+/** What a deletion leaves alone. */
+export function changeOfForeign({ image, ownership }: Revision): Change[] {
+  return ownership.kind === 'foreign' ? [{ kind: 'left', id: image.id, why: whyForeign(image, ownership.why) }] : [];
+}
+
+/** The events of a deletion. */
+export function deletionEvents(changes: readonly Change[]): ImageEvent[] {
+  return changes.flatMap((change) => fromChange(change, false));
+}
+
+/** A creation has no event, because the image becomes ready, or fails. */
+function fromChange(change: Change, drift: boolean): ImageEvent[] {
+  switch (change.kind) {
+    case 'created':
+      return [];
+    case 'updated': {
+      const what = change.what.join(', ');
+      if (drift)
+        return [
+          {
+            type: 'Normal',
+            reason: 'DriftCorrected',
+            note: `the image was changed in Glance by another client; corrected: ${what}`,
+          },
+        ];
+      return [{ type: 'Normal', reason: 'Updated', note: `applied the new declaration: ${what}` }];
+    }
+    case 'published':
+      return [{ type: 'Normal', reason: 'Published', note: `ConfigMap ${change.configMap} shows the image to use` }];
+    case 'replaced':
+      return [{ type: 'Warning', reason: 'Replaced', note: `image ${change.id} was deleted: ${change.why}` }];
+    case 'vanished':
+      return [
+        {
+          type: 'Warning',
+          reason: 'Replaced',
+          note: `image ${change.id} does not exist in Glance any more, and another one takes its place`,
+        },
+      ];
+    case 'deleted':
+      return [{ type: 'Normal', reason: 'Deleted', note: `image ${change.id} was deleted from Glance` }];
+    case 'left': {
+      const note = `image ${change.id} stays in Glance, because it ${change.why}`;
+      return [{ type: 'Warning', reason: 'TakenOver', note }];
+    }
+    default:
+      return unreachable(change);
+  }
+}

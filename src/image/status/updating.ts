@@ -1,0 +1,100 @@
+/**
+ * What a status says about a publisher: what is pinned, and in the condition Updating what becomes of something newer.
+ *
+ * Guarantees: pure; while the image that is pinned is as declared, nothing that a publisher does changes Ready, Reconciling or
+ * Stalled.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { type ConditionVerdict, findCondition, isConvergedReason, type Verdicts } from '../../api/conditions.ts';
+import type { GlanceImageStatus } from '../../api/status.ts';
+import type { OperatorError } from '../../lib/errors.ts';
+import { safeUrl } from '../../lib/secret.ts';
+import { digestIn } from '../model/fingerprint.ts';
+import { type Memory, verifiedAs } from '../model/memory.ts';
+import type { End } from '../model/report.ts';
+import type { PinnedSource } from '../publishers/candidates.ts';
+import type { Pinning } from '../publishers/resolution.ts';
+import { reasonOf } from './failure.ts';
+
+type Main = Pick<Verdicts, 'ready' | 'beside'>;
+
+/** The file of a candidate is pinned once its image is the one to use. */
+export function pinningAfter(pinning: Pinning, memory: Memory): Pinning {
+  if (pinning.kind !== 'candidate') return pinning;
+  const { before: _, ...rest } = pinning;
+  return promotedDigest(memory) === pinning.source.digest ? { ...rest, kind: 'pinned' } : pinning;
+}
+
+function promotedDigest(memory: Memory): string | undefined {
+  const found = memory.promoted === undefined ? undefined : verifiedAs(memory, memory.promoted);
+  return found && digestIn(found.fingerprint);
+}
+
+/** What is pinned after this reconcile. */
+export function sourceAfter(pinning: Pinning, end: End, previous: GlanceImageStatus): PinnedSource | undefined {
+  return pinning.kind === 'candidate' && end.kind === 'converged' ? pinning.source : pinnedIn(pinning, previous);
+}
+
+/** What is pinned. */
+export function pinnedIn(pinning: Pinning, previous: GlanceImageStatus): PinnedSource | undefined {
+  switch (pinning.kind) {
+    case 'declared':
+      return undefined;
+    case 'open':
+      return previous.source;
+    case 'pinned':
+      return pinning.source;
+    case 'candidate':
+      return pinning.before;
+  }
+}
+
+/** `main`: the conditions without regard to publishers. */
+export function withPublisher(
+  pinning: Pinning,
+  end: End,
+  main: Main,
+  previous: GlanceImageStatus,
+  generation: number,
+): Main & { updating: ConditionVerdict | undefined } {
+  if (pinning.kind !== 'candidate' || end.kind === 'converged') return { ...main, updating: standing(pinning) };
+  const { source } = pinning;
+  const updating = end.kind === 'held' ? failing(end.error) : onItsWay(source, main.ready);
+  const { status, reason, message = '' } = findCondition(previous.conditions, 'Ready') ?? {};
+  const isSame = previous.observedGeneration === generation;
+  if (!isSame || status !== 'True' || !isConvergedReason(reason)) return { ...main, updating };
+  return { ready: { status, reason, message }, beside: { kind: 'none' }, updating };
+}
+
+export function whileFollowing(
+  end: Extract<End, { kind: 'resolving' | 'held' }>,
+): ['Progressing' | 'Resolving', string] {
+  return end.kind === 'resolving'
+    ? ['Resolving', `reading ${safeUrl(end.url)}, which has the digest of the file`]
+    : ['Progressing', `the newer file of the publisher is not usable (${end.error.message}): the image stays as it is`];
+}
+
+/** Whether the status does not say yet what is known of the publisher. */
+export function isNews(pinning: Pinning, status: GlanceImageStatus): boolean {
+  if (pinning.kind === 'candidate') return true;
+  if (pinning.kind !== 'pinned') return false;
+  const shown = findCondition(status.conditions, 'Updating');
+  const wanted = standing(pinning);
+  const isShown =
+    wanted === undefined ? shown === undefined : shown?.reason === wanted.reason && shown.message === wanted.message;
+  return !isShown || !isDeepStrictEqual(status.source, pinning.source);
+}
+
+function standing(pinning: Pinning): ConditionVerdict | undefined {
+  return pinning.kind === 'pinned' && pinning.trouble !== undefined ? failing(pinning.trouble) : undefined;
+}
+
+function failing(error: OperatorError): ConditionVerdict {
+  const message = `${error.message}. The image stays as it is, and the operator tries again by itself`;
+  return { status: 'False', reason: reasonOf(error), message };
+}
+
+function onItsWay({ version, digest }: PinnedSource, { reason, message }: ConditionVerdict): ConditionVerdict {
+  const what = version === undefined ? digest : `version ${version} (${digest})`;
+  return { status: 'True', reason, message: `the publisher has ${what}: ${message}` };
+}
