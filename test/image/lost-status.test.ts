@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decompressed } from './status-laws.ts';
 import { createWorld, type World } from './world.ts';
-import { specOf } from './world-glance.ts';
+import { sha256, sha512, specOf } from './world-glance.ts';
 
 /** Not comparable: the declared digest is that of a file which is decompressed, so the data in Glance has another one. */
 function worldOf(isComparable: boolean): World {
@@ -14,6 +14,8 @@ function worldOf(isComparable: boolean): World {
   if (!isComparable) world.serve(() => decompressed);
   return world;
 }
+
+const statesOf = ({ status }: World) => status?.revisions?.map(({ state }) => state);
 
 const revisions = ({ log }: World) => log.filter((line) => line.startsWith('create')).length;
 
@@ -106,3 +108,43 @@ for (const isComparable of [true, false]) {
     }
   });
 }
+
+for (const [what, digest] of [
+  ['comparable', undefined],
+  ['of another algorithm', `sha512:${sha512('a')}`],
+] as const) {
+  test(`a hidden image to use, whose status is lost at an edit, stays until another one takes its place: the digests are ${what}`, async () => {
+    const spec = specOf('a', { hidden: true }, { revisions: { keep: 0 } });
+    const http = { ...spec.content.http, ...(digest === undefined ? {} : { digest }) };
+    const world = createWorld({ spec: { ...spec, content: { http } } });
+    world.serve(({ digest: one }) => (one === sha256('b') ? 'b' : 'a'));
+    await world.settle();
+    world.loseStatus();
+    world.edit({ ...spec, ...specOf('b', { hidden: true }) });
+    const actives: number[] = [];
+    world.watch(() => actives.push([...world.images.values()].filter(({ status }) => status === 'active').length));
+    await world.settle();
+    assert.equal(world.ready(), 'True Ready');
+    assert.deepEqual(world.show(), ['fd16 ubuntu active hidden b marked']);
+    assert.ok(
+      actives.every((count) => count > 0),
+      `an image is there at each moment: ${world.log.join(', ')}`,
+    );
+  });
+}
+
+test('a memory that is lost while nothing is looked at leaves neither a revision that is shown as the one to use nor Ready', async () => {
+  const world = worldOf(true);
+  await world.settle();
+  assert.deepEqual(statesOf(world), ['Current']);
+  world.loseOperation();
+  world.edit({ ...specOf('a'), suspend: true });
+  await world.settle();
+  assert.deepEqual(
+    [world.ready(), world.status?.imageID, statesOf(world)],
+    ['Unknown Suspended', undefined, ['Pending']],
+  );
+  world.edit(specOf('a'));
+  await world.settle();
+  assert.deepEqual([world.ready(), statesOf(world)], ['True Ready', ['Current']]);
+});

@@ -91,7 +91,9 @@ export function readTransfer(
   const number = isNamed ? undefined : numberOf(memory.uid, plan.imageID, memory.next);
   // An older object of the same name has other images.
   if (number === undefined && !isNamed) return { kind: 'obsolete' };
-  const known = { ...withImage(memory, plan.imageID, false), next: Math.max(memory.next, (number ?? -1) + 1) };
+  // Consumers may know an image with data of which the memory is lost.
+  const isPublished = !isNamed && plan.method === 'Verify';
+  const known = { ...withImage(memory, plan.imageID, isPublished), next: Math.max(memory.next, (number ?? -1) + 1) };
   switch (state.kind) {
     case 'succeeded':
       return verified(resource, plan, state.result, known, now);

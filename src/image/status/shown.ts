@@ -16,6 +16,7 @@ import { hashOf } from '../model/verify.ts';
 import { seen } from './seen.ts';
 
 type Learned = Pick<Report, 'memory' | 'observed' | 'content'>;
+type ShownRevision = NonNullable<GlanceImageStatus['revisions']>[number];
 type Shown = Pick<GlanceImageStatus, 'imageID' | 'image' | 'content' | 'revisions' | 'members'>;
 
 export function shownOf(learned: Learned, previous: GlanceImageStatus, now: Date): Shown {
@@ -95,15 +96,22 @@ function revisionsOf({ revisions }: Observed, memory: Memory): GlanceImageStatus
 function withUnseen(before: GlanceImageStatus['revisions'], memory: Memory): GlanceImageStatus['revisions'] {
   const shown = new Set(before?.map(({ imageID }) => imageID));
   const unseen = memory.images.filter((id) => !shown.has(id));
-  if (unseen.length === 0) return before;
+  const known = before?.map((one) => withKnownState(one, memory));
+  if (unseen.length === 0) return known;
   return [
-    ...(before ?? []),
+    ...(known ?? []),
     ...unseen.map((imageID) => ({
       number: numberOf(memory.uid, imageID, memory.next) ?? 0,
       imageID,
       state: revisionState(imageID, memory),
     })),
   ].slice(-64);
+}
+
+/** Which one is to be used is known without another look. */
+function withKnownState(one: ShownRevision, memory: Memory): ShownRevision {
+  const isCurrent = one.imageID === memory.promoted;
+  return isCurrent === (one.state === 'Current') ? one : { ...one, state: revisionState(one.imageID, memory) };
 }
 
 function revisionState(id: string, memory: Memory) {

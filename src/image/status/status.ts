@@ -171,7 +171,7 @@ function verdictsOf(end: End, scene: Scene): Pick<Verdicts, 'ready' | 'beside'> 
       return { ready: whenConverged(scene), beside: { kind: 'none' } };
     }
     case 'suspended':
-      return { ready: whileSuspended(previous, moment), beside: { kind: 'none' } };
+      return { ready: whileSuspended(scene), beside: { kind: 'none' } };
     case 'resolving':
     case 'held':
       return working(...whileFollowing(end), failure);
@@ -201,8 +201,13 @@ function wasReady(previous: GlanceImageStatus, moment: Moment): boolean {
   return previous.observedGeneration === moment.generation && ready !== undefined && ready.status !== 'False';
 }
 
-/** As good as it was, until the declaration changes: no reconcile compares the image with that one. */
-function whileSuspended(previous: GlanceImageStatus, moment: Moment): ConditionVerdict {
+/** As good as it was, until the declaration changes, or it is not known which image is meant: no reconcile compares images. */
+function whileSuspended(scene: Scene): ConditionVerdict {
+  const verdict = suspendedVerdict(scene);
+  return verdict.status === 'True' && scene.imageID === undefined ? { ...verdict, status: 'Unknown' } : verdict;
+}
+
+function suspendedVerdict({ previous, moment }: Pick<Scene, 'previous' | 'moment'>): ConditionVerdict {
   const rest = 'the image is neither compared nor changed until spec.suspend is false';
   const before = findCondition(previous.conditions, 'Ready');
   if (before?.reason !== 'Suspended')
