@@ -10,6 +10,7 @@ import type { Cloud, Clouds } from '../../src/image/access/clouds.ts';
 import { contentProperty } from '../../src/image/model/identity.ts';
 import { simulate } from '../../src/image/model/simulate.ts';
 import type { OwnConfigMaps } from '../../src/image/perform/config-maps.ts';
+import type { Following } from '../../src/image/publishers/resolution.ts';
 import type { Clock, Random } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';
@@ -42,6 +43,8 @@ export interface WorldOptions {
   status?: GlanceImageStatus | undefined;
   /** Default: none. */
   configMaps?: OwnConfigMaps;
+  /** What a new process knows of publishers. Default: nothing is left to one. */
+  following?: (clock: Clock) => Following;
 }
 
 export type Call = { server: 'glance' | 'kubernetes'; op: string; id?: string };

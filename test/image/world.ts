@@ -237,6 +237,7 @@ export function createWorld(options: WorldOptions) {
       }),
       drift: createDrift({ resources, wake: () => {}, clock, random }),
       stripped: createStripped(clock),
+      following: options.following?.(clock) ?? followsNothing,
     };
   }
   let process = start();
@@ -253,7 +254,6 @@ export function createWorld(options: WorldOptions) {
       memberReadings: createMemberReadings(clock),
       configMaps: { of: () => configMaps },
       cluster,
-      following: followsNothing,
       inheritFrom,
       clock,
       random,

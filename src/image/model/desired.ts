@@ -166,7 +166,16 @@ const longestName = 255;
 
 /** The name of an image until it replaces another one. */
 export function pendingName({ image }: Desired, imageID: string): string {
-  return suffixed(image.name, ` (pending ${imageID.slice(0, 8)})`);
+  return suffixed(image.name, pendingSuffix(imageID));
+}
+
+/** Whether the image has not been the one to use yet, by its name. */
+export function isPending({ id, name, hidden }: Pick<Image, 'id' | 'name' | 'hidden'>): boolean {
+  return hidden && name?.endsWith(pendingSuffix(id)) === true;
+}
+
+function pendingSuffix(imageID: string): string {
+  return ` (pending ${imageID.slice(0, 8)})`;
 }
 
 /**

@@ -6,9 +6,10 @@
  * does, once there is an image, or once a file was trusted at its first use.
  */
 import { createHash } from 'node:crypto';
-import { rfc3339 } from '../../api/conditions.ts';
+import { findCondition, rfc3339 } from '../../api/conditions.ts';
 import type { ContentSpec } from '../../api/content.ts';
 import type { GlanceImage } from '../../api/glanceimage.ts';
+import type { GlanceImageStatus } from '../../api/status.ts';
 import { compact } from '../../lib/compact.ts';
 import { parseDuration } from '../../lib/duration.ts';
 import { OperatorError, responseFieldsOf } from '../../lib/errors.ts';
@@ -31,6 +32,8 @@ export type Pinning = { resource: GlanceImage; declared: GlanceImage; nextMs?: n
       source: PinnedSource;
       trouble?: OperatorError | undefined;
       isRereading?: boolean;
+      /** The image of a newer file was being made before this process, and the list says which file that was. */
+      isResuming?: boolean;
       /** Nothing is read again. */
       isFixed?: boolean;
     }
@@ -79,23 +82,38 @@ export function pin(key: Key, resource: GlanceImage, following: Following, now: 
 
   const reading = readFor(key, resource, content, question, accepted, following);
   if (accepted === undefined) return firstOf(reading, pinned, open, now, question);
-  const { rejected, nextMs } = reading;
+  const { rejected, nextMs, isResuming } = reading;
   const candidate = (source: PinnedSource): Pinning => {
     following.candidates.make(key, source);
     return { ...pinned(source), kind: 'candidate', before: accepted, nextMs };
   };
   const follows = content.update !== undefined && imageID !== undefined;
-  const making = follows ? goingOn(following.candidates.current(key), accepted, reading, url) : undefined;
+  const made = madeFor(content, hasImage, following.candidates.current(key));
+  const making = goingOn(made, accepted, reading, url);
   if (making !== undefined) return candidate(making);
-  if (reading.kind === 'pending') return { ...pinned(accepted), nextMs, isRereading: rejected?.sinceMs !== undefined };
+  if (reading.kind === 'pending')
+    return { ...pinned(accepted), nextMs, isRereading: rejected?.sinceMs !== undefined, isResuming };
   if (reading.kind === 'failed') return { ...pinned(accepted), nextMs, trouble: reading.error };
   const older = whyOlder(url, reading.resolution, asResolution(accepted));
   if (older !== undefined) return { ...pinned(accepted), nextMs, trouble: older };
   const source = sourceFrom(reading.resolution, question, accepted, now);
   if (source.digest === accepted.digest || !hasImage) return { ...pinned(source), nextMs };
-  if (!follows) return { ...pinned(accepted), nextMs };
+  if (!follows && !isResumed(source, made, isResuming)) return { ...pinned(accepted), nextMs };
   if (rejected === undefined || rejected.digest !== source.digest || rejected.leftMs <= 0) return candidate(source);
   return { ...pinned(accepted), nextMs: Math.min(nextMs ?? rejected.leftMs, rejected.leftMs), trouble: rejected.error };
+}
+
+function madeFor(
+  { update }: ContentSpec,
+  hasImage: boolean,
+  current: PinnedSource | undefined,
+): PinnedSource | undefined {
+  return update !== undefined && hasImage ? current : undefined;
+}
+
+/** Whether its image is made next to one that was not verified again yet: after a lost status. */
+function isResumed({ digest }: PinnedSource, made: PinnedSource | undefined, isResuming: boolean): boolean {
+  return isResuming || made?.digest === digest;
 }
 
 /** The file whose image is being made. The publisher had it, and another list does not change it unless that is newer. */
@@ -118,15 +136,27 @@ function readFor(
   question: Question,
   accepted: PinnedSource | undefined,
   { publishers, candidates }: Following,
-): Reading & { nextMs: number | undefined; rejected: Rejected | undefined } {
+): Reading & { nextMs: number | undefined; rejected: Rejected | undefined; isResuming: boolean } {
   const rejected = candidates.get(key);
-  const sinceMs = isRequested(resource) ? Number.POSITIVE_INFINITY : rejected?.sinceMs;
+  const isResuming =
+    content.update !== undefined &&
+    candidates.current(key) === undefined &&
+    rejected === undefined &&
+    isMakingAnother(resource.status);
+  // The first reading of this process is a new one.
+  const sinceMs = isRequested(resource) && !isResuming ? Number.POSITIVE_INFINITY : rejected?.sinceMs;
   const intervalMs = content.update && parseDuration(content.update.interval);
   const asked = { question, secrets: askingSecrets(content), declaredFor: originOf(question) };
   const known = accepted && knownOf(asResolution(accepted));
-  const demand = { intervalMs, isPinned: accepted?.url !== undefined, sinceMs, known };
+  const demand = { intervalMs, isPinned: accepted?.url !== undefined && !isResuming, sinceMs, known };
   const { reading, nextMs } = publishers.read(key, asked, demand);
-  return { ...reading, nextMs, rejected };
+  return { ...reading, nextMs, rejected, isResuming };
+}
+
+/** Next to the image to use, another one is made. The last word before a crash may be that a list of all images is needed. */
+function isMakingAnother({ conditions, imageID, operation }: GlanceImageStatus): boolean {
+  const isShown = findCondition(conditions, 'Updating')?.status === 'True';
+  return isShown || (imageID !== undefined && operation?.['incomplete'] === true);
 }
 
 function firstOf(
@@ -177,6 +207,25 @@ export function recovered(resource: GlanceImage, digest: string, now: Date): Pin
     declared: resource,
     source,
   };
+}
+
+/** The newer file of an image that was found next to that of what is pinned. `made`: as it was known before the status was lost. */
+export function recoveredCandidate(
+  pinning: Pinning,
+  digest: string,
+  made: PinnedSource | undefined,
+  now: Date,
+): Extract<Pinning, { kind: 'candidate' }> | undefined {
+  const { content } = pinning.declared.spec;
+  const question = content && questionOf(content);
+  if (pinning.kind !== 'pinned' || content?.update === undefined || question === undefined) return undefined;
+  const declaration = hashOfQuestion(question);
+  const isKnown = made?.digest === digest && made.declaration === declaration;
+  // An index says where its file is, and was not read again yet.
+  if (!isKnown && fileOf(question) === undefined) return undefined;
+  const source = isKnown ? made : { digest, resolvedAt: rfc3339(now), declaration };
+  const { url, declared, source: before } = pinning;
+  return { kind: 'candidate', url, before, source, declared, resource: withSource(declared, content, source) };
 }
 
 /** What is pinned, if it was found for the present declaration. */

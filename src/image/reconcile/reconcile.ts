@@ -142,6 +142,8 @@ async function restoreGuard(pass: Pass, context: ReconcileContext): Promise<Reac
 async function converge(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, identity, memory, news, pinning } = pass;
   if (pinning.kind === 'open') return unresolved(pass, pinning, context);
+  // Otherwise the image of the newer file would be deleted, and made again. The end of the reading is reported.
+  if (pinning.kind === 'pinned' && pinning.isResuming === true) return outcome({ kind: 'awaitChange' });
   if (news.kind === 'active')
     return withReport({ end: { kind: 'transferring', state: news.state }, memory: keptMemory(pass), changes: [] });
   if (news.kind === 'failed' && !news.looks && !isWorkedOn(pass))

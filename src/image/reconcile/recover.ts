@@ -2,15 +2,18 @@
  * The digest that was pinned before the status was lost: the image of the resource has it in its fingerprint.
  *
  * Invariant: only an image that was made for the present declaration counts, and the one with the highest number of several; its
- * data is verified as that of every image without a memory.
+ * data is verified as that of every image without a memory. A younger image that was not the one to use yet is that of a newer file,
+ * which goes on to be made.
  */
 import { contentOf } from '../model/content.ts';
+import { isPending } from '../model/desired.ts';
 import { digestIn, fingerprintOf } from '../model/fingerprint.ts';
 import { contentProperty } from '../model/identity.ts';
 import type { Revision } from '../model/revisions.ts';
 import { observe } from '../observe/observe.ts';
 import { performContext } from '../perform/perform.ts';
-import { type Pinning, recovered } from '../publishers/resolution.ts';
+import type { PinnedSource } from '../publishers/candidates.ts';
+import { type Pinning, recovered, recoveredCandidate } from '../publishers/resolution.ts';
 import { openCloud } from './open.ts';
 import { isWorkedOn, type Pass, type ReconcileContext } from './pass.ts';
 
@@ -31,21 +34,45 @@ export async function recover(pass: Pass, context: ReconcileContext): Promise<Pi
   if (opened.value === undefined) return 'again';
   const look = performContext(pass, undefined, opened.value, context);
   const { observed } = await observe(look, pass.memory, true, opened.value.place);
-  return pinningIn(pass, observed.revisions, context.clock.now());
+  const { candidates } = context.following;
+  const found = pinningIn(pass, observed.revisions, candidates.current(pass.key), context.clock.now());
+  // Where its image is not found, the newer file waits until the current one is verified.
+  candidates.forget(pass.key);
+  if (found?.kind === 'candidate') candidates.make(pass.key, found.source);
+  return found;
 }
 
-function pinningIn({ pinning: { declared } }: Pass, revisions: readonly Revision[], now: Date): Pinning | undefined {
+/** `made`: the newer file whose image was being made, as far as this process knows. */
+export function pinningIn(
+  { pinning: { declared } }: Pick<Pass, 'pinning'>,
+  revisions: readonly Revision[],
+  made: PinnedSource | undefined,
+  now: Date,
+): Pinning | undefined {
   const newestFirst = revisions
     .filter(({ ownership, image }) => ownership.kind !== 'foreign' && image.status !== 'killed')
     .sort((a, b) => rankOf(b) - rankOf(a) || b.number - a.number);
-  for (const { image } of newestFirst) {
-    const fingerprint = image.properties[contentProperty];
-    const digest = typeof fingerprint === 'string' ? digestIn(fingerprint) : undefined;
+  for (const revision of newestFirst) {
+    const digest = digestOf(revision);
     const pinning = digest === undefined ? undefined : recovered(declared, digest, now);
-    const content = pinning && contentOf(pinning.resource);
-    if (content !== undefined && fingerprintOf(content) === fingerprint) return pinning;
+    if (pinning === undefined || !isMadeFor(pinning, revision)) continue;
+    const younger = newestFirst.find((one) => one.number > revision.number && isPending(one.image));
+    const newer = younger && digestOf(younger);
+    const candidate = newer === undefined ? undefined : recoveredCandidate(pinning, newer, made, now);
+    const isOfOne = younger !== undefined && candidate !== undefined && isMadeFor(candidate, younger);
+    return isOfOne && newer !== digest ? candidate : pinning;
   }
   return undefined;
+}
+
+function digestOf({ image }: Revision): string | undefined {
+  const fingerprint = image.properties[contentProperty];
+  return typeof fingerprint === 'string' ? digestIn(fingerprint) : undefined;
+}
+
+function isMadeFor({ resource }: Pinning, { image }: Revision): boolean {
+  const content = contentOf(resource);
+  return content !== undefined && fingerprintOf(content) === image.properties[contentProperty];
 }
 
 /** An image that may be in use, also if it is deactivated, rather than one that was to follow it. */
