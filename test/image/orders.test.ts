@@ -302,3 +302,21 @@ test('a digest of an image that was deleted does not condemn the next one, which
     ['create fd16'],
   );
 });
+
+test('the end of a cut upload that protects an image again delays its deletion by one more plan only', async () => {
+  const world = createWorld({ spec: specOf('a', { protected: true }, { revisions: { keep: 0 } }) });
+  await world.settle();
+  world.edit(specOf('b', { protected: true }, { revisions: { keep: 0 } }));
+  let isProtectedAgain = false;
+  world.watch(() => {
+    const image = world.images.get(imageIDOf(uid, 0));
+    if (image?.protected !== false || isProtectedAgain) return;
+    isProtectedAgain = true;
+    world.meddle(image.id, { protected: true });
+  });
+  await world.settle();
+  assert.ok(isProtectedAgain);
+  assert.equal(world.ready(), 'True Ready');
+  assert.equal(world.images.has(imageIDOf(uid, 0)), false);
+  assert.ok(!world.events.includes('Warning Forbidden'), world.events.join(', '));
+});

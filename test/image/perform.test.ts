@@ -227,7 +227,15 @@ describe('the deletion of an image', () => {
       faults: { remove: fail(denied) },
       kind: 'failed',
       code: 'Forbidden',
-      calls: ['remove 0'],
+      calls: ['remove 0', 'get 0'],
+    },
+    {
+      what: 'an image that is protected meanwhile is planned for again',
+      held: [shielded],
+      faults: { remove: fail(denied) },
+      kind: 'changed',
+      calls: ['remove 0', 'get 0'],
+      revisions: [{ image: { protected: true } }],
     },
   ]);
   table({ kind: 'delete', image, why: 'its resource was deleted', mustGo: true }, [

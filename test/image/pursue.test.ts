@@ -140,7 +140,7 @@ const rows: Row[] = [
     options: withoutOld,
     state: both,
     faults: { remove: () => Promise.reject(new NotAuthorized('403', { httpStatus: 403 })) },
-    calls: ['patch 1 /os_hidden', 'remove 0'],
+    calls: ['patch 1 /os_hidden', 'remove 0', 'get 0'],
     end: 'Forbidden',
   },
   {

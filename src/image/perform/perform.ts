@@ -328,6 +328,10 @@ async function remove(step: StepOf<'delete'>, state: State, context: PerformCont
     await images.remove(image.id, signal);
     recent.deleted(image.id);
   } catch (error) {
+    // An upload that was cut writes the whole record back when Glance notices it, the protection included.
+    const now =
+      error instanceof NotAuthorized ? await attempt(signal, () => find(images, image.id, signal)) : undefined;
+    if (now?.ok === true && now.value?.protected === true) return changed(replaced(state, now.value, context));
     const isRefused = error instanceof Conflict || error instanceof NotAuthorized;
     // An image that stays is as protected as before.
     if (isRefused && image.protected) await protectAgain(image, context);
