@@ -9,7 +9,9 @@
  *     https://example.com/image/v2/images/6b1fd7a2-0000-4000-8000-000000000001
  *     http://[2001:db8::1]:9292/6b1fd7a2-0000-4000-8000-000000000001
  */
+
 import { isIPv6 } from 'node:net';
+import { withoutEnd } from '../lib/trim.ts';
 import { InvalidImageRef, InvalidRequest } from './errors.ts';
 
 export type ImageRef =
@@ -30,7 +32,7 @@ export function parseImageRef(ref: string): ImageRef {
   if (url.username !== '' || url.password !== '') throw invalid(ref, 'it contains a user name or a password');
   if (/[?#]/.test(ref)) throw invalid(ref, 'it has a query or a fragment');
   // The path that Glance puts between its endpoint and an id.
-  const prefix = url.pathname.replace(/\/+$/, '').replace(/(?:\/v2(?:\.\d+)?)?(?:\/images)?$/, '');
+  const prefix = withoutEnd(url.pathname, '/').replace(/(?:\/v2(?:\.\d+)?)?(?:\/images)?$/, '');
   return { kind: 'href', id, endpoint: `${url.origin}${prefix}`, secure: url.protocol === 'https:' };
 }
 

@@ -4,9 +4,11 @@
  * Guarantees: all endpoints that are returned belong to one service, one interface and one region, because callers treat them as
  * interchangeable; if none matches, the error lists those that exist; the host of a URL stays as it is in the catalog.
  */
+
 import { z } from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
 import { printable } from '../lib/text.ts';
+import { withoutEnd } from '../lib/trim.ts';
 import { EndpointNotFound } from './errors.ts';
 import type { ServiceConfig } from './services.ts';
 
@@ -135,9 +137,7 @@ function listed(all: readonly string[], none: string): string {
 export function serviceRoot(endpoint: string): string | undefined {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) return undefined;
-  const path = url.pathname
-    .replace(/\/+$/, '')
-    .replace(/\/v\d+(?:\.\d+)?(?:\/[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12})?$/, '')
-    .replace(/\/+$/, '');
-  return `${url.origin}${path}`;
+  const version = /\/v\d+(?:\.\d+)?(?:\/[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12})?$/;
+  const path = withoutEnd(url.pathname, '/').replace(version, '');
+  return `${url.origin}${withoutEnd(path, '/')}`;
 }

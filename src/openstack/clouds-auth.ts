@@ -4,8 +4,10 @@
  * Guarantees: the result is one complete method and one scope; a method that needs a person at every sign-in is rejected, and the
  * message names one that a program can use.
  */
+
 import { z } from 'zod';
 import { SecretString } from '../lib/secret.ts';
+import { withoutEnd } from '../lib/trim.ts';
 import type { ApplicationCredentialRef, Credentials, DomainRef, Method, Scope, ScopedRef } from './credentials.ts';
 import type { ConfigurationError } from './errors.ts';
 
@@ -157,7 +159,7 @@ function loginOf(s: AuthSettings, kind: Method['kind'], region: string | undefin
   }
   const { origin, pathname } = configuredUrl('auth_url', s.auth_url, region, fail);
   // The address of the tokens is a common mistake.
-  const authUrl = `${origin}${pathname.replace(/\/+$/, '').replace(/\/auth\/tokens$/, '')}`;
+  const authUrl = `${origin}${withoutEnd(pathname, '/').replace(/\/auth\/tokens$/, '')}`;
   return { authUrl, credentials: credentialsOf(s, kind, fail) };
 }
 

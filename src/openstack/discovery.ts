@@ -7,6 +7,7 @@
 
 import { z } from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
+import { withoutEnd } from '../lib/trim.ts';
 import { MalformedResponse } from './errors.ts';
 import type { HttpResponse } from './exchange.ts';
 import { parseJson } from './json.ts';
@@ -61,7 +62,7 @@ const usableStates: ReadonlySet<string> = new Set(['SUPPORTED', 'CURRENT', 'EXPE
  */
 export function keystoneRoot(authUrl: string, response: HttpResponse): { root: string; isSure: boolean } {
   const { origin, pathname } = new URL(authUrl);
-  const base = pathname.replace(/\/+$/, '').replace(/\/v\d+(?:\.\d+)?$/, '');
+  const base = withoutEnd(pathname, '/').replace(/\/v\d+(?:\.\d+)?$/, '');
   const known = versionsIn(response);
   const v3 = known?.find(({ id }) => /^v3(?:\.|$)/.test(id));
   if (known !== undefined && known.length > 0 && v3 === undefined) {
@@ -74,7 +75,7 @@ export function keystoneRoot(authUrl: string, response: HttpResponse): { root: s
   }
   const href = v3?.href;
   const path =
-    href === undefined || !URL.canParse(href, authUrl) ? '' : new URL(href, authUrl).pathname.replace(/\/+$/, '');
+    href === undefined || !URL.canParse(href, authUrl) ? '' : withoutEnd(new URL(href, authUrl).pathname, '/');
   const isBelow = path.startsWith(`${base}/`) && path.endsWith('/v3');
   return { root: `${origin}${isBelow ? path : `${base}/v3`}`, isSure: v3 !== undefined };
 }

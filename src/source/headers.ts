@@ -4,8 +4,10 @@
  * Guarantees: they are sent to the server of the URL that they were declared for and to no other, not even after a redirect; no
  * message has their values.
  */
+
 import { OperatorError } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
+import { withoutEnd } from '../lib/trim.ts';
 
 export type DeclaredHeaders = Readonly<Record<string, SecretString>>;
 
@@ -57,7 +59,7 @@ export function readHeaders(secret: Readonly<Record<string, string>>): DeclaredH
   if (username !== undefined || password !== undefined) {
     if (username === undefined || password === undefined) throw invalid('username and password are needed together');
     if (username.includes(':')) throw invalid('the value of username must not contain a colon');
-    const pair = Buffer.from(`${username.trim()}:${password.replace(/[\r\n]+$/, '')}`);
+    const pair = Buffer.from(`${username.trim()}:${withoutEnd(password, '\r\n')}`);
     add('authorization', `Basic ${pair.toString('base64')}`);
   }
   const total = [...headers].reduce((sum, [name, value]) => sum + name.length + value.reveal().length, 0);

@@ -168,3 +168,8 @@ describe('the Secret of headersSecretRef', () => {
       );
     });
 });
+
+test('a password with a long run of newlines takes time in proportion to its length', () => {
+  const password = `${'\n'.repeat(2 ** 20)}x`;
+  assert.throws(() => readHeaders({ username: 'a', password }), /username|the limit/);
+});

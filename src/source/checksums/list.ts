@@ -5,7 +5,8 @@
  * Guarantees: pure, and bounded in bytes, lines and the length of a line; of a clearsigned text only what the signature covers is
  * read; a digest whose length does not fit its algorithm is never an entry.
  */
-import { type ClearsignedBlock, readClearsigned } from '../openpgp/cleartext.ts';
+import { withoutEnd } from '../../lib/trim.ts';
+import { type Clearsigned, type ClearsignedBlock, readClearsigned } from '../openpgp/cleartext.ts';
 
 /** By strength. Glance and the API have no sha224. */
 const hexLength = { md5: 32, sha1: 40, sha224: 56, sha256: 64, sha384: 96, sha512: 128 } as const;
@@ -43,12 +44,15 @@ export type ListFault =
   | { fault: 'signature'; why: string };
 
 export const listBounds = { bytes: 2 ** 20, lines: 20_000, line: 4096 } as const;
+/** Each value of an index may be on a line of its own. */
+const mostSignedLines = 200_000;
 
 export type ReadList = ({ ok: true } & ChecksumList) | ({ ok: false } & ListFault);
 
 export function readList(bytes: Uint8Array): ReadList {
+  if (bytes.byteLength > listBounds.bytes) return { ok: false, fault: 'bytes', most: listBounds.bytes };
   const text = decoded(bytes);
-  if (typeof text !== 'string') return { ok: false, ...text };
+  if (text === undefined) return { ok: false, fault: 'notText' };
   const lines = linesOf(text);
   if (!Array.isArray(lines)) return { ok: false, ...lines };
   const clearsigned = readClearsigned(lines);
@@ -62,26 +66,32 @@ export function readList(bytes: Uint8Array): ReadList {
   }
 }
 
-/** The blocks of a clearsigned text, and what they cover; undefined for any other text. */
-export function signedTextOf(bytes: Uint8Array): { blocks: ClearsignedBlock[]; covered: Uint8Array } | undefined {
-  const text = decoded(bytes);
-  const read = typeof text === 'string' ? readClearsigned(text.split('\n', listBounds.lines)) : undefined;
-  if (read?.kind !== 'signed') return undefined;
-  return { blocks: read.blocks, covered: Buffer.from(read.blocks.flatMap(({ lines }) => lines).join('\n')) };
+export type SignedText =
+  | { kind: 'signed'; blocks: ClearsignedBlock[]; covered: Uint8Array }
+  | Exclude<Clearsigned, { kind: 'signed' }>;
+
+/** Of any length that its caller has accepted, because an index may be longer than a list. */
+export function signedTextOf(bytes: Uint8Array): SignedText {
+  const lines = decoded(bytes)?.split('\n', mostSignedLines + 1) ?? [];
+  const read = readClearsigned(lines.slice(0, mostSignedLines));
+  if (read.kind === 'plain') return read;
+  if (lines.length > mostSignedLines) return { kind: 'broken', why: `it has more than ${mostSignedLines} lines` };
+  if (read.kind === 'broken') return read;
+  const covered = Buffer.from(read.blocks.flatMap((block) => block.lines).join('\n'));
+  return { kind: 'signed', blocks: read.blocks, covered };
 }
 
-function decoded(bytes: Uint8Array): string | ListFault {
-  if (bytes.byteLength > listBounds.bytes) return { fault: 'bytes', most: listBounds.bytes };
+function decoded(bytes: Uint8Array): string | undefined {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return text.includes('\0') ? { fault: 'notText' } : text;
+    return text.includes('\0') ? undefined : text;
   } catch {
-    return { fault: 'notText' };
+    return undefined;
   }
 }
 
 function linesOf(text: string): string[] | ListFault {
-  const lines = text.split('\n', listBounds.lines + 2).map((line) => line.replace(/[ \t\r]+$/, ''));
+  const lines = text.split('\n', listBounds.lines + 2).map((line) => withoutEnd(line, ' \t\r'));
   if (lines.at(-1) === '') lines.pop();
   if (lines.length > listBounds.lines) return { fault: 'lines', most: listBounds.lines };
   const first = lines.find((line) => line !== '')?.trimStart() ?? '';

@@ -4,6 +4,7 @@
  * Guarantees: no line in front of, between or behind the signed blocks is covered; a block that does not end is an error, because
  * nothing shows where its text would have ended.
  */
+import { withoutEnd } from '../../lib/trim.ts';
 export interface ClearsignedBlock {
   /** The lines as they are to be read: without dash escapes and without blanks at their ends. */
   lines: string[];
@@ -61,7 +62,7 @@ function nextOf(lines: readonly string[], wanted: string, from: number): number 
 }
 
 function trimmed(line: string): string {
-  return line.replace(/[ \t\r]+$/, '');
+  return withoutEnd(line, ' \t\r');
 }
 
 function broken(why: string): Clearsigned {

@@ -75,10 +75,12 @@ async function authenticated(
     return judge(await verifyDetached(bytes, signature, signers, now), bytes, `at ${safeUrl(signatureURL)}`);
   }
   const text = signedTextOf(bytes);
-  if (text === undefined)
+  if (text.kind === 'broken')
+    return failed('SignatureInvalid', `${safeUrl(url)} is a clearsigned text that cannot be read: ${text.why}`);
+  if (text.kind === 'plain')
     return failed(
       'SignatureMissing',
-      `${safeUrl(url)} is not a clearsigned text: declare content.verify.openPGP.signatureURL if its signature is a file of its own`,
+      `${safeUrl(url)} is not a clearsigned text in UTF-8: declare content.verify.openPGP.signatureURL if its signature is a file of its own`,
     );
   return judge(await verifyClearsigned(text.blocks, signers, now), text.covered, `in ${safeUrl(url)}`);
 }

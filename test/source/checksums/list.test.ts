@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { choose } from '../../../src/source/checksums/choose.ts';
 import { explainFault } from '../../../src/source/checksums/explain.ts';
-import { listBounds, readList } from '../../../src/source/checksums/list.ts';
+import { listBounds, readList, signedTextOf } from '../../../src/source/checksums/list.ts';
 
 const a256 = 'a'.repeat(64);
 const b256 = 'b'.repeat(64);
@@ -194,5 +194,11 @@ describe('names of files that change with each release', () => {
     const text = lines.join('\n').slice(0, listBounds.bytes);
     assert.match(found(text, 'd-*.raw'), /^sha256:/);
     assert.match(found(text, 'd-1*.r*w*x'), /^has no digest/);
+  });
+
+  test('a line of a list that is blank for almost its whole length takes time in proportion to it', () => {
+    const blanks = ' '.repeat(listBounds.bytes - 2);
+    assert.match(found(`${blanks}x`), /^has a line of more than/);
+    assert.equal(signedTextOf(Buffer.from(`${blanks}x`)).kind, 'plain');
   });
 });

@@ -179,6 +179,20 @@ describe('signed lists', () => {
     );
   });
 
+  test('a clearsigned list that cannot be read is SignatureInvalid, and the message says why', async () => {
+    const whole = material('CHECKSUM.clearsigned').toString();
+    const broken: [text: string, why: RegExp][] = [
+      [whole.slice(0, whole.indexOf('-----BEGIN PGP SIGNATURE-----')), /a signed block does not end$/],
+      [whole.replace(/^Hash:/m, 'Comment:'), /has a header other than Hash$/],
+      [whole + '\n'.repeat(200_000), /has more than 200000 lines$/],
+    ];
+    for (const [text, why] of broken) {
+      const given = String(await ask(inline, { bytes: Buffer.from(text) }, { keys: [material('curve.key.asc')] }));
+      assert.match(given, /^SignatureInvalid: .*is a clearsigned text that cannot be read/);
+      assert.match(given, why);
+    }
+  });
+
   test('a Secret without a public key is a failure, and never means that no signature is needed', async () => {
     for (const keys of [[], [Buffer.from('no key')], [material('curve.key.asc'), Buffer.from('no key')]])
       assert.match(
