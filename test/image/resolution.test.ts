@@ -188,6 +188,19 @@ describe('what is pinned of a publisher', () => {
     );
   });
 
+  test('a signature that is declared after the digest was pinned without one is verified, and what has none does not count', () => {
+    const verify = { openPGP: { keysFrom: { secretRef: { name: 'keys' } } } };
+    const unsigned = statusWith(one);
+    assert.equal(summaryOf(pinned({ http, verify }, pending, unsigned)), 'open -');
+    assert.equal(summaryOf(pinned({ http, verify }, failing, unsigned)), 'open - DigestNotFound');
+    const signed = pinned({ http, verify }, resolved(two, { signedBy: 'A' }), unsigned);
+    assert.equal(summaryOf(signed), 'pinned two');
+    const status = signed.kind === 'pinned' ? { ...unsigned, source: signed.source } : assert.fail();
+    assert.equal(summaryOf(pinned({ http, verify }, undefined, status)), 'pinned two');
+    const other = { openPGP: { keysFrom: { secretRef: { name: 'other' } } } };
+    assert.equal(summaryOf(pinned({ http, verify: other }, undefined, status)), 'pinned two');
+  });
+
   test('an older version or signature than the pinned one changes nothing, and is ListOutdated', () => {
     const status = statusWith(one, { version: '1.10', signedAt: '2026-01-01T00:00:00Z' });
     for (const fields of [{ version: '1.9' }, { version: '1.10', signedAt: '2025-12-31T00:00:00Z' }])

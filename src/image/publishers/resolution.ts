@@ -233,9 +233,13 @@ function acceptedIn({ status: { source } }: GlanceImage, question: Question): Pi
   return source !== undefined && source.declaration === hashOfQuestion(question) ? source : undefined;
 }
 
-/** Other keys, or another place of the signature, are no other question: the result is compared with the pinned one. */
-function hashOfQuestion({ url, looksFor }: Question): string {
-  return createHash('sha256').update(JSON.stringify({ url, looksFor })).digest('hex').slice(0, 16);
+/**
+ * Other keys, or another place of the signature, are no other question: the result is compared with the pinned one. Whether there must
+ * be a signature is, because a digest that was found without one does not count then.
+ */
+function hashOfQuestion({ url, looksFor, isSigned }: Question): string {
+  const asked = isSigned ? { url, looksFor, isSigned } : { url, looksFor };
+  return createHash('sha256').update(JSON.stringify(asked)).digest('hex').slice(0, 16);
 }
 
 function withSource(resource: GlanceImage, content: ContentSpec, source: PinnedSource): GlanceImage {
