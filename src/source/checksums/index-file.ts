@@ -143,7 +143,8 @@ const byBytes = { 32: 'sha256', 48: 'sha384', 64: 'sha512', 20: 'sha1', 16: 'md5
 
 /** Hex or base64, with and without padding; with and without the name of the algorithm in front. */
 export function readDigest(text: string): Digest | undefined {
-  const [, prefix, value = ''] = /^(?:([A-Za-z0-9]+)[:-])?([A-Za-z0-9+/_-]{22,128}={0,2})$/.exec(text.trim()) ?? [];
+  const [, prefix, value = ''] =
+    /^(?:((?:md|sha)\d{1,3})[:-])?([A-Za-z0-9+/_-]{22,128}={0,2})$/i.exec(text.trim()) ?? [];
   const isHex = /^[0-9A-Fa-f]+$/.test(value) && value.length % 8 === 0;
   const bytes = isHex ? Buffer.from(value, 'hex') : Buffer.from(value, 'base64');
   const algorithm = Object.entries(byBytes).find(([length]) => Number(length) === bytes.length)?.[1];

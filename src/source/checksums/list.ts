@@ -95,7 +95,7 @@ function linesOf(text: string): string[] | ListFault {
   if (lines.at(-1) === '') lines.pop();
   if (lines.length > listBounds.lines) return { fault: 'lines', most: listBounds.lines };
   const first = lines.find((line) => line !== '')?.trimStart() ?? '';
-  if (/^<(?:!doctype|html|\?xml)\b/i.test(first)) return { fault: 'html' };
+  if (/^<(?:!--|(?:!doctype|html|head|\?xml)\b)/i.test(first)) return { fault: 'html' };
   if (/^[[{]/.test(first)) return { fault: 'json' };
   if (first === '') return { fault: 'empty' };
   if (lines.some(({ length }) => length > listBounds.line)) return { fault: 'line', most: listBounds.line };

@@ -2,7 +2,7 @@
  * Files of OpenPGP as far as they are bounded: armour, and where each packet begins and ends. OpenPGP.js reads what is in them; it is
  * loaded only where a signature is declared.
  *
- * Guarantees: a file is bounded in bytes, blocks and packets before the library reads a part of it; no exception leaves this file.
+ * Guarantees: a file is bounded in bytes, blocks, packets and the length of its signatures before the library reads a part of it; no exception leaves this file.
  */
 
 export const library = () => import('openpgp');
@@ -14,9 +14,13 @@ export interface Packet {
   bytes: Buffer;
 }
 
+export const signatureTag = 2;
+
 /** A file with keys or signatures that is longer is rejected. A key with many signatures of others has 100 KiB. */
 export const mostKeyBytes = 2 ** 20;
 const mostPackets = 5000;
+/** Signatures have less than 1 KiB. The library reads those inside of others by recursion, and copies each. */
+const longestSignature = 32 * 1024;
 const mostBlocks = 64;
 /** Of one block. GnuPG writes at most a version and comments. */
 const mostHeaderLines = 64;
@@ -72,6 +76,7 @@ function packetsIn(bytes: Buffer): Packet[] | undefined {
   for (let at = 0; at < bytes.length; ) {
     const header = headerAt(bytes, at);
     if (header === undefined || header.end > bytes.length || packets.length === mostPackets) return undefined;
+    if (header.tag === signatureTag && header.end - at > longestSignature) return undefined;
     packets.push({ tag: header.tag, bytes: bytes.subarray(at, header.end) });
     at = header.end;
   }

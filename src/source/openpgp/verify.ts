@@ -9,7 +9,7 @@
 import type { SignaturePacket } from 'openpgp';
 import { type ClearsignedBlock, signedBytes } from './cleartext.ts';
 import { isMadeBy, type Signer } from './keyring.ts';
-import { type Library, library, readPackets } from './packets.ts';
+import { type Library, library, readPackets, signatureTag } from './packets.ts';
 
 export type SignatureFault =
   | 'SignatureMissing'
@@ -72,7 +72,7 @@ async function verifyWith(
   signers: readonly Signer[],
   now: Date,
 ): Promise<SignatureVerdict> {
-  const packets = (await readPackets(signature))?.filter(({ tag }) => tag === 2) ?? [];
+  const packets = (await readPackets(signature))?.filter(({ tag }) => tag === signatureTag) ?? [];
   if (packets.length === 0) return missing;
   const openpgp = await library();
   const verdicts: SignatureVerdict[] = [];

@@ -41,8 +41,20 @@ export async function evaluate(
       ? inList(question.url, looksFor, bytes, document.isPublic)
       : inIndex(question.url, looksFor.layout, bytes, document.isPublic);
   if (!found.ok) return found;
+  const excess = whyNotKept(found.resolution);
+  if (excess !== undefined) return failed('DigestNotFound', `${safeUrl(question.url)} has ${excess}`);
   return { ok: true, resolution: { ...found.resolution, ...signature } };
 }
+
+/** The status keeps both, and a part of a URL is another one. */
+function whyNotKept({ url, version = '' }: Resolution): string | undefined {
+  if (url.length > longestURL) return `a file whose URL has more than ${longestURL} characters, which is the limit`;
+  return version.length > longestVersion
+    ? `a version of more than ${longestVersion} characters, which is the limit`
+    : undefined;
+}
+
+const [longestURL, longestVersion] = [2048, 255] as const;
 
 type Signature = Pick<Resolution, 'signedBy' | 'signedAt'>;
 type Failed = Extract<Evaluation, { ok: false }>;
@@ -59,7 +71,7 @@ async function authenticated(
   if (signers === undefined)
     return failed(
       'SignerNotAllowed',
-      'content.verify.openPGP.keysFrom holds no public key: each value must be a public key as `gpg --armor --export` writes it',
+      'content.verify.openPGP.keysFrom has no value, or one that cannot be used: each must be public keys as `gpg --armor --export-options export-minimal --export` writes them, without a private key and other data',
     );
   const judge = (verdict: SignatureVerdict, counted: Uint8Array, where: string) =>
     verdict.kind === 'good'

@@ -161,11 +161,21 @@ describe('indexes in JSON', () => {
         const algorithm = algorithms[value.length] ?? '';
         const expected = { algorithm, hex: buffer.toString('hex') };
         const padded = buffer.toString('base64');
-        for (const text of [expected.hex, expected.hex.toUpperCase(), padded, padded.replace(/=+$/, '')])
+        const base64Forms = [padded, padded.replace(/=+$/, ''), buffer.toString('base64url')];
+        for (const text of [expected.hex, expected.hex.toUpperCase(), ...base64Forms])
           for (const prefix of ['', `${algorithm}${separator}`, `${algorithm.toUpperCase()}${separator}`])
             assert.deepEqual(readDigest(prefix + text), expected, prefix + text);
       }),
     );
+  });
+
+  test('the first dash of a digest in base64 for URLs does not end the name of an algorithm', () => {
+    const bytes = Buffer.alloc(32, 0xff);
+    bytes.fill(0, 0, 3);
+    bytes[3] = 0xfb;
+    const text = bytes.toString('base64url');
+    assert.match(text, /^AAAA-/);
+    assert.equal(readDigest(text)?.hex, bytes.toString('hex'));
   });
 
   test('a digest whose length does not fit its algorithm is none', () => {

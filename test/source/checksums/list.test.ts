@@ -128,6 +128,10 @@ describe('lists of digests that are rejected', () => {
     test(`a list of digests with ${name} is rejected with a sentence of its own`, () =>
       assert.match(found(text, wanted), sentence));
 
+  test('a web page that begins with a comment is no list, whatever it shows', () => {
+    assert.match(found(`<!-- page -->\n<pre>\n${a256}  disk.qcow2\n`), /^is a web page/);
+  });
+
   test('the message about a list without a public address has no names from the list', () => {
     const secret = `${a256}  secret.qcow2\n`;
     for (const text of [secret, `${a256}  x/disk.qcow2\n${b256}  secret/disk.qcow2\n`])

@@ -264,6 +264,24 @@ describe('signatures of OpenPGP', () => {
     );
   });
 
+  test('signatures that contain each other are not read, because the library would copy and read each again', async () => {
+    const field = (length: number) => Buffer.from(Uint32Array.of(length).buffer).swap32();
+    const packetOf = (body: Buffer) => Buffer.concat([Buffer.from([0xc2, 0xff]), field(body.length), body]);
+    let body = Buffer.alloc(0);
+    for (let depth = 0; depth < 2000; depth++) {
+      const embedded =
+        depth === 0 ? body : Buffer.concat([Buffer.from([255]), field(body.length + 1), Buffer.from([32]), body]);
+      const [head, end] = [Buffer.from([6, 0, 22, 8]), Buffer.alloc(23)];
+      end[6] = 16;
+      body = Buffer.concat([head, field(embedded.length), embedded, end]);
+    }
+    const nested = packetOf(body);
+    assert.equal(await readPackets(nested), undefined);
+    assert.equal(await readKeyring(Buffer.concat([material('release.key.gpg'), nested]), now), undefined);
+    const verdict = await verifyDetached(material('SHA256SUMS'), nested, await keys('release.key.asc'), now);
+    assert.equal(faultOf(verdict), 'SignatureMissing');
+  });
+
   test('any bytes are read without an exception', async () => {
     const signers = await keys('release.key.gpg');
     await fc.assert(

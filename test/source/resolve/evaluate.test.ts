@@ -94,6 +94,18 @@ describe('resolutions from lists and indexes', () => {
       );
   });
 
+  test('a list with a name or a version that the status cannot keep is DigestNotFound', async () => {
+    for (const [length, what] of [
+      [300, /a version of more than 255 characters/],
+      [2100, /a file whose URL has more than 2048 characters/],
+    ] as const) {
+      const bytes = Buffer.from(`${hex}  disk-1${'0'.repeat(length)}.qcow2\n`);
+      const given = String(await ask(question({}, folder, 'disk-*.qcow2'), { bytes }));
+      assert.match(given, /^DigestNotFound: /);
+      assert.match(given, what);
+    }
+  });
+
   test('an index gives a resolution, and a failure has its URL', async () => {
     const layout = { base: folder, file: '/file', digest: '/sha256', version: '/version' };
     const asked = question({ url: `${folder}index.json`, looksFor: { kind: 'pointers', layout } });
