@@ -188,7 +188,7 @@ describe('what is pinned of a publisher', () => {
     );
   });
 
-  test('a signature that is declared after the digest was pinned without one is verified, and what has none does not count', () => {
+  test('a signature that is declared after the digest was pinned without one has the list read again, and an unsigned list does not count then', () => {
     const verify = { openPGP: { keysFrom: { secretRef: { name: 'keys' } } } };
     const unsigned = statusWith(one);
     assert.equal(summaryOf(pinned({ http, verify }, pending, unsigned)), 'open -');
