@@ -276,8 +276,8 @@ describe('signatures of OpenPGP', () => {
       body = Buffer.concat([head, field(embedded.length), embedded, end]);
     }
     const nested = packetOf(body);
-    assert.equal(await readPackets(nested), undefined);
-    assert.equal(await readKeyring(Buffer.concat([material('release.key.gpg'), nested]), now), undefined);
+    assert.equal((await readPackets(nested))?.length, undefined);
+    assert.equal((await readKeyring(Buffer.concat([material('release.key.gpg'), nested]), now))?.length, undefined);
     const verdict = await verifyDetached(material('SHA256SUMS'), nested, await keys('release.key.asc'), now);
     assert.equal(faultOf(verdict), 'SignatureMissing');
   });
