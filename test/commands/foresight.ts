@@ -114,7 +114,7 @@ export async function createForesight(): Promise<Foresight> {
       const taken = withoutUnprotecting(stepsIn(glance.requests.slice(from)));
       assertTaken(forecast, taken, end, resolved);
       assert.equal(code, forecast.steps.length > 0 || forecast.end.state !== 'settled' ? 2 : 0);
-      if (forecast.end.state === 'settled') {
+      if (isConvergedReason(findCondition(end.status.conditions, 'Ready')?.reason)) {
         const { code: again, resource } = await planned([name]);
         assert.deepEqual([again, resource.steps], [0, []]);
       }
@@ -261,7 +261,8 @@ const anything = Symbol('known after apply');
 
 function assertTaken(forecast: PlannedResource, taken: readonly Taken[], end: GlanceImage, resolved: number): void {
   const reading = forecast.steps.findIndex(({ ifRight }) => ifRight);
-  const inGlance = forecast.steps.filter(({ step }) => step !== 'resolve' && step !== 'inspect');
+  // Data that is read back may be wrong, and then other steps follow.
+  const inGlance = forecast.steps.filter(({ step, ifRight }) => step !== 'resolve' && step !== 'inspect' && !ifRight);
   const expected = inGlance.map(asTaken);
   const shown = JSON.stringify({ forecast, taken, status: end.status }, null, 1);
   const sure = reading < 0 ? taken : taken.slice(0, expected.length);
@@ -285,6 +286,7 @@ function assertTaken(forecast: PlannedResource, taken: readonly Taken[], end: Gl
     shown,
   );
   const ready = findCondition(end.status.conditions, 'Ready');
+  if (reading >= 0) return;
   if (forecast.end.state === 'settled') assert.ok(isConvergedReason(ready?.reason), shown);
   if (forecast.end.state === 'blocked') assert.equal(ready?.reason, forecast.end.reason, shown);
 }
