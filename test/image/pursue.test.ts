@@ -19,7 +19,14 @@ const fingerprint = desiredOf(declared).fingerprint ?? assert.fail();
 /** Replaced images go at once. */
 const withoutOld = { spec: { ...declared.spec, revisions: { keep: 0 } } };
 const properties = { ...markOf(identity), [contentProperty]: fingerprint };
-const first = imageOf({ properties, hash: { algorithm: 'sha512', value: 'f'.repeat(128) } });
+const earlier = {
+  ...properties,
+  [contentProperty]: fingerprint.replace(/sha\d+:[0-9a-f]+/, `sha512:${'f'.repeat(128)}`),
+};
+const otherHash = { algorithm: 'sha512', value: 'f'.repeat(128) };
+/** With data of another declaration, or with wrong data of the present one. */
+const first = imageOf({ properties: earlier, hash: otherHash });
+const wrong = imageOf({ properties, hash: otherHash });
 const secondID = imageIDOf(uid, 1);
 const pending = `ubuntu (pending ${secondID.slice(0, 8)})`;
 const second = imageOf({ id: secondID, name: pending, hidden: true, properties });
@@ -154,8 +161,8 @@ const rows: Row[] = [
   },
   {
     what: 'wrong data that came on behalf of the declaration, and was never visible, is deleted and reported before another image is made',
-    held: [{ ...first, hidden: true }],
-    state: stateOf([{ ...first, hidden: true }]),
+    held: [{ ...wrong, hidden: true }],
+    state: stateOf([{ ...wrong, hidden: true }]),
     calls: ['remove 0'],
     end: 'blocked',
   },
