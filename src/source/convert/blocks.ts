@@ -36,6 +36,7 @@ export class BlockDigests {
   #hash: Hash = createHash('sha256');
   #filled = 0;
   #count = 0;
+  #bytes = 0;
 
   constructor(fileBytes: number) {
     this.blockBytes = blockSizeOf(fileBytes);
@@ -43,6 +44,7 @@ export class BlockDigests {
   }
 
   update(chunk: Uint8Array): void {
+    this.#bytes += chunk.length;
     for (let at = 0; at < chunk.length; ) {
       const piece = chunk.subarray(at, at + this.blockBytes - this.#filled);
       this.#hash.update(piece);
@@ -55,6 +57,11 @@ export class BlockDigests {
   /** Call it once, at the end of the file. */
   finish(): void {
     if (this.#filled > 0) this.#next();
+  }
+
+  /** So many have passed. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   isBlock(index: number, bytes: Uint8Array): boolean {

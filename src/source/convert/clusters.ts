@@ -16,6 +16,8 @@ export type Piece =
 
 const masks = { offset: 0x00fffffffffffe00n, compressed: 1n << 62n, zero: 1n };
 const subclusters = 32;
+/** Zeros that are joined. More of them would be looked through without a pause, in which other transfers get no turn. */
+const mostZeros = 16 * 2 ** 20;
 /** Entries of the first table that are read at once. */
 const atOnce = 4096;
 
@@ -37,7 +39,8 @@ export async function* piecesOf(
 }
 
 function join(one: Piece, next: Piece): Piece | undefined {
-  if (one.kind === 'zeros' && next.kind === 'zeros') return { kind: 'zeros', bytes: one.bytes + next.bytes };
+  if (one.kind === 'zeros' && next.kind === 'zeros' && one.bytes < mostZeros)
+    return { kind: 'zeros', bytes: one.bytes + next.bytes };
   const isOn = one.kind === 'data' && next.kind === 'data' && one.at + one.bytes === next.at;
   return isOn ? { kind: 'data', at: one.at, bytes: one.bytes + next.bytes } : undefined;
 }

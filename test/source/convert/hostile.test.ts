@@ -2,11 +2,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { piecesOf } from '../../../src/source/convert/clusters.ts';
+import { conversionErrors } from '../../../src/source/convert/errors.ts';
 import type { ConvertOptions } from '../../../src/source/convert/index.ts';
+import { readHead } from '../../../src/source/convert/layout.ts';
 import { failsWith } from '../server.ts';
 import { convert, limits, rangesOf } from './converting.ts';
 import { type Cluster, type Written, writeQcow2 } from './qcow2.ts';
 
+const errors = conversionErrors('https://example.com/disk.qcow2');
 const clusters: Cluster[] = ['data', 'packed', 'absent', 'data'];
 const written = writeQcow2({ clusters });
 const withParts = writeQcow2({ hasSubclusters: true, clusters: [{ stored: 1, zeros: 2 }, 'data'] });
@@ -249,4 +253,28 @@ test('a disk whose clusters jump through the file again and again is given up at
   const ranges = rangesOf(file, 65_536);
   await assert.rejects(convert(file, { ranges }), failsWith('FormatMismatch', /read it more than 16 times/));
   assert.ok(ranges.bytes() <= 16 * file.length + 2 ** 27, `${ranges.bytes()} bytes of ${file.length}`);
+});
+
+test('a file that is longer or shorter than its parts say is not converted', async () => {
+  // Clusters that are larger than the blocks of which digests are kept.
+  const { file } = writeQcow2({ clusters: ['data', 'data'], clusterBits: 21 });
+  for (const size of [file.length - 65_536, file.length - 2 ** 20, file.length + 512, file.length + 65_536]) {
+    const ranges = { ...rangesOf(file), size: () => size };
+    await assert.rejects(convert(file, { ranges }), failsWith('SourceChanged', /the file has changed/));
+  }
+});
+
+test('a long stretch of zeros is released in parts, so that other transfers get their turn', async () => {
+  const { file, disk } = writeQcow2({ clusters: Array.from({ length: 40 }, () => 'zeros'), clusterBits: 20 });
+  const layout = readHead({ errors, fileBytes: file.length, checkSize: () => {} });
+  layout.update(file);
+  const seen = {
+    ...{ size: file.length, close: async () => {} },
+    bytes: async (from: number, length: number) => file.subarray(from, from + length),
+    async *slices() {},
+  };
+  const parts: number[] = [];
+  for await (const { bytes } of piecesOf(layout.finish(), seen, errors)) parts.push(bytes);
+  assert.deepEqual(parts, [2 ** 24, 2 ** 24, 2 ** 23]);
+  assert.ok((await convert(file)).equals(disk));
 });
