@@ -4,7 +4,7 @@
  * its own. A failure ends the process with a message and an exit code (`commands/exit.ts`, `commands/command.ts`).
  */
 import type { Command } from './commands/command.ts';
-import { describeSettings, UsageError } from './commands/config.ts';
+import { describeSettings } from './commands/config.ts';
 import { exitCodeOf, exitCodes } from './commands/exit.ts';
 import { candidatesCommand, commandsForPeople, listOf } from './commands/people.ts';
 import { run, runHelp } from './commands/run.ts';
@@ -13,6 +13,7 @@ import { programName, surroundingsOf } from './commands/surroundings.ts';
 import { transfer, transferHelp } from './commands/transfer.ts';
 import { describe } from './lib/errors.ts';
 import { cleanText } from './lib/redact.ts';
+import { printableLines } from './lib/text.ts';
 
 const commands: readonly Command[] = [
   ofProcess('run', 'Run the operator (the default)', runHelp, runSettings, run),
@@ -43,18 +44,24 @@ function ofProcess(
 }
 
 const program = programName(process.argv[1]);
+const isPlugin = program.startsWith('kubectl');
+const isHelp = (word: string) => word === '--help' || word === '-h';
 
 function usage(): string {
   return `Usage: ${program} [command] [flags]\n\nCommands:\n${listOf(commands)}\n\nFlags of a command: ${program} <command> --help\n`;
 }
 
 async function main(args: string[]): Promise<number> {
-  const [first = 'run', ...rest] = args;
-  const [name, flags] = first.startsWith('--') && first !== '--help' ? ['run', args] : [first, rest];
+  // The plugin is for people: without a command it prints its help, and does not start an operator.
+  const [first = isPlugin ? 'help' : 'run', ...rest] = args;
+  const isOfRun = !isPlugin && first.startsWith('--') && !isHelp(first);
+  const [name, flags] = isOfRun ? ['run', args] : [first, rest];
   const chosen = commands.find((one) => one.name === name);
-  if (name === '--help' || name === 'help') process.stdout.write(usage());
-  else if (chosen === undefined) throw new UsageError(`there is no command "${name}"\n\n${usage()}`);
-  else if (flags.includes('--help') && !chosen.isHidden) process.stdout.write(`${chosen.help(program)}\n`);
+  if (isHelp(name) || name === 'help') process.stdout.write(usage());
+  else if (chosen === undefined) {
+    process.stderr.write(printableLines(`glance-image-operator: there is no command "${name}"\n\n${usage()}`));
+    return exitCodes.failed;
+  } else if (flags.some(isHelp) && !chosen.isHidden) process.stdout.write(`${chosen.help(program)}\n`);
   else return chosen.run(flags, () => surroundingsOf(process));
   return exitCodes.stopped;
 }
@@ -63,7 +70,7 @@ let code: number = exitCodes.stopped;
 try {
   code = await main(process.argv.slice(2));
 } catch (error) {
-  process.stderr.write(`glance-image-operator: ${cleanText(describe(error))}\n`);
+  process.stderr.write(`glance-image-operator: ${printableLines(cleanText(describe(error)))}\n`);
   process.exit(exitCodeOf(error));
 }
 // Open handles, such as a socket that does not close, must not keep the process alive.

@@ -9,6 +9,7 @@ import { isReason, reasons } from '../api/reasons.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe, OperatorError } from '../lib/errors.ts';
 import { cleanText } from '../lib/redact.ts';
+import { printableLines } from '../lib/text.ts';
 import { describeSettings, helpOf, readCommandLine, type Settings, type ValuesOf } from './config.ts';
 import type { Screen } from './progress.ts';
 
@@ -96,8 +97,8 @@ export function command<const T extends Settings>(definition: Definition<T>): Co
 }
 
 function sentenceOf(error: unknown, signal: AbortSignal): string {
-  if (signal.aborted) return cleanText(describe(signal.reason));
+  if (signal.aborted) return printableLines(cleanText(describe(signal.reason)));
   const remedy = error instanceof OperatorError && isReason(error.code) ? reasons[error.code].remedy : undefined;
-  const message = cleanText(describe(error));
+  const message = printableLines(cleanText(describe(error)));
   return remedy === undefined ? message : `${message}\n  ${remedy}`;
 }

@@ -3,7 +3,6 @@
  *
  * Invariant: nothing is written. The declared side is the present image with the effects of the steps that the operator would take.
  */
-import { stringify } from 'yaml';
 import type { Image } from '../glance/image.ts';
 import { lookAhead } from '../image/ahead/ahead.ts';
 import { markProperties } from '../image/model/identity.ts';
@@ -11,6 +10,7 @@ import type { State } from '../image/model/step.ts';
 import { unifiedDiff } from '../lib/unified-diff.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, UsageError } from './config.ts';
+import { manifestText } from './manifest-text.ts';
 import { namedResource } from './objects.ts';
 import { outputSettings, type Paint, painter, print, shown } from './output.ts';
 import { showWork } from './progress.ts';
@@ -125,7 +125,7 @@ function fieldsOf(image: Image): ShownImage {
 }
 
 function yamlOf(image: ShownImage | undefined): string {
-  return image === undefined ? '' : stringify(image, { lineWidth: 0 });
+  return image === undefined ? '' : manifestText(image);
 }
 
 function coloured(text: string, paint: Paint): string {

@@ -14,7 +14,7 @@ import { fetchDocument } from '../source/resolve/fetch.ts';
 import { examine, examineHead } from '../transfer/examine.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
-import { type DraftFacts, draftOf, type FoundIndex, type FoundList } from './drafted.ts';
+import { type DraftFacts, draftOf, type FoundIndex, type FoundList, fileNameOf } from './drafted.ts';
 import { pointersIn } from './pointers.ts';
 import { showProgress, showWork } from './progress.ts';
 import { type CloudAccessOfCommand, cloudSettings, reachClouds } from './reach.ts';
@@ -195,10 +195,6 @@ async function neighbours(
     if (indexed !== undefined) return { list: undefined, indexed, notes };
   }
   return { list: undefined, indexed: undefined, notes };
-}
-
-function fileNameOf(url: string): string {
-  return decodeURIComponent(new URL(url).pathname.split('/').at(-1) ?? '');
 }
 
 /** By the habits of publishers. */

@@ -3,10 +3,10 @@
  *
  * Invariants: pure; a guess is a comment, never a field.
  */
-import { stringify } from 'yaml';
 import { apiVersion, kind } from '../api/group.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { fileFromIndex, fileFromList, fileWithDigest } from '../source/registry.ts';
+import { manifestText, resourceName } from './manifest-text.ts';
 import { shown } from './output.ts';
 
 export interface FoundList {
@@ -77,7 +77,7 @@ export function draftOf(found: DraftFacts, { name, namespace, secret, cloud }: D
     properties.length === 0
       ? ''
       : `    # properties:                 # likely, by the name of the file\n${properties.join('')}`;
-  const text = stringify(manifest, { lineWidth: 0, version: '1.1' }).replace(/^ {2}content:$/m, `${hint}  content:`);
+  const text = manifestText(manifest).replace(/^ {2}content:$/m, `${hint}  content:`);
   const verify = list?.signature === undefined ? '' : signatureHint(list.signature);
   return comments.join('') + text + verify;
 }
@@ -149,19 +149,24 @@ const architectures: readonly (readonly [RegExp, string])[] = [
   [/s390x/i, 's390x'],
 ];
 
+/** As the publisher wrote it; a name that is no percent-encoding is taken as it is. */
+export function fileNameOf(url: string): string {
+  const name = new URL(url).pathname.split('/').at(-1) ?? '';
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
 function guessFrom(url: string): { name: string; properties: [key: string, value: string][] } {
   const { hostname, pathname } = new URL(url);
-  const file = decodeURIComponent(pathname.split('/').at(-1) ?? '');
+  const file = fileNameOf(url);
   const text = `${hostname} ${pathname}`.toLowerCase();
   const distribution = distributions.find((one) => text.includes(one));
   const architecture = architectures.find(([pattern]) => pattern.test(text))?.[1];
   const version = /(?<![\w.])(\d{1,4}(?:\.\d{1,2})?)(?![\w])/.exec(file.replace(/x86[_-]64|s390x/gi, ''))?.[1];
-  const name = file
-    .replace(/\.(?:qcow2|img|raw|iso|vmdk|vhdx?|vdi|gz|xz|zst|bz2|tar|zip)(?=\.|$)/gi, '')
-    .toLowerCase()
-    .replace(/[^a-z0-9.]+/g, '-')
-    .slice(0, 63)
-    .replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '');
+  const name = resourceName(file.replace(/\.(?:qcow2|img|raw|iso|vmdk|vhdx?|vdi|gz|xz|zst|bz2|tar|zip)(?=\.|$)/gi, ''));
   return {
     name: name === '' ? 'image' : name,
     properties: [

@@ -5,9 +5,8 @@
  */
 
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
 import { z } from 'zod';
 import type { Image } from '../glance/image.ts';
 import type { ListFilters } from '../glance/list.ts';
@@ -15,6 +14,7 @@ import { attempt, describe } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
 import { type Exported, exported, whyNotExported } from './exported.ts';
+import { manifestText } from './manifest-text.ts';
 import { shown } from './output.ts';
 import { showWork } from './progress.ts';
 import { cloudSettings, localCloud, reachClouds } from './reach.ts';
@@ -93,7 +93,7 @@ async function exportImages(
     for (const image of found.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
       const why = whyNotExported(image);
       if (why !== undefined) {
-        err.write(`Left out: image ${image.id} (${shown(image.name ?? '')}): ${shown(why)}\n`);
+        err.write(`Left out: image ${shown(image.id)} (${shown(image.name ?? '')}): ${shown(why)}\n`);
         continue;
       }
       work.update(`Reading image ${manifests.length + 1} of ${found.length}`);
@@ -131,7 +131,7 @@ function filtersOf({ name, tag, property, image }: Given): ListFilters {
 
 function textOf({ manifest, leftOut }: Exported): string {
   const comments = leftOut.map((one) => `# Not declared: ${shown(one)}\n`).join('');
-  return comments + stringify(manifest, { lineWidth: 0, version: '1.1' });
+  return comments + manifestText(manifest);
 }
 
 /** Nothing is written where one of the files exists. */
@@ -145,8 +145,10 @@ async function writeAll(folder: string, manifests: readonly Exported[], signal: 
     for (const { path, text } of files) {
       signal.throwIfAborted();
       const partial = `${path}.partial`;
+      // A file of this name that exists already is not ours to remove.
+      const file = await open(partial, 'wx');
       try {
-        await writeFile(partial, text, { flag: 'wx' });
+        await file.writeFile(text).finally(() => file.close());
         await rename(partial, path);
       } catch (error) {
         await rm(partial, { force: true });

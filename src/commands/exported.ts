@@ -13,6 +13,7 @@ import type { Image } from '../glance/image.ts';
 import { isPatchable, reservedPropertyReason } from '../glance/property-names.ts';
 import { markProperties, ownerProperty } from '../image/model/identity.ts';
 import type { JsonValue } from '../openstack/json.ts';
+import { longestName, resourceName } from './manifest-text.ts';
 import { unappliedUID } from './manifests.ts';
 
 export interface ExportTarget {
@@ -121,19 +122,14 @@ function whyUndeclarable(key: string): string | undefined {
   return reservedPropertyReason(key);
 }
 
-const longestName = 63;
-
 /** A name that Kubernetes admits, and that no manifest before has. */
 function nameFor({ id, name }: Image, taken: ReadonlySet<string>): string {
-  const slug = (name ?? '')
-    .toLowerCase()
-    .replace(/[^a-z0-9.]+/g, '-')
-    .replace(/\.[^a-z0-9]*|-+\.+/g, '.')
-    .slice(0, longestName)
-    .replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '');
-  if (slug !== '' && !taken.has(slug)) return slug;
-  const suffix = id.slice(0, 8);
-  const base = slug === '' ? 'image' : slug.slice(0, longestName - suffix.length - 1).replace(/[^a-z0-9]+$/, '');
-  const short = `${base}-${suffix}`;
-  return taken.has(short) ? `${base}-${id}` : short;
+  const own = resourceName(name ?? '');
+  if (own !== '' && !taken.has(own)) return own;
+  const whole = resourceName(id);
+  const suffix = whole.slice(0, 8);
+  const base = own === '' ? 'image' : own.slice(0, longestName - suffix.length - 1).replace(/[^a-z0-9]+$/, '');
+  let free = `${base}-${suffix}`;
+  for (let count = 1; taken.has(free); count++) free = count === 1 ? `${base}-${whole}` : `${base}-${whole}-${count}`;
+  return free;
 }

@@ -7,7 +7,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { parseAllDocuments, type Tags } from 'yaml';
+import { type Document, parseAllDocuments, type Tags } from 'yaml';
 import { z } from 'zod';
 import { type GlanceImage, parseGlanceImage } from '../api/glanceimage.ts';
 import { group, kind } from '../api/group.ts';
@@ -80,11 +80,19 @@ export function manifestsIn(text: string, file: string, namespace: string): Mani
     const at = documents.length === 1 ? file : `${file}, document ${index + 1}`;
     const [problem] = document.errors;
     if (problem !== undefined) throw new UsageError(`${at} is not YAML: ${problem.message.split('\n')[0]}`);
-    const content = withNumbers(document.toJS({ maxAliasCount: 1000 }));
+    const content = withNumbers(contentOf(document, at));
     const list = listSchema.safeParse(content);
     const objects = list.success && list.data.kind === 'List' ? list.data.items : [content];
     return objects.flatMap((object) => (isOurs(object) ? [{ resource: asApplied(object, at, namespace), at }] : []));
   });
+}
+
+function contentOf(document: Document, at: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 1000 });
+  } catch (error) {
+    throw new UsageError(`${at} is not YAML: ${describe(error)}`);
+  }
 }
 
 /** kubectl reads `yes` as true, but neither `1:30` as a number nor a date as a time. */

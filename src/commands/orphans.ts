@@ -136,10 +136,10 @@ function asData({ image, cloud }: Orphan) {
 function text(found: readonly Orphan[], bytes: number): string {
   if (found.length === 0) return 'There are no orphans.\n';
   const rows = found.map(({ image: { id, name, size, createdAt, properties } }) => [
-    id,
+    shown(id),
     shown(name ?? ''),
     shown(ownerOf(properties).split('/').slice(0, 2).join('/')),
-    createdAt,
+    shown(createdAt),
     size === null ? '' : formatBytes(size),
   ]);
   const lines = table([['IMAGE', 'NAME', 'MADE FOR', 'CREATED', 'SIZE'], ...rows]);

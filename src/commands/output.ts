@@ -1,14 +1,15 @@
 /**
  * What commands print: tables and text for people, JSON and YAML for programs.
  *
- * Invariants: colours go to a terminal only, and nowhere if NO_COLOR is set; no text of a server or a file is printed with control characters.
+ * Invariants: colours go to a terminal only, and nowhere if NO_COLOR is set; no text of a server or a file is printed with
+ * control characters, in no form of the output.
  */
 import { styleText } from 'node:util';
-import { stringify } from 'yaml';
 import { z } from 'zod';
-import { printable } from '../lib/text.ts';
+import { escapedText, printable, printableLines } from '../lib/text.ts';
 import type { Surroundings } from './command.ts';
 import type { Settings } from './config.ts';
+import { manifestText } from './manifest-text.ts';
 
 export const outputSettings = {
   output: {
@@ -23,22 +24,31 @@ export type Output = 'table' | 'json' | 'yaml';
 export type Style = 'green' | 'red' | 'yellow' | 'cyan' | 'bold' | 'dim';
 export type Paint = (style: Style, text: string) => string;
 
-export function painter({ out, env }: Pick<Surroundings, 'out' | 'env'>): Paint {
-  const isColoured = out.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+function hasColours({ out, env }: Pick<Surroundings, 'out' | 'env'>): boolean {
+  return out.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+}
+
+export function painter(surroundings: Pick<Surroundings, 'out' | 'env'>): Paint {
+  const isColoured = hasColours(surroundings);
   return (style, text) => (isColoured ? styleText(style, text, { validateStream: false }) : text);
 }
 
 /** `text` makes the form for people. */
-export function print(output: Output, data: unknown, text: () => string, { out }: Pick<Surroundings, 'out'>): void {
+export function print(
+  output: Output,
+  data: unknown,
+  text: () => string,
+  { out, env }: Pick<Surroundings, 'out' | 'env'>,
+): void {
   switch (output) {
     case 'table':
-      out.write(text());
+      out.write(withoutControls(text(), hasColours({ out, env })));
       return;
     case 'json':
-      out.write(`${JSON.stringify(data, null, 2)}\n`);
+      out.write(`${escapedText(JSON.stringify(data, null, 2), 'json')}\n`);
       return;
     case 'yaml':
-      out.write(stringify(data, { lineWidth: 0 }));
+      out.write(manifestText(data));
   }
 }
 
@@ -52,6 +62,20 @@ export function table(rows: readonly (readonly string[])[]): string {
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the sequences that colours are made of.
 const colours = /\u001b\[[0-9;]*m/g;
+
+/** Colours apart, if the text has some of its own. */
+function withoutControls(text: string, isColoured: boolean): string {
+  if (!isColoured) return printableLines(text);
+  const seams = [...text.matchAll(colours), undefined];
+  let at = 0;
+  return seams
+    .map((seam) => {
+      const plain = printableLines(text.slice(at, seam?.index));
+      at = seam === undefined ? text.length : seam.index + seam[0].length;
+      return `${plain}${seam?.[0] ?? ''}`;
+    })
+    .join('');
+}
 
 function widthOf(text: string): number {
   return [...text.replace(colours, '')].length;

@@ -30,7 +30,7 @@ export function planText(resources: readonly PlannedResource[], paint: Paint): s
 }
 
 function resourceText({ namespace, name, isApplied, steps, end }: PlannedResource, paint: Paint): string {
-  const head = paint('bold', `GlanceImage ${namespace}/${name}`) + (isApplied ? '' : ' (not applied yet)');
+  const head = paint('bold', shown(`GlanceImage ${namespace}/${name}`)) + (isApplied ? '' : ' (not applied yet)');
   const first = steps.findIndex(({ ifRight }) => ifRight);
   const lines = steps.flatMap((step, index) => [
     ...(index === first ? [conditional(paint)] : []),
@@ -61,7 +61,7 @@ function stepLines(step: PlannedStep, paint: Paint): string[] {
   const fields = Object.entries(step.fields ?? {});
   const width = Math.max(0, ...fields.map(([name]) => shown(name).length));
   return [
-    `  ${paint(style, sign)} ${headOf(step)}`,
+    `  ${paint(style, sign)} ${shown(headOf(step))}`,
     ...fields.map(([name, change]) => `      ${shown(name).padEnd(width)}  ${changeText(change, step.step, paint)}`),
   ];
 }
@@ -70,7 +70,7 @@ function headOf(step: PlannedStep): string {
   const { size, url = '', digest, project, configMap, stores = [], why, unknown = [] } = step;
   const image = imageText(step);
   const bytes = size === undefined ? 'unknown size' : formatBytes(size);
-  const reason = why === undefined ? '' : `: ${shown(why)}`;
+  const reason = why === undefined ? '' : `: ${why}`;
   switch (step.step) {
     case 'resolve':
       return `resolve ${url}: ${unknown.includes('digest') ? 'the digest is unknown' : digest}`;

@@ -9,7 +9,7 @@ import { OperatorError } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
 import { gitManager, namedResource } from './objects.ts';
-import { outputSettings, print } from './output.ts';
+import { outputSettings, print, shown } from './output.ts';
 import { clusterSettings, reachCluster } from './reach.ts';
 
 const settings = {
@@ -47,7 +47,7 @@ async function rollback(
     const manager = await gitManager(name, cluster, signal);
     if (manager !== undefined) {
       err.write(
-        `Warning: ${manager} manages this resource and may remove the pin: set spec.revisions.pin in its source too.\n`,
+        `Warning: ${shown(manager)} manages this resource and may remove the pin: set spec.revisions.pin in its source too.\n`,
       );
     }
     const { namespace, uid, resourceVersion } = resource.metadata;

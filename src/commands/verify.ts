@@ -274,7 +274,7 @@ function text(
   paint: Paint,
 ): string {
   const rows = [
-    ['file', shown(target)],
+    ['file', target],
     ['declared format', diskFormat],
     ['declared digest', digest],
     ['signed by', signedBy],
@@ -289,10 +289,10 @@ function text(
     ],
     ['sha256', file?.sha256],
     ['sha512', file?.sha512],
-    ...(file?.warnings ?? []).map((warning) => ['note', shown(warning)]),
+    ...(file?.warnings ?? []).map((warning) => ['note', warning]),
   ];
   const known = rows.flatMap(([name = '', value]) =>
-    value === undefined ? [] : [`${`${name}:`.padEnd(21)}${value}\n`],
+    value === undefined ? [] : [`${`${name}:`.padEnd(21)}${shown(value)}\n`],
   );
   const verdict = isAccepted
     ? paint(

@@ -50,6 +50,18 @@ test('kubectl runs the commands as the plugin glanceimage, and the help says so'
   assert.match(stdout, /Usage: kubectl glanceimage plan \[NAME\]/);
 });
 
+test('a command that does not exist is an error with the exit code 1, and the plugin alone prints its help', () => {
+  const unknown = run(['glance-image-operator', 'plann']);
+  assert.deepEqual([unknown.status, unknown.stdout], [1, '']);
+  assert.match(unknown.stderr, /^glance-image-operator: there is no command "plann"\n/);
+  for (const args of [[], ['-h'], ['--help']]) {
+    const { status, stdout } = run(['kubectl-glanceimage', ...args]);
+    assert.equal(status, 0);
+    assert.match(stdout, /^Usage: kubectl glanceimage /);
+  }
+  assert.equal(run(['kubectl-glanceimage', '--no-such']).status, 1);
+});
+
 test('an error of a command is one sentence without a stack, and its exit code is 1', async () => {
   const stderr = run(['glance-image-operator', 'plan', '--no-such']);
   assert.deepEqual(
