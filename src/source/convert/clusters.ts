@@ -16,7 +16,7 @@ export type Piece =
 
 const masks = { offset: 0x00fffffffffffe00n, compressed: 1n << 62n, zero: 1n };
 const subclusters = 32;
-/** Zeros that are joined. More of them would be looked through without a pause, in which other transfers get no turn. */
+/** Zeros that are joined. More of them would be looked through without a pause, and other transfers would wait. */
 const mostZeros = 16 * 2 ** 20;
 /** Entries of the first table that are read at once. */
 const atOnce = 4096;

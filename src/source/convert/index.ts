@@ -77,7 +77,7 @@ async function firstPass(file: AsyncIterable<Uint8Array>, options: ConvertOption
   }
   const layout = head.finish();
   digests.finish();
-  // A part of the file said otherwise: what is behind its end would count as zeros.
+  // A response with a part of the file stated another length. Bytes behind the end of the file would count as zeros.
   if (digests.bytes !== fileBytes) throw errors.changed(Math.min(digests.bytes, fileBytes));
   onPassed();
   return { layout, digests, ranges, fileBytes };

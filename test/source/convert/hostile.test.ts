@@ -264,7 +264,7 @@ test('a file that is longer or shorter than its parts say is not converted', asy
   }
 });
 
-test('a long stretch of zeros is released in parts, so that other transfers get their turn', async () => {
+test('a long stretch of zeros is released in parts, so that other transfers continue meanwhile', async () => {
   const { file, disk } = writeQcow2({ clusters: Array.from({ length: 40 }, () => 'zeros'), clusterBits: 20 });
   const layout = readHead({ errors, fileBytes: file.length, checkSize: () => {} });
   layout.update(file);
