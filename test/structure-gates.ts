@@ -80,13 +80,10 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   'parses YAML': {
     sign: / from 'yaml'/,
     files: [
-      'commands/diff.ts',
-      'commands/drafted.ts',
-      'commands/export.ts',
       'commands/file-credentials.ts',
       'commands/limits.ts',
+      'commands/manifest-text.ts',
       'commands/manifests.ts',
-      'commands/output.ts',
       'generate/crd.ts',
       'openstack/yaml-text.ts',
     ],
