@@ -62,7 +62,7 @@ describe('the commands for people', () => {
     assert.equal(differs.code, 2, differs.err);
     assert.match(differs.out, /^--- cloud\/ubuntu\n\+\+\+ declared\/ubuntu\n@@ /);
     assert.match(differs.out, /^-name: renamed\n\+name: ubuntu$/m);
-    assert.match(differs.out, /^- {2}os_distro: y\n\+ {2}os_distro: x$/m);
+    assert.match(differs.out, /^- {2}os_distro: "y"\n\+ {2}os_distro: x$/m);
 
     await world.apply('ubuntu', spec('b'));
     const second = await world.ready('ubuntu');
