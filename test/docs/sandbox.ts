@@ -80,7 +80,10 @@ case "$1" in
   *) check "$real" help "$1" > /dev/null ;;
 esac`,
   openstack: `PYTHONPATH=${folders.openstackClient} check ${join(folders.python, 'bin/python')} -m openstackclient.shell "$@"`,
-  'glance-image-operator': `help="$(${process.execPath} ${main} "\${1:-run}" --help 2>&1)" || complain "glance-image-operator $1: $help"
+  // The help of a command is asked for once a page.
+  'glance-image-operator': `kept="$HOME/.help-\${1:-run}"
+[ -e "$kept" ] || ${process.execPath} ${main} "\${1:-run}" --help > "$kept" 2>&1 || complain "glance-image-operator $1: $(cat "$kept")"
+help="$(cat "$kept")"
 for word in "$@"; do
   case "$word" in
     --help) ;;
