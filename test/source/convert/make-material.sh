@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$1"
 
 truncate -s 1536K disk.raw
-put() { seq "$2" 9999 | head -c "$3" | dd of=disk.raw bs=1 seek="$1" conv=notrunc status=none; }
+# head ends before seq does, which pipefail would call a failure.
+put() { dd of=disk.raw bs=1 seek="$1" conv=notrunc status=none < <(seq "$2" 9999 | head -c "$3"); }
 put 0 1 9000
 put 300032 2000 9000
 put 1044480 4000 9000
