@@ -60,7 +60,7 @@ export const verification = z
               'A Secret in the namespace of the resource. Each value holds public keys as gpg --armor --export writes them; the names of the keys of the Secret do not matter.',
             ).optional(),
             configMapRef: configMapRef(
-              'A ConfigMap in the namespace of the resource, instead of a Secret, with values as there; those in binaryData may be binary. Only where rbac.readConfigMaps is set in the values of the chart.',
+              'A ConfigMap in the namespace of the resource, instead of a Secret, with the same values; values in binaryData may be binary. Only where rbac.readConfigMaps is set in the values of the chart.',
             ).optional(),
           }),
           {
@@ -95,11 +95,11 @@ export const update = z
       message: `must be a duration from ${shortest} to ${longest} such as 24h`,
     }).meta({
       description:
-        'How often the list or index is read again: from 1m to 720h, for example 24h. With firstUse it is the file itself, which is downloaded only if its ETag or Last-Modified is another one, or if its server sends neither.',
+        'How often the list or index is read again: from 1m to 720h, for example 24h. With firstUse, the file itself is checked, and downloaded only if its ETag or Last-Modified has changed or its server sends neither.',
     }),
   })
   .meta({
     description:
       'Follows the publisher: a file with another digest makes another revision, which takes the place of the current one when it is verified. ' +
-      'The condition Updating shows what becomes of it; Ready stays True meanwhile, and if it fails. Default: the file that was found first stays.',
+      'The condition Updating shows its progress or its failure; Ready stays True in both cases. Default: the file that was found first stays.',
   });

@@ -142,11 +142,11 @@ export const cloudReasons = {
   },
   ProxyRefused: {
     meaning:
-      'A proxy does not pass on a request: that of the installation rejects the connection, or one in front of Glance the size or form of an upload.',
+      'A proxy rejects a request: the proxy of the installation rejects the connection, or a proxy in front of Glance rejects the size or the form of an upload.',
     shownBy: ['Ready'],
     actor: 'cloud',
     remedy:
-      'The message names the proxy and what to change. The administrator of the operator changes that of the installation. For one in front of Glance, raise its limit, or allow requests in chunks.',
+      'The message names the proxy and what to change. The administrator of the operator changes the proxy of the installation. In a proxy in front of Glance, raise the size limit, or allow chunked requests.',
     command: 'openstack catalog show image',
   },
   QuotaExceeded: {
@@ -167,11 +167,11 @@ export const cloudReasons = {
   },
   RevisionsInUse: {
     meaning:
-      'So many revisions that were replaced are in use, or may be, that no further one is made. The current one stays. The message says what uses them, or why that is unknown.',
+      'Too many replaced revisions are in use, or may be in use, so the operator makes no further one. The current one stays. The message says what uses them, or why that is unknown.',
     shownBy: ['Ready'],
     actor: 'user',
     remedy:
-      'Rebuild or delete the servers and volumes that were made from them, or make Nova respond where the message says that it does not; the operator looks again every hour.',
+      'Rebuild or delete the servers and volumes that were made from them. If the message says that Nova does not respond, repair that first. The operator looks again every hour.',
     command: 'openstack server list --image IMAGE',
   },
   StoreNotFound: {
@@ -283,12 +283,11 @@ export const cloudReasons = {
     command: showResource,
   },
   TransferCrashed: {
-    meaning:
-      'The transfer ends the thread that runs it, also if it is the only one there. It is a fault of the operator.',
+    meaning: 'The transfer crashes the thread that runs it, even if it runs alone. This is a bug in the operator.',
     shownBy: ['Ready'],
     actor: 'user',
     remedy:
-      'Report it with the message and the file. Until it is repaired, use another file or another compression of it.',
+      'Report it with the message and the file. Until it is fixed, use another file, or the same file with another compression.',
     command: showResource,
   },
   TimedOut: {

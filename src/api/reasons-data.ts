@@ -207,7 +207,7 @@ export const dataReasons = {
     shownBy: ['Warning'],
     actor: 'user',
     remedy:
-      'Give the credentials the right to list the servers of their project, and the configured interface and region an endpoint of Nova. Delete an image that you know to be unused.',
+      'Let the credentials list the servers of their project, and check that the catalog has an endpoint of Nova for the configured interface and region. If you know that an image is unused, delete it.',
     command: 'openstack server list --image IMAGE',
   },
   Pinned: {
@@ -233,7 +233,7 @@ export const dataReasons = {
     command: 'kubectl explain glanceimage.spec.content.method',
   },
   SourceUnusual: {
-    meaning: 'The data is verified, and the way in which it came is worth knowing: see the message.',
+    meaning: 'The data is verified, but it came in an unusual way: see the message.',
     shownBy: ['Warning'],
     actor: 'user',
     remedy: 'Use the https URL of a server that has the file itself, or have the publisher remove the other data.',

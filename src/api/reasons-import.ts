@@ -4,7 +4,7 @@ import { type ReasonEntry, showImage, showResource } from './reason-entry.ts';
 export const importReasons = {
   NotCompared: {
     meaning:
-      'The image of spec.import is active, and as declared as far as something is declared. No content is declared, so the operator has compared its data with nothing.',
+      'The image of spec.import is active and has everything that is declared. No content is declared, so the operator has not compared its data.',
     shownBy: ['Ready', 'Event'],
     actor: 'operator',
     remedy:

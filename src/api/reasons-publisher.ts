@@ -1,5 +1,5 @@
 /** Reasons of failures in what a publisher says about a file: lists of digests, indexes and their signatures. */
-import { publisher, type ReasonEntry } from './reason-entry.ts';
+import type { ReasonEntry } from './reason-entry.ts';
 
 const read = 'curl --location URL';
 const showKey = 'kubectl explain glanceimage.spec.content.verify.openPGP';
@@ -22,7 +22,8 @@ export const publisherReasons = {
     meaning: 'The list or index is older than the one that was accepted before.',
     shownBy: ['Ready', 'Updating'],
     actor: 'user',
-    remedy: `${publisher} The operator asks again by itself. Declare \`digest\` if the older file is really wanted.`,
+    remedy:
+      'Nothing at first: a mirror may be late, and the operator reads the list again by itself. If it lasts, fix the URL of the list. Declare `digest` if you want the older file.',
     command: read,
   },
   KeysNotFound: {
@@ -55,7 +56,7 @@ export const publisherReasons = {
     command: read,
   },
   SignerNotAllowed: {
-    meaning: 'The signature is of a key that is not among the declared ones, or of one that is not for signing.',
+    meaning: 'The signature was made with a key that is not declared, or with a key that is not for signing.',
     shownBy: ['Ready', 'Updating'],
     actor: 'user',
     remedy: 'Find out from the publisher whether it signs with another key now, and put that key into the Secret.',
@@ -79,20 +80,22 @@ export const publisherReasons = {
     meaning: 'The signature uses a hash or a key with which signatures can be forged.',
     shownBy: ['Ready', 'Updating'],
     actor: 'user',
-    remedy: `${publisher} Until then declare \`digest\`, which you have checked in another way.`,
+    remedy:
+      'Have the publisher sign with a stronger hash or key. Until then, declare a `digest` that you have checked in another way.',
     command: showKey,
   },
   FirstUse: {
     meaning:
-      'The digest is that of the file that came first, by `digestFrom.firstUse`. Nothing proves that it is the file of its publisher.',
+      'With `digestFrom.firstUse`, the digest is that of the first file that was downloaded. Nothing proves that this file is from its publisher.',
     shownBy: ['Warning'],
     actor: 'user',
     remedy:
-      'Declare the digest, or the list of the publisher, as soon as there is one. `status.source.digest` is what to compare it with.',
+      'Declare the digest or the list of the publisher as soon as there is one. Compare it with `status.source.digest`.',
     command: 'curl --location URL | sha512sum',
   },
   UnsignedList: {
-    meaning: 'The list or index is read over http and not signed, so that it can be replaced on its way.',
+    meaning:
+      'The list or index is read over http and has no signature, so everyone between its server and the cluster can replace it.',
     shownBy: ['Warning'],
     actor: 'user',
     remedy: 'Use the https URL of the publisher, or declare `content.verify` with its keys.',

@@ -117,7 +117,7 @@ const progressReasons = {
   },
   StatusShortened: {
     meaning:
-      'The API server rejected the status, so only a part of it is shown. The message has the response of the API server, and not what is wrong with the image, if anything is.',
+      'The API server rejected the status, so only a part of it is shown. The message has the response of the API server. It does not show the state of the image.',
     shownBy: ['Ready'],
     actor: 'user',
     remedy:

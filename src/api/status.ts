@@ -201,7 +201,7 @@ export const statusSchema = z
       .optional()
       .meta({
         description:
-          'What is pinned of what the publisher provides: Ready is about this file. Absent where content declares the digest itself.',
+          'The file of the publisher that is pinned: Ready is about this file. Absent where content declares the digest itself.',
       }),
     operation: jsonMap(64).optional().meta({
       'x-kubernetes-map-type': 'atomic',

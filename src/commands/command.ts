@@ -66,7 +66,7 @@ export function command<const T extends Settings>(definition: Definition<T>): Co
   const { name, summary, operands, most, settings, notes, found, hidden } = definition;
   const flags = helpOf(settings);
   const rows = [
-    `  ${codes.done}  ${found === undefined ? 'success' : 'success, and nothing of what 2 means'}`,
+    `  ${codes.done}  ${found === undefined ? 'success' : 'success, if 2 does not apply'}`,
     `  ${codes.failed}  an error, wrong usage included`,
     ...(found === undefined ? [] : [`  ${codes.found}  ${found}`]),
   ];

@@ -24,19 +24,23 @@ const { osCloud: _, cloudsYaml: __, cacert: ___, ...sourceSettings } = cloudSett
 const settings = {
   download: {
     schema: setting.switch(),
-    help: 'Download the file once, for its digest, its virtual size and the verdict of the inspection.',
+    help: 'Download the file once, to compute its digest, to find its virtual size and to inspect its format.',
   },
   checksums: {
     schema: setting.text(),
     value: 'URL',
-    help: 'List of digests that is somewhere else. Default: the one next to the file.',
+    help: 'List of digests, if it is not next to the file. Default: the one next to the file.',
   },
   indexUrl: {
     schema: setting.text(),
     value: 'URL',
-    help: 'Index in JSON that is somewhere else. Default: the one next to the file.',
+    help: 'Index in JSON, if it is not next to the file. Default: the one next to the file.',
   },
-  name: { schema: setting.text(), value: 'NAME', help: 'Name of the resource. Default: made of the name of the file.' },
+  name: {
+    schema: setting.text(),
+    value: 'NAME',
+    help: 'Name of the resource. Default: derived from the name of the file.',
+  },
   namespace: { schema: setting.text(), value: 'NAME', short: 'n', help: 'Namespace in the manifest. Default: none.' },
   secret: {
     schema: setting.text(),

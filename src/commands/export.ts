@@ -62,8 +62,8 @@ export const exportCommand: Command = command({
   most: 0,
   settings,
   notes:
-    'Each manifest has import.id and every field of the image that is not the default of creation. Images of other projects, of GlanceImages and\n' +
-    'without data are left out.',
+    'Each manifest has import.id and every field of the image that differs from its default. Images of other projects, images of GlanceImages\n' +
+    'and images without data are left out.',
   run: exportImages,
 });
 

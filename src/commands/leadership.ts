@@ -97,7 +97,7 @@ export function electionTiming(settings: RunSettings): ElectionTiming {
   }
   if (retryMs < 100) throw new UsageError('--lease-retry must be at least 100ms');
   if (leaseMs % 1000 !== 0)
-    throw new UsageError('--lease-duration must be a whole number of seconds: a Lease knows no others');
+    throw new UsageError('--lease-duration must be a whole number of seconds, because a Lease has no fractions');
   return { leaseMs, renewDeadlineMs, retryMs };
 }
 

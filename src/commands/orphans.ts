@@ -237,7 +237,7 @@ async function deleteAll(
     const isMarked =
       image.properties[clusterProperty] === clusterName && ownerOf(image.properties) === ownerOf(listed.properties);
     if (!isMarked || isNamed(image, resources, clusterName)) {
-      err.write(`${image.id} is no orphan any more: it stays.\n`);
+      err.write(`${image.id} is not an orphan any more: it stays.\n`);
       left++;
       continue;
     }

@@ -34,7 +34,7 @@ const settings = {
   },
   offline: {
     schema: setting.switch(),
-    help: 'Ask no cluster: the manifests count as not applied yet, and the cloud is that of --os-cloud. Without it, what the cluster has of them counts.',
+    help: 'Use no cluster: treat the manifests as not applied yet, and use the cloud of --os-cloud. Without this flag, they are compared with the resources of the cluster.',
   },
   ...clusterSettings,
   ...cloudSettings,
@@ -57,8 +57,8 @@ export const planCommand: Command = command({
   most: 1,
   settings,
   notes:
-    'All steps up to the fixed point are shown: those of the present plan, those after each transfer, and what they change. What cannot be\n' +
-    'known yet, such as the size of a file whose server does not announce it, is shown as unknown. Data that is not there yet is taken for right.',
+    'Shows every step until the image is as declared, and what it changes, also the steps that follow a transfer. A value that is not known\n' +
+    'yet, such as the size of a file whose server does not announce it, is shown as unknown. Data that was not read yet counts as right.',
   found: 'there is something to do',
   run: plan,
 });

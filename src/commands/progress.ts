@@ -79,7 +79,7 @@ export function progressLine(progress: TransferProgress, rate: number | undefine
     case 'connecting':
       return fit('Connecting to the source', columns);
     case 'finishing':
-      return fit(`All ${formatBytes(bytes)} sent; Glance makes the image of them`, columns);
+      return fit(`All ${formatBytes(bytes)} sent; Glance is processing the data`, columns);
     case 'transferring': {
       const speed = rate === undefined ? '' : `, ${formatBytes(Math.max(rate, 0))}/s`;
       if (total === undefined || total === 0) return fit(`${formatBytes(servedBytes)}${speed}`, columns);

@@ -139,7 +139,7 @@ export function summaryOf({ metadata, spec, status: seen }: GlanceImage): Summar
     name: metadata.name,
     state: stateOf({ spec, status: seen }),
     reason: lastError?.reason ?? ready?.reason ?? 'Waiting',
-    message: shown(lastError?.message ?? ready?.message ?? 'the operator has not looked at it yet'),
+    message: shown(lastError?.message ?? ready?.message ?? 'the operator has not reconciled it yet'),
     ...(imageID === undefined ? {} : { imageID }),
     ...(image?.size === undefined ? {} : { size: image.size }),
     ...(progress === undefined ? {} : { progress }),

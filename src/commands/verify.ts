@@ -37,7 +37,7 @@ const settings = {
   checksums: {
     schema: setting.text(),
     value: 'URL',
-    help: 'List of digests of the publisher, in the place of --digest. It must name the file.',
+    help: 'List of digests of the publisher, instead of --digest. It must name the file.',
   },
   keys: {
     schema: setting.text(),
@@ -47,7 +47,7 @@ const settings = {
   signature: {
     schema: setting.text(),
     value: 'URL',
-    help: 'Signature of the list, if it is a file of its own.',
+    help: 'Signature of the list, if it is a separate file.',
   },
   member: {
     schema: setting.text(),

@@ -113,7 +113,7 @@ export function createThreadExecutor(options: ThreadExecutorOptions): Executor &
           // Another question may have ended the thread.
           if (error.culprit !== 'this' && attempts < mostAttempts) continue;
           closed.signal.throwIfAborted();
-          const message = `reading what the publisher provides ends the thread that does it: ${error.message}`;
+          const message = `reading the list or index of the publisher crashes the thread that reads it: ${error.message}`;
           throw new OperatorError(message, { code: 'TransferCrashed', cause: error });
         }
       }

@@ -60,7 +60,7 @@ describe('a status that is written in the middle of a reconcile', () => {
     const status = recorded(promotion(), before, edited);
     assert.equal(ready(before)?.status, 'True');
     assert.partialDeepStrictEqual(ready(status), { status: 'False', reason: 'Progressing', observedGeneration: 2 });
-    assert.match(ready(status)?.message ?? '', /the operator retires the image before/);
+    assert.match(ready(status)?.message ?? '', /the operator retires the previous image/);
     assert.equal(findCondition(status.conditions, 'Reconciling')?.status, 'True');
     assert.equal(status.observedGeneration, 1);
     assertOneImage(status);

@@ -177,7 +177,7 @@ describe('what is pinned of a publisher', () => {
     assert.equal(error.code, 'DigestMismatch');
     assert.match(
       error.message,
-      /not the one of its first use, whose digest sha256:1+ is recorded \(the file has the digest x\): declare content\.update/,
+      /has changed since its first use, when its digest sha256:1+ was recorded \(the file has the digest x\): declare content\.update/,
     );
     const fixed = pinned({ http: first }, undefined, trusted);
     assert.deepEqual(

@@ -123,7 +123,7 @@ describe('images of publishers', () => {
     (await world.project.image('DELETE', `/v2/images/${image.id}`)).ok();
     await world.annotate('first', reconcileAtAnnotation, 'deleted');
     const failed = await world.reason('first', 'DigestMismatch');
-    assert.match(messageOf(failed), /is not the one of its first use, .* declare content\.update/);
+    assert.match(messageOf(failed), /has changed since its first use, .* declare content\.update/);
     assert.equal(failed.status.source?.digest, digest);
 
     await world.apply('first', spec({ update }));

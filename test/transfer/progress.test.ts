@@ -58,7 +58,7 @@ describe('the progress on a terminal', () => {
     display.stop();
     assert(written.slice(0, -1).every((text) => text.startsWith('\r') && text.endsWith('\x1b[K')));
     assert.match(written[4] ?? '', /50% {2}10Mi of 20Mi, 10Mi\/s, 1s left/);
-    assert.equal(written.at(-2), '\rAll 20Mi sent; Glance makes the image of them\x1b[K');
+    assert.equal(written.at(-2), '\rAll 20Mi sent; Glance is processing the data\x1b[K');
     assert.equal(written.at(-1), '\n');
     assert.equal(clock.pending, 0);
   });

@@ -50,7 +50,7 @@ export async function lookAhead(declared: GlanceImage, context: AheadContext, si
   if (spec.suspend) return idle('spec.suspend is true');
   const { pinning, actions } = await resolved(key, declared, context, signal);
   if (pinning.kind === 'open') {
-    const why = pinning.error?.message ?? `the digest is known when ${pinning.url} was read`;
+    const why = pinning.error?.message ?? `the digest is not known until ${pinning.url} is read`;
     return { actions, end: { kind: 'unknown', why } };
   }
   const pass = begin(key, pinning, { kind: 'live' }, { transfers: { get: () => undefined }, ...context });

@@ -99,7 +99,7 @@ export async function forecast(subject: Subject, start: State, ask: Enquiries, n
   return ended(endless);
 }
 
-const endless: Outlook = { kind: 'unknown', why: 'the steps that follow are without an end' };
+const endless: Outlook = { kind: 'unknown', why: 'the steps that follow do not end' };
 
 type Followed = { actions: readonly Action[] } & ({ kind: 'end'; end: Outlook } | { kind: 'on'; state: State });
 

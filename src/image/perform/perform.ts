@@ -369,7 +369,7 @@ function vanished({ id }: Image, before: State, { recent }: Look): Performed {
 
 function notYetKnown(id: string): OperatorError {
   return new OperatorError(
-    `Glance does not know image ${id}, which it has created a moment ago: its databases may lag behind`,
+    `Glance does not know image ${id}, which it created a moment ago: its databases may lag behind`,
     { code: 'GlanceUnavailable' },
   );
 }

@@ -104,7 +104,7 @@ function otherFormats({ content, formats }: Desired, image: Image): Choice | und
   if (diskFormat === image.diskFormat && containerFormat === image.containerFormat) return undefined;
   return blocked(
     'ContentDiffers',
-    `image ${image.id} has the formats ${image.diskFormat} and ${image.containerFormat}, declared are ${diskFormat} and ${containerFormat}, ` +
+    `image ${image.id} has the formats ${image.diskFormat} and ${image.containerFormat}, but ${diskFormat} and ${containerFormat} are declared, ` +
       'and Glance changes neither once an image has its data',
   );
 }

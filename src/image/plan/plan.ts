@@ -163,7 +163,7 @@ function pinNotFound({ pin }: Desired): string {
 }
 
 const tooMany =
-  `${mostImages} images of this resource exist, and the operator keeps track of no more, so it makes no other one. status.revisions names them: ` +
+  `${mostImages} images of this resource exist, which is the limit, so the operator creates no other one. status.revisions names them: ` +
   'delete those that nothing uses with `openstack image delete`';
 
 function whenEmpty(scene: Scene, chosen: Judged): Choice {

@@ -80,8 +80,8 @@ export function heldUp({ desired, state, judged, now }: Scene): string | undefin
   const [first] = held;
   const why =
     unknown !== undefined
-      ? `it is not known whether servers use them (${unknown.imageID}: ${unknown.why}). Give the credentials the right to list the servers of their ` +
-        'project in Nova, and the configured interface and region an endpoint of it'
+      ? `it is not known whether servers use them (${unknown.imageID}: ${unknown.why}). Let the credentials list the servers of ` +
+        'their project in Nova, and check that the catalog has an endpoint of Nova for the configured interface and region'
       : first !== undefined
         ? `they are in use (${first.imageID}: ${first.why}). Rebuild, or delete, the servers and volumes that were made from them`
         : 'the ConfigMap of this resource may still show them, and cannot be read. Give the operator the right to read it, or remove spec.publish';

@@ -187,7 +187,7 @@ export function isOfFirstUse({ kind, declared }: Pinning): boolean {
 export function ofFirstUse(error: OperatorError, digest: string): OperatorError {
   if (error.code === 'SourceNotFound') return error;
   return new OperatorError(
-    `the file is not the one of its first use, whose digest ${digest} is recorded (${error.message}): declare content.update, so that the operator takes the present file, or declare the digest that you expect`,
+    `the file has changed since its first use, when its digest ${digest} was recorded (${error.message}): declare content.update to accept the present file, or declare the digest that you expect`,
     { code: error.code, cause: error, ...responseFieldsOf(error) },
   );
 }

@@ -104,7 +104,7 @@ export function recorded(
 function whileReplacing(imageID: string | undefined): string {
   return imageID === undefined
     ? 'the image to use is gone or has other data than declared, and the operator makes another one'
-    : `image ${imageID} has the declared data and is the one to use now; the operator retires the image before and completes what is declared`;
+    : `image ${imageID} has the declared data and is the one to use now; the operator retires the previous image and applies the rest of the declaration`;
 }
 
 function isReadyIn({ conditions }: GlanceImageStatus): boolean {
@@ -241,7 +241,7 @@ function whenConverged({ image, imageID, moment }: Pick<Scene, 'image' | 'imageI
   const found = `${state} as declared${size}`;
   if (!moment.recordOnly) return { status: 'True', reason: 'Ready', message: found };
   if (moment.imported === 'adopted') {
-    const uncompared = `${found}; spec.content is absent, so its data is compared with nothing`;
+    const uncompared = `${found}; spec.content is absent, so its data is not compared`;
     return { status: 'True', reason: 'NotCompared', message: uncompared };
   }
   const message = `${found}; spec.content is absent, so the operator neither uploads nor verifies its data`;

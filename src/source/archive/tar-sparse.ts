@@ -124,7 +124,7 @@ function checked(file: SparseFile, job: ArchiveJob, at: number): SparseFile {
     throw rejectedArchive(
       job,
       `has a sparse file of ${size} bytes with ${storedBytes} bytes of data`,
-      'have a disk without so large holes packed, or declare a qcow2 file',
+      'have a disk with smaller holes packed, or declare a qcow2 file',
     );
   return file;
 }

@@ -155,7 +155,7 @@ async function checkFound(input: Input, job: ArchiveJob, entry: Entry, found: Fo
   const forms = [8, 4].flatMap((width) => descriptorsOf(found, width));
   const right = forms.find((form) => form.equals(next.subarray(0, form.length)) && beginsHeader(next, form.length));
   if (right === undefined)
-    throw damagedArchive(job, 'has a file without its right length and checksum after it', input.taken);
+    throw damagedArchive(job, 'has a file whose length and checksum do not follow it', input.taken);
   await input.take(right.length);
 }
 

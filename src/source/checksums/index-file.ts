@@ -40,13 +40,14 @@ export function findInIndex(bytes: Uint8Array, layout: IndexLayout, isPublic: bo
   if (!document.ok) return document;
   const shown = (value: string) => (isPublic ? `: ${JSON.stringify(value.slice(0, 200))}` : '');
   const entries = entriesIn(document.value, layout);
-  if (entries === undefined) return failed(`has no list at ${layout.entries}: correct the pointer entries`);
+  if (entries === undefined)
+    return failed(`has no list at ${layout.entries}: correct the pointer in content.index.entries`);
   const matching = entries.filter((entry) => fits(entry, layout.where ?? {}));
   if (matching.length === 0)
     return failed(
       entries.length === 0
         ? 'has an empty list of entries'
-        : 'has no entry that fits where: correct the values of where',
+        : 'has no entry that matches content.index.where: correct its values',
     );
   const files: IndexedFile[] = [];
   for (const entry of matching) {
@@ -110,8 +111,9 @@ function textOf(value: JsonValue | undefined): string | undefined {
 
 function fileIn(entry: JsonValue, layout: IndexLayout, shown: (value: string) => string): Found {
   const [file, digest] = [textOf(valueAt(entry, layout.file)), textOf(valueAt(entry, layout.digest))];
-  if (file === undefined) return failed(`has no text at ${layout.file}: correct the pointer file`);
-  if (digest === undefined) return failed(`has no text at ${layout.digest}: correct the pointer digest`);
+  if (file === undefined) return failed(`has no text at ${layout.file}: correct the pointer in content.index.file`);
+  if (digest === undefined)
+    return failed(`has no text at ${layout.digest}: correct the pointer in content.index.digest`);
   const url = URL.parse(file, layout.base);
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '')
     return failed(`has no usable URL at ${layout.file}${shown(file)}`);
@@ -121,7 +123,7 @@ function fileIn(entry: JsonValue, layout: IndexLayout, shown: (value: string) =>
     return failed(`has a weak digest (${read.algorithm}) at ${layout.digest}: point to sha256 or sha512`);
   const version = layout.version === undefined ? undefined : textOf(valueAt(entry, layout.version));
   if (layout.version !== undefined && version === undefined)
-    return failed(`has no text at ${layout.version}: correct the pointer version`);
+    return failed(`has no text at ${layout.version}: correct the pointer in content.index.version`);
   return { ok: true, file: { url: url.href, digest: read, version } };
 }
 
@@ -135,8 +137,11 @@ function latestOf(files: readonly IndexedFile[], layout: IndexLayout, shown: (va
       (one.digest.hex !== latest.digest.hex || one.url !== latest.url),
   );
   if (other === undefined) return { ok: true, file: latest };
-  const remedy = layout.version === undefined ? 'narrow where, or declare version' : 'narrow where';
-  return failed(`has several entries that fit${shown(`${latest.url}, ${other.url}`)}: ${remedy}`);
+  const remedy =
+    layout.version === undefined
+      ? 'narrow content.index.where, or declare content.index.version'
+      : 'narrow content.index.where';
+  return failed(`has several entries that match${shown(`${latest.url}, ${other.url}`)}: ${remedy}`);
 }
 
 const byBytes = { 32: 'sha256', 48: 'sha384', 64: 'sha512', 20: 'sha1', 16: 'md5' } as const;

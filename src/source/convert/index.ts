@@ -3,7 +3,7 @@
  * the second one reads its clusters in the order of the disk, by range requests.
  *
  * Guarantees: no byte of the disk is released before the whole file was accepted by the caller; every byte of the second pass is
- * compared with the first one; the disk is exactly as large as its header states; memory does not depend on the file.
+ * compared with the first one; the disk is exactly as large as its header states; memory is bounded.
  *
  * Caveat: vmdk and vhdx are not converted.
  */

@@ -169,7 +169,7 @@ function signatureState(
   if (isWeak) return bad('WeakHash', `of ${name} uses ${hash}, with which signatures can be forged`);
   if (strength === 'short') return bad('WeakHash', `is of ${name}, an RSA key of fewer than 2048 bits`);
   if (created === null || created < createdAt || created.getTime() > now.getTime() + aheadMs)
-    return bad('SignatureInvalid', `of ${name} has a time before its key, or in the future`);
+    return bad('SignatureInvalid', `of ${name} is dated before its key, or in the future`);
   const lastsMs = (signatureExpirationTime ?? 0) * 1000;
   if (lastsMs !== 0 && created.getTime() + lastsMs <= now.getTime())
     return bad('SignatureInvalid', `of ${name} has expired`);

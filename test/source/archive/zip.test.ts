@@ -193,7 +193,7 @@ describe('a hostile zip archive', () => {
     [
       'wrong lengths behind the data',
       several({ flags: 8, descriptor: u32(right.crc, right.compressed, 999) }),
-      /without its right length and checksum after it/,
+      /whose length and checksum do not follow it/,
     ],
     [
       'data behind the end of its deflated data',

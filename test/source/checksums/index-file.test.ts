@@ -123,11 +123,15 @@ describe('indexes in JSON', () => {
     'a pointer to what objects inherit': [releases, { file: '/constructor' }, /^has no text at \/constructor/],
     'no list': [{ a: 1 }, { entries: '/a' }, /^has no list at \/a/],
     'an empty list': [[], {}, /^has an empty list/],
-    'no entry that fits': [releases, { where: { '/arch': 'riscv64' } }, /^has no entry that fits where/],
+    'no entry that fits': [
+      releases,
+      { where: { '/arch': 'riscv64' } },
+      /^has no entry that matches content\.index\.where/,
+    ],
     'two entries of one version': [
       releases,
       { where: { '/arch': 'x86_64', '/version': '42' } },
-      /^has several entries that fit: .*narrow where$/,
+      /^has several entries that match: .*narrow content\.index\.where$/,
     ],
     'a URL of another scheme': [[{ ...releases[3], link: 'file:///etc/passwd' }], { where: {} }, /^has no usable URL/],
     'a weak digest': [[{ ...releases[3], sha256: 'a'.repeat(32) }], { where: {} }, /^has a weak digest \(md5\)/],
