@@ -127,7 +127,7 @@ export function createThreadExecutor(options: ThreadExecutorOptions): Executor &
 
 function crashed(error: ThreadEnded): OperatorError {
   return new OperatorError(
-    `the transfer ends the thread that runs it: ${error.message}. Its last attempt ran alone and did not affect other transfers`,
+    `the transfer crashes the thread that runs it: ${error.message}. Its last attempt ran alone and did not affect other transfers`,
     { code: 'TransferCrashed', cause: error },
   );
 }

@@ -23,7 +23,7 @@ const flags = new Set(
 );
 /** Flags of other programs that the pages name outside of blocks. */
 const foreignFlags = new Set(
-  'help from-file os-cloud project recursive previous take-ownership force-conflicts reset-then-reuse-values feature-gates max-semi-space-size set role custom-resource-state-config-file'.split(
+  'help from-file os-cloud project recursive previous take-ownership force-conflicts reset-then-reuse-values values subresource feature-gates max-semi-space-size set role custom-resource-state-config-file'.split(
     ' ',
   ),
 );
