@@ -3,46 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findCondition } from '../../src/api/conditions.ts';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
-import { createCandidates } from '../../src/image/publishers/candidates.ts';
-import type { Following } from '../../src/image/publishers/resolution.ts';
-import type { Clock } from '../../src/lib/clock.ts';
-import type { Reading } from '../../src/source/resolve/publishers.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { publishersOf } from './following.ts';
 import { createWorld, type World } from './world.ts';
 import { sha256 } from './world-glance.ts';
 
 const url = 'https://images.example.com/disk.raw';
 const list = 'https://images.example.com/SHA256SUMS';
-
-/** A list of one file, which a new process reads when it is due, and whose reading ends before the next reconcile. */
-function publisherOf(start: string) {
-  let data = start;
-  return {
-    publish(next: string) {
-      data = next;
-    },
-    following: (clock: Clock): Following => {
-      let known: Reading | undefined;
-      let isRunning = false;
-      return {
-        publishers: {
-          read(_key, _asked, { isPinned, sinceMs }) {
-            const end = () => {
-              isRunning = false;
-              known = { kind: 'resolved', resolution: { url, digest: sha256(data) } };
-            };
-            if (isRunning) end();
-            else if ((known === undefined && !isPinned) || sinceMs !== undefined) isRunning = true;
-            const isOutdated = sinceMs !== undefined || known === undefined;
-            return { reading: isOutdated ? { kind: 'pending' } : (known ?? { kind: 'pending' }), nextMs: undefined };
-          },
-          forget: () => {},
-          close: async () => {},
-        },
-        candidates: createCandidates(clock, () => 0.5),
-      };
-    },
-  };
-}
 
 const spec = {
   image: { name: 'ubuntu', diskFormat: 'raw', protected: true },
@@ -52,13 +19,13 @@ const spec = {
 
 /** With the image of `a`, and its list read again after it has `b`. */
 async function beforeRoll() {
-  const publisher = publisherOf('a');
+  const publisher = publishersOf({ [list]: 'a' }, url);
   const world = createWorld({ spec, following: publisher.following });
   await reached(world, 'a');
-  publisher.publish('b');
+  publisher.publish(list, 'b');
   world.log.length = 0;
   ask(world, 'first');
-  return { world, publisher };
+  return { world };
 }
 
 function ask(world: World, value: string): void {
@@ -92,7 +59,10 @@ async function writesOfRoll(): Promise<number> {
   return writes;
 }
 
-for (const mishap of ['crash-before', 'crash-after', 'status lost'] as const) {
+/** Writes in a row that fail in an outage. */
+const outage = 3;
+
+for (const mishap of ['crash-before', 'crash-after', 'status lost', 'lost', 'refused', 'outage'] as const) {
   test(`a newer file of a publisher gets one image, with the mishap "${mishap}" at any write`, async () => {
     const writes = await writesOfRoll();
     assert.ok(writes > 5, `${writes} writes`);
@@ -101,7 +71,9 @@ for (const mishap of ['crash-before', 'crash-after', 'status lost'] as const) {
       let seen = 0;
       world.decide(({ op }) => {
         if (op === 'usage' || op === 'servers') return 'ok';
-        if (++seen !== nth) return 'ok';
+        seen++;
+        if (mishap === 'outage') return seen >= nth && seen < nth + outage ? 'refused' : 'ok';
+        if (seen !== nth) return 'ok';
         if (mishap !== 'status lost') return mishap;
         const { log } = world;
         const length = log.length;
@@ -121,6 +93,41 @@ for (const mishap of ['crash-before', 'crash-after', 'status lost'] as const) {
     }
   });
 }
+
+test('a newer file whose image was created without a response waits for its next attempt beside the current image', async () => {
+  const { world } = await beforeRoll();
+  const before = world.status?.imageID;
+  world.decide(({ op }) => (op === 'create' ? 'lost' : 'ok'));
+  for (let i = 0; i < 6; i++) await world.step();
+  world.decide(() => 'ok');
+  const shown = () => findCondition(world.status?.conditions, 'Updating');
+  assert.deepEqual([world.ready(), world.status?.imageID], ['True Ready', before]);
+  assert.deepEqual([shown()?.status, shown()?.reason], ['False', 'GlanceUnreachable']);
+  assert.match(
+    shown()?.message ?? '',
+    /^the publisher has sha256:.*the response was lost.* Attempt 1 failed; the operator retries at /,
+  );
+  assert.ok(world.events.includes('Warning GlanceUnreachable'));
+  const { reads, writes } = world.calls;
+  const outcome = await world.step();
+  assert.equal(outcome?.kind, 'requeueAfter', 'not before its time');
+  assert.deepEqual([world.calls.reads, world.calls.writes, world.images.size], [reads, writes, 2]);
+  await reached(world, 'b');
+  assert.equal(created(world), 1, world.log.join('\n'));
+  assert.deepEqual([world.status?.lastError, world.status?.nextAttemptTime], [undefined, undefined]);
+});
+
+test('a newer file that waits for its next attempt at a restart gets the same image', async () => {
+  const { world } = await beforeRoll();
+  world.serve(() => new OperatorError('the source is down', { code: 'SourceUnavailable' }));
+  await steps(world);
+  assert.equal(findCondition(world.status?.conditions, 'Updating')?.reason, 'SourceUnavailable');
+  assert.equal(world.ready(), 'True Ready');
+  await world.restart();
+  world.serve(() => 'b');
+  await reached(world, 'b');
+  assert.equal(created(world), 1, world.log.join('\n'));
+});
 
 async function steps(world: World): Promise<void> {
   for (let i = 0; i < 12; i++) {

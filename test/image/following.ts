@@ -1,6 +1,49 @@
-/** Publishers for reconciles of resources that follow none. */
+/** Publishers for reconciles in memory. */
 import assert from 'node:assert/strict';
+import { createCandidates } from '../../src/image/publishers/candidates.ts';
 import type { Following } from '../../src/image/publishers/resolution.ts';
+import type { Clock } from '../../src/lib/clock.ts';
+import type { Reading } from '../../src/source/resolve/publishers.ts';
+import { sha256 } from './world-glance.ts';
+
+/** The URLs of publishers, and the data of the file at each, which a new process reads when it is due. */
+export function publishersOf(start: Readonly<Record<string, string>>, url: string) {
+  let at = start;
+  const read: string[] = [];
+  return {
+    /** URLs of what was read. */
+    read,
+    publish(list: string, data: string) {
+      at = { ...at, [list]: data };
+    },
+    following: (clock: Clock): Following => {
+      const known = new Map<string, Reading>();
+      const running = new Set<string>();
+      return {
+        publishers: {
+          /** A reading ends before the next reconcile. */
+          read(_key, { question: { url: list, looksFor } }, { isPinned, sinceMs }) {
+            if (running.delete(list)) {
+              const file = looksFor.kind === 'firstUse' ? looksFor.file : url;
+              known.set(list, {
+                kind: 'resolved',
+                resolution: { url: file, digest: sha256(at[list] ?? assert.fail()) },
+              });
+            } else if ((!known.has(list) && !isPinned) || sinceMs !== undefined) {
+              running.add(list);
+              read.push(list);
+            }
+            const reading = sinceMs === undefined ? known.get(list) : undefined;
+            return { reading: reading ?? { kind: 'pending' }, nextMs: undefined };
+          },
+          forget: () => {},
+          close: async () => {},
+        },
+        candidates: createCandidates(clock, () => 0.5),
+      };
+    },
+  };
+}
 
 export const followsNothing: Following = {
   publishers: {

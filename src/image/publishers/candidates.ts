@@ -39,6 +39,11 @@ export function isMismatch({ code }: OperatorError): boolean {
   return mismatches.has(code);
 }
 
+/** Failures after which the image of a newer file stays, and is continued. */
+export function isPassing(error: OperatorError): boolean {
+  return error.retry.kind !== 'change' && !isMismatch(error);
+}
+
 const mostKept = 100_000;
 
 export function createCandidates(clock: Clock, random: Random): Candidates {

@@ -153,9 +153,14 @@ function readFor(
   return { ...reading, nextMs, rejected, isResuming };
 }
 
-/** Next to the image to use, another one is made. The last word before a crash may be that a list of all images is needed. */
-function isMakingAnother({ conditions, imageID, operation }: GlanceImageStatus): boolean {
-  const isShown = findCondition(conditions, 'Updating')?.status === 'True';
+/**
+ * Next to the image to use, another one is made, or waits for another attempt: nothing else has a next attempt while Ready is True. The
+ * last word before a crash may be that a list of all images is needed.
+ */
+function isMakingAnother({ conditions, imageID, operation, nextAttemptTime }: GlanceImageStatus): boolean {
+  const updating = findCondition(conditions, 'Updating')?.status;
+  const isTriedAgain = nextAttemptTime !== undefined && findCondition(conditions, 'Ready')?.status === 'True';
+  const isShown = updating === 'True' || (updating === 'False' && isTriedAgain);
   return isShown || (imageID !== undefined && operation?.['incomplete'] === true);
 }
 

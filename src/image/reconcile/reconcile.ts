@@ -19,7 +19,7 @@ import { readConfigMaps } from '../perform/config-maps.ts';
 import { performContext } from '../perform/perform.ts';
 import { pursue } from '../perform/pursue.ts';
 import { configMapsOf } from '../plan/publication.ts';
-import { isMismatch } from '../publishers/candidates.ts';
+import { isMismatch, isPassing } from '../publishers/candidates.ts';
 import { isOfFirstUse, ofFirstUse, type Pinning, pin } from '../publishers/resolution.ts';
 import { pinningAfter } from '../status/updating.ts';
 import { conclude, lookAgain } from './conclude.ts';
@@ -96,8 +96,8 @@ async function end(pass: Pass, reached: Reached, context: ReconcileContext): Pro
 }
 
 /**
- * A file that differs from its list may be newer than the list, so that is read again before the failure counts. The image that is
- * pinned goes on when a candidate fails.
+ * A file that differs from its list may be newer than the list, so that is read again before the failure counts. When a candidate
+ * fails, its image waits for the next attempt if the cause may pass; otherwise the image that is pinned goes on without it.
  */
 function followed(pass: Pass, report: Report, { following: { candidates } }: ReconcileContext): Report {
   const { key } = pass;
@@ -107,6 +107,7 @@ function followed(pass: Pass, report: Report, { following: { candidates } }: Rec
   if (end.kind !== 'failed' || (pinning.kind !== 'pinned' && pinning.kind !== 'candidate')) return report;
   const { digest } = pinning.source;
   if (pinning.kind === 'candidate') {
+    if (isPassing(end.error)) return report;
     candidates.reject(key, digest, end.error);
     return { ...report, end: { kind: 'held', error: end.error } };
   }

@@ -4,7 +4,7 @@
  * Invariants: pure; an event reports a change, a new failure, or the goal, and never a repetition, so a settled or steadily failing
  * resource has none.
  */
-import { findCondition, isConvergedReason } from '../../api/conditions.ts';
+import { type ConditionVerdict, findCondition, isConvergedReason } from '../../api/conditions.ts';
 import type { Reason } from '../../api/reasons.ts';
 import type { GlanceImageStatus } from '../../api/status.ts';
 import { unreachable } from '../../lib/errors.ts';
@@ -27,12 +27,17 @@ export function eventsOf(previous: GlanceImageStatus, next: GlanceImageStatus, r
   if (after === undefined) return events;
   const { lastError } = next;
   if (report.end.kind === 'failed' && lastError !== undefined && previous.lastError?.reason !== lastError.reason) {
-    events.push({ type: 'Warning', reason: reasonOf(report.end.error), note: after.message });
+    events.push({ type: 'Warning', reason: reasonOf(report.end.error), note: noteOf(next, after) });
   }
   if (isConvergedReason(after.reason) && after.reason !== before?.reason) {
     events.push({ type: 'Normal', reason: after.reason, note: after.message });
   }
   return events;
+}
+
+/** The failure of a newer file of a publisher is not that of the image to use. */
+function noteOf({ conditions }: GlanceImageStatus, ready: Pick<ConditionVerdict, 'status' | 'message'>): string {
+  return (ready.status === 'True' ? findCondition(conditions, 'Updating')?.message : undefined) ?? ready.message;
 }
 
 /** What a deletion leaves alone. */

@@ -58,8 +58,7 @@ export function withPublisher(
   generation: number,
 ): Main & { updating: ConditionVerdict | undefined } {
   if (pinning.kind !== 'candidate' || end.kind === 'converged') return { ...main, updating: standing(pinning) };
-  const { source } = pinning;
-  const updating = end.kind === 'held' ? failing(end.error) : onItsWay(source, main.ready);
+  const updating = becomesOf(pinning.source, end, main.ready);
   const { status, reason, message = '' } = findCondition(previous.conditions, 'Ready') ?? {};
   const isSame = previous.observedGeneration === generation;
   if (!isSame || status !== 'True' || !isConvergedReason(reason)) return { ...main, updating };
@@ -76,13 +75,19 @@ export function whileFollowing(
 
 /** Whether the status does not say yet what is known of the publisher. */
 export function isNews(pinning: Pinning, status: GlanceImageStatus): boolean {
-  if (pinning.kind === 'candidate') return true;
+  if (pinning.kind === 'candidate') return !isTriedLater(pinning.source, status);
   if (pinning.kind !== 'pinned') return false;
   const shown = findCondition(status.conditions, 'Updating');
   const wanted = standing(pinning);
   const isShown =
     wanted === undefined ? shown === undefined : shown?.reason === wanted.reason && shown.message === wanted.message;
   return !isShown || !isDeepStrictEqual(status.source, pinning.source);
+}
+
+/** The time of the next attempt is that of this newer file. */
+function isTriedLater(source: PinnedSource, { conditions, nextAttemptTime }: GlanceImageStatus): boolean {
+  const shown = findCondition(conditions, 'Updating');
+  return nextAttemptTime !== undefined && shown?.status === 'False' && shown.message.startsWith(newerFile(source));
 }
 
 function standing(pinning: Pinning): ConditionVerdict | undefined {
@@ -94,7 +99,12 @@ function failing(error: OperatorError): ConditionVerdict {
   return { status: 'False', reason: reasonOf(error), message };
 }
 
-function onItsWay({ version, digest }: PinnedSource, { reason, message }: ConditionVerdict): ConditionVerdict {
-  const what = version === undefined ? digest : `version ${version} (${digest})`;
-  return { status: 'True', reason, message: `the publisher has ${what}: ${message}` };
+function becomesOf(source: PinnedSource, end: End, { reason, message }: ConditionVerdict): ConditionVerdict {
+  if (end.kind === 'held') return failing(end.error);
+  const status = end.kind === 'failed' ? 'False' : 'True';
+  return { status, reason, message: `${newerFile(source)}${message}` };
+}
+
+function newerFile({ version, digest }: PinnedSource): string {
+  return `the publisher has ${version === undefined ? digest : `version ${version} (${digest})`}: `;
 }
