@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { contentOf } from '../../src/image/model/content.ts';
-import { bindingOf, digestIn, type Fingerprinted, fingerprintOf } from '../../src/image/model/fingerprint.ts';
+import {
+  bindingOf,
+  contentMark,
+  declarationOn,
+  digestIn,
+  type Fingerprinted,
+  fingerprintOf,
+  fingerprintOn,
+} from '../../src/image/model/fingerprint.ts';
+import { contentProperty } from '../../src/image/model/identity.ts';
 import { fillPlan } from '../../src/image/model/transfer.ts';
 import { defaultLimits } from '../../src/transfer/plan.ts';
 import { imageOf, resourceOf } from './resource.ts';
@@ -112,4 +121,46 @@ describe('the digest in a fingerprint', () => {
       assert.equal(digestIn(fingerprint), digest);
     });
   }
+});
+
+describe('the property on an image whose digest a publisher provided', () => {
+  const declaration = '0123456789abcdef';
+  const withMark = (mark: string) => ({ properties: { [contentProperty]: mark } });
+
+  test('has the declaration after the formats, and before the fields that were added later', () => {
+    const marks: [fingerprint: string, mark: string][] = [
+      [`v1;${sha256};Served;Auto;raw;bare`, `v1;${sha256};Served;Auto;raw;bare;source=${declaration}`],
+      [
+        `v1;${sha256};Served;Auto;raw;bare;convert=Raw;member=a.raw`,
+        `v1;${sha256};Served;Auto;raw;bare;source=${declaration};convert=Raw;member=a.raw`,
+      ],
+      [`v1;glance=${id};raw;bare`, `v1;glance=${id};raw;bare`],
+    ];
+    for (const [fingerprint, mark] of marks) assert.equal(contentMark(fingerprint, declaration), mark);
+  });
+
+  test('gives back the same fingerprint with a declaration and without one, whatever the member is called', () => {
+    for (const { 0: fingerprint } of rows)
+      for (const added of [
+        '',
+        ';member=a',
+        `;member=x;source=${declaration}`,
+        `;convert=Raw;member=source=${declaration}`,
+      ])
+        for (const made of [undefined, declaration]) {
+          const image = withMark(contentMark(`${fingerprint}${added}`, made));
+          assert.equal(fingerprintOn(image), `${fingerprint}${added}`);
+          const isListed = digestIn(fingerprint) !== undefined;
+          assert.equal(declarationOn(image), isListed ? made : undefined);
+        }
+  });
+
+  test('has no declaration where that is none, or the property is another text', () => {
+    const short = `v1;${sha256};Served;Auto;raw;bare;source=0123`;
+    for (const mark of ['', 'x', `source=${declaration}`, short]) {
+      assert.equal(declarationOn(withMark(mark)), undefined);
+      assert.equal(fingerprintOn(withMark(mark)), mark);
+    }
+    assert.deepEqual([fingerprintOn({ properties: {} }), declarationOn({ properties: {} })], [undefined, undefined]);
+  });
 });

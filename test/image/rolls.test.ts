@@ -192,7 +192,7 @@ test('with Retain, all revisions stay in Glance without the mark of the cluster'
 test('the name of a retired revision is never longer than Glance allows, and never the declared one', () => {
   const nameOf = (name: string, template?: string) => {
     const revisions = template === undefined ? {} : { revisions: { retired: { name: template } } };
-    const desired = desire(resourceOf({ spec: { ...revisions, image: { name } } }), identity, projectID);
+    const desired = desire(resourceOf({ spec: { ...revisions, image: { name } } }), identity, projectID, undefined);
     return retiredName(desired, imageOf({ createdAt: '2026-01-31T23:59:59' }), 7);
   };
   assert.equal(nameOf('ubuntu'), 'ubuntu (2026-01-31)');

@@ -258,7 +258,7 @@ async function compare(client: ImageClient, project: string, world: World, relea
   const spec = { ...(content === undefined ? {} : { content }), image, propertyPolicy };
   const resource = resourceOf({ metadata: { uid }, spec });
   const identity = identityOf(resource, 'test-cluster');
-  const desired = desire(resource, identity, project);
+  const desired = desire(resource, identity, project, undefined);
   const owner: Owner = { ...identity, inheritFrom: [], projects: [project] };
   const subject = { identity, owner, fingerprint: desired.fingerprint };
   const images: Image[] = [];

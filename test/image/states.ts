@@ -56,7 +56,7 @@ export function reportOf(image: Image | undefined, end: Report['end'], fields: P
 export const withContent = { spec: { content, image: { diskFormat: 'raw' } } };
 
 export function desiredOf(options: ResourceOptions) {
-  return desire(resourceOf(options), identity, projectID);
+  return desire(resourceOf(options), identity, projectID, undefined);
 }
 
 export function planFor(options: ResourceOptions, state: State): Plan {

@@ -52,7 +52,7 @@ const declare = (properties: Record<string, unknown>) => resourceOf({ spec: { im
 test('a property that is named like a method or like the prototype of a JavaScript object is declared like any other', () => {
   const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
   const properties = Object.fromEntries(names.map((name) => [name, name]));
-  const desired = desire(declare(properties), identity, projectID);
+  const desired = desire(declare(properties), identity, projectID, undefined);
   assert.deepEqual(desired.propertyKeys, names.toSorted());
   const wanted = new Map(Object.entries(desired.image.properties ?? {}));
   for (const name of names) assert.equal(wanted.get(name), name);
@@ -79,22 +79,28 @@ test('an image without a property does not match a filter for it, whatever its n
 
 test('a list or object in a property keeps each of its keys', () => {
   const text = '{"__proto__":{"constructor":1},"list":[{"__proto__":2}]}';
-  const desired = desire(declare({ mappings: JSON.parse(text) }), identity, projectID);
+  const desired = desire(declare({ mappings: JSON.parse(text) }), identity, projectID, undefined);
   assert.equal(JSON.stringify(desired.image.properties?.['mappings']), text);
 });
 
 test('a declared property is rejected by name if Glance cannot change a property of that name', () => {
   for (const name of ['__init__', '_abc_impl', 'size', 'os_glance_x', ' a', 'a\x1c']) {
     assert.throws(
-      () => desire(declare({ [name]: 'x' }), identity, projectID),
+      () => desire(declare({ [name]: 'x' }), identity, projectID, undefined),
       (error) => error instanceof Error && error.message.includes(`cannot contain ${JSON.stringify(name)}: `),
     );
   }
 });
 
 test('the names of a property that are rejected have a reason: no name, and the name of the ID', () => {
-  assert.throws(() => desire(declare({ '': 'x' }), identity, projectID), /cannot contain "": a property needs a name/);
-  assert.throws(() => desire(declare({ id: 'x' }), identity, projectID), /the operator chooses the ID of the image/);
+  assert.throws(
+    () => desire(declare({ '': 'x' }), identity, projectID, undefined),
+    /cannot contain "": a property needs a name/,
+  );
+  assert.throws(
+    () => desire(declare({ id: 'x' }), identity, projectID, undefined),
+    /the operator chooses the ID of the image/,
+  );
 });
 
 test('a file that is trusted at its first use, and an unsigned list over http, are warnings', () => {
@@ -166,7 +172,7 @@ const fromApiServer = (json: string) => {
   const properties = parseResponseJson('GET', `{"properties":${json}}`);
   return resourceOf({ spec: { image: properties } });
 };
-const wanted = (json: string) => desire(fromApiServer(json), identity, projectID).image.properties;
+const wanted = (json: string) => desire(fromApiServer(json), identity, projectID, undefined).image.properties;
 
 test('an integer beyond 2^53 is exact in a property', () => {
   const large =

@@ -18,7 +18,7 @@ import type { State } from '../model/step.ts';
 import { observe } from '../observe/observe.ts';
 import { readConfigMaps } from '../perform/config-maps.ts';
 import { configMapsOf, publish } from '../plan/publication.ts';
-import { type Following, type Pinning, pin } from '../publishers/resolution.ts';
+import { declarationOf, type Following, type Pinning, pin } from '../publishers/resolution.ts';
 import { mirror } from '../reconcile/observed-import.ts';
 import { otherProject } from '../reconcile/open.ts';
 import { begin, isWorkedOn, newerOperator, ownerIn, type Pass } from '../reconcile/pass.ts';
@@ -84,11 +84,11 @@ async function resolved(
 }
 
 async function managing(pass: Pass, cloud: SeenCloud, context: AheadContext, signal: AbortSignal): Promise<Forecast> {
-  const { resource, identity, memory } = pass;
+  const { resource, identity, memory, pinning } = pass;
   const { projectID, place, address } = cloud;
   const refusal = otherProject(memory.place, place);
   if (refusal !== undefined) throw refusal;
-  const desired = desire(resource, identity, projectID);
+  const desired = desire(resource, identity, projectID, declarationOf(pinning));
   const configMaps = await configMapsSeen(pass, memory, context, signal);
   const look = {
     images: cloud.images,

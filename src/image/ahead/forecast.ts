@@ -12,7 +12,7 @@ import type { ErrorCode } from '../../lib/error-codes.ts';
 import { defaultLimits, type TransferPlan } from '../../transfer/plan.ts';
 import { addressOf, type Content } from '../model/content.ts';
 import type { Desired } from '../model/desired.ts';
-import { contentProperty } from '../model/identity.ts';
+import { fingerprintOn } from '../model/fingerprint.ts';
 import { withFinding } from '../model/memory.ts';
 import type { Member, Observed } from '../model/revisions.ts';
 import { simulate, withMembersOf, withRevision } from '../model/simulate.ts';
@@ -203,7 +203,7 @@ function afterWait(
   if (phase === 'Importing') {
     return { kind: 'on', state: afterImport(image, content, state), actions: [{ kind: 'import', image }] };
   }
-  const isOurs = fingerprint !== undefined && image.properties[contentProperty] === fingerprint;
+  const isOurs = fingerprint !== undefined && fingerprintOn(image) === fingerprint;
   if (content === undefined || !isOurs || image.status !== 'saving') return undefined;
   const after = afterTransfer(resource, { image, content, purpose: 'fill' }, address, state, undefined, now);
   const action = { kind: 'transfer' as const, purpose: 'fill' as const, image, content, source: {}, isRunning: true };

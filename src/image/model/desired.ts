@@ -12,7 +12,7 @@ import type { WantedImage } from '../../glance/translation.ts';
 import { OperatorError } from '../../lib/errors.ts';
 import { isJson, type JsonValue } from '../../openstack/json.ts';
 import { type Content, contentOf, type Stores, storesOf } from './content.ts';
-import { bindingOf, fingerprintOf } from './fingerprint.ts';
+import { bindingOf, contentMark, fingerprintOf } from './fingerprint.ts';
 import { contentProperty, type Identity, markOf, markProperties } from './identity.ts';
 import { type Memory, msSince } from './memory.ts';
 import { type Retention, retentionOf } from './retention.ts';
@@ -47,6 +47,8 @@ export interface Desired {
   content: Content | undefined;
   /** Of the content. */
   fingerprint: string | undefined;
+  /** Hash of what a publisher was asked for the digest; undefined where it is declared itself. */
+  declaration?: string | undefined;
   /** What a finding has to be for, to say something about the data: the fingerprint and, if there is one, the cloud of the source. */
   binding: string | undefined;
   /** The digest of the image to use, whatever the content says. */
@@ -67,10 +69,16 @@ export interface Desired {
 }
 
 /**
- * `projectID` is the project of the credentials, which owns what names no other owner.
+ * `projectID` is the project of the credentials, which owns what names no other owner. `declaration`: for which a publisher provided
+ * the digest.
  * Throws an OperatorError `InvalidSpec` for what the API server cannot check: the keys of properties.
  */
-export function desire(resource: GlanceImage, identity: Identity, projectID: string): Desired {
+export function desire(
+  resource: GlanceImage,
+  identity: Identity,
+  projectID: string,
+  declaration: string | undefined,
+): Desired {
   const { image, propertyPolicy, revisions } = withDefaults(resource.spec);
   const { name, diskFormat, containerFormat, visibility, hidden, minDiskGiB, minRAMMiB, owner, tags } = image;
   const properties = jsonObject(image.properties);
@@ -100,6 +108,7 @@ export function desire(resource: GlanceImage, identity: Identity, projectID: str
     purge: propertyPolicy === 'Purge',
     content,
     fingerprint: content && fingerprintOf(content),
+    declaration,
     binding: content && bindingOf(content, resource.spec.cloud),
     pin: revisions.pin,
     retention: retentionOf(resource.spec),
@@ -242,9 +251,9 @@ export function imageAfter(desired: Desired): WantedImage {
   return image;
 }
 
-function withFingerprint({ image, fingerprint }: Desired): WantedImage {
+function withFingerprint({ image, fingerprint, declaration }: Desired): WantedImage {
   if (fingerprint === undefined) return image;
-  return { ...image, properties: { ...image.properties, [contentProperty]: fingerprint } };
+  return { ...image, properties: { ...image.properties, [contentProperty]: contentMark(fingerprint, declaration) } };
 }
 
 /** How long a property that Glance did not let us remove is left alone. */

@@ -6,7 +6,9 @@
  * method or store, because they do not change the bytes; fields that are added later are left out at their default.
  */
 import type { CloudSpec } from '../../api/fields.ts';
+import type { Image } from '../../glance/image.ts';
 import { type SourcePlan, sourceOf } from '../../source/registry.ts';
+import { contentProperty } from './identity.ts';
 
 /** What a content and the plan of a transfer have in common. */
 export interface Fingerprinted {
@@ -48,6 +50,31 @@ function bytesOf({ source, digest = '', digestOf, decompress }: Fingerprinted): 
 export function bindingOf(content: Fingerprinted, cloud: Pick<CloudSpec, 'secretRef' | 'name' | 'region'>): string {
   const place = sourceOf(content.source).placeBeside(cloud);
   return place === undefined ? fingerprintOf(content) : `${fingerprintOf(content)};from=${place}`;
+}
+
+/** After the formats, before the fields that were added later, of which none has this form. */
+const withDeclaration = /^(v1;(?:[^;]*;){4}[^;]*);source=([0-9a-f]{16})(?=;|$)/;
+
+/**
+ * The value of the property on the image: the fingerprint, and where a publisher provided the digest, the hash of the declaration that
+ * it was found for. After a lost status that says whether the digest is that of the declared source; it is no part of the comparison.
+ */
+export function contentMark(fingerprint: string, declaration: string | undefined): string {
+  if (declaration === undefined || digestIn(fingerprint) === undefined) return fingerprint;
+  const parts = fingerprint.split(';');
+  return [...parts.slice(0, 6), `source=${declaration}`, ...parts.slice(6)].join(';');
+}
+
+/** The fingerprint that an image bears, if it bears one. */
+export function fingerprintOn({ properties }: Pick<Image, 'properties'>): string | undefined {
+  const mark = properties[contentProperty];
+  return typeof mark === 'string' ? mark.replace(withDeclaration, '$1') : undefined;
+}
+
+/** For which declaration a publisher provided the digest of an image, as `status.source` has it. */
+export function declarationOn({ properties }: Pick<Image, 'properties'>): string | undefined {
+  const mark = properties[contentProperty];
+  return typeof mark === 'string' ? withDeclaration.exec(mark)?.[2] : undefined;
 }
 
 /** The digest in a fingerprint; undefined if it has none. */

@@ -8,7 +8,7 @@ import { importState } from '../../glance/import-state.ts';
 import type { ErrorCode } from '../../lib/error-codes.ts';
 import type { OperatorError } from '../../lib/errors.ts';
 import type { Desired } from './desired.ts';
-import { contentProperty } from './identity.ts';
+import { fingerprintOn } from './fingerprint.ts';
 import { findingOf, isRetired, type Memory, msSince, verifiedAs } from './memory.ts';
 import type { Ownership } from './ownership.ts';
 import { verify } from './verify.ts';
@@ -193,7 +193,7 @@ function askedFor({ id }: Image, { import: running }: Memory): boolean {
 
 /** Whether its data, present or coming, is that of the present declaration. */
 function isMadeFor(image: Image, { fingerprint, binding }: Desired, memory: Memory): boolean {
-  return image.properties[contentProperty] === fingerprint || findingOf(memory, image.id, binding) !== undefined;
+  return fingerprintOn(image) === fingerprint || findingOf(memory, image.id, binding) !== undefined;
 }
 
 /** Glance rejects each later upload to a queued image that has digests already, left by an upload that failed late. */

@@ -8,8 +8,7 @@
 import type { Image } from '../../glance/image.ts';
 import type { ErrorCode } from '../../lib/error-codes.ts';
 import { type Content, digestInGlance } from './content.ts';
-import { decompressionIn, digestIn, partsIn } from './fingerprint.ts';
-import { contentProperty } from './identity.ts';
+import { decompressionIn, digestIn, fingerprintOn, partsIn } from './fingerprint.ts';
 import type { DataFinding } from './memory.ts';
 
 export type Verdict =
@@ -31,9 +30,9 @@ export function verify(
 ): Verdict {
   if (content === undefined) return { kind: 'right' };
   if (found !== undefined && found.fingerprint === fingerprint) return remembered(image, found, content);
-  const mark = image.properties[contentProperty];
+  const mark = fingerprintOn(image);
   // The digests are compared elsewhere.
-  const isOther = typeof mark === 'string' && decompressionIn(mark) !== decompressionIn(fingerprint ?? '');
+  const isOther = mark !== undefined && decompressionIn(mark) !== decompressionIn(fingerprint ?? '');
   return compared(content, image, isOther) ?? unread(content, image, isOther);
 }
 
@@ -79,8 +78,8 @@ function unread(content: Content, image: Image, isOther: boolean): Verdict {
   if (formats !== undefined) return method === 'Stage' ? converted : { kind: 'wrong', why: formats };
   if (digest === undefined)
     return { kind: 'unverifiable', why: 'no digest is declared, and nothing shows that it is the declared data' };
-  const marked = image.properties[contentProperty];
-  const markedDigest = typeof marked === 'string' ? digestIn(marked) : undefined;
+  const marked = fingerprintOn(image);
+  const markedDigest = marked && digestIn(marked);
   if (markedDigest !== undefined && markedDigest !== digest && algorithmOf(markedDigest) === algorithmOf(digest))
     return { kind: 'wrong', why: `it was made for the digest ${markedDigest}, declared is ${digest}` };
   // To read it would not help.
@@ -125,8 +124,8 @@ function otherFormats({ diskFormat, containerFormat }: Content, image: Image): s
 
 /** Plugins of the cloud may set other formats than the declared ones, for which the image was made. */
 function mayHaveOtherFormats({ method, diskFormat, containerFormat }: Content, image: Image): boolean {
-  const mark = image.properties[contentProperty];
-  const made = typeof mark === 'string' ? partsIn(mark) : undefined;
+  const mark = fingerprintOn(image);
+  const made = mark === undefined ? undefined : partsIn(mark);
   const isForOthers =
     made !== undefined && (made.diskFormat !== diskFormat || made.containerFormat !== containerFormat);
   return method === 'Stage' && !isForOthers;

@@ -10,6 +10,7 @@ import { diffImage } from '../../glance/patch.ts';
 import { isPatchable, reservedPrefix, reservedPropertyReason } from '../../glance/property-names.ts';
 import type { JsonValue } from '../../openstack/json.ts';
 import { type Desired, keepsProperty, nameBefore } from '../model/desired.ts';
+import { fingerprintOn } from '../model/fingerprint.ts';
 import { clusterProperty, contentProperty, markProperties, ownerProperty } from '../model/identity.ts';
 import { findingOf, type Memory, msSince } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
@@ -178,8 +179,7 @@ export function withAdopted(memory: Memory, { revisions }: Observed, desired: De
 
 /** The content that the image was found to have, where the memory of it is lost. */
 function contentIn(revision: Revision): string | undefined {
-  const mark = revision.image.properties[contentProperty];
-  return isMarked(revision) && typeof mark === 'string' ? mark : undefined;
+  return isMarked(revision) ? fingerprintOn(revision.image) : undefined;
 }
 
 function comparedWith(image: Image, desired: Desired, memory: Memory, now: Date): string | undefined {

@@ -6,8 +6,7 @@
 import type { Image } from '../../glance/image.ts';
 import { type Content, pinHolds } from '../model/content.ts';
 import type { Desired } from '../model/desired.ts';
-import { type FingerprintParts, partsIn } from '../model/fingerprint.ts';
-import { contentProperty } from '../model/identity.ts';
+import { declarationOn, type FingerprintParts, fingerprintOn, partsIn } from '../model/fingerprint.ts';
 import { type Memory, verifiedAs } from '../model/memory.ts';
 import { type Revision, type Stage, stageOf } from '../model/revisions.ts';
 import type { State } from '../model/step.ts';
@@ -35,8 +34,7 @@ function heldBy(
   pin: string,
   memory: Memory,
 ): Desired | undefined {
-  const mark = image.properties[contentProperty];
-  const made = typeof mark === 'string' ? mark : undefined;
+  const made = fingerprintOn(image);
   const binding = verifiedAs(memory, image.id)?.fingerprint ?? made;
   const hasData = image.status === 'active' || image.status === 'deactivated';
   if (binding === undefined || !hasData || ownership.kind === 'foreign') return undefined;
@@ -45,7 +43,7 @@ function heldBy(
   const data = parts?.digest === pin ? parts : asInGlance(pin, image, content);
   const hold = { kind: 'found' as const, imageID: image.id };
   const held = { ...content, ...data, fingerprint: binding };
-  return { ...desired, content: held, fingerprint: made ?? binding, binding, hold };
+  return { ...desired, content: held, fingerprint: made ?? binding, declaration: declarationOn(image), binding, hold };
 }
 
 /** Undefined if the image cannot be used. */

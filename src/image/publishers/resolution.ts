@@ -54,7 +54,14 @@ export function declaredBy(resource: GlanceImage): Pinning {
   return { kind: 'declared', resource, declared: resource };
 }
 
-export function pin(key: Key, resource: GlanceImage, following: Following, now: Date): Pinning {
+/** `isSearched`: false while an image may have the digest that was pinned before, so that nothing is read for the first time yet. */
+export function pin(
+  key: Key,
+  resource: GlanceImage,
+  following: Following,
+  now: Date,
+  isSearched: boolean = true,
+): Pinning {
   const { content } = resource.spec;
   const question = content && questionOf(content);
   if (content === undefined || question === undefined) {
@@ -80,7 +87,7 @@ export function pin(key: Key, resource: GlanceImage, following: Following, now: 
   if (isFixed) return { ...pinned(accepted), isFixed };
   if (isIdle) return accepted === undefined ? open : pinned(accepted);
 
-  const reading = readFor(key, resource, content, question, accepted, following);
+  const reading = readFor(key, resource, content, question, accepted, isSearched, following);
   if (accepted === undefined) return firstOf(reading, pinned, open, now, question);
   const { rejected, nextMs, isResuming } = reading;
   const candidate = (source: PinnedSource): Pinning => {
@@ -135,6 +142,7 @@ function readFor(
   content: ContentSpec,
   question: Question,
   accepted: PinnedSource | undefined,
+  isSearched: boolean,
   { publishers, candidates }: Following,
 ): Reading & { nextMs: number | undefined; rejected: Rejected | undefined; isResuming: boolean } {
   const rejected = candidates.get(key);
@@ -148,7 +156,8 @@ function readFor(
   const intervalMs = content.update && parseDuration(content.update.interval);
   const asked = { question, secrets: askingSecrets(content), declaredFor: originOf(question) };
   const known = accepted && knownOf(asResolution(accepted));
-  const demand = { intervalMs, isPinned: accepted?.url !== undefined && !isResuming, sinceMs, known };
+  const isPinned = !isSearched || (accepted?.url !== undefined && !isResuming);
+  const demand = { intervalMs, isPinned, sinceMs, known };
   const { reading, nextMs } = publishers.read(key, asked, demand);
   return { ...reading, nextMs, rejected, isResuming };
 }
@@ -231,6 +240,11 @@ export function recoveredCandidate(
   const source = isKnown ? made : { digest, resolvedAt: rfc3339(now), declaration };
   const { url, declared, source: before } = pinning;
   return { kind: 'candidate', url, before, source, declared, resource: withSource(declared, content, source) };
+}
+
+/** For which declaration the digest of the wanted image was found; undefined where it is declared itself, or is not known. */
+export function declarationOf(pinning: Pinning): string | undefined {
+  return pinning.kind === 'pinned' || pinning.kind === 'candidate' ? pinning.source.declaration : undefined;
 }
 
 /** What is pinned, if it was found for the present declaration. */

@@ -20,7 +20,7 @@ import { performContext } from '../perform/perform.ts';
 import { pursue } from '../perform/pursue.ts';
 import { configMapsOf } from '../plan/publication.ts';
 import { isMismatch, isPassing } from '../publishers/candidates.ts';
-import { isOfFirstUse, ofFirstUse, type Pinning, pin } from '../publishers/resolution.ts';
+import { declarationOf, isOfFirstUse, ofFirstUse, type Pinning, pin } from '../publishers/resolution.ts';
 import { pinningAfter } from '../status/updating.ts';
 import { conclude, lookAgain } from './conclude.ts';
 import { follow, remembered, withoutWrong } from './follow.ts';
@@ -43,7 +43,7 @@ import {
   withReport,
 } from './pass.ts';
 import { publishObserved } from './publish-observed.ts';
-import { isUnpinned, recover } from './recover.ts';
+import { isUnpinned, mayBeLost, recover } from './recover.ts';
 import { release } from './release.ts';
 
 type Reconcile = (key: Key, signal: AbortSignal, grace: AbortSignal) => Promise<Outcome>;
@@ -67,14 +67,16 @@ export async function reconcile(key: Key, context: ReconcileContext): Promise<Ou
   if (waitMs > 0) return { kind: 'requeueAfter', afterMs: waitMs };
   addToContext({ generation: declared.metadata.generation });
   if (isIdle(declared)) await transfers.cancel(key);
-  const pinning = pin(key, declared, following, context.clock.now());
+  const isUnsearched = mayBeLost(declared);
+  const pinning = pin(key, declared, following, context.clock.now(), !isUnsearched);
   const turn = turnOf(key, pinning, context);
   if (turn.kind === 'notDue') return lookAgain(turn.ms, pinning.nextMs);
   const begun = begin(key, pinning, turn, context);
   const found = isUnpinned(begun) ? await attempt(context.grace, () => recover(begun, context)) : undefined;
   if (found?.ok === false) return end(begun, failed(begun, found.error, context), context);
   if (found?.value === 'again') return { kind: 'requeue' };
-  const pass = found?.value === undefined ? begun : begin(key, found.value, turn, context);
+  const known = found?.value ?? (isUnsearched ? pin(key, declared, following, context.clock.now()) : undefined);
+  const pass = known === undefined ? begun : begin(key, known, turn, context);
   if (pass.news.kind === 'obsolete') await transfers.cancel(key);
   const reached = await attempt(context.grace, () => reach(pass, context));
   return end(pass, reached.ok ? reached.value : failed(pass, reached.error, context), context);
@@ -157,7 +159,7 @@ async function converge(pass: Pass, context: ReconcileContext): Promise<Reached>
   const { managementPolicy, import: imported } = resource.spec;
   if (managementPolicy === 'Observe' && imported !== undefined)
     return observeImport(imported, pass, cloud, at, context);
-  const desired = desire(resource, identity, cloud.projectID);
+  const desired = desire(resource, identity, cloud.projectID, declarationOf(pinning));
   const perform = performContext(pass, desired, cloud, context);
   const configMaps = await readConfigMaps(configMapsOf(resource, memory), perform.configMaps, context.signal);
   const glimpsed = glimpse(pass, desired, cloud, perform, configMaps);

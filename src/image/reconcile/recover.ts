@@ -1,21 +1,28 @@
 /**
  * The digest that was pinned before the status was lost: the image of the resource has it in its fingerprint.
  *
- * Invariant: only an image that was made for the present declaration counts, and the one with the highest number of several; its
- * data is verified as that of every image without a memory. A younger image that was not the one to use yet is that of a newer file,
+ * Invariant: only an image that was made for the present declaration counts, whose source included, and the one with the highest number
+ * of several; its data is verified as that of every image without a memory. Without one, the publisher is asked again. A younger image that was not the one to use yet is that of a newer file,
  * which goes on to be made.
  */
+import type { GlanceImage } from '../../api/glanceimage.ts';
+import { finalizer, identityAnnotation } from '../../api/group.ts';
 import { contentOf } from '../model/content.ts';
 import { isPending } from '../model/desired.ts';
-import { digestIn, fingerprintOf } from '../model/fingerprint.ts';
-import { contentProperty } from '../model/identity.ts';
+import { declarationOn, digestIn, fingerprintOf, fingerprintOn } from '../model/fingerprint.ts';
 import type { Revision } from '../model/revisions.ts';
 import { observe } from '../observe/observe.ts';
 import { performContext } from '../perform/perform.ts';
 import type { PinnedSource } from '../publishers/candidates.ts';
-import { type Pinning, recovered, recoveredCandidate } from '../publishers/resolution.ts';
+import { declarationOf, type Pinning, recovered, recoveredCandidate } from '../publishers/resolution.ts';
 import { openCloud } from './open.ts';
 import { isWorkedOn, type Pass, type ReconcileContext } from './pass.ts';
+
+/** Whether the images may have to be searched, because the status says nothing of a digest. */
+export function mayBeLost({ metadata, status: { source, operation } }: GlanceImage): boolean {
+  const wasGuarded = metadata.finalizers.includes(finalizer) || metadata.annotations[identityAnnotation] !== undefined;
+  return source === undefined && operation === undefined && wasGuarded;
+}
 
 /** Whether what was pinned has to be found before anything else counts. */
 export function isUnpinned(pass: Pass): boolean {
@@ -66,13 +73,14 @@ export function pinningIn(
 }
 
 function digestOf({ image }: Revision): string | undefined {
-  const fingerprint = image.properties[contentProperty];
-  return typeof fingerprint === 'string' ? digestIn(fingerprint) : undefined;
+  const fingerprint = fingerprintOn(image);
+  return fingerprint && digestIn(fingerprint);
 }
 
-function isMadeFor({ resource }: Pinning, { image }: Revision): boolean {
-  const content = contentOf(resource);
-  return content !== undefined && fingerprintOf(content) === image.properties[contentProperty];
+function isMadeFor(pinning: Pinning, { image }: Revision): boolean {
+  const content = contentOf(pinning.resource);
+  if (content === undefined || declarationOn(image) !== declarationOf(pinning)) return false;
+  return fingerprintOf(content) === fingerprintOn(image);
 }
 
 /** An image that may be in use, also if it is deactivated, rather than one that was to follow it. */
