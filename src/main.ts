@@ -16,7 +16,7 @@ import { cleanText } from './lib/redact.ts';
 import { printableLines } from './lib/text.ts';
 
 const commands: readonly Command[] = [
-  ofProcess('run', 'Run the operator (the default)', runHelp, runSettings, run),
+  ofProcess('run', 'Run the operator', runHelp, runSettings, run),
   ofProcess('transfer', 'Fill one queued image as a plan says', transferHelp, transferSettings, transfer),
   ...commandsForPeople,
   candidatesCommand(() => commands),
@@ -48,7 +48,11 @@ const isPlugin = program.startsWith('kubectl');
 const isHelp = (word: string) => word === '--help' || word === '-h';
 
 function usage(): string {
-  return `Usage: ${program} [command] [flags]\n\nCommands:\n${listOf(commands)}\n\nFlags of a command: ${program} <command> --help\n`;
+  const alone = isPlugin ? 'help' : 'run';
+  return (
+    `Usage: ${program} [command] [flags]\n\nCommands:\n${listOf(commands)}\n\nDefault command: ${alone}\n` +
+    `Flags of a command: ${program} <command> --help\n`
+  );
 }
 
 async function main(args: string[]): Promise<number> {

@@ -57,8 +57,9 @@ test('a command that does not exist is an error with the exit code 1, and the pl
   for (const args of [[], ['-h'], ['--help']]) {
     const { status, stdout } = run(['kubectl-glanceimage', ...args]);
     assert.equal(status, 0);
-    assert.match(stdout, /^Usage: kubectl glanceimage /);
+    assert.match(stdout, /^Usage: kubectl glanceimage [\s\S]*^Default command: help$/m);
   }
+  assert.match(run(['glance-image-operator', '--help']).stdout, /^Default command: run$/m);
   assert.equal(run(['kubectl-glanceimage', '--no-such']).status, 1);
 });
 
