@@ -6,6 +6,7 @@
  * error is one sentence and, where there is one, the remedy; never a stack.
  */
 import { isReason, reasons } from '../api/reasons.ts';
+import { KubernetesError } from '../kubernetes/errors.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe, OperatorError } from '../lib/errors.ts';
 import { cleanText } from '../lib/redact.ts';
@@ -98,7 +99,29 @@ export function command<const T extends Settings>(definition: Definition<T>): Co
 
 function sentenceOf(error: unknown, signal: AbortSignal): string {
   if (signal.aborted) return printableLines(cleanText(describe(signal.reason)));
-  const remedy = error instanceof OperatorError && isReason(error.code) ? reasons[error.code].remedy : undefined;
+  const remedy = remedyOf(error);
   const message = printableLines(cleanText(describe(error)));
   return remedy === undefined ? message : `${message}\n  ${remedy}`;
+}
+
+/** Failures for which the kubeconfig may be the wrong one. */
+const ofKubeconfig: ReadonlySet<string> = new Set([
+  'KubeconfigInvalid',
+  'CredentialsUnavailable',
+  'Unreachable',
+  'Unauthorized',
+  'Forbidden',
+]);
+
+/** What the table of reasons leaves to the operator, which retries, and to its ServiceAccount, is for the user of a command to do. */
+function remedyOf(error: unknown): string | undefined {
+  if (error instanceof KubernetesError)
+    return ofKubeconfig.has(error.reason)
+      ? 'Check the kubeconfig and the permissions of its user. --kubeconfig and --context choose others.'
+      : undefined;
+  if (!(error instanceof OperatorError) || !isReason(error.code)) return undefined;
+  const { actor, remedy } = reasons[error.code];
+  return actor === 'operator'
+    ? 'Run the command again later. If it fails again, check the server, and the network between it and this machine.'
+    : remedy;
 }

@@ -111,7 +111,7 @@ function reasonOf(httpStatus: number, isStatus: boolean): string {
 function hint(reason: string): string {
   switch (reason) {
     case 'Forbidden':
-      return '. The RBAC rules of the operator must allow it.';
+      return '. The RBAC rules for these credentials must allow it.';
     case 'Unauthorized':
       return '. The credentials of the kubeconfig or ServiceAccount are not accepted.';
     case 'UnknownResource':

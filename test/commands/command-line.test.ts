@@ -8,12 +8,15 @@ import { delimiter, dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
+import { isReason, reasons } from '../../src/api/reasons.ts';
 import { command } from '../../src/commands/command.ts';
 import { completionCommand } from '../../src/commands/completion.ts';
 import { painter, print, table } from '../../src/commands/output.ts';
 import { candidates, commandsForPeople } from '../../src/commands/people.ts';
 import { planCommand } from '../../src/commands/plan.ts';
 import { showWork } from '../../src/commands/progress.ts';
+import { KubernetesError } from '../../src/kubernetes/errors.ts';
+import { errorCodes } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { createVirtualClock } from '../clock.ts';
 import { surroundings } from './surroundings.ts';
@@ -75,7 +78,10 @@ test('an error of a command is one sentence without a stack, and its exit code i
     [['a', '--output', 'xml'], /^glance-image-operator: --output: .*\n$/],
     [['-f', '/nowhere', '--offline', '--os-cloud', 'x'], /^glance-image-operator: cannot read \/nowhere: .*\n$/],
     [['-f', '/nowhere', '--offline'], /^glance-image-operator: --offline needs --os-cloud\n$/],
-    [['a', '--kubeconfig', '/nowhere'], /^glance-image-operator: The kubeconfig cannot be used: .*\n(?: {2}.*\n)?$/],
+    [
+      ['a', '--kubeconfig', '/nowhere'],
+      /^glance-image-operator: The kubeconfig cannot be used: .*\n {2}Check the kubeconfig .*--kubeconfig and --context .*\n$/,
+    ],
   ] as const) {
     const around = surroundings();
     assert.equal(await planCommand.run([...args], () => around), 1);
@@ -84,21 +90,41 @@ test('an error of a command is one sentence without a stack, and its exit code i
   }
 });
 
-test('an error with a known reason is printed with the remedy of the table of reasons', async () => {
+/** What a command prints that fails with this error. */
+async function printedFor(error: Error): Promise<string> {
+  const settings = {};
   const failing = command({
     name: 'x',
     summary: '',
     operands: '',
     most: 0,
-    settings: {},
-    run: () => Promise.reject(new OperatorError('clouds.yaml has no key auth', { code: 'SecretInvalid' })),
+    settings,
+    run: () => Promise.reject(error),
   });
   const around = surroundings();
   assert.equal(await failing.run([], () => around), 1);
+  return around.errors();
+}
+
+test('an error with a known reason is printed with the remedy of the table of reasons', async () => {
   assert.equal(
-    around.errors(),
+    await printedFor(new OperatorError('clouds.yaml has no key auth', { code: 'SecretInvalid' })),
     'glance-image-operator: clouds.yaml has no key auth\n  Fix the key of the Secret that the message names.\n',
   );
+});
+
+test('no remedy that a command prints relies on an operator that retries', async () => {
+  for (const code of errorCodes) {
+    const printed = await printedFor(new OperatorError('x', { code }));
+    if (isReason(code) && reasons[code].actor === 'operator')
+      assert.match(printed, /\n {2}Run the command again /, code);
+    assert.doesNotMatch(printed, /the operator retries|\n {2}Nothing/, code);
+  }
+  for (const reason of ['Unreachable', 'Forbidden', 'Conflict']) {
+    const printed = await printedFor(new KubernetesError('x', { reason }));
+    assert.doesNotMatch(printed, /ServiceAccount/);
+    assert.equal(printed.includes('--kubeconfig'), reason !== 'Conflict', reason);
+  }
 });
 
 test('a reader that closes the pipe early is no error', async () => {
