@@ -22,6 +22,7 @@ export interface Surroundings {
   env: NodeJS.ProcessEnv;
   /** Text that is typed, up to the end of a line; undefined at the end of the input. */
   readLine(question: string, signal: AbortSignal): Promise<string | undefined>;
+  /** All of the input. */
   readInput(): Promise<string>;
   clock: Clock;
   /** Aborts on SIGINT or SIGTERM. */

@@ -4,7 +4,7 @@
  *
  * Guarantees: files are only read; documents of other kinds are skipped; an error names the file, the document and the field.
  */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type Document, parseAllDocuments, type Tags } from 'yaml';
@@ -13,6 +13,7 @@ import { type GlanceImage, parseGlanceImage } from '../api/glanceimage.ts';
 import { group, kind } from '../api/group.ts';
 import { describe } from '../lib/errors.ts';
 import { UsageError } from './config.ts';
+import { readFileOf } from './input.ts';
 
 export interface Manifest {
   resource: GlanceImage;
@@ -24,18 +25,21 @@ export interface Manifest {
 export const unappliedUID = '00000000-0000-0000-0000-000000000000';
 
 const extensions = ['.yaml', '.yml', '.json'];
-const largestFile = 16 * 2 ** 20;
 
 /** `path`: a file, a folder and everything in it, or `-`. Throws UsageError. */
 export async function readManifests(
   path: string,
   namespace: string,
   readInput: () => Promise<string>,
+  signal: AbortSignal,
 ): Promise<Manifest[]> {
   if (path === '-') return manifestsIn(await readInput(), 'standard input', namespace);
   const files = await filesIn(path);
   const manifests: Manifest[] = [];
-  for (const file of files) manifests.push(...manifestsIn(await readText(file), file, namespace));
+  for (const file of files) {
+    const bytes = await readFileOf(file, signal);
+    manifests.push(...manifestsIn(bytes.toString('utf8'), file, namespace));
+  }
   return manifests;
 }
 
@@ -49,16 +53,6 @@ async function filesIn(path: string): Promise<string[]> {
       .map((name) => join(path, name));
   } catch (error) {
     throw new UsageError(`cannot read ${path}: ${describe(error)}`);
-  }
-}
-
-async function readText(file: string): Promise<string> {
-  try {
-    const { size } = await stat(file);
-    if (size > largestFile) throw new Error(`it has ${size} bytes, at most ${largestFile} are read`);
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw new UsageError(`cannot read ${file}: ${describe(error)}`);
   }
 }
 

@@ -76,7 +76,7 @@ async function plan({ settings: given, operands }: Line, surroundings: Surroundi
     const found =
       name === undefined
         ? await manifested(
-            await readManifests(filename ?? '', cluster?.namespace ?? 'default', readInput),
+            await readManifests(filename ?? '', cluster?.namespace ?? 'default', readInput, signal),
             cluster,
             signal,
           )

@@ -6,14 +6,15 @@
  */
 import { basename } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { text } from 'node:stream/consumers';
 import { systemClock } from '../lib/clock.ts';
 import { errorCode } from '../lib/errors.ts';
 import type { Surroundings } from './command.ts';
 import { onTermination } from './exit.ts';
+import { readInputOf } from './input.ts';
 
 export function surroundingsOf(process: NodeJS.Process): Surroundings {
   const { stdin, stdout, stderr, env } = process;
+  const signal = onTermination((name) => `stopped by ${name}`);
   for (const stream of [stdout, stderr]) {
     stream.on('error', (error) => {
       if (errorCode(error) !== 'EPIPE') throw error;
@@ -24,18 +25,18 @@ export function surroundingsOf(process: NodeJS.Process): Surroundings {
     out: stdout,
     err: stderr,
     env,
-    async readLine(question, signal) {
+    async readLine(question, stop) {
       if (stdin.isTTY !== true) return undefined;
       const lines = createInterface({ input: stdin, output: stderr });
       try {
-        return await lines.question(question, { signal });
+        return await lines.question(question, { signal: stop });
       } finally {
         lines.close();
       }
     },
-    readInput: () => text(stdin),
+    readInput: () => readInputOf(stdin, signal),
     clock: systemClock,
-    signal: onTermination((signal) => `stopped by ${signal}`),
+    signal,
   };
 }
 

@@ -4,7 +4,6 @@
  * Invariant: nothing is written. The bytes are read once as in a transfer; before that, the head of a file whose format is not given.
  */
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { formatBytes } from '../lib/bytes.ts';
@@ -19,6 +18,7 @@ import { type Examined, examine, examineHead } from '../transfer/examine.ts';
 import { defaultLimits } from '../transfer/plan.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
+import { readFileOf, statFile } from './input.ts';
 import { outputSettings, type Paint, painter, print, shown } from './output.ts';
 import { showProgress } from './progress.ts';
 import { type CloudAccessOfCommand, cloudSettings, localCloud, reachClouds } from './reach.ts';
@@ -221,8 +221,7 @@ async function open(
 
 async function openFile(path: string, resources: AsyncDisposableStack): Promise<OpenedSource> {
   try {
-    const found = await stat(path);
-    if (!found.isFile()) throw new Error('it is no file');
+    const found = await statFile(path);
     const body = createReadStream(path, { highWaterMark: 2 ** 20 });
     resources.defer(() => void body.destroy());
     return { url: pathToFileURL(path).href, size: found.size, endIsCertain: true, isPublic: true, body };
@@ -247,7 +246,7 @@ async function fromList(
     isSigned: keys !== undefined,
     looksFor: { kind: 'checksums' as const, file, name: undefined },
   };
-  const files = keys === undefined ? [] : [await readKeys(keys)];
+  const files = keys === undefined ? [] : [await readFileOf(keys, signal)];
   const context = {
     keys: files,
     declared: {},
@@ -259,14 +258,6 @@ async function fromList(
     signal,
   };
   return (await resolve(question, undefined, context)).resolution;
-}
-
-async function readKeys(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new UsageError(`--keys: cannot read ${path}: ${describe(error)}`);
-  }
 }
 
 function text(

@@ -1,11 +1,15 @@
 /** Manifests that are not applied yet. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
 import { UsageError } from '../../src/commands/config.ts';
+import { readInputOf } from '../../src/commands/input.ts';
 import { appliedTo, manifestsIn, readManifests } from '../../src/commands/manifests.ts';
+import { neverAborted } from '../../src/lib/abort.ts';
 import { resourceOf } from '../image/resource.ts';
 
 const head = 'apiVersion: glance-image-operator.dev/v1alpha1\nkind: GlanceImage\n';
@@ -28,7 +32,7 @@ test('all manifests of a folder are read in the order of their names, and object
   );
   writeFileSync(join(folder, 'more/d.yml'), manifest('d'));
   writeFileSync(join(folder, 'notes.txt'), manifest('x'));
-  const found = await readManifests(folder, 'team', nothing);
+  const found = await readManifests(folder, 'team', nothing, neverAborted());
   assert.deepEqual(
     found.map(({ resource: { metadata } }) => `${metadata.namespace}/${metadata.name}`),
     ['team/b', 'team/c', 'team/d'],
@@ -36,8 +40,38 @@ test('all manifests of a folder are read in the order of their names, and object
 });
 
 test('a manifest from standard input has the defaults that the API server would add', async () => {
-  const [found] = await readManifests('-', 'team', async () => manifest('a'));
+  const [found] = await readManifests('-', 'team', async () => manifest('a'), neverAborted());
   assert.deepEqual([found?.resource.spec.interval, found?.resource.spec.suspend], ['10m', false]);
+});
+
+test('a pipe, a device and a file that is too large are rejected as manifests', async () => {
+  const pipe = join(folder, 'pipe');
+  assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
+  const large = join(folder, 'large');
+  writeFileSync(large, '');
+  truncateSync(large, 16 * 2 ** 20 + 1);
+  for (const [path, message] of [
+    [pipe, /cannot read .*pipe: it is not a regular file/],
+    ['/dev/zero', /cannot read \/dev\/zero: it is not a regular file/],
+    [large, /cannot read .*large: it has more than 16777216 bytes/],
+  ] as const) {
+    await assert.rejects(
+      readManifests(path, 'team', nothing, neverAborted()),
+      (error) => error instanceof UsageError && message.test(error.message),
+    );
+  }
+});
+
+test('standard input is read up to a limit, and no further once the command is stopped', async () => {
+  const endless = new PassThrough();
+  const stop = new AbortController();
+  const read = readInputOf(endless, stop.signal);
+  stop.abort(new Error('stopped by SIGINT'));
+  await assert.rejects(read, { message: 'stopped by SIGINT' });
+  async function* zeros() {
+    for (;;) yield Buffer.alloc(2 ** 20);
+  }
+  await assert.rejects(readInputOf(Readable.from(zeros()), neverAborted()), UsageError);
 });
 
 test('values are read as kubectl reads them', () => {
