@@ -25,7 +25,12 @@ const firstTable = ({ tables }: Written) => tables[0] ?? 0;
 const withFeature = (bits: bigint) => changed((file) => file.writeBigUInt64BE(bits, 72));
 
 const refused: [what: string, file: Buffer, code: string, message: RegExp][] = [
-  ['a file of another format', Buffer.alloc(100_000), 'FormatMismatch', /^content\.convert reads qcow2 images only, and .* is none: correct the URL/],
+  [
+    'a file of another format',
+    Buffer.alloc(100_000),
+    'FormatMismatch',
+    /^content\.convert reads qcow2 images only, and .* is none: correct the URL/,
+  ],
   ['an HTML page', Buffer.from(`<!doctype html>${' '.repeat(4000)}`), 'PageReceived', /an HTML page/],
   ['a compressed image', gzipSync(written.file), 'ConversionNeedsRanges', /it is a file compressed with gzip/],
   ['a header that is cut off', written.file.subarray(0, 90), 'FormatMismatch', /cut off/],
