@@ -127,7 +127,7 @@ describe('the property on an image whose digest a publisher provided', () => {
   const declaration = '0123456789abcdef';
   const withMark = (mark: string) => ({ properties: { [contentProperty]: mark } });
 
-  test('has the declaration after the formats, and before the fields that were added later', () => {
+  test('the property has the declaration after the formats, and before the fields that were added later', () => {
     const marks: [fingerprint: string, mark: string][] = [
       [`v1;${sha256};Served;Auto;raw;bare`, `v1;${sha256};Served;Auto;raw;bare;source=${declaration}`],
       [
@@ -139,7 +139,7 @@ describe('the property on an image whose digest a publisher provided', () => {
     for (const [fingerprint, mark] of marks) assert.equal(contentMark(fingerprint, declaration), mark);
   });
 
-  test('gives back the same fingerprint with a declaration and without one, whatever the member is called', () => {
+  test('the same fingerprint is read from the property with a declaration and without one, whatever the member is called', () => {
     for (const { 0: fingerprint } of rows)
       for (const added of [
         '',
@@ -155,7 +155,7 @@ describe('the property on an image whose digest a publisher provided', () => {
         }
   });
 
-  test('has no declaration where that is none, or the property is another text', () => {
+  test('no declaration is read from a property without one or with another text', () => {
     const short = `v1;${sha256};Served;Auto;raw;bare;source=0123`;
     for (const mark of ['', 'x', `source=${declaration}`, short]) {
       assert.equal(declarationOn(withMark(mark)), undefined);

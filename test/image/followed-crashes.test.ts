@@ -94,7 +94,7 @@ for (const mishap of ['crash-before', 'crash-after', 'status lost', 'lost', 'ref
   });
 }
 
-test('a newer file whose image was created without a response waits for its next attempt beside the current image', async () => {
+test('a newer file whose image was created without a response waits for its next attempt, and the current image stays', async () => {
   const { world } = await beforeRoll();
   const before = world.status?.imageID;
   world.decide(({ op }) => (op === 'create' ? 'lost' : 'ok'));

@@ -52,7 +52,7 @@ export async function everyKind({ project, stack: { openstack } }: World): Promi
       seen = image;
       if (left || lock) return false;
       if (stores === 'fast,slow') return true;
-      // Glance may give up a copy, without its data or its lock, and shows the failure only in the task. It is then asked again.
+      // Glance may give up a copy, without its data or its lock, and shows the failure only in the task. The copy is then requested again.
       await openstack.image('POST', `/v2/images/${copied}/import`, {
         method: { name: 'copy-image' },
         stores: ['slow'],

@@ -2,8 +2,8 @@
  * The digest that was pinned before the status was lost: the image of the resource has it in its fingerprint.
  *
  * Invariant: only an image that was made for the present declaration counts, whose source included, and the one with the highest number
- * of several; its data is verified as that of every image without a memory. Without one, the publisher is asked again. A younger image that was not the one to use yet is that of a newer file,
- * which goes on to be made.
+ * of several; its data is verified as that of every image without a memory. Without one, the publisher is read again. A younger image that
+ * was not the one to use yet is that of a newer file, which goes on to be made.
  */
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { finalizer, identityAnnotation } from '../../api/group.ts';
