@@ -90,7 +90,13 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'reads a body into memory': {
     sign: calls('readBounded'),
-    files: ['kubernetes/response.ts', 'library/certificates.ts', 'openstack/response.ts', 'source/resolve/fetch.ts'],
+    files: [
+      'commands/input.ts',
+      'kubernetes/response.ts',
+      'library/certificates.ts',
+      'openstack/response.ts',
+      'source/resolve/fetch.ts',
+    ],
   },
   'follows redirects': { sign: calls('redirectOf'), files: ['openstack/response.ts', 'source/request.ts'] },
   'checks the hosts of a headers Secret': { sign: calls('checkHeaderHosts'), files: ['transfer/access.ts'] },
