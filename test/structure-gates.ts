@@ -133,6 +133,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'commands/export.ts',
       'commands/file-credentials.ts',
       'commands/followed-file.ts',
+      'commands/input.ts',
       'commands/manifests.ts',
       'commands/metrics-access.ts',
       'commands/transfer.ts',

@@ -23,7 +23,7 @@ export const publisherReasons = {
     shownBy: ['Ready', 'Updating'],
     actor: 'user',
     remedy:
-      'Nothing at first: a mirror may be late, and the operator reads the list again by itself. If it lasts, fix the URL of the list. Declare `digest` if you want the older file.',
+      'A mirror may be late, and the operator reads the list again by itself. If the reason stays, fix the URL of the list. Declare `digest` if you want the older file.',
     command: read,
   },
   KeysNotFound: {

@@ -127,7 +127,7 @@ test('where Nova does not respond, a bounded number of revisions is made, and th
   assert.match(`${warning?.reason} ${warning?.message}`, /^UseUnknown .*HTTP 403/);
   assert.equal(world.images.size, 17);
   assert.match(world.message() ?? '', /not known whether servers use them \(.*HTTP 403: Policy does not allow it\)/);
-  assert.match(world.message() ?? '', /right to list the servers .* in Nova/);
+  assert.match(world.message() ?? '', /Let the credentials list the servers of their project in Nova/);
   assert.equal(findCondition(world.status?.conditions, 'Available')?.status, 'True');
   world.decide(() => 'ok');
   await world.clock.advance(2 * hour);

@@ -40,14 +40,13 @@ export function findInIndex(bytes: Uint8Array, layout: IndexLayout, isPublic: bo
   if (!document.ok) return document;
   const shown = (value: string) => (isPublic ? `: ${JSON.stringify(value.slice(0, 200))}` : '');
   const entries = entriesIn(document.value, layout);
-  if (entries === undefined)
-    return failed(`has no list at ${layout.entries}: correct the pointer in content.index.entries`);
+  if (entries === undefined) return failed(`has no list at ${layout.entries}: correct the pointer \`entries\``);
   const matching = entries.filter((entry) => fits(entry, layout.where ?? {}));
   if (matching.length === 0)
     return failed(
       entries.length === 0
         ? 'has an empty list of entries'
-        : 'has no entry that matches content.index.where: correct its values',
+        : 'has no entry that matches the values of `where`: correct them',
     );
   const files: IndexedFile[] = [];
   for (const entry of matching) {
@@ -111,9 +110,8 @@ function textOf(value: JsonValue | undefined): string | undefined {
 
 function fileIn(entry: JsonValue, layout: IndexLayout, shown: (value: string) => string): Found {
   const [file, digest] = [textOf(valueAt(entry, layout.file)), textOf(valueAt(entry, layout.digest))];
-  if (file === undefined) return failed(`has no text at ${layout.file}: correct the pointer in content.index.file`);
-  if (digest === undefined)
-    return failed(`has no text at ${layout.digest}: correct the pointer in content.index.digest`);
+  if (file === undefined) return failed(`has no text at ${layout.file}: correct the pointer \`file\``);
+  if (digest === undefined) return failed(`has no text at ${layout.digest}: correct the pointer \`digest\``);
   const url = URL.parse(file, layout.base);
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '')
     return failed(`has no usable URL at ${layout.file}${shown(file)}`);
@@ -123,7 +121,7 @@ function fileIn(entry: JsonValue, layout: IndexLayout, shown: (value: string) =>
     return failed(`has a weak digest (${read.algorithm}) at ${layout.digest}: point to sha256 or sha512`);
   const version = layout.version === undefined ? undefined : textOf(valueAt(entry, layout.version));
   if (layout.version !== undefined && version === undefined)
-    return failed(`has no text at ${layout.version}: correct the pointer in content.index.version`);
+    return failed(`has no text at ${layout.version}: correct the pointer \`version\``);
   return { ok: true, file: { url: url.href, digest: read, version } };
 }
 
@@ -137,10 +135,7 @@ function latestOf(files: readonly IndexedFile[], layout: IndexLayout, shown: (va
       (one.digest.hex !== latest.digest.hex || one.url !== latest.url),
   );
   if (other === undefined) return { ok: true, file: latest };
-  const remedy =
-    layout.version === undefined
-      ? 'narrow content.index.where, or declare content.index.version'
-      : 'narrow content.index.where';
+  const remedy = layout.version === undefined ? 'narrow `where`, or declare `version`' : 'narrow `where`';
   return failed(`has several entries that match${shown(`${latest.url}, ${other.url}`)}: ${remedy}`);
 }
 

@@ -126,12 +126,12 @@ describe('indexes in JSON', () => {
     'no entry that fits': [
       releases,
       { where: { '/arch': 'riscv64' } },
-      /^has no entry that matches content\.index\.where/,
+      /^has no entry that matches the values of `where`/,
     ],
     'two entries of one version': [
       releases,
       { where: { '/arch': 'x86_64', '/version': '42' } },
-      /^has several entries that match: .*narrow content\.index\.where$/,
+      /^has several entries that match: .*narrow `where`$/,
     ],
     'a URL of another scheme': [[{ ...releases[3], link: 'file:///etc/passwd' }], { where: {} }, /^has no usable URL/],
     'a weak digest': [[{ ...releases[3], sha256: 'a'.repeat(32) }], { where: {} }, /^has a weak digest \(md5\)/],
