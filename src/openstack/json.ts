@@ -35,6 +35,17 @@ export function parseExactJson(text: string): JsonValue | undefined {
   }
 }
 
+/** The value of a JSON text, with each number as a string of its digits: as a JavaScript number, 1.10 would be 1.1. */
+export function parseJsonWithTexts(text: string): JsonValue | undefined {
+  try {
+    return JSON.parse(text, (_key, part: JsonValue, ...[context]: { source?: string }[]) =>
+      typeof part === 'number' ? (context?.source ?? String(part)) : part,
+    );
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether the decimal digits in `text` mean exactly the number that JavaScript writes as `value`. */
 export function isExactNumber(text: string, value: number): boolean {
   const digits = significantDigits(text);

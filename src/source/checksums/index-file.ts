@@ -6,7 +6,7 @@
  * different ones of that version are an error.
  */
 import { describeExcess, excessOf } from '../../http/json-bounds.ts';
-import { isJsonObject, type JsonValue, parseJson } from '../../openstack/json.ts';
+import { isJsonObject, type JsonValue, parseJsonWithTexts } from '../../openstack/json.ts';
 import { type Digest, digestOf, isWeak } from '../digest.ts';
 import { compareVersions, isPattern, matchPattern } from './names.ts';
 
@@ -57,7 +57,7 @@ export function findInIndex(bytes: Uint8Array, layout: IndexLayout, isPublic: bo
   return latestOf(files, layout, shown);
 }
 
-/** The JSON of an index, within its bounds. */
+/** The JSON of an index, within its bounds. Numbers are the texts that the publisher wrote, because a version may be one. */
 export function indexDocument(bytes: Uint8Array): { ok: true; value: JsonValue } | { ok: false; why: string } {
   if (bytes.byteLength > indexBounds.bytes)
     return failed(`is longer than ${indexBounds.bytes} bytes, the limit for an index`);
@@ -66,7 +66,7 @@ export function indexDocument(bytes: Uint8Array): { ok: true; value: JsonValue }
     .replace(/^\uFEFF/, '');
   const excess = excessOf(text, indexBounds);
   if (excess !== undefined) return failed(describeExcess(excess));
-  const value = parseJson(text);
+  const value = parseJsonWithTexts(text);
   return value === undefined ? failed('is not JSON, so it is no index') : { ok: true, value };
 }
 
@@ -105,7 +105,7 @@ function memberOf(value: JsonValue, name: string): JsonValue | undefined {
 }
 
 function textOf(value: JsonValue | undefined): string | undefined {
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
+  return typeof value === 'string' ? value : undefined;
 }
 
 function fileIn(entry: JsonValue, layout: IndexLayout, shown: (value: string) => string): Found {

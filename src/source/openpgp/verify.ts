@@ -4,7 +4,7 @@
  * time was extended since (https://github.com/openpgpjs/openpgpjs/issues/1800), and accepts those that have expired since.
  *
  * Guarantees: of a clearsigned text every block must be signed; a key that is revoked or expired today has signed nothing, whatever
- * time its signature has, because its thief could write any.
+ * time its signature has, because its thief could write any; of several good signatures the newest counts, in whatever order they are.
  */
 import type { SignaturePacket } from 'openpgp';
 import { type ClearsignedBlock, signedBytes } from './cleartext.ts';
@@ -77,11 +77,21 @@ async function verifyWith(
   const openpgp = await library();
   const verdicts: SignatureVerdict[] = [];
   for (const { bytes } of packets.slice(0, mostSignatures)) {
-    const verdict = await verdictOn(await readOne(bytes, openpgp), signed, signers, openpgp, now);
-    if (verdict.kind === 'good') return verdict;
-    verdicts.push(verdict);
+    verdicts.push(await verdictOn(await readOne(bytes, openpgp), signed, signers, openpgp, now));
   }
-  return verdicts.reduce((worst, one) => (rankOf(one) > rankOf(worst) ? one : worst), verdicts[0] ?? missing);
+  return verdicts.reduce((best, one) => (isBefore(one, best) ? one : best), verdicts[0] ?? missing);
+}
+
+/** Whether `one` counts rather than `other`. A failure of a trusted key says more than one of another key. */
+function isBefore(one: SignatureVerdict, other: SignatureVerdict): boolean {
+  if (one.kind === 'bad') return other.kind === 'bad' && isOfTrusted(one) && !isOfTrusted(other);
+  if (other.kind === 'bad') return true;
+  const ms = one.signedAt.getTime() - other.signedAt.getTime();
+  return ms === 0 ? one.signedBy < other.signedBy : ms > 0;
+}
+
+function isOfTrusted({ fault }: Bad): boolean {
+  return fault !== 'SignerNotAllowed';
 }
 
 async function readOne(
@@ -90,11 +100,6 @@ async function readOne(
 ): Promise<SignaturePacket | undefined> {
   const read = await readSignature({ binarySignature }).catch(() => undefined);
   return read?.packets.find((packet) => packet instanceof SignaturePacket);
-}
-
-/** A failure of a trusted key says more than one of another key. */
-function rankOf(verdict: SignatureVerdict): number {
-  return verdict.kind === 'bad' && verdict.fault !== 'SignerNotAllowed' ? 1 : 0;
 }
 
 async function verdictOn(

@@ -117,6 +117,23 @@ describe('indexes in JSON', () => {
     );
   });
 
+  test('a version that is a number keeps its digits as written, and 1.10 is later than 1.9', () => {
+    const entry = (version: string) =>
+      `{"version": ${version}, "link": "https://a.example/${version}.img", "sha256": "${hex256}"}`;
+    const layout = { ...releasesLayout, where: {} };
+    for (const [versions, latest] of [
+      [['1.10', '1.9'], '1.10'],
+      [['1.9', '1.10'], '1.10'],
+      [['9007199254740993', '9007199254740992'], '9007199254740993'],
+      [['20260101000000000000001', '20260101000000000000000'], '20260101000000000000001'],
+    ] as const)
+      assert.equal(
+        found(`[${versions.map(entry).join()}]`, layout),
+        `https://a.example/${latest}.img sha256:${hex256} ${latest}`,
+      );
+    assert.match(found(`[${entry('1.10')},${entry('1.9')}]`, { ...layout, where: { '/version': '1.10' } }), / 1\.10$/);
+  });
+
   const rejections: Record<string, [document: unknown, layout: Partial<IndexLayout>, sentence: RegExp]> = {
     'no JSON': ['<html>', {}, /^is not JSON/],
     'a pointer that leads nowhere': [releases, { digest: '/sha512' }, /^has no text at \/sha512: correct the pointer/],

@@ -112,6 +112,27 @@ describe('signatures of OpenPGP', () => {
     assert.equal(faultOf(await detached('SHA256SUMS.both.asc', 'release.key.asc')), 'SignerNotAllowed');
   });
 
+  test('of several signatures by trusted keys the newest gives the time and the key, whatever their order is', async () => {
+    const files = ['SHA256SUMS.renewed.asc', 'SHA256SUMS.asc', 'SHA256SUMS.stranger.asc'];
+    const [{ primary } = assert.fail()] = await keys('subkey.key.asc');
+    const signers = await keys('subkey.key.asc', 'renewed.key.asc');
+    const list = material('SHA256SUMS');
+    for (const order of [files, files.toReversed()]) {
+      const verdict = await verifyDetached(list, Buffer.concat(order.map(material)), signers, now);
+      assert.deepEqual(verdict, { kind: 'good', signedBy: primary, signedAt }, order.join());
+    }
+  });
+
+  test('of two signatures of the same second by trusted keys the same one counts, whatever their order is', async () => {
+    const files = ['SHA256SUMS.asc', 'SHA256SUMS.text.asc'];
+    const signers = await keys('subkey.key.asc', 'release.key.asc');
+    const list = material('SHA256SUMS');
+    const verdictOf = (order: string[]) => verifyDetached(list, Buffer.concat(order.map(material)), signers, now);
+    const verdict = await verdictOf(files);
+    assert.equal(verdict.kind, 'good');
+    assert.deepEqual(await verdictOf(files.toReversed()), verdict);
+  });
+
   test('a key that has expired is KeyExpired, also for a signature from before', async () => {
     assert.equal(faultOf(await detached('SHA256SUMS.expired.asc', 'expired.key.asc')), 'KeyExpired');
     const before = new Date('2020-09-01T00:00:00Z');
