@@ -64,7 +64,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     files: ['commands/transfer.ts', 'kubernetes/response.ts', 'openstack/json.ts'],
   },
   'parses JSON of a cloud': {
-    sign: calls('parseJson', 'parseExactJson'),
+    sign: calls('parseJson', 'parseExactJson', 'parseJsonWithTexts'),
     files: [
       'glance/image.ts',
       'openstack/discovery.ts',
