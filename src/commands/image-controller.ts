@@ -10,7 +10,7 @@ import type { Clouds } from '../image/access/clouds.ts';
 import { bySecret, createResources } from '../image/access/resources.ts';
 import type { ServedFields } from '../image/access/served-fields.ts';
 import type { DomainMetrics } from '../image/metrics/domain.ts';
-import { cloudRefOf } from '../image/model/transfer.ts';
+import { cloudRefOf } from '../image/model/cloud-ref.ts';
 import { createMemberReadings } from '../image/observe/member-readings.ts';
 import { createConfigMaps } from '../image/perform/config-maps.ts';
 import { createDrift } from '../image/reconcile/drift.ts';

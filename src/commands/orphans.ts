@@ -7,11 +7,11 @@
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { Image } from '../glance/image.ts';
-import type { Cloud, CloudRef } from '../image/access/clouds.ts';
+import type { Cloud } from '../image/access/clouds.ts';
 import { imageIDsOf } from '../image/access/resources.ts';
+import { type CloudRef, cloudRefOf } from '../image/model/cloud-ref.ts';
 import { clusterProperty, identityOf, ownerProperty } from '../image/model/identity.ts';
 import { blankMemory, recall } from '../image/model/memory.ts';
-import { cloudRefOf } from '../image/model/transfer.ts';
 import { createMemberReadings } from '../image/observe/member-readings.ts';
 import { claimOf, find, type Owner, revisionOf } from '../image/observe/observe.ts';
 import { perform } from '../image/perform/perform.ts';

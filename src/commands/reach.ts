@@ -9,11 +9,11 @@
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { createImageClient } from '../glance/client/index.ts';
 import { createEgressPolicy } from '../http/egress.ts';
-import { type Cloud, type CloudRef, createClouds } from '../image/access/clouds.ts';
+import { type Cloud, createClouds } from '../image/access/clouds.ts';
 import type { AheadContext } from '../image/ahead/ahead.ts';
 import type { SourceSize } from '../image/ahead/forecast.ts';
+import { type CloudRef, cloudRefOf } from '../image/model/cloud-ref.ts';
 import type { Content } from '../image/model/content.ts';
-import { cloudRefOf } from '../image/model/transfer.ts';
 import { createConfigMaps } from '../image/perform/config-maps.ts';
 import { createClient, type KubernetesClient } from '../kubernetes/client.ts';
 import { createConfigMapReader } from '../kubernetes/config-map.ts';

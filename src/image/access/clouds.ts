@@ -23,15 +23,8 @@ import { type ServerUse, serverUse } from '../../openstack/compute.ts';
 import { type CredentialSource, cloudFilesIn, readSecret } from '../../openstack/credential-source.ts';
 import { createSessionPool } from '../../openstack/pool.ts';
 import type { Session } from '../../openstack/session.ts';
+import type { CloudRef } from '../model/cloud-ref.ts';
 import { createRecentImages, type RecentImages } from './recent.ts';
-
-/** Which cloud of which Secret; plain JSON. */
-export interface CloudRef {
-  namespace: string;
-  secretRef: { name: string };
-  name: string;
-  region?: string | undefined;
-}
 
 /** Where images are. */
 export interface CloudPlace {

@@ -14,9 +14,8 @@ import { type Item, keyOfObject, type ResourceType } from '../../kubernetes/reso
 import { createKindResources, type KindResources } from '../../kubernetes/resources.ts';
 import { type Key, keyOf } from '../../lib/key.ts';
 import type { Logger } from '../../lib/log.ts';
+import { type CloudRef, cloudRefOf } from '../model/cloud-ref.ts';
 import { shortened } from '../model/sanitise.ts';
-import { cloudRefOf } from '../model/transfer.ts';
-import type { CloudRef } from './clouds.ts';
 import { type Secrets, secretKeysOf } from './secrets.ts';
 import type { ServedFields } from './served-fields.ts';
 

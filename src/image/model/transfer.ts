@@ -9,17 +9,13 @@ import { printable } from '../../lib/text.ts';
 import type { TransferPlan, TransferResult } from '../../transfer/plan.ts';
 import type { TransferState } from '../../transfer/scheduler.ts';
 import { verificationOf } from '../../transfer/verify.ts';
-import type { CloudRef } from '../access/clouds.ts';
+import { cloudRefOf } from './cloud-ref.ts';
 import { addressOf, type Content, contentOf, pinHolds, storesOf } from './content.ts';
 import { bindingOf, fingerprintOf, partsIn } from './fingerprint.ts';
 import { markProperties, numberOf } from './identity.ts';
 import { type Memory, withFinding, withImage } from './memory.ts';
 import type { ActiveTransfer, VerifiedContent } from './report.ts';
 import { hashOf, mismatchOf } from './verify.ts';
-
-export function cloudRefOf(resource: GlanceImage): CloudRef {
-  return { namespace: resource.metadata.namespace, ...resource.spec.cloud };
-}
 
 export interface TransferTerms {
   /** Origin of the image endpoint. */

@@ -7,10 +7,10 @@
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { addToContext } from '../../lib/context.ts';
 import { type Attempt, attempt, OperatorError } from '../../lib/errors.ts';
-import type { Cloud, CloudPlace, CloudRef } from '../access/clouds.ts';
+import type { Cloud, CloudPlace } from '../access/clouds.ts';
 import { missingSecret } from '../access/resources.ts';
+import { type CloudRef, cloudRefOf } from '../model/cloud-ref.ts';
 import type { Report } from '../model/report.ts';
-import { cloudRefOf } from '../model/transfer.ts';
 import type { Pass, ReconcileContext } from './pass.ts';
 
 /** `undefined`: it became known where the credentials lead, and the reconcile starts again in the flow of that destination. */
