@@ -8,7 +8,7 @@ import { fingerprintOf } from '../../src/image/model/fingerprint.ts';
 import { imageIDOf } from '../../src/image/model/identity.ts';
 import { type Memory, withFinding, withPromoted } from '../../src/image/model/memory.ts';
 import type { Pinning } from '../../src/image/publishers/resolution.ts';
-import type { Moment } from '../../src/image/reconcile/moment.ts';
+import type { Moment } from '../../src/image/status/status.ts';
 import { recorded, summarise } from '../../src/image/status/status.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { imageOf, resourceOf, uid } from './resource.ts';

@@ -10,7 +10,7 @@ import type { Next, Plan, PlanStep, State } from '../../src/image/model/step.ts'
 import { claimOf, type Owner, revisionOf } from '../../src/image/observe/observe.ts';
 import { plan } from '../../src/image/plan/plan.ts';
 import { declaredBy } from '../../src/image/publishers/resolution.ts';
-import type { Moment } from '../../src/image/reconcile/moment.ts';
+import type { Moment } from '../../src/image/status/status.ts';
 import { content, identity, projectID, type ResourceOptions, resourceOf, uid } from './resource.ts';
 
 export const now = new Date('2026-01-02T00:00:00Z');

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { findCondition } from '../../src/api/conditions.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { Report } from '../../src/image/model/report.ts';
-import type { Moment } from '../../src/image/reconcile/moment.ts';
+import type { Moment } from '../../src/image/status/status.ts';
 import { summarise } from '../../src/image/status/status.ts';
 import type { ErrorCode } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';

@@ -6,7 +6,7 @@ import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { Image } from '../../src/glance/image.ts';
 import type { Report } from '../../src/image/model/report.ts';
 import { declaredBy, type Pinning } from '../../src/image/publishers/resolution.ts';
-import type { Moment } from '../../src/image/reconcile/moment.ts';
+import type { Moment } from '../../src/image/status/status.ts';
 import { summarise } from '../../src/image/status/status.ts';
 import { errorCodes } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';

@@ -4,7 +4,6 @@
  * Invariants: before a step changes an image, one gate checks that the image is ours. A step ends in what Glance then holds, and
  * performing it again after a lost response leads to the same end. The finalizer is added before the first change.
  */
-import { finalizer } from '../../api/group.ts';
 import type { ImageClient } from '../../glance/client/index.ts';
 import { Conflict, GlanceUnavailable, ImageNotFound, NotAuthorized } from '../../glance/errors.ts';
 import type { Image } from '../../glance/image.ts';
@@ -13,7 +12,6 @@ import type { Clock } from '../../lib/clock.ts';
 import { attempt, OperatorError } from '../../lib/errors.ts';
 import type { Cloud } from '../access/clouds.ts';
 import type { StatusOutcome } from '../access/resources.ts';
-import type { Desired } from '../model/desired.ts';
 import { withInUse, withoutImage } from '../model/memory.ts';
 import { ownershipOf } from '../model/ownership.ts';
 import { publishedData } from '../model/published-data.ts';
@@ -30,9 +28,6 @@ import {
   revisionOf,
   withFound,
 } from '../observe/observe.ts';
-import { momentOf } from '../reconcile/moment.ts';
-import { ownerIn, type Pass, type ReconcileContext } from '../reconcile/pass.ts';
-import { recorded } from '../status/status.ts';
 import { useOf, whyNoRoom } from './before-step.ts';
 import type { OwnConfigMaps } from './config-maps.ts';
 import { asProtected, hiddenMark, markProtected, reservedKey } from './mark-protection.ts';
@@ -50,38 +45,6 @@ export interface PerformContext extends Look {
   guard: () => Promise<boolean>;
   /** Writes the memory into the status, which shows the images as they are. */
   record: (state: State) => Promise<StatusOutcome>;
-}
-
-/** `desired` is absent at a deletion. */
-export function performContext(
-  pass: Pass,
-  desired: Desired | undefined,
-  cloud: Cloud,
-  context: ReconcileContext,
-): PerformContext {
-  const { resources, webDownloads, memberReadings, configMaps, inheritFrom, clock, signal } = context;
-  const { resource, identity } = pass;
-  let isGuarded = resource.metadata.finalizers.includes(finalizer);
-  return {
-    images: cloud.images,
-    servers: cloud.servers,
-    recent: cloud.recent,
-    owner: ownerIn(pass, cloud.projectID, inheritFrom),
-    storeNames: desired?.stores.kind === 'all' ? cloud.storeNames : undefined,
-    webDownloads,
-    memberReadings,
-    configMaps: configMaps.of(resource),
-    clock,
-    signal,
-    async guard() {
-      isGuarded = isGuarded || (await resources.addFinalizer(resource, identity.value, signal));
-      return isGuarded;
-    },
-    record(state) {
-      const status = recorded(state, resource.status, momentOf(pass, state, context));
-      return resources.writeStatus(resource, status, signal);
-    },
-  };
 }
 
 /** `changed`: the state is not the predicted one, and a new plan is needed. */

@@ -1,28 +1,10 @@
 /** When and for what a status is worked out: what it needs in addition to the report of the reconcile. */
-import type { Warning } from '../../api/conditions.ts';
 import { reconcileAtAnnotation } from '../../api/group.ts';
 import type { Report } from '../model/report.ts';
-import type { Pinning } from '../publishers/resolution.ts';
 import { shownContent } from '../status/shown.ts';
+import type { Moment } from '../status/status.ts';
 import { warningOf } from '../status/warning.ts';
 import type { Pass, ReconcileContext } from './pass.ts';
-
-export interface Moment {
-  generation: number;
-  /** Value of the reconcile-at annotation that was handled. */
-  reconcileAt: string | undefined;
-  deleting: boolean;
-  /** No content is declared: nothing says what the data should be. */
-  recordOnly: boolean;
-  /** What happens to an image that existed before; undefined where there is none. */
-  imported: 'adopted' | 'observed' | undefined;
-  pinning: Pinning;
-  /** What people should know although it prevents nothing. */
-  warning: Warning | undefined;
-  now: Date;
-  /** In [0, 1), for the jitter of the next attempt. */
-  random: number;
-}
 
 export function momentOf(
   { resource, pinning }: Pass,

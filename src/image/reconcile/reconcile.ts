@@ -16,7 +16,6 @@ import { isOurs } from '../model/ownership.ts';
 import type { Report } from '../model/report.ts';
 import { observe } from '../observe/observe.ts';
 import { readConfigMaps } from '../perform/config-maps.ts';
-import { performContext } from '../perform/perform.ts';
 import { pursue } from '../perform/pursue.ts';
 import { configMapsOf } from '../plan/publication.ts';
 import { isMismatch, isPassing } from '../publishers/candidates.ts';
@@ -42,6 +41,7 @@ import {
   turnOf,
   withReport,
 } from './pass.ts';
+import { performContext } from './perform-context.ts';
 import { publishObserved } from './publish-observed.ts';
 import { isUnpinned, mayBeLost, recover } from './recover.ts';
 import { release } from './release.ts';

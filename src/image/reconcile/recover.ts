@@ -12,11 +12,11 @@ import { isPending } from '../model/desired.ts';
 import { declarationOn, digestIn, fingerprintOf, fingerprintOn } from '../model/fingerprint.ts';
 import type { Revision } from '../model/revisions.ts';
 import { observe } from '../observe/observe.ts';
-import { performContext } from '../perform/perform.ts';
 import type { PinnedSource } from '../publishers/candidates.ts';
 import { declarationOf, type Pinning, recovered, recoveredCandidate } from '../publishers/resolution.ts';
 import { openCloud } from './open.ts';
 import { isWorkedOn, type Pass, type ReconcileContext } from './pass.ts';
+import { performContext } from './perform-context.ts';
 
 /** Whether the images may have to be searched, because the status says nothing of a digest. */
 export function mayBeLost({ metadata, status: { source, operation } }: GlanceImage): boolean {

@@ -13,10 +13,11 @@ import { isOurs } from '../model/ownership.ts';
 import type { Change } from '../model/report.ts';
 import type { State } from '../model/step.ts';
 import { observe } from '../observe/observe.ts';
-import { type PerformContext, perform, performContext } from '../perform/perform.ts';
+import { type PerformContext, perform } from '../perform/perform.ts';
 import { changeOfForeign, deletionEvents } from '../status/events.ts';
 import { openCloud } from './open.ts';
 import { failed, newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
+import { performContext } from './perform-context.ts';
 import { retain } from './retain.ts';
 
 /** Deals with the images of a resource that is being deleted. */

@@ -12,11 +12,12 @@ import type { Change } from '../model/report.ts';
 import type { Revision } from '../model/revisions.ts';
 import type { State } from '../model/step.ts';
 import { observe } from '../observe/observe.ts';
-import { type PerformContext, perform, performContext } from '../perform/perform.ts';
+import { type PerformContext, perform } from '../perform/perform.ts';
 import { patchable } from '../plan/takeover.ts';
 import { changeOfForeign, deletionEvents } from '../status/events.ts';
 import { openCloud } from './open.ts';
 import { newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
+import { performContext } from './perform-context.ts';
 
 interface Retained {
   /** IDs of images without the mark. */

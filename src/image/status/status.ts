@@ -22,11 +22,29 @@ import { unreachable } from '../../lib/errors.ts';
 import { asOperation, isBlank } from '../model/memory.ts';
 import type { ActiveTransfer, End, Report } from '../model/report.ts';
 import { sanitise } from '../model/sanitise.ts';
-import type { Moment } from '../reconcile/moment.ts';
+import type { Pinning } from '../publishers/resolution.ts';
 import { availabilityOf } from './available.ts';
 import { type Failure, reasonOf, verdictsOnFailure } from './failure.ts';
 import { shownOf } from './shown.ts';
 import { pinnedIn, pinningAfter, sourceAfter, whileFollowing, withPublisher } from './updating.ts';
+
+/** When and for what a status is worked out: what it needs in addition to the report of the reconcile. */
+export interface Moment {
+  generation: number;
+  /** Value of the reconcile-at annotation that was handled. */
+  reconcileAt: string | undefined;
+  deleting: boolean;
+  /** No content is declared: nothing says what the data should be. */
+  recordOnly: boolean;
+  /** What happens to an image that existed before; undefined where there is none. */
+  imported: 'adopted' | 'observed' | undefined;
+  pinning: Pinning;
+  /** What people should know although it prevents nothing. */
+  warning: Warning | undefined;
+  now: Date;
+  /** In [0, 1), for the jitter of the next attempt. */
+  random: number;
+}
 
 export function summarise(report: Report, previous: GlanceImageStatus, moment: Moment): GlanceImageStatus {
   const { end, memory, cloud, secret } = report;
