@@ -6,14 +6,12 @@
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { sourceKinds } from '../src/api/content.ts';
 import { reasons } from '../src/api/reasons.ts';
 import { gates } from './structure-gates.ts';
-
-const root = resolve(import.meta.dirname, '..');
-const src = join(root, 'src');
+import { circle, files, folderOf, imports, innerFolderOf, root, textOf } from './structure-imports.ts';
 
 /** Folders, or single files of others, that each folder may import, in addition to itself and lib. */
 const allowed: Record<string, readonly string[]> = {
@@ -42,6 +40,20 @@ const allowed: Record<string, readonly string[]> = {
     'http',
   ],
   'main.ts': ['commands'],
+};
+
+/** The folders of src/image that each of them may import: from what is known and decided to what acts on it. */
+const allowedInImage: Record<string, readonly string[]> = {
+  model: [],
+  plan: ['model'],
+  publishers: ['model'],
+  access: ['model'],
+  observe: ['model', 'access'],
+  status: ['model', 'publishers'],
+  metrics: ['status'],
+  perform: ['model', 'plan', 'access', 'observe', 'status'],
+  reconcile: ['model', 'plan', 'publishers', 'access', 'observe', 'status', 'perform'],
+  ahead: ['model', 'plan', 'publishers', 'access', 'observe', 'perform', 'reconcile'],
 };
 
 /** The one implementation of each mechanism, and the text by which a second one is recognised. */
@@ -87,49 +99,6 @@ const isTableOfReasons = /^api\/reason(?:s|-entry|s-cloud|s-data|s-import|s-publ
 
 /** Files that may be short and have one importer: entries of threads and scripts, and kinds of source. */
 const mayBeShort = /^(?:transfer\/thread-main\.ts|generate\/generated?\.ts|api\/sources\/|source\/kinds\/)/;
-interface Import {
-  from: string;
-  to: string;
-  typeOnly: boolean;
-}
-
-const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
-const imports: Import[] = files.flatMap((file) => importsOf(file));
-
-function importsOf(file: string): Import[] {
-  const text = readFileSync(join(src, file), 'utf8');
-  const statements = text.matchAll(/^(?:import|export)\s+(type\s)?(?:([^'";]*?)\sfrom\s)?'([^']+)'/gm);
-  // A type in place and a module that is loaded later are imports, too.
-  const expressions = text.matchAll(/(await\s+)?\bimport\('([^']+)'\)/g);
-  const targetOf = (target: string) =>
-    target.startsWith('.') ? relative(src, resolve(src, dirname(file), target)) : target;
-  return [
-    ...[...statements].map(([, type, names = '', target = '']) => ({
-      from: file,
-      to: targetOf(target),
-      typeOnly: type !== undefined || isTypesOnly(names),
-    })),
-    ...[...expressions].map(([, loads, target = '']) => ({
-      from: file,
-      to: targetOf(target),
-      typeOnly: loads === undefined,
-    })),
-  ];
-}
-
-/** `{ type A, type B }` imports no values either. */
-function isTypesOnly(names: string): boolean {
-  const inner = /^\{([^}]*)\}$/.exec(names.trim())?.[1];
-  return inner?.split(',').every((name) => name.trim() === '' || name.trim().startsWith('type ')) ?? false;
-}
-
-function folderOf(file: string): string {
-  return file.split('/')[0] ?? file;
-}
-
-function textOf(file: string): string {
-  return readFileSync(join(src, file), 'utf8');
-}
 
 function offenders(text: RegExp, exceptions: readonly string[]): string[] {
   return files.filter((file) => !exceptions.includes(file) && text.test(textOf(file)));
@@ -140,26 +109,6 @@ function exportsOf(file: string): string[] {
   const declarations =
     /^export (?:abstract |async |declare )*(?:class|const|enum|function\*?|interface|let|type) (\w+)/gm;
   return [...new Set([...textOf(file).matchAll(declarations)].map(([, name = '']) => name))];
-}
-
-/** The first circle of imports that is found, as a path. */
-function circle(edges: ReadonlyMap<string, readonly string[]>): string | undefined {
-  const done = new Set<string>();
-  const visit = (file: string, path: readonly string[]): string | undefined => {
-    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file].join(' → ');
-    if (done.has(file)) return undefined;
-    for (const next of edges.get(file) ?? []) {
-      const found = visit(next, [...path, file]);
-      if (found !== undefined) return found;
-    }
-    done.add(file);
-    return undefined;
-  };
-  for (const file of edges.keys()) {
-    const found = visit(file, []);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }
 
 describe('the structure of the source', () => {
@@ -183,6 +132,33 @@ describe('the structure of the source', () => {
       [...new Set(files.map(folderOf))].filter((folder) => !(folder in allowed)),
       [],
     );
+  });
+
+  test('arrows between the folders of src/image point one way', () => {
+    const inside = imports.filter(({ from, to }) => folderOf(from) === 'image' && folderOf(to) === 'image');
+    const wrong = inside.filter(({ from, to }) => {
+      const [a = '', b = ''] = [innerFolderOf(from), innerFolderOf(to)];
+      return a !== b && !allowedInImage[a]?.includes(b);
+    });
+    assert.deepEqual(wrong, []);
+    for (const [folder, targets] of Object.entries(allowedInImage))
+      for (const target of targets)
+        assert.ok(
+          inside.some(({ from, to }) => innerFolderOf(from) === folder && innerFolderOf(to) === target),
+          `${folder} does not import ${target} any more`,
+        );
+    assert.equal(circle(new Map(Object.entries(allowedInImage))), undefined);
+  });
+
+  test('no folder inside a folder imports itself through others', () => {
+    const edges = new Map<string, string[]>();
+    for (const { from, to } of imports) {
+      const [a, b] = [innerFolderOf(from), innerFolderOf(to)];
+      if (folderOf(from) !== folderOf(to) || a === undefined || b === undefined || a === b) continue;
+      const [node, target] = [`${folderOf(from)}/${a}`, `${folderOf(to)}/${b}`];
+      edges.set(node, [...(edges.get(node) ?? []), target]);
+    }
+    assert.equal(circle(edges), undefined);
   });
 
   test('no file imports itself through others, not even for a type', () => {
