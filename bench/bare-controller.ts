@@ -18,14 +18,15 @@ import type { Kubernetes } from '../test/env/kubernetes.ts';
 const eventType = { group: 'events.k8s.io', version: 'v1', kind: 'Event', plural: 'events', parse: parseObject };
 
 export interface BareController extends AsyncDisposable {
+  /** Creates the resource of this index. */
+  create(index: number): Promise<void>;
   /** `createImage` makes the image; `status` is what is written of it. */
   look(index: number, createImage: () => Promise<unknown>, status: GlanceImageStatus): Promise<void>;
 }
 
-/** `manifest` of each index is created here, in a namespace where no other controller looks. */
+/** `manifest` is that of an index, in a namespace where no other controller looks. */
 export async function startBareController(
   kubernetes: Kubernetes,
-  count: number,
   manifest: (namespace: string, index: number) => object,
 ): Promise<BareController> {
   const namespace = await kubernetes.createNamespace();
@@ -34,14 +35,14 @@ export async function startBareController(
   const client = createClient(transport);
   const { signal } = new AbortController();
   const path = `/apis/${glanceImageType.group}/${glanceImageType.version}/namespaces/${namespace}/${glanceImageType.plural}`;
-  const resources: GlanceImage[] = [];
-  for (let index = 0; index < count; index++) {
-    const { json } = (await kubernetes.request('POST', path, manifest(namespace, index))).ok();
-    resources.push(glanceImageType.parse(json));
-  }
+  const resources = new Map<number, GlanceImage>();
   return {
+    async create(index) {
+      const { json } = (await kubernetes.request('POST', path, manifest(namespace, index))).ok();
+      resources.set(index, glanceImageType.parse(json));
+    },
     async look(index, createImage, status) {
-      const resource = resources[index];
+      const resource = resources.get(index);
       if (resource === undefined) throw new Error(`there is no resource ${index}`);
       const { name, uid } = resource.metadata;
       await addFinalizer(client, glanceImageType, resource, finalizer, signal);

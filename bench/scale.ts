@@ -69,7 +69,8 @@ async function measure(size: number, program: readonly string[]): Promise<void> 
 
 /** Images a second of a controller that does nothing but what it must. */
 async function bareController(world: World, project: Project, count: number): Promise<number> {
-  await using controller = await startBareController(world.stack.kubernetes, count, manifest);
+  await using controller = await startBareController(world.stack.kubernetes, manifest);
+  await inParallel(range(count), (index) => controller.create(index));
   const status = (await world.get('image-0'))?.status;
   if (status === undefined) throw new Error('image-0 is gone');
   return rate(count, () =>
