@@ -1,21 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { digestOf, generated } from '../env/content.ts';
-import { connectStack, type Stack } from '../env/stack.ts';
 import { packed, tar, tarEntry, zip } from '../source/archive/files.ts';
-import { createScene, type Scene } from './real.ts';
+import { useScene } from './real.ts';
 
 const mib = 2 ** 20;
-let stack: Stack;
-let scene: Scene;
-before(async () => {
-  stack = await connectStack();
-  scene = await createScene(stack);
-});
-after(async () => {
-  await scene[Symbol.asyncDispose]();
-  await stack.stop();
-});
+const scene = useScene();
 
 /** Half of it noise, half of it zeros. */
 const image = Buffer.concat([generated(mib).slice(0, mib), Buffer.alloc(mib)]);
@@ -30,7 +20,7 @@ const compressionOf = { 'tar.xz': 'xz', 'tar.zst': 'zstd', zip: 'zip' };
 
 for (const kind of ['tar.xz', 'tar.zst', 'zip'] as const) {
   test(`the disk in a ${kind} becomes the image, and the digest of the archive or of the disk is verified`, async () => {
-    const { source, path, plan, run, project } = scene;
+    const { source, path, plan, run, project } = scene();
     const body = archives[kind]();
     const url = source.add(path(), { body });
     for (const [digestOf, digest] of [
@@ -51,7 +41,7 @@ for (const kind of ['tar.xz', 'tar.zst', 'zip'] as const) {
 }
 
 test('the declared file of an archive becomes the image, also where the archive goes on behind it', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   const body = packed(files, 'tar', '-czf', '-', 'disk.raw', 'README');
   const url = source.add(path(), { body });
   const wanted = await plan({ url, digest: sha256(body), member: '*.raw' });
@@ -62,7 +52,7 @@ test('the declared file of an archive becomes the image, also where the archive 
 });
 
 test('an archive that is found to be wrong behind the image never becomes active', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   const link = tar(tarEntry({ data: image }), { name: 'link', type: '2' });
   const lie = zip([{ data: image, listed: { size: 1 } }]);
   for (const body of [link, lie]) {
@@ -73,7 +63,7 @@ test('an archive that is found to be wrong behind the image never becomes active
 });
 
 test('an archive in the container ova is stored as it is', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   const body = tar({ name: 'appliance.ovf', data: Buffer.from('<x/>') }, { name: 'disk.vmdk', data: image });
   const formats = { diskFormat: 'vmdk', containerFormat: 'ova' };
   const wanted = await plan(
@@ -84,7 +74,7 @@ test('an archive in the container ova is stored as it is', async () => {
 });
 
 test('a file of an archive that is no disk of the declared format is rejected', async () => {
-  const { source, path, plan, run } = scene;
+  const { source, path, plan, run } = scene();
   const body = tar({ name: 'notes.txt', data: Buffer.from('notes\n'.repeat(9000)) });
   const wanted = await plan({ url: source.add(path(), { body }), digest: sha256(body), diskFormat: 'qcow2' });
   await assert.rejects(run(wanted), { code: 'FormatMismatch' });
@@ -92,7 +82,7 @@ test('a file of an archive that is no disk of the declared format is rejected', 
 
 for (const kind of ['tar.zst', 'zip'] as const) {
   test(`the download of a ${kind} is resumed after breaks inside of it`, async () => {
-    const { source, path, plan, run, settled } = scene;
+    const { source, path, plan, run, settled } = scene();
     const body = archives[kind]();
     const faults = [100, 300_000, 900_000].map((byte) => ({ kind: 'resetAt', byte }) as const);
     const wanted = await plan({ url: source.add(path(), { body, faults }), digest: sha256(body) });

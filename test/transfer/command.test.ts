@@ -5,26 +5,21 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { compress } from '@napi-rs/lzma/xz';
 import { digestOf, generated } from '../env/content.ts';
-import { connectStack, type Stack } from '../env/stack.ts';
 import { planOf } from './plans.ts';
 import { buildBundle, fromSource, type Program, start } from './program.ts';
-import { createScene, type Scene } from './real.ts';
+import { useScene } from './real.ts';
 
-let stack: Stack;
-let scene: Scene;
+const scene = useScene();
 let bundle: Program;
 let folder: string;
 before(async () => {
-  [stack, bundle] = await Promise.all([connectStack(), buildBundle()]);
-  scene = await createScene(stack);
+  bundle = await buildBundle();
   folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-command-'));
-  writeFileSync(join(folder, 'clouds.yaml'), scene.access.cloud.cloudsYaml);
+  writeFileSync(join(folder, 'clouds.yaml'), scene().access.cloud.cloudsYaml);
 });
 after(async () => {
   rmSync(folder, { recursive: true });
   bundle.remove();
-  await scene[Symbol.asyncDispose]();
-  await stack.stop();
 });
 
 const loopback = ['--source-allow', '127.0.0.0/8', '--cloud-allow', '127.0.0.0/8'];
@@ -42,7 +37,7 @@ for (const [from, program] of [
       start(program(), ['transfer', ...loopback, ...args], options);
 
     test(`the transfer command from ${from} fills the image, and prints the result as JSON and its progress to standard error`, async () => {
-      const { source, path, plan, project } = scene;
+      const { source, path, plan, project } = scene();
       const body = generated(1_000_000);
       const wanted = await plan({ url: source.add(path(), { body }), digest: `sha256:${digestOf(body)}` });
       const args = ['--clouds-yaml', join(folder, 'clouds.yaml'), file('plan.json', JSON.stringify(wanted))];
@@ -55,7 +50,7 @@ for (const [from, program] of [
     });
 
     test(`the transfer command from ${from} has every decoder`, async () => {
-      const { source, path, plan, project } = scene;
+      const { source, path, plan, project } = scene();
       const body = await compress(Buffer.alloc(100_000, 'disk'));
       const wanted = await plan({ url: source.add(path(), { body }) });
       const { code, stdout, stderr } = await run(['-'], { stdin: JSON.stringify(wanted), cwd: folder }).ended;
@@ -65,7 +60,7 @@ for (const [from, program] of [
     });
 
     test(`the transfer command from ${from} exits with 1 and the cause of a failure`, async () => {
-      const { source, plan } = scene;
+      const { source, plan } = scene();
       const wanted = await plan({ url: `${source.url}/missing.raw` });
       const { code, stdout, stderr } = await run(['-'], { stdin: JSON.stringify(wanted), cwd: folder }).ended;
       assert.deepEqual([code, stdout], [1, '']);
@@ -73,7 +68,7 @@ for (const [from, program] of [
     });
 
     test(`the transfer command from ${from} leaves the image queued when it is interrupted`, async () => {
-      const { source, path, plan, settled } = scene;
+      const { source, path, plan, settled } = scene();
       const at = path();
       const released = new Promise(() => {});
       const wanted = await plan({

@@ -1,22 +1,12 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { digestOf, generated } from '../env/content.ts';
-import { connectStack, type Stack } from '../env/stack.ts';
 import { tool, xzStream } from '../source/decompress/files.ts';
-import { createScene, type Scene } from './real.ts';
+import { useScene } from './real.ts';
 
 const mib = 2 ** 20;
-let stack: Stack;
-let scene: Scene;
-before(async () => {
-  stack = await connectStack();
-  scene = await createScene(stack);
-});
-after(async () => {
-  await scene[Symbol.asyncDispose]();
-  await stack.stop();
-});
+const scene = useScene();
 
 /** Half of it noise, half of it zeros. */
 const image = Buffer.concat([generated(mib).slice(0, mib), Buffer.alloc(mib)]);
@@ -25,7 +15,7 @@ const sha256 = (data: Buffer) => `sha256:${digestOf(data)}`;
 
 for (const compression of ['gzip', 'zstd'] as const) {
   test(`a file compressed with ${compression} is decompressed, and the digest of either is verified`, async () => {
-    const { source, path, plan, run, project } = scene;
+    const { source, path, plan, run, project } = scene();
     const body = packed[compression];
     const url = source.add(path(), { body });
     for (const [digestOf, digest] of [
@@ -46,7 +36,7 @@ for (const compression of ['gzip', 'zstd'] as const) {
 }
 
 test('the digest of the file does not match the image in it, and vice versa', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   const url = source.add(path(), { body: packed.gzip });
   for (const [digestOf, digest, words] of [
     ['Served', sha256(image), /^as served, http.* does not have the declared digest/],
@@ -59,7 +49,7 @@ test('the digest of the file does not match the image in it, and vice versa', as
 });
 
 test('a compressed file that must not be decompressed is rejected as a disk image', async () => {
-  const { source, path, plan, run, project } = scene;
+  const { source, path, plan, run, project } = scene();
   const url = source.add(path(), { body: packed.gzip });
   await assert.rejects(run(await plan({ url, decompress: 'None' })), { code: 'FormatMismatch' });
   const kernel = await plan({ url, diskFormat: 'aki' }, { container_format: 'aki' });
@@ -69,7 +59,7 @@ test('a compressed file that must not be decompressed is rejected as a disk imag
 });
 
 test('a damaged file or a decompression bomb never becomes active', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   const damaged = Buffer.from(packed.gzip);
   damaged.writeUInt8(damaged.readUInt8(mib / 2) ^ 1, mib / 2);
   const wrong = await plan({ url: source.add(path(), { body: damaged }) });
@@ -83,7 +73,7 @@ test('a damaged file or a decompression bomb never becomes active', async () => 
 });
 
 test('the download of a compressed file is resumed after a break', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   const body = packed.zstd;
   const faults = [300_000, 600_000, 900_000].map((byte) => ({ kind: 'resetAt', byte }) as const);
   const wanted = await plan({ url: source.add(path(), { body, faults }), digest: sha256(body) });
@@ -95,7 +85,7 @@ test('the download of a compressed file is resumed after a break', async () => {
 const zst = { body: packed.zstd, digest: sha256(packed.zstd) };
 
 test('a mirror that compresses the image differently is used when the declared file is gone', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   const gone = source.add(path(), { body: packed.gzip, status: 404 });
   const other = source.add(path(), { body: zst.body });
   const wanted = await plan({ url: gone, digest: sha256(packed.gzip), mirrors: [{ url: other, digest: zst.digest }] });
@@ -105,7 +95,7 @@ test('a mirror that compresses the image differently is used when the declared f
 });
 
 test('a mirror that compresses the image differently is used when the declared file breaks off for good', async () => {
-  const { source, path, plan, run, settled, puts } = scene;
+  const { source, path, plan, run, settled, puts } = scene();
   const fault = { kind: 'resetAt', byte: 700_000 } as const;
   const broken = source.add(path(), { body: packed.gzip, fault, ranges: false });
   const other = source.add(path(), { body: zst.body });
@@ -120,7 +110,7 @@ test('a mirror that compresses the image differently is used when the declared f
 });
 
 test('a mirror with another file must have its own digest, and the failure of a transfer names all files', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   const gone = source.add(path(), { body: packed.gzip, status: 404 });
   const other = source.add(path(), { body: zst.body });
   const wrong = await plan({
@@ -139,12 +129,12 @@ test('a mirror with another file must have its own digest, and the failure of a 
 
 const large = generated(3 * mib).slice(0, 3 * mib);
 const announced = (wanted: { imageID: string }) => {
-  const puts = scene.glance.requests.filter(({ method, path }) => method === 'PUT' && path.includes(wanted.imageID));
+  const puts = scene().glance.requests.filter(({ method, path }) => method === 'PUT' && path.includes(wanted.imageID));
   return puts.map(({ headers }) => headers['x-openstack-image-size']);
 };
 
 test('Glance gets the length of xz and zstd data before the first byte, so that its stores need not grow the image', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   for (const body of [tool('xz -c -0', large), zstdCompressSync(large)]) {
     const wanted = await plan({ url: source.add(path(), { body }), digest: sha256(body) });
     await run(wanted);
@@ -155,7 +145,7 @@ test('Glance gets the length of xz and zstd data before the first byte, so that 
 });
 
 test('a file on a server without ranges, or compressed with gzip, is stored without its length ahead', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   for (const [body, ranges] of [
     [tool('xz -c -0', large), false],
     [gzipSync(large), true],
@@ -168,7 +158,7 @@ test('a file on a server without ranges, or compressed with gzip, is stored with
 });
 
 test('a zstd file that has more data than its first frame states is stored as a whole by a second upload without a length', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   const body = Buffer.concat([zstdCompressSync(large), zstdCompressSync(image)]);
   const wanted = await plan({ url: source.add(path(), { body }), digest: sha256(body) });
   await run(wanted);
@@ -180,7 +170,7 @@ test('a zstd file that has more data than its first frame states is stored as a 
 });
 
 test('an xz file whose index states another length never becomes active, and the message says what is wrong', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   const blocks = Array.from({ length: 40 }, (_, index) => ({
     data: large.subarray(index * 65_536, (index + 1) * 65_536),
   }));

@@ -1,25 +1,18 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { digestOf, generated } from '../env/content.ts';
 import type { Project } from '../env/project.ts';
 import { startProxy } from '../env/proxy.ts';
-import { connectStack, type Stack } from '../env/stack.ts';
 import { patience } from '../env/wait.ts';
-import { createScene, type Scene } from './real.ts';
+import { type Scene, useScene } from './real.ts';
 
 const mib = 2 ** 20;
-let stack: Stack;
-let scene: Scene;
+const scene = useScene();
 /** Another project, whose images the one of the scene cannot see. */
 let other: Project;
 before(async () => {
-  stack = await connectStack();
-  [scene, other] = await Promise.all([createScene(stack), stack.openstack.createProject('source')]);
-});
-after(async () => {
-  await scene[Symbol.asyncDispose]();
-  await stack.stop();
+  other = await scene().stack.openstack.createProject('source');
 });
 
 const sourceOf = (ref: string) =>
@@ -27,14 +20,14 @@ const sourceOf = (ref: string) =>
 
 /** `imageUrl`: what the clouds.yaml of the source has as its image endpoint. */
 async function run(ref: string, options: Parameters<Scene['plan']>[0] = {}, imageUrl?: string) {
-  const plan = await scene.plan({ source: sourceOf(ref), ...options });
+  const plan = await scene().plan({ source: sourceOf(ref), ...options });
   const access = {
-    ...scene.access,
+    ...scene().access,
     source: { cloud: { cloudsYaml: await other.cloudsYaml(imageUrl === undefined ? {} : { imageUrl }) } },
   };
   const signal = patience();
-  const result = await scene.executor.run(plan, access, { signal, onProgress: () => {} });
-  return { result, image: await scene.project.getImage(plan.imageID) };
+  const result = await scene().executor.run(plan, access, { signal, onProgress: () => {} });
+  return { result, image: await scene().project.getImage(plan.imageID) };
 }
 
 test('an image of another project is copied with the credentials in the plan', async () => {
@@ -48,7 +41,7 @@ test('an image of another project is copied with the credentials in the plan', a
 });
 
 test('an image is found by its address too, on the server that it names and no other', async () => {
-  await using there = await startProxy({ url: stack.openstack.imageUrl });
+  await using there = await startProxy({ url: scene().stack.openstack.imageUrl });
   const { id } = await other.createImage({}, generated(mib).slice(0, mib));
   const { image } = await run(`${there.url}/v2/images/${id}`, {}, there.url);
   assert.equal(image.status, 'active');
@@ -64,7 +57,7 @@ test('a compressed image in Glance is decompressed, and both digests are verifie
 });
 
 test('data that does not match the digest of its Glance never becomes active', async () => {
-  await using there = await startProxy({ url: stack.openstack.imageUrl });
+  await using there = await startProxy({ url: scene().stack.openstack.imageUrl });
   const { id } = await other.createImage({}, generated(mib).slice(0, mib));
   there.on({
     matches: ({ path }) => path === `/v2/images/${id}/file`,

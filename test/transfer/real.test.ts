@@ -5,35 +5,29 @@ import type { Executor } from '../../src/transfer/executor.ts';
 import type { TransferPlan } from '../../src/transfer/plan.ts';
 import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { digestOf, generated } from '../env/content.ts';
-import { connectStack, type Stack } from '../env/stack.ts';
-import { createScene, egress, type Scene } from './real.ts';
+import { egress, useScene } from './real.ts';
 
 const mib = 1024 * 1024;
-let stack: Stack;
-let scene: Scene;
+const scene = useScene();
 let thread: Executor;
 const crashes: string[] = [];
 before(async () => {
-  stack = await connectStack();
-  scene = await createScene(stack);
   thread = createThreadExecutor({ egress, clock: systemClock, onCrash: (why) => crashes.push(why) });
 });
 after(async () => {
   await thread.close();
-  await scene[Symbol.asyncDispose]();
-  await stack.stop();
 });
 
 const wrongDigest = `sha256:${'0'.repeat(64)}`;
 
 /** Resolves once Glance has begun to take data for the image. */
 async function begun({ imageID }: TransferPlan): Promise<void> {
-  while ((await scene.project.getImage(imageID)).status === 'queued');
+  while ((await scene().project.getImage(imageID)).status === 'queued');
 }
 
 describe('a transfer to the real Glance', () => {
   test('a transfer to the real Glance makes the image active with the bytes of the source, and reports its result', async () => {
-    const { source, path, plan, run, project, puts } = scene;
+    const { source, path, plan, run, project, puts } = scene();
     const body = generated(5 * mib);
     const url = source.add(path(), { body });
     const wanted = await plan({ url: `${url}?token=hunter2`, digest: `sha256:${digestOf(body)}` });
@@ -59,7 +53,7 @@ describe('a transfer to the real Glance', () => {
   });
 
   test('a transfer in another thread has the same result', async () => {
-    const { source, path, plan, run, project } = scene;
+    const { source, path, plan, run, project } = scene();
     const body = generated(5 * mib);
     const digest = `sha512:${digestOf(body, 'sha512')}`;
     const wanted = await plan({ url: source.add(path(), { body }), digest });
@@ -73,7 +67,7 @@ describe('a transfer to the real Glance', () => {
   });
 
   test('a transfer fills the requested store', async () => {
-    const { source, path, plan, run, project } = scene;
+    const { source, path, plan, run, project } = scene();
     const url = source.add(path(), { body: generated(1000) });
     const wanted = await plan({ url, stores: { kind: 'some', names: ['slow', 'fast'] } });
     await run(wanted);
@@ -83,7 +77,7 @@ describe('a transfer to the real Glance', () => {
   });
 
   test('a transfer with rejected data leaves the image queued, and it can be filled again', async () => {
-    const { source, path, plan, run, settled } = scene;
+    const { source, path, plan, run, settled } = scene();
     const body = generated(3 * mib);
     const gate = Promise.withResolvers<void>();
     const url = source.add(path(), { body, gate: { at: body.size - 1, released: gate.promise } });
@@ -98,7 +92,7 @@ describe('a transfer to the real Glance', () => {
   });
 
   test('a transfer into an image that is deleted during it fails with ImageGone', async () => {
-    const { source, path, plan, run, project } = scene;
+    const { source, path, plan, run, project } = scene();
     const gate = Promise.withResolvers<void>();
     const url = source.add(path(), { body: generated(4 * mib), gate: { at: 3 * mib, released: gate.promise } });
     const wanted = await plan({ url });
@@ -110,7 +104,7 @@ describe('a transfer to the real Glance', () => {
   });
 
   test('a transfer whose PUT response is lost results in the same image with one PUT', async () => {
-    const { source, path, plan, run, glance, puts, settled } = scene;
+    const { source, path, plan, run, glance, puts, settled } = scene();
     const body = generated(2 * mib);
     const wanted = await plan({ url: source.add(path(), { body }), digest: `sha256:${digestOf(body)}` });
     glance.on({ matches: (request) => request.path.endsWith(`${wanted.imageID}/file`), fault: { kind: 'loseAnswer' } });
@@ -120,7 +114,7 @@ describe('a transfer to the real Glance', () => {
   });
 
   test('a transfer with a 502 after all of its data is not repeated', async () => {
-    const { source, path, plan, run, glance, puts, settled } = scene;
+    const { source, path, plan, run, glance, puts, settled } = scene();
     const wanted = await plan({ url: source.add(path(), { body: generated(2 * mib) }) });
     const fault = { kind: 'answer', status: 502 } as const;
     glance.on({ matches: (request) => request.path.endsWith(`${wanted.imageID}/file`), fault });
@@ -131,7 +125,7 @@ describe('a transfer to the real Glance', () => {
 });
 
 test('a transfer whose source has stalled delays no healthy one in the same thread', async () => {
-  const { source, path, plan, run, settled } = scene;
+  const { source, path, plan, run, settled } = scene();
   const at = path();
   const stalled = await plan({
     url: source.add(at, { body: generated(mib), fault: { kind: 'stallAt', byte: mib / 2 } }),
@@ -160,7 +154,7 @@ describe('a transfer that is cancelled', () => {
   ] as const) {
     for (const which of ['this thread', 'another thread']) {
       test(`a transfer that is cancelled ${where} in ${which} ends promptly and leaves the image queued`, async () => {
-        const { source, path, plan, run, settled } = scene;
+        const { source, path, plan, run, settled } = scene();
         const file = path();
         const url = source.add(file, { body: generated(4 * mib), gate: { at, released: new Promise(() => {}) } });
         const wanted = await plan({ url });
@@ -184,7 +178,7 @@ describe('a transfer by way of the staging area', () => {
   const staged = { method: 'Stage' } as const;
 
   test('a staged transfer makes the image active with the bytes of the source', async () => {
-    const { source, path, plan, run, project, puts } = scene;
+    const { source, path, plan, run, project, puts } = scene();
     const body = generated(3 * mib);
     const wanted = await plan({ ...staged, url: source.add(path(), { body }), digest: `sha256:${digestOf(body)}` });
     const result = await run(wanted);
@@ -196,7 +190,7 @@ describe('a transfer by way of the staging area', () => {
   });
 
   test('a staged transfer fills every requested store', async () => {
-    const { source, path, plan, run, project } = scene;
+    const { source, path, plan, run, project } = scene();
     const url = source.add(path(), { body: generated(1000) });
     const both: TransferPlan['stores'] = { kind: 'some', names: ['fast', 'slow'] };
     for (const stores of [{ kind: 'all' } as const, both]) {
@@ -208,7 +202,7 @@ describe('a transfer by way of the staging area', () => {
   });
 
   test('a staged transfer never imports wrong data', async () => {
-    const { source, path, plan, run, settled, glance } = scene;
+    const { source, path, plan, run, settled, glance } = scene();
     const wanted = await plan({ ...staged, url: source.add(path(), { body: generated(mib) }), digest: wrongDigest });
     await assert.rejects(run(wanted), { code: 'DigestMismatch' });
     assert.equal((await settled(wanted)).status, 'queued');
@@ -216,7 +210,7 @@ describe('a transfer by way of the staging area', () => {
   });
 
   test('a staged transfer continues after the responses to both steps are lost', async () => {
-    const { source, path, plan, run, settled, glance, puts } = scene;
+    const { source, path, plan, run, settled, glance, puts } = scene();
     const wanted = await plan({ ...staged, url: source.add(path(), { body: generated(3 * mib) }) });
     for (const step of ['stage', 'import']) {
       const matches = (request: { path: string }) => request.path.endsWith(`${wanted.imageID}/${step}`);
@@ -228,7 +222,7 @@ describe('a transfer by way of the staging area', () => {
   });
 
   test('a staged transfer into an image that is deleted during it fails with ImageGone', async () => {
-    const { source, path, plan, run, project } = scene;
+    const { source, path, plan, run, project } = scene();
     const wanted = await plan({ ...staged, url: source.add(path(), { body: generated(mib) }) });
     const running = run(wanted);
     await begun(wanted);

@@ -2,7 +2,8 @@
  * A cloud, a source and an executor for transfers on real servers. The tests of a file share it. Each has files and images of its
  * own, and everything is closed after the tests.
  */
-
+import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
 import { createEgressPolicy } from '../../src/http/egress.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { Executor, TransferAccess } from '../../src/transfer/executor.ts';
@@ -11,7 +12,7 @@ import type { TransferPlan, TransferProgress, TransferResult } from '../../src/t
 import type { ImageRecord, Project } from '../env/project.ts';
 import { type FaultProxy, startProxy } from '../env/proxy.ts';
 import { type Source, startSource } from '../env/source.ts';
-import type { Stack } from '../env/stack.ts';
+import { connectStack, type Stack } from '../env/stack.ts';
 import { patience } from '../env/wait.ts';
 import { type PlanOptions, planOf } from './plans.ts';
 
@@ -19,6 +20,7 @@ const loopback = { allow: ['127.0.0.0/8'], deny: [] };
 export const egress = { sources: loopback, clouds: loopback };
 
 export interface Scene extends AsyncDisposable {
+  stack: Stack;
   project: Project;
   source: Source;
   /** In front of Glance. */
@@ -43,7 +45,17 @@ export interface RunOptions {
   executor?: Executor;
 }
 
-export async function createScene(stack: Stack): Promise<Scene> {
+/** The scene of the tests of a file or a describe: made before them and closed after them. */
+export function useScene(): () => Scene {
+  let scene: Scene | undefined;
+  before(async () => {
+    scene = await createScene(await connectStack());
+  });
+  after(async () => scene?.[Symbol.asyncDispose]());
+  return () => scene ?? assert.fail('the scene exists only while tests run');
+}
+
+async function createScene(stack: Stack): Promise<Scene> {
   const project = await stack.openstack.createProject('transfer');
   const source = await startSource();
   const glance = await startProxy({ url: stack.openstack.imageUrl });
@@ -55,6 +67,7 @@ export async function createScene(stack: Stack): Promise<Scene> {
   const access = { cloud: { cloudsYaml: await project.cloudsYaml({ imageUrl: glance.url }) }, source: {} };
   let paths = 0;
   return {
+    stack,
     path: () => `/image-${++paths}.raw`,
     project,
     source,
@@ -80,6 +93,7 @@ export async function createScene(stack: Stack): Promise<Scene> {
       await executor.close();
       await source.stop();
       await glance[Symbol.asyncDispose]();
+      await stack.stop();
     },
   };
 }

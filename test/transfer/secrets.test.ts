@@ -6,23 +6,17 @@ import type { Executor, TransferAccess } from '../../src/transfer/executor.ts';
 import type { TransferPlan } from '../../src/transfer/plan.ts';
 import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { generated } from '../env/content.ts';
-import { connectStack, type Stack } from '../env/stack.ts';
 import { patience } from '../env/wait.ts';
 import { type PlanOptions, planOf } from './plans.ts';
-import { createScene, egress, type Scene } from './real.ts';
+import { egress, useScene } from './real.ts';
 
-let stack: Stack;
-let scene: Scene;
+const scene = useScene();
 let executor: Executor;
 before(async () => {
-  stack = await connectStack();
-  scene = await createScene(stack);
   executor = createThreadExecutor({ egress, clock: systemClock });
 });
 after(async () => {
   await executor.close();
-  await scene[Symbol.asyncDispose]();
-  await stack.stop();
 });
 
 const planted = 'hunter2-planted';
@@ -31,7 +25,7 @@ const planted = 'hunter2-planted';
 async function textOfFailure(plan: TransferPlan, access: Partial<TransferAccess>): Promise<string> {
   const signal = patience();
   try {
-    await executor.run(plan, { ...scene.access, ...access }, { signal, onProgress: () => {} });
+    await executor.run(plan, { ...scene().access, ...access }, { signal, onProgress: () => {} });
   } catch (error) {
     return JSON.stringify([encodeError(error), String(error), error instanceof Error && error.stack]);
   }
@@ -39,11 +33,11 @@ async function textOfFailure(plan: TransferPlan, access: Partial<TransferAccess>
 }
 
 test('no error of a transfer shows a secret of its access', async () => {
-  const { source, path } = scene;
+  const { source, path } = scene();
   const fine = source.add(path(), { body: generated(1000) });
   const closed = source.add(path(), { body: generated(1000), required: { authorization: 'Bearer other' } });
-  const { imageID } = await scene.plan({});
-  const yaml = scene.access.cloud.cloudsYaml;
+  const { imageID } = await scene().plan({});
+  const yaml = scene().access.cloud.cloudsYaml;
   const password = yaml.replace(/password: .*/, `password: ${planted}`);
   const withHeaders = (url: string): PlanOptions => ({
     source: { kind: 'http', url, mirrors: [], headersSecretRef: { name: 'headers' } },

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { ImageNotFound } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { type ErrorCode, retryOf } from '../../src/lib/error-codes.ts';
@@ -9,10 +9,9 @@ import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { verificationOf } from '../../src/transfer/verify.ts';
 import { createVirtualClock } from '../clock.ts';
 import { digestOf, generated } from '../env/content.ts';
-import { connectStack, type Stack } from '../env/stack.ts';
 import { patience } from '../env/wait.ts';
 import { planOf } from './plans.ts';
-import { createScene, type Scene } from './real.ts';
+import { useScene } from './real.ts';
 import { createSink, sourceOf } from './sink.ts';
 
 const mib = 2 ** 20;
@@ -27,22 +26,13 @@ function planFor(imageID: string, { digest = sha256, ...options }: Parameters<ty
 }
 
 describe('the verification of an image in the real Glance', () => {
-  let stack: Stack;
-  let scene: Scene;
-  before(async () => {
-    stack = await connectStack();
-    scene = await createScene(stack);
-  });
-  after(async () => {
-    await scene[Symbol.asyncDispose]();
-    await stack.stop();
-  });
+  const scene = useScene();
 
   const run = (plan: TransferPlan) => {
-    const access = { ...scene.access, source: { cloud: scene.access.cloud } };
-    return scene.executor.run(plan, access, { signal: patience(), onProgress: () => {} });
+    const access = { ...scene().access, source: { cloud: scene().access.cloud } };
+    return scene().executor.run(plan, access, { signal: patience(), onProgress: () => {} });
   };
-  const image = async (fields: Record<string, unknown> = {}) => (await scene.project.createImage(fields, body)).id;
+  const image = async (fields: Record<string, unknown> = {}) => (await scene().project.createImage(fields, body)).id;
 
   test('an image with the declared digest is verified, and nothing is written', async () => {
     const id = await image();
@@ -51,7 +41,7 @@ describe('the verification of an image in the real Glance', () => {
       [result.bytes, result.digest, result.imageDigest, result.format, result.image.status, result.url],
       [body.length, sha256, sha512, 'raw', 'active', `glance://${id}`],
     );
-    const requests = scene.glance.requests.filter(({ path }) => path.includes(id));
+    const requests = scene().glance.requests.filter(({ path }) => path.includes(id));
     assert.deepEqual(
       requests.map(({ method, path }) => `${method} ${path.slice(path.indexOf(id) + id.length)}`),
       ['GET ', 'GET /file', 'GET '],
@@ -67,13 +57,13 @@ describe('the verification of an image in the real Glance', () => {
 
   test('a deactivated image is not readable', async () => {
     const id = await image();
-    (await scene.project.image('POST', `/v2/images/${id}/actions/deactivate`)).ok();
+    (await scene().project.image('POST', `/v2/images/${id}/actions/deactivate`)).ok();
     await assert.rejects(run(planFor(id)), { code: 'SourceDeactivated' });
   });
 
   test('a download that a policy forbids is not readable', async () => {
     const id = await image();
-    scene.glance.on({
+    scene().glance.on({
       matches: ({ path }) => path.endsWith(`${id}/file`),
       fault: { kind: 'answer', status: 403, body: 'You are not authorized' },
     });
@@ -83,14 +73,14 @@ describe('the verification of an image in the real Glance', () => {
   test('an image that does not exist is gone, and one that is deleted during the read too', async () => {
     await assert.rejects(run(planFor('6b1fd7a2-0000-4000-8000-00000000dead')), { code: 'SourceNotFound' });
     const id = await image();
-    const deleted = scene.project;
+    const deleted = scene().project;
     const reads = Promise.withResolvers<void>();
-    scene.glance.on({
+    scene().glance.on({
       matches: ({ method, path }) => method === 'GET' && path.endsWith(id),
       skip: 1,
       fault: { kind: 'hold', released: reads.promise },
     });
-    scene.glance.on({
+    scene().glance.on({
       matches: ({ path }) => path.endsWith(`${id}/file`),
       fault: {
         kind: 'afterAnswer',
@@ -102,7 +92,7 @@ describe('the verification of an image in the real Glance', () => {
 
   test('a broken download is resumed', async () => {
     const id = await image();
-    scene.glance.on({
+    scene().glance.on({
       matches: ({ path }) => path.endsWith(`${id}/file`),
       fault: { kind: 'truncate', bytes: mib },
       times: 1,
