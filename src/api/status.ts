@@ -88,6 +88,19 @@ const lastError = z
   })
   .meta({ description: 'The failure that keeps the image from being as declared.' });
 
+/** What is recorded of a file that a publisher provides. */
+export const sourceSchema = z.object({
+  url: text(0, 2048).meta({ description: 'Where the file is. Absent while only its digest is known.' }).optional(),
+  digest: short('The digest of the file, as its publisher lists it.'),
+  version: short('The version, from the index or from the name of the file.').optional(),
+  resolvedAt: time().meta({ description: 'When the operator found this digest.' }),
+  signedBy: short('Fingerprint of the key that signed the list or index.').optional(),
+  signedAt: time().meta({ description: 'When it was signed, by the clock of the signer.' }).optional(),
+  declaration: short('Hash of the declaration that it was found for.'),
+  etag: short('With firstUse: ETag of the file, which is read again when it changes.').optional(),
+  lastModified: short('With firstUse: Last-Modified of the file, which is read again when it changes.').optional(),
+});
+
 export const statusSchema = z
   .object({
     observedGeneration: z
@@ -182,27 +195,10 @@ export const statusSchema = z
         'x-kubernetes-list-type': 'map',
         'x-kubernetes-list-map-keys': ['project'],
       }),
-    source: z
-      .object({
-        url: text(0, 2048)
-          .meta({ description: 'Where the file is. Absent while only its digest is known.' })
-          .optional(),
-        digest: short('The digest of the file, as its publisher lists it.'),
-        version: short('The version, from the index or from the name of the file.').optional(),
-        resolvedAt: time().meta({ description: 'When the operator found this digest.' }),
-        signedBy: short('Fingerprint of the key that signed the list or index.').optional(),
-        signedAt: time().meta({ description: 'When it was signed, by the clock of the signer.' }).optional(),
-        declaration: short('Hash of the declaration that it was found for.'),
-        etag: short('With firstUse: ETag of the file, which is read again when it changes.').optional(),
-        lastModified: short(
-          'With firstUse: Last-Modified of the file, which is read again when it changes.',
-        ).optional(),
-      })
-      .optional()
-      .meta({
-        description:
-          'The file of the publisher that is pinned: Ready is about this file. Absent where content declares the digest itself.',
-      }),
+    source: sourceSchema.optional().meta({
+      description:
+        'The file of the publisher that is pinned: Ready is about this file. Absent where content declares the digest itself.',
+    }),
     operation: jsonMap(64).optional().meta({
       'x-kubernetes-map-type': 'atomic',
       description: 'Memory of the operator, for itself only: its fields change from version to version.',

@@ -25,7 +25,7 @@ async function beforeRoll() {
   publisher.publish(list, 'b');
   world.log.length = 0;
   ask(world, 'first');
-  return { world };
+  return { world, publisher };
 }
 
 function ask(world: World, value: string): void {
@@ -124,6 +124,45 @@ test('a newer file that waits for its next attempt at a restart gets the same im
   assert.equal(findCondition(world.status?.conditions, 'Updating')?.reason, 'SourceUnavailable');
   assert.equal(world.ready(), 'True Ready');
   await world.restart();
+  world.serve(() => 'b');
+  await reached(world, 'b');
+  assert.equal(created(world), 1, world.log.join('\n'));
+});
+
+const losses: Record<string, (world: World) => Promise<void> | void> = {
+  'a restart': (world) => world.restart(),
+  'a lost status': (world) => world.loseStatus(),
+  'a restart and a lost status': async (world) => {
+    await world.restart();
+    world.loseStatus();
+  },
+};
+
+for (const [loss, lose] of Object.entries(losses))
+  test(`a list that fails right after ${loss} keeps the image of a newer file, which goes on to be made`, async () => {
+    const { world, publisher } = await beforeRoll();
+    world.serve(() => new OperatorError('the source is down', { code: 'SourceUnavailable' }));
+    await steps(world);
+    publisher.publish(list, new OperatorError('the list is down', { code: 'SourceUnavailable' }));
+    await lose(world);
+    ask(world, 'second');
+    await steps(world);
+    assert.deepEqual([created(world), world.images.size], [1, 2], world.log.join('\n'));
+    world.serve(() => 'b');
+    await reached(world, 'b');
+    assert.equal(created(world), 1, world.log.join('\n'));
+    assert.equal(world.log.filter((line) => line.startsWith('delete ')).length, 0, world.log.join('\n'));
+  });
+
+test('a newer file whose image is suspended at a restart gets the same image once it is resumed', async () => {
+  const { world, publisher } = await beforeRoll();
+  world.serve(() => new OperatorError('the source is down', { code: 'SourceUnavailable' }));
+  await steps(world);
+  publisher.publish(list, new OperatorError('the list is down', { code: 'SourceUnavailable' }));
+  world.edit({ ...spec, suspend: true });
+  await world.restart();
+  await steps(world);
+  world.edit(spec);
   world.serve(() => 'b');
   await reached(world, 'b');
   assert.equal(created(world), 1, world.log.join('\n'));

@@ -3,17 +3,18 @@ import assert from 'node:assert/strict';
 import { createCandidates } from '../../src/image/publishers/candidates.ts';
 import type { Following } from '../../src/image/publishers/resolution.ts';
 import type { Clock } from '../../src/lib/clock.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import type { Reading } from '../../src/source/resolve/publishers.ts';
 import { sha256 } from './world-glance.ts';
 
-/** The URLs of publishers, and the data of the file at each, which a new process reads when it is due. */
-export function publishersOf(start: Readonly<Record<string, string>>, url: string) {
+/** The URLs of publishers, and the data of the file at each or the failure to read it; a new process reads it when it is due. */
+export function publishersOf(start: Readonly<Record<string, string | OperatorError>>, url: string) {
   let at = start;
   const read: string[] = [];
   return {
     /** URLs of what was read. */
     read,
-    publish(list: string, data: string) {
+    publish(list: string, data: string | OperatorError) {
       at = { ...at, [list]: data };
     },
     following: (clock: Clock): Following => {
@@ -25,10 +26,13 @@ export function publishersOf(start: Readonly<Record<string, string>>, url: strin
           read(_key, { question: { url: list, looksFor } }, { isPinned, sinceMs }) {
             if (running.delete(list)) {
               const file = looksFor.kind === 'firstUse' ? looksFor.file : url;
-              known.set(list, {
-                kind: 'resolved',
-                resolution: { url: file, digest: sha256(at[list] ?? assert.fail()) },
-              });
+              const data = at[list] ?? assert.fail();
+              known.set(
+                list,
+                data instanceof OperatorError
+                  ? { kind: 'failed', error: data }
+                  : { kind: 'resolved', resolution: { url: file, digest: sha256(data) } },
+              );
             } else if ((!known.has(list) && !isPinned) || sinceMs !== undefined) {
               running.add(list);
               read.push(list);

@@ -7,6 +7,7 @@
  */
 import { z } from 'zod';
 import type { GlanceImage } from '../../api/glanceimage.ts';
+import { sourceSchema } from '../../api/status.ts';
 import { compact } from '../../lib/compact.ts';
 import { errorCodes } from '../../lib/error-codes.ts';
 import { printable } from '../../lib/text.ts';
@@ -127,6 +128,8 @@ const schema = z.object({
     .optional(),
   /** ID of a transfer that outlives this process. */
   run: text.optional(),
+  /** The newer file of a publisher whose image is being made. */
+  candidate: sourceSchema.optional().catch(undefined),
 });
 export type Memory = z.output<typeof schema>;
 
@@ -168,9 +171,22 @@ export function recall({ metadata, status }: Pick<GlanceImage, 'metadata' | 'sta
   return { kind: 'memory', memory: blankMemory(uid), isLost: true };
 }
 
+/** Without reading the rest. */
+export function candidateIn({ metadata, status: { operation } }: GlanceImage): Memory['candidate'] {
+  if (operation?.['version'] !== memoryVersion || operation['uid'] !== metadata.uid) return undefined;
+  return schema.shape.candidate.parse(operation['candidate']);
+}
+
+/** With the newer file whose image is being made, or without one. */
+export function withCandidate({ candidate: _, ...memory }: Memory, candidate: Memory['candidate']): Memory {
+  return candidate === undefined ? memory : { ...memory, candidate };
+}
+
 /** The value of `status.operation`. */
 export function asOperation(memory: Memory): Record<string, unknown> {
-  return { ...compact(memory), findings: memory.findings.map(compact) };
+  const { candidate, findings } = memory;
+  const made = candidate && { candidate: compact(candidate) };
+  return { ...compact(memory), findings: findings.map(compact), ...made };
 }
 
 /** In code points, of which some have two units. */

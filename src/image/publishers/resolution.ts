@@ -6,10 +6,9 @@
  * does, once there is an image, or once a file was trusted at its first use.
  */
 import { createHash } from 'node:crypto';
-import { findCondition, rfc3339 } from '../../api/conditions.ts';
+import { rfc3339 } from '../../api/conditions.ts';
 import type { ContentSpec } from '../../api/content.ts';
 import type { GlanceImage } from '../../api/glanceimage.ts';
-import type { GlanceImageStatus } from '../../api/status.ts';
 import { compact } from '../../lib/compact.ts';
 import { parseDuration } from '../../lib/duration.ts';
 import { OperatorError, responseFieldsOf } from '../../lib/errors.ts';
@@ -20,6 +19,7 @@ import type { Publishers, Reading } from '../../source/resolve/publishers.ts';
 import type { Question, Resolution } from '../../source/resolve/question.ts';
 import type { Known } from '../../source/resolve/resolve.ts';
 import { isRequested } from '../model/due.ts';
+import { candidateIn } from '../model/memory.ts';
 import type { Candidates, PinnedSource, Rejected } from './candidates.ts';
 
 /** `resource`: with the digest and the URL that count, so that nothing else has to know of publishers. `declared`: as it is written. */
@@ -32,8 +32,6 @@ export type Pinning = { resource: GlanceImage; declared: GlanceImage; nextMs?: n
       source: PinnedSource;
       trouble?: OperatorError | undefined;
       isRereading?: boolean;
-      /** The image of a newer file was being made before this process, and the list says which file that was. */
-      isResuming?: boolean;
       /** Nothing is read again. */
       isFixed?: boolean;
     }
@@ -89,38 +87,42 @@ export function pin(
 
   const reading = readFor(key, resource, content, question, accepted, isSearched, following);
   if (accepted === undefined) return firstOf(reading, pinned, open, now, question);
-  const { rejected, nextMs, isResuming } = reading;
+  const { rejected, nextMs } = reading;
   const candidate = (source: PinnedSource): Pinning => {
     following.candidates.make(key, source);
     return { ...pinned(source), kind: 'candidate', before: accepted, nextMs };
   };
   const follows = content.update !== undefined && imageID !== undefined;
-  const made = madeFor(content, hasImage, following.candidates.current(key));
+  const made = hasImage ? madeFor(key, resource, following, rejected) : undefined;
   const making = goingOn(made, accepted, reading, url);
   if (making !== undefined) return candidate(making);
-  if (reading.kind === 'pending')
-    return { ...pinned(accepted), nextMs, isRereading: rejected?.sinceMs !== undefined, isResuming };
+  if (reading.kind === 'pending') return { ...pinned(accepted), nextMs, isRereading: rejected?.sinceMs !== undefined };
   if (reading.kind === 'failed') return { ...pinned(accepted), nextMs, trouble: reading.error };
   const older = whyOlder(url, reading.resolution, asResolution(accepted));
   if (older !== undefined) return { ...pinned(accepted), nextMs, trouble: older };
   const source = sourceFrom(reading.resolution, question, accepted, now);
   if (source.digest === accepted.digest || !hasImage) return { ...pinned(source), nextMs };
-  if (!follows && !isResumed(source, made, isResuming)) return { ...pinned(accepted), nextMs };
-  if (rejected === undefined || rejected.digest !== source.digest || rejected.leftMs <= 0) return candidate(source);
-  return { ...pinned(accepted), nextMs: Math.min(nextMs ?? rejected.leftMs, rejected.leftMs), trouble: rejected.error };
+  // After a lost status, its image is made next to one that was not verified again yet.
+  if (!follows && made?.digest !== source.digest) return { ...pinned(accepted), nextMs };
+  const waiting = waitingFor(source, rejected);
+  if (waiting === undefined) return candidate(source);
+  return { ...pinned(accepted), nextMs: Math.min(nextMs ?? waiting.leftMs, waiting.leftMs), trouble: waiting.error };
 }
 
+/** The failure of this file, until it is tried again. */
+function waitingFor({ digest }: PinnedSource, rejected: Rejected | undefined): Rejected | undefined {
+  return rejected?.digest === digest && rejected.leftMs > 0 ? rejected : undefined;
+}
+
+/** The file whose image is being made, by this process or one before. */
 function madeFor(
-  { update }: ContentSpec,
-  hasImage: boolean,
-  current: PinnedSource | undefined,
+  key: Key,
+  resource: GlanceImage,
+  { candidates }: Following,
+  rejected: Rejected | undefined,
 ): PinnedSource | undefined {
-  return update !== undefined && hasImage ? current : undefined;
-}
-
-/** Whether its image is made next to one that was not verified again yet: after a lost status. */
-function isResumed({ digest }: PinnedSource, made: PinnedSource | undefined, isResuming: boolean): boolean {
-  return isResuming || made?.digest === digest;
+  if (resource.spec.content?.update === undefined) return undefined;
+  return candidates.current(key) ?? (rejected === undefined ? candidateIn(resource) : undefined);
 }
 
 /** The file whose image is being made. The publisher had it, and another list does not change it unless that is newer. */
@@ -144,33 +146,16 @@ function readFor(
   accepted: PinnedSource | undefined,
   isSearched: boolean,
   { publishers, candidates }: Following,
-): Reading & { nextMs: number | undefined; rejected: Rejected | undefined; isResuming: boolean } {
+): Reading & { nextMs: number | undefined; rejected: Rejected | undefined } {
   const rejected = candidates.get(key);
-  const isResuming =
-    content.update !== undefined &&
-    candidates.current(key) === undefined &&
-    rejected === undefined &&
-    isMakingAnother(resource.status);
-  // The first reading of this process is a new one.
-  const sinceMs = isRequested(resource) && !isResuming ? Number.POSITIVE_INFINITY : rejected?.sinceMs;
+  const sinceMs = isRequested(resource) ? Number.POSITIVE_INFINITY : rejected?.sinceMs;
   const intervalMs = content.update && parseDuration(content.update.interval);
   const asked = { question, secrets: askingSecrets(content), declaredFor: originOf(question) };
   const known = accepted && knownOf(asResolution(accepted));
-  const isPinned = !isSearched || (accepted?.url !== undefined && !isResuming);
+  const isPinned = !isSearched || accepted?.url !== undefined;
   const demand = { intervalMs, isPinned, sinceMs, known };
   const { reading, nextMs } = publishers.read(key, asked, demand);
-  return { ...reading, nextMs, rejected, isResuming };
-}
-
-/**
- * Next to the image to use, another one is made, or waits for another attempt: nothing else has a next attempt while Ready is True. The
- * last word before a crash may be that a list of all images is needed.
- */
-function isMakingAnother({ conditions, imageID, operation, nextAttemptTime }: GlanceImageStatus): boolean {
-  const updating = findCondition(conditions, 'Updating')?.status;
-  const isTriedAgain = nextAttemptTime !== undefined && findCondition(conditions, 'Ready')?.status === 'True';
-  const isShown = updating === 'True' || (updating === 'False' && isTriedAgain);
-  return isShown || (imageID !== undefined && operation?.['incomplete'] === true);
+  return { ...reading, nextMs, rejected };
 }
 
 function firstOf(

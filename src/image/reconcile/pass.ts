@@ -11,7 +11,7 @@ import type { Clouds } from '../access/clouds.ts';
 import type { Resources } from '../access/resources.ts';
 import { dueOf } from '../model/due.ts';
 import { type Identity, identityOf, imageIDOf } from '../model/identity.ts';
-import { blankMemory, type Memory, recall } from '../model/memory.ts';
+import { blankMemory, type Memory, recall, withCandidate } from '../model/memory.ts';
 import type { Report } from '../model/report.ts';
 import { retentionDueMs } from '../model/retention.ts';
 import { readTransfer, type TransferNews } from '../model/transfer.ts';
@@ -121,8 +121,9 @@ export function begin(
   const recollection = recall(resource);
   const recalled = recollection.kind === 'memory' ? recollection.memory : blankMemory(uid);
   const identity = identityOf(resource, cluster, recalled.identity);
-  const memory = identity.isOriginal ? recalled : { ...recalled, identity: identity.value };
   const isIdle = deletionTimestamp !== undefined || resource.spec.suspend;
+  const named = identity.isOriginal ? recalled : { ...recalled, identity: identity.value };
+  const memory = isIdle ? named : withCandidate(named, pinning.kind === 'candidate' ? pinning.source : undefined);
   const transfer = isIdle ? undefined : transfers.get(key);
   const news = readTransfer(resource, transfer, memory, clock.now());
   return {

@@ -12,6 +12,7 @@ import { addToContext } from '../../lib/context.ts';
 import { attempt, unreachable } from '../../lib/errors.ts';
 import type { Key } from '../../lib/key.ts';
 import { desire } from '../model/desired.ts';
+import { withCandidate } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
 import type { Report } from '../model/report.ts';
 import { observe } from '../observe/observe.ts';
@@ -105,13 +106,16 @@ function followed(pass: Pass, report: Report, { following: { candidates } }: Rec
   const { key } = pass;
   const { end, memory } = report;
   const pinning = pinningAfter(pass.pinning, memory);
-  if (end.kind === 'converged') candidates.forget(key);
+  if (end.kind === 'converged') {
+    candidates.forget(key);
+    return { ...report, memory: withCandidate(memory, undefined) };
+  }
   if (end.kind !== 'failed' || (pinning.kind !== 'pinned' && pinning.kind !== 'candidate')) return report;
   const { digest } = pinning.source;
   if (pinning.kind === 'candidate') {
     if (isPassing(end.error)) return report;
     candidates.reject(key, digest, end.error);
-    return { ...report, end: { kind: 'held', error: end.error } };
+    return { ...report, memory: withCandidate(memory, undefined), end: { kind: 'held', error: end.error } };
   }
   if (!isMismatch(end.error)) return report;
   if (isOfFirstUse(pinning)) return { ...report, end: { kind: 'failed', error: ofFirstUse(end.error, digest) } };
@@ -145,8 +149,6 @@ async function restoreGuard(pass: Pass, context: ReconcileContext): Promise<Reac
 async function converge(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, identity, memory, news, pinning } = pass;
   if (pinning.kind === 'open') return unresolved(pass, pinning, context);
-  // Otherwise the image of the newer file would be deleted, and made again. The end of the reading is reported.
-  if (pinning.kind === 'pinned' && pinning.isResuming === true) return outcome({ kind: 'awaitChange' });
   if (news.kind === 'active')
     return withReport({ end: { kind: 'transferring', state: news.state }, memory: keptMemory(pass), changes: [] });
   if (news.kind === 'failed' && !news.looks && !isWorkedOn(pass))
