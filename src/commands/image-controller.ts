@@ -93,7 +93,10 @@ export function createImageController(options: ImageControllerOptions): Controll
       clock,
       random,
     }),
-    whenAllowed: options.whenLeading,
+    async whenAllowed(signal) {
+      await options.whenLeading(signal);
+      await transfers.scheduler.takeOver(signal);
+    },
     metrics,
     clock,
     random,

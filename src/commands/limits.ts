@@ -8,7 +8,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-import type { TransferLimits } from '../transfer/scheduler.ts';
+import type { TransferLimits } from '../transfer/slots.ts';
 import { type Follower, followFile } from './followed-file.ts';
 
 const limit = z.int().min(1).max(1000).exactOptional();

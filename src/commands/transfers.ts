@@ -18,6 +18,7 @@ import type { Logger } from '../lib/log.ts';
 import type { CredentialSource } from '../openstack/credential-source.ts';
 import { createURLCheck } from '../source/url-check.ts';
 import { readAccess } from '../transfer/access.ts';
+import { executorOf } from '../transfer/executor.ts';
 import type { TransferObserver } from '../transfer/meter.ts';
 import { defaultLimits, type TransferPlan } from '../transfer/plan.ts';
 import { createScheduler, type Scheduler } from '../transfer/scheduler.ts';
@@ -86,7 +87,7 @@ export function createTransfers(options: TransfersOptions): Transfers {
   const asker = executorFor('lists of publishers');
   const publishers = createFollowing({ asker, limits, credentials, configMaps, clock, random });
   const scheduler = createScheduler({
-    execute: async (plan, run) => executor.run(plan, await readAccess(credentials, plan, run.signal), run),
+    executor: executorOf(async (plan, run) => executor.run(plan, await readAccess(credentials, plan, run.signal), run)),
     limits: running,
     clock,
     onChange: changes.emit,

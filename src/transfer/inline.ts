@@ -13,7 +13,7 @@ import type { MemoryBudget } from '../lib/memory-budget.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import { ask } from '../source/resolve/resolve.ts';
 import { runTransfer } from './engine.ts';
-import { type Asker, type Executor, ExecutorClosed } from './executor.ts';
+import { type Asker, ExecutorClosed, type Runner } from './executor.ts';
 import { type CloudSessions, createSourceOpener } from './sources.ts';
 
 export interface InlineExecutorOptions {
@@ -31,7 +31,7 @@ export interface InlineExecutorOptions {
 /** The next transfer with the same credentials reuses token and connections. */
 const idleSessionMs = 300_000;
 
-export function createInlineExecutor(options: InlineExecutorOptions): Executor & Asker {
+export function createInlineExecutor(options: InlineExecutorOptions): Runner & Asker {
   const { egress, trust = createTrust(), memory, clock, random } = options;
   const closed = new AbortController();
   const running = new Set<Promise<unknown>>();
@@ -42,7 +42,7 @@ export function createInlineExecutor(options: InlineExecutorOptions): Executor &
     idleMs: idleSessionMs,
   });
 
-  const execute: Executor['run'] = async (plan, access, { signal: cancelled, onProgress }) => {
+  const execute: Runner['run'] = async (plan, access, { signal: cancelled, onProgress }) => {
     const signal = AbortSignal.any([cancelled, closed.signal]);
     signal.throwIfAborted();
     const { name, region } = plan.cloud;

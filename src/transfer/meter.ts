@@ -31,6 +31,8 @@ export const silentObserver: TransferObserver = { counted() {}, moved() {}, spen
 
 export interface Meter {
   readonly progress: TransferProgress;
+  /** Whether the run has reported its progress. */
+  readonly isReported: boolean;
   /** Bytes of the image per second in the last interval. 0 in the first one. */
   readonly bytesPerSecond: number;
   /** RFC 3339. */
@@ -45,13 +47,16 @@ export interface MeterOptions {
   intervalMs: number;
   observer: TransferObserver;
   onChange: () => void;
+  /** RFC 3339, of a run that an earlier process began. Default: now. */
+  startedAt?: string | undefined;
 }
 
 const firstReportMs = 2000;
 
-export function startMeter({ cloud, clock, intervalMs, observer, onChange }: MeterOptions): Meter {
-  const startedAt = clock.now().toISOString();
+export function startMeter(options: MeterOptions): Meter {
+  const { cloud, clock, intervalMs, observer, onChange, startedAt = clock.now().toISOString() } = options;
   let progress = noProgress;
+  let isReported = false;
   let bytesPerSecond = 0;
   let phaseSince = clock.monotonic();
 
@@ -86,6 +91,9 @@ export function startMeter({ cloud, clock, intervalMs, observer, onChange }: Met
     get progress() {
       return progress;
     },
+    get isReported() {
+      return isReported;
+    },
     get bytesPerSecond() {
       return bytesPerSecond;
     },
@@ -94,6 +102,7 @@ export function startMeter({ cloud, clock, intervalMs, observer, onChange }: Met
       if (next.bytes > progress.bytes) observer.moved(cloud, next.bytes - progress.bytes);
       if (next.phase !== progress.phase) endPhase();
       progress = next;
+      isReported = true;
     },
     stop() {
       cancelTimer();

@@ -4,18 +4,20 @@
  * Guarantees: a key has at most one run at a time, even while a cancelled one has not settled; no start exceeds a limit, and a
  * transfer that cannot start yet does not delay others that can; no call throws, and only `cancel`, `drain` and `stop` wait.
  *
- * The caller that starts a transfer must forget it, so the result is kept until it has been handled. States do not survive the
- * process: after a restart only Glance knows the state of an image.
+ * The caller that starts a transfer must forget it, so the result is kept until it has been handled. After a restart, `takeOver`
+ * finds what durable executors have begun and what has ended meanwhile; of all else only Glance knows the state of an image.
  */
 
 import type { Clock } from '../lib/clock.ts';
-import { formatDuration } from '../lib/duration.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createFairQueue } from '../lib/fair-queue.ts';
 import type { Key } from '../lib/key.ts';
 import { sourceOf } from '../source/registry.ts';
+import { type Execution, type Executor, type FoundRun, RunDetached } from './executor.ts';
 import { type Meter, silentObserver, startMeter, type TransferEnd, type TransferObserver } from './meter.ts';
-import { noProgress, type TransferPlan, type TransferProgress, type TransferResult } from './plan.ts';
+import { GaveWay, watchPace } from './pace.ts';
+import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
+import { createCounter, createSlots, type Occupancy, type TransferLimits } from './slots.ts';
 
 export type TransferState =
   /** `position` counts from 1, in the order in which transfers start as far as the limits allow. */
@@ -39,18 +41,12 @@ export type TransferState =
   | { kind: 'succeeded'; plan: TransferPlan; result: TransferResult }
   | { kind: 'failed'; plan: TransferPlan; error: unknown };
 
-/** Limits of running transfers. */
-export interface TransferLimits {
-  total: number;
-  /** For one namespace. Below `total`, it also reserves the last free slot for a namespace without a running transfer. */
-  perNamespace: number;
-  /** For one cloud. */
-  perCloud: number;
-  /** For one source host. */
-  perHost: number;
-}
-
 export interface Scheduler {
+  /**
+   * Takes over the runs of earlier processes, even beyond the limits; a transfer that has ended meanwhile is as one that ends now.
+   * Must be called before the first `start`, once this process leads. Rejects with the signal's reason.
+   */
+  takeOver(signal: AbortSignal): Promise<void>;
   /**
    * Queues a transfer. Does nothing if an equal plan is queued or running under this key. Another plan replaces it, and starts when
    * the run of the old one has settled. A transfer that has ended is replaced. Ignored after `stop`.
@@ -63,20 +59,17 @@ export interface Scheduler {
   forget(key: string, seen: TransferState): void;
   /** Running transfers continue, even beyond the new limits. */
   setLimits(limits: TransferLimits): void;
-  /** Starts no more runs; new transfers are only queued. Resolves when all runs have ended by themselves. */
+  /** Starts no more runs; new transfers are only queued. Resolves when all runs that end with this process have ended by themselves. */
   drain(): Promise<void>;
   /** The keys of transfers that have ended and are not forgotten. */
   ended(): Key[];
-  /** Cancels everything. Resolves when all runs have settled. */
+  /** Cancels everything, but leaves durable runs and outcomes to the next process. Resolves when all runs have settled. */
   stop(): Promise<void>;
 }
 
 export interface SchedulerOptions {
-  /** Runs one transfer. It must settle soon after its signal aborts. */
-  execute: (
-    plan: TransferPlan,
-    options: { signal: AbortSignal; onProgress: (progress: TransferProgress) => void },
-  ) => Promise<TransferResult>;
+  /** A run must settle soon after its signal aborts. */
+  executor: Executor;
   limits: TransferLimits;
   clock: Clock;
   /**
@@ -88,14 +81,6 @@ export interface SchedulerOptions {
   progressIntervalMs?: number;
   observer?: TransferObserver;
 }
-
-/** A run that is slower gives way if another transfer can start instead, or waits for memory of its decoder. */
-const slowest = { bytes: 5 * 60 * 2 ** 20, windowMs: 5 * 60_000 };
-/** The longest run, unless twice the time that its length needs at the slowest rate is longer. */
-const longestRunMs = 24 * 3_600_000;
-
-/** The reason with which a slow run is aborted. The transfer goes to the end of the queue. */
-class GaveWay extends Error {}
 
 /** The reason with which a run is aborted by `cancel` and `stop`. */
 export class TransferCancelled extends Error {
@@ -111,52 +96,38 @@ type Phase =
   | { kind: 'succeeded'; result: TransferResult }
   | { kind: 'failed'; error: unknown };
 
-interface Transfer {
+interface Transfer extends Occupancy {
   readonly key: string;
   readonly plan: TransferPlan;
-  readonly cloud: string;
-  readonly host: string;
-  readonly namespace: string;
   phase: Phase;
+  /** Drops the outcome of a durable run. */
+  release: () => void;
 }
 
 interface Run {
   readonly controller: AbortController;
+  readonly execution: Execution;
   readonly settled: Promise<void>;
 }
 
 export function createScheduler(options: SchedulerOptions): Scheduler {
-  const { execute, clock, onChange, progressIntervalMs = 5000, observer = silentObserver } = options;
+  const { executor, clock, onChange, progressIntervalMs = 5000, observer = silentObserver } = options;
   let { limits } = options;
   /** In order of arrival. A cancelled transfer is removed at once. */
   const transfers = new Map<string, Transfer>();
   /** A cancelled run holds its slot here, and in the counters, until it has settled. */
   const runs = new Map<string, Run>();
-  const runsTo = createCounter();
-  const runsFrom = createCounter();
-  const runsOf = createCounter();
+  const slots = createSlots();
   const waitingFor = createCounter();
   const queue = createFairQueue<Transfer>(({ plan }) => plan.cloud.namespace);
   let mode: 'open' | 'draining' | 'stopped' = 'open';
 
   function hasRoom(transfer: Transfer): boolean {
-    return runs.size < limits.total && hasRoomIf(transfer, runs.size, undefined);
+    return runs.size < limits.total && hasRoomIf(transfer, runs.size);
   }
 
-  /** Whether the transfer may start among `running` others, once the run of `without` has ended. */
-  function hasRoomIf(transfer: Transfer, running: number, without: Transfer | undefined): boolean {
-    const { key, cloud, host, namespace } = transfer;
-    const fewer = (same: boolean) => (same ? 1 : 0);
-    const own = runsOf.of(namespace) - fewer(without?.namespace === namespace);
-    const isLast = running >= limits.total - 1;
-    const isReserved = isLast && own > 0 && limits.perNamespace < limits.total;
-    return (
-      !runs.has(key) &&
-      !isReserved &&
-      own < limits.perNamespace &&
-      runsTo.of(cloud) - fewer(without?.cloud === cloud) < limits.perCloud &&
-      runsFrom.of(host) - fewer(without?.host === host) < limits.perHost
-    );
+  function hasRoomIf(transfer: Transfer, running: number, without?: Transfer): boolean {
+    return !runs.has(transfer.key) && slots.hasRoomIf(limits, transfer, running, without);
   }
 
   function runNext(): void {
@@ -167,26 +138,41 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     }
   }
 
-  function begin(transfer: Transfer): void {
-    const { key, cloud, host, namespace, phase } = transfer;
+  function begin(transfer: Transfer, found?: FoundRun): void {
+    const { key, plan, cloud, phase } = transfer;
     const gaveWay = phase.kind === 'queued' ? phase.gaveWay : 0;
     const controller = new AbortController();
-    if (phase.kind === 'queued') observer.spent(cloud, 'queued', clock.monotonic() - phase.since);
-    waitingFor.remove(cloud);
-    runsTo.add(cloud);
-    runsFrom.add(host);
-    runsOf.add(namespace);
-    const settled = run(transfer, controller).then((end) => {
+    if (phase.kind === 'queued' && found === undefined) {
+      observer.spent(cloud, 'queued', clock.monotonic() - phase.since);
+      waitingFor.remove(cloud);
+    }
+    slots.take(transfer);
+    const onProgress = () => {
+      if (isCurrent(transfer)) onChange(key);
+    };
+    const startedAt = found?.startedAt;
+    const meter = startMeter({
+      cloud,
+      clock,
+      intervalMs: progressIntervalMs,
+      observer,
+      onChange: onProgress,
+      startedAt,
+    });
+    transfer.phase = { kind: 'running', meter };
+    const how = { signal: controller.signal, onProgress: meter.report };
+    const execution = found?.resume(how) ?? executor.start({ key, plan }, how);
+    const settled = run(transfer, meter, execution, controller).then((end) => {
       runs.delete(key);
-      runsTo.remove(cloud);
-      runsFrom.remove(host);
-      runsOf.remove(namespace);
+      slots.giveBack(transfer);
       if (end === 'gave way' && isCurrent(transfer)) enqueue(transfer, gaveWay + 1);
       count(cloud);
+      if (end === 'detached') return;
       if (isCurrent(transfer)) onChange(key);
+      else transfer.release();
       runNext();
     });
-    runs.set(key, { controller, settled });
+    runs.set(key, { controller, execution, settled });
     count(cloud);
   }
 
@@ -210,47 +196,40 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     return decoderMemory === 'held' && [...transfers.values()].some(waitsForMemory);
   }
 
-  /** Aborts a run that is too slow, or too long, at the end of each window. Returns a function that stops the checks. */
-  function watchPace(transfer: Transfer, meter: Meter, controller: AbortController): () => void {
-    const startedAt = clock.monotonic();
-    let before: TransferProgress = meter.progress;
-    const check = () => {
-      const { progress } = meter;
-      const isSlow = progress.phase !== 'finishing' && gainedBy(progress, before) < slowest.bytes;
-      before = progress;
-      const elapsedMs = clock.monotonic() - startedAt;
-      if (elapsedMs >= longestOf(progress)) controller.abort(tooLong(elapsedMs, progress));
-      else if (isSlow && isInTheWay(transfer, progress)) controller.abort(new GaveWay());
-      else cancelCheck = clock.schedule(slowest.windowMs, check);
-    };
-    let cancelCheck = clock.schedule(slowest.windowMs, check);
-    return () => cancelCheck();
-  }
-
   /** Never rejects: a failure is a state. */
-  async function run(transfer: Transfer, controller: AbortController): Promise<'ended' | 'gave way'> {
-    const { key, plan, cloud } = transfer;
+  async function run(
+    transfer: Transfer,
+    meter: Meter,
+    { ended, durable }: Execution,
+    controller: AbortController,
+  ): Promise<'ended' | 'gave way' | 'detached'> {
+    const { cloud } = transfer;
     const { signal } = controller;
-    const onProgress = () => {
-      if (isCurrent(transfer)) onChange(key);
-    };
-    const meter = startMeter({ cloud, clock, intervalMs: progressIntervalMs, observer, onChange: onProgress });
-    transfer.phase = { kind: 'running', meter };
-    const stopWatch = watchPace(transfer, meter, controller);
+    const stopWatch = watchPace({
+      meter,
+      clock,
+      ageMs: Math.max(0, clock.now().getTime() - Date.parse(meter.startedAt)),
+      isKnown: () => durable === undefined || meter.isReported,
+      isInTheWay: (progress) => isInTheWay(transfer, progress),
+      abort: (reason) => controller.abort(reason),
+    });
+    let phase: Extract<Phase, { kind: 'succeeded' | 'failed' }>;
     try {
-      const result = await execute(plan, { signal, onProgress: meter.report });
-      transfer.phase = { kind: 'succeeded', result };
+      phase = { kind: 'succeeded', result: await ended };
     } catch (error) {
-      transfer.phase = { kind: 'failed', error };
+      phase = { kind: 'failed', error };
     }
     stopWatch();
     meter.stop();
-    observer.ended(cloud, endOf(transfer.phase, signal));
-    return transfer.phase.kind === 'failed' && signal.reason instanceof GaveWay ? 'gave way' : 'ended';
+    if (phase.kind === 'failed' && phase.error instanceof RunDetached) return 'detached';
+    transfer.phase = phase;
+    transfer.release = durable?.release ?? transfer.release;
+    observer.ended(cloud, endOf(phase, signal));
+    return phase.kind === 'failed' && signal.reason instanceof GaveWay ? 'gave way' : 'ended';
   }
 
   function count(cloud: string): void {
-    observer.counted(cloud, { queued: waitingFor.of(cloud), active: runsTo.of(cloud) });
+    observer.counted(cloud, { queued: waitingFor.of(cloud), active: slots.toCloud(cloud) });
   }
 
   function isCurrent(transfer: Transfer): boolean {
@@ -279,6 +258,18 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     }
   }
 
+  function transferOf(key: string, plan: TransferPlan): Transfer {
+    return {
+      key,
+      plan,
+      cloud: plan.cloud.address,
+      host: sourceHost(plan),
+      namespace: plan.cloud.namespace,
+      phase: queuedNow(0),
+      release: () => {},
+    };
+  }
+
   async function cancel(key: string): Promise<void> {
     const transfer = transfers.get(key);
     transfers.delete(key);
@@ -287,29 +278,32 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       waitingFor.remove(transfer.cloud);
       count(transfer.cloud);
     }
+    if (transfer !== undefined && !isActive(transfer)) transfer.release();
     const running = runs.get(key);
     running?.controller.abort(new TransferCancelled());
     await running?.settled;
   }
 
   return {
+    async takeOver(signal) {
+      for (const found of await executor.attach(signal)) {
+        const transfer = transferOf(found.key, found.plan);
+        void cancel(found.key);
+        transfers.set(found.key, transfer);
+        begin(transfer, found);
+        // A resource that is gone is not reconciled by itself.
+        onChange(found.key);
+      }
+    },
     start(key, plan) {
       if (mode === 'stopped') return;
       const known = transfers.get(key);
       if (known !== undefined && isActive(known) && samePlan(known.plan, plan)) return;
       void cancel(key);
-      const cloud = plan.cloud.address;
-      const transfer: Transfer = {
-        key,
-        plan,
-        cloud,
-        host: sourceHost(plan),
-        namespace: plan.cloud.namespace,
-        phase: queuedNow(0),
-      };
+      const transfer = transferOf(key, plan);
       transfers.set(key, transfer);
       enqueue(transfer, 0);
-      count(cloud);
+      count(transfer.cloud);
       runNext();
     },
     get(key) {
@@ -320,7 +314,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     forget(key, { kind, plan }) {
       const transfer = transfers.get(key);
       const isSame = transfer?.plan === plan && transfer.phase.kind === kind;
-      if (isSame && !isActive(transfer)) transfers.delete(key);
+      if (!isSame || isActive(transfer)) return;
+      transfers.delete(key);
+      transfer.release();
     },
     setLimits(next) {
       limits = next;
@@ -328,13 +324,19 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     },
     async drain() {
       if (mode === 'open') mode = 'draining';
-      await Promise.all([...runs.values()].map(({ settled }) => settled));
+      const ending = [...runs.values()].filter(({ execution }) => execution.durable === undefined);
+      await Promise.all(ending.map(({ settled }) => settled));
     },
     ended: () => [...transfers.values()].filter((transfer) => !isActive(transfer)).map(({ key }) => key),
     async stop() {
       mode = 'stopped';
+      const settled = [...runs.values()].map((run) => run.settled);
+      for (const [key, transfer] of transfers)
+        if (!isActive(transfer) || runs.get(key)?.execution.durable !== undefined) transfers.delete(key);
+      for (const { execution } of runs.values()) execution.durable?.detach();
+      const ending = [...runs].filter(([, { execution }]) => execution.durable === undefined).map(([key]) => key);
       // The last first, so that no other moves up in the queue meanwhile.
-      await Promise.all([...new Set([...runs.keys(), ...transfers.keys()])].reverse().map(cancel));
+      await Promise.all([...settled, ...[...new Set([...ending, ...transfers.keys()])].reverse().map(cancel)]);
     },
   };
 }
@@ -343,30 +345,7 @@ function isActive({ phase }: Transfer): boolean {
   return phase.kind === 'queued' || phase.kind === 'running';
 }
 
-/**
- * Bytes since then on the side with more bytes: compressed data grows, and a conversion reads the file before the first byte of the
- * image. A run whose thread has ended starts again at zero.
- */
-function gainedBy(now: TransferProgress, before: TransferProgress): number {
-  const isAgain = now.bytes < before.bytes || now.servedBytes < before.servedBytes;
-  const { bytes, servedBytes } = isAgain ? noProgress : before;
-  return Math.max(now.bytes - bytes, now.servedBytes - servedBytes);
-}
-
-function longestOf({ total }: TransferProgress): number {
-  const slowestMs = ((total ?? 0) / slowest.bytes) * slowest.windowMs;
-  return Math.max(longestRunMs, 2 * slowestMs);
-}
-
-function tooLong(elapsedMs: number, { servedBytes, total }: TransferProgress): OperatorError {
-  const of = total === undefined ? '' : ` of ${total}`;
-  return new OperatorError(
-    `the transfer was not complete after ${formatDuration(elapsedMs)}: ${servedBytes}${of} bytes had arrived`,
-    { code: 'SourceTooSlow' },
-  );
-}
-
-function endOf(phase: Phase, signal: AbortSignal): TransferEnd {
+function endOf(phase: Extract<Phase, { kind: 'succeeded' | 'failed' }>, signal: AbortSignal): TransferEnd {
   if (phase.kind === 'succeeded') return phase;
   if (signal.aborted && !(signal.reason instanceof OperatorError)) return { kind: 'cancelled' };
   const code = phase.kind === 'failed' && phase.error instanceof OperatorError ? phase.error.code : 'InternalError';
@@ -381,18 +360,4 @@ function sourceHost({ cloud, source, method }: TransferPlan): string {
 /** Plans are plain JSON that one function makes, so equal plans have their keys in the same order. */
 function samePlan(a: TransferPlan, b: TransferPlan): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
-}
-
-/** Counts by name. A count of zero takes no memory. */
-function createCounter() {
-  const counts = new Map<string, number>();
-  const of = (name: string) => counts.get(name) ?? 0;
-  return {
-    add: (name: string) => void counts.set(name, of(name) + 1),
-    remove(name: string) {
-      if (of(name) > 1) counts.set(name, of(name) - 1);
-      else counts.delete(name);
-    },
-    of,
-  };
 }

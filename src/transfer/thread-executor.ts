@@ -11,7 +11,7 @@ import { BoundedMap } from '../lib/bounded-map.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createMemoryBudget } from '../lib/memory-budget.ts';
 import { decoderBytes } from '../source/decompress/bounds.ts';
-import { type Asker, type ExecuteOptions, type Executor, ExecutorClosed, type TransferAccess } from './executor.ts';
+import { type Asker, type ExecuteOptions, ExecutorClosed, type Runner, type TransferAccess } from './executor.ts';
 import type { TransferPlan, TransferResult } from './plan.ts';
 import { type Culprit, startThread, type Thread, ThreadEnded, type ThreadOptions } from './thread.ts';
 
@@ -31,7 +31,7 @@ const mostAttempts = 3;
 /** Transfers that are under suspicion. If there are more, the oldest are trusted again. */
 const maxSuspects = 1000;
 
-export function createThreadExecutor(options: ThreadExecutorOptions): Executor & Asker {
+export function createThreadExecutor(options: ThreadExecutorOptions): Runner & Asker {
   const { clock, heapMiB = 256, onCrash = () => {} } = options;
   const closed = new AbortController();
   const threads = new Set<Thread>();

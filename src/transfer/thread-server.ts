@@ -11,7 +11,7 @@ import type { ChangingTrust } from '../http/trust.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Asking, Known } from '../source/resolve/resolve.ts';
 import { type EncodedError, encodeError } from './error-codec.ts';
-import type { Asker, Executor, TransferAccess } from './executor.ts';
+import type { Asker, Runner, TransferAccess } from './executor.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
 import type { MemoryRequest, MemoryResponse, RemoteMemory } from './thread-memory.ts';
 
@@ -54,11 +54,7 @@ export interface ServeOptions {
 }
 
 /** Serves until either side closes the port. */
-export function serveExecutor(
-  port: MessagePort,
-  executor: Executor,
-  { clock, trust, memory, ask }: ServeOptions,
-): void {
+export function serveExecutor(port: MessagePort, executor: Runner, { clock, trust, memory, ask }: ServeOptions): void {
   const running = new Map<number, AbortController>();
   const current = new AsyncLocalStorage<number>();
   const send = (message: FromThread) => port.postMessage(message);

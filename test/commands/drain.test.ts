@@ -8,6 +8,7 @@ import { createEmitter, reported } from '../../src/controller/triggers.ts';
 import { aborted } from '../../src/lib/abort.ts';
 import type { Key } from '../../src/lib/key.ts';
 import { silentLogger } from '../../src/lib/log.ts';
+import { executorOf } from '../../src/transfer/executor.ts';
 import type { TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler, type TransferState } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -20,12 +21,12 @@ function setup({ waits }: { waits: boolean }) {
   const changes = createEmitter<Key>();
   const runs = new Map<string, PromiseWithResolvers<TransferResult>>();
   const scheduler = createScheduler({
-    execute: async ({ imageID }, { signal }) => {
+    executor: executorOf(async ({ imageID }, { signal }) => {
       const run = Promise.withResolvers<TransferResult>();
       runs.set(imageID, run);
       signal.addEventListener('abort', () => run.reject(signal.reason), { once: true });
       return run.promise;
-    },
+    }),
     limits: { ...ample, total: 1 },
     clock,
     onChange: changes.emit,

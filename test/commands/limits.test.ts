@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { followTransferLimits } from '../../src/commands/limits.ts';
 import { createLogger } from '../../src/lib/log.ts';
-import type { TransferLimits } from '../../src/transfer/scheduler.ts';
+import type { TransferLimits } from '../../src/transfer/slots.ts';
 import { createVirtualClock } from '../clock.ts';
 
 const otherwise = { total: 4, perNamespace: 3, perCloud: 3, perHost: 2 };

@@ -99,6 +99,7 @@ export function contextOf(options: ContextOptions = {}): { context: ReconcileCon
     drift: { next: () => comparison, compared: () => 5_000, hear: () => {}, forget: () => {} },
     stripped: { waitMs: () => 0, forget: () => {} },
     transfers: {
+      takeOver: async () => {},
       start(_, plan) {
         reached.started.push(plan);
         if (!cannotStart) transfer = { kind: 'queued', plan, position: 1, queuedAt: now.toISOString() };

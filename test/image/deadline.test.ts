@@ -17,6 +17,7 @@ import { createReconciler } from '../../src/image/reconcile/reconcile.ts';
 import { keyOfObject } from '../../src/kubernetes/resource.ts';
 import { abortable } from '../../src/lib/abort.ts';
 import { silentLogger } from '../../src/lib/log.ts';
+import { executorOf } from '../../src/transfer/executor.ts';
 import { defaultLimits } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -63,7 +64,7 @@ function setup(before: GlanceImage) {
     }),
   };
   const transfers = createScheduler({
-    execute: () => Promise.reject(new Error('nothing is to be transferred')),
+    executor: executorOf(() => Promise.reject(new Error('nothing is to be transferred'))),
     limits: { total: 1, perNamespace: 1, perCloud: 1, perHost: 1 },
     clock,
     onChange: () => {},

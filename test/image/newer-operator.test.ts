@@ -8,6 +8,7 @@ import { memoryVersion } from '../../src/image/model/memory.ts';
 import { createMemberReadings } from '../../src/image/observe/member-readings.ts';
 import { createReconciler } from '../../src/image/reconcile/reconcile.ts';
 import { keyOfObject } from '../../src/kubernetes/resource.ts';
+import { executorOf } from '../../src/transfer/executor.ts';
 import { defaultLimits } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -58,7 +59,7 @@ for (const { what, spec, metadata, reason } of rows) {
       drift: { next: () => ({ kind: 'live' }), compared: () => 0, hear: () => {}, forget: () => {} },
       stripped: { waitMs: () => 0, forget: () => {} },
       transfers: createScheduler({
-        execute: unused,
+        executor: executorOf(unused),
         limits: { total: 1, perNamespace: 1, perCloud: 1, perHost: 1 },
         clock,
         onChange: () => {},

@@ -18,6 +18,7 @@ import { OperatorError } from '../../src/lib/errors.ts';
 import { parseCloud } from '../../src/openstack/clouds.ts';
 import { createSession } from '../../src/openstack/session.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
+import { executorOf } from '../../src/transfer/executor.ts';
 import { defaultLimits, type TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -113,13 +114,13 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
   };
   let runs = 0;
   const transfers = createScheduler({
-    async execute() {
+    executor: executorOf(async () => {
       runs++;
       await released.promise;
       const result = await end(queued);
       image = result.image;
       return result;
-    },
+    }),
     limits: { total: 1, perNamespace: 1, perCloud: 1, perHost: 1 },
     clock,
     onChange: () => {},

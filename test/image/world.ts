@@ -19,6 +19,7 @@ import { createDrift } from '../../src/image/reconcile/drift.ts';
 import { createStripped } from '../../src/image/reconcile/guard.ts';
 import { reconcile } from '../../src/image/reconcile/reconcile.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
+import { executorOf } from '../../src/transfer/executor.ts';
 import { defaultLimits, type TransferPlan, type TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { projectID, resourceOf } from './resource.ts';
@@ -230,7 +231,7 @@ export function createWorld(options: WorldOptions) {
   function start() {
     return {
       transfers: createScheduler({
-        execute: (plan, { signal }) => execute(plan, signal),
+        executor: executorOf((plan, { signal }) => execute(plan, signal)),
         limits: { total: 1, perNamespace: 1, perCloud: 1, perHost: 1 },
         clock,
         onChange: () => {},

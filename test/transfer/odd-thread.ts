@@ -5,13 +5,13 @@ import { createTrust } from '../../src/http/trust.ts';
 import { aborted } from '../../src/lib/abort.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
-import type { Executor } from '../../src/transfer/executor.ts';
+import type { Runner } from '../../src/transfer/executor.ts';
 import { noProgress } from '../../src/transfer/plan.ts';
 import { serveExecutor } from '../../src/transfer/thread-server.ts';
 import { resultOf } from './plans.ts';
 
 const trust = createTrust();
-const executor: Executor = {
+const executor: Runner = {
   async run({ source }, access, { signal, onProgress }) {
     const [task, argument = ''] = (source.kind === 'http' ? source.url : source.image).split(' ');
     switch (task) {

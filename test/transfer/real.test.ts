@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
-import type { Executor } from '../../src/transfer/executor.ts';
+import type { Runner } from '../../src/transfer/executor.ts';
 import type { TransferPlan } from '../../src/transfer/plan.ts';
 import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { digestOf, generated } from '../env/content.ts';
@@ -9,7 +9,7 @@ import { egress, useScene } from './real.ts';
 
 const mib = 1024 * 1024;
 const scene = useScene();
-let thread: Executor;
+let thread: Runner;
 const crashes: string[] = [];
 before(async () => {
   thread = createThreadExecutor({ egress, clock: systemClock, onCrash: (why) => crashes.push(why) });

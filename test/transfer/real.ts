@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { createEgressPolicy } from '../../src/http/egress.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import type { Executor, TransferAccess } from '../../src/transfer/executor.ts';
+import type { Runner, TransferAccess } from '../../src/transfer/executor.ts';
 import { createInlineExecutor } from '../../src/transfer/inline.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from '../../src/transfer/plan.ts';
 import type { ImageRecord, Project } from '../env/project.ts';
@@ -27,7 +27,7 @@ export interface Scene extends AsyncDisposable {
   glance: FaultProxy;
   access: TransferAccess;
   /** In this thread. */
-  executor: Executor;
+  executor: Runner;
   /** A path that no other test has. */
   path(): string;
   /** A new queued image and the plan to fill it. */
@@ -42,7 +42,7 @@ export interface Scene extends AsyncDisposable {
 export interface RunOptions {
   signal?: AbortSignal;
   onProgress?: (progress: TransferProgress) => void;
-  executor?: Executor;
+  executor?: Runner;
 }
 
 /** The scene of the tests of a file or a describe: made before them and closed after them. */

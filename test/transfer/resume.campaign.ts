@@ -1,12 +1,12 @@
 import { after, before, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
-import type { Executor } from '../../src/transfer/executor.ts';
+import type { Runner } from '../../src/transfer/executor.ts';
 import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { egress, useScene } from './real.ts';
 import { transferWithBreaks } from './resume.ts';
 
 const scene = useScene();
-let executor: Executor;
+let executor: Runner;
 before(async () => {
   executor = createThreadExecutor({ egress, clock: systemClock });
 });

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { executorOf } from '../../src/transfer/executor.ts';
 import { silentObserver } from '../../src/transfer/meter.ts';
 import type { TransferPlan, TransferResult } from '../../src/transfer/plan.ts';
-import { createScheduler, type Scheduler, type TransferLimits } from '../../src/transfer/scheduler.ts';
+import { createScheduler, type Scheduler } from '../../src/transfer/scheduler.ts';
+import type { TransferLimits } from '../../src/transfer/slots.ts';
 import { createVirtualClock } from '../clock.ts';
 import { imageIDOf, planOf, resultOf } from './plans.ts';
 
@@ -53,7 +55,7 @@ function setUp(first: TransferLimits) {
   const clock = createVirtualClock();
   let limits = first;
   const scheduler = createScheduler({
-    execute: async (plan) => {
+    executor: executorOf(async (plan) => {
       const { promise, resolve, reject } = Promise.withResolvers<TransferResult>();
       const run = { plan, finish: () => resolve(resultOf(1)), fail: () => reject(new Error('no')) };
       if (open.some((other) => nameOf(other.plan) === nameOf(plan))) violations.push(`${nameOf(plan)} runs twice`);
@@ -69,7 +71,7 @@ function setUp(first: TransferLimits) {
       if (sameHost.length > limits.perHost) violations.push('more runs than allowed from one host');
       ends.started++;
       return promise.finally(() => open.splice(open.indexOf(run), 1));
-    },
+    }),
     limits,
     clock,
     onChange: () => {},

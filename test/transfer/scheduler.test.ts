@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
+import { executorOf } from '../../src/transfer/executor.ts';
 import { createScheduler, type Scheduler, TransferCancelled } from '../../src/transfer/scheduler.ts';
 import { imageIDOf, resultOf } from './plans.ts';
 import { ample, moved, planOf, settle, setUp } from './schedulers.ts';
@@ -57,9 +58,9 @@ describe('the scheduler', () => {
     await settle();
     assert.deepEqual(scheduler.get('a'), { kind: 'failed', plan: planOf('a'), error });
     const broken = createScheduler({
-      execute: () => {
+      executor: executorOf(() => {
         throw error;
-      },
+      }),
       limits: ample,
       clock: env.clock,
       onChange: () => {},

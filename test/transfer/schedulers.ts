@@ -1,5 +1,6 @@
 /** A scheduler whose runs the test ends. */
 import assert from 'node:assert/strict';
+import { executorOf } from '../../src/transfer/executor.ts';
 import type { TransferObserver } from '../../src/transfer/meter.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
@@ -31,11 +32,11 @@ export function setUp(total: number, observer?: TransferObserver) {
   const runs: Run[] = [];
   const changes: string[] = [];
   const scheduler = createScheduler({
-    execute: (plan, { signal, onProgress }) => {
+    executor: executorOf((plan, { signal, onProgress }) => {
       const { promise, resolve, reject } = Promise.withResolvers<TransferResult>();
       runs.push({ plan, signal, onProgress, finish: resolve, fail: reject });
       return promise;
-    },
+    }),
     limits: { ...ample, total },
     clock,
     onChange: (key) => changes.push(key),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
 import { encodeError } from '../../src/transfer/error-codec.ts';
-import type { Executor, TransferAccess } from '../../src/transfer/executor.ts';
+import type { Runner, TransferAccess } from '../../src/transfer/executor.ts';
 import type { TransferPlan } from '../../src/transfer/plan.ts';
 import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { generated } from '../env/content.ts';
@@ -11,7 +11,7 @@ import { type PlanOptions, planOf } from './plans.ts';
 import { egress, useScene } from './real.ts';
 
 const scene = useScene();
-let executor: Executor;
+let executor: Runner;
 before(async () => {
   executor = createThreadExecutor({ egress, clock: systemClock });
 });

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { createTrust } from '../../src/http/trust.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
-import { type Executor, ExecutorClosed } from '../../src/transfer/executor.ts';
+import { ExecutorClosed, type Runner } from '../../src/transfer/executor.ts';
 import type { TransferProgress } from '../../src/transfer/plan.ts';
 import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
 import { createVirtualClock } from '../clock.ts';
@@ -18,14 +18,14 @@ const entry = new URL('./odd-thread.ts', import.meta.url);
 const access = { cloud: { cloudsYaml: 'clouds: {}' }, source: {} };
 const never = new AbortController().signal;
 
-function executorOf(t: TestContext, clock = systemClock, onCrash: (why: string) => void = () => {}): Executor {
+function executorOf(t: TestContext, clock = systemClock, onCrash: (why: string) => void = () => {}): Runner {
   const executor = createThreadExecutor({ egress, clock, entry, onCrash });
   t.after(() => executor.close());
   return executor;
 }
 
 function run(
-  executor: Executor,
+  executor: Runner,
   task: string,
   signal = never,
   onProgress: (seen: TransferProgress) => void = () => {},
@@ -115,7 +115,7 @@ test('a cancelled transfer rejects with the reason of the signal, and does not a
 });
 
 /** A run that goes on until it is aborted, and how often it has started. */
-function neighbour(executor: Executor, task = 'wait') {
+function neighbour(executor: Runner, task = 'wait') {
   const controller = new AbortController();
   const reason = new Error('enough');
   const first = Promise.withResolvers<void>();
@@ -215,7 +215,7 @@ test('a transfer that does not end when it is cancelled ends its thread, and the
 });
 
 /** A transfer that runs alone because the one before it, of the same image, has ended a thread. */
-async function lonely(executor: Executor) {
+async function lonely(executor: Runner) {
   await assert.rejects(
     run(executor, 'throw', never, () => {}, 'same'),
     isCrash(/ran alone/),

@@ -4,6 +4,7 @@ import { ImageNotFound } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { type ErrorCode, retryOf } from '../../src/lib/error-codes.ts';
 import { runTransfer } from '../../src/transfer/engine.ts';
+import { executorOf } from '../../src/transfer/executor.ts';
 import { TransferPlan } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { verificationOf } from '../../src/transfer/verify.ts';
@@ -150,10 +151,10 @@ describe('the verification of an image', () => {
   test('verifications of one cloud count as transfers from one host, for any number of Secrets', () => {
     const started: string[] = [];
     const scheduler = createScheduler({
-      execute: ({ imageID }) => {
+      executor: executorOf(({ imageID }) => {
         started.push(imageID);
         return new Promise(() => {});
-      },
+      }),
       limits: { total: 9, perNamespace: 9, perCloud: 9, perHost: 1 },
       clock: createVirtualClock(),
       onChange: () => {},
