@@ -111,6 +111,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'lib/errors.ts',
       'openstack/catalog.ts',
       'openstack/error-message.ts',
+      'source/resolve/evaluate.ts',
     ],
   },
   'handles tokens in headers': {

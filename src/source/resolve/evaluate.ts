@@ -5,6 +5,7 @@
  */
 import { OperatorError } from '../../lib/errors.ts';
 import { safeUrl } from '../../lib/secret.ts';
+import { printable } from '../../lib/text.ts';
 import { choose, type ListChoice } from '../checksums/choose.ts';
 import { explainFault } from '../checksums/explain.ts';
 import { findInIndex } from '../checksums/index-file.ts';
@@ -43,7 +44,14 @@ export async function evaluate(
   if (!found.ok) return found;
   const excess = whyNotKept(found.resolution);
   if (excess !== undefined) return failed('DigestNotFound', `${safeUrl(question.url)} has ${excess}`);
-  return { ok: true, resolution: { ...found.resolution, ...signature } };
+  const { version, ...file } = found.resolution;
+  return { ok: true, resolution: { ...file, ...shownVersion(version), ...signature } };
+}
+
+/** As the status has it. A version that the status kept as another text would differ in each reconcile. */
+function shownVersion(version: string = ''): Pick<Resolution, 'version'> {
+  const shown = printable(version, longestVersion);
+  return shown === '' ? {} : { version: shown };
 }
 
 /** The status keeps both, and a part of a URL is another one. */

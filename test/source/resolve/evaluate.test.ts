@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { sanitise } from '../../../src/image/model/sanitise.ts';
 import { type Document, evaluate, whyOlder } from '../../../src/source/resolve/evaluate.ts';
 import type { DocumentQuestion, Resolution } from '../../../src/source/resolve/question.ts';
 
@@ -92,6 +93,18 @@ describe('resolutions from lists and indexes', () => {
         String(await ask(question(), { bytes: Buffer.from(bytes) })),
         /^DigestNotFound: the list https:\/\/images/,
       );
+  });
+
+  test('a version with characters that cannot be shown is the text that the status has', async () => {
+    const layout = { base: folder, file: '/file', digest: '/sha256', version: '/version' };
+    const asked = question({ looksFor: { kind: 'pointers', layout } });
+    for (const sent of ['1.\u00002', '\u202e1.2 ', '1\ud8002', '\n', '1.2\t3', '\u0007'.repeat(20), '1.2']) {
+      const bytes = Buffer.from(JSON.stringify({ file: 'disk.raw', sha256: hex, version: sent }));
+      const resolution = await ask(asked, { bytes });
+      assert.ok(typeof resolution !== 'string', String(resolution));
+      const source = { ...resolution, resolvedAt: '2026-01-01T00:00:00Z', declaration: '0123456789abcdef' };
+      assert.deepEqual(sanitise({ source }).source, source, JSON.stringify(sent));
+    }
   });
 
   test('a list with a name or a version that the status cannot keep is DigestNotFound', async () => {
