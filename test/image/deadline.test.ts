@@ -17,14 +17,10 @@ import { createReconciler } from '../../src/image/reconcile/reconcile.ts';
 import { keyOfObject } from '../../src/kubernetes/resource.ts';
 import { abortable } from '../../src/lib/abort.ts';
 import { silentLogger } from '../../src/lib/log.ts';
-import { executorOf } from '../../src/transfer/executor.ts';
-import { defaultLimits } from '../../src/transfer/plan.ts';
-import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
-import { followsNothing } from './following.ts';
+import { contextOf } from './contexts.ts';
 import { identity, imageOf, resourceOf } from './resource.ts';
 import { promotes } from './states.ts';
-import { noConfigMaps } from './stub-glance.ts';
 
 /** A controller with its reconciler, and a cloud that accepts every request and never responds. */
 function setup(before: GlanceImage) {
@@ -33,14 +29,10 @@ function setup(before: GlanceImage) {
   const key = keyOfObject(before);
   const told = { statuses: [] as GlanceImageStatus[], events: [] as string[], results: [] as string[], opened: 0 };
   let resource = before;
+  const { context } = contextOf();
   const resources: Resources = {
+    ...context.resources,
     get: () => resource,
-    ofImage: () => [],
-    secretVersions: () => '1',
-    cloudVersion: () => '1',
-    addFinalizer: async () => true,
-    removeFinalizer: async () => {},
-    isEcho: () => false,
     async writeStatus(of, status, signal) {
       signal.throwIfAborted();
       told.statuses.push(status);
@@ -50,11 +42,8 @@ function setup(before: GlanceImage) {
     event: (_resource, type, reason) => void told.events.push(`${type} ${reason}`),
   };
   const clouds: Clouds = {
-    open: 0,
-    known: () => undefined,
-    last: () => undefined,
+    ...context.clouds,
     destinationOf: () => 'cloud',
-    close: async () => {},
     read: async () => ({
       version: '1',
       open(signal) {
@@ -63,33 +52,21 @@ function setup(before: GlanceImage) {
       },
     }),
   };
-  const transfers = createScheduler({
-    executor: executorOf(() => Promise.reject(new Error('nothing is to be transferred'))),
-    limits: { total: 1, perNamespace: 1, perCloud: 1, perHost: 1 },
-    clock,
-    onChange: () => {},
-  });
   const queue = createQueue({ clock, workers: 1 });
   const drift = createDrift({ resources, wake: queue.add, clock, random });
-  const limits = { ...defaultLimits, maxBytes: 1, maxVirtualBytes: 1 };
   const workers = createWorkers({
     controller: 'glanceimage',
     count: 1,
     queue,
     backoff: createBackoff(random),
     reconcile: createReconciler({
+      ...context,
       resources,
       clouds,
       drift,
       stripped: createStripped(clock),
-      transfers,
-      limits,
+      transfers: { ...context.transfers, start: () => assert.fail('nothing is to be transferred') },
       memberReadings: createMemberReadings(clock),
-      configMaps: { of: () => noConfigMaps },
-      webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1 },
-      cluster: 'test',
-      following: followsNothing,
-      inheritFrom: [],
       clock,
       random,
     }),

@@ -5,16 +5,10 @@ import { findCondition } from '../../src/api/conditions.ts';
 import { finalizer } from '../../src/api/group.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import { memoryVersion } from '../../src/image/model/memory.ts';
-import { createMemberReadings } from '../../src/image/observe/member-readings.ts';
 import { createReconciler } from '../../src/image/reconcile/reconcile.ts';
 import { keyOfObject } from '../../src/kubernetes/resource.ts';
-import { executorOf } from '../../src/transfer/executor.ts';
-import { defaultLimits } from '../../src/transfer/plan.ts';
-import { createScheduler } from '../../src/transfer/scheduler.ts';
-import { createVirtualClock } from '../clock.ts';
-import { followsNothing } from './following.ts';
+import { contextOf } from './contexts.ts';
 import { content, imageOf, resourceOf, uid } from './resource.ts';
-import { noConfigMaps } from './stub-glance.ts';
 
 const operation = { version: memoryVersion + 1, uid, revisions: 'of another kind' };
 const status = { observedGeneration: 1, imageID: imageOf().id, operation };
@@ -38,41 +32,23 @@ for (const { what, spec, metadata, reason } of rows) {
       metadata: { generation: 2, finalizers: [finalizer], ...metadata },
     });
     const written: GlanceImageStatus[] = [];
-    const clock = createVirtualClock();
     const unused = () => assert.fail('a cloud was called');
+    const { context } = contextOf();
     const reconcile = createReconciler({
+      ...context,
       resources: {
+        ...context.resources,
         get: () => resource,
-        ofImage: () => [],
-        secretVersions: () => '1',
-        cloudVersion: () => '1',
         addFinalizer: unused,
         removeFinalizer: unused,
-        isEcho: () => false,
         writeStatus: async (_resource, next) => {
           written.push(next);
           return 'written';
         },
-        event: () => {},
       },
       clouds: { open: 0, known: unused, last: unused, destinationOf: () => 'cloud', close: unused, read: unused },
-      drift: { next: () => ({ kind: 'live' }), compared: () => 0, hear: () => {}, forget: () => {} },
-      stripped: { waitMs: () => 0, forget: () => {} },
-      transfers: createScheduler({
-        executor: executorOf(unused),
-        limits: { total: 1, perNamespace: 1, perCloud: 1, perHost: 1 },
-        clock,
-        onChange: () => {},
-      }),
-      limits: defaultLimits,
-      memberReadings: createMemberReadings(clock),
-      configMaps: { of: () => noConfigMaps },
+      transfers: { ...context.transfers, start: unused },
       webDownloads: { checkURL: unused, maxVirtualBytes: 1 },
-      cluster: 'test',
-      following: followsNothing,
-      inheritFrom: [],
-      clock,
-      random: () => 0.5,
     });
     const { signal } = new AbortController();
     await reconcile(keyOfObject(resource), signal, signal);

@@ -1,6 +1,6 @@
 /** Glance in memory, with its calls on record and responses that a test can replace. */
 
-import { createImageClient, type ImageClient, type ImageMember } from '../../src/glance/client/index.ts';
+import type { ImageClient, ImageMember } from '../../src/glance/client/index.ts';
 import { ImageNotFound } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { createRecentImages } from '../../src/image/access/recent.ts';
@@ -11,18 +11,14 @@ import type { PlanStep } from '../../src/image/model/step.ts';
 import { createMemberReadings } from '../../src/image/observe/member-readings.ts';
 import type { OwnConfigMaps } from '../../src/image/perform/config-maps.ts';
 import type { PerformContext } from '../../src/image/perform/perform.ts';
-import { parseCloud } from '../../src/openstack/clouds.ts';
-import { createSession } from '../../src/openstack/session.ts';
-import { createTransport } from '../../src/openstack/transport.ts';
 import { createVirtualClock } from '../clock.ts';
 import { uid } from './resource.ts';
 import { memoryOf, now, owner } from './states.ts';
+import { offlineClient } from './world-glance.ts';
 
 export { followsNothing } from './following.ts';
 
 const { signal } = new AbortController();
-const auth = 'auth: {auth_url: "http://localhost", username: u, password: p, user_domain_id: d, project_id: x}';
-const cloud = parseCloud({ cloudsYaml: `clouds: {demo: {${auth}}}` }, 'demo');
 
 /** Runs in place of the call of this name, such as `get` or `patch`, and before it if it returns `go on`. */
 export type Fault = (id: string) => Promise<'go on'> | 'go on';
@@ -53,8 +49,6 @@ export const noConfigMaps: OwnConfigMaps = {
 
 export function stubGlance(start: readonly Image[] = [], faults: Faults = {}): StubGlance {
   const clock = createVirtualClock();
-  // No other call than those below is made.
-  const transport = createTransport({ tls: cloud.tls, userAgent: 'test', clock });
   const calls: string[] = [];
   const held = new Map(start.map((image) => [image.id, image]));
   const members = new Map<string, Member[]>();
@@ -83,7 +77,8 @@ export function stubGlance(start: readonly Image[] = [], faults: Faults = {}): S
     return image;
   }
 
-  const usual = createImageClient(createSession({ cloud, transport, clock, random: () => 0 }));
+  // No other call than those below is made.
+  const usual = offlineClient(clock, () => 0);
   const asGlanceHasIt = (imageId: string, { project, status }: Member): ImageMember => {
     return { imageId, memberId: project, status, createdAt: now.toISOString(), updatedAt: now.toISOString() };
   };

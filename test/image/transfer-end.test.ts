@@ -3,11 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { findCondition } from '../../src/api/conditions.ts';
 import { finalizer } from '../../src/api/group.ts';
-import { createImageClient } from '../../src/glance/client/index.ts';
 import type { Image } from '../../src/glance/image.ts';
-import { createImageCache } from '../../src/glance/image-cache.ts';
-import type { Cloud, Clouds } from '../../src/image/access/clouds.ts';
-import { createRecentImages } from '../../src/image/access/recent.ts';
+import type { Clouds } from '../../src/image/access/clouds.ts';
 import type { Resources } from '../../src/image/access/resources.ts';
 import { contentProperty, markOf } from '../../src/image/model/identity.ts';
 import { asOperation } from '../../src/image/model/memory.ts';
@@ -15,18 +12,15 @@ import { createMemberReadings } from '../../src/image/observe/member-readings.ts
 import { createStripped } from '../../src/image/reconcile/guard.ts';
 import { createReconciler } from '../../src/image/reconcile/reconcile.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
-import { parseCloud } from '../../src/openstack/clouds.ts';
-import { createSession } from '../../src/openstack/session.ts';
-import { createTransport } from '../../src/openstack/transport.ts';
 import { executorOf } from '../../src/transfer/executor.ts';
-import { defaultLimits, type TransferResult } from '../../src/transfer/plan.ts';
+import type { TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
 import { resultOf } from '../transfer/plans.ts';
-import { followsNothing } from './following.ts';
-import { content, digest, identity, imageOf, projectID, resourceOf } from './resource.ts';
+import { cloudOf, contextOf } from './contexts.ts';
+import { content, digest, identity, imageOf, resourceOf } from './resource.ts';
 import { desiredOf, knows } from './states.ts';
-import { noConfigMaps } from './stub-glance.ts';
+import { offlineClient } from './world-glance.ts';
 
 const { signal } = new AbortController();
 const declared = {
@@ -48,14 +42,10 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
   });
   const released = Promise.withResolvers<void>();
   const events: string[] = [];
+  const { context } = contextOf();
   const resources: Resources = {
+    ...context.resources,
     get: () => resource,
-    ofImage: () => [],
-    secretVersions: () => '1',
-    cloudVersion: () => '1',
-    addFinalizer: async () => true,
-    removeFinalizer: async () => {},
-    isEcho: () => false,
     async writeStatus(of, status) {
       released.resolve();
       await new Promise((done) => setImmediate(done));
@@ -64,49 +54,19 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     },
     event: (_resource, _type, reason) => void events.push(reason),
   };
-  // Only the image itself may be requested.
-  const config = parseCloud(
-    {
-      cloudsYaml:
-        'clouds: {demo: {auth: {auth_url: "http://localhost", username: u, password: p, user_domain_id: d, project_id: x}}}',
-    },
-    'demo',
-  );
-  const transport = createTransport({ tls: config.tls, userAgent: 'test', clock });
-  const client = createImageClient(createSession({ cloud: config, transport, clock, random }));
   const cloudIs = { down: false };
   const removed: string[] = [];
+  // Only the image itself may be requested.
   const images = {
-    ...client,
+    ...offlineClient(clock, random),
     get: async () => image,
     remove: async (id: string) => void removed.push(id),
   };
-  const cache = createImageCache({
-    list: client.list,
-    scope: { kind: 'marked', mark: {} },
-    keeps: () => false,
-    onChange: () => {},
-    clock,
-    random,
-  });
-  const cloud: Cloud = {
-    images,
-    cache,
-    observed: cache,
-    recent: createRecentImages(clock),
-    projectID,
-    region: undefined,
-    address: 'https://glance.example.com',
-    place: { projectID, endpoint: 'https://glance.example.com' },
-    storeNames: async () => undefined,
-    servers: async () => 'noCompute',
-  };
+  const cloud = cloudOf({ images });
   const clouds: Clouds = {
-    open: 1,
-    last: () => undefined,
+    ...context.clouds,
     known: () => (cloudIs.down ? undefined : cloud),
     destinationOf: () => 'cloud',
-    close: async () => {},
     async read() {
       if (cloudIs.down) throw outage;
       return { version: '1', open: async () => cloud };
@@ -125,26 +85,13 @@ function setup(end: (image: Image) => Promise<TransferResult>) {
     clock,
     onChange: () => {},
   });
-  const drift = {
-    next: () => ({ kind: 'live' }) as const,
-    compared: () => 1,
-    hear: () => {},
-    forget: () => {},
-  };
-  const limits = { ...defaultLimits, maxBytes: 1, maxVirtualBytes: 1 };
   const reconcile = createReconciler({
+    ...context,
     resources,
     clouds,
-    drift,
     stripped: createStripped(clock),
     transfers,
-    limits,
     memberReadings: createMemberReadings(clock),
-    configMaps: { of: () => noConfigMaps },
-    webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1 },
-    cluster: 'test-cluster',
-    following: followsNothing,
-    inheritFrom: [],
     clock,
     random,
   });
