@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findCondition } from '../../src/api/conditions.ts';
-import { desire, retiredName } from '../../src/image/model/desired.ts';
+import { desire, nameBefore, retiredName } from '../../src/image/model/desired.ts';
 import { contentProperty, imageIDOf, ownerProperty } from '../../src/image/model/identity.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { identity, imageOf, projectID, resourceOf, uid } from './resource.ts';
@@ -202,4 +202,21 @@ test('the name of a retired revision is never longer than Glance allows, and nev
   assert.equal([...nameOf('x'.repeat(255), `${'y'.repeat(247)}{number}`)].length, 248);
   assert.equal(nameOf('old 7', 'old {number}'), `old 7 (replaced ${first.slice(0, 8)})`);
   assert.equal(nameOf('{date}', '{name} {number}'), '{date} 7');
+});
+
+test('the name before the retirement is read from any name and template in time that does not multiply with each placeholder', () => {
+  const before = (template: string, name: string) => {
+    const spec = { revisions: { retired: { name: template } }, image: { name: 'ubuntu' } };
+    const desired = desire(resourceOf({ spec }), identity, projectID, undefined);
+    return nameBefore(desired, imageOf({ name, createdAt: '2026-01-31T23:59:59' }));
+  };
+  assert.equal(before('{number}: {name} ({date})', '7: ubuntu (2026-01-31)'), 'ubuntu');
+  assert.equal(before('{number} {name} {number}', '12 ubuntu 12'), 'ubuntu');
+  assert.equal(before('{name}{number}', 'ubuntu 20'), 'ubuntu 2');
+  assert.equal(before('a.(b) {name} [{number}]', 'a.(b) ubuntu [7]'), 'ubuntu');
+  // One image has one number. A pattern that admits several is tried in as many ways as the digits can be shared out.
+  assert.equal(before('{number} {name} {number}', '1 ubuntu 2'), undefined);
+  const numbers = '{number}'.repeat(28);
+  for (const template of [`{name}${numbers}x`, `${numbers}x{name}`, `{number} {name}${numbers}x`])
+    assert.equal(before(template, '1'.repeat(255)), undefined);
 });

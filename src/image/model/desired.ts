@@ -202,16 +202,22 @@ export function retiredName({ image: { name }, retired }: Desired, image: Image,
   return full === name ? suffixed(name, ` (replaced ${image.id.slice(0, 8)})`) : full;
 }
 
-/** The name of an image before it was replaced, where `name` is one that the declared template gives; undefined otherwise. */
+/** Digits of the largest number that is exact. */
+const numberPattern = '[0-9]{1,16}';
+
+/**
+ * The name of an image before it was replaced, where `name` is one that the declared template gives; undefined otherwise. All numbers in
+ * it are the same, which also bounds the time: with a free number at each place there are too many ways to share out a row of digits.
+ */
 export function nameBefore({ retired }: Desired, { name, createdAt }: Image): string | undefined {
-  const [before, after, more] = retired.name.split('{name}');
-  if (before === undefined || after === undefined || more !== undefined) return undefined;
-  const date = dateOf(createdAt).toISOString().slice(0, 10);
+  if (retired.name.split('{name}').length !== 2) return undefined;
   const literal = (text: string) => text.replaceAll(/[^\p{L}\p{N} ]/gu, '\\$&');
-  const patterns = [before, after].map((text) =>
-    text.replaceAll('{date}', date).split('{number}').map(literal).join('[0-9]+'),
-  );
-  return new RegExp(`^${patterns.join('(.+)')}$`, 's').exec(name ?? '')?.[1];
+  const [first = '', ...others] = retired.name
+    .replaceAll('{date}', dateOf(createdAt).toISOString().slice(0, 10))
+    .split('{number}')
+    .map((text) => text.split('{name}').map(literal).join('(?<name>.+)'));
+  const rest = others.length === 0 ? '' : `(?<number>${numberPattern})${others.join('\\k<number>')}`;
+  return new RegExp(`^${first}${rest}$`, 's').exec(name ?? '')?.groups?.['name'];
 }
 
 function suffixed(name: string, suffix: string): string {
