@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { finalizer } from '../../src/api/group.ts';
 import { contentOf } from '../../src/image/model/content.ts';
 import { imageIDOf } from '../../src/image/model/identity.ts';
-import { asOperation, blankMemory, type Memory, withImage } from '../../src/image/model/memory.ts';
+import { asOperation, blankMemory, type Memory, recall, withImage, withInUse } from '../../src/image/model/memory.ts';
 import { fillPlan, verifyPlan } from '../../src/image/model/transfer.ts';
 import { declaredBy } from '../../src/image/publishers/resolution.ts';
 import { begin, isWorkedOn, keptMemory } from '../../src/image/reconcile/pass.ts';
@@ -63,4 +63,17 @@ describe('a memory that is lost before a transfer ends', () => {
     const kept = keptMemory(pass(transferOf(1, fillPlan), asOperation(memoryOf(0, 1))));
     assert.deepEqual(kept.images, [imageIDOf(uid, 0), imageIDOf(uid, 1)]);
   });
+});
+
+test('a memory of more images in use than fit is read back without the oldest, and is not lost', () => {
+  const { metadata, status } = resourceOf(declared);
+  const use = { why: 'server 1 uses it', isUnknown: false };
+  const numbers = Array.from({ length: 70 }, (_, index) => index);
+  const memory = numbers.reduce(
+    (next, number) => withInUse(next, imageIDOf(uid, number), use, new Date(0)),
+    blankMemory(uid),
+  );
+  const recalled = recall({ metadata, status: { ...status, operation: asOperation(memory) } });
+  assert.ok(recalled.kind === 'memory' && !recalled.isLost);
+  assert.equal(recalled.memory.inUse?.at(-1)?.imageID, imageIDOf(uid, 69));
 });

@@ -260,7 +260,7 @@ export function withInUse(
   const others = memory.inUse?.filter((one) => one.imageID !== imageID) ?? [];
   const unknown = isUnknown ? { isUnknown: true as const } : {};
   const found = { imageID, at: now.toISOString(), why: printable(why, longestWhy), ...unknown };
-  return { ...withImage(memory, imageID, true), inUse: [...others, found] };
+  return { ...withImage(memory, imageID, true), inUse: [...others, found].slice(-mostImages) };
 }
 
 /** Whether another image has replaced it. */
