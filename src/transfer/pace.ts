@@ -1,8 +1,10 @@
 /**
  * The pace of a run: aborts one that is too long, or that is slow while another transfer could use its slot.
  *
- * Guarantees: a run whose progress is not known is not slow.
+ * Guarantees: a run whose progress is not known is not slow. Each time that a transfer gives way doubles the time that its next run
+ * has, so transfers into a slow cloud end although others for this cloud wait all the time.
  */
+import { backoff } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { OperatorError } from '../lib/errors.ts';
@@ -10,7 +12,8 @@ import type { Meter } from './meter.ts';
 import { noProgress, type TransferProgress } from './plan.ts';
 
 /** A run that is slower gives way if another transfer can start instead, or waits for memory of its decoder. */
-const slowest = { bytes: 5 * 60 * 2 ** 20, windowMs: 5 * 60_000 };
+const slowestBytesPerMs = 2 ** 20 / 1000;
+const windowMs = 5 * 60_000;
 /** The longest run, unless twice the time that its length needs at the slowest rate is longer. */
 const longestRunMs = 24 * 3_600_000;
 
@@ -22,6 +25,8 @@ export interface PaceOptions {
   clock: Clock;
   /** How long it had run when this process took it over; 0 for a run of its own. */
   ageMs: number;
+  /** Number of runs of the transfer that gave way before. */
+  gaveWay: number;
   /** Whether the progress of the meter is that of the run. */
   isKnown: () => boolean;
   /** Whether another transfer could start, or continue, if this one ended. */
@@ -31,19 +36,22 @@ export interface PaceOptions {
 
 /** Checks at the end of each window. Returns a function that stops the checks. */
 export function watchPace(options: PaceOptions): () => void {
-  const { meter, clock, ageMs, isKnown, isInTheWay, abort } = options;
+  const { meter, clock, ageMs, gaveWay, isKnown, isInTheWay, abort } = options;
   const startedAt = clock.monotonic() - ageMs;
-  let before: TransferProgress = meter.progress;
+  const patienceMs = backoff({ firstMs: windowMs, maxMs: longestRunMs }, gaveWay);
+  let before = { at: clock.monotonic(), progress: meter.progress };
   const check = () => {
-    const { progress } = meter;
-    const isSlow = isKnown() && progress.phase !== 'finishing' && gainedBy(progress, before) < slowest.bytes;
-    before = progress;
-    const elapsedMs = clock.monotonic() - startedAt;
-    if (elapsedMs >= longestOf(progress)) abort(tooLong(elapsedMs, progress));
-    else if (isSlow && isInTheWay(progress)) abort(new GaveWay());
-    else cancelCheck = clock.schedule(slowest.windowMs, check);
+    const now = { at: clock.monotonic(), progress: meter.progress };
+    const elapsedMs = now.at - startedAt;
+    const isDue = now.at - before.at >= patienceMs;
+    const gained = gainedBy(now.progress, before.progress);
+    const isSlow = isKnown() && now.progress.phase !== 'finishing' && gained < slowestBytesPerMs * patienceMs;
+    if (isDue) before = now;
+    if (elapsedMs >= longestOf(now.progress)) abort(tooLong(elapsedMs, now.progress));
+    else if (isDue && isSlow && isInTheWay(now.progress)) abort(new GaveWay());
+    else cancelCheck = clock.schedule(windowMs, check);
   };
-  let cancelCheck = clock.schedule(slowest.windowMs, check);
+  let cancelCheck = clock.schedule(windowMs, check);
   return () => cancelCheck();
 }
 
@@ -58,8 +66,7 @@ function gainedBy(now: TransferProgress, before: TransferProgress): number {
 }
 
 function longestOf({ total }: TransferProgress): number {
-  const slowestMs = ((total ?? 0) / slowest.bytes) * slowest.windowMs;
-  return Math.max(longestRunMs, 2 * slowestMs);
+  return Math.max(longestRunMs, (2 * (total ?? 0)) / slowestBytesPerMs);
 }
 
 function tooLong(elapsedMs: number, { servedBytes, total }: TransferProgress): OperatorError {

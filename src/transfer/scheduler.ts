@@ -162,7 +162,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     transfer.phase = { kind: 'running', meter };
     const how = { signal: controller.signal, onProgress: meter.report };
     const execution = found?.resume(how) ?? executor.start({ key, plan }, how);
-    const settled = run(transfer, meter, execution, controller).then((end) => {
+    const settled = run(transfer, { meter, gaveWay, controller }, execution).then((end) => {
       runs.delete(key);
       slots.giveBack(transfer);
       if (end === 'gave way' && isCurrent(transfer)) enqueue(transfer, gaveWay + 1);
@@ -199,9 +199,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   /** Never rejects: a failure is a state. */
   async function run(
     transfer: Transfer,
-    meter: Meter,
+    { meter, gaveWay, controller }: { meter: Meter; gaveWay: number; controller: AbortController },
     { ended, durable }: Execution,
-    controller: AbortController,
   ): Promise<'ended' | 'gave way' | 'detached'> {
     const { cloud } = transfer;
     const { signal } = controller;
@@ -209,6 +208,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       meter,
       clock,
       ageMs: Math.max(0, clock.now().getTime() - Date.parse(meter.startedAt)),
+      gaveWay,
       isKnown: () => durable === undefined || meter.isReported,
       isInTheWay: (progress) => isInTheWay(transfer, progress),
       abort: (reason) => controller.abort(reason),

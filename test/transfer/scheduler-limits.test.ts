@@ -175,6 +175,22 @@ describe('the fairness of a scheduler', () => {
     assert.deepEqual(kinds('a', 'b'), ['running', 'running']);
   });
 
+  test('each time that a transfer has given way doubles the time that its next run has', async () => {
+    const { clock, scheduler, runs, kinds } = setUp(1);
+    const given: number[] = [];
+    for (const key of ['a', 'b']) scheduler.start(key, planOf(key));
+    while (given.length < 6) {
+      const { signal, fail } = runs.at(-1) ?? assert.fail('nothing runs');
+      signal.addEventListener('abort', () => fail(signal.reason));
+      const startedAt = clock.monotonic();
+      while (!signal.aborted) await clock.advance(minute);
+      given.push((clock.monotonic() - startedAt) / minute);
+      await settle();
+    }
+    assert.deepEqual(given, [5, 5, 10, 10, 20, 20]);
+    assert.deepEqual(kinds('a', 'b'), ['running', 'queued']);
+  });
+
   test('a slow transfer gives way while another one waits for the memory of its decoder', async () => {
     const { clock, scheduler, runs, runOf, kinds } = setUp(9);
     for (const key of ['holder', 'plain', 'waiting']) scheduler.start(key, planOf(key));

@@ -275,7 +275,7 @@ function missingData(image: SeenImage | undefined, { recordOnly, imported }: Mom
   };
 }
 
-const gaveWayNote = '; its transfer moved less than 1 MiB/s for 5 minutes while others waited, and starts again';
+const gaveWayNote = '; its transfer moved less than 1 MiB/s while others waited, and starts again with twice the time';
 
 function transferMessage(state: ActiveTransfer, failure: Failure | undefined): string {
   const again =
