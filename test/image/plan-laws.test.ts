@@ -105,6 +105,8 @@ function isSame(one: string | undefined, other: string | undefined): boolean {
 /** It has data, and nothing shows that it is not what was verified once. */
 function isKeepable(image: Image, memory: Memory): boolean {
   const isStored = image.status === 'active' || image.status === 'deactivated';
+  const isUnused = memory.retired?.some((one) => one.imageID === image.id && one.isUnused === true) ?? false;
+  if (isUnused) return false;
   return isStored && (memory.findings.every(({ imageID }) => imageID !== image.id) || hasBeenVerified(image, memory));
 }
 

@@ -237,3 +237,72 @@ test('while a retired image takes its place again, the status does not call the 
   assert.equal(findCondition(world.status?.conditions, 'Available')?.status, 'True');
   assert.equal(world.status?.content?.digest, sha256('a'));
 });
+
+/** An edit, after which the process ends, or a response is lost, between the data and the place of the new image. */
+async function cutOff(
+  world: World,
+  data: string,
+  revisions: Record<string, unknown>,
+  at: 'hidden' | 'visible',
+): Promise<void> {
+  let isCut = false;
+  world.decide(({ op, id }) => {
+    if (isCut || id !== second) return 'ok';
+    const isHere = at === 'hidden' ? op === 'create' : op === 'patch';
+    isCut ||= isHere;
+    return !isHere ? 'ok' : at === 'hidden' ? 'crash-after' : 'lost';
+  });
+  world.edit(specOf(data, {}, { revisions }));
+  for (let steps = 0; steps < 10 && !isCut; steps++) await world.settle(1);
+  assert.ok(isCut);
+  world.decide(() => 'ok');
+}
+
+test('an image that never was the one to use takes no place of a revision that is kept, and goes', async () => {
+  for (const at of ['hidden', 'visible'] as const) {
+    const revisions = { keep: 1 };
+    const world = await started({}, { revisions });
+    await cutOff(world, 'b', revisions, at);
+    if (at === 'hidden') {
+      world.fill(second, 'b');
+      await world.restart();
+    }
+    assert.equal(world.images.get(second)?.hidden, at === 'hidden');
+    world.edit(specOf('c', {}, { revisions }));
+    await world.settle();
+    assert.deepEqual([world.ready(), states(world)], ['True Ready', ['0 Retired', '2 Current']], at);
+  }
+});
+
+test('an image that never was the one to use and is in use takes no place of a revision that is kept', async () => {
+  const revisions = { keep: 1 };
+  const world = await started({}, { revisions });
+  await cutOff(world, 'b', revisions, 'visible');
+  world.serverImages.add(second);
+  world.edit(specOf('c', {}, { revisions }));
+  await world.settle();
+  assert.deepEqual(states(world), ['0 Retired', '1 InUse', '2 Current']);
+  world.serverImages.clear();
+  await world.clock.advance(2 * hour);
+  await world.settle();
+  assert.deepEqual(states(world), ['0 Retired', '2 Current']);
+});
+
+test('a retired image is never visible to more projects than is declared', async () => {
+  const world = await started({ visibility: 'public' });
+  world.edit(specOf('b', { visibility: 'public' }));
+  await world.settle();
+  for (const [visibility, seen] of [
+    ['public', 'public'],
+    ['shared', 'shared'],
+    ['private', 'private'],
+    ['public', 'private'],
+  ]) {
+    world.edit(specOf('b', { visibility }));
+    await world.settle();
+    assert.deepEqual([world.ready(), world.images.get(first)?.visibility], ['True Ready', seen], visibility);
+  }
+  world.edit(specOf('a', { visibility: 'public' }));
+  await world.settle();
+  assert.deepEqual([world.status?.imageID, world.images.get(first)?.visibility], [first, 'public']);
+});

@@ -3,8 +3,9 @@
  * pins, images in use, full quotas, clocks that jump, lost memories and crashes.
  *
  * Invariants, at each change of either server: at most one image has the declared name; no name is longer than Glance allows; the image that
- * the status names has its data; once there was one, an image is visible where none is declared hidden. In the end the image is as
- * declared, and no more revisions are left than are kept.
+ * the status names has its data; once there was one, an image is visible where none is declared hidden; an image that was the one to use
+ * goes only if as many others that were are left as are to be kept. In the end the image is as declared, and no more revisions are left than
+ * are kept.
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
@@ -107,7 +108,7 @@ export async function playLife(acts: readonly Act[]): Promise<void> {
   const trouble = troubleIn(world);
   const watch = watchNames(world);
   const declare = (next: Declared) => {
-    watch.declare(next.image);
+    watch.declare(next);
     declared = next;
     world.edit(specIn(next));
   };
@@ -117,7 +118,10 @@ export async function playLife(acts: readonly Act[]): Promise<void> {
       declare(one);
       if (one.isAwaited) await world.settle(12);
       else await world.step();
-    } else await trouble.cause(one);
+    } else {
+      if (one.kind === 'loseStatus' || one.kind === 'loseMemory') watch.forget();
+      await trouble.cause(one);
+    }
   }
   trouble.end();
   const { name } = declared.image;
@@ -194,15 +198,28 @@ function watchNames(world: World) {
   let name = 'ubuntu';
   let mayBeHidden = false;
   let wasUsable = false;
+  let keep = 1;
+  let isKnown = true;
+  const used = new Set<string>();
+  /** Retired images may have had a name before it was declared. */
+  let hadName = new Set<string>();
+  let before = new Set<string>();
   world.watch(() => {
     const { resource } = world;
     const all = [...world.images.values()];
     const shown = world.show().join(', ');
-    assert.ok(all.filter((one) => one.name === name).length <= 1, `two images have the name: ${shown}`);
+    const named = all.filter((one) => one.name === name);
+    const most = Math.max(1, named.filter(({ id }) => hadName.has(id)).length);
+    assert.ok(named.length <= most, `two images have the name: ${shown}`);
     for (const one of all) assert.ok([...(one.name ?? '')].length <= 255, `a name is too long: ${one.name}`);
     if (resource === undefined || resource.metadata.deletionTimestamp !== undefined) return;
     const { imageID } = resource.status;
     wasUsable ||= imageID !== undefined;
+    if (imageID !== undefined) used.add(imageID);
+    const left = all.filter(({ id }) => id !== imageID && used.has(id));
+    const gone = [...before].filter((id) => used.has(id) && !world.images.has(id));
+    if (isKnown && gone.length > 0) assert.ok(left.length >= keep, `${gone.join()} is gone, keep is ${keep}: ${shown}`);
+    before = new Set(world.images.keys());
     if (imageID !== undefined)
       assert.equal(world.images.get(imageID)?.status, 'active', `imageID ${imageID}: ${shown}`);
     if (!wasUsable || mayBeHidden) return;
@@ -213,9 +230,15 @@ function watchNames(world: World) {
   });
   return {
     /** An image that was declared hidden is so until the next declaration is applied. */
-    declare(next: DeclaredImage): void {
+    declare({ image: next, revisions: { keep: most = 1 } }: Pick<Declared, 'image' | 'revisions'>): void {
       name = next.name ?? 'ubuntu';
       mayBeHidden ||= next.hidden === true;
+      keep = most;
+      hadName = new Set([...world.images.values()].flatMap((one) => (one.name === name ? one.id : [])));
+    },
+    /** Without its memory, the operator does not know which images were the one to use. */
+    forget(): void {
+      isKnown = false;
     },
   };
 }

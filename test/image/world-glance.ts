@@ -1,13 +1,19 @@
 /** The records, digests and results of the Glance in memory that `world.ts` has. */
 import { createHash } from 'node:crypto';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
-import { createImageClient, type ImageClient, type QuotaUsage } from '../../src/glance/client/index.ts';
+import {
+  createImageClient,
+  type ImageClient,
+  type ImageMember,
+  type QuotaUsage,
+} from '../../src/glance/client/index.ts';
 import { Conflict, ImageNotAuthorized, ImageNotFound } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
 import type { JsonPatchOperation } from '../../src/glance/patch.ts';
 import type { WantedImage } from '../../src/glance/translation.ts';
 import type { Cloud, Clouds } from '../../src/image/access/clouds.ts';
 import { contentProperty } from '../../src/image/model/identity.ts';
+import type { Member } from '../../src/image/model/revisions.ts';
 import { simulate } from '../../src/image/model/simulate.ts';
 import type { OwnConfigMaps } from '../../src/image/perform/config-maps.ts';
 import type { Following } from '../../src/image/publishers/resolution.ts';
@@ -120,11 +126,21 @@ export interface HeldByGlance {
   inUse: Set<string>;
   /** IDs of images that no read shows yet, because the database that responds lags behind. */
   lagging: Set<string>;
+  /** The projects with which each image is shared. */
+  members: Map<string, Member[]>;
 }
 
 export function createGlance(): HeldByGlance {
   const clock = createVirtualClock('2026-01-02T00:00:00.000Z');
-  return { clock, images: new Map(), data: new Map(), used: new Set(), inUse: new Set(), lagging: new Set() };
+  return {
+    clock,
+    images: new Map(),
+    data: new Map(),
+    used: new Set(),
+    inUse: new Set(),
+    lagging: new Set(),
+    members: new Map(),
+  };
 }
 
 export interface GlanceParts extends Omit<HeldByGlance, 'clock'> {
@@ -145,7 +161,14 @@ export function held(images: ReadonlyMap<string, Image>, id: string): Image {
 
 /** The client of this Glance. A change of a foreign image fails the test. */
 export function imagesOf(parts: GlanceParts): ImageClient {
-  const { client, images, data, used, inUse, lagging, calls, clock, write, fateOf, isForeign } = parts;
+  const { client, images, data, used, inUse, lagging, members, calls, clock, write, fateOf, isForeign } = parts;
+  const membersOf = (id: string) => members.get(id) ?? [];
+  function changeState(id: string, from: string, to: string): void {
+    const image = held(images, id);
+    if (image.status !== from && image.status !== to) throw new ImageNotAuthorized(image.status, { httpStatus: 403 });
+    images.set(id, { ...image, status: to });
+  }
+
   return {
     ...client,
     async get(id, signal) {
@@ -180,7 +203,41 @@ export function imagesOf(parts: GlanceParts): ImageClient {
         if (image.protected) throw new ImageNotAuthorized('protected', { httpStatus: 403 });
         if (inUse.has(id)) throw new Conflict('in use', { httpStatus: 409 });
         images.delete(id);
+        members.delete(id);
       }),
+    deactivate: (id) =>
+      write({ server: 'glance', op: 'deactivate', id }, () => changeState(id, 'active', 'deactivated')),
+    reactivate: (id) =>
+      write({ server: 'glance', op: 'reactivate', id }, () => changeState(id, 'deactivated', 'active')),
+    members: {
+      ...client.members,
+      async list(id) {
+        calls.reads++;
+        if (held(images, id).visibility !== 'shared') throw new ImageNotAuthorized('not shared', { httpStatus: 403 });
+        return membersOf(id).map((member) => memberOf(id, member, clock.now()));
+      },
+      add: (id, project) =>
+        write({ server: 'glance', op: 'addMember', id }, () => {
+          const image = held(images, id);
+          if (image.visibility !== 'shared') throw new ImageNotAuthorized('not shared', { httpStatus: 403 });
+          if (isForeign(image)) throw new Error(`foreign image shared: ${id}`);
+          if (membersOf(id).some((one) => one.project === project))
+            throw new Conflict('it is a member', { httpStatus: 409 });
+          const member = { project, status: 'pending' };
+          members.set(id, [...membersOf(id), member]);
+          return memberOf(id, member, clock.now());
+        }),
+      remove: (id, project) =>
+        write({ server: 'glance', op: 'removeMember', id }, () => {
+          if (held(images, id).visibility !== 'shared') throw new ImageNotAuthorized('not shared', { httpStatus: 403 });
+          if (!membersOf(id).some((one) => one.project === project))
+            throw new ImageNotFound('no member', { httpStatus: 404 });
+          members.set(
+            id,
+            membersOf(id).filter((one) => one.project !== project),
+          );
+        }),
+    },
     async *list({ hidden, properties = {} }) {
       calls.reads++;
       for (const image of [...images.values()])
@@ -233,6 +290,10 @@ export function imagesOf(parts: GlanceParts): ImageClient {
       };
     },
   };
+}
+
+function memberOf(imageId: string, { project, status }: Member, now: Date): ImageMember {
+  return { imageId, memberId: project, status, createdAt: now.toISOString(), updatedAt: now.toISOString() };
 }
 
 /** `isForbidden`: by a policy. */

@@ -179,8 +179,13 @@ export function pendingName({ image }: Desired, imageID: string): string {
 }
 
 /** Whether the image has not been the one to use yet, by its name. */
-export function isPending({ id, name, hidden }: Pick<Image, 'id' | 'name' | 'hidden'>): boolean {
-  return hidden && name?.endsWith(pendingSuffix(id)) === true;
+export function isPending(image: Pick<Image, 'id' | 'name' | 'hidden'>): boolean {
+  return image.hidden && hasPendingName(image);
+}
+
+/** It gets another name as soon as it is the image to use. */
+export function hasPendingName({ id, name }: Pick<Image, 'id' | 'name'>): boolean {
+  return name?.endsWith(pendingSuffix(id)) === true;
 }
 
 function pendingSuffix(imageID: string): string {

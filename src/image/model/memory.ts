@@ -109,7 +109,14 @@ const schema = z.object({
   marks: z.object({ restored: z.int(), at: moment }).optional(),
   /** Images that another one has replaced as the one to use, and since when. */
   retired: z
-    .array(z.object({ imageID: text, at: z.iso.datetime() }))
+    .array(
+      z.object({
+        imageID: text,
+        at: z.iso.datetime(),
+        /** It was never the image to use, so no revision has to give way to it. */
+        isUnused: z.literal(true).optional().catch(undefined),
+      }),
+    )
     .max(mostImages)
     .optional()
     .catch(undefined),
@@ -238,15 +245,26 @@ export function withImage(memory: Memory, imageID: string, isPublished: boolean)
 
 /**
  * With this image as the one to use. `others`, which consumers may know too, are replaced from now on. So are those whose recorded
- * time has not come yet, because a clock was wrong: their time to be kept begins again.
+ * time has not come yet, because a clock was wrong: their time to be kept begins again. `unused`: those of the others that never were
+ * the image to use.
  */
-export function withPromoted(memory: Memory, imageID: string, others: readonly string[], now: Date): Memory {
+export function withPromoted(
+  memory: Memory,
+  imageID: string,
+  others: readonly string[],
+  now: Date,
+  unused: readonly string[] = [],
+): Memory {
   const known = [...others, imageID].reduce((next, id) => withImage(next, id, true), memory);
   const { retired: before = [], ...rest } = known;
   const at = now.toISOString();
   const retired = rest.published
     .filter((id) => id !== imageID)
-    .map((id) => before.find((one) => one.imageID === id && !isLater(one.at, now)) ?? { imageID: id, at });
+    .map((id) => {
+      const known = before.find((one) => one.imageID === id);
+      if (known !== undefined) return isLater(known.at, now) ? { ...known, at } : known;
+      return { imageID: id, at, ...(unused.includes(id) ? { isUnused: true as const } : {}) };
+    });
   return { ...rest, promoted: imageID, ...(retired.length === 0 ? {} : { retired }) };
 }
 

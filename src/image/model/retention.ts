@@ -63,6 +63,7 @@ function keptOf<One extends Replaced>(
 /** Unverified data of a later time is not known to be right, but its image was the one to use: it stays. */
 function isKeepable(image: Image, memory: Memory): boolean {
   if (image.status !== 'active' && image.status !== 'deactivated') return false;
+  if (memory.retired?.some(({ imageID, isUnused }) => imageID === image.id && isUnused === true)) return false;
   if (memory.findings.every(({ imageID }) => imageID !== image.id)) return true;
   return wasVerified(image, memory);
 }
@@ -87,14 +88,21 @@ export function retentionDueMs({ spec, metadata, status }: GlanceImage, now: Dat
   const { keep, keepForMs } = retentionOf(spec);
   // Recorded by a clock that was ahead: the time begins again now, and that has to be recorded.
   if (retired.some(({ at }) => isLater(at, now))) return 0;
-  const times = retired
+  const replaced = retired
     .filter(({ imageID }) => imageID !== promoted)
-    .map(({ imageID, at }) => ({ at: Date.parse(at), asked: inUse.find((one) => one.imageID === imageID)?.at }))
-    .sort((a, b) => b.at - a.at)
-    .slice(keep)
-    .map(({ at, asked }) =>
-      Math.max(at + keepForMs, asked === undefined ? 0 : Math.min(Date.parse(asked), now.getTime()) + inUseMs),
-    );
+    .map(({ imageID, at, isUnused }) => ({
+      isKept: isUnused !== true,
+      at: Date.parse(at),
+      asked: inUse.find((one) => one.imageID === imageID)?.at,
+    }))
+    .sort((a, b) => b.at - a.at);
+  const beyond = replaced.filter(({ isKept }) => isKept).slice(keep);
+  const times = [...beyond, ...replaced.filter(({ isKept }) => !isKept)].map(({ at, isKept, asked }) =>
+    Math.max(
+      isKept ? at + keepForMs : at,
+      asked === undefined ? 0 : Math.min(Date.parse(asked), now.getTime()) + inUseMs,
+    ),
+  );
   if (times.length === 0) return undefined;
   return Math.max(0, Math.min(...times) - now.getTime());
 }

@@ -7,7 +7,7 @@
  */
 import type { Image } from '../../glance/image.ts';
 import type { WantedImage } from '../../glance/translation.ts';
-import { type Desired, imageAfter, imageBefore, pendingName } from '../model/desired.ts';
+import { type Desired, hasPendingName, imageAfter, imageBefore, pendingName } from '../model/desired.ts';
 import { findingOf, isRetired, type Memory, withFinding, withPromoted } from '../model/memory.ts';
 import { importing, lockOf } from '../model/revisions.ts';
 import { storeChange } from '../model/stores.ts';
@@ -30,8 +30,14 @@ export function whenRight(scene: Scene, chosen: Judged): Choice {
   const isPromoted = memory.promoted === image.id && others.every((one) => isRetired(memory, one.image.id));
   if (isSettled || isPromoted) return rest;
   const ids = others.map((one) => one.image.id);
-  const promoted = withPromoted(withWrong(memory, others, scene.desired), image.id, ids, now);
+  const unused = others.filter((one) => isUnused(one, memory)).map((one) => one.image.id);
+  const promoted = withPromoted(withWrong(memory, others, scene.desired), image.id, ids, now, unused);
   return step({ kind: 'record', memory: ids.length === 0 ? promoted : withRecord(promoted, scene.desired) });
+}
+
+/** Its making was cut off, and another declaration came before it took its place. A lost memory says of no image that it was not used. */
+function isUnused({ image }: Judged, { promoted }: Memory): boolean {
+  return promoted !== undefined && promoted !== image.id && hasPendingName(image);
 }
 
 /** A ConfigMap that cannot be written keeps the image neither from its name nor from its stores, and is reported in the end. */

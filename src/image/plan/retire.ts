@@ -114,6 +114,15 @@ function isAskedLately({ state, now }: Scene, { image }: Judged): boolean {
   return inUse !== undefined && msSince(inUse.at, now) < inUseMs;
 }
 
+/** Each can be seen by more projects than the one before. */
+const visibilities = ['private', 'shared', 'community', 'public'];
+
+/** No replaced image is visible to more projects than the declaration allows. */
+function narrowed({ image: { visibility }, leftAlone }: Desired, image: Image): { visibility?: string } {
+  if (leftAlone.includes('visibility')) return {};
+  return visibilities.indexOf(image.visibility) > visibilities.indexOf(visibility) ? { visibility } : {};
+}
+
 /** Gives way to the image that has replaced it, and keeps its marks. Data that was never verified stays hidden. */
 function withdraw({ desired, state, now }: Scene, { image, number }: Judged): Choice | undefined {
   const { memory } = state;
@@ -122,7 +131,8 @@ function withdraw({ desired, state, now }: Scene, { image, number }: Judged): Ch
   const protection = desired.image.protected ? { protected: true } : {};
   const { [ownerProperty]: owner, [clusterProperty]: cluster } = desired.image.properties ?? {};
   const properties = isContested(memory, now) ? {} : compact({ [ownerProperty]: owner, [clusterProperty]: cluster });
-  const wanted = { name: retiredName(desired, image, number), hidden, tags: [], ...protection, properties };
+  const name = retiredName(desired, image, number);
+  const wanted = { name, hidden, tags: [], ...protection, ...narrowed(desired, image), properties };
   const operations = diffImage(image, wanted, { purge: false, keep: () => true });
   return operations.length === 0 ? undefined : step({ kind: 'patch', image, operations, keys: [] });
 }
