@@ -78,10 +78,10 @@ async function* pieces(data: Buffer): AsyncGenerator<Uint8Array, void, undefined
 async function pass(
   images: ImageClient,
   webDownloads: Partial<WebDownloads> = {},
-  start: { image: Image; memory?: Memory } = { image: queued },
+  start: { image: Image; memory?: Memory; desired?: typeof desired } = { image: queued },
 ) {
   const state = stateOf([start.image], start.memory);
-  const pursued = await pursue(desired, state, {
+  const pursued = await pursue(start.desired ?? desired, state, {
     images,
     servers: async () => 'noCompute',
     recent: createRecentImages(clock),
@@ -122,6 +122,20 @@ test('no import is requested from a host that cannot be resolved, and the reconc
   const { images, calls } = glance(queued, Buffer.alloc(0));
   const error = errorOf(await pass(images, { checkURL: () => Promise.reject(new Error('getaddrinfo ENOTFOUND')) }));
   assert.deepEqual([error.code, error.retry.kind, calls.includes('import')], ['SourceUnreachable', 'backoff', false]);
+});
+
+test('no import is requested from a URL that the operator cannot parse and Glance may, such as one of a link-local address with a zone', async () => {
+  for (const hostname of ['[fe80::a9fe:a9fe%eth0]', '[fe80::a9fe:a9fe%25eth0]', 'example.com:99999', 'a%00b']) {
+    const spec = {
+      ...declared.spec,
+      content: { ...declared.spec.content, http: { ...http, url: `http://${hostname}/x` } },
+    };
+    const wanted = desiredOf({ spec });
+    const { images, calls } = glance(queued, Buffer.alloc(0));
+    const error = errorOf(await pass(images, {}, { image: queued, desired: wanted }));
+    assert.deepEqual([error.code, error.retry.kind, calls], ['SourceURLInvalid', 'change', []]);
+    assert.match(error.message, /^no import was requested, because spec\.content\.http\.url is not a valid URL/);
+  }
 });
 
 test('an import is requested from a host that the egress policy allows, and waited for', async () => {

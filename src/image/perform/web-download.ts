@@ -2,9 +2,9 @@
  * Checks of what Glance downloads by itself, because the operator sees neither the connection nor the bytes on their way.
  *
  * Guarantees: imports are requested only from addresses that the operator itself might connect to, as far as the operator knows from
- * the name and its own DNS, or, where sources have a proxy, from what that proxy permits; the redirects that Glance follows are
- * Glance's. An image becomes visible only after its format was
- * inspected, by a read of its first bytes and, where a format needs them, its last ones.
+ * the name and its own DNS, or, where sources have a proxy, from what that proxy permits. The redirects that Glance follows are not
+ * checked. An image becomes visible only after its format was inspected, by a read of its first bytes and, where a format needs them,
+ * its last ones.
  */
 
 import type { ImageClient } from '../../glance/client/index.ts';
@@ -36,7 +36,13 @@ const faults: ReadonlySet<ErrorCode> = new Set([
 
 export async function checkWebDownload(uri: string, { checkURL }: WebDownloads, signal: AbortSignal): Promise<void> {
   const url = URL.parse(uri);
-  if (url === null) return;
+  // Glance may read it in another way: a link-local address with a zone is none here, and Glance connects to it.
+  if (url === null) {
+    throw new OperatorError(
+      'no import was requested, because spec.content.http.url is not a valid URL, so its address cannot be checked: correct its host and port',
+      { code: 'SourceURLInvalid' },
+    );
+  }
   try {
     await checkURL(url, signal);
   } catch (error) {
