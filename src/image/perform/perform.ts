@@ -12,7 +12,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { attempt, OperatorError } from '../../lib/errors.ts';
 import type { Cloud } from '../access/clouds.ts';
 import type { StatusOutcome } from '../access/resources.ts';
-import { withInUse, withoutImage } from '../model/memory.ts';
+import { mostKeys, withInUse, withoutImage } from '../model/memory.ts';
 import { ownershipOf } from '../model/ownership.ts';
 import { publishedData } from '../model/published-data.ts';
 import type { Change } from '../model/report.ts';
@@ -245,7 +245,7 @@ async function whenForbidden(
   const isNew = reserved !== undefined && step.image.properties[reserved] === undefined;
   if (stuck.length === 0) return failed(state, asProtected(error, isNew ? 'create' : 'update'));
   const known = state.memory.unremovable?.keys ?? [];
-  const unremovable = { keys: [...new Set([...known, ...stuck])], at: clock.now().toISOString() };
+  const unremovable = { keys: [...new Set([...known, ...stuck])].slice(-mostKeys), at: clock.now().toISOString() };
   return changed({ ...state, memory: { ...state.memory, unremovable } });
 }
 

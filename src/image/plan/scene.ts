@@ -9,7 +9,7 @@ import type { WantedImage } from '../../glance/translation.ts';
 import type { ErrorCode } from '../../lib/error-codes.ts';
 import type { Content } from '../model/content.ts';
 import { type Desired, keepsProperty } from '../model/desired.ts';
-import { type Memory, msSince, withPropertyKeys } from '../model/memory.ts';
+import { type Memory, mostImages, msSince, withPropertyKeys } from '../model/memory.ts';
 import type { Revision, Stage } from '../model/revisions.ts';
 import { contestMs } from '../model/simulate.ts';
 import type { Next, PlanStep, State } from '../model/step.ts';
@@ -80,9 +80,9 @@ export function withKeys({ desired, state }: Scene, changing: Extract<PlanStep, 
   const known = desired.purge ? memory : withPropertyKeys(memory, changing.keys);
   const { owners: before = [] } = memory;
   const { declaredOwner } = desired;
-  const isKnown = declaredOwner === undefined || declaredOwner === memory.owner;
-  const owners = isKnown ? before : [...new Set([...before, declaredOwner])].sort();
-  if (known === memory && owners.length === before.length) return step(changing);
+  const isKnown = declaredOwner === undefined || declaredOwner === memory.owner || before.includes(declaredOwner);
+  const owners = isKnown ? before : [declaredOwner, ...before].slice(0, mostImages).sort();
+  if (known === memory && isKnown) return step(changing);
   return step({ kind: 'record', memory: { ...known, ...(owners.length === 0 ? {} : { owners }) } });
 }
 

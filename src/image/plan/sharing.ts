@@ -47,7 +47,7 @@ export function admission({ desired, state: { memory } }: Scene, chosen: Judged)
 export function withMembers(memory: Memory, declared: readonly string[] = [], revisions: readonly Revision[]): Memory {
   const { members: _, ...rest } = memory;
   const stuck = revisions.every(isShared) ? [] : rememberedMembers(memory);
-  const all = [...new Set([...declared, ...stuck])].sort();
+  const all = [...new Set([...declared, ...stuck])].slice(0, mostKeys).sort();
   return all.length === 0 ? rest : { ...rest, members: all };
 }
 

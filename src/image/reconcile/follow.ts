@@ -9,7 +9,7 @@ import { compact } from '../../lib/compact.ts';
 import { attempt, OperatorError } from '../../lib/errors.ts';
 import type { Cloud } from '../access/clouds.ts';
 import type { Desired } from '../model/desired.ts';
-import { findingOf, type Memory, withFinding, withPromoted } from '../model/memory.ts';
+import { findingOf, type Memory, mostKeys, withFinding, withPromoted } from '../model/memory.ts';
 import type { ActiveTransfer, End } from '../model/report.ts';
 import type { Observed } from '../model/revisions.ts';
 import { isUsable, lockOf } from '../model/revisions.ts';
@@ -122,7 +122,7 @@ export function remembered(memory: Memory, next: Next, observed: Observed, decla
 /** A key that was declared, and that Glance does not let us remove yet, is removed later. */
 function keysLeft({ propertyKeys }: Desired, memory: Memory): string[] {
   const stuck = memory.unremovable?.keys.filter((key) => memory.propertyKeys.includes(key)) ?? [];
-  return [...new Set([...propertyKeys, ...stuck])].sort();
+  return [...new Set([...propertyKeys, ...stuck])].slice(0, mostKeys).sort();
 }
 
 /** An import whose lock is on its image still is remembered, because Glance keeps the lock of one whose worker has died. */
