@@ -134,7 +134,7 @@ test('no import is requested from a URL that the operator cannot parse and Glanc
     const { images, calls } = glance(queued, Buffer.alloc(0));
     const error = errorOf(await pass(images, {}, { image: queued, desired: wanted }));
     assert.deepEqual([error.code, error.retry.kind, calls], ['SourceURLInvalid', 'change', []]);
-    assert.match(error.message, /^no import was requested, because spec\.content\.http\.url is not a valid URL/);
+    assert.match(error.message, /^no import was requested, because the URL in spec\.content is not valid/);
   }
 });
 

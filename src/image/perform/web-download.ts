@@ -39,7 +39,7 @@ export async function checkWebDownload(uri: string, { checkURL }: WebDownloads, 
   // Glance may read it in another way: a link-local address with a zone is none here, and Glance connects to it.
   if (url === null) {
     throw new OperatorError(
-      'no import was requested, because spec.content.http.url is not a valid URL, so its address cannot be checked: correct its host and port',
+      'no import was requested, because the URL in spec.content is not valid, so its address cannot be checked: correct its host and port',
       { code: 'SourceURLInvalid' },
     );
   }
