@@ -39,6 +39,8 @@ export interface HttpUpload {
   body: AsyncIterable<Uint8Array>;
   /** In bytes, if known. Sent as Content-Length and enforced. */
   size: number | undefined;
+  /** The system has taken over this piece of the body, and all before it: their memory is not read any more. */
+  onSent?: ((piece: Uint8Array) => void) | undefined;
   /** How long the server may take to accept a chunk, and to respond after the last one. A slow source is not counted. */
   responseDeadlineMs: number;
   signal: AbortSignal;

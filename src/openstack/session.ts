@@ -44,6 +44,8 @@ export interface ServiceUpload extends Request {
   body: AsyncIterable<Uint8Array>;
   /** In bytes, if known. */
   size: number | undefined;
+  /** The memory of this piece of the body, and of all before it, is not read any more. */
+  onSent?: ((piece: Uint8Array) => void) | undefined;
 }
 
 export type ServiceDownload = Request;
@@ -156,7 +158,7 @@ export function createSession(options: SessionOptions): Session {
       });
     },
 
-    upload(service, { operation, path, headers, body, size, requestId, signal }) {
+    upload(service, { operation, path, headers, body, size, onSent, requestId, signal }) {
       let isSending = false;
       const options = { requestId, idempotent: true, mayResend: () => !isSending, tokenLifeMs: uploadTokenMs, signal };
       return caller.call(service, options, async (target) => {
@@ -170,6 +172,7 @@ export function createSession(options: SessionOptions): Session {
           requestId: target.requestId,
           body,
           size,
+          onSent,
           responseDeadlineMs,
           signal,
         };

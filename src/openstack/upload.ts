@@ -17,7 +17,7 @@ import { asConnectionFailed, errorLimit, readResponse } from './response.ts';
 
 export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Transport['upload'] {
   return async (upload, onSending) => {
-    const { purpose, method, url, headers, requestId, size, responseDeadlineMs, signal } = upload;
+    const { purpose, method, url, headers, requestId, size, onSent, responseDeadlineMs, signal } = upload;
     signal.throwIfAborted();
     using over = linked(signal);
     const late = () => over.abort(new DeadlineExceeded(`${method} ${safeUrl(url)}`, responseDeadlineMs));
@@ -30,6 +30,7 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
     const body = Readable.from(relayed.body);
     // The relay knows its errors. Without a listener a late one would end the process.
     body.on('error', () => {});
+    if (onSent !== undefined) watchSent(body, onSent);
     const length: Record<string, string> = size === undefined ? {} : { 'content-length': String(size) };
     try {
       const request = {
@@ -54,6 +55,25 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
       over.abort();
     }
   };
+}
+
+/**
+ * The client writes the data of a stream to its socket, pauses the stream when the socket has to keep some of it, and resumes it when
+ * the system has taken over all of it. The event `resume` may come too late to tell that, after the next data.
+ */
+function watchSent(body: Readable, onSent: (piece: Uint8Array) => void): void {
+  let written: Uint8Array | undefined;
+  let kept: Uint8Array | undefined;
+  // A listener would let the data flow before the client listens.
+  body.pause();
+  body.on('pause', () => {
+    kept = written;
+  });
+  body.on('data', (piece: Uint8Array) => {
+    if (kept !== undefined) onSent(kept);
+    kept = undefined;
+    written = piece;
+  });
 }
 
 /** A success counts only if the whole body was handed over before. */

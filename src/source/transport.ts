@@ -11,6 +11,7 @@ import type { Readable } from 'node:stream';
 import { Agent, buildConnector, request } from 'undici';
 import { canonicalHost } from '../http/address-rules.ts';
 import { type EgressPolicy, guardConnector } from '../http/egress.ts';
+import { receiving } from '../http/receive-buffers.ts';
 import { createTrust, type Trust, trustingConnector } from '../http/trust.ts';
 import { readCertificates } from './certificate.ts';
 
@@ -63,14 +64,17 @@ export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {})
   const connect = guardConnector(policy, {
     make: ({ lookup }) =>
       trustingConnector(trust, { ca, replacesSystem: false }, (secureContext) =>
-        buildConnector({
-          ...(secureContext === undefined ? {} : { secureContext }),
-          lookup,
-          allowH2: false,
-          timeout,
-          // A resumed TLS session would keep the result of an earlier certificate check.
-          maxCachedSessions: 0,
-        }),
+        receiving((buffers) =>
+          buildConnector({
+            ...(secureContext === undefined ? {} : { secureContext }),
+            ...buffers,
+            lookup,
+            allowH2: false,
+            timeout,
+            // A resumed TLS session would keep the result of an earlier certificate check.
+            maxCachedSessions: 0,
+          }),
+        ),
       ),
     trust,
     connectTimeoutMs: timeout,

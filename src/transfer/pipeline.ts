@@ -5,6 +5,7 @@
  * memory is constant; the source is read only on demand.
  */
 import { type BodyCheck, holdBack } from '../http/body.ts';
+import { giveBack } from '../http/receive-buffers.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { MemoryShare } from '../lib/memory-budget.ts';
 import { safeUrl } from '../lib/secret.ts';
@@ -48,6 +49,8 @@ export interface Pipeline {
   /** Length of the body, if it is known before its end. */
   readonly size: number | undefined;
   state(): PipelineState;
+  /** The reader does not read this piece of the body any more, nor any before it. */
+  sent(piece: Uint8Array): void;
   /** Releases the unread rest. */
   close(): void;
 }
@@ -78,7 +81,7 @@ export async function openPipeline(
   source: OpenedSource,
   options: PipelineOptions,
 ): Promise<Pipeline> {
-  const { chunks, check, sizeOf, state } = flow(plan, source, options);
+  const { chunks, check, sizeOf, isServedUnchanged, state } = flow(plan, source, options);
   // Two chunks, because a file that ends with its first one is verified as a whole before anything is sent.
   const first = await chunks.next();
   const second = await chunks.next();
@@ -96,6 +99,9 @@ export async function openPipeline(
     body: holdBack(body, check),
     size,
     state,
+    sent(piece) {
+      if (isServedUnchanged()) giveBack(piece);
+    },
     // Not awaited: a hanging source must not delay the end of the transfer.
     close: () => void chunks.return().catch(() => {}),
   };
@@ -277,7 +283,8 @@ function flow(plan: TransferPlan, source: OpenedSource, options: PipelineOptions
     throw new StatedSizeWrong(message, { code: 'CompressionInvalid' });
   }
 
-  return { chunks: chunks(), check, sizeOf, state: () => state };
+  const isServedUnchanged = () => imageBytes > 0 && madeBy() === undefined;
+  return { chunks: chunks(), check, sizeOf, isServedUnchanged, state: () => state };
 }
 
 /** The digest in the plan, and the one that the source has recorded. */

@@ -48,6 +48,7 @@ async function stage({ imageID }: TransferPlan, pipeline: Pipeline, delivery: De
     await images.stage(imageID, pipeline.body, {
       ...(pipeline.size === undefined ? {} : { size: pipeline.size }),
       isQueued: true,
+      onSent: pipeline.sent,
       signal,
     });
   } catch (error) {

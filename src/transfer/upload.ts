@@ -30,6 +30,7 @@ export async function uploadImage(plan: TransferPlan, pipeline: Pipeline, delive
       ...(pipeline.size === undefined ? {} : { size: pipeline.size }),
       ...(store === undefined ? {} : { store }),
       isQueued: true,
+      onSent: pipeline.sent,
       signal,
     });
     verifiedOf(pipeline);

@@ -44,6 +44,8 @@ export interface StageOptions {
   size?: number;
   /** The caller has just seen that the image is queued, so it is not requested again. Glance itself rejects data for any other. */
   isQueued?: boolean;
+  /** The memory of this piece of the body, and of all before it, is not read any more. */
+  onSent?: (piece: Uint8Array) => void;
   signal: AbortSignal;
 }
 
@@ -65,7 +67,7 @@ export interface ImageData {
 
 export function imageData({ session }: Calls, { get }: ImageRecords, { stores }: ImageStores): ImageDataCalls {
   return {
-    async upload(id, body, { signal, size, isQueued = false, ...where }) {
+    async upload(id, body, { signal, size, isQueued = false, onSent, ...where }) {
       const { store } = where;
       if (!isQueued) expectQueued(await get(id, signal));
       const headers = uploadHeaders({ ...where, ...(size === undefined ? {} : { size }) });
@@ -76,6 +78,7 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
           headers,
           body,
           size,
+          onSent,
           signal,
         });
       } catch (error) {
@@ -84,7 +87,7 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
       }
     },
 
-    async stage(id, body, { size, isQueued = false, signal }) {
+    async stage(id, body, { size, isQueued = false, onSent, signal }) {
       if (!isQueued) expectQueued(await get(id, signal));
       const headers = { 'content-type': 'application/octet-stream' };
       try {
@@ -94,6 +97,7 @@ export function imageData({ session }: Calls, { get }: ImageRecords, { stores }:
           headers,
           body,
           size,
+          onSent,
           signal,
         });
       } catch (error) {

@@ -1,0 +1,98 @@
+/**
+ * The memory into which a connection without TLS receives. By default each read of a socket gets 64 KiB of its own, which the garbage collector has
+ * to find again: with a reader that gives the memory back, a download needs a few buffers for any number of bytes, and larger ones,
+ * which halves the number of reads.
+ *
+ * Guarantees: memory is used again only after its reader has given back a later piece of the same connection; a reader that gives
+ * nothing back gets new memory, of the usual size.
+ */
+import type { OnReadOpts, Socket } from 'node:net';
+import type { buildConnector } from 'undici';
+
+type Connector = buildConnector.connector;
+
+const kib = 1024;
+/** Of a buffer whose reader does not give it back. Larger ones would be mapped and unmapped by the system each time. */
+const smallBytes = 64 * kib;
+/** Of one that is given back. */
+const largeBytes = 256 * kib;
+/** The rest of a buffer is not read into if it is less than this part of it: each read costs a call of the system. */
+const leastPart = 1 / 4;
+/** In use at once, at most: the memory of further ones is left to the garbage collector. Readers have far fewer in use. */
+const mostLent = 32;
+const mostFree = 8;
+
+/** By its memory: the connection that a piece came from. */
+const lenders = new WeakMap<ArrayBufferLike, { giveBack(piece: Uint8Array): void }>();
+
+/**
+ * Nobody reads any more what a connection has received before the buffer of this piece. Pieces of other origin are ignored. Only for
+ * bytes that reach the caller unchanged, to be called in their order.
+ */
+export function giveBack(piece: Uint8Array): void {
+  lenders.get(piece.buffer)?.giveBack(piece);
+}
+
+/**
+ * A connector whose connections receive into buffers of their own. `make` makes the connector of one connection. With TLS the client
+ * joins the small records of the server, which takes new memory in any case.
+ */
+export function receiving(make: (options: { onread?: OnReadOpts }) => Connector): Connector {
+  const plain = make({});
+  return (server, callback) => {
+    if (server.protocol === 'https:') return plain(server, callback);
+    const buffers = createReceiveBuffers();
+    make({ onread: buffers.onread })(server, (...result) => {
+      const [, socket] = result;
+      if (socket !== null) buffers.receiveFor(socket);
+      callback(...result);
+    });
+  };
+}
+
+/** `receiveFor` is called before the socket receives anything, because a server responds only to requests. */
+export function createReceiveBuffers(): { onread: OnReadOpts; receiveFor(socket: Pick<Socket, 'push'>): void } {
+  const free: Uint8Array[] = [];
+  /** With bytes that are still read, in the order in which they were received. The last one is being filled. */
+  const lent: Uint8Array[] = [];
+  let isGivenBack = false;
+  let filled = 0;
+  let receiver: Pick<Socket, 'push'> | undefined;
+
+  const lender = {
+    giveBack(piece: Uint8Array) {
+      isGivenBack = true;
+      const at = lent.findIndex(({ buffer }) => buffer === piece.buffer);
+      for (const buffer of lent.splice(0, Math.max(at, 0))) {
+        if (buffer.length === largeBytes && free.length < mostFree) free.push(buffer);
+      }
+    },
+  };
+
+  function next(): Uint8Array {
+    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(isGivenBack ? largeBytes : smallBytes);
+    lenders.set(buffer.buffer, lender);
+    lent.push(buffer);
+    if (lent.length > mostLent) lent.shift();
+    filled = 0;
+    return buffer;
+  }
+
+  return {
+    receiveFor(socket) {
+      receiver = socket;
+    },
+    onread: {
+      buffer() {
+        const last = lent.at(-1);
+        const hasSpace = last !== undefined && last.length - filled >= last.length * leastPart;
+        return hasSpace ? last.subarray(filled) : next();
+      },
+      callback(bytes, buffer) {
+        filled += bytes;
+        // As a socket without buffers of its own does. False: nothing more is read until the reader has read this.
+        return receiver?.push(buffer.subarray(0, bytes)) ?? false;
+      },
+    },
+  };
+}

@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer as createPlainServer, type RequestListener } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { createEgressPolicy } from '../../src/http/egress.ts';
+import { createReceiveBuffers, giveBack } from '../../src/http/receive-buffers.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import type { HttpUpload } from '../../src/openstack/exchange.ts';
+import { createTransport } from '../../src/openstack/transport.ts';
+import { openHttpSource } from '../../src/source/http.ts';
+import { createSourceTransport } from '../../src/source/transport.ts';
+import { makeCertificates } from '../env/certificates.ts';
+import { digestOf, generated, pieces } from '../env/content.ts';
+
+const mib = 2 ** 20;
+
+/** What Node does with the buffers of a connection that receives pieces of these lengths. */
+function receive(lengths: readonly number[], onPiece: (piece: Uint8Array) => void): void {
+  const buffers = createReceiveBuffers();
+  buffers.receiveFor({
+    push(piece) {
+      onPiece(piece);
+      return true;
+    },
+  });
+  const { buffer, callback } = buffers.onread;
+  assert(typeof buffer === 'function');
+  let next = buffer();
+  for (const length of lengths) {
+    const bytes = Math.min(length, next.length);
+    next.fill((Math.imul(length, 31) + bytes) & 0xff, 0, bytes);
+    callback(bytes, next);
+    next = buffer();
+  }
+}
+
+test('a piece that was not given back keeps its bytes, whatever was given back before it', () => {
+  const step = fc.record({ length: fc.integer({ min: 1, max: 300_000 }), readers: fc.integer({ min: 0, max: 20 }) });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+      const held: { piece: Uint8Array; copy: Buffer }[] = [];
+      let at = 0;
+      const lengths = steps.map(({ length }) => length);
+      receive(lengths, (piece) => {
+        held.push({ piece, copy: Buffer.from(piece) });
+        const { readers = 0 } = steps[at++] ?? {};
+        let last: Uint8Array | undefined;
+        while (held.length > readers) last = held.shift()?.piece;
+        if (last !== undefined) giveBack(last);
+        for (const { piece: kept, copy } of held) assert(copy.equals(kept));
+      });
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('a connection whose pieces are given back needs the same few buffers for any number of bytes', () => {
+  const memory = new Set<ArrayBufferLike>();
+  const lengths = Array.from({ length: 4096 }, () => 64 * 1024);
+  receive(lengths, (piece) => {
+    memory.add(piece.buffer);
+    giveBack(piece);
+  });
+  assert(memory.size <= 4, `${memory.size} buffers`);
+});
+
+test('a piece of other origin is not given back', () => {
+  giveBack(Buffer.alloc(10));
+  giveBack(new Uint8Array(10));
+});
+
+test('a piece that is given back several times frees nothing that is in use', () => {
+  const seen: { piece: Uint8Array; copy: Buffer }[] = [];
+  receive(
+    Array.from({ length: 500 }, (_, at) => 40_000 + at),
+    (piece) => {
+      seen.push({ piece, copy: Buffer.from(piece) });
+      const late = seen.at(-20)?.piece;
+      if (late !== undefined) for (let times = 0; times < 3; times++) giveBack(late);
+      for (const { piece: kept, copy } of seen.slice(-20)) assert(copy.equals(kept));
+    },
+  );
+});
+
+const { signal } = new AbortController();
+const certificates = await makeCertificates();
+
+for (const protocol of ['http', 'https'] as const) {
+  const listen = async (t: TestContext, handler: RequestListener) => {
+    const server =
+      protocol === 'http' ? createPlainServer(handler) : createTlsServer({ ...certificates.good }, handler);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const address = server.address();
+    assert(typeof address === 'object' && address !== null);
+    return `${protocol}://127.0.0.1:${address.port}`;
+  };
+
+  /** Uploads a body to a server that reads in fits, which fills the buffers of the system. Resolves with the digest of what came. */
+  async function upload(t: TestContext, size: number, body: AsyncIterable<Uint8Array>, onSent: HttpUpload['onSent']) {
+    const received = createHash('sha256');
+    let reads = 0;
+    const origin = await listen(t, async (request, response) => {
+      for await (const chunk of request) {
+        received.update(chunk);
+        if (++reads % 50 === 0) for (let turns = 0; turns < 40; turns++) await new Promise(setImmediate);
+      }
+      response.writeHead(204).end();
+    });
+    const tls = { ca: certificates.ca, verify: true, client: undefined };
+    const cloud = createTransport({ tls, userAgent: 'test', clock: systemClock });
+    t.after(() => cloud.close());
+    const request = {
+      purpose: { service: 'image', operation: 'upload' },
+      method: 'PUT',
+      url: `${origin}/file`,
+      headers: {},
+      requestId: 'req-1',
+      responseDeadlineMs: 60_000,
+      signal,
+    } as const;
+    const { status } = await cloud.upload({ ...request, body, size, onSent }, () => {});
+    assert.equal(status, 204);
+    return received.digest('hex');
+  }
+
+  test(`memory that is written over as soon as an upload over ${protocol} has sent it changes nothing of what arrives`, async (t) => {
+    const content = generated(16 * mib);
+    const unsent: Uint8Array[] = [];
+    let sent = 0;
+    async function* body() {
+      let at = 0;
+      for (let from = 0; from < content.size; ) {
+        const size = [256 * 1024, 100_000, 65_536, 300, 16_384][at++ % 5] ?? 1;
+        // Each with memory of its own.
+        const piece = new Uint8Array(content.slice(from, from + size));
+        unsent.push(piece);
+        yield piece;
+        from += size;
+      }
+    }
+    const found = await upload(t, content.size, body(), (last) => {
+      const at = unsent.findIndex(({ buffer }) => buffer === last.buffer);
+      for (const piece of unsent.splice(0, Math.max(at, 0))) {
+        piece.fill(0);
+        sent += piece.length;
+      }
+      // The client may have sent the beginning of a piece only.
+      last.fill(0);
+    });
+    assert.equal(found, digestOf(content));
+    assert(sent > content.size / 2, `only ${sent} bytes were reported as sent`);
+  });
+
+  test(`a file that is downloaded over ${protocol} and uploaded is the same after its memory was used again`, async (t) => {
+    const content = generated(24 * mib);
+    const sizes = [1000, 70_000, 300_000, 16_384, 200, 1_000_000];
+    const origin = await listen(t, async (_request, response) => {
+      response.writeHead(200, { 'content-length': content.size, etag: '"1"' });
+      let at = 0;
+      for (const piece of pieces(content, 0, content.size, 2 * mib)) {
+        for (let from = 0; from < piece.length; ) {
+          const size = sizes[at++ % sizes.length] ?? 1;
+          if (!response.write(piece.subarray(from, from + size))) await once(response, 'drain');
+          from += size;
+        }
+      }
+      response.end();
+    });
+    const policy = createEgressPolicy({ allow: ['127.0.0.1'], deny: [] });
+    const transport = createSourceTransport(policy, { ca: certificates.ca });
+    t.after(() => transport.close());
+    const source = await openHttpSource({
+      urls: [`${origin}/image.raw`],
+      transport,
+      clock: systemClock,
+      random: () => 0.5,
+      hasDigest: true,
+      limits: { maxBytes: content.size, stallBytes: 1, stallWindowMs: 60_000 },
+      signal,
+    });
+    const memory = new Set<ArrayBufferLike>();
+    async function* body() {
+      for await (const chunk of source.body) {
+        memory.add(chunk.buffer);
+        yield chunk;
+      }
+    }
+    assert.equal(await upload(t, content.size, body(), giveBack), digestOf(content));
+    // A few, and pieces that the client had to join. With TLS there is no memory to give back.
+    if (protocol === 'http') assert(memory.size < 150, `the data was in ${memory.size} buffers`);
+  });
+}
