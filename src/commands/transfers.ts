@@ -74,17 +74,18 @@ export function createTransfers(options: TransfersOptions): Transfers {
     stallWindowMs: settings.sourceStallSeconds * 1000,
     nonfatalChecks: settings.gptSafetyChecksNonfatal,
   };
-  const executorFor = (what: string) =>
+  const executorFor = (what: string, threads?: number) =>
     createThreadExecutor({
       egress,
       trust,
       fence,
       clock,
-      onCrash: (problem) => log.error({ problem }, `The thread for ${what} has ended; they start again`),
+      ...(threads === undefined ? {} : { threads }),
+      onCrash: (problem) => log.error({ problem }, `A thread for ${what} has ended; they start again`),
     });
   const executor = executorFor('transfers');
   // What a publisher sends can end this thread alone.
-  const asker = executorFor('lists of publishers');
+  const asker = executorFor('lists of publishers', 1);
   const publishers = createFollowing({ asker, limits, credentials, configMaps, clock, random });
   const scheduler = createScheduler({
     executor: executorOf(async (plan, run) => executor.run(plan, await readAccess(credentials, plan, run.signal), run)),

@@ -1,12 +1,13 @@
 /**
- * The executor of the operator: one worker thread for all transfers, because a thread per transfer needs more memory and is not
- * faster.
+ * The executor of the operator: worker threads, one for each transfer that runs, up to the number of cores. Further transfers share
+ * them. More threads would need more memory, and be no faster.
  *
  * Guarantees: a transfer that ends the thread fails alone. The others start again in a new thread, which is no failure of theirs.
  * One that has certainly ended a thread, or was among the suspects twice, runs in a thread of its own; if it ends that too, it fails
  * as TransferCrashed. Of these threads only one at a time is younger than the probation, in which such a transfer ends its thread
  * as a rule. The decoders of all threads share one budget of memory.
  */
+import { availableParallelism } from 'node:os';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createMemoryBudget } from '../lib/memory-budget.ts';
@@ -18,6 +19,8 @@ import { type Culprit, startThread, type Thread, ThreadEnded, type ThreadOptions
 export interface ThreadExecutorOptions extends Omit<ThreadOptions, 'memory' | 'heapMiB'> {
   /** Limit for JavaScript objects of a thread, without the bytes that it transfers. Default 256; half for a transfer alone. */
   heapMiB?: number;
+  /** Threads that transfers share, at most. Default: the number of cores, up to 4. */
+  threads?: number;
   /** Called when a thread has ended by itself. */
   onCrash?: (why: string) => void;
 }
@@ -28,11 +31,15 @@ const aloneFrom = 2;
 const probationMs = 120_000;
 /** Of a question, in threads that end without it being known why. */
 const mostAttempts = 3;
+/** More would need more memory than the container of the operator has. */
+const mostThreads = 4;
+/** A thread beside others that has nothing to run is kept so long: its start costs as much as some hundred megabytes of an image. */
+const idleMs = 60_000;
 /** Transfers that are under suspicion. If there are more, the oldest are trusted again. */
 const maxSuspects = 1000;
 
 export function createThreadExecutor(options: ThreadExecutorOptions): Runner & Asker {
-  const { clock, heapMiB = 256, onCrash = () => {} } = options;
+  const { clock, heapMiB = 256, threads: most = defaultThreads(), onCrash = () => {} } = options;
   const closed = new AbortController();
   const threads = new Set<Thread>();
   /** By the id of the image. */
@@ -40,16 +47,42 @@ export function createThreadExecutor(options: ThreadExecutorOptions): Runner & A
   const memory = createMemoryBudget(decoderBytes);
   /** Holds one place. */
   const probation = createMemoryBudget(1);
-  let shared: Thread | undefined;
+  /** Those that transfers share. */
+  const shared = new Map<Thread, SharedState>();
 
   function start(heapMiB: number): Thread {
     const thread = startThread({ ...options, memory, heapMiB }, (why) => {
-      if (shared === thread) shared = undefined;
+      shared.get(thread)?.cancelEnd();
+      shared.delete(thread);
       threads.delete(thread);
       if (why !== undefined) onCrash(why);
     });
     threads.add(thread);
     return thread;
+  }
+
+  /** In the thread with the fewest runs: a new one, if all have one and there may be more. */
+  async function runShared<T>(run: (thread: Thread) => Promise<T>): Promise<T> {
+    const [least] = [...shared].sort(([, a], [, b]) => a.runs - b.runs);
+    const takesLeast = least !== undefined && (least[1].runs === 0 || shared.size >= most);
+    const [thread, state] = takesLeast ? least : [start(heapMiB), { runs: 0, cancelEnd: () => {} }];
+    shared.set(thread, state);
+    state.cancelEnd();
+    state.runs++;
+    try {
+      return await run(thread);
+    } finally {
+      state.runs--;
+      const isIdle = state.runs === 0 && shared.has(thread);
+      if (isIdle && shared.size > 1) state.cancelEnd = clock.schedule(idleMs, () => endIdle(thread));
+    }
+  }
+
+  /** The last thread stays: the next transfer begins at once, with the session of the one before. */
+  function endIdle(thread: Thread): void {
+    if (shared.size === 1) return;
+    shared.delete(thread);
+    void thread.close();
   }
 
   async function runAlone(plan: TransferPlan, access: TransferAccess, runOptions: ExecuteOptions) {
@@ -77,8 +110,7 @@ export function createThreadExecutor(options: ThreadExecutorOptions): Runner & A
     const isAlone = (suspects.get(imageID) ?? 0) >= aloneFrom;
     try {
       if (isAlone) return await runAlone(plan, access, runOptions);
-      shared ??= start(heapMiB);
-      return await shared.run(plan, access, runOptions);
+      return await runShared((thread) => thread.run(plan, access, runOptions));
     } catch (error) {
       if (!(error instanceof ThreadEnded)) throw error;
       if (closed.signal.aborted) throw closed.signal.reason;
@@ -105,9 +137,8 @@ export function createThreadExecutor(options: ThreadExecutorOptions): Runner & A
       for (let attempts = 1; ; attempts++) {
         signal.throwIfAborted();
         closed.signal.throwIfAborted();
-        shared ??= start(heapMiB);
         try {
-          return await shared.ask(asking, signal);
+          return await runShared((thread) => thread.ask(asking, signal));
         } catch (error) {
           if (!(error instanceof ThreadEnded)) throw error;
           // Another question may have ended the thread.
@@ -123,6 +154,16 @@ export function createThreadExecutor(options: ThreadExecutorOptions): Runner & A
       await Promise.all([...threads].map((thread) => thread.close()));
     },
   };
+}
+
+interface SharedState {
+  runs: number;
+  /** Of an idle thread. */
+  cancelEnd: () => void;
+}
+
+function defaultThreads(): number {
+  return Math.min(availableParallelism(), mostThreads);
 }
 
 function crashed(error: ThreadEnded): OperatorError {

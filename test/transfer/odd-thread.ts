@@ -1,6 +1,6 @@
 /** A transfer thread that executes the task in the URL of each plan, such as a crash. */
 import { appendFileSync, statSync } from 'node:fs';
-import { parentPort } from 'node:worker_threads';
+import { parentPort, threadId } from 'node:worker_threads';
 import { createTrust } from '../../src/http/trust.ts';
 import { aborted } from '../../src/lib/abort.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -17,6 +17,9 @@ const executor: Runner = {
     switch (task) {
       case 'wait':
         onProgress({ ...noProgress, phase: 'transferring' });
+        break;
+      case 'which':
+        onProgress({ ...noProgress, bytes: threadId });
         break;
       case 'alternate':
         for (let bytes = 1; !signal.aborted; bytes++) {

@@ -18,8 +18,14 @@ const entry = new URL('./odd-thread.ts', import.meta.url);
 const access = { cloud: { cloudsYaml: 'clouds: {}' }, source: {} };
 const never = new AbortController().signal;
 
-function executorOf(t: TestContext, clock = systemClock, onCrash: (why: string) => void = () => {}): Runner {
-  const executor = createThreadExecutor({ egress, clock, entry, onCrash });
+/** With one thread, in which transfers meet. */
+function executorOf(
+  t: TestContext,
+  clock = systemClock,
+  onCrash: (why: string) => void = () => {},
+  threads = 1,
+): Runner {
+  const executor = createThreadExecutor({ egress, clock, entry, onCrash, threads });
   t.after(() => executor.close());
   return executor;
 }
@@ -211,6 +217,72 @@ test('a transfer that does not end when it is cancelled ends its thread, and the
   await clock.advance(10_000);
   await cancelled;
   while (other.seen.starts < 2) await clock.advance(0);
+  await other.stop();
+});
+
+/** A transfer that goes on until it is stopped, and the number of its thread. */
+async function placed(executor: Runner, name: string) {
+  const controller = new AbortController();
+  const { promise: thread, resolve } = Promise.withResolvers<number>();
+  const end = assert.rejects(run(executor, `which ${name}`, controller.signal, ({ bytes }) => resolve(bytes), name));
+  return {
+    thread: await thread,
+    async stop() {
+      controller.abort(new Error('enough'));
+      await end;
+    },
+  };
+}
+
+test('transfers that run at once have a thread each up to the limit, and further ones share them evenly', async (t) => {
+  const executor = executorOf(t, systemClock, () => {}, 3);
+  const all = [];
+  for (let count = 0; count < 6; count++) all.push(await placed(executor, `t${count}`));
+  const threads = all.map(({ thread }) => thread);
+  assert.equal(new Set(threads.slice(0, 3)).size, 3, 'each has its own');
+  assert.deepEqual(threads.slice(3).toSorted(), threads.slice(0, 3).toSorted(), 'each of them has one more');
+  await all[1]?.stop();
+  await all[4]?.stop();
+  assert.equal((await placed(executor, 'next')).thread, threads[1], 'a thread without a transfer is used first');
+});
+
+test('transfers one after the other run in the same thread', async (t) => {
+  const executor = executorOf(t, systemClock, () => {}, 3);
+  const threads = new Set<number>();
+  for (let count = 0; count < 3; count++) {
+    const one = await placed(executor, `t${count}`);
+    threads.add(one.thread);
+    await one.stop();
+  }
+  assert.equal(threads.size, 1);
+});
+
+test('threads that have had nothing to run for a minute end, except one', async (t) => {
+  const clock = createVirtualClock();
+  const ended: string[] = [];
+  const executor = executorOf(t, clock, (why) => ended.push(why), 2);
+  const first = await placed(executor, 'first');
+  const second = await placed(executor, 'second');
+  await second.stop();
+  await first.stop();
+  await clock.advance(61_000);
+  const again = await placed(executor, 'again');
+  assert([first.thread, second.thread].includes(again.thread), 'one is still there');
+  const other = await placed(executor, 'other');
+  assert(other.thread > Math.max(first.thread, second.thread), 'the other one had ended');
+  await again.stop();
+  await other.stop();
+  assert.deepEqual(ended, [], 'which is no crash');
+});
+
+test('a transfer that ends its thread does not affect those in other threads', async (t) => {
+  const crashed: string[] = [];
+  const executor = executorOf(t, systemClock, (why) => crashed.push(why), 2);
+  const other = neighbour(executor);
+  await other.started;
+  await assert.rejects(run(executor, 'exit'), isCrash(/exited with code 3/));
+  assert.equal(other.seen.starts, 1);
+  assert.equal(crashed.length, 2, 'it was the only suspect, and ran alone at once');
   await other.stop();
 });
 
