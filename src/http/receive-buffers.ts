@@ -26,7 +26,7 @@ const mostFree = 8;
 const lenders = new WeakMap<ArrayBufferLike, { giveBack(piece: Uint8Array): void }>();
 
 /**
- * Nobody reads any more what a connection has received before the buffer of this piece. Pieces of other origin are ignored. Only for
+ * Nothing reads any more what a connection has received before the buffer of this piece. Pieces of other origin are ignored. Only for
  * bytes that reach the caller unchanged, to be called in their order.
  */
 export function giveBack(piece: Uint8Array): void {

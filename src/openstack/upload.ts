@@ -59,7 +59,7 @@ export function createUpload(send: Send, clock: Clock, mayWrite: MayWrite): Tran
 
 /**
  * The client writes the data of a stream to its socket, pauses the stream when the socket has to keep some of it, and resumes it when
- * the system has taken over all of it. The event `resume` may come too late to tell that, after the next data.
+ * the system has taken over all of it. The event `resume` may come too late to show that, after the next data.
  */
 function watchSent(body: Readable, onSent: (piece: Uint8Array) => void): void {
   let written: Uint8Array | undefined;

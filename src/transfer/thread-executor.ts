@@ -33,7 +33,7 @@ const probationMs = 120_000;
 const mostAttempts = 3;
 /** More would need more memory than the container of the operator has. */
 const mostThreads = 4;
-/** A thread beside others that has nothing to run is kept so long: its start costs as much as some hundred megabytes of an image. */
+/** A thread that has nothing to run, next to others, is kept so long: its start costs as much as some hundred megabytes of an image. */
 const idleMs = 60_000;
 /** Transfers that are under suspicion. If there are more, the oldest are trusted again. */
 const maxSuspects = 1000;
