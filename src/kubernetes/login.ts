@@ -1,11 +1,13 @@
 /**
  * Remembers the reviews of tokens, and bounds how many the API server gets.
  *
- * Guarantees: tokens are kept as hashes only; however many requests come, at most `perSecond` reviews a second of new tokens are sent, and as many of
- * tokens that were allowed before, so that a flood of invalid tokens does not lock out a monitoring system that is logged in.
+ * Guarantees: tokens are kept as hashes only; however many requests come, at most `perSecond` reviews a second of new tokens are sent,
+ * and as many of tokens that were allowed before, so that a flood of invalid tokens does not lock out a monitoring system that is logged
+ * in. Requests with one token at the same time share a review.
  * Caveat: a permission that was taken away counts for up to a minute more, and for ten minutes while the API server is out of reach.
  */
 import { createHash } from 'node:crypto';
+import { abortable, neverAborted } from '../lib/abort.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Review, ReviewToken } from './reviews.ts';
@@ -43,9 +45,10 @@ export function createLogin({ review, path, clock }: LoginOptions): LogIn {
   const running = new Map<string, Promise<Login>>();
   const rates = { first: createRate(clock), again: createRate(clock) };
 
-  async function ask(token: string, hash: string, earlier: Known | undefined, signal: AbortSignal): Promise<Login> {
+  /** A client that leaves does not end it, because others may wait for it. It has the deadline of every call. */
+  async function ask(token: string, hash: string, earlier: Known | undefined): Promise<Login> {
     try {
-      const result = await review(token, path, signal);
+      const result = await review(token, path, neverAborted());
       const known = { review: result, at: clock.monotonic() };
       allowed.delete(hash);
       (result.kind === 'allowed' ? allowed : rejected).set(hash, known);
@@ -66,12 +69,17 @@ export function createLogin({ review, path, clock }: LoginOptions): LogIn {
     const earlier = rejected.get(hash);
     if (earlier !== undefined && now - earlier.at < rejectedMs) return earlier.review;
     const current = running.get(hash);
-    if (current !== undefined) return current;
+    if (current !== undefined) return whileThere(current, signal);
     if (!rates[before === undefined ? 'first' : 'again'].take()) return { kind: 'busy' };
-    const asked = ask(token, hash, before, signal).finally(() => running.delete(hash));
+    const asked = ask(token, hash, before).finally(() => running.delete(hash));
     running.set(hash, asked);
-    return asked;
+    return whileThere(asked, signal);
   };
+}
+
+/** For a client that has left, the result does not matter. */
+function whileThere(login: Promise<Login>, signal: AbortSignal): Promise<Login> {
+  return abortable(login, signal).catch((error: unknown) => ({ kind: 'unavailable', error }));
 }
 
 function createRate(clock: Clock) {

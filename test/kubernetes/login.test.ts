@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLogin } from '../../src/kubernetes/login.ts';
 import type { Review } from '../../src/kubernetes/reviews.ts';
-import { neverAborted } from '../../src/lib/abort.ts';
+import { abortable, neverAborted } from '../../src/lib/abort.ts';
 import { createVirtualClock } from '../clock.ts';
 
 /** A server that knows the tokens in `users`, and records the reviews. */
@@ -57,6 +57,26 @@ test('one token that many requests send at the same time is reviewed once', asyn
   const { asked, kindOf } = create();
   assert.deepEqual(new Set(await Promise.all(Array.from({ length: 50 }, () => kindOf('good')))), new Set(['allowed']));
   assert.deepEqual(asked, ['good']);
+});
+
+test('a client that leaves does not end the review that others with the same token wait for', async () => {
+  const released = Promise.withResolvers<void>();
+  const logIn = createLogin({
+    path: '/metrics',
+    clock: createVirtualClock(),
+    review: (_token, _path, signal) =>
+      abortable(
+        released.promise.then(() => ({ kind: 'allowed' as const })),
+        signal,
+      ),
+  });
+  const leaving = new AbortController();
+  const first = logIn('Bearer good', leaving.signal);
+  const second = logIn('Bearer good', neverAborted());
+  leaving.abort(new Error('the client has left'));
+  assert.equal((await first).kind, 'unavailable');
+  released.resolve();
+  assert.equal((await second).kind, 'allowed');
 });
 
 test('a flood of invalid tokens causes at most five reviews a second, and does not lock out a token that was allowed', async () => {
