@@ -43,7 +43,7 @@ export const importReasons = {
     shownBy: ['Ready'],
     actor: 'user',
     remedy:
-      'Use credentials of the project that owns the image, or observe it with `managementPolicy: Observe`. If nothing manages it any more, remove the marks: the command, and the same for `glance_image_operator_cluster` and `glance_image_operator_content`.',
+      'Use credentials of the project that owns the image, or observe it with `managementPolicy: Observe`. If this GlanceImage was moved here from another cluster, the administrator of the operator can name that cluster in --inherit-from (chart: settings.inheritFrom). If nothing manages the image any more, remove the marks: the command, and the same for `glance_image_operator_cluster` and `glance_image_operator_content`.',
     command: 'openstack image unset --property glance_image_operator_owner ID',
   },
   TooManyProperties: {

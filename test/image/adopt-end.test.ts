@@ -88,6 +88,17 @@ describe('the end of a resource that has taken an image over', () => {
     assert.equal(world.status?.revisions?.[0]?.imageID, id);
   });
 
+  test('an image that cannot be taken over is not shown as the one that was observed before', async () => {
+    const next = '5d8f3a52-0000-4000-8000-000000000002';
+    const world = adopting({ managementPolicy: 'Observe', import: { id } });
+    await world.settle();
+    world.put(existing({ id: next, name: 'next', properties: { [ownerProperty]: 'demo/other/0' } }));
+    world.edit(importing({ import: { id: next } }));
+    await world.settle(3);
+    assert.equal(world.ready(), 'False NotAdoptable');
+    assert.deepEqual([world.status?.imageID, world.status?.image], [undefined, undefined]);
+  });
+
   test('data that cannot be compared with the declared digest is reported, and the image is left as it is', async () => {
     const world = adopting(
       importing({ ...contentWith('b'), content: { http: { url: 'https://example.com/b.xz', digest: sha256('b') } } }),

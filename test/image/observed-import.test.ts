@@ -258,6 +258,14 @@ describe('an image that is observed by a filter', () => {
     assert.equal((await byFilter({ name: 'ubuntu' }, images.slice(1))).imageID, images[1]?.id);
   });
 
+  test('a visible image that gets its data now does not replace a hidden one that has it', async () => {
+    const images = [at(1, '01', { hidden: true }), at(2, '02', { status: 'queued' })];
+    for (const select of ['Only', 'Newest'])
+      assert.equal((await byFilter({ name: 'ubuntu' }, images, select)).imageID, images[0]?.id);
+    const world = await byFilter({ name: 'ubuntu' }, images.slice(1));
+    assert.equal(world.ready, 'False WaitingForGlance');
+  });
+
   test('every list has a limit, and a settled resource costs one or two of them a drift check', async () => {
     const world = await byFilter({ name: 'ubuntu' }, [own]);
     world.requests.length = 0;
@@ -280,7 +288,16 @@ describe('an image that is observed by a filter', () => {
     await world.pass(2 * interval);
     const status = [...world.resources.values()][0]?.status;
     assert.equal(status?.lastError?.reason, 'ImportNotFound');
-    assert.match(status?.lastError?.message ?? '', /was changed since/);
+    assert.match(status?.lastError?.message ?? '', /image 00000001\S* was shown before, and does not match/);
+  });
+
+  test('an edited filter that finds nothing is not called a change of the image that was shown before', async () => {
+    const world = await byFilter({ name: 'ubuntu' }, [own]);
+    world.edit('one', { import: { filter: { name: 'debian' } } });
+    await world.pass(minute);
+    const { message = '', reason } = [...world.resources.values()][0]?.status.lastError ?? {};
+    assert.equal(reason, 'ImportNotFound');
+    assert.doesNotMatch(message, /changed|any more/);
   });
 
   test('an image that a filter found counts as vanished only after it was asked for by its ID', async () => {

@@ -42,7 +42,7 @@ export async function pick(
     if (newest !== undefined) return { kind: 'one', image: newest };
   }
   const all = await matches({ ...filter, owner }, undefined, images, signal);
-  const stored = all.images.filter(({ status }) => status === 'active' || status === 'deactivated');
+  const stored = all.images.filter(hasData);
   const candidates = (stored.length > 0 ? stored : all.images).sort(laterFirst);
   const [first] = candidates;
   if (first === undefined) return { kind: 'none' };
@@ -55,13 +55,21 @@ export function searchedOwner({ owner, visibility }: ImportFilter, projectID: st
   return owner ?? (visibility === 'public' ? undefined : projectID);
 }
 
-/** The images that match; hidden ones, which are left out of usual lists, only if no other does. */
+interface Matches {
+  images: Image[];
+  isCut: boolean;
+}
+
+/**
+ * The images that match; hidden ones, which are left out of usual lists, only if no other does. An image without data replaces none that
+ * has data, also if that is hidden.
+ */
 async function matches(
   filter: ImportFilter,
   statuses: readonly string[] | undefined,
   images: Lister,
   signal: AbortSignal,
-): Promise<{ images: Image[]; isCut: boolean }> {
+): Promise<Matches> {
   const { name, tags, properties, visibility = 'all', owner } = filter;
   const filters: ListFilters = {
     visibility,
@@ -72,6 +80,7 @@ async function matches(
     ...(owner === undefined ? {} : { owner }),
     ...(statuses === undefined ? {} : { statuses }),
   };
+  let empty: Matches = { images: [], isCut: false };
   for (const hidden of [false, true]) {
     const found: Image[] = [];
     let listed = 0;
@@ -80,9 +89,15 @@ async function matches(
       listed++;
       if (isMatch(image, filter)) found.push(image);
     }
-    if (found.length > 0) return { images: found, isCut: listed >= mostListed };
+    const matching = { images: found, isCut: listed >= mostListed };
+    if (found.some(hasData)) return matching;
+    if (empty.images.length === 0) empty = matching;
   }
-  return { images: [], isCut: false };
+  return empty;
+}
+
+function hasData({ status }: Image): boolean {
+  return status === 'active' || status === 'deactivated';
 }
 
 export function isMatch(image: Image, { name, tags = [], properties = {}, visibility, owner }: ImportFilter): boolean {

@@ -18,6 +18,7 @@ import { longestSavingMs, type Observed, type Revision, stageOf } from '../model
 import type { State } from '../model/step.ts';
 import { type Verdict, verify } from '../model/verify.ts';
 import { blocked, type Choice, compare, followedBy, step } from './scene.ts';
+import { fromCluster } from './takeover.ts';
 
 /** What prevents the adoption, or comes before everything else; undefined: the image is like one that the operator created. */
 export function adoption(desired: Desired, state: State, now: Date): Choice | undefined {
@@ -75,7 +76,7 @@ function notAdoptable({ id, owner, properties }: Image, why: 'project' | 'owner'
     case 'project':
       return `${is}, because it belongs to project ${owner}, and the credentials are for another one`;
     case 'cluster':
-      return `${is}, because it bears the mark of cluster ${JSON.stringify(properties[clusterProperty])}`;
+      return `${is}, because it bears the mark of cluster ${JSON.stringify(properties[clusterProperty])}. ${fromCluster}`;
     case 'owner':
     case 'id':
       return `${is}, because it bears the mark of ${JSON.stringify(properties[ownerProperty])}`;

@@ -33,7 +33,7 @@ import {
   withKeys,
 } from './scene.ts';
 import { revocation, unreadMembers } from './sharing.ts';
-import { markOfTakeover } from './takeover.ts';
+import { fromCluster, markOfTakeover } from './takeover.ts';
 
 /** More than any plan needs: each image takes a few, and one for each of its members. */
 const mostSteps = 300 * mostImages;
@@ -206,10 +206,6 @@ function whenDeactivated(scene: Scene, chosen: Judged, isRight: boolean): Choice
           `cannot be read until the image is active: ${remedy}. It is then verified, and the operator continues`,
       );
 }
-
-const fromCluster =
-  'If this GlanceImage was moved here from that cluster, or this cluster had that name, the administrator of the operator can add the ' +
-  'name to --inherit-from, and the image is taken over';
 
 function takenOver({ image: { owner, properties } }: Desired, { image, ownership }: Revision): string {
   const why = ownership.kind === 'foreign' ? ownership.why : 'project';

@@ -30,3 +30,8 @@ export function markOfTakeover({ image: { properties } }: Desired, { revisions }
   );
   return { kind: 'patch', image, operations, keys: [] };
 }
+
+/** What to do about the mark of another cluster. */
+export const fromCluster =
+  'If this GlanceImage was moved here from that cluster, or this cluster had that name, the administrator of the operator can add the ' +
+  'name to --inherit-from, and the image is taken over';

@@ -96,8 +96,8 @@ async function byFilter(
       if (before === undefined) return { kind: 'failed', code: 'ImportNotFound', message };
       const image = await find(images, before, signal);
       if (image === undefined) return vanished(before, `; ${message}`);
-      const changed = `${message} any more: image ${before} did, and was changed since`;
-      return { kind: 'failed', code: 'ImportNotFound', message: changed };
+      const other = `${message}: image ${before} was shown before, and does not match`;
+      return { kind: 'failed', code: 'ImportNotFound', message: other };
     }
   }
 }

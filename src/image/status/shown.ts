@@ -56,12 +56,17 @@ function shownRevision({ revisions }: Observed, { promoted }: Memory): Revision 
   return revisions.find(({ image }) => image.id === promoted) ?? revisions.at(-1);
 }
 
-/** A foreign one is shown as it was before. */
+/** A foreign one is shown as it was before, unless the image before was another one, which was only observed. */
 function imageOf({ observed, memory }: Learned, previous: GlanceImageStatus, now: Date): SeenImage | undefined {
   if (observed === undefined) return previous.image;
   const shown = shownRevision(observed, memory);
   if (shown === undefined) return undefined;
-  return shown.ownership.kind === 'foreign' ? previous.image : seen(shown.image, previous.image, now);
+  if (shown.ownership.kind === 'foreign') return wasShown(shown.image.id, memory) ? previous.image : undefined;
+  return seen(shown.image, previous.image, now);
+}
+
+function wasShown(id: string, { images, observed }: Memory): boolean {
+  return observed === undefined || observed === id || images.includes(id);
 }
 
 /** Of the same image as `image`. */
