@@ -68,13 +68,33 @@ export function contentMark(fingerprint: string, declaration: string | undefined
 /** The fingerprint that an image bears, if it bears one. */
 export function fingerprintOn({ properties }: Pick<Image, 'properties'>): string | undefined {
   const mark = properties[contentProperty];
-  return typeof mark === 'string' ? mark.replace(withDeclaration, '$1') : undefined;
+  return typeof mark === 'string' ? fingerprintIn(mark) : undefined;
+}
+
+function fingerprintIn(mark: string): string {
+  return mark.replace(withDeclaration, '$1');
 }
 
 /** For which declaration a publisher provided the digest of an image, as `status.source` has it. */
 export function declarationOn({ properties }: Pick<Image, 'properties'>): string | undefined {
   const mark = properties[contentProperty];
-  return typeof mark === 'string' ? withDeclaration.exec(mark)?.[2] : undefined;
+  return typeof mark === 'string' ? declarationIn(mark) : undefined;
+}
+
+function declarationIn(mark: string): string | undefined {
+  return withDeclaration.exec(mark)?.[2];
+}
+
+/** Whether a mark is that of this content, or of an earlier file of the publisher that the same declaration names. */
+export function isDeclaredAlike(mark: string, fingerprint: string, declaration: string | undefined): boolean {
+  const before = fingerprintIn(mark);
+  if (before === fingerprint) return true;
+  const isSameSource = declaration !== undefined && declaration === declarationIn(mark);
+  return isSameSource && withoutDigest(before) === withoutDigest(fingerprint);
+}
+
+function withoutDigest(fingerprint: string): string {
+  return fingerprint.split(';').toSpliced(1, 1).join(';');
 }
 
 /** The digest in a fingerprint; undefined if it has none. */

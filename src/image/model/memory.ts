@@ -61,7 +61,7 @@ const schema = z.object({
   observed: text.optional(),
   /** The image that existed before, and was taken over. */
   adopted: text.optional(),
-  /** Fingerprint of the content with which that image was compared first. */
+  /** The content with which that image was compared first, or that it was found to have: its fingerprint, or that with its declaration. */
   adoptedContent: text.optional(),
   /** What the image to use looked like when it took the place of another one, where that is not declared. */
   leftAlone: z

@@ -11,7 +11,7 @@ import type { TransferState } from '../../transfer/scheduler.ts';
 import { verificationOf } from '../../transfer/verify.ts';
 import { cloudRefOf } from './cloud-ref.ts';
 import { addressOf, type Content, contentOf, pinHolds, storesOf } from './content.ts';
-import { bindingOf, fingerprintOf, partsIn } from './fingerprint.ts';
+import { bindingOf, contentMark, fingerprintOf, isDeclaredAlike, partsIn } from './fingerprint.ts';
 import { markProperties, numberOf } from './identity.ts';
 import { type Memory, withFinding, withImage } from './memory.ts';
 import type { ActiveTransfer, VerifiedContent } from './report.ts';
@@ -217,9 +217,10 @@ function verificationFailed(resource: GlanceImage, plan: TransferPlan, error: un
   const base = { imageID: plan.imageID, fingerprint, why: error.message, code: error.code };
   if (unreadable.has(error.code) && isOnlyTakenOver(resource, plan, memory)) {
     const declared = content.fingerprint ?? fingerprintOf(content);
-    const { adoptedContent = declared } = memory;
+    const { declaration } = resource.status.source ?? {};
+    const { adoptedContent = contentMark(declared, declaration) } = memory;
     // The right to read it may come, and no other image takes its place meanwhile.
-    if (adoptedContent === declared)
+    if (isDeclaredAlike(adoptedContent, declared, declaration))
       return { kind: 'failed', error: notReadable(plan, error), memory: { ...memory, adoptedContent }, looks: false };
   }
   if (unreadable.has(error.code))

@@ -10,7 +10,7 @@ import { diffImage } from '../../glance/patch.ts';
 import { isPatchable, reservedPrefix, reservedPropertyReason } from '../../glance/property-names.ts';
 import type { JsonValue } from '../../openstack/json.ts';
 import { type Desired, keepsProperty, nameBefore } from '../model/desired.ts';
-import { fingerprintOn } from '../model/fingerprint.ts';
+import { contentMark, fingerprintOn, isDeclaredAlike } from '../model/fingerprint.ts';
 import { clusterProperty, contentProperty, markProperties, ownerProperty } from '../model/identity.ts';
 import { findingOf, type Memory, msSince } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
@@ -147,9 +147,13 @@ function frozen({ id }: Image): Choice {
   return blocked('Deactivated', message);
 }
 
-/** The content that the image was compared with first is what people say that it has. */
-function isNewContent({ fingerprint }: Desired, { adoptedContent }: Memory): boolean {
-  return fingerprint !== undefined && adoptedContent !== undefined && adoptedContent !== fingerprint;
+/**
+ * The content that the image was compared with first is what people say that it has. Another file of its publisher is no other content,
+ * unless the image had what was declared.
+ */
+function isNewContent({ fingerprint, declaration }: Desired, { adoptedContent }: Memory): boolean {
+  if (fingerprint === undefined || adoptedContent === undefined) return false;
+  return !isDeclaredAlike(adoptedContent, fingerprint, declaration);
 }
 
 /** Without an image that is not ours, although others have taken its place: nothing is known of it, so it is left alone. */
@@ -170,7 +174,10 @@ export function withAdopted(memory: Memory, { revisions }: Observed, desired: De
   const revision = revisions.find(({ image }) => image.id === desired.adopts);
   if (revision?.ownership.kind !== 'adopted') return memory;
   const { image } = revision;
-  const content = memory.adoptedContent ?? contentIn(revision) ?? comparedWith(image, desired, memory, now);
+  // What the image bears at first may be of another resource.
+  const before = memory.adoptedContent ?? (memory.adopted === undefined ? contentIn(revision) : undefined);
+  const compared = comparedWith(image, desired, memory, now);
+  const content = compared?.isRight === true ? compared.content : (before ?? compared?.content);
   return {
     ...memory,
     ...(isMarked(revision) ? { adopted: image.id } : {}),
@@ -183,13 +190,21 @@ function contentIn(revision: Revision): string | undefined {
   return isMarked(revision) ? fingerprintOn(revision.image) : undefined;
 }
 
-function comparedWith(image: Image, desired: Desired, memory: Memory, now: Date): string | undefined {
-  const { content, binding, fingerprint } = desired;
+/** `content`: of wrong data with the declaration of its publisher, who may have another file later. */
+function comparedWith(
+  image: Image,
+  desired: Desired,
+  memory: Memory,
+  now: Date,
+): { content: string; isRight: boolean } | undefined {
+  const { content, binding, fingerprint, declaration } = desired;
   const stage = stageOf(image, desired, memory, now);
-  if (stage.kind === 'right') return fingerprint;
+  if (fingerprint === undefined) return undefined;
+  if (stage.kind === 'right') return { content: fingerprint, isRight: true };
   if (stage.kind !== 'useless' || isMoving(image, memory, now)) return undefined;
   const verdict = verify(content, binding, image, findingOf(memory, image.id, binding));
-  return image.status === 'killed' || isComparison(verdict) ? fingerprint : undefined;
+  const isCompared = image.status === 'killed' || isComparison(verdict);
+  return isCompared ? { content: contentMark(fingerprint, declaration), isRight: false } : undefined;
 }
 
 /** Of an image that was to replace another one, or that another one has replaced. */
