@@ -18,7 +18,7 @@ import { longestSavingMs, type Observed, type Revision, stageOf } from '../model
 import type { State } from '../model/step.ts';
 import { type Verdict, verify } from '../model/verify.ts';
 import { blocked, type Choice, compare, followedBy, step } from './scene.ts';
-import { fromCluster } from './takeover.ts';
+import { fromCluster, markOfTakeover } from './takeover.ts';
 
 /** What prevents the adoption, or comes before everything else; undefined: the image is like one that the operator created. */
 export function adoption(desired: Desired, state: State, now: Date): Choice | undefined {
@@ -35,8 +35,12 @@ export function adoption(desired: Desired, state: State, now: Date): Choice | un
     return memory.adopted === adopts ? undefined : blocked('NotAdoptable', notAdoptable(image, ownership.why));
   }
   if (others.length > 0) return undefined;
+  const many = tooMany(desired, image, memory, now);
+  // Also an image with other data: the operator of the other cluster would go on with it.
+  const marking = many === undefined ? markOfTakeover(desired, observed) : undefined;
+  if (marking !== undefined) return step(marking);
   if (image.status === 'queued' && desired.content === undefined) return withoutData(image);
-  const problem = tooMany(desired, image, memory, now) ?? otherFormats(desired, image);
+  const problem = many ?? otherFormats(desired, image);
   if (problem !== undefined) return problem;
   const difference = otherContent(desired, image, memory, now);
   if (difference === undefined) return undefined;
