@@ -36,7 +36,7 @@ export interface Warning {
 export interface Verdicts {
   ready: ConditionVerdict;
   available: ConditionVerdict;
-  beside:
+  activity:
     | { kind: 'none' }
     | { kind: 'reconciling'; reason: Reason; message: string }
     | { kind: 'stalled'; reason: Reason; message: string };
@@ -58,11 +58,11 @@ export function conditionsFrom(
     const lastTransitionTime = before?.status === status ? before.lastTransitionTime : rfc3339(now);
     return { type, status, reason, message, observedGeneration: generation, lastTransitionTime };
   };
-  const { ready, available, beside, warning, updating } = verdicts;
+  const { ready, available, activity, warning, updating } = verdicts;
   const list = [condition('Ready', ready), condition('Available', available)];
-  if (beside.kind !== 'none') {
-    const type = beside.kind === 'reconciling' ? 'Reconciling' : 'Stalled';
-    list.push(condition(type, { status: 'True', reason: beside.reason, message: beside.message }));
+  if (activity.kind !== 'none') {
+    const type = activity.kind === 'reconciling' ? 'Reconciling' : 'Stalled';
+    list.push(condition(type, { status: 'True', reason: activity.reason, message: activity.message }));
   }
   if (warning !== undefined) list.push(condition('Warning', { status: 'True', ...warning }));
   if (updating !== undefined) list.push(condition('Updating', updating));

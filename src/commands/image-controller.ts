@@ -62,7 +62,7 @@ export function createImageController(options: ImageControllerOptions): Controll
   });
   const driftChecks = createEmitter<Key>();
   const drift = createDrift({ resources, wake: driftChecks.emit, clock, random });
-  access.changes.subscribe(drift.hear);
+  access.changes.subscribe(drift.onChange);
   const usersOf = (secret: Key) => images.findBy(bySecret, secret).map((user) => keyOfObject(user.object));
 
   return createController({

@@ -52,7 +52,10 @@ const writableKeys: ReadonlySet<string> = new Set([
 /** Keys that never were properties and are reserved nevertheless. */
 const reservedKeys: ReadonlySet<string> = new Set(['location', 'locations', 'deleted', 'deleted_at']);
 
-/** Parameters of lists that are no filters, and filters that have other names than attributes. A list cannot be filtered by properties of these names. */
+/**
+ * Parameters of lists that are no filters, and filters that have other names than attributes. A list cannot be filtered by
+ * properties of these names.
+ */
 export const listParameters: readonly string[] = [
   'limit',
   'marker',

@@ -34,7 +34,10 @@ export interface ProxyRules {
   advice?: Readonly<Partial<Record<ProxyProblem, string>>>;
 }
 
-/** The proxy does not let the connection through, or must not be trusted. Only a change of settings helps, here or there, and none of them is in the resource. */
+/**
+ * The proxy does not let the connection through, or must not be trusted. Only a change of settings helps, here or there, and none
+ * of them is in the resource.
+ */
 export class ProxyDenied extends OperatorError {
   constructor(message: string, advice: string | undefined, details: { cause?: unknown; httpStatus?: number } = {}) {
     const next = advice === undefined ? '' : `; ${advice}`;

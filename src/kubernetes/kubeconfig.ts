@@ -17,7 +17,10 @@ export interface ApiCredentials {
   fingerprint: string;
 }
 
-/** Throws KubeconfigInvalid. Without a `file`: KUBECONFIG, then ~/.kube/config, then the Pod's ServiceAccount. `context`: instead of the current one. */
+/**
+ * Throws KubeconfigInvalid. Without a `file`: KUBECONFIG, then ~/.kube/config, then the Pod's ServiceAccount. `context`: instead of
+ * the current one.
+ */
 export function loadKubeconfig(file: string | undefined, context?: string): KubeConfig {
   const config = new KubeConfig();
   try {

@@ -96,7 +96,7 @@ export function contextOf(options: ContextOptions = {}): { context: ReconcileCon
         return secret ?? usual;
       },
     },
-    drift: { next: () => comparison, compared: () => 5_000, hear: () => {}, forget: () => {} },
+    drift: { next: () => comparison, compared: () => 5_000, onChange: () => {}, forget: () => {} },
     stripped: { waitMs: () => 0, forget: () => {} },
     transfers: {
       takeOver: async () => {},

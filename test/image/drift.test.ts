@@ -59,7 +59,7 @@ describe('when a settled resource is compared', () => {
   test('an interval of 0 disables comparisons', async () => {
     const resource = settledOn(imageOf(), { interval: '0' });
     const { clock, drift, woken } = setUp(resource);
-    drift.hear({ kind: 'seen', image: imageOf({ name: 'other' }) });
+    drift.onChange({ kind: 'seen', image: imageOf({ name: 'other' }) });
     await clock.advance(1e9);
     assert.deepEqual(drift.next(key, 0), { kind: 'notDue', ms: Number.POSITIVE_INFINITY });
     assert.deepEqual(woken, []);
@@ -67,16 +67,16 @@ describe('when a settled resource is compared', () => {
 
   test('a list that contradicts the status triggers a comparison with Glance itself', () => {
     const { drift, woken } = setUp();
-    drift.hear({ kind: 'seen', image: imageOf() });
+    drift.onChange({ kind: 'seen', image: imageOf() });
     assert.deepEqual(woken, []);
-    drift.hear({ kind: 'seen', image: imageOf({ name: 'other' }) });
+    drift.onChange({ kind: 'seen', image: imageOf({ name: 'other' }) });
     assert.deepEqual(woken, [key]);
     assert.deepEqual(drift.next(key, intervalMs), { kind: 'live' });
   });
 
   test('a list that lacks the image triggers a comparison with Glance itself', () => {
     const { drift, woken } = setUp();
-    drift.hear({ kind: 'missing', id: imageOf().id });
+    drift.onChange({ kind: 'missing', id: imageOf().id });
     assert.deepEqual(woken, [key]);
     assert.deepEqual(drift.next(key, intervalMs), { kind: 'live' });
   });
@@ -85,7 +85,7 @@ describe('when a settled resource is compared', () => {
     const { clock, drift } = setUp();
     const startedMs = clock.monotonic();
     await clock.advance(10);
-    drift.hear({ kind: 'seen', image: imageOf({ name: 'other' }) });
+    drift.onChange({ kind: 'seen', image: imageOf({ name: 'other' }) });
     await clock.advance(10);
     drift.compared(key, startedMs, intervalMs);
     assert.deepEqual(drift.next(key, intervalMs), { kind: 'live' });
@@ -97,7 +97,7 @@ describe('when a settled resource is compared', () => {
     const image = imageOf({ name: 'other' });
     for (const resource of [settledOn(imageOf(), { suspend: true }), resourceOf({ status: { imageID: image.id } })]) {
       const { drift, woken } = setUp(resource);
-      drift.hear({ kind: 'seen', image });
+      drift.onChange({ kind: 'seen', image });
       assert.deepEqual(woken, []);
     }
   });

@@ -138,7 +138,7 @@ export function createObservers(specs: Record<string, Record<string, unknown>>, 
     list,
     scope: { kind: 'named', ids: () => observedIDs(() => true) },
     keeps: isUsed,
-    onChange: drift.hear,
+    onChange: drift.onChange,
     clock,
     random,
   });

@@ -16,7 +16,7 @@ import {
   recovered,
 } from '../../src/image/publishers/resolution.ts';
 import { summarise } from '../../src/image/status/status.ts';
-import { isNews } from '../../src/image/status/updating.ts';
+import { isUnshown } from '../../src/image/status/updating.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import type { Demand, Reading } from '../../src/source/resolve/publishers.ts';
 import type { Resolution } from '../../src/source/resolve/question.ts';
@@ -368,19 +368,19 @@ describe('the condition Updating', () => {
 
   test('a publisher that cannot be read is Updating False, and the status is written once', () => {
     const down = pinned({ http, update: daily }, failing, previous);
-    assert.ok(isNews(down, previous));
+    assert.ok(isUnshown(down, previous));
     const next = status(down, { kind: 'converged' });
     assert.deepEqual(conditionsOf(next), ['Ready True Ready', 'Updating False DigestNotFound']);
-    assert.equal(isNews(down, next), false);
+    assert.equal(isUnshown(down, next), false);
     assert.deepEqual(status(down, { kind: 'converged' }, next), next);
     const again = pinned({ http, update: daily }, resolved(one), next);
-    assert.ok(isNews(again, next));
+    assert.ok(isUnshown(again, next));
     assert.deepEqual(conditionsOf(status(again, { kind: 'converged' }, next)), ['Ready True Ready']);
   });
 
   test('an unchanged list changes no status', () => {
     const same = pinned({ http, update: daily }, resolved(one), previous);
-    assert.equal(isNews(same, previous), false);
+    assert.equal(isUnshown(same, previous), false);
   });
 
   test('a resource whose list is being read for the first time is reconciling, with the URL of the list', () => {

@@ -1,9 +1,9 @@
 /**
  * The fields of this version that the CRD in the cluster does not have, because it was installed by an earlier version.
  *
- * Guarantees: a status that is written has only fields that the CRD has, because the API server rejects an apply with any other; each change of the
- * missing fields is logged once; without a response all fields count as there, and after a rejected status the schema is read again
- * at most every ten seconds.
+ * Guarantees: a status that is written has only fields that the CRD has, because the API server rejects an apply with any other;
+ * each change of the missing fields is logged once; without a response all fields count as there, and after a rejected status the
+ * schema is read again at most every ten seconds.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';

@@ -9,7 +9,10 @@ import type { Memory } from './memory.ts';
 import type { Published } from './published-data.ts';
 import type { Observed } from './revisions.ts';
 
-/** Each changes Glance once, but `publish` and `unpublish`, which change a ConfigMap, and `record`, which writes the memory into the status. */
+/**
+ * Each changes Glance once, but `publish` and `unpublish`, which change a ConfigMap, and `record`, which writes the memory into the
+ * status.
+ */
 export type PlanStep =
   /** `keys`: of the declared properties. */
   | { kind: 'create'; imageID: string; number: number; image: WantedImage; keys: readonly string[] }

@@ -2,8 +2,9 @@
  * What happens to an image with the declared data: its record becomes as declared, it becomes the image to use, and the others are
  * retired.
  *
- * Invariant: the order is (0) add its members, (1) make it visible, (2) record it as the image to use and publish it, (3) retire the one
- * before, (4) give it its name. Where the ConfigMap cannot be written, all of the rest is done. It is deactivated last, because the data of a deactivated image can be neither read back nor copied.
+ * Invariant: the order is (0) add its members, (1) make it visible, (2) record it as the image to use and publish it, (3) retire
+ * the one before, (4) give it its name. Where the ConfigMap cannot be written, all of the rest is done. It is deactivated last,
+ * because the data of a deactivated image can be neither read back nor copied.
  */
 import type { Image } from '../../glance/image.ts';
 import type { WantedImage } from '../../glance/translation.ts';

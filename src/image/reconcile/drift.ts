@@ -26,7 +26,7 @@ export interface Drift {
   /** It was compared by a reconcile that began at the monotonic time `startedMs`. Returns the wait until the next, in ms. */
   compared(key: Key, startedMs: number, intervalMs: number): number;
   /** A list shows a change. Triggers the resource whose status differs from it. */
-  hear(news: ImageChange): void;
+  onChange(change: ImageChange): void;
   forget(key: Key): void;
 }
 
@@ -81,23 +81,23 @@ export function createDrift({ resources, wake, clock, random }: DriftOptions): D
     compared(key, startedMs, intervalMs) {
       const ms = jitter(0.95 * intervalMs, 0.05, random);
       const now = clock.monotonic();
-      const heardAt = schedules.get(key)?.suspectedAt;
-      const suspectedAt = heardAt !== undefined && heardAt > startedMs ? heardAt : undefined;
+      const before = schedules.get(key)?.suspectedAt;
+      const suspectedAt = before !== undefined && before > startedMs ? before : undefined;
       schedules.set(key, { dueAt: now + ms, sinceMs: now, suspectedAt });
       return ms;
     },
-    hear(news) {
-      switch (news.kind) {
+    onChange(change) {
+      switch (change.kind) {
         case 'seen':
-          for (const key of resources.ofImage(news.image.id)) {
-            suspect(key, ({ status }) => status.imageID === news.image.id && !isAsSeen(news.image, status.image));
+          for (const key of resources.ofImage(change.image.id)) {
+            suspect(key, ({ status }) => status.imageID === change.image.id && !isAsSeen(change.image, status.image));
           }
           return;
         case 'missing':
-          for (const key of resources.ofImage(news.id)) suspect(key, () => true);
+          for (const key of resources.ofImage(change.id)) suspect(key, () => true);
           return;
         default:
-          return unreachable(news);
+          return unreachable(change);
       }
     },
     forget(key) {

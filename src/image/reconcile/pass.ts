@@ -21,7 +21,7 @@ import type { ConfigMaps } from '../perform/config-maps.ts';
 import type { WebDownloads } from '../perform/web-download.ts';
 import type { Following, Pinning } from '../publishers/resolution.ts';
 import { asFailure } from '../status/failure.ts';
-import { isNews } from '../status/updating.ts';
+import { isUnshown } from '../status/updating.ts';
 import type { Comparison, Drift } from './drift.ts';
 import { isUnguarded, type Stripped } from './guard.ts';
 
@@ -88,7 +88,7 @@ export function turnOf(
 ): Comparison {
   const { resource } = pinning;
   const isDeleting = resource.metadata.deletionTimestamp !== undefined;
-  if (isNews(pinning, resource.status) && !isDeleting) return { kind: 'live' };
+  if (isUnshown(pinning, resource.status) && !isDeleting) return { kind: 'live' };
   if (transfers.get(key) !== undefined || (resource.spec.suspend && !isDeleting)) return { kind: 'live' };
   const due = dueOf(resource, resources.secretVersions(resource), clock.now());
   switch (due.kind) {

@@ -1,6 +1,6 @@
 /**
- * One reconcile of one resource, from top to bottom: gone? being moved? due? its transfer? deleting? suspended? Otherwise open the cloud, observe,
- * plan, perform, follow the end of the plan, and summarise.
+ * One reconcile of one resource, from top to bottom: gone? being moved? due? its transfer? deleting? suspended? Otherwise open the
+ * cloud, observe, plan, perform, follow the end of the plan, and summarise.
  *
  * Guarantees: a reconcile never streams data and never waits for what others do. However it ends, the status says how.
  */

@@ -89,7 +89,7 @@ export function verdictsOnFailure(
   failure: Failure,
   wasReady: boolean,
   deleting: boolean,
-): Pick<Verdicts, 'ready' | 'beside'> {
+): Pick<Verdicts, 'ready' | 'activity'> {
   const reason = reasonOf(error);
   const { message: cause } = failure.lastError;
   const message = deleting
@@ -100,8 +100,8 @@ export function verdictsOnFailure(
     reason,
     message,
   };
-  if (failure.reaction.kind === 'change') return { ready, beside: { kind: 'stalled', reason, message } };
-  return { ready, beside: { kind: 'reconciling', reason: 'ProgressingWithRetry', message } };
+  if (failure.reaction.kind === 'change') return { ready, activity: { kind: 'stalled', reason, message } };
+  return { ready, activity: { kind: 'reconciling', reason: 'ProgressingWithRetry', message } };
 }
 
 const wayOut = `To release the resource and leave its image in Glance, set its annotation ${abandonAnnotation} to "true"`;

@@ -98,7 +98,7 @@ export function recorded(
   const isSame = previous.observedGeneration === moment.generation;
   const isKept = isSame && imageID !== undefined && isReadyIn(previous);
   const main = isKept
-    ? { ready: whenConverged({ image, imageID, moment }), beside: { kind: 'none' as const } }
+    ? { ready: whenConverged({ image, imageID, moment }), activity: { kind: 'none' as const } }
     : working('Progressing', whileReplacing(imageID), undefined);
   const verdicts = {
     ...main,
@@ -182,14 +182,14 @@ interface Scene {
   moment: Moment;
 }
 
-function verdictsOf(end: End, scene: Scene): Pick<Verdicts, 'ready' | 'beside'> {
+function verdictsOf(end: End, scene: Scene): Pick<Verdicts, 'ready' | 'activity'> {
   const { previous, failure, moment } = scene;
   switch (end.kind) {
     case 'converged': {
-      return { ready: whenConverged(scene), beside: { kind: 'none' } };
+      return { ready: whenConverged(scene), activity: { kind: 'none' } };
     }
     case 'suspended':
-      return { ready: whileSuspended(scene), beside: { kind: 'none' } };
+      return { ready: whileSuspended(scene), activity: { kind: 'none' } };
     case 'resolving':
     case 'held':
       return working(...whileFollowing(end), failure);
@@ -243,10 +243,10 @@ function working(
   reason: 'Progressing' | 'Resolving' | 'Queued' | 'Transferring' | 'Verifying' | 'Importing' | 'WaitingForGlance',
   message: string,
   failure: Failure | undefined,
-): Pick<Verdicts, 'ready' | 'beside'> {
+): Pick<Verdicts, 'ready' | 'activity'> {
   return {
     ready: { status: 'False', reason, message },
-    beside: { kind: 'reconciling', reason: failure === undefined ? 'Progressing' : 'ProgressingWithRetry', message },
+    activity: { kind: 'reconciling', reason: failure === undefined ? 'Progressing' : 'ProgressingWithRetry', message },
   };
 }
 

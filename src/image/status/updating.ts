@@ -16,7 +16,7 @@ import type { PinnedSource } from '../publishers/candidates.ts';
 import type { Pinning } from '../publishers/resolution.ts';
 import { reasonOf } from './failure.ts';
 
-type Main = Pick<Verdicts, 'ready' | 'beside'>;
+type Main = Pick<Verdicts, 'ready' | 'activity'>;
 
 /** The file of a candidate is pinned once its image is the one to use. */
 export function pinningAfter(pinning: Pinning, memory: Memory): Pinning {
@@ -62,7 +62,7 @@ export function withPublisher(
   const { status, reason, message = '' } = findCondition(previous.conditions, 'Ready') ?? {};
   const isSame = previous.observedGeneration === generation;
   if (!isSame || status !== 'True' || !isConvergedReason(reason)) return { ...main, updating };
-  return { ready: { status, reason, message }, beside: { kind: 'none' }, updating };
+  return { ready: { status, reason, message }, activity: { kind: 'none' }, updating };
 }
 
 export function whileFollowing(
@@ -74,7 +74,7 @@ export function whileFollowing(
 }
 
 /** Whether the status does not say yet what is known of the publisher. */
-export function isNews(pinning: Pinning, status: GlanceImageStatus): boolean {
+export function isUnshown(pinning: Pinning, status: GlanceImageStatus): boolean {
   if (pinning.kind === 'candidate') return !isTriedLater(pinning.source, status);
   if (pinning.kind !== 'pinned') return false;
   const shown = findCondition(status.conditions, 'Updating');
