@@ -168,6 +168,49 @@ test('a newer file whose image is suspended at a restart gets the same image onc
   assert.equal(created(world), 1, world.log.join('\n'));
 });
 
+/** With an image of `b` that waits for its next attempt. */
+async function whileWaiting() {
+  const { world, publisher } = await beforeRoll();
+  world.serve(() => new OperatorError('the source is down', { code: 'SourceUnavailable' }));
+  await steps(world);
+  assert.equal(world.images.size, 2);
+  return { world, publisher };
+}
+
+for (const next of ['a', 'c'])
+  test(`a newer file that waits for its next attempt leaves no image behind once the list has ${next} instead`, async () => {
+    const { world, publisher } = await whileWaiting();
+    publisher.publish(list, next);
+    world.serve(() => next);
+    ask(world, 'second');
+    await reached(world, next);
+    await steps(world);
+    const data = [...world.images.keys()].map((id) => world.data.get(id)).toSorted();
+    assert.deepEqual(data, next === 'a' ? ['a'] : ['a', 'c'], world.log.join('\n'));
+    assert.equal(findCondition(world.status?.conditions, 'Updating'), undefined);
+    assert.equal(world.status?.operation?.['candidate'], undefined);
+  });
+
+for (const code of ['FormatMismatch', 'DigestMismatch', 'SourceNotFound'] as const)
+  test(`a newer file that fails with ${code} leaves no image behind, and is tried again at growing times`, async () => {
+    const { world } = await beforeRoll();
+    const before = world.status?.imageID;
+    world.serve(() => new OperatorError('it is another file', { code }));
+    for (let hour = 1; hour <= 48; hour++) {
+      await steps(world);
+      const log = world.log.join('\n');
+      assert.ok(created(world) <= hour, `${created(world)} images within ${hour} hours\n${log}`);
+      assert.equal(world.images.size, 1, log);
+      assert.equal(world.status?.operation?.['candidate'], undefined);
+      assert.deepEqual([world.ready(), world.status?.imageID], ['True Ready', before]);
+      assert.equal(findCondition(world.status?.conditions, 'Updating')?.reason, code);
+      await world.clock.advance(3_600_000);
+    }
+    world.serve(() => 'b');
+    await reached(world, 'b');
+    assert.equal(findCondition(world.status?.conditions, 'Updating'), undefined);
+  });
+
 async function steps(world: World): Promise<void> {
   for (let i = 0; i < 12; i++) {
     await world.step();

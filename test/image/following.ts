@@ -18,26 +18,28 @@ export function publishersOf(start: Readonly<Record<string, string | OperatorErr
       at = { ...at, [list]: data };
     },
     following: (clock: Clock): Following => {
-      const known = new Map<string, Reading>();
-      const running = new Set<string>();
+      const known = new Map<string, { reading: Reading; startedMs: number }>();
+      const running = new Map<string, number>();
       return {
         publishers: {
           /** A reading ends before the next reconcile. */
           read(_key, { question: { url: list, looksFor } }, { isPinned, sinceMs }) {
-            if (running.delete(list)) {
+            const isOutdated = () => sinceMs !== undefined && (known.get(list)?.startedMs ?? -1) < sinceMs;
+            const startedMs = running.get(list);
+            if (startedMs !== undefined) {
+              running.delete(list);
               const file = looksFor.kind === 'firstUse' ? looksFor.file : url;
               const data = at[list] ?? assert.fail();
-              known.set(
-                list,
+              const reading: Reading =
                 data instanceof OperatorError
                   ? { kind: 'failed', error: data }
-                  : { kind: 'resolved', resolution: { url: file, digest: sha256(data) } },
-              );
-            } else if ((!known.has(list) && !isPinned) || sinceMs !== undefined) {
-              running.add(list);
+                  : { kind: 'resolved', resolution: { url: file, digest: sha256(data) } };
+              known.set(list, { reading, startedMs });
+            } else if ((!known.has(list) && !isPinned) || isOutdated()) {
+              running.set(list, clock.monotonic());
               read.push(list);
             }
-            const reading = sinceMs === undefined ? known.get(list) : undefined;
+            const reading = isOutdated() ? undefined : known.get(list)?.reading;
             return { reading: reading ?? { kind: 'pending' }, nextMs: undefined };
           },
           forget: () => {},
@@ -55,5 +57,13 @@ export const followsNothing: Following = {
     forget: () => {},
     close: async () => {},
   },
-  candidates: { current: () => undefined, make: () => {}, get: () => undefined, reject: () => {}, forget: () => {} },
+  candidates: {
+    current: () => undefined,
+    make: () => {},
+    get: () => undefined,
+    reject: () => {},
+    reread: () => {},
+    settle: () => {},
+    forget: () => {},
+  },
 };

@@ -29,6 +29,10 @@ export interface Candidates {
   make(key: Key, source: PinnedSource): void;
   get(key: Key): Rejected | undefined;
   reject(key: Key, digest: string, error: OperatorError): void;
+  /** Its list was read again since. */
+  reread(key: Key): void;
+  /** The image with this digest is the current one, and no other is being made. The failure of another file stays known. */
+  settle(key: Key, digest: string): void;
   forget(key: Key): void;
 }
 
@@ -64,6 +68,14 @@ export function createCandidates(clock: Clock, random: Random): Candidates {
       const untilMs = now + delayOf(reactionTo(error.retry, attempts), attempts, random());
       const sinceMs = isMismatch(error) ? now : undefined;
       rejected.set(key, { digest, error, sinceMs, attempts, untilMs });
+    },
+    reread(key) {
+      const known = rejected.get(key);
+      if (known?.sinceMs !== undefined) rejected.set(key, { ...known, sinceMs: undefined });
+    },
+    settle(key, digest) {
+      made.delete(key);
+      if (rejected.get(key)?.digest === digest) rejected.delete(key);
     },
     forget(key) {
       made.delete(key);

@@ -155,6 +155,7 @@ function readFor(
   const isPinned = !isSearched || accepted?.url !== undefined;
   const demand = { intervalMs, isPinned, sinceMs, known };
   const { reading, nextMs } = publishers.read(key, asked, demand);
+  if (reading.kind !== 'pending') candidates.reread(key);
   return { ...reading, nextMs, rejected };
 }
 

@@ -106,16 +106,17 @@ function followed(pass: Pass, report: Report, { following: { candidates } }: Rec
   const { key } = pass;
   const { end, memory } = report;
   const pinning = pinningAfter(pass.pinning, memory);
+  if (pinning.kind !== 'pinned' && pinning.kind !== 'candidate') return report;
+  const { digest } = pinning.source;
   if (end.kind === 'converged') {
-    candidates.forget(key);
+    candidates.settle(key, digest);
     return { ...report, memory: withCandidate(memory, undefined) };
   }
-  if (end.kind !== 'failed' || (pinning.kind !== 'pinned' && pinning.kind !== 'candidate')) return report;
-  const { digest } = pinning.source;
+  if (end.kind !== 'failed') return report;
   if (pinning.kind === 'candidate') {
     if (isPassing(end.error)) return report;
     candidates.reject(key, digest, end.error);
-    return { ...report, memory: withCandidate(memory, undefined), end: { kind: 'held', error: end.error } };
+    return { ...report, end: { kind: 'held', error: end.error } };
   }
   if (!isMismatch(end.error)) return report;
   if (isOfFirstUse(pinning)) return { ...report, end: { kind: 'failed', error: ofFirstUse(end.error, digest) } };

@@ -73,9 +73,10 @@ export function whileFollowing(
     : ['Progressing', `the newer file of the publisher is not usable (${end.error.message}): the image stays as it is`];
 }
 
-/** Whether the status does not say yet what is known of the publisher. */
+/** Whether the status does not say yet what is known of the publisher, or names a newer file whose image is no longer made. */
 export function isUnshown(pinning: Pinning, status: GlanceImageStatus): boolean {
   if (pinning.kind === 'candidate') return !isTriedLater(pinning.source, status);
+  if (status.operation?.['candidate'] !== undefined) return true;
   if (pinning.kind !== 'pinned') return false;
   const shown = findCondition(status.conditions, 'Updating');
   const wanted = standing(pinning);
