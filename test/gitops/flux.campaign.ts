@@ -11,7 +11,9 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { apiVersion, kind } from '../../src/api/group.ts';
+import { findCondition } from '../../src/api/conditions.ts';
+import type { GlanceImage } from '../../src/api/glanceimage.ts';
+import { apiVersion, kind, reconcileAtAnnotation } from '../../src/api/group.ts';
 import { raw } from '../env/images.ts';
 import { eventually } from '../env/wait.ts';
 import { digestOf } from '../operator/digest.ts';
@@ -152,6 +154,46 @@ describe('Flux', () => {
     const back = await flux.publish('rolling', { 'r.yaml': image('r') });
     await flux.ready('rolling', back);
     assert.equal((await world.ready('r')).status.imageID, firstID);
+  });
+
+  test('Flux stays ready while a followed image rolls, while a roll fails, and while its list is wrong', async () => {
+    const next = raw(512 * 1024, 'the next release');
+    const released = Promise.withResolvers<void>();
+    const list = (text: string) => world.source.add('/followed/SHA256SUMS', { body: Buffer.from(text) });
+    const lineOf = (file: Buffer) => `${digestOf(file).slice('sha256:'.length)}  disk.raw\n`;
+    const at = world.source.add('/followed/disk.raw', { body });
+    const http = { url: at, digestFrom: { checksums: { url: list(lineOf(body)) } } };
+    const followed = image('w', { content: { http, update: { interval: '24h' } } });
+    await flux.kustomization('followed', { ...wait, interval: '1s' });
+    await flux.ready('followed', await flux.publish('followed', { '0.yaml': followed }));
+
+    const seen: (string | undefined)[] = [];
+    /** Has the list read again, and Flux apply and wait once more while the image is as wanted. */
+    const during = async (step: string, reason: string) => {
+      await world.annotate('w', reconcileAtAnnotation, step);
+      const updating = ({ status }: GlanceImage) => findCondition(status.conditions, 'Updating')?.reason === reason;
+      await world.until('w', `Updating with ${reason}`, updating);
+      const revision = await flux.publish('followed', { [`${step}.yaml`]: followed });
+      await flux.until('followed', `Ready during ${step}`, (status) => {
+        seen.push(readyOf(status)?.status);
+        return readyOf(status)?.status === 'True' && status.lastAppliedRevision === revision;
+      });
+    };
+    list(lineOf(next));
+    world.source.add('/followed/disk.raw', { body: next, gate: { at: 1024, released: released.promise } });
+    await during('roll', 'Transferring');
+    assert.equal(
+      (await world.get('w'))?.status.source?.digest,
+      digestOf(body),
+      'the newer file is still being downloaded',
+    );
+    released.resolve();
+    await world.until('w', 'rolled', ({ status }) => status.source?.digest === digestOf(next));
+    list(lineOf(raw(4096)));
+    await during('mismatch', 'DigestMismatch');
+    list('nothing\n');
+    await during('nothing', 'DigestNotFound');
+    assert.ok(!seen.includes('False'), seen.join());
   });
 
   test('Flux fills the ID of the image in, and applies the manifests again as soon as another image is promoted', async () => {
