@@ -32,8 +32,15 @@ export interface Identity {
 export interface ServerProcess {
   readonly name: string;
   readonly pid: number;
+  readonly exited: Promise<Exit>;
   /** Sends a signal to the server and resolves when it is gone. */
   end(signal: NodeJS.Signals): Promise<void>;
+}
+
+export interface Exit {
+  /** Null if a signal ended it. */
+  code: number | null;
+  signal: NodeJS.Signals | null;
 }
 
 export interface Processes {
@@ -76,12 +83,14 @@ export function createProcesses(): Processes {
         ...options.identity,
       });
       closeSync(out);
-      const exited = exitOf(child);
-      if (child.pid === undefined) throw new Error(`${options.command} cannot be started: ${await exited}`);
+      const failed = new Promise<string>((resolve) => child.once('error', (error) => resolve(error.message)));
+      const exited = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
+      if (child.pid === undefined) throw new Error(`${options.command} cannot be started: ${await failed}`);
       stdin.write(`${child.pid}\n`);
       child.unref();
       const { pid } = child;
-      const fate = await Promise.race([exited, becomesReady(options, child)]);
+      const ended = exited.then(({ code, signal }) => `it ended with ${signal ?? `code ${code}`}`);
+      const fate = await Promise.race([ended, becomesReady(options, child)]);
       if (fate !== 'ready') {
         stdin.write('keep\n');
         const tail = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-15).join('\n');
@@ -90,6 +99,7 @@ export function createProcesses(): Processes {
       return {
         name: options.name,
         pid,
+        exited,
         async end(signal) {
           child.ref();
           child.kill(signal);
@@ -106,13 +116,6 @@ export function createProcesses(): Processes {
       await reaped;
     },
   };
-}
-
-function exitOf(child: ChildProcess): Promise<string> {
-  return new Promise((resolve) => {
-    child.once('error', (error) => resolve(error.message));
-    child.once('exit', (code, signal) => resolve(`it ended with ${signal ?? `code ${code}`}`));
-  });
 }
 
 async function becomesReady({ ready }: ServerOptions, child: ChildProcess): Promise<string> {
