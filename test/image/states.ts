@@ -123,6 +123,7 @@ function numbered({ id }: Pick<Image, 'id'>): string {
 
 /** When a report is summarised. */
 export const moment: Moment = {
+  declaration: 'declared',
   generation: 1,
   reconcileAt: undefined,
   deleting: false,

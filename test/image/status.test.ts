@@ -18,6 +18,12 @@ const known = promotes(imageOf());
 const rest = { cloud: { projectID: 'p', region: undefined }, secret: { version: '7' } };
 const converged = reportOf(imageOf(), { kind: 'converged' }, rest);
 
+const suspended: Report = {
+  memory: { ...known, settled: moment.declaration },
+  changes: [],
+  end: { kind: 'suspended' },
+};
+
 function failed(code: ErrorCode = 'GlanceUnreachable', message = 'no connection to Glance'): Report {
   const error = new OperatorError(message, { code, httpStatus: 503, requestId: 'req-1' });
   return { memory: known, changes: [], secret: { version: '7' }, end: { kind: 'failed', error } };
@@ -151,10 +157,7 @@ describe('the status', () => {
 
   test('suspend keeps a ready image Ready', () => {
     const before = summarise(converged, fresh, moment);
-    const status = summarise({ memory: known, changes: [], end: { kind: 'suspended' } }, before, {
-      ...later,
-      generation: 2,
-    });
+    const status = summarise(suspended, before, { ...later, generation: 2 });
     const ready = findCondition(status.conditions, 'Ready');
     assert.equal(ready?.status, 'True');
     assert.equal(ready?.reason, 'Suspended');
@@ -162,13 +165,28 @@ describe('the status', () => {
   });
 
   test('an edit of a suspended image makes Ready unknown, because it was not compared', () => {
-    const suspended: Report = { memory: known, changes: [], end: { kind: 'suspended' } };
     const ready = summarise(converged, fresh, moment);
     const before = summarise(suspended, ready, { ...later, generation: 2 });
-    const status = summarise(suspended, before, { ...later, generation: 3 });
+    const after = { ...later, generation: 3, declaration: 'another' };
+    const status = summarise(suspended, before, after);
     assert.equal(findCondition(status.conditions, 'Ready')?.status, 'Unknown');
     assert.match(findCondition(status.conditions, 'Ready')?.message ?? '', /spec has changed/);
-    assert.deepEqual(summarise(suspended, status, { ...later, generation: 3 }), status);
+    assert.deepEqual(summarise(suspended, status, after), status);
+  });
+
+  test('an edit that suspends an image and changes more makes Ready unknown, also if two edits are seen as one', () => {
+    const ready = summarise(converged, fresh, moment);
+    for (const generation of [2, 3]) {
+      const status = summarise(suspended, ready, { ...later, generation, declaration: 'another' });
+      assert.equal(findCondition(status.conditions, 'Ready')?.status, 'Unknown');
+      assert.match(findCondition(status.conditions, 'Ready')?.message ?? '', /spec has changed/);
+    }
+  });
+
+  test('a suspended image that was not as declared stays so, whatever changes', () => {
+    const before = summarise(failed(), fresh, moment);
+    const status = summarise(suspended, before, { ...later, generation: 2, declaration: 'another' });
+    assert.equal(findCondition(status.conditions, 'Ready')?.status, 'False');
   });
 
   test('an error that was not translated is an InternalError and retried', () => {

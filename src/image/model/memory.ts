@@ -133,6 +133,8 @@ const schema = z.object({
     )
     .max(mostImages)
     .optional(),
+  /** `Moment.declaration` of the spec with which everything was as declared last. */
+  settled: z.string().max(64).optional().catch(undefined),
   /** ID of a transfer that outlives this process. */
   run: text.optional(),
   /** The newer file of a publisher whose image is being made. */

@@ -1,4 +1,6 @@
 /** When and for what a status is worked out: what it needs in addition to the report of the reconcile. */
+import { createHash } from 'node:crypto';
+import type { GlanceImage } from '../../api/glanceimage.ts';
 import { reconcileAtAnnotation } from '../../api/group.ts';
 import type { Report } from '../model/report.ts';
 import { shownContent } from '../status/shown.ts';
@@ -17,6 +19,7 @@ export function momentOf(
   const content = shownContent(report, previous);
   return {
     generation: metadata.generation,
+    declaration: declarationIn(spec),
     reconcileAt: metadata.annotations[reconcileAtAnnotation],
     deleting: metadata.deletionTimestamp !== undefined,
     recordOnly: spec.content === undefined,
@@ -33,4 +36,9 @@ export function momentOf(
     now: clock.now(),
     random: random(),
   };
+}
+
+/** 16 digits of a hash of all that is declared but `suspend`. */
+function declarationIn({ suspend: _, ...declared }: GlanceImage['spec']): string {
+  return createHash('sha256').update(JSON.stringify(declared)).digest('hex').slice(0, 16);
 }

@@ -19,7 +19,7 @@ import { compact } from '../../lib/compact.ts';
 import { formatDuration } from '../../lib/duration.ts';
 import { delayOf, reactionTo } from '../../lib/error-codes.ts';
 import { unreachable } from '../../lib/errors.ts';
-import { asOperation, isBlank } from '../model/memory.ts';
+import { asOperation, isBlank, type Memory } from '../model/memory.ts';
 import type { ActiveTransfer, End, Report } from '../model/report.ts';
 import { sanitise } from '../model/sanitise.ts';
 import type { Pinning } from '../publishers/resolution.ts';
@@ -31,6 +31,8 @@ import { pinnedIn, pinningAfter, sourceAfter, whileFollowing, withPublisher } fr
 /** When and for what a status is worked out: what it needs in addition to the report of the reconcile. */
 export interface Moment {
   generation: number;
+  /** Stands for all that is declared but `suspend`. */
+  declaration: string;
   /** Value of the reconcile-at annotation that was handled. */
   reconcileAt: string | undefined;
   deleting: boolean;
@@ -51,7 +53,7 @@ export function summarise(report: Report, previous: GlanceImageStatus, moment: M
   const shown = shownOf(report, previous, moment.now);
   const { imageID, image } = shown;
   const failure = failureOf(end, previous, moment);
-  const main = verdictsOf(end, { previous, image, imageID, failure, moment });
+  const main = verdictsOf(end, { previous, memory, image, imageID, failure, moment });
   const pinning = end.kind === 'failed' ? pinningAfter(moment.pinning, memory) : moment.pinning;
   const verdicts = withPublisher(pinning, end, main, previous, moment.generation);
   const transfer = transferOf(end, previous.transfer, moment.now);
@@ -76,7 +78,7 @@ export function summarise(report: Report, previous: GlanceImageStatus, moment: M
     cloud: cloud === undefined ? previous.cloud : compact({ ...cloud }),
     secretVersion: secret === undefined ? previous.secretVersion : secret.version,
     source: sourceAfter(pinning, end, previous),
-    operation: isBlank(memory) ? undefined : asOperation(memory),
+    operation: isBlank(memory) ? undefined : asOperation(settledBy(end, memory, moment)),
     lastHandledReconcileAt: moment.reconcileAt,
   });
 }
@@ -130,6 +132,10 @@ function isReadyIn({ conditions }: GlanceImageStatus): boolean {
   return ready?.status === 'True' && isConvergedReason(ready.reason);
 }
 
+function settledBy(end: End, memory: Memory, { declaration }: Moment): Memory {
+  return end.kind === 'converged' ? { ...memory, settled: declaration } : memory;
+}
+
 /** A failure stays in sight until the image is as declared; a new declaration starts the count again. */
 function failureOf(end: End, previous: GlanceImageStatus, moment: Moment): Failure | undefined {
   const sameDeclaration = previous.observedGeneration === moment.generation;
@@ -176,6 +182,7 @@ function roundUp(time: Date): Date {
 
 interface Scene {
   previous: GlanceImageStatus;
+  memory: Memory;
   image: SeenImage | undefined;
   imageID: string | undefined;
   failure: Failure | undefined;
@@ -219,19 +226,20 @@ function wasReady(previous: GlanceImageStatus, moment: Moment): boolean {
   return previous.observedGeneration === moment.generation && ready !== undefined && ready.status !== 'False';
 }
 
-/** As good as it was, until the declaration changes, or it is not known which image is meant: no reconcile compares images. */
+/** As good as it was, unless the declaration differs from the one that it was compared with, or it is not known which image is meant: no reconcile compares images. */
 function whileSuspended(scene: Scene): ConditionVerdict {
   const verdict = suspendedVerdict(scene);
   return verdict.status === 'True' && scene.imageID === undefined ? { ...verdict, status: 'Unknown' } : verdict;
 }
 
-function suspendedVerdict({ previous, moment }: Pick<Scene, 'previous' | 'moment'>): ConditionVerdict {
+function suspendedVerdict({ previous, memory, moment }: Scene): ConditionVerdict {
   const rest = 'the image is neither compared nor changed until spec.suspend is false';
   const before = findCondition(previous.conditions, 'Ready');
-  if (before?.reason !== 'Suspended')
-    return { status: before?.status ?? 'Unknown', reason: 'Suspended', message: `suspended: ${rest}` };
-  if (previous.observedGeneration === moment.generation)
+  if (before?.reason === 'Suspended' && previous.observedGeneration === moment.generation)
     return { status: before.status, reason: 'Suspended', message: before.message };
+  // One edit may suspend and change more, and several edits may be seen as one.
+  if (before === undefined || before.status === 'False' || memory.settled === moment.declaration)
+    return { status: before?.status ?? 'Unknown', reason: 'Suspended', message: `suspended: ${rest}` };
   return {
     status: 'Unknown',
     reason: 'Suspended',
