@@ -70,6 +70,10 @@ const mechanisms: Record<string, { home: string; sign: RegExp }> = {
     home: 'lib/abort.ts',
     sign: /\.abort\((?:\w+\??\.)+reason\)|new AbortController\([\s\S]*addEventListener\('abort'/,
   },
+  'signal that never aborts': {
+    home: 'lib/abort.ts',
+    sign: /new AbortController\(\)\.signal|\{ signal \} = new AbortController\(\)/,
+  },
   'bounded read of a body': {
     home: 'http/body.ts',
     sign: /for await \([\s\S]{0,300}(?:length|size|bytes) \+= [\s\S]{0,300}(?:chunks|pieces|parts)\.push\(/,

@@ -19,6 +19,7 @@ import {
 } from '../glance/client/index.ts';
 import { storeProblem } from '../glance/client/stores.ts';
 import { InvalidRequest } from '../glance/errors.ts';
+import { neverAborted } from '../lib/abort.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Session } from '../openstack/session.ts';
 import type { Requester } from './availability.ts';
@@ -153,69 +154,65 @@ export function createImageService(session: Session, options: ImageServiceOption
   }
 
   return {
-    async *detail(query = {}, { signal = never() } = {}) {
+    async *detail(query = {}, { signal = neverAborted() } = {}) {
       for await (const image of detail(query, signal)) yield serviceImageOf(image);
     },
-    show: async (id, { signal = never() } = {}) => serviceImageOf(await find(id, signal)),
-    create: async (fields, { signal = never(), ...rest } = {}) => serviceImageOf(await create(fields, rest, signal)),
-    update: async (id, fields, { signal = never(), ...rest } = {}) =>
+    show: async (id, { signal = neverAborted() } = {}) => serviceImageOf(await find(id, signal)),
+    create: async (fields, { signal = neverAborted(), ...rest } = {}) =>
+      serviceImageOf(await create(fields, rest, signal)),
+    update: async (id, fields, { signal = neverAborted(), ...rest } = {}) =>
       serviceImageOf(await update(id, fields, rest, signal)),
-    delete: (id, { signal = never() } = {}) => client.remove(id, signal),
-    deactivate: (id, { signal = never() } = {}) => client.deactivate(id, signal),
-    reactivate: (id, { signal = never() } = {}) => client.reactivate(id, signal),
-    addTag: (id, tag, { signal = never() } = {}) => addTag(id, tag, signal),
-    removeTag: (id, tag, { signal = never() } = {}) => removeTag(id, tag, signal),
+    delete: (id, { signal = neverAborted() } = {}) => client.remove(id, signal),
+    deactivate: (id, { signal = neverAborted() } = {}) => client.deactivate(id, signal),
+    reactivate: (id, { signal = neverAborted() } = {}) => client.reactivate(id, signal),
+    addTag: (id, tag, { signal = neverAborted() } = {}) => addTag(id, tag, signal),
+    removeTag: (id, tag, { signal = neverAborted() } = {}) => removeTag(id, tag, signal),
 
-    download: (id, { signal = never() } = {}) => downloads.download(id, signal),
-    downloadTo: (id, sink, { signal = never() } = {}) => downloads.downloadTo(id, sink, signal),
-    downloadToFile: (id, path, { signal = never() } = {}) => downloads.downloadToFile(id, path, signal),
+    download: (id, { signal = neverAborted() } = {}) => downloads.download(id, signal),
+    downloadTo: (id, sink, { signal = neverAborted() } = {}) => downloads.downloadTo(id, sink, signal),
+    downloadToFile: (id, path, { signal = neverAborted() } = {}) => downloads.downloadToFile(id, path, signal),
 
-    async stage(id, data, { signal = never(), size: announced } = {}) {
+    async stage(id, data, { signal = neverAborted(), size: announced } = {}) {
       const { body, size } = uploadDataOf(data, announced === undefined ? {} : { size: announced });
       await client.stage(id, body, { ...(size === undefined ? {} : { size }), signal });
     },
-    async importImage(id, request, { signal = never() } = {}) {
+    async importImage(id, request, { signal = neverAborted() } = {}) {
       checkImport(request);
       await client.importImage(id, request, signal);
     },
-    async copyToStores(id, stores, { signal = never() } = {}) {
+    async copyToStores(id, stores, { signal = neverAborted() } = {}) {
       if (stores !== 'all') checkTexts('stores', stores);
       const where = stores === 'all' ? { allStores: true } : { stores };
       await client.importImage(id, { method: { name: 'copy-image' }, ...where }, signal);
     },
-    deleteFromStore: (id, store, { signal = never() } = {}) => client.removeFromStore(id, store, signal),
-    tasks: (id, { signal = never() } = {}) => client.tasks(id, signal),
-    importMethods: ({ signal = never() } = {}) => client.importMethods(signal),
+    deleteFromStore: (id, store, { signal = neverAborted() } = {}) => client.removeFromStore(id, store, signal),
+    tasks: (id, { signal = neverAborted() } = {}) => client.tasks(id, signal),
+    importMethods: ({ signal = neverAborted() } = {}) => client.importMethods(signal),
 
-    getLocation: (id, { signal = never() } = {}) => locations.getLocation(id, signal),
-    async addLocation(id, location, { signal = never() } = {}) {
+    getLocation: (id, { signal = neverAborted() } = {}) => locations.getLocation(id, signal),
+    async addLocation(id, location, { signal = neverAborted() } = {}) {
       checkLocation(location);
       return locations.addLocation(id, location, signal);
     },
 
-    listMembers: (id, { signal = never() } = {}) => client.members.list(id, signal),
-    addMember: (id, projectId, { signal = never() } = {}) => client.members.add(id, projectId, signal),
-    removeMember: (id, projectId, { signal = never() } = {}) => client.members.remove(id, projectId, signal),
-    acceptMembership: (id, { signal = never() } = {}) => setMembership(id, 'accepted', signal),
-    rejectMembership: (id, { signal = never() } = {}) => setMembership(id, 'rejected', signal),
+    listMembers: (id, { signal = neverAborted() } = {}) => client.members.list(id, signal),
+    addMember: (id, projectId, { signal = neverAborted() } = {}) => client.members.add(id, projectId, signal),
+    removeMember: (id, projectId, { signal = neverAborted() } = {}) => client.members.remove(id, projectId, signal),
+    acceptMembership: (id, { signal = neverAborted() } = {}) => setMembership(id, 'accepted', signal),
+    rejectMembership: (id, { signal = neverAborted() } = {}) => setMembership(id, 'rejected', signal),
 
-    getStores: ({ signal = never() } = {}) => client.stores(signal),
-    getStoreDetails: ({ signal = never() } = {}) => client.storeDetails(signal),
-    async checkStores(names, { signal = never() } = {}) {
+    getStores: ({ signal = neverAborted() } = {}) => client.stores(signal),
+    getStoreDetails: ({ signal = neverAborted() } = {}) => client.storeDetails(signal),
+    async checkStores(names, { signal = neverAborted() } = {}) {
       checkTexts('names', names);
       const problem = storeProblem(names, (await client.stores(signal)) ?? []);
       if (problem !== undefined) throw problem;
     },
-    usage: ({ signal = never() } = {}) => client.usage(signal),
-    versions: ({ signal = never() } = {}) => client.versions(signal),
+    usage: ({ signal = neverAborted() } = {}) => client.usage(signal),
+    versions: ({ signal = neverAborted() } = {}) => client.versions(signal),
   };
 }
 
 function cloudCertificates(session: Session): CertificateStore {
   return cachedCertificates(barbicanCertificates(session), { clock: systemClock });
-}
-
-/** The default signal: never aborts. */
-function never(): AbortSignal {
-  return new AbortController().signal;
 }

@@ -12,6 +12,7 @@ import { fitsInPath } from '../glance/client/tags.ts';
 import { Conflict, ImageCorrupted, ImageNotFound, InvalidRequest, NotAuthorized, NotFound } from '../glance/errors.ts';
 import type { Image } from '../glance/image.ts';
 import { diffImage } from '../glance/patch.ts';
+import { neverAborted } from '../lib/abort.ts';
 import { checkText } from './check.ts';
 import { type DataOptions, type ImageContent, type UploadData, uploadDataOf } from './content.ts';
 import {
@@ -177,7 +178,7 @@ export function createWrites({ client, find, newId }: WriteOptions): Writes {
 /** An image that could not be filled is deleted. One that became active nevertheless is kept. */
 async function removeUnfilled(client: ImageClient, id: string): Promise<void> {
   // Also after an abort, which must not leave an image behind.
-  const { signal } = new AbortController();
+  const signal = neverAborted();
   const { status } = await client.get(id, signal);
   if (status === 'queued' || status === 'saving') await client.remove(id, signal);
 }

@@ -5,7 +5,7 @@
  * Glance rejects the second of two equal changes with 409, or accepts it as done.
  */
 
-import { abortable } from '../../lib/abort.ts';
+import { abortable, neverAborted } from '../../lib/abort.ts';
 import { MalformedResponse } from '../../openstack/errors.ts';
 import type { BodyLimit, HttpResponse } from '../../openstack/exchange.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../../openstack/json.ts';
@@ -77,7 +77,7 @@ export function rememberedSchema(call: Calls['call']): Calls['schema'] {
     try {
       const request = { operation: 'schema', method: 'GET', path: '/schemas/image' } as const;
       // Not aborted with the first caller: others may wait for it, too. The session bounds it.
-      return await call(request, new AbortController().signal, (response) => {
+      return await call(request, neverAborted(), (response) => {
         const schema = readSchema(jsonOf(response));
         if (schema !== undefined) return schema;
         throw new MalformedResponse('it contains no schema', response.requestId);
