@@ -134,6 +134,25 @@ describe('observe', () => {
     assert.deepEqual(seen.memory, promotes(image));
   });
 
+  test('a search by the mark lists only images of our projects, because others can put it on any number of their own', async () => {
+    const flood = Array.from({ length: 50 }, (_, number) =>
+      imageOf({ id: imageIDOf('f'.repeat(32), number), owner: 'b'.repeat(32), visibility: 'community' }),
+    );
+    const given = imageOf({ id: imageIDOf(uid, 1), owner: 'c'.repeat(32) });
+    const glance = stubGlance([...flood, image, given]);
+    const listed: (string | null)[] = [];
+    async function* list(...request: Parameters<typeof glance.images.list>) {
+      for await (const one of glance.images.list(...request)) {
+        listed.push(one.owner);
+        yield one;
+      }
+    }
+    const look = performOn(glance, { images: { ...glance.images, list } });
+    const seen = await observe(look, memoryOf({ owner: 'c'.repeat(32) }), true, place);
+    assert.deepEqual(listed, [projectID, 'c'.repeat(32)]);
+    assert.deepEqual(seen.memory.images, [image.id, given.id]);
+  });
+
   test('a Glance at another address that does not know the image is another cloud', async () => {
     const memory = promotes(image, { place });
     await assert.rejects(observe(performOn(stubGlance()), memory, false, elsewhere), { code: 'CloudChanged' });

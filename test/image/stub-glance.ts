@@ -116,11 +116,11 @@ export function stubGlance(start: readonly Image[] = [], faults: Faults = {}): S
       await call('get', id);
       return get(id);
     },
-    async *list({ properties = {}, hidden = false } = {}) {
+    async *list({ properties = {}, hidden = false, owner: project } = {}) {
       await call('list', '', hidden ? 'hidden' : '');
       for (const image of held.values()) {
         const isWanted = Object.entries(properties).every(([key, value]) => image.properties[key] === value);
-        if (isWanted && image.hidden === hidden) yield image;
+        if (isWanted && image.hidden === hidden && [undefined, image.owner].includes(project)) yield image;
       }
     },
     async create(imageID, image) {

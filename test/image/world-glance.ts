@@ -238,12 +238,13 @@ export function imagesOf(parts: GlanceParts): ImageClient {
           );
         }),
     },
-    async *list({ hidden, properties = {} }) {
+    async *list({ hidden, owner, properties = {} }) {
       calls.reads++;
       for (const image of [...images.values()])
         if (
           !lagging.has(image.id) &&
           image.hidden === hidden &&
+          [undefined, image.owner].includes(owner) &&
           Object.entries(properties).every(([one, value]) => image.properties[one] === value)
         )
           yield image;

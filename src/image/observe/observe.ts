@@ -10,6 +10,7 @@
 import type { ImageClient } from '../../glance/client/index.ts';
 import { ImageNotFound } from '../../glance/errors.ts';
 import type { Image } from '../../glance/image.ts';
+import type { ListFilters } from '../../glance/list.ts';
 import { OperatorError } from '../../lib/errors.ts';
 import type { Cloud, CloudPlace } from '../access/clouds.ts';
 import type { RecentImages } from '../access/recent.ts';
@@ -86,12 +87,15 @@ function adoptable({ adopts }: Owner, { images, adopted }: Memory): string[] {
   return adopted === adopts && images.length > 0 ? [] : [adopts];
 }
 
-/** Adds all images with our mark, hidden ones too. */
-export async function observeMarked({ images, owner, signal }: Look, seen: Seen): Promise<Seen> {
+/**
+ * Adds all images with our mark, hidden ones too. Everyone can put it on images that all projects can read, so only those of our
+ * projects are listed: no other one is ours.
+ */
+export async function observeMarked(look: Look, seen: Seen): Promise<Seen> {
+  const { images, owner, signal } = look;
   let { observed, memory } = seen;
-  const properties = { [ownerProperty]: owner.owner };
-  for (const hidden of [false, true]) {
-    for await (const image of images.list({ properties, hidden, visibility: 'all' }, signal)) {
+  for (const filters of markedIn(look, memory)) {
+    for await (const image of images.list(filters, signal)) {
       const revision = revisionOf(image, claimOf(owner, memory));
       if (isDeleted(image) || !(isOurs(revision.ownership) || isOfOtherCluster(revision))) continue;
       observed = withRevision(observed, revision);
@@ -103,6 +107,14 @@ export async function observeMarked({ images, owner, signal }: Look, seen: Seen)
   // Nothing is remembered of an image of another cluster, so it has to be found again.
   const next = observed.revisions.some(isOfOtherCluster) ? { ...complete, incomplete: true as const } : complete;
   return { observed: { ...observed, listed: true }, memory: next, gone };
+}
+
+function markedIn({ owner }: Look, memory: Memory): ListFilters[] {
+  const properties = { [ownerProperty]: owner.owner };
+  const projects = [...new Set(claimOf(owner, memory).projects)];
+  return projects.flatMap((project) =>
+    [false, true].map((hidden) => ({ properties, owner: project, hidden, visibility: 'all' as const })),
+  );
 }
 
 /** It has our owner mark, so a second image next to it would be a duplicate. */
