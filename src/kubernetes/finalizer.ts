@@ -21,8 +21,8 @@ export interface Annotation {
 
 /**
  * Returns the object with the finalizer, or undefined if it does not exist, is already being deleted, or had the finalizer and has
- * lost it meanwhile. The annotation is written in
- * the same patch, or alone if only it is missing, unless the object has one of this name.
+ * lost it meanwhile. The annotation is written in the same patch, or alone if only it is missing, unless the object has one of this
+ * name.
  */
 export function addFinalizer<T extends KubernetesObject>(
   client: Client,

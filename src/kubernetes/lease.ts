@@ -3,7 +3,7 @@
  * that was read, so only one of two concurrent writers succeeds; fields that others have set on the object are kept.
  */
 import { z } from 'zod';
-import { isConflict, isNotFound, KubernetesError, malformedResponse } from './errors.ts';
+import { isAlreadyExists, isConflict, isNotFound, malformedResponse } from './errors.ts';
 import { microTime } from './resource.ts';
 import type { ApiTransport } from './transport.ts';
 
@@ -68,7 +68,7 @@ export function createLeaseClient(transport: ApiTransport, at: LeaseAt, now: () 
     try {
       return { kind: 'written', lease: leaseOf(path, await transport.request({ ...request, deadlineMs }, signal)) };
     } catch (error) {
-      if (isConflict(error) || isNotFound(error) || alreadyExists(error)) return { kind: 'overtaken' };
+      if (isConflict(error) || isNotFound(error) || isAlreadyExists(error)) return { kind: 'overtaken' };
       throw error;
     }
   }
@@ -120,8 +120,4 @@ function leaseOf(path: string, body: unknown): Lease {
     transitions: spec.leaseTransitions ?? 0,
     object: parsed.data,
   };
-}
-
-function alreadyExists(error: unknown): boolean {
-  return error instanceof KubernetesError && error.reason === 'AlreadyExists';
 }
