@@ -7,12 +7,16 @@
  * The rest of a file is requested by Range and If-Range. If a server sends the whole file again, the bytes that were delivered
  * already are dropped. If it rejects the request, the next one is for the whole file.
  */
+
+import { linked } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { readBody } from './body.ts';
 import { afterRedirect, progress, SourceError, tooLong } from './errors.ts';
 import type { DeclaredHeaders } from './headers.ts';
+import { createPace } from './parallel/pace.ts';
+import { createStripes, type Stripes } from './parallel/stripes.ts';
 import { createRangeReader } from './ranges.ts';
 import { fetchFollowing } from './request.ts';
 import { type ResponseRange, rangeIn, rejectsRange } from './response-range.ts';
@@ -25,6 +29,11 @@ import { checkRestart, checkResume, ifRangeOf, type KnownFile, type Validators }
 const longestFirstByteMs = 30_000;
 /** A mirror network can lead to another server at each resume. */
 const mostWarnings = 4;
+/** Further connections are not worth their requests for less than this. */
+const leastRestBytes = 64 * 2 ** 20;
+const stripeBytes = { least: 2 ** 18, most: 2 ** 22 };
+/** Limit for bytes that further connections received before the reader could use them. */
+const heldBytes = 32 * 2 ** 20;
 
 export interface HttpSourceOptions {
   /** The URL, then its mirrors, in the order in which they are tried. */
@@ -74,6 +83,9 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSo
   let warnings: readonly string[] = [];
   /** Parts of the file are read in addition to the body. */
   let hasRanges = false;
+  const pace = createPace(clock);
+  /** The rest of the file from this byte on, by several connections. */
+  let parallel: Parallel | undefined;
 
   /** The next range, from the first address that has it. `failure` ended the range before. */
   async function nextRange(failure?: OperatorError): Promise<ResponseRange> {
@@ -145,27 +157,99 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSo
     validators.clear();
   }
 
+  /** Bytes of further connections are used only if they are proven to be of the same file, or are compared with a digest. */
+  function beginParallel(): Parallel | undefined {
+    const size = file?.size;
+    const validator = file === undefined ? undefined : ifRangeOf(file.validators);
+    const isProven = hasDigest || validator !== undefined;
+    if (size === undefined || !isProven || wholeOnly.has(rotation.index) || size - delivered < leastRestBytes) {
+      pace.settle();
+      return undefined;
+    }
+    const over = linked(signal);
+    const reader = createRangeReader({
+      ...{ ...whole, signal: over.signal },
+      // Where the file has a validator, each part has to have it: a digest would only find the mixture in the end.
+      hasDigest: validator === undefined,
+      onResponse(received, continuity) {
+        if (continuity === 'assumed') isSpliced = true;
+        isPublic &&= received.isPublic;
+        isAdmitted &&= received.isPublic || received.isNamed;
+      },
+      known: () => ({ file, validators, isPublic }),
+    });
+    const second = Math.min(Math.max(Math.round(pace.bytesPerSecond), stripeBytes.least), leastRestBytes / 2);
+    const from = delivered + second;
+    let isAlone = false;
+    const stripes = createStripes({
+      read: (begin, end) => reader.read(begin, end, 'once'),
+      ...{ from, to: size, stripeBytes: Math.min(second, stripeBytes.most), heldBytes },
+      // The first connection goes on until its bytes end where theirs begin.
+      connections: () => (isAlone ? (pace.connections === 1 ? 0 : pace.connections) : pace.connections - 1),
+    });
+    return {
+      from,
+      stripes,
+      takeOver() {
+        isAlone = true;
+        pace.begin();
+      },
+      end() {
+        over.abort(new Error('the file is read by one connection'));
+        over[Symbol.dispose]();
+      },
+    };
+  }
+
+  function endParallel(): void {
+    parallel?.end();
+    parallel = undefined;
+  }
+
+  /** The bytes of one connection, up to where those of several begin if these have begun to arrive by then. */
+  async function* untilParallel(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, boolean, undefined> {
+    pace.waiting();
+    for await (const chunk of chunks) {
+      const here = parallel === undefined ? chunk : chunk.subarray(0, parallel.from - delivered);
+      if (parallel === undefined) pace.received(chunk.length);
+      delivered += here.length;
+      yield here;
+      if (parallel !== undefined && delivered === parallel.from) {
+        if (parallel.stripes.hasBegun() === true) return true;
+        endParallel();
+        pace.settle();
+        const rest = chunk.subarray(here.length);
+        delivered += rest.length;
+        if (rest.length > 0) yield rest;
+      }
+      if (parallel === undefined && pace.connections > 1) parallel = beginParallel();
+      pace.waiting();
+    }
+    return false;
+  }
+
+  /** Up to the end, or to where one connection has to go on. */
+  async function* deliverParallel({ stripes, takeOver }: Parallel): AsyncGenerator<Uint8Array, void, undefined> {
+    takeOver();
+    pace.waiting();
+    for (let chunk = await stripes.next(); chunk !== undefined; chunk = await stripes.next()) {
+      pace.received(chunk.length);
+      delivered += chunk.length;
+      yield chunk;
+      pace.waiting();
+    }
+    pace.settle();
+    endParallel();
+  }
+
   /** Delivers the bytes of a range; returns the failure if the file does not end there. */
-  async function* deliver(received: ResponseRange): AsyncGenerator<Uint8Array, SourceError | undefined, undefined> {
+  async function* deliver(received: ResponseRange): AsyncGenerator<Uint8Array, Delivered, undefined> {
     const size = file?.size;
     const { body, url, start, end = size } = received;
     const stop = (error: SourceError) => void body.destroy(error);
     try {
-      for await (const chunk of readBody({
-        body,
-        stop,
-        url,
-        start,
-        end,
-        wanted: delivered,
-        size,
-        clock,
-        limits,
-        signal,
-      })) {
-        delivered += chunk.length;
-        yield chunk;
-      }
+      const chunks = readBody({ body, stop, url, start, end, wanted: delivered, size, clock, limits, signal });
+      if (yield* untilParallel(chunks)) return 'goesOnParallel';
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof SourceError)) throw error;
@@ -184,12 +268,20 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSo
         const from = delivered;
         const failure = yield* deliver(current);
         if (failure === undefined) return;
+        if (failure === 'goesOnParallel') {
+          if (parallel !== undefined) yield* deliverParallel(parallel);
+          if (delivered === file?.size) return;
+          current = await nextRange();
+          continue;
+        }
+        endParallel();
         // Bytes that are read again do not count: a server without ranges could prolong the download without limit.
         if (delivered - from >= Math.max(limits.stallBytes, from - current.start)) rotation.progressed();
         current = await nextRange(failure);
         onResume?.(failure, delivered);
       }
     } finally {
+      endParallel();
       // The limit is on both. It ends with the signal.
       if (!hasRanges) time.stop();
     }
@@ -236,6 +328,16 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSo
     body: body(),
   };
 }
+
+interface Parallel {
+  readonly from: number;
+  readonly stripes: Stripes;
+  takeOver(): void;
+  end(): void;
+}
+
+/** Of one response: undefined after the last byte of the file. */
+type Delivered = SourceError | 'goesOnParallel' | undefined;
 
 /** The failure, and why the download cannot resume after it. */
 function cannotResume(why: OperatorError): OperatorError {

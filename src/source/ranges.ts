@@ -22,12 +22,16 @@ export interface RangeReaderOptions extends Omit<SourceRequest, 'url' | 'range' 
   urls: readonly string[];
   random: Random;
   limits: SourceLimits;
+  /** Something compares the bytes with others, or with a digest. Default: true. */
+  hasDigest?: boolean;
+  /** Called with each response whose bytes are used. */
+  onResponse?: (received: ResponseRange, continuity: ReturnType<typeof checkResume>) => void;
   /** The file that is downloaded, and the validators that each address had. */
   known(): { file: KnownFile | undefined; validators: ReadonlyMap<number, Validators>; isPublic: boolean };
 }
 
 export function createRangeReader(options: RangeReaderOptions): RangeReader {
-  const { urls, random, clock, limits, signal, known } = options;
+  const { urls, random, clock, limits, signal, known, hasDigest = true, onResponse = () => {} } = options;
   const rotation = createRotation(urls.length, random);
 
   async function recover(why: OperatorError, tries: 'once' | undefined): Promise<void> {
@@ -52,16 +56,17 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
   async function requestAt(index: number, from: number, to: number): Promise<ResponseRange> {
     const range = { range: `bytes=${from}-${to - 1}` };
     const { file, validators, isPublic } = known();
-    const one = { ...options, url: urls[index] ?? '', range, hasDigest: true };
+    const one = { ...options, url: urls[index] ?? '', range, hasDigest };
     const { url, response, withheld, redirectedBy } = await fetchFollowing(one);
     try {
       if (response.status === 200 || rejectsRange(response)) throw withoutRanges(url, response.status);
       if (file === undefined) throw new TypeError('a part is read of a file that was not opened');
-      const expected = { from, size: file.size, ifRange: undefined, withheld, hasDigest: true };
+      const expected = { from, size: file.size, ifRange: undefined, withheld, hasDigest };
       const received = rangeIn(url, response, expected);
-      const circumstances = { hasDigest: true, isPublic: isPublic && received.isPublic };
-      checkResume(received, file, validators.get(index), circumstances);
+      const circumstances = { hasDigest, isPublic: isPublic && received.isPublic };
+      const continuity = checkResume(received, file, validators.get(index), circumstances);
       file.size ??= received.size;
+      onResponse(received, continuity);
       return received;
     } catch (error) {
       response.body.destroy();

@@ -1,0 +1,210 @@
+/**
+ * A server that shapes its connections, in a time that is counted in its own ticks: what a test asserts are bytes, requests and ticks,
+ * whatever the speed of the machine.
+ */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { createEgressPolicy } from '../../../src/http/egress.ts';
+import { type Clock, systemClock } from '../../../src/lib/clock.ts';
+import { openHttpSource } from '../../../src/source/http.ts';
+import { createSourceTransport } from '../../../src/source/transport.ts';
+import { digestOf, generated } from '../../env/content.ts';
+
+const kib = 1024;
+const tickMs = 64;
+const latencyTicks = 2;
+const content = generated(72 * kib * kib);
+const digest = digestOf(content);
+
+interface Shape {
+  /** Bytes that a connection sends in a tick while so many are open. */
+  share: (open: number) => number;
+  /** Default: `"1"`. */
+  etag?: string | undefined;
+  /** The response to a request for a part. Default: the part. */
+  part?: (number: number) => 'sent' | 'rejected' | 'other file' | 'broken' | 'silent';
+}
+
+/** Each response of the server: where it begins, and how many bytes it sent. */
+interface Response {
+  from: number;
+  sent: number;
+}
+
+/** `isPart`: with an end, as further connections ask. */
+function askedFor(head: string): { from: number; to: number; isPart: boolean } {
+  const [, begin = '0', end = ''] = /range: bytes=(\d+)-(\d*)/i.exec(head) ?? [];
+  return { from: Number(begin), to: end === '' ? content.size : Number(end) + 1, isPart: end !== '' };
+}
+
+function headOf({ from, to, etag }: { from: number; to: number; etag: string }): string {
+  const range = from === 0 ? [] : [`content-range: bytes ${from}-${to - 1}/${content.size}`];
+  const status = from === 0 ? 'HTTP/1.1 200 OK' : 'HTTP/1.1 206 Partial Content';
+  const validator = etag === '' ? [] : [`etag: ${etag}`];
+  return [status, `content-length: ${to - from}`, ...validator, ...range, '', ''].join('\r\n');
+}
+
+async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent' }: Shape) {
+  const responses: Response[] = [];
+  const open = new Map<Socket, { to: number; at: number; begin: number; response: Response }>();
+  const seen = { ticks: 0, mostOpen: 0 };
+  let parts = 0;
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.on('close', () => open.delete(socket));
+    socket.once('data', (head) => respond(socket, head.toString()));
+  });
+  function respond(socket: Socket, head: string): void {
+    const { from, to, isPart } = askedFor(head);
+    const kind = isPart ? part(++parts) : 'sent';
+    const response = { from, sent: 0 };
+    responses.push(response);
+    if (kind === 'silent') return;
+    if (kind === 'rejected') return void socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n');
+    socket.write(headOf({ from, to, etag: kind === 'other file' ? '"2"' : etag }));
+    const last = kind === 'broken' ? from + Math.floor((to - from) / 2) : to;
+    open.set(socket, { to: last, at: from, begin: seen.ticks + latencyTicks, response });
+    seen.mostOpen = Math.max(seen.mostOpen, open.size);
+  }
+  let isOver = false;
+  const tick = () => {
+    if (isOver) return;
+    seen.ticks++;
+    const bytes = Math.floor(share(open.size));
+    for (const [socket, state] of open) {
+      if (seen.ticks < state.begin || socket.writableNeedDrain) continue;
+      const to = Math.min(state.at + bytes, state.to);
+      state.response.sent += to - state.at;
+      socket.write(content.slice(state.at, to));
+      state.at = to;
+      if (to < state.to) continue;
+      open.delete(socket);
+      socket.destroySoon();
+    }
+    setImmediate(tick);
+  };
+  setImmediate(tick);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert(typeof address === 'object' && address !== null);
+  const transport = createSourceTransport(createEgressPolicy({ allow: ['127.0.0.1'], deny: [] }));
+  t.after(async () => {
+    isOver = true;
+    await transport.close();
+    server.close();
+  });
+  const clock: Clock = {
+    ...systemClock,
+    monotonic: () => seen.ticks * tickMs,
+    sleep: async (_ms, signal) => signal?.throwIfAborted(),
+  };
+
+  /** Resolves with the digest of what was read. */
+  async function download({ hasDigest = true, signal = new AbortController().signal, onChunk = () => {} } = {}) {
+    const resumes: number[] = [];
+    const source = await openHttpSource({
+      urls: [`http://127.0.0.1:${address && typeof address === 'object' ? address.port : 0}/image.raw`],
+      transport,
+      clock,
+      random: () => 0.5,
+      hasDigest,
+      limits: { maxBytes: content.size, stallBytes: 1, stallWindowMs: 600_000 },
+      signal,
+      onResume: (_why, from) => resumes.push(from),
+    });
+    const hash = createHash('sha256');
+    for await (const chunk of source.body) {
+      hash.update(chunk);
+      onChunk();
+    }
+    assert.equal(hash.digest('hex'), digest);
+    return { resumes };
+  }
+
+  const closed = async () => {
+    while (open.size > 0) await new Promise(setImmediate);
+  };
+  const sent = () => responses.reduce((sum, response) => sum + response.sent, 0);
+  return { download, responses, seen, sent, closed };
+}
+
+const limited = () => 64 * kib;
+const ticksOfOne = content.size / (64 * kib);
+
+test('a source that limits each connection is read by up to 8, and the file is the same', async (t) => {
+  const { download, seen, responses } = await shaped(t, { share: limited });
+  const { resumes } = await download();
+  assert(seen.mostOpen > 4 && seen.mostOpen <= 8, `${seen.mostOpen} connections`);
+  assert(seen.ticks < ticksOfOne / 3, `${seen.ticks} ticks, by one connection they are ${ticksOfOne}`);
+  assert(responses.length < 300, `${responses.length} requests`);
+  assert.deepEqual(resumes, [], 'nothing failed');
+});
+
+test('a source that is not limited for each connection gets one more at most, and few bytes twice', async (t) => {
+  const { download, seen, sent } = await shaped(t, { share: (open) => (64 * kib) / Math.max(open, 1) });
+  await download();
+  assert(seen.mostOpen <= 2, `${seen.mostOpen} connections`);
+  assert(sent() < content.size * 1.1, `${sent()} bytes were sent`);
+});
+
+test('a file without a strong validator and without a digest is read by one connection', async (t) => {
+  for (const etag of ['', 'W/"1"']) {
+    const { download, responses } = await shaped(t, { share: limited, etag });
+    await download({ hasDigest: false });
+    assert.equal(responses.length, 1);
+  }
+});
+
+test('a file with a strong validator needs no digest to be read by several connections', async (t) => {
+  const { download, seen } = await shaped(t, { share: limited });
+  await download({ hasDigest: false });
+  assert(seen.mostOpen > 4);
+});
+
+for (const kind of ['rejected', 'other file', 'silent'] as const) {
+  test(`if the response to the first request for a part is ${kind}, the first connection goes on to the end`, async (t) => {
+    const { download, responses } = await shaped(t, { share: limited, part: () => kind });
+    const { resumes } = await download();
+    assert.equal(responses.length, 2);
+    assert.deepEqual(resumes, []);
+  });
+}
+
+test('after a part that breaks, or of another file, the rest is read by one connection from the first missing byte on', async (t) => {
+  for (const kind of ['broken', 'other file', 'rejected'] as const) {
+    const { download, responses, sent } = await shaped(t, {
+      share: limited,
+      part: (number) => (number === 5 ? kind : 'sent'),
+    });
+    await download();
+    assert.equal(responses.length > 6, true);
+    const last = responses.at(-1);
+    assert.equal(last?.sent, content.size - (last?.from ?? 0), 'the last response has the rest');
+    assert(sent() < content.size + 40 * kib * kib, `${sent()} bytes were sent`);
+  }
+});
+
+test('an abort while several connections are open ends the download with its reason, and closes all of them', async (t) => {
+  const controller = new AbortController();
+  const reason = new Error('deleted');
+  const { download, seen, closed } = await shaped(t, { share: limited });
+  const onChunk = () => {
+    if (seen.mostOpen >= 4) controller.abort(reason);
+  };
+  await assert.rejects(download({ signal: controller.signal, onChunk }), reason);
+  await closed();
+});
+
+test('a reader that stops while several connections are open closes all of them', async (t) => {
+  const { download, seen, closed } = await shaped(t, { share: limited });
+  const reason = new Error('enough');
+  const onChunk = () => {
+    if (seen.mostOpen >= 4) throw reason;
+  };
+  await assert.rejects(download({ onChunk }), reason);
+  await closed();
+});
