@@ -9,9 +9,10 @@ import type { ErrorCode } from '../../lib/error-codes.ts';
 import type { OperatorError } from '../../lib/errors.ts';
 import type { Desired } from './desired.ts';
 import { fingerprintOn } from './fingerprint.ts';
+import { ownerProperty } from './identity.ts';
 import { findingOf, isRetired, type Memory, msSince, verifiedAs } from './memory.ts';
 import type { Ownership } from './ownership.ts';
-import { verify } from './verify.ts';
+import { type Verdict, verify } from './verify.ts';
 
 /** One project with which an image is shared. */
 export interface Member {
@@ -124,9 +125,18 @@ export function isUsable(image: Image, desired: Desired, memory: Memory, now: Da
   return isStored && found !== undefined && verify(content, found.fingerprint, image, found).kind === 'right';
 }
 
+/**
+ * An image that is to be taken over, and was not yet, may bear the fingerprint of an earlier resource that declared the same data by another
+ * digest, such as that of the compressed file. It is read back before it is called different.
+ */
+export function verdictOn(image: Image, { content, binding, adopts }: Desired, memory: Memory): Verdict {
+  const isTaken = image.properties[ownerProperty] !== undefined || memory.adopted === image.id;
+  const isMarkProof = adopts !== image.id || isTaken;
+  return verify(content, binding, image, findingOf(memory, image.id, binding), isMarkProof);
+}
+
 function whenActive(image: Image, desired: Desired, memory: Memory): Stage {
-  const { content, binding } = desired;
-  const verdict = verify(content, binding, image, findingOf(memory, image.id, binding));
+  const verdict = verdictOn(image, desired, memory);
   switch (verdict.kind) {
     case 'right':
       return verdict;

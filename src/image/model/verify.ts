@@ -21,19 +21,23 @@ export type Verdict =
   | { kind: 'uninspected' }
   | { kind: 'unverifiable'; why: string; code?: ErrorCode | undefined };
 
-/** `found`: what the operator found out about this image before. `fingerprint`: `bindingOf` the content. */
+/**
+ * `found`: what the operator found out about this image before. `fingerprint`: `bindingOf` the content. `isMarkProof`: whether the
+ * fingerprint on the image, if it is another one, shows that the data is other data.
+ */
 export function verify(
   content: Content | undefined,
   fingerprint: string | undefined,
   image: Image,
   found: DataFinding | undefined,
+  isMarkProof = true,
 ): Verdict {
   if (content === undefined) return { kind: 'right' };
   if (found !== undefined && found.fingerprint === fingerprint) return remembered(image, found, content);
   const mark = fingerprintOn(image);
   // The digests are compared elsewhere.
   const isOther = mark !== undefined && decompressionIn(mark) !== decompressionIn(fingerprint ?? '');
-  return compared(content, image, isOther) ?? unread(content, image, isOther);
+  return compared(content, image, isOther) ?? unread(content, image, isOther, isMarkProof);
 }
 
 /** Verified data is right for as long as Glance reports the same hash. */
@@ -72,7 +76,7 @@ function compared(content: Content, image: Image, isOther: boolean): Verdict | u
   return { kind: 'wrong', why: `it has the digest ${found}, not the declared ${expected}` };
 }
 
-function unread(content: Content, image: Image, isOther: boolean): Verdict {
+function unread(content: Content, image: Image, isOther: boolean, isMarkProof: boolean): Verdict {
   const { digest, method } = content;
   const formats = otherFormats(content, image);
   if (formats !== undefined) return method === 'Stage' ? converted : { kind: 'wrong', why: formats };
@@ -80,7 +84,12 @@ function unread(content: Content, image: Image, isOther: boolean): Verdict {
     return { kind: 'unverifiable', why: 'no digest is declared, and nothing shows that it is the declared data' };
   const marked = fingerprintOn(image);
   const markedDigest = marked && digestIn(marked);
-  if (markedDigest !== undefined && markedDigest !== digest && algorithmOf(markedDigest) === algorithmOf(digest))
+  if (
+    isMarkProof &&
+    markedDigest !== undefined &&
+    markedDigest !== digest &&
+    algorithmOf(markedDigest) === algorithmOf(digest)
+  )
     return { kind: 'wrong', why: `it was made for the digest ${markedDigest}, declared is ${digest}` };
   // To read it would not help.
   if (content.convert !== undefined && digestInGlance(content) === undefined) return beforeConversion;
