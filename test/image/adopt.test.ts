@@ -4,7 +4,7 @@ import type { Image } from '../../src/glance/image.ts';
 import { clusterProperty, contentProperty, imageIDOf, ownerProperty } from '../../src/image/model/identity.ts';
 import { adopting, contentWith, existing, held, id, importing, marks, unmarked } from './adopting.ts';
 import { uid } from './resource.ts';
-import { sha512 } from './world-glance.ts';
+import { sha256, sha512 } from './world-glance.ts';
 
 const first = imageIDOf(uid, 0).slice(0, 4);
 
@@ -54,6 +54,7 @@ describe('an image that is taken over', () => {
 
   const foreign: [what: string, fields: Partial<Image>][] = [
     ['of another project', { owner: 'b'.repeat(32) }],
+    ['without an owner', { owner: null }],
     ['with the mark of another resource', { properties: { [ownerProperty]: 'demo/other/0' } }],
     ['with the mark of another cluster', { properties: { ...marks, [clusterProperty]: 'other' } }],
   ];
@@ -62,6 +63,7 @@ describe('an image that is taken over', () => {
       const world = adopting(importing(), existing(fields));
       for (let round = 0; round < 3; round++) await world.step();
       assert.equal(world.ready(), 'False NotAdoptable');
+      assert.doesNotMatch(world.message() ?? '', /null|undefined/);
       world.delete();
       await world.step();
       assert.deepEqual(world.images.get(id), existing(fields));
@@ -174,6 +176,23 @@ describe('declared content of an image that is taken over', () => {
     await world.settle();
     assert.equal(world.ready(), 'True Ready');
     assert.ok(typeof held(world).properties[contentProperty] === 'string');
+  });
+
+  test('an image with the fingerprint of another digest is read back before it is called different', async () => {
+    const mark = `v1;${sha256('a, compressed')};Served;Auto;raw;bare`;
+    const earlier = existing({ properties: { [contentProperty]: mark } });
+    const same = adopting(importing(contentWith('a')), earlier);
+    await same.settle();
+    assert.deepEqual([same.ready(), same.images.size], ['True Ready', 1]);
+    const other = adopting(importing(contentWith('b')), earlier);
+    other.hold();
+    await other.step();
+    await other.clock.advance(0);
+    assert.equal(other.ready(), 'False Verifying');
+    await other.release();
+    await other.step();
+    assert.equal(other.ready(), 'False ContentDiffers');
+    assert.deepEqual([...other.images.values()], [earlier]);
   });
 
   test('wrong content is reported, and the image is neither changed, replaced nor deleted', async () => {

@@ -183,6 +183,11 @@ describe('planning', () => {
   const theirs = [
     { what: 'given to another project', fields: { owner: 'b'.repeat(32) }, message: /openstack image set --project/ },
     {
+      what: 'without an owner',
+      fields: { owner: null },
+      message: /has no owner now, and is left as it is\. To take it back, (?!.*null)/,
+    },
+    {
       what: 'with the mark of another owner',
       fields: { properties: { ...marks, [ownerProperty]: 'other' } },
       message: /bears the mark of another owner/,

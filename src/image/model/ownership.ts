@@ -74,7 +74,7 @@ const longestCluster = 64;
 export function whyForeign({ owner, properties }: Image, why: Extract<Ownership, { kind: 'foreign' }>['why']): string {
   switch (why) {
     case 'project':
-      return `belongs to project ${owner} now`;
+      return owner === null ? 'has no owner now' : `belongs to project ${owner} now`;
     case 'cluster':
       return `bears the mark of another cluster (${printable(String(properties[clusterProperty]), longestCluster)}) now`;
     case 'owner':

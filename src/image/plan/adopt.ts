@@ -12,11 +12,11 @@ import type { JsonValue } from '../../openstack/json.ts';
 import { type Desired, keepsProperty, nameBefore } from '../model/desired.ts';
 import { contentMark, fingerprintOn, isDeclaredAlike } from '../model/fingerprint.ts';
 import { clusterProperty, contentProperty, markProperties, ownerProperty } from '../model/identity.ts';
-import { findingOf, type Memory, msSince } from '../model/memory.ts';
+import { type Memory, msSince } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
-import { longestSavingMs, type Observed, type Revision, stageOf } from '../model/revisions.ts';
+import { longestSavingMs, type Observed, type Revision, stageOf, verdictOn } from '../model/revisions.ts';
 import type { State } from '../model/step.ts';
-import { type Verdict, verify } from '../model/verify.ts';
+import type { Verdict } from '../model/verify.ts';
 import { blocked, type Choice, compare, followedBy, step } from './scene.ts';
 import { fromCluster, markOfTakeover } from './takeover.ts';
 
@@ -77,8 +77,13 @@ function withoutData(image: Image): Choice {
 function notAdoptable({ id, owner, properties }: Image, why: 'project' | 'owner' | 'cluster' | 'id'): string {
   const is = `image ${id} cannot be taken over`;
   switch (why) {
-    case 'project':
-      return `${is}, because it belongs to project ${owner}, and the credentials are for another one`;
+    case 'project': {
+      const whose = owner === null ? 'has no owner' : `belongs to project ${owner}`;
+      return (
+        `${is}, because it ${whose}, and only an image of the project of the credentials, or of the project that spec.image.owner names, ` +
+        'can be taken over'
+      );
+    }
     case 'cluster':
       return `${is}, because it bears the mark of cluster ${JSON.stringify(properties[clusterProperty])}. ${fromCluster}`;
     case 'owner':
@@ -125,8 +130,7 @@ function otherContent(desired: Desired, image: Image, memory: Memory, now: Date)
     const why = `its data is being uploaded (${image.status}), and is compared after that`;
     return { choice: followedBy({ kind: 'wait', image, phase: 'Waiting', why, ms: dataPollMs }), isFinal: true };
   }
-  const { content, binding } = desired;
-  const verdict = verify(content, binding, image, findingOf(memory, image.id, binding));
+  const verdict = verdictOn(image, desired, memory);
   if (image.status === 'deactivated' && !isComparison(verdict)) return { choice: frozen(image), isFinal: true };
   const left = `image ${image.id} is left as it is: ${stage.why}`;
   const code = verdict.kind === 'unverifiable' ? 'NotVerifiable' : 'ContentDiffers';
@@ -201,12 +205,12 @@ function comparedWith(
   memory: Memory,
   now: Date,
 ): { content: string; isRight: boolean } | undefined {
-  const { content, binding, fingerprint, declaration } = desired;
+  const { fingerprint, declaration } = desired;
   const stage = stageOf(image, desired, memory, now);
   if (fingerprint === undefined) return undefined;
   if (stage.kind === 'right') return { content: fingerprint, isRight: true };
   if (stage.kind !== 'useless' || isMoving(image, memory, now)) return undefined;
-  const verdict = verify(content, binding, image, findingOf(memory, image.id, binding));
+  const verdict = verdictOn(image, desired, memory);
   const isCompared = image.status === 'killed' || isComparison(verdict);
   return isCompared ? { content: contentMark(fingerprint, declaration), isRight: false } : undefined;
 }

@@ -218,9 +218,9 @@ function takenOver({ image: { owner, properties } }: Desired, { image, ownership
       `\`openstack image set --property ${ownerProperty}=${String(properties?.[ownerProperty])} ${image.id}\`. ${again}`
     );
   if (why !== 'project') return `${left}. ${again}`;
+  const keep = image.owner === null ? '' : `To keep it there, declare spec.image.owner: ${image.owner}. `;
   return (
     `${left}. To take it back, run ` +
-    `\`openstack image set --project ${owner} ${image.id}\` as an administrator of the cloud. To keep it there, declare ` +
-    `spec.image.owner: ${image.owner}. ${again}`
+    `\`openstack image set --project ${owner} ${image.id}\` as an administrator of the cloud. ${keep}${again}`
   );
 }
