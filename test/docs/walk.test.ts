@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { qcow2 } from '../env/images.ts';
+import type { Kubelet } from '../env/kubelet/kubelet.ts';
 import type { Project } from '../env/project.ts';
 import { type Source, startSource } from '../env/source.ts';
 import { type Stack, startStack } from '../env/stack.ts';
 import { digestOf } from '../operator/digest.ts';
-import type { Operator } from '../operator/operator.ts';
-import { runDeployment } from './kubelet.ts';
+import { runDeployment } from './deployment.ts';
 import { readPage, root } from './pages.ts';
 import { type Reader, startReader } from './reader.ts';
 
@@ -42,7 +42,7 @@ describe('a reader who does what the pages say', () => {
   let project: Project;
   let source: Source;
   let reader: Reader;
-  let operator: Promise<Operator>;
+  let operator: Promise<Kubelet>;
 
   before(async () => {
     stack = await startStack();
@@ -64,7 +64,6 @@ describe('a reader who does what the pages say', () => {
       kubernetes: stack.kubernetes,
       namespace: 'glance-image-operator-system',
       deployment: 'glance-image-operator',
-      directory,
       flags: ['--source-allow=127.0.0.0/8', '--cloud-allow=127.0.0.0/8'],
       signal: ended.signal,
     });
@@ -72,7 +71,7 @@ describe('a reader who does what the pages say', () => {
   });
   after(async () => {
     ended.abort();
-    await operator.then((running) => running.kill()).catch(() => {});
+    await operator.then((running) => running.stop()).catch(() => {});
     await reader[Symbol.asyncDispose]();
     await source.stop();
     await stack.stop();
