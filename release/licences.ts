@@ -86,8 +86,11 @@ function addedNotice(name: string, version: string): string[] {
   return [text];
 }
 
-if (import.meta.main) {
-  const folders = packagesOf(JSON.parse(readFileSync('dist/meta.json', 'utf8')));
+export function noticesOf(packages: readonly UsedPackage[]): string {
   const line = `\n\n${'-'.repeat(80)}\n\n`;
-  writeFileSync('dist/LICENSES', `${folders.map(noticeOf).join(line)}\n`);
+  return `${packages.map(noticeOf).join(line)}\n`;
+}
+
+if (import.meta.main) {
+  writeFileSync('dist/LICENSES', noticesOf(packagesOf(JSON.parse(readFileSync('dist/meta.json', 'utf8')))));
 }

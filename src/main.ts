@@ -70,12 +70,11 @@ async function main(args: string[]): Promise<number> {
   return exitCodes.stopped;
 }
 
-let code: number = exitCodes.stopped;
-try {
-  code = await main(process.argv.slice(2));
-} catch (error) {
-  process.stderr.write(`glance-image-operator: ${printableLines(cleanText(describe(error)))}\n`);
-  process.exit(exitCodeOf(error));
-}
-// Open handles, such as a socket that does not close, must not keep the process alive.
-process.exit(code);
+// Open handles, such as a socket that does not close, must not keep the process alive. One executable admits no await here.
+main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    process.stderr.write(`glance-image-operator: ${printableLines(cleanText(describe(error)))}\n`);
+    process.exit(exitCodeOf(error));
+  },
+);

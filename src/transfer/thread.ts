@@ -4,6 +4,7 @@
  * Guarantees: a thread that ends (uncaught error, heap exhausted, not responding) rejects its runs with ThreadEnded; the process
  * survives. A run settles after the thread has ended, so no part of it is active then.
  */
+import { getAsset, isSea } from 'node:sea';
 import { Worker } from 'node:worker_threads';
 import type { EgressPair, EgressRules } from '../http/egress.ts';
 import { createTrust, type Trust } from '../http/trust.ts';
@@ -26,7 +27,7 @@ export interface ThreadOptions {
   /** The memory that the decoders of all threads share. */
   memory: Pick<MemoryBudget, 'share'>;
   clock: Clock;
-  /** The program of the thread. In the bundle it lies next to the command. */
+  /** The program of the thread. Default: that of this program. */
   entry?: URL;
   /** Limit for JavaScript objects of the thread, without the bytes that it transfers. */
   heapMiB: number;
@@ -55,10 +56,13 @@ export class ThreadEnded extends Error {
   }
 }
 
-const ownEntry = new URL(
-  import.meta.url.endsWith('.ts') ? './thread-main.ts' : './transfer-thread.js',
-  import.meta.url,
-);
+/** A file next to this one. In one executable it is an asset, and its text. */
+function ownProgram(): { program: URL | string; isText: boolean } {
+  if (isSea()) return { program: getAsset('transfer-thread.js', 'utf8'), isText: true };
+  const file = import.meta.url.endsWith('.ts') ? './thread-main.ts' : './transfer-thread.js';
+  return { program: new URL(file, import.meta.url), isText: false };
+}
+
 /**
  * Size of the young generation. It is small on purpose: every byte passes through a buffer of its own. Buffers that die in a small
  * young generation cost next to nothing. In a larger one they outlive it, and V8 collects the whole heap because of them, which
@@ -89,9 +93,11 @@ interface End {
 
 /** `onEnd` is called once, as soon as the thread gets no more runs, with the cause if there is one. */
 export function startThread(options: ThreadOptions, onEnd: (why: string | undefined) => void): Thread {
-  const { egress, trust = createTrust(), fence, memory, clock, entry = ownEntry, heapMiB } = options;
+  const { egress, trust = createTrust(), fence, memory, clock, entry, heapMiB } = options;
   const workerData: ThreadData = { egress, fence };
-  const worker = new Worker(entry, {
+  const { program, isText } = entry === undefined ? ownProgram() : { program: entry, isText: false };
+  const worker = new Worker(program, {
+    eval: isText,
     name: 'transfers',
     workerData,
     resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: youngHeapMiB },

@@ -19,6 +19,7 @@ export type Step = z.infer<typeof stepSchema>;
 const jobSchema = z.strictObject({
   needs: z.union([z.string(), z.array(z.string())]).optional(),
   'runs-on': z.string(),
+  strategy: z.strictObject({ matrix: z.strictObject({ runner: z.array(z.string()) }) }).optional(),
   'timeout-minutes': z.number(),
   environment: z.string().optional(),
   permissions: z.record(z.string(), z.enum(['read', 'write'])),

@@ -20,6 +20,7 @@ const mayWrite: Record<string, readonly string[]> = {
   'ci.yaml image': [],
   'release.yaml verify': [],
   'release.yaml package': [],
+  'release.yaml executable': [],
   'release.yaml image': ['packages', 'id-token', 'attestations'],
   'release.yaml chart': ['packages', 'id-token', 'attestations'],
   'release.yaml publish': ['contents', 'id-token', 'attestations'],
@@ -85,7 +86,8 @@ describe('the release', () => {
     assert.deepEqual(needs('package'), ['verify']);
     assert.deepEqual(needs('image'), ['package']);
     assert.deepEqual(needs('chart'), ['image']);
-    assert.deepEqual(needs('publish'), ['image', 'chart']);
+    assert.deepEqual(needs('executable'), ['verify']);
+    assert.deepEqual(needs('publish'), ['image', 'chart', 'executable']);
     assert.ok(release.jobs['verify']?.steps.some((step) => 'run' in step && step.run === '.ci/run'));
   });
 
@@ -94,13 +96,29 @@ describe('the release', () => {
     const actions = (job: string) =>
       steps(job).flatMap((step) => ('uses' in step ? (step.uses.split('@')[0] ?? '') : []));
     const producers = Object.keys(release.jobs).filter((job) => actions(job).includes('actions/upload-artifact'));
-    assert.deepEqual(producers, ['package']);
+    assert.deepEqual(producers, ['package', 'executable']);
     assert.deepEqual(
       steps('package').flatMap((step) => ('run' in step ? step.run : [])),
       ['npm ci --ignore-scripts', 'npm run package -- assets'],
     );
     const prepared = ['actions/checkout', 'actions/setup-node', 'azure/setup-helm', 'actions/upload-artifact'];
     assert.deepEqual(actions('package'), prepared);
+  });
+
+  test('the release builds the executables on four platforms, with the Node of the tests and without install scripts', () => {
+    const { strategy, steps = [] } = release.jobs['executable'] ?? {};
+    assert.deepEqual(strategy?.matrix.runner, ['ubuntu-24.04', 'ubuntu-24.04-arm', 'macos-15-intel', 'macos-15']);
+    const versions = steps.flatMap((step) => ('uses' in step ? (step.with['node-version'] ?? []) : []));
+    assert.deepEqual(versions, [packageJson.devDependencies.node]);
+    assert.deepEqual(
+      steps.flatMap((step) => ('run' in step ? step.run : [])),
+      [
+        'npm ci --ignore-scripts',
+        'node release/executable/executable.ts --archive executables/program',
+        'executables/program/kubectl-glanceimage version',
+      ],
+    );
+    accessSync(join(root, 'release/executable/executable.ts'));
   });
 
   test('every package of Python is pinned by hashes, and pip installs no other file', () => {

@@ -1,4 +1,4 @@
-/** The command `glance-image-operator` as a process, from its source or from the bundle. It is ended together with its test. */
+/** The command `glance-image-operator` as a process, from its source, from the bundle or as one executable. It is ended together with its test. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
@@ -10,12 +10,12 @@ import { z } from 'zod';
 const root = resolve(import.meta.dirname, '../..');
 
 export interface Program {
-  /** The arguments to Node that come before those of the command. */
-  file: string;
+  /** What is started, and the arguments that come before those of the command. */
+  command: readonly [file: string, ...args: string[]];
   remove(): void;
 }
 
-export const fromSource: Program = { file: join(root, 'src/main.ts'), remove() {} };
+export const fromSource: Program = { command: [process.execPath, join(root, 'src/main.ts')], remove() {} };
 
 /** Builds what ships, by the command that builds it, into a folder of its own. */
 export async function buildBundle(): Promise<Program> {
@@ -33,7 +33,7 @@ export async function buildBundle(): Promise<Program> {
   const [words, [code]] = await Promise.all([text(build.stderr), once(build, 'exit')]);
   if (code !== 0) throw new Error(`the build failed: ${words}`);
   return {
-    file: join(folder, 'glance-image-operator.js'),
+    command: [process.execPath, join(folder, 'glance-image-operator.js')],
     remove: () => rmSync(folder, { recursive: true }),
   };
 }
@@ -56,11 +56,11 @@ export interface CommandOptions {
 }
 
 export function start(
-  { file }: Program,
+  { command: [file, ...before] }: Pick<Program, 'command'>,
   args: readonly string[],
   { stdin = '', env = {}, cwd = root }: CommandOptions = {},
 ): RunningCommand {
-  const child = spawn(process.execPath, [file, ...args], { cwd, env: { PATH: process.env['PATH'], ...env } });
+  const child = spawn(file, [...before, ...args], { cwd, env: { PATH: process.env['PATH'], ...env } });
   child.stdin.on('error', () => {});
   child.stdin.end(stdin);
   const leave = () => child.kill('SIGKILL');
