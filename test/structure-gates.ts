@@ -81,9 +81,10 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     sign: / from 'yaml'/,
     files: [
       'commands/file-credentials.ts',
+      'commands/kubectl-yaml.ts',
       'commands/limits.ts',
       'commands/manifest-text.ts',
-      'commands/manifests.ts',
+
       'generate/crd.ts',
       'openstack/yaml-text.ts',
     ],

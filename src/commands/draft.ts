@@ -140,7 +140,7 @@ async function download(
 ) {
   await using resources = new AsyncDisposableStack();
   const source = await access.source(fileAt(url), {}, { hasDigest: digest !== undefined, resources, signal });
-  const display = showProgress(err, clock);
+  const display = showProgress(err, clock, true);
   try {
     return await examine(source, { diskFormat, digest, decompress: 'Auto' }, display.update);
   } finally {

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Image } from '../glance/image.ts';
 import type { ListFilters } from '../glance/list.ts';
-import { attempt, describe } from '../lib/errors.ts';
+import { attempt, describe, describeFileError } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
 import { type Exported, exported, whyNotExported } from './exported.ts';
@@ -157,6 +157,6 @@ async function writeAll(folder: string, manifests: readonly Exported[], signal: 
     }
   } catch (error) {
     signal.throwIfAborted();
-    throw new UsageError(`cannot write to ${folder}: ${describe(error)}`);
+    throw new UsageError(`cannot write to ${folder}: ${describeFileError(error)}`);
   }
 }

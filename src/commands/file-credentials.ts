@@ -9,7 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { isCollection, isScalar, parseDocument } from 'yaml';
-import { describe } from '../lib/errors.ts';
+import { describeFileError } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
 import type { CredentialSource, SecretContent } from '../openstack/credential-source.ts';
 import { onlyHostOf } from '../source/header-hosts.ts';
@@ -141,6 +141,6 @@ async function read(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw new UsageError(`cannot read ${path}: ${describe(error)}`);
+    throw new UsageError(`cannot read ${path}: ${describeFileError(error)}`);
   }
 }

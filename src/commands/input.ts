@@ -8,7 +8,7 @@ import { createReadStream, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { readBounded } from '../http/body.ts';
-import { attempt, describe } from '../lib/errors.ts';
+import { attempt, describeFileError } from '../lib/errors.ts';
 import { UsageError } from './config.ts';
 
 /** Of manifests and keys. */
@@ -47,5 +47,5 @@ async function readWhole(input: Readable, signal: AbortSignal): Promise<Buffer> 
 async function usable<T>(what: string, signal: AbortSignal, read: () => Promise<T>): Promise<T> {
   const done = await attempt(signal, read);
   if (done.ok) return done.value;
-  throw new UsageError(`cannot read ${what}: ${describe(done.error)}`);
+  throw new UsageError(`cannot read ${what}: ${describeFileError(done.error)}`);
 }

@@ -7,13 +7,13 @@
 import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { type Document, parseAllDocuments, type Tags } from 'yaml';
 import { z } from 'zod';
 import { type GlanceImage, parseGlanceImage } from '../api/glanceimage.ts';
 import { group, kind } from '../api/group.ts';
-import { describe } from '../lib/errors.ts';
+import { describeFileError } from '../lib/errors.ts';
 import { UsageError } from './config.ts';
 import { readFileOf } from './input.ts';
+import { readAsKubectl } from './kubectl-yaml.ts';
 
 export interface Manifest {
   resource: GlanceImage;
@@ -52,58 +52,43 @@ async function filesIn(path: string): Promise<string[]> {
       .sort()
       .map((name) => join(path, name));
   } catch (error) {
-    throw new UsageError(`cannot read ${path}: ${describe(error)}`);
+    throw new UsageError(`cannot read ${path}: ${describeFileError(error)}`);
   }
 }
 
 const headSchema = z.looseObject({ apiVersion: z.string(), kind: z.string() });
 const listSchema = z.looseObject({ kind: z.string(), items: z.array(z.unknown()) });
+/** As the API server checks names. */
 const manifestSchema = z.looseObject({
   metadata: z.looseObject({
-    name: z.string(),
-    namespace: z.string().optional(),
+    name: z
+      .string()
+      .max(253)
+      .regex(
+        /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/,
+        'must consist of lower case letters, digits, "-" and ".", and each part between dots must begin and end with a letter or digit',
+      ),
+    namespace: z
+      .string()
+      .regex(
+        /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/,
+        'must be up to 63 lower case letters, digits and "-", and begin and end with a letter or digit',
+      )
+      .optional(),
     annotations: z.record(z.string(), z.string()).optional(),
   }),
   spec: z.unknown(),
 });
 
 export function manifestsIn(text: string, file: string, namespace: string): Manifest[] {
-  const documents = parseAllDocuments(text, { version: '1.1', merge: true, intAsBigInt: true, customTags: asKubectl });
-  if (!Array.isArray(documents)) return [];
+  const documents = readAsKubectl(text);
   return documents.flatMap((document, index) => {
     const at = documents.length === 1 ? file : `${file}, document ${index + 1}`;
-    const [problem] = document.errors;
-    if (problem !== undefined) throw new UsageError(`${at} is not YAML: ${problem.message.split('\n')[0]}`);
-    const content = withNumbers(contentOf(document, at));
-    const list = listSchema.safeParse(content);
-    const objects = list.success && list.data.kind === 'List' ? list.data.items : [content];
+    if (!document.ok) throw new UsageError(`${at} is not YAML: ${document.problem}`);
+    const list = listSchema.safeParse(document.content);
+    const objects = list.success && list.data.kind === 'List' ? list.data.items : [document.content];
     return objects.flatMap((object) => (isOurs(object) ? [{ resource: asApplied(object, at, namespace), at }] : []));
   });
-}
-
-function contentOf(document: Document, at: string): unknown {
-  try {
-    return document.toJS({ maxAliasCount: 1000 });
-  } catch (error) {
-    throw new UsageError(`${at} is not YAML: ${describe(error)}`);
-  }
-}
-
-/** kubectl reads `yes` as true, but neither `1:30` as a number nor a date as a time. */
-function asKubectl(tags: Tags): Tags {
-  return tags.filter((tag) => {
-    if (typeof tag === 'string') return tag !== 'timestamp';
-    const format = 'format' in tag ? tag.format : undefined;
-    return format !== 'TIME' && tag.tag !== 'tag:yaml.org,2002:timestamp';
-  });
-}
-
-/** Integers that fit are numbers, as in what the API server returns. */
-function withNumbers(value: unknown): unknown {
-  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
-  if (Array.isArray(value)) return value.map(withNumbers);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withNumbers(one)]));
 }
 
 function isOurs(object: unknown): boolean {

@@ -26,14 +26,19 @@ const plainMs = 5_000;
 /** The rate is that of the last few seconds. */
 const rateWindowMs = 5_000;
 
-export function showProgress(screen: Screen, clock: Clock): ProgressDisplay {
+/** `reads`: the data goes nowhere. */
+export function showProgress(screen: Screen, clock: Clock, reads = false): ProgressDisplay {
   const isTerminal = screen.isTTY === true;
   const meter = createRateMeter(clock);
   let latest = noProgress;
   let shownPhase: TransferProgress['phase'] | undefined;
 
   const show = () => {
-    const line = progressLine(latest, meter.rate(latest.servedBytes), isTerminal ? (screen.columns ?? 80) : undefined);
+    const columns = isTerminal ? (screen.columns ?? 80) : undefined;
+    const isRead = reads && latest.phase === 'finishing';
+    const line = isRead
+      ? fit(`All ${formatBytes(latest.servedBytes)} read`, columns)
+      : progressLine(latest, meter.rate(latest.servedBytes), columns);
     screen.write(isTerminal ? `\r${line}\x1b[K` : `${line}\n`);
     shownPhase = latest.phase;
   };

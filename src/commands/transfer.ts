@@ -7,7 +7,7 @@
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { systemClock } from '../lib/clock.ts';
-import { describe } from '../lib/errors.ts';
+import { describeFileError } from '../lib/errors.ts';
 import { readAccess } from '../transfer/access.ts';
 import { TransferPlan, type TransferResult } from '../transfer/plan.ts';
 import { createThreadExecutor } from '../transfer/thread-executor.ts';
@@ -41,7 +41,7 @@ async function readPlan(path: string): Promise<TransferPlan> {
   try {
     json = JSON.parse(path === '-' ? await text(process.stdin) : await readFile(path, 'utf8'));
   } catch (error) {
-    throw new UsageError(`cannot read the plan from ${name}: ${describe(error)}`);
+    throw new UsageError(`cannot read the plan from ${name}: ${describeFileError(error)}`);
   }
   const plan = TransferPlan.safeParse(json);
   if (plan.success) return plan.data;

@@ -7,7 +7,7 @@ import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { formatBytes } from '../lib/bytes.ts';
-import { describe, OperatorError } from '../lib/errors.ts';
+import { describe, describeFileError, OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { parseDigest } from '../source/digest.ts';
 import type { OpenedSource } from '../source/kind.ts';
@@ -165,7 +165,7 @@ async function judge(
     known = { ...known, diskFormat };
     await using resources = new AsyncDisposableStack();
     const source = await open(target, digest !== undefined, given, access, resources, signal);
-    const display = showProgress(err, clock);
+    const display = showProgress(err, clock, true);
     try {
       const decompress = target.kind === 'image' || opened.isOva ? ('None' as const) : ('Auto' as const);
       const member = given.member;
@@ -226,7 +226,7 @@ async function openFile(path: string, resources: AsyncDisposableStack): Promise<
     resources.defer(() => void body.destroy());
     return { url: pathToFileURL(path).href, size: found.size, endIsCertain: true, isPublic: true, body };
   } catch (error) {
-    throw new UsageError(`cannot read ${path}: ${describe(error)}`);
+    throw new UsageError(`cannot read ${path}: ${describeFileError(error)}`);
   }
 }
 
@@ -270,14 +270,11 @@ function text(
     ['declared digest', digest],
     ['signed by', signedBy],
     ['found format', file?.format],
-    ['size', file?.size === undefined ? undefined : `${file.size} (${formatBytes(file.size)})`],
+    ['size', bytesOf(file?.size)],
     ['packed with', file?.compression],
     ['file of the archive', file?.member],
-    ['size of the image', file?.imageSize === file?.size ? undefined : String(file?.imageSize)],
-    [
-      'virtual size',
-      file?.virtualSize === undefined ? undefined : `${file.virtualSize} (${formatBytes(file.virtualSize)})`,
-    ],
+    ['size of the image', file?.imageSize === file?.size ? undefined : bytesOf(file?.imageSize)],
+    ['virtual size', bytesOf(file?.virtualSize)],
     ['sha256', file?.sha256],
     ['sha512', file?.sha512],
     ...(file?.warnings ?? []).map((warning) => ['note', warning]),
@@ -292,4 +289,9 @@ function text(
       )
     : `${paint('red', `The operator would reject it: ${reason}`)}\n  ${shown(message)}`;
   return `${known.join('')}${verdict}\n`;
+}
+
+function bytesOf(bytes: number | undefined): string | undefined {
+  if (bytes === undefined) return undefined;
+  return bytes < 1024 ? `${bytes} bytes` : `${bytes} bytes (${formatBytes(bytes)})`;
 }

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import type { RequestOptions as HttpsOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { compact } from '../lib/compact.ts';
-import { describe } from '../lib/errors.ts';
+import { describe, describeFileError } from '../lib/errors.ts';
 import { KubernetesError } from './errors.ts';
 
 export interface ApiCredentials {
@@ -27,7 +27,8 @@ export function loadKubeconfig(file: string | undefined, context?: string): Kube
     if (file === undefined) config.loadFromDefault();
     else config.loadFromFile(file);
   } catch (error) {
-    throw invalidKubeconfig(problemOf(error), error);
+    const path = error instanceof Error && 'path' in error ? `${error.path}: ` : '';
+    throw invalidKubeconfig(`${path}${problemOf(error)}`, error);
   }
   // `kubectl proxy` and the like: without TLS there is nothing to verify, and client-node requires that to be stated.
   config.clusters = config.clusters.map((each) =>
@@ -44,7 +45,7 @@ export /** A parser quotes the lines around its error, and they can hold a token
 function problemOf(error: unknown): string {
   const reason = error instanceof Error && 'reason' in error ? error.reason : undefined;
   const mark = error instanceof Error && 'mark' in error ? error.mark : undefined;
-  if (typeof reason !== 'string') return describe(error).split('\n', 1)[0] ?? '';
+  if (typeof reason !== 'string') return describeFileError(error).split('\n', 1)[0] ?? '';
   const line = typeof mark === 'object' && mark !== null && 'line' in mark ? mark.line : undefined;
   return typeof line === 'number' ? `${reason} at line ${line + 1}` : reason;
 }

@@ -61,6 +61,11 @@ export function describe(error: unknown): string {
   return tlsReason(error) ?? error.message;
 }
 
+/** As `describe`, for messages that name the file: without the code, the call and the path that Node adds. */
+export function describeFileError(error: unknown): string {
+  return describe(error).replace(/^E[A-Z0-9]+: ([^,]+), \w+(?: '.*')?$/s, '$1');
+}
+
 /**
  * The message of OpenSSL has addresses of this process and of its source text, so that the same failure has another message in each
  * thread. Node has the reason in a field of its own.

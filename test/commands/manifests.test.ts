@@ -75,14 +75,14 @@ test('standard input is read up to a limit, and no further once the command is s
 });
 
 test('values are read as kubectl reads them', () => {
-  const image = "{ properties: { a: yes, b: 1:30, c: 2026-01-31, d: 0x10, e: 12345678901234567890, f: '1' } }";
+  const image = "{ properties: { a: yes, b: 1:30, c: 2026-01-31, d: 0x10, e: 1234567890123456789, f: '1' } }";
   const [found] = manifestsIn(manifest('a', image), 'a.yaml', 'team');
   assert.deepEqual(found?.resource.spec.image.properties, {
     a: true,
     b: '1:30',
     c: '2026-01-31',
     d: 16,
-    e: 12345678901234567890n,
+    e: 1234567890123456789n,
     f: '1',
   });
 });
@@ -95,6 +95,9 @@ test('a manifest that the API server would reject is an error that names the fil
     ],
     [manifest('a', '{ minDisk: 1 }'), /^a\.yaml, GlanceImage a: there is no field spec\.image\.minDisk$/],
     [`${head}metadata: {}\n${spec}`, /^a\.yaml: metadata\.name: /],
+    [manifest('A_b'), /^a\.yaml: metadata\.name: must consist of lower case letters/],
+    [manifest('a..b'), /^a\.yaml: metadata\.name: must /],
+    [manifest('a, namespace: a.b'), /^a\.yaml: metadata\.namespace: must be up to 63 lower case letters/],
     ['a: [', /^a\.yaml is not YAML: /],
   ] as const)
     assert.throws(
