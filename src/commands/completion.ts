@@ -44,9 +44,14 @@ compdef _glance_image_operator glance-image-operator kubectl-glanceimage
 `,
   fish: `function __glance_image_operator
   set -l words (commandline -opc) (commandline -ct)
-  $words[1] __complete -- $words[2..-1] 2>/dev/null
+  set -l found ($words[1] __complete -- $words[2..-1] 2>/dev/null)
+  if test (count $found) -gt 0
+    printf '%s\\n' $found
+  else
+    __fish_complete_path (commandline -ct)
+  end
 end
-complete -c glance-image-operator -a '(__glance_image_operator)'
-complete -c kubectl-glanceimage -a '(__glance_image_operator)'
+complete -c glance-image-operator -f -a '(__glance_image_operator)'
+complete -c kubectl-glanceimage -f -a '(__glance_image_operator)'
 `,
 };

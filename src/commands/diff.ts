@@ -39,36 +39,27 @@ async function diff(
 ): Promise<boolean> {
   const { signal, err, clock } = surroundings;
   if (name === undefined) throw new UsageError('give the NAME of a resource');
-  const cluster = reachCluster(given, surroundings);
-  const work = showWork(err, clock);
-  try {
-    work.update(`Looking at ${name}`);
-    const resource = await namedResource(name, cluster, signal);
-    const clusterName = await clusterNameOf(given, cluster.client, signal);
-    const clouds = await reachClouds(given, cluster.client, surroundings);
-    try {
-      const { first, last, end } = await lookAhead(resource, clouds.ahead(clusterName, given.inheritFrom), signal);
-      const seen = shownImage(first);
-      const declared = shownImage(last);
-      const text = unifiedDiff(yamlOf(seen), yamlOf(declared), [`cloud/${name}`, `declared/${name}`]);
-      work.stop();
-      const problem = end.kind === 'blocked' ? { reason: end.code, message: end.message } : undefined;
-      const data = {
-        cloud: seen ?? null,
-        declared: declared ?? null,
-        isEqual: text === '',
-        ...(problem && { problem }),
-      };
-      print(given.output, data, () => coloured(text, painter(surroundings)), surroundings);
-      if (problem !== undefined) err.write(`${problem.reason}: ${shown(problem.message)}\n`);
-      return text !== '' || problem !== undefined;
-    } finally {
-      await clouds.close();
-    }
-  } finally {
-    work.stop();
-    await cluster.close();
-  }
+  await using cluster = reachCluster(given, surroundings);
+  using work = showWork(err, clock);
+  work.update(`Looking at ${name}`);
+  const resource = await namedResource(name, cluster, signal);
+  const clusterName = await clusterNameOf(given, cluster.client, signal);
+  await using clouds = await reachClouds(given, cluster.client, surroundings);
+  const { first, last, end } = await lookAhead(resource, clouds.ahead(clusterName, given.inheritFrom), signal);
+  const seen = shownImage(first);
+  const declared = shownImage(last);
+  const text = unifiedDiff(yamlOf(seen), yamlOf(declared), [`cloud/${name}`, `declared/${name}`]);
+  work.stop();
+  const problem = end.kind === 'blocked' ? { reason: end.code, message: end.message } : undefined;
+  const data = {
+    cloud: seen ?? null,
+    declared: declared ?? null,
+    isEqual: text === '',
+    ...(problem && { problem }),
+  };
+  print(given.output, data, () => coloured(text, painter(surroundings)), surroundings);
+  if (problem !== undefined) err.write(`${problem.reason}: ${shown(problem.message)}\n`);
+  return text !== '' || problem !== undefined;
 }
 
 type ShownImage = Record<string, unknown>;

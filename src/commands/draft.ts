@@ -72,19 +72,15 @@ async function draft(
   const { out } = surroundings;
   if (url === undefined || !/^https?:\/\//i.test(url) || !URL.canParse(url))
     throw new UsageError('give the URL of a file, http:// or https://');
-  const access = await reachClouds(
+  await using access = await reachClouds(
     { ...given, osCloud: undefined, cloudsYaml: undefined, cacert: undefined },
     undefined,
     surroundings,
   );
-  try {
-    const found = await lookAt(url, given, access, surroundings);
-    const { name, namespace, secret = 'openstack', cloud = 'demo' } = given;
-    out.write(draftOf(found, { name, namespace, secret, cloud }));
-    return false;
-  } finally {
-    await access.close();
-  }
+  const found = await lookAt(url, given, access, surroundings);
+  const { name, namespace, secret = 'openstack', cloud = 'demo' } = given;
+  out.write(draftOf(found, { name, namespace, secret, cloud }));
+  return false;
 }
 
 async function lookAt(
@@ -94,35 +90,29 @@ async function lookAt(
   surroundings: Surroundings,
 ): Promise<DraftFacts> {
   const { signal, err, clock } = surroundings;
-  const work = showWork(err, clock);
-  try {
-    work.update('Reading the first bytes');
-    const head = await headOf(url, access, signal);
-    if (head.page !== undefined)
-      throw new OperatorError(`${safeUrl(url)} is ${head.page}, and no image: give the URL of the file itself`, {
-        code: 'PageReceived',
-      });
-    work.update('Looking for a list of digests');
-    const { list, indexed, notes } = await neighbours(url, given, access, surroundings);
-    work.stop();
-    const downloaded = given.download
-      ? await download(url, head.format, list?.digest, access, surroundings)
-      : undefined;
-    return {
-      url,
-      size: head.size,
-      format: head.format,
-      compression: head.compression,
-      archive: head.archive,
-      virtualSize: downloaded?.virtualSize ?? head.virtualSize,
-      list,
-      indexed,
-      downloaded: downloaded && `sha256:${downloaded.sha256}`,
-      notes,
-    };
-  } finally {
-    work.stop();
-  }
+  using work = showWork(err, clock);
+  work.update('Reading the first bytes');
+  const head = await headOf(url, access, signal);
+  if (head.page !== undefined)
+    throw new OperatorError(`${safeUrl(url)} is ${head.page}, and no image: give the URL of the file itself`, {
+      code: 'PageReceived',
+    });
+  work.update('Looking for a list of digests');
+  const { list, indexed, notes } = await neighbours(url, given, access, surroundings);
+  work.stop();
+  const downloaded = given.download ? await download(url, head.format, list?.digest, access, surroundings) : undefined;
+  return {
+    url,
+    size: head.size,
+    format: head.format,
+    compression: head.compression,
+    archive: head.archive,
+    virtualSize: downloaded?.virtualSize ?? head.virtualSize,
+    list,
+    indexed,
+    downloaded: downloaded && `sha256:${downloaded.sha256}`,
+    notes,
+  };
 }
 
 async function headOf(url: string, access: CloudAccessOfCommand, signal: AbortSignal) {

@@ -74,45 +74,40 @@ async function exportImages(
   const { signal, out, err, clock } = surroundings;
   const ref = localCloud(given, 'export');
   const filters = filtersOf(given);
-  const access = await reachClouds(given, undefined, surroundings);
-  const work = showWork(err, clock);
-  try {
-    work.update('Listing images');
-    const { images, projectID } = await access.open(ref, signal);
-    const found: Image[] = [];
-    for (const hidden of [false, true]) {
-      const all = { ...filters, owner: projectID, hidden, visibility: given.visibility ?? ('all' as const) };
-      for await (const image of images.list(all, signal)) if (image.owner === projectID) found.push(image);
-    }
-    const target = {
-      namespace: given.namespace,
-      cloud: { secretRef: { name: given.secret }, name: ref.name },
-      deletionPolicy: given.deletionPolicy,
-    };
-    const manifests: Exported[] = [];
-    for (const image of found.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
-      const why = whyNotExported(image);
-      if (why !== undefined) {
-        err.write(`Left out: image ${shown(image.id)} (${shown(image.name ?? '')}): ${shown(why)}\n`);
-        continue;
-      }
-      work.update(`Reading image ${manifests.length + 1} of ${found.length}`);
-      const members =
-        image.visibility === 'shared' ? await attempt(signal, () => images.members.list(image.id, signal)) : undefined;
-      if (members?.ok === false)
-        err.write(`The members of image ${image.id} are left alone: ${shown(describe(members.error))}\n`);
-      const ids = members?.ok === true ? members.value.map(({ memberId }) => memberId) : undefined;
-      manifests.push(exported(image, ids, target, new Set(manifests.map(({ name }) => name))));
-    }
-    work.stop();
-    if (given.directory === undefined) out.write(manifests.map(textOf).join('---\n'));
-    else await writeAll(given.directory, manifests, signal);
-    err.write(`${manifests.length} manifests${given.directory === undefined ? '' : ` in ${given.directory}`}.\n`);
-    return false;
-  } finally {
-    work.stop();
-    await access.close();
+  await using access = await reachClouds(given, undefined, surroundings);
+  using work = showWork(err, clock);
+  work.update('Listing images');
+  const { images, projectID } = await access.open(ref, signal);
+  const found: Image[] = [];
+  for (const hidden of [false, true]) {
+    const all = { ...filters, owner: projectID, hidden, visibility: given.visibility ?? ('all' as const) };
+    for await (const image of images.list(all, signal)) if (image.owner === projectID) found.push(image);
   }
+  const target = {
+    namespace: given.namespace,
+    cloud: { secretRef: { name: given.secret }, name: ref.name },
+    deletionPolicy: given.deletionPolicy,
+  };
+  const manifests: Exported[] = [];
+  for (const image of found.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
+    const why = whyNotExported(image);
+    if (why !== undefined) {
+      err.write(`Left out: image ${shown(image.id)} (${shown(image.name ?? '')}): ${shown(why)}\n`);
+      continue;
+    }
+    work.update(`Reading image ${manifests.length + 1} of ${found.length}`);
+    const members =
+      image.visibility === 'shared' ? await attempt(signal, () => images.members.list(image.id, signal)) : undefined;
+    if (members?.ok === false)
+      err.write(`The members of image ${image.id} are left alone: ${shown(describe(members.error))}\n`);
+    const ids = members?.ok === true ? members.value.map(({ memberId }) => memberId) : undefined;
+    manifests.push(exported(image, ids, target, new Set(manifests.map(({ name }) => name))));
+  }
+  work.stop();
+  if (given.directory === undefined) out.write(manifests.map(textOf).join('---\n'));
+  else await writeAll(given.directory, manifests, signal);
+  err.write(`${manifests.length} manifests${given.directory === undefined ? '' : ` in ${given.directory}`}.\n`);
+  return false;
 }
 
 function filtersOf({ name, tag, property, image }: Given): ListFilters {

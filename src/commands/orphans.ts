@@ -78,41 +78,31 @@ async function orphans(
 ): Promise<boolean> {
   const { signal, err, clock, out } = surroundings;
   if (given.yes && !given.delete) throw new UsageError('--yes confirms a deletion: add --delete');
-  const cluster = reachCluster({ ...given, namespace: undefined }, surroundings);
-  const name = await clusterNameOf(given, cluster.client, signal).catch(async (error: unknown) => {
-    await cluster.close();
-    throw error;
-  });
-  const access = await reachClouds(given, cluster.client, surroundings);
-  const work = showWork(err, clock);
-  try {
-    work.update('Listing images');
-    const { found, problems } = await findOrphans(name, given, cluster, access, signal);
-    work.stop();
-    for (const problem of problems) err.write(`Not listed: ${shown(problem)}\n`);
-    const bytes = found.reduce((sum, { image }) => sum + (image.size ?? 0), 0);
-    const data = { orphans: found.map(asData), bytes };
-    print(given.output, data, () => text(found, bytes), surroundings);
-    if (problems.length > 0 && !given.delete) throw incomplete(problems.length);
-    if (!given.delete || found.length === 0) return found.length > 0;
-    const question = `Delete ${found.length} images, ${formatBytes(bytes)}? Only "yes" deletes them: `;
-    const answer = given.yes ? 'yes' : await surroundings.readLine(question, signal);
-    if (answer === undefined) throw new UsageError('--delete needs a confirmation: run it on a terminal, or add --yes');
-    if (answer.trim() !== 'yes') {
-      err.write('Nothing was deleted.\n');
-      return true;
-    }
-    const left = await deleteAll(found, name, cluster, surroundings);
-    const paint = painter(surroundings);
-    if (given.output === 'table')
-      out.write(paint('bold', `Deleted ${found.length - left} of ${found.length} images.\n`));
-    if (problems.length > 0) throw incomplete(problems.length);
-    return left > 0;
-  } finally {
-    work.stop();
-    await access.close();
-    await cluster.close();
+  await using cluster = reachCluster({ ...given, namespace: undefined }, surroundings);
+  const name = await clusterNameOf(given, cluster.client, signal);
+  await using access = await reachClouds(given, cluster.client, surroundings);
+  using work = showWork(err, clock);
+  work.update('Listing images');
+  const { found, problems } = await findOrphans(name, given, cluster, access, signal);
+  work.stop();
+  for (const problem of problems) err.write(`Not listed: ${shown(problem)}\n`);
+  const bytes = found.reduce((sum, { image }) => sum + (image.size ?? 0), 0);
+  const data = { orphans: found.map(asData), bytes };
+  print(given.output, data, () => text(found, bytes), surroundings);
+  if (problems.length > 0 && !given.delete) throw incomplete(problems.length);
+  if (!given.delete || found.length === 0) return found.length > 0;
+  const question = `Delete ${found.length} images, ${formatBytes(bytes)}? Only "yes" deletes them: `;
+  const answer = given.yes ? 'yes' : await surroundings.readLine(question, signal);
+  if (answer === undefined) throw new UsageError('--delete needs a confirmation: run it on a terminal, or add --yes');
+  if (answer.trim() !== 'yes') {
+    err.write('Nothing was deleted.\n');
+    return true;
   }
+  const left = await deleteAll(found, name, cluster, surroundings);
+  const paint = painter(surroundings);
+  if (given.output === 'table') out.write(paint('bold', `Deleted ${found.length - left} of ${found.length} images.\n`));
+  if (problems.length > 0) throw incomplete(problems.length);
+  return left > 0;
 }
 
 function incomplete(count: number): OperatorError {

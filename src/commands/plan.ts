@@ -71,29 +71,25 @@ async function plan({ settings: given, operands }: Line, surroundings: Surroundi
     throw new UsageError('give the NAME of a resource, or manifests with --filename');
   if (offline && filename === undefined) throw new UsageError('--offline needs manifests: name them with --filename');
   if (offline) localCloud(given, '--offline');
-  const cluster = offline ? undefined : reachCluster(given, surroundings);
-  try {
-    const found =
-      name === undefined
-        ? await manifested(
-            await readManifests(filename ?? '', cluster?.namespace ?? 'default', readInput, signal),
-            cluster,
-            signal,
-          )
-        : cluster === undefined
-          ? []
-          : [{ resource: await namedResource(name, cluster, signal), isApplied: true }];
-    const planned = await planAll(found, given, cluster, surroundings);
-    const data = { resources: planned, totals: totalsOf(planned) };
-    print(given.output, data, () => planText(planned, painter(surroundings)), surroundings);
-    const failed = planned.find(({ end }) => end.state === 'blocked');
-    if (failed !== undefined && given.output !== 'table') {
-      surroundings.err.write(`${failed.namespace}/${failed.name}: ${failed.end.message}\n`);
-    }
-    return planned.some(({ steps, end }) => steps.length > 0 || end.state === 'blocked' || end.state === 'unknown');
-  } finally {
-    await cluster?.close();
+  await using cluster = offline ? undefined : reachCluster(given, surroundings);
+  const found =
+    name === undefined
+      ? await manifested(
+          await readManifests(filename ?? '', cluster?.namespace ?? 'default', readInput, signal),
+          cluster,
+          signal,
+        )
+      : cluster === undefined
+        ? []
+        : [{ resource: await namedResource(name, cluster, signal), isApplied: true }];
+  const planned = await planAll(found, given, cluster, surroundings);
+  const data = { resources: planned, totals: totalsOf(planned) };
+  print(given.output, data, () => planText(planned, painter(surroundings)), surroundings);
+  const failed = planned.find(({ end }) => end.state === 'blocked');
+  if (failed !== undefined && given.output !== 'table') {
+    surroundings.err.write(`${failed.namespace}/${failed.name}: ${failed.end.message}\n`);
   }
+  return planned.some(({ steps, end }) => steps.length > 0 || end.state === 'blocked' || end.state === 'unknown');
 }
 
 async function manifested(
@@ -120,20 +116,15 @@ async function planAll(
 ): Promise<PlannedResource[]> {
   const { signal, err, clock } = surroundings;
   const name = cluster === undefined ? 'offline' : await clusterNameOf(given, cluster.client, signal);
-  const clouds = await reachClouds(given, cluster?.client, surroundings);
+  await using clouds = await reachClouds(given, cluster?.client, surroundings);
   const context = clouds.ahead(name, given.inheritFrom);
-  const work = showWork(err, clock);
-  try {
-    const planned: PlannedResource[] = [];
-    for (const { resource, isApplied } of all) {
-      const { namespace, name: one } = resource.metadata;
-      work.update(`Looking at ${namespace}/${one} (${planned.length + 1} of ${all.length})`);
-      const ahead = await lookAhead(resource, context, signal);
-      planned.push(plannedResource({ namespace, name: one }, isApplied, ahead));
-    }
-    return planned;
-  } finally {
-    work.stop();
-    await clouds.close();
+  using work = showWork(err, clock);
+  const planned: PlannedResource[] = [];
+  for (const { resource, isApplied } of all) {
+    const { namespace, name: one } = resource.metadata;
+    work.update(`Looking at ${namespace}/${one} (${planned.length + 1} of ${all.length})`);
+    const ahead = await lookAhead(resource, context, signal);
+    planned.push(plannedResource({ namespace, name: one }, isApplied, ahead));
   }
+  return planned;
 }

@@ -108,9 +108,9 @@ function fit(text: string, columns: number | undefined): string {
   return columns === undefined ? text.trimStart() : text.slice(0, Math.max(0, columns - 1));
 }
 
-export interface WorkDisplay {
+export interface WorkDisplay extends Disposable {
   update(what: string): void;
-  /** Removes the line. */
+  /** Removes the line; its end does too. */
   stop(): void;
 }
 
@@ -119,7 +119,7 @@ const silentMs = 1_000;
 
 /** What a command is doing, on a terminal only: one line, once it takes more than a second. */
 export function showWork(screen: Screen, clock: Clock): WorkDisplay {
-  if (screen.isTTY !== true) return { update: () => {}, stop: () => {} };
+  if (screen.isTTY !== true) return { update: () => {}, stop: () => {}, [Symbol.dispose]: () => {} };
   let latest = '';
   let isShown = false;
   const show = () => {
@@ -127,14 +127,17 @@ export function showWork(screen: Screen, clock: Clock): WorkDisplay {
     screen.write(`\r${fit(latest, screen.columns ?? 80)}\x1b[K`);
   };
   const cancelTimer = clock.schedule(silentMs, show);
+  const stop = () => {
+    cancelTimer();
+    if (isShown) screen.write('\r\x1b[K');
+    isShown = false;
+  };
   return {
     update(what) {
       latest = what;
       if (isShown) show();
     },
-    stop() {
-      cancelTimer();
-      if (isShown) screen.write('\r\x1b[K');
-    },
+    stop,
+    [Symbol.dispose]: stop,
   };
 }

@@ -96,11 +96,10 @@ export const ownerSettings = {
   },
 } as const satisfies Settings;
 
-export interface Cluster {
+export interface Cluster extends AsyncDisposable {
   client: KubernetesClient;
   /** Where the resources are. */
   namespace: string;
-  close(): Promise<void>;
 }
 
 /** `writes`: the command may change objects. */
@@ -118,14 +117,18 @@ export function reachCluster(
     random: Math.random,
     ...(writes ? {} : { mayWrite: refuseToWrite }),
   });
-  return { client: createClient(transport), namespace: namespace ?? transport.namespace, close: transport.close };
+  return {
+    client: createClient(transport),
+    namespace: namespace ?? transport.namespace,
+    [Symbol.asyncDispose]: transport.close,
+  };
 }
 
 function refuseToWrite(): never {
   throw new Error('this command only reads');
 }
 
-export interface CloudAccessOfCommand {
+export interface CloudAccessOfCommand extends AsyncDisposable {
   /** This cloud, or that of --os-cloud. */
   open(ref: CloudRef, signal: AbortSignal): Promise<Cloud>;
   source(
@@ -138,7 +141,6 @@ export interface CloudAccessOfCommand {
   /** clouds.yaml and certificates of --os-cloud. */
   localFiles(): Promise<CloudFiles>;
   ahead(cluster: string, inheritFrom: readonly string[]): AheadContext;
-  close(): Promise<void>;
 }
 
 /** Without a `client` only a local cloud can be reached, and no Secret can be read. */
@@ -249,7 +251,7 @@ export async function reachClouds(
       inheritFrom,
       clock,
     }),
-    async close() {
+    async [Symbol.asyncDispose]() {
       await Promise.all([clouds.close(), sessions.close(), publishers.following.publishers.close(), transport.close()]);
     },
   };

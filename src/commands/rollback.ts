@@ -40,41 +40,37 @@ async function rollback(
 ): Promise<boolean> {
   const { signal, err } = surroundings;
   if (name === undefined) throw new UsageError('give the NAME of a resource');
-  const cluster = reachCluster(given, surroundings, true);
-  try {
-    const resource = await namedResource(name, cluster, signal);
-    const pin = pinFor(resource, given.to);
-    const manager = await gitManager(name, cluster, signal);
-    if (manager !== undefined) {
-      err.write(
-        `Warning: ${shown(manager)} manages this resource and may remove the pin: set spec.revisions.pin in its source too.\n`,
-      );
-    }
-    const { namespace, uid, resourceVersion } = resource.metadata;
-    const isSet = resource.spec.revisions?.pin === pin;
-    const before = resource.spec.revisions;
-    const change =
-      before === undefined
-        ? ({ op: 'add', path: '/spec/revisions', value: { pin } } as const)
-        : ({ op: 'add', path: '/spec/revisions/pin', value: pin } as const);
-    if (!isSet) {
-      await cluster.client.jsonPatch(
-        glanceImageType,
-        { namespace, name },
-        [
-          { op: 'test', path: '/metadata/uid', value: uid },
-          { op: 'test', path: '/metadata/resourceVersion', value: resourceVersion },
-          change,
-        ],
-        signal,
-      );
-    }
-    const data = { namespace, name, pin, isChanged: !isSet, ...(manager === undefined ? {} : { manager }) };
-    print(given.output, data, () => text(namespace, name, pin, isSet), surroundings);
-    return false;
-  } finally {
-    await cluster.close();
+  await using cluster = reachCluster(given, surroundings, true);
+  const resource = await namedResource(name, cluster, signal);
+  const pin = pinFor(resource, given.to);
+  const manager = await gitManager(name, cluster, signal);
+  if (manager !== undefined) {
+    err.write(
+      `Warning: ${shown(manager)} manages this resource and may remove the pin: set spec.revisions.pin in its source too.\n`,
+    );
   }
+  const { namespace, uid, resourceVersion } = resource.metadata;
+  const isSet = resource.spec.revisions?.pin === pin;
+  const before = resource.spec.revisions;
+  const change =
+    before === undefined
+      ? ({ op: 'add', path: '/spec/revisions', value: { pin } } as const)
+      : ({ op: 'add', path: '/spec/revisions/pin', value: pin } as const);
+  if (!isSet) {
+    await cluster.client.jsonPatch(
+      glanceImageType,
+      { namespace, name },
+      [
+        { op: 'test', path: '/metadata/uid', value: uid },
+        { op: 'test', path: '/metadata/resourceVersion', value: resourceVersion },
+        change,
+      ],
+      signal,
+    );
+  }
+  const data = { namespace, name, pin, isChanged: !isSet, ...(manager === undefined ? {} : { manager }) };
+  print(given.output, data, () => text(namespace, name, pin, isSet), surroundings);
+  return false;
 }
 
 function text(namespace: string, name: string, pin: string, isSet: boolean): string {

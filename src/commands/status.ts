@@ -50,7 +50,7 @@ async function status(
 ): Promise<boolean> {
   const { signal, clock, out } = surroundings;
   if (name !== undefined && given.allNamespaces) throw new UsageError('--all-namespaces and a NAME exclude each other');
-  const cluster = reachCluster(given, surroundings);
+  await using cluster = reachCluster(given, surroundings);
   const paint = painter(surroundings);
   const look = async () => {
     const now = clock.now();
@@ -88,8 +88,6 @@ async function status(
     // Ctrl-C is how a watch ends.
     if (given.watch && signal.aborted) return false;
     throw error;
-  } finally {
-    await cluster.close();
   }
 }
 

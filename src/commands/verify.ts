@@ -124,14 +124,10 @@ async function verify(
   if (digest !== undefined) checkDigest(digest);
   if ((given.keys !== undefined || given.signature !== undefined) && given.checksums === undefined)
     throw new UsageError('--checksums is missing: it names the list that is signed');
-  const access = await reachClouds(given, undefined, surroundings);
-  try {
-    const verdict = await judge(target, given, access, surroundings);
-    print(given.output, verdict, () => text(verdict, painter(surroundings)), surroundings);
-    return !verdict.isAccepted;
-  } finally {
-    await access.close();
-  }
+  await using access = await reachClouds(given, undefined, surroundings);
+  const verdict = await judge(target, given, access, surroundings);
+  print(given.output, verdict, () => text(verdict, painter(surroundings)), surroundings);
+  return !verdict.isAccepted;
 }
 
 function checkDigest(digest: string): void {

@@ -13,6 +13,7 @@ export declare const folders: {
   readonly template: string;
   readonly judge: string;
   readonly forwardProxy: string;
+  readonly shells: string;
   /** Made for campaigns only. */
   readonly flux: string;
   readonly tofu: string;

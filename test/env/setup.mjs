@@ -243,7 +243,8 @@ const databases = {
   },
 };
 
-if (process.argv.includes('--campaign')) builds.push(...campaignParts({ output, goBuild, goIsRecent }));
+if (process.argv.includes('--campaign'))
+  builds.push(...campaignParts({ output, goBuild, goIsRecent, unpackFromDebian }));
 
 /** Builds a part in a folder of its own and moves it into place when it is whole, so that two runs at once do no harm. */
 async function make(part) {
