@@ -34,7 +34,7 @@ export const plainLife: Life = {
 };
 
 /** Other lives of the same world may have left images behind. */
-async function imagesOf(world: World, name: string): Promise<ImageRecord[]> {
+export async function imagesOf(world: World, name: string): Promise<ImageRecord[]> {
   const mark = `${world.namespace}/${name}/`;
   return (await world.images()).filter((image) => String(image['glance_image_operator_owner']).startsWith(mark));
 }

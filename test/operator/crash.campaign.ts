@@ -1,6 +1,7 @@
 import { after, before, describe, test } from 'node:test';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { countWrites, createScene, mishaps, playWith } from './crash.ts';
+import { followedLife } from './crash-followed.ts';
 import { plainLife, rollingLife, swappedLife } from './crash-lives.ts';
 
 /** So many writes lie between two mishaps of the same run. */
@@ -8,6 +9,7 @@ const apart = new Map([
   [plainLife, undefined],
   [rollingLife, 6],
   [swappedLife, 6],
+  [followedLife, 6],
 ]);
 
 describe('a crash between any two writes loses nothing and duplicates nothing', { concurrency: 3 }, () => {

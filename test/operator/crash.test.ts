@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { connectStack, type Stack } from '../env/stack.ts';
 import { countWrites, createScene, mishaps, playWith, type Scene } from './crash.ts';
+import { followedLife } from './crash-followed.ts';
 import { plainLife, rollingLife } from './crash-lives.ts';
 
 /** The short form: a few of the writes for each mishap. `npm run campaign` takes every one. */
@@ -37,4 +38,8 @@ describe('a crash between any two writes loses nothing and duplicates nothing', 
       context.diagnostic(await playWith(scene, rollingLife, mishap, { nth, every: 15 }));
     });
   }
+
+  test(`${followedLife.what}: killed after write 12, and each 25 further ones`, async (context) => {
+    context.diagnostic(await playWith(scene, followedLife, 'killed after', { nth: 12, every: 25 }));
+  });
 });
