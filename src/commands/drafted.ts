@@ -165,7 +165,7 @@ function guessFrom(url: string): { name: string; properties: [key: string, value
   const text = `${hostname} ${pathname}`.toLowerCase();
   const distribution = distributions.find((one) => text.includes(one));
   const architecture = architectures.find(([pattern]) => pattern.test(text))?.[1];
-  const version = /(?<![\w.])(\d{1,4}(?:\.\d{1,2})?)(?![\w])/.exec(file.replace(/x86[_-]64|s390x/gi, ''))?.[1];
+  const version = /(?<![\w.])(\d{1,4}(?:\.\d{1,2}){0,2})(?![\w])/.exec(file.replace(/x86[_-]64|s390x/gi, ''))?.[1];
   const name = resourceName(file.replace(/\.(?:qcow2|img|raw|iso|vmdk|vhdx?|vdi|gz|xz|zst|bz2|tar|zip)(?=\.|$)/gi, ''));
   return {
     name: name === '' ? 'image' : name,

@@ -8,7 +8,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { folders } from '../env/parts.mjs';
 import type { Project } from '../env/project.ts';
-import { type Block, fileNameOf } from './pages.ts';
+import { type Block, fileNameOf, root } from './pages.ts';
 import { type Shell, startShell } from './shell.ts';
 import { assertShown } from './shown.ts';
 
@@ -34,6 +34,9 @@ export async function startReader(options: ReaderOptions): Promise<Reader> {
   const tools = join(directory, '.tools');
   mkdirSync(tools);
   for (const tool of ['kubectl', 'helm']) symlinkSync(join(folders.tools, tool), join(tools, tool));
+  // The first line of the plugin asks for the Node in PATH.
+  symlinkSync(process.execPath, join(tools, 'node'));
+  symlinkSync(join(root, 'src/main.ts'), join(tools, 'kubectl-glanceimage'));
   const python = join(folders.python, 'bin', 'python');
   const openstack = `#!/bin/sh\nPYTHONPATH=${folders.openstackClient} exec ${python} -m openstackclient.shell "$@"\n`;
   for (const [name, text] of Object.entries({ ...programs, openstack }))
@@ -48,6 +51,9 @@ export async function startReader(options: ReaderOptions): Promise<Reader> {
       KUBECONFIG: kubeconfig,
       OS_CLIENT_CONFIG_FILE: login,
       OS_CLOUD: 'demo',
+      // The servers of the tests have private addresses.
+      GLANCE_IMAGE_OPERATOR_SOURCE_ALLOW: '127.0.0.0/8',
+      GLANCE_IMAGE_OPERATOR_CLOUD_ALLOW: '127.0.0.0/8',
     },
   });
   const localised = (text: string) => replacements.reduce((before, [from, to]) => before.replaceAll(from, to), text);
