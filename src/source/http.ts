@@ -31,9 +31,12 @@ const longestFirstByteMs = 30_000;
 const mostWarnings = 4;
 /** Further connections are not worth their requests for less than this. */
 const leastRestBytes = 64 * 2 ** 20;
-const stripeBytes = { least: 2 ** 18, most: 2 ** 22 };
-/** Limit for bytes that further connections received before the reader could use them. */
-const heldBytes = 32 * 2 ** 20;
+/** Of a stripe. It should take about a second, because a connection that begins the next one is idle for two round trips. */
+const leastStripeBytes = 2 ** 18;
+/** Of all stripes that are being read. */
+const stripesBytes = 32 * 2 ** 20;
+/** Limit for bytes that were requested and that the reader has not used: a fast connection may be two of 8 stripes ahead. */
+const heldBytes = 40 * 2 ** 20;
 
 export interface HttpSourceOptions {
   /** The URL, then its mirrors, in the order in which they are tried. */
@@ -178,12 +181,13 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSo
       },
       known: () => ({ file, validators, isPublic }),
     });
-    const second = Math.min(Math.max(Math.round(pace.bytesPerSecond), stripeBytes.least), leastRestBytes / 2);
+    const second = Math.min(Math.max(Math.round(pace.bytesPerSecond), leastStripeBytes), leastRestBytes / 2);
     const from = delivered + second;
     let isAlone = false;
     const stripes = createStripes({
       read: (begin, end) => reader.read(begin, end, 'once'),
-      ...{ from, to: size, stripeBytes: Math.min(second, stripeBytes.most), heldBytes },
+      ...{ from, to: size, heldBytes },
+      stripeBytes: () => Math.min(second, Math.floor(stripesBytes / pace.connections)),
       // The first connection goes on until its bytes end where theirs begin.
       connections: () => (isAlone ? (pace.connections === 1 ? 0 : pace.connections) : pace.connections - 1),
     });

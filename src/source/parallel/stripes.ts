@@ -9,7 +9,8 @@ export interface StripesOptions {
   read(from: number, to: number): AsyncIterable<Uint8Array>;
   from: number;
   to: number;
-  stripeBytes: number;
+  /** Of the next stripe. */
+  stripeBytes(): number;
   heldBytes: number;
   /** How many stripes may be read at once now. */
   connections(): number;
@@ -88,7 +89,7 @@ export function createStripes({ read, from, to, stripeBytes, heldBytes, connecti
   function begin(): void {
     const reading = begun.filter(({ isReading }) => isReading).length;
     for (let free = connections() - reading; free > 0; free--) {
-      const end = Math.min(claimed + stripeBytes, to);
+      const end = Math.min(claimed + stripeBytes(), to);
       if (claimed === to || end - delivered > heldBytes) return;
       begun.push(new Stripe(read(claimed, end), claimed, end));
       claimed = end;

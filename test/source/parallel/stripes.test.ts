@@ -41,7 +41,14 @@ test('stripes come in order and without a gap, up to the first byte that a conne
           reading--;
         }
       }
-      const stripes = createStripes({ read, from, to: size, stripeBytes, heldBytes, connections: () => connections });
+      const stripes = createStripes({
+        read,
+        from,
+        to: size,
+        stripeBytes: () => stripeBytes,
+        heldBytes,
+        connections: () => connections,
+      });
       for (let chunk = await stripes.next(); chunk !== undefined; chunk = await stripes.next()) {
         for (const byte of chunk) assert.equal(byte, byteAt(delivered++));
       }
@@ -59,7 +66,7 @@ test('no stripe is begun while none may be read, and those that were begun are d
     begun.push(begin);
     yield Buffer.alloc(end - begin);
   }
-  const options = { from: 0, to: 100, stripeBytes: 10, heldBytes: 40 };
+  const options = { from: 0, to: 100, stripeBytes: () => 10, heldBytes: 40 };
   const stripes = createStripes({ ...options, read, connections: () => allowed });
   allowed = 0;
   let bytes = 0;
@@ -74,7 +81,7 @@ test('a reader of stripes shows whether the first stripe has begun to arrive', a
     await promise;
     yield Buffer.alloc(end - begin);
   }
-  const options = { from: 0, to: 10, stripeBytes: 10, heldBytes: 40, connections: () => 1 };
+  const options = { from: 0, to: 10, stripeBytes: () => 10, heldBytes: 40, connections: () => 1 };
   const stripes = createStripes({ ...options, read });
   assert.equal(stripes.hasBegun(), undefined);
   resolve();
