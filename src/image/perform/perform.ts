@@ -16,6 +16,7 @@ import { mostKeys, withInUse, withoutImage } from '../model/memory.ts';
 import { ownershipOf } from '../model/ownership.ts';
 import { publishedData } from '../model/published-data.ts';
 import type { Change } from '../model/report.ts';
+import type { Observed, Revision } from '../model/revisions.ts';
 import { remember, simulate, withoutRevision, withRevision } from '../model/simulate.ts';
 import type { PlanStep, State } from '../model/step.ts';
 import type { MemberReadings } from '../observe/member-readings.ts';
@@ -28,6 +29,7 @@ import {
   revisionOf,
   withFound,
 } from '../observe/observe.ts';
+import { isInMove } from '../plan/takeover.ts';
 import { useOf, whyNoRoom } from './before-step.ts';
 import type { OwnConfigMaps } from './config-maps.ts';
 import { asProtected, hiddenMark, markProtected, reservedKey } from './mark-protection.ts';
@@ -212,7 +214,8 @@ async function patch(step: StepOf<'patch'>, state: State, context: PerformContex
     const hidden = hiddenMark(after, marksIn(operations));
     const next = { ...replaced(state, after, context), memory: remember(state.memory, step, clock.now()) };
     if (hidden !== undefined) return failed(withHiddenMark(next, hidden), markProtected(hidden, 'read'));
-    return done(next, [{ kind: 'updated', what: operations.map(keyIn) }]);
+    const changes: Change[] = [{ kind: 'updated', what: operations.map(keyIn) }];
+    return endsMove(state, next, context) ? listAgain(next, changes, context) : done(next, changes);
   } catch (error) {
     if (error instanceof ImageNotFound) return vanished(image, state, context);
     // A property that was to be removed is gone already: look, and plan again.
@@ -220,6 +223,33 @@ async function patch(step: StepOf<'patch'>, state: State, context: PerformContex
     if (error instanceof NotAuthorized) return whenForbidden(error, step, state, context);
     return failed(state, asHidden(error, step, state));
   }
+}
+
+/** Whether the last image that had the mark of another cluster has that of this one now. */
+function endsMove({ observed: before }: State, { observed: after }: State, { owner: { cluster } }: Look): boolean {
+  const remains = ({ revisions }: Observed) => revisions.some((one) => isInMove(one, cluster));
+  return remains(before) && !remains(after);
+}
+
+/**
+ * The operator of the other cluster may have created an image after the list and before its other images were marked. From then on it
+ * creates none. Where this list fails, the next reconcile asks for it.
+ */
+async function listAgain(state: State, changes: Change[], context: PerformContext): Promise<Performed> {
+  const { observed, memory } = state;
+  const seen = await attempt(context.signal, () => observeMarked(context, { observed, memory, gone: [] }));
+  if (!seen.ok) {
+    const incomplete = { observed, memory: { ...memory, incomplete: true as const } };
+    return { kind: 'failed', state: incomplete, changes, error: seen.error };
+  }
+  const isNew = ({ image: { id } }: Revision) => observed.revisions.every(({ image }) => image.id !== id);
+  const added = seen.value.observed.revisions.filter(isNew);
+  if (added.length === 0) return done(state, changes);
+  return {
+    kind: 'changed',
+    state: { observed: added.reduce(withRevision, observed), memory: seen.value.memory },
+    changes,
+  };
 }
 
 /** Glance fails with a 500 when a property is added that it has and does not show. */

@@ -8,11 +8,18 @@
 import { diffImage } from '../../glance/patch.ts';
 import type { Desired } from '../model/desired.ts';
 import { clusterProperty } from '../model/identity.ts';
+import { isOurs } from '../model/ownership.ts';
 import type { Observed, Revision } from '../model/revisions.ts';
 import type { PlanStep } from '../model/step.ts';
 
 /** In other states Glance may lose the change when the data is complete. */
 export const patchable: ReadonlySet<string> = new Set(['queued', 'active', 'deactivated']);
+
+/** Its mark is that of another cluster, whose operator may work on the same resource still. */
+export function isInMove({ image: { status, properties }, ownership }: Revision, cluster: string): boolean {
+  const other = properties[clusterProperty];
+  return isOurs(ownership) && other !== undefined && other !== cluster && patchable.has(status);
+}
 
 export function markOfTakeover({ image: { properties } }: Desired, { revisions }: Observed): PlanStep | undefined {
   const cluster = properties?.[clusterProperty];
