@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { root } from '../env/parts.mjs';
 import { type Bound, boundOf, type Fleet, simulate } from './fleet.ts';
 import { fleetOf, fleets, largeTeam, slow, slowCloud, verySlow } from './fleets.ts';
+import { lastOf, scalePage } from './page.ts';
 
 type Row = [name: keyof typeof fleets, all: number, small: number, bound: number, by: Bound['by'], ahead: number];
 
@@ -18,9 +22,6 @@ const rows: readonly Row[] = [
   ['100 at once', 206, 148, 165, 'the network of the nodes', 11],
   ['100 at once, 8 into a cloud', 185, 148, 165, 'the network of the nodes', 1],
 ];
-
-const smallEndMs = (ends: Readonly<Record<string, number>>) =>
-  Math.max(...Object.entries(ends).flatMap(([name, end]) => (name === largeTeam ? [] : [end])));
 
 /** Simulates the fleet and checks that no limit was exceeded at any moment. */
 async function figuresOf(fleet: Fleet) {
@@ -40,7 +41,7 @@ describe('a fleet of 500 images for 20 clouds', () => {
     test(`the scheduler keeps all limits and takes exactly the known time for a fleet with ${name}`, async () => {
       const { makespanMs, namespaceEndsMs, mostAhead, starts } = await figuresOf(fleets[name]);
       const { ms: boundMs, by } = boundOf(fleets[name]);
-      const seconds = [makespanMs, smallEndMs(namespaceEndsMs), boundMs].map((ms) => ms / 1000);
+      const seconds = [makespanMs, lastOf(namespaceEndsMs, largeTeam), boundMs].map((ms) => ms / 1000);
       assert.deepEqual([...seconds, by, mostAhead], expected);
       assert.equal(starts, 500);
     });
@@ -67,5 +68,9 @@ describe('a fleet of 500 images for 20 clouds', () => {
     const { cloudEndsMs, starts } = await figuresOf(verySlow);
     const { [slowCloud]: slowEnd, ...others } = cloudEndsMs;
     assert.deepEqual([slowEnd, Math.max(...Object.values(others)), starts], [53_731_338, usual.makespanMs, 600]);
+  });
+
+  test('the page about scale has the figures of the simulated fleets', async () => {
+    assert.equal(readFileSync(join(root, 'docs/explanation/scale.md'), 'utf8'), await scalePage());
   });
 });
