@@ -9,7 +9,7 @@ import { exitCodeOf, exitCodes } from './commands/exit.ts';
 import { candidatesCommand, commandsForPeople, listOf } from './commands/people.ts';
 import { run, runHelp } from './commands/run.ts';
 import { runSettings, transferSettings } from './commands/settings.ts';
-import { programName, surroundingsOf } from './commands/surroundings.ts';
+import { isAskedByKubectl, programName, surroundingsOf } from './commands/surroundings.ts';
 import { transfer, transferHelp } from './commands/transfer.ts';
 import { describe } from './lib/errors.ts';
 import { cleanText } from './lib/redact.ts';
@@ -70,8 +70,9 @@ async function main(args: string[]): Promise<number> {
   return exitCodes.stopped;
 }
 
+const words = process.argv.slice(2);
 // Open handles, such as a socket that does not close, must not keep the process alive. One executable admits no await here.
-main(process.argv.slice(2)).then(
+main(isAskedByKubectl(process.argv[1]) ? ['__complete', '--kubectl', '--', ...words] : words).then(
   (code) => process.exit(code),
   (error: unknown) => {
     process.stderr.write(`glance-image-operator: ${printableLines(cleanText(describe(error)))}\n`);

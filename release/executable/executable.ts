@@ -32,7 +32,7 @@ export async function makeExecutable(folder: string): Promise<void> {
     await mkdir(join(folder, 'openpgp/dist/node'), { recursive: true });
     const metafiles = [await bundle('src/main.ts', join(made, 'main.js')), await bundleThread(made)];
     await inject(await blobIn(made), join(folder, name));
-    await symlink(name, join(folder, 'kubectl-glanceimage'));
+    for (const link of ['kubectl-glanceimage', 'kubectl_complete-glanceimage']) await symlink(name, join(folder, link));
     for (const file of ['package.json', 'LICENSE', 'dist/node/openpgp.mjs'])
       await copyFile(join(nodeModules, 'openpgp', file), join(folder, 'openpgp', file));
     await copyFile(join(root, 'LICENSE'), join(folder, 'LICENSE'));

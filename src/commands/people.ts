@@ -2,6 +2,7 @@
 import { programVersion } from '../lib/version.ts';
 import { type Command, command } from './command.ts';
 import { completionCommand, shells } from './completion.ts';
+import { setting } from './config.ts';
 import { diffCommand } from './diff.ts';
 import { draftCommand } from './draft.ts';
 import { exportCommand } from './export.ts';
@@ -42,21 +43,24 @@ export function listOf(commands: readonly Command[]): string {
   return shown.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n');
 }
 
-/** The command that the scripts ask. `commands` is the whole table. */
+/** The command that the scripts ask. `commands` is the whole table. kubectl completes files after `:0`, and nothing else after `:4`. */
 export function candidatesCommand(commands: () => readonly Command[]): Command {
   return command({
     name: '__complete',
     summary: 'Print what can follow',
     operands: '-- [WORD…]',
     most: 1000,
-    settings: {},
+    settings: {
+      kubectl: {
+        schema: setting.switch(),
+        help: 'End with the line that kubectl expects of the completion of a plugin.',
+      },
+    },
     hidden: true,
-    async run({ operands }, { out }) {
-      out.write(
-        candidates(operands, commands())
-          .map((one) => `${one}\n`)
-          .join(''),
-      );
+    async run({ settings: { kubectl }, operands }, { out }) {
+      const found = candidates(operands, commands());
+      const end = found.length === 0 ? ':0' : ':4';
+      out.write([...found, ...(kubectl ? [end] : [])].map((one) => `${one}\n`).join(''));
       return false;
     },
   });

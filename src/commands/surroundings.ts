@@ -40,6 +40,11 @@ export function surroundingsOf(process: NodeJS.Process): Surroundings {
   };
 }
 
+/** The name by which kubectl, in whose completion a user is, asks a plugin for what can follow. */
+export function isAskedByKubectl(path: string | undefined): boolean {
+  return basename(path ?? '').startsWith('kubectl_complete-');
+}
+
 /** As the user typed it: kubectl finds `kubectl-glanceimage` in PATH. */
 export function programName(path: string | undefined): string {
   return basename(path ?? '').startsWith('kubectl-') ? 'kubectl glanceimage' : 'glance-image-operator';

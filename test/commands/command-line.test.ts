@@ -27,7 +27,8 @@ let run: (args: readonly string[], env?: Record<string, string>) => SpawnSyncRet
 before(() => {
   folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-cli-'));
   // As they are installed: both names lead to the same program.
-  for (const name of ['glance-image-operator', 'kubectl-glanceimage']) symlinkSync(program, join(folder, name));
+  for (const name of ['glance-image-operator', 'kubectl-glanceimage', 'kubectl_complete-glanceimage'])
+    symlinkSync(program, join(folder, name));
   const path = [folder, dirname(process.execPath), process.env['PATH']].join(delimiter);
   run = (args, env = {}) =>
     spawnSync(args[0] ?? '', args.slice(1), { encoding: 'utf8', env: { PATH: path, HOME: folder, ...env } });
@@ -234,6 +235,13 @@ describe('completion', () => {
       printf '%s\\n' "\${COMPREPLY[@]}"`;
     const { stdout, stderr } = run(['bash', '-c', script]);
     assert.equal(stdout, '--offline\n', stderr);
+  });
+
+  test('kubectl completes the commands and flags of its plugin, and files after a flag that takes one', () => {
+    const completed = (...words: string[]) => run(['kubectl', '__complete', 'glanceimage', ...words]).stdout;
+    assert.equal(completed('pl'), 'plan\n:4\n');
+    assert.equal(completed('plan', '--offl'), '--offline\n:4\n');
+    assert.equal(completed('plan', '--filename', ''), ':0\n');
   });
 
   test('the script of each shell asks the program, and another shell is an error with the names of the known ones', async () => {

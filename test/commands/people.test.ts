@@ -120,7 +120,7 @@ describe('the commands for people', () => {
     const flags = ['--os-cloud', 'demo', '--clouds-yaml', join(folder, 'clouds.yaml'), '--cloud-allow', '127.0.0.0/8'];
     const { code, out, err } = await run(verifyCommand, [image.id, ...flags]);
     assert.equal(code, 0, err);
-    assert.match(out, /^declared format: +qcow2$[\s\S]*^virtual size: +1073741824 \(1Gi\)$/m);
+    assert.match(out, /^declared format: +qcow2$[\s\S]*^virtual size: +1073741824 bytes \(1Gi\)$/m);
     const wrong = await run(verifyCommand, [image.id, ...flags, '--digest', `sha256:${'0'.repeat(64)}`]);
     assert.equal(wrong.code, 2);
     assert.match(wrong.out, /The operator would reject it: DigestMismatch/);
