@@ -10,11 +10,13 @@ import { release } from '../../src/image/reconcile/release.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { type ContextOptions, passOf } from './contexts.ts';
 import { identity, imageOf, uid } from './resource.ts';
-import { memoryOf, promotes } from './states.ts';
+import { memoryOf, promotes, withContent } from './states.ts';
 import { type Faults, fail, stubGlance } from './stub-glance.ts';
 
 const image = imageOf();
 const second = imageOf({ id: imageIDOf(uid, 1), hidden: true });
+const waiting = imageOf({ id: second.id, hidden: true, status: 'queued', size: null, checksum: null, hash: null });
+const filled = { ...withContent.spec, deletionPolicy: 'Retain' };
 const shielded = imageOf({ protected: true });
 const withoutCluster = imageOf({ properties: { [ownerProperty]: markOf(identity)[ownerProperty] ?? '' } });
 const theirs = imageOf({ owner: 'b'.repeat(32) });
@@ -92,6 +94,39 @@ const rows: Row[] = [
     memory: promotes(image),
     spec: { deletionPolicy: 'Retain' },
     calls: ['get 0', ...search, 'patch 0 /glance_image_operator_cluster', 'patch 1 /glance_image_operator_cluster'],
+    events: ['Normal Retained'],
+  },
+  {
+    what: 'with Retain, an image that waits for its first data is deleted, and the one to use stays',
+    held: [image, waiting],
+    memory: { ...promotes(image), images: [image.id, waiting.id] },
+    spec: filled,
+    calls: ['get 0', 'get 1', ...search, 'patch 0 /glance_image_operator_cluster', 'remove 1'],
+    events: ['Normal Retained', 'Normal Deleted'],
+  },
+  {
+    what: 'with Retain, an image that waits for its first data stays without the mark if Glance does not delete it',
+    held: [waiting],
+    memory: { ...memoryOf(), images: [waiting.id] },
+    faults: { remove: fail(new Conflict('in use', { httpStatus: 409 })) },
+    spec: filled,
+    calls: ['get 1', ...search, 'remove 1', 'patch 1 /glance_image_operator_cluster'],
+    events: ['Normal Retained'],
+  },
+  {
+    what: 'with Retain, an image without data whose data another client brings stays',
+    held: [waiting],
+    memory: { ...memoryOf(), images: [waiting.id] },
+    spec: { deletionPolicy: 'Retain' },
+    calls: ['get 1', ...search, 'patch 1 /glance_image_operator_cluster'],
+    events: ['Normal Retained'],
+  },
+  {
+    what: 'with Retain, an image without data that consumers may know stays',
+    held: [waiting],
+    memory: { ...promotes(waiting), published: [waiting.id] },
+    spec: filled,
+    calls: ['get 1', ...search, 'patch 1 /glance_image_operator_cluster'],
     events: ['Normal Retained'],
   },
   {

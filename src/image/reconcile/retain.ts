@@ -1,12 +1,14 @@
 /**
  * Deletion of a resource whose images stay: they lose the mark of this cluster and keep that of their owner, so that a later resource
- * of the same namespace, name and identity takes them back, in any cluster.
+ * of the same namespace, name and identity takes them back, in any cluster. One that waits for its first data is deleted, because no
+ * consumer can use it.
  *
  * Guarantees: the deletion succeeds, whatever becomes of the marks. An Event says what stays in Glance, and which marks stay on it.
  */
 import type { JsonPatchOperation } from '../../glance/patch.ts';
 import { attempt } from '../../lib/errors.ts';
 import { clusterProperty } from '../model/identity.ts';
+import type { Memory } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
 import type { Change } from '../model/report.ts';
 import type { Revision } from '../model/revisions.ts';
@@ -24,8 +26,8 @@ interface Retained {
   kept: readonly string[];
   /** Images that have it still, and why. */
   marked: readonly { id: string; error: unknown }[];
-  /** Images of others. */
-  foreign: readonly Change[];
+  /** What else is reported: images that were deleted, and those of others. */
+  changes: readonly Change[];
 }
 
 export async function retain(pass: Pass, context: ReconcileContext): Promise<Reached> {
@@ -35,10 +37,10 @@ export async function retain(pass: Pass, context: ReconcileContext): Promise<Rea
   const removed = await attempt(context.grace, () => removeMarks(pass, context));
   if (removed.ok && removed.value === undefined) return outcome({ kind: 'requeue' });
   const known = memory.images.map((id) => ({ id, error: removed.ok ? undefined : removed.error }));
-  const { kept, marked, foreign } = (removed.ok ? removed.value : undefined) ?? {
+  const { kept, marked, changes } = (removed.ok ? removed.value : undefined) ?? {
     kept: [],
     marked: known,
-    foreign: [],
+    changes: [],
   };
   const inGlance = 'in Glance (deletionPolicy: Retain)';
   if (kept.length > 0) resources.event(resource, 'Normal', 'Retained', `${inWords(kept)} kept ${inGlance}`);
@@ -50,7 +52,7 @@ export async function retain(pass: Pass, context: ReconcileContext): Promise<Rea
       'cluster; in another one, --inherit-from has to name this cluster';
     resources.event(resource, 'Warning', 'Retained', note);
   }
-  for (const { type, reason, note } of deletionEvents(foreign)) resources.event(resource, type, reason, note);
+  for (const { type, reason, note } of deletionEvents(changes)) resources.event(resource, type, reason, note);
   return { kind: 'released' };
 }
 
@@ -65,12 +67,30 @@ async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Retai
   const ours = observed.revisions.filter(({ ownership }) => isOurs(ownership));
   const kept: string[] = [];
   const marked: { id: string; error: unknown }[] = [];
+  const deleted: Change[] = [];
   for (const revision of ours) {
+    if (isWaiting(revision, pass, memory) && (await isDeleted(revision, { observed, memory }, performing))) {
+      deleted.push({ kind: 'deleted', id: revision.image.id });
+      continue;
+    }
     const error = await removeMark(revision, { observed, memory }, performing);
     if (error === undefined) kept.push(revision.image.id);
     else marked.push({ id: revision.image.id, error });
   }
-  return { kept, marked, foreign: observed.revisions.flatMap(changeOfForeign) };
+  return { kept, marked, changes: [...deleted, ...observed.revisions.flatMap(changeOfForeign)] };
+}
+
+/** The operator created it and has not filled it. Without a declared content, another client may be about to. */
+function isWaiting({ image, ownership }: Revision, { resource }: Pass, { published, promoted }: Memory): boolean {
+  const isKnown = published.includes(image.id) || promoted === image.id;
+  return ownership.kind === 'created' && image.status === 'queued' && resource.spec.content !== undefined && !isKnown;
+}
+
+/** One that Glance does not delete is kept like the others. */
+async function isDeleted({ image }: Revision, state: State, context: PerformContext): Promise<boolean> {
+  const why = 'its resource was deleted before it had data';
+  const { kind } = await perform({ kind: 'delete', image, why, mustGo: true }, state, context);
+  return kind === 'done';
 }
 
 /** Returns why the mark is still there. */
