@@ -6,7 +6,7 @@ import { contentOf } from '../../src/image/model/content.ts';
 import { contentProperty, imageIDOf, markOf } from '../../src/image/model/identity.ts';
 import type { DataFinding, Memory } from '../../src/image/model/memory.ts';
 import type { Next } from '../../src/image/model/step.ts';
-import { fillPlan } from '../../src/image/model/transfer.ts';
+import { fillPlan, verifyPlan } from '../../src/image/model/transfer.ts';
 import { follow, remembered } from '../../src/image/reconcile/follow.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { defaultLimits } from '../../src/transfer/plan.ts';
@@ -28,6 +28,11 @@ describe('the end of a plan', () => {
   // Its failure may be wrong about the image, so the image is looked at.
   const error = new OperatorError('409', { code: 'Conflict' });
   const failed: TransferState = { kind: 'failed', plan, error };
+  const unread: TransferState = {
+    kind: 'failed',
+    plan: verifyPlan(resource, imageIDOf(uid, 1), declared, terms),
+    error: new OperatorError('no image found', { code: 'SourceNotFound' }),
+  };
   const rows: { what: string; next: Next; options?: ContextOptions; end: object; started?: object[] }[] = [
     { what: 'a settled image ends it', next: { kind: 'settled', image }, end: { kind: 'converged' } },
     {
@@ -52,6 +57,13 @@ describe('the end of a plan', () => {
       next: fill,
       options: { transfer: failed },
       end: { kind: 'failed', error },
+    },
+    {
+      what: 'an image is filled at once although another one could not be read back, because that is gone',
+      next: fill,
+      options: { transfer: unread },
+      end: { kind: 'transferring' },
+      started: [{ imageID: image.id, method: 'Upload' }],
     },
     {
       what: 'a failed upload that left data in Glance is followed by a verification of that',

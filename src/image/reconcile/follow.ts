@@ -41,11 +41,13 @@ export async function follow(next: Next, pass: Pass, cloud: Cloud, context: Reco
 
 function transferring(
   { image, content, purpose }: Extract<Next, { kind: 'transfer' }>,
-  { key, resource, news }: Pass,
+  { key, resource, news, transfer }: Pass,
   { address }: Cloud,
   { transfers, limits }: ReconcileContext,
 ): End {
-  if (news.kind === 'failed' && news.error instanceof OperatorError && purpose === 'fill')
+  // An image that could not be read back because it is gone has no part in the filling of another one.
+  const isOfFill = purpose === 'fill' && transfer?.plan.method !== 'Verify';
+  if (news.kind === 'failed' && news.error instanceof OperatorError && isOfFill)
     return { kind: 'failed', error: news.error };
   const plan = purpose === 'fill' ? fillPlan : verifyPlan;
   transfers.start(key, plan(resource, image.id, content, { address, limits }));
