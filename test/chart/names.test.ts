@@ -32,8 +32,8 @@ describe('names', () => {
   test('the package, the command and the chart have the name of the project', () => {
     const { name: chartName } = z.looseObject({ name: z.string() }).parse(parse(read('Chart.yaml')));
     assert.deepEqual([packageJson.name, chartName], [name, name]);
-    // kubectl finds a plugin by the name of its program.
-    assert.deepEqual(Object.keys(packageJson.bin), [name, 'kubectl-glanceimage']);
+    // kubectl finds a plugin, and the program that completes its arguments, by their names.
+    assert.deepEqual(Object.keys(packageJson.bin), [name, 'kubectl-glanceimage', 'kubectl_complete-glanceimage']);
   });
 
   test('the documented release names its Deployment, ServiceAccount, Lease and labels after the project', async () => {
