@@ -211,6 +211,27 @@ for (const code of ['FormatMismatch', 'DigestMismatch', 'SourceNotFound'] as con
     assert.equal(findCondition(world.status?.conditions, 'Updating'), undefined);
   });
 
+const disappearances: Record<string, (world: World, id: string) => void> = {
+  'is deleted by another client': (world, id) => world.foreignDelete(id),
+  'is forgotten with the memory': (world) => world.loseOperation(),
+};
+
+for (const [what, lose] of Object.entries(disappearances))
+  for (const begins of ['before', 'after'])
+    test(`an image that ${what} ${begins} the transfer of a newer file begins is never Ready without an image, and gets the newer file`, async () => {
+      const { world } = await beforeRoll();
+      const { imageID = assert.fail() } = world.status ?? {};
+      world.hold();
+      if (begins === 'before') await world.step();
+      else await steps(world);
+      assert.deepEqual([world.ready(), world.isTransferring()], ['True Ready', begins === 'after']);
+      lose(world, imageID);
+      // Each step checks the status that it writes.
+      await steps(world);
+      await world.release();
+      await reached(world, 'b');
+    });
+
 async function steps(world: World): Promise<void> {
   for (let i = 0; i < 12; i++) {
     await world.step();

@@ -49,18 +49,19 @@ export function pinnedIn(pinning: Pinning, previous: GlanceImageStatus): PinnedS
   }
 }
 
-/** `main`: the conditions without regard to publishers. */
+/** `main`: the conditions without regard to publishers. `imageID`: the image to use; undefined where it is gone, or not verified. */
 export function withPublisher(
   pinning: Pinning,
   end: End,
   main: Main,
+  imageID: string | undefined,
   previous: GlanceImageStatus,
   generation: number,
 ): Main & { updating: ConditionVerdict | undefined } {
   if (pinning.kind !== 'candidate' || end.kind === 'converged') return { ...main, updating: standing(pinning) };
   const updating = becomesOf(pinning.source, end, main.ready);
   const { status, reason, message = '' } = findCondition(previous.conditions, 'Ready') ?? {};
-  const isSame = previous.observedGeneration === generation;
+  const isSame = previous.observedGeneration === generation && imageID !== undefined;
   if (!isSame || status !== 'True' || !isConvergedReason(reason)) return { ...main, updating };
   return { ready: { status, reason, message }, activity: { kind: 'none' }, updating };
 }
