@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { declarationOn } from '../../src/image/model/fingerprint.ts';
 import { contentProperty } from '../../src/image/model/identity.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import { publishersOf } from './following.ts';
 import { createWorld, type World } from './world.ts';
 import { sha256 } from './world-glance.ts';
@@ -103,6 +104,27 @@ for (const [what, { asks, http }] of Object.entries(kinds)) {
     );
   });
 }
+
+for (const update of [undefined, { interval: '24h' }])
+  test(`a list whose file was replaced before the first image got its data and the status was lost gives the present file, ${update ? 'with' : 'without'} update`, async () => {
+    const publishers = publishersOf({ [list('one')]: 'a' }, file('one'));
+    const { http } = kinds['a list of digests'];
+    const content = { http: http('one'), ...(update && { update }) };
+    const spec = { image: { name: 'ubuntu', diskFormat: 'raw' }, content, revisions: { keep: 0 } };
+    const world = createWorld({ spec, following: publishers.following });
+    world.serve(() => new OperatorError('the source is down', { code: 'SourceUnavailable' }));
+    await world.settle(6);
+    assert.equal(world.images.size, 1);
+    publishers.publish(list('one'), 'b');
+    world.serve(({ digest }) =>
+      digest === sha256('b') ? 'b' : new OperatorError('other data', { code: 'DigestMismatch' }),
+    );
+    world.loseStatus();
+    await world.restart();
+    await reached(world, 'b');
+    await world.settle();
+    assert.deepEqual([...world.images.keys()], [world.status?.imageID]);
+  });
 
 const transfers = (world: World) => world.log.filter((line) => /^(create|put|filled|delete)/.test(line));
 

@@ -101,12 +101,18 @@ export function pin(
   const older = whyOlder(url, reading.resolution, asResolution(accepted));
   if (older !== undefined) return { ...pinned(accepted), nextMs, trouble: older };
   const source = sourceFrom(reading.resolution, question, accepted, now);
-  if (source.digest === accepted.digest || !hasImage) return { ...pinned(source), nextMs };
+  if (source.digest === accepted.digest || !hasImage || isGone(accepted, imageID, rejected))
+    return { ...pinned(source), nextMs };
   // After a lost status, its image is made next to one that was not verified again yet.
   if (!follows && made?.digest !== source.digest) return { ...pinned(accepted), nextMs };
   const waiting = waitingFor(source, rejected);
   if (waiting === undefined) return candidate(source);
   return { ...pinned(accepted), nextMs: Math.min(nextMs ?? waiting.leftMs, waiting.leftMs), trouble: waiting.error };
+}
+
+/** There is no image to use, and the file that is pinned can give none, because the publisher has replaced it. */
+function isGone({ digest }: PinnedSource, imageID: string | undefined, rejected: Rejected | undefined): boolean {
+  return imageID === undefined && rejected?.digest === digest;
 }
 
 /** The failure of this file, until it is tried again. */
