@@ -105,26 +105,57 @@ for (const [what, { asks, http }] of Object.entries(kinds)) {
   });
 }
 
-for (const update of [undefined, { interval: '24h' }])
-  test(`a list whose file was replaced before the first image got its data and the status was lost gives the present file, ${update ? 'with' : 'without'} update`, async () => {
-    const publishers = publishersOf({ [list('one')]: 'a' }, file('one'));
-    const { http } = kinds['a list of digests'];
-    const content = { http: http('one'), ...(update && { update }) };
-    const spec = { image: { name: 'ubuntu', diskFormat: 'raw' }, content, revisions: { keep: 0 } };
-    const world = createWorld({ spec, following: publishers.following });
-    world.serve(() => new OperatorError('the source is down', { code: 'SourceUnavailable' }));
-    await world.settle(6);
-    assert.equal(world.images.size, 1);
-    publishers.publish(list('one'), 'b');
-    world.serve(({ digest }) =>
-      digest === sha256('b') ? 'b' : new OperatorError('other data', { code: 'DigestMismatch' }),
-    );
-    world.loseStatus();
-    await world.restart();
-    await reached(world, 'b');
-    await world.settle();
-    assert.deepEqual([...world.images.keys()], [world.status?.imageID]);
-  });
+const index = 'https://one.example.com/index.json';
+const ofDocuments = {
+  'a list': { http: kinds['a list of digests'].http('one') },
+  'an index': { index: { url: index, format: 'JSONPointer', file: '/url', digest: '/digest' } },
+};
+
+for (const [what, content] of Object.entries(ofDocuments))
+  for (const [when, update] of [
+    ['without update', {}],
+    ['with update', { update: { interval: '24h' } }],
+  ] as const)
+    for (const code of ['DigestMismatch', 'FormatMismatch'] as const) {
+      const start = async (first: string | OperatorError) => {
+        const publishers = publishersOf({ [list('one')]: 'a', [index]: 'a' }, file('one'));
+        const spec = {
+          image: { name: 'ubuntu', diskFormat: 'raw' },
+          content: { ...content, ...update },
+          revisions: { keep: 0 },
+        };
+        const world = createWorld({ spec, following: publishers.following });
+        world.serve(() => first);
+        await world.settle(6);
+        publishers.publish(list('one'), 'b');
+        publishers.publish(index, 'b');
+        // The document at the URL of an index is no image.
+        world.serve(({ digest, source }) =>
+          digest === sha256('b') && !JSON.stringify(source).includes(index)
+            ? 'b'
+            : new OperatorError('other data', { code }),
+        );
+        world.loseStatus();
+        await world.restart();
+        return world;
+      };
+
+      test(`${what} ${when} gives the present file if the one before was replaced before its image had data and the status was lost (${code})`, async () => {
+        const world = await start(new OperatorError('the source is down', { code: 'SourceUnavailable' }));
+        assert.equal(world.images.size, 1);
+        await reached(world, 'b');
+        await world.settle();
+        assert.deepEqual([...world.images.keys()], [world.status?.imageID]);
+      });
+
+      test(`${what} ${when} gives the present file if the image of the one before is deleted by another client after a lost status (${code})`, async () => {
+        const world = await start('a');
+        await world.settle();
+        const { imageID = assert.fail() } = world.status ?? {};
+        world.foreignDelete(imageID);
+        await reached(world, 'b');
+      });
+    }
 
 const transfers = (world: World) => world.log.filter((line) => /^(create|put|filled|delete)/.test(line));
 

@@ -9,7 +9,7 @@ import { finalizer } from '../../api/group.ts';
 import type { ImportSpec } from '../../api/import.ts';
 import type { Outcome } from '../../controller/outcome.ts';
 import { addToContext } from '../../lib/context.ts';
-import { attempt, unreachable } from '../../lib/errors.ts';
+import { attempt, type OperatorError, unreachable } from '../../lib/errors.ts';
 import type { Key } from '../../lib/key.ts';
 import { desire } from '../model/desired.ts';
 import { withCandidate } from '../model/memory.ts';
@@ -19,7 +19,7 @@ import { observe } from '../observe/observe.ts';
 import { readConfigMaps } from '../perform/config-maps.ts';
 import { pursue } from '../perform/pursue.ts';
 import { configMapsOf } from '../plan/publication.ts';
-import { isMismatch, isPassing } from '../publishers/candidates.ts';
+import { isMismatch, isPassing, type PinnedSource } from '../publishers/candidates.ts';
 import { declarationOf, isOfFirstUse, ofFirstUse, type Pinning, pin } from '../publishers/resolution.ts';
 import { pinningAfter } from '../status/updating.ts';
 import { conclude, lookAgain } from './conclude.ts';
@@ -118,13 +118,23 @@ function followed(pass: Pass, report: Report, { following: { candidates } }: Rec
     candidates.reject(key, digest, end.error);
     return { ...report, end: { kind: 'held', error: end.error } };
   }
-  if (!isMismatch(end.error)) return report;
+  if (!isMismatch(end.error) && !isOfUnreadList(pass, pinning, end.error)) return report;
   if (isOfFirstUse(pinning)) return { ...report, end: { kind: 'failed', error: ofFirstUse(end.error, digest) } };
   if (pinning.resource.status.imageID !== undefined) return report;
   const isRead = candidates.get(key)?.digest === digest && pinning.isRereading !== true;
   if (isRead) return report;
   if (pinning.isRereading !== true) candidates.reject(key, digest, end.error);
   return { ...report, end: { kind: 'resolving', url: pinning.url } };
+}
+
+/** After a lost status, and no image is left that has the digest: where its file is, and whether there is one still, is not known. */
+function isOfUnreadList(
+  { news, transfer }: Pass,
+  { kind, source }: Pinning & { source: PinnedSource },
+  error: OperatorError,
+): boolean {
+  if (kind !== 'pinned' || source.url !== undefined || isPassing(error)) return false;
+  return news.kind === 'failed' && news.error === error && transfer?.plan.method !== 'Verify';
 }
 
 async function reach(pass: Pass, context: ReconcileContext): Promise<Reached> {
