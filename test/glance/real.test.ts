@@ -269,7 +269,7 @@ test('a used up quota is an ImageLimitExceeded, even with most of the data unsen
     }
   }
   await assert.rejects(client.upload(id, body(), { size: 256 * mib, signal: signal() }), (error) => {
-    assert.ok(error instanceof ImageLimitExceeded);
+    assert.ok(error instanceof ImageLimitExceeded, String(error));
     assert.equal(error.code, 'QuotaExceeded');
     assert.match(error.message, /^Glance returned 413 for the upload: .*image_size_total.*\(req-[0-9a-f-]+\)$/);
     return true;

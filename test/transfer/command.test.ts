@@ -2,20 +2,19 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { compress } from '@napi-rs/lzma/xz';
 import { digestOf, generated } from '../env/content.ts';
 import { planOf } from './plans.ts';
 import { buildBundle, fromSource, type Program, start } from './program.ts';
 import { useScene } from './real.ts';
 
-const scene = useScene();
 let bundle: Program;
 let folder: string;
-before(async () => {
+const scene = useScene(async ({ access }) => {
   bundle = await buildBundle();
   folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-command-'));
-  writeFileSync(join(folder, 'clouds.yaml'), scene().access.cloud.cloudsYaml);
+  writeFileSync(join(folder, 'clouds.yaml'), access.cloud.cloudsYaml);
 });
 after(async () => {
   rmSync(folder, { recursive: true });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { digestOf, generated } from '../env/content.ts';
 import type { Project } from '../env/project.ts';
@@ -8,11 +8,10 @@ import { patience } from '../env/wait.ts';
 import { type Scene, useScene } from './real.ts';
 
 const mib = 2 ** 20;
-const scene = useScene();
 /** Another project, whose images the one of the scene cannot see. */
 let other: Project;
-before(async () => {
-  other = await scene().stack.openstack.createProject('source');
+const scene = useScene(async ({ stack }) => {
+  other = await stack.openstack.createProject('source');
 });
 
 const sourceOf = (ref: string) =>

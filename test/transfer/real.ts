@@ -45,11 +45,15 @@ export interface RunOptions {
   executor?: Runner;
 }
 
-/** The scene of the tests of a file or a describe: made before them and closed after them. */
-export function useScene(): () => Scene {
+/**
+ * The scene of the tests of a file or a describe: made before them and closed after them. What a file prepares in it is prepared by
+ * `prepare`, because the hooks of a file do not wait for each other.
+ */
+export function useScene(prepare?: (scene: Scene) => Promise<void>): () => Scene {
   let scene: Scene | undefined;
   before(async () => {
     scene = await createScene(await connectStack());
+    await prepare?.(scene);
   });
   after(async () => scene?.[Symbol.asyncDispose]());
   return () => scene ?? assert.fail('the scene exists only while tests run');
