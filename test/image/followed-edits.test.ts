@@ -161,7 +161,7 @@ const transfers = (world: World) => world.log.filter((line) => /^(create|put|fil
 
 /** Reconciles until the image to use has the data, and nothing is left to do. */
 async function reached(world: World, data: string, check: () => void = () => {}): Promise<void> {
-  for (let reconciles = 0; reconciles < 40; reconciles++) {
+  for (let reconciles = 0; reconciles < 1000; reconciles++) {
     const outcome = await world.step();
     check();
     await world.clock.advance(0);
