@@ -170,7 +170,9 @@ function readable(items: Awaited<ReturnType<typeof allResources>>): GlanceImage[
   return items.map((item) => {
     if (item.kind === 'readable') return item.object;
     const { namespace = '', name } = item.object.metadata;
-    throw new UsageError(`GlanceImage ${namespace}/${name} cannot be read, so its images are unknown: ${item.problem}`);
+    throw new UsageError(
+      `GlanceImage ${namespace}/${name} cannot be read, so its images are unknown: ${shown(item.problem)}`,
+    );
   });
 }
 
@@ -201,8 +203,11 @@ async function markedIn(
   return found;
 }
 
-function isNamed(image: Image, resources: readonly GlanceImage[], clusterName: string): boolean {
+/** Also by an ID anywhere in a spec, such as that of an import that the operator has not seen yet, of a source or of a kernel. */
+export function isNamed(image: Image, resources: readonly GlanceImage[], clusterName: string): boolean {
   return resources.some((resource) => {
+    const spec = JSON.stringify(resource.spec, (_, value: unknown) => (typeof value === 'bigint' ? `${value}` : value));
+    if (spec.toLowerCase().includes(image.id.toLowerCase())) return true;
     const recollection = recall(resource);
     if (recollection.kind === 'newer') return true;
     const { memory } = recollection;
