@@ -14,6 +14,7 @@ import { openHttpSource } from '../../src/source/http.ts';
 import { createSourceTransport } from '../../src/source/transport.ts';
 import { makeCertificates } from '../env/certificates.ts';
 import { digestOf, generated, pieces } from '../env/content.ts';
+import { listen } from '../openstack/stub.ts';
 
 const mib = 2 ** 20;
 
@@ -89,25 +90,17 @@ const { signal } = new AbortController();
 const certificates = await makeCertificates();
 
 for (const protocol of ['http', 'https'] as const) {
-  const listen = async (t: TestContext, handler: RequestListener) => {
+  const serve = async (t: TestContext, handler: RequestListener) => {
     const server =
       protocol === 'http' ? createPlainServer(handler) : createTlsServer({ ...certificates.good }, handler);
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.after(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    const address = server.address();
-    assert(typeof address === 'object' && address !== null);
-    return `${protocol}://127.0.0.1:${address.port}`;
+    return `${protocol}://127.0.0.1:${await listen(t, server)}`;
   };
 
   /** Uploads a body to a server that reads in fits, which fills the buffers of the system. Resolves with the digest of what came. */
   async function upload(t: TestContext, size: number, body: AsyncIterable<Uint8Array>, onSent: HttpUpload['onSent']) {
     const received = createHash('sha256');
     let reads = 0;
-    const origin = await listen(t, async (request, response) => {
+    const origin = await serve(t, async (request, response) => {
       for await (const chunk of request) {
         received.update(chunk);
         if (++reads % 50 === 0) for (let turns = 0; turns < 40; turns++) await new Promise(setImmediate);
@@ -162,7 +155,7 @@ for (const protocol of ['http', 'https'] as const) {
   test(`a file that is downloaded over ${protocol} and uploaded is the same after its memory was used again`, async (t) => {
     const content = generated(24 * mib);
     const sizes = [1000, 70_000, 300_000, 16_384, 200, 1_000_000];
-    const origin = await listen(t, async (_request, response) => {
+    const origin = await serve(t, async (_request, response) => {
       response.writeHead(200, { 'content-length': content.size, etag: '"1"' });
       let at = 0;
       for (const piece of pieces(content, 0, content.size, 2 * mib)) {

@@ -1,10 +1,15 @@
 /** A server of one test, for the ways in which no proper server misbehaves. */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 import type { TestContext } from 'node:test';
 
 export async function serve(t: TestContext, handler: RequestListener): Promise<string> {
-  const server = createServer(handler);
+  return `http://127.0.0.1:${await listen(t, createServer(handler))}`;
+}
+
+/** Resolves with the port. The server, also one for https, is closed after the test. */
+export async function listen(t: TestContext, server: Server | TlsServer): Promise<number> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => {
@@ -13,7 +18,7 @@ export async function serve(t: TestContext, handler: RequestListener): Promise<s
   });
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the server has no port');
-  return `http://127.0.0.1:${address.port}`;
+  return address.port;
 }
 
 export function reply(

@@ -134,6 +134,16 @@ describe('Jobs of the test environment', () => {
     (await stack.kubernetes.request('POST', `/api/v1/namespaces/${namespace}/secrets`, secret)).ok();
   }
 
+  /** Resolves with the Pod of the Job once its script has printed "begins". */
+  async function begun(name: string) {
+    const pod = await kubelet.running(`${name}-`);
+    await eventually(
+      () => pod.log().includes('begins'),
+      () => `the script of Job ${name} does not run`,
+    );
+    return pod;
+  }
+
   /** Resolves with the conditions of the Job that are true once it has ended. */
   const ended = (name: string) =>
     eventually(
@@ -175,11 +185,7 @@ describe('Jobs of the test environment', () => {
 
   test('deletion of a Job ends its process with SIGTERM, and removes its Pod and its Secret', async () => {
     await start('deleted', 'trap "echo ends; exit 12" TERM; echo begins; while :; do sleep 600 & wait; done');
-    const pod = await kubelet.running('deleted-');
-    await eventually(
-      () => pod.log().includes('begins'),
-      () => 'the script does not run',
-    );
+    const pod = await begun('deleted');
     const options = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background' };
     (await stack.kubernetes.request('DELETE', `${jobs()}/deleted`, options)).ok();
     await isGone(`/api/v1/namespaces/${namespace}/pods/${pod.name}`);
@@ -190,11 +196,7 @@ describe('Jobs of the test environment', () => {
 
   test('a process that ignores SIGTERM gets SIGKILL after the grace period of its Pod', async () => {
     await start('stubborn', 'trap "" TERM; echo begins; while :; do sleep 600; done');
-    const pod = await kubelet.running('stubborn-');
-    await eventually(
-      () => pod.log().includes('begins'),
-      () => 'the script does not run',
-    );
+    const pod = await begun('stubborn');
     const path = `/api/v1/namespaces/${namespace}/pods/${pod.name}`;
     const options = { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: 1 };
     (await stack.kubernetes.request('DELETE', path, options)).ok();
