@@ -108,11 +108,11 @@ export const dataReasons = {
   },
   ConversionNeedsRanges: {
     meaning:
-      'The file cannot be converted during the transfer: it is compressed, or its server does not send parts of a file.',
+      'The file cannot be converted during the transfer: it is compressed as a whole or in an archive, or its server does not send parts of a file.',
     shownBy: ['Ready'],
     actor: 'user',
     remedy:
-      'Name an uncompressed qcow2 file on a server that supports range requests, or publish the converted file and leave `content.convert` out.',
+      'Name a qcow2 file that is neither compressed as a whole nor in an archive, on a server that supports range requests, or publish the converted file and leave `content.convert` out.',
     command: 'curl --range 0-0 --head URL',
   },
   EmptySource: {
