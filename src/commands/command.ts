@@ -114,7 +114,7 @@ const ofKubeconfig: ReadonlySet<string> = new Set([
   'Forbidden',
 ]);
 
-/** What the table of reasons leaves to the operator, which retries, and to its ServiceAccount, is for the user of a command to do. */
+/** The remedies in the table of reasons are for the operator, which retries and has a ServiceAccount. A command has neither, so its user has to act. */
 function remedyOf(error: unknown): string | undefined {
   if (error instanceof KubernetesError)
     return ofKubeconfig.has(error.reason)

@@ -94,7 +94,7 @@ async function lookAt(
   work.update('Reading the first bytes');
   const head = await headOf(url, access, signal);
   if (head.page !== undefined)
-    throw new OperatorError(`${safeUrl(url)} is ${head.page}, and no image: give the URL of the file itself`, {
+    throw new OperatorError(`${safeUrl(url)} is ${head.page}, not an image: give the URL of the file itself`, {
       code: 'PageReceived',
     });
   work.update('Looking for a list of digests');

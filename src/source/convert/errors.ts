@@ -22,7 +22,7 @@ export function conversionErrors(url: string) {
     needsRanges: (why: string) => needsRanges(url, why),
     otherFormat: () =>
       new OperatorError(
-        `content.convert reads qcow2 images only, and ${file} is none: correct the URL, or leave content.convert out`,
+        `content.convert reads qcow2 images only, and ${file} is not one: correct the URL, or leave content.convert out`,
         { code: 'FormatMismatch' },
       ),
     grows: (fileBytes: number, diskBytes: number, maxRatio: number, headStart: number) =>

@@ -26,9 +26,9 @@ export interface Arrival {
 export const mostConnections = 8;
 /** Connections need about a second to reach their rate. */
 const trialMs = 3000;
-/** The part of the time that the reader waits, from which on it is the source that limits. */
+/** The source is the limit if the reader waits for it for at least this part of the time. */
 const leastWait = 0.5;
-/** Of the rate, for twice as many connections. */
+/** The factor by which the rate has to rise with twice as many connections. */
 const leastGain = 1.25;
 
 export function startWidth(at: number): Width {

@@ -29,7 +29,7 @@ const refused: [what: string, file: Buffer, code: string, message: RegExp][] = [
     'a file of another format',
     Buffer.alloc(100_000),
     'FormatMismatch',
-    /^content\.convert reads qcow2 images only, and .* is none: correct the URL/,
+    /^content\.convert reads qcow2 images only, and .* is not one: correct the URL/,
   ],
   ['an HTML page', Buffer.from(`<!doctype html>${' '.repeat(4000)}`), 'PageReceived', /an HTML page/],
   ['a compressed image', gzipSync(written.file), 'ConversionNeedsRanges', /it is a file compressed with gzip/],
