@@ -181,7 +181,10 @@ export function recall({ metadata, status }: Pick<GlanceImage, 'metadata' | 'sta
 }
 
 /** Without reading the rest. */
-export function candidateIn({ metadata, status: { operation } }: GlanceImage): Memory['candidate'] {
+export function candidateIn({
+  metadata,
+  status: { operation },
+}: Pick<GlanceImage, 'metadata' | 'status'>): Memory['candidate'] {
   if (operation?.['version'] !== memoryVersion || operation['uid'] !== metadata.uid) return undefined;
   return schema.shape.candidate.parse(operation['candidate']);
 }

@@ -10,7 +10,7 @@ import type { GlanceImageStatus } from '../../api/status.ts';
 import type { OperatorError } from '../../lib/errors.ts';
 import { safeUrl } from '../../lib/secret.ts';
 import { digestIn } from '../model/fingerprint.ts';
-import { type Memory, verifiedAs } from '../model/memory.ts';
+import { candidateIn, type Memory, verifiedAs } from '../model/memory.ts';
 import type { End } from '../model/report.ts';
 import type { PinnedSource } from '../publishers/candidates.ts';
 import type { Pinning } from '../publishers/resolution.ts';
@@ -76,7 +76,7 @@ export function whileFollowing(
 
 /** Whether the status does not say yet what is known of the publisher, or names a newer file whose image is no longer made. */
 export function isUnshown(pinning: Pinning, status: GlanceImageStatus): boolean {
-  if (pinning.kind === 'candidate') return !isTriedLater(pinning.source, status);
+  if (pinning.kind === 'candidate') return !isTriedLater(pinning, status);
   if (status.operation?.['candidate'] !== undefined) return true;
   if (pinning.kind !== 'pinned') return false;
   const shown = findCondition(status.conditions, 'Updating');
@@ -87,9 +87,13 @@ export function isUnshown(pinning: Pinning, status: GlanceImageStatus): boolean 
 }
 
 /** The time of the next attempt is that of this newer file. */
-function isTriedLater(source: PinnedSource, { conditions, nextAttemptTime }: GlanceImageStatus): boolean {
-  const shown = findCondition(conditions, 'Updating');
-  return nextAttemptTime !== undefined && shown?.status === 'False' && shown.message.startsWith(newerFile(source));
+function isTriedLater(
+  { source, declared: { metadata } }: Extract<Pinning, { kind: 'candidate' }>,
+  status: GlanceImageStatus,
+): boolean {
+  const isMade = candidateIn({ metadata, status })?.digest === source.digest;
+  const hasFailed = findCondition(status.conditions, 'Updating')?.status === 'False';
+  return isMade && hasFailed && status.nextAttemptTime !== undefined;
 }
 
 function standing(pinning: Pinning): ConditionVerdict | undefined {
@@ -104,9 +108,7 @@ function failing(error: OperatorError): ConditionVerdict {
 function becomesOf(source: PinnedSource, end: End, { reason, message }: ConditionVerdict): ConditionVerdict {
   if (end.kind === 'held') return failing(end.error);
   const status = end.kind === 'failed' ? 'False' : 'True';
-  return { status, reason, message: `${newerFile(source)}${message}` };
-}
-
-function newerFile({ version, digest }: PinnedSource): string {
-  return `the publisher has ${version === undefined ? digest : `version ${version} (${digest})`}: `;
+  const { version, digest } = source;
+  const file = version === undefined ? digest : `version ${version} (${digest})`;
+  return { status, reason, message: `the publisher has ${file}: ${message}` };
 }
