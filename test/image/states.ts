@@ -123,7 +123,7 @@ function numbered({ id }: Pick<Image, 'id'>): string {
 
 /** When a report is summarised. */
 export const moment: Moment = {
-  declaration: 'declared',
+  specHash: 'declared',
   generation: 1,
   reconcileAt: undefined,
   deleting: false,

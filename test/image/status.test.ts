@@ -19,7 +19,7 @@ const rest = { cloud: { projectID: 'p', region: undefined }, secret: { version: 
 const converged = reportOf(imageOf(), { kind: 'converged' }, rest);
 
 const suspended: Report = {
-  memory: { ...known, settled: moment.declaration },
+  memory: { ...known, settled: moment.specHash },
   changes: [],
   end: { kind: 'suspended' },
 };
@@ -167,7 +167,7 @@ describe('the status', () => {
   test('an edit of a suspended image makes Ready unknown, because it was not compared', () => {
     const ready = summarise(converged, fresh, moment);
     const before = summarise(suspended, ready, { ...later, generation: 2 });
-    const after = { ...later, generation: 3, declaration: 'another' };
+    const after = { ...later, generation: 3, specHash: 'another' };
     const status = summarise(suspended, before, after);
     assert.equal(findCondition(status.conditions, 'Ready')?.status, 'Unknown');
     assert.match(findCondition(status.conditions, 'Ready')?.message ?? '', /spec has changed/);
@@ -177,7 +177,7 @@ describe('the status', () => {
   test('an edit that suspends an image and changes more makes Ready unknown, also if two edits are seen as one', () => {
     const ready = summarise(converged, fresh, moment);
     for (const generation of [2, 3]) {
-      const status = summarise(suspended, ready, { ...later, generation, declaration: 'another' });
+      const status = summarise(suspended, ready, { ...later, generation, specHash: 'another' });
       assert.equal(findCondition(status.conditions, 'Ready')?.status, 'Unknown');
       assert.match(findCondition(status.conditions, 'Ready')?.message ?? '', /spec has changed/);
     }
@@ -185,7 +185,7 @@ describe('the status', () => {
 
   test('a suspended image that was not as declared stays so, whatever changes', () => {
     const before = summarise(failed(), fresh, moment);
-    const status = summarise(suspended, before, { ...later, generation: 2, declaration: 'another' });
+    const status = summarise(suspended, before, { ...later, generation: 2, specHash: 'another' });
     assert.equal(findCondition(status.conditions, 'Ready')?.status, 'False');
   });
 

@@ -187,7 +187,7 @@ export const anyReport: fc.Arbitrary<AnyReport> = fc.record({
   previous: fc.constant({ observedGeneration: -1 }),
   moment: fc.record({
     generation: fc.nat(),
-    declaration: fc.constantFrom('one', 'another'),
+    specHash: fc.constantFrom('one', 'another'),
     reconcileAt: fc.option(anyText, { nil: undefined }),
     deleting: fc.boolean(),
     recordOnly: fc.boolean(),

@@ -133,7 +133,7 @@ const schema = z.object({
     )
     .max(mostImages)
     .optional(),
-  /** `Moment.declaration` of the spec with which everything was as declared last. */
+  /** `Moment.specHash` when everything was as declared last. */
   settled: z.string().max(64).optional().catch(undefined),
   /** ID of a transfer that outlives this process. */
   run: text.optional(),

@@ -1,4 +1,4 @@
-/** When and for what a status is worked out: what it needs in addition to the report of the reconcile. */
+/** The moment of a reconcile: what its status depends on in addition to the report. */
 import { createHash } from 'node:crypto';
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { reconcileAtAnnotation } from '../../api/group.ts';
@@ -19,7 +19,7 @@ export function momentOf(
   const content = shownContent(report, previous);
   return {
     generation: metadata.generation,
-    declaration: declarationIn(spec),
+    specHash: hashOf(spec),
     reconcileAt: metadata.annotations[reconcileAtAnnotation],
     deleting: metadata.deletionTimestamp !== undefined,
     recordOnly: spec.content === undefined,
@@ -39,6 +39,6 @@ export function momentOf(
 }
 
 /** 16 digits of a hash of all that is declared but `suspend`. */
-function declarationIn({ suspend: _, ...declared }: GlanceImage['spec']): string {
+function hashOf({ suspend: _, ...declared }: GlanceImage['spec']): string {
   return createHash('sha256').update(JSON.stringify(declared)).digest('hex').slice(0, 16);
 }

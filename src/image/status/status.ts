@@ -31,8 +31,8 @@ import { pinnedIn, pinningAfter, sourceAfter, whileFollowing, withPublisher } fr
 /** When and for what a status is worked out: what it needs in addition to the report of the reconcile. */
 export interface Moment {
   generation: number;
-  /** Stands for all that is declared but `suspend`. */
-  declaration: string;
+  /** Hash of all that is declared but `suspend`. */
+  specHash: string;
   /** Value of the reconcile-at annotation that was handled. */
   reconcileAt: string | undefined;
   deleting: boolean;
@@ -132,8 +132,8 @@ function isReadyIn({ conditions }: GlanceImageStatus): boolean {
   return ready?.status === 'True' && isConvergedReason(ready.reason);
 }
 
-function settledBy(end: End, memory: Memory, { declaration }: Moment): Memory {
-  return end.kind === 'converged' ? { ...memory, settled: declaration } : memory;
+function settledBy(end: End, memory: Memory, { specHash }: Moment): Memory {
+  return end.kind === 'converged' ? { ...memory, settled: specHash } : memory;
 }
 
 /** A failure stays in sight until the image is as declared; a new declaration starts the count again. */
@@ -238,7 +238,7 @@ function suspendedVerdict({ previous, memory, moment }: Scene): ConditionVerdict
   if (before?.reason === 'Suspended' && previous.observedGeneration === moment.generation)
     return { status: before.status, reason: 'Suspended', message: before.message };
   // One edit may suspend and change more, and several edits may be seen as one.
-  if (before === undefined || before.status === 'False' || memory.settled === moment.declaration)
+  if (before === undefined || before.status === 'False' || memory.settled === moment.specHash)
     return { status: before?.status ?? 'Unknown', reason: 'Suspended', message: `suspended: ${rest}` };
   return {
     status: 'Unknown',
