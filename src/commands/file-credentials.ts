@@ -100,8 +100,8 @@ export function findCloudsYaml(env: NodeJS.ProcessEnv, home = homedir()): string
 }
 
 /**
- * clouds.yaml with the certificates that it names, and the secure.yaml in the same folder. They are files on a person's disk. In a Secret they are keys, and the
- * operator opens no file that a clouds.yaml names.
+ * clouds.yaml with the certificates that it names, and the secure.yaml in the same folder. They are files on a person's disk. In a
+ * Secret they are keys, and the operator opens no file that a clouds.yaml names.
  */
 async function readCloudFiles(path: string, cloud: string, cacert: string | undefined): Promise<Entries> {
   const text = await read(path);

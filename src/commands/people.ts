@@ -1,4 +1,7 @@
-/** The commands for people, in the order of the help, and what completes them. `run` and `transfer`, which programs start, are added by main.ts. */
+/**
+ * The commands for people, in the order of the help, and what completes them. `run` and `transfer`, which programs start, are added by
+ * main.ts.
+ */
 import { programVersion } from '../lib/version.ts';
 import { type Command, command } from './command.ts';
 import { completionCommand, shells } from './completion.ts';

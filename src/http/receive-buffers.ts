@@ -1,7 +1,7 @@
 /**
- * The memory into which a connection without TLS receives. By default each read of a socket gets 64 KiB of its own, which the garbage collector has
- * to find again: with a reader that gives the memory back, a download needs a few buffers for any number of bytes, and larger ones,
- * which halves the number of reads.
+ * The memory into which a connection without TLS receives. By default each read of a socket gets 64 KiB of its own, which the garbage
+ * collector has to find again. With a reader that gives the memory back, a download needs a few buffers for any number of bytes, and
+ * larger ones, which halves the number of reads.
  *
  * Guarantees: memory is used again only after its reader has given back a later piece of the same connection; a reader that gives
  * nothing back gets new memory, of the usual size.

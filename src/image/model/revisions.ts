@@ -126,8 +126,8 @@ export function isUsable(image: Image, desired: Desired, memory: Memory, now: Da
 }
 
 /**
- * An image that is to be taken over, and was not yet, may bear the fingerprint of an earlier resource that declared the same data by another
- * digest, such as that of the compressed file. It is read back before it is called different.
+ * An image that is to be taken over, and was not yet, may bear the fingerprint of an earlier resource that declared the same data by
+ * another digest, such as that of the compressed file. It is read back before it is called different.
  */
 export function verdictOn(image: Image, { content, binding, adopts }: Desired, memory: Memory): Verdict {
   const isTaken = image.properties[ownerProperty] !== undefined || memory.adopted === image.id;

@@ -22,8 +22,8 @@ export type PlanStep =
   | { kind: 'import'; image: Image; request: ImportRequest }
   | { kind: 'removeFromStore'; image: Image; store: string }
   /**
-   * `mustGo`: an image that is in use is a failure. Otherwise it is tried again later. `unlessInUse`: not if a server of the project uses it, because
-   * Glance does not know of all servers.
+   * `mustGo`: an image that is in use is a failure. Otherwise it is tried again later. `unlessInUse`: not if a server of the project
+   * uses it, because Glance does not know of all servers.
    */
   | { kind: 'delete'; image: Image; why: string; mustGo?: true; unlessInUse?: true }
   | { kind: 'addMember'; image: Image; project: string }

@@ -226,7 +226,10 @@ function wasReady(previous: GlanceImageStatus, moment: Moment): boolean {
   return previous.observedGeneration === moment.generation && ready !== undefined && ready.status !== 'False';
 }
 
-/** No image is compared while suspended: Ready stays as it was, unless the declaration has changed since the last comparison, or no image is known. */
+/**
+ * No image is compared while suspended: Ready stays as it was, unless the declaration has changed since the last comparison, or no image
+ * is known.
+ */
 function whileSuspended(scene: Scene): ConditionVerdict {
   const verdict = suspendedVerdict(scene);
   return verdict.status === 'True' && scene.imageID === undefined ? { ...verdict, status: 'Unknown' } : verdict;

@@ -1,7 +1,8 @@
 /**
  * The resolution of a question, from the bytes of a list or an index.
  *
- * Guarantees: depends on nothing but its arguments; with `isSigned`, no byte counts that a trusted key has not signed; a digest with which files can be forged is never a result.
+ * Guarantees: depends on nothing but its arguments; with `isSigned`, no byte counts that a trusted key has not signed; a digest with
+ * which files can be forged is never a result.
  */
 import { OperatorError } from '../../lib/errors.ts';
 import { safeUrl } from '../../lib/secret.ts';
