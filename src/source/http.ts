@@ -129,8 +129,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSo
       const ifRange = validator === undefined ? undefined : last;
       const received = rangeIn(end, response, { from: delivered, size: file?.size, ifRange, withheld, hasDigest });
       accept(received, last);
-      isPublic &&= received.isPublic;
-      isAdmitted &&= received.isPublic || received.isNamed;
+      countOrigin(received);
       validators.set(index, received.validators);
       warnings = [...new Set([...warnings, ...found])].slice(0, mostWarnings);
       return received;
@@ -160,6 +159,12 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSo
     validators.clear();
   }
 
+  /** Its bytes are used. */
+  function countOrigin(received: ResponseRange): void {
+    isPublic &&= received.isPublic;
+    isAdmitted &&= received.isPublic || received.isNamed;
+  }
+
   /** Bytes of further connections are used only if they are proven to be of the same file, or are compared with a digest. */
   function beginParallel(): Parallel | undefined {
     const size = file?.size;
@@ -176,8 +181,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSo
       hasDigest: validator === undefined,
       onResponse(received, continuity) {
         if (continuity === 'assumed') isSpliced = true;
-        isPublic &&= received.isPublic;
-        isAdmitted &&= received.isPublic || received.isNamed;
+        countOrigin(received);
       },
       known: () => ({ file, validators, isPublic }),
     });
@@ -188,8 +192,8 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSo
       read: (begin, end) => reader.read(begin, end, 'once'),
       ...{ from, to: size, heldBytes },
       stripeBytes: () => Math.min(second, Math.floor(stripesBytes / pace.connections)),
-      // The first connection goes on until its bytes end where theirs begin.
-      connections: () => (isAlone ? (pace.connections === 1 ? 0 : pace.connections) : pace.connections - 1),
+      // The first connection goes on until its bytes end where theirs begin. Where one is enough, it is the first, which goes on then.
+      connections: () => (isAlone && pace.connections > 1 ? pace.connections : pace.connections - 1),
     });
     return {
       from,
