@@ -60,7 +60,7 @@ export function startMeter(options: MeterOptions): Meter {
   let bytesPerSecond = 0;
   let phaseSince = clock.monotonic();
 
-  let reported = false;
+  let isShown = false;
   let seenBytes = 0;
   let seenServed = 0;
   let seenAt = phaseSince;
@@ -69,13 +69,13 @@ export function startMeter(options: MeterOptions): Meter {
     const { bytes, servedBytes } = progress;
     // A run whose thread has ended starts again at zero.
     const rate = Math.round((Math.max(bytes - seenBytes, 0) * 1000) / Math.max(now - seenAt, 1));
-    // The first report is always a change: the transfer was waiting before.
-    const changed = !reported || bytes !== seenBytes || servedBytes !== seenServed || rate !== bytesPerSecond;
+    // The first call is always for a change: the transfer was waiting before.
+    const changed = !isShown || bytes !== seenBytes || servedBytes !== seenServed || rate !== bytesPerSecond;
     bytesPerSecond = rate;
     seenBytes = bytes;
     seenServed = servedBytes;
     seenAt = now;
-    reported = true;
+    isShown = true;
     cancelTimer = clock.schedule(intervalMs, tick);
     if (changed) onChange();
   };

@@ -266,8 +266,8 @@ export function withPromoted(
   const retired = rest.published
     .filter((id) => id !== imageID)
     .map((id) => {
-      const known = before.find((one) => one.imageID === id);
-      if (known !== undefined) return isLater(known.at, now) ? { ...known, at } : known;
+      const earlier = before.find((one) => one.imageID === id);
+      if (earlier !== undefined) return isLater(earlier.at, now) ? { ...earlier, at } : earlier;
       return { imageID: id, at, ...(unused.includes(id) ? { isUnused: true as const } : {}) };
     });
   return { ...rest, promoted: imageID, ...(retired.length === 0 ? {} : { retired }) };
