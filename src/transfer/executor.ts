@@ -1,8 +1,8 @@
 /**
  * The interfaces that run transfers and read what publishers provide: in this thread, in another one, or in another process.
  *
- * An executor is durable: it starts a run under an id that follows from the plan, and after a restart or a change of leader it finds
- * the runs that an earlier process has begun. Those of a runner end with its process, so its executor finds none.
+ * An executor may be durable: then it starts a run under an id that follows from the plan, and after a restart or a change of leader it
+ * finds the runs that an earlier process has begun. Those of a runner end with its process, so its executor finds none.
  *
  * Invariant: plan, access, progress, result and OperatorError can be cloned. Only the access contains secrets. It is never logged,
  * and kept no longer than the run and its session with the cloud.
