@@ -41,7 +41,7 @@ export function loadKubeconfig(file: string | undefined, context?: string): Kube
   return config;
 }
 
-export /** A parser quotes the lines around its error, and they can hold a token: only its reason and the place are shown. */
+/** A parser quotes the lines around its error, and they can hold a token: only its reason and the place are shown. */
 function problemOf(error: unknown): string {
   const reason = error instanceof Error && 'reason' in error ? error.reason : undefined;
   const mark = error instanceof Error && 'mark' in error ? error.mark : undefined;
