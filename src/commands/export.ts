@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { visibilities } from '../api/fields.ts';
 import type { Image } from '../glance/image.ts';
 import type { ListFilters } from '../glance/list.ts';
 import { attempt, describe, describeFileError } from '../lib/errors.ts';
@@ -34,7 +35,7 @@ const settings = {
     help: 'Only images with all of these properties.',
   },
   visibility: {
-    schema: z.enum(['public', 'private', 'shared', 'community']).optional(),
+    schema: z.enum(visibilities).optional(),
     value: 'public|private|shared|community',
     help: 'Only images with this visibility.',
   },

@@ -115,12 +115,12 @@ function isAskedLately({ state, now }: Scene, { image }: Judged): boolean {
 }
 
 /** Each can be seen by more projects than the one before. */
-const visibilities = ['private', 'shared', 'community', 'public'];
+const narrowestFirst = ['private', 'shared', 'community', 'public'];
 
 /** No replaced image is visible to more projects than the declaration allows. */
 function narrowed({ image: { visibility }, leftAlone }: Desired, image: Image): { visibility?: string } {
   if (leftAlone.includes('visibility')) return {};
-  return visibilities.indexOf(image.visibility) > visibilities.indexOf(visibility) ? { visibility } : {};
+  return narrowestFirst.indexOf(image.visibility) > narrowestFirst.indexOf(visibility) ? { visibility } : {};
 }
 
 /** Gives way to the image that has replaced it, and keeps its marks. Data that was never verified stays hidden. */
