@@ -165,8 +165,8 @@ export function blankMemory(uid: string): Memory {
 }
 
 /** Nothing was done yet that has to be remembered. */
-export function isBlank({ next, images, promoted, observed, place, propertyKeys }: Memory): boolean {
-  const isUnset = promoted === undefined && observed === undefined && place === undefined;
+export function isBlank({ next, images, promoted, observed, place, propertyKeys, candidate }: Memory): boolean {
+  const isUnset = [promoted, observed, place, candidate].every((one) => one === undefined);
   return next === 0 && images.length === 0 && isUnset && propertyKeys.length === 0;
 }
 
