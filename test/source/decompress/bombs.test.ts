@@ -73,7 +73,8 @@ for (const name of compressions)
     test('repeated aborts of a bomb leave nothing behind', () => {
       const { code, grownMiB, threads } = measure(file, { maxBytes: 2 ** 40, maxRatio: 10, abandon: 100 });
       assert.equal(code, 'CompressionBomb');
-      assert.ok(grownMiB < 150, `${grownMiB} MiB`);
+      // A hundred decoders of bzip2, xz or zstd would hold more than 340 MiB. A busy machine collects the garbage later.
+      assert.ok(grownMiB < 250, `${grownMiB} MiB`);
       // Those of a pool, which end after ten idle seconds.
       assert.ok(threads < 20, `${threads} threads`);
     });
