@@ -4,11 +4,13 @@ import fc from 'fast-check';
 import { findCondition } from '../../src/api/conditions.ts';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { Report } from '../../src/image/model/report.ts';
+import { momentOf } from '../../src/image/reconcile/moment.ts';
 import type { Moment } from '../../src/image/status/status.ts';
 import { summarise } from '../../src/image/status/status.ts';
 import type { ErrorCode } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { planOf } from '../transfer/plans.ts';
+import { passOf } from './contexts.ts';
 import { imageOf } from './resource.ts';
 import { memoryOf, moment, promotes, reportOf } from './states.ts';
 
@@ -181,6 +183,31 @@ describe('the status', () => {
       assert.equal(findCondition(status.conditions, 'Ready')?.status, 'Unknown');
       assert.match(findCondition(status.conditions, 'Ready')?.message ?? '', /spec has changed/);
     }
+  });
+
+  test('the declaration with which an image is compared does not depend on suspend, and on everything else', () => {
+    const of = (spec: Record<string, unknown>) => {
+      const { pass, context } = passOf({ resource: { spec } });
+      return momentOf(pass, converged, context).declaration;
+    };
+    assert.equal(of({ suspend: true }), of({ suspend: false }));
+    assert.notEqual(of({ suspend: true, interval: '1h' }), of({ suspend: true }));
+  });
+
+  test('only an image that is as declared makes its declaration the one that was compared last', () => {
+    const settled = (report: Report) => summarise(report, fresh, moment).operation?.['settled'];
+    assert.equal(settled(converged), moment.declaration);
+    assert.equal(settled({ ...suspended, memory: known }), undefined);
+    assert.equal(settled(failed()), undefined);
+  });
+
+  test('suspend makes Ready unknown if it is not known which image is meant', () => {
+    const before = summarise(converged, fresh, moment);
+    const report = { ...suspended, memory: { ...memoryOf(), settled: moment.declaration } };
+    const status = summarise(report, before, { ...later, generation: 2 });
+    assert.equal(status.imageID, undefined);
+    assert.equal(findCondition(status.conditions, 'Ready')?.status, 'Unknown');
+    assert.deepEqual(summarise(report, status, { ...later, generation: 2 }), status);
   });
 
   test('a suspended image that was not as declared stays so, whatever changes', () => {
