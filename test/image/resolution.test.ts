@@ -6,92 +6,32 @@ import type { GlanceImageStatus } from '../../src/api/status.ts';
 import { contentOf } from '../../src/image/model/content.ts';
 import { fingerprintOf } from '../../src/image/model/fingerprint.ts';
 import type { End } from '../../src/image/model/report.ts';
-import { createCandidates } from '../../src/image/publishers/candidates.ts';
-import {
-  type Following,
-  isOfFirstUse,
-  ofFirstUse,
-  type Pinning,
-  pin,
-  recovered,
-} from '../../src/image/publishers/resolution.ts';
+import { isOfFirstUse, ofFirstUse, type Pinning, pin, recovered } from '../../src/image/publishers/resolution.ts';
 import { summarise } from '../../src/image/status/status.ts';
 import { isUnshown } from '../../src/image/status/updating.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
-import type { Demand, Reading } from '../../src/source/resolve/publishers.ts';
-import type { Resolution } from '../../src/source/resolve/question.ts';
-import { createVirtualClock } from '../clock.ts';
+import type { Reading } from '../../src/source/resolve/publishers.ts';
 import { key } from './contexts.ts';
+import {
+  daily,
+  declared,
+  failing,
+  followingOf,
+  http,
+  imageID,
+  list,
+  now,
+  one,
+  pending,
+  pinned,
+  resolved,
+  statusWith,
+  summaryOf,
+  two,
+  url,
+} from './pinning.ts';
 import { imageOf, resourceOf } from './resource.ts';
 import { moment, promotes } from './states.ts';
-
-const now = new Date('2026-01-02T00:00:00Z');
-const [one, two] = [`sha256:${'1'.repeat(64)}`, `sha256:${'2'.repeat(64)}`];
-const url = 'https://images.example.com/9/latest/disk.qcow2';
-const list = 'https://images.example.com/9/latest/SHA256SUMS';
-const http = {
-  url,
-  digestFrom: { checksums: { url: list } },
-  mirrors: [{ url: 'https://mirror.example.com/9/disk.qcow2' }],
-};
-const daily = { interval: '24h' };
-const imageID = imageOf().id;
-
-const resolved = (digest: string, fields: Partial<Resolution> = {}): Reading => ({
-  kind: 'resolved',
-  resolution: { url, digest, ...fields },
-});
-const pending: Reading = { kind: 'pending' };
-const failing: Reading = { kind: 'failed', error: new OperatorError('the list is empty', { code: 'DigestNotFound' }) };
-
-function followingOf(reading: Reading | undefined) {
-  const clock = createVirtualClock();
-  const demands: Demand[] = [];
-  const following: Following = {
-    publishers: {
-      read(_key, _asked, demand) {
-        demands.push(demand);
-        return { reading: reading ?? assert.fail('a publisher was read'), nextMs: 60_000 };
-      },
-      forget: () => {},
-      close: async () => {},
-    },
-    candidates: createCandidates(clock, () => 0.5),
-  };
-  return { following, demands, clock };
-}
-
-function declared(
-  content: Record<string, unknown>,
-  status: Partial<GlanceImageStatus> = {},
-  spec: Record<string, unknown> = {},
-) {
-  return resourceOf({ spec: { image: { diskFormat: 'qcow2' }, content, ...spec }, status });
-}
-
-function pinned(
-  content: Record<string, unknown>,
-  reading: Reading | undefined,
-  status: Partial<GlanceImageStatus> = {},
-  following = followingOf(reading).following,
-): Pinning {
-  return pin(key, declared(content, status), following, now);
-}
-
-/** The status once `digest` was pinned, and its image is the one to use. */
-function statusWith(digest: string, fields: Partial<NonNullable<GlanceImageStatus['source']>> = {}) {
-  const found = pinned({ http }, resolved(digest));
-  const source = found.kind === 'pinned' ? { ...found.source, ...fields } : assert.fail();
-  return { source, imageID, observedGeneration: 1 };
-}
-
-/** What counts: the kind, the digest that is obeyed, and the code of the trouble. */
-function summaryOf(pinning: Pinning): string {
-  const { content } = pinning.resource.spec;
-  const error = pinning.kind === 'pinned' ? pinning.trouble : pinning.kind === 'open' ? pinning.error : undefined;
-  const digest = content?.http?.digest === one ? 'one' : content?.http?.digest === two ? 'two' : '-';
-  return [pinning.kind, digest, ...(error === undefined ? [] : [error.code])].join(' ');
-}
 
 describe('what is pinned of a publisher', () => {
   const both = statusWith(one);
@@ -144,26 +84,6 @@ describe('what is pinned of a publisher', () => {
   for (const [what, content, reading, status, expected] of firstRows)
     test(`of a file that is trusted at its first use, ${what}: ${expected}`, () =>
       assert.equal(summaryOf(pinned({ http: first, ...content }, reading, status)), expected));
-
-  test('a list that fails, is read again or gets older does not cancel a newer file whose image is being made', () => {
-    const status = { ...both, source: { ...both.source, version: '1.0' } };
-    const { following } = followingOf(undefined);
-    const after = (reading: Reading) => {
-      const publishers = followingOf(reading).following.publishers;
-      return summaryOf(pinned({ http, update: daily }, reading, status, { ...following, publishers }));
-    };
-    assert.equal(after(failing), 'pinned one DigestNotFound');
-    assert.equal(after(resolved(two, { version: '1.1' })), 'candidate two');
-    for (const reading of [failing, pending, resolved(one, { version: '1.0' }), resolved(one, { version: '0.9' })])
-      assert.equal(after(reading), 'candidate two');
-    following.candidates.reject(key, two, new OperatorError('no', { code: 'FormatMismatch' }));
-    assert.equal(after(failing), 'pinned one DigestNotFound');
-    assert.equal(after(resolved(two, { version: '1.1' })), 'pinned one FormatMismatch');
-    following.candidates.forget(key);
-    assert.equal(after(resolved(two, { version: '1.1' })), 'candidate two');
-    following.candidates.forget(key);
-    assert.equal(after(pending), 'pinned one');
-  });
 
   test('the headers of a trusted file are given to the next reading, also after a restart', () => {
     const { following, demands } = followingOf(pending);
@@ -294,18 +214,6 @@ describe('what is pinned of a publisher', () => {
       assert.equal(summaryOf(pinned(content, resolved(two), status)), 'pinned one');
     const filled = pinned({ http }, resolved(one), status);
     assert.ok(filled.kind === 'pinned' && filled.source.url === url);
-  });
-
-  test('a candidate that failed is left alone for its time, and another one is tried at once', async () => {
-    const status = statusWith(one);
-    const { following, clock } = followingOf(resolved(two));
-    following.candidates.reject(key, two, new OperatorError('full', { code: 'QuotaExceeded' }));
-    const content = { http, update: daily };
-    assert.equal(summaryOf(pinned(content, resolved(two), status, following)), 'pinned one QuotaExceeded');
-    const three = { ...following, publishers: followingOf(resolved(`sha256:${'3'.repeat(64)}`)).following.publishers };
-    assert.equal(pinned(content, undefined, status, three).kind, 'candidate');
-    await clock.advance(10 * 60_000);
-    assert.equal(pinned(content, undefined, status, following).kind, 'candidate');
   });
 
   test('a file that does not fit its digest has its list read again before it is blamed', () => {
