@@ -13,9 +13,11 @@ const first = imageIDOf(uid, 0);
 const second = imageIDOf(uid, 1);
 
 /** `creates`: when the target has listed the images, the source creates a second one. */
-async function racing(creates = true): Promise<{ from: World; to: World; lists: () => number }> {
+async function racing(creates = true, revisions = 1): Promise<{ from: World; to: World; lists: () => number }> {
   const glance = createGlance();
-  const from = createWorld({ spec, glance, cluster: 'source' });
+  const from = createWorld({ spec: revisions === 1 ? spec : specOf('b'), glance, cluster: 'source' });
+  await from.settle();
+  if (revisions > 1) from.edit(spec);
   await from.settle();
   const { annotations, finalizers } = from.resource?.metadata ?? assert.fail();
   const metadata = { annotations, finalizers, uid: newUID };
@@ -52,9 +54,11 @@ test('a revision that the source creates between the list of the target and its 
 });
 
 test('a move in which the source creates nothing costs one more list, of visible and of hidden images', async () => {
-  const { to, lists } = await racing(false);
-  assert.ok((await to.settle()).isSettled, to.ready());
-  assert.equal(lists(), 4);
+  for (const revisions of [1, 2]) {
+    const { to, lists } = await racing(false, revisions);
+    assert.ok((await to.settle()).isSettled, to.ready());
+    assert.deepEqual([to.images.size, lists()], [revisions, 4]);
+  }
 });
 
 test('a list that fails after the marks were set is made up for by the next reconcile', async () => {

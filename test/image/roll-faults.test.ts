@@ -288,6 +288,23 @@ test('an image that never was the one to use and is in use takes no place of a r
   assert.deepEqual(states(world), ['0 Retired', '2 Current']);
 });
 
+test('an image that was the one to use before it had its name is kept, also if the status is lost', async () => {
+  for (const isLost of [false, true]) {
+    const revisions = { keep: 1 };
+    const world = await started({}, { revisions });
+    world.decide(({ op, id }) => (op === 'patch' && id === first ? 'crash-before' : 'ok'));
+    world.edit(specOf('b', {}, { revisions }));
+    await world.settle(4);
+    assert.equal(world.status?.imageID, second);
+    assert.match(world.images.get(second)?.name ?? '', /pending/);
+    world.decide(() => 'ok');
+    if (isLost) world.loseStatus();
+    world.edit(specOf('c', {}, { revisions }));
+    await world.settle();
+    assert.deepEqual([world.ready(), states(world)], ['True Ready', ['1 Retired', '2 Current']]);
+  }
+});
+
 test('a retired image is never visible to more projects than is declared', async () => {
   const world = await started({ visibility: 'public' });
   world.edit(specOf('b', { visibility: 'public' }));
