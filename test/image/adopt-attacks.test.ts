@@ -313,3 +313,19 @@ test('the owner mark of a replaced image is restored at most three times an hour
     assert.equal(world.ready(), 'True Ready');
   }
 });
+
+test('the visibility of an image that was taken over stays if that is not declared, also once another one has replaced it', async () => {
+  const world = adopting(importing(contentWith('a')), existing({ visibility: 'public' }));
+  await world.settle();
+  world.edit(importing(contentWith('b')));
+  await world.settle();
+  const { imageID = '' } = world.status ?? {};
+  assert.notEqual(imageID, id);
+  world.meddle(imageID, { visibility: 'private' });
+  world.edit(importing(contentWith('b', { minRAMMiB: 64 })));
+  await world.settle();
+  assert.deepEqual(
+    [world.ready(), world.images.get(imageID)?.visibility, held(world).visibility],
+    ['True Ready', 'private', 'public'],
+  );
+});
