@@ -188,7 +188,7 @@ describe('the status', () => {
   test('the declaration with which an image is compared does not depend on suspend, and on everything else', () => {
     const of = (spec: Record<string, unknown>) => {
       const { pass, context } = passOf({ resource: { spec } });
-      return momentOf(pass, converged, context).declaration;
+      return momentOf(pass, converged, context).specHash;
     };
     assert.equal(of({ suspend: true }), of({ suspend: false }));
     assert.notEqual(of({ suspend: true, interval: '1h' }), of({ suspend: true }));
@@ -196,14 +196,14 @@ describe('the status', () => {
 
   test('only an image that is as declared makes its declaration the one that was compared last', () => {
     const settled = (report: Report) => summarise(report, fresh, moment).operation?.['settled'];
-    assert.equal(settled(converged), moment.declaration);
+    assert.equal(settled(converged), moment.specHash);
     assert.equal(settled({ ...suspended, memory: known }), undefined);
     assert.equal(settled(failed()), undefined);
   });
 
   test('suspend makes Ready unknown if it is not known which image is meant', () => {
     const before = summarise(converged, fresh, moment);
-    const report = { ...suspended, memory: { ...memoryOf(), settled: moment.declaration } };
+    const report = { ...suspended, memory: { ...memoryOf(), settled: moment.specHash } };
     const status = summarise(report, before, { ...later, generation: 2 });
     assert.equal(status.imageID, undefined);
     assert.equal(findCondition(status.conditions, 'Ready')?.status, 'Unknown');
