@@ -1,4 +1,4 @@
-/** What is pinned of a publisher whose list is read as each test says. */
+/** Calls `pin` on the reading of a list that a test gives. */
 import assert from 'node:assert/strict';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import { createCandidates } from '../../src/image/publishers/candidates.ts';
