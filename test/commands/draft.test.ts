@@ -153,6 +153,6 @@ describe('the command draft', () => {
     const page = source.add('/page.img', { body: Buffer.from('<!doctype html><html></html>') });
     const { code, err } = await run([page]);
     assert.equal(code, 1);
-    assert.match(err, /is an HTML page, and no image/);
+    assert.match(err, /is an HTML page, not an image/);
   });
 });
