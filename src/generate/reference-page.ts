@@ -159,7 +159,7 @@ function ruleTable(root: StructuralSchema): string {
     (schema['x-kubernetes-validations'] ?? []).map(({ message, fieldPath = '', rule }) => [
       `\`${`${path}${fieldPath}`.replace(/^\./, '')}\``,
       rule.includes('oldSelf') ? 'on a change' : '',
-      message,
+      asText(message),
     ]),
   );
   return `| field | when | message |\n|---|---|---|\n${rows(lines)}`;
@@ -170,12 +170,15 @@ function singleFieldRules(spec: StructuralSchema): string {
     const own = schema.type === 'object' ? [] : (schema['x-kubernetes-validations'] ?? []);
     const ofItems = schema.items?.['x-kubernetes-validations'] ?? [];
     return [
-      ...own.map(({ message }) => [`\`${path}\``, message]),
-      ...ofItems.map(({ message }) => [`\`${path}[]\``, message]),
+      ...own.map(({ message }) => [`\`${path}\``, asText(message)]),
+      ...ofItems.map(({ message }) => [`\`${path}[]\``, asText(message)]),
     ];
   });
   return rows(lines);
 }
+
+/** An address in a message is an example, no link, and a placeholder such as `<id>` in it is no HTML. */
+const asText = (message: string): string => message.replace(/https?:\/\/\S+/g, '`$&`');
 
 function rows(lines: readonly (readonly string[])[]): string {
   return lines.map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`).join('\n');

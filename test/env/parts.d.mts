@@ -14,7 +14,9 @@ export declare const folders: {
   readonly judge: string;
   readonly forwardProxy: string;
   readonly shells: string;
+  readonly site: string;
   /** Made for campaigns only. */
   readonly flux: string;
   readonly tofu: string;
+  readonly browser: string;
 };

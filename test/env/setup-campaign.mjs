@@ -1,10 +1,25 @@
-/** The parts of the test environment that only the long runs need, Flux, OpenTofu with its provider, and shells. */
-import { copyFile, cp, mkdir, readdir, rm } from 'node:fs/promises';
+/** The parts of the test environment that only the long runs need: Flux, OpenTofu with its provider, shells, and a browser. */
+import { createReadStream, createWriteStream } from 'node:fs';
+import { chmod, copyFile, cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createBrotliDecompress } from 'node:zlib';
 import * as parts from './parts.mjs';
 
+/** No font of the machine, so that the pages look the same on every one. */
+const fontsIn = (directory) => `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>${join(directory, 'fonts')}</dir>
+  <dir>${join(directory, 'usr', 'share', 'fonts')}</dir>
+  <cachedir prefix="xdg">fontconfig</cachedir>
+  <alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
+  <alias><family>sans-serif</family><prefer><family>Open Sans</family><family>DejaVu Sans</family></prefer></alias>
+</fontconfig>
+`;
+
 /** The helpers are those of `setup.mjs`. */
-export function campaignParts({ output, goBuild, goIsRecent, unpackFromDebian }) {
+export function campaignParts({ output, goBuild, goIsRecent, unpackFromDebian, unpackFromNpm }) {
   /** Where the sources of a module are. */
   async function fetched(run, directory, name) {
     await run('go', ['mod', 'download', name], { cwd: directory });
@@ -68,5 +83,33 @@ export function campaignParts({ output, goBuild, goIsRecent, unpackFromDebian })
     },
   };
 
-  return [flux, tofu, shells];
+  const browser = {
+    name: 'Chromium',
+    folder: parts.folders.browser,
+    usually: 'about 20 seconds',
+    async build(directory, run) {
+      await unpackFromNpm(run, parts.browserPackages.browser, directory);
+      const packed = join(directory, 'package', 'bin');
+      for (const file of ['chromium', 'al2023.tar', 'fonts.tar'])
+        await pipeline(
+          createReadStream(join(packed, `${file}.br`)),
+          createBrotliDecompress(),
+          createWriteStream(join(directory, file)),
+        );
+      await chmod(join(directory, 'chromium'), 0o755);
+      await mkdir(join(directory, 'fonts'));
+      for (const [archive, into] of [
+        ['al2023.tar', directory],
+        ['fonts.tar', join(directory, 'fonts')],
+      ]) {
+        await run('tar', ['-xf', join(directory, archive), '-C', into]);
+        await rm(join(directory, archive));
+      }
+      await unpackFromDebian(run, parts.browserPackages.letters, directory);
+      await writeFile(join(directory, 'fonts', 'fonts.conf'), fontsIn(parts.folders.browser));
+      await rm(join(directory, 'package'), { recursive: true });
+    },
+  };
+
+  return [flux, tofu, shells, browser];
 }

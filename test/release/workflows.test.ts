@@ -24,7 +24,12 @@ const mayWrite: Record<string, readonly string[]> = {
   'release.yaml image': ['packages', 'id-token', 'attestations'],
   'release.yaml chart': ['packages', 'id-token', 'attestations'],
   'release.yaml publish': ['contents', 'id-token', 'attestations'],
+  'site.yaml build': [],
+  'site.yaml publish': ['contents'],
 };
+
+/** The environment of the jobs that write something: a release waits for a reviewer, and the pages of the main branch do not. */
+const environments: Record<string, string> = { 'release.yaml': 'release', 'site.yaml': 'pages' };
 
 for (const workflow of workflows) {
   describe(`the workflow ${workflow.file}`, () => {
@@ -56,7 +61,7 @@ for (const workflow of workflows) {
         const written = Object.entries(job.permissions).filter(([, right]) => right === 'write');
         const rights = written.map(([scope]) => scope);
         assert.deepEqual(rights, mayWrite[`${workflow.file} ${name}`], name);
-        assert.equal(job.environment, rights.length > 0 ? 'release' : undefined, name);
+        assert.equal(job.environment, rights.length > 0 ? environments[workflow.file] : undefined, name);
         assert.ok(job['timeout-minutes'] <= 60);
       }
     });
@@ -135,6 +140,32 @@ describe('the release', () => {
     for (const options of installs) assert.match(options, /^\.\.\.installPinned,/);
     assert.match(setup, /const installPinned = \['install', '--require-hashes'\]/);
     assert.equal(setup.match(/'pip'/g)?.length, 1);
+  });
+
+  test('the site publishes only what a job without rights has built, and runs no install script where it may write', () => {
+    const site = workflows.find(({ file }) => file === 'site.yaml');
+    assert.ok(site !== undefined);
+    const runs = (job: string) => (site.jobs[job]?.steps ?? []).flatMap((step) => ('run' in step ? step.run : []));
+    assert.deepEqual(runs('build'), ['npm run site -- --version "$VERSION"']);
+    assert.equal(site.jobs['publish']?.needs, 'build');
+    assert.equal(runs('publish')[0], 'npm ci --ignore-scripts');
+    assert.doesNotMatch(runs('publish').join('\n'), /npm (?:run|test|install)/);
+  });
+
+  test('no lock file names the host of a registry, and each names the hash of every package', () => {
+    const files = globSync('{.,release/site}/package-lock.json', { cwd: root });
+    assert.equal(files.length, 2);
+    const packages = z.record(
+      z.string(),
+      z.looseObject({ integrity: z.string().optional(), link: z.boolean().optional() }),
+    );
+    for (const file of files) {
+      const text = readFileSync(join(root, file), 'utf8');
+      assert.doesNotMatch(text, /"resolved"/, file);
+      const lock = z.looseObject({ packages }).parse(JSON.parse(text));
+      for (const [name, { integrity }] of Object.entries(lock.packages))
+        if (name !== '') assert.match(integrity ?? '', /^sha512-/, `${file}: ${name}`);
+    }
   });
 
   test('the release builds the image named in the chart, for both platforms', () => {
