@@ -39,11 +39,11 @@ describe('the page of the resource', () => {
     );
   });
 
-  test('the reference page has the message of every rule', () => {
+  test('the reference page has the message of every rule, with its addresses as code, so that a placeholder shows', () => {
     const sentences = [...textsOf(version?.schema, ['message'])];
     assert.ok(sentences.length > 10);
     assert.deepEqual(
-      sentences.filter((sentence) => !page.includes(sentence)),
+      sentences.filter((sentence) => !page.includes(sentence.replace(/https?:\/\/\S+/g, '`$&`'))),
       [],
     );
   });
