@@ -4,7 +4,8 @@
  * Invariant: processes compete for one Lease exactly if they manage the same resources. An installation for other
  * resources has its own name or selector.
  */
-import { createHash, randomUUID } from 'node:crypto';
+
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Checks } from '../controller/health.ts';
 import { createHeartbeat } from '../controller/liveness.ts';
@@ -14,6 +15,7 @@ import type { ElectionTiming } from '../kubernetes/election.ts';
 import { createElector, longestRoundMs } from '../kubernetes/elector.ts';
 import { createLeaseClient } from '../kubernetes/lease.ts';
 import { type ApiTransportOptions, createApiTransport } from '../kubernetes/transport.ts';
+import { textHash } from '../lib/hash.ts';
 import type { Logger } from '../lib/log.ts';
 import { UsageError } from './config.ts';
 import type { RunSettings } from './settings.ts';
@@ -106,5 +108,5 @@ export function leaseName({
   selector,
 }: Pick<RunSettings, 'leaseName' | 'selector'>): string {
   if (selector === undefined) return leaseName;
-  return `${leaseName}-${createHash('sha256').update(selector).digest('hex').slice(0, 8)}`;
+  return `${leaseName}-${textHash(selector, 8)}`;
 }

@@ -3,11 +3,12 @@
  * ServiceAccount: static tokens, exec plugins, OIDC, token files, client certificates. Invariant: nothing is cached here;
  * each call returns what is valid now.
  */
-import { createHash } from 'node:crypto';
+
 import type { RequestOptions as HttpsOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { compact } from '../lib/compact.ts';
 import { describe, describeFileError } from '../lib/errors.ts';
+import { valueHash } from '../lib/hash.ts';
 import { KubernetesError } from './errors.ts';
 
 export interface ApiCredentials {
@@ -74,5 +75,5 @@ export async function readCredentials(config: KubeConfig): Promise<ApiCredential
   if (typeof found.auth === 'string') headers['authorization'] = `Basic ${Buffer.from(found.auth).toString('base64')}`;
   const { ca, cert, key, pfx, passphrase, servername, rejectUnauthorized } = found;
   const tls = compact({ ca, cert, key, pfx, passphrase, servername, rejectUnauthorized });
-  return { headers, tls, fingerprint: createHash('sha256').update(JSON.stringify(tls)).digest('hex') };
+  return { headers, tls, fingerprint: valueHash(tls) };
 }

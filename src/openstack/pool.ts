@@ -5,12 +5,13 @@
  * Guarantees: at most one session is open for equal credentials; the pool never closes a session that is in use, except when
  * the pool itself is closed; secrets are forgotten with the session.
  */
-import { createHash } from 'node:crypto';
+
 import type { EgressPolicy } from '../http/egress.ts';
 import type { MayWrite } from '../http/fence.ts';
 import type { ForwardProxy } from '../http/proxy.ts';
 import type { Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
+import { valueHash } from '../lib/hash.ts';
 import { userAgent } from '../lib/version.ts';
 import { type CloudConfig, type CloudFiles, parseCloud } from './clouds.ts';
 import type { Exchange } from './exchange.ts';
@@ -157,8 +158,7 @@ export function createSessionPool<T>(options: SessionPoolOptions<T>): SessionPoo
 function keyOf(files: CloudFiles, { name, region, endpoint, trustEndpoint, retries }: CloudSelection): string {
   const { cloudsYaml, secureYaml, cacert, cert, key } = files;
   const texts = [cloudsYaml, secureYaml, cacert, cert, key];
-  const identity = JSON.stringify([...texts, name, region, endpoint, trustEndpoint, retries]);
-  return createHash('sha256').update(identity).digest('hex');
+  return valueHash([...texts, name, region, endpoint, trustEndpoint, retries]);
 }
 
 function configOf(files: CloudFiles, cloud: CloudSelection): CloudConfig {

@@ -7,7 +7,7 @@
  * Invariant: plan, access, progress, result and OperatorError can be cloned. Only the access contains secrets. It is never logged,
  * and kept no longer than the run and its session with the cloud.
  */
-import { createHash } from 'node:crypto';
+import { valueHash } from '../lib/hash.ts';
 import type { Key } from '../lib/key.ts';
 import type { CloudFiles } from '../openstack/clouds.ts';
 import type { SourceSecrets } from '../source/kind.ts';
@@ -78,7 +78,7 @@ export interface Executor {
 
 /** The id of a run. Equal plans have their keys in the same order, because one function makes them. */
 export function runIDOf(plan: TransferPlan): string {
-  return `${plan.imageID}-${createHash('sha256').update(JSON.stringify(plan)).digest('hex').slice(0, 8)}`;
+  return `${plan.imageID}-${valueHash(plan, 8)}`;
 }
 
 /** An executor whose runs end with this process. */

@@ -6,7 +6,6 @@
  * is, so that the workers can be shared.
  */
 
-import { createHash } from 'node:crypto';
 import { createImageClient, type ImageClient } from '../../glance/client/index.ts';
 import {
   createImageCache,
@@ -18,6 +17,7 @@ import { BoundedMap } from '../../lib/bounded-map.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
 import { compact } from '../../lib/compact.ts';
 import { OperatorError } from '../../lib/errors.ts';
+import { textHash } from '../../lib/hash.ts';
 import type { CloudConfig } from '../../openstack/clouds.ts';
 import { type ServerUse, serverUse } from '../../openstack/compute.ts';
 import { type CredentialSource, cloudFilesIn, readSecret } from '../../openstack/credential-source.ts';
@@ -194,7 +194,7 @@ export function createClouds(options: CloudsOptions): Clouds {
             storeNames: (storesSignal) => storeNames(entry, storesSignal),
             servers: (imageID, useSignal) => serverUse(session, imageID, useSignal),
           };
-          entry.observer ??= observeCache(`${entry.cloud.address}/${shortHash(project.id)}`);
+          entry.observer ??= observeCache(`${entry.cloud.address}/${projectHashOf(project.id)}`);
           refs.set(nameOf(ref), { version, session: key });
           return entry.cloud;
         },
@@ -225,8 +225,8 @@ function destinationOf({ access, services: { image } }: CloudConfig): string {
 }
 
 /** Distinguishes the projects of a cloud in metrics, which are public. */
-function shortHash(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 8);
+function projectHashOf(text: string): string {
+  return textHash(text, 8);
 }
 
 function nameOf({ namespace, secretRef, name, region }: CloudRef): string {

@@ -4,9 +4,11 @@
  *
  * Invariant: nothing that other projects can read reveals the uid, because the IDs of the next images follow from it.
  */
+
 import { createHash } from 'node:crypto';
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { identityAnnotation } from '../../api/group.ts';
+import { textHash } from '../../lib/hash.ts';
 
 export const ownerProperty = 'glance_image_operator_owner';
 export const clusterProperty = 'glance_image_operator_cluster';
@@ -45,7 +47,7 @@ export function identityOf({ metadata }: GlanceImage, cluster: string, remembere
 
 /** 32 hex digits that follow from the uid and do not reveal it. */
 export function originalIdentity(uid: string): string {
-  return createHash('sha256').update(uid).digest('hex').slice(0, 32);
+  return textHash(uid, 32);
 }
 
 /** The owner mark of a resource that was never moved. */

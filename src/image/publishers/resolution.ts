@@ -5,13 +5,14 @@
  * Guarantees: an outage, an unusable list or an older one changes nothing that is pinned; with `update` absent nothing but an edit
  * does, once there is an image, or once a file was trusted at its first use.
  */
-import { createHash } from 'node:crypto';
+
 import { rfc3339 } from '../../api/conditions.ts';
 import type { ContentSpec } from '../../api/content.ts';
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { compact } from '../../lib/compact.ts';
 import { parseDuration } from '../../lib/duration.ts';
 import { OperatorError, responseFieldsOf } from '../../lib/errors.ts';
+import { valueHash } from '../../lib/hash.ts';
 import type { Key } from '../../lib/key.ts';
 import { askingSecrets, questionOf, resolvedContent } from '../../source/registry.ts';
 import { whyOlder } from '../../source/resolve/evaluate.ts';
@@ -250,7 +251,7 @@ function acceptedIn({ status: { source } }: GlanceImage, question: Question): Pi
  */
 function hashOfQuestion({ url, looksFor, isSigned }: Question): string {
   const asked = isSigned ? { url, looksFor, isSigned } : { url, looksFor };
-  return createHash('sha256').update(JSON.stringify(asked)).digest('hex').slice(0, 16);
+  return valueHash(asked, 16);
 }
 
 function withSource(resource: GlanceImage, content: ContentSpec, source: PinnedSource): GlanceImage {

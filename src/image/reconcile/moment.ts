@@ -1,7 +1,8 @@
 /** The moment of a reconcile: what its status depends on in addition to the report. */
-import { createHash } from 'node:crypto';
+
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { reconcileAtAnnotation } from '../../api/group.ts';
+import { valueHash } from '../../lib/hash.ts';
 import type { Report } from '../model/report.ts';
 import { shownContent } from '../status/shown.ts';
 import type { Moment } from '../status/status.ts';
@@ -19,7 +20,7 @@ export function momentOf(
   const content = shownContent(report, previous);
   return {
     generation: metadata.generation,
-    specHash: hashOf(spec),
+    specHash: specHashOf(spec),
     reconcileAt: metadata.annotations[reconcileAtAnnotation],
     deleting: metadata.deletionTimestamp !== undefined,
     recordOnly: spec.content === undefined,
@@ -39,6 +40,6 @@ export function momentOf(
 }
 
 /** 16 digits of a hash of all that is declared but `suspend`. */
-function hashOf({ suspend: _, ...declared }: GlanceImage['spec']): string {
-  return createHash('sha256').update(JSON.stringify(declared)).digest('hex').slice(0, 16);
+function specHashOf({ suspend: _, ...declared }: GlanceImage['spec']): string {
+  return valueHash(declared, 16);
 }

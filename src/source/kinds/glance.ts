@@ -3,12 +3,13 @@
  *
  * Clients may choose the ID of an image, so an ID says which image it is within one cloud only.
  */
-import { createHash } from 'node:crypto';
+
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import type { ContentSpec } from '../../api/content.ts';
 import { parseImageRef } from '../../glance/ref.ts';
 import { compact } from '../../lib/compact.ts';
+import { valueHash } from '../../lib/hash.ts';
 import { openImageSource } from '../glance.ts';
 import { type DeclaredContext, type DeclaredData, type PlannedSource, planned } from '../kind.ts';
 
@@ -46,7 +47,7 @@ export function glanceSource(plan: GlancePlan): PlannedSource<GlancePlan> {
     placeBeside: (other) => {
       const place = [secretRef.name, name, region ?? '', where.kind === 'href' ? where.endpoint : ''];
       if (isDeepStrictEqual(place, [other.secretRef.name, other.name, other.region ?? '', ''])) return undefined;
-      return createHash('sha256').update(JSON.stringify(place)).digest('hex').slice(0, 16);
+      return valueHash(place, 16);
     },
     host: (namespace) => URL.parse(image)?.host ?? [namespace, secretRef.name, name, region ?? ''].join('/'),
     withSecrets: (replace) => ({ ...plan, cloud: { ...cloud, secretRef: replace('cloud', name) ?? secretRef } }),
