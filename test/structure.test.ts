@@ -329,6 +329,10 @@ describe('the structure of the source', () => {
     );
   });
 
+  test('one reconcile is short enough to be read from top to bottom', () => {
+    assert.ok(textOf('image/reconcile/reconcile.ts').split('\n').length <= 150);
+  });
+
   test('no test or benchmark has more than 400 lines', () => {
     const others = ['test', 'bench', 'charts'].flatMap((folder) => {
       try {

@@ -1,0 +1,122 @@
+/**
+ * From what is declared to what Glance holds: opens the cloud, observes, plans, performs, and follows the end of the plan.
+ *
+ * Guarantees: each way out is a report, or an outcome that asks for another reconcile.
+ */
+import type { ImportSpec } from '../../api/import.ts';
+import { attempt } from '../../lib/errors.ts';
+import { desire } from '../model/desired.ts';
+import { isOurs } from '../model/ownership.ts';
+import type { Report } from '../model/report.ts';
+import { observe } from '../observe/observe.ts';
+import { readConfigMaps } from '../perform/config-maps.ts';
+import { pursue } from '../perform/pursue.ts';
+import { configMapsOf } from '../plan/publication.ts';
+import { declarationOf, type Pinning } from '../publishers/resolution.ts';
+import { follow, remembered, withoutWrong } from './follow.ts';
+import { glimpse } from './glimpse.ts';
+import { mirror, type ReadableCloud } from './observed-import.ts';
+import { openCloud } from './open.ts';
+import {
+  failed,
+  isWorkedOn,
+  keptMemory,
+  outcome,
+  type Pass,
+  type Reached,
+  type ReconcileContext,
+  withReport,
+} from './pass.ts';
+import { performContext } from './perform-context.ts';
+import { publishObserved } from './publish-observed.ts';
+
+/** From what is declared to what Glance holds. */
+export async function converge(pass: Pass, context: ReconcileContext): Promise<Reached> {
+  const { resource, identity, memory, news, pinning } = pass;
+  if (pinning.kind === 'open') return unresolved(pass, pinning, context);
+  if (news.kind === 'active')
+    return withReport({ end: { kind: 'transferring', state: news.state }, memory: keptMemory(pass), changes: [] });
+  if (news.kind === 'failed' && !news.looks && !isWorkedOn(pass))
+    return failed(pass, news.error, context, await whatElseToShow(pass, context));
+  const { cloud: opened, secret } = await openCloud(pass, context);
+  if (!opened.ok) return failed(pass, opened.error, context, { secret });
+  const cloud = opened.value;
+  if (cloud === undefined) return outcome({ kind: 'requeue' });
+  const at = { secret, cloud: { projectID: cloud.projectID, region: cloud.region } };
+  const { managementPolicy, import: imported } = resource.spec;
+  if (managementPolicy === 'Observe' && imported !== undefined)
+    return observeImport(imported, pass, cloud, at, context);
+  const desired = desire(resource, identity, cloud.projectID, declarationOf(pinning));
+  const perform = performContext(pass, desired, cloud, context);
+  const configMaps = await readConfigMaps(configMapsOf(resource, memory), perform.configMaps, context.signal);
+  const glimpsed = glimpse(pass, desired, cloud, perform, configMaps);
+  if (glimpsed.kind === 'refreshing') return outcome({ kind: 'requeueAfter', afterMs: glimpsed.ms });
+  if (glimpsed.kind === 'settled') return withReport({ ...at, ...glimpsed.report });
+  const seen = await attempt(context.signal, () => observe(perform, memory, isWorkedOn(pass), cloud.place));
+  if (!seen.ok) return failed(pass, seen.error, context, at);
+  const { gone, doubtMs } = seen.value;
+  if (doubtMs > 0) return outcome({ kind: 'requeueAfter', afterMs: doubtMs });
+  const observed = configMaps === undefined ? seen.value.observed : { ...seen.value.observed, configMaps };
+  const replaceable = gone.filter((id) => id !== desired.adopts);
+  const vanished = replaceable.map((id) => ({ kind: 'vanished' as const, id }));
+  const pursued = await pursue(desired, { observed, memory: seen.value.memory }, perform);
+  if (pursued.kind === 'gone') return outcome({ kind: 'awaitChange' });
+  if (pursued.kind === 'outdated') return outcome({ kind: 'requeue' });
+  const { state } = pursued;
+  // Images that were taken over and need no change.
+  const isOwner = state.observed.revisions.some(({ ownership }) => isOurs(ownership));
+  if (isOwner && !(await perform.guard())) return outcome({ kind: 'awaitChange' });
+  const place = state.memory.images.length === 0 ? {} : { place: cloud.place };
+  const learned = { ...at, observed: state.observed, changes: [...vanished, ...pursued.changes] };
+  const withPlace = { ...state.memory, ...place };
+  if (pursued.kind === 'failed') {
+    const usable = withoutWrong(withPlace, state.observed, desired, context.clock.now());
+    return failed(pass, pursued.error, context, { ...learned, memory: usable });
+  }
+  const remember = remembered(withPlace, pursued.next, state.observed, desired, context.clock.now());
+  const content = pursued.content ?? (news.kind === 'verified' ? news.content : undefined);
+  return withReport({ ...learned, content, memory: remember, end: await follow(pursued.next, pass, cloud, context) });
+}
+
+/** No digest is known. */
+function unresolved(
+  pass: Pass,
+  { url, error }: Extract<Pinning, { kind: 'open' }>,
+  context: ReconcileContext,
+): Reached {
+  const at = { secret: { version: context.resources.secretVersions(pass.resource) } };
+  if (error !== undefined) return failed(pass, error, context, at);
+  return withReport({ ...at, end: { kind: 'resolving', url }, memory: keptMemory(pass), changes: [] });
+}
+
+/** Nothing that leads to a writer of images is passed on. */
+async function observeImport(
+  imported: ImportSpec,
+  pass: Pass,
+  cloud: ReadableCloud,
+  at: Pick<Report, 'secret' | 'cloud'>,
+  context: ReconcileContext,
+): Promise<Reached> {
+  const { signal } = context;
+  const mirrored = await attempt(signal, () => mirror(imported, pass.memory, cloud, pass.turn, signal));
+  if (!mirrored.ok) return failed(pass, mirrored.error, context, at);
+  const { value } = mirrored;
+  if (value.kind === 'refreshing') return outcome({ kind: 'requeueAfter', afterMs: value.ms });
+  return publishObserved({ ...at, ...value.report }, pass, context);
+}
+
+/**
+ * What the first status of a resource shows in addition to the failure of its transfer. Without the version of the Secret, the Secret
+ * would count as changed, and the transfer would start again at once.
+ */
+async function whatElseToShow(pass: Pass, context: ReconcileContext): Promise<Partial<Report>> {
+  const { resource, memory } = pass;
+  if (resource.status.conditions !== undefined) return {};
+  const { cloud: opened, secret } = await openCloud(pass, context);
+  if (!opened.ok || opened.value === undefined) return { secret };
+  const { projectID, region, place } = opened.value;
+  const at = { secret, cloud: { projectID, region } };
+  const look = performContext(pass, undefined, opened.value, context);
+  const seen = await attempt(context.signal, () => observe(look, memory, false, place));
+  return seen.ok ? { ...at, observed: seen.value.observed, memory: { ...seen.value.memory, place } } : at;
+}
