@@ -19,4 +19,5 @@ export declare const folders: {
   readonly flux: string;
   readonly tofu: string;
   readonly browser: string;
+  readonly kubeconform: string;
 };

