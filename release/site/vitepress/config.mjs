@@ -11,6 +11,13 @@ export function slugify(title) {
     .replaceAll(' ', '-');
 }
 
+/** A long name of a field may break after each of its points, so that the column of a table need not be as wide as it. */
+function breakAfterPoints(md) {
+  const plain = md.renderer.rules.code_inline;
+  md.renderer.rules.code_inline = (...args) =>
+    plain(...args).replace(/>([\w-]+(?:\.[\w[\]-]+){2,})</, (_, name) => `>${name.replaceAll('.', '.<wbr>')}<`);
+}
+
 export default {
   title: 'glance-image-operator',
   description: data.description,
@@ -21,6 +28,7 @@ export default {
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: `${data.base}icon.svg` }]],
   markdown: {
     anchor: { slugify },
+    config: breakAfterPoints,
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     languageAlias: { console: 'shellsession' },
   },
