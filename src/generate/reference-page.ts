@@ -132,6 +132,7 @@ function typeOf(schema: StructuralSchema): string {
 }
 
 function lengths({ minLength, maxLength }: StructuralSchema): string {
+  if (minLength === maxLength) return `exactly ${maxLength}`;
   return minLength === undefined ? `at most ${maxLength}` : `${minLength} to ${maxLength}`;
 }
 

@@ -52,6 +52,7 @@ describe('the page of the resource', () => {
     for (const { jsonPath } of version?.additionalPrinterColumns ?? []) assert.ok(page.includes(jsonPath), jsonPath);
     for (const name of [reconcileAtAnnotation, abandonAnnotation]) assert.ok(page.includes(`\`${name}\``), name);
     assert.match(page, /`spec\.cloud\.name` \| text, 1 to 255 characters; \*\*required\*\* \|/);
+    assert.match(page, /`spec\.import\.id` \| text, exactly 36 characters \|/);
     assert.match(page, /`spec\.interval` \| text, 1 to 32 characters \| `10m` \|/);
     assert.match(page, /`spec\.image\.owner` \| text, 1 to 255 characters \| the project of the credentials \|/);
     assert.match(page, /`spec\.content\.method` \| `Upload`, `Stage`, `WebDownload` \| `Upload` \|/);
