@@ -48,7 +48,7 @@ COPY --from=native /src/node_modules/openpgp/package.json /src/node_modules/open
 COPY --from=native /src/node_modules/openpgp/dist/node/openpgp.mjs /app/node_modules/openpgp/dist/node/openpgp.mjs
 # package.json says that the programs are modules, and scanners read the version from it.
 COPY LICENSE package.json /app/
-COPY --from=bundle /src/dist/LICENSES /src/dist/glance-image-operator.js /src/dist/transfer-thread.js /app/dist/
+COPY --from=bundle /src/dist/LICENSES /src/dist/glance-image-operator.js /src/dist/transfer-thread.js /src/dist/bzip2-thread.js /app/dist/
 # The heap follows the memory limit of the container. Buffers are outside of it, so it may not use all. The young
 # generation would grow to 128 MiB before a collection, and glibc would keep freed memory in an arena for each thread.
 # By default SIGUSR1 opens a debugger in Node, by which any process of the Pod could read all secrets.

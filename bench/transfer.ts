@@ -79,6 +79,7 @@ async function buildProcess(): Promise<void> {
     entryPoints: {
       process: join(import.meta.dirname, 'transfer-process.ts'),
       'transfer-thread': join(root, 'src/transfer/thread-main.ts'),
+      'bzip2-thread': join(root, 'src/source/decompress/bzip2-thread.ts'),
     },
     bundle: true,
     minifySyntax: true,

@@ -30,7 +30,7 @@ export async function makeExecutable(folder: string): Promise<void> {
   try {
     await rm(folder, { recursive: true, force: true });
     await mkdir(join(folder, 'openpgp/dist/node'), { recursive: true });
-    const metafiles = [await bundle('src/main.ts', join(made, 'main.js')), await bundleThread(made)];
+    const metafiles = [await bundle('src/main.ts', join(made, 'main.js')), ...(await bundleThreads(made))];
     await inject(await blobIn(made), join(folder, name));
     for (const link of ['kubectl-glanceimage', 'kubectl_complete-glanceimage']) await symlink(name, join(folder, link));
     for (const file of ['package.json', 'LICENSE', 'dist/node/openpgp.mjs'])
@@ -48,8 +48,14 @@ function packagesIn(metafiles: readonly Metafile[]): UsedPackage[] {
   return [...new Map([...found, openPGP].map((one) => [one.folder, one])).values()];
 }
 
-function bundleThread(made: string): Promise<Metafile> {
-  return bundle('src/transfer/thread-main.ts', join(made, 'transfer-thread.js'));
+/** The programs of threads, by the name of their asset. */
+const threads = {
+  'transfer-thread.js': 'src/transfer/thread-main.ts',
+  'bzip2-thread.js': 'src/source/decompress/bzip2-thread.ts',
+};
+
+function bundleThreads(made: string): Promise<Metafile[]> {
+  return Promise.all(Object.entries(threads).map(([asset, entry]) => bundle(entry, join(made, asset))));
 }
 
 async function bundle(entry: string, outfile: string): Promise<Metafile> {
@@ -101,7 +107,10 @@ async function blobIn(made: string): Promise<string> {
     // As in the container: no signal opens a debugger. NODE_OPTIONS of the user is for other programs.
     execArgv: ['--disable-sigusr1'],
     execArgvExtension: 'none',
-    assets: { 'transfer-thread.js': join(made, 'transfer-thread.js'), 'decoder.node': decoder },
+    assets: {
+      ...Object.fromEntries(Object.keys(threads).map((asset) => [asset, join(made, asset)])),
+      'decoder.node': decoder,
+    },
   };
   const file = join(made, 'config.json');
   await writeFile(file, JSON.stringify(config));

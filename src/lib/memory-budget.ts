@@ -2,7 +2,7 @@
  * A budget of memory that several users share.
  *
  * Guarantees: the shares together never exceed the budget; a user without a share waits for it, first come, first served; a user
- * that already has one never waits, so users cannot wait for each other.
+ * that already has one never waits, so users cannot wait for each other; what is spare is given only while nobody waits.
  */
 import { abortable } from './abort.ts';
 
@@ -21,6 +21,8 @@ export interface MemoryBudget {
   /** Bytes that are granted. */
   readonly used: number;
   share(signal: AbortSignal): MemoryShare;
+  /** So many bytes at once, or undefined. */
+  spare(bytes: number): Disposable | undefined;
 }
 
 export function createMemoryBudget(total: number): MemoryBudget {
@@ -91,10 +93,25 @@ export function createMemoryBudget(total: number): MemoryBudget {
     };
   }
 
+  function spare(bytes: number): Disposable | undefined {
+    if (waiting.size > 0 || used + bytes > total) return undefined;
+    used += bytes;
+    let isHeld = true;
+    return {
+      [Symbol.dispose]() {
+        if (!isHeld) return;
+        isHeld = false;
+        used -= bytes;
+        serve();
+      },
+    };
+  }
+
   return {
     get used() {
       return used;
     },
     share,
+    spare,
   };
 }

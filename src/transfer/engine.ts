@@ -9,6 +9,7 @@ import type { Clock } from '../lib/clock.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { MemoryBudget } from '../lib/memory-budget.ts';
 import { safeUrl } from '../lib/secret.ts';
+import type { Helpers } from '../source/decompress/index.ts';
 import { formatDigest } from '../source/digest.ts';
 import { sourceOf } from '../source/registry.ts';
 import { isFailedDownload, soonestOf } from '../source/rotation.ts';
@@ -34,6 +35,8 @@ export interface TransferOptions {
   target: Target;
   /** The memory that the decoders of all transfers share. Default: only the limits of each plan apply. */
   memory?: Pick<MemoryBudget, 'share'> | undefined;
+  /** Further threads that decoders may use. Default: none. */
+  helpers?: Helpers | undefined;
   clock: Clock;
   /** Called for every chunk, so it must be cheap. */
   onProgress: (progress: TransferProgress) => void;
@@ -124,7 +127,7 @@ async function moveFile(
   options: TransferOptions,
   open: AbortSignal,
 ): Promise<Outcome> {
-  const { openSource, target, clock, onProgress, signal } = options;
+  const { openSource, target, helpers, clock, onProgress, signal } = options;
   let resumes = 0;
   const source = await openSource(plan, {
     signal: open,
@@ -136,7 +139,7 @@ async function moveFile(
   const recorded = plan.method === 'Verify' ? source.digest?.algorithm : undefined;
   const hashAlgorithm = algorithmOf(recorded ?? target.hashAlgorithm);
   using memory = options.memory?.share(open);
-  const pipeline = await openPipeline(plan, source, { hashAlgorithm, onProgress, memory, believesSize });
+  const pipeline = await openPipeline(plan, source, { hashAlgorithm, onProgress, memory, helpers, believesSize });
   try {
     const image = await deliveries[plan.method](plan, pipeline, { images: target.images, clock, signal });
     target.hashAlgorithm = image.hash?.algorithm ?? target.hashAlgorithm;

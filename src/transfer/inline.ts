@@ -11,6 +11,7 @@ import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { MemoryBudget } from '../lib/memory-budget.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
+import type { Helpers } from '../source/decompress/index.ts';
 import { ask } from '../source/resolve/resolve.ts';
 import { runTransfer } from './engine.ts';
 import { type Asker, ExecutorClosed, type Runner } from './executor.ts';
@@ -24,6 +25,8 @@ export interface InlineExecutorOptions {
   mayWrite?: MayWrite;
   /** The memory that the decoders of all transfers share. Default: only the limits of each plan apply. */
   memory?: Pick<MemoryBudget, 'share'>;
+  /** Further threads that decoders may use. Default: none. */
+  helpers?: Helpers;
   clock: Clock;
   random: Random;
 }
@@ -32,7 +35,7 @@ export interface InlineExecutorOptions {
 const idleSessionMs = 300_000;
 
 export function createInlineExecutor(options: InlineExecutorOptions): Runner & Asker {
-  const { egress, trust = createTrust(), memory, clock, random } = options;
+  const { egress, trust = createTrust(), memory, helpers, clock, random } = options;
   const closed = new AbortController();
   const running = new Set<Promise<unknown>>();
   const sessions: CloudSessions = createSessionPool({
@@ -53,6 +56,7 @@ export function createInlineExecutor(options: InlineExecutorOptions): Runner & A
         openSource: source.open,
         target: session.attached,
         memory,
+        helpers,
         clock,
         onProgress,
         signal,

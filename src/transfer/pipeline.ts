@@ -11,7 +11,7 @@ import type { MemoryShare } from '../lib/memory-budget.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { type Unpacked, unpack } from '../source/archive/index.ts';
 import { convertToRaw } from '../source/convert/index.ts';
-import { type Compression, decompress } from '../source/decompress/index.ts';
+import { type Compression, decompress, type Helpers } from '../source/decompress/index.ts';
 import { sizeAhead } from '../source/decompress/size-ahead.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from '../source/digest.ts';
 import { SourceError } from '../source/errors.ts';
@@ -66,6 +66,8 @@ export interface PipelineOptions {
   hashAlgorithm: DigestAlgorithm;
   /** The memory that decoders may use. */
   memory?: MemoryShare | undefined;
+  /** Further threads that the decoder may use. Default: none. */
+  helpers?: Helpers | undefined;
   /** Whether a compressed file may state the length of its data. It may be wrong, which fails with StatedSizeWrong. Default: true. */
   believesSize?: boolean;
   /** Called for every chunk. */
@@ -108,7 +110,7 @@ export async function openPipeline(
 }
 
 function flow(plan: TransferPlan, source: OpenedSource, options: PipelineOptions) {
-  const { hashAlgorithm, onProgress, memory, believesSize = true } = options;
+  const { hashAlgorithm, onProgress, memory, helpers, believesSize = true } = options;
   const { diskFormat, containerFormat, minDiskGiB, limits } = plan;
   const { url, size: total } = source;
   const expected = expectedDigests(plan, source);
@@ -138,6 +140,7 @@ function flow(plan: TransferPlan, source: OpenedSource, options: PipelineOptions
     warnings,
   } = decompress(converted?.body ?? served(), {
     ...decoders,
+    helpers,
     mode: decompresses(plan) ? 'Auto' : 'None',
     allowTrailingData,
   });

@@ -5,7 +5,8 @@
  * Guarantees: a transfer that ends the thread fails alone. The others start again in a new thread, which is no failure of theirs.
  * One that has certainly ended a thread, or was among the suspects twice, runs in a thread of its own; if it ends that too, it fails
  * as TransferCrashed. Of these threads only one at a time is younger than the probation, in which such a transfer ends its thread
- * as a rule. The decoders of all threads share one budget of memory.
+ * as a rule. The decoders of all threads share one budget of memory. A core that no transfer runs on may be used by a further thread
+ * of a decoder, which keeps it to the end of its file.
  */
 import { availableParallelism } from 'node:os';
 import { BoundedMap } from '../lib/bounded-map.ts';
@@ -15,12 +16,15 @@ import { decoderBytes } from '../source/decompress/bounds.ts';
 import { type Asker, type ExecuteOptions, ExecutorClosed, type Runner, type TransferAccess } from './executor.ts';
 import type { TransferPlan, TransferResult } from './plan.ts';
 import { type Culprit, startThread, type Thread, ThreadEnded, type ThreadOptions } from './thread.ts';
+import { withCores } from './thread-memory.ts';
 
 export interface ThreadExecutorOptions extends Omit<ThreadOptions, 'memory' | 'heapMiB'> {
   /** Limit for JavaScript objects of a thread, without the bytes that it transfers. Default 256; half for a transfer alone. */
   heapMiB?: number;
   /** Threads that transfers share, at most. Default: the number of cores, up to 4. */
   threads?: number;
+  /** For transfers and further threads of decoders. Default: those of the machine, or of the limit of the container. */
+  cores?: number;
   /** Called when a thread has ended by itself. */
   onCrash?: (why: string) => void;
 }
@@ -40,11 +44,12 @@ const maxSuspects = 1000;
 
 export function createThreadExecutor(options: ThreadExecutorOptions): Runner & Asker {
   const { clock, heapMiB = 256, threads: most = defaultThreads(), onCrash = () => {} } = options;
+  const { cores = availableParallelism() } = options;
   const closed = new AbortController();
   const threads = new Set<Thread>();
   /** By the id of the image. */
   const suspects = new BoundedMap<string, number>(maxSuspects);
-  const memory = createMemoryBudget(decoderBytes);
+  const memory = withCores(createMemoryBudget(decoderBytes), cores);
   /** Holds one place. */
   const probation = createMemoryBudget(1);
   /** Those that transfers share. */
@@ -124,6 +129,7 @@ export function createThreadExecutor(options: ThreadExecutorOptions): Runner & A
 
   return {
     async run(plan, access, runOptions) {
+      using _core = memory.useCore();
       for (;;) {
         runOptions.signal.throwIfAborted();
         closed.signal.throwIfAborted();

@@ -19,6 +19,7 @@ const memory = createRemoteMemory((request: FromThread) => port.postMessage(requ
 const executor = createInlineExecutor({
   trust,
   memory,
+  helpers: memory.helpers,
   egress: { sources: createEgressPolicy(egress.sources), clouds: createEgressPolicy(egress.clouds) },
   mayWrite: fence === undefined ? mayAlwaysWrite : fenceOf(fence, systemClock),
   clock: systemClock,

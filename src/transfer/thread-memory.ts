@@ -1,20 +1,58 @@
 /**
- * The memory of decoders in threads: one budget in the main thread, and its shares in the threads that use them.
+ * The memory of decoders in threads: one budget in the main thread, and its shares in the threads that use them. What is spare of it
+ * goes to further threads of a decoder, as long as cores are free.
  *
- * Guarantees: all threads together stay within the budget; the shares of a thread that has ended are returned.
+ * Guarantees: all threads together stay within the budget; what a thread has of it is returned when the thread has ended.
  */
 import { abortable } from '../lib/abort.ts';
 import { BudgetExceeded, type MemoryBudget, type MemoryShare } from '../lib/memory-budget.ts';
+import type { Helpers } from '../source/decompress/index.ts';
 
 export type MemoryRequest =
   /** The share is to have so many bytes in all. */
-  { kind: 'wantMemory'; id: number; bytes: number } | { kind: 'returnMemory'; id: number };
+  | { kind: 'wantMemory'; id: number; bytes: number }
+  /** A core and so many bytes, if they are free now. */
+  | { kind: 'wantSpare'; id: number; bytes: number }
+  | { kind: 'returnMemory'; id: number };
 
-export interface MemoryResponse {
-  kind: 'memory';
-  id: number;
-  /** Absent if they were granted. */
-  exceeded?: string;
+export type MemoryResponse =
+  | {
+      kind: 'memory';
+      id: number;
+      /** Absent if they were granted. */
+      exceeded?: string;
+    }
+  | { kind: 'spare'; id: number; isGranted: boolean };
+
+export interface CoresAndMemory extends Pick<MemoryBudget, 'share' | 'spare'> {
+  /** A transfer begins to run. It gets a core in any case. */
+  useCore(): Disposable;
+}
+
+/** The budget, of which memory is spare only together with a core. */
+export function withCores({ share, spare }: Pick<MemoryBudget, 'share' | 'spare'>, cores: number): CoresAndMemory {
+  let used = 0;
+
+  function useCore(memory?: Disposable): Disposable {
+    let isUsed = true;
+    used++;
+    return {
+      [Symbol.dispose]() {
+        if (isUsed) used--;
+        isUsed = false;
+        memory?.[Symbol.dispose]();
+      },
+    };
+  }
+
+  return {
+    share,
+    useCore: () => useCore(),
+    spare(bytes) {
+      const memory = used < cores ? spare(bytes) : undefined;
+      return memory && useCore(memory);
+    },
+  };
 }
 
 export interface SharesOfThread {
@@ -24,10 +62,11 @@ export interface SharesOfThread {
 
 /** The shares that one thread has of the budget. */
 export function serveMemory(
-  budget: Pick<MemoryBudget, 'share'>,
+  budget: Pick<MemoryBudget, 'share' | 'spare'>,
   send: (response: MemoryResponse) => void,
 ): SharesOfThread {
   const shares = new Map<number, { share: MemoryShare; returned: AbortController }>();
+  const spares = new Map<number, Disposable>();
 
   function open(id: number) {
     const returned = new AbortController();
@@ -48,7 +87,15 @@ export function serveMemory(
     }
   }
 
+  function offer(id: number, bytes: number): void {
+    const spare = budget.spare(bytes);
+    if (spare !== undefined) spares.set(id, spare);
+    send({ kind: 'spare', id, isGranted: spare !== undefined });
+  }
+
   function giveBack(id: number): void {
+    spares.get(id)?.[Symbol.dispose]();
+    spares.delete(id);
     const opened = shares.get(id);
     shares.delete(id);
     opened?.returned.abort();
@@ -56,20 +103,31 @@ export function serveMemory(
   }
 
   return {
-    receive: (request) => (request.kind === 'wantMemory' ? void want(request.id, request.bytes) : giveBack(request.id)),
+    receive(request) {
+      switch (request.kind) {
+        case 'wantMemory':
+          return void want(request.id, request.bytes);
+        case 'wantSpare':
+          return offer(request.id, request.bytes);
+        case 'returnMemory':
+          return giveBack(request.id);
+      }
+    },
     returnAll() {
-      for (const id of [...shares.keys()]) giveBack(id);
+      for (const id of [...shares.keys(), ...spares.keys()]) giveBack(id);
     },
   };
 }
 
 export interface RemoteMemory extends Pick<MemoryBudget, 'share'> {
+  readonly helpers: Helpers;
   receive(response: MemoryResponse): void;
 }
 
 /** The budget as it is seen in a thread. */
 export function createRemoteMemory(send: (request: MemoryRequest) => void): RemoteMemory {
   const waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+  const offers = new Map<number, (isGranted: boolean) => void>();
   let lastID = 0;
   return {
     share(signal) {
@@ -95,7 +153,24 @@ export function createRemoteMemory(send: (request: MemoryRequest) => void): Remo
         },
       };
     },
-    receive({ id, exceeded }) {
+    helpers: {
+      async take(bytes) {
+        const id = ++lastID;
+        const { promise, resolve } = Promise.withResolvers<boolean>();
+        offers.set(id, resolve);
+        send({ kind: 'wantSpare', id, bytes });
+        if (!(await promise)) return undefined;
+        return { [Symbol.dispose]: () => send({ kind: 'returnMemory', id }) };
+      },
+    },
+    receive(response) {
+      const { id } = response;
+      if (response.kind === 'spare') {
+        offers.get(id)?.(response.isGranted);
+        offers.delete(id);
+        return;
+      }
+      const { exceeded } = response;
       const waiter = waiting.get(id);
       waiting.delete(id);
       if (exceeded === undefined) waiter?.resolve();

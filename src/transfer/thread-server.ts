@@ -108,6 +108,7 @@ export function serveExecutor(port: MessagePort, executor: Runner, { clock, trus
       case 'trust':
         return trust.set(message.certificates);
       case 'memory':
+      case 'spare':
         return memory?.receive(message);
       case 'cancel':
         return running.get(message.id)?.abort(new Error('cancelled'));

@@ -4,13 +4,13 @@
  * Guarantees: a thread that ends (uncaught error, heap exhausted, not responding) rejects its runs with ThreadEnded; the process
  * survives. A run settles after the thread has ended, so no part of it is active then.
  */
-import { getAsset, isSea } from 'node:sea';
 import { Worker } from 'node:worker_threads';
 import type { EgressPair, EgressRules } from '../http/egress.ts';
 import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import type { MemoryBudget } from '../lib/memory-budget.ts';
+import { threadProgram } from '../lib/thread-program.ts';
 import type { Asking, Known } from '../source/resolve/resolve.ts';
 import { decodeError } from './error-codec.ts';
 import type { ExecuteOptions, TransferAccess } from './executor.ts';
@@ -25,7 +25,7 @@ export interface ThreadOptions {
   /** The memory of the write fence that the thread obeys (`http/fence.ts`). Default: none. */
   fence?: SharedArrayBuffer | undefined;
   /** The memory that the decoders of all threads share. */
-  memory: Pick<MemoryBudget, 'share'>;
+  memory: Pick<MemoryBudget, 'share' | 'spare'>;
   clock: Clock;
   /** The program of the thread. Default: that of this program. */
   entry?: URL;
@@ -56,12 +56,7 @@ export class ThreadEnded extends Error {
   }
 }
 
-/** A file next to this one. In one executable it is an asset, and its text. */
-function ownProgram(): { program: URL | string; isText: boolean } {
-  if (isSea()) return { program: getAsset('transfer-thread.js', 'utf8'), isText: true };
-  const file = import.meta.url.endsWith('.ts') ? './thread-main.ts' : './transfer-thread.js';
-  return { program: new URL(file, import.meta.url), isText: false };
-}
+const own = { source: './thread-main.ts', bundled: 'transfer-thread.js' };
 
 /**
  * Size of the young generation. It is small on purpose: every byte passes through a buffer of its own. Buffers that die in a small
@@ -95,7 +90,8 @@ interface End {
 export function startThread(options: ThreadOptions, onEnd: (why: string | undefined) => void): Thread {
   const { egress, trust = createTrust(), fence, memory, clock, entry, heapMiB } = options;
   const workerData: ThreadData = { egress, fence };
-  const { program, isText } = entry === undefined ? ownProgram() : { program: entry, isText: false };
+  const { program, isText } =
+    entry === undefined ? threadProgram(import.meta.url, own) : { program: entry, isText: false };
   const worker = new Worker(program, {
     eval: isText,
     name: 'transfers',
@@ -167,6 +163,7 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
         culprit = message.id;
         return;
       case 'wantMemory':
+      case 'wantSpare':
       case 'returnMemory':
         return shares.receive(message);
       case 'pong':

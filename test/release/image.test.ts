@@ -103,10 +103,12 @@ describe('the image', { skip: noContainers }, () => {
   });
   after(() => world[Symbol.asyncDispose]());
 
-  test('the image contains Node, the two programs, their native library and OpenPGP.js, and no build tools', async () => {
+  test('the image contains Node, the three programs, their native library and OpenPGP.js, and no build tools', async () => {
     const files = await filesOf(join(image.directory, 'app'));
     const own = files.filter((file) => !file.startsWith('node_modules/@napi-rs/lzma'));
-    const programs = ['dist/LICENSES', 'dist/glance-image-operator.js', 'dist/transfer-thread.js'];
+    const programs = ['LICENSES', 'bzip2-thread.js', 'glance-image-operator.js', 'transfer-thread.js'].map(
+      (file) => `dist/${file}`,
+    );
     const openPGP = ['LICENSE', 'dist/node/openpgp.mjs', 'package.json'].map((file) => `node_modules/openpgp/${file}`);
     assert.deepEqual(own.sort(), ['LICENSE', ...programs, ...openPGP, 'package.json']);
     assert.equal(files.filter((file) => file.endsWith('.node')).length, 1);

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BudgetExceeded, createMemoryBudget, type MemoryBudget } from '../../src/lib/memory-budget.ts';
-import { createRemoteMemory, serveMemory } from '../../src/transfer/thread-memory.ts';
+import { createRemoteMemory, serveMemory, withCores } from '../../src/transfer/thread-memory.ts';
 
 const never = new AbortController().signal;
 
 /** A thread whose messages arrive one turn later. */
-function threadOf(budget: MemoryBudget) {
+function threadOf(budget: Pick<MemoryBudget, 'share' | 'spare'>) {
   const shares = serveMemory(budget, (response) => setImmediate(() => memory.receive(response)));
   const memory = createRemoteMemory((request) => setImmediate(() => shares.receive(request)));
   return { memory, end: shares.returnAll };
@@ -85,4 +85,42 @@ test('a share that is aborted while it waits returns its place', async () => {
   held[Symbol.dispose]();
   for (let turns = 0; turns < 5; turns++) await nextTurn();
   assert.equal(budget.used, 0);
+});
+
+test('a decoder gets further threads while cores and memory are free, in any thread of transfers', async () => {
+  const budget = createMemoryBudget(100);
+  const cores = withCores(budget, 4);
+  const [one, two] = [threadOf(cores), threadOf(cores)];
+  const transfers = [cores.useCore(), cores.useCore()];
+  assert.equal(await one.memory.helpers.take(101), undefined, 'more memory than there is');
+  const first = await one.memory.helpers.take(30);
+  const second = await two.memory.helpers.take(30);
+  assert(first !== undefined && second !== undefined);
+  assert.equal(await one.memory.helpers.take(10), undefined, 'four cores are in use');
+  transfers.pop()?.[Symbol.dispose]();
+  const third = await one.memory.helpers.take(10);
+  assert(third !== undefined);
+  assert.equal(budget.used, 70);
+  second[Symbol.dispose]();
+  for (let turns = 0; turns < 5; turns++) await nextTurn();
+  assert.equal(budget.used, 40);
+  one.end();
+  assert.equal(budget.used, 0);
+  assert((await two.memory.helpers.take(100)) !== undefined, 'the cores of a thread that has ended are free');
+});
+
+test('a decoder gets no further threads while a transfer waits for memory', async () => {
+  const budget = createMemoryBudget(100);
+  const { memory } = threadOf(withCores(budget, 4));
+  const held = memory.share(never);
+  held.want(80);
+  await held.granted();
+  const waits = memory.share(never);
+  waits.want(80);
+  const waiting = waits.granted();
+  assert.equal(await settled(waiting), false);
+  assert.equal(await memory.helpers.take(10), undefined);
+  held[Symbol.dispose]();
+  await waiting;
+  assert((await memory.helpers.take(10)) !== undefined);
 });

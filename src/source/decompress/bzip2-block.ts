@@ -47,8 +47,8 @@ export class Bzip2Block {
     return this.#expected;
   }
 
-  /** Reads a block of at most `maxLength` bytes, after its signature. */
-  decode(bits: BitReader, maxLength: number): void {
+  /** Reads a block of at most `maxLength` bytes, after its signature; returns how many it has before runs are written out. */
+  decode(bits: BitReader, maxLength: number): number {
     if (this.#links.length < maxLength) {
       this.#links = new Uint32Array(maxLength);
       this.#symbols = new Uint16Array(maxLength + groupSize + 1);
@@ -70,6 +70,7 @@ export class Bzip2Block {
     this.#byte = -1;
     this.#row = 0;
     this.#repeats = 0;
+    return length;
   }
 
   /** The values that occur: a map of 16 × 16 bits without its empty rows. */

@@ -4,27 +4,33 @@
  * Guarantees: every stream counts, and nothing may stand between or after them; an empty file is damaged; all checksums are
  * verified.
  *
- * It is written here because no available package decodes a stream at less than three times the cost of the command line tool.
+ * It is written here because no available package decodes a stream at less than three times the cost of the command line tool. Blocks
+ * are independent, so several are decoded at once where threads are free.
  */
 import { BitReader, OutOfBits } from './bits.ts';
 import { checkSize } from './bounds.ts';
+import { type BlocksAhead, createBlocksAhead } from './bzip2-ahead.ts';
 import { BrokenBlock, Bzip2Block, blockUnit } from './bzip2-block.ts';
+import type { BlockAhead } from './bzip2-helper.ts';
+import { blockSignature } from './bzip2-signature.ts';
 import { chunkSize } from './engine.ts';
 import { cutOff, damagedStream, type Job } from './errors.ts';
 import { type Input, pieceBytes } from './input.ts';
 
 /** The largest block, 900 000 symbols of 20 bits, and the description of its codes: a block is decoded without waiting. */
 const blockBytes = (9 * blockUnit * 20) / 8 + pieceBytes;
-const blockSignature = '314159265359';
+const signatureBits = 48;
 const endSignature = '177245385090';
 
 export async function* bunzip2(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
   const bits = new BitReader();
-  const block = new Bzip2Block();
+  const ahead = job.helpers === undefined ? undefined : createBlocksAhead(bits, job.helpers, blockBytes);
+  const blocks = new Blocks(bits, ahead);
   let isComplete = false;
   let given = 0;
   const fill = async () => {
-    while (!isComplete && bits.available < blockBytes) {
+    const wanted = Math.min(ahead?.wantedBytes ?? blockBytes, bits.available + bits.space - pieceBytes);
+    while (!isComplete && bits.available < wanted) {
       const piece = await input.next(pieceBytes);
       if (piece === undefined) isComplete = true;
       else bits.append(piece);
@@ -37,17 +43,17 @@ export async function* bunzip2(input: Input, job: Job): AsyncGenerator<Uint8Arra
       let combined = 0;
       for (;;) {
         await fill();
+        const position = bits.position;
         const signature = hex(bits) + hex(bits);
         if (signature === endSignature) break;
         if (signature !== blockSignature) throw new BrokenBlock('there is something other than a block');
-        block.decode(bits, maxLength);
-        for (const chunk of bytesOf(block)) {
+        for await (const chunk of blocks.read(position, maxLength, isComplete)) {
           given += chunk.length;
           // By the exact position, because much of the input was read ahead.
           checkSize(job, given, bits.offset);
           yield chunk;
         }
-        combined = (combined << 1) ^ (combined >>> 31) ^ block.checksum;
+        combined = (combined << 1) ^ (combined >>> 31) ^ blocks.checksum;
       }
       if (((bits.read(16) << 16) | bits.read(16)) !== (combined | 0))
         throw new BrokenBlock('the checksum of a stream is wrong');
@@ -60,6 +66,61 @@ export async function* bunzip2(input: Input, job: Job): AsyncGenerator<Uint8Arra
     throw isComplete
       ? cutOff(job, input.taken)
       : damagedStream(job, 'a block is longer than the format allows', bits.offset);
+  } finally {
+    ahead?.close();
+  }
+}
+
+/** Reads blocks one after the other, each decoded here or by a helper. */
+class Blocks {
+  readonly #bits: BitReader;
+  readonly #ahead: BlocksAhead | undefined;
+  readonly #block = new Bzip2Block();
+  /** Of the last block, as it states it. */
+  checksum = 0;
+
+  constructor(bits: BitReader, ahead: BlocksAhead | undefined) {
+    this.#bits = bits;
+    this.#ahead = ahead;
+  }
+
+  /** The bytes of the block at `position`, whose signature was read. Afterwards the reader of bits is at its end. */
+  async *read(position: number, maxLength: number, isComplete: boolean): AsyncGenerator<Uint8Array, void, undefined> {
+    const helped = await this.#ahead?.at(position, isComplete);
+    const start = position + signatureBits;
+    let skipped = 0;
+    if (helped !== undefined) {
+      const delivered = yield* this.#helped(helped, start, maxLength);
+      if (delivered === 'all') return;
+      skipped = delivered;
+      this.#bits.seek(start);
+    }
+    this.#block.decode(this.#bits, maxLength);
+    this.checksum = this.#block.checksum;
+    for (const chunk of bytesOf(this.#block)) {
+      if (skipped < chunk.length) yield chunk.subarray(skipped);
+      skipped = Math.max(skipped - chunk.length, 0);
+    }
+  }
+
+  /** Returns how many bytes it has delivered, if these are not all. */
+  async *#helped(
+    block: BlockAhead,
+    start: number,
+    maxLength: number,
+  ): AsyncGenerator<Uint8Array, number | 'all', undefined> {
+    const decoded = await block.decoded;
+    if (decoded === undefined || decoded.length > maxLength) return 0;
+    this.#bits.seek(start + decoded.bits);
+    this.checksum = decoded.checksum;
+    let delivered = 0;
+    for (;;) {
+      const piece = await block.next();
+      if (piece === undefined) return 'all';
+      if (piece === 'failed') return delivered;
+      for (let from = 0; from < piece.length; from += chunkSize) yield piece.subarray(from, from + chunkSize);
+      delivered += piece.length;
+    }
   }
 }
 

@@ -26,11 +26,19 @@ export interface Job {
   limits: DecompressLimits;
   /** The memory that the decoder may use. Absent: only the limits apply. */
   memory?: MemoryShare | undefined;
+  /** Further threads that the decoder may use. Default: none. */
+  helpers?: Helpers | undefined;
   /**
    * Called for data after the end of the compressed data, with its offset. Absent: such data is an error. It may be set if a digest
    * of the file as served is compared, which makes the data the publisher's own.
    */
   onTrailingData?: ((at: number) => void) | undefined;
+}
+
+/** What is free for further threads of decoders. */
+export interface Helpers {
+  /** A core and so much memory, until they are returned; undefined if one of them is in use. Does not reject. */
+  take(bytes: number): Promise<Disposable | undefined>;
 }
 
 export class CompressionError extends OperatorError {

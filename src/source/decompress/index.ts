@@ -13,13 +13,13 @@ import { safeUrl } from '../../lib/secret.ts';
 import { checkDictionary, checkSize, memoryGranted } from './bounds.ts';
 import { bunzip2 } from './bzip2.ts';
 import { gunzip } from './engine.ts';
-import type { DecompressLimits, Job } from './errors.ts';
+import type { DecompressLimits, Helpers, Job } from './errors.ts';
 import { type Input, readBy } from './input.ts';
 import { type Compression, detectCompression, magicBytes } from './magic.ts';
 import { unxz } from './xz.ts';
 import { unzstd } from './zstd.ts';
 
-export type { DecompressLimits } from './errors.ts';
+export type { DecompressLimits, Helpers } from './errors.ts';
 export type { Compression } from './magic.ts';
 
 /**
@@ -40,6 +40,8 @@ export interface DecompressOptions {
   allowTrailingData?: boolean;
   /** The memory that the decoder may use. It is returned at the end of the data. Absent: only the limits apply. */
   memory?: MemoryShare | undefined;
+  /** Further threads that the decoder may use. Default: none. */
+  helpers?: Helpers | undefined;
 }
 
 export interface Decompressed {
@@ -53,7 +55,7 @@ export interface Decompressed {
 
 export function decompress(body: AsyncIterable<Uint8Array>, options: DecompressOptions): Decompressed {
   if (options.mode === 'None') return { body, compression: () => undefined, warnings: () => [] };
-  const { url, limits, allowTrailingData = false, memory } = options;
+  const { url, limits, allowTrailingData = false, memory, helpers } = options;
   let trailing: number | undefined;
   const onTrailingData = (at: number) => {
     trailing ??= at;
@@ -70,6 +72,7 @@ export function decompress(body: AsyncIterable<Uint8Array>, options: DecompressO
             limits,
             compression: found,
             memory,
+            helpers,
             onTrailingData: allowTrailingData ? onTrailingData : undefined,
           });
     },

@@ -1,7 +1,12 @@
 /** Reading a decompressed body, and what may come of it. */
 import assert from 'node:assert/strict';
 import { CompressionError } from '../../../src/source/decompress/errors.ts';
-import { type Compression, type DecompressLimits, decompress } from '../../../src/source/decompress/index.ts';
+import {
+  type Compression,
+  type DecompressLimits,
+  decompress,
+  type Helpers,
+} from '../../../src/source/decompress/index.ts';
 
 export const url = 'https://user:secret@example.com/image.raw.xz?token=secret';
 export const limits: DecompressLimits = { maxBytes: 2 ** 30, maxRatio: 100, maxDictionaryBytes: 128 * 2 ** 20 };
@@ -35,12 +40,14 @@ export async function outcome(
   source: AsyncIterable<Uint8Array>,
   changed: Partial<DecompressLimits> = {},
   allowTrailingData = false,
+  helpers?: Helpers,
 ): Promise<Outcome> {
   const decompressed = decompress(source, {
     mode: 'Auto',
     url,
     limits: { ...limits, ...changed },
     allowTrailingData,
+    helpers,
   });
   const chunks: Uint8Array[] = [];
   let failure: CompressionError | undefined;
