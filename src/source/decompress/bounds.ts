@@ -35,6 +35,11 @@ const memoryOf: Record<Job['compression'], { bytes: number; perDictionaryByte: n
   zstd: { bytes: 2 ** 20, perDictionaryByte: 1.2 },
 };
 
+/** Of a decoder of xz with this dictionary. */
+export function bytesOfXz(dictionary: number): number {
+  return memoryOf.xz.bytes + memoryOf.xz.perDictionaryByte * dictionary;
+}
+
 /**
  * All memory of decoders, which no single one may exceed: `xz -9` or `zstd --long`, or several of smaller windows. A container of
  * 512 MiB has room for it.

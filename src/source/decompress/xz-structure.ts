@@ -12,7 +12,9 @@ import { checkDictionary, checkSize } from './bounds.ts';
 import { Cursor, type Parsing } from './cursor.ts';
 import { cutOff, damagedStream, type Job, unsupported } from './errors.ts';
 
-const magic = Buffer.from('\xfd7zXZ\0', 'latin1');
+export const xzMagic = Buffer.from('\xfd7zXZ\0', 'latin1');
+/** Its length is one byte, in units of four. */
+export const longestBlockHeader = 1024;
 const footerMagic = 0x5a59;
 /** Length of the check after each block, by type: none, CRC32, CRC64, SHA-256. */
 const checks: Readonly<Record<number, number>> = { 0: 0, 1: 4, 4: 8, 10: 32 };
@@ -20,11 +22,21 @@ const lzma2 = 0x21;
 /** Delta, and branch converters for x86 to RISC-V. */
 const filters = [0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b];
 
-/** The fields of a block header; the sizes are optional. */
-interface BlockHeader {
-  bytes: number;
+/** A block, as its header describes it; the sizes are optional. */
+export interface XzBlock {
+  /** Of the stream that it is in. They say which check it has. */
+  streamFlags: Buffer;
+  header: Buffer;
+  dictionary: number;
   compressed: number | undefined;
   uncompressed: number | undefined;
+}
+
+/** Some bytes of a block, without its header, and its sizes where they end it. */
+export interface XzBlockPart {
+  block: XzBlock;
+  bytes: Uint8Array;
+  end: { unpadded: number; uncompressed: number } | undefined;
 }
 
 export class XzStructure {
@@ -36,6 +48,8 @@ export class XzStructure {
   /** Offsets at which the file may end: after a stream, and after every four bytes of padding. */
   #end = 0;
   #isBetweenStreams = false;
+  /** The block that is being read. */
+  #current: Omit<XzBlockPart, 'bytes'> | undefined;
 
   constructor(job: Job) {
     this.#job = job;
@@ -48,8 +62,18 @@ export class XzStructure {
 
   /** Checks the next piece, before it is decoded. */
   update(piece: Uint8Array): void {
+    for (const _ of this.split(piece));
+  }
+
+  /** Checks the next piece, and yields what it holds of blocks. */
+  *split(piece: Uint8Array): Generator<XzBlockPart, void, undefined> {
     this.#cursor.load(piece);
-    this.#parsing.next();
+    for (let from = 0; from < piece.length; from = this.#cursor.at) {
+      this.#parsing.next();
+      if (this.#current === undefined) continue;
+      yield { ...this.#current, bytes: piece.subarray(from, this.#cursor.at) };
+      if (this.#current.end !== undefined) this.#current = undefined;
+    }
   }
 
   /** Call it at the end of the body. */
@@ -71,7 +95,7 @@ export class XzStructure {
         this.#end = cursor.offset;
         continue;
       }
-      if (!start.equals(magic.subarray(0, 4))) throw this.#damaged('there is something other than a stream');
+      if (!start.equals(xzMagic.subarray(0, 4))) throw this.#damaged('there is something other than a stream');
       this.#isBetweenStreams = false;
       yield* this.#stream(start);
       this.#isBetweenStreams = true;
@@ -82,7 +106,7 @@ export class XzStructure {
   *#stream(start: Buffer): Parsing<void> {
     const cursor = this.#cursor;
     const header = Buffer.concat([start, yield* cursor.take(8)]);
-    if (!header.subarray(0, 6).equals(magic)) throw this.#damaged('there is something other than a stream');
+    if (!header.subarray(0, 6).equals(xzMagic)) throw this.#damaged('there is something other than a stream');
     const flags = header.subarray(6, 8);
     if (crc32(flags) !== header.readUInt32LE(8)) throw this.#damaged('the checksum of a stream header is wrong');
     const check = checks[flags.readUInt16BE()];
@@ -92,27 +116,32 @@ export class XzStructure {
     for (;;) {
       const size = yield* cursor.byte();
       if (size === 0) break;
-      yield* this.#block(size, check, seen);
+      yield* this.#block(size, flags, check, seen);
     }
     yield* this.#index(seen, flags);
   }
 
-  *#block(size: number, check: number, seen: Records): Parsing<void> {
+  /** Pauses after its header, and at its end. */
+  *#block(size: number, flags: Buffer, check: number, seen: Records): Parsing<void> {
     const cursor = this.#cursor;
-    const header = yield* this.#blockHeader(size);
+    const block = yield* this.#blockHeader(size, flags);
+    yield;
+    this.#current = { block, end: undefined };
     const start = cursor.offset;
-    const uncompressed = yield* this.#chunks();
+    const uncompressed = yield* this.#chunks(block);
     const compressed = cursor.offset - start;
-    if (compressed !== (header.compressed ?? compressed) || uncompressed !== (header.uncompressed ?? uncompressed))
+    if (compressed !== (block.compressed ?? compressed) || uncompressed !== (block.uncompressed ?? uncompressed))
       throw this.#damaged('a block has another size than its header');
     yield* this.#padding(compressed);
     yield* cursor.skip(check);
-    seen.add(header.bytes + compressed + check, uncompressed);
+    const unpadded = block.header.length + compressed + check;
+    seen.add(unpadded, uncompressed);
+    this.#current = { block, end: { unpadded, uncompressed } };
+    yield;
   }
 
-  *#blockHeader(size: number): Parsing<BlockHeader> {
-    const bytes = (size + 1) * 4;
-    const header = Buffer.concat([Buffer.of(size), yield* this.#cursor.take(bytes - 1)]);
+  *#blockHeader(size: number, streamFlags: Buffer): Parsing<XzBlock> {
+    const header = Buffer.concat([Buffer.of(size), yield* this.#cursor.take((size + 1) * 4 - 1)]);
     const content = header.subarray(0, -4);
     if (crc32(content) !== header.readUInt32LE(content.length))
       throw this.#damaged('the checksum of a block header is wrong');
@@ -122,24 +151,30 @@ export class XzStructure {
     const compressed = (flags & 0x40) === 0 ? undefined : fields.number();
     const uncompressed = (flags & 0x80) === 0 ? undefined : fields.number();
     const filterCount = (flags & 3) + 1;
-    for (let filter = 1; filter <= filterCount; filter++) this.#filter(fields, filter === filterCount);
-    return { bytes, compressed, uncompressed };
+    for (let filter = 1; filter < filterCount; filter++) this.#filter(fields, false);
+    const dictionary = this.#filter(fields, true);
+    return { streamFlags, header, dictionary, compressed, uncompressed };
   }
 
-  #filter(fields: Fields, isLast: boolean): void {
+  /** Returns the size of its dictionary. */
+  #filter(fields: Fields, isLast: boolean): number {
     const id = fields.number();
     const properties = fields.bytes(fields.number());
     if (isLast ? id !== lzma2 : !filters.includes(id))
       throw unsupported(this.#job, `a block uses the filter 0x${id.toString(16)} in an unknown position`);
-    if (id !== lzma2) return;
-    const [dictionary, ...others] = properties;
-    if (dictionary === undefined || dictionary > 40 || others.length > 0) throw fields.malformed();
-    checkDictionary(this.#job, dictionaryOf(dictionary));
+    if (id !== lzma2) return 0;
+    const [property, ...others] = properties;
+    if (property === undefined || property > 40 || others.length > 0) throw fields.malformed();
+    const dictionary = dictionaryOf(property);
+    checkDictionary(this.#job, dictionary);
+    return dictionary;
   }
 
-  /** Reads the chunks of LZMA2 up to their end; returns their decompressed size. */
-  *#chunks(): Parsing<number> {
+  /** Reads the chunks of LZMA2 up to their end; returns their decompressed size. A reader may hold what the header states. */
+  *#chunks(block: XzBlock): Parsing<number> {
     const cursor = this.#cursor;
+    const { compressed: mostCompressed = Infinity, uncompressed: mostUncompressed = Infinity } = block;
+    const start = cursor.offset;
     for (let total = 0; ; ) {
       const control = yield* cursor.byte();
       if (control === 0) return total;
@@ -153,6 +188,8 @@ export class XzStructure {
       total += uncompressed;
       this.#announced += uncompressed;
       checkSize(this.#job, this.#announced, cursor.offset + compressed);
+      if (total > mostUncompressed || cursor.offset + compressed - start > mostCompressed)
+        throw this.#damaged('a block has another size than its header');
       yield* cursor.skip(compressed);
     }
   }

@@ -11,16 +11,19 @@ import { describe } from '../../lib/errors.ts';
 import { memoryGranted } from './bounds.ts';
 import { damagedStream, type Job, unsupported } from './errors.ts';
 import type { Input } from './input.ts';
+import { formTeam, unxzBlocks, type XzDecoder } from './xz-blocks.ts';
 import { XzStructure } from './xz-structure.ts';
 
 /** Small, because pieces that wait in the decoder count as taken, but are not decompressed yet. */
 const pieceBytes = 32 * 1024;
 
 export async function* unxz(input: Input, job: Job): AsyncGenerator<Uint8Array, void, undefined> {
-  const decompressStream = await loadDecoder(job);
+  const decoder = await loadDecoder(job);
+  const team = await formTeam(input, job);
+  if (team !== undefined) return yield* unxzBlocks(input, job, decoder, team);
   const compressed = new CheckedStream(input, job);
   await compressed.begin();
-  const reader = decompressStream(compressed.stream).getReader();
+  const reader = decoder.decompressStream(compressed.stream).getReader();
   try {
     for (;;) {
       const { done, value } = await reader.read().catch((error: unknown) => {
@@ -90,9 +93,9 @@ export class CheckedStream {
 }
 
 /** Native code may be missing on a platform. Then only xz is unavailable. */
-async function loadDecoder(job: Job) {
+async function loadDecoder(job: Job): Promise<XzDecoder> {
   try {
-    return (await import('@napi-rs/lzma/xz')).decompressStream;
+    return await import('@napi-rs/lzma/xz');
   } catch (error) {
     throw unsupported(job, `no decoder for ${process.platform}-${process.arch} is installed with this operator`, error);
   }
