@@ -26,12 +26,14 @@ export interface RangeReaderOptions extends Omit<SourceRequest, 'url' | 'range' 
   hasDigest?: boolean;
   /** Called with each response whose bytes are used. */
   onResponse?: (received: ResponseRange, continuity: ReturnType<typeof checkResume>) => void;
+  /** What users should know about the redirects of such a response. */
+  onWarnings: (warnings: readonly string[]) => void;
   /** The file that is downloaded, and the validators that each address had. */
   known(): { file: KnownFile | undefined; validators: ReadonlyMap<number, Validators>; isPublic: boolean };
 }
 
 export function createRangeReader(options: RangeReaderOptions): RangeReader {
-  const { urls, random, clock, limits, signal, known, hasDigest = true, onResponse = () => {} } = options;
+  const { urls, random, clock, limits, signal, known, hasDigest = true, onResponse = () => {}, onWarnings } = options;
   const rotation = createRotation(urls.length, random);
 
   async function recover(why: OperatorError, tries: 'once' | undefined): Promise<void> {
@@ -57,7 +59,7 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
     const range = { range: `bytes=${from}-${to - 1}` };
     const { file, validators, isPublic } = known();
     const one = { ...options, url: urls[index] ?? '', range, hasDigest };
-    const { url, response, withheld, redirectedBy } = await fetchFollowing(one);
+    const { url, response, withheld, redirectedBy, warnings } = await fetchFollowing(one);
     try {
       if (response.status === 200 || rejectsRange(response)) throw withoutRanges(url, response.status);
       if (file === undefined) throw new TypeError('a part is read of a file that was not opened');
@@ -67,6 +69,7 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
       const continuity = checkResume(received, file, validators.get(index), circumstances);
       file.size ??= received.size;
       onResponse(received, continuity);
+      onWarnings(warnings);
       return received;
     } catch (error) {
       response.body.destroy();

@@ -83,6 +83,16 @@ describe('a redirect from https to http', () => {
     ]);
   });
 
+  test('a redirect from https to http of a request for a part is a warning too', async () => {
+    const etag = '"1"';
+    const part = { status: 206, body: 'by', headers: { 'content-range': 'bytes 0-1/5', etag } };
+    const opened = await open({ [secure]: [{ body: 'bytes', headers: { etag } }, to(plain)], [plain]: [part] }).source;
+    assert.deepEqual(opened.warnings, []);
+    for await (const _ of opened.ranges?.read(0, 2) ?? assert.fail());
+    assert.match(opened.warnings?.[0] ?? '', /^https:.* redirected to http:/);
+    await read(opened);
+  });
+
   test('a redirect from https to http is not followed without a digest', async () => {
     const { source } = open({ [secure]: [to(plain)] }, { hasDigest: false });
     await assert.rejects(source, failsWith('SourceInvalid', /redirects from https to plain http .*declare a digest/));

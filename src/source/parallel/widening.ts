@@ -1,0 +1,133 @@
+/**
+ * Reads a file that arrives slowly by further connections, which take it over from the first one.
+ *
+ * Guarantees: the first connection goes on until the others have begun to send; their bytes are used only if they are proven to be of the
+ * same file, or are compared with a digest; after a failure one connection reads the rest.
+ */
+import { linked } from '../../lib/abort.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Assembly } from '../assembly.ts';
+import type { RangeReader } from '../source.ts';
+import { createPace } from './pace.ts';
+import { createStripes, type Stripes } from './stripes.ts';
+
+/** Further connections are not worth their requests for less than this. */
+const leastRestBytes = 64 * 2 ** 20;
+/** Of a stripe. It should take about a second, because a connection that begins the next one is idle for two round trips. */
+const leastStripeBytes = 2 ** 18;
+/** Of all stripes that are being read. */
+const stripesBytes = 32 * 2 ** 20;
+/** Limit for bytes that were requested and that the reader has not used: a fast connection may be two of 8 stripes ahead. */
+const heldBytes = 40 * 2 ** 20;
+
+export interface WideningOptions {
+  assembly: Assembly;
+  clock: Pick<Clock, 'monotonic'>;
+  hasDigest: boolean;
+  /** Whether the address in use can be asked for parts. */
+  hasParts(): boolean;
+  /** `hasDigest`: whether parts without a validator of the file are used. */
+  createReader(options: { hasDigest: boolean; signal: AbortSignal }): RangeReader;
+  signal: AbortSignal;
+}
+
+export interface Widening {
+  /** The bytes of the first connection; returns whether further ones go on from there. */
+  first(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, boolean, undefined>;
+  /** The bytes of several connections, up to the end or to where one has to go on. */
+  further(): AsyncGenerator<Uint8Array, void, undefined>;
+  /** Closes further connections. */
+  end(): void;
+}
+
+interface Further {
+  /** Where they begin. */
+  readonly from: number;
+  readonly stripes: Stripes;
+  /** The first connection is closed. */
+  takeOver(): void;
+  end(): void;
+}
+
+export function createWidening(options: WideningOptions): Widening {
+  const { assembly, clock, hasDigest, hasParts, createReader, signal } = options;
+  const pace = createPace(clock);
+  let open: Further | undefined;
+
+  function begin(): Further | undefined {
+    const { size, delivered, hasValidator } = assembly;
+    const isProven = hasDigest || hasValidator;
+    if (size === undefined || !isProven || !hasParts() || size - delivered < leastRestBytes) {
+      pace.settle();
+      return undefined;
+    }
+    const over = linked(signal);
+    // Where the file has a validator, each part has to have it: a digest would only find the mixture in the end.
+    const reader = createReader({ hasDigest: !hasValidator, signal: over.signal });
+    const second = Math.min(Math.max(Math.round(pace.bytesPerSecond), leastStripeBytes), leastRestBytes / 2);
+    const from = delivered + second;
+    let isAlone = false;
+    const stripes = createStripes({
+      read: (begins, ends) => reader.read(begins, ends, 'once'),
+      ...{ from, to: size, heldBytes },
+      stripeBytes: () => Math.min(second, Math.floor(stripesBytes / pace.connections)),
+      // The first connection goes on until its bytes end where theirs begin. Where one is enough, it is the first, which goes on then.
+      connections: () => (isAlone && pace.connections > 1 ? pace.connections : pace.connections - 1),
+    });
+    return {
+      from,
+      stripes,
+      takeOver() {
+        isAlone = true;
+        pace.begin();
+      },
+      end() {
+        over.abort(new Error('the file is read by one connection'));
+        over[Symbol.dispose]();
+      },
+    };
+  }
+
+  function end(): void {
+    open?.end();
+    open = undefined;
+  }
+
+  return {
+    end,
+    async *first(chunks) {
+      pace.waiting();
+      for await (const chunk of chunks) {
+        const here = open === undefined ? chunk : chunk.subarray(0, open.from - assembly.delivered);
+        if (open === undefined) pace.received(chunk.length);
+        assembly.deliver(here.length);
+        yield here;
+        if (open !== undefined && assembly.delivered === open.from) {
+          if (open.stripes.hasBegun() === true) return true;
+          end();
+          pace.settle();
+          const rest = chunk.subarray(here.length);
+          assembly.deliver(rest.length);
+          if (rest.length > 0) yield rest;
+        }
+        if (open === undefined && pace.connections > 1) open = begin();
+        pace.waiting();
+      }
+      return false;
+    },
+    async *further() {
+      if (open === undefined) return;
+      const { stripes, takeOver } = open;
+      takeOver();
+      pace.waiting();
+      for (let chunk = await stripes.next(); chunk !== undefined; chunk = await stripes.next()) {
+        pace.received(chunk.length);
+        assembly.deliver(chunk.length);
+        yield chunk;
+        pace.waiting();
+      }
+      pace.settle();
+      end();
+    },
+  };
+}
