@@ -2,7 +2,7 @@
  * A budget of memory that several users share.
  *
  * Guarantees: the shares together never exceed the budget; a user without a share waits for it, first come, first served; a user
- * that already has one never waits, so users cannot wait for each other; what is spare is given only while nobody waits.
+ * that already has one never waits, so users cannot wait for each other; spare memory is given only while no user waits.
  */
 import { abortable } from './abort.ts';
 

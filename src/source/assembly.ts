@@ -1,8 +1,8 @@
 /**
  * What a download knows about its file: which responses have sent its bytes, and how far it is.
  *
- * Guarantees: a response is used only if it continues the bytes that were delivered, or if none were; what is known about the file
- * before any byte counts only as far as the next version of it keeps it.
+ * Guarantees: a response is used only if it continues the bytes that were delivered. Before the first byte another version of the file may
+ * take its place, if it keeps the announced length.
  */
 import { safeUrl } from '../lib/secret.ts';
 import { SourceError, tooLong } from './errors.ts';

@@ -1,8 +1,8 @@
 /**
- * The memory of decoders in threads: one budget in the main thread, and its shares in the threads that use them. What is spare of it
- * goes to further threads of a decoder, as long as cores are free.
+ * The memory of decoders in threads: one budget in the main thread, and its shares in the threads that use them. Spare memory goes
+ * to further threads of a decoder, as long as cores are free.
  *
- * Guarantees: all threads together stay within the budget; what a thread has of it is returned when the thread has ended.
+ * Guarantees: all threads together stay within the budget; a thread that has ended returns its part.
  */
 import { abortable } from '../lib/abort.ts';
 import { BudgetExceeded, type MemoryBudget, type MemoryShare } from '../lib/memory-budget.ts';

@@ -1,4 +1,4 @@
-/** A store that needs ten minutes for the end of an image, behind proxies with less patience. */
+/** A store that needs ten minutes for the end of an image, behind proxies that give up earlier. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,8 +1,8 @@
 /**
  * Decodes blocks of bzip2 that follow the present one, by helpers, as long as cores and memory are free.
  *
- * Guarantees: a helper only saves work. What it decodes counts only for a block that begins where the one before has ended, and if it
- * fails, the reader decodes the block itself, so errors are the same with and without helpers; at most two blocks for each helper are
+ * Guarantees: a helper only saves work. Its block is used only if the block before ends where it begins, and if a helper fails, the
+ * reader decodes the block itself, so errors are the same with and without helpers; at most two blocks for each helper are
  * decoded ahead; a file with signatures where no block begins gets no more help.
  *
  * The reader decodes blocks too: one after as many as there are helpers.
@@ -75,7 +75,7 @@ export function createBlocksAhead(bits: BitReader, helpers: Helpers, blockBytes:
     searched = bits.start + end - signatureBytes + 1;
   }
 
-  /** What was decoded before `position` was no block. */
+  /** Forgets signatures before `position`, where no block began. */
   function dropBefore(position: number): void {
     for (const { ahead, position: wrong } of candidates) {
       if (wrong >= position) break;

@@ -239,7 +239,7 @@ class Outputs {
     this.#change();
   }
 
-  /** Resolves when another block may be decoded; with false if nobody reads the output any more. */
+  /** Resolves when another block may be decoded; with false if the output is not read any more. */
   haveRoom(most: number): Promise<boolean> {
     return this.#until(() => this.#running.size < most && this.#held <= most);
   }

@@ -95,7 +95,7 @@ test('a damaged xz file of several blocks fails whether other cores help or not'
   }
   const cut = await outcome(body(file.subarray(0, file.length - 20)), {}, false, countedHelpers(2));
   assert.match(cut.error?.message ?? '', /is cut off after/);
-  assert.ok(cut.bytes.equals(data), 'what was complete is delivered');
+  assert.ok(cut.bytes.equals(data), 'complete blocks are delivered');
 });
 
 test('the growth of xz data is limited in the same way when other cores help', async () => {
