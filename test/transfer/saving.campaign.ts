@@ -8,6 +8,7 @@ import { useScene } from './real.ts';
 
 const scene = useScene();
 const storeMs = 600_000;
+const transferMs = 3 * storeMs;
 const body = generated(8 * 2 ** 20);
 const digest = `sha256:${digestOf(body)}`;
 
@@ -30,7 +31,7 @@ test('images whose store needs ten minutes are sent once and used, whatever a pr
     glance.on({ matches: isUpload, fault: fault(stored), times: 1 });
     const began = performance.now();
     const result = await run(wanted, {
-      signal: AbortSignal.timeout(3 * storeMs),
+      signal: AbortSignal.timeout(transferMs),
       onProgress: ({ phase }) => void (phase === 'finishing' && lastByte.resolve()),
     });
     const how = `${method}: ${what}`;
