@@ -34,7 +34,12 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'starts programs or threads': {
     sign: builtin('child_process', 'cluster', 'worker_threads'),
-    files: ['transfer/thread-main.ts', 'transfer/thread.ts'],
+    files: [
+      'source/decompress/bzip2-helper.ts',
+      'source/decompress/bzip2-thread.ts',
+      'transfer/thread-main.ts',
+      'transfer/thread.ts',
+    ],
   },
   'changes or deletes images in Glance': {
     sign: /\bimages\.(?:create|patch|remove|importImage|removeFromStore|deactivate|reactivate)\(/,
