@@ -64,8 +64,9 @@ describe('a page on the site', () => {
   });
 
   for (const { file, text } of readPages())
-    test(`${file}: the only HTML outside of code are anchors, line breaks and comments`, () => {
+    test(`${file}: the only HTML outside of code are anchors, line breaks and comments, and there is no Vue template`, () => {
       const prose = withoutBlocks(text).replace(/`[^`]*`/g, '');
+      assert.doesNotMatch(prose, /\{\{/);
       for (const [tag] of prose.matchAll(/<[a-zA-Z/!][^>]*>?/g)) assert.match(tag, /^<(?:a id="[\w-]+">|\/a>|br>|!--)/);
     });
 });

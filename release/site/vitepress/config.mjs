@@ -11,11 +11,16 @@ export function slugify(title) {
     .replaceAll(' ', '-');
 }
 
-/** A long name of a field may break after each of its points, so that the column of a table need not be as wide as it. */
-function breakAfterPoints(md) {
+/**
+ * Code in a sentence is text also where it has the braces of a Vue template. A long name of a field in it may break after each
+ * of its points, so that the column of a table need not be as wide as it.
+ */
+function codeInSentences(md) {
   const plain = md.renderer.rules.code_inline;
   md.renderer.rules.code_inline = (...args) =>
-    plain(...args).replace(/>([\w-]+(?:\.[\w[\]-]+){2,})</, (_, name) => `>${name.replaceAll('.', '.<wbr>')}<`);
+    plain(...args)
+      .replace(/^<code/, '<code v-pre')
+      .replace(/>([\w-]+(?:\.[\w[\]-]+){2,})</, (_, name) => `>${name.replaceAll('.', '.<wbr>')}<`);
 }
 
 export default {
@@ -28,7 +33,9 @@ export default {
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: `${data.base}icon.svg` }]],
   markdown: {
     anchor: { slugify },
-    config: breakAfterPoints,
+    // GitHub does not know attributes in braces.
+    attrs: { disable: true },
+    config: codeInSentences,
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     languageAlias: { console: 'shellsession' },
   },
