@@ -118,6 +118,19 @@ describe('the pages', () => {
     });
   }
 
+  test('the table of symptoms leads to every section on troubleshooting, and each reason in it exists', () => {
+    const text = pages.find(({ file }) => file === 'docs/how-to/troubleshoot.md')?.text ?? '';
+    const table = text.split('\n## ')[0] ?? '';
+    const sections = [...text.matchAll(/^## (.+)$/gm)].flatMap(([heading]) => [...anchorsOf(heading)]);
+    assert.deepEqual(
+      sections.filter((anchor) => !table.includes(`](#${anchor})`)),
+      [],
+    );
+    const named = [...table.matchAll(/`([A-Z][a-z]+[A-Z]\w+)`/g)].map(([, name = '']) => name);
+    assert.ok(named.length > 5);
+    for (const name of named) assert.ok(Object.hasOwn(reasons, name) || name === 'ValidatingAdmissionPolicy', name);
+  });
+
   test('every page of docs/ is found from the index', () => {
     const reachable = new Set<string>();
     const visit = (file: string) => {
