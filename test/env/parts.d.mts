@@ -13,6 +13,7 @@ export declare const folders: {
   readonly template: string;
   readonly judge: string;
   readonly forwardProxy: string;
+  readonly promtool: string;
   readonly shells: string;
   readonly site: string;
   /** Made for campaigns only. */

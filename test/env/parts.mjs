@@ -32,8 +32,9 @@ export const fluxVersion = '1.9.6';
 export const tofuVersions = { tofu: '1.10.10', provider: '3.4.0' };
 /** It checks manifests with JSON schemas, as many pipelines do. */
 export const kubeconformVersion = '0.8.0';
-/** Of Debian and the systems made from it; elsewhere the tinyproxy on the PATH is used. */
+/** Of Debian and the systems made from it; elsewhere the tinyproxy and the promtool on the PATH are used. */
 export const forwardProxyPackage = 'tinyproxy-bin';
+export const promtoolPackage = 'prometheus';
 /** Headless Chromium for this platform with what it needs, and the letters that pages use for code. The second one of Debian. */
 export const browserPackages = { browser: '@sparticuz/chromium@153.0.0', letters: 'fonts-dejavu-core' };
 /** Shells that complete commands, next to bash, and what they need. Of Debian. */
@@ -76,6 +77,7 @@ const forwardProxy = folder(cache, 'tinyproxy', forwardProxyPackage);
 const site = folder(cache, 'site', text(join(siteModule, 'package-lock.json')));
 const kubeconform = folder(cache, 'kubeconform', kubeconformVersion);
 const browser = folder(cache, 'browser', browserPackages);
+const promtool = folder(cache, 'promtool', promtoolPackage);
 const shells = folder(cache, 'shells', shellPackages);
 const template = folder(
   cache,
@@ -98,6 +100,7 @@ export const folders = {
   flux,
   tofu,
   forwardProxy,
+  promtool,
   shells,
   site,
   browser,

@@ -1,6 +1,6 @@
 /**
  * Makes everything that the tests, the demo and the benchmarks run on: node_modules, a Kubernetes control plane,
- * PostgreSQL, Keystone and Glance, Cinder, kubectl, helm, tinyproxy and the openstack command. Runs on Node 20 in a fresh clone,
+ * PostgreSQL, Keystone and Glance, Cinder, kubectl, helm, tinyproxy, promtool and the openstack command. Runs on Node 20 in a fresh clone,
  * without node_modules.
  *
  * Invariant: existing parts are not made again; a new part appears complete or not at all; and a wait prints its cause.
@@ -127,6 +127,21 @@ const pip = ['-m', 'pip', '--disable-pip-version-check', '--no-input'];
 /** Rejects every file whose hash the requirements do not list. */
 const installPinned = ['install', '--require-hashes'];
 
+/** A program of a Debian package, or the one on the PATH of another system. */
+function fromDebian(program, folder, packageName) {
+  return {
+    name: program,
+    folder,
+    usually: 'about 10 seconds',
+    async build(directory, run) {
+      const isDebian = (await output('apt-get', ['--version'])) !== '' && (await output('dpkg', ['--version'])) !== '';
+      if (!isDebian) return linkFromPath(program, directory);
+      await unpackFromDebian(run, packageName, directory);
+      await symlink(join('usr', 'bin', program), join(directory, program));
+    },
+  };
+}
+
 const builds = [
   {
     name: 'Kubernetes control plane',
@@ -202,17 +217,8 @@ const builds = [
       await rm(unpacked, { recursive: true });
     },
   },
-  {
-    name: 'tinyproxy',
-    folder: folders.forwardProxy,
-    usually: 'about 10 seconds',
-    async build(directory, run) {
-      const isDebian = (await output('apt-get', ['--version'])) !== '' && (await output('dpkg', ['--version'])) !== '';
-      if (!isDebian) return linkFromPath('tinyproxy', directory);
-      await unpackFromDebian(run, parts.forwardProxyPackage, directory);
-      await symlink(join('usr', 'bin', 'tinyproxy'), join(directory, 'tinyproxy'));
-    },
-  },
+  fromDebian('tinyproxy', folders.forwardProxy, parts.forwardProxyPackage),
+  fromDebian('promtool', folders.promtool, parts.promtoolPackage),
 ];
 
 const site = {
