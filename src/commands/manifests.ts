@@ -43,20 +43,22 @@ export async function readManifests(
   return manifests;
 }
 
+/** As kubectl: links to files are followed, links to folders are not, so that each file is read once and a loop ends. */
 async function filesIn(path: string): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [path];
-    const names = await readdir(path, { recursive: true });
-    return names
-      .filter((name) => extensions.includes(extname(name)))
-      .sort()
-      .map((name) => join(path, name));
+    const entries = await readdir(path, { recursive: true, withFileTypes: true });
+    return entries
+      .filter((entry) => !entry.isDirectory() && extensions.includes(extname(entry.name)))
+      .map(({ parentPath, name }) => join(parentPath, name))
+      .sort();
   } catch (error) {
     throw new UsageError(`cannot read ${path}: ${describeFileError(error)}`);
   }
 }
 
 const headSchema = z.looseObject({ apiVersion: z.string(), kind: z.string() });
+/** For kubectl, whatever has items is a list: `List`, and `GlanceImageList` of the API server. */
 const listSchema = z.looseObject({ kind: z.string(), items: z.array(z.unknown()) });
 /** As the API server checks names. */
 const manifestSchema = z.looseObject({
@@ -86,7 +88,7 @@ export function manifestsIn(text: string, file: string, namespace: string): Mani
     const at = documents.length === 1 ? file : `${file}, document ${index + 1}`;
     if (!document.ok) throw new UsageError(`${at} is not YAML: ${document.problem}`);
     const list = listSchema.safeParse(document.content);
-    const objects = list.success && list.data.kind === 'List' ? list.data.items : [document.content];
+    const objects = list.success ? list.data.items : [document.content];
     return objects.flatMap((object) => (isOurs(object) ? [{ resource: asApplied(object, at, namespace), at }] : []));
   });
 }

@@ -14,13 +14,43 @@ const others =
   'Infinity inf nan =';
 const plain = [...`${numbers} ${others}`.split(' '), '!!str 12', '!!int "12"', '!!float 12', '"12"', "'0o17'"];
 
+/** Tags, anchors and merge keys. */
+const structures = [
+  '!!binary aGVsbG8=',
+  '!!set { a, b }',
+  '!!omap [a: 1, b: 2]',
+  '!!pairs [a: 1, a: 2]',
+  '!odd text',
+  '!odd { a: 1 }',
+  '{ a: 1, <<: { a: 2, b: 3 } }',
+  '{ <<: { a: 2, b: 3 }, a: 1 }',
+  '{ <<: [{ a: 1 }, { a: 2, b: 3 }], c: 4 }',
+  '{ c: 4, a: 0, <<: [{ a: 1 }, { a: 2, b: 3 }] }',
+  '[&shared { a: 1 }, *shared, { a: 2, <<: *shared }]',
+];
+
 test('each text without quotes is read as the real kubectl reads it', () => {
+  sameAsKubectl(plain);
+});
+
+test('tags, anchors and merge keys are read as the real kubectl reads them', () => {
+  sameAsKubectl(structures);
+});
+
+test('the value of an anchor that contains itself is a problem of the document', () => {
+  for (const text of ['a: &a { b: *a }', '&a [*a]', 'a: &a { b: [{ c: *a }] }']) {
+    const [read] = readAsKubectl(text);
+    assert.deepEqual(read, { ok: false, problem: 'the value of an anchor contains itself' }, text);
+  }
+});
+
+function sameAsKubectl(values: readonly string[]) {
   const text = [
     'apiVersion: v1',
     'kind: X',
     'metadata: { name: a }',
     'spec:',
-    ...plain.map((one, at) => `  k${at}: ${one}`),
+    ...values.map((one, at) => `  k${at}: ${one}`),
   ].join('\n');
   const args = ['label', '--local', '--filename', '-', '--output', 'json', '--kubeconfig', '/dev/null', 'a=b'];
   const { stdout, stderr } = spawnSync('kubectl', args, { input: text, encoding: 'utf8' });
@@ -33,8 +63,8 @@ test('each text without quotes is read as the real kubectl reads it', () => {
   const [read] = readAsKubectl(text);
   assert.ok(read?.ok);
   const [ours, theirs] = [specOf(read.content), specOf(exact)];
-  for (const [at, one] of plain.entries()) assert.deepEqual(ours[`k${at}`], theirs[`k${at}`], one);
-});
+  for (const [at, one] of values.entries()) assert.deepEqual(ours[`k${at}`], theirs[`k${at}`], one);
+}
 
 function specOf(object: unknown): Record<string, unknown> {
   return z.looseObject({ spec: z.record(z.string(), z.unknown()) }).parse(object).spec;

@@ -1,11 +1,12 @@
 /** Manifests that are not applied yet. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
+import { parse } from 'yaml';
 import { UsageError } from '../../src/commands/config.ts';
 import { readInputOf } from '../../src/commands/input.ts';
 import { appliedTo, manifestsIn, readManifests } from '../../src/commands/manifests.ts';
@@ -37,6 +38,34 @@ test('all manifests of a folder are read in the order of their names, and object
     found.map(({ resource: { metadata } }) => `${metadata.namespace}/${metadata.name}`),
     ['team/b', 'team/c', 'team/d'],
   );
+});
+
+test('links to folders are not followed, and a folder may be called as a file', async () => {
+  const mounted = join(folder, 'mounted');
+  mkdirSync(join(mounted, '..2026'), { recursive: true });
+  mkdirSync(join(mounted, 'folder.yaml'));
+  writeFileSync(join(mounted, '..2026/file'), manifest('linked'));
+  writeFileSync(join(mounted, 'folder.yaml/e.yaml'), manifest('e'));
+  symlinkSync('..2026', join(mounted, '..data'));
+  symlinkSync('..data/file', join(mounted, 'linked.yaml'));
+  symlinkSync('.', join(mounted, 'loop'));
+  const found = await readManifests(mounted, 'team', nothing, neverAborted());
+  assert.deepEqual(
+    found.map(({ resource: { metadata } }) => metadata.name),
+    ['e', 'linked'],
+  );
+});
+
+test('the items of every kind of list are read', () => {
+  for (const kind of ['List', 'GlanceImageList']) {
+    const items = [{ kind: 'Secret' }, parse(manifest('a'))];
+    const found = manifestsIn(JSON.stringify({ apiVersion: 'v1', kind, items }), 'list.json', 'team');
+    assert.deepEqual(
+      found.map(({ resource: { metadata } }) => metadata.name),
+      ['a'],
+      kind,
+    );
+  }
 });
 
 test('a manifest from standard input has the defaults that the API server would add', async () => {
