@@ -139,7 +139,7 @@ async function download(
 }
 
 const maxDocumentBytes = 2 ** 20;
-/** Lists that a folder names are tried after the usual names. */
+/** Of lists. Those of other files in the same folder come last. */
 const mostTried = 40;
 const mostDocuments = 10;
 
@@ -167,10 +167,12 @@ async function neighbours(
   const name = fileNameOf(url);
   const folder = await read(new URL('./', url).href);
   const named = folder === undefined ? [] : linksIn(Buffer.from(folder).toString('utf8'), url);
+  const files = new Set(named);
   const usual = usualNames(name).map((one) => new URL(one, url).href);
   const isListed = (one: string) => named.length === 0 || named.includes(one) || isOfFile(one, name);
-  const lists =
-    checksums === undefined ? [...new Set([...named.filter(isList), ...usual.filter(isListed)])] : [checksums];
+  const isOfOther = (one: string) => !isOfFile(one, name) && files.has(one.replace(/\.[^./]+$/, ''));
+  const own = named.filter(isList).toSorted((a, b) => Number(isOfOther(a)) - Number(isOfOther(b)));
+  const lists = checksums === undefined ? [...new Set([...own, ...usual.filter(isListed)])] : [checksums];
   for (const at of indexUrl === undefined ? lists.slice(0, mostTried) : []) {
     const bytes = await read(at);
     if (bytes === undefined) continue;

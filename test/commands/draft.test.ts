@@ -68,6 +68,17 @@ describe('the command draft', () => {
     });
   }
 
+  test('a draft finds the list of its file in a folder with a list for each of many files', async () => {
+    const url = source.add('/many/z.qcow2', { body: disk });
+    const list = source.add('/many/z.qcow2.sha256', { body: Buffer.from(`${sha256}  z.qcow2\n`) });
+    const others = Array.from({ length: 60 }, (_, at) => `a${at}.qcow2`);
+    for (const one of others) source.add(`/many/${one}.sha256`, { body: Buffer.from(`${other}  ${one}\n`) });
+    const links = [...others, 'z.qcow2'].flatMap((one) => [one, `${one}.sha256`]);
+    source.add('/many/', { body: Buffer.from(links.map((link) => `<a href="${link}">${link}</a>`).join('\n')) });
+    const { out, err } = await run([url]);
+    assert.deepEqual(admitted(out).spec.content?.http?.digestFrom, { checksums: { url: list } }, err);
+  });
+
   test('a draft finds a list of any name in the page of the folder, and its signature', async () => {
     const url = source.add('/page/Rocky-9.qcow2', { body: disk });
     const list = source.add('/page/Rocky-9-2026-CHECKSUM', {
