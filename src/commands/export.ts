@@ -100,7 +100,7 @@ async function exportImages(
     const members =
       image.visibility === 'shared' ? await attempt(signal, () => images.members.list(image.id, signal)) : undefined;
     if (members?.ok === false)
-      err.write(`The members of image ${image.id} are left alone: ${shown(describe(members.error))}\n`);
+      err.write(`The members of image ${shown(image.id)} are left alone: ${shown(describe(members.error))}\n`);
     const ids = members?.ok === true ? members.value.map(({ memberId }) => memberId) : undefined;
     manifests.push(exported(image, ids, target, new Set(manifests.map(({ name }) => name))));
   }

@@ -11,6 +11,7 @@ import { apiVersion, kind } from '../api/group.ts';
 import { imageDefaults } from '../api/spec.ts';
 import type { Image } from '../glance/image.ts';
 import { isPatchable, reservedPropertyReason } from '../glance/property-names.ts';
+import { isUuid } from '../glance/ref.ts';
 import { markProperties, ownerProperty } from '../image/model/identity.ts';
 import type { JsonValue } from '../openstack/json.ts';
 import { longestName, resourceName } from './manifest-text.ts';
@@ -30,7 +31,8 @@ export interface Exported {
 }
 
 /** Why there is no manifest for an image; undefined if there can be one. */
-export function whyNotExported({ status, properties }: Image): string | undefined {
+export function whyNotExported({ id, status, properties }: Image): string | undefined {
+  if (!isUuid(id)) return 'its ID is not a UUID';
   const owner = properties[ownerProperty];
   if (owner !== undefined)
     return `it belongs to the GlanceImage ${String(owner).split('/').slice(0, 2).join('/')} already`;

@@ -232,14 +232,14 @@ async function deleteAll(
     const isMarked =
       image.properties[clusterProperty] === clusterName && ownerOf(image.properties) === ownerOf(listed.properties);
     if (!isMarked || isNamed(image, resources, clusterName)) {
-      err.write(`${image.id} is not an orphan any more: it stays.\n`);
+      err.write(`${shown(image.id)} is not an orphan any more: it stays.\n`);
       left++;
       continue;
     }
     const why = await deleted(image, cloud, clusterName, signal, clock);
     if (why === undefined) continue;
     left++;
-    err.write(`${image.id} stays: ${shown(why)}\n`);
+    err.write(`${shown(image.id)} stays: ${shown(why)}\n`);
   }
   return left;
 }

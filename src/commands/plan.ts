@@ -10,7 +10,7 @@ import { type Command, type CommandLine, command, type Surroundings } from './co
 import { type Settings, setting, UsageError } from './config.ts';
 import { appliedTo, readManifests, unappliedUID } from './manifests.ts';
 import { namedResource } from './objects.ts';
-import { outputSettings, painter, print } from './output.ts';
+import { outputSettings, painter, print, shown } from './output.ts';
 import { type PlannedResource, plannedResource, totalsOf } from './planned.ts';
 import { planText } from './planned-text.ts';
 import { showWork } from './progress.ts';
@@ -87,7 +87,7 @@ async function plan({ settings: given, operands }: Line, surroundings: Surroundi
   print(given.output, data, () => planText(planned, painter(surroundings)), surroundings);
   const failed = planned.find(({ end }) => end.state === 'blocked');
   if (failed !== undefined && given.output !== 'table') {
-    surroundings.err.write(`${failed.namespace}/${failed.name}: ${failed.end.message}\n`);
+    surroundings.err.write(`${failed.namespace}/${failed.name}: ${shown(failed.end.message ?? '')}\n`);
   }
   return planned.some(({ steps, end }) => steps.length > 0 || end.state === 'blocked' || end.state === 'unknown');
 }

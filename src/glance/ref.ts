@@ -55,7 +55,7 @@ export function quotedText(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value.slice(0, 64)) : value === null ? 'null' : `a ${typeof value}`;
 }
 
-function isUuid(text: string): boolean {
+export function isUuid(text: string): boolean {
   return typeof text === 'string' && /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
 }
 
