@@ -1,8 +1,8 @@
 /** The frame of the command line, as a process. */
 import assert from 'node:assert/strict';
-import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { type SpawnSyncReturns, type StdioOptions, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -125,6 +125,23 @@ test('no remedy that a command prints relies on an operator that retries', async
     const printed = await printedFor(new KubernetesError('x', { reason }));
     assert.doesNotMatch(printed, /ServiceAccount/);
     assert.equal(printed.includes('--kubeconfig'), reason !== 'Conflict', reason);
+  }
+});
+
+test('output that cannot be written is an error with one sentence, help and completion included', () => {
+  const full = openSync('/dev/full', 'w');
+  try {
+    const file = join(folder, 'file');
+    writeFileSync(file, 'data');
+    for (const args of [['--help'], ['plan', '--help'], ['completion', 'bash'], ['verify', file], ['version']]) {
+      const stdio: StdioOptions = ['ignore', full, 'pipe'];
+      const { status, stderr } = spawnSync(process.execPath, [program, ...args], { stdio, encoding: 'utf8' });
+      const message = 'glance-image-operator: cannot write the output: no space left on device\n';
+      assert.equal(status, 1, args.join(' '));
+      assert.ok(stderr.endsWith(message) && !/^ {4}at /m.test(stderr), stderr);
+    }
+  } finally {
+    closeSync(full);
   }
 });
 
