@@ -73,11 +73,11 @@ const manifestSchema = z.looseObject({
     namespace: z
       .string()
       .regex(
-        /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/,
+        /^(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)?$/,
         'must be up to 63 lower case letters, digits and "-", and begin and end with a letter or digit',
       )
-      .optional(),
-    annotations: z.record(z.string(), z.string()).optional(),
+      .nullish(),
+    annotations: z.record(z.string(), z.string()).nullish(),
   }),
   spec: z.unknown(),
 });
@@ -101,15 +101,17 @@ function isOurs(object: unknown): boolean {
 function asApplied(object: unknown, at: string, namespace: string): GlanceImage {
   const parsed = manifestSchema.safeParse(object);
   if (!parsed.success) throw invalid(at, parsed.error);
-  const { metadata, spec } = parsed.data;
+  const { metadata } = parsed.data;
+  const spec = withoutNulls(parsed.data.spec, 'spec');
   const place = `${at}, GlanceImage ${metadata.name}`;
   let resource: GlanceImage;
   try {
     resource = parseGlanceImage({
       ...parsed.data,
+      spec,
       metadata: {
         name: metadata.name,
-        namespace: metadata.namespace ?? namespace,
+        namespace: metadata.namespace || namespace,
         annotations: metadata.annotations ?? {},
         uid: unappliedUID,
         generation: 1,
@@ -124,6 +126,14 @@ function asApplied(object: unknown, at: string, namespace: string): GlanceImage 
   const unknown = unknownField(spec, resource.spec, 'spec');
   if (unknown !== undefined) throw new UsageError(`${place}: there is no field ${unknown}`);
   return resource;
+}
+
+/** Properties may have any value. The API server drops the other fields whose value is null, and adds their defaults. */
+function withoutNulls(value: unknown, path: string): unknown {
+  if (typeof value !== 'object' || value === null || path === 'spec.image.properties') return value;
+  if (Array.isArray(value)) return value.map((one) => withoutNulls(one, `${path}[]`));
+  const entries = Object.entries(value).filter(([, one]) => one !== null);
+  return Object.fromEntries(entries.map(([key, one]) => [key, withoutNulls(one, `${path}.${key}`)]));
 }
 
 function invalid(at: string, { issues: [issue] }: z.ZodError): UsageError {

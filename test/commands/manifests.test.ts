@@ -56,6 +56,17 @@ test('links to folders are not followed, and a folder may be called as a file', 
   );
 });
 
+test('a field without a value counts as absent, as the API server treats it', () => {
+  const metadata = 'metadata: { name: a, namespace: "", annotations: null }\n';
+  const text = `${head}${metadata}${spec}  interval:\n  content: null\n  image: { name: ~, tags: null, properties: { a: ~, b: c } }\n`;
+  const [found] = manifestsIn(text, 'a.yaml', 'team');
+  const [bare] = manifestsIn(manifest('a', '{ properties: { a: ~, b: c } }'), 'a.yaml', 'team');
+  assert.deepEqual(found?.resource, bare?.resource);
+  assert.deepEqual(found?.resource.spec.interval, '10m');
+  assert.throws(() => manifestsIn(`${head}metadata: { name: ~ }\n${spec}`, 'a.yaml', 'team'), /metadata.name/);
+  assert.throws(() => manifestsIn(`${head}metadata: { name: a }\nspec: ~\n`, 'a.yaml', 'team'), UsageError);
+});
+
 test('the items of every kind of list are read', () => {
   for (const kind of ['List', 'GlanceImageList']) {
     const items = [{ kind: 'Secret' }, parse(manifest('a'))];
