@@ -77,8 +77,8 @@ const words = process.argv.slice(2);
 main(isAskedByKubectl(process.argv[1]) ? ['__complete', '--kubectl', '--', ...words] : words).then(
   (code) => {
     process.exitCode = code;
-    // A failure to write the output is reported before that.
-    setImmediate(() => process.exit());
+    // A failure to write the output is reported instead, by its own listener.
+    if (process.stdout.errored === null) process.exit();
   },
   (error: unknown) => {
     process.stderr.write(`glance-image-operator: ${printableLines(cleanText(describe(error)))}\n`);
