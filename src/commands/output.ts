@@ -45,7 +45,7 @@ export function print(
       out.write(withoutControls(text(), hasColours({ out, env })));
       return;
     case 'json':
-      out.write(`${escapedText(JSON.stringify(data, null, 2), 'json')}\n`);
+      out.write(`${escapedText(jsonText(data), 'json')}\n`);
       return;
     case 'yaml':
       out.write(manifestText(data));
@@ -55,8 +55,7 @@ export function print(
 /** Columns as wide as their widest cell. Cells may have colours. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => widthOf(row[column] ?? ''))));
-  const line = (row: readonly string[]) =>
-    row.map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - widthOf(cell))).join('   ');
+  const line = (row: readonly string[]) => row.map((cell, column) => padded(cell, widths[column] ?? 0)).join('   ');
   return rows.map((row) => `${line(row).trimEnd()}\n`).join('');
 }
 
@@ -77,8 +76,31 @@ function withoutControls(text: string, isColoured: boolean): string {
     .join('');
 }
 
-function widthOf(text: string): number {
-  return [...text.replace(colours, '')].length;
+/** What takes two columns of a terminal: ideographs, the full width forms, and emoji with what changes their look. */
+const wide =
+  /\p{Emoji_Modifier_Base}\p{Emoji_Modifier}|\p{Emoji}\uFE0F|\p{RI}\p{RI}|\p{Emoji_Presentation}|[\u1100-\u115F\u2E80-\u303E\u3041-\u4DBF\u4E00-\uA4CF\uA960-\uA97F\uAC00-\uD7A3\uF900-\uFAFF\uFE10-\uFE19\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{16FE0}-\u{18DFF}\u{1AFF0}-\u{1B2FF}\u{20000}-\u{3FFFD}]/gu;
+
+/** Columns of a terminal. Colours take none. */
+export function widthOf(text: string): number {
+  const plain = printableLines(text.replace(colours, '')).replace(wide, '--');
+  return [...plain.replace(/[\p{Mn}\p{Me}]/gu, '')].length;
+}
+
+/** With blanks after it, up to `width` columns. */
+export function padded(text: string, width: number): string {
+  return text + ' '.repeat(Math.max(0, width - widthOf(text)));
+}
+
+declare global {
+  interface JSON {
+    /** Node.js has it, and the types of TypeScript do not. */
+    rawJSON(text: string): unknown;
+  }
+}
+
+function jsonText(data: unknown): string {
+  const exact = (_: string, value: unknown) => (typeof value === 'bigint' ? JSON.rawJSON(String(value)) : value);
+  return JSON.stringify(data, exact, 2);
 }
 
 const longestValue = 4096;

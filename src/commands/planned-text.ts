@@ -1,7 +1,7 @@
 /** A plan as text for people, in the manner of Terraform. Invariant: pure; an unknown value is printed as unknown. */
 import { formatBytes } from '../lib/bytes.ts';
 
-import { type Paint, type Style, shown } from './output.ts';
+import { type Paint, padded, type Style, shown, widthOf } from './output.ts';
 import { type FieldChange, type PlannedResource, type PlannedStep, type StepKind, totalsOf } from './planned.ts';
 
 const signs: Readonly<Record<StepKind, { sign: string; style: Style }>> = {
@@ -59,10 +59,10 @@ function endLines({ state, reason, message = '' }: PlannedResource['end'], hasSt
 function stepLines(step: PlannedStep, paint: Paint): string[] {
   const { sign, style } = signs[step.step];
   const fields = Object.entries(step.fields ?? {});
-  const width = Math.max(0, ...fields.map(([name]) => shown(name).length));
+  const width = Math.max(0, ...fields.map(([name]) => widthOf(shown(name))));
   return [
     `  ${paint(style, sign)} ${shown(headOf(step))}`,
-    ...fields.map(([name, change]) => `      ${shown(name).padEnd(width)}  ${changeText(change, step.step, paint)}`),
+    ...fields.map(([name, change]) => `      ${padded(shown(name), width)}  ${changeText(change, step.step, paint)}`),
   ];
 }
 
