@@ -1,8 +1,8 @@
 /**
  * Settings of a command: one table has the flag, meaning and default of each, for `--help`, for completion and for the values.
  *
- * Invariant: a flag overrides its environment variable, which overrides the default. An invalid value ends the program
- * with a message.
+ * Invariant: a flag overrides its environment variable, if it has one, which overrides the default. An invalid value ends the
+ * program with a message.
  */
 import { Command, CommanderError, Option } from 'commander';
 import { z } from 'zod';
@@ -15,6 +15,8 @@ export interface Setting<S extends z.ZodType> {
   value?: string;
   /** One letter. */
   short?: string;
+  /** It has no environment variable, because it is an agreement to one call. */
+  isFlagOnly?: true;
   help: string;
 }
 
@@ -39,7 +41,9 @@ export function readCommandLine<T extends Settings>(
   const { given, operands } = parse(table, args);
   if (operands.length > most) throw new UsageError(`Unexpected argument '${operands[most]}'`);
   const shape = Object.fromEntries(Object.entries(table).map(([key, { schema }]) => [key, schema]));
-  const raw = Object.fromEntries(Object.keys(table).map((key) => [key, given.get(flagOf(key)) ?? env[envOf(key)]]));
+  const described = describeSettings(table);
+  const texts = described.map(({ flag, env: name }) => given.get(flag) ?? (name === undefined ? undefined : env[name]));
+  const raw = Object.fromEntries(Object.keys(table).map((key, index) => [key, texts[index]]));
   const parsed = z.object(shape).safeParse(raw);
   if (parsed.success) return { settings: parsed.data as ValuesOf<T>, operands };
   const [issue] = parsed.error.issues;
@@ -56,7 +60,7 @@ function parse(table: Settings, args: string[]): { given: Map<string, string>; o
   const options = Object.entries(table).map(([key, { value, short }]) => {
     const letter = short === undefined ? '' : `-${short}, `;
     return {
-      flag: flagOf(key),
+      flag: `--${flagOf(key)}`,
       option: new Option(`${letter}--${flagOf(key)}${value === undefined ? '' : ' <value>'}`),
     };
   });
@@ -79,18 +83,18 @@ export interface SettingDescription {
   /** Empty for a switch. */
   value: string;
   short: string | undefined;
-  env: string;
+  env: string | undefined;
   help: string;
 }
 
 /** What a person needs to know of each setting. */
 export function describeSettings(table: Settings): SettingDescription[] {
-  return Object.entries(table).map(([key, { value = '', short, help }]) => ({
+  return Object.entries(table).map(([key, one]) => ({
     flag: `--${flagOf(key)}`,
-    value,
-    short: short === undefined ? undefined : `-${short}`,
-    env: envOf(key),
-    help,
+    value: one.value ?? '',
+    short: one.short === undefined ? undefined : `-${one.short}`,
+    env: envOf(key, one),
+    help: one.help,
   }));
 }
 
@@ -98,7 +102,8 @@ export function helpOf(table: Settings): string {
   return describeSettings(table)
     .map(({ flag, short, value, env, help }) => {
       const names = short === undefined ? flag : `${flag}, ${short}`;
-      return `  ${`${names} ${value}`.trimEnd()}\n      ${help}\n      Environment: ${env}`;
+      const variable = env === undefined ? '' : `\n      Environment: ${env}`;
+      return `  ${`${names} ${value}`.trimEnd()}\n      ${help}${variable}`;
     })
     .join('\n');
 }
@@ -107,7 +112,8 @@ function flagOf(key: string): string {
   return key.replace(/GiB|CIDR|[A-Z]/g, (start) => `-${start.toLowerCase()}`);
 }
 
-function envOf(key: string): string {
+function envOf(key: string, { isFlagOnly }: Setting<z.ZodType>): string | undefined {
+  if (isFlagOnly) return undefined;
   return `GLANCE_IMAGE_OPERATOR_${flagOf(key).replaceAll('-', '_').toUpperCase()}`;
 }
 

@@ -2,8 +2,7 @@
  * `glance-image-operator orphans`: images with the mark of this cluster that no resource of it names.
  *
  * Invariants: an image that was retained has no mark of a cluster, and is never among them. Images are listed before the resources, so a
- * resource that is created meanwhile is seen. Images are deleted only after a confirmation, through the gate of the operator, and only
- * if they are orphans still.
+ * resource that is created meanwhile is seen. Images are deleted only after a confirmation, protected ones only if that is asked for.
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { Image } from '../glance/image.ts';
@@ -11,16 +10,13 @@ import type { Cloud } from '../image/access/clouds.ts';
 import { imageIDsOf } from '../image/access/resources.ts';
 import { type CloudRef, cloudRefOf } from '../image/model/cloud-ref.ts';
 import { clusterProperty, identityOf, ownerProperty } from '../image/model/identity.ts';
-import { blankMemory, recall } from '../image/model/memory.ts';
-import { createMemberReadings } from '../image/observe/member-readings.ts';
-import { claimOf, find, type Owner, revisionOf } from '../image/observe/observe.ts';
-import { perform } from '../image/perform/perform.ts';
+import { recall } from '../image/model/memory.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { attempt, describe, OperatorError } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
-import { unappliedUID } from './manifests.ts';
 import { allResources } from './objects.ts';
+import { deleteOrphans, type Orphan, ownerOf } from './orphan-deletion.ts';
 import { outputSettings, painter, print, shown, table } from './output.ts';
 import { showWork } from './progress.ts';
 import {
@@ -40,10 +36,17 @@ const { namespace: _, ...wholeCluster } = clusterSettings;
 const settings = {
   delete: {
     schema: setting.switch(),
-    help: 'Delete them, after a confirmation. An image that a server or a volume uses stays.',
+    isFlagOnly: true,
+    help: 'Delete them, after a confirmation. An image that a server or a volume uses stays, and so does a protected one.',
+  },
+  unprotect: {
+    schema: setting.switch(),
+    isFlagOnly: true,
+    help: 'Delete protected images too: their protection is lifted first.',
   },
   yes: {
     schema: setting.switch(),
+    isFlagOnly: true,
     help: 'Confirm the deletion in advance, for scripts.',
   },
   ...wholeCluster,
@@ -67,17 +70,13 @@ export const orphansCommand: Command = command({
   run: orphans,
 });
 
-interface Orphan {
-  image: Image;
-  cloud: Cloud;
-}
-
 async function orphans(
   { settings: given }: CommandLine<typeof settings>,
   surroundings: Surroundings,
 ): Promise<boolean> {
   const { signal, err, clock, out } = surroundings;
-  if (given.yes && !given.delete) throw new UsageError('--yes confirms a deletion: add --delete');
+  const alone = given.delete ? undefined : given.yes ? '--yes' : given.unprotect ? '--unprotect' : undefined;
+  if (alone !== undefined) throw new UsageError(`${alone} is about a deletion: add --delete`);
   await using cluster = reachCluster({ ...given, namespace: undefined }, surroundings);
   const name = await clusterNameOf(given, cluster.client, signal);
   await using access = await reachClouds(given, cluster.client, surroundings);
@@ -86,27 +85,54 @@ async function orphans(
   const { found, problems } = await findOrphans(name, given, cluster, access, signal);
   work.stop();
   for (const problem of problems) err.write(`Not listed: ${shown(problem)}\n`);
-  const bytes = found.reduce((sum, { image }) => sum + (image.size ?? 0), 0);
-  const data = { orphans: found.map(asData), bytes };
-  print(given.output, data, () => text(found, bytes), surroundings);
+  const data = { orphans: found.map(asData), bytes: bytesOf(found) };
+  print(given.output, data, () => text(found), surroundings);
   if (problems.length > 0 && !given.delete) throw incomplete(problems.length);
   if (!given.delete || found.length === 0) return found.length > 0;
-  const question = `Delete ${found.length} images, ${formatBytes(bytes)}? Only "yes" deletes them: `;
-  const answer = given.yes ? 'yes' : await surroundings.readLine(question, signal);
+  const going = given.unprotect ? found : found.filter(({ image }) => !image.protected);
+  const staying = found.length - going.length;
+  if (staying > 0)
+    err.write(`${countOf(staying, 'protected image')} will stay. --unprotect deletes such images too.\n`);
+  if (going.length === 0) return true;
+  const answer = given.yes ? 'yes' : await surroundings.readLine(questionAbout(going), signal);
   if (answer === undefined) throw new UsageError('--delete needs a confirmation: run it on a terminal, or add --yes');
   if (answer.trim() !== 'yes') {
     err.write('Nothing was deleted.\n');
     return true;
   }
-  const left = await deleteAll(found, name, cluster, surroundings);
-  const paint = painter(surroundings);
-  if (given.output === 'table') out.write(paint('bold', `Deleted ${found.length - left} of ${found.length} images.\n`));
+  const deleted = await deleteOrphans(going, {
+    isNamed: async (image) => isNamed(image, readable(await allResources(cluster.client, undefined, signal)), name),
+    clusterName: name,
+    unprotect: given.unprotect,
+    signal,
+    clock,
+    err,
+  });
+  const result = `Deleted ${deleted} of ${countOf(found.length, 'image')}.\n`;
+  if (given.output === 'table') out.write(painter(surroundings)('bold', result));
+  else err.write(result);
+  signal.throwIfAborted();
   if (problems.length > 0) throw incomplete(problems.length);
-  return left > 0;
+  return deleted < found.length;
+}
+
+function questionAbout(going: readonly Orphan[]): string {
+  const count = going.filter(({ image }) => image.protected).length;
+  const isAre = count === 1 ? 'is' : 'are';
+  const lifted = count === 0 ? '' : ` ${count} of them ${isAre} protected, and the protection is lifted first.`;
+  return `Delete ${countOf(going.length, 'image')}, ${formatBytes(bytesOf(going))}?${lifted} Only "yes" deletes: `;
+}
+
+function bytesOf(orphans: readonly Orphan[]): number {
+  return orphans.reduce((sum, { image }) => sum + (image.size ?? 0), 0);
+}
+
+function countOf(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function incomplete(count: number): OperatorError {
-  const message = `the list is not complete, because ${count} clouds could not be listed: fix their Secrets, or name a cloud with --os-cloud`;
+  const message = `the list is not complete, because ${countOf(count, 'cloud')} could not be listed: fix the Secrets, or name a cloud with --os-cloud`;
   return new OperatorError(message, { code: 'ComponentFailed' });
 }
 
@@ -119,26 +145,23 @@ function asData({ image, cloud }: Orphan) {
     size,
     status,
     createdAt,
+    protected: image.protected,
     projectID: cloud.projectID,
   };
 }
 
-function text(found: readonly Orphan[], bytes: number): string {
+function text(found: readonly Orphan[]): string {
   if (found.length === 0) return 'There are no orphans.\n';
-  const rows = found.map(({ image: { id, name, size, createdAt, properties } }) => [
+  const rows = found.map(({ image: { id, name, size, createdAt, properties, ...image } }) => [
     shown(id),
     shown(name ?? ''),
     shown(ownerOf(properties).split('/').slice(0, 2).join('/')),
     shown(createdAt),
+    image.protected ? 'yes' : 'no',
     size === null ? '' : formatBytes(size),
   ]);
-  const lines = table([['IMAGE', 'NAME', 'MADE FOR', 'CREATED', 'SIZE'], ...rows]);
-  return `${lines}\n${found.length} orphans, ${formatBytes(bytes)}.\n`;
-}
-
-function ownerOf(properties: Image['properties']): string {
-  const mark = properties[ownerProperty];
-  return typeof mark === 'string' ? mark : '';
+  const lines = table([['IMAGE', 'NAME', 'MADE FOR', 'CREATED', 'PROTECTED', 'SIZE'], ...rows]);
+  return `${lines}\n${countOf(found.length, 'orphan')}, ${formatBytes(bytesOf(found))}.\n`;
 }
 
 async function findOrphans(
@@ -215,75 +238,4 @@ export function isNamed(image: Image, resources: readonly GlanceImage[], cluster
     const isMarked = owner === ownerOf(image.properties);
     return isMarked || memory.images.includes(image.id) || imageIDsOf(resource).includes(image.id);
   });
-}
-
-/** Resolves with how many are left. */
-async function deleteAll(
-  found: readonly Orphan[],
-  clusterName: string,
-  { client }: Cluster,
-  { signal, clock, err }: Surroundings,
-): Promise<number> {
-  let left = 0;
-  for (const { image: listed, cloud } of found) {
-    const resources = readable(await allResources(client, undefined, signal));
-    const image = await find(cloud.images, listed.id, signal);
-    if (image === undefined) continue;
-    const isMarked =
-      image.properties[clusterProperty] === clusterName && ownerOf(image.properties) === ownerOf(listed.properties);
-    if (!isMarked || isNamed(image, resources, clusterName)) {
-      err.write(`${shown(image.id)} is not an orphan any more: it stays.\n`);
-      left++;
-      continue;
-    }
-    const why = await deleted(image, cloud, clusterName, signal, clock);
-    if (why === undefined) continue;
-    left++;
-    err.write(`${shown(image.id)} stays: ${shown(why)}\n`);
-  }
-  return left;
-}
-
-/** Undefined, or why it stays. */
-async function deleted(
-  image: Image,
-  cloud: Cloud,
-  cluster: string,
-  signal: AbortSignal,
-  clock: Surroundings['clock'],
-): Promise<string | undefined> {
-  const mark = ownerOf(image.properties);
-  const owner: Owner = {
-    uid: unappliedUID,
-    value: mark.split('/').at(-1) ?? '',
-    owner: mark,
-    cluster,
-    isOriginal: false,
-    inheritFrom: [],
-    projects: [cloud.projectID],
-  };
-  const memory = { ...blankMemory(unappliedUID), images: [image.id] };
-  const state = { observed: { revisions: [revisionOf(image, claimOf(owner, memory))], listed: false }, memory };
-  const step = { kind: 'delete' as const, image, why: 'no resource names it', unlessInUse: true as const };
-  try {
-    const performed = await perform(step, state, {
-      images: cloud.images,
-      servers: cloud.servers,
-      recent: cloud.recent,
-      owner,
-      webDownloads: { checkURL: async () => {}, maxVirtualBytes: 0 },
-      memberReadings: createMemberReadings(clock),
-      configMaps: { read: async () => ({ kind: 'absent' }), write: async () => {}, remove: async () => {} },
-      clock,
-      guard: async () => true,
-      record: async () => 'written',
-      signal,
-    });
-    if (performed.kind === 'done') return undefined;
-    if (performed.kind === 'failed') return describe(performed.error);
-    return 'a server or a volume uses it';
-  } catch (error) {
-    signal.throwIfAborted();
-    return describe(error);
-  }
 }

@@ -59,7 +59,8 @@ export function metricsTable(metrics: readonly MetricDescription[]): string {
 export function flagsTable(): string {
   const cell = (text: string) => text.replaceAll('|', '\\|');
   const rows = describeSettings(runSettings).map(
-    ({ flag, value, env, help }) => `| \`${flag} ${cell(value)}\` | ${cell(help)} | \`${env}\` |`,
+    ({ flag, value, env, help }) =>
+      `| \`${flag} ${cell(value)}\` | ${cell(help)} | ${env === undefined ? '' : `\`${env}\``} |`,
   );
   return `| flag | meaning | environment |\n|---|---|---|\n${rows.join('\n')}\n`;
 }

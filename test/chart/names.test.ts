@@ -90,7 +90,7 @@ describe('names', () => {
     const standard = /^(controller_runtime|leader_election|rest_client|watch|workqueue)_/;
     for (const metric of metrics.filter((each) => !standard.test(each)))
       assert.match(metric, /^glance_image_operator_/);
-    for (const { env } of describeSettings(runSettings)) assert.match(env, /^GLANCE_IMAGE_OPERATOR_/);
+    for (const { env } of describeSettings(runSettings)) assert.match(env ?? '', /^GLANCE_IMAGE_OPERATOR_/);
   });
 
   test('the longest names stay within 63 characters, and apart', async () => {

@@ -11,6 +11,8 @@ import { z } from 'zod';
 import { isReason, reasons } from '../../src/api/reasons.ts';
 import { command } from '../../src/commands/command.ts';
 import { completionCommand } from '../../src/commands/completion.ts';
+import { readSettings, setting } from '../../src/commands/config.ts';
+import { orphansCommand } from '../../src/commands/orphans.ts';
 import { painter, print, table } from '../../src/commands/output.ts';
 import { candidates, commandsForPeople } from '../../src/commands/people.ts';
 import { planCommand } from '../../src/commands/plan.ts';
@@ -46,6 +48,21 @@ test('every command for people has a help with its usage, its flags and its exit
     assert.match(shown, /Usage: [\s\S]*Exit codes:\n {2}0 {2}.*\n {2}1 {2}/);
     for (const { flag } of flags) assert.ok(shown.includes(`\n  ${flag}`), flag);
   }
+});
+
+test('what is agreed to for one call can be set by its flag only, not by the environment', () => {
+  const flags = new Map(orphansCommand.flags.map(({ flag, env }) => [flag, env]));
+  for (const flag of ['--delete', '--unprotect', '--yes']) {
+    assert.ok(flags.has(flag), flag);
+    assert.equal(flags.get(flag), undefined);
+  }
+  const table = { yes: { schema: setting.switch(), isFlagOnly: true as const, help: '' } };
+  const env = { GLANCE_IMAGE_OPERATOR_YES: 'true' };
+  assert.equal(readSettings(table, [], env).yes, false);
+  assert.equal(readSettings(table, ['--yes'], {}).yes, true);
+  const shown = orphansCommand.help('glance-image-operator');
+  assert.match(shown, / --yes\n {6}.*\n {2}--kubeconfig/);
+  assert.match(shown, /GLANCE_IMAGE_OPERATOR_KUBECONFIG/);
 });
 
 test('kubectl runs the commands as the plugin glanceimage, and the help says so', () => {

@@ -168,16 +168,20 @@ describe('the commands for people', () => {
       .parse(JSON.parse(listed.out));
     assert.deepEqual([parsed.orphans.map(({ id }) => id), parsed.bytes], [[lost.id], 4096]);
 
-    const unconfirmed = await run(orphansCommand, [...flags, '--delete']);
+    const protectedOne = await run(orphansCommand, [...flags, '--delete', '--yes']);
+    assert.equal(protectedOne.code, 2);
+    assert.equal(protectedOne.err, '1 protected image will stay. --unprotect deletes such images too.\n');
+    const deletion = [...flags, '--delete', '--unprotect'];
+    const unconfirmed = await run(orphansCommand, deletion);
     assert.equal(unconfirmed.code, 1);
     assert.match(unconfirmed.err, /--delete needs a confirmation/);
-    const declined = await run(orphansCommand, [...flags, '--delete'], { lines: ['y'] });
+    const declined = await run(orphansCommand, deletion, { lines: ['y'] });
     assert.deepEqual([declined.code, declined.err], [2, 'Nothing was deleted.\n']);
     assert.ok((await world.images()).some(({ id }) => id === lost.id));
 
-    const confirmed = await run(orphansCommand, [...flags, '--delete'], { lines: ['yes'] });
+    const confirmed = await run(orphansCommand, deletion, { lines: ['yes'] });
     assert.deepEqual([confirmed.code, confirmed.err], [0, '']);
-    assert.match(confirmed.out, /lost +\S+\/gone [\s\S]*Deleted 1 of 1 images/);
+    assert.match(confirmed.out, /lost +\S+\/gone .* yes +4Ki\n[\s\S]*Deleted 1 of 1 image\./);
     const ids = (await world.images()).map(({ id }) => id);
     assert.ok(!ids.includes(lost.id));
     for (const id of [retained.id, other.id, kept.status.imageID ?? '']) assert.ok(ids.includes(id), id);
