@@ -3,17 +3,23 @@ import { z } from 'zod';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { glanceImageType } from '../image/access/resources.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
-import { type Item, parseObject, type ResourceType } from '../kubernetes/resource.ts';
+import { type Item, type KubernetesObject, parseObject, type ResourceType } from '../kubernetes/resource.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { Cluster } from './reach.ts';
 
 /** Throws an OperatorError that names the ways out where there is none. */
-export async function namedResource(
+export function namedResource(name: string, cluster: Cluster, signal: AbortSignal): Promise<GlanceImage> {
+  return namedAs(glanceImageType, name, cluster, signal);
+}
+
+/** As `namedResource`, read in another way. */
+export async function namedAs<T extends KubernetesObject>(
+  type: ResourceType<T>,
   name: string,
   { client, namespace }: Cluster,
   signal: AbortSignal,
-): Promise<GlanceImage> {
-  const resource = await client.get(glanceImageType, { namespace, name }, signal);
+): Promise<T> {
+  const resource = await client.get(type, { namespace, name }, signal);
   if (resource !== undefined) return resource;
   throw new OperatorError(
     `there is no GlanceImage ${name} in namespace ${namespace}: name its namespace with --namespace`,
@@ -24,16 +30,17 @@ export async function namedResource(
 }
 
 /** Without a namespace: of the whole cluster. */
-export async function allResources(
+export async function allResources<T extends KubernetesObject>(
+  type: ResourceType<T>,
   client: KubernetesClient,
   namespace: string | undefined,
   signal: AbortSignal,
-): Promise<Item<GlanceImage>[]> {
+): Promise<Item<T>[]> {
   const scope = namespace === undefined ? {} : { namespace };
-  const items: Item<GlanceImage>[] = [];
+  const items: Item<T>[] = [];
   let token: string | undefined;
   do {
-    const page = await client.listPage(glanceImageType, scope, token, signal);
+    const page = await client.listPage(type, scope, token, signal);
     items.push(...page.items);
     token = page.continueToken;
   } while (token !== undefined);

@@ -7,10 +7,11 @@
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { Image } from '../glance/image.ts';
 import type { Cloud } from '../image/access/clouds.ts';
-import { imageIDsOf } from '../image/access/resources.ts';
+import { glanceImageType, imageIDsOf } from '../image/access/resources.ts';
 import { type CloudRef, cloudRefOf } from '../image/model/cloud-ref.ts';
 import { clusterProperty, identityOf, ownerProperty } from '../image/model/identity.ts';
 import { recall } from '../image/model/memory.ts';
+import type { Item } from '../kubernetes/resource.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { attempt, describe, OperatorError } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
@@ -101,7 +102,8 @@ async function orphans(
     return true;
   }
   const deleted = await deleteOrphans(going, {
-    isNamed: async (image) => isNamed(image, readable(await allResources(cluster.client, undefined, signal)), name),
+    isNamed: async (image) =>
+      isNamed(image, readable(await allResources(glanceImageType, cluster.client, undefined, signal)), name),
     clusterName: name,
     unprotect: given.unprotect,
     signal,
@@ -171,7 +173,7 @@ async function findOrphans(
   access: CloudAccessOfCommand,
   signal: AbortSignal,
 ): Promise<{ found: Orphan[]; problems: readonly string[] }> {
-  const before = readable(await allResources(client, undefined, signal));
+  const before = readable(await allResources(glanceImageType, client, undefined, signal));
   const marked: Orphan[] = [];
   const clouds = given.osCloud === undefined ? cloudsOf(before) : [localCloud(given, '')];
   const problems: string[] = [];
@@ -184,12 +186,12 @@ async function findOrphans(
       problems.push(`cloud ${ref.name} of Secret ${ref.namespace}/${ref.secretRef.name}: ${describe(listed.error)}`);
     else marked.push(...listed.value.filter(({ image }) => !marked.some((one) => one.image.id === image.id)));
   }
-  const resources = readable(await allResources(client, undefined, signal));
+  const resources = readable(await allResources(glanceImageType, client, undefined, signal));
   return { found: marked.filter(({ image }) => !isNamed(image, resources, clusterName)), problems };
 }
 
 /** One that cannot be read may name any image. */
-function readable(items: Awaited<ReturnType<typeof allResources>>): GlanceImage[] {
+function readable(items: readonly Item<GlanceImage>[]): GlanceImage[] {
   return items.map((item) => {
     if (item.kind === 'readable') return item.object;
     const { namespace = '', name } = item.object.metadata;

@@ -3,18 +3,18 @@
  *
  * Invariant: it shows the status that the operator has written, and reads nothing else.
  */
-import { findCondition } from '../api/conditions.ts';
-import type { GlanceImage } from '../api/glanceimage.ts';
+import type { ConditionType } from '../api/conditions.ts';
 import { isReason, reasons } from '../api/reasons.ts';
 import type { Item } from '../kubernetes/resource.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
-import { allResources, namedResource } from './objects.ts';
+import { allResources, namedAs } from './objects.ts';
 import { outputSettings, type Paint, painter, print, type Style, shown, table } from './output.ts';
 import { progressLine } from './progress.ts';
 import { type Cluster, clusterSettings, reachCluster } from './reach.ts';
+import { type SeenResource, seenType, type WrittenResource } from './seen-resource.ts';
 
 const settings = {
   watch: {
@@ -41,6 +41,9 @@ export const statusCommand: Command = command({
   run: status,
 });
 
+/** A newer or older operator wrote it. */
+const unknownNote = '\nThe status has values that this version does not know. --output yaml shows all of it.\n';
+
 const pollMs = 1_000;
 const clearScreen = '\u001b[H\u001b[J';
 
@@ -55,10 +58,10 @@ async function status(
   const look = async () => {
     const now = clock.now();
     if (name !== undefined) {
-      const resource = await namedResource(name, cluster, signal);
+      const resource = await namedAs(seenType, name, cluster, signal);
       return {
-        data: { ...summaryOf(resource), status: resource.status },
-        text: () => statusText(resource, now, paint),
+        data: { ...summaryOf(resource), status: resource.written },
+        text: () => statusText(resource, now, paint) + (resource.isKnown ? '' : unknownNote),
       };
     }
     const summaries = await summariesIn(cluster, given.allNamespaces);
@@ -66,7 +69,7 @@ async function status(
   };
 
   async function summariesIn({ client, namespace }: Cluster, all: boolean): Promise<Summary[]> {
-    const items = await allResources(client, all ? undefined : namespace, signal);
+    const items = await allResources(seenType, client, all ? undefined : namespace, signal);
     return items.map(summaryOfItem).sort((a, b) => rankOf(a) - rankOf(b) || (keyOf(a) < keyOf(b) ? -1 : 1));
   }
 
@@ -123,20 +126,20 @@ function keyOf({ namespace, name }: Summary): string {
   return `${namespace}/${name}`;
 }
 
-function summaryOfItem(item: Item<GlanceImage>): Summary {
+function summaryOfItem(item: Item<WrittenResource>): Summary {
   if (item.kind === 'readable') return summaryOf(item.object);
   const { namespace = '', name } = item.object.metadata;
   return { namespace, name, state: 'failed', reason: 'Unreadable', message: shown(item.problem) };
 }
 
-export function summaryOf({ metadata, spec, status: seen }: GlanceImage): Summary {
-  const ready = findCondition(seen.conditions, 'Ready');
+export function summaryOf({ metadata, spec, status: seen }: SeenResource): Summary {
+  const ready = conditionOf(seen, 'Ready');
   const { imageID, progress, nextAttemptTime, lastError, image } = seen;
   return {
-    namespace: metadata.namespace,
+    namespace: metadata.namespace ?? '',
     name: metadata.name,
     state: stateOf({ spec, status: seen }),
-    reason: lastError?.reason ?? ready?.reason ?? 'Waiting',
+    reason: shown(lastError?.reason ?? ready?.reason ?? 'Waiting'),
     message: shown(lastError?.message ?? ready?.message ?? 'the operator has not reconciled it yet'),
     ...(imageID === undefined ? {} : { imageID }),
     ...(image?.size === undefined ? {} : { size: image.size }),
@@ -145,8 +148,13 @@ export function summaryOf({ metadata, spec, status: seen }: GlanceImage): Summar
   };
 }
 
-function stateOf({ spec, status: { conditions, lastError } }: Pick<GlanceImage, 'spec' | 'status'>): State {
-  const is = (type: Parameters<typeof findCondition>[1]) => findCondition(conditions, type)?.status;
+function conditionOf({ conditions }: SeenResource['status'], type: ConditionType) {
+  return conditions?.find((one) => one.type === type);
+}
+
+function stateOf({ spec, status }: Pick<SeenResource, 'spec' | 'status'>): State {
+  const { lastError } = status;
+  const is = (type: ConditionType) => conditionOf(status, type)?.status;
   if (spec.suspend) return 'suspended';
   if (is('Stalled') === 'True') return 'failed';
   if (lastError !== undefined) return 'retrying';
@@ -161,9 +169,9 @@ export function statusList(summaries: readonly Summary[], now: Date, paint: Pain
     one.namespace,
     one.name,
     paint(styles[one.state], one.reason),
-    one.imageID ?? '',
+    shown(one.imageID ?? ''),
     one.size === undefined ? '' : formatBytes(one.size),
-    one.progress ?? '',
+    shown(one.progress ?? ''),
     one.nextAttemptTime === undefined ? '' : untilText(one.nextAttemptTime, now),
   ]);
   return table([['NAMESPACE', 'NAME', 'STATE', 'IMAGE', 'SIZE', 'PROGRESS', 'NEXT ATTEMPT'], ...rows]);
@@ -171,13 +179,14 @@ export function statusList(summaries: readonly Summary[], now: Date, paint: Pain
 
 function untilText(time: string, now: Date): string {
   const ms = Date.parse(time) - now.getTime();
+  if (Number.isNaN(ms)) return shown(time);
   return ms <= 0 ? 'now' : `in ${formatDuration(ms)}`;
 }
 
 const width = 100;
 
 /** Everything about one. */
-export function statusText(resource: GlanceImage, now: Date, paint: Paint): string {
+export function statusText(resource: SeenResource, now: Date, paint: Paint): string {
   const { namespace, name, state, reason, message } = summaryOf(resource);
   const { status: seen } = resource;
   const lines = [
@@ -188,47 +197,43 @@ export function statusText(resource: GlanceImage, now: Date, paint: Paint): stri
   if (remedy !== undefined) lines.push(`  ${paint('yellow', 'What to do:')} ${remedy}`);
   if (seen.lastError !== undefined) lines.push(`  ${attempts(seen.lastError)}`);
   if (seen.nextAttemptTime !== undefined) lines.push(`  Next attempt ${untilText(seen.nextAttemptTime, now)}`);
-  const warning = findCondition(seen.conditions, 'Warning');
-  if (warning !== undefined) lines.push(`  ${paint('yellow', 'Warning:')} ${shown(warning.message)}`);
-  const updating = findCondition(seen.conditions, 'Updating');
+  const warning = conditionOf(seen, 'Warning');
+  if (warning !== undefined) lines.push(`  ${paint('yellow', 'Warning:')} ${shown(warning.message ?? '')}`);
+  const updating = conditionOf(seen, 'Updating');
   if (updating !== undefined)
-    lines.push(`  ${paint('cyan', 'Update:')} ${updating.reason}: ${shown(updating.message)}`);
+    lines.push(
+      `  ${paint('cyan', 'Update:')} ${shown(updating.reason ?? updating.status)}: ${shown(updating.message ?? '')}`,
+    );
   if (seen.transfer !== undefined) lines.push('', transferText(seen.transfer));
   return `${[...lines, ...revisionLines(resource, paint)].join('\n')}\n`;
 }
 
-function attempts({
-  attempts: count,
-  httpStatus,
-  requestID,
-  at,
-}: NonNullable<GlanceImage['status']['lastError']>): string {
+type Status = SeenResource['status'];
+
+function attempts({ attempts: count, httpStatus, requestID, at }: NonNullable<Status['lastError']>): string {
+  const failed = count === undefined ? 'Failed' : `${count} failed ${count === 1 ? 'attempt' : 'attempts'}`;
+  const last = at === undefined ? '' : `, the last at ${shown(at)}`;
   const response = httpStatus === undefined ? '' : `, HTTP ${httpStatus}`;
   const request = requestID === undefined ? '' : `, request ${shown(requestID)}`;
-  return `${count} failed ${count === 1 ? 'attempt' : 'attempts'}, the last at ${at}${response}${request}`;
+  return `${failed}${last}${response}${request}`;
 }
 
-function transferText({
-  phase,
-  bytes,
-  totalBytes,
-  bytesPerSecond,
-}: NonNullable<GlanceImage['status']['transfer']>): string {
-  if (phase !== 'Transferring') return `  Transfer: ${phase}`;
+function transferText({ phase, bytes, totalBytes, bytesPerSecond }: NonNullable<Status['transfer']>): string {
+  if (phase !== 'Transferring' || bytes === undefined) return `  Transfer: ${shown(phase)}`;
   const progress = { bytes, servedBytes: bytes, total: totalBytes, phase: 'transferring' as const };
   return `  ${progressLine(progress, bytesPerSecond, width)}`;
 }
 
-function revisionLines({ status: { revisions = [] } }: GlanceImage, paint: Paint): string[] {
+function revisionLines({ status: { revisions = [] } }: SeenResource, paint: Paint): string[] {
   if (revisions.length === 0) return [];
   const rows = revisions
     .toReversed()
-    .map(({ number, imageID, digest, hash, state, createdAt = '' }) => [
-      String(number),
-      state === 'Current' ? paint('green', state) : state,
-      imageID,
-      createdAt,
-      (digest ?? hash ?? '').replace(/^(\w+:.{12}).*/, '$1…'),
+    .map(({ number, imageID = '', digest, hash, state = '', createdAt = '' }) => [
+      String(number ?? ''),
+      state === 'Current' ? paint('green', state) : shown(state),
+      shown(imageID),
+      shown(createdAt),
+      shown(digest ?? hash ?? '').replace(/^(\w+:.{12}).*/, '$1…'),
     ]);
   const text = table([['REVISION', 'STATE', 'IMAGE', 'CREATED', 'DIGEST'], ...rows]);
   return ['', ...text.trimEnd().split('\n')];
