@@ -115,7 +115,7 @@ const ofKubeconfig: ReadonlySet<string> = new Set([
 ]);
 
 /** The remedies in the table of reasons are for the operator, which retries and has a ServiceAccount. A command has neither, so its user has to act. */
-function remedyOf(error: unknown): string | undefined {
+export function remedyOf(error: unknown): string | undefined {
   if (error instanceof KubernetesError)
     return ofKubeconfig.has(error.reason)
       ? 'Check the kubeconfig and the permissions of its user. --kubeconfig and --context choose others.'

@@ -2,7 +2,8 @@
  * GlanceImages from files, as the API server would hold them after `kubectl apply`: with the defaults of the CRD, and checked by the
  * same rules.
  *
- * Guarantees: files are only read; documents of other kinds are skipped; an error names the file, the document and the field.
+ * Guarantees: files are only read; documents of other kinds are skipped; a problem names the file, the document and the field, and hides
+ * no other document.
  */
 import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
@@ -10,7 +11,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { type GlanceImage, parseGlanceImage } from '../api/glanceimage.ts';
 import { group, kind } from '../api/group.ts';
-import { describeFileError } from '../lib/errors.ts';
+import { attempt, describe, describeFileError } from '../lib/errors.ts';
+import { keyOf } from '../lib/key.ts';
 import { UsageError } from './config.ts';
 import { readFileOf } from './input.ts';
 import { readAsKubectl } from './kubectl-yaml.ts';
@@ -21,26 +23,60 @@ export interface Manifest {
   at: string;
 }
 
+export interface Manifests {
+  manifests: Manifest[];
+  /** Each is a sentence. */
+  problems: string[];
+}
+
 /** No object has it: a manifest that is not applied has no uid. */
 export const unappliedUID = '00000000-0000-0000-0000-000000000000';
 
 const extensions = ['.yaml', '.yml', '.json'];
 
-/** `path`: a file, a folder and everything in it, or `-`. Throws UsageError. */
+/** `path`: a file, a folder and everything in it, or `-`. Throws UsageError where nothing can be read. */
 export async function readManifests(
   path: string,
   namespace: string,
   readInput: () => Promise<string>,
   signal: AbortSignal,
-): Promise<Manifest[]> {
-  if (path === '-') return manifestsIn(await readInput(), 'standard input', namespace);
-  const files = await filesIn(path);
-  const manifests: Manifest[] = [];
-  for (const file of files) {
-    const bytes = await readFileOf(file, signal);
-    manifests.push(...manifestsIn(bytes.toString('utf8'), file, namespace));
+): Promise<Manifests> {
+  if (path === '-') return onlyOnce(manifestsIn(await readInput(), 'standard input', namespace));
+  const all: Manifests[] = [];
+  for (const file of await filesIn(path)) {
+    const bytes = await attempt(signal, () => readFileOf(file, signal));
+    all.push(
+      bytes.ok
+        ? manifestsIn(bytes.value.toString('utf8'), file, namespace)
+        : { manifests: [], problems: [describe(bytes.error)] },
+    );
   }
-  return manifests;
+  return onlyOnce(joined(all));
+}
+
+function joined(all: readonly Manifests[]): Manifests {
+  return {
+    manifests: all.flatMap(({ manifests }) => manifests),
+    problems: all.flatMap(({ problems }) => problems),
+  };
+}
+
+/** kubectl applies each of several manifests for one resource, so the last one is in effect until the next apply. Nobody means that. */
+function onlyOnce({ manifests, problems }: Manifests): Manifests {
+  const byKey = Map.groupBy(manifests, ({ resource: { metadata } }) => keyOf(metadata.namespace, metadata.name));
+  const several = [...byKey].filter(([, all]) => all.length > 1);
+  return {
+    manifests: manifests.filter(
+      ({ resource: { metadata } }) => byKey.get(keyOf(metadata.namespace, metadata.name))?.length === 1,
+    ),
+    problems: [
+      ...problems,
+      ...several.map(
+        ([key, all]) =>
+          `GlanceImage ${key} is declared ${all.length} times (${all.map(({ at }) => at).join('; ')}): keep one of the manifests`,
+      ),
+    ],
+  };
 }
 
 /** As kubectl: links to files are followed, links to folders are not, so that each file is read once and a loop ends. */
@@ -82,15 +118,25 @@ const manifestSchema = z.looseObject({
   spec: z.unknown(),
 });
 
-export function manifestsIn(text: string, file: string, namespace: string): Manifest[] {
+export function manifestsIn(text: string, file: string, namespace: string): Manifests {
   const documents = readAsKubectl(text);
-  return documents.flatMap((document, index) => {
+  const read = documents.flatMap((document, index): (Manifest | Problem)[] => {
     const at = documents.length === 1 ? file : `${file}, document ${index + 1}`;
-    if (!document.ok) throw new UsageError(`${at} is not YAML: ${document.problem}`);
+    if (!document.ok) return [{ problem: `${at} is not YAML: ${document.problem}` }];
     const list = listSchema.safeParse(document.content);
-    const objects = list.success ? list.data.items : [document.content];
-    return objects.flatMap((object) => (isOurs(object) ? [{ resource: asApplied(object, at, namespace), at }] : []));
+    const objects = list.success
+      ? list.data.items.map((object, item) => ({ object, at: `${at}, item ${item + 1}` }))
+      : [{ object: document.content, at }];
+    return objects.flatMap((one) => (isOurs(one.object) ? [asApplied(one.object, one.at, namespace)] : []));
   });
+  return {
+    manifests: read.flatMap((one) => ('problem' in one ? [] : [one])),
+    problems: read.flatMap((one) => ('problem' in one ? [one.problem] : [])),
+  };
+}
+
+interface Problem {
+  problem: string;
 }
 
 function isOurs(object: unknown): boolean {
@@ -98,9 +144,9 @@ function isOurs(object: unknown): boolean {
   return head.success && head.data.kind === kind && head.data.apiVersion.split('/')[0] === group;
 }
 
-function asApplied(object: unknown, at: string, namespace: string): GlanceImage {
+function asApplied(object: unknown, at: string, namespace: string): Manifest | Problem {
   const parsed = manifestSchema.safeParse(object);
-  if (!parsed.success) throw invalid(at, parsed.error);
+  if (!parsed.success) return invalid(at, parsed.error);
   const { metadata } = parsed.data;
   const spec = withoutNulls(parsed.data.spec, 'spec');
   const place = `${at}, GlanceImage ${metadata.name}`;
@@ -121,11 +167,11 @@ function asApplied(object: unknown, at: string, namespace: string): GlanceImage 
       status: {},
     });
   } catch (error) {
-    throw error instanceof z.ZodError ? invalid(place, error) : error;
+    if (error instanceof z.ZodError) return invalid(place, error);
+    throw error;
   }
   const unknown = unknownField(spec, resource.spec, 'spec');
-  if (unknown !== undefined) throw new UsageError(`${place}: there is no field ${unknown}`);
-  return resource;
+  return unknown === undefined ? { resource, at } : { problem: `${place}: there is no field ${unknown}` };
 }
 
 /** Properties may have any value. The API server drops the other fields whose value is null, and adds their defaults. */
@@ -136,8 +182,8 @@ function withoutNulls(value: unknown, path: string): unknown {
   return Object.fromEntries(entries.map(([key, one]) => [key, withoutNulls(one, `${path}.${key}`)]));
 }
 
-function invalid(at: string, { issues: [issue] }: z.ZodError): UsageError {
-  return new UsageError(`${at}: ${issue?.path.join('.') || 'the document'}: ${issue?.message}`);
+function invalid(at: string, { issues: [issue] }: z.ZodError): Problem {
+  return { problem: `${at}: ${issue?.path.join('.') || 'the document'}: ${issue?.message}` };
 }
 
 /** A field that was declared, and that the schema does not have. */

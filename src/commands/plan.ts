@@ -6,12 +6,13 @@
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { glanceImageType } from '../image/access/resources.ts';
 import { lookAhead } from '../image/ahead/ahead.ts';
-import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
+import { attempt } from '../lib/errors.ts';
+import { type Command, type CommandLine, command, remedyOf, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
-import { appliedTo, readManifests, unappliedUID } from './manifests.ts';
+import { appliedTo, type Manifest, type Manifests, readManifests, unappliedUID } from './manifests.ts';
 import { namedResource } from './objects.ts';
 import { outputSettings, painter, print, shown } from './output.ts';
-import { type PlannedResource, plannedResource, totalsOf } from './planned.ts';
+import { failedResource, type PlannedResource, plannedResource, totalsOf } from './planned.ts';
 import { planText } from './planned-text.ts';
 import { showWork } from './progress.ts';
 import {
@@ -44,10 +45,12 @@ const settings = {
 
 type Line = CommandLine<typeof settings>;
 
-/** `isApplied`: the cluster has it. */
-interface Planned {
-  resource: GlanceImage;
-  isApplied: boolean;
+type Key = Pick<GlanceImage['metadata'], 'namespace' | 'name'>;
+
+/** What is to be planned, and how its declaration is read. */
+interface Wanted {
+  key: Key;
+  read(signal: AbortSignal): Promise<GlanceImage>;
 }
 
 export const planCommand: Command = command({
@@ -72,59 +75,88 @@ async function plan({ settings: given, operands }: Line, surroundings: Surroundi
   if (offline && filename === undefined) throw new UsageError('--offline needs manifests: name them with --filename');
   if (offline) localCloud(given, '--offline');
   await using cluster = offline ? undefined : reachCluster(given, surroundings);
-  const found =
-    name === undefined
-      ? await manifested(
-          await readManifests(filename ?? '', cluster?.namespace ?? 'default', readInput, signal),
-          cluster,
-          signal,
-        )
-      : cluster === undefined
-        ? []
-        : [{ resource: await namedResource(name, cluster, signal), isApplied: true }];
-  const planned = await planAll(found, given, cluster, surroundings);
-  const data = { resources: planned, totals: totalsOf(planned) };
-  print(given.output, data, () => planText(planned, painter(surroundings)), surroundings);
-  const failed = planned.find(({ end }) => end.state === 'blocked');
-  if (failed !== undefined && given.output !== 'table') {
-    surroundings.err.write(`${failed.namespace}/${failed.name}: ${shown(failed.end.message ?? '')}\n`);
-  }
-  return planned.some(({ steps, end }) => steps.length > 0 || end.state === 'blocked' || end.state === 'unknown');
+  const namespace = cluster?.namespace ?? 'default';
+  const { manifests, problems } =
+    filename === undefined ? nothing : await readManifests(filename, namespace, readInput, signal);
+  const wanted =
+    name === undefined || cluster === undefined
+      ? manifests.map((manifest) => manifested(manifest, cluster))
+      : [{ key: { namespace, name }, read: () => namedResource(name, cluster, signal) }];
+  if (wanted.length === 0)
+    throw new UsageError(problems.join('\n') || '--filename: there is no GlanceImage in these manifests');
+  const planned = await planAll(wanted, given, cluster, surroundings);
+  const only = planned.length === 1 && problems.length === 0 ? planned[0] : undefined;
+  if (only?.kind === 'failed') throw only.error;
+  return report(planned, problems, given, surroundings);
 }
 
-async function manifested(
-  manifests: Awaited<ReturnType<typeof readManifests>>,
-  cluster: Cluster | undefined,
-  signal: AbortSignal,
-): Promise<Planned[]> {
-  if (manifests.length === 0) throw new UsageError('--filename: there is no GlanceImage in these manifests');
-  const all: Planned[] = [];
-  for (const manifest of manifests) {
-    const { namespace, name } = manifest.resource.metadata;
-    const found = await cluster?.client.get(glanceImageType, { namespace, name }, signal);
-    const resource = appliedTo(found, manifest);
-    all.push({ resource, isApplied: resource.metadata.uid !== unappliedUID });
-  }
-  return all;
+const nothing: Manifests = { manifests: [], problems: [] };
+
+type Planned =
+  | { kind: 'planned'; resource: PlannedResource }
+  | { kind: 'failed'; about: Parameters<typeof failedResource>[0]; error: unknown };
+
+/** As it is after the manifest is applied. */
+function manifested(manifest: Manifest, cluster: Cluster | undefined): Wanted {
+  const { namespace, name } = manifest.resource.metadata;
+  const key = { namespace, name };
+  const read = async (signal: AbortSignal) =>
+    appliedTo(await cluster?.client.get(glanceImageType, key, signal), manifest);
+  return { key, read };
+}
+
+/** Prints everything. Throws where a part is missing. */
+function report(
+  planned: readonly Planned[],
+  problems: readonly string[],
+  given: Line['settings'],
+  surroundings: Surroundings,
+): boolean {
+  const { err } = surroundings;
+  const resources = planned.map((one) =>
+    one.kind === 'planned' ? one.resource : failedResource(one.about, one.error, remedyOf(one.error)),
+  );
+  const data = { resources, totals: totalsOf(resources), problems };
+  print(given.output, data, () => planText(resources, painter(surroundings)), surroundings);
+  if (given.output !== 'table')
+    for (const { namespace, name, end } of resources)
+      if (end.state === 'blocked' || end.state === 'failed')
+        err.write(`${namespace}/${name}: ${shown(end.message ?? '')}\n`);
+  for (const problem of problems) err.write(`Not planned: ${shown(problem)}\n`);
+  const missing = problems.length + planned.filter(({ kind }) => kind === 'failed').length;
+  if (missing > 0)
+    throw new Error(`the plan is not complete: ${missing} of ${planned.length + problems.length} failed`);
+  return resources.some(({ steps, end }) => steps.length > 0 || end.state === 'blocked' || end.state === 'unknown');
 }
 
 async function planAll(
-  all: readonly Planned[],
+  all: readonly Wanted[],
   given: Line['settings'],
   cluster: Cluster | undefined,
   surroundings: Surroundings,
-): Promise<PlannedResource[]> {
+): Promise<Planned[]> {
   const { signal, err, clock } = surroundings;
   const name = cluster === undefined ? 'offline' : await clusterNameOf(given, cluster.client, signal);
   await using clouds = await reachClouds(given, cluster?.client, surroundings);
+  // A mistake in it is one of the command line, and none of a resource.
+  if (given.osCloud !== undefined) await clouds.localFiles();
   const context = clouds.ahead(name, given.inheritFrom);
   using work = showWork(err, clock);
-  const planned: PlannedResource[] = [];
-  for (const { resource, isApplied } of all) {
-    const { namespace, name: one } = resource.metadata;
-    work.update(`Looking at ${namespace}/${one} (${planned.length + 1} of ${all.length})`);
-    const ahead = await lookAhead(resource, context, signal);
-    planned.push(plannedResource({ namespace, name: one }, isApplied, ahead));
+  const planned: Planned[] = [];
+  for (const { key, read } of all) {
+    work.update(`Looking at ${key.namespace}/${key.name} (${planned.length + 1} of ${all.length})`);
+    const resource = await attempt(signal, () => read(signal));
+    if (!resource.ok) {
+      planned.push({ kind: 'failed', about: key, error: resource.error });
+      continue;
+    }
+    const about = { ...key, isApplied: resource.value.metadata.uid !== unappliedUID };
+    const ahead = await attempt(signal, () => lookAhead(resource.value, context, signal));
+    planned.push(
+      ahead.ok
+        ? { kind: 'planned', resource: plannedResource(key, about.isApplied, ahead.value) }
+        : { kind: 'failed', about, error: ahead.error },
+    );
   }
   return planned;
 }

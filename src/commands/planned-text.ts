@@ -30,7 +30,8 @@ export function planText(resources: readonly PlannedResource[], paint: Paint): s
 }
 
 function resourceText({ namespace, name, isApplied, steps, end }: PlannedResource, paint: Paint): string {
-  const head = paint('bold', shown(`GlanceImage ${namespace}/${name}`)) + (isApplied ? '' : ' (not applied yet)');
+  const head =
+    paint('bold', shown(`GlanceImage ${namespace}/${name}`)) + (isApplied === false ? ' (not applied yet)' : '');
   const first = steps.findIndex(({ ifRight }) => ifRight);
   const lines = steps.flatMap((step, index) => [
     ...(index === first ? [conditional(paint)] : []),
@@ -43,7 +44,11 @@ function conditional(paint: Paint): string {
   return paint('dim', '  if that data is right (otherwise another image is made):');
 }
 
-function endLines({ state, reason, message = '' }: PlannedResource['end'], hasSteps: boolean, paint: Paint): string[] {
+function endLines(
+  { state, reason, message = '', remedy }: PlannedResource['end'],
+  hasSteps: boolean,
+  paint: Paint,
+): string[] {
   switch (state) {
     case 'settled':
       return hasSteps ? [] : [paint('dim', '  as declared: nothing to do')];
@@ -51,6 +56,11 @@ function endLines({ state, reason, message = '' }: PlannedResource['end'], hasSt
       return [paint('dim', `  nothing to do: ${shown(message)}`)];
     case 'blocked':
       return [paint('red', `  stops: ${reason}: ${shown(message)}`)];
+    case 'failed':
+      return [
+        paint('red', `  cannot be planned: ${shown(message)}`),
+        ...(remedy === undefined ? [] : [`    ${remedy}`]),
+      ];
     case 'unknown':
       return [paint('yellow', `  the next steps are unknown: ${shown(message)}`)];
   }
@@ -127,9 +137,9 @@ function valueText(value: FieldChange['after']): string {
 
 function totalsText(resources: readonly PlannedResource[], paint: Paint): string {
   const totals = totalsOf(resources);
-  const { bytes, other } = totals;
+  const { bytes, other, failed } = totals;
   const size = bytes === 0 ? '' : ` (${formatBytes(bytes)})`;
-  const rest = other === 0 ? '' : `, ${other} other`;
+  const rest = `${other === 0 ? '' : `, ${other} other`}${failed === 0 ? '' : `; ${failed} could not be planned`}`;
   return (
     `${paint('bold', 'Plan:')} ${totals.create} to create, ${totals.change} to change, ${totals.transfer} to transfer${size}, ` +
     `${totals.retire} to retire, ${totals.delete} to delete${rest}.`

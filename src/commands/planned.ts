@@ -12,6 +12,7 @@ import { ownerProperty } from '../image/model/identity.ts';
 import { isRetired } from '../image/model/memory.ts';
 import { publishedData } from '../image/model/published-data.ts';
 import type { PlanStep, State } from '../image/model/step.ts';
+import { describe, OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import type { JsonValue } from '../openstack/json.ts';
 
@@ -62,10 +63,11 @@ export interface PlannedStep {
 export interface PlannedResource {
   namespace: string;
   name: string;
-  /** The cluster has this resource. */
-  isApplied: boolean;
+  /** The cluster has this resource. Absent where that could not be read. */
+  isApplied?: boolean;
   steps: PlannedStep[];
-  end: { state: Outlook['kind']; reason?: string; message?: string };
+  /** `failed`: its steps are not known, because something could not be read. */
+  end: { state: Outlook['kind'] | 'failed'; reason?: string; message?: string; remedy?: string };
 }
 
 export function plannedResource(
@@ -88,6 +90,21 @@ export function plannedResource(
     return [isNew ? withoutUnknown(step, isApplied) : step];
   });
   return { namespace, name, isApplied, steps, end: endOf(end) };
+}
+
+export function failedResource(
+  about: Pick<PlannedResource, 'namespace' | 'name' | 'isApplied'>,
+  error: unknown,
+  remedy: string | undefined,
+): PlannedResource {
+  const reason = error instanceof OperatorError ? { reason: error.code } : {};
+  const end = {
+    state: 'failed' as const,
+    ...reason,
+    message: describe(error),
+    ...(remedy !== undefined && { remedy }),
+  };
+  return { ...about, steps: [], end };
 }
 
 function endOf(end: Outlook): PlannedResource['end'] {
@@ -273,6 +290,8 @@ export interface Totals {
   delete: number;
   /** All others: members, stores, ConfigMaps and what is only read. */
   other: number;
+  /** Resources whose steps are not known. */
+  failed: number;
 }
 
 export function totalsOf(resources: readonly PlannedResource[]): Totals {
@@ -287,5 +306,6 @@ export function totalsOf(resources: readonly PlannedResource[]): Totals {
     delete: count('delete'),
   };
   const known = named.create + named.change + named.transfer + named.retire + named.delete;
-  return { ...named, other: steps.length - known };
+  const failed = resources.filter(({ end }) => end.state === 'failed').length;
+  return { ...named, other: steps.length - known, failed };
 }

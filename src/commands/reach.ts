@@ -20,7 +20,7 @@ import { createConfigMapReader } from '../kubernetes/config-map.ts';
 import { createSecretReader } from '../kubernetes/secret.ts';
 import { createApiTransport } from '../kubernetes/transport.ts';
 import { abortable, linked } from '../lib/abort.ts';
-import { describe } from '../lib/errors.ts';
+import { attempt, describe } from '../lib/errors.ts';
 import type { Key } from '../lib/key.ts';
 import { programVersion } from '../lib/version.ts';
 import type { CloudFiles } from '../openstack/clouds.ts';
@@ -189,13 +189,22 @@ export async function reachClouds(
   const waiting = new Map<Key, () => void>();
   publishers.changes.subscribe((key) => waiting.get(key)?.());
 
+  /** A cloud that could not be opened, by its reference: the next resource there need not wait for the same failure. */
+  const failures = new Map<string, unknown>();
+
   async function open(ref: CloudRef, signal: AbortSignal): Promise<Cloud> {
     const named = osCloud === undefined ? ref : { ...ref, name: osCloud };
+    const key = JSON.stringify(named);
+    if (failures.has(key)) throw failures.get(key);
     // The first opening only shows where the Secret leads to.
     const opened = async () => (await clouds.read(named, signal)).open(signal);
-    const cloud = (await opened()) ?? (await opened());
-    if (cloud === undefined) throw new Error('the cloud was not opened');
-    return cloud;
+    const cloud = await attempt(signal, async () => (await opened()) ?? (await opened()));
+    if (!cloud.ok) {
+      failures.set(key, cloud.error);
+      throw cloud.error;
+    }
+    if (cloud.value === undefined) throw new Error('the cloud was not opened');
+    return cloud.value;
   }
 
   const source: CloudAccessOfCommand['source'] = (planned, secrets, run) =>

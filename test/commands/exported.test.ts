@@ -30,7 +30,7 @@ test('each name of an image gives a file name of its own in the folder, and a ma
     assert.match(made.name, /^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/);
     assert.ok(!taken.has(made.name) && !made.name.includes('..'), made.name);
     taken.add(made.name);
-    const found = manifestsIn(manifestText(made.manifest), 'export.yaml', 'other');
+    const { manifests: found } = manifestsIn(manifestText(made.manifest), 'export.yaml', 'other');
     assert.deepEqual(
       found.map(({ resource: { metadata, spec } }) => [metadata.name, metadata.namespace, spec.import?.id]),
       [[made.name, 'team', idOf(index)]],

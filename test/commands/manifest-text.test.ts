@@ -36,7 +36,7 @@ test('kubectl and the operator read each text of a manifest as it was', () => {
   const { stdout, stderr } = spawnSync('kubectl', args, { input: text, encoding: 'utf8' });
   assert.notEqual(stdout, '', stderr);
   assert.deepEqual(JSON.parse(stdout).spec, spec);
-  const [read] = manifestsIn(text.replace(/^ {4}tags:[\s\S]*/m, ''), 'a.yaml', 'team');
+  const [read] = manifestsIn(text.replace(/^ {4}tags:[\s\S]*/m, ''), 'a.yaml', 'team').manifests;
   assert.deepEqual(read?.resource.spec.image.properties, image.properties);
 });
 

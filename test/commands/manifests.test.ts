@@ -33,7 +33,7 @@ test('all manifests of a folder are read in the order of their names, and object
   );
   writeFileSync(join(folder, 'more/d.yml'), manifest('d'));
   writeFileSync(join(folder, 'notes.txt'), manifest('x'));
-  const found = await readManifests(folder, 'team', nothing, neverAborted());
+  const { manifests: found } = await readManifests(folder, 'team', nothing, neverAborted());
   assert.deepEqual(
     found.map(({ resource: { metadata } }) => `${metadata.namespace}/${metadata.name}`),
     ['team/b', 'team/c', 'team/d'],
@@ -49,7 +49,7 @@ test('links to folders are not followed, and a folder may be called as a file', 
   symlinkSync('..2026', join(mounted, '..data'));
   symlinkSync('..data/file', join(mounted, 'linked.yaml'));
   symlinkSync('.', join(mounted, 'loop'));
-  const found = await readManifests(mounted, 'team', nothing, neverAborted());
+  const { manifests: found } = await readManifests(mounted, 'team', nothing, neverAborted());
   assert.deepEqual(
     found.map(({ resource: { metadata } }) => metadata.name),
     ['e', 'linked'],
@@ -59,18 +59,20 @@ test('links to folders are not followed, and a folder may be called as a file', 
 test('a field without a value counts as absent, as the API server treats it', () => {
   const metadata = 'metadata: { name: a, namespace: "", annotations: null }\n';
   const text = `${head}${metadata}${spec}  interval:\n  content: null\n  image: { name: ~, tags: null, properties: { a: ~, b: c } }\n`;
-  const [found] = manifestsIn(text, 'a.yaml', 'team');
-  const [bare] = manifestsIn(manifest('a', '{ properties: { a: ~, b: c } }'), 'a.yaml', 'team');
+  const [found] = manifestsIn(text, 'a.yaml', 'team').manifests;
+  const [bare] = manifestsIn(manifest('a', '{ properties: { a: ~, b: c } }'), 'a.yaml', 'team').manifests;
   assert.deepEqual(found?.resource, bare?.resource);
   assert.deepEqual(found?.resource.spec.interval, '10m');
-  assert.throws(() => manifestsIn(`${head}metadata: { name: ~ }\n${spec}`, 'a.yaml', 'team'), /metadata.name/);
-  assert.throws(() => manifestsIn(`${head}metadata: { name: a }\nspec: ~\n`, 'a.yaml', 'team'), UsageError);
+  for (const invalid of [`metadata: { name: ~ }\n${spec}`, 'metadata: { name: a }\nspec: ~\n']) {
+    const { manifests, problems } = manifestsIn(head + invalid, 'a.yaml', 'team');
+    assert.deepEqual([manifests.length, problems.length], [0, 1], invalid);
+  }
 });
 
 test('the items of every kind of list are read', () => {
   for (const kind of ['List', 'GlanceImageList']) {
     const items = [{ kind: 'Secret' }, parse(manifest('a'))];
-    const found = manifestsIn(JSON.stringify({ apiVersion: 'v1', kind, items }), 'list.json', 'team');
+    const found = manifestsIn(JSON.stringify({ apiVersion: 'v1', kind, items }), 'list.json', 'team').manifests;
     assert.deepEqual(
       found.map(({ resource: { metadata } }) => metadata.name),
       ['a'],
@@ -80,7 +82,8 @@ test('the items of every kind of list are read', () => {
 });
 
 test('a manifest from standard input has the defaults that the API server would add', async () => {
-  const [found] = await readManifests('-', 'team', async () => manifest('a'), neverAborted());
+  const { manifests } = await readManifests('-', 'team', async () => manifest('a'), neverAborted());
+  const [found] = manifests;
   assert.deepEqual([found?.resource.spec.interval, found?.resource.spec.suspend], ['10m', false]);
 });
 
@@ -95,10 +98,9 @@ test('a pipe, a device and a file that is too large are rejected as manifests', 
     ['/dev/zero', /cannot read \/dev\/zero: it is not a regular file/],
     [large, /cannot read .*large: it has more than 16777216 bytes/],
   ] as const) {
-    await assert.rejects(
-      readManifests(path, 'team', nothing, neverAborted()),
-      (error) => error instanceof UsageError && message.test(error.message),
-    );
+    const { manifests, problems } = await readManifests(path, 'team', nothing, neverAborted());
+    assert.deepEqual([manifests.length, problems.length], [0, 1], path);
+    assert.match(problems[0] ?? '', message);
   }
 });
 
@@ -116,7 +118,7 @@ test('standard input is read up to a limit, and no further once the command is s
 
 test('values are read as kubectl reads them', () => {
   const image = "{ properties: { a: yes, b: 1:30, c: 2026-01-31, d: 0x10, e: 1234567890123456789, f: '1' } }";
-  const [found] = manifestsIn(manifest('a', image), 'a.yaml', 'team');
+  const [found] = manifestsIn(manifest('a', image), 'a.yaml', 'team').manifests;
   assert.deepEqual(found?.resource.spec.image.properties, {
     a: true,
     b: '1:30',
@@ -139,17 +141,50 @@ test('a manifest that the API server would reject is an error that names the fil
     [manifest('a..b'), /^a\.yaml: metadata\.name: must /],
     [manifest('a, namespace: a.b'), /^a\.yaml: metadata\.namespace: must be up to 63 lower case letters/],
     ['a: [', /^a\.yaml is not YAML: /],
-  ] as const)
-    assert.throws(
-      () => manifestsIn(text, 'a.yaml', 'team'),
-      (error) => error instanceof UsageError && message.test(error.message),
-    );
+  ] as const) {
+    const { problems } = manifestsIn(text, 'a.yaml', 'team');
+    assert.equal(problems.length, 1, text);
+    assert.match(problems[0] ?? '', message);
+  }
+});
+
+test('a manifest that cannot be read hides no other one, and each problem is reported', async () => {
+  const mixed = join(folder, 'mixed');
+  mkdirSync(mixed);
+  writeFileSync(join(mixed, 'a.yaml'), 'a: [');
+  writeFileSync(join(mixed, 'b.yaml'), `${manifest('b', '{ minDisk: 1 }')}---\n${manifest('good')}`);
+  symlinkSync('nowhere', join(mixed, 'c.yaml'));
+  const { manifests, problems } = await readManifests(mixed, 'team', nothing, neverAborted());
+  assert.deepEqual(
+    manifests.map(({ resource: { metadata } }) => metadata.name),
+    ['good'],
+  );
+  assert.deepEqual(
+    problems.map((problem) => /[abc]\.yaml/.exec(problem)?.[0]),
+    ['a.yaml', 'b.yaml', 'c.yaml'],
+  );
+});
+
+test('two manifests of one resource are a problem that names where both are, and the others are read', async () => {
+  const twice = join(folder, 'twice');
+  mkdirSync(twice);
+  writeFileSync(join(twice, 'a.yaml'), `${manifest('one')}---\n${manifest('two, namespace: other')}`);
+  const items = [parse(manifest('two')), parse(manifest('one, namespace: team'))];
+  writeFileSync(join(twice, 'b.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+  const { manifests, problems } = await readManifests(twice, 'team', nothing, neverAborted());
+  assert.deepEqual(
+    manifests.map(({ resource: { metadata } }) => `${metadata.namespace}/${metadata.name}`),
+    ['other/two', 'team/two'],
+  );
+  assert.deepEqual(problems, [
+    `GlanceImage team/one is declared 2 times (${twice}/a.yaml, document 1; ${twice}/b.json, item 2): keep one of the manifests`,
+  ]);
 });
 
 test('a manifest of an applied resource keeps what the cluster knows of it, and an edit is another generation', () => {
   const found = resourceOf({ status: { imageID: 'x' } });
-  const [edited] = manifestsIn(manifest('ubuntu', '{ name: other }'), 'a.yaml', 'demo');
-  const [same] = manifestsIn(manifest('ubuntu'), 'a.yaml', 'demo');
+  const [edited] = manifestsIn(manifest('ubuntu', '{ name: other }'), 'a.yaml', 'demo').manifests;
+  const [same] = manifestsIn(manifest('ubuntu'), 'a.yaml', 'demo').manifests;
   assert.ok(edited && same);
   const after = appliedTo(found, edited);
   assert.deepEqual([after.metadata.uid, after.metadata.generation, after.status.imageID], [found.metadata.uid, 2, 'x']);
