@@ -9,7 +9,7 @@ import { exitCodeOf, exitCodes } from './commands/exit.ts';
 import { candidatesCommand, commandsForPeople, listOf } from './commands/people.ts';
 import { run, runHelp } from './commands/run.ts';
 import { runSettings, transferSettings } from './commands/settings.ts';
-import { exitWithoutOutput, isAskedByKubectl, programName, surroundingsOf } from './commands/surroundings.ts';
+import { isAskedByKubectl, programName, surroundingsOf, watchOutput } from './commands/surroundings.ts';
 import { transfer, transferHelp } from './commands/transfer.ts';
 import { describe } from './lib/errors.ts';
 import { cleanText } from './lib/redact.ts';
@@ -61,27 +61,22 @@ async function main(args: string[]): Promise<number> {
   const isOfRun = !isPlugin && first.startsWith('--') && !isHelp(first);
   const [name, flags] = isOfRun ? ['run', args] : [first, rest];
   const chosen = commands.find((one) => one.name === name);
-  const isHelpAsked = isHelp(name) || name === 'help';
-  if (isHelpAsked || chosen === undefined || flags.some(isHelp)) exitWithoutOutput(process);
-  if (isHelpAsked) process.stdout.write(usage());
+  if (isHelp(name) || name === 'help') process.stdout.write(usage());
   else if (chosen === undefined) {
     process.stderr.write(printableLines(`glance-image-operator: there is no command "${name}"\n\n${usage()}`));
     return exitCodes.failed;
   } else if (flags.some(isHelp) && !chosen.isHidden) process.stdout.write(`${chosen.help(program)}\n`);
-  else return chosen.run(flags, () => surroundingsOf(process));
+  else return chosen.run(flags, () => surroundingsOf(process, output.signal));
   return exitCodes.stopped;
 }
 
 const words = process.argv.slice(2);
+const output = watchOutput(process);
 // Open handles, such as a socket that does not close, must not keep the process alive. One executable admits no await here.
 main(isAskedByKubectl(process.argv[1]) ? ['__complete', '--kubectl', '--', ...words] : words).then(
-  (code) => {
-    process.exitCode = code;
-    // A failure to write the output is reported instead, by its own listener.
-    if (process.stdout.errored === null) process.exit();
-  },
+  (code) => output.end(code),
   (error: unknown) => {
     process.stderr.write(`glance-image-operator: ${printableLines(cleanText(describe(error)))}\n`);
-    process.exit(exitCodeOf(error));
+    output.end(exitCodeOf(error));
   },
 );

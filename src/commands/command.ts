@@ -25,8 +25,18 @@ export interface Surroundings {
   /** All of the input. */
   readInput(): Promise<string>;
   clock: Clock;
-  /** Aborts on SIGINT or SIGTERM. */
+  /** Aborts on SIGINT or SIGTERM, and with an OutputEnded. */
   signal: AbortSignal;
+}
+
+/** Standard output takes nothing more: its reader has gone, or there is this problem. */
+export class OutputEnded extends Error {
+  readonly problem: string | undefined;
+
+  constructor(problem: string | undefined) {
+    super(problem ?? 'nobody reads the output any more');
+    this.problem = problem;
+  }
 }
 
 export interface CommandLine<T extends Settings> {
@@ -91,6 +101,8 @@ export function command<const T extends Settings>(definition: Definition<T>): Co
         const line = readCommandLine(settings, args, surroundings.env, most);
         return (await definition.run(line, surroundings)) ? codes.found : codes.done;
       } catch (error) {
+        // The process reports it.
+        if (surroundings.signal.reason instanceof OutputEnded) return codes.done;
         surroundings.err.write(`glance-image-operator: ${sentenceOf(error, surroundings.signal)}\n`);
         return codes.failed;
       }

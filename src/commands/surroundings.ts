@@ -1,22 +1,21 @@
 /**
- * The process as commands for people see it: its terminal, its input, its signals.
+ * The process as commands for people see it: its terminal, its input, its output, its signals.
  *
- * Guarantees: a reader that closes the pipe early ends the process without an error; output that cannot be written for another reason ends
- * it with one; after the first signal a command can end by itself,
- * and a second one ends the process at once.
+ * Guarantees: a reader that closes the pipe early, output that cannot be written, and the first signal abort the signal of the command,
+ * which ends without leaving anything half done. A second signal ends the process at once. Only output that cannot be written is an error
+ * of them. Messages to a standard error that is closed are dropped.
  */
 import { basename } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { systemClock } from '../lib/clock.ts';
 import { describeFileError, errorCode } from '../lib/errors.ts';
-import type { Surroundings } from './command.ts';
+import { OutputEnded, type Surroundings } from './command.ts';
 import { onTermination } from './exit.ts';
 import { readInputOf } from './input.ts';
 
-export function surroundingsOf(process: NodeJS.Process): Surroundings {
+export function surroundingsOf(process: NodeJS.Process, outputEnded: AbortSignal): Surroundings {
   const { stdin, stdout, stderr, env } = process;
-  const signal = onTermination((name) => `stopped by ${name}`);
-  exitWithoutOutput(process);
+  const signal = AbortSignal.any([onTermination((name) => `stopped by ${name}`), outputEnded]);
   return {
     out: stdout,
     err: stderr,
@@ -36,15 +35,36 @@ export function surroundingsOf(process: NodeJS.Process): Surroundings {
   };
 }
 
-/** An early end of the reader keeps the exit code that is set already. */
-export function exitWithoutOutput(process: NodeJS.Process): void {
+export interface Output {
+  /** Aborts with an OutputEnded once standard output takes nothing more. */
+  signal: AbortSignal;
+  /** Ends the process with this code, or with 1 where a part of the output could not be written. */
+  end(code: number): void;
+}
+
+export function watchOutput(process: NodeJS.Process): Output {
   const { stdout, stderr } = process;
+  const ended = new AbortController();
   stdout.on('error', (error) => {
-    if (errorCode(error) === 'EPIPE') process.exit();
-    stderr.write(`glance-image-operator: cannot write the output: ${describeFileError(error)}\n`);
-    process.exit(1);
+    const isRead = errorCode(error) !== 'EPIPE';
+    ended.abort(new OutputEnded(isRead ? `cannot write the output: ${describeFileError(error)}` : undefined));
   });
-  stderr.on('error', (error) => process.exit(errorCode(error) === 'EPIPE' ? undefined : 1));
+  stderr.on('error', () => {});
+
+  function end(code: number): void {
+    const { signal } = ended;
+    // A write that failed is reported by an event, which comes later.
+    if (stdout.errored !== null && !signal.aborted) {
+      signal.addEventListener('abort', () => end(code));
+      return;
+    }
+    const problem = signal.reason instanceof OutputEnded ? signal.reason.problem : undefined;
+    if (problem === undefined) process.exit(code);
+    stderr.write(`glance-image-operator: ${problem}\n`);
+    process.exit(1);
+  }
+
+  return { signal: ended.signal, end };
 }
 
 /** The name by which kubectl, in whose completion a user is, asks a plugin for what can follow. */

@@ -162,21 +162,45 @@ test('output that cannot be written is an error with one sentence, help and comp
   }
 });
 
-test('a reader that closes the pipe early is no error', async () => {
-  // Far more than a pipe holds.
-  const lines = join(folder, 'many.ts');
+test('a reader that closes the pipe early ends a command as a signal does, and is no error', async () => {
+  const commands = join(import.meta.dirname, '../../src/commands');
+  const endless = join(folder, 'endless.ts');
   writeFileSync(
-    lines,
-    `import { surroundingsOf } from ${JSON.stringify(join(import.meta.dirname, '../../src/commands/surroundings.ts'))};
-    const { out } = surroundingsOf(process);
-    for (let line = 0; line < 100_000; line++) { out.write('x'.repeat(100) + '\\n'); await null; }
-    setInterval(() => {}, 1000);`,
+    endless,
+    `import { setImmediate } from 'node:timers/promises';
+    import { command } from ${JSON.stringify(join(commands, 'command.ts'))};
+    import { surroundingsOf, watchOutput } from ${JSON.stringify(join(commands, 'surroundings.ts'))};
+    const output = watchOutput(process);
+    async function run(_line, { out, err, signal }) {
+      try {
+        for (;;) {
+          out.write('x'.repeat(100) + '\\n');
+          await setImmediate(undefined, { signal });
+        }
+      } finally {
+        err.write('nothing is left half done');
+      }
+    }
+    command({ name: 'endless', summary: '', operands: '', most: 0, settings: {}, run })
+      .run([], () => surroundingsOf(process, output.signal))
+      .then(output.end);`,
   );
-  const child = spawn(process.execPath, [lines], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [endless], { stdio: ['ignore', 'pipe', 'pipe'] });
   const errors = text(child.stderr);
   child.stdout.once('data', () => child.stdout.destroy());
   const [code] = z.tuple([z.number().nullable(), z.unknown()]).parse(await once(child, 'exit'));
-  assert.deepEqual([code, await errors], [0, '']);
+  assert.deepEqual([code, await errors], [0, 'nothing is left half done']);
+});
+
+test('a command whose standard error is closed ends as usual', async () => {
+  const file = join(folder, 'data');
+  writeFileSync(file, Buffer.alloc(512));
+  const child = spawn(process.execPath, [program, 'verify', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stderr.destroy();
+  const output = text(child.stdout);
+  const [code] = z.tuple([z.number().nullable(), z.unknown()]).parse(await once(child, 'exit'));
+  assert.equal(code, 0);
+  assert.match(await output, /The operator would accept it/);
 });
 
 test('SIGINT ends a command with the reason and without a stack', async () => {
