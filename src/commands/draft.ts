@@ -103,6 +103,7 @@ async function lookAt(
   const downloaded = given.download ? await download(url, head.format, list?.digest, access, surroundings) : undefined;
   return {
     url,
+    given: given.checksums ?? given.indexUrl,
     size: head.size,
     format: head.format,
     compression: head.compression,
@@ -151,6 +152,7 @@ async function neighbours(
   { signal, clock }: Surroundings,
 ): Promise<{ list: FoundList | undefined; indexed: FoundIndex | undefined; notes: string[] }> {
   const notes: string[] = [];
+  const given = checksums ?? indexUrl;
   const read = async (at: string): Promise<Uint8Array | undefined> => {
     const request = {
       url: at,
@@ -162,6 +164,7 @@ async function neighbours(
       signal,
     };
     const fetched = await attempt(signal, () => fetchDocument(request));
+    if (!fetched.ok && at === given) throw fetched.error;
     return fetched.ok && fetched.value.kind === 'document' ? fetched.value.bytes : undefined;
   };
   const name = fileNameOf(url);
@@ -256,7 +259,7 @@ function inList(bytes: Uint8Array, url: string, file: string): InList {
   if (list.files.length === 0 && !isOwn) return { kind: 'absent' };
   const chosen = choose(list, file);
   if (!chosen.ok) {
-    if (chosen.fault.fault === 'absent') return { kind: 'absent' };
+    if (chosen.fault.fault === 'absent') return absent(list.files, url, isOwn);
     return { kind: 'note', note: `${url} names ${file}, and its line is not usable (${chosen.fault.fault})` };
   }
   const { digest, dated } = chosen.choice;
@@ -264,6 +267,14 @@ function inList(bytes: Uint8Array, url: string, file: string): InList {
   if (isWeak(digest.algorithm))
     return { kind: 'note', note: `${url} has only ${digest.algorithm}, with which files can be forged` };
   return { kind: 'found', list: { url, digest: `${digest.algorithm}:${digest.hex}`, dated } };
+}
+
+/** A list of its own that names another file may be for a file that also has a dated name. Only a person knows. */
+function absent(files: readonly { name: string }[], url: string, isOwn: boolean): InList {
+  const [name, ...others] = new Set(files.map((one) => one.name));
+  if (!isOwn || name === undefined || others.length > 0) return { kind: 'absent' };
+  const note = `${url} names ${name} only: if that is the same file, declare digestFrom with this URL and fileName: ${name}`;
+  return { kind: 'note', note };
 }
 
 async function signed(

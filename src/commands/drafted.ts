@@ -29,6 +29,8 @@ export interface FoundIndex {
 
 export interface DraftFacts {
   url: string;
+  /** The list or index that a flag names. */
+  given: string | undefined;
   size: number | undefined;
   format: string;
   compression: string | undefined;
@@ -94,6 +96,8 @@ function signatureHint(signature: NonNullable<FoundList['signature']>): string {
 }
 
 function commentsOf({
+  url,
+  given,
   size,
   format,
   compression,
@@ -114,7 +118,9 @@ function commentsOf({
       : [`digest in the list: ${list.digest}${list.dated === undefined ? '' : `, also of ${shown(list.dated)}`}`]),
     ...(list === undefined && indexed !== undefined ? [`the digest is in the index ${indexed.url}`] : []),
     ...(list === undefined && indexed === undefined && downloaded === undefined
-      ? ['No list of digests was found next to the file: fill in the digest, or have it computed with --download']
+      ? [
+          `No digest of ${shown(fileNameOf(url))} was found ${given === undefined ? 'next to it' : `in ${given}`}: fill in the digest, or have it computed with --download`,
+        ]
       : []),
     ...notes.map(shown),
   ];

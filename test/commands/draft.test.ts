@@ -136,7 +136,27 @@ describe('the command draft', () => {
         JSON.stringify({ digest: other, files: [{ name: 'a.qcow2' }, { name: 'b.qcow2', sha256: other }] }),
       ),
     });
-    assert.match((await run([url, '--index-url', alien])).out, /FILL-IN/);
+    const nothing = await run([url, '--index-url', alien]);
+    assert.match(nothing.out, /FILL-IN/);
+    assert.match(nothing.out, new RegExp(`^# No digest of a\\.qcow2 was found in ${alien}: fill in`, 'm'));
+  });
+
+  test('a list or an index that a flag names and that cannot be read is an error', async () => {
+    const url = source.add('/typo/a.qcow2', { body: disk });
+    for (const flag of ['--checksums', '--index-url']) {
+      const { code, out, err } = await run([url, flag, `${url}-typo`]);
+      assert.deepEqual([code, out], [1, ''], flag);
+      assert.match(err, /a\.qcow2-typo.* 404/);
+    }
+  });
+
+  test('a list next to the file that names only another file is not used, and the comment says how to declare that name', async () => {
+    const url = source.add('/dated/Arch.qcow2', { body: disk });
+    const list = source.add('/dated/Arch.qcow2.SHA256', { body: Buffer.from(`${sha256}  Arch-20260915.1.qcow2\n`) });
+    const { out } = await run([url]);
+    assert.match(out, /FILL-IN/);
+    const comment = `# ${list} names Arch-20260915.1.qcow2 only: if that is the same file, declare digestFrom with this URL and fileName: Arch-20260915.1.qcow2\n`;
+    assert.ok(out.includes(comment), out);
   });
 
   test('without a list, the digest has to be filled in, or is that of the file that --download reads once', async () => {
@@ -145,7 +165,7 @@ describe('the command draft', () => {
     const { code, out } = await run([url]);
     assert.equal(code, 0);
     assert.match(out, /^# qcow2, packed with gzip, \d+ bytes/);
-    assert.match(out, /# No list of digests was found/);
+    assert.match(out, /# No digest of image-x86_64\.qcow2\.gz was found next to it: fill in/);
     assert.equal(parse(out).spec.content.http.digest, 'sha256:FILL-IN');
     assert.match(manifestsIn(out, 'draft.yaml', 'demo').problems.join(), /spec\.content/, 'the API server rejects it');
     const downloaded = await run([url, '--download']);
