@@ -34,7 +34,7 @@ export class OutputEnded extends Error {
   readonly problem: string | undefined;
 
   constructor(problem: string | undefined) {
-    super(problem ?? 'nobody reads the output any more');
+    super(problem ?? 'the reader of the output has gone');
     this.problem = problem;
   }
 }

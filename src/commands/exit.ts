@@ -6,6 +6,7 @@
  */
 
 import { LeadershipLost } from '../http/fence.ts';
+import { linked } from '../lib/abort.ts';
 import { describe } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import { UsageError } from './config.ts';
@@ -40,9 +41,9 @@ export function exitCodeOf(error: unknown): ExitCode {
   return exitCodes.failed;
 }
 
-/** A signal that aborts on SIGTERM or SIGINT. `reasonFor` returns the text of the reason. */
-export function onTermination(reasonFor: (signal: NodeJS.Signals) => string): AbortSignal {
-  const stop = new AbortController();
+/** A signal that aborts on SIGTERM or SIGINT, and with `parent`. `reasonFor` returns the text of the reason. */
+export function onTermination(reasonFor: (signal: NodeJS.Signals) => string, parent?: AbortSignal): AbortSignal {
+  const stop = linked(parent);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => stop.abort(new Error(reasonFor(signal))));
   }

@@ -61,7 +61,7 @@ function joined(all: readonly Manifests[]): Manifests {
   };
 }
 
-/** kubectl applies each of several manifests for one resource, so the last one is in effect until the next apply. Nobody means that. */
+/** kubectl applies each of several manifests for one resource, so the last one is in effect, by the order of their files. */
 function onlyOnce({ manifests, problems }: Manifests): Manifests {
   const byKey = Map.groupBy(manifests, ({ resource: { metadata } }) => keyOf(metadata.namespace, metadata.name));
   const several = [...byKey].filter(([, all]) => all.length > 1);

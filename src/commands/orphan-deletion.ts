@@ -2,13 +2,14 @@
  * Deletes orphans one after the other, through the gate of the operator.
  *
  * Guarantees: an image is deleted only if it is an orphan still, and a protected one only if that is asked for. A signal ends the work
- * between two images, not within one. What stays is reported with the reason, and so is an image of which it is not known whether it
+ * between two images, not within one. An image that stays is reported with the reason, and so is one of which it is not known whether it
  * is deleted. An image that stays is as protected as before, or the report says that it is not.
  */
 import type { Image } from '../glance/image.ts';
 import type { Cloud } from '../image/access/clouds.ts';
 import { clusterProperty, ownerProperty } from '../image/model/identity.ts';
 import { blankMemory } from '../image/model/memory.ts';
+import type { PlanStep } from '../image/model/step.ts';
 import { createMemberReadings } from '../image/observe/member-readings.ts';
 import { claimOf, find, type Owner, revisionOf } from '../image/observe/observe.ts';
 import { type Performed, perform } from '../image/perform/perform.ts';
@@ -68,7 +69,8 @@ async function outcomeOf({ image: listed, cloud }: Orphan, deletion: Deletion): 
     image = await find(cloud.images, listed.id, signal);
     if (image === undefined) return { kind: 'deleted' };
     const isMarked =
-      image.properties[clusterProperty] === clusterName && ownerOf(image.properties) === ownerOf(listed.properties);
+      image.properties[clusterProperty] === clusterName &&
+      markedOwner(image.properties) === markedOwner(listed.properties);
     if (!isMarked || (await isNamed(image))) return { kind: 'kept', why: 'it is not an orphan any more' };
   } catch (error) {
     return { kind: 'kept', why: describe(error) };
@@ -89,17 +91,24 @@ async function removed(
       `${id} is being deleted. The command ends after that. A second signal ends it at once, and then it is not known whether ${id} is deleted.\n`,
     );
   signal.addEventListener('abort', onStop, { once: true });
+  const take = (step: PlanStep, at: Image) => performOn(at, step, cloud, clusterName, clock);
   try {
-    const performed = await attempt(neverAborted(), () => remove(image, cloud, clusterName, clock));
-    const why = performed.ok ? problemOf(performed.value, image.id) : describe(performed.error);
-    return why === undefined ? { kind: 'deleted' } : await afterFailure(image, cloud, why);
+    const why = await take({ kind: 'delete', image, why: 'no resource names it', unlessInUse: true }, image);
+    return why === undefined ? { kind: 'deleted' } : await afterFailure(image, cloud, why, take);
   } finally {
     signal.removeEventListener('abort', onStop);
   }
 }
 
-function remove(image: Image, cloud: Orphan['cloud'], cluster: string, clock: Clock): Promise<Performed> {
-  const mark = ownerOf(image.properties);
+/** Takes this step, without a resource. Resolves with the reason where it has no effect. */
+async function performOn(
+  image: Image,
+  step: PlanStep,
+  cloud: Orphan['cloud'],
+  cluster: string,
+  clock: Clock,
+): Promise<string | undefined> {
+  const mark = markedOwner(image.properties);
   const owner: Owner = {
     uid: unappliedUID,
     value: mark.split('/').at(-1) ?? '',
@@ -111,23 +120,26 @@ function remove(image: Image, cloud: Orphan['cloud'], cluster: string, clock: Cl
   };
   const memory = { ...blankMemory(unappliedUID), images: [image.id] };
   const state = { observed: { revisions: [revisionOf(image, claimOf(owner, memory))], listed: false }, memory };
-  const step = { kind: 'delete' as const, image, why: 'no resource names it', unlessInUse: true as const };
-  return perform(step, state, {
-    images: cloud.images,
-    servers: cloud.servers,
-    recent: cloud.recent,
-    owner,
-    webDownloads: { checkURL: async () => {}, maxVirtualBytes: 0 },
-    memberReadings: createMemberReadings(clock),
-    configMaps: { read: async () => ({ kind: 'absent' }), write: async () => {}, remove: async () => {} },
-    clock,
-    guard: async () => true,
-    record: async () => 'written',
-    signal: neverAborted(),
-  });
+  const signal = neverAborted();
+  const performed = await attempt(signal, () =>
+    perform(step, state, {
+      images: cloud.images,
+      servers: cloud.servers,
+      recent: cloud.recent,
+      owner,
+      webDownloads: { checkURL: async () => {}, maxVirtualBytes: 0 },
+      memberReadings: createMemberReadings(clock),
+      configMaps: { read: async () => ({ kind: 'absent' }), write: async () => {}, remove: async () => {} },
+      clock,
+      guard: async () => true,
+      record: async () => 'written',
+      signal,
+    }),
+  );
+  return performed.ok ? problemOf(performed.value, image.id) : describe(performed.error);
 }
 
-/** Undefined where the image is deleted. */
+/** Undefined where the step is done. */
 function problemOf(performed: Performed, id: string): string | undefined {
   switch (performed.kind) {
     case 'done':
@@ -149,18 +161,23 @@ function problemOf(performed: Performed, id: string): string | undefined {
 }
 
 /** A call that failed may have had its effect. */
-async function afterFailure(image: Image, { images }: Orphan['cloud'], why: string): Promise<Outcome> {
+async function afterFailure(
+  image: Image,
+  { images }: Orphan['cloud'],
+  why: string,
+  take: (step: PlanStep, at: Image) => Promise<string | undefined>,
+): Promise<Outcome> {
   const signal = neverAborted();
   const now = await attempt(signal, () => find(images, image.id, signal));
   if (!now.ok) return { kind: 'unknown', why };
   if (now.value === undefined) return { kind: 'deleted' };
   if (!image.protected || now.value.protected) return { kind: 'kept', why };
-  const operations = [{ op: 'replace', path: '/protected', value: true }] as const;
-  const again = await attempt(signal, () => images.patch(image.id, [...operations], signal));
-  return { kind: 'kept', why: again.ok ? why : `${why}. It is not protected any more` };
+  const operations = [{ op: 'replace' as const, path: '/protected', value: true }];
+  const problem = await take({ kind: 'patch', image: now.value, operations, keys: [] }, now.value);
+  return { kind: 'kept', why: problem === undefined ? why : `${why}. It is not protected any more` };
 }
 
-export function ownerOf(properties: Image['properties']): string {
+export function markedOwner(properties: Image['properties']): string {
   const mark = properties[ownerProperty];
   return typeof mark === 'string' ? mark : '';
 }

@@ -17,7 +17,7 @@ import { attempt, describe, OperatorError } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
 import { allResources } from './objects.ts';
-import { deleteOrphans, type Orphan, ownerOf } from './orphan-deletion.ts';
+import { deleteOrphans, markedOwner, type Orphan } from './orphan-deletion.ts';
 import { outputSettings, painter, print, shown, table } from './output.ts';
 import { showWork } from './progress.ts';
 import {
@@ -157,7 +157,7 @@ function text(found: readonly Orphan[]): string {
   const rows = found.map(({ image: { id, name, size, createdAt, properties, ...image } }) => [
     shown(id),
     shown(name ?? ''),
-    shown(ownerOf(properties).split('/').slice(0, 2).join('/')),
+    shown(markedOwner(properties).split('/').slice(0, 2).join('/')),
     shown(createdAt),
     image.protected ? 'yes' : 'no',
     size === null ? '' : formatBytes(size),
@@ -221,7 +221,7 @@ async function markedIn(
     };
     for await (const image of images.list(filters, signal)) {
       // A database may compare text without regard to case.
-      const isMarked = image.properties[clusterProperty] === clusterName && ownerOf(image.properties) !== '';
+      const isMarked = image.properties[clusterProperty] === clusterName && markedOwner(image.properties) !== '';
       if (isMarked && image.owner === projectID) found.push(image);
     }
   }
@@ -237,7 +237,7 @@ export function isNamed(image: Image, resources: readonly GlanceImage[], cluster
     if (recollection.kind === 'newer') return true;
     const { memory } = recollection;
     const { owner } = identityOf(resource, clusterName, memory.identity);
-    const isMarked = owner === ownerOf(image.properties);
+    const isMarked = owner === markedOwner(image.properties);
     return isMarked || memory.images.includes(image.id) || imageIDsOf(resource).includes(image.id);
   });
 }

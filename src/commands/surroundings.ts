@@ -15,7 +15,7 @@ import { readInputOf } from './input.ts';
 
 export function surroundingsOf(process: NodeJS.Process, outputEnded: AbortSignal): Surroundings {
   const { stdin, stdout, stderr, env } = process;
-  const signal = AbortSignal.any([onTermination((name) => `stopped by ${name}`), outputEnded]);
+  const signal = onTermination((name) => `stopped by ${name}`, outputEnded);
   return {
     out: stdout,
     err: stderr,
@@ -35,14 +35,14 @@ export function surroundingsOf(process: NodeJS.Process, outputEnded: AbortSignal
   };
 }
 
-export interface Output {
+export interface OutputWatch {
   /** Aborts with an OutputEnded once standard output takes nothing more. */
   signal: AbortSignal;
   /** Ends the process with this code, or with 1 where a part of the output could not be written. */
   end(code: number): void;
 }
 
-export function watchOutput(process: NodeJS.Process): Output {
+export function watchOutput(process: NodeJS.Process): OutputWatch {
   const { stdout, stderr } = process;
   const ended = new AbortController();
   stdout.on('error', (error) => {

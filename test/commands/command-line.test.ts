@@ -50,7 +50,7 @@ test('every command for people has a help with its usage, its flags and its exit
   }
 });
 
-test('what is agreed to for one call can be set by its flag only, not by the environment', () => {
+test('an agreement to one call can be given by its flag only, not by the environment', () => {
   const flags = new Map(orphansCommand.flags.map(({ flag, env }) => [flag, env]));
   for (const flag of ['--delete', '--unprotect', '--yes']) {
     assert.ok(flags.has(flag), flag);

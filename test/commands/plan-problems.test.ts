@@ -87,7 +87,7 @@ test('manifests without one that can be read are an error with each problem', as
   assert.match(err, /^glance-image-operator: .*item 1: metadata\.name: .*\n.*item 2, GlanceImage wrong: .*\n$/);
 });
 
-test('a cloud that cannot be opened is asked once for all of its resources', async (t) => {
+test('a cloud that cannot be opened is opened once for all of its resources', async (t) => {
   const { seen } = await run(t, [manifest('a'), manifest('b'), manifest('c')]);
   const secrets = seen.filter(({ path }) => path.includes('/secrets/'));
   assert.equal(secrets.length, 1, secrets.map(({ path }) => path).join());
