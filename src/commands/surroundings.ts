@@ -55,7 +55,7 @@ export function watchOutput(process: NodeJS.Process): OutputWatch {
     const { signal } = ended;
     // A write that failed is reported by an event, which comes later.
     if (stdout.errored !== null && !signal.aborted) {
-      signal.addEventListener('abort', () => end(code));
+      stdout.once('error', () => end(code));
       return;
     }
     const problem = signal.reason instanceof OutputEnded ? signal.reason.problem : undefined;
