@@ -25,13 +25,31 @@ let tab: Tab;
 let pages: string[];
 
 const nameOf = ({ width, scheme }: View) => `${width} px, ${scheme}`;
-const faults = async () => z.array(z.string()).parse(await tab.evaluate(`${look}\nfaultsOfPage()`));
+const faults = async (part = 'body') =>
+  z.array(z.string()).parse(await tab.evaluate(`${look}\nfaultsOfPage('${part}')`));
 
-async function keepPicture(page: string, view: View): Promise<void> {
+/** Opens the search, and has the addresses of what it finds as value. */
+const search = (text: string) => `(async () => {
+  const until = async (find) => {
+    for (;;) {
+      const found = find();
+      if (found) return found;
+      await new Promise((done) => requestAnimationFrame(done));
+    }
+  };
+  document.querySelector('.DocSearch-Button').click();
+  const input = await until(() => document.querySelector('.VPLocalSearchBox input'));
+  input.value = '${text}';
+  input.dispatchEvent(new Event('input', { bubbles: true }));
+  await until(() => document.querySelector('.VPLocalSearchBox .result'));
+  return [...document.querySelectorAll('.VPLocalSearchBox .result')].map(({ href }) => href);
+})()`;
+
+async function keepPicture(page: string, view: View, height = 2400): Promise<void> {
   if (pictures === undefined) return;
   await mkdir(pictures, { recursive: true });
   const name = `${page.replace('.html', '').replaceAll('/', '-')}-${view.width}-${view.scheme}.png`;
-  await writeFile(join(pictures, name), await tab.picture(view, 2400));
+  await writeFile(join(pictures, name), await tab.picture(view, height));
 }
 
 describe('the pages of the site in a browser', () => {
@@ -66,6 +84,31 @@ describe('the pages of the site in a browser', () => {
     assert.ok(pages.length > 40);
   });
 
+  test('the open menus of a narrow screen and the open search have no such faults, light and dark', async () => {
+    const click = (button: string) => `document.querySelector('${button}').click()`;
+    const parts: [open: string, opened: string][] = [
+      [click('.VPNavBarHamburger'), '.VPNavScreen'],
+      [click('.VPLocalNav .menu'), '.VPSidebar'],
+      [search('digest'), '.VPLocalSearchBox .shell'],
+    ];
+    const found: string[] = [];
+    for (const [open, opened] of parts)
+      for (const view of views.filter(({ width }) => width === 360)) {
+        await tab.show(view);
+        await tab.open(`${server.address}main/reference/reasons.html`);
+        await tab.evaluate(open);
+        await tab.evaluate(`(async () => {
+          while (!document.querySelector('${opened}')?.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
+            await new Promise((done) => requestAnimationFrame(done));
+        })()`);
+        await tab.show(view);
+        found.push(...(await faults(opened)).map((fault) => `${opened} at ${nameOf(view)}: ${fault}`));
+        await keepPicture(`${opened.slice(1)}.html`, view, 900);
+      }
+    assert.deepEqual(found, []);
+    assert.deepEqual(tab.takeErrors(), []);
+  });
+
   test('each fault of a page is found', async () => {
     await tab.open(`${server.address}main/index.html`);
     await tab.show({ width: 360, scheme: 'light' });
@@ -85,21 +128,7 @@ describe('the pages of the site in a browser', () => {
   test('the search of the site finds a reason and leads to its page', async () => {
     await tab.show({ width: 1280, scheme: 'light' });
     await tab.open(`${server.address}main/index.html`);
-    const hits = await tab.evaluate(`(async () => {
-      const until = async (find) => {
-        for (;;) {
-          const found = find();
-          if (found) return found;
-          await new Promise((done) => requestAnimationFrame(done));
-        }
-      };
-      document.querySelector('.DocSearch-Button').click();
-      const input = await until(() => document.querySelector('.VPLocalSearchBox input'));
-      input.value = 'DigestMismatch';
-      input.dispatchEvent(new Event('input', { bubbles: true }));
-      await until(() => document.querySelector('.VPLocalSearchBox .result'));
-      return [...document.querySelectorAll('.VPLocalSearchBox .result')].map(({ href }) => href);
-    })()`);
+    const hits = await tab.evaluate(search('DigestMismatch'));
     assert.match(String(hits), /reference\/reasons\.html/);
     assert.deepEqual(tab.takeErrors(), []);
   });

@@ -4,7 +4,7 @@
  */
 
 /** The texts that can be seen, one entry for each line, with the part of it that ancestors that clip or scroll show. */
-function visibleTexts() {
+function visibleTexts(within) {
   const visiblePart = (box, element) => {
     let { left, top, right, bottom } = box;
     for (let at = element; at !== null && at !== document.body; at = at.parentElement) {
@@ -18,7 +18,7 @@ function visibleTexts() {
     return { left, top, right, bottom };
   };
   const texts = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const walker = document.createTreeWalker(within, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node !== null; node = walker.nextNode()) {
     const element = node.parentElement;
     const text = node.textContent.trim();
@@ -88,8 +88,10 @@ function faint(texts) {
   return faults;
 }
 
-export function faultsOfPage() {
-  const texts = visibleTexts();
+/** `selector` names a part that lies above the rest of the page, such as an open menu. */
+export function faultsOfPage(selector = 'body') {
+  const texts = visibleTexts(document.querySelector(selector));
+  if (texts.length === 0) return [`there is no text in ${selector}`];
   const root = document.documentElement;
   const sideways =
     root.scrollWidth > root.clientWidth ? [`it scrolls sideways: ${root.scrollWidth} > ${root.clientWidth}`] : [];
