@@ -1,20 +1,71 @@
 /**
  * Serves the files of a folder over HTTP at minimal cost, in a separate process so that its cost is measured
- * separately.
+ * separately. Under `/limited/` each connection sends 20 MB/s at most, after a latency of 80 ms, also over TLS if there is a certificate
+ * in the environment.
  */
 import { createReadStream, statSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { type FileHandle, open } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream';
 
 const [folder = '.'] = process.argv.slice(2);
-const server = createServer((request, response) => {
+const { CERT: cert, KEY: key } = process.env;
+const latencyMs = 80;
+const tickMs = 10;
+const bytesPerMs = 20_000;
+
+/** What of the file is requested, and the head of its response is written. */
+function rangeOf(request: IncomingMessage, response: ServerResponse, file: string): { from: number; to: number } {
+  const { size } = statSync(file);
+  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
+  const from = Number(first ?? 0);
+  const to = last ? Number(last) + 1 : size;
+  const range = first === undefined ? {} : { 'content-range': `bytes ${from}-${to - 1}/${size}` };
+  response.writeHead(first === undefined ? 200 : 206, {
+    'content-length': to - from,
+    'accept-ranges': 'bytes',
+    etag: `"${basename(file)}"`,
+    ...range,
+  });
+  return { from, to };
+}
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
   const file = join(folder, basename(request.url ?? ''));
-  response.writeHead(200, { 'content-length': statSync(file).size, etag: `"${basename(file)}"` });
-  pipeline(createReadStream(file, { highWaterMark: 2 ** 20 }), response, () => {});
-});
-server.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  if (address !== null && typeof address === 'object') process.send?.(`http://127.0.0.1:${address.port}`);
-});
+  if (request.url?.startsWith('/limited/')) return void setTimeout(() => limited(request, response, file), latencyMs);
+  const { from, to } = rangeOf(request, response, file);
+  pipeline(createReadStream(file, { start: from, end: to - 1, highWaterMark: 2 ** 20 }), response, () => {});
+}
+
+async function limited(request: IncomingMessage, response: ServerResponse, file: string): Promise<void> {
+  const { from, to } = rangeOf(request, response, file);
+  const handle = await open(file);
+  const began = performance.now();
+  let at = from;
+  let isBusy = false;
+  const timer = setInterval(async () => {
+    if (isBusy || response.writableNeedDrain) return;
+    if (response.destroyed || at >= to) return end(handle);
+    isBusy = true;
+    const due = Math.min(to, from + Math.floor((performance.now() - began) * bytesPerMs));
+    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(Math.max(due - at, 0)), 0, due - at, at);
+    at += bytesRead;
+    response.write(buffer.subarray(0, bytesRead));
+    isBusy = false;
+  }, tickMs);
+  async function end(file: FileHandle): Promise<void> {
+    clearInterval(timer);
+    response.end();
+    await file.close();
+  }
+}
+
+const servers = [createServer(answer), ...(cert && key ? [createTlsServer({ cert, key }, answer)] : [])];
+await Promise.all(servers.map((server) => new Promise<void>((up) => server.listen(0, '127.0.0.1', up))));
+const isAddress = (address: unknown): address is AddressInfo => typeof address === 'object' && address !== null;
+const [port, tlsPort] = servers.map((server) => server.address()).flatMap((at) => (isAddress(at) ? [at.port] : []));
+process.send?.({ plain: `http://127.0.0.1:${port}`, secure: `https://127.0.0.1:${tlsPort}` });
 process.on('disconnect', () => process.exit());

@@ -3,7 +3,6 @@
  * controller that adds the three API writes (finalizer, status, Event) to it. The time of the operator and that of the bare controller
  * include the creation of the resources.
  */
-import { readFileSync } from 'node:fs';
 import type { GlanceImageStatus } from '../src/api/status.ts';
 import { glanceImageType } from '../src/image/access/resources.ts';
 import { countByVerb, isWrite } from '../test/env/audit.ts';
@@ -14,6 +13,7 @@ import { eventually } from '../test/env/wait.ts';
 import { digestOf } from '../test/operator/digest.ts';
 import { World } from '../test/operator/world.ts';
 import { startBareController } from './bare-controller.ts';
+import { cpuSecondsOf } from './figures.ts';
 import { buildProgram } from './program.ts';
 
 const images = 100;
@@ -40,12 +40,6 @@ async function each(atOnce: number, work: (index: number) => Promise<unknown>, f
     for (let index = next++; index < first + count; index = next++) await work(index);
   };
   await Promise.all(Array.from({ length: atOnce }, loop));
-}
-
-/** User and system time of a process so far, in seconds. */
-function cpuSecondsOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 function manifestIn(namespace: string, index: number, url: string, secret = 'openstack') {

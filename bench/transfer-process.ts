@@ -2,27 +2,19 @@
  * Runs plans at once, as the operator does, and measures what that costs this process. It is a process of its own, so that the
  * figures hold nothing else. Takes its task as JSON from standard input, and prints the figures as JSON.
  */
-import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { text } from 'node:stream/consumers';
 import { systemClock } from '../src/lib/clock.ts';
 import type { TransferAccess } from '../src/transfer/executor.ts';
 import type { TransferPlan } from '../src/transfer/plan.ts';
 import { createThreadExecutor } from '../src/transfer/thread-executor.ts';
+import { type Figures, peakRssMiB } from './figures.ts';
 
 export interface Task {
   access: TransferAccess;
   /** Run first and alone: the thread is up and the session open after it. */
   first: TransferPlan;
   plans: TransferPlan[];
-}
-
-export interface Figures {
-  seconds: number;
-  cpuSeconds: number;
-  peakRssMiB: number;
-  /** Of the main thread. */
-  loopDelayP99Ms: number;
 }
 
 /** The histogram counts the interval between its own samples too. */
@@ -46,13 +38,7 @@ await executor.close();
 const figures: Figures = {
   seconds,
   cpuSeconds: (user + system) / 1e6,
-  peakRssMiB: peakRssMiB(),
+  peakRssMiB: peakRssMiB('self'),
   loopDelayP99Ms: Math.max(0, delay.percentile(99) / 1e6 - sampleMs),
 };
 process.stdout.write(JSON.stringify(figures));
-
-/** Of this program. (What the system's own call says begins with the size of the process that started this one.) */
-function peakRssMiB(): number {
-  const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
-  return Number(kilobytes) / 1024;
-}

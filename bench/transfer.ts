@@ -1,48 +1,47 @@
 /**
- * What a transfer costs, against the bound: `curl | curl` from the same server to the same Glance in the same run, which neither
- * hashes nor looks at anything. A codec is held against `curl | <its own tool> | curl`.
+ * What a transfer costs, against the bound and against rivals on the same servers in the same run. The bound is `curl | curl`, which
+ * neither hashes nor looks at anything. A codec is held against `curl | <its fastest tool> | curl`, a source that limits each connection
+ * against the slower of `aria2c` and `curl -T`, each alone.
  */
 import { fork, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createWriteStream, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { build } from 'esbuild';
-import { type Content, generated, pieces } from '../test/env/content.ts';
+import { z } from 'zod';
+import { makeCertificates } from '../test/env/certificates.ts';
+import { type Content, digestOf, generated, pieces } from '../test/env/content.ts';
 import { startStack } from '../test/env/stack.ts';
 import { planOf } from '../test/transfer/plans.ts';
-import type { Figures, Task } from './transfer-process.ts';
+import { type Figures, median, spread } from './figures.ts';
+import { startOrc } from './orc.ts';
+import type { Task } from './transfer-process.ts';
 
 const mib = 2 ** 20;
 const gib = 2 ** 30;
 /** Of those whose figures are published, and of the slow codecs. */
 const rounds = 5;
-const codecRounds = 2;
-/** The tool that packs and, with `-dc`, unpacks; and how much of the image it is given. */
+const codecRounds = 3;
+/** What packs the disk, what unpacks it, and how much of it is packed. */
 const codecs = [
-  { tool: 'gzip', bytes: gib / 2 },
-  { tool: 'zstd', bytes: gib / 2 },
-  { tool: 'xz', bytes: gib / 8 },
-  { tool: 'bzip2', bytes: gib / 8 },
+  { pack: 'gzip -c', unpack: 'unpigz -c', name: 'gz', bytes: gib / 2 },
+  { pack: 'zstd -c', unpack: 'zstd -dc', name: 'zst', bytes: gib / 2 },
+  { pack: 'xz -c -3 -T0', unpack: 'xz -dc -T0', name: 'xz', bytes: gib / 8 },
+  { pack: 'bzip2 -c', unpack: 'lbzip2 -dc', name: 'bz2', bytes: gib / 8 },
 ];
 
-const say = (line: string) => process.stdout.write(`${line}\n`);
-const isThere = (tool: string) => spawnSync('sh', ['-c', `command -v ${tool}`]).status === 0;
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const toolOf = (command: string) => command.split(' ', 1)[0] ?? '';
+const isThere = (command: string) => spawnSync('sh', ['-c', `command -v ${toolOf(command)}`]).status === 0;
 const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-bench-'));
 
 async function write(name: string, content: Content): Promise<void> {
   await pipeline(Readable.from(pieces(content, 0, content.size, mib)), createWriteStream(join(folder, name)));
-}
-
-/** The median, the lowest and the highest. */
-function spread(values: readonly number[]): string {
-  const sorted = values.toSorted((a, b) => a - b);
-  const [median, lowest, highest] = [sorted[sorted.length >> 1], sorted[0], sorted.at(-1)];
-  return `${median?.toFixed(2)} (${lowest?.toFixed(2)} to ${highest?.toFixed(2)})`;
 }
 
 /** For a GiB, in pieces as a transfer has them. It is the part of a transfer that no design can save. */
@@ -65,14 +64,17 @@ function disk(size: number): Content {
   };
 }
 
-async function shell(command: string): Promise<void> {
-  const child = spawn('bash', ['-c', `set -o pipefail; ${command}`], { stdio: ['ignore', 'inherit', 'inherit'] });
+/** Seconds. */
+async function shell(command: string): Promise<number> {
+  const start = performance.now();
+  const child = spawn('bash', ['-c', `set -o pipefail; ${command}`], { stdio: ['ignore', 'ignore', 'inherit'] });
   const [code] = await once(child, 'exit');
-  if (code !== 0) throw new Error(`${command.split(' ', 1)[0]} ended with ${code}`);
+  if (code !== 0) throw new Error(`${toolOf(command)} ended with ${code}`);
+  return (performance.now() - start) / 1000;
 }
 
-/** Bundled as what ships is: Node's own reading of TypeScript takes memory. */
-async function buildProcess(): Promise<void> {
+/** What ships is bundled, and starts in the environment of its image. */
+async function buildProcess(): Promise<Record<string, string>> {
   const root = join(import.meta.dirname, '..');
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   await build({
@@ -84,6 +86,7 @@ async function buildProcess(): Promise<void> {
     bundle: true,
     minifySyntax: true,
     minifyWhitespace: true,
+    legalComments: 'none',
     platform: 'node',
     format: 'esm',
     target: 'node24',
@@ -92,92 +95,152 @@ async function buildProcess(): Promise<void> {
     outdir: folder,
     logLevel: 'error',
   });
+  const [, options = '', arenas = ''] =
+    /^ENV NODE_OPTIONS="(.*)" MALLOC_ARENA_MAX=(\d+)$/m.exec(readFileSync(join(root, 'Dockerfile'), 'utf8')) ?? [];
+  return { NODE_OPTIONS: options, MALLOC_ARENA_MAX: arenas };
 }
 
 const stack = await startStack({ quotas: false });
-const server = fork(new URL('./file-server.ts', import.meta.url), [folder]);
+const certificates = await makeCertificates();
+const server = fork(new URL('./file-server.ts', import.meta.url), [folder], {
+  env: { ...process.env, CERT: certificates.good.cert, KEY: certificates.good.key },
+});
 try {
-  const [origin]: string[] = await once(server, 'message');
+  const [message] = await once(server, 'message');
+  const { plain, secure } = z.object({ plain: z.string(), secure: z.string() }).parse(message);
   const project = await stack.openstack.createProject();
   const token = await project.token();
-  const access = { cloud: { cloudsYaml: await project.cloudsYaml() }, source: {} };
+  const access = { cloud: { cloudsYaml: await project.cloudsYaml() }, source: { ca: certificates.ca } };
+  const environment = await buildProcess();
+  await using orc = await startOrc(stack, project);
 
   const newImage = async () => (await project.createImage()).id;
   const remove = (ids: string[]) => Promise.all(ids.map((id) => project.image('DELETE', `/v2/images/${id}`)));
-  const newPlan = async (file: string) =>
-    planOf({ imageID: await newImage(), url: `${origin}/${file}`, address: stack.openstack.imageUrl });
 
-  /** Seconds that the tools take for so many at once. */
-  async function bound(file: string, count: number, unpack: string): Promise<number> {
+  /** Seconds that a command takes which has an upload to Glance as its end, for so many at once. */
+  async function uploaded(command: (upload: string) => string, count = 1): Promise<number> {
     const ids = await Promise.all(Array.from({ length: count }, newImage));
     const headers = `-H 'x-auth-token: ${token}' -H 'content-type: application/octet-stream'`;
-    const one = (id: string) =>
-      shell(
-        `curl -sSf ${origin}/${file} ${unpack}| curl -sSf -o /dev/null ${headers} -T - ${stack.openstack.imageUrl}/v2/images/${id}/file`,
-      );
+    const upload = (id: string) => `curl -sSf -o /dev/null ${headers} ${stack.openstack.imageUrl}/v2/images/${id}/file`;
     const start = performance.now();
-    await Promise.all(ids.map(one));
+    await Promise.all(ids.map((id) => shell(command(upload(id)))));
     const seconds = (performance.now() - start) / 1000;
     await remove(ids);
     return seconds;
   }
 
-  async function reached(file: string, count: number): Promise<Figures> {
-    const [first, ...plans] = await Promise.all(
-      ['small.raw', ...Array.from({ length: count }, () => file)].map(newPlan),
+  async function reached(url: string, digest: string, count: number): Promise<Figures> {
+    const plans = await Promise.all(
+      [`${plain}/small.raw`, ...Array.from({ length: count }, () => url)].map(async (from, at) =>
+        planOf({
+          ...{ imageID: await newImage(), url: from, address: stack.openstack.imageUrl },
+          ...(at === 0 ? {} : { digest }),
+        }),
+      ),
     );
+    const [first, ...others] = plans;
     if (first === undefined) throw new Error('there is nothing to run');
-    const task: Task = { access, first, plans };
+    const task: Task = { access, first, plans: others };
     const child = spawn(process.execPath, [join(folder, 'process.js')], {
       stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...environment },
     });
     child.stdin.end(JSON.stringify(task));
     const figures: Figures = JSON.parse(await text(child.stdout));
-    await remove([first, ...plans].map(({ imageID }) => imageID));
+    await remove(plans.map(({ imageID }) => imageID));
     return figures;
   }
 
-  /**
-   * Runs both alternately, so that neither has an advantage. The best round of each counts, because noise only slows.
-   */
-  async function compare(what: string, file: string, bytes: number, count = 1, unpack = ''): Promise<void> {
-    const most = unpack === '' ? rounds : codecRounds;
-    let tools = Number.POSITIVE_INFINITY;
-    const figures: Figures[] = [];
-    for (let round = 0; round < most; round++) {
-      tools = Math.min(tools, await bound(file, count, unpack));
-      figures.push(await reached(file, count));
+  const costs = (all: readonly Omit<Figures, 'loopDelayP99Ms'>[], bytes: number) => [
+    `${spread(all.map(({ seconds }) => seconds))} s`,
+    `CPU s/GiB ${spread(all.map(({ cpuSeconds }) => cpuSeconds / (bytes / gib)))}`,
+    `peak RSS ${Math.max(...all.map((each) => each.peakRssMiB)).toFixed(0)} MiB`,
+  ];
+
+  /** Runs the bound, the operator and ORC in turn, so that none has an advantage. */
+  async function compare(what: string, url: string, digest: string, bytes: number, count: number): Promise<void> {
+    const bound: number[] = [];
+    const ours: Figures[] = [];
+    const theirs: Omit<Figures, 'loopDelayP99Ms'>[] = [];
+    for (let round = 0; round < rounds; round++) {
+      bound.push(await uploaded((upload) => `curl -sSf ${url} | ${upload} -T -`, count));
+      ours.push(await reached(url, digest, count));
+      if (orc !== undefined) theirs.push(await orc.run(url, digest.replace('sha512:', ''), count));
     }
-    const seconds = Math.min(...figures.map((each) => each.seconds));
-    const highest = (value: (each: Figures) => number) => Math.max(...figures.map(value));
-    const rate = (bytes * count) / seconds / mib;
+    const ratio = median(bound) / median(ours.map(({ seconds }) => seconds));
+    const delay = Math.max(...ours.map(({ loopDelayP99Ms }) => loopDelayP99Ms)).toFixed(1);
+    const all = bytes * count;
     say(
-      `${what}: ${rate.toFixed(0)} MiB/s, ${(tools / seconds).toFixed(2)} of the bound; ` +
-        `CPU s/GiB ${spread(figures.map((each) => each.cpuSeconds / ((bytes * count) / gib)))}; ` +
-        `peak RSS ${highest((each) => each.peakRssMiB).toFixed(0)} MiB; ` +
-        `p99 delay of the main loop ${highest((each) => each.loopDelayP99Ms).toFixed(1)} ms`,
+      `${what}: ${costs(ours, all).join('; ')}; p99 delay of the main loop ${delay} ms; ${ratio.toFixed(2)} of the rate of \`curl | curl\`, which takes ${spread(bound)} s`,
     );
+    say(
+      orc === undefined
+        ? `${what} by ORC: it was not built (\`node test/env/setup.mjs --rivals\`)`
+        : `${what} by ORC ${orc.version}: ${costs(theirs, all).join('; ')}`,
+    );
+  }
+
+  async function compareCodec({ pack, unpack, name, bytes }: (typeof codecs)[number]): Promise<void> {
+    const missing = [pack, unpack].map(toolOf).filter((tool) => !isThere(tool));
+    if (missing.length > 0) return say(`${name}: ${missing.join(' and ')} is not on this machine`);
+    await shell(`${pack} < ${join(folder, 'disk')} > ${join(folder, `disk.${name}`)}`);
+    const url = `${plain}/disk.${name}`;
+    const digest = `sha512:${createHash('sha512')
+      .update(readFileSync(join(folder, `disk.${name}`)))
+      .digest('hex')}`;
+    const bound: number[] = [];
+    const ours: Figures[] = [];
+    for (let round = 0; round < codecRounds; round++) {
+      bound.push(await uploaded((upload) => `curl -sSf ${url} | ${unpack} | ${upload} -T -`));
+      ours.push(await reached(url, digest, 1));
+    }
+    const ratio = median(bound) / median(ours.map(({ seconds }) => seconds));
+    const what = `${bytes / mib} MiB from \`${pack}\``;
+    say(
+      `${what}: ${costs(ours, bytes).join('; ')}; ${ratio.toFixed(2)} of the rate of \`curl | ${unpack} | curl\`, which takes ${spread(bound)} s`,
+    );
+  }
+
+  async function compareLimited(file: string, digest: string, bytes: number): Promise<void> {
+    if (!isThere('aria2c')) return say('a source that limits each connection: aria2c is not on this machine');
+    const url = `${plain}/limited/${file}`;
+    const download: number[] = [];
+    const upload: number[] = [];
+    const ours: Figures[] = [];
+    const secured: Figures[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const quiet = '-q --allow-overwrite=true --file-allocation=none';
+      download.push(await shell(`aria2c ${quiet} -x8 -s8 -k1M -d ${folder} -o downloaded ${url}`));
+      upload.push(await uploaded((glance) => `${glance} -T ${join(folder, 'downloaded')}`));
+      ours.push(await reached(url, digest, 1));
+      secured.push(await reached(`${secure}/limited/${file}`, digest, 1));
+    }
+    const bound = Math.max(median(download), median(upload));
+    const ratioOf = (figures: readonly Figures[]) => (bound / median(figures.map(({ seconds }) => seconds))).toFixed(2);
+    const what = `${bytes / mib} MiB from a source that sends 20 MB/s to each connection, after 80 ms`;
+    say(
+      `${what}: ${costs(ours, bytes).join('; ')}; ${ratioOf(ours)} of the rate of the slower of \`aria2c -x8\` alone, ${spread(download)} s, and \`curl -T\` alone, ${spread(upload)} s`,
+    );
+    say(`${what}, over TLS: ${costs(secured, bytes).join('; ')}; ${ratioOf(secured)} of that rate`);
   }
 
   if (!isThere('curl')) {
     say('there is no curl on this machine, and so no bound: nothing is measured');
   } else {
-    await buildProcess();
     say(`sha512 alone: CPU s/GiB ${spread(Array.from({ length: rounds }, hashSeconds))}`);
     await write('small.raw', generated(mib));
-    await write('2g.raw', generated(2 * gib));
-    await compare('2 GiB raw', '2g.raw', 2 * gib);
-    rmSync(join(folder, '2g.raw'));
-    await write('512m.raw', generated(gib / 2));
-    await compare('4 × 512 MiB raw at once', '512m.raw', gib / 2, 4);
-    for (const { tool, bytes } of codecs) {
-      if (!isThere(tool)) {
-        say(`${tool}: it is not on this machine`);
-        continue;
-      }
-      await write('disk', disk(bytes));
-      await shell(`${tool} -c < ${join(folder, 'disk')} > ${join(folder, `disk.${tool}`)}`);
-      await compare(`${bytes / mib} MiB from ${tool}`, `disk.${tool}`, bytes, 1, `| ${tool} -dc `);
+    const [large, small] = [generated(gib), generated(gib / 2)];
+    const digests = [large, small].map((content) => `sha512:${digestOf(content, 'sha512')}`);
+    const [ofLarge = '', ofSmall = ''] = digests;
+    await write('large.raw', large);
+    await compare('1 GiB raw', `${plain}/large.raw`, ofLarge, gib, 1);
+    await compareLimited('large.raw', ofLarge, gib);
+    rmSync(join(folder, 'large.raw'));
+    await write('small-disk.raw', small);
+    await compare('4 × 512 MiB raw at once', `${plain}/small-disk.raw`, ofSmall, gib / 2, 4);
+    for (const codec of codecs) {
+      await write('disk', disk(codec.bytes));
+      await compareCodec(codec);
     }
   }
 } finally {

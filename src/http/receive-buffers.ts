@@ -1,10 +1,11 @@
 /**
  * The memory into which a connection without TLS receives. By default each read of a socket gets 64 KiB of its own, which the garbage
  * collector has to find again. With a reader that gives the memory back, a download needs a few buffers for any number of bytes, and
- * larger ones, which halves the number of reads.
+ * larger ones, which halves the number of reads. Connections that read a file together have one pool, because each of them reads only a
+ * part of it.
  *
- * Guarantees: memory is used again only after its reader has given back a later piece of the same connection; a reader that gives
- * nothing back gets new memory, of the usual size.
+ * Guarantees: memory is used again only after its reader has given back a later piece of the same connection; where no reader gives
+ * anything back, connections get new memory, of the usual size.
  */
 import type { OnReadOpts, Socket } from 'node:net';
 import type { buildConnector } from 'undici';
@@ -18,9 +19,10 @@ const smallBytes = 64 * kib;
 const largeBytes = 256 * kib;
 /** The rest of a buffer is not read into if it is less than this part of it: each read costs a call of the system. */
 const leastPart = 1 / 4;
-/** In use at once, at most: the memory of further ones is left to the garbage collector. Readers have far fewer in use. */
+/** In use at once, at most: the memory of further ones is left to the garbage collector. Readers have fewer in use. */
 const mostLent = 32;
-const mostFree = 8;
+/** As many as 8 connections use that read ahead. */
+const mostFree = 160;
 
 /** By its memory: the connection that a piece came from. */
 const lenders = new WeakMap<ArrayBufferLike, { giveBack(piece: Uint8Array): void }>();
@@ -33,15 +35,22 @@ export function giveBack(piece: Uint8Array): void {
   lenders.get(piece.buffer)?.giveBack(piece);
 }
 
+interface Pool {
+  readonly free: Uint8Array[];
+  /** Whether any reader gives memory back. */
+  isGivenBack: boolean;
+}
+
 /**
- * A connector whose connections receive into buffers of their own. `make` makes the connector of one connection. With TLS the client
+ * A connector whose connections receive into buffers of one pool. `make` makes the connector of one connection. With TLS the client
  * joins the small records of the server, which takes new memory in any case.
  */
 export function receiving(make: (options: { onread?: OnReadOpts }) => Connector): Connector {
   const plain = make({});
+  const pool = createPool();
   return (server, callback) => {
     if (server.protocol === 'https:') return plain(server, callback);
-    const buffers = createReceiveBuffers();
+    const buffers = createReceiveBuffers(pool);
     make({ onread: buffers.onread })(server, (...result) => {
       const [, socket] = result;
       if (socket !== null) buffers.receiveFor(socket);
@@ -50,18 +59,24 @@ export function receiving(make: (options: { onread?: OnReadOpts }) => Connector)
   };
 }
 
+export function createPool(): Pool {
+  return { free: [], isGivenBack: false };
+}
+
 /** `receiveFor` is called before the socket receives anything, because a server responds only to requests. */
-export function createReceiveBuffers(): { onread: OnReadOpts; receiveFor(socket: Pick<Socket, 'push'>): void } {
-  const free: Uint8Array[] = [];
+export function createReceiveBuffers(pool: Pool): {
+  onread: OnReadOpts;
+  receiveFor(socket: Pick<Socket, 'push'>): void;
+} {
+  const { free } = pool;
   /** With bytes that are still read, in the order in which they were received. The last one is being filled. */
   const lent: Uint8Array[] = [];
-  let isGivenBack = false;
   let filled = 0;
   let receiver: Pick<Socket, 'push'> | undefined;
 
   const lender = {
     giveBack(piece: Uint8Array) {
-      isGivenBack = true;
+      pool.isGivenBack = true;
       const at = lent.findIndex(({ buffer }) => buffer === piece.buffer);
       for (const buffer of lent.splice(0, Math.max(at, 0))) {
         if (buffer.length === largeBytes && free.length < mostFree) free.push(buffer);
@@ -70,7 +85,7 @@ export function createReceiveBuffers(): { onread: OnReadOpts; receiveFor(socket:
   };
 
   function next(): Uint8Array {
-    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(isGivenBack ? largeBytes : smallBytes);
+    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(pool.isGivenBack ? largeBytes : smallBytes);
     lenders.set(buffer.buffer, lender);
     lent.push(buffer);
     if (lent.length > mostLent) lent.shift();

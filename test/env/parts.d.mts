@@ -3,6 +3,7 @@ export declare const root: string;
 export declare const cache: string;
 export declare const isRoot: boolean;
 export declare const toolsArePackaged: boolean;
+export declare const orcVersion: string;
 export declare const folders: {
   readonly controlPlane: string;
   readonly python: string;
@@ -21,4 +22,6 @@ export declare const folders: {
   readonly tofu: string;
   readonly browser: string;
   readonly kubeconform: string;
+  /** Made with `--rivals` only. */
+  readonly orc: string;
 };

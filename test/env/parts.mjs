@@ -32,6 +32,8 @@ export const fluxVersion = '1.9.6';
 export const tofuVersions = { tofu: '1.10.10', provider: '3.4.0' };
 /** It checks manifests with JSON schemas, as many pipelines do. */
 export const kubeconformVersion = '0.8.0';
+/** openstack-resource-controller, with which `npm run bench -- transfer` compares. */
+export const orcVersion = '2.4.0';
 /** Of Debian and the systems made from it; elsewhere the tinyproxy and the promtool on the PATH are used. */
 export const forwardProxyPackage = 'tinyproxy-bin';
 export const promtoolPackage = 'prometheus';
@@ -68,6 +70,7 @@ const controlPlane = folder(cache, 'control-plane', kubernetesVersion, ...source
 const judge = folder(cache, 'gitops-judge', ...sources(judgeModule));
 const flux = folder(cache, 'flux', fluxVersion);
 const tofu = folder(cache, 'opentofu', tofuVersions);
+const orc = folder(cache, 'orc', orcVersion);
 const python = folder(cache, 'python', text(buildRequirements), text(requirements));
 const cinder = folder(cache, 'cinder', python, text(cinderRequirements));
 const openstackClient = folder(cache, 'openstack-client', python, text(openstackClientRequirements));
@@ -99,6 +102,7 @@ export const folders = {
   judge,
   flux,
   tofu,
+  orc,
   forwardProxy,
   promtool,
   shells,

@@ -1,4 +1,4 @@
-/** The parts of the test environment that only the long runs need: Flux, OpenTofu with its provider, kubeconform, shells, and a browser. */
+/** The parts of the test environment that only the long runs need: Flux, OpenTofu with its provider, kubeconform, shells, a browser, and a rival for the benches. */
 import { createReadStream, createWriteStream } from 'node:fs';
 import { chmod, copyFile, cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -128,5 +128,21 @@ export function campaignParts({ output, goBuild, goIsRecent, unpackFromDebian, u
     },
   };
 
-  return [flux, tofu, kubeconform, shells, browser];
+  const orc = {
+    name: 'ORC',
+    folder: parts.folders.orc,
+    usually: 'about 4 minutes',
+    needs: goIsRecent,
+    async build(directory, run) {
+      const name = `github.com/k-orc/openstack-resource-controller/v2@v${parts.orcVersion}`;
+      const source = await fetched(run, directory, name);
+      const module = join(directory, 'module');
+      await copied(run, source, module);
+      await goBuild(run, join(module, 'cmd', 'manager'), join(directory, 'manager'), { env: { GOFLAGS: '-mod=mod' } });
+      await rm(module, { recursive: true });
+      await cp(join(source, 'config', 'crd', 'bases'), join(directory, 'crds'), { recursive: true });
+    },
+  };
+
+  return { campaign: [flux, tofu, kubeconform, shells, browser], rivals: [orc] };
 }

@@ -263,8 +263,9 @@ const databases = {
 const onlySite = process.argv.includes('--site');
 const wanted = onlySite ? [site] : [...builds, site];
 const withServers = onlySite ? [] : [...layers, databases];
-if (process.argv.includes('--campaign'))
-  wanted.push(...campaignParts({ output, goBuild, goIsRecent, unpackFromDebian, unpackFromNpm }));
+const { campaign, rivals } = campaignParts({ output, goBuild, goIsRecent, unpackFromDebian, unpackFromNpm });
+if (process.argv.includes('--campaign')) wanted.push(...campaign);
+if (process.argv.includes('--rivals')) wanted.push(...rivals);
 
 /** Builds a part in a folder of its own and moves it into place when it is whole, so that two runs at once do no harm. */
 async function make(part) {

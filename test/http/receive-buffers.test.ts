@@ -6,7 +6,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { createEgressPolicy } from '../../src/http/egress.ts';
-import { createReceiveBuffers, giveBack } from '../../src/http/receive-buffers.ts';
+import { createPool, createReceiveBuffers, giveBack } from '../../src/http/receive-buffers.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { HttpUpload } from '../../src/openstack/exchange.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
@@ -19,8 +19,8 @@ import { listen } from '../openstack/stub.ts';
 const mib = 2 ** 20;
 
 /** What Node does with the buffers of a connection that receives pieces of these lengths. */
-function receive(lengths: readonly number[], onPiece: (piece: Uint8Array) => void): void {
-  const buffers = createReceiveBuffers();
+function receive(lengths: readonly number[], onPiece: (piece: Uint8Array) => void, pool = createPool()): void {
+  const buffers = createReceiveBuffers(pool);
   buffers.receiveFor({
     push(piece) {
       onPiece(piece);
@@ -66,6 +66,23 @@ test('a connection whose pieces are given back needs the same few buffers for an
     giveBack(piece);
   });
   assert(memory.size <= 4, `${memory.size} buffers`);
+});
+
+test('connections that read parts of a file one after the other use the same buffers, except the last two of each', () => {
+  const memory = new Set<ArrayBufferLike>();
+  const pool = createPool();
+  const lengths = Array.from({ length: 64 }, () => 64 * 1024);
+  for (let connection = 0; connection < 50; connection++)
+    receive(
+      lengths,
+      (piece) => {
+        memory.add(piece.buffer);
+        giveBack(piece);
+      },
+      pool,
+    );
+  // They receive into some 850 in all.
+  assert(memory.size <= 110, `${memory.size} buffers`);
 });
 
 test('a piece of other origin is not given back', () => {

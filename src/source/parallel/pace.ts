@@ -4,11 +4,13 @@ import { nextWidth, startWidth, withOneConnection } from './width.ts';
 
 export interface Pace {
   readonly connections: number;
-  /** Bytes per second before the number of connections rose. */
+  /** Bytes per second before the number of connections rose the last time. */
   readonly bytesPerSecond: number;
   /** From now on the reader waits for the next bytes. */
   waiting(): void;
   received(bytes: number): void;
+  /** The same, if the reader does not get them yet. */
+  arrived(bytes: number): void;
   /** The connections are open only now: what arrived since the decision does not count. */
   begin(): void;
   /** One connection is enough from now on. */
@@ -23,7 +25,7 @@ export function createPace(clock: Pick<Clock, 'monotonic'>): Pace {
       return state.width;
     },
     get bytesPerSecond() {
-      return (state.rateBefore ?? 0) * 1000;
+      return (state.before?.rate ?? 0) * 1000;
     },
     waiting() {
       since = clock.monotonic();
@@ -31,6 +33,9 @@ export function createPace(clock: Pick<Clock, 'monotonic'>): Pace {
     received(bytes) {
       const at = clock.monotonic();
       state = nextWidth(state, { at, bytes, waitedMs: at - since });
+    },
+    arrived(bytes) {
+      state = { ...state, bytes: state.bytes + bytes };
     },
     begin() {
       state = { ...state, since: clock.monotonic(), bytes: 0, waitedMs: 0 };

@@ -12,6 +12,8 @@ export interface StripesOptions {
   /** Of the next stripe. */
   stripeBytes(): number;
   heldBytes: number;
+  /** Bytes have arrived, in any stripe. */
+  onArrival(bytes: number): void;
   /** How many stripes may be read at once now. */
   connections(): number;
 }
@@ -33,10 +35,10 @@ class Stripe {
   #wake: (() => void) | undefined;
   #left: number;
 
-  constructor(body: AsyncIterable<Uint8Array>, from: number, to: number) {
+  constructor(body: AsyncIterable<Uint8Array>, from: number, to: number, onArrival: (bytes: number) => void) {
     this.to = to;
     this.#left = to - from;
-    void this.#fill(body);
+    void this.#fill(body, onArrival);
   }
 
   get isReading(): boolean {
@@ -65,9 +67,10 @@ class Stripe {
     return this.#left === 0;
   }
 
-  async #fill(body: AsyncIterable<Uint8Array>): Promise<void> {
+  async #fill(body: AsyncIterable<Uint8Array>, onArrival: (bytes: number) => void): Promise<void> {
     try {
       for await (const chunk of body) {
+        onArrival(chunk.length);
         this.#chunks.push(chunk);
         this.#wake?.();
       }
@@ -80,7 +83,8 @@ class Stripe {
   }
 }
 
-export function createStripes({ read, from, to, stripeBytes, heldBytes, connections }: StripesOptions): Stripes {
+export function createStripes(options: StripesOptions): Stripes {
+  const { read, from, to, stripeBytes, heldBytes, onArrival, connections } = options;
   const begun: Stripe[] = [];
   let claimed = from;
   let delivered = from;
@@ -91,7 +95,7 @@ export function createStripes({ read, from, to, stripeBytes, heldBytes, connecti
     for (let free = connections() - reading; free > 0; free--) {
       const end = Math.min(claimed + stripeBytes(), to);
       if (claimed === to || end - delivered > heldBytes) return;
-      begun.push(new Stripe(read(claimed, end), claimed, end));
+      begun.push(new Stripe(read(claimed, end), claimed, end, onArrival));
       claimed = end;
     }
   }

@@ -16,9 +16,9 @@ const leastRestBytes = 64 * 2 ** 20;
 /** Of a stripe. It should take about a second, because a connection that begins the next one is idle for two round trips. */
 const leastStripeBytes = 2 ** 18;
 /** Of all stripes that are being read. */
-const stripesBytes = 32 * 2 ** 20;
+const stripesBytes = 40 * 2 ** 20;
 /** Limit for bytes that were requested and that the reader has not used: a fast connection may be two of 8 stripes ahead. */
-const heldBytes = 40 * 2 ** 20;
+const heldBytes = 48 * 2 ** 20;
 
 export interface WideningOptions {
   assembly: Assembly;
@@ -71,6 +71,7 @@ export function createWidening(options: WideningOptions): Widening {
       read: (begins, ends) => reader.read(begins, ends, 'once'),
       ...{ from, to: size, heldBytes },
       stripeBytes: () => Math.min(second, Math.floor(stripesBytes / pace.connections)),
+      onArrival: pace.arrived,
       // The first connection goes on until its bytes end where theirs begin. Where one is enough, it is the first, which goes on then.
       connections: () => (isAlone && pace.connections > 1 ? pace.connections : pace.connections - 1),
     });
@@ -121,7 +122,8 @@ export function createWidening(options: WideningOptions): Widening {
       takeOver();
       pace.waiting();
       for (let chunk = await stripes.next(); chunk !== undefined; chunk = await stripes.next()) {
-        pace.received(chunk.length);
+        // Its bytes were counted when they arrived.
+        pace.received(0);
         assembly.deliver(chunk.length);
         yield chunk;
         pace.waiting();

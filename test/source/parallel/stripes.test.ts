@@ -22,6 +22,7 @@ test('stripes come in order and without a gap, up to the first byte that a conne
       const from = Math.min(wanted, size);
       const heldBytes = stripeBytes * 4;
       let delivered = from;
+      let arrived = 0;
       let reading = 0;
       let broken: number | undefined;
       async function* read(begin: number, end: number) {
@@ -47,12 +48,16 @@ test('stripes come in order and without a gap, up to the first byte that a conne
         to: size,
         stripeBytes: () => stripeBytes,
         heldBytes,
+        onArrival(bytes) {
+          arrived += bytes;
+        },
         connections: () => connections,
       });
       for (let chunk = await stripes.next(); chunk !== undefined; chunk = await stripes.next()) {
         for (const byte of chunk) assert.equal(byte, byteAt(delivered++));
       }
       assert.equal(delivered, broken ?? size);
+      assert(arrived >= delivered - from);
       if (broken !== undefined) assert.equal(stripes.hasBegun(), false);
     }),
     { numRuns: 100 },
@@ -66,7 +71,7 @@ test('no stripe is begun while none may be read, and those that were begun are d
     begun.push(begin);
     yield Buffer.alloc(end - begin);
   }
-  const options = { from: 0, to: 100, stripeBytes: () => 10, heldBytes: 40 };
+  const options = { from: 0, to: 100, stripeBytes: () => 10, heldBytes: 40, onArrival: () => {} };
   const stripes = createStripes({ ...options, read, connections: () => allowed });
   allowed = 0;
   let bytes = 0;
@@ -81,7 +86,7 @@ test('a reader of stripes shows whether the first stripe has begun to arrive', a
     await promise;
     yield Buffer.alloc(end - begin);
   }
-  const options = { from: 0, to: 10, stripeBytes: () => 10, heldBytes: 40, connections: () => 1 };
+  const options = { from: 0, to: 10, stripeBytes: () => 10, heldBytes: 40, onArrival: () => {}, connections: () => 1 };
   const stripes = createStripes({ ...options, read });
   assert.equal(stripes.hasBegun(), undefined);
   resolve();

@@ -23,7 +23,7 @@ function widthsOf(rate: (width: number) => number, waits = 1, seconds = 60): num
 test('a source that limits each connection is read by 8', () => {
   assert.deepEqual(
     widthsOf((width) => 20 * width),
-    [1, 2, 4, 8],
+    [1, 2, 8],
   );
 });
 
@@ -37,12 +37,36 @@ test('a source that is not faster with two connections is read by one again, for
 test('the number of connections stays where more of them bring no more bytes', () => {
   assert.deepEqual(
     widthsOf((width) => Math.min(20 * width, 80)),
-    [1, 2, 4, 8, 4],
+    [1, 2, 8, 4],
   );
   assert.deepEqual(
     widthsOf((width) => Math.min(20 * width, 45)),
-    [1, 2, 4, 2],
+    [1, 2, 8, 2],
   );
+});
+
+test('where more connections bring more bytes, but not in proportion, their number doubles', () => {
+  assert.deepEqual(
+    widthsOf((width) => 20 * width ** 0.6),
+    [1, 2, 4, 8],
+  );
+});
+
+test('eight connections are tried within four seconds', () => {
+  assert.deepEqual(
+    widthsOf((width) => 20 * width, 1, 3.9),
+    [1, 2, 8],
+  );
+});
+
+test('a connection that is slow at first is no reason for others', () => {
+  let state = startWidth(0);
+  for (let at = 100; at < 60_000; at += 100) {
+    const rate = Math.min(20, at / 50);
+    state = nextWidth(state, { at, bytes: rate * 100, waitedMs: 100 });
+    assert(state.width <= 2);
+  }
+  assert.equal(state.width, 1);
 });
 
 test('a reader that does not wait for the source uses one connection', () => {
