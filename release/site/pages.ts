@@ -70,6 +70,13 @@ function outsideOfBlocks(text: string, change: (part: string) => string): string
 /** Such a table needs the room that the outline takes. */
 const hasWideTable = (text: string): boolean => /^\|(?: *:?-+:? *\|){4,}$/m.test(text);
 
+/** The first paragraph after the heading, as plain text: what search engines show. */
+export function descriptionOf(text: string): string {
+  const [, paragraph = ''] = /^# .+\n+(?!#|-|\||```|<|!)((?:.+\n)+)/m.exec(text) ?? [];
+  const plain = paragraph.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replace(/[`*]/g, '');
+  return plain.replace(/\s+/g, ' ').trim();
+}
+
 /** The page as the generator reads it: with the links of the site, and with the file that it comes from. */
 export function pageOnSite(file: string, text: string, pages: Pages, repository: Repository): string {
   const body = outsideOfBlocks(text, (part) =>
@@ -77,7 +84,9 @@ export function pageOnSite(file: string, text: string, pages: Pages, repository:
       return `${open}${linkOf(file, target, pages, repository)}`;
     }),
   );
-  return `---\nsource: ${file}\naside: ${!hasWideTable(text)}\n---\n\n${body}`;
+  const description = descriptionOf(text);
+  const front = { source: file, aside: !hasWideTable(text), ...(description === '' ? {} : { description }) };
+  return `---\n${JSON.stringify(front)}\n---\n\n${body}`;
 }
 
 /** The first heading of a page, without marks. */

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { linkOf, menuOf, pageOnSite, pagesOf } from '../../release/site/pages.ts';
+import { descriptionOf, linkOf, menuOf, pageOnSite, pagesOf } from '../../release/site/pages.ts';
 import { isVersion, publish, versionsWith } from '../../release/site/versions.ts';
 import { readPages, root, withoutBlocks } from '../docs/pages.ts';
 
@@ -43,6 +43,13 @@ describe('a page on the site', () => {
     const body = pageOnSite('README.md', text, pages, repository);
     assert.equal(body.match(/\]\(b\.sh\)/g)?.length, 1);
     assert.equal(body.match(/\]\(https:\/\/example\.com\/repo\/blob\/v1\.2\.3\/b\.sh\)/g)?.length, 2);
+  });
+
+  test('the description of a page is its first paragraph without marks, if it begins with one', () => {
+    const text = '# A\n\nThe `first` [part](b.md),\nin **two** lines.\n\nMore.\n';
+    assert.equal(descriptionOf(text), 'The first part, in two lines.');
+    assert.equal(descriptionOf('# A\n\n## B\n\nText.\n'), '');
+    assert.match(pageOnSite('README.md', text, pages, repository), /"description":"The first part, in two lines\."/);
   });
 
   test('the menu has each page of the index once, with the title of the page', () => {
