@@ -244,9 +244,9 @@ test('events are accepted, and repeats become a series', async () => {
     items: z.array(z.looseObject({ series: z.object({ count: z.int() }).optional(), reason: z.string() })),
   });
   // The API server records Events of its own about the Services of other tests.
-  const own = encodeURIComponent('reportingController=glance-image-operator');
-  const path = `/apis/events.k8s.io/v1/namespaces/${namespace}/events?fieldSelector=${own}`;
-  const read = async () => eventsSchema.parse(await transport.request({ method: 'GET', path }, never)).items;
+  const query = { fieldSelector: 'reportingController=glance-image-operator' };
+  const path = `/apis/events.k8s.io/v1/namespaces/${namespace}/events`;
+  const read = async () => eventsSchema.parse(await transport.request({ method: 'GET', path, query }, never)).items;
   recorder.record(regarding, event);
   while ((await read()).length === 0) await sleep(20);
   recorder.record(regarding, event);
