@@ -21,8 +21,7 @@ const largeBytes = 256 * kib;
 const leastPart = 1 / 4;
 /** In use at once, at most: the memory of further ones is left to the garbage collector. Readers have fewer in use. */
 const mostLent = 32;
-/** As many as 8 connections use that read ahead. */
-const mostFree = 160;
+const mostFree = 16;
 
 /** By its memory: the connection that a piece came from. */
 const lenders = new WeakMap<ArrayBufferLike, { giveBack(piece: Uint8Array): void }>();

@@ -10,6 +10,7 @@ import type { ImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';
 import type { Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
+import type { MemoryBudget } from '../lib/memory-budget.ts';
 import type { CloudFiles } from '../openstack/clouds.ts';
 import type { SessionPool } from '../openstack/pool.ts';
 import type { Digest } from './digest.ts';
@@ -82,6 +83,8 @@ export interface OpenContext {
   clock: Clock;
   random: Random;
   limits: SourceLimits;
+  /** The memory that downloads by several connections share. Default: each has its own. */
+  readAhead?: Pick<MemoryBudget, 'spare'> | undefined;
   /** Aborting it closes the source and its body. */
   signal: AbortSignal;
   /** Called when the body resumes after a failure. */

@@ -9,9 +9,10 @@ import type { EgressPair, EgressPolicy } from '../http/egress.ts';
 import type { MayWrite } from '../http/fence.ts';
 import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import type { MemoryBudget } from '../lib/memory-budget.ts';
+import { createMemoryBudget, type MemoryBudget } from '../lib/memory-budget.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import type { Helpers } from '../source/decompress/index.ts';
+import { readAheadBytes } from '../source/parallel/widening.ts';
 import { ask } from '../source/resolve/resolve.ts';
 import { runTransfer } from './engine.ts';
 import { type Asker, ExecutorClosed, type Runner } from './executor.ts';
@@ -36,6 +37,7 @@ const idleSessionMs = 300_000;
 
 export function createInlineExecutor(options: InlineExecutorOptions): Runner & Asker {
   const { egress, trust = createTrust(), memory, helpers, clock, random } = options;
+  const readAhead = createMemoryBudget(readAheadBytes);
   const closed = new AbortController();
   const running = new Set<Promise<unknown>>();
   const sessions: CloudSessions = createSessionPool({
@@ -50,7 +52,9 @@ export function createInlineExecutor(options: InlineExecutorOptions): Runner & A
     signal.throwIfAborted();
     const { name, region } = plan.cloud;
     using session = sessions.use(access.cloud, { name, region });
-    const source = createSourceOpener(access, { egress: egress.sources, trust, sessions, clock, random });
+    const source = createSourceOpener(access, {
+      ...{ egress: egress.sources, trust, sessions, readAhead, clock, random },
+    });
     try {
       return await runTransfer(plan, {
         openSource: source.open,

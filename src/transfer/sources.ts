@@ -3,6 +3,7 @@ import type { ImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';
 import type { Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
+import type { MemoryBudget } from '../lib/memory-budget.ts';
 import type { SessionPool } from '../openstack/pool.ts';
 import type { OpenContext, OpenedSource } from '../source/kind.ts';
 import { sourceOf } from '../source/registry.ts';
@@ -30,6 +31,8 @@ export interface SourceOpenerOptions {
   sessions: CloudSessions;
   clock: Clock;
   random: Random;
+  /** The memory that downloads by several connections share. */
+  readAhead: Pick<MemoryBudget, 'spare'>;
 }
 
 /** For one run. */

@@ -11,7 +11,8 @@ export interface StripesOptions {
   to: number;
   /** Of the next stripe. */
   stripeBytes(): number;
-  heldBytes: number;
+  /** At the moment. */
+  heldBytes(): number;
   /** Bytes have arrived, in any stripe. */
   onArrival(bytes: number): void;
   /** How many stripes may be read at once now. */
@@ -94,7 +95,7 @@ export function createStripes(options: StripesOptions): Stripes {
     const reading = begun.filter(({ isReading }) => isReading).length;
     for (let free = connections() - reading; free > 0; free--) {
       const end = Math.min(claimed + stripeBytes(), to);
-      if (claimed === to || end - delivered > heldBytes) return;
+      if (claimed === to || end - delivered > heldBytes()) return;
       begun.push(new Stripe(read(claimed, end), claimed, end, onArrival));
       claimed = end;
     }

@@ -6,24 +6,33 @@
  */
 import { linked } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { MemoryBudget } from '../../lib/memory-budget.ts';
 import type { Assembly } from '../assembly.ts';
 import type { RangeReader } from '../source.ts';
 import { createPace } from './pace.ts';
 import { createStripes, type Stripes } from './stripes.ts';
+import { mostConnections } from './width.ts';
 
 /** Further connections are not worth their requests for less than this. */
 const leastRestBytes = 64 * 2 ** 20;
-/** Of a stripe. It should take about a second, because a connection that begins the next one is idle for two round trips. */
+/** The first connection goes on for about a second, in which the second one has to begin to send, but for no more than this. */
+const mostDistance = 20 * 2 ** 20;
+/** Of a stripe. At a lower rate it takes about a second: a connection that begins the next one is idle for two round trips. */
 const leastStripeBytes = 2 ** 18;
-/** Of all stripes that are being read. */
-const stripesBytes = 40 * 2 ** 20;
-/** Limit for bytes that were requested and that the reader has not used: a fast connection may be two of 8 stripes ahead. */
-const heldBytes = 48 * 2 ** 20;
+/** A share of the memory for what connections are ahead of the reader, and how much of it the stripes may have that are being read. */
+const shareBytes = 6 * 2 ** 20;
+const stripesPerShare = 5 / 6;
+/** Few connections take two shares each, because longer stripes have shorter pauses between them. */
+const sharesOf = (connections: number) => Math.min(2 * connections, mostConnections);
+/** For all downloads that have one budget: 8 connections of one, or fewer of several. */
+export const readAheadBytes = mostConnections * shareBytes;
 
 export interface WideningOptions {
   assembly: Assembly;
   clock: Pick<Clock, 'monotonic'>;
   hasDigest: boolean;
+  /** The memory of what further connections are ahead. */
+  readAhead: Pick<MemoryBudget, 'spare'>;
   /** Whether the address in use can be asked for parts. */
   hasParts(): boolean;
   /** `hasDigest`: whether parts without a validator of the file are used. */
@@ -50,30 +59,44 @@ interface Further {
 }
 
 export function createWidening(options: WideningOptions): Widening {
-  const { assembly, clock, hasDigest, hasParts, createReader, signal } = options;
+  const { assembly, clock, hasDigest, hasParts, createReader, readAhead, signal } = options;
   const pace = createPace(clock);
   let open: Further | undefined;
+  const leases: Disposable[] = [];
+
+  /** As many connections as there is memory for. */
+  function affordable(connections: number): number {
+    while (leases.length < sharesOf(connections)) {
+      const lease = readAhead.spare(shareBytes);
+      if (lease === undefined) break;
+      leases.push(lease);
+    }
+    return Math.min(connections, leases.length);
+  }
 
   function begin(): Further | undefined {
     const { size, delivered, hasValidator } = assembly;
     const isProven = hasDigest || hasValidator;
-    if (size === undefined || !isProven || !hasParts() || size - delivered < leastRestBytes) {
+    const isWorthIt = size !== undefined && size - delivered >= leastRestBytes && hasParts() && isProven;
+    if (!isWorthIt || affordable(1) === 0) {
       pace.settle();
       return undefined;
     }
     const over = linked(signal);
     // Where the file has a validator, each part has to have it: a digest would only find the mixture in the end.
     const reader = createReader({ hasDigest: !hasValidator, signal: over.signal });
-    const second = Math.min(Math.max(Math.round(pace.bytesPerSecond), leastStripeBytes), leastRestBytes / 2);
-    const from = delivered + second;
+    const second = Math.max(Math.round(pace.bytesPerSecond), leastStripeBytes);
+    const from = delivered + Math.min(second, mostDistance);
     let isAlone = false;
+    // The first connection goes on until its bytes end where theirs begin. Where one is enough, it is the first, which goes on then.
+    const connections = () => affordable(isAlone && pace.connections > 1 ? pace.connections : pace.connections - 1);
+    const heldBytes = () => leases.length * shareBytes;
     const stripes = createStripes({
       read: (begins, ends) => reader.read(begins, ends, 'once'),
-      ...{ from, to: size, heldBytes },
-      stripeBytes: () => Math.min(second, Math.floor(stripesBytes / pace.connections)),
+      ...{ from, to: size, connections },
+      stripeBytes: () => Math.min(second, Math.floor((heldBytes() * stripesPerShare) / Math.max(connections(), 1))),
+      heldBytes,
       onArrival: pace.arrived,
-      // The first connection goes on until its bytes end where theirs begin. Where one is enough, it is the first, which goes on then.
-      connections: () => (isAlone && pace.connections > 1 ? pace.connections : pace.connections - 1),
     });
     return {
       from,
@@ -92,6 +115,7 @@ export function createWidening(options: WideningOptions): Widening {
   function end(): void {
     open?.end();
     open = undefined;
+    for (const lease of leases.splice(0)) lease[Symbol.dispose]();
   }
 
   return {

@@ -30,11 +30,11 @@ const trialMs = 1000;
 /** Many new connections reach their rate later. */
 const longTrialMs = 2000;
 /** The source is the limit if the reader waits for it for at least this part of the time. */
-const leastWait = 0.5;
+const leastWait = 0.7;
 /** The factor by which the rate has to rise with twice as many connections. */
 const leastGain = 1.25;
-/** From this gain on, each connection has its own limit, and the largest number of them is tried at once. */
-const clearGain = 1.75;
+/** From this gain on, each connection has its own limit, and the largest number of them is tried at once. (The pauses between parts cost some.) */
+const clearGain = 1.6;
 
 export function startWidth(at: number): Width {
   return { width: 1, since: at + beginMs, bytes: 0, waitedMs: 0, before: undefined, isSettled: false };

@@ -9,7 +9,9 @@ import { createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createEgressPolicy } from '../../../src/http/egress.ts';
 import { type Clock, systemClock } from '../../../src/lib/clock.ts';
+import { createMemoryBudget } from '../../../src/lib/memory-budget.ts';
 import { openHttpSource } from '../../../src/source/http.ts';
+import { readAheadBytes } from '../../../src/source/parallel/widening.ts';
 import { createSourceTransport } from '../../../src/source/transport.ts';
 import { digestOf, generated } from '../../env/content.ts';
 
@@ -104,7 +106,12 @@ async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent'
   };
 
   /** Resolves with the digest of what was read. */
-  async function download({ hasDigest = true, signal = new AbortController().signal, onChunk = () => {} } = {}) {
+  async function download({
+    hasDigest = true,
+    signal = new AbortController().signal,
+    onChunk = () => {},
+    readAhead = createMemoryBudget(readAheadBytes),
+  } = {}) {
     const resumes: number[] = [];
     const source = await openHttpSource({
       urls: [`http://127.0.0.1:${address && typeof address === 'object' ? address.port : 0}/image.raw`],
@@ -112,6 +119,7 @@ async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent'
       clock,
       random: () => 0.5,
       hasDigest,
+      readAhead,
       limits: { maxBytes: content.size, stallBytes: 1, stallWindowMs: 600_000 },
       signal,
       onResume: (_why, from) => resumes.push(from),
@@ -149,6 +157,22 @@ test('a source that is not limited for each connection gets one more at most, an
   await download();
   assert(seen.mostOpen <= 2, `${seen.mostOpen} connections`);
   assert(sent() < content.size * 1.1, `${sent()} bytes were sent`);
+});
+
+test('a download has no more connections than there is memory for, and returns it at its end', async (t) => {
+  for (const [part, most] of [
+    [0, 1],
+    [1, 2],
+    [2, 2],
+    [4, 4],
+  ] as const) {
+    const { download, seen } = await shaped(t, { share: limited });
+    const readAhead = createMemoryBudget((readAheadBytes * part) / 8);
+    await download({ readAhead });
+    // The first one closes when the others take over.
+    assert(seen.mostOpen <= most + 1 && (part > 0 || seen.mostOpen === 1), `${seen.mostOpen} connections for ${part}`);
+    assert.equal(readAhead.used, 0);
+  }
 });
 
 test('a file without a strong validator and without a digest is read by one connection', async (t) => {

@@ -47,7 +47,7 @@ test('stripes come in order and without a gap, up to the first byte that a conne
         from,
         to: size,
         stripeBytes: () => stripeBytes,
-        heldBytes,
+        heldBytes: () => heldBytes,
         onArrival(bytes) {
           arrived += bytes;
         },
@@ -71,7 +71,7 @@ test('no stripe is begun while none may be read, and those that were begun are d
     begun.push(begin);
     yield Buffer.alloc(end - begin);
   }
-  const options = { from: 0, to: 100, stripeBytes: () => 10, heldBytes: 40, onArrival: () => {} };
+  const options = { from: 0, to: 100, stripeBytes: () => 10, heldBytes: () => 40, onArrival: () => {} };
   const stripes = createStripes({ ...options, read, connections: () => allowed });
   allowed = 0;
   let bytes = 0;
@@ -86,7 +86,14 @@ test('a reader of stripes shows whether the first stripe has begun to arrive', a
     await promise;
     yield Buffer.alloc(end - begin);
   }
-  const options = { from: 0, to: 10, stripeBytes: () => 10, heldBytes: 40, onArrival: () => {}, connections: () => 1 };
+  const options = {
+    from: 0,
+    to: 10,
+    stripeBytes: () => 10,
+    heldBytes: () => 40,
+    onArrival: () => {},
+    connections: () => 1,
+  };
   const stripes = createStripes({ ...options, read });
   assert.equal(stripes.hasBegun(), undefined);
   resolve();
