@@ -17,6 +17,8 @@ export interface Report {
   secret?: { version: string | undefined } | undefined;
   /** Data that was verified in this reconcile. */
   content?: VerifiedContent | undefined;
+  /** While the image of a publisher's newer file is made: whether the one to use is as declared. Absent: it was not compared. */
+  isKeptUp?: boolean | undefined;
   /** In the order in which they happened. */
   changes: readonly Change[];
 }

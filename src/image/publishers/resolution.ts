@@ -235,6 +235,13 @@ export function recoveredCandidate(
   return { kind: 'candidate', url, before, source, declared, resource: withSource(declared, content, source) };
 }
 
+/** What counts for the image to use, while that of a newer file is made. */
+export function withoutCandidate({ url, before, declared }: Extract<Pinning, { kind: 'candidate' }>): Pinning {
+  const { content } = declared.spec;
+  const resource = content === undefined ? declared : withSource(declared, content, before);
+  return { kind: 'pinned', url, source: before, resource, declared };
+}
+
 /** For which declaration the digest of the wanted image was found; undefined where it is declared itself, or is not known. */
 export function declarationOf(pinning: Pinning): string | undefined {
   return pinning.kind === 'pinned' || pinning.kind === 'candidate' ? pinning.source.declaration : undefined;

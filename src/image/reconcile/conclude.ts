@@ -112,7 +112,11 @@ function outcomeOf(
       const isReading = pinning.kind === 'open' || (pinning.kind === 'pinned' && pinning.isRereading === true);
       return isReading ? { kind: 'awaitChange' } : { kind: 'requeue' };
     }
-    case 'transferring':
+    case 'transferring': {
+      const intervalMs = parseDuration(resource.spec.interval);
+      const next = pinning.kind === 'candidate' ? drift.next(key, intervalMs) : undefined;
+      return next?.kind === 'notDue' ? lookAgain(next.ms) : { kind: 'awaitChange' };
+    }
     case 'suspended':
       return { kind: 'awaitChange' };
     default:

@@ -7,7 +7,7 @@ import type { ImportSpec } from '../../api/import.ts';
 import { attempt } from '../../lib/errors.ts';
 import { desire } from '../model/desired.ts';
 import { isOurs } from '../model/ownership.ts';
-import type { Report } from '../model/report.ts';
+import type { ActiveTransfer, Report } from '../model/report.ts';
 import { observe } from '../observe/observe.ts';
 import { readConfigMaps } from '../perform/config-maps.ts';
 import { pursue } from '../perform/pursue.ts';
@@ -15,6 +15,7 @@ import { configMapsOf } from '../plan/publication.ts';
 import { declarationOf, type Pinning } from '../publishers/resolution.ts';
 import { follow, remembered, withoutWrong } from './follow.ts';
 import { glimpse } from './glimpse.ts';
+import { isKeepingUpDue, keepUpFirst, keepUpMeanwhile } from './keep-up.ts';
 import { mirror, type ReadableCloud } from './observed-import.ts';
 import { openCloud } from './open.ts';
 import {
@@ -34,8 +35,7 @@ import { publishObserved } from './publish-observed.ts';
 export async function converge(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, identity, memory, news, pinning } = pass;
   if (pinning.kind === 'open') return unresolved(pass, pinning, context);
-  if (news.kind === 'active')
-    return withReport({ end: { kind: 'transferring', state: news.state }, memory: keptMemory(pass), changes: [] });
+  if (news.kind === 'active') return whileTransferring(pass, news.state, context);
   if (news.kind === 'failed' && !news.looks && !isWorkedOn(pass))
     return failed(pass, news.error, context, await whatElseToShow(pass, context));
   const { cloud: opened, secret } = await openCloud(pass, context);
@@ -59,7 +59,8 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   const observed = configMaps === undefined ? seen.value.observed : { ...seen.value.observed, configMaps };
   const replaceable = gone.filter((id) => id !== desired.adopts);
   const vanished = replaceable.map((id) => ({ kind: 'vanished' as const, id }));
-  const pursued = await pursue(desired, { observed, memory: seen.value.memory }, perform);
+  const kept = await keepUpFirst(pass, { observed, memory: seen.value.memory }, perform, cloud, context);
+  const pursued = kept.kind === 'done' ? await pursue(desired, kept.state, perform) : kept;
   if (pursued.kind === 'gone') return outcome({ kind: 'awaitChange' });
   if (pursued.kind === 'outdated') return outcome({ kind: 'requeue' });
   const { state } = pursued;
@@ -67,7 +68,8 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   const isOwner = state.observed.revisions.some(({ ownership }) => isOurs(ownership));
   if (isOwner && !(await perform.guard())) return outcome({ kind: 'awaitChange' });
   const place = state.memory.images.length === 0 ? {} : { place: cloud.place };
-  const learned = { ...at, observed: state.observed, changes: [...vanished, ...pursued.changes] };
+  const { isKeptUp, changes: before } = kept.kind === 'done' ? kept : { isKeptUp: undefined, changes: [] };
+  const learned = { ...at, observed: state.observed, changes: [...vanished, ...before, ...pursued.changes], isKeptUp };
   const withPlace = { ...state.memory, ...place };
   if (pursued.kind === 'failed') {
     const usable = withoutWrong(withPlace, state.observed, desired, context.clock.now());
@@ -76,6 +78,15 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   const remember = remembered(withPlace, pursued.next, state.observed, desired, context.clock.now());
   const content = pursued.content ?? (news.kind === 'verified' ? news.content : undefined);
   return withReport({ ...learned, content, memory: remember, end: await follow(pursued.next, pass, cloud, context) });
+}
+
+/** The image to use is looked at only where another one is filled for a publisher's newer file. */
+async function whileTransferring(pass: Pass, state: ActiveTransfer, context: ReconcileContext): Promise<Reached> {
+  const transferring = { end: { kind: 'transferring' as const, state }, memory: keptMemory(pass), changes: [] };
+  const kept = isKeepingUpDue(pass, context) ? await keepUpMeanwhile(pass, context) : undefined;
+  if (kept?.kind === 'gone') return outcome({ kind: 'awaitChange' });
+  if (kept?.kind === 'outdated') return outcome({ kind: 'requeue' });
+  return withReport({ ...transferring, ...kept?.learned });
 }
 
 /** No digest is known. */

@@ -55,7 +55,8 @@ export function summarise(report: Report, previous: GlanceImageStatus, moment: M
   const failure = failureOf(end, previous, moment);
   const main = verdictsOf(end, { previous, memory, image, imageID, failure, moment });
   const pinning = end.kind === 'failed' ? pinningAfter(moment.pinning, memory) : moment.pinning;
-  const verdicts = withPublisher(pinning, end, main, imageID, previous, moment.generation);
+  const kept = { isKeptUp: report.isKeptUp, ready: whenConverged({ image, imageID, moment }) };
+  const verdicts = withPublisher(pinning, end, main, imageID, previous, moment.generation, kept);
   const transfer = transferOf(end, previous.transfer, moment.now);
   return sanitise({
     observedGeneration: moment.generation,

@@ -49,7 +49,10 @@ export function pinnedIn(pinning: Pinning, previous: GlanceImageStatus): PinnedS
   }
 }
 
-/** `main`: the conditions without regard to publishers. `imageID`: the image to use; undefined where it is gone, or not verified. */
+/**
+ * `main`: the conditions without regard to publishers. `imageID`: the image to use; undefined where it is gone, or not verified. `kept`:
+ * whether that is as declared now, and what Ready says then.
+ */
 export function withPublisher(
   pinning: Pinning,
   end: End,
@@ -57,9 +60,13 @@ export function withPublisher(
   imageID: string | undefined,
   previous: GlanceImageStatus,
   generation: number,
+  kept: { isKeptUp: boolean | undefined; ready: ConditionVerdict },
 ): Main & { updating: ConditionVerdict | undefined } {
   if (pinning.kind !== 'candidate' || end.kind === 'converged') return { ...main, updating: standing(pinning) };
   const updating = becomesOf(pinning.source, end, main.ready);
+  if (kept.isKeptUp === true && imageID !== undefined)
+    return { ready: kept.ready, activity: { kind: 'none' }, updating };
+  if (kept.isKeptUp === false) return { ...main, updating };
   const { status, reason, message = '' } = findCondition(previous.conditions, 'Ready') ?? {};
   const isSame = previous.observedGeneration === generation && imageID !== undefined;
   if (!isSame || status !== 'True' || !isConvergedReason(reason)) return { ...main, updating };

@@ -1,0 +1,274 @@
+/**
+ * The image to use while that of a publisher's newer file is made, which may take hours or fail for days: it stays as declared, and edits
+ * reach it.
+ */
+import assert from 'node:assert/strict';
+import { beforeEach, describe, test } from 'node:test';
+import { findCondition } from '../../src/api/conditions.ts';
+import { reconcileAtAnnotation } from '../../src/api/group.ts';
+import type { Desired } from '../../src/image/model/desired.ts';
+import { imageIDOf } from '../../src/image/model/identity.ts';
+import type { State } from '../../src/image/model/step.ts';
+import type { PerformContext } from '../../src/image/perform/perform.ts';
+import { keepUp } from '../../src/image/reconcile/keep-up.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { publishersOf } from './following.ts';
+import { imageOf, uid } from './resource.ts';
+import { desiredOf, promotes, stateOf, withContent } from './states.ts';
+import { performOn, stubGlance } from './stub-glance.ts';
+import { createWorld, type World } from './world.ts';
+import { sha256 } from './world-glance.ts';
+
+const url = 'https://images.example.com/disk.raw';
+const list = 'https://images.example.com/SHA256SUMS';
+const interval = 600_000;
+
+const specWith = (image: Record<string, unknown>, more: Record<string, unknown> = {}) => ({
+  image: { name: 'ubuntu', diskFormat: 'raw', ...image },
+  content: { http: { url, digestFrom: { checksums: { url: list } } }, update: { interval: '24h' } },
+  revisions: { keep: 1 },
+  ...more,
+});
+
+describe('while the image of a newer file is filled', () => {
+  let world: World;
+  let current: string;
+
+  beforeEach(async () => {
+    ({ world, current } = await withCurrent());
+    world.hold();
+    await untilTransferring(world);
+  });
+
+  test('an edit of the name and the tags reaches the image to use at once, and it is ready', async () => {
+    const pending = pendingOf(world, current);
+    world.edit(specWith({ name: 'jammy', tags: ['x'], minRAMMiB: 7 }));
+    await world.step();
+    const { name, tags, minRAMMiB } = world.images.get(current) ?? assert.fail();
+    assert.deepEqual([name, tags, minRAMMiB], ['jammy', ['x'], 7]);
+    assert.deepEqual(shown(world), { ready: 'True Ready', generation: 2, imageID: current, updating: 'Transferring' });
+    assert.deepEqual([world.isTransferring(), world.status?.image?.name], [true, 'jammy']);
+    await world.release();
+    await reached(world, 'b', 'jammy');
+    assert.deepEqual([world.status?.imageID, world.images.size], [pending, 2]);
+  });
+
+  test('a change by another client is undone at the next drift check', async () => {
+    world.meddle(current, { name: 'meddled', tags: ['foreign'] });
+    await world.clock.advance(interval);
+    await world.step();
+    const { name, tags } = world.images.get(current) ?? assert.fail();
+    assert.deepEqual([name, tags, world.isTransferring()], ['ubuntu', [], true]);
+  });
+
+  test('a reconcile between two drift checks makes no request to Glance', async () => {
+    await world.clock.advance(interval);
+    await world.step();
+    const before = { ...world.calls };
+    for (let reconciles = 0; reconciles < 5; reconciles++) await world.step();
+    assert.deepEqual(world.calls, before);
+  });
+
+  test('a reconcile asks for the next drift check', async () => {
+    await world.clock.advance(interval);
+    const outcome = await world.step();
+    assert.equal(outcome?.kind, 'requeueAfter');
+    assert.ok(outcome.afterMs <= interval, String(outcome.afterMs));
+  });
+
+  test('the image to use is not named any more once it was deleted by another client', async () => {
+    world.foreignDelete(current);
+    await world.clock.advance(interval);
+    await world.step();
+    assert.equal(world.status?.imageID, undefined);
+    assert.equal(findCondition(world.status?.conditions, 'Available')?.status, 'False');
+    assert.equal(world.ready(), 'False Transferring');
+    await world.release();
+    await reached(world, 'b', 'ubuntu');
+    assert.equal(world.images.size, 1);
+  });
+
+  test('an image to use that an administrator has deactivated is not ready', async () => {
+    world.meddle(current, { status: 'deactivated' });
+    await world.clock.advance(interval);
+    await world.step();
+    assert.equal(world.ready(), 'False Transferring');
+    world.meddle(current, { status: 'active' });
+    await world.clock.advance(interval);
+    await world.step();
+    assert.equal(world.ready(), 'True Ready');
+  });
+
+  test('a format that the image to use does not have is no reason to make a third image at once', async () => {
+    world.edit(specWith({ diskFormat: 'vhd' }));
+    await world.step();
+    assert.notEqual(world.ready(), 'True Ready');
+    await world.release();
+    await reached(world, 'b', 'ubuntu');
+    assert.equal(world.images.get(world.status?.imageID ?? '')?.diskFormat, 'vhd');
+  });
+});
+
+test('an edit of the tags reaches the image to use while the newer file cannot be downloaded', async () => {
+  const { world, current } = await withCurrent();
+  await untilDown(world);
+  world.edit(specWith({ tags: ['x'] }));
+  for (let reconciles = 0; reconciles < 3; reconciles++) {
+    await world.step();
+    await world.clock.advance(0);
+  }
+  assert.deepEqual(world.images.get(current)?.tags, ['x']);
+  const { ready, generation } = shown(world);
+  assert.deepEqual([ready, generation], ['True Ready', 2]);
+});
+
+test('a change that Glance rejects is reported for the image to use while a newer file is there', async () => {
+  const { world } = await withCurrent();
+  await untilDown(world);
+  const why = 'Glance does not allow it';
+  world.decide(({ op }) => (op === 'patch' ? new OperatorError(why, { code: 'Forbidden' }) : 'ok'));
+  world.edit(specWith({ tags: ['x'] }));
+  for (let reconciles = 0; reconciles < 4; reconciles++) await world.step();
+  assert.match(world.ready(), /^False/);
+  assert.match(String(world.message()), new RegExp(why));
+});
+
+/** With the image of `a`, and its list read again after it has `b`. */
+async function withCurrent() {
+  const publisher = publishersOf({ [list]: 'a' }, url);
+  const world = createWorld({ spec: specWith({}), following: publisher.following });
+  await reached(world, 'a', 'ubuntu');
+  const { imageID: current = assert.fail() } = world.status ?? {};
+  publisher.publish(list, 'b');
+  world.setMetadata({ annotations: { ...world.resource?.metadata.annotations, [reconcileAtAnnotation]: 'now' } });
+  return { world, current };
+}
+
+async function untilTransferring(world: World): Promise<void> {
+  for (let reconciles = 0; reconciles < 10; reconciles++) {
+    await world.step();
+    if (world.isTransferring()) {
+      await world.clock.advance(0);
+      await world.step();
+      return;
+    }
+  }
+  assert.fail(`${world.ready()}: ${world.message()}`);
+}
+
+/** The newer file cannot be downloaded, and the status says so. */
+async function untilDown(world: World): Promise<void> {
+  world.serve(() => new OperatorError('the publisher is down', { code: 'SourceUnavailable' }));
+  for (let reconciles = 0; reconciles < 10; reconciles++) {
+    await world.step();
+    await world.clock.advance(0);
+    if (findCondition(world.status?.conditions, 'Updating')?.status === 'False') return;
+  }
+  assert.fail(`${world.ready()}: ${world.message()}`);
+}
+
+function pendingOf(world: World, current: string): string {
+  return [...world.images.keys()].find((id) => id !== current) ?? assert.fail();
+}
+
+function shown(world: World) {
+  const { imageID, conditions } = world.status ?? {};
+  const ready = findCondition(conditions, 'Ready');
+  return {
+    ready: world.ready(),
+    generation: ready?.observedGeneration,
+    imageID,
+    updating: findCondition(conditions, 'Updating')?.reason,
+  };
+}
+
+/** Reconciles until the image to use has the data and the name. */
+async function reached(world: World, data: string, name: string): Promise<void> {
+  for (let reconciles = 0; reconciles < 60; reconciles++) {
+    const outcome = await world.step();
+    await world.clock.advance(0);
+    if (outcome?.kind === 'requeueAfter' && !world.isTransferring())
+      await world.clock.advance(Math.min(outcome.afterMs, 60_000));
+    const { imageID, source } = world.status ?? {};
+    const isThere = imageID !== undefined && world.data.get(imageID) === data && source?.digest === sha256(data);
+    if (isThere && world.ready() === 'True Ready' && world.images.get(imageID)?.name === name) return;
+  }
+  assert.fail(`${world.ready()}: ${world.message()}\n${world.log.join('\n')}\n${world.show().join('\n')}`);
+}
+
+const image = imageOf();
+const other = imageOf({ id: imageIDOf(uid, 1), name: 'ubuntu (pending 00000000)', hidden: true });
+const held = [image, other];
+const withTags = desiredOf({ spec: { image: { tags: ['x'] } } });
+const memory = { ...promotes(image), images: [image.id, other.id], next: 2 };
+
+interface Row {
+  what: string;
+  desired: Desired | undefined;
+  state?: State;
+  context?: Partial<PerformContext>;
+  calls: readonly string[];
+  kind: 'done' | 'failed' | 'gone';
+  isKeptUp?: boolean;
+}
+
+const rows: readonly Row[] = [
+  { what: 'nothing is done where no other image is made', desired: undefined, calls: [], kind: 'done' },
+  { what: 'an image as declared costs no call', desired: desiredOf({}), calls: [], kind: 'done', isKeptUp: true },
+  {
+    what: 'the record of the image to use is changed, and no other one',
+    desired: withTags,
+    calls: ['patch 0 /tags'],
+    kind: 'done',
+    isKeptUp: true,
+  },
+  {
+    what: 'an image that is gone is not made again',
+    desired: withTags,
+    state: stateOf([other], memory),
+    calls: [],
+    kind: 'done',
+    isKeptUp: false,
+  },
+  {
+    what: 'an image that has the mark of another resource is left as it is',
+    desired: withTags,
+    state: stateOf([imageOf({ properties: { glance_image_operator_owner: 'other/other/0' } }), other], memory),
+    calls: [],
+    kind: 'done',
+    isKeptUp: false,
+  },
+  {
+    what: 'an image that an administrator has deactivated stays so',
+    desired: desiredOf(withContent),
+    state: stateOf([imageOf({ status: 'deactivated' }), other], memory),
+    calls: [],
+    kind: 'done',
+    isKeptUp: false,
+  },
+  {
+    what: 'an image does not get the name that another one still has',
+    desired: withTags,
+    state: stateOf([image, { ...other, name: 'ubuntu' }], memory),
+    calls: [],
+    kind: 'done',
+  },
+  {
+    what: 'nothing is changed once the resource is gone',
+    desired: withTags,
+    context: { guard: async () => false },
+    calls: [],
+    kind: 'gone',
+  },
+];
+
+for (const { what, desired, state = stateOf(held, memory), context, calls, kind, isKeptUp } of rows) {
+  test(`the image to use next to one that is made: ${what}`, async () => {
+    const glance = stubGlance(held);
+    const kept = await keepUp(desired, state, performOn(glance, context));
+    assert.deepEqual([kept.kind, glance.calls], [kind, calls]);
+    if (kept.kind !== 'done') return;
+    assert.equal(kept.isKeptUp, isKeptUp);
+    assert.equal(kept.state.observed.revisions.length, state.observed.revisions.length);
+  });
+}
