@@ -97,8 +97,15 @@ export function command<const T extends Settings>(definition: Definition<T>): Co
       ].join('\n\n'),
     async run(args, make) {
       const surroundings = make();
+      let line: CommandLine<T>;
       try {
-        const line = readCommandLine(settings, args, surroundings.env, most);
+        line = readCommandLine(settings, args, surroundings.env, most);
+      } catch (error) {
+        const hint = `\n  --help lists the flags of ${name}.`;
+        surroundings.err.write(`glance-image-operator: ${sentenceOf(error, surroundings.signal)}${hint}\n`);
+        return codes.failed;
+      }
+      try {
         return (await definition.run(line, surroundings)) ? codes.found : codes.done;
       } catch (error) {
         // The process reports it.

@@ -88,12 +88,12 @@ test('an error of a command is one sentence without a stack, and its exit code i
   const stderr = run(['glance-image-operator', 'plan', '--no-such']);
   assert.deepEqual(
     [stderr.status, stderr.stdout, stderr.stderr],
-    [1, '', "glance-image-operator: unknown option '--no-such'\n"],
+    [1, '', "glance-image-operator: unknown option '--no-such'\n  --help lists the flags of plan.\n"],
   );
   for (const [args, message] of [
     [[], /^glance-image-operator: give the NAME of a resource, or manifests with --filename\n$/],
-    [['a', 'b'], /^glance-image-operator: Unexpected argument 'b'\n$/],
-    [['a', '--output', 'xml'], /^glance-image-operator: --output: .*\n$/],
+    [['a', 'b'], /^glance-image-operator: Unexpected argument 'b'\n {2}--help lists the flags of plan\.\n$/],
+    [['a', '--output', 'xml'], /^glance-image-operator: --output: .*\n {2}--help lists .*\n$/],
     [['-f', '/nowhere', '--offline', '--os-cloud', 'x'], /^glance-image-operator: cannot read \/nowhere: .*\n$/],
     [['-f', '/nowhere', '--offline'], /^glance-image-operator: --offline needs --os-cloud\n$/],
     [
