@@ -58,6 +58,8 @@ export interface Definition<T extends Settings> {
   found?: string;
   /** Completion does not show it. */
   hidden?: true;
+  /** What it works on is named on the command line, and is no resource of the cluster. */
+  isByHand?: true;
   /** Resolves with whether exit code 2 applies. */
   run(line: CommandLine<T>, surroundings: Surroundings): Promise<boolean>;
 }
@@ -102,7 +104,8 @@ export function command<const T extends Settings>(definition: Definition<T>): Co
         line = readCommandLine(settings, args, surroundings.env, most);
       } catch (error) {
         const hint = `\n  --help lists the flags of ${name}.`;
-        surroundings.err.write(`glance-image-operator: ${sentenceOf(error, surroundings.signal)}${hint}\n`);
+        const sentence = sentenceOf(error, surroundings.signal, { isByHand: false, isLocalCloud: false });
+        surroundings.err.write(`glance-image-operator: ${sentence}${hint}\n`);
         return codes.failed;
       }
       try {
@@ -110,16 +113,28 @@ export function command<const T extends Settings>(definition: Definition<T>): Co
       } catch (error) {
         // The process reports it.
         if (surroundings.signal.reason instanceof OutputEnded) return codes.done;
-        surroundings.err.write(`glance-image-operator: ${sentenceOf(error, surroundings.signal)}\n`);
+        const origin = { isByHand: definition.isByHand === true, isLocalCloud: hasLocalCloud(line.settings) };
+        surroundings.err.write(`glance-image-operator: ${sentenceOf(error, surroundings.signal, origin)}\n`);
         return codes.failed;
       }
     },
   };
 }
 
-function sentenceOf(error: unknown, signal: AbortSignal): string {
+/** What an error may be about. It decides which remedy can be followed. */
+export interface Origin {
+  isByHand: boolean;
+  /** The credentials are those of --os-cloud. */
+  isLocalCloud: boolean;
+}
+
+function hasLocalCloud(settings: object): boolean {
+  return 'osCloud' in settings && settings.osCloud !== undefined;
+}
+
+function sentenceOf(error: unknown, signal: AbortSignal, origin: Origin): string {
   if (signal.aborted) return printableLines(cleanText(describe(signal.reason)));
-  const remedy = remedyOf(error);
+  const remedy = remedyOf(error, origin);
   const message = printableLines(cleanText(describe(error)));
   return remedy === undefined ? message : `${message}\n  ${remedy}`;
 }
@@ -133,15 +148,29 @@ const ofKubeconfig: ReadonlySet<string> = new Set([
   'Forbidden',
 ]);
 
+/** With the credentials of --os-cloud, in place of the remedy for those of a Secret. */
+const ofLocalCloud: Partial<Record<string, string>> = {
+  SecretInvalid: 'Fix the clouds.yaml on this machine. --clouds-yaml names another one.',
+  CloudNotFound: 'Name one of its clouds with --os-cloud, or another file with --clouds-yaml.',
+  CloudChanged: 'Name the cloud with the project and region of the image with --os-cloud.',
+  AuthenticationFailed:
+    'Renew the password or the application credential in clouds.yaml, and check that its project is enabled. If the same credentials work elsewhere, wait: Keystone may have an outage of its own.',
+};
+
+/** In a remedy: a field, or a Secret that a field names. */
+const aboutResource = /`|Secret/;
+
 /** The remedies in the table of reasons are for the operator, which retries and has a ServiceAccount. A command has neither, so its user has to act. */
-export function remedyOf(error: unknown): string | undefined {
+export function remedyOf(error: unknown, { isByHand, isLocalCloud }: Origin): string | undefined {
   if (error instanceof KubernetesError)
     return ofKubeconfig.has(error.reason)
       ? 'Check the kubeconfig and the permissions of its user. --kubeconfig and --context choose others.'
       : undefined;
   if (!(error instanceof OperatorError) || !isReason(error.code)) return undefined;
+  const local = isLocalCloud ? ofLocalCloud[error.code] : undefined;
+  if (local !== undefined) return local;
   const { actor, remedy } = reasons[error.code];
-  return actor === 'operator'
-    ? 'Run the command again later. If it fails again, check the server, and the network between it and this machine.'
-    : remedy;
+  if (actor === 'operator')
+    return 'Run the command again later. If it fails again, check the server, and the network between it and this machine.';
+  return isByHand && aboutResource.test(remedy) ? undefined : remedy;
 }

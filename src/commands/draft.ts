@@ -60,6 +60,7 @@ export const draftCommand: Command = command({
   notes:
     'It looks for a list of digests, an index and a signature next to the file, and at the headers and the first bytes of the file. The manifest goes\n' +
     'to standard output. Guesses are comments.',
+  isByHand: true,
   run: draft,
 });
 

@@ -65,6 +65,7 @@ export const exportCommand: Command = command({
   notes:
     'Each manifest has import.id and every field of the image that differs from its default. Images of other projects, images of GlanceImages\n' +
     'and images without data are left out.',
+  isByHand: true,
   run: exportImages,
 });
 

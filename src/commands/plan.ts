@@ -114,7 +114,13 @@ function report(
 ): boolean {
   const { err } = surroundings;
   const resources = planned.map((one) =>
-    one.kind === 'planned' ? one.resource : failedResource(one.about, one.error, remedyOf(one.error)),
+    one.kind === 'planned'
+      ? one.resource
+      : failedResource(
+          one.about,
+          one.error,
+          remedyOf(one.error, { isByHand: false, isLocalCloud: given.osCloud !== undefined }),
+        ),
   );
   const data = { resources, totals: totalsOf(resources), problems };
   print(given.output, data, () => planText(resources, painter(surroundings)), surroundings);
@@ -138,8 +144,8 @@ async function planAll(
   const { signal, err, clock } = surroundings;
   const name = cluster === undefined ? 'offline' : await clusterNameOf(given, cluster.client, signal);
   await using clouds = await reachClouds(given, cluster?.client, surroundings);
-  // A mistake in it is one of the command line, and none of a resource.
-  if (given.osCloud !== undefined) await clouds.localFiles();
+  // Its failure is one of the command line, and none of a resource.
+  if (given.osCloud !== undefined) await clouds.open(localCloud(given, ''), signal);
   const context = clouds.ahead(name, given.inheritFrom);
   using work = showWork(err, clock);
   const planned: Planned[] = [];
@@ -154,7 +160,7 @@ async function planAll(
     const ahead = await attempt(signal, () => lookAhead(resource.value, context, signal));
     planned.push(
       ahead.ok
-        ? { kind: 'planned', resource: plannedResource(key, about.isApplied, ahead.value) }
+        ? { kind: 'planned', resource: plannedResource(key, about.isApplied, ahead.value, cluster !== undefined) }
         : { kind: 'failed', about, error: ahead.error },
     );
   }

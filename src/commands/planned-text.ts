@@ -72,6 +72,7 @@ function stepLines(step: PlannedStep, paint: Paint): string[] {
   const width = Math.max(0, ...fields.map(([name]) => widthOf(shown(name))));
   return [
     `  ${paint(style, sign)} ${shown(headOf(step))}`,
+    ...(step.problem === undefined ? [] : [`      ${paint('yellow', 'It fails now:')} ${shown(step.problem)}`]),
     ...fields.map(([name, change]) => `      ${padded(shown(name), width)}  ${changeText(change, step.step, paint)}`),
   ];
 }
@@ -79,7 +80,7 @@ function stepLines(step: PlannedStep, paint: Paint): string[] {
 function headOf(step: PlannedStep): string {
   const { size, url = '', digest, project, configMap, stores = [], why, unknown = [] } = step;
   const image = imageText(step);
-  const bytes = size === undefined ? 'unknown size' : formatBytes(size);
+  const bytes = size === undefined ? 'data of unknown size' : formatBytes(size);
   const reason = why === undefined ? '' : `: ${why}`;
   switch (step.step) {
     case 'resolve':

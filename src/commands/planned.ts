@@ -8,7 +8,7 @@ import { keyIn } from '../glance/patch.ts';
 import type { WantedImage } from '../glance/translation.ts';
 import type { Action, Forecast, Outlook } from '../image/ahead/forecast.ts';
 import { addressOf } from '../image/model/content.ts';
-import { ownerProperty } from '../image/model/identity.ts';
+import { clusterProperty, ownerProperty } from '../image/model/identity.ts';
 import { isRetired } from '../image/model/memory.ts';
 import { publishedData } from '../image/model/published-data.ts';
 import type { PlanStep, State } from '../image/model/step.ts';
@@ -54,6 +54,8 @@ export interface PlannedStep {
   stores?: string[];
   configMap?: string;
   why?: string;
+  /** The reason why it fails now. */
+  problem?: string;
   /** It follows only if the data that is read back before is right. Otherwise another image is made. */
   ifRight?: true;
   /** Names of what is known only later. */
@@ -74,6 +76,7 @@ export function plannedResource(
   { namespace, name }: { namespace: string; name: string },
   isApplied: boolean,
   { actions, end }: Forecast,
+  isClusterKnown = true,
 ): PlannedResource {
   const created = actions.flatMap((one) =>
     one.kind === 'step' && one.step.kind === 'create' ? [one.step.imageID] : [],
@@ -87,7 +90,7 @@ export function plannedResource(
     const step = reading >= 0 && index > reading ? { ...planned, ifRight: true as const } : planned;
     const imageID = action.kind === 'step' && action.step.kind === 'publish' ? action.step.image.id : step.imageID;
     const isNew = imageID !== undefined && created.includes(imageID);
-    return [isNew ? withoutUnknown(step, isApplied) : step];
+    return [isNew ? withoutUnknown(step, isApplied, isClusterKnown) : step];
   });
   return { namespace, name, isApplied, steps, end: endOf(end) };
 }
@@ -135,14 +138,14 @@ export function plannedStep(action: Action): PlannedStep | undefined {
     case 'transfer': {
       const { purpose, image, content, source, isRunning } = action;
       const { digest } = content;
-      const why = source.problem ?? (isRunning ? 'it is running' : undefined);
       return {
         step: purpose === 'fill' ? 'transfer' : 'verify',
         imageID: image.id,
         url: safeUrl(addressOf(content)),
         ...(digest === undefined ? {} : { digest }),
         ...(source.bytes === undefined ? { unknown: ['size'] } : { size: source.bytes }),
-        ...(why === undefined ? {} : { why }),
+        ...(isRunning ? { why: 'it is running' } : {}),
+        ...(source.problem === undefined ? {} : { problem: source.problem }),
       };
     }
     case 'inspect':
@@ -262,8 +265,13 @@ function fieldsOf({ properties = {}, ...image }: WantedImage): Record<string, Fi
 }
 
 /** Of a new image. Its ID and its mark follow from the uid of the resource, and Glance sets its date. */
-function withoutUnknown({ imageID, fields = {}, unknown = [], ...rest }: PlannedStep, isApplied: boolean): PlannedStep {
-  const identity = isApplied ? [] : ['imageID', `properties.${ownerProperty}`];
+function withoutUnknown(
+  { imageID, fields = {}, unknown = [], ...rest }: PlannedStep,
+  isApplied: boolean,
+  isClusterKnown: boolean,
+): PlannedStep {
+  const cluster = isClusterKnown ? [] : [`properties.${clusterProperty}`];
+  const identity = [...(isApplied ? [] : ['imageID', `properties.${ownerProperty}`]), ...cluster];
   const names = rest.step === 'publish' ? ['imageDate', ...identity] : identity;
   const changed = Object.entries(fields);
   const known = changed.map(([name, change]): [string, FieldChange] => [name, names.includes(name) ? {} : change]);

@@ -5,7 +5,6 @@
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { glanceImageType } from '../image/access/resources.ts';
-import { OperatorError } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
 import { gitManager, namedResource } from './objects.ts';
@@ -84,10 +83,11 @@ function text(namespace: string, name: string, pin: string, isSet: boolean): str
 
 function pinFor({ status, metadata }: GlanceImage, to: string | undefined): string {
   const { revisions = [] } = status;
-  const known = revisions.flatMap(({ digest, hash }) => [digest, hash].filter((one) => one !== undefined));
   if (to !== undefined) {
+    const known = revisions.flatMap(({ digest, hash }) => [digest, hash].filter((one) => one !== undefined));
     if (known.includes(to)) return to;
-    throw notFound(`${metadata.name} has no revision with the digest ${to}`, known);
+    const named = known.length === 0 ? 'names none' : `names ${known.join(', ')}`;
+    throw new UsageError(`${metadata.name} has no revision with the digest ${to}: status.revisions ${named}`);
   }
   const earlier = revisions.filter(({ state }) => state === 'Retired' || state === 'InUse');
   const last = earlier.toSorted(
@@ -95,10 +95,5 @@ function pinFor({ status, metadata }: GlanceImage, to: string | undefined): stri
   )[0];
   const digest = last?.digest ?? last?.hash;
   if (digest !== undefined) return digest;
-  throw notFound(`${metadata.name} has no earlier revision`, known);
-}
-
-function notFound(problem: string, known: readonly string[]): OperatorError {
-  const named = known.length === 0 ? 'status.revisions names none' : `status.revisions names ${known.join(', ')}`;
-  return new OperatorError(`${problem}: ${named}`, { code: 'PinNotFound' });
+  throw new UsageError(`${metadata.name} has no earlier revision: the operator keeps as many as spec.revisions says`);
 }

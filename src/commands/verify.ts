@@ -69,6 +69,7 @@ export const verifyCommand: Command = command({
   notes:
     'An image is read back from the cloud of --os-cloud. A file is decompressed and unpacked as during a transfer.',
   found: 'the data would be rejected',
+  isByHand: true,
   run: verify,
 });
 

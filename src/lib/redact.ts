@@ -43,7 +43,9 @@ const yamlValue = String.raw`(?:${quoted}|[|>][-+\d]{0,2}[ \t]{0,8}(?:\r?\n[ \t]
 const rules: readonly [RegExp, string][] = [
   [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g, placeholder],
   // The digest of a file is no credential, and the first thing that a reader looks for.
-  [/\b(bearer|basic|negotiate|ntlm|digest)\s{1,8}(?!(?:sha\d+|md5):)[\w.~+/=-]{4,}/gi, `$1 ${placeholder}`],
+  [/\b(bearer|basic|negotiate|ntlm)\s{1,8}(?!(?:sha\d+|md5):)[\w.~+/=-]{4,}/gi, `$1 ${placeholder}`],
+  // Messages have the word too. Credentials of this scheme are a list of parameters.
+  [/\b(digest)\s{1,8}\w{1,32}=[^\s,]{1,400}(?:,\s{0,2}\w{1,32}=[^\s,]{1,400}){0,20}/gi, `$1 ${placeholder}`],
   // Headers to the end of their line, settings to the end of their value.
   [
     new RegExp(

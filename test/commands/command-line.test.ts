@@ -109,18 +109,22 @@ test('an error of a command is one sentence without a stack, and its exit code i
 });
 
 /** What a command prints that fails with this error. */
-async function printedFor(error: Error): Promise<string> {
-  const settings = {};
+async function printedFor(
+  error: Error,
+  { isByHand, args = [] }: { isByHand?: true; args?: string[] } = {},
+): Promise<string> {
+  const settings = { osCloud: { schema: setting.text(), value: 'NAME', help: '' } };
   const failing = command({
     name: 'x',
     summary: '',
     operands: '',
     most: 0,
     settings,
+    ...(isByHand && { isByHand }),
     run: () => Promise.reject(error),
   });
   const around = surroundings();
-  assert.equal(await failing.run([], () => around), 1);
+  assert.equal(await failing.run(args, () => around), 1);
   return around.errors();
 }
 
@@ -142,6 +146,21 @@ test('no remedy that a command prints relies on an operator that retries', async
     const printed = await printedFor(new KubernetesError('x', { reason }));
     assert.doesNotMatch(printed, /ServiceAccount/);
     assert.equal(printed.includes('--kubeconfig'), reason !== 'Conflict', reason);
+  }
+});
+
+test('no remedy of a command without a resource names a field or a Secret', async () => {
+  for (const code of errorCodes)
+    assert.doesNotMatch(await printedFor(new OperatorError('x', { code }), { isByHand: true }), /`|Secret/, code);
+  assert.match(await printedFor(new OperatorError('x', { code: 'SourceNotFound' })), /`content\.http\.url`/);
+});
+
+test('with --os-cloud the remedy for credentials is about the clouds.yaml of this machine, not about a Secret', async () => {
+  const args = ['--os-cloud', 'demo'];
+  for (const code of ['SecretInvalid', 'CloudNotFound', 'CloudChanged', 'AuthenticationFailed'] as const) {
+    const printed = await printedFor(new OperatorError('x', { code }), { args });
+    assert.match(printed, /clouds\.yaml|--os-cloud/, code);
+    assert.doesNotMatch(printed, /Secret|spec\.cloud/, code);
   }
 });
 

@@ -16,6 +16,7 @@ const shown: [text: string, secret: RegExp][] = [
   ['ghp_abcdefghijklmnopqrstuvwxyz0123456789', /abcdefg/],
   ['https://u:hunter2x@host/x?sig=abc#f', /hunter2x|abc/],
   ['Authorization: Bearer abc.def', /abc/],
+  ['sent Digest username="bob", realm="x", response="6629fae49393a05397450978507c4ef1"', /bob|6629fae/],
   ['-----BEGIN PRIVATE KEY-----\nabc', /abc/],
   ['to /next%3Ftoken%3Dhunter2x', /hunter2x/],
   ['to %252Fnext%253Ftoken%253Dhunter2x', /hunter2x/],
@@ -97,6 +98,7 @@ const kept = [
   'a boarding pass of 3',
   'password authentication failed for user glance',
   'pin: sha256:0123456789abcdef',
+  'not a digest such as sha256:<64 hexadecimal digits>: x',
   'key=disk_format',
   'see https://example.com/@user and https://example.com/a@b',
 ];
