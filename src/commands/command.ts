@@ -58,7 +58,7 @@ export interface Definition<T extends Settings> {
   found?: string;
   /** Completion does not show it. */
   hidden?: true;
-  /** What it works on is named on the command line, and is no resource of the cluster. */
+  /** It works on a file, a URL or a cloud that the command line names, and on no resource of the cluster. */
   isByHand?: true;
   /** Resolves with whether exit code 2 applies. */
   run(line: CommandLine<T>, surroundings: Surroundings): Promise<boolean>;

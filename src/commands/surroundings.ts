@@ -23,6 +23,11 @@ export function surroundingsOf(process: NodeJS.Process, outputEnded: AbortSignal
     async readLine(question, stop) {
       if (stdin.isTTY !== true) return undefined;
       const lines = createInterface({ input: stdin, output: stderr });
+      // The terminal sends no signal while a line is edited.
+      lines.once('SIGINT', () => {
+        stderr.write('\n');
+        process.emit('SIGINT');
+      });
       try {
         return await lines.question(question, { signal: stop });
       } finally {

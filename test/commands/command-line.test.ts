@@ -332,3 +332,27 @@ describe('completion', () => {
     assert.equal(around.errors(), 'glance-image-operator: name a shell: bash, zsh, fish\n');
   });
 });
+
+test('Ctrl-C at a question ends the command as the signal does, on a line of its own', async () => {
+  const commands = join(import.meta.dirname, '../../src/commands');
+  const asking = join(folder, 'asking.ts');
+  writeFileSync(
+    asking,
+    `import { command } from ${JSON.stringify(join(commands, 'command.ts'))};
+    import { surroundingsOf, watchOutput } from ${JSON.stringify(join(commands, 'surroundings.ts'))};
+    const output = watchOutput(process);
+    const run = (_line, { readLine, signal }) => readLine('Delete? ', signal);
+    command({ name: 'ask', summary: '', operands: '', most: 0, settings: {}, run })
+      .run([], () => surroundingsOf(process, output.signal))
+      .then(output.end);`,
+  );
+  const terminal = spawn('script', ['-qec', `${process.execPath} ${asking}`, '/dev/null'], { stdio: 'pipe' });
+  let shown = '';
+  terminal.stdout.setEncoding('utf8').on('data', (part: string) => {
+    if (!shown.includes('Delete? ') && (shown + part).includes('Delete? ')) terminal.stdin.write('\u0003');
+    shown += part;
+  });
+  const [code] = z.tuple([z.number().nullable(), z.unknown()]).parse(await once(terminal, 'exit'));
+  assert.equal(code, 1);
+  assert.match(shown, /\r\nglance-image-operator: stopped by SIGINT\r\n/);
+});
