@@ -5,7 +5,7 @@ import { GlanceUnavailable } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
 import { clusterProperty, contentProperty, imageIDOf, ownerProperty } from '../../src/image/model/identity.ts';
 import type { Memory } from '../../src/image/model/memory.ts';
-import { claimOf, find, observe } from '../../src/image/observe/observe.ts';
+import { claimOf, find, observe, observeAll } from '../../src/image/observe/observe.ts';
 import { place } from './contexts.ts';
 import { imageOf, projectID, uid } from './resource.ts';
 import { knows, memoryOf, owner, promotes } from './states.ts';
@@ -111,7 +111,7 @@ describe('observe', () => {
   for (const { what, held, memory, isWorkedOn = false, calls, revisions, after, gone = [] } of rows) {
     test(what, async () => {
       const glance = stubGlance(held);
-      const seen = await observe(performOn(glance), memory, isWorkedOn, place);
+      const seen = await (isWorkedOn ? observeAll : observe)(performOn(glance), memory, place);
       assert.deepEqual(glance.calls, calls);
       assert.equal(seen.observed.revisions.length, revisions.length);
       assert.partialDeepStrictEqual(seen.observed.revisions, revisions);
@@ -129,7 +129,7 @@ describe('observe', () => {
       return stubGlance().images.get(id, signal);
     };
     const look = performOn(glance, { images: { ...glance.images, get } });
-    const seen = await observe(look, promotes(image), false, place);
+    const seen = await observe(look, promotes(image), place);
     assert.deepEqual([asked, seen.gone, seen.observed.revisions.length], [1, [], 1]);
     assert.deepEqual(seen.memory, promotes(image));
   });
@@ -148,28 +148,28 @@ describe('observe', () => {
       }
     }
     const look = performOn(glance, { images: { ...glance.images, list } });
-    const seen = await observe(look, memoryOf({ owner: 'c'.repeat(32) }), true, place);
+    const seen = await observeAll(look, memoryOf({ owner: 'c'.repeat(32) }), place);
     assert.deepEqual(listed, [projectID, 'c'.repeat(32)]);
     assert.deepEqual(seen.memory.images, [image.id, given.id]);
   });
 
   test('a Glance at another address that does not know the image is another cloud', async () => {
     const memory = promotes(image, { place });
-    await assert.rejects(observe(performOn(stubGlance()), memory, false, elsewhere), { code: 'CloudChanged' });
-    const seen = await observe(performOn(stubGlance([image])), memory, false, elsewhere);
+    await assert.rejects(observe(performOn(stubGlance()), memory, elsewhere), { code: 'CloudChanged' });
+    const seen = await observe(performOn(stubGlance([image])), memory, elsewhere);
     assert.equal(seen.observed.revisions.length, 1);
   });
 
   test('a failure of Glance is not taken for an image that is gone', async () => {
     const faults: Faults = { get: fail(new GlanceUnavailable('503', { httpStatus: 503 })) };
-    await assert.rejects(observe(performOn(stubGlance([image], faults)), promotes(image), false, place), /503/);
+    await assert.rejects(observe(performOn(stubGlance([image], faults)), promotes(image), place), /503/);
   });
 
   test('the names of stores are read only where the declaration asks for all of them', async () => {
     const storeNames = async () => ['a', 'b'];
-    const all = await observe(performOn(stubGlance(), { storeNames }), memoryOf(), false, place);
+    const all = await observe(performOn(stubGlance(), { storeNames }), memoryOf(), place);
     assert.deepEqual(all.observed.storeNames, ['a', 'b']);
-    const others = await observe(performOn(stubGlance()), memoryOf(), false, place);
+    const others = await observe(performOn(stubGlance()), memoryOf(), place);
     assert.equal(others.observed.storeNames, undefined);
   });
 });

@@ -216,6 +216,16 @@ describe('what is pinned of a publisher', () => {
     assert.ok(filled.kind === 'pinned' && filled.source.url === url);
   });
 
+  test('a newer file is not made any more once a digest was declared instead of its publisher, also after the way back during an outage', () => {
+    const { following } = followingOf(resolved(two));
+    const { candidates } = following;
+    const update = { http, update: daily };
+    assert.equal(summaryOf(pinned(update, resolved(two), statusWith(one), following)), 'candidate two');
+    pinned({ http: { url, digest: one } }, undefined, { imageID }, following);
+    const outage = { ...followingOf(failing).following, candidates };
+    assert.equal(summaryOf(pinned(update, failing, statusWith(one), outage)), 'pinned one DigestNotFound');
+  });
+
   test('a file that does not fit its digest has its list read again before it is blamed', () => {
     const { following, demands, clock } = followingOf(pending);
     following.candidates.reject(key, one, new OperatorError('other', { code: 'DigestMismatch' }));

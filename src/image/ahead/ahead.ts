@@ -15,7 +15,7 @@ import type { Report } from '../model/report.ts';
 import type { Observed, Publication } from '../model/revisions.ts';
 import { simulate } from '../model/simulate.ts';
 import type { State } from '../model/step.ts';
-import { observe } from '../observe/observe.ts';
+import { observe, observeAll } from '../observe/observe.ts';
 import { readConfigMaps } from '../perform/config-maps.ts';
 import { configMapsOf, publish } from '../plan/publication.ts';
 import { declarationOf, type Following, type Pinning, pin } from '../publishers/resolution.ts';
@@ -97,7 +97,8 @@ async function managing(pass: Pass, cloud: SeenCloud, context: AheadContext, sig
     storeNames: desired.stores.kind === 'all' ? cloud.storeNames : undefined,
     signal,
   };
-  const seen = await observe(look, memory, isWorkedOn(pass), place);
+  const observeIt = isWorkedOn(pass) ? observeAll : observe;
+  const seen = await observeIt(look, memory, place);
   const state: State = {
     observed: configMaps === undefined ? seen.observed : { ...seen.observed, configMaps },
     memory: seen.memory,

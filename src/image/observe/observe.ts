@@ -55,18 +55,25 @@ export function claimOf(owner: Owner, memory: Memory): Claim {
   return { ...owner, projects, recorded: images, next, adopted };
 }
 
-/** `isWorkedOn`: there may be images that the memory does not name. `here`: where the credentials lead to. */
-export async function observe(look: Look, memory: Memory, isWorkedOn: boolean, here: CloudPlace): Promise<Observation> {
-  const known = await observeKnown(look, memory);
-  if (known.gone.length > 0) refuseOtherCloud(known, memory, here);
-  const marked = known.gone.length > 0 || isWorkedOn ? await observeMarked(look, known) : known;
-  const seen = { ...marked, doubtMs: Math.max(0, ...marked.gone.map(look.recent.doubtMs)) };
+/** The images that the memory names. Only where one is gone, they are searched by their mark. `here`: where the credentials lead to. */
+export async function observe(look: Look, memory: Memory, here: CloudPlace): Promise<Observation> {
+  const known = await observeKnown(look, memory, here);
+  return observationOf(look, known.gone.length > 0 ? await observeMarked(look, known) : known);
+}
+
+/** All images of the resource: there may be some that the memory does not name. */
+export async function observeAll(look: Look, memory: Memory, here: CloudPlace): Promise<Observation> {
+  return observationOf(look, await observeMarked(look, await observeKnown(look, memory, here)));
+}
+
+async function observationOf(look: Look, found: Seen): Promise<Observation> {
+  const seen = { ...found, doubtMs: Math.max(0, ...found.gone.map(look.recent.doubtMs)) };
   if (look.storeNames === undefined) return seen;
   return { ...seen, observed: { ...seen.observed, storeNames: await look.storeNames(look.signal) } };
 }
 
-/** The images that the memory names. It keeps one that does not exist until the list lacks that image too. */
-async function observeKnown(look: Look, known: Memory): Promise<Seen> {
+/** The memory keeps an image that does not exist until the list lacks that image too. */
+async function observeKnown(look: Look, known: Memory, here: CloudPlace): Promise<Seen> {
   const claim = claimOf(look.owner, known);
   let observed: Observed = { revisions: [], listed: false };
   let memory = known;
@@ -78,6 +85,7 @@ async function observeKnown(look: Look, known: Memory): Promise<Seen> {
     else if (known.images.includes(id)) gone.push(id);
     if (revision?.ownership.kind === 'adopted') memory = withImage(memory, id, true);
   }
+  if (gone.length > 0) refuseOtherCloud(gone, memory, here);
   return { observed, memory, gone };
 }
 
@@ -155,7 +163,7 @@ function isDeleted({ status }: Image): boolean {
 }
 
 /** Another Glance does not know the image: a second one would be made there, and the first would be forgotten. */
-function refuseOtherCloud({ gone }: Seen, { place }: Memory, here: CloudPlace): void {
+function refuseOtherCloud(gone: readonly string[], { place }: Memory, here: CloudPlace): void {
   if (place === undefined || siteOf(place) === siteOf(here)) return;
   throw new OperatorError(
     `image ${gone[0]} is at ${place.endpoint}, but the credentials lead to ${here.endpoint}, which does not know it: restore the ` +

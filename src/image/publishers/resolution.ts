@@ -53,18 +53,29 @@ export function declaredBy(resource: GlanceImage): Pinning {
   return { kind: 'declared', resource, declared: resource };
 }
 
-/** `isSearched`: false while an image may have the digest that was pinned before, so that nothing is read for the first time yet. */
-export function pin(
+/** What the declaration means now. What was never read is read from now on. */
+export function pin(key: Key, resource: GlanceImage, following: Following, now: Date): Pinning {
+  return pinningOf(key, resource, following, now, (accepted) => accepted?.url !== undefined);
+}
+
+/** The same while an image may have the digest that was pinned before, so that nothing is read for the first time yet. */
+export function pinBeforeSearch(key: Key, resource: GlanceImage, following: Following, now: Date): Pinning {
+  return pinningOf(key, resource, following, now, () => true);
+}
+
+/** `isPinned`: whether what is pinned suffices until it is to be read again. */
+function pinningOf(
   key: Key,
   resource: GlanceImage,
   following: Following,
   now: Date,
-  isSearched: boolean = true,
+  isPinned: (accepted: PinnedSource | undefined) => boolean,
 ): Pinning {
   const { content } = resource.spec;
   const question = content && questionOf(content);
   if (content === undefined || question === undefined) {
     following.publishers.forget(key);
+    following.candidates.forget(key);
     return declaredBy(resource);
   }
   const { url } = question;
@@ -86,7 +97,7 @@ export function pin(
   if (isFixed) return { ...pinned(accepted), isFixed };
   if (isIdle) return accepted === undefined ? open : pinned(accepted);
 
-  const reading = readFor(key, resource, content, question, accepted, isSearched, following);
+  const reading = readFor(key, resource, content, question, accepted, isPinned(accepted), following);
   if (accepted === undefined) return firstOf(reading, pinned, open, now, question);
   const { rejected, nextMs } = reading;
   const candidate = (source: PinnedSource): Pinning => {
@@ -151,7 +162,7 @@ function readFor(
   content: ContentSpec,
   question: Question,
   accepted: PinnedSource | undefined,
-  isSearched: boolean,
+  isPinned: boolean,
   { publishers, candidates }: Following,
 ): Reading & { nextMs: number | undefined; rejected: Rejected | undefined } {
   const rejected = candidates.get(key);
@@ -159,7 +170,6 @@ function readFor(
   const intervalMs = content.update && parseDuration(content.update.interval);
   const asked = { question, secrets: askingSecrets(content), declaredFor: originOf(question) };
   const known = accepted && knownOf(asResolution(accepted));
-  const isPinned = !isSearched || accepted?.url !== undefined;
   const demand = { intervalMs, isPinned, sinceMs, known };
   const { reading, nextMs } = publishers.read(key, asked, demand);
   if (reading.kind !== 'pending') candidates.reread(key);

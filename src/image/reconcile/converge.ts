@@ -8,7 +8,7 @@ import { attempt } from '../../lib/errors.ts';
 import { desire } from '../model/desired.ts';
 import { isOurs } from '../model/ownership.ts';
 import type { ActiveTransfer, Report } from '../model/report.ts';
-import { observe } from '../observe/observe.ts';
+import { observe, observeAll } from '../observe/observe.ts';
 import { readConfigMaps } from '../perform/config-maps.ts';
 import { pursue } from '../perform/pursue.ts';
 import { configMapsOf } from '../plan/publication.ts';
@@ -52,7 +52,8 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   const glimpsed = glimpse(pass, desired, cloud, perform, configMaps);
   if (glimpsed.kind === 'refreshing') return outcome({ kind: 'requeueAfter', afterMs: glimpsed.ms });
   if (glimpsed.kind === 'settled') return withReport({ ...at, ...glimpsed.report });
-  const seen = await attempt(context.signal, () => observe(perform, memory, isWorkedOn(pass), cloud.place));
+  const observeIt = isWorkedOn(pass) ? observeAll : observe;
+  const seen = await attempt(context.signal, () => observeIt(perform, memory, cloud.place));
   if (!seen.ok) return failed(pass, seen.error, context, at);
   const { gone, doubtMs } = seen.value;
   if (doubtMs > 0) return outcome({ kind: 'requeueAfter', afterMs: doubtMs });
@@ -128,6 +129,6 @@ async function whatElseToShow(pass: Pass, context: ReconcileContext): Promise<Pa
   const { projectID, region, place } = opened.value;
   const at = { secret, cloud: { projectID, region } };
   const look = performContext(pass, undefined, opened.value, context);
-  const seen = await attempt(context.signal, () => observe(look, memory, false, place));
+  const seen = await attempt(context.signal, () => observe(look, memory, place));
   return seen.ok ? { ...at, observed: seen.value.observed, memory: { ...seen.value.memory, place } } : at;
 }

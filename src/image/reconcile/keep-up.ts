@@ -83,7 +83,7 @@ export async function keepUpMeanwhile(
   if (!declared.ok || declared.value === undefined) return nothing;
   const desired = declared.value;
   const perform = performContext(pass, desired, opened.value, context);
-  const seen = await attempt(signal, () => observe(perform, memory, false, place));
+  const seen = await attempt(signal, () => observe(perform, memory, place));
   if (!seen.ok || seen.value.doubtMs > 0) return nothing;
   const shown = await readConfigMaps(configMapsOf(resource, memory), configMaps.of(resource), signal);
   const observed = shown === undefined ? seen.value.observed : { ...seen.value.observed, configMaps: shown };

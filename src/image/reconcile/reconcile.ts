@@ -10,7 +10,7 @@ import type { Outcome } from '../../controller/outcome.ts';
 import { addToContext } from '../../lib/context.ts';
 import { attempt, unreachable } from '../../lib/errors.ts';
 import type { Key } from '../../lib/key.ts';
-import { pin } from '../publishers/resolution.ts';
+import { pin, pinBeforeSearch } from '../publishers/resolution.ts';
 import { afterFile } from './after-file.ts';
 import { conclude, lookAgain } from './conclude.ts';
 import { converge } from './converge.ts';
@@ -52,7 +52,8 @@ export async function reconcile(key: Key, context: ReconcileContext): Promise<Ou
   addToContext({ generation: declared.metadata.generation });
   if (isIdle(declared)) await transfers.cancel(key);
   const isUnsearched = mayBeLost(declared);
-  const pinning = pin(key, declared, following, context.clock.now(), !isUnsearched);
+  const pinNow = isUnsearched ? pinBeforeSearch : pin;
+  const pinning = pinNow(key, declared, following, context.clock.now());
   const turn = turnOf(key, pinning, context);
   if (turn.kind === 'notDue') return lookAgain(turn.ms, pinning.nextMs);
   const begun = begin(key, pinning, turn, context);

@@ -11,7 +11,7 @@ import { contentOf } from '../model/content.ts';
 import { isPending } from '../model/desired.ts';
 import { declarationOn, digestIn, fingerprintOf, fingerprintOn } from '../model/fingerprint.ts';
 import type { Revision } from '../model/revisions.ts';
-import { observe } from '../observe/observe.ts';
+import { observeAll } from '../observe/observe.ts';
 import type { PinnedSource } from '../publishers/candidates.ts';
 import { declarationOf, type Pinning, recovered, recoveredCandidate } from '../publishers/resolution.ts';
 import { openCloud } from './open.ts';
@@ -40,7 +40,7 @@ export async function recover(pass: Pass, context: ReconcileContext): Promise<Pi
   if (!opened.ok) throw opened.error;
   if (opened.value === undefined) return 'again';
   const look = performContext(pass, undefined, opened.value, context);
-  const { observed } = await observe(look, pass.memory, true, opened.value.place);
+  const { observed } = await observeAll(look, pass.memory, opened.value.place);
   const { candidates } = context.following;
   const found = pinningIn(pass, observed.revisions, candidates.current(pass.key), context.clock.now());
   // Where its image is not found, the newer file waits until the current one is verified.

@@ -12,7 +12,7 @@ import type { Memory } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
 import type { Change } from '../model/report.ts';
 import type { State } from '../model/step.ts';
-import { observe } from '../observe/observe.ts';
+import { observeAll } from '../observe/observe.ts';
 import { type PerformContext, perform } from '../perform/perform.ts';
 import { changeOfForeign, deletionEvents } from '../status/events.ts';
 import { openCloud } from './open.ts';
@@ -65,7 +65,7 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
   const changes: Change[] = [];
   let remembered = memory;
   for (let looks = 0; looks < mostLooks; looks++) {
-    const seen = await observe(context, remembered, true, here);
+    const seen = await observeAll(context, remembered, here);
     const ours = seen.observed.revisions.filter(({ ownership }) => isOurs(ownership));
     if (ours.length === 0 && seen.doubtMs > 0) return { memory: remembered, changes, doubtMs: seen.doubtMs };
     if (ours.length === 0) {

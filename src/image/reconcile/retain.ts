@@ -13,7 +13,7 @@ import { isOurs } from '../model/ownership.ts';
 import type { Change } from '../model/report.ts';
 import type { Revision } from '../model/revisions.ts';
 import type { State } from '../model/step.ts';
-import { observe } from '../observe/observe.ts';
+import { observeAll } from '../observe/observe.ts';
 import { type PerformContext, perform } from '../perform/perform.ts';
 import { patchable } from '../plan/takeover.ts';
 import { changeOfForeign, deletionEvents } from '../status/events.ts';
@@ -63,7 +63,7 @@ async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Retai
   if (!opened.ok) throw opened.error;
   if (opened.value === undefined) return undefined;
   const performing = performContext(pass, undefined, opened.value, context);
-  const { observed, memory } = await observe(performing, pass.memory, true, opened.value.place);
+  const { observed, memory } = await observeAll(performing, pass.memory, opened.value.place);
   const ours = observed.revisions.filter(({ ownership }) => isOurs(ownership));
   const kept: string[] = [];
   const marked: { id: string; error: unknown }[] = [];
