@@ -42,8 +42,21 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     ],
   },
   'changes or deletes images in Glance': {
-    sign: /\bimages\.(?:create|patch|remove|importImage|removeFromStore|deactivate|reactivate)\(/,
-    files: ['image/perform/perform.ts', 'transfer/stage.ts'],
+    sign: /\bimages\.(?:create|patch|remove|importImage|removeFromStore|deactivate|reactivate|members\.(?:add|remove))\(|\bimages\[\w+\]\(/,
+    files: ['image/perform/perform.ts', 'image/perform/sharing.ts', 'transfer/stage.ts'],
+  },
+  'sends data to Glance': {
+    sign: /\bimages\.(?:upload|stage)\(/,
+    files: ['transfer/stage.ts', 'transfer/upload.ts'],
+  },
+  'performs steps without a plan': {
+    sign: calls('perform'),
+    files: [
+      'commands/orphan-deletion.ts',
+      'image/perform/pursue.ts',
+      'image/reconcile/release.ts',
+      'image/reconcile/retain.ts',
+    ],
   },
   'makes an egress policy': {
     sign: calls('createEgressPolicy'),

@@ -17,7 +17,7 @@ import { createDrift } from '../image/reconcile/drift.ts';
 import { createStripped } from '../image/reconcile/guard.ts';
 import { createReconciler } from '../image/reconcile/reconcile.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
-import type { EventRecorder } from '../kubernetes/events.ts';
+import { createEventRecorder, type EventRecorder } from '../kubernetes/events.ts';
 import type { Store } from '../kubernetes/reflector.ts';
 import { type Item, keyOfObject } from '../kubernetes/resource.ts';
 import type { Clock, Random } from '../lib/clock.ts';
@@ -102,6 +102,15 @@ export function createImageController(options: ImageControllerOptions): Controll
     random,
     log,
   });
+}
+
+/** `instance`: name of this process among those of its Deployment. */
+export function createImageEvents({
+  instance = 'glance-image-operator',
+  ...options
+}: Pick<ImageControllerOptions, 'client' | 'clock' | 'random' | 'log'> & { instance: string | undefined }) {
+  const reportingController = 'glance-image-operator.dev/glance-image-operator';
+  return createEventRecorder({ reportingController, reportingInstance: instance, ...options });
 }
 
 /** Resources of one cloud are one flow. Until its Secret has been read, resources of one Secret are. */

@@ -12,7 +12,6 @@ import { createServedFields } from '../image/access/served-fields.ts';
 import { createDomainMetrics } from '../image/metrics/domain.ts';
 import { createClient } from '../kubernetes/client.ts';
 import { createConfigMapReader } from '../kubernetes/config-map.ts';
-import { createEventRecorder } from '../kubernetes/events.ts';
 import { createApiTransport } from '../kubernetes/transport.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
@@ -22,7 +21,7 @@ import { checkSelector, uidOfCluster } from './cluster.ts';
 import { helpOf, readSettings } from './config.ts';
 import { apiServerHosts, operatorEgress } from './egress.ts';
 import { exitCodesHelp, exitOnUnhandled, onTermination } from './exit.ts';
-import { createImageController } from './image-controller.ts';
+import { createImageController, createImageEvents } from './image-controller.ts';
 import { createLeadership } from './leadership.ts';
 import { memoryLimits, reportMemory } from './limits.ts';
 import { createMetricsAccess } from './metrics-access.ts';
@@ -61,29 +60,18 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   log.info({ version: programVersion, cluster }, 'Starting');
 
   const common = { clock, random: Math.random, log };
-  const watching = { client, metrics, ...common };
   const scope = settings.namespaces.length === 0 ? {} : { namespaces: settings.namespaces };
-  const images = createWatch({
-    ...watching,
-    ...scope,
-    type: glanceImageType,
-    labelSelector: settings.selector,
-    indexes: imageIndexes,
-  });
+  const watching = { client, metrics, ...scope, ...common };
+  const watched = { type: glanceImageType, labelSelector: settings.selector, indexes: imageIndexes };
+  const images = createWatch({ ...watching, ...watched });
   const secrets = createSecretAccess({
     ...watching,
-    ...scope,
     watched: settings.watchSecrets,
     images: images.store,
     whenLeading,
   });
   const { credentials } = secrets.secrets;
-  const events = createEventRecorder({
-    client,
-    reportingController: 'glance-image-operator.dev/glance-image-operator',
-    reportingInstance: process.env['HOSTNAME'] ?? 'glance-image-operator',
-    ...common,
-  });
+  const events = createImageEvents({ client, instance: process.env['HOSTNAME'], ...common });
 
   const egress = operatorEgress(settings, await apiServerHosts(transport, process.env, signal));
   const trust = createTrust();
@@ -154,12 +142,6 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   try {
     await supervise(components, { clock, log, drainMs: settings.drainSeconds * 1000 }, signal);
   } finally {
-    await Promise.all([
-      transfers.close(),
-      access.clouds.close(),
-      transport.close(),
-      leadership.close(),
-      secured?.close(),
-    ]);
+    await Promise.all([transfers, access.clouds, transport, leadership, secured].map((part) => part?.close()));
   }
 }
