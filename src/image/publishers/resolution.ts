@@ -53,7 +53,7 @@ export function declaredBy(resource: GlanceImage): Pinning {
   return { kind: 'declared', resource, declared: resource };
 }
 
-/** What the declaration means now. What was never read is read from now on. */
+/** What the declaration means now. A list that was never read is read from now on. */
 export function pin(key: Key, resource: GlanceImage, following: Following, now: Date): Pinning {
   return pinningOf(key, resource, following, now, (accepted) => accepted?.url !== undefined);
 }
