@@ -20,6 +20,7 @@ const label: JsonSchema = { type: 'string', maxLength: 63, pattern: '^[a-z0-9]([
 const optionalLabel: JsonSchema = { ...label, pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$' };
 /** The format of names of most other objects. */
 const optionalName: JsonSchema = { ...text, maxLength: 253, pattern: '^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$' };
+const objectName: JsonSchema = { ...text, maxLength: 253, pattern: '^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$' };
 /** The format of keys in ConfigMaps and Secrets. */
 const dataKey: JsonSchema = { ...text, pattern: '^[-._a-zA-Z0-9]+$' };
 const named: JsonSchema = {
@@ -75,6 +76,11 @@ const shapes: Readonly<Record<string, JsonSchema>> = {
   watchNamespaces: namespaces,
   '*.namespaces': namespaces,
   '*.exemptNamespaces': namespaces,
+  serviceAccountTokens: {
+    type: 'object',
+    propertyNames: label,
+    additionalProperties: { type: 'array', minItems: 1, uniqueItems: true, items: objectName },
+  },
   'policies.actions': {
     type: 'array',
     minItems: 1,

@@ -42,15 +42,18 @@ export const format = () =>
     'must be the name of a format: lower-case letters, digits and -, for example qcow2',
   );
 
+const objectName = (kind: 'Secret' | 'ConfigMap' | 'ServiceAccount', example: string) =>
+  matching(
+    text(1, 253),
+    objectNamePattern,
+    `must be the name of a ${kind}: lower-case letters, digits, - and ., for example ${example}`,
+  );
+
 /** An object in the namespace of the resource. A reference is an object, so that a key or a kind can be added later. */
 const reference = (name: 'Secret' | 'ConfigMap', example: string) => (description: string) =>
   z
     .object({
-      name: matching(
-        text(1, 253),
-        objectNamePattern,
-        `must be the name of a ${name}: lower-case letters, digits, - and ., for example ${example}`,
-      ).meta({ description: `Name of the ${name}.` }),
+      name: objectName(name, example).meta({ description: `Name of the ${name}.` }),
     })
     .meta({ description });
 
@@ -73,6 +76,14 @@ export const cloud = z.object({
   region: text(1, maxText)
     .optional()
     .meta({ description: 'Region of the image service. Default: region_name of that cloud.' }),
+  serviceAccountName: objectName('ServiceAccount', 'glance-images')
+    .optional()
+    .meta({
+      description:
+        'A ServiceAccount, in the namespace of the resource, whose tokens take the place of a password: the operator requests a short-lived one ' +
+        'for each sign-in. Needs auth_type v3oidcaccesstoken in clouds.yaml, an annotation of the ServiceAccount that allows this Keystone, ' +
+        'and the value serviceAccountTokens of the chart. Default: none.',
+    }),
 });
 
 export type CloudSpec = z.output<typeof cloud>;

@@ -31,6 +31,31 @@ export const cloudReasons = {
     remedy: 'Fix `spec.cloud.name`, or add that cloud to clouds.yaml.',
     command: showResource,
   },
+  ServiceAccountNotFound: {
+    meaning: 'The ServiceAccount that the resource names does not exist.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'Create the ServiceAccount in the namespace of the resource, or fix `spec.cloud.serviceAccountName`. In a namespace that is being deleted, proceed as for SecretNotFound.',
+    command: 'kubectl get serviceaccounts',
+  },
+  ServiceAccountRefused: {
+    meaning: 'The owner of the ServiceAccount does not allow its tokens to be sent to this Keystone.',
+    shownBy: ['Ready'],
+    actor: 'user',
+    remedy:
+      'If the address and the audience in the message are right, the owner of the ServiceAccount runs the command in the message. Otherwise fix auth_url or access_token_audience in clouds.yaml.',
+    command: 'kubectl describe serviceaccount SERVICEACCOUNT',
+  },
+  ServiceAccountForbidden: {
+    meaning: 'The operator may not read the ServiceAccount, or may not request its tokens.',
+    shownBy: ['Ready'],
+    actor: 'installer',
+    remedy:
+      'List the ServiceAccount in the value serviceAccountTokens of the chart, or grant the operator `get` on it and `create` on its subresource `token` by a Role in its namespace.',
+    command:
+      'kubectl auth can-i create serviceaccounts/SERVICEACCOUNT --subresource=token --as=system:serviceaccount:glance-image-operator-system:glance-image-operator',
+  },
   CloudChanged: {
     meaning:
       'The credentials or spec.cloud now lead to another project than that of the image, or to another Glance, which does not have it.',
@@ -46,7 +71,7 @@ export const cloudReasons = {
     shownBy: ['Ready'],
     actor: 'user',
     remedy:
-      'Renew the password or the application credential in the Secret, and check that its project is enabled. If the same credentials work elsewhere, wait: Keystone may have an outage of its own.',
+      'Renew the password or the application credential in the Secret, and check that its project is enabled. For a federated user, the message says what has to fit at Keystone. If the same credentials work elsewhere, wait: Keystone may have an outage of its own.',
     command: 'openstack token issue',
   },
   IdentityUnavailable: {

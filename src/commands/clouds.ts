@@ -15,6 +15,7 @@ import type { Clock, Random } from '../lib/clock.ts';
 import type { CredentialSource } from '../openstack/credential-source.ts';
 import { openSession } from '../openstack/pool.ts';
 import { defaultRetryPolicy } from '../openstack/retry.ts';
+import type { ServiceAccountTokens } from '../openstack/service-account.ts';
 
 /**
  * Limit for one call to a cloud, retries included. A reconcile during which neither Keystone nor Glance responds must end before
@@ -27,6 +28,8 @@ export interface CloudAccessOptions {
   trust: Trust;
   mayWrite: MayWrite;
   credentials: CredentialSource;
+  /** Default: none. */
+  serviceAccountTokens?: ServiceAccountTokens | undefined;
   /** The name of this cluster in the owner mark. */
   cluster: string;
   /** Whether a resource uses the image with this ID. */
@@ -50,6 +53,7 @@ export function createCloudAccess(options: CloudAccessOptions): CloudAccess {
     egress: createEgressPolicy(options.egress),
     trust,
     mayWrite,
+    serviceAccountTokens: options.serviceAccountTokens,
     clock,
     random,
     observe: metrics.clouds.exchange,

@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { isCollection, isScalar, parseDocument } from 'yaml';
+import { compact } from '../lib/compact.ts';
 import { describeFileError } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
 import type { CredentialSource, SecretContent } from '../openstack/credential-source.ts';
@@ -56,7 +57,11 @@ export function withFileCredentials(plan: TransferPlan, settings: TransferSettin
   const hosts = onlyHostOf(sourceOf(plan.source).address);
   const secretRef = secret('cloud', () => readCloudFiles(cloudsYaml, plan.cloud.name, settings.cacert));
   return {
-    plan: { ...plan, cloud: { ...plan.cloud, secretRef }, source: sourceOf(plan.source).withSecrets(localSecret) },
+    plan: {
+      ...plan,
+      cloud: compact({ ...plan.cloud, secretRef, serviceAccountName: undefined }),
+      source: sourceOf(plan.source).withSecrets(localSecret),
+    },
     credentials: {
       async secret(_namespace, name) {
         const entries = await files.get(name)?.();

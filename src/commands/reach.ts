@@ -193,7 +193,7 @@ export async function reachClouds(
   const failures = new Map<string, unknown>();
 
   async function open(ref: CloudRef, signal: AbortSignal): Promise<Cloud> {
-    const named = osCloud === undefined ? ref : { ...ref, name: osCloud };
+    const named = osCloud === undefined ? ref : { ...ref, name: osCloud, serviceAccountName: undefined };
     const key = JSON.stringify(named);
     if (failures.has(key)) throw failures.get(key);
     // The first opening only shows where the Secret leads to.

@@ -65,12 +65,13 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const watched = { type: glanceImageType, labelSelector: settings.selector, indexes: imageIndexes };
   const images = createWatch({ ...watching, ...watched });
   const secrets = createSecretAccess({
+    transport,
     ...watching,
     watched: settings.watchSecrets,
     images: images.store,
     whenLeading,
   });
-  const { credentials } = secrets.secrets;
+  const { signIn } = secrets;
   const events = createImageEvents({ client, instance: process.env['HOSTNAME'], ...common });
 
   const egress = operatorEgress(settings, await apiServerHosts(transport, process.env, signal));
@@ -84,7 +85,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     egress: egress.clouds,
     trust,
     mayWrite,
-    credentials,
+    ...signIn,
     cluster,
     ...imagesIn(images.store),
     metrics: domain,
@@ -95,7 +96,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     egress,
     trust,
     fence,
-    credentials,
+    ...signIn,
     configMaps: createConfigMapReader(client),
     observer: domain.transfers,
     ...common,

@@ -1,6 +1,6 @@
 /**
- * Builds the access of the operator to Secrets: the watch of their metadata, if the settings want it, and the reader of those that
- * resources name.
+ * Builds the access of the operator to Secrets and ServiceAccounts: the watch of the metadata of Secrets, if the settings want it, and
+ * the readers of those that resources name.
  */
 import type { GlanceImage } from '../api/glanceimage.ts';
 import type { Component } from '../controller/supervisor.ts';
@@ -10,10 +10,16 @@ import { createSecrets, type Secrets, secretsAwaited } from '../image/access/sec
 import type { Store } from '../kubernetes/reflector.ts';
 import type { KubernetesObject } from '../kubernetes/resource.ts';
 import { createSecretReader, secretMetadataType } from '../kubernetes/secret.ts';
+import { createServiceAccounts } from '../kubernetes/service-account.ts';
+import type { ApiTransport } from '../kubernetes/transport.ts';
+import type { CredentialSource } from '../openstack/credential-source.ts';
+import { keystoneAnnotation, type ServiceAccountTokens } from '../openstack/service-account.ts';
 import { hostsAnnotation } from '../source/header-hosts.ts';
 import { createWatch, type Watch, type WatchedStoreOptions } from './watches.ts';
 
 export interface SecretAccessOptions extends Omit<WatchedStoreOptions<KubernetesObject>, 'type' | 'indexes'> {
+  /** For tokens of ServiceAccounts. */
+  transport: Pick<ApiTransport, 'request'>;
   watched: boolean;
   images: Store<GlanceImage>;
   whenLeading: (signal: AbortSignal) => Promise<void>;
@@ -21,6 +27,8 @@ export interface SecretAccessOptions extends Omit<WatchedStoreOptions<Kubernetes
 
 export interface SecretAccess {
   secrets: Secrets;
+  /** For sessions with clouds. */
+  signIn: { credentials: CredentialSource; serviceAccountTokens: ServiceAccountTokens };
   /** Secrets whose content is new. */
   changes: Emitter<ObjectChange>;
   watch: Watch<KubernetesObject>;
@@ -28,7 +36,7 @@ export interface SecretAccess {
 }
 
 export function createSecretAccess(options: SecretAccessOptions): SecretAccess {
-  const { watched, images, client, clock, log } = options;
+  const { transport, watched, images, client, clock, log } = options;
   const changes = createEmitter<ObjectChange>();
   const watch = createWatch({ ...options, ...(watched ? {} : { namespaces: [] }), type: secretMetadataType });
   const secrets = createSecrets({
@@ -51,7 +59,9 @@ export function createSecretAccess(options: SecretAccessOptions): SecretAccess {
       await secrets.run(stop);
     },
   };
-  return { secrets, changes, watch, components: [watch.component, reading] };
+  const { serviceAccount, serviceAccountTokens } = createServiceAccounts(transport, client, keystoneAnnotation);
+  const signIn = { credentials: { ...secrets.credentials, serviceAccount }, serviceAccountTokens };
+  return { secrets, signIn, changes, watch, components: [watch.component, reading] };
 }
 
 function readable(images: Store<GlanceImage>): GlanceImage[] {

@@ -16,6 +16,7 @@ import type { Clock, Random } from '../lib/clock.ts';
 import type { Key } from '../lib/key.ts';
 import type { Logger } from '../lib/log.ts';
 import type { CredentialSource } from '../openstack/credential-source.ts';
+import type { ServiceAccountTokens } from '../openstack/service-account.ts';
 import { createURLCheck } from '../source/url-check.ts';
 import { readAccess } from '../transfer/access.ts';
 import { executorOf } from '../transfer/executor.ts';
@@ -33,6 +34,8 @@ export interface TransfersOptions {
   trust: Trust;
   fence: SharedArrayBuffer | undefined;
   credentials: CredentialSource;
+  /** Default: none. */
+  serviceAccountTokens?: ServiceAccountTokens | undefined;
   configMaps: ConfigMapSource;
   observer: TransferObserver;
   clock: Clock;
@@ -79,6 +82,7 @@ export function createTransfers(options: TransfersOptions): Transfers {
       egress,
       trust,
       fence,
+      serviceAccountTokens: options.serviceAccountTokens,
       clock,
       ...(threads === undefined ? {} : { threads }),
       onCrash: (problem) => log.error({ problem }, `A thread for ${what} has ended; they start again`),

@@ -41,6 +41,11 @@ const table = {
   SecretInvalid: change,
   CloudNotFound: change,
   CloudChanged: changeOrAfter(minutes(10)),
+  ServiceAccountNotFound: backoff,
+  /** The annotation of the ServiceAccount is not watched. */
+  ServiceAccountRefused: backoff,
+  /** A role of the operator in the cluster. */
+  ServiceAccountForbidden: changeOrAfter(minutes(10)),
 
   // Keystone
   /** 401 of Keystone. Most are wrong passwords. An outage of LDAP and keys that are not yet on every node look the same. */

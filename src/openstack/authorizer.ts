@@ -10,6 +10,7 @@ import type { KeystoneLogin } from './clouds-auth.ts';
 import type { Transport } from './exchange.ts';
 import { createSignIn, type TokenIdentity } from './keystone.ts';
 import type { RetryContext } from './retry.ts';
+import type { ServiceAccountTokens } from './service-account.ts';
 import { createTokenSource, type TokenOptions } from './token.ts';
 
 export interface Authorization {
@@ -34,6 +35,8 @@ export interface Authorizer {
 export interface AuthorizerOptions extends RetryContext {
   cloud: CloudConfig;
   transport: Transport;
+  /** Default: there are no ServiceAccounts. */
+  serviceAccountTokens?: ServiceAccountTokens | undefined;
 }
 
 export function createAuthorizer(options: AuthorizerOptions): Authorizer {

@@ -4,12 +4,20 @@
  * Guarantees: the result is one complete method and one scope; a method that needs a person at every sign-in is rejected, and the
  * message names one that a program can use.
  */
-
-import { z } from 'zod';
 import { SecretString } from '../lib/secret.ts';
 import { withoutEnd } from '../lib/trim.ts';
-import type { ApplicationCredentialRef, Credentials, DomainRef, Method, Scope, ScopedRef } from './credentials.ts';
-import type { ConfigurationError } from './errors.ts';
+import { type FederatedKind, federatedMethodOf } from './clouds-federation.ts';
+import { type AuthSettings, configuredUrl, type Fail, missingSecret } from './clouds-settings.ts';
+import type {
+  ApplicationCredentialRef,
+  Credentials,
+  DirectMethod,
+  DomainRef,
+  Method,
+  Scope,
+  ScopedRef,
+  ServiceAccount,
+} from './credentials.ts';
 
 /** How to authenticate to a cloud. */
 export type Access =
@@ -27,47 +35,21 @@ export interface KeystoneLogin {
   credentials: Credentials;
 }
 
-/** Creates the error for a problem. The problem is a sentence that contains no value of the text. */
-export type Fail = (problem: string) => ConfigurationError;
-
-const text = z.string();
-
-/** The settings that may stand under `auth` and `service_auth`, or on the level above them. */
-export const authShape = {
-  auth_type: text.optional(),
-  auth_url: text.optional(),
-  username: text.optional(),
-  user_id: text.optional(),
-  password: text.optional(),
-  token: text.optional(),
-  user_domain_id: text.optional(),
-  user_domain_name: text.optional(),
-  domain_id: text.optional(),
-  domain_name: text.optional(),
-  project_id: text.optional(),
-  project_name: text.optional(),
-  project_domain_id: text.optional(),
-  project_domain_name: text.optional(),
-  system_scope: text.optional(),
-  trust_id: text.optional(),
-  application_credential_id: text.optional(),
-  application_credential_name: text.optional(),
-  application_credential_secret: text.optional(),
-  /** The name of a vendor, whose defaults openstacksdk knows: not of interest where the address is given. `cloud` is an old name. */
-  profile: z.unknown().optional(),
-  cloud: z.unknown().optional(),
-};
-export const authSchema = z.object(authShape);
-export type AuthSettings = z.infer<typeof authSchema>;
+export interface AccessContext {
+  region: string | undefined;
+  /** That the resource names, if it names one. Its tokens are for the user only. */
+  serviceAccount: ServiceAccount | undefined;
+  fail: Fail;
+}
 
 /** `service`: the settings under `service_auth`. Without an `auth_url` of its own the service user has that of the user. */
-export function accessOf(
-  user: AuthSettings,
-  service: AuthSettings | undefined,
-  region: string | undefined,
-  fail: Fail,
-): Access {
+export function accessOf(user: AuthSettings, service: AuthSettings | undefined, context: AccessContext): Access {
+  const { fail, serviceAccount } = context;
   const kind = kindOf(user, fail);
+  if (serviceAccount !== undefined && kind !== 'accessToken')
+    throw fail(
+      'the resource names a ServiceAccount, whose tokens only auth_type v3oidcaccesstoken uses: set that type, or remove serviceAccountName',
+    );
   if (service !== undefined && !usesKeystone(kind))
     throw fail('service_auth has no effect without a Keystone: remove it');
   switch (kind) {
@@ -85,20 +67,27 @@ export function accessOf(
       const serviceUser = service && { auth_url: user.auth_url, ...service };
       return {
         kind: 'keystone',
-        user: loginOf(user, kind, region, fail),
-        service: serviceUser && loginOf(serviceUser, keystoneKindOf(serviceUser, failThere), region, failThere),
+        user: loginOf(user, kind, context),
+        service:
+          serviceUser &&
+          loginOf(serviceUser, keystoneKindOf(serviceUser, failThere), {
+            ...context,
+            serviceAccount: undefined,
+            fail: failThere,
+          }),
       };
     }
   }
 }
 
-type Kind = Method['kind'] | Exclude<Access['kind'], 'keystone'>;
+type KeystoneKind = DirectMethod['kind'] | FederatedKind;
+type Kind = KeystoneKind | Exclude<Access['kind'], 'keystone'>;
 
-function usesKeystone(kind: Kind): kind is Method['kind'] {
-  return kind === 'password' || kind === 'token' || kind === 'applicationCredential';
+function usesKeystone(kind: Kind): kind is KeystoneKind {
+  return kind !== 'none' && kind !== 'adminToken' && kind !== 'httpBasic';
 }
 
-function keystoneKindOf(s: AuthSettings, fail: Fail): Method['kind'] {
+function keystoneKindOf(s: AuthSettings, fail: Fail): KeystoneKind {
   const kind = kindOf(s, fail);
   if (!usesKeystone(kind)) throw fail('its auth_type does not get a token from Keystone');
   return kind;
@@ -110,6 +99,8 @@ const kinds: ReadonlyMap<string, Kind> = new Map([
   ['token', 'token'],
   ['v3token', 'token'],
   ['v3applicationcredential', 'applicationCredential'],
+  ['v3oidcaccesstoken', 'accessToken'],
+  ['v3oidcclientcredentials', 'clientCredentials'],
   ['admin_token', 'adminToken'],
   ['token_endpoint', 'adminToken'],
   ['http_basic', 'httpBasic'],
@@ -117,14 +108,11 @@ const kinds: ReadonlyMap<string, Kind> = new Map([
   ['noauth', 'none'],
 ]);
 
-const notYet = 'is not supported yet';
 const browser = 'needs a person at a browser';
 const identityV2 = 'belongs to Identity v2, which is not supported';
 /** Other types of openstacksdk, and why they cannot be used here. */
 const unusableKinds: ReadonlyMap<string, string> = new Map([
-  ['v3oidcclientcredentials', notYet],
-  ['v3oidcpassword', notYet],
-  ['v3oidcaccesstoken', notYet],
+  ['v3oidcpassword', 'is not supported'],
   ['v3oidcauthcode', browser],
   ['v3oidcdeviceauthz', browser],
   ['v3websso', browser],
@@ -150,7 +138,8 @@ function kindOf(s: AuthSettings, fail: Fail): Kind {
   throw fail(`${shown} is none of ${[...kinds.keys()].join(', ')}: ${advice}`);
 }
 
-function loginOf(s: AuthSettings, kind: Method['kind'], region: string | undefined, fail: Fail): KeystoneLogin {
+function loginOf(s: AuthSettings, kind: KeystoneKind, context: AccessContext): KeystoneLogin {
+  const { region, fail } = context;
   if (s.auth_url === undefined) {
     const hasProfile = s.profile !== undefined || s.cloud !== undefined;
     throw fail(
@@ -160,15 +149,13 @@ function loginOf(s: AuthSettings, kind: Method['kind'], region: string | undefin
   const { origin, pathname } = configuredUrl('auth_url', s.auth_url, region, fail);
   // The address of the tokens is a common mistake.
   const authUrl = `${origin}${withoutEnd(pathname, '/').replace(/\/auth\/tokens$/, '')}`;
-  return { authUrl, credentials: credentialsOf(s, kind, fail) };
+  if (kind !== 'accessToken' && kind !== 'clientCredentials')
+    return { authUrl, credentials: credentialsOf(s, kind, fail) };
+  const method: Method = federatedMethodOf(s, kind, { ...context, authUrl });
+  return { authUrl, credentials: { method, scope: scopeOf(s, fail) } };
 }
 
-/** openstacksdk reads a second file by itself. */
-function missingSecret(key: string): string {
-  return `${key} is missing; if it is in a secure.yaml, put that file into the same Secret under the key secure.yaml`;
-}
-
-function credentialsOf(s: AuthSettings, kind: Method['kind'], fail: Fail): Credentials {
+function credentialsOf(s: AuthSettings, kind: DirectMethod['kind'], fail: Fail): Credentials {
   switch (kind) {
     case 'password':
       if (s.password === undefined) throw fail(missingSecret('password'));
@@ -245,22 +232,4 @@ function projectOf(s: AuthSettings, fail: Fail): ScopedRef | undefined {
 function domainOf(id: string | undefined, name: string | undefined): DomainRef | undefined {
   if (id !== undefined) return { id };
   return name === undefined ? undefined : { name };
-}
-
-/** An http or https URL, with `region` in the place of `{region_name}`. `key` names the setting in the error. */
-export function configuredUrl(key: string, value: string, region: string | undefined, fail: Fail): URL {
-  if (region === undefined && value.includes('{region_name}')) {
-    throw fail(`${key} contains {region_name}, but there is no region_name`);
-  }
-  const filled = value.replaceAll('{region_name}', region ?? '');
-  if (/[{}]|[%$]\(/.test(filled))
-    throw fail(`${key} contains a placeholder other than {region_name}: write its value out`);
-  const url = URL.canParse(filled) ? new URL(filled) : undefined;
-  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw fail(`${key} is not an http or https URL`);
-  }
-  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
-    throw fail(`${key} must not have a user, a query or a fragment`);
-  }
-  return url;
 }

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { readPemCertificates } from '../http/pem.ts';
 import { unreachable } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
-import type { Fail } from './clouds-auth.ts';
+import type { Fail } from './clouds-settings.ts';
 import { ConfigurationError } from './errors.ts';
 
 export interface TlsConfig {

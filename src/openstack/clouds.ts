@@ -5,9 +5,11 @@
  * opened; no value of the text appears in an error.
  */
 import { z } from 'zod';
-import { type Access, accessOf, authSchema, authShape, type Fail } from './clouds-auth.ts';
+import { type Access, accessOf } from './clouds-auth.ts';
+import { authSchema, authShape, type Fail } from './clouds-settings.ts';
 import { type TlsConfig, type TlsFiles, tlsOf, tlsShape } from './clouds-tls.ts';
 import { type CloudTexts, readCloud, settled } from './clouds-yaml.ts';
+import type { ServiceAccount } from './credentials.ts';
 import { ConfigurationError } from './errors.ts';
 import { overrideOf, type ServiceConfig, type ServiceType, serviceShape, servicesOf } from './services.ts';
 import { isMapping } from './yaml-text.ts';
@@ -25,8 +27,10 @@ export interface CloudConfig {
   services: Readonly<Record<ServiceType, ServiceConfig>>;
 }
 
-/** The keys of a Secret that concern a cloud. */
-export interface CloudFiles extends CloudTexts, TlsFiles {}
+/** The keys of a Secret that concern a cloud, and the ServiceAccount whose tokens it uses. */
+export interface CloudFiles extends CloudTexts, TlsFiles {
+  serviceAccount?: ServiceAccount | undefined;
+}
 
 /** The cloud `name` of the files. `region` overrides that of the file. Throws ConfigurationError. */
 export function parseCloud(files: CloudFiles, name: string, region?: string): CloudConfig {
@@ -34,7 +38,8 @@ export function parseCloud(files: CloudFiles, name: string, region?: string): Cl
   const s = parsed(cloudSchema, readCloud(files, name, region), fail);
   const services = servicesOf(s, region, fail);
   const service = s.service_auth === undefined ? undefined : serviceAuthOf(s.service_auth, fail);
-  const access = accessOf(s, service, services.image.region, fail);
+  const { serviceAccount } = files;
+  const access = accessOf(s, service, { region: services.image.region, serviceAccount, fail });
   const reached = access.kind === 'keystone' ? services : withoutCatalog(services, s.endpoint, fail);
   return {
     name,

@@ -1,6 +1,6 @@
 /**
- * Where credentials come from. A Secret is read at the moment of use; the cluster and a person's own files are two such
- * sources.
+ * Where credentials come from. A Secret or a ServiceAccount is read at the moment of use; the cluster and a person's own files are
+ * two such sources.
  *
  * Guarantees: an error names the Secret and the key that it needs, never a value and no other key.
  */
@@ -8,6 +8,7 @@ import { compact } from '../lib/compact.ts';
 import { OperatorError } from '../lib/errors.ts';
 import type { SecretString } from '../lib/secret.ts';
 import type { CloudFiles } from './clouds.ts';
+import type { ServiceAccount } from './credentials.ts';
 import { ConfigurationError } from './errors.ts';
 
 export type SecretData = ReadonlyMap<string, SecretString>;
@@ -23,6 +24,8 @@ export interface SecretContent {
 export interface CredentialSource {
   /** Undefined where there is no such Secret. */
   secret(namespace: string, name: string, signal: AbortSignal): Promise<SecretContent | undefined>;
+  /** Undefined where there is no such ServiceAccount. Absent: this program requests no tokens of them. */
+  serviceAccount?(namespace: string, name: string, signal: AbortSignal): Promise<ServiceAccount | undefined>;
 }
 
 export interface SecretReference {
@@ -49,6 +52,44 @@ export async function readSecret(
   throw new OperatorError(`there is no Secret "${name}" in namespace ${namespace}: ${create}, or fix ${field}`, {
     code: 'SecretNotFound',
   });
+}
+
+/** A cloud as resources and plans name it. */
+export interface CloudCredentialsRef {
+  namespace: string;
+  secretRef: { name: string };
+  serviceAccountName?: string | undefined;
+}
+
+export interface CloudCredentials {
+  /** Changes with the content of the Secret. */
+  version: string;
+  /** Throws ConfigurationError. */
+  files(): CloudFiles;
+}
+
+/** `field` names the cloud, for messages. Throws SecretNotFound and ServiceAccountNotFound. */
+export async function readCloudCredentials(
+  credentials: CredentialSource,
+  { namespace, secretRef: { name }, serviceAccountName }: CloudCredentialsRef,
+  field: string,
+  signal: AbortSignal,
+): Promise<CloudCredentials> {
+  const reference = { namespace, name, field: `${field}.secretRef`, key: 'clouds.yaml' };
+  const { version, data } = await readSecret(credentials, reference, signal);
+  if (serviceAccountName === undefined) return { version, files: () => cloudFilesIn(name, data) };
+  if (credentials.serviceAccount === undefined)
+    throw new OperatorError(
+      `${field} names ServiceAccount "${serviceAccountName}", and only the operator requests tokens of ServiceAccounts: use credentials of your own (--os-cloud)`,
+      { code: 'ServiceAccountRefused' },
+    );
+  const serviceAccount = await credentials.serviceAccount(namespace, serviceAccountName, signal);
+  if (serviceAccount === undefined)
+    throw new OperatorError(
+      `there is no ServiceAccount "${serviceAccountName}" in namespace ${namespace}: create it, or fix ${field}.serviceAccountName`,
+      { code: 'ServiceAccountNotFound' },
+    );
+  return { version, files: () => ({ ...cloudFilesIn(name, data), serviceAccount }) };
 }
 
 /** The files of a cloud in the Secret `name`. Throws ConfigurationError. */

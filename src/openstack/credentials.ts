@@ -16,8 +16,36 @@ export type Method =
   /** An earlier token. The new token expires together with it. */
   | { kind: 'token'; token: SecretString }
   /** Contains its project: the scope is always the default one. */
-  | { kind: 'applicationCredential'; credential: ApplicationCredentialRef; secret: SecretString };
+  | { kind: 'applicationCredential'; credential: ApplicationCredentialRef; secret: SecretString }
+  /** A token of an identity provider, which Keystone exchanges for one of its own (federation.ts). */
+  | { kind: 'federated'; identityProvider: string; protocol: string; accessToken: AccessTokenOrigin };
+/** Those that one request to Keystone contains. */
+export type DirectMethod = Exclude<Method, { kind: 'federated' }>;
 export type ApplicationCredentialRef = { id: string } | { name: string; user: ScopedRef };
+
+/** Where the access token comes from: a new one for each sign-in, except a fixed one. */
+export type AccessTokenOrigin =
+  | { kind: 'fixed'; token: SecretString }
+  /** A ServiceAccount of the cluster. Its token is valid for `audience` only. */
+  | { kind: 'serviceAccount'; account: ServiceAccount; audience: string }
+  /** A token endpoint, or the discovery document that names it. */
+  | { kind: 'clientCredentials'; client: OpenIDClient };
+export interface ServiceAccount {
+  namespace: string;
+  name: string;
+  /** Another ServiceAccount may get the name later. */
+  uid: string;
+  /** Where its tokens may go, as its owner wrote it (service-account.ts). */
+  keystone: string | undefined;
+}
+export interface OpenIDClient {
+  address: { kind: 'endpoint' | 'discovery'; url: string };
+  id: string;
+  secret: SecretString;
+  scope: string;
+  /** The part of the response that is the access token. */
+  part: 'access_token' | 'id_token';
+}
 
 /** What the token is valid for. */
 export type Scope =
@@ -33,25 +61,38 @@ export interface Credentials {
   scope: Scope;
 }
 
-/** The secret part, which must never be shown. */
-export function secretOf({ method }: Credentials): SecretString {
+/** The secret parts, which must never be shown. */
+export function secretsOf(method: Method): SecretString[] {
   switch (method.kind) {
     case 'password':
-      return method.password;
+      return [method.password];
     case 'token':
-      return method.token;
+      return [method.token];
     case 'applicationCredential':
-      return method.secret;
+      return [method.secret];
+    case 'federated':
+      return secretsOfOrigin(method.accessToken);
+  }
+}
+
+function secretsOfOrigin(origin: AccessTokenOrigin): SecretString[] {
+  switch (origin.kind) {
+    case 'fixed':
+      return [origin.token];
+    case 'serviceAccount':
+      return [];
+    case 'clientCredentials':
+      return [origin.client.secret];
   }
 }
 
 /** The body of `POST /v3/auth/tokens`. Contains the secret in plain text. */
-export function authenticationRequest({ method, scope }: Credentials) {
+export function authenticationRequest(method: DirectMethod, scope: Scope) {
   const wanted = requestedScope(scope);
   return { auth: { identity: identityOf(method), ...(wanted === undefined ? {} : { scope: wanted }) } };
 }
 
-function identityOf(method: Method) {
+function identityOf(method: DirectMethod) {
   switch (method.kind) {
     case 'password': {
       const user = { ...scoped(method.user), password: method.password.reveal() };

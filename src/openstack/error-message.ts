@@ -87,7 +87,10 @@ function skeleton(point: string): string[] {
 
 const redacted = '[redacted]';
 
-/** Glance: `{message, code, title}`. Keystone: `{error: {message, …}}`. Barbican: `{description, code, title}`. */
+/**
+ * Glance: `{message, code, title}`. Keystone: `{error: {message, …}}`. Barbican: `{description, code, title}`. A token endpoint:
+ * `{error: code, error_description}`.
+ */
 function jsonMessage(text: string): string | undefined {
   // Messages of Glance are fragments of HTML. Layout markup is removed, other angle brackets belong to the text.
   return messageIn(parseJson(text))?.replace(/<\/?(?:br|p|b|i|div|span|pre|h[1-6]|ul|li)\b[^<>]*>/gi, ' ');
@@ -95,8 +98,10 @@ function jsonMessage(text: string): string | undefined {
 
 function messageIn(body: JsonValue | undefined, depth = 0): string | undefined {
   if (!isJsonObject(body) || depth > 2) return undefined;
-  const message = body['message'] ?? body['description'];
-  if (typeof message === 'string') return message;
+  const message = body['message'] ?? body['description'] ?? body['error_description'];
+  const code = body['error'];
+  if (typeof message === 'string') return typeof code === 'string' ? `${code}: ${message}` : message;
+  if (typeof code === 'string') return code;
   return Object.values(body)
     .map((value) => messageIn(value, depth + 1))
     .find((found) => found !== undefined);

@@ -8,9 +8,9 @@
 import { describe, OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 
-/** clouds.yaml cannot be used. Only an edit helps. */
+/** clouds.yaml cannot be used, or not with this ServiceAccount. Only an edit helps. */
 export class ConfigurationError extends OperatorError {
-  constructor(code: 'SecretInvalid' | 'CloudNotFound', message: string) {
+  constructor(code: 'SecretInvalid' | 'CloudNotFound' | 'ServiceAccountRefused', message: string) {
     super(message, { code });
   }
 }
@@ -108,6 +108,13 @@ export class KeystoneUnreachable extends OperatorError {
 
 /** Keystone responded, but not as a working Keystone v3 does. */
 export class KeystoneUnavailable extends OperatorError {
+  constructor(message: string, cause: unknown) {
+    super(message, { code: 'IdentityUnavailable', cause, ...responseFieldsOf(cause) });
+  }
+}
+
+/** The identity provider, whose token Keystone is to accept, gives none. The cause is the failed call. */
+export class IdentityProviderUnavailable extends OperatorError {
   constructor(message: string, cause: unknown) {
     super(message, { code: 'IdentityUnavailable', cause, ...responseFieldsOf(cause) });
   }

@@ -1,31 +1,35 @@
 /**
  * Signs in to Keystone v3: exchanges credentials for a token.
  *
- * Guarantees: an error quotes Keystone's message without our secrets, even if Keystone echoes them; requests go only to the host of
- * `auth_url`, even if Keystone reports another address.
+ * Guarantees: an error quotes Keystone's message without our secrets, even if Keystone echoes them; requests to Keystone go only to
+ * the host of `auth_url`, even if Keystone reports another address.
  */
 
 import { z } from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
 import type { OperatorError } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
+import { accessTokenOf, type IdentityCall } from './access-token.ts';
 import { type Catalog, catalogSchema, relevantPart } from './catalog.ts';
 import type { KeystoneLogin } from './clouds-auth.ts';
-import { authenticationRequest, secretOf } from './credentials.ts';
+import { authenticationRequest, secretsOf } from './credentials.ts';
 import { keystoneRoot } from './discovery.ts';
 import {
   AuthenticationFailed,
   ConnectionFailed,
   HttpFailure,
+  IdentityProviderUnavailable,
   KeystoneUnavailable,
   KeystoneUnreachable,
   MalformedResponse,
   quoteFailure,
 } from './errors.ts';
 import type { BodyLimit, HttpResponse, Transport } from './exchange.ts';
+import { signInFederated } from './federation.ts';
 import { newRequestId } from './request-id.ts';
 import { failureOf, jsonOf } from './response.ts';
 import { classify, type RetryContext, withRetries } from './retry.ts';
+import { noServiceAccounts, type ServiceAccountTokens } from './service-account.ts';
 
 /** The user that Keystone authenticated, and the scope of the token. */
 export interface TokenIdentity {
@@ -55,6 +59,8 @@ export interface KeystoneOptions extends RetryContext {
   /** Of the services whose endpoints are kept. */
   serviceTypes: ReadonlySet<string>;
   transport: Transport;
+  /** Default: there are no ServiceAccounts. */
+  serviceAccountTokens?: ServiceAccountTokens | undefined;
   timeoutMs: number | undefined;
 }
 
@@ -68,34 +74,44 @@ const tokenLimit: BodyLimit = { bytes: 2 * 1024 * 1024, values: 40_000 };
 const versionsLimit: BodyLimit = { bytes: 256 * 1024, values: 4_000 };
 
 export function createSignIn(options: KeystoneOptions): SignIn {
-  const { login, transport, signal } = options;
+  const { login, transport, whose, serviceAccountTokens = noServiceAccounts, clock, signal } = options;
   const { authUrl, credentials } = login;
-  const secrets = [secretOf(credentials)];
+  const { method, scope } = credentials;
+  const known = secretsOf(method);
   let found: { root: string; isSure: boolean } | undefined;
 
   async function exchange(requestId: string, leftMs: number): Promise<HttpResponse> {
-    const end = options.clock.monotonic() + Math.min(options.timeoutMs ?? deadlineMs, leftMs);
-    const call = async (method: 'GET' | 'POST', url: string, limit: BodyLimit, body?: string) => {
+    const end = clock.monotonic() + Math.min(options.timeoutMs ?? deadlineMs, leftMs);
+    const call: IdentityCall = async ({ operation, headers = {}, secrets: sent = [], ...request }) => {
       const response = await transport.request({
-        purpose: { service: 'identity', operation: method === 'GET' ? 'versions' : 'signIn' },
-        method,
-        url,
+        ...request,
+        purpose: { service: 'identity', operation },
+        headers,
         requestId,
-        headers: body === undefined ? {} : { 'content-type': 'application/json' },
-        ...(body === undefined ? {} : { body }),
-        deadlineMs: end - options.clock.monotonic(),
-        limit,
+        deadlineMs: end - clock.monotonic(),
         signal,
       });
-      if (isBusy(response)) throw failureOf(method, url, response, { clock: options.clock, secrets });
+      const secrets = [...known, ...sent];
+      if (isBusy(response)) throw failureOf(request.method, request.url, response, { clock, secrets });
       return { ...response, secrets };
     };
     // A root that is not sure is fetched again the next time: the response may have been a maintenance page.
-    if (found?.isSure !== true) found = keystoneRoot(authUrl, await call('GET', authUrl, versionsLimit));
-    const url = `${found.root}/auth/tokens`;
-    const response = await call('POST', url, tokenLimit, JSON.stringify(authenticationRequest(credentials)));
+    if (found?.isSure !== true) {
+      const versions = await call({ operation: 'versions', method: 'GET', url: authUrl, limit: versionsLimit });
+      found = keystoneRoot(authUrl, versions);
+    }
+    const { root } = found;
+    const limit = tokenLimit;
+    if (method.kind === 'federated') {
+      const accessToken = await accessTokenOf(method.accessToken, { call, whose, serviceAccountTokens, clock, signal });
+      return signInFederated({ root, method, scope, accessToken, whose, call, limit, clock });
+    }
+    const url = `${root}/auth/tokens`;
+    const headers = { 'content-type': 'application/json' };
+    const body = JSON.stringify(authenticationRequest(method, scope));
+    const response = await call({ operation: 'signIn', method: 'POST', url, headers, body, limit });
     if (response.status < 300) return response;
-    throw failureOf('POST', url, response, { clock: options.clock, secrets });
+    throw failureOf('POST', url, response, { clock, secrets: known });
   }
 
   return async () => {
@@ -104,7 +120,7 @@ export function createSignIn(options: KeystoneOptions): SignIn {
       // An unused token does no harm, so the request can always be repeated.
       const response = await withRetries(options, {
         attempt: (leftMs) => exchange(requestId, leftMs),
-        classify: (error) => classify(error, true),
+        classify: (error) => classify(error instanceof IdentityProviderUnavailable ? error.cause : error, true),
         hasUntried: () => false,
       });
       return readToken(response, options.serviceTypes);

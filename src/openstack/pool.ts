@@ -16,6 +16,7 @@ import { userAgent } from '../lib/version.ts';
 import { type CloudConfig, type CloudFiles, parseCloud } from './clouds.ts';
 import type { Exchange } from './exchange.ts';
 import type { RetryPolicy } from './retry.ts';
+import type { ServiceAccountTokens } from './service-account.ts';
 import type { ServiceConfig } from './services.ts';
 import { createSession, type Session } from './session.ts';
 import { createTransport } from './transport.ts';
@@ -156,9 +157,10 @@ export function createSessionPool<T>(options: SessionPoolOptions<T>): SessionPoo
 }
 
 function keyOf(files: CloudFiles, { name, region, endpoint, trustEndpoint, retries }: CloudSelection): string {
-  const { cloudsYaml, secureYaml, cacert, cert, key } = files;
+  const { cloudsYaml, secureYaml, cacert, cert, key, serviceAccount } = files;
+  const account = serviceAccount && [serviceAccount.namespace, serviceAccount.uid, serviceAccount.keystone];
   const texts = [cloudsYaml, secureYaml, cacert, cert, key];
-  return valueHash([...texts, name, region, endpoint, trustEndpoint, retries]);
+  return valueHash([...texts, account, name, region, endpoint, trustEndpoint, retries]);
 }
 
 function configOf(files: CloudFiles, cloud: CloudSelection): CloudConfig {
@@ -185,11 +187,14 @@ export interface Connection {
   /** Called once for each request that is sent. */
   observe?: (exchange: Exchange) => void;
   policy?: RetryPolicy;
+  /** Default: there are no ServiceAccounts. */
+  serviceAccountTokens?: ServiceAccountTokens | undefined;
 }
 
 /** Opens a session with connections of its own. Makes no call. */
 export function openSession(cloud: CloudConfig, connection: Connection): Session {
-  const { policy, random, ...options } = connection;
+  const { policy, random, serviceAccountTokens, ...options } = connection;
   const transport = createTransport({ tls: cloud.tls, userAgent, ...options });
-  return createSession({ cloud, transport, clock: options.clock, random, ...(policy === undefined ? {} : { policy }) });
+  const common = { cloud, transport, serviceAccountTokens, clock: options.clock, random };
+  return createSession({ ...common, ...(policy === undefined ? {} : { policy }) });
 }

@@ -3,7 +3,7 @@
  * all services; an address in clouds.yaml overrides the catalog.
  */
 import { z } from 'zod';
-import { configuredUrl, type Fail } from './clouds-auth.ts';
+import { configuredUrl, type Fail } from './clouds-settings.ts';
 
 /** Their types in the catalog. */
 export const serviceTypes = ['image', 'key-manager', 'compute'] as const;
@@ -157,7 +157,7 @@ export function overrideOf(
  * whose path a clouds.yaml chooses, gets into it.
  */
 export const operations = {
-  identity: ['versions', 'signIn'],
+  identity: ['versions', 'signIn', 'accessToken'],
   image: [
     'versions',
     'read',

@@ -15,6 +15,7 @@ import type { BodyLimit, HttpResponse, HttpStream, Transport } from './exchange.
 import type { TokenIdentity } from './keystone.ts';
 import { failureOf } from './response.ts';
 import { createRetryBudget, defaultRetryPolicy, type RetryPolicy } from './retry.ts';
+import type { ServiceAccountTokens } from './service-account.ts';
 import { type OperationOf, type ServiceType, usedVersions } from './services.ts';
 
 export type { ServiceType } from './services.ts';
@@ -51,7 +52,7 @@ export interface ServiceUpload extends Request {
 export type ServiceDownload = Request;
 
 /**
- * All methods throw AuthenticationFailed, KeystoneUnreachable, KeystoneUnavailable or EndpointNotFound, and the signal's reason
+ * All methods throw AuthenticationFailed, KeystoneUnreachable, KeystoneUnavailable, IdentityProviderUnavailable or EndpointNotFound, and the signal's reason
  * when it aborts. Those that call a service also throw HttpFailure for a status of 300 and above, ConnectionFailed without a
  * response, and MalformedResponse for one that is too large.
  */
@@ -81,6 +82,8 @@ export interface SessionOptions {
   cloud: CloudConfig;
   /** Closed together with the session. */
   transport: Transport;
+  /** Default: there are no ServiceAccounts. */
+  serviceAccountTokens?: ServiceAccountTokens | undefined;
   clock: Clock;
   random: Random;
   /** `retries` of the cloud's configuration overrides that of the policy. */
@@ -100,11 +103,12 @@ const versionsLimit: BodyLimit = { bytes: 256 * 1024, values: 4_000 };
 const versionsCacheMs = 3_600_000;
 
 export function createSession(options: SessionOptions): Session {
-  const { cloud, transport, clock, random, policy = defaultRetryPolicy } = options;
+  const { cloud, transport, serviceAccountTokens, clock, random, policy = defaultRetryPolicy } = options;
   const closed = new AbortController();
   const retries = { policy: { ...policy, retries: cloud.retries ?? policy.retries }, budget: createRetryBudget() };
-  const authorizer = createAuthorizer({ cloud, transport, clock, random, ...retries, signal: closed.signal });
-  const caller = createCaller({ cloud, authorizer, clock, random, ...retries, closed: closed.signal });
+  const common = { cloud, clock, random, ...retries };
+  const authorizer = createAuthorizer({ ...common, transport, serviceAccountTokens, signal: closed.signal });
+  const caller = createCaller({ ...common, authorizer, closed: closed.signal });
   const versions = new Map<string, { ids: readonly string[]; until: number }>();
   const deadlineOf = ({ leftMs }: CallTarget) => Math.min(cloud.apiTimeoutMs ?? callDeadlineMs, leftMs);
   const address = (service: ServiceType, root: string) => `${root}/${usedVersions[service]}`;

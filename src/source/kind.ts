@@ -21,7 +21,12 @@ const text = z.string().min(1);
 export const planned = {
   text,
   secretRef: z.strictObject({ name: text }),
-  cloud: { secretRef: z.strictObject({ name: text }), name: text, region: text.optional() },
+  cloud: {
+    secretRef: z.strictObject({ name: text }),
+    name: text,
+    region: text.optional(),
+    serviceAccountName: text.optional(),
+  },
 };
 
 /** What the values of a Secret are for. `cloud`: a clouds.yaml and its certificates. `keys`: public keys that may sign. */
@@ -36,6 +41,8 @@ export interface SecretNeed {
   field: string;
   /** The URL that the values are sent to. A Secret of headers without it is rejected. */
   destination?: string;
+  /** Of `cloud`: the ServiceAccount whose tokens it uses. */
+  serviceAccountName?: string | undefined;
 }
 
 /** What the Secrets of a source hold. */
@@ -114,7 +121,7 @@ export interface PlannedSource<Plan> {
   host(namespace: string): string;
   /** The same image in other files, to be tried in this order if the download of this one fails. `digest`: as served. */
   readonly alternatives: readonly { source: Plan; digest: string }[];
-  /** The same source with other Secrets. */
+  /** The same source with other Secrets, which need no ServiceAccount. */
   withSecrets(replace: ReplaceSecret): Plan;
   /** Rejects with an OperatorError, or with the reason of the signal. */
   open(context: OpenContext): Promise<OpenedSource>;

@@ -6,7 +6,7 @@
  */
 import {
   type CredentialSource,
-  cloudFilesIn,
+  readCloudCredentials,
   readSecret,
   requiredValue,
   type SecretContent,
@@ -17,11 +17,13 @@ import { sourceOf } from '../source/registry.ts';
 import type { TransferAccess } from './executor.ts';
 import type { TransferPlan } from './plan.ts';
 
+/** What is used of the Secret itself, and not through a cloud. */
+type PlainUse = Exclude<SecretUse, 'cloud'>;
+
 /** By use, the key that a Secret must have. */
-const requiredKeys: Readonly<Record<SecretUse, string | undefined>> = {
+const requiredKeys: Readonly<Record<PlainUse, string | undefined>> = {
   headers: undefined,
   ca: 'ca.crt',
-  cloud: 'clouds.yaml',
   keys: undefined,
 };
 
@@ -30,10 +32,9 @@ export async function readAccess(
   { cloud, source }: TransferPlan,
   signal: AbortSignal,
 ): Promise<TransferAccess> {
-  const { namespace } = cloud;
-  const target = { use: 'cloud', ref: cloud.secretRef, field: 'spec.cloud.secretRef' } as const;
-  const files = cloudFilesIn(target.ref.name, (await readNeeded(credentials, namespace, target, signal)).data);
-  return { cloud: files, source: await readSecrets(credentials, namespace, sourceOf(source).secrets, signal) };
+  const read = await readCloudCredentials(credentials, cloud, 'spec.cloud', signal);
+  const files = read.files();
+  return { cloud: files, source: await readSecrets(credentials, cloud.namespace, sourceOf(source).secrets, signal) };
 }
 
 /** Reads the Secrets of one namespace that a source needs. */
@@ -44,30 +45,37 @@ export async function readSecrets(
   signal: AbortSignal,
 ): Promise<SourceSecrets> {
   let secrets: SourceSecrets = {};
-  for (const need of needs)
-    secrets = { ...secrets, ...secretsIn(need, await readNeeded(credentials, namespace, need, signal)) };
+  for (const need of needs) secrets = { ...secrets, ...(await readNeed(credentials, namespace, need, signal)) };
   return secrets;
 }
 
-function readNeeded(
+async function readNeed(
   credentials: CredentialSource,
   namespace: string,
-  { use, ref: { name }, field }: SecretNeed,
+  need: SecretNeed,
   signal: AbortSignal,
-): Promise<SecretContent> {
+): Promise<SourceSecrets> {
+  const { use, ref, field, serviceAccountName } = need;
+  if (use === 'cloud') {
+    const cloud = { namespace, secretRef: ref, serviceAccountName };
+    const place = field.replace(/\.secretRef$/, '');
+    return { cloud: (await readCloudCredentials(credentials, cloud, place, signal)).files() };
+  }
   const key = requiredKeys[use];
-  return readSecret(credentials, { namespace, name, field, ...(key === undefined ? {} : { key }) }, signal);
+  const reference = { namespace, name: ref.name, field, ...(key === undefined ? {} : { key }) };
+  return secretsIn({ ...need, use }, await readSecret(credentials, reference, signal));
 }
 
-function secretsIn({ use, ref: { name }, destination }: SecretNeed, { data, hosts }: SecretContent): SourceSecrets {
+function secretsIn(
+  { use, ref: { name }, destination }: SecretNeed & { use: PlainUse },
+  { data, hosts }: SecretContent,
+): SourceSecrets {
   switch (use) {
     case 'headers':
       checkHeaderHosts(name, destination === undefined ? undefined : hosts, destination ?? '');
       return { headers: Object.fromEntries([...data].map(([header, value]) => [header, value.reveal()])) };
     case 'ca':
       return { ca: requiredValue(name, data, 'ca.crt', 'the CA certificates of a source in PEM') };
-    case 'cloud':
-      return { cloud: cloudFilesIn(name, data) };
     case 'keys':
       return { keys: [...data.values()].map((value) => Buffer.from(value.reveal())) };
   }

@@ -11,6 +11,7 @@ import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { createMemoryBudget, type MemoryBudget } from '../lib/memory-budget.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
+import type { ServiceAccountTokens } from '../openstack/service-account.ts';
 import type { Helpers } from '../source/decompress/index.ts';
 import { readAheadBytes } from '../source/parallel/widening.ts';
 import { ask } from '../source/resolve/resolve.ts';
@@ -28,6 +29,8 @@ export interface InlineExecutorOptions {
   memory?: Pick<MemoryBudget, 'share'>;
   /** Further threads that decoders may use. Default: none. */
   helpers?: Helpers;
+  /** Default: there are no ServiceAccounts. */
+  serviceAccountTokens?: ServiceAccountTokens | undefined;
   clock: Clock;
   random: Random;
 }

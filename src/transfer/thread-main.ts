@@ -10,19 +10,23 @@ import { systemClock } from '../lib/clock.ts';
 import { createInlineExecutor } from './inline.ts';
 import { createRemoteMemory } from './thread-memory.ts';
 import { type FromThread, serveExecutor, type ThreadData } from './thread-server.ts';
+import { createRemoteTokens } from './thread-tokens.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('this file runs as a worker thread only');
 const { egress, fence }: ThreadData = workerData;
 const trust = createTrust();
-const memory = createRemoteMemory((request: FromThread) => port.postMessage(request));
+const send = (message: FromThread) => port.postMessage(message);
+const memory = createRemoteMemory(send);
+const tokens = createRemoteTokens(send);
 const executor = createInlineExecutor({
   trust,
   memory,
   helpers: memory.helpers,
+  serviceAccountTokens: tokens.tokens,
   egress: { sources: createEgressPolicy(egress.sources), clouds: createEgressPolicy(egress.clouds) },
   mayWrite: fence === undefined ? mayAlwaysWrite : fenceOf(fence, systemClock),
   clock: systemClock,
   random: Math.random,
 });
-serveExecutor(port, executor, { clock: systemClock, trust, memory, ask: executor.ask });
+serveExecutor(port, executor, { clock: systemClock, trust, memory, tokens, ask: executor.ask });

@@ -14,6 +14,7 @@ import { type EncodedError, encodeError } from './error-codec.ts';
 import type { Asker, Runner, TransferAccess } from './executor.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from './plan.ts';
 import type { MemoryRequest, MemoryResponse, RemoteMemory } from './thread-memory.ts';
+import type { RemoteTokens, TokenResponse, TokenWish } from './thread-tokens.ts';
 
 /** Start-up data of the thread. */
 export interface ThreadData {
@@ -29,6 +30,7 @@ export type ToThread =
   /** The certificates of the installation, for later connections. */
   | { kind: 'trust'; certificates: readonly string[] }
   | MemoryResponse
+  | TokenResponse
   /** Cancel all runs, close resources, exit. */
   | { kind: 'close' }
   /** Liveness probe. */
@@ -42,6 +44,7 @@ export type FromThread =
   /** An uncaught error of this run ends the thread. */
   | { kind: 'culprit'; id: number }
   | MemoryRequest
+  | TokenWish
   | { kind: 'pong' };
 
 const progressMs = 200;
@@ -50,11 +53,16 @@ export interface ServeOptions {
   clock: Clock;
   trust: ChangingTrust;
   memory?: RemoteMemory;
+  tokens?: RemoteTokens;
   ask?: Asker['ask'];
 }
 
 /** Serves until either side closes the port. */
-export function serveExecutor(port: MessagePort, executor: Runner, { clock, trust, memory, ask }: ServeOptions): void {
+export function serveExecutor(
+  port: MessagePort,
+  executor: Runner,
+  { clock, trust, memory, tokens, ask }: ServeOptions,
+): void {
   const running = new Map<number, AbortController>();
   const current = new AsyncLocalStorage<number>();
   const send = (message: FromThread) => port.postMessage(message);
@@ -110,6 +118,8 @@ export function serveExecutor(port: MessagePort, executor: Runner, { clock, trus
       case 'memory':
       case 'spare':
         return memory?.receive(message);
+      case 'token':
+        return tokens?.receive(message);
       case 'cancel':
         return running.get(message.id)?.abort(new Error('cancelled'));
       case 'close':

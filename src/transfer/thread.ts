@@ -11,12 +11,14 @@ import type { Clock } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import type { MemoryBudget } from '../lib/memory-budget.ts';
 import { threadProgram } from '../lib/thread-program.ts';
+import { noServiceAccounts, type ServiceAccountTokens } from '../openstack/service-account.ts';
 import type { Asking, Known } from '../source/resolve/resolve.ts';
 import { decodeError } from './error-codec.ts';
 import type { ExecuteOptions, TransferAccess } from './executor.ts';
 import type { TransferPlan, TransferResult } from './plan.ts';
 import { serveMemory } from './thread-memory.ts';
 import type { FromThread, ThreadData, ToThread } from './thread-server.ts';
+import { serveTokens } from './thread-tokens.ts';
 
 export interface ThreadOptions {
   egress: EgressPair<EgressRules>;
@@ -26,6 +28,8 @@ export interface ThreadOptions {
   fence?: SharedArrayBuffer | undefined;
   /** The memory that the decoders of all threads share. */
   memory: Pick<MemoryBudget, 'share' | 'spare'>;
+  /** For sign-ins in the thread. Default: there are no ServiceAccounts. */
+  serviceAccountTokens?: ServiceAccountTokens | undefined;
   clock: Clock;
   /** The program of the thread. Default: that of this program. */
   entry?: URL;
@@ -88,7 +92,16 @@ interface End {
 
 /** `onEnd` is called once, as soon as the thread gets no more runs, with the cause if there is one. */
 export function startThread(options: ThreadOptions, onEnd: (why: string | undefined) => void): Thread {
-  const { egress, trust = createTrust(), fence, memory, clock, entry, heapMiB } = options;
+  const {
+    egress,
+    trust = createTrust(),
+    fence,
+    memory,
+    serviceAccountTokens = noServiceAccounts,
+    clock,
+    entry,
+    heapMiB,
+  } = options;
   const workerData: ThreadData = { egress, fence };
   const { program, isText } =
     entry === undefined ? threadProgram(import.meta.url, own) : { program: entry, isText: false };
@@ -109,6 +122,8 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const send = (message: ToThread) => worker.postMessage(message);
   const shares = serveMemory(memory, send);
+  const over = new AbortController();
+  const giveToken = serveTokens(serviceAccountTokens, send, over.signal);
 
   function stop(why: string, cause?: unknown): void {
     if (end !== undefined) return;
@@ -166,6 +181,8 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
       case 'wantSpare':
       case 'returnMemory':
         return shares.receive(message);
+      case 'wantToken':
+        return giveToken(message);
       case 'pong':
         return;
     }
@@ -175,6 +192,7 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
   worker.on('exit', (code) => {
     stop(`it exited with code ${code}`);
     shares.returnAll();
+    over.abort(new Error('the thread has ended'));
     const { why, cause } = end ?? { why: '', cause: undefined };
     const left = [...runs].map(([id, run]) => ({ run, error: new ThreadEnded(why, culpritFor(id), cause) }));
     runs.clear();

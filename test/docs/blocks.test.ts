@@ -19,7 +19,8 @@ import { type DryRun, dryRunner, manifestSchema } from './manifests.ts';
 import { type Block, blocksOf, fileNameOf, readPages, root } from './pages.ts';
 
 /** Blocks that are run rather than read are in commands.test.ts and walk.test.ts. */
-const languages = ['yaml', 'json', 'sh', 'console', 'text', 'hcl'];
+/** Apache starts with its block in federation.test.ts. */
+const languages = ['yaml', 'json', 'sh', 'console', 'text', 'hcl', 'apache'];
 
 const cloudsSchema = z.object({ clouds: z.record(z.string(), z.looseObject({})) });
 const fragmentSchema = z.strictObject(

@@ -11,8 +11,8 @@ import { blocksOf, commandsOf, inlineCommandsOf, type Page, readPage, readPages,
 import { createSandbox } from './sandbox.ts';
 import { startShell } from './shell.ts';
 
-/** They are walked for real, by walk.test.ts and take-over.test.ts. */
-const walked = ['docs/quick-start.md', 'docs/tutorial.md', 'docs/how-to/take-over.md'];
+/** They are walked for real, by walk.test.ts, take-over.test.ts and federation.test.ts. */
+const walked = ['docs/quick-start.md', 'docs/tutorial.md', 'docs/how-to/take-over.md', 'docs/how-to/federation.md'];
 
 describe('the commands of the pages', () => {
   let stack: Stack;

@@ -16,7 +16,8 @@ export interface ReaderOptions {
   /** An empty directory, in which the reader works. */
   directory: string;
   kubeconfig: string;
-  project: Project;
+  /** Who the reader is in the cloud. */
+  project: Pick<Project, 'cloudsYaml'>;
   /** What stands in the page, and what is to stand there. */
   replacements: readonly (readonly [string, string])[];
   /** Further programs, by their names. */

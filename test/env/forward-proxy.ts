@@ -9,7 +9,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createServer } from 'node:tls';
 import { folders } from './parts.mjs';
-import { claimPorts } from './ports.ts';
+import { claimPorts, listens } from './ports.ts';
 import { createProcesses } from './processes.ts';
 
 export interface RealProxyOptions {
@@ -67,13 +67,6 @@ export async function startRealProxy({ user, password, rejected }: RealProxyOpti
       await block.release();
     },
   };
-}
-
-function listens(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => resolve(true));
-    socket.on('error', () => resolve(false)).on('connect', () => socket.destroy());
-  });
 }
 
 export interface TlsFront extends AsyncDisposable {

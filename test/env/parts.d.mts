@@ -15,6 +15,8 @@ export declare const folders: {
   readonly judge: string;
   readonly forwardProxy: string;
   readonly promtool: string;
+  /** Empty on systems other than Debian. */
+  readonly apache: string;
   readonly shells: string;
   readonly site: string;
   /** Made for campaigns only. */

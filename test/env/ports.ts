@@ -4,7 +4,7 @@
  * Invariant: two stacks on one machine never get the same port. A block belongs to the process that listens on its
  * first port: the kernel releases it when the owner dies.
  */
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 
 const first = 14_000;
 const size = 40;
@@ -48,4 +48,12 @@ function listen(port: number): Promise<Server | undefined> {
 
 function close(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
+}
+
+/** Whether a server of this machine accepts connections. */
+export function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => resolve(true));
+    socket.on('error', () => resolve(false)).on('connect', () => socket.destroy());
+  });
 }

@@ -1,6 +1,6 @@
 /**
  * Makes everything that the tests, the demo and the benchmarks run on: node_modules, a Kubernetes control plane,
- * PostgreSQL, Keystone and Glance, Cinder, kubectl, helm, tinyproxy, promtool and the openstack command. Runs on Node 20 in a fresh clone,
+ * PostgreSQL, Keystone and Glance, Cinder, kubectl, helm, tinyproxy, promtool, Apache and the openstack command. Runs on Node 20 in a fresh clone,
  * without node_modules.
  *
  * Invariant: existing parts are not made again; a new part appears complete or not at all; and a wait prints its cause.
@@ -52,11 +52,20 @@ async function unpackFromNpm(run, name, directory) {
   await rm(join(directory, tarball));
 }
 
+/** The options with which `apt-cache` lists what packages cannot do without. */
+const allNeeded = ['recommends', 'suggests', 'conflicts', 'breaks', 'replaces', 'enhances'].map(
+  (kind) => `--no-${kind}`,
+);
+
+async function isDebian() {
+  return (await output('apt-get', ['--version'])) !== '' && (await output('dpkg', ['--version'])) !== '';
+}
+
 /**
- * Unpacks a Debian package into `directory`, without installing it. The lists of packages are fetched for it: those of the system
- * may be missing or old, and only root can write them.
+ * Unpacks Debian packages into `directory`, without installing them, and those of their libraries whose names match. The lists of
+ * packages are fetched for it: those of the system may be missing or old, and only root can write them.
  */
-async function unpackFromDebian(run, name, directory) {
+async function unpackFromDebian(run, names, directory, libraries = /^$/) {
   const apt = join(directory, 'apt');
   for (const folder of ['lists/partial', 'cache/archives/partial']) await mkdir(join(apt, folder), { recursive: true });
   const own = [
@@ -66,7 +75,9 @@ async function unpackFromDebian(run, name, directory) {
   ];
   const options = own.flatMap((option) => ['-o', option]);
   await run('apt-get', [...options, 'update'], { cwd: apt });
-  await run('apt-get', [...options, 'download', name], { cwd: apt });
+  const needed = await output('apt-cache', [...options, 'depends', '--recurse', ...allNeeded, ...[names].flat()]);
+  const found = needed.split('\n').filter((name) => libraries.test(name));
+  await run('apt-get', [...options, 'download', ...[names].flat(), ...found], { cwd: apt });
   for (const file of (await readdir(apt)).filter((each) => each.endsWith('.deb')))
     await run('dpkg', ['--extract', join(apt, file), directory]);
   await rm(apt, { recursive: true });
@@ -134,8 +145,7 @@ function fromDebian(program, folder, packageName) {
     folder,
     usually: 'about 10 seconds',
     async build(directory, run) {
-      const isDebian = (await output('apt-get', ['--version'])) !== '' && (await output('dpkg', ['--version'])) !== '';
-      if (!isDebian) return linkFromPath(program, directory);
+      if (!(await isDebian())) return linkFromPath(program, directory);
       await unpackFromDebian(run, packageName, directory);
       await symlink(join('usr', 'bin', program), join(directory, program));
     },
@@ -219,6 +229,15 @@ const builds = [
   },
   fromDebian('tinyproxy', folders.forwardProxy, parts.forwardProxyPackage),
   fromDebian('promtool', folders.promtool, parts.promtoolPackage),
+  {
+    name: 'Apache with mod_auth_openidc',
+    folder: folders.apache,
+    usually: 'about 10 seconds',
+    // Elsewhere the folder stays empty, and the test of federation is skipped.
+    async build(directory, run) {
+      if (await isDebian()) await unpackFromDebian(run, parts.apachePackages, directory, parts.apacheLibraries);
+    },
+  },
 ];
 
 const site = {

@@ -205,11 +205,11 @@ const refusals: [name: string, cloud: unknown, message: RegExp][] = [
     { auth, auth_type: 'v3oidcdeviceauthz' },
     /v3oidcdeviceauthz needs a person at a browser: an application credential/,
   ],
-  ...['v3oidcclientcredentials', 'v3oidcpassword', 'v3oidcaccesstoken'].map((type): [string, unknown, RegExp] => [
-    `auth_type ${type}`,
-    { auth, auth_type: type },
-    new RegExp(`auth_type ${type} is not supported yet: an application credential`),
-  ]),
+  [
+    'auth_type v3oidcpassword',
+    { auth, auth_type: 'v3oidcpassword' },
+    /auth_type v3oidcpassword is not supported: an application credential/,
+  ],
   [
     'an unknown auth_type',
     { auth, auth_type: 'v4federation' },

@@ -28,7 +28,9 @@ export function loginOf(cloud: unknown, whose: 'user' | 'service' = 'user', regi
 
 /** What Keystone gets to see of it. */
 export function requestOf(cloud: unknown, whose: 'user' | 'service' = 'user') {
-  const { identity, scope } = { scope: undefined, ...authenticationRequest(loginOf(cloud, whose).credentials).auth };
+  const { method, scope: wanted } = loginOf(cloud, whose).credentials;
+  assert.ok(method.kind !== 'federated');
+  const { identity, scope } = { scope: undefined, ...authenticationRequest(method, wanted).auth };
   return { identity, scope };
 }
 

@@ -2,9 +2,11 @@
 import type { TestContext } from 'node:test';
 import { stringify } from 'yaml';
 import { parseCloud } from '../../src/openstack/clouds.ts';
+import type { ServiceAccount } from '../../src/openstack/credentials.ts';
 import { ConnectionFailed } from '../../src/openstack/errors.ts';
 import type { HttpDownload, HttpRequest, HttpResponse, HttpUpload } from '../../src/openstack/exchange.ts';
 import type { RetryPolicy } from '../../src/openstack/retry.ts';
+import type { ServiceAccountTokens } from '../../src/openstack/service-account.ts';
 import { createSession, type ServiceCall } from '../../src/openstack/session.ts';
 import { ManualClock } from './manual-clock.ts';
 
@@ -26,6 +28,9 @@ interface Answers {
   /** More of the entry in clouds.yaml. */
   entry?: object;
   policy?: Partial<RetryPolicy>;
+  /** Whose tokens the cloud uses, and who gives them. */
+  serviceAccount?: ServiceAccount;
+  serviceAccountTokens?: ServiceAccountTokens;
 }
 
 export type Sent = HttpRequest | HttpUpload | HttpDownload;
@@ -96,8 +101,9 @@ export function cloudOf(t: TestContext, answers: Answers = {}) {
   const auth = { auth_url: 'http://keystone', user_id: 'u', password: 'wr0ng', project_id: 'p' };
   const cloudsYaml = stringify({ clouds: { demo: { auth, ...answers.entry } } });
   const policy = { retries: 3, firstDelayMs: 500, longestDelayMs: 10_000, deadlineMs: 150_000, ...answers.policy };
-  const cloud = parseCloud({ cloudsYaml }, 'demo');
-  const session = createSession({ cloud, transport, clock, random: () => 0.5, policy });
+  const { serviceAccount, serviceAccountTokens } = answers;
+  const cloud = parseCloud({ cloudsYaml, serviceAccount }, 'demo');
+  const session = createSession({ cloud, transport, serviceAccountTokens, clock, random: () => 0.5, policy });
   t.after(() => session.close());
   const asked = (start: string) => seen.filter(({ url }) => url.startsWith(start));
   return { session, clock, seen, asked, tokensGiven: () => tokens };

@@ -17,6 +17,8 @@ export interface Endpoint {
   path: RegExp;
   /** A response as an honest server sends it. Every field of it is flooded, one after another. */
   honest: Json;
+  /** The cloud signs in through an identity provider. */
+  federated?: boolean;
   /** A malformed response is as good as none: the cloud is used without it. */
   optional?: boolean;
   run(cloud: { session: Session; images: ImageClient; signal: AbortSignal }): Promise<unknown>;
@@ -73,6 +75,22 @@ export const endpoints: readonly Endpoint[] = [
     schemas: ['openstack/discovery.ts'],
     path: /^\/v3\/?$/,
     honest: { version: { id: 'v3.14', status: 'stable', links: [{ rel: 'self', href: 'URL' }] } },
+    run: ({ session, signal }) => session.identity(signal),
+  },
+  {
+    name: 'an access token',
+    schemas: ['openstack/access-token.ts'],
+    federated: true,
+    path: /\/oauth\/token$/,
+    honest: { access_token: 'a-token', token_type: 'Bearer', expires_in: 300 },
+    run: ({ session, signal }) => session.identity(signal),
+  },
+  {
+    name: 'the discovery document of an identity provider',
+    schemas: ['openstack/access-token.ts'],
+    federated: true,
+    path: /\/openid-configuration$/,
+    honest: { token_endpoint: 'TOKENS', grant_types_supported: ['client_credentials'] },
     run: ({ session, signal }) => session.identity(signal),
   },
   {

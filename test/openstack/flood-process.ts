@@ -26,7 +26,8 @@ const server = createServer((request, response) => {
   const body = isHostile && hostile !== undefined ? hostile.body : JSON.stringify(honestOf(path));
   const status = isHostile && hostile !== undefined ? hostile.status : path.endsWith('/auth/tokens') ? 201 : 200;
   response.writeHead(status, { 'content-type': 'application/json', 'x-subject-token': 'a-token' });
-  response.end(body.replaceAll('"URL"', JSON.stringify(`${origin}/v3`)));
+  const tokens = JSON.stringify(`${origin}/oauth/token`);
+  response.end(body.replaceAll('"URL"', JSON.stringify(`${origin}/v3`)).replaceAll('"TOKENS"', tokens));
 });
 server.listen(0, '127.0.0.1');
 await once(server, 'listening');
@@ -40,11 +41,19 @@ const cloudsYaml = JSON.stringify({
       auth: { auth_url: `${origin}/v3`, username: 'u', password: 'a-password', project_id: 'p', user_domain_name: 'd' },
       image_connect_retries: 0,
     },
+    federated: {
+      auth_type: 'v3oidcclientcredentials',
+      auth: {
+        ...{ auth_url: `${origin}/v3`, identity_provider: 'i', protocol: 'p', project_id: 'p' },
+        ...{ client_id: 'c', client_secret: 'a-client', discovery_endpoint: `${origin}/openid-configuration` },
+      },
+      image_connect_retries: 0,
+    },
   },
 });
 
-async function attempt(run: (typeof endpoints)[number]['run']): Promise<string> {
-  const cloud = parseCloud({ cloudsYaml }, 'a');
+async function attempt({ run, federated = false }: (typeof endpoints)[number]): Promise<string> {
+  const cloud = parseCloud({ cloudsYaml }, federated ? 'federated' : 'a');
   const transport = createTransport({ tls: cloud.tls, userAgent: 'test', clock: systemClock });
   const session = createSession({ cloud, transport, clock: systemClock, random: () => 0.5 });
   try {
@@ -61,15 +70,16 @@ async function attempt(run: (typeof endpoints)[number]['run']): Promise<string> 
   }
 }
 
-for (const { name, path, honest, run } of endpoints) {
+for (const endpoint of endpoints) {
+  const { name, path, honest } = endpoint;
   const status = name === 'sign-in' ? 201 : 200;
   const print = (line: object) => process.stdout.write(`${JSON.stringify({ endpoint: name, ...line })}\n`);
   const flood = async (kind: string, at: readonly (string | number)[], bytes: number, code = status) => {
     hostile = { path, body: flooded(honest, at, floods[kind]?.(bytes) ?? ''), status: code };
-    print({ field: at.join('.'), kind, bytes, status: code, message: await attempt(run) });
+    print({ field: at.join('.'), kind, bytes, status: code, message: await attempt(endpoint) });
     hostile = undefined;
   };
-  print({ kind: 'honest', message: await attempt(run) });
+  print({ kind: 'honest', message: await attempt(endpoint) });
   for (const at of pathsOf(honest)) for (const kind of Object.keys(floods)) await flood(kind, at, fieldBytes);
   await flood('zeros', [], wholeBytes);
   await flood('zeros', [], wholeBytes, 400);

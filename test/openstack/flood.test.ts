@@ -26,7 +26,7 @@ const isOptional = (name: string) => endpoints.some((each) => each.name === name
 /** Schemas of what no cloud sends. */
 const others = new Set([
   'openstack/clouds.ts',
-  'openstack/clouds-auth.ts',
+  'openstack/clouds-settings.ts',
   'openstack/clouds-tls.ts',
   'openstack/services.ts',
 ]);

@@ -37,6 +37,20 @@
   verbs: [get, create, patch, delete]
 {{- end -}}
 
+{{/* A token is requested by the name of its ServiceAccount, so RBAC can restrict the right to those that are listed. */}}
+{{- define "glance-image-operator.tokenRules" -}}
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  resourceNames: {{ toJson . }}
+  # An annotation says where the tokens may go.
+  verbs: [get]
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  resourceNames: {{ toJson . }}
+  # Those that GlanceImages name in `spec.cloud.serviceAccountName`.
+  verbs: [create]
+{{- end -}}
+
 {{- define "glance-image-operator.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "glance-image-operator.serviceAccountName" . | quote }}

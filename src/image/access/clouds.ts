@@ -1,7 +1,7 @@
 /**
  * From a Secret to a cloud that can be called.
  *
- * Guarantees: the Secret is read live, by name, and never kept; resources with equal credentials share one session, with its token,
+ * Guarantees: the Secret and the ServiceAccount are read live, by name, and never kept; resources with equal credentials share one session, with its token,
  * its connections and the cache of its images; an idle session is closed; no cloud is called before the operator knows which one it
  * is, so that the workers can be shared.
  */
@@ -20,7 +20,7 @@ import { OperatorError } from '../../lib/errors.ts';
 import { textHash } from '../../lib/hash.ts';
 import type { CloudConfig } from '../../openstack/clouds.ts';
 import { type ServerUse, serverUse } from '../../openstack/compute.ts';
-import { type CredentialSource, cloudFilesIn, readSecret } from '../../openstack/credential-source.ts';
+import { type CredentialSource, readCloudCredentials } from '../../openstack/credential-source.ts';
 import { createSessionPool } from '../../openstack/pool.ts';
 import type { Session } from '../../openstack/session.ts';
 import type { CloudRef } from '../model/cloud-ref.ts';
@@ -65,7 +65,7 @@ export interface ReadSecret {
 }
 
 export interface Clouds {
-  /** Throws an OperatorError `SecretNotFound` when there is no such Secret. */
+  /** Throws an OperatorError `SecretNotFound` when there is no such Secret, or `ServiceAccountNotFound`. */
   read(ref: CloudRef, signal: AbortSignal): Promise<ReadSecret>;
   /** Sessions that are open. */
   readonly open: number;
@@ -165,14 +165,13 @@ export function createClouds(options: CloudsOptions): Clouds {
 
   return {
     async read(ref, signal) {
-      const { namespace, secretRef, name, region } = ref;
+      const { name, region } = ref;
       const destination = destinations.get(nameOf(ref));
-      const reference = { namespace, name: secretRef.name, field: 'spec.cloud.secretRef', key: 'clouds.yaml' };
-      const { version, data } = await readSecret(credentials, reference, signal);
+      const { version, files } = await readCloudCredentials(credentials, ref, 'spec.cloud', signal);
       return {
         version,
         async open(openSignal) {
-          using used = sessions.use(cloudFilesIn(secretRef.name, data), { name, region });
+          using used = sessions.use(files(), { name, region });
           const { key, session, attached: entry } = used;
           if (entry.destination !== destination) {
             destinations.set(nameOf(ref), entry.destination);
@@ -229,8 +228,8 @@ function projectHashOf(text: string): string {
   return textHash(text, 8);
 }
 
-function nameOf({ namespace, secretRef, name, region }: CloudRef): string {
-  return JSON.stringify([namespace, secretRef.name, name, region]);
+function nameOf({ namespace, secretRef, name, region, serviceAccountName }: CloudRef): string {
+  return JSON.stringify([namespace, secretRef.name, name, region, serviceAccountName]);
 }
 
 function unscoped({ name }: CloudRef): OperatorError {

@@ -7,6 +7,7 @@ export interface CloudRef {
   secretRef: { name: string };
   name: string;
   region?: string | undefined;
+  serviceAccountName?: string | undefined;
 }
 
 export function cloudRefOf(resource: GlanceImage): CloudRef {

@@ -35,7 +35,9 @@ const sharedReadingMs = 10_000;
 /** A Secret that is known to be unchanged need not be read, unless the last attempt failed. */
 function knownCloud({ resource, turn, news }: Pass, { resources, clouds }: ReconcileContext): Opened | undefined {
   const isDeleting = resource.metadata.deletionTimestamp !== undefined;
-  if (resource.status.nextAttemptTime !== undefined) return undefined;
+  // The ServiceAccount is read each time: it may be gone, or its owner may have changed where its tokens may go.
+  if (resource.status.nextAttemptTime !== undefined || resource.spec.cloud.serviceAccountName !== undefined)
+    return undefined;
   const isShared = !isDeleting && (turn.kind === 'fromCache' || news.kind === 'verified');
   const version = resources.cloudVersion(resource, isShared ? sharedReadingMs : 0);
   const cloud = clouds.known(cloudRefOf(resource), version);
@@ -55,8 +57,14 @@ async function readCloud(resource: GlanceImage, context: ReconcileContext): Prom
   return { cloud: cloud.ok ? cloud : openBefore(resource, ref, cloud.error, context), secret };
 }
 
-/** Failures of the Secret, not of the cloud. */
-const withoutSecret: ReadonlySet<string> = new Set(['SecretNotFound', 'SecretInvalid', 'CloudNotFound']);
+/** Failures of the Secret or the ServiceAccount, not of the cloud. */
+const withoutSecret: ReadonlySet<string> = new Set([
+  'SecretNotFound',
+  'SecretInvalid',
+  'CloudNotFound',
+  'ServiceAccountNotFound',
+  'ServiceAccountRefused',
+]);
 
 /** `kubectl delete namespace` may delete the Secret first. */
 function openBefore(

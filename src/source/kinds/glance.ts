@@ -30,16 +30,17 @@ export function declaredGlance(
 }
 
 /** An image as the source of its own data, to read it back. */
-export function imageItself(imageID: string, { secretRef, name, region }: GlancePlan['cloud']): GlancePlan {
-  return { kind: 'glance', image: imageID, cloud: compact({ secretRef, name, region }) };
+export function imageItself(imageID: string, cloud: GlancePlan['cloud']): GlancePlan {
+  const { secretRef, name, region, serviceAccountName } = cloud;
+  return { kind: 'glance', image: imageID, cloud: compact({ secretRef, name, region, serviceAccountName }) };
 }
 
 export function glanceSource(plan: GlancePlan): PlannedSource<GlancePlan> {
   const { image, cloud } = plan;
-  const { secretRef, name, region } = cloud;
+  const { secretRef, name, region, serviceAccountName } = cloud;
   const { id, ...where } = parseImageRef(image);
   return {
-    secrets: [{ use: 'cloud', ref: secretRef, field: 'spec.content.glance.cloud.secretRef' }],
+    secrets: [{ use: 'cloud', ref: secretRef, field: 'spec.content.glance.cloud.secretRef', serviceAccountName }],
     address: image,
     webDownloadURL: undefined,
     alternatives: [],
@@ -50,7 +51,10 @@ export function glanceSource(plan: GlancePlan): PlannedSource<GlancePlan> {
       return valueHash(place, 16);
     },
     host: (namespace) => URL.parse(image)?.host ?? [namespace, secretRef.name, name, region ?? ''].join('/'),
-    withSecrets: (replace) => ({ ...plan, cloud: { ...cloud, secretRef: replace('cloud', name) ?? secretRef } }),
+    withSecrets(replace) {
+      const other = replace('cloud', name);
+      return other === undefined ? plan : { ...plan, cloud: compact({ secretRef: other, name, region }) };
+    },
     async open({ secrets, sessions, resources, ...common }) {
       if (secrets.cloud === undefined) throw new TypeError('the credentials of the source cloud were not read');
       // A URL must be an endpoint of the cloud whose credentials the plan names: the session rejects any other.

@@ -1,0 +1,57 @@
+/**
+ * A ServiceAccount whose token takes the place of a password, and where that token may go. The owner of the ServiceAccount says so in
+ * an annotation, because the author of a resource or of a clouds.yaml must not be able to send the token to a server of their own,
+ * and must not choose what it is valid for.
+ *
+ * Invariant: a ServiceAccount without the annotation has no token sent anywhere. An entry is the origin of a Keystone and, after a
+ * space, an audience, if it is not that origin: `https://keystone.example.com:5000`, `https://keystone.example.com openstack`.
+ */
+import type { SecretString } from '../lib/secret.ts';
+import type { ServiceAccount } from './credentials.ts';
+import { ConfigurationError } from './errors.ts';
+
+export const keystoneAnnotation = 'glance-image-operator.dev/keystone';
+
+/**
+ * Requests a token for one audience, if the ServiceAccount and its annotation are still those that were read. Throws an
+ * OperatorError that names the ServiceAccount.
+ */
+export type ServiceAccountTokens = (
+  account: ServiceAccount,
+  audience: string,
+  signal: AbortSignal,
+) => Promise<SecretString>;
+
+export const noServiceAccounts: ServiceAccountTokens = async ({ name }) => {
+  throw refused(`this program requests none, and the cloud needs one of ServiceAccount "${name}"`);
+};
+
+/** Throws ServiceAccountRefused, which does not quote the annotation. */
+export function checkKeystone({ name, keystone }: ServiceAccount, authUrl: string, audience: string): void {
+  const { origin } = new URL(authUrl);
+  const entry = audience === origin ? origin : `${origin} ${audience}`;
+  const command = `kubectl annotate serviceaccount ${name} ${keystoneAnnotation}='${entry}'`;
+  if (keystone === undefined)
+    throw refused(
+      `ServiceAccount "${name}" has no annotation ${keystoneAnnotation}, which lists the Keystones that its tokens may be sent to. Its owner can add it: ${command}`,
+    );
+  const entries = keystone.split(',').map((text) => parseEntry(text.trim()));
+  if (entries.includes(undefined))
+    throw refused(
+      `the annotation ${keystoneAnnotation} of ServiceAccount "${name}" is not a list of entries such as https://keystone.example.com:5000, each with an audience after a space where that is not the address itself`,
+    );
+  if (entries.some((each) => each?.origin === origin && each.audience === audience)) return;
+  throw refused(
+    `the annotation ${keystoneAnnotation} of ServiceAccount "${name}" does not list "${entry}". Its owner can add that entry, or clouds.yaml needs another auth_url or access_token_audience`,
+  );
+}
+
+function parseEntry(text: string): { origin: string; audience: string } | undefined {
+  const [, address = '', audience] = /^(https?:\/\/[^\s/?#@]+)\/?(?:\s+(\S+))?$/i.exec(text) ?? [];
+  const url = URL.parse(address);
+  return url === null ? undefined : { origin: url.origin, audience: audience ?? url.origin };
+}
+
+function refused(why: string): ConfigurationError {
+  return new ConfigurationError('ServiceAccountRefused', `no token is requested: ${why}`);
+}
