@@ -42,11 +42,11 @@ export const format = () =>
     'must be the name of a format: lower-case letters, digits and -, for example qcow2',
   );
 
-const objectName = (kind: 'Secret' | 'ConfigMap' | 'ServiceAccount', example: string) =>
+const objectName = (what: 'Secret' | 'ConfigMap' | 'ServiceAccount', example: string) =>
   matching(
     text(1, 253),
     objectNamePattern,
-    `must be the name of a ${kind}: lower-case letters, digits, - and ., for example ${example}`,
+    `must be the name of a ${what}: lower-case letters, digits, - and ., for example ${example}`,
   );
 
 /** An object in the namespace of the resource. A reference is an object, so that a key or a kind can be added later. */

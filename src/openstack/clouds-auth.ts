@@ -7,7 +7,7 @@
 import { SecretString } from '../lib/secret.ts';
 import { withoutEnd } from '../lib/trim.ts';
 import { type FederatedKind, federatedMethodOf } from './clouds-federation.ts';
-import { type AuthSettings, configuredUrl, type Fail, missingSecret } from './clouds-settings.ts';
+import { type AuthSettings, configuredUrl, type Fail, secretMissing } from './clouds-settings.ts';
 import type {
   ApplicationCredentialRef,
   Credentials,
@@ -35,7 +35,7 @@ export interface KeystoneLogin {
   credentials: Credentials;
 }
 
-export interface AccessContext {
+interface AccessContext {
   region: string | undefined;
   /** That the resource names, if it names one. Its tokens are for the user only. */
   serviceAccount: ServiceAccount | undefined;
@@ -56,11 +56,11 @@ export function accessOf(user: AuthSettings, service: AuthSettings | undefined, 
     case 'none':
       return { kind };
     case 'adminToken':
-      if (user.token === undefined) throw fail(missingSecret('token'));
+      if (user.token === undefined) throw fail(secretMissing('token'));
       return { kind, token: new SecretString(user.token) };
     case 'httpBasic':
       if (user.username === undefined) throw fail('username is missing');
-      if (user.password === undefined) throw fail(missingSecret('password'));
+      if (user.password === undefined) throw fail(secretMissing('password'));
       return { kind, username: user.username, password: new SecretString(user.password) };
     default: {
       const failThere: Fail = (problem) => fail(`service_auth: ${problem}`);
@@ -158,16 +158,16 @@ function loginOf(s: AuthSettings, kind: KeystoneKind, context: AccessContext): K
 function credentialsOf(s: AuthSettings, kind: DirectMethod['kind'], fail: Fail): Credentials {
   switch (kind) {
     case 'password':
-      if (s.password === undefined) throw fail(missingSecret('password'));
+      if (s.password === undefined) throw fail(secretMissing('password'));
       return {
         method: { kind, user: userOf(s, fail), password: new SecretString(s.password) },
         scope: scopeOf(s, fail),
       };
     case 'token':
-      if (s.token === undefined) throw fail(missingSecret('token'));
+      if (s.token === undefined) throw fail(secretMissing('token'));
       return { method: { kind, token: new SecretString(s.token) }, scope: scopeOf(s, fail) };
     case 'applicationCredential':
-      if (s.application_credential_secret === undefined) throw fail(missingSecret('application_credential_secret'));
+      if (s.application_credential_secret === undefined) throw fail(secretMissing('application_credential_secret'));
       if (s.system_scope !== undefined || s.trust_id !== undefined) {
         throw fail('an application credential is always for its own project: remove system_scope and trust_id');
       }

@@ -4,7 +4,7 @@
  * Guarantees: an access token has exactly one origin; the token of a ServiceAccount is used only where its owner allows it.
  */
 import { SecretString } from '../lib/secret.ts';
-import { type AuthSettings, configuredUrl, type Fail, missingSecret } from './clouds-settings.ts';
+import { type AuthSettings, configuredUrl, type Fail, secretMissing } from './clouds-settings.ts';
 import type { AccessTokenOrigin, Method, OpenIDClient, ServiceAccount } from './credentials.ts';
 import { checkKeystone } from './service-account.ts';
 
@@ -49,7 +49,7 @@ function accessTokenOf(s: AuthSettings, { authUrl, serviceAccount, fail }: Feder
 /** The names and defaults are those of keystoneauth. */
 function clientCredentialsOf(s: AuthSettings, { region, fail }: FederationContext): AccessTokenOrigin {
   if (s.client_id === undefined) throw fail('client_id is missing');
-  if (s.client_secret === undefined) throw fail(missingSecret('client_secret'));
+  if (s.client_secret === undefined) throw fail(secretMissing('client_secret'));
   const part = s.access_token_type ?? 'access_token';
   if (part !== 'access_token' && part !== 'id_token') throw fail('access_token_type must be access_token or id_token');
   const client: OpenIDClient = {

@@ -52,7 +52,7 @@ export const authSchema = z.object(authShape);
 export type AuthSettings = z.infer<typeof authSchema>;
 
 /** openstacksdk reads a second file by itself. */
-export function missingSecret(key: string): string {
+export function secretMissing(key: string): string {
   return `${key} is missing; if it is in a secure.yaml, put that file into the same Secret under the key secure.yaml`;
 }
 

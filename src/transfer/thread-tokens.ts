@@ -23,23 +23,30 @@ export interface TokenResponse {
   outcome: { token: string } | { error: EncodedError };
 }
 
-/** The main thread's side. `stop` aborts when the thread has ended. */
-export function serveTokens(
-  tokens: ServiceAccountTokens,
-  send: (response: TokenResponse) => void,
-  stop: AbortSignal,
-): (wish: TokenWish) => void {
+export interface TokensOfThread {
+  receive(wish: TokenWish): void;
+  /** The thread has ended. */
+  end(): void;
+}
+
+/** The main thread's side. */
+export function serveTokens(tokens: ServiceAccountTokens, send: (response: TokenResponse) => void): TokensOfThread {
+  const over = new AbortController();
+  const { signal } = over;
+
   async function outcomeOf({ account, audience }: TokenWish): Promise<TokenResponse['outcome']> {
     try {
-      return { token: (await tokens(account, audience, stop)).reveal() };
+      return { token: (await tokens(account, audience, signal)).reveal() };
     } catch (error) {
       return { error: encodeError(error) };
     }
   }
-  return async (wish) => {
+  async function give(wish: TokenWish): Promise<void> {
     const outcome = await outcomeOf(wish);
-    if (!stop.aborted) send({ kind: 'token', id: wish.id, outcome });
-  };
+    if (!signal.aborted) send({ kind: 'token', id: wish.id, outcome });
+  }
+
+  return { receive: (wish) => void give(wish), end: () => over.abort(new Error('the thread has ended')) };
 }
 
 export interface RemoteTokens {

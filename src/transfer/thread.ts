@@ -122,8 +122,7 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const send = (message: ToThread) => worker.postMessage(message);
   const shares = serveMemory(memory, send);
-  const over = new AbortController();
-  const giveToken = serveTokens(serviceAccountTokens, send, over.signal);
+  const tokens = serveTokens(serviceAccountTokens, send);
 
   function stop(why: string, cause?: unknown): void {
     if (end !== undefined) return;
@@ -182,7 +181,7 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
       case 'returnMemory':
         return shares.receive(message);
       case 'wantToken':
-        return giveToken(message);
+        return tokens.receive(message);
       case 'pong':
         return;
     }
@@ -192,7 +191,7 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
   worker.on('exit', (code) => {
     stop(`it exited with code ${code}`);
     shares.returnAll();
-    over.abort(new Error('the thread has ended'));
+    tokens.end();
     const { why, cause } = end ?? { why: '', cause: undefined };
     const left = [...runs].map(([id, run]) => ({ run, error: new ThreadEnded(why, culpritFor(id), cause) }));
     runs.clear();

@@ -45,12 +45,14 @@ const inImage = (field: string, value: unknown, refusal: string | undefined = un
   ...(refusal === undefined ? {} : { refused: { field: `spec.image.${field}`, says: refusal } }),
 });
 
+const other = { secretRef: { name: 'other' }, name: 'other' };
+
 export const cases: Case[] = [
   { what: 'only the cloud', spec: { cloud } },
   {
     what: 'every field',
     spec: {
-      cloud: { ...cloud, region: 'RegionOne' },
+      cloud: { ...cloud, region: 'RegionOne', serviceAccountName: 'glance-images' },
       deletionPolicy: 'Retain',
       suspend: true,
       interval: '1h30m',
@@ -99,7 +101,7 @@ export const cases: Case[] = [
     what: 'every field of another image as the source',
     spec: spec({
       image: { diskFormat: 'raw' },
-      content: { glance: { image: id, cloud: { secretRef: { name: 'other' }, name: 'other', region: 'Two' } } },
+      content: { glance: { image: id, cloud: { ...other, region: 'Two', serviceAccountName: 'other' } } },
     }),
   },
 
@@ -133,6 +135,19 @@ export const cases: Case[] = [
     what: 'a cloud without letters in its name',
     spec: { cloud: { ...cloud, name: '' } },
     refused: { field: 'spec.cloud.name', says: tooShort },
+  },
+  {
+    what: 'a ServiceAccount with a namespace',
+    spec: { cloud: { ...cloud, serviceAccountName: 'other/glance-images' } },
+    refused: {
+      field: 'spec.cloud.serviceAccountName',
+      says: 'must be the name of a ServiceAccount: lower-case letters, digits, - and ., for example glance-images',
+    },
+  },
+  {
+    what: 'a ServiceAccount without a name',
+    spec: { cloud: { ...cloud, serviceAccountName: '' } },
+    refused: { field: 'spec.cloud.serviceAccountName', says: tooShort },
   },
   { what: 'a cloud whose name has spaces', spec: { cloud: { ...cloud, name: 'my cloud' } } },
   {

@@ -19,6 +19,9 @@ import { type DryRun, dryRunner, manifestSchema } from './manifests.ts';
 import { type Block, blocksOf, fileNameOf, readPages, root } from './pages.ts';
 
 /** Blocks that are run rather than read are in commands.test.ts and walk.test.ts. */
+/** As a resource next to such a clouds.yaml names it. */
+const serviceAccount = { namespace: 'n', name: 'a', uid: 'u', keystone: 'https://keystone.example.com:5000' };
+
 /** Apache starts with its block in federation.test.ts. */
 const languages = ['yaml', 'json', 'sh', 'console', 'text', 'hcl', 'apache'];
 
@@ -106,7 +109,10 @@ describe('the blocks of the pages', () => {
     const clouds = cloudsSchema.safeParse(document);
     if (clouds.success) {
       const cloudsYaml = stringify(document);
-      for (const cloud of Object.keys(clouds.data.clouds)) parseCloud({ cloudsYaml }, cloud);
+      for (const cloud of Object.keys(clouds.data.clouds)) {
+        const usesTokens = cloudsYaml.includes('auth_type: v3oidcaccesstoken');
+        parseCloud({ cloudsYaml, serviceAccount: usesTokens ? serviceAccount : undefined }, cloud);
+      }
       return;
     }
     if (fileNameOf(block) === 'kube-prometheus-stack.yaml') {
