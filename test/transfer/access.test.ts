@@ -8,15 +8,21 @@ import { imageIDOf, type PlanOptions, planOf } from './plans.ts';
 
 type Secrets = Record<string, Record<string, string>>;
 
-function readFrom(secrets: Secrets, options: PlanOptions, hosts?: string) {
+function readFrom(secrets: Secrets, options: PlanOptions & { serviceAccountName?: string }, hosts?: string) {
   const credentials: CredentialSource = {
     async secret(namespace, name) {
       const data = namespace === 'team' ? secrets[name] : undefined;
       const entries = Object.entries(data ?? {}).map(([key, value]) => [key, new SecretString(value)] as const);
       return data && { version: '1', data: new Map(entries), hosts };
     },
+    async serviceAccount(namespace, name) {
+      return name === 'gone' ? undefined : { namespace, name, uid: `uid-of-${name}`, keystone: 'https://k' };
+    },
   };
-  return readAccess(credentials, planOf(options), new AbortController().signal);
+  const { serviceAccountName, ...plan } = options;
+  const { cloud, ...rest } = planOf(plan);
+  const named = serviceAccountName === undefined ? cloud : { ...cloud, serviceAccountName };
+  return readAccess(credentials, { ...rest, cloud: named }, new AbortController().signal);
 }
 
 const openstack = { 'clouds.yaml': 'clouds: {}', 'secure.yaml': 'clouds: {demo: {}}', cacert: 'pem', unrelated: 'x' };
@@ -40,6 +46,29 @@ test('a transfer of another image gets the Secret of the cloud that holds it', a
   const secrets = { openstack, other: { 'clouds.yaml': 'clouds: {other: {}}' } };
   const access = await readFrom(secrets, { source });
   assert.deepEqual(access.source.cloud, { cloudsYaml: 'clouds: {other: {}}' });
+});
+
+test('a transfer gets the ServiceAccounts of its two clouds, with what their owners allow', async () => {
+  const other = { secretRef: { name: 'openstack' }, name: 'demo', serviceAccountName: 'reader' };
+  const source = { kind: 'glance', image: imageIDOf('x'), cloud: other } as const;
+  const access = await readFrom({ openstack }, { source, serviceAccountName: 'images' });
+  const account = { namespace: 'team', keystone: 'https://k' };
+  assert.deepEqual(access.cloud.serviceAccount, { ...account, name: 'images', uid: 'uid-of-images' });
+  assert.deepEqual(access.source.cloud?.serviceAccount, { ...account, name: 'reader', uid: 'uid-of-reader' });
+});
+
+test('a missing ServiceAccount of a transfer is retried, and the message names it and the field', async () => {
+  const missing = { code: 'ServiceAccountNotFound', retry: { kind: 'backoff' } };
+  await assert.rejects(readFrom({ openstack }, { source: http, serviceAccountName: 'gone' }), {
+    ...missing,
+    message: /"gone" in namespace team: create it, or fix spec\.cloud\.serviceAccountName/,
+  });
+  const other = { secretRef: { name: 'openstack' }, name: 'demo', serviceAccountName: 'gone' };
+  const source = { kind: 'glance', image: imageIDOf('x'), cloud: other } as const;
+  await assert.rejects(readFrom({ openstack }, { source }), {
+    ...missing,
+    message: /or fix spec\.content\.glance\.cloud\.serviceAccountName/,
+  });
 });
 
 test('a missing Secret of a transfer is retried, and the message names the Secret and the field', async () => {
