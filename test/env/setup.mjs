@@ -5,12 +5,12 @@
  *
  * Invariant: existing parts are not made again; a new part appears complete or not at all; and a wait prints its cause.
  */
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { appendFileSync, createWriteStream, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
-import { promisify } from 'node:util';
+import { isDebian, output, unpackFromDebian } from './debian.mjs';
 import * as parts from './parts.mjs';
 import { campaignParts } from './setup-campaign.mjs';
 
@@ -52,37 +52,6 @@ async function unpackFromNpm(run, name, directory) {
   await rm(join(directory, tarball));
 }
 
-/** The options with which `apt-cache` lists what packages cannot do without. */
-const allNeeded = ['recommends', 'suggests', 'conflicts', 'breaks', 'replaces', 'enhances'].map(
-  (kind) => `--no-${kind}`,
-);
-
-async function isDebian() {
-  return (await output('apt-get', ['--version'])) !== '' && (await output('dpkg', ['--version'])) !== '';
-}
-
-/**
- * Unpacks Debian packages into `directory`, without installing them, and those of their libraries whose names match. The lists of
- * packages are fetched for it: those of the system may be missing or old, and only root can write them.
- */
-async function unpackFromDebian(run, names, directory, libraries = /^$/) {
-  const apt = join(directory, 'apt');
-  for (const folder of ['lists/partial', 'cache/archives/partial']) await mkdir(join(apt, folder), { recursive: true });
-  const own = [
-    `Dir::State::Lists=${join(apt, 'lists')}`,
-    `Dir::Cache=${join(apt, 'cache')}`,
-    'APT::Sandbox::User=root',
-  ];
-  const options = own.flatMap((option) => ['-o', option]);
-  await run('apt-get', [...options, 'update'], { cwd: apt });
-  const needed = await output('apt-cache', [...options, 'depends', '--recurse', ...allNeeded, ...[names].flat()]);
-  const found = needed.split('\n').filter((name) => libraries.test(name));
-  await run('apt-get', [...options, 'download', ...[names].flat(), ...found], { cwd: apt });
-  for (const file of (await readdir(apt)).filter((each) => each.endsWith('.deb')))
-    await run('dpkg', ['--extract', join(apt, file), directory]);
-  await rm(apt, { recursive: true });
-}
-
 async function linkFromPath(tool, directory) {
   const found = (process.env.PATH ?? '')
     .split(delimiter)
@@ -116,15 +85,6 @@ print("%d.%d" % sys.version_info[:2], bool(u.find_spec("venv") and u.find_spec("
     throw new SetupFailure('The Python headers are missing, which uwsgi is compiled with: install python3-dev.');
   if ((await output('cc', ['--version'])) === '')
     throw new SetupFailure('uwsgi is compiled from source: install a C compiler (gcc).');
-}
-
-/** What a command prints, or '' when there is no such command or it fails. */
-async function output(command, args) {
-  try {
-    return (await promisify(execFile)(command, args, { cwd: '/' })).stdout.trim();
-  } catch {
-    return '';
-  }
 }
 
 /** Builds the program of a Go module that lies in `module`. */
