@@ -71,6 +71,18 @@ test('a missing ServiceAccount of a transfer is retried, and the message names i
   });
 });
 
+test('a program that requests no tokens of ServiceAccounts says what to use instead', async () => {
+  const credentials: CredentialSource = {
+    secret: async () => ({ version: '1', data: new Map([['clouds.yaml', new SecretString('clouds: {}')]]) }),
+  };
+  const { cloud, ...rest } = planOf({ source: http });
+  const plan = { ...rest, cloud: { ...cloud, serviceAccountName: 'images' } };
+  await assert.rejects(readAccess(credentials, plan, new AbortController().signal), {
+    code: 'ServiceAccountRefused',
+    message: /only the operator requests tokens .* --os-cloud/,
+  });
+});
+
 test('a missing Secret of a transfer is retried, and the message names the Secret and the field', async () => {
   const source = { ...http, headersSecretRef: { name: 'headers' } };
   const missing: [Secrets, RegExp][] = [

@@ -219,8 +219,16 @@ function detach({ cache, observed, observer }: Entry): void {
 
 /** Only hosts count, as a path can be written in many ways; two regions of one Keystone do not share a fate. */
 function destinationOf({ access, services: { image } }: CloudConfig): string {
-  const addresses = [...(access.kind === 'keystone' ? [access.user.authUrl] : []), ...(image.override ?? [])];
-  return [...addresses.map((address) => new URL(address).origin), image.region ?? ''].join(' ');
+  const addresses = [...(access.kind === 'keystone' ? identityAddresses(access) : []), ...(image.override ?? [])];
+  return [...new Set(addresses.map((address) => new URL(address).origin)), image.region ?? ''].join(' ');
+}
+
+/** Keystone, and the identity provider that a sign-in needs: a slow one must not delay those who use that Keystone without it. */
+function identityAddresses({ user, service }: Extract<CloudConfig['access'], { kind: 'keystone' }>): string[] {
+  return [user, ...(service === undefined ? [] : [service])].flatMap(({ authUrl, credentials: { method } }) => {
+    const token = method.kind === 'federated' ? method.accessToken : undefined;
+    return [authUrl, ...(token?.kind === 'clientCredentials' ? [token.client.address.url] : [])];
+  });
 }
 
 /** Distinguishes the projects of a cloud in metrics, which are public. */
