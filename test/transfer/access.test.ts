@@ -79,7 +79,7 @@ test('a program that requests no tokens of ServiceAccounts says what to use inst
   const plan = { ...rest, cloud: { ...cloud, serviceAccountName: 'images' } };
   await assert.rejects(readAccess(credentials, plan, new AbortController().signal), {
     code: 'ServiceAccountRefused',
-    message: /only the operator requests tokens .* --os-cloud/,
+    message: /only the operator requests tokens .*--os-cloud/,
   });
 });
 
