@@ -22,8 +22,8 @@ import { type Block, blocksOf, fileNameOf, readPages, root } from './pages.ts';
 /** As a resource next to such a clouds.yaml names it. */
 const serviceAccount = { namespace: 'n', name: 'a', uid: 'u', keystone: 'https://keystone.example.com:5000' };
 
-/** Apache starts with its block in federation.test.ts. */
-const languages = ['yaml', 'json', 'sh', 'console', 'text', 'hcl', 'apache'];
+/** Apache and Keystone start with their blocks in federation.test.ts. */
+const languages = ['yaml', 'json', 'sh', 'console', 'text', 'hcl', 'apache', 'ini'];
 
 const cloudsSchema = z.object({ clouds: z.record(z.string(), z.looseObject({})) });
 const fragmentSchema = z.strictObject(

@@ -25,7 +25,8 @@ import { fileNameOf, readPage } from './pages.ts';
 import { type Reader, startReader } from './reader.ts';
 
 const page = readPage('docs/how-to/federation.md');
-const [configuration] = page.blocks.filter(({ language }) => language === 'apache');
+const inLanguage = (wanted: string) =>
+  page.blocks.find(({ language }) => language === wanted)?.text ?? assert.fail(`the page has no ${wanted}`);
 const values = page.blocks.find((block) => fileNameOf(block) === 'federation-values.yaml');
 const body = raw(64 * 1024);
 /** Short enough to see one renewed, and long enough for a slow machine to use it. */
@@ -47,14 +48,15 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
   /** Headings of the page whose blocks are typed. */
   const under = (...numbers: string[]) =>
     page.blocks.filter(
-      ({ heading, language }) => numbers.some((number) => heading.startsWith(`${number}. `)) && language !== 'apache',
+      ({ heading, language }) =>
+        numbers.some((number) => heading.startsWith(`${number}. `)) && !['apache', 'ini'].includes(language),
     );
 
   before(async () => {
     world = await World.create({ idle: true });
     const { kubernetes, openstack } = world.stack;
     const { project, namespace } = world;
-    keystone = await startBriefKeystone(world.stack.directory, tokenSeconds);
+    keystone = await startBriefKeystone(world.stack.directory, tokenSeconds, inLanguage('ini'));
     const { good, ca: authority } = await makeCertificates();
     ca = authority;
     const replacements = (port: number): [string, string][] => [
@@ -79,7 +81,7 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
     const localise = (port: number) => (text: string) =>
       replacements(port).reduce((before, [from, to]) => before.replaceAll(from, to), text);
     apache = await startApache({
-      configure: (port) => localise(port)(configuration?.text ?? assert.fail('the page has no configuration')),
+      configure: (port) => localise(port)(inLanguage('apache')),
       files: { 'kubernetes-ca.pem': kubernetes.caPem, 'keystone.pem': good.cert, 'keystone.key': good.key },
     });
     localised = localise(apache.port);

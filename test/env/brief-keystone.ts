@@ -16,7 +16,12 @@ export interface BriefKeystone extends AsyncDisposable {
   readonly authUrl: string;
 }
 
-export async function startBriefKeystone(stackDirectory: string, tokenSeconds: number): Promise<BriefKeystone> {
+/** `more`: text for the end of keystone.conf. */
+export async function startBriefKeystone(
+  stackDirectory: string,
+  tokenSeconds: number,
+  more = '',
+): Promise<BriefKeystone> {
   const block = await claimPorts();
   const processes = createProcesses();
   const stop = async () => {
@@ -27,7 +32,7 @@ export async function startBriefKeystone(stackDirectory: string, tokenSeconds: n
     const [port = 0] = block.ports;
     const text = await readFile(join(stackDirectory, 'keystone-conf', 'keystone.conf'), 'utf8');
     const file = join(processes.directory, 'keystone.conf');
-    writeFileSync(file, `${text}\n${ini({ token: { expiration: tokenSeconds } })}`);
+    writeFileSync(file, `${text}\n${ini({ token: { expiration: tokenSeconds } })}\n${more}`);
     await startKeystone(processes, file, port);
     return { authUrl: `http://127.0.0.1:${port}/v3`, [Symbol.asyncDispose]: stop };
   } catch (error) {
