@@ -3,12 +3,13 @@
  * a real Keystone, the keys of a real API server, and an operator with the rights that the chart gives it.
  */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
+import { keystoneAnnotation } from '../../src/openstack/service-account.ts';
 import { type Apache, startApache } from '../env/apache.ts';
 import { adminPassword } from '../env/bootstrap.ts';
 import { type BriefKeystone, startBriefKeystone } from '../env/brief-keystone.ts';
@@ -112,6 +113,9 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
     await reader?.[Symbol.asyncDispose]();
     await apache?.[Symbol.asyncDispose]();
     await keystone?.[Symbol.asyncDispose]();
+    await world?.stack.kubernetes.kubectl(['delete', 'clusterrolebinding', 'public-keys-of-service-accounts']);
+    for (const path of ['identity_providers', 'mappings'])
+      await world?.stack.openstack.identity('DELETE', `/OS-FEDERATION/${path}/kubernetes`);
     await world?.[Symbol.asyncDispose]();
     rmSync(directory, { recursive: true });
   });
@@ -189,15 +193,11 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
     const unlisted = await world.reason('unlisted', 'ServiceAccountForbidden');
     assert.match(messageOf(unlisted), /the operator may not read it: ServiceAccount "other" .*serviceAccountTokens/);
 
-    const { resourceVersion: _, ...withdrawn } = {
-      resourceVersion: '',
-      keystone: 'glance-image-operator.dev/keystone',
-    };
-    await kubernetes.kubectl(['annotate', 'serviceaccount', 'glance-images', `${withdrawn.keystone}-`, own]);
+    await kubernetes.kubectl(['annotate', 'serviceaccount', 'glance-images', `${keystoneAnnotation}-`, own]);
     const refused = await world.reason('cirros', 'ServiceAccountRefused');
     assert.match(messageOf(refused), /has no annotation .*kubectl annotate serviceaccount glance-images/);
     assert.ok(refused.status.imageID !== undefined, 'the image stays');
-    const elsewhere = `${withdrawn.keystone}=https://other.example.com`;
+    const elsewhere = `${keystoneAnnotation}=https://other.example.com`;
     await kubernetes.kubectl(['annotate', 'serviceaccount', 'glance-images', elsewhere, own]);
     await world.until('cirros', 'another refusal', (resource) => /does not list/.test(messageOf(resource)));
     await kubernetes.kubectl([
@@ -205,14 +205,14 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
       'serviceaccount',
       'glance-images',
       '--overwrite',
-      `${withdrawn.keystone}=${address}`,
+      `${keystoneAnnotation}=${address}`,
       own,
     ]);
     await world.ready('cirros');
     await world.delete('unlisted');
   });
 
-  test('says what to change if the mapping has no group, or the ServiceAccount is gone, and can be deleted then', async () => {
+  test('says what to change if the mapping has no group or the ServiceAccount is gone, and heals', async () => {
     const { openstack, kubernetes } = world.stack;
     const remote = [{ type: 'HTTP_OIDC_SUB' }];
     const rules = [{ remote, local: [{ user: { name: '{0}' } }] }];
@@ -223,5 +223,12 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
 
     await kubernetes.kubectl(['delete', 'serviceaccount', 'glance-images', `--namespace=${world.namespace}`]);
     await world.reason('cirros', 'ServiceAccountNotFound');
+
+    const written: unknown = JSON.parse(readFileSync(join(directory, 'rules.json'), 'utf8'));
+    (await openstack.identity('PATCH', path, { mapping: { rules: written } })).ok();
+    await reader.walk(under('3'));
+    await world.ready('cirros');
+    await world.delete('cirros');
+    await world.gone('cirros');
   });
 });
