@@ -94,7 +94,7 @@ function rejected(
   return new AuthenticationFailed(`${what}; ${advice}`, failure, code);
 }
 
-/** The page of a web server is for browsers. What is wrong with a token is in a header (RFC 6750). */
+/** The page of a web server is for browsers. A header has the problem of a token (RFC 6750). */
 function withoutPage({ headers }: HttpResponse): Pick<HttpResponse, 'text' | 'headers'> | undefined {
   if (!/^\s*text\/html\b/i.test(headers['content-type'] ?? '')) return undefined;
   const [, problem = 'a page of its web server'] =

@@ -139,7 +139,7 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
     image: { diskFormat: 'raw' },
   });
 
-  test('is made Ready by the steps of the page, and its tokens are renewed before they end', async () => {
+  test('the steps of the page make a resource Ready without a stored password, and its tokens are renewed before they end', async () => {
     const mark = await world.stack.kubernetes.audit.mark();
     await reader.walk(under('5'));
     const { status } = await world.ready('cirros');
@@ -169,7 +169,7 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
     assert.equal(ready.status.lastError, undefined);
   });
 
-  test('cannot be imitated with the token of another audience or ServiceAccount, or with headers', async () => {
+  test('Keystone rejects the tokens of another audience and of another ServiceAccount, also with forged headers', async () => {
     await world.stack.kubernetes.kubectl(['create', 'serviceaccount', 'other', `--namespace=${world.namespace}`]);
     assert.equal(await exchange(await tokenOf('glance-images', address)), 201);
     assert.equal(await exchange(await tokenOf('glance-images', 'https://other.example.com')), 401);
@@ -186,7 +186,7 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
     );
   });
 
-  test('uses no ServiceAccount whose owner does not allow it, and none that the operator was not given', async () => {
+  test('a resource uses no ServiceAccount whose owner does not allow it, and none without a right of the operator', async () => {
     const { kubernetes } = world.stack;
     const own = `--namespace=${world.namespace}`;
     await world.apply('unlisted', secondCloud('openstack-federated', 'other'));
@@ -199,7 +199,7 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
     assert.ok(refused.status.imageID !== undefined, 'the image stays');
     const elsewhere = `${keystoneAnnotation}=https://other.example.com`;
     await kubernetes.kubectl(['annotate', 'serviceaccount', 'glance-images', elsewhere, own]);
-    await world.until('cirros', 'another refusal', (resource) => /does not list/.test(messageOf(resource)));
+    await world.until('cirros', 'another rejection', (resource) => /does not list/.test(messageOf(resource)));
     await kubernetes.kubectl([
       'annotate',
       'serviceaccount',
@@ -212,7 +212,7 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
     await world.delete('unlisted');
   });
 
-  test('says what to change if the mapping has no group or the ServiceAccount is gone, and heals', async () => {
+  test('a resource shows what to change if the mapping has no group or the ServiceAccount is deleted, and heals', async () => {
     const { openstack, kubernetes } = world.stack;
     const remote = [{ type: 'HTTP_OIDC_SUB' }];
     const rules = [{ remote, local: [{ user: { name: '{0}' } }] }];

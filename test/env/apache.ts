@@ -6,9 +6,9 @@
 import { readFileSync } from 'node:fs';
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { folders, isRoot } from './parts.mjs';
+import { folders } from './parts.mjs';
 import { claimPorts, listens } from './ports.ts';
-import { createProcesses } from './processes.ts';
+import { createProcesses, unprivileged } from './processes.ts';
 
 export interface Apache extends AsyncDisposable {
   readonly port: number;
@@ -38,10 +38,11 @@ const home = join(folders.apache, 'usr');
 export async function startApache({ configure, files }: ApacheOptions): Promise<Apache> {
   const processes = createProcesses();
   const block = await claimPorts();
+  const identity = await unprivileged();
   const [port = 0] = block.ports;
   const file = (name: string) => join(processes.directory, name);
   // It drops its rights, and a child reads the certificate authorities.
-  if (isRoot) await chmod(processes.directory, 0o755);
+  if (identity !== undefined) await chmod(processes.directory, 0o755);
   for (const [name, text] of Object.entries(files)) await writeFile(file(name), text);
   const lines = [
     `ServerRoot "${processes.directory}"`,
@@ -51,7 +52,7 @@ export async function startApache({ configure, files }: ApacheOptions): Promise<
     `Mutex file:${processes.directory} default`,
     `ErrorLog "${file('error.log')}"`,
     'LogLevel warn auth_openidc:info',
-    ...(isRoot ? ['User nobody', 'Group nogroup'] : []),
+    ...(identity === undefined ? [] : [`User #${identity.uid}`, `Group #${identity.gid}`]),
     // One child, with a few threads.
     'StartServers 1',
     'ServerLimit 1',

@@ -173,7 +173,7 @@ describe('the message of a rejected sign-in', () => {
     });
   }
 
-  test('names the audience of the token of a ServiceAccount', async (t) => {
+  test('the message of a rejected token of a ServiceAccount names its audience', async (t) => {
     const { session } = cloudOf(t, {
       entry: accountEntry,
       serviceAccount: account,
@@ -230,7 +230,7 @@ test('each sign-in uses a new token of the ServiceAccount, well before the token
   );
 });
 
-test('after a 401 of Glance the session signs in with a new token of the ServiceAccount', async (t) => {
+test('the session signs in with a new token of the ServiceAccount after a 401 of Glance', async (t) => {
   let wishes = 0;
   const { session } = cloudOf(t, {
     entry: accountEntry,
@@ -242,7 +242,7 @@ test('after a 401 of Glance the session signs in with a new token of the Service
   assert.equal(wishes, 2);
 });
 
-test('without a right to the tokens of the ServiceAccount Keystone is not asked for one', async (t) => {
+test('a session without a right to the tokens of the ServiceAccount sends no request for one to Keystone', async (t) => {
   const { session, asked } = cloudOf(t, {
     entry: accountEntry,
     serviceAccount: account,
@@ -273,7 +273,7 @@ describe('a hostile token endpoint', () => {
     return session;
   }
 
-  test('that redirects to another host is not followed there, and its client secret stays', async (t) => {
+  test('a redirect of a token endpoint to another host is not followed, and the client secret does not go there', async (t) => {
     const reached: string[] = [];
     const other = await serve(t, async (request, response) => {
       reached.push(`${request.method} ${request.url} ${request.headers.authorization} ${await bodyOf(request)}`);
@@ -291,7 +291,7 @@ describe('a hostile token endpoint', () => {
     assert.deepEqual(reached, []);
   });
 
-  test('that sends without end, or nothing, is cut off', async (t) => {
+  test('a token endpoint that sends without end, or nothing, is cut off', async (t) => {
     let sent = 0;
     const flood = await serve(t, (request, response) => {
       request.resume();

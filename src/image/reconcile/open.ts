@@ -35,7 +35,7 @@ const sharedReadingMs = 10_000;
 /** A Secret that is known to be unchanged need not be read, unless the last attempt failed. */
 function knownCloud({ resource, turn, news }: Pass, { resources, clouds }: ReconcileContext): Opened | undefined {
   const isDeleting = resource.metadata.deletionTimestamp !== undefined;
-  // The ServiceAccount is read each time: it may be gone, or its owner may have changed where its tokens may go.
+  // The ServiceAccount is read each time: it may be deleted, or its owner may have changed where its tokens may go.
   if (resource.status.nextAttemptTime !== undefined || resource.spec.cloud.serviceAccountName !== undefined)
     return undefined;
   const isShared = !isDeleting && (turn.kind === 'fromCache' || news.kind === 'verified');
