@@ -4,7 +4,9 @@
  * each call returns what is valid now.
  */
 
+import { existsSync } from 'node:fs';
 import type { RequestOptions as HttpsOptions } from 'node:https';
+import { delimiter } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { compact } from '../lib/compact.ts';
 import { describe, describeFileError } from '../lib/errors.ts';
@@ -23,10 +25,9 @@ export interface ApiCredentials {
  * the current one.
  */
 export function loadKubeconfig(file: string | undefined, context?: string): KubeConfig {
-  const config = new KubeConfig();
+  let config: KubeConfig;
   try {
-    if (file === undefined) config.loadFromDefault();
-    else config.loadFromFile(file);
+    config = file === undefined ? loadDefault() : loadFile(file);
   } catch (error) {
     const path = error instanceof Error && 'path' in error ? `${error.path}: ` : '';
     throw invalidKubeconfig(`${path}${problemOf(error)}`, error);
@@ -40,6 +41,39 @@ export function loadKubeconfig(file: string | undefined, context?: string): Kube
     config.setCurrentContext(context);
   }
   return config;
+}
+
+function loadFile(file: string): KubeConfig {
+  const config = new KubeConfig();
+  config.loadFromFile(file);
+  return config;
+}
+
+/**
+ * As kubectl reads KUBECONFIG: of several files, the first counts that has an entry, or a current context, and files that do not exist are
+ * left out. The library takes the last current context, which may be one of another cluster.
+ */
+function loadDefault(): KubeConfig {
+  const files = (process.env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
+  const present = files.filter((file) => existsSync(file));
+  if (files.length < 2 || present.length === 0) {
+    const config = new KubeConfig();
+    config.loadFromDefault();
+    return config;
+  }
+  const all = present.map(loadFile);
+  const merged = new KubeConfig();
+  merged.loadFromOptions({
+    clusters: firstByName(all.flatMap(({ clusters }) => clusters)),
+    users: firstByName(all.flatMap(({ users }) => users)),
+    contexts: firstByName(all.flatMap(({ contexts }) => contexts)),
+    currentContext: all.map((one) => one.getCurrentContext()).find((name) => name),
+  });
+  return merged;
+}
+
+function firstByName<T extends { name: string }>(entries: readonly T[]): T[] {
+  return entries.filter(({ name }, index) => entries.findIndex((one) => one.name === name) === index);
 }
 
 /** A parser quotes the lines around its error, and they can hold a token: only its reason and the place are shown. */
