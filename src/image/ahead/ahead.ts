@@ -46,7 +46,8 @@ export interface AheadContext {
 export async function lookAhead(declared: GlanceImage, context: AheadContext, signal: AbortSignal): Promise<Forecast> {
   const key = keyOf(declared.metadata.namespace, declared.metadata.name);
   const { spec, metadata } = declared;
-  if (metadata.deletionTimestamp !== undefined) return idle('it is being deleted');
+  if (metadata.deletionTimestamp !== undefined)
+    return { actions: [], end: { kind: 'unknown', why: 'it is being deleted, and that is not planned' } };
   if (spec.suspend) return idle('spec.suspend is true');
   const { pinning, actions } = await resolved(key, declared, context, signal);
   if (pinning.kind === 'open') {
@@ -104,8 +105,14 @@ async function managing(pass: Pass, cloud: SeenCloud, context: AheadContext, sig
     memory: seen.memory,
   };
   const ask = {
-    members: async ({ id }: Image) =>
-      (await cloud.images.members.list(id, signal)).map(({ memberId, status }) => ({ project: memberId, status })),
+    members: async ({ id }: Image) => {
+      const present = seen.observed.revisions.find(({ image }) => image.id === id);
+      if (present?.image.visibility !== 'shared') return undefined;
+      return (await cloud.images.members.list(id, signal)).map(({ memberId, status }) => ({
+        project: memberId,
+        status,
+      }));
+    },
     source: (content: Content) => context.source(resource, content, signal),
   };
   return forecast({ resource, desired, address }, state, ask, context.clock.now());

@@ -65,7 +65,8 @@ export interface SourceSize {
 
 /** Requests that the forecast needs. */
 export interface Enquiries {
-  members(image: Image): Promise<readonly Member[]>;
+  /** Undefined for an image that is not shared yet. Glance keeps its members, and does not show them. */
+  members(image: Image): Promise<readonly Member[] | undefined>;
   source(content: Content): Promise<SourceSize>;
 }
 
@@ -135,7 +136,12 @@ async function afterNext(
     }
     case 'readMembers': {
       let { observed } = state;
-      for (const image of next.images) observed = withMembersOf(observed, image.id, await ask.members(image));
+      for (const image of next.images) {
+        const members = await ask.members(image);
+        if (members === undefined)
+          return end({ kind: 'unknown', why: `the members of image ${image.id} can be read once it is shared` });
+        observed = withMembersOf(observed, image.id, members);
+      }
       return { kind: 'on', state: { ...state, observed }, actions: [] };
     }
     case 'wait': {
