@@ -3,8 +3,10 @@
  *
  * Invariant: nothing is written. The declared side is the present image with the effects of the steps that the operator would take.
  */
+import type { GlanceImage } from '../api/glanceimage.ts';
 import type { Image } from '../glance/image.ts';
 import { lookAhead } from '../image/ahead/ahead.ts';
+import type { Outlook } from '../image/ahead/forecast.ts';
 import { markProperties } from '../image/model/identity.ts';
 import type { State } from '../image/model/step.ts';
 import { unifiedDiff } from '../lib/unified-diff.ts';
@@ -45,7 +47,10 @@ async function diff(
   const resource = await namedResource(name, cluster, signal);
   const clusterName = await clusterNameOf(given, cluster.client, signal);
   await using clouds = await reachClouds(given, cluster.client, surroundings);
-  const { first, last, end } = await lookAhead(resource, clouds.ahead(clusterName, given.inheritFrom), signal);
+  // The operator does nothing for a suspended resource, and a person wants to know what it would do.
+  const active = { ...resource, spec: { ...resource.spec, suspend: false } };
+  const { first, last, end } = await lookAhead(active, clouds.ahead(clusterName, given.inheritFrom), signal);
+  if (first === undefined) throw new Error(`${name} cannot be compared: ${whyNotCompared(resource, end)}`);
   const seen = shownImage(first);
   const declared = shownImage(last);
   const text = unifiedDiff(yamlOf(seen), yamlOf(declared), [`cloud/${name}`, `declared/${name}`]);
@@ -60,6 +65,19 @@ async function diff(
   print(given.output, data, () => coloured(text, painter(surroundings)), surroundings);
   if (problem !== undefined) err.write(`${problem.reason}: ${shown(problem.message)}\n`);
   return text !== '' || problem !== undefined;
+}
+
+function whyNotCompared({ spec }: GlanceImage, end: Outlook): string {
+  if (spec.managementPolicy === 'Observe') return 'it only observes an image, and declares nothing about it';
+  switch (end.kind) {
+    case 'settled':
+      return 'its image was not read';
+    case 'idle':
+    case 'unknown':
+      return end.why;
+    case 'blocked':
+      return end.message;
+  }
 }
 
 type ShownImage = Record<string, unknown>;
