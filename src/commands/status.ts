@@ -5,9 +5,11 @@
  */
 import type { ConditionType } from '../api/conditions.ts';
 import { isReason, reasons } from '../api/reasons.ts';
+import { isOutage } from '../kubernetes/errors.ts';
 import type { Item } from '../kubernetes/resource.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { formatDuration } from '../lib/duration.ts';
+import { attempt } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
 import { allResources, namedAs } from './objects.ts';
@@ -51,7 +53,7 @@ async function status(
   { settings: given, operands: [name] }: CommandLine<typeof settings>,
   surroundings: Surroundings,
 ): Promise<boolean> {
-  const { signal, clock, out } = surroundings;
+  const { signal, clock } = surroundings;
   if (name !== undefined && given.allNamespaces) throw new UsageError('--all-namespaces and a NAME exclude each other');
   await using cluster = reachCluster(given, surroundings);
   const paint = painter(surroundings);
@@ -74,23 +76,47 @@ async function status(
   }
 
   try {
-    let before = '';
-    for (;;) {
-      const { data, text } = await look();
-      const isTerminal = out.isTTY === true;
-      const seen = JSON.stringify(data);
-      if (seen !== before || (given.watch && isTerminal)) {
-        if (given.watch && isTerminal) out.write(clearScreen);
-        print(given.output, data, text, surroundings);
-      }
-      before = seen;
-      if (!given.watch) return false;
-      await clock.sleep(pollMs, signal);
-    }
+    await showLooks(look, given, surroundings);
+    return false;
   } catch (error) {
     // Ctrl-C is how a watch ends.
     if (given.watch && signal.aborted) return false;
     throw error;
+  }
+}
+
+interface Look {
+  data: unknown;
+  text(): string;
+}
+
+/** Once, or with `watch` whenever it changes, until the signal. An outage of the API server does not end a watch that has begun. */
+async function showLooks(
+  look: () => Promise<Look>,
+  { watch, output }: Pick<CommandLine<typeof settings>['settings'], 'watch' | 'output'>,
+  surroundings: Surroundings,
+): Promise<void> {
+  const { signal, clock, out, err } = surroundings;
+  const redraws = watch && out.isTTY === true;
+  let before: string | undefined;
+  let isInterrupted = false;
+  for (;;) {
+    const looked = await attempt(signal, look);
+    if (looked.ok) {
+      const { data, text } = looked.value;
+      const seen = JSON.stringify(data);
+      if (redraws) out.write(clearScreen);
+      if (output === 'yaml' && before !== undefined && seen !== before && !redraws) out.write('---\n');
+      if (redraws || seen !== before) print(output, data, text, surroundings);
+      before = seen;
+    } else {
+      const { error } = looked;
+      if (before === undefined || !isOutage(error)) throw error;
+      if (!isInterrupted) err.write(`The status cannot be read, and the watch goes on: ${shown(error.message)}\n`);
+    }
+    if (!watch) return;
+    isInterrupted = !looked.ok;
+    await clock.sleep(pollMs, signal);
   }
 }
 

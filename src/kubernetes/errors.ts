@@ -189,6 +189,23 @@ export function needsRelist(error: unknown): boolean {
   );
 }
 
+const outages: ReadonlySet<string> = new Set([
+  'Unreachable',
+  'DeadlineExceeded',
+  'EndedEarly',
+  'TooManyRequests',
+  'InternalError',
+  'BadGateway',
+  'ServiceUnavailable',
+  'Timeout',
+  'ServerTimeout',
+]);
+
+/** The server does not serve at the moment, for example because it restarts. */
+export function isOutage(error: unknown): error is KubernetesError {
+  return error instanceof KubernetesError && outages.has(error.reason);
+}
+
 /** The server never accepts the object as it is. */
 export function isRejection(error: unknown): error is KubernetesError {
   return error instanceof KubernetesError && needsChange.has(error.reason);

@@ -1,8 +1,10 @@
 /** The status that another version of the operator wrote. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
 import { statusCommand } from '../../src/commands/status.ts';
-import { json, startServer, writeKubeconfig } from '../kubernetes/server.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { json, startServer, status, writeKubeconfig } from '../kubernetes/server.ts';
 import { surroundings } from './surroundings.ts';
 
 const object = (name: string, status: unknown, spec: unknown = {}) => ({
@@ -80,4 +82,48 @@ test('a list has resources with a status of another version, with none, and with
 test('a status that this version knows has no note', async (t) => {
   const { out } = await run(t, object('ubuntu', { imageID: 'x' }), ['ubuntu']);
   assert.doesNotMatch(out, /does not know/);
+});
+
+const waiting = (message: string) => ({ conditions: [{ type: 'Ready', status: 'False', reason: 'Waiting', message }] });
+
+test('a watch goes on after the API server was out of reach, and writes that once', async (t) => {
+  const outage = status(503, 'ServiceUnavailable', 'it restarts');
+  const outages = Array.from({ length: 12 }, () => outage);
+  const server = await startServer(
+    t,
+    json(200, object('ubuntu', waiting('one'))),
+    ...outages,
+    json(200, object('ubuntu', waiting('two'))),
+  );
+  const kubeconfig = await writeKubeconfig(t, server.url, { token: 'token' });
+  const stop = new AbortController();
+  const around = surroundings({ signal: stop.signal });
+  const out = {
+    ...around.out,
+    write(text: string) {
+      around.out.write(text);
+      if (/two/.test(text)) stop.abort();
+    },
+  };
+  const flags = ['--watch', '--output', 'yaml', '--kubeconfig', kubeconfig];
+  const clock = { ...systemClock, sleep: (_: number, signal: AbortSignal) => systemClock.sleep(1, signal) };
+  const code = await statusCommand.run(['ubuntu', ...flags], () => ({ ...around, out, clock }));
+  assert.equal(code, 0);
+  assert.deepEqual(
+    parseAllDocuments(around.output()).map((one) => one.toJS().message),
+    ['one', 'two'],
+  );
+  assert.match(around.errors(), /^The status cannot be read, and the watch goes on: .*503.*it restarts\n$/);
+});
+
+test('a watch ends with an error where the API server answers that there is nothing to read', async (t) => {
+  const server = await startServer(
+    t,
+    json(200, object('ubuntu', waiting('one'))),
+    status(404, 'NotFound', 'it is gone'),
+  );
+  const kubeconfig = await writeKubeconfig(t, server.url, { token: 'token' });
+  const around = surroundings();
+  assert.equal(await statusCommand.run(['ubuntu', '--watch', '--kubeconfig', kubeconfig], () => around), 1);
+  assert.match(around.errors(), /there is no GlanceImage ubuntu/);
 });
