@@ -58,8 +58,9 @@ function usage(): string {
 async function main(args: string[]): Promise<number> {
   // The plugin is for people: without a command it prints its help, and does not start an operator.
   const [first = isPlugin ? 'help' : 'run', ...rest] = args;
-  const isOfRun = !isPlugin && first.startsWith('--') && !isHelp(first);
-  const [name, flags] = isOfRun ? ['run', args] : [first, rest];
+  const isVersion = first === '--version';
+  const isOfRun = !isPlugin && first.startsWith('--') && !isHelp(first) && !isVersion;
+  const [name, flags] = isOfRun ? ['run', args] : [isVersion ? 'version' : first, rest];
   const chosen = commands.find((one) => one.name === name);
   if (isHelp(name) || name === 'help') process.stdout.write(usage());
   else if (chosen === undefined) {

@@ -25,7 +25,7 @@ import { jsonMapWithout, rule, set, text } from './rules.ts';
 /** Glance allows 128 properties an image by default; three are marks of the operator, and three are Glance's own. */
 export const maxProperties = 122;
 /** The largest integer of Glance's database. */
-const maxInteger = 2_147_483_647;
+export const maxInteger = 2_147_483_647;
 const maxStores = 32;
 /** Glance allows 128 members an image by default. */
 const maxMembers = 128;

@@ -154,5 +154,10 @@ export const setting = {
           .map((item) => item.trim())
           .filter((item) => item !== ''),
       ),
-  text: () => z.string().min(1).optional(),
+  text: () => z.string().min(1, 'must not be empty').optional(),
+  url: () =>
+    z
+      .string()
+      .refine((text) => /^https?:\/\//i.test(text) && URL.canParse(text), 'must be a URL, http:// or https://')
+      .optional(),
 };

@@ -15,6 +15,7 @@ import { examine, examineHead } from '../transfer/examine.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
 import { type DraftFacts, draftOf, type FoundIndex, type FoundList, fileNameOf } from './drafted.ts';
+import { checkSecretName, namespaceName, objectName } from './manifests.ts';
 import { pointersIn } from './pointers.ts';
 import { showProgress, showWork } from './progress.ts';
 import { type CloudAccessOfCommand, cloudSettings, reachClouds } from './reach.ts';
@@ -27,21 +28,26 @@ const settings = {
     help: 'Download the file once, to compute its digest, to find its virtual size and to inspect its format.',
   },
   checksums: {
-    schema: setting.text(),
+    schema: setting.url(),
     value: 'URL',
     help: 'List of digests, if it is not next to the file. Default: the one next to the file.',
   },
   indexUrl: {
-    schema: setting.text(),
+    schema: setting.url(),
     value: 'URL',
     help: 'Index in JSON, if it is not next to the file. Default: the one next to the file.',
   },
   name: {
-    schema: setting.text(),
+    schema: objectName.optional(),
     value: 'NAME',
     help: 'Name of the resource. Default: derived from the name of the file.',
   },
-  namespace: { schema: setting.text(), value: 'NAME', short: 'n', help: 'Namespace in the manifest. Default: none.' },
+  namespace: {
+    schema: namespaceName.optional(),
+    value: 'NAME',
+    short: 'n',
+    help: 'Namespace in the manifest. Default: none.',
+  },
   secret: {
     schema: setting.text(),
     value: 'NAME',
@@ -67,12 +73,17 @@ export const draftCommand: Command = command({
 type Given = CommandLine<typeof settings>['settings'];
 
 async function draft(
-  { settings: given, operands: [url] }: CommandLine<typeof settings>,
+  { settings: given, operands: [operand = ''] }: CommandLine<typeof settings>,
   surroundings: Surroundings,
 ): Promise<boolean> {
   const { out } = surroundings;
-  if (url === undefined || !/^https?:\/\//i.test(url) || !URL.canParse(url))
+  if (!/^https?:\/\//i.test(operand) || !URL.canParse(operand))
     throw new UsageError('give the URL of a file, http:// or https://');
+  if (given.checksums !== undefined && given.indexUrl !== undefined)
+    throw new UsageError('--checksums and --index-url exclude each other');
+  if (given.secret !== undefined) checkSecretName(given.secret);
+  // The API server admits no blank in a URL.
+  const url = new URL(operand).href;
   await using access = await reachClouds(
     { ...given, osCloud: undefined, cloudsYaml: undefined, cacert: undefined },
     undefined,
@@ -144,6 +155,8 @@ const maxDocumentBytes = 2 ** 20;
 /** Of lists. Those of other files in the same folder come last. */
 const mostTried = 40;
 const mostDocuments = 10;
+/** No document is requested later than that. */
+const searchMs = 60_000;
 
 /** The neighbours of a file: the first list that names it with a digest of today, or else an index. */
 async function neighbours(
@@ -154,7 +167,11 @@ async function neighbours(
 ): Promise<{ list: FoundList | undefined; indexed: FoundIndex | undefined; notes: string[] }> {
   const notes: string[] = [];
   const given = checksums ?? indexUrl;
+  const end = clock.monotonic() + searchMs;
+  const isLate = () => clock.monotonic() >= end;
+  const slow = `The search for a digest ended after ${searchMs / 1000} seconds: if there is a list or an index, name it with --checksums or --index-url`;
   const read = async (at: string): Promise<Uint8Array | undefined> => {
+    if (at !== given && isLate()) return undefined;
     const request = {
       url: at,
       maxBytes: maxDocumentBytes,
@@ -194,7 +211,7 @@ async function neighbours(
     const indexed = bytes && pointersIn(bytes, at, url);
     if (indexed !== undefined) return { list: undefined, indexed, notes };
   }
-  return { list: undefined, indexed: undefined, notes };
+  return { list: undefined, indexed: undefined, notes: isLate() ? [...notes, slow] : notes };
 }
 
 /** By the habits of publishers. */

@@ -4,6 +4,7 @@
  * Invariants: pure; a guess is a comment, never a field.
  */
 import { apiVersion, kind } from '../api/group.ts';
+import { maxInteger } from '../api/spec.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { fileFromIndex, fileFromList, fileWithDigest } from '../source/registry.ts';
 import { manifestText, resourceName } from './manifest-text.ts';
@@ -53,6 +54,10 @@ export interface DraftOptions {
 
 const gib = 2 ** 30;
 
+function fits(virtualSize: number): boolean {
+  return virtualSize <= maxInteger * gib;
+}
+
 export function draftOf(found: DraftFacts, { name, namespace, secret, cloud }: DraftOptions): string {
   const { url, format, virtualSize, list, indexed, downloaded } = found;
   const guess = guessFrom(url);
@@ -62,7 +67,7 @@ export function draftOf(found: DraftFacts, { name, namespace, secret, cloud }: D
       : indexed !== undefined && downloaded === undefined
         ? fileFromIndex(indexed)
         : fileWithDigest(url, downloaded ?? unknownDigest);
-  const minDiskGiB = virtualSize === undefined ? undefined : Math.ceil(virtualSize / gib);
+  const minDiskGiB = virtualSize === undefined || !fits(virtualSize) ? undefined : Math.ceil(virtualSize / gib);
   const manifest = {
     apiVersion,
     kind,
@@ -112,7 +117,11 @@ function commentsOf({
   const sizes = size === undefined ? 'unknown size' : `${size} bytes (${formatBytes(size)})`;
   return [
     `${format}${packed === '' ? '' : `, packed with ${packed}`}, ${sizes}`,
-    ...(virtualSize === undefined ? [] : [`virtual size ${virtualSize} bytes (${formatBytes(virtualSize)})`]),
+    ...(virtualSize === undefined
+      ? []
+      : [
+          `virtual size ${virtualSize} bytes (${formatBytes(virtualSize)})${fits(virtualSize) ? '' : ', which is more than minDiskGiB can be'}`,
+        ]),
     ...(list === undefined
       ? []
       : [`digest in the list: ${list.digest}${list.dated === undefined ? '' : `, also of ${shown(list.dated)}`}`]),

@@ -16,6 +16,7 @@ import { type Command, type CommandLine, command, type Surroundings } from './co
 import { type Settings, setting, UsageError } from './config.ts';
 import { type Exported, exported, whyNotExported } from './exported.ts';
 import { manifestText } from './manifest-text.ts';
+import { checkSecretName, namespaceName } from './manifests.ts';
 import { shown } from './output.ts';
 import { showWork } from './progress.ts';
 import { cloudSettings, localCloud, reachClouds } from './reach.ts';
@@ -40,9 +41,14 @@ const settings = {
     help: 'Only images with this visibility.',
   },
   image: { schema: setting.list(), value: 'ID,…', help: 'Only images with these IDs.' },
-  namespace: { schema: setting.text(), value: 'NAME', short: 'n', help: 'Namespace in the manifests. Default: none.' },
+  namespace: {
+    schema: namespaceName.optional(),
+    value: 'NAME',
+    short: 'n',
+    help: 'Namespace in the manifests. Default: none.',
+  },
   secret: {
-    schema: z.string().min(1).default('openstack'),
+    schema: z.string().default('openstack'),
     value: 'NAME',
     help: 'Name of the Secret with the clouds.yaml, for the manifests. Default: openstack.',
   },
@@ -75,6 +81,7 @@ async function exportImages(
 ): Promise<boolean> {
   const { signal, out, err, clock } = surroundings;
   const ref = localCloud(given, 'export');
+  checkSecretName(given.secret);
   const filters = filtersOf(given);
   await using access = await reachClouds(given, undefined, surroundings);
   using work = showWork(err, clock);

@@ -97,22 +97,30 @@ const headSchema = z.looseObject({ apiVersion: z.string(), kind: z.string() });
 /** For kubectl, whatever has items is a list: `List`, and `GlanceImageList` of the API server. */
 const listSchema = z.looseObject({ kind: z.string(), items: z.array(z.unknown()) });
 /** As the API server checks names. */
+export const objectName = z
+  .string()
+  .max(253)
+  .regex(
+    /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/,
+    'must consist of lower case letters, digits, "-" and ".", and each part between dots must begin and end with a letter or digit',
+  );
+export const namespaceName = z
+  .string()
+  .regex(
+    /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/,
+    'must be up to 63 lower case letters, digits and "-", and begin and end with a letter or digit',
+  );
+
+/** Throws UsageError. The message has no flag, because what follows the name of a secret is redacted. */
+export function checkSecretName(name: string): void {
+  const parsed = objectName.safeParse(name);
+  if (!parsed.success) throw new UsageError(`the name of a Secret ${parsed.error.issues[0]?.message}`);
+}
+
 const manifestSchema = z.looseObject({
   metadata: z.looseObject({
-    name: z
-      .string()
-      .max(253)
-      .regex(
-        /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/,
-        'must consist of lower case letters, digits, "-" and ".", and each part between dots must begin and end with a letter or digit',
-      ),
-    namespace: z
-      .string()
-      .regex(
-        /^(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)?$/,
-        'must be up to 63 lower case letters, digits and "-", and begin and end with a letter or digit',
-      )
-      .nullish(),
+    name: objectName,
+    namespace: namespaceName.or(z.literal('')).nullish(),
     annotations: z.record(z.string(), z.string()).nullish(),
   }),
   spec: z.unknown(),

@@ -35,7 +35,7 @@ const settings = {
     help: 'The declared digest, as sha256:<hexadecimal> or of another algorithm.',
   },
   checksums: {
-    schema: setting.text(),
+    schema: setting.url(),
     value: 'URL',
     help: 'List of digests of the publisher, instead of --digest. It must name the file.',
   },
@@ -45,7 +45,7 @@ const settings = {
     help: 'OpenPGP keys, one of which must have signed the list.',
   },
   signature: {
-    schema: setting.text(),
+    schema: setting.url(),
     value: 'URL',
     help: 'Signature of the list, if it is a separate file.',
   },

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { parse } from 'yaml';
 import { draftCommand } from '../../src/commands/draft.ts';
 import { manifestsIn } from '../../src/commands/manifests.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { digestOf } from '../env/content.ts';
 import { qcow2 } from '../env/images.ts';
 import { type Source, startSource } from '../env/source.ts';
@@ -185,5 +186,42 @@ describe('the command draft', () => {
     const { code, err } = await run([page]);
     assert.equal(code, 1);
     assert.match(err, /is an HTML page, not an image/);
+  });
+
+  test('a draft is a manifest that the API server admits, whatever the URL and the file', async () => {
+    const huge = Buffer.from(disk);
+    huge.writeBigUInt64BE(2n ** 63n, 24);
+    const blank = await run([source.add('/blank/a%20b.qcow2', { body: disk }).replace('%20', ' '), '--download']);
+    assert.equal(admitted(blank.out).spec.content?.http?.url, `${source.url}/blank/a%20b.qcow2`);
+    const { out } = await run([source.add('/huge.qcow2', { body: huge })]);
+    assert.equal(admitted(out.replace('FILL-IN', other)).spec.image.minDiskGiB, undefined);
+    assert.match(out, /^# virtual size .*\(8192Pi\), which is more than minDiskGiB can be$/m);
+  });
+
+  test('a flag of draft whose value no manifest can have is an error before anything is requested', async () => {
+    const url = source.add('/flags.qcow2', { body: disk });
+    for (const [flags, message] of [
+      [['--name', 'Bad_Name'], /: --name: must consist of lower case letters/],
+      [['--namespace', 'a.b'], /: --namespace: must be up to 63 lower case letters/],
+      [['--secret', 'A'], /: the name of a Secret must consist of lower case letters/],
+      [['--cloud', ''], /: --cloud: must not be empty/],
+      [['--checksums', 'SHA256SUMS'], /: --checksums: must be a URL, http:\/\/ or https:\/\//],
+      [['--checksums', url, '--index-url', url], /: --checksums and --index-url exclude each other/],
+    ] as const) {
+      const { code, out, err } = await run([url, ...flags]);
+      assert.deepEqual([code, out], [1, ''], flags.join(' '));
+      assert.match(err, message);
+    }
+    assert.equal(source.requests.filter(({ path }) => path === '/flags.qcow2').length, 0);
+  });
+
+  test('a slow server does not keep a draft waiting for each list that it may have', async () => {
+    const url = source.add('/slow/a.qcow2', { body: disk });
+    let now = 0;
+    const clock = { ...systemClock, monotonic: () => (now += 10_000) };
+    const around = { ...surroundings(), clock };
+    assert.equal(await draftCommand.run([url, '--source-allow', '127.0.0.0/8'], () => around), 0);
+    assert.match(around.output(), /^# The search for a digest ended after 60 seconds: .*--checksums or --index-url$/m);
+    assert.ok(source.requests.filter(({ path }) => path.startsWith('/slow/')).length < 12);
   });
 });

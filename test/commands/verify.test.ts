@@ -116,7 +116,8 @@ describe('the command verify', () => {
       [[join(folder, 'missing')], /cannot read .*missing/],
       [[`${source.url}/missing.img`], /responded with 404/],
       [['00000000-0000-4000-8000-000000000000'], /an image of Glance needs --os-cloud/],
-      [[join(folder, 'disk.gz'), '--digest', 'sha256:12'], /--digest: not a digest/],
+      [[join(folder, 'disk.gz'), '--digest', 'sha256:12'], /--digest: not a digest such as sha256:<64 hexadecimal/],
+      [[join(folder, 'disk.gz'), '--checksums', 'SHA256SUMS'], /--checksums: must be a URL, http:\/\/ or https/],
       [[join(folder, 'disk.gz'), '--keys', 'x'], /--checksums is missing/],
       [[], /give a FILE, a URL or the ID of an image/],
     ] as const) {
