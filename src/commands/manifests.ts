@@ -111,7 +111,7 @@ export const namespaceName = z
     'must be up to 63 lower case letters, digits and "-", and begin and end with a letter or digit',
   );
 
-/** Throws UsageError. The message has no flag, because what follows the name of a secret is redacted. */
+/** Throws UsageError. The message has no flag, because the text after such a flag is redacted. */
 export function checkSecretName(name: string): void {
   const parsed = objectName.safeParse(name);
   if (!parsed.success) throw new UsageError(`the name of a Secret ${parsed.error.issues[0]?.message}`);

@@ -116,7 +116,7 @@ test('a watch goes on after the API server was out of reach, and writes that onc
   assert.match(around.errors(), /^The status cannot be read, and the watch goes on: .*503.*it restarts\n$/);
 });
 
-test('a watch ends with an error where the API server answers that there is nothing to read', async (t) => {
+test('a watch ends with an error where the API server has nothing to read', async (t) => {
   const server = await startServer(
     t,
     json(200, object('ubuntu', waiting('one'))),
