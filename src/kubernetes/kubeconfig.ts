@@ -4,12 +4,11 @@
  * each call returns what is valid now.
  */
 
-import { existsSync } from 'node:fs';
 import type { RequestOptions as HttpsOptions } from 'node:https';
 import { delimiter } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { compact } from '../lib/compact.ts';
-import { describe, describeFileError } from '../lib/errors.ts';
+import { describe, describeFileError, errorCode } from '../lib/errors.ts';
 import { valueHash } from '../lib/hash.ts';
 import { KubernetesError } from './errors.ts';
 
@@ -49,19 +48,27 @@ function loadFile(file: string): KubeConfig {
   return config;
 }
 
+function loadPresent(file: string): KubeConfig[] {
+  try {
+    return [loadFile(file)];
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
 /**
  * As kubectl reads KUBECONFIG: of several files, the first counts that has an entry, or a current context, and files that do not exist are
  * left out. The library takes the last current context, which may be one of another cluster.
  */
 function loadDefault(): KubeConfig {
   const files = (process.env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
-  const present = files.filter((file) => existsSync(file));
-  if (files.length < 2 || present.length === 0) {
+  const all = files.length < 2 ? [] : files.flatMap(loadPresent);
+  if (all.length === 0) {
     const config = new KubeConfig();
     config.loadFromDefault();
     return config;
   }
-  const all = present.map(loadFile);
   const merged = new KubeConfig();
   merged.loadFromOptions({
     clusters: firstByName(all.flatMap(({ clusters }) => clusters)),
