@@ -44,14 +44,18 @@ export async function bootstrapCloud(admin: Session, authUrl: string, imageUrl: 
     const answer = await call('POST', `/${collection}`, { [kind]: value });
     return z.object({ id: z.string() }).parse(z.record(z.string(), z.unknown()).parse(answer.json)[kind]).id;
   };
+  const find = async (collection: string, name: string) =>
+    (await call('GET', `/${collection}?name=${name}`)).as(listOf(collection))[collection]?.[0];
   const idOf = async (collection: string, name: string): Promise<string> => {
-    const found = (await call('GET', `/${collection}?name=${name}`)).as(listOf(collection))[collection]?.[0];
+    const found = await find(collection, name);
     if (found === undefined) throw new Error(`Keystone has no ${name} among its ${collection}`);
     return found.id;
   };
 
   const project = await create('projects', 'project', { name: 'service', domain_id: 'default' });
   const user = await create('users', 'user', { name: 'glance', domain_id: 'default', password: glancePassword });
+  // Before 2023.2 Keystone's bootstrap makes no role of services.
+  if ((await find('roles', 'service')) === undefined) await create('roles', 'role', { name: 'service' });
   for (const role of ['admin', 'service'])
     await call('PUT', `/projects/${project}/users/${user}/roles/${await idOf('roles', role)}`);
   // Glance reads limits with a token of system scope.

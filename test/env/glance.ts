@@ -1,5 +1,5 @@
 /**
- * Glance, the image service: two file stores, every import method, quotas by Keystone's unified limits.
+ * Glance, the image service: two stores, every import method, quotas by Keystone's unified limits.
  *
  * Invariant: it is configured as in production, except that only the loopback address and the stack's own source ports
  * are open to web-download.
@@ -11,6 +11,8 @@ import { join } from 'node:path';
 import { folders } from './parts.mjs';
 import { databaseUrl } from './postgres.ts';
 import type { Processes, ServerProcess } from './processes.ts';
+import { wsgi } from './releases.mjs';
+import { s3Store } from './s3.ts';
 import { ini, startWsgi } from './wsgi.ts';
 
 export const glancePassword = 'glance';
@@ -24,20 +26,22 @@ export interface GlanceOptions {
   /** The id of the image service's public endpoint in Keystone, by which limits are looked up. */
   endpointId: string;
   sourcePorts: readonly number[];
+  /** Of an S3 server, which is then the default store. */
+  s3Port?: number | undefined;
   /** Whether Glance reads the project's limits from Keystone, which makes a call several times slower. Default true. */
   quotas?: boolean;
 }
 
 /** Writes Glance's configuration and makes its stores; returns the path of glance-api.conf. */
 export async function configureGlance(options: GlanceOptions): Promise<string> {
-  const { directory } = options;
+  const { directory, s3Port } = options;
   const at = (name: string) => join(directory, name);
   for (const store of ['fast', 'slow', 'staging', 'tasks', 'lock']) await mkdir(at(store), { recursive: true });
   await copyFile(join(folders.python, 'etc', 'glance', 'glance-api-paste.ini'), at('glance-api-paste.ini'));
   const authUrl = `http://127.0.0.1:${options.keystonePort}/v3`;
   const text = ini({
     DEFAULT: {
-      enabled_backends: 'fast:file,slow:file',
+      enabled_backends: `fast:${s3Port === undefined ? 'file' : 's3'},slow:file`,
       enabled_import_methods: '[glance-direct,web-download,copy-image,glance-download]',
       show_image_direct_url: true,
       show_multiple_locations: true,
@@ -45,7 +49,7 @@ export async function configureGlance(options: GlanceOptions): Promise<string> {
       use_keystone_limits: options.quotas ?? true,
     },
     glance_store: { default_backend: 'fast' },
-    fast: { filesystem_store_datadir: at('fast') },
+    fast: s3Port === undefined ? { filesystem_store_datadir: at('fast') } : s3Store(s3Port),
     slow: { filesystem_store_datadir: at('slow') },
     os_glance_staging_store: { filesystem_store_datadir: at('staging') },
     os_glance_tasks_store: { filesystem_store_datadir: at('tasks') },
@@ -97,7 +101,7 @@ export function startGlance(processes: Processes, configuration: string, port: n
   const directory = join(configuration, '..');
   return startWsgi(processes, {
     name: 'glance',
-    module: 'glance.wsgi.api:application',
+    module: wsgi.glance,
     port,
     directory,
     processes: 2,

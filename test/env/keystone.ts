@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { adminPassword } from './bootstrap.ts';
 import { databaseUrl } from './postgres.ts';
 import type { Processes, ServerProcess } from './processes.ts';
+import { wsgi } from './releases.mjs';
 import { Session } from './session.ts';
 import { ini, startWsgi } from './wsgi.ts';
 
@@ -43,7 +44,7 @@ export async function configureKeystone(folders: KeystoneFolders, postgresPort: 
 export async function startKeystone(processes: Processes, configuration: string, port: number): Promise<ServerProcess> {
   const server = await startWsgi(processes, {
     name: 'keystone',
-    module: 'keystone.wsgi.api:application',
+    module: wsgi.keystone,
     port,
     directory: join(configuration, '..'),
     // One process, because each has a cache of its own.

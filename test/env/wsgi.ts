@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { ask } from './http.ts';
 import { folders } from './parts.mjs';
 import type { Processes, ServerProcess } from './processes.ts';
+import { store } from './releases.mjs';
+import { s3Modules } from './s3.ts';
 
 const home = folders.python;
 export const python = join(home, 'bin', 'python');
@@ -29,6 +31,7 @@ export async function startWsgi(processes: Processes, application: WsgiApplicati
   const settings = [
     ['http-socket', `127.0.0.1:${port}`],
     ['venv', home],
+    ...(store === 's3' ? [['pythonpath', s3Modules] as const] : []),
     ['module', application.module],
     ['master', 'true'],
     ['processes', application.processes],

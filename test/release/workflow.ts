@@ -19,7 +19,14 @@ export type Step = z.infer<typeof stepSchema>;
 const jobSchema = z.strictObject({
   needs: z.union([z.string(), z.array(z.string())]).optional(),
   'runs-on': z.string(),
-  strategy: z.strictObject({ matrix: z.strictObject({ runner: z.array(z.string()) }) }).optional(),
+  container: z.string().optional(),
+  strategy: z
+    .strictObject({
+      'fail-fast': z.literal(false).optional(),
+      'max-parallel': z.number().optional(),
+      matrix: z.strictObject({ runner: z.array(z.string()).optional(), combination: z.array(z.string()).optional() }),
+    })
+    .optional(),
   'timeout-minutes': z.number(),
   environment: z.string().optional(),
   permissions: z.record(z.string(), z.enum(['read', 'write'])),

@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
 import { repository } from '../../release/notes.ts';
+import { combinations, nameOf } from '../compatibility/combinations.ts';
 import { commandsOf, readWorkflows, stepsOf } from './workflow.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -18,6 +19,7 @@ assert.ok(release !== undefined);
 const mayWrite: Record<string, readonly string[]> = {
   'ci.yaml test': [],
   'ci.yaml image': [],
+  'compatibility.yaml run': [],
   'release.yaml verify': [],
   'release.yaml package': [],
   'release.yaml executable': [],
@@ -75,6 +77,12 @@ for (const workflow of workflows) {
   });
 }
 
+test('the weekly run covers every combination of releases', () => {
+  const { jobs, on } = workflows.find(({ file }) => file === 'compatibility.yaml') ?? assert.fail();
+  assert.deepEqual(jobs['run']?.strategy?.matrix.combination, combinations.map(nameOf));
+  assert.ok(Object.hasOwn(on, 'schedule'));
+});
+
 describe('the release', () => {
   test('the release restores nothing from a cache that another run could have filled', () => {
     for (const step of stepsOf(release)) {
@@ -128,15 +136,17 @@ describe('the release', () => {
 
   test('every package of Python is pinned by hashes, and pip installs no other file', () => {
     const files = globSync('{test,release,docs,bench,charts}/**/*requirements*.txt', { cwd: root });
-    assert.equal(files.length, 4);
+    assert.equal(files.length, 10);
     for (const file of files) {
       const lines = readFileSync(join(root, file), 'utf8').replaceAll('\\\n', ' ').split('\n');
       for (const line of lines.filter((each) => /^[^#\s]/.test(each)))
         assert.match(line, /^[\w.-]+==[\w.]+ ( *--hash=sha256:[0-9a-f]{64})+$/, file);
     }
-    const setup = readFileSync(join(root, 'test/env/setup.mjs'), 'utf8');
+    const setup = ['setup.mjs', 'setup-current.mjs', 'setup-compatibility.mjs']
+      .map((file) => readFileSync(join(root, 'test/env', file), 'utf8'))
+      .join('\n');
     const installs = [...setup.matchAll(/\[\.\.\.pip, (?!'check')([^\]]*)\]/g)].map(([, options = '']) => options);
-    assert.equal(installs.length, 3);
+    assert.equal(installs.length, 6);
     for (const options of installs) assert.match(options, /^\.\.\.installPinned,/);
     assert.match(setup, /const installPinned = \['install', '--require-hashes'\]/);
     assert.equal(setup.match(/'pip'/g)?.length, 1);

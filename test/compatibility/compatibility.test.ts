@@ -1,0 +1,75 @@
+/** The verdict over a combination, and the claims of the chart and the pages, against results that were published. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { root } from '../env/parts.mjs';
+import { current } from '../env/releases.mjs';
+import { combinations, nameOf, testFiles } from './combinations.ts';
+import { appliesTo, type Difference, differences, verdictOf } from './differences.ts';
+import { resultsTable, testedReleases } from './page.ts';
+import { publishedResults, type Result } from './result.ts';
+
+const byName = (name: string) => combinations.find((each) => nameOf(each) === name) ?? assert.fail(name);
+const listed: Difference = {
+  where: { openstackUpTo: '2024.1' },
+  what: 'A sentence.',
+  consequence: 'listed',
+  tests: ['a test'],
+};
+
+describe('a combination of releases', () => {
+  test('a difference applies to its release and older ones, and to no newer one', () => {
+    const names = ['1.37-2024.1', '1.37-zed', '1.30-zed', '1.37-2025.1', '1.37-2026.2', '1.30-2026.2'];
+    const applies = names.map((name) => appliesTo(listed, byName(name)));
+    assert.deepEqual(applies, [true, true, true, false, false, false]);
+    const old: Difference = { ...listed, where: { kubernetesUpTo: '1.32' } };
+    const byKubernetes = ['1.30-2026.2', '1.32-2026.2', '1.34-2026.2', '1.37-zed'].map((name) => byName(name));
+    assert.deepEqual(
+      byKubernetes.map((each) => appliesTo(old, each)),
+      [true, true, false, false],
+    );
+  });
+
+  test('a failure that no difference names is unexplained, and a named test that passes is stale', () => {
+    const verdict = (name: string, failed: string[]) => verdictOf(byName(name), failed, [listed]);
+    assert.deepEqual(verdict('1.37-zed', ['a test', 'another']), { unexplained: ['another'], stale: [] });
+    assert.deepEqual(verdict('1.37-zed', []), { unexplained: [], stale: ['a test'] });
+    assert.deepEqual(verdict('1.37-2026.2', ['a test']), { unexplained: ['a test'], stale: [] });
+  });
+
+  test('a combination that could not be made, or was never run, is not among the tested releases', () => {
+    const base = { ...current, store: 'file' as const, ran: '2026-01-01' };
+    const run = { is: 'run' as const, keystone: '1', glance: '1', passed: 1, failed: [] };
+    const results: Result[] = [
+      { ...base, outcome: run },
+      { ...base, openstack: 'zed', outcome: { is: 'not run', error: 'no | such\nfile' } },
+    ];
+    assert.deepEqual(testedReleases(results), { kubernetes: ['1.37'], openstack: [current.openstack] });
+    assert.match(resultsTable(results), /\| Zed \| files \| {2}\| {2}\| not run: no \\\| such file \|/);
+    assert.match(resultsTable(results), /\| 1\.30\.14 \| Zed \| files \| {2}\| {2}\| not run \| {2}\|/);
+  });
+});
+
+describe('what the chart and the pages claim', () => {
+  const results = publishedResults();
+
+  test('the oldest Kubernetes that the chart accepts was run', () => {
+    const text = readFileSync(join(root, 'charts/glance-image-operator/Chart.yaml'), 'utf8');
+    const { kubeVersion } = z.object({ kubeVersion: z.string() }).parse(parse(text));
+    assert.equal(kubeVersion, `>=${testedReleases(results).kubernetes.at(-1)}.0-0`);
+  });
+
+  test('every published result is as the table of differences says', () => {
+    for (const result of results)
+      if (result.outcome.is === 'run')
+        assert.deepEqual(verdictOf(result, result.outcome.failed), { unexplained: [], stale: [] }, nameOf(result));
+  });
+
+  test('the test files of a combination exist, and a difference is a sentence', () => {
+    for (const file of Object.keys(testFiles)) assert.ok(readFileSync(join(root, file), 'utf8').length > 0);
+    for (const { what } of differences) assert.match(what, /^[A-Z].*\.$/);
+  });
+});

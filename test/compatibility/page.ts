@@ -1,0 +1,91 @@
+/** The tables of the pages that say what was run. Invariant: they claim nothing that is not in the results. */
+import { combinations, nameOf, testFiles } from './combinations.ts';
+import { type Difference, differences, verdictOf } from './differences.ts';
+import type { Result } from './result.ts';
+
+/** Of a cell of a table. */
+const oneLine = (text: string) => text.replaceAll('|', '\\|').replaceAll(/\s*\n\s*/g, ' ');
+
+function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map(oneLine).join(' | ')} |`;
+  return [line(heads), `|${heads.map(() => '---').join('|')}|`, ...rows.map(line)].join('\n');
+}
+
+const named = (openstack: string) => (openstack === 'zed' ? 'Zed' : openstack);
+
+/** Whether the combination was run, and is as the table of differences says. */
+export function isGood(result: Result): boolean {
+  if (result.outcome.is === 'not run') return false;
+  const { unexplained, stale } = verdictOf(result, result.outcome.failed);
+  return unexplained.length === 0 && stale.length === 0;
+}
+
+/** Every combination, with what came of it. */
+export function resultsTable(results: readonly Result[]): string {
+  const byName = new Map(results.map((result) => [nameOf(result), result]));
+  const rows = combinations.map((combination) => {
+    const { kubernetes, openstack, store } = combination;
+    const result = byName.get(nameOf(combination));
+    const where = [kubernetes, named(openstack), store === 's3' ? 'S3 and files' : 'files'];
+    if (result === undefined) return [...where, '', '', 'not run', ''];
+    const { outcome, ran } = result;
+    if (outcome.is === 'not run') return [...where, '', '', `not run: ${outcome.error}`, ran];
+    const { passed, failed } = outcome;
+    const { unexplained } = verdictOf(combination, failed);
+    const parts = [
+      `${passed} tests passed`,
+      ...(failed.length > unexplained.length ? [`${failed.length - unexplained.length} differ as listed below`] : []),
+      ...unexplained.map((name) => `failed: ${name}`),
+    ];
+    return [...where, outcome.keystone, outcome.glance, parts.join('; '), ran];
+  });
+  return table(['Kubernetes', 'OpenStack', 'stores', 'Keystone', 'Glance', 'result', 'day of the run'], rows);
+}
+
+function whereOf({ where }: Difference): string {
+  if ('store' in where) return where.store === 's3' ? 'S3 stores' : 'file stores';
+  return 'kubernetesUpTo' in where
+    ? `Kubernetes up to ${where.kubernetesUpTo}`
+    : `OpenStack up to ${named(where.openstackUpTo)}`;
+}
+
+export const differencesTable = (): string =>
+  table(
+    ['where', 'difference', 'operator'],
+    differences.map((each) => [
+      whereOf(each),
+      each.what,
+      each.consequence === 'bridged' ? 'behaves as on other releases' : 'behaves as described',
+    ]),
+  );
+
+export const coverageList = (): string =>
+  Object.values(testFiles)
+    .map((what) => `- ${what}`)
+    .join('\n');
+
+const minor = (version: string) => version.split('.').slice(0, 2).join('.');
+
+/** From the newest to the oldest, of the combinations that are as they should be. */
+export function testedReleases(results: readonly Result[]): { kubernetes: string[]; openstack: string[] } {
+  const good = new Set(results.filter(isGood).map(nameOf));
+  const of = combinations.filter((each) => good.has(nameOf(each)));
+  return {
+    kubernetes: [...new Set(of.map(({ kubernetes }) => minor(kubernetes)))],
+    openstack: [...new Set(of.map(({ openstack }) => named(openstack)))],
+  };
+}
+
+/** The rows of README.md. */
+export function summaryTable(results: readonly Result[]): string {
+  const { kubernetes, openstack } = testedReleases(results);
+  return table(
+    ['', 'required', 'tested'],
+    [
+      ['Kubernetes', `${kubernetes.at(-1)} or later`, kubernetes.join(', ')],
+      ['OpenStack', 'Image API v2, Identity API v3', openstack.join(', ')],
+      ['Helm', '3.8 or later', '4'],
+      ['Container image', 'Linux on amd64 or arm64', 'the programs in it, not the image as a whole'],
+    ],
+  );
+}
