@@ -21,8 +21,30 @@ export interface Difference {
 export const differences: readonly Difference[] = [
   {
     where: { kubernetesUpTo: '1.30' },
-    what: 'The API server drops `selectableFields` from the CRD, so resources cannot be selected by their fields. Argo CD shows it as a difference of the CRD: ignore it with `jqPathExpressions: [".spec.versions[].selectableFields"]`.',
+    what: 'The API server drops `selectableFields` from the CRD, so resources cannot be selected by their fields. Argo CD shows it as a difference of the CRD: ignore it with `jqPathExpressions: [".spec.versions[].selectableFields"]`. A `helm upgrade` to the same version writes the CRD again.',
     consequence: 'listed',
+    tests: [
+      'kubectl finds resources by the fields that the CRD makes selectable',
+      'an upgrade to the same version changes no object',
+    ],
+  },
+  {
+    where: { kubernetesUpTo: '1.30' },
+    what: 'The message of a rejected resource shows "string" in place of the rejected value, and may name a field without the path to it.',
+    consequence: 'listed',
+    tests: [
+      'kubectl shows each violation and its remedy in one sentence',
+      'the API server counts the characters of a status as zod does',
+    ],
+  },
+  {
+    where: { kubernetesUpTo: '1.30' },
+    what: 'The API server has no streaming lists (`WatchList`): it rejects the first request for one, and the operator lists resources in pages.',
+    consequence: 'bridged',
+    tests: [
+      'a list of more than one page is complete, and a store follows what happens after it',
+      'a streaming list yields the same objects as a list, also for metadata',
+    ],
   },
   {
     where: { openstackUpTo: '2025.1' },
