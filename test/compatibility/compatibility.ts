@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { root } from '../env/parts.mjs';
+import { cache, root } from '../env/parts.mjs';
 import { releaseVariables } from '../env/releases.mjs';
 import { type Combination, combinations, nameOf, testFiles } from './combinations.ts';
 import { verdictOf } from './differences.ts';
@@ -69,7 +69,7 @@ process.stdout.write(execFileSync(folders.python + '/bin/python', ['-c', of]));`
 async function outcomeOf(combination: Combination): Promise<Result['outcome']> {
   const environment = environmentOf(combination);
   const setup = await node([env('setup.mjs')], environment);
-  if (setup.code !== 0) return { is: 'not run', error: setup.tail.trim().split('\n').slice(-8).join('\n') };
+  if (setup.code !== 0) return { is: 'not run', error: causeIn(setup.tail) };
   const directory = mkdtempSync(join(tmpdir(), 'compatibility-'));
   try {
     const file = join(directory, 'outcomes');
@@ -79,7 +79,7 @@ async function outcomeOf(combination: Combination): Promise<Result['outcome']> {
     ];
     const run = await node([env('run.ts'), ...reporters, ...Object.keys(testFiles)], environment);
     const outcomes = outcomesIn(file);
-    if (outcomes.length === 0) return { is: 'not run', error: run.tail.trim().split('\n').slice(-8).join('\n') };
+    if (outcomes.length === 0) return { is: 'not run', error: causeIn(run.tail) };
     for (const { name, error } of outcomes) if (error !== undefined) say(`failed: ${name}: ${error.split('\n')[0]}`);
     const failed = outcomes.filter(({ error }) => error !== undefined).map(({ name }) => name);
     const versions = await versionsIn(environment);
@@ -87,6 +87,17 @@ async function outcomeOf(combination: Combination): Promise<Result['outcome']> {
   } finally {
     rmSync(directory, { recursive: true });
   }
+}
+
+/** The lines of what was printed that say what went wrong, without folders of this machine. */
+function causeIn(tail: string): string {
+  const lines = tail.split('\n').map((line) => line.trim());
+  const errors = lines.filter((line) => /\b\w*Error\b|\berror:|could not be made/i.test(line));
+  return (errors.length > 0 ? errors : lines.slice(-3))
+    .join('\n')
+    .replaceAll(root, '')
+    .replaceAll(cache, '')
+    .slice(-600);
 }
 
 /** Empty when the servers did not start. */
@@ -113,6 +124,13 @@ function judge(combination: Combination, { outcome }: Result): boolean {
   return unexplained.length === 0 && stale.length === 0;
 }
 
+/** The file is read again each time, because another run may have published in between. */
+function publish(name: string, result: Result): void {
+  const results = new Map(publishedResults().map((each) => [nameOf(each), each])).set(name, result);
+  const published = combinations.flatMap((each) => results.get(nameOf(each)) ?? []);
+  writeFileSync(publishedFile, `${JSON.stringify(published, null, 2)}\n`);
+}
+
 const args = process.argv.slice(2);
 const names = args.filter((arg) => !arg.startsWith('--'));
 const unknown = names.filter((name) => !combinations.some((each) => nameOf(each) === name));
@@ -121,7 +139,6 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const chosen = combinations.filter((each) => names.length === 0 || names.includes(nameOf(each)));
-const results = new Map(publishedResults().map((result) => [nameOf(result), result]));
 let good = true;
 for (const combination of chosen) {
   const name = nameOf(combination);
@@ -132,9 +149,7 @@ for (const combination of chosen) {
   const result = known ?? { ...combination, ran, outcome: await outcomeOf(combination) };
   keepResult(name, result, sources);
   good = judge(combination, result) && good;
-  results.set(name, result);
-  const published = combinations.flatMap((each) => results.get(nameOf(each)) ?? []);
-  writeFileSync(publishedFile, `${JSON.stringify(published, null, 2)}\n`);
+  publish(name, result);
 }
 say('run "npm run generate" to write the page of the results');
 process.exitCode = good ? 0 : 1;
