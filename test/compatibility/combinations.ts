@@ -18,7 +18,7 @@ const kubernetesVersions = Object.keys(earlierKubernetes);
 const openstackReleases = Object.keys(earlierOpenstack);
 const oldest = { kubernetes: kubernetesVersions.at(-1) ?? '', openstack: openstackReleases.at(-1) ?? '' };
 
-/** Each release beside the current one of the other, the two oldest together, and a store that is not a folder of files. */
+/** Each release with the current one of the other, the two oldest together, and a store that is not a folder of files. */
 export const combinations: readonly Combination[] = [
   { ...current, store: 'file' },
   ...kubernetesVersions.map((kubernetes) => ({ ...current, kubernetes, store: 'file' as const })),

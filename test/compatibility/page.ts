@@ -1,4 +1,5 @@
 /** The tables of the pages that say what was run. Invariant: they claim nothing that is not in the results. */
+import { current, earlierKubernetes, earlierOpenstack } from '../env/releases.mjs';
 import { combinations, nameOf, testFiles } from './combinations.ts';
 import { type Difference, differences, verdictOf } from './differences.ts';
 import type { Result } from './result.ts';
@@ -70,9 +71,12 @@ const minor = (version: string) => version.split('.').slice(0, 2).join('.');
 export function testedReleases(results: readonly Result[]): { kubernetes: string[]; openstack: string[] } {
   const good = new Set(results.filter(isGood).map(nameOf));
   const of = combinations.filter((each) => good.has(nameOf(each)));
+  const run = new Set(of.flatMap(({ kubernetes, openstack }) => [kubernetes, openstack]));
+  const inOrder = (newest: string, earlier: object) =>
+    [newest, ...Object.keys(earlier)].filter((each) => run.has(each));
   return {
-    kubernetes: [...new Set(of.map(({ kubernetes }) => minor(kubernetes)))],
-    openstack: [...new Set(of.map(({ openstack }) => named(openstack)))],
+    kubernetes: inOrder(current.kubernetes, earlierKubernetes).map(minor),
+    openstack: inOrder(current.openstack, earlierOpenstack).map(named),
   };
 }
 

@@ -1,4 +1,4 @@
-/** A small S3 server, and Glance's store on it. Invariant: what it keeps is gone when the stack stops. */
+/** A small S3 server, and Glance's store on it. Invariant: its objects are gone when the stack stops. */
 import { join } from 'node:path';
 import { ask } from './http.ts';
 import { folders } from './parts.mjs';
