@@ -108,7 +108,7 @@ function outline(end: End): string {
   return end.kind === 'failed' || end.kind === 'held' ? `${end.kind} ${end.error.code}` : end.kind;
 }
 
-test('what counts for the image to use while a newer file is made is what was pinned before', () => {
+test('the image to use has the digest that was pinned before while a newer file is made', () => {
   const candidate = candidateFor(followingOf(resolved(two)).following);
   assert.ok(candidate.kind === 'candidate');
   const before = withoutCandidate(candidate);
@@ -155,7 +155,7 @@ const usable: readonly { what: string; images: readonly Image[]; findings?: read
   ];
 
 for (const { what, images, findings = [], stays } of usable) {
-  test(`an image ${what}`, () => {
+  test(`after a reconcile, an image ${what}`, () => {
     const memory = findings.reduce(found, promotes(right));
     const { promoted } = withoutWrong(memory, observedOf(images, memory), declared, now);
     assert.equal(promoted, stays ? right.id : undefined);
