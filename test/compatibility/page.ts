@@ -1,7 +1,7 @@
 /** The tables of the pages that say what was run. Invariant: they claim nothing that is not in the results. */
 import { current, earlierKubernetes, earlierOpenstack } from '../env/releases.mjs';
 import { combinations, nameOf, testFiles } from './combinations.ts';
-import { type Difference, differences, verdictOf } from './differences.ts';
+import { type Difference, differences, needsCommand, verdictOf } from './differences.ts';
 import type { Result } from './result.ts';
 
 /** Of a cell of a table. */
@@ -33,9 +33,12 @@ export function resultsTable(results: readonly Result[]): string {
     if (outcome.is === 'not run') return [...where, '', '', `not run: ${outcome.error}`, ran];
     const { passed, failed } = outcome;
     const { unexplained } = verdictOf(combination, failed);
+    const listed = failed.filter((name) => !unexplained.includes(name) && !needsCommand.includes(name)).length;
+    const withoutCommand = failed.filter((name) => needsCommand.includes(name)).length;
     const parts = [
       `${passed} tests passed`,
-      ...(failed.length > unexplained.length ? [`${failed.length - unexplained.length} differ as listed below`] : []),
+      ...(listed > 0 ? [`${listed} differ as listed below`] : []),
+      ...(withoutCommand > 0 ? [`${withoutCommand} not run, because it needs the \`openstack\` command`] : []),
       ...unexplained.map((name) => `failed: ${name}`),
     ];
     return [...where, outcome.keystone, outcome.glance, parts.join('; '), ran];
