@@ -28,7 +28,7 @@ function ofProcess(
   summary: string,
   help: string,
   settings: Parameters<typeof describeSettings>[0],
-  main: (args: string[]) => Promise<void>,
+  main: (args: string[]) => Promise<number | undefined>,
 ): Command {
   return {
     name,
@@ -37,8 +37,7 @@ function ofProcess(
     flags: describeSettings(settings),
     help: (program) => `${program} ${name}: ${summary}\n\n${help}`,
     async run(args) {
-      await main(args);
-      return exitCodes.stopped;
+      return (await main(args)) ?? exitCodes.stopped;
     },
   };
 }

@@ -35,3 +35,4 @@ export const showImage = 'openstack image show ID';
 export const deleteImage = 'openstack image delete ID';
 export const showOperator =
   'kubectl get deployments --all-namespaces --selector app.kubernetes.io/name=glance-image-operator';
+export const showJobs = 'kubectl describe jobs,pods --all-namespaces --selector app.kubernetes.io/component=transfer';

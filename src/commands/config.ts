@@ -6,6 +6,7 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { z } from 'zod';
+import { parseBytes } from '../lib/bytes.ts';
 import { parseDuration } from '../lib/duration.ts';
 
 export interface Setting<S extends z.ZodType> {
@@ -143,6 +144,12 @@ export const setting = {
       .enum(['true', 'false'])
       .default(fallback ? 'true' : 'false')
       .transform((text) => text === 'true'),
+  bytes: () =>
+    z
+      .string()
+      .regex(/^[1-9][0-9]{0,14}(?:Ki|Mi|Gi|Ti)?$/, 'must be a number of bytes such as 1Gi')
+      .transform(parseBytes)
+      .optional(),
   count: (min: number, max: number, fallback: number) => z.coerce.number().int().min(min).max(max).default(fallback),
   list: () =>
     z

@@ -22,7 +22,8 @@ import { helpOf, readSettings } from './config.ts';
 import { apiServerHosts, operatorEgress } from './egress.ts';
 import { exitCodesHelp, exitOnUnhandled, onTermination } from './exit.ts';
 import { createImageController, createImageEvents } from './image-controller.ts';
-import { createLeadership } from './leadership.ts';
+import { createJobs, readJobTemplate } from './jobs.ts';
+import { createLeadership, leaseOf } from './leadership.ts';
 import { memoryLimits, reportMemory } from './limits.ts';
 import { createMetricsAccess } from './metrics-access.ts';
 import { createProbes } from './probes.ts';
@@ -34,7 +35,7 @@ import { createWatch } from './watches.ts';
 
 export const runHelp = `${helpOf(runSettings)}\n\nExit codes:\n${exitCodesHelp}`;
 
-export async function run(args: string[]): Promise<void> {
+export async function run(args: string[]): Promise<undefined> {
   const settings = readSettings(runSettings, args, process.env);
   const log = createLogger(settings.logLevel);
   exitOnUnhandled(log);
@@ -91,6 +92,9 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     metrics: domain,
     ...common,
   });
+  const { transferJobAbove: above } = settings;
+  const template = above === undefined ? undefined : await readJobTemplate(settings.transferJobTemplate);
+  const lease = leaseOf(settings, process.env, transport.namespace);
   const transfers = createTransfers({
     settings,
     egress,
@@ -99,6 +103,11 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     ...signIn,
     configMaps: createConfigMapReader(client),
     observer: domain.transfers,
+    jobs:
+      above === undefined || template === undefined
+        ? undefined
+        : (thread, readAccess) =>
+            createJobs({ ...watching, settings, transport, egress, trust, thread, readAccess, lease }, above, template),
     ...common,
   });
   const controller = createImageController({
@@ -124,7 +133,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   const components: Component[] = [
     ...createProbes({
       address: settings.healthAddress,
-      parts: [images, secrets.watch, controller, leadership],
+      parts: [images, secrets.watch, controller, leadership, transfers],
       metrics: secured === undefined ? metrics.render : undefined,
       clock,
       log,

@@ -76,6 +76,16 @@ export const runSettings = {
     value: 'FILE',
     help: 'YAML or JSON file with total, perNamespace, perCloud and perHost, which override these four flags. It is read again when it changes; running transfers continue.',
   },
+  transferJobAbove: {
+    schema: setting.bytes(),
+    value: 'SIZE',
+    help: 'Files that are larger, or whose length their source does not announce, are transferred by Jobs in the namespace of the Lease; a number of bytes with Ki, Mi, Gi or Ti. Needs --transfer-job-template. Default: no Jobs.',
+  },
+  transferJobTemplate: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'YAML or JSON file with the image, the ServiceAccount and the scheduling of the pods of transfers, as the chart writes it.',
+  },
   maxImageSizeGiB: {
     schema: setting.count(1, 1_000_000, 1024),
     value: 'GIB',
@@ -163,6 +173,16 @@ export const runSettings = {
 export type RunSettings = ValuesOf<typeof runSettings>;
 
 export const transferSettings = {
+  run: {
+    schema: setting.text(),
+    value: 'DIRECTORY',
+    help: 'Directory with the files of a run, as the operator puts them into the Secret of a Job. It replaces PLAN and all other flags but --termination-message.',
+  },
+  terminationMessage: {
+    schema: setting.text(),
+    value: 'FILE',
+    help: 'With --run: where the outcome is written as JSON of at most 4096 bytes.',
+  },
   cloudsYaml: {
     schema: setting.text(),
     value: 'FILE',

@@ -15,6 +15,7 @@ import { helpOf, readCommandLine, UsageError } from './config.ts';
 import { commandEgress } from './egress.ts';
 import { onTermination } from './exit.ts';
 import { withFileCredentials } from './file-credentials.ts';
+import { transferInPod } from './pod-transfer.ts';
 import { showProgress } from './progress.ts';
 import { type TransferSettings, transferSettings } from './settings.ts';
 import { readTrust } from './trust.ts';
@@ -23,16 +24,23 @@ export const transferHelp = `glance-image-operator transfer [flags] PLAN
 
   PLAN
       File with one plan as JSON, or - for standard input. It names an image that exists and is queued.
+      With --run there is none.
 
 ${helpOf(transferSettings)}`;
 
-export async function transfer(args: string[]): Promise<void> {
+/** Resolves with the exit code, if it is not that of success. */
+export async function transfer(args: string[]): Promise<number | undefined> {
   const { settings, operands } = readCommandLine(transferSettings, args, process.env, 1);
   const [path] = operands;
+  if (settings.run !== undefined) {
+    if (path !== undefined) throw new UsageError('--run has the plan: give no other');
+    return transferInPod({ run: settings.run, message: settings.terminationMessage });
+  }
   if (path === undefined) throw new UsageError('give the file of a plan, or - for standard input');
   const plan = await readPlan(path);
   const result = await runPlan(plan, settings);
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  return undefined;
 }
 
 async function readPlan(path: string): Promise<TransferPlan> {

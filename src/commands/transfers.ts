@@ -5,6 +5,7 @@
  * results that are known by then are written to the status.
  */
 import type { Controller } from '../controller/controller.ts';
+import type { Checks } from '../controller/health.ts';
 import type { Component } from '../controller/supervisor.ts';
 import { createEmitter, type Emitter } from '../controller/triggers.ts';
 import { createEgressPolicy, type EgressPair, type EgressRules } from '../http/egress.ts';
@@ -19,11 +20,12 @@ import type { CredentialSource } from '../openstack/credential-source.ts';
 import type { ServiceAccountTokens } from '../openstack/service-account.ts';
 import { createURLCheck } from '../source/url-check.ts';
 import { readAccess } from '../transfer/access.ts';
-import { executorOf } from '../transfer/executor.ts';
+import { type Executor, executorOf } from '../transfer/executor.ts';
 import type { TransferObserver } from '../transfer/meter.ts';
 import { defaultLimits, type TransferPlan } from '../transfer/plan.ts';
 import { createScheduler, type Scheduler } from '../transfer/scheduler.ts';
 import { createThreadExecutor } from '../transfer/thread-executor.ts';
+import type { Jobs, JobsOptions } from './jobs.ts';
 import { followTransferLimits } from './limits.ts';
 import { createFollowing, type FollowingAccess } from './publishers.ts';
 import type { RunSettings } from './settings.ts';
@@ -38,6 +40,8 @@ export interface TransfersOptions {
   serviceAccountTokens?: ServiceAccountTokens | undefined;
   configMaps: ConfigMapSource;
   observer: TransferObserver;
+  /** Moves large transfers into Jobs. */
+  jobs?: ((thread: Executor, readAccess: JobsOptions['readAccess']) => Jobs) | undefined;
   clock: Clock;
   random: Random;
   log: Logger;
@@ -55,6 +59,7 @@ export interface Transfers {
   webDownloads: WebDownloads;
   /** To be stopped after the controller. */
   components: Component[];
+  live: Checks;
   /** To be stopped before the controller. */
   drain(controller: Pick<Controller, 'whenIdle'>): Component;
   close(): Promise<void>;
@@ -91,8 +96,11 @@ export function createTransfers(options: TransfersOptions): Transfers {
   // What a publisher sends can end this thread alone.
   const asker = executorFor('lists of publishers', 1);
   const publishers = createFollowing({ asker, limits, credentials, configMaps, clock, random });
+  const accessOf = (plan: TransferPlan, signal: AbortSignal) => readAccess(credentials, plan, signal);
+  const thread = executorOf(async (plan, run) => executor.run(plan, await accessOf(plan, run.signal), run));
+  const jobs = options.jobs?.(thread, accessOf);
   const scheduler = createScheduler({
-    executor: executorOf(async (plan, run) => executor.run(plan, await readAccess(credentials, plan, run.signal), run)),
+    executor: jobs?.executor ?? thread,
     limits: running,
     clock,
     onChange: changes.emit,
@@ -123,9 +131,11 @@ export function createTransfers(options: TransfersOptions): Transfers {
         },
       },
       publishers.component,
+      ...(jobs?.components ?? []),
     ],
+    live: jobs?.live ?? {},
     drain: (controller) => drainOf(scheduler, controller, settings.transfersOnStop === 'drain'),
-    close: async () => void (await Promise.all([executor.close(), asker.close()])),
+    close: async () => void (await Promise.all([executor.close(), asker.close(), jobs?.close()])),
   };
 }
 

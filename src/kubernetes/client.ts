@@ -106,6 +106,8 @@ export interface KubernetesClient {
   ): Promise<T>;
   /** Deletes the object in this version. Throws Conflict if it has changed, and NotFound if it is gone. */
   delete<T extends KubernetesObject>(type: ResourceType<T>, object: T, signal: AbortSignal): Promise<void>;
+  /** Deletes the object in any version, and then all that it owns. Throws Conflict for another uid, and NotFound if it is gone. */
+  deleteWithOwned<T extends KubernetesObject>(type: ResourceType<T>, object: T, signal: AbortSignal): Promise<void>;
 }
 
 const listSchema = z.object({
@@ -227,6 +229,12 @@ export function createClient(transport: ApiTransport): KubernetesClient {
     async delete(type, { metadata }, signal) {
       const { uid, resourceVersion } = metadata;
       const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid, resourceVersion } };
+      await transport.request({ method: 'DELETE', path: pathOf(type, metadata), body }, signal);
+    },
+
+    async deleteWithOwned(type, { metadata }, signal) {
+      const preconditions = { uid: metadata.uid };
+      const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background', preconditions };
       await transport.request({ method: 'DELETE', path: pathOf(type, metadata), body }, signal);
     },
   };

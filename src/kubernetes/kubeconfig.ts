@@ -3,7 +3,7 @@
  * ServiceAccount: static tokens, exec plugins, OIDC, token files, client certificates. Invariant: nothing is cached here;
  * each call returns what is valid now.
  */
-
+import { readFileSync } from 'node:fs';
 import type { RequestOptions as HttpsOptions } from 'node:https';
 import { delimiter } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
@@ -19,11 +19,47 @@ export interface ApiCredentials {
   fingerprint: string;
 }
 
+/** Where an API server is, without a login. */
+export interface ApiServer {
+  server: string;
+  /** PEM. Default: the certificates of the system. */
+  ca?: string;
+}
+
+/** A login by the token in a file, which is read again. */
+export interface TokenLogin extends ApiServer {
+  tokenFile: string;
+}
+
+/** The API server of a kubeconfig, for another program. Throws KubeconfigInvalid. */
+export function apiServerOf(config: KubeConfig): ApiServer {
+  const cluster = config.getCurrentCluster();
+  if (!cluster) throw invalidKubeconfig('its current context names no cluster');
+  const { server, caData, caFile } = cluster;
+  if (caData) return { server, ca: Buffer.from(caData, 'base64').toString() };
+  return caFile ? { server, ca: readFileSync(caFile, 'utf8') } : { server };
+}
+
+function withToken({ server, ca, tokenFile }: TokenLogin): KubeConfig {
+  const config = new KubeConfig();
+  config.loadFromClusterAndUser(
+    {
+      name: 'cluster',
+      server,
+      skipTLSVerify: false,
+      ...(ca === undefined ? {} : { caData: Buffer.from(ca).toString('base64') }),
+    },
+    { name: 'token', authProvider: { name: 'tokenFile', config: { tokenFile } } },
+  );
+  return config;
+}
+
 /**
  * Throws KubeconfigInvalid. Without a `file`: KUBECONFIG, then ~/.kube/config, then the Pod's ServiceAccount. `context`: instead of
  * the current one.
  */
-export function loadKubeconfig(file: string | undefined, context?: string): KubeConfig {
+export function loadKubeconfig(file: string | TokenLogin | undefined, context?: string): KubeConfig {
+  if (typeof file === 'object') return withToken(file);
   let config: KubeConfig;
   try {
     config = file === undefined ? loadDefault() : loadFile(file);

@@ -19,7 +19,13 @@ import { compact } from '../lib/compact.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { deadlinePassed, idleTimeoutOf, KubernetesError, malformedResponse, unreachableServer } from './errors.ts';
-import { type ApiCredentials, invalidKubeconfig, loadKubeconfig, readCredentials } from './kubeconfig.ts';
+import {
+  type ApiCredentials,
+  invalidKubeconfig,
+  loadKubeconfig,
+  readCredentials,
+  type TokenLogin,
+} from './kubeconfig.ts';
 import { readError, readJson, splitLines } from './response.ts';
 
 export type Query = Record<string, string | number | boolean | undefined>;
@@ -74,7 +80,7 @@ export interface ApiTransport {
 
 export interface ApiTransportOptions {
   /** A file; absent means KUBECONFIG, then ~/.kube/config, then the Pod's ServiceAccount. */
-  kubeconfig?: string;
+  kubeconfig?: string | TokenLogin;
   /** Of the kubeconfig. Default: its current one. */
   context?: string;
   /** Of this program, for the User-Agent. */

@@ -11,3 +11,9 @@ export function formatBytes(bytes: number): string {
   const digits = unit > 0 && value < 10 ? 1 : 0;
   return `${value.toFixed(digits).replace(/\.0$/, '')}${units[unit]}`;
 }
+
+/** Of text such as `1Gi` or `4096`. */
+export function parseBytes(text: string): number {
+  const unit = units.findLastIndex((one) => text.endsWith(one));
+  return Number.parseInt(text, 10) * 1024 ** Math.max(unit, 0);
+}

@@ -169,6 +169,15 @@ const table = {
   DecoderMemoryInUse: backoff,
   /** A fault of this program. Only another file or another version helps. */
   TransferCrashed: after(minutes(60)),
+  /** The pods of transfers. Their causes pass, or are for the installer. */
+  TransferPodPending: after(minutes(5)),
+  TransferPodRefused: after(minutes(5)),
+  TransferImagePull: after(minutes(5)),
+  TransferPodEvicted: backoff,
+  TransferNodeLost: backoff,
+  TransferPodDeleted: backoff,
+  TransferPodCrashed: after(minutes(10)),
+  TransferOutOfMemory: after(minutes(10)),
   TimedOut: backoff,
   /** The API server rejects the content of the request. */
   KubernetesRejected: change,

@@ -52,13 +52,15 @@ export interface Execution {
    * part of the run is active, except after a detachment.
    */
   ended: Promise<TransferResult>;
-  /** Set if the run and its outcome outlive this process. */
-  durable?: {
-    /** Stops listening. The run goes on, and another process finds it. */
-    detach(): void;
-    /** Drops the outcome, which has been handled. A run that is aborted keeps none. */
-    release(): void;
-  };
+  /** Set, once that is known, if the run and its outcome outlive this process. */
+  readonly durable?:
+    | {
+        /** Stops listening. The run goes on, and another process finds it. */
+        detach(): void;
+        /** Drops the outcome, which has been handled. A run that is aborted keeps none. */
+        release(): void;
+      }
+    | undefined;
 }
 
 /** A run of an earlier process, active or ended. */

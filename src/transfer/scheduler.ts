@@ -200,7 +200,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   async function run(
     transfer: Transfer,
     { meter, gaveWay, controller }: { meter: Meter; gaveWay: number; controller: AbortController },
-    { ended, durable }: Execution,
+    execution: Execution,
   ): Promise<'ended' | 'gave way' | 'detached'> {
     const { cloud } = transfer;
     const { signal } = controller;
@@ -209,13 +209,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       clock,
       ageMs: Math.max(0, clock.now().getTime() - Date.parse(meter.startedAt)),
       gaveWay,
-      isKnown: () => durable === undefined || meter.isReported,
+      isKnown: () => execution.durable === undefined || meter.isReported,
       isInTheWay: (progress) => isInTheWay(transfer, progress),
       abort: (reason) => controller.abort(reason),
     });
     let phase: Extract<Phase, { kind: 'succeeded' | 'failed' }>;
     try {
-      phase = { kind: 'succeeded', result: await ended };
+      phase = { kind: 'succeeded', result: await execution.ended };
     } catch (error) {
       phase = { kind: 'failed', error };
     }
@@ -223,7 +223,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     meter.stop();
     if (phase.kind === 'failed' && phase.error instanceof RunDetached) return 'detached';
     transfer.phase = phase;
-    transfer.release = durable?.release ?? transfer.release;
+    transfer.release = execution.durable?.release ?? transfer.release;
     observer.ended(cloud, endOf(phase, signal));
     return phase.kind === 'failed' && signal.reason instanceof GaveWay ? 'gave way' : 'ended';
   }

@@ -30,6 +30,7 @@ const unusedClient: KubernetesClient = {
   applyStatus: unused,
   jsonPatch: unused,
   delete: unused,
+  deleteWithOwned: unused,
 };
 const { image: fullImage } = fullStatus;
 const withProperties = (properties: Record<string, unknown>) =>

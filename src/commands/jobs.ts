@@ -1,0 +1,215 @@
+/**
+ * Builds the transfers that run as Jobs of the cluster: their watches, their rights, and what decides between a Job and the thread.
+ *
+ * Guarantees: an operator without the rights for Jobs says which is missing, and transfers everything in its thread; it looks again
+ * later.
+ */
+import { readFile } from 'node:fs/promises';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import type { Checks } from '../controller/health.ts';
+import type { Component } from '../controller/supervisor.ts';
+import { createImageClient } from '../glance/client/index.ts';
+import { createEgressPolicy, type EgressPair, type EgressRules } from '../http/egress.ts';
+import type { Trust } from '../http/trust.ts';
+import { createExecutorBySize } from '../jobs/by-size.ts';
+import { createJobExecutor } from '../jobs/executor.ts';
+import { type Installation, leaseLabel } from '../jobs/manifest.ts';
+import { byJob, jobType, podType } from '../jobs/objects.ts';
+import { createProgressBoard } from '../jobs/progress.ts';
+import { runFilesOf } from '../jobs/run-files.ts';
+import { createSizeOf } from '../jobs/size.ts';
+import { JobTemplate } from '../jobs/template.ts';
+import type { KubernetesClient } from '../kubernetes/client.ts';
+import { apiServerOf, loadKubeconfig } from '../kubernetes/kubeconfig.ts';
+import type { ApiTransport } from '../kubernetes/transport.ts';
+import type { Clock, Random } from '../lib/clock.ts';
+import { describe } from '../lib/errors.ts';
+import { keyOf } from '../lib/key.ts';
+import type { Logger } from '../lib/log.ts';
+import { createSessionPool, openSession } from '../openstack/pool.ts';
+import type { Executor, TransferAccess } from '../transfer/executor.ts';
+import type { TransferPlan } from '../transfer/plan.ts';
+import type { CloudSessions } from '../transfer/sources.ts';
+import { UsageError } from './config.ts';
+import type { RunSettings } from './settings.ts';
+import { createWatch, type WatchedStoreOptions } from './watches.ts';
+
+export interface JobsOptions {
+  settings: RunSettings;
+  lease: { namespace: string; name: string };
+  client: KubernetesClient;
+  transport: ApiTransport;
+  metrics: WatchedStoreOptions<never>['metrics'];
+  egress: EgressPair<EgressRules>;
+  trust: Trust;
+  /** For the reads of sizes and of images. */
+  readAccess(plan: TransferPlan, signal: AbortSignal): Promise<TransferAccess>;
+  thread: Executor;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+}
+
+export interface Jobs {
+  executor: Executor;
+  components: Component[];
+  live: Checks;
+  close(): Promise<void>;
+}
+
+/** Throws UsageError. */
+export async function readJobTemplate(path: string | undefined): Promise<JobTemplate> {
+  if (path === undefined) throw new UsageError('--transfer-job-above needs --transfer-job-template');
+  try {
+    const read = JobTemplate.safeParse(parse(await readFile(path, 'utf8')));
+    if (read.success) return read.data;
+    throw new Error(z.prettifyError(read.error));
+  } catch (error) {
+    throw new UsageError(`--transfer-job-template: ${path} cannot be used: ${describe(error)}`);
+  }
+}
+
+const idleSessionMs = 300_000;
+
+export function createJobs(options: JobsOptions, above: number, template: JobTemplate): Jobs {
+  const { settings, lease, client, transport, trust, egress, readAccess, thread, clock, random, log } = options;
+  const installation: Installation = { namespace: lease.namespace, lease: lease.name, template };
+  const { namespace } = installation;
+  const watched = {
+    client,
+    metrics: options.metrics,
+    clock,
+    random,
+    log,
+    namespaces: [namespace],
+    labelSelector: `${leaseLabel}=${lease.name}`,
+  };
+  const jobs = createWatch({ ...watched, type: jobType });
+  const pods = createWatch({
+    ...watched,
+    type: podType,
+    indexes: {
+      [byJob]: (item) => (item.kind === 'readable' && item.object.job !== undefined ? [item.object.job] : []),
+    },
+  });
+  const policies = { sources: createEgressPolicy(egress.sources), clouds: createEgressPolicy(egress.clouds) };
+  const sessions: CloudSessions = createSessionPool({
+    clock,
+    open: (cloud) => openSession(cloud, { clock, random, egress: policies.clouds, trust }),
+    attach: (session) => ({ images: createImageClient(session), hashAlgorithm: undefined }),
+    idleMs: idleSessionMs,
+  });
+  const progressPlace = { namespace, configMap: template.progressConfigMap };
+  const board = createProgressBoard({
+    client,
+    transport,
+    place: progressPlace,
+    isJob: (name) => jobs.store.get(keyOf(namespace, name)) !== undefined,
+    clock,
+    log,
+  });
+  const mayCreate = createRightsCheck({ transport, namespace, clock, log });
+  let isAllowed = false;
+  const whenAllowed = async (stop: AbortSignal) => {
+    while (!(await mayCreate(stop))) await clock.sleep(rightsMs, stop);
+  };
+  const api = apiServerOf(loadKubeconfig(settings.kubeconfig));
+  const executor = createJobExecutor({
+    installation,
+    client,
+    jobs: jobs.store,
+    pods: pods.store,
+    readAccess,
+    filesOf: (key, plan, access) =>
+      runFilesOf({ plan, access, egress, certificates: trust.current(), api, progress: { ...progressPlace, key } }),
+    async readImage(plan, signal) {
+      const { name, region } = plan.cloud;
+      using session = sessions.use((await readAccess(plan, signal)).cloud, { name, region });
+      return await session.attached.images.get(plan.imageID, signal);
+    },
+    followProgress: board.follow,
+    clock,
+    random,
+    log,
+  });
+  return {
+    executor: createExecutorBySize({
+      thread,
+      jobs: executor,
+      above,
+      sizeOf: createSizeOf({ egress: policies, trust, sessions, readAccess, clock, random }),
+      mayCreate,
+    }),
+    // Without rights a watch would be rejected without end.
+    components: [jobs.component, pods.component, { name: 'transfer-progress', run: board.run }].map(
+      ({ name, run }) => ({
+        name,
+        async run(stop, halt) {
+          await whenAllowed(stop);
+          isAllowed = true;
+          await run(stop, halt);
+        },
+      }),
+    ),
+    live: Object.fromEntries(
+      Object.entries({ ...jobs.live, ...pods.live }).map(([name, check]) => [
+        name,
+        () => (isAllowed ? check() : undefined),
+      ]),
+    ),
+    close: sessions.close,
+  };
+}
+
+interface RightsOptions {
+  transport: Pick<ApiTransport, 'request'>;
+  namespace: string;
+  clock: Clock;
+  log: Logger;
+}
+
+const reviewPath = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+const reviewSchema = z.object({ status: z.object({ allowed: z.boolean() }) });
+const rightsMs = 300_000;
+
+/** All rights that Jobs need. The progress is no condition. */
+const rights = [
+  ...['create', 'get', 'list', 'watch', 'delete'].map((verb) => ({ group: 'batch', resource: 'jobs', verb })),
+  ...['list', 'watch'].map((verb) => ({ group: '', resource: 'pods', verb })),
+  { group: '', resource: 'secrets', verb: 'create' },
+];
+
+function createRightsCheck({ transport, namespace, clock, log }: RightsOptions) {
+  let known: { at: number; missing: string } | undefined;
+
+  async function missingNow(signal: AbortSignal): Promise<string> {
+    const missing: string[] = [];
+    for (const right of rights) {
+      const spec = { resourceAttributes: { namespace, ...right } };
+      const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', metadata: {}, spec };
+      const answer = await transport.request({ method: 'POST', path: reviewPath, body, idempotent: true }, signal);
+      if (reviewSchema.safeParse(answer).data?.status.allowed !== true) missing.push(`${right.verb} ${right.resource}`);
+    }
+    return missing.join(', ');
+  }
+
+  /** Rejects with the signal's reason. */
+  return async (signal: AbortSignal): Promise<boolean> => {
+    if (known !== undefined && clock.monotonic() - known.at < rightsMs) return known.missing === '';
+    try {
+      const missing = await missingNow(signal);
+      if (missing !== '' && missing !== known?.missing)
+        log.warn(
+          { namespace, missing },
+          'The operator has no rights for Jobs in its namespace: all transfers run in its thread',
+        );
+      known = { at: clock.monotonic(), missing };
+      return missing === '';
+    } catch (error) {
+      signal.throwIfAborted();
+      log.warn({ problem: describe(error) }, 'The rights for Jobs cannot be checked: this transfer runs in the thread');
+      return false;
+    }
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * The executor that gives each transfer to one of two: small ones to a thread of this process, and large ones, or those whose size is
+ * not known before, to a Job.
+ *
+ * Guarantees: a source that cannot be asked for its size goes to the thread, which reports the failure; runs of earlier processes stay
+ * where they are.
+ */
+import type { ExecuteOptions, Execution, Executor, TransferRun } from '../transfer/executor.ts';
+import type { TransferPlan } from '../transfer/plan.ts';
+
+export interface BySizeOptions {
+  thread: Executor;
+  jobs: Executor;
+  /** Bytes. A larger file goes to a Job. */
+  above: number;
+  /** The length of the file; undefined if the source announces none. Rejects if the source fails. */
+  sizeOf(plan: TransferPlan, signal: AbortSignal): Promise<number | undefined>;
+  /** Whether this process may create Jobs. */
+  mayCreate(signal: AbortSignal): Promise<boolean>;
+}
+
+export function createExecutorBySize({ thread, jobs, above, sizeOf, mayCreate }: BySizeOptions): Executor {
+  async function isLarge(plan: TransferPlan, signal: AbortSignal): Promise<boolean> {
+    try {
+      const size = await sizeOf(plan, signal);
+      return size === undefined || size > above;
+    } catch {
+      signal.throwIfAborted();
+      return false;
+    }
+  }
+
+  function start(run: TransferRun, options: ExecuteOptions): Execution {
+    let chosen: Execution | undefined;
+    const decide = async () => {
+      const isJob = (await mayCreate(options.signal)) && (await isLarge(run.plan, options.signal));
+      options.signal.throwIfAborted();
+      chosen = (isJob ? jobs : thread).start(run, options);
+      return chosen.ended;
+    };
+    return {
+      ended: decide(),
+      get durable() {
+        return chosen?.durable;
+      },
+    };
+  }
+
+  return {
+    start,
+    attach: async (signal) => ((await mayCreate(signal)) ? jobs.attach(signal) : []),
+  };
+}

@@ -1,0 +1,342 @@
+/**
+ * The executor that runs each transfer as a Job of the cluster.
+ *
+ * Guarantees: a run that is active is never started again, by this process or another, because the name of its Job follows from the
+ * run. An outcome stays in the cluster until it has been handled. A run that is aborted is deleted at once; it has settled when its
+ * pod is gone, or after a time in which a pod that is reachable ends. One that is not finds that the image is another's, or that Glance
+ * accepts no second upload.
+ */
+import type { Image } from '../glance/image.ts';
+import type { KubernetesClient } from '../kubernetes/client.ts';
+import { isAlreadyExists, isConflict, isNotFound } from '../kubernetes/errors.ts';
+import type { Store } from '../kubernetes/reflector.ts';
+import { keyOfObject } from '../kubernetes/resource.ts';
+import { secretType } from '../kubernetes/secret.ts';
+import { neverAborted } from '../lib/abort.ts';
+import type { Clock, Random } from '../lib/clock.ts';
+import { describe, OperatorError } from '../lib/errors.ts';
+import type { Logger } from '../lib/log.ts';
+import { decodeError } from '../transfer/error-codec.ts';
+import {
+  type ExecuteOptions,
+  type Execution,
+  type Executor,
+  type FoundRun,
+  RunDetached,
+  type TransferAccess,
+  type TransferRun,
+} from '../transfer/executor.ts';
+import type { TransferPlan, TransferProgress, TransferResult } from '../transfer/plan.ts';
+import { type Installation, jobNameOf, jobOf, readRun, secretOf } from './manifest.ts';
+import { byJob, jobType, type TransferJob, type TransferPod } from './objects.ts';
+import type { RunFiles } from './run-files.ts';
+import { failureOf, jobStateOf } from './state.ts';
+
+export interface JobExecutorOptions {
+  installation: Installation;
+  client: Pick<KubernetesClient, 'create' | 'deleteWithOwned' | 'get'>;
+  /** The Jobs of this installation, and their pods with the index `byJob`. */
+  jobs: Store<TransferJob>;
+  pods: Store<TransferPod>;
+  /** Reads the secrets of a plan. */
+  readAccess(plan: TransferPlan, signal: AbortSignal): Promise<TransferAccess>;
+  filesOf(jobName: string, plan: TransferPlan, access: TransferAccess): RunFiles;
+  /** The image after its transfer. */
+  readImage(plan: TransferPlan, signal: AbortSignal): Promise<Image>;
+  /** Calls the listener with the progress that the pod of this Job reports. Returns the end of that. */
+  followProgress(jobName: string, listener: (progress: TransferProgress) => void): () => void;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+}
+
+/** For a pod to end after its deletion: its grace period, and as long again. */
+const endMs = 20_000;
+/** Waiting has a limit, and a Job may be gone without an event of a watch. */
+const lookMs = 10_000;
+/** A Job that was created is in the list of every later watch. */
+const unseenMs = 60_000;
+const retryMs = 5_000;
+
+/** A Job with what this program remembers of it. */
+interface Begun {
+  job: TransferJob;
+  plan: TransferPlan;
+  since: number;
+}
+
+export function createJobExecutor(options: JobExecutorOptions): Executor {
+  const { installation, client, jobs, pods, clock, random, log } = options;
+  const { namespace, template } = installation;
+  const pendingMs = template.pendingSeconds * 1000;
+  /** By uid of the Job. */
+  const listeners = new Map<string, Set<() => void>>();
+  const notify = (uid: string | undefined) => {
+    for (const look of [...(listeners.get(uid ?? '') ?? [])]) look();
+  };
+  jobs.subscribe((change) => {
+    notify((change.kind === 'deleted' ? change.before : change.after).object.metadata.uid);
+  });
+  pods.subscribe((change) => {
+    const item = change.kind === 'deleted' ? change.before : change.after;
+    notify(item.kind === 'readable' ? item.object.job : undefined);
+  });
+
+  /** Calls back when the Job or a pod of it has changed. Returns the end of that. */
+  function listen(uid: string, look: () => void): () => void {
+    const all = listeners.get(uid) ?? new Set();
+    listeners.set(uid, all.add(look));
+    return () => {
+      all.delete(look);
+      if (all.size === 0) listeners.delete(uid);
+    };
+  }
+
+  const podsOf = ({ metadata }: TransferJob): TransferPod[] =>
+    pods.findBy(byJob, metadata.uid).flatMap((item) => (item.kind === 'readable' ? [item.object] : []));
+
+  /** Undefined: it is not in the store. */
+  function stored({ metadata }: TransferJob): TransferJob | undefined {
+    const item = jobs.get(keyOfObject({ metadata }));
+    return item?.kind === 'readable' && item.object.metadata.uid === metadata.uid ? item.object : undefined;
+  }
+
+  async function putSecret(
+    job: TransferJob,
+    run: TransferRun,
+    suffix: string,
+    access: TransferAccess,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const files = options.filesOf(job.metadata.name, run.plan, access);
+    const secret = secretOf({ ...run, installation, suffix }, job.metadata.uid, files);
+    try {
+      await client.create(secretType, secret, signal);
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+    }
+  }
+
+  /** Undefined: there is a Job of this name. */
+  async function create(run: TransferRun, suffix: string, signal: AbortSignal): Promise<TransferJob | undefined> {
+    try {
+      return await client.create(jobType, jobOf({ ...run, installation, suffix }), signal);
+    } catch (error) {
+      if (isAlreadyExists(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Creates the Job and its Secret. A Job of this run that is active is taken over, and any other of its name deleted. */
+  async function begin(run: TransferRun, signal: AbortSignal): Promise<TransferJob> {
+    const access = await options.readAccess(run.plan, signal);
+    for (;;) {
+      signal.throwIfAborted();
+      const suffix = suffixOf(random);
+      const job = await create(run, suffix, signal);
+      if (job !== undefined) {
+        await putSecret(job, run, suffix, access, signal);
+        return job;
+      }
+      const present = await client.get(jobType, { namespace, name: jobNameOf(run.plan) }, signal);
+      const begun = present && readRun(present.metadata.annotations);
+      if (present === undefined) continue;
+      if (begun !== undefined && isActive(present)) {
+        await putSecret(present, run, begun.suffix, access, signal);
+        return present;
+      }
+      await remove(present, signal);
+    }
+  }
+
+  /** Deletes a Job with its pod and its Secret. Resolves when the pod is gone, or after `endMs`. */
+  async function remove(job: TransferJob, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      try {
+        await client.deleteWithOwned(jobType, job, signal);
+        break;
+      } catch (error) {
+        if (isNotFound(error) || isConflict(error)) break;
+        signal.throwIfAborted();
+        log.warn({ job: job.metadata.name, problem: describe(error) }, 'A Job cannot be deleted; it is tried again');
+        await clock.sleep(retryMs, signal);
+      }
+    }
+    const { uid } = job.metadata;
+    const gone = Promise.withResolvers<void>();
+    const look = () => {
+      if (podsOf(job).every(({ container }) => container.kind === 'terminated')) gone.resolve();
+    };
+    const cancelTimer = clock.schedule(endMs, gone.resolve);
+    const stopListening = listen(uid, look);
+    look();
+    await gone.promise;
+    cancelTimer();
+    stopListening();
+  }
+
+  /** The first end of a Job. Rejects with the signal's reason. */
+  function endOf(begun: Begun, signal: AbortSignal): Promise<TransferResult | 'gone'> {
+    const { job, plan, since } = begun;
+    const { uid, name } = job.metadata;
+    const end = Promise.withResolvers<TransferResult | 'gone'>();
+    let wasSeen = false;
+    const look = () => {
+      const seen = stored(job);
+      wasSeen ||= seen !== undefined;
+      if (seen === undefined) {
+        if (wasSeen || clock.monotonic() - since > unseenMs) end.resolve('gone');
+        return;
+      }
+      const state = jobStateOf(seen, podsOf(job), clock.now());
+      const failure = failureOf(state, name, pendingMs);
+      if (failure !== undefined) end.reject(new EndedWithoutOutcome(failure));
+      if (state.kind !== 'ended') return;
+      const { outcome } = state;
+      if (outcome.kind === 'failed') end.reject(decodeError(outcome.error));
+      else end.resolve((async () => ({ ...outcome.result, image: await options.readImage(plan, signal) }))());
+    };
+    let cancelTimer = () => {};
+    const tick = () => {
+      look();
+      cancelTimer = clock.schedule(lookMs, tick);
+    };
+    const onAbort = () => end.reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    const stopListening = listen(uid, look);
+    tick();
+    if (signal.aborted) onAbort();
+    return end.promise.finally(() => {
+      cancelTimer();
+      stopListening();
+      signal.removeEventListener('abort', onAbort);
+    });
+  }
+
+  function execute(
+    run: TransferRun,
+    { signal: cancelled, onProgress }: ExecuteOptions,
+    found?: TransferJob,
+  ): Execution {
+    const detached = new AbortController();
+    const signal = AbortSignal.any([cancelled, detached.signal]);
+    const name = jobNameOf(run.plan);
+    let job = found;
+
+    /** What may have been created is deleted. Later calls of this process conflict with it otherwise. */
+    async function drop(): Promise<void> {
+      const present = job ?? (await client.get(jobType, { namespace, name }, detached.signal));
+      if (present !== undefined) await remove(present, detached.signal);
+    }
+
+    const forget = (error: unknown) =>
+      log.warn({ job: name, problem: describe(error) }, 'A Job that is of no use may be left in the cluster');
+
+    async function follow(): Promise<TransferResult> {
+      let stopProgress = () => {};
+      try {
+        if (job === undefined) job = await begin(run, signal);
+        else await complete(job, run, signal);
+        stopProgress = options.followProgress(name, onProgress);
+        const ended = await endOf({ job, plan: run.plan, since: clock.monotonic() }, signal);
+        if (ended !== 'gone') return ended;
+        throw new OperatorError(`Job ${namespace}/${name} was deleted during its transfer`, {
+          code: 'TransferPodDeleted',
+        });
+      } catch (error) {
+        if (detached.signal.aborted) throw new RunDetached();
+        const isOver = error instanceof EndedWithoutOutcome;
+        if (cancelled.aborted || isOver || job === undefined) await drop().catch(forget);
+        if (detached.signal.aborted) throw new RunDetached();
+        cancelled.throwIfAborted();
+        throw isOver ? error.failure : error;
+      } finally {
+        stopProgress();
+      }
+    }
+
+    return {
+      ended: follow(),
+      durable: {
+        detach: () => detached.abort(new RunDetached()),
+        release() {
+          if (job !== undefined) void remove(job, neverAborted()).catch(() => {});
+        },
+      },
+    };
+  }
+
+  /** The process before may have been killed between the Job and its Secret. */
+  async function complete(job: TransferJob, run: TransferRun, signal: AbortSignal): Promise<void> {
+    const begun = readRun(job.metadata.annotations);
+    if (begun === undefined || !isActive(job) || podsOf(job).some(({ container }) => container.kind !== 'waiting'))
+      return;
+    try {
+      const access = await options.readAccess(run.plan, signal);
+      await putSecret(job, run, begun.suffix, access, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      log.warn({ job: job.metadata.name, problem: describe(error) }, 'The Secret of a Job cannot be completed');
+    }
+  }
+
+  return {
+    start: (run, how) => execute(run, how),
+    async attach(signal) {
+      await Promise.all([jobs.whenSynced(signal), pods.whenSynced(signal)]);
+      const known = jobs.list().flatMap((item) => (item.kind === 'readable' ? [item.object] : []));
+      const present = known.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+      const { kept, dropped } = sorted(present);
+      for (const job of dropped) {
+        log.warn({ job: job.metadata.name }, 'A Job cannot be taken over, and is deleted');
+        void remove(job, signal).catch(() => {});
+      }
+      return kept.map(({ job, run }): FoundRun => {
+        const startedAt = job.metadata.creationTimestamp ?? clock.now().toISOString();
+        return { ...run, startedAt, resume: (how) => execute(run, how, job) };
+      });
+    },
+  };
+}
+
+/** The run has ended, and left no outcome that another process could find. */
+class EndedWithoutOutcome extends Error {
+  readonly failure: OperatorError;
+
+  constructor(failure: OperatorError) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+function isActive({ metadata, conditions }: TransferJob): boolean {
+  const isOver = conditions.some(({ type, status }) => (type === 'Complete' || type === 'Failed') && status === 'True');
+  return metadata.deletionTimestamp === undefined && !isOver;
+}
+
+/** The newest Job of each key. Others, and those of another version of the operator, are not taken over. */
+export function sorted(present: readonly TransferJob[]): {
+  kept: { job: TransferJob; run: TransferRun }[];
+  dropped: TransferJob[];
+} {
+  const newestFirst = present.toSorted((a, b) => createdAt(b) - createdAt(a));
+  const kept = new Map<string, { job: TransferJob; run: TransferRun }>();
+  const dropped: TransferJob[] = [];
+  for (const job of newestFirst) {
+    const begun = readRun(job.metadata.annotations);
+    const isNamed = begun !== undefined && jobNameOf(begun.plan) === job.metadata.name;
+    if (begun === undefined || !isNamed || kept.has(begun.key)) dropped.push(job);
+    else kept.set(begun.key, { job, run: { key: begun.key, plan: begun.plan } });
+  }
+  return { kept: [...kept.values()], dropped };
+}
+
+function createdAt({ metadata }: TransferJob): number {
+  return metadata.creationTimestamp === undefined ? 0 : Date.parse(metadata.creationTimestamp);
+}
+
+function suffixOf(random: Random): string {
+  return Math.floor(random() * 36 ** 5)
+    .toString(36)
+    .padStart(5, '0');
+}

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { maxMessageBytes, type PodOutcome, readMessage, writeMessage } from '../../src/jobs/message.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { encodeError } from '../../src/transfer/error-codec.ts';
+import { resultOf } from '../transfer/plans.ts';
+
+const { image: _, ...result } = resultOf(7);
+
+test('an outcome that fits into a termination message is read as it was written', () => {
+  const outcomes: PodOutcome[] = [
+    { kind: 'succeeded', result: { ...result, warnings: ['mind the gap'], member: 'disk.raw', virtualSize: 9 } },
+    {
+      kind: 'failed',
+      error: { kind: 'other', name: 'TypeError', message: 'no', cause: { kind: 'other', name: 'Error', message: 'x' } },
+    },
+    {
+      kind: 'failed',
+      error: {
+        kind: 'operator',
+        message: 'no',
+        code: 'QuotaExceeded',
+        httpStatus: 413,
+        requestId: 'req-1',
+        retryAfterMs: 5,
+      },
+    },
+  ];
+  for (const outcome of outcomes) assert.deepEqual(readMessage(writeMessage(outcome)), outcome);
+});
+
+const text = fc.string({ unit: 'binary', maxLength: 5000 });
+
+test('a message of any failure has at most 4096 bytes, and keeps its code, HTTP status and retry', () => {
+  fc.assert(
+    fc.property(text, text, text, fc.integer({ min: 400, max: 599 }), (message, requestId, inner, httpStatus) => {
+      const cause = new Error(inner, { cause: new Error(inner) });
+      const failure = new OperatorError(message, {
+        code: 'GlanceUnavailable',
+        httpStatus,
+        requestId,
+        cause,
+        retryAfterMs: 7,
+      });
+      const written = writeMessage({ kind: 'failed', error: encodeError(failure) });
+      assert(Buffer.byteLength(written) <= maxMessageBytes, `${Buffer.byteLength(written)} bytes`);
+      const read = readMessage(written);
+      assert(read?.kind === 'failed' && read.error.kind === 'operator');
+      const { code, httpStatus: status, retryAfterMs } = read.error;
+      assert.deepEqual(
+        { code, status, retryAfterMs },
+        { code: 'GlanceUnavailable', status: httpStatus, retryAfterMs: 7 },
+      );
+    }),
+  );
+});
+
+test('a message of any result has at most 4096 bytes, and keeps its digests and sizes', () => {
+  fc.assert(
+    fc.property(text, text, fc.array(text, { maxLength: 60 }), (url, member, warnings) => {
+      const written = writeMessage({ kind: 'succeeded', result: { ...result, url, member, warnings } });
+      assert(Buffer.byteLength(written) <= maxMessageBytes, `${Buffer.byteLength(written)} bytes`);
+      const read = readMessage(written);
+      assert(read?.kind === 'succeeded');
+      const { bytes, digest, imageDigest, startedAt } = read.result;
+      assert.deepEqual({ bytes, digest, imageDigest, startedAt }, { ...pick(result) });
+    }),
+  );
+});
+
+const pick = ({ bytes, digest, imageDigest, startedAt }: typeof result) => ({ bytes, digest, imageDigest, startedAt });
+
+test('text that is no complete message of this version is no outcome', () => {
+  const message = writeMessage({ kind: 'succeeded', result });
+  for (const other of [
+    undefined,
+    '',
+    'Killed',
+    message.slice(0, -1),
+    message.replace('"version":1', '"version":2'),
+    message.replace('"bytes":7', '"bytes":"7"'),
+    '[]',
+    `{"version":1,"kind":"failed","error":{"kind":"operator","message":"x","code":"NoSuchCode"}}`,
+    'x'.repeat(100_000),
+  ])
+    assert.equal(readMessage(other), undefined, other?.slice(0, 80));
+});
