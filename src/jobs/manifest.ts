@@ -58,12 +58,14 @@ function labelsOf({ template, lease }: Installation): Record<string, string> {
 export function jobOf(job: NewJob) {
   const { key, plan, suffix, installation } = job;
   const { namespace, template } = installation;
+  const run = JSON.stringify({ version: 1, key, suffix, plan });
+  const annotations: Record<string, string> = { ...template.annotations, [runAnnotation]: run };
   return {
     metadata: {
       name: jobNameOf(plan),
       namespace,
       labels: labelsOf(installation),
-      annotations: { ...template.annotations, [runAnnotation]: JSON.stringify({ version: 1, key, suffix, plan }) },
+      annotations,
     },
     spec: {
       ...(template.queue === undefined ? {} : { suspend: true }),

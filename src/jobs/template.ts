@@ -6,7 +6,8 @@
 import { z } from 'zod';
 
 const text = z.string().min(1).max(1000);
-const labels = z.record(z.string(), z.string()).default({});
+const map = z.record(z.string(), z.string());
+const labels = map.default({});
 /** Fields of the pod that the API server checks. */
 const open = z.record(z.string(), z.unknown());
 
@@ -23,7 +24,7 @@ export const JobTemplate = z.strictObject({
   resources: z
     .strictObject({ requests: z.record(z.string(), text), limits: z.record(z.string(), text) })
     .default({ requests: { cpu: '100m', memory: '256Mi' }, limits: { cpu: '2', memory: '512Mi' } }),
-  nodeSelector: labels.optional(),
+  nodeSelector: map.optional(),
   tolerations: z.array(open).optional(),
   affinity: open.optional(),
   topologySpreadConstraints: z.array(open).optional(),

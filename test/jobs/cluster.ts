@@ -1,0 +1,197 @@
+/**
+ * A cluster in memory: the API server as far as the executor of Jobs uses it, with stores that follow it, at once or when the test
+ * says so.
+ */
+import { createJobExecutor } from '../../src/jobs/executor.ts';
+import { byJob, jobType, type TransferJob, type TransferPod } from '../../src/jobs/objects.ts';
+import { KubernetesError } from '../../src/kubernetes/errors.ts';
+import { createStore } from '../../src/kubernetes/reflector.ts';
+import type { KubernetesObject, ResourceType } from '../../src/kubernetes/resource.ts';
+import type { Clock } from '../../src/lib/clock.ts';
+import { silentLogger } from '../../src/lib/log.ts';
+import type { TransferProgress } from '../../src/transfer/plan.ts';
+import { resultOf } from '../transfer/plans.ts';
+import { installation, podObject } from './objects.ts';
+
+const refused = (reason: string, httpStatus: number) => new KubernetesError(reason, { reason, httpStatus });
+
+export function createCluster(clock: Clock) {
+  const jobs = new Map<string, TransferJob>();
+  const pods = new Map<string, TransferPod>();
+  const secrets = new Map<string, string>();
+  const calls: string[] = [];
+  const followers = new Set<Follower>();
+  /** What the next call of this kind fails with, after the server has carried it out. */
+  const lost = new Map<string, Error>();
+  /** A pod that does not end when it is deleted. */
+  let isNodeLost = false;
+  let version = 1;
+
+  interface Follower {
+    applied(kind: 'job' | 'pod', object: TransferJob | TransferPod): void;
+    deleted(kind: 'job' | 'pod', object: TransferJob | TransferPod): void;
+  }
+
+  const answer = <T>(call: string, value: T): T => {
+    const failure = lost.get(call);
+    lost.delete(call);
+    if (failure !== undefined) throw failure;
+    return value;
+  };
+
+  function putPod(status: object, metadata: object = {}, job = [...jobs.values()].at(-1)): void {
+    if (job === undefined) return;
+    const { uid } = job.metadata;
+    const pod = podObject(status, {
+      name: `${job.metadata.name}-pod`,
+      uid: `pod-of-${uid}`,
+      resourceVersion: String(++version),
+      creationTimestamp: clock.now().toISOString(),
+      labels: { 'batch.kubernetes.io/controller-uid': uid },
+      ...metadata,
+    });
+    pods.set(uid, pod);
+    for (const follower of followers) follower.applied('pod', pod);
+  }
+
+  function removePod(uid: string): void {
+    const pod = pods.get(uid);
+    if (pod === undefined) return;
+    pods.delete(uid);
+    for (const follower of followers) follower.deleted('pod', pod);
+  }
+
+  const client = {
+    async create<T extends KubernetesObject>(
+      type: ResourceType<T>,
+      object: { metadata: { name: string; namespace?: string | undefined }; [field: string]: unknown },
+    ): Promise<T> {
+      const { name } = object.metadata;
+      calls.push(`create ${type.kind}`);
+      const known = type.kind === 'Job' ? jobs : secrets;
+      if (known.has(name)) throw refused('AlreadyExists', 409);
+      const metadata = {
+        ...object.metadata,
+        uid: `uid-${++version}`,
+        resourceVersion: String(version),
+        creationTimestamp: clock.now().toISOString(),
+      };
+      const made = { ...object, metadata };
+      if (type.kind === 'Secret') secrets.set(name, JSON.stringify(object));
+      else {
+        const job = jobType.parse(made);
+        jobs.set(name, job);
+        for (const follower of followers) follower.applied('job', job);
+      }
+      return answer(`create ${type.kind}`, type.parse(made));
+    },
+    async get<T extends KubernetesObject>(type: ResourceType<T>, { name }: { name: string }): Promise<T | undefined> {
+      calls.push(`get ${type.kind}`);
+      const job = jobs.get(name);
+      return job === undefined
+        ? undefined
+        : type.parse({ ...job, spec: { suspend: job.suspend }, status: { conditions: job.conditions } });
+    },
+    async deleteWithOwned<T extends KubernetesObject>(type: ResourceType<T>, { metadata }: T): Promise<void> {
+      calls.push(`delete ${type.kind}`);
+      const job = jobs.get(metadata.name);
+      if (job === undefined) throw refused('NotFound', 404);
+      if (job.metadata.uid !== metadata.uid) throw refused('Conflict', 409);
+      jobs.delete(metadata.name);
+      for (const name of secrets.keys()) if (name.startsWith(metadata.name)) secrets.delete(name);
+      for (const follower of followers) follower.deleted('job', job);
+      if (!isNodeLost) setImmediate(() => removePod(metadata.uid));
+      return answer('delete Job', undefined);
+    },
+  };
+
+  /** An executor with stores of its own. `isStale`: its watches report nothing until `relist`. */
+  function process() {
+    const stores = {
+      jobs: createStore<TransferJob>({ namespaces: [installation.namespace], log: silentLogger }),
+      pods: createStore<TransferPod>({
+        namespaces: [installation.namespace],
+        indexes: { [byJob]: (item) => (item.kind === 'readable' ? [item.object.job ?? ''] : []) },
+        log: silentLogger,
+      }),
+    };
+    let isStale = false;
+    let isAlive = true;
+    const relist = () => {
+      isStale = false;
+      const all = <T>(objects: Iterable<T>) => [...objects].map((object) => ({ kind: 'readable' as const, object }));
+      stores.jobs.handle({ kind: 'restarted', items: all(jobs.values()) }, installation.namespace);
+      stores.pods.handle({ kind: 'restarted', items: all(pods.values()) }, installation.namespace);
+    };
+    const hears = () => isAlive && !isStale;
+    const follower: Follower = {
+      applied(kind, object) {
+        const { resourceVersion } = object.metadata;
+        if (!hears()) return;
+        if (kind === 'job' && 'suspend' in object)
+          stores.jobs.handle({ kind: 'applied', item: { kind: 'readable', object }, resourceVersion });
+        if (kind === 'pod' && 'phase' in object)
+          stores.pods.handle({ kind: 'applied', item: { kind: 'readable', object }, resourceVersion });
+      },
+      deleted(kind, object) {
+        const { resourceVersion } = object.metadata;
+        if (!hears()) return;
+        if (kind === 'job' && 'suspend' in object)
+          stores.jobs.handle({ kind: 'deleted', item: { kind: 'readable', object }, resourceVersion });
+        if (kind === 'pod' && 'phase' in object)
+          stores.pods.handle({ kind: 'deleted', item: { kind: 'readable', object }, resourceVersion });
+      },
+    };
+    followers.add(follower);
+    relist();
+    const progress = new Map<string, (progress: TransferProgress) => void>();
+    const never: Promise<never> = new Promise(() => {});
+    /** A process that was killed sends nothing. */
+    const executor = createJobExecutor({
+      installation,
+      client: {
+        create: (type, object) => (isAlive ? client.create(type, object) : never),
+        get: (type, place) => (isAlive ? client.get(type, place) : never),
+        deleteWithOwned: (type, object) => (isAlive ? client.deleteWithOwned(type, object) : never),
+      },
+      jobs: stores.jobs,
+      pods: stores.pods,
+      readAccess: async () => ({ cloud: { cloudsYaml: 'clouds: {}' }, source: {} }),
+      filesOf: () => ({ 'plan.json': '', 'access.json': '', 'settings.json': '', 'ca-bundle.crt': '' }),
+      readImage: async () => (isAlive ? resultOf(7).image : never),
+      followProgress(name, listener) {
+        progress.set(name, listener);
+        return () => void progress.delete(name);
+      },
+      clock,
+      random: () => 0.5,
+      log: silentLogger,
+    });
+    return {
+      executor,
+      progress,
+      kill() {
+        isAlive = false;
+        followers.delete(follower);
+      },
+      goStale() {
+        isStale = true;
+      },
+      relist,
+    };
+  }
+
+  return {
+    jobs,
+    pods,
+    secrets,
+    calls,
+    lost,
+    putPod,
+    loseNode() {
+      isNodeLost = true;
+    },
+    deleteJob: (job: TransferJob) => client.deleteWithOwned(jobType, job),
+    process,
+  };
+}

@@ -1,0 +1,310 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, test } from 'node:test';
+import { jobNameOf, podExitCodes } from '../../src/jobs/manifest.ts';
+import { writeMessage } from '../../src/jobs/message.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
+import { type Execution, RunDetached } from '../../src/transfer/executor.ts';
+import { noProgress, type TransferProgress } from '../../src/transfer/plan.ts';
+import { createVirtualClock } from '../clock.ts';
+import { resultOf } from '../transfer/plans.ts';
+import { planOf, settle } from '../transfer/schedulers.ts';
+import { createCluster } from './cluster.ts';
+import { condition, terminated, waiting } from './objects.ts';
+
+const run = { key: 'team/a', plan: planOf('a') };
+const name = jobNameOf(run.plan);
+const { image: _, ...result } = resultOf(7);
+const success = { phase: 'Succeeded', ...terminated(0, writeMessage({ kind: 'succeeded', result })) };
+const failure = {
+  phase: 'Failed',
+  ...terminated(
+    podExitCodes.needsChange,
+    writeMessage({ kind: 'failed', error: { kind: 'operator', message: 'other', code: 'DigestMismatch' } }),
+  ),
+};
+const running = { phase: 'Running', containerStatuses: [{ state: { running: {} } }] };
+
+describe('the executor of Jobs', () => {
+  let clock: ReturnType<typeof createVirtualClock>;
+  let cluster: ReturnType<typeof createCluster>;
+  let operator: ReturnType<typeof cluster.process>;
+  let cancel: AbortController;
+  let reports: TransferProgress[];
+
+  function start(one = operator, which = run): Execution {
+    const onProgress = (progress: TransferProgress) => void reports.push(progress);
+    return one.executor.start(which, { signal: cancel.signal, onProgress });
+  }
+  /** The end of a run, without an unhandled rejection until then. */
+  const endOf = (execution: Execution) =>
+    execution.ended.then(
+      (value) => ({ kind: 'succeeded' as const, value }),
+      (error: unknown) => ({ kind: 'failed' as const, error }),
+    );
+  const codeOf = (end: Awaited<ReturnType<typeof endOf>>) =>
+    end.kind === 'failed' && end.error instanceof OperatorError ? end.error.code : end.kind;
+  async function attached(one: ReturnType<typeof cluster.process>) {
+    return one.executor.attach(new AbortController().signal);
+  }
+  async function beats(ms: number): Promise<void> {
+    await clock.advance(ms);
+    await settle();
+  }
+
+  beforeEach(() => {
+    clock = createVirtualClock();
+    cluster = createCluster(clock);
+    operator = cluster.process();
+    cancel = new AbortController();
+    reports = [];
+  });
+
+  test('a run makes one Job and one Secret, and ends with the result of its pod and the image as it is then', async () => {
+    const execution = start();
+    const end = endOf(execution);
+    await settle();
+    assert.deepEqual([[...cluster.jobs.keys()], cluster.secrets.size], [[name], 1]);
+    cluster.putPod(running);
+    operator.progress.get(name)?.({ ...noProgress, bytes: 3 });
+    assert.equal(reports.at(-1)?.bytes, 3);
+    cluster.putPod(success);
+    assert.deepEqual(await end, { kind: 'succeeded', value: { ...result, image: resultOf(7).image } });
+    assert.equal(cluster.jobs.size, 1, 'the outcome is kept until it is handled');
+    execution.durable?.release();
+    await settle();
+    assert.deepEqual([cluster.jobs.size, cluster.secrets.size], [0, 0]);
+  });
+
+  test('a failure of the transfer has the code and the message of the pod', async () => {
+    const end = endOf(start());
+    await settle();
+    cluster.putPod(failure);
+    const ended = await end;
+    assert.equal(codeOf(ended), 'DigestMismatch');
+    assert.equal(cluster.jobs.size, 1);
+  });
+
+  test('a second start of an active run listens to its Job', async () => {
+    const first = endOf(start());
+    await settle();
+    const second = endOf(start(cluster.process()));
+    await settle();
+    assert.equal(cluster.jobs.size, 1);
+    cluster.putPod(success);
+    assert.deepEqual([codeOf(await first), codeOf(await second)], ['succeeded', 'succeeded']);
+  });
+
+  test('a start after an outcome of the same run deletes it, and makes another Job', async () => {
+    const end = endOf(start());
+    await settle();
+    cluster.putPod(failure);
+    await end;
+    const [old] = [...cluster.jobs.values()];
+    assert(old !== undefined);
+    // The Job controller has marked it.
+    cluster.jobs.set(name, { ...old, conditions: [{ type: 'Failed', status: 'True' }] });
+    const again = endOf(start());
+    await settle();
+    await settle();
+    const [job] = [...cluster.jobs.values()];
+    assert(job !== undefined && job.metadata.uid !== old.metadata.uid);
+    cluster.putPod(success);
+    assert.equal(codeOf(await again), 'succeeded');
+  });
+
+  test('a lost response of a creation makes no second Job', async () => {
+    cluster.lost.set('create Job', new OperatorError('connection reset', { code: 'KubernetesFailed' }));
+    const end = endOf(start());
+    assert.equal(codeOf(await end), 'KubernetesFailed');
+    assert.equal(cluster.jobs.size, 0, 'the Job that was created is deleted');
+    assert.equal(cluster.calls.filter((call) => call === 'create Job').length, 1);
+  });
+
+  test('an abort deletes the Job at once, and settles when its pod is gone', async () => {
+    const end = endOf(start());
+    await settle();
+    cluster.putPod(running);
+    const reason = new Error('cancelled');
+    cancel.abort(reason);
+    await settle();
+    assert.equal(cluster.jobs.size, 0);
+    await settle();
+    assert.equal(cluster.pods.size, 0);
+    assert.deepEqual(await end, { kind: 'failed', error: reason });
+  });
+
+  test('an abort before the Job exists leaves none', async () => {
+    const end = endOf(start());
+    cancel.abort(new Error('cancelled'));
+    await end;
+    assert.equal(cluster.jobs.size, 0);
+  });
+
+  test('an abort whose pod is on a lost node settles after its grace period', async () => {
+    const end = endOf(start());
+    await settle();
+    cluster.putPod(running);
+    cluster.loseNode();
+    cancel.abort(new Error('cancelled'));
+    await settle();
+    let isSettled = false;
+    void end.then(() => {
+      isSettled = true;
+    });
+    await beats(10_000);
+    assert.equal(isSettled, false);
+    await beats(15_000);
+    assert.equal(isSettled, true);
+  });
+
+  test('an abort is repeated until the API server has deleted the Job', async () => {
+    const end = endOf(start());
+    await settle();
+    const [job] = [...cluster.jobs.values()];
+    assert(job !== undefined);
+    cluster.lost.set('delete Job', new OperatorError('connection reset', { code: 'KubernetesFailed' }));
+    cancel.abort(new Error('cancelled'));
+    await settle();
+    await beats(6_000);
+    await end;
+    assert.deepEqual(
+      cluster.calls.filter((call) => call === 'delete Job'),
+      ['delete Job', 'delete Job'],
+    );
+  });
+
+  const losses: [string, object, string][] = [
+    ['is evicted', { phase: 'Failed', reason: 'Evicted' }, 'TransferPodEvicted'],
+    ['exceeds its memory', { phase: 'Failed', ...terminated(137, '', 'OOMKilled') }, 'TransferOutOfMemory'],
+    ['crashes', { phase: 'Failed', ...terminated(1, 'boom') }, 'TransferPodCrashed'],
+    ['is on a node that is lost', { phase: 'Unknown' }, 'TransferNodeLost'],
+  ];
+  for (const [what, status, code] of losses)
+    test(`a pod that ${what} fails its run as ${code}, and its Job is deleted`, async () => {
+      const end = endOf(start());
+      await settle();
+      cluster.putPod(status);
+      assert.equal(codeOf(await end), code);
+      assert.equal(cluster.jobs.size, 0);
+    });
+
+  const stuck: [string, object | undefined, string][] = [
+    ['is not created', undefined, 'TransferPodRefused'],
+    ['finds no node', { ...condition('PodScheduled', 'Unschedulable', '', 'False') }, 'TransferPodPending'],
+    ['cannot pull its image', waiting('ImagePullBackOff'), 'TransferImagePull'],
+  ];
+  for (const [what, status, code] of stuck)
+    test(`a pod that ${what} fails its run as ${code} after the time for waiting, without an event`, async () => {
+      const end = endOf(start());
+      await settle();
+      if (status !== undefined) cluster.putPod(status);
+      await beats(590_000);
+      assert.equal(cluster.jobs.size, 1);
+      await beats(25_000);
+      await beats(25_000);
+      assert.equal(codeOf(await end), code);
+      assert.equal(cluster.jobs.size, 0);
+    });
+
+  test('a Job that someone deletes fails its run as TransferPodDeleted', async () => {
+    const end = endOf(start());
+    await settle();
+    const [job] = [...cluster.jobs.values()];
+    assert(job !== undefined);
+    await cluster.deleteJob(job);
+    assert.equal(codeOf(await end), 'TransferPodDeleted');
+  });
+
+  test('a Job that is deleted while the watch is stale is missed after the next list', async () => {
+    const end = endOf(start());
+    await settle();
+    const [job] = [...cluster.jobs.values()];
+    assert(job !== undefined);
+    operator.goStale();
+    await cluster.deleteJob(job);
+    await beats(120_000);
+    operator.relist();
+    assert.equal(codeOf(await end), 'TransferPodDeleted');
+  });
+
+  test('a Job that no watch ever shows is missed after a minute', async () => {
+    operator.goStale();
+    const end = endOf(start());
+    await settle();
+    await beats(80_000);
+    assert.equal(codeOf(await end), 'TransferPodDeleted');
+  });
+
+  test('a result that comes while the watch is stale is found by the next list', async () => {
+    const end = endOf(start());
+    await settle();
+    operator.goStale();
+    cluster.putPod(success);
+    await beats(30_000);
+    operator.relist();
+    assert.equal(codeOf(await end), 'succeeded');
+  });
+
+  test('a run of a process that was killed is taken over, also without its Secret', async () => {
+    void endOf(start());
+    await settle();
+    operator.kill();
+    cluster.secrets.clear();
+    const next = cluster.process();
+    const [found, ...others] = await attached(next);
+    assert(found !== undefined && others.length === 0);
+    assert.deepEqual([found.key, found.plan], [run.key, run.plan]);
+    const end = endOf(found.resume({ signal: cancel.signal, onProgress: () => {} }));
+    await settle();
+    assert.equal(cluster.secrets.size, 1);
+    cluster.putPod(success);
+    assert.equal(codeOf(await end), 'succeeded');
+    assert.equal(cluster.calls.filter((call) => call === 'create Job').length, 1);
+  });
+
+  test('a result that came while no process listened is found', async () => {
+    void endOf(start());
+    await settle();
+    operator.kill();
+    cluster.putPod(success);
+    const [found] = await attached(cluster.process());
+    assert(found !== undefined);
+    const execution = found.resume({ signal: cancel.signal, onProgress: () => {} });
+    assert.equal(codeOf(await endOf(execution)), 'succeeded');
+    execution.durable?.release();
+    await settle();
+    assert.equal(cluster.jobs.size, 0);
+  });
+
+  test('a detachment leaves Job and Secret as they are', async () => {
+    const execution = start();
+    const end = endOf(execution);
+    await settle();
+    execution.durable?.detach();
+    const ended = await end;
+    assert(ended.kind === 'failed' && ended.error instanceof RunDetached);
+    assert.deepEqual([cluster.jobs.size, cluster.secrets.size], [1, 1]);
+  });
+
+  test('of two Jobs of one resource the newer is taken over, and the older deleted; so is one of another version', async () => {
+    void endOf(start());
+    await settle();
+    await clock.advance(5_000);
+    void endOf(start(operator, { key: run.key, plan: { ...run.plan, diskFormat: 'qcow2' } }));
+    await settle();
+    const [older, newer] = [...cluster.jobs.values()];
+    assert(older !== undefined && newer !== undefined);
+    cluster.jobs.set('strange', {
+      ...older,
+      metadata: { ...older.metadata, name: 'strange', uid: 'strange', annotations: {} },
+    });
+    operator.kill();
+    const found = await attached(cluster.process());
+    await settle();
+    assert.deepEqual(
+      found.map(({ plan }) => plan.diskFormat),
+      ['qcow2'],
+    );
+    assert.deepEqual([...cluster.jobs.keys()], [newer.metadata.name]);
+  });
+});

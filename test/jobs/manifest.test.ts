@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { jobNameOf, jobOf, readRun, runAnnotation, secretOf } from '../../src/jobs/manifest.ts';
+import { readRunFiles, runFilesOf } from '../../src/jobs/run-files.ts';
+import { JobTemplate } from '../../src/jobs/template.ts';
+import { planOf } from '../transfer/schedulers.ts';
+import { installation, newJob } from './objects.ts';
+
+const { template } = installation;
+const withTemplate = (fields: Partial<JobTemplate>) =>
+  jobOf(newJob({ installation: { ...installation, template: { ...template, ...fields } } }));
+const specOf = (fields: Partial<JobTemplate> = {}): Record<string, unknown> => withTemplate(fields).spec.template.spec;
+
+test('a Job makes one pod, ever, and keeps its outcome for a day', () => {
+  const { spec } = jobOf(newJob());
+  const { template: _, podFailurePolicy, ...rest } = spec;
+  assert.deepEqual(rest, {
+    backoffLimit: 0,
+    completions: 1,
+    parallelism: 1,
+    podReplacementPolicy: 'Failed',
+    ttlSecondsAfterFinished: 86_400,
+  });
+  assert.deepEqual(podFailurePolicy.rules, [
+    { action: 'FailJob', onExitCodes: { containerName: 'transfer', operator: 'In', values: [1, 2, 10, 11, 12, 13] } },
+    { action: 'FailJob', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
+  ]);
+});
+
+test('the name of a Job follows from the image and the plan, and is short enough for the name of a pod', () => {
+  const { plan } = newJob();
+  assert.equal(jobNameOf(plan), jobNameOf(planOf('a')));
+  assert.notEqual(jobNameOf(plan), jobNameOf({ ...plan, diskFormat: 'qcow2' }));
+  assert(jobNameOf(plan).startsWith(`transfer-${plan.imageID}-`));
+  assert(jobNameOf(plan).length + '-abcde'.length <= 63);
+});
+
+test('a pod of a Job has the restrictions of Pod Security, no token, no links to Services, and one volume', () => {
+  const { containers, volumes, securityContext, ...pod } = jobOf(newJob()).spec.template.spec;
+  const [container, ...others] = containers;
+  assert(container !== undefined && others.length === 0);
+  assert.deepEqual(pod, {
+    restartPolicy: 'Never',
+    serviceAccountName: 'transfer',
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    terminationGracePeriodSeconds: 10,
+  });
+  assert.deepEqual(securityContext, {
+    runAsNonRoot: true,
+    runAsUser: 65532,
+    runAsGroup: 65532,
+    fsGroup: 65532,
+    seccompProfile: { type: 'RuntimeDefault' },
+  });
+  assert.deepEqual(container.securityContext, {
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'] },
+  });
+  assert.deepEqual(container.resources, {
+    requests: { cpu: '100m', memory: '256Mi' },
+    limits: { cpu: '2', memory: '512Mi' },
+  });
+  assert.deepEqual(volumes, [
+    {
+      name: 'run',
+      projected: {
+        defaultMode: 0o440,
+        sources: [
+          { secret: { name: `${jobNameOf(planOf('a'))}-abcde` } },
+          { serviceAccountToken: { path: 'token', expirationSeconds: 3600 } },
+        ],
+      },
+    },
+  ]);
+  assert.deepEqual(container.volumeMounts, [{ name: 'run', mountPath: '/run/glance-image-operator', readOnly: true }]);
+});
+
+const passed: Partial<JobTemplate>[] = [
+  { nodeSelector: { disk: 'fast' } },
+  { tolerations: [{ key: 'images', operator: 'Exists' }] },
+  { affinity: { nodeAffinity: {} } },
+  { topologySpreadConstraints: [{ maxSkew: 1 }] },
+  { priorityClassName: 'low' },
+  { runtimeClassName: 'gvisor' },
+  { hostUsers: false },
+  { imagePullSecrets: [{ name: 'registry' }] },
+];
+for (const fields of passed)
+  test(`the setting ${Object.keys(fields).join()} is that of the pod, and absent otherwise`, () => {
+    for (const [name, value] of Object.entries(fields)) {
+      assert.deepEqual(specOf(fields)[name], value);
+      assert(!(name in specOf()));
+    }
+  });
+
+test('a Job for a queue of Kueue is created suspended, with the label of the queue', () => {
+  const { metadata, spec } = withTemplate({ queue: 'images' });
+  assert.equal(spec.suspend, true);
+  assert.equal(metadata.labels['kueue.x-k8s.io/queue-name'], 'images');
+  assert(!('suspend' in jobOf(newJob()).spec));
+});
+
+test('labels and annotations of the installation are on the Job and the pod, and do not replace those of the operator', () => {
+  const labels = { team: 'images', 'app.kubernetes.io/component': 'other' };
+  const { metadata, spec } = withTemplate({
+    labels,
+    annotations: { note: 'a' },
+    podLabels: { ...labels, mesh: 'no' },
+    podAnnotations: { inject: 'false' },
+  });
+  assert.equal(metadata.labels['team'], 'images');
+  assert.equal(metadata.labels['app.kubernetes.io/component'], 'transfer');
+  assert.equal(metadata.annotations['note'], 'a');
+  const pod = spec.template.metadata;
+  assert.deepEqual(
+    [pod.labels['mesh'], pod.labels['app.kubernetes.io/component'], pod.annotations['inject']],
+    ['no', 'transfer', 'false'],
+  );
+});
+
+test('the run of a Job is read back from its annotation, and one of another form is none', () => {
+  const { metadata } = jobOf(newJob());
+  const { key, plan, suffix } = newJob();
+  assert.deepEqual(readRun(metadata.annotations), { key, plan, suffix });
+  const text = metadata.annotations[runAnnotation] ?? '';
+  for (const other of [
+    undefined,
+    '',
+    '{}',
+    text.replace('"version":1', '"version":2'),
+    text.replace('"Upload"', '"Up"'),
+  ])
+    assert.equal(readRun(other === undefined ? {} : { [runAnnotation]: other }), undefined);
+});
+
+const access = {
+  cloud: { cloudsYaml: 'clouds: {demo: {auth: {password: hunter2}}}', cacert: 'PEM' },
+  source: { headers: { authorization: 'Bearer secret' }, ca: 'CA', keys: [Buffer.from('key')] },
+};
+const input = {
+  plan: planOf('a'),
+  access,
+  egress: { sources: { allow: ['a.example.com'], deny: [] }, clouds: { allow: [], deny: [] } },
+  certificates: ['-----BEGIN CERTIFICATE-----\none'],
+  progress: { namespace: 'operator', configMap: 'progress', key: 'x' },
+  api: { server: 'https://10.0.0.1', ca: 'API' },
+};
+
+test('the Secret of a run belongs to its Job, and holds what the pod reads back, without the keys of signatures', async () => {
+  const files = runFilesOf(input);
+  const secret = secretOf(newJob(), 'uid-1', files);
+  assert.deepEqual(secret.metadata.ownerReferences, [
+    { apiVersion: 'batch/v1', kind: 'Job', name: jobNameOf(planOf('a')), uid: 'uid-1', controller: true },
+  ]);
+  assert.equal(secret.immutable, true);
+  const read = await readRunFiles(async (name) => Buffer.from(secret.data[name] ?? '', 'base64').toString());
+  const { certificates, access: given, ...rest } = input;
+  const { keys: _, ...source } = given.source;
+  assert.deepEqual(read, { ...rest, access: { cloud: given.cloud, source }, bundle: certificates.join('\n') });
+});
+
+test('no secret of a run is in its Job', () => {
+  const job = JSON.stringify(jobOf(newJob()));
+  for (const secret of ['hunter2', 'Bearer', 'password']) assert(!job.includes(secret), secret);
+});
+
+test('files of a run that another version wrote are refused without a quotation', async () => {
+  await assert.rejects(
+    readRunFiles(async () => '{"token":"hunter2"}'),
+    (error: Error) => {
+      assert(!error.message.includes('hunter2'));
+      return true;
+    },
+  );
+});
+
+test('a template with a field that is not configurable is refused', () => {
+  assert.equal(JobTemplate.safeParse({ ...template, securityContext: {} }).success, false);
+});
