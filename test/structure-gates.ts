@@ -63,6 +63,8 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     files: [
       'commands/clouds.ts',
       'commands/egress.ts',
+      'commands/jobs.ts',
+      'commands/pod-transfer.ts',
       'commands/reach.ts',
       'commands/transfers.ts',
       'transfer/thread-main.ts',
@@ -79,7 +81,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'parses JSON': {
     sign: /\bJSON\.parse\b/,
-    files: ['commands/transfer.ts', 'kubernetes/response.ts', 'openstack/json.ts'],
+    files: ['commands/transfer.ts', 'jobs/json.ts', 'kubernetes/response.ts', 'openstack/json.ts'],
   },
   'parses JSON of a cloud': {
     sign: calls('parseJson', 'parseExactJson', 'parseJsonWithTexts'),
@@ -100,9 +102,9 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     files: [
       'commands/file-credentials.ts',
       'commands/kubectl-yaml.ts',
+      'commands/jobs.ts',
       'commands/limits.ts',
       'commands/manifest-text.ts',
-
       'generate/crd.ts',
       'openstack/yaml-text.ts',
     ],
@@ -127,6 +129,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'image/model/ownership.ts',
       'image/model/transfer.ts',
       'image/status/warning.ts',
+      'jobs/objects.ts',
       'lib/errors.ts',
       'openstack/catalog.ts',
       'openstack/error-message.ts',
@@ -156,8 +159,10 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'commands/file-credentials.ts',
       'commands/followed-file.ts',
       'commands/input.ts',
+      'commands/jobs.ts',
       'commands/manifests.ts',
       'commands/metrics-access.ts',
+      'commands/pod-transfer.ts',
       'commands/transfer.ts',
       'commands/trust.ts',
       'commands/verify.ts',
@@ -165,6 +170,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'generate/generated.ts',
       'http/proxy.ts',
       'http/resolve-host.ts',
+      'kubernetes/kubeconfig.ts',
       'library/download.ts',
     ],
   },

@@ -24,8 +24,9 @@ const allowed: Record<string, readonly string[]> = {
   glance: ['openstack'],
   source: ['api', 'glance', 'openstack', 'http'],
   transfer: ['source', 'glance', 'openstack', 'http'],
+  jobs: ['transfer', 'kubernetes', 'glance', 'openstack', 'http'],
   image: ['api', 'controller', 'kubernetes', 'transfer', 'source', 'glance', 'openstack'],
-  commands: ['image', 'controller', 'kubernetes', 'api', 'transfer', 'source', 'glance', 'openstack', 'http'],
+  commands: ['image', 'jobs', 'controller', 'kubernetes', 'api', 'transfer', 'source', 'glance', 'openstack', 'http'],
   library: ['glance', 'openstack', 'http'],
   generate: [
     'commands',

@@ -8,6 +8,7 @@ import { type ReasonEntry, showImage, showResource } from './reason-entry.ts';
 import { cloudReasons } from './reasons-cloud.ts';
 import { dataReasons } from './reasons-data.ts';
 import { importReasons } from './reasons-import.ts';
+import { jobReasons } from './reasons-jobs.ts';
 import { publisherReasons } from './reasons-publisher.ts';
 
 /** Reasons of progress, of completed work, and of what people should know about it. */
@@ -147,6 +148,7 @@ const table = {
   ...importReasons,
   ...cloudReasons,
   ...dataReasons,
+  ...jobReasons,
   ...publisherReasons,
 } as const;
 

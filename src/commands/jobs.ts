@@ -12,13 +12,12 @@ import type { Component } from '../controller/supervisor.ts';
 import { createImageClient } from '../glance/client/index.ts';
 import { createEgressPolicy, type EgressPair, type EgressRules } from '../http/egress.ts';
 import type { Trust } from '../http/trust.ts';
-import { createExecutorBySize } from '../jobs/by-size.ts';
+import { createExecutorBySize, createSizeOf } from '../jobs/by-size.ts';
 import { createJobExecutor } from '../jobs/executor.ts';
 import { type Installation, leaseLabel } from '../jobs/manifest.ts';
 import { byJob, jobType, podType } from '../jobs/objects.ts';
 import { createProgressBoard } from '../jobs/progress.ts';
 import { runFilesOf } from '../jobs/run-files.ts';
-import { createSizeOf } from '../jobs/size.ts';
 import { JobTemplate } from '../jobs/template.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { apiServerOf, loadKubeconfig } from '../kubernetes/kubeconfig.ts';
@@ -121,8 +120,14 @@ export function createJobs(options: JobsOptions, above: number, template: JobTem
     jobs: jobs.store,
     pods: pods.store,
     readAccess,
-    filesOf: (key, plan, access) =>
-      runFilesOf({ plan, access, egress, certificates: trust.current(), api, progress: { ...progressPlace, key } }),
+    async filesOf(key, plan, access) {
+      const proxies = {
+        sources: await contentOf(settings.sourceProxyCredentials),
+        clouds: await contentOf(settings.cloudProxyCredentials),
+      };
+      const progress = { ...progressPlace, key };
+      return runFilesOf({ plan, access, egress, certificates: trust.current(), proxies, api, progress });
+    },
     async readImage(plan, signal) {
       const { name, region } = plan.cloud;
       using session = sessions.use((await readAccess(plan, signal)).cloud, { name, region });
@@ -160,6 +165,10 @@ export function createJobs(options: JobsOptions, above: number, template: JobTem
     ),
     close: sessions.close,
   };
+}
+
+async function contentOf(path: string | undefined): Promise<string> {
+  return path === undefined ? '' : readFile(path, 'utf8');
 }
 
 interface RightsOptions {

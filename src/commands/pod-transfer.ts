@@ -21,8 +21,7 @@ import { systemClock } from '../lib/clock.ts';
 import { retries } from '../lib/error-codes.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { programVersion } from '../lib/version.ts';
-import { parseCloud } from '../openstack/clouds.ts';
-import { openSession } from '../openstack/pool.ts';
+import { createSessionPool, openSession } from '../openstack/pool.ts';
 import { encodeError } from '../transfer/error-codec.ts';
 import type { TransferResult } from '../transfer/plan.ts';
 import { createThreadExecutor } from '../transfer/thread-executor.ts';
@@ -47,8 +46,9 @@ export async function transferInPod({ run, message }: PodCommand): Promise<PodEx
     if (message !== undefined) await writeFile(message, text);
     process.stdout.write(`${text}\n`);
   };
+  const pathOf = (name: string) => join(run, name);
   try {
-    const input = await readRunFiles((name) => readFile(join(run, name), 'utf8'));
+    const input = await readRunFiles((name) => readFile(pathOf(name), 'utf8'), pathOf);
     const { image: _, ...result } = await fill(input, run, stop, log);
     await write(writeMessage({ kind: 'succeeded', result }));
     return 0;
@@ -113,15 +113,21 @@ async function checkImage({ plan, access, egress }: PodInput, trust: Trust, sign
   if (plan.method === 'Verify') return;
   const { name, region } = plan.cloud;
   const connection = { clock, random: Math.random, egress: createEgressPolicy(egress.clouds), trust };
-  const session = openSession(parseCloud(access.cloud, name, region), connection);
+  const sessions = createSessionPool({
+    clock,
+    open: (cloud) => openSession(cloud, connection),
+    attach: createImageClient,
+    idleMs: 0,
+  });
   try {
-    const image = await createImageClient(session).get(plan.imageID, signal);
+    using session = sessions.use(access.cloud, { name, region });
+    const image = await session.attached.get(plan.imageID, signal);
     const wanted = fingerprintOf(plan);
     if (image.status === 'queued' && fingerprintOn(image) === wanted) return;
     throw new Fenced(
       `image ${plan.imageID} is ${image.status} and is to hold ${fingerprintOn(image) ?? 'nothing known'}, not ${wanted}: it is left as it is`,
     );
   } finally {
-    await session.close();
+    await sessions.close();
   }
 }

@@ -27,10 +27,10 @@ import {
   type TransferRun,
 } from '../transfer/executor.ts';
 import type { TransferPlan, TransferProgress, TransferResult } from '../transfer/plan.ts';
-import { type Installation, jobNameOf, jobOf, readRun, secretOf } from './manifest.ts';
+import { type Installation, jobNameOf, jobOf, readRun, runSecretOf } from './manifest.ts';
 import { byJob, jobType, type TransferJob, type TransferPod } from './objects.ts';
 import type { RunFiles } from './run-files.ts';
-import { failureOf, jobStateOf } from './state.ts';
+import { failureIn, jobStateOf } from './state.ts';
 
 export interface JobExecutorOptions {
   installation: Installation;
@@ -40,7 +40,7 @@ export interface JobExecutorOptions {
   pods: Store<TransferPod>;
   /** Reads the secrets of a plan. */
   readAccess(plan: TransferPlan, signal: AbortSignal): Promise<TransferAccess>;
-  filesOf(jobName: string, plan: TransferPlan, access: TransferAccess): RunFiles;
+  filesOf(jobName: string, plan: TransferPlan, access: TransferAccess): Promise<RunFiles>;
   /** The image after its transfer. */
   readImage(plan: TransferPlan, signal: AbortSignal): Promise<Image>;
   /** Calls the listener with the progress that the pod of this Job reports. Returns the end of that. */
@@ -108,8 +108,8 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     access: TransferAccess,
     signal: AbortSignal,
   ): Promise<void> {
-    const files = options.filesOf(job.metadata.name, run.plan, access);
-    const secret = secretOf({ ...run, installation, suffix }, job.metadata.uid, files);
+    const files = await options.filesOf(job.metadata.name, run.plan, access);
+    const secret = runSecretOf({ ...run, installation, suffix }, job.metadata.uid, files);
     try {
       await client.create(secretType, secret, signal);
     } catch (error) {
@@ -189,7 +189,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
         return;
       }
       const state = jobStateOf(seen, podsOf(job), clock.now());
-      const failure = failureOf(state, name, pendingMs);
+      const failure = failureIn(state, name, pendingMs);
       if (failure !== undefined) end.reject(new EndedWithoutOutcome(failure));
       if (state.kind !== 'ended') return;
       const { outcome } = state;

@@ -153,7 +153,7 @@ function definedOnly(fields: Record<string, unknown>): Record<string, unknown> {
 }
 
 /** It is deleted with its Job. */
-export function secretOf(job: NewJob, uid: string, files: RunFiles) {
+export function runSecretOf(job: NewJob, uid: string, files: RunFiles) {
   const { plan, installation } = job;
   const { namespace } = installation;
   const owner = { apiVersion: 'batch/v1', kind: 'Job', name: jobNameOf(plan), uid, controller: true };

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type KubernetesObject, parseObject, type ResourceType } from '../kubernetes/resource.ts';
 import { printable } from '../lib/text.ts';
 
-export interface Condition {
+export interface ReportedCondition {
   type: string;
   status: string;
   reason?: string | undefined;
@@ -12,7 +12,7 @@ export interface Condition {
 
 export interface TransferJob extends KubernetesObject {
   suspend: boolean;
-  conditions: readonly Condition[];
+  conditions: readonly ReportedCondition[];
 }
 
 export interface TransferPod extends KubernetesObject {
@@ -21,7 +21,7 @@ export interface TransferPod extends KubernetesObject {
   phase: string;
   reason: string | undefined;
   message: string | undefined;
-  conditions: readonly Condition[];
+  conditions: readonly ReportedCondition[];
   container: ContainerState;
 }
 

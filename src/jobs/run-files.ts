@@ -14,7 +14,7 @@ import { parseBounded } from './json.ts';
 /** By name. */
 export type RunFiles = Readonly<Record<(typeof names)[number], string>>;
 
-const names = ['plan.json', 'access.json', 'settings.json', 'ca-bundle.crt'] as const;
+const names = ['plan.json', 'access.json', 'settings.json', 'ca-bundle.crt', 'source-proxy', 'cloud-proxy'] as const;
 
 export interface PodSettings {
   egress: EgressPair<EgressRules>;
@@ -29,9 +29,11 @@ export interface RunInput extends PodSettings {
   access: TransferAccess;
   /** PEM. */
   certificates: readonly string[];
+  /** Contents of the files with credentials for the proxies; empty without any. */
+  proxies: EgressPair<string>;
 }
 
-export function runFilesOf({ plan, access, egress, progress, certificates, api }: RunInput): RunFiles {
+export function runFilesOf({ plan, access, egress, progress, certificates, proxies, api }: RunInput): RunFiles {
   const { headers, ca, cloud } = access.source;
   const settings: PodSettings = { egress, progress, api };
   return {
@@ -40,6 +42,8 @@ export function runFilesOf({ plan, access, egress, progress, certificates, api }
     'access.json': JSON.stringify({ cloud: access.cloud, source: { headers, ca, cloud } }),
     'settings.json': JSON.stringify(settings),
     'ca-bundle.crt': certificates.join('\n'),
+    'source-proxy': proxies.sources,
+    'cloud-proxy': proxies.clouds,
   };
 }
 
@@ -76,8 +80,17 @@ export interface PodInput extends PodSettings {
 
 const maxFileLength = 2 ** 20;
 
-/** Throws an OperatorError that quotes no content. */
-export async function readRunFiles(read: (name: string) => Promise<string>): Promise<PodInput> {
+/** The credentials of its proxy are in a file of the run. */
+function withProxyFile(rules: EgressRules, credentialsFile: string): EgressRules {
+  const { proxy } = rules;
+  return proxy?.credentialsFile === undefined ? rules : { ...rules, proxy: { ...proxy, credentialsFile } };
+}
+
+/** `pathOf`: of a file by its name. Throws an OperatorError that quotes no content. */
+export async function readRunFiles(
+  read: (name: string) => Promise<string>,
+  pathOf: (name: string) => string,
+): Promise<PodInput> {
   const parsed = async <T>(name: (typeof names)[number], schema: z.ZodType<T>): Promise<T> => {
     const value = parseBounded(schema, await read(name), maxFileLength);
     if (value !== undefined) return value;
@@ -90,7 +103,10 @@ export async function readRunFiles(read: (name: string) => Promise<string>): Pro
     plan: await parsed('plan.json', TransferPlan),
     access: await parsed('access.json', accessSchema),
     bundle: await read('ca-bundle.crt'),
-    egress,
+    egress: {
+      sources: withProxyFile(egress.sources, pathOf('source-proxy')),
+      clouds: withProxyFile(egress.clouds, pathOf('cloud-proxy')),
+    },
     progress,
     api,
   };

@@ -8,7 +8,7 @@ import type { ErrorCode } from '../lib/error-codes.ts';
 import { OperatorError, unreachable } from '../lib/errors.ts';
 import { podExitCodes } from './manifest.ts';
 import { type PodOutcome, readMessage } from './message.ts';
-import type { Condition, TransferJob, TransferPod } from './objects.ts';
+import type { ReportedCondition, TransferJob, TransferPod } from './objects.ts';
 
 export type JobState =
   /** By a queue, or by hand. */
@@ -81,7 +81,7 @@ function lossOfPod(pod: TransferPod, now: Date): Loss | undefined {
 }
 
 /** Of a pod that has ended without an outcome. */
-function endOfPod(pod: TransferPod, disruption: Condition | undefined): Loss {
+function endOfPod(pod: TransferPod, disruption: ReportedCondition | undefined): Loss {
   const { reason = '', message = reason, container } = pod;
   if (container.kind === 'terminated' && container.reason === 'OOMKilled')
     return { cause: 'outOfMemory', message: 'the kernel has killed it, because it exceeded its memory limit' };
@@ -104,7 +104,7 @@ const causes: Readonly<Record<string, LossCause | undefined>> = {
 };
 
 /** Of a DisruptionTarget. */
-function causeOf({ reason }: Condition): LossCause {
+function causeOf({ reason }: ReportedCondition): LossCause {
   return reason === 'DeletionByTaintManager' || reason === 'DeletionByPodGC' ? 'nodeLost' : 'evicted';
 }
 
@@ -126,11 +126,11 @@ function waitOf({ container, conditions, metadata }: TransferPod, now: Date): Jo
   return { kind: 'waiting', cause, message: message === '' ? reason : `${reason}: ${message}`, sinceMs };
 }
 
-function isTrue(name: string): (condition: Condition) => boolean {
+function isTrue(name: string): (condition: ReportedCondition) => boolean {
   return ({ type, status }) => type === name && status === 'True';
 }
 
-function textOf({ reason, message }: Condition): string {
+function textOf({ reason, message }: ReportedCondition): string {
   return [reason, message].filter((text) => text !== undefined && text !== '').join(': ');
 }
 
@@ -156,7 +156,7 @@ const waits: Readonly<Record<WaitCause, { code: ErrorCode; what: string }>> = {
 };
 
 /** The failure that a state is, or becomes when it has lasted `pendingMs`. Undefined: none. */
-export function failureOf(state: JobState, name: string, pendingMs: number): OperatorError | undefined {
+export function failureIn(state: JobState, name: string, pendingMs: number): OperatorError | undefined {
   switch (state.kind) {
     case 'waiting': {
       if (state.sinceMs < pendingMs) return undefined;

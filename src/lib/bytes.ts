@@ -15,5 +15,5 @@ export function formatBytes(bytes: number): string {
 /** Of text such as `1Gi` or `4096`. */
 export function parseBytes(text: string): number {
   const unit = units.findLastIndex((one) => text.endsWith(one));
-  return Number.parseInt(text, 10) * 1024 ** Math.max(unit, 0);
+  return units.slice(0, unit).reduce((bytes) => bytes * 1024, Number.parseInt(text, 10));
 }

@@ -4,6 +4,7 @@
  */
 import { createJobExecutor } from '../../src/jobs/executor.ts';
 import { byJob, jobType, type TransferJob, type TransferPod } from '../../src/jobs/objects.ts';
+import { runFilesOf } from '../../src/jobs/run-files.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { createStore } from '../../src/kubernetes/reflector.ts';
 import type { KubernetesObject, ResourceType } from '../../src/kubernetes/resource.ts';
@@ -11,7 +12,7 @@ import type { Clock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import type { TransferProgress } from '../../src/transfer/plan.ts';
 import { resultOf } from '../transfer/plans.ts';
-import { installation, podObject } from './objects.ts';
+import { anyInput, installation, podObject } from './objects.ts';
 
 const refused = (reason: string, httpStatus: number) => new KubernetesError(reason, { reason, httpStatus });
 
@@ -157,7 +158,7 @@ export function createCluster(clock: Clock) {
       jobs: stores.jobs,
       pods: stores.pods,
       readAccess: async () => ({ cloud: { cloudsYaml: 'clouds: {}' }, source: {} }),
-      filesOf: () => ({ 'plan.json': '', 'access.json': '', 'settings.json': '', 'ca-bundle.crt': '' }),
+      filesOf: async () => runFilesOf(anyInput),
       readImage: async () => (isAlive ? resultOf(7).image : never),
       followProgress(name, listener) {
         progress.set(name, listener);

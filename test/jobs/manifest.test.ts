@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { jobNameOf, jobOf, readRun, runAnnotation, secretOf } from '../../src/jobs/manifest.ts';
+import { jobNameOf, jobOf, readRun, runAnnotation, runSecretOf } from '../../src/jobs/manifest.ts';
 import { readRunFiles, runFilesOf } from '../../src/jobs/run-files.ts';
 import { JobTemplate } from '../../src/jobs/template.ts';
 import { planOf } from '../transfer/schedulers.ts';
-import { installation, newJob } from './objects.ts';
+import { anyInput, installation, newJob } from './objects.ts';
 
 const { template } = installation;
 const withTemplate = (fields: Partial<JobTemplate>) =>
@@ -135,29 +135,18 @@ test('the run of a Job is read back from its annotation, and one of another form
     assert.equal(readRun(other === undefined ? {} : { [runAnnotation]: other }), undefined);
 });
 
-const access = {
-  cloud: { cloudsYaml: 'clouds: {demo: {auth: {password: hunter2}}}', cacert: 'PEM' },
-  source: { headers: { authorization: 'Bearer secret' }, ca: 'CA', keys: [Buffer.from('key')] },
-};
-const input = {
-  plan: planOf('a'),
-  access,
-  egress: { sources: { allow: ['a.example.com'], deny: [] }, clouds: { allow: [], deny: [] } },
-  certificates: ['-----BEGIN CERTIFICATE-----\none'],
-  progress: { namespace: 'operator', configMap: 'progress', key: 'x' },
-  api: { server: 'https://10.0.0.1', ca: 'API' },
-};
+const pathOf = (name: string) => `/run/${name}`;
 
 test('the Secret of a run belongs to its Job, and holds what the pod reads back, without the keys of signatures', async () => {
-  const files = runFilesOf(input);
-  const secret = secretOf(newJob(), 'uid-1', files);
+  const files = runFilesOf(anyInput);
+  const secret = runSecretOf(newJob(), 'uid-1', files);
   assert.deepEqual(secret.metadata.ownerReferences, [
     { apiVersion: 'batch/v1', kind: 'Job', name: jobNameOf(planOf('a')), uid: 'uid-1', controller: true },
   ]);
   assert.equal(secret.immutable, true);
-  const read = await readRunFiles(async (name) => Buffer.from(secret.data[name] ?? '', 'base64').toString());
-  const { certificates, access: given, ...rest } = input;
-  const { keys: _, ...source } = given.source;
+  const read = await readRunFiles(async (name) => Buffer.from(secret.data[name] ?? '', 'base64').toString(), pathOf);
+  const { certificates, access: given, proxies: _, ...rest } = anyInput;
+  const { keys: __, ...source } = given.source;
   assert.deepEqual(read, { ...rest, access: { cloud: given.cloud, source }, bundle: certificates.join('\n') });
 });
 
@@ -168,7 +157,7 @@ test('no secret of a run is in its Job', () => {
 
 test('files of a run that another version wrote are refused without a quotation', async () => {
   await assert.rejects(
-    readRunFiles(async () => '{"token":"hunter2"}'),
+    readRunFiles(async () => '{"token":"hunter2"}', pathOf),
     (error: Error) => {
       assert(!error.message.includes('hunter2'));
       return true;

@@ -2,6 +2,7 @@
 import type { Installation, NewJob } from '../../src/jobs/manifest.ts';
 import { jobOf } from '../../src/jobs/manifest.ts';
 import { jobType, podType, type TransferJob, type TransferPod } from '../../src/jobs/objects.ts';
+import type { RunInput } from '../../src/jobs/run-files.ts';
 import { JobTemplate } from '../../src/jobs/template.ts';
 import { planOf } from '../transfer/schedulers.ts';
 
@@ -56,3 +57,17 @@ export const waiting = (reason: string, message = '') => ({
 export const condition = (type: string, reason: string, message = '', status = 'True') => ({
   conditions: [{ type, status, reason, message }],
 });
+
+const access = {
+  cloud: { cloudsYaml: 'clouds: {demo: {auth: {password: hunter2}}}', cacert: 'PEM' },
+  source: { headers: { authorization: 'Bearer secret' }, ca: 'CA', keys: [Buffer.from('key')] },
+};
+export const anyInput: RunInput = {
+  plan: planOf('a'),
+  access,
+  egress: { sources: { allow: ['a.example.com'], deny: [] }, clouds: { allow: [], deny: [] } },
+  certificates: ['-----BEGIN CERTIFICATE-----\none'],
+  proxies: { sources: 'user:secret', clouds: '' },
+  progress: { namespace: 'operator', configMap: 'progress', key: 'x' },
+  api: { server: 'https://10.0.0.1', ca: 'API' },
+};

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { podExitCodes } from '../../src/jobs/manifest.ts';
 import { type PodOutcome, writeMessage } from '../../src/jobs/message.ts';
-import { failureOf, type JobState, jobStateOf } from '../../src/jobs/state.ts';
+import { failureIn, type JobState, jobStateOf } from '../../src/jobs/state.ts';
 import { resultOf } from '../transfer/plans.ts';
 import { at, condition, createdAt, jobObject, podObject, terminated, waiting } from './objects.ts';
 
@@ -188,7 +188,7 @@ describe('the state of a transfer from its Job and pods', () => {
       const objects = pods.map(({ status, metadata }) => podObject(status, metadata));
       const state = jobStateOf(jobObject(job, fields), objects, at(seconds));
       assert.deepEqual({ ...state, ...expected }, state);
-      assert.equal(failureOf(state, 'transfer-x', 600_000)?.code, code);
+      assert.equal(failureIn(state, 'transfer-x', 600_000)?.code, code);
     });
   }
 });

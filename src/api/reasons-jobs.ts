@@ -1,0 +1,65 @@
+/** Reasons of failures of the Jobs and pods of transfers. */
+import { type ReasonEntry, showJobs } from './reason-entry.ts';
+
+export const jobReasons = {
+  TransferPodPending: {
+    meaning: 'The pod of the transfer did not start in time: it found no node, or its container was not created.',
+    shownBy: ['Ready'],
+    actor: 'installer',
+    remedy:
+      'The message has the reason of the scheduler. Add nodes, or change `transferJobs.resources`, `nodeSelector` or `tolerations` in the values of the chart.',
+    command: showJobs,
+  },
+  TransferPodRefused: {
+    meaning:
+      'The cluster created no pod for the Job of the transfer, because a quota or an admission policy refuses it.',
+    shownBy: ['Ready'],
+    actor: 'installer',
+    remedy:
+      'The events of the Job name the quota or the policy. Raise the quota of the namespace of the operator, or exempt its pods.',
+    command: showJobs,
+  },
+  TransferImagePull: {
+    meaning: 'The node could not pull the container image of the transfer.',
+    shownBy: ['Ready'],
+    actor: 'installer',
+    remedy: 'Fix the image, the registry or `imagePullSecrets` in the values of the chart.',
+    command: showJobs,
+  },
+  TransferPodEvicted: {
+    meaning: 'The pod of the transfer was evicted or preempted, or exceeded a deadline of the cluster.',
+    shownBy: ['Ready'],
+    actor: 'operator',
+    remedy:
+      'Nothing at first: the transfer starts again. If it lasts, give the pods another priority class or other nodes with the chart value `transferJobs`.',
+    command: showJobs,
+  },
+  TransferNodeLost: {
+    meaning: 'The node with the pod of the transfer does not respond.',
+    shownBy: ['Ready'],
+    actor: 'operator',
+    remedy: 'Nothing: the transfer starts again on another node.',
+    command: showJobs,
+  },
+  TransferPodDeleted: {
+    meaning: 'The Job or the pod of the transfer was deleted by someone else before its result was read.',
+    shownBy: ['Ready'],
+    actor: 'operator',
+    remedy: 'Nothing: the transfer starts again, unless the image is complete.',
+    command: showJobs,
+  },
+  TransferPodCrashed: {
+    meaning: 'The pod of the transfer ended without a result.',
+    shownBy: ['Ready'],
+    actor: 'installer',
+    remedy: 'The message has the last lines of its log. If it lasts, report it with the file.',
+    command: showJobs,
+  },
+  TransferOutOfMemory: {
+    meaning: 'The pod of the transfer exceeded its memory limit.',
+    shownBy: ['Ready'],
+    actor: 'installer',
+    remedy: 'Raise `transferJobs.resources.limits.memory` in the values of the chart.',
+    command: showJobs,
+  },
+} as const satisfies Record<string, ReasonEntry>;
