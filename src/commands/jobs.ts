@@ -36,7 +36,10 @@ import { createWatch, type WatchedStoreOptions } from './watches.ts';
 
 export interface JobsOptions {
   settings: RunSettings;
-  lease: { namespace: string; name: string };
+  /** Name of the Lease. */
+  lease: string;
+  /** Of the operator. */
+  namespace: string;
   client: KubernetesClient;
   transport: ApiTransport;
   metrics: WatchedStoreOptions<never>['metrics'];
@@ -73,7 +76,7 @@ const idleSessionMs = 300_000;
 
 export function createJobs(options: JobsOptions, above: number, template: JobTemplate): Jobs {
   const { settings, lease, client, transport, trust, egress, readAccess, thread, clock, random, log } = options;
-  const installation: Installation = { namespace: lease.namespace, lease: lease.name, template };
+  const installation: Installation = { namespace: template.namespace ?? options.namespace, lease, template };
   const { namespace } = installation;
   const watched = {
     client,
@@ -82,7 +85,7 @@ export function createJobs(options: JobsOptions, above: number, template: JobTem
     random,
     log,
     namespaces: [namespace],
-    labelSelector: `${leaseLabel}=${lease.name}`,
+    labelSelector: `${leaseLabel}=${lease}`,
   };
   const jobs = createWatch({ ...watched, type: jobType });
   const pods = createWatch({

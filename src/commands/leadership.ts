@@ -53,7 +53,10 @@ export function createLeadership({ settings, connection, log, observe }: Leaders
   // A renewal has connections of its own, so that no other request delays it.
   const transport = createApiTransport(connection);
   const fence = createFence(clock);
-  const at = leaseOf(settings, process.env, transport.namespace);
+  const at = {
+    namespace: settings.leaseNamespace ?? process.env['POD_NAMESPACE'] ?? transport.namespace,
+    name: leaseName(settings),
+  };
   const identity = `${hostname()}_${randomUUID()}`;
   const leases = createLeaseClient(transport, at, clock.now);
   const heartbeat = createHeartbeat(clock, Math.max(shortestSilenceMs, 3 * longestRoundMs(timing)));
@@ -98,12 +101,6 @@ export function electionTiming(settings: RunSettings): ElectionTiming {
   if (leaseMs % 1000 !== 0)
     throw new UsageError('--lease-duration must be a whole number of seconds, because a Lease has no fractions');
   return { leaseMs, renewDeadlineMs, retryMs };
-}
-
-/** `otherwise`: the namespace of the kubeconfig or ServiceAccount. */
-export function leaseOf(settings: RunSettings, env: NodeJS.ProcessEnv, otherwise: string) {
-  const namespace = settings.leaseNamespace ?? env['POD_NAMESPACE'] ?? otherwise;
-  return { namespace, name: leaseName(settings) };
 }
 
 export function leaseName({

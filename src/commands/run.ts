@@ -23,7 +23,7 @@ import { apiServerHosts, operatorEgress } from './egress.ts';
 import { exitCodesHelp, exitOnUnhandled, onTermination } from './exit.ts';
 import { createImageController, createImageEvents } from './image-controller.ts';
 import { createJobs, readJobTemplate } from './jobs.ts';
-import { createLeadership, leaseOf } from './leadership.ts';
+import { createLeadership, leaseName } from './leadership.ts';
 import { memoryLimits, reportMemory } from './limits.ts';
 import { createMetricsAccess } from './metrics-access.ts';
 import { createProbes } from './probes.ts';
@@ -94,7 +94,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   });
   const { transferJobAbove: above } = settings;
   const template = above === undefined ? undefined : await readJobTemplate(settings.transferJobTemplate);
-  const lease = leaseOf(settings, process.env, transport.namespace);
+  const own = { lease: leaseName(settings), namespace: process.env['POD_NAMESPACE'] ?? transport.namespace };
   const transfers = createTransfers({
     settings,
     egress,
@@ -107,7 +107,11 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
       above === undefined || template === undefined
         ? undefined
         : (thread, readAccess) =>
-            createJobs({ ...watching, settings, transport, egress, trust, thread, readAccess, lease }, above, template),
+            createJobs(
+              { ...watching, settings, transport, egress, trust, thread, readAccess, ...own },
+              above,
+              template,
+            ),
     ...common,
   });
   const controller = createImageController({

@@ -79,7 +79,7 @@ export const runSettings = {
   transferJobAbove: {
     schema: setting.bytes(),
     value: 'SIZE',
-    help: 'Files that are larger, or whose length their source does not announce, are transferred by Jobs in the namespace of the Lease; a number of bytes with Ki, Mi, Gi or Ti. Needs --transfer-job-template. Default: no Jobs.',
+    help: 'Files that are larger, or whose length their source does not announce, are transferred by Jobs in the namespace of the operator; a number of bytes with Ki, Mi, Gi or Ti. Needs --transfer-job-template. Default: no Jobs.',
   },
   transferJobTemplate: {
     schema: setting.text(),

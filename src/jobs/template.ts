@@ -12,6 +12,8 @@ const labels = map.default({});
 const open = z.record(z.string(), z.unknown());
 
 export const JobTemplate = z.strictObject({
+  /** Where the Jobs are. Default: the namespace of the operator. */
+  namespace: text.optional(),
   /** Of the operator itself, in the same version. */
   image: text,
   imagePullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'),

@@ -46,7 +46,12 @@ export class JobWorld implements AsyncDisposable {
     );
     const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-jobs-'));
     const path = join(folder, 'template.json');
-    const given = { image: 'example.com/image:1', serviceAccountName: 'transfer', progressConfigMap: 'progress' };
+    const given = {
+      namespace,
+      image: 'example.com/image:1',
+      serviceAccountName: 'transfer',
+      progressConfigMap: 'progress',
+    };
     writeFileSync(path, JSON.stringify({ ...given, ...template }));
     const one = new JobWorld(world, startKubelet({ kubernetes, namespace }), folder);
     await one.start();
@@ -62,9 +67,7 @@ export class JobWorld implements AsyncDisposable {
   /** `above`: in bytes. */
   start(above = '1Mi'): Promise<void> {
     const template = join(this.#folder, 'template.json');
-    const { namespace } = this.world;
-    const flags = ['--transfer-job-above', above, '--transfer-job-template', template, '--lease-namespace', namespace];
-    return this.world.start(flags);
+    return this.world.start(['--transfer-job-above', above, '--transfer-job-template', template]);
   }
 
   /** Names of the objects that transfers leave in the namespace. */
