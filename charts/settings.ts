@@ -16,6 +16,8 @@ export const settingsOfTheChart: Readonly<Record<string, string>> = {
   transfersPerCloud: 'transferLimits.perCloud',
   transfersPerHost: 'transferLimits.perHost',
   transferLimits: 'transferLimits',
+  transferJobAbove: 'transferJobs.above',
+  transferJobTemplate: 'transferJobs',
   healthAddress: 'healthPort',
   metricsAddress: 'metrics.secure.port',
   metricsCertificate: 'metrics.secure.certificateSecret.name',

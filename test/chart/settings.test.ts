@@ -32,6 +32,11 @@ const reached: { [K in Exclude<keyof RunSettings, Unset>]: { values: object; has
   inheritFrom: setting('inheritFrom', ['staging']),
   watchSecrets: setting('watchSecrets', true),
   workers: setting('workers', 32),
+  transferJobAbove: { values: { transferJobs: { above: '3Gi' } }, has: 3 * 2 ** 30 },
+  transferJobTemplate: {
+    values: { transferJobs: { above: '3Gi' } },
+    has: '/etc/glance-image-operator-jobs/transfer-jobs.yaml',
+  },
   maxImageSizeGiB: setting('maxImageSizeGiB', 1_000_000),
   maxVirtualSizeGiB: setting('maxVirtualSizeGiB', 7_654_321),
   sourceStallSeconds: setting('sourceStallSeconds', 30),

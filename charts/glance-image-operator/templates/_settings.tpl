@@ -57,6 +57,10 @@
 - {{ printf "--namespaces=%s" (join "," .) }}
 {{- end }}
 - --transfer-limits=/etc/glance-image-operator/transfer-limits.yaml
+{{- with .Values.transferJobs.above }}
+- {{ printf "--transfer-job-above=%s" . | quote }}
+- --transfer-job-template=/etc/glance-image-operator-jobs/transfer-jobs.yaml
+{{- end }}
 {{- if .Values.caBundle.configMap }}
 - --ca-bundle=/etc/glance-image-operator-ca/ca.crt
 {{- end }}
