@@ -24,6 +24,9 @@ async function declare(name: string, bytes = size) {
   return { release: released.resolve, digest: digestOf(body, 'sha512') };
 }
 
+/** The pod as it is now. */
+const now = (name: string) => jobs.kubelet.pods.find((pod) => pod.name === name);
+
 const podOf = async (name: string) => {
   const { status } = await jobs.world.until(name, 'under way', (each) => each.status.transfer !== undefined);
   const imageID = status.revisions?.at(-1)?.imageID;
@@ -65,8 +68,8 @@ test('a Job continues while its operator is killed, and the next operator takes 
   await world.operator.kill();
   release();
   await eventually(
-    async () => pod.state === 'ended',
-    () => `the pod is ${pod.state}: ${pod.log()}`,
+    async () => now(pod.name)?.state === 'ended',
+    () => `the pod is ${now(pod.name)?.state}: ${pod.log()}`,
   );
   const known = kubelet.pods.length;
   await jobs.start();
@@ -85,7 +88,7 @@ test('the deletion of a resource ends its pod and deletes Job, Secret and image'
   const pod = await podOf('dropped');
   await world.delete('dropped');
   await world.gone('dropped');
-  assert.equal(pod.state, 'ended');
+  assert.equal(now(pod.name)?.state, 'ended');
   release();
   await nothingLeft();
 });
