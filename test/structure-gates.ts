@@ -101,8 +101,8 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     sign: / from 'yaml'/,
     files: [
       'commands/file-credentials.ts',
-      'commands/kubectl-yaml.ts',
       'commands/jobs.ts',
+      'commands/kubectl-yaml.ts',
       'commands/limits.ts',
       'commands/manifest-text.ts',
       'generate/crd.ts',

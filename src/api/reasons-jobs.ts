@@ -12,7 +12,7 @@ export const jobReasons = {
   },
   TransferPodRefused: {
     meaning:
-      'The cluster created no pod for the Job of the transfer, because a quota or an admission policy refuses it.',
+      'The cluster created no pod for the Job of the transfer, because a quota or an admission policy rejects it.',
     shownBy: ['Ready'],
     actor: 'installer',
     remedy:

@@ -3,7 +3,7 @@
  * termination message of the pod.
  *
  * Guarantees: nothing is written unless the image still is the empty one that the plan is for, so a pod that is late fills no other.
- * A pod that is stopped by a signal leaves no outcome, so that the cluster says why.
+ * A pod that is stopped by a signal leaves no outcome, because the cluster reports the cause.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -52,7 +52,7 @@ export interface JobExecutorOptions {
 
 /** For a pod to end after its deletion: its grace period, and as long again. */
 const endMs = 20_000;
-/** Waiting has a limit, and a Job may be gone without an event of a watch. */
+/** Waiting has a limit, and a watch may miss the deletion of a Job. */
 const lookMs = 10_000;
 /** A Job that was created is in the list of every later watch. */
 const unseenMs = 60_000;
@@ -223,7 +223,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     const name = jobNameOf(run.plan);
     let job = found;
 
-    /** What may have been created is deleted. Later calls of this process conflict with it otherwise. */
+    /** Deletes the Job that may have been created, so that it does not run without a listener. */
     async function drop(): Promise<void> {
       const present = job ?? (await client.get(jobType, { namespace, name }, detached.signal));
       if (present !== undefined) await remove(present, detached.signal);

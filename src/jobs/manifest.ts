@@ -25,7 +25,7 @@ const containerName = 'transfer';
 
 export interface Installation {
   namespace: string;
-  /** Name of the leader's Lease. It tells the Jobs of several installations in one namespace apart. */
+  /** Name of the leader's Lease. It distinguishes the Jobs of several installations in one namespace. */
   lease: string;
   template: JobTemplate;
 }

@@ -1,8 +1,8 @@
 /**
  * The progress of transfers in pods: each pod writes a key of one ConfigMap, and the operator reads all of them while Jobs run.
  *
- * Guarantees: a pod needs the right to patch this one ConfigMap, and no other; what it writes is bounded and checked, and decides
- * nothing but what is shown and whether a run is slow. Progress that cannot be written or read ends no transfer.
+ * Guarantees: a pod needs the right to patch this one ConfigMap, and no other; its text is bounded and checked, and decides only what is
+ * shown and whether a run is slow. Progress that cannot be written or read ends no transfer.
  */
 import { z } from 'zod';
 import type { KubernetesClient } from '../kubernetes/client.ts';

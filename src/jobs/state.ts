@@ -19,7 +19,7 @@ export type JobState =
   | { kind: 'ended'; outcome: PodOutcome }
   | { kind: 'lost'; cause: LossCause; message: string };
 
-/** notCreated: there is no pod, because a quota or an admission policy refuses it. */
+/** notCreated: there is no pod, because a quota or an admission policy rejects it. */
 export type WaitCause = 'notCreated' | 'noNode' | 'imagePull' | 'starting';
 
 export type LossCause = 'evicted' | 'nodeLost' | 'outOfMemory' | 'crashed' | 'deadline' | 'invalidImage' | 'deleted';
@@ -35,7 +35,7 @@ export function jobStateOf(job: TransferJob, pods: readonly TransferPod[], now: 
   if (job.suspend) return { kind: 'suspended' };
   const pod = pods.find(({ metadata }) => metadata.deletionTimestamp === undefined) ?? pods[0];
   if (pod === undefined) {
-    const message = 'there is no pod, as a quota or an admission policy may refuse it';
+    const message = 'there is no pod, as a quota or an admission policy may reject it';
     return { kind: 'waiting', cause: 'notCreated', message, sinceMs: ageOf(job.metadata.creationTimestamp, now) };
   }
   if (pod.container.kind === 'running' || pod.phase === 'Running') return { kind: 'running' };

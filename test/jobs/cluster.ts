@@ -22,7 +22,7 @@ export function createCluster(clock: Clock) {
   const secrets = new Map<string, string>();
   const calls: string[] = [];
   const followers = new Set<Follower>();
-  /** What the next call of this kind fails with, after the server has carried it out. */
+  /** The error of the next call of this kind, after the server has carried it out. */
   const lost = new Map<string, Error>();
   /** A pod that does not end when it is deleted. */
   let isNodeLost = false;

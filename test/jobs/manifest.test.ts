@@ -155,7 +155,7 @@ test('no secret of a run is in its Job', () => {
   for (const secret of ['hunter2', 'Bearer', 'password']) assert(!job.includes(secret), secret);
 });
 
-test('files of a run that another version wrote are refused without a quotation', async () => {
+test('files of a run that another version wrote are rejected without a quotation', async () => {
   await assert.rejects(
     readRunFiles(async () => '{"token":"hunter2"}', pathOf),
     (error: Error) => {
@@ -165,6 +165,6 @@ test('files of a run that another version wrote are refused without a quotation'
   );
 });
 
-test('a template with a field that is not configurable is refused', () => {
+test('a template with a field that is not configurable is rejected', () => {
   assert.equal(JobTemplate.safeParse({ ...template, securityContext: {} }).success, false);
 });

@@ -27,7 +27,7 @@ interface Case {
 const cases: Case[] = [
   { name: 'a Job without a pod waits', expected: { kind: 'waiting', cause: 'notCreated', sinceMs: 5_000 } },
   {
-    name: 'a Job whose pod is refused fails after the time for waiting',
+    name: 'a Job whose pod is rejected fails after the time for waiting',
     seconds: 600,
     expected: { kind: 'waiting', cause: 'notCreated' },
     code: 'TransferPodRefused',
