@@ -32,13 +32,13 @@ export function readSettings<T extends Settings>(table: T, args: string[], env: 
   return readCommandLine(table, args, env, 0).settings;
 }
 
-/** As `readSettings`, for a command that takes up to `most` operands in addition to its flags. */
+/** As `readSettings`, for a command that takes up to `most` operands in addition to its flags. `flags`: those that `args` has. */
 export function readCommandLine<T extends Settings>(
   table: T,
   args: string[],
   env: NodeJS.ProcessEnv,
   most: number,
-): { settings: ValuesOf<T>; operands: string[] } {
+): { settings: ValuesOf<T>; operands: string[]; flags: string[] } {
   const { given, operands } = parse(table, args);
   if (operands.length > most) throw new UsageError(`Unexpected argument '${operands[most]}'`);
   const shape = Object.fromEntries(Object.entries(table).map(([key, { schema }]) => [key, schema]));
@@ -46,7 +46,7 @@ export function readCommandLine<T extends Settings>(
   const texts = described.map(({ flag, env: name }) => given.get(flag) ?? (name === undefined ? undefined : env[name]));
   const raw = Object.fromEntries(Object.keys(table).map((key, index) => [key, texts[index]]));
   const parsed = z.object(shape).safeParse(raw);
-  if (parsed.success) return { settings: parsed.data as ValuesOf<T>, operands };
+  if (parsed.success) return { settings: parsed.data as ValuesOf<T>, operands, flags: [...given.keys()] };
   const [issue] = parsed.error.issues;
   throw new UsageError(`--${flagOf(String(issue?.path[0]))}: ${issue?.message}`);
 }

@@ -28,14 +28,19 @@ export const transferHelp = `glance-image-operator transfer [flags] PLAN
 
 ${helpOf(transferSettings)}`;
 
+const flagsOfPods = ['run', 'termination-message'];
+
 /** Resolves with the exit code, if it is not that of success. */
 export async function transfer(args: string[]): Promise<number | undefined> {
-  const { settings, operands } = readCommandLine(transferSettings, args, process.env, 1);
+  const { settings, operands, flags } = readCommandLine(transferSettings, args, process.env, 1);
   const [path] = operands;
   if (settings.run !== undefined) {
+    const others = flags.filter((flag) => !flagsOfPods.includes(flag)).map((flag) => `--${flag}`);
     if (path !== undefined) throw new UsageError('--run has the plan: give no other');
+    if (others.length > 0) throw new UsageError(`--run has all settings: leave out ${others.join(', ')}`);
     return transferInPod({ run: settings.run, message: settings.terminationMessage });
   }
+  if (settings.terminationMessage !== undefined) throw new UsageError('--termination-message needs --run');
   if (path === undefined) throw new UsageError('give the file of a plan, or - for standard input');
   const plan = await readPlan(path);
   const result = await runPlan(plan, settings);
