@@ -1,8 +1,7 @@
 /**
  * Builds the transfers that run as Jobs of the cluster: their watches, their rights, and what decides between a Job and the thread.
  *
- * Guarantees: an operator without the rights for Jobs says which is missing, and transfers everything in its thread; it looks again
- * later.
+ * Guarantees: an operator without the rights for Jobs transfers everything in its thread, and looks for the rights again later.
  */
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
@@ -17,6 +16,7 @@ import { createJobExecutor } from '../jobs/executor.ts';
 import { type Installation, leaseLabel } from '../jobs/manifest.ts';
 import { byJob, jobType, podType } from '../jobs/objects.ts';
 import { createProgressBoard } from '../jobs/progress.ts';
+import { createJobRights } from '../jobs/rights.ts';
 import { runFilesOf } from '../jobs/run-files.ts';
 import { JobTemplate } from '../jobs/template.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
@@ -111,11 +111,8 @@ export function createJobs(options: JobsOptions, above: number, template: JobTem
     clock,
     log,
   });
-  const mayCreate = createRightsCheck({ transport, namespace, clock, log });
+  const rights = createJobRights({ transport, namespace, clock, log });
   let isAllowed = false;
-  const whenAllowed = async (stop: AbortSignal) => {
-    while (!(await mayCreate(stop))) await clock.sleep(rightsMs, stop);
-  };
   const api = apiServerOf(loadKubeconfig(settings.kubeconfig));
   const executor = createJobExecutor({
     installation,
@@ -147,14 +144,14 @@ export function createJobs(options: JobsOptions, above: number, template: JobTem
       jobs: executor,
       above,
       sizeOf: createSizeOf({ egress: policies, trust, sessions, readAccess, clock, random }),
-      mayCreate,
+      rights,
     }),
     // Without rights a watch would be rejected without end.
     components: [jobs.component, pods.component, { name: 'transfer-progress', run: board.run }].map(
       ({ name, run }) => ({
         name,
         async run(stop, halt) {
-          await whenAllowed(stop);
+          await rights.whenGranted(stop);
           isAllowed = true;
           await run(stop, halt);
         },
@@ -172,56 +169,4 @@ export function createJobs(options: JobsOptions, above: number, template: JobTem
 
 async function contentOf(path: string | undefined): Promise<string> {
   return path === undefined ? '' : readFile(path, 'utf8');
-}
-
-interface RightsOptions {
-  transport: Pick<ApiTransport, 'request'>;
-  namespace: string;
-  clock: Clock;
-  log: Logger;
-}
-
-const reviewPath = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
-const reviewSchema = z.object({ status: z.object({ allowed: z.boolean() }) });
-const rightsMs = 300_000;
-
-/** All rights that Jobs need. The progress is no condition. */
-const rights = [
-  ...['create', 'get', 'list', 'watch', 'delete'].map((verb) => ({ group: 'batch', resource: 'jobs', verb })),
-  ...['list', 'watch'].map((verb) => ({ group: '', resource: 'pods', verb })),
-  { group: '', resource: 'secrets', verb: 'create' },
-];
-
-function createRightsCheck({ transport, namespace, clock, log }: RightsOptions) {
-  let known: { at: number; missing: string } | undefined;
-
-  async function missingNow(signal: AbortSignal): Promise<string> {
-    const missing: string[] = [];
-    for (const right of rights) {
-      const spec = { resourceAttributes: { namespace, ...right } };
-      const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', metadata: {}, spec };
-      const answer = await transport.request({ method: 'POST', path: reviewPath, body, idempotent: true }, signal);
-      if (reviewSchema.safeParse(answer).data?.status.allowed !== true) missing.push(`${right.verb} ${right.resource}`);
-    }
-    return missing.join(', ');
-  }
-
-  /** Rejects with the signal's reason. */
-  return async (signal: AbortSignal): Promise<boolean> => {
-    if (known !== undefined && clock.monotonic() - known.at < rightsMs) return known.missing === '';
-    try {
-      const missing = await missingNow(signal);
-      if (missing !== '' && missing !== known?.missing)
-        log.warn(
-          { namespace, missing },
-          'The operator has no rights for Jobs in its namespace: all transfers run in its thread',
-        );
-      known = { at: clock.monotonic(), missing };
-      return missing === '';
-    } catch (error) {
-      signal.throwIfAborted();
-      log.warn({ problem: describe(error) }, 'The rights for Jobs cannot be checked: this transfer runs in the thread');
-      return false;
-    }
-  };
 }

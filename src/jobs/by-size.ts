@@ -12,6 +12,7 @@ import type { Clock, Random } from '../lib/clock.ts';
 import type { ExecuteOptions, Execution, Executor, TransferAccess, TransferRun } from '../transfer/executor.ts';
 import type { TransferPlan } from '../transfer/plan.ts';
 import { type CloudSessions, createSourceOpener } from '../transfer/sources.ts';
+import type { JobRights } from './rights.ts';
 
 export interface BySizeOptions {
   thread: Executor;
@@ -20,11 +21,10 @@ export interface BySizeOptions {
   above: number;
   /** The length of the file; undefined if the source announces none. Rejects if the source fails. */
   sizeOf(plan: TransferPlan, signal: AbortSignal): Promise<number | undefined>;
-  /** Whether this process may create Jobs. */
-  mayCreate(signal: AbortSignal): Promise<boolean>;
+  rights: Pick<JobRights, 'mayCreate' | 'whenKnown'>;
 }
 
-export function createExecutorBySize({ thread, jobs, above, sizeOf, mayCreate }: BySizeOptions): Executor {
+export function createExecutorBySize({ thread, jobs, above, sizeOf, rights }: BySizeOptions): Executor {
   async function isLarge(plan: TransferPlan, signal: AbortSignal): Promise<boolean> {
     try {
       const size = await sizeOf(plan, signal);
@@ -38,7 +38,7 @@ export function createExecutorBySize({ thread, jobs, above, sizeOf, mayCreate }:
   function start(run: TransferRun, options: ExecuteOptions): Execution {
     let chosen: Execution | undefined;
     const decide = async () => {
-      const isJob = (await mayCreate(options.signal)) && (await isLarge(run.plan, options.signal));
+      const isJob = (await rights.mayCreate(options.signal)) && (await isLarge(run.plan, options.signal));
       options.signal.throwIfAborted();
       chosen = (isJob ? jobs : thread).start(run, options);
       return chosen.ended;
@@ -53,7 +53,7 @@ export function createExecutorBySize({ thread, jobs, above, sizeOf, mayCreate }:
 
   return {
     start,
-    attach: async (signal) => ((await mayCreate(signal)) ? jobs.attach(signal) : []),
+    attach: async (signal) => ((await rights.whenKnown(signal)) ? jobs.attach(signal) : []),
   };
 }
 
