@@ -69,6 +69,8 @@ describe('the choice between a Job and the thread', () => {
   test('an image that is read back is transferred by a Job where it is large, as any other', async () => {
     const plan = planOf({
       method: 'Verify',
+      digestOf: 'Image',
+      decompress: 'None',
       source: { kind: 'glance', image: planOf().imageID, cloud: { secretRef: { name: 'openstack' }, name: 'demo' } },
     });
     assert.equal(await chosen({ size: async () => mebibyte + 1 }, plan), 'Job');

@@ -6,6 +6,8 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { group, plural } from '../../src/api/group.ts';
@@ -33,6 +35,8 @@ const deploymentSchema = z.looseObject({
     }),
   }),
 });
+
+const templateSchema = z.looseObject({ data: z.looseObject({ 'transfer-jobs.yaml': z.string() }) });
 
 /** A server that offers no streaming lists says so, and is asked for pages. */
 const noStreams: Rule = {
@@ -80,13 +84,17 @@ export class Installation implements AsyncDisposable {
     const roles = rolesOf(objects);
     if (lost !== undefined) assert.ok(permissionsOf(roles).includes(lost), `the chart does not grant ${lost}`);
     const left = lost === undefined ? roles : roles.map((role) => without(role, lost));
-    const rest = ofKind(objects, 'ServiceAccount', 'RoleBinding', 'ClusterRoleBinding');
+    const rest = ofKind(objects, 'ServiceAccount', 'RoleBinding', 'ClusterRoleBinding', 'ConfigMap');
     await kubernetes.apply(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [...rest, ...left] }));
     await untilAllowed(kubernetes, userOf({ namespace, name }), attributesOf(left, world.namespace));
     const proxy = await startProxy({ url: kubernetes.server, ca: kubernetes.caPem });
     proxy.on(noStreams);
     const [deployment] = ofKind(objects, 'Deployment').map((object) => deploymentSchema.parse(object));
-    const args = deployment?.spec.template.spec.containers[0].args ?? [];
+    const mounted = deployment?.spec.template.spec.containers[0].args ?? [];
+    const template = join(kubernetes.directory, `${name}-transfer-jobs.yaml`);
+    const args = mounted.map((arg) => arg.replace(/^(--transfer-job-template)=.*/, `$1=${template}`));
+    const [jobs] = ofKind(objects, 'ConfigMap').flatMap((map) => templateSchema.safeParse(map).data ?? []);
+    if (jobs !== undefined) await writeFile(template, jobs.data['transfer-jobs.yaml']);
     return new Installation(world, name, { namespace, name }, permissionsOf(left), proxy, args);
   }
 
