@@ -11,6 +11,7 @@ import type { Component } from '../controller/supervisor.ts';
 import { createImageClient } from '../glance/client/index.ts';
 import { createEgressPolicy, type EgressPair, type EgressRules } from '../http/egress.ts';
 import type { Trust } from '../http/trust.ts';
+import type { JobMetrics } from '../image/metrics/jobs.ts';
 import { createExecutorBySize, createSizeOf } from '../jobs/by-size.ts';
 import { createJobExecutor } from '../jobs/executor.ts';
 import { type Installation, leaseLabel } from '../jobs/manifest.ts';
@@ -18,9 +19,11 @@ import { byJob, jobType, podType } from '../jobs/objects.ts';
 import { createProgressBoard } from '../jobs/progress.ts';
 import { createJobRights } from '../jobs/rights.ts';
 import { runFilesOf } from '../jobs/run-files.ts';
+import { jobStateOf } from '../jobs/state.ts';
 import { JobTemplate } from '../jobs/template.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { apiServerOf, loadKubeconfig } from '../kubernetes/kubeconfig.ts';
+import type { Item, KubernetesObject } from '../kubernetes/resource.ts';
 import type { ApiTransport } from '../kubernetes/transport.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
@@ -43,6 +46,7 @@ export interface JobsOptions {
   client: KubernetesClient;
   transport: ApiTransport;
   metrics: WatchedStoreOptions<never>['metrics'];
+  observer: JobMetrics;
   egress: EgressPair<EgressRules>;
   trust: Trust;
   /** For the reads of sizes and of images. */
@@ -95,6 +99,12 @@ export function createJobs(options: JobsOptions, above: number, template: JobTem
       [byJob]: (item) => (item.kind === 'readable' && item.object.job !== undefined ? [item.object.job] : []),
     },
   });
+  options.observer.follow(() =>
+    readable(jobs.store.list()).map((job) => {
+      const own = readable(pods.store.findBy(byJob, job.metadata.uid));
+      return jobStateOf(job, own, clock.now()).kind;
+    }),
+  );
   const policies = { sources: createEgressPolicy(egress.sources), clouds: createEgressPolicy(egress.clouds) };
   const sessions: CloudSessions = createSessionPool({
     clock,
@@ -165,6 +175,10 @@ export function createJobs(options: JobsOptions, above: number, template: JobTem
     ),
     close: sessions.close,
   };
+}
+
+function readable<T extends KubernetesObject>(items: readonly Item<T>[]): T[] {
+  return items.flatMap((item) => (item.kind === 'readable' ? [item.object] : []));
 }
 
 async function contentOf(path: string | undefined): Promise<string> {

@@ -108,7 +108,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
         ? undefined
         : (thread, readAccess) =>
             createJobs(
-              { ...watching, settings, transport, egress, trust, thread, readAccess, ...own },
+              { ...watching, settings, transport, egress, trust, thread, readAccess, observer: domain.jobs, ...own },
               above,
               template,
             ),

@@ -9,6 +9,7 @@ import type { Key } from '../lib/key.ts';
 import { runIDOf, type TransferRun } from '../transfer/executor.ts';
 import { TransferPlan } from '../transfer/plan.ts';
 import { parseBounded } from './json.ts';
+import { containerName } from './objects.ts';
 import type { RunFiles } from './run-files.ts';
 import type { JobTemplate } from './template.ts';
 
@@ -21,7 +22,6 @@ export const podExitCodes = { failed: 1, usage: 2, needsChange: 10, mayPass: 11,
 
 const runDirectory = '/run/glance-image-operator';
 const messageFile = '/dev/termination-log';
-const containerName = 'transfer';
 
 export interface Installation {
   namespace: string;

@@ -12,6 +12,8 @@ export interface ReportedCondition {
 
 export interface TransferJob extends KubernetesObject {
   suspend: boolean;
+  /** RFC 3339. Of the first pod, and again after a suspension. */
+  startTime: string | undefined;
   conditions: readonly ReportedCondition[];
 }
 
@@ -40,7 +42,7 @@ const conditions = z
 
 const jobSchema = z.object({
   spec: z.object({ suspend: z.boolean().optional() }),
-  status: z.object({ conditions }).default({ conditions: [] }),
+  status: z.object({ conditions, startTime: z.string().optional() }).default({ conditions: [] }),
 });
 
 const stateSchema = z.object({
@@ -58,12 +60,15 @@ const podSchema = z.object({
       message: words.optional(),
       conditions,
       containerStatuses: z
-        .array(z.object({ state: stateSchema.default({}) }))
+        .array(z.object({ name: z.string(), state: stateSchema.default({}) }))
         .max(16)
         .default([]),
     })
     .default({ phase: 'Pending', conditions: [], containerStatuses: [] }),
 });
+
+/** Of the container that transfers. */
+export const containerName = 'transfer';
 
 /** The index of pods by the uid of their Job. */
 export const byJob = 'job';
@@ -75,7 +80,8 @@ export const jobType: ResourceType<TransferJob> = {
   plural: 'jobs',
   parse(object) {
     const { spec, status } = jobSchema.parse(object);
-    return { ...parseObject(object), suspend: spec.suspend ?? false, conditions: status.conditions };
+    const { startTime, conditions } = status;
+    return { ...parseObject(object), suspend: spec.suspend ?? false, startTime, conditions };
   },
 };
 
@@ -87,8 +93,10 @@ export const podType: ResourceType<TransferPod> = {
   parse(object) {
     const { metadata } = parseObject(object);
     const { phase, reason, message, conditions, containerStatuses } = podSchema.parse(object).status;
+    // Others are added by service meshes.
+    const container = stateOf(containerStatuses.find(({ name }) => name === containerName)?.state);
     const job = metadata.labels?.['batch.kubernetes.io/controller-uid'];
-    return { metadata, job, phase, reason, message, conditions, container: stateOf(containerStatuses[0]?.state) };
+    return { metadata, job, phase, reason, message, conditions, container };
   },
 };
 

@@ -36,10 +36,16 @@ export function jobStateOf(job: TransferJob, pods: readonly TransferPod[], now: 
   const pod = pods.find(({ metadata }) => metadata.deletionTimestamp === undefined) ?? pods[0];
   if (pod === undefined) {
     const message = 'there is no pod, as a quota or an admission policy may reject it';
-    return { kind: 'waiting', cause: 'notCreated', message, sinceMs: ageOf(job.metadata.creationTimestamp, now) };
+    return { kind: 'waiting', cause: 'notCreated', message, sinceMs: ageOf(startOf(job), now) };
   }
   if (pod.container.kind === 'running' || pod.phase === 'Running') return { kind: 'running' };
   return waitOf(pod, now);
+}
+
+/** Undefined: it was suspended, and has not been started yet. The time in a queue does not count. */
+function startOf({ metadata, startTime, conditions }: TransferJob): string | undefined {
+  const wasSuspended = conditions.some(({ type }) => type === 'Suspended');
+  return startTime ?? (wasSuspended ? undefined : metadata.creationTimestamp);
 }
 
 function outcomeOf(pods: readonly TransferPod[]): PodOutcome | undefined {

@@ -178,3 +178,14 @@ test('revisions are counted by state, and newer files of publishers by what beco
     'glance_image_operator_updates{state="Failed"} 2',
   ]);
 });
+
+test('the Jobs of transfers are counted by their state at each scrape, and are none without Jobs', async () => {
+  const { domain, registry } = metrics();
+  const samples = async () =>
+    [...(await registry.metrics()).matchAll(/^glance_image_operator_transfer_jobs\{state="(\w+)"\} (\d+)$/gm)].map(
+      ([, state, count]) => `${state} ${count}`,
+    );
+  assert.deepEqual(await samples(), ['suspended 0', 'waiting 0', 'running 0', 'ended 0', 'lost 0']);
+  domain.jobs.follow(() => ['running', 'lost', 'running']);
+  assert.deepEqual(await samples(), ['suspended 0', 'waiting 0', 'running 2', 'ended 0', 'lost 1']);
+});

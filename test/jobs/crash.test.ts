@@ -13,7 +13,7 @@ import { terminated } from './objects.ts';
 
 const { image: _, ...result } = resultOf(7);
 const statuses = {
-  runs: { phase: 'Running', containerStatuses: [{ state: { running: {} } }] },
+  runs: { phase: 'Running', containerStatuses: [{ name: 'transfer', state: { running: {} } }] },
   succeeds: { phase: 'Succeeded', ...terminated(0, writeMessage({ kind: 'succeeded', result })) },
   fails: {
     phase: 'Failed',

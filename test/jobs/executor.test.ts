@@ -22,7 +22,7 @@ const failure = {
     writeMessage({ kind: 'failed', error: { kind: 'operator', message: 'other', code: 'DigestMismatch' } }),
   ),
 };
-const running = { phase: 'Running', containerStatuses: [{ state: { running: {} } }] };
+const running = { phase: 'Running', containerStatuses: [{ name: 'transfer', state: { running: {} } }] };
 
 describe('the executor of Jobs', () => {
   let clock: ReturnType<typeof createVirtualClock>;

@@ -49,10 +49,10 @@ export function podObject(status: object = {}, metadata: object = {}): TransferP
 }
 
 export const terminated = (exitCode: number, message = '', reason = 'Error') => ({
-  containerStatuses: [{ state: { terminated: { exitCode, reason, message } } }],
+  containerStatuses: [{ name: 'transfer', state: { terminated: { exitCode, reason, message } } }],
 });
 export const waiting = (reason: string, message = '') => ({
-  containerStatuses: [{ state: { waiting: { reason, message } } }],
+  containerStatuses: [{ name: 'transfer', state: { waiting: { reason, message } } }],
 });
 export const condition = (type: string, reason: string, message = '', status = 'True') => ({
   conditions: [{ type, status, reason, message }],

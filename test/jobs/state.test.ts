@@ -39,6 +39,34 @@ const cases: Case[] = [
     expected: { kind: 'suspended' },
   },
   {
+    name: 'a Job that a queue has just released has waited no time for its pod',
+    job: condition('Suspended', 'JobSuspended'),
+    seconds: 1e6,
+    expected: { kind: 'waiting', cause: 'notCreated', sinceMs: 0 },
+  },
+  {
+    name: 'a Job that a queue has released waits for its pod from then on',
+    job: { ...condition('Suspended', 'JobResumed', '', 'False'), startTime: at(1e6).toISOString() },
+    seconds: 1e6 + 600,
+    expected: { kind: 'waiting', cause: 'notCreated', sinceMs: 600_000 },
+    code: 'TransferPodRefused',
+  },
+  {
+    name: 'the container of a service mesh says nothing about the transfer',
+    pods: [
+      {
+        status: {
+          phase: 'Running',
+          containerStatuses: [
+            { name: 'istio-proxy', state: { running: {} } },
+            ...terminated(0, writeMessage(succeeded)).containerStatuses,
+          ],
+        },
+      },
+    ],
+    expected: { kind: 'ended', outcome: succeeded },
+  },
+  {
     name: 'a pod without a node waits, with the reason of the scheduler',
     pods: [{ status: { phase: 'Pending', ...condition('PodScheduled', 'Unschedulable', '0/3 nodes', 'False') } }],
     expected: { kind: 'waiting', cause: 'noNode', message: 'Unschedulable: 0/3 nodes' },
@@ -75,7 +103,14 @@ const cases: Case[] = [
   },
   {
     name: 'a pod with a running container runs, for any time',
-    pods: [{ status: { phase: 'Running', containerStatuses: [{ state: { running: { startedAt: createdAt } } }] } }],
+    pods: [
+      {
+        status: {
+          phase: 'Running',
+          containerStatuses: [{ name: 'transfer', state: { running: { startedAt: createdAt } } }],
+        },
+      },
+    ],
     seconds: 1e6,
     expected: { kind: 'running' },
   },

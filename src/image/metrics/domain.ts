@@ -8,12 +8,14 @@ import type { TransferObserver } from '../../transfer/meter.ts';
 import { type CacheObserver, createCacheMetrics } from './cache.ts';
 import { type CloudMetrics, createCloudMetrics } from './clouds.ts';
 import { createImageMetrics, type ImageMetrics } from './images.ts';
+import { createJobMetrics, type JobMetrics } from './jobs.ts';
 import { createTransferMetrics } from './transfers.ts';
 
 export interface DomainMetrics {
   images: ImageMetrics;
   clouds: CloudMetrics;
   transfers: TransferObserver;
+  jobs: JobMetrics;
   /** For one cloud and project. */
   cache: (cloud: string) => CacheObserver;
 }
@@ -29,6 +31,7 @@ export function createDomainMetrics(
     images: createImageMetrics(meters, images),
     clouds: createCloudMetrics(meters),
     transfers: createTransferMetrics(meters),
+    jobs: createJobMetrics(meters),
     cache: createCacheMetrics(meters, clock),
   };
 }
