@@ -93,13 +93,32 @@ test('the deletion of a resource ends its pod and deletes Job, Secret and image'
   await nothingLeft();
 });
 
-test('a pod that crashes is reported as TransferPodCrashed or, if its memory was exceeded, as TransferOutOfMemory', async () => {
+test('a pod that exceeds its memory is reported as TransferOutOfMemory, and one that is killed as TransferPodCrashed', async () => {
   const { world, kubelet } = jobs;
-  const { release } = await declare('crashed');
-  const pod = await podOf('crashed');
-  kubelet.kill(pod.name, 'OOMKilled');
-  await world.reason('crashed', 'TransferOutOfMemory');
+  const killed = { memory: 'OOMKilled', crash: 'SIGKILL' } as const;
+  const reasons = { memory: 'TransferOutOfMemory', crash: 'TransferPodCrashed' } as const;
+  for (const name of ['memory', 'crash'] as const) {
+    const { release } = await declare(name);
+    const pod = await podOf(name);
+    kubelet.kill(pod.name, killed[name]);
+    await world.reason(name, reasons[name]);
+    release();
+    await world.delete(name);
+    await world.gone(name);
+  }
+  await nothingLeft();
+});
+
+test('a pod that is evicted is replaced by another, which fills the same image', async () => {
+  const { world, kubelet } = jobs;
+  const { release, digest } = await declare('evicted');
+  const pod = await podOf('evicted');
+  kubelet.evictUnderPressure(pod.name);
   release();
-  await world.delete('crashed');
-  await world.gone('crashed');
+  const { status } = await world.ready('evicted');
+  const own = kubelet.pods.filter(({ name }) => name.startsWith(`transfer-${status.imageID}`));
+  assert.deepEqual([own.length, own[0]?.name], [2, pod.name]);
+  const image = await world.project.getImage(status.imageID ?? '');
+  assert.equal(`sha512:${image.os_hash_value}`, digest);
+  await nothingLeft();
 });

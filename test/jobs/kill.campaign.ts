@@ -1,0 +1,71 @@
+/**
+ * A hundred transfers as Jobs, of which the operator, the pod or both are killed at random bytes. Each becomes an image with the declared
+ * bytes, and leaves nothing. The seed is in the name of the test; JOBS_SEED sets it.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { reconcileAtAnnotation } from '../../src/api/group.ts';
+import { generated } from '../env/content.ts';
+import { eventually } from '../env/wait.ts';
+import { digestOf } from '../operator/digest.ts';
+import { JobWorld } from './real.ts';
+
+const rounds = 100;
+const size = 3 * 2 ** 20;
+const seed = Number(process.env['JOBS_SEED'] ?? Date.now() % 2 ** 31);
+const victims = ['operator', 'pod', 'both'] as const;
+
+/** Numerical Recipes' generator: enough for the choice of a byte. */
+function numbers(start: number): () => number {
+  let state = start;
+  return () => {
+    state = (1_664_525 * state + 1_013_904_223) % 2 ** 32;
+    return state / 2 ** 32;
+  };
+}
+
+let jobs: JobWorld;
+before(async () => {
+  jobs = await JobWorld.create();
+});
+after(() => jobs[Symbol.asyncDispose]());
+
+test(`${rounds} transfers as Jobs whose operator, pod or both are killed at random bytes fill their images, with the seed ${seed}`, async (t) => {
+  const random = numbers(seed);
+  const { world, kubelet } = jobs;
+  for (let round = 0; round < rounds; round++) {
+    const name = `round-${round}`;
+    const victim = victims[Math.floor(random() * victims.length)] ?? 'both';
+    const at = Math.floor(random() * size);
+    await t.test(`round ${round} kills ${victim} at byte ${at}`, async () => {
+      const body = generated(size, name);
+      const released = Promise.withResolvers<void>();
+      const url = world.source.add(`/${name}.raw`, { body, gate: { at, released: released.promise } });
+      await world.apply(name, { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
+      const { status: begun } = await world.until(name, 'under way', ({ status }) => status.transfer !== undefined);
+      const pod = await kubelet.running(`transfer-${begun.revisions?.at(-1)?.imageID}`);
+      if (victim !== 'pod') await world.operator.kill();
+      if (victim !== 'operator') kubelet.kill(pod.name, 'SIGKILL');
+      released.resolve();
+      if (victim !== 'pod') await jobs.start();
+      // A crash is tried again after minutes, or at once on request.
+      if (victim !== 'operator') {
+        await world.reason(name, 'TransferPodCrashed');
+        await world.annotate(name, reconcileAtAnnotation, 'again');
+      }
+      const { status } = await world.ready(name);
+      const image = await world.project.getImage(status.imageID ?? '');
+      assert.equal(`sha512:${image.os_hash_value}`, digestOf(body, 'sha512'));
+      await world.delete(name);
+      await world.gone(name);
+      let left: string[] = [];
+      await eventually(
+        async () => {
+          left = await jobs.left();
+          return left.length === 0;
+        },
+        () => `${left.join(', ')} are left`,
+      );
+    });
+  }
+});
