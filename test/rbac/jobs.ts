@@ -1,12 +1,17 @@
 /** The purpose of each permission for Jobs, shown by an operator without it. No kubelet runs their pods, so Jobs stay active. */
 import assert from 'node:assert/strict';
 import { z } from 'zod';
+import { createJobRights } from '../../src/jobs/rights.ts';
+import { createApiTransport } from '../../src/kubernetes/transport.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { createLogger } from '../../src/lib/log.ts';
 import { raw } from '../env/images.ts';
-import { eventually } from '../env/wait.ts';
+import { eventually, patience } from '../env/wait.ts';
 import { digestOf } from '../operator/digest.ts';
 import type { Case } from './cases.ts';
 import type { Permission } from './chart.ts';
 import type { Installation, InstallationOptions } from './installation.ts';
+import { kubeconfigOf } from './service-account.ts';
 
 /** Every file is larger. */
 export const withJobs: InstallationOptions = { values: { transferJobs: { above: '1' } } };
@@ -26,17 +31,36 @@ export async function declareFile(installation: Installation, name: string): Pro
   await installation.apply(name, { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
 }
 
-const worksInItsThread = (verb: string, resource: string): Case => ({
-  symptom: 'says that the right for Jobs is missing, and transfers in its thread',
+const creating: Case = {
+  symptom: 'says that the right is missing, and transfers in its thread',
   options: withJobs,
   async show(installation) {
     const operator = await installation.start();
     await declareFile(installation, 'in-thread');
     await installation.world.ready('in-thread');
-    const says = (line: string) =>
-      line.includes(`"missing":"${verb} ${resource}"`) && line.includes('no rights for Jobs');
+    const says = (line: string) => line.includes('"missing":"create jobs"') && line.includes('no rights for Jobs');
     assert(operator.log.some(says), operator.log.join('\n'));
     assert.deepEqual(await jobsOf(installation), []);
+  },
+};
+
+/** Its check of the rights is enough: what follows from it is shown by the first case. */
+const missing = (verb: string, resource: string): Case => ({
+  symptom: 'finds that the right is missing, as without permission to create them',
+  options: withJobs,
+  async show({ world, account }) {
+    const kubeconfig = await kubeconfigOf(world.stack.kubernetes, account);
+    const clock = systemClock;
+    const transport = createApiTransport({ kubeconfig, version: 'test', clock, random: Math.random });
+    try {
+      const lines: string[] = [];
+      const log = createLogger('info', { write: (line: string) => void lines.push(line) });
+      const rights = createJobRights({ transport, namespace: account.namespace, clock, log });
+      assert.equal(await rights.whenKnown(patience()), false);
+      assert.match(lines.join(''), new RegExp(`"missing":"${verb} ${resource}"`));
+    } finally {
+      await transport.close();
+    }
   },
 });
 
@@ -50,16 +74,13 @@ async function startJob(installation: Installation): Promise<void> {
 }
 
 export const jobCases: Record<Permission, Case> = {
+  'create batch/jobs': creating,
   ...Object.fromEntries(
-    [
-      ...['create', 'delete', 'get', 'list', 'watch'].map((verb) => [verb, 'batch', 'jobs'] as const),
-      ...['list', 'watch'].map((verb) => [verb, '', 'pods'] as const),
-      ['create', '', 'secrets'] as const,
-    ].map(([verb, group, resource]) => [
-      `${verb} ${group === '' ? '' : `${group}/`}${resource}`,
-      worksInItsThread(verb, resource),
-    ]),
+    ['delete', 'get', 'list', 'watch'].map((verb) => [`${verb} batch/jobs`, missing(verb, 'jobs')]),
   ),
+  'list pods': missing('list', 'pods'),
+  'watch pods': missing('watch', 'pods'),
+  'create secrets': missing('create', 'secrets'),
   'get configmaps': {
     symptom: 'runs Jobs, and says that it cannot read their progress',
     options: withJobs,
