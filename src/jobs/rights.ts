@@ -14,7 +14,7 @@ import type { Logger } from '../lib/log.ts';
 export interface JobRights {
   /** For a new transfer. Rejects with the signal's reason. */
   mayCreate(signal: AbortSignal): Promise<boolean>;
-  /** Asks until the API server has answered. Rejects with the signal's reason. */
+  /** Repeats the request until the API server has responded. Rejects with the signal's reason. */
   whenKnown(signal: AbortSignal): Promise<boolean>;
   /** Resolves when all rights are there. Rejects with the signal's reason. */
   whenGranted(signal: AbortSignal): Promise<void>;

@@ -38,7 +38,7 @@ function apiServer() {
 const unavailable = new KubernetesError('no connection', { reason: 'Unavailable', httpStatus: 503 });
 
 describe('the rights for Jobs', () => {
-  test('an operator with all rights may create Jobs, and is not asked about them again for five minutes', async () => {
+  test('an operator with all rights may create Jobs, and does not check them again for five minutes', async () => {
     const { clock, lines, state, rights } = apiServer();
     assert.equal(await rights.mayCreate(never), true);
     const { reviews } = state;
@@ -83,7 +83,7 @@ describe('the rights for Jobs', () => {
     assert.deepEqual([isGranted, await rights.mayCreate(never)], [true, true]);
   });
 
-  test('while the API server does not answer, new transfers run in the thread, and runs of earlier processes wait to be found', async () => {
+  test('while the API server does not respond, new transfers run in the thread, and runs of earlier processes wait to be found', async () => {
     const { clock, lines, state, rights } = apiServer();
     state.failure = unavailable;
     assert.equal(await rights.mayCreate(never), false);

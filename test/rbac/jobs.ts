@@ -44,7 +44,7 @@ const creating: Case = {
   },
 };
 
-/** Its check of the rights is enough: what follows from it is shown by the first case. */
+/** Its check of the rights is enough: the first case shows the consequence. */
 const missing = (verb: string, resource: string): Case => ({
   symptom: 'finds that the right is missing, as without permission to create them',
   options: withJobs,
