@@ -44,7 +44,7 @@ const creating: Case = {
   },
 };
 
-/** Its check of the rights is enough: the first case shows the consequence. */
+/** Its check of the rights is enough: the first case shows what the operator then does. */
 const missing = (verb: string, resource: string): Case => ({
   symptom: 'finds that the right is missing, as without permission to create them',
   options: withJobs,
