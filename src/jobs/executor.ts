@@ -54,7 +54,7 @@ export interface JobExecutorOptions {
 const endMs = 20_000;
 /** Waiting has a limit, and a watch may miss the deletion of a Job. */
 const lookMs = 10_000;
-/** A Job that was created is in the list of every later watch. */
+/** A Job that was created is in the list of every later watch, and one that was deleted is gone, unless a finalizer keeps it. */
 const unseenMs = 60_000;
 const retryMs = 5_000;
 
@@ -130,6 +130,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
   /** Creates the Job and its Secret. A Job of this run that is active is taken over, and any other of its name deleted. */
   async function begin(run: TransferRun, signal: AbortSignal): Promise<TransferJob> {
     const access = await options.readAccess(run.plan, signal);
+    const start = clock.monotonic();
     for (;;) {
       signal.throwIfAborted();
       const suffix = suffixOf(random);
@@ -146,6 +147,12 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
         return present;
       }
       await remove(present, signal);
+      if (present.metadata.deletionTimestamp === undefined) continue;
+      if (clock.monotonic() - start > unseenMs)
+        throw new OperatorError(`Job ${namespace}/${present.metadata.name} of an earlier run is still being deleted`, {
+          code: 'KubernetesFailed',
+        });
+      await clock.sleep(retryMs, signal);
     }
   }
 

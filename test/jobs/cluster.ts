@@ -26,6 +26,8 @@ export function createCluster(clock: Clock) {
   const lost = new Map<string, Error>();
   /** A pod that does not end when it is deleted. */
   let isNodeLost = false;
+  /** A Job that a finalizer keeps when it is deleted. */
+  let isJobKept = false;
   let version = 1;
 
   interface Follower {
@@ -98,6 +100,11 @@ export function createCluster(clock: Clock) {
       const job = jobs.get(metadata.name);
       if (job === undefined) throw refused('NotFound', 404);
       if (job.metadata.uid !== metadata.uid) throw refused('Conflict', 409);
+      if (isJobKept) {
+        const { deletionTimestamp = clock.now().toISOString() } = job.metadata;
+        jobs.set(metadata.name, { ...job, metadata: { ...job.metadata, deletionTimestamp } });
+        return answer('delete Job', undefined);
+      }
       jobs.delete(metadata.name);
       for (const name of secrets.keys()) if (name.startsWith(metadata.name)) secrets.delete(name);
       for (const follower of followers) follower.deleted('job', job);
@@ -191,6 +198,9 @@ export function createCluster(clock: Clock) {
     putPod,
     loseNode() {
       isNodeLost = true;
+    },
+    keepJobs(keeps: boolean) {
+      isJobKept = keeps;
     },
     deleteJob: (job: TransferJob) => client.deleteWithOwned(jobType, job),
     process,

@@ -112,6 +112,29 @@ describe('the executor of Jobs', () => {
     assert.equal(codeOf(await again), 'succeeded');
   });
 
+  test('a start waits for an earlier Job that a finalizer keeps, with few requests, and fails after a minute', async () => {
+    void endOf(start());
+    await settle();
+    operator.kill();
+    cluster.keepJobs(true);
+    const [old] = [...cluster.jobs.values()];
+    assert(old !== undefined);
+    await cluster.deleteJob(old);
+    const { length } = cluster.calls;
+    const late = endOf(start(cluster.process()));
+    for (let round = 0; round < 14; round++) await beats(5_000);
+    assert.equal(codeOf(await late), 'KubernetesFailed');
+    assert(cluster.calls.length - length < 60, `${cluster.calls.length - length} requests`);
+    const again = endOf(start(cluster.process()));
+    await settle();
+    cluster.keepJobs(false);
+    cluster.jobs.clear();
+    await beats(5_000);
+    assert.equal(cluster.jobs.size, 1);
+    cluster.putPod(success);
+    assert.equal(codeOf(await again), 'succeeded');
+  });
+
   test('a lost response of a creation makes no second Job', async () => {
     cluster.lost.set('create Job', new OperatorError('connection reset', { code: 'KubernetesFailed' }));
     const end = endOf(start());
