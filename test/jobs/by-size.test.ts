@@ -30,9 +30,11 @@ function named(name: string, attached: string[] = []): Executor {
 interface Scene {
   size?: (plan: TransferPlan, signal: AbortSignal) => Promise<number | undefined>;
   mayCreate?: boolean;
+  /** Once the API server has responded. */
+  hasRights?: boolean;
 }
 
-function executorWith({ size = async () => 1, mayCreate = true }: Scene) {
+function executorWith({ size = async () => 1, mayCreate = true, hasRights = mayCreate }: Scene) {
   const attached: string[] = [];
   const sized: TransferPlan[] = [];
   const executor = createExecutorBySize({
@@ -43,7 +45,7 @@ function executorWith({ size = async () => 1, mayCreate = true }: Scene) {
       sized.push(plan);
       return size(plan, signal);
     },
-    rights: { mayCreate: async () => mayCreate, whenKnown: async () => mayCreate },
+    rights: { mayCreate: async () => mayCreate, whenKnown: async () => hasRights },
   });
   return { executor, attached, sized };
 }
@@ -88,6 +90,12 @@ describe('the choice between a Job and the thread', () => {
     assert.equal((await executor.start(run, { signal: never, onProgress: () => {} }).ended).url, 'thread');
     await executor.attach(never);
     assert.deepEqual([sized, attached], [[], []]);
+  });
+
+  test('Jobs of earlier processes are looked for although the rights are not known at first', async () => {
+    const { executor, attached } = executorWith({ mayCreate: false, hasRights: true });
+    await executor.attach(never);
+    assert.deepEqual(attached, ['Job']);
   });
 
   test('a run that is cancelled while its size is read starts nowhere', async () => {
