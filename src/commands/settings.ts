@@ -84,7 +84,7 @@ export const runSettings = {
   transferJobTemplate: {
     schema: setting.text(),
     value: 'FILE',
-    help: 'YAML or JSON file with the image, the ServiceAccount and the scheduling of the pods of transfers, as the chart writes it.',
+    help: 'YAML or JSON file with the image, the ServiceAccount and the scheduling of the pods of transfers, as the chart writes it. It is read at the start.',
   },
   maxImageSizeGiB: {
     schema: setting.count(1, 1_000_000, 1024),

@@ -3,13 +3,20 @@
  * not known before, to a Job.
  *
  * Guarantees: a source that cannot be asked for its size goes to the thread, which reports the failure; runs of earlier processes stay
- * where they are.
+ * where they are; a stop of this process does not wait for a run that is not decided yet.
  */
 import type { EgressPair, EgressPolicy } from '../http/egress.ts';
 import type { Trust } from '../http/trust.ts';
 import { linked } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import type { ExecuteOptions, Execution, Executor, TransferAccess, TransferRun } from '../transfer/executor.ts';
+import {
+  type ExecuteOptions,
+  type Execution,
+  type Executor,
+  RunDetached,
+  type TransferAccess,
+  type TransferRun,
+} from '../transfer/executor.ts';
 import type { TransferPlan } from '../transfer/plan.ts';
 import { type CloudSessions, createSourceOpener } from '../transfer/sources.ts';
 import type { JobRights } from './rights.ts';
@@ -37,16 +44,22 @@ export function createExecutorBySize({ thread, jobs, above, sizeOf, rights }: By
 
   function start(run: TransferRun, options: ExecuteOptions): Execution {
     let chosen: Execution | undefined;
+    const undecided = linked(options.signal);
     const decide = async () => {
-      const isJob = (await rights.mayCreate(options.signal)) && (await isLarge(run.plan, options.signal));
-      options.signal.throwIfAborted();
-      chosen = (isJob ? jobs : thread).start(run, options);
-      return chosen.ended;
+      using over = undecided;
+      const isJob = (await rights.mayCreate(over.signal)) && (await isLarge(run.plan, over.signal));
+      over.signal.throwIfAborted();
+      return isJob ? jobs : thread;
     };
     return {
-      ended: decide(),
+      ended: decide().then((executor) => {
+        chosen = executor.start(run, options);
+        return chosen.ended;
+      }),
       get durable() {
-        return chosen?.durable;
+        return chosen === undefined
+          ? { detach: () => undecided.abort(new RunDetached()), release() {} }
+          : chosen.durable;
       },
     };
   }

@@ -34,6 +34,11 @@ export function readCloud(texts: CloudTexts, name: string, region: string | unde
   return settled({ ...auths[0], ...auths[1], ...outer });
 }
 
+/** The same cloud in files that hold no other, so that a program gets no other's secrets. JSON is YAML. Throws ConfigurationError. */
+export function onlyCloud(texts: CloudTexts, name: string): CloudTexts {
+  return { cloudsYaml: JSON.stringify({ clouds: { [name]: cloudEntry(texts, name) } }) };
+}
+
 /** Settings with current names and without empty ones. */
 export function settled(mapping: Mapping): Mapping {
   return fannedOut(currentNames(plain(mapping)));

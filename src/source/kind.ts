@@ -39,6 +39,8 @@ export interface SecretNeed {
   ref: SecretRef;
   /** The field that names the Secret, for messages. */
   field: string;
+  /** The cloud of its clouds.yaml that is used. */
+  cloud?: string;
   /** The URL that the values are sent to. A Secret of headers without it is rejected. */
   destination?: string;
   /** Of `cloud`: the ServiceAccount whose tokens it uses. */

@@ -6,7 +6,7 @@ import { createExecutorBySize, createSizeOf } from '../../src/jobs/by-size.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { createSessionPool } from '../../src/openstack/pool.ts';
-import type { Executor } from '../../src/transfer/executor.ts';
+import { type Executor, RunDetached } from '../../src/transfer/executor.ts';
 import type { TransferPlan } from '../../src/transfer/plan.ts';
 import { createVirtualClock } from '../clock.ts';
 import { serve } from '../openstack/stub.ts';
@@ -112,6 +112,24 @@ describe('the choice between a Job and the thread', () => {
     cancel.abort(new Error('cancelled'));
     await assert.rejects(ended, /cancelled/);
   });
+});
+
+test('a run whose size is still read is left to the next process by a stop, and starts nowhere', async () => {
+  const { executor } = executorWith({
+    size: (_plan, signal) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+  });
+  const execution = executor.start({ key: 'team/a', plan: planOf() }, { signal: never, onProgress: () => {} });
+  await settle();
+  execution.durable?.detach();
+  await assert.rejects(execution.ended, RunDetached);
+});
+
+test('a run of the thread is not durable once it is decided', async () => {
+  const { executor } = executorWith({ size: async () => 1 });
+  const execution = executor.start({ key: 'team/a', plan: planOf() }, { signal: never, onProgress: () => {} });
+  await execution.ended;
+  assert.equal(execution.durable, undefined);
 });
 
 describe('the size of a file', () => {

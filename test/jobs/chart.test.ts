@@ -55,3 +55,12 @@ test('the operator reads the template of Jobs as the chart writes it', async () 
     imagePullSecrets: [{ name: 'registry' }],
   });
 });
+
+test('a changed value of Jobs makes new pods of the operator, because it reads the template of Jobs at its start', async () => {
+  const podWith = async (...set: string[]) => {
+    const objects = await objectsWith(['transferJobs.above=1Gi', ...set]);
+    return JSON.stringify(objects.find(({ kind }) => kind === 'Deployment'));
+  };
+  assert.equal(await podWith(), await podWith());
+  assert.notEqual(await podWith(), await podWith('transferJobs.pendingSeconds=30'));
+});

@@ -147,7 +147,20 @@ test('the Secret of a run belongs to its Job, and holds what the pod reads back,
   const read = await readRunFiles(async (name) => Buffer.from(secret.data[name] ?? '', 'base64').toString(), pathOf);
   const { certificates, access: given, proxies: _, ...rest } = anyInput;
   const { keys: __, ...source } = given.source;
-  assert.deepEqual(read, { ...rest, access: { cloud: given.cloud, source }, bundle: certificates.join('\n') });
+  const cloud = { cloudsYaml: '{"clouds":{"demo":{"auth":{"password":"hunter2"}}}}', cacert: 'PEM' };
+  assert.deepEqual(read, { ...rest, access: { cloud, source }, bundle: certificates.join('\n') });
+});
+
+test('a run gets no credentials of other clouds of its clouds.yaml, nor of that of its source', () => {
+  const cloudsYaml = 'clouds: {demo: {auth: {password: own}}, other: {auth: {password: foreign}}}';
+  const secureYaml = 'clouds: {demo: {auth: {token: own}}, other: {auth: {token: foreign}}}';
+  const files = { cloudsYaml, secureYaml };
+  const access = { cloud: files, source: { cloud: files } };
+  const cloud = { secretRef: { name: 'openstack' }, name: 'demo' };
+  const plan = planOf('a', { source: { kind: 'glance', image: planOf('a').imageID, cloud } });
+  const read = runFilesOf({ ...anyInput, plan, access })['access.json'];
+  assert.equal(read.split('own').length, 5, read);
+  assert(!read.includes('foreign') && !read.includes('other'), read);
 });
 
 test('no secret of a run is in its Job', () => {

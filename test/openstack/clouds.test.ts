@@ -3,6 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
 import { parseCloud } from '../../src/openstack/clouds.ts';
+import { onlyCloud } from '../../src/openstack/clouds-yaml.ts';
 import { ConfigurationError } from '../../src/openstack/errors.ts';
 import { testTls } from '../env/tls.ts';
 import { auth, parse, requestOf, without, yaml } from './clouds-text.ts';
@@ -110,6 +111,18 @@ test('a cloud of secure.yaml alone is one, and a secure.yaml without clouds chan
     () => parseCloud({ cloudsYaml: yaml({ auth }), secureYaml: 'clouds: {demo: x}' }, 'demo'),
     /not a mapping/,
   );
+});
+
+test('the files with only one cloud result in the same configuration, and have nothing of another', () => {
+  const both =
+    'defaults: &d {region_name: R}\nclouds: {demo: {<<: *d, password: 0123, username: ~, verify: no}, other: {x: foreign}}';
+  const secureYaml = yaml({ auth, regions: ['One', { name: 'R', values: { image_interface: 'internal' } }] });
+  const files = { cloudsYaml: both, secureYaml };
+  const only = onlyCloud(files, 'demo');
+  assert.deepEqual(parseCloud(only, 'demo'), parseCloud(files, 'demo'));
+  assert.equal(parseCloud(only, 'demo', 'One').services.image.region, 'One');
+  assert(!/foreign|other/.test(JSON.stringify(only)));
+  assert.throws(() => onlyCloud(files, 'gone'), { code: 'CloudNotFound' });
 });
 
 test('settings by region are those of the requested region, of region_name, or of the first region', () => {
