@@ -50,7 +50,8 @@ const progressReasons = {
     actor: 'operator',
   },
   Queued: {
-    meaning: 'The transfer waits for a free slot.',
+    meaning:
+      'The transfer waits for a free slot, or for the pod of its Job. The message says for which, and what the cluster reports.',
     shownBy: ['Ready', 'Reconciling'],
     actor: 'operator',
   },

@@ -64,7 +64,7 @@ const transfer = z
   .object({
     phase: z.enum(['Queued', 'Transferring', 'Importing', 'Waiting']).meta({
       description:
-        'Queued: waits for a free slot. Transferring: the operator uploads the data. Importing: Glance copies the data to its stores. Waiting: Glance is still processing an upload.',
+        'Queued: waits for a free slot, or for the pod of its Job. Transferring: the operator uploads the data. Importing: Glance copies the data to its stores. Waiting: Glance is still processing an upload.',
     }),
     bytes: count('Bytes sent so far.'),
     totalBytes: count('Total bytes, if the source announces the size.').optional(),

@@ -26,11 +26,11 @@ import {
   type TransferAccess,
   type TransferRun,
 } from '../transfer/executor.ts';
-import type { TransferPlan, TransferProgress, TransferResult } from '../transfer/plan.ts';
+import { noProgress, type TransferPlan, type TransferProgress, type TransferResult } from '../transfer/plan.ts';
 import { type Installation, jobNameOf, jobOf, readRun, runSecretOf } from './manifest.ts';
 import { byJob, jobType, type TransferJob, type TransferPod } from './objects.ts';
 import type { RunFiles } from './run-files.ts';
-import { failureIn, jobStateOf } from './state.ts';
+import { awaitedIn, failureIn, jobStateOf } from './state.ts';
 
 export interface JobExecutorOptions {
   installation: Installation;
@@ -182,8 +182,12 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     stopListening();
   }
 
-  /** The first end of a Job. Rejects with the signal's reason. */
-  function endOf(begun: Begun, signal: AbortSignal): Promise<TransferResult | 'gone'> {
+  /** The first end of a Job; `onWait` is called with what it waits for. Rejects with the signal's reason. */
+  function endOf(
+    begun: Begun,
+    signal: AbortSignal,
+    onWait: (awaits: string | undefined) => void,
+  ): Promise<TransferResult | 'gone'> {
     const { job, plan, since } = begun;
     const { uid, name } = job.metadata;
     const end = Promise.withResolvers<TransferResult | 'gone'>();
@@ -196,6 +200,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
         return;
       }
       const state = jobStateOf(seen, podsOf(job), clock.now());
+      onWait(awaitedIn(state));
       const failure = failureIn(state, name, pendingMs);
       if (failure !== undefined) end.reject(new EndedWithoutOutcome(failure));
       if (state.kind !== 'ended') return;
@@ -244,8 +249,9 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
       try {
         if (job === undefined) job = await begin(run, signal);
         else await complete(job, run, signal);
-        stopProgress = options.followProgress(name, onProgress);
-        const ended = await endOf({ job, plan: run.plan, since: clock.monotonic() }, signal);
+        const wait = createWait(onProgress);
+        stopProgress = options.followProgress(name, wait.onProgress);
+        const ended = await endOf({ job, plan: run.plan, since: clock.monotonic() }, signal, wait.onWait);
         if (ended !== 'gone') return ended;
         throw new OperatorError(`Job ${namespace}/${name} was deleted during its transfer`, {
           code: 'TransferPodDeleted',
@@ -302,6 +308,23 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
         const startedAt = job.metadata.creationTimestamp ?? clock.now().toISOString();
         return { ...run, startedAt, resume: (how) => execute(run, how, job) };
       });
+    },
+  };
+}
+
+/** Reports what a run waits for, until its pod reports progress. */
+function createWait(report: ExecuteOptions['onProgress']) {
+  let awaited: string | undefined;
+  let hasProgress = false;
+  return {
+    onProgress(progress: TransferProgress) {
+      hasProgress = true;
+      report(progress);
+    },
+    onWait(awaits: string | undefined) {
+      if (hasProgress || awaits === awaited) return;
+      awaited = awaits;
+      report({ ...noProgress, awaits: awaits ?? null });
     },
   };
 }

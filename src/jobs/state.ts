@@ -144,6 +144,25 @@ function ageOf(timestamp: string | undefined, now: Date): number {
   return timestamp === undefined ? 0 : Math.max(0, now.getTime() - Date.parse(timestamp));
 }
 
+/** A pod needs a moment to be created and started. */
+const startMs = 10_000;
+
+/** The missing start of a pod, for people: a noun phrase. Undefined: the container of the transfer runs, or has ended. */
+export function awaitedIn(state: JobState): string | undefined {
+  switch (state.kind) {
+    case 'suspended':
+      return 'the start of its Job, which is suspended, as a queue does';
+    case 'waiting':
+      return state.sinceMs < startMs || state.message === '' ? 'its pod' : `its pod: ${state.message}`;
+    case 'running':
+    case 'ended':
+    case 'lost':
+      return undefined;
+    default:
+      return unreachable(state);
+  }
+}
+
 const losses: Readonly<Record<LossCause, { code: ErrorCode; what: string }>> = {
   evicted: { code: 'TransferPodEvicted', what: 'was evicted' },
   nodeLost: { code: 'TransferNodeLost', what: 'was lost with its node' },

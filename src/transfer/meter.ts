@@ -31,8 +31,8 @@ export const silentObserver: TransferObserver = { counted() {}, moved() {}, spen
 
 export interface Meter {
   readonly progress: TransferProgress;
-  /** Whether the run has reported its progress. */
-  readonly isReported: boolean;
+  /** When the run reported progress first, as time of the monotonic clock; undefined: it has not. */
+  readonly reportedSince: number | undefined;
   /** Bytes of the image per second in the last interval. 0 in the first one. */
   readonly bytesPerSecond: number;
   /** RFC 3339. */
@@ -56,7 +56,7 @@ const firstReportMs = 2000;
 export function startMeter(options: MeterOptions): Meter {
   const { cloud, clock, intervalMs, observer, onChange, startedAt = clock.now().toISOString() } = options;
   let progress = noProgress;
-  let isReported = false;
+  let reportedSince: number | undefined;
   let bytesPerSecond = 0;
   let phaseSince = clock.monotonic();
 
@@ -64,16 +64,19 @@ export function startMeter(options: MeterOptions): Meter {
   let seenBytes = 0;
   let seenServed = 0;
   let seenAt = phaseSince;
+  let seenAwaits: TransferProgress['awaits'];
   const tick = () => {
     const now = clock.monotonic();
-    const { bytes, servedBytes } = progress;
+    const { bytes, servedBytes, awaits } = progress;
     // A run whose thread has ended starts again at zero.
     const rate = Math.round((Math.max(bytes - seenBytes, 0) * 1000) / Math.max(now - seenAt, 1));
     // The first call is always for a change: the transfer was waiting before.
-    const changed = !isShown || bytes !== seenBytes || servedBytes !== seenServed || rate !== bytesPerSecond;
+    const hasMoved = bytes !== seenBytes || servedBytes !== seenServed || rate !== bytesPerSecond;
+    const changed = !isShown || hasMoved || awaits !== seenAwaits;
     bytesPerSecond = rate;
     seenBytes = bytes;
     seenServed = servedBytes;
+    seenAwaits = awaits;
     seenAt = now;
     isShown = true;
     cancelTimer = clock.schedule(intervalMs, tick);
@@ -91,8 +94,8 @@ export function startMeter(options: MeterOptions): Meter {
     get progress() {
       return progress;
     },
-    get isReported() {
-      return isReported;
+    get reportedSince() {
+      return reportedSince;
     },
     get bytesPerSecond() {
       return bytesPerSecond;
@@ -102,7 +105,7 @@ export function startMeter(options: MeterOptions): Meter {
       if (next.bytes > progress.bytes) observer.moved(cloud, next.bytes - progress.bytes);
       if (next.phase !== progress.phase) endPhase();
       progress = next;
-      isReported = true;
+      reportedSince = next.awaits === undefined ? (reportedSince ?? clock.monotonic()) : undefined;
     },
     stop() {
       cancelTimer();

@@ -1,7 +1,7 @@
 /**
  * The pace of a run: aborts one that is too long, or that is slow while another transfer could use its slot.
  *
- * Guarantees: a run whose progress is not known is not slow. Each time that a transfer gives way doubles the time that its next run
+ * Guarantees: a run whose progress is not known is not slow, and its time counts from then on. Each time that a transfer gives way doubles the time that its next run
  * has, so transfers into a slow cloud end although others for this cloud wait all the time.
  */
 import { backoff } from '../lib/backoff.ts';
@@ -27,8 +27,8 @@ export interface PaceOptions {
   ageMs: number;
   /** Number of runs of the transfer that gave way before. */
   gaveWay: number;
-  /** Whether the progress of the meter is that of the run. */
-  isKnown: () => boolean;
+  /** Since when the progress of the meter is that of the run, as time of the monotonic clock; undefined: it is not. */
+  knownSince: () => number | undefined;
   /** Whether another transfer could start, or continue, if this one ended. */
   isInTheWay: (progress: TransferProgress) => boolean;
   abort: (reason: Error) => void;
@@ -36,16 +36,17 @@ export interface PaceOptions {
 
 /** Checks at the end of each window. Returns a function that stops the checks. */
 export function watchPace(options: PaceOptions): () => void {
-  const { meter, clock, ageMs, gaveWay, isKnown, isInTheWay, abort } = options;
+  const { meter, clock, ageMs, gaveWay, knownSince, isInTheWay, abort } = options;
   const startedAt = clock.monotonic() - ageMs;
   const patienceMs = backoff({ firstMs: windowMs, maxMs: longestRunMs }, gaveWay);
   let before = { at: clock.monotonic(), progress: meter.progress };
   const check = () => {
     const now = { at: clock.monotonic(), progress: meter.progress };
     const elapsedMs = now.at - startedAt;
-    const isDue = now.at - before.at >= patienceMs;
+    const known = knownSince();
+    const isDue = known !== undefined && now.at - Math.max(before.at, known) >= patienceMs;
     const gained = gainedBy(now.progress, before.progress);
-    const isSlow = isKnown() && now.progress.phase !== 'finishing' && gained < slowestBytesPerMs * patienceMs;
+    const isSlow = now.progress.phase !== 'finishing' && gained < slowestBytesPerMs * patienceMs;
     if (isDue) before = now;
     if (elapsedMs >= longestOf(now.progress)) abort(tooLong(elapsedMs, now.progress));
     else if (isDue && isSlow && isInTheWay(now.progress)) abort(new GaveWay());

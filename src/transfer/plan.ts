@@ -148,6 +148,8 @@ export interface TransferProgress {
   phase: TransferPhase;
   /** Of the memory that all decoders share. Absent if this transfer needs none now. */
   decoderMemory?: 'awaited' | 'held';
+  /** Of a run elsewhere that has reported nothing yet: the missing requirement for its start, as a noun phrase; null: it runs. */
+  awaits?: string | null;
 }
 
 export const noProgress: TransferProgress = { bytes: 0, servedBytes: 0, total: undefined, phase: 'connecting' };

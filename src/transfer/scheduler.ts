@@ -209,7 +209,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       clock,
       ageMs: Math.max(0, clock.now().getTime() - Date.parse(meter.startedAt)),
       gaveWay,
-      isKnown: () => execution.durable === undefined || meter.isReported,
+      knownSince: () => (execution.durable === undefined ? 0 : meter.reportedSince),
       isInTheWay: (progress) => isInTheWay(transfer, progress),
       abort: (reason) => controller.abort(reason),
     });

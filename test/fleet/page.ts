@@ -48,9 +48,9 @@ The figures come from a simulation: the scheduler of the operator runs unchanged
 Glance. They are exact, the same on every machine, and checked by a test. They show the effect of the limits. They do not show how fast your network is.
 
 - ${images.length} images of 2 GiB for 20 clouds, from 25 source hosts, all declared at one moment. One team declares 275 of them, before nine others declare 25 each.
-- A node moves ${nodeBytesPerSecond / 2 ** 20} MiB/s, about 1 Gbit/s, which its transfers share. A transfer in a Pod of its own begins ${startMs / 1000} s late, because the Pod has to start.
-- The first row is the operator with the default limits: it runs all transfers in its own process. The other rows are a forecast for
-  [transfers in Jobs](roadmap.md#later), which do not exist yet: each transfer runs in a Pod of its own on one of ${nodes} nodes.
+- A node moves ${nodeBytesPerSecond / 2 ** 20} MiB/s, about 1 Gbit/s, which its transfers share. A transfer as a Job begins ${startMs / 1000} s late, because its Pod has to start.
+- The first row is the operator with the default limits: it runs all transfers in its own process. The other rows are
+  [Jobs](transfers.md#beyond-one-process-jobs): each transfer runs in a Pod of its own on one of ${nodes} nodes.
 
 | nodes | \`total\` | \`perNamespace\` | \`perCloud\` | all images | least possible | last image of a small team |
 |---|---|---|---|---|---|---|
@@ -63,7 +63,7 @@ declared 275 before it; in the order of arrival it would have to wait ${all('50 
 
 ## Sizing
 
-These rules apply to ${nodes} nodes, so to transfers in Jobs. Rules 2 to 5 also hold for the one process of today, with other times.
+These rules apply to ${nodes} nodes, so to Jobs. Rules 2 to 5 also hold for transfers in the process of the operator, with other times.
 
 1. **Raise \`total\` first.** With the default limits, 50 nodes need ${all('5 at once')}: 45 of them have nothing to do. One transfer can use the network of a node, so begin with
    as many as there are nodes: ${all('50 at once')}. Two for each node gain a little more, because one moves data while the Pod of the other starts: ${all('100 at once')}. The limit of all cannot be larger than 100.

@@ -9,6 +9,7 @@ import type { Moment } from '../../src/image/status/status.ts';
 import { summarise } from '../../src/image/status/status.ts';
 import type { ErrorCode } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
+import { noProgress } from '../../src/transfer/plan.ts';
 import { planOf } from '../transfer/plans.ts';
 import { passOf } from './contexts.ts';
 import { imageOf } from './resource.ts';
@@ -155,6 +156,19 @@ describe('the status', () => {
     assert.equal(third.lastError, undefined);
     assert.equal(third.transfer, undefined);
     assert.equal(third.progress, undefined);
+  });
+
+  test('a transfer whose Job waits for a pod is shown as queued, with what the cluster reports', () => {
+    const awaits = 'its pod: Unschedulable: 0/3 nodes are available';
+    const run = { plan: planOf(), ...noProgress, bytesPerSecond: 0, startedAt: '2026-01-02T00:09:00.123Z' };
+    const shown = (progress: object) => {
+      const state = { kind: 'running' as const, ...run, ...progress };
+      const status = summarise({ memory: known, changes: [], end: { kind: 'transferring', state } }, fresh, moment);
+      const { reason, message } = findCondition(status.conditions, 'Ready') ?? {};
+      return [reason, message, status.transfer?.phase];
+    };
+    assert.deepEqual(shown({ awaits }), ['Queued', `waiting for ${awaits}`, 'Queued']);
+    assert.deepEqual(shown({ awaits: null }), ['Transferring', 'transferring the data to Glance', 'Transferring']);
   });
 
   test('suspend keeps a ready image Ready', () => {

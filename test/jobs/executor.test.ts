@@ -75,6 +75,23 @@ describe('the executor of Jobs', () => {
     assert.deepEqual([cluster.jobs.size, cluster.secrets.size], [0, 0]);
   });
 
+  test('a run reports what it waits for, then that its pod runs, and nothing of both once the pod reports', async () => {
+    const end = endOf(start());
+    await settle();
+    const unschedulable = condition('PodScheduled', 'Unschedulable', 'no node', 'False');
+    cluster.putPod(unschedulable);
+    await beats(20_000);
+    cluster.putPod(running);
+    operator.progress.get(name)?.({ ...noProgress, bytes: 3 });
+    cluster.putPod(unschedulable);
+    assert.deepEqual(
+      reports.map(({ awaits, bytes }) => awaits ?? (awaits === null ? 'runs' : bytes)),
+      ['its pod', 'its pod: Unschedulable: no node', 'runs', 3],
+    );
+    cluster.putPod(success);
+    await end;
+  });
+
   test('a failure of the transfer has the code and the message of the pod', async () => {
     const end = endOf(start());
     await settle();

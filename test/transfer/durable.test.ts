@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { runIDOf } from '../../src/transfer/executor.ts';
+import { noProgress } from '../../src/transfer/plan.ts';
 import { createScheduler, type Scheduler } from '../../src/transfer/scheduler.ts';
 import { createVirtualClock } from '../clock.ts';
 import { type Cluster, createCluster } from './durable.ts';
@@ -162,6 +163,22 @@ describe('durable runs', () => {
     assert.equal(scheduler.get('a')?.kind, 'running');
     small.cluster.report(idOf('a'), moved(1));
     await small.clock.advance(15 * 60_000);
+    assert.deepEqual([scheduler.get('a')?.kind, scheduler.get('b')?.kind], ['queued', 'running']);
+  });
+
+  test('the time in which a run waits for its pod does not count against its pace', async () => {
+    const small = setUp(1);
+    const { scheduler } = await small.operator();
+    scheduler.start('a', planOf('a'));
+    scheduler.start('b', planOf('b'));
+    small.cluster.report(idOf('a'), { ...noProgress, awaits: 'its pod' });
+    await small.clock.advance(29 * 60_000);
+    small.cluster.report(idOf('a'), { ...noProgress, awaits: null });
+    await small.clock.advance(3 * 60_000);
+    small.cluster.report(idOf('a'), moved(1));
+    await small.clock.advance(4 * 60_000);
+    assert.equal(scheduler.get('a')?.kind, 'running');
+    await small.clock.advance(5 * 60_000);
     assert.deepEqual([scheduler.get('a')?.kind, scheduler.get('b')?.kind], ['queued', 'running']);
   });
 

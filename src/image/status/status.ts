@@ -204,7 +204,8 @@ function verdictsOf(end: End, scene: Scene): Pick<Verdicts, 'ready' | 'activity'
     case 'transferring': {
       const message = transferMessage(end.state, failure);
       const isReadBack = end.state.plan.method === 'Verify';
-      const reason = end.state.kind === 'queued' ? 'Queued' : isReadBack ? 'Verifying' : 'Transferring';
+      const isQueued = end.state.kind === 'queued' || typeof end.state.awaits === 'string';
+      const reason = isQueued ? 'Queued' : isReadBack ? 'Verifying' : 'Transferring';
       return working(reason, message, failure);
     }
     case 'waiting':
@@ -296,6 +297,7 @@ function transferMessage(state: ActiveTransfer, failure: Failure | undefined): s
       : ` (attempt ${failure.lastError.attempts + 1}; previous error: ${failure.lastError.message})`;
   const slow = state.kind === 'queued' && state.gaveWay !== undefined ? gaveWayNote : '';
   if (state.kind === 'queued') return `waiting for a free transfer slot, position ${state.position}${slow}${again}`;
+  if (typeof state.awaits === 'string') return `waiting for ${state.awaits}${again}`;
   if (state.plan.method === 'Verify')
     return `reading image ${state.plan.imageID} back, to compare its data with the declaration${again}`;
   return `transferring the data to Glance${again}`;
@@ -311,7 +313,7 @@ function transferOf(end: End, before: TransferStatus | undefined, now: Date): Tr
           ? undefined
           : Math.min(100, Math.floor((100 * state.servedBytes) / state.total));
       return compact({
-        phase: 'Transferring' as const,
+        phase: typeof state.awaits === 'string' ? ('Queued' as const) : ('Transferring' as const),
         bytes: state.bytes,
         totalBytes: state.total,
         percent,
