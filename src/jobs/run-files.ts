@@ -7,9 +7,7 @@ import { z } from 'zod';
 import type { EgressPair, EgressRules } from '../http/egress.ts';
 import type { ApiServer } from '../kubernetes/kubeconfig.ts';
 import { OperatorError } from '../lib/errors.ts';
-import type { CloudFiles } from '../openstack/clouds.ts';
-import { onlyCloud } from '../openstack/clouds-yaml.ts';
-import { sourceOf } from '../source/registry.ts';
+import { leastAccess } from '../transfer/access.ts';
 import type { TransferAccess } from '../transfer/executor.ts';
 import { TransferPlan } from '../transfer/plan.ts';
 import { parseBounded } from './json.ts';
@@ -38,23 +36,15 @@ export interface RunInput extends PodSettings {
 
 /** Throws ConfigurationError if the clouds.yaml has no such cloud. */
 export function runFilesOf({ plan, access, egress, progress, certificates, proxies, api }: RunInput): RunFiles {
-  const { headers, ca, cloud: files } = access.source;
   const settings: PodSettings = { egress, progress, api };
-  const name = sourceOf(plan.source).secrets.find(({ use }) => use === 'cloud')?.cloud;
-  const cloud = files === undefined || name === undefined ? undefined : withOnly(files, name);
   return {
     'plan.json': JSON.stringify(plan),
-    // A plan has the digest itself, and needs no keys.
-    'access.json': JSON.stringify({ cloud: withOnly(access.cloud, plan.cloud.name), source: { headers, ca, cloud } }),
+    'access.json': JSON.stringify(leastAccess(access, plan)),
     'settings.json': JSON.stringify(settings),
     'ca-bundle.crt': certificates.join('\n'),
     'source-proxy': proxies.sources,
     'cloud-proxy': proxies.clouds,
   };
-}
-
-function withOnly({ cloudsYaml, secureYaml, ...tls }: CloudFiles, name: string): CloudFiles {
-  return { ...tls, ...onlyCloud({ cloudsYaml, secureYaml }, name) };
 }
 
 const text = z.string();

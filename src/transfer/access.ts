@@ -4,6 +4,8 @@
  * Guarantees: only the executor gets them; an error names a Secret, never its content; headers are copied out of a Secret only if
  * its owner allows the host that they go to.
  */
+import type { CloudFiles } from '../openstack/clouds.ts';
+import { onlyCloud } from '../openstack/clouds-yaml.ts';
 import {
   type CredentialSource,
   readCloudCredentials,
@@ -35,6 +37,21 @@ export async function readAccess(
   const read = await readCloudCredentials(credentials, cloud, 'spec.cloud', signal);
   const files = read.files();
   return { cloud: files, source: await readSecrets(credentials, cloud.namespace, sourceOf(source).secrets, signal) };
+}
+
+/**
+ * What a transfer needs of this, for another process: of each clouds.yaml the cloud that is used, and no keys, because the plan has
+ * the digest itself. Throws ConfigurationError if there is no such cloud.
+ */
+export function leastAccess({ cloud, source }: TransferAccess, plan: TransferPlan): TransferAccess {
+  const { keys: _, cloud: files, ...rest } = source;
+  const name = sourceOf(plan.source).secrets.find(({ use }) => use === 'cloud')?.cloud;
+  const ofSource = files === undefined || name === undefined ? {} : { cloud: withOnly(files, name) };
+  return { cloud: withOnly(cloud, plan.cloud.name), source: { ...rest, ...ofSource } };
+}
+
+function withOnly({ cloudsYaml, secureYaml, ...tls }: CloudFiles, name: string): CloudFiles {
+  return { ...tls, ...onlyCloud({ cloudsYaml, secureYaml }, name) };
 }
 
 /** Reads the Secrets of one namespace that a source needs. */
