@@ -118,7 +118,6 @@ function podOf(job: NewJob) {
           imagePullPolicy,
           ...(command === undefined ? {} : { command }),
           args: ['transfer', `--run=${runDirectory}`, `--termination-message=${messageFile}`],
-          env: [{ name: 'NODE_OPTIONS', value: '--max-old-space-size-percentage=60' }],
           terminationMessagePath: messageFile,
           terminationMessagePolicy: 'FallbackToLogsOnError',
           securityContext: {

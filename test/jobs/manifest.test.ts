@@ -27,6 +27,10 @@ test('a Job makes one pod, ever, and keeps its outcome for a day', () => {
   ]);
 });
 
+test('a pod of a Job keeps the variables of the image, which bound its heap and let no signal open a debugger', () => {
+  assert(jobOf(newJob()).spec.template.spec.containers.every((container) => !('env' in container)));
+});
+
 test('the name of a Job follows from the image and the plan, and is short enough for the name of a pod', () => {
   const { plan } = newJob();
   assert.equal(jobNameOf(plan), jobNameOf(planOf('a')));

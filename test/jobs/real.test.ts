@@ -1,6 +1,8 @@
 /** Transfers as Jobs: the real API server, Job controller, garbage collector and Glance. Nodes are processes of this machine. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { reconcileAtAnnotation } from '../../src/api/group.ts';
+import { imageIDOf } from '../../src/image/model/identity.ts';
 import { generated } from '../env/content.ts';
 import { eventually } from '../env/wait.ts';
 import { digestOf } from '../operator/digest.ts';
@@ -14,14 +16,18 @@ after(() => jobs[Symbol.asyncDispose]());
 
 const size = 3 * 2 ** 20;
 
-/** Declares an image whose source stops at a byte until it is released. */
+/** Declares an image whose source stops at a byte until it is released. `change` declares it otherwise. */
 async function declare(name: string, bytes = size) {
   const { world } = jobs;
   const body = generated(bytes, name);
   const released = Promise.withResolvers<void>();
-  const url = world.source.add(`/${name}.raw`, { body, gate: { at: bytes - 1000, released: released.promise } });
-  await world.apply(name, { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
-  return { release: released.resolve, digest: digestOf(body, 'sha512') };
+  const file = { body, gate: { at: bytes - 1000, released: released.promise } };
+  const change = (path = '', suspend = false) => {
+    const http = { url: world.source.add(`/${name}${path}.raw`, file), digest: digestOf(body) };
+    return world.apply(name, { image: { diskFormat: 'raw' }, content: { http }, suspend });
+  };
+  await change();
+  return { release: released.resolve, digest: digestOf(body, 'sha512'), change };
 }
 
 /** The pod as it is now. */
@@ -32,6 +38,12 @@ const podOf = async (name: string) => {
   const imageID = status.revisions?.at(-1)?.imageID;
   return jobs.kubelet.running(`transfer-${imageID}`);
 };
+const ended = (name: string) =>
+  eventually(
+    async () => now(name)?.state === 'ended',
+    () => `the pod is ${now(name)?.state}: ${now(name)?.log()}`,
+  );
+
 async function nothingLeft(): Promise<void> {
   let left: string[] = [];
   await eventually(
@@ -67,10 +79,7 @@ test('a Job continues while its operator is killed, and the next operator takes 
   const pod = await podOf('kept');
   await world.operator.kill();
   release();
-  await eventually(
-    async () => now(pod.name)?.state === 'ended',
-    () => `the pod is ${now(pod.name)?.state}: ${pod.log()}`,
-  );
+  await ended(pod.name);
   const known = kubelet.pods.length;
   await jobs.start();
   const { status } = await world.ready('kept');
@@ -82,13 +91,24 @@ test('a Job continues while its operator is killed, and the next operator takes 
   await nothingLeft();
 });
 
-test('the deletion of a resource ends its pod and deletes Job, Secret and image', async () => {
+test('an edit, a suspension and the deletion of a resource each end its pod and delete its Job and its Secret', async () => {
   const { world } = jobs;
-  const { release } = await declare('dropped');
-  const pod = await podOf('dropped');
+  const { release, change } = await declare('dropped');
+  const first = await podOf('dropped');
+  await change('-moved');
+  await ended(first.name);
+  const second = await podOf('dropped');
+  await change('-moved', true);
+  await ended(second.name);
+  await nothingLeft();
+  const { status } = await world.reason('dropped', 'Suspended');
+  const image = await world.project.getImage(status.revisions?.at(-1)?.imageID ?? '');
+  assert.equal(image.status, 'queued');
+  await change('-moved');
+  const third = await podOf('dropped');
   await world.delete('dropped');
   await world.gone('dropped');
-  assert.equal(now(pod.name)?.state, 'ended');
+  assert.equal(now(third.name)?.state, 'ended');
   release();
   await nothingLeft();
 });
@@ -113,11 +133,59 @@ test('a pod that is evicted is replaced by another, which fills the same image',
   const { world, kubelet } = jobs;
   const { release, digest } = await declare('evicted');
   const pod = await podOf('evicted');
-  kubelet.evictUnderPressure(pod.name);
+  const path = `/api/v1/namespaces/${world.namespace}/pods/${pod.name}/eviction`;
+  const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: pod.name } };
+  (await world.stack.kubernetes.request('POST', path, eviction)).ok();
+  await world.untilEvent('TransferPodEvicted');
   release();
   const { status } = await world.ready('evicted');
   const own = kubelet.pods.filter(({ name }) => name.startsWith(`transfer-${status.imageID}`));
   assert.deepEqual([own.length, own[0]?.name], [2, pod.name]);
+  const image = await world.project.getImage(status.imageID ?? '');
+  assert.equal(`sha512:${image.os_hash_value}`, digest);
+  await nothingLeft();
+});
+
+test('a pod that is rejected by a quota, finds no node or cannot pull its image has a reason of its own, and heals', async () => {
+  const { world, kubelet } = jobs;
+  await world.operator.stop();
+  const names = ['pull', 'node'];
+  const files = await Promise.all(names.map((name) => declare(name)));
+  const obstacles = { pull: { kind: 'Waiting', reason: 'ImagePullBackOff' }, node: { kind: 'Unschedulable' } } as const;
+  const holds = await Promise.all(
+    (['pull', 'node'] as const).map(async (name) => {
+      const uid = (await world.get(name))?.metadata.uid ?? '';
+      return kubelet.hold(`transfer-${imageIDOf(uid, 0)}`, obstacles[name]);
+    }),
+  );
+  const known = kubelet.pods.length;
+  await jobs.start({ pendingSeconds: 10 });
+  await eventually(
+    async () => kubelet.pods.length === known + 2,
+    () => 'there are no pods',
+  );
+  const quota = await jobs.rejectPods();
+  files.push(await declare('quota'));
+  const reasons = { pull: 'TransferImagePull', node: 'TransferPodPending', quota: 'TransferPodRefused' };
+  for (const [name, reason] of Object.entries(reasons)) await world.reason(name, reason);
+  for (const { release } of [...holds, ...files, quota]) await release();
+  await world.operator.stop();
+  await jobs.start();
+  for (const name of Object.keys(reasons)) await world.annotate(name, reconcileAtAnnotation, 'again');
+  for (const name of Object.keys(reasons)) await world.ready(name);
+  await nothingLeft();
+});
+
+test('a pod whose node is lost (simulated) and that ends late fills its image once, and no second image is made', async () => {
+  const { world, kubelet } = jobs;
+  const { release, digest } = await declare('lost');
+  const pod = await podOf('lost');
+  await kubelet.loseNode(pod.node ?? '', 'continue');
+  await kubelet.removeNode(pod.node ?? '');
+  await world.untilEvent('TransferNodeLost');
+  release();
+  const { status, metadata } = await world.ready('lost');
+  assert.equal(status.imageID, imageIDOf(metadata.uid, 0));
   const image = await world.project.getImage(status.imageID ?? '');
   assert.equal(`sha512:${image.os_hash_value}`, digest);
   await nothingLeft();

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { JobTemplate } from '../../src/jobs/template.ts';
 import { type Kubelet, startKubelet } from '../env/kubelet/kubelet.ts';
 import { World } from '../operator/world.ts';
 
@@ -13,7 +14,7 @@ export class JobWorld implements AsyncDisposable {
   readonly kubelet: Kubelet;
   readonly #folder: string;
 
-  static async create(template: object = {}): Promise<JobWorld> {
+  static async create(): Promise<JobWorld> {
     const world = await World.create({ idle: true });
     const { kubernetes } = world.stack;
     const { namespace } = world;
@@ -45,14 +46,6 @@ export class JobWorld implements AsyncDisposable {
         .join('\n---\n'),
     );
     const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-jobs-'));
-    const path = join(folder, 'template.json');
-    const given = {
-      namespace,
-      image: 'example.com/image:1',
-      serviceAccountName: 'transfer',
-      progressConfigMap: 'progress',
-    };
-    writeFileSync(path, JSON.stringify({ ...given, ...template }));
     const one = new JobWorld(world, startKubelet({ kubernetes, namespace }), folder);
     await one.start();
     return one;
@@ -64,10 +57,25 @@ export class JobWorld implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** `above`: in bytes. */
-  start(above = '1Mi'): Promise<void> {
-    const template = join(this.#folder, 'template.json');
-    return this.world.start(['--transfer-job-above', above, '--transfer-job-template', template]);
+  /** Starts an operator that gives files above 1 MiB to Jobs. `more`: fields of their template. */
+  start(more: Partial<JobTemplate> = {}): Promise<void> {
+    const path = join(this.#folder, 'template.json');
+    const { namespace } = this.world;
+    const own = { serviceAccountName: 'transfer', progressConfigMap: 'progress' };
+    writeFileSync(path, JSON.stringify({ namespace, image: 'example.com/image:1', ...own, ...more }));
+    return this.world.start(['--transfer-job-above', '1Mi', '--transfer-job-template', path]);
+  }
+
+  /** A quota of the namespace that admits no further pod. No controller of quotas runs here, so its status is written by hand. */
+  async rejectPods(): Promise<{ release: () => Promise<void> }> {
+    const { kubernetes } = this.world.stack;
+    const path = `/api/v1/namespaces/${this.world.namespace}/resourcequotas`;
+    const hard = { pods: '0' };
+    const quota = { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'none' }, spec: { hard } };
+    (await kubernetes.request('POST', path, quota)).ok();
+    const contentType = 'application/merge-patch+json';
+    (await kubernetes.request('PATCH', `${path}/none/status`, { status: { hard, used: hard } }, { contentType })).ok();
+    return { release: async () => void (await kubernetes.request('DELETE', `${path}/none`)).ok() };
   }
 
   /** Names of the objects that transfers leave in the namespace. */
