@@ -47,6 +47,7 @@ export interface JobsOptions {
   transport: ApiTransport;
   metrics: WatchedStoreOptions<never>['metrics'];
   observer: JobMetrics;
+  whenLeading: (signal: AbortSignal) => Promise<void>;
   egress: EgressPair<EgressRules>;
   trust: Trust;
   /** For the reads of sizes and of images. */
@@ -121,9 +122,8 @@ export function createJobs(options: JobsOptions, above: number, template: JobTem
     clock,
     log,
   });
-  const rights = createJobRights({ transport, namespace, clock, log });
+  const rights = createJobRights({ transport, namespace, whenLeading: options.whenLeading, clock, log });
   let isAllowed = false;
-  const api = apiServerOf(loadKubeconfig(settings.kubeconfig));
   const executor = createJobExecutor({
     installation,
     client,
@@ -136,6 +136,8 @@ export function createJobs(options: JobsOptions, above: number, template: JobTem
         clouds: await contentOf(settings.cloudProxyCredentials),
       };
       const progress = { ...progressPlace, key };
+      // Its certificates may have been replaced since the start.
+      const api = apiServerOf(loadKubeconfig(settings.kubeconfig));
       return runFilesOf({ plan, access, egress, certificates: trust.current(), proxies, api, progress });
     },
     async readImage(plan, signal) {

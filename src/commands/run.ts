@@ -108,7 +108,18 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
         ? undefined
         : (thread, readAccess) =>
             createJobs(
-              { ...watching, settings, transport, egress, trust, thread, readAccess, observer: domain.jobs, ...own },
+              {
+                ...watching,
+                settings,
+                transport,
+                whenLeading,
+                egress,
+                trust,
+                thread,
+                readAccess,
+                observer: domain.jobs,
+                ...own,
+              },
               above,
               template,
             ),

@@ -16,13 +16,15 @@ export interface JobRights {
   mayCreate(signal: AbortSignal): Promise<boolean>;
   /** Repeats the request until the API server has responded. Rejects with the signal's reason. */
   whenKnown(signal: AbortSignal): Promise<boolean>;
-  /** Resolves when all rights are there. Rejects with the signal's reason. */
+  /** Resolves when this process leads and all rights are there. Rejects with the signal's reason. */
   whenGranted(signal: AbortSignal): Promise<void>;
 }
 
 export interface JobRightsOptions {
   transport: Pick<ApiTransport, 'request'>;
   namespace: string;
+  /** Resolves once this process leads; the others may not write, and a request for rights is a write. */
+  whenLeading: (signal: AbortSignal) => Promise<void>;
   clock: Clock;
   log: Logger;
 }
@@ -41,8 +43,9 @@ const rights = [
 
 type Finding = 'granted' | 'missing' | 'unknown';
 
-export function createJobRights({ transport, namespace, clock, log }: JobRightsOptions): JobRights {
+export function createJobRights({ transport, namespace, whenLeading, clock, log }: JobRightsOptions): JobRights {
   let known: { at: number; missing: string } | undefined;
+  let isBroken = false;
 
   async function has(right: (typeof rights)[number], signal: AbortSignal): Promise<boolean> {
     const spec = { resourceAttributes: { namespace, ...right } };
@@ -72,12 +75,15 @@ export function createJobRights({ transport, namespace, clock, log }: JobRightsO
             'The operator has no rights for Jobs in its namespace: all transfers run in its thread',
           );
         known = { at: clock.monotonic(), missing };
+        isBroken = false;
       } catch (error) {
         signal.throwIfAborted();
-        log.warn(
-          { problem: describe(error) },
-          'The rights for Jobs cannot be checked: new transfers run in the thread',
-        );
+        if (!isBroken)
+          log.warn(
+            { problem: describe(error) },
+            'The rights for Jobs cannot be checked: new transfers run in the thread',
+          );
+        isBroken = true;
         return 'unknown';
       }
     }
@@ -94,6 +100,7 @@ export function createJobRights({ transport, namespace, clock, log }: JobRightsO
       }
     },
     async whenGranted(signal) {
+      await whenLeading(signal);
       for (;;) {
         const finding = await find(signal);
         if (finding === 'granted') return;

@@ -20,12 +20,10 @@ before(async () => {
   certificates = await makeCertificates();
 });
 
-const env = { NODE_OPTIONS: '--max-old-space-size-percentage=60' };
-
 async function startPod(t: TestContext, options: Options = {}) {
   const cloud = await podCloud(t, { certificates, ...options });
   const args = ['transfer', `--run=${cloud.folder}`, `--termination-message=${cloud.message}`];
-  return { cloud, pod: start(fromSource, args, { env }) };
+  return { cloud, pod: start(fromSource, args) };
 }
 
 /** Runs it to its end. */
@@ -108,7 +106,7 @@ describe('the pod of a transfer', { concurrency: 2 }, () => {
     const { folder } = await podCloud(t, { certificates });
     writeFileSync(join(folder, 'access.json'), '{"cloud": {"cloudsYaml": "hunter2"');
     const args = ['transfer', `--run=${folder}`, `--termination-message=${folder}/missing/message`];
-    const { code, stdout, stderr } = await start(fromSource, args, { env }).ended;
+    const { code, stdout, stderr } = await start(fromSource, args).ended;
     assert.equal(code, podExitCodes.failed, stderr);
     assert.match(stderr, /no such file/);
     assert(!`${stdout}${stderr}`.includes('hunter2'));

@@ -9,7 +9,7 @@ import { settle } from '../transfer/schedulers.ts';
 const never = new AbortController().signal;
 
 /** An API server that grants all rights but those of `missing`, or fails. */
-function apiServer() {
+function apiServer(whenLeading = async () => {}) {
   const clock = createVirtualClock();
   const lines: { msg: string; missing?: string }[] = [];
   const log = createLogger('info', { write: (line: string) => void lines.push(JSON.parse(line)) });
@@ -29,6 +29,7 @@ function apiServer() {
       },
     },
     namespace: 'operator',
+    whenLeading,
     clock,
     log,
   });
@@ -67,6 +68,16 @@ describe('the rights for Jobs', () => {
       );
     });
 
+  test('a replica that does not lead asks for no rights, because it may not write', async () => {
+    const leading = Promise.withResolvers<void>();
+    const { clock, state, rights } = apiServer(() => leading.promise);
+    const granted = rights.whenGranted(never);
+    await clock.advance(60_000);
+    assert.equal(state.reviews, 0);
+    leading.resolve();
+    await granted;
+  });
+
   test('an operator that gets the rights later creates Jobs from then on', async () => {
     const { clock, state, rights } = apiServer();
     state.missing.add('create jobs');
@@ -93,7 +104,7 @@ describe('the rights for Jobs', () => {
       known = answer;
     });
     await clock.advance(60_000);
-    assert.equal(known, undefined);
+    assert.deepEqual([known, lines.length], [undefined, 1], 'one problem is logged once');
     state.failure = undefined;
     await clock.advance(6_000);
     await settle();

@@ -55,7 +55,13 @@ const missing = (verb: string, resource: string): Case => ({
     try {
       const lines: string[] = [];
       const log = createLogger('info', { write: (line: string) => void lines.push(line) });
-      const rights = createJobRights({ transport, namespace: account.namespace, clock, log });
+      const rights = createJobRights({
+        transport,
+        namespace: account.namespace,
+        whenLeading: async () => {},
+        clock,
+        log,
+      });
       assert.equal(await rights.whenKnown(patience()), false);
       assert.match(lines.join(''), new RegExp(`"missing":"${verb} ${resource}"`));
     } finally {
