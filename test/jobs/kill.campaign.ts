@@ -1,11 +1,14 @@
 /**
- * A hundred transfers as Jobs, of which the operator, the pod or both are killed at random bytes. Each becomes an image with the declared
- * bytes, and leaves nothing. The seed is in the name of the test; JOBS_SEED sets it.
+ * A hundred transfers as Jobs, of which the operator, the pod or both are killed at random bytes, while the watches of Jobs and pods
+ * break after a few events. Each becomes an image with the declared bytes, and leaves nothing. The seed is in the name of the test;
+ * JOBS_SEED sets it.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
 import { generated } from '../env/content.ts';
+import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
+import { connectStack } from '../env/stack.ts';
 import { eventually } from '../env/wait.ts';
 import { digestOf } from '../operator/digest.ts';
 import { JobWorld } from './real.ts';
@@ -24,11 +27,20 @@ function numbers(start: number): () => number {
   };
 }
 
+const losses = ['cut', 'end', 'halfLine'] as const;
+const isWatch = ({ path }: ProxiedRequest) => /\/(?:jobs|pods)\?.*watch=/.test(path);
+
+let proxy: FaultProxy;
 let jobs: JobWorld;
 before(async () => {
-  jobs = await JobWorld.create();
+  const stack = await connectStack();
+  proxy = await startProxy({ url: stack.kubernetes.server, ca: stack.kubernetes.caPem });
+  jobs = await JobWorld.create({ stack, through: { server: proxy.url } });
 });
-after(() => jobs[Symbol.asyncDispose]());
+after(async () => {
+  await jobs[Symbol.asyncDispose]();
+  await proxy[Symbol.asyncDispose]();
+});
 
 test(`${rounds} transfers as Jobs whose operator, pod or both are killed at random bytes fill their images, with the seed ${seed}`, async (t) => {
   const random = numbers(seed);
@@ -37,35 +49,43 @@ test(`${rounds} transfers as Jobs whose operator, pod or both are killed at rand
     const name = `round-${round}`;
     const victim = victims[Math.floor(random() * victims.length)] ?? 'both';
     const at = Math.floor(random() * size);
-    await t.test(`round ${round} kills ${victim} at byte ${at}`, async () => {
-      const body = generated(size, name);
-      const released = Promise.withResolvers<void>();
-      const url = world.source.add(`/${name}.raw`, { body, gate: { at, released: released.promise } });
-      await world.apply(name, { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
-      const { status: begun } = await world.until(name, 'under way', ({ status }) => status.transfer !== undefined);
-      const pod = await kubelet.running(`transfer-${begun.revisions?.at(-1)?.imageID}`);
-      if (victim !== 'pod') await world.operator.kill();
-      if (victim !== 'operator') kubelet.kill(pod.name, 'SIGKILL');
-      released.resolve();
-      if (victim !== 'pod') await jobs.start();
-      // A crash is tried again after minutes, or at once on request.
-      if (victim !== 'operator') {
-        await world.reason(name, 'TransferPodCrashed');
-        await world.annotate(name, reconcileAtAnnotation, 'again');
-      }
-      const { status } = await world.ready(name);
-      const image = await world.project.getImage(status.imageID ?? '');
-      assert.equal(`sha512:${image.os_hash_value}`, digestOf(body, 'sha512'));
-      await world.delete(name);
-      await world.gone(name);
-      let left: string[] = [];
-      await eventually(
-        async () => {
-          left = await jobs.left();
-          return left.length === 0;
-        },
-        () => `${left.join(', ')} are left`,
-      );
-    });
+    const what = losses[Math.floor(random() * losses.length)] ?? 'cut';
+    const lines = 1 + Math.floor(random() * 4);
+    await t.test(
+      `round ${round} kills ${victim} at byte ${at}, and each watch has ${what} after line ${lines}`,
+      async () => {
+        proxy.forget();
+        const restore = proxy.on({ matches: isWatch, fault: { kind: 'afterLines', lines, what } });
+        const body = generated(size, name);
+        const released = Promise.withResolvers<void>();
+        const url = world.source.add(`/${name}.raw`, { body, gate: { at, released: released.promise } });
+        await world.apply(name, { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
+        const { status: begun } = await world.until(name, 'under way', ({ status }) => status.transfer !== undefined);
+        const pod = await kubelet.running(`transfer-${begun.revisions?.at(-1)?.imageID}`);
+        if (victim !== 'pod') await world.operator.kill();
+        if (victim !== 'operator') kubelet.kill(pod.name, 'SIGKILL');
+        released.resolve();
+        if (victim !== 'pod') await jobs.start();
+        // A crash is tried again after minutes, or at once on request.
+        if (victim !== 'operator') {
+          await world.reason(name, 'TransferPodCrashed');
+          await world.annotate(name, reconcileAtAnnotation, 'again');
+        }
+        const { status } = await world.ready(name);
+        const image = await world.project.getImage(status.imageID ?? '');
+        assert.equal(`sha512:${image.os_hash_value}`, digestOf(body, 'sha512'));
+        await world.delete(name);
+        await world.gone(name);
+        let left: string[] = [];
+        await eventually(
+          async () => {
+            left = await jobs.left();
+            return left.length === 0;
+          },
+          () => `${left.join(', ')} are left`,
+        );
+        restore();
+      },
+    );
   }
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { JobTemplate } from '../../src/jobs/template.ts';
 import { type Kubelet, startKubelet } from '../env/kubelet/kubelet.ts';
-import { World } from '../operator/world.ts';
+import { World, type WorldOptions } from '../operator/world.ts';
 
 const named = z.object({ items: z.array(z.object({ metadata: z.object({ name: z.string() }) })) });
 
@@ -14,8 +14,8 @@ export class JobWorld implements AsyncDisposable {
   readonly kubelet: Kubelet;
   readonly #folder: string;
 
-  static async create(): Promise<JobWorld> {
-    const world = await World.create({ idle: true });
+  static async create(options: Pick<WorldOptions, 'stack' | 'through'> = {}): Promise<JobWorld> {
+    const world = await World.create({ ...options, idle: true });
     const { kubernetes } = world.stack;
     const { namespace } = world;
     const role = { name: 'transfer', namespace };
