@@ -156,7 +156,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     }
   }
 
-  /** Deletes a Job with its pod and its Secret. Resolves when the pod is gone, or after `endMs`. */
+  /** Deletes a Job with its pod and its Secret. Resolves when the pod is gone, after `endMs`, or at an abort. */
   async function remove(job: TransferJob, signal: AbortSignal): Promise<void> {
     for (;;) {
       try {
@@ -176,10 +176,14 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     };
     const cancelTimer = clock.schedule(endMs, gone.resolve);
     const stopListening = listen(uid, look);
+    const onAbort = () => gone.resolve();
+    signal.addEventListener('abort', onAbort, { once: true });
     look();
+    if (signal.aborted) onAbort();
     await gone.promise;
     cancelTimer();
     stopListening();
+    signal.removeEventListener('abort', onAbort);
   }
 
   /** The first end of a Job; `onWait` is called with what it waits for. Rejects with the signal's reason. */
@@ -192,7 +196,9 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     const { uid, name } = job.metadata;
     const end = Promise.withResolvers<TransferResult | 'gone'>();
     let wasSeen = false;
+    let isOver = false;
     const look = () => {
+      if (isOver) return;
       const seen = stored(job);
       wasSeen ||= seen !== undefined;
       if (seen === undefined) {
@@ -204,6 +210,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
       const failure = failureIn(state, name, pendingMs);
       if (failure !== undefined) end.reject(new EndedWithoutOutcome(failure));
       if (state.kind !== 'ended') return;
+      isOver = true;
       const { outcome } = state;
       if (outcome.kind === 'failed') end.reject(decodeError(outcome.error));
       else end.resolve((async () => ({ ...outcome.result, image: await options.readImage(plan, signal) }))());

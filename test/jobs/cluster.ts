@@ -166,7 +166,10 @@ export function createCluster(clock: Clock) {
       pods: stores.pods,
       readAccess: async () => ({ cloud: { cloudsYaml: 'clouds: {}' }, source: {} }),
       filesOf: async () => runFilesOf(anyInput),
-      readImage: async () => (isAlive ? resultOf(7).image : never),
+      async readImage() {
+        calls.push('read image');
+        return answer('read image', isAlive ? resultOf(7).image : never);
+      },
       followProgress(name, listener) {
         progress.set(name, listener);
         return () => void progress.delete(name);

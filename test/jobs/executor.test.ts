@@ -92,6 +92,31 @@ describe('the executor of Jobs', () => {
     await end;
   });
 
+  test('the image is read once after a result, although Job and pod change meanwhile, and its failure is that of the run', async () => {
+    const end = endOf(start());
+    await settle();
+    cluster.lost.set('read image', new OperatorError('no response', { code: 'KubernetesFailed' }));
+    cluster.putPod(success);
+    cluster.lost.set('read image', new OperatorError('no response', { code: 'KubernetesFailed' }));
+    cluster.putPod(success);
+    assert.equal(codeOf(await end), 'KubernetesFailed');
+    assert.equal(cluster.calls.filter((call) => call === 'read image').length, 1);
+  });
+
+  test('a stop does not wait for the pod of a run that is cancelled', async () => {
+    const execution = start();
+    const end = endOf(execution);
+    await settle();
+    cluster.putPod(running);
+    cluster.loseNode();
+    cancel.abort(new Error('cancelled'));
+    await settle();
+    execution.durable?.detach();
+    const ended = await end;
+    assert(ended.kind === 'failed' && ended.error instanceof RunDetached);
+    assert.equal(cluster.jobs.size, 0);
+  });
+
   test('a failure of the transfer has the code and the message of the pod', async () => {
     const end = endOf(start());
     await settle();
