@@ -28,14 +28,14 @@ export const transferHelp = `glance-image-operator transfer [flags] PLAN
 
 ${helpOf(transferSettings)}`;
 
-const flagsOfPods = ['run', 'termination-message'];
+const flagsOfPods = ['--run', '--termination-message'];
 
 /** Resolves with the exit code, if it is not that of success. */
 export async function transfer(args: string[]): Promise<number | undefined> {
   const { settings, operands, flags } = readCommandLine(transferSettings, args, process.env, 1);
   const [path] = operands;
   if (settings.run !== undefined) {
-    const others = flags.filter((flag) => !flagsOfPods.includes(flag)).map((flag) => `--${flag}`);
+    const others = flags.filter((flag) => !flagsOfPods.includes(flag));
     if (path !== undefined) throw new UsageError('--run has the plan: give no other');
     if (others.length > 0) throw new UsageError(`--run has all settings: leave out ${others.join(', ')}`);
     return transferInPod({ run: settings.run, message: settings.terminationMessage });
