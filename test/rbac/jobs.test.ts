@@ -46,8 +46,7 @@ describe('an operator without one permission for Jobs', { concurrency: 4 }, () =
     await using _kubelet = startKubelet({ kubernetes, namespace: installation.account.namespace });
     const mark = await kubernetes.audit.mark();
     await installation.start();
-    await declareFile(installation, 'whole');
-    await world.ready('whole');
+    await world.ready(await declareFile(installation));
     await eventually(
       async () => (await jobsOf(installation)).length === 0,
       () => 'the Job is left',

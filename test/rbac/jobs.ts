@@ -24,11 +24,13 @@ export async function jobsOf({ world, account }: Installation): Promise<string[]
   return items.map(({ metadata }) => metadata.name);
 }
 
-/** Declares an image from a file. */
-export async function declareFile(installation: Installation, name: string): Promise<void> {
+/** Declares an image from a file. Resolves with the name of its resource: installations share a namespace. */
+export async function declareFile(installation: Installation): Promise<string> {
   const body = raw(2 ** 20);
-  const url = installation.world.source.add(`/${installation.name}-${name}.raw`, { body });
+  const name = `of-${installation.name}`;
+  const url = installation.world.source.add(`/${name}.raw`, { body });
   await installation.apply(name, { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
+  return name;
 }
 
 const creating: Case = {
@@ -36,8 +38,7 @@ const creating: Case = {
   options: withJobs,
   async show(installation) {
     const operator = await installation.start();
-    await declareFile(installation, 'in-thread');
-    await installation.world.ready('in-thread');
+    await installation.world.ready(await declareFile(installation));
     const says = (line: string) => line.includes('"missing":"create jobs"') && line.includes('no rights for Jobs');
     assert(operator.log.some(says), operator.log.join('\n'));
     assert.deepEqual(await jobsOf(installation), []);
@@ -72,7 +73,7 @@ const missing = (verb: string, resource: string): Case => ({
 
 async function startJob(installation: Installation): Promise<void> {
   await installation.start();
-  await declareFile(installation, 'in-job');
+  await declareFile(installation);
   await eventually(
     async () => (await jobsOf(installation)).length > 0,
     () => `there is no Job:\n${installation.operator.log.slice(-20).join('\n')}`,
