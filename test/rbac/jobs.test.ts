@@ -45,12 +45,14 @@ describe('an operator without one permission for Jobs', { concurrency: 4 }, () =
     await using installation = await Installation.create(world, withJobs);
     await using _kubelet = startKubelet({ kubernetes, namespace: installation.account.namespace });
     const mark = await kubernetes.audit.mark();
-    await installation.start();
+    const operator = await installation.start();
     await world.ready(await declareFile(installation));
     await eventually(
       async () => (await jobsOf(installation)).length === 0,
       () => 'the Job is left',
     );
+    // A watch is recorded when it ends.
+    await operator.stop();
     const records = await kubernetes.audit.read(installation.user, mark);
     const requests = records.filter(({ resource }) => resource !== '');
     assert.deepEqual(
