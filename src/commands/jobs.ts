@@ -34,6 +34,7 @@ import type { Executor, TransferAccess } from '../transfer/executor.ts';
 import type { TransferPlan } from '../transfer/plan.ts';
 import type { CloudSessions } from '../transfer/sources.ts';
 import { UsageError } from './config.ts';
+import { leaseName } from './leadership.ts';
 import type { RunSettings } from './settings.ts';
 import { createWatch, type WatchedStoreOptions } from './watches.ts';
 
@@ -65,8 +66,22 @@ export interface Jobs {
   close(): Promise<void>;
 }
 
+export type CreateJobs = (thread: Executor, readAccess: JobsOptions['readAccess']) => Jobs;
+
+/** Undefined: the settings declare no Jobs. Throws UsageError. */
+export async function jobsFor(
+  options: Omit<JobsOptions, 'lease' | 'namespace' | 'thread' | 'readAccess'>,
+): Promise<CreateJobs | undefined> {
+  const { settings, transport } = options;
+  const { transferJobAbove: above, transferJobTemplate: path } = settings;
+  if (above === undefined) return undefined;
+  const template = await readJobTemplate(path);
+  const own = { lease: leaseName(settings), namespace: process.env['POD_NAMESPACE'] ?? transport.namespace };
+  return (thread, readAccess) => createJobs({ ...options, ...own, thread, readAccess }, above, template);
+}
+
 /** Throws UsageError. */
-export async function readJobTemplate(path: string | undefined): Promise<JobTemplate> {
+async function readJobTemplate(path: string | undefined): Promise<JobTemplate> {
   if (path === undefined) throw new UsageError('--transfer-job-above needs --transfer-job-template');
   try {
     const read = JobTemplate.safeParse(parse(await readFile(path, 'utf8')));
@@ -79,7 +94,7 @@ export async function readJobTemplate(path: string | undefined): Promise<JobTemp
 
 const idleSessionMs = 300_000;
 
-export function createJobs(options: JobsOptions, above: number, template: JobTemplate): Jobs {
+function createJobs(options: JobsOptions, above: number, template: JobTemplate): Jobs {
   const { settings, lease, client, transport, trust, egress, readAccess, thread, clock, random, log } = options;
   const installation: Installation = { namespace: template.namespace ?? options.namespace, lease, template };
   const { namespace } = installation;

@@ -22,8 +22,8 @@ import { helpOf, readSettings } from './config.ts';
 import { apiServerHosts, operatorEgress } from './egress.ts';
 import { exitCodesHelp, exitOnUnhandled, onTermination } from './exit.ts';
 import { createImageController, createImageEvents } from './image-controller.ts';
-import { createJobs, readJobTemplate } from './jobs.ts';
-import { createLeadership, leaseName } from './leadership.ts';
+import { jobsFor } from './jobs.ts';
+import { createLeadership } from './leadership.ts';
 import { memoryLimits, reportMemory } from './limits.ts';
 import { createMetricsAccess } from './metrics-access.ts';
 import { createProbes } from './probes.ts';
@@ -92,9 +92,6 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     metrics: domain,
     ...common,
   });
-  const { transferJobAbove: above } = settings;
-  const template = above === undefined ? undefined : await readJobTemplate(settings.transferJobTemplate);
-  const own = { lease: leaseName(settings), namespace: process.env['POD_NAMESPACE'] ?? transport.namespace };
   const transfers = createTransfers({
     settings,
     egress,
@@ -103,26 +100,7 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
     ...signIn,
     configMaps: createConfigMapReader(client),
     observer: domain.transfers,
-    jobs:
-      above === undefined || template === undefined
-        ? undefined
-        : (thread, readAccess) =>
-            createJobs(
-              {
-                ...watching,
-                settings,
-                transport,
-                whenLeading,
-                egress,
-                trust,
-                thread,
-                readAccess,
-                observer: domain.jobs,
-                ...own,
-              },
-              above,
-              template,
-            ),
+    jobs: await jobsFor({ ...watching, settings, transport, whenLeading, egress, trust, observer: domain.jobs }),
     ...common,
   });
   const controller = createImageController({

@@ -25,7 +25,7 @@ import type { TransferObserver } from '../transfer/meter.ts';
 import { defaultLimits, type TransferPlan } from '../transfer/plan.ts';
 import { createScheduler, type Scheduler } from '../transfer/scheduler.ts';
 import { createThreadExecutor } from '../transfer/thread-executor.ts';
-import type { Jobs, JobsOptions } from './jobs.ts';
+import type { CreateJobs } from './jobs.ts';
 import { followTransferLimits } from './limits.ts';
 import { createFollowing, type FollowingAccess } from './publishers.ts';
 import type { RunSettings } from './settings.ts';
@@ -41,7 +41,7 @@ export interface TransfersOptions {
   configMaps: ConfigMapSource;
   observer: TransferObserver;
   /** Moves large transfers into Jobs. */
-  jobs?: ((thread: Executor, readAccess: JobsOptions['readAccess']) => Jobs) | undefined;
+  jobs?: CreateJobs | undefined;
   clock: Clock;
   random: Random;
   log: Logger;
