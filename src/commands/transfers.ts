@@ -20,7 +20,7 @@ import type { CredentialSource } from '../openstack/credential-source.ts';
 import type { ServiceAccountTokens } from '../openstack/service-account.ts';
 import { createURLCheck } from '../source/url-check.ts';
 import { readAccess } from '../transfer/access.ts';
-import { type Executor, executorOf } from '../transfer/executor.ts';
+import { executorOf } from '../transfer/executor.ts';
 import type { TransferObserver } from '../transfer/meter.ts';
 import { defaultLimits, type TransferPlan } from '../transfer/plan.ts';
 import { createScheduler, type Scheduler } from '../transfer/scheduler.ts';

@@ -2,7 +2,8 @@
  * The executor that gives each transfer to one of two: small ones to a thread of this process, and large ones, or those whose size is
  * not known before, to a Job.
  *
- * Guarantees: a source that cannot be asked for its size goes to the thread, which reports the failure; runs of earlier processes stay
+ * Guarantees: a source that cannot be asked for its size goes to the thread, which reports the failure; a transfer
+ * that signs in with tokens of a ServiceAccount goes there, too, because no pod gets them; runs of earlier processes stay
  * where they are; a stop of this process does not wait for a run that is not decided yet.
  */
 import type { EgressPair, EgressPolicy } from '../http/egress.ts';
@@ -10,6 +11,7 @@ import type { Trust } from '../http/trust.ts';
 import { linked } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { createMemoryBudget } from '../lib/memory-budget.ts';
+import { usesServiceAccount } from '../transfer/access.ts';
 import {
   type ExecuteOptions,
   type Execution,
@@ -34,6 +36,7 @@ export interface BySizeOptions {
 
 export function createExecutorBySize({ thread, jobs, above, sizeOf, rights }: BySizeOptions): Executor {
   async function isLarge(plan: TransferPlan, signal: AbortSignal): Promise<boolean> {
+    if (usesServiceAccount(plan)) return false;
     try {
       const size = await sizeOf(plan, signal);
       return size === undefined || size > above;

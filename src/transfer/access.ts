@@ -39,6 +39,11 @@ export async function readAccess(
   return { cloud: files, source: await readSecrets(credentials, cloud.namespace, sourceOf(source).secrets, signal) };
 }
 
+/** Whether a transfer signs in with tokens of a ServiceAccount: only this process requests them, for each sign-in. */
+export function usesServiceAccount({ cloud, source }: TransferPlan): boolean {
+  return [cloud, ...sourceOf(source).secrets].some(({ serviceAccountName }) => serviceAccountName !== undefined);
+}
+
 /**
  * What a transfer needs of this, for another process: of each clouds.yaml the cloud that is used, and no keys, because the plan has
  * the digest itself. Throws ConfigurationError if there is no such cloud.

@@ -79,6 +79,15 @@ describe('the choice between a Job and the thread', () => {
     assert.equal(await chosen({ size: async () => 5 }, plan), 'thread');
   });
 
+  test('a transfer that signs in with tokens of a ServiceAccount is left to the thread, because no pod gets them', async () => {
+    const size = async () => undefined;
+    const own = planOf();
+    assert.equal(await chosen({ size }, { ...own, cloud: { ...own.cloud, serviceAccountName: 'images' } }), 'thread');
+    const cloud = { secretRef: { name: 'openstack' }, name: 'demo', serviceAccountName: 'images' };
+    const copied = planOf({ source: { kind: 'glance', image: own.imageID, cloud } });
+    assert.equal(await chosen({ size }, copied), 'thread');
+  });
+
   test('a source that fails when its size is read is left to the thread, which reports the failure', async () => {
     const size = async () => Promise.reject(new OperatorError('it responded with 404', { code: 'SourceNotFound' }));
     assert.equal(await chosen({ size }), 'thread');

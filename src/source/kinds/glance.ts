@@ -40,7 +40,9 @@ export function glanceSource(plan: GlancePlan): PlannedSource<GlancePlan> {
   const { secretRef, name, region, serviceAccountName } = cloud;
   const { id, ...where } = parseImageRef(image);
   return {
-    secrets: [{ use: 'cloud', ref: secretRef, field: 'spec.content.glance.cloud.secretRef', cloud: name, serviceAccountName }],
+    secrets: [
+      { use: 'cloud', ref: secretRef, field: 'spec.content.glance.cloud.secretRef', cloud: name, serviceAccountName },
+    ],
     address: image,
     webDownloadURL: undefined,
     alternatives: [],
