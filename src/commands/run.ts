@@ -83,11 +83,8 @@ async function operate(settings: RunSettings, log: Logger, clock: Clock, signal:
   await served.look(signal);
   const domain = createDomainMetrics(metrics.registry, images.store.list, clock);
   const access = createCloudAccess({
-    egress: egress.clouds,
-    trust,
-    mayWrite,
+    ...{ egress: egress.clouds, trust, mayWrite, cluster },
     ...signIn,
-    cluster,
     ...imagesIn(images.store),
     metrics: domain,
     ...common,
