@@ -65,7 +65,7 @@ export const differences: readonly Difference[] = [
     tests: ['Glance lists the versions of its API'],
   },
   {
-    where: { openstackUpTo: '2024.1' },
+    where: { openstackUpTo: 'zed' },
     what: 'A user with only the role reader can create images, unless the cloud sets `enforce_new_defaults` in `[oslo_policy]`.',
     consequence: 'listed',
     tests: ['an invalid or forbidden request is reported with the message of Glance'],
