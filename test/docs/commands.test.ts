@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { reasons } from '../../src/api/reasons.ts';
 import { kubeconfig } from '../env/kubeconfig.ts';
 import { connectStack, type Stack } from '../env/stack.ts';
+import { eventually } from '../env/wait.ts';
 import { blocksOf, commandsOf, inlineCommandsOf, type Page, readPage, readPages, root } from './pages.ts';
 import { createSandbox } from './sandbox.ts';
 import { startShell } from './shell.ts';
@@ -21,6 +22,16 @@ describe('the commands of the pages', () => {
   before(async () => {
     stack = await connectStack();
     await stack.kubernetes.apply(join(root, 'crds'));
+    // The server publishes the fields of a kind later than the kind.
+    let missing = '';
+    await eventually(
+      async () => {
+        const { code, stderr } = await stack.kubernetes.kubectl(['explain', 'glanceimage.spec']);
+        missing = stderr;
+        return code === 0;
+      },
+      () => missing,
+    );
     const { server, caPem: ca, adminToken: token } = stack.kubernetes;
     access = kubeconfig({ server, ca, token, namespace: await stack.kubernetes.createNamespace('docs') });
     login = await (await stack.openstack.createProject()).cloudsYaml();
