@@ -8,6 +8,8 @@ export interface ReportedCondition {
   status: string;
   reason?: string | undefined;
   message?: string | undefined;
+  /** RFC 3339. */
+  lastTransitionTime?: string | undefined;
 }
 
 export interface TransferJob extends KubernetesObject {
@@ -36,7 +38,15 @@ const words = z.string().transform((text) => printable(text, 1000));
 /** It is parsed, and may be 4096 bytes long. */
 const terminationMessage = z.string().transform((text) => text.slice(0, 4096));
 const conditions = z
-  .array(z.object({ type: z.string(), status: z.string(), reason: words.optional(), message: words.optional() }))
+  .array(
+    z.object({
+      type: z.string(),
+      status: z.string(),
+      reason: words.optional(),
+      message: words.optional(),
+      lastTransitionTime: z.string().optional(),
+    }),
+  )
   .max(64)
   .default([]);
 

@@ -32,6 +32,8 @@ export function jobStateOf(job: TransferJob, pods: readonly TransferPod[], now: 
   if (ended !== undefined) return { kind: 'ended', outcome: ended };
   const lost = lossOf(job, pods, now);
   if (lost !== undefined) return { kind: 'lost', ...lost };
+  // Its pod is not seen yet, and has its outcome.
+  if (job.conditions.some(isEnd)) return { kind: 'running' };
   if (job.suspend) return { kind: 'suspended' };
   const pod = pods.find(({ metadata }) => metadata.deletionTimestamp === undefined) ?? pods[0];
   if (pod === undefined) {
@@ -56,6 +58,11 @@ function outcomeOf(pods: readonly TransferPod[]): PodOutcome | undefined {
   return undefined;
 }
 
+/** The watch of pods may be behind that of Jobs, for example while it connects again. */
+const unseenPodMs = 60_000;
+
+const isEnd = (condition: ReportedCondition) => isTrue('Complete')(condition) || isTrue('Failed')(condition);
+
 type Loss = Omit<Extract<JobState, { kind: 'lost' }>, 'kind'>;
 
 function lossOf(job: TransferJob, pods: readonly TransferPod[], now: Date): Loss | undefined {
@@ -63,6 +70,9 @@ function lossOf(job: TransferJob, pods: readonly TransferPod[], now: Date): Loss
     const loss = lossOfPod(pod, now);
     if (loss !== undefined) return loss;
   }
+  const end = job.conditions.find(isEnd);
+  if (end === undefined || ageOf(end.lastTransitionTime ?? job.metadata.creationTimestamp, now) < unseenPodMs)
+    return undefined;
   const failed = job.conditions.find(isTrue('Failed'));
   if (failed !== undefined) {
     const cause = failed.reason === 'DeadlineExceeded' ? 'deadline' : 'deleted';
