@@ -41,7 +41,7 @@ const checked = `check() {
   local out; out="$(timeout 300 "$@" 2>&1)"; local code=$?
   [ -z "$out" ] || printf '%s\\n' "$out"
   [ "$code" = 0 ] && return
-  # "no" is an answer, with the exit code 1.
+  # "no" is a result, with the exit code 1.
   case "$*" in *' auth can-i '*) [ "\${out##*$'\\n'}" = no ] && return ;; esac
   printf '%s' "$out" | grep -qE "resource type \\"(${foreignKinds})s?\\"" && return 0
   printf '%s' "$out" | grep -qiE 'already exists|not ?found|no [a-z]+ found|No resources found|could not be found|Multi Backend support not enabled' && return 0
