@@ -30,7 +30,7 @@ describe('the registry of sources', () => {
     assert.deepEqual(planned(copyOf({})).source, { kind: 'glance', image: id, cloud });
   });
 
-  test('a source names each Secret that it reads, with its use and its field', () => {
+  test('a source names each Secret that it reads, with its use, its field, its cloud and its ServiceAccount', () => {
     const secrets = (declaration: object) => sourceOf(planned(declaration).source).secrets;
     assert.deepEqual(secrets(from({})), []);
     assert.deepEqual(secrets(from(privateFile)), [
@@ -42,9 +42,11 @@ describe('the registry of sources', () => {
       },
       { use: 'ca', ref: { name: 'authority' }, field: 'spec.content.http.caSecretRef' },
     ]);
-    assert.deepEqual(secrets(copyOf({ cloud: other })), [
-      { use: 'cloud', ref: { name: 'other' }, field: 'spec.content.glance.cloud.secretRef' },
-    ]);
+    const field = 'spec.content.glance.cloud.secretRef';
+    const need = { use: 'cloud', ref: { name: 'other' }, field, cloud: 'other' };
+    assert.deepEqual(secrets(copyOf({ cloud: other })), [{ ...need, serviceAccountName: undefined }]);
+    const signedIn = { ...other, serviceAccountName: 'images' };
+    assert.deepEqual(secrets(copyOf({ cloud: signedIn })), [{ ...need, serviceAccountName: 'images' }]);
   });
 
   test('mirrors with a digest of their own are other files, each with its mirrors, and no headers of another server', () => {
