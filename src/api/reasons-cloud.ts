@@ -37,7 +37,7 @@ export const cloudReasons = {
     actor: 'user',
     remedy:
       'Create the ServiceAccount in the namespace of the resource, or fix `spec.cloud.serviceAccountName`. In a namespace that is being deleted, proceed as for SecretNotFound.',
-    command: 'kubectl get serviceaccounts',
+    command: 'kubectl get serviceaccounts -n NAMESPACE',
   },
   ServiceAccountRefused: {
     meaning: 'The owner of the ServiceAccount does not allow its tokens to be sent to this Keystone.',
@@ -45,7 +45,7 @@ export const cloudReasons = {
     actor: 'user',
     remedy:
       'If the address and the audience in the message are right, the owner of the ServiceAccount runs the command in the message. Otherwise fix auth_url or access_token_audience in clouds.yaml.',
-    command: 'kubectl describe serviceaccount SERVICEACCOUNT',
+    command: 'kubectl describe serviceaccount SERVICEACCOUNT -n NAMESPACE',
   },
   ServiceAccountForbidden: {
     meaning: 'The operator may not read the ServiceAccount, or may not request its tokens.',
@@ -54,7 +54,7 @@ export const cloudReasons = {
     remedy:
       'List the ServiceAccount in the value serviceAccountTokens of the chart, or grant the operator `get` on it and `create` on its subresource `token` by a Role in its namespace.',
     command:
-      'kubectl auth can-i create serviceaccounts/SERVICEACCOUNT --subresource=token --as=system:serviceaccount:glance-image-operator-system:glance-image-operator',
+      'kubectl auth can-i create serviceaccounts/SERVICEACCOUNT --subresource=token -n NAMESPACE --as=system:serviceaccount:glance-image-operator-system:glance-image-operator',
   },
   CloudChanged: {
     meaning:

@@ -27,10 +27,10 @@ export const noServiceAccounts: ServiceAccountTokens = async ({ name }) => {
 };
 
 /** Throws ServiceAccountRefused, which does not quote the annotation. */
-export function checkKeystone({ name, keystone }: ServiceAccount, authUrl: string, audience: string): void {
+export function checkKeystone({ namespace, name, keystone }: ServiceAccount, authUrl: string, audience: string): void {
   const { origin } = new URL(authUrl);
   const entry = audience === origin ? origin : `${origin} ${audience}`;
-  const command = `kubectl annotate serviceaccount ${name} ${keystoneAnnotation}='${entry}'`;
+  const command = `kubectl annotate serviceaccount ${name} -n ${namespace} ${keystoneAnnotation}='${entry}'`;
   if (keystone === undefined)
     throw refused(
       `ServiceAccount "${name}" has no annotation ${keystoneAnnotation}, which lists the Keystones that its tokens may be sent to. Its owner can add it: ${command}`,

@@ -142,7 +142,7 @@ const withdrawn: [what: string, keystone: string | undefined, problem: RegExp][]
   [
     'without the annotation',
     undefined,
-    /has no annotation .*kubectl annotate serviceaccount glance-images glance-image-operator.dev\/keystone='https:\/\/keystone.example.com:5000'$/,
+    /has no annotation .*kubectl annotate serviceaccount glance-images -n team-a glance-image-operator.dev\/keystone='https:\/\/keystone.example.com:5000'$/,
   ],
   ['whose annotation lists another host', 'https://other.example.com:5000', /does not list "https:\/\/keystone/],
   ['whose annotation lists another port', 'https://keystone.example.com', /does not list/],
