@@ -80,8 +80,8 @@ export const cloud = z.object({
     .optional()
     .meta({
       description:
-        'A ServiceAccount, in the namespace of the resource, whose tokens take the place of a password: the operator requests a short-lived one ' +
-        'for each sign-in. Needs auth_type v3oidcaccesstoken in clouds.yaml, an annotation of the ServiceAccount that allows this Keystone, ' +
+        'A ServiceAccount in the namespace of the resource. The operator signs in with its short-lived tokens in place of a password. ' +
+        'Needs auth_type v3oidcaccesstoken in clouds.yaml, an annotation of the ServiceAccount that allows this Keystone, ' +
         'and the value serviceAccountTokens of the chart. Default: none.',
     }),
 });

@@ -44,7 +44,7 @@ export const cloudReasons = {
     shownBy: ['Ready'],
     actor: 'user',
     remedy:
-      'If the address and the audience in the message are right, the owner of the ServiceAccount runs the command in the message. Otherwise fix auth_url or access_token_audience in clouds.yaml.',
+      'If the Keystone is the right one, have the owner of the ServiceAccount list it in the annotation `glance-image-operator.dev/keystone`, as the message shows. Otherwise fix auth_url or access_token_audience in clouds.yaml.',
     command: 'kubectl describe serviceaccount SERVICEACCOUNT -n NAMESPACE',
   },
   ServiceAccountForbidden: {
@@ -71,7 +71,7 @@ export const cloudReasons = {
     shownBy: ['Ready'],
     actor: 'user',
     remedy:
-      'Renew the password or the application credential in the Secret, and check that its project is enabled. For a federated user, the message says what has to fit at Keystone. If the same credentials work elsewhere, wait: Keystone may have an outage of its own.',
+      'Renew the password or the application credential in the Secret, and check that its project is enabled. For a federated user, the message names what to check in Keystone. If the same credentials work elsewhere, wait: Keystone may have an outage of its own.',
     command: 'openstack token issue',
   },
   IdentityUnavailable: {

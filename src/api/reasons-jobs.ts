@@ -7,7 +7,7 @@ export const jobReasons = {
     shownBy: ['Ready'],
     actor: 'installer',
     remedy:
-      'The message has the reason of the scheduler. Add nodes, or change `transferJobs.resources`, `nodeSelector` or `tolerations` in the values of the chart.',
+      'The message has the reason that the scheduler or the node reports. Add nodes, or change `transferJobs.resources`, `nodeSelector` or `tolerations` in the values of the chart.',
     command: showJobs,
   },
   TransferPodRefused: {
@@ -52,7 +52,8 @@ export const jobReasons = {
     meaning: 'The pod of the transfer ended without a result.',
     shownBy: ['Ready'],
     actor: 'installer',
-    remedy: 'The message has the last lines of its log. If it lasts, report it with the file.',
+    remedy:
+      'The message has the last lines of the log. If the next attempts fail too, report the failure with the URL of the file.',
     command: showJobs,
   },
   TransferOutOfMemory: {

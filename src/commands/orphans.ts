@@ -77,7 +77,7 @@ async function orphans(
 ): Promise<boolean> {
   const { signal, err, clock, out } = surroundings;
   const alone = given.delete ? undefined : given.yes ? '--yes' : given.unprotect ? '--unprotect' : undefined;
-  if (alone !== undefined) throw new UsageError(`${alone} is about a deletion: add --delete`);
+  if (alone !== undefined) throw new UsageError(`${alone} needs --delete`);
   await using cluster = reachCluster({ ...given, namespace: undefined }, surroundings);
   const name = await clusterNameOf(given, cluster.client, signal);
   await using access = await reachClouds(given, cluster.client, surroundings);

@@ -125,7 +125,7 @@ async function checkImage({ plan, access, egress }: PodInput, trust: Trust, sign
     const wanted = fingerprintOf(plan);
     if (image.status === 'queued' && fingerprintOn(image) === wanted) return;
     throw new Fenced(
-      `image ${plan.imageID} is ${image.status} and is to hold ${fingerprintOn(image) ?? 'nothing known'}, not ${wanted}: it is left as it is`,
+      `image ${plan.imageID} is left as it is: this run needs it queued for ${wanted}, and it is ${image.status} for ${fingerprintOn(image) ?? 'unknown data'}`,
     );
   } finally {
     await sessions.close();

@@ -79,12 +79,12 @@ export const runSettings = {
   transferJobAbove: {
     schema: setting.bytes(),
     value: 'SIZE',
-    help: 'Files that are larger, or whose length their source does not announce, are transferred by Jobs in the namespace of the operator; a number of bytes with Ki, Mi, Gi or Ti. Needs --transfer-job-template. Default: no Jobs.',
+    help: 'Files larger than SIZE, or of unknown length, are transferred by Jobs in the namespace of the operator. SIZE is a number of bytes, for example 1Gi. Needs --transfer-job-template. Default: no Jobs.',
   },
   transferJobTemplate: {
     schema: setting.text(),
     value: 'FILE',
-    help: 'YAML or JSON file with the image, the ServiceAccount and the scheduling of the pods of transfers, as the chart writes it. It is read at the start.',
+    help: 'YAML or JSON file with the image, the ServiceAccount and the scheduling of the pods of transfers, as the chart writes it. The operator reads the file when it starts.',
   },
   maxImageSizeGiB: {
     schema: setting.count(1, 1_000_000, 1024),

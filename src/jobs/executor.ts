@@ -249,7 +249,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     }
 
     const forget = (error: unknown) =>
-      log.warn({ job: name, problem: describe(error) }, 'A Job that is of no use may be left in the cluster');
+      log.warn({ job: name, problem: describe(error) }, 'An unused Job may be left in the cluster');
 
     async function follow(): Promise<TransferResult> {
       let stopProgress = () => {};

@@ -72,7 +72,7 @@ export function createJobRights({ transport, namespace, whenLeading, clock, log 
         if (missing !== '' && missing !== known?.missing)
           log.warn(
             { namespace, missing },
-            'The operator has no rights for Jobs in its namespace: all transfers run in its thread',
+            'The operator has no rights for Jobs in its namespace: all transfers run in its own process',
           );
         known = { at: clock.monotonic(), missing };
         isBroken = false;
@@ -81,7 +81,7 @@ export function createJobRights({ transport, namespace, whenLeading, clock, log 
         if (!isBroken)
           log.warn(
             { problem: describe(error) },
-            'The rights for Jobs cannot be checked: new transfers run in the thread',
+            'The operator cannot check its rights for Jobs: new transfers run in its own process',
           );
         isBroken = true;
         return 'unknown';

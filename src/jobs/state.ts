@@ -37,7 +37,7 @@ export function jobStateOf(job: TransferJob, pods: readonly TransferPod[], now: 
   if (job.suspend) return { kind: 'suspended' };
   const pod = pods.find(({ metadata }) => metadata.deletionTimestamp === undefined) ?? pods[0];
   if (pod === undefined) {
-    const message = 'there is no pod, as a quota or an admission policy may reject it';
+    const message = 'a quota or an admission policy may reject the pod';
     return { kind: 'waiting', cause: 'notCreated', message, sinceMs: ageOf(startOf(job), now) };
   }
   if (pod.container.kind === 'running' || pod.phase === 'Running') return { kind: 'running' };
@@ -79,7 +79,7 @@ function lossOf(job: TransferJob, pods: readonly TransferPod[], now: Date): Loss
     return { cause, message: textOf(failed) };
   }
   const complete = job.conditions.find(isTrue('Complete'));
-  return complete && { cause: 'deleted', message: 'its pod is gone, and with it the result' };
+  return complete && { cause: 'deleted', message: 'the pod and its result are gone' };
 }
 
 function lossOfPod(pod: TransferPod, now: Date): Loss | undefined {
@@ -100,7 +100,7 @@ function lossOfPod(pod: TransferPod, now: Date): Loss | undefined {
 function endOfPod(pod: TransferPod, disruption: ReportedCondition | undefined): Loss {
   const { reason = '', message = reason, container } = pod;
   if (container.kind === 'terminated' && container.reason === 'OOMKilled')
-    return { cause: 'outOfMemory', message: 'the kernel has killed it, because it exceeded its memory limit' };
+    return { cause: 'outOfMemory', message: 'the kernel killed its container, which exceeded the memory limit' };
   if (disruption !== undefined) return { cause: causeOf(disruption), message: textOf(disruption) };
   const cause = causes[reason];
   if (cause !== undefined) return { cause, message };
@@ -161,7 +161,7 @@ const startMs = 10_000;
 export function awaitedIn(state: JobState): string | undefined {
   switch (state.kind) {
     case 'suspended':
-      return 'the start of its Job, which is suspended, as a queue does';
+      return 'the start of its Job, which is suspended, for example by a queue';
     case 'waiting':
       return state.sinceMs < startMs || state.message === '' ? 'its pod' : `its pod: ${state.message}`;
     case 'running':
@@ -179,7 +179,7 @@ const losses: Readonly<Record<LossCause, { code: ErrorCode; what: string }>> = {
   outOfMemory: { code: 'TransferOutOfMemory', what: 'ran out of memory' },
   crashed: { code: 'TransferPodCrashed', what: 'ended without a result' },
   deadline: { code: 'TransferPodEvicted', what: 'exceeded a deadline of the cluster' },
-  invalidImage: { code: 'TransferImagePull', what: 'has an image name that is not one' },
+  invalidImage: { code: 'TransferImagePull', what: 'has an invalid image name' },
   deleted: { code: 'TransferPodDeleted', what: 'was deleted' },
 };
 

@@ -48,7 +48,7 @@ export function accessOf(user: AuthSettings, service: AuthSettings | undefined, 
   const kind = kindOf(user, fail);
   if (serviceAccount !== undefined && kind !== 'accessToken')
     throw fail(
-      'the resource names a ServiceAccount, whose tokens only auth_type v3oidcaccesstoken uses: set that type, or remove serviceAccountName',
+      'the resource names a ServiceAccount, which needs auth_type v3oidcaccesstoken: set that type, or remove serviceAccountName',
     );
   if (service !== undefined && !usesKeystone(kind))
     throw fail('service_auth has no effect without a Keystone: remove it');

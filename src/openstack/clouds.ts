@@ -42,7 +42,7 @@ export function parseCloud(files: CloudFiles, name: string, region?: string): Cl
   const access = accessOf(s, service, { region: services.image.region, serviceAccount, fail });
   if (serviceAccount !== undefined && Object.values(services).some(({ override }) => override !== undefined))
     throw fail(
-      'it sets the address of a service (image_endpoint_override or one like it), and a session with the token of a ServiceAccount uses the endpoints of the catalog only: remove the address',
+      'it sets the address of a service, for example with image_endpoint_override, but a sign-in with a ServiceAccount uses only the endpoints of the catalog: remove the address',
     );
   const reached = access.kind === 'keystone' ? services : withoutCatalog(services, s.endpoint, fail);
   return {

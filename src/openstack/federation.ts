@@ -77,8 +77,8 @@ function adviceFor(status: number, { identityProvider, protocol, accessToken }: 
   if (status < 400)
     return 'its web server must accept bearer tokens at this address (AuthType oauth20 or auth-openidc)';
   if (status === 404) return `${names} must exist in Keystone under these names`;
-  const audience = accessToken.kind === 'serviceAccount' ? `, audience ${accessToken.audience}` : '';
-  return `the issuer${audience} and the keys that the web server of Keystone checks must be those of the token, and the mapping of ${names} must admit its subject`;
+  const claims = accessToken.kind === 'serviceAccount' ? `issuer, the audience ${accessToken.audience}` : 'issuer';
+  return `the web server of Keystone must accept the ${claims} and the keys of the token, and the mapping of ${names} must match the subject of the token`;
 }
 
 function rejected(

@@ -23,7 +23,9 @@ export type ServiceAccountTokens = (
 ) => Promise<SecretString>;
 
 export const noServiceAccounts: ServiceAccountTokens = async ({ name }) => {
-  throw refused(`this program requests none, and the cloud needs one of ServiceAccount "${name}"`);
+  throw refused(
+    `only the operator requests tokens of ServiceAccounts, and the cloud needs one of ServiceAccount "${name}"`,
+  );
 };
 
 /** Throws ServiceAccountRefused, which does not quote the annotation. */
@@ -38,7 +40,7 @@ export function checkKeystone({ namespace, name, keystone }: ServiceAccount, aut
   const entries = keystone.split(',').map((text) => parseEntry(text.trim()));
   if (entries.includes(undefined))
     throw refused(
-      `the annotation ${keystoneAnnotation} of ServiceAccount "${name}" is not a list of entries such as https://keystone.example.com:5000, each with an audience after a space where that is not the address itself`,
+      `the annotation ${keystoneAnnotation} of ServiceAccount "${name}" is not a list of entries such as https://keystone.example.com:5000, or https://keystone.example.com:5000 AUDIENCE, separated by commas`,
     );
   if (entries.some((each) => each?.origin === origin && each.audience === audience)) return;
   throw refused(

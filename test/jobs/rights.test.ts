@@ -64,7 +64,7 @@ describe('the rights for Jobs', () => {
       assert.equal(await rights.mayCreate(never), false);
       assert.deepEqual(
         lines.map(({ msg, missing }) => [msg, missing]),
-        [['The operator has no rights for Jobs in its namespace: all transfers run in its thread', right]],
+        [['The operator has no rights for Jobs in its namespace: all transfers run in its own process', right]],
       );
     });
 
@@ -98,7 +98,7 @@ describe('the rights for Jobs', () => {
     const { clock, lines, state, rights } = apiServer();
     state.failure = unavailable;
     assert.equal(await rights.mayCreate(never), false);
-    assert.match(lines.at(-1)?.msg ?? '', /cannot be checked: new transfers run in the thread/);
+    assert.match(lines.at(-1)?.msg ?? '', /cannot check its rights for Jobs: new transfers run in its own process/);
     let known: boolean | undefined;
     void rights.whenKnown(never).then((answer) => {
       known = answer;

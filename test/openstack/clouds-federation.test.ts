@@ -85,7 +85,7 @@ const refused: [what: string, entry: unknown, ServiceAccount | undefined, proble
     'a ServiceAccount where a password is used',
     { auth: { auth_url: auth.auth_url, user_id: 'u', password: 's3cret-value', project_id: 'p' } },
     account,
-    /names a ServiceAccount, whose tokens only auth_type v3oidcaccesstoken uses/,
+    /names a ServiceAccount, which needs auth_type v3oidcaccesstoken/,
   ],
   [
     'a service user without a token of its own',
@@ -177,7 +177,7 @@ test('the author of clouds.yaml cannot have the token of Keystone sent to a serv
     const override = { [`${service}_endpoint_override`]: 'https://evil.example.com' };
     assert.throws(() => methodOf({ ...tokens, ...override }, account), {
       code: 'SecretInvalid',
-      message: /uses the endpoints of the catalog only: remove the address$/,
+      message: /uses only the endpoints of the catalog: remove the address$/,
     });
     accessTokenOf({ ...tokens, auth: { ...auth, access_token: 'x' }, ...override });
   }

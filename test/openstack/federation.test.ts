@@ -128,7 +128,7 @@ describe('the message of a rejected sign-in', () => {
       'says what has to fit if the web server or the mapping rejects the token',
       { [federated]: keystone(401, 'acc3ss-token is not for you') },
       'AuthenticationFailed',
-      /^Keystone rejected the access token of .*: 401: \[redacted\] is not for you; the issuer and the keys .* and the mapping of identity provider kube rnetes and protocol openid/,
+      /^Keystone rejected the access token of .*: 401: \[redacted\] is not for you; the web server of Keystone must accept the issuer and the keys .* and the mapping of identity provider kube rnetes and protocol openid/,
     ],
     [
       'has the problem that the web server names in a header, and not its page',
@@ -140,13 +140,13 @@ describe('the message of a rejected sign-in', () => {
         },
       },
       'AuthenticationFailed',
-      /^Keystone rejected the access token of .*: 401: expired; the issuer/,
+      /^Keystone rejected the access token of .*: 401: expired; the web server of Keystone must accept the issuer/,
     ],
     [
       'does not quote a page of the web server',
       { [federated]: { status: 401, headers: { 'content-type': 'text/html' }, text: '<html>wrong password</html>' } },
       'AuthenticationFailed',
-      /: 401: a page of its web server; the issuer/,
+      /: 401: a page of its web server; the web server of Keystone must accept the issuer/,
     ],
     [
       'names the identity provider that Keystone does not know',
@@ -181,7 +181,7 @@ describe('the message of a rejected sign-in', () => {
       at: (url) => (url === federated ? { status: 401, text: 'no' } : undefined),
     });
     const error = await rejectionOf(session.identity(signal()));
-    assert.match(error.message, /the issuer, audience http:\/\/keystone and the keys/);
+    assert.match(error.message, /the issuer, the audience http:\/\/keystone and the keys/);
   });
 });
 
@@ -258,7 +258,7 @@ test('a program that requests no tokens of ServiceAccounts says so', async (t) =
   const { session } = cloudOf(t, { entry: accountEntry, serviceAccount: account });
   const error = await rejectionOf(session.identity(signal()));
   assert.equal(error.code, 'ServiceAccountRefused');
-  assert.match(error.message, /this program requests none, .* ServiceAccount "images"/);
+  assert.match(error.message, /only the operator requests tokens of ServiceAccounts, .* ServiceAccount "images"/);
 });
 
 describe('a hostile token endpoint', () => {
