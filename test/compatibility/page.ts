@@ -37,7 +37,7 @@ export function resultsTable(results: readonly Result[]): string {
     const withoutCommand = failed.filter((name) => needsCommand.includes(name)).length;
     const parts = [
       `${passed} tests passed`,
-      ...(listed > 0 ? [`${listed} differ as listed below`] : []),
+      ...(listed > 0 ? [`${listed} ${listed === 1 ? 'differs' : 'differ'} as listed below`] : []),
       ...(withoutCommand > 0 ? [`${withoutCommand} not run, because it needs the \`openstack\` command`] : []),
       ...unexplained.map((name) => `failed: ${name}`),
     ];
