@@ -15,11 +15,15 @@ interface Entry {
   isDomain: boolean;
 }
 
-/** `hosts` is the annotation of the Secret `name`. Throws SecretInvalid, which quotes neither the annotation nor a key. */
-export function checkHeaderHosts(name: string, hosts: string | undefined, url: string): void {
+/** `hosts` is the annotation of the Secret. Throws SecretInvalid, which quotes neither the annotation nor a key. */
+export function checkHeaderHosts(
+  { namespace, name }: { namespace: string; name: string },
+  hosts: string | undefined,
+  url: string,
+): void {
   const target = URL.parse(url);
   const entry = target === null ? 'HOST' : target.protocol === 'http:' ? target.origin : target.host;
-  const command = `kubectl annotate secret ${name} ${hostsAnnotation}='${entry}'`;
+  const command = `kubectl annotate secret ${name} -n ${namespace} ${hostsAnnotation}='${entry}'`;
   if (hosts === undefined)
     throw refused(
       `Secret "${name}" has no annotation ${hostsAnnotation}, which lists the hosts that its values may be sent to. Its owner can add it: ${command}`,

@@ -85,16 +85,17 @@ async function readNeed(
   }
   const key = requiredKeys[use];
   const reference = { namespace, name: ref.name, field, ...(key === undefined ? {} : { key }) };
-  return secretsIn({ ...need, use }, await readSecret(credentials, reference, signal));
+  return secretsIn(namespace, { ...need, use }, await readSecret(credentials, reference, signal));
 }
 
 function secretsIn(
+  namespace: string,
   { use, ref: { name }, destination }: SecretNeed & { use: PlainUse },
   { data, hosts }: SecretContent,
 ): SourceSecrets {
   switch (use) {
     case 'headers':
-      checkHeaderHosts(name, destination === undefined ? undefined : hosts, destination ?? '');
+      checkHeaderHosts({ namespace, name }, destination === undefined ? undefined : hosts, destination ?? '');
       return { headers: Object.fromEntries([...data].map(([header, value]) => [header, value.reveal()])) };
     case 'ca':
       return { ca: requiredValue(name, data, 'ca.crt', 'the CA certificates of a source in PEM') };

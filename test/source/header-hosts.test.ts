@@ -4,9 +4,11 @@ import { test } from 'node:test';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { checkHeaderHosts, hostsAnnotation, onlyHostOf } from '../../src/source/header-hosts.ts';
 
+const secret = { namespace: 'team', name: 'token' };
+
 function isAllowed(hosts: string | undefined, url: string): boolean {
   try {
-    checkHeaderHosts('token', hosts, url);
+    checkHeaderHosts(secret, hosts, url);
     return true;
   } catch (error) {
     assert(error instanceof OperatorError);
@@ -53,8 +55,8 @@ for (const [hosts, url] of refused)
 test('a Secret without the annotation goes nowhere, and the message has the command that adds it', () => {
   for (const url of ['https://a.example.com/a.raw', 'http://a.example.com/a.raw', ''])
     assert.equal(isAllowed(undefined, url), false);
-  assert.throws(() => checkHeaderHosts('token', undefined, 'http://10.0.0.5:8080/a.raw'), {
-    message: new RegExp(`kubectl annotate secret token ${hostsAnnotation}='http://10\\.0\\.0\\.5:8080'$`),
+  assert.throws(() => checkHeaderHosts(secret, undefined, 'http://10.0.0.5:8080/a.raw'), {
+    message: new RegExp(`kubectl annotate secret token -n team ${hostsAnnotation}='http://10\\.0\\.0\\.5:8080'$`),
   });
 });
 

@@ -101,7 +101,7 @@ test('headers are not read from a Secret whose owner does not allow the host of 
   const refused: [string | undefined, RegExp][] = [
     [
       undefined,
-      /"db" has no annotation .*kubectl annotate secret db glance-image-operator\.dev\/hosts='example\.com'$/,
+      /"db" has no annotation .*kubectl annotate secret db -n team glance-image-operator\.dev\/hosts='example\.com'$/,
     ],
     ['example.org', /does not list example\.com/],
   ];
