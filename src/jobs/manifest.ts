@@ -5,6 +5,7 @@
  * by the Pod Security level `restricted`. Its Job never makes a second pod: the operator decides about retries.
  */
 import { z } from 'zod';
+import { compact } from '../lib/compact.ts';
 import type { Key } from '../lib/key.ts';
 import { runIDOf, type TransferRun } from '../transfer/executor.ts';
 import { TransferPlan } from '../transfer/plan.ts';
@@ -141,14 +142,10 @@ function podOf(job: NewJob) {
           },
         },
       ],
-      ...definedOnly({ nodeSelector, tolerations, affinity, topologySpreadConstraints, priorityClassName }),
-      ...definedOnly({ runtimeClassName, hostUsers, imagePullSecrets }),
+      ...compact({ nodeSelector, tolerations, affinity, topologySpreadConstraints, priorityClassName }),
+      ...compact({ runtimeClassName, hostUsers, imagePullSecrets }),
     },
   };
-}
-
-function definedOnly(fields: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
 /** It is deleted with its Job. */
