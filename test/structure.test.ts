@@ -87,6 +87,7 @@ const mechanisms: Record<string, { home: string; sign: RegExp }> = {
     home: 'http/idle-timeout.ts',
     sign: /for await \([\s\S]*\.schedule\(|\.schedule\([\s\S]*for await \(/,
   },
+  'consent of an owner': { home: 'lib/allow-list.ts', sign: /has no annotation/ },
   'rule for redirects': { home: 'http/redirects.ts', sign: /\b30[12378]\b[^\n]*\b30[12378]\b/ },
   'reader of PEM certificates': { home: 'http/pem.ts', sign: /BEGIN CERTIFICATE-----'/ },
   'trust of TLS': { home: 'http/trust.ts', sign: /\b(?:createSecureContext|getCACertificates)\(/ },

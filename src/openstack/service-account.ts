@@ -1,11 +1,11 @@
 /**
  * A ServiceAccount whose token takes the place of a password, and where that token may go. The owner of the ServiceAccount says so in
- * an annotation, because the author of a resource or of a clouds.yaml must not be able to send the token to a server of their own,
- * and must not choose what it is valid for.
+ * an annotation (allow-list.ts), with what the token is valid for: the author of a resource or of a clouds.yaml must not choose that.
  *
  * Invariant: a ServiceAccount without the annotation has no token sent anywhere. An entry is the origin of a Keystone and, after a
  * space, an audience, if it is not that origin: `https://keystone.example.com:5000`, `https://keystone.example.com openstack`.
  */
+import { type AllowList, rejectionOf } from '../lib/allow-list.ts';
 import type { SecretString } from '../lib/secret.ts';
 import type { ServiceAccount } from './credentials.ts';
 import { ConfigurationError } from './errors.ts';
@@ -28,27 +28,31 @@ export const noServiceAccounts: ServiceAccountTokens = async ({ name }) => {
   );
 };
 
+interface Entry {
+  origin: string;
+  audience: string;
+}
+
+const keystoneList: AllowList<Entry> = {
+  annotation: keystoneAnnotation,
+  resource: 'ServiceAccount',
+  meaning: 'the Keystones that its tokens may be sent to',
+  form: 'entries such as https://keystone.example.com:5000, or https://keystone.example.com:5000 AUDIENCE, separated by commas',
+  missing: (entry) =>
+    `"${entry}". Its owner can add that entry, or clouds.yaml needs another auth_url or access_token_audience`,
+  parse: parseEntry,
+};
+
 /** Throws ServiceAccountRefused, which does not quote the annotation. */
 export function checkKeystone({ namespace, name, keystone }: ServiceAccount, authUrl: string, audience: string): void {
   const { origin } = new URL(authUrl);
-  const entry = audience === origin ? origin : `${origin} ${audience}`;
-  const command = `kubectl annotate serviceaccount ${name} -n ${namespace} ${keystoneAnnotation}='${entry}'`;
-  if (keystone === undefined)
-    throw refused(
-      `ServiceAccount "${name}" has no annotation ${keystoneAnnotation}, which lists the Keystones that its tokens may be sent to. Its owner can add it: ${command}`,
-    );
-  const entries = keystone.split(',').map((text) => parseEntry(text.trim()));
-  if (entries.includes(undefined))
-    throw refused(
-      `the annotation ${keystoneAnnotation} of ServiceAccount "${name}" is not a list of entries such as https://keystone.example.com:5000, or https://keystone.example.com:5000 AUDIENCE, separated by commas`,
-    );
-  if (entries.some((each) => each?.origin === origin && each.audience === audience)) return;
-  throw refused(
-    `the annotation ${keystoneAnnotation} of ServiceAccount "${name}" does not list "${entry}". Its owner can add that entry, or clouds.yaml needs another auth_url or access_token_audience`,
-  );
+  const wanted = audience === origin ? origin : `${origin} ${audience}`;
+  const isAllowedBy = (entry: Entry) => entry.origin === origin && entry.audience === audience;
+  const rejection = rejectionOf(keystoneList, { namespace, name, value: keystone, wanted, isAllowedBy });
+  if (rejection !== undefined) throw refused(rejection);
 }
 
-function parseEntry(text: string): { origin: string; audience: string } | undefined {
+function parseEntry(text: string): Entry | undefined {
   const [, address = '', audience] = /^(https?:\/\/[^\s/?#@]+)\/?(?:\s+(\S+))?$/i.exec(text) ?? [];
   const url = URL.parse(address);
   return url === null ? undefined : { origin: url.origin, audience: audience ?? url.origin };

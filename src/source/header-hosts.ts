@@ -1,10 +1,10 @@
 /**
- * Where the values of a Secret with headers may go. The owner of the Secret says so in an annotation of the Secret, because the
- * author of a resource who may not read the Secret must not be able to send it to a server of their own.
+ * Where the values of a Secret with headers may go. The owner of the Secret says so in an annotation of the Secret (allow-list.ts).
  *
  * Invariant: a Secret without the annotation goes nowhere. An entry is a host, with `https` and the default port unless it says
  * otherwise: `artifacts.example.com`, `*.example.com`, `mirror.example.com:8443`, `http://10.0.0.5:8080`.
  */
+import { type AllowList, rejectionOf } from '../lib/allow-list.ts';
 import { OperatorError } from '../lib/errors.ts';
 
 export const hostsAnnotation = 'glance-image-operator.dev/hosts';
@@ -15,6 +15,15 @@ interface Entry {
   isDomain: boolean;
 }
 
+const hostList: AllowList<Entry> = {
+  annotation: hostsAnnotation,
+  resource: 'Secret',
+  meaning: 'the hosts that its values may be sent to',
+  form: 'hosts such as artifacts.example.com,*.example.com',
+  missing: (host) => `${host}. Its owner can add that host, or the source needs another URL`,
+  parse: parseEntry,
+};
+
 /** `hosts` is the annotation of the Secret. Throws SecretInvalid, which quotes neither the annotation nor a key. */
 export function checkHeaderHosts(
   { namespace, name }: { namespace: string; name: string },
@@ -22,22 +31,12 @@ export function checkHeaderHosts(
   url: string,
 ): void {
   const target = URL.parse(url);
-  const entry = target === null ? 'HOST' : target.protocol === 'http:' ? target.origin : target.host;
-  const command = `kubectl annotate secret ${name} -n ${namespace} ${hostsAnnotation}='${entry}'`;
-  if (hosts === undefined)
-    throw refused(
-      `Secret "${name}" has no annotation ${hostsAnnotation}, which lists the hosts that its values may be sent to. Its owner can add it: ${command}`,
-    );
-  const entries = hosts.split(',').map((text) => parseEntry(text.trim()));
-  if (entries.includes(undefined))
-    throw refused(
-      `the annotation ${hostsAnnotation} of Secret "${name}" is not a list of hosts such as artifacts.example.com,*.example.com`,
-    );
+  const wanted = target === null ? 'HOST' : target.protocol === 'http:' ? target.origin : target.host;
   // A source with a URL that cannot be read fails by itself, and sends nothing.
-  if (target === null || entries.some((each) => each !== undefined && matches(each, target))) return;
-  throw refused(
-    `the annotation ${hostsAnnotation} of Secret "${name}" does not list ${entry}. Its owner can add that host, or the source needs another URL`,
-  );
+  const isAllowedBy = (entry: Entry) => target === null || matches(entry, target);
+  const rejection = rejectionOf(hostList, { namespace, name, value: hosts, wanted, isAllowedBy });
+  if (rejection !== undefined)
+    throw new OperatorError(`the headers are not sent: ${rejection}`, { code: 'SecretInvalid' });
 }
 
 /** The annotation with which values may go to `url` alone. */
@@ -61,8 +60,4 @@ function matches({ origin, isDomain }: Entry, target: URL): boolean {
 /** Without the final dot of a name, which makes it no other host. */
 function originOf({ protocol, hostname, port }: URL): string {
   return `${protocol}//${hostname.replace(/\.+$/, '')}${port === '' ? '' : `:${port}`}`;
-}
-
-function refused(why: string): OperatorError {
-  return new OperatorError(`the headers are not sent: ${why}`, { code: 'SecretInvalid' });
 }
