@@ -23,7 +23,7 @@ import { jobStateOf } from '../jobs/state.ts';
 import { JobTemplate } from '../jobs/template.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { apiServerOf, loadKubeconfig } from '../kubernetes/kubeconfig.ts';
-import type { Item, KubernetesObject } from '../kubernetes/resource.ts';
+import { readable } from '../kubernetes/resource.ts';
 import type { ApiTransport } from '../kubernetes/transport.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
@@ -192,10 +192,6 @@ function createJobs(options: JobsOptions, above: number, template: JobTemplate):
     ),
     close: sessions.close,
   };
-}
-
-function readable<T extends KubernetesObject>(items: readonly Item<T>[]): T[] {
-  return items.flatMap((item) => (item.kind === 'readable' ? [item.object] : []));
 }
 
 async function contentOf(path: string | undefined): Promise<string> {

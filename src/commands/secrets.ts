@@ -8,7 +8,7 @@ import { createEmitter, type Emitter, type ObjectChange } from '../controller/tr
 import { bySecret } from '../image/access/resources.ts';
 import { createSecrets, type Secrets, secretsAwaited } from '../image/access/secrets.ts';
 import type { Store } from '../kubernetes/reflector.ts';
-import type { KubernetesObject } from '../kubernetes/resource.ts';
+import { type KubernetesObject, readable } from '../kubernetes/resource.ts';
 import { createSecretReader, secretMetadataType } from '../kubernetes/secret.ts';
 import { createServiceAccounts } from '../kubernetes/service-account.ts';
 import type { ApiTransport } from '../kubernetes/transport.ts';
@@ -42,7 +42,7 @@ export function createSecretAccess(options: SecretAccessOptions): SecretAccess {
   const secrets = createSecrets({
     read: createSecretReader(client, hostsAnnotation).secret,
     watched,
-    awaited: () => secretsAwaited(readable(images), clock.now()),
+    awaited: () => secretsAwaited(readable(images.list()), clock.now()),
     isUsed: (key) => images.findBy(bySecret, key).length > 0,
     onChange: (key) => changes.emit({ key, origin: 'watch' }),
     clock,
@@ -62,8 +62,4 @@ export function createSecretAccess(options: SecretAccessOptions): SecretAccess {
   const { serviceAccount, serviceAccountTokens } = createServiceAccounts(transport, client, keystoneAnnotation);
   const signIn = { credentials: { ...secrets.credentials, serviceAccount }, serviceAccountTokens };
   return { secrets, signIn, changes, watch, components: [watch.component, reading] };
-}
-
-function readable(images: Store<GlanceImage>): GlanceImage[] {
-  return images.list().flatMap((item) => (item.kind === 'readable' ? item.object : []));
 }

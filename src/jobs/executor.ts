@@ -10,7 +10,7 @@ import type { Image } from '../glance/image.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../kubernetes/errors.ts';
 import type { Store } from '../kubernetes/reflector.ts';
-import { keyOfObject } from '../kubernetes/resource.ts';
+import { keyOfObject, readable } from '../kubernetes/resource.ts';
 import { secretType } from '../kubernetes/secret.ts';
 import { neverAborted } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
@@ -92,8 +92,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     };
   }
 
-  const podsOf = ({ metadata }: TransferJob): TransferPod[] =>
-    pods.findBy(byJob, metadata.uid).flatMap((item) => (item.kind === 'readable' ? [item.object] : []));
+  const podsOf = ({ metadata }: TransferJob): TransferPod[] => readable(pods.findBy(byJob, metadata.uid));
 
   /** Undefined: it is not in the store. */
   function stored({ metadata }: TransferJob): TransferJob | undefined {
@@ -304,8 +303,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     start: (run, how) => execute(run, how),
     async attach(signal) {
       await Promise.all([jobs.whenSynced(signal), pods.whenSynced(signal)]);
-      const known = jobs.list().flatMap((item) => (item.kind === 'readable' ? [item.object] : []));
-      const present = known.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+      const present = readable(jobs.list()).filter(({ metadata }) => metadata.deletionTimestamp === undefined);
       const { kept, dropped } = sorted(present);
       for (const job of dropped) {
         log.warn({ job: job.metadata.name }, 'A Job cannot be taken over, and is deleted');

@@ -42,6 +42,10 @@ export type Item<T extends KubernetesObject> =
   | { kind: 'readable'; object: T }
   | { kind: 'unreadable'; object: KubernetesObject; problem: string };
 
+export function readable<T extends KubernetesObject>(items: readonly Item<T>[]): T[] {
+  return items.flatMap((item) => (item.kind === 'readable' ? [item.object] : []));
+}
+
 export interface ObjectReference {
   namespace?: string | undefined;
   name: string;
