@@ -30,7 +30,7 @@ import { noProgress, type TransferPlan, type TransferProgress, type TransferResu
 import { type Installation, jobNameOf, jobOf, readRun, runSecretOf } from './manifest.ts';
 import { byJob, jobType, type TransferJob, type TransferPod } from './objects.ts';
 import type { RunFiles } from './run-files.ts';
-import { awaitedIn, failureIn, jobStateOf } from './state.ts';
+import { awaitedIn, failureIn, hasEnded, jobStateOf } from './state.ts';
 
 export interface JobExecutorOptions {
   installation: Installation;
@@ -344,9 +344,8 @@ class EndedWithoutOutcome extends Error {
   }
 }
 
-function isActive({ metadata, conditions }: TransferJob): boolean {
-  const isOver = conditions.some(({ type, status }) => (type === 'Complete' || type === 'Failed') && status === 'True');
-  return metadata.deletionTimestamp === undefined && !isOver;
+function isActive(job: TransferJob): boolean {
+  return job.metadata.deletionTimestamp === undefined && !hasEnded(job);
 }
 
 /** The newest Job of each key. Others, and those of another version of the operator, are not taken over. */

@@ -33,7 +33,7 @@ export function jobStateOf(job: TransferJob, pods: readonly TransferPod[], now: 
   const lost = lossOf(job, pods, now);
   if (lost !== undefined) return { kind: 'lost', ...lost };
   // Its pod is not seen yet, and has its outcome.
-  if (job.conditions.some(isEnd)) return { kind: 'running' };
+  if (hasEnded(job)) return { kind: 'running' };
   if (job.suspend) return { kind: 'suspended' };
   const pod = pods.find(({ metadata }) => metadata.deletionTimestamp === undefined) ?? pods[0];
   if (pod === undefined) {
@@ -62,6 +62,11 @@ function outcomeOf(pods: readonly TransferPod[]): PodOutcome | undefined {
 const unseenPodMs = 60_000;
 
 const isEnd = (condition: ReportedCondition) => isTrue('Complete')(condition) || isTrue('Failed')(condition);
+
+/** By itself. Its pods may be seen later. */
+export function hasEnded({ conditions }: TransferJob): boolean {
+  return conditions.some(isEnd);
+}
 
 type Loss = Omit<Extract<JobState, { kind: 'lost' }>, 'kind'>;
 
