@@ -58,13 +58,6 @@ const lookMs = 10_000;
 const unseenMs = 60_000;
 const retryMs = 5_000;
 
-/** A Job with what this program remembers of it. */
-interface Begun {
-  job: TransferJob;
-  plan: TransferPlan;
-  since: number;
-}
-
 export function createJobExecutor(options: JobExecutorOptions): Executor {
   const { installation, client, jobs, pods, clock, random, log } = options;
   const { namespace, template } = installation;
@@ -187,12 +180,13 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
 
   /** The first end of a Job; `onWait` is called with what it waits for. Rejects with the signal's reason. */
   function endOf(
-    begun: Begun,
+    job: TransferJob,
+    plan: TransferPlan,
     signal: AbortSignal,
     onWait: (awaits: string | undefined) => void,
   ): Promise<TransferResult | 'gone'> {
-    const { job, plan, since } = begun;
     const { uid, name } = job.metadata;
+    const since = clock.monotonic();
     const end = Promise.withResolvers<TransferResult | 'gone'>();
     let wasSeen = false;
     let isOver = false;
@@ -257,7 +251,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
         else await complete(job, run, signal);
         const wait = createWait(onProgress);
         stopProgress = options.followProgress(name, wait.onProgress);
-        const ended = await endOf({ job, plan: run.plan, since: clock.monotonic() }, signal, wait.onWait);
+        const ended = await endOf(job, run.plan, signal, wait.onWait);
         if (ended !== 'gone') return ended;
         throw new OperatorError(`Job ${namespace}/${name} was deleted during its transfer`, {
           code: 'TransferPodDeleted',
