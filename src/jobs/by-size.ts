@@ -49,17 +49,16 @@ export function createExecutorBySize({ thread, jobs, above, sizeOf, rights }: By
   function start(run: TransferRun, options: ExecuteOptions): Execution {
     let chosen: Execution | undefined;
     const undecided = linked(options.signal);
-    const decide = async () => {
+    // Chosen and started at once, because a detachment between the two would reach neither.
+    const ended = (async () => {
       using over = undecided;
       const isJob = (await rights.mayCreate(over.signal)) && (await isLarge(run.plan, over.signal));
       over.signal.throwIfAborted();
-      return isJob ? jobs : thread;
-    };
+      chosen = (isJob ? jobs : thread).start(run, options);
+      return chosen.ended;
+    })();
     return {
-      ended: decide().then((executor) => {
-        chosen = executor.start(run, options);
-        return chosen.ended;
-      }),
+      ended,
       get durable() {
         return chosen === undefined
           ? { detach: () => undecided.abort(new RunDetached()), release() {} }

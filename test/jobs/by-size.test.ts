@@ -134,6 +134,29 @@ test('a run whose size is still read is left to the next process by a stop, and 
   await assert.rejects(execution.ended, RunDetached);
 });
 
+test('a stop of the process reaches a run at every moment of its decision', async () => {
+  for (let moments = 0; moments < 20; moments++) {
+    const ended = Promise.withResolvers<never>();
+    const detach = () => ended.reject(new RunDetached());
+    const jobs: Executor = {
+      ...named('Job'),
+      start: () => ({ ended: ended.promise, durable: { detach, release() {} } }),
+    };
+    const rights = { mayCreate: async () => true, whenKnown: async () => true };
+    const sizeOf = async () => mebibyte + 1;
+    const executor = createExecutorBySize({ thread: named('thread'), jobs, above: mebibyte, sizeOf, rights });
+    const execution = executor.start({ key: 'team/a', plan: planOf() }, { signal: never, onProgress: () => {} });
+    let error: unknown;
+    execution.ended.catch((reason: unknown) => {
+      error = reason;
+    });
+    for (let passed = 0; passed < moments; passed++) await Promise.resolve();
+    execution.durable?.detach();
+    await settle();
+    assert(error instanceof RunDetached, `after ${moments} moments`);
+  }
+});
+
 test('a run of the thread is not durable once it is decided', async () => {
   const { executor } = executorWith({ size: async () => 1 });
   const execution = executor.start({ key: 'team/a', plan: planOf() }, { signal: never, onProgress: () => {} });
