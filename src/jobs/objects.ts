@@ -34,7 +34,7 @@ export type ContainerState =
   | { kind: 'running'; startedAt: string }
   | { kind: 'terminated'; exitCode: number; reason: string; message: string };
 
-const words = z.string().transform((text) => printable(text, 1000));
+const shortText = z.string().transform((text) => printable(text, 1000));
 /** It is parsed, and may be 4096 bytes long. */
 const terminationMessage = z.string().transform((text) => text.slice(0, 4096));
 const conditions = z
@@ -42,8 +42,8 @@ const conditions = z
     z.object({
       type: z.string(),
       status: z.string(),
-      reason: words.optional(),
-      message: words.optional(),
+      reason: shortText.optional(),
+      message: shortText.optional(),
       lastTransitionTime: z.string().optional(),
     }),
   )
@@ -56,18 +56,18 @@ const jobSchema = z.object({
 });
 
 const stateSchema = z.object({
-  waiting: z.object({ reason: words.default(''), message: words.default('') }).optional(),
+  waiting: z.object({ reason: shortText.default(''), message: shortText.default('') }).optional(),
   running: z.object({ startedAt: z.string().default('') }).optional(),
   terminated: z
-    .object({ exitCode: z.int(), reason: words.default(''), message: terminationMessage.default('') })
+    .object({ exitCode: z.int(), reason: shortText.default(''), message: terminationMessage.default('') })
     .optional(),
 });
 const podSchema = z.object({
   status: z
     .object({
       phase: z.string().default('Pending'),
-      reason: words.optional(),
-      message: words.optional(),
+      reason: shortText.optional(),
+      message: shortText.optional(),
       conditions,
       containerStatuses: z
         .array(z.object({ name: z.string(), state: stateSchema.default({}) }))

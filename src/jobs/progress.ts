@@ -92,7 +92,7 @@ export function pushProgress(
   const over = new AbortController();
   let latest: TransferProgress | undefined;
   let written: TransferProgress | undefined;
-  let isTold = false;
+  let isReported = false;
   let writing = Promise.resolve();
   let cancelTimer: (() => void) | undefined;
 
@@ -100,8 +100,8 @@ export function pushProgress(
     try {
       await putProgress(transport, place, { [place.key]: value }, signal);
     } catch (error) {
-      if (signal.aborted || isTold) return;
-      isTold = true;
+      if (signal.aborted || isReported) return;
+      isReported = true;
       onProblem(describe(error));
     }
   }

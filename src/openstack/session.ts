@@ -52,9 +52,9 @@ export interface ServiceUpload extends Request {
 export type ServiceDownload = Request;
 
 /**
- * All methods throw AuthenticationFailed, KeystoneUnreachable, KeystoneUnavailable, IdentityProviderUnavailable or EndpointNotFound, and the signal's reason
- * when it aborts. Those that call a service also throw HttpFailure for a status of 300 and above, ConnectionFailed without a
- * response, and MalformedResponse for one that is too large.
+ * All methods throw AuthenticationFailed, KeystoneUnreachable, KeystoneUnavailable, IdentityProviderUnavailable or EndpointNotFound,
+ * and the signal's reason when it aborts. Those that call a service also throw HttpFailure for a status of 300 and above,
+ * ConnectionFailed without a response, and MalformedResponse for one that is too large.
  */
 export interface Session {
   readonly cloud: CloudConfig;

@@ -1,8 +1,8 @@
 /**
  * The pace of a run: aborts one that is too long, or that is slow while another transfer could use its slot.
  *
- * Guarantees: a run whose progress is not known is not slow, and its time counts from then on. Each time that a transfer gives way doubles the time that its next run
- * has, so transfers into a slow cloud end although others for this cloud wait all the time.
+ * Guarantees: a run is not slow while its progress is not known, and the time before that does not count. Each time that a transfer
+ * gives way doubles the time that its next run has, so transfers into a slow cloud end although others for this cloud wait all the time.
  */
 import { backoff } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';

@@ -1,9 +1,9 @@
 /**
  * From a Secret to a cloud that can be called.
  *
- * Guarantees: the Secret and the ServiceAccount are read live, by name, and never kept; resources with equal credentials share one session, with its token,
- * its connections and the cache of its images; an idle session is closed; no cloud is called before the operator knows which one it
- * is, so that the workers can be shared.
+ * Guarantees: the Secret and the ServiceAccount are read live, by name, and never kept; resources with equal credentials share one
+ * session, with its token, its connections and the cache of its images; an idle session is closed; no cloud is called before the
+ * operator knows which one it is, so that the workers can be shared.
  */
 
 import { createImageClient, type ImageClient } from '../../glance/client/index.ts';
