@@ -6,10 +6,10 @@
  * in. Requests with one token at the same time share a review.
  * Caveat: a permission that was taken away counts for up to a minute more, and for ten minutes while the API server is out of reach.
  */
-import { createHash } from 'node:crypto';
 import { abortable, neverAborted } from '../lib/abort.ts';
 import { BoundedMap } from '../lib/bounded-map.ts';
 import type { Clock } from '../lib/clock.ts';
+import { textHash } from '../lib/hash.ts';
 import type { Review, ReviewToken } from './reviews.ts';
 
 export type Login = Review | { kind: 'busy' } | { kind: 'unavailable'; error: unknown };
@@ -62,7 +62,7 @@ export function createLogin({ review, path, clock }: LoginOptions): LogIn {
   return async (header, signal) => {
     const [, token = ''] = /^Bearer +([!-~]+) *$/i.exec(header ?? '') ?? [];
     if (token === '' || token.length > longestToken) return { kind: 'unauthenticated' };
-    const hash = createHash('sha256').update(token).digest('base64');
+    const hash = textHash(token);
     const now = clock.monotonic();
     const before = allowed.get(hash);
     if (before !== undefined && now - before.at < allowedMs) return before.review;
