@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { OperatorError } from '../lib/errors.ts';
-import { SecretString } from '../lib/secret.ts';
+import { SecretString, tokenForm } from '../lib/secret.ts';
 import type { KubernetesClient } from './client.ts';
 import { KubernetesError, malformedResponse } from './errors.ts';
 import { type KubernetesObject, parseObject, type ResourceType } from './resource.ts';
@@ -29,7 +29,7 @@ interface Named {
 const tokenLifeSeconds = 600;
 const deadlineMs = 10_000;
 
-const tokenSchema = z.object({ status: z.object({ token: z.string().regex(/^[!-~]{1,16384}$/) }) });
+const tokenSchema = z.object({ status: z.object({ token: z.string().regex(tokenForm) }) });
 
 interface Account extends Named {
   uid: string;

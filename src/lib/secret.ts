@@ -39,3 +39,6 @@ export function safeUrl(url: string | URL): string {
   const query = parsed.search === '' ? '' : '?…';
   return `${parsed.protocol}//${parsed.host}${parsed.pathname}${query}`;
 }
+
+/** Of a token that goes into a header. Those of Kubernetes have about a thousand characters. */
+export const tokenForm = /^[!-~]{1,16384}$/;

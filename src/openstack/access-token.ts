@@ -8,7 +8,7 @@
 import { z } from 'zod';
 import type { Clock } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
-import { SecretString, safeUrl } from '../lib/secret.ts';
+import { SecretString, safeUrl, tokenForm } from '../lib/secret.ts';
 import type { AccessTokenOrigin, OpenIDClient } from './credentials.ts';
 import {
   AuthenticationFailed,
@@ -47,8 +47,7 @@ export interface AccessTokenContext {
 }
 
 const limit: BodyLimit = { bytes: 64 * 1024, values: 2_000 };
-/** Goes into a header. */
-const tokenText = z.string().regex(/^[!-~]{1,16384}$/);
+const tokenText = z.string().regex(tokenForm);
 const tokenSchemas = {
   access_token: z.object({ access_token: tokenText }).transform((body) => body.access_token),
   id_token: z.object({ id_token: tokenText }).transform((body) => body.id_token),
