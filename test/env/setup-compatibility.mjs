@@ -3,6 +3,7 @@ import { copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node
 import { basename, join } from 'node:path';
 import * as parts from './parts.mjs';
 import { earlierKubernetes, earlierOpenstack, release } from './releases.mjs';
+import { currentCloud, versionFlags } from './setup-current.mjs';
 
 /** Kubernetes has its own modules of the same repository by path; they are published as v0.MINOR.PATCH. */
 function controlPlaneModule(goMod, version) {
@@ -15,7 +16,7 @@ function controlPlaneModule(goMod, version) {
 }
 
 /** The helpers are those of `setup.mjs`. */
-export function earlierControlPlane({ output, goBuild, goIsRecent, versionFlags }) {
+export function earlierControlPlane({ output, goBuild, goIsRecent }) {
   const version = release.kubernetes;
   return {
     name: `Kubernetes ${version}`,
@@ -100,18 +101,6 @@ function fromDebian({ output, Failure }) {
   };
 }
 
-function fromPypi({ pip, installPinned, pythonIsRecent }) {
-  return {
-    needs: pythonIsRecent,
-    async build(directory, run) {
-      await run('python3', ['-m', 'venv', directory]);
-      const python = join(directory, 'bin', 'python');
-      await run(python, [...pip, ...installPinned, '-r', parts.buildRequirements]);
-      await run(python, [...pip, ...installPinned, '--no-build-isolation', '--use-pep517', '-r', parts.requirements]);
-    },
-  };
-}
-
 /** An S3 server that keeps everything in memory, and what Glance's store needs to use it. */
 export function s3Server({ goIsRecent, pip, installPinned }) {
   return {
@@ -128,12 +117,9 @@ export function s3Server({ goIsRecent, pip, installPinned }) {
   };
 }
 
+/** The requirements of a release on PyPI are those of `parts.mjs`; nothing else differs from the current one. */
 export function earlierCloud(helpers) {
   const { from } = earlierOpenstack[release.openstack];
-  return {
-    name: `Keystone and Glance of ${release.openstack}`,
-    folder: parts.folders.python,
-    usually: 'about 2 minutes',
-    ...(from === 'PyPI' ? fromPypi(helpers) : fromDebian(helpers)),
-  };
+  const name = `Keystone and Glance of ${release.openstack}`;
+  return { ...currentCloud(helpers), ...(from === 'PyPI' ? {} : fromDebian(helpers)), name };
 }

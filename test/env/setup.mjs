@@ -15,7 +15,7 @@ import * as parts from './parts.mjs';
 import { isCurrent, store } from './releases.mjs';
 import { campaignParts } from './setup-campaign.mjs';
 import { earlierCloud, earlierControlPlane, s3Server } from './setup-compatibility.mjs';
-import { currentCloud, currentControlPlane, versionFlags } from './setup-current.mjs';
+import { currentCloud, currentControlPlane } from './setup-current.mjs';
 
 const { folders, root } = parts;
 const logs = join(parts.cache, 'logs');
@@ -120,7 +120,6 @@ const helpers = {
   goBuild,
   goIsRecent,
   pythonIsRecent,
-  versionFlags,
   pip,
   installPinned,
   Failure: SetupFailure,
