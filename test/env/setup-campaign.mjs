@@ -32,6 +32,16 @@ export function campaignParts({ output, goBuild, goIsRecent, unpackFromDebian, u
     await run('chmod', ['-R', 'u+w', module]);
   }
 
+  /** Builds `main` of a published module, as `program`. Returns where the sources of the module are. */
+  async function buildPublished(run, directory, name, { main, program }) {
+    const source = await fetched(run, directory, name);
+    const module = join(directory, 'module');
+    await copied(run, source, module);
+    await goBuild(run, join(module, main), join(directory, program), { env: { GOFLAGS: '-mod=mod' } });
+    await rm(module, { recursive: true });
+    return source;
+  }
+
   const flux = {
     name: 'Flux',
     folder: parts.folders.flux,
@@ -65,12 +75,8 @@ export function campaignParts({ output, goBuild, goIsRecent, unpackFromDebian, u
       for (const [name, main, program] of [
         [`github.com/${provider}/${provider}/v3@v${providerVersion}`, '.', provider],
         [`github.com/opentofu/opentofu@v${version}`, join('cmd', 'tofu'), 'tofu'],
-      ]) {
-        const module = join(directory, 'module');
-        await copied(run, await fetched(run, directory, name), module);
-        await goBuild(run, join(module, main), join(directory, program), { env: { GOFLAGS: '-mod=mod' } });
-        await rm(module, { recursive: true });
-      }
+      ])
+        await buildPublished(run, directory, name, { main, program });
     },
   };
 
@@ -80,14 +86,8 @@ export function campaignParts({ output, goBuild, goIsRecent, unpackFromDebian, u
     usually: 'about 20 seconds',
     needs: goIsRecent,
     async build(directory, run) {
-      const module = join(directory, 'module');
-      await copied(
-        run,
-        await fetched(run, directory, `github.com/yannh/kubeconform@v${parts.kubeconformVersion}`),
-        module,
-      );
-      await goBuild(run, join(module, 'cmd', 'kubeconform'), join(directory, 'kubeconform'));
-      await rm(module, { recursive: true });
+      const name = `github.com/yannh/kubeconform@v${parts.kubeconformVersion}`;
+      await buildPublished(run, directory, name, { main: join('cmd', 'kubeconform'), program: 'kubeconform' });
     },
   };
 
@@ -135,11 +135,8 @@ export function campaignParts({ output, goBuild, goIsRecent, unpackFromDebian, u
     needs: goIsRecent,
     async build(directory, run) {
       const name = `github.com/k-orc/openstack-resource-controller/v2@v${parts.orcVersion}`;
-      const source = await fetched(run, directory, name);
-      const module = join(directory, 'module');
-      await copied(run, source, module);
-      await goBuild(run, join(module, 'cmd', 'manager'), join(directory, 'manager'), { env: { GOFLAGS: '-mod=mod' } });
-      await rm(module, { recursive: true });
+      const main = join('cmd', 'manager');
+      const source = await buildPublished(run, directory, name, { main, program: 'manager' });
       await cp(join(source, 'config', 'crd', 'bases'), join(directory, 'crds'), { recursive: true });
     },
   };
