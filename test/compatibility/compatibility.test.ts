@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { root } from '../env/parts.mjs';
+import { cache, root } from '../env/parts.mjs';
 import { current } from '../env/releases.mjs';
 import { combinations, nameOf, testFiles } from './combinations.ts';
 import { appliesTo, type Difference, differences, needsCommand, verdictOf } from './differences.ts';
 import { resultsTable, testedReleases } from './page.ts';
-import { publishedResults, type Result } from './result.ts';
+import { causeIn, publishedResults, type Result } from './result.ts';
 
 const byName = (name: string) => combinations.find((each) => nameOf(each) === name) ?? assert.fail(name);
 const listed: Difference = {
@@ -55,6 +55,20 @@ describe('a combination of releases', () => {
   });
 });
 
+test('the cause of a combination that could not be made names files without the folders of the machine', () => {
+  const python = join(cache, 'python-2023.1-e5ee.8778.tmp', 'bin', 'python');
+  const printed = [
+    `setup: Keystone could not be made: ${python} ended with 2`,
+    `  File "${join(root, 'test', 'env', 'setup.mjs')}", line 3`,
+    `FileNotFoundError: '${join(root, 'test', 'env', 'no.txt')}' is not at https://pypi.example.com/simple/no.txt`,
+    'something else',
+  ].join('\n');
+  assert.equal(
+    causeIn(printed),
+    `setup: Keystone could not be made: python ended with 2\nFileNotFoundError: 'no.txt' is not at https://pypi.example.com/simple/no.txt`,
+  );
+});
+
 describe('what the chart and the pages claim', () => {
   const results = publishedResults();
 
@@ -68,6 +82,11 @@ describe('what the chart and the pages claim', () => {
     for (const result of results)
       if (result.outcome.is === 'run')
         assert.deepEqual(verdictOf(result, result.outcome.failed), { unexplained: [], stale: [] }, nameOf(result));
+  });
+
+  test('a published result names no folder of the machine that it was made on', () => {
+    for (const { outcome } of results)
+      if (outcome.is === 'not run') assert.doesNotMatch(outcome.error, /\.tmp\b|(?<![\w:/])\/\w/);
   });
 
   test('the test files of a combination exist, and a difference is a sentence', () => {

@@ -12,12 +12,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { cache, root } from '../env/parts.mjs';
+import { root } from '../env/parts.mjs';
 import { releaseVariables } from '../env/releases.mjs';
 import { type Combination, combinations, nameOf, testFiles } from './combinations.ts';
 import { verdictOf } from './differences.ts';
 import { type Outcome, outcomeSchema } from './reporter.ts';
-import { cachedResult, hashOfSources, keepResult, publishedFile, publishedResults, type Result } from './result.ts';
+import {
+  cachedResult,
+  causeIn,
+  hashOfSources,
+  keepResult,
+  publishedFile,
+  publishedResults,
+  type Result,
+} from './result.ts';
 
 const env = (name: string) => join(root, 'test', 'env', name);
 const say = (line: string) => process.stdout.write(`compatibility: ${line}\n`);
@@ -87,17 +95,6 @@ async function outcomeOf(combination: Combination): Promise<Result['outcome']> {
   } finally {
     rmSync(directory, { recursive: true });
   }
-}
-
-/** The lines of what was printed that say what went wrong, without folders of this machine. */
-function causeIn(tail: string): string {
-  const lines = tail.split('\n').map((line) => line.trim());
-  const errors = lines.filter((line) => /\b\w*Error\b|\berror:|could not be made/i.test(line));
-  return (errors.length > 0 ? errors : lines.slice(-3))
-    .join('\n')
-    .replaceAll(root, '')
-    .replaceAll(cache, '')
-    .slice(-600);
 }
 
 /** Empty when the servers did not start. */

@@ -5,9 +5,10 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { cache, root } from '../env/parts.mjs';
+import { cache, folders, root } from '../env/parts.mjs';
 import type { Combination } from './combinations.ts';
 
 export const resultSchema = z.object({
@@ -67,3 +68,16 @@ export function keepResult(name: string, result: Result, sources: string): void 
 
 export const publishedResults = (): readonly Result[] =>
   existsSync(publishedFile) ? z.array(resultSchema).parse(JSON.parse(readFileSync(publishedFile, 'utf8'))) : [];
+
+/** The lines of what was printed that say what went wrong. A file of this machine is named without its folder. */
+export function causeIn(tail: string): string {
+  const lines = tail.split('\n').map((line) => line.trim());
+  const errors = lines.filter((line) => /\b\w*Error\b|\berror:|could not be made/i.test(line));
+  const cause = (errors.length > 0 ? errors : lines.slice(-3)).join('\n');
+  const ofMachine = [root, cache, dirname(folders.postgres), tmpdir()];
+  return cause
+    .replaceAll(/[^\s:'"]+/g, (word) =>
+      ofMachine.some((folder) => word.startsWith(`${folder}/`)) ? basename(word) : word,
+    )
+    .slice(-600);
+}
