@@ -8,7 +8,7 @@ export interface Combination {
   store: 'file' | 's3';
 }
 
-const minor = (kubernetes: string) => kubernetes.split('.').slice(0, 2).join('.');
+export const minor = (kubernetes: string) => kubernetes.split('.').slice(0, 2).join('.');
 
 /** As in `npm run compatibility -- NAME`. */
 export const nameOf = ({ kubernetes, openstack, store }: Combination): string =>

@@ -16,6 +16,7 @@ import { root } from '../env/parts.mjs';
 import { releaseVariables } from '../env/releases.mjs';
 import { type Combination, combinations, nameOf, testFiles } from './combinations.ts';
 import { verdictOf } from './differences.ts';
+import { isGood } from './page.ts';
 import { type Outcome, outcomeSchema } from './reporter.ts';
 import {
   cachedResult,
@@ -108,17 +109,18 @@ function outcomesIn(file: string): Outcome[] {
 }
 
 /** Whether the combination is as the table of differences says. */
-function judge(combination: Combination, { outcome }: Result): boolean {
-  const name = nameOf(combination);
+function judge(result: Result): boolean {
+  const { outcome } = result;
+  const name = nameOf(result);
   if (outcome.is === 'not run') {
     say(`${name} was not run: ${outcome.error}`);
     return false;
   }
-  const { unexplained, stale } = verdictOf(combination, outcome.failed);
+  const { unexplained, stale } = verdictOf(result, outcome.failed);
   say(`${name}: ${outcome.passed} tests passed, ${outcome.failed.length} failed`);
   for (const test of unexplained) say(`${name}: failed, and no difference says so: ${test}`);
   for (const test of stale) say(`${name}: passed, although a difference says that it fails: ${test}`);
-  return unexplained.length === 0 && stale.length === 0;
+  return isGood(result);
 }
 
 /** The file is read again each time, because another run may have published in between. */
@@ -145,7 +147,7 @@ for (const combination of chosen) {
   const ran = new Date().toISOString().slice(0, 10);
   const result = known ?? { ...combination, ran, outcome: await outcomeOf(combination) };
   keepResult(name, result, sources);
-  good = judge(combination, result) && good;
+  good = judge(result) && good;
   publish(name, result);
 }
 say('run "npm run generate" to write the page of the results');

@@ -1,6 +1,6 @@
 /** The tables of the pages that say what was run. Invariant: they claim nothing that is not in the results. */
 import { current, earlierKubernetes, earlierOpenstack } from '../env/releases.mjs';
-import { combinations, nameOf, testFiles } from './combinations.ts';
+import { combinations, minor, nameOf, testFiles } from './combinations.ts';
 import { type Difference, differences, needsCommand, verdictOf } from './differences.ts';
 import type { Result } from './result.ts';
 
@@ -67,8 +67,6 @@ export const coverageList = (): string =>
   Object.values(testFiles)
     .map((what) => `- ${what}`)
     .join('\n');
-
-const minor = (version: string) => version.split('.').slice(0, 2).join('.');
 
 /** From the newest to the oldest, of the combinations that are as they should be. */
 export function testedReleases(results: readonly Result[]): { kubernetes: string[]; openstack: string[] } {
