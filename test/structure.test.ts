@@ -54,7 +54,7 @@ const allowedInImage: Record<string, readonly string[]> = {
   metrics: ['status'],
   perform: ['model', 'plan', 'access', 'observe', 'status'],
   reconcile: ['model', 'plan', 'publishers', 'access', 'observe', 'status', 'perform'],
-  ahead: ['model', 'plan', 'publishers', 'access', 'observe', 'perform', 'reconcile'],
+  ahead: ['model', 'plan', 'publishers', 'access', 'perform', 'reconcile'],
 };
 
 /** The one implementation of each mechanism, and the text by which a second one is recognised. */

@@ -15,14 +15,14 @@ import type { Report } from '../model/report.ts';
 import type { Observed, Publication } from '../model/revisions.ts';
 import { simulate } from '../model/simulate.ts';
 import type { State } from '../model/step.ts';
-import { observe, observeAll } from '../observe/observe.ts';
 import { readConfigMaps } from '../perform/config-maps.ts';
 import { configMapsOf, publish } from '../plan/publication.ts';
 import { declarationOf, type Following, type Pinning, pin } from '../publishers/resolution.ts';
 import { mirror } from '../reconcile/observed-import.ts';
 import { otherProject } from '../reconcile/open.ts';
-import { begin, isWorkedOn, newerOperator, ownerIn, type Pass } from '../reconcile/pass.ts';
+import { begin, newerOperator, ownerIn, type Pass } from '../reconcile/pass.ts';
 import { publishedOf } from '../reconcile/publish-observed.ts';
+import { seenState } from '../reconcile/seen.ts';
 import { type Action, type Forecast, forecast, type Outlook, type SourceSize } from './forecast.ts';
 
 /** A cloud that is only read. */
@@ -98,15 +98,10 @@ async function managing(pass: Pass, cloud: SeenCloud, context: AheadContext, sig
     storeNames: desired.stores.kind === 'all' ? cloud.storeNames : undefined,
     signal,
   };
-  const observeIt = isWorkedOn(pass) ? observeAll : observe;
-  const seen = await observeIt(look, memory, place);
-  const state: State = {
-    observed: configMaps === undefined ? seen.observed : { ...seen.observed, configMaps },
-    memory: seen.memory,
-  };
+  const { state } = await seenState(pass, look, place, configMaps);
   const ask = {
     members: async ({ id }: Image) => {
-      const present = seen.observed.revisions.find(({ image }) => image.id === id);
+      const present = state.observed.revisions.find(({ image }) => image.id === id);
       if (present?.image.visibility !== 'shared') return undefined;
       return (await cloud.images.members.list(id, signal)).map(({ memberId, status }) => ({
         project: memberId,

@@ -8,7 +8,7 @@ import { attempt } from '../../lib/errors.ts';
 import { desire } from '../model/desired.ts';
 import { isOurs } from '../model/ownership.ts';
 import type { ActiveTransfer, Report } from '../model/report.ts';
-import { observe, observeAll } from '../observe/observe.ts';
+import { observe } from '../observe/observe.ts';
 import { readConfigMaps } from '../perform/config-maps.ts';
 import { pursue } from '../perform/pursue.ts';
 import { configMapsOf } from '../plan/publication.ts';
@@ -30,6 +30,7 @@ import {
 } from './pass.ts';
 import { performContext } from './perform-context.ts';
 import { publishObserved } from './publish-observed.ts';
+import { seenState } from './seen.ts';
 
 /** From what is declared to what Glance holds. */
 export async function converge(pass: Pass, context: ReconcileContext): Promise<Reached> {
@@ -52,15 +53,13 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   const glimpsed = glimpse(pass, desired, cloud, perform, configMaps);
   if (glimpsed.kind === 'refreshing') return outcome({ kind: 'requeueAfter', afterMs: glimpsed.ms });
   if (glimpsed.kind === 'settled') return withReport({ ...at, ...glimpsed.report });
-  const observeIt = isWorkedOn(pass) ? observeAll : observe;
-  const seen = await attempt(context.signal, () => observeIt(perform, memory, cloud.place));
+  const seen = await attempt(context.signal, () => seenState(pass, perform, cloud.place, configMaps));
   if (!seen.ok) return failed(pass, seen.error, context, at);
   const { gone, doubtMs } = seen.value;
   if (doubtMs > 0) return outcome({ kind: 'requeueAfter', afterMs: doubtMs });
-  const observed = configMaps === undefined ? seen.value.observed : { ...seen.value.observed, configMaps };
   const replaceable = gone.filter((id) => id !== desired.adopts);
   const vanished = replaceable.map((id) => ({ kind: 'vanished' as const, id }));
-  const kept = await keepUpFirst(pass, { observed, memory: seen.value.memory }, perform, cloud, context);
+  const kept = await keepUpFirst(pass, seen.value.state, perform, cloud, context);
   const pursued = kept.kind === 'done' ? await pursue(desired, kept.state, perform) : kept;
   if (pursued.kind === 'gone') return outcome({ kind: 'awaitChange' });
   if (pursued.kind === 'outdated') return outcome({ kind: 'requeue' });

@@ -13,7 +13,6 @@ import { isOurs } from '../model/ownership.ts';
 import type { Change, Report } from '../model/report.ts';
 import { withRevision } from '../model/simulate.ts';
 import type { State } from '../model/step.ts';
-import { observe } from '../observe/observe.ts';
 import { readConfigMaps } from '../perform/config-maps.ts';
 import type { PerformContext } from '../perform/perform.ts';
 import { pursue } from '../perform/pursue.ts';
@@ -24,6 +23,7 @@ import { withoutWrong } from './follow.ts';
 import { openCloud } from './open.ts';
 import { isWorkedOn, type Pass, type ReconcileContext } from './pass.ts';
 import { performContext } from './perform-context.ts';
+import { seenState } from './seen.ts';
 
 export type KeptUp =
   | { kind: 'gone' }
@@ -83,11 +83,10 @@ export async function keepUpMeanwhile(
   if (!declared.ok || declared.value === undefined) return nothing;
   const desired = declared.value;
   const perform = performContext(pass, desired, opened.value, context);
-  const seen = await attempt(signal, () => observe(perform, memory, place));
-  if (!seen.ok || seen.value.doubtMs > 0) return nothing;
   const shown = await readConfigMaps(configMapsOf(resource, memory), configMaps.of(resource), signal);
-  const observed = shown === undefined ? seen.value.observed : { ...seen.value.observed, configMaps: shown };
-  const kept = await keepUp(desired, { observed, memory: seen.value.memory }, perform);
+  const seen = await attempt(signal, () => seenState(pass, perform, place, shown));
+  if (!seen.ok || seen.value.doubtMs > 0) return nothing;
+  const kept = await keepUp(desired, seen.value.state, perform);
   if (kept.kind === 'gone' || kept.kind === 'outdated') return kept;
   const { state, changes } = kept;
   const isKeptUp = kept.kind === 'done' ? kept.isKeptUp : undefined;
