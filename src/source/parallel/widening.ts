@@ -9,7 +9,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { MemoryBudget } from '../../lib/memory-budget.ts';
 import type { Assembly } from '../assembly.ts';
 import type { RangeReader } from '../source.ts';
-import { createPace } from './pace.ts';
+import { createArrivals } from './arrivals.ts';
 import { createStripes, type Stripes } from './stripes.ts';
 import { mostConnections } from './width.ts';
 
@@ -60,7 +60,7 @@ interface Further {
 
 export function createWidening(options: WideningOptions): Widening {
   const { assembly, clock, hasDigest, hasParts, createReader, readAhead, signal } = options;
-  const pace = createPace(clock);
+  const arrivals = createArrivals(clock);
   let open: Further | undefined;
   const leases: Disposable[] = [];
 
@@ -79,31 +79,32 @@ export function createWidening(options: WideningOptions): Widening {
     const isProven = hasDigest || hasValidator;
     const isWorthIt = size !== undefined && size - delivered >= leastRestBytes && hasParts() && isProven;
     if (!isWorthIt || affordable(1) === 0) {
-      pace.settle();
+      arrivals.settle();
       return undefined;
     }
     const over = linked(signal);
     // Where the file has a validator, each part has to have it: a digest would only find the mixture in the end.
     const reader = createReader({ hasDigest: !hasValidator, signal: over.signal });
-    const second = Math.max(Math.round(pace.bytesPerSecond), leastStripeBytes);
+    const second = Math.max(Math.round(arrivals.bytesPerSecond), leastStripeBytes);
     const from = delivered + Math.min(second, mostDistance);
     let isAlone = false;
     // The first connection goes on until its bytes end where theirs begin. Where one is enough, it is the first, which goes on then.
-    const connections = () => affordable(isAlone && pace.connections > 1 ? pace.connections : pace.connections - 1);
+    const connections = () =>
+      affordable(isAlone && arrivals.connections > 1 ? arrivals.connections : arrivals.connections - 1);
     const heldBytes = () => leases.length * shareBytes;
     const stripes = createStripes({
       read: (begins, ends) => reader.read(begins, ends, 'once'),
       ...{ from, to: size, connections },
       stripeBytes: () => Math.min(second, Math.floor((heldBytes() * stripesPerShare) / Math.max(connections(), 1))),
       heldBytes,
-      onArrival: pace.arrived,
+      onArrival: arrivals.arrived,
     });
     return {
       from,
       stripes,
       takeOver() {
         isAlone = true;
-        pace.begin();
+        arrivals.begin();
       },
       end() {
         over.abort(new Error('the file is read by one connection'));
@@ -121,22 +122,22 @@ export function createWidening(options: WideningOptions): Widening {
   return {
     end,
     async *first(chunks) {
-      pace.waiting();
+      arrivals.waiting();
       for await (const chunk of chunks) {
         const here = open === undefined ? chunk : chunk.subarray(0, open.from - assembly.delivered);
-        if (open === undefined) pace.received(chunk.length);
+        if (open === undefined) arrivals.received(chunk.length);
         assembly.deliver(here.length);
         yield here;
         if (open !== undefined && assembly.delivered === open.from) {
           if (open.stripes.hasBegun() === true) return true;
           end();
-          pace.settle();
+          arrivals.settle();
           const rest = chunk.subarray(here.length);
           assembly.deliver(rest.length);
           if (rest.length > 0) yield rest;
         }
-        if (open === undefined && pace.connections > 1) open = begin();
-        pace.waiting();
+        if (open === undefined && arrivals.connections > 1) open = begin();
+        arrivals.waiting();
       }
       return false;
     },
@@ -144,15 +145,15 @@ export function createWidening(options: WideningOptions): Widening {
       if (open === undefined) return;
       const { stripes, takeOver } = open;
       takeOver();
-      pace.waiting();
+      arrivals.waiting();
       for (let chunk = await stripes.next(); chunk !== undefined; chunk = await stripes.next()) {
         // Its bytes were counted when they arrived.
-        pace.received(0);
+        arrivals.received(0);
         assembly.deliver(chunk.length);
         yield chunk;
-        pace.waiting();
+        arrivals.waiting();
       }
-      pace.settle();
+      arrivals.settle();
       end();
     },
   };

@@ -1,8 +1,8 @@
-/** Counts what arrives and how long the reader waits for it, and holds the number of connections that follows from it. */
+/** Counts the bytes that arrive and how long the reader waits for them, and holds the number of connections that follows from both. */
 import type { Clock } from '../../lib/clock.ts';
 import { nextWidth, startWidth, withOneConnection } from './width.ts';
 
-export interface Pace {
+export interface Arrivals {
   readonly connections: number;
   /** Bytes per second before the number of connections rose the last time. */
   readonly bytesPerSecond: number;
@@ -17,7 +17,7 @@ export interface Pace {
   settle(): void;
 }
 
-export function createPace(clock: Pick<Clock, 'monotonic'>): Pace {
+export function createArrivals(clock: Pick<Clock, 'monotonic'>): Arrivals {
   let state = startWidth(clock.monotonic());
   let since = clock.monotonic();
   return {
