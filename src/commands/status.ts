@@ -10,6 +10,7 @@ import type { Item } from '../kubernetes/resource.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { attempt } from '../lib/errors.ts';
+import { keyOf } from '../lib/key.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
 import { allResources, namedAs } from './objects.ts';
@@ -72,7 +73,9 @@ async function status(
 
   async function summariesIn({ client, namespace }: Cluster, all: boolean): Promise<Summary[]> {
     const items = await allResources(seenType, client, all ? undefined : namespace, signal);
-    return items.map(summaryOfItem).sort((a, b) => rankOf(a) - rankOf(b) || (keyOf(a) < keyOf(b) ? -1 : 1));
+    return items
+      .map(summaryOfItem)
+      .sort((a, b) => rankOf(a) - rankOf(b) || (keyOf(a.namespace, a.name) < keyOf(b.namespace, b.name) ? -1 : 1));
   }
 
   try {
@@ -146,10 +149,6 @@ const styles: Readonly<Record<State, Style>> = {
 
 function rankOf({ state }: Summary): number {
   return ranks[state];
-}
-
-function keyOf({ namespace, name }: Summary): string {
-  return `${namespace}/${name}`;
 }
 
 function summaryOfItem(item: Item<WrittenResource>): Summary {
