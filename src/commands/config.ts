@@ -118,6 +118,10 @@ function envOf(key: string, { isFlagOnly }: Setting<z.ZodType>): string | undefi
   return `GLANCE_IMAGE_OPERATOR_${flagOf(key).replaceAll('-', '_').toUpperCase()}`;
 }
 
+export function isWebAddress(text: string): boolean {
+  return /^https?:\/\//i.test(text) && URL.canParse(text);
+}
+
 /** Schemas for what settings hold. */
 export const setting = {
   /** Milliseconds, from text such as `15s`. */
@@ -162,9 +166,5 @@ export const setting = {
           .filter((item) => item !== ''),
       ),
   text: () => z.string().min(1, 'must not be empty').optional(),
-  url: () =>
-    z
-      .string()
-      .refine((text) => /^https?:\/\//i.test(text) && URL.canParse(text), 'must be a URL, http:// or https://')
-      .optional(),
+  url: () => z.string().refine(isWebAddress, 'must be a URL, http:// or https://').optional(),
 };

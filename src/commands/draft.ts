@@ -13,7 +13,7 @@ import { fileAt } from '../source/registry.ts';
 import { fetchDocument } from '../source/resolve/fetch.ts';
 import { examine, examineHead } from '../transfer/examine.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
-import { type Settings, setting, UsageError } from './config.ts';
+import { isWebAddress, type Settings, setting, UsageError } from './config.ts';
 import { type DraftFacts, draftOf, type FoundIndex, type FoundList, fileNameOf } from './drafted.ts';
 import { checkSecretName, namespaceName, objectName } from './manifests.ts';
 import { pointersIn } from './pointers.ts';
@@ -77,8 +77,7 @@ async function draft(
   surroundings: Surroundings,
 ): Promise<boolean> {
   const { out } = surroundings;
-  if (!/^https?:\/\//i.test(operand) || !URL.canParse(operand))
-    throw new UsageError('give the URL of a file, http:// or https://');
+  if (!isWebAddress(operand)) throw new UsageError('give the URL of a file, http:// or https://');
   if (given.checksums !== undefined && given.indexUrl !== undefined)
     throw new UsageError('--checksums and --index-url exclude each other');
   if (given.secret !== undefined) checkSecretName(given.secret);

@@ -32,7 +32,6 @@ import { performContext } from './perform-context.ts';
 import { publishObserved } from './publish-observed.ts';
 import { seenState } from './seen.ts';
 
-/** From what is declared to what Glance holds. */
 export async function converge(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, identity, memory, news, pinning } = pass;
   if (pinning.kind === 'open') return unresolved(pass, pinning, context);
