@@ -5,6 +5,7 @@
  * Invariant: without the annotation, or with an entry in it that cannot be read, nothing is allowed. A rejection does not quote the
  * annotation.
  */
+import { shellQuoted } from './text.ts';
 
 export interface AllowList<T> {
   annotation: string;
@@ -37,7 +38,7 @@ export function rejectionOf<T>(
 ): string | undefined {
   const { annotation, resource } = list;
   if (value === undefined) {
-    const command = `kubectl annotate ${resource.toLowerCase()} ${name} -n ${namespace} ${annotation}='${wanted}'`;
+    const command = `kubectl annotate ${resource.toLowerCase()} ${name} -n ${namespace} ${annotation}=${shellQuoted(wanted)}`;
     return `${resource} "${name}" has no annotation ${annotation}, which lists ${list.meaning}. Its owner can add it: ${command}`;
   }
   const place = `the annotation ${annotation} of ${resource} "${name}"`;

@@ -36,3 +36,8 @@ export function printable(text: string, most: number): string {
   const isCut = points.length > most || head.length < text.length;
   return isCut ? `${points.slice(0, most).join('')}…` : line;
 }
+
+/** `text` as one argument of a command for a shell of POSIX. Others chose it, and people copy commands out of messages. */
+export function shellQuoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

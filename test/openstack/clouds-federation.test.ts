@@ -189,3 +189,14 @@ test('a Keystone that the owner of the ServiceAccount does not list gets no toke
     assert.throws(() => methodOf({ ...tokens, auth: elsewhere }, account), { code: 'ServiceAccountRefused' });
   }
 });
+
+test('the author of clouds.yaml cannot add a command to the one that the owner of a ServiceAccount is to run', () => {
+  const command = (changes: object) => () =>
+    methodOf({ ...tokens, auth: { ...auth, ...changes } }, { ...account, keystone: undefined });
+  assert.throws(command({ access_token_audience: "a';touch$IFS'x" }), {
+    message: /keystone='https:\/\/keystone\.example\.com:5000 a'\\'';touch\$IFS'\\''x'$/,
+  });
+  assert.throws(command({ auth_url: "https://a';id;'.example.com/v3" }), {
+    message: /keystone='https:\/\/a'\\'';id;'\\''\.example\.com'$/,
+  });
+});

@@ -60,6 +60,12 @@ test('a Secret without the annotation goes nowhere, and the message has the comm
   });
 });
 
+test('a URL of an author cannot add a command to the one that the owner of a Secret is to run', () => {
+  assert.throws(() => checkHeaderHosts(secret, undefined, "https://a';touch${IFS}x;'.example.com/a.raw"), {
+    message: /\/hosts='a'\\'';touch\$\{ifs\}x;'\\''\.example\.com'$/,
+  });
+});
+
 test('a header file on the command line goes to the host of the plan alone', () => {
   for (const url of ['https://a.example.com/a.raw', 'http://10.0.0.5:8080/a.raw']) {
     assert(isAllowed(onlyHostOf(url), url));
