@@ -61,8 +61,8 @@ test('a Secret without the annotation goes nowhere, and the message has the comm
 });
 
 test('a URL of an author cannot add a command to the one that the owner of a Secret is to run', () => {
-  assert.throws(() => checkHeaderHosts(secret, undefined, "https://a';touch${IFS}x;'.example.com/a.raw"), {
-    message: /\/hosts='a'\\'';touch\$\{ifs\}x;'\\''\.example\.com'$/,
+  assert.throws(() => checkHeaderHosts(secret, undefined, "https://a';touch$IFS&x;'.example.com/a.raw"), {
+    message: /\/hosts='a'\\'';touch\$ifs&x;'\\''\.example\.com'$/,
   });
 });
 
