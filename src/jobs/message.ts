@@ -2,10 +2,11 @@
  * The outcome of a transfer as the termination message of its pod.
  *
  * Guarantees: a message has at most 4096 bytes, which is what a kubelet keeps; code, HTTP status and request id of a failure are
- * always in it, and texts are cut first.
+ * always in it, and texts are cut first. What is read is from a stranger: its numbers fit into a status, and its texts are printable.
  */
 import { z } from 'zod';
-import { type ErrorCode, errorCodes } from '../lib/error-codes.ts';
+import { type ErrorCode, errorCodes, longestDelayMs } from '../lib/error-codes.ts';
+import { printable } from '../lib/text.ts';
 import type { EncodedError } from '../transfer/error-codec.ts';
 import type { TransferResult } from '../transfer/plan.ts';
 import { parseBounded } from './json.ts';
@@ -16,8 +17,11 @@ export type PodOutcome = { kind: 'succeeded'; result: PodResult } | { kind: 'fai
 
 export const maxMessageBytes = 4096;
 
-const count = z.number().min(0);
-const text = z.string().max(maxMessageBytes);
+const count = z.int().min(0);
+const text = z
+  .string()
+  .max(maxMessageBytes)
+  .transform((value) => printable(value, maxMessageBytes));
 const errorSchema: z.ZodType<EncodedError> = z.lazy(() =>
   z.discriminatedUnion('kind', [
     z.strictObject({
@@ -25,9 +29,9 @@ const errorSchema: z.ZodType<EncodedError> = z.lazy(() =>
       message: text,
       code: z.custom<ErrorCode>((code) => errorCodes.some((known) => known === code)),
       cause: errorSchema.exactOptional(),
-      httpStatus: z.int().exactOptional(),
+      httpStatus: z.int().min(100).max(999).exactOptional(),
       requestId: text.exactOptional(),
-      retryAfterMs: count.exactOptional(),
+      retryAfterMs: z.number().min(0).max(longestDelayMs).exactOptional(),
     }),
     z.strictObject({
       kind: z.literal('other'),
@@ -52,7 +56,7 @@ const resultSchema = z.strictObject({
   warnings: z.array(text).max(64).exactOptional(),
   resumes: count,
   startedAt: z.iso.datetime(),
-  durationMs: count,
+  durationMs: z.number().min(0),
 });
 const outcomeSchema = z.discriminatedUnion('kind', [
   z.strictObject({ version: z.literal(1), kind: z.literal('succeeded'), result: resultSchema }),

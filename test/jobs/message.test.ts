@@ -86,3 +86,30 @@ test('text that is no complete message of this version is no outcome', () => {
   ])
     assert.equal(readMessage(other), undefined, other?.slice(0, 80));
 });
+
+test('a message of a pod with a number that a status cannot hold, or with a longer wait than any server may ask for, is no outcome', () => {
+  const succeeded = writeMessage({ kind: 'succeeded', result });
+  const failure = new OperatorError('no', { code: 'GlanceUnavailable', httpStatus: 503, retryAfterMs: 7 });
+  const failed = writeMessage({ kind: 'failed', error: encodeError(failure) });
+  const numbers = [
+    succeeded.replace('"bytes":7', '"bytes":7.5'),
+    succeeded.replace('"bytes":7', '"bytes":1e300'),
+    succeeded.replace('"bytes":7', '"virtualSize":1e300,"bytes":7'),
+    failed.replace('"httpStatus":503', '"httpStatus":1e15'),
+    failed.replace('"retryAfterMs":7', '"retryAfterMs":1e300'),
+  ];
+  for (const other of numbers) {
+    assert(![succeeded, failed].includes(other));
+    assert.equal(readMessage(other), undefined, other);
+  }
+});
+
+test('what a pod reports has no control characters, whatever it wrote', () => {
+  const odd = 'x\u001b[2J\u202ey';
+  const succeeded = readMessage(writeMessage({ kind: 'succeeded', result: { ...result, url: odd, format: odd } }));
+  const failure = new OperatorError('no', { code: 'GlanceUnavailable', requestId: odd });
+  const failed = readMessage(writeMessage({ kind: 'failed', error: encodeError(failure) }));
+  assert(succeeded?.kind === 'succeeded' && failed?.kind === 'failed' && failed.error.kind === 'operator');
+  for (const text of [succeeded.result.url, succeeded.result.format, failed.error.requestId])
+    assert.equal(text, 'x [2J y');
+});
