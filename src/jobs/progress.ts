@@ -34,7 +34,7 @@ const progressType: ResourceType<ProgressMap> = {
   parse: (object) => ({ ...parseObject(object), data: dataSchema.parse(object).data ?? new Map() }),
 };
 
-const bytes = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+const bytes = z.int().min(0);
 const progressSchema = z.strictObject({
   bytes,
   servedBytes: bytes,
