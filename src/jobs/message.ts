@@ -2,7 +2,7 @@
  * The outcome of a transfer as the termination message of its pod.
  *
  * Guarantees: a message has at most 4096 bytes, which is what a kubelet keeps; code, HTTP status and request id of a failure are
- * always in it, and texts are cut first. What is read is from a stranger: its numbers fit into a status, and its texts are printable.
+ * always in it, and texts are cut first. All texts come from a stranger: its numbers fit into a status, and its texts are printable.
  */
 import { z } from 'zod';
 import { type ErrorCode, errorCodes, longestDelayMs } from '../lib/error-codes.ts';
