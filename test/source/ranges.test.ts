@@ -32,12 +32,19 @@ after(async () => {
 let count = 0;
 
 /** Opens a file of the first server, with the second one as a mirror if there are two files. */
-async function open(...files: Partial<SourceFile>[]): Promise<Opened & { ranges: RangeReader; asked: () => string[] }> {
+function open(...files: Partial<SourceFile>[]) {
+  return openBy(publicly, files);
+}
+
+async function openBy(
+  by: typeof transport,
+  files: Partial<SourceFile>[],
+): Promise<Opened & { ranges: RangeReader; asked: () => string[] }> {
   const path = `/${++count}.qcow2`;
   const [url = '', ...mirrors] = files.map((served, at) => servers[at]?.add(path, { body: content, ...served }) ?? '');
   const source = await openHttpSource({
     urls: [url, ...mirrors],
-    transport: publicly,
+    transport: by,
     clock,
     random: () => 0.5,
     hasDigest: true,
@@ -122,6 +129,20 @@ test('a part of a file of another length, or of a later date, is not used', asyn
   const later = { kind: 'instead', file: { body: other, ...dated(6) } } as const;
   const { ranges } = await open({ ...dated(5), faults: [null, later] });
   await assert.rejects(read(ranges, 10, 20), failsWith('SourceChanged', /another version/));
+});
+
+test('a part from an address of this network is used only with an equal strong entity tag, because the name of a public server can move there', async () => {
+  const moving: typeof transport = {
+    ...transport,
+    get: async (url, headers, signal) => ({
+      ...(await transport.get(url, headers, signal)),
+      isPublic: headers['range'] === undefined,
+    }),
+  };
+  const tagged = await openBy(moving, [{ etag: '"its own"' }]);
+  assertPart(await read(tagged.ranges, 10, 20), 10, 20);
+  const { ranges } = await openBy(moving, [{ etag: null }]);
+  await assert.rejects(read(ranges, 10, 20), failsWith('SourceChanged', /does not prove by a strong entity tag/));
 });
 
 test('a reader that stops early closes the connection', async () => {

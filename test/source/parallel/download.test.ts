@@ -111,11 +111,12 @@ async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent'
     signal = new AbortController().signal,
     onChunk = () => {},
     readAhead = createMemoryBudget(readAheadBytes),
+    by = transport,
   } = {}) {
     const resumes: number[] = [];
     const source = await openHttpSource({
       urls: [`http://127.0.0.1:${address && typeof address === 'object' ? address.port : 0}/image.raw`],
-      transport,
+      transport: by,
       clock,
       random: () => 0.5,
       hasDigest,
@@ -130,14 +131,14 @@ async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent'
       onChunk();
     }
     assert.equal(hash.digest('hex'), digest);
-    return { resumes };
+    return { resumes, source };
   }
 
   const closed = async () => {
     while (open.size > 0) await new Promise(setImmediate);
   };
   const sent = () => responses.reduce((sum, response) => sum + response.sent, 0);
-  return { download, responses, seen, sent, closed };
+  return { download, responses, seen, sent, closed, transport };
 }
 
 const limited = () => 64 * kib;
@@ -197,6 +198,25 @@ for (const kind of ['rejected', 'other file', 'silent'] as const) {
     assert.deepEqual(resumes, []);
   });
 }
+
+test('a download knows when parts of it may be of another file, and when they came from an address of this network', async (t) => {
+  const untagged = await shaped(t, { share: limited, etag: '' });
+  const assumed = await untagged.download();
+  assert(untagged.seen.mostOpen > 1);
+  assert.equal(assumed.source.isSpliced, true);
+  const tagged = await shaped(t, { share: limited });
+  const { transport } = tagged;
+  const by: typeof transport = {
+    ...transport,
+    get: async (url, headers, signal) => ({
+      ...(await transport.get(url, headers, signal)),
+      isPublic: headers['range'] === undefined,
+    }),
+  };
+  const moved = await tagged.download({ by });
+  assert(tagged.seen.mostOpen > 1);
+  assert.deepEqual([moved.source.isSpliced, moved.source.isPublic], [false, false]);
+});
 
 test('after a part that breaks, or of another file, the rest is read by one connection from the first missing byte on', async (t) => {
   for (const kind of ['broken', 'other file', 'rejected'] as const) {
