@@ -129,6 +129,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'image/model/ownership.ts',
       'image/model/transfer.ts',
       'image/status/warning.ts',
+      'jobs/message.ts',
       'jobs/objects.ts',
       'lib/errors.ts',
       'openstack/catalog.ts',
