@@ -63,6 +63,8 @@ describe('images that are observed', () => {
       const { status, metadata } = await world.reason(name, 'NotCompared');
       assert.deepEqual([status.imageID, status.image?.status, metadata.finalizers], [idOf(name), 'active', []], name);
     }
+    // Events are sent after the status.
+    await world.untilEvents('NotCompared', images.size);
     const { audit } = world.stack.kubernetes;
     const mark = await audit.mark();
     const from = glance.requests.length;
