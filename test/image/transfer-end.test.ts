@@ -20,7 +20,8 @@ import { resultOf } from '../transfer/plans.ts';
 import { cloudOf, contextOf } from './contexts.ts';
 import { content, digest, identity, imageOf, resourceOf } from './resource.ts';
 import { desiredOf, knows } from './states.ts';
-import { offlineClient } from './world-glance.ts';
+import { createWorld } from './world.ts';
+import { offlineClient, specOf } from './world-glance.ts';
 
 const { signal } = new AbortController();
 const declared = {
@@ -162,4 +163,21 @@ describe('a transfer that has ended before an outage', () => {
     assert.equal(status().lastError?.reason, 'ContentMismatch');
     assert.deepEqual(removed, [imageOf().id]);
   });
+});
+
+test('a transfer that fails after its progress was shown waits for its next attempt, however often it is reconciled', async () => {
+  const world = createWorld({ spec: specOf('a') });
+  world.hold();
+  for (let passes = 0; world.ready() !== 'False Transferring'; passes++) {
+    assert.ok(passes < 10, world.ready());
+    await world.step();
+    await world.clock.advance(5_000);
+  }
+  world.serve(() => new OperatorError('the source is away', { code: 'SourceUnavailable' }));
+  await world.release();
+  for (const _ of [1, 2, 3]) {
+    await world.step();
+    assert.deepEqual([world.ready(), world.status?.lastError?.attempts], ['False SourceUnavailable', 1]);
+    assert.equal(world.isTransferring(), false);
+  }
 });

@@ -116,12 +116,12 @@ async function observeImport(
 }
 
 /**
- * What the first status of a resource shows in addition to the failure of its transfer. Without the version of the Secret, the Secret
+ * What a status without a version of the Secret shows in addition to the failure of its transfer: without that version, the Secret
  * would count as changed, and the transfer would start again at once.
  */
 async function whatElseToShow(pass: Pass, context: ReconcileContext): Promise<Partial<Report>> {
   const { resource, memory } = pass;
-  if (resource.status.conditions !== undefined) return {};
+  if (resource.status.secretVersion !== undefined) return {};
   const { cloud: opened, secret } = await openCloud(pass, context);
   if (!opened.ok || opened.value === undefined) return { secret };
   const { projectID, region, place } = opened.value;
