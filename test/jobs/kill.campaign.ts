@@ -4,16 +4,18 @@
  * JOBS_SEED sets it.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
 import { generated } from '../env/content.ts';
-import { type FaultProxy, type ProxiedRequest, startProxy } from '../env/proxy.ts';
+import { type ProxiedRequest, startProxy } from '../env/proxy.ts';
 import { connectStack } from '../env/stack.ts';
 import { eventually } from '../env/wait.ts';
 import { digestOf } from '../operator/digest.ts';
 import { JobWorld } from './real.ts';
 
 const rounds = 100;
+/** That are played at once, each in a namespace of its own: most of a round is waiting. */
+const lanes = 5;
 const size = 3 * 2 ** 20;
 const seed = Number(process.env['JOBS_SEED'] ?? Date.now() % 2 ** 31);
 const victims = ['operator', 'pod', 'both'] as const;
@@ -30,23 +32,20 @@ function numbers(start: number): () => number {
 const losses = ['cut', 'end', 'halfLine'] as const;
 const isWatch = ({ path }: ProxiedRequest) => /\/(?:jobs|pods)\?.*watch=/.test(path);
 
-let proxy: FaultProxy;
-let jobs: JobWorld;
-before(async () => {
-  const stack = await connectStack();
-  proxy = await startProxy({ url: stack.kubernetes.server, ca: stack.kubernetes.caPem });
-  jobs = await JobWorld.create({ stack, through: { server: proxy.url } });
-});
-after(async () => {
-  await jobs[Symbol.asyncDispose]();
-  await proxy[Symbol.asyncDispose]();
+describe(`${rounds} transfers as Jobs whose operator, pod or both are killed, with the seed ${seed}`, {
+  concurrency: lanes,
+}, () => {
+  for (let lane = 0; lane < lanes; lane++) {
+    test(`transfers of lane ${lane} fill their images although they are killed at random bytes`, (t) => play(lane, t));
+  }
 });
 
-test(`${rounds} transfers as Jobs whose operator, pod or both are killed at random bytes fill their images, with the seed ${seed}`, async (t) => {
-  const random = numbers(seed);
-  const { world, kubelet } = jobs;
-  for (let round = 0; round < rounds; round++) {
-    const name = `round-${round}`;
+async function play(lane: number, t: TestContext): Promise<void> {
+  const random = numbers(seed + lane);
+  const stack = await connectStack();
+  await using proxy = await startProxy({ url: stack.kubernetes.server, ca: stack.kubernetes.caPem });
+  await using jobs = await JobWorld.create({ stack, through: { server: proxy.url } });
+  for (let round = lane; round < rounds; round += lanes) {
     const victim = victims[Math.floor(random() * victims.length)] ?? 'both';
     const at = Math.floor(random() * size);
     const what = losses[Math.floor(random() * losses.length)] ?? 'cut';
@@ -56,36 +55,45 @@ test(`${rounds} transfers as Jobs whose operator, pod or both are killed at rand
       async () => {
         proxy.forget();
         const restore = proxy.on({ matches: isWatch, fault: { kind: 'afterLines', lines, what } });
-        const body = generated(size, name);
-        const released = Promise.withResolvers<void>();
-        const url = world.source.add(`/${name}.raw`, { body, gate: { at, released: released.promise } });
-        await world.apply(name, { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
-        const { status: begun } = await world.until(name, 'under way', ({ status }) => status.transfer !== undefined);
-        const pod = await kubelet.running(`transfer-${begun.revisions?.at(-1)?.imageID}`);
-        if (victim !== 'pod') await world.operator.kill();
-        if (victim !== 'operator') kubelet.kill(pod.name, 'SIGKILL');
-        released.resolve();
-        if (victim !== 'pod') await jobs.start();
-        // A crash is tried again after minutes, or at once on request.
-        if (victim !== 'operator') {
-          await world.reason(name, 'TransferPodCrashed');
-          await world.annotate(name, reconcileAtAnnotation, 'again');
-        }
-        const { status } = await world.ready(name);
-        const image = await world.project.getImage(status.imageID ?? '');
-        assert.equal(`sha512:${image.os_hash_value}`, digestOf(body, 'sha512'));
-        await world.delete(name);
-        await world.gone(name);
-        let left: string[] = [];
-        await eventually(
-          async () => {
-            left = await jobs.left();
-            return left.length === 0;
-          },
-          () => `${left.join(', ')} are left`,
-        );
+        await transfer(`round-${round}`, { jobs, victim, at });
         restore();
       },
     );
   }
-});
+}
+
+/** Kills the victim when the file has been sent up to the byte `at`, and follows the transfer to its end. */
+async function transfer(
+  name: string,
+  { jobs, victim, at }: { jobs: JobWorld; victim: (typeof victims)[number]; at: number },
+): Promise<void> {
+  const { world, kubelet } = jobs;
+  const body = generated(size, name);
+  const released = Promise.withResolvers<void>();
+  const url = world.source.add(`/${name}.raw`, { body, gate: { at, released: released.promise } });
+  await world.apply(name, { image: { diskFormat: 'raw' }, content: { http: { url, digest: digestOf(body) } } });
+  const { status: begun } = await world.until(name, 'under way', ({ status }) => status.transfer !== undefined);
+  const pod = await kubelet.running(`transfer-${begun.revisions?.at(-1)?.imageID}`);
+  if (victim !== 'pod') await world.operator.kill();
+  if (victim !== 'operator') kubelet.kill(pod.name, 'SIGKILL');
+  released.resolve();
+  if (victim !== 'pod') await jobs.start();
+  // A crash is tried again after minutes, or at once on request.
+  if (victim !== 'operator') {
+    await world.reason(name, 'TransferPodCrashed');
+    await world.annotate(name, reconcileAtAnnotation, 'again');
+  }
+  const { status } = await world.ready(name);
+  const image = await world.project.getImage(status.imageID ?? '');
+  assert.equal(`sha512:${image.os_hash_value}`, digestOf(body, 'sha512'));
+  await world.delete(name);
+  await world.gone(name);
+  let left: string[] = [];
+  await eventually(
+    async () => {
+      left = await jobs.left();
+      return left.length === 0;
+    },
+    () => `${left.join(', ')} are left`,
+  );
+}

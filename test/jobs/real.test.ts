@@ -102,8 +102,11 @@ test('an edit, a suspension and the deletion of a resource each end its pod and 
   await ended(second.name);
   await nothingLeft();
   const { status } = await world.reason('dropped', 'Suspended');
-  const image = await world.project.getImage(status.revisions?.at(-1)?.imageID ?? '');
-  assert.equal(image.status, 'queued');
+  // Glance notices the end of an upload after a while.
+  await eventually(
+    async () => (await world.project.getImage(status.revisions?.at(-1)?.imageID ?? '')).status === 'queued',
+    () => 'the image is not queued',
+  );
   await change('-moved');
   const third = await podOf('dropped');
   await world.delete('dropped');
