@@ -15,7 +15,7 @@ import { JobWorld } from './real.ts';
 
 const rounds = 100;
 /** That are played at once, each in a namespace of its own: most of a round is waiting. */
-const lanes = 5;
+const worlds = 5;
 const size = 3 * 2 ** 20;
 const seed = Number(process.env['JOBS_SEED'] ?? Date.now() % 2 ** 31);
 const victims = ['operator', 'pod', 'both'] as const;
@@ -33,19 +33,19 @@ const losses = ['cut', 'end', 'halfLine'] as const;
 const isWatch = ({ path }: ProxiedRequest) => /\/(?:jobs|pods)\?.*watch=/.test(path);
 
 describe(`${rounds} transfers as Jobs whose operator, pod or both are killed, with the seed ${seed}`, {
-  concurrency: lanes,
+  concurrency: worlds,
 }, () => {
-  for (let lane = 0; lane < lanes; lane++) {
-    test(`transfers of lane ${lane} fill their images although they are killed at random bytes`, (t) => play(lane, t));
+  for (let part = 0; part < worlds; part++) {
+    test(`transfers of part ${part} fill their images although they are killed at random bytes`, (t) => play(part, t));
   }
 });
 
-async function play(lane: number, t: TestContext): Promise<void> {
-  const random = numbers(seed + lane);
+async function play(part: number, t: TestContext): Promise<void> {
+  const random = numbers(seed + part);
   const stack = await connectStack();
   await using proxy = await startProxy({ url: stack.kubernetes.server, ca: stack.kubernetes.caPem });
   await using jobs = await JobWorld.create({ stack, through: { server: proxy.url } });
-  for (let round = lane; round < rounds; round += lanes) {
+  for (let round = part; round < rounds; round += worlds) {
     const victim = victims[Math.floor(random() * victims.length)] ?? 'both';
     const at = Math.floor(random() * size);
     const what = losses[Math.floor(random() * losses.length)] ?? 'cut';
