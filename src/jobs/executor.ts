@@ -14,7 +14,7 @@ import { keyOfObject, readable } from '../kubernetes/resource.ts';
 import { secretType } from '../kubernetes/secret.ts';
 import { neverAborted } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { describe, OperatorError } from '../lib/errors.ts';
+import { describe, OperatorError, unreachable } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import { decodeError } from '../transfer/error-codec.ts';
 import {
@@ -28,6 +28,7 @@ import {
 } from '../transfer/executor.ts';
 import { noProgress, type TransferPlan, type TransferProgress, type TransferResult } from '../transfer/plan.ts';
 import { type Installation, jobNameOf, jobOf, readRun, runSecretOf } from './manifest.ts';
+import type { PodOutcome } from './message.ts';
 import { byJob, jobType, type TransferJob, type TransferPod } from './objects.ts';
 import type { RunFiles } from './run-files.ts';
 import { awaitedIn, failureIn, hasEnded, jobStateOf } from './state.ts';
@@ -179,34 +180,23 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
   }
 
   /** The first end of a Job; `onWait` is called with what it waits for. Rejects with the signal's reason. */
-  function endOf(
-    job: TransferJob,
-    plan: TransferPlan,
-    signal: AbortSignal,
-    onWait: (awaits: string | undefined) => void,
-  ): Promise<TransferResult | 'gone'> {
+  function endOf(job: TransferJob, signal: AbortSignal, onWait: (awaits: string | undefined) => void): Promise<JobEnd> {
     const { uid, name } = job.metadata;
     const since = clock.monotonic();
-    const end = Promise.withResolvers<TransferResult | 'gone'>();
+    const end = Promise.withResolvers<JobEnd>();
     let wasSeen = false;
-    let isOver = false;
     const look = () => {
-      if (isOver) return;
       const seen = stored(job);
       wasSeen ||= seen !== undefined;
       if (seen === undefined) {
-        if (wasSeen || clock.monotonic() - since > unseenMs) end.resolve('gone');
+        if (wasSeen || clock.monotonic() - since > unseenMs) end.resolve({ kind: 'gone' });
         return;
       }
       const state = jobStateOf(seen, podsOf(job), clock.now());
       onWait(awaitedIn(state));
       const failure = failureIn(state, name, pendingMs);
-      if (failure !== undefined) end.reject(new EndedWithoutOutcome(failure));
-      if (state.kind !== 'ended') return;
-      isOver = true;
-      const { outcome } = state;
-      if (outcome.kind === 'failed') end.reject(decodeError(outcome.error));
-      else end.resolve((async () => ({ ...outcome.result, image: await options.readImage(plan, signal) }))());
+      if (failure !== undefined) end.resolve({ kind: 'lost', failure });
+      if (state.kind === 'ended') end.resolve(state.outcome);
     };
     let cancelTimer = () => {};
     const tick = () => {
@@ -251,18 +241,16 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
         else await complete(job, run, signal);
         const wait = createWait(onProgress);
         stopProgress = options.followProgress(name, wait.onProgress);
-        const ended = await endOf(job, run.plan, signal, wait.onWait);
-        if (ended !== 'gone') return ended;
-        throw new OperatorError(`Job ${namespace}/${name} was deleted during its transfer`, {
-          code: 'TransferPodDeleted',
-        });
+        const end = await endOf(job, signal, wait.onWait);
+        if (end.kind === 'succeeded') return { ...end.result, image: await options.readImage(run.plan, signal) };
+        if (end.kind === 'lost') await drop().catch(forget);
+        throw errorOf(end, `${namespace}/${name}`);
       } catch (error) {
         if (detached.signal.aborted) throw new RunDetached();
-        const isOver = error instanceof EndedWithoutOutcome;
-        if (cancelled.aborted || isOver || job === undefined) await drop().catch(forget);
+        if (cancelled.aborted || job === undefined) await drop().catch(forget);
         if (detached.signal.aborted) throw new RunDetached();
         cancelled.throwIfAborted();
-        throw isOver ? error.failure : error;
+        throw error;
       } finally {
         stopProgress();
       }
@@ -328,13 +316,23 @@ function createWait(report: ExecuteOptions['onProgress']) {
   };
 }
 
-/** The run has ended, and left no outcome that another process could find. */
-class EndedWithoutOutcome extends Error {
-  readonly failure: OperatorError;
+type JobEnd =
+  | PodOutcome
+  /** It left no outcome that another process could find. */
+  | { kind: 'lost'; failure: OperatorError }
+  /** Others deleted it. */
+  | { kind: 'gone' };
 
-  constructor(failure: OperatorError) {
-    super(failure.message);
-    this.failure = failure;
+function errorOf(end: Exclude<JobEnd, { kind: 'succeeded' }>, job: string): Error {
+  switch (end.kind) {
+    case 'failed':
+      return decodeError(end.error);
+    case 'lost':
+      return end.failure;
+    case 'gone':
+      return new OperatorError(`Job ${job} was deleted during its transfer`, { code: 'TransferPodDeleted' });
+    default:
+      return unreachable(end);
   }
 }
 
