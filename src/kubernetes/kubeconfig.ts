@@ -3,10 +3,10 @@
  * ServiceAccount: static tokens, exec plugins, OIDC, token files, client certificates. Invariant: nothing is cached here;
  * each call returns what is valid now.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { RequestOptions as HttpsOptions } from 'node:https';
-import { delimiter } from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
+import { delimiter, dirname, join } from 'node:path';
+import { type Cluster, KubeConfig } from '@kubernetes/client-node';
 import { compact } from '../lib/compact.ts';
 import { describe, describeFileError, errorCode } from '../lib/errors.ts';
 import { valueHash } from '../lib/hash.ts';
@@ -33,11 +33,18 @@ export interface TokenLogin extends ApiServer {
 
 /** The API server of a kubeconfig, for another program. Throws KubeconfigInvalid. */
 export function apiServerOf(config: KubeConfig): ApiServer {
-  const cluster = config.getCurrentCluster();
-  if (!cluster) throw invalidKubeconfig('its current context names no cluster');
-  const { server, caData, caFile } = cluster;
+  const { server, caData, caFile } = clusterOf(config);
   if (caData) return { server, ca: Buffer.from(caData, 'base64').toString() };
   return caFile ? { server, ca: readFileSync(caFile, 'utf8') } : { server };
+}
+
+/** Of the current context. Throws KubeconfigInvalid. */
+export function clusterOf(config: KubeConfig): Cluster {
+  const cluster = config.getCurrentCluster();
+  if (cluster !== null) return cluster;
+  throw invalidKubeconfig(
+    config.getCurrentContext() ? 'its current context names no cluster' : 'it has no current context',
+  );
 }
 
 function withToken({ server, ca, tokenFile }: TokenLogin): KubeConfig {
@@ -60,13 +67,7 @@ function withToken({ server, ca, tokenFile }: TokenLogin): KubeConfig {
  */
 export function loadKubeconfig(file: string | TokenLogin | undefined, context?: string): KubeConfig {
   if (typeof file === 'object') return withToken(file);
-  let config: KubeConfig;
-  try {
-    config = file === undefined ? loadDefault() : loadFile(file);
-  } catch (error) {
-    const path = error instanceof Error && 'path' in error ? `${error.path}: ` : '';
-    throw invalidKubeconfig(`${path}${problemOf(error)}`, error);
-  }
+  const config = file === undefined ? loadDefault() : loadFile(file);
   // `kubectl proxy` and the like: without TLS there is nothing to verify, and client-node requires that to be stated.
   config.clusters = config.clusters.map((each) =>
     each.server.startsWith('http:') ? { ...each, skipTLSVerify: true } : each,
@@ -78,9 +79,20 @@ export function loadKubeconfig(file: string | TokenLogin | undefined, context?: 
   return config;
 }
 
+/** Nothing but blank lines, comments and the beginning of a document. */
+const empty = /^(?:[ \t]*(?:#[^\n]*|---[ \t]*)?(?:\r?\n|$))*$/;
+
+/** For kubectl an empty file is a kubeconfig without entries. */
 function loadFile(file: string): KubeConfig {
   const config = new KubeConfig();
-  config.loadFromFile(file);
+  try {
+    const text = readFileSync(file, 'utf8');
+    if (empty.test(text)) config.loadFromOptions({ clusters: [], users: [], contexts: [], currentContext: '' });
+    else config.loadFromString(text);
+    config.makePathsAbsolute(dirname(file));
+  } catch (error) {
+    throw invalidKubeconfig(`${file}: ${problemOf(error)}`, error);
+  }
   return config;
 }
 
@@ -88,23 +100,26 @@ function loadPresent(file: string): KubeConfig[] {
   try {
     return [loadFile(file)];
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
+    if (error instanceof KubernetesError && errorCode(error.cause) === 'ENOENT') return [];
     throw error;
   }
 }
 
 /**
  * As kubectl reads KUBECONFIG: of several files, the first counts that has an entry, or a current context, and files that do not exist are
- * left out. The library takes the last current context, which may be one of another cluster.
+ * left out. The library takes the last current context, which may be one of another cluster. If none exists, the first is an error.
  */
 function loadDefault(): KubeConfig {
-  const files = (process.env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
-  const all = files.length < 2 ? [] : files.flatMap(loadPresent);
-  if (all.length === 0) {
-    const config = new KubeConfig();
-    config.loadFromDefault();
-    return config;
+  const { KUBECONFIG: list = '', HOME: home = '' } = process.env;
+  if (list === '') {
+    const usual = join(home, '.kube', 'config');
+    return home !== '' && existsSync(usual) ? loadFile(usual) : loadOfPod();
   }
+  const files = list.split(delimiter).filter((file) => file !== '');
+  const [first] = files;
+  if (first === undefined) throw invalidKubeconfig('the variable KUBECONFIG names no file');
+  const all = files.flatMap(loadPresent);
+  if (all.length === 0) return loadFile(first);
   const merged = new KubeConfig();
   merged.loadFromOptions({
     clusters: firstByName(all.flatMap(({ clusters }) => clusters)),
@@ -115,12 +130,20 @@ function loadDefault(): KubeConfig {
   return merged;
 }
 
+/** Outside of a Pod: the address that kubectl also takes then. */
+function loadOfPod(): KubeConfig {
+  const config = new KubeConfig();
+  config.loadFromDefault();
+  return config;
+}
+
 function firstByName<T extends { name: string }>(entries: readonly T[]): T[] {
   return entries.filter(({ name }, index) => entries.findIndex((one) => one.name === name) === index);
 }
 
 /** A parser quotes the lines around its error, and they can hold a token: only its reason and the place are shown. */
 function problemOf(error: unknown): string {
+  if (error instanceof TypeError) return 'it is not a kubeconfig';
   const reason = error instanceof Error && 'reason' in error ? error.reason : undefined;
   const mark = error instanceof Error && 'mark' in error ? error.mark : undefined;
   if (typeof reason !== 'string') return describeFileError(error).split('\n', 1)[0] ?? '';

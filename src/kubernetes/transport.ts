@@ -21,6 +21,7 @@ import { safeUrl } from '../lib/secret.ts';
 import { deadlinePassed, idleTimeoutOf, KubernetesError, malformedResponse, unreachableServer } from './errors.ts';
 import {
   type ApiCredentials,
+  clusterOf,
   invalidKubeconfig,
   loadKubeconfig,
   readCredentials,
@@ -100,8 +101,7 @@ const credentialsAgeMs = 30_000;
 export function createApiTransport(options: ApiTransportOptions): ApiTransport {
   const { clock, random, observe, mayWrite = mayAlwaysWrite } = options;
   let config = loadKubeconfig(options.kubeconfig, options.context);
-  const cluster = config.getCurrentCluster();
-  if (!cluster) throw invalidKubeconfig('its current context names no cluster');
+  const cluster = clusterOf(config);
   const base = new URL(cluster.server);
   const server = safeUrl(base).replace(/\/$/, '');
   const prefix = base.pathname.replace(/\/$/, '');
@@ -117,7 +117,7 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
       const credentials = await readCredentials(from);
       if (agents?.fingerprint !== credentials.fingerprint) {
         const old = agents;
-        agents = createAgents(credentials, cluster?.proxyUrl, mayWrite);
+        agents = createAgents(credentials, cluster.proxyUrl, mayWrite);
         // A rotated certificate: calls in progress finish on the old connections.
         void old?.requests.close();
         void old?.watches.close();

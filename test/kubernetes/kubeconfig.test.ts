@@ -1,10 +1,10 @@
 /** Which kubeconfig is read where KUBECONFIG names several files. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after, test } from 'node:test';
-import { loadKubeconfig } from '../../src/kubernetes/kubeconfig.ts';
+import { clusterOf, loadKubeconfig } from '../../src/kubernetes/kubeconfig.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-kubeconfig-'));
 const before = process.env['KUBECONFIG'];
@@ -31,9 +31,9 @@ function fileOf(name: string, current: string | undefined, server = `https://${n
   return path;
 }
 
-function serverOf(files: readonly string[], context?: string): string | undefined {
+function serverOf(files: readonly string[], context?: string): string {
   process.env['KUBECONFIG'] = files.join(delimiter);
-  return loadKubeconfig(undefined, context).getCurrentCluster()?.server;
+  return clusterOf(loadKubeconfig(undefined, context)).server;
 }
 
 test('of several files in KUBECONFIG, the first one with a current context or an entry of a name counts, as for kubectl', () => {
@@ -49,4 +49,50 @@ test('a file in KUBECONFIG that does not exist is left out, and without any othe
   const missing = join(folder, 'missing');
   assert.equal(serverOf([missing, fileOf('dev', 'dev')]), 'https://dev.example.com');
   assert.throws(() => serverOf([missing, `${missing}-too`]), /The kubeconfig cannot be used: .*missing: no such file/);
+});
+
+test('an empty file in KUBECONFIG has no entries, as for kubectl, and alone it is an error about its current context', () => {
+  for (const [name, text] of [
+    ['empty', ''],
+    ['blank', ' \n\t\r\n'],
+    ['comment', '# nothing yet\n---\n'],
+  ] as const) {
+    const path = join(folder, name);
+    writeFileSync(path, text);
+    assert.equal(serverOf([path, fileOf('dev', 'dev')]), 'https://dev.example.com', name);
+    assert.equal(serverOf([fileOf('dev', 'dev'), path]), 'https://dev.example.com', name);
+    assert.throws(() => serverOf([path]), /The kubeconfig cannot be used: it has no current context/, name);
+    assert.throws(() => serverOf([path], 'dev'), /The kubeconfig cannot be used: it has no context dev/, name);
+  }
+});
+
+test('a file in KUBECONFIG that is no kubeconfig is an error that names it, also among several files', () => {
+  for (const [name, text, problem] of [
+    ['broken', 'users: [\n', /\/broken: .* at line \d+$/],
+    ['null', 'null', /\/null: it is not a kubeconfig$/],
+    ['entry', 'clusters: [{ name: dev }]', /\/entry: clusters\[0\]\.cluster is missing$/],
+  ] as const) {
+    const path = join(folder, name);
+    writeFileSync(path, text);
+    for (const files of [[path], [fileOf('dev', 'dev'), path]])
+      assert.throws(() => serverOf(files), { message: problem });
+  }
+  assert.throws(() => serverOf([folder, fileOf('dev', 'dev')]), /-kubeconfig-\w+: illegal operation on a directory/);
+  assert.throws(() => serverOf(['', '']), /the variable KUBECONFIG names no file/);
+});
+
+test('without KUBECONFIG the file in the home of the user is read, and named in its errors', () => {
+  const home = process.env['HOME'];
+  process.env['HOME'] = folder;
+  try {
+    mkdirSync(join(folder, '.kube'));
+    const path = join(folder, '.kube', 'config');
+    copyFileSync(fileOf('dev', 'dev'), path);
+    assert.equal(serverOf([]), 'https://dev.example.com');
+    writeFileSync(path, 'users: [\n');
+    assert.throws(() => serverOf([]), /\.kube\/config: .* at line \d+$/);
+  } finally {
+    if (home === undefined) delete process.env['HOME'];
+    else process.env['HOME'] = home;
+  }
 });
