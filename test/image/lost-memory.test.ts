@@ -44,7 +44,8 @@ describe('a memory that is lost before a transfer ends', () => {
       status: operation === undefined ? {} : { operation },
     });
     const transfer = plan && { kind: 'failed' as const, plan, error: new Error('cut off') };
-    const context = { cluster: 'test', clock: createVirtualClock(), transfers: { get: () => transfer } };
+    const around = { transfers: { get: () => transfer }, resources: { secretVersions: () => undefined } };
+    const context = { ...around, cluster: 'test', clock: createVirtualClock() };
     return begin(keyOf('demo', 'ubuntu'), declaredBy(resource), { kind: 'live' }, context);
   };
 

@@ -18,8 +18,8 @@ function passOf(status: Record<string, unknown>) {
     resource,
     declared: resource,
   };
-  const transfers = { get: () => undefined };
-  return begin('demo/ubuntu', pinning, { kind: 'live' }, { transfers, cluster: 'test', clock: createVirtualClock() });
+  const around = { transfers: { get: () => undefined }, resources: { secretVersions: () => undefined } };
+  return begin('demo/ubuntu', pinning, { kind: 'live' }, { ...around, cluster: 'test', clock: createVirtualClock() });
 }
 
 test('the digest of a publisher is looked for on the images after the status was lost', () => {

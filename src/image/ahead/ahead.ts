@@ -54,7 +54,8 @@ export async function lookAhead(declared: GlanceImage, context: AheadContext, si
     const why = pinning.error?.message ?? `the digest is not known until ${pinning.url} is read`;
     return { actions, end: { kind: 'unknown', why } };
   }
-  const pass = begin(key, pinning, { kind: 'live' }, { transfers: { get: () => undefined }, ...context });
+  const nothing = { transfers: { get: () => undefined }, resources: { secretVersions: () => undefined } };
+  const pass = begin(key, pinning, { kind: 'live' }, { ...nothing, ...context });
   if (pass.newerVersion !== undefined) throw newerOperator(pass.newerVersion);
   const cloud = await context.cloudOf(pass.resource, signal);
   const look = spec.managementPolicy === 'Observe' ? observing : managing;

@@ -116,12 +116,13 @@ async function observeImport(
 }
 
 /**
- * What a status without a version of the Secret shows in addition to the failure of its transfer: without that version, the Secret
- * would count as changed, and the transfer would start again at once.
+ * What is shown in addition to the failure of a transfer. It is one of the Secrets with which the transfer started, which the status names:
+ * with others it may succeed. A status that names none has not shown the cloud and the image either.
  */
 async function whatElseToShow(pass: Pass, context: ReconcileContext): Promise<Partial<Report>> {
   const { resource, memory } = pass;
-  if (resource.status.secretVersion !== undefined) return {};
+  const { secretVersion: version } = resource.status;
+  if (version !== undefined) return { secret: { version } };
   const { cloud: opened, secret } = await openCloud(pass, context);
   if (!opened.ok || opened.value === undefined) return { secret };
   const { projectID, region, place } = opened.value;

@@ -61,6 +61,8 @@ export interface Pass {
   identity: Identity;
   turn: Turn;
   startedMs: number;
+  /** Of its Secrets as the reconcile began; undefined where none was read. */
+  secretVersions: string | undefined;
   /** With what the transfer has shown. */
   memory: Memory;
   /** There may be images that the memory does not name. */
@@ -110,11 +112,16 @@ export function turnOf(
   }
 }
 
+interface BeginContext extends Pick<ReconcileContext, 'cluster' | 'clock'> {
+  resources: Pick<Resources, 'secretVersions'>;
+  transfers: Pick<Scheduler, 'get'>;
+}
+
 export function begin(
   key: Key,
   pinning: Pinning,
   turn: Turn,
-  { transfers, cluster, clock }: Pick<ReconcileContext, 'cluster' | 'clock'> & { transfers: Pick<Scheduler, 'get'> },
+  { resources, transfers, cluster, clock }: BeginContext,
 ): Pass {
   const { resource } = pinning;
   const { uid, deletionTimestamp } = resource.metadata;
@@ -132,6 +139,7 @@ export function begin(
     identity,
     turn,
     startedMs: clock.monotonic(),
+    secretVersions: resources.secretVersions(resource),
     memory: news.kind === 'none' || news.kind === 'obsolete' ? memory : news.memory,
     isLost: recollection.kind === 'memory' && recollection.isLost && !isFirstFill(resource, transfer),
     newerVersion: recollection.kind === 'newer' ? recollection.version : undefined,
@@ -156,9 +164,12 @@ export function withReport(report: Report): Reached {
   return { kind: 'report', report };
 }
 
-/** `fields`: what was learned before. */
+/**
+ * `fields`: what was learned before. Without Secrets among it, the failure is one of the Secrets as they were when the reconcile began: with
+ * none in the status, or earlier ones, they would count as changed, and there would be another attempt at once.
+ */
 export function failed(pass: Pass, error: unknown, context: ReconcileContext, fields: Partial<Report> = {}): Reached {
-  const { signal } = context;
+  const { signal, resources } = context;
   // A call that is aborted fails in many ways; the reason of the abort is the cause.
   const cause = asFailure(signal.aborted ? signal.reason : error);
   const content = pass.news.kind === 'verified' ? pass.news.content : undefined;
@@ -167,6 +178,7 @@ export function failed(pass: Pass, error: unknown, context: ReconcileContext, fi
     content,
     changes: [],
     ...fields,
+    secret: fields.secret ?? { version: pass.secretVersions ?? resources.secretVersions(pass.resource) },
     end: { kind: 'failed', error: cause },
   });
 }
