@@ -34,12 +34,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'starts programs or threads': {
     sign: builtin('child_process', 'cluster', 'worker_threads'),
-    files: [
-      'source/decompress/bzip2-helper.ts',
-      'source/decompress/bzip2-thread.ts',
-      'transfer/thread-main.ts',
-      'transfer/thread.ts',
-    ],
+    files: ['lib/thread-program.ts', 'source/decompress/bzip2-thread.ts', 'transfer/thread-main.ts'],
   },
   'changes or deletes images in Glance': {
     sign: /\bimages\.(?:create|patch|remove|importImage|removeFromStore|deactivate|reactivate|members\.(?:add|remove))\(|\bimages\[\w+\]\(/,

@@ -4,13 +4,12 @@
  * Guarantees: a thread that ends (uncaught error, heap exhausted, not responding) rejects its runs with ThreadEnded; the process
  * survives. A run settles after the thread has ended, so no part of it is active then.
  */
-import { Worker } from 'node:worker_threads';
 import type { EgressPair, EgressRules } from '../http/egress.ts';
 import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import type { MemoryBudget } from '../lib/memory-budget.ts';
-import { threadProgram } from '../lib/thread-program.ts';
+import { startWorker, threadProgram } from '../lib/thread-program.ts';
 import { noServiceAccounts, type ServiceAccountTokens } from '../openstack/service-account.ts';
 import type { Asking, Known } from '../source/resolve/resolve.ts';
 import { decodeError } from './error-codec.ts';
@@ -103,10 +102,8 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
     heapMiB,
   } = options;
   const workerData: ThreadData = { egress, fence };
-  const { program, isText } =
-    entry === undefined ? threadProgram(import.meta.url, own) : { program: entry, isText: false };
-  const worker = new Worker(program, {
-    eval: isText,
+  const program = entry === undefined ? threadProgram(import.meta.url, own) : { program: entry, isText: false };
+  const worker = startWorker(program, {
     name: 'transfers',
     workerData,
     resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: youngHeapMiB },

@@ -4,8 +4,7 @@
  * Guarantees: it holds at most one block and two pieces of its output, however far it expands; a thread that fails decodes nothing more,
  * and its reader decodes the block itself.
  */
-import { Worker } from 'node:worker_threads';
-import { threadProgram } from '../../lib/thread-program.ts';
+import { startWorker, threadProgram } from '../../lib/thread-program.ts';
 import type { FromHelper, ToHelper } from './bzip2-thread.ts';
 
 /** The block, its input, two pieces of output, and the thread itself. */
@@ -42,12 +41,11 @@ export interface BlockHelper {
 type Piece = Extract<FromHelper, { kind: 'piece' }>;
 
 export function startHelper(): BlockHelper {
-  const { program, isText } = threadProgram(import.meta.url, {
+  const program = threadProgram(import.meta.url, {
     source: './bzip2-thread.ts',
     bundled: 'bzip2-thread.js',
   });
-  const worker = new Worker(program, {
-    eval: isText,
+  const worker = startWorker(program, {
     name: 'bzip2',
     resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: 2 },
   });
