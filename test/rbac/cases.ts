@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { exitCodes } from '../../src/commands/exit.ts';
 import type { Permission } from './chart.ts';
 import type { Installation, InstallationOptions } from './installation.ts';
-import { applyPublished, changeConfigMap, correctDriftTwice } from './main-job.ts';
+import { applyFederated, applyPublished, changeConfigMap, correctDriftTwice, federatedAccount } from './main-job.ts';
 import { eventsOf, readiness } from './seen.ts';
 
 export interface Case {
@@ -46,6 +46,20 @@ const neverLeads = (verb: string): Case => ({
   async show(installation) {
     await startAndFail(installation, verb, 'leases');
     assert.ok(!installation.operator.log.some((line) => line.includes('"msg":"Leading"')));
+  },
+});
+
+/** Without a right on the ServiceAccount whose token a resource signs in with. */
+const neverSignsIn = (verb: string, resource: string, what: string): Case => ({
+  symptom: `does not ${what} that a resource signs in with, and says which value of the chart allows it`,
+  options: { tokensOf: [federatedAccount] },
+  async show(installation) {
+    await installation.start();
+    const name = `cannot-${verb}`;
+    await applyFederated(installation, name);
+    await installation.untilForbidden(verb, resource);
+    const { status } = await installation.world.reason(name, 'ServiceAccountForbidden');
+    assert.match(status.lastError?.message ?? '', /List it in the value serviceAccountTokens of the chart/);
   },
 });
 
@@ -192,6 +206,12 @@ export const cases: Record<Permission, Case> = {
       await installation.world.reason('undeleted', 'PublishForbidden');
     },
   },
+  'get serviceaccounts': neverSignsIn('get', 'serviceaccounts', 'read the ServiceAccount'),
+  'create serviceaccounts/token': neverSignsIn(
+    'create',
+    'serviceaccounts/token',
+    'request a token of the ServiceAccount',
+  ),
   'get coordination.k8s.io/leases': neverLeads('get'),
   'create coordination.k8s.io/leases': neverLeads('create'),
   'update coordination.k8s.io/leases': {

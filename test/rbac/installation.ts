@@ -24,6 +24,8 @@ export interface InstallationOptions {
   watch?: 'cluster' | 'namespace';
   lost?: Permission;
   settings?: Readonly<Record<string, unknown>>;
+  /** ServiceAccounts in the namespace of the world whose tokens the chart lets it request. */
+  tokensOf?: readonly string[];
   /** Further values of the chart. */
   values?: Readonly<Record<string, unknown>>;
 }
@@ -62,7 +64,7 @@ export class Installation implements AsyncDisposable {
 
   static async create(
     world: World,
-    { watch = 'namespace', lost, settings = {}, values: more = {} }: InstallationOptions = {},
+    { watch = 'namespace', lost, settings = {}, tokensOf, values: more = {} }: InstallationOptions = {},
   ): Promise<Installation> {
     const { kubernetes } = world.stack;
     const name = `rbac-${randomBytes(4).toString('hex')}`;
@@ -77,6 +79,7 @@ export class Installation implements AsyncDisposable {
         ...settings,
       },
       ...(watch === 'namespace' ? { watchNamespaces: [world.namespace] } : {}),
+      ...(tokensOf === undefined ? {} : { serviceAccountTokens: { [world.namespace]: tokensOf } }),
       ...more,
     };
     const namespace = await kubernetes.createNamespace('operator');

@@ -1,6 +1,8 @@
 /** All functions of an operator in one run. Invariant: it uses every verb that the operator ever needs. */
 import assert from 'node:assert/strict';
+import { stringify } from 'yaml';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
+import { keystoneAnnotation } from '../../src/openstack/service-account.ts';
 import { raw } from '../env/images.ts';
 import { digestOf } from '../operator/digest.ts';
 import type { Installation } from './installation.ts';
@@ -24,6 +26,14 @@ export async function doMainJob(installation: Installation): Promise<void> {
 
   if (installation.permissions.some((right) => right.endsWith(' configmaps'))) await publish(installation);
 
+  if (installation.permissions.includes('create serviceaccounts/token')) {
+    await applyFederated(installation, 'federated');
+    // The Keystone of the tests has no federation, and rejects the token that was requested for it.
+    await world.reason('federated', 'AuthenticationFailed');
+    await world.delete('federated');
+    await world.gone('federated');
+  }
+
   await installation.raceForFinalizer('raced', 'example.com/foreign');
   await world.ready('raced');
 
@@ -46,6 +56,24 @@ async function publish(installation: Installation): Promise<void> {
   await world.ready('published');
   await world.delete('published');
   await world.gone('published');
+}
+
+/** The ServiceAccount of `applyFederated`. */
+export const federatedAccount = 'federated';
+
+/** A resource that signs in to Keystone with a token of a ServiceAccount, which allows it. */
+export async function applyFederated(installation: Installation, name: string): Promise<void> {
+  const { stack, namespace, project } = installation.world;
+  const { authUrl, region } = stack.openstack;
+  const annotations = { [keystoneAnnotation]: new URL(authUrl).origin };
+  const metadata = { name: federatedAccount, namespace, annotations };
+  await stack.kubernetes.apply(JSON.stringify({ apiVersion: 'v1', kind: 'ServiceAccount', metadata }));
+  const federation = { identity_provider: 'kubernetes', protocol: 'openid' };
+  const auth = { auth_url: authUrl, ...federation, project_id: project.id };
+  const clouds = { demo: { auth_type: 'v3oidcaccesstoken', auth, region_name: region } };
+  await installation.world.writeSecret(name, { 'clouds.yaml': stringify({ clouds }) });
+  const cloud = { secretRef: { name }, name: 'demo', serviceAccountName: federatedAccount };
+  await installation.apply(name, { cloud });
 }
 
 /** With a ConfigMap of the same name. */

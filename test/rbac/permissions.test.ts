@@ -4,12 +4,24 @@ import { group, plural } from '../../src/api/group.ts';
 import { World } from '../operator/world.ts';
 import { cases } from './cases.ts';
 import { permission, permissionsOf, render, rolesOf } from './chart.ts';
-import { Installation } from './installation.ts';
-import { doMainJob } from './main-job.ts';
+import { Installation, type InstallationOptions } from './installation.ts';
+import { doMainJob, federatedAccount } from './main-job.ts';
 import { type Attributes, allowed } from './review.ts';
 
 /** As many operators at once as a small machine bears. */
 const concurrency = 4;
+
+/** The last one with every right that a value of the chart adds. */
+const scopes: readonly InstallationOptions[] = [
+  { watch: 'namespace' },
+  { watch: 'cluster' },
+  {
+    watch: 'namespace',
+    settings: { watchSecrets: true },
+    values: { publish: { enabled: true } },
+    tokensOf: [federatedAccount],
+  },
+];
 
 /** The operator's requests to the API server since the mark, and the rejected ones. */
 async function asked({ world, user }: Installation, mark: number) {
@@ -29,6 +41,7 @@ function temptations({ namespace }: World, own: string): Attributes[] {
     { verb: 'get', resource: 'secrets', namespace: 'kube-system' },
     { verb: 'create', resource: 'pods', namespace },
     { verb: 'create', resource: 'serviceaccounts', subresource: 'token', namespace: own },
+    { verb: 'create', resource: 'serviceaccounts', subresource: 'token', namespace, name: 'default' },
     { verb: 'delete', group, resource: plural, namespace },
     { verb: 'update', ...leases, name: 'of-another' },
     { verb: 'list', ...leases },
@@ -38,15 +51,13 @@ function temptations({ namespace }: World, own: string): Attributes[] {
 }
 
 describe('an operator with the rights that the chart gives it', { concurrency }, () => {
-  for (const [watch, settings, values] of [
-    ['namespace', {}, {}],
-    ['cluster', {}, {}],
-    ['namespace', { watchSecrets: true }, { publish: { enabled: true } }],
-  ] as const) {
-    const scope = [watch, ...Object.keys({ ...settings, ...values })].join(' with ');
+  for (const options of scopes) {
+    const { watch, settings, tokensOf, values } = options;
+    const granted = [...Object.keys({ ...settings, ...values }), ...(tokensOf === undefined ? [] : ['tokens'])];
+    const scope = [watch, ...granted].join(' with ');
     test(`an operator with the chart's permissions works, uses each of them and needs no other: ${scope}`, async () => {
       await using world = await World.create({ idle: true });
-      await using installation = await Installation.create(world, { watch, settings, values });
+      await using installation = await Installation.create(world, options);
       await using elsewhere = await World.create({ idle: true });
       const mark = await world.stack.kubernetes.audit.mark();
       const operator = await installation.start();
@@ -89,11 +100,18 @@ describe('an operator without one permission', { concurrency }, () => {
       permissionsOf(rolesOf(await render(world.stack.kubernetes, { ...rendering, values })));
     const cluster = await permissions();
     const namespaced = await permissions({ watchNamespaces: ['a', 'b'], settings: { clusterName: 'c' } });
-    const all = await permissions({ settings: { watchSecrets: true }, publish: { enabled: true } });
+    const all = await permissions({
+      settings: { watchSecrets: true },
+      publish: { enabled: true },
+      serviceAccountTokens: { a: [federatedAccount] },
+    });
     assert.deepEqual(all, Object.keys(cases).sort());
     assert.deepEqual(
       all.filter((right) => !cluster.includes(right)),
-      ['create configmaps', 'delete configmaps', 'get configmaps', 'list secrets', 'patch configmaps', 'watch secrets'],
+      [
+        ...['create configmaps', 'create serviceaccounts/token', 'delete configmaps', 'get configmaps'],
+        ...['get serviceaccounts', 'list secrets', 'patch configmaps', 'watch secrets'],
+      ],
     );
     const publish = { enabled: true, namespaces: ['team-a'] };
     const inOne = rolesOf(await render(world.stack.kubernetes, { ...rendering, values: { publish } }));
