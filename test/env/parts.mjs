@@ -56,7 +56,11 @@ export const judgeModule = join(root, 'test', 'gitops', 'judge');
 export const requirements = isCurrent.openstack
   ? join(import.meta.dirname, 'requirements.txt')
   : join(import.meta.dirname, 'openstack', `requirements-${release.openstack}.txt`);
-export const buildRequirements = join(import.meta.dirname, 'build-requirements.txt');
+/** The earliest releases of PyPI have packages that only pbr builds. */
+const ownBuildRequirements = join(import.meta.dirname, 'openstack', `build-requirements-${release.openstack}.txt`);
+export const buildRequirements = existsSync(ownBuildRequirements)
+  ? ownBuildRequirements
+  : join(import.meta.dirname, 'build-requirements.txt');
 export const s3Requirements = join(root, 'test', 'compatibility', 's3-requirements.txt');
 export const cinderRequirements = join(root, 'test', 'conformance', 'requirements.txt');
 export const openstackClientRequirements = join(root, 'test', 'docs', 'requirements.txt');
