@@ -14,7 +14,7 @@ import { keyOfObject, readable } from '../kubernetes/resource.ts';
 import { secretType } from '../kubernetes/secret.ts';
 import { neverAborted } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { describe, OperatorError, unreachable } from '../lib/errors.ts';
+import { describe, OperatorError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import { decodeError } from '../transfer/error-codec.ts';
 import {
@@ -27,15 +27,15 @@ import {
   type TransferRun,
 } from '../transfer/executor.ts';
 import { noProgress, type TransferPlan, type TransferProgress, type TransferResult } from '../transfer/plan.ts';
+import { followJob } from './follow.ts';
 import { type Installation, jobNameOf, jobOf, readRun, runSecretOf } from './manifest.ts';
-import type { PodOutcome } from './message.ts';
 import { byJob, jobType, type TransferJob, type TransferPod } from './objects.ts';
 import type { RunFiles } from './run-files.ts';
-import { awaitedIn, failureIn, hasEnded, jobStateOf } from './state.ts';
+import { hasEnded } from './state.ts';
 
 export interface JobExecutorOptions {
   installation: Installation;
-  client: Pick<KubernetesClient, 'create' | 'deleteWithOwned' | 'get'>;
+  client: Pick<KubernetesClient, 'create' | 'deleteWithOwned' | 'get' | 'listPage'>;
   /** The Jobs of this installation, and their pods with the index `byJob`. */
   jobs: Store<TransferJob>;
   pods: Store<TransferPod>;
@@ -53,16 +53,13 @@ export interface JobExecutorOptions {
 
 /** For a pod to end after its deletion: its grace period, and as long again. */
 const endMs = 20_000;
-/** Waiting has a limit, and a watch may miss the deletion of a Job. */
-const lookMs = 10_000;
-/** A Job that was created is in the list of every later watch, and one that was deleted is gone, unless a finalizer keeps it. */
-const unseenMs = 60_000;
+/** A Job that was deleted is gone by then, unless a finalizer keeps it. */
+const deletionMs = 60_000;
 const retryMs = 5_000;
 
 export function createJobExecutor(options: JobExecutorOptions): Executor {
   const { installation, client, jobs, pods, clock, random, log } = options;
   const { namespace, template } = installation;
-  const pendingMs = template.pendingSeconds * 1000;
   /** By uid of the Job. */
   const listeners = new Map<string, Set<() => void>>();
   const notify = (uid: string | undefined) => {
@@ -93,6 +90,9 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     const item = jobs.get(keyOfObject({ metadata }));
     return item?.kind === 'readable' && item.object.metadata.uid === metadata.uid ? item.object : undefined;
   }
+
+  const pendingMs = template.pendingSeconds * 1000;
+  const following = { client, namespace, stored, podsOf, listen, pendingMs, clock, log };
 
   async function putSecret(
     job: TransferJob,
@@ -141,7 +141,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
       }
       await remove(present, signal);
       if (present.metadata.deletionTimestamp === undefined) continue;
-      if (clock.monotonic() - start > unseenMs)
+      if (clock.monotonic() - start > deletionMs)
         throw new OperatorError(`Job ${namespace}/${present.metadata.name} of an earlier run is still being deleted`, {
           code: 'KubernetesFailed',
         });
@@ -179,42 +179,6 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     signal.removeEventListener('abort', onAbort);
   }
 
-  /** The first end of a Job; `onWait` is called with what it waits for. Rejects with the signal's reason. */
-  function endOf(job: TransferJob, signal: AbortSignal, onWait: (awaits: string | undefined) => void): Promise<JobEnd> {
-    const { uid, name } = job.metadata;
-    const since = clock.monotonic();
-    const end = Promise.withResolvers<JobEnd>();
-    let wasSeen = false;
-    const look = () => {
-      const seen = stored(job);
-      wasSeen ||= seen !== undefined;
-      if (seen === undefined) {
-        if (wasSeen || clock.monotonic() - since > unseenMs) end.resolve({ kind: 'gone' });
-        return;
-      }
-      const state = jobStateOf(seen, podsOf(job), clock.now());
-      onWait(awaitedIn(state));
-      const failure = failureIn(state, name, pendingMs);
-      if (failure !== undefined) end.resolve({ kind: 'lost', failure });
-      if (state.kind === 'ended') end.resolve(state.outcome);
-    };
-    let cancelTimer = () => {};
-    const tick = () => {
-      look();
-      cancelTimer = clock.schedule(lookMs, tick);
-    };
-    const onAbort = () => end.reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    const stopListening = listen(uid, look);
-    tick();
-    if (signal.aborted) onAbort();
-    return end.promise.finally(() => {
-      cancelTimer();
-      stopListening();
-      signal.removeEventListener('abort', onAbort);
-    });
-  }
-
   function execute(
     run: TransferRun,
     { signal: cancelled, onProgress }: ExecuteOptions,
@@ -241,10 +205,10 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
         else await complete(job, run, signal);
         const wait = createWait(onProgress);
         stopProgress = options.followProgress(name, wait.onProgress);
-        const end = await endOf(job, signal, wait.onWait);
+        const end = await followJob(job, following, signal, wait.onWait);
         if (end.kind === 'succeeded') return { ...end.result, image: await options.readImage(run.plan, signal) };
         if (end.kind === 'lost') await drop().catch(forget);
-        throw errorOf(end, `${namespace}/${name}`);
+        throw end.kind === 'failed' ? decodeError(end.error) : end.failure;
       } catch (error) {
         if (detached.signal.aborted) throw new RunDetached();
         if (cancelled.aborted || job === undefined) await drop().catch(forget);
@@ -314,26 +278,6 @@ function createWait(report: ExecuteOptions['onProgress']) {
       report({ ...noProgress, awaits: awaits ?? null });
     },
   };
-}
-
-type JobEnd =
-  | PodOutcome
-  /** It left no outcome that another process could find. */
-  | { kind: 'lost'; failure: OperatorError }
-  /** Others deleted it. */
-  | { kind: 'gone' };
-
-function errorOf(end: Exclude<JobEnd, { kind: 'succeeded' }>, job: string): Error {
-  switch (end.kind) {
-    case 'failed':
-      return decodeError(end.error);
-    case 'lost':
-      return end.failure;
-    case 'gone':
-      return new OperatorError(`Job ${job} was deleted during its transfer`, { code: 'TransferPodDeleted' });
-    default:
-      return unreachable(end);
-  }
 }
 
 function isActive(job: TransferJob): boolean {

@@ -80,6 +80,9 @@ const podSchema = z.object({
 /** Of the container that transfers. */
 export const containerName = 'transfer';
 
+/** The Job controller labels pods with the uid of their Job. */
+export const controllerLabel = 'batch.kubernetes.io/controller-uid';
+
 /** The index of pods by the uid of their Job. */
 export const byJob = 'job';
 
@@ -105,7 +108,7 @@ export const podType: ResourceType<TransferPod> = {
     const { phase, reason, message, conditions, containerStatuses } = podSchema.parse(object).status;
     // Others are added by service meshes.
     const container = stateOf(containerStatuses.find(({ name }) => name === containerName)?.state);
-    const job = metadata.labels?.['batch.kubernetes.io/controller-uid'];
+    const job = metadata.labels?.[controllerLabel];
     return { metadata, job, phase, reason, message, conditions, container };
   },
 };

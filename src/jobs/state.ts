@@ -17,6 +17,7 @@ export type JobState =
   | { kind: 'waiting'; cause: WaitCause; message: string; sinceMs: number }
   | { kind: 'running' }
   | { kind: 'ended'; outcome: PodOutcome }
+  /** As far as these pods show: a watch may not have shown all of them yet. */
   | { kind: 'lost'; cause: LossCause; message: string };
 
 /** notCreated: there is no pod, because a quota or an admission policy rejects it. */
@@ -32,8 +33,6 @@ export function jobStateOf(job: TransferJob, pods: readonly TransferPod[], now: 
   if (ended !== undefined) return { kind: 'ended', outcome: ended };
   const lost = lossOf(job, pods, now);
   if (lost !== undefined) return { kind: 'lost', ...lost };
-  // Its pod is not seen yet, and has its outcome.
-  if (hasEnded(job)) return { kind: 'running' };
   if (job.suspend) return { kind: 'suspended' };
   const pod = pods.find(({ metadata }) => metadata.deletionTimestamp === undefined) ?? pods[0];
   if (pod === undefined) {
@@ -58,9 +57,6 @@ function outcomeOf(pods: readonly TransferPod[]): PodOutcome | undefined {
   return undefined;
 }
 
-/** The watch of pods may be behind that of Jobs, for example while it connects again. */
-const unseenPodMs = 60_000;
-
 const isEnd = (condition: ReportedCondition) => isTrue('Complete')(condition) || isTrue('Failed')(condition);
 
 /** By itself. Its pods may be seen later. */
@@ -75,9 +71,6 @@ function lossOf(job: TransferJob, pods: readonly TransferPod[], now: Date): Loss
     const loss = lossOfPod(pod, now);
     if (loss !== undefined) return loss;
   }
-  const end = job.conditions.find(isEnd);
-  if (end === undefined || ageOf(end.lastTransitionTime ?? job.metadata.creationTimestamp, now) < unseenPodMs)
-    return undefined;
   const failed = job.conditions.find(isTrue('Failed'));
   if (failed !== undefined) {
     const cause = failed.reason === 'DeadlineExceeded' ? 'deadline' : 'deleted';

@@ -3,22 +3,23 @@
  * says so.
  */
 import { createJobExecutor } from '../../src/jobs/executor.ts';
-import { byJob, jobType, type TransferJob, type TransferPod } from '../../src/jobs/objects.ts';
+import { byJob, jobType, podType, type TransferJob, type TransferPod } from '../../src/jobs/objects.ts';
 import { runFilesOf } from '../../src/jobs/run-files.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { createStore } from '../../src/kubernetes/reflector.ts';
-import type { KubernetesObject, ResourceType } from '../../src/kubernetes/resource.ts';
+import type { KubernetesObject, ResourceType, WatchScope } from '../../src/kubernetes/resource.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import type { TransferProgress } from '../../src/transfer/plan.ts';
 import { resultOf } from '../transfer/plans.ts';
-import { anyInput, installation, podObject } from './objects.ts';
+import { anyInput, installation, podManifest } from './objects.ts';
 
 const refused = (reason: string, httpStatus: number) => new KubernetesError(reason, { reason, httpStatus });
 
 export function createCluster(clock: Clock) {
   const jobs = new Map<string, TransferJob>();
-  const pods = new Map<string, TransferPod>();
+  /** By the uid of their Job. */
+  const pods = new Map<string, ReturnType<typeof podManifest>>();
   const secrets = new Map<string, string>();
   const calls: string[] = [];
   const followers = new Set<Follower>();
@@ -45,7 +46,7 @@ export function createCluster(clock: Clock) {
   function putPod(status: object, metadata: object = {}, job = [...jobs.values()].at(-1)): void {
     if (job === undefined) return;
     const { uid } = job.metadata;
-    const pod = podObject(status, {
+    const pod = podManifest(status, {
       name: `${job.metadata.name}-pod`,
       uid: `pod-of-${uid}`,
       resourceVersion: String(++version),
@@ -54,14 +55,24 @@ export function createCluster(clock: Clock) {
       ...metadata,
     });
     pods.set(uid, pod);
-    for (const follower of followers) follower.applied('pod', pod);
+    for (const follower of followers) follower.applied('pod', podType.parse(pod));
+  }
+
+  /** The Job controller sees the end of its newest Job. */
+  function endJob(status: Pick<TransferJob, 'conditions'>): void {
+    const job = [...jobs.values()].at(-1);
+    if (job === undefined) return;
+    const metadata = { ...job.metadata, resourceVersion: String(++version) };
+    const ended = { ...job, ...status, metadata };
+    jobs.set(metadata.name, ended);
+    for (const follower of followers) follower.applied('job', ended);
   }
 
   function removePod(uid: string): void {
     const pod = pods.get(uid);
     if (pod === undefined) return;
     pods.delete(uid);
-    for (const follower of followers) follower.deleted('pod', pod);
+    for (const follower of followers) follower.deleted('pod', podType.parse(pod));
   }
 
   const client = {
@@ -95,6 +106,12 @@ export function createCluster(clock: Clock) {
         ? undefined
         : type.parse({ ...job, spec: { suspend: job.suspend }, status: { conditions: job.conditions } });
     },
+    async listPage<T extends KubernetesObject>(type: ResourceType<T>, { labelSelector = '' }: WatchScope) {
+      calls.push(`list ${type.kind}`);
+      const pod = pods.get(labelSelector.slice(labelSelector.indexOf('=') + 1));
+      const items = pod === undefined ? [] : [{ kind: 'readable' as const, object: type.parse(pod) }];
+      return answer(`list ${type.kind}`, { items, resourceVersion: String(version) });
+    },
     async deleteWithOwned<T extends KubernetesObject>(type: ResourceType<T>, { metadata }: T): Promise<void> {
       calls.push(`delete ${type.kind}`);
       const job = jobs.get(metadata.name);
@@ -113,7 +130,7 @@ export function createCluster(clock: Clock) {
     },
   };
 
-  /** An executor with stores of its own. `isStale`: its watches report nothing until `relist`. */
+  /** An executor with stores of its own. `goStale`: its watches, or that of pods, report nothing until `relist`. */
   function process() {
     const stores = {
       jobs: createStore<TransferJob>({ namespaces: [installation.namespace], log: silentLogger }),
@@ -123,19 +140,20 @@ export function createCluster(clock: Clock) {
         log: silentLogger,
       }),
     };
-    let isStale = false;
+    let stale: 'none' | 'pods' | 'all' = 'none';
     let isAlive = true;
     const relist = () => {
-      isStale = false;
+      stale = 'none';
       const all = <T>(objects: Iterable<T>) => [...objects].map((object) => ({ kind: 'readable' as const, object }));
       stores.jobs.handle({ kind: 'restarted', items: all(jobs.values()) }, installation.namespace);
-      stores.pods.handle({ kind: 'restarted', items: all(pods.values()) }, installation.namespace);
+      const parsed = [...pods.values()].map((pod) => podType.parse(pod));
+      stores.pods.handle({ kind: 'restarted', items: all(parsed) }, installation.namespace);
     };
-    const hears = () => isAlive && !isStale;
+    const hears = (kind: 'job' | 'pod') => isAlive && (stale === 'none' || (stale === 'pods' && kind === 'job'));
     const follower: Follower = {
       applied(kind, object) {
         const { resourceVersion } = object.metadata;
-        if (!hears()) return;
+        if (!hears(kind)) return;
         if (kind === 'job' && 'suspend' in object)
           stores.jobs.handle({ kind: 'applied', item: { kind: 'readable', object }, resourceVersion });
         if (kind === 'pod' && 'phase' in object)
@@ -143,7 +161,7 @@ export function createCluster(clock: Clock) {
       },
       deleted(kind, object) {
         const { resourceVersion } = object.metadata;
-        if (!hears()) return;
+        if (!hears(kind)) return;
         if (kind === 'job' && 'suspend' in object)
           stores.jobs.handle({ kind: 'deleted', item: { kind: 'readable', object }, resourceVersion });
         if (kind === 'pod' && 'phase' in object)
@@ -160,6 +178,7 @@ export function createCluster(clock: Clock) {
       client: {
         create: (type, object) => (isAlive ? client.create(type, object) : never),
         get: (type, place) => (isAlive ? client.get(type, place) : never),
+        listPage: (type, scope) => (isAlive ? client.listPage(type, scope) : never),
         deleteWithOwned: (type, object) => (isAlive ? client.deleteWithOwned(type, object) : never),
       },
       jobs: stores.jobs,
@@ -185,8 +204,8 @@ export function createCluster(clock: Clock) {
         isAlive = false;
         followers.delete(follower);
       },
-      goStale() {
-        isStale = true;
+      goStale(what: 'pods' | 'all' = 'all') {
+        stale = what;
       },
       relist,
     };
@@ -199,6 +218,7 @@ export function createCluster(clock: Clock) {
     calls,
     lost,
     putPod,
+    endJob,
     loseNode() {
       isNodeLost = true;
     },

@@ -9,7 +9,7 @@ import { createVirtualClock } from '../clock.ts';
 import { resultOf } from '../transfer/plans.ts';
 import { ample, planOf, settle } from '../transfer/schedulers.ts';
 import { createCluster } from './cluster.ts';
-import { terminated } from './objects.ts';
+import { condition, terminated } from './objects.ts';
 
 const { image: _, ...result } = resultOf(7);
 const statuses = {
@@ -29,7 +29,7 @@ const statuses = {
 const keys = ['team/a', 'team/b', 'team/c'];
 const key = fc.constantFrom(...keys);
 const status = fc.constantFrom<keyof typeof statuses>('runs', 'succeeds', 'fails', 'crashes', 'isEvicted');
-const lost = fc.constantFrom('create Job', 'create Secret', 'delete Job');
+const lost = fc.constantFrom('create Job', 'create Secret', 'delete Job', 'list Pod');
 const step = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('start' as const), key, image: fc.nat(1) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('cancel' as const), key }) },
@@ -38,7 +38,8 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('kill' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('stop' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('lose' as const), call: lost }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('stale' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('stale' as const), what: fc.constantFrom('pods', 'all') }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('end' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('relist' as const) }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(0, 1000, 30_000) }) },
 );
@@ -90,7 +91,9 @@ async function createWorld(total: number) {
       case 'lose':
         return void cluster.lost.set(each.call, new OperatorError('connection reset', { code: 'KubernetesFailed' }));
       case 'stale':
-        return current.goStale();
+        return current.goStale(each.what);
+      case 'end':
+        return cluster.endJob(condition('Complete', 'CompletionsReached'));
       case 'relist':
         return current.relist();
       case 'wait':

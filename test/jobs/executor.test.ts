@@ -1,62 +1,24 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
-import { jobNameOf, podExitCodes } from '../../src/jobs/manifest.ts';
-import { writeMessage } from '../../src/jobs/message.ts';
+import { jobNameOf } from '../../src/jobs/manifest.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
-import { type Execution, RunDetached } from '../../src/transfer/executor.ts';
-import { noProgress, type TransferProgress } from '../../src/transfer/plan.ts';
-import { createVirtualClock } from '../clock.ts';
+import { RunDetached } from '../../src/transfer/executor.ts';
+import { noProgress } from '../../src/transfer/plan.ts';
 import { resultOf } from '../transfer/plans.ts';
-import { planOf, settle } from '../transfer/schedulers.ts';
-import { createCluster } from './cluster.ts';
+import { settle } from '../transfer/schedulers.ts';
+import { codeOf, createExecuting, endOf, failure, result, run, running, success } from './executing.ts';
 import { condition, terminated, waiting } from './objects.ts';
 
-const run = { key: 'team/a', plan: planOf('a') };
 const name = jobNameOf(run.plan);
-const { image: _, ...result } = resultOf(7);
-const success = { phase: 'Succeeded', ...terminated(0, writeMessage({ kind: 'succeeded', result })) };
-const failure = {
-  phase: 'Failed',
-  ...terminated(
-    podExitCodes.needsChange,
-    writeMessage({ kind: 'failed', error: { kind: 'operator', message: 'other', code: 'DigestMismatch' } }),
-  ),
-};
-const running = { phase: 'Running', containerStatuses: [{ name: 'transfer', state: { running: {} } }] };
 
 describe('the executor of Jobs', () => {
-  let clock: ReturnType<typeof createVirtualClock>;
-  let cluster: ReturnType<typeof createCluster>;
-  let operator: ReturnType<typeof cluster.process>;
-  let cancel: AbortController;
-  let reports: TransferProgress[];
-
-  function start(one = operator, which = run): Execution {
-    const onProgress = (progress: TransferProgress) => void reports.push(progress);
-    return one.executor.start(which, { signal: cancel.signal, onProgress });
-  }
-  /** The end of a run, without an unhandled rejection until then. */
-  const endOf = (execution: Execution) =>
-    execution.ended.then(
-      (value) => ({ kind: 'succeeded' as const, value }),
-      (error: unknown) => ({ kind: 'failed' as const, error }),
-    );
-  const codeOf = (end: Awaited<ReturnType<typeof endOf>>) =>
-    end.kind === 'failed' && end.error instanceof OperatorError ? end.error.code : end.kind;
-  async function attached(one: ReturnType<typeof cluster.process>) {
+  let { clock, cluster, operator, cancel, reports, start, beats } = createExecuting();
+  async function attached(one: typeof operator) {
     return one.executor.attach(new AbortController().signal);
-  }
-  async function beats(ms: number): Promise<void> {
-    await clock.advance(ms);
-    await settle();
   }
 
   beforeEach(() => {
-    clock = createVirtualClock();
-    cluster = createCluster(clock);
-    operator = cluster.process();
-    cancel = new AbortController();
-    reports = [];
+    ({ clock, cluster, operator, cancel, reports, start, beats } = createExecuting());
   });
 
   test('a run makes one Job and one Secret, and ends with the result of its pod and the image as it is then', async () => {
@@ -270,45 +232,6 @@ describe('the executor of Jobs', () => {
       assert.equal(codeOf(await end), code);
       assert.equal(cluster.jobs.size, 0);
     });
-
-  test('a Job that someone deletes fails its run as TransferPodDeleted', async () => {
-    const end = endOf(start());
-    await settle();
-    const [job] = [...cluster.jobs.values()];
-    assert(job !== undefined);
-    await cluster.deleteJob(job);
-    assert.equal(codeOf(await end), 'TransferPodDeleted');
-  });
-
-  test('a Job that is deleted while the watch is stale is missed after the next list', async () => {
-    const end = endOf(start());
-    await settle();
-    const [job] = [...cluster.jobs.values()];
-    assert(job !== undefined);
-    operator.goStale();
-    await cluster.deleteJob(job);
-    await beats(120_000);
-    operator.relist();
-    assert.equal(codeOf(await end), 'TransferPodDeleted');
-  });
-
-  test('a Job that no watch ever shows is missed after a minute', async () => {
-    operator.goStale();
-    const end = endOf(start());
-    await settle();
-    await beats(80_000);
-    assert.equal(codeOf(await end), 'TransferPodDeleted');
-  });
-
-  test('a result that comes while the watch is stale is found by the next list', async () => {
-    const end = endOf(start());
-    await settle();
-    operator.goStale();
-    cluster.putPod(success);
-    await beats(30_000);
-    operator.relist();
-    assert.equal(codeOf(await end), 'succeeded');
-  });
 
   test('a run of a process that was killed is taken over, also without its Secret', async () => {
     void endOf(start());

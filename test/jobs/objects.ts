@@ -33,19 +33,21 @@ export function jobObject(status: object = {}, fields: object = {}, job = newJob
   return jobType.parse({ metadata: { ...metadata, ...given }, spec: { ...spec, ...fields }, status });
 }
 
+export const podManifest = (status: object = {}, metadata: object = {}) => ({
+  metadata: {
+    name: 'pod',
+    namespace: 'operator',
+    uid: 'pod-uid',
+    resourceVersion: '1',
+    creationTimestamp: createdAt,
+    labels: { 'batch.kubernetes.io/controller-uid': 'job-uid' },
+    ...metadata,
+  },
+  status,
+});
+
 export function podObject(status: object = {}, metadata: object = {}): TransferPod {
-  return podType.parse({
-    metadata: {
-      name: 'pod',
-      namespace: 'operator',
-      uid: 'pod-uid',
-      resourceVersion: '1',
-      creationTimestamp: createdAt,
-      labels: { 'batch.kubernetes.io/controller-uid': 'job-uid' },
-      ...metadata,
-    },
-    status,
-  });
+  return podType.parse(podManifest(status, metadata));
 }
 
 export const terminated = (exitCode: number, message = '', reason = 'Error') => ({
