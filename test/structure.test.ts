@@ -276,6 +276,10 @@ describe('the structure of the source', () => {
     for (const [what, { files: listed }] of Object.entries(gates)) assert.ok(listed.length > 0, what);
   });
 
+  test('zod is imported as a namespace, because a bundle would hold its messages in all languages otherwise', () => {
+    assert.deepEqual(offenders(/import (?:type )?\{[^}]*\} from 'zod'/, []), []);
+  });
+
   test('every connector to sources and clouds has the trust of the installation', () => {
     const bare = offenders(/\bbuildConnector\(/, []).filter(
       (file) => !/\btrustingConnector\([\s\S]*\bbuildConnector\(/.test(textOf(file)),

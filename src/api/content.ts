@@ -2,7 +2,7 @@
  * `spec.content`: where the data comes from and how it gets into Glance. The kinds of source are listed here and nowhere else
  * in this folder; each has its schema in sources/.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { byDefault } from './fields.ts';
 import { update, verification } from './publishers.ts';
 import { rule } from './rules.ts';

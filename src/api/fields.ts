@@ -2,7 +2,7 @@
  * Fields that several parts of a spec share: references, URLs, clouds, and the documented default. A description that names
  * a default ends with "Default: ….", which the reference page shows in a column of its own.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { matching, text } from './rules.ts';
 
 /** The widest text column of Glance's database. */

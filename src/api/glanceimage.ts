@@ -1,5 +1,5 @@
 /** The whole resource, as the API server returns it. Invariant: it is parsed once, at the edge, and trusted from there on. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { withEachKey } from '../lib/map-of.ts';
 import { apiVersion, kind } from './group.ts';
 import { specSchema } from './spec.ts';

@@ -2,7 +2,7 @@
  * `spec.import`: an image that exists already, and who manages it. Invariant: Observe has no field that would have to be written to
  * Glance; with Manage, the declaration names one image by its ID, and says what becomes of it at the end.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { baseKeys, listParameters } from '../glance/property-names.ts';
 import { maxTags, maxText, visibilities } from './fields.ts';
 import { matching, rule, set, text, textMap } from './rules.ts';

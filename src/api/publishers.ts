@@ -1,7 +1,7 @@
 /**
  * `content.verify` and `content.update`: whether lists and indexes of publishers must be signed, and how often they are read again.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseDuration } from '../lib/duration.ts';
 import { configMapRef, secretRef, url } from './fields.ts';
 import { rule, text } from './rules.ts';

@@ -2,7 +2,7 @@
  * `spec.revisions`: the retention of images that another revision has replaced, and the pin of the one to use. The API
  * server fills in no default here; `revisionDefaults` says what the absence of a field means.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseDuration } from '../lib/duration.ts';
 import { byDefault, maxText } from './fields.ts';
 import { rule, text } from './rules.ts';

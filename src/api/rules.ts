@@ -3,7 +3,7 @@
  * server makes (CEL or a schema keyword), with the same verdict and, in CEL, the same sentence, so that what
  * `kubectl apply` accepts always parses here. The generator of the CRD throws on a check that was not made by this module.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** One entry of x-kubernetes-validations. */
 export interface CelRule {

@@ -3,7 +3,7 @@
  * the operator obeys in full what they admit. Below `image`, and for the policies and the method, the API server fills in no
  * default: a stored default could not be distinguished from a wish. defaults.ts says what their absence means.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { internalNames } from '../glance/property-names.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { content, oneFile } from './content.ts';

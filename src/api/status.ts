@@ -2,7 +2,7 @@
  * The last observations and actions of the operator. Invariant: only the size of what Glance returns is bounded, never its
  * vocabulary, so that image/sanitise.ts can make any status admissible by these bounds.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { jsonMap, text, time } from './rules.ts';
 
 const short = (description: string) => text(0, 1024).meta({ description });

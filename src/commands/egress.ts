@@ -6,7 +6,7 @@
  * environment of the Pod and the server itself name them, are denied.
  */
 import { isIP } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { createEgressPolicy, type EgressPair, type EgressRules, type RefusalCause } from '../http/egress.ts';
 import { type ProxyRules, proxyProblem } from '../http/proxy.ts';
 import type { ApiTransport } from '../kubernetes/transport.ts';

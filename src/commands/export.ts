@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { visibilities } from '../api/fields.ts';
 import type { Image } from '../glance/image.ts';
 import type { ListFilters } from '../glance/list.ts';

@@ -4,7 +4,7 @@
  * Invariants: pure; the manifest is admitted by the schema; a field that cannot be declared is left out with the reason, and the operator leaves
  * it alone.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { usualContainer } from '../api/fields.ts';
 import { parseGlanceImage } from '../api/glanceimage.ts';
 import { apiVersion, kind } from '../api/group.ts';

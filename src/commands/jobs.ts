@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Checks } from '../controller/health.ts';
 import type { Component } from '../controller/supervisor.ts';
 import { createImageClient } from '../glance/client/index.ts';

@@ -1,5 +1,5 @@
 /** GlanceImages as commands read them: by name, or all of a namespace or of the cluster, page by page. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { glanceImageType } from '../image/access/resources.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';

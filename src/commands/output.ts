@@ -5,7 +5,7 @@
  * control characters, in no form of the output.
  */
 import { styleText } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import { escapedText, printable, printableLines } from '../lib/text.ts';
 import type { Surroundings } from './command.ts';
 import type { Settings } from './config.ts';

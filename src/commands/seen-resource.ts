@@ -4,7 +4,7 @@
  * Guarantees: a value that this version does not know is text, or is left out alone; it never hides the others. `written` is the status
  * as it was written.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { statusSchema } from '../api/status.ts';
 import { glanceImageType } from '../image/access/resources.ts';
 import { type ObjectMeta, parseObject, type ResourceType } from '../kubernetes/resource.ts';

@@ -1,5 +1,5 @@
 /** The settings of the commands. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { logLevels } from '../lib/log.ts';
 import { type Settings, setting, type ValuesOf } from './config.ts';
 import { egressSettings } from './egress.ts';

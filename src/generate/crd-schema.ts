@@ -6,7 +6,7 @@
  * This reads zod's internals (`_zod.def`), which is why package.json pins the exact version of zod.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Twin, twinOf, validations } from '../api/rules.ts';
 import { type StructuralSchema, structural } from './structural.ts';
 

@@ -3,7 +3,7 @@
  * only what a resource has beyond its fields: names, scope, columns.
  */
 import { stringify } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { containerFormatInCel } from '../api/fields.ts';
 import { annotationMeanings, group, kind, plural, version } from '../api/group.ts';
 import { importTransitions, observesInCel } from '../api/import.ts';

@@ -2,7 +2,7 @@
  * The structural schemas that our CRD is made of, and their lint. Invariant: it rejects a keyword that is not named here,
  * a field without a description, a string, list or map without a bound, and a list without a list type.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { validations } from '../api/rules.ts';
 
 /** A part of a CRD's schema, with the keywords that our resources use. */

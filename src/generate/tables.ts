@@ -4,7 +4,7 @@
  */
 
 import type { Registry } from 'prom-client';
-import { z } from 'zod';
+import * as z from 'zod';
 import { describeSettings } from '../commands/config.ts';
 import { runSettings } from '../commands/settings.ts';
 import { createMetrics } from '../controller/metrics.ts';

@@ -5,7 +5,7 @@
  * Invariant: without it everything still works: properties as text, and Glance itself rejects a format that it does not have.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
 import { mapOf } from '../lib/map-of.ts';
 import { isExactNumber, type JsonValue } from '../openstack/json.ts';

@@ -5,7 +5,7 @@
  * are kept unchanged. Only a response without an image is malformed.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
 import { isJsonObject, isTooDeep, type JsonObject, type JsonValue, parseExactJson } from '../openstack/json.ts';
 import { builtInSchema, type ImageSchema, typedValue } from './cloud-schema.ts';

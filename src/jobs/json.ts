@@ -1,5 +1,5 @@
 /** JSON from pods and objects of the cluster. Guarantees: text is bounded before it is parsed, and no error is thrown. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 
 /** Undefined if the text is too long, is not JSON, or has another form. */
 export function parseBounded<T>(schema: z.ZodType<T>, text: string | undefined, maxLength: number): T | undefined {

@@ -4,7 +4,7 @@
  * Invariant: the name of a Job follows from its run, so a second start of the same run conflicts with the first. The pod is admitted
  * by the Pod Security level `restricted`. Its Job never makes a second pod: the operator decides about retries.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { compact } from '../lib/compact.ts';
 import type { Key } from '../lib/key.ts';
 import { runIDOf, type TransferRun } from '../transfer/executor.ts';

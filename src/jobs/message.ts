@@ -4,7 +4,7 @@
  * Guarantees: a message has at most 4096 bytes, which is what a kubelet keeps; code, HTTP status and request id of a failure are
  * always in it, and texts are cut first. All texts come from a stranger: its numbers fit into a status, and its texts are printable.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ErrorCode, errorCodes, longestDelayMs } from '../lib/error-codes.ts';
 import { printable } from '../lib/text.ts';
 import type { EncodedError } from '../transfer/error-codec.ts';

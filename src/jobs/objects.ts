@@ -1,5 +1,5 @@
 /** Jobs and pods, as far as the state of a transfer follows from them. Texts of the cluster are cut when they are read. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type KubernetesObject, parseObject, type ResourceType } from '../kubernetes/resource.ts';
 import { printable } from '../lib/text.ts';
 

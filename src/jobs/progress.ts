@@ -4,7 +4,7 @@
  * Guarantees: a pod needs the right to patch this one ConfigMap, and no other; its text is bounded and checked, and decides only what is
  * shown and whether a run is slow. Progress that cannot be written or read ends no transfer.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { type KubernetesObject, parseObject, pathOf, type ResourceType } from '../kubernetes/resource.ts';
 import type { ApiTransport } from '../kubernetes/transport.ts';

@@ -4,7 +4,7 @@
  * Guarantees: rights that are missing are logged by name. "Unknown" counts as "missing" only for a new transfer, which then runs in the
  * thread; runs of earlier processes are looked for once it is known.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { KubernetesError } from '../kubernetes/errors.ts';
 import type { ApiTransport } from '../kubernetes/transport.ts';
 import type { Clock } from '../lib/clock.ts';

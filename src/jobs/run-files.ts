@@ -3,7 +3,7 @@
  *
  * Invariant: they hold the secrets that this run needs and no other, and are in no argument and no environment variable.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { EgressPair, EgressRules } from '../http/egress.ts';
 import type { ApiServer } from '../kubernetes/kubeconfig.ts';
 import { OperatorError } from '../lib/errors.ts';

@@ -3,7 +3,7 @@
  *
  * Invariant: only what changes where and how a pod runs is configurable. What it runs, as whom and with which rights is not.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const text = z.string().min(1).max(1000);
 const map = z.record(z.string(), z.string());

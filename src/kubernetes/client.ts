@@ -3,7 +3,7 @@
  * type when they are read, and an apply names the uid that it is meant for, so it can neither recreate a deleted object nor
  * change a new object of the same name.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { unreachable } from '../lib/errors.ts';
 import { errorFromResponse, isNotFound, malformedResponse } from './errors.ts';
 import {

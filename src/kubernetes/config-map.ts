@@ -3,7 +3,7 @@
  *
  * Invariant: only `get` is needed, and nothing of a value is in an error.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { mapOf } from '../lib/map-of.ts';
 import type { KubernetesClient } from './client.ts';

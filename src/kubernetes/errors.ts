@@ -3,7 +3,7 @@
  * Status body, which is the API's own vocabulary (NotFound, Conflict, Expired, …). Callers use the predicates below and never
  * parse messages.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { retryAfterMs } from '../http/retry-after.ts';
 import { describe, errorCode, OperatorError, type ResponseFields } from '../lib/errors.ts';
 

@@ -2,7 +2,7 @@
  * One Lease (coordination.k8s.io/v1) of the API server. Invariant: it is replaced as a whole and with the resourceVersion
  * that was read, so only one of two concurrent writers succeeds; fields that others have set on the object are kept.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isAlreadyExists, isConflict, isNotFound, malformedResponse } from './errors.ts';
 import { microTime } from './resource.ts';
 import type { ApiTransport } from './transport.ts';

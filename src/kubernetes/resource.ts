@@ -3,7 +3,7 @@
  * once, when it is read; an object that cannot be parsed is kept as `unreadable` with its metadata, so that it can be reported
  * and never hides the others.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { describe } from '../lib/errors.ts';
 import { type Key, keyOf } from '../lib/key.ts';
 

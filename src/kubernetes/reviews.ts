@@ -2,7 +2,7 @@
  * Logins by tokens of this cluster: who a token is of (TokenReview), and whether that user may GET a path (SubjectAccessReview).
  * Invariant: the API server decides both, and a response that cannot be read admits no client.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { malformedResponse } from './errors.ts';
 import type { ApiTransport } from './transport.ts';
 

@@ -3,7 +3,7 @@
  * values are hidden from the moment they are parsed.
  */
 import { createHmac } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { mapOf } from '../lib/map-of.ts';
 import { SecretString } from '../lib/secret.ts';
 import type { KubernetesClient } from './client.ts';

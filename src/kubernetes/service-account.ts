@@ -4,7 +4,7 @@
  * Guarantees: a token is hidden from the moment it is parsed, and never kept; its life is the shortest that the API server grants;
  * without the rights the error names the ServiceAccount and what is missing.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { OperatorError } from '../lib/errors.ts';
 import { SecretString, tokenForm } from '../lib/secret.ts';
 import type { KubernetesClient } from './client.ts';

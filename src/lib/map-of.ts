@@ -4,7 +4,7 @@
  *
  * Invariant: every key of the object is in the map.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const lost = '__proto__';
 

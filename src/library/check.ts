@@ -4,7 +4,7 @@
  * Invariant: a value of a wrong type is an InvalidRequest that names it, before any call.
  */
 import { isAbsolute } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { InvalidRequest } from '../glance/errors.ts';
 import { serviceRoot } from '../openstack/catalog.ts';
 

@@ -8,7 +8,7 @@
  * Invariant: each given value is written, left out for a stated reason, or rejected by name before anything is changed.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import { InvalidRequest } from '../glance/errors.ts';
 import { isServerKey, reservedPropertyReason } from '../glance/property-names.ts';
 import type { WantedImage } from '../glance/translation.ts';

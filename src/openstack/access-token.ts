@@ -5,7 +5,7 @@
  * Guarantees: what the identity provider sends is bounded; an error names its address and quotes it without our secrets; the
  * client secret goes to the token endpoint only, and to no address without TLS that a document with TLS names.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Clock } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import { SecretString, safeUrl, tokenForm } from '../lib/secret.ts';

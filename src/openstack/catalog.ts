@@ -5,7 +5,7 @@
  * interchangeable; if none matches, the error lists those that exist; the host of a URL stays as it is in the catalog.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
 import { printable } from '../lib/text.ts';
 import { withoutEnd } from '../lib/trim.ts';

@@ -3,7 +3,7 @@
  *
  * Guarantees: an error names the setting, never its value.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ConfigurationError } from './errors.ts';
 
 /** Creates the error for a problem. The problem is a sentence that contains no value of the text. */

@@ -5,7 +5,7 @@
  * Guarantees: no file is opened; the keys of the Secret override PEM text in clouds.yaml.
  */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readPemCertificates } from '../http/pem.ts';
 import { unreachable } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';

@@ -4,7 +4,7 @@
  * Guarantees: the result is a complete CloudConfig or one sentence that names what to change; nothing is guessed; no file is
  * opened; no value of the text appears in an error.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Access, accessOf } from './clouds-auth.ts';
 import { authSchema, authShape, type Fail } from './clouds-settings.ts';
 import { type TlsConfig, type TlsFiles, tlsOf, tlsShape } from './clouds-tls.ts';

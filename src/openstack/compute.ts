@@ -6,7 +6,7 @@
  * error, so that it never means that the image is unused. So is a compute service in the catalog that has no endpoint for the configured
  * name, interface and region.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
 import { EndpointNotFound, MalformedResponse } from './errors.ts';
 import type { BodyLimit } from './exchange.ts';

@@ -5,7 +5,7 @@
  * often does not know its own name.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
 import { withoutEnd } from '../lib/trim.ts';
 import { MalformedResponse } from './errors.ts';

@@ -5,7 +5,7 @@
  * the host of `auth_url`, even if Keystone reports another address.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { boundedList } from '../lib/bounded-list.ts';
 import type { OperatorError } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';

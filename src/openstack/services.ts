@@ -2,7 +2,7 @@
  * The services that we call, and where to find them according to clouds.yaml. A setting for one service overrides the setting for
  * all services; an address in clouds.yaml overrides the catalog.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { configuredUrl, type Fail } from './clouds-settings.ts';
 
 /** Their types in the catalog. */

@@ -4,7 +4,7 @@
  *
  * Invariant: a planned source is plain JSON without secrets; equal ones mean the same bytes.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CloudSpec, SecretRef } from '../api/fields.ts';
 import type { ImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';

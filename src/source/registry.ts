@@ -3,7 +3,7 @@
  * `source.kind` of a plan. A new kind is a schema in src/api/sources/, a file in kinds/ and its lines here, which the compiler
  * demands.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ContentSpec, SourceKind } from '../api/content.ts';
 import { compact } from '../lib/compact.ts';
 import type { DeclaredContext, DeclaredData, PlannedSource, SecretNeed } from './kind.ts';

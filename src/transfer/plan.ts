@@ -5,7 +5,7 @@
  * and sent to another thread or machine.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Image } from '../glance/image.ts';
 import { compact } from '../lib/compact.ts';
 import { planned } from '../source/kind.ts';

@@ -1,5 +1,5 @@
 /** The source `content.glance`: another image of Glance, verified against the digest that its Glance reports. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { cloud } from '../fields.ts';
 import { matching, rule, text } from '../rules.ts';
 

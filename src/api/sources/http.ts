@@ -1,5 +1,5 @@
 /** The source `content.http`: a file on a web server, verified against a digest that is declared, or that its publisher lists. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { secretRef, url } from '../fields.ts';
 import { digestFrom } from '../publishers.ts';
 import { listBy, matching, rule, text } from '../rules.ts';

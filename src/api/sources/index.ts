@@ -1,5 +1,5 @@
 /** The source `content.index`: an image that a file in JSON names, which its publisher replaces with each release. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { url } from '../fields.ts';
 import { matching, rule, text } from '../rules.ts';
 import { http } from './http.ts';

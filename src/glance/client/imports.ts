@@ -5,7 +5,7 @@
  * show why it failed.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { boundedList } from '../../lib/bounded-list.ts';
 import { MalformedResponse } from '../../openstack/errors.ts';
 import type { JsonObject, JsonValue } from '../../openstack/json.ts';

@@ -1,5 +1,5 @@
 /** What a cloud reports about its image service. Invariant: unreported values are absent, never made up. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { mapOf } from '../../lib/map-of.ts';
 import { MalformedResponse } from '../../openstack/errors.ts';
 import { jsonOf } from '../../openstack/response.ts';

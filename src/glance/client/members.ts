@@ -3,7 +3,7 @@
  *
  * Invariant: only the owner adds and removes members, and only the member accepts.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { MalformedResponse } from '../../openstack/errors.ts';
 import type { HttpResponse } from '../../openstack/exchange.ts';
 import type { JsonValue } from '../../openstack/json.ts';

@@ -4,7 +4,7 @@
  * Invariant: a cloud without named stores is not a failure; a named store that does not exist or is read-only is a
  * failure of its own class.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { responseFieldsOf } from '../../lib/errors.ts';
 import { isJson, isJsonObject, type JsonObject, type JsonValue } from '../../openstack/json.ts';
 import { Conflict, ImageGone, InvalidRequest, NotFound, StoreNotFound, StoreReadOnly } from '../errors.ts';

@@ -6,7 +6,7 @@
  * schema is read again at most every ten seconds.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import { group, kind, version } from '../../api/group.ts';
 import { specSchema } from '../../api/spec.ts';
 import { type GlanceImageStatus, statusSchema } from '../../api/status.ts';

@@ -5,7 +5,7 @@
  * Invariant: a memory belongs to one uid. A lost one costs reads, or one more transfer, but no image and no second one. One that a
  * later version wrote is not interpreted.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { sourceSchema } from '../../api/status.ts';
 import { compact } from '../../lib/compact.ts';

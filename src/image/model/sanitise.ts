@@ -6,7 +6,7 @@
  * Guarantees: pure and total, whatever the values are; the API server admits the result and returns an equal one, so a status
  * that was written is not written again; a status that is admissible stays as it is.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { rfc3339 } from '../../api/conditions.ts';
 import { type GlanceImageStatus, statusSchema } from '../../api/status.ts';
 import { compact } from '../../lib/compact.ts';

@@ -5,7 +5,7 @@
  * neither changed nor deleted. It belongs to its resource by an ownerReference, and Kubernetes deletes it with that. Each call can be
  * repeated. Only `get`, `create`, `patch` and `delete` are needed, on ConfigMaps that resources name.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { apiVersion, kind } from '../../api/group.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';

@@ -5,7 +5,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ContentSpec } from '../../api/content.ts';
 import { parseImageRef } from '../../glance/ref.ts';
 import { compact } from '../../lib/compact.ts';

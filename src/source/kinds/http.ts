@@ -1,5 +1,5 @@
 /** The source `content.http`: a file on a web server, or on one of its mirrors. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ContentSpec } from '../../api/content.ts';
 import { compact } from '../../lib/compact.ts';
 import { isPattern } from '../checksums/names.ts';
