@@ -107,6 +107,90 @@ describe('while the image of a newer file is filled', () => {
     await reached(world, 'b', 'ubuntu');
     assert.equal(world.images.get(world.status?.imageID ?? '')?.diskFormat, 'vhd');
   });
+
+  for (const [code, status] of [
+    ['Forbidden', 'False'],
+    ['InvalidSpec', 'False'],
+    ['GlanceUnavailable', 'False'],
+  ] as const) {
+    test(`an edit that Glance answers with ${code} is reported at once, and again at its next attempt only`, async () => {
+      const why = 'Glance does not take it';
+      let tried = 0;
+      world.decide(({ op }) => {
+        if (op !== 'patch') return 'ok';
+        tried++;
+        return new OperatorError(why, { code });
+      });
+      world.edit(specWith({ tags: ['x'] }));
+      for (let reconciles = 0; reconciles < 4; reconciles++) {
+        await world.step();
+        const { nextAttemptTime, lastError, transfer } = world.status ?? {};
+        assert.deepEqual([tried, lastError?.attempts, lastError?.reason], [1, 1, code]);
+        assert.deepEqual(shown(world), {
+          ready: `${status} ${code}`,
+          generation: 2,
+          imageID: current,
+          updating: 'Transferring',
+        });
+        assert.match(
+          String(world.message()),
+          new RegExp(`${why}. Attempt 1 failed; .* at ${nextAttemptTime?.slice(11)}`),
+        );
+        assert.deepEqual([world.isTransferring(), transfer?.phase], [true, 'Transferring']);
+        assert.doesNotMatch(findCondition(world.status?.conditions, 'Updating')?.message ?? '', new RegExp(why));
+      }
+      assert.equal(world.events.filter((event) => event === `Warning ${code}`).length, 1);
+      await untilNextAttempt(world);
+      assert.deepEqual([tried, world.status?.lastError?.attempts], [2, 2]);
+      world.decide(() => 'ok');
+      await untilNextAttempt(world);
+      assert.deepEqual(
+        [world.ready(), world.status?.lastError, world.status?.nextAttemptTime],
+        ['True Ready', undefined, undefined],
+      );
+      assert.deepEqual(world.images.get(current)?.tags, ['x']);
+      await world.release();
+      await reached(world, 'b', 'ubuntu');
+    });
+  }
+
+  test('a rejected edit is tried again at once when another one follows', async () => {
+    world.decide(({ op }) => (op === 'patch' ? new OperatorError('no', { code: 'Forbidden' }) : 'ok'));
+    world.edit(specWith({ tags: ['x'] }));
+    await world.step();
+    assert.equal(world.ready(), 'False Forbidden');
+    world.decide(() => 'ok');
+    world.edit(specWith({ tags: ['y'] }));
+    await world.step();
+    assert.deepEqual([world.ready(), world.images.get(current)?.tags], ['True Ready', ['y']]);
+  });
+
+  test('a suspension after an edit that has reached the image to use says that it is as declared', async () => {
+    world.edit(specWith({ tags: ['x'] }));
+    await world.step();
+    world.edit(specWith({ tags: ['x'] }, { suspend: true }));
+    await world.step();
+    assert.deepEqual([world.ready(), world.isTransferring()], ['True Suspended', false]);
+    assert.doesNotMatch(String(world.message()), /has changed/);
+    await world.release();
+    world.edit(specWith({ tags: ['x'] }));
+    await reached(world, 'b', 'ubuntu');
+  });
+
+  test('a suspension together with an edit does not claim that the image to use is as declared', async () => {
+    world.edit(specWith({ tags: ['x'] }, { suspend: true }));
+    await world.step();
+    assert.equal(world.ready(), 'Unknown Suspended');
+  });
+
+  test('a suspension after an edit that was rejected says that the image to use is not as declared', async () => {
+    world.decide(({ op }) => (op === 'patch' ? new OperatorError('no', { code: 'Forbidden' }) : 'ok'));
+    world.edit(specWith({ tags: ['x'] }));
+    await world.step();
+    world.edit(specWith({ tags: ['x'] }, { suspend: true }));
+    await world.step();
+    assert.equal(world.ready(), 'False Suspended');
+  });
 });
 
 test('an edit of the tags reaches the image to use while the newer file cannot be downloaded', async () => {
@@ -167,6 +251,13 @@ async function untilDown(world: World): Promise<void> {
   assert.fail(`${world.ready()}: ${world.message()}`);
 }
 
+/** Reconciles at the time of the next attempt. */
+async function untilNextAttempt(world: World): Promise<void> {
+  const { nextAttemptTime = assert.fail('there is a next attempt') } = world.status ?? {};
+  await world.clock.advance(Date.parse(nextAttemptTime) - world.clock.now().getTime());
+  await world.step();
+}
+
 function pendingOf(world: World, current: string): string {
   return [...world.images.keys()].find((id) => id !== current) ?? assert.fail();
 }
@@ -209,18 +300,18 @@ interface Row {
   context?: Partial<PerformContext>;
   calls: readonly string[];
   kind: 'done' | 'failed' | 'gone';
-  isKeptUp?: boolean;
+  upkeep?: 'asDeclared' | 'differs' | 'notCompared';
 }
 
 const rows: readonly Row[] = [
   { what: 'nothing is done where no other image is made', desired: undefined, calls: [], kind: 'done' },
-  { what: 'an image as declared costs no call', desired: desiredOf({}), calls: [], kind: 'done', isKeptUp: true },
+  { what: 'an image as declared costs no call', desired: desiredOf({}), calls: [], kind: 'done', upkeep: 'asDeclared' },
   {
     what: 'the record of the image to use is changed, and no other one',
     desired: withTags,
     calls: ['patch 0 /tags'],
     kind: 'done',
-    isKeptUp: true,
+    upkeep: 'asDeclared',
   },
   {
     what: 'an image that is gone is not made again',
@@ -228,7 +319,7 @@ const rows: readonly Row[] = [
     state: stateOf([other], memory),
     calls: [],
     kind: 'done',
-    isKeptUp: false,
+    upkeep: 'differs',
   },
   {
     what: 'an image that has the mark of another resource is left as it is',
@@ -236,7 +327,7 @@ const rows: readonly Row[] = [
     state: stateOf([imageOf({ properties: { glance_image_operator_owner: 'other/other/0' } }), other], memory),
     calls: [],
     kind: 'done',
-    isKeptUp: false,
+    upkeep: 'differs',
   },
   {
     what: 'an image that an administrator has deactivated stays so',
@@ -244,7 +335,7 @@ const rows: readonly Row[] = [
     state: stateOf([imageOf({ status: 'deactivated' }), other], memory),
     calls: [],
     kind: 'done',
-    isKeptUp: false,
+    upkeep: 'differs',
   },
   {
     what: 'an image does not get the name that another one still has',
@@ -252,6 +343,7 @@ const rows: readonly Row[] = [
     state: stateOf([image, { ...other, name: 'ubuntu' }], memory),
     calls: [],
     kind: 'done',
+    upkeep: 'notCompared',
   },
   {
     what: 'nothing is changed once the resource is gone',
@@ -262,13 +354,13 @@ const rows: readonly Row[] = [
   },
 ];
 
-for (const { what, desired, state = stateOf(held, memory), context, calls, kind, isKeptUp } of rows) {
+for (const { what, desired, state = stateOf(held, memory), context, calls, kind, upkeep } of rows) {
   test(`the image to use next to one that is made: ${what}`, async () => {
     const glance = stubGlance(held);
     const kept = await keepUp(desired, state, performOn(glance, context));
     assert.deepEqual([kept.kind, glance.calls], [kind, calls]);
     if (kept.kind !== 'done') return;
-    assert.equal(kept.isKeptUp, isKeptUp);
+    assert.equal(kept.upkeep?.kind, upkeep);
     assert.equal(kept.state.observed.revisions.length, state.observed.revisions.length);
   });
 }

@@ -17,11 +17,21 @@ export interface Report {
   secret?: { version: string | undefined } | undefined;
   /** Data that was verified in this reconcile. */
   content?: VerifiedContent | undefined;
-  /** While the image of a publisher's newer file is made: whether the one to use is as declared. Absent: it was not compared. */
-  isKeptUp?: boolean | undefined;
+  /** Absent: no image of a publisher's newer file is made, or the one to use was not looked at. */
+  upkeep?: Upkeep | undefined;
   /** In the order in which they happened. */
   changes: readonly Change[];
 }
+
+/** Whether the image to use is as declared while that of a publisher's newer file is made. */
+export type Upkeep =
+  | { kind: 'asDeclared' }
+  /** It is gone, another one's or deactivated, or something is declared that only the other image will have. */
+  | { kind: 'differs' }
+  /** It was not compared, because the other image has its name. */
+  | { kind: 'notCompared' }
+  /** It could not be compared or changed. The other image goes on. */
+  | { kind: 'failed'; error: OperatorError };
 
 export type Change =
   | { kind: 'created'; id: string }

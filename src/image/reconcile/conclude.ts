@@ -101,12 +101,8 @@ function outcomeOf(
       return { kind: 'requeue' };
     case 'waiting':
       return { kind: 'requeueAfter', afterMs: end.ms };
-    case 'failed': {
-      const at = status.nextAttemptTime;
-      return at === undefined
-        ? { kind: 'awaitChange' }
-        : { kind: 'requeueAfter', afterMs: Math.max(0, Date.parse(at) - clock.now().getTime()) };
-    }
+    case 'failed':
+      return lookAgain(attemptMs(status, clock.now()));
     case 'resolving': {
       // A reading that has begun reports its end. Otherwise the next reconcile begins it.
       const isReading = pinning.kind === 'open' || (pinning.kind === 'pinned' && pinning.isRereading === true);
@@ -115,13 +111,17 @@ function outcomeOf(
     case 'transferring': {
       const intervalMs = parseDuration(resource.spec.interval);
       const next = pinning.kind === 'candidate' ? drift.next(key, intervalMs) : undefined;
-      return next?.kind === 'notDue' ? lookAgain(next.ms) : { kind: 'awaitChange' };
+      return lookAgain(next?.kind === 'notDue' ? next.ms : undefined, attemptMs(status, clock.now()));
     }
     case 'suspended':
       return { kind: 'awaitChange' };
     default:
       return unreachable(end);
   }
+}
+
+function attemptMs({ nextAttemptTime: at }: GlanceImageStatus, now: Date): number | undefined {
+  return at === undefined ? undefined : Math.max(0, Date.parse(at) - now.getTime());
 }
 
 /** `undefined`: not because of this. */

@@ -54,10 +54,8 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   if (glimpsed.kind === 'settled') return withReport({ ...at, ...glimpsed.report });
   const seen = await attempt(context.signal, () => seenState(pass, perform, cloud.place, configMaps));
   if (!seen.ok) return failed(pass, seen.error, context, at);
-  const { gone, doubtMs } = seen.value;
+  const { doubtMs } = seen.value;
   if (doubtMs > 0) return outcome({ kind: 'requeueAfter', afterMs: doubtMs });
-  const replaceable = gone.filter((id) => id !== desired.adopts);
-  const vanished = replaceable.map((id) => ({ kind: 'vanished' as const, id }));
   const kept = await keepUpFirst(pass, seen.value.state, perform, cloud, context);
   const pursued = kept.kind === 'done' ? await pursue(desired, kept.state, perform) : kept;
   if (pursued.kind === 'gone') return outcome({ kind: 'awaitChange' });
@@ -67,8 +65,9 @@ export async function converge(pass: Pass, context: ReconcileContext): Promise<R
   const isOwner = state.observed.revisions.some(({ ownership }) => isOurs(ownership));
   if (isOwner && !(await perform.guard())) return outcome({ kind: 'awaitChange' });
   const place = state.memory.images.length === 0 ? {} : { place: cloud.place };
-  const { isKeptUp, changes: before } = kept.kind === 'done' ? kept : { isKeptUp: undefined, changes: [] };
-  const learned = { ...at, observed: state.observed, changes: [...vanished, ...before, ...pursued.changes], isKeptUp };
+  const { upkeep, changes: before } = kept.kind === 'done' ? kept : { upkeep: undefined, changes: [] };
+  const changes = [...seen.value.changes, ...before, ...pursued.changes];
+  const learned = { ...at, observed: state.observed, changes, upkeep };
   const withPlace = { ...state.memory, ...place };
   if (pursued.kind === 'failed') {
     const usable = withoutWrong(withPlace, state.observed, desired, context.clock.now());
@@ -85,6 +84,7 @@ async function whileTransferring(pass: Pass, state: ActiveTransfer, context: Rec
   const kept = isKeepingUpDue(pass, context) ? await keepUpMeanwhile(pass, context) : undefined;
   if (kept?.kind === 'gone') return outcome({ kind: 'awaitChange' });
   if (kept?.kind === 'outdated') return outcome({ kind: 'requeue' });
+  if (kept?.kind === 'inDoubt') return outcome({ kind: 'requeueAfter', afterMs: kept.ms });
   return withReport({ ...transferring, ...kept?.learned });
 }
 

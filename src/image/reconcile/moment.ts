@@ -20,7 +20,7 @@ export function momentOf(
   const content = shownContent(report, previous);
   return {
     generation: metadata.generation,
-    specHash: specHashOf(spec),
+    specHash: specHashOf(pinning.declared.spec),
     reconcileAt: metadata.annotations[reconcileAtAnnotation],
     deleting: metadata.deletionTimestamp !== undefined,
     recordOnly: spec.content === undefined,
@@ -39,7 +39,7 @@ export function momentOf(
   };
 }
 
-/** 16 digits of a hash of all that is declared but `suspend`. */
+/** 16 digits of a hash of all that is declared but `suspend`. A file of a publisher is no declaration. */
 function specHashOf({ suspend: _, ...declared }: GlanceImage['spec']): string {
   return valueHash(declared, 16);
 }

@@ -7,7 +7,7 @@
 import { type ConditionVerdict, findCondition, isConvergedReason } from '../../api/conditions.ts';
 import type { Reason } from '../../api/reasons.ts';
 import type { GlanceImageStatus } from '../../api/status.ts';
-import { unreachable } from '../../lib/errors.ts';
+import { type OperatorError, unreachable } from '../../lib/errors.ts';
 import { whyForeign } from '../model/ownership.ts';
 import type { Change, Report } from '../model/report.ts';
 import type { Revision } from '../model/revisions.ts';
@@ -23,16 +23,28 @@ export function eventsOf(previous: GlanceImageStatus, next: GlanceImageStatus, r
   const [before, after] = [findCondition(previous.conditions, 'Ready'), findCondition(next.conditions, 'Ready')];
   // A declaration that failed at first is applied for the first time.
   const drift = previous.observedGeneration === next.observedGeneration && before?.status !== 'False';
-  const events = report.changes.flatMap((change) => fromChange(change, drift));
+  const error = failureIn(report);
+  const changes = report.changes.filter(({ kind }) => kind !== 'vanished' || !isUnreplaced(error));
+  const events = changes.flatMap((change) => fromChange(change, drift));
   if (after === undefined) return events;
   const { lastError } = next;
-  if (report.end.kind === 'failed' && lastError !== undefined && previous.lastError?.reason !== lastError.reason) {
-    events.push({ type: 'Warning', reason: reasonOf(report.end.error), note: noteOf(next, after) });
+  if (error !== undefined && lastError !== undefined && previous.lastError?.reason !== lastError.reason) {
+    events.push({ type: 'Warning', reason: reasonOf(error), note: noteOf(next, after) });
   }
   if (isConvergedReason(after.reason) && after.reason !== before?.reason) {
     events.push({ type: 'Normal', reason: after.reason, note: after.message });
   }
   return events;
+}
+
+function failureIn({ end, upkeep }: Report): OperatorError | undefined {
+  if (upkeep?.kind === 'failed') return upkeep.error;
+  return end.kind === 'failed' ? end.error : undefined;
+}
+
+/** A failure that says that no other image takes the place of one that has vanished. */
+function isUnreplaced(error: OperatorError | undefined): boolean {
+  return error?.code === 'ImportVanished' || error?.code === 'PinNotFound';
 }
 
 /** The failure of a newer file of a publisher is not that of the image to use. */

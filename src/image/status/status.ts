@@ -27,6 +27,7 @@ import { availabilityOf } from './available.ts';
 import { type Failure, reasonOf, verdictsOnFailure } from './failure.ts';
 import { shownOf } from './shown.ts';
 import { pinnedIn, pinningAfter, sourceAfter, whileFollowing, withPublisher } from './updating.ts';
+import { isFailing, isUpkeepFailing, type KnownUpkeep, knownUpkeep } from './upkeep.ts';
 
 /** When and for what a status is worked out: what it needs in addition to the report of the reconcile. */
 export interface Moment {
@@ -52,11 +53,24 @@ export function summarise(report: Report, previous: GlanceImageStatus, moment: M
   const { end, memory, cloud, secret } = report;
   const shown = shownOf(report, previous, moment.now);
   const { imageID, image } = shown;
-  const failure = failureOf(end, previous, moment);
-  const main = verdictsOf(end, { previous, memory, image, imageID, failure, moment });
   const pinning = end.kind === 'failed' ? pinningAfter(moment.pinning, memory) : moment.pinning;
-  const kept = { isKeptUp: report.isKeptUp, ready: whenConverged({ image, imageID, moment }) };
-  const verdicts = withPublisher(pinning, end, main, imageID, previous, moment.generation, kept);
+  const { generation } = moment;
+  const upkeep = knownUpkeep(report, pinning, previous, generation);
+  const failure = failureOf(end, upkeep, previous, moment);
+  const ofEnd = isFailing(upkeep) && end.kind !== 'failed' ? undefined : failure;
+  const main = verdictsOf(end, { previous, memory, image, imageID, failure: ofEnd, moment });
+  const converged = whenConverged({ image, imageID, moment });
+  const kept = {
+    upkeep,
+    main,
+    failure,
+    converged,
+    imageID,
+    previous,
+    generation,
+    wasReady: wasReady(previous, moment),
+  };
+  const verdicts = withPublisher(pinning, end, kept);
   const transfer = transferOf(end, previous.transfer, moment.now);
   return sanitise({
     observedGeneration: moment.generation,
@@ -79,7 +93,7 @@ export function summarise(report: Report, previous: GlanceImageStatus, moment: M
     cloud: cloud === undefined ? previous.cloud : compact({ ...cloud }),
     secretVersion: secret === undefined ? previous.secretVersion : secret.version,
     source: sourceAfter(pinning, end, previous),
-    operation: isBlank(memory) ? undefined : asOperation(settledBy(end, memory, moment)),
+    operation: isBlank(memory) ? undefined : asOperation(settledBy(report, moment)),
     lastHandledReconcileAt: moment.reconcileAt,
   });
 }
@@ -133,21 +147,27 @@ function isReadyIn({ conditions }: GlanceImageStatus): boolean {
   return ready?.status === 'True' && isConvergedReason(ready.reason);
 }
 
-function settledBy(end: End, memory: Memory, { specHash }: Moment): Memory {
-  return end.kind === 'converged' ? { ...memory, settled: specHash } : memory;
+function settledBy({ end, upkeep, memory }: Report, { specHash }: Moment): Memory {
+  const isSettled = end.kind === 'converged' || upkeep?.kind === 'asDeclared';
+  return isSettled ? { ...memory, settled: specHash } : memory;
 }
 
 /** A failure stays in sight until the image is as declared; a new declaration starts the count again. */
-function failureOf(end: End, previous: GlanceImageStatus, moment: Moment): Failure | undefined {
+function failureOf(
+  end: End,
+  upkeep: KnownUpkeep | undefined,
+  previous: GlanceImageStatus,
+  moment: Moment,
+): Failure | undefined {
   const sameDeclaration = previous.observedGeneration === moment.generation;
-  const before = sameDeclaration ? previous.lastError : undefined;
+  const isOfSame = isFailing(upkeep) === isUpkeepFailing(previous);
+  const before = sameDeclaration && isOfSame ? previous.lastError : undefined;
   if (end.kind === 'converged' || end.kind === 'suspended' || end.kind === 'held') return undefined;
-  if (end.kind !== 'failed') {
-    return before === undefined
-      ? undefined
-      : { lastError: before, nextAttemptTime: undefined, reaction: { kind: 'backoff' } };
+  const error = upkeep?.kind === 'failed' ? upkeep.error : end.kind === 'failed' ? end.error : undefined;
+  if (error === undefined) {
+    const nextAttemptTime = upkeep?.kind === 'stillFailing' ? previous.nextAttemptTime : undefined;
+    return before === undefined ? undefined : { lastError: before, nextAttemptTime, reaction: { kind: 'backoff' } };
   }
-  const { error } = end;
   const attempts = isProgress(before?.reason, reasonOf(error)) ? 1 : (before?.attempts ?? 0) + 1;
   const reaction = reactionTo(error.retry, attempts);
   const lastError = compact({

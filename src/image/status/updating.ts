@@ -5,7 +5,7 @@
  * Stalled.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { type ConditionVerdict, findCondition, isConvergedReason, type Verdicts } from '../../api/conditions.ts';
+import { type ConditionVerdict, findCondition, type Verdicts } from '../../api/conditions.ts';
 import type { GlanceImageStatus } from '../../api/status.ts';
 import type { OperatorError } from '../../lib/errors.ts';
 import { safeUrl } from '../../lib/secret.ts';
@@ -15,6 +15,7 @@ import type { End } from '../model/report.ts';
 import type { PinnedSource } from '../publishers/candidates.ts';
 import type { Pinning } from '../publishers/resolution.ts';
 import { reasonOf } from './failure.ts';
+import { type UpkeepScene, whileNewerIsMade } from './upkeep.ts';
 
 type Main = Pick<Verdicts, 'ready' | 'activity'>;
 
@@ -49,28 +50,14 @@ export function pinnedIn(pinning: Pinning, previous: GlanceImageStatus): PinnedS
   }
 }
 
-/**
- * `main`: the conditions without regard to publishers. `imageID`: the image to use; undefined where it is gone, or not verified. `kept`:
- * whether that is as declared now, and what Ready says then.
- */
 export function withPublisher(
   pinning: Pinning,
   end: End,
-  main: Main,
-  imageID: string | undefined,
-  previous: GlanceImageStatus,
-  generation: number,
-  kept: { isKeptUp: boolean | undefined; ready: ConditionVerdict },
+  scene: UpkeepScene,
 ): Main & { updating: ConditionVerdict | undefined } {
+  const { main } = scene;
   if (pinning.kind !== 'candidate' || end.kind === 'converged') return { ...main, updating: standing(pinning) };
-  const updating = becomesOf(pinning.source, end, main.ready);
-  if (kept.isKeptUp === true && imageID !== undefined)
-    return { ready: kept.ready, activity: { kind: 'none' }, updating };
-  if (kept.isKeptUp === false) return { ...main, updating };
-  const { status, reason, message = '' } = findCondition(previous.conditions, 'Ready') ?? {};
-  const isSame = previous.observedGeneration === generation && imageID !== undefined;
-  if (!isSame || status !== 'True' || !isConvergedReason(reason)) return { ...main, updating };
-  return { ready: { status, reason, message }, activity: { kind: 'none' }, updating };
+  return { ...whileNewerIsMade(scene), updating: becomesOf(pinning.source, end, main.ready) };
 }
 
 export function whileFollowing(
