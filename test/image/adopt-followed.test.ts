@@ -1,7 +1,8 @@
 /** Images that are taken over, whose content is left to a publisher: a file of the publisher is no declaration. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
+import { ImageNotFound } from '../../src/glance/errors.ts';
 import { contentProperty, markProperties, ownerProperty } from '../../src/image/model/identity.ts';
 import { adopting, contentWith, existing, held, id, importing } from './adopting.ts';
 import { publishersOf } from './following.ts';
@@ -104,6 +105,55 @@ test('an image that had the data of its publisher is replaced by the newer file,
     assert.equal(world.ready(), 'True Ready');
     assert.equal(world.data.get(world.status?.imageID ?? ''), data);
   }
+});
+
+describe('an image that was taken over and does not exist any more', () => {
+  const replacements = (world: World) => world.events.filter((event) => event === 'Warning Replaced').length;
+
+  test('an image that was taken over and is gone is reported as replaced once while the image of a newer file is filled', async () => {
+    const { world, publishers } = taken('a', true);
+    await world.settle(8);
+    world.hold();
+    publishers.publish(list, 'b');
+    await checked(world, 'b');
+    assert.deepEqual([world.isTransferring(), world.status?.imageID], [true, id]);
+    world.foreignDelete(id);
+    for (let checks = 0; checks < 3; checks++) {
+      await world.clock.advance(600_000);
+      await world.step();
+    }
+    assert.deepEqual([replacements(world), world.status?.imageID], [1, undefined]);
+    await world.release();
+    await world.settle(12);
+    assert.deepEqual([replacements(world), world.ready(), world.images.size], [1, 'True Ready', 1]);
+  });
+
+  test('an image that was taken over and is gone is reported as replaced once when content that was declared since has its image', async () => {
+    const world = adopting(importing(contentWith('a')));
+    await world.settle(6);
+    world.hold();
+    world.edit(importing(contentWith('b')));
+    await world.settle(8);
+    assert.deepEqual([world.isTransferring(), world.status?.imageID], [true, id]);
+    world.foreignDelete(id);
+    await world.release();
+    await world.settle(20);
+    assert.deepEqual([replacements(world), world.ready(), world.images.size], [1, 'True Ready', 1]);
+  });
+
+  test('an image that was taken over and is gone is not reported as replaced if nothing takes its place, also where a change of it shows that', async () => {
+    const world = adopting();
+    await world.settle();
+    world.edit(importing({ image: { tags: ['x'] } }));
+    world.decide(({ op }) => {
+      if (op !== 'patch') return 'ok';
+      world.images.delete(id);
+      return new ImageNotFound('it does not exist', { httpStatus: 404 });
+    });
+    for (let steps = 0; steps < 4 && world.ready() !== 'False ImportVanished'; steps++) await world.settle(1);
+    assert.deepEqual([replacements(world), world.ready()], [0, 'False ImportVanished']);
+    assert.ok(world.events.includes('Warning ImportVanished'));
+  });
 });
 
 test('the mark of the content of an earlier resource does not make the first declared content a new one', async () => {
