@@ -113,7 +113,7 @@ describe('while the image of a newer file is filled', () => {
     ['InvalidSpec', 'False'],
     ['GlanceUnavailable', 'False'],
   ] as const) {
-    test(`an edit that Glance answers with ${code} is reported at once, and again at its next attempt only`, async () => {
+    test(`an edit that fails with ${code} is reported at once, and again at its next attempt only`, async () => {
       const why = 'Glance does not take it';
       let tried = 0;
       world.decide(({ op }) => {
@@ -153,6 +153,18 @@ describe('while the image of a newer file is filled', () => {
       await reached(world, 'b', 'ubuntu');
     });
   }
+
+  test('an edit that the operator cannot apply is reported at once, and the newer file goes on', async () => {
+    world.edit(specWith({ properties: { os_glance_x: 'x' } }));
+    await world.step();
+    assert.deepEqual([world.ready(), world.isTransferring()], ['False InvalidSpec', true]);
+    assert.equal(findCondition(world.status?.conditions, 'Stalled')?.reason, 'InvalidSpec');
+    await world.step();
+    assert.equal(findCondition(world.status?.conditions, 'Stalled')?.reason, 'InvalidSpec');
+    world.edit(specWith({}));
+    await world.step();
+    assert.deepEqual([world.ready(), world.isTransferring()], ['True Ready', true]);
+  });
 
   test('a rejected edit is tried again at once when another one follows', async () => {
     world.decide(({ op }) => (op === 'patch' ? new OperatorError('no', { code: 'Forbidden' }) : 'ok'));

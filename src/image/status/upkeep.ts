@@ -1,5 +1,5 @@
 /**
- * What a status says of the image to use while that of a publisher's newer file is made.
+ * The part of a status about the image to use while that of a publisher's newer file is made.
  *
  * Guarantees: pure; a failure to keep the image to use as declared is shown until the next attempt, and the attempts for the newer file are
  * not counted together with its own.
@@ -22,7 +22,7 @@ export interface UpkeepScene {
   main: Main;
   /** Of this upkeep, if it fails. */
   failure: Failure | undefined;
-  /** What Ready says of an image that is as declared. */
+  /** Ready of an image that is as declared. */
   converged: ConditionVerdict;
   /** The image to use; undefined where it is gone, or not verified. */
   imageID: string | undefined;
