@@ -5,6 +5,7 @@
  * `--download`; requests are bounded in number, time and bytes.
  */
 import { attempt, OperatorError } from '../lib/errors.ts';
+import { publicUrl } from '../lib/public-url.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { choose } from '../source/checksums/choose.ts';
 import { readList } from '../source/checksums/list.ts';
@@ -108,13 +109,16 @@ async function lookAt(
     throw new OperatorError(`${safeUrl(url)} is ${head.page}, not an image: give the URL of the file itself`, {
       code: 'PageReceived',
     });
+  if (head.rejection !== undefined) throw head.rejection;
   work.update('Looking for a list of digests');
   const { list, indexed, notes } = await neighbours(url, given, access, surroundings);
   work.stop();
   const downloaded = given.download ? await download(url, head.format, list?.digest, access, surroundings) : undefined;
+  const named = given.checksums ?? given.indexUrl;
+  const urls = { url: publicUrl(url), given: named === undefined ? undefined : publicUrl(named) };
   return {
-    url,
-    given: given.checksums ?? given.indexUrl,
+    url: urls.url.url,
+    given: urls.given?.url,
     size: head.size,
     format: head.format,
     compression: head.compression,
@@ -123,6 +127,7 @@ async function lookAt(
     list,
     indexed,
     downloaded: downloaded && `sha256:${downloaded.sha256}`,
+    leftOut: [...new Set([...urls.url.leftOut, ...(urls.given?.leftOut ?? [])])],
     notes,
   };
 }
@@ -208,7 +213,7 @@ async function neighbours(
   for (const at of indexUrl === undefined ? documents.slice(0, mostDocuments) : [indexUrl]) {
     const bytes = await read(at);
     const indexed = bytes && pointersIn(bytes, at, url);
-    if (indexed !== undefined) return { list: undefined, indexed, notes };
+    if (indexed !== undefined) return { list: undefined, indexed: { ...indexed, url: publicUrl(at).url }, notes };
   }
   return { list: undefined, indexed: undefined, notes: isLate() ? [...notes, slow] : notes };
 }
@@ -268,7 +273,8 @@ function linksIn(page: string, url: string): string[] {
 
 type InList = { kind: 'absent' } | { kind: 'note'; note: string } | { kind: 'found'; list: FoundList };
 
-function inList(bytes: Uint8Array, url: string, file: string): InList {
+function inList(bytes: Uint8Array, at: string, file: string): InList {
+  const { url } = publicUrl(at);
   const list = readList(bytes);
   if (!list.ok) return { kind: 'absent' };
   const isOwn = isOfFile(url, file);

@@ -6,6 +6,7 @@
 import { apiVersion, kind } from '../api/group.ts';
 import { maxInteger } from '../api/spec.ts';
 import { formatBytes } from '../lib/bytes.ts';
+import { percentDecoded } from '../lib/text.ts';
 import { fileFromIndex, fileFromList, fileWithDigest } from '../source/registry.ts';
 import { manifestText, resourceName } from './manifest-text.ts';
 import { shown } from './output.ts';
@@ -41,6 +42,8 @@ export interface DraftFacts {
   indexed: FoundIndex | undefined;
   /** `<algorithm>:<hex>` of the downloaded file. */
   downloaded: string | undefined;
+  /** The names of parameters with credentials that the URLs had. */
+  leftOut: readonly string[];
   /** Sentences for the reader. */
   notes: readonly string[];
 }
@@ -85,12 +88,15 @@ export function draftOf(found: DraftFacts, { name, namespace, secret, cloud }: D
       ? ''
       : `    # properties:                 # likely, by the name of the file\n${properties.join('')}`;
   const text = manifestText(manifest).replace(/^ {2}content:$/m, `${hint}  content:`);
+  const headers = found.leftOut.length === 0 || !('http' in content) ? '' : headersHint;
   const verify = list?.signature === undefined ? '' : signatureHint(list.signature);
-  return comments.join('') + text + verify;
+  return comments.join('') + text + headers + verify;
 }
 
 /** It is rejected at `kubectl apply`, so that nothing unverified is declared by accident. */
 export const unknownDigest = 'sha256:FILL-IN';
+
+const headersHint = '      # headersSecretRef: { name: headers }    # a Secret with the credentials of the server\n';
 
 function signatureHint(signature: NonNullable<FoundList['signature']>): string {
   const at = signature === 'clearsigned' ? '' : `    #     signatureURL: ${signature.url}\n`;
@@ -111,6 +117,7 @@ function commentsOf({
   list,
   indexed,
   downloaded,
+  leftOut,
   notes,
 }: DraftFacts): string[] {
   const packed = [compression, archive].filter((one) => one !== undefined).join(' and ');
@@ -131,6 +138,11 @@ function commentsOf({
           `No digest of ${shown(fileNameOf(url))} was found ${given === undefined ? 'next to it' : `in ${given}`}: fill in the digest, or have it computed with --download`,
         ]
       : []),
+    ...(leftOut.length === 0
+      ? []
+      : [
+          `Left out of the URLs: ${shown(leftOut.join(', '))}, because they look like credentials, which everyone who can read a manifest gets. If the server needs some, ${list === undefined && indexed !== undefined && downloaded === undefined ? 'use a server that does not: an index is read without any' : 'put a header into a Secret with the annotation glance-image-operator.dev/hosts, and declare it as headersSecretRef'}`,
+        ]),
     ...notes.map(shown),
   ];
 }
@@ -166,12 +178,7 @@ const architectures: readonly (readonly [RegExp, string])[] = [
 
 /** As the publisher wrote it; a name that is no percent-encoding is taken as it is. */
 export function fileNameOf(url: string): string {
-  const name = new URL(url).pathname.split('/').at(-1) ?? '';
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
+  return percentDecoded(new URL(url).pathname.split('/').at(-1) ?? '');
 }
 
 function guessFrom(url: string): { name: string; properties: [key: string, value: string][] } {

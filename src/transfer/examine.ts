@@ -4,10 +4,11 @@
  * Guarantees: the bytes take the way of a transfer (`pipeline.ts`), so the verdict is that of the operator; memory is constant.
  */
 import { createHash, type Hash } from 'node:crypto';
+import { OperatorError } from '../lib/errors.ts';
 import type { ArchiveKind } from '../source/archive/index.ts';
 import { unpack } from '../source/archive/index.ts';
 import { type Compression, decompress } from '../source/decompress/index.ts';
-import { type Recognised, recognise } from '../source/inspect/index.ts';
+import { createInspector, type InspectorOptions, type Recognised, recognise } from '../source/inspect/index.ts';
 import type { OpenedSource } from '../source/kind.ts';
 import { fileAt } from '../source/registry.ts';
 import { openPipeline, throwIfFailed } from './pipeline.ts';
@@ -107,6 +108,8 @@ async function* through(
 }
 
 export interface FileHead extends Recognised {
+  /** Why a transfer of the file fails, as far as the first bytes show it. */
+  rejection: OperatorError | undefined;
   compression: Compression | undefined;
   archive: ArchiveKind | undefined;
   member: string | undefined;
@@ -116,7 +119,7 @@ export interface FileHead extends Recognised {
 const headBytes = 64 * 1024;
 
 /** What the first bytes of a file show. The rest is not read. */
-export async function examineHead({ url, body }: OpenedSource): Promise<FileHead> {
+export async function examineHead({ url, body, isPublic }: OpenedSource): Promise<FileHead> {
   const decoders = { url, limits: defaultLimits };
   const decompressed = decompress(body, { ...decoders, mode: 'Auto' });
   const unpacked = unpack(decompressed.body, {
@@ -133,10 +136,31 @@ export async function examineHead({ url, body }: OpenedSource): Promise<FileHead
     length += chunk.length;
     if (length >= headBytes) break;
   }
+  const head = Buffer.concat(chunks);
+  const recognised = recognise(head);
+  const member = isPublic === true ? unpacked.member() : undefined;
   return {
-    ...recognise(Buffer.concat(chunks)),
+    ...recognised,
+    rejection: rejectionOf(head, { diskFormat: recognised.format, url, member }, length < headBytes),
     compression: decompressed.compression(),
     archive: unpacked.archive(),
     member: unpacked.member(),
   };
+}
+
+/** The limits of operators differ, so no size is a reason. */
+function rejectionOf(
+  head: Uint8Array,
+  file: Pick<InspectorOptions, 'diskFormat' | 'url' | 'member'>,
+  isWhole: boolean,
+): OperatorError | undefined {
+  const inspector = createInspector({ ...file, minDiskGiB: 0, maxVirtualBytes: Number.MAX_SAFE_INTEGER });
+  try {
+    inspector.update(head);
+    if (isWhole) inspector.finish();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    return error.code === 'VirtualSizeExceeded' ? undefined : error;
+  }
 }

@@ -215,6 +215,49 @@ describe('the command draft', () => {
     assert.equal(source.requests.filter(({ path }) => path === '/flags.qcow2').length, 0);
   });
 
+  test('a file that every operator rejects, as its first bytes show, is an error with its reason and no manifest', async () => {
+    const qed = Buffer.alloc(70_000);
+    qed.write('QED\0');
+    const lz4 = Buffer.concat([Buffer.from('04224d18', 'hex'), Buffer.alloc(600)]);
+    for (const [name, body, reason] of [
+      ['d.qed', qed, /d\.qed is a qed image .* a format that Glance never takes/],
+      ['d.qed.gz', gzipSync(qed), /d\.qed\.gz is a qed image .* a format that Glance never takes/],
+      ['based.qcow2', qcow2(2 ** 30, { backingFile: '/etc/passwd' }), /based\.qcow2 is a qcow2 image that is not safe/],
+      ['d.img.lz4', lz4, /d\.img\.lz4 .* is a file compressed with lz4/],
+    ] as const) {
+      const { code, out, err } = await run([source.add(`/rejected/${name}`, { body })]);
+      assert.deepEqual([code, out], [1, ''], name);
+      assert.match(err, reason);
+    }
+  });
+
+  test('credentials in the query of a URL are used for the requests and left out of the manifest, whose comment says where they belong', async () => {
+    const url = source.add('/signed/a.qcow2', { body: disk });
+    const list = source.add('/sums/all.txt', { body: Buffer.from(`${sha256}  a.qcow2\n`) });
+    const index = source.add('/sums/all.json', { body: Buffer.from(JSON.stringify({ file: 'a.qcow2', sha256 })) });
+    const secrets = /hunter2|Signature=|token=|sig=/;
+    const alone = await run([`${url}?id=5&X-Amz-Date=1&X-Amz-Signature=hunter2#x`, '--download']);
+    assert.equal(admitted(alone.out).spec.content?.http?.url, `${url}?id=5`, alone.err);
+    assert.match(
+      alone.out,
+      /^# Left out of the URLs: X-Amz-Date, X-Amz-Signature, because they look like credentials, .*hosts, and declare it as headersSecretRef$/m,
+    );
+    assert.match(alone.out, /^ {6}# headersSecretRef: \{ name: headers \}/m);
+    const uncommented = alone.out.replace('# headersSecretRef', 'headersSecretRef');
+    assert.equal(admitted(uncommented).spec.content?.http?.headersSecretRef?.name, 'headers');
+    assert.ok(source.requests.some(({ path }) => path === '/signed/a.qcow2?id=5&X-Amz-Date=1&X-Amz-Signature=hunter2'));
+    const listed = await run([`${url}?sig=hunter2`, '--checksums', `${list}?token=hunter2`]);
+    assert.deepEqual(admitted(listed.out).spec.content?.http?.digestFrom, { checksums: { url: list } }, listed.err);
+    assert.match(listed.out, /^# Left out of the URLs: sig, token, /m);
+    const indexed = await run([url, '--index-url', `${index}?token=hunter2`]);
+    assert.equal(admitted(indexed.out).spec.content?.index?.url, index, indexed.err);
+    assert.match(indexed.out, /an index is read without any$/m);
+    const nothing = await run([url, '--checksums', `${index}?token=hunter2`]);
+    assert.match(nothing.out, /FILL-IN/);
+    for (const { out, err } of [alone, listed, indexed, nothing]) assert.doesNotMatch(out + err, secrets);
+    assert.equal(admitted((await run([`${url}?id=5`, '--download'])).out).spec.content?.http?.url, `${url}?id=5`);
+  });
+
   test('a slow server does not keep a draft waiting for each list that it may have', async () => {
     const url = source.add('/slow/a.qcow2', { body: disk });
     let now = 0;

@@ -6,7 +6,7 @@
  */
 import { OperatorError } from '../../lib/errors.ts';
 import { safeUrl } from '../../lib/secret.ts';
-import { printable } from '../../lib/text.ts';
+import { percentDecoded, printable } from '../../lib/text.ts';
 import { choose, type ListChoice } from '../checksums/choose.ts';
 import { explainFault } from '../checksums/explain.ts';
 import { findInIndex } from '../checksums/index-file.ts';
@@ -150,12 +150,7 @@ function urlToFetch(file: string, name: string | undefined, choice: ListChoice):
 
 /** The file name in a URL. */
 export function lastPartOf(url: string): string {
-  const part = URL.parse(url)?.pathname.split('/').at(-1) ?? '';
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
+  return percentDecoded(URL.parse(url)?.pathname.split('/').at(-1) ?? '');
 }
 
 function inIndex(
