@@ -4,6 +4,7 @@
  * Guarantees: a digest that is written down comes from a list of the publisher next to the file, or from the file itself after
  * `--download`; requests are bounded in number, time and bytes.
  */
+import { http } from '../api/sources/http.ts';
 import { attempt, OperatorError } from '../lib/errors.ts';
 import { publicUrl } from '../lib/public-url.ts';
 import { safeUrl } from '../lib/secret.ts';
@@ -12,7 +13,7 @@ import { readList } from '../source/checksums/list.ts';
 import { isWeak } from '../source/digest.ts';
 import { fileAt } from '../source/registry.ts';
 import { fetchDocument } from '../source/resolve/fetch.ts';
-import { examine, examineHead } from '../transfer/examine.ts';
+import { type Expectation, examine, examineHead } from '../transfer/examine.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { isWebAddress, type Settings, setting, UsageError } from './config.ts';
 import { type DraftFacts, draftOf, type FoundIndex, type FoundList, fileNameOf } from './drafted.ts';
@@ -37,6 +38,11 @@ const settings = {
     schema: setting.url(),
     value: 'URL',
     help: 'Index in JSON, if it is not next to the file. Default: the one next to the file.',
+  },
+  member: {
+    schema: http.shape.member,
+    value: 'NAME',
+    help: 'The file of an archive that is the image. Default: its only file.',
   },
   name: {
     schema: objectName.optional(),
@@ -104,7 +110,7 @@ async function lookAt(
   const { signal, err, clock } = surroundings;
   using work = showWork(err, clock);
   work.update('Reading the first bytes');
-  const head = await headOf(url, access, signal);
+  const head = await headOf(url, given.member, access, signal);
   if (head.page !== undefined)
     throw new OperatorError(`${safeUrl(url)} is ${head.page}, not an image: give the URL of the file itself`, {
       code: 'PageReceived',
@@ -113,7 +119,9 @@ async function lookAt(
   work.update('Looking for a list of digests');
   const { list, indexed, notes } = await neighbours(url, given, access, surroundings);
   work.stop();
-  const downloaded = given.download ? await download(url, head.format, list?.digest, access, surroundings) : undefined;
+  const downloaded = given.download
+    ? await download(url, { diskFormat: head.format, digest: list?.digest, member: given.member }, access, surroundings)
+    : undefined;
   const named = given.checksums ?? given.indexUrl;
   const urls = { url: publicUrl(url), given: named === undefined ? undefined : publicUrl(named) };
   return {
@@ -123,6 +131,7 @@ async function lookAt(
     format: head.format,
     compression: head.compression,
     archive: head.archive,
+    member: given.member,
     virtualSize: downloaded?.virtualSize ?? head.virtualSize,
     list,
     indexed,
@@ -132,24 +141,23 @@ async function lookAt(
   };
 }
 
-async function headOf(url: string, access: CloudAccessOfCommand, signal: AbortSignal) {
+async function headOf(url: string, member: string | undefined, access: CloudAccessOfCommand, signal: AbortSignal) {
   await using resources = new AsyncDisposableStack();
   const source = await access.source(fileAt(url), {}, { hasDigest: true, resources, signal });
-  return { size: source.size, ...(await examineHead(source)) };
+  return { size: source.size, ...(await examineHead(source, member)) };
 }
 
 async function download(
   url: string,
-  diskFormat: string,
-  digest: string | undefined,
+  declared: Omit<Expectation, 'decompress'>,
   access: CloudAccessOfCommand,
   { signal, err, clock }: Surroundings,
 ) {
   await using resources = new AsyncDisposableStack();
-  const source = await access.source(fileAt(url), {}, { hasDigest: digest !== undefined, resources, signal });
+  const source = await access.source(fileAt(url), {}, { hasDigest: declared.digest !== undefined, resources, signal });
   const display = showProgress(err, clock, true);
   try {
-    return await examine(source, { diskFormat, digest, decompress: 'Auto' }, display.update);
+    return await examine(source, { ...declared, decompress: 'Auto' }, display.update);
   } finally {
     display.stop();
   }

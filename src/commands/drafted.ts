@@ -37,6 +37,8 @@ export interface DraftFacts {
   format: string;
   compression: string | undefined;
   archive: string | undefined;
+  /** The file of the archive, where a flag names it. */
+  member: string | undefined;
   virtualSize: number | undefined;
   list: FoundList | undefined;
   indexed: FoundIndex | undefined;
@@ -62,14 +64,14 @@ function fits(virtualSize: number): boolean {
 }
 
 export function draftOf(found: DraftFacts, { name, namespace, secret, cloud }: DraftOptions): string {
-  const { url, format, virtualSize, list, indexed, downloaded } = found;
+  const { url, format, virtualSize, list, indexed, downloaded, member } = found;
   const guess = guessFrom(url);
   const content =
     list !== undefined
-      ? fileFromList(url, list)
+      ? fileFromList(url, list, member)
       : indexed !== undefined && downloaded === undefined
-        ? fileFromIndex(indexed)
-        : fileWithDigest(url, downloaded ?? unknownDigest);
+        ? fileFromIndex(indexed, member)
+        : fileWithDigest(url, downloaded ?? unknownDigest, member);
   const minDiskGiB = virtualSize === undefined || !fits(virtualSize) ? undefined : Math.ceil(virtualSize / gib);
   const manifest = {
     apiVersion,

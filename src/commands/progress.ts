@@ -33,13 +33,15 @@ export function showProgress(screen: Screen, clock: Clock, reads = false): Progr
   let latest = noProgress;
   let shownPhase: TransferProgress['phase'] | undefined;
 
+  const lineOf = (columns: number | undefined) => {
+    // The source is open already.
+    if (reads && latest.phase === 'connecting') return fit('Reading the first bytes', columns);
+    if (reads && latest.phase === 'finishing') return fit(`All ${formatBytes(latest.servedBytes)} read`, columns);
+    return progressLine(latest, meter.rate(latest.servedBytes), columns);
+  };
   const show = () => {
     const columns = isTerminal ? (screen.columns ?? 80) : undefined;
-    const isRead = reads && latest.phase === 'finishing';
-    const line = isRead
-      ? fit(`All ${formatBytes(latest.servedBytes)} read`, columns)
-      : progressLine(latest, meter.rate(latest.servedBytes), columns);
-    screen.write(isTerminal ? `\r${line}\x1b[K` : `${line}\n`);
+    screen.write(isTerminal ? `\r${lineOf(columns)}\x1b[K` : `${lineOf(columns)}\n`);
     shownPhase = latest.phase;
   };
   const tick = () => {
@@ -54,6 +56,8 @@ export function showProgress(screen: Screen, clock: Clock, reads = false): Progr
     },
     stop() {
       cancelTimer();
+      // The result follows at once.
+      if (reads && shownPhase === undefined) return;
       if (isTerminal || latest.phase !== shownPhase) show();
       if (isTerminal) screen.write('\n');
     },

@@ -6,10 +6,11 @@
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { http } from '../api/sources/http.ts';
 import { formatBytes } from '../lib/bytes.ts';
 import { describe, describeFileError, OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
-import { parseDigest } from '../source/digest.ts';
+import { parseDigest, weaknessOf } from '../source/digest.ts';
 import type { OpenedSource } from '../source/kind.ts';
 import { fileAt, imageItself } from '../source/registry.ts';
 import type { Resolution } from '../source/resolve/question.ts';
@@ -50,7 +51,7 @@ const settings = {
     help: 'Signature of the list, if it is a separate file.',
   },
   member: {
-    schema: setting.text(),
+    schema: http.shape.member,
     value: 'NAME',
     help: 'The file of an archive that is the image. Default: its only file.',
   },
@@ -80,7 +81,10 @@ const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 function targetOf(operand: string | undefined): Target {
   if (operand === undefined) throw new UsageError('give a FILE, a URL or the ID of an image');
   if (uuid.test(operand)) return { kind: 'image', id: operand.toLowerCase() };
-  return /^https?:\/\//i.test(operand) ? { kind: 'url', url: operand } : { kind: 'file', path: operand };
+  if (/^https?:\/\//i.test(operand)) return { kind: 'url', url: operand };
+  if (/^[a-z][a-z\d+.-]*:\/\//i.test(operand))
+    throw new UsageError(`cannot read ${operand}: a URL begins with http:// or https://, and a file has a path`);
+  return { kind: 'file', path: operand };
 }
 
 /** Codes of failures of the data itself. */
@@ -109,6 +113,8 @@ interface Verdict {
   reason?: string;
   message?: string;
   diskFormat?: string;
+  /** Nobody declares the format: it is that of the first bytes. */
+  formatIsAssumed?: true;
   digest?: string;
   signedBy?: string;
   file?: Partial<Examined>;
@@ -119,6 +125,8 @@ async function verify(
   surroundings: Surroundings,
 ): Promise<boolean> {
   const target = targetOf(operand);
+  if (target.kind === 'image' && given.osCloud === undefined)
+    throw new UsageError(`an image of Glance needs --os-cloud; a file of that name is ./${target.id}`);
   const { digest } = given;
   if (digest !== undefined && given.checksums !== undefined)
     throw new UsageError('--digest and --checksums exclude each other');
@@ -157,9 +165,9 @@ async function judge(
       ...(digest === undefined ? {} : { digest }),
       ...(listed?.signedBy === undefined ? {} : { signedBy: listed.signedBy }),
     };
-    const { format, ...opened } = await formatOf(target, given, access, signal);
+    const { format, isAssumed, ...opened } = await formatOf(target, given, access, signal);
     const diskFormat = given.format ?? format;
-    known = { ...known, diskFormat };
+    known = { ...known, diskFormat, ...(isAssumed === true ? { formatIsAssumed: isAssumed } : {}) };
     await using resources = new AsyncDisposableStack();
     const source = await open(target, digest !== undefined, given, access, resources, signal);
     const display = showProgress(err, clock, true);
@@ -167,7 +175,9 @@ async function judge(
       const decompress = target.kind === 'image' || opened.isOva ? ('None' as const) : ('Auto' as const);
       const member = given.member;
       const file = await examine(source, { diskFormat, digest, decompress, member }, display.update);
-      return { ...known, isAccepted: true, file };
+      const weakness = digest === undefined ? undefined : weaknessOf(parseDigest(digest).algorithm);
+      const warnings = [...file.warnings, ...(weakness === undefined ? [] : [weakness])];
+      return { ...known, isAccepted: true, file: { ...file, warnings } };
     } finally {
       display.stop();
     }
@@ -183,7 +193,7 @@ async function formatOf(
   given: Given,
   access: CloudAccessOfCommand,
   signal: AbortSignal,
-): Promise<{ format: string; isOva: boolean }> {
+): Promise<{ format: string; isOva: boolean; isAssumed?: true }> {
   if (target.kind === 'image') {
     const { images } = await access.open(localCloud(given, 'an image of Glance'), signal);
     const { diskFormat, containerFormat } = await images.get(target.id, signal);
@@ -191,8 +201,8 @@ async function formatOf(
   }
   if (given.format !== undefined) return { format: given.format, isOva: false };
   await using resources = new AsyncDisposableStack();
-  const head = await examineHead(await open(target, true, given, access, resources, signal));
-  return { format: head.format, isOva: false };
+  const head = await examineHead(await open(target, true, given, access, resources, signal), given.member);
+  return { format: head.format, isOva: false, isAssumed: true };
 }
 
 async function open(
@@ -258,12 +268,12 @@ async function fromList(
 }
 
 function text(
-  { target, isAccepted, reason, message = '', diskFormat, digest, signedBy, file }: Verdict,
+  { target, isAccepted, reason, message = '', diskFormat, formatIsAssumed, digest, signedBy, file }: Verdict,
   paint: Paint,
 ): string {
   const rows = [
     ['file', target],
-    ['declared format', diskFormat],
+    [formatIsAssumed === true ? 'assumed format' : 'declared format', diskFormat],
     ['declared digest', digest],
     ['signed by', signedBy],
     ['found format', file?.format],

@@ -4,6 +4,7 @@
  * Invariant: a secret is read only by an explicit call; printing, logging or serialising its holder shows a
  * placeholder.
  */
+import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 
 const placeholder = '[redacted]';
@@ -28,7 +29,7 @@ export class SecretString {
   }
 }
 
-/** A URL as it may be shown: without user, password, query and fragment, which may carry credentials. */
+/** A URL as it may be shown: without user, password, query and fragment, which may carry credentials. That of a local file as its path. */
 export function safeUrl(url: string | URL): string {
   let parsed: URL;
   try {
@@ -36,8 +37,15 @@ export function safeUrl(url: string | URL): string {
   } catch {
     return '[not a URL]';
   }
+  if (isLocal(parsed)) return fileURLToPath(parsed);
   const query = parsed.search === '' ? '' : '?…';
   return `${parsed.protocol}//${parsed.host}${parsed.pathname}${query}`;
+}
+
+/** Whether it is the URL of a file on this machine. */
+export function isLocal(url: string | URL): boolean {
+  const parsed = typeof url === 'string' ? URL.parse(url) : url;
+  return parsed?.protocol === 'file:' && parsed.hostname === '';
 }
 
 /** Of a token that goes into a header. Those of Kubernetes have about a thousand characters. */

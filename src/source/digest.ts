@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { OperatorError } from '../lib/errors.ts';
-import { safeUrl } from '../lib/secret.ts';
+import { isLocal, safeUrl } from '../lib/secret.ts';
 import type { Source } from './source.ts';
 
 const hexLength = { md5: 32, sha1: 40, sha256: 64, sha384: 96, sha512: 128 } as const;
@@ -46,6 +46,12 @@ export function isWeak(algorithm: DigestAlgorithm): boolean {
   return algorithm === 'md5' || algorithm === 'sha1';
 }
 
+/** Undefined for a digest that proves what the file is. */
+export function weaknessOf(algorithm: DigestAlgorithm): string | undefined {
+  if (!isWeak(algorithm)) return undefined;
+  return `${algorithm} detects accidental corruption, but not a deliberate change of the file: declare a sha256 or sha512 digest if the publisher provides one`;
+}
+
 export function formatDigest({ algorithm, hex }: Digest): string {
   return `${algorithm}:${hex}`;
 }
@@ -84,9 +90,8 @@ export function createDigestVerifier(
           `${facts}: the download was interrupted and resumed at another server, perhaps with another version of the file`,
           { code: 'SplicedDigestMismatch' },
         );
-      throw new OperatorError(`${facts}: declare the right digest, or have the publisher correct the file`, {
-        code: 'DigestMismatch',
-      });
+      const again = isLocal(source.url) ? 'get the file again' : 'have the publisher correct the file';
+      throw new OperatorError(`${facts}: declare the right digest, or ${again}`, { code: 'DigestMismatch' });
     },
   };
 }

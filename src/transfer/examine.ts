@@ -118,14 +118,14 @@ export interface FileHead extends Recognised {
 /** An ISO 9660 file shows its format after 34 KiB. */
 const headBytes = 64 * 1024;
 
-/** What the first bytes of a file show. The rest is not read. */
-export async function examineHead({ url, body, isPublic }: OpenedSource): Promise<FileHead> {
+/** What the first bytes of a file show. The rest is not read. `member`: the declared file of an archive. */
+export async function examineHead({ url, body, isPublic }: OpenedSource, member?: string): Promise<FileHead> {
   const decoders = { url, limits: defaultLimits };
   const decompressed = decompress(body, { ...decoders, mode: 'Auto' });
   const unpacked = unpack(decompressed.body, {
     ...decoders,
     mode: 'Auto',
-    member: undefined,
+    member,
     compression: decompressed.compression,
     isPublic: () => true,
   });
@@ -138,10 +138,10 @@ export async function examineHead({ url, body, isPublic }: OpenedSource): Promis
   }
   const head = Buffer.concat(chunks);
   const recognised = recognise(head);
-  const member = isPublic === true ? unpacked.member() : undefined;
+  const file = isPublic === true ? unpacked.member() : undefined;
   return {
     ...recognised,
-    rejection: rejectionOf(head, { diskFormat: recognised.format, url, member }, length < headBytes),
+    rejection: rejectionOf(head, { diskFormat: recognised.format, url, member: file }, length < headBytes),
     compression: decompressed.compression(),
     archive: unpacked.archive(),
     member: unpacked.member(),

@@ -1,5 +1,9 @@
 /** The command draft on the layouts in which publishers serve their files. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { parse } from 'yaml';
@@ -256,6 +260,26 @@ describe('the command draft', () => {
     assert.match(nothing.out, /FILL-IN/);
     for (const { out, err } of [alone, listed, indexed, nothing]) assert.doesNotMatch(out + err, secrets);
     assert.equal(admitted((await run([`${url}?id=5`, '--download'])).out).spec.content?.http?.url, `${url}?id=5`);
+  });
+
+  test('a draft of an archive with several files has the one that --member names', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-draft-'));
+    try {
+      writeFileSync(join(folder, 'note.txt'), 'x');
+      writeFileSync(join(folder, 'disk.qcow2'), disk);
+      const body = execFileSync('tar', ['-c', '-C', folder, 'note.txt', 'disk.qcow2']);
+      const url = source.add('/several/a.tar', { body });
+      const { code, out, err } = await run([url, '--member', 'disk.*', '--download']);
+      assert.equal(code, 0, err);
+      assert.deepEqual(admitted(out).spec.content?.http?.member, 'disk.*');
+      assert.equal(admitted(out).spec.image.diskFormat, 'qcow2');
+      const without = await run([url]);
+      assert.deepEqual([without.code, without.out], [1, '']);
+      assert.match(without.err, /several files.*: set member to the name of the disk image/);
+      assert.match((await run([url, '--member', '/disk'])).err, /--member: must be the name of a file in the archive/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('a slow server does not keep a draft waiting for each list that it may have', async () => {

@@ -1,5 +1,7 @@
 /** The command verify on files and URLs. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +18,8 @@ const disk = qcow2(2 ** 30);
 const verdictSchema = z.looseObject({
   isAccepted: z.boolean(),
   reason: z.string().optional(),
+  message: z.string().optional(),
+  formatIsAssumed: z.literal(true).optional(),
   diskFormat: z.string().optional(),
   file: z.looseObject({}).optional(),
 });
@@ -111,11 +115,93 @@ describe('the command verify', () => {
     assert.deepEqual([stranger.code, stranger.verdict?.reason], [2, 'SignerNotAllowed'], stranger.err);
   });
 
+  test('a weak digest that fits has the note of the Warning of a resource, and a strong one has none', async () => {
+    const path = file('weak.qcow2', disk);
+    for (const [algorithm, isWeak] of [
+      ['md5', true],
+      ['sha1', true],
+      ['sha256', false],
+      ['sha512', false],
+    ] as const) {
+      const { code, verdict, err } = await run([
+        path,
+        '--digest',
+        `${algorithm}:${createHash(algorithm).update(disk).digest('hex')}`,
+      ]);
+      assert.equal(code, 0, err);
+      const weakness = `${algorithm} detects accidental corruption, but not a deliberate change of the file: declare a sha256 or sha512 digest if the publisher provides one`;
+      assert.deepEqual(verdict?.file?.['warnings'], isWeak ? [weakness] : []);
+    }
+  });
+
+  test('the file of an archive that --member names is the image, also where other files are in front of it', async () => {
+    const archive = join(folder, 'several.tar');
+    file('note.txt', Buffer.from('x'));
+    file('inside.qcow2', disk);
+    execFileSync('tar', ['-cf', archive, '-C', folder, 'note.txt', 'inside.qcow2']);
+    const { code, verdict, err } = await run([archive, '--member', 'inside.qcow2']);
+    assert.deepEqual([code, verdict?.diskFormat, verdict?.file?.['member']], [0, 'qcow2', 'inside.qcow2'], err);
+    const without = await run([archive]);
+    assert.deepEqual([without.code, without.verdict?.reason], [2, 'ArchiveMemberNotFound']);
+  });
+
+  test('a verdict on a local file has its path and no URL, and advice that does not need a server', async () => {
+    const odd = 'a b%20#?.img';
+    const zeros = `sha256:${'0'.repeat(64)}`;
+    const tar = Buffer.concat([Buffer.alloc(257), Buffer.from('ustar\0'), Buffer.alloc(249), Buffer.alloc(1024)]);
+    for (const [name, body, flags, advice] of [
+      [
+        odd,
+        raw(4096),
+        ['--format', 'qcow2'],
+        /, but it has no signature of that format: declare the format that it has/,
+      ],
+      ['page', Buffer.from('<!doctype html><html></html>'), [], / is an HTML page instead of an image: open it/],
+      ['digest', disk, ['--digest', zeros], /: declare the right digest, or get the file again$/],
+      [
+        'cut.gz',
+        gzipSync(disk).subarray(0, 60),
+        ['--format', 'qcow2'],
+        / is cut off after 60 bytes: get the file again$/,
+      ],
+      ['no.tar', disk, ['--member', 'x'], /: remove member, or declare the archive itself$/],
+      ['empty', Buffer.alloc(0), [], / is an empty file$/],
+      [
+        'damaged.gz',
+        Buffer.concat([gzipSync(disk).subarray(0, 60), Buffer.alloc(600, 255)]),
+        ['--format', 'raw'],
+        /; get the file again, or declare another one$/,
+      ],
+      ['damaged.tar', tar, ['--member', 'x'], /: have it packed again$/],
+    ] as const) {
+      const { code, verdict, err } = await run([file(name, body), ...flags]);
+      assert.equal(code, 2, err);
+      const { message = '', formatIsAssumed } = verdict ?? {};
+      assert.ok(message.includes(join(folder, name)), message);
+      assert.doesNotMatch(message, /file:|URL|status 200|publisher|image\.diskFormat/);
+      assert.match(message, advice);
+      assert.equal(formatIsAssumed, ['page', 'digest', 'empty'].includes(name) ? true : undefined, name);
+      assert.equal(err, '');
+    }
+    const around = surroundings();
+    await verifyCommand.run([file('shown.img', raw(4096))], () => around);
+    assert.match(around.output(), /^assumed format: {6}raw$/m);
+    assert.equal(around.errors(), '', 'what ends at once shows no progress');
+  });
+
   test('a target that cannot be read is an error, and no verdict', async () => {
     for (const [args, message] of [
       [[join(folder, 'missing')], /cannot read .*missing/],
       [[`${source.url}/missing.img`], /responded with 404/],
-      [['00000000-0000-4000-8000-000000000000'], /an image of Glance needs --os-cloud/],
+      [
+        ['00000000-0000-4000-8000-000000000000'],
+        /an image of Glance needs --os-cloud; a file of that name is \.\/0{8}-/,
+      ],
+      [
+        [`file://${join(folder, 'disk.gz')}`],
+        /cannot read file:.*: a URL begins with http:\/\/ or https:\/\/, and a file has a path/,
+      ],
+      [['s3://bucket/disk.qcow2'], /cannot read s3:.*: a URL begins with http/],
       [[join(folder, 'disk.gz'), '--digest', 'sha256:12'], /--digest: not a digest such as sha256:<64 hexadecimal/],
       [[join(folder, 'disk.gz'), '--checksums', 'SHA256SUMS'], /--checksums: must be a URL, http:\/\/ or https/],
       [[join(folder, 'disk.gz'), '--keys', 'x'], /--checksums is missing/],

@@ -7,7 +7,7 @@ import { isPatchable, isServerKey, reservedPrefix } from '../../glance/property-
 import { formatBytes } from '../../lib/bytes.ts';
 import { safeUrl } from '../../lib/secret.ts';
 import { printable } from '../../lib/text.ts';
-import { isWeak, parseDigest } from '../../source/digest.ts';
+import { parseDigest, weaknessOf } from '../../source/digest.ts';
 import { questionOf, sourceOf } from '../../source/registry.ts';
 import { addressOf, contentOf, pinHolds } from '../model/content.ts';
 
@@ -62,12 +62,8 @@ function weakDigest(resource: GlanceImage): Warning | undefined {
   const content = contentOf(resource);
   if (content === undefined) return undefined;
   const digests = [content.digest ?? [], ...sourceOf(content.source).alternatives.map(({ digest }) => digest)].flat();
-  const algorithm = digests.map((digest) => parseDigest(digest).algorithm).find(isWeak);
-  if (algorithm === undefined) return undefined;
-  return {
-    reason: 'WeakDigest',
-    message: `${algorithm} detects accidental corruption, but not a deliberate change of the file: declare a sha256 or sha512 digest if the publisher provides one`,
-  };
+  const message = digests.map((digest) => weaknessOf(parseDigest(digest).algorithm)).find((one) => one !== undefined);
+  return message === undefined ? undefined : { reason: 'WeakDigest', message };
 }
 
 /** Nothing but the connection says whose file it is, if anything does. */

@@ -79,7 +79,7 @@ export class MemberChoice {
   finish(): string {
     if (this.#chosen !== undefined) return this.#chosen;
     const { member } = this.#job;
-    if (member === undefined) throw noMember(this.#job, 'has no file in it', 'declare the URL of another file');
+    if (member === undefined) throw noMember(this.#job, 'has no file in it', 'declare another file');
     const has = this.#otherCount === 0 ? 'has no file at all' : `has ${this.#namesOfOthers()}`;
     throw noMember(this.#job, `has no file ${JSON.stringify(member)}; it ${has}`, advice);
   }

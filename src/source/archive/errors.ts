@@ -5,7 +5,7 @@
  * if the source is public: they are content of this network otherwise.
  */
 import { OperatorError } from '../../lib/errors.ts';
-import { safeUrl } from '../../lib/secret.ts';
+import { isLocal, safeUrl } from '../../lib/secret.ts';
 
 export type ArchiveKind = 'tar' | 'zip';
 
@@ -30,11 +30,7 @@ export class ArchiveError extends OperatorError {
 const longestName = 100;
 
 /** `why` ends the sentence "the tar archive …". */
-export function rejectedArchive(
-  job: ArchiveJob,
-  why: string,
-  advice = 'have the publisher pack it again',
-): ArchiveError {
+export function rejectedArchive(job: ArchiveJob, why: string, advice = 'have it packed again'): ArchiveError {
   return new ArchiveError(`${archiveOf(job)} ${why}: ${advice}`, { code: 'ArchiveInvalid' });
 }
 
@@ -45,7 +41,7 @@ export function damagedArchive(job: ArchiveJob, why: string, at: number): Archiv
 
 /** The server may have a problem, or an upload of the file may be running. */
 export function cutOffArchive(job: ArchiveJob, bytes: number): ArchiveError {
-  const message = `${archiveOf(job)} is cut off after ${bytes} bytes: have the publisher complete the file`;
+  const message = `${archiveOf(job)} is cut off after ${bytes} bytes: ${isLocal(job.url) ? 'get the file again' : 'have the publisher complete the file'}`;
   return new ArchiveError(message, { code: 'ArchiveCutOff' });
 }
 
@@ -57,7 +53,7 @@ export function noMember(job: ArchiveJob, why: string, advice: string): ArchiveE
 /** A member is declared, and the file is no archive. */
 export function noArchive(url: string, member: string): ArchiveError {
   return new ArchiveError(
-    `${safeUrl(url)} is neither a tar nor a zip archive, so it has no file ${quoted(member)}: remove member, or declare the URL of the archive`,
+    `${safeUrl(url)} is neither a tar nor a zip archive, so it has no file ${quoted(member)}: remove member, or declare the archive itself`,
     { code: 'ArchiveMemberNotFound' },
   );
 }

@@ -6,7 +6,7 @@
  */
 import { OperatorError } from '../../lib/errors.ts';
 import type { MemoryShare } from '../../lib/memory-budget.ts';
-import { safeUrl } from '../../lib/secret.ts';
+import { isLocal, safeUrl } from '../../lib/secret.ts';
 import type { Compression } from './magic.ts';
 
 export interface DecompressLimits {
@@ -45,19 +45,20 @@ export class CompressionError extends OperatorError {
   declare readonly code: 'CompressionInvalid' | 'CompressionCutOff' | 'CompressionBomb';
 }
 
-const advice = 'have the publisher correct the file, or declare another one';
-
 /** `why` is a sentence without a full stop; `at` is the offset in the compressed bytes near which it was noticed. */
 export function damagedStream(job: Job, why: string, at: number, cause?: unknown): CompressionError {
-  return new CompressionError(`${dataOf(job)} is damaged near byte ${at}: ${why}; ${advice}`, {
-    code: 'CompressionInvalid',
-    cause,
-  });
+  return new CompressionError(
+    `${dataOf(job)} is damaged near byte ${at}: ${why}; ${correction(job)}, or declare another one`,
+    {
+      code: 'CompressionInvalid',
+      cause,
+    },
+  );
 }
 
 /** `bytes`: the length of the data. The server may have a problem, or an upload of the file may be running. */
 export function cutOff(job: Job, bytes: number, cause?: unknown): CompressionError {
-  const message = `${dataOf(job)} is cut off after ${bytes} bytes: have the publisher complete the file`;
+  const message = `${dataOf(job)} is cut off after ${bytes} bytes: ${isLocal(job.url) ? 'get the file again' : 'have the publisher complete the file'}`;
   return new CompressionError(message, { code: 'CompressionCutOff', cause });
 }
 
@@ -70,6 +71,10 @@ export function unsupported(job: Job, why: string, cause?: unknown): Compression
 /** `why`: the limit that was exceeded. */
 export function bomb(job: Job, why: string): CompressionError {
   return new CompressionError(`${dataOf(job)} ${why}`, { code: 'CompressionBomb' });
+}
+
+function correction({ url }: Job): string {
+  return isLocal(url) ? 'get the file again' : 'have the publisher correct the file';
 }
 
 function dataOf({ compression, url }: Job): string {

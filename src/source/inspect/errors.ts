@@ -6,7 +6,7 @@
 import { formatBytes } from '../../lib/bytes.ts';
 import type { ErrorCode } from '../../lib/error-codes.ts';
 import { OperatorError } from '../../lib/errors.ts';
-import { safeUrl } from '../../lib/secret.ts';
+import { isLocal, safeUrl } from '../../lib/secret.ts';
 import type { Format } from './format-policy.ts';
 
 const gib = 2 ** 30;
@@ -15,17 +15,20 @@ const gib = 2 ** 30;
 export function createErrors(url: string, member: string | undefined) {
   const file =
     member === undefined ? safeUrl(url) : `the file ${JSON.stringify(member.slice(0, 100))} in ${safeUrl(url)}`;
+  const isOnThisMachine = isLocal(url);
   const reject = (code: ErrorCode, message: string) => new OperatorError(`${file} ${message}`, { code });
   return {
     /** The server sent `page` in place of the file. The declaration may be right. */
     page: (page: string) =>
-      new OperatorError(`${file} sent ${page} instead of an image, with status 200: open the URL to read it`, {
-        code: 'PageReceived',
-      }),
+      isOnThisMachine
+        ? reject('PageReceived', `is ${page} instead of an image: open it to read what its server sent`)
+        : reject('PageReceived', `sent ${page} instead of an image, with status 200: open the URL to read it`),
     mismatch: (diskFormat: string, what: string) =>
       reject(
         'FormatMismatch',
-        `is declared as ${diskFormat} by image.diskFormat, but it ${what}: correct the URL or the format`,
+        isOnThisMachine
+          ? `is declared as ${diskFormat}, but it ${what}: declare the format that it has, or use another file`
+          : `is declared as ${diskFormat} by image.diskFormat, but it ${what}: correct the URL or the format`,
       ),
     damaged: (format: Format | 'raw', how: string) =>
       reject('FormatMismatch', `is ${nameOf(format)} that cannot be used, as it ${how}: replace the file`),

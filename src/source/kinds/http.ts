@@ -30,13 +30,14 @@ export function fileAt(url: string): HttpPlan {
 }
 
 /** `spec.content` of a file whose digest is known. */
-export function fileWithDigest(url: string, digest: string) {
-  return { http: { url, digest } };
+export function fileWithDigest(url: string, digest: string, member?: string) {
+  return { http: compact({ url, digest, member }) };
 }
 
 /** `spec.content` of a file whose digest is in a list. `fileName`: in the list, where it is another one. */
-export function fileFromList(url: string, list: { url: string; fileName?: string | undefined }) {
-  return { http: { url, digestFrom: { checksums: compact({ url: list.url, fileName: list.fileName }) } } };
+export function fileFromList(url: string, list: { url: string; fileName?: string | undefined }, member?: string) {
+  const checksums = compact({ url: list.url, fileName: list.fileName });
+  return { http: compact({ url, digestFrom: { checksums }, member }) };
 }
 
 export function declaredHttp(declared: HttpSpec): DeclaredData<HttpPlan> {

@@ -24,6 +24,6 @@ export function resolvedIndex(content: ContentSpec, { url, digest }: Resolution)
 }
 
 /** `spec.content` of a file that an index names. The pointers are JSON Pointers in the document. */
-export function fileFromIndex({ url, file, digest }: { url: string; file: string; digest: string }) {
-  return { index: { url, format: 'JSONPointer' as const, file, digest } };
+export function fileFromIndex({ url, file, digest }: { url: string; file: string; digest: string }, member?: string) {
+  return { index: compact({ url, format: 'JSONPointer' as const, file, digest, member }) };
 }
