@@ -113,7 +113,7 @@ interface Verdict {
   reason?: string;
   message?: string;
   diskFormat?: string;
-  /** Nobody declares the format: it is that of the first bytes. */
+  /** No flag declares the format: it is that of the first bytes. */
   formatIsAssumed?: true;
   digest?: string;
   signedBy?: string;

@@ -186,7 +186,7 @@ describe('the command verify', () => {
     const around = surroundings();
     await verifyCommand.run([file('shown.img', raw(4096))], () => around);
     assert.match(around.output(), /^assumed format: {6}raw$/m);
-    assert.equal(around.errors(), '', 'what ends at once shows no progress');
+    assert.equal(around.errors(), '', 'a short file shows no progress');
   });
 
   test('a target that cannot be read is an error, and no verdict', async () => {
