@@ -29,13 +29,16 @@ export const differences: readonly Difference[] = [
     ],
   },
   {
-    where: { kubernetesUpTo: '1.30' },
-    what: 'The message of a rejected resource shows "string" in place of the rejected value, and may name a field without the path to it.',
+    where: { kubernetesUpTo: '1.34' },
+    what: 'The message of a rejected resource shows "string" in place of the rejected value.',
     consequence: 'listed',
-    tests: [
-      'kubectl shows each violation and its remedy in one sentence',
-      'the API server counts the characters of a status as zod does',
-    ],
+    tests: ['kubectl shows each violation and its remedy in one sentence'],
+  },
+  {
+    where: { kubernetesUpTo: '1.30' },
+    what: 'The message of a rejected resource may name a field without the path to it.',
+    consequence: 'listed',
+    tests: ['the API server counts the characters of a status as zod does'],
   },
   {
     where: { kubernetesUpTo: '1.30' },
