@@ -33,6 +33,8 @@ export interface Meter {
   readonly progress: TransferProgress;
   /** When the run reported progress first, as time of the monotonic clock; undefined: it has not. */
   readonly reportedSince: number | undefined;
+  /** When its wait for its start was over, as time of the monotonic clock; -Infinity: it has not waited; undefined: it waits. */
+  readonly waitedUntil: number | undefined;
   /** Bytes of the image per second in the last interval. 0 in the first one. */
   readonly bytesPerSecond: number;
   /** RFC 3339. */
@@ -57,6 +59,7 @@ export function startMeter(options: MeterOptions): Meter {
   const { cloud, clock, intervalMs, observer, onChange, startedAt = clock.now().toISOString() } = options;
   let progress = noProgress;
   let reportedSince: number | undefined;
+  let waitedUntil: number | undefined = Number.NEGATIVE_INFINITY;
   let bytesPerSecond = 0;
   let phaseSince = clock.monotonic();
 
@@ -97,6 +100,9 @@ export function startMeter(options: MeterOptions): Meter {
     get reportedSince() {
       return reportedSince;
     },
+    get waitedUntil() {
+      return waitedUntil;
+    },
     get bytesPerSecond() {
       return bytesPerSecond;
     },
@@ -105,6 +111,7 @@ export function startMeter(options: MeterOptions): Meter {
       if (next.bytes > progress.bytes) observer.moved(cloud, next.bytes - progress.bytes);
       if (next.phase !== progress.phase) endPhase();
       progress = next;
+      waitedUntil = typeof next.awaits === 'string' ? undefined : (waitedUntil ?? clock.monotonic());
       reportedSince = next.awaits === undefined ? (reportedSince ?? clock.monotonic()) : undefined;
     },
     stop() {

@@ -1,7 +1,8 @@
 /**
  * The pace of a run: aborts one that is too long, or that is slow while another transfer could use its slot.
  *
- * Guarantees: a run is not slow while its progress is not known, and the time before that does not count. Each time that a transfer
+ * Guarantees: a run is not slow while its progress is not known, and the time before that does not count. Nor does the time in which
+ * a run waits for its start, for example in a queue, count as part of a long run. Each time that a transfer
  * gives way doubles the time that its next run has, so transfers into a slow cloud end although others for this cloud wait all the time.
  */
 import { backoff } from '../lib/backoff.ts';
@@ -42,7 +43,8 @@ export function watchPace(options: PaceOptions): () => void {
   let before = { at: clock.monotonic(), progress: meter.progress };
   const check = () => {
     const now = { at: clock.monotonic(), progress: meter.progress };
-    const elapsedMs = now.at - startedAt;
+    const { waitedUntil } = meter;
+    const elapsedMs = waitedUntil === undefined ? 0 : now.at - Math.max(startedAt, waitedUntil);
     const known = knownSince();
     const isDue = known !== undefined && now.at - Math.max(before.at, known) >= patienceMs;
     const gained = gainedBy(now.progress, before.progress);

@@ -182,6 +182,16 @@ describe('durable runs', () => {
     assert.deepEqual([scheduler.get('a')?.kind, scheduler.get('b')?.kind], ['queued', 'running']);
   });
 
+  test('the time in which a run waits for its pod, for example in a queue, does not count against the day that it may last', async () => {
+    first.scheduler.start('a', planOf('a'));
+    env.cluster.report(idOf('a'), { ...noProgress, awaits: 'the start of its Job' });
+    await env.clock.advance(25 * 3_600_000);
+    assert.equal(first.scheduler.get('a')?.kind, 'running');
+    env.cluster.report(idOf('a'), { ...noProgress, awaits: null });
+    await env.clock.advance(3_600_000);
+    assert.equal(first.scheduler.get('a')?.kind, 'running');
+  });
+
   test('the day that a run may last includes the time before it was taken over', async () => {
     first.scheduler.start('a', planOf('a'));
     first.kill();
