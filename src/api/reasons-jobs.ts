@@ -12,11 +12,11 @@ export const jobReasons = {
   },
   TransferPodRefused: {
     meaning:
-      'The cluster created no pod for the Job of the transfer, because a quota or an admission policy rejects it.',
+      'The cluster rejects the Job of the transfer, its Secret or its pod: because of a quota, an admission policy or a value of the chart.',
     shownBy: ['Ready'],
     actor: 'installer',
     remedy:
-      'The events of the Job name the quota or the policy. Raise the quota of the namespace of the operator, or exempt its pods.',
+      'The message, or else the events of the Job, name the cause. Raise the quota of the namespace of the operator, exempt its Jobs and pods from the policy, or correct `transferJobs` in the values of the chart.',
     command: showJobs,
   },
   TransferImagePull: {

@@ -8,13 +8,13 @@
  */
 import type { Image } from '../glance/image.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
-import { isAlreadyExists, isConflict, isNotFound } from '../kubernetes/errors.ts';
+import { isAlreadyExists, isConflict, isNotFound, isRejected } from '../kubernetes/errors.ts';
 import type { Store } from '../kubernetes/reflector.ts';
 import { keyOfObject, readable } from '../kubernetes/resource.ts';
 import { secretType } from '../kubernetes/secret.ts';
-import { neverAborted } from '../lib/abort.ts';
+import { aborted, neverAborted } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { describe, OperatorError } from '../lib/errors.ts';
+import { describe, OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import { decodeError } from '../transfer/error-codec.ts';
 import {
@@ -92,7 +92,14 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
   }
 
   const pendingMs = template.pendingSeconds * 1000;
-  const following = { client, namespace, stored, podsOf, listen, pendingMs, clock, log };
+  /** The time of the API server, and that of the monotonic clock then. */
+  let known: { ms: number; at: number } | undefined;
+  const noteTime = ({ metadata: { creationTimestamp } }: TransferJob) => {
+    if (creationTimestamp !== undefined) known = { ms: Date.parse(creationTimestamp), at: clock.monotonic() };
+  };
+  /** Ages of Jobs and pods count by the clock of the cluster, which may differ from that of this process. */
+  const now = () => (known === undefined ? clock.now() : new Date(known.ms + clock.monotonic() - known.at));
+  const following = { client, namespace, stored, podsOf, listen, pendingMs, now, clock, log };
 
   async function putSecret(
     job: TransferJob,
@@ -106,77 +113,111 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     try {
       await client.create(secretType, secret, signal);
     } catch (error) {
-      if (!isAlreadyExists(error)) throw error;
+      if (!isAlreadyExists(error)) throw asRefusal(error, `The Secret of Job ${namespace}/${job.metadata.name}`);
     }
   }
 
   /** Undefined: there is a Job of this name. */
   async function create(run: TransferRun, suffix: string, signal: AbortSignal): Promise<TransferJob | undefined> {
     try {
-      return await client.create(jobType, jobOf({ ...run, installation, suffix }), signal);
+      const job = await client.create(jobType, jobOf({ ...run, installation, suffix }), signal);
+      noteTime(job);
+      return job;
     } catch (error) {
       if (isAlreadyExists(error)) return undefined;
-      throw error;
+      throw asRefusal(error, `Job ${namespace}/${jobNameOf(run.plan)}`);
     }
   }
 
-  /** Creates the Job and its Secret. A Job of this run that is active is taken over, and any other of its name deleted. */
-  async function begin(run: TransferRun, signal: AbortSignal): Promise<TransferJob> {
+  /** Resolves when no pod of the Job runs any more, or at an abort. */
+  async function whenIdle(job: TransferJob, signal: AbortSignal): Promise<void> {
+    const idle = Promise.withResolvers<void>();
+    const look = () => {
+      if (podsOf(job).every(({ container }) => container.kind === 'terminated')) idle.resolve();
+    };
+    const stopListening = listen(job.metadata.uid, look);
+    look();
+    await Promise.race([idle.promise, aborted(signal)]);
+    stopListening();
+  }
+
+  /** Whether its pod may still write an outcome. */
+  function isActive(job: TransferJob): boolean {
+    if (job.metadata.deletionTimestamp !== undefined || hasEnded(job)) return false;
+    // The Job controller marks it later.
+    return podsOf(job).every(({ container }) => container.kind !== 'terminated');
+  }
+
+  /**
+   * Creates the Job and its Secret. A Job of this run that is active is taken over, and any other of its name deleted. A creation
+   * ends before an abort is looked at, so that the Job is there, or is not, when it is to be deleted; `detached` ends it at once.
+   */
+  async function begin(run: TransferRun, signal: AbortSignal, detached: AbortSignal): Promise<TransferJob> {
     const access = await options.readAccess(run.plan, signal);
     const start = clock.monotonic();
     for (;;) {
       signal.throwIfAborted();
       const suffix = suffixOf(random);
-      const job = await create(run, suffix, signal);
+      const job = await create(run, suffix, detached);
       if (job !== undefined) {
         await putSecret(job, run, suffix, access, signal);
         return job;
       }
       const present = await client.get(jobType, { namespace, name: jobNameOf(run.plan) }, signal);
-      const begun = present && readRun(present.metadata.annotations);
       if (present === undefined) continue;
-      if (begun !== undefined && isActive(present)) {
+      const begun = runOf(present);
+      if (begun?.key === run.key && isActive(present)) {
         await putSecret(present, run, begun.suffix, access, signal);
         return present;
       }
-      await remove(present, signal);
-      if (present.metadata.deletionTimestamp === undefined) continue;
+      await remove(present.metadata.name, present, signal);
       if (clock.monotonic() - start > deletionMs)
         throw new OperatorError(`Job ${namespace}/${present.metadata.name} of an earlier run is still being deleted`, {
           code: 'KubernetesFailed',
         });
+      if (present.metadata.deletionTimestamp !== undefined) await clock.sleep(retryMs, signal);
+    }
+  }
+
+  /** Repeats a call until the API server has carried it out. Rejects with the signal's reason. */
+  async function insist<T>(name: string, call: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    for (let attempts = 1; ; attempts++) {
+      try {
+        return await call();
+      } catch (error) {
+        signal.throwIfAborted();
+        if (attempts === 1)
+          log.warn({ job: name, problem: describe(error) }, 'A Job cannot be deleted; it is tried again');
+      }
       await clock.sleep(retryMs, signal);
     }
   }
 
-  /** Deletes a Job with its pod and its Secret. Resolves when the pod is gone, after `endMs`, or at an abort. */
-  async function remove(job: TransferJob, signal: AbortSignal): Promise<void> {
-    for (;;) {
+  /** Deletes a Job with its pod and its Secret, and waits for its pod. Undefined: it may have been created. */
+  async function discard(name: string, job: TransferJob | undefined, signal: AbortSignal): Promise<void> {
+    const present = job ?? (await insist(name, () => client.get(jobType, { namespace, name }, signal), signal));
+    if (present === undefined) return;
+    const deletion = async () => {
       try {
-        await client.deleteWithOwned(jobType, job, signal);
-        break;
+        await client.deleteWithOwned(jobType, present, signal);
       } catch (error) {
-        if (isNotFound(error) || isConflict(error)) break;
-        signal.throwIfAborted();
-        log.warn({ job: job.metadata.name, problem: describe(error) }, 'A Job cannot be deleted; it is tried again');
-        await clock.sleep(retryMs, signal);
+        if (!isNotFound(error) && !isConflict(error)) throw error;
       }
-    }
-    const { uid } = job.metadata;
-    const gone = Promise.withResolvers<void>();
-    const look = () => {
-      if (podsOf(job).every(({ container }) => container.kind === 'terminated')) gone.resolve();
     };
-    const cancelTimer = clock.schedule(endMs, gone.resolve);
-    const stopListening = listen(uid, look);
-    const onAbort = () => gone.resolve();
-    signal.addEventListener('abort', onAbort, { once: true });
-    look();
-    if (signal.aborted) onAbort();
-    await gone.promise;
+    await insist(name, deletion, signal);
+    await whenIdle(present, signal);
+  }
+
+  /**
+   * Deletes a Job, in the background if the API server does not. Resolves when its pod has ended, after `endMs`, or at an abort,
+   * which ends the attempts.
+   */
+  async function remove(name: string, job: TransferJob | undefined, signal: AbortSignal): Promise<void> {
+    const over = Promise.withResolvers<void>();
+    const cancelTimer = clock.schedule(endMs, over.resolve);
+    discard(name, job, signal).then(over.resolve, over.resolve);
+    await over.promise;
     cancelTimer();
-    stopListening();
-    signal.removeEventListener('abort', onAbort);
   }
 
   function execute(
@@ -190,28 +231,23 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     let job = found;
 
     /** Deletes the Job that may have been created, so that it does not run without a listener. */
-    async function drop(): Promise<void> {
-      const present = job ?? (await client.get(jobType, { namespace, name }, detached.signal));
-      if (present !== undefined) await remove(present, detached.signal);
-    }
-
-    const forget = (error: unknown) =>
-      log.warn({ job: name, problem: describe(error) }, 'An unused Job may be left in the cluster');
+    const drop = () => remove(name, job, detached.signal);
 
     async function follow(): Promise<TransferResult> {
       let stopProgress = () => {};
       try {
-        if (job === undefined) job = await begin(run, signal);
+        if (job === undefined) job = await begin(run, signal, detached.signal);
         else await complete(job, run, signal);
         const wait = createWait(onProgress);
         stopProgress = options.followProgress(name, wait.onProgress);
         const end = await followJob(job, following, signal, wait.onWait);
         if (end.kind === 'succeeded') return { ...end.result, image: await options.readImage(run.plan, signal) };
-        if (end.kind === 'lost') await drop().catch(forget);
-        throw end.kind === 'failed' ? decodeError(end.error) : end.failure;
+        if (end.kind === 'failed') throw decodeError(end.error);
+        await drop();
+        throw end.failure;
       } catch (error) {
         if (detached.signal.aborted) throw new RunDetached();
-        if (cancelled.aborted || job === undefined) await drop().catch(forget);
+        if (cancelled.aborted || job === undefined) await drop();
         if (detached.signal.aborted) throw new RunDetached();
         cancelled.throwIfAborted();
         throw error;
@@ -225,7 +261,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
       durable: {
         detach: () => detached.abort(new RunDetached()),
         release() {
-          if (job !== undefined) void remove(job, neverAborted()).catch(() => {});
+          if (job !== undefined) void remove(name, job, neverAborted());
         },
       },
     };
@@ -233,9 +269,9 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
 
   /** The process before may have been killed between the Job and its Secret. */
   async function complete(job: TransferJob, run: TransferRun, signal: AbortSignal): Promise<void> {
-    const begun = readRun(job.metadata.annotations);
-    if (begun === undefined || !isActive(job) || podsOf(job).some(({ container }) => container.kind !== 'waiting'))
-      return;
+    const begun = runOf(job);
+    const hasStarted = podsOf(job).some(({ container }) => container.kind !== 'waiting');
+    if (begun === undefined || !isActive(job) || hasStarted) return;
     try {
       const access = await options.readAccess(run.plan, signal);
       await putSecret(job, run, begun.suffix, access, signal);
@@ -253,10 +289,10 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
       const { kept, dropped } = sorted(present);
       for (const job of dropped) {
         log.warn({ job: job.metadata.name }, 'A Job cannot be taken over, and is deleted');
-        void remove(job, signal).catch(() => {});
+        void remove(job.metadata.name, job, signal);
       }
       return kept.map(({ job, run }): FoundRun => {
-        const startedAt = job.metadata.creationTimestamp ?? clock.now().toISOString();
+        const startedAt = job.startTime ?? job.metadata.creationTimestamp ?? clock.now().toISOString();
         return { ...run, startedAt, resume: (how) => execute(run, how, job) };
       });
     },
@@ -280,11 +316,23 @@ function createWait(report: ExecuteOptions['onProgress']) {
   };
 }
 
-function isActive(job: TransferJob): boolean {
-  return job.metadata.deletionTimestamp === undefined && !hasEnded(job);
+/** The API server rejects the object: a quota, an admission policy or a setting of the installation is the cause, and may change. */
+function asRefusal(error: unknown, what: string): unknown {
+  if (!isRejected(error)) return error;
+  return new OperatorError(`${what} is rejected: ${error.message}`, {
+    code: 'TransferPodRefused',
+    cause: error,
+    ...responseFieldsOf(error),
+  });
 }
 
-/** The newest Job of each key. Others, and those of another version of the operator, are not taken over. */
+/** The run of a Job whose name follows from it. Undefined: another version of the operator made it, or someone has edited it. */
+function runOf({ metadata }: TransferJob): (TransferRun & { suffix: string }) | undefined {
+  const begun = readRun(metadata.annotations);
+  return begun !== undefined && jobNameOf(begun.plan) === metadata.name ? begun : undefined;
+}
+
+/** The newest Job of each key. Others, and those without a run, are not taken over. */
 export function sorted(present: readonly TransferJob[]): {
   kept: { job: TransferJob; run: TransferRun }[];
   dropped: TransferJob[];
@@ -293,9 +341,8 @@ export function sorted(present: readonly TransferJob[]): {
   const kept = new Map<string, { job: TransferJob; run: TransferRun }>();
   const dropped: TransferJob[] = [];
   for (const job of newestFirst) {
-    const begun = readRun(job.metadata.annotations);
-    const isNamed = begun !== undefined && jobNameOf(begun.plan) === job.metadata.name;
-    if (begun === undefined || !isNamed || kept.has(begun.key)) dropped.push(job);
+    const begun = runOf(job);
+    if (begun === undefined || kept.has(begun.key)) dropped.push(job);
     else kept.set(begun.key, { job, run: { key: begun.key, plan: begun.plan } });
   }
   return { kept: [...kept.values()], dropped };

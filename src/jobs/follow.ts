@@ -30,6 +30,8 @@ export interface FollowOptions {
   listen(uid: string, look: () => void): () => void;
   /** For a pod to start. */
   pendingMs: number;
+  /** The time of the API server. */
+  now(): Date;
   clock: Clock;
   log: Logger;
 }
@@ -46,7 +48,7 @@ export function followJob(
   signal: AbortSignal,
   onWait: (awaits: string | undefined) => void,
 ): Promise<JobEnd> {
-  const { client, namespace, stored, podsOf, listen, pendingMs, clock, log } = options;
+  const { client, namespace, stored, podsOf, listen, pendingMs, now, clock, log } = options;
   const { uid, name } = job.metadata;
   const end = Promise.withResolvers<JobEnd>();
   let askedAt = clock.monotonic();
@@ -55,7 +57,7 @@ export function followJob(
 
   /** Undefined: it goes on. */
   function endOf(seen: TransferJob | undefined, pods: readonly TransferPod[]): JobEnd | undefined {
-    const state = jobStateOf(seen ?? job, pods, clock.now());
+    const state = jobStateOf(seen ?? job, pods, now());
     if (state.kind === 'ended') return state.outcome;
     if (seen === undefined) return { kind: 'gone', failure: deleted(namespace, name) };
     onWait(awaitedIn(state));

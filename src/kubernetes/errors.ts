@@ -168,6 +168,11 @@ export function isConflict(error: unknown): boolean {
   return error instanceof KubernetesError && error.reason === 'Conflict';
 }
 
+/** The server does not take the object: its content, or because of a role, a quota or an admission policy. */
+export function isRejected(error: unknown): error is KubernetesError {
+  return error instanceof KubernetesError && (needsChange.has(error.reason) || error.reason === 'Forbidden');
+}
+
 /** The server rejected the content: validation, or the `test` of a JSON patch. */
 export function isInvalid(error: unknown): boolean {
   return error instanceof KubernetesError && error.reason === 'Invalid';

@@ -16,7 +16,8 @@ import { anyInput, installation, podManifest } from './objects.ts';
 
 const refused = (reason: string, httpStatus: number) => new KubernetesError(reason, { reason, httpStatus });
 
-export function createCluster(clock: Clock) {
+/** `now`: the time of the API server. Default: that of the operator. */
+export function createCluster(clock: Clock, now = clock.now) {
   const jobs = new Map<string, TransferJob>();
   /** By the uid of their Job. */
   const pods = new Map<string, ReturnType<typeof podManifest>>();
@@ -25,6 +26,10 @@ export function createCluster(clock: Clock) {
   const followers = new Set<Follower>();
   /** The error of the next call of this kind, after the server has carried it out. */
   const lost = new Map<string, Error>();
+  /** The error of each call of this kind, which is not carried out. */
+  const failing = new Map<string, Error>();
+  /** Until it resolves, a creation is under way. */
+  let held = Promise.resolve();
   /** A pod that does not end when it is deleted. */
   let isNodeLost = false;
   /** A Job that a finalizer keeps when it is deleted. */
@@ -36,6 +41,10 @@ export function createCluster(clock: Clock) {
     deleted(kind: 'job' | 'pod', object: TransferJob | TransferPod): void;
   }
 
+  const refuse = (call: string): void => {
+    const failure = failing.get(call);
+    if (failure !== undefined) throw failure;
+  };
   const answer = <T>(call: string, value: T): T => {
     const failure = lost.get(call);
     lost.delete(call);
@@ -50,7 +59,7 @@ export function createCluster(clock: Clock) {
       name: `${job.metadata.name}-pod`,
       uid: `pod-of-${uid}`,
       resourceVersion: String(++version),
-      creationTimestamp: clock.now().toISOString(),
+      creationTimestamp: now().toISOString(),
       labels: { 'batch.kubernetes.io/controller-uid': uid },
       ...metadata,
     });
@@ -82,13 +91,14 @@ export function createCluster(clock: Clock) {
     ): Promise<T> {
       const { name } = object.metadata;
       calls.push(`create ${type.kind}`);
+      refuse(`create ${type.kind}`);
       const known = type.kind === 'Job' ? jobs : secrets;
       if (known.has(name)) throw refused('AlreadyExists', 409);
       const metadata = {
         ...object.metadata,
         uid: `uid-${++version}`,
         resourceVersion: String(version),
-        creationTimestamp: clock.now().toISOString(),
+        creationTimestamp: now().toISOString(),
       };
       const made = { ...object, metadata };
       if (type.kind === 'Secret') secrets.set(name, JSON.stringify(object));
@@ -101,6 +111,7 @@ export function createCluster(clock: Clock) {
     },
     async get<T extends KubernetesObject>(type: ResourceType<T>, { name }: { name: string }): Promise<T | undefined> {
       calls.push(`get ${type.kind}`);
+      refuse(`get ${type.kind}`);
       const job = jobs.get(name);
       return job === undefined
         ? undefined
@@ -114,11 +125,12 @@ export function createCluster(clock: Clock) {
     },
     async deleteWithOwned<T extends KubernetesObject>(type: ResourceType<T>, { metadata }: T): Promise<void> {
       calls.push(`delete ${type.kind}`);
+      refuse(`delete ${type.kind}`);
       const job = jobs.get(metadata.name);
       if (job === undefined) throw refused('NotFound', 404);
       if (job.metadata.uid !== metadata.uid) throw refused('Conflict', 409);
       if (isJobKept) {
-        const { deletionTimestamp = clock.now().toISOString() } = job.metadata;
+        const { deletionTimestamp = now().toISOString() } = job.metadata;
         jobs.set(metadata.name, { ...job, metadata: { ...job.metadata, deletionTimestamp } });
         return answer('delete Job', undefined);
       }
@@ -176,7 +188,14 @@ export function createCluster(clock: Clock) {
     const executor = createJobExecutor({
       installation,
       client: {
-        create: (type, object) => (isAlive ? client.create(type, object) : never),
+        /** An abort ends the wait for a creation, and not the creation. */
+        async create(type, object, signal) {
+          const aborted = new Promise<never>((_resolve, reject) => {
+            signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+          });
+          const created = held.then(() => (isAlive ? client.create(type, object) : never));
+          return Promise.race([created, aborted]);
+        },
         get: (type, place) => (isAlive ? client.get(type, place) : never),
         listPage: (type, scope) => (isAlive ? client.listPage(type, scope) : never),
         deleteWithOwned: (type, object) => (isAlive ? client.deleteWithOwned(type, object) : never),
@@ -217,6 +236,10 @@ export function createCluster(clock: Clock) {
     secrets,
     calls,
     lost,
+    failing,
+    hold(until: Promise<void>) {
+      held = until;
+    },
     putPod,
     endJob,
     loseNode() {

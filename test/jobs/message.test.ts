@@ -30,6 +30,10 @@ test('an outcome that fits into a termination message is read as it was written'
   for (const outcome of outcomes) assert.deepEqual(readMessage(writeMessage(outcome)), outcome);
 });
 
+test('a message has no more bytes than a kubelet keeps', () => {
+  assert.equal(maxMessageBytes, 4096);
+});
+
 const text = fc.string({ unit: 'binary', maxLength: 5000 });
 
 test('a message of any failure has at most 4096 bytes, and keeps its code, HTTP status and retry', () => {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readProgress, writeProgress } from '../../src/jobs/progress.ts';
+import { createProgressBoard, readProgress, writeProgress } from '../../src/jobs/progress.ts';
+import { silentLogger } from '../../src/lib/log.ts';
 import type { TransferProgress } from '../../src/transfer/plan.ts';
+import { createVirtualClock } from '../clock.ts';
+import { settle } from '../transfer/schedulers.ts';
 
 const progress: TransferProgress = { bytes: 7, servedBytes: 5, total: 9, phase: 'transferring' };
 
@@ -21,4 +24,34 @@ test('text that is too long, or that no pod writes, is no progress', () => {
   const text = writeProgress(progress);
   for (const other of [undefined, '', '[]', text.slice(1), text.replace('{', '{"x":1,'), `${' '.repeat(500)}${text}`])
     assert.equal(readProgress(other), undefined, other);
+});
+
+test('each run gets the progress under its own key alone, what is no progress is ignored, and the keys of no Job are removed', async () => {
+  const clock = createVirtualClock();
+  const patches: unknown[] = [];
+  const metadata = { name: 'progress', namespace: 'operator', uid: 'u', resourceVersion: '1' };
+  const data = { a: writeProgress(progress), b: '{"bytes":1e300}', gone: 'x'.repeat(100_000) };
+  const board = createProgressBoard({
+    client: { get: async (type) => type.parse({ metadata, data }) },
+    transport: {
+      async request({ body }) {
+        patches.push(body);
+        return {};
+      },
+    },
+    place: { namespace: 'operator', configMap: 'progress' },
+    isJob: (name) => name === 'a' || name === 'b',
+    clock,
+    log: silentLogger,
+  });
+  const seen: [string, TransferProgress][] = [];
+  for (const key of ['a', 'b', 'c']) board.follow(key, (one) => void seen.push([key, one]));
+  const stop = new AbortController();
+  const run = board.run(stop.signal);
+  await clock.advance(5_000);
+  await settle();
+  assert.deepEqual(seen, [['a', progress]]);
+  assert.deepEqual(patches, [{ data: { gone: null } }]);
+  stop.abort(new Error('over'));
+  await assert.rejects(run, /over/);
 });
