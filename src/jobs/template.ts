@@ -6,6 +6,8 @@
 import * as z from 'zod';
 
 const text = z.string().min(1).max(1000);
+/** YAML has a CPU as a number, too. */
+const quantities = z.record(z.string(), z.union([text, z.number().min(0).transform(String)]));
 const map = z.record(z.string(), z.string());
 const labels = map.default({});
 /** Fields of the pod that the API server checks. */
@@ -24,7 +26,7 @@ export const JobTemplate = z.strictObject({
   /** Each pod writes its progress into a key of its own. */
   progressConfigMap: text,
   resources: z
-    .strictObject({ requests: z.record(z.string(), text), limits: z.record(z.string(), text) })
+    .strictObject({ requests: quantities, limits: quantities })
     .default({ requests: { cpu: '100m', memory: '256Mi' }, limits: { cpu: '2', memory: '512Mi' } }),
   nodeSelector: map.optional(),
   tolerations: z.array(open).optional(),

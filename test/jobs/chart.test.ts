@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { leaseLabel } from '../../src/jobs/manifest.ts';
 import { JobTemplate } from '../../src/jobs/template.ts';
 import { type KubernetesObject, objectsWith } from '../chart/objects.ts';
 
@@ -54,6 +55,30 @@ test('the operator reads the template of Jobs as the chart writes it', async () 
     podAnnotations: {},
     imagePullSecrets: [{ name: 'registry' }],
   });
+});
+
+test('the values of the chart may have numbers as requests and limits of Jobs, as those of a pod may', async () => {
+  const set = [
+    'transferJobs.above=1Gi',
+    'transferJobs.resources.limits.cpu=2',
+    'transferJobs.resources.requests.cpu=0.5',
+  ];
+  const { resources } = templateIn(await objectsWith(set));
+  assert.deepEqual([resources.limits['cpu'], resources.requests['cpu']], ['2', '0.5']);
+});
+
+test('an operator without an election has the name of the Lease by which the NetworkPolicy of the chart selects the pods of its Jobs', async () => {
+  const set = [
+    'transferJobs.above=1Gi',
+    'settings.leaderElect=false',
+    'fullnameOverride=images',
+    'networkPolicy.enabled=true',
+    'networkPolicy.apiServer.to[0].ipBlock.cidr=10.0.0.1/32',
+  ];
+  const objects = await objectsWith(set);
+  const of = (kind: string) => JSON.stringify(objects.filter((object) => object.kind === kind));
+  assert(of('Deployment').includes('"--lease-name=images"'));
+  assert(of('NetworkPolicy').includes(`"${leaseLabel}":"images"`));
 });
 
 test('a changed value of Jobs makes new pods of the operator, because it reads the template of Jobs at its start', async () => {

@@ -50,7 +50,7 @@
 - --metrics-certificate=/etc/glance-image-operator-metrics
 {{- end }}
 {{- end }}
-{{- if include "glance-image-operator.leaderElect" . }}
+{{- if or (include "glance-image-operator.leaderElect" .) .Values.transferJobs.above }}
 - {{ printf "--lease-name=%s" (include "glance-image-operator.leaseName" .) }}
 {{- end }}
 {{- with .Values.watchNamespaces }}
