@@ -39,7 +39,7 @@ export function neverAborted(): AbortSignal {
 
 /**
  * Runs `work` under a deadline of `ms` milliseconds and the caller's own signal. The signal that the work gets aborts with
- * DeadlineExceeded when the time is up. The timer is removed as soon as the work settles.
+ * DeadlineExceeded when the time is up. The timer is removed as soon as the work settles. `due`: the time begins with its end.
  */
 export async function withDeadline<T>(
   clock: Clock,
@@ -47,10 +47,16 @@ export async function withDeadline<T>(
   ms: number,
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<T>,
+  due?: Promise<void>,
 ): Promise<T> {
   signal?.throwIfAborted();
   using over = linked(signal);
-  const cancelTimer = clock.schedule(ms, () => over.abort(new DeadlineExceeded(what, ms)));
+  let isOver = false;
+  const begin = () => (isOver ? () => {} : clock.schedule(ms, () => over.abort(new DeadlineExceeded(what, ms))));
+  let cancelTimer = due === undefined ? begin() : () => {};
+  void due?.then(() => {
+    cancelTimer = begin();
+  });
   try {
     return await work(over.signal);
   } catch (error) {
@@ -58,6 +64,7 @@ export async function withDeadline<T>(
     over.signal.throwIfAborted();
     throw error;
   } finally {
+    isOver = true;
     cancelTimer();
   }
 }

@@ -15,6 +15,7 @@ import { Assembly } from './assembly.ts';
 import { readBody } from './body.ts';
 import { progress, SourceError } from './errors.ts';
 import type { DeclaredHeaders } from './headers.ts';
+import { createChannels } from './parallel/channels.ts';
 import { createWidening, readAheadBytes } from './parallel/widening.ts';
 import { createRangeReader } from './ranges.ts';
 import { createRequests } from './requests.ts';
@@ -69,12 +70,17 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSo
   const widening = createWidening({
     ...{ assembly, clock, hasDigest, readAhead, signal },
     hasParts: () => !requests.isWholeOnly,
-    createReader: (more) =>
-      createRangeReader({
-        ...{ ...common, ...more },
-        onResponse: (received, continuity) => assembly.usePart(received, continuity),
-        onWarnings: (found) => assembly.warn(found),
-        known: () => assembly,
+    createChannels: (more) =>
+      createChannels({
+        transport,
+        signal: more.signal,
+        createReader: (connection) =>
+          createRangeReader({
+            ...{ ...common, ...more, transport: connection },
+            onResponse: (received, continuity) => assembly.usePart(received, continuity),
+            onWarnings: (found) => assembly.warn(found),
+            known: () => assembly,
+          }),
       }),
   });
   /** Parts of the file are read in addition to the body. */

@@ -15,7 +15,7 @@ import { afterRedirect, needsRanges, progress, SourceError } from './errors.ts';
 import { fetchFollowing, type SourceRequest } from './request.ts';
 import { type ResponseRange, rangeIn, rejectsRange } from './response-range.ts';
 import { createRotation } from './rotation.ts';
-import type { RangeReader, SourceLimits } from './source.ts';
+import type { RangeReader, RangeReading, SourceLimits } from './source.ts';
 import { checkResume, type KnownFile, type Validators } from './validators.ts';
 
 export interface RangeReaderOptions extends Omit<SourceRequest, 'url' | 'range' | 'hasDigest'> {
@@ -43,10 +43,10 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
     await clock.sleep(step.pauseMs, signal);
   }
 
-  async function request(from: number, to: number, tries: 'once' | undefined): Promise<ResponseRange> {
+  async function request(from: number, to: number, { tries, due }: RangeReading): Promise<ResponseRange> {
     for (;;) {
       try {
-        return await requestAt(rotation.index, from, to);
+        return await requestAt(rotation.index, from, to, due);
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof OperatorError)) throw error;
@@ -55,10 +55,10 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
     }
   }
 
-  async function requestAt(index: number, from: number, to: number): Promise<ResponseRange> {
+  async function requestAt(index: number, from: number, to: number, due?: Promise<void>): Promise<ResponseRange> {
     const range = { range: `bytes=${from}-${to - 1}` };
     const { file, validators, isPublic } = known();
-    const one = { ...options, url: urls[index] ?? '', range, hasDigest };
+    const one = { ...options, url: urls[index] ?? '', range, hasDigest, due };
     const { url, response, withheld, redirectedBy, warnings } = await fetchFollowing(one);
     try {
       if (response.status === 200 || rejectsRange(response)) throw withoutRanges(url, response.status);
@@ -79,10 +79,10 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
 
   return {
     size: () => known().file?.size,
-    async *read(from, to, tries) {
+    async *read(from, to, reading = {}) {
       for (let at = from; at < to; ) {
         const began = at;
-        const { url, body, end } = await request(at, to, tries);
+        const { url, body, end } = await request(at, to, reading);
         const stop = (error: SourceError) => void body.destroy(error);
         const part = { start: at, end, wanted: at, size: known().file?.size };
         let failure: SourceError | undefined;
@@ -91,7 +91,8 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
             const piece = chunk.subarray(0, to - at);
             at += piece.length;
             yield piece;
-            if (at === to) break;
+            // A response that ends here is read to its end, so that its connection can be used again.
+            if (at === to && end !== to) break;
           }
         } catch (error) {
           signal.throwIfAborted();
@@ -101,7 +102,7 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
           body.destroy();
         }
         if (at === to || at - began >= limits.stallBytes) rotation.progressed();
-        else await recover(failure ?? tooShort(url, at, to), tries);
+        else await recover(failure ?? tooShort(url, at, to), reading.tries);
       }
     },
   };

@@ -28,10 +28,12 @@ export interface SourceRequest {
   declaredFor: string | undefined;
   /** A digest is compared in the end. */
   hasDigest: boolean;
-  transport: SourceTransport;
+  transport: Pick<SourceTransport, 'get'>;
   clock: Clock;
   /** Limit on the time from the request to the response header, connecting included, for each hop. */
   firstByteMs: number;
+  /** The response comes only after this, because others come before it. Default: at once. */
+  due?: Promise<void> | undefined;
   /** Governs the response body as well. */
   signal: AbortSignal;
 }
@@ -91,13 +93,12 @@ function watched(from: URL, to: URL): string {
 async function fetchOnce(
   url: URL,
   headers: Record<string, string>,
-  { transport, clock, firstByteMs, signal }: SourceRequest,
+  { transport, clock, firstByteMs, due, signal }: SourceRequest,
 ): Promise<SourceResponse> {
   try {
-    return await withDeadline(clock, 'the wait for its response', firstByteMs, signal, (deadline) =>
-      // The signal of the caller is passed on as well: it outlives the deadline and governs the body.
-      transport.get(url, headers, AbortSignal.any([signal, deadline])),
-    );
+    // The signal of the caller is passed on as well: it outlives the deadline and governs the body.
+    const get = (deadline: AbortSignal) => transport.get(url, headers, AbortSignal.any([signal, deadline]));
+    return await withDeadline(clock, 'the wait for its response', firstByteMs, signal, get, due);
   } catch (error) {
     signal.throwIfAborted();
     throw error instanceof EgressRefused || error instanceof ProxyDenied ? error : connectionError(url, error);

@@ -39,8 +39,15 @@ export interface Source {
 export interface RangeReader {
   /** Length of the file, if a response has announced it. */
   size(): number | undefined;
-  /** The bytes from `from` up to `to`, exclusive, or the errors of sources: ConversionNeedsRanges if no server sends parts of it. `once`: the first failure ends it. */
-  read(from: number, to: number, tries?: 'once'): AsyncGenerator<Uint8Array, void, undefined>;
+  /** The bytes from `from` up to `to`, exclusive, or the errors of sources: ConversionNeedsRanges if no server sends parts of it. */
+  read(from: number, to: number, options?: RangeReading): AsyncGenerator<Uint8Array, void, undefined>;
+}
+
+export interface RangeReading {
+  /** The first failure ends it. */
+  tries?: 'once';
+  /** The connection sends other responses until then. */
+  due?: Promise<void>;
 }
 
 export interface SourceLimits {

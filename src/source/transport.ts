@@ -1,12 +1,13 @@
 /**
  * The connections to sources. It is the only module of this folder that imports undici.
  *
- * Guarantees: every connection passes the egress policy, verifies the certificate, uses HTTP/1.1, serves one request and is then
- * closed.
+ * Guarantees: every connection passes the egress policy, verifies the certificate, uses HTTP/1.1, and is closed after its response,
+ * except those of `keep`, which are closed by their user.
  *
  * One request per connection costs one handshake per file, which is little compared with an image, and means that no connection
- * outlives a change of DNS.
+ * outlives a change of DNS. A file that is read in many parts keeps its connections for them.
  */
+import type { LookupFunction } from 'node:net';
 import type { Readable } from 'node:stream';
 import { Agent, buildConnector, request } from 'undici';
 import { canonicalHost } from '../http/address-rules.ts';
@@ -19,6 +20,8 @@ import { readCertificates } from './certificate.ts';
 const connectTimeoutMs = 10_000;
 /** Per origin. A safety margin: the limits on transfers are lower. */
 const maxConnections = 64;
+/** Servers close idle connections after a few seconds. A request must not meet that. */
+const idleMs = 1000;
 
 export interface SourceResponse {
   status: number;
@@ -36,11 +39,26 @@ export interface SourceResponse {
   body: Readable;
 }
 
+/** `pipelined`: a request is sent while the response before arrives. `kept`: after it. `none`: by another connection. */
+export type Reuse = 'pipelined' | 'kept' | 'none';
+
+const pipelining: Readonly<Record<Reuse, number>> = { pipelined: 2, kept: 1, none: 0 };
+
 export interface SourceTransport {
   /** GET. Resolves at the response header, for any status. The signal governs the body as well. */
   get(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<SourceResponse>;
+  /** One connection to each server. Responses come in the order of the requests. Absent: connections cannot be kept. */
+  keep?(reuse: Reuse): KeptConnection;
   /** Closes all connections, also those in use. */
   close(): Promise<void>;
+}
+
+export interface KeptConnection {
+  get: SourceTransport['get'];
+  /** How many responses the connection has sent that was made last. */
+  readonly responses: number;
+  /** Closes it, also while it is in use. */
+  close(): void;
 }
 
 export interface SourceTls {
@@ -59,58 +77,88 @@ export interface SourceTls {
 export function createSourceTransport(policy: EgressPolicy, tls: SourceTls = {}): SourceTransport {
   const { trust = createTrust(), connectTimeoutMs: timeout = connectTimeoutMs } = tls;
   const ca = tls.ca === undefined ? undefined : readCertificates(tls.ca).join('');
-  /** The address of each host, as of its last connection. */
-  const peers = new Map<string, string>();
-  const connect = guardConnector(policy, {
-    make: ({ lookup }) =>
-      trustingConnector(trust, { ca, replacesSystem: false }, (secureContext) =>
-        receiving((buffers) =>
-          buildConnector({
-            ...(secureContext === undefined ? {} : { secureContext }),
-            ...buffers,
-            lookup,
-            allowH2: false,
-            timeout,
-            // A resumed TLS session would keep the result of an earlier certificate check.
-            maxCachedSessions: 0,
-          }),
-        ),
+  let trusted: buildConnector.connector | undefined;
+  /** Connections of any number share certificates and receive buffers. */
+  const trusting = (lookup: LookupFunction) => {
+    trusted ??= trustingConnector(trust, { ca, replacesSystem: false }, (secureContext) =>
+      receiving((buffers) =>
+        buildConnector({
+          ...(secureContext === undefined ? {} : { secureContext }),
+          ...buffers,
+          lookup,
+          allowH2: false,
+          timeout,
+          // A resumed TLS session would keep the result of an earlier certificate check.
+          maxCachedSessions: 0,
+        }),
       ),
-    trust,
-    connectTimeoutMs: timeout,
-    onPeer(host, address) {
-      if (address === undefined) peers.delete(canonicalHost(host));
-      else peers.set(canonicalHost(host), address);
-    },
-  });
-  const agent = new Agent({
-    connect,
-    connections: maxConnections,
-    pipelining: 0,
-    // The deadlines for response and body use the injected clock instead.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  });
-  const { proxy } = policy;
-  const dispatcher = proxy === undefined ? agent : agent.compose(proxy.forward);
+    );
+    return trusted;
+  };
+
+  function open(limits: { connections: number; pipelining: number }): KeptConnection & { ended(): Promise<void> } {
+    /** The address of each host, as of its last connection. */
+    const peers = new Map<string, string>();
+    let responses = 0;
+    const connect = guardConnector(policy, {
+      make: ({ lookup }) => trusting(lookup),
+      trust,
+      connectTimeoutMs: timeout,
+      onPeer(host, address) {
+        responses = 0;
+        if (address === undefined) peers.delete(canonicalHost(host));
+        else peers.set(canonicalHost(host), address);
+      },
+    });
+    const agent = new Agent({
+      connect,
+      ...limits,
+      keepAliveTimeout: idleMs,
+      keepAliveMaxTimeout: idleMs,
+      // The deadlines for response and body use the injected clock instead.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    const { proxy } = policy;
+    const dispatcher = proxy === undefined ? agent : agent.compose(proxy.forward);
+    return {
+      async get(url, headers, signal) {
+        const response = await request(url, { method: 'GET', headers, signal, dispatcher });
+        responses++;
+        response.body.on('error', () => {});
+        const peer = peers.get(canonicalHost(url.hostname));
+        return {
+          status: response.statusCode,
+          header: (name) => {
+            const value = response.headers[name];
+            return typeof value === 'string' ? value : value?.[0];
+          },
+          forwarder: proxy?.forwarderOf(url),
+          isPublic: peer !== undefined && policy.isPublic(peer),
+          peer,
+          isNamed: policy.isNamed(url.hostname),
+          body: response.body,
+        };
+      },
+      get responses() {
+        return responses;
+      },
+      close: () => void agent.destroy(),
+      ended: () => agent.destroy(),
+    };
+  }
+
+  const single = open({ connections: maxConnections, pipelining: pipelining.none });
+  const kept = new Set<ReturnType<typeof open>>();
   return {
-    async get(url, headers, signal) {
-      const response = await request(url, { method: 'GET', headers, signal, dispatcher });
-      response.body.on('error', () => {});
-      const peer = peers.get(canonicalHost(url.hostname));
-      return {
-        status: response.statusCode,
-        header: (name) => {
-          const value = response.headers[name];
-          return typeof value === 'string' ? value : value?.[0];
-        },
-        forwarder: proxy?.forwarderOf(url),
-        isPublic: peer !== undefined && policy.isPublic(peer),
-        peer,
-        isNamed: policy.isNamed(url.hostname),
-        body: response.body,
-      };
+    get: single.get,
+    keep(reuse) {
+      const connection = open({ connections: 1, pipelining: pipelining[reuse] });
+      kept.add(connection);
+      return connection;
     },
-    close: () => agent.destroy(),
+    async close() {
+      await Promise.all([single, ...kept].map((each) => each.ended()));
+    },
   };
 }

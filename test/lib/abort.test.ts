@@ -46,6 +46,30 @@ describe('a deadline', () => {
     await failed;
   });
 
+  test('the time of a deadline begins when the work is due', async () => {
+    const clock = createVirtualClock();
+    const { promise: due, resolve } = Promise.withResolvers<void>();
+    const sleep = (signal: AbortSignal) => clock.sleep(60_000, signal);
+    const failed = assert.rejects(
+      withDeadline(clock, 'the call', 1500, undefined, sleep, due),
+      new DeadlineExceeded('the call', 1500),
+    );
+    await clock.advance(30_000);
+    resolve();
+    await due;
+    await clock.advance(1500);
+    await failed;
+  });
+
+  test('work that ends before it is due leaves no timer behind', async () => {
+    const clock = createVirtualClock();
+    const { promise: due, resolve } = Promise.withResolvers<void>();
+    assert.equal(await withDeadline(clock, 'the call', 1500, undefined, async () => 'early', due), 'early');
+    resolve();
+    await due;
+    assert.equal(clock.pending, 0);
+  });
+
   test('work under a deadline leaves neither a timer nor a listener behind', async () => {
     const clock = createVirtualClock();
     const parent = new AbortController();

@@ -68,3 +68,28 @@ test('a download goes on at another address of a name that the installation allo
   assert.equal(bytes.length, file.length);
   assert.equal(source?.isSpliced, true);
 });
+
+test('a connection that is kept has the address that it was made to, whatever its name resolves to later', async () => {
+  second.removeAllListeners('request').on('request', (_request, response) => response.end('inside'));
+  first.removeAllListeners('request').on('request', (_request, response) => response.end('author'));
+  let lookups = 0;
+  const resolve: Resolve = (_host, _options, done) =>
+    done(null, [lookups++ === 0 ? { address: '127.0.0.1', family: 4 } : { address: '::1', family: 6 }]);
+  const transport = createSourceTransport(createEgressPolicy({ allow: ['127.0.0.0/8', '::1'], deny: [] }, resolve));
+  const url = new URL(`http://author.example:${port}/file`);
+  const connections = [transport.keep?.('kept'), transport.keep?.('kept')];
+  const seen = [];
+  for (const connection of [...connections, ...connections]) {
+    const response = await connection?.get(url, {}, new AbortController().signal);
+    let text = '';
+    for await (const chunk of response?.body ?? []) text += chunk;
+    seen.push([text, response?.peer, connection?.responses]);
+  }
+  await transport.close();
+  assert.deepEqual(seen, [
+    ['author', '127.0.0.1', 1],
+    ['inside', '::1', 1],
+    ['author', '127.0.0.1', 2],
+    ['inside', '::1', 2],
+  ]);
+});

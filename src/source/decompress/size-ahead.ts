@@ -30,7 +30,7 @@ export async function sizeAhead(
   if (ranges === undefined || fileBytes === undefined || fileBytes < leastFile) return undefined;
   const read = async (from: number, to: number): Promise<Buffer> => {
     const pieces: Uint8Array[] = [];
-    for await (const piece of ranges.read(from, to, 'once')) pieces.push(piece);
+    for await (const piece of ranges.read(from, to, { tries: 'once' })) pieces.push(piece);
     return Buffer.concat(pieces);
   };
   try {

@@ -1,6 +1,6 @@
 /** Counts the bytes that arrive and how long the reader waits for them, and holds the number of connections that follows from both. */
 import type { Clock } from '../../lib/clock.ts';
-import { nextWidth, startWidth, withOneConnection } from './width.ts';
+import { begun, nextWidth, startWidth, withOneConnection } from './width.ts';
 
 export interface Arrivals {
   readonly connections: number;
@@ -11,15 +11,17 @@ export interface Arrivals {
   received(bytes: number): void;
   /** The same, if the reader does not get them yet. */
   arrived(bytes: number): void;
-  /** The connections are open only now: what arrived since the decision does not count. */
+  /** Further connections begin to send only now. Until then nothing was counted since the decision. */
   begin(): void;
   /** One connection is enough from now on. */
   settle(): void;
 }
 
 export function createArrivals(clock: Pick<Clock, 'monotonic'>): Arrivals {
-  let state = startWidth(clock.monotonic());
+  let state = startWidth();
   let since = clock.monotonic();
+  /** Further connections were decided on, and have not begun to send. */
+  let isBeginning = false;
   return {
     get connections() {
       return state.width;
@@ -31,14 +33,18 @@ export function createArrivals(clock: Pick<Clock, 'monotonic'>): Arrivals {
       since = clock.monotonic();
     },
     received(bytes) {
+      if (isBeginning) return;
       const at = clock.monotonic();
+      const { width } = state;
       state = nextWidth(state, { at, bytes, waitedMs: at - since });
+      isBeginning = width === 1 && state.width > 1;
     },
     arrived(bytes) {
       state = { ...state, bytes: state.bytes + bytes };
     },
     begin() {
-      state = { ...state, since: clock.monotonic(), bytes: 0, waitedMs: 0 };
+      state = begun(state, clock.monotonic());
+      isBeginning = false;
     },
     settle() {
       state = withOneConnection(state);

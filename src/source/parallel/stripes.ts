@@ -1,12 +1,21 @@
 /**
- * Reads a file in stripes, several at a time, and delivers their bytes in order.
+ * Reads a file in stripes, by several connections, and delivers their bytes in order.
  *
- * Guarantees: no more stripes are being read than `connections` says at the moment; at most `heldBytes` are requested and not delivered;
+ * Guarantees: no more connections are used than `connections` says at the moment; at most `heldBytes` are requested and not delivered;
  * bytes that were delivered are the file from `from` on, without a gap, also if a stripe fails.
+ *
+ * A connection gets its next stripe as soon as it has begun to send the one before, so that it has no pause between them. Where there is
+ * no memory for that, connections without a stripe come first, then those that have the least left to send.
  */
-export interface StripesOptions {
+
+/** One connection, which sends the stripes in the order of the calls. */
+export interface Channel {
   /** The bytes of a stripe, in order. They end with a signal of the caller. */
   read(from: number, to: number): AsyncIterable<Uint8Array>;
+}
+
+export interface StripesOptions {
+  openChannel(): Channel;
   from: number;
   to: number;
   /** Of the next stripe. */
@@ -15,7 +24,7 @@ export interface StripesOptions {
   heldBytes(): number;
   /** Bytes have arrived, in any stripe. */
   onArrival(bytes: number): void;
-  /** How many stripes may be read at once now. */
+  /** How many connections may be used now. */
   connections(): number;
 }
 
@@ -30,25 +39,34 @@ export interface Stripes {
 }
 
 class Stripe {
-  readonly to: number;
   readonly #chunks: Uint8Array[] = [];
   #state: 'reading' | 'ended' | 'failed' = 'reading';
   #wake: (() => void) | undefined;
-  #left: number;
+  #unsent: number;
+  #undelivered: number;
 
-  constructor(body: AsyncIterable<Uint8Array>, from: number, to: number, onArrival: (bytes: number) => void) {
-    this.to = to;
-    this.#left = to - from;
-    void this.#fill(body, onArrival);
+  /** `onChange`: bytes have arrived, or all of them. */
+  constructor(body: AsyncIterable<Uint8Array>, bytes: number, onChange: (bytes: number) => void) {
+    this.#unsent = bytes;
+    this.#undelivered = bytes;
+    void this.#fill(body, onChange);
   }
 
   get isReading(): boolean {
     return this.#state === 'reading';
   }
 
-  get hasBegun(): boolean | undefined {
-    if (this.#chunks.length > 0 || this.#state === 'ended') return true;
-    return this.#state === 'failed' ? false : undefined;
+  get hasFailed(): boolean {
+    return this.#state === 'failed';
+  }
+
+  get hasBegun(): boolean {
+    return this.#chunks.length > 0 || this.#unsent < this.#undelivered || this.#state === 'ended';
+  }
+
+  /** Bytes that have not arrived. */
+  get unsent(): number {
+    return this.#unsent;
   }
 
   /** Undefined at its end, or after a failure. */
@@ -59,21 +77,22 @@ class Stripe {
       await promise;
     }
     const chunk = this.#chunks.shift();
-    this.#left -= chunk?.length ?? 0;
+    this.#undelivered -= chunk?.length ?? 0;
     return chunk;
   }
 
   /** Whether all of it was delivered. */
   get isComplete(): boolean {
-    return this.#left === 0;
+    return this.#undelivered === 0;
   }
 
-  async #fill(body: AsyncIterable<Uint8Array>, onArrival: (bytes: number) => void): Promise<void> {
+  async #fill(body: AsyncIterable<Uint8Array>, onChange: (bytes: number) => void): Promise<void> {
     try {
       for await (const chunk of body) {
-        onArrival(chunk.length);
+        this.#unsent -= chunk.length;
         this.#chunks.push(chunk);
         this.#wake?.();
+        onChange(chunk.length);
       }
       this.#state = 'ended';
     } catch {
@@ -81,29 +100,57 @@ class Stripe {
       this.#state = 'failed';
     }
     this.#wake?.();
+    onChange(0);
   }
 }
 
+/** Of one channel: the one that is being sent, and one that follows. */
+const stripesAhead = 2;
+
 export function createStripes(options: StripesOptions): Stripes {
-  const { read, from, to, stripeBytes, heldBytes, onArrival, connections } = options;
+  const { openChannel, from, to, stripeBytes, heldBytes, onArrival, connections } = options;
+  /** In the order of the file. */
   const begun: Stripe[] = [];
+  const channels: { channel: Channel; reading: Stripe[] }[] = [];
   let claimed = from;
   let delivered = from;
   let hasFailed = false;
 
+  /** The channel that needs a stripe first. */
+  function neediest(): (typeof channels)[number] | undefined {
+    const width = connections();
+    while (channels.length < width) channels.push({ channel: openChannel(), reading: [] });
+    let best: { channel: (typeof channels)[number]; left: number } | undefined;
+    for (const channel of channels.slice(0, width)) {
+      channel.reading = channel.reading.filter(({ isReading }) => isReading);
+      const isOpen = channel.reading.length < stripesAhead && channel.reading.every(({ hasBegun }) => hasBegun);
+      const left = channel.reading.reduce((sum, { unsent }) => sum + unsent, 0);
+      if (isOpen && (best === undefined || left < best.left)) best = { channel, left };
+    }
+    return best?.channel;
+  }
+
   function begin(): void {
-    const reading = begun.filter(({ isReading }) => isReading).length;
-    for (let free = connections() - reading; free > 0; free--) {
+    while (!begun.some((stripe) => stripe.hasFailed)) {
       const end = Math.min(claimed + stripeBytes(), to);
       if (claimed === to || end - delivered > heldBytes()) return;
-      begun.push(new Stripe(read(claimed, end), claimed, end, onArrival));
+      const next = neediest();
+      if (next === undefined) return;
+      const body = next.channel.read(claimed, end);
+      const stripe = new Stripe(body, end - claimed, (bytes) => {
+        if (bytes > 0) onArrival(bytes);
+        begin();
+      });
+      next.reading.push(stripe);
+      begun.push(stripe);
       claimed = end;
     }
   }
 
   begin();
   return {
-    hasBegun: () => (hasFailed ? false : begun[0]?.hasBegun),
+    hasBegun: () =>
+      hasFailed || begun[0]?.hasFailed === true ? false : begun[0]?.hasBegun === true ? true : undefined,
     async next() {
       for (;;) {
         begin();

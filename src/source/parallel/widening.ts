@@ -8,22 +8,26 @@ import { linked } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { MemoryBudget } from '../../lib/memory-budget.ts';
 import type { Assembly } from '../assembly.ts';
-import type { RangeReader } from '../source.ts';
 import { createArrivals } from './arrivals.ts';
+import type { Channels } from './channels.ts';
 import { createStripes, type Stripes } from './stripes.ts';
 import { mostConnections } from './width.ts';
 
 /** Further connections are not worth their requests for less than this. */
 const leastRestBytes = 64 * 2 ** 20;
-/** The first connection goes on for about a second, in which the second one has to begin to send, but for no more than this. */
+/** The first connection goes on while the second one begins to send and is tried, but for no more than this. */
 const mostDistance = 20 * 2 ** 20;
-/** Of a stripe. At a lower rate it takes about a second: a connection that begins the next one is idle for two round trips. */
+const trialSeconds = 0.5;
+/** Of what the first response took. A second connection takes about the same time to begin. */
+const beginFactor = 2;
+const mostTrialSeconds = 1.5;
+/** Memory of one connection for what it is ahead of the reader. It has a stripe, and the next one is requested already. */
+const shareBytes = 4 * 2 ** 20;
+const stripeShare = 1 / 2;
+/** At a lower rate a stripe takes about a second. */
 const leastStripeBytes = 2 ** 18;
-/** A share of the memory for what connections are ahead of the reader, and how much of it the stripes may have that are being read. */
-const shareBytes = 6 * 2 ** 20;
-const stripesPerShare = 5 / 6;
-/** Few connections take two shares each, because longer stripes have shorter pauses between them. */
-const sharesOf = (connections: number) => Math.min(2 * connections, mostConnections);
+/** Of the second connection, whose bytes are not delivered before the first one ends. */
+const trialShares = 4;
 /** For all downloads that have one budget: 8 connections of one, or fewer of several. */
 export const readAheadBytes = mostConnections * shareBytes;
 
@@ -36,7 +40,7 @@ export interface WideningOptions {
   /** Whether the address in use can be asked for parts. */
   hasParts(): boolean;
   /** `hasDigest`: whether parts without a validator of the file are used. */
-  createReader(options: { hasDigest: boolean; signal: AbortSignal }): RangeReader;
+  createChannels(options: { hasDigest: boolean; signal: AbortSignal }): Channels;
   signal: AbortSignal;
 }
 
@@ -59,14 +63,17 @@ interface Further {
 }
 
 export function createWidening(options: WideningOptions): Widening {
-  const { assembly, clock, hasDigest, hasParts, createReader, readAhead, signal } = options;
+  const { assembly, clock, hasDigest, hasParts, createChannels, readAhead, signal } = options;
   const arrivals = createArrivals(clock);
+  const opened = clock.monotonic();
+  /** Of the first response; undefined before it. */
+  let secondsToFirst: number | undefined;
   let open: Further | undefined;
   const leases: Disposable[] = [];
 
   /** As many connections as there is memory for. */
   function affordable(connections: number): number {
-    while (leases.length < sharesOf(connections)) {
+    while (leases.length < Math.max(connections, trialShares)) {
       const lease = readAhead.spare(shareBytes);
       if (lease === undefined) break;
       leases.push(lease);
@@ -84,31 +91,39 @@ export function createWidening(options: WideningOptions): Widening {
     }
     const over = linked(signal);
     // Where the file has a validator, each part has to have it: a digest would only find the mixture in the end.
-    const reader = createReader({ hasDigest: !hasValidator, signal: over.signal });
-    const second = Math.max(Math.round(arrivals.bytesPerSecond), leastStripeBytes);
-    const from = delivered + Math.min(second, mostDistance);
+    const channels = createChannels({ hasDigest: !hasValidator, signal: over.signal });
+    const { bytesPerSecond } = arrivals;
+    const distance = bytesPerSecond * Math.min(trialSeconds + beginFactor * (secondsToFirst ?? 0), mostTrialSeconds);
+    const from = delivered + Math.min(Math.max(Math.round(distance), leastStripeBytes), mostDistance);
+    const stripeBytes = Math.min(Math.max(Math.round(bytesPerSecond), leastStripeBytes), shareBytes * stripeShare);
     let isAlone = false;
+    let hasBegun = false;
     // The first connection goes on until its bytes end where theirs begin. Where one is enough, it is the first, which goes on then.
     const connections = () =>
       affordable(isAlone && arrivals.connections > 1 ? arrivals.connections : arrivals.connections - 1);
-    const heldBytes = () => leases.length * shareBytes;
     const stripes = createStripes({
-      read: (begins, ends) => reader.read(begins, ends, 'once'),
+      openChannel: channels.open,
       ...{ from, to: size, connections },
-      stripeBytes: () => Math.min(second, Math.floor((heldBytes() * stripesPerShare) / Math.max(connections(), 1))),
-      heldBytes,
-      onArrival: arrivals.arrived,
+      stripeBytes: () => stripeBytes,
+      heldBytes: () => leases.length * shareBytes,
+      onArrival(bytes) {
+        if (!hasBegun) arrivals.begin();
+        hasBegun = true;
+        arrivals.arrived(bytes);
+      },
     });
     return {
       from,
       stripes,
       takeOver() {
         isAlone = true;
-        arrivals.begin();
+        // Another connection takes the place of the first one, and has to begin too.
+        if (arrivals.connections === 2) arrivals.begin();
       },
       end() {
         over.abort(new Error('the file is read by one connection'));
         over[Symbol.dispose]();
+        channels.close();
       },
     };
   }
@@ -119,19 +134,31 @@ export function createWidening(options: WideningOptions): Widening {
     for (const lease of leases.splice(0)) lease[Symbol.dispose]();
   }
 
+  /** No further connection is used. */
+  function settle(): void {
+    end();
+    arrivals.settle();
+  }
+
+  /** The second connection has failed, or its trial has ended without a gain. */
+  function isInVain(): boolean {
+    return open !== undefined && (arrivals.connections === 1 || open.stripes.hasBegun() === false);
+  }
+
   return {
     end,
     async *first(chunks) {
       arrivals.waiting();
       for await (const chunk of chunks) {
+        secondsToFirst ??= (clock.monotonic() - opened) / 1000;
+        arrivals.received(chunk.length);
+        if (isInVain()) settle();
         const here = open === undefined ? chunk : chunk.subarray(0, open.from - assembly.delivered);
-        if (open === undefined) arrivals.received(chunk.length);
         assembly.deliver(here.length);
         yield here;
         if (open !== undefined && assembly.delivered === open.from) {
           if (open.stripes.hasBegun() === true) return true;
-          end();
-          arrivals.settle();
+          settle();
           const rest = chunk.subarray(here.length);
           assembly.deliver(rest.length);
           if (rest.length > 0) yield rest;
@@ -153,8 +180,7 @@ export function createWidening(options: WideningOptions): Widening {
         yield chunk;
         arrivals.waiting();
       }
-      arrivals.settle();
-      end();
+      settle();
     },
   };
 }

@@ -28,6 +28,18 @@ interface Shape {
   etag?: string | undefined;
   /** The response to a request for a part. Default: the part. */
   part?: (number: number) => 'sent' | 'rejected' | 'other file' | 'broken' | 'silent';
+  /** The connection after a response, or a request that comes before its end. Default: closed. */
+  kept?: 'closed' | 'pipelined' | 'dropped';
+}
+
+/** What a connection sends. */
+interface Sending {
+  to: number;
+  at: number;
+  /** The tick in which it begins. */
+  begin: number;
+  response: Response;
+  isBroken: boolean;
 }
 
 /** Each response of the server: where it begins, and how many bytes it sent. */
@@ -49,16 +61,34 @@ function headOf({ from, to, etag }: { from: number; to: number; etag: string }):
   return [status, `content-length: ${to - from}`, ...validator, ...range, '', ''].join('\r\n');
 }
 
-async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent' }: Shape) {
+async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent', kept = 'closed' }: Shape) {
   const responses: Response[] = [];
-  const open = new Map<Socket, { to: number; at: number; begin: number; response: Response }>();
-  const seen = { ticks: 0, mostOpen: 0 };
+  const open = new Map<Socket, Sending>();
+  const seen = { ticks: 0, mostOpen: 0, connections: 0, dropped: 0 };
   let parts = 0;
   const server = createServer((socket) => {
+    seen.connections++;
+    /** Requests that wait for the end of the response. */
+    const waiting: string[] = [];
+    waits.set(socket, waiting);
     socket.on('error', () => {});
     socket.on('close', () => open.delete(socket));
-    socket.once('data', (head) => respond(socket, head.toString()));
+    const take = (head: string) => {
+      if (!open.has(socket)) respond(socket, head);
+      else if (kept === 'pipelined') waiting.push(head);
+      else seen.dropped++;
+    };
+    // The client sends each head at once.
+    if (kept === 'closed') socket.once('data', (head) => respond(socket, head.toString()));
+    else
+      socket.on('data', (heads) =>
+        heads
+          .toString()
+          .split(/(?<=\r\n\r\n)/)
+          .forEach(take),
+      );
   });
+  const waits = new WeakMap<Socket, string[]>();
   function respond(socket: Socket, head: string): void {
     const { from, to, isPart } = askedFor(head);
     const kind = isPart ? part(++parts) : 'sent';
@@ -68,9 +98,16 @@ async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent'
     if (kind === 'rejected') return void socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n');
     socket.write(headOf({ from, to, etag: kind === 'other file' ? '"2"' : etag }));
     const last = kind === 'broken' ? from + Math.floor((to - from) / 2) : to;
-    open.set(socket, { to: last, at: from, begin: seen.ticks + latencyTicks, response });
+    open.set(socket, { to: last, at: from, begin: seen.ticks + latencyTicks, response, isBroken: kind === 'broken' });
     seen.mostOpen = Math.max(seen.mostOpen, open.size);
   }
+  function ended(socket: Socket, { isBroken }: Sending): void {
+    open.delete(socket);
+    if (kept === 'closed' || isBroken) return void socket.destroySoon();
+    const next = waits.get(socket)?.shift();
+    if (next !== undefined) respond(socket, next);
+  }
+  const timers = new Set<{ at: number; callback: () => void }>();
   let isOver = false;
   const tick = () => {
     if (isOver) return;
@@ -83,8 +120,12 @@ async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent'
       socket.write(content.slice(state.at, to));
       state.at = to;
       if (to < state.to) continue;
-      open.delete(socket);
-      socket.destroySoon();
+      ended(socket, state);
+    }
+    for (const timer of timers) {
+      if (timer.at > seen.ticks * tickMs) continue;
+      timers.delete(timer);
+      timer.callback();
     }
     setImmediate(tick);
   };
@@ -103,6 +144,11 @@ async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent'
     ...systemClock,
     monotonic: () => seen.ticks * tickMs,
     sleep: async (_ms, signal) => signal?.throwIfAborted(),
+    schedule(ms, callback) {
+      const timer = { at: seen.ticks * tickMs + ms, callback };
+      timers.add(timer);
+      return () => void timers.delete(timer);
+    },
   };
 
   /** Resolves with the digest of what was read. */
@@ -230,6 +276,35 @@ test('after a part that breaks, or of another file, the rest is read by one conn
     assert.equal(last?.sent, content.size - (last?.from ?? 0), 'the last response has the rest');
     assert(sent() < content.size + 40 * kib * kib, `${sent()} bytes were sent`);
   }
+});
+
+test('a server that keeps connections open sends all parts by eight of them, and by none twice', async (t) => {
+  const { download, seen, responses, sent } = await shaped(t, { share: limited, kept: 'pipelined' });
+  await download();
+  assert(responses.length > 20);
+  // The first one, the second one, its successor and six more.
+  assert(seen.connections <= 9, `${seen.connections} connections were made`);
+  assert.equal(sent() < content.size * 1.02, true, `${sent()} bytes were sent`);
+});
+
+test('a server that drops requests which come too early gets them again, and others only one by one', async (t) => {
+  const { download, seen } = await shaped(t, { share: limited, kept: 'dropped' });
+  const { resumes } = await download();
+  assert(seen.dropped > 0 && seen.dropped <= 8, `${seen.dropped} requests were dropped`);
+  assert(seen.mostOpen > 4, `${seen.mostOpen} connections`);
+  assert.deepEqual(resumes, []);
+});
+
+test('a part whose connection breaks after it has sent another one is read again, and as many connections go on', async (t) => {
+  const { download, seen, responses } = await shaped(t, {
+    share: limited,
+    kept: 'pipelined',
+    part: (number) => (number % 10 === 9 && number > 12 ? 'broken' : 'sent'),
+  });
+  await download();
+  assert(seen.connections > 9, 'a connection broke');
+  const last = responses.at(-1);
+  assert((last?.sent ?? 0) < content.size / 8, 'the last response is only a part');
 });
 
 test('an abort while several connections are open ends the download with its reason, and closes all of them', async (t) => {

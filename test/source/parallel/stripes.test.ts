@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createStripes } from '../../../src/source/parallel/stripes.ts';
@@ -27,7 +26,7 @@ test('stripes come in order and without a gap, up to the first byte that a conne
       let broken: number | undefined;
       async function* read(begin: number, end: number) {
         reading++;
-        assert(reading <= connections, `${reading} connections`);
+        assert(reading <= 2 * connections, `${reading} stripes are read at once`);
         assert(end - delivered <= heldBytes, 'too much is held');
         try {
           for (let at = begin; at < end; at += piece) {
@@ -42,8 +41,27 @@ test('stripes come in order and without a gap, up to the first byte that a conne
           reading--;
         }
       }
+      let channels = 0;
+      const openChannel = () => {
+        assert(++channels <= connections, `${channels} connections`);
+        let last = Promise.resolve();
+        return {
+          // As a connection does: a stripe comes after the one before.
+          async *read(begin: number, end: number) {
+            const due = last;
+            const { promise, resolve } = Promise.withResolvers<void>();
+            last = promise;
+            try {
+              await due;
+              yield* read(begin, end);
+            } finally {
+              resolve();
+            }
+          },
+        };
+      };
       const stripes = createStripes({
-        read,
+        openChannel,
         from,
         to: size,
         stripeBytes: () => stripeBytes,
@@ -72,7 +90,7 @@ test('no stripe is begun while none may be read, and those that were begun are d
     yield Buffer.alloc(end - begin);
   }
   const options = { from: 0, to: 100, stripeBytes: () => 10, heldBytes: () => 40, onArrival: () => {} };
-  const stripes = createStripes({ ...options, read, connections: () => allowed });
+  const stripes = createStripes({ ...options, openChannel: () => ({ read }), connections: () => allowed });
   allowed = 0;
   let bytes = 0;
   for (let chunk = await stripes.next(); chunk !== undefined; chunk = await stripes.next()) bytes += chunk.length;
@@ -81,7 +99,7 @@ test('no stripe is begun while none may be read, and those that were begun are d
 });
 
 test('a reader of stripes shows whether the first stripe has begun to arrive', async () => {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const { promise, resolve } = Promise.withResolvers<void>();
   async function* read(begin: number, end: number) {
     await promise;
     yield Buffer.alloc(end - begin);
@@ -94,12 +112,14 @@ test('a reader of stripes shows whether the first stripe has begun to arrive', a
     onArrival: () => {},
     connections: () => 1,
   };
-  const stripes = createStripes({ ...options, read });
+  const stripes = createStripes({ ...options, openChannel: () => ({ read }) });
   assert.equal(stripes.hasBegun(), undefined);
   resolve();
   await stripes.next();
-  reject();
-  const failing = createStripes({ ...options, read: () => Readable.from([]).map(() => assert.fail()) });
+  const broken = async function* (): AsyncGenerator<Uint8Array> {
+    yield await Promise.reject<Uint8Array>(new Error('broken'));
+  };
+  const failing = createStripes({ ...options, openChannel: () => ({ read: broken }) });
   assert.equal(await failing.next(), undefined);
   assert.equal(failing.hasBegun(), false);
 });
