@@ -1,15 +1,17 @@
 /**
  * Serves the files of a folder over HTTP at minimal cost, in a separate process so that its cost is measured
- * separately. Under `/limited/` each connection sends 20 MB/s at most, after a latency of 80 ms, also over TLS if there is a certificate
- * in the environment.
+ * separately. Under `/limited/` each connection sends 20 MB/s at most, one response after the other, each at least 80 ms after its
+ * request, also over TLS if there is a certificate in the environment.
  */
+import { once } from 'node:events';
 import { createReadStream, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 
 const [folder = '.'] = process.argv.slice(2);
 const { CERT: cert, KEY: key } = process.env;
@@ -35,9 +37,20 @@ function rangeOf(request: IncomingMessage, response: ServerResponse, file: strin
 
 function answer(request: IncomingMessage, response: ServerResponse): void {
   const file = join(folder, basename(request.url ?? ''));
-  if (request.url?.startsWith('/limited/')) return void setTimeout(() => limited(request, response, file), latencyMs);
+  if (request.url?.startsWith('/limited/')) return void inTurn(request, response, file);
   const { from, to } = rangeOf(request, response, file);
   pipeline(createReadStream(file, { start: from, end: to - 1, highWaterMark: 2 ** 20 }), response, () => {});
+}
+
+/** The end of the last response of each connection. */
+const turns = new WeakMap<Socket, Promise<unknown>>();
+
+async function inTurn(request: IncomingMessage, response: ServerResponse, file: string): Promise<void> {
+  const { socket } = request;
+  const due = Promise.all([turns.get(socket), setTimeout(latencyMs)]);
+  turns.set(socket, once(response, 'close'));
+  await due;
+  await limited(request, response, file);
 }
 
 async function limited(request: IncomingMessage, response: ServerResponse, file: string): Promise<void> {

@@ -1,7 +1,8 @@
 /**
  * What a transfer costs, against the bound and against rivals on the same servers in the same run. The bound is `curl | curl`, which
  * neither hashes nor looks at anything. A codec is held against `curl | <its fastest tool> | curl`, a source that limits each connection
- * against the slower of `aria2c` and `curl -T`, each alone.
+ * against the slower of `aria2c` and `curl -T`, each alone. CASES names the cases to measure (raw, limited, parallel, codecs; default:
+ * all), ROUNDS how often.
  */
 import { fork, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -25,7 +26,9 @@ import type { Task } from './transfer-process.ts';
 const mib = 2 ** 20;
 const gib = 2 ** 30;
 /** Of those whose figures are published, and of the slow codecs. */
-const rounds = 5;
+const rounds = Number(process.env['ROUNDS'] ?? 5);
+const cases = process.env['CASES']?.split(',');
+const isWanted = (name: string) => cases?.includes(name) ?? true;
 const codecRounds = 3;
 /** What packs the disk, what unpacks it, and how much of it is packed. */
 const codecs = [
@@ -233,12 +236,12 @@ try {
     const digests = [large, small].map((content) => `sha512:${digestOf(content, 'sha512')}`);
     const [ofLarge = '', ofSmall = ''] = digests;
     await write('large.raw', large);
-    await compare('1 GiB raw', `${plain}/large.raw`, ofLarge, gib, 1);
-    await compareLimited('large.raw', ofLarge, gib);
+    if (isWanted('raw')) await compare('1 GiB raw', `${plain}/large.raw`, ofLarge, gib, 1);
+    if (isWanted('limited')) await compareLimited('large.raw', ofLarge, gib);
     rmSync(join(folder, 'large.raw'));
     await write('small-disk.raw', small);
-    await compare('4 × 512 MiB raw at once', `${plain}/small-disk.raw`, ofSmall, gib / 2, 4);
-    for (const codec of codecs) {
+    if (isWanted('parallel')) await compare('4 × 512 MiB raw at once', `${plain}/small-disk.raw`, ofSmall, gib / 2, 4);
+    for (const codec of isWanted('codecs') ? codecs : []) {
       await write('disk', disk(codec.bytes));
       await compareCodec(codec);
     }
