@@ -1,14 +1,18 @@
 /** Calls `pin` on the reading of a list that a test gives. */
 import assert from 'node:assert/strict';
 import type { GlanceImageStatus } from '../../src/api/status.ts';
+import type { Image } from '../../src/glance/image.ts';
+import { contentOf } from '../../src/image/model/content.ts';
+import { contentMark, fingerprintOf } from '../../src/image/model/fingerprint.ts';
+import { contentProperty, imageIDOf, markOf } from '../../src/image/model/identity.ts';
 import { createCandidates } from '../../src/image/publishers/candidates.ts';
-import { type Following, type Pinning, pin } from '../../src/image/publishers/resolution.ts';
+import { declarationOf, type Following, type Pinning, pin, recovered } from '../../src/image/publishers/resolution.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import type { Demand, Reading } from '../../src/source/resolve/publishers.ts';
 import type { Resolution } from '../../src/source/resolve/question.ts';
 import { createVirtualClock } from '../clock.ts';
 import { key } from './contexts.ts';
-import { imageOf, resourceOf } from './resource.ts';
+import { identity, imageOf, resourceOf, uid } from './resource.ts';
 
 export const now = new Date('2026-01-02T00:00:00Z');
 export const [one, two] = [`sha256:${'1'.repeat(64)}`, `sha256:${'2'.repeat(64)}`];
@@ -80,3 +84,21 @@ export function summaryOf(pinning: Pinning): string {
   const digest = content?.http?.digest === one ? 'one' : content?.http?.digest === two ? 'two' : '-';
   return [pinning.kind, digest, ...(error === undefined ? [] : [error.code])].join(' ');
 }
+
+/** What is pinned by an image of the list of `http`, when it had this digest. */
+function pinnedBy(digestThen: string): Pinning {
+  return recovered(declared({ http, update: daily }), digestThen, now) ?? assert.fail();
+}
+
+export function fingerprintFor(digestThen: string): string {
+  return fingerprintOf(contentOf(pinnedBy(digestThen).resource) ?? assert.fail());
+}
+
+/** An image that was made for the list of `http`, when it had this digest. */
+export function madeFor(digestThen: string, number: number, fields: Partial<Image> = {}): Image {
+  const mark = contentMark(fingerprintFor(digestThen), declarationOf(pinnedBy(digestThen)));
+  const properties = { ...markOf(identity), [contentProperty]: mark };
+  return imageOf({ id: imageIDOf(uid, number), diskFormat: 'qcow2', properties, ...fields });
+}
+
+export const pendingNameOf = (number: number) => `ubuntu (pending ${imageIDOf(uid, number).slice(0, 8)})`;
