@@ -139,7 +139,7 @@ const rows: Row[] = [
 
 describe('the deletion of a resource whose images stay', () => {
   for (const { what, held, memory, faults, spec, options, calls, isAgain = false, events = [] } of rows) {
-    test(`with Retain, ${what}`, async () => {
+    test(`with deletionPolicy Retain, ${what}`, async () => {
       const glance = stubGlance(held, faults);
       const status = memory === undefined ? {} : { operation: asOperation(memory) };
       const resource = { status, spec: { ...spec, deletionPolicy: 'Retain' }, ...options?.resource, metadata };
