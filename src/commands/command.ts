@@ -20,7 +20,10 @@ export interface Surroundings {
   /** For everything that is not the result. */
   err: Screen;
   env: NodeJS.ProcessEnv;
-  /** Text that is typed, up to the end of a line; undefined at the end of the input. */
+  /**
+   * Text that is typed, up to the end of a line, after a question on standard error. Undefined at the end of the input, and where input or
+   * question are on no terminal.
+   */
   readLine(question: string, signal: AbortSignal): Promise<string | undefined>;
   /** All of the input. */
   readInput(): Promise<string>;

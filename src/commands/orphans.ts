@@ -95,9 +95,7 @@ async function orphans(
   if (staying > 0)
     err.write(`${countOf(staying, 'protected image')} will stay. --unprotect deletes such images too.\n`);
   if (going.length === 0) return true;
-  const answer = given.yes ? 'yes' : await surroundings.readLine(questionAbout(going), signal);
-  if (answer === undefined) throw new UsageError('--delete needs a confirmation: run it on a terminal, or add --yes');
-  if (answer.trim() !== 'yes') {
+  if (!given.yes && !(await isConfirmed(going, surroundings))) {
     err.write('Nothing was deleted.\n');
     return true;
   }
@@ -116,6 +114,18 @@ async function orphans(
   signal.throwIfAborted();
   if (problems.length > 0) throw incomplete(problems.length);
   return deleted < found.length;
+}
+
+/** The answer on the terminal, where the images of the question are shown in any case. Throws UsageError without a terminal. */
+export async function isConfirmed(
+  going: readonly Orphan[],
+  { out, readLine, signal }: Pick<Surroundings, 'out' | 'readLine' | 'signal'>,
+): Promise<boolean> {
+  const question = questionAbout(going);
+  // The list is in a file or a pipe, which may hold back what it has, or is data for a program.
+  const answer = await readLine(out.isTTY === true ? question : `${text(going)}${question}`, signal);
+  if (answer === undefined) throw new UsageError('--delete needs a confirmation: run it on a terminal, or add --yes');
+  return answer.trim() === 'yes';
 }
 
 function questionAbout(going: readonly Orphan[]): string {

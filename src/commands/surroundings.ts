@@ -21,7 +21,10 @@ export function surroundingsOf(process: NodeJS.Process, outputEnded: AbortSignal
     err: stderr,
     env,
     async readLine(question, stop) {
-      if (stdin.isTTY !== true) return undefined;
+      if (stdin.isTTY !== true || stderr.isTTY !== true) return undefined;
+      // A prompt of several lines is drawn again with each edit.
+      const last = question.lastIndexOf('\n') + 1;
+      if (last > 0) stderr.write(question.slice(0, last));
       const lines = createInterface({ input: stdin, output: stderr });
       // The terminal sends no signal while a line is edited.
       lines.once('SIGINT', () => {
@@ -29,7 +32,7 @@ export function surroundingsOf(process: NodeJS.Process, outputEnded: AbortSignal
         process.emit('SIGINT');
       });
       try {
-        return await lines.question(question, { signal: stop });
+        return await lines.question(question.slice(last), { signal: stop });
       } finally {
         lines.close();
       }

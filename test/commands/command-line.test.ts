@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type SpawnSyncReturns, type StdioOptions, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -333,7 +333,8 @@ describe('completion', () => {
   });
 });
 
-test('Ctrl-C at a question ends the command as the signal does, on a line of its own', async () => {
+/** A program that asks `question` and prints the answer. */
+function askingFor(question: string): string {
   const commands = join(import.meta.dirname, '../../src/commands');
   const asking = join(folder, 'asking.ts');
   writeFileSync(
@@ -341,18 +342,43 @@ test('Ctrl-C at a question ends the command as the signal does, on a line of its
     `import { command } from ${JSON.stringify(join(commands, 'command.ts'))};
     import { surroundingsOf, watchOutput } from ${JSON.stringify(join(commands, 'surroundings.ts'))};
     const output = watchOutput(process);
-    const run = (_line, { readLine, signal }) => readLine('Delete? ', signal);
+    async function run(_line, { readLine, signal, out }) {
+      out.write('answer: ' + (await readLine(${JSON.stringify(question)}, signal)) + '\\n');
+      return false;
+    }
     command({ name: 'ask', summary: '', operands: '', most: 0, settings: {}, run })
       .run([], () => surroundingsOf(process, output.signal))
       .then(output.end);`,
   );
-  const terminal = spawn('script', ['-qec', `${process.execPath} ${asking}`, '/dev/null'], { stdio: 'pipe' });
+  return asking;
+}
+
+/** Runs a line of a shell on a terminal, and types `keys` once `Delete? ` is shown. */
+async function onTerminal(line: string, keys: string): Promise<{ code: number | null; shown: string }> {
+  const terminal = spawn('script', ['-qec', line, '/dev/null'], { stdio: 'pipe' });
   let shown = '';
   terminal.stdout.setEncoding('utf8').on('data', (part: string) => {
-    if (!shown.includes('Delete? ') && (shown + part).includes('Delete? ')) terminal.stdin.write('\u0003');
+    if (!shown.includes('Delete? ') && (shown + part).includes('Delete? ')) terminal.stdin.write(keys);
     shown += part;
   });
   const [code] = z.tuple([z.number().nullable(), z.unknown()]).parse(await once(terminal, 'exit'));
+  return { code, shown };
+}
+
+test('Ctrl-C at a question ends the command as the signal does, on a line of its own', async () => {
+  const { code, shown } = await onTerminal(`${process.execPath} ${askingFor('Delete? ')}`, '\u0003');
   assert.equal(code, 1);
   assert.match(shown, /\r\nglance-image-operator: stopped by SIGINT\r\n/);
+});
+
+test('a question is asked where it is seen, also while the output goes to a file, and otherwise there is no answer', async () => {
+  const asking = askingFor('one\ntwo\nDelete? ');
+  const file = join(folder, 'answer');
+  const { shown } = await onTerminal(`${process.execPath} ${asking} > ${file}`, 'yes\r');
+  assert.match(shown, /^one\r\ntwo\r\n[\s\S]*Delete\? /);
+  assert.equal(readFileSync(file, 'utf8'), 'answer: yes\n');
+  const unseen = await onTerminal(`${process.execPath} ${asking} 2> ${file}`, '');
+  assert.deepEqual([unseen.shown, readFileSync(file, 'utf8')], ['answer: undefined\r\n', '']);
+  const piped = spawnSync(process.execPath, [asking], { input: 'yes\n', encoding: 'utf8' });
+  assert.equal(piped.stdout, 'answer: undefined\n');
 });
