@@ -8,21 +8,39 @@ import { glanceImageType } from '../image/access/resources.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { KubernetesError } from '../kubernetes/errors.ts';
 import { parseObject } from '../kubernetes/resource.ts';
-import { OperatorError } from '../lib/errors.ts';
+import { attempt, OperatorError } from '../lib/errors.ts';
 import { UsageError } from './config.ts';
 import type { RunSettings } from './settings.ts';
 
 const namespaceType = { group: '', version: 'v1', kind: 'Namespace', plural: 'namespaces', parse: parseObject };
 
 /** The default name of this cluster. */
+export type ClusterUid =
+  | { kind: 'known'; uid: string }
+  | { kind: 'absent' }
+  | { kind: 'forbidden'; cause: KubernetesError };
+
+export async function readClusterUid(client: KubernetesClient, signal: AbortSignal): Promise<ClusterUid> {
+  const read = await attempt(signal, () => client.get(namespaceType, { name: 'kube-system' }, signal));
+  if (read.ok) return read.value === undefined ? { kind: 'absent' } : { kind: 'known', uid: read.value.metadata.uid };
+  const { error } = read;
+  if (error instanceof KubernetesError && error.reason === 'Forbidden') return { kind: 'forbidden', cause: error };
+  throw error;
+}
+
+/** For the operator. */
 export async function uidOfCluster(client: KubernetesClient, signal: AbortSignal): Promise<string> {
-  const namespace = await client.get(namespaceType, { name: 'kube-system' }, signal).catch((error: unknown) => {
-    throw error instanceof KubernetesError && error.reason === 'Forbidden' ? unnamedCluster(error) : error;
-  });
-  if (namespace !== undefined) return namespace.metadata.uid;
-  throw new OperatorError('there is no namespace kube-system to name this cluster by: set --cluster-name', {
-    code: 'InvalidSpec',
-  });
+  const read = await readClusterUid(client, signal);
+  switch (read.kind) {
+    case 'known':
+      return read.uid;
+    case 'absent':
+      throw new OperatorError('there is no namespace kube-system to name this cluster by: set --cluster-name', {
+        code: 'InvalidSpec',
+      });
+    case 'forbidden':
+      throw unnamedCluster(read.cause);
+  }
 }
 
 /**

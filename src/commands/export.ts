@@ -115,7 +115,9 @@ async function exportImages(
   work.stop();
   if (given.directory === undefined) out.write(manifests.map(textOf).join('---\n'));
   else await writeAll(given.directory, manifests, signal);
-  err.write(`${manifests.length} manifests${given.directory === undefined ? '' : ` in ${given.directory}`}.\n`);
+  err.write(
+    `${manifests.length} ${manifests.length === 1 ? 'manifest' : 'manifests'}${given.directory === undefined ? '' : ` in ${given.directory}`}.\n`,
+  );
   return false;
 }
 

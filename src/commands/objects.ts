@@ -5,9 +5,11 @@ import { glanceImageType } from '../image/access/resources.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
 import { type Item, type KubernetesObject, parseObject, type ResourceType } from '../kubernetes/resource.ts';
 import { OperatorError } from '../lib/errors.ts';
+import { UsageError } from './config.ts';
+import { objectName } from './manifests.ts';
 import type { Cluster } from './reach.ts';
 
-/** Throws an OperatorError that names the ways out where there is none. */
+/** Throws an OperatorError that names the ways out where there is none, and a UsageError for what is no name. */
 export function namedResource(name: string, cluster: Cluster, signal: AbortSignal): Promise<GlanceImage> {
   return namedAs(glanceImageType, name, cluster, signal);
 }
@@ -19,6 +21,9 @@ export async function namedAs<T extends KubernetesObject>(
   { client, namespace }: Cluster,
   signal: AbortSignal,
 ): Promise<T> {
+  const checked = objectName.safeParse(name);
+  if (!checked.success)
+    throw new UsageError(`${JSON.stringify(name)} is no name of a GlanceImage: it ${checked.error.issues[0]?.message}`);
   const resource = await client.get(type, { namespace, name }, signal);
   if (resource !== undefined) return resource;
   throw new OperatorError(

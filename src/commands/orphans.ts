@@ -116,16 +116,16 @@ async function orphans(
   return deleted < found.length;
 }
 
-/** The answer on the terminal, where the images of the question are shown in any case. Throws UsageError without a terminal. */
+/** What the user types at the question on the terminal, where the images are shown in any case. Throws UsageError without a terminal. */
 export async function isConfirmed(
   going: readonly Orphan[],
   { out, readLine, signal }: Pick<Surroundings, 'out' | 'readLine' | 'signal'>,
 ): Promise<boolean> {
   const question = questionAbout(going);
   // The list is in a file or a pipe, which may hold back what it has, or is data for a program.
-  const answer = await readLine(out.isTTY === true ? question : `${text(going)}${question}`, signal);
-  if (answer === undefined) throw new UsageError('--delete needs a confirmation: run it on a terminal, or add --yes');
-  return answer.trim() === 'yes';
+  const typed = await readLine(out.isTTY === true ? question : `${text(going)}${question}`, signal);
+  if (typed === undefined) throw new UsageError('--delete needs a confirmation: run it on a terminal, or add --yes');
+  return typed.trim() === 'yes';
 }
 
 function questionAbout(going: readonly Orphan[]): string {

@@ -80,15 +80,27 @@ export function candidates(words: readonly string[], commands: readonly Command[
   }
   const chosen = commands.find(({ name }) => name === first);
   if (chosen === undefined) return [];
-  const before = rest.at(-2);
-  const isBefore = (name: string | undefined) => name !== undefined && name === before;
-  const taking = chosen.flags.find(({ flag, short, value }) => value !== '' && (isBefore(flag) || isBefore(short)));
-  if (taking !== undefined) return matching(choicesOf(taking.value));
+  const joined = /^(--[\w-]+=)(.*)$/.exec(last);
+  if (joined !== null) {
+    const [, start = '', value = ''] = joined;
+    return choices(chosen, start.slice(0, -1), value).map((one) => `${start}${one}`);
+  }
+  // bash takes `=` for a word of its own.
+  const isApart = last === '=' || rest.at(-2) === '=';
+  const before = last === '=' ? rest.at(-2) : isApart ? rest.at(-3) : rest.at(-2);
+  if (takes(chosen, before)) return choices(chosen, before, last === '=' ? '' : last);
   if (last.startsWith('-')) return matching([...chosen.flags.map(({ flag }) => flag), '--help']);
-  return chosen.name === completionCommand.name ? matching(shells) : [];
+  return chosen.name === completionCommand.name && rest.length === 1 ? matching(shells) : [];
 }
 
-/** Of a value such as `table|json|yaml`. Words in capitals stand for what the user knows. */
-function choicesOf(value: string): string[] {
-  return /^[a-z|]+$/.test(value) ? value.split('|') : [];
+function takes({ flags }: Command, name: string | undefined): boolean {
+  return (
+    name !== undefined && flags.some(({ flag, short, value }) => value !== '' && (name === flag || name === short))
+  );
+}
+
+/** Of the flag of this name, where its value is such as `table|json|yaml`. Words in capitals stand for what the user knows. */
+function choices({ flags }: Command, name: string | undefined, start: string): string[] {
+  const { value = '' } = flags.find(({ flag, short }) => name === flag || name === short) ?? {};
+  return /^[A-Z]?[a-z]+(?:\|[A-Z]?[a-z]+)+$/.test(value) ? value.split('|').filter((one) => one.startsWith(start)) : [];
 }

@@ -34,11 +34,12 @@ import { type Asking, ask } from '../source/resolve/resolve.ts';
 import { createSourceTransport, type SourceTransport } from '../source/transport.ts';
 import { readSecrets } from '../transfer/access.ts';
 import { defaultLimits } from '../transfer/plan.ts';
-import { uidOfCluster } from './cluster.ts';
+import { readClusterUid } from './cluster.ts';
 import type { Surroundings } from './command.ts';
 import { type Settings, setting, UsageError, type ValuesOf } from './config.ts';
 import { commandEgress, egressSettings } from './egress.ts';
 import { readLocalCloud } from './file-credentials.ts';
+import { namespaceName } from './manifests.ts';
 import { createFollowing } from './publishers.ts';
 import { trustSettings } from './settings.ts';
 import { readTrust } from './trust.ts';
@@ -55,7 +56,7 @@ export const clusterSettings = {
     help: 'Context of the kubeconfig. Default: its current one.',
   },
   namespace: {
-    schema: setting.text(),
+    schema: namespaceName.optional(),
     value: 'NAME',
     short: 'n',
     help: 'Namespace of the resources. Default: that of the context.',
@@ -277,7 +278,21 @@ export async function clusterNameOf(
   client: KubernetesClient,
   signal: AbortSignal,
 ): Promise<string> {
-  return clusterName ?? (await uidOfCluster(client, signal));
+  if (clusterName !== undefined) return clusterName;
+  const read = await readClusterUid(client, signal);
+  switch (read.kind) {
+    case 'known':
+      return read.uid;
+    case 'absent':
+      throw new UsageError(
+        'there is no namespace kube-system, whose uid is the name of a cluster: give the --cluster-name of the operator',
+      );
+    case 'forbidden':
+      throw new UsageError(
+        'these credentials may not read the namespace kube-system, whose uid is the name of the cluster: give the --cluster-name of the operator, or, if it has none, ' +
+          `the uid, which an administrator gets from kubectl get namespace kube-system --output jsonpath={.metadata.uid} (${read.cause.message})`,
+      );
+  }
 }
 
 /** The cloud of --os-cloud. Throws UsageError without one. */

@@ -64,7 +64,7 @@ async function status(
       const resource = await namedAs(seenType, name, cluster, signal);
       return {
         data: { ...summaryOf(resource), status: resource.written },
-        text: () => statusText(resource, now, paint) + (resource.isKnown ? '' : unknownNote),
+        text: () => statusText(resource, now, paint, surroundings.out.columns) + (resource.isKnown ? '' : unknownNote),
       };
     }
     const summaries = await summariesIn(cluster, given.allNamespaces);
@@ -208,10 +208,11 @@ function untilText(time: string, now: Date): string {
   return ms <= 0 ? 'now' : `in ${formatDuration(ms)}`;
 }
 
-const width = 100;
+/** Where it is on no terminal. */
+const usualWidth = 100;
 
 /** Everything about one. */
-export function statusText(resource: SeenResource, now: Date, paint: Paint): string {
+export function statusText(resource: SeenResource, now: Date, paint: Paint, width = usualWidth): string {
   const { namespace, name, state, reason, message } = summaryOf(resource);
   const { status: seen } = resource;
   const lines = [
@@ -229,7 +230,7 @@ export function statusText(resource: SeenResource, now: Date, paint: Paint): str
     lines.push(
       `  ${paint('cyan', 'Update:')} ${shown(updating.reason ?? updating.status)}: ${shown(updating.message ?? '')}`,
     );
-  if (seen.transfer !== undefined) lines.push('', transferText(seen.transfer));
+  if (seen.transfer !== undefined) lines.push('', transferText(seen.transfer, width));
   return `${[...lines, ...revisionLines(resource, paint)].join('\n')}\n`;
 }
 
@@ -243,10 +244,13 @@ function attempts({ attempts: count, httpStatus, requestID, at }: NonNullable<St
   return `${failed}${last}${response}${request}`;
 }
 
-function transferText({ phase, bytes, totalBytes, bytesPerSecond }: NonNullable<Status['transfer']>): string {
+function transferText(
+  { phase, bytes, totalBytes, bytesPerSecond }: NonNullable<Status['transfer']>,
+  width: number,
+): string {
   if (phase !== 'Transferring' || bytes === undefined) return `  Transfer: ${shown(phase)}`;
   const progress = { bytes, servedBytes: bytes, total: totalBytes, phase: 'transferring' as const };
-  return `  ${progressLine(progress, bytesPerSecond, width)}`;
+  return `  ${progressLine(progress, bytesPerSecond, Math.min(width, usualWidth) - 2)}`;
 }
 
 function revisionLines({ status: { revisions = [] } }: SeenResource, paint: Paint): string[] {

@@ -303,6 +303,14 @@ describe('completion', () => {
     assert.deepEqual(candidates(['plan', '--output', ''], commands), ['table', 'json', 'yaml']);
     assert.deepEqual(candidates(['plan', '-o', 'j'], commands), ['json']);
     assert.deepEqual(candidates(['plan', '--filename', 'x'], commands), []);
+    assert.deepEqual(candidates(['plan', '--output=j'], commands), ['--output=json']);
+    assert.deepEqual(candidates(['plan', '--filename=x'], commands), []);
+    // bash takes = for a word of its own.
+    assert.deepEqual(candidates(['plan', '--output', '='], commands), ['table', 'json', 'yaml']);
+    assert.deepEqual(candidates(['plan', '--output', '=', 'j'], commands), ['json']);
+    assert.deepEqual(candidates(['export', '--deletion-policy', ''], commandsForPeople), ['Retain', 'Delete']);
+    assert.deepEqual(candidates(['export', '--cloud-proxy', ''], commandsForPeople), []);
+    assert.deepEqual(candidates(['completion', 'bash', ''], commandsForPeople), []);
   });
 
   test('bash completes what the program offers', () => {
@@ -333,7 +341,7 @@ describe('completion', () => {
   });
 });
 
-/** A program that asks `question` and prints the answer. */
+/** A program that asks `question` and prints what is typed. */
 function askingFor(question: string): string {
   const commands = join(import.meta.dirname, '../../src/commands');
   const asking = join(folder, 'asking.ts');
@@ -343,7 +351,7 @@ function askingFor(question: string): string {
     import { surroundingsOf, watchOutput } from ${JSON.stringify(join(commands, 'surroundings.ts'))};
     const output = watchOutput(process);
     async function run(_line, { readLine, signal, out }) {
-      out.write('answer: ' + (await readLine(${JSON.stringify(question)}, signal)) + '\\n');
+      out.write('typed: ' + (await readLine(${JSON.stringify(question)}, signal)) + '\\n');
       return false;
     }
     command({ name: 'ask', summary: '', operands: '', most: 0, settings: {}, run })
@@ -371,14 +379,14 @@ test('Ctrl-C at a question ends the command as the signal does, on a line of its
   assert.match(shown, /\r\nglance-image-operator: stopped by SIGINT\r\n/);
 });
 
-test('a question is asked where it is seen, also while the output goes to a file, and otherwise there is no answer', async () => {
+test('a question appears where it is seen, also while the output goes to a file, and otherwise it is not put', async () => {
   const asking = askingFor('one\ntwo\nDelete? ');
-  const file = join(folder, 'answer');
+  const file = join(folder, 'typed');
   const { shown } = await onTerminal(`${process.execPath} ${asking} > ${file}`, 'yes\r');
   assert.match(shown, /^one\r\ntwo\r\n[\s\S]*Delete\? /);
-  assert.equal(readFileSync(file, 'utf8'), 'answer: yes\n');
+  assert.equal(readFileSync(file, 'utf8'), 'typed: yes\n');
   const unseen = await onTerminal(`${process.execPath} ${asking} 2> ${file}`, '');
-  assert.deepEqual([unseen.shown, readFileSync(file, 'utf8')], ['answer: undefined\r\n', '']);
+  assert.deepEqual([unseen.shown, readFileSync(file, 'utf8')], ['typed: undefined\r\n', '']);
   const piped = spawnSync(process.execPath, [asking], { input: 'yes\n', encoding: 'utf8' });
-  assert.equal(piped.stdout, 'answer: undefined\n');
+  assert.equal(piped.stdout, 'typed: undefined\n');
 });

@@ -26,12 +26,12 @@ test('an image that the spec of a resource names is no orphan, also before the o
 
 test('the question whether to delete shows the images itself where the list goes to a file or a pipe', async () => {
   const cloud = { images: stubGlance([]).images, servers: async () => 'noCompute' as const, recent, projectID };
-  const asked = async (isTTY: boolean, answer: string | undefined) => {
+  const asked = async (isTTY: boolean, typed: string | undefined) => {
     const around = surroundings({ isTTY });
     const questions: string[] = [];
     const readLine = async (question: string) => {
       questions.push(question);
-      return answer;
+      return typed;
     };
     return { isYes: await isConfirmed([{ image, cloud }], { ...around, readLine }), question: questions.join() };
   };
@@ -40,6 +40,6 @@ test('the question whether to delete shows the images itself where the list goes
   const toFile = await asked(false, ' yes ');
   assert.equal(toFile.isYes, true);
   assert.match(toFile.question, new RegExp(`^IMAGE .*\n${id} [\\s\\S]*\nDelete 1 image, 1Ki\\? Only "yes" deletes: $`));
-  for (const answer of ['y', '', 'YES', 'no']) assert.equal((await asked(false, answer)).isYes, false, answer);
+  for (const typed of ['y', '', 'YES', 'no']) assert.equal((await asked(false, typed)).isYes, false, typed);
   await assert.rejects(asked(false, undefined), /--delete needs a confirmation: run it on a terminal, or add --yes/);
 });
