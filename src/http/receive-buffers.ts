@@ -15,13 +15,14 @@ type Connector = buildConnector.connector;
 const kib = 1024;
 /** Of a buffer whose reader does not give it back. Larger ones would be mapped and unmapped by the system each time. */
 const smallBytes = 64 * kib;
-/** Of one that is given back. */
-const largeBytes = 256 * kib;
+/** Of one that is given back. Larger ones save few reads, and each transfer has about ten of them. */
+const largeBytes = 128 * kib;
 /** The rest of a buffer is not read into if it is less than this part of it: each read costs a call of the system. */
 const leastPart = 1 / 4;
 /** In use at once, at most: the memory of further ones is left to the garbage collector. Readers have fewer in use. */
-const mostLent = 32;
-const mostFree = 16;
+const mostLent = 64;
+/** Kept for each pool. More would only be of use to a reader that falls far behind and catches up. */
+const mostFree = 8;
 
 /** By its memory: the connection that a piece came from. */
 const lenders = new WeakMap<ArrayBufferLike, { giveBack(piece: Uint8Array): void }>();

@@ -81,8 +81,25 @@ test('connections that read parts of a file one after the other use the same buf
       },
       pool,
     );
-  // They receive into some 850 in all.
+  // They receive into some 1600 in all.
   assert(memory.size <= 110, `${memory.size} buffers`);
+});
+
+test('no more than 1 MiB of what is given back is kept, however much it is at once', () => {
+  const pool = createPool();
+  const early = new Set<ArrayBufferLike>();
+  const later: number[] = [];
+  const lengths = Array.from({ length: 60 }, () => 128 * 1024);
+  receive(lengths.slice(0, 3), giveBack, pool);
+  const pieces: Uint8Array[] = [];
+  receive(lengths, (piece) => void pieces.push(piece), pool);
+  for (const piece of pieces) early.add(piece.buffer);
+  const last = pieces.at(-1);
+  assert(last !== undefined);
+  giveBack(last);
+  receive(lengths, (piece) => void (early.has(piece.buffer) && later.push(piece.buffer.byteLength)), pool);
+  assert(later.length > 0);
+  assert(later.reduce((sum, bytes) => sum + bytes, 0) <= mib);
 });
 
 test('a piece of other origin is not given back', () => {
