@@ -6,16 +6,8 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { findCondition } from '../../src/api/conditions.ts';
 import { reconcileAtAnnotation } from '../../src/api/group.ts';
-import type { Desired } from '../../src/image/model/desired.ts';
-import { imageIDOf } from '../../src/image/model/identity.ts';
-import type { State } from '../../src/image/model/step.ts';
-import type { PerformContext } from '../../src/image/perform/perform.ts';
-import { keepUp } from '../../src/image/reconcile/keep-up.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { publishersOf } from './following.ts';
-import { imageOf, uid } from './resource.ts';
-import { desiredOf, promotes, stateOf, withContent } from './states.ts';
-import { performOn, stubGlance } from './stub-glance.ts';
 import { createWorld, type World } from './world.ts';
 import { sha256 } from './world-glance.ts';
 
@@ -297,82 +289,4 @@ async function reached(world: World, data: string, name: string): Promise<void> 
     if (isThere && world.ready() === 'True Ready' && world.images.get(imageID)?.name === name) return;
   }
   assert.fail(`${world.ready()}: ${world.message()}\n${world.log.join('\n')}\n${world.show().join('\n')}`);
-}
-
-const image = imageOf();
-const other = imageOf({ id: imageIDOf(uid, 1), name: 'ubuntu (pending 00000000)', hidden: true });
-const held = [image, other];
-const withTags = desiredOf({ spec: { image: { tags: ['x'] } } });
-const memory = { ...promotes(image), images: [image.id, other.id], next: 2 };
-
-interface Row {
-  what: string;
-  desired: Desired | undefined;
-  state?: State;
-  context?: Partial<PerformContext>;
-  calls: readonly string[];
-  kind: 'done' | 'failed' | 'gone';
-  upkeep?: 'asDeclared' | 'differs' | 'notCompared';
-}
-
-const rows: readonly Row[] = [
-  { what: 'nothing is done where no other image is made', desired: undefined, calls: [], kind: 'done' },
-  { what: 'an image as declared costs no call', desired: desiredOf({}), calls: [], kind: 'done', upkeep: 'asDeclared' },
-  {
-    what: 'the record of the image to use is changed, and no other one',
-    desired: withTags,
-    calls: ['patch 0 /tags'],
-    kind: 'done',
-    upkeep: 'asDeclared',
-  },
-  {
-    what: 'an image that is gone is not made again',
-    desired: withTags,
-    state: stateOf([other], memory),
-    calls: [],
-    kind: 'done',
-    upkeep: 'differs',
-  },
-  {
-    what: 'an image that has the mark of another resource is left as it is',
-    desired: withTags,
-    state: stateOf([imageOf({ properties: { glance_image_operator_owner: 'other/other/0' } }), other], memory),
-    calls: [],
-    kind: 'done',
-    upkeep: 'differs',
-  },
-  {
-    what: 'an image that an administrator has deactivated stays so',
-    desired: desiredOf(withContent),
-    state: stateOf([imageOf({ status: 'deactivated' }), other], memory),
-    calls: [],
-    kind: 'done',
-    upkeep: 'differs',
-  },
-  {
-    what: 'an image does not get the name that another one still has',
-    desired: withTags,
-    state: stateOf([image, { ...other, name: 'ubuntu' }], memory),
-    calls: [],
-    kind: 'done',
-    upkeep: 'notCompared',
-  },
-  {
-    what: 'nothing is changed once the resource is gone',
-    desired: withTags,
-    context: { guard: async () => false },
-    calls: [],
-    kind: 'gone',
-  },
-];
-
-for (const { what, desired, state = stateOf(held, memory), context, calls, kind, upkeep } of rows) {
-  test(`the image to use next to one that is made: ${what}`, async () => {
-    const glance = stubGlance(held);
-    const kept = await keepUp(desired, state, performOn(glance, context));
-    assert.deepEqual([kept.kind, glance.calls], [kind, calls]);
-    if (kept.kind !== 'done') return;
-    assert.equal(kept.upkeep?.kind, upkeep);
-    assert.equal(kept.state.observed.revisions.length, state.observed.revisions.length);
-  });
 }
