@@ -76,8 +76,18 @@ export async function jobsFor(
   const { transferJobAbove: above, transferJobTemplate: path } = settings;
   if (above === undefined) return undefined;
   const template = await readJobTemplate(path);
-  const own = { lease: leaseName(settings), namespace: process.env['POD_NAMESPACE'] ?? transport.namespace };
+  const lease = leaseName(settings);
+  checkLease(lease);
+  const own = { lease, namespace: process.env['POD_NAMESPACE'] ?? transport.namespace };
   return (thread, readAccess) => createJobs({ ...options, ...own, thread, readAccess }, above, template);
+}
+
+/** Throws UsageError. */
+export function checkLease(name: string): void {
+  if (/^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/.test(name)) return;
+  throw new UsageError(
+    `--transfer-job-above: each Job has the name of the Lease as a label, which takes at most 63 characters and ends with a letter or digit, but it is ${JSON.stringify(name)}. Set another --lease-name; a hash of --selector adds 9 characters`,
+  );
 }
 
 /** Throws UsageError. */

@@ -2,12 +2,14 @@
  * The Job and the Secret of one run, as pure functions of the run, the settings of the installation and the secrets.
  *
  * Invariant: the name of a Job follows from its run, so a second start of the same run conflicts with the first. The pod is admitted
- * by the Pod Security level `restricted`. Its Job never makes a second pod: the operator decides about retries.
+ * by the Pod Security level `restricted`. Its Job never makes a second pod: the operator decides about retries. A Job ends also if
+ * no operator is left, and is then deleted with its Secret.
  */
 import * as z from 'zod';
 import { compact } from '../lib/compact.ts';
 import type { Key } from '../lib/key.ts';
 import { runIDOf, type TransferRun } from '../transfer/executor.ts';
+import { longestRunOf } from '../transfer/pace.ts';
 import { TransferPlan } from '../transfer/plan.ts';
 import { parseBounded } from './json.ts';
 import { containerName } from './objects.ts';
@@ -74,6 +76,7 @@ export function jobOf(job: NewJob) {
       completions: 1,
       parallelism: 1,
       podReplacementPolicy: 'Failed',
+      activeDeadlineSeconds: template.pendingSeconds + Math.ceil(longestRunOf(plan.limits.maxBytes) / 1000),
       ttlSecondsAfterFinished: template.ttlSecondsAfterFinished,
       podFailurePolicy: {
         rules: [

@@ -50,7 +50,7 @@ export function watchPace(options: PaceOptions): () => void {
     const gained = gainedBy(now.progress, before.progress);
     const isSlow = now.progress.phase !== 'finishing' && gained < slowestBytesPerMs * patienceMs;
     if (isDue) before = now;
-    if (elapsedMs >= longestOf(now.progress)) abort(tooLong(elapsedMs, now.progress));
+    if (elapsedMs >= longestRunOf(now.progress.total ?? 0)) abort(tooLong(elapsedMs, now.progress));
     else if (isDue && isSlow && isInTheWay(now.progress)) abort(new GaveWay());
     else cancelCheck = clock.schedule(windowMs, check);
   };
@@ -68,8 +68,9 @@ function gainedBy(now: TransferProgress, before: TransferProgress): number {
   return Math.max(now.bytes - bytes, now.servedBytes - servedBytes);
 }
 
-function longestOf({ total }: TransferProgress): number {
-  return Math.max(longestRunMs, (2 * (total ?? 0)) / slowestBytesPerMs);
+/** The longest run of a file of this length, in milliseconds. */
+export function longestRunOf(bytes: number): number {
+  return Math.max(longestRunMs, (2 * bytes) / slowestBytesPerMs);
 }
 
 function tooLong(elapsedMs: number, { servedBytes, total }: TransferProgress): OperatorError {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { UsageError } from '../../src/commands/config.ts';
+import { checkLease } from '../../src/commands/jobs.ts';
 import { jobNameOf, jobOf, readRun, runAnnotation, runSecretOf } from '../../src/jobs/manifest.ts';
 import { readRunFiles, runFilesOf } from '../../src/jobs/run-files.ts';
 import { JobTemplate } from '../../src/jobs/template.ts';
@@ -19,12 +21,29 @@ test('a Job makes one pod, ever, and keeps its outcome for a day', () => {
     completions: 1,
     parallelism: 1,
     podReplacementPolicy: 'Failed',
+    // Twice the time of 1 TiB at 1 MiB/s, and that for the start of the pod.
+    activeDeadlineSeconds: 2 * 2 ** 20 + 600,
     ttlSecondsAfterFinished: 86_400,
   });
   assert.deepEqual(podFailurePolicy.rules, [
     { action: 'FailJob', onExitCodes: { containerName: 'transfer', operator: 'In', values: [1, 2, 10, 11, 12, 13] } },
     { action: 'FailJob', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
   ]);
+});
+
+test('a Job of small images may run for a day', () => {
+  const { plan } = newJob();
+  const { spec } = jobOf(newJob({ plan: { ...plan, limits: { ...plan.limits, maxBytes: 2 ** 30 } } }));
+  assert.equal(spec.activeDeadlineSeconds, 86_400 + 600);
+});
+
+test('a name of a Lease that is no value of a label is rejected at the start, because each Job has it as a label', () => {
+  checkLease('images-0123abcd');
+  for (const name of ['x'.repeat(64), 'images.', ''])
+    assert.throws(
+      () => checkLease(name),
+      (error) => error instanceof UsageError && /--lease-name/.test(error.message),
+    );
 });
 
 test('a pod of a Job keeps the variables of the image, which bound its heap and let no signal open a debugger', () => {

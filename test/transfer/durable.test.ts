@@ -125,6 +125,21 @@ describe('durable runs', () => {
     assert.equal(scheduler.get('c')?.kind, 'running');
   });
 
+  for (const limit of ['perNamespace', 'perCloud', 'perHost'] as const)
+    test(`a run that is taken over counts in the limit ${limit}`, async () => {
+      first.scheduler.start('a', planOf('a'));
+      first.kill();
+      const { executor } = env.cluster.process();
+      const limits = { ...ample, [limit]: 1 };
+      const scheduler = createScheduler({ executor, limits, clock: env.clock, onChange: () => {} });
+      await scheduler.takeOver(signal);
+      scheduler.start('b', planOf('b'));
+      assert.equal(scheduler.get('b')?.kind, 'queued');
+      succeed(env.cluster, 'a');
+      await settle();
+      assert.equal(scheduler.get('b')?.kind, 'running');
+    });
+
   test('the outcome of a run that ends while it is cancelled is dropped', async () => {
     first.scheduler.start('a', planOf('a'));
     succeed(env.cluster, 'a');
