@@ -7,7 +7,7 @@ import { imageIDOf } from '../../src/image/model/identity.ts';
 import { asOperation } from '../../src/image/model/memory.ts';
 import type { ActiveTransfer, Report } from '../../src/image/model/report.ts';
 import { fillPlan } from '../../src/image/model/transfer.ts';
-import { conclude, quietStartMs } from '../../src/image/reconcile/conclude.ts';
+import { conclude, lookAgain, quietStartMs } from '../../src/image/reconcile/conclude.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { defaultLimits, noProgress } from '../../src/transfer/plan.ts';
 import type { TransferState } from '../../src/transfer/scheduler.ts';
@@ -271,3 +271,19 @@ describe('the time without a first status', () => {
     });
   }
 });
+
+const waits: readonly { what: string; ms: readonly (number | undefined)[]; outcome: object }[] = [
+  { what: 'nothing is waited for without a time', ms: [], outcome: { kind: 'awaitChange' } },
+  { what: 'times that do not exist do not count', ms: [undefined, undefined], outcome: { kind: 'awaitChange' } },
+  {
+    what: 'a check that is turned off does not count',
+    ms: [Number.POSITIVE_INFINITY],
+    outcome: { kind: 'awaitChange' },
+  },
+  { what: 'the earliest time counts', ms: [9, undefined, 5], outcome: { kind: 'requeueAfter', afterMs: 5 } },
+  { what: 'a time that has come is at once', ms: [0, 5], outcome: { kind: 'requeueAfter', afterMs: 0 } },
+  { what: 'no timer is set for longer than a day', ms: [9e9], outcome: { kind: 'requeueAfter', afterMs: 86_400_000 } },
+];
+for (const { what, ms, outcome } of waits) {
+  test(`of the times of the next reconcile, ${what}`, () => assert.deepEqual(lookAgain(...ms), outcome));
+}

@@ -115,8 +115,10 @@ describe('while the image of a newer file is filled', () => {
       });
       world.edit(specWith({ tags: ['x'] }));
       for (let reconciles = 0; reconciles < 4; reconciles++) {
-        await world.step();
-        const { nextAttemptTime, lastError, transfer } = world.status ?? {};
+        const outcome = await world.step();
+        const { nextAttemptTime = assert.fail('it is tried again'), lastError, transfer } = world.status ?? {};
+        assert.ok(outcome?.kind === 'requeueAfter', 'the reconcile asks for the next attempt');
+        assert.ok(outcome.afterMs <= Date.parse(nextAttemptTime) - world.clock.now().getTime());
         assert.deepEqual([tried, lastError?.attempts, lastError?.reason], [1, 1, code]);
         assert.deepEqual(shown(world), {
           ready: `${status} ${code}`,
@@ -126,7 +128,7 @@ describe('while the image of a newer file is filled', () => {
         });
         assert.match(
           String(world.message()),
-          new RegExp(`${why}. Attempt 1 failed; .* at ${nextAttemptTime?.slice(11)}`),
+          new RegExp(`${why}. Attempt 1 failed; .* at ${nextAttemptTime.slice(11)}`),
         );
         assert.deepEqual([world.isTransferring(), transfer?.phase], [true, 'Transferring']);
         assert.doesNotMatch(findCondition(world.status?.conditions, 'Updating')?.message ?? '', new RegExp(why));

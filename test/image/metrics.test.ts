@@ -5,6 +5,7 @@ import { reasons } from '../../src/api/reasons.ts';
 import { reasonsPage } from '../../src/generate/reasons-page.ts';
 import { createDomainMetrics } from '../../src/image/metrics/domain.ts';
 import { failureReasons } from '../../src/image/status/failure.ts';
+import type { JobState } from '../../src/jobs/state.ts';
 import { createVirtualClock } from '../clock.ts';
 import { resultOf } from '../transfer/plans.ts';
 import { resourceOf } from './resource.ts';
@@ -185,7 +186,9 @@ test('the Jobs of transfers are counted by their state at each scrape, and are n
     [...(await registry.metrics()).matchAll(/^glance_image_operator_transfer_jobs\{state="(\w+)"\} (\d+)$/gm)].map(
       ([, state, count]) => `${state} ${count}`,
     );
-  assert.deepEqual(await samples(), ['suspended 0', 'waiting 0', 'running 0', 'ended 0', 'lost 0']);
+  const none: Readonly<Record<JobState['kind'], 0>> = { suspended: 0, waiting: 0, running: 0, ended: 0, lost: 0 };
+  const states = Object.entries(none).map(([state, count]) => `${state} ${count}`);
+  assert.deepEqual(await samples(), states);
   domain.jobs.follow(() => ['running', 'lost', 'running']);
   assert.deepEqual(await samples(), ['suspended 0', 'waiting 0', 'running 2', 'ended 0', 'lost 1']);
 });

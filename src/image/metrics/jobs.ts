@@ -1,6 +1,7 @@
 /** The Jobs of transfers by their state, counted at each scrape. Invariant: a Job has no series of its own. */
 import type { Meters } from '../../controller/meters.ts';
 
+/** Those of `JobState` in src/jobs, which this folder may not import. The compiler compares both in commands/jobs.ts. */
 const kinds = ['suspended', 'waiting', 'running', 'ended', 'lost'] as const;
 type Kind = (typeof kinds)[number];
 
