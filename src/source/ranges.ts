@@ -36,6 +36,11 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
   const { urls, random, clock, limits, signal, known, hasDigest = true, onResponse = () => {}, onWarnings } = options;
   const rotation = createRotation(urls.length, random);
 
+  /** After so many bytes. A part that is read once ends with its first failure: its next request would follow others of its connection. */
+  function goesOn(bytes: number, { tries }: RangeReading): boolean {
+    return tries !== 'once' && bytes >= limits.stallBytes;
+  }
+
   async function recover(why: OperatorError, tries: 'once' | undefined): Promise<void> {
     if (tries === 'once') throw why;
     const step = rotation.failed(why);
@@ -101,7 +106,7 @@ export function createRangeReader(options: RangeReaderOptions): RangeReader {
         } finally {
           body.destroy();
         }
-        if (at === to || at - began >= limits.stallBytes) rotation.progressed();
+        if (at === to || goesOn(at - began, reading)) rotation.progressed();
         else await recover(failure ?? tooShort(url, at, to), reading.tries);
       }
     },

@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createEgressPolicy } from '../../../src/http/egress.ts';
+import { giveBack } from '../../../src/http/receive-buffers.ts';
 import { type Clock, systemClock } from '../../../src/lib/clock.ts';
 import { createMemoryBudget } from '../../../src/lib/memory-budget.ts';
 import { openHttpSource } from '../../../src/source/http.ts';
@@ -39,13 +40,13 @@ interface Sending {
   /** The tick in which it begins. */
   begin: number;
   response: Response;
-  isBroken: boolean;
 }
 
 /** Each response of the server: where it begins, and how many bytes it sent. */
 interface Response {
   from: number;
   sent: number;
+  isBroken: boolean;
 }
 
 /** `isPart`: with an end, as further connections ask. */
@@ -67,6 +68,8 @@ async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent'
   const seen = { ticks: 0, mostOpen: 0, connections: 0, dropped: 0 };
   let parts = 0;
   const server = createServer((socket) => {
+    // The last bytes of a response do not wait for an acknowledgement, which takes real time.
+    socket.setNoDelay(true);
     seen.connections++;
     /** Requests that wait for the end of the response. */
     const waiting: string[] = [];
@@ -92,16 +95,16 @@ async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent'
   function respond(socket: Socket, head: string): void {
     const { from, to, isPart } = askedFor(head);
     const kind = isPart ? part(++parts) : 'sent';
-    const response = { from, sent: 0 };
+    const response = { from, sent: 0, isBroken: kind === 'broken' };
     responses.push(response);
     if (kind === 'silent') return;
     if (kind === 'rejected') return void socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n');
     socket.write(headOf({ from, to, etag: kind === 'other file' ? '"2"' : etag }));
     const last = kind === 'broken' ? from + Math.floor((to - from) / 2) : to;
-    open.set(socket, { to: last, at: from, begin: seen.ticks + latencyTicks, response, isBroken: kind === 'broken' });
+    open.set(socket, { to: last, at: from, begin: seen.ticks + latencyTicks, response });
     seen.mostOpen = Math.max(seen.mostOpen, open.size);
   }
-  function ended(socket: Socket, { isBroken }: Sending): void {
+  function ended(socket: Socket, { response: { isBroken } }: Sending): void {
     open.delete(socket);
     if (kept === 'closed' || isBroken) return void socket.destroySoon();
     const next = waits.get(socket)?.shift();
@@ -174,6 +177,7 @@ async function shaped(t: TestContext, { share, etag = '"1"', part = () => 'sent'
     const hash = createHash('sha256');
     for await (const chunk of source.body) {
       hash.update(chunk);
+      giveBack(chunk);
       onChunk();
     }
     assert.equal(hash.digest('hex'), digest);
@@ -274,6 +278,7 @@ test('after a part that breaks, or of another file, the rest is read by one conn
     assert.equal(responses.length > 6, true);
     const last = responses.at(-1);
     assert.equal(last?.sent, content.size - (last?.from ?? 0), 'the last response has the rest');
+    assert((last?.sent ?? 0) > content.size / 2, 'it is no part');
     assert(sent() < content.size + 40 * kib * kib, `${sent()} bytes were sent`);
   }
 });
@@ -282,27 +287,28 @@ test('a server that keeps connections open sends all parts by eight of them, and
   const { download, seen, responses, sent } = await shaped(t, { share: limited, kept: 'pipelined' });
   await download();
   assert(responses.length > 20);
-  // The first one, the second one, its successor and six more.
-  assert(seen.connections <= 9, `${seen.connections} connections were made`);
+  // Nine, and more on a machine that is so slow that one is idle for a second.
+  assert(seen.connections < responses.length / 3, `${seen.connections} connections were made`);
   assert.equal(sent() < content.size * 1.02, true, `${sent()} bytes were sent`);
 });
 
 test('a server that drops requests which come too early gets them again, and others only one by one', async (t) => {
-  const { download, seen } = await shaped(t, { share: limited, kept: 'dropped' });
+  const { download, seen, responses } = await shaped(t, { share: limited, kept: 'dropped' });
   const { resumes } = await download();
   assert(seen.dropped > 0 && seen.dropped <= 8, `${seen.dropped} requests were dropped`);
   assert(seen.mostOpen > 4, `${seen.mostOpen} connections`);
   assert.deepEqual(resumes, []);
+  assert((responses.at(-1)?.sent ?? 0) < content.size / 8, 'the last response is only a part');
 });
 
 test('a part whose connection breaks after it has sent another one is read again, and as many connections go on', async (t) => {
-  const { download, seen, responses } = await shaped(t, {
+  const { download, responses } = await shaped(t, {
     share: limited,
     kept: 'pipelined',
     part: (number) => (number % 10 === 9 && number > 12 ? 'broken' : 'sent'),
   });
   await download();
-  assert(seen.connections > 9, 'a connection broke');
+  assert(responses.filter(({ isBroken }) => isBroken).length > 2, 'connections broke');
   const last = responses.at(-1);
   assert((last?.sent ?? 0) < content.size / 8, 'the last response is only a part');
 });

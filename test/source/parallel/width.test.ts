@@ -76,6 +76,10 @@ test('a reader that does not wait for the source uses one connection', () => {
   );
 });
 
+test('a reader that could take twice as much from the source tries a second connection', () => {
+  assert.deepEqual(widthsOf((width) => 20 * width, 0.55).slice(0, 2), [1, 2]);
+});
+
 test('a failure of a further connection leaves one, for good', () => {
   let state = withOneConnection({ ...startWidth(), width: 4 });
   for (let at = 100; at < 60_000; at += 100) state = nextWidth(state, { at, bytes: 5, waitedMs: 100 });
