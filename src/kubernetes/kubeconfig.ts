@@ -5,8 +5,10 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import type { RequestOptions as HttpsOptions } from 'node:https';
-import { delimiter, dirname, join } from 'node:path';
-import { type Cluster, KubeConfig } from '@kubernetes/client-node';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { type Cluster, KubeConfig, type User } from '@kubernetes/client-node';
+import { parseDocument } from 'yaml';
+import * as z from 'zod';
 import { compact } from '../lib/compact.ts';
 import { describe, describeFileError, errorCode } from '../lib/errors.ts';
 import { valueHash } from '../lib/hash.ts';
@@ -90,10 +92,26 @@ function loadFile(file: string): KubeConfig {
     if (empty.test(text)) config.loadFromOptions({ clusters: [], users: [], contexts: [], currentContext: '' });
     else config.loadFromString(text);
     config.makePathsAbsolute(dirname(file));
+    config.users = withTokenFiles(config.users, text, dirname(file));
   } catch (error) {
     throw invalidKubeconfig(`${file}: ${problemOf(error)}`, error);
   }
   return config;
+}
+
+const userSchema = z.object({ name: z.string(), user: z.object({ tokenFile: z.string().min(1) }) });
+
+/** The library does not know `tokenFile`, which takes precedence over `token`, and reads a token file that is given in another way. */
+function withTokenFiles(users: readonly User[], text: string, folder: string): User[] {
+  if (!text.includes('tokenFile')) return [...users];
+  const content = z.object({ users: z.array(z.unknown()) }).safeParse(parseDocument(text).toJS());
+  const files = (content.data?.users ?? []).flatMap((one) => userSchema.safeParse(one).data ?? []);
+  return users.map((user) => {
+    const file = files.find(({ name }) => name === user.name)?.user.tokenFile;
+    if (file === undefined) return user;
+    const { token: _, ...others } = user;
+    return { ...others, authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, file) } } };
+  });
 }
 
 function loadPresent(file: string): KubeConfig[] {

@@ -1,10 +1,10 @@
 /** Which kubeconfig is read where KUBECONFIG names several files. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after, test } from 'node:test';
-import { clusterOf, loadKubeconfig } from '../../src/kubernetes/kubeconfig.ts';
+import { clusterOf, loadKubeconfig, readCredentials } from '../../src/kubernetes/kubeconfig.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-kubeconfig-'));
 const before = process.env['KUBECONFIG'];
@@ -79,6 +79,23 @@ test('a file in KUBECONFIG that is no kubeconfig is an error that names it, also
   }
   assert.throws(() => serverOf([folder, fileOf('dev', 'dev')]), /-kubeconfig-\w+: illegal operation on a directory/);
   assert.throws(() => serverOf(['', '']), /the variable KUBECONFIG names no file/);
+});
+
+test('a user with a tokenFile is authenticated by the token in it, also by a path that is relative to the kubeconfig', async () => {
+  writeFileSync(join(folder, 'token'), 'secret\n');
+  const [path, copy] = [fileOf('dev', 'dev'), join(folder, 'with-token-file')];
+  const users = (tokenFile: string) =>
+    readFileSync(path, 'utf8').replace('{"token":"dev"}', JSON.stringify({ tokenFile, token: 'old' }));
+  for (const tokenFile of ['token', './token', join(folder, 'token')]) {
+    writeFileSync(copy, users(tokenFile));
+    const { headers } = await readCredentials(loadKubeconfig(copy));
+    assert.equal(headers['authorization'], 'Bearer secret', tokenFile);
+  }
+  writeFileSync(copy, users('missing'));
+  await assert.rejects(
+    readCredentials(loadKubeconfig(copy)),
+    /The credentials for the API server could not be read: .*missing/,
+  );
 });
 
 test('without KUBECONFIG the file in the home of the user is read, and named in its errors', () => {
