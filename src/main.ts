@@ -61,7 +61,9 @@ async function main(args: string[]): Promise<number> {
   const isOfRun = !isPlugin && first.startsWith('--') && !isHelp(first) && !isVersion;
   const [name, flags] = isOfRun ? ['run', args] : [isVersion ? 'version' : first, rest];
   const chosen = commands.find((one) => one.name === name);
-  if (isHelp(name) || name === 'help') process.stdout.write(usage());
+  const subject = name === 'help' ? commands.find((one) => one.name === rest[0] && !one.isHidden) : undefined;
+  if (subject !== undefined) process.stdout.write(`${subject.help(program)}\n`);
+  else if (isHelp(name) || name === 'help') process.stdout.write(usage());
   else if (chosen === undefined) {
     process.stderr.write(printableLines(`glance-image-operator: there is no command "${name}"\n\n${usage()}`));
     return exitCodes.failed;

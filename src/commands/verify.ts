@@ -18,7 +18,7 @@ import { resolve } from '../source/resolve/resolve.ts';
 import { type Examined, examine, examineHead } from '../transfer/examine.ts';
 import { defaultLimits } from '../transfer/plan.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
-import { type Settings, setting, UsageError } from './config.ts';
+import { isWebAddress, type Settings, setting, UsageError } from './config.ts';
 import { readFileOf, statFile } from './input.ts';
 import { outputSettings, type Paint, painter, print, shown } from './output.ts';
 import { showProgress } from './progress.ts';
@@ -81,9 +81,9 @@ const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 function targetOf(operand: string | undefined): Target {
   if (operand === undefined) throw new UsageError('give a FILE, a URL or the ID of an image');
   if (uuid.test(operand)) return { kind: 'image', id: operand.toLowerCase() };
-  if (/^https?:\/\//i.test(operand)) return { kind: 'url', url: operand };
+  if (isWebAddress(operand)) return { kind: 'url', url: operand };
   if (/^[a-z][a-z\d+.-]*:\/\//i.test(operand))
-    throw new UsageError(`cannot read ${operand}: a URL begins with http:// or https://, and a file has a path`);
+    throw new UsageError(`cannot read ${operand}: a URL has http:// or https:// and a host, and a file has a path`);
   return { kind: 'file', path: operand };
 }
 

@@ -42,6 +42,7 @@ test('every command for people has a help with its usage, its flags and its exit
     run(['glance-image-operator', '--help']).stdout,
     /^ {2}run {2,}[\s\S]*^ {2}transfer {2,}[\s\S]*^ {2}plan {2,}/m,
   );
+  assert.equal(run(['glance-image-operator', 'help', 'plan']).stdout, `${planCommand.help('glance-image-operator')}\n`);
   for (const { name, flags, help } of commandsForPeople) {
     const shown = help('glance-image-operator');
     assert.match(shown, new RegExp(`^glance-image-operator ${name}: `));

@@ -199,9 +199,10 @@ describe('the command verify', () => {
       ],
       [
         [`file://${join(folder, 'disk.gz')}`],
-        /cannot read file:.*: a URL begins with http:\/\/ or https:\/\/, and a file has a path/,
+        /cannot read file:.*: a URL has http:\/\/ or https:\/\/ and a host, and a file has a path/,
       ],
-      [['s3://bucket/disk.qcow2'], /cannot read s3:.*: a URL begins with http/],
+      [['s3://bucket/disk.qcow2'], /cannot read s3:.*: a URL has http/],
+      [['http://'], /cannot read http:\/\/: a URL has http/],
       [[join(folder, 'disk.gz'), '--digest', 'sha256:12'], /--digest: not a digest such as sha256:<64 hexadecimal/],
       [[join(folder, 'disk.gz'), '--checksums', 'SHA256SUMS'], /--checksums: must be a URL, http:\/\/ or https/],
       [[join(folder, 'disk.gz'), '--keys', 'x'], /--checksums is missing/],
