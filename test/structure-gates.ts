@@ -101,6 +101,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'commands/limits.ts',
       'commands/manifest-text.ts',
       'generate/crd.ts',
+      'kubernetes/kubeconfig.ts',
       'openstack/yaml-text.ts',
     ],
   },
