@@ -11,7 +11,7 @@ import { createCluster } from './cluster.ts';
 import { terminated } from './objects.ts';
 
 export const run = { key: 'team/a', plan: planOf('a') };
-export const { image: _, ...result } = resultOf(7);
+const { image: _, ...result } = resultOf(7);
 /** Statuses of its pod. */
 export const success = { phase: 'Succeeded', ...terminated(0, writeMessage({ kind: 'succeeded', result })) };
 export const failure = {
@@ -22,6 +22,8 @@ export const failure = {
   ),
 };
 export const running = { phase: 'Running', containerStatuses: [{ name: 'transfer', state: { running: {} } }] };
+
+export { result };
 
 export function createExecuting() {
   const clock = createVirtualClock();
