@@ -46,8 +46,8 @@ export async function startWsgi(processes: Processes, application: WsgiApplicati
     ['http-raw-body', 'true'],
     ['wsgi-manage-chunked-input', 'true'],
     ['buffer-size', 65535],
-    // How long the body of a request may pause. The default of 4 s turns a slow upload into a 500.
-    ['socket-timeout', 300],
+    // How long the body of a request may pause: in a campaign ten minutes. The default of 4 s turns a slow upload into a 500.
+    ['socket-timeout', 900],
     ['listen', 100],
     ['disable-logging', 'true'],
     ['log-4xx', 'true'],
