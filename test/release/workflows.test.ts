@@ -136,7 +136,7 @@ describe('the release', () => {
 
   test('every package of Python is pinned by hashes, and pip installs no other file', () => {
     const files = globSync('{test,release,docs,bench,charts}/**/*requirements*.txt', { cwd: root });
-    assert.equal(files.length, 10);
+    assert.ok(files.length >= 10, files.join());
     for (const file of files) {
       const lines = readFileSync(join(root, file), 'utf8').replaceAll('\\\n', ' ').split('\n');
       for (const line of lines.filter((each) => /^[^#\s]/.test(each)))
