@@ -33,8 +33,8 @@ const leastRise = 1.15;
 const trialMs = 1000;
 /** Many new connections reach their rate later. */
 const longTrialMs = 2000;
-/** The source is the limit if the reader waits for it for at least this part of the time: twice the rate is possible. */
-const leastWait = 0.5;
+/** The source is the limit if the reader waits for it for at least this part of the time. */
+const leastWait = 0.75;
 /** The factor by which the rate has to rise with twice as many connections. */
 const leastGain = 1.25;
 /** From this gain on, each connection has its own limit, and the largest number of them is tried at once. */
