@@ -17,6 +17,7 @@ import {
   contentMismatch,
   type Deliver,
   type Delivery,
+  isOutcomeUnknown,
   pollImage,
   staleMs,
   type Target,
@@ -92,8 +93,9 @@ async function move(plan: TransferPlan, options: TransferOptions, open: AbortSig
         files.unshift({ ...next, believesSize: false });
         continue;
       }
-      // Glance had not begun with the upload that was aborted when the image was fetched.
-      if (error instanceof Conflict && !isFirst && !isSecond) {
+      // Glance had not begun with the upload that was aborted when the image was fetched. Its response may get lost, because it does
+      // not read the rest of this one.
+      if ((error instanceof Conflict || isOutcomeUnknown(error)) && !isFirst && !isSecond) {
         files.unshift({ ...next, isSecond: true });
         continue;
       }

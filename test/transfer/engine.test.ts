@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { Conflict, GlanceConnectionFailed } from '../../src/glance/errors.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { createMemoryBudget } from '../../src/lib/memory-budget.ts';
@@ -286,6 +287,30 @@ describe('the error of a transfer', () => {
     };
     await assert.rejects(run(planOf(), sourceOf([ten]), createSink({ upload })), conflict);
   });
+
+  for (const [what, error] of [
+    ['409', new Conflict('Glance returned 409', {})],
+    ['no response', new GlanceConnectionFailed('write ECONNRESET', 'GlanceUnreachable', {})],
+  ] as const) {
+    test(`the data is sent once more where a second upload gets ${what}, because Glance still has the first one`, async () => {
+      // Enough to see that it is no archive.
+      const chunks = [start, Buffer.alloc(1000), Buffer.alloc(1000)];
+      const data = Buffer.concat(chunks);
+      const mirrors = [{ url: 'https://mirror.example.com/image.raw', digest: hashOf(data) }];
+      const sources = [sourceOf(chunks, { end: broken })];
+      const openSource: OpenSource = (...of) => (sources.shift() ?? sourceOf(chunks))(...of);
+      const sink = createSink();
+      let uploads = 0;
+      const upload: Target['images']['upload'] = async (id, body, options) => {
+        if (++uploads === 2) throw error;
+        if (uploads === 3) return sink.images.upload(id, body, options);
+        for await (const _chunk of body);
+      };
+      await run(planOf({ mirrors }), openSource, { ...sink, images: { ...sink.images, upload } });
+      assert.deepEqual(sink.bytes(), data);
+      assert.equal(uploads, 3);
+    });
+  }
 
   test('the error of a cancelled transfer is the reason of the signal', async () => {
     const controller = new AbortController();
