@@ -54,7 +54,7 @@ export interface Image {
   directUrl?: string;
   /** All places where the data is, on clouds that show them. */
   locations?: ImageLocation[];
-  /** The stores that hold the data, on clouds with more than one. */
+  /** The stores that hold the data, on clouds with more than one. Sorted: Glance lists them in the order of its database. */
   stores?: string[];
   /** Further attributes of this Glance, by its own names. */
   otherAttributes?: Record<string, JsonValue>;
@@ -142,7 +142,7 @@ export function readImage(body: JsonValue, schema: ImageSchema = builtInSchema):
     updatedAt: w.updated_at,
     ...(w.direct_url ? { directUrl: w.direct_url } : {}),
     ...(w.locations ? { locations: readLocations(body['locations']) } : {}),
-    ...(w.stores ? { stores: w.stores.split(',') } : {}),
+    ...(w.stores ? { stores: w.stores.split(',').sort() } : {}),
     // fromEntries defines keys instead of assigning them: a property may be named `__proto__`.
     ...(attributes.length > 0 ? { otherAttributes: Object.fromEntries(attributes) } : {}),
     properties: Object.fromEntries(properties.map(([key, value]) => [key, decodeProperty(key, value, schema)])),

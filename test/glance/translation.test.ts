@@ -129,6 +129,10 @@ test('tags are read sorted and each once, in whatever order Glance sends them', 
   assert.deepEqual(imageOf({ tags: null }).tags, []);
 });
 
+test('stores are read sorted, in whatever order Glance sends them', () => {
+  assert.deepEqual(imageOf({ stores: 'slow,fast' }).stores, ['fast', 'slow']);
+});
+
 test('a state or a null that we do not know does not make an image unreadable, another document is none', () => {
   assert.equal(imageOf({ status: 'hibernating', checksum: null, strange: null }).status, 'hibernating');
   assert.equal(imageOf({ strange: null }).properties['strange'], null);
