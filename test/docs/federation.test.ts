@@ -13,11 +13,12 @@ import { keystoneAnnotation } from '../../src/openstack/service-account.ts';
 import { type Apache, startApache } from '../env/apache.ts';
 import { adminPassword } from '../env/bootstrap.ts';
 import { type BriefKeystone, startBriefKeystone } from '../env/brief-keystone.ts';
-import { makeCertificates } from '../env/certificates.ts';
+import { type Certificates, makeCertificates } from '../env/certificates.ts';
 import { ask } from '../env/http.ts';
 import { raw } from '../env/images.ts';
 import { kubeconfig } from '../env/kubeconfig.ts';
 import { folders } from '../env/parts.mjs';
+import { startSource } from '../env/source.ts';
 import { eventually } from '../env/wait.ts';
 import { digestOf } from '../operator/digest.ts';
 import { messageOf, World } from '../operator/world.ts';
@@ -43,6 +44,7 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
   let reader: Reader;
   let installation: Installation;
   let address: string;
+  let certificates: Certificates;
   let ca: string;
   let localised: (text: string) => string;
 
@@ -58,8 +60,9 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
     const { kubernetes, openstack } = world.stack;
     const { project, namespace } = world;
     keystone = await startBriefKeystone(world.stack.directory, tokenSeconds, inLanguage('ini'));
-    const { good, ca: authority } = await makeCertificates();
-    ca = authority;
+    certificates = await makeCertificates();
+    const { good } = certificates;
+    ca = certificates.ca;
     const replacements = (port: number): [string, string][] => [
       ['https://keystone.example.com:5000', `https://127.0.0.1:${port}`],
       ['Listen 5000', `Listen 127.0.0.1:${port}`],
@@ -210,6 +213,39 @@ describe('a resource without a stored password', { skip: hasApache ? false : 'ne
     ]);
     await world.ready('cirros');
     await world.delete('unlisted');
+  });
+
+  test('a client of an identity provider signs in with its own secret as the page shows, and without a ServiceAccount', async () => {
+    const provider = await startSource({ tls: certificates.good });
+    try {
+      const pair = Buffer.from('glance-images:the-secret-of-the-client').toString('base64');
+      const json = (path: string, value: object, required: Record<string, string> = {}) =>
+        provider.add(path, { body: Buffer.from(JSON.stringify(value)), required });
+      // Signed with a key that this Apache knows.
+      const token = await tokenOf('glance-images', address);
+      const tokens = json('/tokens', { access_token: token }, { authorization: `Basic ${pair}` });
+      json('/realms/cloud/.well-known/openid-configuration', { token_endpoint: tokens });
+
+      const shown = page.blocks.find((block) => fileNameOf(block) === 'client/clouds.yaml')?.text ?? assert.fail();
+      const cloudsYaml = localised(shown)
+        .replace('https://id.example.com', provider.url)
+        .replace('identity_provider: keycloak', 'identity_provider: kubernetes');
+      await world.writeSecret('openstack-client', { 'clouds.yaml': cloudsYaml, cacert: ca });
+      await world.apply('client', {
+        cloud: { secretRef: { name: 'openstack-client' }, name: 'demo' },
+        image: { diskFormat: 'raw' },
+        content: { http: { url: world.source.add('/client.raw', { body }), digest: digestOf(body) } },
+      });
+      const { status } = await world.ready('client');
+      const { owner, status: state } = await world.project.getImage(status.imageID ?? '');
+      assert.deepEqual([owner, state], [world.project.id, 'active']);
+      const signIns = provider.requests.filter(({ path }) => path === '/tokens');
+      assert.ok(signIns.length > 0 && signIns.every((request) => request.method === 'POST' && request.status === 200));
+      await world.delete('client');
+      await world.gone('client');
+    } finally {
+      await provider.stop();
+    }
   });
 
   test('a resource shows what to change if the mapping has no group or the ServiceAccount is deleted, and heals', async () => {

@@ -1,4 +1,4 @@
-/** Signing in through an identity provider, against canned responses. The real Keystone is in test/operator/federation.test.ts. */
+/** Signing in through an identity provider, against canned responses. The real Keystone is in test/docs/federation.test.ts. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
