@@ -100,6 +100,24 @@ test('the result of a transfer that ended just before the stop is handled, wheth
   }
 });
 
+test('the results of transfers that ended together just before the stop are all handled, although the only worker is busy', async () => {
+  for (const waits of [true, false]) {
+    const { clock, scheduler, stop, ended, recorded, finish } = setup({ waits });
+    await clock.advance(0);
+    for (const key of ['a/1', 'a/2']) {
+      scheduler.start(key, planOf(key));
+      await clock.advance(0);
+      finish(key);
+    }
+    await clock.advance(0);
+    stop.abort(new Error('stop'));
+    await clock.advance(25_000);
+    await ended;
+    const succeeded = recorded.filter(([, kind]) => kind === 'succeeded').map(([key]) => key);
+    assert.deepEqual(succeeded, ['a/1', 'a/2']);
+  }
+});
+
 test('a transfer that is requested while the process drains is queued, not lost', async () => {
   const { clock, scheduler, stop, ended, finish } = setup({ waits: true });
   await clock.advance(0);

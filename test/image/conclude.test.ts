@@ -148,6 +148,15 @@ const rows: Row[] = [
     events: ['Warning GlanceUnavailable'],
     forgotten: 0,
   },
+  {
+    what: 'a transfer that failed is forgotten although the API server rejects every form of the status',
+    options: { transfer: failed },
+    report: end({ kind: 'failed', error }),
+    written: 'rejected',
+    outcome: { kind: 'requeueAfter', afterMs: 1_000 },
+    events: ['Warning Conflict'],
+    forgotten: 1,
+  },
 ];
 
 describe('the end of a reconcile', () => {

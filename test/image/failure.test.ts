@@ -9,10 +9,12 @@ import { type ErrorCode, errorCodes, retries } from '../../src/lib/error-codes.t
 import { OperatorError } from '../../src/lib/errors.ts';
 import { moment, reportOf } from './states.ts';
 
+const fresh: GlanceImageStatus = { observedGeneration: -1 };
+
 /** The status after `count` failures with this code. */
-function after(count: number, code: ErrorCode, message = 'it failed'): GlanceImageStatus {
+function after(count: number, code: ErrorCode, message = 'it failed', previous = fresh): GlanceImageStatus {
   const error = new OperatorError(message, { code, httpStatus: 401 });
-  let status: GlanceImageStatus = { observedGeneration: -1 };
+  let status = previous;
   for (let each = 0; each < count; each++)
     status = summarise(reportOf(undefined, { kind: 'failed', error }), status, moment);
   return status;
@@ -62,6 +64,15 @@ describe('the status of a failure', () => {
     }
     const stalled = after(9, 'AuthenticationFailed');
     assert.equal(stalled.nextAttemptTime, '2026-01-02T00:10:00Z');
+  });
+
+  test('a failure of the source or of Glance begins its own count after a long time without a cloud', () => {
+    for (const code of ['SecretNotFound', 'CloudNotFound', 'AuthenticationFailed', 'IdentityUnavailable'] as const) {
+      const first = after(1, 'SourceUnavailable', 'it failed', after(20, code));
+      assert.equal(first.lastError?.attempts, 1, code);
+      assert.equal(first.nextAttemptTime, after(1, 'SourceUnavailable').nextAttemptTime, code);
+      assert.equal(after(2, 'GlanceUnavailable', 'it failed', first).lastError?.attempts, 3, code);
+    }
   });
 
   test('a failure that a person has to act on links to the remedy, and no other failure does', () => {

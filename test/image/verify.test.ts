@@ -194,6 +194,18 @@ describe('the stage of an image', () => {
     { what: 'queued with a checksum', image: { ...empty, checksum: 'a' }, stage: { kind: 'useless', byUs: false } },
     { what: 'queued after an import', image: empty, memory: asked(1000), stage: { kind: 'importFailed' } },
     {
+      what: 'queued after an import of the image before',
+      image: empty,
+      memory: { import: { imageID: 'before', kind: 'fetch', at: before(1000) } },
+      stage: { kind: 'empty' },
+    },
+    {
+      what: 'queued, although it was to be copied to another store',
+      image: empty,
+      memory: { import: { imageID: id, kind: 'copy', at: before(1000) } },
+      stage: { kind: 'empty' },
+    },
+    {
       what: 'queued while it is imported',
       image: { ...empty, properties: { ...made, ...lock } },
       stage: { kind: 'moving', phase: 'Importing' },
