@@ -28,7 +28,7 @@ export function cloudOf({ images }: Pick<StubGlance, 'images'>, fields: Partial<
     images,
     cache: noCache,
     observed: noCache,
-    recent: createRecentImages(createVirtualClock()),
+    recent: { ...createRecentImages(createVirtualClock()), onItsWayMs: () => 0 },
     projectID,
     region: 'RegionOne',
     address: 'https://glance.example.com',

@@ -54,8 +54,17 @@ export interface WorldOptions {
 }
 
 export type Call = { server: 'glance' | 'kubernetes'; op: string; id?: string };
-/** What becomes of one write. */
-export type Fate = 'ok' | 'lost' | 'refused' | 'crash-before' | 'crash-after' | 'timeout-after' | OperatorError;
+/** What becomes of one write. `late`: it is on its way while the process, or this reconcile, ends. */
+export type Fate =
+  | 'ok'
+  | 'lost'
+  | 'refused'
+  | 'crash-before'
+  | 'crash-after'
+  | 'crash-late'
+  | 'timeout-after'
+  | 'timeout-late'
+  | OperatorError;
 
 /** A client for the calls that no test makes. */
 export function offlineClient(clock: Clock, random: Random): ImageClient {

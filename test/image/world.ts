@@ -44,6 +44,9 @@ import {
 
 class Crash extends Error {}
 
+/** How long a late request is on its way. */
+const lateMs = 3_000;
+
 export function createWorld(options: WorldOptions) {
   const { spec, metadata = {}, storeNames, inheritFrom = [], cluster = 'test-cluster', glance } = options;
   const { configMaps = noConfigMaps } = options;
@@ -82,11 +85,18 @@ export function createWorld(options: WorldOptions) {
     throw new Crash('crash');
   }
 
+  function expire(): void {
+    controllers.signal.abort(new OperatorError('deadline', { code: 'TimedOut' }));
+    controllers.signal.signal.throwIfAborted();
+  }
+
   async function write<T>(call: Call, work: () => T): Promise<T> {
     controllers[call.op === 'status' ? 'grace' : 'signal'].signal.throwIfAborted();
     const what = fate(call);
     const text = `${call.op} ${call.id?.slice(0, 4) ?? ''}`.trim();
-    if (what === 'crash-before') crash();
+    if (what === 'crash-late' || what === 'timeout-late') clock.schedule(lateMs, () => void work());
+    if (what === 'crash-before' || what === 'crash-late') crash();
+    if (what === 'timeout-late') expire();
     if (what instanceof OperatorError) throw what;
     if (what === 'refused') throw new GlanceConnectionFailed('refused', 'GlanceUnavailable', { httpStatus: 503 });
     if (call.server === 'glance') calls.writes++;
@@ -95,10 +105,7 @@ export function createWorld(options: WorldOptions) {
     log.push(what === 'ok' ? text : `${text} (${what})`);
     onChange();
     if (what === 'crash-after') crash();
-    if (what === 'timeout-after' && call.server === 'glance') {
-      controllers.signal.abort(new OperatorError('deadline', { code: 'TimedOut' }));
-      controllers.signal.signal.throwIfAborted();
-    }
+    if (what === 'timeout-after' && call.server === 'glance') expire();
     if (what === 'lost') throw new GlanceConnectionFailed('the response was lost', 'GlanceUnreachable', {});
     return result;
   }
@@ -239,6 +246,7 @@ export function createWorld(options: WorldOptions) {
       drift: createDrift({ resources, wake: () => {}, clock, random }),
       stripped: createStripped(clock),
       following: options.following?.(clock) ?? followsNothing,
+      recent: createRecentImages(clock),
     };
   }
   let process = start();
@@ -248,7 +256,7 @@ export function createWorld(options: WorldOptions) {
     isCrashed = false;
     const context = {
       resources,
-      clouds: cloudsOf(cloud),
+      clouds: cloudsOf({ ...cloud, recent: process.recent }),
       ...process,
       limits: { ...defaultLimits, maxBytes: 1000, maxVirtualBytes: 1000 },
       webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1000 },

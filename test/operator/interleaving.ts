@@ -119,16 +119,18 @@ class Run implements AsyncDisposable {
     const images = await this.#subject.marked();
     const { seed, first, steps } = this.#script;
     return [
-      `seed ${seed}: ${error instanceof Error ? error.message : String(error)}`,
-      ...this.#falseClaims,
+      `images: ${JSON.stringify(images, null, 1)}`,
+      `resource: ${JSON.stringify({ ...resource?.metadata, managedFields: undefined }, null, 1)}`,
+      `status: ${JSON.stringify(resource?.status, null, 1)}`,
+      'log:',
+      this.#shared.log(this.#subject.name),
       `script: ${JSON.stringify(first)}`,
       ...steps.map((step, at) => `${at + 1}. ${JSON.stringify(step)}`),
       'journal:',
       ...this.journal,
-      `images: ${JSON.stringify(images, null, 1)}`,
-      `status: ${JSON.stringify(resource?.status, null, 1)}`,
-      'log:',
-      this.#shared.log(this.#subject.name),
+      ...this.#falseClaims,
+      // Last, because the beginning of a long output gets lost first.
+      `seed ${seed} failed after ${since(this.#startedAt)} s: ${error instanceof Error ? error.message : String(error)}`,
     ].join('\n');
   }
 
@@ -264,7 +266,7 @@ class Run implements AsyncDisposable {
   }
 
   #write(line: string): void {
-    this.journal.push(`${((performance.now() - this.#startedAt) / 1000).toFixed(2)} ${line}`);
+    this.journal.push(`${since(this.#startedAt)} ${line}`);
   }
 
   #proxy(server: Server): FaultProxy {
@@ -279,6 +281,10 @@ class Run implements AsyncDisposable {
   #isAbout({ path }: ProxiedRequest): boolean {
     return new RegExp(`/${plural}/${this.#subject.name}(?:/|\\?|$)`).test(path);
   }
+}
+
+function since(startMs: number): string {
+  return ((performance.now() - startMs) / 1000).toFixed(2);
 }
 
 function isSuch(request: ProxiedRequest, what: Extract<Moment, { kind: 'request' }>['what']): boolean {

@@ -1,18 +1,23 @@
 /**
  * The images that this process has just created. Behind a Glance are databases that are replicated, and one that lags does not know
- * such an image yet: neither by its ID nor in a list.
+ * such an image yet: neither by its ID nor in a list. Nor does Glance know one while the request to create it is on its way, which
+ * goes on without the process that sent it.
  *
- * Invariant: in bounded memory. After a restart nothing is recent.
+ * Invariant: in bounded memory. After a restart nothing is recent, but each request may be on its way.
  */
 import { BoundedMap } from '../../lib/bounded-map.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 export interface RecentImages {
+  /** A request to create it is about to be sent. */
+  sending(id: string): void;
   created(id: string): void;
   /** By this process, so its absence is certain. */
   deleted(id: string): void;
   /** How long it is not believed yet that an image does not exist, in ms. 0: it does not exist. */
   doubtMs(id: string): number;
+  /** How long a request to create it may still be on its way, in ms: of this process, or of one that was killed before. */
+  onItsWayMs(id: string): number;
 }
 
 /** More than a database lags behind the one that took the write, as long as it works. */
@@ -21,13 +26,18 @@ const lagMs = 5_000;
 const most = 1_000;
 
 export function createRecentImages(clock: Pick<Clock, 'monotonic'>): RecentImages {
+  const startedAt = clock.monotonic();
+  const sentAt = new BoundedMap<string, number>(most);
   const createdAt = new BoundedMap<string, number>(most);
+  const leftMs = (at: number) => Math.max(0, at + lagMs - clock.monotonic());
   return {
+    sending: (id) => void sentAt.set(id, clock.monotonic()),
     created: (id) => void createdAt.set(id, clock.monotonic()),
     deleted: (id) => void createdAt.delete(id),
     doubtMs(id) {
       const at = createdAt.get(id);
-      return at === undefined ? 0 : Math.max(0, at + lagMs - clock.monotonic());
+      return at === undefined ? 0 : leftMs(at);
     },
+    onItsWayMs: (id) => leftMs(sentAt.get(id) ?? startedAt),
   };
 }

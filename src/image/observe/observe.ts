@@ -14,7 +14,7 @@ import type { ListFilters } from '../../glance/list.ts';
 import { OperatorError } from '../../lib/errors.ts';
 import type { Cloud, CloudPlace } from '../access/clouds.ts';
 import type { RecentImages } from '../access/recent.ts';
-import { type Identity, ownerProperty } from '../model/identity.ts';
+import { type Identity, imageIDOf, ownerProperty } from '../model/identity.ts';
 import { type Memory, withImage, withoutImage } from '../model/memory.ts';
 import { type Claim, isOurs, ownershipOf } from '../model/ownership.ts';
 import type { Observed, Revision } from '../model/revisions.ts';
@@ -48,6 +48,11 @@ export interface Observation {
 }
 
 type Seen = Omit<Observation, 'doubtMs'>;
+
+/** How long the next image may still appear, in ms, although nothing creates it any more: the request may be on its way. */
+export function onItsWayMs({ recent }: Pick<Look, 'recent'>, { uid, next }: Memory): number {
+  return recent.onItsWayMs(imageIDOf(uid, next));
+}
 
 export function claimOf(owner: Owner, memory: Memory): Claim {
   const { images, next, adopted, owner: lastOwner, owners = [] } = memory;

@@ -158,6 +158,7 @@ async function create(step: StepOf<'create'>, state: State, context: PerformCont
   const noRoom = state.observed.revisions.length === 0 ? undefined : await whyNoRoom(images, signal);
   if (noRoom !== undefined) return failed(state, noRoom);
   let image: Image;
+  context.recent.sending(imageID);
   try {
     image = await images.create(imageID, step.image, signal);
   } catch (error) {

@@ -12,7 +12,7 @@ import type { Memory } from '../model/memory.ts';
 import { isOurs } from '../model/ownership.ts';
 import type { Change } from '../model/report.ts';
 import type { State } from '../model/step.ts';
-import { observeAll } from '../observe/observe.ts';
+import { observeAll, onItsWayMs } from '../observe/observe.ts';
 import { type PerformContext, perform } from '../perform/perform.ts';
 import { changeOfForeign, deletionEvents } from '../status/events.ts';
 import { openCloud } from './open.ts';
@@ -67,7 +67,8 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
   for (let looks = 0; looks < mostLooks; looks++) {
     const seen = await observeAll(context, remembered, here);
     const ours = seen.observed.revisions.filter(({ ownership }) => isOurs(ownership));
-    if (ours.length === 0 && seen.doubtMs > 0) return { memory: remembered, changes, doubtMs: seen.doubtMs };
+    const doubtMs = Math.max(seen.doubtMs, onItsWayMs(context, seen.memory));
+    if (ours.length === 0 && doubtMs > 0) return { memory: remembered, changes, doubtMs };
     if (ours.length === 0) {
       return { memory: seen.memory, changes: [...changes, ...seen.observed.revisions.flatMap(changeOfForeign)] };
     }

@@ -5,6 +5,7 @@
  *
  * Guarantees: the deletion succeeds, whatever becomes of the marks. An Event says what stays in Glance, and which marks stay on it.
  */
+import type { Outcome } from '../../controller/outcome.ts';
 import type { JsonPatchOperation } from '../../glance/patch.ts';
 import { attempt } from '../../lib/errors.ts';
 import { clusterProperty } from '../model/identity.ts';
@@ -13,7 +14,7 @@ import { isOurs } from '../model/ownership.ts';
 import type { Change } from '../model/report.ts';
 import type { Revision } from '../model/revisions.ts';
 import type { State } from '../model/step.ts';
-import { observeAll } from '../observe/observe.ts';
+import { observeAll, onItsWayMs } from '../observe/observe.ts';
 import { type PerformContext, perform } from '../perform/perform.ts';
 import { patchable } from '../plan/takeover.ts';
 import { changeOfForeign, deletionEvents } from '../status/events.ts';
@@ -21,7 +22,8 @@ import { openCloud } from './open.ts';
 import { newerOperator, outcome, type Pass, type Reached, type ReconcileContext } from './pass.ts';
 import { performContext } from './perform-context.ts';
 
-interface Retained {
+interface Removed {
+  kind: 'removed';
   /** IDs of images without the mark. */
   kept: readonly string[];
   /** Images that have it still, and why. */
@@ -30,18 +32,21 @@ interface Retained {
   changes: readonly Change[];
 }
 
+type Removal =
+  | Removed
+  /** Nothing was done. */
+  | { kind: 'again'; outcome: Outcome };
+
 export async function retain(pass: Pass, context: ReconcileContext): Promise<Reached> {
   const { resource, memory, identity } = pass;
   const { resources } = context;
   // A deadline must not keep the finalizer, or a cloud that is gone would keep it for good.
   const removed = await attempt(context.grace, () => removeMarks(pass, context));
-  if (removed.ok && removed.value === undefined) return outcome({ kind: 'requeue' });
-  const known = memory.images.map((id) => ({ id, error: removed.ok ? undefined : removed.error }));
-  const { kept, marked, changes } = (removed.ok ? removed.value : undefined) ?? {
-    kept: [],
-    marked: known,
-    changes: [],
-  };
+  const removal: Removal = removed.ok
+    ? removed.value
+    : { kind: 'removed', kept: [], marked: memory.images.map((id) => ({ id, error: removed.error })), changes: [] };
+  if (removal.kind === 'again') return outcome(removal.outcome);
+  const { kept, marked, changes } = removal;
   const inGlance = 'in Glance (deletionPolicy: Retain)';
   if (kept.length > 0) resources.event(resource, 'Normal', 'Retained', `${inWords(kept)} kept ${inGlance}`);
   if (marked.length > 0 || !removed.ok) {
@@ -56,14 +61,15 @@ export async function retain(pass: Pass, context: ReconcileContext): Promise<Rea
   return { kind: 'released' };
 }
 
-/** Undefined: the reconcile begins again. */
-async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Retained | undefined> {
+async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Removal> {
   if (pass.newerVersion !== undefined) throw newerOperator(pass.newerVersion);
   const { cloud: opened } = await openCloud(pass, context);
   if (!opened.ok) throw opened.error;
-  if (opened.value === undefined) return undefined;
+  if (opened.value === undefined) return { kind: 'again', outcome: { kind: 'requeue' } };
   const performing = performContext(pass, undefined, opened.value, context);
   const { observed, memory } = await observeAll(performing, pass.memory, opened.value.place);
+  const afterMs = onItsWayMs(performing, memory);
+  if (afterMs > 0) return { kind: 'again', outcome: { kind: 'requeueAfter', afterMs } };
   const ours = observed.revisions.filter(({ ownership }) => isOurs(ownership));
   const kept: string[] = [];
   const marked: { id: string; error: unknown }[] = [];
@@ -77,7 +83,8 @@ async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Retai
     if (error === undefined) kept.push(revision.image.id);
     else marked.push({ id: revision.image.id, error });
   }
-  return { kept, marked, changes: [...deleted, ...observed.revisions.flatMap(changeOfForeign)] };
+  const changes = [...deleted, ...observed.revisions.flatMap(changeOfForeign)];
+  return { kind: 'removed', kept, marked, changes };
 }
 
 /** The operator created it and has not filled it. Without a declared content, another client may be about to. */
