@@ -249,6 +249,13 @@ describe('the opening of a cloud', () => {
       version: undefined,
     },
     {
+      what: 'credentials that name the region of the images are accepted, although the ones before named none',
+      options: { known: cloudOf(stubGlance(), { place: { ...place, region: 'RegionOne' } }) },
+      memory: promotes(image, { place: { projectID: place.projectID, endpoint: place.endpoint } }),
+      opened: place.projectID,
+      version: undefined,
+    },
+    {
       what: 'credentials of another project are accepted while there is no image',
       options: { known: elsewhere },
       opened: other.projectID,

@@ -293,6 +293,12 @@ describe('stores', () => {
     assert.deepEqual(planOf(inStores(['a', 'b']), held('b')), ['record 0', 'import 0 copy-image', '→ Importing 0']);
   });
 
+  test('the record of an image is changed while its data is copied to another store', () => {
+    const image = imageOf({ stores: ['a'], properties: { ...markOf(identity), os_glance_import_task: 'some task' } });
+    const options = { spec: { image: { diskFormat: 'raw', stores: ['a', 'b'], tags: ['new'] } } };
+    assert.deepEqual(planOf(options, image, promotes(image)), ['patch 0 /tags', '→ Importing 0']);
+  });
+
   test('every store of the cloud is used when all stores are declared', () => {
     const planIn = (image: Image) => {
       const state = stateOf([image], promotes(image));
