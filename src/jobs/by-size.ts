@@ -10,7 +10,6 @@ import type { EgressPair, EgressPolicy } from '../http/egress.ts';
 import type { Trust } from '../http/trust.ts';
 import { linked } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { createMemoryBudget } from '../lib/memory-budget.ts';
 import { usesServiceAccount } from '../transfer/access.ts';
 import {
   type ExecuteOptions,
@@ -89,9 +88,8 @@ export function createSizeOf(options: SizeOptions) {
   const { egress, clock } = options;
   /** Undefined if the source announces no length. Rejects if the source fails, or with the signal's reason. */
   return async (plan: TransferPlan, signal: AbortSignal): Promise<number | undefined> => {
-    // No further connections: only the length is read.
-    const own = { egress: egress.sources, readAhead: createMemoryBudget(0) };
-    const opener = createSourceOpener(await options.readAccess(plan, signal), { ...options, ...own });
+    const access = await options.readAccess(plan, signal);
+    const opener = createSourceOpener(access, { ...options, egress: egress.sources });
     using over = linked(signal);
     const cancelTimer = clock.schedule(deadlineMs, () => over.abort(new Error('the source did not respond in time')));
     try {

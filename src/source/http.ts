@@ -9,14 +9,14 @@
  */
 
 import type { Clock, Random } from '../lib/clock.ts';
-import { createMemoryBudget, type MemoryBudget } from '../lib/memory-budget.ts';
 import { safeUrl } from '../lib/secret.ts';
 import { Assembly } from './assembly.ts';
 import { readBody } from './body.ts';
 import { progress, SourceError } from './errors.ts';
 import type { DeclaredHeaders } from './headers.ts';
 import { createChannels } from './parallel/channels.ts';
-import { createWidening, readAheadBytes } from './parallel/widening.ts';
+import { createSharedDownloads, type Downloads, downloadsOf } from './parallel/downloads.ts';
+import { createWidening } from './parallel/widening.ts';
 import { createRangeReader } from './ranges.ts';
 import { createRequests } from './requests.ts';
 import type { ResponseRange } from './response-range.ts';
@@ -36,8 +36,8 @@ export interface HttpSourceOptions {
   clock: Clock;
   random: Random;
   limits: SourceLimits;
-  /** The memory of what further connections are ahead. Default: that of 8 connections, for this download alone. */
-  readAhead?: Pick<MemoryBudget, 'spare'> | undefined;
+  /** What this download shares with others. Default: nothing. */
+  downloads?: Downloads | undefined;
   /** The reader compares the body with a digest. Then responses without a common validator may be joined. */
   hasDigest: boolean;
   /** Governs the body as well as the opening. */
@@ -59,7 +59,7 @@ export type HttpSource = Source & {
  */
 export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSource> {
   const { urls, headers = {}, transport, clock, random, limits, hasDigest, onResume } = options;
-  const { readAhead = createMemoryBudget(readAheadBytes) } = options;
+  const { downloads = downloadsOf(createSharedDownloads().join(), clock) } = options;
   const assembly = new Assembly({ limits, hasDigest });
   const time = limitTime(options, () => `${safeUrl(urls[0])} had sent ${progress(assembly.delivered, assembly.size)}`);
   const { signal } = time;
@@ -68,7 +68,7 @@ export async function openHttpSource(options: HttpSourceOptions): Promise<HttpSo
   const common = { urls, ...declared, transport, clock, random, limits, firstByteMs, signal };
   const requests = createRequests({ ...common, hasDigest, assembly });
   const widening = createWidening({
-    ...{ assembly, clock, hasDigest, readAhead, signal },
+    ...{ assembly, clock, hasDigest, downloads, signal },
     hasParts: () => !requests.isWholeOnly,
     createChannels: (more) =>
       createChannels({

@@ -10,10 +10,10 @@ import type { ImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';
 import type { Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import type { MemoryBudget } from '../lib/memory-budget.ts';
 import type { CloudFiles } from '../openstack/clouds.ts';
 import type { SessionPool } from '../openstack/pool.ts';
 import type { Digest } from './digest.ts';
+import type { Downloads } from './parallel/downloads.ts';
 import type { Source, SourceLimits } from './source.ts';
 
 const text = z.string().min(1);
@@ -92,8 +92,8 @@ export interface OpenContext {
   clock: Clock;
   random: Random;
   limits: SourceLimits;
-  /** The memory that downloads by several connections share. Default: each has its own. */
-  readAhead?: Pick<MemoryBudget, 'spare'> | undefined;
+  /** What this download shares with others. Default: nothing. */
+  downloads?: Downloads | undefined;
   /** Aborting it closes the source and its body. */
   signal: AbortSignal;
   /** Called when the body resumes after a failure. */

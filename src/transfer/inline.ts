@@ -9,11 +9,11 @@ import type { EgressPair, EgressPolicy } from '../http/egress.ts';
 import type { MayWrite } from '../http/fence.ts';
 import { createTrust, type Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { createMemoryBudget, type MemoryBudget } from '../lib/memory-budget.ts';
+import type { MemoryBudget } from '../lib/memory-budget.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import type { ServiceAccountTokens } from '../openstack/service-account.ts';
 import type { Helpers } from '../source/decompress/index.ts';
-import { readAheadBytes } from '../source/parallel/widening.ts';
+import { createSharedDownloads, type Downloads, downloadsOf } from '../source/parallel/downloads.ts';
 import { ask } from '../source/resolve/resolve.ts';
 import { runTransfer } from './engine.ts';
 import { type Asker, ExecutorClosed, type Runner } from './executor.ts';
@@ -29,6 +29,8 @@ export interface InlineExecutorOptions {
   memory?: Pick<MemoryBudget, 'share'>;
   /** Further threads that decoders may use. Default: none. */
   helpers?: Helpers;
+  /** What the downloads share with those of other threads. Default: there are no others. */
+  downloads?: Downloads;
   /** Default: there are no ServiceAccounts. */
   serviceAccountTokens?: ServiceAccountTokens | undefined;
   clock: Clock;
@@ -40,7 +42,7 @@ const idleSessionMs = 300_000;
 
 export function createInlineExecutor(options: InlineExecutorOptions): Runner & Asker {
   const { egress, trust = createTrust(), memory, helpers, clock, random } = options;
-  const readAhead = createMemoryBudget(readAheadBytes);
+  const { downloads = downloadsOf(createSharedDownloads().join(), clock) } = options;
   const closed = new AbortController();
   const running = new Set<Promise<unknown>>();
   const sessions: CloudSessions = createSessionPool({
@@ -56,7 +58,7 @@ export function createInlineExecutor(options: InlineExecutorOptions): Runner & A
     const { name, region } = plan.cloud;
     using session = sessions.use(access.cloud, { name, region });
     const source = createSourceOpener(access, {
-      ...{ egress: egress.sources, trust, sessions, readAhead, clock, random },
+      ...{ egress: egress.sources, trust, sessions, downloads, clock, random },
     });
     try {
       return await runTransfer(plan, {

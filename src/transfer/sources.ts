@@ -3,9 +3,9 @@ import type { ImageClient } from '../glance/client/index.ts';
 import type { EgressPolicy } from '../http/egress.ts';
 import type { Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import type { MemoryBudget } from '../lib/memory-budget.ts';
 import type { SessionPool } from '../openstack/pool.ts';
 import type { OpenContext, OpenedSource } from '../source/kind.ts';
+import type { Downloads } from '../source/parallel/downloads.ts';
 import { sourceOf } from '../source/registry.ts';
 import type { Target } from './delivery.ts';
 import type { TransferAccess } from './executor.ts';
@@ -31,8 +31,8 @@ export interface SourceOpenerOptions {
   sessions: CloudSessions;
   clock: Clock;
   random: Random;
-  /** The memory that downloads by several connections share. */
-  readAhead: Pick<MemoryBudget, 'spare'>;
+  /** What downloads share with others. Default: nothing. */
+  downloads?: Downloads | undefined;
 }
 
 /** For one run. */

@@ -13,12 +13,13 @@ import { BoundedMap } from '../lib/bounded-map.ts';
 import { OperatorError } from '../lib/errors.ts';
 import { createMemoryBudget } from '../lib/memory-budget.ts';
 import { decoderBytes } from '../source/decompress/bounds.ts';
+import { createSharedDownloads } from '../source/parallel/downloads.ts';
 import { type Asker, type ExecuteOptions, ExecutorClosed, type Runner, type TransferAccess } from './executor.ts';
 import type { TransferPlan, TransferResult } from './plan.ts';
 import { type Culprit, startThread, type Thread, ThreadEnded, type ThreadOptions } from './thread.ts';
 import { withCores } from './thread-memory.ts';
 
-export interface ThreadExecutorOptions extends Omit<ThreadOptions, 'memory' | 'heapMiB'> {
+export interface ThreadExecutorOptions extends Omit<ThreadOptions, 'memory' | 'downloads' | 'heapMiB'> {
   /** Limit for JavaScript objects of a thread, without the bytes that it transfers. Default 256; half for a transfer alone. */
   heapMiB?: number;
   /** Threads that transfers share, at most. Default: the number of cores, up to 4. */
@@ -50,13 +51,14 @@ export function createThreadExecutor(options: ThreadExecutorOptions): Runner & A
   /** By the id of the image. */
   const suspects = new BoundedMap<string, number>(maxSuspects);
   const memory = withCores(createMemoryBudget(decoderBytes), cores);
+  const downloads = createSharedDownloads();
   /** Holds one place. */
   const probation = createMemoryBudget(1);
   /** Those that transfers share. */
   const shared = new Map<Thread, SharedState>();
 
   function start(heapMiB: number): Thread {
-    const thread = startThread({ ...options, memory, heapMiB }, (why) => {
+    const thread = startThread({ ...options, memory, downloads, heapMiB }, (why) => {
       shared.get(thread)?.cancelEnd();
       shared.delete(thread);
       threads.delete(thread);

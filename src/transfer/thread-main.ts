@@ -7,6 +7,7 @@ import { createEgressPolicy } from '../http/egress.ts';
 import { fenceOf, mayAlwaysWrite } from '../http/fence.ts';
 import { createTrust } from '../http/trust.ts';
 import { systemClock } from '../lib/clock.ts';
+import { downloadsOf } from '../source/parallel/downloads.ts';
 import { createInlineExecutor } from './inline.ts';
 import { createRemoteMemory } from './thread-memory.ts';
 import { type FromThread, serveExecutor, type ThreadData } from './thread-server.ts';
@@ -14,7 +15,7 @@ import { createRemoteTokens } from './thread-tokens.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('this file runs as a worker thread only');
-const { egress, fence }: ThreadData = workerData;
+const { egress, fence, downloads }: ThreadData = workerData;
 const trust = createTrust();
 const send = (message: FromThread) => port.postMessage(message);
 const memory = createRemoteMemory(send);
@@ -23,6 +24,7 @@ const executor = createInlineExecutor({
   trust,
   memory,
   helpers: memory.helpers,
+  downloads: downloadsOf(downloads, systemClock),
   serviceAccountTokens: tokens.tokens,
   egress: { sources: createEgressPolicy(egress.sources), clouds: createEgressPolicy(egress.clouds) },
   mayWrite: fence === undefined ? mayAlwaysWrite : fenceOf(fence, systemClock),

@@ -9,6 +9,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { EgressPair, EgressRules } from '../http/egress.ts';
 import type { ChangingTrust } from '../http/trust.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { DownloadsOfThread } from '../source/parallel/downloads.ts';
 import type { Asking, Known } from '../source/resolve/resolve.ts';
 import { type EncodedError, encodeError } from './error-codec.ts';
 import type { Asker, Runner, TransferAccess } from './executor.ts';
@@ -21,6 +22,7 @@ export interface ThreadData {
   egress: EgressPair<EgressRules>;
   /** The memory of the write fence (`http/fence.ts`). Undefined if there is none. */
   fence: SharedArrayBuffer | undefined;
+  downloads: DownloadsOfThread;
 }
 
 export type ToThread =

@@ -11,6 +11,7 @@ import { describe } from '../lib/errors.ts';
 import type { MemoryBudget } from '../lib/memory-budget.ts';
 import { startWorker, threadProgram } from '../lib/thread-program.ts';
 import { noServiceAccounts, type ServiceAccountTokens } from '../openstack/service-account.ts';
+import type { SharedDownloads } from '../source/parallel/downloads.ts';
 import type { Asking, Known } from '../source/resolve/resolve.ts';
 import { decodeError } from './error-codec.ts';
 import type { ExecuteOptions, TransferAccess } from './executor.ts';
@@ -27,6 +28,8 @@ export interface ThreadOptions {
   fence?: SharedArrayBuffer | undefined;
   /** The memory that the decoders of all threads share. */
   memory: Pick<MemoryBudget, 'share' | 'spare'>;
+  /** What the downloads of all threads share. */
+  downloads: SharedDownloads;
   /** For sign-ins in the thread. Default: there are no ServiceAccounts. */
   serviceAccountTokens?: ServiceAccountTokens | undefined;
   clock: Clock;
@@ -59,7 +62,7 @@ export class ThreadEnded extends Error {
   }
 }
 
-const own = { source: './thread-main.ts', bundled: 'transfer-thread.js' };
+const files = { source: './thread-main.ts', bundled: 'transfer-thread.js' };
 
 /**
  * Size of the young generation. It is small on purpose: every byte passes through a buffer of its own. Buffers that die in a small
@@ -96,13 +99,15 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
     trust = createTrust(),
     fence,
     memory,
+    downloads,
     serviceAccountTokens = noServiceAccounts,
     clock,
     entry,
     heapMiB,
   } = options;
-  const workerData: ThreadData = { egress, fence };
-  const program = entry === undefined ? threadProgram(import.meta.url, own) : { program: entry, isText: false };
+  const own = downloads.join();
+  const workerData: ThreadData = { egress, fence, downloads: own };
+  const program = entry === undefined ? threadProgram(import.meta.url, files) : { program: entry, isText: false };
   const worker = startWorker(program, {
     name: 'transfers',
     workerData,
@@ -188,6 +193,7 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
   worker.on('exit', (code) => {
     stop(`it exited with code ${code}`);
     shares.returnAll();
+    downloads.leave(own.thread);
     tokens.end();
     const { why, cause } = end ?? { why: '', cause: undefined };
     const left = [...runs].map(([id, run]) => ({ run, error: new ThreadEnded(why, culpritFor(id), cause) }));

@@ -1,16 +1,18 @@
 /** A transfer thread that executes the task in the URL of each plan, such as a crash. */
 import { appendFileSync, statSync } from 'node:fs';
-import { parentPort, threadId } from 'node:worker_threads';
+import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { createTrust } from '../../src/http/trust.ts';
 import { aborted } from '../../src/lib/abort.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
+import { downloadsOf, shareBytes } from '../../src/source/parallel/downloads.ts';
 import type { Runner } from '../../src/transfer/executor.ts';
 import { noProgress } from '../../src/transfer/plan.ts';
-import { serveExecutor } from '../../src/transfer/thread-server.ts';
+import { serveExecutor, type ThreadData } from '../../src/transfer/thread-server.ts';
 import { resultOf } from './plans.ts';
 
 const trust = createTrust();
+const { downloads }: ThreadData = workerData;
 const executor: Runner = {
   async run({ source }, access, { signal, onProgress }) {
     const [task, argument = ''] = (source.kind === 'http' ? source.url : source.image).split(' ');
@@ -41,6 +43,13 @@ const executor: Runner = {
       case 'count':
         for (let bytes = 1; bytes <= 100_000; bytes++) onProgress({ ...noProgress, bytes, phase: 'transferring' });
         return resultOf(100_000);
+      case 'ahead': {
+        // All of the memory that is left, until the thread ends.
+        const { readAhead } = downloadsOf(downloads, systemClock);
+        let shares = 0;
+        while (readAhead.spare(shareBytes) !== undefined) shares++;
+        return resultOf(shares);
+      }
       case 'phases':
         for (const phase of ['connecting', 'transferring', 'finishing'] as const) onProgress({ ...noProgress, phase });
         break;

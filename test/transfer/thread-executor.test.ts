@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { createTrust } from '../../src/http/trust.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
+import { mostConnections } from '../../src/source/parallel/width.ts';
 import { ExecutorClosed, type Runner } from '../../src/transfer/executor.ts';
 import type { TransferProgress } from '../../src/transfer/plan.ts';
 import { createThreadExecutor } from '../../src/transfer/thread-executor.ts';
@@ -88,6 +89,24 @@ test('an error of the transfer thread arrives with all its fields', async (t) =>
     return true;
   });
   await assert.rejects(run(executor, 'bug'), { name: 'TypeError', message: 'x is not a function' });
+});
+
+test('threads share the memory of further connections, and a thread that crashes returns its part', async (t) => {
+  const executor = executorOf(t, systemClock, () => {}, 2);
+  const left = async () => (await run(executor, 'ahead')).bytes;
+  assert.equal(await left(), mostConnections);
+  assert.equal(await left(), 0, 'the thread has all of it');
+  const controller = new AbortController();
+  const busy = run(executor, 'wait', controller.signal);
+  assert.equal(await left(), 0, 'another thread has none');
+  controller.abort(new Error('enough'));
+  await assert.rejects(busy);
+  for (const each of ['exit', 'exit again'])
+    await assert.rejects(
+      run(executor, 'exit', never, () => {}, each),
+      isCrash(/exited with code 3/),
+    );
+  assert.equal(await left(), mostConnections);
 });
 
 test('many progress reports result in few messages, and the last one is complete', async (t) => {

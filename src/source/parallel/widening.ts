@@ -6,37 +6,31 @@
  */
 import { linked } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
-import type { MemoryBudget } from '../../lib/memory-budget.ts';
 import type { Assembly } from '../assembly.ts';
 import { createArrivals } from './arrivals.ts';
 import type { Channels } from './channels.ts';
+import { type Downloads, shareBytes } from './downloads.ts';
 import { createStripes, type Stripes } from './stripes.ts';
-import { mostConnections } from './width.ts';
 
 /** Further connections are not worth their requests for less than this. */
 const leastRestBytes = 64 * 2 ** 20;
-/** The first connection goes on while the second one begins to send and is tried, but for no more than this. */
-const mostDistance = 20 * 2 ** 20;
+/** The first connection goes on while the second one begins to send, and then for the time of a trial. */
 const trialSeconds = 0.5;
 /** Of what the first response took. A second connection takes about the same time to begin. */
 const beginFactor = 2;
-const mostTrialSeconds = 1.5;
-/** Memory of one connection for what it is ahead of the reader. It has a stripe, and the next one is requested already. */
-const shareBytes = 4 * 2 ** 20;
+/** It gets more time if it has missed the first one. */
+const mostBeginSeconds = [1, 3] as const;
 const stripeShare = 1 / 2;
 /** At a lower rate a stripe takes about a second. */
 const leastStripeBytes = 2 ** 18;
 /** Of the second connection, whose bytes are not delivered before the first one ends. */
 const trialShares = 4;
-/** For all downloads that have one budget: 8 connections of one, or fewer of several. */
-export const readAheadBytes = mostConnections * shareBytes;
 
 export interface WideningOptions {
   assembly: Assembly;
   clock: Pick<Clock, 'monotonic'>;
   hasDigest: boolean;
-  /** The memory of what further connections are ahead. */
-  readAhead: Pick<MemoryBudget, 'spare'>;
+  downloads: Downloads;
   /** Whether the address in use can be asked for parts. */
   hasParts(): boolean;
   /** `hasDigest`: whether parts without a validator of the file are used. */
@@ -54,6 +48,8 @@ export interface Widening {
 }
 
 interface Further {
+  /** Since when the second connection can begin. */
+  readonly since: number;
   /** Where they begin. */
   readonly from: number;
   readonly stripes: Stripes;
@@ -63,38 +59,59 @@ interface Further {
 }
 
 export function createWidening(options: WideningOptions): Widening {
-  const { assembly, clock, hasDigest, hasParts, createChannels, readAhead, signal } = options;
-  const arrivals = createArrivals(clock);
+  const { assembly, clock, hasDigest, hasParts, createChannels, downloads, signal } = options;
+  const arrivals = createArrivals({ clock, downloads });
   const opened = clock.monotonic();
-  /** Of the first response; undefined before it. */
-  let secondsToFirst: number | undefined;
+  /** Of the first response, or how long a second connection has not begun; undefined before both. */
+  let secondsToBegin: number | undefined;
+  let hasMissed = false;
   let open: Further | undefined;
   const leases: Disposable[] = [];
 
   /** As many connections as there is memory for. */
   function affordable(connections: number): number {
     while (leases.length < Math.max(connections, trialShares)) {
-      const lease = readAhead.spare(shareBytes);
+      const lease = downloads.readAhead.spare(shareBytes);
       if (lease === undefined) break;
       leases.push(lease);
     }
     return Math.min(connections, leases.length);
   }
 
+  function release(): void {
+    for (const lease of leases.splice(0)) lease[Symbol.dispose]();
+  }
+
+  /** The memory of a second connection that sends so much before the first one ends. With less of it the trial would show no gain. */
+  function reserve(bytes: number): boolean {
+    const shares = Math.min(Math.ceil(bytes / shareBytes), trialShares);
+    const isThere = affordable(shares) === shares;
+    if (!isThere) release();
+    return isThere;
+  }
+
   function begin(): Further | undefined {
     const { size, delivered, hasValidator } = assembly;
     const isProven = hasDigest || hasValidator;
     const isWorthIt = size !== undefined && size - delivered >= leastRestBytes && hasParts() && isProven;
-    if (!isWorthIt || affordable(1) === 0) {
+    if (!isWorthIt) {
       arrivals.settle();
+      return undefined;
+    }
+    const { bytesPerSecond } = arrivals;
+    const seconds = Math.min(beginFactor * (secondsToBegin ?? 0), mostBeginSeconds[hasMissed ? 1 : 0]);
+    const distance = Math.max(
+      Math.round(bytesPerSecond * seconds + Math.min(bytesPerSecond * trialSeconds, trialShares * shareBytes)),
+      leastStripeBytes,
+    );
+    if (!reserve(distance)) {
+      arrivals.postpone();
       return undefined;
     }
     const over = linked(signal);
     // Where the file has a validator, each part has to have it: a digest would only find the mixture in the end.
     const channels = createChannels({ hasDigest: !hasValidator, signal: over.signal });
-    const { bytesPerSecond } = arrivals;
-    const distance = bytesPerSecond * Math.min(trialSeconds + beginFactor * (secondsToFirst ?? 0), mostTrialSeconds);
-    const from = delivered + Math.min(Math.max(Math.round(distance), leastStripeBytes), mostDistance);
+    const from = Math.min(delivered + distance, size - leastRestBytes / 2);
     const stripeBytes = Math.min(Math.max(Math.round(bytesPerSecond), leastStripeBytes), shareBytes * stripeShare);
     let isAlone = false;
     let hasBegun = false;
@@ -107,14 +124,15 @@ export function createWidening(options: WideningOptions): Widening {
       stripeBytes: () => stripeBytes,
       heldBytes: () => leases.length * shareBytes,
       onArrival(bytes) {
+        if (over.signal.aborted) return;
         if (!hasBegun) arrivals.begin();
         hasBegun = true;
         arrivals.arrived(bytes);
       },
     });
     return {
-      from,
-      stripes,
+      since: clock.monotonic(),
+      ...{ from, stripes },
       takeOver() {
         isAlone = true;
         // Another connection takes the place of the first one, and has to begin too.
@@ -131,7 +149,7 @@ export function createWidening(options: WideningOptions): Widening {
   function end(): void {
     open?.end();
     open = undefined;
-    for (const lease of leases.splice(0)) lease[Symbol.dispose]();
+    release();
   }
 
   /** No further connection is used. */
@@ -140,25 +158,38 @@ export function createWidening(options: WideningOptions): Widening {
     arrivals.settle();
   }
 
-  /** The second connection has failed, or its trial has ended without a gain. */
-  function isInVain(): boolean {
-    return open !== undefined && (arrivals.connections === 1 || open.stripes.hasBegun() === false);
+  /** A second connection is tried once more, with more time. */
+  function miss({ since }: Further): void {
+    secondsToBegin = (clock.monotonic() - since) / 1000;
+    hasMissed = true;
+    end();
+    arrivals.miss();
+  }
+
+  /** Ends the second connection if it has failed, or if its trial has ended without a gain. */
+  function endInVain(): void {
+    if (open === undefined) return;
+    if (open.stripes.hasBegun() === false) settle();
+    else if (arrivals.connections === 1) end();
   }
 
   return {
-    end,
+    end() {
+      end();
+      arrivals.end();
+    },
     async *first(chunks) {
       arrivals.waiting();
       for await (const chunk of chunks) {
-        secondsToFirst ??= (clock.monotonic() - opened) / 1000;
+        secondsToBegin ??= (clock.monotonic() - opened) / 1000;
         arrivals.received(chunk.length);
-        if (isInVain()) settle();
+        endInVain();
         const here = open === undefined ? chunk : chunk.subarray(0, open.from - assembly.delivered);
         assembly.deliver(here.length);
         yield here;
         if (open !== undefined && assembly.delivered === open.from) {
           if (open.stripes.hasBegun() === true) return true;
-          settle();
+          miss(open);
           const rest = chunk.subarray(here.length);
           assembly.deliver(rest.length);
           if (rest.length > 0) yield rest;

@@ -1,9 +1,10 @@
 /**
  * How many connections a download uses. It begins with one, tries a second one while the reader waits for the source, and more of them as
- * long as more bytes arrive.
+ * long as more bytes arrive, in this download and in all together.
  *
- * Guarantees: at most 8; a source that is not limited for each connection gets at most one more, and only for the time of one trial;
- * after a trial without gain there is no other, and no connections are kept that half as many could replace.
+ * Guarantees: at most 8; a source that is not limited for each connection gets at most one more, and only for the time of a trial; a trial
+ * without gain is made once more, after a pause, because other downloads may have begun or ended meanwhile; no connections are kept that
+ * half as many could replace.
  */
 export interface Width {
   readonly width: number;
@@ -11,11 +12,34 @@ export interface Width {
   readonly since: number | undefined;
   readonly bytes: number;
   readonly waitedMs: number;
-  /** Bytes per millisecond in the part of the time before. */
-  readonly earlier: number | undefined;
-  /** What the width is compared with: the one before, and its bytes per millisecond. */
-  readonly before: { readonly width: number; readonly rate: number } | undefined;
+  /** Of the other downloads, at `since`. */
+  readonly others: Counts;
+  /** In the part of the time before. */
+  readonly earlier: Rates | undefined;
+  /** What the width is compared with: the one before. */
+  readonly before: (Rates & { readonly width: number }) | undefined;
+  /** Trials without gain. */
+  readonly failures: number;
+  /** Nothing is measured before. */
+  readonly pausedUntil: number;
   readonly isSettled: boolean;
+}
+
+/** Of several downloads. */
+export interface Counts {
+  /** That have arrived. */
+  readonly bytes: number;
+  /** How often a download has ended, or given up connections. Then fewer bytes arrive in all, whatever the others do. */
+  readonly cuts: number;
+}
+
+/** Bytes per millisecond. */
+interface Rates {
+  readonly rate: number;
+  /** Of all other downloads. */
+  readonly othersRate: number;
+  /** Of the others, before. */
+  readonly cuts: number;
 }
 
 /** At the moment `at`: bytes that have arrived, and that the reader has waited for so many milliseconds. */
@@ -23,6 +47,8 @@ export interface Arrival {
   at: number;
   bytes: number;
   waitedMs: number;
+  /** Of all other downloads of the process, so far. */
+  others: Counts;
 }
 
 export const mostConnections = 8;
@@ -41,54 +67,100 @@ const leastGain = 1.25;
 const clearGain = 1.6;
 /** A trial with a clear gain needs no more time. */
 const clearMs = 400;
+/** After a trial without gain. */
+const pauseMs = 30_000;
+const mostFailures = 2;
 
 const uncounted = { since: undefined, bytes: 0, waitedMs: 0, earlier: undefined };
 
 export function startWidth(): Width {
-  return { ...uncounted, width: 1, before: undefined, isSettled: false };
+  return {
+    ...uncounted,
+    others: { bytes: 0, cuts: 0 },
+    width: 1,
+    before: undefined,
+    failures: 0,
+    pausedUntil: 0,
+    isSettled: false,
+  };
 }
 
 /** The first bytes only begin the count: it is not known since when they were on their way. */
-export function nextWidth(state: Width, { at, bytes, waitedMs }: Arrival): Width {
-  if (state.isSettled) return state;
-  if (state.since === undefined) return { ...state, since: at };
+export function nextWidth(state: Width, { at, bytes, waitedMs, others }: Arrival): Width {
+  if (state.isSettled || at < state.pausedUntil) return state;
+  if (state.since === undefined) return { ...state, since: at, others };
   const counted = { ...state, bytes: state.bytes + bytes, waitedMs: state.waitedMs + waitedMs };
   const ms = at - state.since;
-  return state.before === undefined ? measured(counted, ms, at) : tried(counted, state.before, ms, at);
+  return state.before === undefined
+    ? measured(counted, { at, ms, others })
+    : tried(counted, state.before, { at, ms, others });
+}
+
+/** The part of the time that ends now. */
+interface Part extends Pick<Arrival, 'at' | 'others'> {
+  ms: number;
+}
+
+function ratesOf({ bytes, others }: Width, part: Part): Rates {
+  return { rate: bytes / part.ms, othersRate: (part.others.bytes - others.bytes) / part.ms, cuts: others.cuts };
 }
 
 /** Measures the rate, and begins a trial of twice as many connections where the source is the limit. */
-function measured(state: Width, ms: number, at: number): Width {
-  if (ms < partMs) return state;
+function measured(state: Width, part: Part): Width {
+  if (part.ms < partMs) return state;
   const { width, earlier } = state;
-  const rate = state.bytes / ms;
-  const isSteady = earlier !== undefined && rate < earlier * leastRise;
-  if (!isSteady || state.waitedMs < ms * leastWait)
-    return { ...state, since: at, bytes: 0, waitedMs: 0, earlier: rate };
+  const rates = ratesOf(state, part);
+  const isSteady = earlier !== undefined && rates.rate < earlier.rate * leastRise && earlier.cuts === part.others.cuts;
+  if (!isSteady || state.waitedMs < part.ms * leastWait) return { ...recounted(state, part), earlier: rates };
   if (width === mostConnections) return { ...state, isSettled: true };
-  return { ...state, ...uncounted, width: width * 2, before: { width, rate: (rate + earlier) / 2 } };
+  const rate = (rates.rate + earlier.rate) / 2;
+  const othersRate = (rates.othersRate + earlier.othersRate) / 2;
+  return { ...state, ...uncounted, width: width * 2, before: { ...rates, width, rate, othersRate } };
 }
 
 /** Ends the trial of more connections, when it is clear what they bring. */
-function tried(state: Width, before: NonNullable<Width['before']>, ms: number, at: number): Width {
-  const { width, bytes, waitedMs } = state;
-  const rate = bytes / ms;
-  const gain = rate / before.rate;
+function tried(state: Width, before: NonNullable<Width['before']>, part: Part): Width {
+  const { width, waitedMs } = state;
+  const { at, ms } = part;
+  const rates = ratesOf(state, part);
+  // What the others lose is no gain, unless it is known why.
+  const lost = part.others.cuts === before.cuts ? Math.max(before.othersRate - rates.othersRate, 0) : 0;
+  const gain = (rates.rate - lost) / before.rate;
   const isLimited = waitedMs >= ms * leastWait;
   if (width === 2 && ms >= clearMs && gain >= clearGain && isLimited)
-    return { ...state, ...uncounted, width: mostConnections, before: { width, rate } };
+    return { ...state, ...uncounted, width: mostConnections, before: { width, ...rates } };
   if (ms < (width > 2 ? longTrialMs : trialMs)) return state;
   if (gain < (leastGain * width) / before.width / 2)
-    return { ...state, width: gain < leastGain ? before.width : width / 2, isSettled: true };
-  if (!isLimited) return { ...state, ...uncounted, since: at, before: undefined };
+    return withoutGain(state, gain < leastGain ? before.width : width / 2, at);
+  if (!isLimited) return { ...recounted(state, part), before: undefined };
   if (width === mostConnections) return { ...state, isSettled: true };
   const next = gain >= clearGain ? mostConnections : width * 2;
-  return { ...state, ...uncounted, width: next, before: { width, rate } };
+  return { ...state, ...uncounted, width: next, before: { width, ...rates } };
+}
+
+function recounted(state: Width, { at, others }: Pick<Part, 'at' | 'others'>): Width {
+  return { ...state, ...uncounted, since: at, others };
+}
+
+function withoutGain(state: Width, width: number, at: number): Width {
+  const failures = state.failures + 1;
+  const isSettled = failures === mostFailures;
+  return { ...state, ...uncounted, width, before: undefined, failures, pausedUntil: at + pauseMs, isSettled };
 }
 
 /** All connections send only now. Bytes that have arrived since the decision do not count. */
-export function begun(state: Width, at: number): Width {
-  return state.isSettled ? state : { ...state, since: at, bytes: 0, waitedMs: 0 };
+export function begun(state: Width, { at, others }: Pick<Arrival, 'at' | 'others'>): Width {
+  return state.isSettled ? state : { ...state, since: at, bytes: 0, waitedMs: 0, others };
+}
+
+/** No trial can begin now: one connection is used as before. */
+export function postponed(state: Width): Width {
+  return { ...state, ...uncounted, width: 1, before: undefined };
+}
+
+/** A second connection has not sent anything so far. */
+export function notBegun(state: Width, at: number): Width {
+  return { ...withoutGain(state, 1, at), pausedUntil: at };
 }
 
 /** The source has rejected a part, or failed to send it: one connection is enough from now on. */

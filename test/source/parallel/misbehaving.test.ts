@@ -9,7 +9,7 @@ import { giveBack } from '../../../src/http/receive-buffers.ts';
 import { OperatorError } from '../../../src/lib/errors.ts';
 import { createMemoryBudget } from '../../../src/lib/memory-budget.ts';
 import { openHttpSource } from '../../../src/source/http.ts';
-import { readAheadBytes } from '../../../src/source/parallel/widening.ts';
+import { createSharedDownloads, downloadsOf, readAheadBytes } from '../../../src/source/parallel/downloads.ts';
 import { mostConnections } from '../../../src/source/parallel/width.ts';
 import { createSourceTransport } from '../../../src/source/transport.ts';
 import { generated } from '../../env/content.ts';
@@ -125,7 +125,7 @@ async function download(plan: Script, { held, pause, slowFrom }: { held: number;
       clock: server.clock,
       random: () => 0.5,
       hasDigest: false,
-      readAhead,
+      downloads: { ...downloadsOf(createSharedDownloads().join(), server.clock), readAhead },
       limits: { maxBytes: size, stallBytes: 1, stallWindowMs: 20_000 },
       signal: controller.signal,
     });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readAheadBytes } from '../../../src/source/parallel/widening.ts';
+import { readAheadBytes } from '../../../src/source/parallel/downloads.ts';
 import { type Simulated, simulate } from './simulation.ts';
 
 const gib = 2 ** 30;
@@ -30,7 +30,7 @@ test('eight connections are used in full at any latency up to 80 ms, if they con
       [240, 500],
     ] as const) {
       const { use, seconds } = await simulate({ ...limited, latencyMs, connectMs, slowStartMs });
-      assert(use >= 0.94, `${use} with ${latencyMs} ms, ${connectMs} ms and ${slowStartMs} ms`);
+      assert(use >= 0.93, `${use} with ${latencyMs} ms, ${connectMs} ms and ${slowStartMs} ms`);
       assert(seconds <= idealSeconds + 2.5, `${seconds} s`);
     }
   }
@@ -67,4 +67,28 @@ test('a reader that is the limit gets no second connection', async () => {
 test('a server that sends a response only after a pause is still read by eight', async () => {
   const { seconds } = await simulate({ ...limited, isPipelined: false });
   assert(seconds <= idealSeconds * 2, `${seconds} s`);
+});
+
+test('downloads that share one limit try one further connection at a time, for few bytes, and none of them is slowed', async () => {
+  const { secondsTo, sent, seconds } = await simulate({
+    ...limited,
+    bytes: gib / 8,
+    rate: (sending) => 60e6 / sending,
+    readers: 4,
+  });
+  assert(Math.max(...secondsTo.keys()) <= 5, `${[...secondsTo.keys()]} connections`);
+  assert(sent <= (gib / 2) * 1.05, `${sent} bytes were sent`);
+  assert(seconds <= (gib / 2 / 60e6) * 1.05 + 0.5, `${seconds} s`);
+});
+
+test('downloads from sources that limit each connection share the memory of eight further ones', async () => {
+  const { secondsTo, mostHeld, seconds } = await simulate({ ...limited, bytes: gib / 4, readers: 4 });
+  assert(Math.max(...secondsTo.keys()) >= 11, `${[...secondsTo.keys()]} connections`);
+  assert(mostHeld <= readAheadBytes, `${mostHeld} bytes`);
+  assert(seconds <= (gib / 4 / 20e6) * 0.8, `${seconds} s`);
+});
+
+test('a second connection that connects too slowly is replaced by another one', async () => {
+  const { secondsTo } = await simulate({ ...limited, bytes: gib / 2, slowToConnect: { 1: 60_000 } });
+  assert((secondsTo.get(8) ?? Infinity) <= 4, `eight after ${secondsTo.get(8)} s`);
 });

@@ -3,9 +3,9 @@
  * or is slower on a slow machine.
  */
 import { Readable } from 'node:stream';
-import { createMemoryBudget } from '../../../src/lib/memory-budget.ts';
 import { Assembly } from '../../../src/source/assembly.ts';
-import { createWidening, readAheadBytes } from '../../../src/source/parallel/widening.ts';
+import { createSharedDownloads, downloadsOf } from '../../../src/source/parallel/downloads.ts';
+import { createWidening } from '../../../src/source/parallel/widening.ts';
 
 const tickMs = 5;
 
@@ -18,10 +18,14 @@ export interface Simulated {
   latencyMs: number;
   /** Of a connection, before its first request. */
   connectMs: number;
+  /** The same, of single ones, in the order in which they are opened from 0 on. */
+  slowToConnect?: Readonly<Record<number, number>>;
   /** The rate of a new connection grows to its limit for so long. Default: it has it at once. */
   slowStartMs?: number;
-  /** Bytes per second that the reader takes. */
+  /** Bytes per second that a reader takes. */
   readerRate: number;
+  /** Which download the file at once. Default: 1. */
+  readers?: number;
   /** Whether a request that is made while another response is sent is served without a pause. Default: true. */
   isPipelined?: boolean;
 }
@@ -53,12 +57,14 @@ interface Connection {
 /** Downloads the file. */
 export async function simulate(options: Simulated): Promise<Outcome> {
   const { bytes, rate, latencyMs, connectMs, readerRate, slowStartMs = 0, isPipelined = true } = options;
+  const { slowToConnect = {}, readers = 1 } = options;
   /** More than a connection sends in a tick. */
   const zeros = Buffer.alloc(4 * 2 ** 20);
   let now = 0;
   let sent = 0;
   let held = 0;
   let requests = 0;
+  let opened = 0;
   let mostHeld = 0;
   const secondsTo = new Map<number, number>();
   const connections = new Set<Connection>();
@@ -104,7 +110,7 @@ export async function simulate(options: Simulated): Promise<Outcome> {
   }
 
   function connect(signal: AbortSignal) {
-    const connection: Connection = { openedAt: now + connectMs, requests: [] };
+    const connection: Connection = { openedAt: now + (slowToConnect[opened++] ?? connectMs), requests: [] };
     connections.add(connection);
     const close = () => void connections.delete(connection);
     signal.addEventListener('abort', close);
@@ -134,34 +140,6 @@ export async function simulate(options: Simulated): Promise<Outcome> {
   }
 
   const { signal } = new AbortController();
-  const assembly = new Assembly({ limits: { maxBytes: bytes, stallBytes: 1, stallWindowMs: 60_000 }, hasDigest: true });
-  const widening = createWidening({
-    assembly,
-    clock: { monotonic: () => now },
-    hasDigest: true,
-    readAhead: createMemoryBudget(readAheadBytes),
-    hasParts: () => true,
-    createChannels({ signal: closed }) {
-      const over = new AbortController();
-      return {
-        open() {
-          const { read } = connect(AbortSignal.any([closed, over.signal]));
-          return {
-            async *read(from, to) {
-              for await (const chunk of read(from, to)) {
-                held += chunk.length;
-                mostHeld = Math.max(mostHeld, held);
-                yield chunk;
-              }
-            },
-          };
-        },
-        close: () => over.abort(),
-      };
-    },
-    signal,
-  });
-
   const url = new URL('http://server.example/image.raw');
   const validators = { server: url.origin, url: url.href, etag: '"1"', lastModified: undefined };
   const received = {
@@ -174,38 +152,66 @@ export async function simulate(options: Simulated): Promise<Outcome> {
     start: 0,
     end: bytes,
   };
+  const clock = { monotonic: () => now };
+  const downloads = downloadsOf(createSharedDownloads().join(), clock);
 
   async function* file(): AsyncGenerator<Uint8Array, void, undefined> {
-    for (;;) {
-      const one = connect(signal);
-      if (assembly.delivered === 0) assembly.use(0, { ...received, body: Readable.from([]) }, []);
-      const goesOn = yield* widening.first(one.read(assembly.delivered, bytes));
-      one.close();
-      if (!goesOn) return;
-      for await (const chunk of widening.further()) {
-        held -= chunk.length;
-        yield chunk;
+    const limits = { maxBytes: bytes, stallBytes: 1, stallWindowMs: 60_000 };
+    const assembly = new Assembly({ limits, hasDigest: true });
+    const widening = createWidening({
+      ...{ assembly, clock, downloads, signal },
+      hasDigest: true,
+      hasParts: () => true,
+      createChannels({ signal: closed }) {
+        const over = new AbortController();
+        return {
+          open() {
+            const { read } = connect(AbortSignal.any([closed, over.signal]));
+            return {
+              async *read(from, to) {
+                for await (const chunk of read(from, to)) {
+                  held += chunk.length;
+                  mostHeld = Math.max(mostHeld, held);
+                  yield chunk;
+                }
+              },
+            };
+          },
+          close: () => over.abort(),
+        };
+      },
+    });
+    try {
+      for (;;) {
+        const one = connect(signal);
+        if (assembly.delivered === 0) assembly.use(0, { ...received, body: Readable.from([]) }, []);
+        const goesOn = yield* widening.first(one.read(assembly.delivered, bytes));
+        one.close();
+        if (!goesOn) return;
+        for await (const chunk of widening.further()) {
+          held -= chunk.length;
+          yield chunk;
+        }
+        if (assembly.delivered === bytes) return;
       }
-      if (assembly.delivered === bytes) return;
+    } finally {
+      widening.end();
     }
   }
 
-  let isOver = false;
   async function readAll(): Promise<void> {
     let busyUntil = 0;
     for await (const chunk of file()) {
       busyUntil = Math.max(busyUntil, now - tickMs) + (chunk.length / readerRate) * 1000;
-
       if (busyUntil > now) await until(busyUntil);
     }
-    isOver = true;
   }
 
-  const reading = readAll();
-  const failure = reading.catch((error: unknown) => {
+  let isOver = false;
+  const reading = Promise.all(Array.from({ length: readers }, readAll)).finally(() => {
     isOver = true;
-    return error;
   });
+  const failure = reading.catch(() => {});
   while (!isOver) {
     tick();
     await new Promise(setImmediate);
