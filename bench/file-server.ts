@@ -42,21 +42,32 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   pipeline(createReadStream(file, { start: from, end: to - 1, highWaterMark: 2 ** 20 }), response, () => {});
 }
 
-/** The end of the last response of each connection. */
+/** The end of the last response of each connection, and when it would have come without the ticks of this server. */
 const turns = new WeakMap<Socket, Promise<unknown>>();
+const ends = new WeakMap<Socket, number>();
 
 async function inTurn(request: IncomingMessage, response: ServerResponse, file: string): Promise<void> {
   const { socket } = request;
+  const requested = performance.now();
   const due = Promise.all([turns.get(socket), setTimeout(latencyMs)]);
   turns.set(socket, once(response, 'close'));
   await due;
-  await limited(request, response, file);
+  const began = Math.max(ends.get(socket) ?? 0, requested + latencyMs, performance.now() - 3 * tickMs);
+  const { from, to } = rangeOf(request, response, file);
+  ends.set(socket, began + (to - from) / bytesPerMs);
+  await limited(response, { file, from, to, began });
 }
 
-async function limited(request: IncomingMessage, response: ServerResponse, file: string): Promise<void> {
-  const { from, to } = rangeOf(request, response, file);
+interface Part {
+  file: string;
+  from: number;
+  to: number;
+  /** The moment from which on the bytes of the limit are counted. */
+  began: number;
+}
+
+async function limited(response: ServerResponse, { file, from, to, began }: Part): Promise<void> {
   const handle = await open(file);
-  const began = performance.now();
   let at = from;
   let isBusy = false;
   const timer = setInterval(async () => {
