@@ -93,7 +93,7 @@ const mechanisms: Record<string, { home: string; sign: RegExp }> = {
   'trust of TLS': { home: 'http/trust.ts', sign: /\b(?:createSecureContext|getCACertificates)\(/ },
   'set of address rules': { home: 'http/address-rules.ts', sign: /new BlockList\(/ },
   'fair queue': { home: 'lib/fair-queue.ts', sign: /\bnextRound\b|\b(?:move|rotate)\w*ToEnd\(/i },
-  'write fence': { home: 'http/fence.ts', sign: /\bAtomics\./ },
+  'write fence': { home: 'http/fence.ts', sign: /\bAtomics\.[\s\S]*LeadershipLost|LeadershipLost[\s\S]*\bAtomics\./ },
   'session pool': { home: 'openstack/pool.ts', sign: /(?<!function )\b(?:createSession|parseCloud)\(/ },
   'reader of Secrets': { home: 'kubernetes/secret.ts', sign: /\.get\(secretType\b|kind: 'Secret'/ },
 };

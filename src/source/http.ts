@@ -15,7 +15,7 @@ import { readBody } from './body.ts';
 import { progress, SourceError } from './errors.ts';
 import type { DeclaredHeaders } from './headers.ts';
 import { createChannels } from './parallel/channels.ts';
-import { createSharedDownloads, type Downloads, downloadsOf } from './parallel/downloads.ts';
+import { type AllDownloads, createSharedDownloads, downloadsOf } from './parallel/downloads.ts';
 import { createWidening } from './parallel/widening.ts';
 import { createRangeReader } from './ranges.ts';
 import { createRequests } from './requests.ts';
@@ -37,7 +37,7 @@ export interface HttpSourceOptions {
   random: Random;
   limits: SourceLimits;
   /** What this download shares with others. Default: nothing. */
-  downloads?: Downloads | undefined;
+  downloads?: AllDownloads | undefined;
   /** The reader compares the body with a digest. Then responses without a common validator may be joined. */
   hasDigest: boolean;
   /** Governs the body as well as the opening. */

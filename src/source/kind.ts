@@ -13,7 +13,7 @@ import type { Clock, Random } from '../lib/clock.ts';
 import type { CloudFiles } from '../openstack/clouds.ts';
 import type { SessionPool } from '../openstack/pool.ts';
 import type { Digest } from './digest.ts';
-import type { Downloads } from './parallel/downloads.ts';
+import type { AllDownloads } from './parallel/downloads.ts';
 import type { Source, SourceLimits } from './source.ts';
 
 const text = z.string().min(1);
@@ -93,7 +93,7 @@ export interface OpenContext {
   random: Random;
   limits: SourceLimits;
   /** What this download shares with others. Default: nothing. */
-  downloads?: Downloads | undefined;
+  downloads?: AllDownloads | undefined;
   /** Aborting it closes the source and its body. */
   signal: AbortSignal;
   /** Called when the body resumes after a failure. */

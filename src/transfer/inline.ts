@@ -13,7 +13,7 @@ import type { MemoryBudget } from '../lib/memory-budget.ts';
 import { createSessionPool, openSession } from '../openstack/pool.ts';
 import type { ServiceAccountTokens } from '../openstack/service-account.ts';
 import type { Helpers } from '../source/decompress/index.ts';
-import { createSharedDownloads, type Downloads, downloadsOf } from '../source/parallel/downloads.ts';
+import { type AllDownloads, createSharedDownloads, downloadsOf } from '../source/parallel/downloads.ts';
 import { ask } from '../source/resolve/resolve.ts';
 import { runTransfer } from './engine.ts';
 import { type Asker, ExecutorClosed, type Runner } from './executor.ts';
@@ -30,7 +30,7 @@ export interface InlineExecutorOptions {
   /** Further threads that decoders may use. Default: none. */
   helpers?: Helpers;
   /** What the downloads share with those of other threads. Default: there are no others. */
-  downloads?: Downloads;
+  downloads?: AllDownloads;
   /** Default: there are no ServiceAccounts. */
   serviceAccountTokens?: ServiceAccountTokens | undefined;
   clock: Clock;

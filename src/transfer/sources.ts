@@ -5,7 +5,7 @@ import type { Trust } from '../http/trust.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { SessionPool } from '../openstack/pool.ts';
 import type { OpenContext, OpenedSource } from '../source/kind.ts';
-import type { Downloads } from '../source/parallel/downloads.ts';
+import type { AllDownloads } from '../source/parallel/downloads.ts';
 import { sourceOf } from '../source/registry.ts';
 import type { Target } from './delivery.ts';
 import type { TransferAccess } from './executor.ts';
@@ -32,7 +32,7 @@ export interface SourceOpenerOptions {
   clock: Clock;
   random: Random;
   /** What downloads share with others. Default: nothing. */
-  downloads?: Downloads | undefined;
+  downloads?: AllDownloads | undefined;
 }
 
 /** For one run. */

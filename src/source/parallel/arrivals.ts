@@ -1,6 +1,6 @@
 /** Counts the bytes that arrive and how long the reader waits for them, and holds the number of connections that follows from both. */
 import type { Clock } from '../../lib/clock.ts';
-import type { Downloads, Trial } from './downloads.ts';
+import type { AllDownloads, Trial } from './downloads.ts';
 import {
   begun,
   type Counts,
@@ -35,7 +35,7 @@ export interface Arrivals {
 
 export interface ArrivalsOptions {
   clock: Pick<Clock, 'monotonic'>;
-  downloads: Omit<Downloads, 'readAhead'>;
+  downloads: Omit<AllDownloads, 'readAhead'>;
 }
 
 export function createArrivals({ clock, downloads }: ArrivalsOptions): Arrivals {

@@ -15,7 +15,7 @@ export const shareBytes = 4 * 2 ** 20;
 /** 8 connections of one download, or fewer of several. */
 export const readAheadBytes = mostConnections * shareBytes;
 
-export interface Downloads {
+export interface AllDownloads {
   /** The memory of what further connections are ahead. */
   readonly readAhead: Pick<MemoryBudget, 'spare'>;
   /** Of all downloads, so far. */
@@ -32,9 +32,9 @@ export interface Trial {
   end(hasGain: boolean): void;
 }
 
-/** What is not over then is held to have no end. */
+/** A trial that takes longer is held to have no end. */
 const longestTrialMs = 5000;
-/** Where one download gained nothing, the limit is often one that all of them have. */
+/** If one download gains nothing, the limit is often one that all of them have. */
 const pauseMs = 5000;
 /** More of them share no memory, and so have one connection for each download. */
 const mostThreads = 32;
@@ -73,7 +73,7 @@ export function createSharedDownloads(): SharedDownloads {
 }
 
 /** The same downloads, as they are seen from a thread. */
-export function downloadsOf({ memory, thread }: DownloadsOfThread, clock: Pick<Clock, 'monotonic'>): Downloads {
+export function downloadsOf({ memory, thread }: DownloadsOfThread, clock: Pick<Clock, 'monotonic'>): AllDownloads {
   const words = new BigInt64Array(memory);
   const held = places.held + thread;
   const now = () => BigInt(Math.floor(clock.monotonic()));

@@ -9,7 +9,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Assembly } from '../assembly.ts';
 import { createArrivals } from './arrivals.ts';
 import type { Channels } from './channels.ts';
-import { type Downloads, shareBytes } from './downloads.ts';
+import { type AllDownloads, shareBytes } from './downloads.ts';
 import { createStripes, type Stripes } from './stripes.ts';
 
 /** Further connections are not worth their requests for less than this. */
@@ -30,7 +30,7 @@ export interface WideningOptions {
   assembly: Assembly;
   clock: Pick<Clock, 'monotonic'>;
   hasDigest: boolean;
-  downloads: Downloads;
+  downloads: AllDownloads;
   /** Whether the address in use can be asked for parts. */
   hasParts(): boolean;
   /** `hasDigest`: whether parts without a validator of the file are used. */

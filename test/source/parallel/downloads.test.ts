@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
+  type AllDownloads,
   createSharedDownloads,
-  type Downloads,
   downloadsOf,
   readAheadBytes,
   shareBytes,
@@ -18,7 +18,7 @@ function threads(count: number) {
   return { time, shared, joined, each };
 }
 
-function leasesOf(downloads: Downloads | undefined): Disposable[] {
+function leasesOf(downloads: AllDownloads | undefined): Disposable[] {
   const leases: Disposable[] = [];
   for (;;) {
     const lease = downloads?.readAhead.spare(shareBytes);
