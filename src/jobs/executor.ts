@@ -14,8 +14,9 @@ import { keyOfObject, readable } from '../kubernetes/resource.ts';
 import { secretType } from '../kubernetes/secret.ts';
 import { aborted, neverAborted } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import { describe, OperatorError, responseFieldsOf } from '../lib/errors.ts';
+import { attempt, describe, OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
+import { staleMs } from '../transfer/delivery.ts';
 import { decodeError } from '../transfer/error-codec.ts';
 import {
   type ExecuteOptions,
@@ -42,7 +43,7 @@ export interface JobExecutorOptions {
   /** Reads the secrets of a plan. */
   readAccess(plan: TransferPlan, signal: AbortSignal): Promise<TransferAccess>;
   filesOf(jobName: string, plan: TransferPlan, access: TransferAccess): Promise<RunFiles>;
-  /** The image after its transfer. */
+  /** The image, in one attempt. */
   readImage(plan: TransferPlan, signal: AbortSignal): Promise<Image>;
   /** Calls the listener with the progress that the pod of this Job reports. Returns the end of that. */
   followProgress(jobName: string, listener: (progress: TransferProgress) => void): () => void;
@@ -56,6 +57,8 @@ const endMs = 20_000;
 /** A Job that was deleted is gone by then, unless a finalizer keeps it. */
 const deletionMs = 60_000;
 const retryMs = 5_000;
+/** For a cloud whose image was just filled, to respond again. */
+const patienceMs = 600_000;
 
 export function createJobExecutor(options: JobExecutorOptions): Executor {
   const { installation, client, jobs, pods, clock, random, log } = options;
@@ -179,6 +182,21 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
     }
   }
 
+  /**
+   * The image after its transfer. An outage of its cloud is waited for, because without this result all of its data would be read
+   * back. Rejects with the signal's reason.
+   */
+  async function imageAfter(plan: TransferPlan, signal: AbortSignal): Promise<Image> {
+    const start = clock.monotonic();
+    for (;;) {
+      const read = await attempt(signal, () => options.readImage(plan, signal));
+      const sinceMs = clock.monotonic() - start;
+      if (read.ok && (read.value.status === 'active' || sinceMs >= staleMs)) return read.value;
+      if (!read.ok && (sinceMs >= patienceMs || !mayPass(read.error))) throw read.error;
+      await clock.sleep(retryMs, signal);
+    }
+  }
+
   /** Repeats a call until the API server has carried it out. Rejects with the signal's reason. */
   async function insist<T>(name: string, call: () => Promise<T>, signal: AbortSignal): Promise<T> {
     for (let attempts = 1; ; attempts++) {
@@ -241,7 +259,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
         const wait = createWait(onProgress);
         stopProgress = options.followProgress(name, wait.onProgress);
         const end = await followJob(job, following, signal, wait.onWait);
-        if (end.kind === 'succeeded') return { ...end.result, image: await options.readImage(run.plan, signal) };
+        if (end.kind === 'succeeded') return { ...end.result, image: await imageAfter(run.plan, signal) };
         if (end.kind === 'failed') throw decodeError(end.error);
         await drop();
         throw end.failure;
@@ -314,6 +332,11 @@ function createWait(report: ExecuteOptions['onProgress']) {
       report({ ...noProgress, awaits: awaits ?? null });
     },
   };
+}
+
+/** Whether the cause may go away without an edit. */
+function mayPass(error: unknown): boolean {
+  return error instanceof OperatorError && error.retry.kind === 'backoff';
 }
 
 /** The API server rejects the object: a quota, an admission policy or a setting of the installation is the cause, and may change. */

@@ -2,6 +2,7 @@
  * A cluster in memory: the API server as far as the executor of Jobs uses it, with stores that follow it, at once or when the test
  * says so.
  */
+import type { Image } from '../../src/glance/image.ts';
 import { createJobExecutor } from '../../src/jobs/executor.ts';
 import { byJob, jobType, podType, type TransferJob, type TransferPod } from '../../src/jobs/objects.ts';
 import { runFilesOf } from '../../src/jobs/run-files.ts';
@@ -32,6 +33,8 @@ export function createCluster(clock: Clock, now = clock.now) {
   let held = Promise.resolve();
   /** A pod that does not end when it is deleted. */
   let isNodeLost = false;
+  /** In Glance. */
+  let image: Image = resultOf(7).image;
   /** A Job that a finalizer keeps when it is deleted. */
   let isJobKept = false;
   let version = 1;
@@ -206,7 +209,8 @@ export function createCluster(clock: Clock, now = clock.now) {
       filesOf: async () => runFilesOf(anyInput),
       async readImage() {
         calls.push('read image');
-        return answer('read image', isAlive ? resultOf(7).image : never);
+        refuse('read image');
+        return answer('read image', isAlive ? image : never);
       },
       followProgress(name, listener) {
         progress.set(name, listener);
@@ -239,6 +243,9 @@ export function createCluster(clock: Clock, now = clock.now) {
     failing,
     hold(until: Promise<void>) {
       held = until;
+    },
+    showImage(shown: Image) {
+      image = shown;
     },
     putPod,
     endJob,

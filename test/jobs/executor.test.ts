@@ -11,6 +11,9 @@ import { condition, terminated, waiting } from './objects.ts';
 
 const name = jobNameOf(run.plan);
 
+const readsOf = ({ calls }: ReturnType<typeof createExecuting>['cluster']) =>
+  calls.filter((call) => call === 'read image').length;
+
 describe('the executor of Jobs', () => {
   let { clock, cluster, operator, cancel, reports, start, beats } = createExecuting();
   async function attached(one: typeof operator) {
@@ -57,12 +60,65 @@ describe('the executor of Jobs', () => {
   test('the image is read once after a result, although Job and pod change meanwhile, and its failure is that of the run', async () => {
     const end = endOf(start());
     await settle();
-    cluster.lost.set('read image', new OperatorError('no response', { code: 'KubernetesFailed' }));
+    cluster.failing.set('read image', new OperatorError('it has no clouds.yaml', { code: 'SecretInvalid' }));
     cluster.putPod(success);
-    cluster.lost.set('read image', new OperatorError('no response', { code: 'KubernetesFailed' }));
     cluster.putPod(success);
-    assert.equal(codeOf(await end), 'KubernetesFailed');
-    assert.equal(cluster.calls.filter((call) => call === 'read image').length, 1);
+    assert.equal(codeOf(await end), 'SecretInvalid');
+    assert.equal(readsOf(cluster), 1);
+  });
+
+  test('a result is kept while its image cannot be read, for ten minutes, so that the image need not be read back', async () => {
+    const end = endOf(start());
+    await settle();
+    const unavailable = new OperatorError('503', { code: 'GlanceUnavailable' });
+    cluster.failing.set('read image', unavailable);
+    cluster.putPod(success);
+    await settle();
+    for (let round = 0; round < 50; round++) await beats(10_000);
+    assert.equal(cluster.jobs.size, 1);
+    cluster.failing.clear();
+    await beats(10_000);
+    assert.equal(codeOf(await end), 'succeeded');
+
+    const late = endOf(start(cluster.process(), { ...run, plan: { ...run.plan, diskFormat: 'qcow2' } }));
+    await settle();
+    cluster.failing.set('read image', unavailable);
+    cluster.putPod(success);
+    await settle();
+    for (let round = 0; round < 61; round++) await beats(10_000);
+    assert.equal(codeOf(await late), 'GlanceUnavailable');
+  });
+
+  test('an image that Glance still reports as being stored after the result is read again, for fifteen seconds', async () => {
+    const end = endOf(start());
+    await settle();
+    cluster.showImage({ ...resultOf(7).image, status: 'saving' });
+    cluster.putPod(success);
+    await beats(5_000);
+    cluster.showImage(resultOf(7).image);
+    await beats(5_000);
+    assert.deepEqual(await end, { kind: 'succeeded', value: { ...result, image: resultOf(7).image } });
+
+    const replaced = { ...resultOf(7).image, status: 'deactivated' as const };
+    cluster.showImage(replaced);
+    const late = endOf(start(cluster.process(), { ...run, plan: { ...run.plan, diskFormat: 'qcow2' } }));
+    await settle();
+    cluster.putPod(success);
+    for (let round = 0; round < 4; round++) await beats(5_000);
+    assert.deepEqual(await late, { kind: 'succeeded', value: { ...result, image: replaced } });
+  });
+
+  test('a stop does not wait for an image that cannot be read', async () => {
+    const execution = start();
+    const end = endOf(execution);
+    await settle();
+    cluster.failing.set('read image', new OperatorError('503', { code: 'GlanceUnavailable' }));
+    cluster.putPod(success);
+    await settle();
+    execution.durable?.detach();
+    const ended = await end;
+    assert(ended.kind === 'failed' && ended.error instanceof RunDetached);
+    assert.equal(cluster.jobs.size, 1, 'the next process finds the result');
   });
 
   test('a stop does not wait for the pod of a run that is cancelled', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { settle } from '../transfer/schedulers.ts';
-import { codeOf, createExecuting, endOf, running, success } from './executing.ts';
+import { codeOf, createExecuting, endOf, failure, run, running, success } from './executing.ts';
 import { condition } from './objects.ts';
 
 test('a Job that someone deletes fails its run as TransferPodDeleted', async () => {
@@ -26,6 +26,55 @@ test('a Job that is deleted while the watch is stale is missed within a minute',
   await cluster.deleteJob(job);
   await beats(60_000);
   assert.equal(codeOf(await end), 'TransferPodDeleted');
+});
+
+/** Someone deletes the Job and creates another one of its name, and no watch shows either. */
+function replaceUnseen({ cluster, operator }: Pick<ReturnType<typeof createExecuting>, 'cluster' | 'operator'>): void {
+  const [job] = [...cluster.jobs.values()];
+  assert(job !== undefined);
+  operator.goStale();
+  cluster.jobs.set(job.metadata.name, { ...job, metadata: { ...job.metadata, uid: 'another', resourceVersion: '99' } });
+}
+
+test('another Job of the same name is not taken for the one of the run when it is requested', async () => {
+  const { cluster, operator, start, beats } = createExecuting();
+  const end = endOf(start());
+  await settle();
+  replaceUnseen({ cluster, operator });
+  await beats(60_000);
+  assert.equal(codeOf(await end), 'TransferPodDeleted');
+  assert.deepEqual(
+    [...cluster.jobs.values()].map(({ metadata }) => metadata.uid),
+    ['another'],
+    'it is not the one to delete',
+  );
+});
+
+test('another Job of the same name is not taken for the one of the run in the watch, also after a failed request', async () => {
+  const { cluster, operator, start, beats } = createExecuting();
+  const end = endOf(start());
+  await settle();
+  replaceUnseen({ cluster, operator });
+  cluster.failing.set('get Job', new OperatorError('connection reset', { code: 'KubernetesFailed' }));
+  operator.relist();
+  await settle();
+  cluster.failing.clear();
+  await beats(10_000);
+  assert.equal(codeOf(await end), 'TransferPodDeleted');
+});
+
+test('the result on a pod of another Job ends that run only', async () => {
+  const { cluster, operator, start, beats } = createExecuting();
+  const first = endOf(start());
+  await settle();
+  const second = endOf(start(operator, { key: 'team/b', plan: { ...run.plan, diskFormat: 'qcow2' } }));
+  await settle();
+  const [own] = [...cluster.jobs.values()];
+  cluster.putPod(success);
+  assert.equal(codeOf(await second), 'succeeded');
+  await beats(10_000);
+  cluster.putPod(failure, {}, own);
+  assert.equal(codeOf(await first), 'DigestMismatch');
 });
 
 test('the end of a Job that no watch ever shows is found with few requests', async () => {

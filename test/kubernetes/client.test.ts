@@ -66,6 +66,24 @@ test('one unreadable object does not hide the others', async (t) => {
   assert.match(bad.problem, /spec\.size/);
 });
 
+test('a deletion names the object that is meant: in its version, or, with all that it owns, in any version', async (t) => {
+  const { server, client } = await setup(t, json(200, {}));
+  const thing = thingType.parse(object('a', '7'));
+  await client.delete(thingType, thing, never);
+  await client.deleteWithOwned(thingType, thing, never);
+  assert.deepEqual(
+    server.seen.map(({ method, path, body }) => [method, path, JSON.parse(body)]),
+    [
+      { preconditions: { uid: 'uid-a', resourceVersion: '7' } },
+      { propagationPolicy: 'Background', preconditions: { uid: 'uid-a' } },
+    ].map((how) => [
+      'DELETE',
+      '/apis/example.com/v1/namespaces/default/things/a',
+      { apiVersion: 'v1', kind: 'DeleteOptions', ...how },
+    ]),
+  );
+});
+
 test('managedFields are not kept, and of the last applied configuration only the key', async (t) => {
   const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
   const annotations = { [lastApplied]: '{…}', mine: 'yes' };
