@@ -35,6 +35,7 @@ function ofProcess(
     summary,
     isHidden: false,
     flags: describeSettings(settings),
+    candidates: async () => [],
     help: (program) => `${program} ${name}: ${summary}\n\n${help}`,
     async run(args) {
       return (await main(args)) ?? exitCodes.stopped;

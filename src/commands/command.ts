@@ -63,6 +63,8 @@ export interface Definition<T extends Settings> {
   hidden?: true;
   /** It works on a file, a URL or a cloud that the command line names, and on no resource of the cluster. */
   isByHand?: true;
+  /** What its operand can be, for the completion. Absent: a file, or what only the user knows. */
+  candidates?(line: CommandLine<T>, surroundings: Surroundings): Promise<readonly string[]>;
   /** Resolves with whether exit code 2 applies. */
   run(line: CommandLine<T>, surroundings: Surroundings): Promise<boolean>;
 }
@@ -73,6 +75,8 @@ export interface Command {
   isHidden: boolean;
   flags: ReturnType<typeof describeSettings>;
   help(program: string): string;
+  /** What its next operand can be after these arguments. Undefined: a file, or what only the user knows. */
+  candidates(args: readonly string[], surroundings: Surroundings): Promise<readonly string[] | undefined>;
   /** Resolves with the exit code. Commands that programs start have no use for the surroundings. */
   run(args: string[], surroundings: () => Surroundings): Promise<number>;
 }
@@ -100,6 +104,16 @@ export function command<const T extends Settings>(definition: Definition<T>): Co
         ...(flags === '' ? [] : [`Flags:\n${flags}`]),
         `Exit codes:\n${rows.join('\n')}`,
       ].join('\n\n'),
+    async candidates(args, surroundings) {
+      if (definition.candidates === undefined) return most === 0 ? [] : undefined;
+      try {
+        const line = readCommandLine(settings, [...args], surroundings.env, most);
+        return line.operands.length < most ? await definition.candidates(line, surroundings) : [];
+      } catch {
+        // A shell shows no message between the words of a line.
+        return [];
+      }
+    },
     async run(args, make) {
       const surroundings = make();
       let line: CommandLine<T>;

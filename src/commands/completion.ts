@@ -5,7 +5,7 @@
 import { type Command, command } from './command.ts';
 import { UsageError } from './config.ts';
 
-export const shells = ['bash', 'zsh', 'fish'] as const;
+const shells = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof shells)[number];
 
 export const completionCommand: Command = command({
@@ -14,6 +14,7 @@ export const completionCommand: Command = command({
   operands: shells.join('|'),
   most: 1,
   settings: {},
+  candidates: async () => shells,
   notes: [
     'bash: source <(glance-image-operator completion bash)',
     'zsh:  source <(glance-image-operator completion zsh)',

@@ -13,7 +13,7 @@ import { unifiedDiff } from '../lib/unified-diff.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, UsageError } from './config.ts';
 import { manifestText } from './manifest-text.ts';
-import { namedResource } from './objects.ts';
+import { namedResource, resourceNames } from './objects.ts';
 import { outputSettings, type Paint, painter, print, shown } from './output.ts';
 import { showWork } from './progress.ts';
 import { cloudSettings, clusterNameOf, clusterSettings, ownerSettings, reachClouds, reachCluster } from './reach.ts';
@@ -32,6 +32,7 @@ export const diffCommand: Command = command({
   most: 1,
   settings,
   found: 'there is a difference',
+  candidates: ({ settings: given }, surroundings) => resourceNames(given, surroundings),
   run: diff,
 });
 

@@ -5,7 +5,6 @@
  */
 import { readFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
-import * as z from 'zod';
 import type { Clock } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
@@ -48,7 +47,7 @@ export function followFile<T>({ path, what, read, initial, apply, shown, clock, 
       apply(value);
       log.info({ path, ...shown(value) }, `The ${what} have changed`);
     } catch (error) {
-      const problem = error instanceof z.ZodError ? z.prettifyError(error) : describe(error);
+      const problem = describe(error);
       if (problem !== logged) log.warn({ path, problem }, `The file is unusable; the ${what} stay unchanged`);
       logged = problem;
     }

@@ -5,7 +5,6 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
-import * as z from 'zod';
 import type { Checks } from '../controller/health.ts';
 import type { Component } from '../controller/supervisor.ts';
 import { createImageClient } from '../glance/client/index.ts';
@@ -94,9 +93,7 @@ export function checkLease(name: string): void {
 async function readJobTemplate(path: string | undefined): Promise<JobTemplate> {
   if (path === undefined) throw new UsageError('--transfer-job-above needs --transfer-job-template');
   try {
-    const read = JobTemplate.safeParse(parse(await readFile(path, 'utf8')));
-    if (read.success) return read.data;
-    throw new Error(z.prettifyError(read.error));
+    return JobTemplate.parse(parse(await readFile(path, 'utf8')));
   } catch (error) {
     throw new UsageError(`--transfer-job-template: ${path} cannot be used: ${describe(error)}`);
   }

@@ -190,8 +190,8 @@ function withoutNulls(value: unknown, path: string): unknown {
   return Object.fromEntries(entries.map(([key, one]) => [key, withoutNulls(one, `${path}.${key}`)]));
 }
 
-function invalid(at: string, { issues: [issue] }: z.ZodError): Problem {
-  return { problem: `${at}: ${issue?.path.join('.') || 'the document'}: ${issue?.message}` };
+function invalid(at: string, error: z.ZodError): Problem {
+  return { problem: `${at}: ${describe(error)}` };
 }
 
 /** A field that was declared, and that the schema does not have. */

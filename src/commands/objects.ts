@@ -3,11 +3,19 @@ import * as z from 'zod';
 import type { GlanceImage } from '../api/glanceimage.ts';
 import { glanceImageType } from '../image/access/resources.ts';
 import type { KubernetesClient } from '../kubernetes/client.ts';
-import { type Item, type KubernetesObject, parseObject, type ResourceType } from '../kubernetes/resource.ts';
+import {
+  type Item,
+  type KubernetesObject,
+  metadataOnly,
+  parseObject,
+  type ResourceType,
+} from '../kubernetes/resource.ts';
+import { withDeadline } from '../lib/abort.ts';
 import { OperatorError } from '../lib/errors.ts';
-import { UsageError } from './config.ts';
+import type { Surroundings } from './command.ts';
+import { UsageError, type ValuesOf } from './config.ts';
 import { objectName } from './manifests.ts';
-import type { Cluster } from './reach.ts';
+import { type Cluster, type clusterSettings, reachCluster } from './reach.ts';
 
 /** Throws an OperatorError that names the ways out where there is none, and a UsageError for what is no name. */
 export function namedResource(name: string, cluster: Cluster, signal: AbortSignal): Promise<GlanceImage> {
@@ -50,6 +58,22 @@ export async function allResources<T extends KubernetesObject>(
     token = page.continueToken;
   } while (token !== undefined);
   return items;
+}
+
+/** A person waits for the completion of a word. */
+const completionMs = 3_000;
+
+/** The names of all resources of the namespace, for the completion. */
+export async function resourceNames(
+  settings: ValuesOf<typeof clusterSettings>,
+  surroundings: Surroundings,
+): Promise<string[]> {
+  await using cluster = reachCluster(settings, surroundings);
+  const { clock, signal } = surroundings;
+  const items = await withDeadline(clock, 'a list of names', completionMs, signal, (over) =>
+    allResources(metadataOnly(glanceImageType), cluster.client, cluster.namespace, over),
+  );
+  return items.map(({ object }) => object.metadata.name).filter((name) => objectName.safeParse(name).success);
 }
 
 const managedSchema = z.object({

@@ -3,8 +3,8 @@
  * main.ts.
  */
 import { programVersion } from '../lib/version.ts';
-import { type Command, command } from './command.ts';
-import { completionCommand, shells } from './completion.ts';
+import { type Command, command, type Surroundings } from './command.ts';
+import { completionCommand } from './completion.ts';
 import { setting } from './config.ts';
 import { diffCommand } from './diff.ts';
 import { draftCommand } from './draft.ts';
@@ -60,17 +60,21 @@ export function candidatesCommand(commands: () => readonly Command[]): Command {
       },
     },
     hidden: true,
-    async run({ settings: { kubectl }, operands }, { out }) {
-      const found = candidates(operands, commands());
-      const end = found.length === 0 ? ':0' : ':4';
-      out.write([...found, ...(kubectl ? [end] : [])].map((one) => `${one}\n`).join(''));
+    async run({ settings: { kubectl }, operands }, surroundings) {
+      const found = await candidates(operands, commands(), surroundings);
+      const end = found === undefined ? ':0' : ':4';
+      surroundings.out.write([...(found ?? []), ...(kubectl ? [end] : [])].map((one) => `${one}\n`).join(''));
       return false;
     },
   });
 }
 
-/** What can take the place of the last word. Nothing means a file, or what only the user knows. */
-export function candidates(words: readonly string[], commands: readonly Command[]): string[] {
+/** What can take the place of the last word. Undefined: a file, or what only the user knows. */
+export async function candidates(
+  words: readonly string[],
+  commands: readonly Command[],
+  surroundings: Surroundings,
+): Promise<readonly string[] | undefined> {
   const [first = '', ...rest] = words;
   const last = words.at(-1) ?? '';
   const matching = (all: readonly string[]) => all.filter((one) => one.startsWith(last));
@@ -79,18 +83,30 @@ export function candidates(words: readonly string[], commands: readonly Command[
     return matching([...names, '--help']);
   }
   const chosen = commands.find(({ name }) => name === first);
-  if (chosen === undefined) return [];
+  if (chosen === undefined) return undefined;
   const joined = /^(--[\w-]+=)(.*)$/.exec(last);
   if (joined !== null) {
     const [, start = '', value = ''] = joined;
-    return choices(chosen, start.slice(0, -1), value).map((one) => `${start}${one}`);
+    return choices(chosen, start.slice(0, -1), value)?.map((one) => `${start}${one}`);
   }
   // bash takes `=` for a word of its own.
   const isApart = last === '=' || rest.at(-2) === '=';
   const before = last === '=' ? rest.at(-2) : isApart ? rest.at(-3) : rest.at(-2);
   if (takes(chosen, before)) return choices(chosen, before, last === '=' ? '' : last);
   if (last.startsWith('-')) return matching([...chosen.flags.map(({ flag }) => flag), '--help']);
-  return chosen.name === completionCommand.name && rest.length === 1 ? matching(shells) : [];
+  const all = await chosen.candidates(withoutGaps(rest.slice(0, -1)), surroundings);
+  return all && matching(all);
+}
+
+/** Words of bash, which takes `=` for a word of its own, as a shell passes them to a command. */
+function withoutGaps(words: readonly string[]): string[] {
+  const all: string[] = [];
+  for (const word of words) {
+    const before = all.at(-1);
+    if (before !== undefined && (word === '=' || /^--[\w-]+=$/.test(before))) all[all.length - 1] = `${before}${word}`;
+    else all.push(word);
+  }
+  return all;
 }
 
 function takes({ flags }: Command, name: string | undefined): boolean {
@@ -100,7 +116,9 @@ function takes({ flags }: Command, name: string | undefined): boolean {
 }
 
 /** Of the flag of this name, where its value is such as `table|json|yaml`. Words in capitals stand for what the user knows. */
-function choices({ flags }: Command, name: string | undefined, start: string): string[] {
+function choices({ flags }: Command, name: string | undefined, start: string): string[] | undefined {
   const { value = '' } = flags.find(({ flag, short }) => name === flag || name === short) ?? {};
-  return /^[A-Z]?[a-z]+(?:\|[A-Z]?[a-z]+)+$/.test(value) ? value.split('|').filter((one) => one.startsWith(start)) : [];
+  return /^[A-Z]?[a-z]+(?:\|[A-Z]?[a-z]+)+$/.test(value)
+    ? value.split('|').filter((one) => one.startsWith(start))
+    : undefined;
 }

@@ -10,7 +10,7 @@ import { attempt } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, remedyOf, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
 import { appliedTo, type Manifest, type Manifests, readManifests, unappliedUID } from './manifests.ts';
-import { namedResource } from './objects.ts';
+import { namedResource, resourceNames } from './objects.ts';
 import { outputSettings, painter, print, shown } from './output.ts';
 import { failedResource, type PlannedResource, plannedResource, totalsOf } from './planned.ts';
 import { planText } from './planned-text.ts';
@@ -63,6 +63,8 @@ export const planCommand: Command = command({
     'Shows every step until the image is as declared, and what it changes, also the steps that follow a transfer. A value that is not known\n' +
     'yet, such as the size of a file whose server does not announce it, is shown as unknown. Data that was not read yet counts as right.',
   found: 'there is something to do',
+  candidates: async ({ settings: given }, surroundings) =>
+    given.filename === undefined ? resourceNames(given, surroundings) : [],
   run: plan,
 });
 

@@ -7,7 +7,7 @@ import type { GlanceImage } from '../api/glanceimage.ts';
 import { glanceImageType } from '../image/access/resources.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
-import { gitManager, namedResource } from './objects.ts';
+import { gitManager, namedResource, resourceNames } from './objects.ts';
 import { outputSettings, print, shown } from './output.ts';
 import { clusterSettings, reachCluster } from './reach.ts';
 
@@ -30,6 +30,7 @@ export const rollbackCommand: Command = command({
   notes:
     'It sets spec.revisions.pin. The operator then makes that revision the current one, without a download. As long as the pin is there, an\n' +
     'edit of spec.content changes nothing.',
+  candidates: ({ settings: given }, surroundings) => resourceNames(given, surroundings),
   run: rollback,
 });
 

@@ -13,7 +13,7 @@ import { attempt } from '../lib/errors.ts';
 import { keyOf } from '../lib/key.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
-import { allResources, namedAs } from './objects.ts';
+import { allResources, namedAs, resourceNames } from './objects.ts';
 import { outputSettings, type Paint, painter, print, type Style, shown, table } from './output.ts';
 import { progressLine } from './progress.ts';
 import { type Cluster, clusterSettings, reachCluster } from './reach.ts';
@@ -41,6 +41,8 @@ export const statusCommand: Command = command({
   most: 1,
   settings,
   notes: 'Without a name it lists all resources of the namespace, the worst first.',
+  candidates: async ({ settings: given }, surroundings) =>
+    given.allNamespaces ? [] : resourceNames(given, surroundings),
   run: status,
 });
 

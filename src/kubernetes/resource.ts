@@ -90,8 +90,7 @@ export function readItem<T extends KubernetesObject>(type: ResourceType<T>, raw:
   try {
     return { kind: 'readable', object: type.parse(complete) };
   } catch (error) {
-    const problem = error instanceof z.ZodError ? z.prettifyError(error) : describe(error);
-    return { kind: 'unreadable', object: parseObject(complete), problem: problem.slice(0, 1000) };
+    return { kind: 'unreadable', object: parseObject(complete), problem: describe(error).slice(0, 1000) };
   }
 }
 

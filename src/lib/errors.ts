@@ -4,6 +4,7 @@
  * Invariant: an error is classified once, where its cause is known, and its message says what happened; callers never
  * parse messages.
  */
+import * as z from 'zod';
 import { type ErrorCode, type Retry, retryOf } from './error-codes.ts';
 import { printable } from './text.ts';
 
@@ -55,10 +56,18 @@ export function describe(error: unknown): string {
   if (error instanceof AggregateError && error.message === '' && error.errors.length > 0)
     return describe(error.errors[0]);
   if (!(error instanceof Error)) return String(error);
+  if (error instanceof z.ZodError) return describeIssues(error);
   if (error.message === '' || error.message === 'fetch failed' || error.message === 'terminated') {
     return error.cause === undefined ? error.name : describe(error.cause);
   }
   return tlsReason(error) ?? error.message;
+}
+
+/** Of a value that a schema rejects: the first field with a problem, and how many problems there are besides. */
+function describeIssues({ issues: [first, ...others] }: z.ZodError): string {
+  const sentence = [first?.path.join('.') ?? '', first?.message ?? ''].filter((part) => part !== '').join(': ');
+  if (others.length === 0) return sentence;
+  return `${sentence} (and ${others.length} more ${others.length === 1 ? 'problem' : 'problems'})`;
 }
 
 /** As `describe`, for messages that name the file: without the code, the call and the path that Node adds. */

@@ -10,8 +10,10 @@ import { z } from 'zod';
 import type { Command } from '../../src/commands/command.ts';
 import { diffCommand } from '../../src/commands/diff.ts';
 import { orphansCommand } from '../../src/commands/orphans.ts';
+import { planCommand } from '../../src/commands/plan.ts';
 import { rollbackCommand } from '../../src/commands/rollback.ts';
 import { statusCommand } from '../../src/commands/status.ts';
+import { json, startServer, writeKubeconfig } from '../kubernetes/server.ts';
 import { surroundings } from './surroundings.ts';
 
 /** An API server that rejects every request. */
@@ -72,4 +74,24 @@ test('without the right to read the uid of the cluster, the message names the fl
   );
   assert.doesNotMatch(err, /field|the operator may/);
   assert.match((await run(diffCommand, ['ubuntu'])).err, /403 Forbidden .*no rights/);
+});
+
+test('a resource that this version cannot read is an error of one sentence, which names the first field', async (t) => {
+  const metadata = { name: 'ubuntu', namespace: 'images', uid: 'u', resourceVersion: '1', generation: 1 };
+  const object = {
+    apiVersion: 'glance-image-operator.dev/v1alpha1',
+    kind: 'GlanceImage',
+    metadata: { ...metadata, creationTimestamp: '2026-01-01T00:00:00Z' },
+    spec: { cloud: 7, image: { visibility: 'of-a-newer-version', tags: 7 } },
+  };
+  const newer = await startServer(t, json(200, object));
+  const args = ['ubuntu', '--kubeconfig', await writeKubeconfig(t, newer.url, { token: 'x' })];
+  for (const command of [diffCommand, rollbackCommand, planCommand]) {
+    const around = surroundings();
+    assert.equal(await command.run(args, () => around), 1);
+    assert.match(
+      around.errors(),
+      /^glance-image-operator: The response to GET \S+ cannot be used: spec\.cloud: [^\n{}]* \(and \d+ more problems\)\n$/,
+    );
+  }
 });

@@ -1,41 +1,35 @@
 /** The frame of the command line, as a process. */
 import assert from 'node:assert/strict';
-import { type SpawnSyncReturns, type StdioOptions, spawn, spawnSync } from 'node:child_process';
+import { type StdioOptions, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
 import { isReason, reasons } from '../../src/api/reasons.ts';
 import { command } from '../../src/commands/command.ts';
-import { completionCommand } from '../../src/commands/completion.ts';
 import { readSettings, setting } from '../../src/commands/config.ts';
 import { orphansCommand } from '../../src/commands/orphans.ts';
 import { painter, print, table } from '../../src/commands/output.ts';
-import { candidates, commandsForPeople } from '../../src/commands/people.ts';
+import { commandsForPeople } from '../../src/commands/people.ts';
 import { planCommand } from '../../src/commands/plan.ts';
 import { showWork } from '../../src/commands/progress.ts';
 import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { errorCodes } from '../../src/lib/error-codes.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { createVirtualClock } from '../clock.ts';
+import { type Installed, install, program } from './installed.ts';
 import { surroundings } from './surroundings.ts';
 
-const program = join(import.meta.dirname, '../../src/main.ts');
+let installed: Installed;
 let folder: string;
-let run: (args: readonly string[], env?: Record<string, string>) => SpawnSyncReturns<string>;
+let run: Installed['run'];
 before(() => {
-  folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-cli-'));
-  // As they are installed: both names lead to the same program.
-  for (const name of ['glance-image-operator', 'kubectl-glanceimage', 'kubectl_complete-glanceimage'])
-    symlinkSync(program, join(folder, name));
-  const path = [folder, dirname(process.execPath), process.env['PATH']].join(delimiter);
-  run = (args, env = {}) =>
-    spawnSync(args[0] ?? '', args.slice(1), { encoding: 'utf8', env: { PATH: path, HOME: folder, ...env } });
+  installed = install();
+  ({ folder, run } = installed);
 });
-after(() => rmSync(folder, { recursive: true }));
+after(() => installed[Symbol.dispose]());
 
 test('every command for people has a help with its usage, its flags and its exit codes', () => {
   assert.match(
@@ -293,52 +287,6 @@ describe('colours', () => {
       ]),
       'NAME   STATE\n\u001b[31mab\u001b[39m     x\n',
     );
-  });
-});
-
-describe('completion', () => {
-  test('completion knows the commands, the flags of a command and the choices of a flag', () => {
-    const commands = [planCommand];
-    assert.deepEqual(candidates(['pl'], commands), ['plan']);
-    assert.ok(candidates(['plan', '--o'], commands).includes('--output'));
-    assert.deepEqual(candidates(['plan', '--output', ''], commands), ['table', 'json', 'yaml']);
-    assert.deepEqual(candidates(['plan', '-o', 'j'], commands), ['json']);
-    assert.deepEqual(candidates(['plan', '--filename', 'x'], commands), []);
-    assert.deepEqual(candidates(['plan', '--output=j'], commands), ['--output=json']);
-    assert.deepEqual(candidates(['plan', '--filename=x'], commands), []);
-    // bash takes = for a word of its own.
-    assert.deepEqual(candidates(['plan', '--output', '='], commands), ['table', 'json', 'yaml']);
-    assert.deepEqual(candidates(['plan', '--output', '=', 'j'], commands), ['json']);
-    assert.deepEqual(candidates(['export', '--deletion-policy', ''], commandsForPeople), ['Retain', 'Delete']);
-    assert.deepEqual(candidates(['export', '--cloud-proxy', ''], commandsForPeople), []);
-    assert.deepEqual(candidates(['completion', 'bash', ''], commandsForPeople), []);
-  });
-
-  test('bash completes what the program offers', () => {
-    const script = `source <(glance-image-operator completion bash)
-      COMP_WORDS=(glance-image-operator plan --offl); COMP_CWORD=2
-      _glance_image_operator 2>/dev/null
-      printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const { stdout, stderr } = run(['bash', '-c', script]);
-    assert.equal(stdout, '--offline\n', stderr);
-  });
-
-  test('kubectl completes the commands and flags of its plugin, and files after a flag that takes one', () => {
-    const completed = (...words: string[]) => run(['kubectl', '__complete', 'glanceimage', ...words]).stdout;
-    assert.equal(completed('pl'), 'plan\n:4\n');
-    assert.equal(completed('plan', '--offl'), '--offline\n:4\n');
-    assert.equal(completed('plan', '--filename', ''), ':0\n');
-  });
-
-  test('the script of each shell asks the program, and another shell is an error with the names of the known ones', async () => {
-    for (const shell of ['bash', 'zsh', 'fish']) {
-      const around = surroundings();
-      assert.equal(await completionCommand.run([shell], () => around), 0);
-      assert.match(around.output(), /__complete/);
-    }
-    const around = surroundings();
-    assert.equal(await completionCommand.run(['csh'], () => around), 1);
-    assert.equal(around.errors(), 'glance-image-operator: name a shell: bash, zsh, fish\n');
   });
 });
 

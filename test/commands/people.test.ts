@@ -8,9 +8,11 @@ import { z } from 'zod';
 import type { Command } from '../../src/commands/command.ts';
 import { diffCommand } from '../../src/commands/diff.ts';
 import { orphansCommand } from '../../src/commands/orphans.ts';
+import { candidates, commandsForPeople } from '../../src/commands/people.ts';
 import { rollbackCommand } from '../../src/commands/rollback.ts';
 import { statusCommand } from '../../src/commands/status.ts';
 import { verifyCommand } from '../../src/commands/verify.ts';
+import { createVirtualClock } from '../clock.ts';
 import { qcow2, raw } from '../env/images.ts';
 import { digestOf } from '../operator/digest.ts';
 import { World } from '../operator/world.ts';
@@ -124,6 +126,14 @@ describe('the commands for people', () => {
     const wrong = await run(verifyCommand, [image.id, ...flags, '--digest', `sha256:${'0'.repeat(64)}`]);
     assert.equal(wrong.code, 2);
     assert.match(wrong.out, /The operator would reject it: DigestMismatch/);
+  });
+
+  test('the completion of a name offers the resources of the namespace', async () => {
+    for (const name of ['completed-a', 'completed-b', 'other']) await world.apply(name, { image: {}, suspend: true });
+    // In virtual time: the deadline of a completion does not pass.
+    const around = { ...surroundings(), clock: createVirtualClock() };
+    const found = await candidates(['diff', ...inNamespace(), 'completed-'], commandsForPeople, around);
+    assert.deepEqual(found?.toSorted(), ['completed-a', 'completed-b']);
   });
 
   test('a watch of the status ends without an error when it is interrupted', async () => {
