@@ -44,7 +44,8 @@ export type TransferState =
 export interface Scheduler {
   /**
    * Takes over the runs of earlier processes, even beyond the limits; a transfer that has ended meanwhile is as one that ends now.
-   * Must be called before the first `start`, once this process leads. Rejects with the signal's reason.
+   * Must be called before the first `start`, once this process leads. Runs that cannot be found within a minute are taken over
+   * later. Rejects with the signal's reason.
    */
   takeOver(signal: AbortSignal): Promise<void>;
   /**
@@ -89,6 +90,9 @@ export class TransferCancelled extends Error {
     this.name = 'TransferCancelled';
   }
 }
+
+/** For the runs of earlier processes to be found. Other transfers do not wait longer. */
+const takeOverMs = 60_000;
 
 type Phase =
   | { kind: 'queued'; since: number; queuedAt: string; gaveWay: number }
@@ -284,16 +288,30 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     await running?.settled;
   }
 
+  function take(found: FoundRun): void {
+    const { key, plan } = found;
+    const known = transfers.get(key);
+    if (known === undefined) {
+      const transfer = transferOf(key, plan);
+      transfers.set(key, transfer);
+      begin(transfer, found);
+      // A resource that is gone is not reconciled by itself.
+      onChange(key);
+    } else if (!samePlan(known.plan, plan)) drop(found);
+    // Otherwise its start has found this run, or will.
+  }
+
+  async function takeAll(signal: AbortSignal): Promise<void> {
+    const all = await executor.attach(signal);
+    if (mode !== 'stopped') for (const found of all) take(found);
+  }
+
   return {
     async takeOver(signal) {
-      for (const found of await executor.attach(signal)) {
-        const transfer = transferOf(found.key, found.plan);
-        void cancel(found.key);
-        transfers.set(found.key, transfer);
-        begin(transfer, found);
-        // A resource that is gone is not reconciled by itself.
-        onChange(found.key);
-      }
+      const over = Promise.withResolvers<void>();
+      const cancelTimer = clock.schedule(takeOverMs, over.resolve);
+      takeAll(signal).then(over.resolve, over.reject);
+      await over.promise.finally(cancelTimer);
     },
     start(key, plan) {
       if (mode === 'stopped') return;
@@ -339,6 +357,15 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       await Promise.all([...settled, ...[...new Set([...ending, ...transfers.keys()])].reverse().map(cancel)]);
     },
   };
+}
+
+/** Cancels a run of an earlier process whose plan was replaced. */
+function drop(found: FoundRun): void {
+  const controller = new AbortController();
+  const { ended, durable } = found.resume({ signal: controller.signal, onProgress: () => {} });
+  const release = () => durable?.release();
+  ended.then(release, release);
+  controller.abort(new TransferCancelled());
 }
 
 function isActive({ phase }: Transfer): boolean {
