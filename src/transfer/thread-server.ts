@@ -47,6 +47,7 @@ export type FromThread =
   | { kind: 'culprit'; id: number }
   | MemoryRequest
   | TokenWish
+  /** It is alive: once at its start, and after each ping. */
   | { kind: 'pong' };
 
 const progressMs = 200;
@@ -130,6 +131,7 @@ export function serveExecutor(
         return send({ kind: 'pong' });
     }
   });
+  send({ kind: 'pong' });
 }
 
 /** Sends the first report and each change of phase at once, the others at an interval. */

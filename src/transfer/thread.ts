@@ -76,6 +76,8 @@ const youngHeapMiB = 2;
  */
 const pingMs = 10_000;
 const maxMissedPings = 3;
+/** Until its first message: to load its program may take minutes on a busy machine. */
+const maxMissedPingsAtStart = 30;
 /** For a cancelled run to settle, and for a thread to close its resources. */
 const graceMs = 10_000;
 
@@ -117,6 +119,7 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
   let lastID = 0;
   let sentCertificates: readonly string[] = [];
   let missedPings = 0;
+  let permittedPings = maxMissedPingsAtStart;
   let cancelPing = () => {};
   let end: End | undefined;
   let culprit: number | undefined;
@@ -135,8 +138,8 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
   }
 
   function ping(): void {
-    if (missedPings >= maxMissedPings) {
-      stop(`it did not respond for ${(maxMissedPings * pingMs) / 1000} s`);
+    if (missedPings >= permittedPings) {
+      stop(`it did not respond for ${(permittedPings * pingMs) / 1000} s`);
       return;
     }
     missedPings++;
@@ -165,6 +168,7 @@ export function startThread(options: ThreadOptions, onEnd: (why: string | undefi
 
   worker.on('message', (message: FromThread) => {
     missedPings = 0;
+    permittedPings = maxMissedPings;
     switch (message.kind) {
       case 'progress':
         return runs.get(message.id)?.options.onProgress(message.progress);

@@ -221,6 +221,25 @@ test('a transfer thread that does not respond is terminated, and only the transf
   await run(executor, 'echo');
   assert.equal(clock.pending, 0);
   assert.equal(crashed.length, 2);
+  assert.match(crashed[0] ?? '', /did not respond for 30 s/);
+});
+
+test('a transfer thread has five minutes to load its program, because a busy machine may need them', async (t) => {
+  const clock = createVirtualClock();
+  const crashed: string[] = [];
+  const program = new URL('data:text/javascript,for (;;);');
+  const onCrash = (problem: string) => void crashed.push(problem);
+  const executor = createThreadExecutor({ egress, clock, entry: program, onCrash, threads: 1 });
+  t.after(() => executor.close());
+  const stuck = assert.rejects(run(executor, 'echo'), isCrash(/did not respond for 300 s/));
+  let settled = false;
+  void stuck.finally(() => {
+    settled = true;
+  });
+  await clock.advance(299_000);
+  assert.deepEqual(crashed, []);
+  while (!settled) await clock.advance(1000);
+  await stuck;
 });
 
 test('a transfer that does not end when it is cancelled ends its thread, and the others start again', async (t) => {
