@@ -6,6 +6,7 @@ import { imageIDOf } from '../../src/image/model/identity.ts';
 import { generated } from '../env/content.ts';
 import { eventually } from '../env/wait.ts';
 import { digestOf } from '../operator/digest.ts';
+import { messageOf } from '../operator/world.ts';
 import { JobWorld } from './real.ts';
 
 let jobs: JobWorld;
@@ -111,7 +112,8 @@ test('an edit, a suspension and the deletion of a resource each end its pod and 
   const third = await podOf('dropped');
   await world.delete('dropped');
   await world.gone('dropped');
-  assert.equal(now(third.name)?.state, 'ended');
+  // A resource waits for its pod for a time only.
+  await ended(third.name);
   release();
   await nothingLeft();
 });
@@ -161,14 +163,17 @@ test('a pod that is rejected by a quota, finds no node or cannot pull its image 
       return kubelet.hold(`transfer-${imageIDOf(uid, 0)}`, obstacles[name]);
     }),
   );
-  const known = kubelet.pods.length;
-  await jobs.start({ pendingSeconds: 10 });
-  await eventually(
-    async () => kubelet.pods.length === known + 2,
-    () => 'there are no pods',
-  );
+  await jobs.start();
+  const waitsFor = (name: string, words: string) =>
+    world.until(name, 'waiting for its pod', (resource) => messageOf(resource).includes(`waiting for its pod${words}`));
+  await waitsFor('pull', ': ImagePullBackOff');
+  await waitsFor('node', ': Unschedulable');
   const quota = await jobs.rejectPods();
   files.push(await declare('quota'));
+  await waitsFor('quota', '');
+  // The obstacles are reported by now, so that the shortest time to start shows each of them on any machine.
+  await world.operator.stop();
+  await jobs.start({ pendingSeconds: 10 });
   const reasons = { pull: 'TransferImagePull', node: 'TransferPodPending', quota: 'TransferPodRefused' };
   for (const [name, reason] of Object.entries(reasons)) await world.reason(name, reason);
   for (const { release } of [...holds, ...files, quota]) await release();

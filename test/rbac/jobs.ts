@@ -40,7 +40,10 @@ const creating: Case = {
     const operator = await installation.start();
     await installation.world.ready(await declareFile(installation));
     const says = (line: string) => line.includes('"missing":"create jobs"') && line.includes('no rights for Jobs');
-    assert(operator.log.some(says), operator.log.join('\n'));
+    await eventually(
+      () => operator.log.some(says),
+      () => operator.log.join('\n'),
+    );
     assert.deepEqual(await jobsOf(installation), []);
   },
 };
