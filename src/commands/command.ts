@@ -110,7 +110,7 @@ export function command<const T extends Settings>(definition: Definition<T>): Co
         const line = readCommandLine(settings, [...args], surroundings.env, most);
         return line.operands.length < most ? await definition.candidates(line, surroundings) : [];
       } catch {
-        // A shell shows no message between the words of a line.
+        // A shell shows no message in the line that is typed.
         return [];
       }
     },

@@ -98,7 +98,7 @@ export async function candidates(
   return all && matching(all);
 }
 
-/** Words of bash, which takes `=` for a word of its own, as a shell passes them to a command. */
+/** The arguments of a command, as a shell passes them on. bash takes `=` for a word of its own. */
 function withoutGaps(words: readonly string[]): string[] {
   const all: string[] = [];
   for (const word of words) {

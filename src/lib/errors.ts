@@ -63,7 +63,7 @@ export function describe(error: unknown): string {
   return tlsReason(error) ?? error.message;
 }
 
-/** Of a value that a schema rejects: the first field with a problem, and how many problems there are besides. */
+/** Of a value that a schema rejects: the first field with a problem, and the number of the others. */
 function describeIssues({ issues: [first, ...others] }: z.ZodError): string {
   const sentence = [first?.path.join('.') ?? '', first?.message ?? ''].filter((part) => part !== '').join(': ');
   if (others.length === 0) return sentence;
