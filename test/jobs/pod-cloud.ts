@@ -12,6 +12,7 @@ import { contentProperty } from '../../src/image/model/identity.ts';
 import { runFilesOf } from '../../src/jobs/run-files.ts';
 import { TransferPlan as Plan, type TransferPlan } from '../../src/transfer/plan.ts';
 import type { Certificates } from '../env/certificates.ts';
+import { startStubProxy } from '../http/stub-proxy.ts';
 import { bodyOf, reply, serve } from '../openstack/stub.ts';
 import { type PlanOptions, planOf } from '../transfer/plans.ts';
 
@@ -25,6 +26,8 @@ export interface PodCloudOptions {
   plan?: PlanOptions;
   /** In place of Glance's response to the data. */
   onUpload?: (response: ServerResponse) => void;
+  /** Sources and clouds have a proxy each, with credentials, in the place of the direct way. */
+  isProxied?: true;
   /** In place of the file. */
   onDownload?: (response: ServerResponse) => void;
   /** In place of the API server's response to progress. */
@@ -113,12 +116,20 @@ export async function podCloud(t: TestContext, options: PodCloudOptions) {
     },
   });
   const rules = { allow: ['127.0.0.0/8'], deny: [] };
+  async function proxied() {
+    const proxy = await startStubProxy({ port: Number(new URL(origin).port) });
+    t.after(() => proxy[Symbol.asyncDispose]());
+    // The path is that of the operator; the pod has a file of its own.
+    const through = { url: proxy.url, except: [], credentialsFile: '/run/of-the-operator' };
+    return { proxy, rules: { ...rules, proxy: through } };
+  }
+  const proxies = options.isProxied && { sources: await proxied(), clouds: await proxied() };
   const files = runFilesOf({
     plan,
     access: { cloud: { cloudsYaml }, source: {} },
-    egress: { sources: rules, clouds: rules },
+    egress: { sources: proxies?.sources.rules ?? rules, clouds: proxies?.clouds.rules ?? rules },
     certificates: [],
-    proxies: { sources: '', clouds: '' },
+    proxies: proxies === undefined ? { sources: '', clouds: '' } : { sources: 'sources:one', clouds: 'clouds:two' },
     progress: { namespace: 'operator', configMap: 'progress', key: 'transfer-a' },
     api: { server: `https://127.0.0.1:${address.port}`, ca },
   });
@@ -133,6 +144,8 @@ export async function podCloud(t: TestContext, options: PodCloudOptions) {
     stored: () => stored,
     /** `METHOD path`. */
     requests,
+    /** What the proxies got. */
+    proxied: { sources: proxies?.sources.proxy.requests ?? [], clouds: proxies?.clouds.proxy.requests ?? [] },
     /** Bodies of the patches of the ConfigMap. */
     progress,
   };

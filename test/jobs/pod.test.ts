@@ -93,6 +93,21 @@ describe('the pod of a transfer', { concurrency: 2 }, () => {
     assert.equal(cloud.stored(), undefined);
   });
 
+  test('the pod of a transfer reaches source and cloud by the proxy of each, with the credentials of its run', async (t) => {
+    const { code, stderr, cloud } = await run(t, { isProxied: true });
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(cloud.stored(), content);
+    const { sources, clouds } = cloud.proxied;
+    const basic = (login: string) => `Basic ${Buffer.from(login).toString('base64')}`;
+    assert(
+      sources.some(({ line }) => line.endsWith('/image.raw')) && clouds.some(({ line }) => line.endsWith('/file')),
+    );
+    assert(!sources.some(({ line }) => line.endsWith('/file')) && !clouds.some(({ line }) => line.endsWith('.raw')));
+    for (const { headers } of sources) assert.equal(headers['proxy-authorization'], basic('sources:one'));
+    for (const { headers } of clouds) assert.equal(headers['proxy-authorization'], basic('clouds:two'));
+    assert.equal(sources.length + clouds.length, cloud.requests.length, 'nothing goes another way');
+  });
+
   test('the pod of a transfer fills the image although its progress is rejected', async (t) => {
     const { code, stderr, cloud } = await run(t, {
       onProgress: (response) => reply(response, 403, { kind: 'Status', code: 403, reason: 'Forbidden' }),
