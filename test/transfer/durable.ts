@@ -2,10 +2,14 @@
 import type { ExecuteOptions, Execution, Executor, TransferRun } from '../../src/transfer/executor.ts';
 import { RunDetached, runIDOf } from '../../src/transfer/executor.ts';
 import type { TransferProgress, TransferResult } from '../../src/transfer/plan.ts';
+import { createScheduler, type Scheduler } from '../../src/transfer/scheduler.ts';
+import { createVirtualClock } from '../clock.ts';
+import { resultOf } from './plans.ts';
+import { ample, planOf, settle } from './schedulers.ts';
 
 type Outcome = { kind: 'succeeded'; result: TransferResult } | { kind: 'failed'; error: unknown };
 
-export interface KeptRun extends TransferRun {
+interface KeptRun extends TransferRun {
   startedAt: string;
   outcome: Outcome | undefined;
   progress: TransferProgress | undefined;
@@ -22,7 +26,7 @@ export interface Cluster {
   process(): { executor: Executor; kill(): void };
 }
 
-export function createCluster(now: () => Date): Cluster {
+function createCluster(now: () => Date): Cluster {
   const runs = new Map<string, KeptRun>();
   const begun: string[] = [];
   const listeners = new Set<(id: string) => void>();
@@ -116,3 +120,31 @@ export function createCluster(now: () => Date): Cluster {
     process,
   };
 }
+
+export const { signal } = new AbortController();
+
+export interface Operator {
+  scheduler: Scheduler;
+  changes: string[];
+  kill(): void;
+}
+
+export function setUp(total = 4) {
+  const clock = createVirtualClock();
+  const cluster = createCluster(clock.now);
+  /** A new process, which leads. */
+  async function operator(): Promise<Operator> {
+    const { executor, kill } = cluster.process();
+    const changes: string[] = [];
+    const onChange = (key: string) => changes.push(key);
+    const scheduler = createScheduler({ executor, limits: { ...ample, total }, clock, onChange });
+    await scheduler.takeOver(signal);
+    await settle();
+    return { scheduler, changes, kill };
+  }
+  return { clock, cluster, operator };
+}
+
+export const idOf = (name: string) => runIDOf(planOf(name));
+export const succeed = (cluster: Cluster, name: string) =>
+  cluster.end(idOf(name), { kind: 'succeeded', result: resultOf(7) });
