@@ -1,6 +1,7 @@
 /** The verdict over a combination, and the claims of the chart and the pages, against results that were published. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
@@ -10,7 +11,7 @@ import { current } from '../env/releases.mjs';
 import { combinations, nameOf, testFiles } from './combinations.ts';
 import { appliesTo, type Difference, differences, needsCommand, verdictOf } from './differences.ts';
 import { resultsTable, testedReleases } from './page.ts';
-import { causeIn, publishedResults, type Result } from './result.ts';
+import { cachedResult, causeIn, keepResult, publishedResults, type Result } from './result.ts';
 
 const byName = (name: string) => combinations.find((each) => nameOf(each) === name) ?? assert.fail(name);
 const listed: Difference = {
@@ -53,6 +54,20 @@ describe('a combination of releases', () => {
     assert.match(resultsTable(results), /\| Zed \| files \| {2}\| {2}\| not run: no \\\| such file \|/);
     assert.match(resultsTable(results), /\| 1\.30\.14 \| Zed \| files \| {2}\| {2}\| not run \| {2}\|/);
   });
+});
+
+test('an interrupted run finds the results that it has, and none of other sources or releases', (t) => {
+  const name = `test-${randomUUID()}`;
+  t.after(() => rmSync(join(cache, 'compatibility', `${name}.json`), { force: true }));
+  const zed = byName('1.37-zed');
+  const outcome = { is: 'run' as const, keystone: '1', glance: '1', passed: 1, failed: ['a test'] };
+  const result: Result = { ...zed, ran: '2026-01-01', outcome };
+  assert.equal(cachedResult(name, zed, 'sources'), undefined);
+  keepResult(name, result, 'sources');
+  assert.deepEqual(cachedResult(name, zed, 'sources'), result);
+  assert.equal(cachedResult(name, zed, 'other sources'), undefined);
+  assert.equal(cachedResult(name, { ...zed, kubernetes: '1.37.3' }, 'sources'), undefined);
+  assert.equal(cachedResult(name, { ...zed, openstack: '2025.1' }, 'sources'), undefined);
 });
 
 test('the cause of a combination that could not be made names files without the folders of the machine', () => {
