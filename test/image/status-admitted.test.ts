@@ -97,8 +97,9 @@ describe('the API server', () => {
   test('the API server reads any JSON of an apply as the same JSON', async () => {
     const { image } = sanitise(fullStatus);
     const property = fc.asyncProperty(anyJson, async (json) => {
-      if (json === null) return;
       const wanted: unknown = JSON.parse(JSON.stringify(wellFormed(json)) ?? 'null');
+      // An apply of null, which an infinite number is in JSON, too, removes the property.
+      if (wanted === null) return;
       const status = { observedGeneration: 1, image: { ...image, properties: { json } } };
       const properties = (await applied(resource, status)).image?.properties;
       assert.deepEqual(rounded(properties), { json: wanted });
