@@ -40,6 +40,9 @@ const deploymentSchema = z.looseObject({
 
 const templateSchema = z.looseObject({ data: z.looseObject({ 'transfer-jobs.yaml': z.string() }) });
 
+/** No cluster starts the operator again if a busy machine delays the renewal of its Lease. */
+const patientLease = { leaseDuration: '10m', leaseRenewDeadline: '9m' };
+
 /** A server that offers no streaming lists says so, and is asked for pages. */
 const noStreams: Rule = {
   matches: ({ path }) => path.includes('sendInitialEvents=true'),
@@ -75,6 +78,7 @@ export class Installation implements AsyncDisposable {
         sourceAllow: ['127.0.0.0/8'],
         cloudAllow: ['127.0.0.0/8'],
         selector: `installation=${name}`,
+        ...patientLease,
         ...(watch === 'namespace' ? { clusterName: name } : {}),
         ...settings,
       },

@@ -58,7 +58,8 @@ const jobOf = (name: string, script: string, job: object = {}) => ({
         restartPolicy: 'Never',
         serviceAccountName: 'default',
         automountServiceAccountToken: false,
-        terminationGracePeriodSeconds: 10,
+        // A busy machine may need more than the ten seconds of transfers.
+        terminationGracePeriodSeconds: 300,
         securityContext: {
           runAsNonRoot: true,
           runAsUser: 65532,
