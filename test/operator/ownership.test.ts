@@ -12,12 +12,15 @@ import { digestOf } from './digest.ts';
 import { messageOf, World } from './world.ts';
 
 const body = raw(64 * 1024);
+/** In the marks of our images. */
+const cluster = 'production';
 
 describe('ownership of an image', () => {
   let world: World;
   let neighbour: Project;
   before(async () => {
-    world = await World.create();
+    world = await World.create({ idle: true });
+    await world.start(['--cluster-name', cluster]);
     const { openstack } = world.stack;
     neighbour = await openstack.createProject('neighbour');
     const auth = {
@@ -44,7 +47,7 @@ describe('ownership of an image', () => {
     await world.apply(name, { ...spec, suspend: true });
     const { metadata } = await world.reason(name, 'Suspended');
     const mark = ownerOf(world.namespace, name, metadata.uid);
-    const properties = { [ownerProperty]: mark, [clusterProperty]: 'default' };
+    const properties = { [ownerProperty]: mark, [clusterProperty]: cluster };
     const id = imageIDOf(metadata.uid, 0);
     await neighbour.createImage(
       { id, name: 'theirs', visibility, ...properties },
