@@ -3,7 +3,7 @@
  *
  * Guarantees: no data becomes active without verification; an error is the first cause, not its effect on the other side.
  */
-import { Conflict } from '../glance/errors.ts';
+import { Conflict, ImageGone } from '../glance/errors.ts';
 import { linked } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OperatorError } from '../lib/errors.ts';
@@ -93,9 +93,7 @@ async function move(plan: TransferPlan, options: TransferOptions, open: AbortSig
         files.unshift({ ...next, believesSize: false });
         continue;
       }
-      // Glance had not begun with the upload that was aborted when the image was fetched. Its response may get lost, because it does
-      // not read the rest of this one.
-      if ((error instanceof Conflict || isOutcomeUnknown(error)) && !isFirst && !isSecond) {
+      if (isOverlap(error) && !isFirst && !isSecond) {
         files.unshift({ ...next, isSecond: true });
         continue;
       }
@@ -106,6 +104,14 @@ async function move(plan: TransferPlan, options: TransferOptions, open: AbortSig
     }
   }
   throw soonestOf(failures) ?? new TypeError('a plan has no file');
+}
+
+/**
+ * Glance may not have begun with the upload that was aborted when the image is fetched. It then rejects the next one, whose rest it does
+ * not read, so the response may get lost. Or it puts the status back during the next one, which ends with 410.
+ */
+function isOverlap(error: unknown): boolean {
+  return error instanceof Conflict || error instanceof ImageGone || isOutcomeUnknown(error);
 }
 
 /** The plans for the files that have the image, in the order in which they are tried. */

@@ -5,6 +5,7 @@ import { createImageClient, type ImageClient } from '../../src/glance/client/ind
 import {
   Conflict,
   FormatMismatch,
+  ImageGone,
   ImageLimitExceeded,
   ImageNotAuthorized,
   ImageNotFound,
@@ -231,14 +232,17 @@ for (const [name, body, size, expected] of incomplete) {
   });
 }
 
-/** Uploads 1 MiB. Glance needs a moment to notice that an earlier upload is over: till then it is a conflict. */
+/**
+ * Uploads 1 MiB. Glance needs a moment to notice that an earlier upload is over: till then it is a conflict, or ends with 410 where the
+ * earlier one has put the status back meanwhile.
+ */
 async function uploadOnceQueued(client: ImageClient, id: string): Promise<void> {
   const deadline = signal();
   for (;;) {
     try {
       return await client.upload(id, chunks(mib), { size: mib, signal: deadline });
     } catch (error) {
-      if (!(error instanceof Conflict)) throw error;
+      if (!(error instanceof Conflict || error instanceof ImageGone)) throw error;
       assert.notEqual((await client.get(id, deadline)).status, 'active');
       await systemClock.sleep(20, deadline);
     }

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { Conflict, GlanceConnectionFailed } from '../../src/glance/errors.ts';
+import { Conflict, GlanceConnectionFailed, ImageGone } from '../../src/glance/errors.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { createMemoryBudget } from '../../src/lib/memory-budget.ts';
@@ -290,6 +290,7 @@ describe('the error of a transfer', () => {
 
   for (const [what, error] of [
     ['409', new Conflict('Glance returned 409', {})],
+    ['410', new ImageGone('Glance returned 410', {})],
     ['no response', new GlanceConnectionFailed('write ECONNRESET', 'GlanceUnreachable', {})],
   ] as const) {
     test(`the data is sent once more where a second upload gets ${what}, because Glance still has the first one`, async () => {
