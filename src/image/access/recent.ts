@@ -20,7 +20,7 @@ export interface RecentImages {
   onItsWayMs(id: string): number;
 }
 
-/** More than a database lags behind the one that took the write, as long as it works. */
+/** More than a database lags behind the one that took the write, and than a request is on its way, as long as both work. */
 const lagMs = 5_000;
 /** More than are created in that time. */
 const most = 1_000;
