@@ -152,13 +152,13 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   'reads or writes files': {
     sign: builtin('fs', 'fs/promises'),
     files: [
-      'commands/export.ts',
       'commands/file-credentials.ts',
       'commands/followed-file.ts',
       'commands/input.ts',
       'commands/jobs.ts',
       'commands/manifests.ts',
       'commands/metrics-access.ts',
+      'commands/new-files.ts',
       'commands/pod-transfer.ts',
       'commands/transfer.ts',
       'commands/trust.ts',

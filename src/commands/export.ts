@@ -1,22 +1,19 @@
 /**
  * `glance-image-operator export`: manifests that take over the images of a project as they are.
  *
- * Guarantees: the cloud is only read. No file that exists is overwritten; each is written as a whole or not at all.
+ * Guarantees: the cloud is only read. No file that exists is overwritten; all files are written, or none.
  */
-
-import { existsSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import * as z from 'zod';
 import { visibilities } from '../api/fields.ts';
 import type { Image } from '../glance/image.ts';
 import type { ListFilters } from '../glance/list.ts';
-import { attempt, describe, describeFileError } from '../lib/errors.ts';
+import { attempt, describe } from '../lib/errors.ts';
 import { type Command, type CommandLine, command, type Surroundings } from './command.ts';
 import { type Settings, setting, UsageError } from './config.ts';
 import { type Exported, exported, whyNotExported } from './exported.ts';
 import { manifestText } from './manifest-text.ts';
 import { checkSecretName, namespaceName } from './manifests.ts';
+import { type NewFile, writeFiles } from './new-files.ts';
 import { shown } from './output.ts';
 import { showWork } from './progress.ts';
 import { cloudSettings, localCloud, reachClouds } from './reach.ts';
@@ -114,7 +111,7 @@ async function exportImages(
   }
   work.stop();
   if (given.directory === undefined) out.write(manifests.map(textOf).join('---\n'));
-  else await writeAll(given.directory, manifests, signal);
+  else await writeFiles(given.directory, manifests.map(fileOf), signal);
   err.write(
     `${manifests.length} ${manifests.length === 1 ? 'manifest' : 'manifests'}${given.directory === undefined ? '' : ` in ${given.directory}`}.\n`,
   );
@@ -135,34 +132,11 @@ function filtersOf({ name, tag, property, image }: Given): ListFilters {
   };
 }
 
+function fileOf(one: Exported): NewFile {
+  return { name: `${one.name}.yaml`, text: textOf(one) };
+}
+
 function textOf({ manifest, leftOut }: Exported): string {
   const comments = leftOut.map((one) => `# Not declared: ${shown(one)}\n`).join('');
   return comments + manifestText(manifest);
-}
-
-/** Nothing is written where one of the files exists. */
-async function writeAll(folder: string, manifests: readonly Exported[], signal: AbortSignal): Promise<void> {
-  const files = manifests.map((one) => ({ path: join(folder, `${one.name}.yaml`), text: textOf(one) }));
-  const existing = files.find(({ path }) => existsSync(path));
-  if (existing !== undefined)
-    throw new UsageError(`${existing.path} exists: nothing was written. Name an empty folder`);
-  try {
-    await mkdir(folder, { recursive: true });
-    for (const { path, text } of files) {
-      signal.throwIfAborted();
-      const partial = `${path}.partial`;
-      // A file of this name that exists already is not ours to remove.
-      const file = await open(partial, 'wx');
-      try {
-        await file.writeFile(text).finally(() => file.close());
-        await rename(partial, path);
-      } catch (error) {
-        await rm(partial, { force: true });
-        throw error;
-      }
-    }
-  } catch (error) {
-    signal.throwIfAborted();
-    throw new UsageError(`cannot write to ${folder}: ${describeFileError(error)}`);
-  }
 }
