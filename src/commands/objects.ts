@@ -68,7 +68,8 @@ export async function resourceNames(
   settings: ValuesOf<typeof clusterSettings>,
   surroundings: Surroundings,
 ): Promise<string[]> {
-  await using cluster = reachCluster(settings, surroundings);
+  // A question would be mixed with the line that is typed.
+  await using cluster = reachCluster(settings, surroundings, { isUnattended: true });
   const { clock, signal } = surroundings;
   const items = await withDeadline(clock, 'a list of names', completionMs, signal, (over) =>
     allResources(metadataOnly(glanceImageType), cluster.client, cluster.namespace, over),

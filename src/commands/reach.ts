@@ -103,11 +103,11 @@ export interface Cluster extends AsyncDisposable {
   namespace: string;
 }
 
-/** `writes`: the command may change objects. */
+/** `writes`: the command may change objects. `isUnattended`: it may ask the user nothing. */
 export function reachCluster(
   settings: ValuesOf<typeof clusterSettings>,
   { clock }: Surroundings,
-  writes = false,
+  { writes = false, isUnattended = false } = {},
 ): Cluster {
   const { kubeconfig, context, namespace } = settings;
   const transport = createApiTransport({
@@ -116,6 +116,7 @@ export function reachCluster(
     version: programVersion,
     clock,
     random: Math.random,
+    isUnattended,
     ...(writes ? {} : { mayWrite: refuseToWrite }),
   });
   return {

@@ -40,7 +40,7 @@ async function rollback(
 ): Promise<boolean> {
   const { signal, err } = surroundings;
   if (name === undefined) throw new UsageError('give the NAME of a resource');
-  await using cluster = reachCluster(given, surroundings, true);
+  await using cluster = reachCluster(given, surroundings, { writes: true });
   const resource = await namedResource(name, cluster, signal);
   const pin = pinFor(resource, given.to);
   const manager = await gitManager(name, cluster, signal);

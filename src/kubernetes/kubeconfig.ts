@@ -9,10 +9,12 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { type Cluster, KubeConfig, type User } from '@kubernetes/client-node';
 import { parseDocument } from 'yaml';
 import * as z from 'zod';
+import { neverAborted } from '../lib/abort.ts';
 import { compact } from '../lib/compact.ts';
 import { describe, describeFileError, errorCode } from '../lib/errors.ts';
 import { valueHash } from '../lib/hash.ts';
 import { KubernetesError } from './errors.ts';
+import { createPlugins, type PluginRun, withPlugin } from './login-plugin.ts';
 
 export interface ApiCredentials {
   headers: Record<string, string>;
@@ -67,9 +69,14 @@ function withToken({ server, ca, tokenFile }: TokenLogin): KubeConfig {
  * Throws KubeconfigInvalid. Without a `file`: KUBECONFIG, then ~/.kube/config, then the Pod's ServiceAccount. `context`: instead of
  * the current one.
  */
-export function loadKubeconfig(file: string | TokenLogin | undefined, context?: string): KubeConfig {
+export function loadKubeconfig(
+  file: string | TokenLogin | undefined,
+  context?: string,
+  plugins: PluginRun = { signal: neverAborted(), isUnattended: false },
+): KubeConfig {
   if (typeof file === 'object') return withToken(file);
   const config = file === undefined ? loadDefault() : loadFile(file);
+  config.addAuthenticator(createPlugins(plugins));
   // `kubectl proxy` and the like: without TLS there is nothing to verify, and client-node requires that to be stated.
   config.clusters = config.clusters.map((each) =>
     each.server.startsWith('http:') ? { ...each, skipTLSVerify: true } : each,
@@ -92,7 +99,7 @@ function loadFile(file: string): KubeConfig {
     if (empty.test(text)) config.loadFromOptions({ clusters: [], users: [], contexts: [], currentContext: '' });
     else config.loadFromString(text);
     config.makePathsAbsolute(dirname(file));
-    config.users = withTokenFiles(config.users, text, dirname(file));
+    config.users = withTokenFiles(config.users, text, dirname(file)).map((user) => withPlugin(user, dirname(file)));
   } catch (error) {
     throw invalidKubeconfig(`${file}: ${problemOf(error)}`, error);
   }

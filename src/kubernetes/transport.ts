@@ -84,6 +84,8 @@ export interface ApiTransportOptions {
   kubeconfig?: string | TokenLogin;
   /** Of the kubeconfig. Default: its current one. */
   context?: string;
+  /** No user can answer a question of the kubeconfig's exec plugin, which gets no terminal. Default: false. */
+  isUnattended?: boolean;
   /** Of this program, for the User-Agent. */
   version: string;
   clock: Clock;
@@ -99,8 +101,10 @@ const maxLineBytes = 16 * 2 ** 20;
 const credentialsAgeMs = 30_000;
 
 export function createApiTransport(options: ApiTransportOptions): ApiTransport {
-  const { clock, random, observe, mayWrite = mayAlwaysWrite } = options;
-  let config = loadKubeconfig(options.kubeconfig, options.context);
+  const { clock, random, observe, mayWrite = mayAlwaysWrite, isUnattended = false } = options;
+  const closing = new AbortController();
+  const load = () => loadKubeconfig(options.kubeconfig, options.context, { signal: closing.signal, isUnattended });
+  let config = load();
   const cluster = clusterOf(config);
   const base = new URL(cluster.server);
   const server = safeUrl(base).replace(/\/$/, '');
@@ -146,10 +150,7 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
     const response = await send(first, kind, call, signal);
     if (response.statusCode !== 401) return response;
     await response.body.dump();
-    const second =
-      login === first
-        ? await abortable(renew(loadKubeconfig(options.kubeconfig, options.context)), signal)
-        : await currentLogin();
+    const second = login === first ? await abortable(renew(load()), signal) : await currentLogin();
     return send(second, kind, call, signal);
   }
 
@@ -255,6 +256,7 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
     },
 
     async close() {
+      closing.abort(new Error('the client was closed'));
       const old = agents;
       agents = undefined;
       login = undefined;

@@ -110,7 +110,13 @@ export async function writeKubeconfig(t: TestContext, server: string, user: obje
 export async function connect(
   t: TestContext,
   server: { url: string },
-  options: { clock?: Clock; user?: object; observe?: (record: CallRecord) => void; mayWrite?: () => void } = {},
+  options: {
+    clock?: Clock;
+    user?: object;
+    observe?: (record: CallRecord) => void;
+    mayWrite?: () => void;
+    isUnattended?: boolean;
+  } = {},
 ): Promise<ApiTransport> {
   const kubeconfig = await writeKubeconfig(t, server.url, options.user ?? { token: 'secret-token' });
   const transport = createApiTransport({
@@ -118,6 +124,7 @@ export async function connect(
     version: '1.2.3',
     clock: options.clock ?? createImpatientClock(),
     random: () => 0.5,
+    ...(options.isUnattended === undefined ? {} : { isUnattended: options.isUnattended }),
     ...(options.observe === undefined ? {} : { observe: options.observe }),
     ...(options.mayWrite === undefined ? {} : { mayWrite: options.mayWrite }),
   });
