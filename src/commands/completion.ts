@@ -28,24 +28,37 @@ export const completionCommand: Command = command({
   },
 });
 
+/**
+ * A shell passes arguments on as they are typed, with quotes and `~`. bash also divides them at `=` and `:`, and replaces only the last
+ * part, whose beginning is `before`.
+ */
 const scripts: Readonly<Record<Shell, string>> = {
   bash: `_glance_image_operator() {
-  local IFS=$'\\n'
-  COMPREPLY=($("\${COMP_WORDS[0]}" __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
-  if [ \${#COMPREPLY[@]} -eq 0 ]; then compopt -o default; fi
+  local IFS=$'\\n' rest=\${COMP_LINE:0:COMP_POINT} words=() last=-1 before piece at
+  for ((at = 0; at <= COMP_CWORD; at++)); do
+    piece=\${COMP_WORDS[at]}
+    if [[ $at = 0 || $rest = [[:blank:]]* ]]; then last=$((last + 1)) before=; else before=\${words[last]}; fi
+    words[last]=$before$piece
+    rest=\${rest#*"$piece"}
+  done
+  case $piece in '' | *[!=:]*) ;; *) before=$before$piece ;; esac
+  words=("\${words[@]//[\\"\\'\\\\]/}")
+  words=("\${words[@]/#\\~\\//"$HOME"/}")
+  COMPREPLY=($("\${words[0]}" __complete -- "\${words[@]:1}" 2>/dev/null))
+  COMPREPLY=("\${COMPREPLY[@]#"$before"}")
 }
-complete -F _glance_image_operator glance-image-operator kubectl-glanceimage
+complete -o default -F _glance_image_operator glance-image-operator kubectl-glanceimage
 `,
   zsh: `_glance_image_operator() {
   local -a found
-  found=("\${(@f)$("\${words[1]}" __complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  found=("\${(@f)$("\${words[1]}" __complete -- "\${(@)\${(@Q)words[2,CURRENT]}/#\\~\\//$HOME/}" 2>/dev/null)}")
   if [ -n "\${found[1]}" ]; then compadd -- "\${found[@]}"; else _files; fi
 }
 compdef _glance_image_operator glance-image-operator kubectl-glanceimage
 `,
   fish: `function __glance_image_operator
   set -l words (commandline -opc) (commandline -ct)
-  set -l found ($words[1] __complete -- $words[2..-1] 2>/dev/null)
+  set -l found ($words[1] __complete -- (string replace -r '^~/' "$HOME/" -- $words[2..-1]) 2>/dev/null)
   if test (count $found) -gt 0
     printf '%s\\n' $found
   else

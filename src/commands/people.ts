@@ -78,10 +78,9 @@ export async function candidates(
   const [first = '', ...rest] = words;
   const last = words.at(-1) ?? '';
   const matching = (all: readonly string[]) => all.filter((one) => one.startsWith(last));
-  if (rest.length === 0) {
-    const names = commands.filter(({ isHidden }) => !isHidden).map(({ name }) => name);
-    return matching([...names, '--help']);
-  }
+  const names = commands.filter(({ isHidden }) => !isHidden).map(({ name }) => name);
+  if (rest.length === 0) return matching([...names, 'help', '--help']);
+  if (first === 'help') return rest.length === 1 ? matching(names) : [];
   const chosen = commands.find(({ name }) => name === first);
   if (chosen === undefined) return undefined;
   const joined = /^(--[\w-]+=)(.*)$/.exec(last);
@@ -89,24 +88,11 @@ export async function candidates(
     const [, start = '', value = ''] = joined;
     return choices(chosen, start.slice(0, -1), value)?.map((one) => `${start}${one}`);
   }
-  // bash takes `=` for a word of its own.
-  const isApart = last === '=' || rest.at(-2) === '=';
-  const before = last === '=' ? rest.at(-2) : isApart ? rest.at(-3) : rest.at(-2);
-  if (takes(chosen, before)) return choices(chosen, before, last === '=' ? '' : last);
+  const before = rest.at(-2);
+  if (takes(chosen, before)) return choices(chosen, before, last);
   if (last.startsWith('-')) return matching([...chosen.flags.map(({ flag }) => flag), '--help']);
-  const all = await chosen.candidates(withoutGaps(rest.slice(0, -1)), surroundings);
+  const all = await chosen.candidates(rest.slice(0, -1), surroundings);
   return all && matching(all);
-}
-
-/** The arguments of a command, as a shell passes them on. bash takes `=` for a word of its own. */
-function withoutGaps(words: readonly string[]): string[] {
-  const all: string[] = [];
-  for (const word of words) {
-    const before = all.at(-1);
-    if (before !== undefined && (word === '=' || /^--[\w-]+=$/.test(before))) all[all.length - 1] = `${before}${word}`;
-    else all.push(word);
-  }
-  return all;
 }
 
 function takes({ flags }: Command, name: string | undefined): boolean {

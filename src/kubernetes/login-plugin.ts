@@ -16,7 +16,7 @@ import { describe } from '../lib/errors.ts';
 export interface PluginRun {
   /** Ends the programs that have not ended. */
   signal: AbortSignal;
-  /** No user can answer a question: a program gets no terminal. */
+  /** No user can respond to a program, which gets no terminal. */
   isUnattended: boolean;
 }
 
@@ -88,7 +88,7 @@ async function resultOf({ command, args, env }: Plugin, { signal, isUnattended }
       readBounded(child.stderr, largestOutput),
       once(child, 'exit'),
     ]);
-    // What it has started may keep its output open.
+    // Another program that it has started may keep its output open.
     const [output, messages, [code, by]] = await abortable(ended, signal);
     if (output.end === 'limit') throw new Error(`${command} printed more than ${largestOutput} bytes`);
     if (code !== 0) {

@@ -84,7 +84,7 @@ export interface ApiTransportOptions {
   kubeconfig?: string | TokenLogin;
   /** Of the kubeconfig. Default: its current one. */
   context?: string;
-  /** No user can answer a question of the kubeconfig's exec plugin, which gets no terminal. Default: false. */
+  /** No user can respond to the kubeconfig's exec plugin, which gets no terminal. Default: false. */
   isUnattended?: boolean;
   /** Of this program, for the User-Agent. */
   version: string;

@@ -1,7 +1,9 @@
 /** The completion of commands, flags, their values and the names of resources. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { completionCommand } from '../../src/commands/completion.ts';
 import { candidates, candidatesCommand, commandsForPeople } from '../../src/commands/people.ts';
@@ -27,9 +29,9 @@ test('completion knows the commands, the flags of a command and the choices of a
   assert.deepEqual(await completed('plan', '--output', ''), ['table', 'json', 'yaml']);
   assert.deepEqual(await completed('plan', '-o', 'j'), ['json']);
   assert.deepEqual(await completed('plan', '--output=j'), ['--output=json']);
-  // bash takes = for a word of its own.
-  assert.deepEqual(await completed('plan', '--output', '='), ['table', 'json', 'yaml']);
-  assert.deepEqual(await completed('plan', '--output', '=', 'j'), ['json']);
+  assert.deepEqual(await completed('hel'), ['help']);
+  assert.deepEqual(await completed('help', 'pl'), ['plan']);
+  assert.deepEqual(await completed('help', 'plan', ''), []);
   assert.deepEqual(await completed('export', '--deletion-policy', ''), ['Retain', 'Delete']);
   assert.deepEqual(await completed('completion', ''), ['bash', 'zsh', 'fish']);
   assert.deepEqual(await completed('completion', 'bash', ''), []);
@@ -66,7 +68,7 @@ test('the names of resources are completed from the cluster and the namespace th
   ]);
   assert.equal(server.seen.at(-1)?.path, '/apis/glance-image-operator.dev/v1alpha1/namespaces/images/glanceimages');
   assert.match(server.seen.at(-1)?.headers.accept ?? '', /PartialObjectMetadataList/);
-  for (const flags of [['-n', 'team'], ['--namespace=team'], ['--namespace', '=', 'team']]) {
+  for (const flags of [['-n', 'team'], ['--namespace=team']]) {
     assert.deepEqual(await completed('diff', '--kubeconfig', kubeconfig, ...flags, 'd'), ['debian-12']);
     assert.match(server.seen.at(-1)?.path ?? '', /\/namespaces\/team\/glanceimages$/, flags.join(' '));
   }
@@ -117,13 +119,45 @@ test('a cluster that does not respond delays the completion by three seconds onl
   assert.deepEqual(await found, []);
 });
 
-test('bash completes what the program offers', () => {
+/** What bash has after TAB at the end of a line, which it has divided like this. */
+function byBash(line: string, parts: readonly string[]): string {
   const script = `source <(glance-image-operator completion bash)
-    COMP_WORDS=(glance-image-operator plan --offl); COMP_CWORD=2
-    _glance_image_operator 2>/dev/null
+    COMP_LINE=$1; COMP_POINT=\${#1}; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+    _glance_image_operator
     printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { stdout, stderr } = installed.run(['bash', '-c', script]);
-  assert.equal(stdout, '--offline\n', stderr);
+  const { stdout, stderr } = installed.run(['bash', '-c', script, 'bash', line, ...parts]);
+  assert.equal(stderr, '', line);
+  return stdout.trim();
+}
+
+test('bash completes what the program offers, after = too', () => {
+  const command = 'glance-image-operator';
+  assert.equal(byBash(`${command} plan --offl`, [command, 'plan', '--offl']), '--offline');
+  assert.equal(byBash(`${command} plan --output=j`, [command, 'plan', '--output', '=', 'j']), 'json');
+  assert.equal(byBash(`${command} plan --output=`, [command, 'plan', '--output', '=']), 'table\njson\nyaml');
+  assert.equal(byBash(`${command} plan --filename `, [command, 'plan', '--filename', '']), '');
+});
+
+test('bash passes words on without quotes and with the folder of the user, and does not divide them at colons', () => {
+  const stub = join(installed.folder, 'stub');
+  writeFileSync(stub, '#!/bin/sh\nprintf "%s\\n" "$@"\n', { mode: 0o755 });
+  for (const path of ['~/my\\ config', `"${installed.folder}/my config"`, `'${installed.folder}/my config'`])
+    assert.equal(
+      byBash(`~/stub status --context arn:aws:x --kubeconfig ${path} deb`, [
+        ...['~/stub', 'status', '--context', 'arn', ':', 'aws', ':', 'x', '--kubeconfig', path, 'deb'],
+      ]),
+      [
+        '__complete',
+        '--',
+        'status',
+        '--context',
+        'arn:aws:x',
+        '--kubeconfig',
+        `${installed.folder}/my config`,
+        'deb',
+      ].join('\n'),
+      path,
+    );
 });
 
 test('kubectl completes the commands and flags of its plugin, and files after a flag that takes one', () => {

@@ -145,7 +145,7 @@ test('an exec plugin has no input, and none without a user has a terminal', asyn
   assert.equal(server.seen.length, 2);
 });
 
-test('what an exec plugin prints is used until it expires, is bounded, and is named as the cause if it is no credential', async (t) => {
+test('the output of an exec plugin is bounded, is used until it expires, and is named as the cause if it is no credential', async (t) => {
   const server = await startServer(t, json(200, {}));
   const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-plugin-'));
   t.after(() => rmSync(folder, { recursive: true }));
