@@ -34,7 +34,12 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'starts programs or threads': {
     sign: builtin('child_process', 'cluster', 'worker_threads'),
-    files: ['lib/thread-program.ts', 'source/decompress/bzip2-thread.ts', 'transfer/thread-main.ts'],
+    files: [
+      'kubernetes/login-plugin.ts',
+      'lib/thread-program.ts',
+      'source/decompress/bzip2-thread.ts',
+      'transfer/thread-main.ts',
+    ],
   },
   'changes or deletes images in Glance': {
     sign: /\bimages\.(?:create|patch|remove|importImage|removeFromStore|deactivate|reactivate|members\.(?:add|remove))\(|\bimages\[\w+\]\(/,
@@ -76,7 +81,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
   },
   'parses JSON': {
     sign: /\bJSON\.parse\b/,
-    files: ['commands/transfer.ts', 'jobs/json.ts', 'kubernetes/response.ts', 'openstack/json.ts'],
+    files: ['commands/transfer.ts', 'kubernetes/response.ts', 'lib/json.ts', 'openstack/json.ts'],
   },
   'parses JSON of a cloud': {
     sign: calls('parseJson', 'parseExactJson', 'parseJsonWithTexts'),
@@ -109,6 +114,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
     sign: calls('readBounded'),
     files: [
       'commands/input.ts',
+      'kubernetes/login-plugin.ts',
       'kubernetes/response.ts',
       'library/certificates.ts',
       'openstack/response.ts',
@@ -139,6 +145,7 @@ export const gates: Record<string, { sign: RegExp; files: readonly string[] }> =
       'commands/metrics-access.ts',
       'controller/health.ts',
       'http/proxy.ts',
+      'kubernetes/login-plugin.ts',
       'openstack/access-token.ts',
       'openstack/authorizer.ts',
       'openstack/federation.ts',

@@ -7,11 +7,11 @@
  */
 import * as z from 'zod';
 import { compact } from '../lib/compact.ts';
+import { parseBounded } from '../lib/json.ts';
 import type { Key } from '../lib/key.ts';
 import { runIDOf, type TransferRun } from '../transfer/executor.ts';
 import { longestRunOf } from '../transfer/pace.ts';
 import { TransferPlan } from '../transfer/plan.ts';
-import { parseBounded } from './json.ts';
 import { containerName } from './objects.ts';
 import type { RunFiles } from './run-files.ts';
 import type { JobTemplate } from './template.ts';

@@ -6,10 +6,10 @@
  */
 import * as z from 'zod';
 import { type ErrorCode, errorCodes, longestDelayMs } from '../lib/error-codes.ts';
+import { parseBounded } from '../lib/json.ts';
 import { printable } from '../lib/text.ts';
 import type { EncodedError } from '../transfer/error-codec.ts';
 import type { TransferResult } from '../transfer/plan.ts';
-import { parseBounded } from './json.ts';
 
 export type PodResult = Omit<TransferResult, 'image'>;
 

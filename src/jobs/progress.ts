@@ -10,10 +10,10 @@ import { type KubernetesObject, parseObject, pathOf, type ResourceType } from '.
 import type { ApiTransport } from '../kubernetes/transport.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
+import { parseBounded } from '../lib/json.ts';
 import type { Logger } from '../lib/log.ts';
 import { mapOf } from '../lib/map-of.ts';
 import type { TransferProgress } from '../transfer/plan.ts';
-import { parseBounded } from './json.ts';
 
 export interface ProgressPlace {
   namespace: string;

@@ -7,10 +7,10 @@ import * as z from 'zod';
 import type { EgressPair, EgressRules } from '../http/egress.ts';
 import type { ApiServer } from '../kubernetes/kubeconfig.ts';
 import { OperatorError } from '../lib/errors.ts';
+import { parseBounded } from '../lib/json.ts';
 import { leastAccess } from '../transfer/access.ts';
 import type { TransferAccess } from '../transfer/executor.ts';
 import { TransferPlan } from '../transfer/plan.ts';
-import { parseBounded } from './json.ts';
 
 /** By name. */
 export type RunFiles = Readonly<Record<(typeof names)[number], string>>;

@@ -10,6 +10,7 @@ import { type Cluster, KubeConfig, type User } from '@kubernetes/client-node';
 import { parseDocument } from 'yaml';
 import * as z from 'zod';
 import { neverAborted } from '../lib/abort.ts';
+import { systemClock } from '../lib/clock.ts';
 import { compact } from '../lib/compact.ts';
 import { describe, describeFileError, errorCode } from '../lib/errors.ts';
 import { valueHash } from '../lib/hash.ts';
@@ -72,7 +73,7 @@ function withToken({ server, ca, tokenFile }: TokenLogin): KubeConfig {
 export function loadKubeconfig(
   file: string | TokenLogin | undefined,
   context?: string,
-  plugins: PluginRun = { signal: neverAborted(), isUnattended: false },
+  plugins: PluginRun = { signal: neverAborted(), isUnattended: false, now: systemClock.now },
 ): KubeConfig {
   if (typeof file === 'object') return withToken(file);
   const config = file === undefined ? loadDefault() : loadFile(file);

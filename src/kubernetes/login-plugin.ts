@@ -12,18 +12,21 @@ import * as z from 'zod';
 import { readBounded } from '../http/body.ts';
 import { abortable } from '../lib/abort.ts';
 import { describe } from '../lib/errors.ts';
+import { parseBounded } from '../lib/json.ts';
 
 export interface PluginRun {
   /** Ends the programs that have not ended. */
   signal: AbortSignal;
   /** No user can respond to a program, which gets no terminal. */
   isUnattended: boolean;
+  now(): Date;
 }
 
 const provider = 'login-plugin';
 const largestOutput = 2 ** 20;
 
 const pluginSchema = z.object({
+  apiVersion: z.string().default('client.authentication.k8s.io/v1'),
   command: z.string().min(1),
   args: z.array(z.string()).nullish(),
   env: z.array(z.object({ name: z.string(), value: z.string() })).nullish(),
@@ -58,7 +61,9 @@ export function createPlugins(run: PluginRun): Parameters<KubeConfig['addAuthent
     async applyAuthentication({ name, authProvider }, options) {
       const before = known.get(name);
       const result =
-        before !== undefined && isValid(before) ? before : await resultOf(pluginSchema.parse(authProvider.config), run);
+        before !== undefined && isValid(before, run.now())
+          ? before
+          : await resultOf(pluginSchema.parse(authProvider.config), run);
       known.set(name, result);
       const { token, clientCertificateData: cert, clientKeyData: key } = result;
       if (cert) options.cert = cert;
@@ -68,14 +73,20 @@ export function createPlugins(run: PluginRun): Parameters<KubeConfig['addAuthent
   };
 }
 
-function isValid({ expirationTimestamp }: Result): boolean {
-  return !expirationTimestamp || Date.parse(expirationTimestamp) > Date.now();
+function isValid({ expirationTimestamp }: Result, now: Date): boolean {
+  return !expirationTimestamp || Date.parse(expirationTimestamp) > now.getTime();
 }
 
-async function resultOf({ command, args, env }: Plugin, { signal, isUnattended }: PluginRun): Promise<Result> {
+async function resultOf(
+  { apiVersion, command, args, env }: Plugin,
+  { signal, isUnattended }: PluginRun,
+): Promise<Result> {
   signal.throwIfAborted();
+  const given = Object.fromEntries((env ?? []).map(({ name, value }) => [name, value]));
+  // A program chooses the version of its output by this variable, as kubectl sets it.
+  const info = JSON.stringify({ apiVersion, kind: 'ExecCredential', spec: { interactive: false } });
   const child = spawn(command, args ?? [], {
-    env: { ...process.env, ...Object.fromEntries((env ?? []).map(({ name, value }) => [name, value])) },
+    env: { ...process.env, ...given, KUBERNETES_EXEC_INFO: info },
     stdio: ['ignore', 'pipe', 'pipe'],
     // It leads a session of its own, which has no terminal.
     detached: isUnattended,
@@ -97,9 +108,9 @@ async function resultOf({ command, args, env }: Plugin, { signal, isUnattended }
         `${command} ended ${by === null ? `with code ${code}` : `by ${by}`}${text === '' ? '' : `: ${text}`}`,
       );
     }
-    const result = resultSchema.safeParse(parsed(output.bytes.toString('utf8')));
-    if (!result.success) throw new Error(`${command} printed no credentials`);
-    return result.data.status;
+    const result = parseBounded(resultSchema, output.bytes.toString('utf8'), largestOutput);
+    if (result === undefined) throw new Error(`${command} printed no credentials`);
+    return result.status;
   } finally {
     signal.removeEventListener('abort', stop);
   }
@@ -107,12 +118,4 @@ async function resultOf({ command, args, env }: Plugin, { signal, isUnattended }
 
 function end({ pid, exitCode, signalCode }: ChildProcess, isGroup: boolean): void {
   if (pid !== undefined && exitCode === null && signalCode === null) process.kill(isGroup ? -pid : pid);
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -103,7 +103,8 @@ const credentialsAgeMs = 30_000;
 export function createApiTransport(options: ApiTransportOptions): ApiTransport {
   const { clock, random, observe, mayWrite = mayAlwaysWrite, isUnattended = false } = options;
   const closing = new AbortController();
-  const load = () => loadKubeconfig(options.kubeconfig, options.context, { signal: closing.signal, isUnattended });
+  const plugins = { signal: closing.signal, isUnattended, now: () => clock.now() };
+  const load = () => loadKubeconfig(options.kubeconfig, options.context, plugins);
   let config = load();
   const cluster = clusterOf(config);
   const base = new URL(cluster.server);

@@ -1,4 +1,5 @@
 /** An API server with the responses of a test: the n-th request gets the n-th response, and the last response stays. */
+import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { type ApiTransport, type CallRecord, createApiTransport } from '../../src/kubernetes/transport.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 
@@ -133,3 +135,11 @@ export async function connect(
 }
 
 export const never = new AbortController().signal;
+
+export function rejectsWith(reason: string) {
+  return (error: unknown) => {
+    assert.ok(error instanceof KubernetesError, String(error));
+    assert.equal(error.reason, reason);
+    return true;
+  };
+}

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,13 +8,13 @@ import { KubernetesError } from '../../src/kubernetes/errors.ts';
 import { type CallRecord, createApiTransport } from '../../src/kubernetes/transport.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createVirtualClock } from '../clock.ts';
-import { eventually } from '../env/wait.ts';
 import {
   connect,
   createImpatientClock,
   json,
   lines,
   never,
+  rejectsWith,
   reset,
   silence,
   startServer,
@@ -25,14 +25,6 @@ import {
 const path = '/api/v1/things';
 /** Of a stream. */
 const limits = { deadlineMs: 5000, idleMs: 60_000 };
-
-function rejectsWith(reason: string) {
-  return (error: unknown) => {
-    assert.ok(error instanceof KubernetesError, String(error));
-    assert.equal(error.reason, reason);
-    return true;
-  };
-}
 
 test('a request carries credentials, user agent and query, and its response is parsed', async (t) => {
   const server = await startServer(t, json(200, { hello: 'world' }));
@@ -69,105 +61,6 @@ test('user and password of the kubeconfig become a basic authorization', async (
   const transport = await connect(t, server, { user: { username: 'a', password: 'b' } });
   await transport.request({ method: 'GET', path }, never);
   assert.equal(server.seen[0]?.headers.authorization, `Basic ${Buffer.from('a:b').toString('base64')}`);
-});
-
-test('an exec plugin supplies the token', async (t) => {
-  const server = await startServer(t, json(200, {}));
-  const credential = { apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status: { token: 'T' } };
-  const exec = { apiVersion: credential.apiVersion, command: '/bin/echo', args: [JSON.stringify(credential)] };
-  const transport = await connect(t, server, { user: { exec } });
-  await transport.request({ method: 'GET', path }, never);
-  assert.equal(server.seen[0]?.headers.authorization, 'Bearer T');
-});
-
-test('an exec plugin that fails is named as the cause, and one that hangs ends with the deadline', async (t) => {
-  const server = await startServer(t, json(200, {}));
-  const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: '/bin/false', args: [] };
-  const failing = await connect(t, server, { user: { exec } });
-  await assert.rejects(failing.request({ method: 'GET', path }, never), rejectsWith('CredentialsUnavailable'));
-  const hanging = await connect(t, server, {
-    user: { exec: { ...exec, command: '/bin/sleep', args: ['2'] } },
-    clock: systemClock,
-  });
-  await assert.rejects(
-    hanging.request({ method: 'GET', path, deadlineMs: 50 }, never),
-    rejectsWith('DeadlineExceeded'),
-  );
-});
-
-const credentials = `echo '{"status":{"token":"T"}}'`;
-const plugin = (script: string) => ({
-  exec: { command: '/bin/sh', args: ['-c', script], interactiveMode: 'IfAvailable' },
-});
-
-test('an exec plugin that has not ended ends when the transport is closed, with everything that it started if no user attends', async (t) => {
-  const server = await startServer(t, json(200, {}));
-  const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-plugin-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  for (const isUnattended of [false, true]) {
-    const file = join(folder, `pids-${isUnattended}`);
-    const hanging = isUnattended ? `sleep 600 & echo $$ $! >${file}; wait` : `echo $$ >${file}; exec sleep 600`;
-    const transport = await connect(t, server, { user: plugin(hanging), isUnattended, clock: createVirtualClock() });
-    const asked = transport.request({ method: 'GET', path }, never);
-    const pids = await eventually(
-      () => (existsSync(file) && readFileSync(file, 'utf8').match(/\d+(?=[ \n])/g)) || undefined,
-      () => 'the plugin did not start',
-    );
-    assert.equal(pids.length, isUnattended ? 2 : 1);
-    await transport.close();
-    await assert.rejects(asked, rejectsWith('CredentialsUnavailable'));
-    for (const pid of pids)
-      await eventually(
-        () => hasEnded(Number(pid)),
-        () => `process ${pid} of the plugin is still there`,
-      );
-  }
-});
-
-/** A process that waits for its parent to notice its end has ended too. */
-function hasEnded(pid: number): boolean {
-  try {
-    return / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return true;
-  }
-}
-
-test('an exec plugin has no input, and none without a user has a terminal', async (t) => {
-  const server = await startServer(t, json(200, {}));
-  const reading = `if read -r line; then exit 1; fi; ${credentials}`;
-  const transport = await connect(t, server, { user: plugin(reading) });
-  await transport.request({ method: 'GET', path }, never);
-  assert.equal(server.seen.at(-1)?.headers.authorization, 'Bearer T');
-  const session = `[ "$(ps -o sid= -p $$ | tr -d ' ')" = $$ ] && ${credentials}`;
-  const alone = await connect(t, server, { user: plugin(session), isUnattended: true });
-  await alone.request({ method: 'GET', path }, never);
-  assert.equal(server.seen.length, 2);
-});
-
-test('the output of an exec plugin is bounded, is used until it expires, and is named as the cause if it is no credential', async (t) => {
-  const server = await startServer(t, json(200, {}));
-  const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-plugin-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const clock = createVirtualClock();
-  const count = join(folder, 'count');
-  const transport = await connect(t, server, { user: plugin(`echo >>${count}; ${credentials}`), clock });
-  for (let calls = 0; calls < 3; calls++) {
-    await transport.request({ method: 'GET', path }, never);
-    await clock.advance(60_000);
-  }
-  assert.equal(readFileSync(count, 'utf8'), '\n');
-  for (const [script, problem] of [
-    ['head -c 3000000 /dev/zero', /more than 1048576 bytes/],
-    ['echo text', /printed no credentials/],
-    ['echo "log in first" >&2; exit 3', /ended with code 3: log in first/],
-    ['kill -9 $$', /ended by SIGKILL/],
-  ] as const) {
-    const failing = await connect(t, server, { user: plugin(script) });
-    await assert.rejects(failing.request({ method: 'GET', path }, never), problem, script);
-  }
-  const missing = await connect(t, server, { user: { exec: { command: 'no-such-plugin' } } });
-  await assert.rejects(missing.request({ method: 'GET', path }, never), /no-such-plugin/);
 });
 
 test('a 401 makes the transport read the credentials again, once', async (t) => {

@@ -1,4 +1,4 @@
-/** JSON from pods and objects of the cluster. Guarantees: text is bounded before it is parsed, and no error is thrown. */
+/** JSON from programs, pods and objects of the cluster. Guarantees: text is bounded before it is parsed, and no error is thrown. */
 import type * as z from 'zod';
 
 /** Undefined if the text is too long, is not JSON, or has another form. */

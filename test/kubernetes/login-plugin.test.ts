@@ -1,0 +1,134 @@
+/** Programs that supply the login of a kubeconfig. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { systemClock } from '../../src/lib/clock.ts';
+import { createVirtualClock } from '../clock.ts';
+import { eventually } from '../env/wait.ts';
+import { connect, json, never, rejectsWith, startServer } from './server.ts';
+
+const path = '/api/v1/things';
+
+test('an exec plugin supplies the token', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const credential = { apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status: { token: 'T' } };
+  const exec = { apiVersion: credential.apiVersion, command: '/bin/echo', args: [JSON.stringify(credential)] };
+  const transport = await connect(t, server, { user: { exec } });
+  await transport.request({ method: 'GET', path }, never);
+  assert.equal(server.seen[0]?.headers.authorization, 'Bearer T');
+});
+
+test('an exec plugin gets the version of the output that the kubeconfig names', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const apiVersion = 'client.authentication.k8s.io/v1beta1';
+  const script = `printf '{"status":{"token":"%s"}}' "$(echo "$KUBERNETES_EXEC_INFO" | base64 -w0)"`;
+  const exec = { apiVersion, command: '/bin/sh', args: ['-c', script] };
+  const transport = await connect(t, server, { user: { exec } });
+  await transport.request({ method: 'GET', path }, never);
+  const [, token = ''] = server.seen[0]?.headers.authorization?.split(' ') ?? [];
+  assert.deepEqual(JSON.parse(Buffer.from(token, 'base64').toString()), {
+    apiVersion,
+    kind: 'ExecCredential',
+    spec: { interactive: false },
+  });
+});
+
+test('an exec plugin that fails is named as the cause, and one that hangs ends with the deadline', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: '/bin/false', args: [] };
+  const failing = await connect(t, server, { user: { exec } });
+  await assert.rejects(failing.request({ method: 'GET', path }, never), rejectsWith('CredentialsUnavailable'));
+  const hanging = await connect(t, server, {
+    user: { exec: { ...exec, command: '/bin/sleep', args: ['2'] } },
+    clock: systemClock,
+  });
+  await assert.rejects(
+    hanging.request({ method: 'GET', path, deadlineMs: 50 }, never),
+    rejectsWith('DeadlineExceeded'),
+  );
+});
+
+const credentials = `echo '{"status":{"token":"T"}}'`;
+const plugin = (script: string) => ({
+  exec: { command: '/bin/sh', args: ['-c', script], interactiveMode: 'IfAvailable' },
+});
+
+test('an exec plugin that has not ended ends when the transport is closed, with everything that it started if no user attends', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-plugin-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  for (const isUnattended of [false, true]) {
+    const file = join(folder, `pids-${isUnattended}`);
+    const hanging = isUnattended ? `sleep 600 & echo $$ $! >${file}; wait` : `echo $$ >${file}; exec sleep 600`;
+    const transport = await connect(t, server, { user: plugin(hanging), isUnattended, clock: createVirtualClock() });
+    const asked = transport.request({ method: 'GET', path }, never);
+    const pids = await eventually(
+      () => (existsSync(file) && readFileSync(file, 'utf8').match(/\d+(?=[ \n])/g)) || undefined,
+      () => 'the plugin did not start',
+    );
+    assert.equal(pids.length, isUnattended ? 2 : 1);
+    await transport.close();
+    await assert.rejects(asked, rejectsWith('CredentialsUnavailable'));
+    for (const pid of pids)
+      await eventually(
+        () => hasEnded(Number(pid)),
+        () => `process ${pid} of the plugin is still there`,
+      );
+  }
+});
+
+/** A process that waits for its parent to notice its end has ended too. */
+function hasEnded(pid: number): boolean {
+  try {
+    return / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return true;
+  }
+}
+
+test('an exec plugin has no input, and none without a user has a terminal', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const reading = `if read -r line; then exit 1; fi; ${credentials}`;
+  const transport = await connect(t, server, { user: plugin(reading) });
+  await transport.request({ method: 'GET', path }, never);
+  assert.equal(server.seen.at(-1)?.headers.authorization, 'Bearer T');
+  const session = `[ "$(ps -o sid= -p $$ | tr -d ' ')" = $$ ] && ${credentials}`;
+  const alone = await connect(t, server, { user: plugin(session), isUnattended: true });
+  await alone.request({ method: 'GET', path }, never);
+  assert.equal(server.seen.length, 2);
+});
+
+test('the output of an exec plugin is bounded, is used until it expires, and is named as the cause if it is no credential', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-plugin-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const clock = createVirtualClock();
+  const count = join(folder, 'count');
+  const transport = await connect(t, server, { user: plugin(`echo >>${count}; ${credentials}`), clock });
+  for (let calls = 0; calls < 3; calls++) {
+    await transport.request({ method: 'GET', path }, never);
+    await clock.advance(60_000);
+  }
+  assert.equal(readFileSync(count, 'utf8'), '\n');
+  const expirationTimestamp = new Date(clock.now().getTime() + 90_000).toISOString();
+  const expiring = `echo >>${count}; echo '${JSON.stringify({ status: { token: 'T', expirationTimestamp } })}'`;
+  const renewed = await connect(t, server, { user: plugin(expiring), clock });
+  for (let calls = 0; calls < 3; calls++) {
+    await renewed.request({ method: 'GET', path }, never);
+    await clock.advance(60_000);
+  }
+  assert.equal(readFileSync(count, 'utf8'), '\n\n\n');
+  for (const [script, problem] of [
+    ['head -c 3000000 /dev/zero', /more than 1048576 bytes/],
+    ['echo text', /printed no credentials/],
+    ['echo "log in first" >&2; exit 3', /ended with code 3: log in first/],
+    ['kill -9 $$', /ended by SIGKILL/],
+  ] as const) {
+    const failing = await connect(t, server, { user: plugin(script) });
+    await assert.rejects(failing.request({ method: 'GET', path }, never), problem, script);
+  }
+  const missing = await connect(t, server, { user: { exec: { command: 'no-such-plugin' } } });
+  await assert.rejects(missing.request({ method: 'GET', path }, never), /no-such-plugin/);
+});
