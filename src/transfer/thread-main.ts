@@ -7,6 +7,7 @@ import { createEgressPolicy } from '../http/egress.ts';
 import { fenceOf, mayAlwaysWrite } from '../http/fence.ts';
 import { createTrust } from '../http/trust.ts';
 import { systemClock } from '../lib/clock.ts';
+import { idleMs } from '../lib/processors.ts';
 import { downloadsOf } from '../source/parallel/downloads.ts';
 import { createInlineExecutor } from './inline.ts';
 import { createRemoteMemory } from './thread-memory.ts';
@@ -24,7 +25,7 @@ const executor = createInlineExecutor({
   trust,
   memory,
   helpers: memory.helpers,
-  downloads: downloadsOf(downloads, systemClock),
+  downloads: downloadsOf(downloads, systemClock, idleMs),
   serviceAccountTokens: tokens.tokens,
   egress: { sources: createEgressPolicy(egress.sources), clouds: createEgressPolicy(egress.clouds) },
   mayWrite: fence === undefined ? mayAlwaysWrite : fenceOf(fence, systemClock),

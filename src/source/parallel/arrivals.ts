@@ -95,7 +95,8 @@ export function createArrivals({ clock, downloads }: ArrivalsOptions): Arrivals 
       count(bytes);
       if (isBeginning) return;
       const { at, others } = now();
-      const next = nextWidth(state, { at, bytes, waitedMs: at - since, others });
+      const idleProcessors = downloads.idleProcessors();
+      const next = nextWidth(state, { at, bytes, waitedMs: at - since, others, idleProcessors });
       const isSecond = state.width === 1 && next.width > 1;
       if (next.width < state.width) cut();
       state = isSecond ? tryIt(next) : next;

@@ -24,6 +24,8 @@ export interface AllDownloads {
   arrived(bytes: number): void;
   /** One of them has ended, or gives up connections. */
   cut(): void;
+  /** How many processors of the machine had nothing to do lately; infinite if that is not known. It may be a fraction. */
+  idleProcessors(): number;
   /** Undefined while another download tries a second connection, or has tried it lately in vain. */
   beginTrial(): Trial | undefined;
 }
@@ -36,6 +38,8 @@ export interface Trial {
 const longestTrialMs = 5000;
 /** If one download gains nothing, the limit is often one that all of them have. */
 const pauseMs = 5000;
+/** The processors are looked at so often, because that takes about a millisecond where there are many of them. */
+const lookMs = 200;
 /** More of them share no memory, and so have one connection for each download. */
 const mostThreads = 32;
 
@@ -72,8 +76,26 @@ export function createSharedDownloads(): SharedDownloads {
   };
 }
 
-/** The same downloads, as they are seen from a thread. */
-export function downloadsOf({ memory, thread }: DownloadsOfThread, clock: Pick<Clock, 'monotonic'>): AllDownloads {
+/** `idleMs`: for how long the processors have had nothing to do, all of them together. */
+function processors(clock: Pick<Clock, 'monotonic'>, idleMs: () => number): () => number {
+  let seen = { at: clock.monotonic(), idleMs: idleMs() };
+  let idle = Number.POSITIVE_INFINITY;
+  return () => {
+    const at = clock.monotonic();
+    if (at - seen.at < lookMs) return idle;
+    const now = { at, idleMs: idleMs() };
+    idle = (now.idleMs - seen.idleMs) / (now.at - seen.at);
+    seen = now;
+    return idle;
+  };
+}
+
+/** The same downloads, as they are seen from a thread. `idleMs`: of all processors together; undefined: that is not known. */
+export function downloadsOf(
+  { memory, thread }: DownloadsOfThread,
+  clock: Pick<Clock, 'monotonic'>,
+  idleMs?: () => number,
+): AllDownloads {
   const words = new BigInt64Array(memory);
   const held = places.held + thread;
   const now = () => BigInt(Math.floor(clock.monotonic()));
@@ -101,6 +123,7 @@ export function downloadsOf({ memory, thread }: DownloadsOfThread, clock: Pick<C
       bytes: Number(Atomics.load(words, places.bytes)),
       cuts: Number(Atomics.load(words, places.cuts)),
     }),
+    idleProcessors: idleMs === undefined ? () => Number.POSITIVE_INFINITY : processors(clock, idleMs),
     cut: () => void Atomics.add(words, places.cuts, 1n),
     arrived: (bytes) => void Atomics.add(words, places.bytes, BigInt(bytes)),
     beginTrial() {

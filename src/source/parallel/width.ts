@@ -2,9 +2,9 @@
  * How many connections a download uses. It begins with one, tries a second one while the reader waits for the source, and more of them as
  * long as more bytes arrive, in this download and in all together.
  *
- * Guarantees: at most 8; a source that is not limited for each connection gets at most one more, and only for the time of a trial; a trial
- * without gain is made once more, after a pause, because other downloads may have begun or ended meanwhile; no connections are kept that
- * half as many could replace.
+ * Guarantees: at most 8; none more while the processors of this machine are busy, because then they are the limit; a source that is not
+ * limited for each connection gets at most one more, and only for the time of a trial; a trial without gain is made once more, after a
+ * pause, because other downloads may have begun or ended meanwhile; no connections are kept that half as many could replace.
  */
 export interface Width {
   readonly width: number;
@@ -49,11 +49,13 @@ export interface Arrival {
   waitedMs: number;
   /** Of all other downloads of the process, so far. */
   others: Counts;
+  /** How many processors had nothing to do lately. It may be a fraction. */
+  idleProcessors: number;
 }
 
 export const mostConnections = 8;
 /** A connection needs some time to reach its rate. It has reached it when it is no faster than so long ago. */
-const partMs = 300;
+const partMs = 200;
 /** Servers that limit a rate send in bursts: a smaller difference is none. */
 const leastRise = 1.15;
 const trialMs = 1000;
@@ -61,12 +63,14 @@ const trialMs = 1000;
 const longTrialMs = 2000;
 /** The source is the limit if the reader waits for it for at least this part of the time. */
 const leastWait = 0.75;
+/** The processors are the limit with less than this, because a transfer at 100 MB/s needs about a third of one, and so does the source. */
+const leastIdle = 0.5;
 /** The factor by which the rate has to rise with twice as many connections. */
 const leastGain = 1.25;
 /** From this gain on, each connection has its own limit, and the largest number of them is tried at once. */
 const clearGain = 1.6;
 /** A trial with a clear gain needs no more time. */
-const clearMs = 400;
+const clearMs = 300;
 /** After a trial without gain. */
 const pauseMs = 30_000;
 const mostFailures = 2;
@@ -86,23 +90,28 @@ export function startWidth(): Width {
 }
 
 /** The first bytes only begin the count: it is not known since when they were on their way. */
-export function nextWidth(state: Width, { at, bytes, waitedMs, others }: Arrival): Width {
+export function nextWidth(state: Width, { at, bytes, waitedMs, others, idleProcessors }: Arrival): Width {
   if (state.isSettled || at < state.pausedUntil) return state;
   if (state.since === undefined) return { ...state, since: at, others };
   const counted = { ...state, bytes: state.bytes + bytes, waitedMs: state.waitedMs + waitedMs };
   const ms = at - state.since;
   return state.before === undefined
-    ? measured(counted, { at, ms, others })
-    : tried(counted, state.before, { at, ms, others });
+    ? measured(counted, { at, ms, others, idleProcessors })
+    : tried(counted, state.before, { at, ms, others, idleProcessors });
 }
 
 /** The part of the time that ends now. */
-interface Part extends Pick<Arrival, 'at' | 'others'> {
+interface Part extends Pick<Arrival, 'at' | 'others' | 'idleProcessors'> {
   ms: number;
 }
 
 function ratesOf({ bytes, others }: Width, part: Part): Rates {
   return { rate: bytes / part.ms, othersRate: (part.others.bytes - others.bytes) / part.ms, cuts: others.cuts };
+}
+
+/** Whether the source is the limit. */
+function isLimited({ waitedMs }: Width, { ms, idleProcessors }: Part): boolean {
+  return waitedMs >= ms * leastWait && idleProcessors >= leastIdle;
 }
 
 /** Measures the rate, and begins a trial of twice as many connections where the source is the limit. */
@@ -111,7 +120,7 @@ function measured(state: Width, part: Part): Width {
   const { width, earlier } = state;
   const rates = ratesOf(state, part);
   const isSteady = earlier !== undefined && rates.rate < earlier.rate * leastRise && earlier.cuts === part.others.cuts;
-  if (!isSteady || state.waitedMs < part.ms * leastWait) return { ...recounted(state, part), earlier: rates };
+  if (!isSteady || !isLimited(state, part)) return { ...recounted(state, part), earlier: rates };
   if (width === mostConnections) return { ...state, isSettled: true };
   const rate = (rates.rate + earlier.rate) / 2;
   const othersRate = (rates.othersRate + earlier.othersRate) / 2;
@@ -120,19 +129,18 @@ function measured(state: Width, part: Part): Width {
 
 /** Ends the trial of more connections, when it is clear what they bring. */
 function tried(state: Width, before: NonNullable<Width['before']>, part: Part): Width {
-  const { width, waitedMs } = state;
+  const { width } = state;
   const { at, ms } = part;
   const rates = ratesOf(state, part);
   // What the others lose is no gain, unless it is known why.
   const lost = part.others.cuts === before.cuts ? Math.max(before.othersRate - rates.othersRate, 0) : 0;
   const gain = (rates.rate - lost) / before.rate;
-  const isLimited = waitedMs >= ms * leastWait;
-  if (width === 2 && ms >= clearMs && gain >= clearGain && isLimited)
+  if (width === 2 && ms >= clearMs && gain >= clearGain && isLimited(state, part))
     return { ...state, ...uncounted, width: mostConnections, before: { width, ...rates } };
   if (ms < (width > 2 ? longTrialMs : trialMs)) return state;
   if (gain < (leastGain * width) / before.width / 2)
     return withoutGain(state, gain < leastGain ? before.width : width / 2, at);
-  if (!isLimited) return { ...recounted(state, part), before: undefined };
+  if (!isLimited(state, part)) return { ...recounted(state, part), before: undefined };
   if (width === mostConnections) return { ...state, isSettled: true };
   const next = gain >= clearGain ? mostConnections : width * 2;
   return { ...state, ...uncounted, width: next, before: { width, ...rates } };

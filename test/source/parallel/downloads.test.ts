@@ -99,3 +99,25 @@ test('bytes and cuts are counted for the downloads of all threads', () => {
   each[1]?.cut();
   for (const downloads of each) assert.deepEqual(downloads.counts(), { bytes: 111, cuts: 1 });
 });
+
+test('the processors are idle as far as the counter of their idle time rises, and are looked at every 200 ms', () => {
+  const time = { now: 1000 };
+  let idleMs = 5000;
+  let looks = 0;
+  const { idleProcessors } = downloadsOf(createSharedDownloads().join(), { monotonic: () => time.now }, () => {
+    looks++;
+    return idleMs;
+  });
+  const later = (ms: number, idle: number) => {
+    time.now += ms;
+    idleMs += ms * idle;
+    return idleProcessors();
+  };
+  later(3_600_000, 4);
+  assert.equal(later(200, 0.5), 0.5);
+  looks = 0;
+  for (let at = 0; at < 199; at++) assert.equal(later(1, 2), 0.5);
+  assert.equal(looks, 0);
+  assert.equal(later(1, 2), 2);
+  assert.equal(looks, 1);
+});

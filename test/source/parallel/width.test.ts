@@ -16,7 +16,13 @@ function widthsOf(rate: (width: number) => number, waits = 1, seconds = 60): num
   const widths: number[] = [];
   let state = startWidth();
   for (let at = 100; at <= seconds * 1000; at += 100) {
-    state = nextWidth(state, { at, bytes: rate(state.width) * 100, waitedMs: 100 * waits, others: alone });
+    state = nextWidth(state, {
+      at,
+      bytes: rate(state.width) * 100,
+      waitedMs: 100 * waits,
+      others: alone,
+      idleProcessors: 2,
+    });
     if (state.width !== widths.at(-1)) widths.push(state.width);
   }
   return widths;
@@ -44,7 +50,7 @@ test('a source that becomes faster with two connections only later is read by 8 
   let state = startWidth();
   for (let at = 100; at < 60_000; at += 100) {
     const rate = at < 20_000 ? 20 : 20 * state.width;
-    state = nextWidth(state, { at, bytes: rate * 100, waitedMs: 100, others: alone });
+    state = nextWidth(state, { at, bytes: rate * 100, waitedMs: 100, others: alone, idleProcessors: 2 });
   }
   assert.equal(state.width, 8);
 });
@@ -57,7 +63,13 @@ function widthsBeside(others: (at: number, width: number) => { rate: number; cut
   for (let at = 100; at <= 20_000; at += 100) {
     const { rate, cuts } = others(at, state.width);
     bytes += rate * 100;
-    state = nextWidth(state, { at, bytes: 20 * state.width * 100, waitedMs: 100, others: { bytes, cuts } });
+    state = nextWidth(state, {
+      at,
+      bytes: 20 * state.width * 100,
+      waitedMs: 100,
+      others: { bytes, cuts },
+      idleProcessors: 2,
+    });
     if (state.width !== widths.at(-1)) widths.push(state.width);
   }
   return widths;
@@ -106,11 +118,21 @@ test('eight connections are tried within 1.5 seconds', () => {
   );
 });
 
+test('a download has one connection while the processors are busy, and more of them later', () => {
+  let state = startWidth();
+  for (let at = 100; at < 60_000; at += 100) {
+    const [bytes, idleProcessors] = [2000 * state.width, at < 20_000 ? 0.4 : 0.6];
+    state = nextWidth(state, { at, bytes, waitedMs: 100, others: alone, idleProcessors });
+    if (at < 20_000) assert.equal(state.width, 1);
+  }
+  assert.equal(state.width, 8);
+});
+
 test('a connection that is slow at first is no reason for others', () => {
   let state = startWidth();
   for (let at = 100; at < 60_000; at += 100) {
     const rate = Math.min(20, at / 50);
-    state = nextWidth(state, { at, bytes: rate * 100, waitedMs: 100, others: alone });
+    state = nextWidth(state, { at, bytes: rate * 100, waitedMs: 100, others: alone, idleProcessors: 2 });
     assert(state.width <= 2);
   }
   assert.equal(state.width, 1);
@@ -132,7 +154,8 @@ test('a reader that could hardly take twice as much from the source tries no sec
 
 test('a failure of a further connection leaves one, for good', () => {
   let state = withOneConnection({ ...startWidth(), width: 4 });
-  for (let at = 100; at < 60_000; at += 100) state = nextWidth(state, { at, bytes: 5, waitedMs: 100, others: alone });
+  for (let at = 100; at < 60_000; at += 100)
+    state = nextWidth(state, { at, bytes: 5, waitedMs: 100, others: alone, idleProcessors: 2 });
   assert.equal(state.width, 1);
 });
 
@@ -151,7 +174,7 @@ test('whatever arrives, there are 1 to 8 connections, and their number stays aft
       for (const { ms, bytes, part, others: more } of arrivals) {
         at += ms;
         others = { bytes: others.bytes + more.bytes, cuts: others.cuts + more.cuts };
-        const next = nextWidth(state, { at, bytes, waitedMs: ms * part, others });
+        const next = nextWidth(state, { at, bytes, waitedMs: ms * part, others, idleProcessors: 2 });
         assert(next.width >= 1 && next.width <= mostConnections && Number.isInteger(next.width));
         if (next.width < state.width) assert.equal(next.failures, state.failures + 1);
         if (next.failures === 2) assert(next.isSettled);
