@@ -2,17 +2,20 @@
  * The entry of the transfer thread, which keeps hashing and decompression off the main thread. It is bundled into a file of its own
  * next to that of the command, without the Kubernetes client and other code that only the command needs.
  */
+import { cpus } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createEgressPolicy } from '../http/egress.ts';
 import { fenceOf, mayAlwaysWrite } from '../http/fence.ts';
 import { createTrust } from '../http/trust.ts';
 import { systemClock } from '../lib/clock.ts';
-import { idleMs } from '../lib/processors.ts';
 import { downloadsOf } from '../source/parallel/downloads.ts';
 import { createInlineExecutor } from './inline.ts';
 import { createRemoteMemory } from './thread-memory.ts';
 import { type FromThread, serveExecutor, type ThreadData } from './thread-server.ts';
 import { createRemoteTokens } from './thread-tokens.ts';
+
+/** Of all processors together, in steps of about 10 ms. */
+const idleMs = () => cpus().reduce((sum, { times }) => sum + times.idle, 0);
 
 const port = parentPort;
 if (port === null) throw new Error('this file runs as a worker thread only');
