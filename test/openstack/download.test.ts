@@ -4,11 +4,12 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { ConnectionFailed } from '../../src/openstack/errors.ts';
 import type { HttpDownload } from '../../src/openstack/exchange.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
+import { createVirtualClock } from '../clock.ts';
 import { reply, serve } from './stub.ts';
 
-function transportOf(t: TestContext) {
+function transportOf(t: TestContext, clock = systemClock) {
   const tls = { ca: undefined, verify: true, client: undefined };
-  const transport = createTransport({ tls, userAgent: 'glance-image-operator/test', clock: systemClock });
+  const transport = createTransport({ tls, userAgent: 'glance-image-operator/test', clock });
   t.after(() => transport.close());
   return transport;
 }
@@ -24,8 +25,8 @@ const from = (url: string, some: Partial<HttpDownload> = {}): HttpDownload => ({
   ...some,
 });
 
-async function streamOf(t: TestContext, download: HttpDownload) {
-  const answer = await transportOf(t).download(download);
+async function streamOf(t: TestContext, download: HttpDownload, clock = systemClock) {
+  const answer = await transportOf(t, clock).download(download);
   assert.ok('accepted' in answer);
   return answer.accepted;
 }
@@ -93,9 +94,10 @@ test('a server that stops sending is timed out, and a slow reader is not', async
   await assert.rejects(lengthOf(body), /no response from .*: the next piece of GET http:.* took longer than 0.05 s/);
 
   const steady = await serve(t, (_, response) => response.end(Buffer.alloc(1_000_000)));
+  const clock = createVirtualClock();
   let length = 0;
-  for await (const chunk of (await streamOf(t, from(steady, { idleMs: 50 }))).body) {
-    if (length === 0) await systemClock.sleep(150);
+  for await (const chunk of (await streamOf(t, from(steady, { idleMs: 50 }), clock)).body) {
+    if (length === 0) await clock.advance(60_000);
     length += chunk.byteLength;
   }
   assert.equal(length, 1_000_000);
