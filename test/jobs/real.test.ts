@@ -6,6 +6,7 @@ import { imageIDOf } from '../../src/image/model/identity.ts';
 import { generated } from '../env/content.ts';
 import { eventually } from '../env/wait.ts';
 import { digestOf } from '../operator/digest.ts';
+import { Fleet } from '../operator/replicas.ts';
 import { messageOf } from '../operator/world.ts';
 import { JobWorld } from './real.ts';
 
@@ -90,6 +91,30 @@ test('a Job continues while its operator is killed, and the next operator takes 
     ['active'],
   );
   await nothingLeft();
+});
+
+test('a Job continues while another replica becomes the leader, which takes its result', async () => {
+  const { world, kubelet } = jobs;
+  const lease = { duration: '20s', renewDeadline: '12s', retry: '1s' };
+  await world.operator.stop();
+  try {
+    await using fleet = await Fleet.create(world, 2, lease, jobs.flags());
+    for (const fault of ['stopped', 'killed'] as const) {
+      const { release, digest } = await declare(fault);
+      const pod = await podOf(fault);
+      await fleet.replaceLeader(fault, 0);
+      assert.equal(now(pod.name)?.state, 'running', pod.log());
+      release();
+      const { status } = await world.ready(fault);
+      const image = await world.project.getImage(status.imageID ?? '');
+      assert.equal(`sha512:${image.os_hash_value}`, digest);
+      const own = kubelet.pods.filter(({ name }) => name.startsWith(`transfer-${status.imageID}`));
+      assert.deepEqual([own.length, own[0]?.name], [1, pod.name]);
+      await nothingLeft();
+    }
+  } finally {
+    await jobs.start();
+  }
 });
 
 test('an edit, a suspension and the deletion of a resource each end its pod and delete its Job and its Secret', async () => {

@@ -57,13 +57,17 @@ export class JobWorld implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** Starts an operator that gives files above 1 MiB to Jobs. `more`: fields of their template. */
-  start(more: Partial<JobTemplate> = {}): Promise<void> {
+  /** Of an operator that gives files above 1 MiB to Jobs. `more`: fields of their template. */
+  flags(more: Partial<JobTemplate> = {}): string[] {
     const path = join(this.#folder, 'template.json');
     const { namespace } = this.world;
     const own = { serviceAccountName: 'transfer', progressConfigMap: 'progress' };
     writeFileSync(path, JSON.stringify({ namespace, image: 'example.com/image:1', ...own, ...more }));
-    return this.world.start(['--transfer-job-above', '1Mi', '--transfer-job-template', path]);
+    return ['--transfer-job-above', '1Mi', '--transfer-job-template', path];
+  }
+
+  start(more: Partial<JobTemplate> = {}): Promise<void> {
+    return this.world.start(this.flags(more));
   }
 
   /** A quota of the namespace that admits no further pod. No controller of quotas runs here, so its status is written by hand. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Fleet, type Mishap } from './replicas.ts';
+import { Fleet, type LeaderFault } from './replicas.ts';
 import { Work } from './work.ts';
 import { World } from './world.ts';
 
-const mishaps: readonly Mishap[] = ['suspended', 'killed', 'cut off', 'stopped', 'suspended'];
+const faults: readonly LeaderFault[] = ['suspended', 'killed', 'cut off', 'stopped', 'suspended'];
 const rounds = 15;
 const suspendedMs = 20_000;
 /** After a clean stop, the successor does not wait for the lease to expire. */
@@ -23,14 +23,12 @@ describe('of several replicas only the one that holds the lease writes', () => {
         await using fleet = await Fleet.create(world, size, { duration: '15s', renewDeadline: '10s', retry: '2s' });
         await using work = new Work(world);
         for (let round = 0; round < rounds; round++) {
-          const mishap = mishaps[round % mishaps.length] ?? 'killed';
-          const ms = Math.round(await fleet.befall(mishap, suspendedMs));
+          const fault = faults[round % faults.length] ?? 'killed';
+          const ms = Math.round(await fleet.replaceLeader(fault, suspendedMs));
           const { gapsMs } = await fleet.assertOneWriter();
           const gap = gapsMs.at(-1) ?? 0;
-          context.diagnostic(
-            `${mishap}: another led after ${ms} ms, ${gap} ms after the last lease write of the first`,
-          );
-          if (mishap === 'stopped') assert.ok(gap <= handOverMs, `a clean hand-over took ${gap} ms`);
+          context.diagnostic(`${fault}: another led after ${ms} ms, ${gap} ms after the last lease write of the first`);
+          if (fault === 'stopped') assert.ok(gap <= handOverMs, `a clean hand-over took ${gap} ms`);
         }
         const images = await work.settled();
         const { kubernetes, glance } = await fleet.assertOneWriter();

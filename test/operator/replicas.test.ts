@@ -1,5 +1,5 @@
 import { after, before, describe, test } from 'node:test';
-import { Fleet, type Mishap } from './replicas.ts';
+import { Fleet, type LeaderFault } from './replicas.ts';
 import { Work } from './work.ts';
 import { World } from './world.ts';
 
@@ -18,9 +18,9 @@ describe('of several replicas only the one that holds the lease writes', () => {
   test('after every loss of the leader another replica takes over, and all work is done once', async (context) => {
     await using fleet = await Fleet.create(world, 2, lease);
     await using work = new Work(world);
-    for (const mishap of ['suspended', 'stopped', 'cut off'] satisfies Mishap[]) {
-      const tookMs = await fleet.befall(mishap, suspendedMs);
-      context.diagnostic(`${mishap}: another led after ${Math.round(tookMs)} ms`);
+    for (const fault of ['suspended', 'stopped', 'cut off'] satisfies LeaderFault[]) {
+      const tookMs = await fleet.replaceLeader(fault, suspendedMs);
+      context.diagnostic(`${fault}: another led after ${Math.round(tookMs)} ms`);
     }
     const images = await work.settled();
     const { kubernetes, glance, gapsMs } = await fleet.assertOneWriter();

@@ -17,7 +17,7 @@ import type { World } from './world.ts';
  * `killed`: SIGKILL. `suspended`: SIGSTOP, and SIGCONT when another leads. `cut off`: its API server stops responding.
  * `stopped`: SIGTERM.
  */
-export type Mishap = 'killed' | 'suspended' | 'cut off' | 'stopped';
+export type LeaderFault = 'killed' | 'suspended' | 'cut off' | 'stopped';
 
 export interface LeaseSettings {
   duration: string;
@@ -47,17 +47,20 @@ export class Fleet implements AsyncDisposable {
   readonly world: World;
   readonly replicas: Replica[] = [];
   readonly #lease: LeaseSettings;
+  readonly #flags: readonly string[];
   readonly #since: number;
 
-  static async create(world: World, size: number, lease: LeaseSettings): Promise<Fleet> {
-    const fleet = new Fleet(world, lease, await world.stack.kubernetes.audit.mark());
+  /** `flags`: further ones, of each replica. */
+  static async create(world: World, size: number, lease: LeaseSettings, flags: readonly string[] = []): Promise<Fleet> {
+    const fleet = new Fleet(world, lease, flags, await world.stack.kubernetes.audit.mark());
     for (let at = 0; at < size; at++) await fleet.#add();
     return fleet;
   }
 
-  private constructor(world: World, lease: LeaseSettings, since: number) {
+  private constructor(world: World, lease: LeaseSettings, flags: readonly string[], since: number) {
     this.world = world;
     this.#lease = lease;
+    this.#flags = flags;
     this.#since = since;
   }
 
@@ -91,6 +94,7 @@ export class Fleet implements AsyncDisposable {
     const flags = ['--namespaces', namespace, '--lease-namespace', namespace];
     flags.push('--source-allow', '127.0.0.0/8', '--cloud-allow', '127.0.0.0/8');
     flags.push('--lease-duration', duration, '--lease-renew-deadline', renewDeadline, '--lease-retry', retry);
+    flags.push(...this.#flags);
     const kubeconfig = stack.kubernetes.kubeconfig(user, { server: kubernetes.url });
     return startOperator({ kubeconfig, flags, awaited: 'Synced' });
   }
@@ -114,20 +118,20 @@ export class Fleet implements AsyncDisposable {
    * One round: the fault hits the leader, another takes over, and the former leader is started again. Resolves with the
    * time that took.
    */
-  async befall(mishap: Mishap, suspendedMs: number): Promise<number> {
-    const struck = await this.leader();
+  async replaceLeader(fault: LeaderFault, suspendedMs: number): Promise<number> {
+    const former = await this.leader();
     const startedAt = performance.now();
-    const restore = await strike(struck, mishap);
-    await this.leader(struck);
+    const restore = await inject(former, fault);
+    await this.leader(former);
     const tookMs = performance.now() - startedAt;
-    if (mishap === 'suspended') {
+    if (fault === 'suspended') {
       await sleep(Math.max(0, suspendedMs - (performance.now() - startedAt)));
-      struck.operator.signal('SIGCONT');
+      former.operator.signal('SIGCONT');
     }
-    const code = await struck.operator.ended;
-    assert.equal(code, expectedCode[mishap], `${mishap}:\n${struck.operator.log.slice(-20).join('\n')}`);
+    const code = await former.operator.ended;
+    assert.equal(code, expectedCode[fault], `${fault}:\n${former.operator.log.slice(-20).join('\n')}`);
     restore();
-    struck.operator = await this.#start(struck.user, struck.kubernetes);
+    former.operator = await this.#start(former.user, former.kubernetes);
     return tookMs;
   }
 
@@ -185,7 +189,7 @@ function leads({ log }: Operator, identity: string): boolean {
 }
 
 /** null: ended by a signal. */
-const expectedCode: Record<Mishap, number | null> = {
+const expectedCode: Record<LeaderFault, number | null> = {
   killed: null,
   suspended: exitCodes.leaseLost,
   'cut off': exitCodes.leaseLost,
@@ -193,8 +197,8 @@ const expectedCode: Record<Mishap, number | null> = {
 };
 
 /** Resolves with the end of what was done. */
-async function strike({ operator, kubernetes }: Replica, mishap: Mishap): Promise<() => void> {
-  switch (mishap) {
+async function inject({ operator, kubernetes }: Replica, fault: LeaderFault): Promise<() => void> {
+  switch (fault) {
     case 'killed':
       await operator.kill();
       return () => {};
