@@ -58,6 +58,8 @@ export const mostConnections = 8;
 const partMs = 200;
 /** Servers that limit a rate send in bursts: a smaller difference is none. */
 const leastRise = 1.15;
+/** A first part with what buffers on the way have held is faster: from this fall on, the mean of both would hide a gain. */
+const leastFall = 1.5;
 const trialMs = 1000;
 /** Many new connections reach their rate later. */
 const longTrialMs = 2000;
@@ -119,7 +121,11 @@ function measured(state: Width, part: Part): Width {
   if (part.ms < partMs) return state;
   const { width, earlier } = state;
   const rates = ratesOf(state, part);
-  const isSteady = earlier !== undefined && rates.rate < earlier.rate * leastRise && earlier.cuts === part.others.cuts;
+  const isSteady =
+    earlier !== undefined &&
+    rates.rate < earlier.rate * leastRise &&
+    earlier.rate < rates.rate * leastFall &&
+    earlier.cuts === part.others.cuts;
   if (!isSteady || !isLimited(state, part)) return { ...recounted(state, part), earlier: rates };
   if (width === mostConnections) return { ...state, isSettled: true };
   const rate = (rates.rate + earlier.rate) / 2;

@@ -98,7 +98,8 @@ async function download(plan: Script, { held, pause, slowFrom }: { held: number;
     if (typeof message !== 'object' || message === null || !('socket' in message)) return;
     if (!(message.socket instanceof Socket)) return;
     sockets.add(message.socket);
-    mostOpen = Math.max(mostOpen, [...sockets].filter(({ destroyed }) => !destroyed).length);
+    // A client that is closed while it connects closes its connection only when it is open.
+    mostOpen = Math.max(mostOpen, [...sockets].filter(({ readyState }) => readyState === 'open').length);
   };
   subscribe('net.client.socket', opened);
   const controller = new AbortController();

@@ -128,6 +128,17 @@ test('a download has one connection while the processors are busy, and more of t
   assert.equal(state.width, 8);
 });
 
+test('a connection that is fast at first, because of what buffers held, is one of 8 within two seconds', () => {
+  for (const burst of [25, 30, 45, 100, 1000]) {
+    let state = startWidth();
+    for (let at = 100; at <= 2000; at += 100) {
+      const rate = at <= 300 ? burst : 20 * state.width;
+      state = nextWidth(state, { at, bytes: rate * 100, waitedMs: 100, others: alone, idleProcessors: 2 });
+    }
+    assert.equal(state.width, 8, `${burst}`);
+  }
+});
+
 test('a connection that is slow at first is no reason for others', () => {
   let state = startWidth();
   for (let at = 100; at < 60_000; at += 100) {
