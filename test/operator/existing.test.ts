@@ -168,7 +168,10 @@ describe('images that are taken over', () => {
   /** Everything that Glance shows of an image, without the mark and without what every change changes. */
   async function unmarked(id: string): Promise<Record<string, unknown>> {
     const { [ownerProperty]: _, [clusterProperty]: __, updated_at: ___, ...rest } = await world.project.getImage(id);
-    return { ...rest, ...sorted(rest) };
+    const { direct_url: direct, ...compared } = rest;
+    // It is any of the locations, in the order of the database.
+    const isLocation = direct === undefined || JSON.stringify(rest['locations']).includes(JSON.stringify(direct));
+    return { ...compared, ...sorted(compared), isLocation };
   }
 
   /** Runs commands of the client of OpenStack, which takes a second to start, in one process. */
