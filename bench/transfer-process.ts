@@ -17,7 +17,10 @@ export interface Task {
   plans: TransferPlan[];
 }
 
-/** The histogram counts the interval between its own samples too. Each sample wakes the process, at a cost that is none of the transfer. */
+/**
+ * The histogram counts the interval between its own samples too. Each sample wakes the process, which costs processor time that the transfer
+ * does not need.
+ */
 const sampleMs = 20;
 
 const task: Task = JSON.parse(await text(process.stdin));

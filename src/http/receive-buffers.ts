@@ -22,10 +22,10 @@ const leastPart = 1 / 4;
 /** In use at once, at most: the memory of further ones is left to the garbage collector. Readers have fewer in use. */
 const mostLent = 64;
 /**
- * Kept for each pool: 32 MiB, as much as connections that read a file together may be ahead of its reader. Without them, the collector
- * would look at all objects for each few dozens of new buffers, which took a third of the time of such a download.
+ * Kept for each open connection of a pool: 4 MiB, as much as one of several that read a file together may be ahead of its reader. Without
+ * them, the collector would look at all objects for each few dozens of new buffers, which took a third of the time of such a download.
  */
-const mostFree = 256;
+const mostFree = 32;
 
 /** By its memory: the connection that a piece came from. */
 const lenders = new WeakMap<ArrayBufferLike, { giveBack(piece: Uint8Array): void }>();
@@ -40,6 +40,8 @@ export function giveBack(piece: Uint8Array): void {
 
 interface Pool {
   readonly free: Uint8Array[];
+  /** That are open. */
+  connections: number;
   /** Whether any reader gives memory back. */
   isGivenBack: boolean;
 }
@@ -63,13 +65,13 @@ export function receiving(make: (options: { onread?: OnReadOpts }) => Connector)
 }
 
 export function createPool(): Pool {
-  return { free: [], isGivenBack: false };
+  return { free: [], connections: 0, isGivenBack: false };
 }
 
 /** `receiveFor` is called before the socket receives anything, because a server responds only to requests. */
 export function createReceiveBuffers(pool: Pool): {
   onread: OnReadOpts;
-  receiveFor(socket: Pick<Socket, 'push'>): void;
+  receiveFor(socket: Pick<Socket, 'push' | 'once'>): void;
 } {
   const { free } = pool;
   /** With bytes that are still read, in the order in which they were received. The last one is being filled. */
@@ -82,10 +84,15 @@ export function createReceiveBuffers(pool: Pool): {
       pool.isGivenBack = true;
       const at = lent.findIndex(({ buffer }) => buffer === piece.buffer);
       for (const buffer of lent.splice(0, Math.max(at, 0))) {
-        if (buffer.length === largeBytes && free.length < mostFree) free.push(buffer);
+        if (buffer.length === largeBytes) free.push(buffer);
       }
+      trim();
     },
   };
+
+  function trim(): void {
+    free.splice(mostFree * Math.max(pool.connections, 1));
+  }
 
   function next(): Uint8Array {
     const buffer = free.pop() ?? Buffer.allocUnsafeSlow(pool.isGivenBack ? largeBytes : smallBytes);
@@ -99,6 +106,11 @@ export function createReceiveBuffers(pool: Pool): {
   return {
     receiveFor(socket) {
       receiver = socket;
+      pool.connections++;
+      socket.once('close', () => {
+        pool.connections--;
+        trim();
+      });
     },
     onread: {
       buffer() {

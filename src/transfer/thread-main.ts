@@ -8,14 +8,18 @@ import { createEgressPolicy } from '../http/egress.ts';
 import { fenceOf, mayAlwaysWrite } from '../http/fence.ts';
 import { createTrust } from '../http/trust.ts';
 import { systemClock } from '../lib/clock.ts';
-import { downloadsOf } from '../source/parallel/downloads.ts';
+import { downloadsOf, type ProcessorTimes } from '../source/parallel/downloads.ts';
 import { createInlineExecutor } from './inline.ts';
 import { createRemoteMemory } from './thread-memory.ts';
 import { type FromThread, serveExecutor, type ThreadData } from './thread-server.ts';
 import { createRemoteTokens } from './thread-tokens.ts';
 
-/** Of all processors together, in steps of about 10 ms. */
-const idleMs = () => cpus().reduce((sum, { times }) => sum + times.idle, 0);
+/** In steps of about 10 ms. */
+function timesOfProcessors(): ProcessorTimes {
+  const all = cpus().map(({ times }) => times);
+  const sum = (some: (times: (typeof all)[number]) => number) => all.reduce((total, times) => total + some(times), 0);
+  return { idleMs: sum(({ idle }) => idle), busyMs: sum(({ user, nice, sys, irq }) => user + nice + sys + irq) };
+}
 
 const port = parentPort;
 if (port === null) throw new Error('this file runs as a worker thread only');
@@ -28,7 +32,7 @@ const executor = createInlineExecutor({
   trust,
   memory,
   helpers: memory.helpers,
-  downloads: downloadsOf(downloads, systemClock, idleMs),
+  downloads: downloadsOf(downloads, systemClock, timesOfProcessors),
   serviceAccountTokens: tokens.tokens,
   egress: { sources: createEgressPolicy(egress.sources), clouds: createEgressPolicy(egress.clouds) },
   mayWrite: fence === undefined ? mayAlwaysWrite : fenceOf(fence, systemClock),

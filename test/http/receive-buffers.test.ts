@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createPlainServer, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { createEgressPolicy } from '../../src/http/egress.ts';
@@ -18,15 +19,15 @@ import { listen } from '../openstack/stub.ts';
 
 const mib = 2 ** 20;
 
-/** What Node does with the buffers of a connection that receives pieces of these lengths. */
-function receive(lengths: readonly number[], onPiece: (piece: Uint8Array) => void, pool = createPool()): void {
+/** What Node does with the buffers of a connection that receives pieces of these lengths. Returns the end of the connection. */
+function receive(lengths: readonly number[], onPiece: (piece: Uint8Array) => void, pool = createPool()): () => void {
   const buffers = createReceiveBuffers(pool);
-  buffers.receiveFor({
-    push(piece) {
-      onPiece(piece);
-      return true;
-    },
-  });
+  const socket = new Socket();
+  socket.push = (piece) => {
+    onPiece(piece);
+    return true;
+  };
+  buffers.receiveFor(socket);
   const { buffer, callback } = buffers.onread;
   assert(typeof buffer === 'function');
   let next = buffer();
@@ -36,6 +37,7 @@ function receive(lengths: readonly number[], onPiece: (piece: Uint8Array) => voi
     callback(bytes, next);
     next = buffer();
   }
+  return () => void socket.emit('close');
 }
 
 test('a piece that was not given back keeps its bytes, whatever was given back before it', () => {
@@ -85,24 +87,22 @@ test('connections that read parts of a file one after the other use the same buf
   assert(memory.size <= 110, `${memory.size} buffers`);
 });
 
-test('no more than 32 MiB of what is given back is kept, however much it is at once', () => {
+test('of what is given back no more than 4 MiB is kept for each open connection, however much it is at once', () => {
   const pool = createPool();
-  const early = new Set<ArrayBufferLike>();
-  const later: number[] = [];
+  const kept = () => pool.free.reduce((sum, { length }) => sum + length, 0);
   const lengths = Array.from({ length: 60 }, () => 128 * 1024);
-  const connections = Array.from({ length: 8 });
-  receive(lengths.slice(0, 3), giveBack, pool);
-  const received = connections.map(() => {
+  receive(lengths.slice(0, 3), giveBack, pool)();
+  const connections = Array.from({ length: 8 }, () => {
     const pieces: Uint8Array[] = [];
-    receive(lengths, (piece) => void pieces.push(piece), pool);
-    return pieces;
+    const end = receive(lengths, (piece) => void pieces.push(piece), pool);
+    return { last: pieces.at(-1) ?? assert.fail(), end };
   });
-  for (const piece of received.flat()) early.add(piece.buffer);
-  for (const pieces of received) giveBack(pieces.at(-1) ?? assert.fail());
-  for (const _ of connections)
-    receive(lengths, (piece) => void (early.delete(piece.buffer) && later.push(piece.buffer.byteLength)), pool);
-  const bytes = later.reduce((sum, each) => sum + each, 0);
-  assert(bytes > 31 * mib && bytes <= 32 * mib, `${bytes}`);
+  for (const { last } of connections) giveBack(last);
+  assert.equal(kept(), 32 * mib);
+  for (const [ended, { end }] of connections.entries()) {
+    end();
+    assert.equal(kept(), Math.max(7 - ended, 1) * 4 * mib);
+  }
 });
 
 test('a piece of other origin is not given back', () => {

@@ -24,7 +24,7 @@ export interface AllDownloads {
   arrived(bytes: number): void;
   /** One of them has ended, or gives up connections. */
   cut(): void;
-  /** How many processors of the machine had nothing to do lately; infinite if that is not known. It may be a fraction. */
+  /** How many processors of the machine had nothing to do lately; infinite if that is unknown. It may be a fraction. */
   idleProcessors(): number;
   /** Undefined while another download tries a second connection, or has tried it lately in vain. */
   beginTrial(): Trial | undefined;
@@ -76,25 +76,32 @@ export function createSharedDownloads(): SharedDownloads {
   };
 }
 
-/** `idleMs`: for how long the processors have had nothing to do, all of them together. */
-function processors(clock: Pick<Clock, 'monotonic'>, idleMs: () => number): () => number {
-  let seen = { at: clock.monotonic(), idleMs: idleMs() };
+/** Of all processors together, since the start of the machine. Some sandboxes count nothing. */
+export interface ProcessorTimes {
+  idleMs: number;
+  busyMs: number;
+}
+
+/** How many processors were idle between the last two looks. */
+function idleProcessors(clock: Pick<Clock, 'monotonic'>, timesOf: () => ProcessorTimes): () => number {
+  let seen = { at: clock.monotonic(), ...timesOf() };
   let idle = Number.POSITIVE_INFINITY;
   return () => {
     const at = clock.monotonic();
     if (at - seen.at < lookMs) return idle;
-    const now = { at, idleMs: idleMs() };
-    idle = (now.idleMs - seen.idleMs) / (now.at - seen.at);
+    const now = { at, ...timesOf() };
+    const isCounted = now.idleMs + now.busyMs > seen.idleMs + seen.busyMs;
+    idle = isCounted ? (now.idleMs - seen.idleMs) / (at - seen.at) : Number.POSITIVE_INFINITY;
     seen = now;
     return idle;
   };
 }
 
-/** The same downloads, as they are seen from a thread. `idleMs`: of all processors together; undefined: that is not known. */
+/** The same downloads, as they are seen from a thread. `timesOf`: of the processors; undefined: unknown. */
 export function downloadsOf(
   { memory, thread }: DownloadsOfThread,
   clock: Pick<Clock, 'monotonic'>,
-  idleMs?: () => number,
+  timesOf?: () => ProcessorTimes,
 ): AllDownloads {
   const words = new BigInt64Array(memory);
   const held = places.held + thread;
@@ -123,7 +130,7 @@ export function downloadsOf(
       bytes: Number(Atomics.load(words, places.bytes)),
       cuts: Number(Atomics.load(words, places.cuts)),
     }),
-    idleProcessors: idleMs === undefined ? () => Number.POSITIVE_INFINITY : processors(clock, idleMs),
+    idleProcessors: timesOf === undefined ? () => Number.POSITIVE_INFINITY : idleProcessors(clock, timesOf),
     cut: () => void Atomics.add(words, places.cuts, 1n),
     arrived: (bytes) => void Atomics.add(words, places.bytes, BigInt(bytes)),
     beginTrial() {

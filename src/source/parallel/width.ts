@@ -111,8 +111,7 @@ function ratesOf({ bytes, others }: Width, part: Part): Rates {
   return { rate: bytes / part.ms, othersRate: (part.others.bytes - others.bytes) / part.ms, cuts: others.cuts };
 }
 
-/** Whether the source is the limit. */
-function isLimited({ waitedMs }: Width, { ms, idleProcessors }: Part): boolean {
+function isLimitedBySource({ waitedMs }: Width, { ms, idleProcessors }: Part): boolean {
   return waitedMs >= ms * leastWait && idleProcessors >= leastIdle;
 }
 
@@ -126,7 +125,7 @@ function measured(state: Width, part: Part): Width {
     rates.rate < earlier.rate * leastRise &&
     earlier.rate < rates.rate * leastFall &&
     earlier.cuts === part.others.cuts;
-  if (!isSteady || !isLimited(state, part)) return { ...recounted(state, part), earlier: rates };
+  if (!isSteady || !isLimitedBySource(state, part)) return { ...recounted(state, part), earlier: rates };
   if (width === mostConnections) return { ...state, isSettled: true };
   const rate = (rates.rate + earlier.rate) / 2;
   const othersRate = (rates.othersRate + earlier.othersRate) / 2;
@@ -141,12 +140,12 @@ function tried(state: Width, before: NonNullable<Width['before']>, part: Part): 
   // What the others lose is no gain, unless it is known why.
   const lost = part.others.cuts === before.cuts ? Math.max(before.othersRate - rates.othersRate, 0) : 0;
   const gain = (rates.rate - lost) / before.rate;
-  if (width === 2 && ms >= clearMs && gain >= clearGain && isLimited(state, part))
+  if (width === 2 && ms >= clearMs && gain >= clearGain && isLimitedBySource(state, part))
     return { ...state, ...uncounted, width: mostConnections, before: { width, ...rates } };
   if (ms < (width > 2 ? longTrialMs : trialMs)) return state;
   if (gain < (leastGain * width) / before.width / 2)
     return withoutGain(state, gain < leastGain ? before.width : width / 2, at);
-  if (!isLimited(state, part)) return { ...recounted(state, part), before: undefined };
+  if (!isLimitedBySource(state, part)) return { ...recounted(state, part), before: undefined };
   if (width === mostConnections) return { ...state, isSettled: true };
   const next = gain >= clearGain ? mostConnections : width * 2;
   return { ...state, ...uncounted, width: next, before: { width, ...rates } };

@@ -106,7 +106,7 @@ test('the processors are idle as far as the counter of their idle time rises, an
   let looks = 0;
   const { idleProcessors } = downloadsOf(createSharedDownloads().join(), { monotonic: () => time.now }, () => {
     looks++;
-    return idleMs;
+    return { idleMs, busyMs: 2 * time.now - idleMs };
   });
   const later = (ms: number, idle: number) => {
     time.now += ms;
@@ -120,4 +120,12 @@ test('the processors are idle as far as the counter of their idle time rises, an
   assert.equal(looks, 0);
   assert.equal(later(1, 2), 2);
   assert.equal(looks, 1);
+});
+
+test('where the system does not count the time of processors, any number of them may be idle', () => {
+  const time = { now: 0 };
+  const uncounted = () => ({ idleMs: 0, busyMs: 0 });
+  const { idleProcessors } = downloadsOf(createSharedDownloads().join(), { monotonic: () => time.now }, uncounted);
+  time.now = 1000;
+  assert.equal(idleProcessors(), Number.POSITIVE_INFINITY);
 });
