@@ -88,14 +88,8 @@ export async function configureGlance(options: GlanceOptions): Promise<string> {
   return file;
 }
 
-/** Each Glance gets a seed of its own, because the order of the tags that it sends depends on it. PYTHONHASHSEED fixes it. */
-function hashSeed(): string {
-  const seed = process.env['PYTHONHASHSEED'] ?? String(randomInt(2 ** 32));
-  process.stderr.write(
-    `Glance runs with PYTHONHASHSEED=${seed}; set it to have Glance send tags in the same order again.\n`,
-  );
-  return seed;
-}
+/** The order of the tags that Glance sends depends on it. */
+const hashSeed = () => process.env['PYTHONHASHSEED'] ?? String(randomInt(2 ** 32));
 
 export function startGlance(processes: Processes, configuration: string, port: number): Promise<ServerProcess> {
   const directory = join(configuration, '..');

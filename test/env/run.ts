@@ -4,6 +4,7 @@
  * Invariant: the stack starts once for all test files, and stops with this process. A file that never ends is a failure.
  */
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { globSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -26,6 +27,11 @@ const files =
         .sort()
         .map((file) => join(root, file));
 
+// Of all servers of this run, so that a run whose failure depends on the order of tags can be repeated.
+process.env['PYTHONHASHSEED'] ??= String(randomInt(2 ** 32));
+process.stdout.write(
+  `PYTHONHASHSEED=${process.env['PYTHONHASHSEED']} makes Glance send tags in the order of this run.\n`,
+);
 process.stdout.write('Starting etcd, kube-apiserver, kube-controller-manager, PostgreSQL, Keystone and Glance…\n');
 const stack = await startStack();
 // Once, before many files at the same moment would each try to create it.
