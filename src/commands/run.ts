@@ -51,7 +51,8 @@ export async function run(args: string[]): Promise<undefined> {
 async function operate(settings: RunSettings, log: Logger, clock: Clock, signal: AbortSignal): Promise<void> {
   const metrics = createMetrics(clock);
   const kubeconfig = settings.kubeconfig === undefined ? {} : { kubeconfig: settings.kubeconfig };
-  const connection = { ...kubeconfig, version: programVersion, clock, random: Math.random, observe: metrics.request };
+  const program = { version: programVersion, isUnattended: true, observe: metrics.request };
+  const connection = { ...kubeconfig, ...program, clock, random: Math.random };
   const leadership = createLeadership({ settings, connection, log, observe: metrics.election });
   const { mayWrite, fence, whenLeading } = leadership;
   const transport = createApiTransport({ ...connection, mayWrite });

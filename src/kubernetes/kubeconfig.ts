@@ -73,11 +73,11 @@ function withToken({ server, ca, tokenFile }: TokenLogin): KubeConfig {
 export function loadKubeconfig(
   file: string | TokenLogin | undefined,
   context?: string,
-  plugins: PluginRun = { signal: neverAborted(), isUnattended: false, now: systemClock.now },
+  plugins: Omit<PluginRun, 'cluster'> = { signal: neverAborted(), isUnattended: false, clock: systemClock },
 ): KubeConfig {
   if (typeof file === 'object') return withToken(file);
   const config = file === undefined ? loadDefault() : loadFile(file);
-  config.addAuthenticator(createPlugins(plugins));
+  config.addAuthenticator(createPlugins({ ...plugins, cluster: () => clusterForPlugin(clusterOf(config)) }));
   // `kubectl proxy` and the like: without TLS there is nothing to verify, and client-node requires that to be stated.
   config.clusters = config.clusters.map((each) =>
     each.server.startsWith('http:') ? { ...each, skipTLSVerify: true } : each,
@@ -100,6 +100,7 @@ function loadFile(file: string): KubeConfig {
     if (empty.test(text)) config.loadFromOptions({ clusters: [], users: [], contexts: [], currentContext: '' });
     else config.loadFromString(text);
     config.makePathsAbsolute(dirname(file));
+    config.clusters = withPluginConfigs(config.clusters, text);
     config.users = withTokenFiles(config.users, text, dirname(file)).map((user) => withPlugin(user, dirname(file)));
   } catch (error) {
     throw invalidKubeconfig(`${file}: ${problemOf(error)}`, error);
@@ -119,6 +120,37 @@ function withTokenFiles(users: readonly User[], text: string, folder: string): U
     if (file === undefined) return user;
     const { token: _, ...others } = user;
     return { ...others, authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, file) } } };
+  });
+}
+
+const pluginConfig = 'client.authentication.k8s.io/exec';
+const clusterSchema = z.object({
+  name: z.string(),
+  cluster: z.object({ extensions: z.array(z.object({ name: z.string(), extension: z.unknown() })) }),
+});
+
+/** The library does not know extensions, which can hold what a cluster has for exec plugins. */
+function withPluginConfigs(clusters: readonly Cluster[], text: string): Cluster[] {
+  if (!text.includes(pluginConfig)) return [...clusters];
+  const content = z.object({ clusters: z.array(z.unknown()) }).safeParse(parseDocument(text).toJS());
+  const found = (content.data?.clusters ?? []).flatMap((one) => clusterSchema.safeParse(one).data ?? []);
+  return clusters.map((cluster) => {
+    const { extensions = [] } = found.find(({ name }) => name === cluster.name)?.cluster ?? {};
+    const config = extensions.find(({ name }) => name === pluginConfig)?.extension;
+    return config === undefined ? cluster : { ...cluster, [pluginConfig]: config };
+  });
+}
+
+/** https://kubernetes.io/docs/reference/config-api/client-authentication.v1/#client-authentication-k8s-io-v1-Cluster */
+function clusterForPlugin(cluster: Cluster): object {
+  const { server, tlsServerName, skipTLSVerify, caData, caFile, proxyUrl } = cluster;
+  return compact({
+    server,
+    'tls-server-name': tlsServerName,
+    'insecure-skip-tls-verify': skipTLSVerify || undefined,
+    'certificate-authority-data': caFile ? readFileSync(caFile).toString('base64') : caData,
+    'proxy-url': proxyUrl,
+    config: pluginConfig in cluster ? cluster[pluginConfig] : undefined,
   });
 }
 

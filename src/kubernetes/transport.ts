@@ -84,7 +84,10 @@ export interface ApiTransportOptions {
   kubeconfig?: string | TokenLogin;
   /** Of the kubeconfig. Default: its current one. */
   context?: string;
-  /** No user can respond to the kubeconfig's exec plugin, which gets no terminal. Default: false. */
+  /**
+   * No user can respond to the kubeconfig's exec plugin, which gets no terminal. Default: false; then the messages of the plugin are shown,
+   * and its time does not count as time of a request.
+   */
   isUnattended?: boolean;
   /** Of this program, for the User-Agent. */
   version: string;
@@ -103,7 +106,7 @@ const credentialsAgeMs = 30_000;
 export function createApiTransport(options: ApiTransportOptions): ApiTransport {
   const { clock, random, observe, mayWrite = mayAlwaysWrite, isUnattended = false } = options;
   const closing = new AbortController();
-  const plugins = { signal: closing.signal, isUnattended, now: () => clock.now() };
+  const plugins = { signal: closing.signal, isUnattended, clock };
   const load = () => loadKubeconfig(options.kubeconfig, options.context, plugins);
   let config = load();
   const cluster = clusterOf(config);
@@ -200,6 +203,8 @@ export function createApiTransport(options: ApiTransportOptions): ApiTransport {
         headers: request.headers ?? {},
         body: request.text ?? (request.body === undefined ? undefined : JSON.stringify(request.body)),
       };
+      // A user may take longer to log in than a server to respond.
+      if (!isUnattended) await abortable(currentLogin(), signal);
       const deadlineAt = clock.monotonic() + deadlineMs;
       try {
         return await withDeadline(clock, name, deadlineMs, signal, async (work) => {

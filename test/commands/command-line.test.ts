@@ -244,6 +244,28 @@ test('SIGINT ends a command with the reason and without a stack', async () => {
   server.close();
 });
 
+test('messages of the exec plugin of a kubeconfig are shown while it runs', async () => {
+  const [kubeconfig, done] = [join(folder, 'plugin'), join(folder, 'logged-in')];
+  const script = `echo 'open https://login.example.com' >&2; until [ -e ${done} ]; do sleep 0.05; done; exit 3`;
+  const user = { exec: { apiVersion: 'client.authentication.k8s.io/v1', command: 'sh', args: ['-c', script] } };
+  const config = {
+    clusters: [{ name: 'x', cluster: { server: 'http://127.0.0.1:1' } }],
+    users: [{ name: 'x', user }],
+    contexts: [{ name: 'x', context: { cluster: 'x', user: 'x' } }],
+    'current-context': 'x',
+  };
+  writeFileSync(kubeconfig, JSON.stringify(config));
+  const child = spawn(process.execPath, [program, 'plan', 'a', '--kubeconfig', kubeconfig], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let shown = '';
+  for await (const part of child.stderr.setEncoding('utf8')) {
+    shown += part;
+    if (shown.includes('login.example.com')) writeFileSync(done, '');
+  }
+  assert.match(shown, /^open https:\/\/login\.example\.com\n.*: sh ended with code 3\n/);
+});
+
 test('the same data is printed as JSON, as YAML, or as text for people', () => {
   const printed = (output: 'table' | 'json' | 'yaml') => {
     const around = surroundings();

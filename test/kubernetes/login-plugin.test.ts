@@ -1,9 +1,10 @@
 /** Programs that supply the login of a kubeconfig. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { loadKubeconfig, readCredentials } from '../../src/kubernetes/kubeconfig.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createVirtualClock } from '../clock.ts';
 import { eventually } from '../env/wait.ts';
@@ -43,6 +44,7 @@ test('an exec plugin that fails is named as the cause, and one that hangs ends w
   const hanging = await connect(t, server, {
     user: { exec: { ...exec, command: '/bin/sleep', args: ['2'] } },
     clock: systemClock,
+    isUnattended: true,
   });
   await assert.rejects(
     hanging.request({ method: 'GET', path, deadlineMs: 50 }, never),
@@ -125,10 +127,113 @@ test('the output of an exec plugin is bounded, is used until it expires, and is 
     ['echo text', /printed no credentials/],
     ['echo "log in first" >&2; exit 3', /ended with code 3: log in first/],
     ['kill -9 $$', /ended by SIGKILL/],
+    [`echo '{"status":{}}'`, /printed neither a token nor a certificate with its key/],
+    [`echo '{"status":{"clientCertificateData":"C"}}'`, /printed neither a token nor a certificate with its key/],
+    [`echo '{"status":{"token":"T","clientKeyData":"K"}}'`, /printed only one of a certificate and its key/],
+    [
+      `echo '{"apiVersion":"client.authentication.k8s.io/v1beta1","status":{"token":"T"}}'`,
+      /printed version client.authentication.k8s.io\/v1beta1, and the kubeconfig names client.authentication.k8s.io\/v1/,
+    ],
   ] as const) {
-    const failing = await connect(t, server, { user: plugin(script) });
+    const failing = await connect(t, server, { user: plugin(script), isUnattended: true });
     await assert.rejects(failing.request({ method: 'GET', path }, never), problem, script);
   }
-  const missing = await connect(t, server, { user: { exec: { command: 'no-such-plugin' } } });
-  await assert.rejects(missing.request({ method: 'GET', path }, never), /no-such-plugin/);
+  const installHint = 'Install it with:\n  brew install no-such-plugin';
+  const missing = await connect(t, server, { user: { exec: { command: 'no-such-plugin', installHint } } });
+  await assert.rejects(
+    missing.request({ method: 'GET', path }, never),
+    /no-such-plugin, which the kubeconfig names, was not found: Install it with: brew install no-such-plugin$/,
+  );
+  const asking = await connect(t, server, { user: { exec: { command: '/bin/echo', interactiveMode: 'Always' } } });
+  await assert.rejects(asking.request({ method: 'GET', path }, never), /needs a terminal for its input/);
+});
+
+test('an exec plugin that hangs is ended after five minutes, and the next request starts it again', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-plugin-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const pid = join(folder, 'pid');
+  const clock = createVirtualClock();
+  const hanging = `if [ -e ${pid} ]; then ${credentials}; else trap '' TERM; echo $$ >${pid}; while :; do sleep 0.1; done; fi`;
+  const transport = await connect(t, server, { user: plugin(hanging), clock, isUnattended: true });
+  const first = assert.rejects(transport.request({ method: 'GET', path }, never), rejectsWith('DeadlineExceeded'));
+  const started = await eventually(
+    () => (existsSync(pid) && readFileSync(pid, 'utf8').trim()) || undefined,
+    () => 'the plugin did not start',
+  );
+  await clock.advance(30_000);
+  await first;
+  await clock.advance(270_000);
+  await eventually(
+    () => hasEnded(Number(started)),
+    () => `process ${started} of the plugin is still there`,
+  );
+  await transport.request({ method: 'GET', path }, never);
+  assert.equal(server.seen.at(-1)?.headers.authorization, 'Bearer T');
+});
+
+test('the time of a login in which a user takes part does not count as time of the request', async (t) => {
+  const server = await startServer(t, json(200, {}));
+  const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-plugin-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const [started, done] = [join(folder, 'started'), join(folder, 'done')];
+  const clock = createVirtualClock();
+  const slow = `echo >${started}; until [ -e ${done} ]; do sleep 0.05; done; ${credentials}`;
+  const transport = await connect(t, server, { user: plugin(slow), clock });
+  const asked = transport.request({ method: 'GET', path }, never);
+  await eventually(
+    () => existsSync(started) || undefined,
+    () => 'the plugin did not start',
+  );
+  await clock.advance(120_000);
+  writeFileSync(done, '');
+  await asked;
+  assert.equal(server.seen[0]?.headers.authorization, 'Bearer T');
+});
+
+test('an exec plugin gets the cluster if the kubeconfig demands it, with what the kubeconfig has for the plugin', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-plugin-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const [info, kubeconfig] = [join(folder, 'info'), join(folder, 'config')];
+  const shoot = { shootRef: { namespace: 'garden-a', name: 'b' }, gardenClusterIdentity: 'landscape' };
+  const extensions = [
+    { name: 'other', extension: {} },
+    { name: 'client.authentication.k8s.io/exec', extension: shoot },
+  ];
+  writeFileSync(join(folder, 'ca.crt'), 'CA');
+  const clusters = [
+    { name: 'plain', cluster: { server: 'https://plain.example.com' } },
+    {
+      name: 'c',
+      cluster: {
+        server: 'https://c.example.com',
+        'tls-server-name': 'c',
+        'certificate-authority': 'ca.crt',
+        extensions,
+      },
+    },
+  ];
+  const wrote = async (cluster: string, provideClusterInfo: boolean) => {
+    const { exec } = plugin(`printf %s "$KUBERNETES_EXEC_INFO" >${info}; ${credentials}`);
+    const users = [{ name: 'u', user: { exec: { ...exec, provideClusterInfo } } }];
+    const contexts = [{ name: 'x', context: { cluster, user: 'u' } }];
+    writeFileSync(kubeconfig, JSON.stringify({ clusters, users, contexts, 'current-context': 'x' }));
+    await readCredentials(loadKubeconfig(kubeconfig));
+    return JSON.parse(readFileSync(info, 'utf8')).spec;
+  };
+  const ca = Buffer.from('CA').toString('base64');
+  assert.deepEqual(await wrote('c', true), {
+    interactive: false,
+    cluster: {
+      server: 'https://c.example.com',
+      'tls-server-name': 'c',
+      'certificate-authority-data': ca,
+      config: shoot,
+    },
+  });
+  assert.deepEqual(await wrote('plain', true), {
+    interactive: false,
+    cluster: { server: 'https://plain.example.com' },
+  });
+  assert.deepEqual(await wrote('c', false), { interactive: false });
 });
