@@ -4,6 +4,7 @@
  * Guarantees: the result is one line of bounded length without markup; any body has a result.
  */
 
+import { isUtf8 } from 'node:buffer';
 import { cleanText } from '../lib/redact.ts';
 import type { SecretString } from '../lib/secret.ts';
 import { printable } from '../lib/text.ts';
@@ -54,7 +55,7 @@ function withoutSecret(message: string, secret: string): string {
   if ([...secret].length < shortestSecret) return '';
   const forms = [secret, encodeURIComponent(secret.toWellFormed()), ...base64Of(secret)];
   const exact = forms.reduce((line, form) => line.replaceAll(form, redacted), message);
-  return forms.reduce(withoutSkeleton, exact);
+  return [secret, decoded(secret)].reduce(withoutWritten, forms.reduce(withoutSkeleton, exact));
 }
 
 /** The last group of four depends on the padding, so it is left out. */
@@ -66,18 +67,63 @@ function base64Of(secret: string): string[] {
 
 /** Replaces each place whose letters and digits are those of `secret`. */
 function withoutSkeleton(message: string, secret: string): string {
+  return withoutParts(
+    [...message].map((point) => [point, point]),
+    secret,
+  );
+}
+
+/** The same, with encoded characters as what they stand for. */
+function withoutWritten(message: string, secret: string): string {
+  return withoutParts(
+    (message.match(written) ?? []).map((part) => [part, decoded(part)]),
+    secret,
+  );
+}
+
+/** Each part of a message as it is written, and what it means. */
+type Part = readonly [text: string, meaning: string];
+
+function withoutParts(parts: readonly Part[], secret: string): string {
+  const texts = parts.map(([text]) => text);
   const wanted = [...secret].flatMap(skeleton).join('');
-  if (wanted.length < shortestSecret) return message;
-  const units = [...message].flatMap((point, index) => skeleton(point).map((unit) => ({ unit, index })));
-  const text = units.map(({ unit }) => unit).join('');
-  const points: string[] = [...message];
-  for (let at = text.indexOf(wanted); at !== -1; at = text.indexOf(wanted, at + wanted.length)) {
+  if (wanted.length < shortestSecret) return texts.join('');
+  const units = parts.flatMap(([, meaning], index) =>
+    [...meaning].flatMap((point) => skeleton(point).map((unit) => ({ unit, index }))),
+  );
+  const line = units.map(({ unit }) => unit).join('');
+  for (let at = line.indexOf(wanted); at !== -1; at = line.indexOf(wanted, at + wanted.length)) {
     const [first, last] = [units[at]?.index, units[at + wanted.length - 1]?.index];
     if (first === undefined || last === undefined) break;
-    points.fill('', first, last + 1);
-    points[first] = redacted;
+    texts.fill('', first, last + 1);
+    texts[first] = redacted;
   }
-  return points.join('');
+  return texts.join('');
+}
+
+/** An entity of HTML, bytes in a URL or in Python's repr, an escape of JSON, each also encoded again; or one character. */
+const written =
+  /&(?:amp;){0,4}(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z]{2,8});|(?:%(?:25){0,4}[\da-f]{2}){1,400}|(?:\\{1,8}x[\da-f]{2}){1,400}|\\{1,8}u[\da-f]{4}|[\s\S]/giu;
+
+/** Of an entity with a name, no letter of the name stands for itself. */
+function decoded(text: string): string {
+  return text
+    .replace(/&(?:amp;){0,4}(?:#(\d{1,7})|#x([\da-f]{1,6})|[a-z]{2,8});/gi, (_, decimal?: string, hex?: string) =>
+      characterOf(decimal === undefined ? Number.parseInt(hex ?? '26', 16) : Number(decimal)),
+    )
+    .replace(/(?:%(?:25){0,4}[\da-f]{2}){1,400}/gi, (bytes) => textOf(bytes.replace(/%(?:25)*(?=[\da-f]{2})/gi, '')))
+    .replace(/(?:\\{1,8}x[\da-f]{2}){1,400}/gi, (bytes) => textOf(bytes.replace(/\\+x/gi, '')))
+    .replace(/\\{1,8}u([\da-f]{4})/gi, (_, hex: string) => characterOf(Number.parseInt(hex, 16)));
+}
+
+function characterOf(point: number): string {
+  return point > 0x10_ffff ? '' : String.fromCodePoint(point);
+}
+
+/** UTF-8, or the numbers of characters, as Python has both. */
+function textOf(hex: string): string {
+  const bytes = Buffer.from(hex, 'hex');
+  return isUtf8(bytes) ? bytes.toString('utf8') : bytes.toString('latin1');
 }
 
 /** The code point in lower case, unit by unit, if it is a letter or a digit. */

@@ -83,6 +83,26 @@ const echoes: [name: string, secret: string, type: string, body: string][] = [
   ["in Python's repr", "it's\\secret", 'text/plain', `bad "it's\\\\secret"`],
   ['broken by a line end', 'correct horse battery', 'text/plain', 'bad correct\nhorse battery'],
   ['in other case', 'Correct-Horse', 'text/plain', 'bad CORRECT-HORSE'],
+  ['with numbers of HTML', `a"b+c/d'efg`, 'text/html', '<p>bad a&#34;b&#43;c&#x2F;d&#x27;efg</p>'],
+  ['with entities in JSON', `a"b&c<d>efg`, 'application/json', '{"message": "bad a&quot;b&amp;c&lt;d&gt;efg"}'],
+  ['with entities twice', `a"b&cde`, 'application/json', '{"message": "bad a&amp;quot;b&amp;amp;cde"}'],
+  [
+    "encoded for a URL as in Python, where ! and ' are too",
+    "it's!(se*cret)",
+    'text/plain',
+    'bad it%27s%21%28se%2Acret%29',
+  ],
+  ['encoded for a URL twice', 'p@ss/wörd', 'text/plain', 'bad p%2540ss%252Fw%25C3%25B6rd'],
+  ['as letters encoded for a URL', 'geheim1', 'text/plain', 'bad %67%65heim%31'],
+  ["in Python's repr of bytes", 'pässwörd', 'text/plain', "bad b'p\\xc3\\xa4ssw\\xc3\\xb6rd'"],
+  ["in Python's repr of text", 'pässwörd', 'text/plain', "bad 'p\\xe4ssw\\xf6rd'"],
+  ["with Python's escapes in plain text", 'pässwörd', 'text/plain', 'bad p\\u00e4ssw\\u00f6rd'],
+  [
+    "with the escapes of Go's JSON in JSON",
+    'a<b&cdef',
+    'application/json',
+    '{"message": "bad a\\\\u003cb\\\\u0026cdef"}',
+  ],
   ['with characters of patterns', 'a.*+?^$()|[]$&$1', 'text/plain', 'bad a.*+?^$()|[]$&$1'],
 ];
 
@@ -92,8 +112,18 @@ for (const [name, secret, type, body] of echoes) {
     assert.match(shown, /^bad.*\[redacted\]/);
     const bare = (text: string) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '');
     assert.ok(!bare(shown).includes(bare(secret)), shown);
+    const [, ending = ''] = /([a-z\d]+)[^a-z\d]*$/.exec(secret.toLowerCase()) ?? [];
+    assert.ok(!shown.toLowerCase().includes(ending), shown);
   });
 }
+
+test('secrets are searched for in linear time', () => {
+  const secrets = [new SecretString('0123456789abcdef')];
+  for (const part of ['%25', '%', '&amp;', '&', '&#', '\\', '\\x', '\\u0061', '0123456789abcde%']) {
+    const growth = growthOf((count) => void withoutSecrets(part.repeat(count), secrets), 5_000);
+    assert.ok(growth < 3, `${part}: ${growth}`);
+  }
+});
 
 test('nothing is quoted of a server that was sent a secret of three characters', () => {
   assert.equal(withoutSecrets('bad abc', [new SecretString('abc')]), '');
