@@ -140,8 +140,11 @@ for (const [kind, open] of Object.entries(peers))
       await using proxy = await startProxy('http');
       await using peer = open(policyWith({ ...proxy, except: ['localhost', '.example.org'] }), certificates.ca);
       assert.equal(await peer.get(`https://localhost:${ports.https}/a`), '200 {"the":"file"}');
+      const before = received.length;
       assert.equal(await peer.get(`http://localhost:${ports.http}/a`), '200 {"the":"file"}');
       assert.equal(proxy.connections, 0);
+      const [request = assert.fail()] = received.slice(before);
+      assert.deepEqual([request.path, request.headers['proxy-authorization']], ['/a', undefined]);
     });
 
     test(`a ${kind} whose name only the proxy can resolve is reached through it`, async () => {
