@@ -18,7 +18,7 @@ import { KubernetesError } from './errors.ts';
 import { createPlugins, type PluginRun, withPlugin } from './login-plugin.ts';
 
 export interface ApiCredentials {
-  headers: Record<string, string>;
+  headers: Record<string, string | string[]>;
   tls: Pick<HttpsOptions, 'ca' | 'cert' | 'key' | 'pfx' | 'passphrase' | 'servername' | 'rejectUnauthorized'>;
   /** Differs when `tls` differs: then open connections cannot be used for new calls. */
   fingerprint: string;
@@ -100,8 +100,11 @@ function loadFile(file: string): KubeConfig {
     if (empty.test(text)) config.loadFromOptions({ clusters: [], users: [], contexts: [], currentContext: '' });
     else config.loadFromString(text);
     config.makePathsAbsolute(dirname(file));
-    config.clusters = withPluginConfigs(config.clusters, text);
-    config.users = withTokenFiles(config.users, text, dirname(file)).map((user) => withPlugin(user, dirname(file)));
+    config.clusters = withPluginConfigs(config.clusters, text).map(withoutSpareFile);
+    config.users = withTokenFiles(config.users, text, dirname(file)).map((user) =>
+      withoutSpareFiles(withPlugin(user, dirname(file))),
+    );
+    config.users = withImpersonation(config.users, text);
   } catch (error) {
     throw invalidKubeconfig(`${file}: ${problemOf(error)}`, error);
   }
@@ -121,6 +124,64 @@ function withTokenFiles(users: readonly User[], text: string, folder: string): U
     const { token: _, ...others } = user;
     return { ...others, authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, file) } } };
   });
+}
+
+const impersonationSchema = z.object({
+  name: z.string(),
+  user: z.object({
+    'as-groups': z.array(z.string()).nullish(),
+    'as-uid': z.string().nullish(),
+    'as-user-extra': z.record(z.string(), z.array(z.string())).nullish(),
+  }),
+});
+type Headers = ApiCredentials['headers'];
+type Impersonating = User & { impersonation: Headers };
+
+/** The library knows the name of an impersonated user only, who would have fewer rights than with kubectl. */
+function withImpersonation(users: readonly User[], text: string): User[] {
+  if (!/\bas-(?:groups|uid|user-extra)\b/.test(text)) return [...users];
+  const content = z.object({ users: z.array(z.unknown()) }).parse(parseDocument(text).toJS());
+  return users.map((user, index): User => {
+    const {
+      'as-groups': groups,
+      'as-uid': uid,
+      'as-user-extra': extra,
+    } = impersonationSchema.parse(content.users[index]).user;
+    const extras = Object.entries(extra ?? {}).map(([key, values]) => [
+      `impersonate-extra-${encodeURIComponent(key.toLowerCase()).toLowerCase()}`,
+      values,
+    ]);
+    const impersonation = {
+      ...(groups ? { 'impersonate-group': groups } : {}),
+      ...(uid ? { 'impersonate-uid': uid } : {}),
+    };
+    const impersonating: Impersonating = {
+      ...user,
+      impersonation: { ...impersonation, ...Object.fromEntries(extras) },
+    };
+    return impersonating;
+  });
+}
+
+function impersonationOf(user: User | null): Headers {
+  return user !== null && isImpersonating(user) ? user.impersonation : {};
+}
+
+function isImpersonating(user: User): user is Impersonating {
+  return 'impersonation' in user;
+}
+
+/** Data counts before a file, as for kubectl; the library does it the other way round. */
+function withoutSpareFile({ caFile, ...cluster }: Cluster): Cluster {
+  return caFile && !cluster.caData ? { ...cluster, caFile } : cluster;
+}
+
+function withoutSpareFiles({ certFile, keyFile, ...user }: User): User {
+  return {
+    ...user,
+    ...(certFile && !user.certData ? { certFile } : {}),
+    ...(keyFile && !user.keyData ? { keyFile } : {}),
+  };
 }
 
 const pluginConfig = 'client.authentication.k8s.io/exec';
@@ -148,7 +209,7 @@ function clusterForPlugin(cluster: Cluster): object {
     server,
     'tls-server-name': tlsServerName,
     'insecure-skip-tls-verify': skipTLSVerify || undefined,
-    'certificate-authority-data': caFile ? readFileSync(caFile).toString('base64') : caData,
+    'certificate-authority-data': caData || !caFile ? caData : readFileSync(caFile).toString('base64'),
     'proxy-url': proxyUrl,
     config: pluginConfig in cluster ? cluster[pluginConfig] : undefined,
   });
@@ -227,7 +288,7 @@ export async function readCredentials(config: KubeConfig): Promise<ApiCredential
       cause: error,
     });
   }
-  const headers: Record<string, string> = {};
+  const headers: Headers = { ...impersonationOf(config.getCurrentUser()) };
   // Token files may end in a newline, which a header must not contain.
   for (const [name, value] of Object.entries(found.headers ?? {})) headers[name.toLowerCase()] = String(value).trim();
   if (typeof found.auth === 'string') headers['authorization'] = `Basic ${Buffer.from(found.auth).toString('base64')}`;

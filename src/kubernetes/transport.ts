@@ -280,7 +280,7 @@ interface Call {
 }
 
 interface Login {
-  headers: Record<string, string>;
+  headers: ApiCredentials['headers'];
   agents: Agents;
   readAt: number;
 }

@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after, test } from 'node:test';
-import { clusterOf, loadKubeconfig, readCredentials } from '../../src/kubernetes/kubeconfig.ts';
+import { apiServerOf, clusterOf, loadKubeconfig, readCredentials } from '../../src/kubernetes/kubeconfig.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'glance-image-operator-kubeconfig-'));
 const before = process.env['KUBECONFIG'];
@@ -112,4 +112,41 @@ test('without KUBECONFIG the file in the home of the user is read, and named in 
     if (home === undefined) delete process.env['HOME'];
     else process.env['HOME'] = home;
   }
+});
+
+test('a user whom the kubeconfig impersonates is impersonated with groups, UID and extra values', async () => {
+  const path = join(folder, 'impersonating');
+  const as = { as: 'jane', 'as-groups': ['a', 'b'], 'as-uid': '7', 'as-user-extra': { 'Example.com/R ö': ['x', 'y'] } };
+  const text = readFileSync(fileOf('dev', 'dev'), 'utf8');
+  writeFileSync(path, text.replace('{"token":"dev"}', JSON.stringify({ token: 'dev', ...as })));
+  const { headers } = await readCredentials(loadKubeconfig(path));
+  assert.deepEqual(headers, {
+    authorization: 'Bearer dev',
+    'impersonate-user': 'jane',
+    'impersonate-group': ['a', 'b'],
+    'impersonate-uid': '7',
+    'impersonate-extra-example.com%2fr%20%c3%b6': ['x', 'y'],
+  });
+});
+
+test('of certificates and keys, those in the kubeconfig itself count before files, as for kubectl', async () => {
+  const path = join(folder, 'both');
+  const data = (text: string) => Buffer.from(text).toString('base64');
+  const user = {
+    'client-certificate': 'missing',
+    'client-certificate-data': data('cert'),
+    'client-key': 'missing',
+    'client-key-data': data('key'),
+  };
+  const text = readFileSync(fileOf('dev', 'dev'), 'utf8')
+    .replace('{"token":"dev"}', JSON.stringify(user))
+    .replace(
+      '"server"',
+      `"certificate-authority":"missing","certificate-authority-data":${JSON.stringify(data('CA'))},"server"`,
+    );
+  writeFileSync(path, text);
+  const config = loadKubeconfig(path);
+  const { tls } = await readCredentials(config);
+  assert.deepEqual([tls.ca, tls.cert, tls.key].map(String), ['CA', 'cert', 'key']);
+  assert.equal(apiServerOf(config).ca, 'CA');
 });
