@@ -57,8 +57,9 @@ export function receiving(make: (options: { onread?: OnReadOpts }) => Connector)
     if (server.protocol === 'https:') return plain(server, callback);
     const buffers = createReceiveBuffers(pool);
     make({ onread: buffers.onread })(server, (...result) => {
-      const [, socket] = result;
-      if (socket !== null) buffers.receiveFor(socket);
+      // After an error, undici passes no socket at all, unlike its types say.
+      const [error, socket] = result;
+      if (error === null) buffers.receiveFor(socket);
       callback(...result);
     });
   };

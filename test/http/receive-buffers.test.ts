@@ -6,8 +6,9 @@ import { createServer as createTlsServer } from 'node:https';
 import { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
+import { buildConnector } from 'undici';
 import { createEgressPolicy } from '../../src/http/egress.ts';
-import { createPool, createReceiveBuffers, giveBack } from '../../src/http/receive-buffers.ts';
+import { createPool, createReceiveBuffers, giveBack, receiving } from '../../src/http/receive-buffers.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { HttpUpload } from '../../src/openstack/exchange.ts';
 import { createTransport } from '../../src/openstack/transport.ts';
@@ -228,3 +229,16 @@ for (const protocol of ['http', 'https'] as const) {
     if (protocol === 'http') assert(memory.size < 150, `the data was in ${memory.size} buffers`);
   });
 }
+
+test('a connection that fails passes its error on', async (t) => {
+  const server = createPlainServer();
+  const port = await listen(t, server);
+  await new Promise((resolve) => server.close(resolve));
+  const connect = receiving((options) => buildConnector(options));
+  const failed = new Promise((resolve) => {
+    connect({ hostname: '127.0.0.1', host: `127.0.0.1:${port}`, protocol: 'http:', port: `${port}` }, (...[error]) =>
+      resolve(error),
+    );
+  });
+  assert.match(String(await failed), /ECONNREFUSED/);
+});
