@@ -234,7 +234,7 @@ test('a connection that fails passes its error on', async (t) => {
   const server = createPlainServer();
   const port = await listen(t, server);
   await new Promise((resolve) => server.close(resolve));
-  const connect = receiving((options) => buildConnector(options));
+  const connect = receiving((buffers) => buildConnector({ ...buffers, timeout: 5_000 }));
   const failed = new Promise((resolve) => {
     connect({ hostname: '127.0.0.1', host: `127.0.0.1:${port}`, protocol: 'http:', port: `${port}` }, (...[error]) =>
       resolve(error),
