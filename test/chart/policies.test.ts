@@ -129,7 +129,8 @@ before(async () => {
   ];
   await kubernetes.apply(roles.map((role) => JSON.stringify(role)).join('\n---\n'));
   // Stored before the policies are.
-  await kubernetes.apply(JSON.stringify(resource({ image: { visibility: 'public' } }, 'stored')), { namespace: team });
+  const stored = resource({ image: { visibility: 'public' }, content: http() }, 'stored');
+  await kubernetes.apply(JSON.stringify(stored), { namespace: team });
   await applyPolicies(
     ...[team, platform, exempt].map((namespace, at) => `watchNamespaces[${at}]=${namespace}`),
     `policies.exemptNamespaces[0]=${exempt}`,
@@ -190,7 +191,9 @@ describe('the policies of the chart', () => {
         user: author,
         contentType: 'application/merge-patch+json',
       });
-    for (const spec of [{ image: { name: 'other' } }, { content: http() }, { cloud: { name: 'other' } }]) {
+    const pinned = { revisions: { pin: digest } };
+    const other = { content: http({ url: `${good}other` }) };
+    for (const spec of [{ image: { name: 'other' } }, other, { cloud: { name: 'other' } }, pinned]) {
       const { status, text } = await patch({ spec });
       assert.equal(status, 403, text);
       assert.match(text, /image\.visibility public .* set-public/);

@@ -29,7 +29,8 @@ spec:
     - name: declaration-changed
       expression: >-
         oldObject == null ||
-        ['image', 'content', 'import', 'cloud'].exists(field, object.spec[?field] != oldObject.spec[?field])
+        ['image', 'content', 'import', 'cloud'].exists(field, object.spec[?field] != oldObject.spec[?field]) ||
+        object.spec.?revisions.?pin != oldObject.spec.?revisions.?pin
   variables:
     {{- append .variables (dict "name" "contact" "expression" (toJson $policies.contact)) | toYaml | nindent 4 }}
   validations:
