@@ -2,7 +2,6 @@
 import type { GlanceImageStatus } from '../../src/api/status.ts';
 import type { ImageCache } from '../../src/glance/image-cache.ts';
 import type { Cloud, ReadSecret } from '../../src/image/access/clouds.ts';
-import { createRecentImages } from '../../src/image/access/recent.ts';
 import type { StatusOutcome } from '../../src/image/access/resources.ts';
 import type { Memory } from '../../src/image/model/memory.ts';
 import { createMemberReadings } from '../../src/image/observe/member-readings.ts';
@@ -15,7 +14,7 @@ import { createVirtualClock } from '../clock.ts';
 import { followsNothing } from './following.ts';
 import { identity, projectID, type ResourceOptions, resourceOf } from './resource.ts';
 import { now } from './states.ts';
-import { noConfigMaps, type StubGlance, stubGlance } from './stub-glance.ts';
+import { noConfigMaps, nothingRecent, type StubGlance, stubGlance } from './stub-glance.ts';
 
 export const key = 'demo/ubuntu';
 export const place = { projectID, region: 'RegionOne', endpoint: 'https://glance.example.com/v2' };
@@ -28,7 +27,7 @@ export function cloudOf({ images }: Pick<StubGlance, 'images'>, fields: Partial<
     images,
     cache: noCache,
     observed: noCache,
-    recent: { ...createRecentImages(createVirtualClock()), onItsWayMs: () => 0 },
+    recent: nothingRecent(),
     projectID,
     region: 'RegionOne',
     address: 'https://glance.example.com',

@@ -1,6 +1,7 @@
 /** A Glance whose database lags behind: an image that was just created is in no response yet. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Conflict, GlanceConnectionFailed } from '../../src/glance/errors.ts';
 import { createRecentImages } from '../../src/image/access/recent.ts';
 import { imageIDOf } from '../../src/image/model/identity.ts';
 import type { PlanStep } from '../../src/image/model/step.ts';
@@ -10,10 +11,11 @@ import { codeOf } from './performing.ts';
 import { imageOf, uid } from './resource.ts';
 import { stateOf } from './states.ts';
 import { performOn, stubGlance } from './stub-glance.ts';
-import { createWorld } from './world.ts';
+import { createWorld, type World } from './world.ts';
 import { specOf } from './world-glance.ts';
 
 const first = imageIDOf(uid, 0);
+const second = imageIDOf(uid, 1);
 
 /** An image was created, its upload was stopped by an edit, and nothing that is read shows it. */
 async function lagging() {
@@ -60,9 +62,11 @@ test('a resource is not released while a database that lags behind does not show
   assert.deepEqual([world.resource, world.images.size], [undefined, 0]);
 });
 
-test('the absence of an image is certain five seconds after its creation, and after its deletion', async () => {
+test('the absence of an image is certain five seconds after its creation or the start of the process, and after its deletion', async () => {
   const clock = createVirtualClock();
   const recent = createRecentImages(clock);
+  assert.equal(recent.doubtMs('a'), 5_000);
+  await clock.advance(60_000);
   assert.equal(recent.doubtMs('a'), 0);
   for (const id of ['a', 'b']) recent.created(id);
   recent.deleted('b');
@@ -93,4 +97,90 @@ test('the absence of an image that the operator has deleted itself is certain', 
   recent.created(image.id);
   await perform({ kind: 'delete', image, why: '' }, stateOf([image]), performOn(stubGlance([image]), { recent }));
   assert.equal(recent.doubtMs(image.id), 0);
+});
+
+/** No read shows the image for two seconds. */
+function hide({ lagging, clock }: World, id: string): void {
+  lagging.add(id);
+  clock.schedule(2_000, () => lagging.clear());
+}
+
+for (const [deletionPolicy, left] of [
+  ['Delete', []],
+  ['Retain', ['active']],
+] as const)
+  test(`a resource with deletionPolicy ${deletionPolicy} is not released while a database that lags behind does not show its second image`, async () => {
+    const world = createWorld({ spec: specOf('a', {}, { deletionPolicy }) });
+    await world.settle();
+    await world.clock.advance(60_000);
+    world.edit(specOf('b', {}, { deletionPolicy }));
+    world.hold();
+    for (let steps = 0; steps < 10 && !world.images.has(second); steps++) {
+      await world.step();
+      await world.clock.advance(0);
+    }
+    hide(world, second);
+    world.delete();
+    await world.settle();
+    assert.equal(world.resource, undefined);
+    assert.deepEqual(
+      [...world.images.values()].map(({ status }) => status),
+      left,
+    );
+  });
+
+test('an image whose creation had no response is taken, although a database that lags behind does not show it at first', async () => {
+  const world = createWorld({ spec: specOf('a') });
+  await world.clock.advance(60_000);
+  world.decide(({ op, id }) => {
+    if (op !== 'create' || id !== first || world.images.has(first)) return 'ok';
+    hide(world, first);
+    return 'lost';
+  });
+  await world.settle();
+  assert.deepEqual([world.ready(), world.show()], ['True Ready', ['4beb ubuntu active visible a marked']]);
+});
+
+test('an image that was created just before a restart is not created again while a database that lags behind does not show it', async () => {
+  const world = createWorld({ spec: specOf('a') });
+  world.hold();
+  await world.step();
+  await world.clock.advance(2_000);
+  await world.step();
+  hide(world, first);
+  await world.restart();
+  await world.release();
+  await world.settle();
+  assert.deepEqual([world.ready(), world.show()], ['True Ready', ['4beb ubuntu active visible a marked']]);
+});
+
+test('an ID that Glance calls used, and shows nowhere, is skipped five seconds later, where a request before may have used it', async () => {
+  const clock = createVirtualClock();
+  await clock.advance(60_000);
+  const recent = createRecentImages(clock);
+  const glance = stubGlance();
+  const conflict = new Conflict('used', { httpStatus: 409 });
+  const create = () => Promise.reject(conflict);
+  const context = performOn(glance, { clock, recent, images: { ...glance.images, create } });
+  recent.sending(first);
+  const step: PlanStep = { kind: 'create', imageID: first, number: 0, image: {}, keys: [] };
+  const kinds: string[] = [];
+  for (let attempts = 0; attempts < 4; attempts++) {
+    kinds.push((await perform(step, stateOf([]), context)).kind);
+    await clock.advance(2_000);
+  }
+  assert.deepEqual(kinds, ['failed', 'failed', 'failed', 'changed']);
+});
+
+test('an image may appear until five seconds after the request to create it has failed, however long that took', async () => {
+  const clock = createVirtualClock();
+  const recent = createRecentImages(clock);
+  const glance = stubGlance();
+  const create = async () => {
+    await clock.advance(30_000);
+    throw new GlanceConnectionFailed('cut', 'GlanceUnreachable', {});
+  };
+  const context = performOn(glance, { clock, recent, images: { ...glance.images, create } });
+  await perform({ kind: 'create', imageID: first, number: 0, image: {}, keys: [] }, stateOf([]), context);
+  assert.equal(recent.onItsWayMs(first), 5_000);
 });

@@ -3,7 +3,7 @@
 import type { ImageClient, ImageMember } from '../../src/glance/client/index.ts';
 import { ImageNotFound } from '../../src/glance/errors.ts';
 import type { Image } from '../../src/glance/image.ts';
-import { createRecentImages } from '../../src/image/access/recent.ts';
+import { createRecentImages, type RecentImages } from '../../src/image/access/recent.ts';
 import { numberOf } from '../../src/image/model/identity.ts';
 import type { Member } from '../../src/image/model/revisions.ts';
 import { simulate } from '../../src/image/model/simulate.ts';
@@ -153,6 +153,12 @@ export function stubGlance(start: readonly Image[] = [], faults: Faults = {}): S
   return { images, calls, held, members };
 }
 
+/** Of a process that has run for a minute. */
+export function nothingRecent(): RecentImages {
+  const times = [0];
+  return createRecentImages({ monotonic: () => times.pop() ?? 60_000 });
+}
+
 /** To perform steps on this Glance. */
 export function performOn(
   { images }: Pick<StubGlance, 'images'>,
@@ -161,7 +167,7 @@ export function performOn(
   return {
     images,
     servers: async () => 'noCompute',
-    recent: createRecentImages(createVirtualClock()),
+    recent: nothingRecent(),
     owner,
     clock: { ...createVirtualClock(), now: () => now },
     guard: async () => true,

@@ -1,21 +1,26 @@
 /**
- * The images that this process has just created. Behind a Glance are databases that are replicated, and one that lags does not know
+ * The images that were just created. Behind a Glance are databases that are replicated, and one that lags does not know
  * such an image yet: neither by its ID nor in a list. Nor does Glance know one while the request to create it is on its way, which
  * goes on without the process that sent it.
  *
- * Invariant: in bounded memory. After a restart nothing is recent, but each request may be on its way.
+ * Invariants: in bounded memory. After a restart each image may have just been created, and each request may be on its way. A doubt
+ * ends after some seconds, however often it is asked about.
  */
 import { BoundedMap } from '../../lib/bounded-map.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 export interface RecentImages {
-  /** A request to create it is about to be sent. */
+  /** A request to create it is about to be sent, or has ended without a response: an attempt may have been sent at the very end. */
   sending(id: string): void;
   created(id: string): void;
   /** By this process, so its absence is certain. */
   deleted(id: string): void;
   /** How long it is not believed yet that an image does not exist, in ms. 0: it does not exist. */
   doubtMs(id: string): number;
+  /** Whether this process has sent a request to create it before, lately. */
+  wasSent(id: string): boolean;
+  /** How long an image whose ID is used may still appear, in ms, since this was first asked. */
+  usedMs(id: string): number;
   /** How long a request to create it may still be on its way, in ms: of this process, or of one that was killed before. */
   onItsWayMs(id: string): number;
 }
@@ -29,14 +34,18 @@ export function createRecentImages(clock: Pick<Clock, 'monotonic'>): RecentImage
   const startedAt = clock.monotonic();
   const sentAt = new BoundedMap<string, number>(most);
   const createdAt = new BoundedMap<string, number>(most);
+  const usedAt = new BoundedMap<string, number>(most);
   const leftMs = (at: number) => Math.max(0, at + lagMs - clock.monotonic());
   return {
     sending: (id) => void sentAt.set(id, clock.monotonic()),
     created: (id) => void createdAt.set(id, clock.monotonic()),
-    deleted: (id) => void createdAt.delete(id),
-    doubtMs(id) {
-      const at = createdAt.get(id);
-      return at === undefined ? 0 : leftMs(at);
+    deleted: (id) => void createdAt.set(id, Number.NEGATIVE_INFINITY),
+    doubtMs: (id) => leftMs(createdAt.get(id) ?? startedAt),
+    wasSent: (id) => leftMs(sentAt.get(id) ?? Number.NEGATIVE_INFINITY) > 0,
+    usedMs(id) {
+      const at = usedAt.get(id) ?? clock.monotonic();
+      usedAt.set(id, at);
+      return leftMs(at);
     },
     onItsWayMs: (id) => leftMs(sentAt.get(id) ?? startedAt),
   };

@@ -158,11 +158,13 @@ async function create(step: StepOf<'create'>, state: State, context: PerformCont
   const noRoom = state.observed.revisions.length === 0 ? undefined : await whyNoRoom(images, signal);
   if (noRoom !== undefined) return failed(state, noRoom);
   let image: Image;
+  const wasSent = context.recent.wasSent(imageID);
   context.recent.sending(imageID);
   try {
     image = await images.create(imageID, step.image, signal);
   } catch (error) {
-    if (error instanceof Conflict) return takeOrSkip(step, state, context);
+    if (error instanceof Conflict) return takeOrSkip(step, state, context, wasSent);
+    context.recent.sending(imageID);
     return failed(state, asProtected(error, 'create'));
   }
   if (image.id !== imageID) return failed(state, await withdrawn(image, imageID, context));
@@ -177,12 +179,14 @@ async function create(step: StepOf<'create'>, state: State, context: PerformCont
     : failed(withHiddenMark(after, hidden), markProtected(hidden, 'read'));
 }
 
+/** `wasSent`: an earlier request may have created it. */
 async function takeOrSkip(
   { imageID, number }: StepOf<'create'>,
   state: State,
   context: PerformContext,
+  wasSent: boolean,
 ): Promise<Performed> {
-  const { images, owner, signal } = context;
+  const { images, owner, signal, recent } = context;
   const { observed, memory } = state;
   const image = await find(images, imageID, signal);
   const revision = image && revisionOf(image, claimOf(owner, memory));
@@ -193,8 +197,11 @@ async function takeOrSkip(
   }
   if (revision !== undefined && isOfOtherCluster(revision))
     return changed({ observed: withRevision(observed, revision), memory: { ...memory, incomplete: true } });
-  if (observed.listed) return changed({ observed, memory: next });
-  const seen = await observeMarked(context, { observed, memory: next, gone: [] });
+  const seen = observed.listed
+    ? { observed, memory: next }
+    : await observeMarked(context, { observed, memory: next, gone: [] });
+  const isUnseen = image === undefined && !seen.memory.images.includes(imageID);
+  if (isUnseen && wasSent && recent.usedMs(imageID) > 0) return failed(state, notYetKnown(imageID));
   return changed({ observed: seen.observed, memory: seen.memory });
 }
 
@@ -363,7 +370,7 @@ function vanished({ id }: Image, before: State, { recent }: Look): Performed {
 
 function notYetKnown(id: string): OperatorError {
   return new OperatorError(
-    `Glance does not know image ${id}, which it created a moment ago: its databases may lag behind`,
+    `Glance does not know image ${id}, which it may have created a moment ago: its databases may lag behind`,
     { code: 'GlanceUnavailable' },
   );
 }

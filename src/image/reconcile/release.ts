@@ -68,7 +68,8 @@ async function deleteImages(memory: Memory, here: CloudPlace, context: PerformCo
     const seen = await observeAll(context, remembered, here);
     const ours = seen.observed.revisions.filter(({ ownership }) => isOurs(ownership));
     const doubtMs = Math.max(seen.doubtMs, onItsWayMs(context, seen.memory));
-    if (ours.length === 0 && doubtMs > 0) return { memory: remembered, changes, doubtMs };
+    // Once the others are deleted and forgotten, so would be the one that may still appear.
+    if (doubtMs > 0) return { memory: remembered, changes, doubtMs };
     if (ours.length === 0) {
       return { memory: seen.memory, changes: [...changes, ...seen.observed.revisions.flatMap(changeOfForeign)] };
     }

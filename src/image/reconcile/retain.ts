@@ -67,8 +67,8 @@ async function removeMarks(pass: Pass, context: ReconcileContext): Promise<Remov
   if (!opened.ok) throw opened.error;
   if (opened.value === undefined) return { kind: 'again', outcome: { kind: 'requeue' } };
   const performing = performContext(pass, undefined, opened.value, context);
-  const { observed, memory } = await observeAll(performing, pass.memory, opened.value.place);
-  const afterMs = onItsWayMs(performing, memory);
+  const { observed, memory, doubtMs } = await observeAll(performing, pass.memory, opened.value.place);
+  const afterMs = Math.max(doubtMs, onItsWayMs(performing, memory));
   if (afterMs > 0) return { kind: 'again', outcome: { kind: 'requeueAfter', afterMs } };
   const ours = observed.revisions.filter(({ ownership }) => isOurs(ownership));
   const kept: string[] = [];
