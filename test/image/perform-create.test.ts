@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Conflict, NotAuthorized } from '../../src/glance/errors.ts';
+import type { Image } from '../../src/glance/image.ts';
 import { clusterProperty, imageIDOf, markOf, ownerProperty } from '../../src/image/model/identity.ts';
 import type { PlanStep } from '../../src/image/model/step.ts';
 import { type PerformContext, perform } from '../../src/image/perform/perform.ts';
@@ -13,6 +14,7 @@ import { fail, performOn, stubGlance } from './stub-glance.ts';
 const image = imageOf();
 const { id } = image;
 const second = imageIDOf(uid, 1);
+const known = imageIDOf(uid, 2);
 const queued = imageOf({ status: 'queued', size: null, checksum: null, hash: null });
 const conflict = new Conflict('409', { httpStatus: 409 });
 const denied = new NotAuthorized('403 Forbidden', { httpStatus: 403 });
@@ -146,10 +148,27 @@ describe('the creation of an image', () => {
   });
 
   test('create: an image with another ID than requested is deleted', async () => {
-    const glance = stubGlance([other]);
-    const images = { ...glance.images, create: async () => other };
+    const made = { ...queued, id: second };
+    const glance = stubGlance([made]);
+    const images = { ...glance.images, create: async () => made };
     const performed = await perform(step, start, performOn(glance, { images }));
     assert.equal(codeOf(performed), 'InvalidRequest');
     assert.deepEqual([glance.calls, glance.held.size], [['remove 1'], 0]);
   });
+
+  const others: readonly (readonly [what: string, Image])[] = [
+    ['has data', other],
+    ['bears the mark of another owner', { ...queued, id: second, properties: {} }],
+    ['belongs to another project', { ...queued, id: second, owner: 'b'.repeat(32) }],
+    ['is known', { ...queued, id: known }],
+  ];
+  for (const [what, response] of others)
+    test(`create: an image in the response that was not requested and ${what} is left alone`, async () => {
+      const glance = stubGlance([response]);
+      const images = { ...glance.images, create: async () => response };
+      const before = stateOf([imageOf({ id: known })]);
+      const performed = await perform(step, before, performOn(glance, { images }));
+      assert.equal(codeOf(performed), 'InvalidRequest');
+      assert.deepEqual([glance.calls, glance.held.size], [[], 1]);
+    });
 });

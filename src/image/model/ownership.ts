@@ -67,6 +67,14 @@ export function ownershipOf(image: Image, claim: Claim): Ownership {
   return isMoved ? { kind: 'created', number: 0, isMarked: true } : { kind: 'foreign', why: 'id' };
 }
 
+/** Whether a request of this resource has just made it under an ID that Glance chose. The response may name any other image. */
+export function isMadeElsewhere(image: Image, claim: Claim): boolean {
+  const ownership = ownershipOf(image, claim);
+  const isMarked = image.properties[ownerProperty] === claim.owner;
+  const isOther = ownership.kind === 'foreign' && ownership.why !== 'id';
+  return isMarked && !isOther && image.status === 'queued' && !claim.recorded.includes(image.id);
+}
+
 /** In a message. */
 const longestCluster = 64;
 

@@ -13,7 +13,7 @@ import { attempt, OperatorError } from '../../lib/errors.ts';
 import type { Cloud } from '../access/clouds.ts';
 import type { StatusOutcome } from '../access/resources.ts';
 import { mostKeys, withInUse, withoutImage } from '../model/memory.ts';
-import { ownershipOf } from '../model/ownership.ts';
+import { isMadeElsewhere, ownershipOf } from '../model/ownership.ts';
 import { publishedData } from '../model/published-data.ts';
 import type { Change } from '../model/report.ts';
 import type { Observed, Revision } from '../model/revisions.ts';
@@ -167,7 +167,7 @@ async function create(step: StepOf<'create'>, state: State, context: PerformCont
     context.recent.sending(imageID);
     return failed(state, asProtected(error, 'create'));
   }
-  if (image.id !== imageID) return failed(state, await withdrawn(image, imageID, context));
+  if (image.id !== imageID) return failed(state, await withdrawn(image, imageID, state, context));
   context.recent.created(imageID);
   const memory = remember(state.memory, step, clock.now());
   // A mark that the response lacks must not make the image foreign: it was just created.
@@ -206,10 +206,16 @@ async function takeOrSkip(
 }
 
 /** Exactly-once creation relies on IDs that the client chooses; a server that assigns others cannot be used. */
-async function withdrawn(image: Image, asked: string, { images, signal }: PerformContext): Promise<OperatorError> {
-  await images.remove(image.id, signal);
+async function withdrawn(
+  image: Image,
+  asked: string,
+  { memory }: State,
+  { images, owner, signal }: PerformContext,
+): Promise<OperatorError> {
+  const isMade = isMadeElsewhere(image, claimOf(owner, memory));
+  if (isMade) await images.remove(image.id, signal);
   return new OperatorError(
-    `Glance created image ${image.id} although ${asked} was requested; the new image was deleted`,
+    `Glance created image ${image.id} although ${asked} was requested; ${isMade ? 'the new image was deleted' : 'it is left as it is'}`,
     { code: 'InvalidRequest' },
   );
 }
