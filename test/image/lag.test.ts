@@ -6,6 +6,7 @@ import { createRecentImages } from '../../src/image/access/recent.ts';
 import { imageIDOf } from '../../src/image/model/identity.ts';
 import type { PlanStep } from '../../src/image/model/step.ts';
 import { perform } from '../../src/image/perform/perform.ts';
+import { OperatorError } from '../../src/lib/errors.ts';
 import { createVirtualClock } from '../clock.ts';
 import { codeOf } from './performing.ts';
 import { imageOf, uid } from './resource.ts';
@@ -183,4 +184,18 @@ test('an image may appear until five seconds after the request to create it has 
   const context = performOn(glance, { clock, recent, images: { ...glance.images, create } });
   await perform({ kind: 'create', imageID: first, number: 0, image: {}, keys: [] }, stateOf([]), context);
   assert.equal(recent.onItsWayMs(first), 5_000);
+});
+
+test('an image whose first transfer fails is not forgotten while a database that lags behind does not show it', async () => {
+  const world = createWorld({ spec: specOf('a') });
+  await world.clock.advance(60_000);
+  world.serve(() => new OperatorError('the source is down', { code: 'SourceUnavailable' }));
+  world.hold();
+  await world.step();
+  hide(world, first);
+  await world.release();
+  await world.step();
+  world.serve(() => 'a');
+  await world.settle();
+  assert.deepEqual([world.ready(), world.show()], ['True Ready', ['4beb ubuntu active visible a marked']]);
 });
