@@ -4,7 +4,7 @@
  * goes on without the process that sent it.
  *
  * Invariants: in bounded memory. After a restart each image may have just been created, and each request may be on its way. A doubt
- * ends after some seconds, however often it is asked about.
+ * ends after some seconds, however often it is read.
  */
 import { BoundedMap } from '../../lib/bounded-map.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -19,7 +19,7 @@ export interface RecentImages {
   doubtMs(id: string): number;
   /** Whether this process has sent a request to create it before, lately. */
   wasSent(id: string): boolean;
-  /** How long an image whose ID is used may still appear, in ms, since this was first asked. */
+  /** How long an image whose ID is used may still appear, in ms, since this was first read. */
   usedMs(id: string): number;
   /** How long a request to create it may still be on its way, in ms: of this process, or of one that was killed before. */
   onItsWayMs(id: string): number;

@@ -129,7 +129,7 @@ async function whatElseToShow(pass: Pass, context: ReconcileContext): Promise<Pa
   const at = { secret, cloud: { projectID, region } };
   const look = performContext(pass, undefined, opened.value, context);
   const seen = await attempt(context.signal, () => observe(look, memory, place));
-  // What may still appear must not be forgotten.
+  // An image that may still appear must not be forgotten.
   if (!seen.ok || seen.value.doubtMs > 0) return at;
   return { ...at, observed: seen.value.observed, memory: { ...seen.value.memory, place } };
 }
