@@ -53,7 +53,7 @@ export type AuthSettings = z.infer<typeof authSchema>;
 
 /** openstacksdk reads a second file by itself. */
 export function secretMissing(key: string): string {
-  return `${key} is missing; if it is in a secure.yaml, put that file into the same Secret under the key secure.yaml`;
+  return `${key} is missing; if it is in a secure.yaml, put that file into the same Secret under the key secure.yaml, with the cloud under the same name`;
 }
 
 /** An http or https URL, with `region` in the place of `{region_name}`. `key` names the setting in the error. */

@@ -3,6 +3,7 @@
  *
  * Guarantees: no error quotes a value; nothing inside `auth` changes how certificates are checked.
  */
+import { authShape } from './clouds-settings.ts';
 import { ConfigurationError } from './errors.ts';
 import { isMapping, type Mapping, parseYaml } from './yaml-text.ts';
 
@@ -13,8 +14,8 @@ export interface CloudTexts {
 }
 
 /**
- * The settings of cloud `name` in one mapping: those under `auth`, overridden by those next to `auth`, with current names and
- * without empty ones. If they differ by region, those of `region`. Throws ConfigurationError.
+ * The settings of cloud `name` in one mapping: those under `auth` and next to it, with current names and without empty ones. If they
+ * differ by region, those of `region`. Throws ConfigurationError.
  */
 export function readCloud(texts: CloudTexts, name: string, region: string | undefined): Mapping {
   const fail = (problem: string) => new ConfigurationError('SecretInvalid', `cloud ${name} in clouds.yaml: ${problem}`);
@@ -31,8 +32,28 @@ export function readCloud(texts: CloudTexts, name: string, region: string | unde
     if (auths.some((one) => key in one))
       throw fail(`${key} is inside auth, where it has no effect: put it next to auth`);
   }
-  return settled({ ...auths[0], ...auths[1], ...outer });
+  const winning = Object.entries(outer).filter(([key]) => !belongsInside(currentName(key)));
+  return settled({ ...outer, ...auths[0], ...auths[1], ...Object.fromEntries(winning) });
 }
+
+/** Whether a setting inside `auth` overrides that next to it. */
+function belongsInside(name: string): boolean {
+  return Object.hasOwn(authShape, name) && !overriding.has(name);
+}
+
+/** The settings of a sign-in that override those inside `auth`, as in openstacksdk. */
+const overriding: ReadonlySet<string> = new Set([
+  'auth_type',
+  'domain_id',
+  'domain_name',
+  'project_domain_id',
+  'project_domain_name',
+  'project_id',
+  'project_name',
+  'token',
+  'user_domain_id',
+  'user_domain_name',
+]);
 
 /** The same cloud in files that hold no other, so that a program gets no other's secrets. JSON is YAML. Throws ConfigurationError. */
 export function onlyCloud(texts: CloudTexts, name: string): CloudTexts {
@@ -62,15 +83,21 @@ function cloudEntry({ cloudsYaml, secureYaml }: CloudTexts, name: string): Mappi
   if (clouds === undefined) {
     throw new ConfigurationError('SecretInvalid', 'clouds.yaml has no mapping named clouds at its top level');
   }
-  const entries = [clouds, secure ?? {}].flatMap((one) => (Object.hasOwn(one, name) ? [one[name]] : []));
+  const entries = [
+    ...(Object.hasOwn(clouds, name) ? [{ file: 'clouds.yaml', entry: clouds[name] }] : []),
+    // An empty entry there has no secret, and takes nothing away.
+    ...(secure !== undefined && Object.hasOwn(secure, name)
+      ? [{ file: 'secure.yaml', entry: secure[name] ?? {} }]
+      : []),
+  ];
   if (entries.length === 0) {
     const names = Object.keys(clouds);
     const there = names.length === 0 ? 'it is empty' : `it has ${names.slice(0, 20).join(', ')}`;
     throw new ConfigurationError('CloudNotFound', `clouds.yaml has no cloud named ${name}; ${there}`);
   }
-  return entries.reduce<Mapping>((before, entry) => {
+  return entries.reduce<Mapping>((before, { file, entry }) => {
     if (isMapping(entry)) return overridden(before, entry);
-    throw new ConfigurationError('SecretInvalid', `cloud ${name} in clouds.yaml is not a mapping`);
+    throw new ConfigurationError('SecretInvalid', `cloud ${name} in ${file} is not a mapping`);
   }, {});
 }
 
@@ -84,11 +111,11 @@ function cloudsOf(file: string, text: string, name: string): Mapping | undefined
   throw new ConfigurationError('SecretInvalid', problem);
 }
 
-/** Mappings in both are merged, as in openstacksdk's `merge_clouds`. */
+/** Mappings in both are merged, as in openstacksdk's `merge_clouds`. An `auth:` without a value leaves the mapping as it is. */
 function overridden(before: Mapping, after: Mapping): Mapping {
   const merged = Object.entries(after).map(([key, value]): [string, unknown] => {
     const old = Object.hasOwn(before, key) ? before[key] : undefined;
-    return [key, isMapping(old) && isMapping(value) ? overridden(old, value) : value];
+    return [key, isMapping(old) && (isMapping(value) || value === null) ? overridden(old, value ?? {}) : value];
   });
   return { ...before, ...Object.fromEntries(merged) };
 }
@@ -111,9 +138,13 @@ const oldNames: Readonly<Record<string, string>> = {
   user_name: 'username',
 };
 
+function currentName(key: string): string {
+  return (Object.hasOwn(oldNames, key) ? oldNames[key] : undefined) ?? key;
+}
+
 function currentNames(given: Mapping): Mapping {
   const isOld = (key: string) => Object.hasOwn(oldNames, key);
-  const old = Object.entries(given).flatMap(([key, value]) => (isOld(key) ? [[oldNames[key] ?? key, value]] : []));
+  const old = Object.entries(given).flatMap(([key, value]) => (isOld(key) ? [[currentName(key), value]] : []));
   const current = Object.entries(given).filter(([key]) => !isOld(key));
   return Object.fromEntries([...old, ...current]);
 }

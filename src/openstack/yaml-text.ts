@@ -63,21 +63,31 @@ const unquoted: ReadonlySet<string> = new Set([
   'UNEXPECTED_TOKEN',
 ]);
 const quotes = 'put the value in quotes';
+/** A value such as `{{ password }}`. */
+const braces = `${quotes} if it begins with a brace`;
 
 /**
  * The content of `file`. Mappings on the way along `path`, and everything below its end, must not have a key twice; elsewhere the
  * last one counts, as other tools read it. Throws ConfigurationError.
  */
-export function parseYaml(file: string, text: string, path: readonly string[]): unknown {
-  if (text.length > largestFile) {
+export function parseYaml(file: string, given: string, path: readonly string[]): unknown {
+  if (given.length > largestFile) {
     throw new ConfigurationError('SecretInvalid', `${file} is larger than ${largestFile / 1024} KiB`);
   }
+  // YAML reads a carriage return alone as a line break. The parser does not.
+  const text = given.replace(/\r\n?/g, '\n');
   const lines = new LineCounter();
   const invalid: Invalid = (problem, offset, advice) => {
     const { line, col } = lines.linePos(offset);
     const hint = advice === undefined ? '' : `: ${advice}`;
     return new ConfigurationError('SecretInvalid', `${file} ${problem} at line ${line}, column ${col}${hint}`);
   };
+  // Where bytes are not UTF-8, the text has this character. A password with it would be another one.
+  const foreign = text.indexOf('\ufffd');
+  if (foreign !== -1) {
+    const line = text.slice(0, foreign).split('\n').length;
+    throw new ConfigurationError('SecretInvalid', `${file} is not UTF-8 at line ${line}: save it in UTF-8`);
+  }
   try {
     const document = parseDocument(text, {
       schema: 'failsafe',
@@ -131,7 +141,7 @@ function checkReferences(document: Document.Parsed, invalid: Invalid): void {
   }
 
   function checkPair({ key, value }: Pair): void {
-    if (!isScalar(key)) throw invalid('has a key that is not text', isNode(key) ? startOf(key) : 0);
+    if (!isScalar(key)) throw invalid('has a key that is not text', isNode(key) ? startOf(key) : 0, braces);
     if (!isMergeKey(key) || isMergeable(value, anchors)) return;
     const advice = 'merge the anchor of a mapping, such as *defaults';
     throw invalid('has a << without a mapping', startOf(isNode(value) ? value : key), advice);

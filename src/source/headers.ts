@@ -59,6 +59,8 @@ export function readHeaders(secret: Readonly<Record<string, string>>): DeclaredH
   if (username !== undefined || password !== undefined) {
     if (username === undefined || password === undefined) throw invalid('username and password are needed together');
     if (username.includes(':')) throw invalid('the value of username must not contain a colon');
+    // Where bytes are not UTF-8, the text has this character: another password.
+    if (`${username}${password}`.includes('\ufffd')) throw invalid('username and password must be UTF-8');
     const pair = Buffer.from(`${username.trim()}:${withoutEnd(password, '\r\n')}`);
     add('authorization', `Basic ${pair.toString('base64')}`);
   }

@@ -6,7 +6,7 @@ import { parseCloud } from '../../src/openstack/clouds.ts';
 import { onlyCloud } from '../../src/openstack/clouds-yaml.ts';
 import { ConfigurationError } from '../../src/openstack/errors.ts';
 import { testTls } from '../env/tls.ts';
-import { auth, parse, requestOf, without, yaml } from './clouds-text.ts';
+import { auth, loginOf, parse, requestOf, without, yaml } from './clouds-text.ts';
 
 test('a simple clouds.yaml results in a complete configuration', () => {
   const given = { auth, region_name: 'RegionOne', interface: 'internal', api_timeout: 30, connect_retries: 5 };
@@ -27,6 +27,24 @@ test('a simple clouds.yaml results in a complete configuration', () => {
   assert.ok(access.kind === 'keystone');
   assert.equal(access.user.authUrl, 'https://keystone.example.com/identity');
   assert.equal(access.service, undefined);
+});
+
+test('a project, a domain or a token next to auth overrides that inside it, and of the other credentials those inside count', () => {
+  const user = { name: 'alice', domain: { name: 'Outer' }, password: 's3cret-value' };
+  const beside = { username: 'bob', user_name: 'bob', password: 'other', user_domain_name: 'Outer' };
+  assert.deepEqual(requestOf({ auth, ...beside }).identity, { methods: ['password'], password: { user } });
+  assert.deepEqual(requestOf({ auth, project_name: 'outer' }).scope, {
+    project: { name: 'outer', domain: { name: 'Default' } },
+  });
+  assert.equal(
+    loginOf({ auth, auth_url: 'https://other.example.com' }).authUrl,
+    'https://keystone.example.com/identity',
+  );
+  const token = { auth_url: auth.auth_url, token: 'inner', project_id: 'p' };
+  assert.deepEqual(requestOf({ auth: token, token: 'outer', auth_type: 'v3token' }).identity, {
+    methods: ['token'],
+    token: { id: 'outer' },
+  });
 });
 
 test('keys next to auth override those inside it, dashes equal underscores, and empty keys are ignored', () => {
@@ -98,6 +116,14 @@ test('secure.yaml overrides clouds.yaml key by key', () => {
   assert.throws(() => parseCloud({ cloudsYaml }, 'demo'), /password is missing; .* under the key secure.yaml/);
   assert.throws(() => parseCloud({ cloudsYaml, secureYaml: 'clouds: {' }, 'demo'), {
     message: /^secure.yaml is not YAML/,
+  });
+});
+
+test('an empty cloud or auth in secure.yaml takes nothing away, and an error about it names that file', () => {
+  for (const text of ['clouds: {demo: }', 'clouds: {demo: {auth: }}'])
+    assert.deepEqual(parseCloud({ cloudsYaml: yaml({ auth }), secureYaml: text }, 'demo'), parse({ auth }));
+  assert.throws(() => parseCloud({ cloudsYaml: yaml({ auth }), secureYaml: 'clouds: {demo: x}' }, 'demo'), {
+    message: 'cloud demo in secure.yaml is not a mapping',
   });
 });
 

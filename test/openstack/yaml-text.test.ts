@@ -52,6 +52,29 @@ for (const [written, problem] of passwords) {
   });
 }
 
+test('line breaks of any system are read', () => {
+  const text = stringify({ clouds: { demo: { auth, region_name: 'R' } } });
+  for (const lineBreak of ['\n', '\r\n', '\r'])
+    assert.equal(
+      parseCloud({ cloudsYaml: text.replaceAll('\n', lineBreak) }, 'demo').services.image.region,
+      'R',
+      JSON.stringify(lineBreak),
+    );
+});
+
+test('a file that is not UTF-8 is rejected with its line, because a password in it would be another one', () => {
+  const text = stringify({ clouds: { demo: { auth: { ...auth, password: 'pässwörd' } } } });
+  for (const [encoding, line] of [
+    ['latin1', 6],
+    ['utf16le', 1],
+  ] as const) {
+    const bytes = Buffer.from(encoding === 'utf16le' ? `\ufeff${text}` : text, encoding);
+    assert.throws(() => parseCloud({ cloudsYaml: bytes.toString('utf8') }, 'demo'), {
+      message: `clouds.yaml is not UTF-8 at line ${line}: save it in UTF-8`,
+    });
+  }
+});
+
 test('anchors and merge keys are resolved', () => {
   const text = `
 defaults: &defaults
@@ -107,7 +130,7 @@ const unreadable: [name: string, text: string, message: RegExp][] = [
   [
     'a mapping whose key is a list',
     '? [s3cret-value]\n: x',
-    /^clouds.yaml has a key that is not text at line 1, column 3/,
+    /^clouds.yaml has a key that is not text at line 1, column 3: put the value in quotes if it begins with a brace$/,
   ],
   ...[33, 200, 60_000].map((depth): [string, string, RegExp] => [
     `nested ${depth} levels deep`,

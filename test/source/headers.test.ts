@@ -151,6 +151,7 @@ describe('the Secret of headersSecretRef', () => {
     [{ authorization: secret, bearerToken: secret }, /sets the header authorization twice/],
     [{ username: secret }, /needed together/],
     [{ password: secret }, /needed together/],
+    [{ username: 'alice', password: '\ufffdsecret' }, /must be UTF-8/],
     [{ username: `${secret}:x`, password: secret }, /must not contain a colon/],
     [{ 'x-token': secret.repeat(5000) }, /its headers have \d+ bytes; the limit is 16384/],
   ];
