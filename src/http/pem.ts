@@ -2,7 +2,8 @@
  * Certificates in PEM form. Node ignores an unreadable certificate in a bundle, and trusts no authority if none is
  * left; the user would then look for the error at the server.
  *
- * Invariant: TLS reads an accepted text completely. The time is linear in the length of any text.
+ * Guarantees: the certificates are found in whatever text is around them; TLS finds only those that begin and end a line, so give it
+ * each certificate, never the text. The time is linear in the length of any text.
  */
 import { X509Certificate } from 'node:crypto';
 

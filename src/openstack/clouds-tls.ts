@@ -80,8 +80,12 @@ export function tlsOf(s: z.infer<typeof tlsSchema>, files: TlsFiles, usesTls: bo
 
 /** Node treats a malformed bundle as an empty one, and then trusts no server. */
 function readableCa(pem: string): string {
-  certificatesIn('cacert', pem);
-  return pem;
+  return joined(certificatesIn('cacert', pem));
+}
+
+/** TLS finds no certificate where another one, or a note, is in the same line. */
+function joined(certificates: readonly X509Certificate[]): string {
+  return certificates.map(String).join('');
 }
 
 /** Both or none. */
@@ -89,9 +93,10 @@ function clientCertificate(cert: string | undefined, key: string | undefined): C
   if (cert === undefined && key === undefined) return undefined;
   if (cert === undefined) throw wrong('the Secret has a key without a cert: a client certificate needs both');
   if (key === undefined) throw wrong('the Secret has a cert without a key: a client certificate needs both');
-  const [first] = certificatesIn('cert', cert);
-  if (!first.checkPrivateKey(privateKeyIn(key))) throw wrong('key is not the private key of the certificate in cert');
-  return { cert, key: new SecretString(key) };
+  const certificates = certificatesIn('cert', cert);
+  if (!certificates[0].checkPrivateKey(privateKeyIn(key)))
+    throw wrong('key is not the private key of the certificate in cert');
+  return { cert: joined(certificates), key: new SecretString(key) };
 }
 
 function certificatesIn(name: string, pem: string): readonly [X509Certificate, ...X509Certificate[]] {

@@ -284,6 +284,18 @@ test('PEM text in clouds.yaml is used, and the keys of the Secret override it', 
   assert.throws(() => parse({ auth, cacert: garbage }), /cacert contains a certificate that cannot be read/);
 });
 
+test('certificates in one line with each other or with a note are put into lines of their own, because TLS would find none', () => {
+  const { cert, key } = tls();
+  for (const text of [
+    `${cert.trimEnd()}${cert}`,
+    `# ${cert}"${cert.trimEnd()}"`,
+    `${cert.trimEnd()} # old\n${cert}\0`,
+  ]) {
+    const { ca, client } = parse({ auth }, undefined, { cacert: text, cert: text, key }).tls;
+    assert.deepEqual([ca, client?.cert], [`${cert}${cert}`, `${cert}${cert}`], text);
+  }
+});
+
 test('a client certificate consists of cert and key of the Secret, and they must match', () => {
   const { cert, key, garbage } = tls();
   const { client } = parse({ auth }, undefined, { cert, key }).tls;
