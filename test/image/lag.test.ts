@@ -142,6 +142,18 @@ test('an image whose creation had no response is taken, although a database that
   assert.deepEqual([world.ready(), world.show()], ['True Ready', ['4beb ubuntu active visible a marked']]);
 });
 
+test('an image is taken whose process died before it recorded it, although a database that lags behind does not show it at first', async () => {
+  const world = createWorld({ spec: specOf('a') });
+  await world.clock.advance(60_000);
+  world.decide(({ op, id }) => {
+    if (op !== 'create' || id !== first || world.images.has(first)) return 'ok';
+    hide(world, first);
+    return 'crash-after';
+  });
+  await world.settle();
+  assert.deepEqual([world.ready(), world.show()], ['True Ready', ['4beb ubuntu active visible a marked']]);
+});
+
 test('an image that was created just before a restart is not created again while a database that lags behind does not show it', async () => {
   const world = createWorld({ spec: specOf('a') });
   world.hold();

@@ -17,8 +17,6 @@ export interface RecentImages {
   deleted(id: string): void;
   /** How long it is not believed yet that an image does not exist, in ms. 0: it does not exist. */
   doubtMs(id: string): number;
-  /** Whether this process has sent a request to create it before, lately. */
-  wasSent(id: string): boolean;
   /** How long an image whose ID is used may still appear, in ms, since this was first read. */
   usedMs(id: string): number;
   /** How long a request to create it may still be on its way, in ms: of this process, or of one that was killed before. */
@@ -41,7 +39,6 @@ export function createRecentImages(clock: Pick<Clock, 'monotonic'>): RecentImage
     created: (id) => void createdAt.set(id, clock.monotonic()),
     deleted: (id) => void createdAt.set(id, Number.NEGATIVE_INFINITY),
     doubtMs: (id) => leftMs(createdAt.get(id) ?? startedAt),
-    wasSent: (id) => leftMs(sentAt.get(id) ?? Number.NEGATIVE_INFINITY) > 0,
     usedMs(id) {
       const at = usedAt.get(id) ?? clock.monotonic();
       usedAt.set(id, at);

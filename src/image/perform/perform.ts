@@ -158,7 +158,7 @@ async function create(step: StepOf<'create'>, state: State, context: PerformCont
   const noRoom = state.observed.revisions.length === 0 ? undefined : await whyNoRoom(images, signal);
   if (noRoom !== undefined) return failed(state, noRoom);
   let image: Image;
-  const wasSent = context.recent.wasSent(imageID);
+  const wasSent = context.recent.onItsWayMs(imageID) > 0;
   context.recent.sending(imageID);
   try {
     image = await images.create(imageID, step.image, signal);
@@ -179,7 +179,7 @@ async function create(step: StepOf<'create'>, state: State, context: PerformCont
     : failed(withHiddenMark(after, hidden), markProtected(hidden, 'read'));
 }
 
-/** `wasSent`: an earlier request may have created it. */
+/** `wasSent`: an earlier request, of this process or of one before it, may have created it. */
 async function takeOrSkip(
   { imageID, number }: StepOf<'create'>,
   state: State,
