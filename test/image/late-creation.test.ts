@@ -40,3 +40,22 @@ for (const [deletionPolicy, leaves, left] of policies)
       const statuses = [...world.images.values()].map(({ status }) => status);
       assert.deepEqual(statuses, nth === 2 ? left : []);
     });
+
+for (const late of ['crash-late', 'timeout-late'] as const)
+  test(`a second image whose creation is not needed any more is deleted when it appears late (${late})`, async () => {
+    const world = createWorld({ spec: specOf('a') });
+    await world.settle();
+    await world.clock.advance(60_000);
+    let isSent = false;
+    world.decide(({ op }) => {
+      if (op !== 'create' || isSent) return 'ok';
+      isSent = true;
+      return late;
+    });
+    world.edit(specOf('b'));
+    while (!isSent) await world.step();
+    world.edit(specOf('a'));
+    await world.settle();
+    await world.clock.advance(60_000);
+    assert.deepEqual([world.ready(), world.show()], ['True Ready', ['4beb ubuntu active visible a marked']]);
+  });

@@ -18,7 +18,8 @@ import { createMemberReadings } from '../../src/image/observe/member-readings.ts
 import { createDrift } from '../../src/image/reconcile/drift.ts';
 import { createStripped } from '../../src/image/reconcile/guard.ts';
 import { reconcile } from '../../src/image/reconcile/reconcile.ts';
-import { OperatorError } from '../../src/lib/errors.ts';
+import { neverAborted } from '../../src/lib/abort.ts';
+import { attempt, OperatorError } from '../../src/lib/errors.ts';
 import { executorOf } from '../../src/transfer/executor.ts';
 import { defaultLimits, type TransferPlan, type TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
@@ -94,7 +95,8 @@ export function createWorld(options: WorldOptions) {
     controllers[call.op === 'status' ? 'grace' : 'signal'].signal.throwIfAborted();
     const what = fate(call);
     const text = `${call.op} ${call.id?.slice(0, 4) ?? ''}`.trim();
-    if (what === 'crash-late' || what === 'timeout-late') clock.schedule(lateMs, () => void work());
+    if (what === 'crash-late' || what === 'timeout-late')
+      clock.schedule(lateMs, () => void attempt(neverAborted(), async () => work()));
     if (what === 'crash-before' || what === 'crash-late') crash();
     if (what === 'timeout-late') expire();
     if (what instanceof OperatorError) throw what;
