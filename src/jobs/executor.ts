@@ -30,6 +30,7 @@ import {
 import { noProgress, type TransferPlan, type TransferProgress, type TransferResult } from '../transfer/plan.ts';
 import { followJob } from './follow.ts';
 import { type Installation, jobNameOf, jobOf, readRun, runSecretOf } from './manifest.ts';
+import { faultOfResult, type PodResult } from './message.ts';
 import { byJob, jobType, type TransferJob, type TransferPod } from './objects.ts';
 import type { RunFiles } from './run-files.ts';
 import { hasEnded } from './state.ts';
@@ -259,7 +260,7 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
         const wait = createWait(onProgress);
         stopProgress = options.followProgress(name, wait.onProgress);
         const end = await followJob(job, following, signal, wait.onWait);
-        if (end.kind === 'succeeded') return { ...end.result, image: await imageAfter(run.plan, signal) };
+        if (end.kind === 'succeeded') return believed(name, end.result, run.plan, await imageAfter(run.plan, signal));
         if (end.kind === 'failed') throw decodeError(end.error);
         await drop();
         throw end.failure;
@@ -332,6 +333,13 @@ function createWait(report: ExecuteOptions['onProgress']) {
       report({ ...noProgress, awaits: awaits ?? null });
     },
   };
+}
+
+/** A pod processes data of strangers. What contradicts the plan or the image is no result of it, and the image is looked at. */
+function believed(name: string, result: PodResult, plan: TransferPlan, image: Image): TransferResult {
+  const fault = faultOfResult(result, plan, image);
+  if (fault === undefined) return { ...result, image };
+  throw new OperatorError(`the result of Job ${name} is not that of image ${image.id}: ${fault}`, { code: 'Conflict' });
 }
 
 /** Whether the cause may go away without an edit. */

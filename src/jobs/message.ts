@@ -5,11 +5,12 @@
  * always in it, and texts are cut first. All texts come from a stranger: its numbers fit into a status, and its texts are printable.
  */
 import * as z from 'zod';
+import type { Image } from '../glance/image.ts';
 import { type ErrorCode, errorCodes, longestDelayMs } from '../lib/error-codes.ts';
 import { parseBounded } from '../lib/json.ts';
 import { printable } from '../lib/text.ts';
 import type { EncodedError } from '../transfer/error-codec.ts';
-import type { TransferResult } from '../transfer/plan.ts';
+import type { TransferPlan, TransferResult } from '../transfer/plan.ts';
 
 export type PodResult = Omit<TransferResult, 'image'>;
 
@@ -69,6 +70,24 @@ export function readMessage(message: string | undefined): PodOutcome | undefined
   if (read === undefined) return undefined;
   const { version: _, ...outcome } = read;
   return outcome;
+}
+
+/**
+ * Why the result is not one of this image, as the end of a sentence. Unreported fields are not compared; plugins of the cloud may
+ * change what was staged.
+ */
+export function faultOfResult(
+  { bytes, digest, imageDigest }: PodResult,
+  { digest: declared, method }: TransferPlan,
+  { status, size, hash }: Image,
+): string | undefined {
+  if (status === 'queued') return 'the image has no data';
+  if (digest !== (declared?.toLowerCase() ?? imageDigest)) return `it has the digest ${digest}`;
+  const isCompared = hash !== null && imageDigest.startsWith(`${hash.algorithm}:`);
+  if (isCompared && imageDigest !== `${hash.algorithm}:${hash.value}`)
+    return `it has the digest ${imageDigest}, and the image ${hash.algorithm}:${hash.value}`;
+  if (method !== 'Stage' && size !== null && size !== bytes) return `it has ${bytes} bytes, and the image ${size}`;
+  return undefined;
 }
 
 export function writeMessage(outcome: PodOutcome): string {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { jobNameOf } from '../../src/jobs/manifest.ts';
+import { writeMessage } from '../../src/jobs/message.ts';
 import { OperatorError } from '../../src/lib/errors.ts';
 import { RunDetached } from '../../src/transfer/executor.ts';
 import { noProgress } from '../../src/transfer/plan.ts';
@@ -107,6 +108,23 @@ describe('the executor of Jobs', () => {
     for (let round = 0; round < 4; round++) await beats(5_000);
     assert.deepEqual(await late, { kind: 'succeeded', value: { ...result, image: replaced } });
   });
+
+  const { image, ...own } = resultOf(7);
+  const declared = `sha256:${'5'.repeat(64)}`;
+  for (const [what, result, shown, digest] of [
+    ['of other data than its image', { ...own, imageDigest: `sha512:${'a'.repeat(128)}` }, image, undefined],
+    ['of an image that has no data', own, { ...image, status: 'queued', hash: null, size: null }, undefined],
+    ['of another size than its image', { ...own, bytes: 8 }, image, undefined],
+    ['of another digest than declared', own, image, declared],
+  ] as const)
+    test(`a result ${what} is not believed, and what the image holds decides`, async () => {
+      const end = endOf(start(undefined, { ...run, plan: { ...run.plan, ...(digest && { digest }) } }));
+      await settle();
+      cluster.showImage(shown);
+      cluster.putPod({ phase: 'Succeeded', ...terminated(0, writeMessage({ kind: 'succeeded', result })) });
+      for (let round = 0; round < 5; round++) await beats(5_000);
+      assert.equal(codeOf(await end), 'Conflict');
+    });
 
   test('a stop does not wait for an image that cannot be read', async () => {
     const execution = start();

@@ -36,17 +36,19 @@ export function planOf(options: PlanOptions = {}): TransferPlan {
 }
 
 export function resultOf(bytes: number): TransferResult {
+  const image = imageOf({ size: bytes });
+  const digest = `${image.hash?.algorithm}:${image.hash?.value}`;
   return {
     bytes,
     servedBytes: bytes,
-    digest: 'sha512:00',
-    imageDigest: 'sha512:00',
+    digest,
+    imageDigest: digest,
     format: 'raw',
     url: 'https://example.com/',
     resumes: 0,
     startedAt: '1970-01-01T00:00:00.000Z',
     durationMs: 1,
-    image: imageOf({ size: bytes }),
+    image,
   };
 }
 
