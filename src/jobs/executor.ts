@@ -168,18 +168,17 @@ export function createJobExecutor(options: JobExecutorOptions): Executor {
         return job;
       }
       const present = await client.get(jobType, { namespace, name: jobNameOf(run.plan) }, signal);
-      if (present === undefined) continue;
-      const begun = runOf(present);
-      if (begun?.key === run.key && isActive(present)) {
+      const begun = present && runOf(present);
+      if (present !== undefined && begun?.key === run.key && isActive(present)) {
         await putSecret(present, run, begun.suffix, access, signal);
         return present;
       }
-      await remove(present.metadata.name, present, signal);
+      if (present !== undefined) await remove(present.metadata.name, present, signal);
       if (clock.monotonic() - start > deletionMs)
-        throw new OperatorError(`Job ${namespace}/${present.metadata.name} of an earlier run is still being deleted`, {
+        throw new OperatorError(`Job ${namespace}/${jobNameOf(run.plan)} of an earlier run is still being deleted`, {
           code: 'KubernetesFailed',
         });
-      if (present.metadata.deletionTimestamp !== undefined) await clock.sleep(retryMs, signal);
+      if (present === undefined || present.metadata.deletionTimestamp !== undefined) await clock.sleep(retryMs, signal);
     }
   }
 

@@ -160,6 +160,12 @@ describe('the executor of Jobs in trouble', () => {
       assert.equal(cluster.jobs.size, 0);
     });
 
+  test('a run whose Job exists and is found nowhere fails after a minute, with few requests', async () => {
+    cluster.failing.set('create Job', new KubernetesError('it exists', { reason: 'AlreadyExists', httpStatus: 409 }));
+    assert.equal(await within(100_000, endOf(start())), 'KubernetesFailed');
+    assert(cluster.calls.length < 60, `${cluster.calls.length} requests`);
+  });
+
   test('a run that is cancelled while its Job is being created leaves none', async () => {
     const created = Promise.withResolvers<void>();
     cluster.hold(created.promise);
