@@ -288,6 +288,12 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     await running?.settled;
   }
 
+  /** By a run of this process, because the earlier one was not found in time. No start would find that. */
+  function isBegunElsewhere(key: string): boolean {
+    const run = runs.get(key);
+    return run !== undefined && run.execution.durable === undefined;
+  }
+
   function take(found: FoundRun): void {
     const { key, plan } = found;
     const known = transfers.get(key);
@@ -297,7 +303,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       begin(transfer, found);
       // A resource that is gone is not reconciled by itself.
       onChange(key);
-    } else if (!samePlan(known.plan, plan)) drop(found);
+    } else if (!samePlan(known.plan, plan) || isBegunElsewhere(key)) drop(found);
     // Otherwise its start has found this run, or will.
   }
 

@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { abortable } from '../../src/lib/abort.ts';
 import type { Executor } from '../../src/transfer/executor.ts';
+import type { TransferResult } from '../../src/transfer/plan.ts';
 import { createScheduler } from '../../src/transfer/scheduler.ts';
 import { idOf, type Operator, setUp, signal, succeed } from './durable.ts';
+import { resultOf } from './plans.ts';
 import { ample, planOf, settle } from './schedulers.ts';
 
 let env: ReturnType<typeof setUp>;
@@ -74,6 +76,29 @@ test('an outcome of an earlier plan that is found late is dropped', async () => 
   list();
   await settle();
   assert.deepEqual([...env.cluster.runs.keys()], [idOf('new')]);
+});
+
+test('an earlier run that is found late is dropped where this process has begun the same transfer in itself', async () => {
+  first.scheduler.start('a', planOf('a'));
+  first.kill();
+  const { executor } = env.cluster.process();
+  const listed = Promise.withResolvers<void>();
+  const here = Promise.withResolvers<TransferResult>();
+  const inThread: Executor = {
+    start: () => ({ ended: here.promise }),
+    attach: (stop) => listed.promise.then(() => executor.attach(stop)),
+  };
+  const scheduler = createScheduler({ executor: inThread, limits: ample, clock: env.clock, onChange: () => {} });
+  const over = scheduler.takeOver(signal);
+  await env.clock.advance(60_000);
+  await over;
+  scheduler.start('a', planOf('a'));
+  listed.resolve();
+  await settle();
+  assert.equal(env.cluster.runs.size, 0, 'the earlier run goes on');
+  here.resolve(resultOf(7));
+  await settle();
+  assert.deepEqual(scheduler.ended(), ['a']);
 });
 
 test('a scheduler that has stopped leaves runs that are found late to the next one', async () => {
