@@ -131,7 +131,7 @@ export interface ProgressBoardOptions {
   client: Pick<KubernetesClient, 'get'>;
   transport: Pick<ApiTransport, 'request'>;
   place: ProgressPlace;
-  /** Whether there is a Job of this name. The keys of others are removed. */
+  /** Whether there is a Job of this name. The keys of others are removed, and what is no progress by its length. */
   isJob(name: string): boolean;
   clock: Clock;
   log: Logger;
@@ -151,9 +151,11 @@ export function createProgressBoard({ client, transport, place, isJob, clock, lo
       const progress = readProgress(text);
       if (progress !== undefined) listeners.get(key)?.(progress);
     }
-    const stale = [...(map?.data.keys() ?? [])].filter((key) => !isJob(key));
-    if (stale.length === 0) return;
-    await putProgress(transport, place, Object.fromEntries(stale.map((key) => [key, undefined])), signal);
+    // No pod writes a text that is too long, and a few of them fill the ConfigMap.
+    const isUseless = ([key, text]: readonly [string, string]) => !isJob(key) || text.length > maxLength;
+    const useless = [...(map?.data ?? [])].filter(isUseless);
+    if (useless.length === 0) return;
+    await putProgress(transport, place, Object.fromEntries(useless.map(([key]) => [key, undefined])), signal);
   }
 
   return {

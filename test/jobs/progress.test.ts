@@ -26,11 +26,11 @@ test('text that is too long, or that no pod writes, is no progress', () => {
     assert.equal(readProgress(other), undefined, other);
 });
 
-test('each run gets the progress under its own key alone, what is no progress is ignored, and the keys of no Job are removed', async () => {
+test('each run gets the progress under its own key alone, what is no progress is ignored, and the keys of no Job and texts that are too long are removed', async () => {
   const clock = createVirtualClock();
   const patches: unknown[] = [];
   const metadata = { name: 'progress', namespace: 'operator', uid: 'u', resourceVersion: '1' };
-  const data = { a: writeProgress(progress), b: '{"bytes":1e300}', gone: 'x'.repeat(100_000) };
+  const data = { a: writeProgress(progress), b: '{"bytes":1e300}', gone: '', c: 'x'.repeat(100_000) };
   const board = createProgressBoard({
     client: { get: async (type) => type.parse({ metadata, data }) },
     transport: {
@@ -40,7 +40,7 @@ test('each run gets the progress under its own key alone, what is no progress is
       },
     },
     place: { namespace: 'operator', configMap: 'progress' },
-    isJob: (name) => name === 'a' || name === 'b',
+    isJob: (name) => name !== 'gone',
     clock,
     log: silentLogger,
   });
@@ -51,7 +51,7 @@ test('each run gets the progress under its own key alone, what is no progress is
   await clock.advance(5_000);
   await settle();
   assert.deepEqual(seen, [['a', progress]]);
-  assert.deepEqual(patches, [{ data: { gone: null } }]);
+  assert.deepEqual(patches, [{ data: { gone: null, c: null } }]);
   stop.abort(new Error('over'));
   await assert.rejects(run, /over/);
 });
