@@ -58,7 +58,13 @@ export function trustingConnector(
     return made.connect;
   };
   connectorNow();
-  return (options, callback) => connectorNow()(options, callback);
+  return (options, callback) => connectorNow()({ ...options, ...serverName(options) }, callback);
+}
+
+/** TLS has no final dot in the name of a server (RFC 6066, section 3): some servers reject it, or show another certificate. */
+function serverName({ servername, hostname }: buildConnector.Options): { servername?: string } {
+  const name = servername || hostname;
+  return name.endsWith('.') ? { servername: name.replace(/\.+$/, '') } : {};
 }
 
 /** A context with the certificates of the system takes several milliseconds and more than a megabyte. */

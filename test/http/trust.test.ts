@@ -10,7 +10,7 @@ import { createTransport } from '../../src/openstack/transport.ts';
 import { createSourceTransport } from '../../src/source/transport.ts';
 import { type Certificates, makeCertificates } from '../env/certificates.ts';
 
-type Kind = 'good' | 'misnamed' | 'expired' | 'selfSigned' | 'chained';
+type Kind = 'good' | 'misnamed' | 'expired' | 'selfSigned' | 'chained' | 'dotted';
 
 let made: Certificates;
 const urls = new Map<Kind, string>();
@@ -40,7 +40,7 @@ interface Peer {
   close(): Promise<void>;
 }
 
-const policy = createEgressPolicy({ allow: ['127.0.0.1'], deny: [] });
+const policy = createEgressPolicy({ allow: ['127.0.0.1', 'localhost'], deny: [] });
 const signal = new AbortController().signal;
 
 /** All transports that carry bytes of users. */
@@ -61,6 +61,7 @@ const transports = {
     const transport = createTransport({
       tls: { ca, verify: true, client: undefined },
       ...(trust && { trust }),
+      egress: policy,
       userAgent: 'test',
       clock: systemClock,
     });
@@ -109,6 +110,22 @@ for (const [name, open] of Object.entries(transports)) {
     assert.equal(await attempt('selfSigned', made.selfSigned.cert), undefined);
     assert.match((await attempt('chained', made.otherCa)) ?? '', unknown);
     assert.match((await attempt('good', made.issuer)) ?? '', unknown);
+  });
+
+  test(`a host that is written with a final dot is named to a server of a ${name} without it`, async (t) => {
+    const names: string[] = [];
+    const server = createServer(
+      { ...made.good, SNICallback: (asked, done) => done(null, void names.push(asked)) },
+      (_request, response) => response.setHeader('connection', 'close').end('{}'),
+    );
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const address = server.address();
+    assert.ok(address !== null && typeof address === 'object');
+    urls.set('dotted', `https://localhost.:${address.port}/`);
+    assert.equal(await attempt('dotted', made.ca), undefined);
+    assert.deepEqual(names, ['localhost']);
   });
 
   test(`a certificate that is given to a ${name} is checked for name and date even if it is the server's own`, async () => {
