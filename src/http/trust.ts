@@ -7,6 +7,7 @@
  */
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import type { buildConnector } from 'undici';
+import { describe } from '../lib/errors.ts';
 import type { SecretString } from '../lib/secret.ts';
 import { readPemCertificates } from './pem.ts';
 
@@ -88,6 +89,16 @@ function trusting(ca: string[], client?: OwnTls['client']): SecureContext {
     allowPartialTrustChain: true,
     ...(client === undefined ? {} : { cert: client.cert, key: client.key.reveal() }),
   });
+}
+
+/** Why TLS does not accept a client certificate, such as one with a short key; undefined if it does. */
+export function clientProblem(client: NonNullable<OwnTls['client']>): string | undefined {
+  try {
+    trusting([], client);
+    return undefined;
+  } catch (error) {
+    return describe(error);
+  }
 }
 
 /** The certificates of a bundle, each as PEM. The error describes what is wrong with the text, and does not quote it. */

@@ -7,6 +7,7 @@
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
 import * as z from 'zod';
 import { readPemCertificates } from '../http/pem.ts';
+import { clientProblem } from '../http/trust.ts';
 import { unreachable } from '../lib/errors.ts';
 import { SecretString } from '../lib/secret.ts';
 import type { Fail } from './clouds-settings.ts';
@@ -96,7 +97,10 @@ function clientCertificate(cert: string | undefined, key: string | undefined): C
   const certificates = certificatesIn('cert', cert);
   if (!certificates[0].checkPrivateKey(privateKeyIn(key)))
     throw wrong('key is not the private key of the certificate in cert');
-  return { cert: joined(certificates), key: new SecretString(key) };
+  const client = { cert: joined(certificates), key: new SecretString(key) };
+  const problem = clientProblem(client);
+  if (problem !== undefined) throw wrong(`the client certificate cannot be used: ${problem}`);
+  return client;
 }
 
 function certificatesIn(name: string, pem: string): readonly [X509Certificate, ...X509Certificate[]] {

@@ -31,6 +31,8 @@ const certificates = z.object({
   chained: pair,
   /** PEM of the certificate between `ca` and `chained`. */
   issuer: z.string(),
+  /** Self-signed, with an RSA key that TLS no longer accepts. */
+  shortKey: pair,
 });
 export type Certificates = z.infer<typeof certificates>;
 
@@ -38,14 +40,14 @@ const program = `
 import datetime, ipaddress, json, sys
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 now = datetime.datetime.now(datetime.timezone.utc)
 day = datetime.timedelta(days=1)
 here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
 def named(text):
   return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
-def make(name, issuer=None, names=None, start=-2, end=30):
-  key = ec.generate_private_key(ec.SECP256R1())
+def make(name, issuer=None, names=None, start=-2, end=30, key=None):
+  key = key or ec.generate_private_key(ec.SECP256R1())
   signer = issuer or (named(name), key)
   builder = (x509.CertificateBuilder().subject_name(named(name)).issuer_name(signer[0]).public_key(key.public_key())
     .serial_number(x509.random_serial_number()).not_valid_before(now + start * day).not_valid_after(now + end * day)
@@ -70,6 +72,7 @@ json.dump({
   "selfSigned": make("self", None, here)[1],
   "chained": {"key": chained["key"], "cert": chained["cert"] + issuer["cert"]},
   "issuer": issuer["cert"],
+  "shortKey": make("short", None, here, key=rsa.generate_private_key(65537, 1024))[1],
 }, open(sys.argv[1], "w"))
 `;
 

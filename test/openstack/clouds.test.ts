@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { parseCloud } from '../../src/openstack/clouds.ts';
 import { onlyCloud } from '../../src/openstack/clouds-yaml.ts';
 import { ConfigurationError } from '../../src/openstack/errors.ts';
+import { makeCertificates } from '../env/certificates.ts';
 import { testTls } from '../env/tls.ts';
 import { auth, loginOf, parse, requestOf, without, yaml } from './clouds-text.ts';
 
@@ -316,4 +317,12 @@ test('a client certificate consists of cert and key of the Secret, and they must
   ] as const) {
     assert.throws(() => parse({ auth }, undefined, files), message);
   }
+});
+
+test('a client certificate that TLS does not accept is rejected with the reason', async () => {
+  const { cert, key } = (await makeCertificates()).shortKey;
+  assert.throws(() => parse({ auth }, undefined, { cert, key }), {
+    code: 'SecretInvalid',
+    message: 'the client certificate cannot be used: TLS failed: ee key too small',
+  });
 });
