@@ -5,6 +5,7 @@
  * Guarantees: a message names the server that it quotes; the HTTP status and the request id are fields of their own; no message
  * contains a credential.
  */
+import { invalidityOf } from '../http/invalid-response.ts';
 import { describe, OperatorError, responseFieldsOf } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
 
@@ -15,12 +16,17 @@ export class ConfigurationError extends OperatorError {
   }
 }
 
-/** No response: connection refused or reset, unresolvable, TLS, or too slow. Whether the server acted on the request is unknown. */
+/** No valid response: connection refused or reset, unresolvable, TLS, too slow, or not HTTP. Whether the server acted on the request is unknown. */
 export class ConnectionFailed extends OperatorError {
   /** Scheme, host and port that were tried. */
   readonly origin: string;
   constructor(origin: string, cause: unknown) {
-    super(`no response from ${origin}: ${describe(cause)}`, { code: 'ConnectionFailed', cause });
+    const invalidity = invalidityOf(cause);
+    const problem =
+      invalidity === undefined
+        ? `no response from ${origin}: ${describe(cause)}`
+        : `invalid HTTP response from ${origin}: ${invalidity}`;
+    super(problem, { code: 'ConnectionFailed', cause });
     this.origin = origin;
   }
 }

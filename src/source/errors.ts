@@ -4,6 +4,7 @@
  * Guarantees: each message has the URL, without its secrets, and the HTTP status if there is a response.
  */
 import { STATUS_CODES } from 'node:http';
+import { invalidityOf } from '../http/invalid-response.ts';
 import { orForwarder } from '../http/proxy.ts';
 import { retryAfterMs } from '../http/retry-after.ts';
 import { describe, errorCode, OperatorError, type OperatorErrorOptions, responseFieldsOf } from '../lib/errors.ts';
@@ -97,34 +98,14 @@ export function connectionError(url: URL, error: unknown): SourceError {
   return new SourceError('SourceUnreachable', message, { cause: error });
 }
 
-/** undici's messages for a status 100 or 101 that no request asked for. */
-const unrequested: ReadonlySet<string> = new Set(['bad response', 'bad upgrade']);
-
 /** The error for a response that is not valid HTTP; undefined if the connection failed for another reason. */
 export function invalidResponse(url: URL | string, error: unknown): SourceError | undefined {
-  const why = invalidity(error);
+  const why = invalidityOf(error);
   return why === undefined
     ? undefined
     : new SourceError('SourceInvalid', `${safeUrl(url)} sent an invalid HTTP response: ${why}`, {
         cause: error,
       });
-}
-
-function invalidity(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
-  switch (errorCode(error)) {
-    case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
-      return 'its body is not as long as its Content-Length, or it has a second Content-Length or Transfer-Encoding header';
-    case 'UND_ERR_HEADERS_OVERFLOW':
-      return describe(error);
-    case 'UND_ERR_SOCKET':
-      return unrequested.has(error.message)
-        ? 'it sent a status 100 or 101 that the request did not ask for'
-        : undefined;
-    default:
-      // undici's parser errors have a name, but not always a code.
-      return error.name === 'HTTPParserError' ? describe(error) : undefined;
-  }
 }
 
 /** The error for a file beyond the limit. `fact` continues the sentence after the URL. */

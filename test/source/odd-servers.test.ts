@@ -69,6 +69,7 @@ const invalid: [what: string, response: string][] = [
     'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n',
   ],
   ['no HTTP at all', 'SSH-2.0-OpenSSH\r\n'],
+  ['the status 000', 'HTTP/1.1 000 X\r\n\r\n'],
 ];
 for (const [what, sent] of invalid)
   test(`a response with ${what} is invalid, and not a connection that failed`, async () => {

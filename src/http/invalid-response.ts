@@ -1,0 +1,26 @@
+/** The problem of a response that is not valid HTTP, by the errors of the client, which have no common form. */
+import { describe, errorCode } from '../lib/errors.ts';
+
+/** undici's messages for a status 100 or 101 that no request asked for. */
+const unrequested: ReadonlySet<string> = new Set(['bad response', 'bad upgrade']);
+
+/** The end of a sentence; undefined if the connection failed for another reason. */
+export function invalidityOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  switch (errorCode(error)) {
+    case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
+      return 'its body is not as long as its Content-Length, or it has a second Content-Length or Transfer-Encoding header';
+    case 'UND_ERR_HEADERS_OVERFLOW':
+      return describe(error);
+    case 'UND_ERR_SOCKET':
+      return unrequested.has(error.message)
+        ? 'it sent a status 100 or 101 that the request did not ask for'
+        : undefined;
+    case 'ERR_ASSERTION':
+      // undici's check of a status such as 000.
+      return error.message.includes('statusCode') ? 'its status is less than 100' : undefined;
+    default:
+      // undici's parser errors have a name, but not always a code.
+      return error.name === 'HTTPParserError' ? describe(error) : undefined;
+  }
+}
