@@ -99,7 +99,7 @@ export function ruleSet(entries: readonly string[]): RuleSet {
  * `user@example.com`.
  */
 function isPlain(text: string, host: string): boolean {
-  return isIP(host) === 4 ? isIP(text) !== 0 : !/[@?#\\]/.test(text) && !/(?:^|\.)\d+$/.test(host);
+  return isIP(host) === 4 ? isIP(text) !== 0 : !/[@?#%\\]/.test(text) && !/(?:^|\.)\d+$/.test(host);
 }
 
 const local = ruleSet(Object.values(localNetworks).flat());

@@ -292,7 +292,16 @@ describe('the egress policy', () => {
 
   const unreadable = ['10.0.0.0/33', '10.0.0.0/8/8', 'example.com/8', '10.0.0.0/', '', 'a b', 'https://example.com'];
   // None of these is what its author means, and as a name it would apply to nothing.
-  const ambiguous = ['10.', '10', '10.0.0.1-10.0.0.9', '0177.0.0.1', 'user@example.com', 'example.com?', 'a.example.1'];
+  const ambiguous = [
+    '10.',
+    '10',
+    '10.0.0.1-10.0.0.9',
+    '0177.0.0.1',
+    'user@example.com',
+    'fe80::1%eth0',
+    'example.com?',
+    'a.example.1',
+  ];
   for (const rule of [...unreadable, ...ambiguous])
     test(`the rule "${rule}" is rejected at start-up`, () => {
       assert.throws(() => createEgressPolicy({ allow: [rule], deny: [] }), RangeError);
