@@ -274,10 +274,11 @@ export const cloudReasons = {
   },
   NewerOperator: {
     meaning:
-      'A newer version of the operator has written status.operation, and this version does not know its format. It changes nothing.',
+      'A newer version of the operator has written status.operation, and this version does not know its format; or the CRD is newer than the operator, and the resource declares a field that this version does not know. It changes nothing.',
     shownBy: ['Ready'],
     actor: 'installer',
-    remedy: 'Upgrade the operator to that version or a later one; or stop the newer one if two of them run.',
+    remedy:
+      'Upgrade the operator to that version or a later one; or stop the newer one if two of them run; or remove the field that the message names.',
     command: showOperator,
   },
   NotVerifiable: {

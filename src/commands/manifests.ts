@@ -178,7 +178,7 @@ function asApplied(object: unknown, at: string, namespace: string): Manifest | P
     if (error instanceof z.ZodError) return invalid(place, error);
     throw error;
   }
-  const unknown = unknownField(spec, resource.spec, 'spec');
+  const unknown = resource.unknownField;
   return unknown === undefined ? { resource, at } : { problem: `${place}: there is no field ${unknown}` };
 }
 
@@ -192,20 +192,6 @@ function withoutNulls(value: unknown, path: string): unknown {
 
 function invalid(at: string, error: z.ZodError): Problem {
   return { problem: `${at}: ${describe(error)}` };
-}
-
-/** A field that was declared, and that the schema does not have. */
-function unknownField(declared: unknown, known: unknown, path: string): string | undefined {
-  if (typeof declared !== 'object' || declared === null || typeof known !== 'object' || known === null)
-    return undefined;
-  const values = new Map<string, unknown>(Object.entries(known));
-  for (const [key, value] of Object.entries(declared)) {
-    const below = Array.isArray(declared) ? `${path}[${key}]` : `${path}.${key}`;
-    if (!values.has(key)) return below;
-    const found = unknownField(value, values.get(key), below);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }
 
 /** The object as it is after the manifest is applied to the one that the cluster has. */

@@ -57,3 +57,41 @@ for (const { what, spec, metadata, reason } of rows) {
     assert.deepEqual([next?.operation, next?.imageID], [operation, status.imageID]);
   });
 }
+
+test('a field of a later CRD is reported, and no cloud is called', async () => {
+  for (const [more, field] of [
+    [{ later: 1 }, 'spec.later'],
+    [{ image: { diskFormat: 'raw', later: {} } }, 'spec.image.later'],
+    [
+      { content: { http: { ...content.http, mirrors: [{ url: 'https://a.example.com/a', later: [] }] } } },
+      'spec.content.http.mirrors[0].later',
+    ],
+  ] as const) {
+    const resource = resourceOf({
+      spec: { content, image: { diskFormat: 'raw' }, ...more },
+      metadata: { generation: 2, finalizers: [finalizer] },
+    });
+    const written: GlanceImageStatus[] = [];
+    const unused = () => assert.fail('a cloud was called');
+    const { context } = contextOf();
+    const reconcile = createReconciler({
+      ...context,
+      resources: {
+        ...context.resources,
+        get: () => resource,
+        writeStatus: async (_resource, next) => {
+          written.push(next);
+          return 'written';
+        },
+      },
+      clouds: { open: 0, known: unused, last: unused, destinationOf: () => 'cloud', close: unused, read: unused },
+      transfers: { ...context.transfers, start: unused },
+      webDownloads: { checkURL: unused, maxVirtualBytes: 1 },
+    });
+    const { signal } = new AbortController();
+    await reconcile(keyOfObject(resource), signal, signal);
+    const ready = findCondition(written[0]?.conditions, 'Ready');
+    assert.deepEqual([ready?.status, ready?.reason], ['False', 'NewerOperator']);
+    assert.ok(ready?.message.includes(`does not know ${field}:`), ready?.message);
+  }
+});

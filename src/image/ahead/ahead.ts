@@ -20,7 +20,7 @@ import { configMapsOf, publish } from '../plan/publication.ts';
 import { declarationOf, type Following, type Pinning, pin } from '../publishers/resolution.ts';
 import { mirror } from '../reconcile/observed-import.ts';
 import { otherProject } from '../reconcile/open.ts';
-import { begin, newerOperator, ownerIn, type Pass } from '../reconcile/pass.ts';
+import { begin, newerOperator, ownerIn, type Pass, unknownField } from '../reconcile/pass.ts';
 import { publishedOf } from '../reconcile/publish-observed.ts';
 import { seenState } from '../reconcile/seen.ts';
 import { type Action, type Forecast, forecast, type Outlook, type SourceSize } from './forecast.ts';
@@ -49,6 +49,7 @@ export async function lookAhead(declared: GlanceImage, context: AheadContext, si
   if (metadata.deletionTimestamp !== undefined)
     return { actions: [], end: { kind: 'unknown', why: 'it is being deleted, and that is not planned' } };
   if (spec.suspend) return idle('spec.suspend is true');
+  if (declared.unknownField !== undefined) throw unknownField(declared.unknownField);
   const { pinning, actions } = await resolved(key, declared, context, signal);
   if (pinning.kind === 'open') {
     const why = pinning.error?.message ?? `the digest is not known until ${pinning.url} is read`;

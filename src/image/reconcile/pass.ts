@@ -195,6 +195,15 @@ export function newerOperator(version: number): OperatorError {
   );
 }
 
+/** Such a field cannot be obeyed: the images stay as they are. */
+export function unknownField(field: string): OperatorError {
+  return new OperatorError(
+    `the CRD is that of a later version of the operator, and this version does not know ${field}: upgrade the operator, or remove the ` +
+      'field; until then nothing is changed',
+    { code: 'NewerOperator' },
+  );
+}
+
 /** The projects that may own the images, and the marks that they bear. */
 export function ownerIn({ identity, resource }: Pass, projectID: string, inheritFrom: readonly string[]): Owner {
   const { image, import: imported } = resource.spec;

@@ -25,6 +25,7 @@ import {
   type ReconcileContext,
   type ReconcilerOptions,
   turnOf,
+  unknownField,
   withReport,
 } from './pass.ts';
 import { isUnpinned, mayBeLost, recover } from './recover.ts';
@@ -89,6 +90,7 @@ async function reach(pass: Pass, context: ReconcileContext): Promise<Reached> {
   if (held !== undefined) return held;
   if (resource.spec.suspend) return withReport({ end: { kind: 'suspended' }, memory, changes: [] });
   if (newerVersion !== undefined) return failed(pass, newerOperator(newerVersion), context);
+  if (resource.unknownField !== undefined) return failed(pass, unknownField(resource.unknownField), context);
   return converge(pass, context);
 }
 
