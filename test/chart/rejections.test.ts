@@ -119,6 +119,7 @@ const cases: readonly { what: string; set: readonly string[]; message: RegExp }[
     '--transfers-per-namespace=1',
     '--transfer-limits=/file',
     '--ca-bundle=/file',
+    '--transfer-job-above=1Gi',
   ].map((argument) => ({
     what: `the argument ${argument}, on which other objects depend,`,
     set: [`extraArgs={${argument}}`],

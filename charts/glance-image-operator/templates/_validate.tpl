@@ -51,8 +51,8 @@
 {{- end -}}
 {{- end -}}
 {{- range .Values.extraArgs -}}
-{{- if regexMatch "^--(namespaces|selector|cluster-name|watch-secrets|transfers|transfers-per-namespace|transfers-per-cloud|transfers-per-host|transfer-limits|ca-bundle|leader-elect|lease-name|lease-namespace|health-address|metrics-address|metrics-certificate|drain-seconds)(=|$)" . -}}
-{{- fail (printf "\n\nextraArgs contains %s, on which other objects of the chart depend. Set it with settings, watchNamespaces, transferLimits, caBundle, metrics.secure or healthPort." .) -}}
+{{- if regexMatch "^--(namespaces|selector|cluster-name|watch-secrets|transfers|transfers-per-namespace|transfers-per-cloud|transfers-per-host|transfer-limits|transfer-job-above|transfer-job-template|ca-bundle|leader-elect|lease-name|lease-namespace|health-address|metrics-address|metrics-certificate|drain-seconds)(=|$)" . -}}
+{{- fail (printf "\n\nextraArgs contains %s, on which other objects of the chart depend. Set it with settings, watchNamespaces, transferLimits, transferJobs, caBundle, metrics.secure or healthPort." .) -}}
 {{- end -}}
 {{- end -}}
 {{- range .Values.extraEnv -}}
