@@ -79,12 +79,15 @@ export function offlineClient(clock: Clock, random: Random): ImageClient {
   return createImageClient(createSession({ cloud: config, transport, clock, random }));
 }
 
-/** The sessions of a process, which all lead to one cloud. */
-export function cloudsOf(cloud: Cloud): Clouds {
+/** The sessions of a process, which all lead to one cloud. `opened`: those that were opened before, by the region of their reference. */
+export function cloudsOf(cloud: Cloud, opened = new Map<string | undefined, Cloud>()): Clouds {
   return {
     open: 1,
-    last: () => undefined,
-    known: () => cloud,
+    last: ({ region }) => opened.get(region),
+    known({ region }) {
+      opened.set(region, cloud);
+      return cloud;
+    },
     destinationOf: () => 'cloud',
     close: async () => {},
     read: async () => ({ version: '1', open: async () => cloud }),

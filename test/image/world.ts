@@ -249,6 +249,7 @@ export function createWorld(options: WorldOptions) {
       stripped: createStripped(clock),
       following: options.following?.(clock) ?? followsNothing,
       recent: createRecentImages(clock),
+      opened: new Map<string | undefined, Cloud>(),
     };
   }
   let process = start();
@@ -258,7 +259,7 @@ export function createWorld(options: WorldOptions) {
     isCrashed = false;
     const context = {
       resources,
-      clouds: cloudsOf({ ...cloud, recent: process.recent }),
+      clouds: cloudsOf({ ...cloud, recent: process.recent }, process.opened),
       ...process,
       limits: { ...defaultLimits, maxBytes: 1000, maxVirtualBytes: 1000 },
       webDownloads: { checkURL: async () => {}, maxVirtualBytes: 1000 },

@@ -169,12 +169,17 @@ function isDeleted({ status }: Image): boolean {
 
 /** Another Glance does not know the image: a second one would be made there, and the first would be forgotten. */
 function refuseOtherCloud(gone: readonly string[], { place }: Memory, here: CloudPlace): void {
-  if (place === undefined || siteOf(place) === siteOf(here)) return;
+  if (place === undefined || isSameSite(place, here)) return;
   throw new OperatorError(
     `image ${gone[0]} is at ${place.endpoint}, but the credentials lead to ${here.endpoint}, which does not know it: restore the ` +
       'previous credentials or region; to move the image, delete this resource while they are in place, then create it again with the new ones',
     { code: 'CloudChanged' },
   );
+}
+
+/** Whether both lead to one image service. */
+export function isSameSite(one: CloudPlace, other: CloudPlace): boolean {
+  return siteOf(one) === siteOf(other);
 }
 
 /** Host and path of the image service. A cloud that moves it to another port, or to https, is the same one. */

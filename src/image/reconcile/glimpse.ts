@@ -8,7 +8,7 @@ import type { Desired } from '../model/desired.ts';
 import type { Report } from '../model/report.ts';
 import type { Observed } from '../model/revisions.ts';
 import { withRevision } from '../model/simulate.ts';
-import { claimOf, revisionOf } from '../observe/observe.ts';
+import { claimOf, isSameSite, revisionOf } from '../observe/observe.ts';
 import type { PerformContext } from '../perform/perform.ts';
 import { plan } from '../plan/plan.ts';
 import { remembered } from './follow.ts';
@@ -58,12 +58,14 @@ export function glimpse(
 }
 
 /** All images of a resource. Those of a lost memory are searched, and all are asked for next to one that a transfer has just filled. */
-function seenImages(pass: Pass, { cache }: Cloud): Image[] | 'refreshing' | undefined {
+function seenImages(pass: Pass, { cache, place }: Cloud): Image[] | 'refreshing' | undefined {
   const { turn, memory, news } = pass;
   if (isWorkedOn(pass) || memory.images.length === 0) return undefined;
   if (news.kind === 'verified') {
     const isOnly = memory.images.length === 1;
-    return isOnly && news.image !== undefined ? [news.image] : undefined;
+    // The credentials may lead elsewhere than those of the transfer.
+    const isThere = memory.place === undefined || isSameSite(memory.place, place);
+    return isOnly && isThere && news.image !== undefined ? [news.image] : undefined;
   }
   if (turn.kind === 'live') return undefined;
   const seen: Image[] = [];

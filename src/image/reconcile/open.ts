@@ -7,9 +7,12 @@
 import type { GlanceImage } from '../../api/glanceimage.ts';
 import { addToContext } from '../../lib/context.ts';
 import { type Attempt, attempt, OperatorError } from '../../lib/errors.ts';
+import type { TransferState } from '../../transfer/scheduler.ts';
 import type { Cloud, CloudPlace } from '../access/clouds.ts';
 import { missingSecret } from '../access/resources.ts';
 import { type CloudRef, cloudRefOf } from '../model/cloud-ref.ts';
+import { imageIDOf } from '../model/identity.ts';
+import { withImage } from '../model/memory.ts';
 import type { Report } from '../model/report.ts';
 import type { Pass, ReconcileContext } from './pass.ts';
 
@@ -77,6 +80,20 @@ function openBefore(
   const isDeleting = resource.metadata.deletionTimestamp !== undefined;
   const last = isDeleting && isSecret ? clouds.last(ref) : undefined;
   return last === undefined ? { ok: false, error } : { ok: true, value: last };
+}
+
+/**
+ * With the first image, which a transfer fills, and where it is. The status that names both is written later, and if another cloud is
+ * declared until then, the image would be forgotten.
+ */
+export function withHome(pass: Pass, transfer: TransferState | undefined, { clouds }: ReconcileContext): Pass {
+  const { memory } = pass;
+  if (transfer === undefined || memory.place !== undefined) return pass;
+  const { imageID, cloud, method } = transfer.plan;
+  const home = clouds.last(cloud);
+  if (method === 'Verify' || imageID !== imageIDOf(memory.uid, 0) || home?.address !== cloud.address) return pass;
+  const next = Math.max(memory.next, 1);
+  return { ...pass, memory: { ...withImage(memory, imageID, false), next, place: home.place } };
 }
 
 /** Why the images of this memory are not in the project of these credentials; undefined if they are. */

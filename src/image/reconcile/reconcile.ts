@@ -15,6 +15,7 @@ import { afterFile } from './after-file.ts';
 import { conclude, lookAgain } from './conclude.ts';
 import { converge } from './converge.ts';
 import { beingMoved, isBeingMoved, isUnguarded } from './guard.ts';
+import { withHome } from './open.ts';
 import {
   begin,
   failed,
@@ -51,18 +52,19 @@ export async function reconcile(key: Key, context: ReconcileContext): Promise<Ou
   const waitMs = stripped.waitMs(key, declared);
   if (waitMs > 0) return { kind: 'requeueAfter', afterMs: waitMs };
   addToContext({ generation: declared.metadata.generation });
+  const transfer = transfers.get(key);
   if (isIdle(declared)) await transfers.cancel(key);
   const isUnsearched = mayBeLost(declared);
   const pinNow = isUnsearched ? pinBeforeSearch : pin;
   const pinning = pinNow(key, declared, following, context.clock.now());
   const turn = turnOf(key, pinning, context);
   if (turn.kind === 'notDue') return lookAgain(turn.ms, pinning.nextMs);
-  const begun = begin(key, pinning, turn, context);
+  const begun = withHome(begin(key, pinning, turn, context), transfer, context);
   const found = isUnpinned(begun) ? await attempt(context.grace, () => recover(begun, context)) : undefined;
   if (found?.ok === false) return end(begun, failed(begun, found.error, context), context);
   if (found?.value === 'again') return { kind: 'requeue' };
   const known = found?.value ?? (isUnsearched ? pin(key, declared, following, context.clock.now()) : undefined);
-  const pass = known === undefined ? begun : begin(key, known, turn, context);
+  const pass = known === undefined ? begun : withHome(begin(key, known, turn, context), transfer, context);
   if (pass.news.kind === 'obsolete') await transfers.cancel(key);
   const reached = await attempt(context.grace, () => reach(pass, context));
   return end(pass, reached.ok ? reached.value : failed(pass, reached.error, context), context);
