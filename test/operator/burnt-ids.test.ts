@@ -57,8 +57,11 @@ describe('burnt image IDs', () => {
   const ids = (uid: string, from: number, to: number) =>
     Array.from({ length: to - from + 1 }, (_, at) => imageIDOf(uid, from + at));
 
-  test('more burnt IDs than a reconcile tries are passed one after the other, none of them twice', () => {
-    assert.deepEqual(passed, ids(uid, 0, burnt));
+  test('more burnt IDs than a reconcile tries are passed one after the other, and only the first more than once', () => {
+    // For some seconds, a process before may have used it.
+    const repeated = passed.findIndex((id) => id !== passed[0]) - 1;
+    assert.deepEqual(passed.slice(repeated), ids(uid, 0, burnt));
+    assert(repeated <= 5, `the first one was tried ${repeated} times in vain`);
   });
 
   test('burnt image IDs are not tried again after the recorded image was deleted and the creation of the next one failed', async () => {
