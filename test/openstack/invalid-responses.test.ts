@@ -16,6 +16,7 @@ for (const [what, response, problem] of [
     'HTTP/1.1 101 X\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n',
     'it sent a status 100 or 101 .*',
   ],
+  ['switches to no protocol', 'HTTP/1.1 101 X\r\n\r\n', 'it sent a status 100 or 101 .*'],
 ] as const)
   test(`a response that ${what} is reported as an invalid one, not as a missing one`, async (t) => {
     const server = createServer((socket) => {
