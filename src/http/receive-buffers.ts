@@ -15,17 +15,17 @@ type Connector = buildConnector.connector;
 const kib = 1024;
 /** Of a buffer whose reader does not give it back. Larger ones would be mapped and unmapped by the system each time. */
 const smallBytes = 64 * kib;
-/** Of one that is given back. Larger ones save few reads, and each transfer has about ten of them. */
-const largeBytes = 128 * kib;
+/** Of one that is given back. Larger ones save few reads, because the system seldom has more, and each transfer has about ten of them. */
+const largeBytes = 256 * kib;
 /** The rest of a buffer is not read into if it is less than this part of it: each read costs a call of the system. */
 const leastPart = 1 / 4;
 /** In use at once, at most: the memory of further ones is left to the garbage collector. Readers have fewer in use. */
-const mostLent = 64;
+const mostLent = 32;
 /**
  * Kept for each open connection of a pool: 4 MiB, as much as one of several that read a file together may be ahead of its reader. Without
  * them, the collector would look at all objects for each few dozens of new buffers, which took a third of the time of such a download.
  */
-const mostFree = 32;
+const mostFree = 16;
 
 /** By its memory: the connection that a piece came from. */
 const lenders = new WeakMap<ArrayBufferLike, { giveBack(piece: Uint8Array): void }>();

@@ -65,13 +65,27 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
   let complete = false;
   let failure: { error: unknown } | undefined;
 
+  /** Splits chunks into pieces, reports the waiting, and pauses after the first bytes of a body that is not small. */
   async function* body(): AsyncGenerator<Uint8Array> {
+    let pauses = size === undefined || size > smallBodyBytes;
     onWait('source');
     onSending();
     const chunks = holdBack(source, sizeCheck(size))[Symbol.asyncIterator]();
     using next = abortableCalls(() => chunks.next(), over);
     try {
-      yield* paced({ [Symbol.asyncIterator]: () => ({ next: next.call }) });
+      for (let step = await next.call(); step.done !== true; step = await next.call()) {
+        const { value: chunk } = step;
+        for (let start = 0; start < chunk.byteLength; ) {
+          const piece = chunk.subarray(start, start + (pauses ? firstBytes : largestPiece));
+          mayWrite();
+          onWait('server');
+          yield piece;
+          onWait('source');
+          if (pauses) await clock.sleep(rejectionPauseMs, over);
+          pauses = false;
+          start += piece.byteLength;
+        }
+      }
       complete = true;
       onWait('server');
     } catch (error) {
@@ -80,24 +94,6 @@ export function relay(source: AsyncIterable<Uint8Array>, options: RelayOptions):
     } finally {
       // Not awaited: a hanging source must not delay the end of the upload.
       chunks.return?.()?.catch(() => undefined);
-    }
-  }
-
-  /** Splits chunks into pieces, reports the waiting, and pauses after the first bytes of a body that is not small. */
-  async function* paced(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    let pauses = size === undefined || size > smallBodyBytes;
-    for await (const chunk of chunks) {
-      let start = 0;
-      while (start < chunk.byteLength) {
-        const piece = chunk.subarray(start, start + (pauses ? firstBytes : largestPiece));
-        mayWrite();
-        onWait('server');
-        yield piece;
-        onWait('source');
-        if (pauses) await clock.sleep(rejectionPauseMs, over);
-        pauses = false;
-        start += piece.byteLength;
-      }
     }
   }
 

@@ -4,7 +4,7 @@
  * Guarantees: the reader gets exactly the announced bytes, or those from `wanted` on, or an error; a source that stops sending is
  * detected. Only the time that is spent waiting for the source counts: a slow consumer causes no stall.
  */
-import { idleTimeout } from '../http/idle-timeout.ts';
+import { createIdleTimer } from '../http/idle-timeout.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe, OperatorError } from '../lib/errors.ts';
 import { safeUrl } from '../lib/secret.ts';
@@ -39,21 +39,26 @@ export async function* readBody(options: BodyOptions): AsyncGenerator<Uint8Array
     stalled = new SourceError('SourceStalled', `${safeUrl(url)} sent ${rate}, after ${progress(at, size)}`);
     options.stop(stalled);
   };
-  const idle = { clock, windowMs: limits.stallWindowMs, minBytes: limits.stallBytes };
+  const timer = createIdleTimer({ clock, windowMs: limits.stallWindowMs, minBytes: limits.stallBytes }, onIdle);
   try {
-    for await (const chunk of idleTimeout(body, idle, onIdle)) {
+    timer.waiting();
+    for await (const chunk of body) {
+      timer.received(chunk.length);
       const before = at;
       at += chunk.length;
       if (at > limits.maxBytes) throw tooLong(url, `sent ${at} bytes`, limits.maxBytes);
       if (end !== undefined && at > end)
         throw new SourceError('SourceTooLong', `${safeUrl(url)} sent more than the ${end} bytes it announced`);
       if (at > wanted) yield before >= wanted ? chunk : chunk.subarray(wanted - before);
+      timer.waiting();
     }
   } catch (error) {
     signal.throwIfAborted();
     if (stalled !== undefined) throw stalled;
     if (error instanceof OperatorError) throw error;
     throw tooShort(url, at, size, error);
+  } finally {
+    timer.stop();
   }
   if (end !== undefined && at < end) throw tooShort(url, at, size, undefined);
 }

@@ -96,12 +96,10 @@ export class Input {
     return piece;
   }
 
-  /** The next chunk as an iterator returns it. */
-  async step(): Promise<IteratorResult<Uint8Array, undefined>> {
-    const value = this.#held.shift() ?? (await this.#read());
-    if (value === undefined) return { done: true, value };
-    this.#taken += value.length;
-    return { done: false, value };
+  /** The next chunk as an iterator returns it, for a reader that passes on everything. It is not counted. */
+  step(): Promise<IteratorResult<Uint8Array, undefined>> {
+    const value = this.#held.shift();
+    return value === undefined ? this.#step() : Promise.resolve({ done: false, value });
   }
 
   /** The next `bytes` bytes, or all if there are fewer. For small fields. */
@@ -135,12 +133,17 @@ export class Input {
   }
 
   async #read(): Promise<Uint8Array | undefined> {
-    if (this.#state === 'over') return undefined;
+    const { value } = await this.#step();
+    return value;
+  }
+
+  async #step(): Promise<IteratorResult<Uint8Array, undefined>> {
+    if (this.#state === 'over') return { done: true, value: undefined };
     this.#state = 'reading';
     try {
-      const { done, value } = await this.#source.next();
-      this.#state = done ? 'over' : 'open';
-      return done ? undefined : value;
+      const step = await this.#source.next();
+      this.#state = step.done === true ? 'over' : 'open';
+      return step;
     } catch (error) {
       this.#state = 'over';
       throw error;
