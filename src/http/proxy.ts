@@ -128,6 +128,7 @@ export function createProxy(
     // tinyproxy responds with 401, not 407, to wrong credentials.
     const problem = status === 407 || status === 401 ? 'credentials' : 'server';
     if (status >= 500) return new ProxyUnreachable(`${message}: it does not reach that server`);
+    if (status === 408 || status === 429) return new ProxyUnreachable(message);
     return new ProxyDenied(message, advice[problem], {
       httpStatus: status,
     });

@@ -211,13 +211,15 @@ for (const [kind, open] of Object.entries(peers))
       );
     });
 
-    test(`a proxy that does not reach a ${kind}, closes the connection or does not listen is an outage that names the proxy`, async () => {
+    test(`a proxy that does not reach a ${kind}, has too much to do, closes the connection or does not listen is an outage that names the proxy`, async () => {
       await using failing = await startProxy('https', { status: 502 });
+      await using busy = await startProxy('https', { status: 429 });
       await using closing = await startProxy('https', { status: -1 });
       const gone = await startProxy('https');
       await gone[Symbol.asyncDispose]();
       for (const [proxy, problem] of [
         [failing, 'responded with 502 Bad Gateway to CONNECT localhost:443: it does not reach that server'],
+        [busy, 'responded with 429 Too Many Requests to CONNECT localhost:443'],
         [closing, 'does not respond: '],
         [gone, 'does not respond: connect ECONNREFUSED'],
       ] satisfies [StubProxy, string][]) {
